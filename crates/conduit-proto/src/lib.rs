@@ -1,1 +1,38 @@
-//! Being written.
+//! Protocol engines that do no I/O: bytes go in, events and bytes come out.
+//!
+//! Nothing here opens a socket, reads a clock or starts a thread. The caller moves the bytes and
+//! says what time it is, so an engine behaves the same behind epoll, behind TLS, in a test and in
+//! a fuzzer. No `unsafe`.
+//!
+//! - [`h1`]: the server's side of HTTP/1.1 (RFC 9112).
+//! - [`http_date`] and [`DateCache`]: the value of the `Date` field.
+//!
+//! A server of one connection, with the socket left out:
+//!
+//! ```
+//! use conduit_proto::h1::{BodyLength, Connection, Event, Head, Limits};
+//! use conduit_proto::http_date;
+//!
+//! let mut connection = Connection::new();
+//! let (mut head, mut output) = (Head::new(), Vec::new());
+//!
+//! let mut input: &[u8] = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n";
+//! let (used, event) = connection.handle_input(input, &mut head, &Limits::default())?;
+//! input = &input[used..];
+//! assert_eq!(event, Event::Request);
+//!
+//! let headers = http::HeaderMap::new();
+//! connection.write_response(&mut output, http::StatusCode::OK, &headers, b"hello", &http_date(0));
+//! assert_eq!(
+//!     output,
+//!     b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\nhello"
+//! );
+//! assert!(connection.keep_alive() && input.is_empty());
+//! # Ok::<(), conduit_proto::h1::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod date;
+pub mod h1;
+
+pub use date::{DateCache, http_date};

@@ -1,0 +1,409 @@
+//! One connection: which request is being read, and which answer written.
+
+use http::{Method, Version};
+
+use super::body::{Chunked, Decoded};
+use super::error::{Error, Reason};
+use super::head::{Head, Progress};
+use super::{BodyLength, Event, Limits, Phase, scan};
+
+/// How much of a request's body is skipped after its answer, in bytes: 64 KiB. If more is left,
+/// closing the connection is cheaper.
+pub const DRAIN_BYTES: u64 = 64 * 1024;
+
+/// How many empty lines may be before a request line (RFC 9112, section 2.2 wants one).
+const BLANK_LINES: u8 = 8;
+
+/// The server's side of one HTTP/1.1 connection. See [the module](super) for the order of calls.
+///
+/// At most 64 bytes, and no allocation: bytes that are not used up stay with the caller.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) reading: Reading,
+    pub(super) writing: Writing,
+    /// What the trailers have left of the limit of the head.
+    trailer_bytes: u32,
+    /// What the chunk extensions have left of theirs.
+    extension_room: u32,
+    /// How much has been skipped of a body whose request is answered.
+    drained: u32,
+    /// How many fields the head had.
+    fields: u32,
+    /// The request is of HTTP/1.0.
+    pub(super) old: bool,
+    pub(super) method: MethodKind,
+    /// The connection may go on after this answer.
+    pub(super) keep_alive: bool,
+    /// The client waits for `100 Continue` and has got no answer.
+    pub(super) continue_pending: bool,
+}
+
+/// Where the reading of requests is.
+///
+/// ```text
+///            head complete, chunked
+///        ┌───────────────────────────▶ Chunked ──last chunk──▶ Trailers ─┐
+///        │   head complete, length                                       │ empty line
+///      Head ─────────────────────────▶ Exact ────────────all bytes───────┤
+///        │   head complete, no body                                      ▼
+///        ├───────────────────────────────────────────────────────────▶ Complete
+///        ▲                                                               │
+///        └────────────── answer finished, connection kept ───────────────┘
+///
+///      any ── an error, or an answer finished that does not keep the connection ──▶ Closed
+/// ```
+///
+/// If the answer is finished before the body, `Exact`, `Chunked` and `Trailers` go on without
+/// events, and their end leads back to `Head`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Before or in a head. `blank_lines <= 8`.
+    Head { progress: Progress, blank_lines: u8 },
+    /// In a body of known length: this much is to come.
+    Exact { left: u64 },
+    /// In a chunked body.
+    Chunked(Chunked),
+    /// Behind the last chunk.
+    Trailers(Progress),
+    /// The request is complete.
+    Complete,
+    /// Nothing is read any more.
+    Closed,
+}
+
+impl Reading {
+    const START: Self = Self::Head {
+        progress: Progress::START,
+        blank_lines: 0,
+    };
+}
+
+/// Where the writing of the answer is.
+///
+/// ```text
+///  Nothing ──request──▶ Waiting ──write_head──▶ Exact | Chunked | UntilClose | Bodiless
+///     ▲                    │                                   │ write_end
+///     │                    └── 101, or 2xx to CONNECT          ▼
+///     └── request complete ───────────┼─────────────────────  Done
+///                                     ▼
+///                                  Upgraded
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// No request has come.
+    Nothing,
+    /// A request, or an error in one, waits for its answer.
+    Waiting,
+    /// In a body of declared length: this much is to come.
+    Exact { left: u64 },
+    /// In a chunked body.
+    Chunked,
+    /// In a body that ends with the connection.
+    UntilClose,
+    /// The answer has no body on the wire, whatever the caller writes.
+    Bodiless,
+    /// The answer is finished; the request is not.
+    Done,
+    /// The bytes of the connection are no longer ours.
+    Upgraded,
+}
+
+/// What the answer needs to know of the method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MethodKind {
+    Head,
+    Connect,
+    Other,
+}
+
+impl Connection {
+    /// A connection on which nothing has been received.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            reading: Reading::START,
+            writing: Writing::Nothing,
+            trailer_bytes: 0,
+            extension_room: 0,
+            drained: 0,
+            fields: 0,
+            old: false,
+            method: MethodKind::Other,
+            keep_alive: true,
+            continue_pending: false,
+        }
+    }
+
+    /// Takes what has been received and not yet used, and gives how much of it was used and one
+    /// event.
+    ///
+    /// `input` starts where the last call stopped using, and has at least what was left over then.
+    /// `head` is written when the event is [`Event::Request`] and may hold anything else before;
+    /// it need not be the same from call to call. Call again at once after `Request`, `Body` and
+    /// `End`: there may be more in the input.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the protocol, and where its next message would start is unknown. Answer it
+    /// with the [`Error::status`] if [`Connection::can_answer`], else break off; then close.
+    #[inline]
+    pub fn handle_input<'a>(
+        &mut self,
+        input: &'a [u8],
+        head: &mut Head,
+        limits: &Limits,
+    ) -> Result<(usize, Event<'a>), Error> {
+        let mut at = 0;
+        loop {
+            let answered = self.writing == Writing::Done;
+            let step = match self.reading {
+                Reading::Head { .. } => self.read_head(&input[at..], head, limits),
+                Reading::Complete if self.writing == Writing::Upgraded => Ok((0, Event::Upgraded)),
+                Reading::Complete => Ok((0, Event::Blocked)),
+                Reading::Closed => Ok((input.len() - at, Event::Closed)),
+                _ => self.read_body(&input[at..], limits),
+            };
+            let (used, event) = match step {
+                Ok(step) => step,
+                Err(error) => return Err(self.fail(error)),
+            };
+            at += used;
+            if answered && self.skip(used, &event) {
+                continue;
+            }
+            return Ok((at, event));
+        }
+    }
+
+    /// Whether a response's head may be written: a request or an [`Error`] waits for its answer
+    /// and has got none, or nothing has been answered yet.
+    #[must_use]
+    pub fn can_answer(&self) -> bool {
+        matches!(self.writing, Writing::Waiting | Writing::Nothing)
+    }
+
+    /// Whether the connection goes on. False: close it once all that was written is sent.
+    ///
+    /// Is decided when the head of the response is written, which tells the client. It may still
+    /// turn false later: after an error, after [`abort`](Self::abort), after a body that was too
+    /// short, or when too much of the request's body is left to be skipped.
+    #[must_use]
+    pub fn keep_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// What the connection is doing.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.reading {
+            Reading::Head { progress, .. } if progress == Progress::START => Phase::Idle,
+            Reading::Head { .. } => Phase::Head,
+            Reading::Complete if self.writing == Writing::Upgraded => Phase::Upgraded,
+            Reading::Complete => Phase::Answer,
+            Reading::Closed => Phase::Closed,
+            _ if self.writing == Writing::Done => Phase::Drain,
+            _ => Phase::Body,
+        }
+    }
+
+    /// Breaks off: nothing more is read, nothing more is written, and the connection must be
+    /// closed. For an answer that cannot be finished; its client sees that it is not complete.
+    pub fn abort(&mut self) {
+        self.keep_alive = false;
+        self.reading = Reading::Closed;
+        self.writing = Writing::Done;
+    }
+
+    /// The answer is complete: goes on to the next request, if there is to be one.
+    pub(super) fn finish_answer(&mut self) {
+        self.writing = Writing::Done;
+        self.drained = 0;
+        match self.reading {
+            _ if !self.keep_alive => self.abort(),
+            Reading::Complete => self.next_request(),
+            Reading::Exact { left } if left > DRAIN_BYTES => self.abort(),
+            _ => {}
+        }
+    }
+
+    fn next_request(&mut self) {
+        self.reading = Reading::START;
+        self.writing = Writing::Nothing;
+    }
+
+    /// An error ends the reading, and the connection with the answer.
+    #[cold]
+    fn fail(&mut self, error: Error) -> Error {
+        self.keep_alive = false;
+        self.reading = Reading::Closed;
+        self.continue_pending = false;
+        if self.writing == Writing::Nothing {
+            // The head was not read to its end: answer as to any request of HTTP/1.1.
+            self.writing = Writing::Waiting;
+            self.old = false;
+            self.method = MethodKind::Other;
+        }
+        error
+    }
+
+    /// Skips an event of a body whose request is answered; false if the event is to be given.
+    #[cold]
+    fn skip(&mut self, used: usize, event: &Event<'_>) -> bool {
+        self.drained = self
+            .drained
+            .saturating_add(u32::try_from(used).unwrap_or(u32::MAX));
+        if matches!(event, Event::End(_)) {
+            self.next_request();
+            return true;
+        }
+        if u64::from(self.drained) > DRAIN_BYTES {
+            self.abort();
+            return true;
+        }
+        matches!(event, Event::Body(_))
+    }
+
+    #[inline]
+    fn read_head<'a>(
+        &mut self,
+        input: &'a [u8],
+        head: &mut Head,
+        limits: &Limits,
+    ) -> Result<(usize, Event<'a>), Error> {
+        let Reading::Head {
+            mut progress,
+            mut blank_lines,
+        } = self.reading
+        else {
+            return Ok((0, Event::NeedMore));
+        };
+        let mut start = 0;
+        if progress == Progress::START {
+            start = skip_blank_lines(input, &mut blank_lines)?;
+        }
+        let parsed = match input.get(start) {
+            // Nothing, or a CR of which nobody knows yet whether it is an empty line.
+            None | Some(b'\r') => None,
+            // No request starts so: another protocol, such as TLS, need not be waited for.
+            Some(&byte) if !scan::is_token_byte(byte) => {
+                return Err(Error::at(Reason::Method, 0));
+            }
+            Some(_) => head.parse(&input[start..], &mut progress, limits)?,
+        };
+        match parsed {
+            None => {
+                self.reading = Reading::Head {
+                    progress,
+                    blank_lines,
+                };
+                Ok((start, Event::NeedMore))
+            }
+            Some(length) => {
+                self.begin_request(head, length, limits);
+                Ok((start + length, Event::Request))
+            }
+        }
+    }
+
+    #[inline]
+    fn begin_request(&mut self, head: &Head, length: usize, limits: &Limits) {
+        self.reading = match head.body() {
+            BodyLength::None => Reading::Complete,
+            BodyLength::Exact(left) => Reading::Exact { left },
+            BodyLength::Chunked => {
+                // The empty line that ends the trailers is not counted.
+                self.trailer_bytes = (limits.head_limit() - length + 2) as u32;
+                self.extension_room = limits.head_limit() as u32;
+                Reading::Chunked(Chunked::START)
+            }
+        };
+        self.writing = Writing::Waiting;
+        self.fields = head.headers().len() as u32;
+        self.old = head.version() == Version::HTTP_10;
+        self.method = match *head.method() {
+            Method::HEAD => MethodKind::Head,
+            Method::CONNECT => MethodKind::Connect,
+            _ => MethodKind::Other,
+        };
+        self.keep_alive = head.keep_alive();
+        self.continue_pending = head.expects_continue();
+    }
+
+    fn read_body<'a>(
+        &mut self,
+        input: &'a [u8],
+        limits: &Limits,
+    ) -> Result<(usize, Event<'a>), Error> {
+        if self.reading == (Reading::Exact { left: 0 }) {
+            self.reading = Reading::Complete;
+            return Ok((0, Event::End(None)));
+        }
+        if input.is_empty() {
+            return Ok((0, Event::NeedMore));
+        }
+        // A client that sends its body waits no longer (RFC 9110, section 10.1.1).
+        self.continue_pending = false;
+        let mut at = 0;
+        if let Reading::Exact { left } = self.reading {
+            let length = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+            self.reading = Reading::Exact {
+                left: left - length as u64,
+            };
+            return Ok((length, Event::Body(&input[..length])));
+        }
+        if let Reading::Chunked(mut chunked) = self.reading {
+            let (used, decoded) = chunked.decode(input, &mut self.extension_room)?;
+            self.reading = Reading::Chunked(chunked);
+            match decoded {
+                Decoded::NeedMore => return Ok((used, Event::NeedMore)),
+                Decoded::Data(piece) => return Ok((used, Event::Body(piece))),
+                Decoded::Trailers => {
+                    self.reading = Reading::Trailers(Progress::START);
+                    at = used;
+                }
+            }
+        }
+        if let Reading::Trailers(mut progress) = self.reading {
+            let left = Limits {
+                head_bytes: self.trailer_bytes as usize,
+                headers: limits.headers.saturating_sub(self.fields as usize),
+            };
+            match progress.parse_trailers(&input[at..], &left)? {
+                None => self.reading = Reading::Trailers(progress),
+                Some((length, trailers)) => {
+                    self.reading = Reading::Complete;
+                    return Ok((at + length, Event::End(trailers)));
+                }
+            }
+        }
+        Ok((at, Event::NeedMore))
+    }
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How long the empty lines at the start of the input are.
+#[inline]
+fn skip_blank_lines(input: &[u8], count: &mut u8) -> Result<usize, Error> {
+    let mut at = 0;
+    loop {
+        match input.get(at) {
+            Some(b'\r') => {}
+            Some(b'\n') => return Err(Error::new(Reason::LineEnd)),
+            _ => return Ok(at),
+        }
+        match input.get(at + 1) {
+            Some(b'\n') => at += 2,
+            Some(_) => return Err(Error::new(Reason::LineEnd)),
+            None => return Ok(at),
+        }
+        *count += 1;
+        if *count > BLANK_LINES {
+            return Err(Error::new(Reason::BlankLines));
+        }
+    }
+}

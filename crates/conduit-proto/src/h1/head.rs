@@ -1,0 +1,659 @@
+//! The head of a request: its line and its fields, and what they mean for the connection.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+
+use super::error::{Error, Reason};
+use super::scan::{self, Field, Line, RequestLine};
+use super::{BodyLength, Limits};
+
+/// The head of one request.
+///
+/// It owns a copy of the bytes and is meant to be reused: [`Connection::handle_input`] clears and
+/// fills it, and it keeps its capacity, so that parsing allocates nothing once it has grown to
+/// the size of the largest request. One a worker is enough; it holds nothing of a request that is
+/// not complete.
+///
+/// [`Connection::handle_input`]: super::Connection::handle_input
+///
+/// ```
+/// use conduit_proto::h1::{Connection, Event, Head, Limits};
+///
+/// let mut head = Head::new();
+/// let input = b"GET /users/7?full HTTP/1.1\r\nHost: example.org\r\nAccept: */*\r\n\r\n";
+/// let (_, event) = Connection::new().handle_input(input, &mut head, &Limits::default())?;
+/// assert!(matches!(event, Event::Request));
+/// assert_eq!(head.path(), "/users/7");
+/// assert_eq!(head.query(), Some("full"));
+/// assert_eq!(head.authority(), Some("example.org"));
+/// assert_eq!(head.header("accept"), Some(&b"*/*"[..]));
+/// # Ok::<(), conduit_proto::h1::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Head {
+    method: Method,
+    version: Version,
+    target: String,
+    /// The path is `target[path_start..path_end]`; `path_start <= path_end <= target.len()`.
+    path_start: u32,
+    path_end: u32,
+    /// The authority of the target is `target[authority_start..authority_end]` if not empty.
+    authority_start: u32,
+    authority_end: u32,
+    /// The whole head, from the request line to the empty line; the fields are ranges of it.
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+    /// Which of the fields is `Host`.
+    host: Option<u32>,
+    body: BodyLength,
+    expects_continue: bool,
+    keep_alive: bool,
+}
+
+impl Head {
+    /// An empty head: `GET` of an empty target. Allocates nothing before its first request.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            method: Method::GET,
+            version: Version::HTTP_11,
+            target: String::new(),
+            path_start: 0,
+            path_end: 0,
+            authority_start: 0,
+            authority_end: 0,
+            bytes: Vec::new(),
+            fields: Vec::new(),
+            host: None,
+            body: BodyLength::None,
+            expects_continue: false,
+            keep_alive: true,
+        }
+    }
+
+    /// Forgets the request and keeps the capacity.
+    pub fn clear(&mut self) {
+        self.method = Method::GET;
+        self.version = Version::HTTP_11;
+        self.target.clear();
+        (self.path_start, self.path_end) = (0, 0);
+        (self.authority_start, self.authority_end) = (0, 0);
+        self.bytes.clear();
+        self.fields.clear();
+        self.host = None;
+        self.body = BodyLength::None;
+        self.expects_continue = false;
+        self.keep_alive = true;
+    }
+
+    /// The method, case-sensitive; any token is one (RFC 9110, section 9.1).
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// `HTTP_10` or `HTTP_11`; a request of a higher 1.x is one of 1.1 (RFC 9110, section 2.5).
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The request target as it was sent: visible ASCII without `#`, in the form that its method
+    /// wants (RFC 9112, section 3.2).
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The path of the target, not decoded, without the query.
+    ///
+    /// Starts with `/`; it is `*` for the asterisk form of `OPTIONS`, and empty for `CONNECT`. An
+    /// absolute target without a path has `/`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let path = &self.target[self.path_start as usize..self.path_end as usize];
+        if path.is_empty() && self.method != Method::CONNECT {
+            return "/";
+        }
+        path
+    }
+
+    /// What follows the first `?` of the target, not decoded; `Some("")` if nothing does.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.target[self.path_end as usize..].strip_prefix('?')
+    }
+
+    /// Whom the request is for: the authority of an absolute target or of `CONNECT`, else the
+    /// value of `Host`, which loses to an absolute target (RFC 9112, section 3.2.2).
+    ///
+    /// A host and perhaps a port, without user information. `None` if `Host` is empty or, in
+    /// HTTP/1.0, missing.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        if self.authority_start < self.authority_end {
+            let range = self.authority_start as usize..self.authority_end as usize;
+            return Some(&self.target[range]);
+        }
+        let host = self.fields.get(self.host? as usize)?.value(&self.bytes);
+        str::from_utf8(host).ok().filter(|host| !host.is_empty())
+    }
+
+    /// The fields in the order and the case that they were sent in; a value has no white space
+    /// around it and may have bytes above 0x7f (RFC 9110, section 5.5).
+    pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
+        self.fields.iter().map(|field| {
+            // A name is made of token bytes, all ASCII, so this never falls back.
+            let name = str::from_utf8(field.name(&self.bytes)).unwrap_or_default();
+            (name, field.value(&self.bytes))
+        })
+    }
+
+    /// The value of the first field of this name, whatever its case. Looks at each field; builds
+    /// nothing.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.header_all(name).next()
+    }
+
+    /// The values of all fields of this name, whatever its case, in order.
+    pub fn header_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields
+            .iter()
+            .filter(move |field| {
+                field
+                    .name(&self.bytes)
+                    .eq_ignore_ascii_case(name.as_bytes())
+            })
+            .map(|field| field.value(&self.bytes))
+    }
+
+    /// All fields as a map. The values share one buffer: two allocations and those of the map.
+    #[must_use]
+    pub fn header_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.fields.len());
+        fill_map(&mut map, &self.bytes, &self.fields, |_| true);
+        map
+    }
+
+    /// How the length of the request's body is known.
+    #[must_use]
+    pub fn body(&self) -> BodyLength {
+        self.body
+    }
+
+    /// Whether the client waits for `100 Continue` before it sends its body (RFC 9110,
+    /// section 10.1.1). Never without a body, nor in HTTP/1.0.
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+
+    /// Whether the client lets the connection go on after this request (RFC 9112, section 9.3).
+    #[must_use]
+    pub fn keep_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Parses the head at the start of `input`, which is where a request line starts.
+    ///
+    /// Gives the length of the head once it is complete. Until then `progress` remembers what
+    /// need not be looked at again: each byte is searched for the end of its line once, and each
+    /// line is checked once when it is complete and once more when the whole head is, so the work
+    /// is linear in the bytes however they come.
+    pub(super) fn parse(
+        &mut self,
+        input: &[u8],
+        progress: &mut Progress,
+        limits: &Limits,
+    ) -> Result<Option<usize>, Error> {
+        let limit = limits.head_limit();
+        let window = &input[..input.len().min(limit)];
+        if !progress.has_new_line(window) {
+            return progress.wait(input, limit);
+        }
+
+        self.clear();
+        let mut next = progress.checked as usize;
+        let mut line = None;
+        if next == 0 {
+            match scan::request_line(window)? {
+                None => return progress.wait(input, limit),
+                Some(request_line) => {
+                    next = request_line.end;
+                    line = Some(request_line);
+                }
+            }
+        }
+        let first_field = next;
+        let mut count = progress.fields as usize;
+        loop {
+            match scan::field_line(window, next)? {
+                Line::Field(field, end) => {
+                    count += 1;
+                    if count > limits.headers {
+                        return Err(Error::at(Reason::TooManyFields, next));
+                    }
+                    self.fields.push(field);
+                    next = end;
+                }
+                Line::End(end) => {
+                    let Some(line) = line else {
+                        // Earlier calls have checked the first lines; now they are all there.
+                        *progress = Progress::START;
+                        return self.parse(&window[..end], progress, limits);
+                    };
+                    self.fill(&window[..end], &line)?;
+                    return Ok(Some(end));
+                }
+                Line::Partial => {
+                    debug_assert!(next >= first_field);
+                    progress.checked = next as u32;
+                    progress.fields = count as u32;
+                    return progress.wait(input, limit);
+                }
+            }
+        }
+    }
+
+    /// Takes over a complete head whose lines are all valid and whose fields are in place.
+    fn fill(&mut self, bytes: &[u8], line: &RequestLine) -> Result<(), Error> {
+        self.bytes.extend_from_slice(bytes);
+        self.version = match line.minor {
+            0 => Version::HTTP_10,
+            _ => Version::HTTP_11,
+        };
+        self.method = Method::from_bytes(&bytes[..line.method_end])
+            .map_err(|_| Error::at(Reason::Method, 0))?;
+        let start = line.method_end + 1;
+        let target = str::from_utf8(&bytes[start..line.target_end])
+            .map_err(|_| Error::at(Reason::Target, start))?;
+        self.target.push_str(target);
+        self.split_target()
+            .ok_or(Error::at(Reason::Target, start))?;
+        self.read_framing()
+    }
+
+    /// Finds authority, path and query of the target; `None` if it is in no valid form.
+    fn split_target(&mut self) -> Option<()> {
+        let target = self.target.as_bytes();
+        if self.method == Method::CONNECT {
+            self.authority_end = target.len() as u32;
+            (self.path_start, self.path_end) = (self.authority_end, self.authority_end);
+            return is_connect_authority(target).then_some(());
+        }
+        let path = match target {
+            [b'/', ..] => 0,
+            [b'*'] if self.method == Method::OPTIONS => {
+                self.path_end = 1;
+                return Some(());
+            }
+            _ => {
+                let start = absolute_prefix(target)?;
+                let length = target[start..]
+                    .iter()
+                    .position(|byte| matches!(byte, b'/' | b'?'))
+                    .unwrap_or(target.len() - start);
+                let end = start + length;
+                if length == 0 || target[start] == b':' || !is_authority(&target[start..end]) {
+                    return None;
+                }
+                (self.authority_start, self.authority_end) = (start as u32, end as u32);
+                end
+            }
+        };
+        let query = target[path..].iter().position(|&byte| byte == b'?');
+        self.path_start = path as u32;
+        self.path_end = query.map_or(target.len(), |query| path + query) as u32;
+        Some(())
+    }
+
+    /// Reads the fields that say how long the message is and what becomes of the connection.
+    fn read_framing(&mut self) -> Result<(), Error> {
+        let mut framing = Framing::default();
+        let old = self.version == Version::HTTP_10;
+        for (index, field) in self.fields.iter().enumerate() {
+            let name = field.name(&self.bytes);
+            // Few fields have one of these lengths, so most cost one comparison.
+            let read: fn(&mut Framing, &[u8]) -> Result<(), Reason> = match name.len() {
+                4 if name.eq_ignore_ascii_case(b"host") => {
+                    if self.host.replace(index as u32).is_some() {
+                        return Err(Error::at(Reason::RepeatedHost, field.name as usize));
+                    }
+                    Framing::host
+                }
+                6 if !old && name.eq_ignore_ascii_case(b"expect") => Framing::expect,
+                10 if name.eq_ignore_ascii_case(b"connection") => Framing::connection,
+                14 if name.eq_ignore_ascii_case(b"content-length") => Framing::content_length,
+                17 if name.eq_ignore_ascii_case(b"transfer-encoding") => Framing::transfer_encoding,
+                _ => continue,
+            };
+            read(&mut framing, field.value(&self.bytes))
+                .map_err(|reason| Error::at(reason, field.name as usize))?;
+        }
+        self.body = framing.body(old)?;
+        self.expects_continue = framing.expects_continue && self.body != BodyLength::None;
+        self.keep_alive = !framing.close && (!old || framing.keep_alive);
+        if self.host.is_none() && !old {
+            return Err(Error::new(Reason::MissingHost));
+        }
+        Ok(())
+    }
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How far an incomplete head, or an incomplete trailer section, was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// The lines before this are complete and valid; `checked <= scanned`.
+    checked: u32,
+    /// From `checked` to here there is no LF.
+    scanned: u32,
+    /// How many fields there are before `checked`.
+    pub(super) fields: u32,
+}
+
+/// The fields of a trailer section, if it has any that may be there.
+type Trailers = Option<Box<HeaderMap>>;
+
+impl Progress {
+    pub(super) const START: Self = Self {
+        checked: 0,
+        scanned: 0,
+        fields: 0,
+    };
+
+    /// Whether there can be news: a line was completed since the last call, or this is the first.
+    #[inline]
+    pub(super) fn has_new_line(&self, window: &[u8]) -> bool {
+        let scanned = self.scanned as usize;
+        // A caller that has lost bytes is not a reason to panic: there is nothing new then.
+        scanned == 0
+            || window
+                .get(scanned..)
+                .is_some_and(|new| scan::find_line_feed(new).is_some())
+    }
+
+    /// Remembers that all of the window was looked at; an error if the limit leaves no more room.
+    #[cold]
+    pub(super) fn wait<T>(&mut self, input: &[u8], limit: usize) -> Result<Option<T>, Error> {
+        if input.len() >= limit {
+            return Err(Error::at(
+                match self.checked {
+                    0 => Reason::RequestLineTooLong,
+                    _ => Reason::HeadTooLarge,
+                },
+                limit,
+            ));
+        }
+        self.scanned = input.len() as u32;
+        Ok(None)
+    }
+
+    /// Parses the trailer section at the start of `input`, as [`Head::parse`] does a head.
+    ///
+    /// `left` is what the head has left of the limits. Gives the length of the section and its
+    /// fields, if there are any that may be there.
+    pub(super) fn parse_trailers(
+        &mut self,
+        input: &[u8],
+        left: &Limits,
+    ) -> Result<Option<(usize, Trailers)>, Error> {
+        const TOO_LARGE: Error = Error::new(Reason::TrailersTooLarge);
+        let window = &input[..input.len().min(left.head_bytes)];
+        if !self.has_new_line(window) {
+            return self.wait(input, left.head_bytes).map_err(|_| TOO_LARGE);
+        }
+        let mut fields = Vec::new();
+        let mut next = self.checked as usize;
+        let from_start = next == 0;
+        loop {
+            let line =
+                scan::field_line(window, next).map_err(|error| Error::new(error.reason()))?;
+            match line {
+                Line::Field(field, end) => {
+                    self.fields += 1;
+                    if self.fields as usize > left.headers {
+                        return Err(TOO_LARGE);
+                    }
+                    fields.push(field);
+                    next = end;
+                }
+                Line::End(end) if from_start => {
+                    let mut map = HeaderMap::new();
+                    fill_map(&mut map, window, &fields, is_allowed_trailer);
+                    let map = (!map.is_empty()).then(|| Box::new(map));
+                    return Ok(Some((end, map)));
+                }
+                Line::End(end) => {
+                    *self = Self::START;
+                    return self.parse_trailers(&window[..end], left);
+                }
+                Line::Partial => {
+                    self.checked = next as u32;
+                    return self.wait(input, left.head_bytes).map_err(|_| TOO_LARGE);
+                }
+            }
+        }
+    }
+}
+
+/// What the fields of a head say about the message's length and the connection.
+#[derive(Default)]
+struct Framing {
+    content_length: Option<u64>,
+    chunked: bool,
+    /// A coding that is not ours stands before `chunked`.
+    other_coding: bool,
+    /// There is a `Transfer-Encoding`, whatever it says.
+    transfer_encoding: bool,
+    expects_continue: bool,
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Framing {
+    fn host(&mut self, value: &[u8]) -> Result<(), Reason> {
+        if is_authority(value) {
+            Ok(())
+        } else {
+            Err(Reason::Host)
+        }
+    }
+
+    fn expect(&mut self, value: &[u8]) -> Result<(), Reason> {
+        if !value.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Reason::UnknownExpectation);
+        }
+        self.expects_continue = true;
+        Ok(())
+    }
+
+    fn connection(&mut self, value: &[u8]) -> Result<(), Reason> {
+        for option in value.split(|&byte| byte == b',') {
+            let option = option.trim_ascii();
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+        Ok(())
+    }
+
+    /// Repeated equal values might be read as one (RFC 9110, section 8.6); a client that sends
+    /// them is broken or hostile, and whoever forwards to us may read them otherwise.
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Reason> {
+        let length = decimal(value).ok_or(Reason::ContentLength)?;
+        match self.content_length.replace(length) {
+            None => Ok(()),
+            Some(_) => Err(Reason::RepeatedContentLength),
+        }
+    }
+
+    /// The lines of the field are one list, of which `chunked` must be the last.
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Reason> {
+        self.transfer_encoding = true;
+        for coding in value.split(|&byte| byte == b',') {
+            let coding = coding.trim_ascii();
+            if self.chunked || coding.is_empty() {
+                return Err(Reason::TransferEncoding);
+            }
+            if coding.eq_ignore_ascii_case(b"chunked") {
+                self.chunked = true;
+            } else {
+                self.other_coding = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn body(&self, old: bool) -> Result<BodyLength, Error> {
+        if !self.transfer_encoding {
+            return Ok(match self.content_length {
+                None | Some(0) => BodyLength::None,
+                Some(length) => BodyLength::Exact(length),
+            });
+        }
+        Err(Error::new(if self.content_length.is_some() {
+            Reason::AmbiguousLength
+        } else if old {
+            Reason::TransferEncodingVersion
+        } else if !self.chunked {
+            Reason::TransferEncoding
+        } else if self.other_coding {
+            Reason::UnknownTransferCoding
+        } else {
+            return Ok(BodyLength::Chunked);
+        }))
+    }
+}
+
+/// A decimal number of digits alone, below 2^64.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, &digit| {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// Where the authority of an absolute target starts. The schemes are those that are served here.
+fn absolute_prefix(target: &[u8]) -> Option<usize> {
+    [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find(|prefix| {
+            target
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        })
+        .map(<[u8]>::len)
+}
+
+/// Whether this is `uri-host [":" port]` (RFC 9110, section 7.2); the host may be empty, as the
+/// grammar of reg-name has it, and so may the port.
+fn is_authority(value: &[u8]) -> bool {
+    let mut at = 0;
+    if value.first() == Some(&b'[') {
+        let Some(end) = value.iter().position(|&byte| byte == b']') else {
+            return false;
+        };
+        let literal = &value[1..end];
+        let valid = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+        if literal.len() < 2 || !literal.iter().all(valid) {
+            return false;
+        }
+        at = end + 1;
+    } else {
+        while let Some(&byte) = value.get(at) {
+            if is_reg_name_byte(byte) {
+                at += 1;
+            } else if byte == b'%' {
+                match value.get(at + 1..at + 3) {
+                    Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) => at += 3,
+                    _ => return false,
+                }
+            } else {
+                break;
+            }
+        }
+    }
+    match &value[at..] {
+        [] | [b':'] => true,
+        [b':', port @ ..] => decimal(port).is_some_and(|port| port <= 65_535),
+        _ => false,
+    }
+}
+
+/// Whether this is a host that is not empty and a port (RFC 9112, section 3.2.3).
+fn is_connect_authority(target: &[u8]) -> bool {
+    let port = target.iter().rposition(|&byte| byte == b':');
+    port.is_some_and(|colon| colon > 0 && colon + 1 < target.len()) && is_authority(target)
+}
+
+/// The unreserved bytes and the sub-delims of RFC 3986, section 3.2.2.
+fn is_reg_name_byte(byte: u8) -> bool {
+    matches!(byte,
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'
+        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+}
+
+/// Whether a field may be in a trailer section: not if it frames, routes, authenticates or says
+/// how the content is to be read (RFC 9110, section 6.5.1).
+pub(super) fn is_allowed_trailer(name: &HeaderName) -> bool {
+    use http::header as h;
+    const FORBIDDEN: [HeaderName; 20] = [
+        h::AUTHORIZATION,
+        h::CACHE_CONTROL,
+        h::CONNECTION,
+        h::CONTENT_ENCODING,
+        h::CONTENT_LENGTH,
+        h::CONTENT_RANGE,
+        h::CONTENT_TYPE,
+        h::COOKIE,
+        h::EXPECT,
+        h::HOST,
+        h::IF_MATCH,
+        h::IF_NONE_MATCH,
+        h::MAX_FORWARDS,
+        h::PROXY_AUTHORIZATION,
+        h::RANGE,
+        h::SET_COOKIE,
+        h::TE,
+        h::TRAILER,
+        h::TRANSFER_ENCODING,
+        h::UPGRADE,
+    ];
+    !FORBIDDEN.contains(name)
+}
+
+/// Adds the fields to the map, each value a slice of one shared copy of the bytes.
+fn fill_map(
+    map: &mut HeaderMap,
+    bytes: &[u8],
+    fields: &[Field],
+    keep: impl Fn(&HeaderName) -> bool,
+) {
+    let (Some(first), Some(last)) = (fields.first(), fields.last()) else {
+        return;
+    };
+    let start = first.name as usize;
+    let shared = bytes::Bytes::copy_from_slice(&bytes[start..last.value_end as usize]);
+    for field in fields {
+        let value = shared.slice(field.value as usize - start..field.value_end as usize - start);
+        // The scanner lets through exactly the names and values that the map takes.
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(field.name(bytes)),
+            HeaderValue::from_maybe_shared(value),
+        ) && keep(&name)
+        {
+            map.append(name, value);
+        }
+    }
+}

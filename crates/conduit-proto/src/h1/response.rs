@@ -1,0 +1,342 @@
+//! Writing the answer: status line, fields, and the framing of the body (RFC 9112, section 6).
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{StatusCode, header::CONTENT_LENGTH};
+
+use super::BodyLength;
+use super::connection::{Connection, DRAIN_BYTES, MethodKind, Reading, Writing};
+use super::error::BodyError;
+use super::head::{decimal, is_allowed_trailer};
+
+impl Connection {
+    /// Appends the head of a response: status line, `headers`, framing, `Connection`, `Date`.
+    ///
+    /// The engine owns the framing. `content-length`, `transfer-encoding`, `connection` and
+    /// `keep-alive` in `headers` are not sent; what they are used for is this: `connection: close`
+    /// closes, and `content-length` is sent in the answer to `HEAD` and in a 304, which have no
+    /// body to be measured. A `date` in `headers` stands for `date`.
+    ///
+    /// - 204 and 304 have no body, nor has the answer to `HEAD`; what is written of it is left
+    ///   out. A 205 is empty.
+    /// - [`BodyLength::Chunked`] is sent chunked, and up to the close to a client of HTTP/1.0.
+    /// - A 1xx other than 101 is sent at once, and the response is still to come. A client of
+    ///   HTTP/1.0 does not get it.
+    /// - 101, and 2xx to `CONNECT`, end HTTP on this connection: there is no body, what follows is
+    ///   the caller's. `headers` has the `upgrade`, the engine adds `connection: upgrade`.
+    ///
+    /// Here it is decided whether the connection goes on, as [`keep_alive`](Self::keep_alive) says
+    /// afterwards: not if the client does not want it, after an error, if the client still waits
+    /// for `100 Continue`, or if more than [`DRAIN_BYTES`] of a request's body of known length are
+    /// still to come.
+    ///
+    /// Without a request, such as for a 408, the answer closes the connection. Once a head is
+    /// written there is no other: one that is written nevertheless is a mistake of the caller,
+    /// which is left out and closes the connection.
+    pub fn write_head(
+        &mut self,
+        out: &mut Vec<u8>,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: BodyLength,
+        date: &[u8; 29],
+    ) {
+        if !self.can_answer() {
+            debug_assert!(false, "a response's head is written twice");
+            self.keep_alive = false;
+            return;
+        }
+        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+            self.write_interim(out, status, headers);
+            return;
+        }
+        if self.writing == Writing::Nothing {
+            self.abort();
+            self.old = false;
+            self.method = MethodKind::Other;
+        }
+        let too_long = matches!(self.reading, Reading::Exact { left } if left > DRAIN_BYTES);
+        if self.continue_pending || too_long {
+            self.keep_alive = false;
+        }
+
+        write_status_line(out, status);
+        let owned = write_fields(out, headers);
+        if owned.close {
+            self.keep_alive = false;
+        }
+        let switching = status == StatusCode::SWITCHING_PROTOCOLS
+            || self.method == MethodKind::Connect && status.is_success();
+        self.writing = if switching {
+            Writing::Upgraded
+        } else {
+            self.write_framing(out, status, body, owned.content_length)
+        };
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            out.extend_from_slice(b"connection: upgrade\r\n");
+        } else if !self.keep_alive {
+            out.extend_from_slice(b"connection: close\r\n");
+        } else if self.old {
+            out.extend_from_slice(b"connection: keep-alive\r\n");
+        }
+        if !owned.date {
+            out.extend_from_slice(b"date: ");
+            out.extend_from_slice(date);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends a piece of the response's body, framed as the head has said.
+    ///
+    /// What the answer has no body for, to `HEAD` or with 204, is left out without an error. An
+    /// empty piece is nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::TooLong`] if the head declared fewer bytes: what fits is written, the framing
+    /// is right, and the connection goes on.
+    pub fn write_body(&mut self, out: &mut Vec<u8>, piece: &[u8]) -> Result<(), BodyError> {
+        match self.writing {
+            Writing::Exact { left } => {
+                let fits = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+                out.extend_from_slice(&piece[..fits]);
+                self.writing = Writing::Exact {
+                    left: left - fits as u64,
+                };
+                match (piece.len() - fits) as u64 {
+                    0 => Ok(()),
+                    excess => Err(BodyError::TooLong { excess }),
+                }
+            }
+            Writing::Chunked if !piece.is_empty() => {
+                write_hexadecimal(out, piece.len() as u64);
+                out.extend_from_slice(b"\r\n");
+                out.extend_from_slice(piece);
+                out.extend_from_slice(b"\r\n");
+                Ok(())
+            }
+            Writing::UntilClose => {
+                out.extend_from_slice(piece);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the response: after its last piece, and after the head of one without a body.
+    ///
+    /// `trailers` are sent if the body is chunked, and are left out otherwise, as are fields that
+    /// frame, route or authenticate (RFC 9110, section 6.5.1).
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::TooShort`] if the head declared more bytes: the connection is aborted.
+    pub fn write_end(
+        &mut self,
+        out: &mut Vec<u8>,
+        trailers: Option<&HeaderMap>,
+    ) -> Result<(), BodyError> {
+        match self.writing {
+            Writing::Exact { left } if left > 0 => {
+                self.abort();
+                return Err(BodyError::TooShort { missing: left });
+            }
+            Writing::Chunked => {
+                out.extend_from_slice(b"0\r\n");
+                for (name, value) in trailers.into_iter().flatten() {
+                    if is_allowed_trailer(name) {
+                        write_field(out, name, value);
+                    }
+                }
+                out.extend_from_slice(b"\r\n");
+            }
+            Writing::Exact { .. } | Writing::Bodiless | Writing::UntilClose => {}
+            Writing::Nothing | Writing::Waiting | Writing::Done | Writing::Upgraded => {
+                return Ok(());
+            }
+        }
+        self.finish_answer();
+        Ok(())
+    }
+
+    /// Appends a whole response: [`write_head`](Self::write_head) with the length of `body`,
+    /// `body`, and the end.
+    pub fn write_response(
+        &mut self,
+        out: &mut Vec<u8>,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        date: &[u8; 29],
+    ) {
+        let length = BodyLength::Exact(body.len() as u64);
+        let answering = self.can_answer();
+        self.write_head(out, status, headers, length, date);
+        if !answering {
+            return;
+        }
+        if let Writing::Exact { .. } = self.writing {
+            out.extend_from_slice(body);
+            self.finish_answer();
+        } else if self.writing == Writing::Bodiless {
+            self.finish_answer();
+        }
+    }
+
+    /// Appends `100 Continue` if the client waits for it: once, before its body and before the
+    /// response's head; else nothing. Call it when the body is wanted.
+    pub fn write_continue(&mut self, out: &mut Vec<u8>) {
+        if self.continue_pending && self.writing == Writing::Waiting {
+            self.continue_pending = false;
+            out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
+    /// A response before the response (RFC 9110, section 15.2).
+    #[cold]
+    fn write_interim(&mut self, out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
+        if self.old || self.writing == Writing::Nothing {
+            return;
+        }
+        if status == StatusCode::CONTINUE {
+            self.continue_pending = false;
+        }
+        write_status_line(out, status);
+        write_fields(out, headers);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Writes the field that says how long the body is, and gives the state to write it in.
+    fn write_framing(
+        &mut self,
+        out: &mut Vec<u8>,
+        status: StatusCode,
+        body: BodyLength,
+        declared: Option<u64>,
+    ) -> Writing {
+        match status {
+            StatusCode::NO_CONTENT => return Writing::Bodiless,
+            StatusCode::RESET_CONTENT => {
+                write_content_length(out, 0);
+                return Writing::Bodiless;
+            }
+            StatusCode::NOT_MODIFIED => {
+                if let Some(length) = declared {
+                    write_content_length(out, length);
+                }
+                return Writing::Bodiless;
+            }
+            _ => {}
+        }
+        if self.method == MethodKind::Head {
+            // The length that a GET would have, if it is known (RFC 9110, section 8.6).
+            if let Some(length) = declared {
+                write_content_length(out, length);
+            } else if let BodyLength::Exact(length) = body {
+                write_content_length(out, length);
+            }
+            return Writing::Bodiless;
+        }
+        match body {
+            BodyLength::None => {
+                write_content_length(out, 0);
+                Writing::Exact { left: 0 }
+            }
+            BodyLength::Exact(length) => {
+                write_content_length(out, length);
+                Writing::Exact { left: length }
+            }
+            BodyLength::Chunked if self.old => {
+                self.keep_alive = false;
+                Writing::UntilClose
+            }
+            BodyLength::Chunked => {
+                out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+                Writing::Chunked
+            }
+        }
+    }
+}
+
+/// What `headers` had of the fields that the engine writes.
+#[derive(Default)]
+struct Owned {
+    content_length: Option<u64>,
+    close: bool,
+    date: bool,
+}
+
+/// Writes the fields, but for those that the engine owns.
+#[inline]
+fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) -> Owned {
+    let mut owned = Owned::default();
+    for (name, value) in headers {
+        if *name == CONTENT_LENGTH {
+            owned.content_length = decimal(value.as_bytes());
+        } else if *name == header::CONNECTION {
+            owned.close |= value
+                .as_bytes()
+                .split(|&byte| byte == b',')
+                .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+        } else if *name != header::TRANSFER_ENCODING && name.as_str() != "keep-alive" {
+            owned.date |= *name == header::DATE;
+            write_field(out, name, value);
+        }
+    }
+    owned
+}
+
+#[inline]
+fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {
+    if status == StatusCode::OK {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    // The space stays when there is no reason phrase (RFC 9112, section 4).
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+fn write_content_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"content-length: ");
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = length;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_hexadecimal(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 16];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}

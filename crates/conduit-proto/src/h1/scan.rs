@@ -1,0 +1,345 @@
+//! Reading lines of a head: the request line, field lines, and what bytes they may have.
+//!
+//! Every function here looks at a window that starts at the first byte of the request line and
+//! says one of three things: this is what is at `at`, this is wrong, or there is not enough. What
+//! is wrong is only said once the line is complete, so that the answer does not depend on how the
+//! bytes were cut into pieces.
+
+use super::error::{Error, Reason};
+
+/// A field line: where its name and its value are in the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) name: u32,
+    pub(super) name_end: u32,
+    pub(super) value: u32,
+    pub(super) value_end: u32,
+}
+
+impl Field {
+    pub(super) fn name<'a>(&self, window: &'a [u8]) -> &'a [u8] {
+        &window[self.name as usize..self.name_end as usize]
+    }
+
+    pub(super) fn value<'a>(&self, window: &'a [u8]) -> &'a [u8] {
+        &window[self.value as usize..self.value_end as usize]
+    }
+}
+
+/// What is at the start of a line in the field section.
+pub(super) enum Line {
+    /// A field, and where the next line starts.
+    Field(Field, usize),
+    /// The empty line that ends the section, and where what follows it starts.
+    End(usize),
+    /// The line is not complete.
+    Partial,
+}
+
+/// A request line: `method SP target SP version CRLF`, with the method at 0.
+pub(super) struct RequestLine {
+    pub(super) method_end: usize,
+    pub(super) target_end: usize,
+    /// The minor version: 0 or 1. A higher one is spoken to as 1.1 (RFC 9110, section 2.5).
+    pub(super) minor: u8,
+    /// Where the field section starts.
+    pub(super) end: usize,
+}
+
+/// Reads the request line at the start of the window; `None` if it is not complete.
+#[inline]
+pub(super) fn request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
+    match try_request_line(window) {
+        Ok(line) => Ok(line),
+        Err(error) => if_line_is_complete(window, 0, error).map(|()| None),
+    }
+}
+
+/// Reads the line that starts at `at`.
+#[inline]
+pub(super) fn field_line(window: &[u8], at: usize) -> Result<Line, Error> {
+    match try_field_line(window, at) {
+        Ok(line) => Ok(line),
+        Err(error) => if_line_is_complete(window, at, error).map(|()| Line::Partial),
+    }
+}
+
+/// Gives the error back if the line that starts at `at` has its LF already.
+#[cold]
+fn if_line_is_complete(window: &[u8], at: usize, error: Error) -> Result<(), Error> {
+    match find_line_feed(&window[at..]) {
+        Some(_) => Err(error),
+        None => Ok(()),
+    }
+}
+
+#[inline]
+fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
+    let method_end = skip_while(window, 0, &TOKEN);
+    match window.get(method_end) {
+        Some(b' ') if method_end > 0 => {}
+        Some(b'\r' | b'\n') if method_end > 0 => {
+            return Err(Error::at(Reason::RequestLine, method_end));
+        }
+        Some(_) => return Err(Error::at(Reason::Method, method_end)),
+        None => return Ok(None),
+    }
+    let target = method_end + 1;
+    let target_end = skip_target(window, target);
+    match window.get(target_end) {
+        Some(b' ') if target_end > target => {}
+        Some(b' ' | b'\r' | b'\n') => return Err(Error::at(Reason::RequestLine, target_end)),
+        Some(_) => return Err(Error::at(Reason::Target, target_end)),
+        None => return Ok(None),
+    }
+    let version = &window[target_end + 1..];
+    let (minor, length) = match version {
+        [
+            b'H',
+            b'T',
+            b'T',
+            b'P',
+            b'/',
+            b'1',
+            b'.',
+            b'1',
+            b'\r',
+            b'\n',
+            ..,
+        ] => (1, 10),
+        _ => match slow_version(version, target_end + 1)? {
+            Some(minor) => (minor, 10),
+            None => return Ok(None),
+        },
+    };
+    Ok(Some(RequestLine {
+        method_end,
+        target_end,
+        minor,
+        end: target_end + 1 + length,
+    }))
+}
+
+/// The minor version of a line's rest that is not `HTTP/1.1`, at `offset`.
+#[cold]
+fn slow_version(version: &[u8], offset: usize) -> Result<Option<u8>, Error> {
+    let Some(line_feed) = find_line_feed(version) else {
+        return Ok(None);
+    };
+    match &version[..=line_feed] {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, end @ ..]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            match end {
+                b"\r\n" => {}
+                b"\n" => return Err(Error::at(Reason::LineEnd, offset + 8)),
+                _ => return Err(Error::at(Reason::Version, offset + 8)),
+            }
+            match (major, minor) {
+                (b'1', b'0') => Ok(Some(0)),
+                (b'1', _) => Ok(Some(1)),
+                _ => Err(Error::at(Reason::UnsupportedVersion, offset)),
+            }
+        }
+        _ => Err(Error::at(Reason::Version, offset)),
+    }
+}
+
+#[inline]
+fn try_field_line(window: &[u8], at: usize) -> Result<Line, Error> {
+    let name_end = skip_while(window, at, &TOKEN);
+    match window.get(name_end) {
+        Some(b':') if name_end > at => {}
+        Some(_) => return odd_field_line(window, at, name_end),
+        None => return Ok(Line::Partial),
+    }
+    let mut value = name_end + 1;
+    while let Some(b' ' | b'\t') = window.get(value) {
+        value += 1;
+    }
+    let line_end = skip_value(window, value);
+    match window.get(line_end..line_end + 2) {
+        Some(b"\r\n") => {}
+        Some([b'\r' | b'\n', _]) => return Err(Error::at(Reason::LineEnd, line_end)),
+        Some(_) => return Err(Error::at(Reason::FieldValue, line_end)),
+        // The last byte of the window, or none: it may be a CR whose LF has not come.
+        None => return incomplete_value(window, line_end),
+    }
+    let mut value_end = line_end;
+    while value_end > value && matches!(window[value_end - 1], b' ' | b'\t') {
+        value_end -= 1;
+    }
+    Ok(Line::Field(
+        Field {
+            name: at as u32,
+            name_end: name_end as u32,
+            value: value as u32,
+            value_end: value_end as u32,
+        },
+        line_end + 2,
+    ))
+}
+
+#[cold]
+fn incomplete_value(window: &[u8], line_end: usize) -> Result<Line, Error> {
+    match window.get(line_end) {
+        Some(b'\n') => Err(Error::at(Reason::LineEnd, line_end)),
+        _ => Ok(Line::Partial),
+    }
+}
+
+/// A line whose name does not end in a colon: the empty line, or an error.
+#[inline]
+fn odd_field_line(window: &[u8], at: usize, name_end: usize) -> Result<Line, Error> {
+    if name_end == at && window[at] == b'\r' {
+        return match window.get(at + 1) {
+            Some(b'\n') => Ok(Line::End(at + 2)),
+            Some(_) => Err(Error::at(Reason::LineEnd, at)),
+            None => Ok(Line::Partial),
+        };
+    }
+    Err(field_name_error(window, at, name_end))
+}
+
+#[cold]
+fn field_name_error(window: &[u8], at: usize, name_end: usize) -> Error {
+    let reason = match window[name_end] {
+        b' ' | b'\t' if name_end == at => Reason::Folding,
+        b' ' | b'\t' => {
+            let rest = window[name_end..].trim_ascii_start();
+            match rest.first() {
+                Some(b':') => Reason::SpaceBeforeColon,
+                _ => Reason::FieldName,
+            }
+        }
+        b'\n' if name_end == at => Reason::LineEnd,
+        _ => Reason::FieldName,
+    };
+    Error::at(reason, name_end)
+}
+
+/// Where the first LF is.
+#[inline]
+pub(super) fn find_line_feed(bytes: &[u8]) -> Option<usize> {
+    work::add(bytes.len());
+    memchr::memchr(b'\n', bytes)
+}
+
+#[inline]
+fn skip_while(window: &[u8], from: usize, table: &[bool; 256]) -> usize {
+    let mut at = from;
+    while let Some(&byte) = window.get(at) {
+        if !table[usize::from(byte)] {
+            break;
+        }
+        at += 1;
+    }
+    work::add(at - from);
+    at
+}
+
+/// Where, from `from` on, the first byte is that a request target has not: not visible ASCII, or
+/// `#`.
+#[inline]
+fn skip_target(window: &[u8], from: usize) -> usize {
+    skip_while(window, from, &TARGET)
+}
+
+/// Where, from `from` on, the first byte is that a field value has not.
+///
+/// Eight bytes at a time. A byte is below 0x20 if subtracting 0x20 from it borrows while its own
+/// top bit is clear; it is 0x7f if xor with 0x7f leaves nothing. Borrows run upwards, so bytes
+/// above a hit may be hits by mistake, but the lowest hit is always real, and only that is used.
+#[inline]
+fn skip_value(window: &[u8], from: usize) -> usize {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
+    let mut at = from;
+    while let Some(eight) = window.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*eight);
+        let below_space = word.wrapping_sub(ONES * 0x20) & !word;
+        let delete = (word ^ (ONES * 0x7f)).wrapping_sub(ONES) & !word;
+        let hits = (below_space | delete) & TOPS;
+        if hits == 0 {
+            at += 8;
+            continue;
+        }
+        at += (hits.trailing_zeros() / 8) as usize;
+        if window[at] != b'\t' {
+            work::add(at - from);
+            return at;
+        }
+        at += 1;
+    }
+    while let Some(&byte) = window.get(at) {
+        if !VALUE[usize::from(byte)] {
+            break;
+        }
+        at += 1;
+    }
+    work::add(at - from);
+    at
+}
+
+/// Whether the byte may be in a token (RFC 9110, section 5.6.2).
+#[inline]
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
+}
+
+/// Whether the byte may be in a field value: visible, obs-text, space or tab (RFC 9110,
+/// section 5.5).
+#[inline]
+pub(super) fn is_value_byte(byte: u8) -> bool {
+    VALUE[usize::from(byte)]
+}
+
+const fn table(accepts: &[u8], from: u8, to: u8) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = from;
+    while byte < to {
+        table[byte as usize] = true;
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < accepts.len() {
+        table[accepts[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
+const TOKEN: [bool; 256] = table(
+    b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    0,
+    0,
+);
+
+const TARGET: [bool; 256] = {
+    let mut table = table(b"", 0x21, 0x7f);
+    table[b'#' as usize] = false;
+    table
+};
+
+const VALUE: [bool; 256] = {
+    let mut table = table(b"\t\xff", 0x20, 0xff);
+    table[0x7f] = false;
+    table
+};
+
+/// Counts the bytes that were looked at, so that a test can hold the work linear.
+pub(super) mod work {
+    #[cfg(test)]
+    thread_local! {
+        pub(in super::super) static BYTES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
+    #[cfg(test)]
+    pub(super) fn add(bytes: usize) {
+        BYTES.with(|count| count.set(count.get() + bytes));
+    }
+
+    #[cfg(not(test))]
+    #[inline]
+    pub(super) fn add(_bytes: usize) {}
+}
