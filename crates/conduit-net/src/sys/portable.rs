@@ -1,0 +1,122 @@
+//! The poller everywhere else: kqueue, event ports or poll, through the `polling` crate, always level-triggered.
+
+use crate::poller::{Event, Interest};
+use polling::PollMode;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::{Error, ErrorKind, Result};
+use std::num::NonZeroUsize;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct Poller {
+    inner: polling::Poller,
+}
+
+impl Poller {
+    pub(crate) fn new() -> Result<Poller> {
+        Ok(Poller {
+            inner: polling::Poller::new()?,
+        })
+    }
+
+    pub(crate) fn add(&self, source: BorrowedFd<'_>, key: u64, interest: Interest) -> Result<()> {
+        // SAFETY: the descriptor is open, as it is borrowed. That a source must be removed before it is closed is asked of the
+        // caller; where that is forgotten, a stale number in a kqueue is harmless to memory: the system drops it by itself.
+        unsafe {
+            self.inner
+                .add_with_mode(source.as_raw_fd(), request(key, interest)?, PollMode::Level)
+        }
+    }
+
+    pub(crate) fn modify(
+        &self,
+        source: BorrowedFd<'_>,
+        key: u64,
+        interest: Interest,
+    ) -> Result<()> {
+        self.inner
+            .modify_with_mode(source, request(key, interest)?, PollMode::Level)
+    }
+
+    pub(crate) fn remove(&self, source: BorrowedFd<'_>) -> Result<()> {
+        self.inner.delete(source)
+    }
+
+    pub(crate) fn close(&self, source: OwnedFd) -> Result<()> {
+        self.remove(source.as_fd())
+    }
+
+    pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> Result<usize> {
+        // The list is appended to, not replaced.
+        events.inner.clear();
+        self.inner.wait(&mut events.inner, timeout)
+    }
+
+    pub(crate) fn notify(&self) -> Result<()> {
+        self.inner.notify()
+    }
+}
+
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+pub(crate) struct Events {
+    inner: polling::Events,
+}
+
+impl Events {
+    pub(crate) fn with_capacity(capacity: usize) -> Events {
+        Events {
+            inner: polling::Events::with_capacity(
+                NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN),
+            ),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.inner.capacity().get()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.inner.clear();
+    }
+
+    pub(crate) fn iter(&self) -> Iter<'_> {
+        Box::new(self.inner.iter().map(event))
+    }
+}
+
+/// The iterator of `polling` has no name, so it is boxed: one small allocation a turn, on this backend only.
+pub(crate) type Iter<'a> = Box<dyn Iterator<Item = Event> + 'a>;
+
+fn event(event: polling::Event) -> Event {
+    Event {
+        key: event.key as u64,
+        readable: event.readable,
+        writable: event.writable,
+        hang_up: event.is_interrupt(),
+        error: event.is_err().unwrap_or(false),
+    }
+}
+
+fn request(key: u64, interest: Interest) -> Result<polling::Event> {
+    let key = usize::try_from(key).map_err(|_| {
+        Error::new(
+            ErrorKind::InvalidInput,
+            format!("the key {key} is larger than this system's pointers"),
+        )
+    })?;
+    Ok(polling::Event::new(
+        key,
+        interest.is_readable(),
+        interest.is_writable(),
+    ))
+}

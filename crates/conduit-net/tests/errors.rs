@@ -1,0 +1,121 @@
+//! What an error says: the operation, the address, the cause and the remedy.
+
+use conduit_net::{Error, ListenOptions, Operation, TcpListener, TcpStream};
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+fn bind(address: &str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address.parse().unwrap(), &ListenOptions::new())
+}
+
+#[test]
+fn a_taken_address_is_named_with_its_remedy() {
+    let first = bind("127.0.0.1:0").unwrap();
+    let address = first.local_addr().unwrap();
+    let error = TcpListener::bind(address, &ListenOptions::new()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot bind {address}: address in use (EADDRINUSE); another socket listens there: stop it, choose another port, \
+             or set reuse_port on every listener of this port"
+        )
+    );
+    assert_eq!(
+        (error.operation(), error.address()),
+        (Operation::Bind, Some(address))
+    );
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+}
+
+#[test]
+fn an_address_of_another_machine_is_named_with_its_remedy() {
+    assert_eq!(
+        bind("192.0.2.1:8080").unwrap_err().to_string(),
+        "cannot bind 192.0.2.1:8080: address not available (EADDRNOTAVAIL); no interface of this machine has this address: bind \
+         0.0.0.0 or [::] for all interfaces, or one of their own"
+    );
+}
+
+/// The capabilities of the thread are dropped, so that the test says the same as root.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_privileged_port_is_named_with_its_remedy() {
+    let start = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    if start.trim().parse::<u16>().unwrap() <= 79 {
+        eprintln!("skipped: this system lets anybody bind port 79");
+        return;
+    }
+    std::thread::spawn(|| {
+        if let Ok(sets) = rustix::thread::capabilities(None) {
+            rustix::thread::set_capabilities(
+                None,
+                rustix::thread::CapabilitySets { effective: rustix::thread::CapabilitySet::empty(), ..sets },
+            )
+            .unwrap();
+        }
+        assert_eq!(
+            bind("127.0.0.1:79").unwrap_err().to_string(),
+            "cannot bind 127.0.0.1:79: permission denied (EACCES); ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher \
+             port"
+        );
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn a_refused_connection_is_named_with_its_remedy() {
+    let free = bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = TcpStream::connect(free).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot connect to {free}: connection refused (ECONNREFUSED); nothing listens there: check the port, and that the \
+             server runs"
+        )
+    );
+    assert_eq!(error.operation(), Operation::Connect);
+}
+
+#[test]
+fn it_becomes_an_io_error_and_comes_back_whole() {
+    let address: SocketAddr = "192.0.2.1:8080".parse().unwrap();
+    let error = bind("192.0.2.1:8080").unwrap_err();
+    let text = error.to_string();
+    assert!(error.source().is_some());
+    let error = io::Error::from(error);
+    assert_eq!(
+        (error.kind(), error.to_string()),
+        (ErrorKind::AddrNotAvailable, text.clone())
+    );
+    let error = Error::from(error);
+    assert_eq!(
+        (error.operation(), error.address(), error.to_string()),
+        (Operation::Bind, Some(address), text)
+    );
+}
+
+#[test]
+fn a_foreign_io_error_keeps_its_kind_and_number() {
+    let error = Error::from(io::Error::from_raw_os_error(
+        rustix::io::Errno::PIPE.raw_os_error(),
+    ));
+    assert_eq!(
+        error.to_string(),
+        "input or output failed: closed for writing (EPIPE)"
+    );
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(
+        error.raw_os_error(),
+        Some(rustix::io::Errno::PIPE.raw_os_error())
+    );
+    let error = Error::from(io::Error::new(
+        ErrorKind::InvalidData,
+        "what came makes no sense",
+    ));
+    assert_eq!(
+        error.to_string(),
+        "input or output failed: what came makes no sense"
+    );
+}

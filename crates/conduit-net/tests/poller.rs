@@ -1,0 +1,417 @@
+//! Readiness: the same on every backend. `RUSTFLAGS="--cfg conduit_portable"` runs these with the portable one on Linux.
+
+use conduit_net::{Event, Events, Interest, ListenOptions, Poller, TcpListener, TcpStream};
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const NOW: Option<Duration> = Some(Duration::ZERO);
+
+fn pair() -> (TcpStream, TcpStream) {
+    let listener =
+        TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    loop {
+        match listener.accept() {
+            Ok((far, _)) => return (near, far),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+}
+
+/// Waits until something is ready.
+fn wait(poller: &Poller, events: &mut Events) -> Vec<Event> {
+    while poller.wait(events, None).unwrap() == 0 {}
+    assert_eq!(events.len(), events.iter().count());
+    events.iter().collect()
+}
+
+fn quiet(poller: &Poller, events: &mut Events) -> bool {
+    let count = poller.wait(events, NOW).unwrap();
+    assert_eq!(
+        (count, events.is_empty(), events.iter().count()),
+        (0, true, 0)
+    );
+    true
+}
+
+#[test]
+fn one_thread_echoes_for_many_clients() {
+    const CLIENTS: usize = 50;
+    let listener =
+        TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let clients = std::thread::spawn(move || {
+        let streams: Vec<_> = (0..CLIENTS)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        for (number, stream) in streams.into_iter().enumerate() {
+            use std::io::{Read, Write};
+            let mut stream = std::net::TcpStream::from(stream);
+            stream.set_nonblocking(false).unwrap();
+            let text = format!("client {number}").repeat(1000);
+            stream.write_all(text.as_bytes()).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut back = String::new();
+            stream.read_to_string(&mut back).unwrap();
+            assert_eq!(back, text);
+        }
+    });
+
+    let poller = Poller::new().unwrap();
+    poller.add(&listener, 0, Interest::READABLE).unwrap();
+    let mut events = Events::with_capacity(16);
+    let mut streams: Vec<Option<TcpStream>> = vec![None];
+    let mut pending: Vec<Vec<u8>> = vec![Vec::new()];
+    let mut finished = 0;
+    let mut buffer = [0; 4096];
+    while finished < CLIENTS {
+        poller.wait(&mut events, None).unwrap();
+        for event in &events {
+            let key = event.key as usize;
+            if key == 0 {
+                while let Ok((stream, _)) = listener.accept() {
+                    poller
+                        .add(&stream, streams.len() as u64, Interest::READABLE)
+                        .unwrap();
+                    streams.push(Some(stream));
+                    pending.push(Vec::new());
+                }
+                continue;
+            }
+            let stream = streams[key].as_ref().unwrap();
+            let mut ended = false;
+            if event.readable {
+                match stream.recv(&mut buffer) {
+                    Ok(0) => ended = true,
+                    Ok(count) => pending[key].extend_from_slice(&buffer[..count]),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                }
+            }
+            match stream.send(&pending[key]) {
+                Ok(count) => drop(pending[key].drain(..count)),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            if ended && pending[key].is_empty() {
+                poller.close(streams[key].take().unwrap()).unwrap();
+                finished += 1;
+            } else if !pending[key].is_empty() {
+                poller.modify(stream, event.key, Interest::BOTH).unwrap();
+            }
+        }
+    }
+    clients.join().unwrap();
+}
+
+#[test]
+fn readiness_is_told_again_until_it_is_used_up() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    poller.add(&near, 7, Interest::READABLE).unwrap();
+    assert!(quiet(&poller, &mut events));
+    far.send(b"ab").unwrap();
+    for _ in 0..3 {
+        let ready = wait(&poller, &mut events);
+        assert_eq!(ready.len(), 1);
+        assert_eq!(
+            (ready[0].key, ready[0].readable, ready[0].writable),
+            (7, true, false)
+        );
+        assert_eq!((ready[0].hang_up, ready[0].error), (false, false));
+    }
+    near.recv(&mut [0]).unwrap();
+    assert_eq!(wait(&poller, &mut events).len(), 1);
+    near.recv(&mut [0]).unwrap();
+    assert!(quiet(&poller, &mut events));
+}
+
+#[test]
+fn interest_can_be_changed_and_taken_away() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    far.send(b"x").unwrap();
+    poller.add(&near, 1, Interest::WRITABLE).unwrap();
+    let ready = wait(&poller, &mut events);
+    assert!(
+        ready
+            .iter()
+            .all(|event| event.key == 1 && event.writable && !event.readable)
+    );
+    poller.modify(&near, 2, Interest::READABLE).unwrap();
+    assert!(
+        wait(&poller, &mut events)
+            .iter()
+            .all(|event| event.key == 2 && event.readable && !event.writable)
+    );
+    poller.modify(&near, 3, Interest::BOTH).unwrap();
+    let ready = wait(&poller, &mut events);
+    assert!(ready.iter().all(|event| event.key == 3));
+    assert!(ready.iter().any(|event| event.readable) && ready.iter().any(|event| event.writable));
+    poller.modify(&near, 3, Interest::NONE).unwrap();
+    assert!(quiet(&poller, &mut events));
+    poller.modify(&near, 3, Interest::READABLE).unwrap();
+    assert_eq!(wait(&poller, &mut events).len(), 1);
+    poller.remove(&near).unwrap();
+    assert!(quiet(&poller, &mut events));
+}
+
+#[test]
+fn a_short_read_keeps_a_pending_hangup() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    poller.add(&near, 1, Interest::READABLE).unwrap();
+    far.send(b"the end").unwrap();
+    drop(far);
+    assert!(wait(&poller, &mut events)[0].readable);
+    let mut buffer = [0; 64];
+    assert_eq!(near.recv(&mut buffer).unwrap(), 7);
+    assert!(wait(&poller, &mut events)[0].readable);
+    assert_eq!(near.recv(&mut buffer).unwrap(), 0);
+    assert!(wait(&poller, &mut events)[0].readable);
+}
+
+#[test]
+fn a_reset_is_told_as_readable() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    poller.add(&near, 1, Interest::READABLE).unwrap();
+    far.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(far);
+    let ready = wait(&poller, &mut events);
+    assert!(ready[0].readable);
+    #[cfg(target_os = "linux")]
+    assert!(ready[0].hang_up && ready[0].error);
+    assert_eq!(
+        near.recv(&mut [0; 8]).unwrap_err().kind(),
+        ErrorKind::ConnectionReset
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn both_directions_closed_is_a_hangup_and_one_is_not() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    poller.add(&near, 1, Interest::READABLE).unwrap();
+    far.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(!wait(&poller, &mut events)[0].hang_up);
+    near.shutdown(std::net::Shutdown::Write).unwrap();
+    let ready = wait(&poller, &mut events)[0];
+    assert!(ready.readable && ready.hang_up && !ready.error);
+}
+
+#[test]
+fn a_refused_connection_is_told_as_writable_with_its_error() {
+    let free = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new())
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let Ok(stream) = TcpStream::start_connect(free) else {
+        return; // refused at once: nothing to wait for
+    };
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    poller.add(&stream, 1, Interest::WRITABLE).unwrap();
+    assert!(
+        wait(&poller, &mut events)
+            .iter()
+            .any(|event| event.writable)
+    );
+    assert_eq!(
+        stream.take_error().unwrap().unwrap().kind(),
+        ErrorKind::ConnectionRefused
+    );
+}
+
+#[test]
+fn another_thread_wakes_a_wait_that_has_no_limit() {
+    let poller = Poller::new().unwrap();
+    let told = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            told.store(true, Ordering::Relaxed);
+            poller.notify().unwrap();
+        });
+        let mut events = Events::with_capacity(8);
+        while !told.load(Ordering::Relaxed) {
+            assert_eq!(poller.wait(&mut events, None).unwrap(), 0);
+            assert_eq!(events.iter().count(), 0);
+        }
+    });
+}
+
+#[test]
+fn several_notifications_are_one_wakeup_and_the_next_wait_returns_at_once() {
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(1);
+    for _ in 0..3 {
+        poller.notify().unwrap();
+        poller.notify().unwrap();
+        assert_eq!(poller.wait(&mut events, None).unwrap(), 0);
+        assert!(quiet(&poller, &mut events));
+    }
+}
+
+#[test]
+fn no_notification_is_lost_between_threads() {
+    let poller = Poller::new().unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let sender = sender;
+            for number in 0..20_000u32 {
+                sender.send(number).unwrap();
+                poller.notify().unwrap();
+            }
+        });
+        let mut events = Events::with_capacity(8);
+        let mut expected = 0;
+        while expected < 20_000 {
+            poller.wait(&mut events, None).unwrap();
+            while let Ok(number) = receiver.try_recv() {
+                assert_eq!(number, expected);
+                expected += 1;
+            }
+        }
+    });
+}
+
+#[test]
+fn adding_a_source_twice_is_an_error_and_keeps_the_first() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    poller.add(&near, 1, Interest::READABLE).unwrap();
+    assert_eq!(
+        poller.add(&near, 2, Interest::READABLE).unwrap_err().kind(),
+        ErrorKind::AlreadyExists
+    );
+    far.send(b"x").unwrap();
+    assert_eq!(wait(&poller, &mut events)[0].key, 1);
+}
+
+#[test]
+fn a_foreign_source_cannot_be_modified_or_removed() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    poller.add(&far, 1, Interest::READABLE).unwrap();
+    assert_eq!(
+        poller
+            .modify(&near, 1, Interest::READABLE)
+            .unwrap_err()
+            .kind(),
+        ErrorKind::NotFound
+    );
+    assert_eq!(
+        poller.remove(&near).unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+    poller.remove(&far).unwrap();
+    assert_eq!(poller.remove(&far).unwrap_err().kind(), ErrorKind::NotFound);
+    poller.add(&far, 1, Interest::READABLE).unwrap();
+}
+
+#[test]
+fn the_reserved_key_is_refused() {
+    let (near, _far) = pair();
+    let poller = Poller::new().unwrap();
+    assert_eq!(
+        poller
+            .add(&near, u64::MAX, Interest::BOTH)
+            .unwrap_err()
+            .kind(),
+        ErrorKind::InvalidInput
+    );
+    poller.add(&near, u64::MAX - 1, Interest::NONE).unwrap();
+    assert_eq!(
+        poller
+            .modify(&near, u64::MAX, Interest::BOTH)
+            .unwrap_err()
+            .kind(),
+        ErrorKind::InvalidInput
+    );
+}
+
+#[test]
+fn a_closed_source_makes_room_for_the_next_with_its_number() {
+    let poller = Poller::new().unwrap();
+    for round in 0..3 {
+        let (near, far) = pair();
+        poller.add(&near, round, Interest::READABLE).unwrap();
+        poller.close(near).unwrap();
+        poller.add(&far, round, Interest::READABLE).unwrap();
+        poller.close(OwnedFd::from(far)).unwrap();
+    }
+    assert!(quiet(&poller, &mut Events::with_capacity(8)));
+}
+
+#[test]
+fn more_ready_sources_than_capacity_come_in_turn() {
+    let pairs: Vec<_> = (0..10).map(|_| pair()).collect();
+    let poller = Poller::new().unwrap();
+    for (key, (near, far)) in pairs.iter().enumerate() {
+        far.send(b"x").unwrap();
+        poller.add(near, key as u64, Interest::READABLE).unwrap();
+    }
+    let mut events = Events::with_capacity(3);
+    assert!(events.capacity() >= 3);
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        assert!(wait(&poller, &mut events).len() <= events.capacity());
+        seen.extend(events.iter().map(|event| event.key));
+    }
+    assert_eq!(seen.len(), 10);
+}
+
+#[test]
+fn a_poller_is_a_source_of_another() {
+    let (near, far) = pair();
+    let inner = Poller::new().unwrap();
+    let outer = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    inner.add(&near, 1, Interest::READABLE).unwrap();
+    outer.add(&inner, 2, Interest::READABLE).unwrap();
+    assert!(quiet(&outer, &mut events));
+    far.send(b"x").unwrap();
+    assert_eq!(wait(&outer, &mut events)[0].key, 2);
+    assert_eq!(wait(&inner, &mut events)[0].key, 1);
+    near.recv(&mut [0; 8]).unwrap();
+    assert!(quiet(&inner, &mut events));
+    assert!(quiet(&outer, &mut events));
+    inner.notify().unwrap();
+    assert_eq!(wait(&outer, &mut events)[0].key, 2);
+    assert!(quiet(&inner, &mut events));
+    assert!(quiet(&outer, &mut events));
+}
+
+#[test]
+fn every_length_of_timeout_ends() {
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    for timeout in [
+        Duration::from_nanos(1),
+        Duration::from_micros(1500),
+        Duration::from_millis(3),
+    ] {
+        let start = std::time::Instant::now();
+        assert_eq!(poller.wait(&mut events, Some(timeout)).unwrap(), 0);
+        assert!(start.elapsed() >= timeout);
+    }
+    poller.notify().unwrap();
+    assert_eq!(poller.wait(&mut events, Some(Duration::MAX)).unwrap(), 0);
+}
+
+#[test]
+fn interest_shows_its_name() {
+    assert_eq!(
+        format!("{:?}", Interest::READABLE | Interest::WRITABLE),
+        "BOTH"
+    );
+    assert_eq!(format!("{:?}", Interest::NONE), "NONE");
+}
