@@ -1,0 +1,36 @@
+//! ntex with one worker on its own runtime, neon, which takes io_uring where the kernel allows it and polling elsewhere.
+//! It runs the worker and its accept loop on threads of their own.
+
+use ntex::web;
+
+#[derive(serde::Serialize)]
+struct Message {
+    message: &'static str,
+}
+
+#[web::get("/plaintext")]
+async fn plaintext() -> &'static str {
+    "Hello, World!"
+}
+
+#[web::get("/json")]
+async fn json() -> web::HttpResponse {
+    web::HttpResponse::Ok().json(&Message {
+        message: "Hello, World!",
+    })
+}
+
+#[web::get("/users/{id}")]
+async fn user(id: web::types::Path<u64>) -> String {
+    id.to_string()
+}
+
+#[ntex::main]
+async fn main() -> std::io::Result<()> {
+    let address = std::env::args().nth(1).expect("usage: bench-ntex ADDRESS");
+    web::server(async || web::App::new().service((plaintext, json, user)))
+        .workers(1)
+        .bind(address)?
+        .run()
+        .await
+}
