@@ -1,1 +1,79 @@
-//! Being written.
+//! Path patterns, conflict rules and a route table that the compiler builds.
+//!
+//! A [`Definition`] is one route: a method and a path such as `/users/{id}`, whose grammar
+//! [`Pattern`] tells. [`table!`] joins lists of them, each under a prefix if need be, and builds a
+//! [`Table`] in static memory while the program is compiled. A bad path and two routes that match
+//! the same paths are compile errors that name the places.
+//!
+//! ```
+//! use conduit_route::{Definition, Miss, Parameters, Part, Table, table};
+//!
+//! const SHOW: Definition =
+//!     Definition { method: "GET", path: "/users/{id}", handler: "show", file: file!(), line: line!() };
+//! const FILES: &[Definition] =
+//!     &[Definition { method: "GET", path: "/{*rest}", handler: "files", file: file!(), line: line!() }];
+//! const TABLE: &Table = table![Part::Route(SHOW), Part::Mount { prefix: "/files", definitions: FILES }];
+//!
+//! let mut parameters = Parameters::new();
+//! assert_eq!(TABLE.find("GET", "/users/7", &mut parameters), Ok(0));
+//! assert_eq!(parameters.get(0, "/users/7"), Some("7"));
+//! assert_eq!(TABLE.find("GET", "/files/css/main.css", &mut parameters), Ok(1));
+//! assert_eq!(parameters.get(0, "/files/css/main.css"), Some("css/main.css"));
+//! assert_eq!(TABLE.find("PUT", "/users/7", &mut parameters), Err(Miss::MethodNotAllowed));
+//! assert_eq!(TABLE.allow("/users/7"), ["GET", "HEAD"]);
+//! ```
+//!
+//! - `pattern`: the grammar of a path
+//! - `definition`: a route, and joining lists of routes
+//! - `draft`: building a table
+//! - `table`: matching
+//! - `key`: a segment as three numbers
+//! - `text`: messages in `const` evaluation
+#![forbid(unsafe_code)]
+
+mod definition;
+mod draft;
+mod key;
+mod names;
+mod pattern;
+mod table;
+mod text;
+
+pub use definition::{Definition, Part, count, flatten, join, joined_bytes};
+pub use draft::{Draft, ExactSize, Size, Storage};
+pub use names::require_names;
+pub use pattern::{PARAMETER_LIMIT, PATH_LIMIT, PathError, Pattern, Segment, Segments};
+pub use table::{Miss, Parameters, Table};
+
+/// Builds a table in static memory from a list of constant [`Part`]s: `&'static Table`.
+///
+/// The routes keep the order of the list: [`Table::find`] gives a place in it. What is wrong with
+/// them is a compile error.
+///
+/// ```compile_fail
+/// use conduit_route::{Definition, Part, table};
+///
+/// const fn get(path: &'static str, handler: &'static str) -> Part {
+///     Part::Route(Definition { method: "GET", path, handler, file: file!(), line: line!() })
+/// }
+/// // route conflict: GET /users/{id} (show, src/lib.rs:4) and GET /users/{name} (find, src/lib.rs:4)
+/// // match the same paths: remove one or change its path
+/// let table = table![get("/users/{id}", "show"), get("/users/{name}", "find")];
+/// ```
+#[macro_export]
+macro_rules! table {
+    ($($part:expr),* $(,)?) => {{
+        const PARTS: &[$crate::Part] = &[$($part),*];
+        const JOINED: &[u8] = &$crate::join::<{ $crate::joined_bytes(PARTS) }>(PARTS);
+        const DEFINITIONS: &[$crate::Definition] = &$crate::flatten::<{ $crate::count(PARTS) }>(PARTS, JOINED);
+        const SIZE: $crate::Size = $crate::Size::of(DEFINITIONS);
+        #[allow(long_running_const_eval)]
+        const DRAFT: $crate::Draft<{ SIZE.routes }, { SIZE.nodes }, { SIZE.slots }> = $crate::Draft::new(DEFINITIONS);
+        const EXACT: $crate::ExactSize = DRAFT.size();
+        #[allow(long_running_const_eval)]
+        const STORAGE: &$crate::Storage<{ EXACT.nodes }, { EXACT.slots }, { EXACT.alternatives }, { SIZE.routes }> =
+            &DRAFT.finish();
+        const TABLE: &$crate::Table = &$crate::Table::new(DEFINITIONS, STORAGE);
+        TABLE
+    }};
+}

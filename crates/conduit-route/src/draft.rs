@@ -1,0 +1,450 @@
+//! Building a table, in `const` evaluation or at run time.
+//!
+//! The routes are put into a trie of segments, one by one, so that two paths that differ in their
+//! parameters' names alone end at the same node: that is how a conflict is found. When all are in,
+//! each node learns what to try when its literal segments lead nowhere (its own alternatives from
+//! the most specific to the least, then those of the nodes above it), and all is copied into arrays
+//! that are just as long as needed.
+
+use crate::definition::Definition;
+use crate::key::{Key, same, word};
+use crate::pattern::{Pattern, Segment};
+use crate::table::{Alternative, Endpoint, NONE, Node, Shape, Slot, holds, insert, slot_of};
+use crate::text::Text;
+
+/// The array lengths that a [`Draft`] of some routes needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// The routes themselves.
+    pub routes: usize,
+    /// One node for each segment at most, and the root.
+    pub nodes: usize,
+    /// A power of two, at least twice the literal segments at most.
+    pub slots: usize,
+}
+
+impl Size {
+    /// The size for `definitions`: an upper bound, which [`Draft::size`] makes exact.
+    pub const fn of(definitions: &[Definition]) -> Size {
+        let mut nodes = 1;
+        let mut route = 0;
+        while route < definitions.len() {
+            let path = definitions[route].path.as_bytes();
+            let mut start = 0;
+            while start < path.len() {
+                nodes += 1;
+                start = Key::of_segment(path, start + 1).1;
+            }
+            route += 1;
+        }
+        Size {
+            routes: definitions.len(),
+            nodes,
+            slots: slots_for(nodes),
+        }
+    }
+}
+
+/// What [`Draft::finish`] needs to know to make arrays that are just as long as needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExactSize {
+    /// The nodes.
+    pub nodes: usize,
+    /// A power of two, at least twice the literal segments.
+    pub slots: usize,
+    /// The ways to bind a parameter.
+    pub alternatives: usize,
+}
+
+/// A table that is being built, in arrays as long as [`Size`] says or longer.
+#[derive(Clone, Copy)]
+pub struct Draft<const ROUTES: usize, const NODES: usize, const SLOTS: usize> {
+    nodes: [DraftNode; NODES],
+    node_count: usize,
+    literals: [Slot; NODES],
+    literal_count: usize,
+    /// A hash table: places in `literals`, plus one.
+    index: [u32; SLOTS],
+    alternatives: [Alternative; NODES],
+    alternative_count: usize,
+    endpoints: [Endpoint; ROUTES],
+}
+
+#[derive(Clone, Copy)]
+struct DraftNode {
+    has_literals: bool,
+    /// The most specific alternative; the others follow along their `otherwise`.
+    alternative: u32,
+    endpoint: u32,
+    /// The node above, and the alternative that leads from there if it is no literal segment.
+    parent: u32,
+    through: u32,
+    /// As in [`Alternative`], for the alternatives of this node.
+    bound: u8,
+    offset: u16,
+}
+
+const BLANK_SLOT: Slot = Slot {
+    first: 0,
+    last: 0,
+    parent: 0,
+    child: 0,
+    length: 0,
+    start: 0,
+    definition: 0,
+};
+const BLANK_ALTERNATIVE: Alternative = Alternative {
+    child: 0,
+    otherwise: NONE,
+    bound: 0,
+    shape: Shape::Plain,
+    offset: 0,
+    definition: 0,
+    prefix: (0, 0),
+    suffix: (0, 0),
+};
+const ROOT: DraftNode = DraftNode {
+    has_literals: false,
+    alternative: NONE,
+    endpoint: NONE,
+    parent: 0,
+    through: NONE,
+    bound: 0,
+    offset: 1,
+};
+
+impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, NODES, SLOTS> {
+    /// Puts all routes into one trie.
+    ///
+    /// # Panics
+    /// If a path is bad, if two routes of one method match the same paths, or if the arrays are
+    /// shorter than [`Size::of`] says. In `const` evaluation that is a compile error.
+    pub const fn new(definitions: &[Definition]) -> Self {
+        let size = Size::of(definitions);
+        assert!(size.routes <= ROUTES && size.nodes <= NODES && size.slots <= SLOTS && SLOTS.is_power_of_two());
+        let mut draft = Draft {
+            nodes: [ROOT; NODES],
+            node_count: 1,
+            literals: [BLANK_SLOT; NODES],
+            literal_count: 0,
+            index: [0; SLOTS],
+            alternatives: [BLANK_ALTERNATIVE; NODES],
+            alternative_count: 0,
+            endpoints: [Endpoint {
+                method: 0,
+                method_length: 0,
+                next: NONE,
+            }; ROUTES],
+        };
+        let mut route = 0;
+        while route < definitions.len() {
+            draft.add(definitions, route);
+            route += 1;
+        }
+        draft.link();
+        draft
+    }
+
+    /// The array lengths that are just as long as needed.
+    pub const fn size(&self) -> ExactSize {
+        ExactSize {
+            nodes: self.node_count,
+            slots: slots_for(self.literal_count),
+            alternatives: self.alternative_count,
+        }
+    }
+
+    /// Copies the finished trie into arrays as long as [`Draft::size`] says or longer.
+    ///
+    /// # Panics
+    /// If the arrays are shorter, or the number of `FINAL_SLOTS` is no power of two.
+    pub const fn finish<const FINAL_NODES: usize, const FINAL_SLOTS: usize, const ALTERNATIVES: usize>(
+        &self,
+    ) -> Storage<FINAL_NODES, FINAL_SLOTS, ALTERNATIVES, ROUTES> {
+        let size = self.size();
+        assert!(size.slots <= FINAL_SLOTS && FINAL_SLOTS.is_power_of_two());
+        let mut nodes = [Node {
+            has_literals: false,
+            otherwise: NONE,
+            endpoint: NONE,
+        }; FINAL_NODES];
+        let mut at = 0;
+        while at < self.node_count {
+            let node = &self.nodes[at];
+            nodes[at] = Node {
+                has_literals: node.has_literals,
+                otherwise: self.otherwise(at),
+                endpoint: node.endpoint,
+            };
+            at += 1;
+        }
+        let mut slots = [BLANK_SLOT; FINAL_SLOTS];
+        let mut at = 0;
+        while at < self.literal_count {
+            insert(&mut slots, 64 - FINAL_SLOTS.trailing_zeros(), self.literals[at]);
+            at += 1;
+        }
+        let mut alternatives = [BLANK_ALTERNATIVE; ALTERNATIVES];
+        let mut at = 0;
+        while at < self.alternative_count {
+            alternatives[at] = self.alternatives[at];
+            at += 1;
+        }
+        Storage {
+            nodes,
+            slots,
+            alternatives,
+            endpoints: self.endpoints,
+        }
+    }
+
+    const fn add(&mut self, definitions: &[Definition], route: usize) {
+        let path = definitions[route].path;
+        let pattern = match Pattern::parse(path) {
+            Ok(pattern) => pattern,
+            Err(error) => panic!("{}", error.text().as_str()),
+        };
+        let mut segments = pattern.segments();
+        let mut node = 0;
+        let mut start = 1;
+        while let Some(segment) = segments.next_segment() {
+            node = match segment {
+                Segment::Static(_) => self.add_literal(definitions, route, node, start),
+                Segment::Parameter { prefix, name, suffix } => {
+                    let name_end = start + prefix.len() + name.len() + 2;
+                    let prefix = (start as u16, (start + prefix.len()) as u16);
+                    let suffix = (name_end as u16, (name_end + suffix.len()) as u16);
+                    let shape = if prefix.0 == prefix.1 && suffix.0 == suffix.1 {
+                        Shape::Plain
+                    } else {
+                        Shape::Affixed
+                    };
+                    self.add_alternative(definitions, route, node, shape, prefix, suffix)
+                }
+                Segment::Rest { .. } => self.add_alternative(definitions, route, node, Shape::Rest, (0, 0), (0, 0)),
+            };
+            start = segments.position();
+        }
+        self.add_endpoint(definitions, route, node);
+    }
+
+    /// The node behind the literal segment of `route`'s path that starts at `start`.
+    const fn add_literal(&mut self, definitions: &[Definition], route: usize, node: usize, start: usize) -> usize {
+        let path = definitions[route].path.as_bytes();
+        let (key, _) = Key::of_segment(path, start);
+        let mut at = slot_of(node as u32, key, 64 - SLOTS.trailing_zeros());
+        while self.index[at] != 0 {
+            let slot = &self.literals[self.index[at] as usize - 1];
+            if holds(slot, definitions, path, node as u32, start, key) {
+                return slot.child as usize;
+            }
+            at = (at + 1) % SLOTS;
+        }
+        let parent = self.nodes[node];
+        let child = self.add_node(DraftNode {
+            parent: node as u32,
+            bound: parent.bound,
+            offset: parent.offset + key.length as u16 + 1,
+            ..ROOT
+        });
+        self.nodes[node].has_literals = true;
+        self.literals[self.literal_count] = Slot {
+            first: key.first,
+            last: key.last,
+            parent: node as u32,
+            child: child as u32,
+            length: key.length as u16,
+            start: start as u16,
+            definition: route as u32,
+        };
+        self.literal_count += 1;
+        self.index[at] = self.literal_count as u32;
+        child
+    }
+
+    /// The node behind a parameter, whose alternative is put before the less specific ones.
+    const fn add_alternative(
+        &mut self,
+        definitions: &[Definition],
+        route: usize,
+        node: usize,
+        shape: Shape,
+        prefix: (u16, u16),
+        suffix: (u16, u16),
+    ) -> usize {
+        let parent = self.nodes[node];
+        let new = Alternative {
+            child: 0,
+            otherwise: NONE,
+            bound: parent.bound,
+            shape,
+            offset: parent.offset,
+            definition: route as u32,
+            prefix,
+            suffix,
+        };
+        let mut before = NONE;
+        let mut next = parent.alternative;
+        while next != NONE {
+            let other = &self.alternatives[next as usize];
+            if is_same(definitions, other, &new) {
+                return other.child as usize;
+            }
+            if rank(other) >= rank(&new) {
+                before = next;
+            }
+            next = other.otherwise;
+        }
+        let place = self.alternative_count;
+        let child = self.add_node(DraftNode {
+            parent: node as u32,
+            through: place as u32,
+            bound: parent.bound + 1,
+            offset: suffix.1 - suffix.0 + 1,
+            ..ROOT
+        });
+        let after = if before == NONE {
+            &mut self.nodes[node].alternative
+        } else {
+            &mut self.alternatives[before as usize].otherwise
+        };
+        let otherwise = *after;
+        *after = place as u32;
+        self.alternatives[place] = Alternative {
+            child: child as u32,
+            otherwise,
+            ..new
+        };
+        self.alternative_count += 1;
+        child
+    }
+
+    const fn add_node(&mut self, node: DraftNode) -> usize {
+        let place = self.node_count;
+        self.nodes[place] = node;
+        self.node_count += 1;
+        place
+    }
+
+    const fn add_endpoint(&mut self, definitions: &[Definition], route: usize, node: usize) {
+        let method = definitions[route].method.as_bytes();
+        assert!(!method.is_empty(), "a route has no method: write one, such as `GET`");
+        let mut last = NONE;
+        let mut other = self.nodes[node].endpoint;
+        while other != NONE {
+            if same(definitions[other as usize].method.as_bytes(), method) {
+                panic!(
+                    "{}",
+                    conflict(&definitions[other as usize], &definitions[route]).as_str()
+                );
+            }
+            last = other;
+            other = self.endpoints[other as usize].next;
+        }
+        self.endpoints[route] = Endpoint {
+            method: word(method, 0),
+            method_length: method.len() as u32,
+            next: NONE,
+        };
+        if last == NONE {
+            self.nodes[node].endpoint = route as u32;
+        } else {
+            self.endpoints[last as usize].next = route as u32;
+        }
+    }
+
+    /// Lets each node's last alternative go on to what comes next for the nodes above it.
+    ///
+    /// A node stands behind its parent in `nodes`, so the parent's own links are complete by then.
+    const fn link(&mut self) {
+        let mut node = 0;
+        while node < self.node_count {
+            let mut last = self.nodes[node].alternative;
+            while last != NONE && self.alternatives[last as usize].otherwise != NONE {
+                last = self.alternatives[last as usize].otherwise;
+            }
+            if last != NONE {
+                self.alternatives[last as usize].otherwise = self.otherwise_above(node);
+            }
+            node += 1;
+        }
+    }
+
+    /// What to try when no literal segment of `node` leads on.
+    const fn otherwise(&self, node: usize) -> u32 {
+        let own = self.nodes[node].alternative;
+        if own == NONE { self.otherwise_above(node) } else { own }
+    }
+
+    /// What to try when nothing at all leads on from `node`.
+    const fn otherwise_above(&self, node: usize) -> u32 {
+        let mut node = node;
+        while node != 0 {
+            let DraftNode { through, parent, .. } = self.nodes[node];
+            if through != NONE {
+                return self.alternatives[through as usize].otherwise;
+            }
+            node = parent as usize;
+            if self.nodes[node].alternative != NONE {
+                return self.nodes[node].alternative;
+            }
+        }
+        NONE
+    }
+}
+
+/// The arrays behind a [`Table`](crate::Table).
+#[derive(Clone, Copy, Debug)]
+pub struct Storage<const NODES: usize, const SLOTS: usize, const ALTERNATIVES: usize, const ROUTES: usize> {
+    pub(crate) nodes: [Node; NODES],
+    pub(crate) slots: [Slot; SLOTS],
+    pub(crate) alternatives: [Alternative; ALTERNATIVES],
+    pub(crate) endpoints: [Endpoint; ROUTES],
+}
+
+/// A hash table is at most half full, and has at least two places.
+const fn slots_for(literals: usize) -> usize {
+    (2 * literals + 2).next_power_of_two()
+}
+
+/// The more specific an alternative, the higher: by its shape, then its prefix, then its suffix.
+const fn rank(alternative: &Alternative) -> u64 {
+    let shape = match alternative.shape {
+        Shape::Affixed => 2,
+        Shape::Plain => 1,
+        Shape::Rest => 0,
+    };
+    let (prefix, suffix) = (alternative.prefix, alternative.suffix);
+    shape << 32 | ((prefix.1 - prefix.0) as u64) << 16 | (suffix.1 - suffix.0) as u64
+}
+
+const fn is_same(definitions: &[Definition], one: &Alternative, other: &Alternative) -> bool {
+    let one_path = definitions[one.definition as usize].path.as_bytes();
+    let other_path = definitions[other.definition as usize].path.as_bytes();
+    rank(one) == rank(other)
+        && same(cut(one_path, one.prefix), cut(other_path, other.prefix))
+        && same(cut(one_path, one.suffix), cut(other_path, other.suffix))
+}
+
+const fn cut(path: &[u8], (start, end): (u16, u16)) -> &[u8] {
+    path.split_at(end as usize).0.split_at(start as usize).1
+}
+
+const fn conflict(one: &Definition, other: &Definition) -> Text {
+    let text = Text::new().with("route conflict: ");
+    let text = named(text, one).with(" and ");
+    named(text, other).with(" match the same paths: remove one or change its path")
+}
+
+const fn named(text: Text, definition: &Definition) -> Text {
+    text.with(definition.method)
+        .with(" ")
+        .with(definition.path)
+        .with(" (")
+        .with(definition.handler)
+        .with(", ")
+        .with(definition.file)
+        .with(":")
+        .with_number(definition.line as usize)
+        .with(")")
+}

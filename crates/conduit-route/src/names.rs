@@ -1,0 +1,87 @@
+//! Comparing the parameters of a path with the fields of a struct that takes them.
+
+use crate::definition::Definition;
+use crate::pattern::{Pattern, Segment};
+use crate::text::Text;
+
+/// Demands that `fields`, those of the struct called `structure`, are the parameters of the route's
+/// path, in any order.
+///
+/// # Panics
+/// If a parameter has no field or a field no parameter, with both places and the remedy. In `const`
+/// evaluation that is a compile error.
+pub const fn require_names(definition: &Definition, structure: &str, fields: &[&str]) {
+    let pattern = match Pattern::parse(definition.path) {
+        Ok(pattern) => pattern,
+        Err(error) => panic!("{}", error.text().as_str()),
+    };
+    let mut segments = pattern.segments();
+    while let Some(segment) = segments.next_segment() {
+        if let Segment::Parameter { name, .. } | Segment::Rest { name } = segment
+            && !contains(fields, name)
+        {
+            let text = start(definition)
+                .with("has the parameter `{")
+                .with(name)
+                .with("}`, but `")
+                .with(structure);
+            let text = text
+                .with("` has no field `")
+                .with(name)
+                .with("`: add the field to the struct or take the parameter out of the path");
+            panic!("{}", text.as_str());
+        }
+    }
+    let mut at = 0;
+    while at < fields.len() {
+        if !is_parameter(pattern, fields[at]) {
+            let text = start(definition)
+                .with("has no parameter `{")
+                .with(fields[at])
+                .with("}`, but `")
+                .with(structure);
+            let text = text
+                .with("` has the field `")
+                .with(fields[at])
+                .with("`: take the field out of the struct or add the parameter to the path");
+            panic!("{}", text.as_str());
+        }
+        at += 1;
+    }
+}
+
+const fn start(definition: &Definition) -> Text {
+    let text = Text::new()
+        .with("the path `")
+        .with(definition.path)
+        .with("` of `")
+        .with(definition.handler);
+    text.with("` (")
+        .with(definition.file)
+        .with(":")
+        .with_number(definition.line as usize)
+        .with(") ")
+}
+
+const fn is_parameter(pattern: Pattern<'_>, field: &str) -> bool {
+    let mut segments = pattern.segments();
+    while let Some(segment) = segments.next_segment() {
+        if let Segment::Parameter { name, .. } | Segment::Rest { name } = segment
+            && crate::key::same(name.as_bytes(), field.as_bytes())
+        {
+            return true;
+        }
+    }
+    false
+}
+
+const fn contains(names: &[&str], name: &str) -> bool {
+    let mut at = 0;
+    while at < names.len() {
+        if crate::key::same(names[at].as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}

@@ -1,0 +1,520 @@
+//! The grammar of a route's path.
+
+use core::fmt;
+
+use crate::text::Text;
+
+/// Most parameters that one path may have.
+pub const PARAMETER_LIMIT: usize = 16;
+
+/// Longest path in bytes, a prefix that it is mounted under included.
+pub const PATH_LIMIT: usize = 4096;
+
+/// A path that obeys the grammar.
+///
+/// Each segment, the text between two slashes, is one of:
+///
+/// | segment | matches |
+/// | --- | --- |
+/// | `users` | exactly these bytes |
+/// | `{name}` | one segment that is not empty |
+/// | `v{n}`, `{name}.json`, `a-{x}.b` | one segment that starts and ends so, with something in between |
+/// | `{*rest}` | all that is left, slashes included, at least one byte; only as the last segment |
+///
+/// A segment has at most one parameter, a path at most [`PARAMETER_LIMIT`]. A name is an ASCII
+/// identifier and stands once in a path. Literal text is what RFC 3986 section 3.3 allows in a
+/// segment, other characters percent-encoded with upper-case digits; it is compared byte by byte.
+/// An empty segment stands at the end only (`/` and `/users/`, which is another path than `/users`).
+///
+/// ```
+/// use conduit_route::{Pattern, Segment};
+///
+/// let pattern = Pattern::parse("/files/{name}.json")?;
+/// assert_eq!(pattern.parameters(), 1);
+/// assert_eq!(
+///     pattern.segments().last(),
+///     Some(Segment::Parameter { prefix: "", name: "name", suffix: ".json" })
+/// );
+///
+/// let error = Pattern::parse("/files/{name").unwrap_err();
+/// assert_eq!(error.to_string(), "bad path `/files/{name`: the `{` at byte 7 is never closed: write `{name}`");
+/// # Ok::<(), conduit_route::PathError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pattern<'a> {
+    path: &'a str,
+    parameters: usize,
+}
+
+impl<'a> Pattern<'a> {
+    /// Parses a route's path.
+    ///
+    /// # Errors
+    /// The first place, from the left, where `path` breaks the grammar.
+    pub const fn parse(path: &'a str) -> Result<Self, PathError<'a>> {
+        let bytes = path.as_bytes();
+        if bytes.is_empty() || bytes[0] != b'/' {
+            return Err(PathError::new(path, Mistake::NoLeadingSlash, 0, 0));
+        }
+        if bytes.len() > PATH_LIMIT {
+            return Err(PathError::new(path, Mistake::TooLong, PATH_LIMIT, bytes.len()));
+        }
+        let mut names = [Span { start: 0, end: 0 }; PARAMETER_LIMIT];
+        let mut parameters = 0;
+        let mut start = 1;
+        loop {
+            let (end, name) = match scan_segment(path, start) {
+                Ok(scanned) => scanned,
+                Err(error) => return Err(error),
+            };
+            if let Some(name) = name {
+                if parameters == PARAMETER_LIMIT {
+                    return Err(PathError::new(path, Mistake::TooManyParameters, name.start, name.end));
+                }
+                let mut other = 0;
+                while other < parameters {
+                    if equal(bytes, names[other], name) {
+                        return Err(PathError::new(path, Mistake::DuplicateName, name.start, name.end));
+                    }
+                    other += 1;
+                }
+                names[parameters] = name;
+                parameters += 1;
+            }
+            if end == bytes.len() {
+                return Ok(Pattern { path, parameters });
+            }
+            start = end + 1;
+        }
+    }
+
+    /// Parses the prefix that a list of routes is mounted under: a path without a parameter that
+    /// does not end in a slash.
+    ///
+    /// # Errors
+    /// The first place, from the left, where `prefix` breaks the grammar.
+    pub const fn parse_prefix(prefix: &'a str) -> Result<Self, PathError<'a>> {
+        let pattern = match Self::parse(prefix) {
+            Ok(pattern) => pattern,
+            Err(error) => return Err(error),
+        };
+        let bytes = prefix.as_bytes();
+        let last = bytes.len() - 1;
+        if bytes[last] == b'/' {
+            return Err(PathError::new(prefix, Mistake::PrefixEndsInSlash, last, last + 1));
+        }
+        if pattern.parameters > 0 {
+            let mut open = 0;
+            while bytes[open] != b'{' {
+                open += 1;
+            }
+            return Err(PathError::new(prefix, Mistake::PrefixHasParameter, open, last + 1));
+        }
+        Ok(pattern)
+    }
+
+    /// The path as it was written.
+    pub const fn path(self) -> &'a str {
+        self.path
+    }
+
+    /// The number of parameters, the rest included.
+    pub const fn parameters(self) -> usize {
+        self.parameters
+    }
+
+    /// The segments, from left to right.
+    pub const fn segments(self) -> Segments<'a> {
+        Segments {
+            path: self.path,
+            next: 1,
+        }
+    }
+
+    /// The names of the parameters, from left to right.
+    pub fn names(self) -> impl Iterator<Item = &'a str> {
+        self.segments().filter_map(|segment| match segment {
+            Segment::Static(_) => None,
+            Segment::Parameter { name, .. } | Segment::Rest { name } => Some(name),
+        })
+    }
+}
+
+/// One segment of a [`Pattern`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segment<'a> {
+    /// Literal text; empty only as the last segment.
+    Static(&'a str),
+    /// One parameter with the literal text around it, which is mostly empty.
+    Parameter {
+        /// The literal text before the parameter.
+        prefix: &'a str,
+        /// The parameter's name.
+        name: &'a str,
+        /// The literal text behind the parameter.
+        suffix: &'a str,
+    },
+    /// All that is left of the path.
+    Rest {
+        /// The parameter's name.
+        name: &'a str,
+    },
+}
+
+/// The segments of a [`Pattern`], from left to right.
+#[derive(Clone, Debug)]
+pub struct Segments<'a> {
+    path: &'a str,
+    /// Where the next segment starts; behind the path's end when there is none.
+    next: usize,
+}
+
+impl<'a> Segments<'a> {
+    /// Where in the path the next segment starts; behind the path's end when there is none.
+    pub const fn position(&self) -> usize {
+        self.next
+    }
+
+    /// The next segment; the twin of [`Iterator::next`] for `const` evaluation.
+    pub const fn next_segment(&mut self) -> Option<Segment<'a>> {
+        let bytes = self.path.as_bytes();
+        if self.next > bytes.len() {
+            return None;
+        }
+        let start = self.next;
+        let mut open = None;
+        let mut close = start;
+        let mut end = start;
+        while end < bytes.len() && bytes[end] != b'/' {
+            match bytes[end] {
+                b'{' => open = Some(end),
+                b'}' => close = end,
+                _ => {}
+            }
+            end += 1;
+        }
+        self.next = end + 1;
+        let Some(open) = open else {
+            return Some(Segment::Static(slice(self.path, start, end)));
+        };
+        if bytes[open + 1] == b'*' {
+            return Some(Segment::Rest {
+                name: slice(self.path, open + 2, close),
+            });
+        }
+        Some(Segment::Parameter {
+            prefix: slice(self.path, start, open),
+            name: slice(self.path, open + 1, close),
+            suffix: slice(self.path, close + 1, end),
+        })
+    }
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = Segment<'a>;
+
+    fn next(&mut self) -> Option<Segment<'a>> {
+        self.next_segment()
+    }
+}
+
+/// A path that breaks the grammar: what is wrong, where, and what to write instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathError<'a> {
+    path: &'a str,
+    mistake: Mistake,
+    /// The bytes of `path` that are at fault.
+    at: Span,
+}
+
+/// What is wrong with a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mistake {
+    NoLeadingSlash,
+    TooLong,
+    EmptySegment,
+    DotSegment,
+    Character,
+    Query,
+    Escape,
+    OldParameter,
+    Unclosed,
+    Unopened,
+    EmptyName,
+    Name,
+    DuplicateName,
+    TwoParameters,
+    TooManyParameters,
+    RestNotLast,
+    RestWithText,
+    PrefixEndsInSlash,
+    PrefixHasParameter,
+}
+
+impl<'a> PathError<'a> {
+    const fn new(path: &'a str, mistake: Mistake, start: usize, end: usize) -> Self {
+        PathError {
+            path,
+            mistake,
+            at: Span { start, end },
+        }
+    }
+
+    /// The bytes of the path that are at fault.
+    pub const fn range(&self) -> core::ops::Range<usize> {
+        self.at.start..self.at.end
+    }
+
+    pub(crate) const fn text(&self) -> Text {
+        let text = match self.mistake {
+            Mistake::PrefixEndsInSlash | Mistake::PrefixHasParameter => Text::new().with("bad prefix `"),
+            _ => Text::new().with("bad path `"),
+        };
+        let text = text.with(self.path).with("`: ");
+        let part = slice(self.path, self.at.start, self.at.end);
+        match self.mistake {
+            Mistake::NoLeadingSlash => text.with("it does not start with a slash: write `/").with(self.path).with("`"),
+            Mistake::TooLong => {
+                text.with("it is longer than ").with_number(PATH_LIMIT).with(" bytes: shorten it")
+            }
+            Mistake::EmptySegment => {
+                text.with("there is an empty segment at byte ").with_number(self.at.start).with(": write one slash")
+            }
+            Mistake::DotSegment => text
+                .with("clients resolve the segment `")
+                .with(part)
+                .with("` away before they send (RFC 3986, section 5.2.4): leave it out"),
+            Mistake::Character => percent_encoded(text.with("`").with(part).with("` must be percent-encoded: write `"), part),
+            Mistake::Query => text
+                .with("`")
+                .with(part)
+                .with("` starts the query or the fragment, which is no part of a path: end the path before it and take a `Query<…>` argument"),
+            Mistake::Escape => text
+                .with("the `%` at byte ")
+                .with_number(self.at.start)
+                .with(" must be followed by two upper-case hexadecimal digits: write `%25` for a percent sign"),
+            Mistake::OldParameter => {
+                let name = slice(part, 1, part.len());
+                let text = text.with("a parameter is not written `").with(part).with("`: write `{");
+                let text = if part.as_bytes()[0] == b'*' { text.with("*") } else { text };
+                percent_encoded(text.with(name).with("}` (or `"), slice(part, 0, 1)).with(" for the character itself)")
+            }
+            Mistake::Unclosed => text
+                .with("the `{` at byte ")
+                .with_number(self.at.start)
+                .with(" is never closed: write `{")
+                .with(identifier_at(part, 1))
+                .with("}`"),
+            Mistake::Unopened => text
+                .with("the `}` at byte ")
+                .with_number(self.at.start)
+                .with(" has no `{` before it: write `{name}` for a parameter, `%7D` for a brace"),
+            Mistake::EmptyName => text
+                .with("the parameter at byte ")
+                .with_number(self.at.start)
+                .with(" has no name: write `{name}` or `{*name}`"),
+            Mistake::Name => text
+                .with("`")
+                .with(part)
+                .with("` is no name for a parameter: use ASCII letters, digits and `_`, and start with a letter"),
+            Mistake::DuplicateName => {
+                text.with("there are two parameters of the name `").with(part).with("`: rename one")
+            }
+            Mistake::TwoParameters => text
+                .with("the segment `")
+                .with(part)
+                .with("` has two parameters: put a slash between them, or take one and split it in the handler"),
+            Mistake::TooManyParameters => text
+                .with("`{")
+                .with(part)
+                .with("}` is one parameter more than the ")
+                .with_number(PARAMETER_LIMIT)
+                .with(" that a path may have: take a `{*rest}`"),
+            Mistake::RestNotLast => {
+                text.with("`").with(part).with("` takes all that is left: make it the last segment")
+            }
+            Mistake::RestWithText => text
+                .with("`")
+                .with(part)
+                .with("` takes whole segments: it can have no text before or behind it, put a slash between them"),
+            Mistake::PrefixEndsInSlash => {
+                text.with("it ends in a slash, and the routes under it start with one: leave it out")
+            }
+            Mistake::PrefixHasParameter => {
+                text.with("a prefix has no parameters: write the parameter in each route's own path")
+            }
+        }
+    }
+}
+
+impl fmt::Display for PathError<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.text().as_str())
+    }
+}
+
+impl core::error::Error for PathError<'_> {}
+
+/// A range of bytes that a `const fn` can copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// Checks the segment that starts at `start`: where it ends, and its parameter's name.
+const fn scan_segment(path: &str, start: usize) -> Result<(usize, Option<Span>), PathError<'_>> {
+    let bytes = path.as_bytes();
+    let mut name = None;
+    let mut at = start;
+    while at < bytes.len() && bytes[at] != b'/' {
+        match bytes[at] {
+            b'{' if name.is_some() => {
+                return Err(PathError::new(
+                    path,
+                    Mistake::TwoParameters,
+                    start,
+                    segment_end(bytes, start),
+                ));
+            }
+            b'{' => match scan_parameter(path, start, at) {
+                Ok((end, span)) => {
+                    name = Some(span);
+                    at = end;
+                }
+                Err(error) => return Err(error),
+            },
+            b'}' => return Err(PathError::new(path, Mistake::Unopened, at, at + 1)),
+            b':' | b'*' if at == start => {
+                return Err(PathError::new(path, Mistake::OldParameter, at, segment_end(bytes, at)));
+            }
+            _ => match scan_literal(path, at) {
+                Ok(end) => at = end,
+                Err(error) => return Err(error),
+            },
+        }
+    }
+    if at == start && at < bytes.len() {
+        return Err(PathError::new(path, Mistake::EmptySegment, at, at + 1));
+    }
+    if matches!(bytes.split_at(start).1.split_at(at - start).0, b"." | b"..") {
+        return Err(PathError::new(path, Mistake::DotSegment, start, at));
+    }
+    Ok((at, name))
+}
+
+/// Checks the parameter whose brace is at `open`: where it ends, and its name.
+const fn scan_parameter(path: &str, start: usize, open: usize) -> Result<(usize, Span), PathError<'_>> {
+    let bytes = path.as_bytes();
+    let mut close = open + 1;
+    while close < bytes.len() && !matches!(bytes[close], b'/' | b'{' | b'}') {
+        close += 1;
+    }
+    if close == bytes.len() || bytes[close] != b'}' {
+        return Err(PathError::new(path, Mistake::Unclosed, open, close));
+    }
+    let is_rest = bytes[open + 1] == b'*';
+    let name = Span {
+        start: if is_rest { open + 2 } else { open + 1 },
+        end: close,
+    };
+    if name.start == name.end {
+        return Err(PathError::new(path, Mistake::EmptyName, open, close + 1));
+    }
+    if !is_identifier(bytes, name) {
+        return Err(PathError::new(path, Mistake::Name, name.start, name.end));
+    }
+    let end = close + 1;
+    if is_rest && (open != start || (end < bytes.len() && bytes[end] != b'/')) {
+        return Err(PathError::new(path, Mistake::RestWithText, open, end));
+    }
+    if is_rest && end < bytes.len() {
+        return Err(PathError::new(path, Mistake::RestNotLast, open, end));
+    }
+    Ok((end, name))
+}
+
+/// Checks the literal character at `at`: where the next one starts.
+const fn scan_literal(path: &str, at: usize) -> Result<usize, PathError<'_>> {
+    let bytes = path.as_bytes();
+    match bytes[at] {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => Ok(at + 1),
+        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@' => Ok(at + 1),
+        b'%' if at + 2 < bytes.len() && is_upper_hex(bytes[at + 1]) && is_upper_hex(bytes[at + 2]) => Ok(at + 3),
+        b'%' => Err(PathError::new(path, Mistake::Escape, at, at + 1)),
+        b'?' | b'#' => Err(PathError::new(path, Mistake::Query, at, at + 1)),
+        _ => {
+            let mut end = at + 1;
+            while !path.is_char_boundary(end) {
+                end += 1;
+            }
+            Err(PathError::new(path, Mistake::Character, at, end))
+        }
+    }
+}
+
+const fn percent_encoded(text: Text, part: &str) -> Text {
+    let bytes = part.as_bytes();
+    let mut text = text;
+    let mut at = 0;
+    while at < bytes.len() {
+        text = text.with_percent_encoded(bytes[at]);
+        at += 1;
+    }
+    text.with("`")
+}
+
+/// The identifier that starts at `start` of `part`, or `name` where there is none.
+const fn identifier_at(part: &str, start: usize) -> &str {
+    let bytes = part.as_bytes();
+    let mut end = start;
+    while end < bytes.len() && (bytes[end].is_ascii_alphanumeric() || bytes[end] == b'_') {
+        end += 1;
+    }
+    if end == start { "name" } else { slice(part, start, end) }
+}
+
+const fn is_identifier(bytes: &[u8], span: Span) -> bool {
+    let mut only_underscores = true;
+    let mut at = span.start;
+    while at < span.end {
+        match bytes[at] {
+            b'_' => {}
+            b'0'..=b'9' if at > span.start => only_underscores = false,
+            b'A'..=b'Z' | b'a'..=b'z' => only_underscores = false,
+            _ => return false,
+        }
+        at += 1;
+    }
+    !only_underscores
+}
+
+const fn is_upper_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'F')
+}
+
+const fn segment_end(bytes: &[u8], start: usize) -> usize {
+    let mut end = start;
+    while end < bytes.len() && bytes[end] != b'/' {
+        end += 1;
+    }
+    end
+}
+
+const fn equal(bytes: &[u8], one: Span, other: Span) -> bool {
+    if one.end - one.start != other.end - other.start {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.end - one.start {
+        if bytes[one.start + at] != bytes[other.start + at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+const fn slice(text: &str, start: usize, end: usize) -> &str {
+    text.split_at(end).0.split_at(start).1
+}

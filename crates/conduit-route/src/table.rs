@@ -1,0 +1,437 @@
+//! Matching a path against a table.
+
+use crate::definition::Definition;
+use crate::draft::Storage;
+use crate::key::{Key, end_of_segment, same, word};
+use crate::pattern::PARAMETER_LIMIT;
+
+/// Stands for "none" where an index is expected.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Where a path's next segment is decided: the segments so far, as the routes have them, are the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    /// Whether any segment that follows is literal, so that the slots need to be asked.
+    pub(crate) has_literals: bool,
+    /// What to try when no literal segment follows: this node's own first alternative or else what
+    /// comes next for the nodes above it.
+    pub(crate) otherwise: u32,
+    /// The first route that ends here.
+    pub(crate) endpoint: u32,
+}
+
+/// One literal segment behind one node: an entry of a hash table with linear probing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) parent: u32,
+    /// The node behind the segment; 0, which is the root and behind nothing, where the slot is free.
+    pub(crate) child: u32,
+    pub(crate) length: u16,
+    /// Where the segment starts in the path of `definition`.
+    pub(crate) start: u16,
+    pub(crate) definition: u32,
+}
+
+/// One way to bind a parameter to a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alternative {
+    /// The node behind the segment.
+    pub(crate) child: u32,
+    /// What to try when this leads nowhere.
+    pub(crate) otherwise: u32,
+    /// The number of parameters that are bound before this one.
+    pub(crate) bound: u8,
+    pub(crate) shape: Shape,
+    /// Where the segment starts, counted from the end of the parameter before it or else from the
+    /// path's start. So going back needs no stack: the parameters that are bound tell the place.
+    pub(crate) offset: u16,
+    /// Whose path holds the prefix and the suffix.
+    pub(crate) definition: u32,
+    pub(crate) prefix: (u16, u16),
+    pub(crate) suffix: (u16, u16),
+}
+
+/// What stands around a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Text before it, behind it, or both.
+    Affixed,
+    /// The whole segment.
+    Plain,
+    /// The rest of the path.
+    Rest,
+}
+
+/// One route at the node where its path ends; the index is that of its definition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endpoint {
+    /// The method's first eight bytes, filled up with zeros.
+    pub(crate) method: u64,
+    pub(crate) method_length: u32,
+    /// The next route that ends at the same node.
+    pub(crate) next: u32,
+}
+
+/// Routes, ready to be matched; [`table!`](crate::table!) makes one in static memory.
+///
+/// A path is matched as it was sent, percent-encoding included, segment by segment. Of the routes
+/// that match, the one wins that is most specific in the first segment where they differ: a literal
+/// segment before one with a prefix or suffix (the longer prefix first, then the longer suffix), then
+/// `{name}`, then `{*rest}`. The order in which the routes are listed does not matter. A route that
+/// lacks the method does not stand in the way of a less specific one that has it.
+///
+/// A match takes time in proportion to the path's length, plus what backtracking needs: at most one
+/// visit to each node of the table. It needs no heap and does not recurse.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    definitions: &'static [Definition],
+    nodes: &'static [Node],
+    /// A power of two in number, at most half of them taken.
+    slots: &'static [Slot],
+    /// What is left of a hash when it is shifted right by this is an index into `slots`.
+    shift: u32,
+    alternatives: &'static [Alternative],
+    endpoints: &'static [Endpoint],
+}
+
+/// The parameters of a match: ranges of the path's bytes, from left to right.
+///
+/// It can be used again for the next match without being cleared.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parameters {
+    ranges: [(u32, u32); PARAMETER_LIMIT],
+    length: usize,
+}
+
+/// Why no route was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// No route matches the path: 404 (RFC 9110, section 15.5.5).
+    NotFound,
+    /// Routes match the path, but none has the method: 405 (RFC 9110, section 15.5.6).
+    MethodNotAllowed,
+}
+
+impl Parameters {
+    /// No parameters.
+    pub const fn new() -> Self {
+        Parameters {
+            ranges: [(0, 0); PARAMETER_LIMIT],
+            length: 0,
+        }
+    }
+
+    /// The number of parameters.
+    pub const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The parameter at `index`, counted from the left of the path from 0.
+    ///
+    /// `path` must be the path that was matched; of another path it is some other text, or `None`.
+    pub fn get<'p>(&self, index: usize, path: &'p str) -> Option<&'p str> {
+        let &(start, end) = self.ranges[..self.length].get(index)?;
+        path.get(start as usize..end as usize)
+    }
+}
+
+/// How far a search has come.
+enum Step {
+    /// At a node, with a further segment from `start` on.
+    Node { node: u32, start: usize, bound: usize },
+    /// At an alternative or, if it is [`NONE`], at the end.
+    Alternative(u32),
+}
+
+impl Table {
+    /// A table over what a [`Draft`](crate::Draft) was finished into.
+    pub const fn new<const NODES: usize, const SLOTS: usize, const ALTERNATIVES: usize, const ROUTES: usize>(
+        definitions: &'static [Definition],
+        storage: &'static Storage<NODES, SLOTS, ALTERNATIVES, ROUTES>,
+    ) -> Self {
+        Table {
+            definitions,
+            nodes: &storage.nodes,
+            slots: &storage.slots,
+            shift: 64 - SLOTS.trailing_zeros(),
+            alternatives: &storage.alternatives,
+            endpoints: &storage.endpoints,
+        }
+    }
+
+    /// The routes, in the order in which they were listed.
+    pub const fn definitions(&self) -> &'static [Definition] {
+        self.definitions
+    }
+
+    /// The route for `method` and `path`, as an index into [`Table::definitions`]; its parameters
+    /// are left in `parameters`.
+    ///
+    /// A `GET` route answers `HEAD` too, unless there is a `HEAD` route of just the same path.
+    ///
+    /// # Errors
+    /// [`Miss`] tells whether another method would have found one; `parameters` is then empty.
+    #[inline]
+    pub fn find(&self, method: &str, path: &str, parameters: &mut Parameters) -> Result<usize, Miss> {
+        let path = path.as_bytes();
+        let mut miss = Miss::NotFound;
+        parameters.length = 0;
+        if path.first() != Some(&b'/') || path.len() >= NONE as usize {
+            return Err(miss);
+        }
+        let mut step = Step::Node {
+            node: 0,
+            start: 1,
+            bound: 0,
+        };
+        while let Some((node, bound)) = self.search(path, step, parameters) {
+            if let Some(route) = self.endpoint(node, method) {
+                parameters.length = bound;
+                return Ok(route as usize);
+            }
+            miss = Miss::MethodNotAllowed;
+            step = Step::Alternative(self.nodes[node as usize].otherwise);
+        }
+        Err(miss)
+    }
+
+    /// The methods that would find a route for `path`, each once; empty if no route matches it.
+    ///
+    /// `HEAD` is among them where `GET` is. This is for the `Allow` field of an answer
+    /// (RFC 9110, section 10.2.1), and allocates.
+    pub fn allow(&self, path: &str) -> Vec<&'static str> {
+        let path = path.as_bytes();
+        let mut methods = Vec::new();
+        let mut add = |method| {
+            if !methods.contains(&method) {
+                methods.push(method);
+            }
+        };
+        if path.first() != Some(&b'/') || path.len() >= NONE as usize {
+            return methods;
+        }
+        let mut parameters = Parameters::new();
+        let mut step = Step::Node {
+            node: 0,
+            start: 1,
+            bound: 0,
+        };
+        while let Some((node, _)) = self.search(path, step, &mut parameters) {
+            let mut route = self.nodes[node as usize].endpoint;
+            while route != NONE {
+                let method = self.definitions[route as usize].method;
+                add(method);
+                if method == "GET" {
+                    add("HEAD");
+                }
+                route = self.endpoints[route as usize].next;
+            }
+            step = Step::Alternative(self.nodes[node as usize].otherwise);
+        }
+        methods
+    }
+
+    /// The next node, from `step` on, at which some route ends for `path`, and how many parameters
+    /// are bound there.
+    #[inline(always)]
+    fn search(&self, path: &[u8], step: Step, parameters: &mut Parameters) -> Option<(u32, usize)> {
+        let mut next = match step {
+            Step::Alternative(alternative) => alternative,
+            Step::Node { node, start, bound } => match self.descend(path, node, start) {
+                Ok(end) => return Some((end, bound)),
+                Err(alternative) => alternative,
+            },
+        };
+        while next != NONE {
+            let alternative = &self.alternatives[next as usize];
+            next = match self.bind(path, alternative, parameters) {
+                Some(end) if end < path.len() => match self.descend(path, alternative.child, end + 1) {
+                    Ok(node) => return Some((node, alternative.bound as usize + 1)),
+                    Err(alternative) => alternative,
+                },
+                Some(_) => {
+                    let node = &self.nodes[alternative.child as usize];
+                    if node.endpoint != NONE {
+                        return Some((alternative.child, alternative.bound as usize + 1));
+                    }
+                    node.otherwise
+                }
+                None => alternative.otherwise,
+            };
+        }
+        None
+    }
+
+    /// Follows literal segments from `start` on: the node at the path's end if routes end there, or
+    /// else the alternative to try.
+    #[inline(always)]
+    fn descend(&self, path: &[u8], mut node: u32, mut start: usize) -> Result<u32, u32> {
+        loop {
+            let record = &self.nodes[node as usize];
+            if !record.has_literals {
+                return Err(record.otherwise);
+            }
+            let (key, end) = Key::of_segment(path, start);
+            let Some(child) = self.literal(path, node, start, key) else {
+                return Err(record.otherwise);
+            };
+            if end == path.len() {
+                let record = &self.nodes[child as usize];
+                return if record.endpoint == NONE {
+                    Err(record.otherwise)
+                } else {
+                    Ok(child)
+                };
+            }
+            node = child;
+            start = end + 1;
+        }
+    }
+
+    /// The node behind the literal segment `key` at `start`.
+    #[inline(always)]
+    fn literal(&self, path: &[u8], node: u32, start: usize, key: Key) -> Option<u32> {
+        let mut at = slot_of(node, key, self.shift);
+        loop {
+            let slot = &self.slots[at];
+            if slot.child == 0 {
+                return None;
+            }
+            if slot.first == key.first
+                && slot.parent == node
+                && u32::from(slot.length) == key.length
+                && slot.last == key.last
+                && (key.length <= 16 || self.same_middle(slot, path, start, key))
+            {
+                return Some(slot.child);
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    #[cold]
+    fn same_middle(&self, slot: &Slot, path: &[u8], start: usize, key: Key) -> bool {
+        let pattern = self.definitions[slot.definition as usize].path.as_bytes();
+        key.middle(path, start) == key.middle(pattern, slot.start as usize)
+    }
+
+    /// Binds a parameter as `alternative` has it: where the segment ends.
+    #[inline(always)]
+    fn bind(&self, path: &[u8], alternative: &Alternative, parameters: &mut Parameters) -> Option<usize> {
+        let bound = alternative.bound as usize;
+        let before = if bound == 0 {
+            0
+        } else {
+            parameters.ranges[bound - 1].1 as usize
+        };
+        let start = before + alternative.offset as usize;
+        // The path may have ended at the node whose alternative this is.
+        if start >= path.len() {
+            return None;
+        }
+        let end = match alternative.shape {
+            Shape::Rest => path.len(),
+            Shape::Plain | Shape::Affixed => end_of_segment(path, start),
+        };
+        let (from, to) = match alternative.shape {
+            Shape::Affixed => self.affixed(path, start, end, alternative)?,
+            Shape::Plain | Shape::Rest => (start, end),
+        };
+        if from == to {
+            return None;
+        }
+        parameters.ranges[bound] = (from as u32, to as u32);
+        Some(end)
+    }
+
+    /// What lies between the prefix and the suffix of `alternative`, if the segment has both.
+    fn affixed(&self, path: &[u8], start: usize, end: usize, alternative: &Alternative) -> Option<(usize, usize)> {
+        let pattern = self.definitions[alternative.definition as usize].path.as_bytes();
+        let text = |(start, end): (u16, u16)| &pattern[start as usize..end as usize];
+        let segment = &path[start..end];
+        let within = segment.strip_prefix(text(alternative.prefix))?;
+        let inner = within.strip_suffix(text(alternative.suffix))?;
+        let from = end - within.len();
+        Some((from, from + inner.len()))
+    }
+
+    /// The route for `method` among those that end at `node`.
+    #[inline(always)]
+    fn endpoint(&self, node: u32, method: &str) -> Option<u32> {
+        let first = self.nodes[node as usize].endpoint;
+        let route = self.endpoint_of(first, method);
+        if route.is_none() && method == "HEAD" {
+            return self.endpoint_of(first, "GET");
+        }
+        route
+    }
+
+    #[inline(always)]
+    fn endpoint_of(&self, first: u32, method: &str) -> Option<u32> {
+        let key = word(method.as_bytes(), 0);
+        let mut route = first;
+        while route != NONE {
+            let endpoint = &self.endpoints[route as usize];
+            if endpoint.method == key
+                && endpoint.method_length as usize == method.len()
+                && (method.len() <= 8 || self.definitions[route as usize].method == method)
+            {
+                return Some(route);
+            }
+            route = endpoint.next;
+        }
+        None
+    }
+}
+
+/// Where to look first for a literal segment behind `node`.
+#[inline(always)]
+pub(crate) const fn slot_of(node: u32, key: Key, shift: u32) -> usize {
+    let hash = key
+        .hash()
+        .wrapping_add((node as u64).wrapping_mul(0xD1B5_4A32_D192_ED03));
+    (hash >> shift) as usize
+}
+
+/// Puts `slot` into the first free place for it.
+pub(crate) const fn insert(slots: &mut [Slot], shift: u32, slot: Slot) {
+    let key = Key {
+        first: slot.first,
+        last: slot.last,
+        length: slot.length as u32,
+    };
+    let mut at = slot_of(slot.parent, key, shift);
+    while slots[at].child != 0 {
+        at = (at + 1) & (slots.len() - 1);
+    }
+    slots[at] = slot;
+}
+
+/// Whether `slot` is the literal segment `key` at `start` of `path`, behind `node`; for `const` evaluation.
+pub(crate) const fn holds(
+    slot: &Slot,
+    definitions: &[Definition],
+    path: &[u8],
+    node: u32,
+    start: usize,
+    key: Key,
+) -> bool {
+    slot.first == key.first
+        && slot.parent == node
+        && slot.length as u32 == key.length
+        && slot.last == key.last
+        && same(
+            key.middle(path, start),
+            key.middle(
+                definitions[slot.definition as usize].path.as_bytes(),
+                slot.start as usize,
+            ),
+        )
+}
