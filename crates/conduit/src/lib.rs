@@ -1,1 +1,73 @@
-//! Being written.
+#![deny(unsafe_code)]
+//! A web framework that owns the whole path from the socket to the handler.
+//!
+//! # Example
+//!
+//! A server on 127.0.0.1:8080 with a checked route, a parsed path parameter and a JSON answer:
+//!
+//! ```no_run
+//! use conduit::prelude::*;
+//!
+//! #[derive(serde::Serialize)]
+//! struct User {
+//!     id: u64,
+//!     name: String,
+//! }
+//!
+//! /// Show one user.
+//! #[get("/users/{id}")]
+//! async fn show(id: Path<u64>) -> Result<Json<User>, Problem> {
+//!     if *id == 0 {
+//!         return Err(Problem::not_found("no user has the id 0"));
+//!     }
+//!     Ok(Json(User { id: *id, name: format!("user {id}") }))
+//! }
+//!
+//! fn main() -> conduit::Result {
+//!     App::new(()).routes(routes![show]).run()
+//! }
+//! ```
+//!
+//! # Map
+//!
+//! - [`App`]: state, routes, limits; [`Server`]: listening, serving, stopping.
+//! - The route attributes [`get`], [`post`], [`put`], [`patch`], [`delete`], [`head`], [`options`], [`route`](macro@route)
+//!   and the list [`routes!`]; [`mod@route`]: what they make.
+//! - [`extract`]: what a handler may take. [`response`]: what it may return. [`Problem`]: how errors look.
+//! - [`Request`], [`Response`], [`Body`]: the whole thing, where a part is not enough.
+//!
+//! Each worker thread runs a tokio runtime: a handler may await anything that is made for tokio, and need not be `Send`.
+
+mod app;
+mod body;
+mod error;
+pub mod extract;
+mod pool;
+mod problem;
+mod request;
+pub mod response;
+pub mod route;
+mod server;
+
+pub use app::{App, NoRoutes};
+pub use body::{Body, BodyError, BoxError};
+
+pub use error::{Error, Result};
+pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, State};
+pub use problem::Problem;
+pub use request::Request;
+pub use response::{Created, Html, IntoHeaders, IntoResponse, Redirect, Response};
+pub use route::Routes;
+pub use server::{Server, ServerHandle};
+
+pub use bytes::Bytes;
+pub use http;
+
+/// What most programs use: `use conduit::prelude::*;`.
+pub mod prelude {
+    pub use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+    pub use crate::{
+        App, Body, Bytes, Created, Form, FromRef, FromRequest, Html, IntoResponse, Json, Path, PathParams, PeerAddr,
+        Problem, Query, Redirect, Request, Response, Routes, State,
+    };
+}

@@ -1,0 +1,180 @@
+//! The application: its state, its routes, its settings.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::route::Routes;
+use crate::server::Server;
+use crate::server::config::Config;
+
+/// The address that [`App::run`] serves unless `CONDUIT_ADDR` names another.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
+
+/// The type of an [`App`]'s routes before it has any.
+#[derive(Clone, Copy, Debug)]
+pub struct NoRoutes;
+
+/// An application: a state, its routes, and the settings of the server that it becomes.
+///
+/// Every limit and deadline has a default that protects a server on the open internet.
+///
+/// # Example
+///
+/// A server on 127.0.0.1:8080:
+///
+/// ```no_run
+/// use conduit::prelude::*;
+///
+/// #[get("/")]
+/// async fn hello() -> &'static str {
+///     "Hello, World!"
+/// }
+///
+/// fn main() -> conduit::Result {
+///     App::new(()).routes(routes![hello]).run()
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct App<S, R = NoRoutes> {
+    state: S,
+    routes: R,
+    config: Config,
+}
+
+impl<S: Clone + Send + 'static> App<S> {
+    /// An application with this state, and no routes yet. Each worker thread gets a clone of the state.
+    pub fn new(state: S) -> Self {
+        App {
+            state,
+            routes: NoRoutes,
+            config: Config::default(),
+        }
+    }
+
+    /// Sets the routes: all of them in one list, so that the compiler sees every conflict between them.
+    pub fn routes(self, routes: Routes<S>) -> App<S, Routes<S>> {
+        App {
+            state: self.state,
+            routes,
+            config: self.config,
+        }
+    }
+}
+
+/// Settings, and the limits that protect the server.
+impl<S, R> App<S, R> {
+    /// How many worker threads serve, each with its own listening socket, event loop and connections. The default is
+    /// the number of cores that the process may use, or what the environment variable `CONDUIT_WORKERS` says.
+    ///
+    /// # Panics
+    ///
+    /// When `count` is 0.
+    pub fn workers(mut self, count: usize) -> Self {
+        assert!(count > 0, "a server needs at least 1 worker");
+        self.config.workers = Some(count);
+        self
+    }
+
+    /// The longest body of a request, in bytes; a longer one is answered 413. The default is 2 MiB. A handler can set
+    /// another limit for its own body with [`Body::with_limit`](crate::Body::with_limit).
+    pub fn body_limit(mut self, bytes: u64) -> Self {
+        self.config.body_bytes = bytes;
+        self
+    }
+
+    /// The longest head of a request (request line and header fields), in bytes; a longer one is answered 431, or 414
+    /// when the request line alone is too long. The default is 16 KiB. It bounds what a connection can hold in memory
+    /// before its request is accepted.
+    pub fn head_limit(mut self, bytes: usize) -> Self {
+        self.config.head.head_bytes = bytes;
+        self
+    }
+
+    /// The largest number of header fields of a request; more are answered 431. The default is 100.
+    pub fn header_limit(mut self, fields: usize) -> Self {
+        self.config.head.headers = fields;
+        self
+    }
+
+    /// How long the head of a request may take from its first byte on; then it is answered 408. The default is 10 s,
+    /// the resolution 1 s.
+    pub fn head_timeout(mut self, limit: Duration) -> Self {
+        self.config.head_timeout = limit;
+        self
+    }
+
+    /// How long a connection may stay open without a request; then it is closed. The default is 75 s, the resolution
+    /// 1 s.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.config.idle_timeout = limit;
+        self
+    }
+
+    /// How many bytes a second a client must at least send of a body that the handler waits for, and take of a response,
+    /// on average once the grace has passed; then a body is answered 408, and a response is broken off. The default is
+    /// 1024 bytes a second after a grace of 10 s, the resolution 1 s.
+    pub fn minimum_rate(mut self, bytes_per_second: u64, grace: Duration) -> Self {
+        self.config.minimum_rate = bytes_per_second;
+        self.config.rate_grace = grace;
+        self
+    }
+
+    /// How many connections a worker holds at most; further clients wait in the kernel's queue. The default is its
+    /// share of the process's limit of descriptors, which is raised to the hard limit first.
+    ///
+    /// # Panics
+    ///
+    /// When `count` is 0.
+    pub fn connection_limit(mut self, count: usize) -> Self {
+        assert!(count > 0, "a worker needs at least 1 connection");
+        self.config.connections = Some(count);
+        self
+    }
+
+    /// How long a shutdown waits for requests that are being served; what is left then is named in the log and closed.
+    /// The default is 30 s.
+    pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
+        self.config.shutdown_timeout = limit;
+        self
+    }
+}
+
+impl<S: Clone + Send + 'static> App<S, Routes<S>> {
+    /// Serves until SIGINT or SIGTERM: on the address in the environment variable `CONDUIT_ADDR`, otherwise on
+    /// 127.0.0.1:8080. Prints the address.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on; the error says why and what to do.
+    pub fn run(self) -> Result {
+        match std::env::var("CONDUIT_ADDR") {
+            Ok(address) => self.listen(&*address)?.run(),
+            Err(std::env::VarError::NotPresent) => self.listen(DEFAULT_ADDRESS)?.run(),
+            Err(std::env::VarError::NotUnicode(value)) => Err(Error::variable(
+                "CONDUIT_ADDR",
+                value.to_string_lossy(),
+                "an address such as 127.0.0.1:8080",
+            )),
+        }
+    }
+
+    /// Listens on an address: a [`SocketAddr`], or a text such as `"127.0.0.1:8080"`, `"[::]:80"` or
+    /// `"localhost:8080"`. Port 0 lets the system choose one, which [`Server::address`] tells.
+    ///
+    /// # Errors
+    ///
+    /// When the address is none or cannot be listened on.
+    pub fn listen(self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Server<S>> {
+        let named = format!("{address:?}");
+        let named = named.trim_matches('"');
+        let addresses: Vec<SocketAddr> = address
+            .to_socket_addrs()
+            .map_err(|cause| Error::address(named, cause))?
+            .collect();
+        let Some(&first) = addresses.first() else {
+            return Err(Error::address(named, std::io::Error::other("the name has no address")));
+        };
+        Server::listen(first, self.state, self.routes, self.config)
+    }
+}

@@ -1,0 +1,429 @@
+//! Bodies of requests and responses.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::HeaderMap;
+
+use crate::pool::Buffer;
+use crate::problem::Problem;
+use crate::server::mailbox::Outbox;
+
+/// An error of the user's own, as a stream of bytes or a handler may give it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How much of a request's body waits in memory for a handler that reads it as a stream; when it is full the server
+/// stops reading from the socket, and TCP slows the client down.
+const STREAM_WINDOW_BYTES: usize = 64 * 1024;
+
+/// The body of a request or of a response: nothing, bytes, or a stream of bytes.
+///
+/// A response's body is made from strings and bytes with [`From`], or from a stream with [`Body::from_stream`]. As an
+/// argument of a handler it is the request's body: a [`Stream`] of its pieces as they come, with back-pressure, or
+/// all of it with [`Body::collect`]. So an echo is `async fn echo(body: Body) -> Body { body }`.
+///
+/// # Limits
+///
+/// A request's body is never longer than the application's limit ([`App::body_limit`](crate::App::body_limit), 2 MiB
+/// unless set) or the one set with [`Body::with_limit`]; reading beyond it fails with
+/// [`BodyError::TooLarge`], which answers 413.
+pub struct Body(pub(crate) Kind);
+
+pub(crate) enum Kind {
+    Empty,
+    Static(&'static [u8]),
+    Bytes(Bytes),
+    Buffer(Buffer),
+    Stream(Pin<Box<dyn Pieces>>),
+    Incoming(Incoming),
+}
+
+impl Body {
+    /// A body of no bytes.
+    pub const fn empty() -> Self {
+        Body(Kind::Empty)
+    }
+
+    /// A body whose pieces come from a stream. Its length is not known beforehand, so it is sent with the chunked
+    /// transfer coding (RFC 9112, section 7.1), or until the connection closes to a client that speaks HTTP/1.0.
+    ///
+    /// The next piece is asked for when the client has taken enough of those before it. When the stream gives an
+    /// error the connection is closed in the middle of the body, so that the client sees that it is not whole, and
+    /// the error is logged.
+    pub fn from_stream<S, B, E>(stream: S) -> Self
+    where
+        S: Stream<Item = Result<B, E>> + 'static,
+        B: Into<Bytes>,
+        E: Into<BoxError>,
+    {
+        Body(Kind::Stream(Box::pin(stream)))
+    }
+
+    /// The number of bytes, where it is known before they are read.
+    pub fn len(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Empty => Some(0),
+            Kind::Static(bytes) => Some(bytes.len() as u64),
+            Kind::Bytes(bytes) => Some(bytes.len() as u64),
+            Kind::Buffer(buffer) => Some(buffer.len() as u64),
+            Kind::Stream(_) => None,
+            Kind::Incoming(incoming) => incoming.declared,
+        }
+    }
+
+    /// Whether the body is known to have no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// Sets how many bytes a request's body may have in all, in place of the application's limit. It has no effect
+    /// on a body that did not come from a client.
+    pub fn with_limit(mut self, bytes: u64) -> Self {
+        if let Kind::Incoming(incoming) = &mut self.0 {
+            incoming.limit = bytes;
+        }
+        self
+    }
+
+    /// All bytes of the body.
+    ///
+    /// # Errors
+    ///
+    /// When a request's body is longer than the limit, is cut short, or is malformed; or when the stream that a
+    /// response's body was made from gives an error.
+    pub async fn collect(self) -> Result<Bytes, BodyError> {
+        match self.0 {
+            Kind::Static(bytes) => Ok(Bytes::from_static(bytes)),
+            Kind::Bytes(bytes) => Ok(bytes),
+            kind => Ok(Bytes::from(Body(kind).collect_buffer().await?.into_vec())),
+        }
+    }
+
+    /// As [`collect`](Body::collect), into a buffer of the worker's pool: a small body allocates nothing.
+    pub(crate) async fn collect_buffer(mut self) -> Result<Buffer, BodyError> {
+        if let Kind::Incoming(incoming) = &mut self.0 {
+            return std::future::poll_fn(|context| incoming.poll_all(context)).await;
+        }
+        let mut all = Buffer::take();
+        while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut self).poll_next(context)).await {
+            all.extend_from_slice(&piece?);
+        }
+        Ok(all)
+    }
+
+    /// The trailer fields that came after a request's chunked body (RFC 9112, section 7.1.2); `None` before the body
+    /// has been read to its end, or where none were sent.
+    pub fn trailers(&self) -> Option<HeaderMap> {
+        match &self.0 {
+            Kind::Incoming(incoming) => incoming.channel.trailers.borrow().as_deref().cloned(),
+            _ => None,
+        }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Body::empty()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.len() {
+            Some(length) => write!(f, "Body({length} bytes)"),
+            None => f.write_str("Body(stream)"),
+        }
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let body = self.get_mut();
+        let bytes = match &mut body.0 {
+            Kind::Stream(stream) => {
+                return stream.as_mut().poll_piece(context).map_err(BodyError::Stream);
+            }
+            Kind::Incoming(incoming) => return incoming.poll_piece(context),
+            Kind::Empty => return Poll::Ready(None),
+            Kind::Static(bytes) => Bytes::from_static(bytes),
+            Kind::Bytes(bytes) => std::mem::take(bytes),
+            Kind::Buffer(buffer) => Bytes::from(std::mem::take(buffer).into_vec()),
+        };
+        body.0 = Kind::Empty;
+        Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)))
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Body(Kind::Static(text.as_bytes()))
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Body(Kind::Static(bytes))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Body(Kind::Bytes(Bytes::from(text)))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Body(Kind::Bytes(Bytes::from(bytes)))
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Body(Kind::Bytes(bytes))
+    }
+}
+
+impl From<Buffer> for Body {
+    fn from(buffer: Buffer) -> Self {
+        Body(Kind::Buffer(buffer))
+    }
+}
+
+/// Any stream of things that are bytes, seen as one of `Bytes`.
+pub(crate) trait Pieces {
+    fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>>;
+}
+
+impl<S, B, E> Pieces for S
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Into<Bytes>,
+    E: Into<BoxError>,
+{
+    fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        self.poll_next(context)
+            .map(|item| item.map(|piece| piece.map(Into::into).map_err(Into::into)))
+    }
+}
+
+/// Why a body could not be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// The body is longer than its limit. Answers 413.
+    TooLarge {
+        /// The limit that was passed.
+        limit_bytes: u64,
+    },
+    /// The client went away, or the body broke the protocol, before its end.
+    Incomplete,
+    /// The stream that the body was made from gave this error. Answers 500.
+    Stream(BoxError),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyError::TooLarge { limit_bytes } => {
+                write!(f, "the body is longer than the limit of {limit_bytes} bytes")
+            }
+            BodyError::Incomplete => f.write_str("the body ended before it was whole"),
+            BodyError::Stream(error) => write!(f, "the body's stream failed: {error}"),
+        }
+    }
+}
+
+impl BodyError {
+    /// The response to a client whose body could not be read.
+    pub(crate) fn problem(&self) -> Problem {
+        match self {
+            BodyError::TooLarge { .. } => Problem::payload_too_large(self.to_string()),
+            BodyError::Incomplete => Problem::bad_request(self.to_string()),
+            BodyError::Stream(error) => Problem::internal(&**error),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BodyError::Stream(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+/// The reading half of a request's body.
+pub(crate) struct Incoming {
+    channel: Rc<Channel>,
+    limit: u64,
+    received: u64,
+    declared: Option<u64>,
+}
+
+impl Incoming {
+    pub(crate) fn new(channel: Rc<Channel>, limit: u64, declared: Option<u64>) -> Self {
+        Incoming {
+            channel,
+            limit,
+            received: 0,
+            declared,
+        }
+    }
+
+    /// Whether the body passes the limit, by its declared length or by what has come.
+    fn check_limit(&self, come: u64) -> Result<(), BodyError> {
+        let length = self.declared.unwrap_or(0).max(come);
+        if length > self.limit {
+            return Err(BodyError::TooLarge {
+                limit_bytes: self.limit,
+            });
+        }
+        Ok(())
+    }
+
+    fn poll_all(&mut self, context: &mut Context<'_>) -> Poll<Result<Buffer, BodyError>> {
+        self.check_limit(self.received + self.channel.buffer.borrow().len() as u64)?;
+        match self.channel.state.get() {
+            State::Open => {
+                self.channel
+                    .window
+                    .set(usize::try_from(self.limit).unwrap_or(usize::MAX).saturating_add(1));
+                self.channel.wait(context);
+                Poll::Pending
+            }
+            State::Broken => Poll::Ready(Err(BodyError::Incomplete)),
+            State::Ended => Poll::Ready(Ok(self.channel.buffer.take())),
+        }
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let piece = self.channel.buffer.take();
+        self.received += piece.len() as u64;
+        if let Err(error) = self.check_limit(self.received) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        if !piece.is_empty() {
+            self.channel.resume_if_paused();
+            return Poll::Ready(Some(Ok(Bytes::from(piece.into_vec()))));
+        }
+        match self.channel.state.get() {
+            State::Open => {
+                self.channel.wait(context);
+                Poll::Pending
+            }
+            State::Broken => Poll::Ready(Some(Err(BodyError::Incomplete))),
+            State::Ended => Poll::Ready(None),
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // Nobody reads any more: what still comes is thrown away, so reading must not stay paused.
+        self.channel.buffer.take();
+        self.channel.abandoned.set(true);
+        self.channel.resume_if_paused();
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum State {
+    #[default]
+    Open,
+    Ended,
+    Broken,
+}
+
+/// What the worker and the reader of one request's body share. Both are on the same thread.
+#[derive(Default)]
+pub(crate) struct Channel {
+    /// What has come and was not read yet.
+    buffer: RefCell<Buffer>,
+    /// The worker stops reading from the socket while `buffer` holds at least this many bytes.
+    window: Cell<usize>,
+    state: Cell<State>,
+    trailers: RefCell<Option<Box<HeaderMap>>>,
+    reader: RefCell<Option<Waker>>,
+    /// The worker stopped reading, or waits to send `100 Continue`: tell it when the reader wants more.
+    worker_waits: Cell<bool>,
+    abandoned: Cell<bool>,
+    outbox: RefCell<Option<Outbox>>,
+}
+
+impl Channel {
+    /// Makes the channel ready for a new request.
+    pub(crate) fn open(&self, outbox: Outbox) {
+        self.buffer.take();
+        self.window.set(STREAM_WINDOW_BYTES);
+        self.state.set(State::Open);
+        self.trailers.take();
+        self.reader.take();
+        self.worker_waits.set(false);
+        self.abandoned.set(false);
+        *self.outbox.borrow_mut() = Some(outbox);
+    }
+
+    /// Adds a piece. Gives whether more may be read from the socket now.
+    pub(crate) fn push(&self, piece: &[u8]) -> bool {
+        if self.abandoned.get() {
+            return true;
+        }
+        let mut buffer = self.buffer.borrow_mut();
+        if buffer.capacity() == 0 {
+            *buffer = Buffer::take();
+        }
+        buffer.extend_from_slice(piece);
+        let room = buffer.len() < self.window.get();
+        drop(buffer);
+        self.wake();
+        room
+    }
+
+    /// Says that the body has ended.
+    pub(crate) fn end(&self, trailers: Option<Box<HeaderMap>>) {
+        *self.trailers.borrow_mut() = trailers;
+        self.state.set(State::Ended);
+        self.wake();
+    }
+
+    /// Says that no more will come although the body has not ended.
+    pub(crate) fn break_off(&self) {
+        if self.state.get() == State::Open {
+            self.state.set(State::Broken);
+            self.wake();
+        }
+    }
+
+    /// Asks to be told through the outbox when the reader wants bytes.
+    pub(crate) fn tell_when_wanted(&self) {
+        self.worker_waits.set(true);
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.reader.take() {
+            waker.wake();
+        }
+    }
+
+    fn wait(&self, context: &mut Context<'_>) {
+        self.resume_if_paused();
+        *self.reader.borrow_mut() = Some(context.waker().clone());
+    }
+
+    fn resume_if_paused(&self) {
+        if self.worker_waits.replace(false)
+            && let Some(outbox) = &*self.outbox.borrow()
+        {
+            outbox.body_wanted();
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Why a server could not start or go on.
+
+use std::fmt;
+use std::io;
+
+/// What [`main`](crate#example) of a Conduit program returns.
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;
+
+/// Why a server could not start or go on. Its text names what failed, the value, and what to do.
+pub struct Error(Kind);
+
+enum Kind {
+    /// The address is none, or its name has none.
+    Address { address: String, cause: io::Error },
+    /// The socket layer could not listen.
+    Listen(conduit_net::Error),
+    /// An environment variable has a value that cannot be used.
+    Variable {
+        name: &'static str,
+        value: String,
+        expected: &'static str,
+    },
+    /// Something that the server needs of the system failed.
+    System { operation: &'static str, cause: io::Error },
+    /// An error of the program's own, on its way out of `main`.
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    pub(crate) fn address(address: impl Into<String>, cause: io::Error) -> Self {
+        Error(Kind::Address {
+            address: address.into(),
+            cause,
+        })
+    }
+
+    pub(crate) fn listen(cause: conduit_net::Error) -> Self {
+        Error(Kind::Listen(cause))
+    }
+
+    pub(crate) fn variable(name: &'static str, value: impl Into<String>, expected: &'static str) -> Self {
+        Error(Kind::Variable {
+            name,
+            value: value.into(),
+            expected,
+        })
+    }
+
+    pub(crate) fn system(operation: &'static str, cause: io::Error) -> Self {
+        Error(Kind::System { operation, cause })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Address { address, cause } => write!(
+                f,
+                "cannot listen on {address:?}: {cause}; give an address and a port such as 127.0.0.1:8080 or [::]:80"
+            ),
+            Kind::Listen(error) => error.fmt(f),
+            Kind::Variable { name, value, expected } => {
+                write!(
+                    f,
+                    "the environment variable {name} is {value:?}: {expected} is expected"
+                )
+            }
+            Kind::System { operation, cause } => write!(f, "cannot {operation}: {cause}"),
+            Kind::Other(error) => error.fmt(f),
+        }
+    }
+}
+
+/// The same text as `Display`, because that is what a `main` that returns the error prints.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+// `Error` itself is no `std::error::Error`, so that any error of the program's own start-up turns into it by `?`.
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        Error(Kind::Other(Box::new(error)))
+    }
+}

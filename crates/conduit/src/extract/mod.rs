@@ -1,0 +1,272 @@
+//! What a handler may take.
+//!
+//! | argument | gives | rejected with |
+//! | --- | --- | --- |
+//! | [`Path<T>`] | a parameter of the path, decoded and parsed | 400 |
+//! | [`Query<T>`] | the query, parsed | 400 |
+//! | [`Json<T>`] | the body, from JSON | 400, 413, 415, 422 |
+//! | [`Form<T>`] | the body, from a form | 400, 413, 415, 422 |
+//! | [`State<T>`] | the application's state, or a part of it | – |
+//! | [`Bytes`], [`String`], [`Body`](crate::Body) | the body: whole, as text, as a stream | 400, 413 |
+//! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | what the request's head says | – |
+//! | [`PeerAddr`] | the address of the other end | – |
+//! | [`Request`] | all of it | – |
+//! | `Option<T>` | `None` where the request lacks what `T` reads | as `T` |
+//! | `Result<T, T::Rejection>` | the rejection, for the handler to deal with | – |
+//!
+//! At most one argument takes the body; the compiler says so where there are two. Apart from that the order of the
+//! arguments is free: they are taken from the left to the right, and the first rejection is the response.
+
+mod content;
+mod path;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri, Version};
+
+pub use content::{Form, Json, Query};
+pub use path::{Path, PathParams};
+
+use crate::body::{Body, BodyError};
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// What can be taken from a request as an argument of a handler, in an application whose state is `S`.
+///
+/// # Example
+///
+/// An extractor of one's own, which works in an application with any state:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// struct ApiKey(String);
+///
+/// impl<S> FromRequest<S> for ApiKey {
+///     type Rejection = Problem;
+///
+///     async fn from_request(request: &mut Request, _state: &S) -> Result<Self, Problem> {
+///         match request.header("x-api-key").and_then(|key| str::from_utf8(key).ok()) {
+///             Some(key) => Ok(ApiKey(key.to_owned())),
+///             None => Err(Problem::unauthorized("the header field x-api-key is missing")),
+///         }
+///     }
+/// }
+///
+/// #[get("/secret")]
+/// async fn secret(key: ApiKey) -> String {
+///     format!("your key has {} bytes", key.0.len())
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be taken from a request in an application whose state is `{S}`",
+    label = "not an extractor",
+    note = "a handler takes `Path`, `Query`, `Json`, `Form`, `State`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of them, or a type of yours that implements `FromRequest`"
+)]
+pub trait FromRequest<S>: Sized {
+    /// Whether this takes the request's body, so that no other argument of the handler can. The default is `false`.
+    const TAKES_BODY: bool = false;
+
+    /// The response when it cannot be taken.
+    type Rejection: IntoResponse;
+
+    /// Takes it.
+    ///
+    /// # Errors
+    ///
+    /// When the request lacks what it takes, or has it in a form that cannot be read. The rejection is the response.
+    fn from_request(request: &mut Request, state: &S) -> impl Future<Output = Result<Self, Self::Rejection>>;
+
+    /// Whether the request lacks altogether what this takes, so that an `Option` of it is `None` instead of a
+    /// rejection. The default is `false`.
+    fn is_absent(request: &Request) -> bool {
+        let _ = request;
+        false
+    }
+}
+
+/// What a part of an application's state can be made from: the whole state `S`.
+///
+/// Every state is made from itself. `#[derive(FromRef)]` on the state makes each of its fields available as
+/// [`State`] by its type.
+///
+/// # Example
+///
+/// Two parts of a state:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct Greeting(&'static str);
+///
+/// #[derive(Clone, FromRef)]
+/// struct Site {
+///     greeting: Greeting,
+///     visits: std::sync::Arc<std::sync::atomic::AtomicU64>,
+/// }
+///
+/// #[get("/")]
+/// async fn greet(greeting: State<Greeting>) -> &'static str {
+///     greeting.0.0
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "the application's state `{S}` has no `{Self}`",
+    label = "`State<{Self}>` is taken, or routes with the state `{Self}` are mounted, in an application whose state is `{S}`",
+    note = "give `{S}` a field of type `{Self}` and derive `FromRef` for it, or implement `FromRef<{S}>` for `{Self}`"
+)]
+pub trait FromRef<S>: Sized {
+    /// The part, as a value of its own; it is usually cheap to clone.
+    fn from_ref(state: &S) -> Self;
+}
+
+impl<T: Clone> FromRef<T> for T {
+    fn from_ref(state: &T) -> T {
+        state.clone()
+    }
+}
+
+/// The application's state, or a part of it that it is made from by [`FromRef`].
+///
+/// Each worker thread has a clone of the state that [`App::new`](crate::App::new) took: what must be the same for all
+/// of them is shared through an `Arc`, a pool, or another handle.
+#[derive(Clone, Copy, Debug)]
+pub struct State<T>(pub T);
+
+impl<S, T: FromRef<S>> FromRequest<S> for State<T> {
+    type Rejection = Infallible;
+
+    async fn from_request(_: &mut Request, state: &S) -> Result<Self, Infallible> {
+        Ok(State(T::from_ref(state)))
+    }
+}
+
+/// The address of the other end of the connection: the client, or a proxy before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+macro_rules! reads_as_its_content {
+    ($($type:ident),*) => {$(
+        impl<T> Deref for $type<T> {
+            type Target = T;
+            fn deref(&self) -> &T {
+                &self.0
+            }
+        }
+
+        impl<T> DerefMut for $type<T> {
+            fn deref_mut(&mut self) -> &mut T {
+                &mut self.0
+            }
+        }
+    )*};
+}
+
+reads_as_its_content!(Path, Query, Json, Form, State);
+
+macro_rules! from_the_head {
+    ($($type:ty, $request:ident => $value:expr;)*) => {$(
+        impl<S> FromRequest<S> for $type {
+            type Rejection = Infallible;
+
+            async fn from_request($request: &mut Request, _: &S) -> Result<Self, Infallible> {
+                Ok($value)
+            }
+        }
+    )*};
+}
+
+from_the_head! {
+    Method, request => request.method().clone();
+    Uri, request => request.uri().clone();
+    Version, request => request.version();
+    HeaderMap, request => request.take_headers();
+    PeerAddr, request => PeerAddr(request.peer_address());
+}
+
+impl<S> FromRequest<S> for Request {
+    const TAKES_BODY: bool = true;
+    type Rejection = Infallible;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
+        Ok(std::mem::replace(request, Request::blank()))
+    }
+}
+
+impl<S> FromRequest<S> for Body {
+    const TAKES_BODY: bool = true;
+    type Rejection = Infallible;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
+        Ok(request.take_body())
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        !request.has_body()
+    }
+}
+
+impl<S> FromRequest<S> for Bytes {
+    const TAKES_BODY: bool = true;
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        Ok(request.take_body().collect().await?)
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        !request.has_body()
+    }
+}
+
+impl<S> FromRequest<S> for String {
+    const TAKES_BODY: bool = true;
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        let bytes = request.take_body().collect_buffer().await?.into_vec();
+        String::from_utf8(bytes).map_err(|error| {
+            let place = error.utf8_error().valid_up_to();
+            Problem::bad_request(format!(
+                "the body is not UTF-8: byte {place} is not part of a character"
+            ))
+        })
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        !request.has_body()
+    }
+}
+
+impl<S, T: FromRequest<S>> FromRequest<S> for Option<T> {
+    const TAKES_BODY: bool = T::TAKES_BODY;
+    type Rejection = T::Rejection;
+
+    async fn from_request(request: &mut Request, state: &S) -> Result<Self, T::Rejection> {
+        if T::is_absent(request) {
+            return Ok(None);
+        }
+        T::from_request(request, state).await.map(Some)
+    }
+}
+
+impl<S, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
+    const TAKES_BODY: bool = T::TAKES_BODY;
+    type Rejection = Infallible;
+
+    async fn from_request(request: &mut Request, state: &S) -> Result<Self, Infallible> {
+        Ok(T::from_request(request, state).await)
+    }
+}
+
+impl IntoResponse for BodyError {
+    fn into_response(self) -> Response {
+        self.problem().into_response()
+    }
+}

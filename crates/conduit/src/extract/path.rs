@@ -1,0 +1,334 @@
+//! `Path`: the parameters of the route's path, read by serde.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+use serde::de::value::BorrowedStrDeserializer;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
+use serde::forward_to_deserialize_any;
+
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// Parameters of the route's path, percent-decoded and parsed.
+///
+/// Each parameter is an argument of its own, and the argument has the parameter's name; or one argument takes several
+/// as a tuple or a struct. The compiler refuses a handler that does not take a parameter of its path, and one that
+/// takes what the path does not have.
+///
+/// # Errors
+///
+/// Rejects with 400 when a value is not UTF-8 once decoded, or not a `T`; the detail names the parameter and the value.
+///
+/// # Example
+///
+/// One parameter, two as arguments, two as a tuple, and two as a struct:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[get("/users/{id}")]
+/// async fn user(id: Path<u64>) -> String {
+///     format!("user {id}")
+/// }
+///
+/// #[get("/users/{id}/posts/{slug}")]
+/// async fn post(id: Path<u64>, slug: Path<String>) -> String {
+///     format!("post {slug} of user {id}")
+/// }
+///
+/// #[delete("/users/{id}/posts/{slug}")]
+/// async fn remove(Path((id, slug)): Path<(u64, String)>) -> String {
+///     format!("removed {slug} of user {id}")
+/// }
+///
+/// #[derive(serde::Deserialize, PathParams)]
+/// struct PostPath {
+///     id: u64,
+///     slug: String,
+/// }
+///
+/// #[put("/users/{id}/posts/{slug}")]
+/// async fn replace(post: Path<PostPath>) -> String {
+///     format!("replaced {} of user {}", post.slug, post.id)
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path<T>(pub T);
+
+impl<T: fmt::Display> fmt::Display for Path<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A struct that takes all parameters of a path by their names. Derive it, beside serde's `Deserialize`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which parameters of the path it takes",
+    label = "the argument's name is no parameter of the path, and its type is no struct of parameters",
+    note = "give the argument the name of the parameter, or take a struct that derives `serde::Deserialize` and `conduit::PathParams`"
+)]
+pub trait PathParams {
+    /// The names of the parameters, those of the struct's fields.
+    const NAMES: &'static [&'static str];
+}
+
+impl<T: DeserializeOwned> Path<T> {
+    /// Reads the parameters with these names and places in the route's path. The route attributes write the call.
+    ///
+    /// # Errors
+    ///
+    /// When a value is not UTF-8 once decoded, or not what `T` reads.
+    pub fn from_parameters(request: &Request, names: &'static [(&'static str, usize)]) -> Result<Self, Problem> {
+        match T::deserialize(ParametersDeserializer { request, names }) {
+            Ok(value) => Ok(Path(value)),
+            Err(error) => Err(Problem::bad_request(error.0)),
+        }
+    }
+}
+
+/// Why a parameter could not be read, in words.
+#[derive(Debug)]
+struct Error(String);
+
+impl Error {
+    /// Names the parameter and its value, unless that was done already.
+    fn about(self, name: &str, value: &str) -> Self {
+        Error(format!("the path's parameter {name:?} is {value:?}: {}", self.0))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl de::Error for Error {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Error(message.to_string())
+    }
+}
+
+/// All the parameters that an argument takes: a scalar reads the first, a tuple each in turn, a struct each by name.
+struct ParametersDeserializer<'r> {
+    request: &'r Request,
+    names: &'static [(&'static str, usize)],
+}
+
+impl<'r> ParametersDeserializer<'r> {
+    fn value(&self, place: usize) -> Result<ValueDeserializer<'r>, Error> {
+        let Some(&(name, index)) = self.names.get(place) else {
+            return Err(Error(format!("the path has no parameter at place {place}")));
+        };
+        let raw = self.request.parameter(index).unwrap_or_default();
+        match percent_decode_str(raw).decode_utf8() {
+            Ok(text) => Ok(ValueDeserializer { name, text }),
+            Err(_) => Err(Error("its bytes, percent-decoded, are not UTF-8".to_owned()).about(name, raw)),
+        }
+    }
+}
+
+macro_rules! read_the_first {
+    ($($method:ident),*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            self.value(0)?.$method(visitor)
+        }
+    )*};
+}
+
+impl<'de> de::Deserializer<'de> for ParametersDeserializer<'de> {
+    type Error = Error;
+
+    read_the_first! {
+        deserialize_any, deserialize_bool, deserialize_i8, deserialize_i16, deserialize_i32, deserialize_i64,
+        deserialize_i128, deserialize_u8, deserialize_u16, deserialize_u32, deserialize_u64, deserialize_u128,
+        deserialize_f32, deserialize_f64, deserialize_char, deserialize_str, deserialize_string, deserialize_bytes,
+        deserialize_byte_buf, deserialize_option, deserialize_identifier
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.value(0)?.deserialize_enum(name, variants, visitor)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_seq(Each {
+            parameters: self,
+            place: 0,
+        })
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_map(Each {
+            parameters: self,
+            place: 0,
+        })
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+}
+
+/// The parameters one after the other, as a tuple's elements or as a struct's fields.
+struct Each<'r> {
+    parameters: ParametersDeserializer<'r>,
+    place: usize,
+}
+
+impl<'r> Each<'r> {
+    fn next_value<T: DeserializeSeed<'r>>(&mut self, seed: T) -> Result<T::Value, Error> {
+        let value = self.parameters.value(self.place)?;
+        self.place += 1;
+        seed.deserialize(value)
+    }
+}
+
+impl<'de> de::SeqAccess<'de> for Each<'de> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        if self.place == self.parameters.names.len() {
+            return Ok(None);
+        }
+        self.next_value(seed).map(Some)
+    }
+}
+
+impl<'de> de::MapAccess<'de> for Each<'de> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        match self.parameters.names.get(self.place) {
+            Some((name, _)) => seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        self.next_value(seed)
+    }
+}
+
+/// One parameter, decoded.
+struct ValueDeserializer<'r> {
+    name: &'static str,
+    text: Cow<'r, str>,
+}
+
+impl<'r> ValueDeserializer<'r> {
+    fn text<V: Visitor<'r>>(self, visitor: V) -> Result<V::Value, Error> {
+        let name = self.name;
+        match self.text {
+            Cow::Borrowed(text) => visitor
+                .visit_borrowed_str(text)
+                .map_err(|error: Error| error.about(name, text)),
+            Cow::Owned(text) => visitor
+                .visit_str(&text)
+                .map_err(|error: Error| error.about(name, &text)),
+        }
+    }
+}
+
+macro_rules! parse {
+    ($($method:ident $visit:ident $type:ty, $expected:literal;)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            match self.text.parse::<$type>() {
+                Ok(value) => visitor.$visit(value).map_err(|error: Error| error.about(self.name, &self.text)),
+                Err(_) => Err(Error(concat!("expected ", $expected).to_owned()).about(self.name, &self.text)),
+            }
+        }
+    )*};
+}
+
+impl<'de> de::Deserializer<'de> for ValueDeserializer<'de> {
+    type Error = Error;
+
+    parse! {
+        deserialize_bool visit_bool bool, "true or false";
+        deserialize_i8 visit_i8 i8, "a whole number from -128 to 127";
+        deserialize_i16 visit_i16 i16, "a whole number from -32768 to 32767";
+        deserialize_i32 visit_i32 i32, "a whole number of 32 bits";
+        deserialize_i64 visit_i64 i64, "a whole number of 64 bits";
+        deserialize_i128 visit_i128 i128, "a whole number of 128 bits";
+        deserialize_u8 visit_u8 u8, "a whole number from 0 to 255";
+        deserialize_u16 visit_u16 u16, "a whole number from 0 to 65535";
+        deserialize_u32 visit_u32 u32, "a whole number from 0 up, of 32 bits";
+        deserialize_u64 visit_u64 u64, "a whole number from 0 up, of 64 bits";
+        deserialize_u128 visit_u128 u128, "a whole number from 0 up, of 128 bits";
+        deserialize_f32 visit_f32 f32, "a number";
+        deserialize_f64 visit_f64 f64, "a number";
+        deserialize_char visit_char char, "one character";
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.text(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let name = self.name;
+        let variant: de::value::StrDeserializer<'_, Error> = (&*self.text).into_deserializer();
+        visitor
+            .visit_enum(variant)
+            .map_err(|error| error.about(name, &self.text))
+    }
+
+    forward_to_deserialize_any! {
+        str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}

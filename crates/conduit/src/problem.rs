@@ -1,0 +1,238 @@
+//! Errors in one form: problem details (RFC 9457).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::body::Body;
+use crate::pool::{self, Buffer};
+use crate::response::{IntoResponse, Response};
+
+/// The media type of problem details in JSON (RFC 9457, section 3).
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// An error response in the form of RFC 9457: `application/problem+json` with the members `type`, `title`, `status`,
+/// `detail`, `instance`, and any others that the problem brings.
+///
+/// Every error that Conduit itself answers has this form. A handler returns its own as the `Err` of a `Result`. Any
+/// other error turns into a 500 by `?`: its text is logged and stays hidden from the client.
+///
+/// # Example
+///
+/// A handler that says what was not found:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[get("/users/{id}")]
+/// async fn show(id: Path<u64>) -> Result<String, Problem> {
+///     match *id {
+///         1 => Ok("the first user".to_owned()),
+///         id => Err(Problem::not_found(format!("no user has the id {id}"))),
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem(Box<Members>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Members {
+    status: StatusCode,
+    kind: Option<Cow<'static, str>>,
+    title: Option<Cow<'static, str>>,
+    detail: Option<Cow<'static, str>>,
+    instance: Option<Cow<'static, str>>,
+    extensions: Vec<(Cow<'static, str>, Value)>,
+    headers: HeaderMap,
+}
+
+impl Problem {
+    /// A problem that says no more than its status: the title is the status's reason phrase.
+    pub fn new(status: StatusCode) -> Self {
+        Problem(Box::new(Members {
+            status,
+            kind: None,
+            title: None,
+            detail: None,
+            instance: None,
+            extensions: Vec::new(),
+            headers: HeaderMap::new(),
+        }))
+    }
+
+    /// 400: the request is wrong; `detail` says how.
+    pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::BAD_REQUEST).with_detail(detail)
+    }
+
+    /// 401: the request lacks valid credentials.
+    pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::UNAUTHORIZED).with_detail(detail)
+    }
+
+    /// 403: the client may not do this.
+    pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::FORBIDDEN).with_detail(detail)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::NOT_FOUND).with_detail(detail)
+    }
+
+    /// 409: the request conflicts with the state of the thing.
+    pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::CONFLICT).with_detail(detail)
+    }
+
+    /// 413: the body is longer than the server takes.
+    pub fn payload_too_large(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE).with_detail(detail)
+    }
+
+    /// 415: the body's media type is not one that the handler reads.
+    pub fn unsupported_media_type(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_detail(detail)
+    }
+
+    /// 422: the body is well-formed but its values are not what the handler takes.
+    pub fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY).with_detail(detail)
+    }
+
+    /// 500 for an error of the server's own. The error and its sources are logged; the client sees only the status.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut chain = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            chain.push_str(": ");
+            chain.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        tracing::error!(error = %chain, "a handler failed");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Sets what is particular to this occurrence, for a person to read.
+    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// Sets the URI that identifies the kind of problem; without it the kind is `about:blank`, "no more than the
+    /// status says", and the member is left out.
+    pub fn with_type(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
+        self.0.kind = Some(uri.into());
+        self
+    }
+
+    /// Sets the short text that is the same for every problem of this kind; without it it is the status's reason
+    /// phrase.
+    pub fn with_title(mut self, title: impl Into<Cow<'static, str>>) -> Self {
+        self.0.title = Some(title.into());
+        self
+    }
+
+    /// Sets the URI that identifies this occurrence.
+    pub fn with_instance(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
+        self.0.instance = Some(uri.into());
+        self
+    }
+
+    /// Adds a member of the problem's own (RFC 9457, section 3.2). The names of the standard members are taken.
+    ///
+    /// # Panics
+    ///
+    /// When `name` is `type`, `title`, `status`, `detail` or `instance`.
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        let name = name.into();
+        assert!(
+            !matches!(&*name, "type" | "title" | "status" | "detail" | "instance"),
+            "`{name}` is a standard member of a problem: set it with the method of its name",
+        );
+        self.0.extensions.push((name, value.into()));
+        self
+    }
+
+    /// Adds a header field to the response, such as `Retry-After` or `Allow`.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.append(name, value);
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The text that is particular to this occurrence.
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = &*self.0;
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(kind) = &members.kind {
+            map.serialize_entry("type", kind)?;
+        }
+        let title = members.title.as_deref().or(members.status.canonical_reason());
+        if let Some(title) = title {
+            map.serialize_entry("title", title)?;
+        }
+        map.serialize_entry("status", &members.status.as_u16())?;
+        if let Some(detail) = &members.detail {
+            map.serialize_entry("detail", detail)?;
+        }
+        if let Some(instance) = &members.instance {
+            map.serialize_entry("instance", instance)?;
+        }
+        for (name, value) in &members.extensions {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut buffer = Buffer::take();
+        serde_json::to_writer(&mut *buffer as &mut Vec<u8>, &self)
+            .expect("a problem's members are strings, numbers and JSON values");
+        let mut response = Response::new(Body::from(buffer));
+        *response.status_mut() = self.0.status;
+        let headers = response.headers_mut();
+        *headers = pool::header_map();
+        headers.extend(self.0.headers);
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        response
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.status)?;
+        match &self.0.detail {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
+// `Problem` itself is no `std::error::Error`, so that this can hold for all that are and `?` works on them.
+impl<E: std::error::Error + 'static> From<E> for Problem {
+    fn from(error: E) -> Self {
+        let error: &(dyn std::error::Error + 'static) = &error;
+        match error.downcast_ref::<crate::body::BodyError>() {
+            Some(error) => error.problem(),
+            None => Problem::internal(error),
+        }
+    }
+}

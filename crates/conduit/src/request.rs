@@ -1,0 +1,227 @@
+//! The request as a handler sees it.
+
+use std::cell::{OnceCell, RefCell};
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use conduit_proto::h1::{BodyLength, Head};
+use conduit_route::Parameters;
+use http::{Extensions, HeaderMap, Method, Uri, Version};
+
+use crate::body::{Body, Channel, Incoming, Kind};
+use crate::server::mailbox::Outbox;
+
+/// How many requests' memory a thread keeps for the next ones.
+const KEPT: usize = 64;
+
+thread_local! {
+    static FREE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A request: method, target, header fields, path parameters, the client's address, and the body.
+///
+/// A handler may take it whole, or take just the parts it needs through [extractors](crate::extract). Its memory is
+/// used again for later requests, and the [`HeaderMap`] and the [`Uri`] are built only when they are asked for;
+/// [`header`](Request::header) and [`path`](Request::path) read the bytes as they came and cost nothing.
+///
+/// # Example
+///
+/// Answering with what was asked:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[get("/what")]
+/// fn what(request: Request) -> String {
+///     format!("{} {} from {}", request.method(), request.path(), request.peer_address())
+/// }
+/// ```
+pub struct Request(Option<Box<Parts>>);
+
+#[derive(Default)]
+struct Parts {
+    head: Head,
+    parameters: Parameters,
+    peer: Option<SocketAddr>,
+    uri: OnceCell<Uri>,
+    headers: OnceCell<HeaderMap>,
+    extensions: Extensions,
+    /// The body, until it is taken.
+    body: Option<BodyLength>,
+    body_limit: u64,
+    channel: Rc<Channel>,
+}
+
+impl Request {
+    /// The method (RFC 9110, section 9).
+    pub fn method(&self) -> &Method {
+        self.parts().head.method()
+    }
+
+    /// The path as it was sent: not percent-decoded, without the query.
+    pub fn path(&self) -> &str {
+        self.parts().head.path()
+    }
+
+    /// The query as it was sent, without the `?`; `None` where the target has no `?`.
+    pub fn query(&self) -> Option<&str> {
+        self.parts().head.query()
+    }
+
+    /// The request's target as an [`Uri`]; built at the first call.
+    pub fn uri(&self) -> &Uri {
+        self.parts().uri.get_or_init(|| {
+            // The engine lets through only targets that RFC 9112 allows; the `http` crate is narrower in a few
+            // forms that no route can match, and then the path alone is given.
+            let head = &self.parts().head;
+            Uri::try_from(head.target())
+                .or_else(|_| Uri::try_from(head.path()))
+                .unwrap_or_default()
+        })
+    }
+
+    /// The version of HTTP that the client speaks.
+    pub fn version(&self) -> Version {
+        self.parts().head.version()
+    }
+
+    /// The first header field with this name, as it was sent; the name is compared without regard to case.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.parts().head.header(name)
+    }
+
+    /// All header fields; the map is built at the first call.
+    pub fn headers(&self) -> &HeaderMap {
+        let parts = self.parts();
+        parts.headers.get_or_init(|| parts.head.header_map())
+    }
+
+    /// The header fields as a map of the caller's own.
+    pub(crate) fn take_headers(&mut self) -> HeaderMap {
+        let parts = self.parts_mut();
+        parts.headers.take().unwrap_or_else(|| parts.head.header_map())
+    }
+
+    /// The address of the other end of the connection.
+    pub fn peer_address(&self) -> SocketAddr {
+        self.parts().peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// The value of the route's parameter at this place, counted from 0 in the order of the path; as it was sent,
+    /// not percent-decoded.
+    pub fn parameter(&self, index: usize) -> Option<&str> {
+        let parts = self.parts();
+        parts.parameters.get(index, parts.head.path())
+    }
+
+    /// Values of any type that the application attaches to the request on its way to the handler.
+    pub fn extensions(&self) -> &Extensions {
+        &self.parts().extensions
+    }
+
+    /// As [`extensions`](Request::extensions), to add or remove values.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.parts_mut().extensions
+    }
+
+    /// Whether the request came with a body (RFC 9112, section 6.3), be it of length zero.
+    pub fn has_body(&self) -> bool {
+        self.parts().head.body() != BodyLength::None
+    }
+
+    /// Takes the body. A second call gives an empty one.
+    pub fn take_body(&mut self) -> Body {
+        let parts = self.parts_mut();
+        let declared = match parts.body.take() {
+            None | Some(BodyLength::None) => return Body::empty(),
+            Some(BodyLength::Exact(length)) => Some(length),
+            Some(BodyLength::Chunked) => None,
+        };
+        Body(Kind::Incoming(Incoming::new(
+            Rc::clone(&parts.channel),
+            parts.body_limit,
+            declared,
+        )))
+    }
+
+    fn parts(&self) -> &Parts {
+        self.0.as_deref().expect("a request has its parts until it is dropped")
+    }
+
+    fn parts_mut(&mut self) -> &mut Parts {
+        self.0
+            .as_deref_mut()
+            .expect("a request has its parts until it is dropped")
+    }
+}
+
+/// What the worker does with requests.
+impl Request {
+    /// Memory for a request whose head is yet to be parsed.
+    pub(crate) fn blank() -> Self {
+        Request(Some(FREE.with_borrow_mut(Vec::pop).unwrap_or_default()))
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.parts().head
+    }
+
+    pub(crate) fn head_mut(&mut self) -> &mut Head {
+        &mut self.parts_mut().head
+    }
+
+    /// The path and the place for its parameters, to find the route with.
+    pub(crate) fn routing(&mut self) -> (&Head, &mut Parameters) {
+        let parts = self.parts_mut();
+        (&parts.head, &mut parts.parameters)
+    }
+
+    /// Fills in what does not come from the head.
+    pub(crate) fn arrived(&mut self, peer: SocketAddr, body_limit: u64) {
+        let parts = self.parts_mut();
+        parts.peer = Some(peer);
+        parts.body_limit = body_limit;
+        parts.body = Some(parts.head.body());
+    }
+
+    /// The channel that the worker feeds the body into.
+    pub(crate) fn open_channel(&mut self, outbox: Outbox) -> Rc<Channel> {
+        let channel = &mut self.parts_mut().channel;
+        if Rc::get_mut(channel).is_none() {
+            *channel = Rc::default();
+        }
+        channel.open(outbox);
+        Rc::clone(channel)
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let Some(mut parts) = self.0.take() else { return };
+        parts.uri.take();
+        parts.headers.take();
+        parts.extensions.clear();
+        parts.body = None;
+        // A request can outlive its thread's locals; then it is simply freed.
+        let _ = FREE.try_with(|free| {
+            let mut free = free.borrow_mut();
+            if free.len() < KEPT {
+                free.push(parts);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = self.head();
+        f.debug_struct("Request")
+            .field("method", head.method())
+            .field("target", &head.target())
+            .field("version", &head.version())
+            .field("headers", self.headers())
+            .field("peer", &self.parts().peer)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,352 @@
+//! What a handler may return.
+//!
+//! | type | status | `content-type` |
+//! | --- | --- | --- |
+//! | `()` | 200, no body | – |
+//! | `&'static str`, `String`, `Box<str>`, `Cow<'static, str>` | 200 | `text/plain; charset=utf-8` |
+//! | `&'static [u8]`, `Vec<u8>`, [`Bytes`] | 200 | `application/octet-stream` |
+//! | [`Body`], [`Response`] | 200, or its own | –, or its own |
+//! | [`Json<T>`](crate::Json) | 200 | `application/json` |
+//! | [`Html<T>`] | 200 | `text/html; charset=utf-8` |
+//! | [`Created<T>`] | 201, with `location` | that of `T` |
+//! | [`Redirect`] | 303, 307 or 308, with `location` | – |
+//! | [`StatusCode`] | that; with a problem as its body from 400 up | `application/problem+json` from 400 up |
+//! | [`Problem`] | its own | `application/problem+json` |
+//! | `(StatusCode, T)` | that | that of `T` |
+//! | `(H, T)`, `(StatusCode, H, T)` with header fields `H` | that of `T`, or the one given | that of `T`, unless `H` has one |
+//! | `Option<T>` | that of `T`, or 404 | |
+//! | `Result<T, E>` | that of `T` or of `E` | |
+//!
+//! Header fields are a [`HeaderMap`] or an array of pairs of name and value.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::body::Body;
+use crate::pool;
+use crate::problem::Problem;
+
+/// A response: status, header fields and a [`Body`].
+///
+/// The server itself writes `date`, `content-length` and `transfer-encoding`, and `connection` where it closes.
+pub type Response = http::Response<Body>;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// What a handler may return: anything that can be made into a [`Response`]. The [module](self) lists the types.
+///
+/// # Example
+///
+/// A type of one's own:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// struct Csv(String);
+///
+/// impl IntoResponse for Csv {
+///     fn into_response(self) -> Response {
+///         ([("content-type", "text/csv")], self.0).into_response()
+///     }
+/// }
+///
+/// #[get("/report.csv")]
+/// async fn report() -> Csv {
+///     Csv("name,clicks\n".to_owned())
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be made into a response",
+    label = "a handler returns this",
+    note = "return a string, bytes, `Json(…)`, `Html(…)`, a `StatusCode`, a tuple of status, header fields and one of these, or a `Result` of them; or implement `IntoResponse` for `{Self}`"
+)]
+pub trait IntoResponse {
+    /// Makes the response.
+    fn into_response(self) -> Response;
+}
+
+/// A response with this body and content type.
+pub(crate) fn with_type(body: Body, content_type: HeaderValue) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    *headers = pool::header_map();
+    headers.insert(CONTENT_TYPE, content_type);
+    response
+}
+
+impl IntoResponse for Response {
+    fn into_response(self) -> Response {
+        self
+    }
+}
+
+impl IntoResponse for Body {
+    fn into_response(self) -> Response {
+        Response::new(self)
+    }
+}
+
+impl IntoResponse for () {
+    fn into_response(self) -> Response {
+        Response::new(Body::empty())
+    }
+}
+
+impl IntoResponse for Infallible {
+    fn into_response(self) -> Response {
+        match self {}
+    }
+}
+
+macro_rules! content {
+    ($($type:ty => $content_type:ident),* $(,)?) => {$(
+        impl IntoResponse for $type {
+            fn into_response(self) -> Response {
+                with_type(Body::from(self), $content_type)
+            }
+        }
+    )*};
+}
+
+content! {
+    &'static str => TEXT,
+    String => TEXT,
+    &'static [u8] => BYTES,
+    Vec<u8> => BYTES,
+    Bytes => BYTES,
+}
+
+impl<const N: usize> IntoResponse for &'static [u8; N] {
+    fn into_response(self) -> Response {
+        self.as_slice().into_response()
+    }
+}
+
+impl IntoResponse for Box<str> {
+    fn into_response(self) -> Response {
+        self.into_string().into_response()
+    }
+}
+
+impl IntoResponse for Cow<'static, str> {
+    fn into_response(self) -> Response {
+        match self {
+            Cow::Borrowed(text) => text.into_response(),
+            Cow::Owned(text) => text.into_response(),
+        }
+    }
+}
+
+impl IntoResponse for StatusCode {
+    fn into_response(self) -> Response {
+        if self.is_client_error() || self.is_server_error() {
+            return Problem::new(self).into_response();
+        }
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self;
+        response
+    }
+}
+
+impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
+    fn into_response(self) -> Response {
+        match self {
+            Ok(value) => value.into_response(),
+            Err(error) => error.into_response(),
+        }
+    }
+}
+
+impl<T: IntoResponse> IntoResponse for Option<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Some(value) => value.into_response(),
+            None => Problem::new(StatusCode::NOT_FOUND).into_response(),
+        }
+    }
+}
+
+impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
+    fn into_response(self) -> Response {
+        let mut response = self.1.into_response();
+        *response.status_mut() = self.0;
+        response
+    }
+}
+
+impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (H, T) {
+    fn into_response(self) -> Response {
+        let mut response = self.1.into_response();
+        match self.0.set(response.headers_mut()) {
+            Ok(()) => response,
+            Err(problem) => problem.into_response(),
+        }
+    }
+}
+
+impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (StatusCode, H, T) {
+    fn into_response(self) -> Response {
+        let mut response = self.2.into_response();
+        *response.status_mut() = self.0;
+        match self.1.set(response.headers_mut()) {
+            Ok(()) => response,
+            Err(problem) => problem.into_response(),
+        }
+    }
+}
+
+/// Header fields as a handler may give them beside a body: a [`HeaderMap`], or an array of pairs of a name and a value.
+///
+/// A field that is given replaces one of the same name that the body's type brought. A name or value that HTTP does
+/// not allow makes the response a 500 problem, and is logged.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a status nor a set of header fields",
+    note = "the first of a pair is a `StatusCode`, a `HeaderMap`, or an array such as `[(\"cache-control\", \"no-store\")]`"
+)]
+pub trait IntoHeaders {
+    /// Sets the fields in `headers`.
+    ///
+    /// # Errors
+    ///
+    /// When a name or a value is none that HTTP allows.
+    fn set(self, headers: &mut HeaderMap) -> Result<(), Problem>;
+}
+
+impl IntoHeaders for HeaderMap {
+    fn set(self, headers: &mut HeaderMap) -> Result<(), Problem> {
+        headers.extend(self);
+        Ok(())
+    }
+}
+
+impl<K, V, const N: usize> IntoHeaders for [(K, V); N]
+where
+    K: TryInto<HeaderName, Error: std::error::Error + 'static>,
+    V: TryInto<HeaderValue, Error: std::error::Error + 'static>,
+{
+    fn set(self, headers: &mut HeaderMap) -> Result<(), Problem> {
+        let mut earlier: [Option<HeaderName>; N] = [const { None }; N];
+        for (place, (name, value)) in self.into_iter().enumerate() {
+            let name = name.try_into().map_err(|error| Problem::internal(&error))?;
+            let value = value.try_into().map_err(|error| Problem::internal(&error))?;
+            // The first of a name replaces what the body brought; the next ones of it (set-cookie) are added.
+            if earlier.iter().flatten().any(|known| *known == name) {
+                headers.append(&name, value);
+            } else {
+                headers.insert(&name, value);
+            }
+            earlier[place] = Some(name);
+        }
+        Ok(())
+    }
+}
+
+/// A page: its content type is `text/html; charset=utf-8`. What it shows of the user's input must be escaped first.
+#[derive(Clone, Copy, Debug)]
+pub struct Html<T>(pub T);
+
+impl<T: Into<Body>> IntoResponse for Html<T> {
+    fn into_response(self) -> Response {
+        with_type(self.0.into(), HTML)
+    }
+}
+
+/// 201 with the address of what was made in `location` (RFC 9110, section 15.3.2), and a body that shows it.
+///
+/// # Example
+///
+/// A created user, shown as JSON:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[post("/users")]
+/// async fn create(name: String) -> Created<Json<String>> {
+///     Created::at("/users/7", Json(name))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Created<T> {
+    location: Cow<'static, str>,
+    body: T,
+}
+
+impl<T> Created<T> {
+    /// What was made is at `location`, a URI reference; `body` shows it.
+    pub fn at(location: impl Into<Cow<'static, str>>, body: T) -> Self {
+        Created {
+            location: location.into(),
+            body,
+        }
+    }
+}
+
+impl<T: IntoResponse> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::CREATED, [(LOCATION, location(self.location))], self.body).into_response()
+    }
+}
+
+/// A redirect: a status of the 300s and a `location`.
+#[derive(Clone, Debug)]
+pub struct Redirect {
+    status: StatusCode,
+    location: Cow<'static, str>,
+}
+
+impl Redirect {
+    /// 303 See Other: the client gets the other address with `GET`, whatever its method was. After a form was posted.
+    pub fn to(location: impl Into<Cow<'static, str>>) -> Self {
+        Redirect {
+            status: StatusCode::SEE_OTHER,
+            location: location.into(),
+        }
+    }
+
+    /// 307 Temporary Redirect: the client sends the same request to the other address, this time.
+    pub fn temporary(location: impl Into<Cow<'static, str>>) -> Self {
+        Redirect {
+            status: StatusCode::TEMPORARY_REDIRECT,
+            location: location.into(),
+        }
+    }
+
+    /// 308 Permanent Redirect: the client sends the same request to the other address, from now on.
+    pub fn permanent(location: impl Into<Cow<'static, str>>) -> Self {
+        Redirect {
+            status: StatusCode::PERMANENT_REDIRECT,
+            location: location.into(),
+        }
+    }
+}
+
+impl IntoResponse for Redirect {
+    fn into_response(self) -> Response {
+        (self.status, [(LOCATION, location(self.location))], ()).into_response()
+    }
+}
+
+/// The bytes of a URI reference that must be percent-encoded in a header field: all that is not visible ASCII.
+const NOT_IN_A_URI: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The header value of a `location`, with what a URI cannot hold percent-encoded.
+fn location(reference: Cow<'static, str>) -> HeaderValue {
+    let encoded: Cow<'_, str> = percent_encoding::utf8_percent_encode(&reference, NOT_IN_A_URI).into();
+    HeaderValue::from_str(&encoded).expect("percent-encoding leaves only visible ASCII")
+}

@@ -1,0 +1,691 @@
+//! One connection: bytes from its socket through the engine to a handler, and the answer back.
+//!
+//! ```text
+//!             request, handler not ready            stream as body
+//!   Reading ───────────────────────────> Handling ─────────────────> Streaming
+//!    ^  │ request, handler ready            │ response                  │ end of the stream
+//!    │  └── answered in the same turn       │                           │
+//!    └──────────────────────────────────────┴───────────────────────────┘
+//!    │ the engine says close, and something of the request was not read
+//!    └──> Lingering: nothing is written any more, what still comes is thrown away, then close
+//! ```
+//!
+//! Every entry point ([`readable`](Connection::readable), [`writable`](Connection::writable),
+//! [`receive`](Connection::receive), …) ends in [`settle`](Connection::settle), which derives from the state what to
+//! watch the socket for and until when.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use conduit_net::{Interest, Shutdown, TcpStream};
+use conduit_proto::h1::{self, BodyLength, Event, Phase};
+use conduit_route::Miss;
+use futures_core::Stream;
+use http::header::{ALLOW, CONNECTION};
+use http::{HeaderValue, Method, StatusCode};
+
+use super::deadlines::{Place, Second};
+use super::mailbox::{Key, Letter, Outbox};
+use super::worker::Shared;
+use crate::body::{Body, BodyError, Channel, Kind};
+use crate::pool;
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+use crate::route::Outcome;
+
+/// While this much waits to be sent on a connection, no further request of it is served and no further piece of a stream
+/// is asked for.
+const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
+/// The worker's output buffer is freed rather than kept when a response has made it larger than this.
+const KEPT_OUTPUT_BYTES: usize = 256 * 1024;
+/// How long a connection lingers for the client to see an answer that came before its request was read.
+const LINGER_SECONDS: Second = 2;
+
+/// Whether a connection goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(super) enum Fate {
+    Open,
+    Closed,
+}
+
+pub(super) struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    key: Key,
+    engine: h1::Connection,
+    stage: Stage,
+    /// Received and not used by the engine yet: the beginning of a head, or requests behind one that is being answered.
+    rest: Vec<u8>,
+    /// Written by the engine; empty when all of it has been sent.
+    unsent: Vec<u8>,
+    /// How much of `unsent` has been sent: `sent < unsent.len()`, or 0.
+    sent: usize,
+    /// The body of the request that is being answered, while it has not ended.
+    body: Option<Rc<Channel>>,
+    /// What the poller watches for; `None` while it does not know the socket.
+    watched: Option<Interest>,
+    /// The client has ended its half of the stream.
+    ended: bool,
+    /// `rest` begins with a whole request, which waits for its turn.
+    blocked: bool,
+    /// The handler is behind with reading the body.
+    paused: bool,
+    /// The client was answered in place of a handler, and more of its request may be on the way.
+    refused: bool,
+    waiting: Waiting,
+    /// Since when `waiting` is what it is.
+    since: Second,
+    /// How many bytes have come or gone since then.
+    progress_bytes: u64,
+    place: Place,
+}
+
+/// What happens to the request that came last.
+enum Stage {
+    /// Nothing: it is answered, or there was none yet.
+    Reading,
+    /// Its handler runs as a task.
+    Handling,
+    /// Its answer's body comes from a stream.
+    Streaming(Rc<Outlet>),
+    /// Its answer was sent before all of it was read.
+    Lingering,
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Waiting {
+    /// The next request.
+    Request,
+    /// The rest of a head.
+    Head,
+    /// More of a body that the handler wants, or that is skipped.
+    Body,
+    /// Room for what is to be sent.
+    Room,
+    /// The end of the client's stream, after the answer.
+    End,
+    /// Our own handler or stream: no deadline.
+    Ourselves,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, key: Key, now: Second) -> Self {
+        Connection {
+            stream,
+            peer,
+            key,
+            engine: h1::Connection::new(),
+            stage: Stage::Reading,
+            rest: Vec::new(),
+            unsent: Vec::new(),
+            sent: 0,
+            body: None,
+            watched: None,
+            ended: false,
+            blocked: false,
+            paused: false,
+            refused: false,
+            waiting: Waiting::Request,
+            since: now,
+            progress_bytes: 0,
+            place: Place::default(),
+        }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Ends the connection: its handler, if one runs, goes on without it; its stream is dropped.
+    pub(super) fn close(self, shared: &Shared) {
+        if let Some(body) = &self.body {
+            body.break_off();
+        }
+        if let Stage::Streaming(outlet) = &self.stage {
+            outlet.close();
+        }
+        if self.watched.is_some() {
+            // It cannot fail in a way that matters: the descriptor is closed in any case.
+            let _ = shared.poller.close(self.stream);
+        }
+    }
+
+    /// The socket has bytes, or the end of the stream.
+    pub(super) fn readable(&mut self, input: &mut [u8], shared: &mut Shared) -> Fate {
+        let received = match self.stream.recv(input) {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.settle(shared),
+            Err(_) => return Fate::Closed,
+        };
+        // There may be more: the poller tells it again only if it is asked again.
+        shared.more |= received == input.len();
+        if received == 0 {
+            self.ended = true;
+            if let Some(body) = self.body.take() {
+                body.break_off();
+            }
+            return self.settle(shared);
+        }
+        if matches!(self.stage, Stage::Lingering) {
+            return Fate::Open;
+        }
+        self.progress_bytes += received as u64;
+        self.serve(&input[..received], shared)
+    }
+
+    /// The socket has room.
+    pub(super) fn writable(&mut self, shared: &mut Shared) -> Fate {
+        // What was kept back because there was no room goes on.
+        self.serve(&[], shared)
+    }
+
+    /// A letter from the handler's task, the response's stream, or the reader of the body.
+    pub(super) fn receive(&mut self, letter: Letter, shared: &mut Shared) -> Fate {
+        let mut output = self.take_output(shared);
+        match letter {
+            Letter::Response(response) => {
+                // An answer that comes after the connection has answered for itself is of no use.
+                if matches!(self.stage, Stage::Handling) {
+                    self.stage = Stage::Reading;
+                    self.respond(response, &mut output, shared);
+                }
+            }
+            Letter::Piece(piece) => {
+                if self.engine.write_body(&mut output, &piece).is_err() {
+                    self.break_stream("the stream is longer than the length that was declared");
+                }
+            }
+            Letter::StreamEnd(result) => self.end_stream(result, &mut output),
+            Letter::BodyWanted => {
+                self.engine.write_continue(&mut output);
+                self.paused = false;
+            }
+        }
+        match self.send(output, shared) {
+            Ok(()) => self.serve(&[], shared),
+            Err(_) => Fate::Closed,
+        }
+    }
+
+    /// The server stops: after what is being served the connection closes.
+    pub(super) fn stop(&mut self, shared: &mut Shared) -> Fate {
+        self.settle(shared)
+    }
+
+    /// The connection's slot of the wheel has come up.
+    pub(super) fn check_deadline(&mut self, shared: &mut Shared) -> Fate {
+        if !shared.wheel.came_up(&mut self.place) {
+            return Fate::Open;
+        }
+        match self.deadline(shared) {
+            Some(deadline) if deadline <= shared.now => {}
+            Some(deadline) => {
+                shared.wheel.schedule(self.key, &mut self.place, deadline);
+                return Fate::Open;
+            }
+            None => return Fate::Open,
+        }
+        let late = match self.waiting {
+            Waiting::Head => "the head of the request did not come in time",
+            Waiting::Body => "the body of the request comes too slowly",
+            Waiting::Request | Waiting::Room | Waiting::End | Waiting::Ourselves => return Fate::Closed,
+        };
+        tracing::debug!(peer = %self.peer, "{late}");
+        let mut output = self.take_output(shared);
+        let answer = Problem::new(StatusCode::REQUEST_TIMEOUT).with_detail(late);
+        self.refuse(answer, &mut output, shared);
+        match self.send(output, shared) {
+            Ok(()) => self.settle(shared),
+            Err(_) => Fate::Closed,
+        }
+    }
+
+    /// Serves what has come, as far as it can be served now, and sends the answers.
+    fn serve(&mut self, fresh: &[u8], shared: &mut Shared) -> Fate {
+        let mut kept = std::mem::take(&mut self.rest);
+        if !kept.is_empty() {
+            kept.extend_from_slice(fresh);
+        }
+        let input = if kept.is_empty() { fresh } else { &kept };
+        let mut used = 0;
+        loop {
+            let mut output = self.take_output(shared);
+            let more = if output.len() < OUTPUT_HIGH_WATER_BYTES && !self.paused {
+                let (step, more) = self.exchange(&input[used..], &mut output, shared);
+                used += step;
+                more
+            } else {
+                false
+            };
+            if self.send(output, shared).is_err() {
+                return Fate::Closed;
+            }
+            // It stopped only because the output had grown large, and all of that is gone.
+            if more && self.unsent.is_empty() {
+                continue;
+            }
+            break;
+        }
+        if kept.is_empty() {
+            self.rest = fresh[used..].to_vec();
+        } else if used < kept.len() {
+            kept.drain(..used);
+            self.rest = kept;
+        }
+        self.settle(shared)
+    }
+
+    /// Gives input to the engine and does what it finds, until there is no more or it has to wait. Says how much was
+    /// used, and whether it stopped because the output had grown large.
+    fn exchange(&mut self, input: &[u8], output: &mut Vec<u8>, shared: &mut Shared) -> (usize, bool) {
+        let mut used = 0;
+        // A request with a body is handed over once what is there of its body has been taken in: then the handler is
+        // usually ready at once.
+        let mut arriving: Option<Request> = None;
+        while output.len() < OUTPUT_HIGH_WATER_BYTES {
+            let head = shared.request.head_mut();
+            let (step, event) = match self.engine.handle_input(&input[used..], head, &shared.config.head) {
+                Ok(found) => found,
+                Err(error) => {
+                    drop(arriving);
+                    tracing::debug!(peer = %self.peer, %error, "refused a request");
+                    let answer = Problem::new(error.status()).with_detail(error.to_string());
+                    self.refuse(answer, output, shared);
+                    return (input.len(), false);
+                }
+            };
+            used += step;
+            self.blocked = false;
+            match event {
+                Event::Request => {
+                    let mut request = std::mem::replace(&mut shared.request, Request::blank());
+                    request.arrived(self.peer, shared.config.body_bytes);
+                    if request.head().body() == BodyLength::None {
+                        self.answer(request, output, shared);
+                    } else {
+                        arriving = Some(self.open_body(request, shared));
+                    }
+                }
+                Event::Body(piece) => {
+                    if let Some(body) = &self.body
+                        && !body.push(piece)
+                    {
+                        body.tell_when_wanted();
+                        self.paused = true;
+                        break;
+                    }
+                }
+                Event::End(trailers) => {
+                    if let Some(body) = self.body.take() {
+                        body.end(trailers);
+                    }
+                    if let Some(request) = arriving.take() {
+                        self.answer(request, output, shared);
+                    }
+                }
+                Event::Blocked => {
+                    self.blocked = used < input.len();
+                    break;
+                }
+                Event::Closed | Event::Upgraded => {
+                    used = input.len();
+                    break;
+                }
+                Event::NeedMore => break,
+            }
+        }
+        let full = output.len() >= OUTPUT_HIGH_WATER_BYTES;
+        if let Some(request) = arriving {
+            self.answer(request, output, shared);
+        }
+        (used, full)
+    }
+
+    /// Prepares the channel that the handler reads the body from.
+    fn open_body(&mut self, mut request: Request, shared: &Shared) -> Request {
+        let channel = request.open_channel(Outbox::new(Rc::clone(&shared.mailbox), self.key));
+        if request.head().expects_continue() {
+            channel.tell_when_wanted();
+        }
+        self.body = Some(channel);
+        request
+    }
+
+    /// Finds the route, starts its handler, and writes the response if it is ready.
+    fn answer(&mut self, mut request: Request, output: &mut Vec<u8>, shared: &mut Shared) {
+        let (head, parameters) = request.routing();
+        let outcome = match shared.table.find(head.method().as_str(), head.path(), parameters) {
+            Ok(route) => shared.endpoints.call(route, request),
+            Err(miss) => Outcome::Ready(without_route(&request, miss, shared)),
+        };
+        match outcome {
+            Outcome::Ready(response) => self.respond(response, output, shared),
+            Outcome::Pending(handler) => {
+                self.stage = Stage::Handling;
+                let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+                tokio::task::spawn_local(async move { outbox.send(Letter::Response(handler.await)) });
+            }
+        }
+    }
+
+    /// Writes a response, or its head and what is there of its body.
+    fn respond(&mut self, response: Response, output: &mut Vec<u8>, shared: &mut Shared) {
+        let (parts, body) = response.into_parts();
+        let (status, mut headers) = (parts.status, parts.headers);
+        if shared.stopping {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let bytes: &[u8] = match &body.0 {
+            Kind::Empty => &[],
+            Kind::Static(bytes) => bytes,
+            Kind::Bytes(bytes) => bytes,
+            Kind::Buffer(buffer) => buffer,
+            Kind::Stream(_) | Kind::Incoming(_) => {
+                let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
+                self.engine.write_head(output, status, &headers, length, &shared.date);
+                pool::recycle_header_map(headers);
+                let outlet = Rc::new(Outlet::default());
+                self.stage = Stage::Streaming(Rc::clone(&outlet));
+                let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+                tokio::task::spawn_local(pump(body, outlet, outbox));
+                return;
+            }
+        };
+        self.engine
+            .write_response(output, status, &headers, bytes, &shared.date);
+        pool::recycle_header_map(headers);
+    }
+
+    fn end_stream(&mut self, result: Result<(), BodyError>, output: &mut Vec<u8>) {
+        if !matches!(self.stage, Stage::Streaming(_)) {
+            return;
+        }
+        match result {
+            Ok(()) => match self.engine.write_end(output, None) {
+                Ok(()) => self.stage = Stage::Reading,
+                Err(_) => self.break_stream("the stream is shorter than the length that was declared"),
+            },
+            Err(error) => self.break_stream(&error.to_string()),
+        }
+    }
+
+    /// A response cannot be finished: the client sees that by the close in the middle of it.
+    fn break_stream(&mut self, why: &str) {
+        tracing::error!(error = why, "broke off a response");
+        self.engine.abort();
+        if let Stage::Streaming(outlet) = &self.stage {
+            outlet.close();
+        }
+        self.stage = Stage::Reading;
+    }
+
+    /// Answers in place of a handler, if nothing was answered yet, and closes.
+    fn refuse(&mut self, problem: Problem, output: &mut Vec<u8>, shared: &mut Shared) {
+        if let Some(body) = self.body.take() {
+            body.break_off();
+        }
+        self.paused = false;
+        self.refused = true;
+        if self.engine.can_answer() {
+            let mut response = problem.into_response();
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+            self.stage = Stage::Reading;
+            self.respond(response, output, shared);
+        } else if !matches!(self.stage, Stage::Handling | Stage::Streaming(_)) {
+            self.engine.abort();
+        }
+    }
+
+    /// The buffer to write into: what is not sent yet, or the worker's.
+    fn take_output(&mut self, shared: &mut Shared) -> Vec<u8> {
+        std::mem::take(if self.unsent.is_empty() {
+            &mut shared.output
+        } else {
+            &mut self.unsent
+        })
+    }
+
+    /// Sends as much as there is room for; the rest stays with the connection.
+    fn send(&mut self, mut output: Vec<u8>, shared: &mut Shared) -> io::Result<()> {
+        let before = std::mem::take(&mut self.sent);
+        let mut sent = before;
+        if before < output.len() {
+            match self.stream.send(&output[before..]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            self.progress_bytes += (sent - before) as u64;
+        }
+        // A short write means that there is no more room.
+        if sent < output.len() {
+            if shared.output.capacity() == 0 {
+                // It is the worker's buffer, which the next connection needs.
+                self.unsent = output.split_off(sent);
+            } else {
+                if sent > output.len() / 2 {
+                    output.drain(..sent);
+                    sent = 0;
+                }
+                self.unsent = output;
+                self.sent = sent;
+                return Ok(());
+            }
+        }
+        output.clear();
+        output.shrink_to(KEPT_OUTPUT_BYTES);
+        shared.output = output;
+        if let Stage::Streaming(outlet) = &self.stage
+            && self.unsent.len() < OUTPUT_HIGH_WATER_BYTES
+        {
+            outlet.has_room();
+        }
+        Ok(())
+    }
+
+    /// Derives from the state whether to close, what to watch the socket for, and until when.
+    fn settle(&mut self, shared: &mut Shared) -> Fate {
+        let serving = matches!(self.stage, Stage::Handling | Stage::Streaming(_));
+        if matches!(self.stage, Stage::Lingering) {
+            if self.ended {
+                return Fate::Closed;
+            }
+        } else if !serving && self.unsent.is_empty() {
+            let idle = self.engine.phase() == Phase::Idle;
+            if self.ended || (shared.stopping && idle) {
+                return Fate::Closed;
+            }
+            if !self.engine.keep_alive() {
+                return self.finish(shared);
+            }
+        }
+        // Reads on while requests can be served, or while a body that is not paused is missing. A client that ends
+        // its half, or that has sent more than can be served now, is not listened to.
+        let reads = !self.ended && !self.paused && !self.blocked && (self.unsent.is_empty() || self.body.is_some());
+        let mut interest = Interest::NONE;
+        if reads {
+            interest = Interest::READABLE;
+        }
+        if !self.unsent.is_empty() {
+            interest = interest | Interest::WRITABLE;
+        }
+        let watched = match self.watched {
+            Some(watched) if watched == interest => Ok(()),
+            Some(_) => shared.poller.modify(&self.stream, self.key, interest),
+            None => shared.poller.add(&self.stream, self.key, interest),
+        };
+        if let Err(error) = watched {
+            tracing::error!(%error, "cannot watch a connection");
+            return Fate::Closed;
+        }
+        self.watched = Some(interest);
+        self.note_waiting(serving, shared);
+        Fate::Open
+    }
+
+    /// The engine has said close, and everything is sent.
+    fn finish(&mut self, shared: &mut Shared) -> Fate {
+        if self.body.is_none() && !self.refused {
+            return Fate::Closed;
+        }
+        // Closing now, with bytes on their way to us, would reset the connection, and the client might never see the
+        // answer (RFC 9112, section 9.6). So only our half is ended.
+        if self.stream.shutdown(Shutdown::Write).is_err() {
+            return Fate::Closed;
+        }
+        if let Some(body) = self.body.take() {
+            body.break_off();
+        }
+        self.stage = Stage::Lingering;
+        self.rest = Vec::new();
+        self.paused = false;
+        self.blocked = false;
+        self.settle(shared)
+    }
+
+    /// Starts the clock anew when the connection waits for something else than before.
+    fn note_waiting(&mut self, serving: bool, shared: &mut Shared) {
+        let waiting = if matches!(self.stage, Stage::Lingering) {
+            Waiting::End
+        } else if !self.unsent.is_empty() {
+            Waiting::Room
+        } else {
+            match self.engine.phase() {
+                Phase::Idle => Waiting::Request,
+                Phase::Head => Waiting::Head,
+                Phase::Body if !self.paused => Waiting::Body,
+                Phase::Drain => Waiting::Body,
+                _ if serving => Waiting::Ourselves,
+                _ => Waiting::Request,
+            }
+        };
+        if waiting != self.waiting || waiting == Waiting::Request {
+            self.waiting = waiting;
+            self.since = shared.now;
+            self.progress_bytes = 0;
+        }
+        if let Some(deadline) = self.deadline(shared) {
+            shared.wheel.schedule(self.key, &mut self.place, deadline);
+        }
+    }
+
+    fn deadline(&self, shared: &Shared) -> Option<Second> {
+        let config = &shared.config;
+        let seconds = match self.waiting {
+            Waiting::Request => config.idle_timeout.as_secs(),
+            Waiting::Head => config.head_timeout.as_secs(),
+            Waiting::Body | Waiting::Room => {
+                config.rate_grace.as_secs() + self.progress_bytes / config.minimum_rate.max(1)
+            }
+            Waiting::End => LINGER_SECONDS.into(),
+            Waiting::Ourselves => return None,
+        };
+        // The current second has begun already: one more, so that nobody is cut off early.
+        Some(
+            self.since
+                .saturating_add(Second::try_from(seconds).unwrap_or(Second::MAX))
+                .saturating_add(1),
+        )
+    }
+}
+
+/// The answer to a request that no route is for: `OPTIONS` and `Allow` come from the routes of the path (RFC 9110,
+/// sections 9.3.7 and 15.5.6).
+fn without_route(request: &Request, miss: Miss, shared: &Shared) -> Response {
+    let path = request.path();
+    if request.method() == Method::OPTIONS && path == "*" {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    if miss == Miss::NotFound {
+        return Problem::not_found(format!("there is nothing at {path}")).into_response();
+    }
+    let mut methods = String::new();
+    for method in shared.table.allow(path) {
+        if !methods.is_empty() {
+            methods.push_str(", ");
+        }
+        methods.push_str(method);
+    }
+    let allow = HeaderValue::try_from(&methods).expect("methods are tokens");
+    if request.method() == Method::OPTIONS {
+        return (StatusCode::NO_CONTENT, [(ALLOW, allow)], ()).into_response();
+    }
+    let detail = format!("{} is not allowed at {path}, only {methods}", request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED)
+        .with_detail(detail)
+        .with_header(ALLOW, allow)
+        .into_response()
+}
+
+/// How a response's stream learns that it may go on, or need not.
+#[derive(Default)]
+struct Outlet {
+    open: Cell<State>,
+    pump: RefCell<Option<Waker>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    /// A piece is on its way, or the client is behind.
+    #[default]
+    Full,
+    Room,
+    Closed,
+}
+
+impl Outlet {
+    fn has_room(&self) {
+        self.change(State::Room);
+    }
+
+    fn close(&self) {
+        self.change(State::Closed);
+    }
+
+    fn change(&self, state: State) {
+        self.open.set(state);
+        if let Some(waker) = self.pump.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits for room, and takes it. Says whether the connection is still there.
+    async fn room(&self) -> bool {
+        poll_fn(|context| match self.open.get() {
+            State::Closed => Poll::Ready(false),
+            State::Room => {
+                self.open.set(State::Full);
+                Poll::Ready(true)
+            }
+            State::Full => {
+                *self.pump.borrow_mut() = Some(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+/// Brings a response's body to its connection, piece by piece, as long as there is room.
+async fn pump(mut body: Body, outlet: Rc<Outlet>, outbox: Outbox) {
+    loop {
+        if !outlet.room().await {
+            return;
+        }
+        match poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
+            Some(Ok(piece)) => outbox.send(Letter::Piece(piece)),
+            Some(Err(error)) => return outbox.send(Letter::StreamEnd(Err(error))),
+            None => return outbox.send(Letter::StreamEnd(Ok(()))),
+        }
+    }
+}

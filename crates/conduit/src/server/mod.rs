@@ -1,0 +1,270 @@
+//! The server: one worker per core, each with its own listening socket, event loop and connections.
+//!
+//! [`worker`] is the event loop, [`connection`] what happens on one connection, [`mailbox`] how tasks speak to their
+//! connection, [`deadlines`] the clock. Nothing is shared between workers but the word to stop.
+
+pub(crate) mod config;
+mod connection;
+mod deadlines;
+pub(crate) mod mailbox;
+mod nested;
+mod worker;
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+
+use conduit_net::{ListenOptions, TcpListener};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Notify;
+
+use crate::error::{Error, Result};
+use crate::route::Routes;
+use config::Config;
+use worker::Worker;
+
+/// Descriptors that the process needs besides connections: standard streams, pollers, files, databases.
+const SPARE_DESCRIPTORS: u64 = 128;
+
+/// A server that listens and does not serve yet; made by [`App::listen`](crate::App::listen).
+///
+/// # Example
+///
+/// A server on a port that the system chooses, stopped from another thread:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[get("/")]
+/// async fn hello() -> &'static str {
+///     "Hello, World!"
+/// }
+///
+/// fn main() -> conduit::Result {
+///     let server = App::new(()).routes(routes![hello]).workers(1).listen("127.0.0.1:0")?;
+///     println!("port {}", server.address().port());
+///     let handle = server.handle();
+///     std::thread::spawn(move || handle.stop());
+///     server.serve()
+/// }
+/// ```
+pub struct Server<S: 'static> {
+    state: S,
+    routes: Routes<S>,
+    config: Config,
+    address: SocketAddr,
+    listeners: Vec<TcpListener>,
+    handle: ServerHandle,
+}
+
+impl<S: Clone + Send + 'static> Server<S> {
+    pub(crate) fn listen(address: SocketAddr, state: S, routes: Routes<S>, config: Config) -> Result<Self> {
+        let workers = worker_count(&config)?;
+        // A listener for each worker, so that the kernel spreads the connections and no worker waits for another.
+        let options = ListenOptions::new().no_delay(true).reuse_port(workers > 1);
+        let first = TcpListener::bind(address, &options).map_err(Error::listen)?;
+        let address = first
+            .local_addr()
+            .map_err(|cause| Error::system("read the listening address", cause))?;
+        let mut listeners = vec![first];
+        while listeners.len() < workers {
+            listeners.push(TcpListener::bind(address, &options).map_err(Error::listen)?);
+        }
+        let handle = ServerHandle(Arc::new(Stop {
+            stage: AtomicU8::new(SERVING),
+            changed: Notify::new(),
+        }));
+        Ok(Server {
+            state,
+            routes,
+            config,
+            address,
+            listeners,
+            handle,
+        })
+    }
+
+    /// The address that the server listens on, with the port that the system chose where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A handle that stops the server from any thread.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Prints the address and serves until SIGINT or SIGTERM: then no more connections are accepted, requests that are
+    /// being served are finished, and the call returns. A second signal closes at once what is left.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses what the server needs: signal handlers, threads, pollers.
+    #[expect(
+        clippy::print_stdout,
+        reason = "a program that serves says where; whoever wants silence calls `serve`"
+    )]
+    pub fn run(self) -> Result {
+        let handle = self.handle();
+        let signals = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(|cause| Error::system("make a runtime for signals", cause))?;
+        let (mut interrupt, mut terminate) = {
+            use tokio::signal::unix::{SignalKind, signal};
+            let _inside = signals.enter();
+            let handler = |kind| signal(kind).map_err(|cause| Error::system("handle signals", cause));
+            (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?)
+        };
+        println!("Listening on http://{}", self.address);
+        let ended = Arc::new(Notify::new());
+        let serving = thread::Builder::new()
+            .name("conduit".to_owned())
+            .spawn({
+                let ended = Arc::clone(&ended);
+                move || {
+                    let result = self.serve();
+                    ended.notify_one();
+                    result
+                }
+            })
+            .map_err(|cause| Error::system("start a thread", cause))?;
+        let mut ended = pin!(ended.notified());
+        signals.block_on(poll_fn(|context| {
+            while interrupt.poll_recv(context).is_ready() || terminate.poll_recv(context).is_ready() {
+                handle.stop_or_close();
+            }
+            ended.as_mut().poll(context)
+        }));
+        serving
+            .join()
+            .unwrap_or_else(|_| Err(Error::system("serve", io::Error::other("the server's thread panicked"))))
+    }
+
+    /// Serves until [`ServerHandle::stop`] is called. No signal is handled and nothing is printed.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses what the server needs: threads, pollers.
+    pub fn serve(self) -> Result {
+        let connections = match self.config.connections {
+            Some(count) => count,
+            None => connections_per_worker(self.listeners.len()),
+        };
+        let mut threads = Vec::with_capacity(self.listeners.len());
+        let mut result = Ok(());
+        for (number, listener) in self.listeners.into_iter().enumerate() {
+            let (state, routes, config, handle) = (self.state.clone(), self.routes, self.config, self.handle.clone());
+            let thread = thread::Builder::new()
+                .name(format!("conduit-{number}"))
+                .spawn(move || Worker::run(listener, state, routes, config, connections, handle));
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(cause) => {
+                    self.handle.close();
+                    result = Err(Error::system("start a worker's thread", cause));
+                    break;
+                }
+            }
+        }
+        for thread in threads {
+            let ended = thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("a worker panicked; please report this as a bug")))
+                .map_err(|cause| Error::system("serve", cause));
+            if ended.is_err() {
+                // One worker has failed: the others stop, so that the failure is seen.
+                self.handle.stop();
+                result = result.and(ended);
+            }
+        }
+        result
+    }
+}
+
+const SERVING: u8 = 0;
+const STOPPING: u8 = 1;
+const CLOSING: u8 = 2;
+
+/// Stops a [`Server`] from any thread; clones stop the same server.
+#[derive(Clone, Debug)]
+pub struct ServerHandle(Arc<Stop>);
+
+#[derive(Debug)]
+struct Stop {
+    stage: AtomicU8,
+    changed: Notify,
+}
+
+impl ServerHandle {
+    /// Stops gracefully: no more connections are accepted, idle ones are closed, requests that are being served are
+    /// finished within the [shutdown timeout](crate::App::shutdown_timeout).
+    pub fn stop(&self) {
+        self.advance(STOPPING);
+    }
+
+    /// Closes every connection, whatever is served on it.
+    pub fn close(&self) {
+        self.advance(CLOSING);
+    }
+
+    /// What a signal does: the first stops, the second closes.
+    fn stop_or_close(&self) {
+        if self.is_stopping() { self.close() } else { self.stop() }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stage.load(Ordering::Acquire) != SERVING
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.0.stage.load(Ordering::Acquire) == CLOSING
+    }
+
+    /// Waits for the next call of `stop` or `close`.
+    pub(crate) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    fn advance(&self, stage: u8) {
+        self.0.stage.fetch_max(stage, Ordering::AcqRel);
+        self.0.changed.notify_waiters();
+    }
+}
+
+fn worker_count(config: &Config) -> Result<usize> {
+    const NAME: &str = "CONDUIT_WORKERS";
+    if let Some(count) = config.workers {
+        return Ok(count);
+    }
+    match std::env::var(NAME) {
+        Ok(text) => match text.parse() {
+            Ok(count) if count > 0 => Ok(count),
+            _ => Err(Error::variable(NAME, text, "a number of threads from 1 up")),
+        },
+        // Where the system does not say how many cores there are, one worker serves.
+        Err(_) => Ok(thread::available_parallelism().map_or(1, usize::from)),
+    }
+}
+
+/// Raises the limit of descriptors as far as the process may, and gives each worker its share.
+fn connections_per_worker(workers: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let all = current
+        .unwrap_or(1 << 20)
+        .saturating_sub(SPARE_DESCRIPTORS)
+        .max(workers as u64);
+    usize::try_from(all).unwrap_or(usize::MAX) / workers
+}

@@ -1,0 +1,377 @@
+//! One worker: a thread with its own poller, connections and tokio runtime.
+//!
+//! The poller's descriptor is registered with a tokio runtime of this thread. When a connection has something to
+//! tell, tokio wakes the one task that runs here, which takes a whole batch of events and serves the connections
+//! itself: no task and no waker for each of them. Handlers run in place; one that has to wait goes on as a task of its
+//! own. So every library that is made for tokio works in a handler, on the same thread, beside the connections.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use conduit_net::{Events, Interest, Poller, TcpListener};
+use conduit_proto::http_date;
+use slab::Slab;
+use tokio::io::unix::AsyncFd;
+
+use super::ServerHandle;
+use super::config::Config;
+use super::connection::{Connection, Fate};
+use super::deadlines::{Second, Wheel};
+use super::mailbox::{Key, Letter, Mailbox};
+use super::nested::nest;
+use crate::request::Request;
+use crate::route::{Endpoints, Routes, Table};
+
+/// How many events a turn takes from the poller; then tokio has its turn.
+const EVENTS_A_TURN: usize = 1024;
+/// How many connections a turn accepts, so that those that are open are not kept waiting by a rush of new ones.
+const ACCEPTS_A_TURN: usize = 64;
+/// The size of the buffer that all connections of a worker read into.
+const INPUT_BYTES: usize = 64 * 1024;
+/// How often tokio looks at its own sockets and timers while tasks are ready, in task polls. The driver is one task
+/// and a turn of it is long, so this is far below tokio's default of 61.
+const TASKS_BETWEEN_POLLS: u32 = 4;
+
+/// The key of the listening socket; no connection has it, because a key's upper half counts from 1.
+const LISTENER: Key = 0;
+
+/// What all connections of a worker use.
+pub(super) struct Shared {
+    pub(super) poller: Rc<Poller>,
+    pub(super) table: &'static Table,
+    pub(super) endpoints: Endpoints,
+    pub(super) config: Config,
+    pub(super) mailbox: Rc<Mailbox>,
+    pub(super) wheel: Wheel,
+    /// Seconds since the worker started.
+    pub(super) now: Second,
+    /// The value of the `date` header field.
+    pub(super) date: [u8; 29],
+    /// The memory for the next request's head.
+    pub(super) request: Request,
+    /// What a turn writes before it is sent.
+    pub(super) output: Vec<u8>,
+    /// No more requests are accepted on a connection once its current ones have been answered.
+    pub(super) stopping: bool,
+    /// A source was not drained, so that the poller has to be asked again. Its own descriptor, nested in tokio's
+    /// poller, tells only what is new.
+    pub(super) more: bool,
+}
+
+pub(super) struct Worker {
+    shared: Shared,
+    connections: Slab<Connection>,
+    /// Counts connections; it is the upper half of their keys.
+    accepted: u32,
+    listener: Option<TcpListener>,
+    /// Whether the poller watches the listener: not while there is no room for another connection.
+    accepting: bool,
+    /// The second from which on it may be watched again.
+    accept_from: Second,
+    connection_limit: usize,
+    input: Vec<u8>,
+    letters: Vec<(Key, Letter)>,
+    handle: ServerHandle,
+    started: Instant,
+    /// When the second, and the date, change next.
+    next_second: Instant,
+    stop_by: Option<Instant>,
+}
+
+impl Worker {
+    /// Serves on this thread until the server stops.
+    pub(super) fn run<S: 'static>(
+        listener: TcpListener,
+        state: S,
+        routes: Routes<S>,
+        config: Config,
+        connection_limit: usize,
+        handle: ServerHandle,
+    ) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .event_interval(TASKS_BETWEEN_POLLS)
+            .build_local(tokio::runtime::LocalOptions::default())?;
+        runtime.block_on(async move {
+            let poller = Rc::new(Poller::new()?);
+            let mailbox = Rc::new(Mailbox::default());
+            let bell = tokio::task::spawn_local(ring_every_second(Rc::clone(&mailbox), handle.clone()));
+            let shared = Shared {
+                poller: Rc::clone(&poller),
+                table: routes.table(),
+                endpoints: routes.connect(state),
+                config,
+                mailbox,
+                wheel: Wheel::new(),
+                now: 1,
+                date: [0; 29],
+                request: Request::blank(),
+                output: Vec::new(),
+                stopping: false,
+                more: false,
+            };
+            let started = Instant::now();
+            let worker = Worker {
+                shared,
+                connections: Slab::new(),
+                accepted: 0,
+                listener: Some(listener),
+                accepting: false,
+                accept_from: 0,
+                connection_limit,
+                input: vec![0; INPUT_BYTES],
+                letters: Vec::new(),
+                handle,
+                started,
+                next_second: started,
+                stop_by: None,
+            };
+            let readiness = nest(poller)?;
+            let driver = Driver {
+                worker,
+                readiness,
+                events: Events::with_capacity(EVENTS_A_TURN),
+            };
+            // As a task, not as the future of `block_on`: a task that is woken on its own thread costs no system call.
+            let served = tokio::task::spawn_local(driver).await;
+            bell.abort();
+            served.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        })
+    }
+
+    /// The work of a turn that does not come from the poller.
+    fn begin_turn(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        if now >= self.next_second {
+            self.new_second(now);
+        }
+        if self.handle.is_stopping() {
+            self.stop(now);
+        } else if !self.accepting
+            && self.connections.len() < self.connection_limit
+            && self.shared.now >= self.accept_from
+        {
+            self.watch_listener(true)?;
+        }
+        Ok(())
+    }
+
+    fn new_second(&mut self, now: Instant) {
+        let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.shared.date = http_date(unix_time.as_secs());
+        // The next turn at or after the wall clock's next second changes the date again.
+        self.next_second = now + Duration::from_nanos(1_000_000_000 - u64::from(unix_time.subsec_nanos()));
+        self.shared.now = (now - self.started).as_secs() as Second + 1;
+        for key in self.shared.wheel.advance(self.shared.now) {
+            self.with_connection(key, |connection, shared| connection.check_deadline(shared));
+        }
+    }
+
+    /// Calls what happens on the connection with this key, if it is still there, and removes it if that was its end.
+    fn with_connection(&mut self, key: Key, happens: impl FnOnce(&mut Connection, &mut Shared) -> Fate) {
+        let index = key as u32 as usize;
+        let Some(connection) = self.connections.get_mut(index) else {
+            return;
+        };
+        if connection.key() == key && happens(connection, &mut self.shared) == Fate::Closed {
+            self.connections.remove(index).close(&self.shared);
+        }
+    }
+
+    fn deliver_letters(&mut self) {
+        // A letter can lead to others, which come in the next turn: so a turn has an end.
+        let mut letters = self.shared.mailbox.take(std::mem::take(&mut self.letters));
+        for (key, letter) in letters.drain(..) {
+            self.with_connection(key, |connection, shared| connection.receive(letter, shared));
+        }
+        self.letters = letters;
+    }
+
+    fn handle_event(&mut self, event: conduit_net::Event) {
+        if event.key == LISTENER {
+            self.accept();
+            return;
+        }
+        let mut input = std::mem::take(&mut self.input);
+        self.with_connection(event.key, |connection, shared| {
+            let mut fate = Fate::Open;
+            if event.writable {
+                fate = connection.writable(shared);
+            }
+            if fate == Fate::Open && event.readable {
+                fate = connection.readable(&mut input, shared);
+            }
+            // With bytes pending the end is seen behind them. Without, nobody is there to be answered.
+            if !event.readable && (event.hang_up || event.error) {
+                fate = Fate::Closed;
+            }
+            fate
+        });
+        self.input = input;
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTS_A_TURN {
+            let Some(listener) = &self.listener else { return };
+            if self.connections.len() >= self.connection_limit {
+                tracing::warn!(
+                    limit = self.connection_limit,
+                    "the worker has its limit of connections; others wait"
+                );
+                self.pause_accepting();
+                return;
+            }
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    // 0 is the listener's.
+                    self.accepted = self.accepted.wrapping_add(1).max(1);
+                    let entry = self.connections.vacant_entry();
+                    let key = Key::from(self.accepted) << 32 | entry.key() as Key;
+                    entry.insert(Connection::new(stream, peer, key, self.shared.now));
+                    let mut input = std::mem::take(&mut self.input);
+                    // Its request is often there already: then one event and one registration are saved.
+                    self.with_connection(key, |connection, shared| connection.readable(&mut input, shared));
+                    self.input = input;
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    // The client has given up while it waited.
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {}
+                    _ => {
+                        // No descriptor or no memory left (EMFILE, ENFILE, ENOBUFS, ENOMEM): the clients wait in the
+                        // queue until the next second, and those that are connected go on.
+                        tracing::warn!(%error, "cannot accept connections; trying again in a second");
+                        self.pause_accepting();
+                        self.accept_from = self.shared.now + 1;
+                        return;
+                    }
+                },
+            }
+        }
+        self.shared.more = true;
+    }
+
+    fn pause_accepting(&mut self) {
+        if let Err(error) = self.watch_listener(false) {
+            tracing::error!(%error, "cannot stop watching the listening socket");
+        }
+    }
+
+    fn watch_listener(&mut self, watch: bool) -> io::Result<()> {
+        let Some(listener) = &self.listener else { return Ok(()) };
+        if watch {
+            self.shared.poller.add(listener, LISTENER, Interest::READABLE)?;
+        } else {
+            self.shared.poller.remove(listener)?;
+        }
+        self.accepting = watch;
+        Ok(())
+    }
+
+    /// What a stop changes, at its first turn and at those after it.
+    fn stop(&mut self, now: Instant) {
+        if self.stop_by.is_none() {
+            self.stop_by = Some(now + self.shared.config.shutdown_timeout);
+            if self.accepting {
+                self.pause_accepting();
+            }
+            self.listener = None;
+            self.shared.stopping = true;
+            for key in self.keys() {
+                self.with_connection(key, |connection, shared| connection.stop(shared));
+            }
+        }
+        if self.handle.is_closing() || self.stop_by.is_some_and(|deadline| now >= deadline) {
+            if !self.connections.is_empty() {
+                tracing::warn!(
+                    connections = self.connections.len(),
+                    "closing what was not finished at the shutdown"
+                );
+            }
+            for key in self.keys() {
+                self.with_connection(key, |_, _| Fate::Closed);
+            }
+        }
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        self.connections
+            .iter()
+            .map(|(_, connection)| connection.key())
+            .collect()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.stop_by.is_some() && self.connections.is_empty()
+    }
+}
+
+/// The task that a worker is.
+struct Driver {
+    worker: Worker,
+    readiness: AsyncFd<Rc<Poller>>,
+    events: Events,
+}
+
+impl Future for Driver {
+    type Output = io::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Driver {
+            worker,
+            readiness,
+            events,
+        } = self.get_mut();
+        worker.shared.mailbox.attend(context.waker());
+        worker.begin_turn()?;
+        worker.deliver_letters();
+        worker.shared.more = false;
+        // After a batch that left nothing the readiness is cleared, and asking again registers the waker.
+        while let Poll::Ready(guard) = readiness.poll_read_ready(context) {
+            let mut guard = guard?;
+            guard.get_inner().wait(events, Some(Duration::ZERO))?;
+            for event in events.iter() {
+                worker.handle_event(event);
+            }
+            worker.shared.more |= events.len() == events.capacity();
+            if worker.shared.more {
+                break;
+            }
+            guard.clear_ready();
+        }
+        if worker.has_ended() {
+            return Poll::Ready(Ok(()));
+        }
+        if worker.shared.more {
+            // Through the run queue, so that tasks, timers and other sockets come first.
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+/// Wakes the worker at each second for its deadlines, and when the server is told to stop.
+async fn ring_every_second(mailbox: Rc<Mailbox>, handle: ServerHandle) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut changed = std::pin::pin!(handle.changed());
+    loop {
+        let stopped = std::future::poll_fn(|context| {
+            let stopped = changed.as_mut().poll(context).is_ready();
+            if stopped || second.poll_tick(context).is_ready() {
+                Poll::Ready(stopped)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        if stopped {
+            changed.set(handle.changed());
+        }
+        mailbox.ring();
+    }
+}
