@@ -1,1 +1,98 @@
-//! Being written.
+//! The attributes and macros of the Conduit web framework; use them through its crate, `conduit`.
+//!
+//! - `handler`: `#[get]` and its kin
+//! - `arguments`: which argument takes which parameter of the path
+//! - `list`: `routes!`
+//! - `derive`: `PathParams` and `FromRef`
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod derive;
+mod handler;
+mod list;
+
+use proc_macro::TokenStream;
+
+macro_rules! method_attributes {
+    ($($name:ident $method:literal)*) => {$(
+        #[doc = concat!("Makes a function the handler of `", $method, "` requests for a path.")]
+        ///
+        /// See [`macro@route`], which says it all: this is the same with the method filled in.
+        #[proc_macro_attribute]
+        pub fn $name(arguments: TokenStream, item: TokenStream) -> TokenStream {
+            handler::expand($method, arguments.into(), item.into()).into()
+        }
+    )*};
+}
+
+method_attributes! {
+    get "GET"
+    post "POST"
+    put "PUT"
+    patch "PATCH"
+    delete "DELETE"
+    head "HEAD"
+    options "OPTIONS"
+}
+
+/// Makes a function the handler of one method's requests for a path: `#[route(PROPFIND, "/files/{*path}")]`.
+///
+/// The function, `async` or not, stays as it is. Beside it comes a type of the same name, which
+/// [`routes!`](macro@routes) takes. Each argument is taken from the request: a `Path` by the parameters
+/// of the path, any other through `FromRequest`. The return value is made a response by `IntoResponse`.
+///
+/// # Path arguments
+/// | argument | takes |
+/// | --- | --- |
+/// | `id: Path<u64>`, `Path(id): Path<u64>` | the parameter `{id}`; `_id` too, which the function does not read |
+/// | `Path((a, b)): Path<(A, B)>` | the parameters `{a}` and `{b}` |
+/// | `all: Path<(A, B)>` | all parameters, from left to right |
+/// | `all: Path<T>` with `T: PathParams` | all parameters, by the names of the struct's fields |
+///
+/// Each of them may be in an `Option` or a `Result`.
+///
+/// # Errors
+/// It is a compile error if the path is bad, if a parameter of the path is taken by no argument, if an
+/// argument takes a parameter that the path does not have, and if two arguments take the body.
+#[proc_macro_attribute]
+pub fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    handler::expand_route(arguments.into(), item.into()).into()
+}
+
+/// A list of routes, for `App::routes` or as a constant that other lists take.
+///
+/// ```text
+/// pub const ROUTES: Routes<Store> = routes![
+///     show, users::create,            // handlers
+///     health::ROUTES,                 // all routes of another list: its name is in upper case
+///     "/admin" => admin::ROUTES,      // the same, each path with a prefix
+///     "/v1" => [list, find],          // handlers with a prefix
+/// ];
+/// ```
+///
+/// A prefix starts with a slash, does not end in one, and has no parameters. A route `/` under a prefix
+/// is the prefix itself.
+///
+/// # Errors
+/// It is a compile error if two routes of one method match the same paths, wherever they come from.
+#[proc_macro]
+pub fn routes(input: TokenStream) -> TokenStream {
+    list::expand(input.into()).into()
+}
+
+/// Tells the names of a struct's fields, so that it can take all parameters of a path.
+///
+/// A field's name is the parameter's; `#[serde(rename = "…")]` changes it as it does for serde, and
+/// `#[serde(skip)]` leaves the field out.
+#[proc_macro_derive(PathParams, attributes(serde))]
+pub fn path_params(input: TokenStream) -> TokenStream {
+    derive::path_params(input.into()).into()
+}
+
+/// Makes each field of a state available by its type: implements `FromRef<State>` for it, by cloning.
+///
+/// A field with `#[from_ref(skip)]` is left out; so must all but one of the fields of the same type be.
+#[proc_macro_derive(FromRef, attributes(from_ref))]
+pub fn from_ref(input: TokenStream) -> TokenStream {
+    derive::from_ref(input.into()).into()
+}

@@ -1,0 +1,355 @@
+//! Which argument takes which parameter of the path.
+
+use conduit_route::Pattern;
+use proc_macro2::{Ident, Span};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Error, GenericArgument, Pat, PatType, PathArguments, Type};
+
+/// Types of one value: an argument of such a type takes one parameter, never all of them.
+const SINGLE_VALUES: [&str; 28] = [
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "u128",
+    "usize",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "i128",
+    "isize",
+    "f32",
+    "f64",
+    "bool",
+    "char",
+    "String",
+    "str",
+    "IpAddr",
+    "Ipv4Addr",
+    "Ipv6Addr",
+    "SocketAddr",
+    "Uuid",
+    "NonZero",
+    "NonZeroU32",
+    "NonZeroU64",
+    "PathBuf",
+    "Cow",
+];
+
+/// Types that take the body, so that a second one is refused where the handler is written and not where it is used.
+const BODIES: [&str; 7] = ["Json", "Form", "Bytes", "String", "Body", "Request", "Multipart"];
+
+/// One argument of a handler, and where its value comes from.
+pub(crate) struct Argument {
+    pub(crate) ty: Type,
+    pub(crate) source: Source,
+}
+
+/// Where an argument's value comes from.
+pub(crate) enum Source {
+    /// `FromRequest`.
+    Request,
+    /// Parameters of the path: names and places.
+    Path {
+        wrapper: Wrapper,
+        names: Vec<(String, usize)>,
+        structure: Option<Box<Type>>,
+    },
+}
+
+/// What a `Path` argument is wrapped in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wrapper {
+    None,
+    Option,
+    Result,
+}
+
+/// The arguments of a handler, with a source for each.
+///
+/// # Errors
+/// All mismatches between the path and the arguments, combined.
+pub(crate) fn classify(
+    pattern: Pattern<'_>,
+    path: Span,
+    function: &Ident,
+    inputs: &[&PatType],
+) -> Result<Vec<Argument>, Error> {
+    let parameters: Vec<&str> = pattern.names().collect();
+    let mut errors = None;
+    let mut arguments = Vec::new();
+    for input in inputs {
+        match source(pattern, &parameters, path, input) {
+            Ok(source) => arguments.push(Argument {
+                ty: (*input.ty).clone(),
+                source,
+            }),
+            Err(error) => combine(&mut errors, error),
+        }
+    }
+    // An argument with the wrong name would be reported a second time as a parameter that nobody takes.
+    if errors.is_none() {
+        for (place, name) in parameters.iter().enumerate() {
+            if !arguments.iter().any(|argument| argument.takes(place)) {
+                combine(&mut errors, not_taken(pattern, path, function, name));
+            }
+        }
+    }
+    if let Some(error) = two_bodies(inputs) {
+        combine(&mut errors, error);
+    }
+    errors.map_or(Ok(arguments), Err)
+}
+
+impl Argument {
+    fn takes(&self, place: usize) -> bool {
+        match &self.source {
+            Source::Request => false,
+            Source::Path { names, .. } => names.iter().any(|(_, taken)| *taken == place),
+        }
+    }
+}
+
+fn combine(errors: &mut Option<Error>, error: Error) {
+    match errors {
+        Some(errors) => errors.combine(error),
+        None => *errors = Some(error),
+    }
+}
+
+fn not_taken(pattern: Pattern<'_>, path: Span, function: &Ident, name: &str) -> Error {
+    let written = pattern.path();
+    let remedy = format!("add the argument `{name}: Path<…>` or take `{{{name}}}` out of the path");
+    let mut error = Error::new(
+        path,
+        format!("no argument of `{function}` takes the parameter `{{{name}}}`: {remedy}"),
+    );
+    error.combine(Error::new(
+        function.span(),
+        format!("`{function}` does not take the parameter `{{{name}}}` of its path `{written}`: {remedy}"),
+    ));
+    error
+}
+
+fn source(pattern: Pattern<'_>, parameters: &[&str], path: Span, input: &PatType) -> Result<Source, Error> {
+    let Some((wrapper, inner)) = path_type(&input.ty) else {
+        return Ok(Source::Request);
+    };
+    let all = || {
+        parameters
+            .iter()
+            .enumerate()
+            .map(|(place, name)| ((*name).to_owned(), place))
+            .collect::<Vec<_>>()
+    };
+    let source = |names, structure| {
+        Ok(Source::Path {
+            wrapper,
+            names,
+            structure,
+        })
+    };
+    let place = |name: &Ident| {
+        let text = name.unraw().to_string();
+        let find = |text: &str| parameters.iter().position(|parameter| *parameter == text);
+        find(&text).or_else(|| find(text.strip_prefix('_')?))
+    };
+    match (bound(&input.pat), inner) {
+        (Bound::Names(names), Type::Tuple(tuple)) => {
+            if names.len() != tuple.elems.len() {
+                let message = format!(
+                    "{} names for a tuple of {}: name each element",
+                    names.len(),
+                    tuple.elems.len()
+                );
+                return Err(Error::new(input.pat.span(), message));
+            }
+            let mut taken = Vec::new();
+            let mut errors = None;
+            for name in names {
+                match place(name) {
+                    Some(place) => taken.push((parameters[place].to_owned(), place)),
+                    None => combine(&mut errors, no_parameter(pattern, parameters, path, name)),
+                }
+            }
+            errors.map_or_else(|| source(taken, None), Err)
+        }
+        (_, Type::Tuple(tuple)) => {
+            if tuple.elems.len() != parameters.len() {
+                return Err(wrong_arity(pattern, parameters, path, inner, tuple.elems.len()));
+            }
+            source(all(), None)
+        }
+        (Bound::Name(name), _) => match place(name) {
+            Some(place) => source(vec![(parameters[place].to_owned(), place)], None),
+            None if is_single_value(inner) => Err(no_parameter(pattern, parameters, path, name)),
+            None => source(all(), Some(Box::new(inner.clone()))),
+        },
+        (_, _) if is_single_value(inner) => {
+            let message = "this argument has no name to tell which parameter of the path it takes: \
+                name it after the parameter, with `_` before it if you do not read it";
+            Err(Error::new(input.pat.span(), message))
+        }
+        _ => source(all(), Some(Box::new(inner.clone()))),
+    }
+}
+
+fn no_parameter(pattern: Pattern<'_>, parameters: &[&str], path: Span, name: &Ident) -> Error {
+    let written = pattern.path();
+    let remedy = match parameters {
+        [] => format!("write `{{{name}}}` into the path or take the argument out"),
+        [only] => format!("rename the argument to `{only}` or the parameter to `{{{name}}}`"),
+        _ => format!(
+            "rename the argument to one of {} or write `{{{name}}}` into the path",
+            listed(parameters)
+        ),
+    };
+    let mut error = Error::new(
+        name.span(),
+        format!("`{name}` is no parameter of the path `{written}`: {remedy}"),
+    );
+    error.combine(Error::new(
+        path,
+        format!("this path has no parameter `{{{name}}}`, which an argument takes: {remedy}"),
+    ));
+    error
+}
+
+fn wrong_arity(pattern: Pattern<'_>, parameters: &[&str], path: Span, ty: &Type, arity: usize) -> Error {
+    let written = pattern.path();
+    let count = parameters.len();
+    let names = listed(parameters);
+    let remedy =
+        "give the tuple one element for each parameter, or name the ones it takes: `Path((a, b)): Path<(A, B)>`";
+    let mut error = Error::new(
+        ty.span(),
+        format!("a tuple of {arity} for the {count} parameters of `{written}`{names}: {remedy}"),
+    );
+    error.combine(Error::new(
+        path,
+        format!("this path has {count} parameters{names}, but the tuple has {arity}: {remedy}"),
+    ));
+    error
+}
+
+/// ` (`a`, `b`)`, or nothing where there are no names.
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(
+        " ({})",
+        names
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
+}
+
+/// The names that an argument's pattern binds.
+enum Bound<'a> {
+    /// `id`, `mut id`, `Path(id)`.
+    Name(&'a Ident),
+    /// `Path((a, b))`.
+    Names(Vec<&'a Ident>),
+    /// Anything else.
+    Other,
+}
+
+fn bound(pattern: &Pat) -> Bound<'_> {
+    match pattern {
+        Pat::Ident(name) => Bound::Name(&name.ident),
+        Pat::Paren(inner) => bound(&inner.pat),
+        Pat::TupleStruct(outer)
+            if outer.elems.len() == 1 && outer.path.segments.last().is_some_and(|last| last.ident == "Path") =>
+        {
+            match &outer.elems[0] {
+                Pat::Tuple(tuple) => {
+                    let names = tuple.elems.iter().map(|element| match element {
+                        Pat::Ident(name) => Some(&name.ident),
+                        _ => None,
+                    });
+                    names.collect::<Option<Vec<_>>>().map_or(Bound::Other, Bound::Names)
+                }
+                inner => bound(inner),
+            }
+        }
+        _ => Bound::Other,
+    }
+}
+
+/// The `T` of `Path<T>`, `Option<Path<T>>` or `Result<Path<T>, _>`.
+fn path_type(ty: &Type) -> Option<(Wrapper, &Type)> {
+    let (name, inner) = generic(ty)?;
+    if name == "Path" {
+        return Some((Wrapper::None, inner));
+    }
+    let wrapper = match name.to_string().as_str() {
+        "Option" => Wrapper::Option,
+        "Result" => Wrapper::Result,
+        _ => return None,
+    };
+    match generic(inner)? {
+        (name, inner) if name == "Path" => Some((wrapper, inner)),
+        _ => None,
+    }
+}
+
+/// The last name of a type's path and its first type argument.
+fn generic(ty: &Type) -> Option<(&Ident, &Type)> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last()?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(inner) => Some((&last.ident, inner)),
+        _ => None,
+    })
+}
+
+fn is_single_value(ty: &Type) -> bool {
+    let Type::Path(path) = ty else { return false };
+    path.path
+        .segments
+        .last()
+        .is_some_and(|last| SINGLE_VALUES.iter().any(|name| last.ident == name))
+}
+
+/// An error at each argument that is known to take the body, if there are two.
+fn two_bodies(inputs: &[&PatType]) -> Option<Error> {
+    let bodies: Vec<_> = inputs
+        .iter()
+        .filter_map(|input| Some((input, body(&input.ty)?)))
+        .collect();
+    let (_, first) = bodies.first()?;
+    let mut errors = None;
+    for (input, name) in bodies.get(1..)? {
+        let message =
+            format!("`{first}` and `{name}` both take the request's body, which can be taken once: remove one");
+        combine(&mut errors, Error::new(input.ty.span(), message));
+    }
+    if let Some(errors) = &mut errors {
+        errors.combine(Error::new(
+            bodies[0].0.ty.span(),
+            format!("`{first}` takes the request's body first"),
+        ));
+    }
+    errors
+}
+
+/// The name of the type that takes the body, which may be wrapped: `Valid<Json<T>>`.
+fn body(ty: &Type) -> Option<&Ident> {
+    let Type::Path(path) = ty else { return None };
+    let last = &path.path.segments.last()?.ident;
+    if BODIES.iter().any(|name| last == name) {
+        return Some(last);
+    }
+    if ["Option", "Result", "Valid"].iter().any(|name| last == name) {
+        return body(generic(ty)?.1);
+    }
+    None
+}

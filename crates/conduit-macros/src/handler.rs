@@ -1,0 +1,450 @@
+//! `#[get]` and its kin.
+
+use conduit_route::Pattern;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{
+    Attribute, Error, FnArg, Item, ItemFn, Lifetime, LitStr, Meta, PatType, ReturnType, Safety, Signature, Token, Type,
+    TypeImplTrait, TypeReference,
+};
+
+use crate::arguments::{Argument, Source, Wrapper, classify};
+
+/// Most arguments of one handler that may have `#[cfg]`: one implementation is made for each combination.
+const CONDITION_LIMIT: usize = 4;
+
+/// Expands an attribute whose name tells the method: its argument is the path.
+pub(crate) fn expand(method: &str, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let path = |input: ParseStream<'_>| {
+        if !input.peek(LitStr) {
+            let name = method.to_ascii_lowercase();
+            return Err(input.error(format!("a path is missing: write `#[{name}(\"/users/{{id}}\")]`")));
+        }
+        Ok((method.to_owned(), input.parse()?))
+    };
+    beside(item, path.parse2(arguments))
+}
+
+/// Expands `#[route(METHOD, "/path")]`.
+pub(crate) fn expand_route(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    beside(item, method_and_path.parse2(arguments))
+}
+
+/// The function untouched, so that errors in it keep their places, and what belongs to it behind it.
+fn beside(item: TokenStream, route: Result<(String, LitStr), Error>) -> TokenStream {
+    let more = match Function::parse(item.clone()) {
+        Ok(function) => function.expand(route),
+        Err(error) => error.into_compile_error(),
+    };
+    quote!(#item #more)
+}
+
+fn method_and_path(input: ParseStream<'_>) -> Result<(String, LitStr), Error> {
+    let example = "write `#[route(PROPFIND, \"/files/{*path}\")]`";
+    let (method, span) = if input.peek(LitStr) {
+        let method: LitStr = input.parse()?;
+        (method.value(), method.span())
+    } else if input.peek(Ident::peek_any) {
+        let method = input.call(Ident::parse_any)?;
+        (method.to_string(), method.span())
+    } else {
+        return Err(input.error(format!("a method is missing: {example}")));
+    };
+    if method.starts_with('/') {
+        return Err(Error::new(
+            span,
+            format!("a method is missing before the path: {example}"),
+        ));
+    }
+    // RFC 9110, section 5.6.2.
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if method.is_empty() || !method.bytes().all(is_token) {
+        let message =
+            format!("`{method}` is no method: use letters, digits and `-` (RFC 9110, section 9.1): {example}");
+        return Err(Error::new(span, message));
+    }
+    if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        let upper = method.to_ascii_uppercase();
+        return Err(Error::new(
+            span,
+            format!("methods are case-sensitive (RFC 9110, section 9.1): write `{upper}`"),
+        ));
+    }
+    input.parse::<Token![,]>()?;
+    if !input.peek(LitStr) {
+        return Err(input.error(format!("a path is missing: {example}")));
+    }
+    Ok((method, input.parse()?))
+}
+
+/// A function that an attribute stands on.
+struct Function {
+    item: ItemFn,
+}
+
+impl Function {
+    fn parse(item: TokenStream) -> Result<Self, Error> {
+        let function = match syn::parse2::<Item>(item.clone()) {
+            Ok(Item::Fn(function)) => function,
+            // What is only a part of an item, such as a method, is no `Item`.
+            Ok(other) => {
+                return Err(Error::new(
+                    other.span(),
+                    "a route attribute belongs on a `fn` or `async fn`",
+                ));
+            }
+            Err(error) => syn::parse2::<ItemFn>(item).map_err(|_| error)?,
+        };
+        let Signature {
+            generics,
+            safety,
+            inputs,
+            ..
+        } = &function.sig;
+        if let Some(FnArg::Receiver(receiver)) = inputs.first() {
+            let message = "a handler is no method, nobody has a `self` to call it on: \
+                write a function outside of the `impl` and take what it needs as `State<…>`";
+            return Err(Error::new(receiver.span(), message));
+        }
+        if !generics.params.is_empty() {
+            let message = "a handler cannot be generic, nobody says for which type it is called: \
+                write one handler for each type, each of which may call a generic function";
+            return Err(Error::new(generics.span(), message));
+        }
+        for input in inputs {
+            let mut generic = ImplTrait(None);
+            if let FnArg::Typed(input) = input {
+                generic.visit_type_mut(&mut input.ty.clone());
+            }
+            if let Some(span) = generic.0 {
+                let message =
+                    "an argument of a handler cannot be `impl Trait`, nobody says which type it is: write the type";
+                return Err(Error::new(span, message));
+            }
+        }
+        if let Safety::Unsafe(token) = safety {
+            return Err(Error::new(
+                token.span(),
+                "a handler cannot be `unsafe`, any request calls it",
+            ));
+        }
+        Ok(Function { item: function })
+    }
+
+    /// The type beside the function, and its implementations of `Route` and `Handler`.
+    ///
+    /// After an error it still has both, so that the lists that name it show no errors of their own.
+    fn expand(&self, route: Result<(String, LitStr), Error>) -> TokenStream {
+        let route = route.and_then(|(method, path)| match Pattern::parse(&path.value()) {
+            Ok(_) => Ok((method, path)),
+            Err(error) => Err(Error::new(path.span(), error)),
+        });
+        let (definition, handlers) = match &route {
+            Ok((method, path)) => {
+                let path_text = path.value();
+                (self.definition(method, quote!(#path_text)), self.handlers(path))
+            }
+            Err(error) => {
+                let name = self.name();
+                // Its line makes the path another one than that of any other route.
+                let path = quote!(::core::concat!("/", #name, ":", ::core::line!()));
+                (self.definition("GET", path), self.stub(error))
+            }
+        };
+        let ItemFn {
+            attrs,
+            vis,
+            sig: Signature { ident, .. },
+            ..
+        } = &self.item;
+        let copied = attrs
+            .iter()
+            .filter(|attribute| attribute.path().is_ident("doc") || is_condition(attribute));
+        let conditions = conditions(attrs);
+        quote! {
+            #(#copied)*
+            #[allow(non_camel_case_types, missing_docs, unreachable_pub)]
+            #vis struct #ident {}
+
+            #conditions
+            impl ::conduit::route::Route for #ident {
+                const DEFINITION: ::conduit::route::Definition = #definition;
+            }
+
+            #handlers
+        }
+    }
+
+    fn name(&self) -> String {
+        self.item.sig.ident.unraw().to_string()
+    }
+
+    fn definition(&self, method: &str, path: TokenStream) -> TokenStream {
+        let name = self.name();
+        quote! {
+            ::conduit::route::Definition {
+                method: #method,
+                path: #path,
+                handler: ::core::concat!(::core::module_path!(), "::", #name),
+                file: ::core::file!(),
+                line: ::core::line!(),
+            }
+        }
+    }
+
+    /// `Handler` for each combination of the conditions on the arguments, mostly just one.
+    fn handlers(&self, path: &LitStr) -> TokenStream {
+        let inputs: Vec<&PatType> = self.item.sig.inputs.iter().filter_map(typed).collect();
+        let conditional: Vec<&PatType> = inputs
+            .iter()
+            .copied()
+            .filter(|input| input.attrs.iter().any(is_condition))
+            .collect();
+        if conditional.len() > CONDITION_LIMIT {
+            let message =
+                format!("at most {CONDITION_LIMIT} arguments of a handler may have `#[cfg]`: write two handlers");
+            return self.stub(&Error::new(conditional[CONDITION_LIMIT].span(), message));
+        }
+        let mut handlers = TokenStream::new();
+        for combination in 0..1_usize << conditional.len() {
+            let is_present = |input: &PatType| match conditional.iter().position(|other| std::ptr::eq(*other, input)) {
+                Some(place) => combination >> place & 1 == 1,
+                None => true,
+            };
+            let present: Vec<&PatType> = inputs.iter().copied().filter(|input| is_present(input)).collect();
+            let conditions = conditions(&self.item.attrs);
+            let combined = (!conditional.is_empty()).then(|| {
+                let each = conditional.iter().map(|input| {
+                    let predicates = predicates(&input.attrs);
+                    if is_present(input) {
+                        quote!(all(#(#predicates),*))
+                    } else {
+                        quote!(not(all(#(#predicates),*)))
+                    }
+                });
+                quote!(#[cfg(all(#(#each),*))])
+            });
+            let text = path.value();
+            // It was parsed before.
+            let Ok(pattern) = Pattern::parse(&text) else { continue };
+            let items = match classify(pattern, path.span(), &self.item.sig.ident, &present) {
+                Ok(arguments) => self.handler(&arguments),
+                Err(error) => self.stub_items(&error),
+            };
+            handlers.extend(items.into_iter().map(|item| quote!(#conditions #combined #item)));
+        }
+        handlers
+    }
+
+    /// The items that make the function a `Handler`.
+    fn handler(&self, arguments: &[Argument]) -> Vec<TokenStream> {
+        let Signature {
+            ident,
+            asyncness,
+            output,
+            ..
+        } = &self.item.sig;
+        let request = Ident::new("request", Span::mixed_site());
+        let state = Ident::new("state", Span::mixed_site());
+        let names: Vec<Ident> = (0..arguments.len())
+            .map(|place| format_ident!("a{place}", span = Span::mixed_site()))
+            .collect();
+        let mut bounds = Vec::new();
+        let mut takes_body = Vec::new();
+        let mut items = Vec::new();
+        let mut steps = Vec::new();
+        for (argument, name) in arguments.iter().zip(&names) {
+            let mut ty = argument.ty.clone();
+            Static.visit_type_mut(&mut ty);
+            let span = Span::mixed_site().located_at(ty.span());
+            let taken = match &argument.source {
+                Source::Request => {
+                    bounds.push(quote_spanned!(span=> #ty: ::conduit::FromRequest<__State>));
+                    takes_body
+                        .push(quote!(<#ty as ::conduit::FromRequest<__State>>::TAKES_BODY as ::core::primitive::usize));
+                    quote_spanned!(span=> <#ty as ::conduit::FromRequest<__State>>::from_request(&mut #request, &#state).await)
+                }
+                Source::Path {
+                    wrapper,
+                    names,
+                    structure,
+                } => {
+                    if let Some(structure) = structure {
+                        items.push(self.name_check(structure));
+                    }
+                    path_argument(&ty, *wrapper, names, &request)
+                }
+            };
+            // A result as such is passed on; anything else is taken out of one.
+            let step = match &argument.source {
+                Source::Path {
+                    wrapper: Wrapper::Option | Wrapper::Result,
+                    ..
+                } => quote_spanned!(span=> let #name = #taken;),
+                _ => quote_spanned! {span=>
+                    let #name = match #taken {
+                        ::core::result::Result::Ok(value) => value,
+                        ::core::result::Result::Err(rejection) => return ::conduit::IntoResponse::into_response(rejection),
+                    };
+                },
+            };
+            steps.push(step);
+        }
+        let body_check = (takes_body.len() > 1).then(|| {
+            let message = format!(
+                "two arguments of `{}` take the request's body, which can be taken once: remove one",
+                self.name()
+            );
+            quote!(const { ::core::assert!(#(#takes_body)+* <= 1, #message) };)
+        });
+        let span = match output {
+            ReturnType::Default => ident.span(),
+            ReturnType::Type(_, ty) => ty.span(),
+        };
+        let span = Span::mixed_site().located_at(span);
+        let call = quote_spanned!(ident.span()=> #ident(#(#names),*));
+        let wait = asyncness.is_some().then(|| quote_spanned!(span=> .await));
+        let respond = quote_spanned!(span=> ::conduit::IntoResponse::into_response(returned));
+        items.push(quote! {
+            #[allow(deprecated, unused_mut, unused_variables)]
+            impl<__State: 'static> ::conduit::route::Handler<__State> for #ident
+            where
+                #(#bounds,)*
+            {
+                fn call(
+                    mut #request: ::conduit::Request,
+                    #state: ::std::rc::Rc<__State>,
+                ) -> impl ::core::future::Future<Output = ::conduit::Response> + 'static {
+                    #body_check
+                    async move {
+                        #(#steps)*
+                        let returned = #call #wait;
+                        #respond
+                    }
+                }
+            }
+        });
+        items
+    }
+
+    /// An assertion that the struct's fields are the parameters of the path.
+    fn name_check(&self, structure: &Type) -> TokenStream {
+        let ident = &self.item.sig.ident;
+        let text = structure.to_token_stream().to_string();
+        let span = Span::mixed_site().located_at(structure.span());
+        quote_spanned! {span=>
+            const _: () = ::conduit::route::require_names(
+                &<#ident as ::conduit::route::Route>::DEFINITION,
+                #text,
+                <#structure as ::conduit::PathParams>::NAMES,
+            );
+        }
+    }
+
+    fn stub(&self, error: &Error) -> TokenStream {
+        let conditions = conditions(&self.item.attrs);
+        self.stub_items(error)
+            .into_iter()
+            .map(|item| quote!(#conditions #item))
+            .collect()
+    }
+
+    /// An error, and a `Handler` that will never be called.
+    fn stub_items(&self, error: &Error) -> Vec<TokenStream> {
+        let ident = &self.item.sig.ident;
+        let mut items: Vec<TokenStream> = error.clone().into_iter().map(Error::into_compile_error).collect();
+        items.push(quote! {
+            impl<__State: 'static> ::conduit::route::Handler<__State> for #ident {
+                fn call(
+                    _: ::conduit::Request,
+                    _: ::std::rc::Rc<__State>,
+                ) -> impl ::core::future::Future<Output = ::conduit::Response> + 'static {
+                    ::core::future::pending()
+                }
+            }
+        });
+        items
+    }
+}
+
+/// The expression that takes a `Path` argument from the request.
+fn path_argument(ty: &Type, wrapper: Wrapper, names: &[(String, usize)], request: &Ident) -> TokenStream {
+    let span = Span::mixed_site().located_at(ty.span());
+    let names = names.iter().map(|(name, place)| quote!((#name, #place)));
+    let list = quote!(&[#(#names),*]);
+    match wrapper {
+        Wrapper::None => quote_spanned!(span=> <#ty>::from_parameters(&#request, #list)),
+        // The type inside is named by the argument's own type: `Path::<_>` is inferred from it.
+        Wrapper::Option => quote_spanned! {span=> {
+            let taken: #ty = ::conduit::Path::from_parameters(&#request, #list).ok();
+            taken
+        }},
+        Wrapper::Result => quote_spanned! {span=> {
+            let taken: #ty = ::conduit::Path::from_parameters(&#request, #list);
+            taken
+        }},
+    }
+}
+
+fn typed(input: &FnArg) -> Option<&PatType> {
+    match input {
+        FnArg::Typed(input) => Some(input),
+        FnArg::Receiver(_) => None,
+    }
+}
+
+fn is_condition(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("cfg")
+}
+
+/// The `#[cfg]`s among some attributes.
+fn conditions(attributes: &[Attribute]) -> TokenStream {
+    attributes
+        .iter()
+        .filter(|attribute| is_condition(attribute))
+        .map(ToTokens::to_token_stream)
+        .collect()
+}
+
+/// What stands between the parentheses of each `#[cfg]`.
+fn predicates(attributes: &[Attribute]) -> Vec<TokenStream> {
+    let list = |attribute: &Attribute| match &attribute.meta {
+        Meta::List(list) => Some(list.tokens.clone()),
+        _ => None,
+    };
+    attributes
+        .iter()
+        .filter(|attribute| is_condition(attribute))
+        .filter_map(list)
+        .collect()
+}
+
+/// Names elided lifetimes: an argument is made from nothing that it could borrow from.
+struct Static;
+
+impl VisitMut for Static {
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        if lifetime.ident == "_" {
+            *lifetime = Lifetime::new("'static", lifetime.span());
+        }
+    }
+
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+        let span = reference.and_token.span;
+        reference.lifetime.get_or_insert_with(|| Lifetime::new("'static", span));
+        visit_mut::visit_type_reference_mut(self, reference);
+    }
+}
+
+/// Finds `impl Trait` in an argument's type.
+struct ImplTrait(Option<Span>);
+
+impl VisitMut for ImplTrait {
+    fn visit_type_impl_trait_mut(&mut self, ty: &mut TypeImplTrait) {
+        self.0.get_or_insert(ty.span());
+    }
+}
