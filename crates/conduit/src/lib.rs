@@ -51,7 +51,7 @@ mod server;
 
 pub use app::{App, NoRoutes};
 pub use body::{Body, BodyError, BoxError};
-
+pub use conduit_macros::{FromRef, PathParams, delete, get, head, options, patch, post, put, route, routes};
 pub use error::{Error, Result};
 pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, State};
 pub use problem::Problem;
@@ -70,4 +70,5 @@ pub mod prelude {
         App, Body, Bytes, Created, Form, FromRef, FromRequest, Html, IntoResponse, Json, Path, PathParams, PeerAddr,
         Problem, Query, Redirect, Request, Response, Routes, State,
     };
+    pub use crate::{delete, get, head, options, patch, post, put, route, routes};
 }

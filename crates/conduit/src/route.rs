@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-pub use conduit_route::{Definition, Table};
+pub use conduit_route::{Definition, Part, Table, require_names, table};
 use http::StatusCode;
 
 use crate::extract::FromRef;

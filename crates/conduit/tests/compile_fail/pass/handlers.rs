@@ -1,0 +1,168 @@
+//! Every form of a handler that must compile, without a warning from the expansion.
+#![deny(warnings, missing_docs, unreachable_pub, unused)]
+#![deny(clippy::all, clippy::pedantic)]
+
+use conduit::prelude::*;
+
+/// A state with two parts.
+#[derive(Clone, FromRef)]
+pub struct Store {
+    name: String,
+    count: u64,
+    #[from_ref(skip)]
+    _other: u64,
+}
+
+/// All parameters of a path.
+#[derive(serde::Deserialize, PathParams)]
+struct Place {
+    id: u64,
+    #[serde(rename = "slug")]
+    title: String,
+    #[serde(skip)]
+    unread: u8,
+}
+
+/// An argument with a lifetime.
+struct Borrowed<'a>(std::marker::PhantomData<&'a ()>);
+
+impl<S> FromRequest<S> for Borrowed<'_> {
+    type Rejection = Problem;
+
+    async fn from_request(_: &mut Request, _: &S) -> Result<Self, Problem> {
+        Ok(Borrowed(std::marker::PhantomData))
+    }
+}
+
+#[get("/")]
+fn nothing() {}
+
+#[get("/unit")]
+fn unit() -> () {}
+
+/// Documented.
+#[get("/users/{id}")]
+async fn show(id: Path<u64>, State(name): State<String>) -> String {
+    std::future::ready(()).await;
+    format!("{name} {}", id.0)
+}
+
+#[put("/users/{id}")]
+fn with_mutable_patterns(mut id: Path<u64>, State(mut count): State<u64>) -> String {
+    id.0 += 1;
+    count += 1;
+    format!("{} {count}", id.0)
+}
+
+#[delete("/users/{id}")]
+fn unread(_id: Path<u64>) {}
+
+#[patch("/users/{id}")]
+fn destructured(Path(id): Path<u64>) -> impl IntoResponse {
+    id.to_string()
+}
+
+#[get("/users/{id}/posts/{slug}")]
+fn named(Path((slug, id)): Path<(String, u64)>) -> String {
+    format!("{slug} {id}")
+}
+
+#[put("/users/{id}/posts/{slug}")]
+fn in_order(both: Path<(u64, String)>) -> String {
+    format!("{} {}", both.0.0, both.0.1)
+}
+
+#[patch("/users/{id}/posts/{slug}")]
+fn structured(Path(place): Path<Place>) -> String {
+    format!("{} {} {}", place.id, place.title, place.unread)
+}
+
+#[delete("/users/{id}/posts/{slug}")]
+fn wrapped(id: Option<Path<u64>>, slug: Result<Path<String>, Problem>) -> Result<String, Problem> {
+    Ok(format!("{:?} {}", id.map(|id| id.0), slug?.0))
+}
+
+#[post("/users")]
+async fn body(count: State<u64>, text: String) -> String {
+    std::future::ready(()).await;
+    format!("{} {text}", count.0)
+}
+
+#[options("/lifetime")]
+fn lifetime(_: Borrowed<'_>) {}
+
+#[route(PROPFIND, "/files/{*path}")]
+fn rest(path: Path<String>) -> String {
+    path.0
+}
+
+#[route("M-SEARCH", "/search/{type}")]
+#[cfg(not(windows))]
+fn r#type(r#type: Path<String>) -> String {
+    r#type.0
+}
+
+#[get("/conditional/{id}")]
+fn conditional(#[cfg(unix)] id: Path<u64>, #[cfg(not(unix))] id: Path<String>, #[cfg(any())] none: Nothing) -> String {
+    id.0.to_string()
+}
+
+#[head("/absent")]
+#[cfg(any())]
+fn absent() {}
+
+#[deprecated]
+#[get("/deprecated")]
+#[must_use]
+fn deprecated() -> &'static str {
+    "still served"
+}
+
+mod admin {
+    use conduit::prelude::*;
+
+    /// Public, in a module.
+    #[get("/")]
+    pub(crate) fn index(count: State<u64>) -> String {
+        count.0.to_string()
+    }
+
+    #[get("/state")]
+    pub(crate) fn state() {}
+
+    #[get("/request")]
+    pub(crate) fn request() {}
+
+    pub(crate) const ROUTES: Routes<u64> = routes![index, state, request];
+}
+
+const ROUTES: Routes<Store> = routes![
+    nothing,
+    unit,
+    show,
+    self::with_mutable_patterns,
+    unread,
+    destructured,
+    named,
+    in_order,
+    structured,
+    wrapped,
+    body,
+    lifetime,
+    rest,
+    r#type,
+    conditional,
+    deprecated,
+    "/admin" => admin::ROUTES,
+    "/v1" => [show, body, "/admin" => admin::ROUTES, "/deep" => show],
+];
+
+fn main() {
+    let app = App::new(Store { name: String::new(), count: 0, _other: 0 });
+    let _ = app.routes(ROUTES);
+    let paths: Vec<_> = ROUTES.definitions().iter().map(|definition| definition.path).collect();
+    assert_eq!(paths[16..19], ["/admin", "/admin/state", "/admin/request"]);
+    assert_eq!(paths[19..], ["/v1/users/{id}", "/v1/users", "/v1/admin", "/v1/admin/state", "/v1/admin/request", "/v1/deep/users/{id}"]);
+    assert_eq!(ROUTES.definitions()[13].method, "M-SEARCH");
+    assert!(ROUTES.definitions()[2].handler.ends_with("::show"));
+}

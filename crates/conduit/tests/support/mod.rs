@@ -1,0 +1,218 @@
+//! A running server, and a client that says exactly the bytes it is told.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use conduit::{App, Routes, Server, ServerHandle};
+
+/// How long a test waits for bytes before it fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server on a port of its own, stopped when it goes out of scope.
+pub struct Running {
+    pub address: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<conduit::Result>>,
+}
+
+/// Serves the application on one worker.
+pub fn serve<S: Clone + Send + 'static>(app: App<S, Routes<S>>) -> Running {
+    start(app.workers(1).listen("127.0.0.1:0").expect("a port of loopback can be listened on"))
+}
+
+pub fn start<S: Clone + Send + 'static>(server: Server<S>) -> Running {
+    let (address, handle) = (server.address(), server.handle());
+    Running { address, handle, thread: Some(std::thread::spawn(move || server.serve())) }
+}
+
+impl Running {
+    pub fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+        stream.set_nodelay(true).expect("no delay can be set");
+        Client { stream, pending: Vec::new() }
+    }
+
+    /// The response to one request on a connection of its own.
+    pub fn request(&self, request: impl AsRef<[u8]>) -> Response {
+        let mut client = self.connect();
+        client.send(request);
+        client.response()
+    }
+
+    pub fn get(&self, target: &str) -> Response {
+        self.request(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
+    }
+
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Waits for the server's end, after somebody has stopped it.
+    pub fn wait(mut self) -> conduit::Result {
+        self.thread.take().expect("waited for once").join().expect("the server does not panic")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.handle.close();
+            let ended = thread.join();
+            if !std::thread::panicking() {
+                ended.expect("the server does not panic").expect("the server ends well");
+            }
+        }
+    }
+}
+
+pub struct Client {
+    stream: TcpStream,
+    pending: Vec<u8>,
+}
+
+impl Client {
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("the server takes the bytes");
+    }
+
+    /// Sends what the server takes, which may be less than all when it has closed.
+    pub fn send_what_is_taken(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// A second handle on the stream, to write from another thread.
+    pub fn duplicate(&self) -> TcpStream {
+        self.stream.try_clone().expect("a descriptor can be duplicated")
+    }
+
+    pub fn end(&mut self) {
+        self.stream.shutdown(Shutdown::Write).expect("the stream can be ended");
+    }
+
+    /// The next response, whose body ends as its head says.
+    pub fn response(&mut self) -> Response {
+        self.response_to("GET")
+    }
+
+    pub fn response_to(&mut self, method: &str) -> Response {
+        let head_length = loop {
+            if let Some(place) = find(&self.pending, b"\r\n\r\n") {
+                break place + 4;
+            }
+            assert!(self.more(), "the server closed in a head: {:?}", String::from_utf8_lossy(&self.pending));
+        };
+        let head = String::from_utf8(self.pending.drain(..head_length).collect()).expect("heads are ASCII here");
+        let mut lines = head.split("\r\n");
+        let status_line = lines.next().expect("a status line");
+        assert!(status_line.starts_with("HTTP/1.1 "), "{status_line}");
+        let status = status_line[9..12].parse().expect("three digits");
+        let headers = lines
+            .take_while(|line| !line.is_empty())
+            .map(|line| line.split_once(": ").expect("a name, a colon and a space"))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let mut response = Response { status, headers, body: Vec::new() };
+        if method == "HEAD" || status < 200 || status == 204 || status == 304 {
+            return response;
+        }
+        if response.header("transfer-encoding") == Some("chunked") {
+            response.body = self.chunks();
+        } else if let Some(length) = response.header("content-length") {
+            let length = length.parse().expect("a number");
+            self.need(length);
+            response.body = self.pending.drain(..length).collect();
+        } else {
+            while self.more() {}
+            response.body = std::mem::take(&mut self.pending);
+        }
+        response
+    }
+
+    fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.line();
+            let size = usize::from_str_radix(&line, 16).expect("a chunk's size");
+            self.need(size + 2);
+            body.extend(self.pending.drain(..size));
+            assert_eq!(self.pending.drain(..2).as_slice(), b"\r\n");
+            if size == 0 {
+                return body;
+            }
+        }
+    }
+
+    fn line(&mut self) -> String {
+        loop {
+            if let Some(place) = find(&self.pending, b"\r\n") {
+                let line = self.pending.drain(..place + 2).take(place).collect();
+                return String::from_utf8(line).expect("ASCII");
+            }
+            assert!(self.more(), "the server closed in a line");
+        }
+    }
+
+    fn need(&mut self, length: usize) {
+        while self.pending.len() < length {
+            assert!(self.more(), "the server closed {} bytes early", length - self.pending.len());
+        }
+    }
+
+    /// Reads once. False at the end of the stream, or when the server has reset it.
+    fn more(&mut self) -> bool {
+        let mut buffer = [0; 64 * 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => false,
+            Ok(count) => {
+                self.pending.extend_from_slice(&buffer[..count]);
+                true
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => false,
+            Err(error) => panic!("the server says nothing: {error}"),
+        }
+    }
+
+    /// Whether the server has closed, with nothing more to say.
+    pub fn is_closed(&mut self) -> bool {
+        self.pending.is_empty() && !self.more()
+    }
+
+    /// All that comes until the server closes.
+    pub fn rest(&mut self) -> Vec<u8> {
+        while self.more() {}
+        std::mem::take(&mut self.pending)
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.body).expect("the body is text")
+    }
+
+    /// The problem that the body is; checks its form (RFC 9457).
+    pub fn problem(&self) -> serde_json::Value {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).expect("a problem is JSON");
+        assert_eq!(problem["status"], self.status);
+        problem
+    }
+}
