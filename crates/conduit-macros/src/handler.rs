@@ -308,7 +308,8 @@ impl Function {
         let span = Span::mixed_site().located_at(span);
         let call = quote_spanned!(ident.span()=> #ident(#(#names),*));
         let wait = asyncness.is_some().then(|| quote_spanned!(span=> .await));
-        let respond = quote_spanned!(span=> ::conduit::IntoResponse::into_response(returned));
+        let returned = Ident::new("returned", Span::mixed_site());
+        let respond = quote_spanned!(span=> ::conduit::IntoResponse::into_response(#returned));
         items.push(quote! {
             #[allow(deprecated, unused_mut, unused_variables)]
             impl<__State: 'static> ::conduit::route::Handler<__State> for #ident
@@ -322,7 +323,7 @@ impl Function {
                     #body_check
                     async move {
                         #(#steps)*
-                        let returned = #call #wait;
+                        let #returned = #call #wait;
                         #respond
                     }
                 }

@@ -38,6 +38,7 @@ impl<S> FromRequest<S> for Borrowed<'_> {
 fn nothing() {}
 
 #[get("/unit")]
+#[expect(clippy::unused_unit)]
 fn unit() -> () {}
 
 /// Documented.
@@ -69,7 +70,8 @@ fn named(Path((slug, id)): Path<(String, u64)>) -> String {
 
 #[put("/users/{id}/posts/{slug}")]
 fn in_order(both: Path<(u64, String)>) -> String {
-    format!("{} {}", both.0.0, both.0.1)
+    let Path((id, slug)) = both;
+    format!("{slug} {id}")
 }
 
 #[patch("/users/{id}/posts/{slug}")]
