@@ -1,0 +1,216 @@
+//! The rounds: every row for every server, interleaved.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::Result;
+use crate::arguments::Arguments;
+use crate::machine::{self, Machine};
+use crate::probe::AfterAnswer;
+use crate::process::{self, Process};
+use crate::results::{Build, IdleSample, LoadSample, Remark, Results, StartSample};
+use crate::rows::{Load, PLAINTEXT, Row, Work};
+use crate::servers::{FLOOR, Server};
+use crate::{load, memory, probe};
+
+/// Starts of each server in a round: a start is short, and its time varies more than any other figure.
+const STARTS: u32 = 10;
+
+/// A server that was built.
+struct Contestant {
+    server: &'static Server,
+    program: PathBuf,
+}
+
+struct Campaign<'a> {
+    arguments: &'a Arguments,
+    idle_connections: u64,
+    results: Results,
+}
+
+/// Builds and measures what was asked for. A server that fails is reported, and the others go on.
+///
+/// # Errors
+///
+/// When nothing can be measured at all: no `wrk`, no second core.
+pub(crate) fn run(arguments: &Arguments) -> Result<Results> {
+    let wrk = load::version()?;
+    if arguments.server_core == arguments.load_core {
+        return Err("the server and the load need a core each: --server-core and --load-core are the same".into());
+    }
+    let results = Results {
+        started: machine::now(),
+        commit: machine::commit(),
+        machine: Machine::look(wrk, arguments.server_core, arguments.load_core),
+        rounds: arguments.rounds,
+        seconds: arguments.seconds,
+        ..Results::default()
+    };
+    let idle_connections = memory::raise_descriptor_limit()?;
+    let mut campaign = Campaign {
+        arguments,
+        idle_connections,
+        results,
+    };
+    let mut contestants = campaign.build();
+    if contestants.is_empty() {
+        return Err("no server could be built".into());
+    }
+    // Only now: cargo may use every core.
+    process::pin(arguments.load_core)?;
+    for round in 1..=arguments.rounds {
+        for row in &arguments.rows {
+            for contestant in &contestants {
+                campaign.measure(contestant, row, round);
+            }
+        }
+        // Nobody always follows the same neighbour.
+        contestants.rotate_left(1);
+    }
+    Ok(campaign.results)
+}
+
+impl Campaign<'_> {
+    fn build(&mut self) -> Vec<Contestant> {
+        let mut contestants = Vec::new();
+        for server in &self.arguments.servers {
+            eprintln!("building {}", server.name);
+            let built = server.build(self.arguments.jobs);
+            self.results.servers.push(Build {
+                name: server.name.into(),
+                version: server.version(),
+                note: server.note.into(),
+                binary_bytes: built
+                    .as_ref()
+                    .ok()
+                    .and_then(|path| path.metadata().ok())
+                    .map(|metadata| metadata.len()),
+            });
+            match built {
+                Ok(program) => contestants.push(Contestant { server, program }),
+                Err(error) => self.fail(server, "", error),
+            }
+        }
+        contestants
+    }
+
+    fn measure(&mut self, contestant: &Contestant, row: &Row, round: u32) {
+        let server = contestant.server;
+        if self.results.is_not_applicable(server.name, row.name) {
+            return;
+        }
+        let outcome = match &row.work {
+            Work::Load(load) => self.load(contestant, row, load, round),
+            Work::Idle => self.idle(contestant, round),
+            Work::Start => self.start(contestant, round),
+        };
+        match outcome {
+            Ok(figure) => {
+                eprintln!(
+                    "round {round}/{}  {:<13} {:<13} {figure}",
+                    self.arguments.rounds, row.name, server.name
+                );
+            }
+            Err(error) => self.fail(server, row.name, error),
+        }
+    }
+
+    fn fail(&mut self, server: &Server, row: &str, text: String) {
+        let failure = Remark {
+            server: server.name.into(),
+            row: row.into(),
+            text,
+        };
+        eprintln!("FAILED: {failure}");
+        if !self.results.has_failed(server.name, row) {
+            self.results.failures.push(failure);
+        }
+    }
+
+    fn spawn(&self, contestant: &Contestant, canned: &'static str) -> Result<Process> {
+        // The floor parses nothing, so it has to be told what it will be asked.
+        let canned = Some(canned).filter(|_| contestant.server.name == FLOOR);
+        Process::start(
+            &contestant.program,
+            canned,
+            self.arguments.server_core,
+            self.arguments.load_core,
+        )
+    }
+
+    fn load(&mut self, contestant: &Contestant, row: &Row, load: &Load, round: u32) -> Result<String> {
+        let mut process = self.spawn(contestant, if load.close { "close" } else { load.question.canned })?;
+        let after = probe::rehearse(&process.connect_when_ready()?, load)?;
+        if load.close && after == AfterAnswer::StillOpen {
+            let text = "keeps the connection open after `Connection: close`".to_owned();
+            let remark = Remark {
+                server: contestant.server.name.into(),
+                row: row.name.into(),
+                text: text.clone(),
+            };
+            self.results.not_applicable.push(remark);
+            return Ok(text);
+        }
+        process.settle()?;
+        let core = self.arguments.server_core;
+        let (busy_before, stolen_before) = machine::busy_ticks(core);
+        let before = process.cpu_time()?;
+        let report = load::run(load, process.address, self.arguments.seconds)?;
+        // Closing the connections is part of the work, wherever the end of the load has left it.
+        process.settle()?;
+        let used = process.cpu_time()?.since(before);
+        let (busy, stolen) = machine::busy_ticks(core);
+        let memory = process.memory()?;
+        let core_seconds = (busy - busy_before + stolen - stolen_before) as f64 / 100.0;
+        let sample = LoadSample {
+            server: contestant.server.name.into(),
+            row: row.name.into(),
+            round,
+            requests: report.requests,
+            seconds: report.microseconds as f64 / 1e6,
+            cpu_nanoseconds: used.nanoseconds,
+            user_ticks: used.user_ticks,
+            system_ticks: used.system_ticks,
+            p50_us: report.p50_us,
+            p99_us: report.p99_us,
+            resident_bytes: memory.resident,
+            anonymous_bytes: memory.anonymous,
+            disturbed_seconds: (core_seconds - used.nanoseconds as f64 / 1e9).max(0.0),
+        };
+        let figure = format!("{:.2} µs, {:.0}/s", sample.cpu_us(), sample.per_second());
+        self.results.loads.push(sample);
+        Ok(figure)
+    }
+
+    fn idle(&mut self, contestant: &Contestant, round: u32) -> Result<String> {
+        let mut process = self.spawn(contestant, PLAINTEXT.canned)?;
+        let bytes = memory::idle_connection_bytes(&mut process, self.idle_connections)?;
+        self.results.idles.push(IdleSample {
+            server: contestant.server.name.into(),
+            round,
+            connections: self.idle_connections,
+            bytes_per_connection: bytes,
+        });
+        Ok(format!("{bytes:.0} B a connection"))
+    }
+
+    fn start(&mut self, contestant: &Contestant, round: u32) -> Result<String> {
+        let mut fastest = f64::INFINITY;
+        for _ in 0..STARTS {
+            let start = Instant::now();
+            let mut process = self.spawn(contestant, PLAINTEXT.canned)?;
+            let seconds = memory::first_answer_seconds(&mut process, start)?;
+            process.settle()?;
+            let memory = process.memory()?;
+            self.results.starts.push(StartSample {
+                server: contestant.server.name.into(),
+                round,
+                first_answer_seconds: seconds,
+                resident_bytes: memory.resident,
+                anonymous_bytes: memory.anonymous,
+            });
+            fastest = fastest.min(seconds);
+        }
+        Ok(format!("{:.2} ms at best", fastest * 1e3))
+    }
+}

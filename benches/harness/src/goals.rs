@@ -1,0 +1,222 @@
+//! The design's goals, and whether a run met them.
+
+use crate::results::Results;
+use crate::servers::{CONDUIT, FLOOR};
+
+/// One goal beside what was measured.
+pub(crate) struct Goal {
+    pub(crate) what: &'static str,
+    pub(crate) goal: String,
+    pub(crate) measured: String,
+    pub(crate) verdict: Verdict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    Met,
+    NotMet,
+    NotMeasured,
+}
+
+/// A comparison of Conduit with another server: how many times the other's figure.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ratio {
+    pub(crate) value: f64,
+    pub(crate) other: String,
+    pub(crate) row: String,
+}
+
+/// Which of a server's figures is compared.
+type Figure = fn(&Results, &str, &str) -> Option<f64>;
+
+pub(crate) const TOTAL: Figure = |results, server, row| Some(results.cost(server, row)?.total.median);
+const USER: Figure = |results, server, row| Some(results.cost(server, row)?.user);
+
+const KEEP_ALIVE: &[&str] = &["plaintext", "json", "user"];
+const PER_REQUEST: &str = "CPU per request, 512 keep-alive connections, worst of plaintext, JSON and `/users/{id}`";
+
+/// Every goal that this command can judge.
+pub(crate) fn judge(results: &Results) -> Vec<Goal> {
+    let worst = |figure, other: Option<&str>| worst(results, KEEP_ALIVE, figure, other);
+    let single = |row, other: Option<&str>| worst_of(results, &[row], other);
+    vec![
+        at_most(PER_REQUEST, 0.88, "the best peer", worst(TOTAL, None)),
+        at_most(PER_REQUEST, 0.75, "axum", worst(TOTAL, Some("axum"))),
+        at_most(PER_REQUEST, 1.10, "the floor", worst(TOTAL, Some(FLOOR))),
+        at_most("its user time alone", 0.50, "the best peer", worst(USER, None)),
+        at_most(
+            "CPU per request, pipelined ×16",
+            1.00,
+            "the best peer",
+            single("pipelined", None),
+        ),
+        at_most(
+            "CPU per request, pipelined ×16",
+            1.30,
+            "the floor",
+            single("pipelined", Some(FLOOR)),
+        ),
+        at_most(
+            "CPU per request, one connection per request",
+            1.00,
+            "the best peer",
+            single("close", None),
+        ),
+        absolute(
+            "user memory per idle connection that has served a request",
+            (1024.0, "1 KiB"),
+            results
+                .idle_bytes(CONDUIT)
+                .map(|bytes| (bytes.median, format!("{:.0} B", bytes.median))),
+        ),
+        absolute(
+            "hello-world server, resident memory when idle",
+            (4e6, "4 MB"),
+            results
+                .start(CONDUIT, |start| start.resident_bytes as f64)
+                .map(|bytes| (bytes.median, format!("{:.2} MB", bytes.median / 1e6))),
+        ),
+        absolute(
+            "hello-world server, start to first answer",
+            (5e-3, "5 ms"),
+            results
+                .start(CONDUIT, |start| start.first_answer_seconds)
+                .map(|time| (time.median, format!("{:.2} ms", time.median * 1e3))),
+        ),
+    ]
+}
+
+/// Conduit's figure over the other's, or over the best peer's: the peer with the lowest figure, not the floor.
+pub(crate) fn ratio(results: &Results, row: &str, figure: Figure, other: Option<&str>) -> Option<Ratio> {
+    let own = figure(results, CONDUIT, row)?;
+    let peers = results.servers.iter().map(|server| server.name.as_str());
+    let (other, value) = match other {
+        Some(other) => (other, figure(results, other, row)?),
+        None => peers
+            .filter(|name| ![CONDUIT, FLOOR].contains(name))
+            .filter_map(|name| Some((name, figure(results, name, row)?)))
+            .min_by(|a, b| a.1.total_cmp(&b.1))?,
+    };
+    Some(Ratio {
+        value: own / value,
+        other: other.into(),
+        row: row.into(),
+    })
+}
+
+/// The greatest ratio of the rows; `None` if any of them was not measured.
+fn worst(results: &Results, rows: &[&str], figure: Figure, other: Option<&str>) -> Option<Ratio> {
+    let ratios: Option<Vec<Ratio>> = rows.iter().map(|row| ratio(results, row, figure, other)).collect();
+    ratios?.into_iter().max_by(|a, b| a.value.total_cmp(&b.value))
+}
+
+fn worst_of(results: &Results, rows: &[&str], other: Option<&str>) -> Option<Ratio> {
+    worst(results, rows, TOTAL, other)
+}
+
+fn at_most(what: &'static str, bound: f64, other: &str, ratio: Option<Ratio>) -> Goal {
+    let goal = format!("≤ {bound:.2}× {other}");
+    match ratio {
+        // What is shown is what is judged: two digits.
+        Some(ratio) => Goal {
+            what,
+            goal,
+            measured: format!("{:.2}× {} ({})", ratio.value, ratio.other, ratio.row),
+            verdict: if (ratio.value * 100.0).round() <= (bound * 100.0).round() {
+                Verdict::Met
+            } else {
+                Verdict::NotMet
+            },
+        },
+        None => Goal {
+            what,
+            goal,
+            measured: "–".into(),
+            verdict: Verdict::NotMeasured,
+        },
+    }
+}
+
+fn absolute(what: &'static str, (bound, words): (f64, &str), measured: Option<(f64, String)>) -> Goal {
+    let goal = format!("≤ {words}");
+    match measured {
+        Some((value, measured)) => {
+            let verdict = if value <= bound { Verdict::Met } else { Verdict::NotMet };
+            Goal {
+                what,
+                goal,
+                measured,
+                verdict,
+            }
+        }
+        None => Goal {
+            what,
+            goal,
+            measured: "–".into(),
+            verdict: Verdict::NotMeasured,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{Build, IdleSample, LoadSample};
+
+    fn results(figures: &[(&str, u64)]) -> Results {
+        let mut results = Results::default();
+        for (server, nanoseconds) in figures {
+            results.servers.push(Build {
+                name: (*server).into(),
+                ..Build::default()
+            });
+            for row in KEEP_ALIVE {
+                results.loads.push(LoadSample {
+                    server: (*server).into(),
+                    row: (*row).into(),
+                    requests: 1,
+                    cpu_nanoseconds: *nanoseconds,
+                    user_ticks: 1,
+                    system_ticks: 1,
+                    ..LoadSample::default()
+                });
+            }
+        }
+        results
+    }
+
+    #[test]
+    fn the_best_peer_is_neither_conduit_nor_the_floor() {
+        let results = results(&[(CONDUIT, 300), (FLOOR, 200), ("axum", 500), ("hyper", 400)]);
+        let ratio = ratio(&results, "json", TOTAL, None).unwrap();
+        assert!((ratio.value - 0.75).abs() < 1e-9, "{ratio:?}");
+        assert_eq!(ratio.other, "hyper");
+    }
+
+    #[test]
+    fn goals_are_met_missed_or_not_measured() {
+        let mut results = results(&[(CONDUIT, 300), (FLOOR, 200), ("axum", 400)]);
+        results.idles.push(IdleSample {
+            server: CONDUIT.into(),
+            bytes_per_connection: 1024.0,
+            ..IdleSample::default()
+        });
+        let verdicts: Vec<_> = judge(&results).iter().map(|goal| goal.verdict).collect();
+        use Verdict::{Met, NotMeasured, NotMet};
+        assert_eq!(
+            verdicts,
+            [
+                Met,
+                Met,
+                NotMet,
+                NotMet,
+                NotMeasured,
+                NotMeasured,
+                NotMeasured,
+                Met,
+                NotMeasured,
+                NotMeasured
+            ]
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! `benches/run`: builds Conduit and its peers with one profile, measures them side by side on one machine, and writes what
+//! it found.
+//!
+//! A run is a number of rounds. Each round takes every row (a kind of load) and, for each row, every server in turn, so that
+//! whatever else the machine does in those minutes meets all servers alike. Every measurement starts the server afresh,
+//! checks its answers, puts load on it from the other core, and reads its CPU time before and after.
+//!
+//! - [`arguments`]: what the command line asks for
+//! - [`servers`]: which servers there are, and how they are built
+//! - [`rows`]: which loads there are
+//! - [`process`]: a running server: pinned, checked, measured through `/proc`
+//! - [`probe`]: the checks that come before the clock
+//! - [`load`]: `wrk` and what it reports
+//! - [`memory`]: idle connections and start-up
+//! - [`campaign`]: the rounds
+//! - [`results`]: what was measured, as it is written to JSON
+//! - [`goals`], [`report`], [`chart`]: what is said about it
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod campaign;
+mod chart;
+mod goals;
+mod load;
+mod machine;
+mod memory;
+mod probe;
+mod process;
+mod report;
+mod results;
+mod rows;
+mod servers;
+mod statistics;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use arguments::Request;
+use results::Results;
+
+/// An error is for the person at the terminal: it has the value, the place and the remedy.
+type Result<T> = std::result::Result<T, String>;
+
+/// The folder `benches/`, wherever the harness was started.
+fn benches() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the harness lives in a folder of benches/")
+        .into()
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("benches/run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `false` if something that was asked for could not be measured.
+fn run() -> Result<bool> {
+    let arguments = match arguments::parse()? {
+        Request::Help => {
+            print!("{}", arguments::HELP);
+            return Ok(true);
+        }
+        Request::List => {
+            print!("{}", arguments::list());
+            return Ok(true);
+        }
+        Request::Measure(arguments) => arguments,
+    };
+
+    let complete = benches().join("results/latest.json");
+    let results = if arguments.only_report {
+        Results::read(&complete)?
+    } else {
+        let results = campaign::run(&arguments)?;
+        let path = if arguments.is_complete() {
+            complete
+        } else {
+            benches().join("results/partial.json")
+        };
+        results.write(&path)?;
+        eprintln!("raw figures: {}", path.display());
+        results
+    };
+
+    println!("{}", report::markdown(&results));
+    if arguments.is_complete() {
+        for path in chart::write_all(&results, &benches().join("results"))? {
+            eprintln!("chart: {}", path.display());
+        }
+    }
+    if arguments.write_docs {
+        let page = benches().join("../docs/performance.md");
+        report::write_into(&page, &report::markdown(&results))?;
+        eprintln!("page: {}", page.display());
+    }
+    for failure in &results.failures {
+        eprintln!("FAILED: {failure}");
+    }
+    Ok(results.failures.is_empty())
+}

@@ -1,0 +1,84 @@
+//! What a server holds when it has nothing to do: a fresh one, and one with many idle connections.
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::time::Instant;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::Result;
+use crate::process::Process;
+use crate::{probe, rows};
+
+const CONNECTIONS: u64 = 10_000;
+/// Descriptors that a server or the harness needs besides.
+const RESERVE: u64 = 256;
+
+/// Raises the soft descriptor limit to the hard one, for the harness and the servers that inherit it, and gives the number
+/// of idle connections that fit: 10,000, or fewer under a lower limit.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub(crate) fn raise_descriptor_limit() -> Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    )
+    .map_err(|error| format!("cannot raise the descriptor limit to {:?}: {error}", limit.maximum))?;
+    let descriptors = limit.maximum.unwrap_or(u64::MAX);
+    Ok(CONNECTIONS.min(descriptors.saturating_sub(RESERVE)))
+}
+
+/// Opens `count` connections, asks once on each, and gives the bytes of anonymous memory that each has added.
+///
+/// All are opened before the first is asked, then each is asked and answered in turn: the smallest buffers that a server can
+/// do with are the smallest it needs.
+///
+/// # Errors
+///
+/// When a connection is refused, answered wrongly, or closed before the memory was read.
+pub(crate) fn idle_connection_bytes(server: &mut Process, count: u64) -> Result<f64> {
+    // The first answer sets up what every connection shares.
+    probe::ask(&server.connect_when_ready()?, &rows::PLAINTEXT)?;
+    server.settle()?;
+    let before = server.memory()?;
+    let mut connections = Vec::new();
+    for opened in 0..count {
+        let connection = TcpStream::connect(server.address);
+        connections.push(connection.map_err(|error| format!("refused connection {} of {count}: {error}", opened + 1))?);
+    }
+    for (index, connection) in connections.iter().enumerate() {
+        probe::ask(connection, &rows::PLAINTEXT)
+            .map_err(|error| format!("{error} (connection {} of {count})", index + 1))?;
+    }
+    server.settle()?;
+    let after = server.memory()?;
+    let closed = connections.iter().filter(|connection| !is_open(connection)).count();
+    if closed > 0 {
+        return Err(format!(
+            "closed {closed} of {count} idle connections before its memory was read"
+        ));
+    }
+    Ok((after.anonymous as f64 - before.anonymous as f64) / count as f64)
+}
+
+fn is_open(connection: &TcpStream) -> bool {
+    let open = |error: std::io::Error| error.kind() == ErrorKind::WouldBlock;
+    connection.set_nonblocking(true).is_ok() && connection.peek(&mut [0]).is_err_and(open)
+}
+
+/// The seconds since `start`, when the server was about to be started, until its first answer has been checked.
+///
+/// # Errors
+///
+/// When the server does not listen, or answers wrongly.
+pub(crate) fn first_answer_seconds(server: &mut Process, start: Instant) -> Result<f64> {
+    let stream = server.connect_when_ready()?;
+    probe::ask(&stream, &rows::PLAINTEXT)?;
+    Ok(start.elapsed().as_secs_f64())
+}
