@@ -4,10 +4,7 @@
 //! the machine does only ever adds; the input is hidden from the compiler and the output used.
 //! httparse's plain reading of the same bytes is printed beside the parse: it does less (no copy,
 //! no framing, no check of the target), so it is a yardstick rather than a competitor.
-#![expect(
-    clippy::print_stdout,
-    reason = "the program's purpose is to print figures"
-)]
+#![expect(clippy::print_stdout, reason = "the program's purpose is to print figures")]
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
@@ -52,10 +49,7 @@ fn main() {
             black_box((status.is_ok(), parsed.headers.len()));
         });
         let whole = parse_and_answer(request, true);
-        println!(
-            "{:44} {parse:9.1} {reference:9.1}",
-            format!("parse: {name}")
-        );
+        println!("{:44} {parse:9.1} {reference:9.1}", format!("parse: {name}"));
         println!("{:44} {whole:9.1}", format!("parse and answer: {name}"));
     }
     println!(

@@ -109,9 +109,7 @@ impl Chunked {
             (Self::Blank { .. }, _) => return Err(Reason::ChunkSize),
             (Self::Extension { size }, b'\r') => Self::SizeEnd { size },
             (Self::Extension { .. }, b'\n') => return Err(Reason::LineEnd),
-            (Self::Extension { .. }, byte) if scan::is_value_byte(byte) => {
-                self.spend(extension_room)?
-            }
+            (Self::Extension { .. }, byte) if scan::is_value_byte(byte) => self.spend(extension_room)?,
             (Self::Extension { .. }, _) => return Err(Reason::ChunkExtension),
             (Self::SizeEnd { size: 0 }, b'\n') => Self::Trailers,
             (Self::SizeEnd { size }, b'\n') => Self::Data { left: size },
@@ -124,9 +122,7 @@ impl Chunked {
     }
 
     fn spend(self, extension_room: &mut u32) -> Result<Self, Reason> {
-        *extension_room = extension_room
-            .checked_sub(1)
-            .ok_or(Reason::ChunkExtension)?;
+        *extension_room = extension_room.checked_sub(1).ok_or(Reason::ChunkExtension)?;
         Ok(self)
     }
 }

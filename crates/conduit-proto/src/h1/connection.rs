@@ -155,7 +155,7 @@ impl Connection {
     ) -> Result<(usize, Event<'a>), Error> {
         let mut at = 0;
         loop {
-            let answered = self.writing == Writing::Done;
+            let skipping = self.writing == Writing::Done && self.reading != Reading::Closed;
             let step = match self.reading {
                 Reading::Head { .. } => self.read_head(&input[at..], head, limits),
                 Reading::Complete if self.writing == Writing::Upgraded => Ok((0, Event::Upgraded)),
@@ -168,7 +168,7 @@ impl Connection {
                 Err(error) => return Err(self.fail(error)),
             };
             at += used;
-            if answered && self.skip(used, &event) {
+            if skipping && self.skip(used, &event) {
                 continue;
             }
             return Ok((at, event));
@@ -180,6 +180,13 @@ impl Connection {
     #[must_use]
     pub fn can_answer(&self) -> bool {
         matches!(self.writing, Writing::Waiting | Writing::Nothing)
+    }
+
+    /// Whether pieces of a response's body are expected: its head is written, and neither the method
+    /// nor the status leaves the body out. False means that a body need not be made at all.
+    #[must_use]
+    pub fn wants_body(&self) -> bool {
+        matches!(self.writing, Writing::Exact { .. } | Writing::Chunked | Writing::UntilClose)
     }
 
     /// Whether the connection goes on. False: close it once all that was written is sent.
@@ -249,15 +256,13 @@ impl Connection {
     /// Skips an event of a body whose request is answered; false if the event is to be given.
     #[cold]
     fn skip(&mut self, used: usize, event: &Event<'_>) -> bool {
-        self.drained = self
-            .drained
-            .saturating_add(u32::try_from(used).unwrap_or(u32::MAX));
-        if matches!(event, Event::End(_)) {
-            self.next_request();
-            return true;
-        }
+        self.drained = self.drained.saturating_add(u32::try_from(used).unwrap_or(u32::MAX));
         if u64::from(self.drained) > DRAIN_BYTES {
             self.abort();
+            return true;
+        }
+        if matches!(event, Event::End(_)) {
+            self.next_request();
             return true;
         }
         matches!(event, Event::Body(_))
@@ -292,10 +297,7 @@ impl Connection {
         };
         match parsed {
             None => {
-                self.reading = Reading::Head {
-                    progress,
-                    blank_lines,
-                };
+                self.reading = Reading::Head { progress, blank_lines };
                 Ok((start, Event::NeedMore))
             }
             Some(length) => {
@@ -329,11 +331,7 @@ impl Connection {
         self.continue_pending = head.expects_continue();
     }
 
-    fn read_body<'a>(
-        &mut self,
-        input: &'a [u8],
-        limits: &Limits,
-    ) -> Result<(usize, Event<'a>), Error> {
+    fn read_body<'a>(&mut self, input: &'a [u8], limits: &Limits) -> Result<(usize, Event<'a>), Error> {
         if self.reading == (Reading::Exact { left: 0 }) {
             self.reading = Reading::Complete;
             return Ok((0, Event::End(None)));

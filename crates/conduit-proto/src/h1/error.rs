@@ -16,10 +16,7 @@ pub struct Error {
 
 impl Error {
     pub(super) const fn new(reason: Reason) -> Self {
-        Self {
-            reason,
-            offset: None,
-        }
+        Self { reason, offset: None }
     }
 
     pub(super) const fn at(reason: Reason, offset: usize) -> Self {
@@ -36,9 +33,7 @@ impl Error {
         match self.reason {
             R::RequestLineTooLong => StatusCode::URI_TOO_LONG,
             R::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
-            R::HeadTooLarge | R::TooManyFields | R::TrailersTooLarge => {
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-            }
+            R::HeadTooLarge | R::TooManyFields | R::TrailersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             R::UnknownTransferCoding => StatusCode::NOT_IMPLEMENTED,
             R::UnsupportedVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             _ => StatusCode::BAD_REQUEST,
@@ -142,22 +137,16 @@ impl Reason {
     pub fn detail(self) -> &'static str {
         match self {
             Self::BlankLines => "too many empty lines before the request line: send at most 8",
-            Self::LineEnd => {
-                "a bare CR or LF: end each line with CR and LF, and use neither elsewhere"
-            }
+            Self::LineEnd => "a bare CR or LF: end each line with CR and LF, and use neither elsewhere",
             Self::Method => "the method is not a token: use letters, such as GET",
-            Self::RequestLine => {
-                "the request line is malformed: write method, one space, target, one space, HTTP/1.1"
-            }
+            Self::RequestLine => "the request line is malformed: write method, one space, target, one space, HTTP/1.1",
             Self::Target => {
                 "the request target is invalid: write a path with '/' first, percent-encode what is not visible ASCII, \
                  and leave out the fragment; '*' is for OPTIONS, host:port for CONNECT"
             }
             Self::Version => "the version is malformed: write HTTP/1.1",
             Self::UnsupportedVersion => "this version of HTTP is not spoken here: use HTTP/1.1",
-            Self::RequestLineTooLong => {
-                "the request line is longer than the limit: shorten the target"
-            }
+            Self::RequestLineTooLong => "the request line is longer than the limit: shorten the target",
             Self::HeadTooLarge => "the head is longer than the limit: send fewer or shorter fields",
             Self::TooManyFields => "more fields than the limit: send fewer",
             Self::Folding => "a field line starts with white space: write each field in one line",
@@ -166,9 +155,7 @@ impl Reason {
             Self::FieldValue => "a field's value has a control character: remove or encode it",
             Self::MissingHost => "the Host field is missing: HTTP/1.1 wants exactly one",
             Self::RepeatedHost => "the Host field is repeated: send exactly one",
-            Self::Host => {
-                "the Host field is invalid: write a host and, if need be, a colon and a port"
-            }
+            Self::Host => "the Host field is invalid: write a host and, if need be, a colon and a port",
             Self::ContentLength => "Content-Length is not one decimal number below 2^64",
             Self::RepeatedContentLength => "Content-Length is repeated: send exactly one",
             Self::AmbiguousLength => {
@@ -177,9 +164,7 @@ impl Reason {
             Self::TransferEncoding => {
                 "Transfer-Encoding does not end in one 'chunked': the length of the body is unknown"
             }
-            Self::UnknownTransferCoding => {
-                "a transfer coding that is not implemented here: use only 'chunked'"
-            }
+            Self::UnknownTransferCoding => "a transfer coding that is not implemented here: use only 'chunked'",
             Self::TransferEncodingVersion => {
                 "Transfer-Encoding in HTTP/1.0, which does not have it: use HTTP/1.1 or Content-Length"
             }
@@ -190,12 +175,8 @@ impl Reason {
             Self::ChunkExtension => {
                 "a chunk extension has a control character, or the extensions are longer than the limit"
             }
-            Self::ChunkEnd => {
-                "a chunk is not followed by CR and LF: its size does not fit its data"
-            }
-            Self::TrailersTooLarge => {
-                "head and trailers together are over the limits: send fewer trailers"
-            }
+            Self::ChunkEnd => "a chunk is not followed by CR and LF: its size does not fit its data",
+            Self::TrailersTooLarge => "head and trailers together are over the limits: send fewer trailers",
         }
     }
 }

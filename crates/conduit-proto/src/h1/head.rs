@@ -159,11 +159,7 @@ impl Head {
     pub fn header_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.fields
             .iter()
-            .filter(move |field| {
-                field
-                    .name(&self.bytes)
-                    .eq_ignore_ascii_case(name.as_bytes())
-            })
+            .filter(move |field| field.name(&self.bytes).eq_ignore_ascii_case(name.as_bytes()))
             .map(|field| field.value(&self.bytes))
     }
 
@@ -262,14 +258,11 @@ impl Head {
             0 => Version::HTTP_10,
             _ => Version::HTTP_11,
         };
-        self.method = Method::from_bytes(&bytes[..line.method_end])
-            .map_err(|_| Error::at(Reason::Method, 0))?;
+        self.method = Method::from_bytes(&bytes[..line.method_end]).map_err(|_| Error::at(Reason::Method, 0))?;
         let start = line.method_end + 1;
-        let target = str::from_utf8(&bytes[start..line.target_end])
-            .map_err(|_| Error::at(Reason::Target, start))?;
+        let target = str::from_utf8(&bytes[start..line.target_end]).map_err(|_| Error::at(Reason::Target, start))?;
         self.target.push_str(target);
-        self.split_target()
-            .ok_or(Error::at(Reason::Target, start))?;
+        self.split_target().ok_or(Error::at(Reason::Target, start))?;
         self.read_framing()
     }
 
@@ -327,8 +320,7 @@ impl Head {
                 17 if name.eq_ignore_ascii_case(b"transfer-encoding") => Framing::transfer_encoding,
                 _ => continue,
             };
-            read(&mut framing, field.value(&self.bytes))
-                .map_err(|reason| Error::at(reason, field.name as usize))?;
+            read(&mut framing, field.value(&self.bytes)).map_err(|reason| Error::at(reason, field.name as usize))?;
         }
         self.body = framing.body(old)?;
         self.expects_continue = framing.expects_continue && self.body != BodyLength::None;
@@ -398,11 +390,7 @@ impl Progress {
     ///
     /// `left` is what the head has left of the limits. Gives the length of the section and its
     /// fields, if there are any that may be there.
-    pub(super) fn parse_trailers(
-        &mut self,
-        input: &[u8],
-        left: &Limits,
-    ) -> Result<Option<(usize, Trailers)>, Error> {
+    pub(super) fn parse_trailers(&mut self, input: &[u8], left: &Limits) -> Result<Option<(usize, Trailers)>, Error> {
         const TOO_LARGE: Error = Error::new(Reason::TrailersTooLarge);
         let window = &input[..input.len().min(left.head_bytes)];
         if !self.has_new_line(window) {
@@ -412,8 +400,7 @@ impl Progress {
         let mut next = self.checked as usize;
         let from_start = next == 0;
         loop {
-            let line =
-                scan::field_line(window, next).map_err(|error| Error::new(error.reason()))?;
+            let line = scan::field_line(window, next).map_err(|error| Error::new(error.reason()))?;
             match line {
                 Line::Field(field, end) => {
                     self.fields += 1;
@@ -458,11 +445,7 @@ struct Framing {
 
 impl Framing {
     fn host(&mut self, value: &[u8]) -> Result<(), Reason> {
-        if is_authority(value) {
-            Ok(())
-        } else {
-            Err(Reason::Host)
-        }
+        if is_authority(value) { Ok(()) } else { Err(Reason::Host) }
     }
 
     fn expect(&mut self, value: &[u8]) -> Result<(), Reason> {
@@ -634,12 +617,7 @@ pub(super) fn is_allowed_trailer(name: &HeaderName) -> bool {
 }
 
 /// Adds the fields to the map, each value a slice of one shared copy of the bytes.
-fn fill_map(
-    map: &mut HeaderMap,
-    bytes: &[u8],
-    fields: &[Field],
-    keep: impl Fn(&HeaderName) -> bool,
-) {
+fn fill_map(map: &mut HeaderMap, bytes: &[u8], fields: &[Field], keep: impl Fn(&HeaderName) -> bool) {
     let (Some(first), Some(last)) = (fields.first(), fields.last()) else {
         return;
     };

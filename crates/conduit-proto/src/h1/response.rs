@@ -64,8 +64,8 @@ impl Connection {
         if owned.close {
             self.keep_alive = false;
         }
-        let switching = status == StatusCode::SWITCHING_PROTOCOLS
-            || self.method == MethodKind::Connect && status.is_success();
+        let switching =
+            status == StatusCode::SWITCHING_PROTOCOLS || self.method == MethodKind::Connect && status.is_success();
         self.writing = if switching {
             Writing::Upgraded
         } else {
@@ -131,11 +131,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`BodyError::TooShort`] if the head declared more bytes: the connection is aborted.
-    pub fn write_end(
-        &mut self,
-        out: &mut Vec<u8>,
-        trailers: Option<&HeaderMap>,
-    ) -> Result<(), BodyError> {
+    pub fn write_end(&mut self, out: &mut Vec<u8>, trailers: Option<&HeaderMap>) -> Result<(), BodyError> {
         match self.writing {
             Writing::Exact { left } if left > 0 => {
                 self.abort();

@@ -94,19 +94,7 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
     }
     let version = &window[target_end + 1..];
     let (minor, length) = match version {
-        [
-            b'H',
-            b'T',
-            b'T',
-            b'P',
-            b'/',
-            b'1',
-            b'.',
-            b'1',
-            b'\r',
-            b'\n',
-            ..,
-        ] => (1, 10),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b'\r', b'\n', ..] => (1, 10),
         _ => match slow_version(version, target_end + 1)? {
             Some(minor) => (minor, 10),
             None => return Ok(None),

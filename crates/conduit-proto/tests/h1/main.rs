@@ -1,0 +1,10 @@
+//! The HTTP/1.1 engine from outside: what it takes, what it refuses, what it writes.
+
+mod body;
+mod connection;
+mod drive;
+mod head;
+mod naive;
+mod response;
+mod split;
+mod twin;

@@ -1,0 +1,201 @@
+//! What is written: RFC 9112, sections 4 to 7, and the responses without a body.
+
+use conduit_proto::h1::{BodyError, BodyLength, Connection, Event, Head, Limits};
+use conduit_proto::http_date;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use BodyLength::{Chunked, Exact};
+
+const DATE: &str = "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+
+fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    map
+}
+
+fn request(method: &str, version: &str) -> Connection {
+    let stream = format!("{method} / HTTP/{version}\r\nHost: a\r\n\r\n");
+    let mut connection = Connection::new();
+    let found = connection.handle_input(stream.as_bytes(), &mut Head::new(), &Limits::default());
+    assert_eq!(found, Ok((stream.len(), Event::Request)));
+    connection
+}
+
+/// Writes a response in pieces; gives what was written, and whether the connection goes on.
+fn respond(
+    connection: &mut Connection,
+    status: u16,
+    fields: &HeaderMap,
+    body: BodyLength,
+    pieces: &[&str],
+) -> (String, bool) {
+    let mut out = Vec::new();
+    let status = StatusCode::from_u16(status).expect("a status");
+    connection.write_head(&mut out, status, fields, body, &http_date(0));
+    for piece in pieces {
+        connection.write_body(&mut out, piece.as_bytes()).expect("it fits");
+    }
+    connection.write_end(&mut out, None).expect("it is complete");
+    (String::from_utf8(out).expect("text"), connection.keep_alive())
+}
+
+#[test]
+fn each_kind_of_response_is_framed_in_its_one_way() {
+    let none = BodyLength::None;
+    let no_length = headers(&[]);
+    let length = headers(&[("content-length", "7")]);
+    #[rustfmt::skip]
+    let cases: [(&str, &str, u16, &HeaderMap, BodyLength, &str, &str, bool); 23] = [
+        ("GET", "1.1", 200, &no_length, Exact(2), "content-length: 2\r\n", "ok", true),
+        ("GET", "1.1", 200, &no_length, none, "content-length: 0\r\n", "", true),
+        ("GET", "1.1", 404, &no_length, Exact(2), "content-length: 2\r\n", "ok", true),
+        ("GET", "1.1", 200, &no_length, Chunked, "transfer-encoding: chunked\r\n", "2\r\nok\r\n0\r\n\r\n", true),
+        ("GET", "1.0", 200, &no_length, Exact(2), "content-length: 2\r\nconnection: close\r\n", "ok", false),
+        ("GET", "1.0", 200, &no_length, Chunked, "connection: close\r\n", "ok", false),
+        // The caller's length is not believed where there is a body to be measured.
+        ("GET", "1.1", 200, &length, Exact(2), "content-length: 2\r\n", "ok", true),
+        ("GET", "1.1", 200, &length, Chunked, "transfer-encoding: chunked\r\n", "2\r\nok\r\n0\r\n\r\n", true),
+        ("GET", "1.1", 200, &length, none, "content-length: 0\r\n", "", true),
+        ("HEAD", "1.1", 200, &no_length, Exact(2), "content-length: 2\r\n", "", true),
+        ("HEAD", "1.1", 200, &length, none, "content-length: 7\r\n", "", true),
+        ("HEAD", "1.1", 200, &length, Exact(0), "content-length: 7\r\n", "", true),
+        ("HEAD", "1.1", 200, &no_length, none, "", "", true),
+        ("HEAD", "1.1", 200, &no_length, Chunked, "", "", true),
+        ("HEAD", "1.0", 200, &no_length, Chunked, "connection: close\r\n", "", false),
+        ("GET", "1.1", 204, &no_length, Exact(2), "", "", true),
+        ("GET", "1.1", 204, &length, none, "", "", true),
+        ("GET", "1.1", 204, &no_length, Chunked, "", "", true),
+        ("GET", "1.1", 205, &no_length, Exact(2), "content-length: 0\r\n", "", true),
+        ("GET", "1.1", 304, &no_length, Exact(2), "", "", true),
+        ("GET", "1.1", 304, &length, none, "content-length: 7\r\n", "", true),
+        ("GET", "1.1", 304, &no_length, Chunked, "", "", true),
+        ("HEAD", "1.1", 304, &length, none, "content-length: 7\r\n", "", true),
+    ];
+    for (method, version, status, fields, body, framing, rest, goes_on) in cases {
+        let name = format!("{method} HTTP/{version} {status} {body:?}");
+        let pieces: &[&str] = if body == none { &[] } else { &["o", "", "k"] };
+        let (output, keep_alive) = respond(&mut request(method, version), status, fields, body, pieces);
+        let reason = StatusCode::from_u16(status).unwrap().canonical_reason().unwrap();
+        let rest = rest.replace("2\r\nok\r\n0", "1\r\no\r\n1\r\nk\r\n0");
+        let expected = format!("HTTP/1.1 {status} {reason}\r\n{framing}{DATE}\r\n{rest}");
+        assert_eq!((output, keep_alive), (expected, goes_on), "{name}");
+    }
+}
+
+#[test]
+fn a_whole_response_is_what_its_pieces_would_be() {
+    let fields = headers(&[("x-a", "1"), ("content-length", "9"), ("connection", "close")]);
+    for method in ["GET", "HEAD"] {
+        for status in [200, 204, 205, 304, 404] {
+            let mut whole = Vec::new();
+            let mut connection = request(method, "1.1");
+            let code = StatusCode::from_u16(status).unwrap();
+            connection.write_response(&mut whole, code, &fields, b"ok", &http_date(0));
+            let (pieces, keep_alive) = respond(&mut request(method, "1.1"), status, &fields, Exact(2), &["ok"]);
+            assert_eq!(String::from_utf8(whole).unwrap(), pieces);
+            assert_eq!(connection.keep_alive(), keep_alive);
+        }
+    }
+}
+
+#[test]
+fn the_fields_of_the_caller_are_sent_in_order_but_for_those_of_the_engine() {
+    let fields = headers(&[
+        ("x-a", "1"),
+        ("transfer-encoding", "gzip"),
+        ("content-length", "99"),
+        ("keep-alive", "timeout=5"),
+        ("set-cookie", "a=b"),
+        ("set-cookie", "c=d"),
+        ("connection", "x-a"),
+    ]);
+    let (output, goes_on) = respond(&mut request("GET", "1.1"), 200, &fields, Exact(0), &[]);
+    let expected =
+        format!("HTTP/1.1 200 OK\r\nx-a: 1\r\nset-cookie: a=b\r\nset-cookie: c=d\r\ncontent-length: 0\r\n{DATE}\r\n");
+    assert_eq!((output, goes_on), (expected, true));
+}
+
+#[test]
+fn the_caller_can_close_and_can_set_the_date() {
+    let fields = headers(&[("connection", "X, Close"), ("date", "yesterday")]);
+    let (output, goes_on) = respond(&mut request("GET", "1.1"), 200, &fields, Exact(0), &[]);
+    let expected = "HTTP/1.1 200 OK\r\ndate: yesterday\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    assert_eq!((output.as_str(), goes_on), (expected, false));
+}
+
+#[test]
+fn an_unknown_status_keeps_the_space_before_its_missing_reason() {
+    let (output, _) = respond(&mut request("GET", "1.1"), 599, &headers(&[]), Exact(0), &[]);
+    assert!(output.starts_with("HTTP/1.1 599 \r\n"));
+}
+
+#[test]
+fn an_interim_response_comes_before_the_response() {
+    let link = headers(&[("link", "</a>")]);
+    let mut connection = request("GET", "1.1");
+    let mut out = Vec::new();
+    let hints = StatusCode::EARLY_HINTS;
+    connection.write_head(&mut out, hints, &link, BodyLength::None, &http_date(0));
+    assert_eq!(out, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
+    let (output, goes_on) = respond(&mut connection, 200, &headers(&[]), Exact(2), &["ok"]);
+    assert!(output.starts_with("HTTP/1.1 200 OK\r\n") && goes_on);
+
+    out.clear();
+    request("GET", "1.0").write_head(&mut out, hints, &link, BodyLength::None, &http_date(0));
+    assert_eq!(out, b"", "HTTP/1.0 has no interim responses");
+}
+
+#[test]
+fn a_chunk_has_its_length_in_hexadecimal() {
+    let mut connection = request("GET", "1.1");
+    let mut out = Vec::new();
+    connection.write_head(&mut out, StatusCode::OK, &headers(&[]), Chunked, &http_date(0));
+    out.clear();
+    for length in [1, 15, 16, 255, 4096] {
+        connection.write_body(&mut out, &vec![b'x'; length]).expect("no length");
+        let data = "x".repeat(length);
+        assert_eq!(out, format!("{length:x}\r\n{data}\r\n").as_bytes());
+        out.clear();
+    }
+    let trailers = headers(&[("x-sum", "7"), ("content-length", "9")]);
+    connection.write_end(&mut out, Some(&trailers)).expect("no length");
+    assert_eq!(out, b"0\r\nx-sum: 7\r\n\r\n");
+}
+
+#[test]
+fn a_body_that_is_too_long_is_cut_and_reported() {
+    let mut connection = request("GET", "1.1");
+    let mut out = Vec::new();
+    connection.write_head(&mut out, StatusCode::OK, &headers(&[]), Exact(3), &http_date(0));
+    assert_eq!(connection.write_body(&mut out, b"ab"), Ok(()));
+    let error = connection.write_body(&mut out, b"cde").expect_err("too long");
+    assert_eq!(error, BodyError::TooLong { excess: 2 });
+    assert!(error.to_string().contains("2 bytes more than its head declared"));
+    assert_eq!(connection.write_end(&mut out, None), Ok(()));
+    assert!(out.ends_with(b"\r\n\r\nabc") && connection.keep_alive());
+}
+
+#[test]
+fn a_body_that_is_too_short_closes_and_is_reported() {
+    let mut connection = request("GET", "1.1");
+    let mut out = Vec::new();
+    connection.write_head(&mut out, StatusCode::OK, &headers(&[]), Exact(3), &http_date(0));
+    assert_eq!(connection.write_body(&mut out, b"ab"), Ok(()));
+    let error = connection.write_end(&mut out, None).expect_err("too short");
+    assert_eq!(error, BodyError::TooShort { missing: 1 });
+    assert!(!connection.keep_alive());
+}
+
+#[test]
+fn every_content_length_is_decimal() {
+    for length in [0, 9, 10, 99, 100, 12_345, u64::MAX] {
+        let mut out = Vec::new();
+        let exact = Exact(length);
+        request("HEAD", "1.1").write_head(&mut out, StatusCode::OK, &headers(&[]), exact, &http_date(0));
+        let expected = format!("content-length: {length}\r\n");
+        assert!(String::from_utf8(out).unwrap().contains(&expected));
+    }
+}
