@@ -186,7 +186,10 @@ impl Connection {
     /// nor the status leaves the body out. False means that a body need not be made at all.
     #[must_use]
     pub fn wants_body(&self) -> bool {
-        matches!(self.writing, Writing::Exact { .. } | Writing::Chunked | Writing::UntilClose)
+        matches!(
+            self.writing,
+            Writing::Exact { .. } | Writing::Chunked | Writing::UntilClose
+        )
     }
 
     /// Whether the connection goes on. False: close it once all that was written is sent.

@@ -79,6 +79,8 @@ mod error;
 mod head;
 mod response;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 pub use connection::{Connection, DRAIN_BYTES};
 pub use error::{BodyError, Error, Reason};

@@ -1,6 +1,7 @@
 //! The HTTP/1.1 engine from outside: what it takes, what it refuses, what it writes.
 
 mod body;
+mod compare;
 mod connection;
 mod drive;
 mod head;

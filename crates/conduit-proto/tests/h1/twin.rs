@@ -1,10 +1,8 @@
-//! The engine reads as its naive twin does.
+//! The engine reads as its naive twin does, and takes nothing that httparse refuses.
 
-use conduit_proto::h1::{BodyLength, Limits};
 use proptest::prelude::*;
 
-use crate::drive::{Seen, run_whole};
-use crate::naive::{self, Naive};
+use crate::compare;
 
 /// Lines, and pieces of lines, of which heads are put together.
 const LINES: &[&str] = &[
@@ -86,28 +84,6 @@ fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
     prop::collection::vec((any::<prop::sample::Index>(), byte), 0..3)
 }
 
-/// Holds the engine's reading of a head to the twin's.
-fn compare_head(stream: &[u8]) -> Result<(), TestCaseError> {
-    let seen = run_whole(stream, &Limits::default());
-    match (naive::head(stream), seen.seen.first()) {
-        (Naive::Incomplete, None) => {}
-        (Naive::Refused(statuses), Some(Seen::Error(status, ..))) => {
-            prop_assert!(statuses.contains(&status.as_u16()), "{statuses:?} {status}");
-        }
-        (Naive::Accepted(twin), Some(Seen::Request(request))) => {
-            prop_assert_eq!(&request.method, &twin.method);
-            prop_assert_eq!(&request.target, &twin.target);
-            prop_assert_eq!(&request.headers, &twin.headers);
-            prop_assert_eq!(request.body, twin.body);
-            prop_assert_eq!(request.keep_alive, twin.keep_alive);
-            prop_assert_eq!(request.expects_continue, twin.expects_continue);
-            prop_assert!(twin.length <= stream.len());
-        }
-        (twin, seen) => prop_assert!(false, "the twin says {twin:?}, the engine {seen:?}"),
-    }
-    Ok(())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -122,7 +98,8 @@ proptest! {
         change(&mut stream, changes);
         // Empty lines before a request are not the twin's matter.
         prop_assume!(!stream.starts_with(b"\r"));
-        compare_head(&stream)?;
+        compare::head_with_twin(&stream);
+        compare::head_with_httparse(&stream);
     }
 
     #[test]
@@ -132,31 +109,6 @@ proptest! {
     ) {
         let mut body = chunks.concat().into_bytes();
         change(&mut body, changes);
-        let mut stream = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-        stream.extend_from_slice(&body);
-        let seen = run_whole(&stream, &Limits::default());
-        prop_assert_eq!(seen.requests()[0].body, BodyLength::Chunked);
-        let ended = seen.seen.iter().position(|seen| matches!(seen, Seen::End(_)));
-        match naive::chunked(&body) {
-            // The twin judges whole lines, the engine each byte: it may know of an error before.
-            Naive::Incomplete => prop_assert_eq!(ended, None),
-            Naive::Refused(statuses) => {
-                prop_assert_eq!(ended, None);
-                let (status, _) = seen.error().expect("the twin refuses it");
-                prop_assert!(statuses.contains(&status.as_u16()));
-            }
-            Naive::Accepted((data, length)) => {
-                prop_assert!(ended.is_some() && length <= body.len());
-                let first: Vec<u8> = seen.seen[..ended.unwrap_or(0)]
-                    .iter()
-                    .flat_map(|seen| match seen {
-                        Seen::Body(piece) => &piece[..],
-                        _ => &[],
-                    })
-                    .copied()
-                    .collect();
-                prop_assert_eq!(first, data);
-            }
-        }
+        compare::chunks_with_twin(&body);
     }
 }

@@ -1,0 +1,120 @@
+//! In the steady state a small request costs no allocation.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use conduit_proto::h1::{BodyLength, Connection, Event, Head, Limits};
+use conduit_proto::{DateCache, http_date};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+/// Counts the allocations of each thread, so that the test harness's own do not matter.
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(call: impl FnOnce()) -> usize {
+    let before = COUNT.with(Cell::get);
+    call();
+    COUNT.with(Cell::get) - before
+}
+
+/// Reads and answers everything in the stream, which ends with a complete request.
+fn serve(stream: &[u8], head: &mut Head, out: &mut Vec<u8>, headers: &HeaderMap) {
+    let mut connection = Connection::new();
+    let mut date = DateCache::new();
+    let limits = Limits::default();
+    let mut at = 0;
+    loop {
+        let step = connection.handle_input(&stream[at..], head, &limits);
+        let (used, event) = step.expect("a valid stream");
+        at += used;
+        match event {
+            Event::NeedMore if at == stream.len() => return,
+            Event::Request if head.body() != BodyLength::None => {
+                connection.write_continue(out);
+            }
+            Event::Request => {
+                let date = date.at(784_111_777);
+                connection.write_response(out, StatusCode::OK, headers, b"hello", date);
+            }
+            Event::End(_) => {
+                let (date, body) = (date.at(784_111_777), BodyLength::Chunked);
+                connection.write_head(out, StatusCode::NOT_FOUND, headers, body, date);
+                connection.write_body(out, b"hello").expect("no length");
+                connection.write_end(out, None).expect("no length");
+            }
+            Event::Body(_) => {}
+            event => panic!("{event:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_small_request_and_its_answer_allocate_nothing() {
+    let stream = b"GET /users/7?full HTTP/1.1\r\nHost: example.org\r\nAccept: */*\r\nCookie: a=b\r\n\r\n\
+        DELETE /users/8 HTTP/1.1\r\nHost: example.org\r\nX-Token: 0123456789abcdef\r\n\r\n\
+        POST /users HTTP/1.1\r\nHost: example.org\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nabcde\
+        PUT /users/9 HTTP/1.1\r\nHost: example.org\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nabcde\r\n0\r\n\r\n\
+        PROPFIND /users HTTP/1.1\r\nHost: example.org\r\n\r\n";
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    headers.insert(header::SERVER, HeaderValue::from_static("conduit"));
+    let (mut head, mut out) = (Head::new(), Vec::new());
+
+    let first = allocations(|| serve(stream, &mut head, &mut out, &headers));
+    assert!(first > 0, "the counter does not count");
+    out.clear();
+    let steady = allocations(|| {
+        for _ in 0..100 {
+            serve(stream, &mut head, &mut out, &headers);
+            out.clear();
+        }
+    });
+    assert_eq!(steady, 0);
+}
+
+#[test]
+fn a_date_allocates_nothing() {
+    let count = allocations(|| {
+        std::hint::black_box(http_date(784_111_777));
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn the_map_of_a_head_shares_one_buffer() {
+    let stream = b"GET / HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nCookie: a=b\r\nReferer: c\r\n\r\n";
+    let mut head = Head::new();
+    let found = Connection::new().handle_input(stream, &mut head, &Limits::default());
+    assert!(matches!(found, Ok((_, Event::Request))));
+    let count = allocations(|| drop(head.header_map()));
+    assert!(
+        count <= 4,
+        "{count} allocations: the buffer and its owner, and two of the map"
+    );
+}

@@ -1,0 +1,99 @@
+//! Holds what the engine reads to what others read: the naive twin, and httparse.
+
+use conduit_proto::h1::{BodyLength, Limits};
+
+use crate::drive::{Request, Seen, run_whole};
+use crate::naive::{self, Naive};
+
+/// The head at the start of a stream, which has no empty lines before it, is read as the twin
+/// reads it: accepted as the same, refused with a status that the twin allows, or incomplete.
+pub(crate) fn head_with_twin(stream: &[u8]) {
+    let seen = run_whole(stream, &limits(stream));
+    match (naive::head(stream), seen.seen.first()) {
+        (Naive::Incomplete, None) => {}
+        (Naive::Refused(statuses), Some(Seen::Error(status, ..))) => {
+            assert!(statuses.contains(&status.as_u16()), "{statuses:?} {status}");
+        }
+        (Naive::Accepted(twin), Some(Seen::Request(request))) => {
+            assert_eq!(request.method, twin.method);
+            assert_eq!(request.target, twin.target);
+            assert_eq!(request.headers, twin.headers);
+            assert_eq!(request.body, twin.body);
+            assert_eq!(request.keep_alive, twin.keep_alive);
+            assert_eq!(request.expects_continue, twin.expects_continue);
+            assert!(twin.length <= stream.len());
+        }
+        (twin, seen) => panic!("the twin says {twin:?}, the engine {seen:?}"),
+    }
+}
+
+/// A chunked body is decoded as the twin decodes it.
+pub(crate) fn chunks_with_twin(body: &[u8]) {
+    let mut stream = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    stream.extend_from_slice(body);
+    let seen = run_whole(&stream, &limits(&stream));
+    assert_eq!(seen.requests()[0].body, BodyLength::Chunked);
+    let ended = seen.seen.iter().position(|seen| matches!(seen, Seen::End(_)));
+    match naive::chunked(body) {
+        // The twin judges whole lines, the engine each byte: it may know of an error before.
+        Naive::Incomplete => assert_eq!(ended, None),
+        Naive::Refused(statuses) => {
+            assert_eq!(ended, None);
+            let (status, _) = seen.error().expect("the twin refuses it");
+            assert!(statuses.contains(&status.as_u16()));
+        }
+        Naive::Accepted((data, length)) => {
+            let before_end = &seen.seen[..ended.expect("the twin accepts it")];
+            let pieces = before_end.iter().filter_map(|seen| match seen {
+                Seen::Body(piece) => Some(&piece[..]),
+                _ => None,
+            });
+            assert_eq!(pieces.collect::<Vec<_>>().concat(), data);
+            assert!(length <= body.len());
+        }
+    }
+}
+
+/// httparse takes what the engine takes, and reads the same in it. (It takes more: LF alone, any
+/// target, any framing; and it knows no HTTP/1.2.)
+pub(crate) fn head_with_httparse(stream: &[u8]) {
+    let seen = run_whole(stream, &limits(stream));
+    let Some(Seen::Request(request)) = seen.seen.first() else {
+        return;
+    };
+    let mut fields = vec![httparse::EMPTY_HEADER; stream.len()];
+    let mut parsed = httparse::Request::new(&mut fields);
+    match parsed.parse(stream) {
+        Ok(status) => {
+            assert!(status.is_complete());
+            same_as_httparse(request, &parsed);
+        }
+        // The only fault that is none to the engine: a minor version above 1.
+        Err(error) => {
+            assert_eq!(error, httparse::Error::Version);
+            let known = [&b" HTTP/1.0\r\n"[..], b" HTTP/1.1\r\n"];
+            let line_end = 2 + stream.windows(2).position(|two| two == b"\r\n").unwrap_or(0);
+            assert!(!known.iter().any(|version| stream[..line_end].ends_with(version)));
+        }
+    }
+}
+
+fn same_as_httparse(request: &Request, parsed: &httparse::Request<'_, '_>) {
+    assert_eq!(parsed.method, Some(request.method.as_str()));
+    assert_eq!(parsed.path, Some(request.target.as_str()));
+    let old = request.version == http::Version::HTTP_10;
+    assert_eq!(parsed.version, Some(u8::from(!old)));
+    let fields = parsed
+        .headers
+        .iter()
+        .map(|field| (field.name.to_owned(), field.value.to_vec()));
+    assert_eq!(request.headers, fields.collect::<Vec<_>>());
+}
+
+/// Limits that a stream of this length never meets.
+fn limits(stream: &[u8]) -> Limits {
+    Limits {
+        head_bytes: stream.len() + 64,
+        headers: stream.len(),
+    }
+}
