@@ -25,9 +25,9 @@ impl Connection {
     ///   the caller's. `headers` has the `upgrade`, the engine adds `connection: upgrade`.
     ///
     /// Here it is decided whether the connection goes on, as [`keep_alive`](Self::keep_alive) says
-    /// afterwards: not if the client does not want it, after an error, if the client still waits
-    /// for `100 Continue`, or if more than [`DRAIN_BYTES`] of a request's body of known length are
-    /// still to come.
+    /// afterwards: not if the client does not want it, after an error, or if the client still waits
+    /// for `100 Continue`. A body of the request that is still coming may be read beside the answer;
+    /// if more than [`DRAIN_BYTES`] of it are left when the answer ends, the connection closes then.
     ///
     /// Without a request, such as for a 408, the answer closes the connection. Once a head is
     /// written there is no other: one that is written nevertheless is a mistake of the caller,
@@ -54,8 +54,7 @@ impl Connection {
             self.old = false;
             self.method = MethodKind::Other;
         }
-        let too_long = matches!(self.reading, Reading::Exact { left } if left > DRAIN_BYTES);
-        if self.continue_pending || too_long {
+        if self.continue_pending {
             self.keep_alive = false;
         }
 
@@ -157,6 +156,9 @@ impl Connection {
 
     /// Appends a whole response: [`write_head`](Self::write_head) with the length of `body`,
     /// `body`, and the end.
+    ///
+    /// Nobody reads the request's body behind it: if more than [`DRAIN_BYTES`] of a known length are
+    /// still to come, the response says that the connection closes.
     pub fn write_response(
         &mut self,
         out: &mut Vec<u8>,
@@ -167,6 +169,9 @@ impl Connection {
     ) {
         let length = BodyLength::Exact(body.len() as u64);
         let answering = self.can_answer();
+        if matches!(self.reading, Reading::Exact { left } if left > DRAIN_BYTES) {
+            self.keep_alive = false;
+        }
         self.write_head(out, status, headers, length, date);
         if !answering {
             return;

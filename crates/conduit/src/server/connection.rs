@@ -258,18 +258,17 @@ impl Connection {
         let mut used = 0;
         loop {
             let mut output = self.take_output(shared);
-            let more = if output.len() < OUTPUT_HIGH_WATER_BYTES && !self.paused {
-                let (step, more) = self.exchange(&input[used..], &mut output, shared);
+            let mut full = output.len() >= OUTPUT_HIGH_WATER_BYTES;
+            if !full && !self.paused {
+                let step;
+                (step, full) = self.exchange(&input[used..], &mut output, shared);
                 used += step;
-                more
-            } else {
-                false
-            };
+            }
             if self.send(output, shared).is_err() {
                 return Fate::Closed;
             }
             // It stopped only because the output had grown large, and all of that is gone.
-            if more && self.unsent.is_empty() {
+            if full && self.unsent.is_empty() {
                 continue;
             }
             break;
@@ -378,9 +377,15 @@ impl Connection {
 
     /// Writes a response, or its head and what is there of its body.
     fn respond(&mut self, response: Response, output: &mut Vec<u8>, shared: &mut Shared) {
+        if response.status().is_informational() {
+            let status = response.status();
+            tracing::error!(%status, "a handler answered with a status that ends no request");
+            return self.respond(StatusCode::INTERNAL_SERVER_ERROR.into_response(), output, shared);
+        }
         let (parts, body) = response.into_parts();
         let (status, mut headers) = (parts.status, parts.headers);
-        if shared.stopping {
+        // After 413 nobody wants the rest of the body, however long it is.
+        if shared.stopping || (status == StatusCode::PAYLOAD_TOO_LARGE && self.body.is_some()) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let bytes: &[u8] = match &body.0 {
@@ -389,9 +394,18 @@ impl Connection {
             Kind::Bytes(bytes) => bytes,
             Kind::Buffer(buffer) => buffer,
             Kind::Stream(_) | Kind::Incoming(_) => {
+                if matches!(body.0, Kind::Incoming(_)) {
+                    // The answer is the request's own body: the client must send it before it sees a status.
+                    self.engine.write_continue(output);
+                }
                 let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
                 self.engine.write_head(output, status, &headers, length, &shared.date);
                 pool::recycle_header_map(headers);
+                if !self.engine.wants_body() {
+                    // It is not even begun: there are no bytes that could be too few.
+                    let _ = self.engine.write_end(output, None);
+                    return;
+                }
                 let outlet = Rc::new(Outlet::default());
                 self.stage = Stage::Streaming(Rc::clone(&outlet));
                 let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);

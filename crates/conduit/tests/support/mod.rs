@@ -12,48 +12,63 @@ use conduit::{App, Routes, Server, ServerHandle};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server on a port of its own, stopped when it goes out of scope.
-pub struct Running {
-    pub address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
     handle: ServerHandle,
     thread: Option<JoinHandle<conduit::Result>>,
 }
 
 /// Serves the application on one worker.
-pub fn serve<S: Clone + Send + 'static>(app: App<S, Routes<S>>) -> Running {
-    start(app.workers(1).listen("127.0.0.1:0").expect("a port of loopback can be listened on"))
+pub(crate) fn serve<S: Clone + Send + 'static>(app: App<S, Routes<S>>) -> Running {
+    start(
+        app.workers(1)
+            .listen("127.0.0.1:0")
+            .expect("a port of loopback can be listened on"),
+    )
 }
 
-pub fn start<S: Clone + Send + 'static>(server: Server<S>) -> Running {
+pub(crate) fn start<S: Clone + Send + 'static>(server: Server<S>) -> Running {
     let (address, handle) = (server.address(), server.handle());
-    Running { address, handle, thread: Some(std::thread::spawn(move || server.serve())) }
+    Running {
+        address,
+        handle,
+        thread: Some(std::thread::spawn(move || server.serve())),
+    }
 }
 
 impl Running {
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.address).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_nodelay(true).expect("no delay can be set");
-        Client { stream, pending: Vec::new() }
+        Client {
+            stream,
+            pending: Vec::new(),
+        }
     }
 
     /// The response to one request on a connection of its own.
-    pub fn request(&self, request: impl AsRef<[u8]>) -> Response {
+    pub(crate) fn request(&self, request: impl AsRef<[u8]>) -> Response {
         let mut client = self.connect();
         client.send(request);
         client.response()
     }
 
-    pub fn get(&self, target: &str) -> Response {
+    pub(crate) fn get(&self, target: &str) -> Response {
         self.request(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
     }
 
-    pub fn handle(&self) -> ServerHandle {
+    pub(crate) fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
 
     /// Waits for the server's end, after somebody has stopped it.
-    pub fn wait(mut self) -> conduit::Result {
-        self.thread.take().expect("waited for once").join().expect("the server does not panic")
+    pub(crate) fn wait(mut self) -> conduit::Result {
+        self.thread
+            .take()
+            .expect("waited for once")
+            .join()
+            .expect("the server does not panic")
     }
 }
 
@@ -69,41 +84,47 @@ impl Drop for Running {
     }
 }
 
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     pending: Vec<u8>,
 }
 
 impl Client {
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).expect("the server takes the bytes");
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream
+            .write_all(bytes.as_ref())
+            .expect("the server takes the bytes");
     }
 
     /// Sends what the server takes, which may be less than all when it has closed.
-    pub fn send_what_is_taken(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+    pub(crate) fn send_what_is_taken(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
     /// A second handle on the stream, to write from another thread.
-    pub fn duplicate(&self) -> TcpStream {
+    pub(crate) fn duplicate(&self) -> TcpStream {
         self.stream.try_clone().expect("a descriptor can be duplicated")
     }
 
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.stream.shutdown(Shutdown::Write).expect("the stream can be ended");
     }
 
     /// The next response, whose body ends as its head says.
-    pub fn response(&mut self) -> Response {
+    pub(crate) fn response(&mut self) -> Response {
         self.response_to("GET")
     }
 
-    pub fn response_to(&mut self, method: &str) -> Response {
+    pub(crate) fn response_to(&mut self, method: &str) -> Response {
         let head_length = loop {
             if let Some(place) = find(&self.pending, b"\r\n\r\n") {
                 break place + 4;
             }
-            assert!(self.more(), "the server closed in a head: {:?}", String::from_utf8_lossy(&self.pending));
+            assert!(
+                self.more(),
+                "the server closed in a head: {:?}",
+                String::from_utf8_lossy(&self.pending)
+            );
         };
         let head = String::from_utf8(self.pending.drain(..head_length).collect()).expect("heads are ASCII here");
         let mut lines = head.split("\r\n");
@@ -115,7 +136,11 @@ impl Client {
             .map(|line| line.split_once(": ").expect("a name, a colon and a space"))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let mut response = Response { status, headers, body: Vec::new() };
+        let mut response = Response {
+            status,
+            headers,
+            body: Vec::new(),
+        };
         if method == "HEAD" || status < 200 || status == 204 || status == 304 {
             return response;
         }
@@ -158,7 +183,11 @@ impl Client {
 
     fn need(&mut self, length: usize) {
         while self.pending.len() < length {
-            assert!(self.more(), "the server closed {} bytes early", length - self.pending.len());
+            assert!(
+                self.more(),
+                "the server closed {} bytes early",
+                length - self.pending.len()
+            );
         }
     }
 
@@ -177,12 +206,12 @@ impl Client {
     }
 
     /// Whether the server has closed, with nothing more to say.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         self.pending.is_empty() && !self.more()
     }
 
     /// All that comes until the server closes.
-    pub fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.more() {}
         std::mem::take(&mut self.pending)
     }
@@ -193,24 +222,31 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 #[derive(Debug)]
-pub struct Response {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         str::from_utf8(&self.body).expect("the body is text")
     }
 
     /// The problem that the body is; checks its form (RFC 9457).
-    pub fn problem(&self) -> serde_json::Value {
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+    pub(crate) fn problem(&self) -> serde_json::Value {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let problem: serde_json::Value = serde_json::from_slice(&self.body).expect("a problem is JSON");
         assert_eq!(problem["status"], self.status);
         problem
