@@ -208,7 +208,7 @@ impl Head {
             return progress.wait(input, limit);
         }
 
-        self.clear();
+        self.fields.clear();
         let mut next = progress.checked as usize;
         let mut line = None;
         if next == 0 {
@@ -220,7 +220,6 @@ impl Head {
                 }
             }
         }
-        let first_field = next;
         let mut count = progress.fields as usize;
         loop {
             match scan::field_line(window, next)? {
@@ -242,7 +241,6 @@ impl Head {
                     return Ok(Some(end));
                 }
                 Line::Partial => {
-                    debug_assert!(next >= first_field);
                     progress.checked = next as u32;
                     progress.fields = count as u32;
                     return progress.wait(input, limit);
@@ -253,15 +251,21 @@ impl Head {
 
     /// Takes over a complete head whose lines are all valid and whose fields are in place.
     fn fill(&mut self, bytes: &[u8], line: &RequestLine) -> Result<(), Error> {
+        self.bytes.clear();
         self.bytes.extend_from_slice(bytes);
         self.version = match line.minor {
             0 => Version::HTTP_10,
             _ => Version::HTTP_11,
         };
-        self.method = Method::from_bytes(&bytes[..line.method_end]).map_err(|_| Error::at(Reason::Method, 0))?;
+        self.method = match &bytes[..line.method_end] {
+            b"GET" => Method::GET,
+            method => Method::from_bytes(method).map_err(|_| Error::at(Reason::Method, 0))?,
+        };
         let start = line.method_end + 1;
         let target = str::from_utf8(&bytes[start..line.target_end]).map_err(|_| Error::at(Reason::Target, start))?;
+        self.target.clear();
         self.target.push_str(target);
+        (self.authority_start, self.authority_end) = (0, 0);
         self.split_target().ok_or(Error::at(Reason::Target, start))?;
         self.read_framing()
     }
@@ -277,7 +281,7 @@ impl Head {
         let path = match target {
             [b'/', ..] => 0,
             [b'*'] if self.method == Method::OPTIONS => {
-                self.path_end = 1;
+                (self.path_start, self.path_end) = (0, 1);
                 return Some(());
             }
             _ => {
@@ -303,24 +307,25 @@ impl Head {
     /// Reads the fields that say how long the message is and what becomes of the connection.
     fn read_framing(&mut self) -> Result<(), Error> {
         let mut framing = Framing::default();
+        self.host = None;
         let old = self.version == Version::HTTP_10;
         for (index, field) in self.fields.iter().enumerate() {
             let name = field.name(&self.bytes);
             // Few fields have one of these lengths, so most cost one comparison.
-            let read: fn(&mut Framing, &[u8]) -> Result<(), Reason> = match name.len() {
-                4 if name.eq_ignore_ascii_case(b"host") => {
-                    if self.host.replace(index as u32).is_some() {
-                        return Err(Error::at(Reason::RepeatedHost, field.name as usize));
-                    }
-                    Framing::host
+            let read = match name.len() {
+                4 if name.eq_ignore_ascii_case(b"host") => match self.host.replace(index as u32) {
+                    None => framing.host(field.value(&self.bytes)),
+                    Some(_) => Err(Reason::RepeatedHost),
+                },
+                6 if !old && name.eq_ignore_ascii_case(b"expect") => framing.expect(field.value(&self.bytes)),
+                10 if name.eq_ignore_ascii_case(b"connection") => framing.connection(field.value(&self.bytes)),
+                14 if name.eq_ignore_ascii_case(b"content-length") => framing.content_length(field.value(&self.bytes)),
+                17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                    framing.transfer_encoding(field.value(&self.bytes))
                 }
-                6 if !old && name.eq_ignore_ascii_case(b"expect") => Framing::expect,
-                10 if name.eq_ignore_ascii_case(b"connection") => Framing::connection,
-                14 if name.eq_ignore_ascii_case(b"content-length") => Framing::content_length,
-                17 if name.eq_ignore_ascii_case(b"transfer-encoding") => Framing::transfer_encoding,
                 _ => continue,
             };
-            read(&mut framing, field.value(&self.bytes)).map_err(|reason| Error::at(reason, field.name as usize))?;
+            read.map_err(|reason| Error::at(reason, field.name as usize))?;
         }
         self.body = framing.body(old)?;
         self.expects_continue = framing.expects_continue && self.body != BodyLength::None;
@@ -444,7 +449,8 @@ struct Framing {
 }
 
 impl Framing {
-    fn host(&mut self, value: &[u8]) -> Result<(), Reason> {
+    #[inline]
+    fn host(&self, value: &[u8]) -> Result<(), Reason> {
         if is_authority(value) { Ok(()) } else { Err(Reason::Host) }
     }
 
@@ -456,7 +462,12 @@ impl Framing {
         Ok(())
     }
 
+    #[inline]
     fn connection(&mut self, value: &[u8]) -> Result<(), Reason> {
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+            return Ok(());
+        }
         for option in value.split(|&byte| byte == b',') {
             let option = option.trim_ascii();
             self.close |= option.eq_ignore_ascii_case(b"close");
@@ -555,7 +566,7 @@ fn is_authority(value: &[u8]) -> bool {
         at = end + 1;
     } else {
         while let Some(&byte) = value.get(at) {
-            if is_reg_name_byte(byte) {
+            if scan::is_reg_name_byte(byte) {
                 at += 1;
             } else if byte == b'%' {
                 match value.get(at + 1..at + 3) {
@@ -578,13 +589,6 @@ fn is_authority(value: &[u8]) -> bool {
 fn is_connect_authority(target: &[u8]) -> bool {
     let port = target.iter().rposition(|&byte| byte == b':');
     port.is_some_and(|colon| colon > 0 && colon + 1 < target.len()) && is_authority(target)
-}
-
-/// The unreserved bytes and the sub-delims of RFC 3986, section 3.2.2.
-fn is_reg_name_byte(byte: u8) -> bool {
-    matches!(byte,
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'
-        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 /// Whether a field may be in a trailer section: not if it frames, routes, authenticates or says

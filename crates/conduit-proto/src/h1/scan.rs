@@ -194,8 +194,8 @@ fn field_name_error(window: &[u8], at: usize, name_end: usize) -> Error {
     let reason = match window[name_end] {
         b' ' | b'\t' if name_end == at => Reason::Folding,
         b' ' | b'\t' => {
-            let rest = window[name_end..].trim_ascii_start();
-            match rest.first() {
+            let behind = window[name_end..].iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+            match behind {
                 Some(b':') => Reason::SpaceBeforeColon,
                 _ => Reason::FieldName,
             }
@@ -282,6 +282,13 @@ pub(super) fn is_value_byte(byte: u8) -> bool {
     VALUE[usize::from(byte)]
 }
 
+/// Whether the byte may be in a host name: the unreserved ones and the sub-delims of RFC 3986,
+/// section 3.2.2.
+#[inline]
+pub(super) fn is_reg_name_byte(byte: u8) -> bool {
+    REG_NAME[usize::from(byte)]
+}
+
 const fn table(accepts: &[u8], from: u8, to: u8) -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = from;
@@ -297,19 +304,25 @@ const fn table(accepts: &[u8], from: u8, to: u8) -> [bool; 256] {
     table
 }
 
-const TOKEN: [bool; 256] = table(
+static TOKEN: [bool; 256] = table(
     b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
     0,
     0,
 );
 
-const TARGET: [bool; 256] = {
+static REG_NAME: [bool; 256] = table(
+    b"-._~!$&'()*+,;=0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    0,
+    0,
+);
+
+static TARGET: [bool; 256] = {
     let mut table = table(b"", 0x21, 0x7f);
     table[b'#' as usize] = false;
     table
 };
 
-const VALUE: [bool; 256] = {
+static VALUE: [bool; 256] = {
     let mut table = table(b"\t\xff", 0x20, 0xff);
     table[0x7f] = false;
     table

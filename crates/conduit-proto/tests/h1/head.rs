@@ -115,6 +115,7 @@ const FIELDS: &[Case] = &[
     ("5", "a value of white space", b"GET / HTTP/1.1\r\nHost: a\r\nX: \t \r\n\r\n", Accept(1)),
     ("5.1", "a space before the colon", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", Refuse(400, Reason::SpaceBeforeColon)),
     ("5.1", "a tab before the colon", b"GET / HTTP/1.1\r\nHost\t: a\r\n\r\n", Refuse(400, Reason::SpaceBeforeColon)),
+    ("5.1", "a tab at the end of a name whose next line is a colon", b"GET / HTTP/1.1\r\nHost\t\r\n: a\r\n\r\n", Refuse(400, Reason::FieldName)),
     ("5.1", "an empty name", b"GET / HTTP/1.1\r\n: a\r\n\r\n", Refuse(400, Reason::FieldName)),
     ("5.1", "a name with a space", b"GET / HTTP/1.1\r\nHo st: a\r\n\r\n", Refuse(400, Reason::FieldName)),
     ("5.1", "a name that is not ASCII", b"GET / HTTP/1.1\r\nH\xf6st: a\r\n\r\n", Refuse(400, Reason::FieldName)),

@@ -42,13 +42,16 @@ fn respond(
     (String::from_utf8(out).expect("text"), connection.keep_alive())
 }
 
+/// Method, version, status, fields, body; then framing, what follows the head, and keep-alive.
+type Case<'a> = (&'a str, &'a str, u16, &'a HeaderMap, BodyLength, &'a str, &'a str, bool);
+
 #[test]
 fn each_kind_of_response_is_framed_in_its_one_way() {
     let none = BodyLength::None;
     let no_length = headers(&[]);
     let length = headers(&[("content-length", "7")]);
     #[rustfmt::skip]
-    let cases: [(&str, &str, u16, &HeaderMap, BodyLength, &str, &str, bool); 23] = [
+    let cases: [Case<'_>; 23] = [
         ("GET", "1.1", 200, &no_length, Exact(2), "content-length: 2\r\n", "ok", true),
         ("GET", "1.1", 200, &no_length, none, "content-length: 0\r\n", "", true),
         ("GET", "1.1", 404, &no_length, Exact(2), "content-length: 2\r\n", "ok", true),

@@ -72,7 +72,7 @@ const CHUNKS: &[&str] = &[
     "3;\0\r\nabc\r\n",
 ];
 
-fn change(stream: &mut Vec<u8>, changes: Vec<(prop::sample::Index, u8)>) {
+fn change(stream: &mut [u8], changes: Vec<(prop::sample::Index, u8)>) {
     for (index, byte) in changes {
         let at = index.index(stream.len());
         stream[at] = byte;
@@ -85,7 +85,7 @@ fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_head_is_read_as_the_twin_reads_it(
