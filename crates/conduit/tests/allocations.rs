@@ -1,0 +1,327 @@
+//! What a request and an idle connection cost in heap memory, by the count of the allocator itself.
+//!
+//! The allocator counts for one thread at a time what that thread allocates and frees: the worker's, which a first
+//! request to `/count` tells it. So neither the client nor another test of this file is counted.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::{Duration, Instant};
+
+use conduit::prelude::*;
+use support::{Running, serve};
+
+/// How many requests one count is over.
+const BATCH: usize = 1_000;
+/// How many batches are counted: what happens once a second, such as a new date, may allocate in one of them.
+const BATCHES: usize = 9;
+/// How many batches come first, for pools and buffers to reach their size.
+const WARM_UP: usize = 3;
+
+/// The allocations of one worker.
+#[derive(Default)]
+struct Count {
+    /// How often memory was allocated, or allocated anew because it had to grow.
+    allocations: AtomicU64,
+    /// The bytes that are allocated and not freed.
+    live_bytes: AtomicI64,
+    /// Of how many of the next allocations the place is printed.
+    shown: AtomicU64,
+}
+
+thread_local! {
+    /// What counts for this thread.
+    static COUNT: Cell<Option<&'static Count>> = const { Cell::new(None) };
+}
+
+struct CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+fn note(allocated: usize, freed: usize) {
+    // A thread that ends may free memory after its locals.
+    let Some(count) = COUNT.try_with(Cell::get).ok().flatten() else {
+        return;
+    };
+    count.live_bytes.fetch_add(allocated as i64 - freed as i64, Relaxed);
+    if allocated == 0 {
+        return;
+    }
+    count.allocations.fetch_add(1, Relaxed);
+    if count
+        .shown
+        .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
+        .is_ok()
+    {
+        // Showing the place allocates, too.
+        COUNT.set(None);
+        eprintln!("{allocated} bytes allocated at\n{}", Backtrace::force_capture());
+        COUNT.set(Some(count));
+    }
+}
+
+// SAFETY: every call is passed on as it is to the system's allocator, which keeps the contract; counting touches
+// nothing of the memory, does not unwind, and allocates nothing while it counts.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note(layout.size(), 0);
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        note(layout.size(), 0);
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note(size, layout.size());
+        // SAFETY: the block is one of `System`'s, as every block of this allocator; the rest the caller promises.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        note(0, layout.size());
+        // SAFETY: the block is one of `System`'s, as every block of this allocator; the rest the caller promises.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+/// Counts from now on what the worker's thread allocates.
+#[get("/count")]
+fn count(count: State<&'static Count>) {
+    COUNT.set(Some(count.0));
+}
+
+#[get("/plaintext")]
+async fn plaintext() -> &'static str {
+    "Hello, World!"
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Message {
+    message: u64,
+}
+
+#[get("/json")]
+async fn json() -> Json<Message> {
+    Json(Message { message: 1 })
+}
+
+#[post("/json")]
+async fn json_echo(message: Json<Message>) -> Json<Message> {
+    message
+}
+
+#[get("/users/{id}")]
+async fn user(id: Path<u64>) -> String {
+    format!("user {id}")
+}
+
+#[get("/users/{id}/number")]
+async fn number(id: Path<u64>) -> Json<u64> {
+    Json(*id)
+}
+
+#[get("/nothing")]
+async fn nothing() {}
+
+#[get("/header")]
+async fn header(request: Request) -> StatusCode {
+    match request.header("accept") {
+        Some(b"*/*") => StatusCode::NO_CONTENT,
+        _ => StatusCode::NOT_ACCEPTABLE,
+    }
+}
+
+const ROUTES: Routes<&'static Count> = routes![count, plaintext, json, json_echo, user, number, nothing, header];
+
+/// A server whose worker's allocations are counted.
+fn counted() -> (Running, &'static Count) {
+    let count: &'static Count = Box::leak(Box::default());
+    let server = serve(App::new(count).routes(ROUTES));
+    assert_eq!(server.get("/count").status, 200);
+    (server, count)
+}
+
+/// One connection that sends the same bytes again and again, and allocates nothing.
+struct Sender {
+    stream: TcpStream,
+    requests: Vec<u8>,
+    responses: Vec<u8>,
+}
+
+impl Sender {
+    /// Sends `request` so often at a time. The length of its response, which must always be the same, is found first.
+    fn new(server: &Running, request: &str, pipelined: usize) -> Self {
+        let mut client = server.connect();
+        client.send(request);
+        assert!(client.response().status < 300, "{request}");
+        client.send(request.replacen("host: test", "host: test\r\nconnection: close", 1));
+        let length = client.rest().len() - "connection: close\r\n".len();
+        let stream = TcpStream::connect(server.address).expect("the server accepts");
+        stream.set_nodelay(true).expect("no delay can be set");
+        Sender {
+            stream,
+            requests: request.repeat(pipelined).into_bytes(),
+            responses: vec![0; length * pipelined],
+        }
+    }
+
+    fn exchange(&mut self) {
+        self.stream
+            .write_all(&self.requests)
+            .expect("the server takes the requests");
+        self.stream
+            .read_exact(&mut self.responses)
+            .expect("the server answers each in the same length");
+    }
+}
+
+/// How many allocations a thousand of these requests cost on the worker: the smallest and the median of the batches.
+fn allocations_per_thousand(request: &str, pipelined: usize) -> (u64, u64) {
+    let (server, count) = counted();
+    let mut sender = Sender::new(&server, request, pipelined);
+    let mut batches = [0; BATCHES];
+    for round in 0..WARM_UP + BATCHES {
+        let before = count.allocations.load(SeqCst);
+        for _ in 0..BATCH / pipelined {
+            sender.exchange();
+        }
+        if round >= WARM_UP {
+            batches[round - WARM_UP] = count.allocations.load(SeqCst) - before;
+        }
+    }
+    assert!(
+        sender.responses.starts_with(b"HTTP/1.1 20"),
+        "the last response is as the first"
+    );
+    batches.sort_unstable();
+    let line = request.lines().next().unwrap_or_default();
+    eprintln!("{line}, {pipelined} at a time: allocations per {BATCH} requests in {BATCHES} batches: {batches:?}");
+    if batches[BATCHES / 2] > 0 {
+        // Says where, for whoever reads why the test failed.
+        count.shown.store(batches[BATCHES / 2].div_ceil(BATCH as u64), SeqCst);
+        sender.exchange();
+    }
+    (batches[0], batches[BATCHES / 2])
+}
+
+const PLAINTEXT: &str = "GET /plaintext HTTP/1.1\r\nhost: test\r\n\r\n";
+
+#[test]
+fn plaintext_allocates_nothing() {
+    assert_eq!(allocations_per_thousand(PLAINTEXT, 1), (0, 0));
+}
+
+#[test]
+fn pipelined_plaintext_allocates_nothing() {
+    assert_eq!(allocations_per_thousand(PLAINTEXT, 16), (0, 0));
+}
+
+#[test]
+fn a_browsers_header_fields_allocate_nothing() {
+    let request = "GET /header HTTP/1.1\r\nhost: test\r\nconnection: keep-alive\r\naccept: */*\r\n\
+        user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
+        accept-language: en-US,en;q=0.5\r\naccept-encoding: gzip, deflate, br\r\ncookie: session=0123456789abcdef\r\n\r\n";
+    assert_eq!(allocations_per_thousand(request, 1), (0, 0));
+}
+
+#[test]
+fn an_empty_answer_allocates_nothing() {
+    assert_eq!(
+        allocations_per_thousand("GET /nothing HTTP/1.1\r\nhost: test\r\n\r\n", 1),
+        (0, 0)
+    );
+}
+
+#[test]
+fn json_out_allocates_nothing() {
+    assert_eq!(
+        allocations_per_thousand("GET /json HTTP/1.1\r\nhost: test\r\n\r\n", 1),
+        (0, 0)
+    );
+    assert_eq!(
+        allocations_per_thousand("GET /json HTTP/1.1\r\nhost: test\r\n\r\n", 16),
+        (0, 0)
+    );
+}
+
+#[test]
+fn json_in_and_out_allocates_nothing() {
+    let request = "POST /json HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n{\"message\":7}";
+    assert_eq!(allocations_per_thousand(request, 1), (0, 0));
+}
+
+#[test]
+fn a_path_parameter_allocates_nothing() {
+    assert_eq!(
+        allocations_per_thousand("GET /users/42/number HTTP/1.1\r\nhost: test\r\n\r\n", 1),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_handlers_own_string_is_all_that_is_allocated() {
+    let request = "GET /users/42 HTTP/1.1\r\nhost: test\r\n\r\n";
+    let thousand = BATCH as u64;
+    assert_eq!(allocations_per_thousand(request, 1), (thousand, thousand));
+}
+
+/// How many connections wait at a time.
+const IDLE: usize = 2_000;
+
+/// As many connections as `IDLE`, each of which has been served once.
+fn idle_connections(server: &Running) -> Vec<support::Client> {
+    let connections = (0..IDLE).map(|_| {
+        let mut client = server.connect();
+        client.send(PLAINTEXT);
+        assert_eq!(client.response().text(), "Hello, World!");
+        client
+    });
+    connections.collect()
+}
+
+#[test]
+fn an_idle_connection_holds_at_most_1_kib() {
+    let (server, count) = counted();
+    let before = count.live_bytes.load(SeqCst);
+    let connections = idle_connections(&server);
+    let each = (count.live_bytes.load(SeqCst) - before) / connections.len() as i64;
+    eprintln!("{each} bytes of heap for each of {IDLE} idle connections that were served");
+    assert!(each <= 1024, "{each} bytes for an idle connection");
+}
+
+#[test]
+fn closed_connections_leave_no_more_than_their_places_for_the_next_ones() {
+    let count: &'static Count = Box::leak(Box::default());
+    // A deadline that was noted stays noted until it has passed.
+    let server = serve(App::new(count).routes(ROUTES).idle_timeout(Duration::from_secs(2)));
+    assert_eq!(server.get("/count").status, 200);
+    let connections = idle_connections(&server);
+    let peak = count.live_bytes.load(SeqCst);
+    drop(connections);
+    for _ in 0..4 {
+        drop(idle_connections(&server));
+    }
+    let patience = Instant::now() + Duration::from_secs(20);
+    let mut client = server.connect();
+    while count.live_bytes.load(SeqCst) > peak {
+        let live = count.live_bytes.load(SeqCst);
+        assert!(
+            Instant::now() < patience,
+            "{live} bytes are kept, and {peak} were enough for the first connections"
+        );
+        // The worker gets a turn.
+        client.send(PLAINTEXT);
+        assert_eq!(client.response().status, 200);
+    }
+}
