@@ -1,10 +1,9 @@
 //! Why a socket could not be made, and what to do about it.
 
+use crate::{Address, VsockAddress, io};
+use core::fmt;
+use core::net::SocketAddr;
 use rustix::io::Errno;
-use std::error;
-use std::fmt;
-use std::io;
-use std::net::SocketAddr;
 
 /// A failed attempt to set up a socket: what was tried, on which address, why it failed and, where one is known, the remedy.
 ///
@@ -23,12 +22,13 @@ use std::net::SocketAddr;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It becomes an [`io::Error`] of the same kind and text with `?`; an `Error` that was made so is found again by the conversion
+/// It becomes an [`std::io::Error`] of the same kind and text with `?`; an `Error` that was made so is found again by the conversion
 /// back.
 #[derive(Debug)]
 pub struct Error {
     operation: Operation,
-    address: Option<SocketAddr>,
+    subject: Subject,
+    privilege: Option<&'static str>,
     cause: io::Error,
 }
 
@@ -44,9 +44,15 @@ pub enum Operation {
     Listen,
     /// Making a connection: connect(2).
     Connect,
-    /// Setting or reading the option of this name: setsockopt(2).
+    /// Waiting for a connection, with a limit of time: accept(2).
+    Accept,
+    /// Setting the option of this name: setsockopt(2).
     Option(&'static str),
-    /// Anything else; from an [`io::Error`] that was not one of this crate's.
+    /// Reading the option of this name: getsockopt(2).
+    ReadOption(&'static str),
+    /// Finding the addresses of a host: getaddrinfo(3).
+    Resolve,
+    /// Anything else; from a [`std::io::Error`] that was not one of this crate's.
     Other,
 }
 
@@ -56,100 +62,124 @@ impl Error {
         self.operation
     }
 
-    /// The address that it was tried on.
+    /// The IP address that it was tried on.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
-    }
-
-    /// The kind of the cause.
-    pub fn kind(&self) -> io::ErrorKind {
-        self.cause.kind()
+        match self.subject {
+            Subject::Ip(address) => Some(address),
+            _ => None,
+        }
     }
 
     /// The system's number for the cause, if the system reported it.
     pub fn raw_os_error(&self) -> Option<i32> {
-        self.cause.raw_os_error()
+        Some(io::errno(&self.cause)?.raw_os_error())
     }
 
     /// What to do about it, where that is known.
     pub fn remedy(&self) -> Option<&'static str> {
-        let errno = Errno::from_raw_os_error(self.cause.raw_os_error()?);
+        use Operation::{Accept, Bind, Connect, Listen, Open, Option as Set, ReadOption as Get};
+        let errno = io::errno(&self.cause)?;
         let privileged_port = self
-            .address
+            .address()
             .is_some_and(|address| (1..1024).contains(&address.port()));
+        let named = matches!(self.subject, Subject::Name(_));
         Some(match (self.operation, errno) {
-            (Operation::Bind, Errno::ACCESS) if privileged_port => {
+            (Bind, Errno::ACCESS) if privileged_port => {
                 "ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher port"
             }
-            (Operation::Bind | Operation::Listen, Errno::ADDRINUSE) => {
+            (Bind, Errno::ADDRINUSE) if named => {
+                "the path or name is taken: remove the file if no server uses it, or choose another"
+            }
+            (Bind | Listen, Errno::ADDRINUSE) => {
                 "another socket listens there: stop it, choose another port, or set reuse_port on every listener of this port"
             }
-            (Operation::Bind, Errno::ADDRNOTAVAIL) => {
+            (Bind, Errno::ADDRNOTAVAIL) => {
                 "no interface of this machine has this address: bind 0.0.0.0 or [::] for all interfaces, or one of their own"
             }
-            (Operation::Connect, Errno::ADDRNOTAVAIL) => {
+            (Bind, Errno::NOENT) => "the directory of the path does not exist: make it first",
+            (Bind | Connect, Errno::NODEV | Errno::AFNOSUPPORT) => {
+                "this system has no such kind of address: use another"
+            }
+            (Connect, Errno::NOENT) => "there is no such path: check it, and that the server runs",
+            (Connect, Errno::ADDRNOTAVAIL) => {
                 "no local port is free, or this is no address to connect to: check it, or close connections"
             }
-            (Operation::Connect, Errno::CONNREFUSED) => {
-                "nothing listens there: check the port, and that the server runs"
-            }
-            (Operation::Connect, Errno::TIMEDOUT) => {
+            (Connect, Errno::CONNREFUSED) => "nothing listens there: check the port, and that the server runs",
+            (Connect, Errno::TIMEDOUT) => {
                 "nothing answers there: check the address, the route and the firewalls between"
             }
-            (Operation::Connect, Errno::NETUNREACH | Errno::HOSTUNREACH) => {
+            (Connect, Errno::NETUNREACH | Errno::HOSTUNREACH) => {
                 "there is no route to this address: check the network, or use the other IP version"
             }
-            (Operation::Open, Errno::AFNOSUPPORT) => {
-                "this system has no support for the IP version: use the other one"
-            }
-            (Operation::Open, Errno::MFILE) => {
-                "the process is at its limit of descriptors: raise it (ulimit -n) or close some"
-            }
-            (Operation::Open, Errno::NFILE) => {
-                "the system is at its limit of descriptors: raise it (fs.file-max) or close some"
-            }
-            (Operation::Option(_), Errno::PERM | Errno::ACCESS) => {
-                "this option needs a privilege (CAP_NET_ADMIN or CAP_NET_RAW)"
-            }
-            (Operation::Option(_), Errno::NOPROTOOPT | Errno::OPNOTSUPP) => {
+            (Accept, Errno::TIMEDOUT) => "no connection came in time: wait longer, or go on without one",
+            (Open, Errno::AFNOSUPPORT) => "this system has no support for the IP version: use the other one",
+            (Open, Errno::PERM | Errno::ACCESS) => "raw sockets need CAP_NET_RAW",
+            (Open, Errno::MFILE) => "the process is at its limit of descriptors: raise it (ulimit -n) or close some",
+            (Open, Errno::NFILE) => "the system is at its limit of descriptors: raise it (fs.file-max) or close some",
+            (Set(_), Errno::PERM | Errno::ACCESS) => self
+                .privilege
+                .unwrap_or("the process lacks a privilege that this option needs"),
+            (Set(_), Errno::NODEV) => "there is no interface of this name or number: `ip link` lists them",
+            (Set(_) | Get(_), Errno::NOPROTOOPT | Errno::OPNOTSUPP) => {
                 "this system, or this kind of socket, has no such option: leave it out"
             }
             _ => return None,
         })
     }
 
-    pub(crate) fn new(
-        operation: Operation,
-        address: impl Into<Option<SocketAddr>>,
-        cause: impl Into<io::Error>,
-    ) -> Error {
+    pub(crate) fn new(operation: Operation, subject: impl Into<Subject>, cause: impl Into<io::Error>) -> Error {
         Error {
             operation,
-            address: address.into(),
+            subject: subject.into(),
+            privilege: None,
             cause: cause.into(),
         }
+    }
+
+    pub(crate) fn with_privilege(mut self, privilege: Option<&'static str>) -> Error {
+        self.privilege = privilege;
+        self
+    }
+
+    pub(crate) fn on(mut self, subject: impl Into<Subject>) -> Error {
+        self.subject = subject.into();
+        self
+    }
+
+    pub(crate) fn into_cause(self) -> io::Error {
+        self.cause
+    }
+
+    #[cfg_attr(
+        not(feature = "std"),
+        expect(dead_code, reason = "the kind of an error is a notion of std")
+    )]
+    pub(crate) fn cause(&self) -> &io::Error {
+        &self.cause
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.operation, self.address) {
-            (Operation::Open, Some(address)) => write!(f, "cannot open a socket for {address}")?,
-            (Operation::Open, None) => f.write_str("cannot open a socket")?,
-            (Operation::Bind, Some(address)) => write!(f, "cannot bind {address}")?,
-            (Operation::Bind, None) => f.write_str("cannot bind")?,
-            (Operation::Listen, Some(address)) => write!(f, "cannot listen on {address}")?,
-            (Operation::Listen, None) => f.write_str("cannot listen")?,
-            (Operation::Connect, Some(address)) => write!(f, "cannot connect to {address}")?,
-            (Operation::Connect, None) => f.write_str("cannot connect")?,
-            (Operation::Option(name), Some(address)) => {
-                write!(f, "cannot set {name} for {address}")?
-            }
-            (Operation::Option(name), None) => write!(f, "cannot set {name}")?,
-            (Operation::Other, Some(address)) => write!(f, "input or output failed on {address}")?,
-            (Operation::Other, None) => f.write_str("input or output failed")?,
+        let (verb, joint) = match self.operation {
+            Operation::Open => ("open a socket", " for"),
+            Operation::Bind => ("bind", ""),
+            Operation::Listen => ("listen", " on"),
+            Operation::Connect => ("connect", " to"),
+            Operation::Accept => ("accept", " on"),
+            Operation::Option(_) => ("set", " for"),
+            Operation::ReadOption(_) => ("read", " for"),
+            Operation::Resolve => ("find the host", ""),
+            Operation::Other => ("read or write", " on"),
+        };
+        write!(f, "cannot {verb}")?;
+        if let Operation::Option(name) | Operation::ReadOption(name) = self.operation {
+            write!(f, " {name}")?;
         }
-        match self.cause.raw_os_error().and_then(name_and_meaning) {
+        if !matches!(self.subject, Subject::Nothing) {
+            write!(f, "{joint} {}", self.subject)?;
+        }
+        match io::errno(&self.cause).and_then(name_and_meaning) {
             Some((name, meaning)) => write!(f, ": {meaning} ({name})")?,
             None => write!(f, ": {}", self.cause)?,
         }
@@ -160,30 +190,89 @@ impl fmt::Display for Error {
     }
 }
 
-impl error::Error for Error {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.cause)
+/// What the operation was about; never on the heap, so that errors need no `std`.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Nothing,
+    Ip(SocketAddr),
+    Vsock(VsockAddress),
+    Name(Name),
+}
+
+/// The beginning of a path or host name.
+#[derive(Clone, Debug)]
+pub(crate) struct Name {
+    bytes: [u8; 64],
+    /// `length <= 64`
+    length: u8,
+    cut: bool,
+}
+
+impl Name {
+    fn new(mark: &[u8], text: &[u8]) -> Name {
+        let mut name = Name {
+            bytes: [0; 64],
+            length: 0,
+            cut: mark.len() + text.len() > 64,
+        };
+        for (place, &byte) in name.bytes.iter_mut().zip(mark.iter().chain(text)) {
+            *place = byte;
+            name.length += 1;
+        }
+        name
     }
 }
 
-impl From<Error> for io::Error {
-    fn from(error: Error) -> io::Error {
-        io::Error::new(error.kind(), error)
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Nothing => Ok(()),
+            Subject::Ip(address) => address.fmt(f),
+            Subject::Vsock(address) => address.fmt(f),
+            Subject::Name(name) => {
+                let end = if name.cut { "…" } else { "" };
+                write!(f, "{}{end}", name.bytes[..usize::from(name.length)].escape_ascii())
+            }
+        }
     }
 }
 
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Error {
-        match error.downcast::<Error>() {
-            Ok(error) => error,
-            Err(error) => Error::new(Operation::Other, None, error),
+impl From<SocketAddr> for Subject {
+    fn from(address: SocketAddr) -> Subject {
+        Subject::Ip(address)
+    }
+}
+
+impl From<Option<SocketAddr>> for Subject {
+    fn from(address: Option<SocketAddr>) -> Subject {
+        address.map_or(Subject::Nothing, Subject::Ip)
+    }
+}
+
+impl From<&str> for Subject {
+    fn from(text: &str) -> Subject {
+        Subject::Name(Name::new(b"", text.as_bytes()))
+    }
+}
+
+impl From<&Address> for Subject {
+    fn from(address: &Address) -> Subject {
+        match address {
+            Address::Ip(address) => Subject::Ip(*address),
+            Address::Vsock(address) => Subject::Vsock(*address),
+            Address::Unix(address) => match (address.path_bytes(), address.abstract_name()) {
+                (Some(path), _) => Subject::Name(Name::new(b"", path)),
+                (None, Some(name)) => Subject::Name(Name::new(b"@", name)),
+                (None, None) => Subject::Nothing,
+            },
+            Address::Other(_) => Subject::Nothing,
         }
     }
 }
 
 /// The name of an error number as in errno(3), and what it means for a socket: the same words on every system.
-fn name_and_meaning(code: i32) -> Option<(&'static str, &'static str)> {
-    Some(match Errno::from_raw_os_error(code) {
+fn name_and_meaning(errno: Errno) -> Option<(&'static str, &'static str)> {
+    Some(match errno {
         Errno::ACCESS => ("EACCES", "permission denied"),
         Errno::ADDRINUSE => ("EADDRINUSE", "address in use"),
         Errno::ADDRNOTAVAIL => ("EADDRNOTAVAIL", "address not available"),
@@ -200,6 +289,8 @@ fn name_and_meaning(code: i32) -> Option<(&'static str, &'static str)> {
         Errno::MFILE => ("EMFILE", "too many descriptors in this process"),
         Errno::NETUNREACH => ("ENETUNREACH", "network unreachable"),
         Errno::NFILE => ("ENFILE", "too many descriptors in the system"),
+        Errno::NOENT => ("ENOENT", "no such path"),
+        Errno::NODEV => ("ENODEV", "no such device"),
         Errno::NOBUFS => ("ENOBUFS", "no buffer space"),
         Errno::NOMEM => ("ENOMEM", "no memory"),
         Errno::NOPROTOOPT => ("ENOPROTOOPT", "no such option"),

@@ -41,26 +41,72 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | module | what lives there |
+//! | what | where |
 //! | --- | --- |
-//! | `tcp` | [`TcpListener`], [`TcpStream`], [`Shutdown`] |
-//! | `options` | [`ListenOptions`], [`KeepAlive`] |
-//! | `poller` | [`Poller`], [`Interest`], [`Events`], [`Event`] |
-//! | `error` | [`Error`], [`Operation`] |
-//! | `sys` | what differs from system to system: the poller's backend and how sockets are made |
+//! | sockets | [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`UnixListener`], [`UnixStream`], [`UnixDatagram`]; any kind: [`Socket`] |
+//! | addresses | [`Address`], [`UnixAddress`], [`VsockAddress`]; host names: [`resolve`] |
+//! | options | [`option`]: one typed constant each, set and read through [`Options`]; [`ListenOptions`], [`KeepAlive`] |
+//! | beside the bytes | [`SendControl`], [`ReceiveControl`], [`ControlMessage`] |
+//! | many at once | [`ReceiveBatch`], [`SendBatch`], [`ZeroCopy`], [`send_file`], [`splice`] (Linux) |
+//! | readiness | [`Poller`], [`Interest`], [`Events`], [`Event`] |
+//! | errors | [`Error`], [`Operation`] |
 //!
 //! # Systems
 //!
 //! Linux has its own epoll backend. macOS, iOS and the BSDs use kqueue through the `polling` crate; building with
-//! `RUSTFLAGS="--cfg conduit_portable"` uses that crate on Linux too.
+//! `RUSTFLAGS="--cfg conduit_portable"` uses that crate on Linux too. With `default-features = false` the crate needs no `std`
+//! on Linux, and allocates nothing; its input and output types are then those of [`io`].
 
+#![cfg_attr(not(feature = "std"), no_std)]
+// Without std, errors are plain numbers already.
+#![cfg_attr(
+    not(feature = "std"),
+    allow(clippy::useless_conversion, clippy::needless_question_mark)
+)]
+#![allow(
+    clippy::unnecessary_cast,
+    reason = "the C types of lengths and numbers differ from system to system"
+)]
+
+mod address;
+mod clock;
+mod control;
 mod error;
+#[cfg(feature = "std")]
+mod events;
+#[cfg(feature = "std")]
+mod host;
+#[cfg(target_os = "linux")]
+mod linux;
+pub mod option;
 mod options;
 mod poller;
+mod socket;
 mod sys;
 mod tcp;
+mod udp;
+mod unix;
 
+/// The types of input and output: those of `std`, or rustix's of the same names where there is no `std`.
+#[cfg_attr(feature = "std", path = "io/std.rs")]
+#[cfg_attr(not(feature = "std"), path = "io/core.rs")]
+pub mod io;
+
+pub use address::{Address, UnixAddress, VsockAddress};
+pub use control::{ControlMessage, ControlMessages, Descriptors, QueuedError, ReceiveControl, SendControl};
 pub use error::{Error, Operation};
+#[cfg(feature = "std")]
+pub use events::Events;
+#[cfg(feature = "std")]
+pub use host::resolve;
+#[cfg(target_os = "linux")]
+pub use linux::*;
+pub use option::Options;
 pub use options::{KeepAlive, ListenOptions};
-pub use poller::{Event, Events, Interest, Iter, Poller};
-pub use tcp::{Shutdown, TcpListener, TcpStream};
+#[cfg(all(target_os = "linux", not(conduit_portable)))]
+pub use poller::EventSlot;
+pub use poller::{Event, Interest, Iter, Poller};
+pub use socket::{Domain, Kind, Protocol, Received, Shutdown, Socket, wait_readable, wait_writable};
+pub use tcp::{TcpListener, TcpStream};
+pub use udp::UdpSocket;
+pub use unix::{UnixDatagram, UnixListener, UnixStream};

@@ -1,12 +1,10 @@
 //! What a listening socket is set up with.
 
-use crate::sys;
-use crate::{Error, Operation};
+use crate::Error;
+use crate::option::{self, Name, Options};
+use core::net::SocketAddr;
+use core::time::Duration;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::io::Errno;
-use rustix::net::sockopt;
-use std::net::SocketAddr;
-use std::time::Duration;
 
 /// How a [`TcpListener`](crate::TcpListener) is set up. What it sets for connections (no delay, keep-alive, buffer sizes) is
 /// set once, on the listener: the connections that it accepts inherit it, at no system call of their own.
@@ -27,6 +25,8 @@ pub struct ListenOptions {
     receive_buffer_bytes: Option<usize>,
     send_buffer_bytes: Option<usize>,
     defer_accept: Option<Duration>,
+    fast_open: Option<u32>,
+    device: Option<Name>,
 }
 
 impl ListenOptions {
@@ -43,6 +43,8 @@ impl ListenOptions {
             receive_buffer_bytes: None,
             send_buffer_bytes: None,
             defer_accept: None,
+            fast_open: None,
+            device: None,
         }
     }
 
@@ -117,48 +119,60 @@ impl ListenOptions {
         self
     }
 
+    /// Takes connections whose first bytes come with the first packet, up to this many pending (`TCP_FASTOPEN`). Default: off.
+    /// Linux; an error elsewhere. tcp(7), RFC 7413.
+    pub const fn fast_open(mut self, pending: u32) -> ListenOptions {
+        self.fast_open = Some(pending);
+        self
+    }
+
+    /// Listens on the interface of this name only (`SO_BINDTODEVICE`). Default: any. Linux; an error elsewhere. socket(7).
+    pub fn device(mut self, name: &str) -> ListenOptions {
+        self.device = Some(Name::from(name));
+        self
+    }
+
     pub(crate) fn backlog_connections(&self) -> i32 {
         i32::try_from(self.backlog).unwrap_or(i32::MAX)
     }
 
     /// Sets what must be set before the socket is bound; for the rest that is early enough.
     pub(crate) fn apply(&self, socket: BorrowedFd<'_>, address: SocketAddr) -> Result<(), Error> {
-        let set = |name, result: Result<(), Errno>| {
-            result.map_err(|errno| Error::new(Operation::Option(name), address, errno))
-        };
-        set(
-            "reuse_address",
-            sockopt::set_socket_reuseaddr(socket, self.reuse_address),
-        )?;
+        self.set_all(socket, address.is_ipv6())
+            .map_err(|error| error.on(address))
+    }
+
+    fn set_all(&self, socket: BorrowedFd<'_>, v6: bool) -> Result<(), Error> {
+        socket.set_option(option::REUSE_ADDRESS, self.reuse_address)?;
         if self.reuse_port {
-            set("reuse_port", sys::socket::set_reuse_port(socket, true))?;
+            socket.set_option(option::REUSE_PORT, true)?;
         }
-        if let (Some(on), true) = (self.only_v6, address.is_ipv6()) {
-            set("only_v6", sockopt::set_ipv6_v6only(socket, on))?;
+        if let (Some(on), true) = (self.only_v6, v6) {
+            socket.set_option(option::ONLY_V6, on)?;
+        }
+        if let Some(device) = self.device {
+            socket.set_option(option::BIND_TO_DEVICE, device)?;
         }
         if let Some(on) = self.no_delay {
-            set("no_delay", sockopt::set_tcp_nodelay(socket, on))?;
+            socket.set_option(option::NO_DELAY, on)?;
         }
         if let Some(probes) = &self.keep_alive {
-            set("keep_alive", probes.apply(socket))?;
+            probes.apply(socket)?;
         }
         if let Some(limit) = self.linger {
-            set("linger", sockopt::set_socket_linger(socket, Some(limit)))?;
+            socket.set_option(option::LINGER, Some(limit))?;
         }
         if let Some(bytes) = self.receive_buffer_bytes {
-            set(
-                "receive_buffer_bytes",
-                sockopt::set_socket_recv_buffer_size(socket, bytes),
-            )?;
+            socket.set_option(option::RECEIVE_BUFFER, bytes)?;
         }
         if let Some(bytes) = self.send_buffer_bytes {
-            set(
-                "send_buffer_bytes",
-                sockopt::set_socket_send_buffer_size(socket, bytes),
-            )?;
+            socket.set_option(option::SEND_BUFFER, bytes)?;
         }
         if let Some(limit) = self.defer_accept {
-            set("defer_accept", sys::socket::set_defer_accept(socket, limit))?;
+            socket.set_option(option::DEFER_ACCEPT, limit)?;
+        }
+        if let Some(pending) = self.fast_open {
+            socket.set_option(option::FAST_OPEN, pending)?;
         }
         Ok(())
     }
@@ -216,17 +230,16 @@ impl KeepAlive {
         self
     }
 
-    pub(crate) fn apply(&self, socket: impl AsFd) -> Result<(), Errno> {
-        let socket = socket.as_fd();
-        sockopt::set_socket_keepalive(socket, true)?;
+    pub(crate) fn apply(&self, socket: impl AsFd) -> Result<(), Error> {
+        socket.set_option(option::KEEP_ALIVE, true)?;
         if let Some(idle) = self.idle {
-            sockopt::set_tcp_keepidle(socket, idle)?;
+            socket.set_option(option::KEEP_ALIVE_IDLE, idle)?;
         }
         if let Some(interval) = self.interval {
-            sockopt::set_tcp_keepintvl(socket, interval)?;
+            socket.set_option(option::KEEP_ALIVE_INTERVAL, interval)?;
         }
         if let Some(count) = self.count {
-            sockopt::set_tcp_keepcnt(socket, count)?;
+            socket.set_option(option::KEEP_ALIVE_COUNT, count)?;
         }
         Ok(())
     }

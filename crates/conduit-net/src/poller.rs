@@ -1,11 +1,11 @@
 //! Readiness: which sources can be read from or written to without blocking.
 
+use crate::io::{self, Result};
 use crate::sys;
-use std::fmt;
-use std::io::{Error, ErrorKind, Result};
-use std::ops::BitOr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::time::Duration;
+use core::fmt;
+use core::ops::BitOr;
+use core::time::Duration;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Waits until one of many sources is ready.
 ///
@@ -40,8 +40,8 @@ impl Poller {
     /// descriptor of a source removes it too; elsewhere the number would stay taken.)
     ///
     /// # Errors
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if this poller watches the source already, `EPERM` if it is of a kind that
-    /// cannot be polled (a regular file), [`InvalidInput`](ErrorKind::InvalidInput) for the key `u64::MAX`, which is reserved
+    /// `AlreadyExists` if this poller watches the source already, `EPERM` if it is of a kind that
+    /// cannot be polled (a regular file), `InvalidInput` for the key `u64::MAX`, which is reserved
     /// (and for a key above `usize::MAX` on the portable backend).
     #[inline]
     pub fn add(&self, source: &impl AsFd, key: u64, interest: Interest) -> Result<()> {
@@ -51,16 +51,16 @@ impl Poller {
     /// Replaces the key and the interest of a source that this poller watches.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if this poller does not watch the source; the key as in [`add`](Poller::add).
+    /// `NotFound` if this poller does not watch the source; the key as in [`add`](Poller::add).
     #[inline]
     pub fn modify(&self, source: &impl AsFd, key: u64, interest: Interest) -> Result<()> {
         self.inner.modify(source.as_fd(), usable(key)?, interest)
     }
 
-    /// Stops watching `source`. Events of it that are in an [`Events`] already stay there.
+    /// Stops watching `source`. Events of it that are in an [`Events`](crate::Events) already stay there.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if this poller does not watch the source.
+    /// `NotFound` if this poller does not watch the source.
     #[inline]
     pub fn remove(&self, source: &impl AsFd) -> Result<()> {
         self.inner.remove(source.as_fd())
@@ -71,7 +71,7 @@ impl Poller {
     /// The source must not have been duplicated (`try_clone`, `dup`): on Linux a duplicate would keep it watched.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) where the system has to be told and this poller does not watch the source. It is
+    /// `NotFound` where the system has to be told and this poller does not watch the source. It is
     /// closed in any case.
     #[inline]
     pub fn close(&self, source: impl Into<OwnedFd>) -> Result<()> {
@@ -87,9 +87,22 @@ impl Poller {
     ///
     /// # Errors
     /// What the system reports; nothing in normal operation.
+    #[cfg(feature = "std")]
     #[inline]
-    pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> Result<usize> {
+    pub fn wait(&self, events: &mut crate::Events, timeout: Option<Duration>) -> Result<usize> {
         self.inner.wait(&mut events.inner, timeout)
+    }
+
+    /// As [`wait`](Poller::wait), into memory of the caller's and with no heap: Linux's own backend only.
+    ///
+    /// # Errors
+    /// As [`wait`](Poller::wait).
+    #[cfg(all(target_os = "linux", not(conduit_portable)))]
+    #[inline]
+    pub fn wait_into<'a>(&self, slots: &'a mut [EventSlot], timeout: Option<Duration>) -> Result<Iter<'a>> {
+        Ok(Iter {
+            inner: self.inner.wait_into(slots, timeout)?,
+        })
     }
 
     /// Wakes the thread that waits, or lets the next wait return at once. Several calls before that wait are one wake-up, and
@@ -114,14 +127,18 @@ impl AsRawFd for Poller {
     }
 }
 
-/// What to be told of a source. Errors and hang-ups are told in any case (kqueue: with any interest but none).
+/// What to be told of a source, and how often. Errors and hang-ups are told in any case (kqueue: with any interest but none).
 ///
 /// ```
 /// use conduit_net::Interest;
 /// assert_eq!(Interest::READABLE | Interest::WRITABLE, Interest::BOTH);
+/// assert_eq!(format!("{:?}", Interest::READABLE.edge()), "READABLE | EDGE");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Interest(u8);
+
+const EDGE: u8 = 16;
+const ONE_SHOT: u8 = 32;
 
 impl Interest {
     /// Nothing: the source stays known, and quiet.
@@ -132,6 +149,21 @@ impl Interest {
     pub const WRITABLE: Interest = Interest(2);
     /// [`READABLE`](Interest::READABLE) and [`WRITABLE`](Interest::WRITABLE).
     pub const BOTH: Interest = Interest(3);
+    /// Out-of-band bytes and the like: [`Event::priority`]. Not with kqueue. (The portable backend on Linux tells of them as
+    /// readable, too.)
+    pub const PRIORITY: Interest = Interest(4);
+    /// The peer has finished sending: [`Event::read_closed`]. Linux's own backend; elsewhere reading shows it.
+    pub const HANG_UP: Interest = Interest(8);
+
+    /// Told once for each change rather than as long as it lasts: read or write until `WouldBlock` after each event.
+    pub const fn edge(self) -> Interest {
+        Interest(self.0 | EDGE)
+    }
+
+    /// Told once and then no more until the source is [modified](Poller::modify), so that one thread of several handles it.
+    pub const fn one_shot(self) -> Interest {
+        Interest(self.0 | ONE_SHOT)
+    }
 
     /// Whether reading is among the interests.
     #[inline]
@@ -143,6 +175,30 @@ impl Interest {
     #[inline]
     pub const fn is_writable(self) -> bool {
         self.0 & Self::WRITABLE.0 != 0
+    }
+
+    /// Whether priority is among the interests.
+    #[inline]
+    pub const fn is_priority(self) -> bool {
+        self.0 & Self::PRIORITY.0 != 0
+    }
+
+    /// Whether the peer's end of sending is among the interests.
+    #[inline]
+    pub const fn is_hang_up(self) -> bool {
+        self.0 & Self::HANG_UP.0 != 0
+    }
+
+    /// Whether it is told once for each change.
+    #[inline]
+    pub const fn is_edge(self) -> bool {
+        self.0 & EDGE != 0
+    }
+
+    /// Whether it is told once only.
+    #[inline]
+    pub const fn is_one_shot(self) -> bool {
+        self.0 & ONE_SHOT != 0
     }
 }
 
@@ -161,7 +217,16 @@ impl fmt::Debug for Interest {
             (true, false) => "READABLE",
             (false, true) => "WRITABLE",
             (true, true) => "BOTH",
-        })
+        })?;
+        let rest = [
+            (self.is_priority(), " | PRIORITY"),
+            (self.is_hang_up(), " | HANG_UP"),
+            (self.is_edge(), " | EDGE"),
+            (self.is_one_shot(), " | ONE_SHOT"),
+        ];
+        rest.iter()
+            .filter(|(on, _)| *on)
+            .try_for_each(|(_, name)| f.write_str(name))
     }
 }
 
@@ -181,75 +246,20 @@ pub struct Event {
     /// The source has failed, with a reset for instance; the next read or write says how. Told by epoll; with kqueue it is that
     /// read or write that shows it.
     pub error: bool,
+    /// The peer has finished sending: with [`Interest::HANG_UP`], on Linux's own backend. Bytes that came before may still be
+    /// waiting.
+    pub read_closed: bool,
+    /// Out-of-band bytes, with [`Interest::PRIORITY`]; not with kqueue.
+    pub priority: bool,
 }
 
-/// The events of one wait. It is filled by [`Poller::wait`] and reused, so that waiting allocates nothing.
-///
-/// It takes 12 bytes for each event of its capacity on x86-64 Linux, 16 to 64 elsewhere. With kqueue, reading and writing
-/// readiness of one source are two events.
-pub struct Events {
-    inner: sys::poller::Events,
-}
+/// Room for one event of [`Poller::wait_into`].
+#[cfg(all(target_os = "linux", not(conduit_portable)))]
+pub use sys::poller::EventSlot;
 
-impl Events {
-    /// Room for `capacity` events a wait, at least one.
-    pub fn with_capacity(capacity: usize) -> Events {
-        Events {
-            inner: sys::poller::Events::with_capacity(capacity.max(1)),
-        }
-    }
-
-    /// The events of the last wait.
-    #[inline]
-    pub fn iter(&self) -> Iter<'_> {
-        Iter {
-            inner: self.inner.iter(),
-        }
-    }
-
-    /// How many events the last wait gave.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.inner.len()
-    }
-
-    /// Whether the last wait gave none.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// How many events one wait can give.
-    #[inline]
-    pub fn capacity(&self) -> usize {
-        self.inner.capacity()
-    }
-
-    /// Forgets the events.
-    pub fn clear(&mut self) {
-        self.inner.clear();
-    }
-}
-
-impl fmt::Debug for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self).finish()
-    }
-}
-
-impl<'a> IntoIterator for &'a Events {
-    type Item = Event;
-    type IntoIter = Iter<'a>;
-
-    #[inline]
-    fn into_iter(self) -> Iter<'a> {
-        self.iter()
-    }
-}
-
-/// The iterator of [`Events::iter`].
+/// The iterator of [`Events::iter`](crate::Events::iter).
 pub struct Iter<'a> {
-    inner: sys::poller::Iter<'a>,
+    pub(crate) inner: sys::poller::Iter<'a>,
 }
 
 impl Iterator for Iter<'_> {
@@ -267,10 +277,7 @@ pub(crate) const WAKE_KEY: u64 = u64::MAX;
 #[inline]
 fn usable(key: u64) -> Result<u64> {
     if key == WAKE_KEY {
-        return Err(Error::new(
-            ErrorKind::InvalidInput,
-            "the key u64::MAX is reserved for the poller: use another",
-        ));
+        return Err(io::misuse("the key u64::MAX is reserved for the poller: use another"));
     }
     Ok(key)
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
 fn pair() -> (TcpStream, TcpStream) {
-    let listener =
-        TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     loop {
         match listener.accept() {
@@ -29,23 +28,17 @@ fn wait(poller: &Poller, events: &mut Events) -> Vec<Event> {
 
 fn quiet(poller: &Poller, events: &mut Events) -> bool {
     let count = poller.wait(events, NOW).unwrap();
-    assert_eq!(
-        (count, events.is_empty(), events.iter().count()),
-        (0, true, 0)
-    );
+    assert_eq!((count, events.is_empty(), events.iter().count()), (0, true, 0));
     true
 }
 
 #[test]
 fn one_thread_echoes_for_many_clients() {
     const CLIENTS: usize = 50;
-    let listener =
-        TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
     let address = listener.local_addr().unwrap();
     let clients = std::thread::spawn(move || {
-        let streams: Vec<_> = (0..CLIENTS)
-            .map(|_| TcpStream::connect(address).unwrap())
-            .collect();
+        let streams: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(address).unwrap()).collect();
         for (number, stream) in streams.into_iter().enumerate() {
             use std::io::{Read, Write};
             let mut stream = std::net::TcpStream::from(stream);
@@ -72,9 +65,7 @@ fn one_thread_echoes_for_many_clients() {
             let key = event.key as usize;
             if key == 0 {
                 while let Ok((stream, _)) = listener.accept() {
-                    poller
-                        .add(&stream, streams.len() as u64, Interest::READABLE)
-                        .unwrap();
+                    poller.add(&stream, streams.len() as u64, Interest::READABLE).unwrap();
                     streams.push(Some(stream));
                     pending.push(Vec::new());
                 }
@@ -115,10 +106,7 @@ fn readiness_is_told_again_until_it_is_used_up() {
     for _ in 0..3 {
         let ready = wait(&poller, &mut events);
         assert_eq!(ready.len(), 1);
-        assert_eq!(
-            (ready[0].key, ready[0].readable, ready[0].writable),
-            (7, true, false)
-        );
+        assert_eq!((ready[0].key, ready[0].readable, ready[0].writable), (7, true, false));
         assert_eq!((ready[0].hang_up, ready[0].error), (false, false));
     }
     near.recv(&mut [0]).unwrap();
@@ -186,10 +174,7 @@ fn a_reset_is_told_as_readable() {
     assert!(ready[0].readable);
     #[cfg(target_os = "linux")]
     assert!(ready[0].hang_up && ready[0].error);
-    assert_eq!(
-        near.recv(&mut [0; 8]).unwrap_err().kind(),
-        ErrorKind::ConnectionReset
-    );
+    assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]
@@ -218,11 +203,7 @@ fn a_refused_connection_is_told_as_writable_with_its_error() {
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
     poller.add(&stream, 1, Interest::WRITABLE).unwrap();
-    assert!(
-        wait(&poller, &mut events)
-            .iter()
-            .any(|event| event.writable)
-    );
+    assert!(wait(&poller, &mut events).iter().any(|event| event.writable));
     assert_eq!(
         stream.take_error().unwrap().unwrap().kind(),
         ErrorKind::ConnectionRefused
@@ -302,16 +283,10 @@ fn a_foreign_source_cannot_be_modified_or_removed() {
     let poller = Poller::new().unwrap();
     poller.add(&far, 1, Interest::READABLE).unwrap();
     assert_eq!(
-        poller
-            .modify(&near, 1, Interest::READABLE)
-            .unwrap_err()
-            .kind(),
+        poller.modify(&near, 1, Interest::READABLE).unwrap_err().kind(),
         ErrorKind::NotFound
     );
-    assert_eq!(
-        poller.remove(&near).unwrap_err().kind(),
-        ErrorKind::NotFound
-    );
+    assert_eq!(poller.remove(&near).unwrap_err().kind(), ErrorKind::NotFound);
     poller.remove(&far).unwrap();
     assert_eq!(poller.remove(&far).unwrap_err().kind(), ErrorKind::NotFound);
     poller.add(&far, 1, Interest::READABLE).unwrap();
@@ -322,18 +297,12 @@ fn the_reserved_key_is_refused() {
     let (near, _far) = pair();
     let poller = Poller::new().unwrap();
     assert_eq!(
-        poller
-            .add(&near, u64::MAX, Interest::BOTH)
-            .unwrap_err()
-            .kind(),
+        poller.add(&near, u64::MAX, Interest::BOTH).unwrap_err().kind(),
         ErrorKind::InvalidInput
     );
     poller.add(&near, u64::MAX - 1, Interest::NONE).unwrap();
     assert_eq!(
-        poller
-            .modify(&near, u64::MAX, Interest::BOTH)
-            .unwrap_err()
-            .kind(),
+        poller.modify(&near, u64::MAX, Interest::BOTH).unwrap_err().kind(),
         ErrorKind::InvalidInput
     );
 }
@@ -409,9 +378,6 @@ fn every_length_of_timeout_ends() {
 
 #[test]
 fn interest_shows_its_name() {
-    assert_eq!(
-        format!("{:?}", Interest::READABLE | Interest::WRITABLE),
-        "BOTH"
-    );
+    assert_eq!(format!("{:?}", Interest::READABLE | Interest::WRITABLE), "BOTH");
     assert_eq!(format!("{:?}", Interest::NONE), "NONE");
 }

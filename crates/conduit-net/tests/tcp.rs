@@ -19,10 +19,7 @@ fn pair(listener: &TcpListener) -> (TcpStream, TcpStream, SocketAddr) {
 }
 
 fn wait_readable(source: &impl AsFd) {
-    let mut one = [rustix::event::PollFd::new(
-        source,
-        rustix::event::PollFlags::IN,
-    )];
+    let mut one = [rustix::event::PollFd::new(source, rustix::event::PollFlags::IN)];
     while rustix::io::retry_on_intr(|| rustix::event::poll(&mut one, None)).unwrap() == 0 {}
 }
 
@@ -51,12 +48,8 @@ fn bytes_go_both_ways_and_addresses_match() {
         assert_eq!(near.send(b"to the server").unwrap(), 13);
         assert_eq!(receive(&far, 13), b"to the server");
         assert_eq!(
-            far.send_vectored(&[
-                IoSlice::new(b"and "),
-                IoSlice::new(b""),
-                IoSlice::new(b"back")
-            ])
-            .unwrap(),
+            far.send_vectored(&[IoSlice::new(b"and "), IoSlice::new(b""), IoSlice::new(b"back")])
+                .unwrap(),
             8
         );
         assert_eq!(receive(&near, 8), b"and back");
@@ -68,14 +61,8 @@ fn nothing_to_accept_or_receive_would_block() {
     let listener = listen("127.0.0.1:0");
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     let (near, far, _) = pair(&listener);
-    assert_eq!(
-        near.recv(&mut [0; 8]).unwrap_err().kind(),
-        ErrorKind::WouldBlock
-    );
-    assert_eq!(
-        far.recv(&mut [0; 8]).unwrap_err().kind(),
-        ErrorKind::WouldBlock
-    );
+    assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(far.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
@@ -108,10 +95,7 @@ fn a_half_closed_stream_still_receives() {
     assert_eq!(far.recv(&mut [0; 8]).unwrap(), 0);
     far.send(b"answer").unwrap();
     assert_eq!(receive(&near, 6), b"answer");
-    assert_eq!(
-        near.send(b"more").unwrap_err().kind(),
-        ErrorKind::BrokenPipe
-    );
+    assert_eq!(near.send(b"more").unwrap_err().kind(), ErrorKind::BrokenPipe);
 }
 
 #[test]
@@ -121,29 +105,17 @@ fn sending_to_a_peer_that_is_gone_is_an_error_and_no_signal() {
     far.set_linger(Some(Duration::ZERO)).unwrap();
     drop(far);
     wait_readable(&near);
+    assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(near.send(b"anyone?").unwrap_err().kind(), ErrorKind::BrokenPipe);
     assert_eq!(
-        near.recv(&mut [0; 8]).unwrap_err().kind(),
-        ErrorKind::ConnectionReset
-    );
-    assert_eq!(
-        near.send(b"anyone?").unwrap_err().kind(),
-        ErrorKind::BrokenPipe
-    );
-    assert_eq!(
-        near.send_vectored(&[IoSlice::new(b"anyone?")])
-            .unwrap_err()
-            .kind(),
+        near.send_vectored(&[IoSlice::new(b"anyone?")]).unwrap_err().kind(),
         ErrorKind::BrokenPipe
     );
 }
 
 #[test]
 fn dual_stack_takes_both_versions_and_only_v6_does_not() {
-    let both = TcpListener::bind(
-        "[::]:0".parse().unwrap(),
-        &ListenOptions::new().only_v6(false),
-    )
-    .unwrap();
+    let both = TcpListener::bind("[::]:0".parse().unwrap(), &ListenOptions::new().only_v6(false)).unwrap();
     let port = both.local_addr().unwrap().port();
     let _four = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
     wait_readable(&both);
@@ -152,11 +124,7 @@ fn dual_stack_takes_both_versions_and_only_v6_does_not() {
         std::net::Ipv4Addr::LOCALHOST
     );
 
-    let six = TcpListener::bind(
-        "[::]:0".parse().unwrap(),
-        &ListenOptions::new().only_v6(true),
-    )
-    .unwrap();
+    let six = TcpListener::bind("[::]:0".parse().unwrap(), &ListenOptions::new().only_v6(true)).unwrap();
     let port = six.local_addr().unwrap().port();
     let refused = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
@@ -203,8 +171,7 @@ fn options_of_a_stream_are_read_back() {
     let (near, _far, _) = pair(&listener);
     near.set_no_delay(true).unwrap();
     assert!(near.no_delay().unwrap());
-    near.set_keep_alive(Some(&KeepAlive::new().count(5)))
-        .unwrap();
+    near.set_keep_alive(Some(&KeepAlive::new().count(5))).unwrap();
     assert!(near.keep_alive().unwrap());
     near.set_keep_alive(None).unwrap();
     assert!(!near.keep_alive().unwrap());
@@ -219,9 +186,7 @@ fn listeners_with_reuse_port_share_a_port_and_spread_connections() {
     let one = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
     let address = one.local_addr().unwrap();
     let two = TcpListener::bind(address, &options).unwrap();
-    let _clients: Vec<_> = (0..200)
-        .map(|_| TcpStream::connect(address).unwrap())
-        .collect();
+    let _clients: Vec<_> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
     let count = |listener: &TcpListener| std::iter::from_fn(|| listener.accept().ok()).count();
     let (first, second) = (count(&one), count(&two));
     assert_eq!(first + second, 200);
@@ -247,10 +212,7 @@ fn connecting_is_started_without_waiting() {
     let near = TcpStream::start_connect(listener.local_addr().unwrap()).unwrap();
     wait_readable(&listener);
     listener.accept().unwrap();
-    let mut one = [rustix::event::PollFd::new(
-        &near,
-        rustix::event::PollFlags::OUT,
-    )];
+    let mut one = [rustix::event::PollFd::new(&near, rustix::event::PollFlags::OUT)];
     rustix::event::poll(&mut one, None).unwrap();
     assert!(near.take_error().unwrap().is_none());
     assert!(near.peer_addr().is_ok());
@@ -260,11 +222,7 @@ fn connecting_is_started_without_waiting() {
 #[cfg(target_os = "linux")]
 fn connecting_gives_up_at_its_deadline() {
     // A listener whose queue is full lets further attempts hang.
-    let listener = TcpListener::bind(
-        "127.0.0.1:0".parse().unwrap(),
-        &ListenOptions::new().backlog(0),
-    )
-    .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new().backlog(0)).unwrap();
     let address = listener.local_addr().unwrap();
     let mut queued = Vec::new();
     let error = loop {
@@ -298,8 +256,7 @@ fn sockets_are_not_inherited_by_other_programs() {
 
 #[test]
 fn sockets_of_std_come_and_go() {
-    let listener =
-        TcpListener::try_from(std::net::TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+    let listener = TcpListener::try_from(std::net::TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     let (near, far, _) = pair(&listener);
     let near = std::net::TcpStream::from(near);
@@ -309,10 +266,7 @@ fn sockets_of_std_come_and_go() {
     (&near).read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"to std");
     let near = TcpStream::try_from(near).unwrap();
-    assert_eq!(
-        near.recv(&mut bytes).unwrap_err().kind(),
-        ErrorKind::WouldBlock
-    );
+    assert_eq!(near.recv(&mut bytes).unwrap_err().kind(), ErrorKind::WouldBlock);
     let near = TcpStream::from(OwnedFd::from(near));
     (&near).write_all(b"and back").unwrap();
     assert_eq!(receive(&far, 8), b"and back");

@@ -1,14 +1,15 @@
 //! The poller on Linux: epoll, with an eventfd to wake it.
 
+use crate::clock::Deadline;
+use crate::io::{self, Result};
 use crate::poller::{Event, Interest, WAKE_KEY};
-use rustix::buffer::spare_capacity;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use std::io::Result;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(crate) struct Poller {
@@ -50,12 +51,7 @@ impl Poller {
     }
 
     #[inline]
-    pub(crate) fn modify(
-        &self,
-        source: BorrowedFd<'_>,
-        key: u64,
-        interest: Interest,
-    ) -> Result<()> {
+    pub(crate) fn modify(&self, source: BorrowedFd<'_>, key: u64, interest: Interest) -> Result<()> {
         Ok(epoll::modify(
             &self.epoll,
             source,
@@ -76,31 +72,28 @@ impl Poller {
         Ok(())
     }
 
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> Result<usize> {
-        match timeout {
-            None => while !self.turn(events, None)? {},
-            Some(Duration::ZERO) => {
-                while !self.turn(
-                    events,
-                    Some(&Timespec {
-                        tv_sec: 0,
-                        tv_nsec: 0,
-                    }),
-                )? {}
-            }
-            Some(timeout) => self.wait_until(events, timeout)?,
-        }
-        // The wake-up is taken out here, so that whoever walks the events has no need to know of it.
-        if let Some(at) = events
-            .list
-            .iter()
-            .position(|event| event.data.u64() == WAKE_KEY)
-        {
-            events.list.swap_remove(at);
-            self.waking.swap(false, Ordering::AcqRel);
-        }
-        Ok(events.list.len())
+        events.list.clear();
+        let spare = events.list.spare_capacity_mut();
+        // SAFETY: a slot is a kernel event and nothing else (repr(transparent)).
+        let places = unsafe { core::slice::from_raw_parts_mut(spare.as_mut_ptr().cast(), spare.len()) };
+        let count = self.fill(places, timeout)?;
+        // SAFETY: the list was empty, and that many of its places have been filled.
+        unsafe { events.list.set_len(count) };
+        Ok(count)
+    }
+
+    #[inline]
+    pub(crate) fn wait_into<'a>(&self, slots: &'a mut [EventSlot], timeout: Option<Duration>) -> Result<Iter<'a>> {
+        // SAFETY: a slot is a kernel event and nothing else (repr(transparent)); the kernel writes whole events only, so the
+        // slots stay initialised.
+        let places = unsafe { core::slice::from_raw_parts_mut(slots.as_mut_ptr().cast(), slots.len()) };
+        let count = self.fill(places, timeout)?;
+        Ok(Iter {
+            list: slots[..count].iter(),
+        })
     }
 
     pub(crate) fn notify(&self) -> Result<()> {
@@ -122,79 +115,91 @@ impl Poller {
         }
     }
 
-    fn wait_until(&self, events: &mut Events, timeout: Duration) -> Result<()> {
-        // A clock reading is no system call; it is only needed where a signal may cut the wait short.
-        let deadline = Instant::now().checked_add(timeout);
-        let mut left = timeout;
+    /// Waits, and says how many places from the start have been filled.
+    #[inline]
+    fn fill(&self, places: &mut [MaybeUninit<epoll::Event>], timeout: Option<Duration>) -> Result<usize> {
+        let count = match timeout {
+            None => self.wait_until_ready(places, None)?,
+            Some(Duration::ZERO) => self.wait_until_ready(places, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?,
+            Some(timeout) => self.wait_for(places, timeout)?,
+        };
+        // SAFETY: the kernel has filled that many places from the start.
+        let events = unsafe { places[..count].assume_init_mut() };
+        // The wake-up is taken out here, so that whoever walks the events has no need to know of it.
+        let Some(at) = events.iter().position(|event| event.data.u64() == WAKE_KEY) else {
+            return Ok(count);
+        };
+        events.swap(at, count - 1);
+        self.waking.swap(false, Ordering::AcqRel);
+        Ok(count - 1)
+    }
+
+    /// A limit of zero or none needs no clock, whatever signals come.
+    #[inline]
+    fn wait_until_ready(&self, places: &mut [MaybeUninit<epoll::Event>], limit: Option<&Timespec>) -> Result<usize> {
         loop {
-            // A time too long for the kernel's type (292 billion years) is no limit at all.
-            let limit = Timespec::try_from(left).ok();
-            if self.turn(events, limit.as_ref())? {
-                return Ok(());
-            }
-            if let Some(deadline) = deadline {
-                left = deadline.saturating_duration_since(Instant::now());
+            match epoll::wait(&self.epoll, &mut *places, limit) {
+                Ok((events, _)) => return Ok(events.len()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Waits once; false when a signal came first.
-    #[inline]
-    fn turn(&self, events: &mut Events, timeout: Option<&Timespec>) -> Result<bool> {
-        events.list.clear();
-        let precise = match timeout {
-            Some(limit)
-                if limit.tv_nsec % 1_000_000 != 0 && self.nanoseconds.load(Ordering::Relaxed) =>
-            {
-                match self.wait_precisely(events, limit) {
-                    // Old kernels lack the call, and old sandboxes refuse what they do not know.
-                    Err(Errno::NOSYS | Errno::PERM) => {
-                        self.nanoseconds.store(false, Ordering::Relaxed);
-                        None
-                    }
-                    result => Some(result),
-                }
+    fn wait_for(&self, places: &mut [MaybeUninit<epoll::Event>], timeout: Duration) -> Result<usize> {
+        // A clock reading is no system call; it is only needed where a signal may cut the wait short.
+        let deadline = Deadline::after(timeout);
+        let mut left = timeout;
+        loop {
+            // A time too long for the kernel's type (292 billion years) is no limit at all.
+            let limit = Timespec::try_from(left).ok();
+            match self.turn(places, limit.as_ref()) {
+                Err(Errno::INTR) => left = deadline.map_or(left, Deadline::left),
+                result => return Ok(result?),
             }
-            _ => None,
-        };
-        let result = match precise {
-            Some(result) => result,
-            // Rounds up to whole milliseconds.
-            None => epoll::wait(&self.epoll, spare_capacity(&mut events.list), timeout).map(|_| ()),
-        };
-        match result {
-            Ok(()) => Ok(true),
-            Err(Errno::INTR) => Ok(false),
-            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Waits once, to the nanosecond where the kernel can.
+    fn turn(
+        &self,
+        places: &mut [MaybeUninit<epoll::Event>],
+        limit: Option<&Timespec>,
+    ) -> core::result::Result<usize, Errno> {
+        if let Some(limit) = limit
+            && limit.tv_nsec % 1_000_000 != 0
+            && self.nanoseconds.load(Ordering::Relaxed)
+        {
+            match self.wait_precisely(places, limit) {
+                // Old kernels lack the call, and old sandboxes refuse what they do not know.
+                Err(Errno::NOSYS | Errno::PERM) => self.nanoseconds.store(false, Ordering::Relaxed),
+                result => return result,
+            }
+        }
+        // Rounds up to whole milliseconds.
+        epoll::wait(&self.epoll, places, limit).map(|(events, _)| events.len())
     }
 
     /// `epoll_pwait2`: the same with nanoseconds.
     fn wait_precisely(
         &self,
-        events: &mut Events,
+        places: &mut [MaybeUninit<epoll::Event>],
         limit: &Timespec,
-    ) -> std::result::Result<(), Errno> {
-        let spare = events.list.spare_capacity_mut();
-        // SAFETY: `spare` has room for the count of events that is given, which have the kernel's layout; the time-out is a live
+    ) -> core::result::Result<usize, Errno> {
+        // SAFETY: there is room for the count of events that is given, which have the kernel's layout; the time-out is a live
         // `__kernel_timespec`; a null signal mask leaves the mask alone.
         let count = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
                 self.epoll.as_raw_fd(),
-                spare.as_mut_ptr(),
-                libc::c_int::try_from(spare.len()).unwrap_or(libc::c_int::MAX),
-                std::ptr::from_ref(limit),
-                std::ptr::null::<libc::sigset_t>(),
+                places.as_mut_ptr(),
+                libc::c_int::try_from(places.len()).unwrap_or(libc::c_int::MAX),
+                core::ptr::from_ref(limit),
+                core::ptr::null::<libc::sigset_t>(),
                 0usize,
             )
         };
-        let Ok(count) = usize::try_from(count) else {
-            return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO));
-        };
-        // SAFETY: the list was empty, and the kernel has filled the first `count` of its places.
-        unsafe { events.list.set_len(count) };
-        Ok(())
+        usize::try_from(count).map_err(|_| io::last_errno())
     }
 }
 
@@ -204,11 +209,32 @@ impl AsFd for Poller {
     }
 }
 
-/// The kernel writes straight into this list, and it is read from there.
-pub(crate) struct Events {
-    list: Vec<epoll::Event>,
+/// Room for one event of [`Poller::wait_into`](crate::Poller::wait_into).
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct EventSlot(epoll::Event);
+
+impl EventSlot {
+    /// An empty one.
+    pub const EMPTY: EventSlot = EventSlot(epoll::Event {
+        flags: EventFlags::empty(),
+        data: EventData::new_u64(0),
+    });
 }
 
+impl core::fmt::Debug for EventSlot {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        event(&self.0).fmt(f)
+    }
+}
+
+/// The kernel writes straight into this list, and it is read from there.
+#[cfg(feature = "std")]
+pub(crate) struct Events {
+    list: Vec<EventSlot>,
+}
+
+#[cfg(feature = "std")]
 impl Events {
     pub(crate) fn with_capacity(capacity: usize) -> Events {
         Events {
@@ -233,14 +259,12 @@ impl Events {
 
     #[inline]
     pub(crate) fn iter(&self) -> Iter<'_> {
-        Iter {
-            list: self.list.iter(),
-        }
+        Iter { list: self.list.iter() }
     }
 }
 
 pub(crate) struct Iter<'a> {
-    list: std::slice::Iter<'a, epoll::Event>,
+    list: core::slice::Iter<'a, EventSlot>,
 }
 
 impl Iterator for Iter<'_> {
@@ -248,7 +272,7 @@ impl Iterator for Iter<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Event> {
-        self.list.next().map(event)
+        self.list.next().map(|slot| event(&slot.0))
     }
 }
 
@@ -258,10 +282,12 @@ fn event(event: &epoll::Event) -> Event {
     let ended = flags.intersects(EventFlags::HUP.union(EventFlags::ERR));
     Event {
         key: event.data.u64(),
-        readable: ended || flags.contains(EventFlags::IN),
+        readable: ended || flags.intersects(EventFlags::IN.union(EventFlags::RDHUP)),
         writable: ended || flags.contains(EventFlags::OUT),
         hang_up: flags.contains(EventFlags::HUP),
         error: flags.contains(EventFlags::ERR),
+        read_closed: flags.contains(EventFlags::RDHUP),
+        priority: flags.contains(EventFlags::PRI),
     }
 }
 
@@ -270,5 +296,9 @@ fn flags(interest: Interest) -> EventFlags {
     let mut flags = EventFlags::empty();
     flags.set(EventFlags::IN, interest.is_readable());
     flags.set(EventFlags::OUT, interest.is_writable());
+    flags.set(EventFlags::PRI, interest.is_priority());
+    flags.set(EventFlags::RDHUP, interest.is_hang_up());
+    flags.set(EventFlags::ET, interest.is_edge());
+    flags.set(EventFlags::ONESHOT, interest.is_one_shot());
     flags
 }

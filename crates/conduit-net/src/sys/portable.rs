@@ -1,4 +1,4 @@
-//! The poller everywhere else: kqueue, event ports or poll, through the `polling` crate, always level-triggered.
+//! The poller everywhere else: kqueue, event ports or poll, through the `polling` crate.
 
 use crate::poller::{Event, Interest};
 use polling::PollMode;
@@ -25,18 +25,13 @@ impl Poller {
         // caller; where that is forgotten, a stale number in a kqueue is harmless to memory: the system drops it by itself.
         unsafe {
             self.inner
-                .add_with_mode(source.as_raw_fd(), request(key, interest)?, PollMode::Level)
+                .add_with_mode(source.as_raw_fd(), request(key, interest)?, mode(interest))
         }
     }
 
-    pub(crate) fn modify(
-        &self,
-        source: BorrowedFd<'_>,
-        key: u64,
-        interest: Interest,
-    ) -> Result<()> {
+    pub(crate) fn modify(&self, source: BorrowedFd<'_>, key: u64, interest: Interest) -> Result<()> {
         self.inner
-            .modify_with_mode(source, request(key, interest)?, PollMode::Level)
+            .modify_with_mode(source, request(key, interest)?, mode(interest))
     }
 
     pub(crate) fn remove(&self, source: BorrowedFd<'_>) -> Result<()> {
@@ -71,9 +66,7 @@ pub(crate) struct Events {
 impl Events {
     pub(crate) fn with_capacity(capacity: usize) -> Events {
         Events {
-            inner: polling::Events::with_capacity(
-                NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN),
-            ),
+            inner: polling::Events::with_capacity(NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN)),
         }
     }
 
@@ -104,6 +97,8 @@ fn event(event: polling::Event) -> Event {
         writable: event.writable,
         hang_up: event.is_interrupt(),
         error: event.is_err().unwrap_or(false),
+        read_closed: false,
+        priority: event.is_priority(),
     }
 }
 
@@ -114,9 +109,16 @@ fn request(key: u64, interest: Interest) -> Result<polling::Event> {
             format!("the key {key} is larger than this system's pointers"),
         )
     })?;
-    Ok(polling::Event::new(
-        key,
-        interest.is_readable(),
-        interest.is_writable(),
-    ))
+    let mut request = polling::Event::new(key, interest.is_readable(), interest.is_writable());
+    request.set_priority(interest.is_priority());
+    Ok(request)
+}
+
+fn mode(interest: Interest) -> PollMode {
+    match (interest.is_edge(), interest.is_one_shot()) {
+        (false, false) => PollMode::Level,
+        (true, false) => PollMode::Edge,
+        (false, true) => PollMode::Oneshot,
+        (true, true) => PollMode::EdgeOneshot,
+    }
 }

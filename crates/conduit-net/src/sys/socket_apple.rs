@@ -2,29 +2,24 @@
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::{Errno, FdFlags, Result, fcntl_setfd};
-use rustix::net::{AddressFamily, SendFlags, SocketAddrAny, SocketType};
-use std::time::Duration;
+use rustix::io::{FdFlags, Result, fcntl_setfd};
+use rustix::net::{AddressFamily, Protocol, SendFlags, SocketAddrAny, SocketFlags, SocketType};
 
 /// `SO_NOSIGPIPE` is set on every socket instead.
 pub(crate) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
-pub(crate) fn stream(family: AddressFamily) -> Result<OwnedFd> {
-    set_up(rustix::net::socket(family, SocketType::STREAM, None)?)
+pub(crate) fn open(family: AddressFamily, kind: SocketType, protocol: Option<Protocol>) -> Result<OwnedFd> {
+    set_up(rustix::net::socket(family, kind, protocol)?)
+}
+
+pub(crate) fn pair(kind: SocketType) -> Result<(OwnedFd, OwnedFd)> {
+    let (one, two) = rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::empty(), None)?;
+    Ok((set_up(one)?, set_up(two)?))
 }
 
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>)> {
     let (socket, address) = rustix::net::acceptfrom(listener)?;
     Ok((set_up(socket)?, address))
-}
-
-pub(crate) fn set_reuse_port(socket: BorrowedFd<'_>, on: bool) -> Result<()> {
-    // It lets sockets share a port but does not balance between them; one shared listener is the way to spread load here.
-    rustix::net::sockopt::set_socket_reuseport(socket, on)
-}
-
-pub(crate) fn set_defer_accept(_socket: BorrowedFd<'_>, _wait: Duration) -> Result<()> {
-    Err(Errno::OPNOTSUPP)
 }
 
 fn set_up(socket: OwnedFd) -> Result<OwnedFd> {

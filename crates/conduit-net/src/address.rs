@@ -1,0 +1,199 @@
+//! Where a socket is: an IP address and port, a path, or a virtual machine and port.
+
+use crate::io;
+use core::fmt;
+use core::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use rustix::io::Errno;
+use rustix::net::addr::SocketAddrArg;
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
+
+/// The address of a socket of any kind.
+///
+/// ```
+/// use conduit_net::{Address, UnixAddress};
+/// let ip = Address::from("[::1]:8080".parse::<std::net::SocketAddr>()?);
+/// assert_eq!(ip.to_string(), "[::1]:8080");
+/// let path = Address::from(UnixAddress::from_path("/run/app.sock")?);
+/// assert_eq!(path.to_string(), "/run/app.sock");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Address {
+    /// IPv4 or IPv6, with the port. ip(7), ipv6(7).
+    Ip(SocketAddr),
+    /// A path or a name on this machine. unix(7).
+    Unix(UnixAddress),
+    /// A port of a virtual machine or its host. Linux. vsock(7).
+    Vsock(VsockAddress),
+    /// An address of another family, which is all that is known of it.
+    Other(u16),
+}
+
+impl Address {
+    /// The address as an IP address, if it is one.
+    pub fn as_ip(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Ip(address) => Some(*address),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn to_raw(&self) -> io::Result<SocketAddrAny> {
+        Ok(match self {
+            Address::Ip(address) => (*address).into(),
+            Address::Unix(address) => address.inner.as_ref().ok_or(Errno::INVAL)?.as_any(),
+            Address::Vsock(address) => crate::sys::names::vsock_to_raw(*address)?,
+            Address::Other(_) => return Err(Errno::AFNOSUPPORT.into()),
+        })
+    }
+
+    pub(crate) fn from_raw(raw: &SocketAddrAny) -> Address {
+        match raw.address_family() {
+            // No more than the family: a socket that was never bound.
+            AddressFamily::UNIX if raw.addr_len() as usize <= size_of::<[u8; 2]>() => {
+                Some(UnixAddress::unnamed().into())
+            }
+            AddressFamily::INET => SocketAddrV4::try_from(raw.clone())
+                .map(|address| Address::Ip(address.into()))
+                .ok(),
+            AddressFamily::INET6 => SocketAddrV6::try_from(raw.clone())
+                .map(|address| Address::Ip(address.into()))
+                .ok(),
+            AddressFamily::UNIX => SocketAddrUnix::try_from(raw.clone())
+                .map(|inner| UnixAddress { inner: Some(inner) }.into())
+                .ok(),
+            _ => crate::sys::names::vsock_from_raw(raw).map(Address::Vsock),
+        }
+        .unwrap_or(Address::Other(raw.address_family().as_raw()))
+    }
+
+    pub(crate) fn from_raw_or_unnamed(raw: Option<SocketAddrAny>) -> Address {
+        raw.as_ref()
+            .map_or_else(|| UnixAddress::unnamed().into(), Address::from_raw)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(address) => address.fmt(f),
+            Address::Unix(address) => address.fmt(f),
+            Address::Vsock(address) => address.fmt(f),
+            Address::Other(family) => write!(f, "an address of family {family}"),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Address {
+        Address::Ip(address)
+    }
+}
+
+impl From<UnixAddress> for Address {
+    fn from(address: UnixAddress) -> Address {
+        Address::Unix(address)
+    }
+}
+
+impl From<VsockAddress> for Address {
+    fn from(address: VsockAddress) -> Address {
+        Address::Vsock(address)
+    }
+}
+
+/// The address of a Unix socket: a path, an abstract name (Linux), or none. unix(7).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct UnixAddress {
+    /// `None`: unnamed.
+    inner: Option<SocketAddrUnix>,
+}
+
+impl UnixAddress {
+    /// A path in the file system, of at most 107 bytes (103 on macOS and the BSDs). Binding creates the file; who binds it
+    /// again must remove it first.
+    ///
+    /// # Errors
+    /// `ENAMETOOLONG` for a longer path, `EINVAL` for one with a zero byte.
+    pub fn from_path(path: impl rustix::path::Arg) -> io::Result<UnixAddress> {
+        Ok(UnixAddress {
+            inner: Some(SocketAddrUnix::new(path)?),
+        })
+    }
+
+    /// A name in Linux's own name space, of at most 107 bytes of any value: it is no file, and gone when its socket is.
+    ///
+    /// # Errors
+    /// `ENAMETOOLONG` for a longer name; `EOPNOTSUPP` on other systems.
+    pub fn from_abstract_name(name: &[u8]) -> io::Result<UnixAddress> {
+        Ok(UnixAddress {
+            inner: Some(crate::sys::names::from_abstract(name)?),
+        })
+    }
+
+    /// No name, as sockets have that were never bound.
+    pub fn unnamed() -> UnixAddress {
+        UnixAddress { inner: None }
+    }
+
+    /// The bytes of the path, if it is one.
+    pub fn path_bytes(&self) -> Option<&[u8]> {
+        self.inner.as_ref()?.path_bytes()
+    }
+
+    /// The abstract name, if it is one.
+    pub fn abstract_name(&self) -> Option<&[u8]> {
+        crate::sys::names::abstract_of(self.inner.as_ref()?)
+    }
+
+    /// Whether it is neither path nor name.
+    pub fn is_unnamed(&self) -> bool {
+        self.path_bytes().is_none() && self.abstract_name().is_none()
+    }
+}
+
+impl fmt::Display for UnixAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.path_bytes(), self.abstract_name()) {
+            (Some(path), _) => write!(f, "{}", path.escape_ascii()),
+            (None, Some(name)) => write!(f, "@{}", name.escape_ascii()),
+            (None, None) => f.write_str("(unnamed)"),
+        }
+    }
+}
+
+impl fmt::Debug for UnixAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The address of a vsock socket: a machine's context and a port in it. Linux. vsock(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VsockAddress {
+    /// The context: [`HOST`](VsockAddress::HOST), [`LOCAL`](VsockAddress::LOCAL), [`ANY`](VsockAddress::ANY) or a guest's number.
+    pub context: u32,
+    /// The port; `u32::MAX` lets the system choose one.
+    pub port: u32,
+}
+
+impl VsockAddress {
+    /// To bind: any context of this machine (`VMADDR_CID_ANY`).
+    pub const ANY: u32 = u32::MAX;
+    /// This machine itself (`VMADDR_CID_LOCAL`).
+    pub const LOCAL: u32 = 1;
+    /// The host of this virtual machine (`VMADDR_CID_HOST`).
+    pub const HOST: u32 = 2;
+
+    /// The port of the context.
+    pub const fn new(context: u32, port: u32) -> VsockAddress {
+        VsockAddress { context, port }
+    }
+}
+
+impl fmt::Display for VsockAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "vsock:{}:{}", self.context, self.port)
+    }
+}

@@ -1,0 +1,69 @@
+//! The list of events that a wait fills.
+
+use crate::poller::{Event, Iter};
+use crate::sys;
+use core::fmt;
+
+/// The events of one wait. It is filled by [`Poller::wait`](crate::Poller::wait) and reused, so that waiting allocates nothing.
+///
+/// It takes 12 bytes for each event of its capacity on x86-64 Linux, 16 to 64 elsewhere. With kqueue, reading and writing
+/// readiness of one source are two events.
+pub struct Events {
+    pub(crate) inner: sys::poller::Events,
+}
+
+impl Events {
+    /// Room for `capacity` events a wait, at least one.
+    pub fn with_capacity(capacity: usize) -> Events {
+        Events {
+            inner: sys::poller::Events::with_capacity(capacity.max(1)),
+        }
+    }
+
+    /// The events of the last wait.
+    #[inline]
+    pub fn iter(&self) -> Iter<'_> {
+        Iter {
+            inner: self.inner.iter(),
+        }
+    }
+
+    /// How many events the last wait gave.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// Whether the last wait gave none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many events one wait can give.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.inner.capacity()
+    }
+
+    /// Forgets the events.
+    pub fn clear(&mut self) {
+        self.inner.clear();
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self).finish()
+    }
+}
+
+impl<'a> IntoIterator for &'a Events {
+    type Item = Event;
+    type IntoIter = Iter<'a>;
+
+    #[inline]
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}

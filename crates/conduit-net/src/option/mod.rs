@@ -1,0 +1,287 @@
+//! Typed socket options: one constant each, with its type, unit, default, systems and man page.
+//!
+//! [`Options`] reads and sets them on anything with a descriptor, the sockets of `std` and tokio too. What a system does not
+//! have is an error that says so, not a missing name, so that code which can do without compiles everywhere.
+//!
+//! ```
+//! use conduit_net::{ListenOptions, Options, TcpListener, option};
+//! use std::time::Duration;
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0".parse()?, &ListenOptions::new())?;
+//! listener.set_option(option::NO_DELAY, true)?;
+//! assert!(listener.option(option::NO_DELAY)?);
+//! let std_listener = std::net::TcpListener::from(listener);
+//! std_listener.set_option(option::LINGER, Some(Duration::from_secs(3)))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod codec;
+mod table;
+
+pub use codec::{
+    Byte, Bytes, Codec, Credentials, Flag, Group, Info, Interface4, Linger, Membership, Microseconds, Milliseconds,
+    Name, Number, Number64, PeerCredentials, Seconds, SourceGroup, SourceMembership, Steering, TcpInfo, Text, Timeval,
+};
+pub use table::*;
+
+use crate::sys::constants::Location;
+use crate::{Error, Operation, io};
+use core::fmt;
+use core::marker::PhantomData;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::io::Errno;
+
+/// An option whose values are of the codec `C` and which can be read or set as `A` says. The constants of this module are all
+/// there are; [`raw`](SocketOption::raw) makes one for what is missing.
+pub struct SocketOption<C, A> {
+    pub(crate) row: Row,
+    kind: PhantomData<(C, A)>,
+}
+
+impl<C, A> Clone for SocketOption<C, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C, A> Copy for SocketOption<C, A> {}
+
+impl<C, A> fmt::Debug for SocketOption<C, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row.name)
+    }
+}
+
+impl<C, A> SocketOption<C, A> {
+    pub(crate) const fn new(row: Row) -> Self {
+        SocketOption { row, kind: PhantomData }
+    }
+
+    /// An option that this module does not have, by the level and number of this system's headers.
+    ///
+    /// ```
+    /// use conduit_net::{ListenOptions, Options, TcpListener, option};
+    /// # #[cfg(target_os = "linux")] {
+    /// let domain = option::SocketOption::<option::Number, option::ReadOnly>::raw("SO_DOMAIN", 1, 39);
+    /// let listener = TcpListener::bind("127.0.0.1:0".parse()?, &ListenOptions::new())?;
+    /// assert_eq!(listener.option(domain)?, 2);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn raw(name: &'static str, level: i32, number: i32) -> Self {
+        SocketOption::new(Row {
+            name,
+            at: Some((level, number)),
+            access: "raw",
+            privilege: None,
+        })
+    }
+
+    /// Its name, as errors give it.
+    pub const fn name(self) -> &'static str {
+        self.row.name
+    }
+
+    /// Whether this system has it. An old kernel may lack it all the same.
+    pub const fn is_supported(self) -> bool {
+        self.row.at.is_some()
+    }
+}
+
+/// One row of [`TABLE`].
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) at: Location,
+    pub(crate) access: &'static str,
+    pub(crate) privilege: Option<&'static str>,
+}
+
+impl Row {
+    /// The name of the option.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its level and number on this system, if it has the option.
+    pub const fn location(&self) -> Option<(i32, i32)> {
+        self.at
+    }
+
+    /// `get and set`, `get` or `set`.
+    pub const fn access(&self) -> &'static str {
+        self.access
+    }
+
+    /// The privilege that setting may need.
+    pub const fn privilege(&self) -> Option<&'static str> {
+        self.privilege
+    }
+
+    fn failed(&self, operation: Operation, cause: Errno) -> Error {
+        Error::new(operation, None, cause).with_privilege(self.privilege)
+    }
+}
+
+/// The option can be read and set.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadWrite;
+/// The option can be read.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOnly;
+/// The option can be set.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteOnly;
+
+impl ReadWrite {
+    pub(crate) const NAME: &'static str = "get and set";
+}
+
+impl ReadOnly {
+    pub(crate) const NAME: &'static str = "get";
+}
+
+impl WriteOnly {
+    pub(crate) const NAME: &'static str = "set";
+}
+
+/// Options that can be read: [`ReadWrite`] and [`ReadOnly`].
+pub trait Readable: private::Sealed {}
+/// Options that can be set: [`ReadWrite`] and [`WriteOnly`].
+pub trait Writable: private::Sealed {}
+
+impl Readable for ReadWrite {}
+impl Readable for ReadOnly {}
+impl Writable for ReadWrite {}
+impl Writable for WriteOnly {}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for super::ReadWrite {}
+    impl Sealed for super::ReadOnly {}
+    impl Sealed for super::WriteOnly {}
+}
+
+/// Reading and setting the options of anything with a descriptor.
+pub trait Options: AsFd {
+    /// Sets an option: one system call, setsockopt(2).
+    ///
+    /// # Errors
+    /// With the option's name and the remedy: `EPERM` or `EACCES` for want of the privilege that it names, `EOPNOTSUPP` and
+    /// `ENOPROTOOPT` where this system or this kind of socket has no such option, `EINVAL` and `EDOM` for a value out of range.
+    fn set_option<C: Codec, A: Writable>(&self, option: SocketOption<C, A>, value: C::Value) -> Result<(), Error> {
+        let row = option.row;
+        let failed = |cause| row.failed(Operation::Option(row.name), cause);
+        let (level, number) = row.at.ok_or(Errno::OPNOTSUPP).map_err(failed)?;
+        C::encode(value, |bytes| set(self.as_fd(), level, number, bytes)).map_err(failed)
+    }
+
+    /// Reads an option: one system call, getsockopt(2).
+    ///
+    /// # Errors
+    /// With the option's name: where this system or this kind of socket has no such option.
+    fn option<C: Codec, A: Readable>(&self, option: SocketOption<C, A>) -> Result<C::Value, Error> {
+        let row = option.row;
+        let failed = |cause| row.failed(Operation::ReadOption(row.name), cause);
+        let (level, number) = row.at.ok_or(Errno::OPNOTSUPP).map_err(failed)?;
+        C::decode(|bytes| get(self.as_fd(), level, number, bytes)).map_err(failed)
+    }
+
+    /// Joins a multicast group, IPv4 or IPv6, on the interface of this number (0: as the routes say). Linux.
+    ///
+    /// # Errors
+    /// `EINVAL` if it is no multicast address, `ENODEV` for an unknown interface, `EADDRINUSE` if it is joined already.
+    fn join(&self, group: core::net::IpAddr, interface: u32) -> Result<(), Error> {
+        self.set_option(
+            if group.is_ipv4() { JOIN_V4 } else { JOIN_V6 },
+            Membership { group, interface },
+        )
+    }
+
+    /// Leaves a multicast group.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` if it was not joined.
+    fn leave(&self, group: core::net::IpAddr, interface: u32) -> Result<(), Error> {
+        self.set_option(
+            if group.is_ipv4() { LEAVE_V4 } else { LEAVE_V6 },
+            Membership { group, interface },
+        )
+    }
+
+    /// Joins a multicast group for what `source` sends to it only. Linux.
+    ///
+    /// # Errors
+    /// As [`join`](Options::join).
+    fn join_source(&self, group: core::net::IpAddr, source: core::net::IpAddr, interface: u32) -> Result<(), Error> {
+        let option = if group.is_ipv4() {
+            JOIN_SOURCE_V4
+        } else {
+            JOIN_SOURCE_V6
+        };
+        self.set_option(
+            option,
+            SourceMembership {
+                group,
+                source,
+                interface,
+            },
+        )
+    }
+
+    /// Leaves a multicast group that was joined for one source.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` if it was not joined.
+    fn leave_source(&self, group: core::net::IpAddr, source: core::net::IpAddr, interface: u32) -> Result<(), Error> {
+        let option = if group.is_ipv4() {
+            LEAVE_SOURCE_V4
+        } else {
+            LEAVE_SOURCE_V6
+        };
+        self.set_option(
+            option,
+            SourceMembership {
+                group,
+                source,
+                interface,
+            },
+        )
+    }
+}
+
+impl<S: AsFd + ?Sized> Options for S {}
+
+fn set(socket: BorrowedFd<'_>, level: i32, number: i32, value: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads the live bytes of the length that is given.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            number,
+            value.as_ptr().cast(),
+            value.len() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::last_errno()) }
+}
+
+/// Fills `value` and says how much of it the kernel has filled.
+fn get(socket: BorrowedFd<'_>, level: i32, number: i32, value: &mut [u8]) -> Result<usize, Errno> {
+    let mut length = value.len() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes of the live buffer and then says how many in `length`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            level,
+            number,
+            value.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 {
+        Ok((length as usize).min(value.len()))
+    } else {
+        Err(io::last_errno())
+    }
+}

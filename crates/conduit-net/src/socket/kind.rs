@@ -1,0 +1,74 @@
+//! What kind of socket it is.
+
+use core::num::NonZeroU32;
+use rustix::net::{AddressFamily, Protocol as RawProtocol, SocketType};
+
+/// The family of addresses that a socket uses. address_families(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Domain(AddressFamily);
+
+impl Domain {
+    /// IPv4. ip(7).
+    pub const V4: Domain = Domain(AddressFamily::INET);
+    /// IPv6, and IPv4 too where [`ONLY_V6`](crate::option::ONLY_V6) is off. ipv6(7).
+    pub const V6: Domain = Domain(AddressFamily::INET6);
+    /// Paths and names on this machine. unix(7).
+    pub const UNIX: Domain = Domain(AddressFamily::UNIX);
+
+    /// Another family, by the number of this system's headers (`AF_VSOCK`, `AF_PACKET`, …).
+    pub const fn raw(number: u16) -> Domain {
+        Domain(AddressFamily::from_raw(number as _))
+    }
+
+    pub(crate) fn inner(self) -> AddressFamily {
+        self.0
+    }
+}
+
+/// How a socket carries bytes. socket(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kind(SocketType);
+
+impl Kind {
+    /// A stream of bytes over a connection.
+    pub const STREAM: Kind = Kind(SocketType::STREAM);
+    /// Single messages.
+    pub const DATAGRAM: Kind = Kind(SocketType::DGRAM);
+    /// Messages in order over a connection.
+    pub const SEQUENTIAL_PACKETS: Kind = Kind(SocketType::SEQPACKET);
+    /// A protocol's packets themselves. raw(7).
+    pub const RAW: Kind = Kind(SocketType::RAW);
+
+    pub(crate) fn inner(self) -> SocketType {
+        self.0
+    }
+}
+
+/// Which protocol carries it. protocols(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Protocol(Option<RawProtocol>);
+
+impl Protocol {
+    /// The one that the domain and the kind suggest.
+    pub const DEFAULT: Protocol = Protocol(None);
+    /// TCP.
+    pub const TCP: Protocol = Protocol::raw(6);
+    /// UDP.
+    pub const UDP: Protocol = Protocol::raw(17);
+    /// ICMP for IPv4; with [`Kind::DATAGRAM`] an unprivileged ping on Linux.
+    pub const ICMP: Protocol = Protocol::raw(1);
+    /// TCP over several paths at once. Linux 5.6, RFC 8684.
+    pub const MPTCP: Protocol = Protocol::raw(262);
+
+    /// Another protocol, by its number.
+    pub const fn raw(number: u32) -> Protocol {
+        Protocol(match NonZeroU32::new(number) {
+            Some(number) => Some(RawProtocol::from_raw(number)),
+            None => None,
+        })
+    }
+
+    pub(crate) fn inner(self) -> Option<RawProtocol> {
+        self.0
+    }
+}

@@ -1,0 +1,317 @@
+//! The methods that several kinds of sockets share, each written once. Every type that uses these has a field `socket: OwnedFd`.
+
+/// What every socket has: its descriptor and the conversions, and the waiting error.
+macro_rules! common {
+    ($socket:ident, $should:literal) => {
+        impl $socket {
+            /// The error that waits on the socket, taken off it (`SO_ERROR`): how an attempt to connect ended, for instance.
+            ///
+            /// # Errors
+            /// When the option cannot be read.
+            pub fn take_error(&self) -> $crate::io::Result<Option<$crate::io::Error>> {
+                Ok(rustix::net::sockopt::socket_error(&self.socket)?.err().map($crate::io::Error::from))
+            }
+
+            /// Whether calls wait until they can be done, rather than fail with `WouldBlock`. Sockets of this crate start
+            /// non-blocking. fcntl(2).
+            ///
+            /// # Errors
+            /// What the system reports; nothing in normal operation.
+            pub fn set_blocking(&self, on: bool) -> $crate::io::Result<()> {
+                $crate::socket::ops::set_blocking(rustix::fd::AsFd::as_fd(&self.socket), on)
+            }
+
+            /// A second descriptor of the same socket: what is set on one holds for both. dup(2).
+            ///
+            /// # Errors
+            /// When no descriptor is left.
+            pub fn try_clone(&self) -> $crate::io::Result<Self> {
+                Ok(Self { socket: rustix::io::fcntl_dupfd_cloexec(&self.socket, 0)? })
+            }
+        }
+
+        impl rustix::fd::AsFd for $socket {
+            #[inline]
+            fn as_fd(&self) -> rustix::fd::BorrowedFd<'_> {
+                self.socket.as_fd()
+            }
+        }
+
+        impl rustix::fd::AsRawFd for $socket {
+            #[inline]
+            fn as_raw_fd(&self) -> rustix::fd::RawFd {
+                self.socket.as_raw_fd()
+            }
+        }
+
+        impl From<$socket> for rustix::fd::OwnedFd {
+            #[inline]
+            fn from(socket: $socket) -> rustix::fd::OwnedFd {
+                socket.socket
+            }
+        }
+
+        #[doc = concat!("The descriptor is taken as it is: ", $should, ", and in non-blocking mode where it is polled.")]
+        impl From<rustix::fd::OwnedFd> for $socket {
+            #[inline]
+            fn from(socket: rustix::fd::OwnedFd) -> $socket {
+                $socket { socket }
+            }
+        }
+    };
+}
+
+/// What a socket has whose peer is known: receiving and sending bytes.
+macro_rules! stream {
+    ($socket:ident) => {
+        impl $socket {
+            /// Receives what is there, at most the length of `buffer`; 0 is the end of a stream (or an empty buffer or
+            /// datagram). recv(2).
+            ///
+            /// # Errors
+            /// `WouldBlock` if nothing is there yet; `ConnectionReset` if the peer broke the connection off.
+            #[inline]
+            pub fn recv(&self, buffer: &mut [u8]) -> $crate::io::Result<usize> {
+                $crate::socket::ops::recv(
+                    rustix::fd::AsFd::as_fd(&self.socket),
+                    buffer,
+                    rustix::net::RecvFlags::empty(),
+                )
+            }
+
+            /// Receives into memory that was not initialised, and gives the part that is now.
+            ///
+            /// # Errors
+            /// As [`recv`](Self::recv).
+            #[inline]
+            pub fn recv_uninit<'a>(
+                &self,
+                buffer: &'a mut [core::mem::MaybeUninit<u8>],
+            ) -> $crate::io::Result<&'a mut [u8]> {
+                $crate::socket::ops::recv_uninit(rustix::fd::AsFd::as_fd(&self.socket), buffer)
+            }
+
+            /// Receives into the spare capacity of `buffer`, which it neither clears nor grows, and says how many bytes were
+            /// appended.
+            ///
+            /// # Errors
+            /// As [`recv`](Self::recv).
+            #[cfg(feature = "std")]
+            #[inline]
+            pub fn recv_spare(&self, buffer: &mut Vec<u8>) -> $crate::io::Result<usize> {
+                let count = self.recv_uninit(buffer.spare_capacity_mut())?.len();
+                // SAFETY: that many bytes after the length have been initialised, within the capacity.
+                unsafe { buffer.set_len(buffer.len() + count) };
+                Ok(count)
+            }
+
+            /// Receives into several buffers, one after the other filled. readv(2).
+            ///
+            /// # Errors
+            /// As [`recv`](Self::recv).
+            pub fn recv_vectored(&self, buffers: &mut [$crate::io::IoSliceMut<'_>]) -> $crate::io::Result<usize> {
+                Ok(rustix::io::retry_on_intr(|| {
+                    rustix::io::readv(&self.socket, &mut *buffers)
+                })?)
+            }
+
+            /// Receives and leaves what was received where it is, to be received again.
+            ///
+            /// # Errors
+            /// As [`recv`](Self::recv).
+            pub fn peek(&self, buffer: &mut [u8]) -> $crate::io::Result<usize> {
+                $crate::socket::ops::recv(
+                    rustix::fd::AsFd::as_fd(&self.socket),
+                    buffer,
+                    rustix::net::RecvFlags::PEEK,
+                )
+            }
+
+            /// Sends as much of `bytes` as there is room for, and says how much that was: send the rest when the socket is
+            /// writable again. A peer that is gone is an error, never a SIGPIPE. send(2).
+            ///
+            /// # Errors
+            /// `WouldBlock` if there is no room; `BrokenPipe` or `ConnectionReset` if the connection is no more.
+            #[inline]
+            pub fn send(&self, bytes: &[u8]) -> $crate::io::Result<usize> {
+                $crate::socket::ops::send(rustix::fd::AsFd::as_fd(&self.socket), bytes)
+            }
+
+            /// Sends several pieces with one call, as if they were one; otherwise as [`send`](Self::send). Systems take a
+            /// limited number of pieces at once (1024 on Linux). sendmsg(2).
+            ///
+            /// # Errors
+            /// As [`send`](Self::send); `EMSGSIZE` or `EINVAL` for too many pieces.
+            #[inline]
+            pub fn send_vectored(&self, pieces: &[$crate::io::IoSlice<'_>]) -> $crate::io::Result<usize> {
+                Ok(rustix::io::retry_on_intr(|| {
+                    rustix::net::sendmsg(
+                        &self.socket,
+                        pieces,
+                        &mut rustix::net::SendAncillaryBuffer::default(),
+                        $crate::sys::socket::SEND_FLAGS,
+                    )
+                })?)
+            }
+
+            /// Sends pieces with control messages beside them. sendmsg(2).
+            ///
+            /// # Errors
+            /// As [`send`](Self::send); `EINVAL` and `EPERM` for control messages that this socket or process may not send.
+            pub fn send_message<const WORDS: usize>(
+                &self,
+                pieces: &[$crate::io::IoSlice<'_>],
+                control: &$crate::SendControl<'_, WORDS>,
+            ) -> $crate::io::Result<usize> {
+                $crate::socket::ops::send_message(rustix::fd::AsFd::as_fd(&self.socket), pieces, None, control, 0)
+            }
+
+            /// Closes one direction or both, for every descriptor of this socket. shutdown(2).
+            ///
+            /// # Errors
+            /// `NotConnected` if there is no connection (any more).
+            pub fn shutdown(&self, how: impl Into<$crate::Shutdown>) -> $crate::io::Result<()> {
+                $crate::socket::ops::shutdown(rustix::fd::AsFd::as_fd(&self.socket), how.into())
+            }
+        }
+
+        $crate::socket::methods::messages!($socket);
+    };
+}
+
+/// Receiving with control messages.
+macro_rules! messages {
+    ($socket:ident) => {
+        impl $socket {
+            /// Receives into `buffers`, with the control messages that came beside, which replace those in `control`.
+            /// recvmsg(2).
+            ///
+            /// # Errors
+            /// As for receiving without.
+            pub fn receive_message<const WORDS: usize>(
+                &self,
+                buffers: &mut [$crate::io::IoSliceMut<'_>],
+                control: &mut $crate::ReceiveControl<WORDS>,
+            ) -> $crate::io::Result<$crate::Received> {
+                $crate::socket::ops::receive_message(rustix::fd::AsFd::as_fd(&self.socket), buffers, control, 0)
+            }
+        }
+    };
+}
+
+/// What a socket has that sends single messages, each to an address of its own.
+macro_rules! datagram {
+    ($socket:ident) => {
+        impl $socket {
+            /// Sends pieces as one datagram to `to`, with control messages beside it. sendmsg(2).
+            ///
+            /// # Errors
+            /// `WouldBlock` if there is no room; `EMSGSIZE` for more than one datagram holds; `EINVAL` and `EPERM` for control
+            /// messages that this socket or process may not send.
+            pub fn send_message_to<const WORDS: usize>(
+                &self,
+                pieces: &[$crate::io::IoSlice<'_>],
+                to: &$crate::Address,
+                control: &$crate::SendControl<'_, WORDS>,
+            ) -> $crate::io::Result<usize> {
+                $crate::socket::ops::send_message(
+                    rustix::fd::AsFd::as_fd(&self.socket),
+                    pieces,
+                    Some(to),
+                    control,
+                    0,
+                )
+            }
+        }
+    };
+}
+
+/// `Read` and `Write` for a socket and a shared one.
+#[cfg(feature = "std")]
+macro_rules! std_stream {
+    ($socket:ident) => {
+        $crate::socket::methods::std_stream!(@impl $socket);
+        $crate::socket::methods::std_stream!(@impl &$socket);
+    };
+    (@impl $socket:ty) => {
+        impl std::io::Read for $socket {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                self.recv(buffer)
+            }
+
+            fn read_vectored(&mut self, buffers: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
+                self.recv_vectored(buffers)
+            }
+        }
+
+        impl std::io::Write for $socket {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.send(bytes)
+            }
+
+            fn write_vectored(&mut self, pieces: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+                self.send_vectored(pieces)
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+    };
+}
+
+#[cfg(not(feature = "std"))]
+macro_rules! std_stream {
+    ($socket:ident) => {};
+}
+
+/// Conversions to and from the same socket of `std`.
+#[cfg(feature = "std")]
+macro_rules! std_conversions {
+    ($socket:ident, $std:ty) => {
+        /// The socket stays in non-blocking mode.
+        impl From<$socket> for $std {
+            fn from(socket: $socket) -> $std {
+                socket.socket.into()
+            }
+        }
+
+        impl TryFrom<$std> for $socket {
+            type Error = std::io::Error;
+
+            /// Takes the socket over and puts it into non-blocking mode.
+            fn try_from(socket: $std) -> std::io::Result<$socket> {
+                socket.set_nonblocking(true)?;
+                Ok($socket {
+                    socket: socket.into(),
+                })
+            }
+        }
+    };
+}
+
+#[cfg(not(feature = "std"))]
+macro_rules! std_conversions {
+    ($socket:ident, $std:ty) => {};
+}
+
+/// Conversions to and from [`Socket`](crate::Socket), for what the typed socket does not do.
+macro_rules! socket_conversions {
+    ($socket:ident) => {
+        impl From<$socket> for $crate::Socket {
+            fn from(socket: $socket) -> $crate::Socket {
+                socket.socket.into()
+            }
+        }
+
+        impl From<$crate::Socket> for $socket {
+            fn from(socket: $crate::Socket) -> $socket {
+                $socket {
+                    socket: socket.into(),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {common, datagram, messages, socket_conversions, std_conversions, std_stream, stream};

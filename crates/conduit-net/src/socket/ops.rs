@@ -1,0 +1,254 @@
+//! What sockets of several kinds do, once: the typed sockets' methods call these.
+
+use crate::clock::Deadline;
+use crate::control::{ReceiveControl, SendControl};
+use crate::io::{self, IoSlice, IoSliceMut};
+use crate::{Address, Error, Operation, sys};
+use core::mem::MaybeUninit;
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::addr::SocketAddrStorage;
+use rustix::net::{RecvFlags, SocketAddrAny};
+
+/// Which direction a `shutdown` closes. [`std::net::Shutdown`] converts into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shutdown {
+    /// Nothing more is read; reading gives the end of the stream.
+    Read,
+    /// Nothing more is sent; the peer reads the end of the stream after what was sent before.
+    Write,
+    /// Both.
+    Both,
+}
+
+/// What a `receive_message` got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received {
+    /// How many bytes of the buffers were filled.
+    pub bytes: usize,
+    /// The sender, where the kind of socket tells.
+    pub from: Option<Address>,
+    /// The datagram was longer than the buffers, and the rest is lost.
+    pub truncated: bool,
+    /// There were more control messages than room for them; descriptors among the rest were closed by the system.
+    pub control_truncated: bool,
+}
+
+pub(crate) fn accept(socket: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    Ok(retry_on_intr(|| sys::socket::accept(socket))?)
+}
+
+pub(crate) fn accept_by(
+    socket: BorrowedFd<'_>,
+    deadline: Option<Deadline>,
+) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
+    loop {
+        match retry_on_intr(|| sys::socket::accept(socket)) {
+            // Another process may have taken the connection between the two calls.
+            Err(Errno::AGAIN) => wait(socket, PollFlags::IN, deadline)?,
+            Err(Errno::CONNABORTED) => {}
+            result => return result,
+        }
+    }
+}
+
+pub(crate) fn start_connect(socket: BorrowedFd<'_>, address: &Address) -> Result<(), Error> {
+    let failed = |cause: io::Error| Error::new(Operation::Connect, address, cause);
+    match rustix::net::connect(socket, &address.to_raw().map_err(failed)?) {
+        // An interrupted attempt goes on in the background, as one that would block does: connect(2).
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(()),
+        Err(cause) => Err(failed(cause.into())),
+    }
+}
+
+pub(crate) fn finish_connect(
+    socket: BorrowedFd<'_>,
+    address: &Address,
+    deadline: Option<Deadline>,
+) -> Result<(), Error> {
+    let failed = |cause: Errno| Error::new(Operation::Connect, address, cause);
+    wait(socket, PollFlags::OUT, deadline).map_err(failed)?;
+    rustix::net::sockopt::socket_error(socket)
+        .and_then(|state| state)
+        .map_err(failed)
+}
+
+/// `TIMEDOUT` when the deadline passes.
+pub(crate) fn wait(socket: BorrowedFd<'_>, flags: PollFlags, deadline: Option<Deadline>) -> Result<(), Errno> {
+    let mut sockets = [PollFd::from_borrowed_fd(socket, flags)];
+    loop {
+        let limit = deadline.and_then(|deadline| deadline.left().try_into().ok());
+        match rustix::event::poll(&mut sockets, limit.as_ref()) {
+            Ok(0) => return Err(Errno::TIMEDOUT),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+}
+
+#[inline]
+pub(crate) fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+    let (count, _) = retry_on_intr(|| rustix::net::recv(socket, &mut *buffer, flags))?;
+    Ok(count)
+}
+
+#[inline]
+pub(crate) fn recv_uninit<'a>(socket: BorrowedFd<'_>, buffer: &'a mut [MaybeUninit<u8>]) -> io::Result<&'a mut [u8]> {
+    let count = loop {
+        match rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()) {
+            Ok(((filled, _), _)) => break filled.len(),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    };
+    // SAFETY: recv(2) has filled that many bytes from the start.
+    Ok(unsafe { buffer[..count].assume_init_mut() })
+}
+
+#[inline]
+pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    Ok(retry_on_intr(|| {
+        rustix::net::send(socket, bytes, sys::socket::SEND_FLAGS)
+    })?)
+}
+
+pub(crate) fn recv_from(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: RecvFlags,
+) -> io::Result<(usize, Option<SocketAddrAny>)> {
+    let (count, _, from) = retry_on_intr(|| rustix::net::recvfrom(socket, &mut *buffer, flags))?;
+    Ok((count, from))
+}
+
+pub(crate) fn send_to(socket: BorrowedFd<'_>, bytes: &[u8], to: &Address) -> io::Result<usize> {
+    let to = to.to_raw()?;
+    Ok(retry_on_intr(|| {
+        rustix::net::sendto(socket, bytes, sys::socket::SEND_FLAGS, &to)
+    })?)
+}
+
+pub(crate) fn shutdown(socket: BorrowedFd<'_>, how: Shutdown) -> io::Result<()> {
+    let how = match how {
+        Shutdown::Read => rustix::net::Shutdown::Read,
+        Shutdown::Write => rustix::net::Shutdown::Write,
+        Shutdown::Both => rustix::net::Shutdown::Both,
+    };
+    Ok(rustix::net::shutdown(socket, how)?)
+}
+
+pub(crate) fn set_blocking(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    let mut flags = rustix::fs::fcntl_getfl(socket)?;
+    flags.set(rustix::fs::OFlags::NONBLOCK, !on);
+    Ok(rustix::fs::fcntl_setfl(socket, flags)?)
+}
+
+/// An empty header: every pointer null, every length zero.
+pub(crate) fn header() -> libc::msghdr {
+    // SAFETY: null pointers and zero lengths are valid values of the fields, on every system.
+    unsafe { core::mem::zeroed() }
+}
+
+pub(crate) fn send_message<const WORDS: usize>(
+    socket: BorrowedFd<'_>,
+    pieces: &[IoSlice<'_>],
+    to: Option<&Address>,
+    control: &SendControl<'_, WORDS>,
+    flags: libc::c_int,
+) -> io::Result<usize> {
+    let to = to.map(Address::to_raw).transpose()?;
+    let mut message = header();
+    if let Some(to) = &to {
+        message.msg_name = to.as_ptr().cast_mut().cast();
+        message.msg_namelen = to.addr_len() as libc::socklen_t;
+    }
+    message.msg_iov = pieces.as_ptr().cast_mut().cast();
+    message.msg_iovlen = pieces.len() as _;
+    let bytes = control.as_bytes();
+    if !bytes.is_empty() {
+        message.msg_control = bytes.as_ptr().cast_mut().cast();
+        message.msg_controllen = bytes.len() as _;
+    }
+    let flags = sys::socket::SEND_FLAGS.bits() as libc::c_int | flags;
+    loop {
+        // SAFETY: every pointer of the header is null with length zero, or to live memory of the length beside it that the
+        // kernel only reads: the address, the pieces (IoSlice is laid out as iovec), the control messages.
+        let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, flags) };
+        match usize::try_from(sent) {
+            Ok(sent) => return Ok(sent),
+            Err(_) => again(io::last_errno())?,
+        }
+    }
+}
+
+pub(crate) fn receive_message<const WORDS: usize>(
+    socket: BorrowedFd<'_>,
+    buffers: &mut [IoSliceMut<'_>],
+    control: &mut ReceiveControl<WORDS>,
+    flags: libc::c_int,
+) -> io::Result<Received> {
+    let mut from = MaybeUninit::<SocketAddrStorage>::uninit();
+    let mut message = header();
+    control.clear();
+    loop {
+        message.msg_name = from.as_mut_ptr().cast();
+        message.msg_namelen = size_of::<SocketAddrStorage>() as libc::socklen_t;
+        message.msg_iov = buffers.as_mut_ptr().cast();
+        message.msg_iovlen = buffers.len() as _;
+        let room = control.space();
+        message.msg_control = room.as_mut_ptr().cast();
+        message.msg_controllen = room.len() as _;
+        // SAFETY: every pointer of the header is to live memory of the length beside it that the kernel may write: the address,
+        // the buffers (IoSliceMut is laid out as iovec), the room for control messages.
+        let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | CLOSE_ON_EXEC) };
+        match usize::try_from(count) {
+            Ok(bytes) => {
+                // SAFETY: the kernel has filled that much of the room.
+                unsafe { control.set_filled(message.msg_controllen as usize) };
+                return Ok(Received {
+                    bytes,
+                    // SAFETY: the kernel has filled as much of the address as it says.
+                    from: unsafe { received_address(&from, message.msg_namelen) },
+                    truncated: message.msg_flags & libc::MSG_TRUNC != 0,
+                    control_truncated: message.msg_flags & libc::MSG_CTRUNC != 0,
+                });
+            }
+            Err(_) => again(io::last_errno())?,
+        }
+    }
+}
+
+/// The address that a receiving call has written; none for connected streams.
+///
+/// # Safety
+/// The first `length` bytes of the storage must be an address.
+pub(crate) unsafe fn received_address(
+    from: &MaybeUninit<SocketAddrStorage>,
+    length: libc::socklen_t,
+) -> Option<Address> {
+    // An unbound Unix socket has an empty address, or one without more than the family.
+    if (length as usize) < size_of::<libc::sa_family_t>() + 1 || length as usize > size_of::<SocketAddrStorage>() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    Some(Address::from_raw(&unsafe {
+        SocketAddrAny::read(from.as_ptr(), length as _)
+    }))
+}
+
+pub(crate) fn again(error: Errno) -> io::Result<()> {
+    if error == Errno::INTR {
+        Ok(())
+    } else {
+        Err(error.into())
+    }
+}
+
+/// Descriptors that come in a message are closed in programs that the process starts, from the first moment.
+#[cfg(not(target_vendor = "apple"))]
+const CLOSE_ON_EXEC: libc::c_int = libc::MSG_CMSG_CLOEXEC;
+#[cfg(target_vendor = "apple")]
+const CLOSE_ON_EXEC: libc::c_int = 0;

@@ -1,0 +1,32 @@
+//! Addresses that only Linux has: abstract names and vsock.
+
+use crate::VsockAddress;
+use rustix::io::Result;
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
+
+pub(crate) fn from_abstract(name: &[u8]) -> Result<SocketAddrUnix> {
+    SocketAddrUnix::new_abstract_name(name)
+}
+
+pub(crate) fn abstract_of(address: &SocketAddrUnix) -> Option<&[u8]> {
+    address.abstract_name()
+}
+
+pub(crate) fn vsock_to_raw(address: VsockAddress) -> Result<SocketAddrAny> {
+    // SAFETY: zero is a valid value of every field.
+    let mut raw: libc::sockaddr_vm = unsafe { core::mem::zeroed() };
+    raw.svm_family = libc::AF_VSOCK as libc::sa_family_t;
+    raw.svm_cid = address.context;
+    raw.svm_port = address.port;
+    // SAFETY: a whole address of the length that is given, which is copied byte by byte.
+    Ok(unsafe { SocketAddrAny::read((&raw const raw).cast(), size_of::<libc::sockaddr_vm>() as u32) })
+}
+
+pub(crate) fn vsock_from_raw(raw: &SocketAddrAny) -> Option<VsockAddress> {
+    if raw.address_family() != AddressFamily::VSOCK || (raw.addr_len() as usize) < size_of::<libc::sockaddr_vm>() {
+        return None;
+    }
+    // SAFETY: the family says what it is, and the length that all of it is there; alignment is not asked for.
+    let address = unsafe { raw.as_ptr().cast::<libc::sockaddr_vm>().read_unaligned() };
+    Some(VsockAddress::new(address.svm_cid, address.svm_port))
+}

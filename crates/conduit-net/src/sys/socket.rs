@@ -1,0 +1,22 @@
+//! Sockets where the call that makes a descriptor sets its flags too, so that each is one system call.
+
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::io::Result;
+use rustix::net::{AddressFamily, Protocol, SendFlags, SocketAddrAny, SocketFlags, SocketType};
+
+const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+
+/// A peer that is gone is an error to handle, not a signal that ends the process.
+pub(crate) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+
+pub(crate) fn open(family: AddressFamily, kind: SocketType, protocol: Option<Protocol>) -> Result<OwnedFd> {
+    rustix::net::socket_with(family, kind, FLAGS, protocol)
+}
+
+pub(crate) fn pair(kind: SocketType) -> Result<(OwnedFd, OwnedFd)> {
+    rustix::net::socketpair(AddressFamily::UNIX, kind, FLAGS, None)
+}
+
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>)> {
+    rustix::net::acceptfrom_with(listener, FLAGS)
+}

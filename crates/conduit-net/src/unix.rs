@@ -1,0 +1,196 @@
+//! Sockets of one machine, by path or name: unix(7).
+
+use crate::clock::Deadline;
+use crate::socket::{methods, ops};
+use crate::{Address, Domain, Error, Kind, Operation, Protocol, Socket, UnixAddress, io};
+use core::time::Duration;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::net::RecvFlags;
+
+/// A non-blocking Unix socket that accepts connections.
+///
+/// The file of its path stays when it is dropped: remove it when the server ends, or before it binds again.
+#[derive(Debug)]
+pub struct UnixListener {
+    socket: OwnedFd,
+}
+
+/// A non-blocking connection between processes of one machine. It passes descriptors too:
+/// [`SendControl::push_descriptors`](crate::SendControl::push_descriptors).
+#[derive(Debug)]
+pub struct UnixStream {
+    socket: OwnedFd,
+}
+
+/// A non-blocking Unix socket for single messages, which keep their bounds and their order and are not lost.
+#[derive(Debug)]
+pub struct UnixDatagram {
+    socket: OwnedFd,
+}
+
+impl UnixListener {
+    /// Listens on a path or name; 4096 connections may wait to be accepted.
+    ///
+    /// # Errors
+    /// With the path and the remedy: it is taken, its directory is missing, no permission.
+    pub fn bind(address: &UnixAddress) -> Result<UnixListener, Error> {
+        let address = Address::from(address.clone());
+        let socket = Socket::new(Domain::UNIX, Kind::STREAM, Protocol::DEFAULT)?;
+        socket.bind(&address)?;
+        socket.listen(4096).map_err(|error| error.on(&address))?;
+        Ok(socket.into())
+    }
+
+    /// Takes the next connection that waits, and the peer's address, which is mostly unnamed. accept4(2).
+    ///
+    /// # Errors
+    /// As [`TcpListener::accept`](crate::TcpListener::accept).
+    pub fn accept(&self) -> io::Result<(UnixStream, UnixAddress)> {
+        let (socket, peer) = ops::accept(self.socket.as_fd())?;
+        Ok((UnixStream { socket }, unix_address(Address::from_raw_or_unnamed(peer))))
+    }
+
+    /// Waits for a connection no longer than `limit`.
+    ///
+    /// # Errors
+    /// As [`accept`](UnixListener::accept), and `ETIMEDOUT` when the time is over.
+    pub fn accept_timeout(&self, limit: Duration) -> Result<(UnixStream, UnixAddress), Error> {
+        let failed = |cause: rustix::io::Errno| Error::new(Operation::Accept, None, cause);
+        let (socket, peer) = ops::accept_by(self.socket.as_fd(), Deadline::after(limit)).map_err(failed)?;
+        Ok((UnixStream { socket }, unix_address(Address::from_raw_or_unnamed(peer))))
+    }
+
+    /// The path or name that the socket listens on.
+    ///
+    /// # Errors
+    /// What the system reports; nothing in normal operation.
+    pub fn local_addr(&self) -> io::Result<UnixAddress> {
+        local(self.socket.as_fd())
+    }
+}
+
+impl UnixStream {
+    /// Connects to a path or name; it stands at once or fails (`WouldBlock`: the listener's queue is full).
+    ///
+    /// # Errors
+    /// With the path and the remedy: there is no such path, nothing listens there, no permission.
+    pub fn connect(address: &UnixAddress) -> Result<UnixStream, Error> {
+        let socket = Socket::new(Domain::UNIX, Kind::STREAM, Protocol::DEFAULT)?;
+        socket.start_connect(&address.clone().into())?;
+        Ok(socket.into())
+    }
+
+    /// Two streams that are connected to each other. socketpair(2).
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub fn pair() -> Result<(UnixStream, UnixStream), Error> {
+        let (one, two) = Socket::pair(Kind::STREAM)?;
+        Ok((one.into(), two.into()))
+    }
+
+    /// The address of this side, mostly unnamed.
+    ///
+    /// # Errors
+    /// What the system reports; nothing in normal operation.
+    pub fn local_addr(&self) -> io::Result<UnixAddress> {
+        local(self.socket.as_fd())
+    }
+
+    /// The peer's address, unnamed for the side that accepted.
+    ///
+    /// # Errors
+    /// `NotConnected` if there is no connection (any more).
+    pub fn peer_addr(&self) -> io::Result<UnixAddress> {
+        Ok(unix_address(Address::from_raw_or_unnamed(rustix::net::getpeername(
+            &self.socket,
+        )?)))
+    }
+}
+
+impl UnixDatagram {
+    /// Receives on a path or name.
+    ///
+    /// # Errors
+    /// With the path and the remedy, as [`UnixListener::bind`].
+    pub fn bind(address: &UnixAddress) -> Result<UnixDatagram, Error> {
+        let socket = Socket::new(Domain::UNIX, Kind::DATAGRAM, Protocol::DEFAULT)?;
+        socket.bind(&address.clone().into())?;
+        Ok(socket.into())
+    }
+
+    /// A socket without an address: it sends, and receives once it is connected.
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub fn unbound() -> Result<UnixDatagram, Error> {
+        Ok(Socket::new(Domain::UNIX, Kind::DATAGRAM, Protocol::DEFAULT)?.into())
+    }
+
+    /// Two sockets that are connected to each other. socketpair(2).
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub fn pair() -> Result<(UnixDatagram, UnixDatagram), Error> {
+        let (one, two) = Socket::pair(Kind::DATAGRAM)?;
+        Ok((one.into(), two.into()))
+    }
+
+    /// Sets the peer, as [`UdpSocket::connect`](crate::UdpSocket::connect).
+    ///
+    /// # Errors
+    /// With the path and the remedy.
+    pub fn connect(&self, address: &UnixAddress) -> Result<(), Error> {
+        ops::start_connect(self.socket.as_fd(), &address.clone().into())
+    }
+
+    /// Receives one message and its sender's address. What does not fit into `buffer` is lost.
+    ///
+    /// # Errors
+    /// `WouldBlock` if none is there.
+    pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, UnixAddress)> {
+        let (count, from) = ops::recv_from(self.socket.as_fd(), buffer, RecvFlags::empty())?;
+        Ok((count, unix_address(Address::from_raw_or_unnamed(from))))
+    }
+
+    /// Sends one message to a path or name.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the receiver's queue is full, `ConnectionRefused` and `NotFound` if there is none.
+    pub fn send_to(&self, bytes: &[u8], to: &UnixAddress) -> io::Result<usize> {
+        ops::send_to(self.socket.as_fd(), bytes, &to.clone().into())
+    }
+
+    /// The address of this side.
+    ///
+    /// # Errors
+    /// What the system reports; nothing in normal operation.
+    pub fn local_addr(&self) -> io::Result<UnixAddress> {
+        local(self.socket.as_fd())
+    }
+}
+
+fn local(socket: rustix::fd::BorrowedFd<'_>) -> io::Result<UnixAddress> {
+    Ok(unix_address(Address::from_raw(&rustix::net::getsockname(socket)?)))
+}
+
+fn unix_address(address: Address) -> UnixAddress {
+    match address {
+        Address::Unix(address) => address,
+        _ => UnixAddress::unnamed(),
+    }
+}
+
+methods::common!(UnixListener, "it should be a listening Unix socket");
+methods::socket_conversions!(UnixListener);
+methods::std_conversions!(UnixListener, std::os::unix::net::UnixListener);
+methods::common!(UnixStream, "it should be a Unix connection");
+methods::stream!(UnixStream);
+methods::std_stream!(UnixStream);
+methods::socket_conversions!(UnixStream);
+methods::std_conversions!(UnixStream, std::os::unix::net::UnixStream);
+methods::common!(UnixDatagram, "it should be a Unix socket for messages");
+methods::stream!(UnixDatagram);
+methods::datagram!(UnixDatagram);
+methods::socket_conversions!(UnixDatagram);
+methods::std_conversions!(UnixDatagram, std::os::unix::net::UnixDatagram);
