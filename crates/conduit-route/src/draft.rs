@@ -7,9 +7,9 @@
 //! that are just as long as needed.
 
 use crate::definition::Definition;
-use crate::key::{Key, same, word};
-use crate::pattern::{Pattern, Segment};
-use crate::table::{Alternative, Endpoint, NONE, Node, Shape, Slot, holds, insert, slot_of};
+use crate::key::{Key, WORD, first_word, same, same_from};
+use crate::pattern::{Braces, Names, PATH_LIMIT, PathError, Pattern, Scanned};
+use crate::table::{Alternative, Endpoint, NONE, Node, Shape, Slot, slot_of};
 use crate::text::Text;
 
 /// The array lengths that a [`Draft`] of some routes needs.
@@ -29,12 +29,8 @@ impl Size {
         let mut nodes = 1;
         let mut route = 0;
         while route < definitions.len() {
-            let path = definitions[route].path.as_bytes();
-            let mut start = 0;
-            while start < path.len() {
-                nodes += 1;
-                start = Key::of_segment(path, start + 1).1;
-            }
+            // Each segment has a slash and at least one byte more, but for the last, which may be empty.
+            nodes += definitions[route].path.len() / 2 + 1;
             route += 1;
         }
         Size {
@@ -86,7 +82,7 @@ struct DraftNode {
 
 const BLANK_SLOT: Slot = Slot {
     first: 0,
-    last: 0,
+    second: 0,
     parent: 0,
     child: 0,
     length: 0,
@@ -165,6 +161,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         assert!(size.slots <= FINAL_SLOTS && FINAL_SLOTS.is_power_of_two());
         let mut nodes = [Node {
             has_literals: false,
+            plain: NONE,
             otherwise: NONE,
             endpoint: NONE,
         }; FINAL_NODES];
@@ -173,6 +170,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
             let node = &self.nodes[at];
             nodes[at] = Node {
                 has_literals: node.has_literals,
+                plain: self.plain(node),
                 otherwise: self.otherwise(at),
                 endpoint: node.endpoint,
             };
@@ -181,7 +179,13 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         let mut slots = [BLANK_SLOT; FINAL_SLOTS];
         let mut at = 0;
         while at < self.literal_count {
-            insert(&mut slots, 64 - FINAL_SLOTS.trailing_zeros(), self.literals[at]);
+            let literal = self.literals[at];
+            let key = Key { first: literal.first, second: literal.second, length: literal.length as u32 };
+            let mut place = slot_of(literal.parent, key, 64 - FINAL_SLOTS.trailing_zeros());
+            while slots[place].child != 0 {
+                place = if place + 1 < FINAL_SLOTS { place + 1 } else { 0 };
+            }
+            slots[place] = literal;
             at += 1;
         }
         let mut alternatives = [BLANK_ALTERNATIVE; ALTERNATIVES];
@@ -200,57 +204,61 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
 
     const fn add(&mut self, definitions: &[Definition], route: usize) {
         let path = definitions[route].path;
-        let pattern = match Pattern::parse(path) {
-            Ok(pattern) => pattern,
-            Err(error) => panic!("{}", error.text().as_str()),
-        };
-        let mut segments = pattern.segments();
+        let length = path.len();
+        if length == 0 || length > PATH_LIMIT || path.as_bytes()[0] != b'/' {
+            refuse(Pattern::parse(path));
+        }
+        let mut names = Names::new();
         let mut node = 0;
         let mut start = 1;
-        while let Some(segment) = segments.next_segment() {
-            node = match segment {
-                Segment::Static(_) => self.add_literal(definitions, route, node, start),
-                Segment::Parameter { prefix, name, suffix } => {
-                    let name_end = start + prefix.len() + name.len() + 2;
-                    let prefix = (start as u16, (start + prefix.len()) as u16);
-                    let suffix = (name_end as u16, (name_end + suffix.len()) as u16);
-                    let shape = if prefix.0 == prefix.1 && suffix.0 == suffix.1 {
-                        Shape::Plain
-                    } else {
-                        Shape::Affixed
-                    };
-                    self.add_alternative(definitions, route, node, shape, prefix, suffix)
-                }
-                Segment::Rest { .. } => self.add_alternative(definitions, route, node, Shape::Rest, (0, 0), (0, 0)),
+        while start <= length {
+            let scanned = match Scanned::segment(path, start) {
+                Ok(scanned) => scanned,
+                Err(error) => return refuse(Err(error)),
             };
-            start = segments.position();
+            node = match scanned.parameter {
+                None => self.add_literal(definitions, route, node, start, scanned.key),
+                Some(braces) => {
+                    if let Err(error) = names.add(path, &scanned) {
+                        refuse(Err(error));
+                    }
+                    self.add_alternative(definitions, route, node, start, scanned.end, braces)
+                }
+            };
+            start = scanned.end + 1;
         }
         self.add_endpoint(definitions, route, node);
     }
 
     /// The node behind the literal segment of `route`'s path that starts at `start`.
-    const fn add_literal(&mut self, definitions: &[Definition], route: usize, node: usize, start: usize) -> usize {
-        let path = definitions[route].path.as_bytes();
-        let (key, _) = Key::of_segment(path, start);
+    const fn add_literal(
+        &mut self,
+        definitions: &[Definition],
+        route: usize,
+        node: usize,
+        start: usize,
+        key: Key,
+    ) -> usize {
         let mut at = slot_of(node as u32, key, 64 - SLOTS.trailing_zeros());
         while self.index[at] != 0 {
             let slot = &self.literals[self.index[at] as usize - 1];
-            if holds(slot, definitions, path, node as u32, start, key) {
+            if slot.first == key.first
+                && slot.parent == node as u32
+                && slot.second == key.second
+                && slot.length as u32 == key.length
+                && (key.length as usize <= 2 * WORD || is_same_middle(definitions, slot, route, start))
+            {
                 return slot.child as usize;
             }
-            at = (at + 1) % SLOTS;
+            at = if at + 1 < SLOTS { at + 1 } else { 0 };
         }
-        let parent = self.nodes[node];
-        let child = self.add_node(DraftNode {
-            parent: node as u32,
-            bound: parent.bound,
-            offset: parent.offset + key.length as u16 + 1,
-            ..ROOT
-        });
+        let DraftNode { bound, offset, .. } = self.nodes[node];
+        let offset = offset + key.length as u16 + 1;
+        let child = self.add_node(DraftNode { parent: node as u32, bound, offset, ..ROOT });
         self.nodes[node].has_literals = true;
         self.literals[self.literal_count] = Slot {
             first: key.first,
-            last: key.last,
+            second: key.second,
             parent: node as u32,
             child: child as u32,
             length: key.length as u16,
@@ -268,39 +276,47 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         definitions: &[Definition],
         route: usize,
         node: usize,
-        shape: Shape,
-        prefix: (u16, u16),
-        suffix: (u16, u16),
+        start: usize,
+        end: usize,
+        braces: Braces,
     ) -> usize {
-        let parent = self.nodes[node];
+        let DraftNode { bound, offset, alternative: first, .. } = self.nodes[node];
+        let shape = if braces.is_rest {
+            Shape::Rest
+        } else if braces.open == start && braces.end == end {
+            Shape::Plain
+        } else {
+            Shape::Affixed
+        };
         let new = Alternative {
             child: 0,
             otherwise: NONE,
-            bound: parent.bound,
+            bound,
             shape,
-            offset: parent.offset,
+            offset,
             definition: route as u32,
-            prefix,
-            suffix,
+            prefix: (start as u16, braces.open as u16),
+            suffix: (braces.end as u16, end as u16),
         };
         let mut before = NONE;
-        let mut next = parent.alternative;
+        let mut next = first;
         while next != NONE {
             let other = &self.alternatives[next as usize];
             if is_same(definitions, other, &new) {
                 return other.child as usize;
             }
-            if rank(other) >= rank(&new) {
-                before = next;
+            if rank(other) < rank(&new) {
+                break;
             }
+            before = next;
             next = other.otherwise;
         }
         let place = self.alternative_count;
         let child = self.add_node(DraftNode {
             parent: node as u32,
             through: place as u32,
-            bound: parent.bound + 1,
-            offset: suffix.1 - suffix.0 + 1,
+            bound: bound + 1,
+            offset: (end - braces.end) as u16 + 1,
             ..ROOT
         });
         let after = if before == NONE {
@@ -342,7 +358,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
             other = self.endpoints[other as usize].next;
         }
         self.endpoints[route] = Endpoint {
-            method: word(method, 0),
+            method: first_word(method),
             method_length: method.len() as u32,
             next: NONE,
         };
@@ -368,6 +384,15 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
             }
             node += 1;
         }
+    }
+
+    /// The node behind a whole segment, if that is the first alternative of `node`.
+    const fn plain(&self, node: &DraftNode) -> u32 {
+        if node.alternative == NONE {
+            return NONE;
+        }
+        let Alternative { shape, child, .. } = self.alternatives[node.alternative as usize];
+        if matches!(shape, Shape::Plain) { child } else { NONE }
     }
 
     /// What to try when no literal segment of `node` leads on.
@@ -419,15 +444,32 @@ const fn rank(alternative: &Alternative) -> u64 {
 }
 
 const fn is_same(definitions: &[Definition], one: &Alternative, other: &Alternative) -> bool {
+    if rank(one) != rank(other) || !matches!(one.shape, Shape::Affixed) {
+        return rank(one) == rank(other);
+    }
     let one_path = definitions[one.definition as usize].path.as_bytes();
     let other_path = definitions[other.definition as usize].path.as_bytes();
-    rank(one) == rank(other)
-        && same(cut(one_path, one.prefix), cut(other_path, other.prefix))
-        && same(cut(one_path, one.suffix), cut(other_path, other.suffix))
+    is_same_text(one_path, one.prefix, other_path, other.prefix)
+        && is_same_text(one_path, one.suffix, other_path, other.suffix)
 }
 
-const fn cut(path: &[u8], (start, end): (u16, u16)) -> &[u8] {
-    path.split_at(end as usize).0.split_at(start as usize).1
+/// Whether two texts of the same length are the same.
+const fn is_same_text(one: &[u8], (start, end): (u16, u16), other: &[u8], (other_start, _): (u16, u16)) -> bool {
+    same_from(one, start as usize, other, other_start as usize, (end - start) as usize)
+}
+
+/// Whether what the key of a segment does not hold is the same.
+const fn is_same_middle(definitions: &[Definition], slot: &Slot, route: usize, start: usize) -> bool {
+    let held = definitions[slot.definition as usize].path.as_bytes();
+    let path = definitions[route].path.as_bytes();
+    same_from(path, start + WORD, held, slot.start as usize + WORD, slot.length as usize - 2 * WORD)
+}
+
+/// Panics with what is wrong with a path.
+const fn refuse(parsed: Result<Pattern<'_>, PathError<'_>>) {
+    if let Err(error) = parsed {
+        panic!("{}", error.text().as_str());
+    }
 }
 
 const fn conflict(one: &Definition, other: &Definition) -> Text {

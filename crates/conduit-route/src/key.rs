@@ -1,11 +1,15 @@
 //! A segment of a path as three numbers, so that comparing two is cheap.
 //!
-//! A segment is found and compared eight bytes at a time. Up to 16 bytes its first word, its last
-//! word and its length say all; a longer one has a middle that must be compared as well.
+//! A segment's first and last eight bytes and its length are its key: up to 16 bytes they say all; of
+//! a longer one the middle must be compared as well. Eight bytes are read at a time, the first in the
+//! lowest bits; most segments are shorter, so that one word has the segment and the slash behind it.
 
 const SLASHES: u64 = u64::from_ne_bytes([b'/'; 8]);
 const LOW_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
 const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// How many bytes a word has; a key holds two, so that a segment of twice as many has no middle.
+pub(crate) const WORD: usize = 8;
 
 /// One segment of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,134 +17,152 @@ pub(crate) struct Key {
     /// The first eight bytes, filled up with zeros.
     pub(crate) first: u64,
     /// The last eight bytes if there are more than eight, else 0.
-    pub(crate) last: u64,
+    pub(crate) second: u64,
     pub(crate) length: u32,
 }
 
 impl Key {
-    /// The key of the segment of `path` that starts at `start <= path.len()`, and where it ends.
-    #[inline(always)]
-    pub(crate) const fn of_segment(path: &[u8], start: usize) -> (Key, usize) {
-        let first = word(path, start);
-        let slash = first_slash(first);
-        let left = path.len() - start;
-        // A word behind the path's end is filled up with zeros, which are no slashes.
-        if slash < 8 {
-            let mask = (1 << (8 * slash)) - 1;
-            return (
-                Key {
-                    first: first & mask,
-                    last: 0,
-                    length: slash as u32,
-                },
-                start + slash,
-            );
-        }
-        if left <= 8 {
-            return (
-                Key {
-                    first,
-                    last: 0,
-                    length: left as u32,
-                },
-                path.len(),
-            );
-        }
-        let end = end_of_segment(path, start + 8);
-        if end == start + 8 {
-            return (
-                Key {
-                    first,
-                    last: 0,
-                    length: 8,
-                },
-                end,
-            );
-        }
-        (
-            Key {
-                first,
-                last: word(path, end - 8),
-                length: (end - start) as u32,
-            },
-            end,
-        )
-    }
-
     /// A number whose upper bits are spread well, to be added to a node's own.
     #[inline(always)]
     pub(crate) const fn hash(self) -> u64 {
-        (self.first ^ self.last.rotate_left(29) ^ ((self.length as u64) << 56)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        (self.first ^ self.second.rotate_left(29) ^ ((self.length as u64) << 56)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
+}
 
-    /// The part of the segment at `start` that neither word holds.
+/// The path of a request, with at least eight bytes to read.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    /// The path; zeros are behind it if it is shorter than eight bytes.
+    bytes: &'a [u8],
+    length: usize,
+}
+
+/// The start of a segment.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    start: usize,
+    /// The first eight bytes of the path from the segment's start on, zeros behind the path's end.
+    word: u64,
+    /// The highest bit of the first byte of `word` that is a slash; bits further up mean nothing.
+    slash: u64,
+    /// Where the segment ends.
+    pub(crate) end: usize,
+}
+
+impl<'a> Subject<'a> {
+    /// A subject over `path`, which is copied to `short` if it is shorter than a word.
     #[inline(always)]
-    pub(crate) const fn middle(self, path: &[u8], start: usize) -> &[u8] {
-        let length = self.length as usize;
-        if length <= 16 {
-            return &[];
+    pub(crate) fn new(path: &'a [u8], short: &'a mut [u8; WORD]) -> Self {
+        let length = path.len();
+        if length >= WORD {
+            return Subject { bytes: path, length };
         }
-        path.split_at(start + length - 8).0.split_at(start + 8).1
+        *short = first_word(path).to_le_bytes();
+        Subject { bytes: short, length }
     }
-}
 
-/// Where the segment ends whose bytes before `at` hold no slash.
-#[inline(always)]
-pub(crate) const fn end_of_segment(path: &[u8], at: usize) -> usize {
-    let mut at = at;
-    while at < path.len() {
-        let slash = first_slash(word(path, at));
-        if slash < 8 {
-            return at + slash;
+    #[inline(always)]
+    pub(crate) fn len(self) -> usize {
+        self.length
+    }
+
+    /// The bytes of the path from `start` to `end <= self.len()`.
+    pub(crate) fn slice(self, start: usize, end: usize) -> &'a [u8] {
+        &self.bytes[start..end]
+    }
+
+    /// The segment that starts at `start < self.len()`.
+    #[inline(always)]
+    pub(crate) fn segment(self, start: usize) -> Start {
+        let from = start.min(self.bytes.len() - WORD);
+        let word = self.word(from) >> (8 * (start - from));
+        let slash = first_slash(word);
+        let end = start + index(slash);
+        if end == start + WORD && end < self.length {
+            return Start { start, word, slash, end: self.end_of_segment(end) };
         }
-        at += 8;
+        Start { start, word, slash, end: end.min(self.length) }
     }
-    path.len()
+
+    /// The key of a segment.
+    #[inline(always)]
+    pub(crate) fn key(self, segment: Start) -> Key {
+        let Start { start, word, slash, end } = segment;
+        let first = word & below(slash);
+        let length = end - start;
+        let second = if length > WORD { self.word(end - WORD) } else { 0 };
+        Key { first, second, length: length as u32 }
+    }
+
+    /// Where the segment ends whose bytes before `at` hold no slash.
+    #[inline]
+    fn end_of_segment(self, mut at: usize) -> usize {
+        while let Some(eight) = self.bytes[at..].first_chunk::<WORD>() {
+            let slash = first_slash(u64::from_le_bytes(*eight));
+            if slash != 0 {
+                return at + index(slash);
+            }
+            at += WORD;
+        }
+        if at < self.length {
+            let from = self.bytes.len() - WORD;
+            at += index(first_slash(self.word(from) >> (8 * (at - from))));
+        }
+        at.min(self.length)
+    }
+
+    /// The eight bytes from `at` on.
+    #[inline(always)]
+    fn word(self, at: usize) -> u64 {
+        match self.bytes[at..].first_chunk::<WORD>() {
+            Some(eight) => u64::from_le_bytes(*eight),
+            None => 0,
+        }
+    }
 }
 
-/// The place of the first slash in a word, or 8.
+/// The first eight bytes of `bytes`, zeros behind the end.
 #[inline(always)]
-const fn first_slash(word: u64) -> usize {
-    let zero_where_slash = word ^ SLASHES;
-    let high_where_zero = zero_where_slash.wrapping_sub(LOW_BITS) & !zero_where_slash & HIGH_BITS;
-    (high_where_zero.trailing_zeros() / 8) as usize
-}
-
-/// The eight bytes from `at <= bytes.len()` on, the first in the lowest bits, zeros behind the end.
-#[inline(always)]
-pub(crate) const fn word(bytes: &[u8], at: usize) -> u64 {
-    let after = bytes.split_at(at).1;
-    if let Some(eight) = after.first_chunk::<8>() {
-        return u64::from_le_bytes(*eight);
-    }
-    word_at_end(bytes, after)
-}
-
-#[inline(always)]
-const fn word_at_end(bytes: &[u8], after: &[u8]) -> u64 {
-    if after.is_empty() {
-        return 0;
-    }
-    if let Some(eight) = bytes.last_chunk::<8>() {
-        return u64::from_le_bytes(*eight) >> (8 * (8 - after.len()));
-    }
+pub(crate) const fn first_word(bytes: &[u8]) -> u64 {
+    let length = if bytes.len() < 8 { bytes.len() } else { 8 };
     let mut word = 0;
-    let mut at = after.len();
-    while at > 0 {
-        at -= 1;
-        word = word << 8 | after[at] as u64;
+    let mut at = 0;
+    while at < length {
+        word |= (bytes[at] as u64) << (8 * at);
+        at += 1;
     }
     word
 }
 
-/// Whether two slices hold the same bytes, for `const` evaluation.
+/// The highest bit of the first byte of `word` that is a slash; bits further up mean nothing.
+#[inline(always)]
+const fn first_slash(word: u64) -> u64 {
+    let zero_where_slash = word ^ SLASHES;
+    zero_where_slash.wrapping_sub(LOW_BITS) & !zero_where_slash & HIGH_BITS
+}
+
+/// The place of the first slash in a word, or 8.
+#[inline(always)]
+const fn index(slash: u64) -> usize {
+    (slash.trailing_zeros() / 8) as usize
+}
+
+/// All bits of the bytes before the first slash.
+#[inline(always)]
+const fn below(slash: u64) -> u64 {
+    ((slash & slash.wrapping_neg()) >> 7).wrapping_sub(1)
+}
+
+/// Whether two texts hold the same bytes, for `const` evaluation, where `==` is not at hand.
 pub(crate) const fn same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
+    one.len() == other.len() && same_from(one, 0, other, 0, one.len())
+}
+
+/// Whether `length` bytes of `one` from `start` are those of `other` from `other_start`.
+pub(crate) const fn same_from(one: &[u8], start: usize, other: &[u8], other_start: usize, length: usize) -> bool {
     let mut at = 0;
-    while at < one.len() {
-        if one[at] != other[at] {
+    while at < length {
+        if one[start + at] != other[other_start + at] {
             return false;
         }
         at += 1;

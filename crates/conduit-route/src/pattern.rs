@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::key::{Key, WORD, same_from};
 use crate::text::Text;
 
 /// Most parameters that one path may have.
@@ -59,32 +60,20 @@ impl<'a> Pattern<'a> {
         if bytes.len() > PATH_LIMIT {
             return Err(PathError::new(path, Mistake::TooLong, PATH_LIMIT, bytes.len()));
         }
-        let mut names = [Span { start: 0, end: 0 }; PARAMETER_LIMIT];
-        let mut parameters = 0;
+        let mut names = Names::new();
         let mut start = 1;
         loop {
-            let (end, name) = match scan_segment(path, start) {
+            let scanned = match Scanned::segment(path, start) {
                 Ok(scanned) => scanned,
                 Err(error) => return Err(error),
             };
-            if let Some(name) = name {
-                if parameters == PARAMETER_LIMIT {
-                    return Err(PathError::new(path, Mistake::TooManyParameters, name.start, name.end));
-                }
-                let mut other = 0;
-                while other < parameters {
-                    if equal(bytes, names[other], name) {
-                        return Err(PathError::new(path, Mistake::DuplicateName, name.start, name.end));
-                    }
-                    other += 1;
-                }
-                names[parameters] = name;
-                parameters += 1;
+            if let Err(error) = names.add(path, &scanned) {
+                return Err(error);
             }
-            if end == bytes.len() {
-                return Ok(Pattern { path, parameters });
+            if scanned.end == bytes.len() {
+                return Ok(Pattern { path, parameters: names.count });
             }
-            start = end + 1;
+            start = scanned.end + 1;
         }
     }
 
@@ -170,11 +159,6 @@ pub struct Segments<'a> {
 }
 
 impl<'a> Segments<'a> {
-    /// Where in the path the next segment starts; behind the path's end when there is none.
-    pub const fn position(&self) -> usize {
-        self.next
-    }
-
     /// The next segment; the twin of [`Iterator::next`] for `const` evaluation.
     pub const fn next_segment(&mut self) -> Option<Segment<'a>> {
         let bytes = self.path.as_bytes();
@@ -362,86 +346,206 @@ struct Span {
     end: usize,
 }
 
-/// Checks the segment that starts at `start`: where it ends, and its parameter's name.
-const fn scan_segment(path: &str, start: usize) -> Result<(usize, Option<Span>), PathError<'_>> {
-    let bytes = path.as_bytes();
-    let mut name = None;
-    let mut at = start;
-    while at < bytes.len() && bytes[at] != b'/' {
-        match bytes[at] {
-            b'{' if name.is_some() => {
-                return Err(PathError::new(
-                    path,
-                    Mistake::TwoParameters,
-                    start,
-                    segment_end(bytes, start),
-                ));
-            }
-            b'{' => match scan_parameter(path, start, at) {
-                Ok((end, span)) => {
-                    name = Some(span);
-                    at = end;
-                }
-                Err(error) => return Err(error),
-            },
-            b'}' => return Err(PathError::new(path, Mistake::Unopened, at, at + 1)),
-            b':' | b'*' if at == start => {
-                return Err(PathError::new(path, Mistake::OldParameter, at, segment_end(bytes, at)));
-            }
-            _ => match scan_literal(path, at) {
-                Ok(end) => at = end,
-                Err(error) => return Err(error),
-            },
-        }
-    }
-    if at == start && at < bytes.len() {
-        return Err(PathError::new(path, Mistake::EmptySegment, at, at + 1));
-    }
-    if matches!(bytes.split_at(start).1.split_at(at - start).0, b"." | b"..") {
-        return Err(PathError::new(path, Mistake::DotSegment, start, at));
-    }
-    Ok((at, name))
+/// A segment that was checked.
+///
+/// `const` evaluation takes about a microsecond for each little step and many for each call to the
+/// standard library, so that this goes over each byte once, for the grammar and the key together.
+#[derive(Clone, Copy)]
+pub(crate) struct Scanned {
+    pub(crate) end: usize,
+    /// The key of the whole segment if it is literal.
+    pub(crate) key: Key,
+    /// The braces and what is between them.
+    pub(crate) parameter: Option<Braces>,
 }
 
-/// Checks the parameter whose brace is at `open`: where it ends, and its name.
-const fn scan_parameter(path: &str, start: usize, open: usize) -> Result<(usize, Span), PathError<'_>> {
+/// Where a parameter stands in a path.
+#[derive(Clone, Copy)]
+pub(crate) struct Braces {
+    pub(crate) open: usize,
+    /// Behind the closing brace.
+    pub(crate) end: usize,
+    pub(crate) is_rest: bool,
+}
+
+impl Braces {
+    const fn name(self) -> Span {
+        Span { start: if self.is_rest { self.open + 2 } else { self.open + 1 }, end: self.end - 1 }
+    }
+}
+
+impl Scanned {
+    /// Checks the segment that starts at `start`.
+    pub(crate) const fn segment(path: &str, start: usize) -> Result<Self, PathError<'_>> {
+        let bytes = path.as_bytes();
+        let length = bytes.len();
+        let mut parameter = None;
+        let mut first = 0;
+        let mut last = 0;
+        let mut at = start;
+        while at < length {
+            let byte = bytes[at];
+            match CLASSES[byte as usize] {
+                Class::Plain => {
+                    last = last >> 8 | (byte as u64) << 56;
+                    at += 1;
+                    if at - start == WORD {
+                        first = last;
+                    }
+                }
+                Class::Slash => break,
+                Class::Open if parameter.is_some() => {
+                    return Err(PathError::new(path, Mistake::TwoParameters, start, segment_end(bytes, start)));
+                }
+                Class::Open => match scan_parameter(path, start, at) {
+                    Ok(braces) => {
+                        at = braces.end;
+                        parameter = Some(braces);
+                    }
+                    Err(error) => return Err(error),
+                },
+                Class::Special => match scan_special(path, start, at) {
+                    Ok(end) => {
+                        while at < end {
+                            last = last >> 8 | (bytes[at] as u64) << 56;
+                            at += 1;
+                            if at - start == WORD {
+                                first = last;
+                            }
+                        }
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+        if at == start && at < length {
+            return Err(PathError::new(path, Mistake::EmptySegment, at, at + 1));
+        }
+        let length = at - start;
+        let (first, second) = match length {
+            0 => (0, 0),
+            1..WORD => (last >> (8 * (WORD - length)), 0),
+            WORD => (first, 0),
+            _ => (first, last),
+        };
+        let key = Key { first, second, length: length as u32 };
+        Ok(Scanned { end: at, key, parameter })
+    }
+}
+
+/// The names of a path's parameters so far.
+pub(crate) struct Names {
+    names: [Span; PARAMETER_LIMIT],
+    count: usize,
+}
+
+impl Names {
+    pub(crate) const fn new() -> Self {
+        Names { names: [Span { start: 0, end: 0 }; PARAMETER_LIMIT], count: 0 }
+    }
+
+    /// Adds the name of the parameter in a segment, if there is one.
+    pub(crate) const fn add<'a>(&mut self, path: &'a str, scanned: &Scanned) -> Result<(), PathError<'a>> {
+        let Some(braces) = scanned.parameter else { return Ok(()) };
+        let bytes = path.as_bytes();
+        let name = braces.name();
+        if self.count == PARAMETER_LIMIT {
+            return Err(PathError::new(path, Mistake::TooManyParameters, name.start, name.end));
+        }
+        let length = name.end - name.start;
+        let mut other = 0;
+        while other < self.count {
+            let Span { start, end } = self.names[other];
+            if end - start == length && same_from(bytes, start, bytes, name.start, length) {
+                return Err(PathError::new(path, Mistake::DuplicateName, name.start, name.end));
+            }
+            other += 1;
+        }
+        self.names[self.count] = name;
+        self.count += 1;
+        Ok(())
+    }
+}
+
+/// What a byte means outside of braces.
+#[derive(Clone, Copy)]
+enum Class {
+    /// It stands for itself.
+    Plain,
+    Slash,
+    Open,
+    /// That depends on its neighbours, or it is not allowed.
+    Special,
+}
+
+/// RFC 3986, section 3.3, without the characters that need a closer look at some places.
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Special; 256];
+    let plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~!$&'()+,;=@";
+    let mut at = 0;
+    while at < plain.len() {
+        classes[plain[at] as usize] = Class::Plain;
+        at += 1;
+    }
+    classes[b'/' as usize] = Class::Slash;
+    classes[b'{' as usize] = Class::Open;
+    classes
+};
+
+/// Checks the parameter whose brace is at `open`.
+const fn scan_parameter(path: &str, start: usize, open: usize) -> Result<Braces, PathError<'_>> {
     let bytes = path.as_bytes();
-    let mut close = open + 1;
-    while close < bytes.len() && !matches!(bytes[close], b'/' | b'{' | b'}') {
+    let length = bytes.len();
+    let is_rest = open + 1 < length && bytes[open + 1] == b'*';
+    let name = if is_rest { open + 2 } else { open + 1 };
+    let mut is_named = false;
+    let mut is_identifier = true;
+    let mut close = name;
+    loop {
+        if close == length {
+            return Err(PathError::new(path, Mistake::Unclosed, open, close));
+        }
+        match bytes[close] {
+            b'}' => break,
+            b'/' | b'{' => return Err(PathError::new(path, Mistake::Unclosed, open, close)),
+            b'_' => {}
+            byte if byte.is_ascii_alphabetic() || (byte.is_ascii_digit() && close > name) => is_named = true,
+            _ => is_identifier = false,
+        }
         close += 1;
     }
-    if close == bytes.len() || bytes[close] != b'}' {
-        return Err(PathError::new(path, Mistake::Unclosed, open, close));
-    }
-    let is_rest = bytes[open + 1] == b'*';
-    let name = Span {
-        start: if is_rest { open + 2 } else { open + 1 },
-        end: close,
-    };
-    if name.start == name.end {
-        return Err(PathError::new(path, Mistake::EmptyName, open, close + 1));
-    }
-    if !is_identifier(bytes, name) {
-        return Err(PathError::new(path, Mistake::Name, name.start, name.end));
-    }
     let end = close + 1;
-    if is_rest && (open != start || (end < bytes.len() && bytes[end] != b'/')) {
+    if name == close {
+        return Err(PathError::new(path, Mistake::EmptyName, open, end));
+    }
+    if !is_identifier || !is_named {
+        return Err(PathError::new(path, Mistake::Name, name, close));
+    }
+    if is_rest && (open != start || (end < length && bytes[end] != b'/')) {
         return Err(PathError::new(path, Mistake::RestWithText, open, end));
     }
-    if is_rest && end < bytes.len() {
+    if is_rest && end < length {
         return Err(PathError::new(path, Mistake::RestNotLast, open, end));
     }
-    Ok((end, name))
+    Ok(Braces { open, end, is_rest })
 }
 
-/// Checks the literal character at `at`: where the next one starts.
-const fn scan_literal(path: &str, at: usize) -> Result<usize, PathError<'_>> {
+/// Checks the character at `at`, which is not plain: where the next one starts.
+const fn scan_special(path: &str, start: usize, at: usize) -> Result<usize, PathError<'_>> {
     let bytes = path.as_bytes();
     match bytes[at] {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => Ok(at + 1),
-        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@' => Ok(at + 1),
+        b':' | b'*' if at == start => Err(PathError::new(path, Mistake::OldParameter, at, segment_end(bytes, at))),
+        b':' | b'*' => Ok(at + 1),
+        b'.' => {
+            let end = segment_end(bytes, start);
+            if end - start == 1 || (end - start == 2 && bytes[start] == b'.' && bytes[start + 1] == b'.') {
+                return Err(PathError::new(path, Mistake::DotSegment, start, end));
+            }
+            Ok(at + 1)
+        }
         b'%' if at + 2 < bytes.len() && is_upper_hex(bytes[at + 1]) && is_upper_hex(bytes[at + 2]) => Ok(at + 3),
         b'%' => Err(PathError::new(path, Mistake::Escape, at, at + 1)),
+        b'}' => Err(PathError::new(path, Mistake::Unopened, at, at + 1)),
         b'?' | b'#' => Err(PathError::new(path, Mistake::Query, at, at + 1)),
         _ => {
             let mut end = at + 1;
@@ -474,21 +578,6 @@ const fn identifier_at(part: &str, start: usize) -> &str {
     if end == start { "name" } else { slice(part, start, end) }
 }
 
-const fn is_identifier(bytes: &[u8], span: Span) -> bool {
-    let mut only_underscores = true;
-    let mut at = span.start;
-    while at < span.end {
-        match bytes[at] {
-            b'_' => {}
-            b'0'..=b'9' if at > span.start => only_underscores = false,
-            b'A'..=b'Z' | b'a'..=b'z' => only_underscores = false,
-            _ => return false,
-        }
-        at += 1;
-    }
-    !only_underscores
-}
-
 const fn is_upper_hex(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'A'..=b'F')
 }
@@ -499,20 +588,6 @@ const fn segment_end(bytes: &[u8], start: usize) -> usize {
         end += 1;
     }
     end
-}
-
-const fn equal(bytes: &[u8], one: Span, other: Span) -> bool {
-    if one.end - one.start != other.end - other.start {
-        return false;
-    }
-    let mut at = 0;
-    while at < one.end - one.start {
-        if bytes[one.start + at] != bytes[other.start + at] {
-            return false;
-        }
-        at += 1;
-    }
-    true
 }
 
 const fn slice(text: &str, start: usize, end: usize) -> &str {

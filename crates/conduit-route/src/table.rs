@@ -2,7 +2,7 @@
 
 use crate::definition::Definition;
 use crate::draft::Storage;
-use crate::key::{Key, end_of_segment, same, word};
+use crate::key::{Key, Subject, WORD, first_word};
 use crate::pattern::PARAMETER_LIMIT;
 
 /// Stands for "none" where an index is expected.
@@ -13,6 +13,8 @@ pub(crate) const NONE: u32 = u32::MAX;
 pub(crate) struct Node {
     /// Whether any segment that follows is literal, so that the slots need to be asked.
     pub(crate) has_literals: bool,
+    /// The node behind a parameter that takes the whole segment, if that is the first alternative.
+    pub(crate) plain: u32,
     /// What to try when no literal segment follows: this node's own first alternative or else what
     /// comes next for the nodes above it.
     pub(crate) otherwise: u32,
@@ -24,7 +26,7 @@ pub(crate) struct Node {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     pub(crate) first: u64,
-    pub(crate) last: u64,
+    pub(crate) second: u64,
     pub(crate) parent: u32,
     /// The node behind the segment; 0, which is the root and behind nothing, where the slot is free.
     pub(crate) child: u32,
@@ -142,12 +144,11 @@ impl Parameters {
     }
 }
 
-/// How far a search has come.
-enum Step {
-    /// At a node, with a further segment from `start` on.
-    Node { node: u32, start: usize, bound: usize },
-    /// At an alternative or, if it is [`NONE`], at the end.
-    Alternative(u32),
+/// A node at which a path ends.
+struct Found {
+    node: u32,
+    /// The number of parameters that were bound on the way.
+    bound: usize,
 }
 
 impl Table {
@@ -180,26 +181,21 @@ impl Table {
     /// [`Miss`] tells whether another method would have found one; `parameters` is then empty.
     #[inline]
     pub fn find(&self, method: &str, path: &str, parameters: &mut Parameters) -> Result<usize, Miss> {
-        let path = path.as_bytes();
-        let mut miss = Miss::NotFound;
         parameters.length = 0;
-        if path.first() != Some(&b'/') || path.len() >= NONE as usize {
-            return Err(miss);
-        }
-        let mut step = Step::Node {
-            node: 0,
-            start: 1,
-            bound: 0,
-        };
-        while let Some((node, bound)) = self.search(path, step, parameters) {
-            if let Some(route) = self.endpoint(node, method) {
-                parameters.length = bound;
+        let mut short = [0; 8];
+        let Some(path) = subject(path, &mut short) else { return Err(Miss::NotFound) };
+        let Some(mut found) = self.first(path, parameters) else { return Err(Miss::NotFound) };
+        let key = first_word(method.as_bytes());
+        loop {
+            if let Some(route) = self.endpoint(found.node, method, key) {
+                parameters.length = found.bound;
                 return Ok(route as usize);
             }
-            miss = Miss::MethodNotAllowed;
-            step = Step::Alternative(self.nodes[node as usize].otherwise);
+            match self.next(path, found.node, parameters) {
+                Some(next) => found = next,
+                None => return Err(Miss::MethodNotAllowed),
+            }
         }
-        Err(miss)
     }
 
     /// The methods that would find a route for `path`, each once; empty if no route matches it.
@@ -207,23 +203,17 @@ impl Table {
     /// `HEAD` is among them where `GET` is. This is for the `Allow` field of an answer
     /// (RFC 9110, section 10.2.1), and allocates.
     pub fn allow(&self, path: &str) -> Vec<&'static str> {
-        let path = path.as_bytes();
         let mut methods = Vec::new();
         let mut add = |method| {
             if !methods.contains(&method) {
                 methods.push(method);
             }
         };
-        if path.first() != Some(&b'/') || path.len() >= NONE as usize {
-            return methods;
-        }
+        let mut short = [0; 8];
+        let Some(path) = subject(path, &mut short) else { return methods };
         let mut parameters = Parameters::new();
-        let mut step = Step::Node {
-            node: 0,
-            start: 1,
-            bound: 0,
-        };
-        while let Some((node, _)) = self.search(path, step, &mut parameters) {
+        let mut found = self.first(path, &mut parameters);
+        while let Some(Found { node, .. }) = found {
             let mut route = self.nodes[node as usize].endpoint;
             while route != NONE {
                 let method = self.definitions[route as usize].method;
@@ -233,98 +223,126 @@ impl Table {
                 }
                 route = self.endpoints[route as usize].next;
             }
-            step = Step::Alternative(self.nodes[node as usize].otherwise);
+            found = self.next(path, node, &mut parameters);
         }
         methods
     }
 
-    /// The next node, from `step` on, at which some route ends for `path`, and how many parameters
-    /// are bound there.
+    /// The most specific node at which the path ends.
     #[inline(always)]
-    fn search(&self, path: &[u8], step: Step, parameters: &mut Parameters) -> Option<(u32, usize)> {
-        let mut next = match step {
-            Step::Alternative(alternative) => alternative,
-            Step::Node { node, start, bound } => match self.descend(path, node, start) {
-                Ok(end) => return Some((end, bound)),
-                Err(alternative) => alternative,
-            },
-        };
-        while next != NONE {
-            let alternative = &self.alternatives[next as usize];
-            next = match self.bind(path, alternative, parameters) {
-                Some(end) if end < path.len() => match self.descend(path, alternative.child, end + 1) {
-                    Ok(node) => return Some((node, alternative.bound as usize + 1)),
-                    Err(alternative) => alternative,
-                },
-                Some(_) => {
-                    let node = &self.nodes[alternative.child as usize];
-                    if node.endpoint != NONE {
-                        return Some((alternative.child, alternative.bound as usize + 1));
-                    }
-                    node.otherwise
-                }
-                None => alternative.otherwise,
-            };
+    fn first(&self, path: Subject<'_>, parameters: &mut Parameters) -> Option<Found> {
+        match self.descend(path, 0, 1, 0, parameters) {
+            Ok(found) => Some(found),
+            Err(otherwise) => self.go_back(path, otherwise, parameters),
         }
-        None
     }
 
-    /// Follows literal segments from `start` on: the node at the path's end if routes end there, or
-    /// else the alternative to try.
+    /// The next node after `node` at which the path ends.
+    #[cold]
+    fn next(&self, path: Subject<'_>, node: u32, parameters: &mut Parameters) -> Option<Found> {
+        self.go_back(path, self.nodes[node as usize].otherwise, parameters)
+    }
+
+    /// Follows literal segments, and parameters that take a whole one, from `start` on: the node at
+    /// the path's end if routes end there, or else the alternative to try.
     #[inline(always)]
-    fn descend(&self, path: &[u8], mut node: u32, mut start: usize) -> Result<u32, u32> {
+    fn descend(
+        &self,
+        path: Subject<'_>,
+        mut node: u32,
+        mut start: usize,
+        mut bound: usize,
+        parameters: &mut Parameters,
+    ) -> Result<Found, u32> {
+        let mut record = &self.nodes[node as usize];
         loop {
-            let record = &self.nodes[node as usize];
-            if !record.has_literals {
-                return Err(record.otherwise);
+            if start == path.len() {
+                return self.empty(path, record, node, bound);
             }
-            let (key, end) = Key::of_segment(path, start);
-            let Some(child) = self.literal(path, node, start, key) else {
-                return Err(record.otherwise);
+            let segment = path.segment(start);
+            let end = segment.end;
+            let literal = if record.has_literals { self.literal(path, node, start, path.key(segment)) } else { None };
+            node = match literal {
+                Some(child) => child,
+                None if record.plain != NONE && end > start => {
+                    parameters.ranges[bound] = (start as u32, end as u32);
+                    bound += 1;
+                    record.plain
+                }
+                None => return Err(record.otherwise),
             };
+            record = &self.nodes[node as usize];
             if end == path.len() {
-                let record = &self.nodes[child as usize];
-                return if record.endpoint == NONE {
-                    Err(record.otherwise)
-                } else {
-                    Ok(child)
-                };
+                return if record.endpoint == NONE { Err(record.otherwise) } else { Ok(Found { node, bound }) };
             }
-            node = child;
             start = end + 1;
         }
     }
 
-    /// The node behind the literal segment `key` at `start`.
+    /// Follows the empty segment at the end of a path, which no parameter takes.
+    #[cold]
+    fn empty(&self, path: Subject<'_>, record: &Node, node: u32, bound: usize) -> Result<Found, u32> {
+        let key = Key { first: 0, second: 0, length: 0 };
+        let Some(node) = self.literal(path, node, path.len(), key) else { return Err(record.otherwise) };
+        let record = &self.nodes[node as usize];
+        if record.endpoint == NONE { Err(record.otherwise) } else { Ok(Found { node, bound }) }
+    }
+
+    /// Tries alternatives, from `next` on, until one leads to the path's end.
+    #[inline(never)]
+    fn go_back(&self, path: Subject<'_>, mut next: u32, parameters: &mut Parameters) -> Option<Found> {
+        while next != NONE {
+            let alternative = &self.alternatives[next as usize];
+            let Some(end) = self.bind(path, alternative, parameters) else {
+                next = alternative.otherwise;
+                continue;
+            };
+            let bound = alternative.bound as usize + 1;
+            let node = alternative.child;
+            if end < path.len() {
+                match self.descend(path, node, end + 1, bound, parameters) {
+                    Ok(found) => return Some(found),
+                    Err(otherwise) => next = otherwise,
+                }
+            } else if self.nodes[node as usize].endpoint != NONE {
+                return Some(Found { node, bound });
+            } else {
+                next = self.nodes[node as usize].otherwise;
+            }
+        }
+        None
+    }
+
+    /// The node behind the literal segment at `start` whose key is `key`.
     #[inline(always)]
-    fn literal(&self, path: &[u8], node: u32, start: usize, key: Key) -> Option<u32> {
+    fn literal(&self, path: Subject<'_>, node: u32, start: usize, key: Key) -> Option<u32> {
         let mut at = slot_of(node, key, self.shift);
         loop {
             let slot = &self.slots[at];
+            let differs = (slot.first ^ key.first)
+                | (slot.second ^ key.second)
+                | u64::from(slot.parent ^ node)
+                | u64::from(u32::from(slot.length) ^ key.length);
             if slot.child == 0 {
                 return None;
             }
-            if slot.first == key.first
-                && slot.parent == node
-                && u32::from(slot.length) == key.length
-                && slot.last == key.last
-                && (key.length <= 16 || self.same_middle(slot, path, start, key))
-            {
+            if differs == 0 && (key.length as usize <= 2 * WORD || self.is_same_middle(path, slot, start)) {
                 return Some(slot.child);
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
     }
 
+    /// Whether what the key of a segment does not hold is the same.
     #[cold]
-    fn same_middle(&self, slot: &Slot, path: &[u8], start: usize, key: Key) -> bool {
+    fn is_same_middle(&self, path: Subject<'_>, slot: &Slot, start: usize) -> bool {
         let pattern = self.definitions[slot.definition as usize].path.as_bytes();
-        key.middle(path, start) == key.middle(pattern, slot.start as usize)
+        let (held, length) = (slot.start as usize, slot.length as usize);
+        path.slice(start + WORD, start + length - WORD) == &pattern[held + WORD..held + length - WORD]
     }
 
     /// Binds a parameter as `alternative` has it: where the segment ends.
-    #[inline(always)]
-    fn bind(&self, path: &[u8], alternative: &Alternative, parameters: &mut Parameters) -> Option<usize> {
+    fn bind(&self, path: Subject<'_>, alternative: &Alternative, parameters: &mut Parameters) -> Option<usize> {
         let bound = alternative.bound as usize;
         let before = if bound == 0 {
             0
@@ -338,7 +356,7 @@ impl Table {
         }
         let end = match alternative.shape {
             Shape::Rest => path.len(),
-            Shape::Plain | Shape::Affixed => end_of_segment(path, start),
+            Shape::Plain | Shape::Affixed => path.segment(start).end,
         };
         let (from, to) = match alternative.shape {
             Shape::Affixed => self.affixed(path, start, end, alternative)?,
@@ -352,30 +370,29 @@ impl Table {
     }
 
     /// What lies between the prefix and the suffix of `alternative`, if the segment has both.
-    fn affixed(&self, path: &[u8], start: usize, end: usize, alternative: &Alternative) -> Option<(usize, usize)> {
+    fn affixed(&self, path: Subject<'_>, start: usize, end: usize, alternative: &Alternative) -> Option<(usize, usize)> {
         let pattern = self.definitions[alternative.definition as usize].path.as_bytes();
         let text = |(start, end): (u16, u16)| &pattern[start as usize..end as usize];
-        let segment = &path[start..end];
+        let segment = path.slice(start, end);
         let within = segment.strip_prefix(text(alternative.prefix))?;
         let inner = within.strip_suffix(text(alternative.suffix))?;
         let from = end - within.len();
         Some((from, from + inner.len()))
     }
 
-    /// The route for `method` among those that end at `node`.
+    /// The route for `method`, whose first bytes are `key`, among those that end at `node`.
     #[inline(always)]
-    fn endpoint(&self, node: u32, method: &str) -> Option<u32> {
+    fn endpoint(&self, node: u32, method: &str, key: u64) -> Option<u32> {
         let first = self.nodes[node as usize].endpoint;
-        let route = self.endpoint_of(first, method);
+        let route = self.endpoint_of(first, method, key);
         if route.is_none() && method == "HEAD" {
-            return self.endpoint_of(first, "GET");
+            return self.endpoint_of(first, "GET", const { first_word(b"GET") });
         }
         route
     }
 
     #[inline(always)]
-    fn endpoint_of(&self, first: u32, method: &str) -> Option<u32> {
-        let key = word(method.as_bytes(), 0);
+    fn endpoint_of(&self, first: u32, method: &str, key: u64) -> Option<u32> {
         let mut route = first;
         while route != NONE {
             let endpoint = &self.endpoints[route as usize];
@@ -391,47 +408,17 @@ impl Table {
     }
 }
 
+/// What can be matched of a path: none of a path that starts with no slash (RFC 9112, section 3.2),
+/// or is too long for its places to be kept.
+#[inline(always)]
+fn subject<'a>(path: &'a str, short: &'a mut [u8; 8]) -> Option<Subject<'a>> {
+    let path = path.as_bytes();
+    (path.first() == Some(&b'/') && path.len() < NONE as usize).then(|| Subject::new(path, short))
+}
+
 /// Where to look first for a literal segment behind `node`.
 #[inline(always)]
 pub(crate) const fn slot_of(node: u32, key: Key, shift: u32) -> usize {
-    let hash = key
-        .hash()
-        .wrapping_add((node as u64).wrapping_mul(0xD1B5_4A32_D192_ED03));
+    let hash = key.hash().wrapping_add((node as u64).wrapping_mul(0xD1B5_4A32_D192_ED03));
     (hash >> shift) as usize
-}
-
-/// Puts `slot` into the first free place for it.
-pub(crate) const fn insert(slots: &mut [Slot], shift: u32, slot: Slot) {
-    let key = Key {
-        first: slot.first,
-        last: slot.last,
-        length: slot.length as u32,
-    };
-    let mut at = slot_of(slot.parent, key, shift);
-    while slots[at].child != 0 {
-        at = (at + 1) & (slots.len() - 1);
-    }
-    slots[at] = slot;
-}
-
-/// Whether `slot` is the literal segment `key` at `start` of `path`, behind `node`; for `const` evaluation.
-pub(crate) const fn holds(
-    slot: &Slot,
-    definitions: &[Definition],
-    path: &[u8],
-    node: u32,
-    start: usize,
-    key: Key,
-) -> bool {
-    slot.first == key.first
-        && slot.parent == node
-        && slot.length as u32 == key.length
-        && slot.last == key.last
-        && same(
-            key.middle(path, start),
-            key.middle(
-                definitions[slot.definition as usize].path.as_bytes(),
-                slot.start as usize,
-            ),
-        )
 }
