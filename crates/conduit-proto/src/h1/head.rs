@@ -222,13 +222,12 @@ impl Head {
         }
         let mut count = progress.fields as usize;
         loop {
-            match scan::field_line(window, next)? {
-                Line::Field(field, end) => {
+            match scan::field_line(window, next, &mut self.fields)? {
+                Line::Field(end) => {
                     count += 1;
                     if count > limits.headers {
                         return Err(Error::at(Reason::TooManyFields, next));
                     }
-                    self.fields.push(field);
                     next = end;
                 }
                 Line::End(end) => {
@@ -405,14 +404,13 @@ impl Progress {
         let mut next = self.checked as usize;
         let from_start = next == 0;
         loop {
-            let line = scan::field_line(window, next).map_err(|error| Error::new(error.reason()))?;
+            let line = scan::field_line(window, next, &mut fields).map_err(|error| Error::new(error.reason()))?;
             match line {
-                Line::Field(field, end) => {
+                Line::Field(end) => {
                     self.fields += 1;
                     if self.fields as usize > left.headers {
                         return Err(TOO_LARGE);
                     }
-                    fields.push(field);
                     next = end;
                 }
                 Line::End(end) if from_start => {
