@@ -175,13 +175,13 @@ impl From<&'static [u8]> for Body {
 
 impl From<String> for Body {
     fn from(text: String) -> Self {
-        Body(Kind::Bytes(Bytes::from(text)))
+        Body::from(text.into_bytes())
     }
 }
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
-        Body(Kind::Bytes(Bytes::from(bytes)))
+        Body(Kind::Buffer(Buffer::from(bytes)))
     }
 }
 

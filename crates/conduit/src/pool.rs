@@ -7,9 +7,10 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 
-/// How many buffers, and how many header maps, a thread keeps.
+/// How many buffers, and how many header maps of each content type, a thread keeps.
 const KEPT: usize = 64;
 /// A buffer that has grown beyond this is freed rather than kept.
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;
@@ -18,7 +19,7 @@ const KEPT_HEADER_CAPACITY: usize = 64;
 
 thread_local! {
     static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    static HEADER_MAPS: RefCell<Vec<HeaderMap>> = const { RefCell::new(Vec::new()) };
+    static HEADER_MAPS: RefCell<[Vec<HeaderMap>; MEDIA_TYPES.len()]> = const { RefCell::new([const { Vec::new() }; MEDIA_TYPES.len()]) };
 }
 
 /// A byte buffer that goes back to its thread's pool when it is dropped.
@@ -34,6 +35,13 @@ impl Buffer {
     /// The bytes as a vector of the caller's own; it does not come back to the pool.
     pub(crate) fn into_vec(mut self) -> Vec<u8> {
         std::mem::take(&mut self.0)
+    }
+}
+
+/// The vector's memory serves later buffers of the thread.
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Buffer(bytes)
     }
 }
 
@@ -68,21 +76,58 @@ impl DerefMut for Buffer {
     }
 }
 
-/// An empty header map, with the capacity of an earlier one where the pool has one.
-pub(crate) fn header_map() -> HeaderMap {
-    HEADER_MAPS.with_borrow_mut(Vec::pop).unwrap_or_default()
+/// The content types that Conduit's own responses have.
+#[derive(Clone, Copy)]
+pub(crate) enum MediaType {
+    Text,
+    Json,
+    Html,
+    Bytes,
+    Problem,
+    Form,
 }
 
-/// Gives a header map back to its thread's pool.
-pub(crate) fn recycle_header_map(mut map: HeaderMap) {
-    let capacity = map.capacity();
-    if capacity == 0 || capacity > KEPT_HEADER_CAPACITY {
+/// Their values, in the order of [`MediaType`].
+static MEDIA_TYPES: [&str; 6] = [
+    "text/plain; charset=utf-8",
+    "application/json",
+    "text/html; charset=utf-8",
+    "application/octet-stream",
+    "application/problem+json",
+    "application/x-www-form-urlencoded",
+];
+
+/// A header map that has this content type and no other field.
+///
+/// Most responses end with just that field, and so do most maps that come back: they are kept as they are, one pool for
+/// each type, and the next response of the type has nothing to insert.
+pub(crate) fn header_map(media_type: MediaType) -> HeaderMap {
+    let place = media_type as usize;
+    let kept = HEADER_MAPS.with_borrow_mut(|pools| pools[place].pop());
+    kept.unwrap_or_else(|| {
+        let mut map = HeaderMap::with_capacity(4);
+        map.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPES[place]));
+        map
+    })
+}
+
+/// Gives a header map back to its thread's pool, if it is still as [`header_map`] gives them.
+pub(crate) fn recycle_header_map(map: HeaderMap) {
+    if map.len() != 1 || map.capacity() > KEPT_HEADER_CAPACITY {
         return;
     }
-    map.clear();
-    HEADER_MAPS.with_borrow_mut(|pool| {
-        if pool.len() < KEPT {
-            pool.push(map);
-        }
-    });
+    let Some((name, value)) = map.iter().next() else { return };
+    // The same address is the same text; another address would at worst mean that the map is not kept.
+    let place = MEDIA_TYPES
+        .iter()
+        .position(|known| std::ptr::eq(known.as_bytes(), value.as_bytes()));
+    if let Some(place) = place
+        && *name == CONTENT_TYPE
+    {
+        HEADER_MAPS.with_borrow_mut(|pools| {
+            if pools[place].len() < KEPT {
+                pools[place].push(map);
+            }
+        });
+    }
 }

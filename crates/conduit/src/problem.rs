@@ -3,18 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::body::Body;
-use crate::pool::{self, Buffer};
-use crate::response::{IntoResponse, Response};
-
-/// The media type of problem details in JSON (RFC 9457, section 3).
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+use crate::pool::{Buffer, MediaType};
+use crate::response::{IntoResponse, Response, with_type};
 
 /// An error response in the form of RFC 9457: `application/problem+json` with the members `type`, `title`, `status`,
 /// `detail`, `instance`, and any others that the problem brings.
@@ -206,12 +203,9 @@ impl IntoResponse for Problem {
         let mut buffer = Buffer::take();
         serde_json::to_writer(&mut *buffer as &mut Vec<u8>, &self)
             .expect("a problem's members are strings, numbers and JSON values");
-        let mut response = Response::new(Body::from(buffer));
+        let mut response = with_type(Body::from(buffer), MediaType::Problem);
         *response.status_mut() = self.0.status;
-        let headers = response.headers_mut();
-        *headers = pool::header_map();
-        headers.extend(self.0.headers);
-        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        response.headers_mut().extend(self.0.headers);
         response
     }
 }

@@ -16,6 +16,7 @@ use crate::server::mailbox::Outbox;
 const KEPT: usize = 64;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "a request moves between its users as one pointer: the box is what is kept")]
     static FREE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -23,21 +23,17 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, LOCATION};
+use http::header::{HeaderName, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::body::Body;
-use crate::pool;
+use crate::pool::{self, MediaType};
 use crate::problem::Problem;
 
 /// A response: status, header fields and a [`Body`].
 ///
 /// The server itself writes `date`, `content-length` and `transfer-encoding`, and `connection` where it closes.
 pub type Response = http::Response<Body>;
-
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// What a handler may return: anything that can be made into a [`Response`]. The [module](self) lists the types.
 ///
@@ -72,11 +68,9 @@ pub trait IntoResponse {
 }
 
 /// A response with this body and content type.
-pub(crate) fn with_type(body: Body, content_type: HeaderValue) -> Response {
+pub(crate) fn with_type(body: Body, media_type: MediaType) -> Response {
     let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    *headers = pool::header_map();
-    headers.insert(CONTENT_TYPE, content_type);
+    *response.headers_mut() = pool::header_map(media_type);
     response
 }
 
@@ -105,21 +99,21 @@ impl IntoResponse for Infallible {
 }
 
 macro_rules! content {
-    ($($type:ty => $content_type:ident),* $(,)?) => {$(
+    ($($type:ty => $media_type:ident),* $(,)?) => {$(
         impl IntoResponse for $type {
             fn into_response(self) -> Response {
-                with_type(Body::from(self), $content_type)
+                with_type(Body::from(self), MediaType::$media_type)
             }
         }
     )*};
 }
 
 content! {
-    &'static str => TEXT,
-    String => TEXT,
-    &'static [u8] => BYTES,
-    Vec<u8> => BYTES,
-    Bytes => BYTES,
+    &'static str => Text,
+    String => Text,
+    &'static [u8] => Bytes,
+    Vec<u8> => Bytes,
+    Bytes => Bytes,
 }
 
 impl<const N: usize> IntoResponse for &'static [u8; N] {
@@ -253,7 +247,7 @@ pub struct Html<T>(pub T);
 
 impl<T: Into<Body>> IntoResponse for Html<T> {
     fn into_response(self) -> Response {
-        with_type(self.0.into(), HTML)
+        with_type(self.0.into(), MediaType::Html)
     }
 }
 

@@ -1,19 +1,15 @@
 //! `Json`, `Form` and `Query`: values that serde reads and writes.
 
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::FromRequest;
 use crate::body::Body;
-use crate::pool::Buffer;
+use crate::pool::{Buffer, MediaType};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response, with_type};
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// JSON (RFC 8259): as an argument the body of the request, as a return value that of the response.
 ///
@@ -102,7 +98,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         let mut buffer = Buffer::take();
         match serde_json::to_writer(&mut *buffer as &mut Vec<u8>, &self.0) {
-            Ok(()) => with_type(Body::from(buffer), JSON),
+            Ok(()) => with_type(Body::from(buffer), MediaType::Json),
             Err(error) => Problem::internal(&error).into_response(),
         }
     }
@@ -130,7 +126,7 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
 impl<T: Serialize> IntoResponse for Form<T> {
     fn into_response(self) -> Response {
         match serde_html_form::to_string(&self.0) {
-            Ok(form) => with_type(Body::from(form), FORM),
+            Ok(form) => with_type(Body::from(form), MediaType::Form),
             Err(error) => Problem::internal(&error).into_response(),
         }
     }

@@ -535,7 +535,10 @@ impl Connection {
         }
         let watched = match self.watched {
             Some(watched) if watched == interest => Ok(()),
-            Some(_) => shared.poller.modify(&self.stream, self.key, interest),
+            Some(watched) => {
+                shared.more |= watched | interest != watched;
+                shared.poller.modify(&self.stream, self.key, interest)
+            }
             None => shared.poller.add(&self.stream, self.key, interest),
         };
         if let Err(error) = watched {

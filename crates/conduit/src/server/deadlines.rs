@@ -3,12 +3,16 @@
 //! A wheel of one-second slots. A connection stands in one slot at a time. Its deadline usually moves further away,
 //! with every request: then nothing is done until the slot where it stands comes up, and only then it moves to the
 //! slot of its deadline. So a request costs nothing here, and a second costs as much as there are connections in its
-//! slot, however many there are in all.
+//! slot.
+//!
+//! The wheel is short, so that the key of a connection that has closed does not stay for long: a server that is asked
+//! once on each of 50,000 connections a second remembers 15 seconds of them, 6 MB. For that a connection that stays is
+//! looked at every 15 seconds.
 
 use super::mailbox::Key;
 
 /// The number of slots, in seconds. A deadline further away waits in the last slot and is then put in again.
-const SLOTS: u32 = 128;
+const SLOTS: u32 = 16;
 
 /// A second on the worker's own clock, counted from its start.
 pub(crate) type Second = u32;
@@ -51,7 +55,12 @@ impl Wheel {
         // A worker that slept for longer than the wheel has slots hands each out once.
         let first = (self.now + 1).max((now + 1).saturating_sub(SLOTS));
         for second in first..=now {
-            keys.append(&mut self.slots[(second % SLOTS) as usize]);
+            let slot = std::mem::take(&mut self.slots[(second % SLOTS) as usize]);
+            if keys.is_empty() {
+                keys = slot
+            } else {
+                keys.extend(slot)
+            }
         }
         self.now = self.now.max(now);
         keys
@@ -89,18 +98,18 @@ mod tests {
         for deadline in 10..60 {
             wheel.schedule(7, &mut place, deadline);
         }
-        assert_eq!(wheel.advance(100), [7]);
+        assert_eq!(wheel.advance(SLOTS), [7]);
     }
 
     #[test]
     fn an_earlier_deadline_comes_up_first_and_the_entry_left_behind_is_ignored() {
         let mut wheel = Wheel::new();
         let mut place = Place::default();
-        wheel.schedule(7, &mut place, 75);
+        wheel.schedule(7, &mut place, 12);
         wheel.schedule(7, &mut place, 10);
         assert_eq!(wheel.advance(10), [7]);
         assert!(wheel.came_up(&mut place));
-        assert_eq!(wheel.advance(75), [7]);
+        assert_eq!(wheel.advance(12), [7]);
         assert!(!wheel.came_up(&mut place));
     }
 

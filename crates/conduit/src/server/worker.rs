@@ -57,8 +57,10 @@ pub(super) struct Shared {
     pub(super) output: Vec<u8>,
     /// No more requests are accepted on a connection once its current ones have been answered.
     pub(super) stopping: bool,
-    /// A source was not drained, so that the poller has to be asked again. Its own descriptor, nested in tokio's
-    /// poller, tells only what is new.
+    /// The poller has to be asked again, whether or not it says that it has events: a source was not drained, or is
+    /// watched for more than before. Nested in tokio's poller its descriptor tells only what is new to it, and a source
+    /// that an earlier wait has told is not, until the next wait: not even when its interest changes (the kernel's
+    /// `ep_modify` wakes nobody for a source that is still on the ready list).
     pub(super) more: bool,
 }
 
@@ -329,11 +331,13 @@ impl Future for Driver {
         worker.shared.mailbox.attend(context.waker());
         worker.begin_turn()?;
         worker.deliver_letters();
-        worker.shared.more = false;
-        // After a batch that left nothing the readiness is cleared, and asking again registers the waker.
-        while let Poll::Ready(guard) = readiness.poll_read_ready(context) {
-            let mut guard = guard?;
-            guard.get_inner().wait(events, Some(Duration::ZERO))?;
+        loop {
+            let ready = readiness.poll_read_ready(context)?;
+            if ready.is_pending() && !worker.shared.more {
+                break;
+            }
+            worker.shared.more = false;
+            worker.shared.poller.wait(events, Some(Duration::ZERO))?;
             for event in events.iter() {
                 worker.handle_event(event);
             }
@@ -341,7 +345,10 @@ impl Future for Driver {
             if worker.shared.more {
                 break;
             }
-            guard.clear_ready();
+            // Nothing was left: asking again registers the waker.
+            if let Poll::Ready(mut guard) = ready {
+                guard.clear_ready();
+            }
         }
         if worker.has_ended() {
             return Poll::Ready(Ok(()));
