@@ -367,7 +367,7 @@ impl Connection {
         if let Reading::Trailers(mut progress) = self.reading {
             let left = Limits {
                 head_bytes: self.trailer_bytes as usize,
-                headers: limits.headers.saturating_sub(self.fields as usize),
+                headers: limits.field_limit().saturating_sub(self.fields as usize),
             };
             match progress.parse_trailers(&input[at..], &left)? {
                 None => self.reading = Reading::Trailers(progress),

@@ -225,7 +225,7 @@ impl Head {
             match scan::field_line(window, next, &mut self.fields)? {
                 Line::Field(end) => {
                     count += 1;
-                    if count > limits.headers {
+                    if count > limits.field_limit() {
                         return Err(Error::at(Reason::TooManyFields, next));
                     }
                     next = end;

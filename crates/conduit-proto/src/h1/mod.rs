@@ -96,7 +96,8 @@ pub struct Limits {
     /// that ends it; the trailers of the same request count too, and the chunk extensions have as
     /// much again. Default: 16 KiB. Values above 1 GiB mean 1 GiB.
     pub head_bytes: usize,
-    /// The number of fields, those of the trailers included. Default: 100.
+    /// The number of fields, those of the trailers included. Default: 100. Values above 24,576 mean
+    /// that, which is what an [`http::HeaderMap`] has room for.
     pub headers: usize,
 }
 
@@ -104,6 +105,11 @@ impl Limits {
     /// The limit of the head, small enough for the positions in it to be 32 bits wide.
     fn head_limit(&self) -> usize {
         self.head_bytes.min(1 << 30)
+    }
+
+    /// The limit of the fields, small enough for a map of them not to panic.
+    fn field_limit(&self) -> usize {
+        self.headers.min(24_576)
     }
 }
 

@@ -301,6 +301,25 @@ fn one_field_above_the_limit_is_a_431() {
 }
 
 #[test]
+fn a_map_of_as_many_fields_as_any_limit_allows_does_not_panic() {
+    use conduit_proto::h1::{Connection, Head};
+    let limits = Limits {
+        head_bytes: usize::MAX,
+        headers: usize::MAX,
+    };
+    let stream = |fields: usize| {
+        let fields: String = (0..fields).map(|field| format!("x{field}: y\r\n")).collect();
+        format!("GET / HTTP/1.0\r\n{fields}\r\n")
+    };
+    let mut head = Head::new();
+    let found = Connection::new().handle_input(stream(24_576).as_bytes(), &mut head, &limits);
+    assert!(found.is_ok());
+    assert_eq!(head.header_map().len(), 24_576);
+    let found = Connection::new().handle_input(stream(24_577).as_bytes(), &mut head, &limits);
+    assert_eq!(found.expect_err("a field too many").reason(), Reason::TooManyFields);
+}
+
+#[test]
 fn an_error_says_where_and_what_to_do() {
     use conduit_proto::h1::{Connection, Head};
     let stream = b"GET / HTTP/1.1\r\nHost : a\r\n\r\n";
