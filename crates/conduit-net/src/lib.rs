@@ -50,6 +50,8 @@
 //! | many at once | [`ReceiveBatch`], [`SendBatch`], [`ZeroCopy`], [`send_file`], [`splice`] (Linux) |
 //! | readiness | [`Poller`], [`Interest`], [`Events`], [`Event`] |
 //! | errors | [`Error`], [`Operation`] |
+//! | TLS (feature `tls`) | `tls`: `TlsServer`, `TlsClient`, `TlsStream` |
+//! | tokio's sockets (feature `tokio`) | `TryFrom`, both ways |
 //!
 //! # Systems
 //!
@@ -84,6 +86,10 @@ mod poller;
 mod socket;
 mod sys;
 mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(feature = "tokio")]
+mod tokio;
 mod udp;
 mod unix;
 

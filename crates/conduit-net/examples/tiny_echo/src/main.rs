@@ -1,0 +1,137 @@
+//! A TCP echo server without std: `tiny_echo [PORT]`, 8080 by default, on all addresses of IPv4.
+//!
+//! One thread serves up to 1,000 connections and holds no buffer for any of them: what came is looked at, sent back, and only
+//! then taken, as far as there was room to send it.
+#![no_std]
+#![no_main]
+
+use conduit_net::io::{Error, Result};
+use conduit_net::{EventSlot, Interest, ListenOptions, Poller, TcpListener, TcpStream};
+use core::ffi::{CStr, c_char, c_int};
+use core::net::{Ipv4Addr, SocketAddr};
+
+/// Descriptors are numbers from 0 on, so they are the keys too.
+const CONNECTIONS: usize = 1_000;
+const LISTENER: u64 = u64::MAX - 1;
+
+/// # Safety
+/// It is called by the C run time, with the arguments as C has them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn main(count: c_int, arguments: *const *const c_char) -> c_int {
+    let port = if count > 1 {
+        // SAFETY: there are `count` pointers to strings that end in zero.
+        parse(unsafe { CStr::from_ptr(*arguments.add(1)) }.to_bytes())
+    } else {
+        Some(8080)
+    };
+    let Some(port) = port else {
+        return fail(b"tiny_echo: the port is a number from 0 to 65535\n");
+    };
+    match serve(port) {
+        Err(Error::ADDRINUSE) => fail(b"tiny_echo: another program listens on the port: choose another\n"),
+        Err(_) => fail(b"tiny_echo: cannot listen on the port\n"),
+        Ok(()) => 0,
+    }
+}
+
+fn serve(port: u16) -> Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let listener = TcpListener::bind(address, &ListenOptions::new())
+        .map_err(|error| Error::from_raw_os_error(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    let poller = Poller::new()?;
+    poller.add(&listener, LISTENER, Interest::READABLE)?;
+    banner(listener.local_addr()?.port());
+
+    let mut connections = [const { None::<TcpStream> }; CONNECTIONS];
+    let mut slots = [EventSlot::EMPTY; 64];
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        for event in poller.wait_into(&mut slots, None)? {
+            if event.key == LISTENER {
+                if let Ok((stream, _)) = listener.accept() {
+                    let key = key_of(&stream);
+                    // One too many is closed by dropping it.
+                    if let Some(place) = connections.get_mut(key) {
+                        poller.add(&stream, key as u64, Interest::READABLE)?;
+                        *place = Some(stream);
+                    }
+                }
+                continue;
+            }
+            let Some(place) = connections.get_mut(event.key as usize) else {
+                continue;
+            };
+            let Some(stream) = place else { continue };
+            match echo(stream, &mut buffer) {
+                Ok(Next::Read) => {
+                    if event.writable {
+                        poller.modify(stream, event.key, Interest::READABLE)?;
+                    }
+                }
+                Ok(Next::Write) => poller.modify(stream, event.key, Interest::WRITABLE)?,
+                Ok(Next::Close) | Err(_) => *place = None,
+            }
+        }
+    }
+}
+
+/// What a connection waits for.
+enum Next {
+    Read,
+    Write,
+    Close,
+}
+
+fn echo(stream: &TcpStream, buffer: &mut [u8]) -> Result<Next> {
+    let came = match stream.peek(buffer) {
+        Ok(0) => return Ok(Next::Close),
+        Ok(came) => came,
+        Err(Error::AGAIN) => return Ok(Next::Read),
+        Err(error) => return Err(error),
+    };
+    match stream.send(&buffer[..came]) {
+        Ok(sent) => {
+            stream.recv(&mut buffer[..sent])?;
+            Ok(if sent < came { Next::Write } else { Next::Read })
+        }
+        Err(Error::AGAIN) => Ok(Next::Write),
+        Err(error) => Err(error),
+    }
+}
+
+fn key_of(stream: &TcpStream) -> usize {
+    use rustix::fd::AsRawFd;
+    stream.as_raw_fd() as usize
+}
+
+fn parse(text: &[u8]) -> Option<u16> {
+    core::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn banner(port: u16) {
+    let mut line = *b"tiny_echo listens on 0.0.0.0:     \n";
+    let mut rest = port;
+    let digits = rest.checked_ilog10().unwrap_or(0) as usize + 1;
+    for place in line[29..29 + digits].iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    line[29 + digits] = b'\n';
+    say(&line[..30 + digits]);
+}
+
+fn fail(text: &[u8]) -> c_int {
+    say(text);
+    1
+}
+
+fn say(text: &[u8]) {
+    // SAFETY: descriptor 1 is the standard output; if it is closed, writing fails and nothing else happens.
+    let _ = rustix::io::write(unsafe { rustix::stdio::stdout() }, text);
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::abort() }
+}
