@@ -141,6 +141,27 @@ fn a_long_body_that_nobody_reads_closes_the_connection_and_says_so() {
 }
 
 #[test]
+fn a_long_body_can_be_read_beside_an_answer_that_streams() {
+    let (headers, date) = (HeaderMap::new(), http_date(0));
+    let length = usize::try_from(DRAIN_BYTES).expect("64 KiB") + 1;
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    for read in [true, false] {
+        let mut peer = Peer::request(&head);
+        let (connection, out) = (&mut peer.connection, &mut peer.output);
+        connection.write_head(out, StatusCode::OK, &headers, BodyLength::Chunked, &date);
+        assert!(connection.keep_alive() && !connection.can_answer());
+        if read {
+            let body = vec![b'x'; length];
+            assert_eq!(peer.input(&body), Ok((length, Event::Body(&body))));
+            assert_eq!(peer.input(b""), Ok((0, Event::End(None))));
+            assert_eq!(peer.connection.phase(), Phase::Answer);
+        }
+        peer.connection.write_end(&mut peer.output, None).expect("no length");
+        assert_eq!(peer.connection.keep_alive(), read);
+    }
+}
+
+#[test]
 fn a_long_chunked_body_that_nobody_reads_closes_the_connection() {
     let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
     let stream = |chunks: usize| {
