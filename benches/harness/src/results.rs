@@ -128,7 +128,11 @@ impl Results {
     /// When the file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
-        fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
+        let written = path
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(path, text + "\n"));
+        written.map_err(|error| format!("{}: {error}", path.display()))
     }
 
     pub(crate) fn samples<'a>(&'a self, server: &'a str, row: &'a str) -> impl Iterator<Item = &'a LoadSample> + 'a {
