@@ -1,0 +1,207 @@
+//! The page in a real browser: Chromium without a window, driven over its DevTools pipe.
+//!
+//! Where no Chromium is installed the test says so and passes, except where the environment has `CI=true`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use crate::support::{Directory, Service};
+use serde_json::{Value, json};
+
+#[test]
+fn the_page_makes_lists_refuses_and_deletes_links() {
+    let directory = Directory::new();
+    let Some(mut browser) = Browser::start(&directory.path().join("profile")) else {
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "CI needs Chromium: apt-get install chromium"
+        );
+        eprintln!("SKIPPED: no Chromium is installed (apt-get install chromium), so the page was not tried");
+        return;
+    };
+    let service = Service::start(&directory.path().join("links.db"));
+    service.create(&json!({ "url": "https://example.com/?q='<i>'&lt;", "slug": "first" }));
+    service.get("/first");
+    browser.open(&service.address);
+
+    // A link that was there is listed with its count; what its maker wrote is text.
+    browser.wait("document.querySelector('li')");
+    assert_eq!(
+        browser.text("li .target"),
+        service.get("/api/links/first").json()["url"]
+    );
+    assert_eq!(browser.text("li .clicks span"), "1 click");
+    assert_eq!(browser.value("document.querySelectorAll('li i').length"), 0);
+
+    // One that the form makes comes first, and the service has it.
+    browser.submit("https://example.com/second", "second");
+    browser.wait("document.querySelector('li[data-slug=second]')");
+    assert_eq!(browser.value("document.querySelector('li').dataset.slug"), "second");
+    assert_eq!(browser.text("li .clicks span"), "0 clicks");
+    let address = format!("{}/second", service.address);
+    assert_eq!(browser.text("#status"), format!("Made {address}"));
+    assert_eq!(browser.value("document.querySelector('li .short').href"), address);
+    assert_eq!(service.get("/second").status, 307);
+
+    // A conflict is told in the service's words.
+    browser.submit("https://example.com/third", "second");
+    browser.wait("document.querySelector('#status.bad')");
+    assert_eq!(browser.text("#status"), "The slug \"second\" is taken: choose another.");
+
+    // A broken rule is told at its field.
+    browser.submit("javascript:alert(1)", "");
+    browser.wait("document.querySelector('#url[aria-invalid=true]')");
+    assert_eq!(
+        browser.text("#url-rule"),
+        "It must be a complete http or https URL of at most 2048 bytes."
+    );
+    assert_eq!(browser.text("#slug-rule"), "");
+
+    // Deleting asks first, and then the service has forgotten the link.
+    browser.value("window.confirm = () => false; document.querySelector('li .delete').click()");
+    browser.value("window.confirm = () => true; document.querySelector('li .delete').click()");
+    browser.wait("!document.querySelector('li[data-slug=second]')");
+    service.get("/second").problem(404);
+    assert_eq!(service.get("/first").status, 307);
+}
+
+/// A browser with one page.
+struct Browser {
+    child: Child,
+    commands: ChildStdin,
+    messages: BufReader<ChildStdout>,
+    count: u64,
+    session: Option<String>,
+}
+
+impl Browser {
+    /// `None` where there is no Chromium.
+    fn start(profile: &Path) -> Option<Self> {
+        let programs = ["chromium", "chromium-browser", "google-chrome"];
+        let path = std::env::var_os("PATH")?;
+        let program = std::env::split_paths(&path)
+            .flat_map(|directory| programs.map(|program| directory.join(program)))
+            .find(|program| program.is_file())?;
+        // The browser reads commands from descriptor 3 and writes messages to 4: the shell puts our pipes there.
+        let mut child = Command::new("sh")
+            .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1"])
+            .arg(program)
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--disable-quic",
+            ])
+            .args([
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .args(["--remote-debugging-pipe", "about:blank"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell starts");
+        let commands = child.stdin.take().expect("it is piped");
+        let messages = BufReader::new(child.stdout.take().expect("it is piped"));
+        Some(Browser {
+            child,
+            commands,
+            messages,
+            count: 0,
+            session: None,
+        })
+    }
+
+    /// Opens a page and waits until it is loaded.
+    fn open(&mut self, address: &str) {
+        let target = self.call("Target.createTarget", json!({ "url": "about:blank" }));
+        let attached = self.call(
+            "Target.attachToTarget",
+            json!({ "targetId": target["targetId"], "flatten": true }),
+        );
+        self.session = attached["sessionId"].as_str().map(str::to_owned);
+        self.call("Page.enable", json!({}));
+        self.call("Page.navigate", json!({ "url": address }));
+        self.receive(|message| message["method"] == "Page.loadEventFired");
+    }
+
+    /// Sends a command and waits for its result.
+    fn call(&mut self, method: &str, params: Value) -> Value {
+        self.count += 1;
+        let id = self.count;
+        let mut command = json!({ "id": id, "method": method, "params": params });
+        if let Some(session) = &self.session {
+            command["sessionId"] = json!(session);
+        }
+        self.commands
+            .write_all(format!("{command}\0").as_bytes())
+            .expect("the browser runs");
+        let mut answer = self.receive(|message| message["id"] == id);
+        assert_eq!(answer["error"], Value::Null, "{method}");
+        answer["result"].take()
+    }
+
+    /// The next message of this kind; those before it are thrown away.
+    fn receive(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let mut message = Vec::new();
+            self.messages.read_until(0, &mut message).expect("the browser runs");
+            assert_eq!(message.pop(), Some(0), "the browser has ended");
+            let message = serde_json::from_slice(&message).expect("messages are JSON");
+            if is_wanted(&message) {
+                return message;
+            }
+        }
+    }
+
+    /// What an expression of JavaScript gives, or what its promise does.
+    fn value(&mut self, expression: &str) -> Value {
+        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let result = self.call("Runtime.evaluate", params);
+        assert_eq!(result["exceptionDetails"], Value::Null, "{expression}");
+        result["result"]["value"].clone()
+    }
+
+    fn text(&mut self, selector: &str) -> Value {
+        self.value(&format!("document.querySelector({}).textContent", json!(selector)))
+    }
+
+    /// Waits until a condition holds; fails after ten seconds of the browser's.
+    fn wait(&mut self, condition: &str) {
+        let held = self.value(&format!(
+            "new Promise((done) => {{
+                const end = Date.now() + 10_000;
+                const look = () => {{
+                    if ({condition}) done(true);
+                    else if (Date.now() > end) done(false);
+                    else setTimeout(look, 10);
+                }};
+                look();
+            }})"
+        ));
+        assert_eq!(held, true, "{condition} does not come about");
+    }
+
+    /// Fills in the form and sends it, once the answer to the last time has been shown.
+    fn submit(&mut self, url: &str, slug: &str) {
+        self.wait("document.querySelector('#form button:enabled')");
+        self.value(&format!(
+            "form.url.value = {}; form.slug.value = {}; document.querySelector('#form button').click()",
+            json!(url),
+            json!(slug)
+        ));
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,177 @@
+//! The real program with a database of its own, and a client that is not ours.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use ureq::Agent;
+
+/// More than there are cores here, so that every test has several runtimes share the database.
+const WORKERS: &str = "4";
+
+/// A directory that goes when the test ends.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "shortlinks-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).expect("the directory for temporary files can be written to");
+        Directory(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What cannot be removed is the system's to clean up.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The program, which ends with the test.
+pub(crate) struct Service {
+    child: Child,
+    // Kept open, so that the program can go on writing to it.
+    _output: BufReader<ChildStdout>,
+    pub(crate) address: String,
+    agent: Agent,
+}
+
+impl Service {
+    /// Starts the program and waits until it listens.
+    pub(crate) fn start(database: &Path) -> Self {
+        let mut child = command(database)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut output = BufReader::new(child.stdout.take().expect("its output is piped"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("it says where it listens");
+        let address = line
+            .trim_end()
+            .strip_prefix("Listening on ")
+            .unwrap_or_else(|| panic!("it says where it listens, not {line:?}"))
+            .to_owned();
+        Service {
+            child,
+            _output: output,
+            address,
+            agent: client(),
+        }
+    }
+
+    /// Ends the program as a service manager does.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the program runs");
+        self.child.wait().expect("it is our child")
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.agent.get(self.at(path)).call().expect("an answer").into()
+    }
+
+    pub(crate) fn head(&self, path: &str) -> Answer {
+        self.agent.head(self.at(path)).call().expect("an answer").into()
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        self.agent.delete(self.at(path)).call().expect("an answer").into()
+    }
+
+    pub(crate) fn post(&self, path: &str, content_type: &str, body: &str) -> Answer {
+        let request = self.agent.post(self.at(path)).header("content-type", content_type);
+        request.send(body).expect("an answer").into()
+    }
+
+    /// Makes a link.
+    pub(crate) fn create(&self, link: &Value) -> Answer {
+        self.post("/api/links", "application/json", &link.to_string())
+    }
+
+    /// How often the link was followed, as the API says.
+    pub(crate) fn clicks(&self, slug: &str) -> u64 {
+        let link = self.get(&format!("/api/links/{slug}"));
+        link.json()["clicks"].as_u64().expect("clicks are a number")
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // After `terminate` it has ended already, which is no harm.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program, not started yet, on a port that the system chooses.
+pub(crate) fn command(database: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shortlinks"));
+    command
+        .env("SHORTLINKS_DB", database)
+        .env("CONDUIT_ADDR", "127.0.0.1:0")
+        .env("CONDUIT_WORKERS", WORKERS);
+    command
+}
+
+/// A client with connections of its own. Redirects and errors are answers to look at.
+pub(crate) fn client() -> Agent {
+    let config = Agent::config_builder().http_status_as_error(false).max_redirects(0);
+    config.build().into()
+}
+
+/// What the service answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: ureq::http::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl From<ureq::http::Response<ureq::Body>> for Answer {
+    fn from(mut response: ureq::http::Response<ureq::Body>) -> Self {
+        Answer {
+            status: response.status().as_u16(),
+            headers: std::mem::take(response.headers_mut()),
+            text: response.body_mut().read_to_string().expect("the body is whole"),
+        }
+    }
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is missing in {self:?}"))
+            .to_str()
+            .expect("the value is ASCII")
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// The problem that the answer is, with this status and in the form of RFC 9457.
+    pub(crate) fn problem(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        problem
+    }
+}
