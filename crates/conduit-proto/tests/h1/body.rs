@@ -43,6 +43,7 @@ const LENGTHS: &[Case] = &[
     ("6.3", "chunked in quotes", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n", Refuse(400, Reason::TransferEncoding)),
     ("7", "chunked with a parameter", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked;a=b\r\n\r\n0\r\n\r\n", Refuse(400, Reason::TransferEncoding)),
     ("6.1", "an empty coding", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", Refuse(400, Reason::TransferEncoding)),
+    ("6.1", "an empty coding before chunked", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: , chunked\r\n\r\n0\r\n\r\n", Refuse(400, Reason::TransferEncoding)),
     ("6.1", "an empty coding behind chunked", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked,\r\n\r\n0\r\n\r\n", Refuse(400, Reason::TransferEncoding)),
     ("6.1", "a vertical tab before chunked", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", Refuse(400, Reason::FieldValue)),
     ("6.1", "chunked behind a no-break space", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \xa0chunked\r\n\r\n0\r\n\r\n", Refuse(400, Reason::TransferEncoding)),

@@ -298,6 +298,8 @@ fn one_field_above_the_limit_is_a_431() {
     let (status, reason) = seen.error().expect("a field too many");
     assert_eq!((status.as_u16(), reason), (431, Reason::TooManyFields));
     assert_eq!(run_byte_by_byte(stream.as_bytes(), &limits), seen);
+    let unfinished = stream.trim_ascii_end().len() + 2;
+    assert_eq!(run_byte_by_byte(&stream.as_bytes()[..unfinished], &limits), seen);
 }
 
 #[test]
