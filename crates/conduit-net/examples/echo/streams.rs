@@ -1,0 +1,176 @@
+//! Streams of any kind: one poller, one shared buffer, and a rest per connection only where a client reads slowly.
+
+use conduit_net::{Events, Interest, Poller, TcpStream, UnixStream};
+use std::error::Error;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+
+/// A connection, with TLS or without.
+pub(crate) trait Wire: Read + Write {
+    /// Changes what the connection is watched for.
+    fn watch(&self, poller: &Poller, key: u64, interest: Interest, new: bool) -> io::Result<()>;
+
+    /// What it needs to be watched for by itself.
+    fn wants(&self) -> Interest {
+        Interest::READABLE
+    }
+}
+
+/// What accepting gives.
+pub(crate) type Accepted = io::Result<Box<dyn Wire>>;
+
+/// Watching anything with a descriptor.
+pub(crate) fn watch(source: &impl AsFd, poller: &Poller, key: u64, interest: Interest, new: bool) -> io::Result<()> {
+    if new {
+        poller.add(source, key, interest)
+    } else {
+        poller.modify(source, key, interest)
+    }
+}
+
+impl Wire for TcpStream {
+    fn watch(&self, poller: &Poller, key: u64, interest: Interest, new: bool) -> io::Result<()> {
+        watch(self, poller, key, interest, new)
+    }
+}
+
+impl Wire for UnixStream {
+    fn watch(&self, poller: &Poller, key: u64, interest: Interest, new: bool) -> io::Result<()> {
+        watch(self, poller, key, interest, new)
+    }
+}
+
+struct Connection {
+    wire: Box<dyn Wire>,
+    /// What came and could not be sent back yet; nothing more is read while there is some.
+    rest: Vec<u8>,
+    ended: bool,
+    interest: Interest,
+}
+
+const LISTENER: u64 = u64::MAX - 1;
+
+/// Accepts at most this many connections before the others get their turn.
+const ACCEPTS_A_TURN: usize = 64;
+
+pub(crate) fn serve(listener: &impl AsFd, accept: impl Fn() -> Accepted) -> Result<(), Box<dyn Error>> {
+    let poller = Poller::new()?;
+    poller.add(listener, LISTENER, Interest::READABLE)?;
+    let mut events = Events::with_capacity(1024);
+    let mut connections: Vec<Option<Connection>> = Vec::new();
+    let mut free: Vec<usize> = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut paused = false;
+    loop {
+        poller.wait(&mut events, None)?;
+        for event in &events {
+            if event.key == LISTENER {
+                paused = !accept_some(&poller, &accept, &mut connections, &mut free)?;
+                if paused {
+                    // No descriptor is left: those who wait are accepted when a connection has ended.
+                    poller.modify(listener, LISTENER, Interest::NONE)?;
+                }
+                continue;
+            }
+            let index = event.key as usize;
+            let Some(connection) = connections[index].as_mut() else {
+                continue;
+            };
+            if connection.turn(&poller, event.key, &mut buffer).is_err() {
+                connections[index] = None;
+                free.push(index);
+                if paused {
+                    paused = false;
+                    poller.modify(listener, LISTENER, Interest::READABLE)?;
+                }
+            }
+        }
+    }
+}
+
+/// False when no descriptor is left.
+fn accept_some(
+    poller: &Poller,
+    accept: &impl Fn() -> Accepted,
+    connections: &mut Vec<Option<Connection>>,
+    free: &mut Vec<usize>,
+) -> io::Result<bool> {
+    const NO_DESCRIPTOR: [i32; 2] = [24, 23]; // EMFILE, ENFILE, the same on every Unix
+    for _ in 0..ACCEPTS_A_TURN {
+        let wire = match accept() {
+            Ok(wire) => wire,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error)
+                if error
+                    .raw_os_error()
+                    .is_some_and(|number| NO_DESCRIPTOR.contains(&number)) =>
+            {
+                return Ok(false);
+            }
+            // That connection is gone; the next may be there.
+            Err(_) => continue,
+        };
+        let index = free.pop().unwrap_or_else(|| {
+            connections.push(None);
+            connections.len() - 1
+        });
+        wire.watch(poller, index as u64, Interest::READABLE, true)?;
+        connections[index] = Some(Connection {
+            wire,
+            rest: Vec::new(),
+            ended: false,
+            interest: Interest::READABLE,
+        });
+    }
+    Ok(true)
+}
+
+impl Connection {
+    /// Sends and receives as far as both go; an error, or the end, closes the connection.
+    fn turn(&mut self, poller: &Poller, key: u64, buffer: &mut [u8]) -> io::Result<()> {
+        loop {
+            while !self.rest.is_empty() {
+                match self.wire.write(&self.rest) {
+                    Ok(count) => drop(self.rest.drain(..count)),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        return self.watch(poller, key, Interest::WRITABLE);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            match self.wire.flush() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return self.watch(poller, key, Interest::WRITABLE);
+                }
+                result => result?,
+            }
+            if self.ended {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            match self.wire.read(buffer) {
+                Ok(0) => self.ended = true,
+                Ok(count) => {
+                    let sent = match self.wire.write(&buffer[..count]) {
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+                        result => result?,
+                    };
+                    self.rest.extend_from_slice(&buffer[sent..count]);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    // A large rest of before is not kept for a client that may be silent for hours.
+                    self.rest = Vec::new();
+                    return self.watch(poller, key, self.wire.wants());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn watch(&mut self, poller: &Poller, key: u64, interest: Interest) -> io::Result<()> {
+        if self.interest != interest {
+            self.wire.watch(poller, key, interest, false)?;
+            self.interest = interest;
+        }
+        Ok(())
+    }
+}

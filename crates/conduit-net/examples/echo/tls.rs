@@ -1,0 +1,22 @@
+//! TLS, where the feature is on.
+
+use crate::streams::{Accepted, Wire, watch};
+use conduit_net::tls::{Identity, TlsServer, TlsStream};
+use conduit_net::{Interest, Poller, TcpStream};
+use std::error::Error;
+
+impl Wire for TlsStream<TcpStream> {
+    fn watch(&self, poller: &Poller, key: u64, interest: Interest, new: bool) -> std::io::Result<()> {
+        watch(self.stream(), poller, key, interest, new)
+    }
+
+    fn wants(&self) -> Interest {
+        self.interest()
+    }
+}
+
+/// What makes a TLS connection of an accepted one.
+pub(crate) fn server(certificates: &str, key: &str) -> Result<impl Fn(TcpStream) -> Accepted, Box<dyn Error>> {
+    let server = TlsServer::builder(Identity::from_pem_files(certificates, key)?).build()?;
+    Ok(move |stream| Ok(Box::new(TlsStream::accept(&server, stream)?) as Box<dyn Wire>))
+}

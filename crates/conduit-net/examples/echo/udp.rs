@@ -1,0 +1,23 @@
+//! Datagrams: one at a time, back to whom they came from.
+
+use conduit_net::{Events, Interest, Poller, UdpSocket};
+use std::error::Error;
+use std::io::ErrorKind;
+
+pub(crate) fn serve(socket: &UdpSocket) -> Result<(), Box<dyn Error>> {
+    let poller = Poller::new()?;
+    poller.add(socket, 0, Interest::READABLE)?;
+    let mut events = Events::with_capacity(1);
+    let mut buffer = vec![0; 65536];
+    loop {
+        poller.wait(&mut events, None)?;
+        loop {
+            match socket.recv_from(&mut buffer) {
+                // A datagram that cannot be sent is lost, as on the network.
+                Ok((count, from)) => drop(socket.send_to(&buffer[..count], from)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

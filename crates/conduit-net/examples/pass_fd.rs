@@ -1,0 +1,113 @@
+//! A listener is handed to another process while clients stay connected: the old server passes its descriptor over a Unix socket,
+//! goes on with the clients it has, and ends with the last of them.
+//!
+//! ```text
+//! pass_fd serve HANDOVER            # listens on 127.0.0.1, any port, and hands over to whoever connects to the path HANDOVER
+//! pass_fd take HANDOVER             # takes the listener over, and serves on
+//! ```
+//! Each server answers every line with its process's number.
+#![allow(clippy::print_stdout, reason = "the banner is for the terminal")]
+
+use conduit_net::io::{IoSlice, IoSliceMut};
+use conduit_net::{
+    ControlMessage, Events, Interest, ListenOptions, Poller, ReceiveControl, SendControl, TcpListener, TcpStream,
+    UnixAddress, UnixListener, UnixStream, wait_readable,
+};
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+
+const LISTENER: u64 = 0;
+const HANDOVER: u64 = 1;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [action, path] = arguments.as_slice() else {
+        return Err("usage: pass_fd serve|take PATH".into());
+    };
+    let address = UnixAddress::from_path(path.as_str())?;
+    let listener = match action.as_str() {
+        "serve" => TcpListener::bind("127.0.0.1:0".parse()?, &ListenOptions::new())?,
+        "take" => take(&UnixStream::connect(&address)?)?,
+        other => return Err(format!("unknown action {other}: it is serve or take").into()),
+    };
+    // The one before has closed its socket, but the path stays until somebody removes it.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let handover = UnixListener::bind(&address)?;
+    println!("process {} listens on {}", std::process::id(), listener.local_addr()?);
+    serve(listener, handover)
+}
+
+fn take(from: &UnixStream) -> Result<TcpListener, Box<dyn Error>> {
+    wait_readable(from, None)?;
+    let mut control = ReceiveControl::new();
+    from.receive_message(&mut [IoSliceMut::new(&mut [0])], &mut control)?;
+    for message in control.messages() {
+        if let ControlMessage::Descriptors(mut descriptors) = message
+            && let Some(listener) = descriptors.next()
+        {
+            return Ok(TcpListener::from(listener));
+        }
+    }
+    Err("the other process passed no listener".into())
+}
+
+fn serve(listener: TcpListener, handover: UnixListener) -> Result<(), Box<dyn Error>> {
+    let poller = Poller::new()?;
+    poller.add(&listener, LISTENER, Interest::READABLE)?;
+    poller.add(&handover, HANDOVER, Interest::READABLE)?;
+    let mut sockets = Some((listener, handover));
+    let mut clients: HashMap<u64, TcpStream> = HashMap::new();
+    let mut next_key = HANDOVER + 1;
+    let mut events = Events::with_capacity(64);
+    while sockets.is_some() || !clients.is_empty() {
+        poller.wait(&mut events, None)?;
+        for event in &events {
+            match (event.key, &sockets) {
+                (LISTENER, Some((listener, _))) => match listener.accept() {
+                    Ok((client, _)) => {
+                        poller.add(&client, next_key, Interest::READABLE)?;
+                        clients.insert(next_key, client);
+                        next_key += 1;
+                    }
+                    // The other process may have been faster.
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error.into()),
+                },
+                (HANDOVER, Some((listener, handover))) => {
+                    let (successor, _) = handover.accept()?;
+                    let mut control = SendControl::new();
+                    control.push_descriptors(&[listener.as_fd()])?;
+                    successor.send_message(&[IoSlice::new(b"L")], &control)?;
+                    // The successor holds the same socket: who waits in its queue stays there. It must be removed here, as
+                    // closing one of two descriptors does not stop the watching.
+                    poller.remove(listener)?;
+                    poller.remove(handover)?;
+                    sockets = None;
+                }
+                (key, _) => {
+                    if let Some(client) = clients.get(&key)
+                        && !answer(client)?
+                    {
+                        clients.remove(&key);
+                    }
+                }
+            }
+        }
+    }
+    println!("process {} has served its last client", std::process::id());
+    Ok(())
+}
+
+/// False when the client has ended.
+fn answer(client: &TcpStream) -> Result<bool, Box<dyn Error>> {
+    let mut bytes = [0; 1024];
+    match client.recv(&mut bytes) {
+        Ok(0) | Err(_) => Ok(false),
+        Ok(_) => Ok(client.send(format!("{}\n", std::process::id()).as_bytes()).is_ok()),
+    }
+}
