@@ -232,6 +232,30 @@ fn an_answer_to_a_client_that_still_waits_closes() {
 }
 
 #[test]
+fn no_continue_comes_in_the_middle_of_an_answer() {
+    let mut peer = Peer::request(EXPECT);
+    let (headers, date) = (HeaderMap::new(), http_date(0));
+    let (connection, out) = (&mut peer.connection, &mut peer.output);
+    connection.write_head(out, StatusCode::OK, &headers, BodyLength::Chunked, &date);
+    let before = out.len();
+    connection.write_continue(out);
+    assert_eq!(out.len(), before);
+}
+
+#[test]
+fn a_body_of_unknown_length_closes_a_kept_connection_of_http_1_0() {
+    let mut peer = Peer::request("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let (headers, date) = (HeaderMap::new(), http_date(0));
+    let (connection, out) = (&mut peer.connection, &mut peer.output);
+    connection.write_head(out, StatusCode::OK, &headers, BodyLength::Chunked, &date);
+    connection.write_body(out, b"ok").expect("no length");
+    connection.write_end(out, None).expect("no length");
+    let output = String::from_utf8_lossy(out);
+    assert!(output.contains("connection: close\r\n") && output.ends_with("\r\n\r\nok"));
+    assert!(!connection.keep_alive());
+}
+
+#[test]
 fn an_error_is_answered_and_closes() {
     let mut peer = Peer::new();
     let stream = b"GET / HTTP/1.1\r\n\r\n";
