@@ -180,7 +180,11 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         let mut at = 0;
         while at < self.literal_count {
             let literal = self.literals[at];
-            let key = Key { first: literal.first, second: literal.second, length: literal.length as u32 };
+            let key = Key {
+                first: literal.first,
+                second: literal.second,
+                length: literal.length as u32,
+            };
             let mut place = slot_of(literal.parent, key, 64 - FINAL_SLOTS.trailing_zeros());
             while slots[place].child != 0 {
                 place = if place + 1 < FINAL_SLOTS { place + 1 } else { 0 };
@@ -254,7 +258,12 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         }
         let DraftNode { bound, offset, .. } = self.nodes[node];
         let offset = offset + key.length as u16 + 1;
-        let child = self.add_node(DraftNode { parent: node as u32, bound, offset, ..ROOT });
+        let child = self.add_node(DraftNode {
+            parent: node as u32,
+            bound,
+            offset,
+            ..ROOT
+        });
         self.nodes[node].has_literals = true;
         self.literals[self.literal_count] = Slot {
             first: key.first,
@@ -280,7 +289,12 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         end: usize,
         braces: Braces,
     ) -> usize {
-        let DraftNode { bound, offset, alternative: first, .. } = self.nodes[node];
+        let DraftNode {
+            bound,
+            offset,
+            alternative: first,
+            ..
+        } = self.nodes[node];
         let shape = if braces.is_rest {
             Shape::Rest
         } else if braces.open == start && braces.end == end {
@@ -462,7 +476,13 @@ const fn is_same_text(one: &[u8], (start, end): (u16, u16), other: &[u8], (other
 const fn is_same_middle(definitions: &[Definition], slot: &Slot, route: usize, start: usize) -> bool {
     let held = definitions[slot.definition as usize].path.as_bytes();
     let path = definitions[route].path.as_bytes();
-    same_from(path, start + WORD, held, slot.start as usize + WORD, slot.length as usize - 2 * WORD)
+    same_from(
+        path,
+        start + WORD,
+        held,
+        slot.start as usize + WORD,
+        slot.length as usize - 2 * WORD,
+    )
 }
 
 /// Panics with what is wrong with a path.

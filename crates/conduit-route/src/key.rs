@@ -79,19 +79,38 @@ impl<'a> Subject<'a> {
         let slash = first_slash(word);
         let end = start + index(slash);
         if end == start + WORD && end < self.length {
-            return Start { start, word, slash, end: self.end_of_segment(end) };
+            return Start {
+                start,
+                word,
+                slash,
+                end: self.end_of_segment(end),
+            };
         }
-        Start { start, word, slash, end: end.min(self.length) }
+        Start {
+            start,
+            word,
+            slash,
+            end: end.min(self.length),
+        }
     }
 
     /// The key of a segment.
     #[inline(always)]
     pub(crate) fn key(self, segment: Start) -> Key {
-        let Start { start, word, slash, end } = segment;
+        let Start {
+            start,
+            word,
+            slash,
+            end,
+        } = segment;
         let first = word & below(slash);
         let length = end - start;
         let second = if length > WORD { self.word(end - WORD) } else { 0 };
-        Key { first, second, length: length as u32 }
+        Key {
+            first,
+            second,
+            length: length as u32,
+        }
     }
 
     /// Where the segment ends whose bytes before `at` hold no slash.

@@ -71,7 +71,10 @@ impl<'a> Pattern<'a> {
                 return Err(error);
             }
             if scanned.end == bytes.len() {
-                return Ok(Pattern { path, parameters: names.count });
+                return Ok(Pattern {
+                    path,
+                    parameters: names.count,
+                });
             }
             start = scanned.end + 1;
         }
@@ -249,15 +252,28 @@ impl<'a> PathError<'a> {
         self.at.start..self.at.end
     }
 
+    /// The path, or as much of a long one as leaves room for what is wrong with it.
+    const fn path_start(&self) -> &'a str {
+        const ROOM: usize = 256;
+        if self.path.len() <= ROOM {
+            return self.path;
+        }
+        let mut end = ROOM;
+        while !self.path.is_char_boundary(end) {
+            end -= 1;
+        }
+        slice(self.path, 0, end)
+    }
+
     pub(crate) const fn text(&self) -> Text {
         let text = match self.mistake {
             Mistake::PrefixEndsInSlash | Mistake::PrefixHasParameter => Text::new().with("bad prefix `"),
             _ => Text::new().with("bad path `"),
         };
-        let text = text.with(self.path).with("`: ");
+        let text = text.with(self.path_start()).with("`: ");
         let part = slice(self.path, self.at.start, self.at.end);
         match self.mistake {
-            Mistake::NoLeadingSlash => text.with("it does not start with a slash: write `/").with(self.path).with("`"),
+            Mistake::NoLeadingSlash => text.with("it does not start with a slash: write `/").with(self.path_start()).with("`"),
             Mistake::TooLong => {
                 text.with("it is longer than ").with_number(PATH_LIMIT).with(" bytes: shorten it")
             }
@@ -370,7 +386,10 @@ pub(crate) struct Braces {
 
 impl Braces {
     const fn name(self) -> Span {
-        Span { start: if self.is_rest { self.open + 2 } else { self.open + 1 }, end: self.end - 1 }
+        Span {
+            start: if self.is_rest { self.open + 2 } else { self.open + 1 },
+            end: self.end - 1,
+        }
     }
 }
 
@@ -395,7 +414,12 @@ impl Scanned {
                 }
                 Class::Slash => break,
                 Class::Open if parameter.is_some() => {
-                    return Err(PathError::new(path, Mistake::TwoParameters, start, segment_end(bytes, start)));
+                    return Err(PathError::new(
+                        path,
+                        Mistake::TwoParameters,
+                        start,
+                        segment_end(bytes, start),
+                    ));
                 }
                 Class::Open => match scan_parameter(path, start, at) {
                     Ok(braces) => {
@@ -428,8 +452,16 @@ impl Scanned {
             WORD => (first, 0),
             _ => (first, last),
         };
-        let key = Key { first, second, length: length as u32 };
-        Ok(Scanned { end: at, key, parameter })
+        let key = Key {
+            first,
+            second,
+            length: length as u32,
+        };
+        Ok(Scanned {
+            end: at,
+            key,
+            parameter,
+        })
     }
 }
 
@@ -441,7 +473,10 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) const fn new() -> Self {
-        Names { names: [Span { start: 0, end: 0 }; PARAMETER_LIMIT], count: 0 }
+        Names {
+            names: [Span { start: 0, end: 0 }; PARAMETER_LIMIT],
+            count: 0,
+        }
     }
 
     /// Adds the name of the parameter in a segment, if there is one.

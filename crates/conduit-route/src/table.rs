@@ -183,8 +183,12 @@ impl Table {
     pub fn find(&self, method: &str, path: &str, parameters: &mut Parameters) -> Result<usize, Miss> {
         parameters.length = 0;
         let mut short = [0; 8];
-        let Some(path) = subject(path, &mut short) else { return Err(Miss::NotFound) };
-        let Some(mut found) = self.first(path, parameters) else { return Err(Miss::NotFound) };
+        let Some(path) = subject(path, &mut short) else {
+            return Err(Miss::NotFound);
+        };
+        let Some(mut found) = self.first(path, parameters) else {
+            return Err(Miss::NotFound);
+        };
         let key = first_word(method.as_bytes());
         loop {
             if let Some(route) = self.endpoint(found.node, method, key) {
@@ -210,7 +214,9 @@ impl Table {
             }
         };
         let mut short = [0; 8];
-        let Some(path) = subject(path, &mut short) else { return methods };
+        let Some(path) = subject(path, &mut short) else {
+            return methods;
+        };
         let mut parameters = Parameters::new();
         let mut found = self.first(path, &mut parameters);
         while let Some(Found { node, .. }) = found {
@@ -261,7 +267,11 @@ impl Table {
             }
             let segment = path.segment(start);
             let end = segment.end;
-            let literal = if record.has_literals { self.literal(path, node, start, path.key(segment)) } else { None };
+            let literal = if record.has_literals {
+                self.literal(path, node, start, path.key(segment))
+            } else {
+                None
+            };
             node = match literal {
                 Some(child) => child,
                 None if record.plain != NONE && end > start => {
@@ -273,7 +283,11 @@ impl Table {
             };
             record = &self.nodes[node as usize];
             if end == path.len() {
-                return if record.endpoint == NONE { Err(record.otherwise) } else { Ok(Found { node, bound }) };
+                return if record.endpoint == NONE {
+                    Err(record.otherwise)
+                } else {
+                    Ok(Found { node, bound })
+                };
             }
             start = end + 1;
         }
@@ -282,10 +296,20 @@ impl Table {
     /// Follows the empty segment at the end of a path, which no parameter takes.
     #[cold]
     fn empty(&self, path: Subject<'_>, record: &Node, node: u32, bound: usize) -> Result<Found, u32> {
-        let key = Key { first: 0, second: 0, length: 0 };
-        let Some(node) = self.literal(path, node, path.len(), key) else { return Err(record.otherwise) };
+        let key = Key {
+            first: 0,
+            second: 0,
+            length: 0,
+        };
+        let Some(node) = self.literal(path, node, path.len(), key) else {
+            return Err(record.otherwise);
+        };
         let record = &self.nodes[node as usize];
-        if record.endpoint == NONE { Err(record.otherwise) } else { Ok(Found { node, bound }) }
+        if record.endpoint == NONE {
+            Err(record.otherwise)
+        } else {
+            Ok(Found { node, bound })
+        }
     }
 
     /// Tries alternatives, from `next` on, until one leads to the path's end.
@@ -370,7 +394,13 @@ impl Table {
     }
 
     /// What lies between the prefix and the suffix of `alternative`, if the segment has both.
-    fn affixed(&self, path: Subject<'_>, start: usize, end: usize, alternative: &Alternative) -> Option<(usize, usize)> {
+    fn affixed(
+        &self,
+        path: Subject<'_>,
+        start: usize,
+        end: usize,
+        alternative: &Alternative,
+    ) -> Option<(usize, usize)> {
         let pattern = self.definitions[alternative.definition as usize].path.as_bytes();
         let text = |(start, end): (u16, u16)| &pattern[start as usize..end as usize];
         let segment = path.slice(start, end);
@@ -419,6 +449,8 @@ fn subject<'a>(path: &'a str, short: &'a mut [u8; 8]) -> Option<Subject<'a>> {
 /// Where to look first for a literal segment behind `node`.
 #[inline(always)]
 pub(crate) const fn slot_of(node: u32, key: Key, shift: u32) -> usize {
-    let hash = key.hash().wrapping_add((node as u64).wrapping_mul(0xD1B5_4A32_D192_ED03));
+    let hash = key
+        .hash()
+        .wrapping_add((node as u64).wrapping_mul(0xD1B5_4A32_D192_ED03));
     (hash >> shift) as usize
 }
