@@ -1,0 +1,378 @@
+//! Arguments that take the body of the request.
+
+use std::pin::Pin;
+use std::rc::Rc;
+
+use conduit::prelude::*;
+use futures_core::Stream;
+
+use crate::support::{Running, serve};
+use crate::{detail, post, request};
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct User {
+    name: String,
+    age: u8,
+}
+
+#[post("/json")]
+async fn json(user: Json<User>) -> Json<User> {
+    user
+}
+
+#[post("/optional-json")]
+async fn optional_json(user: Option<Json<User>>) -> String {
+    user.map_or_else(|| "nobody".to_owned(), |user| user.0.name)
+}
+
+#[post("/result-json")]
+async fn result_json(user: Result<Json<User>, Problem>) -> String {
+    match user {
+        Ok(user) => user.0.name,
+        Err(problem) => problem.status().to_string(),
+    }
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Survey {
+    name: String,
+    #[serde(default)]
+    answer: Vec<u32>,
+}
+
+#[post("/form")]
+async fn form(survey: Form<Survey>) -> Form<Survey> {
+    survey
+}
+
+#[post("/optional-form")]
+async fn optional_form(survey: Option<Form<Survey>>) -> String {
+    survey.map_or_else(|| "no form".to_owned(), |survey| survey.0.name)
+}
+
+#[post("/bytes")]
+async fn bytes(bytes: Bytes) -> Bytes {
+    bytes
+}
+
+#[post("/optional-bytes")]
+async fn optional_bytes(bytes: Option<Bytes>) -> String {
+    format!("{:?}", bytes.map(|bytes| bytes.len()))
+}
+
+#[post("/text")]
+async fn text(text: String) -> String {
+    text
+}
+
+/// Reads the stream piece by piece, and holds what is not `Send` all the while.
+#[post("/stream")]
+async fn stream(mut body: Body) -> Result<String, Problem> {
+    let declared = body.len();
+    let pieces = Rc::new(std::cell::RefCell::new(Vec::new()));
+    while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
+        pieces.borrow_mut().extend_from_slice(&piece?);
+    }
+    let trailers = body.trailers().unwrap_or_default();
+    let digest = trailers
+        .get("x-digest")
+        .map(|value| value.to_str().unwrap_or("?").to_owned());
+    Ok(format!(
+        "{declared:?} {} {digest:?}",
+        String::from_utf8_lossy(&pieces.borrow())
+    ))
+}
+
+#[post("/limited")]
+async fn limited(body: Body) -> Result<String, Problem> {
+    Ok(body.with_limit(4).collect().await?.len().to_string())
+}
+
+#[post("/more")]
+async fn more(body: Body) -> Result<String, Problem> {
+    Ok(body.with_limit(1 << 20).collect().await?.len().to_string())
+}
+
+#[post("/request")]
+async fn whole(mut request: Request) -> Result<String, Problem> {
+    let had = request.has_body();
+    let first = request.take_body().collect().await?;
+    let second = request.take_body().collect().await?;
+    Ok(format!("{had} {} {}", first.len(), second.len()))
+}
+
+/// The limit of the application that the tests serve, in bytes.
+const LIMIT: usize = 100;
+
+fn server() -> Running {
+    let routes = routes![
+        json,
+        optional_json,
+        result_json,
+        form,
+        optional_form,
+        bytes,
+        optional_bytes,
+        text,
+        stream,
+        limited,
+        more,
+        whole
+    ];
+    serve(App::new(()).routes(routes).body_limit(LIMIT as u64))
+}
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+const GOOD: &str = r#"{"name":"Ada","age":36}"#;
+
+/// A request whose body comes in chunks, and that says no length.
+fn chunked(target: &str, content_type: &str, chunks: &[&str]) -> String {
+    let mut request = format!(
+        "POST {target} HTTP/1.1\r\nhost: test\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    for chunk in chunks {
+        request += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
+    }
+    request + "0\r\n\r\n"
+}
+
+#[test]
+fn json_is_read_and_written_whatever_its_framing() {
+    let server = server();
+    let mut client = server.connect();
+    for request in [
+        post("/json", JSON, GOOD),
+        post("/json", "application/json; charset=utf-8", GOOD),
+        post("/json", "Application/JSON;charset=UTF-8", GOOD),
+        post("/json", "application/vnd.user+json", GOOD),
+        post(
+            "/json",
+            JSON,
+            " {\"age\": 36, \"name\": \"\\u0041da\", \"more\": [1]} \r\n",
+        ),
+        chunked("/json", JSON, &["{\"name\":\"A", "da\",\"age", "\":36}"]),
+    ] {
+        client.send(&request);
+        let response = client.response();
+        assert_eq!((response.status, response.text()), (200, GOOD), "{request}");
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        assert_eq!(response.header("content-length"), Some("23"));
+    }
+}
+
+#[test]
+fn json_under_another_content_type_is_415_and_says_what_came_and_what_is_expected() {
+    let server = server();
+    for content_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonx",
+        "json",
+        "text/json",
+    ] {
+        let response = server.request(post("/json", content_type, GOOD));
+        assert_eq!(response.status, 415, "{content_type}");
+        let detail = detail(&response);
+        assert!(
+            detail.contains(content_type) && detail.contains("application/json"),
+            "{detail}"
+        );
+    }
+    let response = server.request(format!(
+        "POST /json HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{GOOD}",
+        GOOD.len()
+    ));
+    assert_eq!(response.status, 415);
+    assert_eq!(
+        detail(&response),
+        "the request has no content-type: application/json is expected"
+    );
+}
+
+#[test]
+fn text_that_is_no_json_is_400_with_its_line_and_column() {
+    let server = server();
+    for (body, place) in [
+        ("{\"name\":\n  \"Ada\",\n  age: 36}", "line 3 column 3"),
+        ("{\"name\": \"Ada\"", "line 1 column 14"),
+        ("{\"name\":\"Ada\",\"age\":36} x", "line 1 column 25"),
+        ("", "line 1 column 0"),
+    ] {
+        let response = server.request(post("/json", JSON, body));
+        assert_eq!(response.status, 400, "{body}");
+        let detail = detail(&response);
+        assert!(detail.contains(place), "{body}: no {place} in: {detail}");
+    }
+}
+
+#[test]
+fn json_of_another_shape_is_422_and_says_what_is_wrong() {
+    let server = server();
+    for (body, part) in [
+        ("{\"name\":\"Ada\"}", "missing field `age`"),
+        (
+            "{\"name\":7,\"age\":36}",
+            "invalid type: integer `7`, expected a string",
+        ),
+        ("{\"name\":\"Ada\",\"age\":256}", "256"),
+        ("[]", "line 1 column"),
+        ("null", "null"),
+    ] {
+        let response = server.request(post("/json", JSON, body));
+        assert_eq!(response.status, 422, "{body}");
+        let detail = detail(&response);
+        assert!(detail.contains(part), "{body}: no {part} in: {detail}");
+    }
+}
+
+#[test]
+fn a_body_over_the_limit_is_413_for_every_argument_that_reads_it_whole() {
+    let server = server();
+    let long = "x".repeat(LIMIT + 1);
+    for target in ["/json", "/form", "/bytes", "/text", "/request", "/stream"] {
+        let content_type = if target == "/form" { FORM } else { JSON };
+        for request in [
+            post(target, content_type, &long),
+            chunked(target, content_type, &[&long[1..], "x"]),
+        ] {
+            let response = server.request(&request);
+            assert_eq!(response.status, 413, "{request}");
+            assert_eq!(detail(&response), "the body is longer than the limit of 100 bytes");
+        }
+    }
+    let response = server.request(post("/bytes", JSON, &long[1..]));
+    assert_eq!((response.status, response.body.len()), (200, LIMIT));
+}
+
+#[test]
+fn a_handler_sets_a_limit_of_its_own() {
+    let server = server();
+    assert_eq!(server.request(post("/limited", JSON, "1234")).text(), "4");
+    assert_eq!(server.request(post("/limited", JSON, "12345")).status, 413);
+    assert_eq!(server.request(chunked("/limited", JSON, &["123", "45"])).status, 413);
+    let long = "x".repeat(200_000);
+    assert_eq!(server.request(post("/more", JSON, &long)).text(), "200000");
+    assert_eq!(server.request(chunked("/more", JSON, &[&long])).text(), "200000");
+}
+
+#[test]
+fn a_form_is_read_and_written() {
+    let server = server();
+    for content_type in [
+        FORM,
+        "application/x-www-form-urlencoded; charset=utf-8",
+        "APPLICATION/X-WWW-FORM-URLENCODED",
+    ] {
+        let response = server.request(post("/form", content_type, "name=a+b%26&answer=1&answer=2&x=y"));
+        assert_eq!(
+            (response.status, response.text()),
+            (200, "name=a+b%26&answer=1&answer=2")
+        );
+        assert_eq!(response.header("content-type"), Some(FORM));
+    }
+}
+
+#[test]
+fn a_form_that_does_not_fit_is_415_or_422() {
+    let server = server();
+    let response = server.request(post("/form", JSON, "name=x"));
+    assert_eq!(response.status, 415);
+    assert_eq!(
+        detail(&response),
+        format!("the content-type is \"application/json\": {FORM} is expected")
+    );
+    for (body, part) in [
+        ("answer=1", "name"),
+        ("name=x&answer=many", "invalid digit"),
+        ("", "name"),
+    ] {
+        let response = server.request(post("/form", FORM, body));
+        assert_eq!(response.status, 422, "{body}");
+        assert!(detail(&response).contains(part), "{body}: {}", detail(&response));
+    }
+}
+
+#[test]
+fn an_option_of_a_body_is_none_without_one_and_a_rejection_when_it_does_not_fit() {
+    let server = server();
+    assert_eq!(server.request(request("POST", "/optional-json")).text(), "nobody");
+    assert_eq!(server.request(post("/optional-json", JSON, GOOD)).text(), "Ada");
+    assert_eq!(server.request(post("/optional-json", JSON, "{")).status, 400);
+    assert_eq!(server.request(post("/optional-json", "text/plain", GOOD)).status, 415);
+    assert_eq!(server.request(request("POST", "/optional-form")).text(), "no form");
+    assert_eq!(server.request(post("/optional-form", FORM, "name=x")).text(), "x");
+    assert_eq!(server.request(post("/optional-form", FORM, "a=1")).status, 422);
+    assert_eq!(server.request(request("POST", "/optional-bytes")).text(), "None");
+    // A length of zero is no body: clients say so where they have none. One chunk that ends is an empty body.
+    for target in ["/optional-json", "/optional-form", "/optional-bytes"] {
+        let none = server.request(request("POST", target));
+        let empty = server.request(post(target, JSON, ""));
+        assert_eq!((empty.status, empty.text()), (none.status, none.text()), "{target}");
+    }
+    assert_eq!(server.request(chunked("/optional-bytes", JSON, &[])).text(), "Some(0)");
+    assert_eq!(server.request(chunked("/optional-form", FORM, &[])).status, 422);
+}
+
+#[test]
+fn a_result_of_a_body_leaves_the_rejection_to_the_handler() {
+    let server = server();
+    assert_eq!(server.request(post("/result-json", JSON, GOOD)).text(), "Ada");
+    assert_eq!(
+        server.request(post("/result-json", JSON, "{")).text(),
+        "400 Bad Request"
+    );
+    assert_eq!(
+        server.request(post("/result-json", JSON, "{}")).text(),
+        "422 Unprocessable Entity"
+    );
+    assert_eq!(
+        server.request(request("POST", "/result-json")).text(),
+        "415 Unsupported Media Type"
+    );
+}
+
+#[test]
+fn bytes_come_as_they_are_and_text_must_be_utf_8() {
+    let server = server();
+    let mut client = server.connect();
+    let body: Vec<u8> = (0..LIMIT as u8).map(|number| number.wrapping_mul(3)).collect();
+    let head = |target| format!("POST {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {LIMIT}\r\n\r\n").into_bytes();
+    client.send([head("/bytes"), body.clone()].concat());
+    let response = client.response();
+    assert_eq!(response.header("content-type"), Some("application/octet-stream"));
+    assert_eq!(response.body, body);
+    client.send([head("/text"), body].concat());
+    let response = client.response();
+    assert_eq!(response.status, 400);
+    assert_eq!(
+        detail(&response),
+        "the body is not UTF-8: byte 43 is not part of a character"
+    );
+    client.send(post("/text", "text/plain", "é 🦀"));
+    assert_eq!(client.response().text(), "é 🦀");
+    client.send(request("POST", "/text"));
+    assert_eq!(client.response().text(), "", "no body is an empty text");
+}
+
+#[test]
+fn a_body_is_a_stream_of_its_pieces_and_then_has_its_trailers() {
+    let server = server();
+    let mut client = server.connect();
+    client.send(post("/stream", JSON, "abc"));
+    assert_eq!(client.response().text(), "Some(3) abc None");
+    let request = chunked("/stream", JSON, &["ab", "c"]);
+    client.send(&request);
+    assert_eq!(client.response().text(), "None abc None");
+    client.send(request.replace("\r\n0\r\n\r\n", "\r\n0\r\nx-digest: 7\r\n\r\n"));
+    assert_eq!(client.response().text(), "None abc Some(\"7\")");
+    client.send(crate::request("POST", "/stream"));
+    assert_eq!(client.response().text(), "Some(0)  None", "no body is an empty stream");
+}
+
+#[test]
+fn the_body_of_a_request_is_taken_once() {
+    let server = server();
+    assert_eq!(server.request(post("/request", JSON, "abc")).text(), "true 3 0");
+    assert_eq!(server.request(request("POST", "/request")).text(), "false 0 0");
+}

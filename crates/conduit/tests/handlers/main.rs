@@ -1,0 +1,30 @@
+//! What a handler may take and return, and which handler a request reaches: at the socket, where a user sees it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answers;
+mod arguments;
+mod bodies;
+mod routing;
+
+/// A request without a body.
+fn request(method: &str, target: &str) -> String {
+    format!("{method} {target} HTTP/1.1\r\nhost: test\r\n\r\n")
+}
+
+/// A request with this content type and body.
+fn post(target: &str, content_type: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {target} HTTP/1.1\r\nhost: test\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// The detail of the problem that the response is.
+fn detail(response: &support::Response) -> String {
+    response.problem()["detail"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no detail: {response:?}"))
+        .to_owned()
+}
