@@ -1,0 +1,145 @@
+//! The bytes of a connection may come in any pieces: the answers are the same.
+
+mod support;
+
+use std::io::Write;
+
+use conduit::prelude::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use support::{Running, serve};
+
+#[get("/")]
+async fn hello() -> &'static str {
+    "Hello, World!"
+}
+
+#[get("/users/{id}")]
+async fn user(id: Path<u64>) -> String {
+    format!("user {id}")
+}
+
+#[post("/length")]
+async fn length(body: Bytes) -> String {
+    body.len().to_string()
+}
+
+#[post("/json")]
+async fn json(numbers: Json<Vec<u32>>) -> Json<u32> {
+    Json(numbers.iter().sum())
+}
+
+/// An answer that is not ready at once, so that requests behind it wait.
+#[post("/later")]
+async fn later(text: String) -> String {
+    tokio::task::yield_now().await;
+    text
+}
+
+/// Answers before its body has come.
+#[post("/unread")]
+async fn unread() -> StatusCode {
+    StatusCode::ACCEPTED
+}
+
+const SCRIPT: &[&str] = &[
+    "GET / HTTP/1.1\r\nhost: test\r\n\r\n",
+    "POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 11\r\n\r\nHello world",
+    "POST /json HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n\
+     3\r\n[1,\r\n4;name=\"x\"\r\n 2, \r\n2\r\n3]\r\n0\r\nx-trailer: y\r\n\r\n",
+    // Blank lines before a request are skipped.
+    "\r\n\r\nHEAD /users/7 HTTP/1.1\r\nhost: test\r\n\r\n",
+    "POST /later HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\nlater",
+    "GET /nowhere?x=1 HTTP/1.1\r\nhost: test\r\n\r\n",
+    "POST /unread HTTP/1.1\r\nhost: test\r\ncontent-length: 40\r\n\r\nGET /users/8 HTTP/1.1\r\nhost: test\r\n\r\nabc",
+    "DELETE /users/7 HTTP/1.1\r\nhost: test\r\n\r\n",
+    "GET /users/9 HTTP/1.1\r\nhost: test\r\naccept: */*\r\nuser-agent: \t a tester \r\n\r\n",
+    // Nothing of what follows may be taken for a request.
+    "GET /users/10 HTTP/1.1\r\nhost : test\r\n\r\nGET /users/11 HTTP/1.1\r\nhost: test\r\n\r\n",
+];
+
+fn server() -> Running {
+    serve(App::new(()).routes(routes![hello, user, length, json, later, unread]))
+}
+
+/// The statuses that the script is answered with.
+const STATUSES: [&str; 10] = ["200", "200", "200", "200", "200", "404", "202", "405", "200", "400"];
+
+/// Sends the pieces of the script one by one; gives what is answered until the close, without the dates.
+fn answers<'a>(server: &Running, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut client = server.connect();
+    let mut writer = client.duplicate();
+    std::thread::scope(|scope| {
+        let answers = scope.spawn(move || client.rest());
+        for piece in pieces {
+            // After the bad request the server may have closed.
+            if writer.write_all(piece).is_err() {
+                break;
+            }
+            // Without a pause the kernel puts small pieces together again, some of them.
+            std::thread::yield_now();
+        }
+        let answers = String::from_utf8(answers.join().expect("the reader ends well")).expect("the answers are text");
+        let lines = answers.split_inclusive('\n').filter(|line| !line.starts_with("date: "));
+        lines.collect()
+    })
+}
+
+/// The script, cut at these places.
+fn pieces<'a>(script: &'a str, places: &[Index]) -> Vec<&'a [u8]> {
+    let mut places: Vec<usize> = places.iter().map(|place| place.index(script.len() + 1)).collect();
+    places.extend([0, script.len()]);
+    places.sort_unstable();
+    places.dedup();
+    places
+        .windows(2)
+        .map(|ends| &script.as_bytes()[ends[0]..ends[1]])
+        .collect()
+}
+
+#[test]
+fn the_script_is_answered_as_it_should_be() {
+    let answers = answers(&server(), [SCRIPT.concat().as_bytes()]);
+    let mut rest = &*answers;
+    for status in STATUSES {
+        let place = rest
+            .find("HTTP/1.1 ")
+            .unwrap_or_else(|| panic!("no {status} in {rest}"));
+        rest = &rest[place + 9..];
+        assert!(rest.starts_with(status), "{status} expected: {answers}");
+    }
+    assert!(!rest.contains("HTTP/1.1"), "one more answer: {rest}");
+    assert!(!answers.contains("user 8"), "a body was taken for a request");
+    assert!(answers.contains("DELETE is not allowed"), "a body ended at another place: {answers}");
+}
+
+#[test]
+fn one_byte_at_a_time_is_answered_as_all_at_once() {
+    let server = server();
+    let script = SCRIPT.concat();
+    let whole = answers(&server, [script.as_bytes()]);
+    assert_eq!(answers(&server, script.as_bytes().chunks(1)), whole);
+}
+
+#[test]
+fn a_request_at_a_time_is_answered_as_all_at_once() {
+    let server = server();
+    let whole = answers(&server, [SCRIPT.concat().as_bytes()]);
+    assert_eq!(answers(&server, SCRIPT.iter().map(|request| request.as_bytes())), whole);
+}
+
+#[test]
+fn any_pieces_are_answered_as_all_at_once() {
+    let server = server();
+    let script = SCRIPT.concat();
+    let whole = answers(&server, [script.as_bytes()]);
+    let config = ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(places in vec(any::<Index>(), 0..40))| {
+        prop_assert_eq!(answers(&server, pieces(&script, &places)), whole.clone());
+    });
+}
