@@ -1,11 +1,15 @@
 //! The application: its state, its routes, its settings.
 
+use std::future::Future;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
+
 use crate::error::{Error, Result};
 use crate::route::Routes;
-use crate::server::Server;
+use crate::server::{Server, main_runtime};
+
 use crate::server::config::Config;
 
 /// The address that [`App::run`] serves unless `CONDUIT_ADDR` names another.
@@ -35,11 +39,13 @@ pub struct NoRoutes;
 ///     App::new(()).routes(routes![hello]).run()
 /// }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct App<S, R = NoRoutes> {
     state: S,
     routes: R,
     config: Config,
+    /// Where the state was made, if it was made by a future.
+    runtime: Option<Runtime>,
 }
 
 impl<S: Clone + Send + 'static> App<S> {
@@ -49,7 +55,50 @@ impl<S: Clone + Send + 'static> App<S> {
             state,
             routes: NoRoutes,
             config: Config::default(),
+            runtime: None,
         }
+    }
+
+    /// An application whose state is made by a future, such as one that connects to a database. The tokio runtime that
+    /// it is awaited on goes on as long as the server serves, so that what it has spawned, such as a pool's upkeep,
+    /// goes on too.
+    ///
+    /// # Errors
+    ///
+    /// The future's own error, or that of the system when it refuses a runtime.
+    ///
+    /// # Example
+    ///
+    /// A state that takes a while to make:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct Motto(String);
+    ///
+    /// async fn load() -> std::io::Result<Motto> {
+    ///     tokio::task::yield_now().await;
+    ///     Ok(Motto("be kind".to_owned()))
+    /// }
+    ///
+    /// #[get("/motto")]
+    /// async fn motto(motto: State<Motto>) -> String {
+    ///     motto.0.0
+    /// }
+    ///
+    /// # fn main() -> conduit::Result {
+    /// let app = App::open(load())?.routes(routes![motto]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open<E: Into<Error>>(state: impl Future<Output = Result<S, E>>) -> Result<Self> {
+        let runtime = main_runtime()?;
+        let state = runtime.block_on(state).map_err(Into::into)?;
+        Ok(App {
+            runtime: Some(runtime),
+            ..App::new(state)
+        })
     }
 
     /// Sets the routes: all of them in one list, so that the compiler sees every conflict between them.
@@ -58,6 +107,7 @@ impl<S: Clone + Send + 'static> App<S> {
             state: self.state,
             routes,
             config: self.config,
+            runtime: self.runtime,
         }
     }
 }
@@ -175,6 +225,6 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
         let Some(&first) = addresses.first() else {
             return Err(Error::address(named, std::io::Error::other("the name has no address")));
         };
-        Server::listen(first, self.state, self.routes, self.config)
+        Server::listen(first, self.state, self.routes, self.config, self.runtime)
     }
 }

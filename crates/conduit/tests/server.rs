@@ -699,3 +699,35 @@ fn an_address_that_cannot_be_listened_on_is_named_with_a_remedy() {
         "{text}"
     );
 }
+
+#[test]
+fn what_a_state_has_spawned_goes_on_while_the_server_serves() {
+    use tokio::sync::{mpsc, oneshot};
+
+    #[derive(Clone)]
+    struct Counter(mpsc::Sender<oneshot::Sender<u64>>);
+
+    async fn start() -> Result<Counter, std::io::Error> {
+        let (sender, mut receiver) = mpsc::channel::<oneshot::Sender<u64>>(1);
+        tokio::spawn(async move {
+            let mut count = 0;
+            while let Some(answer) = receiver.recv().await {
+                count += 1;
+                let _ = answer.send(count);
+            }
+        });
+        Ok(Counter(sender))
+    }
+
+    #[get("/count")]
+    async fn count(counter: State<Counter>) -> Result<String, Problem> {
+        let (sender, receiver) = oneshot::channel();
+        counter.0.0.send(sender).await?;
+        Ok(receiver.await?.to_string())
+    }
+
+    let server = serve(App::open(start()).expect("the state is made").routes(routes![count]));
+    for expected in ["1", "2", "3"] {
+        assert_eq!(server.get("/count").text(), expected);
+    }
+}

@@ -309,6 +309,10 @@ impl Connection {
                     request.arrived(self.peer, shared.config.body_bytes);
                     if request.head().body() == BodyLength::None {
                         self.answer(request, output, shared);
+                        if used == input.len() {
+                            // The usual end of a turn: the engine need not be asked to find nothing.
+                            break;
+                        }
                     } else {
                         arriving = Some(self.open_body(request, shared));
                     }

@@ -10,17 +10,21 @@ pub(crate) mod mailbox;
 mod nested;
 mod worker;
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::Poll;
 use std::thread;
 
 use conduit_net::{ListenOptions, TcpListener};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::sync::Notify;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc};
 
 use crate::error::{Error, Result};
 use crate::route::Routes;
@@ -59,10 +63,17 @@ pub struct Server<S: 'static> {
     address: SocketAddr,
     listeners: Vec<TcpListener>,
     handle: ServerHandle,
+    runtime: Runtime,
 }
 
 impl<S: Clone + Send + 'static> Server<S> {
-    pub(crate) fn listen(address: SocketAddr, state: S, routes: Routes<S>, config: Config) -> Result<Self> {
+    pub(crate) fn listen(
+        address: SocketAddr,
+        state: S,
+        routes: Routes<S>,
+        config: Config,
+        runtime: Option<Runtime>,
+    ) -> Result<Self> {
         let workers = worker_count(&config)?;
         // A listener for each worker, so that the kernel spreads the connections and no worker waits for another.
         let options = ListenOptions::new().no_delay(true).reuse_port(workers > 1);
@@ -74,6 +85,7 @@ impl<S: Clone + Send + 'static> Server<S> {
         while listeners.len() < workers {
             listeners.push(TcpListener::bind(address, &options).map_err(Error::listen)?);
         }
+        let runtime = runtime.map_or_else(main_runtime, Ok)?;
         let handle = ServerHandle(Arc::new(Stop {
             stage: AtomicU8::new(SERVING),
             changed: Notify::new(),
@@ -85,6 +97,7 @@ impl<S: Clone + Send + 'static> Server<S> {
             address,
             listeners,
             handle,
+            runtime,
         })
     }
 
@@ -110,39 +123,12 @@ impl<S: Clone + Send + 'static> Server<S> {
     )]
     pub fn run(self) -> Result {
         let handle = self.handle();
-        let signals = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .map_err(|cause| Error::system("make a runtime for signals", cause))?;
-        let (mut interrupt, mut terminate) = {
-            use tokio::signal::unix::{SignalKind, signal};
-            let _inside = signals.enter();
-            let handler = |kind| signal(kind).map_err(|cause| Error::system("handle signals", cause));
-            (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?)
+        let signals = {
+            let _inside = self.runtime.enter();
+            stop_at_signals(handle).map_err(|cause| Error::system("handle signals", cause))?
         };
         println!("Listening on http://{}", self.address);
-        let ended = Arc::new(Notify::new());
-        let serving = thread::Builder::new()
-            .name("conduit".to_owned())
-            .spawn({
-                let ended = Arc::clone(&ended);
-                move || {
-                    let result = self.serve();
-                    ended.notify_one();
-                    result
-                }
-            })
-            .map_err(|cause| Error::system("start a thread", cause))?;
-        let mut ended = pin!(ended.notified());
-        signals.block_on(poll_fn(|context| {
-            while interrupt.poll_recv(context).is_ready() || terminate.poll_recv(context).is_ready() {
-                handle.stop_or_close();
-            }
-            ended.as_mut().poll(context)
-        }));
-        serving
-            .join()
-            .unwrap_or_else(|_| Err(Error::system("serve", io::Error::other("the server's thread panicked"))))
+        self.serve_beside(signals)
     }
 
     /// Serves until [`ServerHandle::stop`] is called. No signal is handled and nothing is printed.
@@ -151,17 +137,27 @@ impl<S: Clone + Send + 'static> Server<S> {
     ///
     /// When the system refuses what the server needs: threads, pollers.
     pub fn serve(self) -> Result {
+        self.serve_beside(std::future::pending())
+    }
+
+    /// Serves on the workers' threads. This thread drives the runtime that the state was made on, and `beside`.
+    fn serve_beside(self, beside: impl Future<Output = Infallible>) -> Result {
         let connections = match self.config.connections {
             Some(count) => count,
             None => connections_per_worker(self.listeners.len()),
         };
+        // Nothing is ever sent: the channel closes when the last worker has ended, in whatever way.
+        let (running, mut ended) = mpsc::channel::<Infallible>(1);
         let mut threads = Vec::with_capacity(self.listeners.len());
         let mut result = Ok(());
         for (number, listener) in self.listeners.into_iter().enumerate() {
             let (state, routes, config, handle) = (self.state.clone(), self.routes, self.config, self.handle.clone());
-            let thread = thread::Builder::new()
-                .name(format!("conduit-{number}"))
-                .spawn(move || Worker::run(listener, state, routes, config, connections, handle));
+            let running = running.clone();
+            let thread = thread::Builder::new().name(format!("conduit-{number}")).spawn(move || {
+                // One worker that ends, because it must or because it fails, ends the server: the failure is seen.
+                let _running = (running, StopOnDrop(handle.clone()));
+                Worker::run(listener, state, routes, config, connections, handle)
+            });
             match thread {
                 Ok(thread) => threads.push(thread),
                 Err(cause) => {
@@ -171,18 +167,51 @@ impl<S: Clone + Send + 'static> Server<S> {
                 }
             }
         }
+        drop(running);
+        self.runtime.block_on(async {
+            let mut beside = pin!(beside);
+            poll_fn(|context| match beside.as_mut().poll(context) {
+                Poll::Pending => ended.poll_recv(context).map(drop),
+                Poll::Ready(never) => match never {},
+            })
+            .await;
+        });
         for thread in threads {
             let ended = thread
                 .join()
                 .unwrap_or_else(|_| Err(io::Error::other("a worker panicked; please report this as a bug")))
                 .map_err(|cause| Error::system("serve", cause));
-            if ended.is_err() {
-                // One worker has failed: the others stop, so that the failure is seen.
-                self.handle.stop();
-                result = result.and(ended);
-            }
+            result = result.and(ended);
         }
         result
+    }
+}
+
+/// A runtime for what the program itself awaits: its state's making, signals.
+pub(crate) fn main_runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Error::system("make a tokio runtime", cause))
+}
+
+/// Handles SIGINT and SIGTERM from now on; to be called inside a runtime.
+fn stop_at_signals(handle: ServerHandle) -> io::Result<impl Future<Output = Infallible>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(poll_fn(move |context| {
+        while interrupt.poll_recv(context).is_ready() || terminate.poll_recv(context).is_ready() {
+            handle.stop_or_close();
+        }
+        Poll::Pending
+    }))
+}
+
+struct StopOnDrop(ServerHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 
