@@ -68,6 +68,7 @@ pub const fn joined_bytes(parts: &[Part]) -> usize {
 ///
 /// # Panics
 /// If `BYTES` is less than [`joined_bytes`], or a prefix is bad.
+#[track_caller]
 pub const fn join<const BYTES: usize>(parts: &[Part]) -> [u8; BYTES] {
     let mut text = [0; BYTES];
     let mut free: &mut [u8] = &mut text;

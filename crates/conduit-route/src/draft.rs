@@ -115,6 +115,8 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
     /// # Panics
     /// If a path is bad, if two routes of one method match the same paths, or if the arrays are
     /// shorter than [`Size::of`] says. In `const` evaluation that is a compile error.
+    // The compiler shows a panic where the routes are listed, and leaves tracked functions out.
+    #[track_caller]
     pub const fn new(definitions: &[Definition]) -> Self {
         let size = Size::of(definitions);
         assert!(size.routes <= ROUTES && size.nodes <= NODES && size.slots <= SLOTS && SLOTS.is_power_of_two());
@@ -206,6 +208,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         }
     }
 
+    #[track_caller]
     const fn add(&mut self, definitions: &[Definition], route: usize) {
         let path = definitions[route].path;
         let length = path.len();
@@ -356,6 +359,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         place
     }
 
+    #[track_caller]
     const fn add_endpoint(&mut self, definitions: &[Definition], route: usize, node: usize) {
         let method = definitions[route].method.as_bytes();
         assert!(!method.is_empty(), "a route has no method: write one, such as `GET`");
@@ -486,6 +490,7 @@ const fn is_same_middle(definitions: &[Definition], slot: &Slot, route: usize, s
 }
 
 /// Panics with what is wrong with a path.
+#[track_caller]
 const fn refuse(parsed: Result<Pattern<'_>, PathError<'_>>) {
     if let Err(error) = parsed {
         panic!("{}", error.text().as_str());

@@ -10,6 +10,7 @@ use crate::text::Text;
 /// # Panics
 /// If a parameter has no field or a field no parameter, with both places and the remedy. In `const`
 /// evaluation that is a compile error.
+#[track_caller]
 pub const fn require_names(definition: &Definition, structure: &str, fields: &[&str]) {
     let pattern = match Pattern::parse(definition.path) {
         Ok(pattern) => pattern,
