@@ -188,9 +188,11 @@ fn source(pattern: Pattern<'_>, parameters: &[&str], path: Span, input: &PatType
             None => source(all(), Some(Box::new(inner.clone()))),
         },
         (_, _) if is_single_value(inner) => {
-            let message = "this argument has no name to tell which parameter of the path it takes: \
-                name it after the parameter, with `_` before it if you do not read it";
-            Err(Error::new(input.pat.span(), message))
+            let remedy = "name it after the parameter, with `_` before it if you do not read it";
+            let message = format!("this argument has no name to tell which parameter of the path it takes: {remedy}");
+            let mut error = Error::new(input.pat.span(), message);
+            error.combine(Error::new(path, format!("this path has {}", counted(parameters))));
+            Err(error)
         }
         _ => source(all(), Some(Box::new(inner.clone()))),
     }
@@ -219,34 +221,34 @@ fn no_parameter(pattern: Pattern<'_>, parameters: &[&str], path: Span, name: &Id
 
 fn wrong_arity(pattern: Pattern<'_>, parameters: &[&str], path: Span, ty: &Type, arity: usize) -> Error {
     let written = pattern.path();
-    let count = parameters.len();
-    let names = listed(parameters);
+    let count = counted(parameters);
     let remedy =
         "give the tuple one element for each parameter, or name the ones it takes: `Path((a, b)): Path<(A, B)>`";
-    let mut error = Error::new(
-        ty.span(),
-        format!("a tuple of {arity} for the {count} parameters of `{written}`{names}: {remedy}"),
-    );
+    let message = format!("a tuple of {arity} for a path with {count}, `{written}`: {remedy}");
+    let mut error = Error::new(ty.span(), message);
     error.combine(Error::new(
         path,
-        format!("this path has {count} parameters{names}, but the tuple has {arity}: {remedy}"),
+        format!("this path has {count}, but the tuple has {arity}: {remedy}"),
     ));
     error
 }
 
-/// ` (`a`, `b`)`, or nothing where there are no names.
+/// `a`, `b`, in quotes.
 fn listed(names: &[&str]) -> String {
-    if names.is_empty() {
-        return String::new();
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// `2 parameters (`a`, `b`)`.
+fn counted(names: &[&str]) -> String {
+    match names {
+        [] => "no parameters".to_owned(),
+        [only] => format!("1 parameter (`{only}`)"),
+        _ => format!("{} parameters ({})", names.len(), listed(names)),
     }
-    format!(
-        " ({})",
-        names
-            .iter()
-            .map(|name| format!("`{name}`"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    )
 }
 
 /// The names that an argument's pattern binds.

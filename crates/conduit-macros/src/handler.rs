@@ -22,9 +22,12 @@ pub(crate) fn expand(method: &str, arguments: TokenStream, item: TokenStream) ->
     let path = |input: ParseStream<'_>| {
         if !input.peek(LitStr) {
             let name = method.to_ascii_lowercase();
-            return Err(input.error(format!("a path is missing: write `#[{name}(\"/users/{{id}}\")]`")));
+            return Err(Error::new(
+                input.span(),
+                format!("a path is missing: write `#[{name}(\"/users/{{id}}\")]`"),
+            ));
         }
-        Ok((method.to_owned(), input.parse()?))
+        Ok((method.to_owned(), path_at_the_end(input)?))
     };
     beside(item, path.parse2(arguments))
 }
@@ -52,7 +55,7 @@ fn method_and_path(input: ParseStream<'_>) -> Result<(String, LitStr), Error> {
         let method = input.call(Ident::parse_any)?;
         (method.to_string(), method.span())
     } else {
-        return Err(input.error(format!("a method is missing: {example}")));
+        return Err(Error::new(input.span(), format!("a method is missing: {example}")));
     };
     if method.starts_with('/') {
         return Err(Error::new(
@@ -74,11 +77,25 @@ fn method_and_path(input: ParseStream<'_>) -> Result<(String, LitStr), Error> {
             format!("methods are case-sensitive (RFC 9110, section 9.1): write `{upper}`"),
         ));
     }
-    input.parse::<Token![,]>()?;
-    if !input.peek(LitStr) {
-        return Err(input.error(format!("a path is missing: {example}")));
+    let comma = input.parse::<Option<Token![,]>>()?;
+    if comma.is_none() || !input.peek(LitStr) {
+        return Err(Error::new(
+            input.span(),
+            format!("a path is missing behind the method: {example}"),
+        ));
     }
-    Ok((method, input.parse()?))
+    Ok((method, path_at_the_end(input)?))
+}
+
+fn path_at_the_end(input: ParseStream<'_>) -> Result<LitStr, Error> {
+    let path = input.parse()?;
+    input.parse::<Option<Token![,]>>()?;
+    if !input.is_empty() {
+        let message =
+            "a route has one path and nothing behind it: write a handler for each path, which may call one function";
+        return Err(Error::new(input.span(), message));
+    }
+    Ok(path)
 }
 
 /// A function that an attribute stands on.
@@ -308,7 +325,7 @@ impl Function {
         let span = Span::mixed_site().located_at(span);
         let call = quote_spanned!(ident.span()=> #ident(#(#names),*));
         let wait = asyncness.is_some().then(|| quote_spanned!(span=> .await));
-        let returned = Ident::new("returned", Span::mixed_site());
+        let returned = Ident::new("returned", span);
         let respond = quote_spanned!(span=> ::conduit::IntoResponse::into_response(#returned));
         items.push(quote! {
             #[allow(deprecated, unused_mut, unused_variables)]
