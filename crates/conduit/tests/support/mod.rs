@@ -38,13 +38,7 @@ pub(crate) fn start<S: Clone + Send + 'static>(server: Server<S>) -> Running {
 
 impl Running {
     pub(crate) fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
-        stream.set_nodelay(true).expect("no delay can be set");
-        Client {
-            stream,
-            pending: Vec::new(),
-        }
+        Client::connect(self.address)
     }
 
     /// The response to one request on a connection of its own.
@@ -90,6 +84,16 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+        stream.set_nodelay(true).expect("no delay can be set");
+        Client {
+            stream,
+            pending: Vec::new(),
+        }
+    }
+
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream
             .write_all(bytes.as_ref())

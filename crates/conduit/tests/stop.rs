@@ -1,0 +1,288 @@
+//! A program of its own that calls `App::run`: where it listens, what signals do, how it ends.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio, Termination};
+use std::time::{Duration, Instant};
+
+use conduit::prelude::*;
+use rustix::process::{Pid, Signal, kill_process};
+use support::Client;
+
+/// Tells this test file that it is the program, not the test.
+const IS_PROGRAM: &str = "CONDUIT_TEST_IS_PROGRAM";
+
+#[get("/worker")]
+async fn worker() -> String {
+    std::thread::current().name().unwrap_or_default().to_owned()
+}
+
+/// Is served as long as the client sends.
+#[post("/length")]
+async fn length(body: Bytes) -> String {
+    body.len().to_string()
+}
+
+/// Not a test: the program that the tests start, which is this file run again. Without the tests it does nothing.
+#[test]
+fn the_program() {
+    if std::env::var_os(IS_PROGRAM).is_none() {
+        return;
+    }
+    // As the end of a `main` that returns this.
+    let code = App::new(()).routes(routes![worker, length]).run().report();
+    std::process::exit(if code == ExitCode::SUCCESS { 0 } else { 1 });
+}
+
+fn program() -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a test knows its file"));
+    command
+        .args(["--exact", "the_program", "--nocapture"])
+        .env(IS_PROGRAM, "1")
+        .env_remove("CONDUIT_WORKERS")
+        .env("CONDUIT_ADDR", "127.0.0.1:0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A program that listens; it is killed if the test fails before its end.
+struct Program {
+    child: Child,
+    /// Kept open, so that the program can print.
+    _output: BufReader<ChildStdout>,
+    address: SocketAddr,
+}
+
+impl Program {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the program starts");
+        let mut output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
+        let address = loop {
+            let mut line = String::new();
+            let length = output.read_line(&mut line).expect("its output is text");
+            assert!(length > 0, "it ended before it listened: {}", errors(&mut child));
+            // Behind what the test's frame prints.
+            if let Some((_, address)) = line.split_once("Listening on http://") {
+                break address.trim_end().parse().expect("it prints an address");
+            }
+        };
+        Program {
+            child,
+            _output: output,
+            address,
+        }
+    }
+
+    fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("the program is there");
+    }
+
+    /// Waits until nobody listens any more: so a signal has been heard.
+    fn wait_until_refused(&self) {
+        let patience = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(self.address).is_ok() {
+            assert!(Instant::now() < patience, "it still listens");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits for the end; gives the exit code.
+    fn end(mut self) -> Option<i32> {
+        self.child.wait().expect("the program ends").code()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn errors(child: &mut Child) -> String {
+    let mut errors = String::new();
+    let mut pipe = child.stderr.take().expect("its errors are a pipe");
+    pipe.read_to_string(&mut errors).expect("its errors are text");
+    errors
+}
+
+/// The exit code and the errors of a program that must not get to listen.
+fn failure(command: &mut Command) -> (Option<i32>, String) {
+    let mut child = command.spawn().expect("the program starts");
+    let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
+    for line in output.lines() {
+        let line = line.expect("its output is text");
+        if line.contains("Listening on") {
+            child.kill().expect("the program is there");
+            panic!("{command:?} serves: {line}");
+        }
+    }
+    let errors = errors(&mut child);
+    (child.wait().expect("the program ends").code(), errors)
+}
+
+const WORKER: &str = "GET /worker HTTP/1.1\r\nhost: test\r\n\r\n";
+
+/// A request whose handler waits for its body.
+fn start_request(program: &Program) -> Client {
+    let mut client = program.connect();
+    client.send("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n");
+    assert_eq!(client.response().status, 100, "the handler asks for its body");
+    client
+}
+
+#[test]
+fn a_signal_finishes_what_is_served_and_ends_the_program_well() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let program = Program::start(&mut program());
+        let mut idle = program.connect();
+        idle.send(WORKER);
+        assert_eq!(idle.response().status, 200);
+        let mut busy = start_request(&program);
+        program.signal(signal);
+        program.wait_until_refused();
+        assert!(idle.is_closed(), "who waits for nothing is let go");
+        busy.send("Hello");
+        let response = busy.response();
+        assert_eq!((response.text(), response.header("connection")), ("5", Some("close")));
+        assert!(busy.is_closed());
+        assert_eq!(program.end(), Some(0));
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    for (first, second) in [
+        (Signal::INT, Signal::INT),
+        (Signal::TERM, Signal::INT),
+        (Signal::INT, Signal::TERM),
+    ] {
+        let program = Program::start(&mut program());
+        let mut busy = start_request(&program);
+        program.signal(first);
+        program.wait_until_refused();
+        program.signal(second);
+        assert!(busy.is_closed(), "there is no answer");
+        assert_eq!(program.end(), Some(0));
+    }
+}
+
+#[test]
+fn the_address_is_what_conduit_addr_says() {
+    for (value, host) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("localhost:0", "")] {
+        let program = Program::start(program().env("CONDUIT_ADDR", value));
+        assert_ne!(program.address.port(), 0, "the port that the system chose");
+        assert!(program.address.ip().is_loopback());
+        assert!(
+            host.is_empty() || program.address.ip().to_string() == host,
+            "{}",
+            program.address
+        );
+        let mut client = program.connect();
+        client.send(WORKER);
+        assert_eq!(client.response().status, 200);
+    }
+}
+
+#[test]
+fn without_conduit_addr_it_is_port_8080_of_loopback() {
+    let mut child = program()
+        .env_remove("CONDUIT_ADDR")
+        .spawn()
+        .expect("the program starts");
+    let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
+    let printed: Vec<String> = output
+        .lines()
+        .map(|line| line.expect("its output is text"))
+        .take_while(|line| {
+            // The line is all that is wanted of it.
+            let listens = line.contains("Listening on");
+            if listens {
+                let pid = Pid::from_child(&child);
+                kill_process(pid, Signal::TERM).expect("the program is there");
+                assert!(line.ends_with("http://127.0.0.1:8080"), "{line}");
+            }
+            !listens
+        })
+        .collect();
+    // Where somebody else has the port, the error names the address.
+    let errors = errors(&mut child);
+    let code = child.wait().expect("the program ends").code();
+    assert!(
+        code == Some(0) || errors.contains("127.0.0.1:8080"),
+        "{printed:?} {errors}"
+    );
+}
+
+#[test]
+fn there_are_as_many_workers_as_conduit_workers_says() {
+    for count in [1, 3] {
+        let program = Program::start(program().env("CONDUIT_WORKERS", count.to_string()));
+        let mut workers = BTreeSet::new();
+        let mut connections = 0;
+        // The kernel spreads connections by a hash of their ports.
+        while workers.len() < count || connections < 64 {
+            let mut client = program.connect();
+            client.send(WORKER);
+            workers.insert(client.response().text().to_owned());
+            connections += 1;
+            assert!(connections < 10_000, "only {workers:?} serve");
+        }
+        assert_eq!(workers.len(), count, "{workers:?}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_used_is_named_and_ends_the_program_with_1() {
+    let holder = TcpListener::bind("127.0.0.1:0").expect("a port of loopback can be listened on");
+    let taken = holder.local_addr().expect("it has an address").to_string();
+    let not_text = OsStr::from_bytes(b"caf\xe9");
+    let cases: [(&str, &OsStr, &[&str]); 10] = [
+        (
+            "CONDUIT_ADDR",
+            OsStr::new("nonsense"),
+            &["\"nonsense\"", "127.0.0.1:8080"],
+        ),
+        ("CONDUIT_ADDR", OsStr::new("8080"), &["\"8080\"", "127.0.0.1:8080"]),
+        ("CONDUIT_ADDR", OsStr::new("127.0.0.1:65536"), &["\"127.0.0.1:65536\""]),
+        ("CONDUIT_ADDR", OsStr::new(""), &["\"\"", "127.0.0.1:8080"]),
+        ("CONDUIT_ADDR", OsStr::new(&taken), &[&taken, "in use"]),
+        ("CONDUIT_ADDR", not_text, &["caf", "127.0.0.1:8080"]),
+        ("CONDUIT_WORKERS", OsStr::new("0"), &["\"0\"", "from 1 up"]),
+        ("CONDUIT_WORKERS", OsStr::new("many"), &["\"many\"", "from 1 up"]),
+        ("CONDUIT_WORKERS", OsStr::new(""), &["\"\"", "from 1 up"]),
+        ("CONDUIT_WORKERS", not_text, &["caf", "from 1 up"]),
+    ];
+    for (name, value, parts) in cases {
+        let (code, errors) = failure(program().env(name, value));
+        assert_eq!(code, Some(1), "{name}={value:?}: {errors}");
+        assert!(errors.contains(name), "{name}={value:?} is not named: {errors}");
+        for part in parts {
+            assert!(errors.contains(part), "{name}={value:?}: no {part} in: {errors}");
+        }
+    }
+}
+
+#[test]
+fn a_second_program_on_the_same_address_is_refused_whatever_the_number_of_workers() {
+    for workers in ["1", "2"] {
+        let first = Program::start(program().env("CONDUIT_WORKERS", workers));
+        let address = first.address.to_string();
+        let (code, errors) = failure(program().env("CONDUIT_WORKERS", workers).env("CONDUIT_ADDR", &address));
+        assert_eq!(code, Some(1), "{errors}");
+        assert!(errors.contains(&address) && errors.contains("in use"), "{errors}");
+    }
+}
