@@ -45,8 +45,7 @@ async fn healthz(store: State<Store>, started: State<Instant>) -> Result<Json<He
             uptime_seconds: started.elapsed().as_secs(),
         })),
         Err(error) => {
-            // What failed is logged; the client learns that it may be over soon.
-            let _ = Problem::internal(&error);
+            tracing::error!(%error, "the database does not answer");
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail("the database does not answer"))
         }
     }

@@ -13,11 +13,11 @@ mod links;
 mod new_link;
 mod store;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 use conduit::prelude::*;
-use store::Store;
+use store::{OpenError, Store};
 
 /// No request of this service is larger than a link; the framework's own limit is 2 MiB.
 const BODY_LIMIT_BYTES: u64 = 16 * 1024;
@@ -29,18 +29,21 @@ struct Service {
     started: Instant,
 }
 
+impl Service {
+    async fn open() -> Result<Self, OpenError> {
+        let path = std::env::var_os("SHORTLINKS_DB").unwrap_or_else(|| "shortlinks.db".into());
+        Ok(Service {
+            store: Store::open(Path::new(&path)).await?,
+            started: Instant::now(),
+        })
+    }
+}
+
 fn main() -> conduit::Result {
     // Standard output is for the address that the server prints; what goes wrong is logged beside it.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let path = std::env::var_os("SHORTLINKS_DB").map_or_else(|| PathBuf::from("shortlinks.db"), PathBuf::from);
-    let store = Store::open(&path)?;
-    let service = Service {
-        store: store.clone(),
-        started: Instant::now(),
-    };
-    App::new(service)
+    App::open(Service::open())?
         .routes(links::ROUTES)
         .body_limit(BODY_LIMIT_BYTES)
-        .run()?;
-    store.close()
+        .run()
 }

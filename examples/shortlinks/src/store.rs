@@ -66,10 +66,7 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens the file, which is made if there is none, and sees to it that it has its table.
-    ///
-    /// This happens before there are workers, in a runtime of its own that ends with it. The connections do not
-    /// depend on it: each has a thread, and any runtime can wait for that.
-    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(crate) async fn open(path: &Path) -> Result<Self, OpenError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -78,26 +75,25 @@ impl Store {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let open = async {
-            let writer = pool(1).connect_with(options.clone()).await?;
-            sqlx::query(SCHEMA).execute(&writer).await?;
-            let readers = pool(READERS).connect_lazy_with(options.read_only(true).create_if_missing(false));
-            Ok(Store { writer, readers })
-        };
-        outside_of_workers(open).map_err(|cause| OpenError {
-            path: path.to_owned(),
-            cause,
-        })
+        match Self::connect(options).await {
+            Ok(store) => Ok(store),
+            Err(cause) => Err(OpenError {
+                path: path.to_owned(),
+                cause,
+            }),
+        }
     }
 
-    /// Closes the file when the server has stopped, so that it is whole without its write-ahead log.
-    pub(crate) fn close(self) -> conduit::Result {
-        outside_of_workers(async {
-            self.readers.close().await;
-            self.writer.close().await;
-            Ok(())
-        })?;
-        Ok(())
+    async fn connect(options: SqliteConnectOptions) -> sqlx::Result<Self> {
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
+        sqlx::query(SCHEMA).execute(&writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_lazy_with(options.read_only(true).create_if_missing(false));
+        Ok(Store { writer, readers })
     }
 
     /// Adds a link. `None` where the slug is taken.
@@ -149,22 +145,6 @@ impl Store {
         sqlx::query("SELECT 1 FROM links").fetch_optional(&self.readers).await?;
         Ok(())
     }
-}
-
-/// Connections that are never closed for their age: they cost little, and no task of any one worker has to watch them.
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .idle_timeout(None)
-        .max_lifetime(None)
-}
-
-/// Runs a future to its end on a thread that has no runtime.
-fn outside_of_workers<T>(future: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(future)
 }
 
 /// Why the database could not be opened.
