@@ -159,7 +159,7 @@ const ROUTES: Routes<Store> = routes![
     "/v1" => [show, body, "/admin" => admin::ROUTES, "/deep" => show],
 ];
 
-fn main() {
+pub(crate) fn main() {
     let app = App::new(Store { name: String::new(), count: 0, _other: 0 });
     let _ = app.routes(ROUTES);
     let paths: Vec<_> = ROUTES.definitions().iter().map(|definition| definition.path).collect();

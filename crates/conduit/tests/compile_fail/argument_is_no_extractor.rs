@@ -1,0 +1,13 @@
+use conduit::prelude::*;
+
+struct Session;
+
+#[get("/users")]
+fn list(_session: Session) {}
+
+#[get("/count")]
+fn count(_count: u64) {}
+
+fn main() {
+    App::new(()).routes(routes![list, count]);
+}
