@@ -9,7 +9,7 @@
 use crate::definition::Definition;
 use crate::key::{Key, WORD, first_word, same, same_from};
 use crate::pattern::{Braces, Names, PATH_LIMIT, PathError, Pattern, Scanned};
-use crate::table::{Alternative, Endpoint, NONE, Node, Shape, Slot, slot_of};
+use crate::table::{Alternative, Endpoint, NONE, Node, Shape, Slot, slot_of, tag};
 use crate::text::Text;
 
 /// The array lengths that a [`Draft`] of some routes needs.
@@ -83,9 +83,8 @@ struct DraftNode {
 const BLANK_SLOT: Slot = Slot {
     first: 0,
     second: 0,
-    parent: 0,
+    tag: u64::MAX,
     child: 0,
-    length: 0,
     start: 0,
     definition: 0,
 };
@@ -185,9 +184,9 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
             let key = Key {
                 first: literal.first,
                 second: literal.second,
-                length: literal.length as u32,
+                length: literal.tag as u32,
             };
-            let mut place = slot_of(literal.parent, key, 64 - FINAL_SLOTS.trailing_zeros());
+            let mut place = slot_of(literal.tag, key, 64 - FINAL_SLOTS.trailing_zeros());
             while slots[place].child != 0 {
                 place = if place + 1 < FINAL_SLOTS { place + 1 } else { 0 };
             }
@@ -246,14 +245,14 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         start: usize,
         key: Key,
     ) -> usize {
-        let mut at = slot_of(node as u32, key, 64 - SLOTS.trailing_zeros());
+        let tag = tag(node as u32, key);
+        let mut at = slot_of(tag, key, 64 - SLOTS.trailing_zeros());
         while self.index[at] != 0 {
             let slot = &self.literals[self.index[at] as usize - 1];
             if slot.first == key.first
-                && slot.parent == node as u32
+                && slot.tag == tag
                 && slot.second == key.second
-                && slot.length as u32 == key.length
-                && (key.length as usize <= 2 * WORD || is_same_middle(definitions, slot, route, start))
+                && (key.length as usize <= 2 * WORD || is_same_middle(definitions, slot, route, start, key))
             {
                 return slot.child as usize;
             }
@@ -271,9 +270,8 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         self.literals[self.literal_count] = Slot {
             first: key.first,
             second: key.second,
-            parent: node as u32,
+            tag,
             child: child as u32,
-            length: key.length as u16,
             start: start as u16,
             definition: route as u32,
         };
@@ -477,7 +475,7 @@ const fn is_same_text(one: &[u8], (start, end): (u16, u16), other: &[u8], (other
 }
 
 /// Whether what the key of a segment does not hold is the same.
-const fn is_same_middle(definitions: &[Definition], slot: &Slot, route: usize, start: usize) -> bool {
+const fn is_same_middle(definitions: &[Definition], slot: &Slot, route: usize, start: usize, key: Key) -> bool {
     let held = definitions[slot.definition as usize].path.as_bytes();
     let path = definitions[route].path.as_bytes();
     same_from(
@@ -485,7 +483,7 @@ const fn is_same_middle(definitions: &[Definition], slot: &Slot, route: usize, s
         start + WORD,
         held,
         slot.start as usize + WORD,
-        slot.length as usize - 2 * WORD,
+        key.length as usize - 2 * WORD,
     )
 }
 

@@ -25,7 +25,7 @@ impl Key {
     /// A number whose upper bits are spread well, to be added to a node's own.
     #[inline(always)]
     pub(crate) const fn hash(self) -> u64 {
-        (self.first ^ self.second.rotate_left(29) ^ ((self.length as u64) << 56)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        (self.first ^ self.second.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 }
 

@@ -27,10 +27,10 @@ pub(crate) struct Node {
 pub(crate) struct Slot {
     pub(crate) first: u64,
     pub(crate) second: u64,
-    pub(crate) parent: u32,
+    /// What [`tag`] makes of the node before the segment and its length; that of no segment where the slot is free.
+    pub(crate) tag: u64,
     /// The node behind the segment; 0, which is the root and behind nothing, where the slot is free.
     pub(crate) child: u32,
-    pub(crate) length: u16,
     /// Where the segment starts in the path of `definition`.
     pub(crate) start: u16,
     pub(crate) definition: u32,
@@ -340,18 +340,16 @@ impl Table {
     /// The node behind the literal segment at `start` whose key is `key`.
     #[inline(always)]
     fn literal(&self, path: Subject<'_>, node: u32, start: usize, key: Key) -> Option<u32> {
-        let mut at = slot_of(node, key, self.shift);
+        let tag = tag(node, key);
+        let mut at = slot_of(tag, key, self.shift);
         loop {
             let slot = &self.slots[at];
-            let differs = (slot.first ^ key.first)
-                | (slot.second ^ key.second)
-                | u64::from(slot.parent ^ node)
-                | u64::from(u32::from(slot.length) ^ key.length);
+            let differs = (slot.first ^ key.first) | (slot.second ^ key.second) | (slot.tag ^ tag);
+            if differs == 0 && (key.length as usize <= 2 * WORD || self.is_same_middle(path, slot, start, key)) {
+                return Some(slot.child);
+            }
             if slot.child == 0 {
                 return None;
-            }
-            if differs == 0 && (key.length as usize <= 2 * WORD || self.is_same_middle(path, slot, start)) {
-                return Some(slot.child);
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
@@ -359,9 +357,9 @@ impl Table {
 
     /// Whether what the key of a segment does not hold is the same.
     #[cold]
-    fn is_same_middle(&self, path: Subject<'_>, slot: &Slot, start: usize) -> bool {
+    fn is_same_middle(&self, path: Subject<'_>, slot: &Slot, start: usize, key: Key) -> bool {
         let pattern = self.definitions[slot.definition as usize].path.as_bytes();
-        let (held, length) = (slot.start as usize, slot.length as usize);
+        let (held, length) = (slot.start as usize, key.length as usize);
         path.slice(start + WORD, start + length - WORD) == &pattern[held + WORD..held + length - WORD]
     }
 
@@ -446,11 +444,15 @@ fn subject<'a>(path: &'a str, short: &'a mut [u8; 8]) -> Option<Subject<'a>> {
     (path.first() == Some(&b'/') && path.len() < NONE as usize).then(|| Subject::new(path, short))
 }
 
-/// Where to look first for a literal segment behind `node`.
+/// A node and the length of a literal segment behind it.
 #[inline(always)]
-pub(crate) const fn slot_of(node: u32, key: Key, shift: u32) -> usize {
-    let hash = key
-        .hash()
-        .wrapping_add((node as u64).wrapping_mul(0xD1B5_4A32_D192_ED03));
+pub(crate) const fn tag(node: u32, key: Key) -> u64 {
+    (node as u64) << 32 | key.length as u64
+}
+
+/// Where to look first for a literal segment, whose tag comes from [`tag`].
+#[inline(always)]
+pub(crate) const fn slot_of(tag: u64, key: Key, shift: u32) -> usize {
+    let hash = key.hash().wrapping_add(tag.wrapping_mul(0xD1B5_4A32_D192_ED03));
     (hash >> shift) as usize
 }
