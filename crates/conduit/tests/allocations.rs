@@ -142,7 +142,21 @@ async fn header(request: Request) -> StatusCode {
     }
 }
 
-const ROUTES: Routes<&'static Count> = routes![count, plaintext, json, json_echo, user, number, nothing, header];
+/// An answer that is not ready at once.
+#[get("/later")]
+async fn later() -> &'static str {
+    tokio::task::yield_now().await;
+    "later"
+}
+
+#[post("/echo")]
+async fn echo(body: Body) -> Body {
+    body
+}
+
+const ROUTES: Routes<&'static Count> = routes![
+    count, plaintext, json, json_echo, user, number, nothing, header, later, echo
+];
 
 /// A server whose worker's allocations are counted.
 fn counted() -> (Running, &'static Count) {
@@ -274,6 +288,37 @@ fn a_handlers_own_string_is_all_that_is_allocated() {
     let request = "GET /users/42 HTTP/1.1\r\nhost: test\r\n\r\n";
     let thousand = BATCH as u64;
     assert_eq!(allocations_per_thousand(request, 1), (thousand, thousand));
+}
+
+#[test]
+fn a_request_of_any_kind_leaves_nothing_behind() {
+    let chunked = "transfer-encoding: chunked\r\n\r\n5\r\nHello\r\n0\r\nx: y\r\n\r\n";
+    let requests = [
+        "GET /later HTTP/1.1\r\nhost: test\r\n\r\n".to_owned(),
+        "GET /nowhere HTTP/1.1\r\nhost: test\r\n\r\n".to_owned(),
+        "GET /users/x HTTP/1.1\r\nhost: test\r\n\r\n".to_owned(),
+        format!("POST /echo HTTP/1.1\r\nhost: test\r\n{chunked}"),
+        format!("POST /json HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n{chunked}"),
+        format!("POST /plaintext HTTP/1.1\r\nhost: test\r\n{chunked}"),
+    ];
+    for request in requests {
+        let (server, count) = counted();
+        let mut client = server.connect();
+        let mut live_after_a_thousand = || {
+            for _ in 0..BATCH {
+                client.send(&request);
+                client.response();
+            }
+            count.live_bytes.load(SeqCst)
+        };
+        let before = live_after_a_thousand();
+        let after = (0..3).map(|_| live_after_a_thousand()).last().expect("three rounds");
+        // A leak would be of at least a byte for each of the three thousand.
+        assert!(
+            after - before < BATCH as i64,
+            "{before} bytes became {after}: {request}"
+        );
+    }
 }
 
 /// How many connections wait at a time.
