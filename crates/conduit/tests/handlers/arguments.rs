@@ -232,6 +232,49 @@ async fn not_send(site: State<Site>) -> String {
     format!("{other} {}", Rc::strong_count(&shared))
 }
 
+/// A module that knows only its part of the state.
+mod part {
+    use super::{Greeting, State};
+    use conduit::prelude::*;
+
+    #[get("/greeting")]
+    fn greeting(greeting: State<Greeting>) -> &'static str {
+        greeting.0.0
+    }
+
+    pub(super) const ROUTES: Routes<Greeting> = routes![greeting];
+}
+
+/// An argument of the program's own: who asks, as a field says.
+struct Asker(String);
+
+impl<S> FromRequest<S> for Asker {
+    type Rejection = (StatusCode, &'static str);
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Self::Rejection> {
+        // It may wait, too.
+        tokio::task::yield_now().await;
+        match request.header("x-asker") {
+            Some(name) => Ok(Asker(String::from_utf8_lossy(name).into_owned())),
+            None => Err((StatusCode::UNAUTHORIZED, "say who asks")),
+        }
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        request.header("x-asker").is_none()
+    }
+}
+
+#[get("/asker")]
+async fn asker(asker: Asker, optional: Option<Asker>) -> String {
+    format!("{} {}", asker.0, optional.is_some())
+}
+
+#[get("/optional-asker")]
+async fn optional_asker(asker: Option<Asker>) -> String {
+    asker.map_or_else(|| "nobody".to_owned(), |asker| asker.0)
+}
+
 const ROUTES: Routes<Site> = routes![
     u8_value,
     i64_value,
@@ -258,6 +301,9 @@ const ROUTES: Routes<Site> = routes![
     whole,
     state,
     not_send,
+    asker,
+    optional_asker,
+    "/part" => part::ROUTES,
 ];
 
 fn server() -> Running {
@@ -462,6 +508,25 @@ fn a_whole_request_has_everything_as_it_was_sent() {
 #[test]
 fn the_state_and_its_parts_are_taken_by_their_types() {
     assert_texts(&[("/state", "hello 7 8")]);
+}
+
+#[test]
+fn a_list_with_a_part_of_the_state_is_mounted_where_the_state_has_that_part() {
+    assert_texts(&[("/part/greeting", "hello")]);
+}
+
+#[test]
+fn an_argument_of_ones_own_may_wait_and_has_a_rejection_of_its_own() {
+    let server = server();
+    assert_eq!(
+        server
+            .request("GET /asker HTTP/1.1\r\nhost: test\r\nX-Asker: me\r\n\r\n")
+            .text(),
+        "me true"
+    );
+    let response = server.get("/asker");
+    assert_eq!((response.status, response.text()), (401, "say who asks"));
+    assert_eq!(server.get("/optional-asker").text(), "nobody");
 }
 
 #[test]
