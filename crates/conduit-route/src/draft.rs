@@ -9,7 +9,7 @@
 use crate::definition::Definition;
 use crate::key::{Key, WORD, first_word, same, same_from};
 use crate::pattern::{Braces, Names, PATH_LIMIT, PathError, Pattern, Scanned};
-use crate::table::{Alternative, Endpoint, NONE, Node, Shape, Slot, slot_of, tag};
+use crate::table::{Alternative, Endpoint, Literal, NONE, Node, Shape, slot_of, tag};
 use crate::text::Text;
 
 /// The array lengths that a [`Draft`] of some routes needs.
@@ -19,7 +19,7 @@ pub struct Size {
     pub routes: usize,
     /// One node for each segment at most, and the root.
     pub nodes: usize,
-    /// A power of two, at least twice the literal segments at most.
+    /// A power of two, at least four times the literal segments at most.
     pub slots: usize,
 }
 
@@ -46,8 +46,10 @@ impl Size {
 pub struct ExactSize {
     /// The nodes.
     pub nodes: usize,
-    /// A power of two, at least twice the literal segments.
+    /// A power of two, at least four times the literal segments.
     pub slots: usize,
+    /// The literal segments, and one that stands for none.
+    pub literals: usize,
     /// The ways to bind a parameter.
     pub alternatives: usize,
 }
@@ -57,10 +59,12 @@ pub struct ExactSize {
 pub struct Draft<const ROUTES: usize, const NODES: usize, const SLOTS: usize> {
     nodes: [DraftNode; NODES],
     node_count: usize,
-    literals: [Slot; NODES],
+    /// The first stands for none.
+    literals: [Literal; NODES],
+    origins: [u32; NODES],
     literal_count: usize,
-    /// A hash table: places in `literals`, plus one.
-    index: [u32; SLOTS],
+    /// The first literal of each slot.
+    slots: [u16; SLOTS],
     alternatives: [Alternative; NODES],
     alternative_count: usize,
     endpoints: [Endpoint; ROUTES],
@@ -80,13 +84,13 @@ struct DraftNode {
     offset: u16,
 }
 
-const BLANK_SLOT: Slot = Slot {
+const BLANK_LITERAL: Literal = Literal {
     first: 0,
     second: 0,
     tag: u64::MAX,
     child: 0,
+    next: 0,
     start: 0,
-    definition: 0,
 };
 const BLANK_ALTERNATIVE: Alternative = Alternative {
     child: 0,
@@ -122,9 +126,10 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         let mut draft = Draft {
             nodes: [ROOT; NODES],
             node_count: 1,
-            literals: [BLANK_SLOT; NODES],
-            literal_count: 0,
-            index: [0; SLOTS],
+            literals: [BLANK_LITERAL; NODES],
+            origins: [0; NODES],
+            literal_count: 1,
+            slots: [0; SLOTS],
             alternatives: [BLANK_ALTERNATIVE; NODES],
             alternative_count: 0,
             endpoints: [Endpoint {
@@ -147,6 +152,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         ExactSize {
             nodes: self.node_count,
             slots: slots_for(self.literal_count),
+            literals: self.literal_count,
             alternatives: self.alternative_count,
         }
     }
@@ -155,9 +161,14 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
     ///
     /// # Panics
     /// If the arrays are shorter, or the number of `FINAL_SLOTS` is no power of two.
-    pub const fn finish<const FINAL_NODES: usize, const FINAL_SLOTS: usize, const ALTERNATIVES: usize>(
+    pub const fn finish<
+        const FINAL_NODES: usize,
+        const FINAL_SLOTS: usize,
+        const LITERALS: usize,
+        const ALTERNATIVES: usize,
+    >(
         &self,
-    ) -> Storage<FINAL_NODES, FINAL_SLOTS, ALTERNATIVES, ROUTES> {
+    ) -> Storage<FINAL_NODES, FINAL_SLOTS, LITERALS, ALTERNATIVES, ROUTES> {
         let size = self.size();
         assert!(size.slots <= FINAL_SLOTS && FINAL_SLOTS.is_power_of_two());
         let mut nodes = [Node {
@@ -177,8 +188,10 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
             };
             at += 1;
         }
-        let mut slots = [BLANK_SLOT; FINAL_SLOTS];
-        let mut at = 0;
+        let mut slots = [0; FINAL_SLOTS];
+        let mut literals = [BLANK_LITERAL; LITERALS];
+        let mut origins = [0; LITERALS];
+        let mut at = 1;
         while at < self.literal_count {
             let literal = self.literals[at];
             let key = Key {
@@ -186,11 +199,13 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
                 second: literal.second,
                 length: literal.tag as u32,
             };
-            let mut place = slot_of(literal.tag, key, 64 - FINAL_SLOTS.trailing_zeros());
-            while slots[place].child != 0 {
-                place = if place + 1 < FINAL_SLOTS { place + 1 } else { 0 };
-            }
-            slots[place] = literal;
+            let slot = slot_of(literal.tag, key, 64 - FINAL_SLOTS.trailing_zeros());
+            literals[at] = Literal {
+                next: slots[slot],
+                ..literal
+            };
+            origins[at] = self.origins[at];
+            slots[slot] = at as u16;
             at += 1;
         }
         let mut alternatives = [BLANK_ALTERNATIVE; ALTERNATIVES];
@@ -202,6 +217,8 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         Storage {
             nodes,
             slots,
+            literals,
+            origins,
             alternatives,
             endpoints: self.endpoints,
         }
@@ -246,17 +263,18 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         key: Key,
     ) -> usize {
         let tag = tag(node as u32, key);
-        let mut at = slot_of(tag, key, 64 - SLOTS.trailing_zeros());
-        while self.index[at] != 0 {
-            let slot = &self.literals[self.index[at] as usize - 1];
-            if slot.first == key.first
-                && slot.tag == tag
-                && slot.second == key.second
-                && (key.length as usize <= 2 * WORD || is_same_middle(definitions, slot, route, start, key))
+        let slot = slot_of(tag, key, 64 - SLOTS.trailing_zeros());
+        let mut at = self.slots[slot] as usize;
+        while at != 0 {
+            let literal = &self.literals[at];
+            if literal.first == key.first
+                && literal.tag == tag
+                && literal.second == key.second
+                && (key.length as usize <= 2 * WORD || self.is_same_middle(definitions, at, route, start, key))
             {
-                return slot.child as usize;
+                return literal.child as usize;
             }
-            at = if at + 1 < SLOTS { at + 1 } else { 0 };
+            at = literal.next as usize;
         }
         let DraftNode { bound, offset, .. } = self.nodes[node];
         let offset = offset + key.length as u16 + 1;
@@ -267,17 +285,38 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
             ..ROOT
         });
         self.nodes[node].has_literals = true;
-        self.literals[self.literal_count] = Slot {
+        let place = self.literal_count;
+        assert!(
+            place < u16::MAX as usize,
+            "a table has at most 65,534 literal segments: split the routes"
+        );
+        self.literals[place] = Literal {
             first: key.first,
             second: key.second,
             tag,
             child: child as u32,
+            next: self.slots[slot],
             start: start as u16,
-            definition: route as u32,
         };
+        self.origins[place] = route as u32;
+        self.slots[slot] = place as u16;
         self.literal_count += 1;
-        self.index[at] = self.literal_count as u32;
         child
+    }
+
+    /// Whether what the key of a segment does not hold is the same.
+    const fn is_same_middle(
+        &self,
+        definitions: &[Definition],
+        literal: usize,
+        route: usize,
+        start: usize,
+        key: Key,
+    ) -> bool {
+        let held = definitions[self.origins[literal] as usize].path.as_bytes();
+        let path = definitions[route].path.as_bytes();
+        let held_start = self.literals[literal].start as usize + WORD;
+        same_from(path, start + WORD, held, held_start, key.length as usize - 2 * WORD)
     }
 
     /// The node behind a parameter, whose alternative is put before the less specific ones.
@@ -436,16 +475,24 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
 
 /// The arrays behind a [`Table`](crate::Table).
 #[derive(Clone, Copy, Debug)]
-pub struct Storage<const NODES: usize, const SLOTS: usize, const ALTERNATIVES: usize, const ROUTES: usize> {
+pub struct Storage<
+    const NODES: usize,
+    const SLOTS: usize,
+    const LITERALS: usize,
+    const ALTERNATIVES: usize,
+    const ROUTES: usize,
+> {
     pub(crate) nodes: [Node; NODES],
-    pub(crate) slots: [Slot; SLOTS],
+    pub(crate) slots: [u16; SLOTS],
+    pub(crate) literals: [Literal; LITERALS],
+    pub(crate) origins: [u32; LITERALS],
     pub(crate) alternatives: [Alternative; ALTERNATIVES],
     pub(crate) endpoints: [Endpoint; ROUTES],
 }
 
-/// A hash table is at most half full, and has at least two places.
+/// A slot takes only two bytes, so that there are many and the chains are short.
 const fn slots_for(literals: usize) -> usize {
-    (2 * literals + 2).next_power_of_two()
+    (4 * literals).next_power_of_two()
 }
 
 /// The more specific an alternative, the higher: by its shape, then its prefix, then its suffix.
@@ -472,19 +519,6 @@ const fn is_same(definitions: &[Definition], one: &Alternative, other: &Alternat
 /// Whether two texts of the same length are the same.
 const fn is_same_text(one: &[u8], (start, end): (u16, u16), other: &[u8], (other_start, _): (u16, u16)) -> bool {
     same_from(one, start as usize, other, other_start as usize, (end - start) as usize)
-}
-
-/// Whether what the key of a segment does not hold is the same.
-const fn is_same_middle(definitions: &[Definition], slot: &Slot, route: usize, start: usize, key: Key) -> bool {
-    let held = definitions[slot.definition as usize].path.as_bytes();
-    let path = definitions[route].path.as_bytes();
-    same_from(
-        path,
-        start + WORD,
-        held,
-        slot.start as usize + WORD,
-        key.length as usize - 2 * WORD,
-    )
 }
 
 /// Panics with what is wrong with a path.

@@ -71,7 +71,7 @@ macro_rules! table {
         const DRAFT: $crate::Draft<{ SIZE.routes }, { SIZE.nodes }, { SIZE.slots }> = $crate::Draft::new(DEFINITIONS);
         const EXACT: $crate::ExactSize = DRAFT.size();
         #[allow(long_running_const_eval)]
-        const STORAGE: &$crate::Storage<{ EXACT.nodes }, { EXACT.slots }, { EXACT.alternatives }, { SIZE.routes }> =
+        const STORAGE: &$crate::Storage<{ EXACT.nodes }, { EXACT.slots }, { EXACT.literals }, { EXACT.alternatives }, { SIZE.routes }> =
             &DRAFT.finish();
         const TABLE: &$crate::Table = &$crate::Table::new(DEFINITIONS, STORAGE);
         TABLE

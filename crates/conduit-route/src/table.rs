@@ -22,18 +22,19 @@ pub(crate) struct Node {
     pub(crate) endpoint: u32,
 }
 
-/// One literal segment behind one node: an entry of a hash table with linear probing.
+/// One literal segment behind one node: an entry of a hash table whose slots each start a chain.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Slot {
+pub(crate) struct Literal {
     pub(crate) first: u64,
     pub(crate) second: u64,
-    /// What [`tag`] makes of the node before the segment and its length; that of no segment where the slot is free.
+    /// What [`tag`] makes of the node before the segment and its length.
     pub(crate) tag: u64,
-    /// The node behind the segment; 0, which is the root and behind nothing, where the slot is free.
+    /// The node behind the segment.
     pub(crate) child: u32,
-    /// Where the segment starts in the path of `definition`.
+    /// The next literal of the same slot; 0, which has the tag of no segment, at the chain's end.
+    pub(crate) next: u16,
+    /// Where the segment starts in the path of the route that it comes from.
     pub(crate) start: u16,
-    pub(crate) definition: u32,
 }
 
 /// One way to bind a parameter to a segment.
@@ -90,10 +91,13 @@ pub(crate) struct Endpoint {
 pub struct Table {
     definitions: &'static [Definition],
     nodes: &'static [Node],
-    /// A power of two in number, at most half of them taken.
-    slots: &'static [Slot],
+    /// The first literal of each slot. A power of two in number, at most a quarter of them taken.
+    slots: &'static [u16],
     /// What is left of a hash when it is shifted right by this is an index into `slots`.
     shift: u32,
+    literals: &'static [Literal],
+    /// The route that each literal comes from.
+    origins: &'static [u32],
     alternatives: &'static [Alternative],
     endpoints: &'static [Endpoint],
 }
@@ -153,14 +157,22 @@ struct Found {
 
 impl Table {
     /// A table over what a [`Draft`](crate::Draft) was finished into.
-    pub const fn new<const NODES: usize, const SLOTS: usize, const ALTERNATIVES: usize, const ROUTES: usize>(
+    pub const fn new<
+        const NODES: usize,
+        const SLOTS: usize,
+        const LITERALS: usize,
+        const ALTERNATIVES: usize,
+        const ROUTES: usize,
+    >(
         definitions: &'static [Definition],
-        storage: &'static Storage<NODES, SLOTS, ALTERNATIVES, ROUTES>,
+        storage: &'static Storage<NODES, SLOTS, LITERALS, ALTERNATIVES, ROUTES>,
     ) -> Self {
         Table {
             definitions,
             nodes: &storage.nodes,
             slots: &storage.slots,
+            literals: &storage.literals,
+            origins: &storage.origins,
             shift: 64 - SLOTS.trailing_zeros(),
             alternatives: &storage.alternatives,
             endpoints: &storage.endpoints,
@@ -341,25 +353,25 @@ impl Table {
     #[inline(always)]
     fn literal(&self, path: Subject<'_>, node: u32, start: usize, key: Key) -> Option<u32> {
         let tag = tag(node, key);
-        let mut at = slot_of(tag, key, self.shift);
+        let mut at = self.slots[slot_of(tag, key, self.shift)] as usize;
         loop {
-            let slot = &self.slots[at];
-            let differs = (slot.first ^ key.first) | (slot.second ^ key.second) | (slot.tag ^ tag);
-            if differs == 0 && (key.length as usize <= 2 * WORD || self.is_same_middle(path, slot, start, key)) {
-                return Some(slot.child);
+            let literal = &self.literals[at];
+            let differs = (literal.first ^ key.first) | (literal.second ^ key.second) | (literal.tag ^ tag);
+            if differs == 0 && (key.length as usize <= 2 * WORD || self.is_same_middle(path, at, start, key)) {
+                return Some(literal.child);
             }
-            if slot.child == 0 {
+            at = literal.next as usize;
+            if at == 0 {
                 return None;
             }
-            at = (at + 1) & (self.slots.len() - 1);
         }
     }
 
     /// Whether what the key of a segment does not hold is the same.
     #[cold]
-    fn is_same_middle(&self, path: Subject<'_>, slot: &Slot, start: usize, key: Key) -> bool {
-        let pattern = self.definitions[slot.definition as usize].path.as_bytes();
-        let (held, length) = (slot.start as usize, key.length as usize);
+    fn is_same_middle(&self, path: Subject<'_>, literal: usize, start: usize, key: Key) -> bool {
+        let pattern = self.definitions[self.origins[literal] as usize].path.as_bytes();
+        let (held, length) = (self.literals[literal].start as usize, key.length as usize);
         path.slice(start + WORD, start + length - WORD) == &pattern[held + WORD..held + length - WORD]
     }
 
