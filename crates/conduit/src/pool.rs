@@ -1,4 +1,4 @@
-//! Buffers, header maps and request memory that a worker uses again.
+//! Buffers and heads of responses that a worker uses again.
 //!
 //! Each worker thread keeps what its last requests needed: after the first few requests a small request allocates
 //! nothing. The pools are bounded in count and in the size of what they keep, so a burst of large requests does not
@@ -8,9 +8,10 @@ use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
+use http::response::Parts;
+use http::{HeaderValue, StatusCode, Version};
 
-/// How many buffers, and how many header maps of each content type, a thread keeps.
+/// How many buffers, and how many heads of responses of each content type, a thread keeps.
 const KEPT: usize = 64;
 /// A buffer that has grown beyond this is freed rather than kept.
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;
@@ -19,7 +20,8 @@ const KEPT_HEADER_CAPACITY: usize = 64;
 
 thread_local! {
     static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    static HEADER_MAPS: RefCell<[Vec<HeaderMap>; MEDIA_TYPES.len()]> = const { RefCell::new([const { Vec::new() }; MEDIA_TYPES.len()]) };
+    static RESPONSE_PARTS: RefCell<[Vec<Parts>; MEDIA_TYPES.len()]> =
+        const { RefCell::new([const { Vec::new() }; MEDIA_TYPES.len()]) };
 }
 
 /// A byte buffer that goes back to its thread's pool when it is dropped.
@@ -97,36 +99,43 @@ static MEDIA_TYPES: [&str; 6] = [
     "application/x-www-form-urlencoded",
 ];
 
-/// A header map that has this content type and no other field.
+/// The head of a response with status 200 and this content type, and no other field.
 ///
-/// Most responses end with just that field, and so do most maps that come back: they are kept as they are, one pool for
-/// each type, and the next response of the type has nothing to insert.
-pub(crate) fn header_map(media_type: MediaType) -> HeaderMap {
+/// Most responses are sent with just that field, and so most heads come back as they were given: one pool for each
+/// type, and the next response of the type has nothing to insert.
+pub(crate) fn response_parts(media_type: MediaType) -> Parts {
     let place = media_type as usize;
-    let kept = HEADER_MAPS.with_borrow_mut(|pools| pools[place].pop());
+    let kept = RESPONSE_PARTS.with_borrow_mut(|pools| pools[place].pop());
     kept.unwrap_or_else(|| {
-        let mut map = HeaderMap::with_capacity(4);
-        map.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPES[place]));
-        map
+        let mut parts = http::Response::new(()).into_parts().0;
+        parts.headers.reserve(4);
+        parts
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPES[place]));
+        parts
     })
 }
 
-/// Gives a header map back to its thread's pool, if it is still as [`header_map`] gives them.
-pub(crate) fn recycle_header_map(map: HeaderMap) {
-    if map.len() != 1 || map.capacity() > KEPT_HEADER_CAPACITY {
+/// Gives a response's head back to its thread's pool, if its fields are still as [`response_parts`] gives them.
+pub(crate) fn recycle(mut parts: Parts) {
+    let mut fields = parts.headers.iter();
+    let (Some((name, value)), None) = (fields.next(), fields.next()) else {
         return;
-    }
-    let Some((name, value)) = map.iter().next() else { return };
-    // The same address is the same text; another address would at worst mean that the map is not kept.
+    };
+    // The same address is the same text; another address would at worst mean that the head is not kept.
     let place = MEDIA_TYPES
         .iter()
         .position(|known| std::ptr::eq(known.as_bytes(), value.as_bytes()));
     if let Some(place) = place
         && *name == CONTENT_TYPE
+        && parts.headers.capacity() <= KEPT_HEADER_CAPACITY
+        && parts.extensions.is_empty()
     {
-        HEADER_MAPS.with_borrow_mut(|pools| {
+        parts.status = StatusCode::OK;
+        parts.version = Version::HTTP_11;
+        RESPONSE_PARTS.with_borrow_mut(|pools| {
             if pools[place].len() < KEPT {
-                pools[place].push(map);
+                pools[place].push(parts);
             }
         });
     }

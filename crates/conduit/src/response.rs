@@ -69,9 +69,7 @@ pub trait IntoResponse {
 
 /// A response with this body and content type.
 pub(crate) fn with_type(body: Body, media_type: MediaType) -> Response {
-    let mut response = Response::new(body);
-    *response.headers_mut() = pool::header_map(media_type);
-    response
+    Response::from_parts(pool::response_parts(media_type), body)
 }
 
 impl IntoResponse for Response {

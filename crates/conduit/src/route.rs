@@ -195,55 +195,76 @@ impl<S, F: Future<Output = Response> + 'static> Endpoint for HandlerEndpoint<S, 
     /// is not will be polled again as a task of its own, with that task's waker, so that here a waker that does
     /// nothing will do.
     fn call(&self, request: Request) -> Outcome {
-        let free = self.free.borrow_mut().pop();
-        let mut running = Running {
-            slot: Some(free.unwrap_or_else(|| Box::pin(None))),
-            free: Rc::clone(&self.free),
-        };
-        running.slot().set(Some((self.start)(request, Rc::clone(&self.state))));
-        match Pin::new(&mut running).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(response) => Outcome::Ready(response),
-            Poll::Pending => Outcome::Pending(Box::pin(running)),
+        let mut slot = self.free.borrow_mut().pop().unwrap_or_else(|| Box::pin(None));
+        // After a panic the future is dropped and never polled again, so nobody sees it in a broken state.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            slot.set(Some((self.start)(request, Rc::clone(&self.state))));
+            let polled = poll(&mut slot, &mut Context::from_waker(Waker::noop()));
+            if polled.is_ready() {
+                slot.set(None);
+            }
+            polled
+        }));
+        match polled {
+            Ok(Poll::Ready(response)) => {
+                keep(&self.free, slot);
+                Outcome::Ready(response)
+            }
+            Ok(Poll::Pending) => Outcome::Pending(Box::pin(Running {
+                slot: Some(slot),
+                free: Rc::clone(&self.free),
+            })),
+            Err(panic) => {
+                // A future that panics may do so again when it is dropped.
+                drop(Running {
+                    slot: Some(slot),
+                    free: Rc::clone(&self.free),
+                });
+                Outcome::Ready(panicked(&*panic))
+            }
         }
     }
 }
 
-/// A handler's future in its slot, which goes back when the future has ended or is dropped.
+fn poll<F: Future>(slot: &mut Slot<F>, context: &mut Context<'_>) -> Poll<F::Output> {
+    slot.as_mut()
+        .as_pin_mut()
+        .expect("a handler is polled until it is ready")
+        .poll(context)
+}
+
+/// Keeps an empty slot for a later request.
+fn keep<F>(free: &RefCell<Vec<Slot<F>>>, slot: Slot<F>) {
+    let mut free = free.borrow_mut();
+    if free.len() < KEPT_FUTURES {
+        free.push(slot);
+    }
+}
+
+/// A handler's future that was not ready at once, in its slot, which goes back when the future has ended or is dropped.
 struct Running<F> {
     slot: Option<Slot<F>>,
     free: Rc<RefCell<Vec<Slot<F>>>>,
-}
-
-impl<F> Running<F> {
-    fn slot(&mut self) -> &mut Slot<F> {
-        self.slot
-            .as_mut()
-            .expect("a running handler keeps its slot until it is dropped")
-    }
 }
 
 impl<F: Future<Output = Response>> Future for Running<F> {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
-        let future = self
-            .slot()
+        let slot = self
+            .slot
             .as_mut()
-            .as_pin_mut()
-            .expect("a handler is polled until it is ready");
-        // After a panic the future is dropped and never polled again, so nobody sees it in a broken state.
-        catch_unwind(AssertUnwindSafe(|| future.poll(context))).unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
+            .expect("a running handler keeps its slot until it is dropped");
+        catch_unwind(AssertUnwindSafe(|| poll(slot, context))).unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
     }
 }
 
 impl<F> Drop for Running<F> {
     fn drop(&mut self) {
-        if let Some(mut slot) = self.slot.take() {
-            let ended = catch_unwind(AssertUnwindSafe(|| slot.set(None)));
-            let mut free = self.free.borrow_mut();
-            if ended.is_ok() && free.len() < KEPT_FUTURES {
-                free.push(slot);
-            }
+        if let Some(mut slot) = self.slot.take()
+            && catch_unwind(AssertUnwindSafe(|| slot.set(None))).is_ok()
+        {
+            keep(&self.free, slot);
         }
     }
 }

@@ -386,11 +386,10 @@ impl Connection {
             tracing::error!(%status, "a handler answered with a status that ends no request");
             return self.respond(StatusCode::INTERNAL_SERVER_ERROR.into_response(), output, shared);
         }
-        let (parts, body) = response.into_parts();
-        let (status, mut headers) = (parts.status, parts.headers);
+        let (mut parts, body) = response.into_parts();
         // After 413 nobody wants the rest of the body, however long it is.
-        if shared.stopping || (status == StatusCode::PAYLOAD_TOO_LARGE && self.body.is_some()) {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        if shared.stopping || (parts.status == StatusCode::PAYLOAD_TOO_LARGE && self.body.is_some()) {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let bytes: &[u8] = match &body.0 {
             Kind::Empty => &[],
@@ -403,8 +402,9 @@ impl Connection {
                     self.engine.write_continue(output);
                 }
                 let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
-                self.engine.write_head(output, status, &headers, length, &shared.date);
-                pool::recycle_header_map(headers);
+                self.engine
+                    .write_head(output, parts.status, &parts.headers, length, &shared.date);
+                pool::recycle(parts);
                 if !self.engine.wants_body() {
                     // It is not even begun: there are no bytes that could be too few.
                     let _ = self.engine.write_end(output, None);
@@ -418,8 +418,8 @@ impl Connection {
             }
         };
         self.engine
-            .write_response(output, status, &headers, bytes, &shared.date);
-        pool::recycle_header_map(headers);
+            .write_response(output, parts.status, &parts.headers, bytes, &shared.date);
+        pool::recycle(parts);
     }
 
     fn end_stream(&mut self, result: Result<(), BodyError>, output: &mut Vec<u8>) {
