@@ -2,7 +2,7 @@
 
 use crate::definition::Definition;
 use crate::draft::Storage;
-use crate::key::{Key, Subject, WORD, first_word};
+use crate::key::{Key, Subject, WORD, first_word, first_word_now};
 use crate::pattern::PARAMETER_LIMIT;
 
 /// Stands for "none" where an index is expected.
@@ -201,7 +201,7 @@ impl Table {
         let Some(mut found) = self.first(path, parameters) else {
             return Err(Miss::NotFound);
         };
-        let key = first_word(method.as_bytes());
+        let key = first_word_now(method.as_bytes());
         loop {
             if let Some(route) = self.endpoint(found.node, method, key) {
                 parameters.length = found.bound;
