@@ -116,3 +116,8 @@ pub use socket::{Domain, Kind, Protocol, Received, Shutdown, Socket, wait_readab
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixListener, UnixStream};
+
+/// The guide's code, compiled and run as doc tests.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../../../docs/sockets.md")]
+struct Guide;

@@ -212,19 +212,19 @@ impl KeepAlive {
     }
 
     /// How long a connection is idle before the first probe, in whole seconds, at least one (`TCP_KEEPIDLE`, `TCP_KEEPALIVE`
-    /// on macOS). Not on OpenBSD.
+    /// on macOS). Linux, FreeBSD, macOS.
     pub const fn idle(mut self, idle: Duration) -> KeepAlive {
         self.idle = Some(idle);
         self
     }
 
-    /// The time between probes, in whole seconds, at least one (`TCP_KEEPINTVL`). Not on OpenBSD.
+    /// The time between probes, in whole seconds, at least one (`TCP_KEEPINTVL`). Linux, FreeBSD, macOS.
     pub const fn interval(mut self, interval: Duration) -> KeepAlive {
         self.interval = Some(interval);
         self
     }
 
-    /// How many probes may stay unanswered (`TCP_KEEPCNT`). Not on OpenBSD.
+    /// How many probes may stay unanswered (`TCP_KEEPCNT`). Linux, FreeBSD, macOS.
     pub const fn count(mut self, probes: u32) -> KeepAlive {
         self.count = Some(probes);
         self

@@ -381,3 +381,79 @@ fn interest_shows_its_name() {
     assert_eq!(format!("{:?}", Interest::READABLE | Interest::WRITABLE), "BOTH");
     assert_eq!(format!("{:?}", Interest::NONE), "NONE");
 }
+
+#[test]
+fn an_edge_is_told_once_for_each_change() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    poller.add(&near, 1, Interest::READABLE.edge()).unwrap();
+    far.send(b"a").unwrap();
+    assert!(wait(&poller, &mut events)[0].readable);
+    assert!(quiet(&poller, &mut events));
+    far.send(b"b").unwrap();
+    assert!(wait(&poller, &mut events)[0].readable);
+    assert!(quiet(&poller, &mut events));
+}
+
+#[test]
+fn a_one_shot_is_told_once_until_it_is_armed_again() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    for mode in [Interest::READABLE.one_shot(), Interest::READABLE.edge().one_shot()] {
+        poller.add(&near, 1, mode).unwrap();
+        far.send(b"a").unwrap();
+        assert!(wait(&poller, &mut events)[0].readable);
+        far.send(b"b").unwrap();
+        assert!(quiet(&poller, &mut events));
+        poller.modify(&near, 2, mode).unwrap();
+        assert_eq!(wait(&poller, &mut events)[0].key, 2);
+        poller.remove(&near).unwrap();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn out_of_band_bytes_are_told_as_priority() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    poller.add(&near, 1, Interest::READABLE | Interest::PRIORITY).unwrap();
+    rustix::net::send(&far, b"!", rustix::net::SendFlags::OOB).unwrap();
+    assert!(wait(&poller, &mut events)[0].priority);
+}
+
+#[test]
+#[cfg(all(target_os = "linux", not(conduit_portable)))]
+fn the_end_of_the_peers_sending_is_told_on_request() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    poller.add(&near, 1, Interest::READABLE | Interest::HANG_UP).unwrap();
+    far.send(b"last words").unwrap();
+    assert!(!wait(&poller, &mut events)[0].read_closed);
+    far.shutdown(std::net::Shutdown::Write).unwrap();
+    while !wait(&poller, &mut events)[0].read_closed {}
+    assert_eq!(near.recv(&mut [0; 64]).unwrap(), 10);
+}
+
+#[test]
+#[cfg(all(target_os = "linux", not(conduit_portable)))]
+fn a_wait_fills_memory_of_the_caller() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut slots = [conduit_net::EventSlot::EMPTY; 4];
+    poller.add(&near, 9, Interest::READABLE).unwrap();
+    assert_eq!(poller.wait_into(&mut slots, NOW).unwrap().count(), 0);
+    far.send(b"x").unwrap();
+    let keys: Vec<_> = poller
+        .wait_into(&mut slots, None)
+        .unwrap()
+        .map(|event| event.key)
+        .collect();
+    assert_eq!(keys, [9]);
+    poller.remove(&near).unwrap();
+    poller.notify().unwrap();
+    assert_eq!(poller.wait_into(&mut slots, None).unwrap().count(), 0);
+}

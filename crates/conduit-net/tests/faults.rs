@@ -1,0 +1,291 @@
+//! What goes wrong in the field: no descriptors left, resets in every state, full buffers, single bytes, storms of signals.
+#![cfg(target_os = "linux")]
+
+use conduit_net::{
+    Events, Interest, ListenOptions, Poller, Shutdown, TcpListener, TcpStream, wait_readable, wait_writable,
+};
+use std::io::{ErrorKind, Read, Write};
+use std::process::Command;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (near, listener.accept_timeout(PATIENCE).unwrap().0)
+}
+
+/// Breaks the connection off with a reset.
+fn reset(stream: TcpStream) {
+    stream.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+}
+
+/// Runs a test of this file again in a process of its own, where it may change what belongs to the whole process.
+fn alone(test: &str, run: impl FnOnce()) {
+    if std::env::var_os("CONDUIT_NET_ALONE").is_some_and(|name| name == test) {
+        return run();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env("CONDUIT_NET_ALONE", test)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The echo example serves with a small limit of descriptors; the clients are in this process, with a large one.
+#[test]
+fn accepting_pauses_without_descriptors_and_goes_on_and_nobody_is_dropped() {
+    alone(
+        "accepting_pauses_without_descriptors_and_goes_on_and_nobody_is_dropped",
+        || {
+            let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+            let most = limit.maximum.unwrap_or(1 << 20);
+            rustix::process::setrlimit(
+                rustix::process::Resource::Nofile,
+                rustix::process::Rlimit {
+                    current: Some(most),
+                    maximum: limit.maximum,
+                },
+            )
+            .unwrap();
+            let clients = 20_000.min(most as usize - 100);
+            eprintln!("{clients} clients (the limit of descriptors is {most})");
+
+            let mut example = std::env::current_exe().unwrap();
+            example.pop();
+            let example = example.with_file_name("examples").join("echo");
+            assert!(example.exists(), "the example is not built: run cargo build --examples");
+            let mut server = Command::new("sh")
+                .args(["-c", "ulimit -n 500 && exec \"$0\" --bind 127.0.0.1:0"])
+                .arg(example)
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut banner = String::new();
+            std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut banner)
+                .unwrap();
+            let address = banner
+                .split(" on ")
+                .nth(1)
+                .unwrap()
+                .split(';')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap();
+
+            // A wave holds more connections than the server has descriptors, and no more than its backlog keeps.
+            let served = std::panic::catch_unwind(|| {
+                let mut done = 0;
+                while done < clients {
+                    let wave: Vec<_> = (done..clients.min(done + 3_000))
+                        .map(|_| TcpStream::connect(address).unwrap())
+                        .collect();
+                    for stream in &wave {
+                        stream.send(b"hello").unwrap();
+                    }
+                    // The first to be served end, and so let the next in; each of them is served.
+                    for (number, stream) in wave.into_iter().enumerate() {
+                        assert!(
+                            wait_readable(&stream, Some(PATIENCE)).unwrap(),
+                            "client {number} of a wave was not served"
+                        );
+                        assert_eq!(stream.recv(&mut [0; 8]).unwrap(), 5);
+                        done += 1;
+                    }
+                }
+            });
+            server.kill().unwrap();
+            server.wait().unwrap();
+            served.unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_reset_before_accepting_does_not_stop_the_listener() {
+    let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
+    let address = listener.local_addr().unwrap();
+    reset(TcpStream::connect(address).unwrap());
+    let good = TcpStream::connect(address).unwrap();
+    let mut accepted = Vec::new();
+    while accepted.len() < 2 {
+        match listener.accept_timeout(Duration::from_millis(200)) {
+            Ok((stream, peer)) => accepted.push((stream, peer)),
+            Err(_) => break,
+        }
+    }
+    let (stream, _) = accepted
+        .iter()
+        .find(|(_, peer)| *peer == good.local_addr().unwrap())
+        .unwrap();
+    stream.send(b"x").unwrap();
+    for (stream, peer) in &accepted {
+        if *peer != good.local_addr().unwrap() {
+            assert_eq!(stream.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        }
+    }
+}
+
+#[test]
+fn a_reset_with_bytes_waiting_is_told_before_or_after_them_and_never_as_an_end() {
+    let (near, far) = pair();
+    far.send(b"waiting").unwrap();
+    assert!(wait_readable(&near, Some(PATIENCE)).unwrap());
+    reset(far);
+    let mut results = Vec::new();
+    for _ in 0..2 {
+        results.push(near.recv(&mut [0; 64]).map_err(|error| error.kind()));
+    }
+    assert!(results.contains(&Err(ErrorKind::ConnectionReset)), "{results:?}");
+}
+
+#[test]
+fn a_reset_after_half_close_is_an_error_on_both_paths() {
+    let (near, far) = pair();
+    near.shutdown(Shutdown::Write).unwrap();
+    assert!(wait_readable(&far, Some(PATIENCE)).unwrap());
+    assert_eq!(far.recv(&mut [0; 8]).unwrap(), 0);
+    reset(far);
+    assert!(wait_readable(&near, Some(PATIENCE)).unwrap());
+    assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(near.send(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_reset_ends_a_wait_for_room() {
+    let (near, far) = pair();
+    while near.send(&[0; 65536]).is_ok() {}
+    assert!(!wait_writable(&near, Some(Duration::ZERO)).unwrap());
+    reset(far);
+    assert!(wait_writable(&near, Some(PATIENCE)).unwrap());
+    assert_eq!(near.send(b"x").unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn closing_with_unread_bytes_resets_the_peer() {
+    let (near, far) = pair();
+    near.send(b"never read").unwrap();
+    assert!(wait_readable(&far, Some(PATIENCE)).unwrap());
+    drop(far);
+    assert!(wait_readable(&near, Some(PATIENCE)).unwrap());
+    assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_full_send_buffer_becomes_writable_when_the_peer_reads() {
+    let (near, far) = pair();
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    poller.add(&near, 1, Interest::WRITABLE).unwrap();
+    let mut sent = 0;
+    while let Ok(count) = near.send(&[1; 65536]) {
+        sent += count;
+    }
+    assert_eq!(poller.wait(&mut events, Some(Duration::ZERO)).unwrap(), 0);
+    let mut buffer = vec![0; 65536];
+    let mut received = 0;
+    while received < sent {
+        assert!(wait_readable(&far, Some(PATIENCE)).unwrap());
+        received += far.recv(&mut buffer).unwrap();
+    }
+    assert_eq!(poller.wait(&mut events, None).unwrap(), 1);
+    assert!(events.iter().all(|event| event.writable));
+}
+
+#[test]
+fn reads_of_single_bytes_lose_nothing() {
+    let (near, far) = pair();
+    let text: Vec<u8> = (0..=255).collect();
+    near.send(&text).unwrap();
+    drop(near);
+    let mut got = Vec::new();
+    let mut byte = [0];
+    loop {
+        assert!(wait_readable(&far, Some(PATIENCE)).unwrap());
+        match far.recv(&mut byte).unwrap() {
+            0 => break,
+            _ => got.push(byte[0]),
+        }
+    }
+    assert_eq!(got, text);
+    assert_eq!(far.recv(&mut []).unwrap(), 0);
+}
+
+/// The handler is set without SA_RESTART, so that every blocking call is cut short again and again.
+#[test]
+fn a_storm_of_signals_does_not_show_in_blocking_calls() {
+    alone("a_storm_of_signals_does_not_show_in_blocking_calls", || {
+        extern "C" fn nothing(_signal: libc::c_int) {}
+        // SAFETY: zero is a valid action; the handler does nothing, which is safe in a signal.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = nothing as *const () as usize;
+            assert_eq!(
+                libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()),
+                0
+            );
+        }
+        let done = std::sync::atomic::AtomicBool::new(false);
+        // SAFETY: it only tells this thread's own number.
+        let target = unsafe { libc::pthread_self() };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    // SAFETY: the thread runs until the scope has ended.
+                    unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
+                    std::thread::sleep(Duration::from_micros(50));
+                }
+            });
+            blocking_calls();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    });
+}
+
+fn blocking_calls() {
+    let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
+    let address = listener.local_addr().unwrap();
+    listener.set_blocking(true).unwrap();
+    let peer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(30));
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_blocking(true).unwrap();
+        std::thread::sleep(Duration::from_millis(30));
+        (&stream).write_all(b"late").unwrap();
+        std::thread::sleep(Duration::from_millis(30));
+        let mut got = Vec::new();
+        (&stream).read_to_end(&mut got).unwrap();
+        got.len()
+    });
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_blocking(true).unwrap();
+    let mut bytes = [0; 4];
+    (&stream).read_exact(&mut bytes).unwrap();
+    let mut left = 8_000_000;
+    while left > 0 {
+        // An interrupted send that has sent a part tells that part.
+        left -= stream.send(&vec![3; left]).unwrap();
+    }
+    drop(stream);
+    assert_eq!(peer.join().unwrap(), 8_000_000);
+
+    let poller = Poller::new().unwrap();
+    let mut events = Events::with_capacity(8);
+    for timeout in [Duration::from_millis(50), Duration::from_nanos(20_000_001)] {
+        let start = std::time::Instant::now();
+        assert_eq!(poller.wait(&mut events, Some(timeout)).unwrap(), 0);
+        assert!(start.elapsed() >= timeout);
+    }
+    assert!(!wait_readable(&listener, Some(Duration::from_millis(30))).unwrap());
+    // A deadline needs a socket that does not block by itself.
+    listener.set_blocking(false).unwrap();
+    assert_eq!(
+        listener.accept_timeout(Duration::from_millis(30)).unwrap_err().kind(),
+        ErrorKind::TimedOut
+    );
+}

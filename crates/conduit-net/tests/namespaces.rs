@@ -1,0 +1,254 @@
+//! Two hosts on one machine: network name spaces joined by veth pairs, which the tests make themselves where they have the right.
+#![cfg(target_os = "linux")]
+
+use conduit_net::option::{self, Name};
+use conduit_net::{KeepAlive, ListenOptions, Options, TcpListener, TcpStream, UdpSocket, wait_readable, wait_writable};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Two name spaces, `a` and `b`, with two cables between them: 10.9.1.1 to 10.9.1.2 (devices `one`) and 10.9.2.1 to 10.9.2.2
+/// (devices `two`).
+struct Hosts {
+    a: String,
+    b: String,
+}
+
+impl Hosts {
+    /// `None`, with the reason said aloud, where this process may not make them.
+    fn new() -> Option<Hosts> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = |side| format!("cn{}-{}-{side}", std::process::id(), COUNT.load(Ordering::Relaxed));
+        let hosts = Hosts {
+            a: name('a'),
+            b: name('b'),
+        };
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        for space in [&hosts.a, &hosts.b] {
+            if let Err(reason) = ip(&["netns", "add", space]) {
+                eprintln!("skipped: this process cannot make network name spaces: {reason}");
+                return None;
+            }
+        }
+        for (device, net) in [("one", 1), ("two", 2)] {
+            let peer = ["type", "veth", "peer", "name", device, "netns", &hosts.b];
+            if let Err(reason) = ip(&[&["-n", &hosts.a, "link", "add", device], &peer[..]].concat()) {
+                eprintln!("skipped: this system has no veth devices: {reason}");
+                return None;
+            }
+            for (space, host) in [(&hosts.a, 1), (&hosts.b, 2)] {
+                ip(&[
+                    "-n",
+                    space,
+                    "address",
+                    "add",
+                    &format!("10.9.{net}.{host}/24"),
+                    "dev",
+                    device,
+                ])
+                .unwrap();
+                ip(&["-n", space, "link", "set", device, "up"]).unwrap();
+                ip(&["-n", space, "link", "set", "lo", "up"]).unwrap();
+            }
+        }
+        Some(hosts)
+    }
+
+    /// Runs `work` on a thread that is in the name space; the sockets it makes stay there.
+    fn on<T: Send>(space: &str, work: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    let file = std::fs::File::open(format!("/var/run/netns/{space}")).unwrap();
+                    let kind = rustix::thread::LinkNameSpaceType::Network;
+                    rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(kind)).unwrap();
+                    work()
+                })
+                .join()
+                .unwrap()
+        })
+    }
+
+    /// A connection from a to b over the first cable.
+    fn connected(&self) -> (TcpStream, TcpStream) {
+        let listener = Hosts::on(&self.b, || {
+            TcpListener::bind("10.9.1.2:0".parse().unwrap(), &ListenOptions::new()).unwrap()
+        });
+        let address = listener.local_addr().unwrap();
+        let near = Hosts::on(&self.a, || TcpStream::connect_timeout(address, PATIENCE).unwrap());
+        (near, listener.accept_timeout(PATIENCE).unwrap().0)
+    }
+
+    /// The peer is gone, and nobody says so: its side of the cable is pulled.
+    fn pull_the_cable(&self) {
+        ip(&["-n", &self.b, "link", "set", "one", "down"]).unwrap();
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        for space in [&self.a, &self.b] {
+            let _ = ip(&["netns", "delete", space]);
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<(), String> {
+    run("ip", arguments)
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+}
+
+#[test]
+fn a_socket_bound_to_a_device_hears_that_cable_only() {
+    let Some(hosts) = Hosts::new() else { return };
+    let any: SocketAddr = "0.0.0.0:0".parse().unwrap();
+    let receiver = Hosts::on(&hosts.b, || {
+        UdpSocket::bind_with(any, |socket| {
+            socket.set_option(option::BIND_TO_DEVICE, Name::from("two"))
+        })
+        .unwrap()
+    });
+    let port = receiver.local_addr().unwrap().port();
+    let sender = Hosts::on(&hosts.a, || UdpSocket::bind(any).unwrap());
+    sender
+        .send_to(b"over one", SocketAddr::from(([10, 9, 1, 2], port)))
+        .unwrap();
+    sender
+        .send_to(b"over two", SocketAddr::from(([10, 9, 2, 2], port)))
+        .unwrap();
+    assert!(wait_readable(&receiver, Some(PATIENCE)).unwrap());
+    let mut bytes = [0; 16];
+    let count = receiver.recv(&mut bytes).unwrap();
+    assert_eq!(&bytes[..count], b"over two");
+    assert_eq!(receiver.recv(&mut bytes).unwrap_err().kind(), ErrorKind::WouldBlock);
+
+    let listener = Hosts::on(&hosts.b, || {
+        TcpListener::bind(any, &ListenOptions::new().device("two")).unwrap()
+    });
+    let port = listener.local_addr().unwrap().port();
+    let connect = |address| {
+        Hosts::on(&hosts.a, move || {
+            TcpStream::connect_timeout(SocketAddr::from((address, port)), PATIENCE)
+        })
+    };
+    assert_eq!(connect([10, 9, 1, 2]).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    connect([10, 9, 2, 2]).unwrap();
+}
+
+#[test]
+fn multicast_goes_from_host_to_host() {
+    let Some(hosts) = Hosts::new() else { return };
+    let group: IpAddr = "239.9.9.9".parse().unwrap();
+    // The interface 0 is the one that the route to the group names.
+    for space in [&hosts.a, &hosts.b] {
+        ip(&["-n", space, "route", "add", "239.0.0.0/8", "dev", "one"]).unwrap();
+    }
+    let receiver = Hosts::on(&hosts.b, || {
+        let socket = UdpSocket::bind("0.0.0.0:0".parse().unwrap()).unwrap();
+        socket.join(group, 0).unwrap();
+        socket
+    });
+    let sender = Hosts::on(&hosts.a, || UdpSocket::bind("0.0.0.0:0".parse().unwrap()).unwrap());
+    sender.set_option(option::MULTICAST_TTL, 1).unwrap();
+    let to = SocketAddr::new(group, receiver.local_addr().unwrap().port());
+    sender.send_to(b"to all hosts", to).unwrap();
+    assert!(wait_readable(&receiver, Some(PATIENCE)).unwrap());
+    let (count, from) = receiver.recv_from(&mut [0; 32]).unwrap();
+    assert_eq!((count, from.ip().to_string().as_str()), (12, "10.9.1.1"));
+    receiver.leave(group, 0).unwrap();
+
+    // For one sender only: the other one is not heard.
+    let (wanted, unwanted): (IpAddr, IpAddr) = ("10.9.1.1".parse().unwrap(), "10.9.1.77".parse().unwrap());
+    receiver.set_option(option::MULTICAST_ALL, false).unwrap();
+    receiver.join_source(group, unwanted, 0).unwrap();
+    sender.send_to(b"not heard", to).unwrap();
+    receiver.join_source(group, wanted, 0).unwrap();
+    sender.send_to(b"heard", to).unwrap();
+    assert!(wait_readable(&receiver, Some(PATIENCE)).unwrap());
+    assert_eq!(receiver.recv(&mut [0; 32]).unwrap(), 5);
+}
+
+#[test]
+fn the_user_timeout_gives_a_silent_peer_up() {
+    let Some(hosts) = Hosts::new() else { return };
+    let (near, _far) = hosts.connected();
+    near.set_option(option::USER_TIMEOUT, Duration::from_millis(300))
+        .unwrap();
+    hosts.pull_the_cable();
+    near.send(b"anyone?").unwrap();
+    assert!(
+        wait_readable(&near, Some(PATIENCE)).unwrap(),
+        "the connection was not given up"
+    );
+    assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn keep_alive_finds_a_half_open_peer_out() {
+    let Some(hosts) = Hosts::new() else { return };
+    let (near, _far) = hosts.connected();
+    let second = Duration::from_secs(1);
+    near.set_keep_alive(Some(&KeepAlive::new().idle(second).interval(second).count(1)))
+        .unwrap();
+    hosts.pull_the_cable();
+    assert!(
+        wait_readable(&near, Some(PATIENCE)).unwrap(),
+        "the peer was not found out"
+    );
+    assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn a_peer_that_forgot_the_connection_resets_it() {
+    let Some(hosts) = Hosts::new() else { return };
+    let (near, far) = hosts.connected();
+    hosts.pull_the_cable();
+    // It closes without being heard, as a host that crashes and starts again.
+    far.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(far);
+    ip(&["-n", &hosts.b, "link", "set", "one", "up"]).unwrap();
+    near.send(b"still there?").unwrap();
+    assert!(wait_readable(&near, Some(PATIENCE)).unwrap());
+    assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn bytes_come_whole_over_a_slow_cable_that_loses_packets() {
+    let Some(hosts) = Hosts::new() else { return };
+    let netem = [
+        "-n", &hosts.a, "qdisc", "add", "dev", "one", "root", "netem", "delay", "5ms", "loss", "5%",
+    ];
+    if let Err(reason) = run("tc", &netem) {
+        eprintln!("skipped: this system cannot lose and delay packets: {reason}");
+        return;
+    }
+    let (near, far) = hosts.connected();
+    let text: Vec<u8> = (0..300_000u32).map(|number| (number % 251) as u8).collect();
+    let (mut sent, mut got) = (0, Vec::new());
+    while got.len() < text.len() {
+        if sent < text.len() && wait_writable(&near, Some(Duration::ZERO)).unwrap() {
+            sent += near.send(&text[sent..]).unwrap();
+        }
+        if wait_readable(&far, Some(Duration::from_millis(5))).unwrap() {
+            got.reserve(65536);
+            far.recv_spare(&mut got).unwrap();
+        }
+    }
+    assert!(got == text);
+    assert!(near.option(option::TCP_INFO).unwrap().round_trip >= Duration::from_millis(5));
+}
