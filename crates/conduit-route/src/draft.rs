@@ -8,7 +8,7 @@
 
 use crate::definition::Definition;
 use crate::key::{Key, WORD, first_word, same, same_from};
-use crate::pattern::{Braces, Names, PATH_LIMIT, PathError, Pattern, Scanned};
+use crate::pattern::{Braces, Names, PATH_LIMIT, Pattern, Scanned};
 use crate::table::{Alternative, Endpoint, Literal, NONE, Node, Shape, slot_of, tag};
 use crate::text::Text;
 
@@ -68,6 +68,17 @@ pub struct Draft<const ROUTES: usize, const NODES: usize, const SLOTS: usize> {
     alternatives: [Alternative; NODES],
     alternative_count: usize,
     endpoints: [Endpoint; ROUTES],
+    refusal: Refusal,
+}
+
+/// Why no table can be made of the routes.
+#[derive(Clone, Copy)]
+enum Refusal {
+    None,
+    /// The path of this route is bad.
+    Path(usize),
+    /// These two routes match the same paths.
+    Conflict(usize, usize),
 }
 
 #[derive(Clone, Copy)]
@@ -113,13 +124,10 @@ const ROOT: DraftNode = DraftNode {
 };
 
 impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, NODES, SLOTS> {
-    /// Puts all routes into one trie.
+    /// Puts all routes into one trie, up to the first that is refused; see [`Draft::accept`].
     ///
     /// # Panics
-    /// If a path is bad, if two routes of one method match the same paths, or if the arrays are
-    /// shorter than [`Size::of`] says. In `const` evaluation that is a compile error.
-    // The compiler shows a panic where the routes are listed, and leaves tracked functions out.
-    #[track_caller]
+    /// If the arrays are shorter than [`Size::of`] says.
     pub const fn new(definitions: &[Definition]) -> Self {
         let size = Size::of(definitions);
         assert!(size.routes <= ROUTES && size.nodes <= NODES && size.slots <= SLOTS && SLOTS.is_power_of_two());
@@ -137,14 +145,38 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
                 method_length: 0,
                 next: NONE,
             }; ROUTES],
+            refusal: Refusal::None,
         };
         let mut route = 0;
-        while route < definitions.len() {
+        while route < definitions.len() && matches!(draft.refusal, Refusal::None) {
             draft.add(definitions, route);
             route += 1;
         }
         draft.link();
         draft
+    }
+
+    /// Demands that no route was refused.
+    ///
+    /// It is a step of its own, so that in `const` evaluation it is the last and only one that fails,
+    /// and the compiler reports one error at the list of the routes.
+    ///
+    /// # Panics
+    /// If a path is bad, or if two routes of one method match the same paths.
+    // The compiler leaves tracked functions out of what it shows.
+    #[track_caller]
+    pub const fn accept(&self, definitions: &[Definition]) {
+        match self.refusal {
+            Refusal::None => {}
+            Refusal::Path(route) => {
+                if let Err(error) = Pattern::parse(definitions[route].path) {
+                    panic!("{}", error.text().as_str());
+                }
+            }
+            Refusal::Conflict(one, other) => {
+                panic!("{}", conflict(&definitions[one], &definitions[other]).as_str());
+            }
+        }
     }
 
     /// The array lengths that are just as long as needed.
@@ -224,26 +256,27 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         }
     }
 
-    #[track_caller]
     const fn add(&mut self, definitions: &[Definition], route: usize) {
         let path = definitions[route].path;
         let length = path.len();
         if length == 0 || length > PATH_LIMIT || path.as_bytes()[0] != b'/' {
-            refuse(Pattern::parse(path));
+            self.refusal = Refusal::Path(route);
+            return;
         }
         let mut names = Names::new();
         let mut node = 0;
         let mut start = 1;
         while start <= length {
-            let scanned = match Scanned::segment(path, start) {
-                Ok(scanned) => scanned,
-                Err(error) => return refuse(Err(error)),
+            let Ok(scanned) = Scanned::segment(path, start) else {
+                self.refusal = Refusal::Path(route);
+                return;
             };
             node = match scanned.parameter {
                 None => self.add_literal(definitions, route, node, start, scanned.key),
                 Some(braces) => {
-                    if let Err(error) = names.add(path, &scanned) {
-                        refuse(Err(error));
+                    if names.add(path, &scanned).is_err() {
+                        self.refusal = Refusal::Path(route);
+                        return;
                     }
                     self.add_alternative(definitions, route, node, start, scanned.end, braces)
                 }
@@ -396,7 +429,6 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         place
     }
 
-    #[track_caller]
     const fn add_endpoint(&mut self, definitions: &[Definition], route: usize, node: usize) {
         let method = definitions[route].method.as_bytes();
         assert!(!method.is_empty(), "a route has no method: write one, such as `GET`");
@@ -404,10 +436,8 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         let mut other = self.nodes[node].endpoint;
         while other != NONE {
             if same(definitions[other as usize].method.as_bytes(), method) {
-                panic!(
-                    "{}",
-                    conflict(&definitions[other as usize], &definitions[route]).as_str()
-                );
+                self.refusal = Refusal::Conflict(other as usize, route);
+                return;
             }
             last = other;
             other = self.endpoints[other as usize].next;
@@ -519,14 +549,6 @@ const fn is_same(definitions: &[Definition], one: &Alternative, other: &Alternat
 /// Whether two texts of the same length are the same.
 const fn is_same_text(one: &[u8], (start, end): (u16, u16), other: &[u8], (other_start, _): (u16, u16)) -> bool {
     same_from(one, start as usize, other, other_start as usize, (end - start) as usize)
-}
-
-/// Panics with what is wrong with a path.
-#[track_caller]
-const fn refuse(parsed: Result<Pattern<'_>, PathError<'_>>) {
-    if let Err(error) = parsed {
-        panic!("{}", error.text().as_str());
-    }
 }
 
 const fn conflict(one: &Definition, other: &Definition) -> Text {

@@ -73,7 +73,10 @@ macro_rules! table {
         #[allow(long_running_const_eval)]
         const STORAGE: &$crate::Storage<{ EXACT.nodes }, { EXACT.slots }, { EXACT.literals }, { EXACT.alternatives }, { SIZE.routes }> =
             &DRAFT.finish();
-        const TABLE: &$crate::Table = &$crate::Table::new(DEFINITIONS, STORAGE);
+        const TABLE: &$crate::Table = {
+            DRAFT.accept(DEFINITIONS);
+            &$crate::Table::new(DEFINITIONS, STORAGE)
+        };
         TABLE
     }};
 }

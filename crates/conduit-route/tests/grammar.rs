@@ -170,7 +170,7 @@ fn refusal(routes: &[(&'static str, &'static str)]) -> Option<String> {
             line,
         })
         .collect();
-    let panic = catch_unwind(|| Draft::<4, 64, 256>::new(&definitions).size()).err()?;
+    let panic = catch_unwind(|| Draft::<4, 64, 256>::new(&definitions).accept(&definitions)).err()?;
     Some(panic.downcast_ref::<String>().cloned().unwrap_or_default())
 }
 

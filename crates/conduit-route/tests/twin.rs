@@ -14,6 +14,7 @@ const SLOTS: usize = 4096;
 /// A table that is built at run time; it stays in memory, as a table of the compiler's would.
 fn table(definitions: &'static [Definition]) -> &'static Table {
     let draft = Draft::<ROUTES, NODES, SLOTS>::new(definitions);
+    draft.accept(definitions);
     let storage: &'static Storage<NODES, SLOTS, NODES, NODES, ROUTES> = Box::leak(Box::new(draft.finish()));
     Box::leak(Box::new(Table::new(definitions, storage)))
 }
