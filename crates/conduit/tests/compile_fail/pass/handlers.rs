@@ -160,11 +160,25 @@ const ROUTES: Routes<Store> = routes![
 ];
 
 pub(crate) fn main() {
-    let app = App::new(Store { name: String::new(), count: 0, _other: 0 });
+    let app = App::new(Store {
+        name: String::new(),
+        count: 0,
+        _other: 0,
+    });
     let _ = app.routes(ROUTES);
     let paths: Vec<_> = ROUTES.definitions().iter().map(|definition| definition.path).collect();
     assert_eq!(paths[16..19], ["/admin", "/admin/state", "/admin/request"]);
-    assert_eq!(paths[19..], ["/v1/users/{id}", "/v1/users", "/v1/admin", "/v1/admin/state", "/v1/admin/request", "/v1/deep/users/{id}"]);
+    assert_eq!(
+        paths[19..],
+        [
+            "/v1/users/{id}",
+            "/v1/users",
+            "/v1/admin",
+            "/v1/admin/state",
+            "/v1/admin/request",
+            "/v1/deep/users/{id}"
+        ]
+    );
     assert_eq!(ROUTES.definitions()[13].method, "M-SEARCH");
     assert!(ROUTES.definitions()[2].handler.ends_with("::show"));
 }
