@@ -3,10 +3,30 @@
 use std::fmt::Write;
 use std::{env, fs, path::Path};
 
-const FIRST: [&str; 10] =
-    ["user", "order", "invoice", "team", "project", "build", "artifact", "message", "account", "deployment"];
-const SECOND: [&str; 10] =
-    ["groups", "templates", "policies", "reports", "settings", "events", "keys", "labels", "members", "schedules"];
+const FIRST: [&str; 10] = [
+    "user",
+    "order",
+    "invoice",
+    "team",
+    "project",
+    "build",
+    "artifact",
+    "message",
+    "account",
+    "deployment",
+];
+const SECOND: [&str; 10] = [
+    "groups",
+    "templates",
+    "policies",
+    "reports",
+    "settings",
+    "events",
+    "keys",
+    "labels",
+    "members",
+    "schedules",
+];
 const ROUTES: [&str; 10] = [
     "",
     "/{id}",
@@ -30,7 +50,8 @@ fn main() {
             }
         }
     }
-    let text = format!("/// 1,000 routes.\npub const TABLE: &conduit_route::Table = conduit_route::table![\n{parts}];\n");
+    let text =
+        format!("/// 1,000 routes.\npub const TABLE: &conduit_route::Table = conduit_route::table![\n{parts}];\n");
     let directory = env::var_os("OUT_DIR").expect("cargo says where to write");
     fs::write(Path::new(&directory).join("thousand.rs"), text).expect("the directory can be written");
 }

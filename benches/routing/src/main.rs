@@ -30,7 +30,13 @@ const MATCHES_PER_ROUND: usize = 20_000;
 
 /// A route of the benchmark.
 pub(crate) const fn get(path: &'static str) -> Part {
-    Part::Route(Definition { method: "GET", path, handler: "", file: "", line: 0 })
+    Part::Route(Definition {
+        method: "GET",
+        path,
+        handler: "",
+        file: "",
+        line: 0,
+    })
 }
 
 fn main() {
@@ -45,8 +51,11 @@ fn compare(name: &str, table: &'static Table) {
         peer.insert(definition.path, route).expect("matchit takes the route");
     }
     let mut random = Random(0x5EED);
-    let mut paths: Vec<String> =
-        table.definitions().iter().map(|definition| filled(definition.path, &mut random)).collect();
+    let mut paths: Vec<String> = table
+        .definitions()
+        .iter()
+        .map(|definition| filled(definition.path, &mut random))
+        .collect();
     for last in (1..paths.len()).rev() {
         paths.swap(last, random.below(last + 1));
     }
@@ -77,7 +86,9 @@ fn compare(name: &str, table: &'static Table) {
 fn match_all(table: &Table, paths: &[String]) {
     let mut parameters = Parameters::new();
     for path in paths {
-        let route = table.find(black_box("GET"), black_box(path), &mut parameters).expect("the path has a route");
+        let route = table
+            .find(black_box("GET"), black_box(path), &mut parameters)
+            .expect("the path has a route");
         black_box(route);
         black_box(&parameters);
     }
@@ -107,7 +118,9 @@ fn check(table: &Table, peer: &matchit::Router<usize>, paths: &[String]) -> usiz
     let mut parameters = Parameters::new();
     let mut same = |path: &str| {
         let own = table.find("GET", path, &mut parameters).ok().map(|route| {
-            let values = (0..parameters.len()).map(|at| parameters.get(at, path).unwrap_or_default()).collect();
+            let values = (0..parameters.len())
+                .map(|at| parameters.get(at, path).unwrap_or_default())
+                .collect();
             (route, values)
         });
         let other = peer.at(path).ok().map(|found| {
@@ -135,8 +148,16 @@ fn check(table: &Table, peer: &matchit::Router<usize>, paths: &[String]) -> usiz
 
 /// The path of a route, with a likely value for each parameter.
 fn filled(path: &str, random: &mut Random) -> String {
-    const VALUES: [&str; 8] =
-        ["42", "1048576", "octocat", "rust-lang", "hello-world", "main", "6dcb09b5b57875f334f61aebed695e2e4193db5e", "9"];
+    const VALUES: [&str; 8] = [
+        "42",
+        "1048576",
+        "octocat",
+        "rust-lang",
+        "hello-world",
+        "main",
+        "6dcb09b5b57875f334f61aebed695e2e4193db5e",
+        "9",
+    ];
     let segments = path.split('/').map(|segment| match segment.starts_with('{') {
         true => VALUES[random.below(VALUES.len())],
         false => segment,
@@ -167,12 +188,20 @@ impl Spread {
     fn of(mut rounds: Vec<f64>) -> Self {
         rounds.sort_by(f64::total_cmp);
         let at = |percent: usize| rounds[(rounds.len() - 1) * percent / 100];
-        Spread { low: at(10), median: at(50), high: at(90) }
+        Spread {
+            low: at(10),
+            median: at(50),
+            high: at(90),
+        }
     }
 }
 
 impl std::fmt::Display for Spread {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{:6.1} ns a match ({:.1} to {:.1})", self.median, self.low, self.high)
+        write!(
+            formatter,
+            "{:6.1} ns a match ({:.1} to {:.1})",
+            self.median, self.low, self.high
+        )
     }
 }
