@@ -111,7 +111,10 @@ fn the_script_is_answered_as_it_should_be() {
     }
     assert!(!rest.contains("HTTP/1.1"), "one more answer: {rest}");
     assert!(!answers.contains("user 8"), "a body was taken for a request");
-    assert!(answers.contains("DELETE is not allowed"), "a body ended at another place: {answers}");
+    assert!(
+        answers.contains("DELETE is not allowed"),
+        "a body ended at another place: {answers}"
+    );
 }
 
 #[test]
