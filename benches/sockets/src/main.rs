@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     println!("\n| UDP, 1200 bytes | packets/s | CPU µs/packet (sent and received) |\n| --- | ---: | ---: |");
-    for (name, rate, cpu) in udp::run(time)? {
+    for udp::Way { name, rate, cpu } in udp::run(time)? {
         println!("| {name} | {rate:.0} | {cpu:.3} |");
     }
     Ok(())

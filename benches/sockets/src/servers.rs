@@ -4,8 +4,11 @@ use conduit_net::{Events, Interest, Poller, TcpListener, TcpStream, wait_writabl
 use std::io::{ErrorKind, Read, Result, Write};
 use std::os::fd::AsRawFd;
 
+/// Serves on a listener for ever.
+pub type Serve = fn(TcpListener) -> Result<()>;
+
 /// Every server by its name.
-pub const SERVERS: [(&str, fn(TcpListener) -> Result<()>); 5] = [
+pub const SERVERS: [(&str, Serve); 5] = [
     ("C epoll", c_epoll),
     ("conduit-net", conduit_net),
     ("mio", mio),

@@ -9,9 +9,21 @@ use std::time::{Duration, Instant};
 const PACKET: usize = 1200;
 const PACKETS: usize = 50;
 
-/// The names of the ways, with packets a second and CPU microseconds for each packet, sending and receiving together.
-pub fn run(time: Duration) -> Result<Vec<(&'static str, f64, f64)>, Box<dyn Error>> {
-    let ways: [(&str, fn(&Pair) -> Result<(), Box<dyn Error>>); 3] = [
+/// One way to carry packets.
+pub struct Way {
+    pub name: &'static str,
+    /// Packets a second that arrived.
+    pub rate: f64,
+    /// CPU microseconds for each packet, sending and receiving together.
+    pub cpu: f64,
+}
+
+/// Carries some packets from the sender to the receiver.
+type Carry = fn(&Pair) -> Result<(), Box<dyn Error>>;
+
+/// Measures every way for `time`.
+pub fn run(time: Duration) -> Result<Vec<Way>, Box<dyn Error>> {
+    let ways: [(&str, Carry); 3] = [
         ("one by one", one_by_one),
         ("sendmmsg and recvmmsg", batches),
         ("GSO and GRO", offload),
@@ -26,7 +38,11 @@ pub fn run(time: Duration) -> Result<Vec<(&'static str, f64, f64)>, Box<dyn Erro
             packets += PACKETS;
         }
         let cpu = (thread_cpu() - cpu).as_secs_f64() * 1e6 / packets as f64;
-        results.push((name, packets as f64 / start.elapsed().as_secs_f64(), cpu));
+        results.push(Way {
+            name,
+            rate: packets as f64 / start.elapsed().as_secs_f64(),
+            cpu,
+        });
     }
     Ok(results)
 }

@@ -144,7 +144,7 @@ fn echo_says_what_is_wrong_with_its_arguments() {
 }
 
 #[test]
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "tls", target_os = "linux"))]
 fn echo_speaks_tls() {
     use conduit_net::tls::{TlsClient, TlsStream};
     let key = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();

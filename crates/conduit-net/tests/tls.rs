@@ -1,5 +1,5 @@
 //! TLS over pipes in memory and over sockets, and what its errors say.
-#![cfg(feature = "tls")]
+#![cfg(all(feature = "tls", target_os = "linux"))]
 
 use conduit_net::tls::{Identity, Side, TlsClient, TlsClientBuilder, TlsServer, TlsServerBuilder, TlsStream};
 use conduit_net::{UnixStream, wait_readable};

@@ -2,6 +2,7 @@
 
 use crate::Address;
 use core::fmt;
+use core::mem::offset_of;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use libc::c_int;
@@ -152,7 +153,7 @@ impl Codec for Byte {
 /// A C structure as the kernel's bytes.
 ///
 /// # Safety
-/// Every byte of the type must be initialised: no padding, unless the value was zeroed as a whole first.
+/// Every byte of the type must be initialised: it must have no padding.
 unsafe fn bytes_of<T>(value: &T) -> &[u8] {
     // SAFETY: the caller's promise; the slice borrows the value.
     unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) }
@@ -175,12 +176,12 @@ impl Codec for Timeval {
 
     fn encode(time: Duration, set: impl FnOnce(&[u8]) -> Result<(), Errno>) -> Result<(), Errno> {
         let microseconds = time.as_nanos().div_ceil(1_000);
-        // SAFETY: zero is a valid time.
-        let mut raw: libc::timeval = unsafe { core::mem::zeroed() };
-        raw.tv_sec = (microseconds / 1_000_000).try_into().map_err(|_| Errno::INVAL)?;
-        raw.tv_usec = (microseconds % 1_000_000) as libc::suseconds_t;
-        // SAFETY: the structure was zeroed as a whole.
-        set(unsafe { bytes_of(&raw) })
+        let seconds: libc::time_t = (microseconds / 1_000_000).try_into().map_err(|_| Errno::INVAL)?;
+        let mut bytes = [0; size_of::<libc::timeval>()];
+        put(&mut bytes, offset_of!(libc::timeval, tv_sec), &seconds.to_ne_bytes());
+        let rest = (microseconds % 1_000_000) as libc::suseconds_t;
+        put(&mut bytes, offset_of!(libc::timeval, tv_usec), &rest.to_ne_bytes());
+        set(&bytes)
     }
 
     fn decode(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<Duration, Errno> {
@@ -307,42 +308,42 @@ pub(crate) struct GroupSource {
     pub(crate) source: libc::sockaddr_storage,
 }
 
-fn group_source(group: IpAddr, source: Option<IpAddr>, interface: u32) -> Result<GroupSource, Errno> {
-    // SAFETY: zero is a valid value of every field.
-    let mut raw: GroupSource = unsafe { core::mem::zeroed() };
-    raw.interface = interface;
-    raw.group = storage(group)?;
+/// The bytes of a [`GroupSource`], made one field at a time: a structure's padding would not be initialised.
+fn group_source(
+    group: IpAddr,
+    source: Option<IpAddr>,
+    interface: u32,
+) -> Result<[u8; size_of::<GroupSource>()], Errno> {
+    let mut bytes = [0; size_of::<GroupSource>()];
+    put(&mut bytes, offset_of!(GroupSource, interface), &interface.to_ne_bytes());
+    put_address(&mut bytes, offset_of!(GroupSource, group), group)?;
     if let Some(source) = source {
-        raw.source = storage(source)?;
+        put_address(&mut bytes, offset_of!(GroupSource, source), source)?;
     }
-    Ok(raw)
+    Ok(bytes)
 }
 
-fn storage(address: IpAddr) -> Result<libc::sockaddr_storage, Errno> {
+fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    bytes[at..at + value.len()].copy_from_slice(value);
+}
+
+fn put_address(bytes: &mut [u8], at: usize, address: IpAddr) -> Result<(), Errno> {
     let raw = Address::from(SocketAddr::new(address, 0))
         .to_raw()
         .map_err(|_| Errno::AFNOSUPPORT)?;
-    // SAFETY: zero is a valid value of every field.
-    let mut storage: libc::sockaddr_storage = unsafe { core::mem::zeroed() };
-    // SAFETY: `raw` has that many initialised bytes, no more than a storage holds; the two do not overlap.
-    unsafe {
-        core::ptr::copy_nonoverlapping(
-            raw.as_ptr().cast::<u8>(),
-            (&raw mut storage).cast::<u8>(),
-            raw.addr_len() as usize,
-        );
-    }
-    Ok(storage)
+    // SAFETY: that many bytes of the address are initialised.
+    put(bytes, at, unsafe {
+        core::slice::from_raw_parts(raw.as_ptr().cast(), raw.addr_len() as usize)
+    });
+    Ok(())
 }
 
 impl Codec for Group {
     type Value = Membership;
 
     fn encode(value: Membership, set: impl FnOnce(&[u8]) -> Result<(), Errno>) -> Result<(), Errno> {
-        let raw = group_source(value.group, None, value.interface)?;
-        // SAFETY: the structure was zeroed as a whole.
-        let bytes = unsafe { bytes_of(&raw) };
-        set(&bytes[..core::mem::offset_of!(GroupSource, source)])
+        let bytes = group_source(value.group, None, value.interface)?;
+        set(&bytes[..offset_of!(GroupSource, source)])
     }
 
     fn decode(_get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<Membership, Errno> {
@@ -354,9 +355,7 @@ impl Codec for SourceGroup {
     type Value = SourceMembership;
 
     fn encode(value: SourceMembership, set: impl FnOnce(&[u8]) -> Result<(), Errno>) -> Result<(), Errno> {
-        let raw = group_source(value.group, Some(value.source), value.interface)?;
-        // SAFETY: the structure was zeroed as a whole.
-        set(unsafe { bytes_of(&raw) })
+        set(&group_source(value.group, Some(value.source), value.interface)?)
     }
 
     fn decode(_get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<SourceMembership, Errno> {
@@ -427,12 +426,20 @@ impl Codec for Steering {
             instruction(0x94, sockets),
             instruction(0x16, 0),
         ];
-        // SAFETY: zero is a valid value of both fields.
-        let mut raw: Program = unsafe { core::mem::zeroed() };
-        raw.length = program.len() as u16;
-        raw.instructions = program.as_ptr();
-        // SAFETY: the structure was zeroed as a whole; `program` lives until the kernel has copied it.
-        set(unsafe { bytes_of(&raw) })
+        // One field at a time: a structure's padding would not be initialised.
+        let mut bytes = [0; size_of::<Program>()];
+        put(
+            &mut bytes,
+            offset_of!(Program, length),
+            &(program.len() as u16).to_ne_bytes(),
+        );
+        put(
+            &mut bytes,
+            offset_of!(Program, instructions),
+            &program.as_ptr().expose_provenance().to_ne_bytes(),
+        );
+        // `program` lives until the kernel has copied it.
+        set(&bytes)
     }
 
     fn decode(_get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<u32, Errno> {
@@ -586,7 +593,6 @@ impl Codec for Info {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use core::mem::offset_of;
 
     /// `layouts.txt` is compared with the C headers by an integration test; this holds the structures to it.
     #[test]
