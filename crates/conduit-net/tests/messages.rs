@@ -5,7 +5,7 @@ use conduit_net::option::{self, Credentials};
 use conduit_net::{
     Address, ControlMessage, Domain, Kind, ListenOptions, Options, Protocol, ReceiveBatch, ReceiveControl, SendBatch,
     SendControl, Shutdown, Socket, TcpListener, TcpStream, UdpSocket, UnixAddress, UnixDatagram, UnixListener,
-    UnixStream, VsockAddress, ZeroCopy, send_file, splice, wait_readable,
+    UnixStream, VsockAddress, ZeroCopy, receive_error, send_file, splice, wait_readable,
 };
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
@@ -526,7 +526,7 @@ fn a_clone_is_the_same_socket() {
 
 #[test]
 fn vsock_connects_within_the_machine() {
-    let domain = Domain::raw(40);
+    let domain = Domain::VSOCK;
     let Ok(listener) = Socket::new(domain, Kind::STREAM, Protocol::DEFAULT) else {
         eprintln!("skipped: this kernel has no vsock");
         return;
@@ -550,4 +550,31 @@ fn vsock_connects_within_the_machine() {
     client.send(b"x").unwrap();
     wait_readable(&server, None).unwrap();
     assert_eq!(server.recv(&mut [0; 4]).unwrap(), 1);
+}
+
+#[test]
+fn an_icmp_error_is_read_with_its_cause() {
+    for (address, receive, origin) in [
+        ("127.0.0.1:0", option::RECEIVE_ERRORS, 2),
+        ("[::1]:0", option::RECEIVE_ERRORS_V6, 3),
+    ] {
+        let closed = UdpSocket::bind(address.parse().unwrap()).unwrap().local_addr().unwrap();
+        let socket = UdpSocket::bind(address.parse().unwrap()).unwrap();
+        socket.set_option(receive, true).unwrap();
+        socket.send_to(b"anyone?", closed).unwrap();
+        let mut control = ReceiveControl::new();
+        let mut bytes = [0; 16];
+        let got = receive_error(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut control).unwrap();
+        // What was sent comes back, with where it was sent to.
+        assert_eq!((&bytes[..got.bytes], got.from), (&b"anyone?"[..], Some(closed.into())));
+        let error = control.messages().find_map(|message| match message {
+            ControlMessage::QueuedError(error) => Some((error.number, error.origin)),
+            _ => None,
+        });
+        assert_eq!(error, Some((111, origin)));
+        assert_eq!(
+            receive_error(&socket, &mut [], &mut control).unwrap_err().kind(),
+            ErrorKind::WouldBlock
+        );
+    }
 }

@@ -210,6 +210,7 @@ fn beside(covered: &mut Covered) {
     covered.keeps(&unix(), option::RECEIVE_CREDENTIALS, [true, false]);
     covered.keeps(&udp(), option::RECEIVE_DROPS, [true, false]);
     covered.keeps(&udp(), option::RECEIVE_ERRORS, [true, false]);
+    covered.keeps(&udp6(), option::RECEIVE_ERRORS_V6, [true, false]);
     covered.keeps(&tcp(), option::ZERO_COPY, [true, false]);
 }
 

@@ -1,9 +1,47 @@
-//! Sockets that go to tokio and come back.
-#![cfg(feature = "tokio")]
+//! tokio's side: sockets that go there and come back, and a poller nested in its runtime.
 
-use conduit_net::{ListenOptions, TcpListener, TcpStream, wait_readable};
+use conduit_net::{Events, Interest, ListenOptions, Poller, TcpListener, TcpStream};
+use std::time::Duration;
 
 #[test]
+fn a_poller_nests_in_a_tokio_runtime() {
+    use tokio::io::unix::AsyncFd;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (far, _) = listener.accept_timeout(Duration::from_secs(5)).unwrap();
+        let poller = Poller::new().unwrap();
+        poller.add(&far, 7, Interest::READABLE).unwrap();
+        // SAFETY: the poller owns its descriptor and gives the same one as long as it lives.
+        let poller = unsafe { AsyncFd::register_with_interest(poller, tokio::io::Interest::READABLE) };
+        let poller = poller.unwrap_or_else(|error| panic!("{error}"));
+        let mut events = Events::with_capacity(8);
+        for round in 0..3 {
+            tokio::task::spawn_blocking({
+                let near = near.try_clone().unwrap();
+                move || near.send(b"x").unwrap()
+            });
+            let mut guard = poller.readable().await.unwrap();
+            assert_eq!(
+                poller.get_ref().wait(&mut events, Some(Duration::ZERO)).unwrap(),
+                1,
+                "round {round}"
+            );
+            assert!(events.iter().all(|event| event.key == 7 && event.readable));
+            far.recv(&mut [0; 8]).unwrap();
+            // Nothing is left: only then may tokio be told so.
+            assert_eq!(poller.get_ref().wait(&mut events, Some(Duration::ZERO)).unwrap(), 0);
+            guard.clear_ready();
+        }
+    });
+}
+
+#[test]
+#[cfg(feature = "tokio")]
 fn sockets_of_tokio_come_and_go() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -18,7 +56,7 @@ fn sockets_of_tokio_come_and_go() {
         assert_eq!(far.try_write(b"from tokio").unwrap(), 10);
         let far = TcpStream::try_from(far).unwrap();
         far.send(b" and back").unwrap();
-        wait_readable(&near, None).unwrap();
+        conduit_net::wait_readable(&near, None).unwrap();
         TcpListener::try_from(listener).unwrap();
     });
 }

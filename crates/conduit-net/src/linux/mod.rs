@@ -2,12 +2,14 @@
 
 #[cfg(feature = "std")]
 mod batch;
+mod error_queue;
 mod transfer;
 #[cfg(feature = "std")]
 mod zero_copy;
 
 #[cfg(feature = "std")]
 pub use batch::{Datagram, ReceiveBatch, SendBatch};
+pub use error_queue::receive_error;
 pub use transfer::{send_file, splice};
 #[cfg(feature = "std")]
 pub use zero_copy::{Completion, ZeroCopy};

@@ -186,8 +186,10 @@ options! {
     RECEIVE_CREDENTIALS: Flag, ReadWrite, "receive_credentials", None;
     /// Whether datagrams tell how many were dropped before them for want of room. Default: off. Linux 2.6.33. socket(7).
     RECEIVE_DROPS: Flag, ReadWrite, "receive_drops", None;
-    /// Whether ICMP errors are queued for an IPv4 socket, to be read with their cause. Default: off. Linux. ip(7).
+    /// Whether ICMP errors are queued for an IPv4 socket, to be read with their cause by `receive_error`. Default: off. Linux. ip(7).
     RECEIVE_ERRORS: Flag, ReadWrite, "receive_errors", None;
+    /// As [`RECEIVE_ERRORS`], for IPv6. ipv6(7).
+    RECEIVE_ERRORS_V6: Flag, ReadWrite, "receive_errors_v6", None;
     /// Whether sends may ask for zero copy: see [`ZeroCopy`](crate::ZeroCopy). Default: off. Linux 4.14 (UDP: 5.0). socket(7).
     ZERO_COPY: Flag, ReadWrite, "zero_copy", None;
 }

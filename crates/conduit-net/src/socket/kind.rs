@@ -15,7 +15,10 @@ impl Domain {
     /// Paths and names on this machine. unix(7).
     pub const UNIX: Domain = Domain(AddressFamily::UNIX);
 
-    /// Another family, by the number of this system's headers (`AF_VSOCK`, `AF_PACKET`, …).
+    /// Virtual machines and their host. Linux; [`Socket::new`](crate::Socket::new) fails elsewhere. vsock(7).
+    pub const VSOCK: Domain = Domain::raw(40);
+
+    /// Another family, by the number of this system's headers (`AF_PACKET`, `AF_NETLINK`, …).
     pub const fn raw(number: u16) -> Domain {
         Domain(AddressFamily::from_raw(number as _))
     }

@@ -78,4 +78,5 @@ pub(crate) const TIMESTAMPING: Location = None;
 pub(crate) const RECEIVE_CREDENTIALS: Location = None;
 pub(crate) const RECEIVE_DROPS: Location = None;
 pub(crate) const RECEIVE_ERRORS: Location = None;
+pub(crate) const RECEIVE_ERRORS_V6: Location = None;
 pub(crate) const ZERO_COPY: Location = None;

@@ -78,4 +78,5 @@ pub(crate) const TIMESTAMPING: Location = Some((libc::SOL_SOCKET, libc::SO_TIMES
 pub(crate) const RECEIVE_CREDENTIALS: Location = Some((libc::SOL_SOCKET, libc::SO_PASSCRED));
 pub(crate) const RECEIVE_DROPS: Location = Some((libc::SOL_SOCKET, libc::SO_RXQ_OVFL));
 pub(crate) const RECEIVE_ERRORS: Location = Some((libc::IPPROTO_IP, libc::IP_RECVERR));
+pub(crate) const RECEIVE_ERRORS_V6: Location = Some((libc::IPPROTO_IPV6, libc::IPV6_RECVERR));
 pub(crate) const ZERO_COPY: Location = Some((libc::SOL_SOCKET, libc::SO_ZEROCOPY));

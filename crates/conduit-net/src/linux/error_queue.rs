@@ -1,0 +1,23 @@
+//! What a socket has to say about what it sent.
+
+use crate::io::{self, IoSliceMut};
+use crate::socket::ops;
+use crate::{ReceiveControl, Received};
+use rustix::fd::AsFd;
+
+/// Takes an entry off a socket's error queue: an ICMP error (with [`RECEIVE_ERRORS`](crate::option::RECEIVE_ERRORS)), the time
+/// stamp of something sent (with [`TIMESTAMPING`](crate::option::TIMESTAMPING)) or the completion of a zero-copy send. The
+/// buffers get the bytes that were sent, `from` is where they were sent to, and a
+/// [`ControlMessage::QueuedError`](crate::ControlMessage::QueuedError) says what it is about. ip(7).
+///
+/// A [`Poller`](crate::Poller) tells that there are entries as an error event.
+///
+/// # Errors
+/// `WouldBlock` if there is none, in blocking mode too.
+pub fn receive_error<const WORDS: usize>(
+    socket: &impl AsFd,
+    buffers: &mut [IoSliceMut<'_>],
+    control: &mut ReceiveControl<WORDS>,
+) -> io::Result<Received> {
+    ops::receive_message(socket.as_fd(), buffers, control, libc::MSG_ERRQUEUE)
+}
