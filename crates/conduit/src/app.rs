@@ -198,15 +198,15 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     ///
     /// When the address cannot be listened on; the error says why and what to do.
     pub fn run(self) -> Result {
-        match std::env::var("CONDUIT_ADDR") {
-            Ok(address) => self.listen(&*address)?.run(),
-            Err(std::env::VarError::NotPresent) => self.listen(DEFAULT_ADDRESS)?.run(),
-            Err(std::env::VarError::NotUnicode(value)) => Err(Error::variable(
-                "CONDUIT_ADDR",
-                value.to_string_lossy(),
-                "an address such as 127.0.0.1:8080",
-            )),
-        }
+        const NAME: &str = "CONDUIT_ADDR";
+        let Some(value) = std::env::var_os(NAME) else {
+            return self.listen(DEFAULT_ADDRESS)?.run();
+        };
+        let Some(address) = value.to_str() else {
+            let value = value.to_string_lossy();
+            return Err(Error::variable(NAME, value, "an address such as 127.0.0.1:8080"));
+        };
+        self.listen(address).map_err(|error| error.of_variable(NAME))?.run()
     }
 
     /// Listens on an address: a [`SocketAddr`], or a text such as `"127.0.0.1:8080"`, `"[::]:80"` or

@@ -20,6 +20,8 @@ enum Kind {
         value: String,
         expected: &'static str,
     },
+    /// The address, which could not be listened on, is that of an environment variable.
+    FromVariable { name: &'static str, error: Box<Error> },
     /// Something that the server needs of the system failed.
     System { operation: &'static str, cause: io::Error },
     /// An error of the program's own, on its way out of `main`.
@@ -46,6 +48,13 @@ impl Error {
         })
     }
 
+    pub(crate) fn of_variable(self, name: &'static str) -> Self {
+        Error(Kind::FromVariable {
+            name,
+            error: Box::new(self),
+        })
+    }
+
     pub(crate) fn system(operation: &'static str, cause: io::Error) -> Self {
         Error(Kind::System { operation, cause })
     }
@@ -64,6 +73,9 @@ impl fmt::Display for Error {
                     f,
                     "the environment variable {name} is {value:?}: {expected} is expected"
                 )
+            }
+            Kind::FromVariable { name, error } => {
+                write!(f, "{error} (the address is that of {name} in the environment)")
             }
             Kind::System { operation, cause } => write!(f, "cannot {operation}: {cause}"),
             Kind::Other(error) => error.fmt(f),

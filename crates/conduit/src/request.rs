@@ -126,7 +126,7 @@ impl Request {
         &mut self.parts_mut().extensions
     }
 
-    /// Whether the request came with a body (RFC 9112, section 6.3), be it of length zero.
+    /// Whether the request came with a body (RFC 9112, section 6.3). One whose length is given as 0 has none.
     pub fn has_body(&self) -> bool {
         self.parts().head.body() != BodyLength::None
     }

@@ -24,6 +24,11 @@ use crate::response::{IntoResponse, Response};
 const KEPT_FUTURES: usize = 64;
 
 /// A handler's place in the application: its method and path. The route attributes implement it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a route",
+    label = "no route attribute stands on this",
+    note = "put `#[get(\"/path\")]` or one of its kin on the function; the name of a list of routes is in upper case"
+)]
 pub trait Route {
     /// Method, path, and where the handler stands in the source.
     const DEFINITION: Definition;

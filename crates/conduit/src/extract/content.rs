@@ -18,7 +18,8 @@ use crate::response::{IntoResponse, Response, with_type};
 /// # Errors
 ///
 /// Rejects with 415 for another content type, 413 for a body over the limit, 400 for text that is no JSON, and 422
-/// for JSON that is not a `T`; the detail says what was expected, and at which line and column.
+/// for JSON that is not a `T`; the detail names the member, what was
+/// expected of it, and the line and column.
 ///
 /// # Example
 ///
@@ -80,13 +81,10 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Json<T> {
             subtype.eq_ignore_ascii_case("json") || ends_with_ignoring_case(subtype, "+json")
         })?;
         let body = request.take_body().collect_buffer().await?;
-        serde_json::from_slice(&body).map(Json).map_err(|error| {
-            let detail = format!("the body is not the JSON that is expected: {error}");
-            match error.classify() {
-                serde_json::error::Category::Data => Problem::unprocessable(detail),
-                _ => Problem::bad_request(detail),
-            }
-        })
+        match serde_json::from_slice(&body) {
+            Ok(value) => Ok(Json(value)),
+            Err(error) => Err(bad_json::<T>(&body, &error)),
+        }
     }
 
     fn is_absent(request: &Request) -> bool {
@@ -113,9 +111,10 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
             subtype.eq_ignore_ascii_case("x-www-form-urlencoded")
         })?;
         let body = request.take_body().collect_buffer().await?;
-        serde_html_form::from_bytes(&body)
-            .map(Form)
-            .map_err(|error| Problem::unprocessable(format!("the form is not what is expected: {error}")))
+        match serde_html_form::from_bytes(&body) {
+            Ok(value) => Ok(Form(value)),
+            Err(error) => Err(Problem::unprocessable(bad_fields::<T>("form", &body, &error))),
+        }
     }
 
     fn is_absent(request: &Request) -> bool {
@@ -136,13 +135,50 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        serde_html_form::from_str(request.query().unwrap_or(""))
-            .map(Query)
-            .map_err(|error| Problem::bad_request(format!("the query is not what is expected: {error}")))
+        let query = request.query().unwrap_or("");
+        match serde_html_form::from_str(query) {
+            Ok(value) => Ok(Query(value)),
+            Err(error) => Err(Problem::bad_request(bad_fields::<T>("query", query.as_bytes(), &error))),
+        }
     }
 
     fn is_absent(request: &Request) -> bool {
         request.query().is_none()
+    }
+}
+
+/// What is wrong with a body that is no JSON, or not the JSON of a `T`. It is read once more, to find the member.
+#[cold]
+fn bad_json<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
+    if error.classify() != serde_json::error::Category::Data {
+        return Problem::bad_request(format!("the body is not JSON: {error}"));
+    }
+    let reader = &mut serde_json::Deserializer::from_slice(body);
+    let place = serde_path_to_error::deserialize::<_, T>(reader)
+        .err()
+        .map(|error| error.path().to_string());
+    Problem::unprocessable(match place.as_deref() {
+        None | Some(".") => format!("the body is not what is expected: {error}"),
+        Some(place) => format!("the body's member {place} is not what is expected: {error}"),
+    })
+}
+
+/// What is wrong with fields that are not those of a `T`. They are read once more, to find the field.
+#[cold]
+fn bad_fields<T: DeserializeOwned>(what: &str, fields: &[u8], error: &serde_html_form::de::Error) -> String {
+    let reader = serde_html_form::Deserializer::from_bytes(fields);
+    let place = serde_path_to_error::deserialize::<_, T>(reader)
+        .err()
+        .map(|error| error.path().to_string());
+    let Some(place) = place.filter(|place| place != ".") else {
+        return format!("the {what} is not what is expected: {error}");
+    };
+    let values: Vec<_> = form_urlencoded::parse(fields)
+        .filter(|(name, _)| *name == place)
+        .collect();
+    match &values[..] {
+        [(_, value)] => format!("the {what}'s field {place} is {value:?}: {error}"),
+        _ => format!("the {what}'s field {place} is not what is expected: {error}"),
     }
 }
 

@@ -7,7 +7,7 @@
 //! | [`Json<T>`] | the body, from JSON | 400, 413, 415, 422 |
 //! | [`Form<T>`] | the body, from a form | 400, 413, 415, 422 |
 //! | [`State<T>`] | the application's state, or a part of it | – |
-//! | [`Bytes`], [`String`], [`Body`](crate::Body) | the body: whole, as text, as a stream | 400, 413 |
+//! | [`Bytes`], [`String`], [`Body`] | the body: whole, as text, as a stream | 400, 413 |
 //! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | what the request's head says | – |
 //! | [`PeerAddr`] | the address of the other end | – |
 //! | [`Request`] | all of it | – |

@@ -641,7 +641,7 @@ fn without_route(request: &Request, miss: Miss, shared: &Shared) -> Response {
     if request.method() == Method::OPTIONS {
         return (StatusCode::NO_CONTENT, [(ALLOW, allow)], ()).into_response();
     }
-    let detail = format!("{} is not allowed at {path}, only {methods}", request.method());
+    let detail = format!("{} is not allowed; {path} has {methods}", request.method());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED)
         .with_detail(detail)
         .with_header(ALLOW, allow)

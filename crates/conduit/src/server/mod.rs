@@ -12,15 +12,16 @@ mod worker;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 use std::thread;
 
-use conduit_net::{ListenOptions, TcpListener};
+use conduit_net::{Address, Domain, Kind, ListenOptions, Options, Protocol, Socket, TcpListener, option};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -76,6 +77,9 @@ impl<S: Clone + Send + 'static> Server<S> {
     ) -> Result<Self> {
         let workers = worker_count(&config)?;
         // A listener for each worker, so that the kernel spreads the connections and no worker waits for another.
+        if workers > 1 {
+            refuse_taken(address)?;
+        }
         let options = ListenOptions::new().no_delay(true).reuse_port(workers > 1);
         let first = TcpListener::bind(address, &options).map_err(Error::listen)?;
         let address = first
@@ -117,17 +121,14 @@ impl<S: Clone + Send + 'static> Server<S> {
     /// # Errors
     ///
     /// When the system refuses what the server needs: signal handlers, threads, pollers.
-    #[expect(
-        clippy::print_stdout,
-        reason = "a program that serves says where; whoever wants silence calls `serve`"
-    )]
     pub fn run(self) -> Result {
         let handle = self.handle();
         let signals = {
             let _inside = self.runtime.enter();
             stop_at_signals(handle).map_err(|cause| Error::system("handle signals", cause))?
         };
-        println!("Listening on http://{}", self.address);
+        // Whoever started the program may have closed this end of its output; it serves all the same.
+        let _ = writeln!(io::stdout(), "Listening on http://{}", self.address);
         self.serve_beside(signals)
     }
 
@@ -270,14 +271,27 @@ fn worker_count(config: &Config) -> Result<usize> {
     if let Some(count) = config.workers {
         return Ok(count);
     }
-    match std::env::var(NAME) {
-        Ok(text) => match text.parse() {
-            Ok(count) if count > 0 => Ok(count),
-            _ => Err(Error::variable(NAME, text, "a number of threads from 1 up")),
-        },
+    let Some(value) = std::env::var_os(NAME) else {
         // Where the system does not say how many cores there are, one worker serves.
-        Err(_) => Ok(thread::available_parallelism().map_or(1, usize::from)),
+        return Ok(thread::available_parallelism().map_or(1, usize::from));
+    };
+    match value.to_str().and_then(|text| text.parse().ok()) {
+        Some(count) if count > 0 => Ok(count),
+        _ => Err(Error::variable(
+            NAME,
+            value.to_string_lossy(),
+            "a number of threads from 1 up",
+        )),
     }
+}
+
+/// Fails if anybody listens on the address already. Workers share it by SO_REUSEPORT, which by itself would let a second
+/// program of the same user in too, to serve a part of the first one's connections.
+fn refuse_taken(address: SocketAddr) -> Result {
+    let domain = if address.is_ipv4() { Domain::V4 } else { Domain::V6 };
+    let socket = Socket::new(domain, Kind::STREAM, Protocol::DEFAULT).map_err(Error::listen)?;
+    socket.set_option(option::REUSE_ADDRESS, true).map_err(Error::listen)?;
+    socket.bind(&Address::Ip(address)).map_err(Error::listen)
 }
 
 /// Raises the limit of descriptors as far as the process may, and gives each worker its share.

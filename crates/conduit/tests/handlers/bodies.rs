@@ -376,3 +376,43 @@ fn the_body_of_a_request_is_taken_once() {
     assert_eq!(server.request(post("/request", JSON, "abc")).text(), "true 3 0");
     assert_eq!(server.request(request("POST", "/request")).text(), "false 0 0");
 }
+
+#[derive(serde::Deserialize)]
+struct Order {
+    items: Vec<Item>,
+}
+
+#[derive(serde::Deserialize)]
+struct Item {
+    price: u32,
+}
+
+#[post("/orders")]
+async fn order(order: Json<Order>) -> String {
+    order.items.iter().map(|item| item.price).sum::<u32>().to_string()
+}
+
+#[get("/survey")]
+async fn survey(survey: Query<Survey>) -> String {
+    survey.name.clone()
+}
+
+#[test]
+fn a_rejection_names_the_member_or_field_and_what_it_is() {
+    let server = serve(App::new(()).routes(routes![order, survey, form]));
+    let response = server.request(post("/orders", "application/json", r#"{"items":[{"price":1},{"price":"12a"}]}"#));
+    assert_eq!(response.status, 422);
+    assert_eq!(
+        detail(&response),
+        "the body's member items[1].price is not what is expected: invalid type: string \"12a\", expected u32 at line 1 \
+         column 36"
+    );
+    let response = server.get("/survey?name=x&answer=1&answer=two");
+    assert_eq!(response.status, 400);
+    assert!(detail(&response).starts_with("the query's field answer"), "{response:?}");
+    let response = server.get("/survey?name=x&answer=two");
+    assert_eq!(detail(&response), "the query's field answer is \"two\": invalid digit found in string");
+    let response = server.request(post("/form", "application/x-www-form-urlencoded", "answer=1"));
+    assert_eq!(response.status, 422);
+    assert_eq!(detail(&response), "the form is not what is expected: missing field `name`");
+}
