@@ -246,10 +246,7 @@ fn options_and_405_say_which_methods_a_path_has() {
     assert_eq!((response.status, response.header("allow")), (204, Some("POST")));
     let response = server.request("DELETE / HTTP/1.1\r\nhost: test\r\n\r\n");
     assert_eq!((response.status, response.header("allow")), (405, Some("GET, HEAD")));
-    assert_eq!(
-        response.problem()["detail"],
-        "DELETE is not allowed; / has GET, HEAD"
-    );
+    assert_eq!(response.problem()["detail"], "DELETE is not allowed; / has GET, HEAD");
     assert_eq!(server.request("OPTIONS * HTTP/1.1\r\nhost: test\r\n\r\n").status, 204);
 }
 

@@ -173,12 +173,17 @@ fn bad_fields<T: DeserializeOwned>(what: &str, fields: &[u8], error: &serde_html
     let Some(place) = place.filter(|place| place != ".") else {
         return format!("the {what} is not what is expected: {error}");
     };
-    let values: Vec<_> = form_urlencoded::parse(fields)
-        .filter(|(name, _)| *name == place)
-        .collect();
-    match &values[..] {
-        [(_, value)] => format!("the {what}'s field {place} is {value:?}: {error}"),
-        _ => format!("the {what}'s field {place} is not what is expected: {error}"),
+    // A field that fills a list has its place in it: `answer[1]`.
+    let (name, index) = match place.split_once('[') {
+        Some((name, rest)) => (name, rest.trim_end_matches(']').parse().unwrap_or(0)),
+        None => (&*place, 0),
+    };
+    match form_urlencoded::parse(fields)
+        .filter(|field| field.0 == name)
+        .nth(index)
+    {
+        Some((_, value)) => format!("the {what}'s field {place} is {value:?}: {error}"),
+        None => format!("the {what}'s field {place} is not what is expected: {error}"),
     }
 }
 

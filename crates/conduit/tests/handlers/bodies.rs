@@ -400,7 +400,11 @@ async fn survey(survey: Query<Survey>) -> String {
 #[test]
 fn a_rejection_names_the_member_or_field_and_what_it_is() {
     let server = serve(App::new(()).routes(routes![order, survey, form]));
-    let response = server.request(post("/orders", "application/json", r#"{"items":[{"price":1},{"price":"12a"}]}"#));
+    let response = server.request(post(
+        "/orders",
+        "application/json",
+        r#"{"items":[{"price":1},{"price":"12a"}]}"#,
+    ));
     assert_eq!(response.status, 422);
     assert_eq!(
         detail(&response),
@@ -409,10 +413,19 @@ fn a_rejection_names_the_member_or_field_and_what_it_is() {
     );
     let response = server.get("/survey?name=x&answer=1&answer=two");
     assert_eq!(response.status, 400);
-    assert!(detail(&response).starts_with("the query's field answer"), "{response:?}");
+    assert_eq!(
+        detail(&response),
+        "the query's field answer[1] is \"two\": invalid digit found in string"
+    );
     let response = server.get("/survey?name=x&answer=two");
-    assert_eq!(detail(&response), "the query's field answer is \"two\": invalid digit found in string");
+    assert_eq!(
+        detail(&response),
+        "the query's field answer[0] is \"two\": invalid digit found in string"
+    );
     let response = server.request(post("/form", "application/x-www-form-urlencoded", "answer=1"));
     assert_eq!(response.status, 422);
-    assert_eq!(detail(&response), "the form is not what is expected: missing field `name`");
+    assert_eq!(
+        detail(&response),
+        "the form is not what is expected: missing field `name`"
+    );
 }
