@@ -8,6 +8,8 @@ use rustix::pipe::SpliceFlags;
 /// Sends up to `count` bytes of a file, from `offset` on, which is moved on by what was sent; the file's own position stays. 0 is
 /// the end of the file. sendfile(2).
 ///
+/// It is three system calls: two keep SIGPIPE off the thread meanwhile, for which sendfile has no flag.
+///
 /// A file that shrinks meanwhile ends early; one that is overwritten may be sent in either form.
 ///
 /// # Errors

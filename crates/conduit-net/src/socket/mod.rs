@@ -109,7 +109,8 @@ impl Socket {
         ops::start_connect(self.socket.as_fd(), address)
     }
 
-    /// Connects to `address` and waits for it, no longer than `limit` if there is one.
+    /// Connects to `address` and waits for it, no longer than `limit` if there is one. (A socket that was set to block waits as
+    /// long as the system does.)
     ///
     /// # Errors
     /// With the address and the remedy: refused, unreachable, timed out.

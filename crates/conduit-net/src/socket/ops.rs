@@ -45,10 +45,10 @@ pub(crate) fn accept_by(
     deadline: Option<Deadline>,
 ) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
     loop {
+        wait(socket, PollFlags::IN, deadline)?;
         match retry_on_intr(|| sys::socket::accept(socket)) {
-            // Another process may have taken the connection between the two calls.
-            Err(Errno::AGAIN) => wait(socket, PollFlags::IN, deadline)?,
-            Err(Errno::CONNABORTED) => {}
+            // Another process may have taken the connection between the two calls, or it may be gone.
+            Err(Errno::AGAIN | Errno::CONNABORTED) => {}
             result => return result,
         }
     }
@@ -203,7 +203,7 @@ pub(crate) fn receive_message<const WORDS: usize>(
         message.msg_controllen = room.len() as _;
         // SAFETY: every pointer of the header is to live memory of the length beside it that the kernel may write: the address,
         // the buffers (IoSliceMut is laid out as iovec), the room for control messages.
-        let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | CLOSE_ON_EXEC) };
+        let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | sys::socket::RECEIVE_FLAGS) };
         match usize::try_from(count) {
             Ok(bytes) => {
                 // SAFETY: the kernel has filled that much of the room.
@@ -246,9 +246,3 @@ pub(crate) fn again(error: Errno) -> io::Result<()> {
         Err(error.into())
     }
 }
-
-/// Descriptors that come in a message are closed in programs that the process starts, from the first moment.
-#[cfg(not(target_vendor = "apple"))]
-const CLOSE_ON_EXEC: libc::c_int = libc::MSG_CMSG_CLOEXEC;
-#[cfg(target_vendor = "apple")]
-const CLOSE_ON_EXEC: libc::c_int = 0;

@@ -9,6 +9,9 @@ const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 /// A peer that is gone is an error to handle, not a signal that ends the process.
 pub(crate) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 
+/// Descriptors that come in a message are closed in programs that the process starts, from the first moment.
+pub(crate) const RECEIVE_FLAGS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
+
 pub(crate) fn open(family: AddressFamily, kind: SocketType, protocol: Option<Protocol>) -> Result<OwnedFd> {
     rustix::net::socket_with(family, kind, FLAGS, protocol)
 }

@@ -8,6 +8,9 @@ use rustix::net::{AddressFamily, Protocol, SendFlags, SocketAddrAny, SocketFlags
 /// `SO_NOSIGPIPE` is set on every socket instead.
 pub(crate) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
+/// Descriptors that come in a message cannot be marked from the first moment here.
+pub(crate) const RECEIVE_FLAGS: libc::c_int = 0;
+
 pub(crate) fn open(family: AddressFamily, kind: SocketType, protocol: Option<Protocol>) -> Result<OwnedFd> {
     set_up(rustix::net::socket(family, kind, protocol)?)
 }

@@ -163,6 +163,11 @@ impl<S: Read + Write> Read for TlsStream<S> {
                 result => return result,
             }
             self.take_in()?;
+            // What came may want an answer, such as a new key.
+            match self.send_pending() {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
         }
     }
 }
