@@ -6,6 +6,7 @@
 //! The server is a process of its own on CPU 0, the load runs on CPU 1. Each case is run ROUNDS times, the servers in turn; of
 //! each server the round with the least CPU a message is shown, which other work on the machine disturbs least.
 
+mod calls;
 mod load;
 mod servers;
 mod udp;
@@ -42,6 +43,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     for udp::Way { name, rate, cpu } in udp::run(time)? {
         println!("| {name} | {rate:.0} | {cpu:.3} |");
     }
+    let [libc, conduit] = calls::run()?;
+    println!("\n| send and recv of 64 bytes, Unix pair | CPU ns |\n| --- | ---: |");
+    println!(
+        "| through libc | {} |\n| conduit-net | {} |",
+        libc.as_nanos(),
+        conduit.as_nanos()
+    );
     Ok(())
 }
 

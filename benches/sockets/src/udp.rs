@@ -114,7 +114,8 @@ fn offload(pair: &Pair) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn thread_cpu() -> Duration {
+/// The CPU time of this thread.
+pub fn thread_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

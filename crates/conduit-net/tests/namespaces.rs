@@ -22,12 +22,12 @@ impl Hosts {
     /// `None`, with the reason said aloud, where this process may not make them.
     fn new() -> Option<Hosts> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = |side| format!("cn{}-{}-{side}", std::process::id(), COUNT.load(Ordering::Relaxed));
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = |side| format!("cn{}-{}-{side}", std::process::id(), number);
         let hosts = Hosts {
             a: name('a'),
             b: name('b'),
         };
-        COUNT.fetch_add(1, Ordering::Relaxed);
         for space in [&hosts.a, &hosts.b] {
             if let Err(reason) = ip(&["netns", "add", space]) {
                 eprintln!("skipped: this process cannot make network name spaces: {reason}");
