@@ -72,3 +72,8 @@ pub mod prelude {
     };
     pub use crate::{delete, get, head, options, patch, post, put, route, routes};
 }
+
+/// The README's example is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
