@@ -186,8 +186,12 @@ fn structures() -> Claims {
         let (name, value) = line.split_once(" = ").unwrap();
         claims.push((name.into(), value.parse().unwrap()));
     }
-    // The payloads that control messages are read from and written to, byte by byte.
-    for (name, value) in [
+    claims
+}
+
+/// The payloads that control messages are read from and written to, byte by byte.
+fn payloads() -> Claims {
+    [
         ("sizeof(struct in_pktinfo)", 12),
         ("offsetof(struct in_pktinfo, ipi_ifindex)", 0),
         ("offsetof(struct in_pktinfo, ipi_spec_dst)", 4),
@@ -204,15 +208,14 @@ fn structures() -> Claims {
         ("offsetof(struct sock_extended_err, ee_data)", 12),
         ("CMSG_LEN(0)", (size_of::<libc::cmsghdr>() as i64 + 7) & !7),
         ("CMSG_SPACE(5) - CMSG_SPACE(0)", 8),
-    ] {
-        claims.push((name.into(), value));
-    }
-    claims
+    ]
+    .map(|(name, value)| (name.to_string(), value))
+    .into()
 }
 
 #[test]
 fn c_says_the_same_of_every_constant_and_structure() {
-    let claims: Claims = [constants(), others(), structures()].concat();
+    let claims: Claims = [constants(), others(), structures(), payloads()].concat();
     let mut program = format!("{HEADERS}\nint main(void) {{\n");
     for (expression, _) in &claims {
         writeln!(program, "printf(\"%lld\\n\", (long long)({expression}));").unwrap();

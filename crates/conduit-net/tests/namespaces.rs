@@ -252,3 +252,88 @@ fn bytes_come_whole_over_a_slow_cable_that_loses_packets() {
     assert!(got == text);
     assert!(near.option(option::TCP_INFO).unwrap().round_trip >= Duration::from_millis(5));
 }
+
+#[test]
+fn multicast_of_ipv6_goes_from_host_to_host() {
+    let Some(hosts) = Hosts::new() else { return };
+    for (space, host) in [(&hosts.a, 1), (&hosts.b, 2)] {
+        let address = format!("fd09::{host}/64");
+        if let Err(reason) = ip(&["-n", space, "address", "add", &address, "dev", "one", "nodad"]) {
+            eprintln!("skipped: this system has no IPv6: {reason}");
+            return;
+        }
+    }
+    let group: IpAddr = "ff05::9".parse().unwrap();
+    let (receiver, index) = Hosts::on(&hosts.b, || {
+        let socket = UdpSocket::bind_only_v6("[::]:0".parse().unwrap(), true).unwrap();
+        socket.join(group, index_of_one()).unwrap();
+        (socket, index_of_one())
+    });
+    let sender = Hosts::on(&hosts.a, || {
+        let socket = UdpSocket::bind("[fd09::1]:0".parse().unwrap()).unwrap();
+        socket
+            .set_option(option::MULTICAST_INTERFACE_V6, index_of_one())
+            .unwrap();
+        socket.set_option(option::MULTICAST_HOPS_V6, 1).unwrap();
+        socket
+    });
+    sender
+        .send_to(
+            b"to all hosts",
+            SocketAddr::new(group, receiver.local_addr().unwrap().port()),
+        )
+        .unwrap();
+    assert!(wait_readable(&receiver, Some(PATIENCE)).unwrap());
+    let (count, from) = receiver.recv_from(&mut [0; 32]).unwrap();
+    assert_eq!((count, from.ip().to_string().as_str()), (12, "fd09::1"));
+    receiver.leave(group, index).unwrap();
+    receiver.join_source(group, "fd09::1".parse().unwrap(), index).unwrap();
+    receiver.leave_source(group, "fd09::1".parse().unwrap(), index).unwrap();
+}
+
+/// The number of the device `one` in the name space of this thread.
+fn index_of_one() -> u32 {
+    // SAFETY: a live text that ends in zero.
+    unsafe { libc::if_nametoindex(c"one".as_ptr()) }
+}
+
+#[test]
+fn fast_open_sends_the_first_bytes_with_the_first_packet() {
+    let Some(hosts) = Hosts::new() else { return };
+    for space in [&hosts.a, &hosts.b] {
+        // Each name space has its own setting; only the bits for clients and for servers together allow both.
+        Hosts::on(space, || std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "3")).unwrap();
+    }
+    let listener = Hosts::on(&hosts.b, || {
+        TcpListener::bind("10.9.1.2:0".parse().unwrap(), &ListenOptions::new().fast_open(16)).unwrap()
+    });
+    let address = conduit_net::Address::from(listener.local_addr().unwrap());
+    // The first connection brings a cookie, the second uses it.
+    for _ in 0..2 {
+        let socket = Hosts::on(&hosts.a, || conduit_net::Socket::stream().unwrap());
+        socket.set_option(option::FAST_OPEN_CONNECT, true).unwrap();
+        socket.start_connect(&address).unwrap();
+        let sent = socket.send(b"early");
+        if let Err(error) = &sent {
+            // Without a cookie the bytes have to wait for the connection.
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            assert!(wait_writable(&socket, Some(PATIENCE)).unwrap());
+            socket.send(b"early").unwrap();
+        }
+        let (stream, _) = listener.accept_timeout(PATIENCE).unwrap();
+        assert!(wait_readable(&stream, Some(PATIENCE)).unwrap());
+        assert_eq!(stream.recv(&mut [0; 16]).unwrap(), 5);
+    }
+    let text = Hosts::on(&hosts.b, || std::fs::read_to_string("/proc/thread-self/net/netstat")).unwrap();
+    let mut lines = text
+        .lines()
+        .filter(|line| line.starts_with("TcpExt:"))
+        .map(str::split_whitespace);
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let early = names
+        .zip(values)
+        .find(|(name, _)| *name == "TCPFastOpenPassive")
+        .unwrap()
+        .1;
+    assert_eq!(early, "1");
+}
