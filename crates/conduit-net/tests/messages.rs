@@ -578,3 +578,16 @@ fn an_icmp_error_is_read_with_its_cause() {
         );
     }
 }
+
+#[test]
+fn a_buffer_that_the_kernel_still_reads_is_never_freed() {
+    let (near, far) = tcp_pair();
+    let mut sender = ZeroCopy::new(near).unwrap();
+    let buffer: Arc<[u8]> = vec![9; 1 << 20].into();
+    // Nobody reads, so the last sends cannot be done.
+    while sender.send(&buffer, 0..buffer.len()).is_ok() {}
+    let pending = sender.pending();
+    drop(sender);
+    assert!(pending > 0 && Arc::strong_count(&buffer) > 1);
+    drop(far);
+}

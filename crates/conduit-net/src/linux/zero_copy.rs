@@ -139,3 +139,12 @@ impl ZeroCopy {
         &self.stream
     }
 }
+
+/// The kernel may still read from buffers whose sends are not done: they are leaked, as memory that is freed and used again would
+/// go out to the peer. Call [`complete`](ZeroCopy::complete) until nothing is [pending](ZeroCopy::pending) to avoid that.
+impl Drop for ZeroCopy {
+    fn drop(&mut self) {
+        let _ = self.complete(drop);
+        self.held.drain(..).for_each(core::mem::forget);
+    }
+}
