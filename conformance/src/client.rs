@@ -1,0 +1,263 @@
+//! A client that says exactly the bytes it is told, and reads responses strictly.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::case::{Answer, Framing};
+use crate::server::PROBE;
+
+/// After so long without a byte a test has failed; nothing else depends on it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One connection.
+pub struct Client {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Client {
+    /// Connects, without delay of small writes.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not accept.
+    #[must_use]
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a time-out can be set");
+        stream.set_nodelay(true).expect("no delay can be set");
+        Self {
+            stream,
+            received: Vec::new(),
+        }
+    }
+
+    /// The socket.
+    #[must_use]
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Sends what the server takes. False when it has closed.
+    pub fn send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
+    /// Ends the client's half of the stream.
+    pub fn end(&mut self) {
+        // The server may have closed already: then there is nothing to end.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Sends a request that a server that works answers with [`PROBE`], and reads the answer.
+    ///
+    /// # Panics
+    ///
+    /// When the server answers anything else.
+    pub fn probe(&mut self) {
+        assert!(
+            self.send(b"GET /probe HTTP/1.1\r\nHost: probe\r\n\r\n"),
+            "the server has closed"
+        );
+        self.read_until(PROBE.as_bytes()).expect("the server answers");
+        assert!(self.received.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        self.received.clear();
+    }
+
+    /// Reads until what has come contains these bytes.
+    ///
+    /// # Errors
+    ///
+    /// What has come, if the server closes before.
+    pub fn read_until(&mut self, wanted: &[u8]) -> Result<(), String> {
+        while !self.received.windows(wanted.len()).any(|window| window == wanted) {
+            if !self.more()? {
+                return Err(format!("closed after {}", escape(&self.received)));
+            }
+        }
+        Ok(())
+    }
+
+    /// All that comes until the server closes, with what has been read before.
+    ///
+    /// # Errors
+    ///
+    /// When the server neither says anything nor closes.
+    pub fn rest(&mut self) -> Result<Vec<u8>, String> {
+        while self.more()? {}
+        Ok(std::mem::take(&mut self.received))
+    }
+
+    fn more(&mut self) -> Result<bool, String> {
+        let mut buffer = [0; 16 * 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => Ok(false),
+            Ok(count) => {
+                self.received.extend_from_slice(&buffer[..count]);
+                Ok(true)
+            }
+            // A close with bytes that nobody has read; what was sent before it has been read here.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(false),
+            Err(_) => Err(format!("the server waits after {}", escape(&self.received))),
+        }
+    }
+}
+
+/// Takes the responses that are expected off the front of `bytes`; responses of status 1xx before them are skipped.
+///
+/// # Errors
+///
+/// The first difference, in words.
+pub fn expect_answers(mut bytes: &[u8], answers: &[Answer]) -> Result<(), String> {
+    for (number, answer) in answers.iter().enumerate() {
+        bytes = expect_answer(bytes, answer)
+            .map_err(|what| format!("answer {}: {what}, in {}", number + 1, escape(bytes)))?;
+    }
+    match bytes {
+        [] => Ok(()),
+        more => Err(format!("one more answer: {}", escape(more))),
+    }
+}
+
+fn expect_answer<'a>(mut bytes: &'a [u8], answer: &Answer) -> Result<&'a [u8], String> {
+    let (head, mut rest) = loop {
+        let (head, rest) = split_head(bytes)?;
+        if !(100..200).contains(&head.status) {
+            break (head, rest);
+        }
+        bytes = rest;
+    };
+    if head.status != answer.status {
+        return Err(format!("status {} and not {}", head.status, answer.status));
+    }
+    head.check_fields(answer)?;
+    let body = match answer.framing {
+        Framing::Bodiless => Vec::new(),
+        Framing::UntilClose => {
+            if head.has("content-length") || head.has("transfer-encoding") {
+                return Err("a body that should end with the stream is delimited".to_owned());
+            }
+            std::mem::take(&mut rest).to_vec()
+        }
+        Framing::Delimited => {
+            let body;
+            (body, rest) = head.body(rest)?;
+            body
+        }
+    };
+    match answer.body {
+        Some(expected) if body != expected.as_bytes() => Err(format!("body {} and not {expected:?}", escape(&body))),
+        _ => Ok(rest),
+    }
+}
+
+struct Head<'a> {
+    status: u16,
+    fields: Vec<(&'a str, &'a str)>,
+}
+
+/// Reads a response's head as strictly as RFC 9112, section 4, has it.
+fn split_head(bytes: &[u8]) -> Result<(Head<'_>, &[u8]), String> {
+    let length = find(bytes, b"\r\n\r\n").ok_or("no answer, or half of one")?;
+    let text = str::from_utf8(&bytes[..length]).map_err(|_| "a head that is not ASCII")?;
+    let mut lines = text.split("\r\n");
+    let line = lines.next().unwrap_or_default();
+    let status = line
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|line| line.split_once(' '))
+        .filter(|(code, _)| code.len() == 3)
+        .and_then(|(code, _)| code.parse().ok())
+        .ok_or("not a status line")?;
+    let fields = lines
+        .map(|line| line.split_once(": ").filter(|(name, _)| is_token(name)))
+        .collect::<Option<_>>()
+        .ok_or("not a field line")?;
+    Ok((Head { status, fields }, &bytes[length + 4..]))
+}
+
+impl<'a> Head<'a> {
+    fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        let named = self
+            .fields
+            .iter()
+            .filter(move |field| field.0.eq_ignore_ascii_case(name));
+        named.map(|field| field.1)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.values(name).next().is_some()
+    }
+
+    /// What each answer must have, and what this one must.
+    fn check_fields(&self, answer: &Answer) -> Result<(), String> {
+        if self.values("date").count() != 1 {
+            return Err("not one Date".to_owned());
+        }
+        if self.values("content-length").count() + self.values("transfer-encoding").count() > 1 {
+            return Err("more than one framing".to_owned());
+        }
+        if self.status == 204 && (self.has("content-length") || self.has("transfer-encoding")) {
+            return Err("a 204 with framing (RFC 9110, section 8.6)".to_owned());
+        }
+        for (name, value) in answer.fields {
+            if !self.values(name).eq([*value]) {
+                return Err(format!("{name} is not {value:?}"));
+            }
+        }
+        match answer.absent.iter().find(|name| self.has(name)) {
+            Some(name) => Err(format!("there is a {name}")),
+            None => Ok(()),
+        }
+    }
+
+    fn body<'b>(&self, bytes: &'b [u8]) -> Result<(Vec<u8>, &'b [u8]), String> {
+        if self.values("transfer-encoding").eq(["chunked"]) {
+            return chunked(bytes);
+        }
+        let length = self.values("content-length").next().ok_or("a body without a length")?;
+        let length: usize = length.parse().map_err(|_| "a length that is no number")?;
+        let body = bytes.get(..length).ok_or("a body that is cut off")?;
+        Ok((body.to_vec(), &bytes[length..]))
+    }
+}
+
+fn chunked(mut bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), String> {
+    let mut body = Vec::new();
+    loop {
+        let line = find(bytes, b"\r\n").ok_or("a chunk without a size")?;
+        let size = str::from_utf8(&bytes[..line])
+            .ok()
+            .and_then(|size| usize::from_str_radix(size, 16).ok());
+        let size = size.ok_or("a chunk's size that is no number")?;
+        let data = bytes.get(line + 2..line + 4 + size).ok_or("a chunk that is cut off")?;
+        body.extend_from_slice(data.strip_suffix(b"\r\n").ok_or("a chunk without an end")?);
+        bytes = &bytes[line + 4 + size..];
+        if size == 0 {
+            return Ok((body, bytes));
+        }
+    }
+}
+
+fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+/// The bytes as a report shows them.
+#[must_use]
+pub fn escape(bytes: &[u8]) -> String {
+    const SHOWN: usize = 600;
+    let shown = bytes[..bytes.len().min(SHOWN)].escape_ascii();
+    match bytes.len() {
+        0..=SHOWN => format!("\"{shown}\""),
+        length => format!("\"{shown}\"... ({length} bytes)"),
+    }
+}

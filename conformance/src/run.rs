@@ -1,0 +1,122 @@
+//! Bringing a row to a server, in pieces, and judging what comes back.
+
+use crate::case::{Answer, Case, Then, ok};
+use crate::client::{Client, escape, expect_answers};
+use crate::server::{PROBE, Running};
+
+/// How many connections are open at a time when a row is cut at each of its bytes.
+const BATCH: usize = 128;
+
+/// A row longer than this is not cut at each byte, but at so many at either end and at every 61st between.
+const CUT_EVERYWHERE_BYTES: usize = 512;
+
+/// The request behind each row; it ends the connection, so that all that is answered can be read.
+const FOLLOWING: &[u8] = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n";
+
+/// In which pieces the bytes of a row are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// In one write, with the request that follows.
+    Whole,
+    /// One byte in each write.
+    Bytes,
+    /// In two writes; the server has read the first before the second is made. With each place to cut at in turn.
+    Halves,
+}
+
+/// Brings a row to the server.
+///
+/// # Errors
+///
+/// What the server did otherwise than the row says, with the bytes.
+pub fn run(server: &Running, case: &Case, delivery: Delivery) -> Result<(), String> {
+    let input = case.input.bytes();
+    let outcome = match delivery {
+        Delivery::Whole => whole(server, case, &input),
+        Delivery::Bytes => {
+            let mut client = Client::connect(server.address());
+            // The server may close before the last of them.
+            let _ = input.iter().all(|byte| client.send(&[*byte]));
+            finish(client, case, false)
+        }
+        Delivery::Halves => {
+            let places: Vec<usize> = places(input.len()).collect();
+            places
+                .chunks(BATCH)
+                .try_for_each(|places| halves(server, case, &input, places))
+        }
+    };
+    outcome.map_err(|what| {
+        let Case { name, section, .. } = case;
+        format!(
+            "{name} (RFC {section}), {delivery:?}: {what}\n    sent {}",
+            escape(&input)
+        )
+    })
+}
+
+/// How many connections [`run`] makes of a row, all deliveries together.
+#[must_use]
+pub fn connections(case: &Case) -> usize {
+    2 + places(case.input.bytes().len()).count()
+}
+
+/// Where bytes of this length are cut.
+fn places(length: usize) -> impl Iterator<Item = usize> {
+    const END: usize = CUT_EVERYWHERE_BYTES / 4;
+    (1..length)
+        .filter(move |&place| length <= CUT_EVERYWHERE_BYTES || place < END || place + END > length || place % 61 == 0)
+}
+
+fn whole(server: &Running, case: &Case, input: &[u8]) -> Result<(), String> {
+    let mut client = Client::connect(server.address());
+    let follows = matches!(case.then, Then::Kept | Then::Closed) && case.after_continue.is_empty();
+    let following = if follows { FOLLOWING } else { b"" };
+    client.send(&[input, following].concat());
+    finish(client, case, follows)
+}
+
+/// Cuts the input at each of the places, on a connection each.
+///
+/// A worker takes its connections and their bytes in the order in which they came, so that an answer to a request that
+/// was sent last says that all before it has been read: first that all have been accepted, then that the first halves
+/// have been read.
+fn halves(server: &Running, case: &Case, input: &[u8], places: &[usize]) -> Result<(), String> {
+    let mut clients: Vec<Client> = places.iter().map(|_| Client::connect(server.address())).collect();
+    let mut last = Client::connect(server.address());
+    last.probe();
+    for (client, &place) in clients.iter_mut().zip(places) {
+        client.send(&input[..place]);
+    }
+    last.probe();
+    for (client, &place) in clients.iter_mut().zip(places) {
+        // It may have been refused for its first half.
+        client.send(&input[place..]);
+    }
+    for (client, &place) in clients.into_iter().zip(places) {
+        finish(client, case, false).map_err(|what| format!("cut at {place}: {what}"))?;
+    }
+    Ok(())
+}
+
+/// Sends what is behind the input, reads all that comes, and compares.
+fn finish(mut client: Client, case: &Case, followed: bool) -> Result<(), String> {
+    if !case.after_continue.is_empty() {
+        client.read_until(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        client.send(case.after_continue);
+    }
+    match case.then {
+        Then::Waits => client.end(),
+        Then::Kept | Then::Closed if !followed => _ = client.send(FOLLOWING),
+        Then::Kept | Then::Closed | Then::ClosedFirst => {}
+    }
+    if case.then == Then::Closed {
+        // A server that lingers for us need not wait.
+        client.end();
+    }
+    let mut answers: Vec<Answer> = case.answers.to_vec();
+    if case.then == Then::Kept {
+        answers.push(ok(PROBE).with(&[("connection", "close")]));
+    }
+    expect_answers(&client.rest()?, &answers)
+}

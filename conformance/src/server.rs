@@ -1,0 +1,226 @@
+//! The application that is asked, and a server that runs it.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+
+use conduit::ServerHandle;
+use conduit::prelude::*;
+use futures_core::Stream;
+
+/// The limit of a head in bytes, small so that it can be reached at every byte.
+pub const HEAD_LIMIT: usize = 1024;
+
+/// The limit of the number of fields.
+pub const FIELD_LIMIT: usize = 20;
+
+/// The limit of a body in bytes.
+pub const BODY_LIMIT: u64 = 1000;
+
+/// The body of the answer to the request that follows each case.
+pub const PROBE: &str = "probed";
+
+/// What the stream at `/large/{pieces}` is made of.
+const PIECE: &[u8] = &[b'x'; 16 * 1024];
+
+#[get("/")]
+fn root() -> &'static str {
+    "root"
+}
+
+#[get("/probe")]
+fn probe() -> &'static str {
+    PROBE
+}
+
+/// What the request line was understood as.
+fn describe(request: &Request) -> String {
+    let query = request.query().map(|query| format!(" query={query}"));
+    format!("{} {}{}", request.method(), request.path(), query.unwrap_or_default())
+}
+
+#[get("/seen/{*rest}")]
+fn seen(rest: Path<String>, request: Request) -> String {
+    let _ = rest;
+    describe(&request)
+}
+
+#[put("/seen/{*rest}")]
+fn seen_put(rest: Path<String>, request: Request) -> String {
+    let _ = rest;
+    describe(&request)
+}
+
+#[route(PURGE, "/seen/{*rest}")]
+fn seen_purge(rest: Path<String>, request: Request) -> String {
+    let _ = rest;
+    describe(&request)
+}
+
+#[get("/decoded/{name}")]
+fn decoded(name: Path<String>) -> String {
+    format!("<{name}>")
+}
+
+#[get("/uri")]
+fn uri(request: Request) -> String {
+    request.uri().to_string()
+}
+
+/// The fields whose names start with `x-`, in order, bytes above 0x7f as Latin-1.
+#[get("/fields")]
+fn fields(headers: HeaderMap) -> String {
+    let wanted = headers.iter().filter(|(name, _)| name.as_str().starts_with("x-"));
+    wanted
+        .map(|(name, value)| {
+            let value: String = value.as_bytes().iter().copied().map(char::from).collect();
+            format!("[{name}={value}]")
+        })
+        .collect()
+}
+
+#[post("/body")]
+async fn body(body: Bytes) -> Bytes {
+    body
+}
+
+/// The body, and behind a `|` its trailers.
+#[post("/trailers")]
+async fn trailers(mut body: Body) -> Result<String, Problem> {
+    let mut text = String::new();
+    while let Some(piece) = poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
+        text += &String::from_utf8_lossy(&piece?);
+    }
+    text += "|";
+    for (name, value) in &body.trailers().unwrap_or_default() {
+        text += &format!("[{name}={}]", String::from_utf8_lossy(value.as_bytes()));
+    }
+    Ok(text)
+}
+
+#[post("/ignore")]
+async fn ignore() -> &'static str {
+    "ignored"
+}
+
+/// Is not ready at once, so that requests behind it wait.
+#[get("/later")]
+async fn later() -> &'static str {
+    tokio::task::yield_now().await;
+    "later"
+}
+
+#[get("/no-content")]
+fn no_content() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+#[get("/not-modified")]
+fn not_modified() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_MODIFIED, "left out")
+}
+
+#[get("/reset-content")]
+fn reset_content() -> (StatusCode, &'static str) {
+    (StatusCode::RESET_CONTENT, "left out")
+}
+
+#[get("/closing")]
+fn closing() -> ([(&'static str, &'static str); 1], &'static str) {
+    ([("connection", "close")], "closing")
+}
+
+/// A body of a length that is not known before.
+#[get("/stream")]
+fn stream() -> Body {
+    Body::from_stream(Pieces(vec![b"ed", b"stream"]))
+}
+
+struct Pieces(Vec<&'static [u8]>);
+
+impl Stream for Pieces {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.pop().map(|piece| Ok(Bytes::from_static(piece))))
+    }
+}
+
+/// A body of so many pieces of 16 KiB.
+#[get("/large/{pieces}")]
+fn large(pieces: Path<usize>) -> Body {
+    Body::from_stream(Pieces(vec![PIECE; *pieces]))
+}
+
+const ROUTES: Routes = routes![
+    root,
+    probe,
+    seen,
+    seen_put,
+    seen_purge,
+    decoded,
+    uri,
+    fields,
+    body,
+    trailers,
+    ignore,
+    later,
+    no_content,
+    not_modified,
+    reset_content,
+    closing,
+    stream,
+    large
+];
+
+/// A server of one worker on a port of its own, stopped when it goes out of scope.
+pub struct Running {
+    address: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<conduit::Result>>,
+}
+
+impl Running {
+    /// Listens and serves, with the limits of this module.
+    ///
+    /// # Panics
+    ///
+    /// When loopback has no port left.
+    #[must_use]
+    pub fn start() -> Self {
+        let server = App::new(())
+            .routes(ROUTES)
+            .head_limit(HEAD_LIMIT)
+            .header_limit(FIELD_LIMIT)
+            .body_limit(BODY_LIMIT)
+            .workers(1)
+            .listen("127.0.0.1:0")
+            .expect("a port of loopback can be listened on");
+        Self {
+            address: server.address(),
+            handle: server.handle(),
+            thread: Some(std::thread::spawn(move || server.serve())),
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.handle.close();
+            let ended = thread.join();
+            if !std::thread::panicking() {
+                ended.expect("the server does not panic").expect("the server ends well");
+            }
+        }
+    }
+}
