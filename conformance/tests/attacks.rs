@@ -1,0 +1,297 @@
+//! Clients that mean harm, with others that are answered meanwhile. Nothing here depends on time: each test counts
+//! answers, and afterwards the descriptors of this process, which both the server and its clients are in.
+
+use std::io::{ErrorKind, Read};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use conduit_conformance::client::Client;
+use conduit_conformance::server::Running;
+
+/// One attack at a time: they count the descriptors of the process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// How often it is looked whether descriptors have been given back, before a test fails.
+const LOOKS: usize = 2000;
+
+/// Descriptors that a test may need beside those of its connections.
+const SPARE_DESCRIPTORS: usize = 200;
+
+/// A server under attack, and how many descriptors the process had before.
+struct Attacked {
+    server: Running,
+    bystander: Client,
+    before: usize,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Attacked {
+    fn start() -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = Running::start();
+        let mut bystander = Client::connect(server.address());
+        bystander.probe();
+        Self {
+            server,
+            bystander,
+            before: descriptors(),
+            _alone: alone,
+        }
+    }
+
+    fn connect(&self) -> Client {
+        Client::connect(self.server.address())
+    }
+
+    /// Somebody who was there before and somebody who comes now are both answered.
+    fn others_are_answered(&mut self) {
+        self.bystander.probe();
+        self.connect().probe();
+    }
+
+    /// The attack is over: the server answers, and nothing of the attack is left in the process.
+    fn is_as_before(&mut self) {
+        for _ in 0..LOOKS {
+            self.others_are_answered();
+            if descriptors() <= self.before {
+                return;
+            }
+            // The server sees the close of a client when its turn comes.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("{} descriptors before, {} now", self.before, descriptors());
+    }
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("Linux has it").count()
+}
+
+/// How many connections a test may have that wants so many: each has two descriptors here. Says aloud if it is fewer.
+fn affordable(wanted: usize) -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("Linux has it");
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let limit = line.and_then(|line| line.split_whitespace().nth(3)).map(str::parse);
+    // A word in place of a number is `unlimited`.
+    let limit = limit.and_then(Result::ok).unwrap_or(usize::MAX);
+    let possible = limit.saturating_sub(SPARE_DESCRIPTORS) / 2;
+    if possible < wanted {
+        eprintln!("the limit of {limit} descriptors allows {possible} connections in place of {wanted}");
+    } else {
+        eprintln!("the limit of {limit} descriptors allows all {wanted} connections");
+    }
+    possible.min(wanted)
+}
+
+#[test]
+fn a_thousand_clients_that_send_a_head_byte_by_byte() {
+    let mut attacked = Attacked::start();
+    let head = b"GET /seen/slow HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut clients: Vec<Client> = (0..affordable(1000)).map(|_| attacked.connect()).collect();
+    for byte in head {
+        for client in &mut clients {
+            assert!(client.send(&[*byte]));
+        }
+        attacked.others_are_answered();
+    }
+    for client in &mut clients {
+        client
+            .read_until(b"GET /seen/slow")
+            .expect("each is answered in the end");
+    }
+    drop(clients);
+    attacked.is_as_before();
+}
+
+#[test]
+fn five_thousand_connections_that_say_nothing() {
+    let mut attacked = Attacked::start();
+    let mut clients: Vec<Client> = (0..affordable(5000)).map(|_| attacked.connect()).collect();
+    for client in clients.iter_mut().step_by(50) {
+        client.probe();
+        attacked.others_are_answered();
+    }
+    drop(clients);
+    attacked.is_as_before();
+}
+
+#[test]
+fn two_hundred_pipelines_whose_answers_nobody_reads() {
+    let mut attacked = Attacked::start();
+    let mut clients: Vec<Client> = (0..200).map(|_| attacked.connect()).collect();
+    let requests = b"GET /seen/x HTTP/1.1\r\nHost: a\r\n\r\n".repeat(64);
+    for client in &clients {
+        client
+            .stream()
+            .set_nonblocking(true)
+            .expect("a socket can be non-blocking");
+    }
+    // Each sends until the server takes no more, which it must stop to do: its own memory may not be the buffer.
+    let mut taken = vec![0_usize; clients.len()];
+    let mut open: Vec<usize> = (0..clients.len()).collect();
+    while !open.is_empty() {
+        open.retain(|&index| {
+            use std::io::Write;
+            match clients[index].stream().write(&requests) {
+                Ok(count) => {
+                    taken[index] += count;
+                    assert!(taken[index] < 256 << 20, "the server takes requests without bound");
+                    true
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+                Err(error) => panic!("{error}"),
+            }
+        });
+        attacked.others_are_answered();
+    }
+    // Those that read after all get their answers.
+    for client in clients.iter_mut().take(3) {
+        client
+            .stream()
+            .set_nonblocking(false)
+            .expect("a socket can be blocking");
+        client
+            .read_until(&b"GET /seen/x".repeat(1))
+            .expect("the answers are there");
+    }
+    drop(clients);
+    attacked.is_as_before();
+}
+
+/// Sends a beginning and then a piece without end, until the server refuses.
+fn send_without_end(beginning: &[u8], piece: &[u8], status: &str) {
+    let mut attacked = Attacked::start();
+    let mut clients: Vec<Client> = (0..100).map(|_| attacked.connect()).collect();
+    for client in &mut clients {
+        client.send(beginning);
+    }
+    for _ in 0..100 {
+        for client in &mut clients {
+            // The server stops to listen at some time.
+            client.send(piece);
+        }
+        attacked.others_are_answered();
+    }
+    for client in &mut clients {
+        client.end();
+        let answer = String::from_utf8(client.rest().expect("the server closes")).expect("answers are text");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+    }
+    drop(clients);
+    attacked.is_as_before();
+}
+
+const CHUNKED: &str = "POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+#[test]
+fn chunk_extensions_without_end() {
+    send_without_end(format!("{CHUNKED}1;").as_bytes(), &[b'e'; 997], "400");
+}
+
+#[test]
+fn chunks_of_a_byte_with_extensions_without_end() {
+    send_without_end(CHUNKED.as_bytes(), &b"1;eeeeeeeeee\r\na\r\n".repeat(10), "400");
+}
+
+#[test]
+fn trailers_without_end() {
+    send_without_end(format!("{CHUNKED}0\r\n").as_bytes(), &b"X: y\r\n".repeat(10), "431");
+}
+
+#[test]
+fn fields_without_end() {
+    send_without_end(b"GET / HTTP/1.1\r\nHost: a\r\n", &b"X: y\r\n".repeat(10), "431");
+}
+
+#[test]
+fn a_value_without_end() {
+    send_without_end(b"GET / HTTP/1.1\r\nHost: a\r\nX: ", &[b'v'; 997], "431");
+}
+
+#[test]
+fn a_target_without_end() {
+    send_without_end(b"GET /", &[b'a'; 997], "414");
+}
+
+#[test]
+fn a_body_without_end() {
+    send_without_end(CHUNKED.as_bytes(), &b"5\r\nabcde\r\n".repeat(100), "413");
+}
+
+#[test]
+fn clients_that_reset_in_every_state() {
+    let mut attacked = Attacked::start();
+    let states: [&[u8]; 14] = [
+        b"",
+        b"\r\n",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /large/1000 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc",
+        b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n",
+        b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n",
+        b"POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nabc",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ];
+    for _ in 0..10 {
+        for state in states {
+            // Before the server has read it, and after.
+            for seen in [false, true] {
+                let mut client = attacked.connect();
+                client.send(state);
+                if seen {
+                    attacked.others_are_answered();
+                }
+                let linger = Some(Duration::ZERO);
+                rustix::net::sockopt::set_socket_linger(client.stream(), linger).expect("lingering can be set");
+                drop(client);
+                attacked.bystander.probe();
+            }
+        }
+    }
+    attacked.is_as_before();
+}
+
+#[test]
+fn clients_that_read_a_large_response_by_single_bytes() {
+    let mut attacked = Attacked::start();
+    let mut clients: Vec<Client> = (0..50).map(|_| attacked.connect()).collect();
+    for client in &mut clients {
+        client.send(b"GET /large/1000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    for _ in 0..1000 {
+        for client in &clients {
+            let count = client.stream().read(&mut [0]).expect("the response goes on");
+            assert_eq!(count, 1);
+        }
+    }
+    attacked.others_are_answered();
+    drop(clients);
+    attacked.is_as_before();
+
+    // One has the patience to read it to its end, which comes.
+    let client = attacked.connect();
+    let mut stream = client.stream();
+    let mut sender = attacked.connect();
+    assert!(sender.send(b"GET /large/4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    let body = sender.rest().expect("the server closes");
+    assert!(body.ends_with(b"\r\n0\r\n\r\n"));
+    std::io::Write::write_all(
+        &mut stream,
+        b"GET /large/4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    )
+    .expect("taken");
+    let mut single = Vec::new();
+    let mut byte = [0];
+    while stream.read(&mut byte).expect("the response goes on") == 1 {
+        single.push(byte[0]);
+    }
+    assert_eq!(single.len(), body.len());
+    drop((client, sender));
+    attacked.is_as_before();
+}
