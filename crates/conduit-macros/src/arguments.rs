@@ -41,6 +41,11 @@ const SINGLE_VALUES: [&str; 28] = [
 /// Types that take the body, so that a second one is refused where the handler is written and not where it is used.
 const BODIES: [&str; 7] = ["Json", "Form", "Bytes", "String", "Body", "Request", "Multipart"];
 
+/// Whether an argument of this type is the whole request, which is taken last, whatever its place.
+pub(crate) fn takes_all(ty: &Type) -> bool {
+    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Request"))
+}
+
 /// One argument of a handler, and where its value comes from.
 pub(crate) struct Argument {
     pub(crate) ty: Type,

@@ -12,7 +12,7 @@ use syn::{
     TypeImplTrait, TypeReference,
 };
 
-use crate::arguments::{Argument, Source, Wrapper, classify};
+use crate::arguments::{Argument, Source, Wrapper, classify, takes_all};
 
 /// Most arguments of one handler that may have `#[cfg]`: one implementation is made for each combination.
 const CONDITION_LIMIT: usize = 4;
@@ -274,6 +274,7 @@ impl Function {
         let mut takes_body = Vec::new();
         let mut items = Vec::new();
         let mut steps = Vec::new();
+        let mut last_steps = Vec::new();
         for (argument, name) in arguments.iter().zip(&names) {
             let mut ty = argument.ty.clone();
             Static.visit_type_mut(&mut ty);
@@ -309,8 +310,14 @@ impl Function {
                     };
                 },
             };
-            steps.push(step);
+            // The request as a whole leaves nothing for the others.
+            if takes_all(&argument.ty) {
+                last_steps.push(step)
+            } else {
+                steps.push(step)
+            }
         }
+        steps.append(&mut last_steps);
         let body_check = (takes_body.len() > 1).then(|| {
             let message = format!(
                 "two arguments of `{}` take the request's body, which can be taken once: remove one",

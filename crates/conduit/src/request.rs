@@ -200,6 +200,10 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         let Some(mut parts) = self.0.take() else { return };
+        // Nothing of this request may be seen in another.
+        parts.head.clear();
+        parts.parameters = Parameters::default();
+        parts.peer = None;
         parts.uri.take();
         parts.headers.take();
         parts.extensions.clear();

@@ -15,7 +15,8 @@
 //! | `Result<T, T::Rejection>` | the rejection, for the handler to deal with | – |
 //!
 //! At most one argument takes the body; the compiler says so where there are two. Apart from that the order of the
-//! arguments is free: they are taken from the left to the right, and the first rejection is the response.
+//! arguments is free: they are taken from the left to the right, [`Request`] last, and the first rejection is the
+//! response.
 
 mod content;
 mod path;

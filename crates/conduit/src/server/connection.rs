@@ -18,6 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -77,8 +78,8 @@ pub(super) struct Connection {
     blocked: bool,
     /// The handler is behind with reading the body.
     paused: bool,
-    /// The client was answered in place of a handler, and more of its request may be on the way.
-    refused: bool,
+    /// The client was answered before all of its request was read: more of it may be on the way.
+    unread: bool,
     waiting: Waiting,
     /// Since when `waiting` is what it is.
     since: Second,
@@ -132,7 +133,7 @@ impl Connection {
             ended: false,
             blocked: false,
             paused: false,
-            refused: false,
+            unread: false,
             waiting: Waiting::Request,
             since: now,
             progress_bytes: 0,
@@ -169,15 +170,14 @@ impl Connection {
         shared.more |= received == input.len();
         if received == 0 {
             self.ended = true;
-            if let Some(body) = self.body.take() {
-                body.break_off();
-            }
             return self.settle(shared);
         }
         if matches!(self.stage, Stage::Lingering) {
             return Fate::Open;
         }
-        self.progress_bytes += received as u64;
+        if self.waiting == Waiting::Body {
+            self.progress_bytes += received as u64;
+        }
         self.serve(&input[..received], shared)
     }
 
@@ -258,20 +258,18 @@ impl Connection {
         let mut used = 0;
         loop {
             let mut output = self.take_output(shared);
-            let mut full = output.len() >= OUTPUT_HIGH_WATER_BYTES;
-            if !full && !self.paused {
+            let mut again = output.len() >= OUTPUT_HIGH_WATER_BYTES;
+            if !again && !self.paused {
                 let step;
-                (step, full) = self.exchange(&input[used..], &mut output, shared);
+                (step, again) = self.exchange(&input[used..], &mut output, shared);
                 used += step;
             }
             if self.send(output, shared).is_err() {
                 return Fate::Closed;
             }
-            // It stopped only because the output had grown large, and all of that is gone.
-            if full && self.unsent.is_empty() {
-                continue;
+            if !again || !self.unsent.is_empty() {
+                break;
             }
-            break;
         }
         if kept.is_empty() {
             self.rest = fresh[used..].to_vec();
@@ -283,12 +281,13 @@ impl Connection {
     }
 
     /// Gives input to the engine and does what it finds, until there is no more or it has to wait. Says how much was
-    /// used, and whether it stopped because the output had grown large.
+    /// used, and whether there is more to do once the output is sent.
     fn exchange(&mut self, input: &[u8], output: &mut Vec<u8>, shared: &mut Shared) -> (usize, bool) {
         let mut used = 0;
         // A request with a body is handed over once what is there of its body has been taken in: then the handler is
         // usually ready at once.
         let mut arriving: Option<Request> = None;
+        let mut was_paused = false;
         while output.len() < OUTPUT_HIGH_WATER_BYTES {
             let head = shared.request.head_mut();
             let (step, event) = match self.engine.handle_input(&input[used..], head, &shared.config.head) {
@@ -307,6 +306,9 @@ impl Connection {
                 Event::Request => {
                     let mut request = std::mem::replace(&mut shared.request, Request::blank());
                     request.arrived(self.peer, shared.config.body_bytes);
+                    // What the client is given time for begins anew with each request.
+                    self.waiting = Waiting::Ourselves;
+                    self.unread = false;
                     if request.head().body() == BodyLength::None {
                         self.answer(request, output, shared);
                         if used == input.len() {
@@ -323,6 +325,7 @@ impl Connection {
                     {
                         body.tell_when_wanted();
                         self.paused = true;
+                        was_paused = true;
                         break;
                     }
                 }
@@ -349,7 +352,8 @@ impl Connection {
         if let Some(request) = arriving {
             self.answer(request, output, shared);
         }
-        (used, full)
+        // An answer that did not want the body has ended the pause.
+        (used, full || (was_paused && !self.paused))
     }
 
     /// Prepares the channel that the handler reads the body from.
@@ -408,6 +412,7 @@ impl Connection {
                 if !self.engine.wants_body() {
                     // It is not even begun: there are no bytes that could be too few.
                     let _ = self.engine.write_end(output, None);
+                    self.drop_body();
                     return;
                 }
                 let outlet = Rc::new(Outlet::default());
@@ -420,6 +425,16 @@ impl Connection {
         self.engine
             .write_response(output, parts.status, &parts.headers, bytes, &shared.date);
         pool::recycle(parts);
+        self.drop_body();
+    }
+
+    /// The request is answered: nobody is given the rest of its body any more. The engine skips it, or closes.
+    fn drop_body(&mut self) {
+        if let Some(body) = self.body.take() {
+            body.break_off();
+            self.unread = true;
+        }
+        self.paused = false;
     }
 
     fn end_stream(&mut self, result: Result<(), BodyError>, output: &mut Vec<u8>) {
@@ -428,7 +443,10 @@ impl Connection {
         }
         match result {
             Ok(()) => match self.engine.write_end(output, None) {
-                Ok(()) => self.stage = Stage::Reading,
+                Ok(()) => {
+                    self.stage = Stage::Reading;
+                    self.drop_body();
+                }
                 Err(_) => self.break_stream("the stream is shorter than the length that was declared"),
             },
             Err(error) => self.break_stream(&error.to_string()),
@@ -447,11 +465,8 @@ impl Connection {
 
     /// Answers in place of a handler, if nothing was answered yet, and closes.
     fn refuse(&mut self, problem: Problem, output: &mut Vec<u8>, shared: &mut Shared) {
-        if let Some(body) = self.body.take() {
-            body.break_off();
-        }
-        self.paused = false;
-        self.refused = true;
+        self.drop_body();
+        self.unread = true;
         if self.engine.can_answer() {
             let mut response = problem.into_response();
             response
@@ -483,7 +498,9 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
-            self.progress_bytes += (sent - before) as u64;
+            if self.waiting == Waiting::Room {
+                self.progress_bytes += (sent - before) as u64;
+            }
         }
         // A short write means that there is no more room.
         if sent < output.len() {
@@ -528,8 +545,20 @@ impl Connection {
             }
         }
         // Reads on while requests can be served, or while a body that is not paused is missing. A client that ends
-        // its half, or that has sent more than can be served now, is not listened to.
-        let reads = !self.ended && !self.paused && !self.blocked && (self.unsent.is_empty() || self.body.is_some());
+        // its half, that has sent more than can be served now, or that does not take its answers, is not listened to.
+        let has_room = self.unsent.len() < OUTPUT_HIGH_WATER_BYTES;
+        if self.ended
+            && !self.paused
+            && has_room
+            && let Some(body) = self.body.take()
+        {
+            // All that came was given to it, and it has not ended.
+            body.break_off();
+        }
+        let reads = !self.ended
+            && !self.paused
+            && !self.blocked
+            && (self.unsent.is_empty() || (has_room && self.body.is_some()));
         let mut interest = Interest::NONE;
         if reads {
             interest = Interest::READABLE;
@@ -556,7 +585,7 @@ impl Connection {
 
     /// The engine has said close, and everything is sent.
     fn finish(&mut self, shared: &mut Shared) -> Fate {
-        if self.body.is_none() && !self.refused {
+        if !self.unread {
             return Fate::Closed;
         }
         // Closing now, with bytes on their way to us, would reset the connection, and the client might never see the
@@ -564,12 +593,8 @@ impl Connection {
         if self.stream.shutdown(Shutdown::Write).is_err() {
             return Fate::Closed;
         }
-        if let Some(body) = self.body.take() {
-            body.break_off();
-        }
         self.stage = Stage::Lingering;
         self.rest = Vec::new();
-        self.paused = false;
         self.blocked = false;
         self.settle(shared)
     }
@@ -699,11 +724,13 @@ impl Outlet {
 
 /// Brings a response's body to its connection, piece by piece, as long as there is room.
 async fn pump(mut body: Body, outlet: Rc<Outlet>, outbox: Outbox) {
-    loop {
-        if !outlet.room().await {
-            return;
-        }
-        match poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
+    while outlet.room().await {
+        let piece = poll_fn(|context| {
+            // A stream that panics is not polled again, so nobody sees it in a broken state.
+            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut body).poll_next(context)))
+                .unwrap_or_else(|_| Poll::Ready(Some(Err(BodyError::Stream("the stream panicked".into())))))
+        });
+        match piece.await {
             Some(Ok(piece)) => outbox.send(Letter::Piece(piece)),
             Some(Err(error)) => return outbox.send(Letter::StreamEnd(Err(error))),
             None => return outbox.send(Letter::StreamEnd(Ok(()))),
