@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::error::{Error, Result};
 use crate::route::Routes;
-use crate::server::{Server, main_runtime};
+use crate::server::{Listening, Server, main_runtime};
 
 use crate::server::config::Config;
 
@@ -210,7 +210,7 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     }
 
     /// Listens on an address: a [`SocketAddr`], or a text such as `"127.0.0.1:8080"`, `"[::]:80"` or
-    /// `"localhost:8080"`. Port 0 lets the system choose one, which [`Server::address`] tells.
+    /// `"localhost:8080"`, whose addresses are tried in turn. Port 0 lets the system choose one, which [`Server::address`] tells.
     ///
     /// # Errors
     ///
@@ -222,9 +222,13 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
             .to_socket_addrs()
             .map_err(|cause| Error::address(named, cause))?
             .collect();
-        let Some(&first) = addresses.first() else {
-            return Err(Error::address(named, std::io::Error::other("the name has no address")));
-        };
-        Server::listen(first, self.state, self.routes, self.config, self.runtime)
+        let mut failed = Error::address(named, std::io::Error::other("the name has no address"));
+        for address in addresses {
+            match Listening::on(address, &self.config) {
+                Ok(listening) => return Server::new(listening, self.state, self.routes, self.config, self.runtime),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
     }
 }

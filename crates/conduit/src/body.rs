@@ -12,7 +12,7 @@ use http::HeaderMap;
 
 use crate::pool::Buffer;
 use crate::problem::Problem;
-use crate::server::mailbox::Outbox;
+use crate::server::mailbox::{Letter, Outbox};
 
 /// An error of the user's own, as a stream of bytes or a handler may give it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -72,7 +72,7 @@ impl Body {
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
             Kind::Buffer(buffer) => Some(buffer.len() as u64),
             Kind::Stream(_) => None,
-            Kind::Incoming(incoming) => incoming.declared,
+            Kind::Incoming(incoming) => incoming.declared.map(|length| length.saturating_sub(incoming.received)),
         }
     }
 
@@ -267,6 +267,8 @@ pub(crate) struct Incoming {
     limit: u64,
     received: u64,
     declared: Option<u64>,
+    /// An error was given: nothing comes behind it.
+    failed: bool,
 }
 
 impl Incoming {
@@ -276,11 +278,12 @@ impl Incoming {
             limit,
             received: 0,
             declared,
+            failed: false,
         }
     }
 
     /// Whether the body passes the limit, by its declared length or by what has come.
-    fn check_limit(&self, come: u64) -> Result<(), BodyError> {
+    pub(crate) fn check_limit(&self, come: u64) -> Result<(), BodyError> {
         let length = self.declared.unwrap_or(0).max(come);
         if length > self.limit {
             return Err(BodyError::TooLarge {
@@ -306,6 +309,15 @@ impl Incoming {
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if self.failed {
+            return Poll::Ready(None);
+        }
+        let polled = self.poll_next_piece(context);
+        self.failed = matches!(polled, Poll::Ready(Some(Err(_))));
+        polled
+    }
+
+    fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let piece = self.channel.buffer.take();
         self.received += piece.len() as u64;
         if let Err(error) = self.check_limit(self.received) {
@@ -331,7 +343,7 @@ impl Drop for Incoming {
         // Nobody reads any more: what still comes is thrown away, so reading must not stay paused.
         self.channel.buffer.take();
         self.channel.abandoned.set(true);
-        self.channel.resume_if_paused();
+        self.channel.tell_worker(Letter::BodyAbandoned);
     }
 }
 
@@ -403,6 +415,11 @@ impl Channel {
         }
     }
 
+    /// Whether the reader has not asked yet for what the worker waits to read, or the client to send.
+    pub(crate) fn is_unwanted(&self) -> bool {
+        self.worker_waits.get()
+    }
+
     /// Asks to be told through the outbox when the reader wants bytes.
     pub(crate) fn tell_when_wanted(&self) {
         self.worker_waits.set(true);
@@ -420,10 +437,14 @@ impl Channel {
     }
 
     fn resume_if_paused(&self) {
+        self.tell_worker(Letter::BodyWanted);
+    }
+
+    fn tell_worker(&self, letter: Letter) {
         if self.worker_waits.replace(false)
             && let Some(outbox) = &*self.outbox.borrow()
         {
-            outbox.body_wanted();
+            outbox.send(letter);
         }
     }
 }

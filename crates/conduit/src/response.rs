@@ -14,6 +14,7 @@
 //! | [`Problem`] | its own | `application/problem+json` |
 //! | `(StatusCode, T)` | that | that of `T` |
 //! | `(H, T)`, `(StatusCode, H, T)` with header fields `H` | that of `T`, or the one given | that of `T`, unless `H` has one |
+//! | `H` alone | 200, no body | – |
 //! | `Option<T>` | that of `T`, or 404 | |
 //! | `Result<T, E>` | that of `T` or of `E` | |
 //!
@@ -190,6 +191,21 @@ impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (StatusCode, H, T) {
             Ok(()) => response,
             Err(problem) => problem.into_response(),
         }
+    }
+}
+
+impl IntoResponse for HeaderMap {
+    fn into_response(self) -> Response {
+        (self, ()).into_response()
+    }
+}
+
+impl<K, V, const N: usize> IntoResponse for [(K, V); N]
+where
+    [(K, V); N]: IntoHeaders,
+{
+    fn into_response(self) -> Response {
+        (self, ()).into_response()
     }
 }
 

@@ -5,7 +5,7 @@
 //! | [`Path<T>`] | a parameter of the path, decoded and parsed | 400 |
 //! | [`Query<T>`] | the query, parsed | 400 |
 //! | [`Json<T>`] | the body, from JSON | 400, 413, 415, 422 |
-//! | [`Form<T>`] | the body, from a form | 400, 413, 415, 422 |
+//! | [`Form<T>`] | the body, from a form | 413, 415, 422 |
 //! | [`State<T>`] | the application's state, or a part of it | – |
 //! | [`Bytes`], [`String`], [`Body`] | the body: whole, as text, as a stream | 400, 413 |
 //! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | what the request's head says | – |

@@ -145,6 +145,12 @@ impl Connection {
         self.key
     }
 
+    /// Whether the socket is watched for bytes. An end of the connection that comes while it is not is final: nothing
+    /// of what is pending can be answered any more.
+    pub(super) fn listens(&self) -> bool {
+        self.watched.is_some_and(Interest::is_readable)
+    }
+
     /// Ends the connection: its handler, if one runs, goes on without it; its stream is dropped.
     pub(super) fn close(self, shared: &Shared) {
         if let Some(body) = &self.body {
@@ -208,6 +214,7 @@ impl Connection {
                 self.engine.write_continue(&mut output);
                 self.paused = false;
             }
+            Letter::BodyAbandoned => self.paused = false,
         }
         match self.send(output, shared) {
             Ok(()) => self.serve(&[], shared),
@@ -342,6 +349,8 @@ impl Connection {
                     break;
                 }
                 Event::Closed | Event::Upgraded => {
+                    // Requests behind one that closed the connection: they are not answered.
+                    self.unread |= step > 0;
                     used = input.len();
                     break;
                 }
@@ -401,7 +410,10 @@ impl Connection {
             Kind::Bytes(bytes) => bytes,
             Kind::Buffer(buffer) => buffer,
             Kind::Stream(_) | Kind::Incoming(_) => {
-                if matches!(body.0, Kind::Incoming(_)) {
+                if let Kind::Incoming(incoming) = &body.0 {
+                    if let Err(error) = incoming.check_limit(0) {
+                        return self.respond(error.into_response(), output, shared);
+                    }
                     // The answer is the request's own body: the client must send it before it sees a status.
                     self.engine.write_continue(output);
                 }
@@ -455,7 +467,7 @@ impl Connection {
 
     /// A response cannot be finished: the client sees that by the close in the middle of it.
     fn break_stream(&mut self, why: &str) {
-        tracing::error!(error = why, "broke off a response");
+        tracing::warn!(peer = %self.peer, error = why, "broke off a response");
         self.engine.abort();
         if let Stage::Streaming(outlet) = &self.stage {
             outlet.close();
@@ -561,7 +573,8 @@ impl Connection {
             && (self.unsent.is_empty() || (has_room && self.body.is_some()));
         let mut interest = Interest::NONE;
         if reads {
-            interest = Interest::READABLE;
+            // With the end of the client's half told beside its last bytes: a read gives only one of the two.
+            interest = Interest::READABLE | Interest::HANG_UP;
         }
         if !self.unsent.is_empty() {
             interest = interest | Interest::WRITABLE;
@@ -609,7 +622,7 @@ impl Connection {
             match self.engine.phase() {
                 Phase::Idle => Waiting::Request,
                 Phase::Head => Waiting::Head,
-                Phase::Body if !self.paused => Waiting::Body,
+                Phase::Body if !self.body.as_ref().is_some_and(|body| body.is_unwanted()) => Waiting::Body,
                 Phase::Drain => Waiting::Body,
                 _ if serving => Waiting::Ourselves,
                 _ => Waiting::Request,
@@ -630,9 +643,10 @@ impl Connection {
         let seconds = match self.waiting {
             Waiting::Request => config.idle_timeout.as_secs(),
             Waiting::Head => config.head_timeout.as_secs(),
-            Waiting::Body | Waiting::Room => {
-                config.rate_grace.as_secs() + self.progress_bytes / config.minimum_rate.max(1)
-            }
+            Waiting::Body | Waiting::Room => config
+                .rate_grace
+                .as_secs()
+                .saturating_add(self.progress_bytes / config.minimum_rate.max(1)),
             Waiting::End => LINGER_SECONDS.into(),
             Waiting::Ourselves => return None,
         };

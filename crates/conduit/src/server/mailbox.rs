@@ -25,6 +25,8 @@ pub(crate) enum Letter {
     StreamEnd(Result<(), BodyError>),
     /// The handler wants more of the request's body than has come.
     BodyWanted,
+    /// Nobody will read what is still to come of the request's body.
+    BodyAbandoned,
 }
 
 /// The letters of one worker.
@@ -71,9 +73,5 @@ impl Outbox {
     pub(crate) fn send(&self, letter: Letter) {
         self.mailbox.letters.borrow_mut().push((self.key, letter));
         self.mailbox.ring();
-    }
-
-    pub(crate) fn body_wanted(&self) {
-        self.send(Letter::BodyWanted);
     }
 }

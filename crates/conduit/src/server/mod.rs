@@ -61,34 +61,19 @@ pub struct Server<S: 'static> {
     state: S,
     routes: Routes<S>,
     config: Config,
-    address: SocketAddr,
-    listeners: Vec<TcpListener>,
+    listening: Listening,
     handle: ServerHandle,
     runtime: Runtime,
 }
 
 impl<S: Clone + Send + 'static> Server<S> {
-    pub(crate) fn listen(
-        address: SocketAddr,
+    pub(crate) fn new(
+        listening: Listening,
         state: S,
         routes: Routes<S>,
         config: Config,
         runtime: Option<Runtime>,
     ) -> Result<Self> {
-        let workers = worker_count(&config)?;
-        // A listener for each worker, so that the kernel spreads the connections and no worker waits for another.
-        if workers > 1 {
-            refuse_taken(address)?;
-        }
-        let options = ListenOptions::new().no_delay(true).reuse_port(workers > 1);
-        let first = TcpListener::bind(address, &options).map_err(Error::listen)?;
-        let address = first
-            .local_addr()
-            .map_err(|cause| Error::system("read the listening address", cause))?;
-        let mut listeners = vec![first];
-        while listeners.len() < workers {
-            listeners.push(TcpListener::bind(address, &options).map_err(Error::listen)?);
-        }
         let runtime = runtime.map_or_else(main_runtime, Ok)?;
         let handle = ServerHandle(Arc::new(Stop {
             stage: AtomicU8::new(SERVING),
@@ -98,8 +83,7 @@ impl<S: Clone + Send + 'static> Server<S> {
             state,
             routes,
             config,
-            address,
-            listeners,
+            listening,
             handle,
             runtime,
         })
@@ -107,7 +91,7 @@ impl<S: Clone + Send + 'static> Server<S> {
 
     /// The address that the server listens on, with the port that the system chose where 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listening.address
     }
 
     /// A handle that stops the server from any thread.
@@ -128,7 +112,7 @@ impl<S: Clone + Send + 'static> Server<S> {
             stop_at_signals(handle).map_err(|cause| Error::system("handle signals", cause))?
         };
         // Whoever started the program may have closed this end of its output; it serves all the same.
-        let _ = writeln!(io::stdout(), "Listening on http://{}", self.address);
+        let _ = writeln!(io::stdout(), "Listening on http://{}", self.listening.address);
         self.serve_beside(signals)
     }
 
@@ -145,13 +129,13 @@ impl<S: Clone + Send + 'static> Server<S> {
     fn serve_beside(self, beside: impl Future<Output = Infallible>) -> Result {
         let connections = match self.config.connections {
             Some(count) => count,
-            None => connections_per_worker(self.listeners.len()),
+            None => connections_per_worker(self.listening.sockets.len()),
         };
         // Nothing is ever sent: the channel closes when the last worker has ended, in whatever way.
         let (running, mut ended) = mpsc::channel::<Infallible>(1);
-        let mut threads = Vec::with_capacity(self.listeners.len());
+        let mut threads = Vec::with_capacity(self.listening.sockets.len());
         let mut result = Ok(());
-        for (number, listener) in self.listeners.into_iter().enumerate() {
+        for (number, listener) in self.listening.sockets.into_iter().enumerate() {
             let (state, routes, config, handle) = (self.state.clone(), self.routes, self.config, self.handle.clone());
             let running = running.clone();
             let thread = thread::Builder::new().name(format!("conduit-{number}")).spawn(move || {
@@ -184,7 +168,35 @@ impl<S: Clone + Send + 'static> Server<S> {
                 .map_err(|cause| Error::system("serve", cause));
             result = result.and(ended);
         }
+        // What was left to blocking threads has no part in the shutdown's deadline.
+        self.runtime.shutdown_background();
         result
+    }
+}
+
+/// The listening sockets of a server, one for each worker.
+pub(crate) struct Listening {
+    address: SocketAddr,
+    sockets: Vec<TcpListener>,
+}
+
+impl Listening {
+    pub(crate) fn on(address: SocketAddr, config: &Config) -> Result<Self> {
+        let workers = worker_count(config)?;
+        if workers > 1 {
+            refuse_taken(address)?;
+        }
+        // A listener for each worker, so that the kernel spreads the connections and no worker waits for another.
+        let options = ListenOptions::new().no_delay(true).reuse_port(workers > 1);
+        let first = TcpListener::bind(address, &options).map_err(Error::listen)?;
+        let address = first
+            .local_addr()
+            .map_err(|cause| Error::system("read the listening address", cause))?;
+        let mut sockets = vec![first];
+        while sockets.len() < workers {
+            sockets.push(TcpListener::bind(address, &options).map_err(Error::listen)?);
+        }
+        Ok(Listening { address, sockets })
     }
 }
 

@@ -36,6 +36,9 @@ const INPUT_BYTES: usize = 64 * 1024;
 /// and a turn of it is long, so this is far below tokio's default of 61.
 const TASKS_BETWEEN_POLLS: u32 = 4;
 
+/// Whether `conduit-net` polls through the `polling` crate.
+const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_os = "linux")));
+
 /// The key of the listening socket; no connection has it, because a key's upper half counts from 1.
 const LISTENER: Key = 0;
 
@@ -81,6 +84,7 @@ pub(super) struct Worker {
     started: Instant,
     /// When the second, and the date, change next.
     next_second: Instant,
+    /// When the shutdown closes what is left; `None` where that is too far away to be told.
     stop_by: Option<Instant>,
 }
 
@@ -98,7 +102,7 @@ impl Worker {
             .enable_all()
             .event_interval(TASKS_BETWEEN_POLLS)
             .build_local(tokio::runtime::LocalOptions::default())?;
-        runtime.block_on(async move {
+        let served = runtime.block_on(async move {
             let poller = Rc::new(Poller::new()?);
             let mailbox = Rc::new(Mailbox::default());
             let bell = tokio::task::spawn_local(ring_every_second(Rc::clone(&mailbox), handle.clone()));
@@ -142,7 +146,10 @@ impl Worker {
             let served = tokio::task::spawn_local(driver).await;
             bell.abort();
             served.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-        })
+        });
+        // What handlers left to blocking threads has no part in the shutdown's deadline.
+        runtime.shutdown_background();
+        served
     }
 
     /// The work of a turn that does not come from the poller.
@@ -153,10 +160,14 @@ impl Worker {
         }
         if self.handle.is_stopping() {
             self.stop(now);
-        } else if !self.accepting
-            && self.connections.len() < self.connection_limit
-            && self.shared.now >= self.accept_from
-        {
+        }
+        self.resume_accepting()
+    }
+
+    /// Watches the listening socket again when there is room for a connection again.
+    fn resume_accepting(&mut self) -> io::Result<()> {
+        let room = self.connections.len() < self.connection_limit && self.shared.now >= self.accept_from;
+        if room && !self.accepting {
             self.watch_listener(true)?;
         }
         Ok(())
@@ -198,18 +209,19 @@ impl Worker {
             self.accept();
             return;
         }
+        // What the event told may be more than one read takes. The portable poller does not say so.
+        self.shared.more |= event.readable && (event.read_closed || PORTABLE_POLLER);
         let mut input = std::mem::take(&mut self.input);
         self.with_connection(event.key, |connection, shared| {
+            if !connection.listens() && (event.hang_up || event.error) {
+                return Fate::Closed;
+            }
             let mut fate = Fate::Open;
             if event.writable {
                 fate = connection.writable(shared);
             }
             if fate == Fate::Open && event.readable {
                 fate = connection.readable(&mut input, shared);
-            }
-            // With bytes pending the end is seen behind them. Without, nobody is there to be answered.
-            if !event.readable && (event.hang_up || event.error) {
-                fate = Fate::Closed;
             }
             fate
         });
@@ -220,7 +232,7 @@ impl Worker {
         for _ in 0..ACCEPTS_A_TURN {
             let Some(listener) = &self.listener else { return };
             if self.connections.len() >= self.connection_limit {
-                tracing::warn!(
+                tracing::debug!(
                     limit = self.connection_limit,
                     "the worker has its limit of connections; others wait"
                 );
@@ -276,8 +288,8 @@ impl Worker {
 
     /// What a stop changes, at its first turn and at those after it.
     fn stop(&mut self, now: Instant) {
-        if self.stop_by.is_none() {
-            self.stop_by = Some(now + self.shared.config.shutdown_timeout);
+        if !self.shared.stopping {
+            self.stop_by = now.checked_add(self.shared.config.shutdown_timeout);
             if self.accepting {
                 self.pause_accepting();
             }
@@ -308,7 +320,7 @@ impl Worker {
     }
 
     fn has_ended(&self) -> bool {
-        self.stop_by.is_some() && self.connections.is_empty()
+        self.shared.stopping && self.connections.is_empty()
     }
 }
 
@@ -350,6 +362,7 @@ impl Future for Driver {
                 guard.clear_ready();
             }
         }
+        worker.resume_accepting()?;
         if worker.has_ended() {
             return Poll::Ready(Ok(()));
         }

@@ -1,0 +1,298 @@
+//! What once broke. Each test names it.
+
+mod support;
+
+use std::convert::Infallible;
+use std::io::{Read, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use conduit::prelude::*;
+use futures_core::Stream;
+use support::serve;
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+
+#[get("/")]
+async fn hello() -> &'static str {
+    "Hello, World!"
+}
+
+#[post("/echo")]
+async fn echo(body: Body) -> Body {
+    body
+}
+
+/// How many bytes the handler has been given.
+#[derive(Clone, Default)]
+struct Given(Arc<AtomicU64>);
+
+/// Reads all of the body, and has a large answer ready before.
+#[post("/count")]
+async fn count(body: Body, given: State<Given>) -> Body {
+    Body::from_stream(Counted(body, given.0))
+}
+
+struct Counted(Body, Given);
+
+impl Stream for Counted {
+    type Item = Result<Bytes, conduit::BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let piece = Pin::new(&mut self.0).poll_next(context);
+        if let Poll::Ready(Some(Ok(piece))) = &piece {
+            self.1.0.fetch_add(piece.len() as u64, Ordering::SeqCst);
+        }
+        piece
+    }
+}
+
+#[test]
+fn a_client_that_sends_and_never_reads_is_not_read_from_without_bound() {
+    let given = Given::default();
+    let app = App::new(given.clone()).routes(routes![count]).body_limit(u64::MAX);
+    let server = serve(app.minimum_rate(1024, Duration::from_secs(2)));
+    let mut client = server.connect();
+    client.send("POST /count HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n");
+    let mut chunk = b"10000\r\n".to_vec();
+    chunk.resize(chunk.len() + 0x10000, b'x');
+    chunk.extend_from_slice(b"\r\n");
+    let mut sent = 0;
+    // The server takes what the kernel's buffers and its own hold; then it waits, and then it gives the client up.
+    while sent < 1 << 30 && client.send_what_is_taken(&chunk) {
+        sent += chunk.len();
+    }
+    assert!(
+        sent < 1 << 28,
+        "{sent} bytes were taken from a client that reads nothing"
+    );
+    assert!(given.0.load(Ordering::SeqCst) < 1 << 28);
+}
+
+#[post("/ignore-later")]
+async fn ignore_later() -> &'static str {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    "ignored"
+}
+
+#[test]
+fn a_body_that_a_waiting_handler_never_takes_does_not_stall_the_next_request() {
+    let server = serve(App::new(()).routes(routes![hello, ignore_later]));
+    for framing in [
+        "content-length: 100000\r\n\r\n".to_owned() + &"x".repeat(100_000),
+        "transfer-encoding: chunked\r\n\r\n186a0\r\n".to_owned() + &"x".repeat(100_000) + "\r\n0\r\n\r\n",
+    ] {
+        let mut client = server.connect();
+        client.send(format!("POST /ignore-later HTTP/1.1\r\nhost: test\r\n{framing}"));
+        let response = client.response();
+        assert_eq!(response.text(), "ignored");
+        if response.header("connection") != Some("close") {
+            client.send(GET);
+            assert_eq!(client.response().text(), "Hello, World!");
+        }
+    }
+}
+
+struct Panicking(bool);
+
+impl Stream for Panicking {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        assert!(!self.0, "as the test wants it");
+        self.0 = true;
+        Poll::Ready(Some(Ok(Bytes::from_static(b"one"))))
+    }
+}
+
+#[get("/panicking-stream")]
+async fn panicking_stream() -> Body {
+    Body::from_stream(Panicking(false))
+}
+
+#[test]
+fn a_stream_that_panics_breaks_its_response_off_and_nothing_else() {
+    let server = serve(App::new(()).routes(routes![hello, panicking_stream]));
+    let mut client = server.connect();
+    client.send("GET /panicking-stream HTTP/1.1\r\nhost: test\r\n\r\n");
+    let answer = client.rest();
+    assert!(answer.ends_with(b"one\r\n"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[get("/head")]
+fn head_of(request: Request, headers: HeaderMap, uri: Uri, peer: PeerAddr) -> String {
+    assert_eq!(peer.0, request.peer_address());
+    format!("{uri} {}", headers.contains_key("authorization"))
+}
+
+#[test]
+fn arguments_behind_the_whole_request_see_this_request_and_no_other() {
+    let server = serve(App::new(()).routes(routes![head_of]));
+    for _ in 0..4 {
+        server.request("GET /head?token=secret HTTP/1.1\r\nhost: test\r\nauthorization: Bearer alice\r\n\r\n");
+        assert_eq!(server.get("/head?bob").text(), "/head?bob false");
+    }
+}
+
+#[test]
+fn a_client_whose_reads_end_in_the_middle_of_a_head_is_not_timed_out_while_it_goes_on() {
+    let server = serve(App::new(()).routes(routes![hello]).head_timeout(Duration::from_secs(1)));
+    let mut client = server.connect();
+    let (beginning, end) = GET.split_at(10);
+    client.send(beginning);
+    // For longer than the limit of one head.
+    for _ in 0..30 {
+        std::thread::sleep(Duration::from_millis(100));
+        client.send(format!("{end}{beginning}"));
+        assert_eq!(client.response().status, 200);
+    }
+}
+
+#[post("/late")]
+async fn late(body: Body) -> Result<String, Problem> {
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    Ok(body.collect().await?.len().to_string())
+}
+
+#[post("/dropped")]
+async fn dropped(body: Body) -> StatusCode {
+    drop(body);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    StatusCode::FORBIDDEN
+}
+
+#[test]
+fn a_client_that_waits_for_100_is_not_late_and_is_not_told_to_send_what_was_dropped() {
+    let app = App::new(()).routes(routes![late, dropped]);
+    let server = serve(app.minimum_rate(1024, Duration::from_secs(1)));
+    let expects = "HTTP/1.1\r\nhost: test\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n";
+    let mut client = server.connect();
+    client.send(format!("POST /late {expects}"));
+    assert_eq!(client.response().status, 100);
+    client.send("abc");
+    assert_eq!(client.response().text(), "3");
+    let mut client = server.connect();
+    client.send(format!("POST /dropped {expects}"));
+    assert_eq!(client.response().status, 403);
+}
+
+#[test]
+fn the_longest_durations_are_no_limit_and_no_panic() {
+    let app = App::new(()).routes(routes![hello, echo]).minimum_rate(1, Duration::MAX);
+    let app = app
+        .head_timeout(Duration::MAX)
+        .idle_timeout(Duration::MAX)
+        .shutdown_timeout(Duration::MAX);
+    let server = serve(app);
+    let mut client = server.connect();
+    client.send("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 6\r\n\r\nabc");
+    // The clock of the deadlines moves on meanwhile.
+    std::thread::sleep(Duration::from_millis(1200));
+    client.send("def");
+    assert_eq!(client.response().text(), "abcdef");
+    server.handle().stop();
+    server.wait().expect("the server ends well");
+}
+
+#[get("/blocking")]
+async fn blocking() -> &'static str {
+    // Longer than the test waits for anything.
+    let _ = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(60))).await;
+    "blocked"
+}
+
+#[test]
+fn a_thread_that_blocks_does_not_hold_up_the_end_of_the_server() {
+    let server = serve(App::new(()).routes(routes![hello, blocking]));
+    let mut client = server.connect();
+    client.send("GET /blocking HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(server.get("/").status, 200);
+    server.handle().close();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(server.wait()));
+    receiver
+        .recv_timeout(Duration::from_secs(30))
+        .expect("the server ends")
+        .expect("and ends well");
+}
+
+/// Counts the pieces and the errors of a body, of which a stream gives at most one.
+#[post("/sloppy")]
+async fn sloppy(mut body: Body, given: State<Given>) -> &'static str {
+    while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
+        let errors = given.0.0.fetch_add(u64::from(piece.is_err()), Ordering::SeqCst);
+        assert!(errors < 10, "the stream does not end behind its error");
+    }
+    "read"
+}
+
+#[test]
+fn a_body_that_breaks_off_gives_its_error_once() {
+    let given = Given::default();
+    let server = serve(App::new(given.clone()).routes(routes![sloppy]));
+    let mut client = server.connect();
+    client.send("POST /sloppy HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabc");
+    client.end();
+    client.rest();
+    assert_eq!(given.0.load(Ordering::SeqCst), 1);
+}
+
+#[post("/tail")]
+async fn tail(mut body: Body) -> Body {
+    std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;
+    body
+}
+
+#[test]
+fn what_is_left_of_a_body_has_the_length_of_what_is_left() {
+    let server = serve(App::new(()).routes(routes![tail]));
+    let mut client = server.connect();
+    client.send("POST /tail HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabcde");
+    let mut reader = client.duplicate();
+    // The head of the answer comes once the first piece has been read.
+    let mut byte = [0];
+    reader.read_exact(&mut byte).expect("an answer begins");
+    reader.write_all(b"fghij").expect("the rest is taken");
+    let answer = String::from_utf8_lossy(&byte).into_owned();
+    client.end();
+    let answer = answer + &String::from_utf8_lossy(&client.rest());
+    assert!(
+        answer.contains("content-length: 5\r\n") && answer.ends_with("\r\n\r\nfghij"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn an_echo_over_the_limit_is_413_before_anything_is_answered() {
+    let server = serve(App::new(()).routes(routes![echo]).body_limit(10));
+    let response = server.request("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 11\r\n\r\nabc");
+    assert_eq!(response.status, 413);
+}
+
+#[test]
+fn a_place_below_the_limit_of_connections_is_used_when_it_becomes_free() {
+    let server = serve(App::new(()).routes(routes![hello]).connection_limit(1));
+    for _ in 0..20 {
+        let mut first = server.connect();
+        first.send(GET);
+        assert_eq!(first.response().status, 200);
+        let mut second = server.connect();
+        second.send(GET);
+        drop(first);
+        assert_eq!(second.response().status, 200);
+    }
+}
+
+#[test]
+fn requests_behind_the_last_one_do_not_reset_the_connection_before_the_answer_is_read() {
+    let server = serve(App::new(()).routes(routes![hello, ignore_later]));
+    let mut client = server.connect();
+    client.send("POST /ignore-later HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    client.send(GET.repeat(3));
+    assert_eq!(client.response().text(), "ignored");
+    assert!(client.is_closed());
+}
