@@ -349,11 +349,12 @@ impl Future for Driver {
                 break;
             }
             worker.shared.more = false;
-            worker.shared.poller.wait(events, Some(Duration::ZERO))?;
-            for event in events.iter() {
-                worker.handle_event(event);
+            let told = worker.shared.poller.wait(events, Some(Duration::ZERO))?;
+            if told > 0 {
+                // The portable poller allocates to iterate, so not for nothing.
+                events.iter().for_each(|event| worker.handle_event(event));
             }
-            worker.shared.more |= events.len() == events.capacity();
+            worker.shared.more |= told == events.capacity();
             if worker.shared.more {
                 break;
             }
