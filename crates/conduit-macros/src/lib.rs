@@ -67,8 +67,13 @@ pub fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///     health::ROUTES,                 // all routes of another list: its name is in upper case
 ///     "/admin" => admin::ROUTES,      // the same, each path with a prefix
 ///     "/v1" => [list, find],          // handlers with a prefix
+///     #[layer(auth)] change,          // a handler inside of a layer
+///     #[layer(auth, Timeout::new(LONG))] "/jobs" => jobs::ROUTES, // a list inside of two: `auth` is the outer
+///     #[layer(auth)] [rename, remove], // handlers inside of a layer they share
 /// ];
 /// ```
+///
+/// A layer is any expression, which is evaluated once, when the application is made; each worker gets a clone.
 ///
 /// A prefix starts with a slash, does not end in one, and has no parameters. A route `/` under a prefix
 /// is the prefix itself.

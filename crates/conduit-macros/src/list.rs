@@ -6,7 +6,8 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Error, LitStr, Path, Token, bracketed, token};
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, Expr, LitStr, Meta, Path, Token, bracketed, token};
 
 /// Expands the list to a call of `Routes::new` with a table and a node for each entry.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
@@ -14,12 +15,12 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         Ok(entries) => entries,
         Err(error) => return error.into_compile_error(),
     };
-    let mut leaves = Vec::new();
+    let mut nodes = Vec::new();
     for entry in entries {
-        entry.flatten("", &mut leaves);
+        entry.flatten("", &mut nodes);
     }
-    let parts = leaves.iter().map(Leaf::part);
-    let nodes = leaves.iter().map(Leaf::node);
+    let parts = nodes.iter().filter_map(Node::part);
+    let nodes = nodes.iter().map(Node::node);
     // Each node is coerced where it stands, in the array. A function that did it would have the state
     // as a parameter, which is inferred wrongly where a part of the state is missing.
     quote! {
@@ -33,12 +34,23 @@ enum Entry {
     Path(Path),
     /// `"/admin" => …`
     Prefixed(LitStr, Box<Entry>),
-    /// `[show, list]`, only behind a prefix
+    /// `[show, list]`, only behind a prefix or a layer
     List(Vec<Entry>),
+    /// `#[layer(auth, Timeout::new())] …`
+    Layered(Vec<Expr>, Box<Entry>),
 }
 
 impl Parse for Entry {
     fn parse(input: ParseStream<'_>) -> Result<Self, Error> {
+        let layers = layers(input)?;
+        if !layers.is_empty() {
+            let inner = if input.peek(token::Bracket) {
+                input.call(entries)?
+            } else {
+                input.parse()?
+            };
+            return Ok(Entry::Layered(layers, Box::new(inner)));
+        }
         if !input.peek(LitStr) {
             return Ok(Entry::Path(input.call(entry_path)?));
         }
@@ -50,14 +62,36 @@ impl Parse for Entry {
         if !input.peek(token::Bracket) {
             return Ok(Entry::Prefixed(prefix, Box::new(Entry::Path(input.call(entry_path)?))));
         }
-        let inner;
-        bracketed!(inner in input);
-        let entries = Punctuated::<Entry, Token![,]>::parse_terminated(&inner)?;
-        Ok(Entry::Prefixed(
-            prefix,
-            Box::new(Entry::List(entries.into_iter().collect())),
-        ))
+        Ok(Entry::Prefixed(prefix, Box::new(input.call(entries)?)))
     }
+}
+
+fn entries(input: ParseStream<'_>) -> Result<Entry, Error> {
+    let inner;
+    bracketed!(inner in input);
+    let entries = Punctuated::<Entry, Token![,]>::parse_terminated(&inner)?;
+    Ok(Entry::List(entries.into_iter().collect()))
+}
+
+/// The layers before an entry, the outermost first.
+fn layers(input: ParseStream<'_>) -> Result<Vec<Expr>, Error> {
+    let mut layers = Vec::new();
+    for attribute in input.call(Attribute::parse_outer)? {
+        const REMEDY: &str = "write `#[layer(auth)]`, or several as `#[layer(first, second)]`";
+        if !attribute.path().is_ident("layer") {
+            let message = format!("before an entry only its layers can stand: {REMEDY}");
+            return Err(Error::new(attribute.path().span(), message));
+        }
+        let Meta::List(list) = &attribute.meta else {
+            return Err(Error::new(attribute.span(), format!("the layer is missing: {REMEDY}")));
+        };
+        let written = list.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated)?;
+        if written.is_empty() {
+            return Err(Error::new(attribute.span(), format!("the layer is missing: {REMEDY}")));
+        }
+        layers.extend(written);
+    }
+    Ok(layers)
 }
 
 fn entry_path(input: ParseStream<'_>) -> Result<Path, Error> {
@@ -76,14 +110,49 @@ fn entry_path(input: ParseStream<'_>) -> Result<Path, Error> {
 }
 
 impl Entry {
-    fn flatten(self, prefix: &str, leaves: &mut Vec<Leaf>) {
+    fn flatten(self, prefix: &str, nodes: &mut Vec<Node>) {
         match self {
-            Entry::Path(path) => leaves.push(Leaf {
+            Entry::Path(path) => nodes.push(Node::Leaf(Leaf {
                 prefix: prefix.to_owned(),
                 path,
-            }),
-            Entry::Prefixed(own, entry) => entry.flatten(&format!("{prefix}{}", own.value()), leaves),
-            Entry::List(entries) => entries.into_iter().for_each(|entry| entry.flatten(prefix, leaves)),
+            })),
+            Entry::Prefixed(own, entry) => entry.flatten(&format!("{prefix}{}", own.value()), nodes),
+            Entry::List(entries) => entries.into_iter().for_each(|entry| entry.flatten(prefix, nodes)),
+            Entry::Layered(layers, entry) => {
+                let count = layers.len();
+                nodes.extend(layers.into_iter().map(|layer| Node::Layer(Box::new(layer))));
+                entry.flatten(prefix, nodes);
+                nodes.extend((0..count).map(|_| Node::EndOfLayer));
+            }
+        }
+    }
+}
+
+/// One entry without any in it: the beginning and the end of what a layer is around stand in the same list, so that each
+/// is coerced to a node of the list's own state.
+enum Node {
+    Leaf(Leaf),
+    Layer(Box<Expr>),
+    EndOfLayer,
+}
+
+impl Node {
+    fn part(&self) -> Option<TokenStream> {
+        match self {
+            Node::Leaf(leaf) => Some(leaf.part()),
+            Node::Layer(_) | Node::EndOfLayer => None,
+        }
+    }
+
+    fn node(&self) -> TokenStream {
+        match self {
+            Node::Leaf(leaf) => leaf.node(),
+            Node::Layer(layer) => {
+                let span = Span::mixed_site().located_at(layer.span());
+                // Made by a function, when the application is: a layer need not be a constant.
+                quote_spanned!(span=> &const { ::conduit::route::Layered::new(|| #layer) })
+            }
+            Node::EndOfLayer => quote!(&::conduit::route::EndOfLayer),
         }
     }
 }

@@ -1,12 +1,16 @@
 //! The application: its state, its routes, its settings.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::dispatch::{Plan, Surroundings};
 use crate::error::{Error, Result};
+use crate::fallback::Fallback;
+use crate::layer::Middleware;
 use crate::route::Routes;
 use crate::server::{Listening, Server, main_runtime};
 
@@ -43,6 +47,7 @@ pub struct NoRoutes;
 pub struct App<S, R = NoRoutes> {
     state: S,
     routes: R,
+    surroundings: Surroundings<S>,
     config: Config,
     /// Where the state was made, if it was made by a future.
     runtime: Option<Runtime>,
@@ -54,6 +59,7 @@ impl<S: Clone + Send + 'static> App<S> {
         App {
             state,
             routes: NoRoutes,
+            surroundings: Surroundings::default(),
             config: Config::default(),
             runtime: None,
         }
@@ -106,9 +112,79 @@ impl<S: Clone + Send + 'static> App<S> {
         App {
             state: self.state,
             routes,
+            surroundings: self.surroundings,
             config: self.config,
             runtime: self.runtime,
         }
+    }
+}
+
+/// What stands around the routes.
+impl<S: 'static, R> App<S, R> {
+    /// Puts a layer around the whole application: around every handler, the answers 404 and 405, and what answers
+    /// `OPTIONS`. Each layer is outside of those that were added before it.
+    ///
+    /// A layer is a function or a type; see [`layer`](mod@crate::layer). One for some of the routes is written in their
+    /// list: see [`routes!`](crate::routes).
+    ///
+    /// # Example
+    ///
+    /// A layer that logs how long each answer took:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    ///
+    /// async fn timed(request: Request, next: Next) -> Response {
+    ///     let begun = std::time::Instant::now();
+    ///     let path = request.path().to_owned();
+    ///     let response = next.run(request).await;
+    ///     tracing::info!(path, status = response.status().as_u16(), took = ?begun.elapsed());
+    ///     response
+    /// }
+    ///
+    /// #[get("/")]
+    /// async fn home() -> &'static str {
+    ///     "home"
+    /// }
+    ///
+    /// let app = App::new(()).routes(routes![home]).layer(timed);
+    /// ```
+    pub fn layer<M: 'static>(mut self, layer: impl Middleware<S, M>) -> Self {
+        self.surroundings.layers.push(crate::layer::erase(layer));
+        self
+    }
+
+    /// Sets what answers a request whose path no route matches, in place of the 404. A path that has routes, but none for
+    /// the method, is still answered 405.
+    ///
+    /// # Example
+    ///
+    /// A page for what is not there:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    ///
+    /// async fn missing(request: Request) -> (StatusCode, Html<&'static str>) {
+    ///     tracing::info!(path = request.path(), "not found");
+    ///     (StatusCode::NOT_FOUND, Html("<h1>There is no such page</h1>"))
+    /// }
+    ///
+    /// #[get("/")]
+    /// async fn home() -> &'static str {
+    ///     "home"
+    /// }
+    ///
+    /// let app = App::new(()).routes(routes![home]).fallback(missing);
+    /// ```
+    pub fn fallback<M: 'static>(mut self, fallback: impl Fallback<S, M>) -> Self {
+        self.surroundings.fallback = Some(crate::fallback::erase(fallback));
+        self
+    }
+
+    /// The names of the application's layers, the outermost first. Those in the list of routes are told by
+    /// [`Routes::layers`].
+    pub fn layers(&self) -> Vec<Cow<'static, str>> {
+        self.surroundings.names()
     }
 }
 
@@ -225,7 +301,10 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
         let mut failed = Error::address(named, std::io::Error::other("the name has no address"));
         for address in addresses {
             match Listening::on(address, &self.config) {
-                Ok(listening) => return Server::new(listening, self.state, self.routes, self.config, self.runtime),
+                Ok(listening) => {
+                    let plan = Plan::new(self.routes, self.surroundings);
+                    return Server::new(listening, self.state, plan, self.config, self.runtime);
+                }
                 Err(error) => failed = error,
             }
         }

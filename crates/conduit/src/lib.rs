@@ -34,14 +34,19 @@
 //! - The route attributes [`get`], [`post`], [`put`], [`patch`], [`delete`], [`head`], [`options`], [`route`](macro@route)
 //!   and the list [`routes!`]; [`mod@route`]: what they make.
 //! - [`extract`]: what a handler may take. [`response`]: what it may return. [`Problem`]: how errors look.
+//! - [`mod@layer`]: what stands between the server and the handlers, functions and ready-made ones.
 //! - [`Request`], [`Response`], [`Body`]: the whole thing, where a part is not enough.
 //!
 //! Each worker thread runs a tokio runtime: a handler may await anything that is made for tokio, and need not be `Send`.
 
 mod app;
 mod body;
+mod dispatch;
+mod endpoint;
 mod error;
 pub mod extract;
+mod fallback;
+pub mod layer;
 mod pool;
 mod problem;
 mod request;
@@ -54,6 +59,8 @@ pub use body::{Body, BodyError, BoxError};
 pub use conduit_macros::{FromRef, PathParams, delete, get, head, options, patch, post, put, route, routes};
 pub use error::{Error, Result};
 pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, State};
+pub use fallback::Fallback;
+pub use layer::{Layer, Middleware, Next};
 pub use problem::Problem;
 pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, Redirect, Response};
@@ -67,8 +74,8 @@ pub use http;
 pub mod prelude {
     pub use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
     pub use crate::{
-        App, Body, Bytes, Created, Form, FromRef, FromRequest, Html, IntoResponse, Json, Path, PathParams, PeerAddr,
-        Problem, Query, Redirect, Request, Response, Routes, State,
+        App, Body, Bytes, Created, Form, FromRef, FromRequest, Html, IntoResponse, Json, Layer, Next, Path, PathParams,
+        PeerAddr, Problem, Query, Redirect, Request, Response, Routes, State,
     };
     pub use crate::{delete, get, head, options, patch, post, put, route, routes};
 }

@@ -6,14 +6,32 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use conduit_proto::h1::{BodyLength, Head};
-use conduit_route::Parameters;
-use http::{Extensions, HeaderMap, Method, Uri, Version};
+use conduit_route::{Definition, Miss, Parameters};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::body::{Body, Channel, Incoming, Kind};
 use crate::server::mailbox::Outbox;
 
 /// How many requests' memory a thread keeps for the next ones.
 const KEPT: usize = 64;
+
+/// The bytes that a path cannot hold as they are (RFC 3986, section 3.3); `%` stands for itself, since a path is given
+/// as it would be sent.
+const NOT_IN_A_PATH: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 thread_local! {
     #[expect(clippy::vec_box, reason = "a request moves between its users as one pointer: the box is what is kept")]
@@ -40,16 +58,33 @@ thread_local! {
 /// ```
 pub struct Request(Option<Box<Parts>>);
 
+/// What is known of a request's route.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Matched {
+    /// It was not looked for since the request came, or since its method or path were changed.
+    #[default]
+    NotYet,
+    /// The place in the table, and the route.
+    Route(usize, &'static Definition),
+    /// There is none.
+    Missed(Miss),
+}
+
 #[derive(Default)]
 struct Parts {
     head: Head,
     parameters: Parameters,
+    matched: Matched,
     peer: Option<SocketAddr>,
     uri: OnceCell<Uri>,
     headers: OnceCell<HeaderMap>,
+    /// The map has been changed: the head no longer tells the fields.
+    edited: bool,
     extensions: Extensions,
     /// The body, until it is taken.
     body: Option<BodyLength>,
+    /// The body that a layer has put in place of it.
+    replaced: Option<Body>,
     body_limit: u64,
     channel: Rc<Channel>,
 }
@@ -89,7 +124,11 @@ impl Request {
 
     /// The first header field with this name, as it was sent; the name is compared without regard to case.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.parts().head.header(name)
+        let parts = self.parts();
+        if parts.edited {
+            return parts.headers.get()?.get(name).map(HeaderValue::as_bytes);
+        }
+        parts.head.header(name)
     }
 
     /// All header fields; the map is built at the first call.
@@ -98,15 +137,65 @@ impl Request {
         parts.headers.get_or_init(|| parts.head.header_map())
     }
 
+    /// As [`headers`](Request::headers), to add, change or remove fields on the way to the handler. What the engine has
+    /// read from them, such as the length of the body, stays as it is.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        let parts = self.parts_mut();
+        parts.headers.get_or_init(|| parts.head.header_map());
+        parts.edited = true;
+        parts.headers.get_mut().expect("it was built just now")
+    }
+
     /// The header fields as a map of the caller's own.
     pub(crate) fn take_headers(&mut self) -> HeaderMap {
         let parts = self.parts_mut();
+        if parts.edited {
+            return parts.headers.get().cloned().unwrap_or_default();
+        }
         parts.headers.take().unwrap_or_else(|| parts.head.header_map())
     }
 
     /// The address of the other end of the connection.
     pub fn peer_address(&self) -> SocketAddr {
         self.parts().peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// The route that the request was matched to: its method, path and handler as they are written; `None` where there is
+    /// none, and while it has not been looked for since [`set_method`](Request::set_method) or
+    /// [`set_path`](Request::set_path).
+    pub fn route(&self) -> Option<&'static Definition> {
+        match self.parts().matched {
+            Matched::Route(_, definition) => Some(definition),
+            Matched::NotYet | Matched::Missed(_) => None,
+        }
+    }
+
+    /// Changes the method on the request's way. In a layer of the application the route is looked for anew; a layer of a
+    /// list comes after that. The connection still answers to the method that was sent: `HEAD` without a body.
+    pub fn set_method(&mut self, method: Method) {
+        let parts = self.parts_mut();
+        parts.head.set_method(method);
+        parts.matched = Matched::NotYet;
+    }
+
+    /// Changes the path on the request's way, and keeps the query. In a layer of the application the route is looked for
+    /// anew; a layer of a list comes after that. What a path cannot hold is percent-encoded, `?` and `#` too, and a
+    /// missing slash at the beginning is added.
+    pub fn set_path(&mut self, path: &str) {
+        let mut target = String::with_capacity(path.len() + 1);
+        if !path.starts_with('/') {
+            target.push('/');
+        }
+        target.extend(percent_encoding::utf8_percent_encode(path, NOT_IN_A_PATH));
+        if let Some(query) = self.query() {
+            target.push('?');
+            target.push_str(query);
+        }
+        let parts = self.parts_mut();
+        parts.head.set_target(&target);
+        parts.uri.take();
+        parts.parameters = Parameters::default();
+        parts.matched = Matched::NotYet;
     }
 
     /// The value of the route's parameter at this place, counted from 0 in the order of the path; as it was sent,
@@ -128,12 +217,24 @@ impl Request {
 
     /// Whether the request came with a body (RFC 9112, section 6.3). One whose length is given as 0 has none.
     pub fn has_body(&self) -> bool {
-        self.parts().head.body() != BodyLength::None
+        match &self.parts().replaced {
+            Some(body) => !body.is_empty(),
+            None => self.parts().head.body() != BodyLength::None,
+        }
+    }
+
+    /// Puts another body in place of the request's, for what comes behind this layer. The application's limit on bodies
+    /// does not hold for it, except for what it takes from the request's own.
+    pub fn set_body(&mut self, body: Body) {
+        self.parts_mut().replaced = Some(body);
     }
 
     /// Takes the body. A second call gives an empty one.
     pub fn take_body(&mut self) -> Body {
         let parts = self.parts_mut();
+        if let Some(body) = &mut parts.replaced {
+            return std::mem::take(body);
+        }
         let declared = match parts.body.take() {
             None | Some(BodyLength::None) => return Body::empty(),
             Some(BodyLength::Exact(length)) => Some(length),
@@ -172,10 +273,10 @@ impl Request {
         &mut self.parts_mut().head
     }
 
-    /// The path and the place for its parameters, to find the route with.
-    pub(crate) fn routing(&mut self) -> (&Head, &mut Parameters) {
+    /// The method and path, and the places for the parameters and for the route that was found.
+    pub(crate) fn routing(&mut self) -> (&Head, &mut Parameters, &mut Matched) {
         let parts = self.parts_mut();
-        (&parts.head, &mut parts.parameters)
+        (&parts.head, &mut parts.parameters, &mut parts.matched)
     }
 
     /// Fills in what does not come from the head.
@@ -203,11 +304,14 @@ impl Drop for Request {
         // Nothing of this request may be seen in another.
         parts.head.clear();
         parts.parameters = Parameters::default();
+        parts.matched = Matched::NotYet;
         parts.peer = None;
         parts.uri.take();
         parts.headers.take();
+        parts.edited = false;
         parts.extensions.clear();
         parts.body = None;
+        parts.replaced = None;
         // A request can outlive its thread's locals; then it is simply freed.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();

@@ -4,24 +4,18 @@
 //! [`Route`] and [`Handler`]. `routes![…]` makes [`Routes`] from such names and from other lists: the compiler sorts
 //! their [`Definition`]s into a [`Table`] in static memory, or refuses them.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 
 pub use conduit_route::{Definition, Part, Table, require_names, table};
-use http::StatusCode;
 
+use crate::endpoint::{Endpoint, endpoint};
 use crate::extract::FromRef;
-use crate::problem::Problem;
+use crate::layer::{Made, Middleware, Surrounder, surrounder};
 use crate::request::Request;
-use crate::response::{IntoResponse, Response};
-
-/// How many futures of one handler a worker keeps the memory of.
-const KEPT_FUTURES: usize = 64;
+use crate::response::Response;
 
 /// A handler's place in the application: its method and path. The route attributes implement it.
 #[diagnostic::on_unimplemented(
@@ -45,10 +39,14 @@ pub trait Handler<S>: 'static {
     fn call(request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static;
 }
 
-/// One entry of [`Routes`]: a handler as a [`Leaf`], or the `Routes` of another module or crate.
+/// One entry of [`Routes`]: a handler as a [`Leaf`], the `Routes` of another module or crate, or the beginning
+/// ([`Layered`]) or the end ([`EndOfLayer`]) of what a layer is around.
 pub trait Node<S>: Sync {
+    /// Makes what the workers get clones of: the layers of this entry, in the order of the list.
+    fn make(&self, making: &mut Making);
+
     /// Makes the handlers of this entry ready to serve on a worker, in the order of the table.
-    fn connect(&self, state: &Rc<S>, endpoints: &mut Endpoints);
+    fn connect(&self, state: &Rc<S>, connecting: &mut Connecting);
 }
 
 /// A handler as an entry of [`Routes`].
@@ -60,17 +58,109 @@ impl<H> Leaf<H> {
 }
 
 impl<S: 'static, H: Handler<S>> Node<S> for Leaf<H> {
-    fn connect(&self, state: &Rc<S>, endpoints: &mut Endpoints) {
-        endpoints.0.push(endpoint(H::call, Rc::clone(state)));
+    fn make(&self, making: &mut Making) {
+        making.layers.push(making.open.clone());
+    }
+
+    fn connect(&self, state: &Rc<S>, connecting: &mut Connecting) {
+        let state = Rc::clone(state);
+        let endpoint = endpoint(move |request| H::call(request, Rc::clone(&state)));
+        connecting.endpoints.push(endpoint);
     }
 }
 
 impl<S: 'static, Part: FromRef<S> + 'static> Node<S> for Routes<Part> {
-    fn connect(&self, state: &Rc<S>, endpoints: &mut Endpoints) {
-        let part = Rc::new(Part::from_ref(state));
-        for node in self.nodes {
-            node.connect(&part, endpoints);
+    fn make(&self, making: &mut Making) {
+        Routes::make(self, making);
+    }
+
+    fn connect(&self, state: &Rc<S>, connecting: &mut Connecting) {
+        Routes::connect(self, &Rc::new(Part::from_ref(state)), connecting);
+    }
+}
+
+/// The beginning of what a layer of a list is around, up to its [`EndOfLayer`]; `routes!` writes it.
+///
+/// The layer is made by a function, once, when the application is: so it may be any expression.
+pub struct Layered<F, L, M> {
+    make: F,
+    types: PhantomData<fn() -> (L, M)>,
+}
+
+impl<F: Fn() -> L, L, M> Layered<F, L, M> {
+    /// The layer that `make` makes.
+    pub const fn new(make: F) -> Self {
+        Layered {
+            make,
+            types: PhantomData,
         }
+    }
+}
+
+impl<S: 'static, F: Fn() -> L + Sync, L: Middleware<S, M>, M> Node<S> for Layered<F, L, M> {
+    fn make(&self, making: &mut Making) {
+        let layer = (self.make)();
+        making.open.push(layer.name());
+        making.made.push(Box::new(layer));
+    }
+
+    fn connect(&self, state: &Rc<S>, connecting: &mut Connecting) {
+        let layer = connecting
+            .made
+            .next()
+            .and_then(|layer| layer.into_any().downcast::<L>().ok())
+            .expect("the layers of a list are made in the order in which they are connected");
+        let from = connecting.endpoints.len();
+        connecting.open.push((surrounder(*layer, state), from));
+    }
+}
+
+/// The end of what the innermost layer that has begun is around; `routes!` writes it.
+pub struct EndOfLayer;
+
+impl<S> Node<S> for EndOfLayer {
+    fn make(&self, making: &mut Making) {
+        making.open.pop();
+    }
+
+    fn connect(&self, _: &Rc<S>, connecting: &mut Connecting) {
+        let (surround, from) = connecting.open.pop().expect("each layer has a beginning and an end");
+        for endpoint in &mut connecting.endpoints[from..] {
+            *endpoint = surround(Rc::clone(endpoint));
+        }
+    }
+}
+
+/// What [`Node::make`] makes.
+#[derive(Default)]
+pub struct Making {
+    pub(crate) made: Vec<Box<dyn Made>>,
+    /// The names of the layers around the next route, the outermost first.
+    open: Vec<Cow<'static, str>>,
+    /// The same for each route so far.
+    layers: Vec<Vec<Cow<'static, str>>>,
+}
+
+/// What [`Node::connect`] makes: the handlers of an application on one worker, in the order of the table.
+pub struct Connecting {
+    endpoints: Vec<Rc<dyn Endpoint>>,
+    made: std::vec::IntoIter<Box<dyn Made>>,
+    /// Layers that have begun, the innermost last, and the first endpoint of each.
+    open: Vec<(Surrounder, usize)>,
+}
+
+impl Connecting {
+    pub(crate) fn new(made: Vec<Box<dyn Made>>) -> Self {
+        Connecting {
+            endpoints: Vec::new(),
+            made: made.into_iter(),
+            open: Vec::new(),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Vec<Rc<dyn Endpoint>> {
+        assert!(self.open.is_empty(), "each layer has a beginning and an end");
+        self.endpoints
     }
 }
 
@@ -126,19 +216,24 @@ impl<S> Routes<S> {
         self.table
     }
 
-    /// The handlers, ready to serve on this thread.
-    pub(crate) fn connect(&self, state: S) -> Endpoints {
-        let mut endpoints = Endpoints(Vec::with_capacity(self.definitions().len()));
-        let state = Rc::new(state);
+    /// The names of the layers around each route, the outermost first, in the order of [`definitions`](Self::definitions).
+    /// The layers of the application, which are around all of it, are not among them.
+    pub fn layers(&self) -> Vec<Vec<Cow<'static, str>>> {
+        let mut making = Making::default();
+        self.make(&mut making);
+        making.layers
+    }
+
+    pub(crate) fn make(&self, making: &mut Making) {
         for node in self.nodes {
-            node.connect(&state, &mut endpoints);
+            node.make(making);
         }
-        assert_eq!(
-            endpoints.0.len(),
-            self.definitions().len(),
-            "a table has one handler for each definition"
-        );
-        endpoints
+    }
+
+    pub(crate) fn connect(&self, state: &Rc<S>, connecting: &mut Connecting) {
+        for node in self.nodes {
+            node.connect(state, connecting);
+        }
     }
 }
 
@@ -149,138 +244,3 @@ impl<S> Clone for Routes<S> {
 }
 
 impl<S> Copy for Routes<S> {}
-
-/// The handlers of an application on one worker, in the order of the table.
-pub struct Endpoints(Vec<Box<dyn Endpoint>>);
-
-impl Endpoints {
-    /// Starts the handler of a route.
-    pub(crate) fn call(&self, route: usize, request: Request) -> Outcome {
-        self.0[route].call(request)
-    }
-}
-
-/// What became of a handler that was started.
-pub(crate) enum Outcome {
-    /// It was ready at once.
-    Ready(Response),
-    /// It waits for something; the future never panics.
-    Pending(Pin<Box<dyn Future<Output = Response>>>),
-}
-
-/// One handler with its state, its types erased.
-trait Endpoint {
-    fn call(&self, request: Request) -> Outcome;
-}
-
-/// A future that stays where it is pinned while its memory serves one request after the other.
-type Slot<F> = Pin<Box<Option<F>>>;
-
-struct HandlerEndpoint<S, F> {
-    start: fn(Request, Rc<S>) -> F,
-    state: Rc<S>,
-    /// Slots without a future, to be used again.
-    free: Rc<RefCell<Vec<Slot<F>>>>,
-}
-
-fn endpoint<S, F>(start: fn(Request, Rc<S>) -> F, state: Rc<S>) -> Box<dyn Endpoint>
-where
-    S: 'static,
-    F: Future<Output = Response> + 'static,
-{
-    Box::new(HandlerEndpoint {
-        start,
-        state,
-        free: Rc::default(),
-    })
-}
-
-impl<S, F: Future<Output = Response> + 'static> Endpoint for HandlerEndpoint<S, F> {
-    /// Polls the handler's future once, in place. Most handlers are ready then, and nothing was allocated. One that
-    /// is not will be polled again as a task of its own, with that task's waker, so that here a waker that does
-    /// nothing will do.
-    fn call(&self, request: Request) -> Outcome {
-        let mut slot = self.free.borrow_mut().pop().unwrap_or_else(|| Box::pin(None));
-        // After a panic the future is dropped and never polled again, so nobody sees it in a broken state.
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            slot.set(Some((self.start)(request, Rc::clone(&self.state))));
-            let polled = poll(&mut slot, &mut Context::from_waker(Waker::noop()));
-            if polled.is_ready() {
-                slot.set(None);
-            }
-            polled
-        }));
-        match polled {
-            Ok(Poll::Ready(response)) => {
-                keep(&self.free, slot);
-                Outcome::Ready(response)
-            }
-            Ok(Poll::Pending) => Outcome::Pending(Box::pin(Running {
-                slot: Some(slot),
-                free: Rc::clone(&self.free),
-            })),
-            Err(panic) => {
-                // A future that panics may do so again when it is dropped.
-                drop(Running {
-                    slot: Some(slot),
-                    free: Rc::clone(&self.free),
-                });
-                Outcome::Ready(panicked(&*panic))
-            }
-        }
-    }
-}
-
-fn poll<F: Future>(slot: &mut Slot<F>, context: &mut Context<'_>) -> Poll<F::Output> {
-    slot.as_mut()
-        .as_pin_mut()
-        .expect("a handler is polled until it is ready")
-        .poll(context)
-}
-
-/// Keeps an empty slot for a later request.
-fn keep<F>(free: &RefCell<Vec<Slot<F>>>, slot: Slot<F>) {
-    let mut free = free.borrow_mut();
-    if free.len() < KEPT_FUTURES {
-        free.push(slot);
-    }
-}
-
-/// A handler's future that was not ready at once, in its slot, which goes back when the future has ended or is dropped.
-struct Running<F> {
-    slot: Option<Slot<F>>,
-    free: Rc<RefCell<Vec<Slot<F>>>>,
-}
-
-impl<F: Future<Output = Response>> Future for Running<F> {
-    type Output = Response;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
-        let slot = self
-            .slot
-            .as_mut()
-            .expect("a running handler keeps its slot until it is dropped");
-        catch_unwind(AssertUnwindSafe(|| poll(slot, context))).unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
-    }
-}
-
-impl<F> Drop for Running<F> {
-    fn drop(&mut self) {
-        if let Some(mut slot) = self.slot.take()
-            && catch_unwind(AssertUnwindSafe(|| slot.set(None))).is_ok()
-        {
-            keep(&self.free, slot);
-        }
-    }
-}
-
-/// 500, with the panic's message in the log.
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Response {
-    let message = panic
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is no text");
-    tracing::error!(panic = message, "a handler panicked");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
-}

@@ -152,19 +152,57 @@ async fn later() -> &'static str {
     "later"
 }
 
+/// A layer that does nothing.
+async fn nothing_more(request: Request, next: Next) -> Response {
+    next.run(request).await
+}
+
+/// The same as a type.
+#[derive(Clone)]
+struct Empty;
+
+impl Layer for Empty {
+    async fn call(&self, request: Request, next: Next) -> Response {
+        next.run(request).await
+    }
+}
+
+#[get("/layered")]
+async fn layered() -> &'static str {
+    "Hello, World!"
+}
+
 #[post("/echo")]
 async fn echo(body: Body) -> Body {
     body
 }
 
+type Application = App<&'static Count, Routes<&'static Count>>;
+
 const ROUTES: Routes<&'static Count> = routes![
-    count, plaintext, json, json_echo, user, number, nothing, header, later, echo
+    count,
+    plaintext,
+    json,
+    json_echo,
+    user,
+    number,
+    nothing,
+    header,
+    later,
+    echo,
+    #[layer(nothing_more, Empty)]
+    layered,
 ];
 
 /// A server whose worker's allocations are counted.
 fn counted() -> (Running, &'static Count) {
+    counted_as(|app| app)
+}
+
+/// The same with an application that is changed first.
+fn counted_as(change: impl FnOnce(Application) -> Application) -> (Running, &'static Count) {
     let count: &'static Count = Box::leak(Box::default());
-    let server = serve(App::new(count).routes(ROUTES));
+    let server = serve(change(App::new(count).routes(ROUTES)));
     assert_eq!(server.get("/count").status, 200);
     (server, count)
 }
@@ -205,7 +243,11 @@ impl Sender {
 
 /// How many allocations a thousand of these requests cost on the worker: the smallest and the median of the batches.
 fn allocations_per_thousand(request: &str, pipelined: usize) -> (u64, u64) {
-    let (server, count) = counted();
+    allocations_of(counted(), request, pipelined)
+}
+
+/// The same of an application of one's own.
+fn allocations_of((server, count): (Running, &'static Count), request: &str, pipelined: usize) -> (u64, u64) {
     let mut sender = Sender::new(&server, request, pipelined);
     let mut batches = [0; BATCHES];
     for round in 0..WARM_UP + BATCHES {
@@ -285,6 +327,14 @@ fn a_path_parameter_allocates_nothing() {
         allocations_per_thousand("GET /users/42/number HTTP/1.1\r\nhost: test\r\n\r\n", 1),
         (0, 0)
     );
+}
+
+#[test]
+fn an_empty_layer_allocates_nothing() {
+    let request = "GET /layered HTTP/1.1\r\nhost: test\r\n\r\n";
+    assert_eq!(allocations_per_thousand(request, 1), (0, 0));
+    let counted = counted_as(|app| app.layer(nothing_more).layer(Empty));
+    assert_eq!(allocations_of(counted, request, 1), (0, 0));
 }
 
 #[test]

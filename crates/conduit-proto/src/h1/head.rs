@@ -91,6 +91,29 @@ impl Head {
         &self.method
     }
 
+    /// Changes the method for whoever reads the head from now on. The connection goes on by the one that was sent.
+    pub fn set_method(&mut self, method: Method) {
+        self.method = method;
+    }
+
+    /// Changes the target to another in origin form, which starts with a slash, for whoever reads the head from now on.
+    /// The authority is then the value of `Host`.
+    ///
+    /// # Panics
+    ///
+    /// If `target` does not start with a slash or holds anything but visible ASCII (RFC 9112, section 3.2.1).
+    pub fn set_target(&mut self, target: &str) {
+        assert!(
+            target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic()),
+            "a target in origin form starts with a slash and is visible ASCII: {target:?}"
+        );
+        self.target.clear();
+        self.target.push_str(target);
+        (self.authority_start, self.authority_end) = (0, 0);
+        let end = target.find('?').unwrap_or(target.len());
+        (self.path_start, self.path_end) = (0, end as u32);
+    }
+
     /// `HTTP_10` or `HTTP_11`; a request of a higher 1.x is one of 1.1 (RFC 9110, section 2.5).
     #[must_use]
     pub fn version(&self) -> Version {

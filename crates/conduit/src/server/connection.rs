@@ -21,24 +21,23 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use conduit_net::{Interest, Shutdown, TcpStream};
 use conduit_proto::h1::{self, BodyLength, Event, Phase};
-use conduit_route::Miss;
 use futures_core::Stream;
-use http::header::{ALLOW, CONNECTION};
-use http::{HeaderValue, Method, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 
 use super::deadlines::{Place, Second};
 use super::mailbox::{Key, Letter, Outbox};
 use super::worker::Shared;
 use crate::body::{Body, BodyError, Channel, Kind};
+use crate::endpoint::Outcome;
 use crate::pool;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::route::Outcome;
 
 /// While this much waits to be sent on a connection, no further request of it is served and no further piece of a stream
 /// is asked for.
@@ -375,14 +374,11 @@ impl Connection {
         request
     }
 
-    /// Finds the route, starts its handler, and writes the response if it is ready.
-    fn answer(&mut self, mut request: Request, output: &mut Vec<u8>, shared: &mut Shared) {
-        let (head, parameters) = request.routing();
-        let outcome = match shared.table.find(head.method().as_str(), head.path(), parameters) {
-            Ok(route) => shared.endpoints.call(route, request),
-            Err(miss) => Outcome::Ready(without_route(&request, miss, shared)),
-        };
-        match outcome {
+    /// Starts to answer a request, and writes the response if it is ready.
+    fn answer(&mut self, request: Request, output: &mut Vec<u8>, shared: &mut Shared) {
+        // One that is not ready is polled again, by its task.
+        let mut context = Context::from_waker(Waker::noop());
+        match shared.application.serve(request, &mut context) {
             Outcome::Ready(response) => self.respond(response, output, shared),
             Outcome::Pending(handler) => {
                 self.stage = Stage::Handling;
@@ -657,34 +653,6 @@ impl Connection {
                 .saturating_add(1),
         )
     }
-}
-
-/// The answer to a request that no route is for: `OPTIONS` and `Allow` come from the routes of the path (RFC 9110,
-/// sections 9.3.7 and 15.5.6).
-fn without_route(request: &Request, miss: Miss, shared: &Shared) -> Response {
-    let path = request.path();
-    if request.method() == Method::OPTIONS && path == "*" {
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    if miss == Miss::NotFound {
-        return Problem::not_found(format!("there is nothing at {path}")).into_response();
-    }
-    let mut methods = String::new();
-    for method in shared.table.allow(path) {
-        if !methods.is_empty() {
-            methods.push_str(", ");
-        }
-        methods.push_str(method);
-    }
-    let allow = HeaderValue::try_from(&methods).expect("methods are tokens");
-    if request.method() == Method::OPTIONS {
-        return (StatusCode::NO_CONTENT, [(ALLOW, allow)], ()).into_response();
-    }
-    let detail = format!("{} is not allowed; {path} has {methods}", request.method());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED)
-        .with_detail(detail)
-        .with_header(ALLOW, allow)
-        .into_response()
 }
 
 /// How a response's stream learns that it may go on, or need not.

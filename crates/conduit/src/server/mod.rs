@@ -27,8 +27,8 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 
+use crate::dispatch::Plan;
 use crate::error::{Error, Result};
-use crate::route::Routes;
 use config::Config;
 use worker::Worker;
 
@@ -59,7 +59,7 @@ const SPARE_DESCRIPTORS: u64 = 128;
 /// ```
 pub struct Server<S: 'static> {
     state: S,
-    routes: Routes<S>,
+    plan: Plan<S>,
     config: Config,
     listening: Listening,
     handle: ServerHandle,
@@ -70,7 +70,7 @@ impl<S: Clone + Send + 'static> Server<S> {
     pub(crate) fn new(
         listening: Listening,
         state: S,
-        routes: Routes<S>,
+        plan: Plan<S>,
         config: Config,
         runtime: Option<Runtime>,
     ) -> Result<Self> {
@@ -81,7 +81,7 @@ impl<S: Clone + Send + 'static> Server<S> {
         }));
         Ok(Server {
             state,
-            routes,
+            plan,
             config,
             listening,
             handle,
@@ -136,12 +136,13 @@ impl<S: Clone + Send + 'static> Server<S> {
         let mut threads = Vec::with_capacity(self.listening.sockets.len());
         let mut result = Ok(());
         for (number, listener) in self.listening.sockets.into_iter().enumerate() {
-            let (state, routes, config, handle) = (self.state.clone(), self.routes, self.config, self.handle.clone());
+            let (state, plan, config, handle) =
+                (self.state.clone(), self.plan.clone(), self.config, self.handle.clone());
             let running = running.clone();
             let thread = thread::Builder::new().name(format!("conduit-{number}")).spawn(move || {
                 // One worker that ends, because it must or because it fails, ends the server: the failure is seen.
                 let _running = (running, StopOnDrop(handle.clone()));
-                Worker::run(listener, state, routes, config, connections, handle)
+                Worker::run(listener, state, plan, config, connections, handle)
             });
             match thread {
                 Ok(thread) => threads.push(thread),

@@ -23,8 +23,8 @@ use super::connection::{Connection, Fate};
 use super::deadlines::{Second, Wheel};
 use super::mailbox::{Key, Letter, Mailbox};
 use super::nested::nest;
+use crate::dispatch::{Application, Plan};
 use crate::request::Request;
-use crate::route::{Endpoints, Routes, Table};
 
 /// How many events a turn takes from the poller; then tokio has its turn.
 const EVENTS_A_TURN: usize = 1024;
@@ -45,8 +45,7 @@ const LISTENER: Key = 0;
 /// What all connections of a worker use.
 pub(super) struct Shared {
     pub(super) poller: Rc<Poller>,
-    pub(super) table: &'static Table,
-    pub(super) endpoints: Endpoints,
+    pub(super) application: Application,
     pub(super) config: Config,
     pub(super) mailbox: Rc<Mailbox>,
     pub(super) wheel: Wheel,
@@ -93,7 +92,7 @@ impl Worker {
     pub(super) fn run<S: 'static>(
         listener: TcpListener,
         state: S,
-        routes: Routes<S>,
+        plan: Plan<S>,
         config: Config,
         connection_limit: usize,
         handle: ServerHandle,
@@ -108,8 +107,7 @@ impl Worker {
             let bell = tokio::task::spawn_local(ring_every_second(Rc::clone(&mailbox), handle.clone()));
             let shared = Shared {
                 poller: Rc::clone(&poller),
-                table: routes.table(),
-                endpoints: routes.connect(state),
+                application: plan.connect(state),
                 config,
                 mailbox,
                 wheel: Wheel::new(),

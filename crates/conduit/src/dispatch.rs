@@ -1,0 +1,201 @@
+//! An application on one worker: its layers, and behind them what brings a request to the handler of its route.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+use std::task::Context;
+
+use conduit_route::Miss;
+use http::header::ALLOW;
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::endpoint::{Endpoint, Outcome};
+use crate::fallback::AnyFallback;
+use crate::layer::{AnyLayer, Made};
+use crate::problem::Problem;
+use crate::request::{Matched, Request};
+use crate::response::{IntoResponse, Response};
+use crate::route::{Connecting, Making, Routes, Table};
+
+/// What each worker makes its [`Application`] from: the routes, and everything that was made once for all of them.
+pub(crate) struct Plan<S: 'static> {
+    routes: Routes<S>,
+    /// The layers that are written in the list, in its order.
+    made: Vec<Box<dyn Made>>,
+    surroundings: Surroundings<S>,
+}
+
+/// What stands around the routes of an application.
+pub(crate) struct Surroundings<S> {
+    /// The first is the innermost.
+    pub(crate) layers: Vec<Box<dyn AnyLayer<S>>>,
+    /// What answers where there is no route.
+    pub(crate) fallback: Option<Box<dyn AnyFallback<S>>>,
+}
+
+impl<S> Default for Surroundings<S> {
+    fn default() -> Self {
+        Surroundings {
+            layers: Vec::new(),
+            fallback: None,
+        }
+    }
+}
+
+impl<S> Clone for Surroundings<S> {
+    fn clone(&self) -> Self {
+        Surroundings {
+            layers: self.layers.iter().map(|layer| layer.duplicate()).collect(),
+            fallback: self.fallback.as_ref().map(|fallback| fallback.duplicate()),
+        }
+    }
+}
+
+impl<S> Surroundings<S> {
+    /// The names of the layers, the outermost first.
+    pub(crate) fn names(&self) -> Vec<Cow<'static, str>> {
+        self.layers.iter().rev().map(|layer| layer.name()).collect()
+    }
+}
+
+impl<S> fmt::Debug for Surroundings<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("layers", &self.names())
+            .field("fallback", &self.fallback.is_some())
+            .finish()
+    }
+}
+
+impl<S: 'static> Plan<S> {
+    pub(crate) fn new(routes: Routes<S>, surroundings: Surroundings<S>) -> Self {
+        let mut making = Making::default();
+        routes.make(&mut making);
+        Plan {
+            routes,
+            made: making.made,
+            surroundings,
+        }
+    }
+
+    /// The application on this thread.
+    pub(crate) fn connect(self, state: S) -> Application {
+        let state = Rc::new(state);
+        let mut connecting = Connecting::new(self.made);
+        self.routes.connect(&state, &mut connecting);
+        let endpoints = connecting.finish();
+        let table = self.routes.table();
+        assert_eq!(
+            endpoints.len(),
+            table.definitions().len(),
+            "a table has one handler for each definition"
+        );
+        let dispatcher = Rc::new(Dispatcher {
+            table,
+            endpoints,
+            fallback: self.surroundings.fallback.map(|fallback| fallback.endpoint(&state)),
+        });
+        let mut outermost: Option<Rc<dyn Endpoint>> = None;
+        for layer in self.surroundings.layers {
+            let inner = outermost.unwrap_or_else(|| Rc::clone(&dispatcher) as Rc<dyn Endpoint>);
+            outermost = Some(layer.surrounder(&state)(inner));
+        }
+        Application { dispatcher, outermost }
+    }
+}
+
+impl<S> Clone for Plan<S> {
+    fn clone(&self) -> Self {
+        Plan {
+            routes: self.routes,
+            made: self.made.iter().map(|layer| layer.duplicate()).collect(),
+            surroundings: self.surroundings.clone(),
+        }
+    }
+}
+
+/// An application, ready to serve on this thread.
+pub(crate) struct Application {
+    dispatcher: Rc<Dispatcher>,
+    /// The outermost layer of the application, if it has any.
+    outermost: Option<Rc<dyn Endpoint>>,
+}
+
+impl Application {
+    /// Starts to answer a request.
+    pub(crate) fn serve(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
+        match &self.outermost {
+            None => self.dispatcher.call(request, context),
+            Some(outermost) => {
+                // The layers may ask for the route.
+                self.dispatcher.find(&mut request);
+                outermost.call(request, context)
+            }
+        }
+    }
+}
+
+/// What the layers of an application surround: brings a request to its route's handler.
+struct Dispatcher {
+    table: &'static Table,
+    /// In the order of the table.
+    endpoints: Vec<Rc<dyn Endpoint>>,
+    fallback: Option<Rc<dyn Endpoint>>,
+}
+
+impl Dispatcher {
+    /// Finds the request's route, unless it is known and neither method nor path have been changed since.
+    fn find(&self, request: &mut Request) -> Matched {
+        let (head, parameters, matched) = request.routing();
+        if matches!(matched, Matched::NotYet) {
+            *matched = match self.table.find(head.method().as_str(), head.path(), parameters) {
+                Ok(index) => Matched::Route(index, &self.table.definitions()[index]),
+                Err(miss) => Matched::Missed(miss),
+            };
+        }
+        *matched
+    }
+}
+
+impl Endpoint for Dispatcher {
+    fn call(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
+        let miss = match self.find(&mut request) {
+            Matched::Route(index, _) => return self.endpoints[index].call(request, context),
+            Matched::Missed(miss) => miss,
+            Matched::NotYet => Miss::NotFound,
+        };
+        let is_of_the_server = request.method() == Method::OPTIONS && request.path() == "*";
+        match &self.fallback {
+            Some(fallback) if miss == Miss::NotFound && !is_of_the_server => fallback.call(request, context),
+            _ => Outcome::Ready(without_route(&request, miss, self.table)),
+        }
+    }
+}
+
+/// The answer to a request that no route is for: `OPTIONS` and `Allow` come from the routes of the path (RFC 9110,
+/// sections 9.3.7 and 15.5.6).
+fn without_route(request: &Request, miss: Miss, table: &Table) -> Response {
+    let path = request.path();
+    if request.method() == Method::OPTIONS && path == "*" {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    if miss == Miss::NotFound {
+        return Problem::not_found(format!("there is nothing at {path}")).into_response();
+    }
+    let mut methods = String::new();
+    for method in table.allow(path) {
+        if !methods.is_empty() {
+            methods.push_str(", ");
+        }
+        methods.push_str(method);
+    }
+    let allow = HeaderValue::try_from(&methods).expect("methods are tokens");
+    if request.method() == Method::OPTIONS {
+        return (StatusCode::NO_CONTENT, [(ALLOW, allow)], ()).into_response();
+    }
+    let detail = format!("{} is not allowed; {path} has {methods}", request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED)
+        .with_detail(detail)
+        .with_header(ALLOW, allow)
+        .into_response()
+}

@@ -1,0 +1,150 @@
+//! What is called with a request, its types erased: a handler, or a layer around one.
+//!
+//! Each endpoint keeps the memory of its futures and writes the next request's future into it, so that an answer that is
+//! ready at once allocates nothing, through however many layers it goes.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use http::StatusCode;
+
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// How many futures of one endpoint a worker keeps the memory of.
+const KEPT_FUTURES: usize = 64;
+
+/// What became of a request that an endpoint was called with.
+pub(crate) enum Outcome {
+    /// It was answered at once.
+    Ready(Response),
+    /// The answer waits for something; the future never panics.
+    Pending(Pin<Box<dyn Future<Output = Response>>>),
+}
+
+/// One handler with its state, or one layer with what it surrounds.
+pub(crate) trait Endpoint {
+    /// Starts to answer the request. A future that is not ready has been polled with `context` once; it is polled again,
+    /// with another's waker if need be, by whoever takes it out of the outcome.
+    fn call(&self, request: Request, context: &mut Context<'_>) -> Outcome;
+}
+
+/// A future that stays where it is pinned while its memory serves one request after the other.
+type Slot<F> = Pin<Box<Option<F>>>;
+
+struct FutureEndpoint<Start, F> {
+    start: Start,
+    /// Slots without a future, to be used again.
+    free: Rc<RefCell<Vec<Slot<F>>>>,
+}
+
+/// An endpoint that answers with the future that `start` makes of the request.
+pub(crate) fn endpoint<Start, F>(start: Start) -> Rc<dyn Endpoint>
+where
+    Start: Fn(Request) -> F + 'static,
+    F: Future<Output = Response> + 'static,
+{
+    Rc::new(FutureEndpoint {
+        start,
+        free: Rc::default(),
+    })
+}
+
+impl<Start, F> Endpoint for FutureEndpoint<Start, F>
+where
+    Start: Fn(Request) -> F,
+    F: Future<Output = Response> + 'static,
+{
+    /// Polls the future once, in place. Most are ready then, and nothing was allocated. One that is not will be polled
+    /// again: by the layer around it, or as a task of its own with that task's waker, so that the worker gives a waker
+    /// that does nothing.
+    fn call(&self, request: Request, context: &mut Context<'_>) -> Outcome {
+        let mut slot = self.free.borrow_mut().pop().unwrap_or_else(|| Box::pin(None));
+        // After a panic the future is dropped and never polled again, so nobody sees it in a broken state.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            slot.set(Some((self.start)(request)));
+            let polled = poll(&mut slot, context);
+            if polled.is_ready() {
+                slot.set(None);
+            }
+            polled
+        }));
+        match polled {
+            Ok(Poll::Ready(response)) => {
+                keep(&self.free, slot);
+                Outcome::Ready(response)
+            }
+            Ok(Poll::Pending) => Outcome::Pending(Box::pin(Running {
+                slot: Some(slot),
+                free: Rc::clone(&self.free),
+            })),
+            Err(panic) => {
+                // A future that panics may do so again when it is dropped.
+                drop(Running {
+                    slot: Some(slot),
+                    free: Rc::clone(&self.free),
+                });
+                Outcome::Ready(panicked(&*panic))
+            }
+        }
+    }
+}
+
+fn poll<F: Future>(slot: &mut Slot<F>, context: &mut Context<'_>) -> Poll<F::Output> {
+    slot.as_mut()
+        .as_pin_mut()
+        .expect("a handler is polled until it is ready")
+        .poll(context)
+}
+
+/// Keeps an empty slot for a later request.
+fn keep<F>(free: &RefCell<Vec<Slot<F>>>, slot: Slot<F>) {
+    let mut free = free.borrow_mut();
+    if free.len() < KEPT_FUTURES {
+        free.push(slot);
+    }
+}
+
+/// A future that was not ready at once, in its slot, which goes back when the future has ended or is dropped.
+struct Running<F> {
+    slot: Option<Slot<F>>,
+    free: Rc<RefCell<Vec<Slot<F>>>>,
+}
+
+impl<F: Future<Output = Response>> Future for Running<F> {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
+        let slot = self
+            .slot
+            .as_mut()
+            .expect("a running handler keeps its slot until it is dropped");
+        catch_unwind(AssertUnwindSafe(|| poll(slot, context))).unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
+    }
+}
+
+impl<F> Drop for Running<F> {
+    fn drop(&mut self) {
+        if let Some(mut slot) = self.slot.take()
+            && catch_unwind(AssertUnwindSafe(|| slot.set(None))).is_ok()
+        {
+            keep(&self.free, slot);
+        }
+    }
+}
+
+/// 500, with the panic's message in the log.
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Response {
+    let message = panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is no text");
+    tracing::error!(panic = message, "a handler or a layer panicked");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+}

@@ -1,0 +1,248 @@
+//! Layers: what stands between the server and the handlers.
+//!
+//! A layer is an `async` function that takes the request and [`Next`], the rest of the way to the handler, or a type that
+//! implements [`Layer`]. It may look at the request or change it, answer by itself, and change the response.
+//! `docs/middleware.md` is the guide.
+//!
+//! # Order
+//!
+//! A request goes through layers from the outermost to the innermost and then to its handler; the response comes back the
+//! other way.
+//!
+//! - The layers of the application, [`App::layer`](crate::App::layer), are around everything: the answers 404 and 405 too.
+//!   Each that is added is outside of those before it, so the last is the outermost.
+//! - The layers in the list of routes are around the entry that they are written before. They are read as they stand: the
+//!   first is the outermost, and those of an outer list are outside of those of a list in it.
+//!
+//! [`Routes::layers`](crate::Routes::layers) and [`App::layers`](crate::App::layers) tell the names in that order.
+//!
+//! The route is known before the first layer runs: [`Request::route`] tells it. A layer of the application that changes
+//! the method or the path makes the application look for the route anew.
+//!
+//! # Cost
+//!
+//! Each layer keeps the memory of its futures, as handlers do: where the answer is ready at once a layer allocates nothing.
+//! Without layers an application pays nothing for them.
+//!
+//! # Example
+//!
+//! A function as a layer of the whole application, and one before the routes of a module:
+//!
+//! ```
+//! use conduit::prelude::*;
+//!
+//! #[derive(Clone)]
+//! struct AdminKey(&'static str);
+//!
+//! /// Adds a header field to each response.
+//! async fn server_name(request: Request, next: Next) -> Response {
+//!     let mut response = next.run(request).await;
+//!     response.headers_mut().insert("server", HeaderValue::from_static("conduit"));
+//!     response
+//! }
+//!
+//! /// Lets through who knows the key. Extractors come first, then the request.
+//! async fn admin(key: State<AdminKey>, request: Request, next: Next) -> Result<Response, Problem> {
+//!     match request.header("x-admin-key") {
+//!         Some(given) if given == key.0.0.as_bytes() => Ok(next.run(request).await),
+//!         _ => Err(Problem::forbidden("this is for administrators")),
+//!     }
+//! }
+//!
+//! #[get("/")]
+//! async fn home() -> &'static str {
+//!     "home"
+//! }
+//!
+//! #[get("/users")]
+//! async fn users() -> &'static str {
+//!     "all users"
+//! }
+//!
+//! let app = App::new(AdminKey("opensesame"))
+//!     .routes(routes![home, #[layer(admin)] "/admin" => [users]])
+//!     .layer(server_name);
+//! ```
+
+mod function;
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::task::Poll;
+
+use crate::endpoint::{Endpoint, Outcome, endpoint};
+use crate::request::Request;
+use crate::response::Response;
+
+/// A type that stands between the server and the handlers; the [module](self) tells when it is called.
+///
+/// It is made once. Each worker thread gets a clone, so that it needs no lock for what it knows by itself; what is to be
+/// the same for all workers is shared through an `Arc`. It need not be `Sync`.
+///
+/// # Example
+///
+/// A layer that refuses what is longer than it was told:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct LongestPath(usize);
+///
+/// impl Layer for LongestPath {
+///     async fn call(&self, request: Request, next: Next) -> Response {
+///         if request.path().len() > self.0 {
+///             return StatusCode::URI_TOO_LONG.into_response();
+///         }
+///         next.run(request).await
+///     }
+/// }
+///
+/// #[get("/{*path}")]
+/// async fn show(path: Path<String>) -> String {
+///     path.0
+/// }
+///
+/// let app = App::new(()).routes(routes![#[layer(LongestPath(100))] show]);
+/// ```
+pub trait Layer: Clone + Send + 'static {
+    /// Answers the request, by itself or through `next`.
+    fn call(&self, request: Request, next: Next) -> impl Future<Output = Response>;
+
+    /// What the table of routes calls this layer. The default is the name of its type without the modules.
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(short_name::<Self>())
+    }
+}
+
+/// What can be given as a layer: a [`Layer`], or an `async` function that takes up to six
+/// [extractors](crate::extract), the [`Request`] and [`Next`], and returns a [response](crate::IntoResponse).
+///
+/// The extractors of a function must not take the body, because the handler needs it. `M` tells the compiler the forms
+/// apart and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no layer in an application whose state is `{S}`",
+    label = "not a layer",
+    note = "a layer is an `async fn(Request, Next) -> Response`, which may take extractors such as `State<…>` before the request and return any response; or a type that implements `Layer`, which asks for `Clone` and `Send`"
+)]
+pub trait Middleware<S, M>: Clone + Send + 'static {
+    /// Takes what it needs from the request and the state, and answers, by itself or through `next`.
+    fn handle(self: Rc<Self>, request: Request, state: Rc<S>, next: Next) -> impl Future<Output = Response> + 'static;
+
+    /// What the table of routes calls it.
+    fn name(&self) -> Cow<'static, str>;
+}
+
+impl<S: 'static, L: Layer> Middleware<S, ()> for L {
+    async fn handle(self: Rc<Self>, request: Request, _: Rc<S>, next: Next) -> Response {
+        self.call(request, next).await
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        Layer::name(self)
+    }
+}
+
+/// The rest of a request's way: the layers inside of this one, and the handler.
+#[derive(Clone)]
+pub struct Next(Rc<dyn Endpoint>);
+
+impl Next {
+    pub(crate) fn new(inner: Rc<dyn Endpoint>) -> Self {
+        Next(inner)
+    }
+
+    /// The response of what is inside. A panic there is a 500.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped the handler's is dropped with it, at the `await` where it waits.
+    pub async fn run(self, request: Request) -> Response {
+        let mut request = Some(request);
+        let outcome = poll_fn(|context| match request.take() {
+            Some(request) => Poll::Ready(self.0.call(request, context)),
+            // It was ready at its first poll.
+            None => Poll::Pending,
+        });
+        match outcome.await {
+            Outcome::Ready(response) => response,
+            Outcome::Pending(response) => response.await,
+        }
+    }
+}
+
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Next")
+    }
+}
+
+/// The name of a type or function without its modules: `Cors`, `auth`.
+pub(crate) fn short_name<T>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    let end = name.find('<').unwrap_or(name.len());
+    name[..end].rfind("::").map_or(name, |place| &name[place + 2..])
+}
+
+/// Puts a layer around an endpoint.
+pub(crate) type Surrounder = Box<dyn Fn(Rc<dyn Endpoint>) -> Rc<dyn Endpoint>>;
+
+/// What puts this layer around endpoints, all of which share it.
+pub(crate) fn surrounder<S: 'static, L: Middleware<S, M>, M>(layer: L, state: &Rc<S>) -> Surrounder {
+    let (layer, state) = (Rc::new(layer), Rc::clone(state));
+    Box::new(move |inner| {
+        let (layer, state) = (Rc::clone(&layer), Rc::clone(&state));
+        endpoint(move |request| {
+            let next = Next::new(Rc::clone(&inner));
+            Rc::clone(&layer).handle(request, Rc::clone(&state), next)
+        })
+    })
+}
+
+/// A layer of the application, its type erased.
+pub(crate) trait AnyLayer<S>: Send {
+    fn duplicate(&self) -> Box<dyn AnyLayer<S>>;
+    fn name(&self) -> Cow<'static, str>;
+    fn surrounder(self: Box<Self>, state: &Rc<S>) -> Surrounder;
+}
+
+struct Erased<L, M>(L, PhantomData<fn() -> M>);
+
+impl<S: 'static, L: Middleware<S, M>, M: 'static> AnyLayer<S> for Erased<L, M> {
+    fn duplicate(&self) -> Box<dyn AnyLayer<S>> {
+        erase::<S, L, M>(self.0.clone())
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        self.0.name()
+    }
+
+    fn surrounder(self: Box<Self>, state: &Rc<S>) -> Surrounder {
+        surrounder(self.0, state)
+    }
+}
+
+/// A layer without its type.
+pub(crate) fn erase<S: 'static, L: Middleware<S, M>, M: 'static>(layer: L) -> Box<dyn AnyLayer<S>> {
+    Box::new(Erased(layer, PhantomData))
+}
+
+/// A layer of a list, whose state only the list knows.
+pub(crate) trait Made: Send {
+    fn duplicate(&self) -> Box<dyn Made>;
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+impl<L: Clone + Send + 'static> Made for L {
+    fn duplicate(&self) -> Box<dyn Made> {
+        Box::new(self.clone())
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}

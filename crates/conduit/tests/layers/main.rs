@@ -1,0 +1,16 @@
+//! What stands between the server and the handlers, at the socket, where a user sees it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod order;
+
+/// A request without a body, with these header fields.
+fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> String {
+    let mut request = format!("{method} {target} HTTP/1.1\r\nhost: test\r\n");
+    for (name, value) in fields {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    request
+}

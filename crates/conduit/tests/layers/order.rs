@@ -1,0 +1,363 @@
+//! Which layers a request goes through, in which order, and what each may do.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use conduit::prelude::*;
+
+use crate::request;
+use crate::support::{Response as Received, serve};
+
+/// The application's state, and the state of the lists in it.
+#[derive(Clone, FromRef)]
+struct Site {
+    title: Title,
+}
+
+#[derive(Clone)]
+struct Title(&'static str);
+
+/// Notes its name at the front of what comes back, so that the outermost layer stands first.
+#[derive(Clone)]
+struct Mark(&'static str);
+
+impl Layer for Mark {
+    async fn call(&self, request: Request, next: Next) -> Response {
+        let mut response = next.run(request).await;
+        mark(&mut response, self.0);
+        response
+    }
+}
+
+fn mark(response: &mut Response, name: &str) {
+    let before = response
+        .headers()
+        .get("way")
+        .map_or("", |way| way.to_str().expect("text"));
+    let way = format!("{name} {before}");
+    response
+        .headers_mut()
+        .insert("way", HeaderValue::from_str(way.trim()).expect("text"));
+}
+
+async fn function(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    mark(&mut response, "function");
+    response
+}
+
+async fn titled(title: State<Title>, method: Method, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    mark(&mut response, &format!("{}-{method}", title.0.0));
+    response
+}
+
+async fn refuse(_: Request, _: Next) -> Problem {
+    Problem::forbidden("nobody comes in here")
+}
+
+async fn choose(request: Request, next: Next) -> Result<Response, Problem> {
+    match request.header("x-key") {
+        Some(b"open") => Ok(next.run(request).await),
+        _ => Err(Problem::unauthorized("the key is missing")),
+    }
+}
+
+async fn panics(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    assert!(response.status().is_server_error(), "the layer panics");
+    response
+}
+
+#[get("/plain")]
+async fn plain() -> &'static str {
+    "plain"
+}
+
+#[get("/one")]
+async fn one() -> &'static str {
+    "one"
+}
+
+#[get("/later")]
+async fn later() -> &'static str {
+    tokio::task::yield_now().await;
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    "later"
+}
+
+#[get("/refused")]
+async fn refused() -> &'static str {
+    unreachable!("the layer answers")
+}
+
+#[get("/chosen")]
+async fn chosen() -> &'static str {
+    "chosen"
+}
+
+#[get("/after")]
+async fn after() -> &'static str {
+    "after"
+}
+
+#[get("/panic")]
+async fn panicking() {
+    panic!("the handler panics");
+}
+
+#[get("/unlucky")]
+async fn unlucky() {}
+
+mod inner {
+    use super::*;
+
+    #[get("/title")]
+    async fn title(title: State<Title>) -> &'static str {
+        title.0.0
+    }
+
+    pub(super) const ROUTES: Routes<Title> = routes![
+        #[layer(Mark("list"), titled)]
+        title,
+        after_all
+    ];
+
+    #[get("/after")]
+    async fn after_all() {}
+}
+
+const ROUTES: Routes<Site> = routes![
+    plain,
+    #[layer(Mark("a"), function)]
+    #[layer(titled)]
+    one,
+    #[layer(Mark("later"))]
+    later,
+    #[layer(refuse)]
+    refused,
+    #[layer(choose)]
+    [chosen],
+    #[layer(Mark("outside"))]
+    panicking,
+    #[layer(Mark("outside"), panics)]
+    unlucky,
+    #[layer(Mark("group"), Mark("second"))]
+    "/inner" => inner::ROUTES,
+    after,
+];
+
+fn site() -> App<Site, Routes<Site>> {
+    App::new(Site { title: Title("site") }).routes(ROUTES)
+}
+
+fn way(response: &Received) -> &str {
+    response.header("way").unwrap_or("")
+}
+
+#[test]
+fn layers_of_a_list_are_around_their_entry_only_the_first_outermost() {
+    let server = serve(site());
+    assert_eq!(way(&server.get("/plain")), "");
+    assert_eq!(way(&server.get("/after")), "");
+    let response = server.get("/one");
+    assert_eq!((response.status, response.text()), (200, "one"));
+    assert_eq!(way(&response), "a function site-GET");
+    let response = server.get("/inner/title");
+    assert_eq!((response.status, response.text()), (200, "site"));
+    assert_eq!(way(&response), "group second list site-GET");
+    assert_eq!(way(&server.get("/inner/after")), "group second");
+}
+
+#[test]
+fn layers_of_the_application_are_around_everything_the_last_outermost() {
+    let server = serve(site().layer(Mark("first")).layer(function).layer(Mark("last")));
+    assert_eq!(way(&server.get("/plain")), "last function first");
+    assert_eq!(way(&server.get("/one")), "last function first a function site-GET");
+    let missing = server.get("/missing");
+    assert_eq!((missing.status, way(&missing)), (404, "last function first"));
+    let wrong = server.request(request("DELETE", "/plain", &[]));
+    assert_eq!((wrong.status, way(&wrong)), (405, "last function first"));
+    assert_eq!(wrong.header("allow"), Some("GET, HEAD"));
+    let options = server.request(request("OPTIONS", "/plain", &[]));
+    assert_eq!((options.status, way(&options)), (204, "last function first"));
+    let whole = server.request("OPTIONS * HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!((whole.status, way(&whole)), (204, "last function first"));
+}
+
+#[test]
+fn the_names_of_layers_stand_in_the_order_in_which_a_request_meets_them() {
+    let app = site().layer(Mark("first")).layer(function);
+    assert_eq!(app.layers(), ["function", "Mark"]);
+    let layers = ROUTES.layers();
+    assert_eq!(layers.len(), ROUTES.definitions().len());
+    let of = |path| {
+        let place = ROUTES.definitions().iter().position(|route| route.path == path);
+        layers[place.expect("the route is there")].clone()
+    };
+    assert_eq!(of("/plain"), [""; 0]);
+    assert_eq!(of("/one"), ["Mark", "function", "titled"]);
+    assert_eq!(of("/inner/title"), ["Mark", "Mark", "Mark", "titled"]);
+    assert_eq!(of("/inner/after"), ["Mark", "Mark"]);
+    assert_eq!(of("/after"), [""; 0]);
+}
+
+#[test]
+fn a_layer_may_answer_by_itself() {
+    let server = serve(site());
+    let refused = server.get("/refused");
+    assert_eq!(refused.status, 403);
+    assert_eq!(refused.problem()["detail"], "nobody comes in here");
+    assert_eq!(server.get("/chosen").status, 401);
+    let chosen = server.request(request("GET", "/chosen", &[("x-key", "open")]));
+    assert_eq!((chosen.status, chosen.text()), (200, "chosen"));
+}
+
+#[test]
+fn an_answer_that_is_not_ready_at_once_goes_through_all_layers() {
+    let server = serve(site().layer(function).layer(Mark("last")));
+    let mut client = server.connect();
+    for _ in 0..3 {
+        client.send(request("GET", "/later", &[]));
+        let response = client.response();
+        assert_eq!((response.status, response.text()), (200, "later"));
+        assert_eq!(way(&response), "last function later");
+    }
+}
+
+#[test]
+fn a_panic_is_a_500_for_the_layers_around_it_and_the_next_request_goes_on() {
+    let server = serve(site());
+    let mut client = server.connect();
+    for target in ["/panic", "/unlucky"] {
+        client.send(request("GET", target, &[]));
+        let response = client.response();
+        assert_eq!((response.status, way(&response)), (500, "outside"));
+    }
+    client.send(request("GET", "/plain", &[]));
+    assert_eq!(client.response().status, 200);
+}
+
+#[test]
+fn a_layer_is_cloned_for_each_worker_and_shared_by_what_it_is_around() {
+    #[derive(Clone)]
+    struct Counted(Arc<AtomicUsize>, Cell<usize>);
+
+    impl Layer for Counted {
+        async fn call(&self, request: Request, next: Next) -> Response {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            // No lock and no atomic: nobody else has this clone.
+            self.1.set(self.1.get() + 1);
+            let mut response = next.run(request).await;
+            mark(&mut response, &self.1.get().to_string());
+            response
+        }
+    }
+
+    let count = Arc::new(AtomicUsize::new(0));
+    let server = serve(site().layer(Counted(Arc::clone(&count), Cell::new(0))));
+    assert_eq!(way(&server.get("/plain")), "1");
+    assert_eq!(way(&server.get("/after")), "2");
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_closure_is_a_layer() {
+    let server = serve(site().layer(|request: Request, next: Next| async move {
+        let mut response = next.run(request).await;
+        mark(&mut response, "closure");
+        response
+    }));
+    assert_eq!(way(&server.get("/plain")), "closure");
+}
+
+#[test]
+fn layers_see_the_route_before_the_handler_runs() {
+    async fn route(request: Request, next: Next) -> Response {
+        let route = request.route().map_or("none", |route| route.path);
+        let mut response = next.run(request).await;
+        mark(&mut response, route);
+        response
+    }
+
+    let server = serve(site().layer(route));
+    assert_eq!(way(&server.get("/inner/after")), "/inner/after group second");
+    assert_eq!(way(&server.get("/missing")), "none");
+    assert_eq!(way(&server.request(request("DELETE", "/plain", &[]))), "none");
+}
+
+#[test]
+fn a_method_or_path_that_a_layer_of_the_application_changes_is_routed_anew() {
+    #[get("/users/{id}/name")]
+    async fn name(id: Path<String>, uri: Uri) -> String {
+        format!("{} {uri}", *id)
+    }
+
+    #[delete("/users/{id}/name")]
+    async fn unname(id: Path<String>) -> String {
+        format!("{} has no name", *id)
+    }
+
+    async fn change(mut request: Request, next: Next) -> Response {
+        if request.header("x-method") == Some(b"DELETE") {
+            request.set_method(Method::DELETE);
+        }
+        if let Some(path) = request.path().strip_prefix("/old").map(str::to_owned) {
+            request.set_path(&path);
+            assert!(request.route().is_none(), "nothing is known of the new path yet");
+        }
+        next.run(request).await
+    }
+
+    let server = serve(App::new(()).routes(routes![name, unname]).layer(change));
+    let response = server.get("/old/users/7/name?x=1");
+    assert_eq!(response.text(), "7 /users/7/name?x=1");
+    let response = server.request(request("POST", "/users/7/name", &[("x-method", "DELETE")]));
+    assert_eq!(response.text(), "7 has no name");
+    assert_eq!(server.get("/old/nowhere").status, 404);
+}
+
+#[test]
+fn what_a_layer_changes_of_the_request_is_what_the_handler_sees() {
+    #[post("/echo")]
+    async fn echo(headers: HeaderMap, body: String) -> String {
+        format!("{:?} {:?} {body}", headers.get("x-added"), headers.get("x-removed"))
+    }
+
+    async fn change(mut request: Request, next: Next) -> Result<Response, Problem> {
+        let body = request.take_body().collect().await?;
+        assert_eq!(request.header("x-removed"), Some(&b"1"[..]));
+        request.headers_mut().insert("x-added", HeaderValue::from_static("2"));
+        request.headers_mut().remove("x-removed");
+        assert_eq!(request.header("x-removed"), None);
+        assert_eq!(request.header("x-added"), Some(&b"2"[..]));
+        request.set_body(Body::from(format!("{} bytes", body.len())));
+        Ok(next.run(request).await)
+    }
+
+    let server = serve(App::new(()).routes(routes![
+        #[layer(change)]
+        echo
+    ]));
+    let response =
+        server.request("POST /echo HTTP/1.1\r\nhost: test\r\nx-removed: 1\r\ncontent-length: 5\r\n\r\nHello");
+    assert_eq!(response.text(), "Some(\"2\") None 5 bytes");
+}
+
+#[test]
+fn the_fallback_answers_for_paths_without_a_route_inside_of_the_layers() {
+    async fn missing(title: State<Title>, request: Request) -> (StatusCode, String) {
+        (
+            StatusCode::NOT_FOUND,
+            format!("{} has no {}", title.0.0, request.path()),
+        )
+    }
+
+    let server = serve(site().fallback(missing).layer(Mark("layer")));
+    let response = server.get("/nowhere");
+    assert_eq!((response.status, response.text()), (404, "site has no /nowhere"));
+    assert_eq!(way(&response), "layer");
+    assert_eq!(server.request(request("DELETE", "/plain", &[])).status, 405);
+    assert_eq!(server.get("/plain").text(), "plain");
+}
