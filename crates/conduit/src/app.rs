@@ -189,6 +189,9 @@ impl<S: 'static, R> App<S, R> {
 }
 
 /// Settings, and the limits that protect the server.
+///
+/// Each limit and deadline has an environment variable too, which sets it where the program does not: `CONDUIT_` and
+/// the method's name in upper case, such as `CONDUIT_BODY_LIMIT=10MiB` or `CONDUIT_HEAD_TIMEOUT=5s`.
 impl<S, R> App<S, R> {
     /// How many worker threads serve, each with its own listening socket, event loop and connections. The default is
     /// the number of cores that the process may use, or what the environment variable `CONDUIT_WORKERS` says.
@@ -199,6 +202,7 @@ impl<S, R> App<S, R> {
     pub fn workers(mut self, count: usize) -> Self {
         assert!(count > 0, "a server needs at least 1 worker");
         self.config.workers = Some(count);
+        self.config.choose("CONDUIT_WORKERS");
         self
     }
 
@@ -206,6 +210,7 @@ impl<S, R> App<S, R> {
     /// another limit for its own body with [`Body::with_limit`](crate::Body::with_limit).
     pub fn body_limit(mut self, bytes: u64) -> Self {
         self.config.body_bytes = bytes;
+        self.config.choose("CONDUIT_BODY_LIMIT");
         self
     }
 
@@ -214,12 +219,14 @@ impl<S, R> App<S, R> {
     /// before its request is accepted.
     pub fn head_limit(mut self, bytes: usize) -> Self {
         self.config.head.head_bytes = bytes;
+        self.config.choose("CONDUIT_HEAD_LIMIT");
         self
     }
 
     /// The largest number of header fields of a request; more are answered 431. The default is 100.
     pub fn header_limit(mut self, fields: usize) -> Self {
         self.config.head.headers = fields;
+        self.config.choose("CONDUIT_HEADER_LIMIT");
         self
     }
 
@@ -227,6 +234,7 @@ impl<S, R> App<S, R> {
     /// the resolution 1 s.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
         self.config.head_timeout = limit;
+        self.config.choose("CONDUIT_HEAD_TIMEOUT");
         self
     }
 
@@ -234,6 +242,7 @@ impl<S, R> App<S, R> {
     /// 1 s.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.config.idle_timeout = limit;
+        self.config.choose("CONDUIT_IDLE_TIMEOUT");
         self
     }
 
@@ -243,6 +252,8 @@ impl<S, R> App<S, R> {
     pub fn minimum_rate(mut self, bytes_per_second: u64, grace: Duration) -> Self {
         self.config.minimum_rate = bytes_per_second;
         self.config.rate_grace = grace;
+        self.config.choose("CONDUIT_MINIMUM_RATE");
+        self.config.choose("CONDUIT_RATE_GRACE");
         self
     }
 
@@ -255,6 +266,44 @@ impl<S, R> App<S, R> {
     pub fn connection_limit(mut self, count: usize) -> Self {
         assert!(count > 0, "a worker needs at least 1 connection");
         self.config.connections = Some(count);
+        self.config.choose("CONDUIT_CONNECTION_LIMIT");
+        self
+    }
+
+    /// How many connections one peer address may have at a time, on all workers: an IPv4 address by itself, an IPv6
+    /// address with all of its network of 64 bits. A further one is answered 503 and closed. The default is half of
+    /// what all workers hold, but at least 64, so that no address can take the whole server. An address is remembered
+    /// only while it has a connection: about 16 bytes.
+    ///
+    /// # Panics
+    ///
+    /// When `count` is 0.
+    pub fn peer_connection_limit(mut self, count: usize) -> Self {
+        assert!(count > 0, "a peer needs at least 1 connection");
+        self.config.peer_connections = Some(count);
+        self.config.choose("CONDUIT_PEER_CONNECTION_LIMIT");
+        self
+    }
+
+    /// How many requests a connection may bring; the answer to the last one says `connection: close`. The default is
+    /// 1,000,000: a connection costs so little to keep that the limit only sees to it that none is kept for ever, which
+    /// keeps clients from being spread anew over workers and hosts.
+    ///
+    /// # Panics
+    ///
+    /// When `count` is 0.
+    pub fn request_limit(mut self, count: u64) -> Self {
+        assert!(count > 0, "a connection needs at least 1 request");
+        self.config.requests = count;
+        self.config.choose("CONDUIT_REQUEST_LIMIT");
+        self
+    }
+
+    /// How long a connection may take for what comes before its first request: the TLS handshake, and the header of
+    /// the PROXY protocol; then it is closed. The default is 10 s, the resolution 1 s.
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.config.handshake_timeout = limit;
+        self.config.choose("CONDUIT_HANDSHAKE_TIMEOUT");
         self
     }
 
@@ -262,6 +311,7 @@ impl<S, R> App<S, R> {
     /// The default is 30 s.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
         self.config.shutdown_timeout = limit;
+        self.config.choose("CONDUIT_SHUTDOWN_TIMEOUT");
         self
     }
 }
@@ -290,7 +340,8 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     ///
     /// # Errors
     ///
-    /// When the address is none or cannot be listened on.
+    /// When the address is none or cannot be listened on, or when an environment variable of a limit has a value that
+    /// cannot be used.
     pub fn listen(self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Server<S>> {
         let named = format!("{address:?}");
         let named = named.trim_matches('"');
@@ -298,12 +349,13 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
             .to_socket_addrs()
             .map_err(|cause| Error::address(named, cause))?
             .collect();
+        let config = self.config.with_environment(|name| std::env::var_os(name))?;
         let mut failed = Error::address(named, std::io::Error::other("the name has no address"));
         for address in addresses {
-            match Listening::on(address, &self.config) {
+            match Listening::on(address, &config) {
                 Ok(listening) => {
                     let plan = Plan::new(self.routes, self.surroundings);
-                    return Server::new(listening, self.state, plan, self.config, self.runtime);
+                    return Server::new(listening, self.state, plan, config, self.runtime);
                 }
                 Err(error) => failed = error,
             }

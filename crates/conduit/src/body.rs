@@ -12,6 +12,7 @@ use http::HeaderMap;
 
 use crate::pool::Buffer;
 use crate::problem::Problem;
+use crate::server::counts::{self, Limit};
 use crate::server::mailbox::{Letter, Outbox};
 
 /// An error of the user's own, as a stream of bytes or a handler may give it.
@@ -286,6 +287,7 @@ impl Incoming {
     pub(crate) fn check_limit(&self, come: u64) -> Result<(), BodyError> {
         let length = self.declared.unwrap_or(0).max(come);
         if length > self.limit {
+            counts::strike(Limit::BodyBytes);
             return Err(BodyError::TooLarge {
                 limit_bytes: self.limit,
             });

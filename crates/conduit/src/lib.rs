@@ -65,7 +65,7 @@ pub use problem::Problem;
 pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, Redirect, Response};
 pub use route::Routes;
-pub use server::{Server, ServerHandle};
+pub use server::{Limit, Server, ServerHandle, Statistics};
 
 pub use bytes::Bytes;
 pub use http;
@@ -79,6 +79,11 @@ pub mod prelude {
     };
     pub use crate::{delete, get, head, options, patch, post, put, route, routes};
 }
+
+/// The examples in the guides are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/limits.md")]
+struct LimitsGuide;
 
 /// The README's example is compiled with the tests.
 #[cfg(doctest)]

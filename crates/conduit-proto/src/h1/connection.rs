@@ -216,6 +216,14 @@ impl Connection {
         }
     }
 
+    /// Reads no more: what is still to come of the request is not waited for. An answer under way goes on, and the
+    /// connection must be closed behind it.
+    pub fn stop_reading(&mut self) {
+        self.keep_alive = false;
+        self.reading = Reading::Closed;
+        self.continue_pending = false;
+    }
+
     /// Breaks off: nothing more is read, nothing more is written, and the connection must be
     /// closed. For an answer that cannot be finished; its client sees that it is not complete.
     pub fn abort(&mut self) {
@@ -244,9 +252,7 @@ impl Connection {
     /// An error ends the reading, and the connection with the answer.
     #[cold]
     fn fail(&mut self, error: Error) -> Error {
-        self.keep_alive = false;
-        self.reading = Reading::Closed;
-        self.continue_pending = false;
+        self.stop_reading();
         if self.writing == Writing::Nothing {
             // The head was not read to its end: answer as to any request of HTTP/1.1.
             self.writing = Writing::Waiting;

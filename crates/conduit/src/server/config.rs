@@ -1,11 +1,18 @@
 //! What a server allows, and for how long it waits. Every limit is on unless it is changed.
+//!
+//! [`SETTINGS`] is the one table of the limits and deadlines: the environment's parser, the messages about bad values,
+//! and the table in `docs/limits.md` come from it. The defaults are those of [`Config::default`].
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use conduit_proto::h1::Limits;
 
+use super::counts::Limit;
+use crate::error::{Error, Result};
+
 /// The settings of a server; each is documented at the method of [`App`](crate::App) that sets it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) workers: Option<usize>,
     pub(crate) head: Limits,
@@ -14,8 +21,16 @@ pub(crate) struct Config {
     pub(crate) idle_timeout: Duration,
     pub(crate) minimum_rate: u64,
     pub(crate) rate_grace: Duration,
+    /// How long a connection may take before its first request can come: for the TLS handshake, and for the header of
+    /// the PROXY protocol.
+    pub(crate) handshake_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) connections: Option<usize>,
+    /// Connections of one peer address on all workers; `None` is half of what all workers hold, but at least 64.
+    pub(crate) peer_connections: Option<usize>,
+    pub(crate) requests: u64,
+    /// Which rows of [`SETTINGS`] the program has set itself, a bit each.
+    chosen: u32,
 }
 
 impl Default for Config {
@@ -28,8 +43,407 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(75),
             minimum_rate: 1024,
             rate_grace: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(30),
             connections: None,
+            peer_connections: None,
+            requests: 1_000_000,
+            chosen: 0,
+        }
+    }
+}
+
+impl Config {
+    /// Notes that the program has set what this variable would set: it wins over the environment.
+    pub(crate) fn choose(&mut self, variable: &str) {
+        let row = SETTINGS.iter().position(|setting| setting.variable == variable);
+        self.chosen |= 1 << row.expect("a builder method names a row of the table");
+    }
+
+    /// The settings with what the environment says where the program says nothing.
+    ///
+    /// # Errors
+    ///
+    /// When a variable's value cannot be used; a variable that the program overrides is not looked at.
+    pub(crate) fn with_environment(mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        for (row, setting) in SETTINGS.iter().enumerate() {
+            if self.chosen & 1 << row != 0 {
+                continue;
+            }
+            if let Some(value) = variable(setting.variable) {
+                let mut place = (setting.place)(&mut self);
+                if value.to_str().and_then(|text| place.set(text)).is_none() {
+                    let value = value.to_string_lossy();
+                    return Err(Error::variable(setting.variable, value, place.expected()));
+                }
+                let (value, unit) = (place.text(), place.unit());
+                tracing::info!(setting.variable, value, unit, setting.bounds, "set by the environment");
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// A limit or deadline: one row of the table.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the guide's table, which a test makes, has all columns")
+)]
+pub(crate) struct Setting {
+    /// The method of [`App`](crate::App) that sets it.
+    pub(crate) method: &'static str,
+    /// The environment variable that sets it where the program does not.
+    pub(crate) variable: &'static str,
+    /// What it bounds.
+    pub(crate) bounds: &'static str,
+    /// What becomes of a client, or of a server, that goes over it.
+    pub(crate) over: &'static str,
+    /// What counts how often it struck.
+    pub(crate) limit: Option<Limit>,
+    /// The default in words, where it is no number.
+    pub(crate) default: Option<&'static str>,
+    place: fn(&mut Config) -> Place<'_>,
+}
+
+/// Where a setting's value is, which also tells its unit.
+enum Place<'a> {
+    Count(&'a mut u64),
+    Fields(&'a mut usize),
+    CountOrElse(&'a mut Option<usize>),
+    Bytes(&'a mut u64),
+    Memory(&'a mut usize),
+    Rate(&'a mut u64),
+    Duration(&'a mut Duration),
+}
+
+impl Place<'_> {
+    /// Sets the value; `None` if the text is none.
+    fn set(&mut self, text: &str) -> Option<()> {
+        match self {
+            Place::Count(count) => **count = text.parse().ok().filter(|&count| count > 0)?,
+            Place::Fields(count) => **count = text.parse().ok()?,
+            Place::CountOrElse(count) => **count = Some(text.parse().ok().filter(|&count| count > 0)?),
+            Place::Bytes(bytes) | Place::Rate(bytes) => **bytes = parse_bytes(text)?,
+            Place::Memory(bytes) => **bytes = usize::try_from(parse_bytes(text)?).ok()?,
+            Place::Duration(duration) => **duration = parse_duration(text)?,
+        }
+        Some(())
+    }
+
+    fn expected(&self) -> &'static str {
+        match self {
+            Place::Count(_) | Place::CountOrElse(_) => "a whole number from 1 up",
+            Place::Fields(_) => "a whole number",
+            Place::Bytes(_) | Place::Memory(_) => "a number of bytes such as 16384, 16KiB or 2MiB",
+            Place::Rate(_) => "a number of bytes a second such as 1024 or 1KiB",
+            Place::Duration(_) => "a duration such as 10s, 500ms or 2m",
+        }
+    }
+
+    fn unit(&self) -> &'static str {
+        match self {
+            Place::Count(_) | Place::CountOrElse(_) | Place::Fields(_) => "number",
+            Place::Bytes(_) | Place::Memory(_) => "bytes",
+            Place::Rate(_) => "bytes a second",
+            Place::Duration(_) => "duration",
+        }
+    }
+
+    /// The value as the environment would have it.
+    fn text(&self) -> String {
+        match self {
+            Place::Count(count) => count.to_string(),
+            Place::Fields(count) => count.to_string(),
+            Place::CountOrElse(count) => count.map(|count| count.to_string()).unwrap_or_default(),
+            Place::Bytes(bytes) | Place::Rate(bytes) => show_bytes(**bytes),
+            Place::Memory(bytes) => show_bytes(**bytes as u64),
+            Place::Duration(duration) if duration.subsec_millis() != 0 => format!("{}ms", duration.as_millis()),
+            Place::Duration(duration) => format!("{}s", duration.as_secs()),
+        }
+    }
+}
+
+/// The table of limits and deadlines.
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        method: "workers",
+        variable: "CONDUIT_WORKERS",
+        bounds: "worker threads",
+        over: "",
+        limit: None,
+        default: Some("the cores that the process may use"),
+        place: |config| Place::CountOrElse(&mut config.workers),
+    },
+    Setting {
+        method: "connection_limit",
+        variable: "CONDUIT_CONNECTION_LIMIT",
+        bounds: "connections of one worker",
+        over: "further clients wait in the kernel's queue",
+        limit: Some(Limit::Connections),
+        default: Some("the worker's share of the process's limit of descriptors"),
+        place: |config| Place::CountOrElse(&mut config.connections),
+    },
+    Setting {
+        method: "peer_connection_limit",
+        variable: "CONDUIT_PEER_CONNECTION_LIMIT",
+        bounds: "connections of one peer address (IPv4 address, or IPv6 network of 64 bits) on all workers",
+        over: "503 and a close; a connection of TLS is closed without an answer",
+        limit: Some(Limit::PeerConnections),
+        default: Some("half of what all workers hold, but at least 64"),
+        place: |config| Place::CountOrElse(&mut config.peer_connections),
+    },
+    Setting {
+        method: "request_limit",
+        variable: "CONDUIT_REQUEST_LIMIT",
+        bounds: "requests of one connection",
+        over: "the last answer says `connection: close`",
+        limit: Some(Limit::Requests),
+        default: None,
+        place: |config| Place::Count(&mut config.requests),
+    },
+    Setting {
+        method: "handshake_timeout",
+        variable: "CONDUIT_HANDSHAKE_TIMEOUT",
+        bounds: "the TLS handshake, and the PROXY protocol's header",
+        over: "close",
+        limit: Some(Limit::HandshakeTime),
+        default: None,
+        place: |config| Place::Duration(&mut config.handshake_timeout),
+    },
+    Setting {
+        method: "head_timeout",
+        variable: "CONDUIT_HEAD_TIMEOUT",
+        bounds: "a request's head, from its first byte to its last",
+        over: "408 and a close",
+        limit: Some(Limit::HeadTime),
+        default: None,
+        place: |config| Place::Duration(&mut config.head_timeout),
+    },
+    Setting {
+        method: "head_limit",
+        variable: "CONDUIT_HEAD_LIMIT",
+        bounds: "a request's head",
+        over: "431, or 414 when the request line alone is too long, and a close",
+        limit: Some(Limit::HeadBytes),
+        default: None,
+        place: |config| Place::Memory(&mut config.head.head_bytes),
+    },
+    Setting {
+        method: "header_limit",
+        variable: "CONDUIT_HEADER_LIMIT",
+        bounds: "header fields of a request",
+        over: "431 and a close",
+        limit: Some(Limit::Headers),
+        default: None,
+        place: |config| Place::Fields(&mut config.head.headers),
+    },
+    Setting {
+        method: "body_limit",
+        variable: "CONDUIT_BODY_LIMIT",
+        bounds: "a request's body",
+        over: "413",
+        limit: Some(Limit::BodyBytes),
+        default: None,
+        place: |config| Place::Bytes(&mut config.body_bytes),
+    },
+    Setting {
+        method: "minimum_rate",
+        variable: "CONDUIT_MINIMUM_RATE",
+        bounds: "how slowly a body may come, or a response be taken, on average",
+        over: "a body: 408 and a close; a response: it is broken off",
+        limit: Some(Limit::BodyRate),
+        default: None,
+        place: |config| Place::Rate(&mut config.minimum_rate),
+    },
+    Setting {
+        method: "minimum_rate",
+        variable: "CONDUIT_RATE_GRACE",
+        bounds: "the time before the minimum rate counts",
+        over: "",
+        limit: None,
+        default: None,
+        place: |config| Place::Duration(&mut config.rate_grace),
+    },
+    Setting {
+        method: "idle_timeout",
+        variable: "CONDUIT_IDLE_TIMEOUT",
+        bounds: "a connection without a request",
+        over: "close",
+        limit: Some(Limit::IdleTime),
+        default: None,
+        place: |config| Place::Duration(&mut config.idle_timeout),
+    },
+    Setting {
+        method: "shutdown_timeout",
+        variable: "CONDUIT_SHUTDOWN_TIMEOUT",
+        bounds: "what is being served when the server stops",
+        over: "named in the log and closed",
+        limit: None,
+        default: None,
+        place: |config| Place::Duration(&mut config.shutdown_timeout),
+    },
+];
+
+/// A number of bytes: digits, and a unit of 1024 or none.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let (digits, unit) = split_unit(text);
+    let factor = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// A duration: digits and a unit; without one it is seconds.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (digits, unit) = split_unit(text);
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "" | "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, unit) = text.split_at(digits);
+    (digits, unit.strip_prefix(' ').unwrap_or(unit))
+}
+
+fn show_bytes(bytes: u64) -> String {
+    match bytes {
+        _ if bytes > 0 && bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
+        _ if bytes > 0 && bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
+        _ => bytes.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// The table of `docs/limits.md`.
+    fn documented() -> String {
+        let mut table = String::from(
+            "| `App` | variable | what it bounds | unit | default | what happens over it | counted as |\n\
+             | --- | --- | --- | --- | --- | --- | --- |\n",
+        );
+        let mut defaults = Config::default();
+        for setting in SETTINGS {
+            let place = (setting.place)(&mut defaults);
+            let default = setting.default.map_or_else(|| place.text(), str::to_owned);
+            let counted = match setting.limit {
+                None => "–".to_owned(),
+                Some(Limit::BodyRate) => format!("`{}`, `{}`", Limit::BodyRate.name(), Limit::WriteRate.name()),
+                Some(limit) => format!("`{}`", limit.name()),
+            };
+            let over = if setting.over.is_empty() { "–" } else { setting.over };
+            let (method, variable, bounds, unit) = (setting.method, setting.variable, setting.bounds, place.unit());
+            writeln!(
+                table,
+                "| `{method}` | `{variable}` | {bounds} | {unit} | {default} | {over} | {counted} |"
+            )
+            .expect("a string takes everything");
+        }
+        table
+    }
+
+    #[test]
+    fn the_documented_table_is_that_of_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
+        let text = std::fs::read_to_string(path).expect("docs/limits.md can be read");
+        assert!(
+            text.contains(&documented()),
+            "put this table into docs/limits.md:\n{}",
+            documented()
+        );
+    }
+
+    #[test]
+    fn each_setting_has_a_method_of_app() {
+        let source = include_str!("../app.rs");
+        for setting in SETTINGS {
+            let method = format!("pub fn {}(mut self", setting.method);
+            assert!(source.contains(&method), "App has no {method}");
+            let chosen = format!("\"{}\"", setting.variable);
+            assert!(
+                source.contains(&chosen),
+                "App::{} does not choose {chosen}",
+                setting.method
+            );
+        }
+    }
+
+    #[test]
+    fn the_environment_sets_what_the_program_does_not() {
+        let mut config = Config {
+            body_bytes: 5,
+            ..Config::default()
+        };
+        config.choose("CONDUIT_BODY_LIMIT");
+        let config = config
+            .with_environment(|name| match name {
+                "CONDUIT_BODY_LIMIT" => Some("7".into()),
+                "CONDUIT_HEAD_LIMIT" => Some("32KiB".into()),
+                "CONDUIT_IDLE_TIMEOUT" => Some("2m".into()),
+                "CONDUIT_HEAD_TIMEOUT" => Some("1500ms".into()),
+                "CONDUIT_PEER_CONNECTION_LIMIT" => Some("9".into()),
+                _ => None,
+            })
+            .expect("each value is one");
+        assert_eq!(config.body_bytes, 5);
+        assert_eq!(config.head.head_bytes, 32 * 1024);
+        assert_eq!(config.idle_timeout, Duration::from_secs(120));
+        assert_eq!(config.head_timeout, Duration::from_millis(1500));
+        assert_eq!(config.peer_connections, Some(9));
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_variable_and_with_what_is_expected() {
+        for (variable, value, expected) in [
+            ("CONDUIT_WORKERS", "0", "a whole number from 1 up"),
+            ("CONDUIT_REQUEST_LIMIT", "-1", "a whole number from 1 up"),
+            (
+                "CONDUIT_BODY_LIMIT",
+                "2 MB",
+                "a number of bytes such as 16384, 16KiB or 2MiB",
+            ),
+            (
+                "CONDUIT_HEAD_LIMIT",
+                "99999999999GiB",
+                "a number of bytes such as 16384, 16KiB or 2MiB",
+            ),
+            ("CONDUIT_IDLE_TIMEOUT", "soon", "a duration such as 10s, 500ms or 2m"),
+            ("CONDUIT_IDLE_TIMEOUT", "", "a duration such as 10s, 500ms or 2m"),
+        ] {
+            let error = Config::default()
+                .with_environment(|name| (name == variable).then(|| value.into()))
+                .expect_err("the value is none");
+            assert_eq!(
+                error.to_string(),
+                format!("the environment variable {variable} is {value:?}: {expected} is expected")
+            );
+        }
+    }
+
+    #[test]
+    fn each_default_is_what_its_own_text_says() {
+        let mut defaults = Config::default();
+        for setting in SETTINGS {
+            let mut place = (setting.place)(&mut defaults);
+            let text = place.text();
+            if setting.default.is_none() {
+                place.set(&text).expect("a default can be written down");
+                assert_eq!(place.text(), text, "{}", setting.variable);
+            }
         }
     }
 }

@@ -24,11 +24,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use conduit_net::{Interest, Shutdown, TcpStream};
-use conduit_proto::h1::{self, BodyLength, Event, Phase};
+use conduit_proto::h1::{self, BodyLength, Event, Phase, Reason};
 use futures_core::Stream;
 use http::header::CONNECTION;
 use http::{HeaderValue, StatusCode};
 
+use super::counts::Limit;
 use super::deadlines::{Place, Second};
 use super::mailbox::{Key, Letter, Outbox};
 use super::worker::Shared;
@@ -85,6 +86,8 @@ pub(super) struct Connection {
     /// How many bytes have come or gone since then.
     progress_bytes: u64,
     place: Place,
+    /// How many requests have come.
+    requests: u64,
 }
 
 /// What happens to the request that came last.
@@ -137,6 +140,7 @@ impl Connection {
             since: now,
             progress_bytes: 0,
             place: Place::default(),
+            requests: 0,
         }
     }
 
@@ -152,6 +156,8 @@ impl Connection {
 
     /// Ends the connection: its handler, if one runs, goes on without it; its stream is dropped.
     pub(super) fn close(self, shared: &Shared) {
+        shared.counts().closed.add(1);
+        shared.peers.leave(self.peer.ip());
         if let Some(body) = &self.body {
             body.break_off();
         }
@@ -173,6 +179,7 @@ impl Connection {
         };
         // There may be more: the poller tells it again only if it is asked again.
         shared.more |= received == input.len();
+        shared.counts().received_bytes.add(received as u64);
         if received == 0 {
             self.ended = true;
             return self.settle(shared);
@@ -239,10 +246,21 @@ impl Connection {
             }
             None => return Fate::Open,
         }
-        let late = match self.waiting {
-            Waiting::Head => "the head of the request did not come in time",
-            Waiting::Body => "the body of the request comes too slowly",
-            Waiting::Request | Waiting::Room | Waiting::End | Waiting::Ourselves => return Fate::Closed,
+        let struck = match self.waiting {
+            Waiting::Head => Limit::HeadTime,
+            Waiting::Body => Limit::BodyRate,
+            Waiting::Room => Limit::WriteRate,
+            Waiting::Request => Limit::IdleTime,
+            Waiting::End | Waiting::Ourselves => return Fate::Closed,
+        };
+        shared.counts().strike(struck);
+        let late = match struck {
+            Limit::HeadTime => "the head of the request did not come in time",
+            Limit::BodyRate => "the body of the request comes too slowly",
+            _ => {
+                tracing::debug!(peer = %self.peer, limit = struck.name(), "closed a connection");
+                return Fate::Closed;
+            }
         };
         tracing::debug!(peer = %self.peer, "{late}");
         let mut output = self.take_output(shared);
@@ -300,6 +318,9 @@ impl Connection {
                 Ok(found) => found,
                 Err(error) => {
                     drop(arriving);
+                    if let Some(limit) = limit_of(error.reason()) {
+                        shared.counts().strike(limit);
+                    }
                     tracing::debug!(peer = %self.peer, %error, "refused a request");
                     let answer = Problem::new(error.status()).with_detail(error.to_string());
                     self.refuse(answer, output, shared);
@@ -312,6 +333,8 @@ impl Connection {
                 Event::Request => {
                     let mut request = std::mem::replace(&mut shared.request, Request::blank());
                     request.arrived(self.peer, shared.config.body_bytes);
+                    shared.counts().requests.add(1);
+                    self.requests += 1;
                     // What the client is given time for begins anew with each request.
                     self.waiting = Waiting::Ourselves;
                     self.unread = false;
@@ -396,8 +419,12 @@ impl Connection {
             return self.respond(StatusCode::INTERNAL_SERVER_ERROR.into_response(), output, shared);
         }
         let (mut parts, body) = response.into_parts();
+        let last = self.requests >= shared.config.requests;
+        if last {
+            shared.counts().strike(Limit::Requests);
+        }
         // After 413 nobody wants the rest of the body, however long it is.
-        if shared.stopping || (parts.status == StatusCode::PAYLOAD_TOO_LARGE && self.body.is_some()) {
+        if last || shared.stopping || (parts.status == StatusCode::PAYLOAD_TOO_LARGE && self.body.is_some()) {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let bytes: &[u8] = match &body.0 {
@@ -482,7 +509,10 @@ impl Connection {
                 .insert(CONNECTION, HeaderValue::from_static("close"));
             self.stage = Stage::Reading;
             self.respond(response, output, shared);
-        } else if !matches!(self.stage, Stage::Handling | Stage::Streaming(_)) {
+        } else if matches!(self.stage, Stage::Streaming(_)) {
+            // The answer under way goes on; without a body to wait for there is no deadline to strike again.
+            self.engine.stop_reading();
+        } else {
             self.engine.abort();
         }
     }
@@ -502,7 +532,10 @@ impl Connection {
         let mut sent = before;
         if before < output.len() {
             match self.stream.send(&output[before..]) {
-                Ok(count) => sent += count,
+                Ok(count) => {
+                    sent += count;
+                    shared.counts().sent_bytes.add(count as u64);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
@@ -652,6 +685,15 @@ impl Connection {
                 .saturating_add(Second::try_from(seconds).unwrap_or(Second::MAX))
                 .saturating_add(1),
         )
+    }
+}
+
+/// The limit that a request broke, if its fault was to be too large.
+fn limit_of(reason: Reason) -> Option<Limit> {
+    match reason {
+        Reason::RequestLineTooLong | Reason::HeadTooLarge | Reason::TrailersTooLarge => Some(Limit::HeadBytes),
+        Reason::TooManyFields => Some(Limit::Headers),
+        _ => None,
     }
 }
 

@@ -5,9 +5,11 @@
 
 pub(crate) mod config;
 mod connection;
+pub(crate) mod counts;
 mod deadlines;
 pub(crate) mod mailbox;
 mod nested;
+mod peers;
 mod worker;
 
 use std::convert::Infallible;
@@ -30,7 +32,10 @@ use tokio::sync::{Notify, mpsc};
 use crate::dispatch::Plan;
 use crate::error::{Error, Result};
 use config::Config;
-use worker::Worker;
+use counts::Counts;
+pub use counts::{Limit, Statistics};
+use peers::Peers;
+use worker::{Limits, Worker};
 
 /// Descriptors that the process needs besides connections: standard streams, pollers, files, databases.
 const SPARE_DESCRIPTORS: u64 = 128;
@@ -78,6 +83,7 @@ impl<S: Clone + Send + 'static> Server<S> {
         let handle = ServerHandle(Arc::new(Stop {
             stage: AtomicU8::new(SERVING),
             changed: Notify::new(),
+            counts: listening.sockets.iter().map(|_| Counts::default()).collect(),
         }));
         Ok(Server {
             state,
@@ -127,22 +133,30 @@ impl<S: Clone + Send + 'static> Server<S> {
 
     /// Serves on the workers' threads. This thread drives the runtime that the state was made on, and `beside`.
     fn serve_beside(self, beside: impl Future<Output = Infallible>) -> Result {
+        let workers = self.listening.sockets.len();
         let connections = match self.config.connections {
             Some(count) => count,
-            None => connections_per_worker(self.listening.sockets.len()),
+            None => connections_per_worker(workers),
         };
+        let half = (connections.saturating_mul(workers) / 2).max(64);
+        let peers = Arc::new(Peers::new(self.config.peer_connections.unwrap_or(half)));
         // Nothing is ever sent: the channel closes when the last worker has ended, in whatever way.
         let (running, mut ended) = mpsc::channel::<Infallible>(1);
         let mut threads = Vec::with_capacity(self.listening.sockets.len());
         let mut result = Ok(());
         for (number, listener) in self.listening.sockets.into_iter().enumerate() {
-            let (state, plan, config, handle) =
-                (self.state.clone(), self.plan.clone(), self.config, self.handle.clone());
-            let running = running.clone();
+            let (state, plan, config, handle) = (
+                self.state.clone(),
+                self.plan.clone(),
+                self.config.clone(),
+                self.handle.clone(),
+            );
+            let (running, peers) = (running.clone(), Arc::clone(&peers));
             let thread = thread::Builder::new().name(format!("conduit-{number}")).spawn(move || {
                 // One worker that ends, because it must or because it fails, ends the server: the failure is seen.
                 let _running = (running, StopOnDrop(handle.clone()));
-                Worker::run(listener, state, plan, config, connections, handle)
+                let limits = Limits { connections, peers };
+                Worker::run(number, listener, state, plan, config, limits, handle)
             });
             match thread {
                 Ok(thread) => threads.push(thread),
@@ -183,7 +197,9 @@ pub(crate) struct Listening {
 
 impl Listening {
     pub(crate) fn on(address: SocketAddr, config: &Config) -> Result<Self> {
-        let workers = worker_count(config)?;
+        // Where the system does not say how many cores there are, one worker serves.
+        let cores = || thread::available_parallelism().map_or(1, usize::from);
+        let workers = config.workers.unwrap_or_else(cores);
         if workers > 1 {
             refuse_taken(address)?;
         }
@@ -241,6 +257,8 @@ pub struct ServerHandle(Arc<Stop>);
 struct Stop {
     stage: AtomicU8,
     changed: Notify,
+    /// What each worker has counted.
+    counts: Arc<[Counts]>,
 }
 
 impl ServerHandle {
@@ -253,6 +271,17 @@ impl ServerHandle {
     /// Closes every connection, whatever is served on it.
     pub fn close(&self) {
         self.advance(CLOSING);
+    }
+
+    /// What the server has done so far: connections, requests, bytes, and how often each limit struck.
+    ///
+    /// The numbers are those of all workers, read one after the other while they go on.
+    pub fn statistics(&self) -> Statistics {
+        Statistics::of(&self.0.counts)
+    }
+
+    pub(crate) fn counts(&self) -> Arc<[Counts]> {
+        Arc::clone(&self.0.counts)
     }
 
     /// What a signal does: the first stops, the second closes.
@@ -276,25 +305,6 @@ impl ServerHandle {
     fn advance(&self, stage: u8) {
         self.0.stage.fetch_max(stage, Ordering::AcqRel);
         self.0.changed.notify_waiters();
-    }
-}
-
-fn worker_count(config: &Config) -> Result<usize> {
-    const NAME: &str = "CONDUIT_WORKERS";
-    if let Some(count) = config.workers {
-        return Ok(count);
-    }
-    let Some(value) = std::env::var_os(NAME) else {
-        // Where the system does not say how many cores there are, one worker serves.
-        return Ok(thread::available_parallelism().map_or(1, usize::from));
-    };
-    match value.to_str().and_then(|text| text.parse().ok()) {
-        Some(count) if count > 0 => Ok(count),
-        _ => Err(Error::variable(
-            NAME,
-            value.to_string_lossy(),
-            "a number of threads from 1 up",
-        )),
     }
 }
 

@@ -7,12 +7,14 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use conduit_net::{Events, Interest, Poller, TcpListener};
+use conduit_net::{Events, Interest, Poller, Shutdown, TcpListener, TcpStream};
 use conduit_proto::http_date;
 use slab::Slab;
 use tokio::io::unix::AsyncFd;
@@ -20,9 +22,11 @@ use tokio::io::unix::AsyncFd;
 use super::ServerHandle;
 use super::config::Config;
 use super::connection::{Connection, Fate};
+use super::counts::{self, Counts, Limit};
 use super::deadlines::{Second, Wheel};
 use super::mailbox::{Key, Letter, Mailbox};
 use super::nested::nest;
+use super::peers::Peers;
 use crate::dispatch::{Application, Plan};
 use crate::request::Request;
 
@@ -42,6 +46,18 @@ const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_os = "linux"
 /// The key of the listening socket; no connection has it, because a key's upper half counts from 1.
 const LISTENER: Key = 0;
 
+/// The answer to a client whose address has its limit of connections; nothing was read of its request.
+const TOO_MANY_CONNECTIONS: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// How many connections may be open.
+pub(super) struct Limits {
+    /// On one worker.
+    pub(super) connections: usize,
+    /// From one peer address, on all workers.
+    pub(super) peers: Arc<Peers>,
+}
+
 /// What all connections of a worker use.
 pub(super) struct Shared {
     pub(super) poller: Rc<Poller>,
@@ -49,6 +65,9 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) mailbox: Rc<Mailbox>,
     pub(super) wheel: Wheel,
+    pub(super) peers: Arc<Peers>,
+    /// The counts of all workers, and which of them is this one.
+    counts: (Arc<[Counts]>, usize),
     /// Seconds since the worker started.
     pub(super) now: Second,
     /// The value of the `date` header field.
@@ -64,6 +83,13 @@ pub(super) struct Shared {
     /// that an earlier wait has told is not, until the next wait: not even when its interest changes (the kernel's
     /// `ep_modify` wakes nobody for a source that is still on the ready list).
     pub(super) more: bool,
+}
+
+impl Shared {
+    /// What this worker counts.
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts.0[self.counts.1]
+    }
 }
 
 pub(super) struct Worker {
@@ -90,13 +116,15 @@ pub(super) struct Worker {
 impl Worker {
     /// Serves on this thread until the server stops.
     pub(super) fn run<S: 'static>(
+        number: usize,
         listener: TcpListener,
         state: S,
         plan: Plan<S>,
         config: Config,
-        connection_limit: usize,
+        limits: Limits,
         handle: ServerHandle,
     ) -> io::Result<()> {
+        counts::attend(handle.counts(), number);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .event_interval(TASKS_BETWEEN_POLLS)
@@ -104,13 +132,15 @@ impl Worker {
         let served = runtime.block_on(async move {
             let poller = Rc::new(Poller::new()?);
             let mailbox = Rc::new(Mailbox::default());
-            let bell = tokio::task::spawn_local(ring_every_second(Rc::clone(&mailbox), handle.clone()));
+            let bell = tokio::task::spawn_local(ring_every_second(Rc::clone(&mailbox), handle.clone(), number));
             let shared = Shared {
                 poller: Rc::clone(&poller),
                 application: plan.connect(state),
                 config,
                 mailbox,
                 wheel: Wheel::new(),
+                peers: limits.peers,
+                counts: (handle.counts(), number),
                 now: 1,
                 date: [0; 29],
                 request: Request::blank(),
@@ -126,7 +156,7 @@ impl Worker {
                 listener: Some(listener),
                 accepting: false,
                 accept_from: 0,
-                connection_limit,
+                connection_limit: limits.connections,
                 input: vec![0; INPUT_BYTES],
                 letters: Vec::new(),
                 handle,
@@ -230,6 +260,7 @@ impl Worker {
         for _ in 0..ACCEPTS_A_TURN {
             let Some(listener) = &self.listener else { return };
             if self.connections.len() >= self.connection_limit {
+                self.shared.counts().strike(Limit::Connections);
                 tracing::debug!(
                     limit = self.connection_limit,
                     "the worker has its limit of connections; others wait"
@@ -239,6 +270,11 @@ impl Worker {
             }
             match listener.accept() {
                 Ok((stream, peer)) => {
+                    self.shared.counts().accepted.add(1);
+                    if !self.shared.peers.enter(peer.ip()) {
+                        self.refuse(stream, peer);
+                        continue;
+                    }
                     // 0 is the listener's.
                     self.accepted = self.accepted.wrapping_add(1).max(1);
                     let entry = self.connections.vacant_entry();
@@ -265,6 +301,20 @@ impl Worker {
             }
         }
         self.shared.more = true;
+    }
+
+    /// Turns a client away whose address has its limit of connections, at the cost of a few system calls: nothing is
+    /// kept, and nothing waits for it.
+    fn refuse(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let counts = self.shared.counts();
+        counts.strike(Limit::PeerConnections);
+        counts.closed.add(1);
+        tracing::debug!(%peer, "the peer has its limit of connections");
+        // What is there of its request is taken out first, as far as one read goes: a close with bytes unread would
+        // reset the connection, and the client would not see the answer. None of it can fail in a way that matters.
+        let _ = stream.recv(&mut self.input);
+        let _ = stream.send(TOO_MANY_CONNECTIONS);
+        let _ = stream.shutdown(Shutdown::Write);
     }
 
     fn pause_accepting(&mut self) {
@@ -373,18 +423,24 @@ impl Future for Driver {
     }
 }
 
-/// Wakes the worker at each second for its deadlines, and when the server is told to stop.
-async fn ring_every_second(mailbox: Rc<Mailbox>, handle: ServerHandle) {
+/// Wakes the worker at each second for its deadlines, and when the server is told to stop. Notes how late the second was
+/// heard of: something has kept the worker from its loop for as long.
+async fn ring_every_second(mailbox: Rc<Mailbox>, handle: ServerHandle, worker: usize) {
+    let counts = handle.counts();
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut changed = std::pin::pin!(handle.changed());
     loop {
         let stopped = std::future::poll_fn(|context| {
             let stopped = changed.as_mut().poll(context).is_ready();
-            if stopped || second.poll_tick(context).is_ready() {
-                Poll::Ready(stopped)
-            } else {
-                Poll::Pending
+            match second.poll_tick(context) {
+                Poll::Ready(due) => {
+                    let lag = due.elapsed().as_micros();
+                    counts[worker].lag_micros.set(lag.try_into().unwrap_or(u64::MAX));
+                    Poll::Ready(stopped)
+                }
+                Poll::Pending if stopped => Poll::Ready(stopped),
+                Poll::Pending => Poll::Pending,
             }
         })
         .await;

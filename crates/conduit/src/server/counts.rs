@@ -1,0 +1,178 @@
+//! What a server counts: connections, requests, bytes, and how often each limit struck.
+//!
+//! Each worker has counters of its own, which it alone adds to: an addition is a load and a store, without a lock and
+//! without another core's cache line. Whoever asks adds them up.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A limit or deadline that can strike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// The [connections of a worker](crate::App::connection_limit): the times at which a worker stopped accepting.
+    Connections,
+    /// The [connections of one peer address](crate::App::peer_connection_limit).
+    PeerConnections,
+    /// The [requests of one connection](crate::App::request_limit).
+    Requests,
+    /// The time for a [handshake](crate::App::handshake_timeout).
+    HandshakeTime,
+    /// The time for a [head](crate::App::head_timeout).
+    HeadTime,
+    /// The size of a [head](crate::App::head_limit).
+    HeadBytes,
+    /// The number of [header fields](crate::App::header_limit).
+    Headers,
+    /// The size of a [body](crate::App::body_limit).
+    BodyBytes,
+    /// The [rate](crate::App::minimum_rate) of a body.
+    BodyRate,
+    /// The [rate](crate::App::minimum_rate) at which a response is taken.
+    WriteRate,
+    /// The time without a [request](crate::App::idle_timeout).
+    IdleTime,
+}
+
+impl Limit {
+    /// Each limit.
+    pub const ALL: [Limit; 11] = [
+        Limit::Connections,
+        Limit::PeerConnections,
+        Limit::Requests,
+        Limit::HandshakeTime,
+        Limit::HeadTime,
+        Limit::HeadBytes,
+        Limit::Headers,
+        Limit::BodyBytes,
+        Limit::BodyRate,
+        Limit::WriteRate,
+        Limit::IdleTime,
+    ];
+
+    /// Its name in metrics and in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Limit::Connections => "connections",
+            Limit::PeerConnections => "peer_connections",
+            Limit::Requests => "requests",
+            Limit::HandshakeTime => "handshake_time",
+            Limit::HeadTime => "head_time",
+            Limit::HeadBytes => "head_bytes",
+            Limit::Headers => "headers",
+            Limit::BodyBytes => "body_bytes",
+            Limit::BodyRate => "body_rate",
+            Limit::WriteRate => "write_rate",
+            Limit::IdleTime => "idle_time",
+        }
+    }
+}
+
+/// What one worker has counted. Aligned so that no two workers write to one cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Counts {
+    pub(crate) accepted: Counter,
+    pub(crate) closed: Counter,
+    pub(crate) requests: Counter,
+    pub(crate) received_bytes: Counter,
+    pub(crate) sent_bytes: Counter,
+    /// How late the worker's last tick of a second was, in microseconds.
+    pub(crate) lag_micros: Counter,
+    struck: [Counter; Limit::ALL.len()],
+}
+
+impl Counts {
+    /// A limit has struck.
+    #[cold]
+    pub(crate) fn strike(&self, limit: Limit) {
+        self.struck[limit as usize].add(1);
+    }
+}
+
+/// A counter that one thread adds to and any thread reads.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; to be called by the one thread that writes.
+    #[inline]
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(count), Relaxed);
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+thread_local! {
+    /// The counts of the worker that runs on this thread.
+    static CURRENT: RefCell<Option<(Arc<[Counts]>, usize)>> = const { RefCell::new(None) };
+}
+
+/// Makes this thread the worker with this number.
+pub(crate) fn attend(counts: Arc<[Counts]>, worker: usize) {
+    CURRENT.set(Some((counts, worker)));
+}
+
+/// A limit has struck on this thread, which may be a worker's.
+#[cold]
+pub(crate) fn strike(limit: Limit) {
+    CURRENT.with_borrow(|current| {
+        if let Some((counts, worker)) = current {
+            counts[*worker].strike(limit);
+        }
+    });
+}
+
+/// What a server has done so far, on all workers; from [`ServerHandle::statistics`](crate::ServerHandle::statistics).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Connections that were accepted.
+    pub accepted_connections: u64,
+    /// Connections that are open.
+    pub open_connections: u64,
+    /// Requests whose head was read and is valid.
+    pub requests: u64,
+    /// Bytes that were received, without those of TLS.
+    pub received_bytes: u64,
+    /// Bytes that were sent, without those of TLS.
+    pub sent_bytes: u64,
+    /// How late the tick of a second was that was the latest on each worker, in microseconds; the maximum of the
+    /// workers. While a handler blocks its worker, it is the last value from before.
+    pub loop_lag_micros: u64,
+    struck: [u64; Limit::ALL.len()],
+}
+
+impl Statistics {
+    pub(crate) fn of(workers: &[Counts]) -> Self {
+        let mut sum = Statistics::default();
+        for counts in workers {
+            // Closed first: a connection between the two reads is open rather than less than none.
+            let closed = counts.closed.get();
+            let accepted = counts.accepted.get();
+            sum.accepted_connections += accepted;
+            sum.open_connections += accepted.saturating_sub(closed);
+            sum.requests += counts.requests.get();
+            sum.received_bytes += counts.received_bytes.get();
+            sum.sent_bytes += counts.sent_bytes.get();
+            sum.loop_lag_micros = sum.loop_lag_micros.max(counts.lag_micros.get());
+            for (sum, struck) in sum.struck.iter_mut().zip(&counts.struck) {
+                *sum += struck.get();
+            }
+        }
+        sum
+    }
+
+    /// How often this limit has struck.
+    pub fn struck(&self, limit: Limit) -> u64 {
+        self.struck[limit as usize]
+    }
+}
