@@ -1,5 +1,7 @@
 //! Matching a path against a table.
 
+use std::ops::Range;
+
 use crate::definition::Definition;
 use crate::draft::Storage;
 use crate::key::{Key, Subject, WORD, first_word, first_word_now};
@@ -143,8 +145,18 @@ impl Parameters {
     ///
     /// `path` must be the path that was matched; of another path it is some other text, or `None`.
     pub fn get<'p>(&self, index: usize, path: &'p str) -> Option<&'p str> {
+        path.get(self.range(index)?)
+    }
+
+    /// The bytes of the path that the parameter at `index` is, counted as in [`get`](Parameters::get).
+    pub fn range(&self, index: usize) -> Option<Range<usize>> {
         let &(start, end) = self.ranges[..self.length].get(index)?;
-        path.get(start as usize..end as usize)
+        Some(start as usize..end as usize)
+    }
+
+    /// Forgets the parameters.
+    pub const fn clear(&mut self) {
+        self.length = 0;
     }
 }
 
@@ -192,10 +204,10 @@ impl Table {
     /// # Errors
     /// [`Miss`] tells whether another method would have found one; `parameters` is then empty.
     #[inline]
-    pub fn find(&self, method: &str, path: &str, parameters: &mut Parameters) -> Result<usize, Miss> {
+    pub fn find(&self, method: &str, path: impl AsRef<[u8]>, parameters: &mut Parameters) -> Result<usize, Miss> {
         parameters.length = 0;
         let mut short = [0; 8];
-        let Some(path) = subject(path, &mut short) else {
+        let Some(path) = subject(path.as_ref(), &mut short) else {
             return Err(Miss::NotFound);
         };
         let Some(mut found) = self.first(path, parameters) else {
@@ -226,7 +238,7 @@ impl Table {
             }
         };
         let mut short = [0; 8];
-        let Some(path) = subject(path, &mut short) else {
+        let Some(path) = subject(path.as_bytes(), &mut short) else {
             return methods;
         };
         let mut parameters = Parameters::new();
@@ -451,8 +463,7 @@ impl Table {
 /// What can be matched of a path: none of a path that starts with no slash (RFC 9112, section 3.2),
 /// or is too long for its places to be kept.
 #[inline(always)]
-fn subject<'a>(path: &'a str, short: &'a mut [u8; 8]) -> Option<Subject<'a>> {
-    let path = path.as_bytes();
+fn subject<'a>(path: &'a [u8], short: &'a mut [u8; 8]) -> Option<Subject<'a>> {
     (path.first() == Some(&b'/') && path.len() < NONE as usize).then(|| Subject::new(path, short))
 }
 

@@ -148,7 +148,7 @@ impl Dispatcher {
     fn find(&self, request: &mut Request) -> Matched {
         let (head, parameters, matched) = request.routing();
         if matches!(matched, Matched::NotYet) {
-            *matched = match self.table.find(head.method().as_str(), head.path(), parameters) {
+            *matched = match self.table.find(head.method().as_str(), head.path_bytes(), parameters) {
                 Ok(index) => Matched::Route(index, &self.table.definitions()[index]),
                 Err(miss) => Matched::Missed(miss),
             };

@@ -202,7 +202,8 @@ impl Request {
     /// not percent-decoded.
     pub fn parameter(&self, index: usize) -> Option<&str> {
         let parts = self.parts();
-        parts.parameters.get(index, parts.head.path())
+        let bytes = parts.head.path_bytes().get(parts.parameters.range(index)?)?;
+        str::from_utf8(bytes).ok()
     }
 
     /// Values of any type that the application attaches to the request on its way to the handler.
@@ -303,7 +304,7 @@ impl Drop for Request {
         let Some(mut parts) = self.0.take() else { return };
         // Nothing of this request may be seen in another.
         parts.head.clear();
-        parts.parameters = Parameters::default();
+        parts.parameters.clear();
         parts.matched = Matched::NotYet;
         parts.peer = None;
         parts.uri.take();

@@ -23,6 +23,7 @@ use super::{BodyLength, Limits};
 /// let (_, event) = Connection::new().handle_input(input, &mut head, &Limits::default())?;
 /// assert!(matches!(event, Event::Request));
 /// assert_eq!(head.path(), "/users/7");
+/// assert_eq!(head.path_bytes(), b"/users/7");
 /// assert_eq!(head.query(), Some("full"));
 /// assert_eq!(head.authority(), Some("example.org"));
 /// assert_eq!(head.header("accept"), Some(&b"*/*"[..]));
@@ -32,7 +33,9 @@ use super::{BodyLength, Limits};
 pub struct Head {
     method: Method,
     version: Version,
-    target: String,
+    /// The target is `bytes[target_start..target_end]`: visible ASCII.
+    target_start: u32,
+    target_end: u32,
     /// The path is `target[path_start..path_end]`; `path_start <= path_end <= target.len()`.
     path_start: u32,
     path_end: u32,
@@ -44,6 +47,9 @@ pub struct Head {
     fields: Vec<Field>,
     /// Which of the fields is `Host`.
     host: Option<u32>,
+    /// The value of the last `Host` that was found valid: nearly every request has the same one, which is then not
+    /// checked again. Not a part of this request.
+    valid_host: Vec<u8>,
     body: BodyLength,
     expects_continue: bool,
     keep_alive: bool,
@@ -56,7 +62,8 @@ impl Head {
         Self {
             method: Method::GET,
             version: Version::HTTP_11,
-            target: String::new(),
+            target_start: 0,
+            target_end: 0,
             path_start: 0,
             path_end: 0,
             authority_start: 0,
@@ -64,6 +71,7 @@ impl Head {
             bytes: Vec::new(),
             fields: Vec::new(),
             host: None,
+            valid_host: Vec::new(),
             body: BodyLength::None,
             expects_continue: false,
             keep_alive: true,
@@ -74,7 +82,7 @@ impl Head {
     pub fn clear(&mut self) {
         self.method = Method::GET;
         self.version = Version::HTTP_11;
-        self.target.clear();
+        (self.target_start, self.target_end) = (0, 0);
         (self.path_start, self.path_end) = (0, 0);
         (self.authority_start, self.authority_end) = (0, 0);
         self.bytes.clear();
@@ -107,8 +115,10 @@ impl Head {
             target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic()),
             "a target in origin form starts with a slash and is visible ASCII: {target:?}"
         );
-        self.target.clear();
-        self.target.push_str(target);
+        // Behind the head that was sent, which the fields are still a part of.
+        self.target_start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(target.as_bytes());
+        self.target_end = self.bytes.len() as u32;
         (self.authority_start, self.authority_end) = (0, 0);
         let end = target.find('?').unwrap_or(target.len());
         (self.path_start, self.path_end) = (0, end as u32);
@@ -124,7 +134,11 @@ impl Head {
     /// wants (RFC 9112, section 3.2).
     #[must_use]
     pub fn target(&self) -> &str {
-        &self.target
+        text(self.target_bytes())
+    }
+
+    fn target_bytes(&self) -> &[u8] {
+        &self.bytes[self.target_start as usize..self.target_end as usize]
     }
 
     /// The path of the target, not decoded, without the query.
@@ -133,9 +147,17 @@ impl Head {
     /// absolute target without a path has `/`.
     #[must_use]
     pub fn path(&self) -> &str {
-        let path = &self.target[self.path_start as usize..self.path_end as usize];
+        text(self.path_bytes())
+    }
+
+    /// The bytes of [`path`](Self::path): ASCII. Costs nothing, where the text is checked each time that it is asked
+    /// for.
+    #[must_use]
+    #[inline]
+    pub fn path_bytes(&self) -> &[u8] {
+        let path = &self.target_bytes()[self.path_start as usize..self.path_end as usize];
         if path.is_empty() && self.method != Method::CONNECT {
-            return "/";
+            return b"/";
         }
         path
     }
@@ -143,7 +165,9 @@ impl Head {
     /// What follows the first `?` of the target, not decoded; `Some("")` if nothing does.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.target[self.path_end as usize..].strip_prefix('?')
+        self.target_bytes()[self.path_end as usize..]
+            .strip_prefix(b"?")
+            .map(text)
     }
 
     /// Whom the request is for: the authority of an absolute target or of `CONNECT`, else the
@@ -155,7 +179,7 @@ impl Head {
     pub fn authority(&self) -> Option<&str> {
         if self.authority_start < self.authority_end {
             let range = self.authority_start as usize..self.authority_end as usize;
-            return Some(&self.target[range]);
+            return Some(text(&self.target_bytes()[range]));
         }
         let host = self.fields.get(self.host? as usize)?.value(&self.bytes);
         str::from_utf8(host).ok().filter(|host| !host.is_empty())
@@ -284,9 +308,7 @@ impl Head {
             method => Method::from_bytes(method).map_err(|_| Error::at(Reason::Method, 0))?,
         };
         let start = line.method_end + 1;
-        let target = str::from_utf8(&bytes[start..line.target_end]).map_err(|_| Error::at(Reason::Target, start))?;
-        self.target.clear();
-        self.target.push_str(target);
+        (self.target_start, self.target_end) = (start as u32, line.target_end as u32);
         (self.authority_start, self.authority_end) = (0, 0);
         self.split_target().ok_or(Error::at(Reason::Target, start))?;
         self.read_framing()
@@ -294,7 +316,7 @@ impl Head {
 
     /// Finds authority, path and query of the target; `None` if it is in no valid form.
     fn split_target(&mut self) -> Option<()> {
-        let target = self.target.as_bytes();
+        let target = &self.bytes[self.target_start as usize..self.target_end as usize];
         if self.method == Method::CONNECT {
             self.authority_end = target.len() as u32;
             (self.path_start, self.path_end) = (self.authority_end, self.authority_end);
@@ -335,8 +357,8 @@ impl Head {
             let name = field.name(&self.bytes);
             // Few fields have one of these lengths, so most cost one comparison.
             let read = match name.len() {
-                4 if name.eq_ignore_ascii_case(b"host") => match self.host.replace(index as u32) {
-                    None => framing.host(field.value(&self.bytes)),
+                4 if is_host(name) => match self.host.replace(index as u32) {
+                    None => check_host(field.value(&self.bytes), &mut self.valid_host),
                     Some(_) => Err(Reason::RepeatedHost),
                 },
                 6 if !old && name.eq_ignore_ascii_case(b"expect") => framing.expect(field.value(&self.bytes)),
@@ -470,11 +492,6 @@ struct Framing {
 }
 
 impl Framing {
-    #[inline]
-    fn host(&self, value: &[u8]) -> Result<(), Reason> {
-        if is_authority(value) { Ok(()) } else { Err(Reason::Host) }
-    }
-
     fn expect(&mut self, value: &[u8]) -> Result<(), Reason> {
         if !value.eq_ignore_ascii_case(b"100-continue") {
             return Err(Reason::UnknownExpectation);
@@ -545,6 +562,24 @@ impl Framing {
     }
 }
 
+/// Checks the value of `Host` unless it is the one that was valid last.
+#[inline]
+fn check_host(value: &[u8], valid: &mut Vec<u8>) -> Result<(), Reason> {
+    /// A host name has at most 253 bytes; a longer value, which the grammar allows, is not worth its memory.
+    const KEPT_BYTES: usize = 256;
+    if value == valid && !value.is_empty() {
+        return Ok(());
+    }
+    if !is_authority(value) {
+        return Err(Reason::Host);
+    }
+    if value.len() <= KEPT_BYTES {
+        valid.clear();
+        valid.extend_from_slice(value);
+    }
+    Ok(())
+}
+
 /// A decimal number of digits alone, below 2^64.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -557,6 +592,36 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
         }
         number.checked_mul(10)?.checked_add(u64::from(digit))
     })
+}
+
+/// Whether this is a number up to 65535, which may have zeros before it.
+fn is_port(digits: &[u8]) -> bool {
+    // Five digits cannot overflow.
+    if digits.len() > 5 {
+        return decimal(digits).is_some_and(|port| port <= 65_535);
+    }
+    let mut port = 0_u32;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return false;
+        }
+        port = port * 10 + u32::from(digit);
+    }
+    port <= 65_535
+}
+
+/// Whether these four bytes of a name are `host`, whatever their case.
+#[inline]
+fn is_host(name: &[u8]) -> bool {
+    // The bit makes an upper-case letter a lower-case one, and no other byte of a token a letter.
+    name.first_chunk()
+        .is_some_and(|name| u32::from_ne_bytes(*name) | 0x2020_2020 == u32::from_ne_bytes(*b"host"))
+}
+
+/// The text of bytes that the scanner let through: visible ASCII, so this never falls back.
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Where the authority of an absolute target starts. The schemes are those that are served here.
@@ -586,22 +651,20 @@ fn is_authority(value: &[u8]) -> bool {
         }
         at = end + 1;
     } else {
-        while let Some(&byte) = value.get(at) {
-            if scan::is_reg_name_byte(byte) {
-                at += 1;
-            } else if byte == b'%' {
-                match value.get(at + 1..at + 3) {
-                    Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) => at += 3,
-                    _ => return false,
-                }
-            } else {
+        loop {
+            at = scan::skip_reg_name(value, at);
+            if value.get(at) != Some(&b'%') {
                 break;
+            }
+            match value.get(at + 1..at + 3) {
+                Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) => at += 3,
+                _ => return false,
             }
         }
     }
     match &value[at..] {
         [] | [b':'] => true,
-        [b':', port @ ..] => decimal(port).is_some_and(|port| port <= 65_535),
+        [b':', port @ ..] => is_port(port),
         _ => false,
     }
 }

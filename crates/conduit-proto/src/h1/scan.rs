@@ -78,7 +78,11 @@ fn if_line_is_complete(window: &[u8], at: usize, error: Error) -> Result<(), Err
 
 #[inline]
 fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
-    let method_end = skip_token(window, 0);
+    // The method that most requests have needs no search.
+    let method_end = match window.first_chunk() {
+        Some(b"GET ") => 3,
+        _ => skip_token(window, 0),
+    };
     match window.get(method_end) {
         Some(b' ') if method_end > 0 => {}
         Some(b'\r' | b'\n') if method_end > 0 => {
@@ -96,8 +100,8 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
         None => return Ok(None),
     }
     let version = &window[target_end + 1..];
-    let (minor, length) = match version {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b'\r', b'\n', ..] => (1, 10),
+    let (minor, length) = match version.first_chunk() {
+        Some(b"HTTP/1.1\r\n") => (1, 10),
         _ => match slow_version(version, target_end + 1)? {
             Some(minor) => (minor, 10),
             None => return Ok(None),
@@ -328,11 +332,13 @@ pub(super) fn is_value_byte(byte: u8) -> bool {
     VALUE[usize::from(byte)]
 }
 
-/// Whether the byte may be in a host name: the unreserved ones and the sub-delims of RFC 3986,
-/// section 3.2.2.
+/// Where, from `from` on, the first byte is that a host name has not: it has the unreserved ones and the sub-delims of
+/// RFC 3986, section 3.2.2.
 #[inline]
-pub(super) fn is_reg_name_byte(byte: u8) -> bool {
-    REG_NAME[usize::from(byte)]
+pub(super) fn skip_reg_name(value: &[u8], from: usize) -> usize {
+    let rest = &value[from..];
+    let length = rest.iter().position(|&byte| !REG_NAME[usize::from(byte)]);
+    from + length.unwrap_or(rest.len())
 }
 
 const fn table(accepts: &[u8], from: u8, to: u8) -> [bool; 256] {
