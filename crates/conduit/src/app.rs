@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -12,7 +11,9 @@ use crate::error::{Error, Result};
 use crate::fallback::Fallback;
 use crate::layer::Middleware;
 use crate::route::Routes;
-use crate::server::{Listening, Server, main_runtime};
+use crate::server::address::ListenOn;
+use crate::server::listening::Listening;
+use crate::server::{Server, main_runtime, worker_count};
 
 use crate::server::config::Config;
 
@@ -317,8 +318,9 @@ impl<S, R> App<S, R> {
 }
 
 impl<S: Clone + Send + 'static> App<S, Routes<S>> {
-    /// Serves until SIGINT or SIGTERM: on the address in the environment variable `CONDUIT_ADDR`, otherwise on
-    /// 127.0.0.1:8080. Prints the address.
+    /// Serves until SIGINT or SIGTERM: on the address in the environment variable `CONDUIT_ADDR`, or on several that are
+    /// separated by commas, otherwise on 127.0.0.1:8080. Prints what it listens on. [`ListenAddress`](crate::ListenAddress)
+    /// has all forms.
     ///
     /// # Errors
     ///
@@ -335,31 +337,40 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
         self.listen(address).map_err(|error| error.of_variable(NAME))?.run()
     }
 
-    /// Listens on an address: a [`SocketAddr`], or a text such as `"127.0.0.1:8080"`, `"[::]:80"` or
-    /// `"localhost:8080"`, whose addresses are tried in turn. Port 0 lets the system choose one, which [`Server::address`] tells.
+    /// Listens on an address or several, each with all workers: a [`SocketAddr`](std::net::SocketAddr), a text such as
+    /// `"127.0.0.1:8080"`, `"localhost:8080"` or `"unix:/run/app.sock"`, or a list of them. [`ListenAddress`] has all
+    /// forms. Port 0 lets the system choose one, which [`Server::address`] tells.
+    ///
+    /// [`ListenAddress`]: crate::ListenAddress
     ///
     /// # Errors
     ///
-    /// When the address is none or cannot be listened on, or when an environment variable of a limit has a value that
-    /// cannot be used.
-    pub fn listen(self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Server<S>> {
-        let named = format!("{address:?}");
-        let named = named.trim_matches('"');
-        let addresses: Vec<SocketAddr> = address
-            .to_socket_addrs()
-            .map_err(|cause| Error::address(named, cause))?
-            .collect();
+    /// When an address is none or cannot be listened on: then the server listens on none of them. When an environment
+    /// variable of a limit has a value that cannot be used.
+    ///
+    /// # Example
+    ///
+    /// On all interfaces, by IPv4 and IPv6, and for a proxy on this machine:
+    ///
+    /// ```no_run
+    /// use conduit::prelude::*;
+    ///
+    /// #[get("/")]
+    /// async fn hello() -> &'static str {
+    ///     "Hello, World!"
+    /// }
+    ///
+    /// fn main() -> conduit::Result {
+    ///     App::new(())
+    ///         .routes(routes![hello])
+    ///         .listen(["0.0.0.0:80", "[::]:80", "unix:/run/app.sock?mode=660"])?
+    ///         .run()
+    /// }
+    /// ```
+    pub fn listen(self, addresses: impl ListenOn) -> Result<Server<S>> {
         let config = self.config.with_environment(|name| std::env::var_os(name))?;
-        let mut failed = Error::address(named, std::io::Error::other("the name has no address"));
-        for address in addresses {
-            match Listening::on(address, &config) {
-                Ok(listening) => {
-                    let plan = Plan::new(self.routes, self.surroundings);
-                    return Server::new(listening, self.state, plan, config, self.runtime);
-                }
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
+        let listening = Listening::on(&addresses.addresses()?, worker_count(&config))?;
+        let plan = Plan::new(self.routes, self.surroundings);
+        Server::new(listening, self.state, plan, config, self.runtime)
     }
 }

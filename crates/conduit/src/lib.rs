@@ -58,13 +58,14 @@ pub use app::{App, NoRoutes};
 pub use body::{Body, BodyError, BoxError};
 pub use conduit_macros::{FromRef, PathParams, delete, get, head, options, patch, post, put, route, routes};
 pub use error::{Error, Result};
-pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, State};
+pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, State, UnixPeer};
 pub use fallback::Fallback;
 pub use layer::{Layer, Middleware, Next};
 pub use problem::Problem;
 pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, Redirect, Response};
 pub use route::Routes;
+pub use server::address::{ListenAddress, ListenOn};
 pub use server::{Limit, Server, ServerHandle, Statistics};
 
 pub use bytes::Bytes;

@@ -10,6 +10,7 @@ use conduit_route::{Definition, Miss, Parameters};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::body::{Body, Channel, Incoming, Kind};
+use crate::server::facts::Facts;
 use crate::server::mailbox::Outbox;
 
 /// How many requests' memory a thread keeps for the next ones.
@@ -76,6 +77,7 @@ struct Parts {
     parameters: Parameters,
     matched: Matched,
     peer: Option<SocketAddr>,
+    facts: Option<Rc<Facts>>,
     uri: OnceCell<Uri>,
     headers: OnceCell<HeaderMap>,
     /// The map has been changed: the head no longer tells the fields.
@@ -155,7 +157,9 @@ impl Request {
         parts.headers.take().unwrap_or_else(|| parts.head.header_map())
     }
 
-    /// The address of the other end of the connection.
+    /// The address of the other end of the connection. One that came over a Unix socket has none; it shows as
+    /// `0.0.0.0:0`, which is nobody's, so that it is never taken for the machine's own. [`UnixPeer`](crate::UnixPeer) tells
+    /// who is there.
     pub fn peer_address(&self) -> SocketAddr {
         self.parts().peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
     }
@@ -266,6 +270,11 @@ impl Request {
         Request(Some(FREE.with_borrow_mut(Vec::pop).unwrap_or_default()))
     }
 
+    /// What is known of the connection beside the peer's address, if anything is.
+    pub(crate) fn facts(&self) -> Option<&Facts> {
+        self.parts().facts.as_deref()
+    }
+
     pub(crate) fn head(&self) -> &Head {
         &self.parts().head
     }
@@ -281,9 +290,10 @@ impl Request {
     }
 
     /// Fills in what does not come from the head.
-    pub(crate) fn arrived(&mut self, peer: SocketAddr, body_limit: u64) {
+    pub(crate) fn arrived(&mut self, peer: SocketAddr, facts: Option<&Rc<Facts>>, body_limit: u64) {
         let parts = self.parts_mut();
         parts.peer = Some(peer);
+        parts.facts = facts.cloned();
         parts.body_limit = body_limit;
         parts.body = Some(parts.head.body());
     }
@@ -307,6 +317,7 @@ impl Drop for Request {
         parts.parameters.clear();
         parts.matched = Matched::NotYet;
         parts.peer = None;
+        parts.facts = None;
         parts.uri.take();
         parts.headers.take();
         parts.edited = false;

@@ -10,6 +10,7 @@
 //! | [`Bytes`], [`String`], [`Body`] | the body: whole, as text, as a stream | 400, 413 |
 //! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | what the request's head says | – |
 //! | [`PeerAddr`] | the address of the other end | – |
+//! | [`UnixPeer`] | the process at the other end of a Unix socket | 403 where it is none |
 //! | [`Request`] | all of it | – |
 //! | `Option<T>` | `None` where the request lacks what `T` reads | as `T` |
 //! | `Result<T, T::Rejection>` | the rejection, for the handler to deal with | – |
@@ -18,6 +19,7 @@
 //! arguments is free: they are taken from the left to the right, [`Request`] last, and the first rejection is the
 //! response.
 
+mod connection;
 mod content;
 mod path;
 
@@ -29,6 +31,7 @@ use std::ops::{Deref, DerefMut};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, Version};
 
+pub use connection::UnixPeer;
 pub use content::{Form, Json, Query};
 pub use path::{Path, PathParams};
 
@@ -148,7 +151,8 @@ impl<S, T: FromRef<S>> FromRequest<S> for State<T> {
     }
 }
 
-/// The address of the other end of the connection: the client, or a proxy before it.
+/// The address of the other end of the connection: the client, or a proxy before it. `0.0.0.0:0` for a Unix socket, as
+/// [`Request::peer_address`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
 

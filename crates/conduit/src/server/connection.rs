@@ -23,7 +23,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use conduit_net::{Interest, Shutdown, TcpStream};
+use conduit_net::Interest;
 use conduit_proto::h1::{self, BodyLength, Event, Phase, Reason};
 use futures_core::Stream;
 use http::header::CONNECTION;
@@ -31,7 +31,9 @@ use http::{HeaderValue, StatusCode};
 
 use super::counts::Limit;
 use super::deadlines::{Place, Second};
+use super::facts::Facts;
 use super::mailbox::{Key, Letter, Outbox};
+use super::transport::Transport;
 use super::worker::Shared;
 use crate::body::{Body, BodyError, Channel, Kind};
 use crate::endpoint::Outcome;
@@ -57,8 +59,10 @@ pub(super) enum Fate {
 }
 
 pub(super) struct Connection {
-    stream: TcpStream,
+    transport: Transport,
     peer: SocketAddr,
+    /// What else is known of the client.
+    facts: Option<Rc<Facts>>,
     key: Key,
     engine: h1::Connection,
     stage: Stage,
@@ -105,6 +109,8 @@ enum Stage {
 /// What a deadline is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Waiting {
+    /// The end of the handshake of TLS.
+    Handshake,
     /// The next request.
     Request,
     /// The rest of a head.
@@ -120,10 +126,11 @@ enum Waiting {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, key: Key, now: Second) -> Self {
+    pub(super) fn new(transport: Transport, peer: SocketAddr, facts: Option<Rc<Facts>>, key: Key, now: Second) -> Self {
         Connection {
-            stream,
+            transport,
             peer,
+            facts,
             key,
             engine: h1::Connection::new(),
             stage: Stage::Reading,
@@ -164,37 +171,40 @@ impl Connection {
         if let Stage::Streaming(outlet) = &self.stage {
             outlet.close();
         }
-        if self.watched.is_some() {
-            // It cannot fail in a way that matters: the descriptor is closed in any case.
-            let _ = shared.poller.close(self.stream);
-        }
+        self.transport.close(&shared.poller, self.watched.is_some());
     }
 
     /// The socket has bytes, or the end of the stream.
     pub(super) fn readable(&mut self, input: &mut [u8], shared: &mut Shared) -> Fate {
-        let received = match self.stream.recv(input) {
+        let received = match self.transport.recv(input) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.settle(shared),
             Err(_) => return Fate::Closed,
         };
         // There may be more: the poller tells it again only if it is asked again.
-        shared.more |= received == input.len();
-        shared.counts().received_bytes.add(received as u64);
-        if received == 0 {
-            self.ended = true;
+        shared.more |= received.more;
+        self.ended |= received.ended;
+        if let Some(facts) = self.transport.take_facts() {
+            self.facts = Some(Rc::new(facts));
+        }
+        shared.counts().received_bytes.add(received.bytes as u64);
+        if received.bytes == 0 {
             return self.settle(shared);
         }
         if matches!(self.stage, Stage::Lingering) {
-            return Fate::Open;
+            return if self.ended { Fate::Closed } else { Fate::Open };
         }
         if self.waiting == Waiting::Body {
-            self.progress_bytes += received as u64;
+            self.progress_bytes += received.bytes as u64;
         }
-        self.serve(&input[..received], shared)
+        self.serve(&input[..received.bytes], shared)
     }
 
     /// The socket has room.
     pub(super) fn writable(&mut self, shared: &mut Shared) -> Fate {
+        if self.transport.flush().is_err() {
+            return Fate::Closed;
+        }
         // What was kept back because there was no room goes on.
         self.serve(&[], shared)
     }
@@ -250,6 +260,7 @@ impl Connection {
             Waiting::Head => Limit::HeadTime,
             Waiting::Body => Limit::BodyRate,
             Waiting::Room => Limit::WriteRate,
+            Waiting::Handshake => Limit::HandshakeTime,
             Waiting::Request => Limit::IdleTime,
             Waiting::End | Waiting::Ourselves => return Fate::Closed,
         };
@@ -332,7 +343,7 @@ impl Connection {
             match event {
                 Event::Request => {
                     let mut request = std::mem::replace(&mut shared.request, Request::blank());
-                    request.arrived(self.peer, shared.config.body_bytes);
+                    request.arrived(self.peer, self.facts.as_ref(), shared.config.body_bytes);
                     shared.counts().requests.add(1);
                     self.requests += 1;
                     // What the client is given time for begins anew with each request.
@@ -531,7 +542,7 @@ impl Connection {
         let before = std::mem::take(&mut self.sent);
         let mut sent = before;
         if before < output.len() {
-            match self.stream.send(&output[before..]) {
+            match self.transport.send(&output[before..]) {
                 Ok(count) => {
                     sent += count;
                     shared.counts().sent_bytes.add(count as u64);
@@ -605,16 +616,16 @@ impl Connection {
             // With the end of the client's half told beside its last bytes: a read gives only one of the two.
             interest = Interest::READABLE | Interest::HANG_UP;
         }
-        if !self.unsent.is_empty() {
+        if !self.unsent.is_empty() || self.transport.holds_output() {
             interest = interest | Interest::WRITABLE;
         }
         let watched = match self.watched {
             Some(watched) if watched == interest => Ok(()),
             Some(watched) => {
                 shared.more |= watched | interest != watched;
-                shared.poller.modify(&self.stream, self.key, interest)
+                shared.poller.modify(&self.transport, self.key, interest)
             }
-            None => shared.poller.add(&self.stream, self.key, interest),
+            None => shared.poller.add(&self.transport, self.key, interest),
         };
         if let Err(error) = watched {
             tracing::error!(%error, "cannot watch a connection");
@@ -632,7 +643,7 @@ impl Connection {
         }
         // Closing now, with bytes on their way to us, would reset the connection, and the client might never see the
         // answer (RFC 9112, section 9.6). So only our half is ended.
-        if self.stream.shutdown(Shutdown::Write).is_err() {
+        if self.transport.shutdown().is_err() {
             return Fate::Closed;
         }
         self.stage = Stage::Lingering;
@@ -645,6 +656,8 @@ impl Connection {
     fn note_waiting(&mut self, serving: bool, shared: &mut Shared) {
         let waiting = if matches!(self.stage, Stage::Lingering) {
             Waiting::End
+        } else if self.transport.is_handshaking() {
+            Waiting::Handshake
         } else if !self.unsent.is_empty() {
             Waiting::Room
         } else {
@@ -670,6 +683,7 @@ impl Connection {
     fn deadline(&self, shared: &Shared) -> Option<Second> {
         let config = &shared.config;
         let seconds = match self.waiting {
+            Waiting::Handshake => config.handshake_timeout.as_secs(),
             Waiting::Request => config.idle_timeout.as_secs(),
             Waiting::Head => config.head_timeout.as_secs(),
             Waiting::Body | Waiting::Room => config

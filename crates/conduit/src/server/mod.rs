@@ -1,15 +1,20 @@
 //! The server: one worker per core, each with its own listening socket, event loop and connections.
 //!
-//! [`worker`] is the event loop, [`connection`] what happens on one connection, [`mailbox`] how tasks speak to their
-//! connection, [`deadlines`] the clock. Nothing is shared between workers but the word to stop.
+//! [`worker`] is the event loop, [`connection`] what happens on one connection, [`transport`] the stream of bytes below it,
+//! [`mailbox`] how tasks speak to their connection, [`deadlines`] the clock; [`listening`] makes the sockets that connections
+//! come from. Nothing is shared between workers but the word to stop.
 
+pub(crate) mod address;
 pub(crate) mod config;
 mod connection;
 pub(crate) mod counts;
 mod deadlines;
+pub(crate) mod facts;
+pub(crate) mod listening;
 pub(crate) mod mailbox;
 mod nested;
 mod peers;
+mod transport;
 mod worker;
 
 use std::convert::Infallible;
@@ -23,7 +28,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 use std::thread;
 
-use conduit_net::{Address, Domain, Kind, ListenOptions, Options, Protocol, Socket, TcpListener, option};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,6 +38,7 @@ use crate::error::{Error, Result};
 use config::Config;
 use counts::Counts;
 pub use counts::{Limit, Statistics};
+use listening::{Bound, Listening};
 use peers::Peers;
 use worker::{Limits, Worker};
 
@@ -83,7 +88,7 @@ impl<S: Clone + Send + 'static> Server<S> {
         let handle = ServerHandle(Arc::new(Stop {
             stage: AtomicU8::new(SERVING),
             changed: Notify::new(),
-            counts: listening.sockets.iter().map(|_| Counts::default()).collect(),
+            counts: listening.workers.iter().map(|_| Counts::default()).collect(),
         }));
         Ok(Server {
             state,
@@ -95,9 +100,24 @@ impl<S: Clone + Send + 'static> Server<S> {
         })
     }
 
-    /// The address that the server listens on, with the port that the system chose where 0 was asked for.
+    /// The IP address that the server listens on, with the port that the system chose where 0 was asked for; the first
+    /// where there are several.
+    ///
+    /// # Panics
+    ///
+    /// When it listens on Unix sockets only.
     pub fn address(&self) -> SocketAddr {
-        self.listening.address
+        self.addresses()
+            .next()
+            .expect("a server that listens on Unix sockets only has no IP address")
+    }
+
+    /// The IP addresses that the server listens on, in the order that was asked for.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listening.bound.iter().filter_map(|bound| match bound {
+            Bound::Ip(address) => Some(*address),
+            Bound::Unix(_) => None,
+        })
     }
 
     /// A handle that stops the server from any thread.
@@ -105,7 +125,7 @@ impl<S: Clone + Send + 'static> Server<S> {
         self.handle.clone()
     }
 
-    /// Prints the address and serves until SIGINT or SIGTERM: then no more connections are accepted, requests that are
+    /// Prints the addresses and serves until SIGINT or SIGTERM: then no more connections are accepted, requests that are
     /// being served are finished, and the call returns. A second signal closes at once what is left.
     ///
     /// # Errors
@@ -117,8 +137,10 @@ impl<S: Clone + Send + 'static> Server<S> {
             let _inside = self.runtime.enter();
             stop_at_signals(handle).map_err(|cause| Error::system("handle signals", cause))?
         };
-        // Whoever started the program may have closed this end of its output; it serves all the same.
-        let _ = writeln!(io::stdout(), "Listening on http://{}", self.listening.address);
+        for bound in &self.listening.bound {
+            // Whoever started the program may have closed this end of its output; it serves all the same.
+            let _ = writeln!(io::stdout(), "Listening on {bound}");
+        }
         self.serve_beside(signals)
     }
 
@@ -133,7 +155,7 @@ impl<S: Clone + Send + 'static> Server<S> {
 
     /// Serves on the workers' threads. This thread drives the runtime that the state was made on, and `beside`.
     fn serve_beside(self, beside: impl Future<Output = Infallible>) -> Result {
-        let workers = self.listening.sockets.len();
+        let workers = self.listening.workers.len();
         let connections = match self.config.connections {
             Some(count) => count,
             None => connections_per_worker(workers),
@@ -142,9 +164,11 @@ impl<S: Clone + Send + 'static> Server<S> {
         let peers = Arc::new(Peers::new(self.config.peer_connections.unwrap_or(half)));
         // Nothing is ever sent: the channel closes when the last worker has ended, in whatever way.
         let (running, mut ended) = mpsc::channel::<Infallible>(1);
-        let mut threads = Vec::with_capacity(self.listening.sockets.len());
+        let mut threads = Vec::with_capacity(self.listening.workers.len());
         let mut result = Ok(());
-        for (number, listener) in self.listening.sockets.into_iter().enumerate() {
+        // Socket files are removed when everything has ended.
+        let _files = self.listening.files;
+        for (number, listeners) in self.listening.workers.into_iter().enumerate() {
             let (state, plan, config, handle) = (
                 self.state.clone(),
                 self.plan.clone(),
@@ -156,7 +180,7 @@ impl<S: Clone + Send + 'static> Server<S> {
                 // One worker that ends, because it must or because it fails, ends the server: the failure is seen.
                 let _running = (running, StopOnDrop(handle.clone()));
                 let limits = Limits { connections, peers };
-                Worker::run(number, listener, state, plan, config, limits, handle)
+                Worker::run(number, listeners, state, plan, config, limits, handle)
             });
             match thread {
                 Ok(thread) => threads.push(thread),
@@ -186,34 +210,6 @@ impl<S: Clone + Send + 'static> Server<S> {
         // What was left to blocking threads has no part in the shutdown's deadline.
         self.runtime.shutdown_background();
         result
-    }
-}
-
-/// The listening sockets of a server, one for each worker.
-pub(crate) struct Listening {
-    address: SocketAddr,
-    sockets: Vec<TcpListener>,
-}
-
-impl Listening {
-    pub(crate) fn on(address: SocketAddr, config: &Config) -> Result<Self> {
-        // Where the system does not say how many cores there are, one worker serves.
-        let cores = || thread::available_parallelism().map_or(1, usize::from);
-        let workers = config.workers.unwrap_or_else(cores);
-        if workers > 1 {
-            refuse_taken(address)?;
-        }
-        // A listener for each worker, so that the kernel spreads the connections and no worker waits for another.
-        let options = ListenOptions::new().no_delay(true).reuse_port(workers > 1);
-        let first = TcpListener::bind(address, &options).map_err(Error::listen)?;
-        let address = first
-            .local_addr()
-            .map_err(|cause| Error::system("read the listening address", cause))?;
-        let mut sockets = vec![first];
-        while sockets.len() < workers {
-            sockets.push(TcpListener::bind(address, &options).map_err(Error::listen)?);
-        }
-        Ok(Listening { address, sockets })
     }
 }
 
@@ -308,13 +304,10 @@ impl ServerHandle {
     }
 }
 
-/// Fails if anybody listens on the address already. Workers share it by SO_REUSEPORT, which by itself would let a second
-/// program of the same user in too, to serve a part of the first one's connections.
-fn refuse_taken(address: SocketAddr) -> Result {
-    let domain = if address.is_ipv4() { Domain::V4 } else { Domain::V6 };
-    let socket = Socket::new(domain, Kind::STREAM, Protocol::DEFAULT).map_err(Error::listen)?;
-    socket.set_option(option::REUSE_ADDRESS, true).map_err(Error::listen)?;
-    socket.bind(&Address::Ip(address)).map_err(Error::listen)
+pub(crate) fn worker_count(config: &Config) -> usize {
+    // Where the system does not say how many cores there are, one worker serves.
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    config.workers.unwrap_or_else(cores)
 }
 
 /// Raises the limit of descriptors as far as the process may, and gives each worker its share.

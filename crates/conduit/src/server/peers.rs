@@ -48,6 +48,10 @@ impl Peers {
 
     /// Counts a connection of this address; false, and not counted, if it has its limit of them.
     pub(crate) fn enter(&self, address: IpAddr) -> bool {
+        if address.is_unspecified() {
+            // Who comes over a Unix socket has no address, and is mostly a proxy that everybody comes by.
+            return true;
+        }
         let origin = Origin::of(address);
         let mut shard = self.shard(origin);
         let count = shard.entry(origin).or_insert(0);
@@ -60,6 +64,9 @@ impl Peers {
 
     /// A connection that [`enter`](Self::enter) has counted is closed.
     pub(crate) fn leave(&self, address: IpAddr) {
+        if address.is_unspecified() {
+            return;
+        }
         let origin = Origin::of(address);
         let mut shard = self.shard(origin);
         if let Some(count) = shard.get_mut(&origin) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use conduit_net::{Events, Interest, Poller, Shutdown, TcpListener, TcpStream};
+use conduit_net::{Events, Interest, Poller};
 use conduit_proto::http_date;
 use slab::Slab;
 use tokio::io::unix::AsyncFd;
@@ -24,9 +24,11 @@ use super::config::Config;
 use super::connection::{Connection, Fate};
 use super::counts::{self, Counts, Limit};
 use super::deadlines::{Second, Wheel};
+use super::listening::{AcceptError, Accepted, Listener};
 use super::mailbox::{Key, Letter, Mailbox};
 use super::nested::nest;
 use super::peers::Peers;
+use super::transport::Transport;
 use crate::dispatch::{Application, Plan};
 use crate::request::Request;
 
@@ -43,8 +45,8 @@ const TASKS_BETWEEN_POLLS: u32 = 4;
 /// Whether `conduit-net` polls through the `polling` crate.
 const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_os = "linux")));
 
-/// The key of the listening socket; no connection has it, because a key's upper half counts from 1.
-const LISTENER: Key = 0;
+/// Keys below this are the places of listening sockets; no connection has one, because a key's upper half counts from 1.
+const CONNECTIONS: Key = 1 << 32;
 
 /// The answer to a client whose address has its limit of connections; nothing was read of its request.
 const TOO_MANY_CONNECTIONS: &[u8] =
@@ -97,8 +99,9 @@ pub(super) struct Worker {
     connections: Slab<Connection>,
     /// Counts connections; it is the upper half of their keys.
     accepted: u32,
-    listener: Option<TcpListener>,
-    /// Whether the poller watches the listener: not while there is no room for another connection.
+    /// None any more once the server stops.
+    listeners: Vec<Listener>,
+    /// Whether the poller watches the listeners: not while there is no room for another connection.
     accepting: bool,
     /// The second from which on it may be watched again.
     accept_from: Second,
@@ -117,7 +120,7 @@ impl Worker {
     /// Serves on this thread until the server stops.
     pub(super) fn run<S: 'static>(
         number: usize,
-        listener: TcpListener,
+        listeners: Vec<Listener>,
         state: S,
         plan: Plan<S>,
         config: Config,
@@ -153,7 +156,7 @@ impl Worker {
                 shared,
                 connections: Slab::new(),
                 accepted: 0,
-                listener: Some(listener),
+                listeners,
                 accepting: false,
                 accept_from: 0,
                 connection_limit: limits.connections,
@@ -181,7 +184,7 @@ impl Worker {
     }
 
     /// The work of a turn that does not come from the poller.
-    fn begin_turn(&mut self) -> io::Result<()> {
+    fn begin_turn(&mut self) {
         let now = Instant::now();
         if now >= self.next_second {
             self.new_second(now);
@@ -189,16 +192,7 @@ impl Worker {
         if self.handle.is_stopping() {
             self.stop(now);
         }
-        self.resume_accepting()
-    }
-
-    /// Watches the listening socket again when there is room for a connection again.
-    fn resume_accepting(&mut self) -> io::Result<()> {
-        let room = self.connections.len() < self.connection_limit && self.shared.now >= self.accept_from;
-        if room && !self.accepting {
-            self.watch_listener(true)?;
-        }
-        Ok(())
+        self.resume_accepting();
     }
 
     fn new_second(&mut self, now: Instant) {
@@ -233,8 +227,8 @@ impl Worker {
     }
 
     fn handle_event(&mut self, event: conduit_net::Event) {
-        if event.key == LISTENER {
-            self.accept();
+        if event.key < CONNECTIONS {
+            self.accept(event.key as usize);
             return;
         }
         // What the event told may be more than one read takes. The portable poller does not say so.
@@ -256,9 +250,12 @@ impl Worker {
         self.input = input;
     }
 
-    fn accept(&mut self) {
+    fn accept(&mut self, place: usize) {
         for _ in 0..ACCEPTS_A_TURN {
-            let Some(listener) = &self.listener else { return };
+            // It may have been closed since the event came.
+            let Some(listener) = self.listeners.get(place) else {
+                return;
+            };
             if self.connections.len() >= self.connection_limit {
                 self.shared.counts().strike(Limit::Connections);
                 tracing::debug!(
@@ -269,35 +266,18 @@ impl Worker {
                 return;
             }
             match listener.accept() {
-                Ok((stream, peer)) => {
-                    self.shared.counts().accepted.add(1);
-                    if !self.shared.peers.enter(peer.ip()) {
-                        self.refuse(stream, peer);
-                        continue;
-                    }
-                    // 0 is the listener's.
-                    self.accepted = self.accepted.wrapping_add(1).max(1);
-                    let entry = self.connections.vacant_entry();
-                    let key = Key::from(self.accepted) << 32 | entry.key() as Key;
-                    entry.insert(Connection::new(stream, peer, key, self.shared.now));
-                    let mut input = std::mem::take(&mut self.input);
-                    // Its request is often there already: then one event and one registration are saved.
-                    self.with_connection(key, |connection, shared| connection.readable(&mut input, shared));
-                    self.input = input;
+                Ok(accepted) => self.welcome(accepted),
+                Err(AcceptError::Nobody) => return,
+                // The client has given up while it waited.
+                Err(AcceptError::Client) => {}
+                Err(AcceptError::System(error)) => {
+                    // No descriptor or no memory left (EMFILE, ENFILE, ENOBUFS, ENOMEM): the clients wait in the queue
+                    // until the next second, and those that are connected go on.
+                    tracing::warn!(%error, "cannot accept connections; trying again in a second");
+                    self.pause_accepting();
+                    self.accept_from = self.shared.now + 1;
+                    return;
                 }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return,
-                    // The client has given up while it waited.
-                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {}
-                    _ => {
-                        // No descriptor or no memory left (EMFILE, ENFILE, ENOBUFS, ENOMEM): the clients wait in the
-                        // queue until the next second, and those that are connected go on.
-                        tracing::warn!(%error, "cannot accept connections; trying again in a second");
-                        self.pause_accepting();
-                        self.accept_from = self.shared.now + 1;
-                        return;
-                    }
-                },
             }
         }
         self.shared.more = true;
@@ -305,43 +285,77 @@ impl Worker {
 
     /// Turns a client away whose address has its limit of connections, at the cost of a few system calls: nothing is
     /// kept, and nothing waits for it.
-    fn refuse(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn refuse(&mut self, mut transport: Transport, peer: SocketAddr) {
         let counts = self.shared.counts();
         counts.strike(Limit::PeerConnections);
         counts.closed.add(1);
         tracing::debug!(%peer, "the peer has its limit of connections");
+        if transport.is_secure() {
+            // It could be told only after the handshake, which costs more than to serve it.
+            return;
+        }
         // What is there of its request is taken out first, as far as one read goes: a close with bytes unread would
         // reset the connection, and the client would not see the answer. None of it can fail in a way that matters.
-        let _ = stream.recv(&mut self.input);
-        let _ = stream.send(TOO_MANY_CONNECTIONS);
-        let _ = stream.shutdown(Shutdown::Write);
+        let _ = transport.recv(&mut self.input);
+        let _ = transport.send(TOO_MANY_CONNECTIONS);
+        let _ = transport.shutdown();
     }
 
+    /// Takes a connection in, and serves what has come on it already.
+    fn welcome(&mut self, accepted: Accepted) {
+        let Accepted { transport, peer, facts } = accepted;
+        self.shared.counts().accepted.add(1);
+        if !self.shared.peers.enter(peer.ip()) {
+            return self.refuse(transport, peer);
+        }
+        // The upper half 0 is the listeners'.
+        self.accepted = self.accepted.wrapping_add(1).max(1);
+        let entry = self.connections.vacant_entry();
+        let key = Key::from(self.accepted) << 32 | entry.key() as Key;
+        entry.insert(Connection::new(transport, peer, facts, key, self.shared.now));
+        let mut input = std::mem::take(&mut self.input);
+        // Its request is often there already: then one event and one registration are saved.
+        self.with_connection(key, |connection, shared| connection.readable(&mut input, shared));
+        self.input = input;
+    }
+
+    /// Watches the listening sockets again when there is room for a connection again.
+    fn resume_accepting(&mut self) {
+        let room = self.connections.len() < self.connection_limit && self.shared.now >= self.accept_from;
+        if !room || self.accepting || self.listeners.is_empty() {
+            return;
+        }
+        self.accepting = true;
+        for (place, listener) in self.listeners.iter().enumerate() {
+            if let Err(error) = self
+                .shared
+                .poller
+                .add(&*listener.socket, place as Key, Interest::READABLE)
+            {
+                tracing::error!(%error, "cannot watch a listening socket; trying again in a second");
+                self.pause_accepting();
+                self.accept_from = self.shared.now + 1;
+                return;
+            }
+        }
+    }
+
+    /// Stops watching the listening sockets. They must not be forgotten by closing alone: another process may have them
+    /// too, and then the kernel goes on telling of them.
     fn pause_accepting(&mut self) {
-        if let Err(error) = self.watch_listener(false) {
-            tracing::error!(%error, "cannot stop watching the listening socket");
+        self.accepting = false;
+        for listener in &self.listeners {
+            // One that was not watched is not there to be removed.
+            let _ = self.shared.poller.remove(&*listener.socket);
         }
-    }
-
-    fn watch_listener(&mut self, watch: bool) -> io::Result<()> {
-        let Some(listener) = &self.listener else { return Ok(()) };
-        if watch {
-            self.shared.poller.add(listener, LISTENER, Interest::READABLE)?;
-        } else {
-            self.shared.poller.remove(listener)?;
-        }
-        self.accepting = watch;
-        Ok(())
     }
 
     /// What a stop changes, at its first turn and at those after it.
     fn stop(&mut self, now: Instant) {
         if !self.shared.stopping {
             self.stop_by = now.checked_add(self.shared.config.shutdown_timeout);
-            if self.accepting {
-                self.pause_accepting();
-            }
-            self.listener = None;
+            self.pause_accepting();
+            self.listeners = Vec::new();
             self.shared.stopping = true;
             for key in self.keys() {
                 self.with_connection(key, |connection, shared| connection.stop(shared));
@@ -389,7 +403,7 @@ impl Future for Driver {
             events,
         } = self.get_mut();
         worker.shared.mailbox.attend(context.waker());
-        worker.begin_turn()?;
+        worker.begin_turn();
         worker.deliver_letters();
         loop {
             let ready = readiness.poll_read_ready(context)?;
@@ -411,7 +425,7 @@ impl Future for Driver {
                 guard.clear_ready();
             }
         }
-        worker.resume_accepting()?;
+        worker.resume_accepting();
         if worker.has_ended() {
             return Poll::Ready(Ok(()));
         }

@@ -1,0 +1,342 @@
+//! Listening sockets: how they are made, shared among the workers, and removed.
+//!
+//! On a TCP address each worker has a socket of its own (`SO_REUSEPORT`): the kernel spreads the connections, and no worker
+//! waits for another. A Unix socket is one for all.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use conduit_net::{
+    Address, Domain, Kind, ListenOptions, Options, Protocol, Socket, TcpListener, UnixAddress, UnixListener,
+    UnixStream, option,
+};
+use rustix::io::Errno;
+
+use super::address::{ListenAddress, Place};
+use super::facts::Facts;
+use super::transport::Transport;
+use crate::error::{Error, Result};
+use crate::extract::UnixPeer;
+
+/// What the peer of a Unix socket has for an address.
+const NO_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+/// How many connections to a Unix socket may wait to be accepted.
+const UNIX_BACKLOG: u32 = 4096;
+
+/// A socket that accepts connections.
+#[derive(Debug)]
+pub(crate) enum ListenerSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl AsFd for ListenerSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            ListenerSocket::Tcp(listener) => listener.as_fd(),
+            ListenerSocket::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+/// A listening socket as a worker has it.
+#[derive(Clone, Debug)]
+pub(super) struct Listener {
+    pub(super) socket: Arc<ListenerSocket>,
+}
+
+/// A connection that was accepted.
+pub(super) struct Accepted {
+    pub(super) transport: Transport,
+    pub(super) peer: SocketAddr,
+    pub(super) facts: Option<Rc<Facts>>,
+}
+
+/// Why there was none.
+#[derive(Debug)]
+pub(super) enum AcceptError {
+    /// None waits.
+    Nobody,
+    /// This client has gone; the next may be there.
+    Client,
+    /// The process cannot take any: no descriptor, no memory.
+    System(io::Error),
+}
+
+impl Listener {
+    pub(super) fn accept(&self) -> std::result::Result<Accepted, AcceptError> {
+        match &*self.socket {
+            ListenerSocket::Tcp(listener) => {
+                let (stream, peer) = listener.accept().map_err(AcceptError::from)?;
+                Ok(Accepted {
+                    transport: Transport::Tcp(stream),
+                    peer,
+                    facts: None,
+                })
+            }
+            ListenerSocket::Unix(listener) => {
+                let (stream, _) = listener.accept().map_err(AcceptError::from)?;
+                let facts = unix_peer(&stream).map(|peer| Rc::new(Facts { unix: Some(peer) }));
+                Ok(Accepted {
+                    transport: Transport::Unix(stream),
+                    peer: NO_ADDRESS,
+                    facts,
+                })
+            }
+        }
+    }
+}
+
+/// Who is at the other end, where the system tells.
+fn unix_peer(stream: &UnixStream) -> Option<UnixPeer> {
+    let peer = stream.option(option::PEER_CREDENTIALS).ok()?;
+    Some(UnixPeer::new(u32::try_from(peer.process).ok()?, peer.user, peer.group))
+}
+
+impl From<io::Error> for AcceptError {
+    /// Linux gives errors of the connection's network at accept(2), which are to be taken as if nobody had waited there.
+    fn from(error: io::Error) -> Self {
+        match Errno::from_io_error(&error) {
+            // `EWOULDBLOCK` has the same number.
+            Some(Errno::AGAIN) => AcceptError::Nobody,
+            Some(
+                Errno::CONNABORTED
+                | Errno::CONNRESET
+                | Errno::NETDOWN
+                | Errno::PROTO
+                | Errno::NOPROTOOPT
+                | Errno::HOSTDOWN
+                | Errno::NONET
+                | Errno::HOSTUNREACH
+                | Errno::OPNOTSUPP
+                | Errno::NETUNREACH
+                | Errno::TIMEDOUT
+                // A rule of the firewall forbids this client.
+                | Errno::PERM,
+            ) => AcceptError::Client,
+            _ => AcceptError::System(error),
+        }
+    }
+}
+
+/// Where a server listens in fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Ip(SocketAddr),
+    Unix(String),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bound::Ip(address) => write!(f, "http://{address}"),
+            Bound::Unix(name) => write!(f, "unix:{name}"),
+        }
+    }
+}
+
+/// The listening sockets of a server.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    pub(super) bound: Vec<Bound>,
+    /// What each worker accepts from.
+    pub(super) workers: Vec<Vec<Listener>>,
+    /// Removed when the server has ended.
+    pub(super) files: Vec<SocketFile>,
+}
+
+impl Listening {
+    pub(crate) fn on(addresses: &[ListenAddress], workers: usize) -> Result<Self> {
+        let mut listening = Listening {
+            bound: Vec::new(),
+            workers: vec![Vec::new(); workers],
+            files: Vec::new(),
+        };
+        for address in addresses {
+            let (bound, sockets) = match &address.place {
+                Place::Ip(ip) => on_ip(*ip, addresses, workers)?,
+                Place::Host(host) => on_host(host, addresses, workers)?,
+                Place::Unix(path, mode) => {
+                    let (socket, file) = on_path(path, *mode)?;
+                    listening.files.push(file);
+                    (Bound::Unix(path.display().to_string()), vec![socket])
+                }
+                Place::Abstract(name) => {
+                    let unix = UnixAddress::from_abstract_name(name.as_bytes())
+                        .map_err(|cause| Error::address(address.to_string(), cause))?;
+                    let socket = UnixListener::bind(&unix).map_err(Error::listen)?;
+                    (Bound::Unix(format!("@{name}")), vec![ListenerSocket::Unix(socket)])
+                }
+            };
+            listening.add(bound, sockets);
+        }
+        if listening.bound.is_empty() {
+            let nothing = io::Error::other("there is no address");
+            return Err(Error::address("", nothing));
+        }
+        Ok(listening)
+    }
+
+    /// Shares the sockets of one address out: a worker each, or all workers on the same where there are fewer.
+    fn add(&mut self, bound: Bound, sockets: Vec<ListenerSocket>) {
+        let sockets: Vec<Arc<ListenerSocket>> = sockets.into_iter().map(Arc::new).collect();
+        let workers = self.workers.len();
+        for turn in 0..workers.max(sockets.len()) {
+            self.workers[turn % workers].push(Listener {
+                socket: Arc::clone(&sockets[turn % sockets.len()]),
+            });
+        }
+        self.bound.push(bound);
+    }
+}
+
+fn on_host(host: &str, all: &[ListenAddress], workers: usize) -> Result<(Bound, Vec<ListenerSocket>)> {
+    let mut failed = Error::address(host, io::Error::other("the name has no address"));
+    let addresses = host.to_socket_addrs().map_err(|cause| Error::address(host, cause))?;
+    for address in addresses {
+        match on_ip(address, all, workers) {
+            Ok(listening) => return Ok(listening),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// A socket for each worker, so that the kernel spreads the connections and no worker waits for another.
+fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(Bound, Vec<ListenerSocket>)> {
+    // `[::]` takes IPv4 too where the system says so, and would find its port taken by `0.0.0.0` in the same list.
+    let beside_v4 = address.is_ipv6()
+        && all.iter().any(
+            |other| matches!(other.place, Place::Ip(SocketAddr::V4(other)) if other.port() == address.port() && other.port() != 0),
+        );
+    let mut options = ListenOptions::new().no_delay(true).reuse_port(workers > 1);
+    if beside_v4 {
+        options = options.only_v6(true);
+    }
+    if workers > 1 {
+        refuse_taken(address, beside_v4)?;
+    }
+    let first = TcpListener::bind(address, &options).map_err(Error::listen)?;
+    let address = first
+        .local_addr()
+        .map_err(|cause| Error::system("read the listening address", cause))?;
+    let mut sockets = vec![ListenerSocket::Tcp(first)];
+    while sockets.len() < workers {
+        let socket = TcpListener::bind(address, &options).map_err(Error::listen)?;
+        sockets.push(ListenerSocket::Tcp(socket));
+    }
+    Ok((Bound::Ip(address), sockets))
+}
+
+/// Fails if anybody listens on the address already. Workers share it by SO_REUSEPORT, which by itself would let a second
+/// program of the same user in too, to serve a part of the first one's connections.
+fn refuse_taken(address: SocketAddr, only_v6: bool) -> Result {
+    let domain = if address.is_ipv4() { Domain::V4 } else { Domain::V6 };
+    let socket = Socket::new(domain, Kind::STREAM, Protocol::DEFAULT).map_err(Error::listen)?;
+    socket.set_option(option::REUSE_ADDRESS, true).map_err(Error::listen)?;
+    if only_v6 {
+        socket.set_option(option::ONLY_V6, true).map_err(Error::listen)?;
+    }
+    socket.bind(&Address::Ip(address)).map_err(Error::listen)
+}
+
+/// Listens on a path. The file that a server has left which is no more is removed first.
+fn on_path(path: &Path, mode: Option<u32>) -> Result<(ListenerSocket, SocketFile)> {
+    let failed = |cause: io::Error| Error::address(format!("unix:{}", path.display()), cause);
+    let address = UnixAddress::from_path(path).map_err(|_| {
+        failed(io::Error::other(
+            "the path is longer than a socket's may be, 107 bytes; use a shorter one",
+        ))
+    })?;
+    if is_stale(path, &address) {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    let socket = Socket::new(Domain::UNIX, Kind::STREAM, Protocol::DEFAULT).map_err(Error::listen)?;
+    socket.bind(&Address::Unix(address)).map_err(Error::listen)?;
+    let file = SocketFile::of(path).map_err(failed)?;
+    // Before it listens: until then nobody can connect, so nobody gets in by the permissions of the umask.
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+    }
+    socket.listen(UNIX_BACKLOG).map_err(Error::listen)?;
+    Ok((ListenerSocket::Unix(socket.into()), file))
+}
+
+/// Whether there is a socket that nobody listens on.
+fn is_stale(path: &Path, address: &UnixAddress) -> bool {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    is_socket
+        && UnixStream::connect(address)
+            .is_err_and(|error| error.raw_os_error() == Some(Errno::CONNREFUSED.raw_os_error()))
+}
+
+/// The file of a Unix socket, which is removed when this is dropped, unless another server has put its own there.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Its device and number: they tell whether it is still this one.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(SocketFile {
+            path: path.to_owned(),
+            identity: identity(path)?,
+        })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            // Nobody is left to be told that it failed; the next server removes it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let file = std::fs::symlink_metadata(path)?;
+    Ok((file.dev(), file.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_belongs_to_one_client_does_not_concern_the_others() {
+        for errno in [
+            Errno::PROTO,
+            Errno::NETDOWN,
+            Errno::HOSTUNREACH,
+            Errno::CONNABORTED,
+            Errno::PERM,
+        ] {
+            assert!(
+                matches!(AcceptError::from(io::Error::from(errno)), AcceptError::Client),
+                "{errno}"
+            );
+        }
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::BADF] {
+            assert!(
+                matches!(AcceptError::from(io::Error::from(errno)), AcceptError::System(_)),
+                "{errno}"
+            );
+        }
+        assert!(matches!(
+            AcceptError::from(io::Error::from(Errno::WOULDBLOCK)),
+            AcceptError::Nobody
+        ));
+    }
+}

@@ -1,0 +1,214 @@
+//! The stream of bytes below a connection: TCP, a Unix socket, or what encrypts one of them.
+//!
+//! The connection's own state knows nothing of the kind: it receives into the worker's buffer, sends what the engine has
+//! written, and is told whether the stream is done with either.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use conduit_net::{Poller, Shutdown, TcpStream, UnixStream};
+
+use super::facts::Facts;
+
+/// The stream of one connection.
+pub(super) enum Transport {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    /// Behind a pointer and a table of functions: a program that never asks for TLS has none of it in its binary, and its
+    /// connections stay small.
+    #[expect(dead_code, reason = "TLS is what makes one")]
+    Secure(Box<dyn Secure>),
+}
+
+/// What a read gave.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Received {
+    /// How many bytes at the beginning of the buffer are input now.
+    pub(super) bytes: usize,
+    /// The client has ended its half of the stream: nothing comes after these bytes.
+    pub(super) ended: bool,
+    /// The socket may have more, whether or not the poller says so again.
+    pub(super) more: bool,
+}
+
+/// A stream that is encrypted.
+pub(super) trait Secure {
+    /// As [`Transport::recv`]; it may use the whole buffer for what is encrypted. 0 bytes that are not the end: what came
+    /// was for the encryption itself.
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received>;
+
+    /// As [`Transport::send`].
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// As [`Transport::flush`].
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// As [`Transport::holds_output`].
+    fn holds_output(&self) -> bool;
+
+    /// As [`Transport::is_handshaking`].
+    fn is_handshaking(&self) -> bool;
+
+    /// As [`Transport::take_facts`].
+    fn take_facts(&mut self) -> Option<Facts>;
+
+    /// Tells the client that nothing more is sent, as far as there is room for that.
+    fn say_end(&mut self);
+
+    /// The stream below.
+    fn stream(&self) -> &Transport;
+
+    /// The stream below, of which nothing is wanted any more but its close.
+    fn into_stream(self: Box<Self>) -> Transport;
+}
+
+impl Transport {
+    /// Receives what is there, at most the length of `buffer`.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there yet; otherwise the connection is no more.
+    #[inline]
+    pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        let bytes = match self {
+            Transport::Tcp(stream) => stream.recv(buffer)?,
+            Transport::Unix(stream) => stream.recv(buffer)?,
+            Transport::Secure(stream) => return stream.recv(buffer),
+        };
+        Ok(Received {
+            bytes,
+            ended: bytes == 0,
+            more: bytes == buffer.len(),
+        })
+    }
+
+    /// Sends as much as there is room for, and says how much that was. What was not counted is given again, at the
+    /// beginning of the next call: encryption may have taken a part of it already.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is no room; otherwise the connection is no more.
+    #[inline]
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(stream) => stream.send(bytes),
+            Transport::Unix(stream) => stream.send(bytes),
+            Transport::Secure(stream) => stream.send(bytes),
+        }
+    }
+
+    /// As [`send`](Self::send), of several pieces with one call.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[expect(dead_code, reason = "for responses that are sent without a copy")]
+    pub(super) fn send_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let stream = match self {
+            Transport::Tcp(stream) => return stream.send_vectored(pieces),
+            Transport::Unix(stream) => return stream.send_vectored(pieces),
+            Transport::Secure(stream) => stream,
+        };
+        // Encrypted they are no longer the caller's memory: nothing is gained by giving them together.
+        let mut sent = 0;
+        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+            match stream.send(piece) {
+                Ok(count) => {
+                    sent += count;
+                    if count < piece.len() {
+                        break;
+                    }
+                }
+                Err(_) if sent > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Sends what the encryption has to say of its own, such as its part of the handshake.
+    ///
+    /// # Errors
+    /// The connection is no more. That there is no room is none.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Tcp(_) | Transport::Unix(_) => Ok(()),
+            Transport::Secure(stream) => stream.flush(),
+        }
+    }
+
+    /// Whether there is something of the encryption's own that waits for room.
+    #[inline]
+    pub(super) fn holds_output(&self) -> bool {
+        match self {
+            Transport::Tcp(_) | Transport::Unix(_) => false,
+            Transport::Secure(stream) => stream.holds_output(),
+        }
+    }
+
+    /// Whether it is not decided yet that there will be a connection.
+    #[inline]
+    pub(super) fn is_handshaking(&self) -> bool {
+        match self {
+            Transport::Tcp(_) | Transport::Unix(_) => false,
+            Transport::Secure(stream) => stream.is_handshaking(),
+        }
+    }
+
+    /// What the handshake has told of the client, once: at the first call after its end.
+    #[inline]
+    pub(super) fn take_facts(&mut self) -> Option<Facts> {
+        match self {
+            Transport::Tcp(_) | Transport::Unix(_) => None,
+            Transport::Secure(stream) => stream.take_facts(),
+        }
+    }
+
+    /// Whether what is sent is encrypted.
+    pub(super) fn is_secure(&self) -> bool {
+        matches!(self, Transport::Secure(_))
+    }
+
+    /// Ends our half of the stream: the client reads the end after what was sent before.
+    ///
+    /// # Errors
+    /// The connection is no more.
+    pub(super) fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Transport::Secure(secure) => {
+                secure.say_end();
+                match secure.stream() {
+                    Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
+                    Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
+                    Transport::Secure(_) => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Closes the stream, which the poller forgets if it knew it.
+    pub(super) fn close(self, poller: &Poller, known: bool) {
+        let socket: OwnedFd = match self {
+            Transport::Tcp(stream) => stream.into(),
+            Transport::Unix(stream) => stream.into(),
+            Transport::Secure(mut secure) => {
+                secure.say_end();
+                return secure.into_stream().close(poller, known);
+            }
+        };
+        if known {
+            // It cannot fail in a way that matters: the descriptor is closed in any case.
+            let _ = poller.close(socket);
+        }
+    }
+}
+
+impl AsFd for Transport {
+    #[inline]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Transport::Tcp(stream) => stream.as_fd(),
+            Transport::Unix(stream) => stream.as_fd(),
+            Transport::Secure(secure) => secure.stream().as_fd(),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Where a server listens: several addresses at once, Unix sockets and their files.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path as FilePath, PathBuf};
+
+use conduit::UnixPeer;
+use conduit::prelude::*;
+use support::{Client, start};
+
+#[get("/peer")]
+async fn peer(unix: Option<UnixPeer>, address: PeerAddr) -> String {
+    match unix {
+        Some(unix) => format!("user {} at {}", unix.user, address.0),
+        None => format!("at {}", address.0.ip()),
+    }
+}
+
+#[get("/only-unix")]
+async fn only_unix(peer: UnixPeer) -> String {
+    peer.process.to_string()
+}
+
+fn app() -> App<(), Routes<()>> {
+    App::new(()).routes(routes![peer, only_unix]).workers(2)
+}
+
+/// A directory of a test's own, removed at its end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("conduit-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory can be made");
+        Directory(path)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("socket")
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn ask(path: &FilePath, target: &str) -> String {
+    let mut stream = UnixStream::connect(path).expect("the server listens there");
+    write!(
+        stream,
+        "GET {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
+    )
+    .expect("it takes the request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers in text");
+    answer
+}
+
+fn unix(path: &FilePath, mode: &str) -> String {
+    format!("unix:{}{mode}", path.display())
+}
+
+#[test]
+fn a_server_serves_each_of_its_addresses() {
+    let directory = Directory::new("several");
+    let server = app()
+        .listen(["127.0.0.1:0", "[::1]:0", &unix(&directory.socket(), "")])
+        .expect("all can be listened on");
+    let addresses: Vec<SocketAddr> = server.addresses().collect();
+    let _running = start(server);
+    assert_eq!(addresses.len(), 2);
+    for address in addresses {
+        // Often enough that each of the workers has its share.
+        for _ in 0..8 {
+            let mut client = Client::connect(address);
+            client.send("GET /peer HTTP/1.1\r\nhost: test\r\n\r\n");
+            assert_eq!(client.response().text(), format!("at {}", address.ip()));
+        }
+    }
+    let user = rustix::process::geteuid().as_raw();
+    for _ in 0..8 {
+        let answer = ask(&directory.socket(), "/peer");
+        assert!(answer.ends_with(&format!("user {user} at 0.0.0.0:0")), "{answer}");
+    }
+}
+
+#[test]
+fn both_wildcards_can_share_a_port() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("it has an address").port();
+    drop(free);
+    let server = app()
+        .listen([format!("0.0.0.0:{port}"), format!("[::]:{port}")])
+        .expect("neither is in the other's way");
+    let _running = start(server);
+    for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        let mut client = Client::connect(address.parse().expect("an address"));
+        client.send("GET /peer HTTP/1.1\r\nhost: test\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+    }
+}
+
+#[test]
+fn what_is_for_unix_peers_is_refused_to_others() {
+    let directory = Directory::new("only-unix");
+    let running = start(
+        app()
+            .listen(["127.0.0.1:0", &unix(&directory.socket(), "")])
+            .expect("both"),
+    );
+    assert_eq!(running.get("/only-unix").status, 403);
+    let answer = ask(&directory.socket(), "/only-unix");
+    assert!(answer.ends_with(&format!("\r\n\r\n{}", std::process::id())), "{answer}");
+}
+
+#[test]
+fn the_file_of_a_socket_has_its_mode_and_goes_with_the_server() {
+    let directory = Directory::new("mode");
+    let path = directory.socket();
+    let server = app().listen(unix(&path, "?mode=600")).expect("it listens");
+    let mode = std::fs::metadata(&path)
+        .expect("the file is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let handle = server.handle();
+    handle.stop();
+    server.serve().expect("it ends well");
+    assert!(!path.exists());
+}
+
+#[test]
+fn the_file_that_a_dead_server_left_is_replaced_and_that_of_a_live_one_is_not() {
+    let directory = Directory::new("stale");
+    let path = directory.socket();
+    // std leaves the file behind, as a server does that was killed.
+    drop(UnixListener::bind(&path).expect("a first server"));
+    assert!(path.exists());
+    let server = app().listen(unix(&path, "")).expect("nobody listens there");
+    let Err(error) = app().listen(unix(&path, "")) else {
+        panic!("the first server listens there");
+    };
+    assert!(error.to_string().contains("the path or name is taken"), "{error}");
+    assert!(path.exists());
+    drop(server);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_left_alone() {
+    let directory = Directory::new("file");
+    let path = directory.socket();
+    std::fs::write(&path, "precious").expect("a file");
+    assert!(app().listen(unix(&path, "")).is_err());
+    assert_eq!(std::fs::read(&path).expect("it is there"), b"precious");
+}
+
+#[test]
+fn a_socket_that_took_the_place_is_left_alone_at_the_end() {
+    let directory = Directory::new("successor");
+    let path = directory.socket();
+    let server = app().listen(unix(&path, "")).expect("it listens");
+    std::fs::remove_file(&path).expect("the file can be removed");
+    let _successor = UnixListener::bind(&path).expect("the place is free");
+    drop(server);
+    assert!(path.exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_without_a_file_can_be_listened_on() {
+    use std::os::linux::net::SocketAddrExt;
+    let name = format!("conduit-test-{}", std::process::id());
+    let _running = start_unix(&format!("unix:@{name}"));
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("a name");
+    let mut stream = UnixStream::connect_addr(&address).expect("the server listens there");
+    stream
+        .write_all(b"GET /peer HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+        .expect("it takes the request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers in text");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[cfg(target_os = "linux")]
+fn start_unix(place: &str) -> support::Running {
+    start(app().listen(["127.0.0.1:0", place]).expect("both"))
+}
+
+#[test]
+fn an_address_that_cannot_be_listened_on_frees_the_others() {
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = held.local_addr().expect("it has an address").to_string();
+    let directory = Directory::new("frees");
+    let Err(error) = app().listen([unix(&directory.socket(), ""), taken.clone()]) else {
+        panic!("{taken} is taken");
+    };
+    assert!(error.to_string().contains(&taken), "{error}");
+    assert!(!directory.socket().exists());
+    drop(held);
+}
