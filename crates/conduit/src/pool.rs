@@ -99,6 +99,14 @@ static MEDIA_TYPES: [&str; 6] = [
     "application/x-www-form-urlencoded",
 ];
 
+impl MediaType {
+    /// Type and subtype, without parameters.
+    pub(crate) fn essence(self) -> &'static str {
+        let value = MEDIA_TYPES[self as usize];
+        value.split_once(';').map_or(value, |(essence, _)| essence)
+    }
+}
+
 /// The head of a response with status 200 and this content type, and no other field.
 ///
 /// Most responses are sent with just that field, and so most heads come back as they were given: one pool for each
