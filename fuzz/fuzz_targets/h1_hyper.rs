@@ -1,0 +1,11 @@
+//! No stream makes the engine take a request that hyper's server reads otherwise.
+#![no_main]
+
+#[path = "../../conformance/tests/hyper/compare.rs"]
+mod compare;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    compare::compare(data);
+});
