@@ -13,6 +13,7 @@ use syn::{
 };
 
 use crate::arguments::{Argument, Source, Wrapper, classify, takes_all};
+use crate::describe::describe;
 
 /// Most arguments of one handler that may have `#[cfg]`: one implementation is made for each combination.
 const CONDITION_LIMIT: usize = 4;
@@ -330,6 +331,7 @@ impl Function {
             ReturnType::Type(_, ty) => ty.span(),
         };
         let span = Span::mixed_site().located_at(span);
+        let description = describe(&self.item, arguments);
         let call = quote_spanned!(ident.span()=> #ident(#(#names),*));
         let wait = asyncness.is_some().then(|| quote_spanned!(span=> .await));
         let returned = Ident::new("returned", span);
@@ -351,6 +353,8 @@ impl Function {
                         #respond
                     }
                 }
+
+                #description
             }
         });
         items
@@ -449,7 +453,7 @@ fn predicates(attributes: &[Attribute]) -> Vec<TokenStream> {
 }
 
 /// Names elided lifetimes: an argument is made from nothing that it could borrow from.
-struct Static;
+pub(crate) struct Static;
 
 impl VisitMut for Static {
     fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {

@@ -2,12 +2,14 @@
 //!
 //! - `handler`: `#[get]` and its kin
 //! - `arguments`: which argument takes which parameter of the path
+//! - `describe`: what a handler reads and answers, for the OpenAPI document
 //! - `list`: `routes!`
 //! - `derive`: `PathParams` and `FromRef`
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod derive;
+mod describe;
 mod handler;
 mod list;
 

@@ -77,6 +77,11 @@ impl Body {
         }
     }
 
+    /// Whether all of it is there, so that nothing has to be waited for.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        !matches!(self.0, Kind::Stream(_) | Kind::Incoming(_))
+    }
+
     /// Whether the body is known to have no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
@@ -149,7 +154,7 @@ impl Stream for Body {
         let body = self.get_mut();
         let bytes = match &mut body.0 {
             Kind::Stream(stream) => {
-                return stream.as_mut().poll_piece(context).map_err(BodyError::Stream);
+                return stream.as_mut().poll_piece(context).map_err(BodyError::of_stream);
             }
             Kind::Incoming(incoming) => return incoming.poll_piece(context),
             Kind::Empty => return Poll::Ready(None),
@@ -226,6 +231,11 @@ pub enum BodyError {
     },
     /// The client went away, or the body broke the protocol, before its end.
     Incomplete,
+    /// The body is not in the coding that its `content-encoding` says. Answers 400.
+    Malformed {
+        /// The coding that it is not in, such as `gzip`.
+        coding: &'static str,
+    },
     /// The stream that the body was made from gave this error. Answers 500.
     Stream(BoxError),
 }
@@ -237,17 +247,23 @@ impl fmt::Display for BodyError {
                 write!(f, "the body is longer than the limit of {limit_bytes} bytes")
             }
             BodyError::Incomplete => f.write_str("the body ended before it was whole"),
+            BodyError::Malformed { coding } => write!(f, "the body is not what its content-encoding, {coding}, says"),
             BodyError::Stream(error) => write!(f, "the body's stream failed: {error}"),
         }
     }
 }
 
 impl BodyError {
+    /// The error of a stream, which may read another body and pass on what that says.
+    fn of_stream(error: BoxError) -> Self {
+        error.downcast().map_or_else(BodyError::Stream, |error| *error)
+    }
+
     /// The response to a client whose body could not be read.
     pub(crate) fn problem(&self) -> Problem {
         match self {
             BodyError::TooLarge { .. } => Problem::payload_too_large(self.to_string()),
-            BodyError::Incomplete => Problem::bad_request(self.to_string()),
+            BodyError::Incomplete | BodyError::Malformed { .. } => Problem::bad_request(self.to_string()),
             BodyError::Stream(error) => Problem::internal(&**error),
         }
     }

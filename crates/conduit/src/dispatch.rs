@@ -150,7 +150,7 @@ impl Dispatcher {
         if matches!(matched, Matched::NotYet) {
             *matched = match self.table.find(head.method().as_str(), head.path_bytes(), parameters) {
                 Ok(index) => Matched::Route(index, &self.table.definitions()[index]),
-                Err(miss) => Matched::Missed(miss),
+                Err(miss) => Matched::Missed(miss, self.table),
             };
         }
         *matched
@@ -161,7 +161,7 @@ impl Endpoint for Dispatcher {
     fn call(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
         let miss = match self.find(&mut request) {
             Matched::Route(index, _) => return self.endpoints[index].call(request, context),
-            Matched::Missed(miss) => miss,
+            Matched::Missed(miss, _) => miss,
             Matched::NotYet => Miss::NotFound,
         };
         let is_of_the_server = request.method() == Method::OPTIONS && request.path() == "*";

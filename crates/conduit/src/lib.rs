@@ -35,6 +35,7 @@
 //!   and the list [`routes!`]; [`mod@route`]: what they make.
 //! - [`extract`]: what a handler may take. [`response`]: what it may return. [`Problem`]: how errors look.
 //! - [`mod@layer`]: what stands between the server and the handlers, functions and ready-made ones.
+//! - [`openapi`]: how they describe themselves, and the document that comes of it.
 //! - [`Request`], [`Response`], [`Body`]: the whole thing, where a part is not enough.
 //!
 //! Each worker thread runs a tokio runtime: a handler may await anything that is made for tokio, and need not be `Send`.
@@ -47,6 +48,7 @@ mod error;
 pub mod extract;
 mod fallback;
 pub mod layer;
+pub mod openapi;
 mod pool;
 mod problem;
 mod request;

@@ -99,6 +99,14 @@ static MEDIA_TYPES: [&str; 6] = [
     "application/x-www-form-urlencoded",
 ];
 
+impl MediaType {
+    /// Type and subtype, without parameters.
+    pub(crate) fn essence(self) -> &'static str {
+        let value = MEDIA_TYPES[self as usize];
+        value.split_once(';').map_or(value, |(essence, _)| essence)
+    }
+}
+
 /// The head of a response with status 200 and this content type, and no other field.
 ///
 /// Most responses are sent with just that field, and so most heads come back as they were given: one pool for each
@@ -116,27 +124,30 @@ pub(crate) fn response_parts(media_type: MediaType) -> Parts {
     })
 }
 
-/// Gives a response's head back to its thread's pool, if its fields are still as [`response_parts`] gives them.
+/// Gives a response's head back to its thread's pool, if it has one of the content types that [`response_parts`] gives.
 pub(crate) fn recycle(mut parts: Parts) {
-    let mut fields = parts.headers.iter();
-    let (Some((name, value)), None) = (fields.next(), fields.next()) else {
+    if parts.headers.capacity() > KEPT_HEADER_CAPACITY || !parts.extensions.is_empty() {
         return;
-    };
-    // The same address is the same text; another address would at worst mean that the head is not kept.
-    let place = MEDIA_TYPES
-        .iter()
-        .position(|known| std::ptr::eq(known.as_bytes(), value.as_bytes()));
-    if let Some(place) = place
-        && *name == CONTENT_TYPE
-        && parts.headers.capacity() <= KEPT_HEADER_CAPACITY
-        && parts.extensions.is_empty()
-    {
-        parts.status = StatusCode::OK;
-        parts.version = Version::HTTP_11;
-        RESPONSE_PARTS.with_borrow_mut(|pools| {
-            if pools[place].len() < KEPT {
-                pools[place].push(parts);
-            }
-        });
     }
+    // The same address is the same text; another address would at worst mean that the head is not kept.
+    let place = parts.headers.get(CONTENT_TYPE).and_then(|value| {
+        MEDIA_TYPES
+            .iter()
+            .position(|known| std::ptr::eq(known.as_bytes(), value.as_bytes()))
+    });
+    let Some(place) = place else { return };
+    if parts.headers.len() > 1 {
+        // What a handler or a layer has added goes; the map keeps its memory.
+        parts.headers.clear();
+        parts
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPES[place]));
+    }
+    parts.status = StatusCode::OK;
+    parts.version = Version::HTTP_11;
+    RESPONSE_PARTS.with_borrow_mut(|pools| {
+        if pools[place].len() < KEPT {
+            pools[place].push(parts);
+        }
+    });
 }

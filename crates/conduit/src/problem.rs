@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::body::Body;
+use crate::openapi::Operation;
 use crate::pool::{Buffer, MediaType};
 use crate::response::{IntoResponse, Response, with_type};
 
@@ -207,6 +208,10 @@ impl IntoResponse for Problem {
         *response.status_mut() = self.0.status;
         response.headers_mut().extend(self.0.headers);
         response
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.any_problem();
     }
 }
 

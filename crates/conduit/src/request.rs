@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use conduit_proto::h1::{BodyLength, Head};
-use conduit_route::{Definition, Miss, Parameters};
+use conduit_route::{Definition, Miss, Parameters, Table};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::body::{Body, Channel, Incoming, Kind};
@@ -67,8 +67,8 @@ pub(crate) enum Matched {
     NotYet,
     /// The place in the table, and the route.
     Route(usize, &'static Definition),
-    /// There is none.
-    Missed(Miss),
+    /// There is none in this table.
+    Missed(Miss, &'static Table),
 }
 
 #[derive(Default)]
@@ -170,7 +170,7 @@ impl Request {
     pub fn route(&self) -> Option<&'static Definition> {
         match self.parts().matched {
             Matched::Route(_, definition) => Some(definition),
-            Matched::NotYet | Matched::Missed(_) => None,
+            Matched::NotYet | Matched::Missed(..) => None,
         }
     }
 
@@ -231,7 +231,32 @@ impl Request {
     /// Puts another body in place of the request's, for what comes behind this layer. The application's limit on bodies
     /// does not hold for it, except for what it takes from the request's own.
     pub fn set_body(&mut self, body: Body) {
-        self.parts_mut().replaced = Some(body);
+        let parts = self.parts_mut();
+        parts.replaced = Some(body);
+    }
+
+    /// How many bytes the client says that its body has; `None` where it does not say, or has none.
+    pub(crate) fn declared_length(&self) -> Option<u64> {
+        match self.parts().body {
+            Some(BodyLength::Exact(length)) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// Sets how many bytes the body may have, in place of the application's limit.
+    pub(crate) fn set_body_limit(&mut self, bytes: u64) {
+        self.parts_mut().body_limit = bytes;
+    }
+
+    /// Whether a request that has no route would have one at this path.
+    pub(crate) fn is_routed_at(&self, path: &str) -> bool {
+        let parts = self.parts();
+        let Matched::Missed(_, table) = parts.matched else {
+            return false;
+        };
+        table
+            .find(parts.head.method().as_str(), path, &mut Parameters::new())
+            .is_ok()
     }
 
     /// Takes the body. A second call gives an empty one.

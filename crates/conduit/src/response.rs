@@ -28,6 +28,7 @@ use http::header::{HeaderName, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::body::Body;
+use crate::openapi::Operation;
 use crate::pool::{self, MediaType};
 use crate::problem::Problem;
 
@@ -66,6 +67,12 @@ pub type Response = http::Response<Body>;
 pub trait IntoResponse {
     /// Makes the response.
     fn into_response(self) -> Response;
+
+    /// Adds what this answers to the description of an operation. The default adds nothing: it is not known, and noted
+    /// as a gap of the handler that returns it.
+    fn describe(operation: &mut Operation) {
+        let _ = operation;
+    }
 }
 
 /// A response with this body and content type.
@@ -77,17 +84,32 @@ impl IntoResponse for Response {
     fn into_response(self) -> Response {
         self
     }
+
+    /// The handler makes it, whatever it is.
+    fn describe(operation: &mut Operation) {
+        operation.at_unknown_status(|operation| {
+            operation.response_without_body();
+        });
+    }
 }
 
 impl IntoResponse for Body {
     fn into_response(self) -> Response {
         Response::new(self)
     }
+
+    fn describe(operation: &mut Operation) {
+        operation.response("*/*", true);
+    }
 }
 
 impl IntoResponse for () {
     fn into_response(self) -> Response {
         Response::new(Body::empty())
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.response_without_body();
     }
 }
 
@@ -102,6 +124,10 @@ macro_rules! content {
         impl IntoResponse for $type {
             fn into_response(self) -> Response {
                 with_type(Body::from(self), MediaType::$media_type)
+            }
+
+            fn describe(operation: &mut Operation) {
+                operation.response(MediaType::$media_type.essence(), Operation::text());
             }
         }
     )*};
@@ -119,11 +145,19 @@ impl<const N: usize> IntoResponse for &'static [u8; N] {
     fn into_response(self) -> Response {
         self.as_slice().into_response()
     }
+
+    fn describe(operation: &mut Operation) {
+        <&'static [u8]>::describe(operation);
+    }
 }
 
 impl IntoResponse for Box<str> {
     fn into_response(self) -> Response {
         self.into_string().into_response()
+    }
+
+    fn describe(operation: &mut Operation) {
+        String::describe(operation);
     }
 }
 
@@ -133,6 +167,10 @@ impl IntoResponse for Cow<'static, str> {
             Cow::Borrowed(text) => text.into_response(),
             Cow::Owned(text) => text.into_response(),
         }
+    }
+
+    fn describe(operation: &mut Operation) {
+        String::describe(operation);
     }
 }
 
@@ -145,6 +183,13 @@ impl IntoResponse for StatusCode {
         *response.status_mut() = self;
         response
     }
+
+    /// Which one is known only at run time.
+    fn describe(operation: &mut Operation) {
+        operation.at_unknown_status(|operation| {
+            operation.response_without_body();
+        });
+    }
 }
 
 impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
@@ -153,6 +198,10 @@ impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
             Ok(value) => value.into_response(),
             Err(error) => error.into_response(),
         }
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.on_success(T::describe).on_failure(E::describe);
     }
 }
 
@@ -163,6 +212,11 @@ impl<T: IntoResponse> IntoResponse for Option<T> {
             None => Problem::new(StatusCode::NOT_FOUND).into_response(),
         }
     }
+
+    fn describe(operation: &mut Operation) {
+        operation.on_success(T::describe);
+        operation.problem(StatusCode::NOT_FOUND, "There is no such thing.");
+    }
 }
 
 impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
@@ -170,6 +224,10 @@ impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
         let mut response = self.1.into_response();
         *response.status_mut() = self.0;
         response
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.at_unknown_status(T::describe);
     }
 }
 
@@ -180,6 +238,10 @@ impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (H, T) {
             Ok(()) => response,
             Err(problem) => problem.into_response(),
         }
+    }
+
+    fn describe(operation: &mut Operation) {
+        T::describe(operation);
     }
 }
 
@@ -192,11 +254,19 @@ impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (StatusCode, H, T) {
             Err(problem) => problem.into_response(),
         }
     }
+
+    fn describe(operation: &mut Operation) {
+        operation.at_unknown_status(T::describe);
+    }
 }
 
 impl IntoResponse for HeaderMap {
     fn into_response(self) -> Response {
         (self, ()).into_response()
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.response_without_body();
     }
 }
 
@@ -206,6 +276,10 @@ where
 {
     fn into_response(self) -> Response {
         (self, ()).into_response()
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.response_without_body();
     }
 }
 
@@ -263,6 +337,10 @@ impl<T: Into<Body>> IntoResponse for Html<T> {
     fn into_response(self) -> Response {
         with_type(self.0.into(), MediaType::Html)
     }
+
+    fn describe(operation: &mut Operation) {
+        operation.response("text/html", Operation::text());
+    }
 }
 
 /// 201 with the address of what was made in `location` (RFC 9110, section 15.3.2), and a body that shows it.
@@ -298,6 +376,13 @@ impl<T> Created<T> {
 impl<T: IntoResponse> IntoResponse for Created<T> {
     fn into_response(self) -> Response {
         (StatusCode::CREATED, [(LOCATION, location(self.location))], self.body).into_response()
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.at_status(StatusCode::CREATED, |operation| {
+            T::describe(operation);
+            operation.response_header("location", "Where it is.");
+        });
     }
 }
 
@@ -337,6 +422,10 @@ impl Redirect {
 impl IntoResponse for Redirect {
     fn into_response(self) -> Response {
         (self.status, [(LOCATION, location(self.location))], ()).into_response()
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.redirect();
     }
 }
 

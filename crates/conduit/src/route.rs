@@ -14,6 +14,7 @@ pub use conduit_route::{Definition, Part, Table, require_names, table};
 use crate::endpoint::{Endpoint, endpoint};
 use crate::extract::FromRef;
 use crate::layer::{Made, Middleware, Surrounder, surrounder};
+use crate::openapi::{Descriptions, Operation};
 use crate::request::Request;
 use crate::response::Response;
 
@@ -37,6 +38,12 @@ pub trait Route {
 pub trait Handler<S>: 'static {
     /// Takes the arguments from the request, calls the function, and makes its return value a response.
     fn call(request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static;
+
+    /// Adds what the arguments read and what the function returns to the description of an operation. The default adds
+    /// nothing.
+    fn describe(operation: &mut Operation) {
+        let _ = operation;
+    }
 }
 
 /// One entry of [`Routes`]: a handler as a [`Leaf`], the `Routes` of another module or crate, or the beginning
@@ -47,6 +54,11 @@ pub trait Node<S>: Sync {
 
     /// Makes the handlers of this entry ready to serve on a worker, in the order of the table.
     fn connect(&self, state: &Rc<S>, connecting: &mut Connecting);
+
+    /// Adds the descriptions of this entry's handlers, in the order of the table. The default adds none.
+    fn describe(&self, descriptions: &mut Descriptions) {
+        let _ = descriptions;
+    }
 }
 
 /// A handler as an entry of [`Routes`].
@@ -67,6 +79,10 @@ impl<S: 'static, H: Handler<S>> Node<S> for Leaf<H> {
         let endpoint = endpoint(move |request| H::call(request, Rc::clone(&state)));
         connecting.endpoints.push(endpoint);
     }
+
+    fn describe(&self, descriptions: &mut Descriptions) {
+        descriptions.add::<S, H>();
+    }
 }
 
 impl<S: 'static, Part: FromRef<S> + 'static> Node<S> for Routes<Part> {
@@ -76,6 +92,12 @@ impl<S: 'static, Part: FromRef<S> + 'static> Node<S> for Routes<Part> {
 
     fn connect(&self, state: &Rc<S>, connecting: &mut Connecting) {
         Routes::connect(self, &Rc::new(Part::from_ref(state)), connecting);
+    }
+
+    fn describe(&self, descriptions: &mut Descriptions) {
+        for node in self.nodes {
+            node.describe(descriptions);
+        }
     }
 }
 

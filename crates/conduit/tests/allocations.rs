@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::{Duration, Instant};
 
+use conduit::layer::{BodyLimit, ConcurrencyLimit, Cors, MethodOverride, SecurityHeaders, Timeout, TrailingSlash};
 use conduit::prelude::*;
 use support::{Running, serve};
 
@@ -334,6 +335,22 @@ fn an_empty_layer_allocates_nothing() {
     let request = "GET /layered HTTP/1.1\r\nhost: test\r\n\r\n";
     assert_eq!(allocations_per_thousand(request, 1), (0, 0));
     let counted = counted_as(|app| app.layer(nothing_more).layer(Empty));
+    assert_eq!(allocations_of(counted, request, 1), (0, 0));
+}
+
+#[test]
+fn ready_made_layers_that_need_nothing_of_their_own_allocate_nothing() {
+    let at_once = std::time::Duration::from_secs(5);
+    let counted = counted_as(|app| {
+        app.layer(BodyLimit::new(1 << 20))
+            .layer(Timeout::new(at_once))
+            .layer(ConcurrencyLimit::new(64))
+            .layer(TrailingSlash::redirect())
+            .layer(MethodOverride::new())
+            .layer(SecurityHeaders::new())
+            .layer(Cors::new().allow_origin("https://app.example.com"))
+    });
+    let request = "GET /plaintext HTTP/1.1\r\nhost: test\r\norigin: https://app.example.com\r\n\r\n";
     assert_eq!(allocations_of(counted, request, 1), (0, 0));
 }
 

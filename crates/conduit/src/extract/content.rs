@@ -1,11 +1,13 @@
 //! `Json`, `Form` and `Query`: values that serde reads and writes.
 
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::FromRequest;
+use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;
+use crate::openapi::Operation;
 use crate::pool::{Buffer, MediaType};
 use crate::problem::Problem;
 use crate::request::Request;
@@ -87,6 +89,18 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Json<T> {
         }
     }
 
+    fn describe(operation: &mut Operation) {
+        operation
+            .body_of::<T>("application/json")
+            .problem(StatusCode::BAD_REQUEST, "The body is not JSON.")
+            .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+            .problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body's media type is not JSON.")
+            .problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The body is JSON, but not what is expected.",
+            );
+    }
+
     fn is_absent(request: &Request) -> bool {
         !request.has_body()
     }
@@ -99,6 +113,10 @@ impl<T: Serialize> IntoResponse for Json<T> {
             Ok(()) => with_type(Body::from(buffer), MediaType::Json),
             Err(error) => Problem::internal(&error).into_response(),
         }
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.response_of::<T>("application/json");
     }
 }
 
@@ -117,6 +135,20 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
         }
     }
 
+    fn describe(operation: &mut Operation) {
+        operation
+            .body_of::<T>("application/x-www-form-urlencoded")
+            .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+            .problem(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The body's media type is not that of a form.",
+            )
+            .problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The form's fields are not what is expected.",
+            );
+    }
+
     fn is_absent(request: &Request) -> bool {
         !request.has_body()
     }
@@ -129,6 +161,10 @@ impl<T: Serialize> IntoResponse for Form<T> {
             Err(error) => Problem::internal(&error).into_response(),
         }
     }
+
+    fn describe(operation: &mut Operation) {
+        operation.response_of::<T>("application/x-www-form-urlencoded");
+    }
 }
 
 impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
@@ -140,6 +176,12 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
             Ok(value) => Ok(Query(value)),
             Err(error) => Err(Problem::bad_request(bad_fields::<T>("query", query.as_bytes(), &error))),
         }
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation
+            .query_fields::<T>()
+            .problem(StatusCode::BAD_REQUEST, "The query's fields are not what is expected.");
     }
 
     fn is_absent(request: &Request) -> bool {

@@ -29,16 +29,20 @@ use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 pub use connection::UnixPeer;
 pub use content::{Form, Json, Query};
 pub use path::{Path, PathParams};
 
 use crate::body::{Body, BodyError};
+use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
+
+/// When a body is answered 413, in descriptions.
+const TOO_LARGE: &str = "The body is longer than the server takes.";
 
 /// What can be taken from a request as an argument of a handler, in an application whose state is `S`.
 ///
@@ -91,6 +95,16 @@ pub trait FromRequest<S>: Sized {
     fn is_absent(request: &Request) -> bool {
         let _ = request;
         false
+    }
+
+    /// Adds what this reads, and how it is rejected, to the description of an operation.
+    ///
+    /// The default adds the rejection's responses and notes a gap: it is not known what is read.
+    fn describe(operation: &mut Operation) {
+        operation.on_failure(Self::Rejection::describe).gap(format!(
+            "the extractor `{}` does not say what it reads: implement `FromRequest::describe` for it",
+            std::any::type_name::<Self>()
+        ));
     }
 }
 
@@ -149,6 +163,9 @@ impl<S, T: FromRef<S>> FromRequest<S> for State<T> {
     async fn from_request(_: &mut Request, state: &S) -> Result<Self, Infallible> {
         Ok(State(T::from_ref(state)))
     }
+
+    /// Nothing of it comes from the client.
+    fn describe(_: &mut Operation) {}
 }
 
 /// The address of the other end of the connection: the client, or a proxy before it. `0.0.0.0:0` for a Unix socket, as
@@ -183,6 +200,9 @@ macro_rules! from_the_head {
             async fn from_request($request: &mut Request, _: &S) -> Result<Self, Infallible> {
                 Ok($value)
             }
+
+            /// Every request has it.
+            fn describe(_: &mut Operation) {}
         }
     )*};
 }
@@ -202,6 +222,13 @@ impl<S> FromRequest<S> for Request {
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(std::mem::replace(request, Request::blank()))
     }
+
+    /// What the handler reads of it is its own affair.
+    fn describe(operation: &mut Operation) {
+        operation.optional(|operation| {
+            operation.body("*/*", true);
+        });
+    }
 }
 
 impl<S> FromRequest<S> for Body {
@@ -210,6 +237,12 @@ impl<S> FromRequest<S> for Body {
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(request.take_body())
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.optional(|operation| {
+            operation.body("*/*", true);
+        });
     }
 
     fn is_absent(request: &Request) -> bool {
@@ -223,6 +256,13 @@ impl<S> FromRequest<S> for Bytes {
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
         Ok(request.take_body().collect().await?)
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.optional(|operation| {
+            operation.body("application/octet-stream", true);
+        });
+        operation.problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
     }
 
     fn is_absent(request: &Request) -> bool {
@@ -244,6 +284,15 @@ impl<S> FromRequest<S> for String {
         })
     }
 
+    fn describe(operation: &mut Operation) {
+        operation.optional(|operation| {
+            operation.body("text/plain", Operation::text());
+        });
+        operation
+            .problem(StatusCode::BAD_REQUEST, "The body is not UTF-8.")
+            .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
+    }
+
     fn is_absent(request: &Request) -> bool {
         !request.has_body()
     }
@@ -259,6 +308,10 @@ impl<S, T: FromRequest<S>> FromRequest<S> for Option<T> {
         }
         T::from_request(request, state).await.map(Some)
     }
+
+    fn describe(operation: &mut Operation) {
+        operation.optional(T::describe);
+    }
 }
 
 impl<S, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
@@ -268,10 +321,19 @@ impl<S, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Infallible> {
         Ok(T::from_request(request, state).await)
     }
+
+    /// The handler answers itself what `T` would be rejected with.
+    fn describe(operation: &mut Operation) {
+        operation.without_responses(T::describe);
+    }
 }
 
 impl IntoResponse for BodyError {
     fn into_response(self) -> Response {
         self.problem().into_response()
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.any_problem();
     }
 }

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
+use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -85,6 +87,15 @@ impl<T: DeserializeOwned> Path<T> {
             Ok(value) => Ok(Path(value)),
             Err(error) => Err(Problem::bad_request(error.0)),
         }
+    }
+
+    /// Adds the parameters with these names and places to the description of an operation. The route attributes write
+    /// the call.
+    pub fn describe_parameters(operation: &mut Operation, names: &[(&str, usize)]) {
+        operation.path_parameters::<T>(names).problem(
+            StatusCode::BAD_REQUEST,
+            "A parameter of the path is not what is expected.",
+        );
     }
 }
 

@@ -64,7 +64,20 @@
 //!     .layer(server_name);
 //! ```
 
+mod body_limit;
+mod concurrency;
+mod conditional;
+mod cors;
+mod fields;
 mod function;
+mod idempotency;
+mod method_override;
+mod rate_limit;
+mod request_id;
+mod security_headers;
+mod store;
+mod timeout;
+mod trailing_slash;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -73,6 +86,19 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::task::Poll;
+
+pub use body_limit::BodyLimit;
+pub use concurrency::ConcurrencyLimit;
+pub use conditional::{Conditional, Preconditions};
+pub use cors::Cors;
+pub use idempotency::Idempotency;
+pub use method_override::MethodOverride;
+pub use rate_limit::RateLimit;
+pub use request_id::{RequestId, RequestIds};
+pub use security_headers::SecurityHeaders;
+pub use store::{MemoryStore, Store};
+pub use timeout::Timeout;
+pub use trailing_slash::TrailingSlash;
 
 use crate::endpoint::{Endpoint, Outcome, endpoint};
 use crate::request::Request;

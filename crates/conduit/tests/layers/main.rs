@@ -3,7 +3,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod conditional;
+mod cors;
+mod limits;
 mod order;
+mod paths;
+mod security;
+mod stored;
 
 /// A request without a body, with these header fields.
 fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> String {

@@ -1,0 +1,200 @@
+//! What a handler reads and answers, for the OpenAPI document: `Handler::describe`.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Attribute, GenericArgument, ItemFn, Meta, PathArguments, ReturnType, Type, TypeImplTrait};
+
+use crate::arguments::{Argument, Source, Wrapper};
+use crate::handler::Static;
+
+/// Types whose arguments matter and who have no schema themselves.
+const CARRIERS: [&str; 9] = [
+    "Result", "Json", "Form", "Query", "Path", "Valid", "Created", "Html", "Pin",
+];
+
+/// Types of which the client sees nothing.
+const UNSEEN: [&str; 3] = ["State", "Problem", "Infallible"];
+
+/// Types whose schema has that of their arguments in it.
+const COLLECTIONS: [&str; 8] = ["Vec", "Box", "Arc", "Rc", "HashMap", "BTreeMap", "HashSet", "BTreeSet"];
+
+/// The function `describe` of a handler's `Handler`; nothing without the feature `openapi`.
+pub(crate) fn describe(item: &ItemFn, arguments: &[Argument]) -> TokenStream {
+    if !cfg!(feature = "openapi") {
+        return TokenStream::new();
+    }
+    let signature = &item.sig;
+    let operation = &Ident::new("operation", Span::mixed_site());
+    let ident = &signature.ident;
+    let documentation: Vec<_> = item.attrs.iter().filter_map(documentation).collect();
+    let documented = (!documentation.is_empty()).then(|| quote!(#operation.documentation(&[#(#documentation),*]);));
+    let deprecated = has(&item.attrs, "deprecated").then(|| quote!(#operation.deprecated();));
+    let hidden = item.attrs.iter().any(is_hidden).then(|| quote!(#operation.hide();));
+    let mut known = Known::default();
+    let mut taken = Vec::new();
+    for argument in arguments {
+        let mut ty = argument.ty.clone();
+        Static.visit_type_mut(&mut ty);
+        known.look_into(&ty);
+        taken.push(described(&ty, &argument.source, operation));
+    }
+    if let ReturnType::Type(_, ty) = &signature.output {
+        let mut ty = (**ty).clone();
+        Static.visit_type_mut(&mut ty);
+        known.look_into(&ty);
+    }
+    let types = known.types.iter().map(|ty| {
+        let span = Span::mixed_site().located_at(ty.span());
+        quote_spanned!(span=> ::conduit::openapi::SchemaOf::<#ty>::NEW.make_known(#operation);)
+    });
+    let unmade = arguments.iter().map(|_| quote!(::conduit::openapi::never_made()));
+    let by = match signature.asyncness {
+        Some(_) => quote!(by_future),
+        None => quote!(by),
+    };
+    quote! {
+        fn describe(#operation: &mut ::conduit::openapi::Operation) {
+            #[allow(unused_imports)]
+            use ::conduit::openapi::{HasNoSchema as _, NotAResponse as _};
+            #documented
+            #deprecated
+            #hidden
+            #(#types)*
+            #(#taken)*
+            ::conduit::openapi::Returned::#by(|| #ident(#(#unmade),*)).describe(#operation);
+        }
+    }
+}
+
+/// What an argument reads.
+fn described(ty: &Type, source: &Source, operation: &Ident) -> TokenStream {
+    let span = Span::mixed_site().located_at(ty.span());
+    match source {
+        Source::Request => quote_spanned!(span=> <#ty as ::conduit::FromRequest<__State>>::describe(#operation);),
+        Source::Path { wrapper, names, .. } => {
+            let names = names.iter().map(|(name, place)| quote!((#name, #place)));
+            let list = quote!(&[#(#names),*]);
+            match (wrapper, path_argument(ty, *wrapper)) {
+                (Wrapper::None, _) | (_, None) => quote_spanned!(span=> <#ty>::describe_parameters(#operation, #list);),
+                (_, Some(inner)) => quote_spanned! {span=>
+                    #operation.without_responses(|#operation| <#inner>::describe_parameters(#operation, #list));
+                },
+            }
+        }
+    }
+}
+
+/// The `Path<T>` inside of an `Option` or `Result`.
+fn path_argument(ty: &Type, wrapper: Wrapper) -> Option<&Type> {
+    if wrapper == Wrapper::None {
+        return Some(ty);
+    }
+    let Type::Path(path) = ty else { return None };
+    type_arguments(&path.path.segments.last()?.arguments).next()
+}
+
+fn type_arguments(arguments: &PathArguments) -> impl Iterator<Item = &Type> {
+    let list = match arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
+        _ => None,
+    };
+    list.into_iter().flatten().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// What a `#[doc = …]` says.
+fn documentation(attribute: &Attribute) -> Option<TokenStream> {
+    match &attribute.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("doc") => Some(pair.value.to_token_stream()),
+        _ => None,
+    }
+}
+
+fn has(attributes: &[Attribute], name: &str) -> bool {
+    attributes.iter().any(|attribute| attribute.path().is_ident(name))
+}
+
+/// `#[doc(hidden)]`.
+fn is_hidden(attribute: &Attribute) -> bool {
+    match &attribute.meta {
+        Meta::List(list) => list.path.is_ident("doc") && list.tokens.to_string() == "hidden",
+        _ => false,
+    }
+}
+
+/// The types in a signature whose schemas an extractor or a response may ask for.
+#[derive(Default)]
+struct Known {
+    types: Vec<Type>,
+}
+
+impl Known {
+    /// Looks for types inside of `ty`, which is an extractor or a response itself.
+    fn look_into(&mut self, ty: &Type) {
+        match ty {
+            Type::Path(path) => {
+                let Some(last) = path.path.segments.last() else { return };
+                if UNSEEN.iter().any(|name| last.ident == name) {
+                    return;
+                }
+                type_arguments(&last.arguments).for_each(|inner| self.add(inner));
+            }
+            Type::Tuple(tuple) => tuple.elems.iter().for_each(|inner| self.look_into(inner)),
+            Type::Array(array) => self.look_into(&array.elem),
+            Type::Reference(reference) => self.look_into(&reference.elem),
+            Type::Paren(inner) => self.look_into(&inner.elem),
+            Type::Group(inner) => self.look_into(&inner.elem),
+            _ => {}
+        }
+    }
+
+    /// Adds a type and those inside of it.
+    fn add(&mut self, ty: &Type) {
+        let name = match ty {
+            Type::Path(path) => path.path.segments.last().map(|last| &last.ident),
+            Type::Tuple(_) | Type::Array(_) | Type::Reference(_) => None,
+            Type::Paren(inner) => return self.add(&inner.elem),
+            Type::Group(inner) => return self.add(&inner.elem),
+            _ => return,
+        };
+        let is_one_of = |names: &[&str]| name.is_some_and(|name| names.iter().any(|known| name == known));
+        if is_one_of(&UNSEEN) {
+            return;
+        }
+        let mut unnamed = Unnamed(false);
+        unnamed.visit_type_mut(&mut ty.clone());
+        if !unnamed.0 && !is_one_of(&CARRIERS) {
+            let text = ty.to_token_stream().to_string();
+            if self
+                .types
+                .iter()
+                .all(|known| known.to_token_stream().to_string() != text)
+            {
+                self.types.push(ty.clone());
+            }
+        }
+        if let Type::Tuple(tuple) = ty {
+            tuple.elems.iter().for_each(|inner| self.add(inner));
+        } else if unnamed.0 || !is_one_of(&COLLECTIONS) {
+            self.look_into(ty);
+        }
+    }
+}
+
+/// Finds `impl Trait`, and what else cannot be written where the type is used once more.
+struct Unnamed(bool);
+
+impl VisitMut for Unnamed {
+    fn visit_type_impl_trait_mut(&mut self, _: &mut TypeImplTrait) {
+        self.0 = true;
+    }
+
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        self.0 |= matches!(ty, Type::Infer(_) | Type::Macro(_));
+        visit_mut::visit_type_mut(self, ty);
+    }
+}

@@ -1,0 +1,56 @@
+//! A limit on the bodies of requests.
+
+use std::borrow::Cow;
+
+use super::{Layer, Next};
+use crate::body::BodyError;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// Sets how many bytes the body of a request may have in what it is around, in place of the application's
+/// [`body_limit`](crate::App::body_limit): less, or more.
+///
+/// A request that declares a longer body is answered 413 before the handler is called; one that does not declare its
+/// length fails while it is read, which is a 413 too.
+///
+/// # Example
+///
+/// Uploads of up to 100 MiB in an application that takes 2 MiB elsewhere:
+///
+/// ```
+/// use conduit::layer::BodyLimit;
+/// use conduit::prelude::*;
+///
+/// #[put("/backup")]
+/// async fn backup(body: Body) -> StatusCode {
+///     StatusCode::NO_CONTENT
+/// }
+///
+/// let app = App::new(()).routes(routes![#[layer(BodyLimit::new(100 * 1024 * 1024))] backup]);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimit {
+    bytes: u64,
+}
+
+impl BodyLimit {
+    /// At most so many bytes.
+    pub const fn new(bytes: u64) -> Self {
+        BodyLimit { bytes }
+    }
+}
+
+impl Layer for BodyLimit {
+    async fn call(&self, mut request: Request, next: Next) -> Response {
+        if request.declared_length().is_some_and(|length| length > self.bytes) {
+            let limit_bytes = self.bytes;
+            return BodyError::TooLarge { limit_bytes }.into_response();
+        }
+        request.set_body_limit(self.bytes);
+        next.run(request).await
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        format!("BodyLimit({} bytes)", self.bytes).into()
+    }
+}

@@ -1,0 +1,117 @@
+//! A limit on how many requests are served at a time.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Layer, Next};
+use crate::body::{Body, BodyError};
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// Lets so many requests through at a time, over all workers; one more is answered 503 with `retry-after` at once, or
+/// waits if [`wait`](ConcurrencyLimit::wait) is set.
+///
+/// A request counts until its response has been given, and one whose response is a stream until that has ended or its
+/// client has gone. All clones of a layer count together: a layer that stands before a group holds for the whole group.
+///
+/// # Example
+///
+/// An expensive handler that at most four clients get at a time, while others wait for up to a second:
+///
+/// ```
+/// use std::time::Duration;
+/// use conduit::layer::ConcurrencyLimit;
+/// use conduit::prelude::*;
+///
+/// #[post("/render")]
+/// async fn render() -> &'static str {
+///     "rendered"
+/// }
+///
+/// let app = App::new(()).routes(routes![
+///     #[layer(ConcurrencyLimit::new(4).wait(Duration::from_secs(1)))] render
+/// ]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConcurrencyLimit {
+    limit: usize,
+    places: Arc<Semaphore>,
+    wait: Duration,
+}
+
+impl ConcurrencyLimit {
+    /// At most `limit` requests at a time.
+    ///
+    /// # Panics
+    ///
+    /// When `limit` is 0.
+    pub fn new(limit: usize) -> Self {
+        assert!(limit > 0, "a limit of 0 requests lets none through");
+        ConcurrencyLimit {
+            limit,
+            places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+            wait: Duration::ZERO,
+        }
+    }
+
+    /// How long a request waits for its turn before it is answered 503. The default is not at all.
+    pub fn wait(mut self, limit: Duration) -> Self {
+        self.wait = limit;
+        self
+    }
+
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_) if self.wait.is_zero() => None,
+            Err(_) => {
+                let place = Arc::clone(&self.places).acquire_owned();
+                tokio::time::timeout(self.wait, place).await.ok()?.ok()
+            }
+        }
+    }
+}
+
+impl Layer for ConcurrencyLimit {
+    async fn call(&self, request: Request, next: Next) -> Response {
+        let Some(place) = self.place().await else {
+            return Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+                .with_detail("the server is busy; try again in a moment")
+                .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+                .into_response();
+        };
+        let response = next.run(request).await;
+        if response.body().is_in_memory() {
+            return response;
+        }
+        response.map(|body| Body::from_stream(Held { body, _place: place }))
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        format!("ConcurrencyLimit({})", self.limit).into()
+    }
+}
+
+/// A body that holds its request's place until it has ended.
+struct Held {
+    body: Body,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Stream for Held {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
+}

@@ -1,0 +1,332 @@
+//! Cross-origin resource sharing, as the Fetch standard has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use super::{Layer, Next, fields};
+use crate::body::Body;
+use crate::request::Request;
+use crate::response::Response;
+
+/// Says whether pages of an origin may read the answers: `https://app.example.com`.
+type Judge = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// Lets pages of other origins use the application, as far as it is said (Fetch standard, section 3.3).
+///
+/// A browser lets a page read an answer of another origin only if the answer says so; for all but the simplest requests it
+/// asks first, with an `OPTIONS` request, the preflight. This layer answers preflights with 204 and adds the header fields
+/// to all other answers, errors included. Nobody is allowed in unless it is said: [`new`](Cors::new) starts with no origin.
+///
+/// An origin that is not allowed gets the answer without those fields, and its browser hides it from the page; a request
+/// that needs no preflight is still carried out. So CORS is no protection of the server: it opens what browsers close.
+///
+/// It must be a layer of the application: a preflight is an `OPTIONS` request, which the routes of a list do not get.
+///
+/// # Example
+///
+/// An API for the pages of one site, with cookies:
+///
+/// ```
+/// use std::time::Duration;
+/// use conduit::layer::Cors;
+/// use conduit::prelude::*;
+///
+/// #[put("/settings")]
+/// async fn save(settings: String) -> StatusCode {
+///     StatusCode::NO_CONTENT
+/// }
+///
+/// let cors = Cors::new()
+///     .allow_origin("https://app.example.com")
+///     .allow_methods([Method::GET, Method::PUT])
+///     .allow_headers(["content-type"])
+///     .allow_credentials()
+///     .max_age(Duration::from_secs(600));
+/// let app = App::new(()).routes(routes![save]).layer(cors);
+/// ```
+#[derive(Clone)]
+pub struct Cors {
+    origins: Origins,
+    methods: Vec<Method>,
+    allow_methods: Option<HeaderValue>,
+    allow_headers: Headers,
+    expose_headers: Option<HeaderValue>,
+    max_age: Option<HeaderValue>,
+    credentials: bool,
+}
+
+#[derive(Clone)]
+enum Origins {
+    Listed(Vec<HeaderValue>),
+    Judged(Judge),
+    Any,
+}
+
+#[derive(Clone)]
+enum Headers {
+    Listed(Option<HeaderValue>),
+    /// Whatever the preflight asks for.
+    Any,
+}
+
+impl Cors {
+    /// No origin, the methods `GET`, `HEAD` and `POST`, no header fields beyond the simple ones, no credentials.
+    pub fn new() -> Self {
+        Cors {
+            origins: Origins::Listed(Vec::new()),
+            methods: vec![Method::GET, Method::HEAD, Method::POST],
+            allow_methods: None,
+            allow_headers: Headers::Listed(None),
+            expose_headers: None,
+            max_age: None,
+            credentials: false,
+        }
+        .joined()
+    }
+
+    /// Any origin, any header field, all common methods, and no credentials: for a public API that knows its callers by a
+    /// key in a header field or not at all.
+    pub fn permissive() -> Self {
+        Cors::new()
+            .allow_any_origin()
+            .allow_methods([
+                Method::GET,
+                Method::HEAD,
+                Method::POST,
+                Method::PUT,
+                Method::PATCH,
+                Method::DELETE,
+            ])
+            .allow_any_header()
+    }
+
+    /// Allows pages of this origin: scheme, host, and the port where it is not the scheme's own, such as
+    /// `https://app.example.com`. Call it once for each.
+    ///
+    /// # Panics
+    ///
+    /// When the origin has a path, a trailing slash or an upper-case letter, or no scheme: no browser sends such a one.
+    /// After [`allow_any_origin`](Cors::allow_any_origin) or [`allow_origins`](Cors::allow_origins), which it would narrow.
+    pub fn allow_origin(mut self, origin: &str) -> Self {
+        let rest = origin.split_once("://").map(|(_, rest)| rest);
+        let valid = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', '*']))
+            && origin
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase());
+        assert!(
+            valid,
+            "`{origin}` is no origin: write scheme, host and port in lower case, such as `https://app.example.com`"
+        );
+        let Origins::Listed(origins) = &mut self.origins else {
+            panic!("`{origin}` is allowed already: leave out `allow_any_origin` or `allow_origins`");
+        };
+        origins.push(HeaderValue::try_from(origin).expect("it is visible ASCII"));
+        self
+    }
+
+    /// Allows pages of the origins that `allowed` says yes to, such as all subdomains. It is given the whole origin, and
+    /// must compare its end with care: `https://evil-example.com` ends in `example.com`.
+    pub fn allow_origins(mut self, allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.origins = Origins::Judged(Arc::new(allowed));
+        self
+    }
+
+    /// Allows pages of any origin.
+    ///
+    /// # Panics
+    ///
+    /// With [`allow_credentials`](Cors::allow_credentials): any page in the world could then act in the name of whoever
+    /// looks at it. Browsers refuse `*` with credentials for that reason.
+    pub fn allow_any_origin(mut self) -> Self {
+        self.origins = Origins::Any;
+        self.checked()
+    }
+
+    /// Sets the methods that pages may use.
+    pub fn allow_methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.methods = methods.into_iter().collect();
+        self.joined()
+    }
+
+    /// Sets the header fields that pages may send, beyond `accept`, `accept-language`, `content-language` and the simple
+    /// content types. JSON is no simple one: an API that takes it needs `content-type` here.
+    ///
+    /// # Panics
+    ///
+    /// When a name is none that HTTP allows.
+    pub fn allow_headers<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.allow_headers = Headers::Listed(joined(names));
+        self
+    }
+
+    /// Lets pages send any header field.
+    ///
+    /// # Panics
+    ///
+    /// With [`allow_credentials`](Cors::allow_credentials): name the header fields then.
+    pub fn allow_any_header(mut self) -> Self {
+        self.allow_headers = Headers::Any;
+        self.checked()
+    }
+
+    /// Sets the header fields of the answers that pages may read, beyond the simple ones.
+    ///
+    /// # Panics
+    ///
+    /// When a name is none that HTTP allows.
+    pub fn expose_headers<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.expose_headers = joined(names);
+        self
+    }
+
+    /// Lets pages send the user's cookies and other credentials of the application along.
+    ///
+    /// # Panics
+    ///
+    /// With [`allow_any_origin`](Cors::allow_any_origin) or [`allow_any_header`](Cors::allow_any_header).
+    pub fn allow_credentials(mut self) -> Self {
+        self.credentials = true;
+        self.checked()
+    }
+
+    /// How long a browser may remember the answer to a preflight. Without it that is five seconds. The resolution is 1 s.
+    pub fn max_age(mut self, duration: Duration) -> Self {
+        self.max_age = Some(HeaderValue::from(duration.as_secs()));
+        self
+    }
+
+    fn checked(self) -> Self {
+        assert!(
+            !(self.credentials && matches!(self.origins, Origins::Any)),
+            "credentials for any origin would let every page act in its visitor's name: name the origins with `allow_origin`"
+        );
+        assert!(
+            !(self.credentials && matches!(self.allow_headers, Headers::Any)),
+            "credentials with any header field are not allowed: name the fields with `allow_headers`"
+        );
+        self
+    }
+
+    fn joined(mut self) -> Self {
+        self.allow_methods = joined(self.methods.iter().map(Method::as_str));
+        self
+    }
+
+    /// The value of `access-control-allow-origin` for a request of this origin, if it is allowed.
+    fn allowed(&self, origin: &[u8]) -> Option<HeaderValue> {
+        match &self.origins {
+            Origins::Any => Some(HeaderValue::from_static("*")),
+            Origins::Listed(origins) => origins.iter().find(|known| known.as_bytes() == origin).cloned(),
+            Origins::Judged(judge) => {
+                let text = str::from_utf8(origin).ok()?;
+                judge(text).then(|| HeaderValue::from_bytes(origin).ok()).flatten()
+            }
+        }
+    }
+
+    fn preflight(&self, request: &Request, origin: Option<HeaderValue>) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        self.say_what_it_depends_on(&mut response);
+        fields::vary(&mut response, &ACCESS_CONTROL_REQUEST_METHOD);
+        fields::vary(&mut response, &ACCESS_CONTROL_REQUEST_HEADERS);
+        let Some(origin) = origin else { return response };
+        self.allow(&mut response, origin);
+        let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
+        let allow_headers = match &self.allow_headers {
+            Headers::Listed(names) => names.as_ref(),
+            // Named one by one: `*` does not stand for `authorization`.
+            Headers::Any => asked,
+        };
+        let more = [
+            (ACCESS_CONTROL_ALLOW_METHODS, self.allow_methods.as_ref()),
+            (ACCESS_CONTROL_ALLOW_HEADERS, allow_headers),
+            (ACCESS_CONTROL_MAX_AGE, self.max_age.as_ref()),
+        ];
+        for (name, value) in more {
+            if let Some(value) = value {
+                response.headers_mut().insert(name, value.clone());
+            }
+        }
+        response
+    }
+
+    fn allow(&self, response: &mut Response, origin: HeaderValue) {
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if self.credentials {
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+    }
+
+    /// A cache must not give the answer for one origin to another.
+    fn say_what_it_depends_on(&self, response: &mut Response) {
+        if !matches!(self.origins, Origins::Any) {
+            fields::vary(response, &ORIGIN);
+        }
+    }
+}
+
+impl Default for Cors {
+    fn default() -> Self {
+        Cors::new()
+    }
+}
+
+impl std::fmt::Debug for Cors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cors")
+            .field("methods", &self.methods)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Layer for Cors {
+    async fn call(&self, request: Request, next: Next) -> Response {
+        let origin = request.header("origin");
+        let is_cross_origin = origin.is_some();
+        let allowed = origin.and_then(|origin| self.allowed(origin));
+        let is_preflight = is_cross_origin
+            && request.method() == Method::OPTIONS
+            && request.header("access-control-request-method").is_some();
+        if is_preflight {
+            return self.preflight(&request, allowed);
+        }
+        let mut response = next.run(request).await;
+        self.say_what_it_depends_on(&mut response);
+        if let Some(origin) = allowed {
+            self.allow(&mut response, origin);
+            if let Some(names) = &self.expose_headers {
+                response
+                    .headers_mut()
+                    .insert(ACCESS_CONTROL_EXPOSE_HEADERS, names.clone());
+            }
+        }
+        response
+    }
+}
+
+/// A list of names as the value of a field; `None` where there are none.
+fn joined<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<HeaderValue> {
+    let mut list = String::new();
+    for name in names {
+        // A method and a field's name are both tokens.
+        assert!(
+            HeaderName::try_from(name).is_ok(),
+            "`{name}` is no name of a header field: use letters, digits and `-`"
+        );
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(name);
+    }
+    (!list.is_empty()).then(|| HeaderValue::try_from(list).expect("tokens are allowed in a header field"))
+}

@@ -1,0 +1,33 @@
+//! Header fields whose values are lists (RFC 9110, section 5.6.1): reading them, and adding to them.
+
+use http::header::{HeaderName, VARY};
+use http::{HeaderMap, HeaderValue};
+
+use crate::response::Response;
+
+/// The members of all fields of this name, without the white space around them and without empty ones.
+pub(super) fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|member| !member.is_empty())
+}
+
+/// Whether a list has this member, whatever its case; a member's parameters do not matter.
+pub(super) fn has_member(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    members(headers, name).any(|member| {
+        let word = member.split([';', '=']).next().unwrap_or_default();
+        word.trim_end().eq_ignore_ascii_case(wanted)
+    })
+}
+
+/// Says that the response depends on the request's field `name` (RFC 9110, section 12.5.5), if it does not say so yet.
+pub(super) fn vary(response: &mut Response, name: &'static HeaderName) {
+    let headers = response.headers_mut();
+    if !has_member(headers, &VARY, name.as_str()) && !has_member(headers, &VARY, "*") {
+        headers.append(VARY, HeaderValue::from_static(name.as_str()));
+    }
+}

@@ -1,0 +1,368 @@
+//! Requests that are carried out once, however often they are sent.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::Hasher;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::header::{HeaderName, RETRY_AFTER};
+use http::{HeaderValue, Method, StatusCode};
+
+use super::{Layer, MemoryStore, Next, Store};
+use crate::body::{Body, BodyError};
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The longest key, in bytes.
+const LONGEST_KEY: usize = 255;
+/// The first byte of what is stored while a request is carried out.
+const RUNNING: u8 = 0;
+/// The first byte of what is stored of a response.
+const DONE: u8 = 1;
+
+/// Says whose key it is, so that no client sees another's answer.
+type Owner = Arc<dyn Fn(&Request) -> String + Send + Sync>;
+
+/// Carries out a `POST` or `PATCH` with the header field `idempotency-key` once: a client that does not know whether its
+/// request has arrived sends it again with the same key, and has the answer of the first
+/// (draft-ietf-httpapi-idempotency-key-header).
+///
+/// | the key | answer |
+/// | --- | --- |
+/// | is new | the handler's, which is stored |
+/// | is that of a request which is being carried out | 409 with `retry-after` |
+/// | is that of a request which was answered | the same answer again, with `idempotency-replayed: true` |
+/// | is that of a request with another path or body | 422 |
+/// | is missing, where it is [`required`](Idempotency::required) | 400 |
+///
+/// A key belongs to the client that sent it: to the value of `authorization` unless another
+/// [`owner`](Idempotency::owned_by) is set. Answers from 500 up and 429 are not stored, nor is one whose body is longer than
+/// 1 MiB: the next request with the key is carried out. A store in memory forgets at a restart, and what ends first when it
+/// is full: set another [`Store`] where a second payment must not happen. When the store fails the request is answered 503
+/// and not carried out.
+///
+/// The body of the request is read whole, within its limit.
+///
+/// # Example
+///
+/// A payment that is made once:
+///
+/// ```
+/// use conduit::layer::Idempotency;
+/// use conduit::prelude::*;
+///
+/// #[post("/payments")]
+/// async fn pay(order: String) -> Created<String> {
+///     Created::at("/payments/1", format!("paid: {order}"))
+/// }
+///
+/// let app = App::new(()).routes(routes![#[layer(Idempotency::new().required())] pay]);
+/// ```
+#[derive(Clone)]
+pub struct Idempotency<T = MemoryStore> {
+    store: T,
+    owner: Owner,
+    required: bool,
+    kept: Duration,
+    running: Duration,
+    longest_bytes: usize,
+}
+
+impl Idempotency {
+    /// Keys are optional, answers are kept for 24 hours in memory.
+    pub fn new() -> Self {
+        Idempotency {
+            store: MemoryStore::default(),
+            owner: Arc::new(|request| {
+                let credentials = request.header("authorization").unwrap_or_default();
+                format!("{:032x}", hash(&[credentials]))
+            }),
+            required: false,
+            kept: Duration::from_secs(24 * 60 * 60),
+            running: Duration::from_secs(60),
+            longest_bytes: 1024 * 1024,
+        }
+    }
+}
+
+impl Default for Idempotency {
+    fn default() -> Self {
+        Idempotency::new()
+    }
+}
+
+impl<T: Store> Idempotency<T> {
+    /// Answers 400 to a `POST` or `PATCH` without a key.
+    pub fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    /// Says who a client is: what `owner` gives is a part of each key.
+    pub fn owned_by(mut self, owner: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
+        self.owner = Arc::new(owner);
+        self
+    }
+
+    /// How long an answer is kept. The default is 24 hours.
+    pub fn kept_for(mut self, time: Duration) -> Self {
+        self.kept = time;
+        self
+    }
+
+    /// How long a request may be carried out. After that its key is free again, because whoever carried it out must have
+    /// failed. The default is 60 s.
+    pub fn running_for(mut self, time: Duration) -> Self {
+        self.running = time;
+        self
+    }
+
+    /// Keeps keys and answers in another store.
+    pub fn store<Other: Store>(self, store: Other) -> Idempotency<Other> {
+        Idempotency {
+            store,
+            owner: self.owner,
+            required: self.required,
+            kept: self.kept,
+            running: self.running,
+            longest_bytes: self.longest_bytes,
+        }
+    }
+
+    async fn answer(&self, mut request: Request, next: Next) -> Result<Response, Problem> {
+        let Some(key) = key(&request)? else {
+            if self.required {
+                return Err(Problem::bad_request(
+                    "the header field idempotency-key is missing: send a new random value with each new request",
+                ));
+            }
+            return Ok(next.run(request).await);
+        };
+        let key = format!("idempotency:{}:{key}", (self.owner)(&request)).into_bytes();
+        let body = request.take_body().collect().await?;
+        let fingerprint = fingerprint(&request, &body);
+        request.set_body(Body::from(body));
+        let running = [&[RUNNING][..], &fingerprint].concat();
+        if !self.replace(&key, None, Some(&running), self.running).await? {
+            let stored = self.store.get(&key).await.map_err(|error| failed(&error))?;
+            return match stored {
+                Some(stored) => replay(&stored, &fingerprint),
+                // It has ended since.
+                None => Err(in_progress()),
+            };
+        }
+        let response = next.run(request).await;
+        let (response, record) = match self.record(response, &fingerprint).await {
+            Ok((response, record)) => (Ok(response), record),
+            Err(error) => (Err(Problem::from(error)), None),
+        };
+        // It has been carried out: a store that fails now has logged it, and changes nothing of the answer.
+        let _ = self.replace(&key, Some(&running), record.as_deref(), self.kept).await;
+        response
+    }
+
+    async fn replace(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        value: Option<&[u8]>,
+        lifetime: Duration,
+    ) -> Result<bool, Problem> {
+        let replaced = self.store.replace(key, expected, value, lifetime).await;
+        replaced.map_err(|error| failed(&error))
+    }
+
+    /// What is to be stored of a response, if it is; and the response as it was.
+    async fn record(
+        &self,
+        response: Response,
+        fingerprint: &[u8; 16],
+    ) -> Result<(Response, Option<Vec<u8>>), BodyError> {
+        let status = response.status();
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Ok((response, None));
+        }
+        let (parts, mut body) = response.into_parts();
+        let mut bytes = Vec::new();
+        while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
+            bytes.extend_from_slice(&piece?);
+            if bytes.len() > self.longest_bytes {
+                tracing::warn!(
+                    limit = self.longest_bytes,
+                    "an answer is too long to be stored for its idempotency key"
+                );
+                let rest = Rest {
+                    first: Some(Bytes::from(bytes)),
+                    rest: body,
+                };
+                return Ok((Response::from_parts(parts, Body::from_stream(rest)), None));
+            }
+        }
+        let mut record = vec![DONE];
+        record.extend_from_slice(fingerprint);
+        record.extend_from_slice(&status.as_u16().to_be_bytes());
+        for (name, value) in &parts.headers {
+            write_part(&mut record, name.as_str().as_bytes());
+            write_part(&mut record, value.as_bytes());
+        }
+        write_part(&mut record, b"");
+        record.extend_from_slice(&bytes);
+        Ok((Response::from_parts(parts, Body::from(bytes)), Some(record)))
+    }
+}
+
+impl<T: Store> Layer for Idempotency<T> {
+    async fn call(&self, request: Request, next: Next) -> Response {
+        if !matches!(*request.method(), Method::POST | Method::PATCH) {
+            return next.run(request).await;
+        }
+        self.answer(request, next).await.into_response()
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("Idempotency")
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Idempotency<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Idempotency")
+            .field("required", &self.required)
+            .field("kept", &self.kept)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The key of a request: a string in quotes, as the draft has it, or the same without quotes, as many clients send it.
+fn key(request: &Request) -> Result<Option<String>, Problem> {
+    let Some(sent) = request.header(IDEMPOTENCY_KEY.as_str()) else {
+        return Ok(None);
+    };
+    let key = sent
+        .strip_prefix(b"\"")
+        .and_then(|key| key.strip_suffix(b"\""))
+        .unwrap_or(sent);
+    let is_allowed = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
+    if key.is_empty() || key.len() > LONGEST_KEY || !key.iter().all(is_allowed) {
+        return Err(Problem::bad_request(format!(
+            "idempotency-key is {:?}: 1 to {LONGEST_KEY} letters, digits and signs are expected, such as a UUID",
+            String::from_utf8_lossy(sent)
+        )));
+    }
+    Ok(Some(String::from_utf8_lossy(key).into_owned()))
+}
+
+/// 128 bits of what a request with the same key must have in common with the first.
+fn fingerprint(request: &Request, body: &[u8]) -> [u8; 16] {
+    let method = request.method().as_str().as_bytes();
+    let query = request.query().unwrap_or_default().as_bytes();
+    hash(&[method, request.path().as_bytes(), query, body]).to_be_bytes()
+}
+
+fn hash(parts: &[&[u8]]) -> u128 {
+    let half = |first: u8| {
+        let mut hasher = std::hash::DefaultHasher::new();
+        hasher.write_u8(first);
+        for part in parts {
+            hasher.write_usize(part.len());
+            hasher.write(part);
+        }
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
+}
+
+/// The answer to a request whose key is known.
+fn replay(stored: &[u8], fingerprint: &[u8; 16]) -> Result<Response, Problem> {
+    let read = || {
+        let (kind, rest) = stored.split_first()?;
+        let (known, rest) = rest.split_first_chunk::<16>()?;
+        Some((*kind, known, rest))
+    };
+    let Some((kind, known, rest)) = read() else {
+        return Err(failed(&"what is stored for a key cannot be read"));
+    };
+    if known != fingerprint {
+        return Err(Problem::unprocessable(
+            "the idempotency-key was sent before with another request: send a new one",
+        ));
+    }
+    if kind == RUNNING {
+        return Err(in_progress());
+    }
+    stored_response(rest).ok_or_else(|| failed(&"what is stored for a key cannot be read"))
+}
+
+fn stored_response(stored: &[u8]) -> Option<Response> {
+    let (status, mut rest) = stored.split_first_chunk()?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::from_u16(u16::from_be_bytes(*status)).ok()?;
+    loop {
+        let name;
+        (name, rest) = read_part(rest)?;
+        if name.is_empty() {
+            break;
+        }
+        let value;
+        (value, rest) = read_part(rest)?;
+        let name = HeaderName::from_bytes(name).ok()?;
+        response
+            .headers_mut()
+            .append(name, HeaderValue::from_bytes(value).ok()?);
+    }
+    *response.body_mut() = Body::from(rest.to_vec());
+    let replayed = HeaderName::from_static("idempotency-replayed");
+    response
+        .headers_mut()
+        .insert(replayed, HeaderValue::from_static("true"));
+    Some(response)
+}
+
+fn write_part(record: &mut Vec<u8>, part: &[u8]) {
+    let length = u32::try_from(part.len()).expect("a header field is shorter than 4 GiB");
+    record.extend_from_slice(&length.to_be_bytes());
+    record.extend_from_slice(part);
+}
+
+fn read_part(record: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = record.split_first_chunk()?;
+    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
+}
+
+fn in_progress() -> Problem {
+    Problem::conflict("a request with this idempotency-key is being carried out")
+        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+fn failed(error: &dyn fmt::Display) -> Problem {
+    tracing::error!(%error, "the store of idempotency keys failed");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+/// A body whose first bytes have been read.
+struct Rest {
+    first: Option<Bytes>,
+    rest: Body,
+}
+
+impl Stream for Rest {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        match self.first.take() {
+            Some(first) => std::task::Poll::Ready(Some(Ok(first))),
+            None => Pin::new(&mut self.rest).poll_next(context),
+        }
+    }
+}

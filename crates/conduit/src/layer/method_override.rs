@@ -1,0 +1,62 @@
+//! Another method than the one that was sent.
+
+use http::Method;
+
+use super::{Layer, Next};
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// Lets a `POST` say in the header field `x-http-method-override` that it is meant as `PUT`, `PATCH` or `DELETE`, for
+/// clients and proxies that can send only `GET` and `POST`.
+///
+/// It is off unless it is added, because whatever filters requests by their method before the application, such as a
+/// firewall, does not see through it. Any other method in the field is answered 400. It must be a layer of the application,
+/// since those of a list come after the route was chosen.
+///
+/// # Example
+///
+/// A form that deletes:
+///
+/// ```
+/// use conduit::layer::MethodOverride;
+/// use conduit::prelude::*;
+///
+/// #[delete("/users/{id}")]
+/// async fn remove(id: Path<u64>) -> StatusCode {
+///     StatusCode::NO_CONTENT
+/// }
+///
+/// let app = App::new(()).routes(routes![remove]).layer(MethodOverride::new());
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MethodOverride(());
+
+impl MethodOverride {
+    /// Reads `x-http-method-override`.
+    pub const fn new() -> Self {
+        MethodOverride(())
+    }
+}
+
+impl Layer for MethodOverride {
+    async fn call(&self, mut request: Request, next: Next) -> Response {
+        if request.method() == Method::POST
+            && let Some(wanted) = request.header("x-http-method-override")
+        {
+            let method = match wanted {
+                b"PUT" => Method::PUT,
+                b"PATCH" => Method::PATCH,
+                b"DELETE" => Method::DELETE,
+                other => {
+                    let other = String::from_utf8_lossy(other);
+                    let detail =
+                        format!("x-http-method-override is {other:?}: PUT, PATCH or DELETE is expected, in upper case");
+                    return Problem::bad_request(detail).into_response();
+                }
+            };
+            request.set_method(method);
+        }
+        next.run(request).await
+    }
+}

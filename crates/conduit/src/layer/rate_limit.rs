@@ -1,0 +1,343 @@
+//! A limit on how many requests a client sends in a time.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::header::{HeaderName, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+
+use super::{Layer, MemoryStore, Next, Store};
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// How often a budget is tried to be changed while others change it too.
+const ATTEMPTS: usize = 8;
+
+/// Whom a request is counted for; `None` where it is not counted.
+type Key = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
+
+/// Lets so many requests of each client through in a time; more are answered 429 with `retry-after` (RFC 6585, section 4).
+///
+/// Who a client is says the key: the address of the connection unless another is set. An IPv6 address counts by its first 64
+/// bits, since a subscriber has all of the rest. Behind a proxy set a key that reads what the proxy says.
+///
+/// It counts by the generic cell rate algorithm: each client has a bucket of `requests` that refills evenly, one every
+/// `period / requests`. So a client may send a burst of all of them, and never more than twice as many in any period. All
+/// workers count together, and all clones of the layer. What is counted is kept in a [`Store`], in memory unless another is
+/// set. When the store fails the request is let through and the failure is logged.
+///
+/// Answers say what is left, as draft-ietf-httpapi-ratelimit-headers has it: `ratelimit-policy: "default";q=100;w=60` and
+/// `ratelimit: "default";r=42;t=1` (42 are left, the next comes in a second).
+///
+/// # Example
+///
+/// A hundred requests a minute for each key of an API:
+///
+/// ```
+/// use std::time::Duration;
+/// use conduit::layer::RateLimit;
+/// use conduit::prelude::*;
+///
+/// #[get("/search")]
+/// async fn search() -> &'static str {
+///     "found"
+/// }
+///
+/// let limit = RateLimit::new(100, Duration::from_secs(60)).by_header("x-api-key");
+/// let app = App::new(()).routes(routes![search]).layer(limit);
+/// ```
+#[derive(Clone)]
+pub struct RateLimit<T = MemoryStore> {
+    store: T,
+    key: Key,
+    name: &'static str,
+    requests: u64,
+    period: Duration,
+    policy: HeaderValue,
+}
+
+impl RateLimit {
+    /// At most so many requests in a period, from each address.
+    ///
+    /// # Panics
+    ///
+    /// When `requests` is 0 or `period` is less than a millisecond.
+    pub fn new(requests: u32, period: Duration) -> Self {
+        assert!(requests > 0, "a limit of 0 requests lets none through");
+        assert!(
+            period >= Duration::from_millis(1),
+            "a period has at least a millisecond"
+        );
+        RateLimit {
+            store: MemoryStore::default(),
+            key: Arc::new(|request| Some(network(request.peer_address().ip()))),
+            name: "default",
+            requests: requests.into(),
+            period,
+            policy: HeaderValue::from_static(""),
+        }
+        .named("default")
+    }
+}
+
+impl<T: Store> RateLimit<T> {
+    /// Counts by the value of a header field, such as a key of the API. Requests without it count by their address.
+    pub fn by_header(self, name: &'static str) -> Self {
+        self.by(move |request| {
+            let value = request
+                .header(name)
+                .map(|value| format!("={}", String::from_utf8_lossy(value)));
+            Some(value.unwrap_or_else(|| network(request.peer_address().ip())))
+        })
+    }
+
+    /// Counts by what `key` gives: a user that a layer before this one has put into the request's extensions, for one.
+    /// Requests that it gives `None` for are not counted.
+    pub fn by(mut self, key: impl Fn(&Request) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.key = Arc::new(key);
+        self
+    }
+
+    /// Names the limit, in the header fields and in the store: two limits of one name in one store count together. The
+    /// default is `default`.
+    ///
+    /// # Panics
+    ///
+    /// When the name has anything but letters, digits, `-` and `_`.
+    pub fn named(mut self, name: &'static str) -> Self {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        assert!(
+            !name.is_empty() && name.bytes().all(is_allowed),
+            "`{name}` is no name of a limit: use letters, digits, `-` and `_`"
+        );
+        self.name = name;
+        let seconds = self.period.as_secs().max(1);
+        let policy = format!("\"{name}\";q={};w={seconds}", self.requests);
+        self.policy = HeaderValue::try_from(policy).expect("a token and numbers are allowed in a header field");
+        self
+    }
+
+    /// Keeps the counts in another store.
+    pub fn store<Other: Store>(self, store: Other) -> RateLimit<Other> {
+        RateLimit {
+            store,
+            key: self.key,
+            name: self.name,
+            requests: self.requests,
+            period: self.period,
+            policy: self.policy,
+        }
+    }
+
+    /// Takes one request from the budget of `key`.
+    async fn take(&self, key: &str) -> Result<Taken, T::Error> {
+        let key = format!("rate:{}:{key}", self.name);
+        for _ in 0..ATTEMPTS {
+            let stored = self.store.get(key.as_bytes()).await?;
+            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX);
+            let arrival = stored
+                .as_deref()
+                .and_then(|value| value.try_into().ok())
+                .map_or(0, u64::from_be_bytes);
+            let taken = take_at(arrival, now, self.requests, self.period);
+            let Some(next) = taken.arrival else { return Ok(taken) };
+            let lifetime = Duration::from_micros(next.saturating_sub(now)) + Duration::from_millis(1);
+            let value = next.to_be_bytes();
+            if self
+                .store
+                .replace(key.as_bytes(), stored.as_deref(), Some(&value), lifetime)
+                .await?
+            {
+                return Ok(taken);
+            }
+        }
+        // So many of one client at a time that the store had no moment for this one.
+        Ok(Taken {
+            arrival: None,
+            left: 0,
+            wait: self.period / u32::try_from(self.requests).unwrap_or(u32::MAX),
+        })
+    }
+
+    fn say(&self, response: &mut Response, taken: &Taken) {
+        let headers = response.headers_mut();
+        let rest = format!("\"{}\";r={};t={}", self.name, taken.left, seconds(taken.wait));
+        let rest = HeaderValue::try_from(rest).expect("a token and numbers are allowed in a header field");
+        headers.append(RATE_LIMIT, rest);
+        headers.append(RATE_LIMIT_POLICY, self.policy.clone());
+    }
+}
+
+/// What became of a request's part of a budget.
+#[derive(Debug, PartialEq)]
+struct Taken {
+    /// What to store; `None` where there was nothing to take.
+    arrival: Option<u64>,
+    /// How many requests are left.
+    left: u64,
+    /// How long until there is one more.
+    wait: Duration,
+}
+
+/// The generic cell rate algorithm. `arrival` is the time, in microseconds, at which the next request would arrive if each
+/// came exactly one interval after the one before; it may lie ahead by no more than the period.
+fn take_at(arrival: u64, now: u64, requests: u64, period: Duration) -> Taken {
+    let period = u64::try_from(period.as_micros()).unwrap_or(u64::MAX / 4);
+    let interval = (period / requests).max(1);
+    let arrival = arrival.max(now);
+    let next = arrival.saturating_add(interval);
+    let ahead = next.saturating_sub(now);
+    let tolerance = interval * requests;
+    if ahead > tolerance {
+        return Taken {
+            arrival: None,
+            left: 0,
+            wait: Duration::from_micros(ahead - tolerance),
+        };
+    }
+    Taken {
+        arrival: Some(next),
+        left: (tolerance - ahead) / interval,
+        wait: Duration::from_micros(match ahead % interval {
+            0 => interval,
+            rest => rest,
+        }),
+    }
+}
+
+/// An address as the key of whoever has it.
+fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}")
+        }
+    }
+}
+
+/// Whole seconds, never too few.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+impl<T: Store> Layer for RateLimit<T> {
+    async fn call(&self, request: Request, next: Next) -> Response {
+        let Some(key) = (self.key)(&request) else {
+            return next.run(request).await;
+        };
+        let taken = match self.take(&key).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                tracing::error!(%error, "the store of a rate limit failed; the request is let through");
+                return next.run(request).await;
+            }
+        };
+        let mut response = if taken.arrival.is_some() {
+            next.run(request).await
+        } else {
+            let wait = seconds(taken.wait);
+            Problem::new(StatusCode::TOO_MANY_REQUESTS)
+                .with_detail(format!(
+                    "{} requests in {:?} are allowed; the next is in {wait} s",
+                    self.requests, self.period
+                ))
+                .with_header(RETRY_AFTER, HeaderValue::from(wait))
+                .into_response()
+        };
+        self.say(&mut response, &taken);
+        response
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        format!("RateLimit({} in {:?})", self.requests, self.period).into()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for RateLimit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit")
+            .field("name", &self.name)
+            .field("requests", &self.requests)
+            .field("period", &self.period)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    /// Sends at these times, and gives which are let through.
+    fn let_through(times: impl IntoIterator<Item = u64>, requests: u64, period: Duration) -> Vec<bool> {
+        let mut arrival = 0;
+        let take = |now| match take_at(arrival, now, requests, period).arrival {
+            Some(next) => {
+                arrival = next;
+                true
+            }
+            None => false,
+        };
+        times.into_iter().map(take).collect()
+    }
+
+    #[test]
+    fn a_burst_of_all_requests_is_let_through_and_no_more() {
+        let start = 1_700_000_000 * SECOND;
+        let burst = let_through([start; 12], 10, Duration::from_secs(60));
+        assert_eq!(burst.iter().filter(|&&passed| passed).count(), 10);
+        assert_eq!(burst[9..], [true, false, false]);
+    }
+
+    #[test]
+    fn the_budget_refills_evenly() {
+        let start = 1_700_000_000 * SECOND;
+        let times = [
+            vec![start; 10],
+            vec![start + 6 * SECOND - 1, start + 6 * SECOND, start + 6 * SECOND],
+        ]
+        .concat();
+        let passed = let_through(times, 10, Duration::from_secs(60));
+        assert_eq!(passed[10..], [false, true, false]);
+    }
+
+    #[test]
+    fn what_is_left_and_the_time_until_more_are_told() {
+        let start = 1_700_000_000 * SECOND;
+        let first = take_at(0, start, 10, Duration::from_secs(60));
+        assert_eq!((first.left, first.wait), (9, Duration::from_secs(6)));
+        let spent = start + 60 * SECOND;
+        let refused = take_at(spent, start, 10, Duration::from_secs(60));
+        assert_eq!((refused.arrival, refused.wait), (None, Duration::from_secs(6)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_lock_a_client_out_for_longer_than_a_period_more() {
+        let start = 1_700_000_000 * SECOND;
+        assert!(
+            take_at(start, start - 10 * SECOND, 10, Duration::from_secs(60))
+                .arrival
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_subscriber_has_one_budget_whatever_address_of_a_network_is_used() {
+        let key = |address: &str| network(address.parse().expect("an address"));
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    }
+}

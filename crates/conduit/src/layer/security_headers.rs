@@ -1,0 +1,160 @@
+//! Header fields that tell browsers to be careful.
+
+use std::time::Duration;
+
+use http::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue};
+
+use super::{Layer, Next};
+use crate::request::Request;
+use crate::response::Response;
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// The longest value of `strict-transport-security`.
+const HSTS_BYTES: usize = 64;
+
+/// Adds the header fields by which a browser protects a page and its users, where the response does not have them yet.
+///
+/// | field | default | what it does |
+/// | --- | --- | --- |
+/// | `content-security-policy` | see [`new`](SecurityHeaders::new) | scripts, styles and images from the page's own origin only |
+/// | `x-content-type-options` | `nosniff` | no guessing of content types |
+/// | `x-frame-options` | `DENY` | no frame of another page around it |
+/// | `referrer-policy` | `strict-origin-when-cross-origin` | other sites learn the origin, not the path |
+/// | `cross-origin-opener-policy` | `same-origin` | windows of other sites have no handle on it |
+/// | `cross-origin-resource-policy` | `same-origin` | other sites cannot embed it |
+/// | `strict-transport-security` | 1 year, over TLS only | never again without TLS |
+///
+/// `strict-transport-security` is sent on connections with TLS only (RFC 6797, section 7.2); set
+/// [`behind_tls`](SecurityHeaders::behind_tls) where a proxy before the application ends it. A handler that needs another
+/// policy sets the field by itself. In the steady state nothing is allocated for it.
+///
+/// # Example
+///
+/// A site that shows images of a content delivery network:
+///
+/// ```
+/// use conduit::layer::SecurityHeaders;
+/// use conduit::prelude::*;
+///
+/// #[get("/")]
+/// async fn home() -> Html<&'static str> {
+///     Html("<img src=\"https://images.example.com/1.png\">")
+/// }
+///
+/// let headers = SecurityHeaders::new()
+///     .content_security_policy("default-src 'self'; img-src 'self' https://images.example.com");
+/// let app = App::new(()).routes(routes![home]).layer(headers);
+/// ```
+#[derive(Clone, Debug)]
+pub struct SecurityHeaders {
+    fields: Vec<(HeaderName, HeaderValue)>,
+    hsts: Option<HeaderValue>,
+    behind_tls: bool,
+}
+
+impl SecurityHeaders {
+    /// All of them. The content security policy is `default-src 'self'; base-uri 'self'; form-action 'self';
+    /// frame-ancestors 'none'; object-src 'none'`.
+    pub fn new() -> Self {
+        let fields = [
+            (
+                CONTENT_SECURITY_POLICY,
+                "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+            ),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (X_FRAME_OPTIONS, "DENY"),
+            (REFERRER_POLICY, "strict-origin-when-cross-origin"),
+            (OPENER_POLICY, "same-origin"),
+            (RESOURCE_POLICY, "same-origin"),
+        ];
+        SecurityHeaders {
+            fields: fields
+                .into_iter()
+                .map(|(name, value)| (name, HeaderValue::from_static(value)))
+                .collect(),
+            hsts: None,
+            behind_tls: false,
+        }
+        .strict_transport_security(Duration::from_secs(365 * 24 * 60 * 60), true)
+    }
+
+    /// Sets the content security policy.
+    ///
+    /// # Panics
+    ///
+    /// When the policy holds anything but visible ASCII and spaces.
+    pub fn content_security_policy(self, policy: &str) -> Self {
+        self.set(CONTENT_SECURITY_POLICY, policy)
+    }
+
+    /// Sets another field, of those above or of any other name; an empty value leaves it out.
+    ///
+    /// # Panics
+    ///
+    /// When the value holds anything but visible ASCII and spaces.
+    pub fn set(mut self, name: HeaderName, value: &str) -> Self {
+        self.fields.retain(|(known, _)| *known != name);
+        if !value.is_empty() {
+            let value = HeaderValue::try_from(value)
+                .unwrap_or_else(|_| panic!("`{value}` is no value of {name}: use visible ASCII and spaces"));
+            self.fields.push((name, value));
+        }
+        self
+    }
+
+    /// For how long browsers use TLS only, and whether for all subdomains too. The default is one year with subdomains;
+    /// 0 takes back what was said before. The resolution is 1 s.
+    pub fn strict_transport_security(mut self, duration: Duration, subdomains: bool) -> Self {
+        let mut value = String::with_capacity(HSTS_BYTES);
+        value.push_str("max-age=");
+        value.push_str(&duration.as_secs().to_string());
+        if subdomains {
+            value.push_str("; includeSubDomains");
+        }
+        self.hsts = Some(HeaderValue::try_from(value).expect("a number and a word are allowed in a header field"));
+        self
+    }
+
+    /// Never sends `strict-transport-security`.
+    pub fn without_strict_transport_security(mut self) -> Self {
+        self.hsts = None;
+        self
+    }
+
+    /// Says that clients come over TLS although the connection to this server has none, because a proxy ends it.
+    pub fn behind_tls(mut self) -> Self {
+        self.behind_tls = true;
+        self
+    }
+
+    fn add(&self, headers: &mut HeaderMap, is_secure: bool) {
+        let hsts = self.hsts.iter().filter(|_| is_secure || self.behind_tls);
+        let hsts = hsts.map(|value| (&STRICT_TRANSPORT_SECURITY, value));
+        for (name, value) in self.fields.iter().map(|(name, value)| (name, value)).chain(hsts) {
+            if !headers.contains_key(name) {
+                headers.insert(name, value.clone());
+            }
+        }
+    }
+}
+
+impl Default for SecurityHeaders {
+    fn default() -> Self {
+        SecurityHeaders::new()
+    }
+}
+
+impl Layer for SecurityHeaders {
+    async fn call(&self, request: Request, next: Next) -> Response {
+        let is_secure = false;
+        let mut response = next.run(request).await;
+        self.add(response.headers_mut(), is_secure);
+        response
+    }
+}

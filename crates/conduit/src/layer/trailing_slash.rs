@@ -1,0 +1,76 @@
+//! Paths that differ from a route's by a slash at the end.
+
+use http::Method;
+
+use super::{Layer, Next};
+use crate::request::Request;
+use crate::response::{IntoResponse, Redirect, Response};
+
+/// What becomes of a request whose path has no route but would have one with a slash more, or less, at its end.
+///
+/// Without this layer such a path is another one, and is answered 404: that is the strict policy. A path that has a route
+/// is never touched, and neither is one that has none either way. It must be a layer of the application, since those of a
+/// list come after the route was chosen.
+///
+/// # Example
+///
+/// `/about/` leads to `/about`:
+///
+/// ```
+/// use conduit::layer::TrailingSlash;
+/// use conduit::prelude::*;
+///
+/// #[get("/about")]
+/// async fn about() -> &'static str {
+///     "about us"
+/// }
+///
+/// let app = App::new(()).routes(routes![about]).layer(TrailingSlash::redirect());
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct TrailingSlash {
+    redirects: bool,
+}
+
+impl TrailingSlash {
+    /// Answers 308 with the address that has a route: each page keeps one address, which is what search engines and caches
+    /// want, and the client sends method and body again.
+    pub const fn redirect() -> Self {
+        TrailingSlash { redirects: true }
+    }
+
+    /// Serves the request as if it had been sent to the path that has a route.
+    pub const fn ignore() -> Self {
+        TrailingSlash { redirects: false }
+    }
+}
+
+impl Layer for TrailingSlash {
+    async fn call(&self, mut request: Request, next: Next) -> Response {
+        if request.route().is_some() || request.method() == Method::CONNECT {
+            return next.run(request).await;
+        }
+        let path = request.path();
+        let other = match path.strip_suffix('/') {
+            Some("") => return next.run(request).await,
+            Some(without) => without.to_owned(),
+            None => format!("{path}/"),
+        };
+        if !request.is_routed_at(&other) {
+            return next.run(request).await;
+        }
+        if !self.redirects {
+            request.set_path(&other);
+            return next.run(request).await;
+        }
+        // A location that starts with two slashes names another host (RFC 3986, section 4.2).
+        if other.starts_with("//") {
+            return next.run(request).await;
+        }
+        let location = match request.query() {
+            Some(query) => format!("{other}?{query}"),
+            None => other,
+        };
+        Redirect::permanent(location).into_response()
+    }
+}

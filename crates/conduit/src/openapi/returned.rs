@@ -1,0 +1,50 @@
+//! What a handler returns, also where its type cannot be written down.
+
+use std::future::Future;
+use std::marker::PhantomData;
+
+use super::Operation;
+use crate::response::IntoResponse;
+
+/// The type that a handler returns, found by inference, so that `impl IntoResponse` is described too. The route
+/// attributes write the calls.
+#[derive(Debug)]
+pub struct Returned<R>(PhantomData<fn() -> R>);
+
+impl<R> Returned<R> {
+    /// The type that a call of the handler has; the call is never made.
+    pub fn by(_: impl FnOnce() -> R) -> Self {
+        Returned(PhantomData)
+    }
+
+    /// The same of an `async` handler.
+    pub fn by_future<F: Future<Output = R>>(_: impl FnOnce() -> F) -> Self {
+        Returned(PhantomData)
+    }
+}
+
+impl<R: IntoResponse> Returned<R> {
+    /// Adds the responses.
+    pub fn describe(self, operation: &mut Operation) {
+        operation.returned::<R>();
+    }
+}
+
+/// A value of any type, for the arguments of a call that is never made.
+///
+/// # Panics
+///
+/// Always: there is no such value.
+pub fn never_made<T>() -> T {
+    unreachable!("a call is described by its type and never made")
+}
+
+/// Describes nothing where the type is no response, which is an error of its own elsewhere.
+pub trait NotAResponse: Sized {
+    /// Does nothing.
+    fn describe(self, operation: &mut Operation) {
+        let _ = operation;
+    }
+}
+
+impl<R> NotAResponse for Returned<R> {}

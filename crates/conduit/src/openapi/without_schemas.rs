@@ -1,0 +1,57 @@
+//! The types' schemas and the handlers' descriptions where the feature `openapi` is off: there are none.
+
+use std::marker::PhantomData;
+
+use serde_json::Value;
+
+use crate::route::Handler;
+
+/// The schemas of the types in a document.
+#[derive(Debug, Default)]
+pub(crate) struct Schemas;
+
+impl Schemas {
+    pub(crate) fn input<T>(&mut self) -> Option<Value> {
+        None
+    }
+
+    pub(crate) fn output<T>(&mut self) -> Option<Value> {
+        None
+    }
+
+    pub(crate) fn problem(&mut self) -> Value {
+        Value::Bool(true)
+    }
+
+    pub(crate) fn inlined(&self, _: &Value) -> Option<Value> {
+        None
+    }
+}
+
+/// A type that a handler names; without the feature `openapi` it has no schema.
+#[derive(Debug)]
+pub struct SchemaOf<T: ?Sized>(PhantomData<fn() -> Box<T>>);
+
+/// Makes no schema known.
+pub trait HasNoSchema: Sized {
+    /// Does nothing.
+    fn make_known(self, operation: &mut super::Operation) {
+        let _ = operation;
+    }
+}
+
+impl<T: ?Sized> HasNoSchema for SchemaOf<T> {}
+
+impl<T: ?Sized> SchemaOf<T> {
+    /// The type.
+    pub const NEW: Self = SchemaOf(PhantomData);
+}
+
+/// The descriptions of an application's handlers; without the feature `openapi` it stays empty.
+#[derive(Debug, Default)]
+pub struct Descriptions;
+
+impl Descriptions {
+    /// Adds a handler's.
+    pub fn add<S, H: Handler<S>>(&mut self) {}
+}

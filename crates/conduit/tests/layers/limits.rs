@@ -1,0 +1,156 @@
+//! Limits on time, on requests at a time, and on bodies.
+
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use conduit::layer::{BodyLimit, ConcurrencyLimit, Timeout};
+use conduit::prelude::*;
+use tokio::sync::Notify;
+
+use crate::request;
+use crate::support::serve;
+
+#[get("/never")]
+async fn never() {
+    std::future::pending().await
+}
+
+#[get("/gateway")]
+async fn gateway() {
+    std::future::pending().await
+}
+
+#[get("/now")]
+async fn now() -> &'static str {
+    "now"
+}
+
+const SHORT: Duration = Duration::from_millis(20);
+
+#[test]
+fn a_handler_that_does_not_answer_in_time_is_answered_for() {
+    let server = serve(App::new(()).routes(routes![
+        #[layer(Timeout::new(SHORT))]
+        [never, now],
+        #[layer(Timeout::new(SHORT).status(StatusCode::GATEWAY_TIMEOUT))]
+        gateway,
+    ]));
+    let mut client = server.connect();
+    client.send(request("GET", "/never", &[]));
+    let answer = client.response();
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.problem()["detail"], "there was no answer within 20ms");
+    client.send(request("GET", "/gateway", &[]));
+    assert_eq!(client.response().status, 504);
+    client.send(request("GET", "/now", &[]));
+    assert_eq!(client.response().text(), "now");
+}
+
+/// Handlers that wait until they are released, and say when they have come in.
+#[derive(Clone)]
+struct Gate {
+    release: Arc<Notify>,
+    inside: mpsc::Sender<()>,
+}
+
+#[get("/held")]
+async fn held(gate: State<Gate>) -> &'static str {
+    gate.inside.send(()).expect("the test listens");
+    gate.release.notified().await;
+    "released"
+}
+
+fn gate() -> (Gate, mpsc::Receiver<()>) {
+    let (inside, comes_in) = mpsc::channel();
+    let release = Arc::default();
+    (Gate { release, inside }, comes_in)
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn one_request_more_than_may_be_served_at_a_time_is_refused() {
+    let (gate, comes_in) = gate();
+    let routes = routes![
+        #[layer(ConcurrencyLimit::new(2))]
+        held,
+        now
+    ];
+    let server = serve(App::new(gate.clone()).routes(routes));
+    let mut waiting = [server.connect(), server.connect()];
+    for client in &mut waiting {
+        client.send(request("GET", "/held", &[]));
+        comes_in.recv_timeout(PATIENCE).expect("it is let in");
+    }
+    // Both are inside.
+    let mut third = server.connect();
+    third.send(request("GET", "/held", &[]));
+    let refused = third.response();
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(server.get("/now").status, 200);
+    gate.release.notify_waiters();
+    for client in &mut waiting {
+        assert_eq!(client.response().text(), "released");
+    }
+}
+
+#[test]
+fn a_request_waits_for_its_turn_if_it_may() {
+    let (gate, _comes_in) = gate();
+    let routes = routes![
+        #[layer(ConcurrencyLimit::new(1).wait(Duration::from_secs(60)))]
+        held
+    ];
+    let server = serve(App::new(gate.clone()).routes(routes));
+    let mut clients = [server.connect(), server.connect(), server.connect()];
+    for client in &mut clients {
+        client.send(request("GET", "/held", &[]));
+    }
+    // Each notification releases the one that is inside, or is kept for the next that comes in.
+    for client in &mut clients {
+        gate.release.notify_one();
+        assert_eq!(client.response().text(), "released");
+    }
+}
+
+#[post("/small")]
+async fn small(body: Bytes) -> String {
+    body.len().to_string()
+}
+
+#[post("/large")]
+async fn large(body: Bytes) -> String {
+    body.len().to_string()
+}
+
+#[test]
+fn a_limit_on_bodies_holds_for_what_it_is_around() {
+    let server = serve(
+        App::new(())
+            .routes(routes![
+                #[layer(BodyLimit::new(4))]
+                small,
+                #[layer(BodyLimit::new(100))]
+                large
+            ])
+            .body_limit(10),
+    );
+    let exact = |target: &str, length: usize| {
+        let body = "x".repeat(length);
+        server.request(format!(
+            "POST {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+    };
+    assert_eq!(exact("/small", 4).text(), "4");
+    assert_eq!(exact("/small", 5).status, 413);
+    assert_eq!(exact("/large", 100).text(), "100");
+    assert_eq!(exact("/large", 101).status, 413);
+    let chunked = |target: &str| {
+        server.request(format!(
+            "POST {target} HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n5\r\nHello\r\n0\r\n\r\n"
+        ))
+    };
+    assert_eq!(chunked("/small").status, 413);
+    assert_eq!(chunked("/large").text(), "5");
+}

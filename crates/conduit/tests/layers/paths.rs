@@ -1,0 +1,102 @@
+//! Layers that change which route a request has.
+
+use conduit::layer::{MethodOverride, TrailingSlash};
+use conduit::prelude::*;
+
+use crate::request;
+use crate::support::{Running, serve};
+
+#[get("/about")]
+async fn about() -> &'static str {
+    "about"
+}
+
+#[get("/docs/")]
+async fn docs() -> &'static str {
+    "docs"
+}
+
+#[post("/about")]
+async fn post() -> &'static str {
+    "posted"
+}
+
+#[delete("/about")]
+async fn remove() -> &'static str {
+    "removed"
+}
+
+mod open {
+    use super::*;
+
+    #[get("/{*rest}")]
+    pub(super) async fn everything(rest: Path<String>) -> String {
+        rest.0
+    }
+}
+
+const ROUTES: Routes = routes![about, docs, post, remove];
+
+fn with(layer: impl Layer) -> Running {
+    serve(App::new(()).routes(ROUTES).layer(layer))
+}
+
+#[test]
+fn a_path_with_a_slash_too_many_or_too_few_leads_to_the_one_with_a_route() {
+    let server = with(TrailingSlash::redirect());
+    let answer = server.get("/about/?a=1");
+    assert_eq!((answer.status, answer.header("location")), (308, Some("/about?a=1")));
+    let answer = server.get("/docs");
+    assert_eq!((answer.status, answer.header("location")), (308, Some("/docs/")));
+    assert_eq!(server.get("/about").text(), "about");
+    assert_eq!(server.get("/docs/").text(), "docs");
+    assert_eq!(server.get("/nowhere/").status, 404);
+    assert_eq!(server.get("/").status, 404);
+}
+
+#[test]
+fn the_slash_can_be_ignored() {
+    let server = with(TrailingSlash::ignore());
+    assert_eq!(server.get("/about/").text(), "about");
+    assert_eq!(server.get("/docs").text(), "docs");
+    assert_eq!(server.request(request("POST", "/about/", &[])).text(), "posted");
+    assert_eq!(server.get("/nowhere/").status, 404);
+}
+
+#[test]
+fn no_redirect_leads_to_another_host() {
+    #[get("/{a}/{b}")]
+    async fn pair(_both: Path<(String, String)>) {}
+
+    let server = serve(
+        App::new(())
+            .routes(routes![pair, "/open" => [open::everything]])
+            .layer(TrailingSlash::redirect()),
+    );
+    for target in ["//evil.example/", "//evil.example//", "/%2F/evil.example/"] {
+        let answer = server.get(target);
+        assert!(
+            answer
+                .header("location")
+                .is_none_or(|location| !location.starts_with("//")),
+            "{target}: {answer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_post_can_stand_for_another_method_where_that_is_switched_on() {
+    let field = ("x-http-method-override", "DELETE");
+    let plain = serve(App::new(()).routes(ROUTES));
+    assert_eq!(plain.request(request("POST", "/about", &[field])).text(), "posted");
+    let server = with(MethodOverride::new());
+    assert_eq!(server.request(request("POST", "/about", &[field])).text(), "removed");
+    assert_eq!(server.request(request("GET", "/about", &[field])).text(), "about");
+    assert_eq!(server.request(request("POST", "/about", &[])).text(), "posted");
+    let refused = server.request(request("POST", "/about", &[(field.0, "CONNECT")]));
+    assert_eq!(refused.status, 400);
+    assert_eq!(
+        refused.problem()["detail"],
+        "x-http-method-override is \"CONNECT\": PUT, PATCH or DELETE is expected, in upper case"
+    );
+}

@@ -1,0 +1,96 @@
+//! Header fields for browsers, and ids of requests.
+
+use conduit::layer::{RequestId, RequestIds, SecurityHeaders};
+use conduit::prelude::*;
+
+use crate::request;
+use crate::support::serve;
+
+#[get("/")]
+async fn home() -> Html<&'static str> {
+    Html("home")
+}
+
+#[get("/framed")]
+async fn framed() -> ([(&'static str, &'static str); 1], &'static str) {
+    ([("x-frame-options", "SAMEORIGIN")], "framed")
+}
+
+#[get("/id")]
+async fn id(id: RequestId) -> String {
+    id.to_string()
+}
+
+#[test]
+fn every_answer_tells_browsers_to_be_careful() {
+    let server = serve(App::new(()).routes(routes![home, framed]).layer(SecurityHeaders::new()));
+    for target in ["/", "/nowhere"] {
+        let answer = server.get(target);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+        assert_eq!(
+            answer.header("referrer-policy"),
+            Some("strict-origin-when-cross-origin")
+        );
+        assert_eq!(
+            answer.header("content-security-policy"),
+            Some("default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'")
+        );
+        assert_eq!(answer.header("strict-transport-security"), None, "there is no TLS");
+    }
+    assert_eq!(server.get("/framed").header("x-frame-options"), Some("SAMEORIGIN"));
+}
+
+#[test]
+fn header_fields_for_browsers_can_be_changed() {
+    let layer = SecurityHeaders::new()
+        .content_security_policy("default-src 'none'")
+        .set(HeaderName::from_static("x-frame-options"), "")
+        .set(HeaderName::from_static("permissions-policy"), "camera=()")
+        .behind_tls();
+    let server = serve(App::new(()).routes(routes![home]).layer(layer));
+    let answer = server.get("/");
+    assert_eq!(answer.header("content-security-policy"), Some("default-src 'none'"));
+    assert_eq!(answer.header("x-frame-options"), None);
+    assert_eq!(answer.header("permissions-policy"), Some("camera=()"));
+    assert_eq!(
+        answer.header("strict-transport-security"),
+        Some("max-age=31536000; includeSubDomains")
+    );
+}
+
+#[test]
+fn a_request_keeps_its_id_or_is_given_one() {
+    let server = serve(App::new(()).routes(routes![id]).layer(RequestIds::new()));
+    let sent = server.request(request("GET", "/id", &[("X-Request-Id", "abc-123_x.Y")]));
+    assert_eq!(
+        (sent.text(), sent.header("x-request-id")),
+        ("abc-123_x.Y", Some("abc-123_x.Y"))
+    );
+    let mut known = Vec::new();
+    for _ in 0..3 {
+        let answer = server.get("/id");
+        let id = answer.text().to_owned();
+        assert!(
+            id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{id}"
+        );
+        assert_eq!(answer.header("x-request-id"), Some(&*id));
+        assert!(!known.contains(&id));
+        known.push(id);
+    }
+    assert_eq!(server.get("/nowhere").header("x-request-id").map(str::len), Some(32));
+}
+
+#[test]
+fn an_id_that_could_forge_a_log_is_replaced() {
+    let server = serve(App::new(()).routes(routes![id]).layer(RequestIds::new()));
+    for forged in ["a b", "a\tb", "a=1", "\u{e9}", &"x".repeat(129)] {
+        let answer = server.request(request("GET", "/id", &[("x-request-id", forged)]));
+        assert_ne!(answer.text(), forged);
+        assert_eq!(answer.text().len(), 32);
+    }
+    let server = serve(App::new(()).routes(routes![id]).layer(RequestIds::new().always_new()));
+    let answer = server.request(request("GET", "/id", &[("x-request-id", "mine")]));
+    assert_eq!(answer.text().len(), 32);
+}
