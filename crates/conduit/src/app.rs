@@ -2,15 +2,18 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::arguments::{Asked, asked};
 use crate::dispatch::{Plan, Surroundings};
 use crate::error::{Error, Result};
 use crate::fallback::Fallback;
 use crate::layer::Middleware;
 use crate::route::Routes;
+use crate::routes_table::RoutesTable;
 use crate::server::address::ListenOn;
 use crate::server::listening::Listening;
 use crate::server::{Server, main_runtime, worker_count};
@@ -50,6 +53,8 @@ pub struct App<S, R = NoRoutes> {
     routes: R,
     surroundings: Surroundings<S>,
     config: Config,
+    /// Whether `run` answers arguments such as `--routes`.
+    arguments: bool,
     /// Where the state was made, if it was made by a future.
     runtime: Option<Runtime>,
 }
@@ -62,6 +67,7 @@ impl<S: Clone + Send + 'static> App<S> {
             routes: NoRoutes,
             surroundings: Surroundings::default(),
             config: Config::default(),
+            arguments: true,
             runtime: None,
         }
     }
@@ -115,6 +121,7 @@ impl<S: Clone + Send + 'static> App<S> {
             routes,
             surroundings: self.surroundings,
             config: self.config,
+            arguments: self.arguments,
             runtime: self.runtime,
         }
     }
@@ -315,6 +322,15 @@ impl<S, R> App<S, R> {
         self.config.choose("CONDUIT_SHUTDOWN_TIMEOUT");
         self
     }
+
+    /// Sets whether [`run`](App::run) looks at the program's arguments. It does unless it is told not to, and only at a
+    /// single argument that is exactly one of these; everything else is left to the program:
+    ///
+    /// - `--routes` prints [the table of routes](App::routes_table) and returns without serving.
+    pub fn arguments(mut self, answer: bool) -> Self {
+        self.arguments = answer;
+        self
+    }
 }
 
 impl<S: Clone + Send + 'static> App<S, Routes<S>> {
@@ -327,6 +343,11 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     /// When the address cannot be listened on; the error says why and what to do.
     pub fn run(self) -> Result {
         const NAME: &str = "CONDUIT_ADDR";
+        if self.arguments
+            && let Some(asked) = asked(std::env::args_os().skip(1))
+        {
+            return self.answer(asked);
+        }
         let Some(value) = std::env::var_os(NAME) else {
             return self.listen(DEFAULT_ADDRESS)?.run();
         };
@@ -335,6 +356,24 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
             return Err(Error::variable(NAME, value, "an address such as 127.0.0.1:8080"));
         };
         self.listen(address).map_err(|error| error.of_variable(NAME))?.run()
+    }
+
+    /// Every route with method, path, handler, place in the source and layers, and the limits that hold for all, as a
+    /// value that prints as a table.
+    pub fn routes_table(&self) -> RoutesTable {
+        // What the environment says wrongly stops a server; a table is shown without it.
+        let config = self.config.clone().with_environment(|name| std::env::var_os(name));
+        let limits = config.as_ref().unwrap_or(&self.config).values();
+        RoutesTable::new(self.routes.definitions(), self.routes.layers(), self.layers(), limits)
+    }
+
+    /// Does what the program's arguments ask for.
+    fn answer(self, asked: Asked) -> Result {
+        match asked {
+            // A reader that has seen enough, such as `head`, closes its end.
+            Asked::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
+        }
+        Ok(())
     }
 
     /// Listens on an address or several, each with all workers: a [`SocketAddr`](std::net::SocketAddr), a text such as

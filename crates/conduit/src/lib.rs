@@ -41,6 +41,7 @@
 //! Each worker thread runs a tokio runtime: a handler may await anything that is made for tokio, and need not be `Send`.
 
 mod app;
+mod arguments;
 mod body;
 mod dispatch;
 mod endpoint;
@@ -54,6 +55,7 @@ mod problem;
 mod request;
 pub mod response;
 pub mod route;
+mod routes_table;
 mod server;
 
 pub use app::{App, NoRoutes};
@@ -67,6 +69,7 @@ pub use problem::Problem;
 pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, Redirect, Response};
 pub use route::Routes;
+pub use routes_table::{RouteRow, RoutesTable};
 pub use server::address::{ListenAddress, ListenOn};
 pub use server::{Limit, Server, ServerHandle, Statistics};
 

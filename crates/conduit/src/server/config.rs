@@ -84,6 +84,23 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Each setting's variable and value, the default in words where it is no number.
+    pub(crate) fn values(&self) -> Vec<(&'static str, String)> {
+        let mut config = self.clone();
+        let value = |setting: &Setting| {
+            let text = (setting.place)(&mut config).text();
+            let text = if text.is_empty() {
+                setting.default.unwrap_or_default().to_owned()
+            } else {
+                text
+            };
+            (setting.variable, text)
+        };
+        SETTINGS.iter().map(value).collect()
+    }
+}
+
 /// A limit or deadline: one row of the table.
 #[cfg_attr(
     not(test),

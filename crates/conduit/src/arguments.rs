@@ -1,0 +1,39 @@
+//! The arguments of a program that [`App::run`](crate::App::run) answers itself.
+
+use std::ffi::OsString;
+
+/// What a program was asked for instead of serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// `--routes`: print the table of routes.
+    Routes,
+}
+
+/// What the arguments, without the program's name, ask for. Only a single argument that is exactly one of ours counts:
+/// whatever else there is belongs to the program.
+pub(crate) fn asked(mut arguments: impl Iterator<Item = OsString>) -> Option<Asked> {
+    let first = arguments.next()?;
+    if arguments.next().is_some() {
+        return None;
+    }
+    match first.to_str()? {
+        "--routes" => Some(Asked::Routes),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_single_argument_that_is_exactly_ours_is_taken() {
+        let of = |list: &[&str]| asked(list.iter().map(OsString::from));
+        assert_eq!(of(&["--routes"]), Some(Asked::Routes));
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&["--route"]), None);
+        assert_eq!(of(&["routes"]), None);
+        assert_eq!(of(&["--routes", "--verbose"]), None);
+        assert_eq!(of(&["serve", "--routes"]), None);
+    }
+}
