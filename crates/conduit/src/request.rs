@@ -71,6 +71,9 @@ pub(crate) enum Matched {
     Missed(Miss, &'static Table),
 }
 
+/// How a layer has a body read otherwise than it came: given the body, and the limit of its length.
+type Reading = Box<dyn FnOnce(Body, u64) -> Body>;
+
 #[derive(Default)]
 struct Parts {
     head: Head,
@@ -87,6 +90,8 @@ struct Parts {
     body: Option<BodyLength>,
     /// The body that a layer has put in place of it.
     replaced: Option<Body>,
+    /// What the body goes through when it is taken.
+    reading: Option<Reading>,
     body_limit: u64,
     channel: Rc<Channel>,
 }
@@ -233,6 +238,13 @@ impl Request {
     pub fn set_body(&mut self, body: Body) {
         let parts = self.parts_mut();
         parts.replaced = Some(body);
+        parts.reading = None;
+    }
+
+    /// Has the body go through `reading` when it is taken, with the limit that holds for its length then.
+    #[cfg(feature = "compression")]
+    pub(crate) fn read_body_through(&mut self, reading: impl FnOnce(Body, u64) -> Body + 'static) {
+        self.parts_mut().reading = Some(Box::new(reading));
     }
 
     /// How many bytes the client says that its body has; `None` where it does not say, or has none.
@@ -261,6 +273,15 @@ impl Request {
 
     /// Takes the body. A second call gives an empty one.
     pub fn take_body(&mut self) -> Body {
+        let body = self.take_body_as_sent();
+        let parts = self.parts_mut();
+        match parts.reading.take() {
+            Some(reading) => reading(body, parts.body_limit),
+            None => body,
+        }
+    }
+
+    fn take_body_as_sent(&mut self) -> Body {
         let parts = self.parts_mut();
         if let Some(body) = &mut parts.replaced {
             return std::mem::take(body);
@@ -349,6 +370,7 @@ impl Drop for Request {
         parts.extensions.clear();
         parts.body = None;
         parts.replaced = None;
+        parts.reading = None;
         // A request can outlive its thread's locals; then it is simply freed.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();

@@ -11,7 +11,8 @@ use crate::response::{IntoResponse, Response};
 /// [`body_limit`](crate::App::body_limit): less, or more.
 ///
 /// A request that declares a longer body is answered 413 before the handler is called; one that does not declare its
-/// length fails while it is read, which is a 413 too.
+/// length fails while it is read, which is a 413 too. Inside of `Decompression` the declared length is that before decompression, and
+/// what comes out of it is held to the limit too.
 ///
 /// # Example
 ///

@@ -26,6 +26,8 @@ use crate::response::{IntoResponse, Response};
 ///
 /// For methods that change something the check must come before the change: the handler takes [`Preconditions`].
 ///
+/// Add it inside of `Compression`, that is before it, so that the `etag` is made before compression.
+///
 /// # Example
 ///
 /// A page that browsers need not load twice:

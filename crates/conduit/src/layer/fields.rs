@@ -31,3 +31,11 @@ pub(super) fn vary(response: &mut Response, name: &'static HeaderName) {
         headers.append(VARY, HeaderValue::from_static(name.as_str()));
     }
 }
+
+/// The value of the request's field as text; `None` where it is missing or no text.
+#[cfg(feature = "compression")]
+pub(super) fn text<'a>(request: &'a crate::request::Request, name: &HeaderName) -> Option<&'a str> {
+    request
+        .header(name.as_str())
+        .and_then(|value| str::from_utf8(value).ok())
+}

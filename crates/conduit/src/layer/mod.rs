@@ -65,9 +65,15 @@
 //! ```
 
 mod body_limit;
+#[cfg(feature = "compression")]
+mod coding;
+#[cfg(feature = "compression")]
+mod compression;
 mod concurrency;
 mod conditional;
 mod cors;
+#[cfg(feature = "compression")]
+mod decompression;
 mod fields;
 mod function;
 mod idempotency;
@@ -88,9 +94,13 @@ use std::rc::Rc;
 use std::task::Poll;
 
 pub use body_limit::BodyLimit;
+#[cfg(feature = "compression")]
+pub use compression::Compression;
 pub use concurrency::ConcurrencyLimit;
 pub use conditional::{Conditional, Preconditions};
 pub use cors::Cors;
+#[cfg(feature = "compression")]
+pub use decompression::Decompression;
 pub use idempotency::Idempotency;
 pub use method_override::MethodOverride;
 pub use rate_limit::RateLimit;

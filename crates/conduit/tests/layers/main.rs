@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "compression")]
+mod compression;
 mod conditional;
 mod cors;
 mod limits;

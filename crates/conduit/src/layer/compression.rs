@@ -1,0 +1,332 @@
+//! Compressed responses.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::coding::{Coding, Encoder};
+use super::{Layer, Next, fields};
+use crate::body::{Body, BodyError, BoxError, Kind};
+use crate::request::Request;
+use crate::response::Response;
+
+/// A body in memory up to this length is compressed at once, a longer one piece by piece, so that other requests of the
+/// worker have their turn.
+const AT_ONCE_BYTES: usize = 64 * 1024;
+/// The length of such a piece.
+const PIECE_BYTES: usize = 32 * 1024;
+/// How much of a stream is compressed before other requests have their turn.
+const TURN_BYTES: usize = 128 * 1024;
+
+/// The codings in the order in which they are preferred where the client has no preference.
+const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
+
+/// Compresses responses for clients that accept it (RFC 9110, section 12.5.3), with zstd, brotli or gzip: the one that the
+/// client prefers, in that order where it prefers none.
+///
+/// A stream is never stalled: whenever it has nothing more at the moment, what has come of it is sent so that the client can
+/// read it. So server-sent events arrive one by one.
+///
+/// Left as they are: responses of less than 1 KiB ([`from_bytes`](Compression::from_bytes)); those whose content type is
+/// compressed already or unknown (compressed are text, JSON, XML, JavaScript, fonts, SVG, WebAssembly and the like); those
+/// with a `content-encoding`, a `content-range` or `cache-control: no-transform`. A response that could have been compressed
+/// says `vary: accept-encoding`. A strong `etag` becomes a weak one, since the bytes are others (section 8.8.1).
+///
+/// Where a page shows both a secret and what a stranger has sent, its compressed length can betray the secret, even over
+/// TLS (the BREACH attack): leave such pages out by `cache-control: no-transform`.
+///
+/// Needs the feature `compression`.
+///
+/// # Example
+///
+/// All answers of an application:
+///
+/// ```
+/// use conduit::layer::Compression;
+/// use conduit::prelude::*;
+///
+/// #[get("/terms")]
+/// async fn terms() -> String {
+///     "a long text ".repeat(1000)
+/// }
+///
+/// let app = App::new(()).routes(routes![terms]).layer(Compression::new());
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Compression {
+    smallest_bytes: u64,
+}
+
+impl Compression {
+    /// Compresses from 1 KiB on.
+    pub const fn new() -> Self {
+        Compression { smallest_bytes: 1024 }
+    }
+
+    /// The least length of a body that is compressed; of a stream the length is not known, and it always is.
+    pub const fn from_bytes(mut self, bytes: u64) -> Self {
+        self.smallest_bytes = bytes;
+        self
+    }
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Compression::new()
+    }
+}
+
+impl Layer for Compression {
+    async fn call(&self, request: Request, next: Next) -> Response {
+        let coding = fields::text(&request, &ACCEPT_ENCODING).and_then(preferred);
+        let mut response = next.run(request).await;
+        if !is_compressible(&response) || response.body().len().is_some_and(|length| length < self.smallest_bytes) {
+            return response;
+        }
+        fields::vary(&mut response, &ACCEPT_ENCODING);
+        match coding {
+            Some(coding) => compressed(response, coding),
+            None => response,
+        }
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed("Compression")
+    }
+}
+
+/// The coding that the client prefers among those there are; `None` for the body as it is.
+fn preferred(accepted: &str) -> Option<Coding> {
+    let mut weights = [None; CODINGS.len()];
+    let (mut any, mut plain) = (None, None);
+    for member in accepted.split(',') {
+        let mut parts = member.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts
+            .find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")))
+            .map_or(Some(1.0), |weight| weight.parse::<f32>().ok())
+            .filter(|weight| (0.0..=1.0).contains(weight));
+        let Some(weight) = weight else { continue };
+        match name {
+            "*" => any = Some(weight),
+            name if name.eq_ignore_ascii_case("identity") => plain = Some(weight),
+            name => {
+                let coding = Coding::named(name);
+                if let Some(place) = CODINGS.iter().position(|known| Some(*known) == coding) {
+                    weights[place] = Some(weight);
+                }
+            }
+        }
+    }
+    let mut best = None;
+    let mut best_weight = 0.0;
+    for (place, coding) in CODINGS.into_iter().enumerate() {
+        let weight = weights[place].or(any).unwrap_or(0.0);
+        if weight > best_weight {
+            (best, best_weight) = (Some(coding), weight);
+        }
+    }
+    // As it is only where the client says that it likes that more.
+    best.filter(|_| plain.is_none_or(|plain| plain <= best_weight))
+}
+
+fn is_compressible(response: &Response) -> bool {
+    let headers = response.headers();
+    let status = response.status();
+    let has_body = !matches!(
+        status,
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED
+    );
+    has_body
+        && !response.body().is_empty()
+        && !headers.contains_key(CONTENT_ENCODING)
+        && !headers.contains_key(CONTENT_RANGE)
+        && !fields::has_member(headers, &CACHE_CONTROL, "no-transform")
+        && headers.get(CONTENT_TYPE).is_some_and(is_compressible_type)
+}
+
+/// Whether what a content type stands for is not compressed already.
+fn is_compressible_type(content_type: &HeaderValue) -> bool {
+    let Ok(text) = content_type.to_str() else { return false };
+    let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type.starts_with("text/")
+        || media_type.ends_with("+json")
+        || media_type.ends_with("+xml")
+        || media_type.ends_with("+text")
+        || matches!(
+            &*media_type,
+            "application/json"
+                | "application/javascript"
+                | "application/xml"
+                | "application/wasm"
+                | "application/x-ndjson"
+                | "application/x-www-form-urlencoded"
+                | "application/vnd.ms-fontobject"
+                | "font/ttf"
+                | "font/otf"
+                | "image/bmp"
+                | "image/x-icon"
+        )
+}
+
+fn compressed(response: Response, coding: Coding) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let length = body.len().and_then(|length| usize::try_from(length).ok());
+    let at_once = body.is_in_memory() && length.is_some_and(|length| length <= AT_ONCE_BYTES);
+    let encoder = match Encoder::new(coding, length) {
+        Ok(encoder) => encoder,
+        Err(error) => {
+            tracing::error!(%error, "cannot compress a response; it is sent as it is");
+            return Response::from_parts(parts, body);
+        }
+    };
+    let body = if at_once {
+        let bytes = in_memory(body);
+        match compress_at_once(encoder, &bytes) {
+            Ok(smaller) if smaller.len() < bytes.len() => Body::from(smaller),
+            // Compression made it longer, or failed.
+            _ => return Response::from_parts(parts, Body::from(bytes)),
+        }
+    } else {
+        let body = if body.is_in_memory() {
+            Body::from_stream(Pieces(in_memory(body)))
+        } else {
+            body
+        };
+        Body::from_stream(Compressed {
+            body,
+            encoder: Some(encoder),
+            unflushed: false,
+        })
+    };
+    describe(&mut parts.headers, coding);
+    Response::from_parts(parts, body)
+}
+
+/// The bytes of a body that is in memory.
+fn in_memory(body: Body) -> Bytes {
+    match body.0 {
+        Kind::Static(bytes) => Bytes::from_static(bytes),
+        Kind::Bytes(bytes) => bytes,
+        Kind::Buffer(buffer) => Bytes::from(buffer.into_vec()),
+        _ => Bytes::new(),
+    }
+}
+
+fn compress_at_once(mut encoder: Encoder, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    encoder.write(bytes)?;
+    encoder.finish()
+}
+
+fn describe(headers: &mut HeaderMap, coding: Coding) {
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(ACCEPT_RANGES);
+    if let Some(tag) = headers.get(ETAG)
+        && tag.as_bytes().starts_with(b"\"")
+        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
+    {
+        headers.insert(ETAG, weak);
+    }
+}
+
+/// Bytes as a stream of pieces.
+struct Pieces(Bytes);
+
+impl Stream for Pieces {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let length = self.0.len().min(PIECE_BYTES);
+        let piece = self.0.split_to(length);
+        Poll::Ready((!piece.is_empty()).then_some(Ok(piece)))
+    }
+}
+
+/// A body that is compressed as it comes.
+struct Compressed {
+    body: Body,
+    /// `None` when the body has ended.
+    encoder: Option<Encoder>,
+    /// The encoder may hold back something that was written.
+    unflushed: bool,
+}
+
+impl Stream for Compressed {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let Some(encoder) = &mut this.encoder else {
+            return Poll::Ready(None);
+        };
+        let mut written = 0;
+        while written < TURN_BYTES {
+            match Pin::new(&mut this.body).poll_next(context) {
+                Poll::Ready(Some(Ok(piece))) => {
+                    encoder.write(&piece)?;
+                    this.unflushed = true;
+                    written += piece.len();
+                    if encoder.ready_bytes() >= PIECE_BYTES {
+                        return Poll::Ready(Some(Ok(Bytes::from(encoder.take()))));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+                Poll::Ready(None) => {
+                    let rest = this
+                        .encoder
+                        .take()
+                        .map(Encoder::finish)
+                        .transpose()?
+                        .unwrap_or_default();
+                    return Poll::Ready((!rest.is_empty()).then(|| Ok(Bytes::from(rest))));
+                }
+                Poll::Pending if !this.unflushed => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        // Nothing more at the moment, or enough of it: the client is to see what there is. A flush behind bytes that were
+        // written always gives some.
+        encoder.flush()?;
+        this.unflushed = false;
+        Poll::Ready(Some(Ok(Bytes::from(encoder.take()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_chooses_the_coding() {
+        let cases = [
+            ("gzip, deflate, br, zstd", Some(Coding::Zstd)),
+            ("gzip, deflate, br", Some(Coding::Brotli)),
+            ("gzip;q=0.9, br;q=0.5", Some(Coding::Gzip)),
+            ("GZIP", Some(Coding::Gzip)),
+            ("x-gzip", Some(Coding::Gzip)),
+            ("*", Some(Coding::Zstd)),
+            ("*;q=0.1, gzip", Some(Coding::Gzip)),
+            ("zstd;q=0, *", Some(Coding::Brotli)),
+            ("br;q=0", None),
+            ("identity", None),
+            ("identity, gzip;q=0.5", None),
+            ("identity;q=0.5, gzip", Some(Coding::Gzip)),
+            ("gzip;q=2", None),
+            ("gzip;q=x", None),
+            ("compress", None),
+            ("", None),
+            (",,;q=", None),
+        ];
+        for (accepted, wanted) in cases {
+            assert_eq!(preferred(accepted), wanted, "{accepted:?}");
+        }
+    }
+}
