@@ -22,5 +22,7 @@
 pub mod case;
 pub mod cases;
 pub mod client;
+pub mod process;
 pub mod run;
 pub mod server;
+pub mod soak;

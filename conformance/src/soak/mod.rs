@@ -1,0 +1,172 @@
+//! Mixed traffic with faults for as long as one likes, and what it leaves behind.
+//!
+//! Some clients behave and check each byte of each answer; others reset, stop in the middle, read nothing or send
+//! nonsense. Once a second the server's memory and descriptors are looked at.
+
+mod faulty;
+mod good;
+mod random;
+mod response;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::process::Target;
+use random::Random;
+
+/// Clients that behave; each is a thread.
+const GOOD: u64 = 8;
+
+/// Clients that do not.
+const FAULTY: u64 = 16;
+
+/// How much the server's resident memory may grow between the second fifth of the time and the last, in KiB: what
+/// the allocator's noise is. A leak of 100 bytes a request would be tens of MiB in ten minutes.
+pub const GROWTH_KIB: u64 = 4096;
+
+/// What a soak has shown.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Requests of clients that behave, each answered rightly unless [`wrong`](Self::wrong) says otherwise.
+    pub answered: u64,
+    /// Connections that broke off or broke a rule.
+    pub faults: u64,
+    /// What was answered wrongly.
+    pub wrong: Vec<String>,
+    /// Resident memory in KiB, a sample a second.
+    pub resident_kib: Vec<u64>,
+    /// Descriptors before, at most, and after.
+    pub descriptors: [usize; 3],
+    /// The server ended with success at SIGTERM.
+    pub ended_well: bool,
+}
+
+impl Report {
+    /// The median of the samples between two fractions of the time.
+    #[must_use]
+    pub fn median_kib(&self, fifth: usize) -> u64 {
+        let length = self.resident_kib.len();
+        let mut samples = self.resident_kib[length * fifth / 5..length * (fifth + 1) / 5].to_vec();
+        samples.sort_unstable();
+        samples.get(samples.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// What is not as it should be.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        let mut failures = self.wrong.clone();
+        let (early, late) = (self.median_kib(1), self.median_kib(4));
+        if late > early + GROWTH_KIB {
+            failures.push(format!("memory grew from {early} to {late} KiB"));
+        }
+        if self.descriptors[2] > self.descriptors[0] {
+            failures.push(format!("descriptors before, at most, after: {:?}", self.descriptors));
+        }
+        if !self.ended_well {
+            failures.push("the server did not end well".to_owned());
+        }
+        if self.answered == 0 || self.faults == 0 {
+            failures.push("nothing happened".to_owned());
+        }
+        failures
+    }
+}
+
+/// What all clients share.
+struct Field {
+    target: Target,
+    over: AtomicBool,
+    answered: AtomicU64,
+    faults: AtomicU64,
+    wrong: Mutex<Vec<String>>,
+}
+
+impl Field {
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+}
+
+/// Soaks a server of its own. `seed` says what the clients do; the kernel says in which order.
+///
+/// # Panics
+///
+/// When the server cannot be started, or dies.
+#[must_use]
+pub fn run(duration: Duration, seed: u64) -> Report {
+    let field = Field {
+        target: Target::start(&["quick"]),
+        over: AtomicBool::new(false),
+        answered: AtomicU64::new(0),
+        faults: AtomicU64::new(0),
+        wrong: Mutex::new(Vec::new()),
+    };
+    // What is made at the first request is there before it is counted.
+    good::session(&field, &mut Random::new(seed)).expect("the server works");
+    let before = settled(&field.target, 0);
+    let (mut resident_kib, mut most) = (Vec::new(), before);
+    std::thread::scope(|scope| {
+        for number in 0..GOOD {
+            let field = &field;
+            scope.spawn(move || {
+                let mut random = Random::new(seed ^ number << 32);
+                while !field.is_over() {
+                    if let Err(what) = good::session(field, &mut random) {
+                        let mut wrong = field.wrong.lock().expect("nobody panics");
+                        if wrong.len() < 20 {
+                            wrong.push(what);
+                        }
+                    }
+                }
+            });
+        }
+        for number in 0..FAULTY {
+            let field = &field;
+            scope.spawn(move || {
+                let mut random = Random::new(seed ^ (GOOD + number) << 32);
+                while !field.is_over() {
+                    faulty::session(field, &mut random);
+                    field.faults.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let start = Instant::now();
+        while start.elapsed() < duration {
+            std::thread::sleep(Duration::from_secs(1));
+            resident_kib.push(field.target.resident_kib());
+            most = most.max(field.target.descriptors());
+        }
+        field.over.store(true, Ordering::Relaxed);
+    });
+    let after = settled(&field.target, before);
+    let Field {
+        target,
+        answered,
+        faults,
+        wrong,
+        ..
+    } = field;
+    Report {
+        answered: answered.into_inner(),
+        faults: faults.into_inner(),
+        wrong: wrong.into_inner().expect("nobody panics"),
+        resident_kib,
+        descriptors: [before, most, after],
+        ended_well: target.stop().success(),
+    }
+}
+
+/// The server's descriptors once they are as few as they were, or after twenty seconds.
+fn settled(target: &Target, before: usize) -> usize {
+    let (start, mut last) = (Instant::now(), usize::MAX);
+    loop {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = target.descriptors();
+        // Without a number from before: as soon as it stays the same.
+        if now <= before || before == 0 && now == last || start.elapsed() > Duration::from_secs(20) {
+            return now;
+        }
+        last = now;
+    }
+}

@@ -1,0 +1,20 @@
+//! The soak, for seconds; `soak 600` is the whole of it.
+
+use std::process::Command;
+
+#[test]
+fn mixed_traffic_with_faults_leaves_nothing_behind() {
+    // The program that it starts is beside it.
+    let _ = env!("CARGO_BIN_EXE_target");
+    let output = Command::new(env!("CARGO_BIN_EXE_soak"))
+        .arg("12")
+        .output()
+        .expect("it starts");
+    let report = String::from_utf8_lossy(&output.stdout);
+    eprint!("{report}");
+    assert!(
+        output.status.success(),
+        "{report}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
