@@ -24,7 +24,12 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     // Each node is coerced where it stands, in the array. A function that did it would have the state
     // as a parameter, which is inferred wrongly where a part of the state is missing.
     quote! {
-        ::conduit::route::Routes::new(::conduit::route::table![#(#parts),*], const { &[#(#nodes),*] })
+        ::conduit::route::Routes::new(::conduit::route::table![#(#parts),*], const { &[#(#nodes),*] },
+            ::conduit::route::Package::new(
+                ::core::option_env!("CARGO_PKG_NAME"),
+                ::core::option_env!("CARGO_PKG_VERSION"),
+                ::core::option_env!("CARGO_PKG_DESCRIPTION"),
+            ))
     }
 }
 

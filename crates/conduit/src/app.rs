@@ -12,6 +12,7 @@ use crate::dispatch::{Plan, Surroundings};
 use crate::error::{Error, Result};
 use crate::fallback::Fallback;
 use crate::layer::Middleware;
+use crate::openapi::{Info, print_if_asked};
 use crate::route::Routes;
 use crate::routes_table::RoutesTable;
 use crate::server::address::ListenOn;
@@ -50,7 +51,9 @@ pub struct NoRoutes;
 #[derive(Debug)]
 pub struct App<S, R = NoRoutes> {
     state: S,
-    routes: R,
+    pub(crate) routes: R,
+    /// What the document says about the application; otherwise it is the package.
+    pub(crate) info: Option<Info>,
     surroundings: Surroundings<S>,
     config: Config,
     /// Whether `run` answers arguments such as `--routes`.
@@ -65,6 +68,7 @@ impl<S: Clone + Send + 'static> App<S> {
         App {
             state,
             routes: NoRoutes,
+            info: None,
             surroundings: Surroundings::default(),
             config: Config::default(),
             arguments: true,
@@ -119,6 +123,7 @@ impl<S: Clone + Send + 'static> App<S> {
         App {
             state: self.state,
             routes,
+            info: self.info,
             surroundings: self.surroundings,
             config: self.config,
             arguments: self.arguments,
@@ -201,6 +206,13 @@ impl<S: 'static, R> App<S, R> {
 /// Each limit and deadline has an environment variable too, which sets it where the program does not: `CONDUIT_` and
 /// the method's name in upper case, such as `CONDUIT_BODY_LIMIT=10MiB` or `CONDUIT_HEAD_TIMEOUT=5s`.
 impl<S, R> App<S, R> {
+    /// Sets what the OpenAPI document says about the application as a whole. The default is the name, the version and the
+    /// description of the package that the application's `routes!` stands in.
+    pub fn info(mut self, info: Info) -> Self {
+        self.info = Some(info);
+        self
+    }
+
     /// How many worker threads serve, each with its own listening socket, event loop and connections. The default is
     /// the number of cores that the process may use, or what the environment variable `CONDUIT_WORKERS` says.
     ///
@@ -338,10 +350,16 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     /// separated by commas, otherwise on 127.0.0.1:8080. Prints what it listens on. [`ListenAddress`](crate::ListenAddress)
     /// has all forms.
     ///
+    /// With `--openapi` as its first argument the program prints its OpenAPI document instead, and what the document
+    /// lacks to standard error.
+    ///
     /// # Errors
     ///
     /// When the address cannot be listened on; the error says why and what to do.
     pub fn run(self) -> Result {
+        if print_if_asked(&self.routes, self.info.as_ref())? {
+            return Ok(());
+        }
         const NAME: &str = "CONDUIT_ADDR";
         if self.arguments
             && let Some(asked) = asked(std::env::args_os().skip(1))

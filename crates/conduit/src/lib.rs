@@ -75,6 +75,8 @@ pub use server::{Limit, Server, ServerHandle, Statistics};
 
 pub use bytes::Bytes;
 pub use http;
+#[cfg(feature = "openapi")]
+pub use schemars::{self, JsonSchema};
 
 /// What most programs use: `use conduit::prelude::*;`.
 pub mod prelude {
@@ -83,6 +85,8 @@ pub mod prelude {
         App, Body, Bytes, Created, Form, FromRef, FromRequest, Html, IntoResponse, Json, Layer, Next, Path, PathParams,
         PeerAddr, Problem, Query, Redirect, Request, Response, Routes, State,
     };
+    #[cfg(feature = "openapi")]
+    pub use crate::{JsonSchema, schemars};
     pub use crate::{delete, get, head, options, patch, post, put, route, routes};
 }
 

@@ -186,6 +186,40 @@ impl Connecting {
     }
 }
 
+/// The package that a list of routes is written in, as cargo tells the compiler.
+#[derive(Clone, Copy, Debug)]
+pub struct Package {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// Its description; empty where it has none.
+    pub description: &'static str,
+}
+
+impl Package {
+    /// A package from what cargo tells, if it is cargo that builds it.
+    pub const fn new(
+        name: Option<&'static str>,
+        version: Option<&'static str>,
+        description: Option<&'static str>,
+    ) -> Self {
+        Package {
+            name: or(name, "application"),
+            version: or(version, "0.0.0"),
+            description: or(description, ""),
+        }
+    }
+}
+
+/// `Option::unwrap_or` is no `const fn`.
+const fn or(text: Option<&'static str>, otherwise: &'static str) -> &'static str {
+    match text {
+        Some(text) => text,
+        None => otherwise,
+    }
+}
+
 /// The routes of an application, or of a module or crate that one mounts; made by [`routes!`](crate::routes).
 ///
 /// `S` is the state that the handlers take their [`State`](crate::State) from. A list with another state can be
@@ -219,18 +253,24 @@ impl Connecting {
 pub struct Routes<S: 'static = ()> {
     table: &'static Table,
     nodes: &'static [&'static dyn Node<S>],
+    package: Package,
 }
 
 impl<S> Routes<S> {
     /// Routes from a table and an entry for each of its definitions or mounted lists, in the same order; `routes!`
     /// writes the call.
-    pub const fn new(table: &'static Table, nodes: &'static [&'static dyn Node<S>]) -> Self {
-        Routes { table, nodes }
+    pub const fn new(table: &'static Table, nodes: &'static [&'static dyn Node<S>], package: Package) -> Self {
+        Routes { table, nodes, package }
     }
 
     /// Method, path, handler and place in the source of each route.
     pub const fn definitions(&self) -> &'static [Definition] {
         self.table.definitions()
+    }
+
+    /// The package that the list is written in.
+    pub const fn package(&self) -> Package {
+        self.package
     }
 
     /// The table that finds the route of a request.
@@ -244,6 +284,13 @@ impl<S> Routes<S> {
         let mut making = Making::default();
         self.make(&mut making);
         making.layers
+    }
+
+    #[cfg(feature = "openapi")]
+    pub(crate) fn describe_all(&self, descriptions: &mut Descriptions) {
+        for node in self.nodes {
+            node.describe(descriptions);
+        }
     }
 
     pub(crate) fn make(&self, making: &mut Making) {

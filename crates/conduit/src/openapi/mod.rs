@@ -4,10 +4,13 @@
 //! and [`IntoResponse::describe`](crate::IntoResponse::describe) add what they know to an [`Operation`]. They exist
 //! whether or not the feature `openapi` is on; without it nobody calls them, and nothing of them is in the program.
 
-// The descriptions are read by the document, which comes next.
-#![allow(dead_code)]
+// Without the feature the descriptions are read by nobody.
+#![cfg_attr(not(feature = "openapi"), allow(dead_code))]
 
+#[cfg(feature = "openapi")]
+mod document;
 mod fields;
+mod info;
 mod operation;
 mod parameter;
 #[cfg(feature = "openapi")]
@@ -18,9 +21,16 @@ mod returned;
 mod schemas;
 mod security;
 
+#[cfg(feature = "openapi")]
+pub(crate) use document::print_if_asked;
+#[cfg(feature = "openapi")]
+pub use document::{Document, Gap};
+pub use info::Info;
 pub use operation::Operation;
 pub use parameter::Parameter;
 pub use returned::{NotAResponse, Returned, never_made};
 pub(crate) use schemas::Schemas;
+#[cfg(not(feature = "openapi"))]
+pub(crate) use schemas::print_if_asked;
 pub use schemas::{Descriptions, HasNoSchema, SchemaOf};
 pub use security::SecurityScheme;

@@ -12,7 +12,7 @@ use super::{Parameter, Schemas, SecurityScheme};
 use crate::response::IntoResponse;
 
 /// The media type of problems (RFC 9457, section 6.1).
-const PROBLEM: &str = "application/problem+json";
+pub(super) const PROBLEM: &str = "application/problem+json";
 
 /// What a handler reads and answers: an operation of OpenAPI 3.1 while it is put together.
 ///

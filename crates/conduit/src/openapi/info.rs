@@ -1,0 +1,51 @@
+//! What a document says about the application as a whole.
+
+use serde_json::{Value, json};
+
+/// Title, version and servers of an application, for its document (OpenAPI 3.1, "Info Object").
+///
+/// Without one it is the package that the application's `routes!` stands in.
+#[derive(Clone, Debug)]
+pub struct Info {
+    title: String,
+    version: String,
+    description: Option<String>,
+    servers: Vec<Value>,
+}
+
+impl Info {
+    /// A title and a version, that of the API.
+    pub fn new(title: impl Into<String>, version: impl Into<String>) -> Self {
+        Info {
+            title: title.into(),
+            version: version.into(),
+            description: None,
+            servers: Vec::new(),
+        }
+    }
+
+    /// Sets what the API is for; CommonMark.
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.description = Some(text.into());
+        self
+    }
+
+    /// Adds the URL of a server. Without one it is the server that the document comes from.
+    pub fn server(mut self, url: impl Into<String>, description: impl Into<String>) -> Self {
+        let (url, description): (String, String) = (url.into(), description.into());
+        self.servers.push(json!({ "url": url, "description": description }));
+        self
+    }
+
+    pub(super) fn value(&self) -> Value {
+        let mut value = json!({ "title": self.title, "version": self.version });
+        if let Some(text) = &self.description {
+            value["description"] = Value::from(text.as_str());
+        }
+        value
+    }
+
+    pub(super) fn servers(&self) -> &[Value] {
+        &self.servers
+    }
+}

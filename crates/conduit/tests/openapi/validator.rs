@@ -1,0 +1,42 @@
+//! `openapi-spec-validator` from PyPI, in an environment of its own below the target directory.
+
+use std::path::Path;
+use std::process::Command;
+
+const VALIDATOR: &str = "openapi-spec-validator==0.7.2";
+
+/// Fails if the validator refuses the document. Without Python or the network it says so and judges nothing, but never
+/// in CI.
+pub(crate) fn accepts(document: &str) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openapi-validator");
+    let python = folder.join("bin/python");
+    let run = |program: &Path, arguments: &[&str]| Command::new(program).args(arguments).output();
+    if !folder.join("bin/openapi-spec-validator").exists() {
+        let made = run(Path::new("python3"), &["-m", "venv", &folder.to_string_lossy()])
+            .and_then(|_| run(&python, &["-m", "pip", "install", "--quiet", VALIDATOR]));
+        if !made.is_ok_and(|output| output.status.success()) {
+            assert!(std::env::var_os("CI").is_none(), "{VALIDATOR} could not be installed");
+            eprintln!("SKIPPED: {VALIDATOR} could not be installed, so that no outside judge has seen the document");
+            return;
+        }
+    }
+    let file = folder.join("document.json");
+    std::fs::write(&file, document).expect("the document can be written");
+    let output = run(
+        &python,
+        &[
+            "-m",
+            "openapi_spec_validator",
+            "--schema",
+            "3.1",
+            &file.to_string_lossy(),
+        ],
+    );
+    let output = output.expect("the validator runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
