@@ -99,3 +99,8 @@ struct LimitsGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So is the guide to middleware.
+#[cfg(all(doctest, feature = "compression"))]
+#[doc = include_str!("../../../docs/middleware.md")]
+struct MiddlewareGuide;
