@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::io::{self, Write as _};
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -327,6 +329,21 @@ impl<S, R> App<S, R> {
         self
     }
 
+    /// Encrypts the connections of IP addresses, but for those that begin with `http://`. Reading the certificates, and
+    /// what is wrong with them, is left to [`listen`](App::listen) and [`run`](App::run).
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::Tls) -> Self {
+        self.config.tls = Some(Arc::new(tls));
+        self
+    }
+
+    /// Encrypts connections with a certificate for `localhost` that is made at the start: for development. It is
+    /// `tls(Tls::self_signed())`.
+    #[cfg(feature = "tls")]
+    pub fn tls_self_signed(self) -> Self {
+        self.tls(crate::Tls::self_signed())
+    }
+
     /// How long a shutdown waits for requests that are being served; what is left then is named in the log and closed.
     /// The default is 30 s.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
@@ -426,7 +443,7 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     /// ```
     pub fn listen(self, addresses: impl ListenOn) -> Result<Server<S>> {
         let config = self.config.with_environment(|name| std::env::var_os(name))?;
-        let listening = Listening::on(&addresses.addresses()?, worker_count(&config))?;
+        let listening = Listening::on(&addresses.addresses()?, worker_count(&config), config.tls.as_deref())?;
         let plan = Plan::new(self.routes, self.surroundings);
         Server::new(listening, self.state, plan, config, self.runtime)
     }

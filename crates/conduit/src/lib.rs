@@ -62,6 +62,8 @@ pub use app::{App, NoRoutes};
 pub use body::{Body, BodyError, BoxError};
 pub use conduit_macros::{FromRef, PathParams, delete, get, head, options, patch, post, put, route, routes};
 pub use error::{Error, Result};
+#[cfg(feature = "tls")]
+pub use extract::ClientCertificate;
 pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, State, UnixPeer};
 pub use fallback::Fallback;
 pub use layer::{Layer, Middleware, Next};
@@ -71,6 +73,8 @@ pub use response::{Created, Html, IntoHeaders, IntoResponse, Redirect, Response}
 pub use route::Routes;
 pub use routes_table::{RouteRow, RoutesTable};
 pub use server::address::{ListenAddress, ListenOn};
+#[cfg(feature = "tls")]
+pub use server::tls::Tls;
 pub use server::{Limit, Server, ServerHandle, Statistics};
 
 pub use bytes::Bytes;

@@ -207,6 +207,11 @@ impl Request {
         parts.matched = Matched::NotYet;
     }
 
+    /// Whether it came encrypted, by the TLS of this server.
+    pub fn is_tls(&self) -> bool {
+        self.facts().is_some_and(|facts| facts.tls.is_some())
+    }
+
     /// The value of the route's parameter at this place, counted from 0 in the order of the path; as it was sent,
     /// not percent-decoded.
     pub fn parameter(&self, index: usize) -> Option<&str> {

@@ -3,10 +3,11 @@
 use super::TlsError;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ResolvesServerCertUsingSni, WebPkiClientVerifier};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -74,6 +75,11 @@ impl TlsServer {
     pub fn from_rustls(config: Arc<ServerConfig>) -> TlsServer {
         TlsServer { config }
     }
+
+    /// The configuration of rustls, for those who drive rustls themselves or change what this module does not.
+    pub fn rustls(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
 }
 
 /// Builds a [`TlsServer`].
@@ -87,7 +93,8 @@ pub struct TlsServerBuilder {
 }
 
 impl TlsServerBuilder {
-    /// A further certificate, for clients that ask for this host (SNI, RFC 6066).
+    /// A further certificate, for clients that ask for this host (SNI, RFC 6066). `*.example.com` is for each name with one
+    /// label more than `example.com` that has no certificate of its own.
     pub fn identity_for(mut self, host: &str, identity: Identity) -> TlsServerBuilder {
         self.named.push((host.to_owned(), identity));
         self
@@ -141,9 +148,11 @@ impl TlsServerBuilder {
         let mut config = if self.named.is_empty() {
             builder.with_single_cert(self.default.chain, self.default.key)?
         } else {
-            let mut by_name = ResolvesServerCertUsingSni::new();
+            let mut by_name = HashMap::new();
             for (host, identity) in self.named {
-                by_name.add(&host, certified(identity)?)?;
+                let identity = certified(identity)?;
+                check_host(&host, &identity)?;
+                by_name.insert(host.to_ascii_lowercase(), Arc::new(identity));
             }
             builder.with_cert_resolver(Arc::new(Resolver {
                 by_name,
@@ -168,13 +177,32 @@ fn certified(identity: Identity) -> Result<CertifiedKey, TlsError> {
 /// The certificate of the name that the client asks for, or the default.
 #[derive(Debug)]
 struct Resolver {
-    by_name: ResolvesServerCertUsingSni,
+    /// In lower case.
+    by_name: HashMap<String, Arc<CertifiedKey>>,
     default: Arc<CertifiedKey>,
+}
+
+/// Fails if the certificate is not for the host.
+fn check_host(host: &str, identity: &CertifiedKey) -> Result<(), TlsError> {
+    let failed = |cause: &dyn fmt::Display| TlsError::configuration("the certificate for", host, cause);
+    // What stands for one label is tried with one.
+    let name = host.strip_prefix("*.").map(|parent| format!("label.{parent}"));
+    let name = ServerName::try_from(name.as_deref().unwrap_or(host)).map_err(|cause| failed(&cause))?;
+    let certificate = identity.end_entity_cert().map_err(|cause| failed(&cause))?;
+    let certificate = ParsedCertificate::try_from(certificate).map_err(|cause| failed(&cause))?;
+    rustls::client::verify_server_name(&certificate, &name).map_err(|cause| failed(&cause))
 }
 
 impl rustls::server::ResolvesServerCert for Resolver {
     fn resolve(&self, hello: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.by_name.resolve(hello).or_else(|| Some(self.default.clone()))
+        let named = hello.server_name().and_then(|name| {
+            let name = name.to_ascii_lowercase();
+            self.by_name.get(&name).or_else(|| {
+                let (_, parent) = name.split_once('.')?;
+                self.by_name.get(&format!("*.{parent}"))
+            })
+        });
+        Some(named.unwrap_or(&self.default).clone())
     }
 }
 

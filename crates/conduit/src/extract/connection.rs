@@ -57,3 +57,79 @@ impl<S> FromRequest<S> for UnixPeer {
         unix_peer(request).is_none()
     }
 }
+
+/// The certificate that the client showed in the handshake of TLS. Its issuer is one of those that the server trusts for
+/// that, and the client has its key: [`Tls::require_clients`](crate::Tls::require_clients).
+///
+/// A request on a connection without one is answered 403; `Option<ClientCertificate>` takes both.
+///
+/// # Example
+///
+/// A greeting by the name in the certificate:
+///
+/// ```
+/// use conduit::prelude::*;
+/// use conduit::ClientCertificate;
+///
+/// #[get("/whoami")]
+/// async fn whoami(certificate: ClientCertificate) -> String {
+///     certificate.dns_names().join(", ")
+/// }
+/// ```
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    chain: Vec<Box<[u8]>>,
+}
+
+#[cfg(feature = "tls")]
+impl ClientCertificate {
+    /// The certificate itself, in DER (X.509, RFC 5280): for a parser, or to compare with one that is known.
+    pub fn der(&self) -> &[u8] {
+        self.chain.first().map_or(&[], |certificate| certificate)
+    }
+
+    /// The certificate, and those between it and its issuer as the client sent them, in DER.
+    pub fn chain(&self) -> impl Iterator<Item = &[u8]> {
+        self.chain.iter().map(|certificate| &**certificate)
+    }
+
+    /// The DNS names that it is for (`subjectAltName`).
+    pub fn dns_names(&self) -> Vec<String> {
+        self.names(|certificate| certificate.valid_dns_names().map(str::to_owned).collect())
+    }
+
+    /// The URIs that it is for (`subjectAltName`), such as a SPIFFE identity.
+    pub fn uri_names(&self) -> Vec<String> {
+        self.names(|certificate| certificate.valid_uri_names().map(str::to_owned).collect())
+    }
+
+    fn names(&self, read: impl FnOnce(webpki::EndEntityCert<'_>) -> Vec<String>) -> Vec<String> {
+        let der = rustls::pki_types::CertificateDer::from(self.der());
+        let certificate = webpki::EndEntityCert::try_from(&der);
+        certificate.map(read).unwrap_or_default()
+    }
+}
+
+#[cfg(feature = "tls")]
+fn client_certificates(request: &Request) -> Option<&[Box<[u8]>]> {
+    let certificates = &request.facts()?.tls.as_ref()?.certificates;
+    (!certificates.is_empty()).then_some(certificates)
+}
+
+#[cfg(feature = "tls")]
+impl<S> FromRequest<S> for ClientCertificate {
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        let chain = client_certificates(request).ok_or_else(|| {
+            Problem::new(StatusCode::FORBIDDEN)
+                .with_detail("this is for clients that show a certificate in the TLS handshake")
+        })?;
+        Ok(ClientCertificate { chain: chain.to_vec() })
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        client_certificates(request).is_none()
+    }
+}

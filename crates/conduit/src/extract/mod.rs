@@ -10,6 +10,7 @@
 //! | [`Bytes`], [`String`], [`Body`] | the body: whole, as text, as a stream | 400, 413 |
 //! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | what the request's head says | – |
 //! | [`PeerAddr`] | the address of the other end | – |
+//! | `ClientCertificate` (feature `tls`) | the certificate that the client showed | 403 where it showed none |
 //! | [`UnixPeer`] | the process at the other end of a Unix socket | 403 where it is none |
 //! | [`Request`] | all of it | – |
 //! | `Option<T>` | `None` where the request lacks what `T` reads | as `T` |
@@ -31,6 +32,8 @@ use std::ops::{Deref, DerefMut};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
+#[cfg(feature = "tls")]
+pub use connection::ClientCertificate;
 pub use connection::UnixPeer;
 pub use content::{Form, Json, Query};
 pub use path::{Path, PathParams};

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 /// | --- | --- |
 /// | `127.0.0.1:8080`, `[::]:80` | an IP address and port; port 0 lets the system choose |
 /// | `localhost:8080` | the first address of the name that can be listened on |
+/// | `http://[::]:80`, `https://[::]:443` | without or with TLS; otherwise IP addresses have TLS if [`App::tls`](crate::App::tls) was called |
 /// | `unix:/run/app.sock` | a Unix socket; its file is made, and removed at the end |
 /// | `unix:/run/app.sock?mode=660` | the same, with the file's permissions in octal; otherwise they are those of the umask |
 /// | `unix:@name` | a Unix socket in Linux's own name space, without a file |
@@ -31,6 +32,15 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
     pub(crate) place: Place,
+    /// What is spoken there, where the text says so.
+    pub(crate) scheme: Option<Scheme>,
+}
+
+/// What is spoken at an IP address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +59,14 @@ impl FromStr for ListenAddress {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |why: &str| Error::address(text, std::io::Error::other(why.to_owned()));
-        let place = if let Some(path) = text.strip_prefix("unix:") {
+        let (scheme, rest) = if let Some(rest) = text.strip_prefix("http://") {
+            (Some(Scheme::Http), rest)
+        } else if let Some(rest) = text.strip_prefix("https://") {
+            (Some(Scheme::Https), rest)
+        } else {
+            (None, text)
+        };
+        let place = if let (None, Some(path)) = (scheme, text.strip_prefix("unix:")) {
             match path.strip_prefix('@') {
                 Some("") => return Err(wrong("there is no name after unix:@")),
                 Some(name) => Place::Abstract(name.to_owned()),
@@ -70,21 +87,26 @@ impl FromStr for ListenAddress {
                     Place::Unix(path.into(), mode)
                 }
             }
-        } else if let Ok(address) = text.parse() {
+        } else if let Ok(address) = rest.parse() {
             Place::Ip(address)
         } else {
-            let port = text.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+            let port = rest.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
             if !matches!(port, Some(Ok(_))) {
                 return Err(wrong("it has no port"));
             }
-            Place::Host(text.to_owned())
+            Place::Host(rest.to_owned())
         };
-        Ok(ListenAddress { place })
+        Ok(ListenAddress { place, scheme })
     }
 }
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.scheme {
+            Some(Scheme::Http) => f.write_str("http://")?,
+            Some(Scheme::Https) => f.write_str("https://")?,
+            None => {}
+        }
         match &self.place {
             Place::Ip(address) => address.fmt(f),
             Place::Host(host) => f.write_str(host),
@@ -99,6 +121,7 @@ impl From<SocketAddr> for ListenAddress {
     fn from(address: SocketAddr) -> Self {
         ListenAddress {
             place: Place::Ip(address),
+            scheme: None,
         }
     }
 }
@@ -228,6 +251,8 @@ mod tests {
             "unix:/run/app.sock",
             "unix:/run/app.sock?mode=660",
             "unix:@name",
+            "https://[::]:443",
+            "http://localhost:80",
         ] {
             let address: ListenAddress = text.parse().expect(text);
             assert_eq!(address.to_string(), text);

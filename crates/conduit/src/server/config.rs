@@ -4,17 +4,21 @@
 //! and the table in `docs/limits.md` come from it. The defaults are those of [`Config::default`].
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
 use conduit_proto::h1::Limits;
 
 use super::counts::Limit;
+use super::transport::Certify;
 use crate::error::{Error, Result};
 
 /// The settings of a server; each is documented at the method of [`App`](crate::App) that sets it.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) workers: Option<usize>,
+    /// The certificates, where connections are encrypted.
+    pub(crate) tls: Option<Arc<dyn Certify>>,
     pub(crate) head: Limits,
     pub(crate) body_bytes: u64,
     pub(crate) head_timeout: Duration,
@@ -37,6 +41,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             workers: None,
+            tls: None,
             head: Limits::default(),
             body_bytes: 2 * 1024 * 1024,
             head_timeout: Duration::from_secs(10),

@@ -26,7 +26,8 @@ use std::task::{Context, Poll, Waker};
 use conduit_net::Interest;
 use conduit_proto::h1::{self, BodyLength, Event, Phase, Reason};
 use futures_core::Stream;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, LOCATION, STRICT_TRANSPORT_SECURITY};
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, StatusCode};
 
 use super::counts::Limit;
@@ -410,6 +411,11 @@ impl Connection {
 
     /// Starts to answer a request, and writes the response if it is ready.
     fn answer(&mut self, request: Request, output: &mut Vec<u8>, shared: &mut Shared) {
+        if let (Some(port), Transport::Tcp(_)) = (shared.redirect, &self.transport) {
+            let response = redirect(&request, port);
+            drop(request);
+            return self.respond(response, output, shared);
+        }
         // One that is not ready is polled again, by its task.
         let mut context = Context::from_waker(Waker::noop());
         match shared.application.serve(request, &mut context) {
@@ -437,6 +443,11 @@ impl Connection {
         // After 413 nobody wants the rest of the body, however long it is.
         if last || shared.stopping || (parts.status == StatusCode::PAYLOAD_TOO_LARGE && self.body.is_some()) {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(hsts) = &shared.hsts
+            && self.transport.is_secure()
+        {
+            parts.headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
         let bytes: &[u8] = match &body.0 {
             Kind::Empty => &[],
@@ -708,6 +719,23 @@ fn limit_of(reason: Reason) -> Option<Limit> {
         Reason::RequestLineTooLong | Reason::HeadTooLarge | Reason::TrailersTooLarge => Some(Limit::HeadBytes),
         Reason::TooManyFields => Some(Limit::Headers),
         _ => None,
+    }
+}
+
+/// Sends a client that came without TLS to the same place with it.
+fn redirect(request: &Request, port: u16) -> Response {
+    let host = request.header("host").and_then(|host| str::from_utf8(host).ok());
+    let host = host.and_then(|host| host.parse::<Authority>().ok());
+    // An absolute target of another host is not followed: what counts is where the client has come.
+    let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    let location = host.map(|host| match port {
+        443 => format!("https://{}{target}", host.host()),
+        port => format!("https://{}:{port}{target}", host.host()),
+    });
+    let location = location.and_then(|location| HeaderValue::try_from(location).ok());
+    match location {
+        Some(location) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)], ()).into_response(),
+        None => Problem::bad_request("come by https, and name the host").into_response(),
     }
 }
 

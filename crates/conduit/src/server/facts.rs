@@ -7,4 +7,14 @@ use crate::extract::UnixPeer;
 pub(crate) struct Facts {
     /// The process at the other end of a Unix socket.
     pub(crate) unix: Option<UnixPeer>,
+    /// What the handshake of TLS has told; present on each connection with TLS.
+    pub(crate) tls: Option<TlsFacts>,
+}
+
+/// What the handshake of TLS has told.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsFacts {
+    /// The client's certificates, its own first; none where it showed none.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no handshake is made"))]
+    pub(crate) certificates: Vec<Box<[u8]>>,
 }

@@ -18,9 +18,9 @@ use conduit_net::{
 };
 use rustix::io::Errno;
 
-use super::address::{ListenAddress, Place};
+use super::address::{ListenAddress, Place, Scheme};
 use super::facts::Facts;
-use super::transport::Transport;
+use super::transport::{Certify, Securing, Transport};
 use crate::error::{Error, Result};
 use crate::extract::UnixPeer;
 
@@ -49,6 +49,8 @@ impl AsFd for ListenerSocket {
 #[derive(Clone, Debug)]
 pub(super) struct Listener {
     pub(super) socket: Arc<ListenerSocket>,
+    /// What makes its connections encrypted, where they are.
+    pub(super) tls: Option<Arc<dyn Securing>>,
 }
 
 /// A connection that was accepted.
@@ -74,15 +76,24 @@ impl Listener {
         match &*self.socket {
             ListenerSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().map_err(AcceptError::from)?;
+                let mut transport = Transport::Tcp(stream);
+                if let Some(tls) = &self.tls {
+                    transport = Transport::Secure(tls.secure(transport).map_err(AcceptError::System)?);
+                }
                 Ok(Accepted {
-                    transport: Transport::Tcp(stream),
+                    transport,
                     peer,
                     facts: None,
                 })
             }
             ListenerSocket::Unix(listener) => {
                 let (stream, _) = listener.accept().map_err(AcceptError::from)?;
-                let facts = unix_peer(&stream).map(|peer| Rc::new(Facts { unix: Some(peer) }));
+                let facts = unix_peer(&stream).map(|peer| {
+                    Rc::new(Facts {
+                        unix: Some(peer),
+                        tls: None,
+                    })
+                });
                 Ok(Accepted {
                     transport: Transport::Unix(stream),
                     peer: NO_ADDRESS,
@@ -128,14 +139,15 @@ impl From<io::Error> for AcceptError {
 /// Where a server listens in fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
-    Ip(SocketAddr),
+    Ip(SocketAddr, Scheme),
     Unix(String),
 }
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Bound::Ip(address) => write!(f, "http://{address}"),
+            Bound::Ip(address, Scheme::Http) => write!(f, "http://{address}"),
+            Bound::Ip(address, Scheme::Https) => write!(f, "https://{address}"),
             Bound::Unix(name) => write!(f, "unix:{name}"),
         }
     }
@@ -147,21 +159,31 @@ pub(crate) struct Listening {
     pub(super) bound: Vec<Bound>,
     /// What each worker accepts from.
     pub(super) workers: Vec<Vec<Listener>>,
+    pub(super) tls: Option<Arc<dyn Securing>>,
     /// Removed when the server has ended.
     pub(super) files: Vec<SocketFile>,
 }
 
 impl Listening {
-    pub(crate) fn on(addresses: &[ListenAddress], workers: usize) -> Result<Self> {
+    pub(crate) fn on(addresses: &[ListenAddress], workers: usize, tls: Option<&dyn Certify>) -> Result<Self> {
         let mut listening = Listening {
+            tls: tls.map(Certify::open).transpose()?,
             bound: Vec::new(),
             workers: vec![Vec::new(); workers],
             files: Vec::new(),
         };
         for address in addresses {
             let (bound, sockets) = match &address.place {
-                Place::Ip(ip) => on_ip(*ip, addresses, workers)?,
-                Place::Host(host) => on_host(host, addresses, workers)?,
+                Place::Ip(ip) => {
+                    let scheme = listening.scheme_of(address)?;
+                    let (ip, sockets) = on_ip(*ip, addresses, workers)?;
+                    (Bound::Ip(ip, scheme), sockets)
+                }
+                Place::Host(host) => {
+                    let scheme = listening.scheme_of(address)?;
+                    let (ip, sockets) = on_host(host, addresses, workers)?;
+                    (Bound::Ip(ip, scheme), sockets)
+                }
                 Place::Unix(path, mode) => {
                     let (socket, file) = on_path(path, *mode)?;
                     listening.files.push(file);
@@ -183,20 +205,48 @@ impl Listening {
         Ok(listening)
     }
 
+    /// What is spoken at an IP address: what its text says, otherwise TLS where there are certificates.
+    fn scheme_of(&self, address: &ListenAddress) -> Result<Scheme> {
+        if address.scheme == Some(Scheme::Https) && self.tls.is_none() {
+            let cause = io::Error::other("https:// needs certificates, which App::tls names");
+            return Err(Error::address(address.to_string(), cause));
+        }
+        let usual = if self.tls.is_some() {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        };
+        Ok(address.scheme.unwrap_or(usual))
+    }
+
+    /// The port that clients are sent to who come over plain TCP, if they are.
+    pub(super) fn redirect(&self) -> Option<u16> {
+        self.tls.as_ref().filter(|tls| tls.redirects())?;
+        self.bound.iter().find_map(|bound| match bound {
+            Bound::Ip(address, Scheme::Https) => Some(address.port()),
+            _ => None,
+        })
+    }
+
     /// Shares the sockets of one address out: a worker each, or all workers on the same where there are fewer.
     fn add(&mut self, bound: Bound, sockets: Vec<ListenerSocket>) {
         let sockets: Vec<Arc<ListenerSocket>> = sockets.into_iter().map(Arc::new).collect();
         let workers = self.workers.len();
+        let tls = self
+            .tls
+            .as_ref()
+            .filter(|_| matches!(bound, Bound::Ip(_, Scheme::Https)));
         for turn in 0..workers.max(sockets.len()) {
             self.workers[turn % workers].push(Listener {
                 socket: Arc::clone(&sockets[turn % sockets.len()]),
+                tls: tls.cloned(),
             });
         }
         self.bound.push(bound);
     }
 }
 
-fn on_host(host: &str, all: &[ListenAddress], workers: usize) -> Result<(Bound, Vec<ListenerSocket>)> {
+fn on_host(host: &str, all: &[ListenAddress], workers: usize) -> Result<(SocketAddr, Vec<ListenerSocket>)> {
     let mut failed = Error::address(host, io::Error::other("the name has no address"));
     let addresses = host.to_socket_addrs().map_err(|cause| Error::address(host, cause))?;
     for address in addresses {
@@ -209,7 +259,7 @@ fn on_host(host: &str, all: &[ListenAddress], workers: usize) -> Result<(Bound, 
 }
 
 /// A socket for each worker, so that the kernel spreads the connections and no worker waits for another.
-fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(Bound, Vec<ListenerSocket>)> {
+fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(SocketAddr, Vec<ListenerSocket>)> {
     // `[::]` takes IPv4 too where the system says so, and would find its port taken by `0.0.0.0` in the same list.
     let beside_v4 = address.is_ipv6()
         && all.iter().any(
@@ -231,7 +281,7 @@ fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(
         let socket = TcpListener::bind(address, &options).map_err(Error::listen)?;
         sockets.push(ListenerSocket::Tcp(socket));
     }
-    Ok((Bound::Ip(address), sockets))
+    Ok((address, sockets))
 }
 
 /// Fails if anybody listens on the address already. Workers share it by SO_REUSEPORT, which by itself would let a second

@@ -14,7 +14,9 @@ pub(crate) mod listening;
 pub(crate) mod mailbox;
 mod nested;
 mod peers;
-mod transport;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+pub(crate) mod transport;
 mod worker;
 
 use std::convert::Infallible;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
@@ -40,6 +43,7 @@ use counts::Counts;
 pub use counts::{Limit, Statistics};
 use listening::{Bound, Listening};
 use peers::Peers;
+use transport::Securing;
 use worker::{Limits, Worker};
 
 /// Descriptors that the process needs besides connections: standard streams, pollers, files, databases.
@@ -88,6 +92,7 @@ impl<S: Clone + Send + 'static> Server<S> {
         let handle = ServerHandle(Arc::new(Stop {
             stage: AtomicU8::new(SERVING),
             changed: Notify::new(),
+            tls: listening.tls.clone(),
             counts: listening.workers.iter().map(|_| Counts::default()).collect(),
         }));
         Ok(Server {
@@ -115,7 +120,7 @@ impl<S: Clone + Send + 'static> Server<S> {
     /// The IP addresses that the server listens on, in the order that was asked for.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listening.bound.iter().filter_map(|bound| match bound {
-            Bound::Ip(address) => Some(*address),
+            Bound::Ip(address, _) => Some(*address),
             Bound::Unix(_) => None,
         })
     }
@@ -162,6 +167,8 @@ impl<S: Clone + Send + 'static> Server<S> {
         };
         let half = (connections.saturating_mul(workers) / 2).max(64);
         let peers = Arc::new(Peers::new(self.config.peer_connections.unwrap_or(half)));
+        let hsts = self.listening.tls.as_ref().and_then(|tls| tls.hsts());
+        let redirect = self.listening.redirect();
         // Nothing is ever sent: the channel closes when the last worker has ended, in whatever way.
         let (running, mut ended) = mpsc::channel::<Infallible>(1);
         let mut threads = Vec::with_capacity(self.listening.workers.len());
@@ -175,11 +182,16 @@ impl<S: Clone + Send + 'static> Server<S> {
                 self.config.clone(),
                 self.handle.clone(),
             );
-            let (running, peers) = (running.clone(), Arc::clone(&peers));
+            let (running, peers, hsts) = (running.clone(), Arc::clone(&peers), hsts.clone());
             let thread = thread::Builder::new().name(format!("conduit-{number}")).spawn(move || {
                 // One worker that ends, because it must or because it fails, ends the server: the failure is seen.
                 let _running = (running, StopOnDrop(handle.clone()));
-                let limits = Limits { connections, peers };
+                let limits = Limits {
+                    connections,
+                    peers,
+                    hsts,
+                    redirect,
+                };
                 Worker::run(number, listeners, state, plan, config, limits, handle)
             });
             match thread {
@@ -194,9 +206,10 @@ impl<S: Clone + Send + 'static> Server<S> {
         drop(running);
         self.runtime.block_on(async {
             let mut beside = pin!(beside);
-            poll_fn(|context| match beside.as_mut().poll(context) {
-                Poll::Pending => ended.poll_recv(context).map(drop),
-                Poll::Ready(never) => match never {},
+            let mut look = pin!(look_at_files(self.listening.tls.clone()));
+            poll_fn(|context| {
+                let (Poll::Pending, Poll::Pending) = (beside.as_mut().poll(context), look.as_mut().poll(context));
+                ended.poll_recv(context).map(drop)
             })
             .await;
         });
@@ -221,11 +234,36 @@ pub(crate) fn main_runtime() -> Result<Runtime> {
         .map_err(|cause| Error::system("make a tokio runtime", cause))
 }
 
-/// Handles SIGINT and SIGTERM from now on; to be called inside a runtime.
+/// Looks once a second whether the files of certificates have changed.
+async fn look_at_files(tls: Option<Arc<dyn Securing>>) -> Infallible {
+    let Some(tls) = tls.filter(|tls| tls.has_files()) else {
+        return std::future::pending().await;
+    };
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        second.tick().await;
+        tls.look();
+    }
+}
+
+/// Handles SIGINT, SIGTERM and, where there are files to read again, SIGHUP from now on; to be called inside a runtime.
 fn stop_at_signals(handle: ServerHandle) -> io::Result<impl Future<Output = Infallible>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    // Only where there is something to read again: otherwise it ends the process, as a terminal that is closed expects.
+    let has_files = handle.0.tls.as_ref().is_some_and(|tls| tls.has_files());
+    let mut hang_up = if has_files {
+        Some(signal(SignalKind::hangup())?)
+    } else {
+        None
+    };
     Ok(poll_fn(move |context| {
+        while let Some(hang_up) = &mut hang_up
+            && hang_up.poll_recv(context).is_ready()
+        {
+            handle.reload();
+        }
         while interrupt.poll_recv(context).is_ready() || terminate.poll_recv(context).is_ready() {
             handle.stop_or_close();
         }
@@ -251,6 +289,8 @@ pub struct ServerHandle(Arc<Stop>);
 
 #[derive(Debug)]
 struct Stop {
+    /// The certificates, where connections are encrypted.
+    tls: Option<Arc<dyn Securing>>,
     stage: AtomicU8,
     changed: Notify,
     /// What each worker has counted.
@@ -262,6 +302,14 @@ impl ServerHandle {
     /// finished within the [shutdown timeout](crate::App::shutdown_timeout).
     pub fn stop(&self) {
         self.advance(STOPPING);
+    }
+
+    /// Reads the files of certificates again, as SIGHUP does where [`run`](Server::run) serves. What cannot be used is
+    /// named in the log, and the server goes on with what it had.
+    pub fn reload(&self) {
+        if let Some(tls) = &self.0.tls {
+            tls.reload();
+        }
     }
 
     /// Closes every connection, whatever is served on it.

@@ -3,26 +3,30 @@
 //! The connection's own state knows nothing of the kind: it receives into the worker's buffer, sends what the engine has
 //! written, and is told whether the stream is done with either.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use conduit_net::{Poller, Shutdown, TcpStream, UnixStream};
 
+use http::HeaderValue;
+
 use super::facts::Facts;
+use crate::error::Result;
 
 /// The stream of one connection.
-pub(super) enum Transport {
+pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
     /// Behind a pointer and a table of functions: a program that never asks for TLS has none of it in its binary, and its
     /// connections stay small.
-    #[expect(dead_code, reason = "TLS is what makes one")]
     Secure(Box<dyn Secure>),
 }
 
 /// What a read gave.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Received {
+pub(crate) struct Received {
     /// How many bytes at the beginning of the buffer are input now.
     pub(super) bytes: usize,
     /// The client has ended its half of the stream: nothing comes after these bytes.
@@ -32,7 +36,7 @@ pub(super) struct Received {
 }
 
 /// A stream that is encrypted.
-pub(super) trait Secure {
+pub(crate) trait Secure {
     /// As [`Transport::recv`]; it may use the whole buffer for what is encrypted. 0 bytes that are not the end: what came
     /// was for the encryption itself.
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received>;
@@ -60,6 +64,33 @@ pub(super) trait Secure {
 
     /// The stream below, of which nothing is wanted any more but its close.
     fn into_stream(self: Box<Self>) -> Transport;
+}
+
+/// What makes streams encrypted: the certificates of a server, at this time.
+pub(crate) trait Securing: Send + Sync + fmt::Debug {
+    /// A stream over this one. Nothing is received or sent yet.
+    fn secure(&self, below: Transport) -> io::Result<Box<dyn Secure>>;
+
+    /// Reads its files again if one of them has changed.
+    fn look(&self);
+
+    /// Reads its files again.
+    fn reload(&self);
+
+    /// Whether there are files to read again.
+    fn has_files(&self) -> bool;
+
+    /// The value of `strict-transport-security`, if that is wanted.
+    fn hsts(&self) -> Option<HeaderValue>;
+
+    /// Whether who comes over plain TCP is sent to HTTPS.
+    fn redirects(&self) -> bool;
+}
+
+/// Settings that certificates are read by.
+pub(crate) trait Certify: Send + Sync + fmt::Debug {
+    /// Reads them for the first time.
+    fn open(&self) -> Result<Arc<dyn Securing>>;
 }
 
 impl Transport {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use conduit_net::{Events, Interest, Poller};
 use conduit_proto::http_date;
+use http::HeaderValue;
 use slab::Slab;
 use tokio::io::unix::AsyncFd;
 
@@ -58,6 +59,9 @@ pub(super) struct Limits {
     pub(super) connections: usize,
     /// From one peer address, on all workers.
     pub(super) peers: Arc<Peers>,
+    /// What is told of HTTPS on connections that have it, and where the others are sent.
+    pub(super) hsts: Option<HeaderValue>,
+    pub(super) redirect: Option<u16>,
 }
 
 /// What all connections of a worker use.
@@ -78,6 +82,10 @@ pub(super) struct Shared {
     pub(super) request: Request,
     /// What a turn writes before it is sent.
     pub(super) output: Vec<u8>,
+    /// The value of `strict-transport-security` on connections with TLS, if that is wanted.
+    pub(super) hsts: Option<HeaderValue>,
+    /// The port that clients are sent to who come over plain TCP, if they are.
+    pub(super) redirect: Option<u16>,
     /// No more requests are accepted on a connection once its current ones have been answered.
     pub(super) stopping: bool,
     /// The poller has to be asked again, whether or not it says that it has events: a source was not drained, or is
@@ -148,6 +156,8 @@ impl Worker {
                 date: [0; 29],
                 request: Request::blank(),
                 output: Vec::new(),
+                hsts: limits.hsts,
+                redirect: limits.redirect,
                 stopping: false,
                 more: false,
             };

@@ -1,0 +1,376 @@
+//! TLS of the server itself, by rustls: certificates and whom they are for, which clients must show one, and reading all of
+//! that again when its files change.
+//!
+//! [`session`] is one connection. [`Certificates`] is what all connections share.
+
+mod session;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use conduit_net::tls::{Identity, TlsServer};
+use http::HeaderValue;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
+
+use super::transport::{Certify, Secure, Securing, Transport};
+use crate::error::{Error, Result};
+use session::Session;
+
+/// How many sessions of TLS 1.2 are remembered for clients that know no tickets; each takes a few hundred bytes.
+const REMEMBERED_SESSIONS: usize = 1024;
+
+/// How a server encrypts: its certificates, and what it wants of its clients. For [`App::tls`](crate::App::tls).
+///
+/// TLS 1.3 and 1.2 (RFC 8446, RFC 5246), with tickets so that a client that comes again need not shake hands in full.
+/// Files are looked at once a second, and at SIGHUP: when one of them has changed all are read again, and connections from
+/// then on get what is new; those that are open stay. Files that cannot be used are named in the log, and the server goes
+/// on with what it had.
+///
+/// # Example
+///
+/// A site with two names, HTTP for those who come that way, and a year's promise to stay with HTTPS:
+///
+/// ```no_run
+/// use conduit::prelude::*;
+/// use conduit::Tls;
+/// use std::time::Duration;
+///
+/// #[get("/")]
+/// async fn hello() -> &'static str {
+///     "Hello, World!"
+/// }
+///
+/// fn main() -> conduit::Result {
+///     App::new(())
+///         .routes(routes![hello])
+///         .tls(
+///             Tls::files("/etc/site/chain.pem", "/etc/site/key.pem")
+///                 .host_files("other.example", "/etc/other/chain.pem", "/etc/other/key.pem")
+///                 .redirect_http()
+///                 .hsts(Duration::from_secs(31_536_000)),
+///         )
+///         .listen(["[::]:443", "http://[::]:80"])?
+///         .run()
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Tls {
+    identity: Source,
+    hosts: Vec<(String, Source)>,
+    clients: Option<Clients>,
+    redirect: bool,
+    hsts: Option<Duration>,
+}
+
+/// Where a chain of certificates and its key come from.
+#[derive(Clone)]
+enum Source {
+    Files(PathBuf, PathBuf),
+    Pem(Vec<u8>, Vec<u8>),
+    SelfSigned,
+}
+
+/// Whose certificates of clients are accepted, and whether each must show one.
+#[derive(Clone)]
+struct Clients {
+    issuers: Issuers,
+    required: bool,
+}
+
+#[derive(Clone)]
+enum Issuers {
+    File(PathBuf),
+    Pem(Vec<u8>),
+}
+
+impl Tls {
+    /// With the certificate in this PEM file, followed by those that lead to its issuer, and the key in that one (PKCS #8,
+    /// PKCS #1 or SEC 1).
+    pub fn files(chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Tls::with(Source::Files(chain.into(), key.into()))
+    }
+
+    /// With the certificate and the key in these PEM texts.
+    pub fn pem(chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        Tls::with(Source::Pem(chain.into(), key.into()))
+    }
+
+    /// With a certificate for `localhost`, `127.0.0.1` and `::1` that is made at the start and signed by itself: for
+    /// development. No client trusts it.
+    pub fn self_signed() -> Self {
+        Tls::with(Source::SelfSigned)
+    }
+
+    fn with(identity: Source) -> Self {
+        Tls {
+            identity,
+            hosts: Vec::new(),
+            clients: None,
+            redirect: false,
+            hsts: None,
+        }
+    }
+
+    /// A further certificate and key, in PEM files, for clients that ask for this host (SNI, RFC 6066). `*.example.com`
+    /// stands for each name with one label before `example.com` that has none of its own. Who asks for another name, or
+    /// none, gets the first certificate.
+    pub fn host_files(mut self, host: impl Into<String>, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.hosts.push((host.into(), Source::Files(chain.into(), key.into())));
+        self
+    }
+
+    /// As [`host_files`](Self::host_files), from PEM texts.
+    pub fn host_pem(mut self, host: impl Into<String>, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.hosts.push((host.into(), Source::Pem(chain.into(), key.into())));
+        self
+    }
+
+    /// Each client must show a certificate whose issuer is in this PEM file;
+    /// [`ClientCertificate`](crate::ClientCertificate) gives it to a handler. Default: none is asked for.
+    pub fn require_clients(self, issuers: impl Into<PathBuf>) -> Self {
+        self.with_clients(Issuers::File(issuers.into()), true)
+    }
+
+    /// As [`require_clients`](Self::require_clients), but a client may show none. One that it shows must be valid.
+    pub fn accept_clients(self, issuers: impl Into<PathBuf>) -> Self {
+        self.with_clients(Issuers::File(issuers.into()), false)
+    }
+
+    /// As [`require_clients`](Self::require_clients), from a PEM text.
+    pub fn require_clients_pem(self, issuers: impl Into<Vec<u8>>) -> Self {
+        self.with_clients(Issuers::Pem(issuers.into()), true)
+    }
+
+    /// As [`accept_clients`](Self::accept_clients), from a PEM text.
+    pub fn accept_clients_pem(self, issuers: impl Into<Vec<u8>>) -> Self {
+        self.with_clients(Issuers::Pem(issuers.into()), false)
+    }
+
+    fn with_clients(mut self, issuers: Issuers, required: bool) -> Self {
+        self.clients = Some(Clients { issuers, required });
+        self
+    }
+
+    /// Sends who comes over plain TCP to the same place over HTTPS: 308, to the host of the request and the port of the
+    /// first address with TLS. Unix sockets are not concerned. Default: addresses with `http://` serve the application.
+    pub fn redirect_http(mut self) -> Self {
+        self.redirect = true;
+        self
+    }
+
+    /// Makes clients promise to come by HTTPS only, for this long since their last visit (`Strict-Transport-Security`,
+    /// RFC 6797). It cannot be taken back before the time is over. Default: off.
+    pub fn hsts(mut self, limit: Duration) -> Self {
+        self.hsts = Some(limit);
+        self
+    }
+
+    /// Each file, in the order in which they are read.
+    fn files_read(&self) -> Vec<&Path> {
+        let mut files: Vec<&Path> = Vec::new();
+        for source in std::iter::once(&self.identity).chain(self.hosts.iter().map(|(_, source)| source)) {
+            if let Source::Files(chain, key) = source {
+                files.extend([chain.as_path(), key.as_path()]);
+            }
+        }
+        if let Some(Clients {
+            issuers: Issuers::File(path),
+            ..
+        }) = &self.clients
+        {
+            files.push(path);
+        }
+        files
+    }
+}
+
+/// Without keys.
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<&str> = self.hosts.iter().map(|(host, _)| host.as_str()).collect();
+        f.debug_struct("Tls")
+            .field("hosts", &hosts)
+            .field("files", &self.files_read())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Certify for Tls {
+    fn open(&self) -> Result<Arc<dyn Securing>> {
+        let mut settings = self.clone();
+        if let Source::SelfSigned = settings.identity {
+            settings.identity = self_signed().map_err(Error::from)?;
+        }
+        Ok(Arc::new(Certificates::open(settings)?))
+    }
+}
+
+fn self_signed() -> Result<Source, rcgen::Error> {
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let made = rcgen::generate_simple_self_signed(names)?;
+    Ok(Source::Pem(
+        made.cert.pem().into_bytes(),
+        made.signing_key.serialize_pem().into_bytes(),
+    ))
+}
+
+/// What all connections of a server share.
+#[derive(Debug)]
+struct Certificates {
+    settings: Tls,
+    hsts: Option<HeaderValue>,
+    current: RwLock<Arc<ServerConfig>>,
+    /// The state of the files when they were last looked at, used or not.
+    seen: Mutex<Vec<Option<Stamp>>>,
+    sessions: Mutex<Sessions>,
+}
+
+/// What tells that a file has changed: its device, number, size, and time to the nanosecond. A link is followed, so that
+/// one that leads elsewhere now is a change.
+type Stamp = (u64, u64, u64, i64, i64);
+
+/// How sessions go on. They outlive a reload, so that clients need not shake hands in full after it, unless other clients
+/// are trusted now than before: a ticket holds whom its client was taken for.
+#[derive(Clone, Debug)]
+struct Sessions {
+    tickets: Arc<dyn ProducesTickets>,
+    remembered: Arc<dyn StoresServerSessions>,
+    /// The issuers that they are good for.
+    issuers: Option<Vec<u8>>,
+}
+
+impl Sessions {
+    fn new(issuers: Option<Vec<u8>>) -> Result<Self> {
+        Ok(Sessions {
+            tickets: Ticketer::new()?,
+            remembered: ServerSessionMemoryCache::new(REMEMBERED_SESSIONS),
+            issuers,
+        })
+    }
+}
+
+impl Certificates {
+    fn open(settings: Tls) -> Result<Self> {
+        let seen = stamps(&settings);
+        let (config, sessions) = load(&settings, None)?;
+        let hsts = settings.hsts.map(|limit| {
+            HeaderValue::try_from(format!("max-age={}", limit.as_secs())).expect("digits are a value of a field")
+        });
+        Ok(Certificates {
+            settings,
+            hsts,
+            current: RwLock::new(Arc::new(config)),
+            seen: Mutex::new(seen),
+            sessions: Mutex::new(sessions),
+        })
+    }
+
+    /// Reads everything again.
+    fn read_again(&self) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        match load(&self.settings, Some(&sessions)) {
+            Ok((config, renewed)) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                *sessions = renewed;
+                tracing::info!("read the certificates again");
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot use the certificates that have changed; going on with those from before");
+            }
+        }
+    }
+}
+
+impl Securing for Certificates {
+    fn secure(&self, below: Transport) -> io::Result<Box<dyn Secure>> {
+        let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        Ok(Box::new(Session::new(config, below)?))
+    }
+
+    fn look(&self) {
+        let found = stamps(&self.settings);
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if *seen == found {
+                return;
+            }
+            *seen = found;
+        }
+        self.read_again();
+    }
+
+    fn reload(&self) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = stamps(&self.settings);
+        self.read_again();
+    }
+
+    fn has_files(&self) -> bool {
+        !self.settings.files_read().is_empty()
+    }
+
+    fn hsts(&self) -> Option<HeaderValue> {
+        self.hsts.clone()
+    }
+
+    fn redirects(&self) -> bool {
+        self.settings.redirect
+    }
+}
+
+fn stamps(settings: &Tls) -> Vec<Option<Stamp>> {
+    let stamp = |path: &Path| {
+        let file = fs::metadata(path).ok()?;
+        Some((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
+    };
+    settings.files_read().into_iter().map(stamp).collect()
+}
+
+/// Reads what the settings name. `before` is what sessions go on with.
+fn load(settings: &Tls, before: Option<&Sessions>) -> Result<(ServerConfig, Sessions)> {
+    let mut builder = TlsServer::builder(identity(&settings.identity)?).protocols(&["http/1.1"]);
+    for (host, source) in &settings.hosts {
+        builder = builder.identity_for(host, identity(source)?);
+    }
+    let mut issuers = None;
+    if let Some(clients) = &settings.clients {
+        let pem = match &clients.issuers {
+            Issuers::Pem(pem) => pem.clone(),
+            Issuers::File(path) => fs::read(path).map_err(|cause| {
+                let place = path.display();
+                io::Error::new(
+                    cause.kind(),
+                    format!("cannot use the certificates of issuers in {place}: {cause}"),
+                )
+            })?,
+        };
+        builder = if clients.required {
+            builder.require_client_certificates(&pem)?
+        } else {
+            builder.accept_client_certificates(&pem)?
+        };
+        issuers = Some(pem);
+    }
+    let sessions = match before {
+        Some(before) if before.issuers == issuers => before.clone(),
+        _ => Sessions::new(issuers)?,
+    };
+    let mut config = ServerConfig::clone(builder.build()?.rustls());
+    config.ticketer = Arc::clone(&sessions.tickets);
+    config.session_storage = Arc::clone(&sessions.remembered);
+    Ok((config, sessions))
+}
+
+fn identity(source: &Source) -> Result<Identity> {
+    Ok(match source {
+        Source::Files(chain, key) => Identity::from_pem_files(chain, key)?,
+        Source::Pem(chain, key) => Identity::from_pem(chain, key)?,
+        Source::SelfSigned => unreachable!("it was made when the server was opened"),
+    })
+}
