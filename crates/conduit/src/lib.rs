@@ -108,3 +108,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "compression"))]
 #[doc = include_str!("../../../docs/middleware.md")]
 struct MiddlewareGuide;
+
+/// The page about deployment is compiled with the tests.
+#[cfg(all(doctest, feature = "tls"))]
+#[doc = include_str!("../../../docs/deployment.md")]
+struct Deployment;
