@@ -51,7 +51,7 @@ mod fallback;
 pub mod layer;
 pub mod openapi;
 mod pool;
-mod problem;
+pub mod problem;
 mod request;
 pub mod response;
 pub mod route;
@@ -60,7 +60,7 @@ mod server;
 
 pub use app::{App, NoRoutes};
 pub use body::{Body, BodyError, BoxError};
-pub use conduit_macros::{FromRef, PathParams, delete, get, head, options, patch, post, put, route, routes};
+pub use conduit_macros::{FromRef, PathParams, Problem, delete, get, head, options, patch, post, put, route, routes};
 pub use error::{Error, Result};
 #[cfg(feature = "tls")]
 pub use extract::ClientCertificate;

@@ -433,7 +433,10 @@ impl Connection {
         if response.status().is_informational() {
             let status = response.status();
             tracing::error!(%status, "a handler answered with a status that ends no request");
-            return self.respond(StatusCode::INTERNAL_SERVER_ERROR.into_response(), output, shared);
+            let failed = shared
+                .application
+                .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+            return self.respond(failed, output, shared);
         }
         let (mut parts, body) = response.into_parts();
         let last = self.requests >= shared.config.requests;
@@ -453,11 +456,12 @@ impl Connection {
             Kind::Empty => &[],
             Kind::Static(bytes) => bytes,
             Kind::Bytes(bytes) => bytes,
-            Kind::Buffer(buffer) => buffer,
+            Kind::Buffer(buffer) | Kind::Problem(_, buffer) => buffer,
             Kind::Stream(_) | Kind::Incoming(_) => {
                 if let Kind::Incoming(incoming) = &body.0 {
                     if let Err(error) = incoming.check_limit(0) {
-                        return self.respond(error.into_response(), output, shared);
+                        let refused = shared.application.show(error.into_response());
+                        return self.respond(refused, output, shared);
                     }
                     // The answer is the request's own body: the client must send it before it sees a status.
                     self.engine.write_continue(output);
@@ -525,7 +529,7 @@ impl Connection {
         self.drop_body();
         self.unread = true;
         if self.engine.can_answer() {
-            let mut response = problem.into_response();
+            let mut response = shared.application.show(problem.into_response());
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
