@@ -64,7 +64,7 @@ pub use conduit_macros::{FromRef, PathParams, Problem, delete, get, head, option
 pub use error::{Error, Result};
 #[cfg(feature = "tls")]
 pub use extract::ClientCertificate;
-pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, State, UnixPeer};
+pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, Shutdown, State, UnixPeer};
 pub use fallback::Fallback;
 pub use layer::{Layer, Middleware, Next};
 pub use problem::Problem;
