@@ -10,6 +10,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use http::StatusCode;
+
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -143,5 +145,6 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Response {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a value that is no text");
-    Problem::panicked(message).into_response()
+    tracing::error!(panic = message, "a handler or a layer panicked");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
 }

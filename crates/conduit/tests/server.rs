@@ -144,7 +144,7 @@ const ROUTES: Routes<TestState> = routes![
 ];
 
 fn server() -> Running {
-    serve(App::new(TestState::default()).routes(ROUTES).development(false))
+    serve(App::new(TestState::default()).routes(ROUTES))
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";

@@ -269,7 +269,7 @@ const ROUTES: Routes = routes![
 ];
 
 fn server() -> Running {
-    serve(App::new(()).routes(ROUTES).development(false))
+    serve(App::new(()).routes(ROUTES))
 }
 
 const TEXT: Option<&str> = Some("text/plain; charset=utf-8");

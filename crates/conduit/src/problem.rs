@@ -1,15 +1,6 @@
 //! Errors in one form: problem details (RFC 9457).
-//!
-//! [`Problem`] is an error response. Any error turns into one by `?`; `#[derive(Problem)]` gives each variant of an
-//! error type of one's own its status, title and detail; [`App::errors`](crate::App::errors) changes how all of them
-//! look.
-
-mod carried;
-mod fault;
-mod form;
 
 use std::borrow::Cow;
-use std::error::Error as StdError;
 use std::fmt;
 
 use http::header::HeaderName;
@@ -18,12 +9,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use self::carried::Carried;
-pub use self::carried::{Cause, IntoProblem};
-pub use self::fault::Fault;
-pub use self::form::ErrorContext;
-pub(crate) use self::form::{ConnectedForm, ErrorForm, Facts};
-use crate::body::{Body, BoxError, Kind};
+use crate::body::Body;
 use crate::openapi::Operation;
 use crate::pool::{Buffer, MediaType};
 use crate::response::{IntoResponse, Response, with_type};
@@ -32,9 +18,7 @@ use crate::response::{IntoResponse, Response, with_type};
 /// `detail`, `instance`, and any others that the problem brings.
 ///
 /// Every error that Conduit itself answers has this form. A handler returns its own as the `Err` of a `Result`. Any
-/// other error turns into a 500 by `?`, be it a `std::error::Error`, a boxed one, an `anyhow::Error` or an
-/// `eyre::Report`: its text and those of its sources are logged, and the client sees them only in
-/// [development](crate::App::development). `#[derive(Problem)]` makes an error type of one's own into problems.
+/// other error turns into a 500 by `?`: its text is logged and stays hidden from the client.
 ///
 /// # Example
 ///
@@ -63,8 +47,6 @@ struct Members {
     instance: Option<Cow<'static, str>>,
     extensions: Vec<(Cow<'static, str>, Value)>,
     headers: HeaderMap,
-    /// The text of the error that it comes from, then those of its sources. It is not part of the response.
-    causes: Vec<String>,
 }
 
 impl Problem {
@@ -78,7 +60,6 @@ impl Problem {
             instance: None,
             extensions: Vec::new(),
             headers: HeaderMap::new(),
-            causes: Vec::new(),
         }))
     }
 
@@ -123,34 +104,16 @@ impl Problem {
     }
 
     /// 500 for an error of the server's own. The error and its sources are logged; the client sees only the status.
-    pub fn internal(error: &(dyn StdError + 'static)) -> Self {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR).with_cause(error)
-    }
-
-    /// 500 for a handler that panicked with this message.
-    pub(crate) fn panicked(message: &str) -> Self {
-        tracing::error!(panic = message, "a handler panicked");
-        let mut problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
-        problem.0.causes.push(format!("the handler panicked: {message}"));
-        problem
-    }
-
-    /// Sets the error that the problem comes from, for the log and for [development](crate::App::development): in
-    /// production the client does not see it. It is logged here, with its sources; as an error if the status is one of
-    /// the server's (5xx), otherwise at the level `debug`.
-    pub fn with_cause(mut self, error: &(dyn StdError + 'static)) -> Self {
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            self.0.causes.push(error.to_string());
-            cause = error.source();
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut chain = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            chain.push_str(": ");
+            chain.push_str(&cause.to_string());
+            source = cause.source();
         }
-        let (status, chain) = (self.0.status.as_u16(), self.0.causes.join(": "));
-        if self.0.status.is_server_error() {
-            tracing::error!(status, error = %chain, "a handler failed");
-        } else {
-            tracing::debug!(status, error = %chain, "a handler refused");
-        }
-        self
+        tracing::error!(error = %chain, "a handler failed");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Sets what is particular to this occurrence, for a person to read.
@@ -194,17 +157,6 @@ impl Problem {
         self
     }
 
-    /// As [`with`](Problem::with), with any value that serde writes. One that cannot be written is logged and left out.
-    pub fn with_serialized(self, name: impl Into<Cow<'static, str>>, value: &impl Serialize) -> Self {
-        match serde_json::to_value(value) {
-            Ok(value) => self.with(name, value),
-            Err(error) => {
-                tracing::error!(%error, "a member of a problem cannot be written as JSON");
-                self
-            }
-        }
-    }
-
     /// Adds a header field to the response, such as `Retry-After` or `Allow`.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.append(name, value);
@@ -220,45 +172,6 @@ impl Problem {
     pub fn detail(&self) -> Option<&str> {
         self.0.detail.as_deref()
     }
-
-    /// The short text that is the same for every problem of this kind: the status's reason phrase unless one was set.
-    pub fn title(&self) -> Option<&str> {
-        self.0.title.as_deref().or(self.0.status.canonical_reason())
-    }
-
-    /// The URI of the kind of problem; `about:blank` unless one was set.
-    pub fn type_uri(&self) -> &str {
-        self.0.kind.as_deref().unwrap_or("about:blank")
-    }
-
-    /// The member of this name that [`with`](Problem::with) added.
-    pub fn member(&self, name: &str) -> Option<&Value> {
-        let mut members = self.0.extensions.iter();
-        members.find(|member| member.0 == name).map(|member| &member.1)
-    }
-
-    /// The header fields that the response has beside its content type.
-    pub fn headers(&self) -> &HeaderMap {
-        &self.0.headers
-    }
-
-    /// The text of the error that the problem comes from and those of its sources: not for clients in production.
-    pub fn causes(&self) -> &[String] {
-        &self.0.causes
-    }
-
-    /// The problem as an error that turns into the same problem again by `?`. `#[derive(Problem)]` uses it.
-    pub fn into_error(self) -> BoxError {
-        Box::new(Carried(self))
-    }
-
-    /// The problem's members as JSON, in a buffer of the worker's pool.
-    fn to_json(&self) -> Buffer {
-        let mut buffer = Buffer::take();
-        serde_json::to_writer(&mut *buffer as &mut Vec<u8>, self)
-            .expect("a problem's members are strings, numbers and JSON values");
-        buffer
-    }
 }
 
 impl Serialize for Problem {
@@ -268,7 +181,8 @@ impl Serialize for Problem {
         if let Some(kind) = &members.kind {
             map.serialize_entry("type", kind)?;
         }
-        if let Some(title) = self.title() {
+        let title = members.title.as_deref().or(members.status.canonical_reason());
+        if let Some(title) = title {
             map.serialize_entry("title", title)?;
         }
         map.serialize_entry("status", &members.status.as_u16())?;
@@ -287,13 +201,12 @@ impl Serialize for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let json = self.to_json();
-        let status = self.0.status;
-        let headers = self.0.headers.clone();
-        // The body carries the problem on to where the application's form for errors is applied.
-        let mut response = with_type(Body(Kind::Problem(self, json)), MediaType::Problem);
-        *response.status_mut() = status;
-        response.headers_mut().extend(headers);
+        let mut buffer = Buffer::take();
+        serde_json::to_writer(&mut *buffer as &mut Vec<u8>, &self)
+            .expect("a problem's members are strings, numbers and JSON values");
+        let mut response = with_type(Body::from(buffer), MediaType::Problem);
+        *response.status_mut() = self.0.status;
+        response.headers_mut().extend(self.0.headers);
         response
     }
 
@@ -312,17 +225,13 @@ impl fmt::Display for Problem {
     }
 }
 
-// `Problem` itself is no `std::error::Error` and does not turn into one, so that this can hold for all that do: every
-// `std::error::Error` that can be sent between threads, boxed errors, `anyhow::Error`, `eyre::Report`, and types with
-// `#[derive(Problem)]`, which carry the problem that they are.
-impl<E: Into<BoxError>> From<E> for Problem {
+// `Problem` itself is no `std::error::Error`, so that this can hold for all that are and `?` works on them.
+impl<E: std::error::Error + 'static> From<E> for Problem {
     fn from(error: E) -> Self {
-        match error.into().downcast::<Carried>() {
-            Ok(carried) => carried.0,
-            Err(error) => match error.downcast_ref::<crate::body::BodyError>() {
-                Some(error) => error.problem(),
-                None => Problem::internal(&*error),
-            },
+        let error: &(dyn std::error::Error + 'static) = &error;
+        match error.downcast_ref::<crate::body::BodyError>() {
+            Some(error) => error.problem(),
+            None => Problem::internal(error),
         }
     }
 }
