@@ -4,11 +4,12 @@
 //! - `arguments`: which argument takes which parameter of the path
 //! - `describe`: what a handler reads and answers, for the OpenAPI document
 //! - `list`: `routes!`
-//! - `derive`: `PathParams` and `FromRef`
+//! - `derive`: `PathParams` and `FromRef`; `derive_problem`: `Problem`
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod derive;
+mod derive_problem;
 mod describe;
 mod handler;
 mod list;
@@ -102,4 +103,31 @@ pub fn path_params(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(FromRef, attributes(from_ref))]
 pub fn from_ref(input: TokenStream) -> TokenStream {
     derive::from_ref(input.into()).into()
+}
+
+/// Makes an error type of one's own into problem details (RFC 9457): each variant has its status, title and detail.
+///
+/// A handler may then return it as the `Err` of a `Result`, and `?` turns it into a `Problem` with the same members.
+/// It takes the place of a derive of `std::error::Error`, which the type must not have beside it.
+///
+/// # Attributes of a struct or a variant
+/// | attribute | says |
+/// | --- | --- |
+/// | `#[problem(status = 404)]`, `#[problem(status = StatusCode::NOT_FOUND)]` | the status; needed |
+/// | `title = "…"` | what is the same for every problem of the kind; else the status's reason phrase |
+/// | `type = "…"` | the URI of the kind of problem |
+/// | `detail = "no user has the id {id}"` | the text of this occurrence, a format string over the fields, `{0}` in a tuple |
+/// | `#[problem(transparent)]` | the problem is that of the only field, any error |
+///
+/// # Attributes of a field
+/// | attribute | says |
+/// | --- | --- |
+/// | `#[problem(from)]` | the cause, which `?` makes the variant from |
+/// | `#[problem(source)]` | the cause; so is a field named `source` |
+/// | `#[problem(member)]`, `#[problem(member = "…")]` | a member of the problem, as serde writes the field |
+///
+/// A cause is logged with its sources, and not shown to the client in production.
+#[proc_macro_derive(Problem, attributes(problem))]
+pub fn problem(input: TokenStream) -> TokenStream {
+    derive_problem::expand(input.into()).into()
 }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::io::{self, Write as _};
-#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,8 @@ use crate::error::{Error, Result};
 use crate::fallback::Fallback;
 use crate::layer::Middleware;
 use crate::openapi::{Info, print_if_asked};
+use crate::problem::{ErrorContext, Problem};
+use crate::response::Response;
 use crate::route::Routes;
 use crate::routes_table::RoutesTable;
 use crate::server::address::ListenOn;
@@ -200,6 +201,55 @@ impl<S: 'static, R> App<S, R> {
     /// [`Routes::layers`].
     pub fn layers(&self) -> Vec<Cow<'static, str>> {
         self.surroundings.names()
+    }
+}
+
+/// How errors look.
+impl<S: 'static, R> App<S, R> {
+    /// Sets the form of every error response of the application: of the problems that handlers and extractors answer
+    /// with, of those of layers, and of Conduit's own, 404 and 405, 413 and 431, and the 500 of a panic. The default is
+    /// `application/problem+json` (RFC 9457).
+    ///
+    /// It comes behind all layers. What it returns is sent with the header fields that layers have added to the
+    /// problem's response.
+    ///
+    /// # Example
+    ///
+    /// Pages for browsers, and the usual form for everybody else:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    /// use conduit::problem::ErrorContext;
+    ///
+    /// fn pages(problem: Problem, request: &ErrorContext<'_>) -> Response {
+    ///     if !request.wants_html() {
+    ///         return problem.into_response();
+    ///     }
+    ///     let page = format!("<h1>{}</h1>", problem.title().unwrap_or("Error"));
+    ///     (problem.status(), Html(page)).into_response()
+    /// }
+    ///
+    /// #[get("/")]
+    /// async fn hello() -> &'static str {
+    ///     "Hello, World!"
+    /// }
+    ///
+    /// let app = App::new(()).routes(routes![hello]).errors(pages);
+    /// ```
+    pub fn errors(mut self, form: impl Fn(Problem, &ErrorContext<'_>) -> Response + Send + Sync + 'static) -> Self {
+        self.surroundings.errors.form = Some(Arc::new(form));
+        self
+    }
+
+    /// Sets whether the application is in development. Then a 500 tells the client the error and its sources, as its
+    /// `detail` and as a list, `causes`; in production they are in the log only.
+    ///
+    /// Unless it is set here, the environment variable `CONDUIT_ENV` decides: `development` is development, anything
+    /// else is production. Without it a program that was built with `debug_assertions`, as `cargo run` builds it, is in
+    /// development; one that was built with `--release` is in production.
+    pub fn development(mut self, development: bool) -> Self {
+        self.surroundings.errors.development = Some(development);
+        self
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Static(&'static [u8]),
     Bytes(Bytes),
     Buffer(Buffer),
+    /// A problem and its JSON. The server shows it in the application's form, if it has one.
+    Problem(Problem, Buffer),
     Stream(Pin<Box<dyn Pieces>>),
     Incoming(Incoming),
 }
@@ -71,7 +73,7 @@ impl Body {
             Kind::Empty => Some(0),
             Kind::Static(bytes) => Some(bytes.len() as u64),
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
-            Kind::Buffer(buffer) => Some(buffer.len() as u64),
+            Kind::Buffer(buffer) | Kind::Problem(_, buffer) => Some(buffer.len() as u64),
             Kind::Stream(_) => None,
             Kind::Incoming(incoming) => incoming.declared.map(|length| length.saturating_sub(incoming.received)),
         }
@@ -85,6 +87,16 @@ impl Body {
     /// Whether the body is known to have no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
+    }
+
+    /// The problem that this body shows, if it is an error response that nothing has changed the body of. A layer may
+    /// read it; one that encodes bodies had better leave it alone, because the application's form for errors
+    /// ([`App::errors`](crate::App::errors)) comes behind all layers.
+    pub fn problem(&self) -> Option<&Problem> {
+        match &self.0 {
+            Kind::Problem(problem, _) => Some(problem),
+            _ => None,
+        }
     }
 
     /// Sets how many bytes a request's body may have in all, in place of the application's limit. It has no effect
@@ -160,7 +172,7 @@ impl Stream for Body {
             Kind::Empty => return Poll::Ready(None),
             Kind::Static(bytes) => Bytes::from_static(bytes),
             Kind::Bytes(bytes) => std::mem::take(bytes),
-            Kind::Buffer(buffer) => Bytes::from(std::mem::take(buffer).into_vec()),
+            Kind::Buffer(buffer) | Kind::Problem(_, buffer) => Bytes::from(std::mem::take(buffer).into_vec()),
         };
         body.0 = Kind::Empty;
         Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)))

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, StatusCode};
 use crate::endpoint::{Endpoint, Outcome};
 use crate::fallback::AnyFallback;
 use crate::layer::{AnyLayer, Made};
-use crate::problem::Problem;
+use crate::problem::{ConnectedForm, ErrorForm, Facts, Problem};
 use crate::request::{Matched, Request};
 use crate::response::{IntoResponse, Response};
 use crate::route::{Connecting, Making, Routes, Table};
@@ -31,6 +31,8 @@ pub(crate) struct Surroundings<S> {
     pub(crate) layers: Vec<Box<dyn AnyLayer<S>>>,
     /// What answers where there is no route.
     pub(crate) fallback: Option<Box<dyn AnyFallback<S>>>,
+    /// How errors look.
+    pub(crate) errors: ErrorForm,
 }
 
 impl<S> Default for Surroundings<S> {
@@ -38,6 +40,7 @@ impl<S> Default for Surroundings<S> {
         Surroundings {
             layers: Vec::new(),
             fallback: None,
+            errors: ErrorForm::default(),
         }
     }
 }
@@ -47,6 +50,7 @@ impl<S> Clone for Surroundings<S> {
         Surroundings {
             layers: self.layers.iter().map(|layer| layer.duplicate()).collect(),
             fallback: self.fallback.as_ref().map(|fallback| fallback.duplicate()),
+            errors: self.errors.clone(),
         }
     }
 }
@@ -63,6 +67,7 @@ impl<S> fmt::Debug for Surroundings<S> {
         f.debug_struct("Surroundings")
             .field("layers", &self.names())
             .field("fallback", &self.fallback.is_some())
+            .field("errors", &self.errors)
             .finish()
     }
 }
@@ -95,12 +100,17 @@ impl<S: 'static> Plan<S> {
             endpoints,
             fallback: self.surroundings.fallback.map(|fallback| fallback.endpoint(&state)),
         });
+        let errors = self.surroundings.errors.connect();
         let mut outermost: Option<Rc<dyn Endpoint>> = None;
         for layer in self.surroundings.layers {
             let inner = outermost.unwrap_or_else(|| Rc::clone(&dispatcher) as Rc<dyn Endpoint>);
             outermost = Some(layer.surrounder(&state)(inner));
         }
-        Application { dispatcher, outermost }
+        Application {
+            dispatcher,
+            outermost,
+            errors,
+        }
     }
 }
 
@@ -119,11 +129,36 @@ pub(crate) struct Application {
     dispatcher: Rc<Dispatcher>,
     /// The outermost layer of the application, if it has any.
     outermost: Option<Rc<dyn Endpoint>>,
+    /// How errors look, unless they stay as they are.
+    errors: Option<ConnectedForm>,
 }
 
 impl Application {
     /// Starts to answer a request.
     pub(crate) fn serve(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
+        let Some(errors) = &self.errors else {
+            return self.answer(request, context);
+        };
+        self.dispatcher.find(&mut request);
+        let facts = Facts::of(&request);
+        match self.answer(request, context) {
+            Outcome::Ready(response) => Outcome::Ready(errors.apply(response, &facts)),
+            Outcome::Pending(handler) => {
+                let errors = errors.clone();
+                Outcome::Pending(Box::pin(async move { errors.apply(handler.await, &facts) }))
+            }
+        }
+    }
+
+    /// An answer of the server's own to what never became a request, in the application's form for errors.
+    pub(crate) fn show(&self, response: Response) -> Response {
+        match &self.errors {
+            Some(errors) => errors.apply(response, &Facts::default()),
+            None => response,
+        }
+    }
+
+    fn answer(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
         match &self.outermost {
             None => self.dispatcher.call(request, context),
             Some(outermost) => {

@@ -10,8 +10,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use http::StatusCode;
-
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -145,6 +143,5 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Response {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a value that is no text");
-    tracing::error!(panic = message, "a handler or a layer panicked");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+    Problem::panicked(message).into_response()
 }

@@ -51,7 +51,7 @@ mod fallback;
 pub mod layer;
 pub mod openapi;
 mod pool;
-mod problem;
+pub mod problem;
 mod request;
 pub mod response;
 pub mod route;
@@ -60,11 +60,11 @@ mod server;
 
 pub use app::{App, NoRoutes};
 pub use body::{Body, BodyError, BoxError};
-pub use conduit_macros::{FromRef, PathParams, delete, get, head, options, patch, post, put, route, routes};
+pub use conduit_macros::{FromRef, PathParams, Problem, delete, get, head, options, patch, post, put, route, routes};
 pub use error::{Error, Result};
 #[cfg(feature = "tls")]
 pub use extract::ClientCertificate;
-pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, State, UnixPeer};
+pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, Shutdown, State, UnixPeer};
 pub use fallback::Fallback;
 pub use layer::{Layer, Middleware, Next};
 pub use problem::Problem;

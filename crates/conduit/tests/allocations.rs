@@ -203,7 +203,7 @@ fn counted() -> (Running, &'static Count) {
 /// The same with an application that is changed first.
 fn counted_as(change: impl FnOnce(Application) -> Application) -> (Running, &'static Count) {
     let count: &'static Count = Box::leak(Box::default());
-    let server = serve(change(App::new(count).routes(ROUTES)));
+    let server = serve(change(App::new(count).routes(ROUTES).development(false)));
     assert_eq!(server.get("/count").status, 200);
     (server, count)
 }
@@ -420,7 +420,12 @@ fn an_idle_connection_holds_at_most_1_kib() {
 fn closed_connections_leave_no_more_than_their_places_for_the_next_ones() {
     let count: &'static Count = Box::leak(Box::default());
     // A deadline that was noted stays noted until it has passed.
-    let server = serve(App::new(count).routes(ROUTES).idle_timeout(Duration::from_secs(2)));
+    let server = serve(
+        App::new(count)
+            .routes(ROUTES)
+            .development(false)
+            .idle_timeout(Duration::from_secs(2)),
+    );
     assert_eq!(server.get("/count").status, 200);
     let connections = idle_connections(&server);
     let peak = count.live_bytes.load(SeqCst);

@@ -144,7 +144,7 @@ const ROUTES: Routes<TestState> = routes![
 ];
 
 fn server() -> Running {
-    serve(App::new(TestState::default()).routes(ROUTES))
+    serve(App::new(TestState::default()).routes(ROUTES).development(false))
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";

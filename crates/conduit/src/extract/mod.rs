@@ -11,6 +11,7 @@
 //! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | what the request's head says | – |
 //! | [`PeerAddr`] | the address of the other end | – |
 //! | `ClientCertificate` (feature `tls`) | the certificate that the client showed | 403 where it showed none |
+//! | [`Shutdown`] | the word to stop, to be awaited | – |
 //! | [`UnixPeer`] | the process at the other end of a Unix socket | 403 where it is none |
 //! | [`Request`] | all of it | – |
 //! | `Option<T>` | `None` where the request lacks what `T` reads | as `T` |
@@ -23,6 +24,7 @@
 mod connection;
 mod content;
 mod path;
+mod shutdown;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -37,6 +39,7 @@ pub use connection::ClientCertificate;
 pub use connection::UnixPeer;
 pub use content::{Form, Json, Query};
 pub use path::{Path, PathParams};
+pub use shutdown::Shutdown;
 
 use crate::body::{Body, BodyError};
 use crate::openapi::Operation;

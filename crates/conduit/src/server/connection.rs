@@ -244,6 +244,18 @@ impl Connection {
         self.settle(shared)
     }
 
+    /// Says in the log what is closed because the time for the shutdown is over.
+    pub(super) fn name_in_log(&self, shared: &Shared) {
+        let stage = match self.stage {
+            Stage::Reading => "a request or its answer is on its way",
+            Stage::Handling => "the handler runs",
+            Stage::Streaming(_) => "the answer's stream goes on",
+            Stage::Lingering => "the client has not taken its answer",
+        };
+        let seconds = shared.now.saturating_sub(self.since);
+        tracing::warn!(peer = %self.peer, stage, seconds, "closed at the shutdown");
+    }
+
     /// The connection's slot of the wheel has come up.
     pub(super) fn check_deadline(&mut self, shared: &mut Shared) -> Fate {
         if !shared.wheel.came_up(&mut self.place) {
@@ -423,7 +435,12 @@ impl Connection {
             Outcome::Pending(handler) => {
                 self.stage = Stage::Handling;
                 let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
-                tokio::task::spawn_local(async move { outbox.send(Letter::Response(handler.await)) });
+                let running = Running::one_more(&shared.running);
+                tokio::task::spawn_local(async move {
+                    let response = handler.await;
+                    drop(running);
+                    outbox.send(Letter::Response(response));
+                });
             }
         }
     }
@@ -433,7 +450,10 @@ impl Connection {
         if response.status().is_informational() {
             let status = response.status();
             tracing::error!(%status, "a handler answered with a status that ends no request");
-            return self.respond(StatusCode::INTERNAL_SERVER_ERROR.into_response(), output, shared);
+            let failed = shared
+                .application
+                .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+            return self.respond(failed, output, shared);
         }
         let (mut parts, body) = response.into_parts();
         let last = self.requests >= shared.config.requests;
@@ -453,11 +473,12 @@ impl Connection {
             Kind::Empty => &[],
             Kind::Static(bytes) => bytes,
             Kind::Bytes(bytes) => bytes,
-            Kind::Buffer(buffer) => buffer,
+            Kind::Buffer(buffer) | Kind::Problem(_, buffer) => buffer,
             Kind::Stream(_) | Kind::Incoming(_) => {
                 if let Kind::Incoming(incoming) = &body.0 {
                     if let Err(error) = incoming.check_limit(0) {
-                        return self.respond(error.into_response(), output, shared);
+                        let refused = shared.application.show(error.into_response());
+                        return self.respond(refused, output, shared);
                     }
                     // The answer is the request's own body: the client must send it before it sees a status.
                     self.engine.write_continue(output);
@@ -525,7 +546,7 @@ impl Connection {
         self.drop_body();
         self.unread = true;
         if self.engine.can_answer() {
-            let mut response = problem.into_response();
+            let mut response = shared.application.show(problem.into_response());
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -736,6 +757,22 @@ fn redirect(request: &Request, port: u16) -> Response {
     match location {
         Some(location) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)], ()).into_response(),
         None => Problem::bad_request("come by https, and name the host").into_response(),
+    }
+}
+
+/// Counts a handler that runs as a task, as long as it does.
+struct Running(Rc<Cell<usize>>);
+
+impl Running {
+    fn one_more(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Running(Rc::clone(count))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) mod tls;
 pub(crate) mod transport;
 mod worker;
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
@@ -186,6 +187,7 @@ impl<S: Clone + Send + 'static> Server<S> {
             let thread = thread::Builder::new().name(format!("conduit-{number}")).spawn(move || {
                 // One worker that ends, because it must or because it fails, ends the server: the failure is seen.
                 let _running = (running, StopOnDrop(handle.clone()));
+                OF_THIS_THREAD.set(Some(handle.clone()));
                 let limits = Limits {
                     connections,
                     peers,
@@ -271,6 +273,16 @@ fn stop_at_signals(handle: ServerHandle) -> io::Result<impl Future<Output = Infa
     }))
 }
 
+thread_local! {
+    /// The server whose worker runs on this thread.
+    static OF_THIS_THREAD: RefCell<Option<ServerHandle>> = const { RefCell::new(None) };
+}
+
+/// The server whose worker runs on this thread, if one does.
+pub(crate) fn of_this_thread() -> Option<ServerHandle> {
+    OF_THIS_THREAD.with_borrow(Clone::clone)
+}
+
 struct StopOnDrop(ServerHandle);
 
 impl Drop for StopOnDrop {
@@ -333,12 +345,26 @@ impl ServerHandle {
         if self.is_stopping() { self.close() } else { self.stop() }
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// Whether the server was told to stop: then it is not ready for more, which is what a probe of readiness should say.
+    pub fn is_stopping(&self) -> bool {
         self.0.stage.load(Ordering::Acquire) != SERVING
     }
 
     pub(crate) fn is_closing(&self) -> bool {
         self.0.stage.load(Ordering::Acquire) == CLOSING
+    }
+
+    /// Waits until the server was told to stop.
+    pub(crate) async fn stopping(&self) {
+        loop {
+            // Before the question, so that no word is missed between it and the wait.
+            let mut changed = pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            if self.is_stopping() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Waits for the next call of `stop` or `close`.

@@ -5,6 +5,7 @@
 //! itself: no task and no waker for each of them. Handlers run in place; one that has to wait goes on as a task of its
 //! own. So every library that is made for tokio works in a handler, on the same thread, beside the connections.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -86,6 +87,8 @@ pub(super) struct Shared {
     pub(super) hsts: Option<HeaderValue>,
     /// The port that clients are sent to who come over plain TCP, if they are.
     pub(super) redirect: Option<u16>,
+    /// How many handlers run as tasks, with or without a client.
+    pub(super) running: Rc<Cell<usize>>,
     /// No more requests are accepted on a connection once its current ones have been answered.
     pub(super) stopping: bool,
     /// The poller has to be asked again, whether or not it says that it has events: a source was not drained, or is
@@ -122,6 +125,8 @@ pub(super) struct Worker {
     next_second: Instant,
     /// When the shutdown closes what is left; `None` where that is too far away to be told.
     stop_by: Option<Instant>,
+    /// The time for the shutdown is over.
+    over: bool,
 }
 
 impl Worker {
@@ -158,6 +163,7 @@ impl Worker {
                 output: Vec::new(),
                 hsts: limits.hsts,
                 redirect: limits.redirect,
+                running: Rc::default(),
                 stopping: false,
                 more: false,
             };
@@ -176,6 +182,7 @@ impl Worker {
                 started,
                 next_second: started,
                 stop_by: None,
+                over: false,
             };
             let readiness = nest(poller)?;
             let driver = Driver {
@@ -372,11 +379,17 @@ impl Worker {
             }
         }
         if self.handle.is_closing() || self.stop_by.is_some_and(|deadline| now >= deadline) {
-            if !self.connections.is_empty() {
+            self.over = true;
+            let handlers = self.shared.running.get();
+            if handlers > 0 || !self.connections.is_empty() {
                 tracing::warn!(
                     connections = self.connections.len(),
+                    handlers,
                     "closing what was not finished at the shutdown"
                 );
+            }
+            for (_, connection) in &self.connections {
+                connection.name_in_log(&self.shared);
             }
             for key in self.keys() {
                 self.with_connection(key, |_, _| Fate::Closed);
@@ -392,7 +405,8 @@ impl Worker {
     }
 
     fn has_ended(&self) -> bool {
-        self.shared.stopping && self.connections.is_empty()
+        // A handler whose client has gone may have something to finish all the same.
+        self.shared.stopping && self.connections.is_empty() && (self.over || self.shared.running.get() == 0)
     }
 }
 

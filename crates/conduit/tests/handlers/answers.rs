@@ -269,7 +269,7 @@ const ROUTES: Routes = routes![
 ];
 
 fn server() -> Running {
-    serve(App::new(()).routes(ROUTES))
+    serve(App::new(()).routes(ROUTES).development(false))
 }
 
 const TEXT: Option<&str> = Some("text/plain; charset=utf-8");

@@ -1,0 +1,361 @@
+//! `#[derive(Problem)]`.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Attribute, Data, DeriveInput, Error, Expr, Field, Fields, Lit, LitInt, LitStr, Token, Type};
+
+/// Expands `#[derive(Problem)]`.
+pub(crate) fn expand(input: TokenStream) -> TokenStream {
+    syn::parse2(input)
+        .and_then(|input| expand_input(&input))
+        .unwrap_or_else(Error::into_compile_error)
+}
+
+fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
+    let ident = &input.ident;
+    let mut arms = TokenStream::new();
+    let mut described = TokenStream::new();
+    let mut conversions = TokenStream::new();
+    let (generics, arguments, conditions) = input.generics.split_for_impl();
+    let mut each = |attributes: &[Attribute], name: TokenStream, span: proc_macro2::Span, fields: &Fields| {
+        let case = Case::parse(attributes, span, fields)?;
+        arms.extend(case.arm(&name));
+        described.extend(case.description());
+        if let Some((place, ty)) = case.from() {
+            let value = construct(&name, fields, place);
+            conversions.extend(quote_spanned! {ty.span()=>
+                impl #generics ::core::convert::From<#ty> for #ident #arguments #conditions {
+                    fn from(cause: #ty) -> Self {
+                        #value
+                    }
+                }
+            });
+        }
+        Ok::<(), Error>(())
+    };
+    refuse_thiserror(&input.attrs)?;
+    match &input.data {
+        Data::Struct(data) => each(&input.attrs, quote!(#ident), ident.span(), &data.fields)?,
+        Data::Enum(data) => {
+            for variant in &data.variants {
+                refuse_thiserror(&variant.attrs)?;
+                let name = &variant.ident;
+                each(&variant.attrs, quote!(#ident::#name), name.span(), &variant.fields)?;
+            }
+        }
+        Data::Union(_) => return Err(Error::new(ident.span(), "a problem is an enum or a struct")),
+    }
+    Ok(quote! {
+        impl #generics ::conduit::problem::IntoProblem for #ident #arguments #conditions {
+            #[allow(unused_variables, deprecated)]
+            fn into_problem(self) -> ::conduit::Problem {
+                match self { #arms }
+            }
+        }
+
+        impl #generics ::conduit::IntoResponse for #ident #arguments #conditions {
+            fn into_response(self) -> ::conduit::Response {
+                ::conduit::IntoResponse::into_response(::conduit::problem::IntoProblem::into_problem(self))
+            }
+
+            fn describe(operation: &mut ::conduit::openapi::Operation) {
+                #described
+            }
+        }
+
+        impl #generics ::core::convert::From<#ident #arguments> for ::conduit::BoxError #conditions {
+            fn from(error: #ident #arguments) -> Self {
+                ::conduit::Problem::into_error(::conduit::problem::IntoProblem::into_problem(error))
+            }
+        }
+
+        #conversions
+    })
+}
+
+/// `#[error("…")]` is that of `thiserror`, whose implementation of `std::error::Error` would stand in the way.
+fn refuse_thiserror(attributes: &[Attribute]) -> Result<(), Error> {
+    match attributes.iter().find(|attribute| attribute.path().is_ident("error")) {
+        Some(attribute) => Err(Error::new(
+            attribute.span(),
+            "`Problem` takes the place of `thiserror::Error`, a type cannot derive both: \
+             take that derive and `#[error(…)]` away and write `#[problem(status = …, detail = \"…\")]`",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The value that is made from its cause alone.
+fn construct(name: &TokenStream, fields: &Fields, place: usize) -> TokenStream {
+    match fields {
+        Fields::Named(fields) => {
+            let field = &fields.named[place].ident;
+            quote!(#name { #field: ::core::convert::Into::into(cause) })
+        }
+        _ => quote!(#name(::core::convert::Into::into(cause))),
+    }
+}
+
+/// A variant, or the struct.
+struct Case<'a> {
+    options: Options,
+    fields: &'a Fields,
+    roles: Vec<Role>,
+}
+
+/// What stands in `#[problem(…)]` on a variant or a struct.
+#[derive(Default)]
+struct Options {
+    status: Option<Expr>,
+    title: Option<LitStr>,
+    kind: Option<LitStr>,
+    detail: Option<LitStr>,
+    transparent: bool,
+}
+
+/// What a field is to the problem.
+#[derive(Default)]
+struct Role {
+    from: bool,
+    source: bool,
+    member: Option<String>,
+}
+
+impl<'a> Case<'a> {
+    fn parse(attributes: &[Attribute], span: proc_macro2::Span, fields: &'a Fields) -> Result<Self, Error> {
+        let options = Options::parse(attributes)?;
+        let roles = fields.iter().map(Role::parse).collect::<Result<Vec<_>, _>>()?;
+        let case = Case { options, fields, roles };
+        if case.options.transparent {
+            if fields.len() != 1 {
+                let message = "what is transparent has one field, the error whose problem it is";
+                return Err(Error::new(span, message));
+            }
+        } else if case.options.status.is_none() {
+            let message = "the status is missing: write `#[problem(status = 404)]`, \
+                or `#[problem(transparent)]` where the only field says it";
+            return Err(Error::new(span, message));
+        }
+        if case.from().is_some() && fields.len() != 1 {
+            let message = "`?` can make this only from its cause: a field with `from` must be the only one";
+            return Err(Error::new(span, message));
+        }
+        Ok(case)
+    }
+
+    /// The place and type of the field that `?` makes this from.
+    fn from(&self) -> Option<(usize, &Type)> {
+        let place = self.roles.iter().position(|role| role.from)?;
+        self.fields.iter().nth(place).map(|field| (place, &field.ty))
+    }
+
+    /// The names that the fields are bound to: their own, or `_0` and so on.
+    fn bindings(&self) -> Vec<Ident> {
+        let span = self
+            .options
+            .detail
+            .as_ref()
+            .map_or_else(proc_macro2::Span::call_site, LitStr::span);
+        let name = |(place, field): (usize, &Field)| match &field.ident {
+            Some(name) => name.clone(),
+            None => format_ident!("_{place}", span = span),
+        };
+        self.fields.iter().enumerate().map(name).collect()
+    }
+
+    fn arm(&self, name: &TokenStream) -> TokenStream {
+        let bindings = self.bindings();
+        let pattern = match self.fields {
+            Fields::Named(_) => quote!(#name { #(#bindings),* }),
+            Fields::Unnamed(_) => quote!(#name(#(#bindings),*)),
+            Fields::Unit => quote!(#name),
+        };
+        if self.options.transparent {
+            let inner = &bindings[0];
+            let span = self
+                .fields
+                .iter()
+                .next()
+                .map_or_else(|| inner.span(), |field| field.ty.span());
+            return quote_spanned!(span=> #pattern => <::conduit::Problem as ::core::convert::From<_>>::from(#inner),);
+        }
+        let status = self.options.status_code();
+        let mut calls = TokenStream::new();
+        if let Some(title) = &self.options.title {
+            calls.extend(quote!(.with_title(#title)));
+        }
+        if let Some(kind) = &self.options.kind {
+            calls.extend(quote!(.with_type(#kind)));
+        }
+        if let Some(detail) = &self.options.detail {
+            let text = with_named_places(detail);
+            calls.extend(quote!(.with_detail(::std::format!(#text))));
+        }
+        for (binding, role) in bindings.iter().zip(&self.roles) {
+            if let Some(member) = &role.member {
+                calls.extend(quote_spanned!(binding.span()=> .with_serialized(#member, &#binding)));
+            }
+        }
+        for ((binding, role), field) in bindings.iter().zip(&self.roles).zip(self.fields) {
+            if role.from || role.source {
+                let span = field.ty.span();
+                calls.extend(quote_spanned!(span=> .with_cause(#binding.as_cause())));
+            }
+        }
+        quote! {
+            #pattern => {
+                #[allow(unused_imports)]
+                use ::conduit::problem::Cause as _;
+                ::conduit::Problem::new(#status)#calls
+            }
+        }
+    }
+}
+
+impl Case<'_> {
+    /// What is known of the problem before there is one, for the OpenAPI document.
+    fn description(&self) -> TokenStream {
+        if self.options.transparent {
+            return quote!(operation.any_problem(););
+        }
+        let status = self.options.status_code();
+        let title = match &self.options.title {
+            Some(title) => quote!(#title),
+            None => quote!(""),
+        };
+        quote!(operation.problem(#status, #title);)
+    }
+}
+
+impl Options {
+    fn parse(attributes: &[Attribute]) -> Result<Self, Error> {
+        let mut options = Options::default();
+        for attribute in attributes
+            .iter()
+            .filter(|attribute| attribute.path().is_ident("problem"))
+        {
+            attribute.parse_nested_meta(|meta| {
+                let name = meta.path.get_ident().map(|name| name.unraw().to_string()).unwrap_or_default();
+                match name.as_str() {
+                    "status" => options.status = Some(status(meta.value()?.parse()?)?),
+                    "title" => options.title = Some(meta.value()?.parse()?),
+                    "type" => options.kind = Some(meta.value()?.parse()?),
+                    "detail" => options.detail = Some(meta.value()?.parse()?),
+                    "transparent" => options.transparent = true,
+                    _ => {
+                        return Err(meta.error(
+                            "a problem has `status = 404`, `title = \"…\"`, `type = \"…\"`, `detail = \"…\"`, or is `transparent`",
+                        ));
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(options)
+    }
+
+    /// The status as an expression of the type `StatusCode`.
+    fn status_code(&self) -> TokenStream {
+        match &self.status {
+            Some(Expr::Lit(literal)) => {
+                let Lit::Int(number) = &literal.lit else {
+                    return literal.to_token_stream();
+                };
+                quote_spanned! {number.span()=>
+                    const {
+                        match ::conduit::http::StatusCode::from_u16(#number) {
+                            ::core::result::Result::Ok(status) => status,
+                            ::core::result::Result::Err(_) => ::core::unreachable!(),
+                        }
+                    }
+                }
+            }
+            Some(status) => status.to_token_stream(),
+            None => quote!(::conduit::http::StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}
+
+/// A status that is a number is one of an error.
+fn status(status: Expr) -> Result<Expr, Error> {
+    if let Expr::Lit(literal) = &status {
+        let number = match &literal.lit {
+            Lit::Int(number) => LitInt::base10_parse::<u16>(number).ok(),
+            _ => None,
+        };
+        if !number.is_some_and(|number| (400..600).contains(&number)) {
+            let message = "the status of a problem is a number from 400 to 599, or a constant such as \
+                `StatusCode::NOT_FOUND`";
+            return Err(Error::new(literal.span(), message));
+        }
+    }
+    Ok(status)
+}
+
+impl Role {
+    fn parse(field: &Field) -> Result<Self, Error> {
+        refuse_thiserror(&field.attrs)?;
+        let name = field.ident.as_ref().map(|name| name.unraw().to_string());
+        let mut role = Role {
+            source: name.as_deref() == Some("source"),
+            ..Role::default()
+        };
+        for attribute in field
+            .attrs
+            .iter()
+            .filter(|attribute| attribute.path().is_ident("problem"))
+        {
+            attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("from") {
+                    role.from = true;
+                } else if meta.path.is_ident("source") {
+                    role.source = true;
+                } else if meta.path.is_ident("member") {
+                    role.member = Some(member(&meta, name.as_deref())?);
+                } else {
+                    return Err(meta.error("a field of a problem is `from`, `source`, or `member`"));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(role)
+    }
+}
+
+/// The name of a member: what is written, or else the field's.
+fn member(meta: &syn::meta::ParseNestedMeta<'_>, field: Option<&str>) -> Result<String, Error> {
+    let name = if meta.input.peek(Token![=]) {
+        meta.value()?.parse::<LitStr>()?.value()
+    } else {
+        match field {
+            Some(name) => name.to_owned(),
+            None => return Err(meta.error("a field without a name says that of its member: `member = \"limit\"`")),
+        }
+    };
+    if matches!(&*name, "type" | "title" | "status" | "detail" | "instance") {
+        let message = format!("`{name}` is a standard member of a problem: give this one another name");
+        return Err(meta.error(message));
+    }
+    Ok(name)
+}
+
+/// A format string whose numbers of fields, `{0}`, have become names, `{_0}`.
+fn with_named_places(text: &LitStr) -> LitStr {
+    let value = text.value();
+    let mut named = String::with_capacity(value.len() + 4);
+    let mut characters = value.chars().peekable();
+    while let Some(character) = characters.next() {
+        named.push(character);
+        if character != '{' {
+            continue;
+        }
+        match characters.peek() {
+            Some('{') => named.extend(characters.next()),
+            Some(next) if next.is_ascii_digit() => named.push('_'),
+            _ => {}
+        }
+    }
+    LitStr::new(&named, text.span())
+}

@@ -1,0 +1,64 @@
+//! Errors that turn into problems.
+
+use std::error::Error;
+use std::fmt;
+
+use super::Problem;
+
+/// An error that is a [`Problem`]: what `#[derive(Problem)]` implements, and what can be written by hand for an error
+/// whose response the attributes cannot say.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which problem it is",
+    note = "derive `conduit::Problem` for it, or implement `IntoProblem`"
+)]
+pub trait IntoProblem {
+    /// The problem that the client is answered with.
+    fn into_problem(self) -> Problem;
+}
+
+impl IntoProblem for Problem {
+    fn into_problem(self) -> Problem {
+        self
+    }
+}
+
+/// A problem on its way through code that knows only errors.
+#[derive(Debug)]
+pub(super) struct Carried(pub(super) Problem);
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Carried {}
+
+/// What can be the cause of a problem: any error, boxed or not, and what dereferences to one, as `anyhow::Error` does.
+/// The code that `#[derive(Problem)]` writes calls it.
+pub trait Cause {
+    /// The error itself.
+    fn as_cause(&self) -> &(dyn Error + 'static);
+}
+
+impl<E: Error + 'static> Cause for E {
+    fn as_cause(&self) -> &(dyn Error + 'static) {
+        self
+    }
+}
+
+macro_rules! erased {
+    ($($type:ty),*) => {$(
+        impl Cause for $type {
+            fn as_cause(&self) -> &(dyn Error + 'static) {
+                self
+            }
+        }
+    )*};
+}
+
+erased!(
+    dyn Error + 'static,
+    dyn Error + Send + 'static,
+    dyn Error + Send + Sync + 'static
+);

@@ -1,0 +1,182 @@
+//! The form that errors have in the whole application, and what is shown of them in development.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use conduit_proto::h1::Head;
+use http::Method;
+use http::header::{CONTENT_TYPE, HeaderName};
+
+use super::Problem;
+use crate::body::{Body, Kind};
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+use crate::route::Definition;
+
+/// The environment variable that says whether the program is in development.
+const ENVIRONMENT: &str = "CONDUIT_ENV";
+
+type Form = dyn Fn(Problem, &ErrorContext<'_>) -> Response + Send + Sync;
+
+/// How an application shows its errors; from [`App`](crate::App), the same for all workers.
+#[derive(Clone, Default)]
+pub(crate) struct ErrorForm {
+    pub(crate) development: Option<bool>,
+    pub(crate) form: Option<Arc<Form>>,
+}
+
+impl ErrorForm {
+    /// Whether the application is in development: what it says itself, else `CONDUIT_ENV`, else how it was built.
+    pub(crate) fn is_development(&self) -> bool {
+        self.development.unwrap_or_else(|| match std::env::var(ENVIRONMENT) {
+            Ok(environment) if environment == "development" => true,
+            Ok(_) => false,
+            Err(_) => cfg!(debug_assertions),
+        })
+    }
+
+    /// What a worker applies; `None` where every problem stays as it is.
+    pub(crate) fn connect(&self) -> Option<ConnectedForm> {
+        let development = self.is_development();
+        (development || self.form.is_some()).then(|| ConnectedForm {
+            development,
+            form: self.form.clone(),
+        })
+    }
+}
+
+impl fmt::Debug for ErrorForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorForm")
+            .field("development", &self.development)
+            .field("form", &self.form.is_some())
+            .finish()
+    }
+}
+
+/// How a worker shows errors.
+#[derive(Clone)]
+pub(crate) struct ConnectedForm {
+    development: bool,
+    form: Option<Arc<Form>>,
+}
+
+impl ConnectedForm {
+    /// The response in the application's form, if it is a problem; any other stays as it is.
+    pub(crate) fn apply(&self, response: Response, facts: &Facts) -> Response {
+        if !matches!(response.body().0, Kind::Problem(..)) {
+            return response;
+        }
+        let (parts, Body(Kind::Problem(mut problem, _))) = response.into_parts() else {
+            unreachable!("the body is a problem");
+        };
+        if self.development {
+            problem.show_causes();
+        }
+        let mut shown = match &self.form {
+            Some(form) => {
+                let context = ErrorContext {
+                    facts,
+                    development: self.development,
+                };
+                form(problem, &context)
+            }
+            None => problem.into_response(),
+        };
+        // What layers have added on the way, such as the fields of CORS, stays.
+        let own: Vec<HeaderName> = shown.headers().keys().cloned().collect();
+        for (name, value) in &parts.headers {
+            if name != CONTENT_TYPE && !own.contains(name) {
+                shown.headers_mut().append(name, value.clone());
+            }
+        }
+        shown
+    }
+}
+
+impl Problem {
+    /// In development the client sees what the log does.
+    fn show_causes(&mut self) {
+        if self.0.causes.is_empty() {
+            return;
+        }
+        if self.0.detail.is_none() {
+            self.0.detail = Some(self.0.causes.join(": ").into());
+        }
+        let causes = self.0.causes.iter().map(String::as_str).collect::<Vec<_>>();
+        self.0.extensions.push(("causes".into(), causes.into()));
+    }
+}
+
+/// What an error's form may depend on, kept while the request is answered.
+#[derive(Default)]
+pub(crate) struct Facts {
+    head: Option<Rc<Head>>,
+    route: Option<&'static Definition>,
+}
+
+impl Facts {
+    pub(crate) fn of(request: &Request) -> Self {
+        Facts {
+            head: Some(Rc::new(request.head().clone())),
+            route: request.route(),
+        }
+    }
+}
+
+/// The request that a problem answers, as far as there was one: a head that could not be read has none.
+#[derive(Clone, Copy)]
+pub struct ErrorContext<'a> {
+    facts: &'a Facts,
+    development: bool,
+}
+
+impl<'a> ErrorContext<'a> {
+    /// The method.
+    pub fn method(&self) -> Option<&'a Method> {
+        self.facts.head.as_ref().map(|head| head.method())
+    }
+
+    /// The path as it was sent.
+    pub fn path(&self) -> Option<&'a str> {
+        self.facts.head.as_ref().map(|head| head.path())
+    }
+
+    /// The query as it was sent.
+    pub fn query(&self) -> Option<&'a str> {
+        self.facts.head.as_ref().and_then(|head| head.query())
+    }
+
+    /// The first header field with this name.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.facts.head.as_ref().and_then(|head| head.header(name))
+    }
+
+    /// The route that matched, if any did.
+    pub fn route(&self) -> Option<&'static Definition> {
+        self.facts.route
+    }
+
+    /// Whether the application is in [development](crate::App::development): then the problem's causes may be shown.
+    pub fn is_development(&self) -> bool {
+        self.development
+    }
+
+    /// Whether the client is one that asks for a page, as browsers do: its `accept` names `text/html`.
+    pub fn wants_html(&self) -> bool {
+        let accept = self.header("accept").unwrap_or_default().to_ascii_lowercase();
+        accept.windows(9).any(|window| window == b"text/html")
+    }
+}
+
+impl fmt::Debug for ErrorContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorContext")
+            .field("method", &self.method())
+            .field("path", &self.path())
+            .field("route", &self.route())
+            .field("development", &self.development)
+            .finish()
+    }
+}

@@ -1,0 +1,96 @@
+//! A stop: handlers are told of it, and those whose clients have gone are finished too, within the time for it.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use conduit::prelude::*;
+use conduit::{ServerHandle, Shutdown};
+use support::{Running, start};
+
+#[derive(Clone, Default)]
+struct Seen {
+    started: Arc<AtomicU32>,
+    finished: Arc<AtomicBool>,
+}
+
+#[get("/told")]
+async fn told(shutdown: Shutdown, seen: State<Seen>) -> String {
+    let before = shutdown.is_requested();
+    seen.started.fetch_add(1, SeqCst);
+    shutdown.requested().await;
+    // What takes a while yet, with or without a client.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    seen.finished.store(true, SeqCst);
+    format!("{before} {}", shutdown.is_requested())
+}
+
+#[get("/endless")]
+async fn endless(seen: State<Seen>) {
+    seen.started.fetch_add(1, SeqCst);
+    std::future::pending().await
+}
+
+fn serve(seen: &Seen, limit: Duration) -> (Running, ServerHandle) {
+    let app = App::new(seen.clone())
+        .routes(routes![told, endless])
+        .workers(1)
+        .shutdown_timeout(limit);
+    let running = start(app.listen("127.0.0.1:0").expect("it listens"));
+    let handle = running.handle();
+    (running, handle)
+}
+
+fn wait_for(condition: impl Fn() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < patience, "it does not come about");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_handler_is_told_and_its_answer_is_the_last() {
+    let seen = Seen::default();
+    let (running, handle) = serve(&seen, Duration::from_secs(30));
+    let mut client = running.connect();
+    client.send("GET /told HTTP/1.1\r\nhost: test\r\n\r\n");
+    wait_for(|| seen.started.load(SeqCst) == 1);
+    assert!(!handle.is_stopping());
+    handle.stop();
+    assert!(handle.is_stopping());
+    let response = client.response();
+    assert_eq!(response.text(), "false true");
+    assert_eq!(response.header("connection"), Some("close"));
+    running.wait().expect("it ends well");
+}
+
+#[test]
+fn a_handler_whose_client_has_gone_is_finished() {
+    let seen = Seen::default();
+    let (running, handle) = serve(&seen, Duration::from_secs(30));
+    let mut client = running.connect();
+    client.send("GET /told HTTP/1.1\r\nhost: test\r\n\r\n");
+    wait_for(|| seen.started.load(SeqCst) == 1);
+    drop(client);
+    handle.stop();
+    running.wait().expect("it ends well");
+    assert!(seen.finished.load(SeqCst));
+}
+
+#[test]
+fn a_handler_that_does_not_end_does_not_hold_the_server() {
+    let seen = Seen::default();
+    let (running, handle) = serve(&seen, Duration::from_millis(200));
+    let mut stays = running.connect();
+    stays.send("GET /endless HTTP/1.1\r\nhost: test\r\n\r\n");
+    let mut goes = running.connect();
+    goes.send("GET /endless HTTP/1.1\r\nhost: test\r\n\r\n");
+    wait_for(|| seen.started.load(SeqCst) == 2);
+    drop(goes);
+    handle.stop();
+    running.wait().expect("it ends well");
+    assert!(stays.is_closed());
+}
