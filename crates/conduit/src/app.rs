@@ -22,6 +22,7 @@ use crate::server::address::ListenOn;
 use crate::server::listening::Listening;
 use crate::server::{Server, main_runtime, worker_count};
 
+use crate::server::access_log::AccessLog;
 use crate::server::config::Config;
 
 /// The address that [`App::run`] serves unless `CONDUIT_ADDR` names another.
@@ -368,6 +369,41 @@ impl<S, R> App<S, R> {
         assert!(count > 0, "a connection needs at least 1 request");
         self.config.requests = count;
         self.config.choose("CONDUIT_REQUEST_LIMIT");
+        self
+    }
+
+    /// How long a handler may keep its worker without waiting for anything; then a warning names its method, route and
+    /// function, while it still does, and another one tells how long it was when it ends. All connections of the worker
+    /// wait meanwhile: what computes or blocks for long belongs into `tokio::task::spawn_blocking`. The default is
+    /// 100 ms, which a client notices, and which a busy machine does not cause by itself; it is told between one and
+    /// one and a half times that. Zero names none.
+    pub fn blocked_after(mut self, limit: Duration) -> Self {
+        self.config.blocked_after = limit;
+        self.config.choose("CONDUIT_BLOCKED_AFTER");
+        self
+    }
+
+    /// Whether, and in which form, each request is written to the log behind the last byte of its answer. The default is
+    /// [`AccessLog::Off`].
+    ///
+    /// # Example
+    ///
+    /// Lines in the combined log format on standard output:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    /// use conduit::AccessLog;
+    ///
+    /// #[get("/")]
+    /// fn home() -> &'static str {
+    ///     "home"
+    /// }
+    ///
+    /// tracing_subscriber::fmt().without_time().with_level(false).with_target(false).init();
+    /// let app = App::new(()).routes(routes![home]).access_log(AccessLog::Combined);
+    /// ```
+    pub fn access_log(mut self, form: AccessLog) -> Self {
+        self.config.access_log = form;
         self
     }
 

@@ -47,6 +47,17 @@ pub(crate) enum Kind {
 }
 
 impl Body {
+    /// The bytes, if it is no stream.
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Empty => Some(&[]),
+            Kind::Static(bytes) => Some(bytes),
+            Kind::Bytes(bytes) => Some(bytes),
+            Kind::Buffer(buffer) | Kind::Problem(_, buffer) => Some(buffer),
+            Kind::Stream(_) | Kind::Incoming(_) => None,
+        }
+    }
+
     /// A body of no bytes.
     pub const fn empty() -> Self {
         Body(Kind::Empty)

@@ -15,7 +15,7 @@ use crate::layer::{AnyLayer, Made};
 use crate::problem::{ConnectedForm, ErrorForm, Facts, Problem};
 use crate::request::{Matched, Request};
 use crate::response::{IntoResponse, Response};
-use crate::route::{Connecting, Making, Routes, Table};
+use crate::route::{Connecting, Definition, Making, Routes, Table};
 
 /// What each worker makes its [`Application`] from: the routes, and everything that was made once for all of them.
 pub(crate) struct Plan<S: 'static> {
@@ -124,6 +124,13 @@ impl<S> Clone for Plan<S> {
     }
 }
 
+impl<S> Plan<S> {
+    /// Method, path and handler of each route, in the order of the table.
+    pub(crate) fn definitions(&self) -> &'static [Definition] {
+        self.routes.definitions()
+    }
+}
+
 /// An application, ready to serve on this thread.
 pub(crate) struct Application {
     dispatcher: Rc<Dispatcher>,
@@ -134,6 +141,14 @@ pub(crate) struct Application {
 }
 
 impl Application {
+    /// The request's route, and its place in the table.
+    pub(crate) fn route(&self, request: &mut Request) -> Option<(usize, &'static Definition)> {
+        match self.dispatcher.find(request) {
+            Matched::Route(index, definition) => Some((index, definition)),
+            Matched::Missed(..) | Matched::NotYet => None,
+        }
+    }
+
     /// Starts to answer a request.
     pub(crate) fn serve(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
         let Some(errors) = &self.errors else {

@@ -40,6 +40,9 @@
 //!
 //! Each worker thread runs a tokio runtime: a handler may await anything that is made for tokio, and need not be `Send`.
 
+// The route attributes write `::conduit::…`, here too.
+extern crate self as conduit;
+
 mod app;
 mod arguments;
 mod body;
@@ -48,7 +51,9 @@ mod endpoint;
 mod error;
 pub mod extract;
 mod fallback;
+pub mod health;
 pub mod layer;
+pub mod metrics;
 pub mod openapi;
 mod pool;
 pub mod problem;
@@ -72,6 +77,7 @@ pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, Redirect, Response};
 pub use route::Routes;
 pub use routes_table::{RouteRow, RoutesTable};
+pub use server::access_log::AccessLog;
 pub use server::address::{ListenAddress, ListenOn};
 #[cfg(feature = "tls")]
 pub use server::tls::Tls;
@@ -98,6 +104,9 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/limits.md")]
 struct LimitsGuide;
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/watching.md")]
+struct WatchingGuide;
 
 /// The README's example is compiled with the tests.
 #[cfg(doctest)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use conduit_proto::h1::Limits;
 
+use super::access_log::AccessLog;
 use super::counts::Limit;
 use super::transport::Certify;
 use crate::error::{Error, Result};
@@ -33,6 +34,9 @@ pub(crate) struct Config {
     /// Connections of one peer address on all workers; `None` is half of what all workers hold, but at least 64.
     pub(crate) peer_connections: Option<usize>,
     pub(crate) requests: u64,
+    /// For how long a handler may keep its worker before it is named; zero names none.
+    pub(crate) blocked_after: Duration,
+    pub(crate) access_log: AccessLog,
     /// Which rows of [`SETTINGS`] the program has set itself, a bit each.
     chosen: u32,
 }
@@ -53,6 +57,8 @@ impl Default for Config {
             connections: None,
             peer_connections: None,
             requests: 1_000_000,
+            blocked_after: Duration::from_millis(100),
+            access_log: AccessLog::Off,
             chosen: 0,
         }
     }
@@ -294,6 +300,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         limit: Some(Limit::IdleTime),
         default: None,
         place: |config| Place::Duration(&mut config.idle_timeout),
+    },
+    Setting {
+        method: "blocked_after",
+        variable: "CONDUIT_BLOCKED_AFTER",
+        bounds: "a handler that keeps its worker without waiting",
+        over: "named in a warning, once while it does and once when it ends; `0s` names none",
+        limit: None,
+        default: None,
+        place: |config| Place::Duration(&mut config.blocked_after),
     },
     Setting {
         method: "shutdown_timeout",

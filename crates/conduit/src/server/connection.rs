@@ -29,12 +29,14 @@ use futures_core::Stream;
 use http::header::{CONNECTION, LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, StatusCode};
+use tracing::Span;
 
 use super::counts::Limit;
 use super::deadlines::{Place, Second};
 use super::facts::Facts;
 use super::mailbox::{Key, Letter, Outbox};
 use super::transport::Transport;
+use super::watch::Watched;
 use super::worker::Shared;
 use crate::body::{Body, BodyError, Channel, Kind};
 use crate::endpoint::Outcome;
@@ -50,6 +52,9 @@ const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
 const KEPT_OUTPUT_BYTES: usize = 256 * 1024;
 /// How long a connection lingers for the client to see an answer that came before its request was read.
 const LINGER_SECONDS: Second = 2;
+
+/// The span of a request that nobody watches.
+static NOBODY: Span = Span::none();
 
 /// Whether a connection goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,6 +98,8 @@ pub(super) struct Connection {
     place: Place,
     /// How many requests have come.
     requests: u64,
+    /// The request that is being answered, if somebody watches it.
+    observed: Option<Box<Watched>>,
 }
 
 /// What happens to the request that came last.
@@ -149,6 +156,7 @@ impl Connection {
             progress_bytes: 0,
             place: Place::default(),
             requests: 0,
+            observed: None,
         }
     }
 
@@ -163,7 +171,8 @@ impl Connection {
     }
 
     /// Ends the connection: its handler, if one runs, goes on without it; its stream is dropped.
-    pub(super) fn close(self, shared: &Shared) {
+    pub(super) fn close(mut self, shared: &mut Shared) {
+        self.end_watch(false, shared);
         shared.counts().closed.add(1);
         shared.peers.leave(self.peer.ip());
         if let Some(body) = &self.body {
@@ -222,11 +231,14 @@ impl Connection {
                 }
             }
             Letter::Piece(piece) => {
+                if let Some(observed) = &mut self.observed {
+                    observed.body_bytes += piece.len() as u64;
+                }
                 if self.engine.write_body(&mut output, &piece).is_err() {
-                    self.break_stream("the stream is longer than the length that was declared");
+                    self.break_stream("the stream is longer than the length that was declared", shared);
                 }
             }
-            Letter::StreamEnd(result) => self.end_stream(result, &mut output),
+            Letter::StreamEnd(result) => self.end_stream(result, &mut output, shared),
             Letter::BodyWanted => {
                 self.engine.write_continue(&mut output);
                 self.paused = false;
@@ -422,19 +434,29 @@ impl Connection {
     }
 
     /// Starts to answer a request, and writes the response if it is ready.
-    fn answer(&mut self, request: Request, output: &mut Vec<u8>, shared: &mut Shared) {
+    fn answer(&mut self, mut request: Request, output: &mut Vec<u8>, shared: &mut Shared) {
         if let (Some(port), Transport::Tcp(_)) = (shared.redirect, &self.transport) {
             let response = redirect(&request, port);
             drop(request);
             return self.respond(response, output, shared);
         }
+        let route = shared.application.route(&mut request);
+        self.observed = shared.watch.begin(&request, route, self.peer);
+        let span = self.observed.as_ref().map_or(&NOBODY, |observed| &observed.span);
+        let route = route.map(|(index, _)| index);
         // One that is not ready is polled again, by its task.
         let mut context = Context::from_waker(Waker::noop());
-        match shared.application.serve(request, &mut context) {
+        let outcome = {
+            let _inside = span.enter();
+            let running = &shared.counts().running;
+            running.during(route, || shared.application.serve(request, &mut context))
+        };
+        match outcome {
             Outcome::Ready(response) => self.respond(response, output, shared),
             Outcome::Pending(handler) => {
                 self.stage = Stage::Handling;
                 let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+                let handler = shared.attend(handler, route, span.clone());
                 let running = Running::one_more(&shared.running);
                 tokio::task::spawn_local(async move {
                     let response = handler.await;
@@ -456,6 +478,9 @@ impl Connection {
             return self.respond(failed, output, shared);
         }
         let (mut parts, body) = response.into_parts();
+        if let Some(observed) = &mut self.observed {
+            observed.answered(parts.status, &body);
+        }
         let last = self.requests >= shared.config.requests;
         if last {
             shared.counts().strike(Limit::Requests);
@@ -491,6 +516,7 @@ impl Connection {
                     // It is not even begun: there are no bytes that could be too few.
                     let _ = self.engine.write_end(output, None);
                     self.drop_body();
+                    self.end_watch(true, shared);
                     return;
                 }
                 let outlet = Rc::new(Outlet::default());
@@ -504,6 +530,7 @@ impl Connection {
             .write_response(output, parts.status, &parts.headers, bytes, &shared.date);
         pool::recycle(parts);
         self.drop_body();
+        self.end_watch(true, shared);
     }
 
     /// The request is answered: nobody is given the rest of its body any more. The engine skips it, or closes.
@@ -515,7 +542,7 @@ impl Connection {
         self.paused = false;
     }
 
-    fn end_stream(&mut self, result: Result<(), BodyError>, output: &mut Vec<u8>) {
+    fn end_stream(&mut self, result: Result<(), BodyError>, output: &mut Vec<u8>, shared: &mut Shared) {
         if !matches!(self.stage, Stage::Streaming(_)) {
             return;
         }
@@ -524,21 +551,31 @@ impl Connection {
                 Ok(()) => {
                     self.stage = Stage::Reading;
                     self.drop_body();
+                    self.end_watch(true, shared);
                 }
-                Err(_) => self.break_stream("the stream is shorter than the length that was declared"),
+                Err(_) => self.break_stream("the stream is shorter than the length that was declared", shared),
             },
-            Err(error) => self.break_stream(&error.to_string()),
+            Err(error) => self.break_stream(&error.to_string(), shared),
         }
     }
 
     /// A response cannot be finished: the client sees that by the close in the middle of it.
-    fn break_stream(&mut self, why: &str) {
+    fn break_stream(&mut self, why: &str, shared: &mut Shared) {
         tracing::warn!(peer = %self.peer, error = why, "broke off a response");
         self.engine.abort();
         if let Stage::Streaming(outlet) = &self.stage {
             outlet.close();
         }
         self.stage = Stage::Reading;
+        self.end_watch(false, shared);
+    }
+
+    /// The answer is complete, or has broken off: whoever watches the request is told.
+    #[inline]
+    fn end_watch(&mut self, complete: bool, shared: &mut Shared) {
+        if let Some(observed) = self.observed.take() {
+            shared.end_watch(observed, complete);
+        }
     }
 
     /// Answers in place of a handler, if nothing was answered yet, and closes.

@@ -4,8 +4,12 @@
 //! without another core's cache line. Whoever asks adds them up.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::ServerHandle;
+use super::blocking::Running;
+use super::latency::RouteCounts;
 
 /// A limit or deadline that can strike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +84,33 @@ pub(crate) struct Counts {
     pub(crate) sent_bytes: Counter,
     /// How late the worker's last tick of a second was, in microseconds.
     pub(crate) lag_micros: Counter,
+    /// What runs on the worker; see [`running`](super::blocking).
+    pub(crate) running: Running,
+    /// One for each route, in the order of the table, and one for requests that no route is for. None where they are not
+    /// counted.
+    pub(crate) routes: Box<[RouteCounts]>,
     struck: [Counter; Limit::ALL.len()],
 }
 
 impl Counts {
+    /// The counts of a worker; for each of `routes` routes too, unless there are none to be counted.
+    pub(crate) fn new(routes: Option<usize>) -> Self {
+        Counts {
+            routes: (0..routes.map_or(0, |routes| routes + 1))
+                .map(|_| RouteCounts::default())
+                .collect(),
+            ..Counts::default()
+        }
+    }
+
+    /// A request was answered, of the route at this place.
+    pub(crate) fn answered(&self, route: Option<usize>, status: u16, took: Duration) {
+        let place = route.unwrap_or(self.routes.len().wrapping_sub(1));
+        if let Some(counts) = self.routes.get(place) {
+            counts.add(status, took);
+        }
+    }
+
     /// A limit has struck.
     #[cold]
     pub(crate) fn strike(&self, limit: Limit) {
@@ -112,21 +139,26 @@ impl Counter {
 }
 
 thread_local! {
-    /// The counts of the worker that runs on this thread.
-    static CURRENT: RefCell<Option<(Arc<[Counts]>, usize)>> = const { RefCell::new(None) };
+    /// The server, and which of its workers runs on this thread.
+    static CURRENT: RefCell<Option<(ServerHandle, usize)>> = const { RefCell::new(None) };
 }
 
 /// Makes this thread the worker with this number.
-pub(crate) fn attend(counts: Arc<[Counts]>, worker: usize) {
-    CURRENT.set(Some((counts, worker)));
+pub(crate) fn attend(server: ServerHandle, worker: usize) {
+    CURRENT.set(Some((server, worker)));
+}
+
+/// The server whose worker runs on this thread.
+pub(crate) fn current_server() -> Option<ServerHandle> {
+    CURRENT.with_borrow(|current| current.as_ref().map(|(server, _)| server.clone()))
 }
 
 /// A limit has struck on this thread, which may be a worker's.
 #[cold]
 pub(crate) fn strike(limit: Limit) {
     CURRENT.with_borrow(|current| {
-        if let Some((counts, worker)) = current {
-            counts[*worker].strike(limit);
+        if let Some((server, worker)) = current {
+            server.counts()[*worker].strike(limit);
         }
     });
 }

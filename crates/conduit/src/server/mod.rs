@@ -4,12 +4,15 @@
 //! [`mailbox`] how tasks speak to their connection, [`deadlines`] the clock; [`listening`] makes the sockets that connections
 //! come from. Nothing is shared between workers but the word to stop.
 
+pub(crate) mod access_log;
 pub(crate) mod address;
+mod blocking;
 pub(crate) mod config;
 mod connection;
 pub(crate) mod counts;
 mod deadlines;
 pub(crate) mod facts;
+pub(crate) mod latency;
 pub(crate) mod listening;
 pub(crate) mod mailbox;
 mod nested;
@@ -17,6 +20,7 @@ mod peers;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod transport;
+mod watch;
 mod worker;
 
 use std::cell::RefCell;
@@ -39,6 +43,8 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::dispatch::Plan;
 use crate::error::{Error, Result};
+use crate::metrics;
+use crate::route::Definition;
 use config::Config;
 use counts::Counts;
 pub use counts::{Limit, Statistics};
@@ -90,11 +96,18 @@ impl<S: Clone + Send + 'static> Server<S> {
         runtime: Option<Runtime>,
     ) -> Result<Self> {
         let runtime = runtime.map_or_else(main_runtime, Ok)?;
+        let definitions = plan.definitions();
+        let counted = metrics::is_wanted(definitions).then_some(definitions.len());
+        #[cfg(feature = "metrics")]
+        if counted.is_some() {
+            metrics::facade::install();
+        }
         let handle = ServerHandle(Arc::new(Stop {
             stage: AtomicU8::new(SERVING),
             changed: Notify::new(),
             tls: listening.tls.clone(),
-            counts: listening.workers.iter().map(|_| Counts::default()).collect(),
+            counts: listening.workers.iter().map(|_| Counts::new(counted)).collect(),
+            definitions,
         }));
         Ok(Server {
             state,
@@ -159,8 +172,28 @@ impl<S: Clone + Send + 'static> Server<S> {
         self.serve_beside(std::future::pending())
     }
 
+    /// Starts the thread that looks whether a handler blocks its worker; it ends when what is returned is dropped.
+    fn watch_workers(&self) -> Option<std::sync::mpsc::Sender<Infallible>> {
+        let threshold = self.config.blocked_after;
+        if threshold.is_zero() {
+            return None;
+        }
+        let (running, ended) = std::sync::mpsc::channel();
+        let handle = self.handle.clone();
+        let watch = move || blocking::watch(&handle, threshold, &ended);
+        match thread::Builder::new().name("conduit-watch".to_owned()).spawn(watch) {
+            Ok(_) => Some(running),
+            Err(error) => {
+                tracing::warn!(%error, "cannot start the thread that names handlers that block");
+                None
+            }
+        }
+    }
+
     /// Serves on the workers' threads. This thread drives the runtime that the state was made on, and `beside`.
     fn serve_beside(self, beside: impl Future<Output = Infallible>) -> Result {
+        // Ends its thread when this function ends.
+        let _watching = self.watch_workers();
         let workers = self.listening.workers.len();
         let connections = match self.config.connections {
             Some(count) => count,
@@ -307,6 +340,7 @@ struct Stop {
     changed: Notify,
     /// What each worker has counted.
     counts: Arc<[Counts]>,
+    definitions: &'static [Definition],
 }
 
 impl ServerHandle {
@@ -336,13 +370,24 @@ impl ServerHandle {
         Statistics::of(&self.0.counts)
     }
 
-    pub(crate) fn counts(&self) -> Arc<[Counts]> {
-        Arc::clone(&self.0.counts)
+    pub(crate) fn counts(&self) -> &Arc<[Counts]> {
+        &self.0.counts
+    }
+
+    /// Method, path and handler of each route, in the order of the table.
+    pub(crate) fn definitions(&self) -> &'static [Definition] {
+        self.0.definitions
     }
 
     /// What a signal does: the first stops, the second closes.
     fn stop_or_close(&self) {
         if self.is_stopping() { self.close() } else { self.stop() }
+    }
+
+    /// Whether the server wants requests: it has not been told to stop. What a load balancer asks
+    /// [`readyz`](crate::health::readyz) for.
+    pub fn is_ready(&self) -> bool {
+        !self.is_stopping()
     }
 
     /// Whether the server was told to stop: then it is not ready for more, which is what a probe of readiness should say.

@@ -20,8 +20,10 @@ use conduit_proto::http_date;
 use http::HeaderValue;
 use slab::Slab;
 use tokio::io::unix::AsyncFd;
+use tracing::Span;
 
 use super::ServerHandle;
+use super::blocking::{Attended, Handler};
 use super::config::Config;
 use super::connection::{Connection, Fate};
 use super::counts::{self, Counts, Limit};
@@ -31,6 +33,7 @@ use super::mailbox::{Key, Letter, Mailbox};
 use super::nested::nest;
 use super::peers::Peers;
 use super::transport::Transport;
+use super::watch::{Watch, Watched};
 use crate::dispatch::{Application, Plan};
 use crate::request::Request;
 
@@ -75,6 +78,7 @@ pub(super) struct Shared {
     pub(super) peers: Arc<Peers>,
     /// The counts of all workers, and which of them is this one.
     counts: (Arc<[Counts]>, usize),
+    pub(super) watch: Watch,
     /// Seconds since the worker started.
     pub(super) now: Second,
     /// The value of the `date` header field.
@@ -102,6 +106,22 @@ impl Shared {
     /// What this worker counts.
     pub(super) fn counts(&self) -> &Counts {
         &self.counts.0[self.counts.1]
+    }
+
+    /// The handler of this route goes on as a task, and its response to its connection.
+    pub(super) fn attend(&self, handler: Handler, route: Option<usize>, span: Span) -> Attended {
+        Attended {
+            handler,
+            route,
+            span,
+            counts: Arc::clone(&self.counts.0),
+            worker: self.counts.1,
+        }
+    }
+
+    /// A request's answer is complete, or has broken off.
+    pub(super) fn end_watch(&mut self, watched: Box<Watched>, complete: bool) {
+        self.watch.end(watched, complete, &self.counts.0[self.counts.1]);
     }
 }
 
@@ -140,7 +160,9 @@ impl Worker {
         limits: Limits,
         handle: ServerHandle,
     ) -> io::Result<()> {
-        counts::attend(handle.counts(), number);
+        counts::attend(handle.clone(), number);
+        let access_log = config.access_log;
+        let counts_routes = !handle.counts()[number].routes.is_empty();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .event_interval(TASKS_BETWEEN_POLLS)
@@ -156,7 +178,8 @@ impl Worker {
                 mailbox,
                 wheel: Wheel::new(),
                 peers: limits.peers,
-                counts: (handle.counts(), number),
+                counts: (Arc::clone(handle.counts()), number),
+                watch: Watch::new(access_log, counts_routes),
                 now: 1,
                 date: [0; 29],
                 request: Request::blank(),
@@ -230,7 +253,7 @@ impl Worker {
             return;
         };
         if connection.key() == key && happens(connection, &mut self.shared) == Fate::Closed {
-            self.connections.remove(index).close(&self.shared);
+            self.connections.remove(index).close(&mut self.shared);
         }
     }
 
@@ -464,7 +487,7 @@ impl Future for Driver {
 /// Wakes the worker at each second for its deadlines, and when the server is told to stop. Notes how late the second was
 /// heard of: something has kept the worker from its loop for as long.
 async fn ring_every_second(mailbox: Rc<Mailbox>, handle: ServerHandle, worker: usize) {
-    let counts = handle.counts();
+    let counts = Arc::clone(handle.counts());
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut changed = std::pin::pin!(handle.changed());
@@ -475,6 +498,10 @@ async fn ring_every_second(mailbox: Rc<Mailbox>, handle: ServerHandle, worker: u
                 Poll::Ready(due) => {
                     let lag = due.elapsed().as_micros();
                     counts[worker].lag_micros.set(lag.try_into().unwrap_or(u64::MAX));
+                    #[cfg(feature = "metrics")]
+                    if worker == 0 {
+                        crate::metrics::facade::run_upkeep();
+                    }
                     Poll::Ready(stopped)
                 }
                 Poll::Pending if stopped => Poll::Ready(stopped),

@@ -1,0 +1,217 @@
+//! Numbers for Prometheus: what the server counts, and with the feature `metrics` what the program counts with the
+//! [`metrics`](https://docs.rs/metrics) crate.
+//!
+//! [`page`] is a route as any other. That it is in the application's list is what switches the counting by route on;
+//! without it no clock is read for a request.
+//!
+//! # Example
+//!
+//! The numbers under `/metrics`:
+//!
+//! ```
+//! use conduit::prelude::*;
+//!
+//! #[get("/")]
+//! fn home() -> &'static str {
+//!     "home"
+//! }
+//!
+//! let app = App::new(()).routes(routes![home, conduit::metrics::page]);
+//! ```
+
+use std::fmt::Write as _;
+
+use conduit_macros::get;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+
+use crate::route::{Definition, Route};
+use crate::server::ServerHandle;
+use crate::server::counts::{Limit, current_server};
+use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
+
+/// The numbers in the [text format](https://prometheus.io/docs/instrumenting/exposition_formats/) of Prometheus. They
+/// tell how much the application is used: keep them from the public by a layer, or by a proxy.
+#[get("/metrics")]
+pub fn page() -> ([(http::HeaderName, HeaderValue); 1], String) {
+    let mut text = String::with_capacity(16 * 1024);
+    if let Some(server) = current_server() {
+        write_server(&server, &mut text);
+        write_routes(&server, &mut text);
+    }
+    #[cfg(feature = "metrics")]
+    text.push_str(&facade::render());
+    let form = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(CONTENT_TYPE, form)], text)
+}
+
+/// Whether the page is among the routes.
+pub(crate) fn is_wanted(definitions: &[Definition]) -> bool {
+    definitions
+        .iter()
+        .any(|definition| definition.handler == page::DEFINITION.handler)
+}
+
+/// Appends a number that has no labels, and what it is.
+fn write_number(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+    // A string takes everything.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+}
+
+fn write_server(server: &ServerHandle, text: &mut String) {
+    let now = server.statistics();
+    let numbers = [
+        (
+            "conduit_connections_accepted_total",
+            "counter",
+            "Connections accepted.",
+            now.accepted_connections,
+        ),
+        (
+            "conduit_connections_open",
+            "gauge",
+            "Connections open.",
+            now.open_connections,
+        ),
+        (
+            "conduit_received_bytes_total",
+            "counter",
+            "Bytes received.",
+            now.received_bytes,
+        ),
+        ("conduit_sent_bytes_total", "counter", "Bytes sent.", now.sent_bytes),
+    ];
+    for (name, kind, help, value) in numbers {
+        write_number(text, name, kind, help, value);
+    }
+    text.push_str(
+        "# HELP conduit_limits_struck_total How often each limit or deadline has struck.\n\
+         # TYPE conduit_limits_struck_total counter\n",
+    );
+    for limit in Limit::ALL {
+        let _ = writeln!(
+            text,
+            "conduit_limits_struck_total{{limit=\"{}\"}} {}",
+            limit.name(),
+            now.struck(limit)
+        );
+    }
+    text.push_str(
+        "# HELP conduit_loop_lag_seconds How late the last second was heard of by the worker's loop.\n\
+         # TYPE conduit_loop_lag_seconds gauge\n",
+    );
+    for (worker, counts) in server.counts().iter().enumerate() {
+        let lag = seconds(u128::from(counts.lag_micros.get()) * 1000);
+        let _ = writeln!(text, "conduit_loop_lag_seconds{{worker=\"{worker}\"}} {lag}");
+    }
+}
+
+fn write_routes(server: &ServerHandle, text: &mut String) {
+    let definitions = server.definitions();
+    let counts = server.counts();
+    let totals: Vec<RouteTotals> = (0..=definitions.len())
+        .map(|route| {
+            let mut totals = RouteTotals::default();
+            for routes in counts.iter().filter_map(|counts| counts.routes.get(route)) {
+                totals.add(routes);
+            }
+            totals
+        })
+        .collect();
+    let labels: Vec<String> = definitions
+        .iter()
+        .map(|definition| {
+            format!(
+                "method=\"{}\",route=\"{}\"",
+                definition.method,
+                escaped(definition.path)
+            )
+        })
+        .chain(["method=\"\",route=\"\"".to_owned()])
+        .collect();
+    text.push_str(
+        "# HELP conduit_requests_total Requests answered, by route and class of status; no route has those that none is for.\n\
+         # TYPE conduit_requests_total counter\n",
+    );
+    for (labels, totals) in labels.iter().zip(&totals) {
+        for (class, count) in (1..).zip(totals.classes).filter(|&(_, count)| count > 0) {
+            let _ = writeln!(text, "conduit_requests_total{{{labels},status=\"{class}xx\"}} {count}");
+        }
+    }
+    text.push_str(
+        "# HELP conduit_request_duration_seconds From a request's head to the end of its answer.\n\
+         # TYPE conduit_request_duration_seconds histogram\n",
+    );
+    for (labels, totals) in labels.iter().zip(&totals) {
+        write_histogram(labels, totals, text);
+    }
+}
+
+/// Appends a histogram, if it has anything: a route that was never asked for takes no place on the page.
+fn write_histogram(labels: &str, totals: &RouteTotals, text: &mut String) {
+    let count: u64 = totals.buckets.iter().sum();
+    if count == 0 {
+        return;
+    }
+    let name = "conduit_request_duration_seconds";
+    let mut below = 0;
+    for (bound, bucket) in BOUNDS_MICROS.iter().zip(totals.buckets) {
+        below += bucket;
+        let bound = seconds(u128::from(*bound) * 1000);
+        let _ = writeln!(text, "{name}_bucket{{{labels},le=\"{bound}\"}} {below}");
+    }
+    let sum = seconds(u128::from(totals.sum_nanos));
+    let _ = writeln!(
+        text,
+        "{name}_bucket{{{labels},le=\"+Inf\"}} {count}\n{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}"
+    );
+}
+
+/// Nanoseconds as seconds.
+fn seconds(nanos: u128) -> f64 {
+    nanos as f64 / 1e9
+}
+
+/// A text as the value of a label has it.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// What the program counts with the `metrics` crate.
+#[cfg(feature = "metrics")]
+pub(crate) mod facade {
+    use std::sync::OnceLock;
+
+    use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+    /// Becomes the recorder of the `metrics` crate, unless the program has set one itself.
+    pub(crate) fn install() {
+        HANDLE.get_or_init(|| {
+            let recorder = PrometheusBuilder::new().build_recorder();
+            let handle = recorder.handle();
+            match metrics::set_global_recorder(recorder) {
+                Ok(()) => Some(handle),
+                Err(_) => {
+                    tracing::debug!("the program has a recorder of its own: its metrics are not on the page");
+                    None
+                }
+            }
+        });
+    }
+
+    /// To be called now and then: samples of histograms wait in memory until then.
+    pub(crate) fn run_upkeep() {
+        if let Some(Some(handle)) = HANDLE.get() {
+            handle.run_upkeep();
+        }
+    }
+
+    pub(super) fn render() -> String {
+        match HANDLE.get() {
+            Some(Some(handle)) => handle.render(),
+            _ => String::new(),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The access log: one event of `tracing` for each request, behind the last byte of its answer.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{Method, Version};
+
+use crate::request::Request;
+
+/// How much memory for a text is kept for the next request.
+const KEPT_BYTES: usize = 1024;
+
+/// Whether, and in which form, each request is written to the log; see [`App::access_log`](crate::App::access_log).
+///
+/// Both forms are events of `tracing` at the level `INFO` with the target `conduit::access`, so that a subscriber decides
+/// where they go. Text of the client's has no control characters: what is no visible ASCII is written `\xHH`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccessLog {
+    /// No event.
+    #[default]
+    Off,
+    /// An event with fields and without a message, which a subscriber writes as JSON or as it pleases: `peer`, `method`,
+    /// `target` (as it was sent), `version`, `route` (the template, empty where none matched), `status`, `bytes` (of the
+    /// answer's body), `duration_us`, `complete` (false if the answer broke off), `referer`, `user_agent`.
+    Fields,
+    /// An event whose message is a line in the combined log format of Apache and nginx, with the duration in
+    /// microseconds behind it, and without fields:
+    /// `192.0.2.1 - - [23/Nov/2026:22:14:29 +0000] "GET /users/7 HTTP/1.1" 200 13 "-" "curl/8.5.0" 184`.
+    Combined,
+}
+
+/// Whether a subscriber wants the events.
+pub(super) fn is_heard() -> bool {
+    tracing::enabled!(target: "conduit::access", tracing::Level::INFO)
+}
+
+/// What is remembered of a request for its line.
+#[derive(Default)]
+pub(super) struct Line {
+    used: bool,
+    peer: Option<SocketAddr>,
+    method: Method,
+    version: Version,
+    target: String,
+    route: &'static str,
+    referer: String,
+    agent: String,
+    /// The line of the combined format.
+    text: String,
+}
+
+impl Line {
+    pub(super) fn fill(&mut self, request: &Request, route: Option<&'static str>, peer: SocketAddr) {
+        self.used = true;
+        self.peer = Some(peer);
+        self.method = request.method().clone();
+        self.version = request.version();
+        self.route = route.unwrap_or_default();
+        escape(request.head().target().as_bytes(), &mut self.target);
+        escape(request.header("referer").unwrap_or_default(), &mut self.referer);
+        escape(request.header("user-agent").unwrap_or_default(), &mut self.agent);
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        self.used
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.used = false;
+        for text in [&mut self.target, &mut self.referer, &mut self.agent, &mut self.text] {
+            text.clear();
+            text.shrink_to(KEPT_BYTES);
+        }
+    }
+
+    pub(super) fn write(&mut self, form: AccessLog, status: u16, duration_us: u64, bytes: u64, complete: bool) {
+        let Some(peer) = self.peer else { return };
+        let method = self.method.as_str();
+        let version = if self.version == Version::HTTP_10 {
+            "HTTP/1.0"
+        } else {
+            "HTTP/1.1"
+        };
+        match form {
+            AccessLog::Off => {}
+            AccessLog::Fields => tracing::info!(
+                target: "conduit::access",
+                peer = %peer.ip(),
+                method,
+                target = self.target,
+                version,
+                route = self.route,
+                status,
+                bytes,
+                duration_us,
+                complete,
+                referer = self.referer,
+                user_agent = self.agent,
+            ),
+            AccessLog::Combined => {
+                let seconds = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default()
+                    .as_secs();
+                let time = CommonTime(conduit_proto::http_date(seconds));
+                let (target, referer, agent) = (&self.target, or_dash(&self.referer), or_dash(&self.agent));
+                // A string takes everything.
+                let _ = write!(
+                    self.text,
+                    "{} - - [{time}] \"{method} {target} {version}\" {status} {bytes} \"{referer}\" \"{agent}\" {duration_us}",
+                    peer.ip(),
+                );
+                tracing::info!(target: "conduit::access", "{}", self.text);
+            }
+        }
+    }
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+/// Appends a client's text, harmless inside of quotes.
+fn escape(bytes: &[u8], text: &mut String) {
+    for &byte in bytes {
+        match byte {
+            b' '..=b'~' if byte != b'"' && byte != b'\\' => text.push(byte.into()),
+            _ => {
+                let _ = write!(text, "\\x{byte:02X}");
+            }
+        }
+    }
+}
+
+/// An HTTP date in the order of the common log format.
+struct CommonTime([u8; 29]);
+
+impl std::fmt::Display for CommonTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // "Mon, 23 Nov 2026 22:14:29 GMT"
+        let text = str::from_utf8(&self.0).unwrap_or_default();
+        let (day, month, year, time) = (&text[5..7], &text[8..11], &text[12..16], &text[17..25]);
+        write!(f, "{day}/{month}/{year}:{time} +0000")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_text_cannot_leave_its_quotes_or_its_line() {
+        let mut text = String::new();
+        escape(b"a\"b\\c\r\nd\x1b[2J\xe4", &mut text);
+        assert_eq!(text, "a\\x22b\\x5Cc\\x0D\\x0Ad\\x1B[2J\\xE4");
+    }
+
+    #[test]
+    fn the_time_is_in_the_order_of_the_common_format() {
+        let time = CommonTime(conduit_proto::http_date(784_111_777));
+        assert_eq!(time.to_string(), "06/Nov/1994:08:49:37 +0000");
+    }
+}

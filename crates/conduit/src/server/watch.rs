@@ -1,0 +1,154 @@
+//! What is told of each request: a span while it is handled, a line in the access log, and the counts of its route.
+//!
+//! Nothing is done for a request that nobody watches: no clock is read, nothing is copied. For one that is watched the
+//! memory comes from a pool of the worker, so that in the steady state nothing is allocated either.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use http::{Method, StatusCode};
+use tracing::Span;
+use tracing::field::Empty;
+
+use super::access_log::{self, AccessLog, Line};
+use super::counts::Counts;
+use crate::body::Body;
+use crate::request::Request;
+use crate::route::Definition;
+
+/// What stands for the status of a request whose client has gone before there was one; nginx writes the same.
+const CLIENT_GONE: u16 = 499;
+/// How many requests' memory a worker keeps for the next ones.
+const KEPT: usize = 64;
+
+/// Who watches the requests of a worker.
+pub(super) struct Watch {
+    access_log: AccessLog,
+    /// Whether the counts of routes are kept: the application has the page that shows them.
+    counts_routes: bool,
+    #[expect(
+        clippy::vec_box,
+        reason = "a request that is watched moves as one pointer: the box is what is kept"
+    )]
+    free: Vec<Box<Watched>>,
+}
+
+/// A request that is watched, from its head to the end of its answer.
+pub(super) struct Watched {
+    started: Instant,
+    /// The place of its route in the table.
+    route: Option<usize>,
+    pub(super) span: Span,
+    line: Option<Line>,
+    status: u16,
+    /// The answer goes without its body.
+    head_only: bool,
+    /// The length of what was sent of the answer's body.
+    pub(super) body_bytes: u64,
+}
+
+impl Watch {
+    pub(super) fn new(access_log: AccessLog, counts_routes: bool) -> Self {
+        Watch {
+            access_log,
+            counts_routes,
+            free: Vec::new(),
+        }
+    }
+
+    /// A request has come; `None` if nobody watches it.
+    #[inline]
+    pub(super) fn begin(
+        &mut self,
+        request: &Request,
+        route: Option<(usize, &'static Definition)>,
+        peer: SocketAddr,
+    ) -> Option<Box<Watched>> {
+        let span = tracing::info_span!(
+            target: "conduit::request",
+            "request",
+            method = request.method().as_str(),
+            route = route.map(|(_, definition)| definition.path),
+            path = request.path(),
+            peer = %peer,
+            status = Empty,
+            duration_us = Empty,
+            bytes = Empty,
+        );
+        let logs = self.access_log != AccessLog::Off && access_log::is_heard();
+        if span.is_disabled() && !logs && !self.counts_routes {
+            return None;
+        }
+        Some(self.watch(request, route, peer, span, logs))
+    }
+
+    fn watch(
+        &mut self,
+        request: &Request,
+        route: Option<(usize, &'static Definition)>,
+        peer: SocketAddr,
+        span: Span,
+        logs: bool,
+    ) -> Box<Watched> {
+        let mut watched = self.free.pop().unwrap_or_else(|| Box::new(Watched::blank()));
+        watched.started = Instant::now();
+        watched.route = route.map(|(index, _)| index);
+        watched.span = span;
+        watched.status = CLIENT_GONE;
+        watched.head_only = request.method() == Method::HEAD;
+        if logs {
+            let line = watched.line.get_or_insert_default();
+            line.fill(request, route.map(|(_, definition)| definition.path), peer);
+        }
+        watched
+    }
+
+    /// The answer is complete, or has broken off.
+    pub(super) fn end(&mut self, mut watched: Box<Watched>, complete: bool, counts: &Counts) {
+        let took = watched.started.elapsed();
+        if self.counts_routes {
+            counts.answered(watched.route, watched.status, took);
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let status = watched.status;
+        if !watched.span.is_disabled() {
+            watched.span.record("status", status);
+            watched.span.record("duration_us", micros);
+            watched.span.record("bytes", watched.body_bytes);
+        }
+        if let Some(line) = &mut watched.line
+            && line.is_used()
+        {
+            line.write(self.access_log, status, micros, watched.body_bytes, complete);
+            line.clear();
+        }
+        watched.span = Span::none();
+        watched.body_bytes = 0;
+        if self.free.len() < KEPT {
+            self.free.push(watched);
+        }
+    }
+}
+
+impl Watched {
+    fn blank() -> Self {
+        Watched {
+            started: Instant::now(),
+            route: None,
+            span: Span::none(),
+            line: None,
+            status: CLIENT_GONE,
+            head_only: false,
+            body_bytes: 0,
+        }
+    }
+
+    /// The head of the answer is written.
+    pub(super) fn answered(&mut self, status: StatusCode, body: &Body) {
+        self.status = status.as_u16();
+        self.body_bytes = match body.whole() {
+            Some(bytes) if !self.head_only => bytes.len() as u64,
+            _ => 0,
+        };
+    }
+}

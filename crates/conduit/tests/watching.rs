@@ -1,0 +1,289 @@
+//! What a server tells of its requests: spans, the access log, warnings about handlers that block, numbers, and health.
+
+mod support;
+
+use std::io::Write;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use conduit::prelude::*;
+use conduit::{AccessLog, health, metrics};
+use serde_json::Value;
+use support::serve;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+/// How long a test waits for a line before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What all servers of this process have logged; a subscriber is the process's, so tests tell theirs by their paths.
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.lock().expect("nobody panics with the log").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn listen_to_the_log() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        tracing_subscriber::fmt()
+            .json()
+            .with_span_events(FmtSpan::CLOSE)
+            .with_writer(|| Log)
+            .init();
+    });
+}
+
+/// The first line of the log that is one, once it is there.
+fn line(is_it: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let text = LOG.lock().expect("nobody panics with the log").clone();
+        let lines = text.split(|&byte| byte == b'\n');
+        if let Some(found) = lines.filter_map(|line| serde_json::from_slice(line).ok()).find(&is_it) {
+            return found;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "no such line: {}",
+            String::from_utf8_lossy(&text)
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[get("/users/{id}")]
+async fn user(id: Path<u64>) -> Result<String, Problem> {
+    match *id {
+        0 => Err(Problem::not_found("no user has the id 0")),
+        id => Ok(format!("user {id}")),
+    }
+}
+
+#[get("/waits")]
+async fn waits() -> &'static str {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    tracing::info!("said while it is handled");
+    "waited"
+}
+
+#[get("/never")]
+async fn never() -> &'static str {
+    std::future::pending().await
+}
+
+#[get("/streamed")]
+fn streamed() -> Body {
+    struct Pieces(u8);
+
+    impl futures_core::Stream for Pieces {
+        type Item = Result<Bytes, conduit::BoxError>;
+
+        fn poll_next(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Self::Item>> {
+            self.0 += 1;
+            std::task::Poll::Ready((self.0 <= 3).then(|| Ok(Bytes::from_static(b"four"))))
+        }
+    }
+
+    Body::from_stream(Pieces(0))
+}
+
+#[get("/blocks/{milliseconds}")]
+fn blocks(milliseconds: Path<u64>) -> &'static str {
+    std::thread::sleep(Duration::from_millis(*milliseconds));
+    "done"
+}
+
+#[test]
+fn requests_are_counted_by_route_and_class_of_status() {
+    let server = serve(App::new(()).routes(routes![user, streamed, waits, metrics::page]));
+    for target in [
+        "/users/1",
+        "/users/2",
+        "/users/0",
+        "/users/x",
+        "/nowhere",
+        "/streamed",
+        "/waits",
+    ] {
+        server.get(target);
+    }
+    let page = server.get("/metrics");
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let text = page.text();
+    for expected in [
+        "conduit_requests_total{method=\"GET\",route=\"/users/{id}\",status=\"2xx\"} 2\n",
+        "conduit_requests_total{method=\"GET\",route=\"/users/{id}\",status=\"4xx\"} 2\n",
+        "conduit_requests_total{method=\"GET\",route=\"/streamed\",status=\"2xx\"} 1\n",
+        "conduit_requests_total{method=\"GET\",route=\"/waits\",status=\"2xx\"} 1\n",
+        "conduit_requests_total{method=\"\",route=\"\",status=\"4xx\"} 1\n",
+        "conduit_request_duration_seconds_count{method=\"GET\",route=\"/users/{id}\"} 4\n",
+        "conduit_request_duration_seconds_bucket{method=\"GET\",route=\"/users/{id}\",le=\"+Inf\"} 4\n",
+        "conduit_connections_accepted_total 8\n",
+        "conduit_limits_struck_total{limit=\"head_time\"} 0\n",
+        "conduit_loop_lag_seconds{worker=\"0\"} ",
+        "# TYPE conduit_request_duration_seconds histogram\n",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+    assert!(
+        !text.contains("route=\"/metrics\""),
+        "its own request is not over yet\n{text}"
+    );
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn what_the_program_counts_stands_on_the_same_page() {
+    #[get("/order")]
+    fn order() -> &'static str {
+        ::metrics::counter!("orders_total", "kind" => "test").increment(1);
+        "ordered"
+    }
+
+    let server = serve(App::new(()).routes(routes![order, metrics::page]));
+    server.get("/order");
+    let page = server.get("/metrics");
+    assert!(
+        page.text().contains("orders_total{kind=\"test\"} 1\n"),
+        "{}",
+        page.text()
+    );
+}
+
+#[test]
+fn health_is_told_and_readiness_ends_with_the_word_to_stop() {
+    #[get("/after-the-stop")]
+    async fn after_the_stop() -> (StatusCode, &'static str) {
+        while health::is_ready() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        health::readyz()
+    }
+
+    let server = serve(App::new(()).routes(routes![health::healthz, health::readyz, after_the_stop]));
+    assert_eq!(server.get("/healthz").text(), "alive\n");
+    let ready = server.get("/readyz");
+    assert_eq!((ready.status, ready.text()), (200, "ready\n"));
+    let mut client = server.connect();
+    client.send("GET /after-the-stop HTTP/1.1\r\nhost: test\r\n\r\n");
+    let handle = server.handle();
+    while handle.statistics().requests < 3 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    handle.stop();
+    let stopping = client.response();
+    assert_eq!((stopping.status, stopping.text()), (503, "stopping\n"));
+}
+
+#[test]
+fn the_access_log_has_the_fields_of_a_request() {
+    listen_to_the_log();
+    let server = serve(App::new(()).routes(routes![user]).access_log(AccessLog::Fields));
+    server.request(
+        "GET /users/7?fields=all HTTP/1.1\r\nhost: test\r\nuser-agent: a \"b\"\x7f\r\nreferer: http://a/\r\n\r\n"
+            .replace('\x7f', "\u{e4}"),
+    );
+    let line = line(|line| line["fields"]["target"] == "/users/7?fields=all");
+    assert_eq!(line["target"], "conduit::access");
+    let fields = &line["fields"];
+    assert_eq!(fields["method"], "GET");
+    assert_eq!(fields["route"], "/users/{id}");
+    assert_eq!(fields["version"], "HTTP/1.1");
+    assert_eq!(fields["status"], 200);
+    assert_eq!(fields["bytes"], 6);
+    assert_eq!(fields["peer"], "127.0.0.1");
+    assert_eq!(fields["referer"], "http://a/");
+    assert_eq!(fields["user_agent"], "a \\x22b\\x22\\xC3\\xA4");
+    assert_eq!(fields["complete"], true);
+    assert!(fields["duration_us"].is_u64());
+}
+
+#[test]
+fn the_access_log_has_lines_in_the_combined_format() {
+    listen_to_the_log();
+    let server = serve(App::new(()).routes(routes![streamed]).access_log(AccessLog::Combined));
+    server.request("GET /streamed?combined HTTP/1.1\r\nhost: test\r\n\r\n");
+    let message = |line: &Value| line["fields"]["message"].as_str().unwrap_or_default().to_owned();
+    let line = line(|line| message(line).contains("/streamed?combined"));
+    let text = message(&line);
+    assert!(text.starts_with("127.0.0.1 - - ["), "{text}");
+    assert!(
+        text.contains(" +0000] \"GET /streamed?combined HTTP/1.1\" 200 12 \"-\" \"-\" "),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_client_that_has_gone_before_its_answer_is_logged_as_incomplete() {
+    listen_to_the_log();
+    let server = serve(App::new(()).routes(routes![never]).access_log(AccessLog::Fields));
+    let mut client = server.connect();
+    client.send("GET /never?gone HTTP/1.1\r\nhost: test\r\n\r\n");
+    while server.handle().statistics().requests < 1 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    server.handle().close();
+    let line = line(|line| line["fields"]["target"] == "/never?gone");
+    assert_eq!(line["fields"]["status"], 499);
+    assert_eq!(line["fields"]["complete"], false);
+}
+
+#[test]
+fn a_span_is_around_the_handler_and_has_the_answer_when_it_closes() {
+    listen_to_the_log();
+    let server = serve(App::new(()).routes(routes![waits]));
+    server.get("/waits");
+    let inside = line(|line| line["fields"]["message"] == "said while it is handled");
+    assert_eq!(inside["span"]["name"], "request");
+    assert_eq!(inside["span"]["route"], "/waits");
+    assert_eq!(inside["span"]["method"], "GET");
+    let closed = line(|line| line["fields"]["message"] == "close" && line["span"]["path"] == "/waits");
+    assert_eq!(closed["span"]["status"], 200);
+    assert_eq!(closed["span"]["bytes"], 6);
+    assert!(
+        closed["span"]["peer"]
+            .as_str()
+            .expect("an address")
+            .starts_with("127.0.0.1:")
+    );
+}
+
+#[test]
+fn a_handler_that_blocks_its_worker_is_named_while_it_does_and_when_it_ends() {
+    listen_to_the_log();
+    let server = serve(
+        App::new(())
+            .routes(routes![blocks])
+            .blocked_after(Duration::from_millis(20)),
+    );
+    let mut client = server.connect();
+    client.send("GET /blocks/1000 HTTP/1.1\r\nhost: test\r\n\r\n");
+    let is_about_it = |line: &Value, says: &str| {
+        let fields = &line["fields"];
+        fields["route"] == "/blocks/{milliseconds}"
+            && fields["message"].as_str().is_some_and(|text| text.contains(says))
+    };
+    let named = line(|line| is_about_it(line, "blocks its worker"));
+    assert_eq!(named["level"], "WARN");
+    assert_eq!(named["fields"]["method"], "GET");
+    assert_eq!(named["fields"]["handler"], "watching::blocks");
+    let ended = line(|line| is_about_it(line, "let its worker go"));
+    assert!(ended["fields"]["blocked_ms"].as_u64() >= named["fields"]["blocked_ms"].as_u64());
+    assert_eq!(client.response().text(), "done");
+}
