@@ -407,8 +407,7 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// How long a connection may take for what comes before its first request: the TLS handshake, and the header of
-    /// the PROXY protocol; then it is closed. The default is 10 s, the resolution 1 s.
+    /// How long the TLS handshake may take; then the connection is closed. The default is 10 s, the resolution 1 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.config.handshake_timeout = limit;
         self.config.choose("CONDUIT_HANDSHAKE_TIMEOUT");

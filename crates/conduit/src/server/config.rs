@@ -26,8 +26,7 @@ pub(crate) struct Config {
     pub(crate) idle_timeout: Duration,
     pub(crate) minimum_rate: u64,
     pub(crate) rate_grace: Duration,
-    /// How long a connection may take before its first request can come: for the TLS handshake, and for the header of
-    /// the PROXY protocol.
+    /// How long the TLS handshake may take.
     pub(crate) handshake_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) connections: Option<usize>,
@@ -232,7 +231,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         method: "handshake_timeout",
         variable: "CONDUIT_HANDSHAKE_TIMEOUT",
-        bounds: "the TLS handshake, and the PROXY protocol's header",
+        bounds: "the TLS handshake",
         over: "close",
         limit: Some(Limit::HandshakeTime),
         default: None,
