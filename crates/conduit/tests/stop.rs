@@ -286,3 +286,23 @@ fn a_second_program_on_the_same_address_is_refused_whatever_the_number_of_worker
         assert!(errors.contains(&address) && errors.contains("in use"), "{errors}");
     }
 }
+
+#[test]
+fn a_manager_is_told_of_the_start_and_the_stop() {
+    let path = std::env::temp_dir().join(format!("conduit-notify-{}", std::process::id()));
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
+    manager
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a time-out");
+    let mut message = [0; 100];
+    let mut hear = || {
+        let length = manager.recv(&mut message).expect("the manager is told");
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    let program = Program::start(program().env("NOTIFY_SOCKET", &path));
+    assert_eq!(hear(), "READY=1");
+    program.signal(Signal::TERM);
+    assert_eq!(hear(), "STOPPING=1");
+    assert_eq!(program.end(), Some(0));
+    std::fs::remove_file(&path).expect("the socket's file");
+}

@@ -477,3 +477,37 @@ fn records_cut_anywhere_are_put_together() {
     }
     assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
 }
+
+#[test]
+fn a_message_of_the_handshake_may_come_in_many_records() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let running = serve(Tls::pem(chain, key));
+    let config = Arc::new(authority.client());
+    let name = ServerName::try_from("localhost").expect("a name");
+    for pieces in [2, 7, 60] {
+        let mut client = ClientConnection::new(Arc::clone(&config), name.clone()).expect("a client");
+        let mut stream = TcpStream::connect(running.address).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        stream.set_nodelay(true).expect("no delay");
+        let mut record = Vec::new();
+        client.write_tls(&mut record).expect("into memory");
+        let (head, hello) = record.split_at(5);
+        for piece in hello.chunks(hello.len() / pieces) {
+            let length = u16::try_from(piece.len()).expect("short").to_be_bytes();
+            stream.write_all(&[&head[..3], &length, piece].concat()).expect("taken");
+            // So that the server most often reads them one by one; it must not matter.
+            std::thread::yield_now();
+        }
+        let mut stream = StreamOwned::new(client, stream);
+        assert!(ask(&mut stream, "/").expect("an answer").ends_with("true"), "{pieces}");
+    }
+    // One that breaks off in the middle harms nobody.
+    let mut stream = TcpStream::connect(running.address).expect("the server accepts");
+    stream
+        .write_all(b"\x16\x03\x01\x00\x06\x01\x00\x02\x00\x03\x03")
+        .expect("taken");
+    drop(stream);
+    let (answer, _) = get(running.address, &config, "localhost", "/").expect("an answer");
+    assert!(answer.ends_with("true"));
+}

@@ -15,6 +15,7 @@ pub(crate) mod facts;
 pub(crate) mod latency;
 pub(crate) mod listening;
 pub(crate) mod mailbox;
+mod manager;
 mod nested;
 mod peers;
 #[cfg(feature = "tls")]
@@ -145,7 +146,8 @@ impl<S: Clone + Send + 'static> Server<S> {
     }
 
     /// Prints the addresses and serves until SIGINT or SIGTERM: then no more connections are accepted, requests that are
-    /// being served are finished, and the call returns. A second signal closes at once what is left.
+    /// being served are finished, and the call returns. A second signal closes at once what is left. A manager such as
+    /// systemd that has set `NOTIFY_SOCKET` is told both (sd_notify(3)).
     ///
     /// # Errors
     ///
@@ -160,6 +162,7 @@ impl<S: Clone + Send + 'static> Server<S> {
             // Whoever started the program may have closed this end of its output; it serves all the same.
             let _ = writeln!(io::stdout(), "Listening on {bound}");
         }
+        manager::tell(manager::READY);
         self.serve_beside(signals)
     }
 
@@ -300,6 +303,9 @@ fn stop_at_signals(handle: ServerHandle) -> io::Result<impl Future<Output = Infa
             handle.reload();
         }
         while interrupt.poll_recv(context).is_ready() || terminate.poll_recv(context).is_ready() {
+            if !handle.is_stopping() {
+                manager::tell(manager::STOPPING);
+            }
             handle.stop_or_close();
         }
         Poll::Pending

@@ -1,0 +1,25 @@
+//! What the program's manager is told, if it wants to be: sd_notify(3).
+
+use std::os::unix::ffi::OsStrExt;
+
+use conduit_net::{UnixAddress, UnixDatagram};
+
+/// The server serves.
+pub(super) const READY: &[u8] = b"READY=1";
+/// The server was told to stop, and finishes what it serves.
+pub(super) const STOPPING: &[u8] = b"STOPPING=1";
+
+/// Tells the manager whose socket `NOTIFY_SOCKET` names. That it does not hear is no reason not to serve.
+pub(super) fn tell(state: &[u8]) {
+    let Some(place) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
+    let address = match place.as_bytes() {
+        [b'@', name @ ..] => UnixAddress::from_abstract_name(name),
+        _ => UnixAddress::from_path(&*place),
+    };
+    let told = address.and_then(|address| UnixDatagram::unbound()?.send_to(state, &address));
+    if let Err(error) = told {
+        tracing::warn!(%error, ?place, "cannot tell the manager at NOTIFY_SOCKET");
+    }
+}
