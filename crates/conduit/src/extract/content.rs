@@ -5,11 +5,12 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::wording::reworded;
 use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;
 use crate::openapi::Operation;
 use crate::pool::{Buffer, MediaType};
-use crate::problem::Problem;
+use crate::problem::{Fault, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response, with_type};
 
@@ -131,7 +132,7 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
         let body = request.take_body().collect_buffer().await?;
         match serde_html_form::from_bytes(&body) {
             Ok(value) => Ok(Form(value)),
-            Err(error) => Err(Problem::unprocessable(bad_fields::<T>("form", &body, &error))),
+            Err(error) => Err(bad_fields::<T>("body", StatusCode::UNPROCESSABLE_ENTITY, &body, &error)),
         }
     }
 
@@ -174,7 +175,12 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
         let query = request.query().unwrap_or("");
         match serde_html_form::from_str(query) {
             Ok(value) => Ok(Query(value)),
-            Err(error) => Err(Problem::bad_request(bad_fields::<T>("query", query.as_bytes(), &error))),
+            Err(error) => Err(bad_fields::<T>(
+                "query",
+                StatusCode::BAD_REQUEST,
+                query.as_bytes(),
+                &error,
+            )),
         }
     }
 
@@ -198,35 +204,42 @@ fn bad_json<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Prob
     let reader = &mut serde_json::Deserializer::from_slice(body);
     let place = serde_path_to_error::deserialize::<_, T>(reader)
         .err()
-        .map(|error| error.path().to_string());
-    Problem::unprocessable(match place.as_deref() {
-        None | Some(".") => format!("the body is not what is expected: {error}"),
-        Some(place) => format!("the body's member {place} is not what is expected: {error}"),
-    })
+        .map(|error| error.path().to_string())
+        .filter(|place| place != ".")
+        .unwrap_or_default();
+    let fault = Fault::of_json(&place, reworded(&error.to_string()));
+    Problem::faults(StatusCode::UNPROCESSABLE_ENTITY, &[fault])
 }
 
 /// What is wrong with fields that are not those of a `T`. They are read once more, to find the field.
 #[cold]
-fn bad_fields<T: DeserializeOwned>(what: &str, fields: &[u8], error: &serde_html_form::de::Error) -> String {
+fn bad_fields<T: DeserializeOwned>(
+    part: &str,
+    status: StatusCode,
+    fields: &[u8],
+    error: &serde_html_form::de::Error,
+) -> Problem {
     let reader = serde_html_form::Deserializer::from_bytes(fields);
     let place = serde_path_to_error::deserialize::<_, T>(reader)
         .err()
         .map(|error| error.path().to_string());
+    let message = reworded(&error.to_string());
     let Some(place) = place.filter(|place| place != ".") else {
-        return format!("the {what} is not what is expected: {error}");
+        return Problem::faults(status, &[Fault::new(part, message)]);
     };
     // A field that fills a list has its place in it: `answer[1]`.
     let (name, index) = match place.split_once('[') {
         Some((name, rest)) => (name, rest.trim_end_matches(']').parse().unwrap_or(0)),
         None => (&*place, 0),
     };
-    match form_urlencoded::parse(fields)
+    let value = form_urlencoded::parse(fields)
         .filter(|field| field.0 == name)
-        .nth(index)
-    {
-        Some((_, value)) => format!("the {what}'s field {place} is {value:?}: {error}"),
-        None => format!("the {what}'s field {place} is not what is expected: {error}"),
-    }
+        .nth(index);
+    let message = match value {
+        Some((_, value)) => format!("{message}, found {value:?}"),
+        None => message,
+    };
+    Problem::faults(status, &[Fault::new(format!("{part}.{place}"), message)])
 }
 
 /// Checks the request's content type: `application/` and a subtype that is accepted; its parameters do not matter.

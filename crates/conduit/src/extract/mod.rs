@@ -25,6 +25,7 @@ mod connection;
 mod content;
 mod path;
 mod shutdown;
+mod wording;
 
 use std::convert::Infallible;
 use std::future::Future;
