@@ -62,6 +62,8 @@ pub mod response;
 pub mod route;
 mod routes_table;
 mod server;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use app::{App, NoRoutes};
 pub use body::{Body, BodyError, BoxError};

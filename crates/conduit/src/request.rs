@@ -34,6 +34,9 @@ const NOT_IN_A_PATH: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b'|')
     .add(b'}');
 
+/// The bytes that a query cannot hold as they are: what is not visible ASCII, and what would end it.
+const NOT_IN_A_QUERY: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ').add(b'#');
+
 thread_local! {
     #[expect(clippy::vec_box, reason = "a request moves between its users as one pointer: the box is what is kept")]
     static FREE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
@@ -191,14 +194,19 @@ impl Request {
     /// anew; a layer of a list comes after that. What a path cannot hold is percent-encoded, `?` and `#` too, and a
     /// missing slash at the beginning is added.
     pub fn set_path(&mut self, path: &str) {
+        let query = self.query().map(str::to_owned);
+        self.set_target(path, query.as_deref());
+    }
+
+    pub(crate) fn set_target(&mut self, path: &str, query: Option<&str>) {
         let mut target = String::with_capacity(path.len() + 1);
         if !path.starts_with('/') {
             target.push('/');
         }
         target.extend(percent_encoding::utf8_percent_encode(path, NOT_IN_A_PATH));
-        if let Some(query) = self.query() {
+        if let Some(query) = query {
             target.push('?');
-            target.push_str(query);
+            target.extend(percent_encoding::utf8_percent_encode(query, NOT_IN_A_QUERY));
         }
         let parts = self.parts_mut();
         parts.head.set_target(&target);

@@ -152,7 +152,7 @@ impl Default for SecurityHeaders {
 
 impl Layer for SecurityHeaders {
     async fn call(&self, request: Request, next: Next) -> Response {
-        let is_secure = false;
+        let is_secure = request.is_tls();
         let mut response = next.run(request).await;
         self.add(response.headers_mut(), is_secure);
         response

@@ -12,6 +12,8 @@ mod order;
 mod paths;
 mod security;
 mod stored;
+#[cfg(feature = "tower")]
+mod tower;
 
 /// A request without a body, with these header fields.
 fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> String {

@@ -1,0 +1,94 @@
+//! Layers and services of tower, and an axum router, in an application.
+
+use std::time::Duration;
+
+use axum::routing;
+use conduit::http;
+use conduit::prelude::*;
+
+use crate::request;
+use crate::support::serve;
+
+#[get("/new/{id}")]
+async fn new(id: Path<u32>) -> String {
+    format!("new {}", *id)
+}
+
+#[post("/echo")]
+async fn echo(body: String) -> String {
+    body
+}
+
+#[get("/never")]
+async fn never() {
+    std::future::pending().await
+}
+
+fn router() -> axum::Router {
+    axum::Router::new()
+        .route("/", routing::get(|| async { "the root" }))
+        .route("/page", routing::get(|uri: Uri| async move { format!("page {uri}") }))
+        .route(
+            "/length",
+            routing::post(|body: String| async move { body.len().to_string() }),
+        )
+}
+
+#[test]
+fn what_has_no_route_goes_to_the_service() {
+    let app = App::new(())
+        .routes(routes![new])
+        .fallback(conduit::tower::service(router()));
+    let server = serve(app);
+    assert_eq!(server.get("/new/7").text(), "new 7");
+    let answer = server.get("/page?a=1");
+    assert_eq!((answer.status, answer.text()), (200, "page /page?a=1"));
+    assert_eq!(answer.header("content-length"), Some("14"));
+    assert_eq!(server.get("/nowhere").status, 404);
+    let body = "x".repeat(300_000);
+    let sent = format!("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 300000\r\n\r\n{body}");
+    assert_eq!(server.request(sent).text(), "300000");
+}
+
+#[test]
+fn a_service_is_mounted_under_a_prefix() {
+    let app = App::new(())
+        .routes(routes![new])
+        .layer(conduit::tower::mount("/old", router()));
+    let server = serve(app);
+    assert_eq!(server.get("/old/page").text(), "page /page");
+    assert_eq!(server.get("/old").text(), "the root");
+    assert_eq!(server.get("/older").status, 404);
+    assert_eq!(server.get("/old/new/7").status, 404);
+    assert_eq!(server.get("/new/7").text(), "new 7");
+}
+
+#[test]
+fn a_layer_of_tower_is_around_a_handler() {
+    let layer = conduit::tower::layer(::tower::limit::ConcurrencyLimitLayer::new(1));
+    let timeout = conduit::tower::layer(::tower::timeout::TimeoutLayer::new(Duration::from_millis(20)));
+    let app = App::new(())
+        .routes(routes![new, echo, never])
+        .layer(layer)
+        .layer(timeout);
+    assert_eq!(app.layers(), ["TimeoutLayer", "ConcurrencyLimitLayer"]);
+    let server = serve(app);
+    for _ in 0..3 {
+        assert_eq!(server.get("/new/7").text(), "new 7");
+        // Dropped by the time limit, so that its place is free again.
+        assert_eq!(server.get("/never").status, 500);
+    }
+    let sent = "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\nHello";
+    assert_eq!(server.request(sent).text(), "Hello");
+}
+
+#[test]
+fn what_a_layer_of_tower_changes_is_what_the_handler_sees() {
+    let layer = ::tower::util::MapRequestLayer::new(|mut request: http::Request<Body>| {
+        *request.uri_mut() = Uri::from_static("/new/8");
+        request
+    });
+    let app = App::new(()).routes(routes![new]).layer(conduit::tower::layer(layer));
+    let server = serve(app);
+    assert_eq!(server.request(request("GET", "/anything", &[])).text(), "new 8");
+}
