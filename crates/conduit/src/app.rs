@@ -9,11 +9,12 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Asked, asked};
+use crate::built_in;
 use crate::dispatch::{Plan, Surroundings};
 use crate::error::{Error, Result};
 use crate::fallback::Fallback;
 use crate::layer::Middleware;
-use crate::openapi::{Info, print_if_asked};
+use crate::openapi::{Info, pages, print};
 use crate::problem::{ErrorContext, Problem};
 use crate::response::Response;
 use crate::route::Routes;
@@ -58,6 +59,8 @@ pub struct App<S, R = NoRoutes> {
     pub(crate) routes: R,
     /// What the document says about the application; otherwise it is the package.
     pub(crate) info: Option<Info>,
+    /// Where the docs page is, if there is one.
+    pub(crate) docs: Option<String>,
     surroundings: Surroundings<S>,
     config: Config,
     /// Whether `run` answers arguments such as `--routes`.
@@ -73,6 +76,7 @@ impl<S: Clone + Send + 'static> App<S> {
             state,
             routes: NoRoutes,
             info: None,
+            docs: None,
             surroundings: Surroundings::default(),
             config: Config::default(),
             arguments: true,
@@ -128,6 +132,7 @@ impl<S: Clone + Send + 'static> App<S> {
             state: self.state,
             routes,
             info: self.info,
+            docs: self.docs,
             surroundings: self.surroundings,
             config: self.config,
             arguments: self.arguments,
@@ -459,9 +464,6 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     ///
     /// When the address cannot be listened on; the error says why and what to do.
     pub fn run(self) -> Result {
-        if print_if_asked(&self.routes, self.info.as_ref())? {
-            return Ok(());
-        }
         const NAME: &str = "CONDUIT_ADDR";
         if self.arguments
             && let Some(asked) = asked(std::env::args_os().skip(1))
@@ -492,6 +494,7 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
         match asked {
             // A reader that has seen enough, such as `head`, closes its end.
             Asked::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
+            Asked::OpenApi => return print(&self.routes, self.info.as_ref()),
         }
         Ok(())
     }
@@ -526,7 +529,9 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     ///         .run()
     /// }
     /// ```
-    pub fn listen(self, addresses: impl ListenOn) -> Result<Server<S>> {
+    pub fn listen(mut self, addresses: impl ListenOn) -> Result<Server<S>> {
+        self.surroundings.pages = pages(&self.routes, self.info.as_ref(), self.docs.as_deref());
+        built_in::refuse_taken(&self.surroundings.pages, self.routes.definitions())?;
         let config = self.config.with_environment(|name| std::env::var_os(name))?;
         let listening = Listening::on(&addresses.addresses()?, worker_count(&config), config.tls.as_deref())?;
         let plan = Plan::new(self.routes, self.surroundings);

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 pub(crate) enum Asked {
     /// `--routes`: print the table of routes.
     Routes,
+    /// `--openapi`: print the OpenAPI document. Without the feature `openapi` it is none of ours.
+    OpenApi,
 }
 
 /// What the arguments, without the program's name, ask for. Only a single argument that is exactly one of ours counts:
@@ -18,6 +20,7 @@ pub(crate) fn asked(mut arguments: impl Iterator<Item = OsString>) -> Option<Ask
     }
     match first.to_str()? {
         "--routes" => Some(Asked::Routes),
+        "--openapi" if cfg!(feature = "openapi") => Some(Asked::OpenApi),
         _ => None,
     }
 }
@@ -30,6 +33,7 @@ mod tests {
     fn only_a_single_argument_that_is_exactly_ours_is_taken() {
         let of = |list: &[&str]| asked(list.iter().map(OsString::from));
         assert_eq!(of(&["--routes"]), Some(Asked::Routes));
+        assert_eq!(of(&["--openapi"]).is_some(), cfg!(feature = "openapi"));
         assert_eq!(of(&[]), None);
         assert_eq!(of(&["--route"]), None);
         assert_eq!(of(&["routes"]), None);

@@ -9,6 +9,7 @@ use conduit_route::Miss;
 use http::header::ALLOW;
 use http::{HeaderValue, Method, StatusCode};
 
+use crate::built_in::{self, BuiltIn};
 use crate::endpoint::{Endpoint, Outcome};
 use crate::fallback::AnyFallback;
 use crate::layer::{AnyLayer, Made};
@@ -33,6 +34,8 @@ pub(crate) struct Surroundings<S> {
     pub(crate) fallback: Option<Box<dyn AnyFallback<S>>>,
     /// How errors look.
     pub(crate) errors: ErrorForm,
+    /// Pages of the framework's own.
+    pub(crate) pages: Vec<BuiltIn>,
 }
 
 impl<S> Default for Surroundings<S> {
@@ -41,6 +44,7 @@ impl<S> Default for Surroundings<S> {
             layers: Vec::new(),
             fallback: None,
             errors: ErrorForm::default(),
+            pages: Vec::new(),
         }
     }
 }
@@ -51,6 +55,7 @@ impl<S> Clone for Surroundings<S> {
             layers: self.layers.iter().map(|layer| layer.duplicate()).collect(),
             fallback: self.fallback.as_ref().map(|fallback| fallback.duplicate()),
             errors: self.errors.clone(),
+            pages: self.pages.clone(),
         }
     }
 }
@@ -88,14 +93,17 @@ impl<S: 'static> Plan<S> {
         let state = Rc::new(state);
         let mut connecting = Connecting::new(self.made);
         self.routes.connect(&state, &mut connecting);
-        let endpoints = connecting.finish();
+        let mut endpoints = connecting.finish();
         let table = self.routes.table();
         assert_eq!(
             endpoints.len(),
             table.definitions().len(),
             "a table has one handler for each definition"
         );
+        let pages: Rc<[BuiltIn]> = self.surroundings.pages.into();
+        built_in::put_before(&pages, table, &mut endpoints);
         let dispatcher = Rc::new(Dispatcher {
+            pages,
             table,
             endpoints,
             fallback: self.surroundings.fallback.map(|fallback| fallback.endpoint(&state)),
@@ -191,6 +199,7 @@ struct Dispatcher {
     /// In the order of the table.
     endpoints: Vec<Rc<dyn Endpoint>>,
     fallback: Option<Rc<dyn Endpoint>>,
+    pages: Rc<[BuiltIn]>,
 }
 
 impl Dispatcher {
@@ -214,6 +223,9 @@ impl Endpoint for Dispatcher {
             Matched::Missed(miss, _) => miss,
             Matched::NotYet => Miss::NotFound,
         };
+        if let Some(response) = built_in::answer(&self.pages, &request) {
+            return Outcome::Ready(response);
+        }
         let is_of_the_server = request.method() == Method::OPTIONS && request.path() == "*";
         match &self.fallback {
             Some(fallback) if miss == Miss::NotFound && !is_of_the_server => fallback.call(request, context),

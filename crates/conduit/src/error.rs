@@ -22,6 +22,11 @@ enum Kind {
     },
     /// The address, which could not be listened on, is that of an environment variable.
     FromVariable { name: &'static str, error: Box<Error> },
+    /// A page of the framework's own has the path of a route.
+    Taken {
+        path: String,
+        route: conduit_route::Definition,
+    },
     /// Something that the server needs of the system failed.
     System { operation: &'static str, cause: io::Error },
     /// An error of the program's own, on its way out of `main`.
@@ -55,6 +60,13 @@ impl Error {
         })
     }
 
+    pub(crate) fn taken(path: &str, route: &conduit_route::Definition) -> Self {
+        Error(Kind::Taken {
+            path: path.to_owned(),
+            route: *route,
+        })
+    }
+
     pub(crate) fn system(operation: &'static str, cause: io::Error) -> Self {
         Error(Kind::System { operation, cause })
     }
@@ -77,6 +89,11 @@ impl fmt::Display for Error {
             Kind::FromVariable { name, error } => {
                 write!(f, "{error} (the address is that of {name} in the environment)")
             }
+            Kind::Taken { path, route } => write!(
+                f,
+                "the docs page needs the path {path}, which is that of the route {} at {}:{}: give one of them another",
+                route.handler, route.file, route.line
+            ),
             Kind::System { operation, cause } => write!(f, "cannot {operation}: {cause}"),
             Kind::Other(error) => error.fmt(f),
         }

@@ -46,6 +46,7 @@ extern crate self as conduit;
 mod app;
 mod arguments;
 mod body;
+mod built_in;
 mod dispatch;
 mod endpoint;
 mod error;
@@ -124,3 +125,8 @@ struct MiddlewareGuide;
 #[cfg(all(doctest, feature = "tls"))]
 #[doc = include_str!("../../../docs/deployment.md")]
 struct Deployment;
+
+/// The page about the document too.
+#[cfg(all(doctest, feature = "openapi"))]
+#[doc = include_str!("../../../docs/openapi.md")]
+struct OpenApiPage;

@@ -17,6 +17,9 @@ const PAGE: &str = include_str!("page.html");
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Where the API is shown, and can be tried.
+pub(crate) const DOCS: &str = "/docs";
+
 const DEFAULT_LIMIT: u32 = 20;
 const GREATEST_LIMIT: u32 = 100;
 
@@ -30,7 +33,7 @@ fn page() -> impl IntoResponse {
     ([("content-security-policy", PAGE_POLICY)], Html(PAGE))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Health {
     status: &'static str,
     uptime_seconds: u64,
@@ -52,7 +55,7 @@ async fn healthz(store: State<Store>, started: State<Instant>) -> Result<Json<He
 }
 
 /// Which part of the list a client wants.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Range {
     /// The id of the last link that the client has; without it the list begins with the newest.
     after: Option<i64>,
@@ -61,7 +64,7 @@ struct Range {
 }
 
 /// A part of the list.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Page {
     links: Vec<Link>,
     /// What to send as `after` for the next part; `null` at the end.
@@ -109,10 +112,8 @@ async fn insert_at_random(store: &Store, url: &url::Url) -> Result<Link, Problem
 
 /// Whether a short link with this slug would never be reached, because another route has its path.
 fn is_reserved(slug: &str) -> bool {
-    ROUTES
-        .definitions()
-        .iter()
-        .any(|route| route.path.strip_prefix('/') == Some(slug))
+    let routes = ROUTES.definitions().iter().map(|route| route.path);
+    routes.chain([DOCS]).any(|path| path.strip_prefix('/') == Some(slug))
 }
 
 /// One link, without following it.

@@ -44,6 +44,7 @@ fn main() -> conduit::Result {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     App::open(Service::open())?
         .routes(links::ROUTES)
+        .docs(links::DOCS)
         .body_limit(BODY_LIMIT_BYTES)
         .run()
 }

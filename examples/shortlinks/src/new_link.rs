@@ -19,7 +19,7 @@ const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
 const RANDOM_SLUG_LENGTH: usize = 7;
 
 /// What a client sends to make a link. A field that is not known is refused: it is a misspelt `slug`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewLink {
     url: String,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use conduit::{JsonSchema, schemars};
 use serde::Serialize;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -29,7 +30,7 @@ const SCHEMA: &str = "
     ) STRICT";
 
 /// A short link.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Link {
     /// Grows with every link: the list is ordered by it.
     pub(crate) id: i64,

@@ -53,6 +53,14 @@ impl Document {
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps
     }
+
+    pub(super) fn title(&self) -> &str {
+        &self.info.title
+    }
+
+    pub(super) fn server_urls(&self) -> impl Iterator<Item = &str> {
+        self.info.servers().iter().filter_map(|server| server["url"].as_str())
+    }
 }
 
 impl Serialize for Document {
@@ -132,7 +140,7 @@ impl<S: 'static> App<S, Routes<S>> {
     }
 }
 
-fn document_of<S>(routes: &Routes<S>, info: Option<&Info>) -> Document {
+pub(super) fn document_of<S>(routes: &Routes<S>, info: Option<&Info>) -> Document {
     routes.openapi(info.cloned().unwrap_or_else(|| of_package(routes.package())))
 }
 
@@ -145,15 +153,8 @@ fn of_package(package: Package) -> Info {
     }
 }
 
-/// Prints the document if the program's first argument is `--openapi`, and what it lacks to standard error; says
-/// whether it was.
-pub(crate) fn print_if_asked<S>(routes: &Routes<S>, info: Option<&Info>) -> Result<bool> {
-    if std::env::args_os()
-        .nth(1)
-        .is_none_or(|argument| argument != "--openapi")
-    {
-        return Ok(false);
-    }
+/// Prints the document, and what it lacks to standard error.
+pub(crate) fn print<S>(routes: &Routes<S>, info: Option<&Info>) -> Result {
     let document = document_of(routes, info);
     let print = || -> io::Result<()> {
         for gap in document.gaps() {
@@ -161,8 +162,7 @@ pub(crate) fn print_if_asked<S>(routes: &Routes<S>, info: Option<&Info>) -> Resu
         }
         write!(io::stdout(), "{document}")
     };
-    print().map_err(|cause| Error::system("print the document", cause))?;
-    Ok(true)
+    print().map_err(|cause| Error::system("print the document", cause))
 }
 
 /// A document while it is put together.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// Without one it is the package that the application's `routes!` stands in.
 #[derive(Clone, Debug)]
 pub struct Info {
-    title: String,
+    pub(super) title: String,
     version: String,
     description: Option<String>,
     servers: Vec<Value>,

@@ -12,6 +12,8 @@ mod document;
 mod fields;
 mod info;
 mod operation;
+#[cfg(feature = "openapi")]
+mod page;
 mod parameter;
 #[cfg(feature = "openapi")]
 mod problem;
@@ -22,15 +24,17 @@ mod schemas;
 mod security;
 
 #[cfg(feature = "openapi")]
-pub(crate) use document::print_if_asked;
+pub(crate) use document::print;
 #[cfg(feature = "openapi")]
 pub use document::{Document, Gap};
 pub use info::Info;
 pub use operation::Operation;
+#[cfg(feature = "openapi")]
+pub(crate) use page::pages;
 pub use parameter::Parameter;
 pub use returned::{NotAResponse, Returned, never_made};
 pub(crate) use schemas::Schemas;
-#[cfg(not(feature = "openapi"))]
-pub(crate) use schemas::print_if_asked;
 pub use schemas::{Descriptions, HasNoSchema, SchemaOf};
+#[cfg(not(feature = "openapi"))]
+pub(crate) use schemas::{pages, print};
 pub use security::SecurityScheme;

@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use serde_json::Value;
 
 use super::Info;
+use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::route::{Handler, Routes};
 
@@ -54,9 +55,14 @@ impl<T: ?Sized> SchemaOf<T> {
     pub const NEW: Self = SchemaOf(PhantomData);
 }
 
+/// There is no docs page.
+pub(crate) fn pages<S>(_: &Routes<S>, _: Option<&Info>, _: Option<&str>) -> Vec<BuiltIn> {
+    Vec::new()
+}
+
 /// There is no document to print.
-pub(crate) fn print_if_asked<S>(_: &Routes<S>, _: Option<&Info>) -> Result<bool> {
-    Ok(false)
+pub(crate) fn print<S>(_: &Routes<S>, _: Option<&Info>) -> Result {
+    Ok(())
 }
 
 /// The descriptions of an application's handlers; without the feature `openapi` it stays empty.

@@ -96,3 +96,73 @@ fn the_package_of_the_list_names_the_document() {
 fn any_text_is_a_string() {
     assert_eq!(Operation::text()["type"], "string");
 }
+
+#[get("/{slug}")]
+fn slug(slug: Path<String>) -> String {
+    slug.0
+}
+
+#[get("/docs/openapi.json")]
+fn own_document() {}
+
+#[test]
+fn the_docs_do_not_take_the_path_of_a_route() {
+    let app = App::new(()).routes(routes![own_document]).docs("/docs");
+    let Err(error) = app.listen("127.0.0.1:0") else {
+        panic!("the path is taken")
+    };
+    let text = error.to_string();
+    assert!(
+        text.contains("/docs/openapi.json") && text.contains("own_document") && text.contains("main.rs:"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_docs_come_before_a_parameter_and_the_document_says_what_the_program_prints() {
+    let app = App::new(()).routes(routes![slug]).docs("/docs").workers(1);
+    let expected = serde_json::to_value(app.openapi()).expect("a document is JSON");
+    let server = app.listen("127.0.0.1:0").expect("a free port");
+    let (address, handle) = (server.address(), server.handle());
+    let serving = std::thread::spawn(move || server.serve());
+    let get = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(address).expect("the server listens");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        std::io::Write::write_all(&mut stream, request.as_bytes()).expect("the request is sent");
+        let mut answer = Vec::new();
+        std::io::Read::read_to_end(&mut stream, &mut answer).expect("the answer ends");
+        let end = answer
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .expect("a head ends");
+        let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+        (head, answer[end + 4..].to_vec())
+    };
+    assert_eq!(get("/other").1, b"other");
+    let (head, page) = get("/docs");
+    assert!(
+        head.contains("text/html") && head.contains("default-src 'none'"),
+        "{head}"
+    );
+    assert!(
+        String::from_utf8_lossy(&page).contains("src=\"docs/swagger-ui.js"),
+        "{page:?}"
+    );
+    let (_, document) = get("/docs/openapi.json");
+    assert_eq!(
+        serde_json::from_slice::<serde_json::Value>(&document).expect("JSON"),
+        expected
+    );
+    let (head, script) = get("/docs/swagger-ui.js");
+    assert!(
+        head.contains("content-encoding: gzip") && head.contains("immutable"),
+        "{head}"
+    );
+    assert_eq!(script[..2], [0x1f, 0x8b]);
+    assert!(get("/docs/none").0.starts_with("http/1.1 404"));
+    handle.stop();
+    serving
+        .join()
+        .expect("the server does not panic")
+        .expect("the server ends well");
+}

@@ -67,6 +67,37 @@ fn the_page_makes_lists_refuses_and_deletes_links() {
     assert_eq!(service.get("/first").status, 307);
 }
 
+#[test]
+fn the_docs_page_tries_an_operation() {
+    let directory = Directory::new();
+    let Some(mut browser) = Browser::start(&directory.path().join("profile")) else {
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "CI needs Chromium: apt-get install chromium"
+        );
+        eprintln!("SKIPPED: no Chromium is installed (apt-get install chromium), so the docs page was not tried");
+        return;
+    };
+    let service = Service::start(&directory.path().join("links.db"));
+    browser.open(&format!("{}/docs", service.address));
+    browser.wait("document.querySelector('#operations-links-links_healthz')");
+    browser.value("document.querySelector('#operations-links-links_healthz button.opblock-summary-control').click()");
+    browser.wait("document.querySelector('#operations-links-links_healthz .execute')");
+    browser.value("document.querySelector('#operations-links-links_healthz .execute').click()");
+    browser
+        .wait("document.querySelector('#operations-links-links_healthz .live-responses-table .response-col_status')");
+    let answer = browser.text("#operations-links-links_healthz .live-responses-table");
+    let answer = answer.as_str().expect("text");
+    assert!(answer.contains("200") && answer.contains("uptime_seconds"), "{answer}");
+    if let Some(path) = std::env::var_os("SHORTLINKS_SCREENSHOT") {
+        let size = json!({ "width": 1200, "height": 1400, "deviceScaleFactor": 1, "mobile": false });
+        browser.call("Emulation.setDeviceMetricsOverride", size);
+        let image = browser.call("Page.captureScreenshot", json!({ "format": "png" }));
+        std::fs::write(path, image["data"].as_str().expect("base64")).expect("the screenshot can be written");
+    }
+}
+
 /// A browser with one page.
 struct Browser {
     child: Child,

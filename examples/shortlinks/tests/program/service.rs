@@ -14,25 +14,25 @@ fn with_service(test: impl FnOnce(&Service)) {
 #[test]
 fn a_link_is_made_shown_followed_and_removed() {
     with_service(|service| {
-        let made = service.create(&json!({ "url": "https://example.com/a b", "slug": "docs" }));
+        let made = service.create(&json!({ "url": "https://example.com/a b", "slug": "manual" }));
         assert_eq!(made.status, 201, "{made:?}");
-        assert_eq!(made.header("location"), "/api/links/docs");
+        assert_eq!(made.header("location"), "/api/links/manual");
         let link = made.json();
-        assert_eq!(link["slug"], "docs");
+        assert_eq!(link["slug"], "manual");
         assert_eq!(link["url"], "https://example.com/a%20b");
         assert_eq!(link["clicks"], 0);
-        assert_eq!(service.get("/api/links/docs").json(), link);
+        assert_eq!(service.get("/api/links/manual").json(), link);
 
-        let followed = service.get("/docs");
+        let followed = service.get("/manual");
         assert_eq!(followed.status, 307);
         assert_eq!(followed.header("location"), "https://example.com/a%20b");
-        assert_eq!(service.clicks("docs"), 1);
+        assert_eq!(service.clicks("manual"), 1);
 
-        let removed = service.delete("/api/links/docs");
+        let removed = service.delete("/api/links/manual");
         assert_eq!((removed.status, &*removed.text), (204, ""));
-        service.get("/docs").problem(404);
-        service.get("/api/links/docs").problem(404);
-        service.delete("/api/links/docs").problem(404);
+        service.get("/manual").problem(404);
+        service.get("/api/links/manual").problem(404);
+        service.delete("/api/links/manual").problem(404);
     });
 }
 

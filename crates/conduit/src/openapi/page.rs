@@ -1,0 +1,158 @@
+//! The docs page: the document, and Swagger UI from the program itself.
+//!
+//! Swagger UI is kept up by those who keep the specification, and content with a policy that allows nothing from
+//! elsewhere. `assets/fetch` brings a new version.
+
+use bytes::Bytes;
+
+use super::Info;
+use super::document::{Document, document_of};
+use crate::app::App;
+use crate::built_in::BuiltIn;
+use crate::response::{IntoResponse, Response};
+use crate::route::Routes;
+
+/// The version of `swagger-ui-dist` on npm that is in `assets`.
+const VERSION: &str = "5.35.0";
+
+const PAGE: &str = include_str!("assets/page.html");
+const START: &str = include_str!("assets/start.js");
+const SCRIPT: &[u8] = include_bytes!("assets/swagger-ui-bundle.js.gz");
+const STYLE: &[u8] = include_bytes!("assets/swagger-ui.css.gz");
+
+/// Their address has the version in it, so that a client may keep them for a year.
+const FOREVER: &str = "public, max-age=31536000, immutable";
+
+impl<S, R> App<S, R> {
+    /// Serves a page that shows the OpenAPI document, where each operation can be tried, and the document itself at
+    /// `/openapi.json` below it. Everything the page needs is in the program; nothing is loaded from elsewhere.
+    ///
+    /// The page is outside of the groups of routes and their layers; the layers of the [application](App::layer) are
+    /// around it. It comes before a route with a parameter, such as `/{slug}`. What the document does not say, because a
+    /// type does not, is logged as a warning when the server starts.
+    ///
+    /// # Panics
+    ///
+    /// When `path` does not start with a slash, ends in one, or has parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`listen`](App::listen) and [`run`](App::run) fail when a route has the same path.
+    ///
+    /// # Example
+    ///
+    /// A page at `/docs`, and the document at `/docs/openapi.json`:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    ///
+    /// /// Greet.
+    /// #[get("/")]
+    /// async fn hello() -> &'static str {
+    ///     "Hello, World!"
+    /// }
+    ///
+    /// let app = App::new(()).routes(routes![hello]).docs("/docs");
+    /// ```
+    pub fn docs(mut self, path: &str) -> Self {
+        let is_plain = path.len() > 1 && path.starts_with('/') && !path.ends_with('/') && !path.contains(['{', '}']);
+        assert!(
+            is_plain,
+            "the path of the docs is {path:?}: write one such as \"/docs\""
+        );
+        self.docs = Some(path.to_owned());
+        self
+    }
+}
+
+/// The pages to serve if the docs have a path.
+pub(crate) fn pages<S>(routes: &Routes<S>, info: Option<&Info>, path: Option<&str>) -> Vec<BuiltIn> {
+    let Some(path) = path else { return Vec::new() };
+    let document = document_of(routes, info);
+    for gap in document.gaps() {
+        tracing::warn!(
+            handler = gap.handler,
+            file = gap.file,
+            line = gap.line,
+            "not in the API's document: {}",
+            gap.what
+        );
+    }
+    let policy = policy(&document);
+    let page = Bytes::from(html(&document, path));
+    let json = Bytes::from(serde_json::to_vec(&document).expect("a document is JSON"));
+    vec![
+        BuiltIn::new(path.to_owned(), move || {
+            let fields = [
+                ("content-type", "text/html; charset=utf-8"),
+                ("content-security-policy", &*policy),
+                ("x-content-type-options", "nosniff"),
+                ("cache-control", "no-cache"),
+            ];
+            (fields, page.clone()).into_response()
+        }),
+        BuiltIn::new(format!("{path}/openapi.json"), move || {
+            (
+                [("content-type", "application/json"), ("cache-control", "no-cache")],
+                json.clone(),
+            )
+                .into_response()
+        }),
+        BuiltIn::new(format!("{path}/start.js"), || {
+            asset("text/javascript; charset=utf-8", None, START.as_bytes())
+        }),
+        BuiltIn::new(format!("{path}/swagger-ui.js"), || {
+            asset("text/javascript; charset=utf-8", Some("gzip"), SCRIPT)
+        }),
+        BuiltIn::new(format!("{path}/swagger-ui.css"), || {
+            asset("text/css; charset=utf-8", Some("gzip"), STYLE)
+        }),
+    ]
+}
+
+/// What is compressed is sent so to every client: each browser can read it.
+fn asset(kind: &'static str, encoding: Option<&'static str>, bytes: &'static [u8]) -> Response {
+    let fields = [
+        ("content-type", kind),
+        ("cache-control", FOREVER),
+        ("x-content-type-options", "nosniff"),
+    ];
+    match encoding {
+        None => (fields, bytes).into_response(),
+        Some(encoding) => ([("content-encoding", encoding)], (fields, bytes)).into_response(),
+    }
+}
+
+fn html(document: &Document, path: &str) -> String {
+    let escape = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace('"', "&quot;")
+    };
+    // Relative to the page, so that it works behind a proxy that adds a prefix.
+    let base = path.rsplit('/').next().unwrap_or_default();
+    PAGE.replace("{base}", &escape(base))
+        .replace("{version}", VERSION)
+        .replace("{title}", &escape(document.title()))
+}
+
+/// The page loads nothing from elsewhere, and asks only this server and those that the document names. Swagger UI sets
+/// styles of its elements.
+fn policy(document: &Document) -> String {
+    let is_safe = |letter: char| letter.is_ascii_alphanumeric() || "-.:[]/".contains(letter);
+    let mut origins = String::new();
+    for url in document.server_urls() {
+        let Some((scheme, rest)) = url.split_once("://") else {
+            continue;
+        };
+        let host = rest.split('/').next().unwrap_or_default();
+        if host.chars().all(is_safe) && scheme.chars().all(is_safe) {
+            origins.push_str(&format!(" {scheme}://{host}"));
+        }
+    }
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+         connect-src 'self'{origins}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
