@@ -489,6 +489,18 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
         RoutesTable::new(self.routes.definitions(), self.routes.layers(), self.layers(), limits)
     }
 
+    /// A server of one worker without sockets, for a test client.
+    #[cfg(feature = "testing")]
+    pub(crate) fn serve_in_process(
+        self,
+        process: std::sync::Arc<crate::server::in_process::InProcess>,
+    ) -> Result<Server<S>> {
+        let mut config = self.config.with_environment(|name| std::env::var_os(name))?;
+        config.in_process = Some(process);
+        let plan = Plan::new(self.routes, self.surroundings);
+        Server::new(Listening::in_process(), self.state, plan, config, self.runtime)
+    }
+
     /// Does what the program's arguments ask for.
     fn answer(self, asked: Asked) -> Result {
         match asked {

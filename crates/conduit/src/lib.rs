@@ -36,6 +36,7 @@
 //! - [`extract`]: what a handler may take. [`response`]: what it may return. [`Problem`]: how errors look.
 //! - [`mod@layer`]: what stands between the server and the handlers, functions and ready-made ones.
 //! - [`openapi`]: how they describe themselves, and the document that comes of it.
+//! - `testing`, with the feature of that name: a client for tests.
 //! - [`Request`], [`Response`], [`Body`]: the whole thing, where a part is not enough.
 //!
 //! Each worker thread runs a tokio runtime: a handler may await anything that is made for tokio, and need not be `Send`.
@@ -65,6 +66,8 @@ mod routes_table;
 mod server;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use app::{App, NoRoutes};
 pub use body::{Body, BodyError, BoxError};
@@ -110,6 +113,11 @@ struct LimitsGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/watching.md")]
 struct WatchingGuide;
+
+/// The examples in the guide to testing are compiled with the tests.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../../../docs/testing.md")]
+struct TestingGuide;
 
 /// The README's example is compiled with the tests.
 #[cfg(doctest)]

@@ -36,6 +36,9 @@ pub(crate) struct Config {
     /// For how long a handler may keep its worker before it is named; zero names none.
     pub(crate) blocked_after: Duration,
     pub(crate) access_log: AccessLog,
+    /// Where a test client connects.
+    #[cfg(feature = "testing")]
+    pub(crate) in_process: Option<std::sync::Arc<super::in_process::InProcess>>,
     /// Which rows of [`SETTINGS`] the program has set itself, a bit each.
     chosen: u32,
 }
@@ -58,6 +61,8 @@ impl Default for Config {
             requests: 1_000_000,
             blocked_after: Duration::from_millis(100),
             access_log: AccessLog::Off,
+            #[cfg(feature = "testing")]
+            in_process: None,
             chosen: 0,
         }
     }

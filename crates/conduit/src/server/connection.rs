@@ -38,6 +38,8 @@ use super::mailbox::{Key, Letter, Outbox};
 use super::transport::Transport;
 use super::watch::Watched;
 use super::worker::Shared;
+#[cfg(feature = "testing")]
+use super::worker::Told;
 use crate::body::{Body, BodyError, Channel, Kind};
 use crate::endpoint::Outcome;
 use crate::pool;
@@ -168,6 +170,15 @@ impl Connection {
     /// of what is pending can be answered any more.
     pub(super) fn listens(&self) -> bool {
         self.watched.is_some_and(Interest::is_readable)
+    }
+
+    /// What a poller would tell of a connection in memory.
+    #[cfg(feature = "testing")]
+    pub(super) fn told_in_memory(&self) -> Option<Told> {
+        match &self.transport {
+            Transport::Memory(end) => end.told(self.watched?),
+            _ => None,
+        }
     }
 
     /// Ends the connection: its handler, if one runs, goes on without it; its stream is dropped.
@@ -692,9 +703,9 @@ impl Connection {
             Some(watched) if watched == interest => Ok(()),
             Some(watched) => {
                 shared.more |= watched | interest != watched;
-                shared.poller.modify(&self.transport, self.key, interest)
+                self.transport.watch(&shared.poller, self.key, interest, true)
             }
-            None => shared.poller.add(&self.transport, self.key, interest),
+            None => self.transport.watch(&shared.poller, self.key, interest, false),
         };
         if let Err(error) = watched {
             tracing::error!(%error, "cannot watch a connection");

@@ -228,6 +228,17 @@ impl Listening {
         })
     }
 
+    /// No socket and one worker: connections come from this process's memory.
+    #[cfg(feature = "testing")]
+    pub(crate) fn in_process() -> Self {
+        Listening {
+            bound: Vec::new(),
+            workers: vec![Vec::new()],
+            tls: None,
+            files: Vec::new(),
+        }
+    }
+
     /// Shares the sockets of one address out: a worker each, or all workers on the same where there are fewer.
     fn add(&mut self, bound: Bound, sockets: Vec<ListenerSocket>) {
         let sockets: Vec<Arc<ListenerSocket>> = sockets.into_iter().map(Arc::new).collect();

@@ -12,6 +12,8 @@ mod connection;
 pub(crate) mod counts;
 mod deadlines;
 pub(crate) mod facts;
+#[cfg(feature = "testing")]
+pub(crate) mod in_process;
 pub(crate) mod latency;
 pub(crate) mod listening;
 pub(crate) mod mailbox;

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use conduit_net::{Poller, Shutdown, TcpStream, UnixStream};
+use conduit_net::{Interest, Poller, Shutdown, TcpStream, UnixStream};
 
 use http::HeaderValue;
 
@@ -22,6 +22,9 @@ pub(crate) enum Transport {
     /// Behind a pointer and a table of functions: a program that never asks for TLS has none of it in its binary, and its
     /// connections stay small.
     Secure(Box<dyn Secure>),
+    /// In the memory of this process: the client is a test.
+    #[cfg(feature = "testing")]
+    Memory(super::in_process::ServerEnd),
 }
 
 /// What a read gave.
@@ -104,6 +107,8 @@ impl Transport {
             Transport::Tcp(stream) => stream.recv(buffer)?,
             Transport::Unix(stream) => stream.recv(buffer)?,
             Transport::Secure(stream) => return stream.recv(buffer),
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => end.recv(buffer)?,
         };
         Ok(Received {
             bytes,
@@ -123,6 +128,8 @@ impl Transport {
             Transport::Tcp(stream) => stream.send(bytes),
             Transport::Unix(stream) => stream.send(bytes),
             Transport::Secure(stream) => stream.send(bytes),
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => end.send(bytes),
         }
     }
 
@@ -136,6 +143,11 @@ impl Transport {
             Transport::Tcp(stream) => return stream.send_vectored(pieces),
             Transport::Unix(stream) => return stream.send_vectored(pieces),
             Transport::Secure(stream) => stream,
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => {
+                let first = pieces.iter().find(|piece| !piece.is_empty());
+                return first.map_or(Ok(0), |piece| end.send(piece));
+            }
         };
         // Encrypted they are no longer the caller's memory: nothing is gained by giving them together.
         let mut sent = 0;
@@ -162,6 +174,8 @@ impl Transport {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => Ok(()),
             Transport::Secure(stream) => stream.flush(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => Ok(()),
         }
     }
 
@@ -171,6 +185,8 @@ impl Transport {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => false,
             Transport::Secure(stream) => stream.holds_output(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => false,
         }
     }
 
@@ -180,6 +196,8 @@ impl Transport {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => false,
             Transport::Secure(stream) => stream.is_handshaking(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => false,
         }
     }
 
@@ -189,6 +207,8 @@ impl Transport {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => None,
             Transport::Secure(stream) => stream.take_facts(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => None,
         }
     }
 
@@ -205,12 +225,19 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => {
+                end.shutdown();
+                Ok(())
+            }
             Transport::Secure(secure) => {
                 secure.say_end();
                 match secure.stream() {
                     Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
                     Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
                     Transport::Secure(_) => Ok(()),
+                    #[cfg(feature = "testing")]
+                    Transport::Memory(_) => Ok(()),
                 }
             }
         }
@@ -221,6 +248,8 @@ impl Transport {
         let socket: OwnedFd = match self {
             Transport::Tcp(stream) => stream.into(),
             Transport::Unix(stream) => stream.into(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => return,
             Transport::Secure(mut secure) => {
                 secure.say_end();
                 return secure.into_stream().close(poller, known);
@@ -231,15 +260,32 @@ impl Transport {
             let _ = poller.close(socket);
         }
     }
-}
 
-impl AsFd for Transport {
+    /// Has the poller watch for `interest`; `known` says whether it watches the stream already.
+    ///
+    /// # Errors
+    /// The system's.
     #[inline]
-    fn as_fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn watch(&self, poller: &Poller, key: u64, interest: Interest, known: bool) -> io::Result<()> {
+        let Some(descriptor) = self.descriptor() else {
+            return Ok(());
+        };
+        if known {
+            poller.modify(&descriptor, key, interest)
+        } else {
+            poller.add(&descriptor, key, interest)
+        }
+    }
+
+    /// The socket below; memory has none.
+    #[inline]
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Transport::Tcp(stream) => stream.as_fd(),
-            Transport::Unix(stream) => stream.as_fd(),
-            Transport::Secure(secure) => secure.stream().as_fd(),
+            Transport::Tcp(stream) => Some(stream.as_fd()),
+            Transport::Unix(stream) => Some(stream.as_fd()),
+            Transport::Secure(secure) => secure.stream().descriptor(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => None,
         }
     }
 }

@@ -13,13 +13,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use conduit_net::{Events, Interest, Poller};
 use conduit_proto::http_date;
 use http::HeaderValue;
 use slab::Slab;
 use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
 use tracing::Span;
 
 use super::ServerHandle;
@@ -66,6 +67,15 @@ pub(super) struct Limits {
     /// What is told of HTTPS on connections that have it, and where the others are sent.
     pub(super) hsts: Option<HeaderValue>,
     pub(super) redirect: Option<u16>,
+}
+
+/// What is to be done on a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The client has gone, or the connection has failed.
+    pub(super) hang_up: bool,
 }
 
 /// What all connections of a worker use.
@@ -236,7 +246,9 @@ impl Worker {
     }
 
     fn new_second(&mut self, now: Instant) {
-        let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix_time = (SystemTime::now() + ahead())
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         self.shared.date = http_date(unix_time.as_secs());
         // The next turn at or after the wall clock's next second changes the date again.
         self.next_second = now + Duration::from_nanos(1_000_000_000 - u64::from(unix_time.subsec_nanos()));
@@ -273,16 +285,25 @@ impl Worker {
         }
         // What the event told may be more than one read takes. The portable poller does not say so.
         self.shared.more |= event.readable && (event.read_closed || PORTABLE_POLLER);
+        let told = Told {
+            readable: event.readable,
+            writable: event.writable,
+            hang_up: event.hang_up || event.error,
+        };
+        self.serve_connection(event.key, told);
+    }
+
+    fn serve_connection(&mut self, key: Key, told: Told) {
         let mut input = std::mem::take(&mut self.input);
-        self.with_connection(event.key, |connection, shared| {
-            if !connection.listens() && (event.hang_up || event.error) {
+        self.with_connection(key, |connection, shared| {
+            if !connection.listens() && told.hang_up {
                 return Fate::Closed;
             }
             let mut fate = Fate::Open;
-            if event.writable {
+            if told.writable {
                 fate = connection.writable(shared);
             }
-            if fate == Fate::Open && event.readable {
+            if fate == Fate::Open && told.readable {
                 fate = connection.readable(&mut input, shared);
             }
             fate
@@ -433,6 +454,40 @@ impl Worker {
     }
 }
 
+#[cfg(feature = "testing")]
+impl Worker {
+    /// Takes in the connections of a test client, and serves those that have something to tell.
+    fn serve_in_process(&mut self, waker: &std::task::Waker) {
+        let Some(process) = self.shared.config.in_process.clone() else {
+            return;
+        };
+        for (end, peer) in process.begin_turn(waker) {
+            let transport = Transport::Memory(end);
+            self.welcome(Accepted {
+                transport,
+                peer,
+                facts: None,
+            });
+        }
+        let told = |(_, connection): (usize, &Connection)| Some((connection.key(), connection.told_in_memory()?));
+        let told: Vec<_> = self.connections.iter().filter_map(told).collect();
+        if !told.is_empty() {
+            // They are asked again, until they have nothing to tell.
+            waker.wake_by_ref();
+        }
+        for (key, told) in told {
+            self.serve_connection(key, told);
+        }
+    }
+}
+
+/// By how much the worker's clock is ahead of the system's: only a test moves it.
+pub(super) fn ahead() -> Duration {
+    Instant::now()
+        .into_std()
+        .saturating_duration_since(std::time::Instant::now())
+}
+
 /// The task that a worker is.
 struct Driver {
     worker: Worker,
@@ -452,6 +507,8 @@ impl Future for Driver {
         worker.shared.mailbox.attend(context.waker());
         worker.begin_turn();
         worker.deliver_letters();
+        #[cfg(feature = "testing")]
+        worker.serve_in_process(context.waker());
         loop {
             let ready = readiness.poll_read_ready(context)?;
             if ready.is_pending() && !worker.shared.more {

@@ -1,0 +1,335 @@
+//! Connections of the test client in the memory of this process: the worker serves them as it serves sockets.
+//!
+//! A [`Pipe`] stands in place of the kernel's two socket buffers. The worker asks each turn which pipes have something to
+//! tell, as a poller would, so that everything above [`Transport`](super::transport::Transport) is what it is in
+//! production. The clock is tokio's, which a test may move.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use conduit_net::Interest;
+
+use super::worker::{Told, ahead};
+
+/// How much each direction of a pipe holds, as a socket's buffer would.
+const PIPE_BYTES: usize = 64 * 1024;
+/// How often other tasks have their turn after each step of the clock.
+const TURNS_A_STEP: usize = 8;
+/// The clock goes on in at most this many steps, of at least a second.
+const STEPS: u32 = 1000;
+
+/// What the test client and the worker share.
+#[derive(Debug, Default)]
+pub(crate) struct InProcess {
+    worker: Mutex<Option<Waker>>,
+    arrivals: Mutex<Vec<(ServerEnd, SocketAddr)>>,
+    advances: Mutex<Vec<(Duration, mpsc::Sender<()>)>>,
+    /// How many clients wait for bytes while the clock may skip.
+    waiting: AtomicUsize,
+    /// Whether the clock stands still but for skips; only the worker's thread changes it.
+    paused: AtomicBool,
+    /// By how much the worker's clock is ahead, in milliseconds.
+    ahead_millis: AtomicU64,
+}
+
+impl InProcess {
+    /// A new connection from this address. With `skips` the clock jumps to the next timer while the client waits.
+    pub(crate) fn connect(self: &Arc<Self>, peer: SocketAddr, skips: bool) -> ClientEnd {
+        let pipe = Arc::new(Pipe {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let server = ServerEnd {
+            pipe: Arc::clone(&pipe),
+            process: Arc::clone(self),
+        };
+        lock(&self.arrivals).push((server, peer));
+        self.wake();
+        ClientEnd {
+            pipe,
+            process: Arc::clone(self),
+            skips,
+        }
+    }
+
+    /// Moves the clock on and lets everything run that waited for it. False if the server is no more.
+    pub(crate) fn advance(&self, duration: Duration) -> bool {
+        let (done, is_done) = mpsc::channel();
+        lock(&self.advances).push((duration, done));
+        self.wake();
+        is_done.recv_timeout(Duration::from_secs(60)).is_ok()
+    }
+
+    /// The time of the day on the worker's clock.
+    pub(crate) fn now(&self) -> SystemTime {
+        SystemTime::now() + Duration::from_millis(self.ahead_millis.load(Ordering::Acquire))
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*lock(&self.worker) {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Stops or starts the clock, as the clients need it; to be called on the worker's thread.
+    fn settle_clock(&self) {
+        let pause = self.waiting.load(Ordering::Acquire) > 0;
+        if self.paused.swap(pause, Ordering::AcqRel) != pause {
+            if pause {
+                tokio::time::pause();
+            } else {
+                tokio::time::resume();
+            }
+        }
+    }
+
+    fn step(&self, duration: Duration) {
+        let paused = self.paused.load(Ordering::Acquire);
+        if !paused {
+            tokio::time::pause();
+        }
+        // It moves the clock at its first poll; what it waits for afterwards is done by the caller.
+        let advance = pin!(tokio::time::advance(duration));
+        let _ = advance.poll(&mut Context::from_waker(Waker::noop()));
+        if !paused {
+            tokio::time::resume();
+        }
+    }
+
+    /// What the worker does at each turn before it looks at connections; gives the connections that have come.
+    pub(super) fn begin_turn(self: &Arc<Self>, waker: &Waker) -> Vec<(ServerEnd, SocketAddr)> {
+        *lock(&self.worker) = Some(waker.clone());
+        self.settle_clock();
+        self.ahead_millis.store(ahead().as_millis() as u64, Ordering::Release);
+        for (duration, done) in std::mem::take(&mut *lock(&self.advances)) {
+            let process = Arc::clone(self);
+            tokio::task::spawn_local(async move {
+                process.advance_in_steps(duration).await;
+                // Who asked may have given up.
+                let _ = done.send(());
+            });
+        }
+        std::mem::take(&mut *lock(&self.arrivals))
+    }
+
+    /// In steps, so that what happens after one timer is there before the next one.
+    async fn advance_in_steps(&self, duration: Duration) {
+        let step = (duration / STEPS).max(Duration::from_secs(1));
+        let mut left = duration;
+        loop {
+            let now = left.min(step);
+            self.step(now);
+            left -= now;
+            for _ in 0..TURNS_A_STEP {
+                self.wake();
+                tokio::task::yield_now().await;
+            }
+            if left.is_zero() {
+                return;
+            }
+        }
+    }
+}
+
+/// Both directions of a connection.
+#[derive(Debug)]
+struct Pipe {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    to_server: VecDeque<u8>,
+    to_client: VecDeque<u8>,
+    /// The client sends nothing more.
+    client_ended: bool,
+    client_gone: bool,
+    /// The server sends nothing more.
+    server_ended: bool,
+    server_gone: bool,
+    /// The client waits for bytes, and the clock may skip until they come.
+    skipping: bool,
+}
+
+/// The worker's end; its drop closes the connection.
+#[derive(Debug)]
+pub(crate) struct ServerEnd {
+    pipe: Arc<Pipe>,
+    process: Arc<InProcess>,
+}
+
+impl ServerEnd {
+    pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = lock(&self.pipe.state);
+        if state.to_server.is_empty() {
+            return if state.client_ended {
+                Ok(0)
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            };
+        }
+        let count = io::Read::read(&mut state.to_server, buffer)?;
+        self.pipe.changed.notify_all();
+        Ok(count)
+    }
+
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = lock(&self.pipe.state);
+        if state.client_gone {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let room = PIPE_BYTES.saturating_sub(state.to_client.len()).min(bytes.len());
+        if room == 0 && !bytes.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        state.to_client.extend(&bytes[..room]);
+        self.tell(state);
+        Ok(room)
+    }
+
+    pub(super) fn shutdown(&mut self) {
+        let mut state = lock(&self.pipe.state);
+        state.server_ended = true;
+        self.tell(state);
+    }
+
+    /// What a poller that watches for `interest` would tell now.
+    pub(super) fn told(&self, interest: Interest) -> Option<Told> {
+        let state = lock(&self.pipe.state);
+        let readable = interest.is_readable() && (!state.to_server.is_empty() || state.client_ended);
+        let writable = interest.is_writable() && (state.client_gone || state.to_client.len() < PIPE_BYTES);
+        let hang_up = state.client_gone && !interest.is_readable();
+        (readable || writable || hang_up).then_some(Told {
+            readable,
+            writable,
+            hang_up,
+        })
+    }
+
+    /// Wakes the client; time goes its usual way again.
+    fn tell(&self, mut state: MutexGuard<'_, State>) {
+        if std::mem::take(&mut state.skipping) {
+            self.process.waiting.fetch_sub(1, Ordering::AcqRel);
+            self.process.settle_clock();
+        }
+        drop(state);
+        self.pipe.changed.notify_all();
+    }
+}
+
+impl Drop for ServerEnd {
+    fn drop(&mut self) {
+        let mut state = lock(&self.pipe.state);
+        state.server_ended = true;
+        state.server_gone = true;
+        if std::mem::take(&mut state.skipping) {
+            // The worker's next turn, if there is one, starts the clock.
+            self.process.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        drop(state);
+        self.pipe.changed.notify_all();
+    }
+}
+
+/// The client's end; its drop closes the connection.
+#[derive(Debug)]
+pub(crate) struct ClientEnd {
+    pipe: Arc<Pipe>,
+    process: Arc<InProcess>,
+    skips: bool,
+}
+
+impl ClientEnd {
+    /// Reads what is there, at least a byte; 0 is the end.
+    pub(crate) fn read(&self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
+        let until = Instant::now() + patience;
+        let mut state = lock(&self.pipe.state);
+        loop {
+            if !state.to_client.is_empty() {
+                let count = io::Read::read(&mut state.to_client, buffer)?;
+                drop(state);
+                self.process.wake();
+                return Ok(count);
+            }
+            if state.server_ended {
+                return Ok(0);
+            }
+            if self.skips && !state.skipping {
+                state.skipping = true;
+                self.process.waiting.fetch_add(1, Ordering::AcqRel);
+                self.process.wake();
+            }
+            state = self.wait(state, until)?;
+        }
+    }
+
+    /// Writes all of it, as the server takes it.
+    pub(crate) fn write_all(&self, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
+        let until = Instant::now() + patience;
+        let mut state = lock(&self.pipe.state);
+        while !bytes.is_empty() {
+            if state.server_gone || state.client_gone {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            let room = PIPE_BYTES.saturating_sub(state.to_server.len()).min(bytes.len());
+            if room == 0 {
+                state = self.wait(state, until)?;
+                continue;
+            }
+            state.to_server.extend(&bytes[..room]);
+            bytes = &bytes[room..];
+            self.process.wake();
+        }
+        Ok(())
+    }
+
+    /// Closes both directions.
+    pub(crate) fn close(&self) {
+        let mut state = lock(&self.pipe.state);
+        state.client_ended = true;
+        state.client_gone = true;
+        self.stop_skipping(&mut state);
+        drop(state);
+        self.pipe.changed.notify_all();
+        self.process.wake();
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, until: Instant) -> io::Result<MutexGuard<'a, State>> {
+        let left = until.saturating_duration_since(Instant::now());
+        let (mut state, _) = self
+            .pipe
+            .changed
+            .wait_timeout(state, left)
+            .unwrap_or_else(PoisonError::into_inner);
+        if left.is_zero() {
+            self.stop_skipping(&mut state);
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(state)
+    }
+
+    fn stop_skipping(&self, state: &mut State) {
+        if std::mem::take(&mut state.skipping) {
+            self.process.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Drop for ClientEnd {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Nothing that is kept under these locks is left half done by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

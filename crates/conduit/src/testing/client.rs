@@ -1,0 +1,308 @@
+//! The client and the server that it calls.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use super::cookies::Jar;
+use super::request::TestRequest;
+use super::wire::Wire;
+use crate::app::App;
+use crate::route::Routes;
+use crate::server::ServerHandle;
+use crate::server::in_process::InProcess;
+
+/// How long a test waits for the application before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many redirects are followed before the client gives up.
+pub(super) const REDIRECTS: usize = 10;
+
+/// A client for tests, with the application that it calls; see the [module](super).
+///
+/// Each request has a connection of its own. Cookies are kept, redirects are not followed unless
+/// [`follow_redirects`](Self::follow_redirects) says so. A clone calls the same application with the same cookies,
+/// [`another`](Self::another) with cookies of its own. The application ends with the last of them.
+///
+/// Its methods block and work in a plain `#[test] fn`. In an `async` test a request can be awaited instead of sent.
+///
+/// # Panics
+///
+/// Everything that a test cannot go on from panics at the line of the test: an application that cannot start, no answer
+/// within 30 s, an answer that is not HTTP.
+#[derive(Clone)]
+pub struct TestClient {
+    running: Arc<Running>,
+    pub(super) settings: Settings,
+    jar: Arc<Mutex<Jar>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) headers: HeaderMap,
+    pub(super) follow_redirects: bool,
+    skips: bool,
+    patience: Duration,
+    peer: SocketAddr,
+}
+
+/// Where the application is.
+enum Reach {
+    InProcess(Arc<InProcess>),
+    Socket(SocketAddr),
+}
+
+struct Running {
+    reach: Reach,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<crate::Result>>,
+}
+
+impl TestClient {
+    /// Serves the application in this process, without a socket.
+    #[track_caller]
+    pub fn new<S: Clone + Send + 'static>(app: App<S, Routes<S>>) -> Self {
+        let process = Arc::new(InProcess::default());
+        match app.serve_in_process(Arc::clone(&process)) {
+            Ok(server) => Self::start(server, Reach::InProcess(process)),
+            Err(error) => panic!("the application cannot start: {error}"),
+        }
+    }
+
+    /// Serves the application on a port of 127.0.0.1 that the system chooses, and calls it through sockets. Time cannot be
+    /// moved and the peer's address cannot be chosen; all else is as with [`new`](Self::new).
+    #[track_caller]
+    pub fn over_socket<S: Clone + Send + 'static>(app: App<S, Routes<S>>) -> Self {
+        match app.workers(1).listen("127.0.0.1:0") {
+            Ok(server) => {
+                let address = server.address();
+                Self::start(server, Reach::Socket(address))
+            }
+            Err(error) => panic!("the application cannot start: {error}"),
+        }
+    }
+
+    fn start<S: Clone + Send + 'static>(server: crate::Server<S>, reach: Reach) -> Self {
+        let handle = server.handle();
+        let thread = std::thread::spawn(move || server.serve());
+        TestClient {
+            running: Arc::new(Running {
+                reach,
+                handle,
+                thread: Some(thread),
+            }),
+            settings: Settings {
+                headers: HeaderMap::new(),
+                follow_redirects: false,
+                skips: false,
+                patience: PATIENCE,
+                peer: SocketAddr::from(([127, 0, 0, 1], 50_000)),
+            },
+            jar: Arc::default(),
+        }
+    }
+
+    /// A client of the same application with cookies of its own, as another person's browser has them.
+    pub fn another(&self) -> Self {
+        TestClient {
+            jar: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Sends this header field with each request.
+    #[track_caller]
+    pub fn with_header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        let (name, value) = header(name.as_ref(), value.as_ref());
+        self.settings.headers.insert(name, value);
+        self
+    }
+
+    /// Sends this bearer token with each request (RFC 6750).
+    #[track_caller]
+    pub fn with_bearer(self, token: &str) -> Self {
+        self.with_header("authorization", format!("Bearer {token}"))
+    }
+
+    /// Follows redirects to the same host, at most 10 one after the other, as a browser does: 303, and 301 and 302 of a
+    /// `POST`, become a `GET` without a body.
+    pub fn follow_redirects(mut self) -> Self {
+        self.settings.follow_redirects = true;
+        self
+    }
+
+    /// Lets the application's clock jump to its next timer while a request waits for its answer: a handler that sleeps an
+    /// hour answers at once. Not for an application that works with something outside of its runtime, such as a database
+    /// or a service: the clock would jump over the time-outs of that.
+    ///
+    /// # Panics
+    ///
+    /// With [`over_socket`](Self::over_socket).
+    #[track_caller]
+    pub fn skip_waiting(mut self) -> Self {
+        self.process("the clock skips");
+        self.settings.skips = true;
+        self
+    }
+
+    /// Sets the peer's address that requests seem to come from; 127.0.0.1:50000 unless set.
+    ///
+    /// # Panics
+    ///
+    /// With [`over_socket`](Self::over_socket): there the system chooses.
+    #[track_caller]
+    pub fn with_peer_address(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.process("a peer's address is chosen");
+        self.settings.peer = address.into();
+        self
+    }
+
+    /// How long to wait for bytes of the application, in real time, before the test fails; 30 s unless set.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.settings.patience = patience;
+        self
+    }
+
+    /// Moves the application's clock on, in steps of a second as far as that is no more than 1000 steps, and lets everything
+    /// run that waited for it. Afterwards time goes on from there.
+    ///
+    /// # Panics
+    ///
+    /// With [`over_socket`](Self::over_socket), where time is the system's.
+    #[track_caller]
+    pub fn advance(&self, duration: Duration) {
+        let process = self.process("time is moved");
+        assert!(process.advance(duration), "the application has ended");
+    }
+
+    #[track_caller]
+    fn process(&self, what: &str) -> &InProcess {
+        match &self.running.reach {
+            Reach::InProcess(process) => process,
+            Reach::Socket(_) => panic!("{what} only in process: make the client with TestClient::new"),
+        }
+    }
+
+    /// The value of a cookie that is kept.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let now = self.now();
+        self.jar().value(name, now)
+    }
+
+    /// Keeps a cookie for all paths, as if the application had set it.
+    pub fn set_cookie(&self, name: &str, value: &str) {
+        self.jar().set(name, value);
+    }
+
+    /// Forgets all cookies.
+    pub fn clear_cookies(&self) {
+        self.jar().clear();
+    }
+
+    /// A request with any method.
+    #[track_caller]
+    pub fn request(&self, method: impl AsRef<str>, target: &str) -> TestRequest {
+        match Method::from_bytes(method.as_ref().as_bytes()) {
+            Ok(method) => TestRequest::new(self.clone(), method, target),
+            Err(_) => panic!("{:?} is no method", method.as_ref()),
+        }
+    }
+
+    /// A `GET` of this path and query.
+    pub fn get(&self, target: &str) -> TestRequest {
+        TestRequest::new(self.clone(), Method::GET, target)
+    }
+
+    /// A `HEAD`.
+    pub fn head(&self, target: &str) -> TestRequest {
+        TestRequest::new(self.clone(), Method::HEAD, target)
+    }
+
+    /// A `POST`.
+    pub fn post(&self, target: &str) -> TestRequest {
+        TestRequest::new(self.clone(), Method::POST, target)
+    }
+
+    /// A `PUT`.
+    pub fn put(&self, target: &str) -> TestRequest {
+        TestRequest::new(self.clone(), Method::PUT, target)
+    }
+
+    /// A `PATCH`.
+    pub fn patch(&self, target: &str) -> TestRequest {
+        TestRequest::new(self.clone(), Method::PATCH, target)
+    }
+
+    /// A `DELETE`.
+    pub fn delete(&self, target: &str) -> TestRequest {
+        TestRequest::new(self.clone(), Method::DELETE, target)
+    }
+
+    /// An `OPTIONS`.
+    pub fn options(&self, target: &str) -> TestRequest {
+        TestRequest::new(self.clone(), Method::OPTIONS, target)
+    }
+
+    pub(super) fn connect(&self) -> io::Result<Wire> {
+        let Settings {
+            peer, skips, patience, ..
+        } = self.settings;
+        match &self.running.reach {
+            Reach::InProcess(process) => Ok(Wire::Memory(Arc::new(process.connect(peer, skips)), patience)),
+            Reach::Socket(address) => {
+                let stream = TcpStream::connect(address)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(patience))?;
+                stream.set_write_timeout(Some(patience))?;
+                Ok(Wire::Socket(Arc::new(stream)))
+            }
+        }
+    }
+
+    pub(super) fn jar(&self) -> MutexGuard<'_, Jar> {
+        self.jar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time of the day as the application has it.
+    pub(super) fn now(&self) -> SystemTime {
+        match &self.running.reach {
+            Reach::InProcess(process) => process.now(),
+            Reach::Socket(_) => SystemTime::now(),
+        }
+    }
+}
+
+impl fmt::Debug for TestClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestClient")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.close();
+        let Some(thread) = self.thread.take() else { return };
+        let ended = thread.join();
+        if !std::thread::panicking() {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => panic!("the application failed: {error}"),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    }
+}
+
+#[track_caller]
+pub(super) fn header(name: &str, value: &str) -> (HeaderName, HeaderValue) {
+    match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        (Ok(name), Ok(value)) => (name, value),
+        _ => panic!("{name:?}: {value:?} is no header field"),
+    }
+}

@@ -1,0 +1,375 @@
+//! Requests of a test.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::io;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use serde::Serialize;
+
+use super::client::{REDIRECTS, TestClient, header};
+use super::reading::Reading;
+use super::response::{TestResponse, TestStream};
+use super::wire::Wire;
+
+/// A longer body than this is written beside the reading of the answer, so that neither end waits for the other.
+const WRITTEN_AT_ONCE_BYTES: usize = 16 * 1024;
+
+/// A request that is being put together.
+///
+/// [`send`](Self::send) waits for the whole response; [`stream`](Self::stream) for its head only, and
+/// [`start`](Self::start) for nothing. In an `async` test `client.get("/").await` is `send`.
+#[derive(Debug)]
+#[must_use = "a request is sent by `send`, `stream`, `start` or `upload`"]
+pub struct TestRequest {
+    client: TestClient,
+    method: Method,
+    target: String,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+}
+
+impl TestRequest {
+    pub(super) fn new(client: TestClient, method: Method, target: &str) -> Self {
+        let headers = client.settings.headers.clone();
+        TestRequest {
+            client,
+            method,
+            target: target.to_owned(),
+            headers,
+            body: None,
+        }
+    }
+
+    /// Adds a header field.
+    #[track_caller]
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        let (name, value) = header(name.as_ref(), value.as_ref());
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Sends a bearer token (RFC 6750).
+    #[track_caller]
+    pub fn bearer(mut self, token: &str) -> Self {
+        self.headers.remove(header::AUTHORIZATION);
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    /// Adds a cookie to this request only.
+    #[track_caller]
+    pub fn cookie(self, name: &str, value: &str) -> Self {
+        self.header("cookie", format!("{name}={value}"))
+    }
+
+    /// Adds the fields of a value to the query.
+    #[track_caller]
+    pub fn query(mut self, fields: &impl Serialize) -> Self {
+        match serde_html_form::to_string(fields) {
+            Ok(query) => {
+                self.target.push(if self.target.contains('?') { '&' } else { '?' });
+                self.target.push_str(&query);
+                self
+            }
+            Err(error) => panic!("this is no query: {error}"),
+        }
+    }
+
+    /// Sets the body to a value as JSON.
+    #[track_caller]
+    pub fn json(self, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => self.typed("application/json", body),
+            Err(error) => panic!("this cannot be written as JSON: {error}"),
+        }
+    }
+
+    /// Sets the body to the fields of a value as a form.
+    #[track_caller]
+    pub fn form(self, fields: &impl Serialize) -> Self {
+        match serde_html_form::to_string(fields) {
+            Ok(body) => self.typed("application/x-www-form-urlencoded", body),
+            Err(error) => panic!("this is no form: {error}"),
+        }
+    }
+
+    /// Sets the body to a text.
+    pub fn text(self, text: impl Into<String>) -> Self {
+        self.typed("text/plain; charset=utf-8", text.into())
+    }
+
+    /// Sets the body, without a content type.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    fn typed(mut self, media_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let value = http::HeaderValue::from_static(media_type);
+        self.headers.entry(header::CONTENT_TYPE).or_insert(value);
+        self.body(body)
+    }
+
+    /// Sends the request and waits for the whole response.
+    #[track_caller]
+    pub fn send(mut self) -> TestResponse {
+        for _ in 0..=REDIRECTS {
+            let next = self.client.settings.follow_redirects.then(|| self.copy());
+            let response = self.start().finish();
+            match next.and_then(|next| next.redirected(&response)) {
+                Some(next) => self = next,
+                None => return response,
+            }
+        }
+        panic!("more than {REDIRECTS} redirects, the last to {}", self.target);
+    }
+
+    /// Sends the request and waits for the head of the response; its body is read piece by piece.
+    #[track_caller]
+    pub fn stream(self) -> TestStream {
+        self.start().stream()
+    }
+
+    /// Sends the request and waits for nothing.
+    #[track_caller]
+    pub fn start(self) -> TestCall {
+        let name = self.name();
+        let length = match &self.body {
+            Some(body) => format!("content-length: {}\r\n", body.len()),
+            None if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) => {
+                "content-length: 0\r\n".to_owned()
+            }
+            None => String::new(),
+        };
+        let mut bytes = self.head(&length);
+        let body = self.body.clone().unwrap_or_default();
+        let wire = self.connect(&name);
+        if body.len() <= WRITTEN_AT_ONCE_BYTES {
+            bytes.extend_from_slice(&body);
+            // A server that has closed already may have answered before.
+            let _ = wire.write_all(&bytes);
+        } else {
+            let wire = wire.clone();
+            std::thread::spawn(move || wire.write_all(&bytes).and_then(|()| wire.write_all(&body)));
+        }
+        self.call(wire, name)
+    }
+
+    /// Sends the head of a request whose body follows piece by piece, with the chunked transfer coding.
+    #[track_caller]
+    pub fn upload(self) -> TestUpload {
+        let name = self.name();
+        let wire = self.connect(&name);
+        let head = self.head("transfer-encoding: chunked\r\n");
+        let _ = wire.write_all(&head);
+        TestUpload {
+            wire: wire.clone(),
+            call: self.call(wire, name),
+        }
+    }
+
+    fn copy(&self) -> Self {
+        TestRequest {
+            client: self.client.clone(),
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+        }
+    }
+
+    /// The request that a response asks for instead, if it is a redirect to the same host.
+    fn redirected(mut self, response: &TestResponse) -> Option<Self> {
+        let status = response.status();
+        let becomes_get = match status {
+            StatusCode::SEE_OTHER => self.method != Method::HEAD,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => false,
+            _ => return None,
+        };
+        let location = response.header("location")?;
+        let location = location.split('#').next()?;
+        let location = location.strip_prefix("http://localhost").unwrap_or(location);
+        let path = self.target.split('?').next()?;
+        self.target = match location {
+            _ if location.starts_with("//") || location.contains("://") => return None,
+            _ if location.starts_with('/') => location.to_owned(),
+            "" => "/".to_owned(),
+            _ if location.starts_with('?') => format!("{path}{location}"),
+            _ => format!("{}/{location}", &path[..path.rfind('/').unwrap_or(0)]),
+        };
+        if becomes_get {
+            self.method = Method::GET;
+            self.body = None;
+            self.headers.remove(header::CONTENT_TYPE);
+        }
+        Some(self)
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.target)
+    }
+
+    fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    fn head(&self, framing: &str) -> Vec<u8> {
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        if !self.headers.contains_key(header::HOST) {
+            head.extend_from_slice(b"host: localhost\r\n");
+        }
+        let now = self.client.now();
+        let mut cookies: Vec<String> = self.client.jar().field(self.path(), now).into_iter().collect();
+        for (name, value) in &self.headers {
+            if name == header::COOKIE {
+                cookies.push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+                continue;
+            }
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                head.extend_from_slice(part);
+            }
+        }
+        if !cookies.is_empty() {
+            head.extend_from_slice(format!("cookie: {}\r\n", cookies.join("; ")).as_bytes());
+        }
+        head.extend_from_slice(framing.as_bytes());
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+
+    #[track_caller]
+    fn connect(&self, name: &str) -> Wire {
+        match self.client.connect() {
+            Ok(wire) => wire,
+            Err(error) => panic!("{name}: the application cannot be connected to: {error}"),
+        }
+    }
+
+    fn call(self, wire: Wire, name: String) -> TestCall {
+        TestCall {
+            path: self.path().to_owned(),
+            client: self.client,
+            method: self.method,
+            name,
+            reading: Reading::new(wire),
+        }
+    }
+}
+
+impl IntoFuture for TestRequest {
+    type Output = TestResponse;
+    type IntoFuture = Pin<Box<dyn Future<Output = TestResponse> + Send>>;
+
+    /// Sends the request from a thread of its own, so that the runtime of the test goes on.
+    fn into_future(self) -> Self::IntoFuture {
+        let (done, response) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let sent = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.send()));
+            // The test may have gone on without it.
+            let _ = done.send(sent);
+        });
+        Box::pin(async move {
+            match response.await {
+                Ok(Ok(response)) => response,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Err(_) => panic!("the thread of the request has ended"),
+            }
+        })
+    }
+}
+
+/// A request that was sent, before its answer is read. Dropping it closes the connection, as a client that goes away does.
+#[must_use = "dropping a call closes its connection"]
+pub struct TestCall {
+    client: TestClient,
+    method: Method,
+    path: String,
+    name: String,
+    reading: Reading,
+}
+
+impl TestCall {
+    /// Waits for the whole response.
+    #[track_caller]
+    pub fn finish(self) -> TestResponse {
+        self.stream().finish()
+    }
+
+    /// Waits for the head of the response.
+    #[track_caller]
+    pub fn stream(mut self) -> TestStream {
+        let (status, headers) = match self.reading.head(&self.method) {
+            Ok(head) => head,
+            Err(error) => panic!("{}: {}", self.name, told(&error)),
+        };
+        let now = self.client.now();
+        self.client.jar().keep(&headers, &self.path, now);
+        TestStream::new(self.name, status, headers, self.reading)
+    }
+
+    /// Closes the connection without waiting for an answer.
+    pub fn disconnect(self) {
+        drop(self);
+    }
+}
+
+impl fmt::Debug for TestCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TestCall").field(&self.name).finish()
+    }
+}
+
+/// A request whose body is sent piece by piece. Dropping it closes the connection in the middle of the body.
+#[derive(Debug)]
+#[must_use = "dropping an upload closes its connection"]
+pub struct TestUpload {
+    wire: Wire,
+    call: TestCall,
+}
+
+impl TestUpload {
+    /// Sends a piece, as far as the application takes it; an empty one sends nothing. False once the server has closed.
+    pub fn piece(&mut self, piece: impl AsRef<[u8]>) -> bool {
+        let piece = piece.as_ref();
+        if piece.is_empty() {
+            return true;
+        }
+        let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
+        chunk.extend_from_slice(piece);
+        chunk.extend_from_slice(b"\r\n");
+        self.wire.write_all(&chunk).is_ok()
+    }
+
+    /// Ends the body and waits for the whole response.
+    #[track_caller]
+    pub fn finish(self) -> TestResponse {
+        self.end().finish()
+    }
+
+    /// Ends the body.
+    pub fn end(self) -> TestCall {
+        let _ = self.wire.write_all(b"0\r\n\r\n");
+        self.call
+    }
+
+    /// Closes the connection in the middle of the body.
+    pub fn disconnect(self) {
+        drop(self);
+    }
+}
+
+/// What became of a response that could not be read.
+pub(super) fn told(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            "the application said nothing for as long as the test's patience lasts; if the handler waits for time, move \
+             the clock with `advance`, or use `skip_waiting`"
+                .to_owned()
+        }
+        io::ErrorKind::UnexpectedEof => "the application closed the connection before the end of its answer".to_owned(),
+        _ => format!("the answer cannot be read: {error}"),
+    }
+}

@@ -1,0 +1,260 @@
+//! Responses, and what a test asserts of them.
+
+use std::fmt::{self, Write as _};
+
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::difference::differences;
+use super::events::{ServerEvent, take_event};
+use super::reading::Reading;
+use super::request::told;
+
+/// How much of a body a failed assertion shows, in characters.
+const SHOWN: usize = 4000;
+
+/// A whole response. Assertions give it back, so that they can be chained, and panic at the test's own line with the
+/// request, what differs, and the response.
+#[derive(Clone, Debug)]
+pub struct TestResponse {
+    request: String,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl TestResponse {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The header fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The first header field with this name, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body.
+    pub fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as text.
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        match str::from_utf8(&self.body) {
+            Ok(text) => text,
+            Err(error) => self.fail(format_args!("the body is no text: {error}")),
+        }
+    }
+
+    /// The body read as JSON.
+    #[track_caller]
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        match serde_json::from_slice(&self.body) {
+            Ok(value) => value,
+            Err(error) => self.fail(format_args!("the body is not the JSON that is expected: {error}")),
+        }
+    }
+
+    /// The body as problem details (RFC 9457).
+    #[track_caller]
+    pub fn problem(&self) -> Value {
+        self.assert_header("content-type", "application/problem+json");
+        self.json()
+    }
+
+    /// The status is this one: `201`, or a [`StatusCode`].
+    #[track_caller]
+    pub fn assert_status(&self, expected: impl PartialEq<StatusCode> + fmt::Display) -> &Self {
+        if expected != self.status {
+            self.fail(format_args!("expected the status {expected}, found {}", self.status));
+        }
+        self
+    }
+
+    /// The status is one of success, 200 to 299.
+    #[track_caller]
+    pub fn assert_success(&self) -> &Self {
+        if !self.status.is_success() {
+            self.fail(format_args!("expected a status of success, found {}", self.status));
+        }
+        self
+    }
+
+    /// The first header field with this name has this value.
+    #[track_caller]
+    pub fn assert_header(&self, name: &str, expected: &str) -> &Self {
+        match self.header(name) {
+            Some(found) if found == expected => self,
+            Some(found) => self.fail(format_args!("{name}: expected {expected:?}, found {found:?}")),
+            None => self.fail(format_args!("{name}: expected {expected:?}, found no such field")),
+        }
+    }
+
+    /// The body is this text.
+    #[track_caller]
+    pub fn assert_text(&self, expected: &str) -> &Self {
+        let found = self.text();
+        if found != expected {
+            let place = found
+                .chars()
+                .zip(expected.chars())
+                .take_while(|(found, expected)| found == expected);
+            let same = place.count();
+            self.fail(format_args!(
+                "the text differs from character {same} on: expected {expected:?}, found {found:?}"
+            ));
+        }
+        self
+    }
+
+    /// The body has this text in it.
+    #[track_caller]
+    pub fn assert_text_contains(&self, expected: &str) -> &Self {
+        if !self.text().contains(expected) {
+            self.fail(format_args!("expected {expected:?} in the body"));
+        }
+        self
+    }
+
+    /// The body is this value as JSON.
+    #[track_caller]
+    pub fn assert_json(&self, expected: &impl Serialize) -> &Self {
+        self.compare(expected, false)
+    }
+
+    /// The body is this value as JSON, but objects may have further members.
+    #[track_caller]
+    pub fn assert_json_contains(&self, expected: &impl Serialize) -> &Self {
+        self.compare(expected, true)
+    }
+
+    #[track_caller]
+    fn compare(&self, expected: &impl Serialize, subset: bool) -> &Self {
+        let expected = match serde_json::to_value(expected) {
+            Ok(expected) => expected,
+            Err(error) => self.fail(format_args!("what is expected cannot be written as JSON: {error}")),
+        };
+        let differences = differences(&expected, &self.json(), subset);
+        if !differences.is_empty() {
+            self.fail(format_args!("the JSON differs:\n  {}", differences.join("\n  ")));
+        }
+        self
+    }
+
+    #[track_caller]
+    fn fail(&self, what: fmt::Arguments<'_>) -> ! {
+        panic!("{}: {what}\n{self}", self.request);
+    }
+}
+
+impl fmt::Display for TestResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "--- the response: {}", self.status)?;
+        for (name, value) in &self.headers {
+            writeln!(f, "{name}: {}", String::from_utf8_lossy(value.as_bytes()))?;
+        }
+        f.write_char('\n')?;
+        let body = match serde_json::from_slice::<Value>(&self.body) {
+            Ok(value) => format!("{value:#}"),
+            Err(_) => String::from_utf8_lossy(&self.body).into_owned(),
+        };
+        let shown: String = body.chars().take(SHOWN).collect();
+        f.write_str(&shown)?;
+        if shown.len() < body.len() {
+            write!(f, "\n… {} bytes in all", self.body.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// A response whose body is read as it comes. Dropping it closes the connection, as a client that goes away does.
+pub struct TestStream {
+    response: TestResponse,
+    reading: Reading,
+    /// What has come of the next event.
+    text: Vec<u8>,
+}
+
+impl TestStream {
+    pub(super) fn new(request: String, status: StatusCode, headers: HeaderMap, reading: Reading) -> Self {
+        TestStream {
+            response: TestResponse {
+                request,
+                status,
+                headers,
+                body: Vec::new(),
+            },
+            reading,
+            text: Vec::new(),
+        }
+    }
+
+    /// The response without a body, to assert its head.
+    pub fn head(&self) -> &TestResponse {
+        &self.response
+    }
+
+    /// Waits for the next piece of the body; `None` at its end. Pieces that come together may be one.
+    #[track_caller]
+    pub fn piece(&mut self) -> Option<Vec<u8>> {
+        match self.reading.piece() {
+            Ok(piece) => piece,
+            Err(error) => panic!("{}: {}", self.response.request, told(&error)),
+        }
+    }
+
+    /// Waits for the next server-sent event; `None` at the end of the stream.
+    #[track_caller]
+    pub fn event(&mut self) -> Option<ServerEvent> {
+        loop {
+            if let Some(event) = take_event(&mut self.text) {
+                return Some(event);
+            }
+            let piece = self.piece()?;
+            self.text.extend(piece);
+        }
+    }
+
+    /// Whether the body is broken off: what comes is read up to an end that is none.
+    pub fn is_broken_off(mut self) -> bool {
+        loop {
+            match self.reading.piece() {
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// Waits for the rest of the body.
+    #[track_caller]
+    pub fn finish(mut self) -> TestResponse {
+        let mut body = std::mem::take(&mut self.text);
+        while let Some(piece) = self.piece() {
+            body.extend(piece);
+        }
+        let mut response = self.response;
+        response.body = body;
+        response
+    }
+
+    /// Closes the connection.
+    pub fn disconnect(self) {
+        drop(self);
+    }
+}
+
+impl fmt::Debug for TestStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TestStream").field(&self.response.request).finish()
+    }
+}

@@ -1,0 +1,41 @@
+//! The client's end of a connection: a pipe in memory or a socket.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::server::in_process::ClientEnd;
+
+/// A connection to the application; its drop closes it. A clone is the same connection.
+#[derive(Clone, Debug)]
+pub(super) enum Wire {
+    Memory(Arc<ClientEnd>, Duration),
+    Socket(Arc<TcpStream>),
+}
+
+impl Wire {
+    /// Reads what is there, at least a byte; 0 is the end.
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Wire::Memory(end, patience) => end.read(buffer, *patience),
+            Wire::Socket(stream) => (&**stream).read(buffer),
+        }
+    }
+
+    pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Wire::Memory(end, patience) => end.write_all(bytes, *patience),
+            Wire::Socket(stream) => (&**stream).write_all(bytes),
+        }
+    }
+
+    /// Closes the connection for all clones.
+    pub(super) fn close(&self) {
+        match self {
+            Wire::Memory(end, _) => end.close(),
+            // It fails if the server has closed already.
+            Wire::Socket(stream) => drop(stream.shutdown(Shutdown::Both)),
+        }
+    }
+}

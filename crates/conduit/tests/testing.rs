@@ -1,0 +1,372 @@
+//! The client for tests: one suite, in process and over a socket, and what only one of them can do.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use conduit::prelude::*;
+use conduit::testing::TestClient;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+#[derive(Clone, Default)]
+struct Watched {
+    dropped: Arc<AtomicBool>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Item {
+    name: String,
+    price: u32,
+}
+
+#[get("/hello")]
+async fn hello() -> &'static str {
+    "Hello, World!"
+}
+
+#[post("/items")]
+async fn create(item: Json<Item>) -> (StatusCode, Json<Item>) {
+    (StatusCode::CREATED, item)
+}
+
+#[post("/form")]
+async fn form(item: Form<Item>) -> Json<Item> {
+    Json(item.0)
+}
+
+#[get("/search")]
+async fn search(item: Query<Item>) -> String {
+    format!("{} {}", item.name, item.price)
+}
+
+#[get("/token")]
+async fn token(request: Request) -> String {
+    let value = request.header("authorization").unwrap_or_default();
+    String::from_utf8_lossy(value).into_owned()
+}
+
+#[get("/cookie/set")]
+async fn set_cookie() -> ([(&'static str, &'static str); 1], &'static str) {
+    ([("set-cookie", "session=abc; Path=/; Max-Age=60")], "set")
+}
+
+#[get("/cookie/show")]
+async fn show_cookie(request: Request) -> String {
+    String::from_utf8_lossy(request.header("cookie").unwrap_or_default()).into_owned()
+}
+
+#[post("/move")]
+async fn moved() -> (StatusCode, [(&'static str, &'static str); 1], ()) {
+    (StatusCode::SEE_OTHER, [("location", "/hello")], ())
+}
+
+#[post("/echo")]
+async fn echo(body: Body) -> Body {
+    body
+}
+
+#[get("/peer")]
+async fn peer(request: Request) -> String {
+    request.peer_address().to_string()
+}
+
+#[get("/slow")]
+async fn slow() -> &'static str {
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    "at last"
+}
+
+struct OnDrop(Arc<AtomicBool>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+struct Ticks {
+    count: u32,
+    sleep: std::pin::Pin<Box<tokio::time::Sleep>>,
+    _dropped: OnDrop,
+}
+
+impl futures_core::Stream for Ticks {
+    type Item = Result<String, std::io::Error>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::ready!(self.sleep.as_mut().poll(context));
+        let next = tokio::time::Instant::now() + Duration::from_millis(20);
+        self.sleep.as_mut().reset(next);
+        self.count += 1;
+        std::task::Poll::Ready(Some(Ok(format!("event: tick\ndata: {}\n\n", self.count))))
+    }
+}
+
+use std::future::Future as _;
+
+#[get("/ticks")]
+async fn ticks(watched: State<Watched>) -> ([(&'static str, &'static str); 1], Body) {
+    let ticks = Ticks {
+        count: 0,
+        sleep: Box::pin(tokio::time::sleep(Duration::from_millis(20))),
+        _dropped: OnDrop(Arc::clone(&watched.dropped)),
+    };
+    ([("content-type", "text/event-stream")], Body::from_stream(ticks))
+}
+
+fn app() -> App<Watched, Routes<Watched>> {
+    let routes = routes![
+        hello,
+        create,
+        form,
+        search,
+        token,
+        set_cookie,
+        show_cookie,
+        moved,
+        echo,
+        peer,
+        slow,
+        ticks
+    ];
+    App::new(Watched::default()).routes(routes).body_limit(1024 * 1024)
+}
+
+/// Runs one suite with both clients.
+fn both(suite: impl Fn(TestClient)) {
+    suite(TestClient::new(app()));
+    suite(TestClient::over_socket(app()));
+}
+
+#[test]
+fn responses_keep_to_the_rules_of_the_server() {
+    both(|client| {
+        let response = client.get("/hello").send();
+        response
+            .assert_status(200)
+            .assert_success()
+            .assert_text("Hello, World!")
+            .assert_text_contains("World")
+            .assert_header("content-length", "13");
+        assert!(response.header("date").is_some());
+        let head = client.head("/hello").send();
+        head.assert_status(StatusCode::OK).assert_header("content-length", "13");
+        assert!(head.bytes().is_empty());
+        assert_eq!(
+            client.get("/nothing").send().assert_status(404).problem()["status"],
+            404
+        );
+        client
+            .put("/hello")
+            .send()
+            .assert_status(405)
+            .assert_header("allow", "GET, HEAD");
+        client
+            .get("/hello")
+            .header("x-long", "x".repeat(20_000))
+            .send()
+            .assert_status(431);
+    });
+}
+
+#[test]
+fn requests_carry_json_forms_queries_and_tokens() {
+    both(|client| {
+        let item = Item {
+            name: "a b".to_owned(),
+            price: 7,
+        };
+        let created = client.post("/items").json(&item).send();
+        created.assert_status(201).assert_json(&item);
+        created.assert_json_contains(&json!({ "price": 7 }));
+        assert_eq!(created.json::<Item>().price, 7);
+        client.post("/form").form(&item).send().assert_json(&item);
+        client.get("/search").query(&item).send().assert_text("a b 7");
+        client.get("/token").bearer("t").send().assert_text("Bearer t");
+        client
+            .clone()
+            .with_bearer("u")
+            .get("/token")
+            .send()
+            .assert_text("Bearer u");
+        client.post("/items").text("x").send().assert_status(415);
+    });
+}
+
+#[test]
+fn cookies_are_kept_for_one_client_and_not_for_another() {
+    both(|client| {
+        client.get("/cookie/set").send();
+        assert_eq!(client.cookie("session").as_deref(), Some("abc"));
+        let shown = client.get("/cookie/show").cookie("own", "1").send();
+        shown.assert_text("session=abc; own=1");
+        client.another().get("/cookie/show").send().assert_text("");
+        client.clear_cookies();
+        client.get("/cookie/show").send().assert_text("");
+    });
+}
+
+#[test]
+fn redirects_are_followed_when_asked() {
+    both(|client| {
+        client.post("/move").send().assert_status(303);
+        let response = client.follow_redirects().post("/move").json(&1).send();
+        response.assert_status(200).assert_text("Hello, World!");
+    });
+}
+
+#[test]
+fn bodies_of_any_size_come_back_whole_and_too_long_ones_are_refused() {
+    both(|client| {
+        let body = vec![b'x'; 1024 * 1024];
+        assert_eq!(
+            client
+                .post("/echo")
+                .body(body.clone())
+                .send()
+                .assert_status(200)
+                .bytes(),
+            body
+        );
+        client
+            .post("/echo")
+            .body(vec![b'x'; 1024 * 1024 + 1])
+            .send()
+            .assert_status(413);
+    });
+}
+
+#[test]
+fn an_upload_is_answered_while_it_goes_on() {
+    both(|client| {
+        let mut upload = client.post("/echo").upload();
+        assert!(upload.piece("first ") && upload.piece("second"));
+        upload.finish().assert_text("first second");
+        client.post("/echo").upload().disconnect();
+        client.get("/hello").send().assert_status(200);
+    });
+}
+
+#[test]
+fn events_are_read_one_by_one_and_a_client_that_goes_ends_the_stream() {
+    let suite = |client: fn(App<Watched, Routes<Watched>>) -> TestClient| {
+        let watched = Watched::default();
+        let dropped = Arc::clone(&watched.dropped);
+        let client = client(App::new(watched).routes(routes![ticks, hello]));
+        let mut stream = client.get("/ticks").stream();
+        stream.head().assert_header("content-type", "text/event-stream");
+        for count in 1..4 {
+            let event = stream.event().expect("the stream goes on");
+            assert_eq!((event.event, event.data), ("tick".to_owned(), count.to_string()));
+        }
+        stream.disconnect();
+        let until = std::time::Instant::now() + Duration::from_secs(30);
+        while !dropped.load(Ordering::SeqCst) {
+            assert!(std::time::Instant::now() < until, "the stream is not dropped");
+            client.get("/hello").send();
+        }
+    };
+    suite(TestClient::new);
+    suite(TestClient::over_socket);
+}
+
+#[test]
+fn a_request_can_be_awaited() {
+    both(|client| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async { client.get("/hello").await.assert_text("Hello, World!").status() });
+    });
+}
+
+#[test]
+fn time_moves_when_it_is_told() {
+    let client = TestClient::new(app());
+    let call = client.get("/slow").start();
+    client.get("/hello").send();
+    client.advance(Duration::from_secs(3601));
+    call.finish().assert_text("at last");
+}
+
+#[test]
+fn waiting_is_skipped_when_asked() {
+    let client = TestClient::new(app()).skip_waiting();
+    client.get("/slow").send().assert_text("at last");
+    client.get("/hello").send().assert_status(200);
+    client.get("/slow").send().assert_text("at last");
+}
+
+#[test]
+fn a_cookie_expires_by_the_clock_of_the_application() {
+    let client = TestClient::new(app());
+    client.get("/cookie/set").send();
+    client.advance(Duration::from_secs(50));
+    client.get("/cookie/show").send().assert_text("session=abc");
+    client.advance(Duration::from_secs(50));
+    client.get("/cookie/show").send().assert_text("");
+}
+
+#[test]
+fn the_deadlines_of_the_server_hold_in_process() {
+    let client = TestClient::new(app());
+    let mut upload = client.post("/echo").upload();
+    assert!(upload.piece("begun"));
+    client.get("/hello").send();
+    client.advance(Duration::from_secs(30));
+    let broken = upload.end().stream();
+    assert!(broken.is_broken_off(), "the echo of a body that comes too slowly ends");
+}
+
+#[test]
+fn the_address_of_the_peer_can_be_chosen() {
+    let client = TestClient::new(app()).with_peer_address(([192, 0, 2, 7], 1234));
+    client.get("/peer").send().assert_text("192.0.2.7:1234");
+}
+
+fn message(fails: impl FnOnce()) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(fails)).expect_err("an assertion fails");
+    match panic.downcast::<String>() {
+        Ok(message) => *message,
+        Err(panic) => (*panic.downcast::<&str>().expect("a text")).to_owned(),
+    }
+}
+
+#[test]
+fn a_failed_assertion_tells_what_differs_and_shows_the_response() {
+    let client = TestClient::new(app());
+    let response = client.post("/items").json(&json!({ "name": "a", "price": 7 })).send();
+    let said = message(|| {
+        response.assert_json(&json!({ "name": "b", "price": 7, "id": 1 }));
+    });
+    assert!(said.starts_with("POST /items: the JSON differs:\n"), "{said}");
+    assert!(said.contains("$.name: expected \"b\", found \"a\""), "{said}");
+    assert!(said.contains("$.id: expected 1, found nothing"), "{said}");
+    assert!(said.contains("201 Created") && said.contains("\"price\": 7"), "{said}");
+    let said = message(|| {
+        response.assert_status(200);
+    });
+    assert!(said.contains("expected the status 200, found 201 Created"), "{said}");
+    let said = message(|| {
+        response.assert_header("location", "/x");
+    });
+    assert!(
+        said.contains("location: expected \"/x\", found no such field"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_only_works_in_process_says_so() {
+    let client = TestClient::over_socket(app());
+    let said = message(|| client.advance(Duration::from_secs(1)));
+    assert_eq!(
+        said,
+        "time is moved only in process: make the client with TestClient::new"
+    );
+}
