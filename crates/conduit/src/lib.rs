@@ -75,6 +75,9 @@ pub use conduit_macros::{FromRef, PathParams, Problem, delete, get, head, option
 pub use error::{Error, Result};
 #[cfg(feature = "tls")]
 pub use extract::ClientCertificate;
+#[cfg(feature = "jwt")]
+pub use extract::auth::jwt::{Jwt, JwtKeyError, JwtRefused, JwtVerifier};
+pub use extract::auth::{ApiKey, Auth, Authenticate, Basic, Bearer, Key, KeyPlace, Secret};
 pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, Shutdown, State, UnixPeer};
 pub use fallback::Fallback;
 pub use layer::{Layer, Middleware, Next};

@@ -9,6 +9,7 @@
 //! | [`State<T>`] | the application's state, or a part of it | – |
 //! | [`Bytes`], [`String`], [`Body`] | the body: whole, as text, as a stream | 400, 413 |
 //! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | what the request's head says | – |
+//! | [`Auth<T>`](auth::Auth), [`Bearer`](auth::Bearer), [`Basic`](auth::Basic), [`ApiKey`](auth::ApiKey) | who sends the request, or what proves it | 401 |
 //! | [`PeerAddr`] | the address of the other end | – |
 //! | `ClientCertificate` (feature `tls`) | the certificate that the client showed | 403 where it showed none |
 //! | [`Shutdown`] | the word to stop, to be awaited | – |
@@ -21,6 +22,7 @@
 //! arguments is free: they are taken from the left to the right, [`Request`] last, and the first rejection is the
 //! response.
 
+pub mod auth;
 mod connection;
 mod content;
 mod path;
@@ -197,7 +199,9 @@ macro_rules! reads_as_its_content {
     )*};
 }
 
-reads_as_its_content!(Path, Query, Json, Form, State);
+use auth::Auth;
+
+reads_as_its_content!(Path, Query, Json, Form, State, Auth);
 
 macro_rules! from_the_head {
     ($($type:ty, $request:ident => $value:expr;)*) => {$(

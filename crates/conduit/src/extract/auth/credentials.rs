@@ -1,0 +1,296 @@
+//! `Bearer`, `Basic` and `ApiKey`: what a client proves itself with.
+
+use std::marker::PhantomData;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
+
+use super::Secret;
+use crate::extract::FromRequest;
+use crate::openapi::{Operation, SecurityScheme};
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// The token in `authorization: Bearer …` (RFC 6750, section 2.1).
+///
+/// A token in the query or in a form is not looked for: it would end up in logs (section 5.3).
+///
+/// # Errors
+///
+/// Rejects with 401 where there is none, and 400 for a field that is malformed or comes twice.
+#[derive(Clone, Debug)]
+pub struct Bearer {
+    /// The token.
+    pub token: Secret,
+}
+
+impl Bearer {
+    /// 401 for a token that is wrong; the `detail` says why, as far as the client may know.
+    pub fn refused(detail: &'static str) -> Problem {
+        unauthorized(detail, r#"Bearer error="invalid_token""#)
+    }
+
+    /// 403 for a token that is right and does not give the right to do this: `insufficient_scope` of RFC 6750.
+    pub fn insufficient(detail: &'static str) -> Problem {
+        let challenge = HeaderValue::from_static(r#"Bearer error="insufficient_scope""#);
+        Problem::forbidden(detail).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    pub(super) fn of(request: &Request) -> Result<&str, Problem> {
+        let Some(token) = authorization(request, "bearer")? else {
+            return Err(unauthorized(
+                "this needs a bearer token in the field authorization",
+                "Bearer",
+            ));
+        };
+        let unpadded = token.trim_end_matches('=');
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+        if unpadded.is_empty() || !unpadded.bytes().all(is_token) {
+            let problem = Problem::bad_request("the bearer token has characters that a token cannot have");
+            return Err(problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static(INVALID_REQUEST)));
+        }
+        Ok(token)
+    }
+}
+
+const INVALID_REQUEST: &str = r#"Bearer error="invalid_request""#;
+
+impl<S> FromRequest<S> for Bearer {
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        let token = Secret(Bearer::of(request)?.to_owned());
+        Ok(Bearer { token })
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation
+            .security("bearer", SecurityScheme::bearer(None), &[])
+            .problem(StatusCode::UNAUTHORIZED, "There is no valid bearer token.");
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        matches!(authorization(request, "bearer"), Ok(None))
+    }
+}
+
+/// The name and password in `authorization: Basic …` (RFC 7617), as UTF-8.
+///
+/// Only over HTTPS are they nobody else's. Compare passwords with their hashes, made by a function such as Argon2.
+///
+/// # Errors
+///
+/// Rejects with 401 where there are none, and 400 for a field that is malformed or comes twice.
+#[derive(Clone, Debug)]
+pub struct Basic {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// The realm makes a browser ask for name and password; the charset says that they come as UTF-8.
+const BASIC: &str = r#"Basic realm="restricted", charset="UTF-8""#;
+
+impl Basic {
+    /// 401 for a name or password that is wrong; the `detail` had better not say which.
+    pub fn refused(detail: &'static str) -> Problem {
+        unauthorized(detail, BASIC)
+    }
+
+    fn parse(encoded: &str) -> Option<Self> {
+        let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+        let (user, password) = text.split_once(':')?;
+        // RFC 7617, section 2: "MUST NOT contain any control characters".
+        (!text.contains(char::is_control)).then(|| Basic {
+            user: user.to_owned(),
+            password: Secret(password.to_owned()),
+        })
+    }
+}
+
+impl<S> FromRequest<S> for Basic {
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        let Some(encoded) = authorization(request, "basic")? else {
+            return Err(Basic::refused("this needs a name and a password"));
+        };
+        Basic::parse(encoded).ok_or_else(|| {
+            Problem::bad_request("the field authorization has no name and password in base64 behind Basic")
+        })
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation
+            .security("basic", SecurityScheme::basic(), &[])
+            .problem(StatusCode::UNAUTHORIZED, "There is no valid name and password.");
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        matches!(authorization(request, "basic"), Ok(None))
+    }
+}
+
+/// Where a kind of [`ApiKey`] is in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// A header field with this name, in lower case.
+    Header(&'static str),
+    /// A field of the query with this name. It ends up in logs and in the history of browsers: prefer a header field.
+    Query(&'static str),
+    /// A cookie with this name.
+    Cookie(&'static str),
+}
+
+/// A kind of [`ApiKey`]: names the place that it is in.
+pub trait Key {
+    /// The place.
+    const PLACE: KeyPlace;
+}
+
+/// A key of the application's own, in a header field, the query or a cookie.
+///
+/// # Errors
+///
+/// Rejects with 401 where there is none, and 400 where there are several or it is no UTF-8.
+///
+/// # Example
+///
+/// A key in the field `x-api-key`:
+///
+/// ```
+/// use conduit::prelude::*;
+/// use conduit::{ApiKey, Key, KeyPlace};
+///
+/// struct Partner;
+///
+/// impl Key for Partner {
+///     const PLACE: KeyPlace = KeyPlace::Header("x-api-key");
+/// }
+///
+/// #[get("/prices")]
+/// async fn prices(key: ApiKey<Partner>) -> Result<&'static str, Problem> {
+///     match key.key.is("opensesame") {
+///         true => Ok("17, 4"),
+///         false => Err(ApiKey::<Partner>::refused("this key is not known")),
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct ApiKey<K> {
+    /// The key.
+    pub key: Secret,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K> Clone for ApiKey<K> {
+    fn clone(&self) -> Self {
+        ApiKey {
+            key: self.key.clone(),
+            kind: PhantomData,
+        }
+    }
+}
+
+impl<K: Key> ApiKey<K> {
+    /// 401 for a key that is wrong.
+    pub fn refused(detail: &'static str) -> Problem {
+        // There is no registered scheme; the field must be there all the same (RFC 9110, section 15.5.2).
+        let challenge = match K::PLACE {
+            KeyPlace::Header(name) => format!("ApiKey in=\"header\", name=\"{name}\""),
+            KeyPlace::Query(name) => format!("ApiKey in=\"query\", name=\"{name}\""),
+            KeyPlace::Cookie(name) => format!("ApiKey in=\"cookie\", name=\"{name}\""),
+        };
+        let challenge = HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("ApiKey"));
+        Problem::unauthorized(detail).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// All keys that the request brings, as they came.
+    fn all(request: &Request) -> Vec<Vec<u8>> {
+        let head = request.head();
+        match K::PLACE {
+            KeyPlace::Header(name) => head.header_all(name).map(<[u8]>::to_vec).collect(),
+            KeyPlace::Query(name) => form_urlencoded::parse(request.query().unwrap_or("").as_bytes())
+                .filter(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned().into_bytes())
+                .collect(),
+            // RFC 6265, section 5.4: pairs with `; ` between them.
+            KeyPlace::Cookie(name) => head
+                .header_all("cookie")
+                .flat_map(|field| field.split(|byte| *byte == b';'))
+                .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+                .map(|value| {
+                    value
+                        .strip_prefix(b"\"")
+                        .and_then(|rest| rest.strip_suffix(b"\""))
+                        .unwrap_or(value)
+                })
+                .map(<[u8]>::to_vec)
+                .collect(),
+        }
+    }
+}
+
+impl<S, K: Key> FromRequest<S> for ApiKey<K> {
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        let place = match K::PLACE {
+            KeyPlace::Header(name) => format!("the header field {name}"),
+            KeyPlace::Query(name) => format!("the field {name} of the query"),
+            KeyPlace::Cookie(name) => format!("the cookie {name}"),
+        };
+        let mut keys = ApiKey::<K>::all(request);
+        let key = match (keys.pop(), keys.is_empty()) {
+            (None, _) => {
+                let mut problem = ApiKey::<K>::refused("");
+                problem = problem.with_detail(format!("this needs a key in {place}"));
+                return Err(problem);
+            }
+            (Some(key), true) => key,
+            (Some(_), false) => return Err(Problem::bad_request(format!("{place} comes more than once"))),
+        };
+        let key = String::from_utf8(key).map_err(|_| Problem::bad_request(format!("{place} is not UTF-8")))?;
+        Ok(ApiKey {
+            key: Secret(key),
+            kind: PhantomData,
+        })
+    }
+
+    fn describe(operation: &mut Operation) {
+        let (name, scheme) = match K::PLACE {
+            KeyPlace::Header(name) => (name, SecurityScheme::api_key_in_header(name)),
+            KeyPlace::Query(name) => (name, SecurityScheme::api_key_in_query(name)),
+            KeyPlace::Cookie(name) => (name, SecurityScheme::api_key_in_cookie(name)),
+        };
+        operation
+            .security(name, scheme, &[])
+            .problem(StatusCode::UNAUTHORIZED, "There is no valid key.");
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        ApiKey::<K>::all(request).is_empty()
+    }
+}
+
+/// 401 with a challenge (RFC 9110, section 11.6.1).
+pub(super) fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {
+    Problem::unauthorized(detail).with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+}
+
+/// What stands behind the scheme in the field `authorization` (RFC 9110, section 11.6.2); `None` where there is no such
+/// field or it has another scheme.
+fn authorization<'a>(request: &'a Request, scheme: &str) -> Result<Option<&'a str>, Problem> {
+    let mut fields = request.head().header_all("authorization");
+    let Some(field) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        // Another reader of the same request may take the other one.
+        return Err(Problem::bad_request("the field authorization comes more than once"));
+    }
+    let text = str::from_utf8(field).map_err(|_| Problem::bad_request("the field authorization is not ASCII"))?;
+    let (name, credentials) = text.split_once(' ').unwrap_or((text, ""));
+    Ok(name.eq_ignore_ascii_case(scheme).then(|| credentials.trim_matches(' ')))
+}

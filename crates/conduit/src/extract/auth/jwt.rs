@@ -1,0 +1,363 @@
+//! `Jwt`: tokens that prove themselves (RFC 7519).
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, JwkSet, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde::de::DeserializeOwned;
+
+use super::credentials::Bearer;
+use crate::extract::{FromRef, FromRequest};
+use crate::openapi::{Operation, SecurityScheme};
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// RFC 7518, section 3.2: a key for HS256 has at least as many bits as the hash.
+const SHORTEST_SECRET_BYTES: usize = 32;
+
+/// The claims of a verified JSON Web Token from `authorization: Bearer …`: a guard before the handler.
+///
+/// The application's state has a [`JwtVerifier`] as a part (see [`FromRef`]), which says whose tokens are taken.
+///
+/// # Errors
+///
+/// Rejects with 401 and a `www-authenticate` field where there is no token, or one that is not signed with a key of the
+/// verifier's by the algorithm of that key, has expired, is not valid yet, is from another issuer, for another audience,
+/// or lacks claims that `C` has.
+///
+/// # Example
+///
+/// A handler for those who have a token of ours:
+///
+/// ```
+/// use conduit::prelude::*;
+/// use conduit::{Jwt, JwtVerifier};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Claims {
+///     sub: String,
+/// }
+///
+/// #[get("/me")]
+/// async fn me(claims: Jwt<Claims>) -> String {
+///     format!("you are {}", claims.sub)
+/// }
+///
+/// fn main() -> conduit::Result {
+///     let verifier = JwtVerifier::hs256(b"a secret of at least thirty-two bytes")?
+///         .issuer("https://login.example")
+///         .audience("orders");
+///     let app = App::new(verifier).routes(routes![me]);
+/// #   Ok(())
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Jwt<C>(pub C);
+
+impl<C> Deref for Jwt<C> {
+    type Target = C;
+    fn deref(&self) -> &C {
+        &self.0
+    }
+}
+
+impl<C> DerefMut for Jwt<C> {
+    fn deref_mut(&mut self) -> &mut C {
+        &mut self.0
+    }
+}
+
+impl<S, C: DeserializeOwned> FromRequest<S> for Jwt<C>
+where
+    JwtVerifier: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+        let token = Bearer::of(request)?;
+        match JwtVerifier::from_ref(state).verify(token) {
+            Ok(claims) => Ok(Jwt(claims)),
+            Err(reason) => {
+                let challenge = format!(r#"Bearer error="invalid_token", error_description="{reason}""#);
+                let challenge = HeaderValue::try_from(challenge)
+                    .unwrap_or(HeaderValue::from_static(r#"Bearer error="invalid_token""#));
+                Err(Problem::unauthorized(reason.0).with_header(WWW_AUTHENTICATE, challenge))
+            }
+        }
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation
+            .security("jwt", SecurityScheme::bearer(Some("JWT")), &[])
+            .problem(StatusCode::UNAUTHORIZED, "There is no valid token.");
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        <Bearer as FromRequest<S>>::is_absent(request)
+    }
+}
+
+/// Whose tokens are taken: the keys, each with its one algorithm, and what the claims must say.
+///
+/// The claim `exp` must be there and in the future, `nbf` in the past if it is there, each with a leeway of 60 s unless
+/// [set](JwtVerifier::leeway). A token with an audience is refused unless it is the one set with
+/// [`audience`](JwtVerifier::audience). The algorithm is that of the key and not what the token says (RFC 8725,
+/// section 3.1); `none` is no algorithm; header parameters that are `crit`ical are refused, for none is understood.
+///
+/// Clones share the keys, so that [`replace_keys`](JwtVerifier::replace_keys) on one of them is seen by all workers.
+#[derive(Clone)]
+pub struct JwtVerifier(Arc<Rules>);
+
+#[derive(Clone)]
+struct Rules {
+    keys: Arc<RwLock<Arc<[Key]>>>,
+    validation: Validation,
+}
+
+struct Key {
+    id: Option<String>,
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+impl JwtVerifier {
+    /// Tokens signed by HMAC with SHA-256 and this secret, which whoever verifies must know too.
+    ///
+    /// # Errors
+    ///
+    /// When the secret is shorter than 32 bytes (RFC 7518, section 3.2).
+    pub fn hs256(secret: &[u8]) -> Result<Self, JwtKeyError> {
+        if secret.len() < SHORTEST_SECRET_BYTES {
+            return Err(JwtKeyError(format!(
+                "the secret for HS256 has {} bytes, and must have at least {SHORTEST_SECRET_BYTES}",
+                secret.len()
+            )));
+        }
+        Ok(JwtVerifier::with(Algorithm::HS256, DecodingKey::from_secret(secret)))
+    }
+
+    /// Tokens signed by RSASSA-PKCS1-v1_5 with SHA-256; the public key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// When the text holds no RSA public key.
+    pub fn rs256(public_key_pem: &str) -> Result<Self, JwtKeyError> {
+        let key = DecodingKey::from_rsa_pem(public_key_pem.as_bytes());
+        key.map(|key| JwtVerifier::with(Algorithm::RS256, key))
+            .map_err(JwtKeyError::of)
+    }
+
+    /// Tokens signed by ECDSA with P-256 and SHA-256; the public key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// When the text holds no public key on an elliptic curve.
+    pub fn es256(public_key_pem: &str) -> Result<Self, JwtKeyError> {
+        let key = DecodingKey::from_ec_pem(public_key_pem.as_bytes());
+        key.map(|key| JwtVerifier::with(Algorithm::ES256, key))
+            .map_err(JwtKeyError::of)
+    }
+
+    /// Tokens signed by Ed25519; the public key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// When the text holds no Ed25519 public key.
+    pub fn eddsa(public_key_pem: &str) -> Result<Self, JwtKeyError> {
+        let key = DecodingKey::from_ed_pem(public_key_pem.as_bytes());
+        key.map(|key| JwtVerifier::with(Algorithm::EdDSA, key))
+            .map_err(JwtKeyError::of)
+    }
+
+    /// Tokens signed with any of the keys in a JSON Web Key Set (RFC 7517): RSA, P-256, P-384 and Ed25519. A token's `kid`
+    /// chooses among them. Keys for encryption and of other kinds are passed over, symmetric ones too: a set is public.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no key set, or no key in it is for signatures.
+    pub fn key_set(json: &str) -> Result<Self, JwtKeyError> {
+        Ok(JwtVerifier::of(keys_of_set(json)?))
+    }
+
+    fn with(algorithm: Algorithm, key: DecodingKey) -> Self {
+        JwtVerifier::of(Arc::new([Key {
+            id: None,
+            algorithm,
+            key,
+        }]))
+    }
+
+    fn of(keys: Arc<[Key]>) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.validate_nbf = true;
+        JwtVerifier(Arc::new(Rules {
+            keys: Arc::new(RwLock::new(keys)),
+            validation,
+        }))
+    }
+
+    /// The issuer whose tokens are taken: the claim `iss` must be there and be it.
+    pub fn issuer(mut self, issuer: &str) -> Self {
+        let validation = &mut Arc::make_mut(&mut self.0).validation;
+        validation.set_issuer(&[issuer]);
+        validation.required_spec_claims.insert("iss".to_owned());
+        self
+    }
+
+    /// The audience that tokens must be for: the claim `aud` must be there and be or contain it.
+    pub fn audience(mut self, audience: &str) -> Self {
+        let validation = &mut Arc::make_mut(&mut self.0).validation;
+        validation.set_audience(&[audience]);
+        validation.required_spec_claims.insert("aud".to_owned());
+        self
+    }
+
+    /// How far clocks may differ; 60 s unless set. In whole seconds.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        Arc::make_mut(&mut self.0).validation.leeway = leeway.as_secs();
+        self
+    }
+
+    /// Takes other keys from now on, here and in every clone: how keys are rotated without a restart.
+    ///
+    /// # Errors
+    ///
+    /// As [`key_set`](JwtVerifier::key_set); then the keys stay as they are.
+    pub fn replace_keys(&self, json: &str) -> Result<(), JwtKeyError> {
+        let keys = keys_of_set(json)?;
+        *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+
+    /// The claims of a token.
+    ///
+    /// # Errors
+    ///
+    /// Why the token is refused, in words that a client may read.
+    pub fn verify<C: DeserializeOwned>(&self, token: &str) -> Result<C, JwtRefused> {
+        let header = decode_header(token).map_err(|_| JwtRefused("the token is no signed JSON Web Token"))?;
+        if header.crit.is_some() {
+            return Err(JwtRefused(
+                "the token has critical header parameters that are not understood",
+            ));
+        }
+        let keys = Arc::clone(&self.0.keys.read().unwrap_or_else(PoisonError::into_inner));
+        let mut refused = JwtRefused("no key is known that the token could be signed with");
+        for key in keys.iter() {
+            let is_other = header.kid.is_some() && key.id.is_some() && header.kid != key.id;
+            if is_other || key.algorithm != header.alg {
+                continue;
+            }
+            let validation = Validation {
+                algorithms: vec![key.algorithm],
+                ..self.0.validation.clone()
+            };
+            match decode(token, &key.key, &validation) {
+                Ok(data) => return Ok(data.claims),
+                Err(error) => {
+                    tracing::debug!(%error, "refused a token");
+                    refused = JwtRefused(reason(error.kind()));
+                    if !matches!(error.kind(), ErrorKind::InvalidSignature) {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(refused)
+    }
+}
+
+impl fmt::Debug for JwtVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let algorithms: Vec<Algorithm> = keys.iter().map(|key| key.algorithm).collect();
+        f.debug_struct("JwtVerifier")
+            .field("keys", &algorithms)
+            .finish_non_exhaustive()
+    }
+}
+
+fn keys_of_set(json: &str) -> Result<Arc<[Key]>, JwtKeyError> {
+    let set: JwkSet =
+        serde_json::from_str(json).map_err(|error| JwtKeyError(format!("the key set cannot be read: {error}")))?;
+    let mut keys = Vec::new();
+    for jwk in &set.keys {
+        let is_for_signatures = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
+        let algorithm = match (&jwk.algorithm, jwk.common.key_algorithm) {
+            (AlgorithmParameters::RSA(_), None | Some(KeyAlgorithm::RS256)) => Algorithm::RS256,
+            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::RS384)) => Algorithm::RS384,
+            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::RS512)) => Algorithm::RS512,
+            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS256)) => Algorithm::PS256,
+            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS384)) => Algorithm::PS384,
+            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS512)) => Algorithm::PS512,
+            (AlgorithmParameters::EllipticCurve(curve), _) if curve.curve == EllipticCurve::P256 => Algorithm::ES256,
+            (AlgorithmParameters::EllipticCurve(curve), _) if curve.curve == EllipticCurve::P384 => Algorithm::ES384,
+            (AlgorithmParameters::OctetKeyPair(_), _) => Algorithm::EdDSA,
+            _ => continue,
+        };
+        if !is_for_signatures {
+            continue;
+        }
+        keys.push(Key {
+            id: jwk.common.key_id.clone(),
+            algorithm,
+            key: DecodingKey::from_jwk(jwk).map_err(JwtKeyError::of)?,
+        });
+    }
+    if keys.is_empty() {
+        return Err(JwtKeyError(
+            "no key of the set is a public key for signatures".to_owned(),
+        ));
+    }
+    Ok(keys.into())
+}
+
+/// What a client may know of why its token is refused.
+fn reason(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ExpiredSignature => "the token has expired",
+        ErrorKind::ImmatureSignature => "the token is not valid yet",
+        ErrorKind::InvalidIssuer => "the token is from another issuer",
+        ErrorKind::InvalidAudience => "the token is for another audience",
+        ErrorKind::MissingRequiredClaim(_) => "the token lacks a claim that is required: exp, or iss or aud",
+        ErrorKind::InvalidSignature => "the signature of the token is wrong",
+        ErrorKind::Json(_) | ErrorKind::InvalidClaimFormat(_) => "the claims of the token are not what is expected",
+        _ => "the token cannot be verified",
+    }
+}
+
+/// Why a token is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JwtRefused(&'static str);
+
+impl fmt::Display for JwtRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for JwtRefused {}
+
+/// Why a key cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtKeyError(String);
+
+impl JwtKeyError {
+    fn of(error: jsonwebtoken::errors::Error) -> Self {
+        JwtKeyError(format!("the key cannot be read: {error}"))
+    }
+}
+
+impl fmt::Display for JwtKeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for JwtKeyError {}

@@ -1,0 +1,126 @@
+//! Who sends a request: credentials, and guards that check them.
+//!
+//! [`Bearer`], [`Basic`] and [`ApiKey`] take credentials from a request, and answer 401 with a `www-authenticate` field
+//! where there are none. They do not know whether the credentials are right: a type that implements [`Authenticate`]
+//! does, and `Auth<User>` as an argument lets nobody in for whom it says no. A [`Jwt`](crate::Jwt) proves itself. All of
+//! them are the security schemes of the operation in the OpenAPI document.
+//!
+//! # Example
+//!
+//! Users who are known by a token:
+//!
+//! ```
+//! use conduit::prelude::*;
+//! use conduit::{Auth, Authenticate, Bearer};
+//!
+//! #[derive(Clone)]
+//! struct Users(std::sync::Arc<[(String, String)]>);
+//!
+//! struct User(String);
+//!
+//! impl<S> Authenticate<S> for User
+//! where
+//!     Users: FromRef<S>,
+//! {
+//!     type Credentials = Bearer;
+//!
+//!     async fn authenticate(bearer: Bearer, state: &S) -> Result<User, Problem> {
+//!         let users = Users::from_ref(state);
+//!         match users.0.iter().find(|(_, token)| bearer.token.is(token)) {
+//!             Some((name, _)) => Ok(User(name.clone())),
+//!             None => Err(Bearer::refused("no user has this token")),
+//!         }
+//!     }
+//! }
+//!
+//! #[get("/me")]
+//! async fn me(user: Auth<User>) -> String {
+//!     format!("you are {}", user.0.0)
+//! }
+//!
+//! let users = Users([("ada".to_owned(), "0123456789abcdef".to_owned())].into());
+//! let app = App::new(users).routes(routes![me]);
+//! ```
+
+mod credentials;
+#[cfg(feature = "jwt")]
+pub(crate) mod jwt;
+
+use std::fmt;
+use std::future::Future;
+
+use subtle::ConstantTimeEq;
+
+use super::FromRequest;
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::request::Request;
+
+pub use credentials::{ApiKey, Basic, Bearer, Key, KeyPlace};
+
+/// How to find out who sends a request from what proves it.
+///
+/// The [module](self) has an example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how it is authenticated in an application whose state is `{S}`",
+    label = "`Auth` takes a type that implements `Authenticate`",
+    note = "implement `Authenticate<S>` for `{Self}`: its `Credentials` are `Bearer`, `Basic` or `ApiKey<…>`"
+)]
+pub trait Authenticate<S>: Sized {
+    /// What the client proves it with: [`Bearer`], [`Basic`], [`ApiKey`], or an extractor of yours.
+    type Credentials: FromRequest<S, Rejection = Problem>;
+
+    /// Who it is.
+    ///
+    /// # Errors
+    ///
+    /// The problem that is the answer to a client whose credentials are wrong: 401 with a `www-authenticate` field,
+    /// as [`Bearer::refused`] and its kin make it; or 403 if it is known and may not.
+    fn authenticate(credentials: Self::Credentials, state: &S) -> impl Future<Output = Result<Self, Problem>>;
+}
+
+/// A client that has proved who it is: a guard before the handler. `Option<Auth<T>>` is `None` for one that sends no
+/// credentials at all, and still refuses wrong ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Auth<T>(pub T);
+
+impl<S, T: Authenticate<S>> FromRequest<S> for Auth<T> {
+    const TAKES_BODY: bool = T::Credentials::TAKES_BODY;
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+        let credentials = T::Credentials::from_request(request, state).await?;
+        T::authenticate(credentials, state).await.map(Auth)
+    }
+
+    fn describe(operation: &mut Operation) {
+        T::Credentials::describe(operation);
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        T::Credentials::is_absent(request)
+    }
+}
+
+/// A text that is nobody's business: a token, a password, a key. It is not printed by `Debug`, and it is compared in a
+/// time that tells nothing of where it differs.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Whether it is this text. The time that it takes depends on the lengths only.
+    pub fn is(&self, expected: &str) -> bool {
+        self.0.as_bytes().ct_eq(expected.as_bytes()).into()
+    }
+
+    /// The text itself, to hash it or to look it up.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

@@ -1,0 +1,329 @@
+//! Who gets past the guards: bearer tokens, names and passwords, keys, and tokens that prove themselves.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use conduit::prelude::*;
+use conduit::{ApiKey, Auth, Authenticate, Basic, Bearer, Key, KeyPlace};
+use support::{Response as Answer, Running, serve};
+
+struct User(String);
+
+impl<S> Authenticate<S> for User {
+    type Credentials = Bearer;
+
+    async fn authenticate(bearer: Bearer, _: &S) -> Result<Self, Problem> {
+        if bearer.token.is("right") {
+            Ok(User("ada".to_owned()))
+        } else {
+            Err(Bearer::refused("nobody has this token"))
+        }
+    }
+}
+
+#[get("/me")]
+async fn me(user: Auth<User>) -> String {
+    user.0.0
+}
+
+#[get("/maybe")]
+async fn maybe(user: Option<Auth<User>>) -> String {
+    user.map_or("nobody".to_owned(), |user| user.0.0)
+}
+
+#[get("/basic")]
+async fn basic(basic: Basic) -> Result<String, Problem> {
+    if basic.user == "ada" && basic.password.is("pass:word é") {
+        Ok(format!("{basic:?}"))
+    } else {
+        Err(Basic::refused("wrong"))
+    }
+}
+
+struct Header;
+impl Key for Header {
+    const PLACE: KeyPlace = KeyPlace::Header("x-api-key");
+}
+
+struct Query;
+impl Key for Query {
+    const PLACE: KeyPlace = KeyPlace::Query("key");
+}
+
+struct Cookie;
+impl Key for Cookie {
+    const PLACE: KeyPlace = KeyPlace::Cookie("key");
+}
+
+#[get("/header")]
+async fn header(key: ApiKey<Header>) -> String {
+    key.key.reveal().to_owned()
+}
+
+#[get("/query")]
+async fn query(key: ApiKey<Query>) -> String {
+    key.key.reveal().to_owned()
+}
+
+#[get("/cookie")]
+async fn cookie(key: ApiKey<Cookie>) -> String {
+    key.key.reveal().to_owned()
+}
+
+fn server() -> Running {
+    serve(App::new(()).routes(routes![me, maybe, basic, header, query, cookie]))
+}
+
+/// The answer to a request with these header fields.
+fn ask(server: &Running, target: &str, fields: &[&str]) -> Answer {
+    let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+    server.request(format!("GET {target} HTTP/1.1\r\nhost: test\r\n{fields}\r\n"))
+}
+
+fn challenge(answer: &Answer) -> &str {
+    answer
+        .header("www-authenticate")
+        .unwrap_or_else(|| panic!("no challenge: {answer:?}"))
+}
+
+#[test]
+fn a_bearer_token_lets_in_whom_the_application_knows() {
+    let server = server();
+    let known = ask(&server, "/me", &["authorization: bearer right"]);
+    assert_eq!((known.status, known.text()), (200, "ada"));
+    let absent = ask(&server, "/me", &[]);
+    assert_eq!((absent.status, challenge(&absent)), (401, "Bearer"));
+    let other = ask(&server, "/me", &["authorization: Basic YTpi"]);
+    assert_eq!((other.status, challenge(&other)), (401, "Bearer"));
+    let wrong = ask(&server, "/me", &["authorization: Bearer left"]);
+    assert_eq!(
+        (wrong.status, challenge(&wrong)),
+        (401, r#"Bearer error="invalid_token""#)
+    );
+}
+
+#[test]
+fn an_optional_guard_lets_in_who_sends_nothing_and_refuses_who_sends_what_is_wrong() {
+    let server = server();
+    assert_eq!(ask(&server, "/maybe", &[]).text(), "nobody");
+    assert_eq!(ask(&server, "/maybe", &["authorization: Bearer right"]).text(), "ada");
+    assert_eq!(ask(&server, "/maybe", &["authorization: Bearer left"]).status, 401);
+}
+
+#[test]
+fn malformed_and_repeated_credentials_are_a_bad_request() {
+    let server = server();
+    for fields in [
+        &["authorization: Bearer a b"][..],
+        &["authorization: Bearer"],
+        &["authorization: Bearer ==="],
+        &["authorization: Bearer right", "authorization: Bearer right"],
+    ] {
+        assert_eq!(ask(&server, "/me", fields).status, 400, "{fields:?}");
+        assert_eq!(ask(&server, "/maybe", fields).status, 400, "{fields:?}");
+    }
+    // Not base64, not UTF-8, no colon, a control character.
+    for encoded in ["????", "/zo=", "YWRh", "YQA6Yg=="] {
+        let field = format!("authorization: Basic {encoded}");
+        assert_eq!(ask(&server, "/basic", &[&field]).status, 400, "{encoded}");
+    }
+}
+
+#[test]
+fn a_password_may_have_colons_and_is_never_printed() {
+    let server = server();
+    // ada:pass:word é
+    let known = ask(&server, "/basic", &["authorization: Basic YWRhOnBhc3M6d29yZCDDqQ=="]);
+    assert_eq!(known.status, 200, "{known:?}");
+    assert!(!known.text().contains("pass:"), "{}", known.text());
+    let wrong = ask(&server, "/basic", &["authorization: Basic YWRhOng="]);
+    assert_eq!(wrong.status, 401);
+    assert!(challenge(&wrong).starts_with("Basic realm="), "{}", challenge(&wrong));
+}
+
+#[test]
+fn a_key_is_taken_from_its_place_and_from_no_other() {
+    let server = server();
+    assert_eq!(ask(&server, "/header", &["X-Api-Key: k 1"]).text(), "k 1");
+    assert_eq!(ask(&server, "/query?a=b&key=k%2B1", &[]).text(), "k+1");
+    assert_eq!(ask(&server, "/cookie", &["cookie: monkey=1; key=\"k1\""]).text(), "k1");
+    for target in ["/header?x-api-key=k", "/query", "/cookie?key=k"] {
+        let absent = ask(&server, target, &["cookie: keys=1", "key: 1"]);
+        assert_eq!(absent.status, 401, "{target}");
+        assert!(challenge(&absent).starts_with("ApiKey in="), "{target}");
+    }
+    assert_eq!(ask(&server, "/query?key=1&key=2", &[]).status, 400);
+    assert_eq!(ask(&server, "/cookie", &["cookie: key=1; key=2"]).status, 400);
+}
+
+#[cfg(feature = "jwt")]
+mod jwt {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use conduit::prelude::*;
+    use conduit::{Jwt, JwtVerifier};
+    use jsonwebtoken::jwk::{Jwk, JwkSet};
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    use serde_json::{Value, json};
+
+    use super::{Running, ask, challenge, serve};
+
+    const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
+
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        sub: String,
+    }
+
+    #[get("/me")]
+    async fn me(claims: Jwt<Claims>) -> String {
+        claims.0.sub
+    }
+
+    fn server(verifier: JwtVerifier) -> Running {
+        serve(App::new(verifier).routes(routes![me]))
+    }
+
+    fn now() -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    }
+
+    fn token(header: &Header, claims: &Value, key: &EncodingKey) -> String {
+        encode(header, claims, key).unwrap()
+    }
+
+    fn hs256(claims: &Value) -> String {
+        token(&Header::default(), claims, &EncodingKey::from_secret(SECRET))
+    }
+
+    /// Why the token is refused.
+    fn refusal(server: &Running, token: &str) -> String {
+        let answer = ask(server, "/me", &[&format!("authorization: Bearer {token}")]);
+        assert_eq!(answer.status, 401, "{answer:?}");
+        assert!(challenge(&answer).starts_with(r#"Bearer error="invalid_token""#));
+        answer.problem()["detail"].as_str().unwrap().to_owned()
+    }
+
+    fn subject(server: &Running, token: &str) -> String {
+        let answer = ask(server, "/me", &[&format!("authorization: Bearer {token}")]);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.text().to_owned()
+    }
+
+    #[test]
+    fn a_token_is_taken_if_its_signature_its_time_and_its_claims_are_right() {
+        let verifier = JwtVerifier::hs256(SECRET).unwrap().issuer("us").audience("orders");
+        let server = server(verifier);
+        let right = json!({"sub": "ada", "exp": now() + 600, "iss": "us", "aud": ["bills", "orders"]});
+        assert_eq!(subject(&server, &hs256(&right)), "ada");
+
+        let with = |name: &str, value: Value| {
+            let mut claims = right.clone();
+            claims[name] = value;
+            hs256(&claims)
+        };
+        let without = |name: &str| {
+            let mut claims = right.clone();
+            claims.as_object_mut().unwrap().remove(name);
+            hs256(&claims)
+        };
+        assert!(refusal(&server, &with("exp", json!(now() - 600))).contains("expired"));
+        assert!(refusal(&server, &with("nbf", json!(now() + 600))).contains("not valid yet"));
+        assert!(refusal(&server, &with("iss", json!("them"))).contains("issuer"));
+        assert!(refusal(&server, &with("aud", json!("bills"))).contains("audience"));
+        for name in ["exp", "iss", "aud"] {
+            assert!(refusal(&server, &without(name)).contains("lacks a claim"), "{name}");
+        }
+        assert!(refusal(&server, &without("sub")).contains("not what is expected"));
+        let other = EncodingKey::from_secret(b"another secret of more than thirty-two bytes");
+        assert!(refusal(&server, &token(&Header::default(), &right, &other)).contains("signature"));
+        let longer = Header::new(Algorithm::HS512);
+        let secret = EncodingKey::from_secret(SECRET);
+        assert!(refusal(&server, &token(&longer, &right, &secret)).contains("no key is known"));
+        assert!(refusal(&server, "no.token.atall").contains("no signed"));
+    }
+
+    #[test]
+    fn a_token_without_a_signature_or_with_what_is_critical_is_refused() {
+        let server = server(JwtVerifier::hs256(SECRET).unwrap());
+        // {"alg":"none"} . {"sub":"ada","exp":99999999999} .
+        let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEiLCJleHAiOjk5OTk5OTk5OTk5fQ.";
+        refusal(&server, none);
+        let mut critical = Header::default();
+        critical.crit = Some(vec!["b64".to_owned()]);
+        let claims = json!({"sub": "ada", "exp": now() + 600});
+        let secret = EncodingKey::from_secret(SECRET);
+        assert!(refusal(&server, &token(&critical, &claims, &secret)).contains("critical"));
+        // A token for somebody in particular is not for us, who have said nothing of whom we are.
+        let addressed = json!({"sub": "ada", "exp": now() + 600, "aud": "others"});
+        assert!(refusal(&server, &hs256(&addressed)).contains("audience"));
+    }
+
+    /// A pair of keys on P-256: what signs, and its public half in a key set.
+    fn pair(id: &str) -> (EncodingKey, Jwk) {
+        let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let key = EncodingKey::from_ec_pem(pem.as_bytes()).unwrap();
+        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
+        jwk.common.key_id = Some(id.to_owned());
+        (key, jwk)
+    }
+
+    fn set(keys: &[&Jwk]) -> String {
+        let keys = keys.iter().map(|key| (*key).clone()).collect();
+        serde_json::to_string(&JwkSet { keys }).unwrap()
+    }
+
+    #[test]
+    fn keys_are_chosen_by_their_id_and_replaced_while_serving() {
+        let ((old, old_jwk), (new, new_jwk)) = (pair("old"), pair("new"));
+        let verifier = JwtVerifier::key_set(&set(&[&old_jwk])).unwrap();
+        let server = server(verifier.clone());
+        let signed = |id: &str, key: &EncodingKey| {
+            let mut header = Header::new(Algorithm::ES256);
+            header.kid = Some(id.to_owned());
+            token(&header, &json!({"sub": id, "exp": now() + 600}), key)
+        };
+        assert_eq!(subject(&server, &signed("old", &old)), "old");
+        assert!(refusal(&server, &signed("new", &new)).contains("no key is known"));
+        verifier.replace_keys(&set(&[&old_jwk, &new_jwk])).unwrap();
+        assert_eq!(subject(&server, &signed("new", &new)), "new");
+        assert_eq!(subject(&server, &signed("old", &old)), "old");
+        assert!(refusal(&server, &signed("new", &old)).contains("signature"));
+        verifier.replace_keys(&set(&[&new_jwk])).unwrap();
+        refusal(&server, &signed("old", &old));
+        verifier.replace_keys("{}").unwrap_err();
+        assert_eq!(subject(&server, &signed("new", &new)), "new");
+    }
+
+    #[test]
+    fn a_public_key_is_no_secret_for_hmac() {
+        let pair = rcgen::KeyPair::generate().unwrap();
+        let public = pair.public_key_pem();
+        let server = server(JwtVerifier::es256(&public).unwrap());
+        let claims = json!({"sub": "ada", "exp": now() + 600});
+        let forged = token(
+            &Header::default(),
+            &claims,
+            &EncodingKey::from_secret(public.as_bytes()),
+        );
+        assert!(refusal(&server, &forged).contains("no key is known"));
+        let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
+        let right = token(&Header::new(Algorithm::ES256), &claims, &key);
+        assert_eq!(subject(&server, &right), "ada");
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_before_it_is_used() {
+        assert!(
+            JwtVerifier::hs256(b"short")
+                .unwrap_err()
+                .to_string()
+                .contains("5 bytes")
+        );
+        JwtVerifier::rs256("no key").unwrap_err();
+        JwtVerifier::eddsa("no key").unwrap_err();
+        let symmetric = r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}]}"#;
+        let error = JwtVerifier::key_set(symmetric).unwrap_err().to_string();
+        assert!(error.contains("no key of the set"), "{error}");
+    }
+}
