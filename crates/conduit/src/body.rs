@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::HeaderMap;
 
+use crate::file::FilePart;
 use crate::pool::Buffer;
 use crate::problem::Problem;
 use crate::server::counts::{self, Limit};
@@ -42,7 +44,9 @@ pub(crate) enum Kind {
     Buffer(Buffer),
     /// A problem and its JSON. The server shows it in the application's form, if it has one.
     Problem(Problem, Buffer),
-    Stream(Pin<Box<dyn Pieces>>),
+    File(FilePart),
+    /// With the length of all its pieces, where that is known.
+    Stream(Pin<Box<dyn Pieces>>, Option<u64>),
     Incoming(Incoming),
 }
 
@@ -54,7 +58,7 @@ impl Body {
             Kind::Static(bytes) => Some(bytes),
             Kind::Bytes(bytes) => Some(bytes),
             Kind::Buffer(buffer) | Kind::Problem(_, buffer) => Some(buffer),
-            Kind::Stream(_) | Kind::Incoming(_) => None,
+            Kind::File(_) | Kind::Stream(..) | Kind::Incoming(_) => None,
         }
     }
 
@@ -75,7 +79,60 @@ impl Body {
         B: Into<Bytes>,
         E: Into<BoxError>,
     {
-        Body(Kind::Stream(Box::pin(stream)))
+        Body(Kind::Stream(Box::pin(stream), None))
+    }
+
+    /// As [`from_stream`](Body::from_stream), of a stream whose pieces have `length` bytes in all: the response says so in
+    /// `content-length`, and the client knows how much is to come.
+    ///
+    /// When the stream gives more or fewer bytes the connection is closed in the middle of the body, so that the client
+    /// sees that it is not whole, and the error is logged.
+    pub fn from_sized_stream<S, B, E>(stream: S, length: u64) -> Self
+    where
+        S: Stream<Item = Result<B, E>> + 'static,
+        B: Into<Bytes>,
+        E: Into<BoxError>,
+    {
+        Body(Kind::Stream(Box::pin(stream), Some(length)))
+    }
+
+    /// The bytes of a file from `range.start` to `range.end`, counted from its beginning; a range that ends before it starts
+    /// has none. The file's own position is neither used nor changed.
+    ///
+    /// # How it is sent
+    ///
+    /// On Linux the bytes of a large file go from the kernel's cache to the socket without a copy in this program
+    /// (sendfile(2)); up to 64 KiB, and over TLS, they are read into the worker's buffer and sent with the head of the
+    /// response. What is not in the cache is read by a thread of tokio's pool for blocking work, so that a slow disk does
+    /// not stop the worker. Only where the kernel cannot tell what is in its cache (systems other than Linux, some file
+    /// systems) the worker itself waits for the disk.
+    ///
+    /// Opening a file waits for the disk, too: open it with `tokio::fs::File` and use `into_std`, if that matters.
+    ///
+    /// When the file turns out to be shorter, or cannot be read, the connection is closed in the middle of the body, so
+    /// that the client sees that it is not whole, and the error is logged. A file that is overwritten meanwhile may be sent
+    /// in any mixture of both; replace files by renaming.
+    ///
+    /// # Example
+    ///
+    /// A whole file:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    ///
+    /// #[get("/report.csv")]
+    /// async fn report() -> Result<Body, Problem> {
+    ///     let file = std::fs::File::open("report.csv")?;
+    ///     let length = file.metadata()?.len();
+    ///     Ok(Body::from_file(file, 0..length))
+    /// }
+    /// ```
+    pub fn from_file(file: std::fs::File, range: Range<u64>) -> Self {
+        Body(Kind::File(FilePart::new(
+            file,
+            range.start,
+            range.end.saturating_sub(range.start),
+        )))
     }
 
     /// The number of bytes, where it is known before they are read.
@@ -85,14 +142,15 @@ impl Body {
             Kind::Static(bytes) => Some(bytes.len() as u64),
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
             Kind::Buffer(buffer) | Kind::Problem(_, buffer) => Some(buffer.len() as u64),
-            Kind::Stream(_) => None,
+            Kind::File(part) => Some(part.left()),
+            Kind::Stream(_, length) => *length,
             Kind::Incoming(incoming) => incoming.declared.map(|length| length.saturating_sub(incoming.received)),
         }
     }
 
     /// Whether all of it is there, so that nothing has to be waited for.
     pub(crate) fn is_in_memory(&self) -> bool {
-        !matches!(self.0, Kind::Stream(_) | Kind::Incoming(_))
+        !matches!(self.0, Kind::File(_) | Kind::Stream(..) | Kind::Incoming(_))
     }
 
     /// Whether the body is known to have no bytes.
@@ -176,8 +234,17 @@ impl Stream for Body {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let body = self.get_mut();
         let bytes = match &mut body.0 {
-            Kind::Stream(stream) => {
-                return stream.as_mut().poll_piece(context).map_err(BodyError::of_stream);
+            Kind::Stream(stream, length) => {
+                let piece = stream.as_mut().poll_piece(context);
+                if let (Poll::Ready(Some(Ok(piece))), Some(left)) = (&piece, length) {
+                    *left = left.saturating_sub(piece.len() as u64);
+                }
+                return piece.map_err(BodyError::of_stream);
+            }
+            Kind::File(part) => {
+                return part
+                    .poll_piece(context)
+                    .map_err(|error| BodyError::of_stream(Box::new(error)));
             }
             Kind::Incoming(incoming) => return incoming.poll_piece(context),
             Kind::Empty => return Poll::Ready(None),

@@ -53,6 +53,7 @@ mod endpoint;
 mod error;
 pub mod extract;
 mod fallback;
+mod file;
 pub mod health;
 pub mod layer;
 pub mod metrics;

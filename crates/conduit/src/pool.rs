@@ -47,6 +47,12 @@ impl From<Vec<u8>> for Buffer {
     }
 }
 
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         let capacity = self.0.capacity();

@@ -173,6 +173,14 @@ async fn layered() -> &'static str {
     "Hello, World!"
 }
 
+/// More than any socket buffers.
+static LARGE: [u8; 32 << 20] = [b'x'; 32 << 20];
+
+#[get("/large")]
+async fn large() -> &'static [u8] {
+    &LARGE
+}
+
 #[post("/echo")]
 async fn echo(body: Body) -> Body {
     body
@@ -182,6 +190,7 @@ type Application = App<&'static Count, Routes<&'static Count>>;
 
 const ROUTES: Routes<&'static Count> = routes![
     count,
+    large,
     plaintext,
     json,
     json_echo,
@@ -390,6 +399,30 @@ fn a_request_of_any_kind_leaves_nothing_behind() {
             "{before} bytes became {after}: {request}"
         );
     }
+}
+
+/// What is not taken stays where it is, and is not copied.
+#[test]
+fn a_large_answer_that_is_not_read_costs_no_memory() {
+    let (server, count) = counted();
+    let before = count.live_bytes.load(SeqCst);
+    let mut stream = TcpStream::connect(server.address).expect("the server accepts");
+    stream
+        .write_all(b"GET /large HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+        .expect("the server takes the request");
+    let mut first = [0; 9];
+    stream.read_exact(&mut first).expect("the server answers");
+    // The worker has had its turns when it answers another connection.
+    for _ in 0..3 {
+        assert_eq!(server.get("/plaintext").status, 200);
+    }
+    let held = count.live_bytes.load(SeqCst) - before;
+    eprintln!("{held} bytes of heap for an answer of {} that waits", LARGE.len());
+    assert!(held < 64 * 1024, "{held} bytes are held");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("the rest comes");
+    let head = rest.windows(4).position(|end| end == b"\r\n\r\n").expect("a head");
+    assert_eq!(rest.len() - head - 4, LARGE.len());
 }
 
 /// How many connections wait at a time.

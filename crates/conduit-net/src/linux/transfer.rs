@@ -24,6 +24,28 @@ pub fn send_file(socket: &impl AsFd, file: &impl AsFd, offset: &mut u64, count: 
     }
 }
 
+/// Reads from a file at `offset` what is in memory, and does not wait for the disk; 0 is the end of the file. The file's
+/// own position stays. preadv2(2) with `RWF_NOWAIT`.
+///
+/// A file system that cannot tell (`EOPNOTSUPP`) is read as if all of its files were in memory, which may wait.
+///
+/// # Errors
+/// `WouldBlock` if the next bytes are not in memory; what the file system reports.
+pub fn read_cached(file: &impl AsFd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        let mut pieces = [rustix::io::IoSliceMut::new(&mut *buffer)];
+        match rustix::io::preadv2(file, &mut pieces, offset, rustix::io::ReadWriteFlags::NOWAIT) {
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                return Ok(rustix::io::retry_on_intr(|| {
+                    rustix::io::pread(file, &mut *buffer, offset)
+                })?);
+            }
+            result => return Ok(result?),
+        }
+    }
+}
+
 /// Moves up to `count` bytes from one descriptor to the other, one of which must be a pipe. 0 is the end of the source.
 /// It does not wait, whatever mode the descriptors are in. splice(2).
 ///

@@ -166,20 +166,57 @@ impl Connection {
         body: &[u8],
         date: &[u8; 29],
     ) {
-        let length = BodyLength::Exact(body.len() as u64);
+        if self.write_response_head(out, status, headers, body.len() as u64, date) {
+            out.extend_from_slice(body);
+        }
+    }
+
+    /// As [`write_response`](Self::write_response), but for the body's bytes: gives whether they belong to the answer, in
+    /// which case the caller sends just `length` of them behind what is in `out`, before anything that is written later.
+    pub fn write_response_head(
+        &mut self,
+        out: &mut Vec<u8>,
+        status: StatusCode,
+        headers: &HeaderMap,
+        length: u64,
+        date: &[u8; 29],
+    ) -> bool {
         let answering = self.can_answer();
         if matches!(self.reading, Reading::Exact { left } if left > DRAIN_BYTES) {
             self.keep_alive = false;
         }
-        self.write_head(out, status, headers, length, date);
+        self.write_head(out, status, headers, BodyLength::Exact(length), date);
         if !answering {
-            return;
+            return false;
         }
-        if let Writing::Exact { .. } = self.writing {
-            out.extend_from_slice(body);
+        let wanted = matches!(self.writing, Writing::Exact { .. });
+        if wanted || self.writing == Writing::Bodiless {
             self.finish_answer();
-        } else if self.writing == Writing::Bodiless {
-            self.finish_answer();
+        }
+        wanted
+    }
+
+    /// As [`write_body`](Self::write_body) of a piece of `length` bytes, but for the bytes themselves: appends what the
+    /// framing wants before them. Gives how many of them the caller sends behind what is in `out`, and what it sends
+    /// behind them, before anything that is written later.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::TooLong`] if the head declared fewer bytes: nothing is written, and nothing of the piece may be sent.
+    pub fn frame_body(&mut self, out: &mut Vec<u8>, length: u64) -> Result<(u64, &'static [u8]), BodyError> {
+        match self.writing {
+            Writing::Exact { left } if length > left => Err(BodyError::TooLong { excess: length - left }),
+            Writing::Exact { left } => {
+                self.writing = Writing::Exact { left: left - length };
+                Ok((length, b""))
+            }
+            Writing::Chunked if length > 0 => {
+                write_hexadecimal(out, length);
+                out.extend_from_slice(b"\r\n");
+                Ok((length, b"\r\n"))
+            }
+            Writing::UntilClose => Ok((length, b"")),
+            _ => Ok((0, b"")),
         }
     }
 

@@ -23,10 +23,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use conduit_net::Interest;
 use conduit_proto::h1::{self, BodyLength, Event, Phase, Reason};
 use futures_core::Stream;
 use http::header::{CONNECTION, LOCATION, STRICT_TRANSPORT_SECURITY};
+use http::response::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, StatusCode};
 use tracing::Span;
@@ -35,6 +37,7 @@ use super::counts::Limit;
 use super::deadlines::{Place, Second};
 use super::facts::Facts;
 use super::mailbox::{Key, Letter, Outbox};
+use super::tail::{Progress, Tail, UNCOPIED_BYTES};
 use super::transport::Transport;
 use super::watch::Watched;
 use super::worker::Shared;
@@ -80,6 +83,8 @@ pub(super) struct Connection {
     unsent: Vec<u8>,
     /// How much of `unsent` has been sent: `sent < unsent.len()`, or 0.
     sent: usize,
+    /// What is to be sent behind `unsent`, from where it is. Nothing is written while it is there.
+    tail: Option<Box<Tail>>,
     /// The body of the request that is being answered, while it has not ended.
     body: Option<Rc<Channel>>,
     /// What the poller watches for; `None` while it does not know the socket.
@@ -147,6 +152,7 @@ impl Connection {
             rest: Vec::new(),
             unsent: Vec::new(),
             sent: 0,
+            tail: None,
             body: None,
             watched: None,
             ended: false,
@@ -245,8 +251,13 @@ impl Connection {
                 if let Some(observed) = &mut self.observed {
                     observed.body_bytes += piece.len() as u64;
                 }
-                if self.engine.write_body(&mut output, &piece).is_err() {
+                if self.write_piece(piece, &mut output).is_err() {
                     self.break_stream("the stream is longer than the length that was declared", shared);
+                }
+            }
+            Letter::FileRead => {
+                if let Some(tail) = &mut self.tail {
+                    tail.has_read();
                 }
             }
             Letter::StreamEnd(result) => self.end_stream(result, &mut output, shared),
@@ -329,7 +340,7 @@ impl Connection {
         let mut used = 0;
         loop {
             let mut output = self.take_output(shared);
-            let mut again = output.len() >= OUTPUT_HIGH_WATER_BYTES;
+            let mut again = self.tail.is_some() || output.len() >= OUTPUT_HIGH_WATER_BYTES;
             if !again && !self.paused {
                 let step;
                 (step, again) = self.exchange(&input[used..], &mut output, shared);
@@ -338,7 +349,7 @@ impl Connection {
             if self.send(output, shared).is_err() {
                 return Fate::Closed;
             }
-            if !again || !self.unsent.is_empty() {
+            if !again || self.has_output() {
                 break;
             }
         }
@@ -359,7 +370,7 @@ impl Connection {
         // usually ready at once.
         let mut arriving: Option<Request> = None;
         let mut was_paused = false;
-        while output.len() < OUTPUT_HIGH_WATER_BYTES {
+        while output.len() < OUTPUT_HIGH_WATER_BYTES && self.tail.is_none() {
             let head = shared.request.head_mut();
             let (step, event) = match self.engine.handle_input(&input[used..], head, &shared.config.head) {
                 Ok(found) => found,
@@ -431,7 +442,7 @@ impl Connection {
             self.answer(request, output, shared);
         }
         // An answer that did not want the body has ended the pause.
-        (used, full || (was_paused && !self.paused))
+        (used, full || self.tail.is_some() || (was_paused && !self.paused))
     }
 
     /// Prepares the channel that the handler reads the body from.
@@ -510,7 +521,8 @@ impl Connection {
             Kind::Static(bytes) => bytes,
             Kind::Bytes(bytes) => bytes,
             Kind::Buffer(buffer) | Kind::Problem(_, buffer) => buffer,
-            Kind::Stream(_) | Kind::Incoming(_) => {
+            Kind::File(_) => return self.respond_uncopied(parts, body, output, shared),
+            Kind::Stream(..) | Kind::Incoming(_) => {
                 if let Kind::Incoming(incoming) = &body.0 {
                     if let Err(error) = incoming.check_limit(0) {
                         let refused = shared.application.show(error.into_response());
@@ -537,11 +549,44 @@ impl Connection {
                 return;
             }
         };
+        if bytes.len() >= UNCOPIED_BYTES {
+            return self.respond_uncopied(parts, body, output, shared);
+        }
         self.engine
             .write_response(output, parts.status, &parts.headers, bytes, &shared.date);
         pool::recycle(parts);
         self.drop_body();
         self.end_watch(true, shared);
+    }
+
+    /// Writes the head of a response whose body is sent from where it is.
+    fn respond_uncopied(&mut self, parts: Parts, body: Body, output: &mut Vec<u8>, shared: &mut Shared) {
+        let length = body.len().unwrap_or_default();
+        let wanted = self
+            .engine
+            .write_response_head(output, parts.status, &parts.headers, length, &shared.date);
+        pool::recycle(parts);
+        self.drop_body();
+        if let Some(observed) = &mut self.observed {
+            observed.body_bytes = if wanted { length } else { 0 };
+        }
+        if wanted && length > 0 {
+            self.tail = Some(Box::new(Tail::of(body)));
+        }
+        self.end_watch(true, shared);
+    }
+
+    /// Writes a piece of the response's stream; a large one is sent from where it is.
+    fn write_piece(&mut self, mut piece: Bytes, output: &mut Vec<u8>) -> Result<(), h1::BodyError> {
+        if piece.len() < UNCOPIED_BYTES || self.tail.is_some() {
+            return self.engine.write_body(output, &piece);
+        }
+        let (length, after) = self.engine.frame_body(output, piece.len() as u64)?;
+        piece.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        if !piece.is_empty() {
+            self.tail = Some(Box::new(Tail::piece(piece, after)));
+        }
+        Ok(())
     }
 
     /// The request is answered: nobody is given the rest of its body any more. The engine skips it, or closes.
@@ -621,7 +666,9 @@ impl Connection {
     fn send(&mut self, mut output: Vec<u8>, shared: &mut Shared) -> io::Result<()> {
         let before = std::mem::take(&mut self.sent);
         let mut sent = before;
-        if before < output.len() {
+        if self.tail.is_some() {
+            sent = self.send_tail(&mut output, before, shared)?;
+        } else if before < output.len() {
             match self.transport.send(&output[before..]) {
                 Ok(count) => {
                     sent += count;
@@ -653,11 +700,62 @@ impl Connection {
         output.shrink_to(KEPT_OUTPUT_BYTES);
         shared.output = output;
         if let Stage::Streaming(outlet) = &self.stage
-            && self.unsent.len() < OUTPUT_HIGH_WATER_BYTES
+            && self.has_room()
         {
             outlet.has_room();
         }
         Ok(())
+    }
+
+    /// As [`send`](Self::send), with the tail behind the buffer. Gives how much of the buffer is sent.
+    #[cold]
+    fn send_tail(&mut self, output: &mut Vec<u8>, mut sent: usize, shared: &mut Shared) -> io::Result<usize> {
+        let Some(mut tail) = self.tail.take_if(|tail| !tail.is_reading()) else {
+            return Ok(sent);
+        };
+        let (count, progress) = tail.send(&mut self.transport, output, &mut sent)?;
+        shared.counts().sent_bytes.add(count);
+        if self.waiting == Waiting::Room {
+            self.progress_bytes += count;
+        }
+        match progress {
+            Progress::Done => return Ok(sent),
+            Progress::NoRoom => {}
+            // The poller tells only what is new unless it is asked.
+            Progress::Share => shared.more = true,
+            Progress::NotInMemory => {
+                if let Some(part) = tail.start_reading() {
+                    let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+                    let reading = tokio::task::spawn_blocking(|| part.load());
+                    tokio::task::spawn_local(async move {
+                        // A thread that could not read tells so by what the next read finds.
+                        let _ = reading.await;
+                        outbox.send(Letter::FileRead);
+                    });
+                }
+            }
+            Progress::Broken(error) => {
+                self.break_stream(&error.to_string(), shared);
+                return Ok(sent);
+            }
+        }
+        self.tail = Some(tail);
+        Ok(sent)
+    }
+
+    /// Whether something waits to be sent.
+    fn has_output(&self) -> bool {
+        !self.unsent.is_empty() || self.tail.is_some()
+    }
+
+    /// Whether more may be written.
+    fn has_room(&self) -> bool {
+        self.tail.is_none() && self.unsent.len() < OUTPUT_HIGH_WATER_BYTES
+    }
+
+    /// Whether the next of a file is being read from the disk: the client is not waited for.
+    fn is_reading_file(&self) -> bool {
+        self.tail.as_ref().is_some_and(|tail| tail.is_reading())
     }
 
     /// Derives from the state whether to close, what to watch the socket for, and until when.
@@ -667,7 +765,7 @@ impl Connection {
             if self.ended {
                 return Fate::Closed;
             }
-        } else if !serving && self.unsent.is_empty() {
+        } else if !serving && !self.has_output() {
             let idle = self.engine.phase() == Phase::Idle;
             if self.ended || (shared.stopping && idle) {
                 return Fate::Closed;
@@ -678,7 +776,7 @@ impl Connection {
         }
         // Reads on while requests can be served, or while a body that is not paused is missing. A client that ends
         // its half, that has sent more than can be served now, or that does not take its answers, is not listened to.
-        let has_room = self.unsent.len() < OUTPUT_HIGH_WATER_BYTES;
+        let has_room = self.has_room();
         if self.ended
             && !self.paused
             && has_room
@@ -687,16 +785,14 @@ impl Connection {
             // All that came was given to it, and it has not ended.
             body.break_off();
         }
-        let reads = !self.ended
-            && !self.paused
-            && !self.blocked
-            && (self.unsent.is_empty() || (has_room && self.body.is_some()));
+        let reads =
+            !self.ended && !self.paused && !self.blocked && (!self.has_output() || (has_room && self.body.is_some()));
         let mut interest = Interest::NONE;
         if reads {
             // With the end of the client's half told beside its last bytes: a read gives only one of the two.
             interest = Interest::READABLE | Interest::HANG_UP;
         }
-        if !self.unsent.is_empty() || self.transport.holds_output() {
+        if (self.has_output() && !self.is_reading_file()) || self.transport.holds_output() {
             interest = interest | Interest::WRITABLE;
         }
         let watched = match self.watched {
@@ -738,7 +834,9 @@ impl Connection {
             Waiting::End
         } else if self.transport.is_handshaking() {
             Waiting::Handshake
-        } else if !self.unsent.is_empty() {
+        } else if self.is_reading_file() {
+            Waiting::Ourselves
+        } else if self.has_output() {
             Waiting::Room
         } else {
             match self.engine.phase() {

@@ -23,6 +23,8 @@ pub(crate) enum Letter {
     Piece(Bytes),
     /// The response's stream has ended, well or badly.
     StreamEnd(Result<(), BodyError>),
+    /// What comes next of the response's file is in memory now.
+    FileRead,
     /// The handler wants more of the request's body than has come.
     BodyWanted,
     /// Nobody will read what is still to come of the request's body.

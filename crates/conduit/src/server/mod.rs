@@ -11,6 +11,7 @@ pub(crate) mod config;
 mod connection;
 pub(crate) mod counts;
 mod deadlines;
+pub(crate) mod disk;
 pub(crate) mod facts;
 #[cfg(feature = "testing")]
 pub(crate) mod in_process;
@@ -20,6 +21,7 @@ pub(crate) mod mailbox;
 mod manager;
 mod nested;
 mod peers;
+mod tail;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod transport;

@@ -137,7 +137,6 @@ impl Transport {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    #[expect(dead_code, reason = "for responses that are sent without a copy")]
     pub(super) fn send_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let stream = match self {
             Transport::Tcp(stream) => return stream.send_vectored(pieces),

@@ -1,0 +1,26 @@
+//! Files, for a thread that must not wait.
+//!
+//! Whether the next bytes of a file are in memory is asked as one reads them. Those that are not are read by a thread for
+//! that, and the worker goes on with its other connections.
+
+use std::io;
+
+#[cfg_attr(target_os = "linux", path = "disk_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "disk_other.rs")]
+mod sys;
+
+pub(crate) use sys::{SENDS_FILES, read_from_memory, send};
+
+/// Why nothing of a file was sent.
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "nothing is sent from a file there")
+)]
+pub(crate) enum Failed {
+    /// It has to be read from the disk first.
+    NotInMemory,
+    /// The file is at fault.
+    File(io::Error),
+    /// The connection is no more.
+    Socket(io::Error),
+}
