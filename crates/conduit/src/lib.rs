@@ -65,10 +65,10 @@ pub mod response;
 pub mod route;
 mod routes_table;
 mod server;
-#[cfg(feature = "tower")]
-pub mod tower;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use app::{App, NoRoutes};
 pub use body::{Body, BodyError, BoxError};

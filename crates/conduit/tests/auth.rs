@@ -249,8 +249,10 @@ mod jwt {
         // {"alg":"none"} . {"sub":"ada","exp":99999999999} .
         let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEiLCJleHAiOjk5OTk5OTk5OTk5fQ.";
         refusal(&server, none);
-        let mut critical = Header::default();
-        critical.crit = Some(vec!["b64".to_owned()]);
+        let critical = Header {
+            crit: Some(vec!["b64".to_owned()]),
+            ..Header::default()
+        };
         let claims = json!({"sub": "ada", "exp": now() + 600});
         let secret = EncodingKey::from_secret(SECRET);
         assert!(refusal(&server, &token(&critical, &claims, &secret)).contains("critical"));

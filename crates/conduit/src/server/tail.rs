@@ -4,7 +4,6 @@
 //! is a tail, so that one is enough.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
 
 use bytes::{Buf, Bytes};
 
@@ -140,7 +139,7 @@ fn send_file(
     sent: &mut usize,
     part: &mut FilePart,
 ) -> io::Result<(u64, Progress)> {
-    let sends = disk::SENDS_FILES && !transport.is_secure();
+    let sends = disk::SENDS_FILES && transport.plain_socket().is_some();
     let mut total = 0;
     while total < SHARE_BYTES {
         let unsent = output.len() - *sent;
@@ -166,9 +165,9 @@ fn send_file(
             }
             output.clear();
             *sent = 0;
-        } else if part.left() > 0 {
+        } else if let Some(socket) = transport.plain_socket().filter(|_| part.left() > 0) {
             let count = part.left().min(SHARE_BYTES - total);
-            match part.send_to(transport.as_fd(), count) {
+            match part.send_to(socket, count) {
                 Ok(0) => return Ok((total, Progress::NoRoom)),
                 Ok(count) => total += count,
                 Err(disk::Failed::NotInMemory) => return Ok((total, Progress::NotInMemory)),

@@ -138,20 +138,17 @@ impl Transport {
     /// # Errors
     /// As [`send`](Self::send).
     pub(super) fn send_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let stream = match self {
+        match self {
             Transport::Tcp(stream) => return stream.send_vectored(pieces),
             Transport::Unix(stream) => return stream.send_vectored(pieces),
-            Transport::Secure(stream) => stream,
+            Transport::Secure(_) => {}
             #[cfg(feature = "testing")]
-            Transport::Memory(end) => {
-                let first = pieces.iter().find(|piece| !piece.is_empty());
-                return first.map_or(Ok(0), |piece| end.send(piece));
-            }
-        };
-        // Encrypted they are no longer the caller's memory: nothing is gained by giving them together.
+            Transport::Memory(_) => {}
+        }
+        // Copied or encrypted they are no longer the caller's memory: nothing is gained by giving them together.
         let mut sent = 0;
         for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
-            match stream.send(piece) {
+            match self.send(piece) {
                 Ok(count) => {
                     sent += count;
                     if count < piece.len() {
@@ -208,6 +205,14 @@ impl Transport {
             Transport::Secure(stream) => stream.take_facts(),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => None,
+        }
+    }
+
+    /// The socket, if what is sent goes through it as it is: then the kernel can send a file into it.
+    pub(super) fn plain_socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Transport::Secure(_) => None,
+            plain => plain.descriptor(),
         }
     }
 
