@@ -33,7 +33,7 @@
 //! - [`App`]: state, routes, limits; [`Server`]: listening, serving, stopping.
 //! - The route attributes [`get`], [`post`], [`put`], [`patch`], [`delete`], [`head`], [`options`], [`route`](macro@route)
 //!   and the list [`routes!`]; [`mod@route`]: what they make.
-//! - [`extract`]: what a handler may take. [`response`]: what it may return. [`Problem`]: how errors look.
+//! - [`extract`]: what a handler may take. [`response`]: what it may return. [`Problem`](struct@Problem): how errors look.
 //! - [`mod@layer`]: what stands between the server and the handlers, functions and ready-made ones.
 //! - [`openapi`]: how they describe themselves, and the document that comes of it.
 //! - `testing`, with the feature of that name: a client for tests.

@@ -1,7 +1,7 @@
 //! Numbers for Prometheus: what the server counts, and with the feature `metrics` what the program counts with the
 //! [`metrics`](https://docs.rs/metrics) crate.
 //!
-//! [`page`] is a route as any other. That it is in the application's list is what switches the counting by route on;
+//! [`page`](fn@page) is a route as any other. That it is in the application's list is what switches the counting by route on;
 //! without it no clock is read for a request.
 //!
 //! # Example

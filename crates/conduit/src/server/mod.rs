@@ -395,7 +395,7 @@ impl ServerHandle {
     }
 
     /// Whether the server wants requests: it has not been told to stop. What a load balancer asks
-    /// [`readyz`](crate::health::readyz) for.
+    /// [`readyz`](fn@crate::health::readyz) for.
     pub fn is_ready(&self) -> bool {
         !self.is_stopping()
     }
