@@ -455,7 +455,7 @@ impl<S, R> App<S, R> {
 impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     /// Serves until SIGINT or SIGTERM: on the address in the environment variable `CONDUIT_ADDR`, or on several that are
     /// separated by commas, otherwise on 127.0.0.1:8080. Prints what it listens on. [`ListenAddress`](crate::ListenAddress)
-    /// has all forms.
+    /// has all forms. Sockets that a manager such as systemd passes (`LISTEN_FDS`) come before all of it.
     ///
     /// With `--openapi` as its first argument the program prints its OpenAPI document instead, and what the document
     /// lacks to standard error.
@@ -515,12 +515,16 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     /// `"127.0.0.1:8080"`, `"localhost:8080"` or `"unix:/run/app.sock"`, or a list of them. [`ListenAddress`] has all
     /// forms. Port 0 lets the system choose one, which [`Server::address`] tells.
     ///
+    /// A manager such as systemd that passes sockets to this process (`LISTEN_FDS`, sd_listen_fds(3)) says where it listens:
+    /// the first call takes all of them, and none of `addresses`. They are shared by all workers. One that is named `http`
+    /// or `https` (`FileDescriptorName=`) is without or with TLS.
+    ///
     /// [`ListenAddress`]: crate::ListenAddress
     ///
     /// # Errors
     ///
-    /// When an address is none or cannot be listened on: then the server listens on none of them. When an environment
-    /// variable of a limit has a value that cannot be used.
+    /// When an address is none or cannot be listened on: then the server listens on none of them. When a socket that the
+    /// manager passes is no stream socket that listens. When an environment variable of a limit has a value that cannot be used.
     ///
     /// # Example
     ///

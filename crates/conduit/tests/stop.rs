@@ -306,3 +306,73 @@ fn a_manager_is_told_of_the_start_and_the_stop() {
     assert_eq!(program.end(), Some(0));
     std::fs::remove_file(&path).expect("the socket's file");
 }
+
+/// The program with this process's socket as its third descriptor, as a manager starts it.
+fn program_with(socket: impl Into<std::os::fd::OwnedFd>) -> Command {
+    let program = program();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\""])
+        .arg(program.get_program())
+        .args(program.get_args());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+        .env("LISTEN_FDS", "1")
+        .stdin(socket.into())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_socket_that_the_manager_passes_is_listened_on_by_all_workers_and_outlives_them() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("an address");
+    // It waits in the socket's queue before the program begins.
+    let mut early = Client::connect(address);
+    let copy = socket.try_clone().expect("a descriptor");
+    let program = Program::start(program_with(copy).env("CONDUIT_WORKERS", "2"));
+    assert_eq!(program.address, address);
+    for _ in 0..10 {
+        early.send(WORKER);
+        assert!(early.response().text().starts_with("conduit-"));
+    }
+    for _ in 0..20 {
+        let mut client = program.connect();
+        client.send(WORKER);
+        assert_eq!(client.response().status, 200);
+    }
+    drop(early);
+    program.signal(Signal::TERM);
+    assert_eq!(program.end(), Some(0));
+    // The manager still has it: who comes now waits for the next program.
+    let mut late = Client::connect(address);
+    let program = Program::start(&mut program_with(socket));
+    late.send(WORKER);
+    assert_eq!(late.response().status, 200);
+    drop(program);
+}
+
+#[test]
+fn a_descriptor_of_the_manager_that_does_not_listen_is_named() {
+    let (_one, other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let (code, errors) = failure(program_with(other).env("LISTEN_FDNAMES", "web"));
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(
+        errors.contains("descriptor 3 (\"web\") is no stream socket that listens"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_socket_that_was_passed_to_another_process_is_not_taken() {
+    let program = Program::start(program().env("LISTEN_FDS", "1").env("LISTEN_PID", "1"));
+    let mut client = program.connect();
+    client.send(WORKER);
+    assert_eq!(client.response().status, 200);
+}

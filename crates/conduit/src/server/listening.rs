@@ -1,7 +1,7 @@
 //! Listening sockets: how they are made, shared among the workers, and removed.
 //!
 //! On a TCP address each worker has a socket of its own (`SO_REUSEPORT`): the kernel spreads the connections, and no worker
-//! waits for another. A Unix socket is one for all.
+//! waits for another. A Unix socket is one for all, and so is one that the program's manager has opened.
 
 use std::fmt;
 use std::io;
@@ -20,6 +20,7 @@ use rustix::io::Errno;
 
 use super::address::{ListenAddress, Place, Scheme};
 use super::facts::Facts;
+use super::given::{self, Given};
 use super::transport::{Certify, Securing, Transport};
 use crate::error::{Error, Result};
 use crate::extract::UnixPeer;
@@ -172,6 +173,14 @@ impl Listening {
             workers: vec![Vec::new(); workers],
             files: Vec::new(),
         };
+        let given = given::take()?;
+        if !given.is_empty() {
+            for given in given {
+                let (bound, socket) = listening.given(given)?;
+                listening.add(bound, vec![socket]);
+            }
+            return Ok(listening);
+        }
         for address in addresses {
             let (bound, sockets) = match &address.place {
                 Place::Ip(ip) => {
@@ -205,18 +214,63 @@ impl Listening {
         Ok(listening)
     }
 
+    /// A socket that the program's manager has opened. What is spoken there is said by its name.
+    fn given(&self, given: Given) -> Result<(Bound, ListenerSocket)> {
+        let Given {
+            socket,
+            name,
+            description,
+        } = given;
+        let failed = |cause: io::Error| Error::system("listen on a socket of LISTEN_FDS", cause);
+        match socket.local_address().map_err(failed)? {
+            Address::Ip(ip) => {
+                let named = match name.as_str() {
+                    "http" => Some(Scheme::Http),
+                    "https" => Some(Scheme::Https),
+                    _ => None,
+                };
+                let scheme = self.scheme(named).ok_or_else(|| {
+                    let why = format!("{description} needs certificates, which App::tls names");
+                    failed(io::Error::other(why))
+                })?;
+                // Those that are accepted inherit it.
+                socket.set_option(option::NO_DELAY, true).map_err(Error::listen)?;
+                Ok((Bound::Ip(ip, scheme), ListenerSocket::Tcp(socket.into())))
+            }
+            Address::Unix(unix) => {
+                let name = match (unix.path_bytes(), unix.abstract_name()) {
+                    (Some(path), _) => String::from_utf8_lossy(path).into_owned(),
+                    (None, Some(name)) => format!("@{}", String::from_utf8_lossy(name)),
+                    (None, None) => description,
+                };
+                Ok((Bound::Unix(name), ListenerSocket::Unix(socket.into())))
+            }
+            other => {
+                let why = format!("{description} is at {other}, which is no IP address and no Unix socket");
+                Err(failed(io::Error::other(why)))
+            }
+        }
+    }
+
     /// What is spoken at an IP address: what its text says, otherwise TLS where there are certificates.
     fn scheme_of(&self, address: &ListenAddress) -> Result<Scheme> {
-        if address.scheme == Some(Scheme::Https) && self.tls.is_none() {
+        self.scheme(address.scheme).ok_or_else(|| {
             let cause = io::Error::other("https:// needs certificates, which App::tls names");
-            return Err(Error::address(address.to_string(), cause));
+            Error::address(address.to_string(), cause)
+        })
+    }
+
+    /// None if it would be TLS without certificates.
+    fn scheme(&self, asked: Option<Scheme>) -> Option<Scheme> {
+        if asked == Some(Scheme::Https) && self.tls.is_none() {
+            return None;
         }
         let usual = if self.tls.is_some() {
             Scheme::Https
         } else {
             Scheme::Http
         };
-        Ok(address.scheme.unwrap_or(usual))
+        Some(asked.unwrap_or(usual))
     }
 
     /// The port that clients are sent to who come over plain TCP, if they are.

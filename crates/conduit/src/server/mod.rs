@@ -13,6 +13,7 @@ pub(crate) mod counts;
 mod deadlines;
 pub(crate) mod disk;
 pub(crate) mod facts;
+mod given;
 #[cfg(feature = "testing")]
 pub(crate) mod in_process;
 pub(crate) mod latency;

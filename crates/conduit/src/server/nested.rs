@@ -1,4 +1,4 @@
-//! The worker's poller inside tokio's: the one place of this crate that is `unsafe`.
+//! The worker's poller inside tokio's: beside `given` the one place of this crate that is `unsafe`.
 #![allow(unsafe_code)]
 
 use std::io;
