@@ -1,6 +1,6 @@
 //! The chunked coding: sizes, extensions, data, trailers.
 
-use crate::case::{Case, case, ok, repeated, status};
+use crate::case::{Case, case, ok, problem, repeated};
 
 /// One row each: name and section, bytes, outcome. Without an outcome: 400 and a close.
 #[rustfmt::skip]
@@ -95,10 +95,10 @@ pub const CASES: &[Case] = &[
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("trailers without their end", "9112 8",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n")
-        .waits(&[status(400)])
+        .waits(&[problem(400)])
         .choice("a server MAY answer a request that is cut off; here its handler does, whose body has broken off"),
     case("no last chunk", "9112 8", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-        .waits(&[status(400)])
+        .waits(&[problem(400)])
         .choice("a server MAY answer a request that is cut off; here its handler does, whose body has broken off"),
 
     case("no size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\r\nabc\r\n0\r\n\r\n"),

@@ -234,28 +234,79 @@ impl Endpoint for Dispatcher {
     }
 }
 
+/// The methods of the IANA's registry (RFC 9110, section 16.1.1), but for those that an origin server has no use for: a
+/// request with one of them is understood, whether or not there is a route for it.
+const REGISTERED: [&str; 39] = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PUT",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "TRACE",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+];
+
 /// The answer to a request that no route is for: `OPTIONS` and `Allow` come from the routes of the path (RFC 9110,
-/// sections 9.3.7 and 15.5.6).
+/// sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is told first: no path would change the
+/// answer (section 9.1).
 fn without_route(request: &Request, miss: Miss, table: &Table) -> Response {
     let path = request.path();
     if request.method() == Method::OPTIONS && path == "*" {
         return StatusCode::NO_CONTENT.into_response();
     }
+    let method = request.method().as_str();
+    let is_known = |route: &Definition| route.method == method;
+    if !REGISTERED.contains(&method) && !table.definitions().iter().any(is_known) {
+        return Problem::new(StatusCode::NOT_IMPLEMENTED)
+            .with_detail(format!("no resource here has the method {method}"))
+            .into_response();
+    }
     if miss == Miss::NotFound {
         return Problem::not_found(format!("there is nothing at {path}")).into_response();
     }
-    let mut methods = String::new();
-    for method in table.allow(path) {
-        if !methods.is_empty() {
-            methods.push_str(", ");
-        }
-        methods.push_str(method);
+    let mut methods = table.allow(path);
+    // It is answered here for each path that has a route.
+    if !methods.contains(&"OPTIONS") {
+        methods.push("OPTIONS");
     }
+    let methods = methods.join(", ");
     let allow = HeaderValue::try_from(&methods).expect("methods are tokens");
     if request.method() == Method::OPTIONS {
         return (StatusCode::NO_CONTENT, [(ALLOW, allow)], ()).into_response();
     }
-    let detail = format!("{} is not allowed; {path} has {methods}", request.method());
+    let detail = format!("{method} is not allowed; {path} has {methods}");
     Problem::new(StatusCode::METHOD_NOT_ALLOWED)
         .with_detail(detail)
         .with_header(ALLOW, allow)

@@ -4,6 +4,8 @@ mod support;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -243,10 +245,19 @@ fn head_is_get_without_the_body() {
 fn options_and_405_say_which_methods_a_path_has() {
     let server = server();
     let response = server.request("OPTIONS /echo HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert_eq!((response.status, response.header("allow")), (204, Some("POST")));
+    assert_eq!(
+        (response.status, response.header("allow")),
+        (204, Some("POST, OPTIONS"))
+    );
     let response = server.request("DELETE / HTTP/1.1\r\nhost: test\r\n\r\n");
-    assert_eq!((response.status, response.header("allow")), (405, Some("GET, HEAD")));
-    assert_eq!(response.problem()["detail"], "DELETE is not allowed; / has GET, HEAD");
+    assert_eq!(
+        (response.status, response.header("allow")),
+        (405, Some("GET, HEAD, OPTIONS"))
+    );
+    assert_eq!(
+        response.problem()["detail"],
+        "DELETE is not allowed; / has GET, HEAD, OPTIONS"
+    );
     assert_eq!(server.request("OPTIONS * HTTP/1.1\r\nhost: test\r\n\r\n").status, 204);
 }
 
@@ -308,6 +319,23 @@ fn a_stream_that_fails_breaks_the_response_off() {
         !answer.ends_with("0\r\n\r\n"),
         "the client must see that the body is not whole: {answer}"
     );
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn a_stream_that_fails_resets_a_client_of_http_1_0() {
+    let server = server();
+    let mut stream = TcpStream::connect(server.address).expect("the server accepts");
+    let patience = Duration::from_secs(20);
+    stream.set_read_timeout(Some(patience)).expect("a time-out can be set");
+    stream
+        .write_all(b"GET /broken-stream HTTP/1.0\r\n\r\n")
+        .expect("the server takes the bytes");
+    let mut answer = Vec::new();
+    let error = stream
+        .read_to_end(&mut answer)
+        .expect_err("nothing but a reset tells it that the body is not whole");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
     assert_eq!(server.get("/").status, 200);
 }
 

@@ -192,6 +192,14 @@ impl Connection {
         )
     }
 
+    /// Whether the answer under way has no other end than that of the stream, as an answer of unknown length has for a
+    /// client of HTTP/1.0 (RFC 9112, section 6.3). If it cannot be finished, only a reset tells that to the client (section
+    /// 8): what is looked at before [`abort`](Self::abort).
+    #[must_use]
+    pub fn ends_with_stream(&self) -> bool {
+        self.writing == Writing::UntilClose
+    }
+
     /// Whether the connection goes on. False: close it once all that was written is sent.
     ///
     /// Is decided when the head of the response is written, which tells the client. It may still

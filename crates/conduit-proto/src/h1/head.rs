@@ -477,6 +477,9 @@ impl Progress {
     }
 }
 
+/// How many empty elements of the list of transfer codings are ignored: enough for a sender that joins lists carelessly.
+const EMPTY_ELEMENTS: usize = 8;
+
 /// What the fields of a head say about the message's length and the connection.
 #[derive(Default)]
 struct Framing {
@@ -524,19 +527,29 @@ impl Framing {
         }
     }
 
-    /// The lines of the field are one list, of which `chunked` must be the last.
+    /// The lines of the field are one list, of which `chunked` must be the last. A few empty elements are ignored (RFC
+    /// 9110, section 5.6.1.2); a line that has nothing else names no coding, and is refused.
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Reason> {
         self.transfer_encoding = true;
+        let (mut codings, mut empty) = (0, 0);
         for coding in value.split(|&byte| byte == b',') {
             let coding = coding.trim_ascii();
-            if self.chunked || coding.is_empty() {
+            if coding.is_empty() {
+                empty += 1;
+                continue;
+            }
+            if self.chunked {
                 return Err(Reason::TransferEncoding);
             }
+            codings += 1;
             if coding.eq_ignore_ascii_case(b"chunked") {
                 self.chunked = true;
             } else {
                 self.other_coding = true;
             }
+        }
+        if codings == 0 || empty > EMPTY_ELEMENTS {
+            return Err(Reason::TransferEncoding);
         }
         Ok(())
     }

@@ -167,10 +167,17 @@ fn meaning(
     }
     if !codings.is_empty() {
         body = BodyLength::Chunked;
-        let codings = list(headers, "transfer-encoding");
+        // A few empty elements in a line are nothing; a line of them alone is an error.
+        let is_careless = |line: &String| {
+            let empty = line.split(',').filter(|coding| coding.trim().is_empty()).count();
+            empty > 8 || empty == line.split(',').count()
+        };
+        let careless = codings.iter().any(is_careless);
+        let mut codings = list(headers, "transfer-encoding");
+        codings.retain(|coding| !coding.is_empty());
         let chunked = codings.iter().filter(|coding| *coding == "chunked").count();
         let last = codings.last().is_some_and(|coding| coding == "chunked");
-        if minor == 0 || chunked != 1 || !last || codings.iter().any(String::is_empty) {
+        if minor == 0 || chunked != 1 || !last || careless {
             wrong.push(400);
         } else if codings.len() > 1 {
             wrong.push(501);

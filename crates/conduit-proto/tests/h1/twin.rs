@@ -23,6 +23,8 @@ const LINES: &[&str] = &[
     "Transfer-Encoding: gzip, Chunked\r\n",
     "Transfer-Encoding: chunked, chunked\r\n",
     "Transfer-Encoding: identity\r\n",
+    "Transfer-Encoding: ,, chunked,\r\n",
+    "Transfer-Encoding: ,\r\n",
     "Connection: close\r\n",
     "Connection: keep-alive, x\r\n",
     "Expect: 100-continue\r\n",

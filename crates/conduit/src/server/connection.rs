@@ -97,6 +97,8 @@ pub(super) struct Connection {
     paused: bool,
     /// The client was answered before all of its request was read: more of it may be on the way.
     unread: bool,
+    /// An answer that only the end of the stream ends has broken off: the stream must not end as if it were whole.
+    cut: bool,
     waiting: Waiting,
     /// Since when `waiting` is what it is.
     since: Second,
@@ -159,6 +161,7 @@ impl Connection {
             blocked: false,
             paused: false,
             unread: false,
+            cut: false,
             waiting: Waiting::Request,
             since: now,
             progress_bytes: 0,
@@ -198,7 +201,11 @@ impl Connection {
         if let Stage::Streaming(outlet) = &self.stage {
             outlet.close();
         }
-        self.transport.close(&shared.poller, self.watched.is_some());
+        if self.cut || self.engine.ends_with_stream() {
+            self.transport.reset(&shared.poller, self.watched.is_some());
+        } else {
+            self.transport.close(&shared.poller, self.watched.is_some());
+        }
     }
 
     /// The socket has bytes, or the end of the stream.
@@ -507,8 +514,14 @@ impl Connection {
         if last {
             shared.counts().strike(Limit::Requests);
         }
+        // The client has ended its half in the middle of the body, and all that came was taken in.
+        let cut_short = self.ended && self.body.is_none() && self.engine.phase() == Phase::Body;
         // After 413 nobody wants the rest of the body, however long it is.
-        if last || shared.stopping || (parts.status == StatusCode::PAYLOAD_TOO_LARGE && self.body.is_some()) {
+        if last
+            || shared.stopping
+            || cut_short
+            || (parts.status == StatusCode::PAYLOAD_TOO_LARGE && self.body.is_some())
+        {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(hsts) = &shared.hsts
@@ -618,6 +631,7 @@ impl Connection {
     /// A response cannot be finished: the client sees that by the close in the middle of it.
     fn break_stream(&mut self, why: &str, shared: &mut Shared) {
         tracing::warn!(peer = %self.peer, error = why, "broke off a response");
+        self.cut |= self.engine.ends_with_stream();
         self.engine.abort();
         if let Stage::Streaming(outlet) = &self.stage {
             outlet.close();
@@ -814,7 +828,7 @@ impl Connection {
 
     /// The engine has said close, and everything is sent.
     fn finish(&mut self, shared: &mut Shared) -> Fate {
-        if !self.unread {
+        if !self.unread || self.cut {
             return Fate::Closed;
         }
         // Closing now, with bytes on their way to us, would reset the connection, and the client might never see the

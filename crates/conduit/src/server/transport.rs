@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use conduit_net::{Interest, Poller, Shutdown, TcpStream, UnixStream};
 
@@ -245,6 +246,18 @@ impl Transport {
                 }
             }
         }
+    }
+
+    /// Closes the stream so that the client sees a reset, not an end; what it has not taken yet is lost. A Unix socket has
+    /// no reset, its client sees the end.
+    pub(super) fn reset(self, poller: &Poller, known: bool) {
+        match self {
+            Transport::Secure(secure) => return secure.into_stream().reset(poller, known),
+            // A socket that refuses has been reset by the client.
+            Transport::Tcp(ref stream) => drop(stream.set_linger(Some(Duration::ZERO))),
+            _ => {}
+        }
+        self.close(poller, known);
     }
 
     /// Closes the stream, which the poller forgets if it knew it.

@@ -318,7 +318,7 @@ fn the_application_has_one_form_for_all_errors_those_of_the_framework_too() {
     client.send("PUT /later HTTP/1.1\r\nhost: test\r\naccept: text/HTML,*/*\r\n\r\n");
     let response = client.response();
     assert!(response.text().ends_with("true"), "{response:?}");
-    assert_eq!(response.header("allow"), Some("GET, HEAD"));
+    assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS"));
     client.send("GET /later HTTP/1.1\r\nhost: test\r\n\r\n");
     assert_eq!(client.response().header("retry-after"), Some("7"));
     client.send("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\n1234");

@@ -168,10 +168,10 @@ fn a_route_without_the_method_gives_way_to_one_that_has_it() {
 fn a_path_without_the_method_says_which_it_has() {
     let server = server();
     for (method, target, allow) in [
-        ("PATCH", "/users/me", "DELETE, GET, HEAD"),
-        ("DELETE", "/users/a/b", "GET, HEAD"),
-        ("GET", "/dav", "PROPFIND, PURGE"),
-        ("UNKNOWN", "/dav", "PROPFIND, PURGE"),
+        ("PATCH", "/users/me", "DELETE, GET, HEAD, OPTIONS"),
+        ("DELETE", "/users/a/b", "GET, HEAD, OPTIONS"),
+        ("GET", "/dav", "OPTIONS, PROPFIND, PURGE"),
+        ("MKCOL", "/dav", "OPTIONS, PROPFIND, PURGE"),
         ("POST", "/own", "GET, HEAD, OPTIONS, PATCH"),
     ] {
         let response = ask(&server, method, target);
@@ -190,7 +190,17 @@ fn a_path_without_the_method_says_which_it_has() {
         "an empty parameter matches nothing"
     );
     assert_eq!(ask(&server, "GET", "/USERS/me").status, 404, "paths have case");
-    assert_eq!(ask(&server, "get", "/users/me").status, 405, "and methods have, too");
+    assert_eq!(ask(&server, "get", "/users/me").status, 501, "and methods have, too");
+    assert_eq!(
+        ask(&server, "UNKNOWN", "/dav").status,
+        501,
+        "no standard has it and no route"
+    );
+    assert_eq!(
+        ask(&server, "PURGE", "/users/me").status,
+        405,
+        "a route elsewhere makes it known"
+    );
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn layers_of_the_application_are_around_everything_the_last_outermost() {
     assert_eq!((missing.status, way(&missing)), (404, "last function first"));
     let wrong = server.request(request("DELETE", "/plain", &[]));
     assert_eq!((wrong.status, way(&wrong)), (405, "last function first"));
-    assert_eq!(wrong.header("allow"), Some("GET, HEAD"));
+    assert_eq!(wrong.header("allow"), Some("GET, HEAD, OPTIONS"));
     let options = server.request(request("OPTIONS", "/plain", &[]));
     assert_eq!((options.status, way(&options)), (204, "last function first"));
     let whole = server.request("OPTIONS * HTTP/1.1\r\nhost: test\r\n\r\n");
