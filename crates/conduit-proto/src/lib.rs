@@ -5,6 +5,7 @@
 //! a fuzzer. No `unsafe`.
 //!
 //! - [`h1`]: the server's side of HTTP/1.1 (RFC 9112).
+//! - [`proxy`]: the header of the PROXY protocol.
 //! - [`http_date`] and [`DateCache`]: the value of the `Date` field.
 //!
 //! A server of one connection, with the socket left out:
@@ -34,5 +35,6 @@
 
 mod date;
 pub mod h1;
+pub mod proxy;
 
 pub use date::{DateCache, http_date};

@@ -1,0 +1,287 @@
+//! The PROXY protocol, versions 1 and 2: how a proxy that forwards bytes tells whose they are.
+//!
+//! The header stands before everything else on a connection, before TLS too. Whoever can send it can claim any address:
+//! it must be read from proxies that are known, and from nobody else. The specification is `proxy-protocol.txt` of
+//! HAProxy.
+//!
+//! A [`Parser`] is given what has been received, and says how much of it was the header's. It keeps what it needs, at
+//! most 232 bytes, and never asks for bytes behind the header.
+//!
+//! ```
+//! use conduit_proto::proxy::{Header, Parser};
+//!
+//! let mut parser = Parser::new();
+//! let (used, header) = parser.handle_input(b"PROXY TCP4 192.0.2.7 ")?;
+//! assert_eq!((used, header), (21, None));
+//! let (used, header) = parser.handle_input(b"198.51.100.1 56324 443\r\nGET / HTTP/1.1\r\n")?;
+//! assert_eq!(used, 24);
+//! let Some(Header::Internet { source, destination }) = header else { panic!("a header of TCP") };
+//! assert_eq!(source, "192.0.2.7:56324".parse().unwrap());
+//! assert_eq!(destination, "198.51.100.1:443".parse().unwrap());
+//! # Ok::<(), conduit_proto::proxy::Error>(())
+//! ```
+//!
+//! # What is refused
+//!
+//! Anything that is no header, from the first byte that shows it. In version 1: a line of more than 107 bytes, any spacing
+//! but one space, numbers with leading zeros, addresses of the other family, a line that does not end in CR and LF. In
+//! version 2: another version or command, a family or transport that the specification does not have, a length that is too
+//! short for the addresses, and one above [`LENGTH_LIMIT`]. Extensions (TLVs) are skipped and not looked into.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The longest header of version 2 that is read, in bytes behind its first 16: 4096. Addresses take at most 216; the rest
+/// is room for extensions, such as the names and certificates of TLS.
+pub const LENGTH_LIMIT: usize = 4096;
+
+/// The longest line of version 1, with its end.
+const LINE_LIMIT: usize = 107;
+/// How version 2 begins.
+const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// The fixed part of version 2: signature, version and command, family and transport, length.
+const FIXED: usize = 16;
+/// The addresses of two Unix sockets: the longest that there are.
+const ADDRESSES: usize = 216;
+
+/// What a header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// The proxy speaks for itself, as it does to see whether the server lives: the client is the proxy.
+    Local,
+    /// It forwards a connection whose addresses it does not know, or that are of no family that a server here has, such as
+    /// those of a Unix socket: nothing is known of the client.
+    Unknown,
+    /// It forwards a connection over TCP, or datagrams over UDP.
+    Internet {
+        /// The client's address.
+        source: SocketAddr,
+        /// The address that the client has connected to.
+        destination: SocketAddr,
+    },
+}
+
+/// What came is no header of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// It begins as neither version does.
+    Signature,
+    /// The line of version 1 is longer than 107 bytes, or ends in something else than CR and LF.
+    Line,
+    /// A word of version 1's line: its protocol, an address, a port, or how many there are.
+    Word,
+    /// Neither `LOCAL` nor `PROXY` of version 2.
+    Command,
+    /// A family or a transport that version 2 does not have.
+    Family,
+    /// The length of version 2 is too short for the addresses, or above [`LENGTH_LIMIT`].
+    Length,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Error::Signature => "no PROXY header: the connection must begin with one",
+            Error::Line => "a PROXY line that does not end in CR and LF within 107 bytes",
+            Error::Word => "a PROXY line with a bad protocol, address or port",
+            Error::Command => "a PROXY header with an unknown version or command",
+            Error::Family => "a PROXY header with an unknown family or transport",
+            Error::Length => "a PROXY header whose length does not fit its addresses, or is above the limit",
+        })
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Reads the header of one connection, in pieces of any size.
+#[derive(Clone)]
+pub struct Parser {
+    /// The header as far as it is kept; extensions are not.
+    kept: [u8; FIXED + ADDRESSES],
+    /// How many bytes have come. `come <= FIXED + LENGTH_LIMIT`
+    come: usize,
+}
+
+impl Parser {
+    /// A parser of a connection of which nothing was read.
+    #[must_use]
+    pub const fn new() -> Self {
+        Parser {
+            kept: [0; FIXED + ADDRESSES],
+            come: 0,
+        }
+    }
+
+    /// Takes what has been received and says how much of it was the header's, and what the header says once it is whole.
+    /// Until then all of `input` is used. Must not be called again behind a header or an error.
+    ///
+    /// # Errors
+    ///
+    /// When it is no header, from the first byte that cannot be one: the connection has to be closed.
+    pub fn handle_input(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), Error> {
+        let mut used = 0;
+        while used < input.len() {
+            let wanted = self.wanted()?;
+            let step = wanted.min(input.len() - used);
+            let piece = &input[used..used + step];
+            // What is behind the addresses is counted and forgotten.
+            if let Some(room) = self.kept.get_mut(self.come..) {
+                let fits = room.len().min(step);
+                room[..fits].copy_from_slice(&piece[..fits]);
+            }
+            self.come += step;
+            used += step;
+            if let Some(header) = self.header()? {
+                return Ok((used, Some(header)));
+            }
+        }
+        Ok((used, None))
+    }
+
+    /// How many bytes can be taken before there is something to decide; at least 1.
+    fn wanted(&self) -> Result<usize, Error> {
+        if self.come < FIXED || self.kept[0] == b'P' {
+            // A line may end at any byte, and what is wrong is to be told at once.
+            return Ok(1);
+        }
+        Ok(FIXED + self.length()? - self.come)
+    }
+
+    /// The length that version 2 gives for what is behind its fixed part.
+    fn length(&self) -> Result<usize, Error> {
+        let length = usize::from(u16::from_be_bytes([self.kept[14], self.kept[15]]));
+        if length > LENGTH_LIMIT {
+            return Err(Error::Length);
+        }
+        Ok(length)
+    }
+
+    /// The header, if it is whole; an error if it cannot become one.
+    fn header(&self) -> Result<Option<Header>, Error> {
+        let come = &self.kept[..self.come.min(self.kept.len())];
+        if come[0] == b'P' {
+            return line(come);
+        }
+        let begun = come.len().min(SIGNATURE.len());
+        if come[..begun] != SIGNATURE[..begun] {
+            return Err(Error::Signature);
+        }
+        if come.get(12).is_some_and(|command| !matches!(command, 0x20 | 0x21)) {
+            return Err(Error::Command);
+        }
+        // TCP and UDP over IPv4 and IPv6, both kinds of Unix sockets, and what is none of them.
+        let families = |family: &u8| matches!(family, 0x00 | 0x11 | 0x12 | 0x21 | 0x22 | 0x31 | 0x32);
+        if come.get(13).is_some_and(|family| !families(family)) {
+            return Err(Error::Family);
+        }
+        if self.come < FIXED {
+            return Ok(None);
+        }
+        let length = self.length()?;
+        let addresses = match come[13] >> 4 {
+            // The addresses of a connection of the proxy's own are to be ignored, whatever they are.
+            _ if come[12] == 0x20 => 0,
+            1 => 12,
+            2 => 36,
+            3 => ADDRESSES,
+            _ => 0,
+        };
+        if length < addresses {
+            return Err(Error::Length);
+        }
+        if self.come < FIXED + length {
+            return Ok(None);
+        }
+        let addresses = &come[FIXED..FIXED + addresses];
+        Ok(Some(match addresses.len() {
+            _ if come[12] == 0x20 => Header::Local,
+            12 | 36 => internet(addresses),
+            _ => Header::Unknown,
+        }))
+    }
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Parser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parser")
+            .field("come", &self.come)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a line of version 1 says, if it is whole.
+fn line(come: &[u8]) -> Result<Option<Header>, Error> {
+    const START: &[u8] = b"PROXY ";
+    let begun = come.len().min(START.len());
+    if come[..begun] != START[..begun] {
+        return Err(Error::Signature);
+    }
+    let Some(line) = come.strip_suffix(b"\n") else {
+        return if come.len() < LINE_LIMIT {
+            Ok(None)
+        } else {
+            Err(Error::Line)
+        };
+    };
+    let line = line.strip_suffix(b"\r").ok_or(Error::Line)?;
+    let words = str::from_utf8(&line[START.len()..]).map_err(|_| Error::Word)?;
+    let mut words = words.split(' ');
+    let is_v4 = match words.next() {
+        // Whatever follows is to be ignored.
+        Some("UNKNOWN") => return Ok(Some(Header::Unknown)),
+        Some("TCP4") => true,
+        Some("TCP6") => false,
+        _ => return Err(Error::Word),
+    };
+    let address = |word: Option<&str>| {
+        let word = word.ok_or(Error::Word)?;
+        if is_v4 {
+            word.parse().map(IpAddr::V4).map_err(|_| Error::Word)
+        } else {
+            word.parse().map(IpAddr::V6).map_err(|_| Error::Word)
+        }
+    };
+    let (source, destination) = (address(words.next())?, address(words.next())?);
+    let (source_port, destination_port) = (port(words.next())?, port(words.next())?);
+    if words.next().is_some() {
+        return Err(Error::Word);
+    }
+    Ok(Some(Header::Internet {
+        source: SocketAddr::new(source, source_port),
+        destination: SocketAddr::new(destination, destination_port),
+    }))
+}
+
+/// A decimal number up to 65535 without leading zeros.
+fn port(word: Option<&str>) -> Result<u16, Error> {
+    let word = word.ok_or(Error::Word)?;
+    let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || (word.len() > 1 && word.starts_with('0')) {
+        return Err(Error::Word);
+    }
+    word.parse().map_err(|_| Error::Word)
+}
+
+/// The addresses of version 2: 4 or 16 bytes of the source, as many of the destination, and the ports of both.
+fn internet(addresses: &[u8]) -> Header {
+    let size = (addresses.len() - 4) / 2;
+    let address = |at: usize| {
+        let bytes = &addresses[at..at + size];
+        match <[u8; 4]>::try_from(bytes) {
+            Ok(bytes) => IpAddr::V4(Ipv4Addr::from(bytes)),
+            Err(_) => IpAddr::V6(<[u8; 16]>::try_from(bytes).map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from)),
+        }
+    };
+    let port = |at: usize| u16::from_be_bytes([addresses[at], addresses[at + 1]]);
+    Header::Internet {
+        source: SocketAddr::new(address(0), port(2 * size)),
+        destination: SocketAddr::new(address(size), port(2 * size + 2)),
+    }
+}
