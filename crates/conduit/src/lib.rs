@@ -79,7 +79,9 @@ pub use extract::ClientCertificate;
 #[cfg(feature = "jwt")]
 pub use extract::auth::jwt::{Jwt, JwtKeyError, JwtRefused, JwtVerifier};
 pub use extract::auth::{ApiKey, Auth, Authenticate, Basic, Bearer, Key, KeyPlace, Secret};
-pub use extract::{Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, Shutdown, State, UnixPeer};
+pub use extract::{
+    Extension, Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, Shutdown, State, UnixPeer,
+};
 pub use fallback::Fallback;
 pub use layer::{Layer, Middleware, Next};
 pub use problem::Problem;

@@ -7,6 +7,7 @@
 //! | [`Json<T>`] | the body, from JSON | 400, 413, 415, 422 |
 //! | [`Form<T>`] | the body, from a form | 413, 415, 422 |
 //! | [`State<T>`] | the application's state, or a part of it | – |
+//! | [`Extension<T>`] | a value that a layer has attached | 500 |
 //! | [`Bytes`], [`String`], [`Body`] | the body: whole, as text, as a stream | 400, 413 |
 //! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | what the request's head says | – |
 //! | [`Auth<T>`](auth::Auth), [`Bearer`](auth::Bearer), [`Basic`](auth::Basic), [`ApiKey`](auth::ApiKey) | who sends the request, or what proves it | 401 |
@@ -25,6 +26,7 @@
 pub mod auth;
 mod connection;
 mod content;
+mod extension;
 mod path;
 mod shutdown;
 mod wording;
@@ -41,6 +43,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 pub use connection::ClientCertificate;
 pub use connection::UnixPeer;
 pub use content::{Form, Json, Query};
+pub use extension::Extension;
 pub use path::{Path, PathParams};
 pub use shutdown::Shutdown;
 
@@ -201,7 +204,7 @@ macro_rules! reads_as_its_content {
 
 use auth::Auth;
 
-reads_as_its_content!(Path, Query, Json, Form, State, Auth);
+reads_as_its_content!(Path, Query, Json, Form, State, Auth, Extension);
 
 macro_rules! from_the_head {
     ($($type:ty, $request:ident => $value:expr;)*) => {$(

@@ -1,0 +1,81 @@
+//! Values that layers attach to a request.
+
+use std::any::type_name;
+use std::error::Error;
+use std::fmt;
+
+use super::FromRequest;
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// A value that a layer has attached to the request ([`Request::extensions_mut`]): a copy of it.
+///
+/// # Errors
+///
+/// Rejects with 500 where no layer has attached a `T`, because the fault is the application's; the log names the type and
+/// what to do. An `Option<Extension<T>>` is `None` then.
+///
+/// # Example
+///
+/// A layer that finds out whose data it is, and a handler that is told:
+///
+/// ```
+/// use conduit::Extension;
+/// use conduit::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct Tenant(String);
+///
+/// async fn with_tenant(mut request: Request, next: Next) -> Response {
+///     let tenant = Tenant("acme".to_owned());
+///     request.extensions_mut().insert(tenant);
+///     next.run(request).await
+/// }
+///
+/// #[get("/")]
+/// async fn home(tenant: Extension<Tenant>) -> String {
+///     format!("this is {}", tenant.0.0)
+/// }
+///
+/// # fn app() -> App<(), Routes> {
+/// App::new(()).layer(with_tenant).routes(routes![home])
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Extension<T>(pub T);
+
+/// No layer has attached such a value.
+#[derive(Debug)]
+struct Missing(&'static str);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0;
+        write!(
+            f,
+            "no layer has attached a `{name}` to the request: add one in front of the handler that calls \
+             `request.extensions_mut().insert(…)` with it, or take `Option<Extension<{name}>>`"
+        )
+    }
+}
+
+impl Error for Missing {}
+
+impl<S, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        match request.extensions().get::<T>() {
+            Some(value) => Ok(Extension(value.clone())),
+            None => Err(Problem::internal(&Missing(type_name::<T>()))),
+        }
+    }
+
+    /// Nothing of it comes from the client.
+    fn describe(_: &mut Operation) {}
+
+    fn is_absent(request: &Request) -> bool {
+        request.extensions().get::<T>().is_none()
+    }
+}
