@@ -76,6 +76,8 @@ pub use conduit_macros::{FromRef, PathParams, Problem, delete, get, head, option
 pub use error::{Error, Result};
 #[cfg(feature = "tls")]
 pub use extract::ClientCertificate;
+#[cfg(feature = "validate")]
+pub use extract::Valid;
 #[cfg(feature = "jwt")]
 pub use extract::auth::jwt::{Jwt, JwtKeyError, JwtRefused, JwtVerifier};
 pub use extract::auth::{ApiKey, Auth, Authenticate, Basic, Bearer, Key, KeyPlace, Secret};
@@ -96,6 +98,8 @@ pub use server::tls::Tls;
 pub use server::{Limit, Server, ServerHandle, Statistics};
 
 pub use bytes::Bytes;
+#[cfg(feature = "cookies")]
+pub use cookie;
 pub use http;
 #[cfg(feature = "openapi")]
 pub use schemars::{self, JsonSchema};
@@ -116,6 +120,9 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/limits.md")]
 struct LimitsGuide;
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/extractors.md")]
+struct ExtractorsGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/watching.md")]
 struct WatchingGuide;

@@ -7,6 +7,8 @@
 //! | [`Json<T>`] | the body, from JSON | 400, 413, 415, 422 |
 //! | [`Form<T>`] | the body, from a form | 413, 415, 422 |
 //! | [`State<T>`] | the application's state, or a part of it | – |
+//! | `Valid<Json<T>>` and its kin (feature `validate`) | the same, where its values keep the rules | 422, or as `Json` |
+//! | `Cookies`, `SignedCookies`, `PrivateCookies` (feature `cookies`) | the cookies, to be read and set | – |
 //! | [`Extension<T>`] | a value that a layer has attached | 500 |
 //! | [`Bytes`], [`String`], [`Body`] | the body: whole, as text, as a stream | 400, 413 |
 //! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | what the request's head says | – |
@@ -26,9 +28,13 @@
 pub mod auth;
 mod connection;
 mod content;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod extension;
 mod path;
 mod shutdown;
+#[cfg(feature = "validate")]
+mod valid;
 mod wording;
 
 use std::convert::Infallible;
@@ -43,9 +49,13 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 pub use connection::ClientCertificate;
 pub use connection::UnixPeer;
 pub use content::{Form, Json, Query};
+#[cfg(feature = "cookies")]
+pub use cookies::{CookieKey, Cookies, PrivateCookies, ShortSecret, SignedCookies};
 pub use extension::Extension;
 pub use path::{Path, PathParams};
 pub use shutdown::Shutdown;
+#[cfg(feature = "validate")]
+pub use valid::{Content, Valid};
 
 use crate::body::{Body, BodyError};
 use crate::openapi::Operation;

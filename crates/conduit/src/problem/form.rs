@@ -1,5 +1,6 @@
 //! The form that errors have in the whole application, and what is shown of them in development.
 
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +17,16 @@ use crate::route::Definition;
 
 /// The environment variable that says whether the program is in development.
 const ENVIRONMENT: &str = "CONDUIT_ENV";
+
+thread_local! {
+    static IS_DEVELOPMENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the application whose worker runs on this thread is in development; `false` where there is none.
+#[cfg(feature = "cookies")]
+pub(crate) fn is_development_on_this_thread() -> bool {
+    IS_DEVELOPMENT.get()
+}
 
 type Form = dyn Fn(Problem, &ErrorContext<'_>) -> Response + Send + Sync;
 
@@ -39,6 +50,7 @@ impl ErrorForm {
     /// What a worker applies; `None` where every problem stays as it is.
     pub(crate) fn connect(&self) -> Option<ConnectedForm> {
         let development = self.is_development();
+        IS_DEVELOPMENT.set(development);
         (development || self.form.is_some()).then(|| ConnectedForm {
             development,
             form: self.form.clone(),

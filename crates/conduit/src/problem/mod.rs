@@ -22,6 +22,8 @@ use self::carried::Carried;
 pub use self::carried::{Cause, IntoProblem};
 pub use self::fault::Fault;
 pub use self::form::ErrorContext;
+#[cfg(feature = "cookies")]
+pub(crate) use self::form::is_development_on_this_thread;
 pub(crate) use self::form::{ConnectedForm, ErrorForm, Facts};
 use crate::body::{Body, BoxError, Kind};
 use crate::openapi::Operation;

@@ -3,4 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "cookies")]
+mod cookies;
 mod extension;
+#[cfg(feature = "validate")]
+mod valid;

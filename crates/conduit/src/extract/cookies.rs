@@ -1,0 +1,344 @@
+//! Cookies (RFC 6265): plain, signed and private ones.
+
+use std::convert::Infallible;
+use std::fmt;
+
+use cookie::{Cookie, CookieJar, Key, SameSite};
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
+
+use super::{FromRef, FromRequest};
+use crate::body::Body;
+use crate::openapi::Operation;
+use crate::problem::{Problem, is_development_on_this_thread};
+use crate::request::Request;
+use crate::response::{IntoHeaders, IntoResponse, Response};
+
+/// The shortest secret that a key is made from.
+const SHORTEST_SECRET_BYTES: usize = 32;
+
+/// The request's cookies, and those that the response sets: an argument of a handler, and beside a body a part of what it
+/// returns, as `(cookies, "hello")`. The feature `cookies`.
+///
+/// What [`add`](Cookies::add) and [`remove`](Cookies::remove) change is sent only where the cookies are returned. A cookie
+/// that does not say otherwise is sent with `HttpOnly`, `SameSite=Lax`, `Path=/`, and with `Secure`, unless the application
+/// is in [development](crate::App::development). Names and values are percent-encoded on their way out and decoded on their
+/// way in, so that no value can bring attributes of its own.
+///
+/// The client can send any cookie: what must not be forged goes into [`SignedCookies`], and what must not be read either
+/// into [`PrivateCookies`].
+///
+/// # Example
+///
+/// A counter of visits:
+///
+/// ```
+/// use conduit::extract::Cookies;
+/// use conduit::cookie::Cookie;
+/// use conduit::prelude::*;
+///
+/// #[get("/")]
+/// async fn home(mut cookies: Cookies) -> (Cookies, String) {
+///     let visits: u32 = cookies.value("visits").and_then(|text| text.parse().ok()).unwrap_or(0) + 1;
+///     cookies.add(Cookie::new("visits", visits.to_string()));
+///     (cookies, format!("visit {visits}"))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cookies {
+    jar: CookieJar,
+    is_development: bool,
+}
+
+impl Cookies {
+    fn of(request: &Request) -> Self {
+        let mut jar = CookieJar::new();
+        if request.header(COOKIE.as_str()).is_some() {
+            for field in request.headers().get_all(COOKIE) {
+                let Ok(field) = str::from_utf8(field.as_bytes()) else {
+                    continue;
+                };
+                for cookie in Cookie::split_parse_encoded(field).flatten() {
+                    jar.add_original(cookie.into_owned());
+                }
+            }
+        }
+        Cookies {
+            jar,
+            is_development: is_development_on_this_thread(),
+        }
+    }
+
+    /// The cookie of this name: as the client sent it, or as it was added since.
+    pub fn get(&self, name: &str) -> Option<&Cookie<'static>> {
+        self.jar.get(name)
+    }
+
+    /// The value of the cookie of this name.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.get(name).map(Cookie::value)
+    }
+
+    /// All cookies.
+    pub fn iter(&self) -> impl Iterator<Item = &Cookie<'static>> {
+        self.jar.iter()
+    }
+
+    /// Sets a cookie; one of the same name is replaced.
+    pub fn add(&mut self, cookie: impl Into<Cookie<'static>>) {
+        let cookie = self.with_defaults(cookie.into());
+        self.jar.add(cookie);
+    }
+
+    /// Removes a cookie at the client. It is found there by its name, path and domain: give a [`Cookie`] with those that it
+    /// was set with where they are not the default ones, otherwise its name.
+    pub fn remove(&mut self, cookie: impl Into<Cookie<'static>>) {
+        let mut cookie = self.with_defaults(cookie.into());
+        // The jar forgets a cookie that the client did not send, but it may be one with another path.
+        cookie.make_removal();
+        self.jar.add(cookie);
+    }
+
+    fn with_defaults(&self, mut cookie: Cookie<'static>) -> Cookie<'static> {
+        if cookie.path().is_none() {
+            cookie.set_path("/");
+        }
+        if cookie.http_only().is_none() {
+            cookie.set_http_only(true);
+        }
+        if cookie.same_site().is_none() {
+            cookie.set_same_site(SameSite::Lax);
+        }
+        if cookie.secure().is_none() {
+            // Clients take these only with the attribute, wherever they come from.
+            let must = cookie.same_site() == Some(SameSite::None)
+                || cookie.partitioned() == Some(true)
+                || cookie.name().starts_with("__Host-")
+                || cookie.name().starts_with("__Secure-");
+            cookie.set_secure(must || !self.is_development);
+        }
+        cookie
+    }
+}
+
+impl<S> FromRequest<S> for Cookies {
+    type Rejection = Infallible;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
+        Ok(Cookies::of(request))
+    }
+
+    /// Which ones the handler reads is its own affair.
+    fn describe(_: &mut Operation) {}
+}
+
+impl IntoHeaders for Cookies {
+    fn set(self, headers: &mut HeaderMap) -> Result<(), Problem> {
+        for cookie in self.jar.delta() {
+            let text = cookie.encoded().to_string();
+            let value = HeaderValue::try_from(text).map_err(|error| Problem::internal(&error))?;
+            headers.append(SET_COOKIE, value);
+        }
+        Ok(())
+    }
+}
+
+/// The key that cookies are signed and encrypted with. The application's state has it: as a field, with
+/// `#[derive(FromRef)]`.
+///
+/// All processes that serve the same clients need the same key, and one that is changed makes all cookies invalid that
+/// were made with it.
+#[derive(Clone)]
+pub struct CookieKey(Key);
+
+impl CookieKey {
+    /// A key from a secret of at least 32 random bytes, such as `openssl rand -base64 48` prints. The keys for signing and
+    /// for encrypting are derived from it (HKDF, RFC 5869).
+    ///
+    /// # Errors
+    ///
+    /// When the secret is shorter.
+    pub fn from_secret(secret: impl AsRef<[u8]>) -> Result<Self, ShortSecret> {
+        let secret = secret.as_ref();
+        if secret.len() < SHORTEST_SECRET_BYTES {
+            return Err(ShortSecret {
+                length_bytes: secret.len(),
+            });
+        }
+        Ok(CookieKey(Key::derive_from(secret)))
+    }
+
+    /// A random key: cookies made with it are valid until the program ends.
+    pub fn random() -> Self {
+        CookieKey(Key::generate())
+    }
+}
+
+impl fmt::Debug for CookieKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CookieKey(…)")
+    }
+}
+
+/// A secret that is too short for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShortSecret {
+    length_bytes: usize,
+}
+
+impl fmt::Display for ShortSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the secret for cookies has {} bytes, at least {SHORTEST_SECRET_BYTES} are needed: make one with \
+             `openssl rand -base64 48`",
+            self.length_bytes
+        )
+    }
+}
+
+impl std::error::Error for ShortSecret {}
+
+/// Cookies that the client can read but not forge: each carries an authentication code (HMAC-SHA256) of its name and value.
+/// As an argument and as a part of what a handler returns they are as [`Cookies`], with the same defaults. The feature
+/// `cookies`.
+///
+/// The application's state has the [`CookieKey`]. A cookie whose code is not right is as one that was not sent. An old
+/// cookie stays right: what must end, such as a session, has its time in the value or on the server.
+///
+/// # Example
+///
+/// Who has signed in:
+///
+/// ```
+/// use conduit::cookie::Cookie;
+/// use conduit::extract::{CookieKey, SignedCookies};
+/// use conduit::prelude::*;
+///
+/// #[derive(Clone, FromRef)]
+/// struct Site {
+///     key: CookieKey,
+/// }
+///
+/// #[post("/sign-in")]
+/// async fn sign_in(mut cookies: SignedCookies) -> (SignedCookies, Redirect) {
+///     cookies.add(Cookie::new("user", "7"));
+///     (cookies, Redirect::to("/"))
+/// }
+///
+/// #[get("/")]
+/// async fn home(cookies: SignedCookies) -> Result<String, Problem> {
+///     let user = cookies.get("user").ok_or(Problem::unauthorized("nobody has signed in"))?;
+///     Ok(format!("you are user {}", user.value()))
+/// }
+///
+/// # fn main() -> conduit::Result {
+/// let site = Site { key: CookieKey::from_secret("kept in a file, 48 random bytes, never in the source")? };
+/// let app = App::new(site).routes(routes![sign_in, home]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SignedCookies {
+    cookies: Cookies,
+    key: CookieKey,
+}
+
+impl SignedCookies {
+    /// The cookie of this name, with the value that was signed; `None` where it was not sent, or is forged.
+    pub fn get(&self, name: &str) -> Option<Cookie<'static>> {
+        let mut cookie = self.cookies.jar.signed(&self.key.0).get(name)?;
+        // The code is one of the value alone: the name stands in it, so that the value of one cookie is none of another.
+        let value = cookie.value().strip_prefix(name)?.strip_prefix('=')?.to_owned();
+        cookie.set_value(value);
+        Some(cookie)
+    }
+
+    /// Signs a cookie and sets it; one of the same name is replaced.
+    pub fn add(&mut self, cookie: impl Into<Cookie<'static>>) {
+        let mut cookie = self.cookies.with_defaults(cookie.into());
+        cookie.set_value(format!("{}={}", cookie.name(), cookie.value()));
+        self.cookies.jar.signed_mut(&self.key.0).add(cookie);
+    }
+
+    /// As [`Cookies::remove`].
+    pub fn remove(&mut self, cookie: impl Into<Cookie<'static>>) {
+        self.cookies.remove(cookie);
+    }
+}
+
+/// Cookies that the client can neither read nor forge: name and value are authenticated, the value is encrypted
+/// (AES-256-GCM). As an argument and as a part of what a handler returns they are as [`Cookies`], with the same defaults.
+/// The feature `cookies`.
+///
+/// The application's state has the [`CookieKey`]. A cookie that cannot be decrypted is as one that was not sent. An old
+/// cookie stays right, as with [`SignedCookies`].
+#[derive(Clone, Debug)]
+pub struct PrivateCookies {
+    cookies: Cookies,
+    key: CookieKey,
+}
+
+impl PrivateCookies {
+    /// The cookie of this name, decrypted; `None` where it was not sent, or is forged.
+    pub fn get(&self, name: &str) -> Option<Cookie<'static>> {
+        self.cookies.jar.private(&self.key.0).get(name)
+    }
+
+    /// Encrypts a cookie and sets it; one of the same name is replaced.
+    pub fn add(&mut self, cookie: impl Into<Cookie<'static>>) {
+        let cookie = self.cookies.with_defaults(cookie.into());
+        self.cookies.jar.private_mut(&self.key.0).add(cookie);
+    }
+
+    /// As [`Cookies::remove`].
+    pub fn remove(&mut self, cookie: impl Into<Cookie<'static>>) {
+        self.cookies.remove(cookie);
+    }
+}
+
+macro_rules! with_a_key {
+    ($($type:ident),*) => {$(
+        impl<S> FromRequest<S> for $type
+        where
+            CookieKey: FromRef<S>,
+        {
+            type Rejection = Infallible;
+
+            async fn from_request(request: &mut Request, state: &S) -> Result<Self, Infallible> {
+                Ok($type {
+                    cookies: Cookies::of(request),
+                    key: CookieKey::from_ref(state),
+                })
+            }
+
+            /// Which ones the handler reads is its own affair.
+            fn describe(_: &mut Operation) {}
+        }
+
+        impl IntoHeaders for $type {
+            fn set(self, headers: &mut HeaderMap) -> Result<(), Problem> {
+                self.cookies.set(headers)
+            }
+        }
+    )*};
+}
+
+with_a_key!(SignedCookies, PrivateCookies);
+
+macro_rules! answers_alone {
+    ($($type:ident),*) => {$(
+        impl IntoResponse for $type {
+            /// 200 without a body.
+            fn into_response(self) -> Response {
+                (self, Body::empty()).into_response()
+            }
+
+            fn describe(operation: &mut Operation) {
+                operation.response_without_body();
+            }
+        }
+    )*};
+}
+
+answers_alone!(Cookies, SignedCookies, PrivateCookies);

@@ -1,0 +1,179 @@
+//! Values that keep the rules of their types.
+
+use std::ops::{Deref, DerefMut};
+
+use garde::Validate;
+use http::StatusCode;
+
+use super::{Form, FromRequest, Json, Query};
+use crate::openapi::Operation;
+use crate::problem::{Fault, Problem};
+use crate::request::Request;
+
+/// How many broken rules a problem lists: a hostile body can break one with every other byte.
+const LISTED: usize = 100;
+
+/// A [`Json`], [`Form`] or [`Query`] whose values keep the rules that their type states with `#[garde(…)]`, by the crate
+/// [`garde`]. The feature `validate`.
+///
+/// Where the type derives `JsonSchema` too, the rules stand in the schema and so in the OpenAPI document.
+///
+/// # Errors
+///
+/// Rejects as the inner extractor does, and with 422 for values that break a rule. All of them are listed at once as the
+/// problem's member `errors`, each with its path such as `body.items[3].price`, up to 100; how many more there are is the
+/// member `more_errors`. The path has the names of Rust's fields; for a field that serde renames say the same name with
+/// `#[garde(rename = "…")]`.
+///
+/// All rules are checked even where an outer one is broken: a `length` on a list does not keep those for its items from
+/// being checked, and the application's limit on bodies is what bounds the work.
+///
+/// # Example
+///
+/// An order of one to three items, none for free:
+///
+/// ```
+/// use conduit::Valid;
+/// use conduit::prelude::*;
+/// use garde::Validate;
+///
+/// #[derive(serde::Deserialize, JsonSchema, Validate)]
+/// struct Order {
+///     #[garde(length(min = 1, max = 3), dive)]
+///     items: Vec<Item>,
+/// }
+///
+/// #[derive(serde::Deserialize, JsonSchema, Validate)]
+/// struct Item {
+///     #[garde(range(min = 1))]
+///     price: u32,
+/// }
+///
+/// #[post("/orders")]
+/// async fn order(order: Valid<Json<Order>>) -> String {
+///     format!("{} items", order.items.len())
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Valid<E>(pub E);
+
+/// An extractor whose content [`Valid`] can check.
+#[diagnostic::on_unimplemented(
+    message = "`Valid` cannot look into `{Self}`",
+    note = "take `Valid<Json<T>>`, `Valid<Form<T>>` or `Valid<Query<T>>`, or implement `Content` for an extractor of yours"
+)]
+pub trait Content {
+    /// What it holds.
+    type Value;
+
+    /// What it holds.
+    fn value(&self) -> &Self::Value;
+
+    /// What is wrong with the value at `path`, such as `items[3].price`; an empty path is that of the whole.
+    fn fault(path: &str, message: &str) -> Fault;
+}
+
+impl<T> Content for Json<T> {
+    type Value = T;
+
+    fn value(&self) -> &T {
+        &self.0
+    }
+
+    fn fault(path: &str, message: &str) -> Fault {
+        Fault::of_json(path, message)
+    }
+}
+
+impl<T> Content for Form<T> {
+    type Value = T;
+
+    fn value(&self) -> &T {
+        &self.0
+    }
+
+    fn fault(path: &str, message: &str) -> Fault {
+        Fault::new(within("body", path), message)
+    }
+}
+
+impl<T> Content for Query<T> {
+    type Value = T;
+
+    fn value(&self) -> &T {
+        &self.0
+    }
+
+    fn fault(path: &str, message: &str) -> Fault {
+        Fault::new(within("query", path), message)
+    }
+}
+
+/// The path of a value in a part of the request.
+fn within(part: &str, path: &str) -> String {
+    match path.chars().next() {
+        None => part.to_owned(),
+        Some('[') => format!("{part}{path}"),
+        Some(_) => format!("{part}.{path}"),
+    }
+}
+
+impl<E> Deref for Valid<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        &self.0
+    }
+}
+
+impl<E> DerefMut for Valid<E> {
+    fn deref_mut(&mut self) -> &mut E {
+        &mut self.0
+    }
+}
+
+impl<S, E> FromRequest<S> for Valid<E>
+where
+    E: FromRequest<S, Rejection = Problem> + Content<Value: Validate<Context: Default>>,
+{
+    const TAKES_BODY: bool = E::TAKES_BODY;
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+        let taken = E::from_request(request, state).await?;
+        match taken.value().validate() {
+            Ok(()) => Ok(Valid(taken)),
+            Err(report) => Err(broken_rules::<E>(&report)),
+        }
+    }
+
+    fn describe(operation: &mut Operation) {
+        E::describe(operation);
+        operation.problem(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Values break the rules that their schema states; `errors` lists them.",
+        );
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        E::is_absent(request)
+    }
+}
+
+#[cold]
+fn broken_rules<E: Content>(report: &garde::Report) -> Problem {
+    let mut faults: Vec<Fault> = Vec::new();
+    let mut more = 0_u64;
+    for (path, error) in report.iter() {
+        if faults.len() < LISTED {
+            faults.push(E::fault(&path.to_string(), error.message()));
+        } else {
+            more += 1;
+        }
+    }
+    let problem = Problem::faults(StatusCode::UNPROCESSABLE_ENTITY, &faults);
+    match more {
+        0 => problem,
+        more => problem.with("more_errors", more),
+    }
+}

@@ -1,0 +1,184 @@
+//! Cookies: read, set, removed, signed and encrypted.
+
+use conduit::cookie::{Cookie, SameSite};
+use conduit::extract::{CookieKey, Cookies, PrivateCookies, SignedCookies};
+use conduit::prelude::*;
+
+use crate::support::{Response as Answer, Running, serve};
+
+#[derive(Clone, FromRef)]
+struct Site {
+    key: CookieKey,
+}
+
+#[get("/read/{name}")]
+fn read(name: Path<String>, cookies: Cookies) -> String {
+    format!("{:?}", cookies.value(&name))
+}
+
+#[get("/set")]
+fn set(mut cookies: Cookies) -> (Cookies, &'static str) {
+    cookies.add(Cookie::new("theme", "dark; Domain=evil.example, \"x\" €"));
+    cookies.add(
+        Cookie::build(("open", "1"))
+            .http_only(false)
+            .same_site(SameSite::Strict)
+            .path("/open"),
+    );
+    cookies.add(Cookie::build(("framed", "1")).same_site(SameSite::None));
+    (cookies, "set")
+}
+
+#[get("/forget")]
+fn forget(mut cookies: Cookies) -> (Cookies, Redirect) {
+    cookies.remove("theme");
+    (cookies, Redirect::to("/"))
+}
+
+#[get("/untouched")]
+fn untouched(cookies: Cookies) -> Cookies {
+    cookies
+}
+
+#[get("/sign")]
+fn sign(mut cookies: SignedCookies) -> SignedCookies {
+    cookies.add(Cookie::new("user", "7"));
+    cookies
+}
+
+#[get("/signed/{name}")]
+fn signed(name: Path<String>, cookies: SignedCookies) -> String {
+    format!("{:?}", cookies.get(&name).map(|cookie| cookie.value().to_owned()))
+}
+
+#[get("/hide")]
+fn hide(mut cookies: PrivateCookies) -> PrivateCookies {
+    cookies.add(Cookie::new("user", "seven"));
+    cookies
+}
+
+#[get("/hidden/{name}")]
+fn hidden(name: Path<String>, cookies: PrivateCookies) -> String {
+    format!("{:?}", cookies.get(&name).map(|cookie| cookie.value().to_owned()))
+}
+
+fn running(development: bool) -> Running {
+    let key = CookieKey::from_secret([7; 32]).expect("it is long enough");
+    let routes = routes![read, set, forget, untouched, sign, signed, hide, hidden];
+    serve(App::new(Site { key }).development(development).routes(routes))
+}
+
+fn get_with(server: &Running, path: &str, cookies: &str) -> String {
+    let response = server.request(format!(
+        "GET {path} HTTP/1.1\r\nhost: test\r\ncookie: {cookies}\r\n\r\n"
+    ));
+    response.text().to_owned()
+}
+
+fn set_by(response: &Answer) -> Vec<&str> {
+    let fields = response.headers.iter();
+    let mut set: Vec<_> = fields
+        .filter(|field| field.0.eq_ignore_ascii_case("set-cookie"))
+        .map(|field| &*field.1)
+        .collect();
+    set.sort_unstable();
+    set
+}
+
+/// Name and value of the only cookie that a response sets.
+fn sent(response: &Answer) -> String {
+    let [cookie] = set_by(response)[..] else {
+        panic!("{response:?}")
+    };
+    cookie.split(';').next().expect("a name and a value").to_owned()
+}
+
+#[test]
+fn a_cookie_of_the_request_is_read() {
+    let server = running(false);
+    assert_eq!(
+        get_with(&server, "/read/b", "a=1; b=x%3By%E2%82%AC; c"),
+        "Some(\"x;y€\")"
+    );
+    assert_eq!(get_with(&server, "/read/c", "a=1"), "None");
+    assert_eq!(server.get("/read/a").text(), "None");
+}
+
+#[test]
+fn a_cookie_is_set_with_careful_attributes_unless_it_says_otherwise() {
+    let server = running(false);
+    let response = server.get("/set");
+    assert_eq!(response.text(), "set");
+    let [framed, open, theme] = set_by(&response)[..] else {
+        panic!("{response:?}")
+    };
+    assert_eq!(framed, "framed=1; HttpOnly; SameSite=None; Secure; Path=/");
+    assert_eq!(open, "open=1; SameSite=Strict; Secure; Path=/open");
+    assert!(theme.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/"), "{theme}");
+    // The value stays a value: it brings no attribute.
+    assert_eq!(theme.matches(';').count(), 4, "{theme}");
+    let value = theme.split(';').next().expect("a name and a value");
+    assert_eq!(
+        get_with(&server, "/read/theme", value),
+        format!("{:?}", Some("dark; Domain=evil.example, \"x\" €"))
+    );
+}
+
+#[test]
+fn in_development_a_cookie_needs_no_encrypted_connection() {
+    let response = running(true).get("/set");
+    let [framed, open, _] = set_by(&response)[..] else {
+        panic!("{response:?}")
+    };
+    assert_eq!(open, "open=1; SameSite=Strict; Path=/open");
+    assert!(framed.contains("Secure"), "{framed}");
+}
+
+#[test]
+fn a_removed_cookie_is_one_that_has_expired() {
+    let response = running(false).get("/forget");
+    assert_eq!((response.status, response.header("location")), (303, Some("/")));
+    let [theme] = set_by(&response)[..] else {
+        panic!("{response:?}")
+    };
+    assert!(theme.starts_with("theme=; "), "{theme}");
+    assert!(theme.contains("Max-Age=0") && theme.contains("Path=/"), "{theme}");
+}
+
+#[test]
+fn cookies_that_are_not_changed_are_not_sent_back() {
+    let server = running(false);
+    let response = server.request("GET /untouched HTTP/1.1\r\nhost: test\r\ncookie: a=1\r\n\r\n");
+    assert_eq!((response.status, response.header("set-cookie")), (200, None));
+}
+
+#[test]
+fn a_signed_cookie_is_read_and_not_forged() {
+    let server = running(false);
+    let cookie = sent(&server.get("/sign"));
+    assert_eq!(get_with(&server, "/signed/user", &cookie), "Some(\"7\")");
+    let forged = format!("{}8", &cookie[..cookie.len() - 1]);
+    assert_eq!(get_with(&server, "/signed/user", &forged), "None");
+    assert_eq!(get_with(&server, "/signed/user", "user=7"), "None");
+    // What was signed for one name is nothing under another.
+    let renamed = cookie.replacen("user=", "admin=", 1);
+    assert_eq!(get_with(&server, "/signed/admin", &renamed), "None");
+}
+
+#[test]
+fn a_private_cookie_is_not_seen_and_not_forged() {
+    let server = running(false);
+    let cookie = sent(&server.get("/hide"));
+    assert!(!cookie.contains("seven"), "{cookie}");
+    assert_eq!(get_with(&server, "/hidden/user", &cookie), "Some(\"seven\")");
+    let renamed = cookie.replacen("user=", "admin=", 1);
+    assert_eq!(get_with(&server, "/hidden/admin", &renamed), "None");
+    assert_eq!(get_with(&server, "/hidden/user", "user=AAAA"), "None");
+}
+
+#[test]
+fn a_short_secret_makes_no_key_and_none_is_shown() {
+    let error = CookieKey::from_secret("hunter2").expect_err("it is short");
+    assert!(error.to_string().contains("has 7 bytes, at least 32"), "{error}");
+    assert_eq!(format!("{:?}", CookieKey::random()), "CookieKey(…)");
+}

@@ -1,0 +1,138 @@
+//! Values that keep the rules of their types.
+
+use conduit::Valid;
+use conduit::openapi::Info;
+use conduit::prelude::*;
+use garde::Validate;
+use serde_json::json;
+
+use crate::support::{Response, Running, serve};
+
+#[derive(serde::Deserialize, JsonSchema, Validate)]
+struct Order {
+    #[garde(length(chars, min = 2, max = 5))]
+    name: String,
+    #[garde(length(min = 1), dive)]
+    items: Vec<Item>,
+}
+
+#[derive(serde::Deserialize, JsonSchema, Validate)]
+struct Item {
+    #[garde(range(min = 1, max = 99))]
+    price: u32,
+}
+
+#[derive(serde::Deserialize, JsonSchema, Validate)]
+struct Page {
+    #[garde(range(max = 10))]
+    size: u32,
+}
+
+#[post("/order")]
+fn order(order: Valid<Json<Order>>) -> String {
+    format!("{} {} {}", order.name, order.items.len(), order.items[0].price)
+}
+
+#[post("/list")]
+fn list(#[allow(unused)] items: Valid<Json<Vec<Item>>>) {}
+
+#[get("/page")]
+fn page(page: Valid<Query<Page>>) -> String {
+    page.size.to_string()
+}
+
+#[get("/maybe")]
+fn maybe(page: Option<Valid<Query<Page>>>) -> String {
+    page.map_or("none".to_owned(), |page| page.size.to_string())
+}
+
+#[post("/form")]
+fn form(page: Valid<Form<Page>>) -> String {
+    page.size.to_string()
+}
+
+const ROUTES: Routes = routes![order, list, page, maybe, form];
+
+fn post(server: &Running, path: &str, media_type: &str, body: &str) -> Response {
+    let length = body.len();
+    server.request(format!(
+        "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\r\n{body}"
+    ))
+}
+
+#[test]
+fn what_keeps_the_rules_is_given() {
+    let server = serve(App::new(()).routes(ROUTES));
+    let body = r#"{"name":"lamp","items":[{"price":7}]}"#;
+    assert_eq!(post(&server, "/order", "application/json", body).text(), "lamp 1 7");
+    assert_eq!(server.get("/page?size=10").text(), "10");
+    assert_eq!(server.get("/maybe").text(), "none");
+    let response = post(&server, "/form", "application/x-www-form-urlencoded", "size=3");
+    assert_eq!(response.text(), "3");
+}
+
+#[test]
+fn all_broken_rules_are_listed_at_once_with_their_places() {
+    let server = serve(App::new(()).routes(ROUTES));
+    let body = r#"{"name":"x","items":[{"price":1},{"price":0},{"price":100}]}"#;
+    let response = post(&server, "/order", "application/json", body);
+    assert_eq!(response.status, 422);
+    let problem = response.problem();
+    let errors = problem["errors"].as_array().expect("a list");
+    let places: Vec<_> = errors.iter().map(|error| (&error["path"], &error["pointer"])).collect();
+    for place in [
+        (&json!("body.name"), &json!("#/name")),
+        (&json!("body.items[1].price"), &json!("#/items/1/price")),
+        (&json!("body.items[2].price"), &json!("#/items/2/price")),
+    ] {
+        assert!(places.contains(&place), "{places:?}");
+    }
+    assert_eq!(places.len(), 3);
+    assert!(errors.iter().all(|error| error["message"].is_string()));
+
+    for response in [
+        server.get("/page?size=11"),
+        server.get("/maybe?size=11"),
+        post(&server, "/form", "application/x-www-form-urlencoded", "size=11"),
+    ] {
+        assert_eq!(response.status, 422);
+        let path = response.problem()["errors"][0]["path"].clone();
+        assert!(path == "query.size" || path == "body.size", "{path}");
+    }
+}
+
+#[test]
+fn a_body_that_breaks_many_rules_is_answered_briefly() {
+    let server = serve(App::new(()).routes(ROUTES));
+    let body = format!("[{}{{\"price\":0}}]", r#"{"price":0},"#.repeat(9_999));
+    let response = post(&server, "/list", "application/json", &body);
+    assert_eq!(response.status, 422);
+    let problem = response.problem();
+    assert_eq!(problem["errors"].as_array().map(Vec::len), Some(100));
+    assert_eq!(problem["errors"][0]["path"], "body[0].price");
+    assert_eq!(problem["more_errors"], 9_900);
+}
+
+#[test]
+fn what_cannot_be_read_is_rejected_as_without_rules() {
+    let server = serve(App::new(()).routes(ROUTES));
+    assert_eq!(post(&server, "/order", "application/json", "{").status, 400);
+    assert_eq!(post(&server, "/order", "text/plain", "{}").status, 415);
+    assert_eq!(server.get("/page?size=x").status, 400);
+}
+
+#[test]
+fn the_rules_stand_in_the_document() {
+    let document = ROUTES.openapi(Info::new("rules", "1"));
+    assert_eq!(document.gaps(), []);
+    let document = serde_json::to_value(&document).expect("a document is JSON");
+    let schemas = &document["components"]["schemas"];
+    let name = &schemas["Order"]["properties"]["name"];
+    assert_eq!((&name["minLength"], &name["maxLength"]), (&json!(2), &json!(5)));
+    assert_eq!(schemas["Order"]["properties"]["items"]["minItems"], 1);
+    let price = &schemas["Item"]["properties"]["price"];
+    assert_eq!((&price["minimum"], &price["maximum"]), (&json!(1), &json!(99)));
+    let page = &document["paths"]["/page"]["get"];
+    assert_eq!(page["parameters"][0]["schema"]["maximum"], 10);
+    assert!(page["responses"]["422"].is_object());
+}
