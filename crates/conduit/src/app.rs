@@ -25,6 +25,7 @@ use crate::server::{Server, main_runtime, worker_count};
 
 use crate::server::access_log::AccessLog;
 use crate::server::config::Config;
+use crate::server::proxies::{Forwarding, Networks};
 
 /// The address that [`App::run`] serves unless `CONDUIT_ADDR` names another.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
@@ -409,6 +410,51 @@ impl<S, R> App<S, R> {
     /// ```
     pub fn access_log(mut self, form: AccessLog) -> Self {
         self.config.access_log = form;
+        self
+    }
+
+    /// Names the proxies whose connections begin with a header of the PROXY protocol, version 1 or 2, which tells the
+    /// client: networks such as `10.0.0.0/8`, addresses, and `unix` for those that come over a Unix socket. A connection of
+    /// theirs without the header is closed, and so is one whose header takes longer than a head may. Nobody else's header is
+    /// read. Nobody is named unless it is here.
+    ///
+    /// [`Client`](crate::Client) and the access log have the client's address;
+    /// [`peer_connection_limit`](App::peer_connection_limit) counts the client, not the proxy. Name the proxies narrowly:
+    /// whoever is named can claim any address.
+    ///
+    /// # Panics
+    ///
+    /// When a text is no network.
+    pub fn proxy_protocol<T: AsRef<str>>(mut self, proxies: impl IntoIterator<Item = T>) -> Self {
+        self.config.proxies.header = Networks::of(proxies);
+        self
+    }
+
+    /// Names the proxies whose requests are believed what they say of their client in `X-Forwarded-For`,
+    /// `X-Forwarded-Proto` and `X-Forwarded-Host`: networks such as `10.0.0.0/8`, addresses, and `unix` for those that come
+    /// over a Unix socket. [`Client`](crate::Client) has what they say. Nobody is named unless it is here.
+    ///
+    /// A proxy must set each of these fields or remove it: what it passes on from its client is believed too.
+    /// [`peer_connection_limit`](App::peer_connection_limit) does not hold for them.
+    ///
+    /// # Panics
+    ///
+    /// When a text is no network.
+    pub fn trusted_proxies<T: AsRef<str>>(mut self, proxies: impl IntoIterator<Item = T>) -> Self {
+        let standard = self.config.proxies.standard;
+        let trusted = Networks::of(proxies);
+        self.config.proxies.forwarding = Some(Arc::new(Forwarding { trusted, standard }));
+        self
+    }
+
+    /// Says that the [trusted proxies](App::trusted_proxies) tell the client in `Forwarded` (RFC 7239). Then only that field is
+    /// read, otherwise only the others: a proxy sets one kind, and its client could send the other.
+    pub fn forwarded(mut self) -> Self {
+        let proxies = &mut self.config.proxies;
+        proxies.standard = true;
+        if let Some(known) = &mut proxies.forwarding {
+            Arc::make_mut(known).standard = true;
+        }
         self
     }
 

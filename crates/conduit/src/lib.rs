@@ -82,7 +82,7 @@ pub use extract::Valid;
 pub use extract::auth::jwt::{Jwt, JwtKeyError, JwtRefused, JwtVerifier};
 pub use extract::auth::{ApiKey, Auth, Authenticate, Basic, Bearer, Key, KeyPlace, Secret};
 pub use extract::{
-    Extension, Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, Shutdown, State, UnixPeer,
+    Client, Extension, Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, Shutdown, State, UnixPeer,
 };
 pub use fallback::Fallback;
 pub use layer::{Layer, Middleware, Next};
@@ -123,6 +123,9 @@ struct LimitsGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/extractors.md")]
 struct ExtractorsGuide;
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/proxies.md")]
+struct ProxiesGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/watching.md")]
 struct WatchingGuide;

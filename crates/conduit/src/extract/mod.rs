@@ -16,6 +16,7 @@
 //! | [`PeerAddr`] | the address of the other end | – |
 //! | `ClientCertificate` (feature `tls`) | the certificate that the client showed | 403 where it showed none |
 //! | [`Shutdown`] | the word to stop, to be awaited | – |
+//! | [`Client`] | the client behind the proxies: address, scheme, host | never |
 //! | [`UnixPeer`] | the process at the other end of a Unix socket | 403 where it is none |
 //! | [`Request`] | all of it | – |
 //! | `Option<T>` | `None` where the request lacks what `T` reads | as `T` |
@@ -26,6 +27,7 @@
 //! response.
 
 pub mod auth;
+mod client;
 mod connection;
 mod content;
 #[cfg(feature = "cookies")]
@@ -45,6 +47,7 @@ use std::ops::{Deref, DerefMut};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
+pub use client::Client;
 #[cfg(feature = "tls")]
 pub use connection::ClientCertificate;
 pub use connection::UnixPeer;

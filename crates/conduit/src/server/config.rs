@@ -11,6 +11,7 @@ use conduit_proto::h1::Limits;
 
 use super::access_log::AccessLog;
 use super::counts::Limit;
+use super::proxies::Proxies;
 use super::transport::Certify;
 use crate::error::{Error, Result};
 
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     /// For how long a handler may keep its worker before it is named; zero names none.
     pub(crate) blocked_after: Duration,
     pub(crate) access_log: AccessLog,
+    /// Who is believed what they say of their clients.
+    pub(crate) proxies: Proxies,
     /// Where a test client connects.
     #[cfg(feature = "testing")]
     pub(crate) in_process: Option<std::sync::Arc<super::in_process::InProcess>>,
@@ -61,6 +64,7 @@ impl Default for Config {
             requests: 1_000_000,
             blocked_after: Duration::from_millis(100),
             access_log: AccessLog::Off,
+            proxies: Proxies::default(),
             #[cfg(feature = "testing")]
             in_process: None,
             chosen: 0,

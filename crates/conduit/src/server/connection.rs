@@ -17,15 +17,17 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use conduit_net::Interest;
 use conduit_proto::h1::{self, BodyLength, Event, Phase, Reason};
+use conduit_proto::proxy::{Header, Parser};
 use futures_core::Stream;
 use http::header::{CONNECTION, LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::response::Parts;
@@ -35,8 +37,9 @@ use tracing::Span;
 
 use super::counts::Limit;
 use super::deadlines::{Place, Second};
-use super::facts::Facts;
+use super::facts::{Facts, Origin};
 use super::mailbox::{Key, Letter, Outbox};
+use super::proxies::Forwarding;
 use super::tail::{Progress, Tail, UNCOPIED_BYTES};
 use super::transport::Transport;
 use super::watch::Watched;
@@ -74,6 +77,10 @@ pub(super) struct Connection {
     peer: SocketAddr,
     /// What else is known of the client.
     facts: Option<Rc<Facts>>,
+    /// Whose limit of connections it counts for.
+    counted: Option<IpAddr>,
+    /// The PROXY header, until it is whole, where there must be one.
+    header: Option<Box<Parser>>,
     key: Key,
     engine: h1::Connection,
     stage: Stage,
@@ -126,6 +133,8 @@ enum Stage {
 /// What a deadline is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Waiting {
+    /// The end of the PROXY header.
+    ProxyHeader,
     /// The end of the handshake of TLS.
     Handshake,
     /// The next request.
@@ -148,6 +157,8 @@ impl Connection {
             transport,
             peer,
             facts,
+            counted: None,
+            header: None,
             key,
             engine: h1::Connection::new(),
             stage: Stage::Reading,
@@ -169,6 +180,73 @@ impl Connection {
             requests: 0,
             observed: None,
         }
+    }
+
+    /// Says which way it has come: whose limit it counts for, whether a PROXY header stands before all else, and what the
+    /// peer's requests may tell of their clients.
+    pub(super) fn come_by(&mut self, counted: Option<IpAddr>, header: bool, forwarding: Option<Arc<Forwarding>>) {
+        self.counted = counted;
+        if forwarding.is_some() {
+            let facts = self.facts.as_deref().cloned().unwrap_or_default();
+            self.facts = Some(Rc::new(Facts { forwarding, ..facts }));
+        }
+        // A client in memory comes from no network.
+        #[cfg(feature = "testing")]
+        let header = header && !matches!(self.transport, Transport::Memory(_));
+        if header {
+            self.header = Some(Box::default());
+        }
+    }
+
+    /// The client's address as far as the connection tells it.
+    fn client(&self) -> SocketAddr {
+        match self.facts.as_ref().map(|facts| facts.origin) {
+            Some(Origin::Address(address)) => address,
+            _ => self.peer,
+        }
+    }
+
+    /// Reads the PROXY header and nothing behind it, so that TLS, if there is any, begins where it should. Says whether it
+    /// is whole.
+    fn read_header(&mut self, input: &mut [u8], shared: &mut Shared) -> io::Result<bool> {
+        while let Some(parser) = &mut self.header {
+            let there = match self.transport.peek_raw(input) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(there) => there,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let (used, header) = parser.handle_input(&input[..there]).map_err(io::Error::other)?;
+            self.transport.take_raw(&mut input[..used])?;
+            if let Some(header) = header {
+                self.header = None;
+                self.come_from(header, shared)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes over what the PROXY header says.
+    fn come_from(&mut self, header: Header, shared: &mut Shared) -> io::Result<()> {
+        let (origin, forwarding) = match header {
+            Header::Local => return Ok(()),
+            Header::Internet { source, .. } if !source.ip().is_unspecified() => {
+                if !shared.peers.enter(source.ip()) {
+                    shared.counts().strike(Limit::PeerConnections);
+                    return Err(io::Error::other("the client has its limit of connections"));
+                }
+                self.counted = Some(source.ip());
+                (Origin::Address(source), shared.config.proxies.forwarding_of(source))
+            }
+            Header::Internet { .. } | Header::Unknown => (Origin::Unknown, None),
+        };
+        let facts = self.facts.as_deref().cloned().unwrap_or_default();
+        self.facts = Some(Rc::new(Facts {
+            origin,
+            forwarding,
+            ..facts
+        }));
+        Ok(())
     }
 
     pub(super) fn key(&self) -> Key {
@@ -194,7 +272,9 @@ impl Connection {
     pub(super) fn close(mut self, shared: &mut Shared) {
         self.end_watch(false, shared);
         shared.counts().closed.add(1);
-        shared.peers.leave(self.peer.ip());
+        if let Some(address) = self.counted {
+            shared.peers.leave(address);
+        }
         if let Some(body) = &self.body {
             body.break_off();
         }
@@ -210,6 +290,16 @@ impl Connection {
 
     /// The socket has bytes, or the end of the stream.
     pub(super) fn readable(&mut self, input: &mut [u8], shared: &mut Shared) -> Fate {
+        if self.header.is_some() {
+            match self.read_header(input, shared) {
+                Ok(true) => {}
+                Ok(false) => return self.settle(shared),
+                Err(error) => {
+                    tracing::debug!(peer = %self.peer, %error, "closed a connection at its PROXY header");
+                    return Fate::Closed;
+                }
+            }
+        }
         let received = match self.transport.recv(input) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.settle(shared),
@@ -219,7 +309,11 @@ impl Connection {
         shared.more |= received.more;
         self.ended |= received.ended;
         if let Some(facts) = self.transport.take_facts() {
-            self.facts = Some(Rc::new(facts));
+            let known = self.facts.as_deref().cloned().unwrap_or_default();
+            self.facts = Some(Rc::new(Facts {
+                tls: facts.tls,
+                ..known
+            }));
         }
         shared.counts().received_bytes.add(received.bytes as u64);
         if received.bytes == 0 {
@@ -311,6 +405,11 @@ impl Connection {
             None => return Fate::Open,
         }
         let struck = match self.waiting {
+            Waiting::ProxyHeader => {
+                shared.counts().strike(Limit::HeadTime);
+                tracing::debug!(peer = %self.peer, "the PROXY header did not come in time");
+                return Fate::Closed;
+            }
             Waiting::Head => Limit::HeadTime,
             Waiting::Body => Limit::BodyRate,
             Waiting::Room => Limit::WriteRate,
@@ -470,7 +569,7 @@ impl Connection {
             return self.respond(response, output, shared);
         }
         let route = shared.application.route(&mut request);
-        self.observed = shared.watch.begin(&request, route, self.peer);
+        self.observed = shared.watch.begin(&request, route, self.client());
         let span = self.observed.as_ref().map_or(&NOBODY, |observed| &observed.span);
         let route = route.map(|(index, _)| index);
         // One that is not ready is polled again, by its task.
@@ -846,6 +945,8 @@ impl Connection {
     fn note_waiting(&mut self, serving: bool, shared: &mut Shared) {
         let waiting = if matches!(self.stage, Stage::Lingering) {
             Waiting::End
+        } else if self.header.is_some() {
+            Waiting::ProxyHeader
         } else if self.transport.is_handshaking() {
             Waiting::Handshake
         } else if self.is_reading_file() {
@@ -877,7 +978,7 @@ impl Connection {
         let seconds = match self.waiting {
             Waiting::Handshake => config.handshake_timeout.as_secs(),
             Waiting::Request => config.idle_timeout.as_secs(),
-            Waiting::Head => config.head_timeout.as_secs(),
+            Waiting::Head | Waiting::ProxyHeader => config.head_timeout.as_secs(),
             Waiting::Body | Waiting::Room => config
                 .rate_grace
                 .as_secs()

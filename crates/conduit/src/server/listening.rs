@@ -92,7 +92,7 @@ impl Listener {
                 let facts = unix_peer(&stream).map(|peer| {
                     Rc::new(Facts {
                         unix: Some(peer),
-                        tls: None,
+                        ..Facts::default()
                     })
                 });
                 Ok(Accepted {

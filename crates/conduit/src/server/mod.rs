@@ -22,6 +22,7 @@ pub(crate) mod mailbox;
 mod manager;
 mod nested;
 mod peers;
+pub(crate) mod proxies;
 mod tail;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

@@ -118,6 +118,34 @@ impl Transport {
         })
     }
 
+    /// What is there of the stream as it comes from the network, below any encryption, without taking it.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there yet; otherwise the connection is no more.
+    pub(super) fn peek_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(stream) => stream.peek(buffer),
+            Transport::Unix(stream) => stream.peek(buffer),
+            Transport::Secure(secure) => secure.stream().peek_raw(buffer),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Takes what [`peek_raw`](Self::peek_raw) has shown, all that `buffer` has room for.
+    ///
+    /// # Errors
+    /// The connection is no more.
+    pub(super) fn take_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(stream) => stream.recv(buffer),
+            Transport::Unix(stream) => stream.recv(buffer),
+            Transport::Secure(secure) => secure.stream().take_raw(buffer),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// Sends as much as there is room for, and says how much that was. What was not counted is given again, at the
     /// beginning of the next call: encryption may have taken a part of it already.
     ///

@@ -366,14 +366,20 @@ impl Worker {
     fn welcome(&mut self, accepted: Accepted) {
         let Accepted { transport, peer, facts } = accepted;
         self.shared.counts().accepted.add(1);
-        if !self.shared.peers.enter(peer.ip()) {
+        let proxies = &self.shared.config.proxies;
+        let forwarding = proxies.forwarding_of(peer);
+        let header = proxies.header.have(peer);
+        // A proxy's connections are everybody's: they are counted as their clients' where those are known.
+        let counted = (!header && forwarding.is_none()).then(|| peer.ip());
+        if counted.is_some_and(|address| !self.shared.peers.enter(address)) {
             return self.refuse(transport, peer);
         }
         // The upper half 0 is the listeners'.
         self.accepted = self.accepted.wrapping_add(1).max(1);
         let entry = self.connections.vacant_entry();
         let key = Key::from(self.accepted) << 32 | entry.key() as Key;
-        entry.insert(Connection::new(transport, peer, facts, key, self.shared.now));
+        let connection = entry.insert(Connection::new(transport, peer, facts, key, self.shared.now));
+        connection.come_by(counted, header, forwarding);
         let mut input = std::mem::take(&mut self.input);
         // Its request is often there already: then one event and one registration are saved.
         self.with_connection(key, |connection, shared| connection.readable(&mut input, shared));

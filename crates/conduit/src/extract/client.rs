@@ -1,0 +1,250 @@
+//! The client behind the proxies.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderMap;
+use http::uri::Authority;
+
+use super::FromRequest;
+use crate::request::Request;
+use crate::server::facts::Origin;
+use crate::server::proxies::Forwarding;
+
+/// The client as it came to the outermost trusted proxy: its address, and the scheme and host that it asked for. Where no
+/// proxy stands before the server, it is what the connection and the request tell.
+///
+/// What a request says of its client is read only if it comes from a proxy that
+/// [`App::trusted_proxies`](crate::App::trusted_proxies) names, and a PROXY header only from those of
+/// [`App::proxy_protocol`](crate::App::proxy_protocol). The list of hops is walked from the right: the first one that is no
+/// trusted proxy is the client, and what stands left of it, which the client may have sent itself, is not looked at. See
+/// [the guide](https://github.com/conduit-rs/conduit/blob/main/docs/proxies.md).
+///
+/// # Example
+///
+/// A handler that greets by address:
+///
+/// ```
+/// use conduit::prelude::*;
+/// use conduit::Client;
+///
+/// #[get("/")]
+/// async fn hello(client: Client) -> String {
+///     match client.address() {
+///         Some(address) => format!("hello, {address}, who came by {}", client.scheme()),
+///         None => "hello, whoever you are".to_owned(),
+///     }
+/// }
+///
+/// // nginx on this machine, which sets `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+/// let app = App::new(()).routes(routes![hello]).trusted_proxies(["127.0.0.1", "::1"]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    address: Option<IpAddr>,
+    is_secure: bool,
+    host: Option<String>,
+}
+
+impl Client {
+    /// The client's address; `None` where a proxy does not tell it, or it came over a Unix socket.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// The scheme that the client used: `https` or `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.is_secure { "https" } else { "http" }
+    }
+
+    /// Whether the client came encrypted.
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    /// The host, and the port if there is one, that the client asked for.
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    fn of(request: &Request) -> Self {
+        let facts = request.facts();
+        let nearest = match facts.map(|facts| facts.origin).unwrap_or_default() {
+            Origin::Peer => Some(request.peer_address().ip()).filter(|address| !address.is_unspecified()),
+            Origin::Unknown => None,
+            Origin::Address(address) => Some(address.ip()),
+        };
+        let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
+        let mut client = Client {
+            address: nearest.map(|address| address.to_canonical()),
+            is_secure: request.is_tls(),
+            host: host.or_else(|| host_of(&String::from_utf8_lossy(request.header("host")?))),
+        };
+        match facts.and_then(|facts| facts.forwarding.as_deref()) {
+            Some(forwarding) if forwarding.standard => client.read_standard(request.headers(), forwarding),
+            Some(forwarding) => client.read_customary(request.headers(), forwarding),
+            None => {}
+        }
+        client
+    }
+
+    /// Takes what `X-Forwarded-For`, `-Proto` and `-Host` say.
+    fn read_customary(&mut self, headers: &HeaderMap, forwarding: &Forwarding) {
+        let hops = list(headers, "x-forwarded-for");
+        let walked = self.walk(hops.split(',').rev().map(Some), forwarding);
+        // Proxies that append have a value for each hop; those that set have one.
+        let told = |name| {
+            let all = list(headers, name);
+            let values = || all.split(',').map(str::trim).filter(|value| !value.is_empty());
+            let behind = values().count().saturating_sub(walked + 1);
+            values().nth(behind).map(str::to_owned)
+        };
+        self.tell(
+            told("x-forwarded-proto").as_deref(),
+            told("x-forwarded-host").as_deref(),
+        );
+    }
+
+    /// Takes what `Forwarded` says (RFC 7239). A field that is malformed says nothing, not even who the client is.
+    fn read_standard(&mut self, headers: &HeaderMap, forwarding: &Forwarding) {
+        let all = list(headers, "forwarded");
+        if all.is_empty() {
+            return;
+        }
+        let Some(elements) = elements(&all) else {
+            self.address = None;
+            return;
+        };
+        let walked = self.walk(elements.iter().rev().map(|element| element.node.as_deref()), forwarding);
+        if let Some(element) = elements.iter().rev().nth(walked) {
+            self.tell(element.scheme.as_deref(), element.host.as_deref());
+        }
+    }
+
+    /// Goes from the nearest hop to the first that is not trusted, which is the client. Says how many stand between them.
+    fn walk<'a>(&mut self, hops: impl Iterator<Item = Option<&'a str>>, forwarding: &Forwarding) -> usize {
+        let mut walked = 0;
+        let hops = hops.filter(|hop| hop.is_none_or(|hop| !hop.trim().is_empty()));
+        for (place, hop) in hops.enumerate() {
+            walked = place;
+            self.address = hop.and_then(node);
+            if !self.address.is_some_and(|address| forwarding.trusted.contain(address)) {
+                break;
+            }
+        }
+        walked
+    }
+
+    fn tell(&mut self, scheme: Option<&str>, host: Option<&str>) {
+        match scheme {
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => self.is_secure = true,
+            Some(scheme) if scheme.eq_ignore_ascii_case("http") => self.is_secure = false,
+            _ => {}
+        }
+        if let Some(host) = host.and_then(host_of) {
+            self.host = Some(host);
+        }
+    }
+}
+
+impl<S> FromRequest<S> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
+        Ok(Client::of(request))
+    }
+}
+
+/// All lines of a field as one list.
+fn list(headers: &HeaderMap, name: &str) -> String {
+    let lines = headers.get_all(name).iter();
+    let lines: Vec<Cow<'_, str>> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    lines.join(",")
+}
+
+/// A host that can be one, without a user's name.
+fn host_of(text: &str) -> Option<String> {
+    let authority: Authority = text.trim().parse().ok()?;
+    (!authority.as_str().contains('@')).then(|| authority.as_str().to_owned())
+}
+
+/// The address of a hop, with or without its port; `None` for `unknown` and for names.
+fn node(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
+    let address = text.parse::<IpAddr>().ok();
+    let address = address.or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    Some(address.or_else(bare)?.to_canonical())
+}
+
+/// What one proxy says in `Forwarded`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Element {
+    node: Option<String>,
+    scheme: Option<String>,
+    host: Option<String>,
+}
+
+/// The elements of `Forwarded` (RFC 7239, section 4), in order; `None` if it is malformed.
+fn elements(text: &str) -> Option<Vec<Element>> {
+    let mut elements = Vec::new();
+    let mut element = Element::default();
+    let mut is_empty = true;
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t']);
+        let end = rest.find([',', ';', '=', '"', ' ', '\t']).unwrap_or(rest.len());
+        let (name, behind) = rest.split_at(end);
+        if let Some(value) = behind.strip_prefix('=') {
+            let (value, behind) = word(value)?;
+            let place = match name.to_ascii_lowercase().as_str() {
+                "" => return None,
+                "for" => Some(&mut element.node),
+                "proto" => Some(&mut element.scheme),
+                "host" => Some(&mut element.host),
+                _ => None,
+            };
+            // Each parameter stands once in an element.
+            if let Some(place) = place
+                && place.replace(value).is_some()
+            {
+                return None;
+            }
+            is_empty = false;
+            rest = behind.trim_start_matches([' ', '\t']);
+        } else if name.is_empty() {
+            rest = behind;
+        } else {
+            return None;
+        }
+        let separator = rest.bytes().next();
+        if !is_empty && separator != Some(b';') {
+            elements.push(std::mem::take(&mut element));
+            is_empty = true;
+        }
+        match separator {
+            None => return Some(elements),
+            Some(b',' | b';') => rest = &rest[1..],
+            Some(_) => return None,
+        }
+    }
+}
+
+/// A token or a quoted string, and what is behind it.
+fn word(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ';', '=', '"', ' ', '\t']).unwrap_or(text.len());
+        return (end > 0).then(|| (text[..end].to_owned(), &text[end..]));
+    };
+    let mut value = String::new();
+    let mut letters = quoted.char_indices();
+    while let Some((place, letter)) = letters.next() {
+        match letter {
+            '"' => return Some((value, &quoted[place + 1..])),
+            '\\' => value.push(letters.next()?.1),
+            _ => value.push(letter),
+        }
+    }
+    None
+}

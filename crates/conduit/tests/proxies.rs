@@ -1,0 +1,166 @@
+//! Behind a proxy: whose request it is, and who is believed.
+
+mod support;
+
+use conduit::Client;
+use conduit::prelude::*;
+use support::{Running, serve};
+
+#[get("/")]
+fn who(client: Client) -> String {
+    let address = client
+        .address()
+        .map_or("nobody".to_owned(), |address| address.to_string());
+    format!("{address} {} {}", client.scheme(), client.host().unwrap_or("-"))
+}
+
+fn app() -> App<(), Routes<()>> {
+    App::new(()).routes(routes![who])
+}
+
+/// The answer to a request with these fields, behind these bytes.
+fn ask(server: &Running, before: &[u8], fields: &str) -> String {
+    let mut bytes = before.to_vec();
+    bytes.extend(format!("GET / HTTP/1.1\r\nhost: inner\r\n{fields}\r\n").bytes());
+    server.request(bytes).text().to_owned()
+}
+
+const HEADER: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n";
+
+#[test]
+fn a_proxy_header_names_the_client() {
+    let server = serve(app().proxy_protocol(["127.0.0.0/8"]));
+    assert_eq!(ask(&server, HEADER, ""), "192.0.2.7 http inner");
+    let mut second = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f".to_vec();
+    second.extend([192, 0, 2, 8, 127, 0, 0, 1, 1, 2, 3, 4, 9, 0, 0]);
+    assert_eq!(ask(&server, &second, ""), "192.0.2.8 http inner");
+    assert_eq!(ask(&server, b"PROXY UNKNOWN\r\n", ""), "nobody http inner");
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    assert_eq!(ask(&server, local, ""), "127.0.0.1 http inner");
+    let mut client = server.connect();
+    for byte in HEADER {
+        client.send([*byte]);
+    }
+    client.send("GET / HTTP/1.1\r\nhost: inner\r\n\r\n");
+    assert_eq!(client.response().text(), "192.0.2.7 http inner", "byte by byte");
+}
+
+#[test]
+fn a_proxy_without_its_header_is_closed_and_nobody_elses_header_is_read() {
+    let server = serve(app().proxy_protocol(["127.0.0.1"]));
+    for wrong in [
+        "GET / HTTP/1.1\r\nhost: inner\r\n\r\n",
+        "PROXY TCP4 x\r\n",
+        "\r\n\r\nGET",
+    ] {
+        let mut client = server.connect();
+        client.send(wrong);
+        assert!(client.is_closed(), "{wrong:?}");
+    }
+    let server = serve(app().proxy_protocol(["192.0.2.0/24"]));
+    let mut stranger = server.connect();
+    stranger.send(HEADER);
+    assert_eq!(stranger.response().status, 400);
+    assert_eq!(ask(&server, b"", ""), "127.0.0.1 http inner");
+}
+
+#[test]
+fn fields_of_a_stranger_are_not_read() {
+    let fields = "x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: https\r\nx-forwarded-host: evil\r\n\
+                  forwarded: for=192.0.2.7;proto=https;host=evil\r\n";
+    for app in [
+        app(),
+        app().trusted_proxies(["192.0.2.0/24"]),
+        app().trusted_proxies(["192.0.2.0/24"]).forwarded(),
+        app().forwarded(),
+    ] {
+        assert_eq!(ask(&serve(app), b"", fields), "127.0.0.1 http inner");
+    }
+}
+
+#[test]
+fn hops_are_walked_from_the_right_over_trusted_ones() {
+    let server = serve(app().trusted_proxies(["127.0.0.1", "10.0.0.0/8"]));
+    #[rustfmt::skip]
+    let cases = [
+        ("", "127.0.0.1 http inner"),
+        ("x-forwarded-for: 192.0.2.7\r\n", "192.0.2.7 http inner"),
+        ("x-forwarded-for: 192.0.2.7:8080\r\n", "192.0.2.7 http inner"),
+        ("x-forwarded-for: [2001:db8::7]:8080\r\n", "2001:db8::7 http inner"),
+        ("x-forwarded-for: ::ffff:192.0.2.7\r\n", "192.0.2.7 http inner"),
+        ("x-forwarded-for: 192.0.2.7, 10.0.0.1, 10.0.0.2\r\n", "192.0.2.7 http inner"),
+        ("x-forwarded-for: 10.0.0.1, 10.0.0.2\r\n", "10.0.0.1 http inner"),
+        // What the client has sent itself stands on the left, in the same line or in one of its own.
+        ("x-forwarded-for: 127.0.0.1, 203.0.113.9, 192.0.2.7, 10.0.0.1\r\n", "192.0.2.7 http inner"),
+        ("x-forwarded-for: 203.0.113.9\r\nx-forwarded-for: 192.0.2.7\r\n", "192.0.2.7 http inner"),
+        ("x-forwarded-for: 203.0.113.9,,\r\nx-forwarded-for: ,192.0.2.7,\r\n", "192.0.2.7 http inner"),
+        ("x-forwarded-for: 10.0.0.9, nonsense, 10.0.0.1\r\n", "nobody http inner"),
+        ("x-forwarded-for: unknown\r\n", "nobody http inner"),
+        ("x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: https\r\nx-forwarded-host: outer:8443\r\n", "192.0.2.7 https outer:8443"),
+        ("x-forwarded-for: 192.0.2.7, 10.0.0.1\r\nx-forwarded-proto: https\r\n", "192.0.2.7 https inner"),
+        ("x-forwarded-for: 203.0.113.9, 192.0.2.7\r\nx-forwarded-proto: https, http\r\n", "192.0.2.7 http inner"),
+        ("x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: javascript\r\nx-forwarded-host: a@b\r\n", "192.0.2.7 http inner"),
+        // Only one kind of field is read.
+        ("forwarded: for=203.0.113.9\r\nx-forwarded-for: 192.0.2.7\r\n", "192.0.2.7 http inner"),
+    ];
+    for (fields, wanted) in cases {
+        assert_eq!(ask(&server, b"", fields), wanted, "{fields}");
+    }
+}
+
+#[test]
+fn forwarded_is_read_as_rfc_7239_has_it() {
+    let server = serve(app().forwarded().trusted_proxies(["127.0.0.1", "10.0.0.0/8"]));
+    #[rustfmt::skip]
+    let cases = [
+        ("for=192.0.2.7;proto=https;host=outer", "192.0.2.7 https outer"),
+        ("For=\"[2001:db8::7]:4711\"", "2001:db8::7 http inner"),
+        ("for=\"192.0.2.7:80\" ; by=10.0.0.1;PROTO=HTTPS", "192.0.2.7 https inner"),
+        ("for=203.0.113.9;host=evil, for=192.0.2.7;host=outer, for=10.0.0.1;host=middle", "192.0.2.7 http outer"),
+        ("for=192.0.2.7, , for=\"10.0.0.1\"", "192.0.2.7 http inner"),
+        ("for=unknown;proto=https", "nobody https inner"),
+        ("for=_hidden, for=10.0.0.1", "nobody http inner"),
+        ("proto=https", "nobody https inner"),
+        // Malformed: it says nothing, so that a client cannot swallow what the proxy has added.
+        ("for=\", for=192.0.2.7", "nobody http inner"),
+        ("for=\", for=\"192.0.2.7\"", "nobody http inner"),
+        ("for=192.0.2.7;for=203.0.113.9", "nobody http inner"),
+        ("nonsense", "nobody http inner"),
+    ];
+    for (value, wanted) in cases {
+        assert_eq!(ask(&server, b"", &format!("forwarded: {value}\r\n")), wanted, "{value}");
+    }
+    assert_eq!(
+        ask(&server, b"", "x-forwarded-for: 203.0.113.9\r\n"),
+        "127.0.0.1 http inner"
+    );
+}
+
+#[test]
+fn fields_behind_a_proxy_header_are_believed_only_of_its_source() {
+    let server = serve(app().proxy_protocol(["127.0.0.1"]).trusted_proxies(["127.0.0.1"]));
+    let fields = "x-forwarded-for: 203.0.113.9\r\n";
+    assert_eq!(ask(&server, HEADER, fields), "192.0.2.7 http inner");
+    let server = serve(app().proxy_protocol(["127.0.0.1"]).trusted_proxies(["192.0.2.7"]));
+    assert_eq!(ask(&server, HEADER, fields), "203.0.113.9 http inner");
+}
+
+#[test]
+fn the_limit_of_a_peer_is_that_of_the_client_behind_a_proxy() {
+    let server = serve(app().peer_connection_limit(1).proxy_protocol(["127.0.0.1"]));
+    let request = "GET / HTTP/1.1\r\nhost: inner\r\n\r\n";
+    let mut first = server.connect();
+    first.send([HEADER, request.as_bytes()].concat());
+    assert_eq!(first.response().status, 200);
+    let mut second = server.connect();
+    second.send(HEADER);
+    assert!(second.is_closed(), "the same client");
+    let other = b"PROXY TCP4 192.0.2.8 198.51.100.1 1 2\r\n";
+    assert_eq!(ask(&server, other, ""), "192.0.2.8 http inner");
+    let server = serve(app().peer_connection_limit(1).trusted_proxies(["127.0.0.1"]));
+    let (mut first, mut second) = (server.connect(), server.connect());
+    for client in [&mut first, &mut second] {
+        client.send(request);
+        assert_eq!(client.response().status, 200, "a trusted proxy is not counted");
+    }
+}
