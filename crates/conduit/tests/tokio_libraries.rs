@@ -217,7 +217,8 @@ fn a_database_is_queried_by_all_connections_while_others_are_answered() {
         gate: gate.clone(),
         pool,
     };
-    let server = serve(App::new(state).routes(routes![waiting, fill, query]));
+    let app = App::new(state).routes(routes![waiting, fill, query]);
+    let server = serve(app.development(false));
     let filled = server.request("POST /users HTTP/1.1\r\nhost: test\r\n\r\n");
     assert_eq!(filled.status, 200, "{filled:?}");
     let mut clients = hang(&server, "/query", CONNECTIONS);
