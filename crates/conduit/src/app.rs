@@ -538,13 +538,20 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     /// A server of one worker without sockets, for a test client.
     #[cfg(feature = "testing")]
     pub(crate) fn serve_in_process(
-        self,
+        mut self,
         process: std::sync::Arc<crate::server::in_process::InProcess>,
     ) -> Result<Server<S>> {
+        self.add_pages()?;
         let mut config = self.config.with_environment(|name| std::env::var_os(name))?;
         config.in_process = Some(process);
         let plan = Plan::new(self.routes, self.surroundings);
         Server::new(Listening::in_process(), self.state, plan, config, self.runtime)
+    }
+
+    /// Makes the pages that the application serves of its own.
+    fn add_pages(&mut self) -> Result {
+        self.surroundings.pages = pages(&self.routes, self.info.as_ref(), self.docs.as_deref());
+        built_in::refuse_taken(&self.surroundings.pages, self.routes.definitions())
     }
 
     /// Does what the program's arguments ask for.
@@ -592,8 +599,7 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     /// }
     /// ```
     pub fn listen(mut self, addresses: impl ListenOn) -> Result<Server<S>> {
-        self.surroundings.pages = pages(&self.routes, self.info.as_ref(), self.docs.as_deref());
-        built_in::refuse_taken(&self.surroundings.pages, self.routes.definitions())?;
+        self.add_pages()?;
         let config = self.config.with_environment(|name| std::env::var_os(name))?;
         let listening = Listening::on(&addresses.addresses()?, worker_count(&config), config.tls.as_deref())?;
         let plan = Plan::new(self.routes, self.surroundings);

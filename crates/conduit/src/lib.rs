@@ -54,6 +54,8 @@ mod error;
 pub mod extract;
 mod fallback;
 mod file;
+#[cfg(doctest)]
+mod guides;
 pub mod health;
 pub mod layer;
 pub mod metrics;
@@ -115,42 +117,3 @@ pub mod prelude {
     pub use crate::{JsonSchema, schemars};
     pub use crate::{delete, get, head, options, patch, post, put, route, routes};
 }
-
-/// The examples in the guides are compiled with the tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/limits.md")]
-struct LimitsGuide;
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/extractors.md")]
-struct ExtractorsGuide;
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/proxies.md")]
-struct ProxiesGuide;
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/watching.md")]
-struct WatchingGuide;
-
-/// The examples in the guide to testing are compiled with the tests.
-#[cfg(all(doctest, feature = "testing"))]
-#[doc = include_str!("../../../docs/testing.md")]
-struct TestingGuide;
-
-/// The README's example is compiled with the tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
-
-/// So is the guide to middleware.
-#[cfg(all(doctest, feature = "compression"))]
-#[doc = include_str!("../../../docs/middleware.md")]
-struct MiddlewareGuide;
-
-/// The page about deployment is compiled with the tests.
-#[cfg(all(doctest, feature = "tls"))]
-#[doc = include_str!("../../../docs/deployment.md")]
-struct Deployment;
-
-/// The page about the document too.
-#[cfg(all(doctest, feature = "openapi"))]
-#[doc = include_str!("../../../docs/openapi.md")]
-struct OpenApiPage;

@@ -143,6 +143,18 @@ fn both(suite: impl Fn(TestClient)) {
     suite(TestClient::over_socket(app()));
 }
 
+#[cfg(feature = "openapi")]
+#[test]
+fn the_pages_of_the_application_itself_are_served() {
+    for client in [
+        TestClient::new(app().docs("/docs")),
+        TestClient::over_socket(app().docs("/docs")),
+    ] {
+        client.get("/docs").send().assert_status(200);
+        client.get("/docs/openapi.json").send().assert_status(200);
+    }
+}
+
 #[test]
 fn responses_keep_to_the_rules_of_the_server() {
     both(|client| {
@@ -165,7 +177,7 @@ fn responses_keep_to_the_rules_of_the_server() {
             .put("/hello")
             .send()
             .assert_status(405)
-            .assert_header("allow", "GET, HEAD");
+            .assert_header("allow", "GET, HEAD, OPTIONS");
         client
             .get("/hello")
             .header("x-long", "x".repeat(20_000))

@@ -42,7 +42,7 @@
 //!     .send()
 //!     .assert_status(201)
 //!     .assert_json(&json!({ "url": "https://example.com" }));
-//! client.get("/links").send().assert_status(405).assert_header("allow", "POST");
+//! client.get("/links").send().assert_status(405).assert_header("allow", "POST, OPTIONS");
 //! ```
 
 mod client;

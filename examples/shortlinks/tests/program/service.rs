@@ -191,7 +191,7 @@ fn what_there_is_not_and_what_is_not_allowed_are_problems() {
         refused.problem(405);
         let mut allowed: Vec<_> = refused.header("allow").split(", ").collect();
         allowed.sort_unstable();
-        assert_eq!(allowed, ["GET", "HEAD", "POST"]);
+        assert_eq!(allowed, ["GET", "HEAD", "OPTIONS", "POST"]);
         service.post("/", "application/json", "{}").problem(405);
     });
 }

@@ -1,0 +1,57 @@
+//! The pages under `docs/` and the README: their code is compiled, and run, with the tests of the documentation.
+
+macro_rules! pages {
+    ($($name:ident = $path:literal;)*) => {$(
+        #[doc = include_str!(concat!("../../../", $path))]
+        struct $name;
+    )*};
+}
+
+pages! {
+    Readme = "README.md";
+    Limits = "docs/limits.md";
+    Extractors = "docs/extractors.md";
+    Proxies = "docs/proxies.md";
+    Watching = "docs/watching.md";
+    Guide = "docs/guide/README.md";
+}
+
+#[cfg(feature = "compression")]
+pages! {
+    Middleware = "docs/middleware.md";
+}
+
+#[cfg(feature = "tls")]
+pages! {
+    Deployment = "docs/deployment.md";
+    Deploying = "docs/guide/10-deploy.md";
+}
+
+#[cfg(feature = "openapi")]
+pages! {
+    OpenApi = "docs/openapi.md";
+}
+
+#[cfg(feature = "testing")]
+pages! {
+    Testing = "docs/testing.md";
+    Hello = "docs/guide/01-hello.md";
+    Paths = "docs/guide/02-paths.md";
+    State = "docs/guide/04-state.md";
+    Errors = "docs/guide/05-errors.md";
+    Layers = "docs/guide/07-middleware.md";
+    Guards = "docs/guide/08-guards.md";
+    FromAxum = "docs/guide/from-axum.md";
+}
+
+#[cfg(all(feature = "testing", feature = "openapi"))]
+pages! {
+    Input = "docs/guide/03-input.md";
+    Describing = "docs/guide/09-openapi.md";
+    FromFastApi = "docs/guide/from-fastapi.md";
+}
+
+#[cfg(all(feature = "testing", feature = "openapi", feature = "validate"))]
+pages! {
+    Rules = "docs/guide/06-rules.md";
+}
