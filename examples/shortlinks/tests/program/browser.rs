@@ -83,6 +83,8 @@ fn the_docs_page_tries_an_operation() {
     browser.open(&format!("{}/docs", service.address));
     browser.wait("document.querySelector('#operations-links-links_healthz')");
     browser.value("document.querySelector('#operations-links-links_healthz button.opblock-summary-control').click()");
+    // The page follows the references of an opened operation; a click before it has, faster than any hand, is lost.
+    browser.wait("document.querySelector('#operations-links-links_healthz [data-name=examplePanel]')");
     browser.wait("document.querySelector('#operations-links-links_healthz .execute')");
     browser.value("document.querySelector('#operations-links-links_healthz .execute').click()");
     browser
@@ -207,7 +209,7 @@ impl Browser {
     fn wait(&mut self, condition: &str) {
         let held = self.value(&format!(
             "new Promise((done) => {{
-                const end = Date.now() + 10_000;
+                const end = Date.now() + 30_000;
                 const look = () => {{
                     if ({condition}) done(true);
                     else if (Date.now() > end) done(false);
