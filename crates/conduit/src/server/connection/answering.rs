@@ -1,0 +1,193 @@
+//! From responses to bytes: the head and the body as far as it is there, and what becomes of a response that fails.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use conduit_proto::h1::{self, BodyLength, Phase};
+use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
+use http::response::Parts;
+use http::{HeaderValue, StatusCode};
+
+use super::stream::{Outlet, pump};
+use super::{Connection, Stage};
+use crate::body::{Body, BodyError, Kind};
+use crate::pool;
+use crate::problem::Problem;
+use crate::response::{IntoResponse, Response};
+use crate::server::counts::Limit;
+use crate::server::mailbox::Outbox;
+use crate::server::tail::{Tail, UNCOPIED_BYTES};
+use crate::server::worker::Shared;
+
+impl Connection {
+    /// Writes a response, or its head and what is there of its body.
+    pub(super) fn respond(&mut self, response: Response, output: &mut Vec<u8>, shared: &mut Shared) {
+        if response.status().is_informational() {
+            let status = response.status();
+            tracing::error!(%status, "a handler answered with a status that ends no request");
+            let failed = shared
+                .application
+                .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+            return self.respond(failed, output, shared);
+        }
+        let (mut parts, body) = response.into_parts();
+        if let Some(observed) = &mut self.observed {
+            observed.answered(parts.status, &body);
+        }
+        let last = self.requests >= shared.config.requests;
+        if last {
+            shared.counts().strike(Limit::Requests);
+        }
+        // The client has ended its half in the middle of the body, and all that came was taken in.
+        let cut_short = self.ended && self.body.is_none() && self.engine.phase() == Phase::Body;
+        // After 413 nobody wants the rest of the body, however long it is.
+        if last
+            || shared.stopping
+            || cut_short
+            || (parts.status == StatusCode::PAYLOAD_TOO_LARGE && self.body.is_some())
+        {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(hsts) = &shared.hsts
+            && self.transport.is_secure()
+        {
+            parts.headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        let bytes: &[u8] = match &body.0 {
+            Kind::Empty => &[],
+            Kind::Static(bytes) => bytes,
+            Kind::Bytes(bytes) => bytes,
+            Kind::Buffer(buffer) | Kind::Problem(_, buffer) => buffer,
+            Kind::File(_) => return self.respond_uncopied(parts, body, output, shared),
+            Kind::Stream(..) | Kind::Incoming(_) => {
+                if let Kind::Incoming(incoming) = &body.0 {
+                    if let Err(error) = incoming.check_limit(0) {
+                        let refused = shared.application.show(error.into_response());
+                        return self.respond(refused, output, shared);
+                    }
+                    // The answer is the request's own body: the client must send it before it sees a status.
+                    self.engine.write_continue(output);
+                }
+                let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
+                self.engine
+                    .write_head(output, parts.status, &parts.headers, length, &shared.date);
+                pool::recycle(parts);
+                if !self.engine.wants_body() {
+                    // It is not even begun: there are no bytes that could be too few.
+                    let _ = self.engine.write_end(output, None);
+                    self.drop_body();
+                    self.end_watch(true, shared);
+                    return;
+                }
+                let outlet = Rc::new(Outlet::default());
+                self.stage = Stage::Streaming(Rc::clone(&outlet));
+                let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+                tokio::task::spawn_local(pump(body, outlet, outbox));
+                return;
+            }
+        };
+        if bytes.len() >= UNCOPIED_BYTES {
+            return self.respond_uncopied(parts, body, output, shared);
+        }
+        self.engine
+            .write_response(output, parts.status, &parts.headers, bytes, &shared.date);
+        pool::recycle(parts);
+        self.drop_body();
+        self.end_watch(true, shared);
+    }
+
+    /// Writes the head of a response whose body is sent from where it is.
+    pub(super) fn respond_uncopied(&mut self, parts: Parts, body: Body, output: &mut Vec<u8>, shared: &mut Shared) {
+        let length = body.len().unwrap_or_default();
+        let wanted = self
+            .engine
+            .write_response_head(output, parts.status, &parts.headers, length, &shared.date);
+        pool::recycle(parts);
+        self.drop_body();
+        if let Some(observed) = &mut self.observed {
+            observed.body_bytes = if wanted { length } else { 0 };
+        }
+        if wanted && length > 0 {
+            self.tail = Some(Box::new(Tail::of(body)));
+        }
+        self.end_watch(true, shared);
+    }
+
+    /// Writes a piece of the response's stream; a large one is sent from where it is.
+    pub(super) fn write_piece(&mut self, mut piece: Bytes, output: &mut Vec<u8>) -> Result<(), h1::BodyError> {
+        if piece.len() < UNCOPIED_BYTES || self.tail.is_some() {
+            return self.engine.write_body(output, &piece);
+        }
+        let (length, after) = self.engine.frame_body(output, piece.len() as u64)?;
+        piece.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        if !piece.is_empty() {
+            self.tail = Some(Box::new(Tail::piece(piece, after)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_stream(&mut self, result: Result<(), BodyError>, output: &mut Vec<u8>, shared: &mut Shared) {
+        if !matches!(self.stage, Stage::Streaming(_)) {
+            return;
+        }
+        match result {
+            Ok(()) => match self.engine.write_end(output, None) {
+                Ok(()) => {
+                    self.stage = Stage::Reading;
+                    self.drop_body();
+                    self.end_watch(true, shared);
+                }
+                Err(_) => self.break_stream("the stream is shorter than the length that was declared", shared),
+            },
+            Err(error) => self.break_stream(&error.to_string(), shared),
+        }
+    }
+
+    /// A response cannot be finished: the client sees that by the close in the middle of it.
+    pub(super) fn break_stream(&mut self, why: &str, shared: &mut Shared) {
+        tracing::warn!(peer = %self.peer, error = why, "broke off a response");
+        self.cut |= self.engine.ends_with_stream();
+        self.engine.abort();
+        if let Stage::Streaming(outlet) = &self.stage {
+            outlet.close();
+        }
+        self.stage = Stage::Reading;
+        self.end_watch(false, shared);
+    }
+
+    /// Answers in place of a handler, if nothing was answered yet, and closes.
+    pub(super) fn refuse(&mut self, problem: Problem, output: &mut Vec<u8>, shared: &mut Shared) {
+        self.drop_body();
+        self.unread = true;
+        if self.engine.can_answer() {
+            let mut response = shared.application.show(problem.into_response());
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+            self.stage = Stage::Reading;
+            self.respond(response, output, shared);
+        } else if matches!(self.stage, Stage::Streaming(_)) {
+            // The answer under way goes on; without a body to wait for there is no deadline to strike again.
+            self.engine.stop_reading();
+        } else {
+            self.engine.abort();
+        }
+    }
+
+    /// The request is answered: nobody is given the rest of its body any more. The engine skips it, or closes.
+    pub(super) fn drop_body(&mut self) {
+        if let Some(body) = self.body.take() {
+            body.break_off();
+            self.unread = true;
+        }
+        self.paused = false;
+    }
+
+    /// The answer is complete, or has broken off: whoever watches the request is told.
+    #[inline]
+    pub(super) fn end_watch(&mut self, complete: bool, shared: &mut Shared) {
+        if let Some(observed) = self.observed.take() {
+            shared.end_watch(observed, complete);
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! One connection: bytes from its socket through the engine to a handler, and the answer back.
+//!
+//! ```text
+//!             request, handler not ready            stream as body
+//!   Reading ───────────────────────────> Handling ─────────────────> Streaming
+//!    ^  │ request, handler ready            │ response                  │ end of the stream
+//!    │  └── answered in the same turn       │                           │
+//!    └──────────────────────────────────────┴───────────────────────────┘
+//!    │ the engine says close, and something of the request was not read
+//!    └──> Lingering: nothing is written any more, what still comes is thrown away, then close
+//! ```
+//!
+//! Every entry point ([`readable`](Connection::readable), [`writable`](Connection::writable),
+//! [`receive`](Connection::receive), …) ends in [`settle`](Connection::settle), which derives from the state what to
+//! watch the socket for and until when. [`proxied`] is what stands before the first request, [`serving`] the way of a request
+//! to its handler, [`answering`] and [`stream`] that of a response into bytes, [`sending`] that of the bytes to the socket, and
+//! [`waiting`] what there are deadlines for.
+
+mod answering;
+mod proxied;
+mod sending;
+mod serving;
+mod stream;
+mod waiting;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use conduit_net::Interest;
+use conduit_proto::h1::{self, Phase};
+use conduit_proto::proxy::Parser;
+
+use self::stream::Outlet;
+use self::waiting::Waiting;
+use super::deadlines::{Place, Second};
+use super::facts::Facts;
+use super::mailbox::{Key, Letter};
+use super::tail::Tail;
+use super::transport::Transport;
+use super::watch::Watched;
+use super::worker::Shared;
+#[cfg(feature = "testing")]
+use super::worker::Told;
+use crate::body::Channel;
+
+/// Whether a connection goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(super) enum Fate {
+    Open,
+    Closed,
+}
+
+pub(super) struct Connection {
+    transport: Transport,
+    peer: SocketAddr,
+    /// What else is known of the client.
+    facts: Option<Rc<Facts>>,
+    /// Whose limit of connections it counts for.
+    counted: Option<IpAddr>,
+    /// The PROXY header, until it is whole, where there must be one.
+    header: Option<Box<Parser>>,
+    key: Key,
+    engine: h1::Connection,
+    stage: Stage,
+    /// Received and not used by the engine yet: the beginning of a head, or requests behind one that is being answered.
+    rest: Vec<u8>,
+    /// Written by the engine; empty when all of it has been sent.
+    unsent: Vec<u8>,
+    /// How much of `unsent` has been sent: `sent < unsent.len()`, or 0.
+    sent: usize,
+    /// What is to be sent behind `unsent`, from where it is. Nothing is written while it is there.
+    tail: Option<Box<Tail>>,
+    /// The body of the request that is being answered, while it has not ended.
+    body: Option<Rc<Channel>>,
+    /// What the poller watches for; `None` while it does not know the socket.
+    watched: Option<Interest>,
+    /// The client has ended its half of the stream.
+    ended: bool,
+    /// `rest` begins with a whole request, which waits for its turn.
+    blocked: bool,
+    /// The handler is behind with reading the body.
+    paused: bool,
+    /// The client was answered before all of its request was read: more of it may be on the way.
+    unread: bool,
+    /// An answer that only the end of the stream ends has broken off: the stream must not end as if it were whole.
+    cut: bool,
+    waiting: Waiting,
+    /// Since when `waiting` is what it is.
+    since: Second,
+    /// How many bytes have come or gone since then.
+    progress_bytes: u64,
+    place: Place,
+    /// How many requests have come.
+    requests: u64,
+    /// The request that is being answered, if somebody watches it.
+    observed: Option<Box<Watched>>,
+}
+
+/// What happens to the request that came last.
+enum Stage {
+    /// Nothing: it is answered, or there was none yet.
+    Reading,
+    /// Its handler runs as a task.
+    Handling,
+    /// Its answer's body comes from a stream.
+    Streaming(Rc<Outlet>),
+    /// Its answer was sent before all of it was read.
+    Lingering,
+}
+
+impl Connection {
+    pub(super) fn new(transport: Transport, peer: SocketAddr, facts: Option<Rc<Facts>>, key: Key, now: Second) -> Self {
+        Connection {
+            transport,
+            peer,
+            facts,
+            counted: None,
+            header: None,
+            key,
+            engine: h1::Connection::new(),
+            stage: Stage::Reading,
+            rest: Vec::new(),
+            unsent: Vec::new(),
+            sent: 0,
+            tail: None,
+            body: None,
+            watched: None,
+            ended: false,
+            blocked: false,
+            paused: false,
+            unread: false,
+            cut: false,
+            waiting: Waiting::Request,
+            since: now,
+            progress_bytes: 0,
+            place: Place::default(),
+            requests: 0,
+            observed: None,
+        }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Whether the socket is watched for bytes. An end of the connection that comes while it is not is final: nothing
+    /// of what is pending can be answered any more.
+    pub(super) fn listens(&self) -> bool {
+        self.watched.is_some_and(Interest::is_readable)
+    }
+
+    /// What a poller would tell of a connection in memory.
+    #[cfg(feature = "testing")]
+    pub(super) fn told_in_memory(&self) -> Option<Told> {
+        match &self.transport {
+            Transport::Memory(end) => end.told(self.watched?),
+            _ => None,
+        }
+    }
+
+    /// Ends the connection: its handler, if one runs, goes on without it; its stream is dropped.
+    pub(super) fn close(mut self, shared: &mut Shared) {
+        self.end_watch(false, shared);
+        shared.counts().closed.add(1);
+        if let Some(address) = self.counted {
+            shared.peers.leave(address);
+        }
+        if let Some(body) = &self.body {
+            body.break_off();
+        }
+        if let Stage::Streaming(outlet) = &self.stage {
+            outlet.close();
+        }
+        if self.cut || self.engine.ends_with_stream() {
+            self.transport.reset(&shared.poller, self.watched.is_some());
+        } else {
+            self.transport.close(&shared.poller, self.watched.is_some());
+        }
+    }
+
+    /// The socket has bytes, or the end of the stream.
+    pub(super) fn readable(&mut self, input: &mut [u8], shared: &mut Shared) -> Fate {
+        if self.header.is_some() {
+            match self.read_header(input, shared) {
+                Ok(true) => {}
+                Ok(false) => return self.settle(shared),
+                Err(error) => {
+                    tracing::debug!(peer = %self.peer, %error, "closed a connection at its PROXY header");
+                    return Fate::Closed;
+                }
+            }
+        }
+        let received = match self.transport.recv(input) {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.settle(shared),
+            Err(_) => return Fate::Closed,
+        };
+        // There may be more: the poller tells it again only if it is asked again.
+        shared.more |= received.more;
+        self.ended |= received.ended;
+        if let Some(facts) = self.transport.take_facts() {
+            let known = self.facts.as_deref().cloned().unwrap_or_default();
+            self.facts = Some(Rc::new(Facts {
+                tls: facts.tls,
+                ..known
+            }));
+        }
+        shared.counts().received_bytes.add(received.bytes as u64);
+        if received.bytes == 0 {
+            return self.settle(shared);
+        }
+        if matches!(self.stage, Stage::Lingering) {
+            return if self.ended { Fate::Closed } else { Fate::Open };
+        }
+        if self.waiting == Waiting::Body {
+            self.progress_bytes += received.bytes as u64;
+        }
+        self.serve(&input[..received.bytes], shared)
+    }
+
+    /// The socket has room.
+    pub(super) fn writable(&mut self, shared: &mut Shared) -> Fate {
+        if self.transport.flush().is_err() {
+            return Fate::Closed;
+        }
+        // What was kept back because there was no room goes on.
+        self.serve(&[], shared)
+    }
+
+    /// A letter from the handler's task, the response's stream, or the reader of the body.
+    pub(super) fn receive(&mut self, letter: Letter, shared: &mut Shared) -> Fate {
+        let mut output = self.take_output(shared);
+        match letter {
+            Letter::Response(response) => {
+                // An answer that comes after the connection has answered for itself is of no use.
+                if matches!(self.stage, Stage::Handling) {
+                    self.stage = Stage::Reading;
+                    self.respond(response, &mut output, shared);
+                }
+            }
+            Letter::Piece(piece) => {
+                if let Some(observed) = &mut self.observed {
+                    observed.body_bytes += piece.len() as u64;
+                }
+                if self.write_piece(piece, &mut output).is_err() {
+                    self.break_stream("the stream is longer than the length that was declared", shared);
+                }
+            }
+            Letter::FileRead => {
+                if let Some(tail) = &mut self.tail {
+                    tail.has_read();
+                }
+            }
+            Letter::StreamEnd(result) => self.end_stream(result, &mut output, shared),
+            Letter::BodyWanted => {
+                self.engine.write_continue(&mut output);
+                self.paused = false;
+            }
+            Letter::BodyAbandoned => self.paused = false,
+        }
+        match self.send(output, shared) {
+            Ok(()) => self.serve(&[], shared),
+            Err(_) => Fate::Closed,
+        }
+    }
+
+    /// The server stops: after what is being served the connection closes.
+    pub(super) fn stop(&mut self, shared: &mut Shared) -> Fate {
+        self.settle(shared)
+    }
+
+    /// Says in the log what is closed because the time for the shutdown is over.
+    pub(super) fn name_in_log(&self, shared: &Shared) {
+        let stage = match self.stage {
+            Stage::Reading => "a request or its answer is on its way",
+            Stage::Handling => "the handler runs",
+            Stage::Streaming(_) => "the answer's stream goes on",
+            Stage::Lingering => "the client has not taken its answer",
+        };
+        let seconds = shared.now.saturating_sub(self.since);
+        tracing::warn!(peer = %self.peer, stage, seconds, "closed at the shutdown");
+    }
+
+    /// Derives from the state whether to close, what to watch the socket for, and until when.
+    fn settle(&mut self, shared: &mut Shared) -> Fate {
+        let serving = matches!(self.stage, Stage::Handling | Stage::Streaming(_));
+        if matches!(self.stage, Stage::Lingering) {
+            if self.ended {
+                return Fate::Closed;
+            }
+        } else if !serving && !self.has_output() {
+            let idle = self.engine.phase() == Phase::Idle;
+            if self.ended || (shared.stopping && idle) {
+                return Fate::Closed;
+            }
+            if !self.engine.keep_alive() {
+                return self.finish(shared);
+            }
+        }
+        // Reads on while requests can be served, or while a body that is not paused is missing. A client that ends
+        // its half, that has sent more than can be served now, or that does not take its answers, is not listened to.
+        let has_room = self.has_room();
+        if self.ended
+            && !self.paused
+            && has_room
+            && let Some(body) = self.body.take()
+        {
+            // All that came was given to it, and it has not ended.
+            body.break_off();
+        }
+        let reads =
+            !self.ended && !self.paused && !self.blocked && (!self.has_output() || (has_room && self.body.is_some()));
+        let mut interest = Interest::NONE;
+        if reads {
+            // With the end of the client's half told beside its last bytes: a read gives only one of the two.
+            interest = Interest::READABLE | Interest::HANG_UP;
+        }
+        if (self.has_output() && !self.is_reading_file()) || self.transport.holds_output() {
+            interest = interest | Interest::WRITABLE;
+        }
+        let watched = match self.watched {
+            Some(watched) if watched == interest => Ok(()),
+            Some(watched) => {
+                shared.more |= watched | interest != watched;
+                self.transport.watch(&shared.poller, self.key, interest, true)
+            }
+            None => self.transport.watch(&shared.poller, self.key, interest, false),
+        };
+        if let Err(error) = watched {
+            tracing::error!(%error, "cannot watch a connection");
+            return Fate::Closed;
+        }
+        self.watched = Some(interest);
+        self.note_waiting(serving, shared);
+        Fate::Open
+    }
+
+    /// The engine has said close, and everything is sent.
+    fn finish(&mut self, shared: &mut Shared) -> Fate {
+        if !self.unread || self.cut {
+            return Fate::Closed;
+        }
+        // Closing now, with bytes on their way to us, would reset the connection, and the client might never see the
+        // answer (RFC 9112, section 9.6). So only our half is ended.
+        if self.transport.shutdown().is_err() {
+            return Fate::Closed;
+        }
+        self.stage = Stage::Lingering;
+        self.rest = Vec::new();
+        self.blocked = false;
+        self.settle(shared)
+    }
+}

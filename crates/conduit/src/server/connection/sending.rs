@@ -1,0 +1,128 @@
+//! What is written goes out as far as there is room; the rest stays with the connection.
+
+use std::io;
+use std::rc::Rc;
+
+use super::waiting::Waiting;
+use super::{Connection, Stage};
+use crate::server::mailbox::{Letter, Outbox};
+use crate::server::tail::Progress;
+use crate::server::worker::Shared;
+
+/// While this much waits to be sent on a connection, no further request of it is served and no further piece of a stream
+/// is asked for.
+pub(super) const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
+/// The worker's output buffer is freed rather than kept when a response has made it larger than this.
+const KEPT_OUTPUT_BYTES: usize = 256 * 1024;
+
+impl Connection {
+    /// The buffer to write into: what is not sent yet, or the worker's.
+    pub(super) fn take_output(&mut self, shared: &mut Shared) -> Vec<u8> {
+        std::mem::take(if self.unsent.is_empty() {
+            &mut shared.output
+        } else {
+            &mut self.unsent
+        })
+    }
+
+    /// Sends as much as there is room for; the rest stays with the connection.
+    pub(super) fn send(&mut self, mut output: Vec<u8>, shared: &mut Shared) -> io::Result<()> {
+        let before = std::mem::take(&mut self.sent);
+        let mut sent = before;
+        if self.tail.is_some() {
+            sent = self.send_tail(&mut output, before, shared)?;
+        } else if before < output.len() {
+            match self.transport.send(&output[before..]) {
+                Ok(count) => {
+                    sent += count;
+                    shared.counts().sent_bytes.add(count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if self.waiting == Waiting::Room {
+                self.progress_bytes += (sent - before) as u64;
+            }
+        }
+        // A short write means that there is no more room.
+        if sent < output.len() {
+            if shared.output.capacity() == 0 {
+                // It is the worker's buffer, which the next connection needs.
+                self.unsent = output.split_off(sent);
+            } else {
+                if sent > output.len() / 2 {
+                    output.drain(..sent);
+                    sent = 0;
+                }
+                self.unsent = output;
+                self.sent = sent;
+                return Ok(());
+            }
+        }
+        output.clear();
+        output.shrink_to(KEPT_OUTPUT_BYTES);
+        shared.output = output;
+        if let Stage::Streaming(outlet) = &self.stage
+            && self.has_room()
+        {
+            outlet.has_room();
+        }
+        Ok(())
+    }
+
+    /// As [`send`](Self::send), with the tail behind the buffer. Gives how much of the buffer is sent.
+    #[cold]
+    pub(super) fn send_tail(
+        &mut self,
+        output: &mut Vec<u8>,
+        mut sent: usize,
+        shared: &mut Shared,
+    ) -> io::Result<usize> {
+        let Some(mut tail) = self.tail.take_if(|tail| !tail.is_reading()) else {
+            return Ok(sent);
+        };
+        let (count, progress) = tail.send(&mut self.transport, output, &mut sent)?;
+        shared.counts().sent_bytes.add(count);
+        if self.waiting == Waiting::Room {
+            self.progress_bytes += count;
+        }
+        match progress {
+            Progress::Done => return Ok(sent),
+            Progress::NoRoom => {}
+            // The poller tells only what is new unless it is asked.
+            Progress::Share => shared.more = true,
+            Progress::NotInMemory => {
+                if let Some(part) = tail.start_reading() {
+                    let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+                    let reading = tokio::task::spawn_blocking(|| part.load());
+                    tokio::task::spawn_local(async move {
+                        // A thread that could not read tells so by what the next read finds.
+                        let _ = reading.await;
+                        outbox.send(Letter::FileRead);
+                    });
+                }
+            }
+            Progress::Broken(error) => {
+                self.break_stream(&error.to_string(), shared);
+                return Ok(sent);
+            }
+        }
+        self.tail = Some(tail);
+        Ok(sent)
+    }
+
+    /// Whether something waits to be sent.
+    pub(super) fn has_output(&self) -> bool {
+        !self.unsent.is_empty() || self.tail.is_some()
+    }
+
+    /// Whether more may be written.
+    pub(super) fn has_room(&self) -> bool {
+        self.tail.is_none() && self.unsent.len() < OUTPUT_HIGH_WATER_BYTES
+    }
+
+    /// Whether the next of a file is being read from the disk: the client is not waited for.
+    pub(super) fn is_reading_file(&self) -> bool {
+        self.tail.as_ref().is_some_and(|tail| tail.is_reading())
+    }
+}

@@ -1,0 +1,228 @@
+//! From bytes to handlers: what has come goes through the engine, and each request to its handler.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use conduit_proto::h1::{BodyLength, Event, Reason};
+use http::header::LOCATION;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, StatusCode};
+use tracing::Span;
+
+use super::sending::OUTPUT_HIGH_WATER_BYTES;
+use super::{Connection, Fate, Stage, Waiting};
+use crate::endpoint::Outcome;
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+use crate::server::counts::Limit;
+use crate::server::mailbox::{Letter, Outbox};
+use crate::server::transport::Transport;
+use crate::server::worker::Shared;
+
+/// The span of a request that nobody watches.
+static NOBODY: Span = Span::none();
+
+impl Connection {
+    /// Serves what has come, as far as it can be served now, and sends the answers.
+    pub(super) fn serve(&mut self, fresh: &[u8], shared: &mut Shared) -> Fate {
+        let mut kept = std::mem::take(&mut self.rest);
+        if !kept.is_empty() {
+            kept.extend_from_slice(fresh);
+        }
+        let input = if kept.is_empty() { fresh } else { &kept };
+        let mut used = 0;
+        loop {
+            let mut output = self.take_output(shared);
+            let mut again = self.tail.is_some() || output.len() >= OUTPUT_HIGH_WATER_BYTES;
+            if !again && !self.paused {
+                let step;
+                (step, again) = self.exchange(&input[used..], &mut output, shared);
+                used += step;
+            }
+            if self.send(output, shared).is_err() {
+                return Fate::Closed;
+            }
+            if !again || self.has_output() {
+                break;
+            }
+        }
+        if kept.is_empty() {
+            self.rest = fresh[used..].to_vec();
+        } else if used < kept.len() {
+            kept.drain(..used);
+            self.rest = kept;
+        }
+        self.settle(shared)
+    }
+
+    /// Gives input to the engine and does what it finds, until there is no more or it has to wait. Says how much was
+    /// used, and whether there is more to do once the output is sent.
+    pub(super) fn exchange(&mut self, input: &[u8], output: &mut Vec<u8>, shared: &mut Shared) -> (usize, bool) {
+        let mut used = 0;
+        // A request with a body is handed over once what is there of its body has been taken in: then the handler is
+        // usually ready at once.
+        let mut arriving: Option<Request> = None;
+        let mut was_paused = false;
+        while output.len() < OUTPUT_HIGH_WATER_BYTES && self.tail.is_none() {
+            let head = shared.request.head_mut();
+            let (step, event) = match self.engine.handle_input(&input[used..], head, &shared.config.head) {
+                Ok(found) => found,
+                Err(error) => {
+                    drop(arriving);
+                    if let Some(limit) = limit_of(error.reason()) {
+                        shared.counts().strike(limit);
+                    }
+                    tracing::debug!(peer = %self.peer, %error, "refused a request");
+                    let answer = Problem::new(error.status()).with_detail(error.to_string());
+                    self.refuse(answer, output, shared);
+                    return (input.len(), false);
+                }
+            };
+            used += step;
+            self.blocked = false;
+            match event {
+                Event::Request => {
+                    let mut request = std::mem::replace(&mut shared.request, Request::blank());
+                    request.arrived(self.peer, self.facts.as_ref(), shared.config.body_bytes);
+                    shared.counts().requests.add(1);
+                    self.requests += 1;
+                    // What the client is given time for begins anew with each request.
+                    self.waiting = Waiting::Ourselves;
+                    self.unread = false;
+                    if request.head().body() == BodyLength::None {
+                        self.answer(request, output, shared);
+                        if used == input.len() {
+                            // The usual end of a turn: the engine need not be asked to find nothing.
+                            break;
+                        }
+                    } else {
+                        arriving = Some(self.open_body(request, shared));
+                    }
+                }
+                Event::Body(piece) => {
+                    if let Some(body) = &self.body
+                        && !body.push(piece)
+                    {
+                        body.tell_when_wanted();
+                        self.paused = true;
+                        was_paused = true;
+                        break;
+                    }
+                }
+                Event::End(trailers) => {
+                    if let Some(body) = self.body.take() {
+                        body.end(trailers);
+                    }
+                    if let Some(request) = arriving.take() {
+                        self.answer(request, output, shared);
+                    }
+                }
+                Event::Blocked => {
+                    self.blocked = used < input.len();
+                    break;
+                }
+                Event::Closed | Event::Upgraded => {
+                    // Requests behind one that closed the connection: they are not answered.
+                    self.unread |= step > 0;
+                    used = input.len();
+                    break;
+                }
+                Event::NeedMore => break,
+            }
+        }
+        let full = output.len() >= OUTPUT_HIGH_WATER_BYTES;
+        if let Some(request) = arriving {
+            self.answer(request, output, shared);
+        }
+        // An answer that did not want the body has ended the pause.
+        (used, full || self.tail.is_some() || (was_paused && !self.paused))
+    }
+
+    /// Prepares the channel that the handler reads the body from.
+    pub(super) fn open_body(&mut self, mut request: Request, shared: &Shared) -> Request {
+        let channel = request.open_channel(Outbox::new(Rc::clone(&shared.mailbox), self.key));
+        if request.head().expects_continue() {
+            channel.tell_when_wanted();
+        }
+        self.body = Some(channel);
+        request
+    }
+
+    /// Starts to answer a request, and writes the response if it is ready.
+    pub(super) fn answer(&mut self, mut request: Request, output: &mut Vec<u8>, shared: &mut Shared) {
+        if let (Some(port), Transport::Tcp(_)) = (shared.redirect, &self.transport) {
+            let response = redirect(&request, port);
+            drop(request);
+            return self.respond(response, output, shared);
+        }
+        let route = shared.application.route(&mut request);
+        self.observed = shared.watch.begin(&request, route, self.client());
+        let span = self.observed.as_ref().map_or(&NOBODY, |observed| &observed.span);
+        let route = route.map(|(index, _)| index);
+        // One that is not ready is polled again, by its task.
+        let mut context = Context::from_waker(Waker::noop());
+        let outcome = {
+            let _inside = span.enter();
+            let running = &shared.counts().running;
+            running.during(route, || shared.application.serve(request, &mut context))
+        };
+        match outcome {
+            Outcome::Ready(response) => self.respond(response, output, shared),
+            Outcome::Pending(handler) => {
+                self.stage = Stage::Handling;
+                let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+                let handler = shared.attend(handler, route, span.clone());
+                let running = Running::one_more(&shared.running);
+                tokio::task::spawn_local(async move {
+                    let response = handler.await;
+                    drop(running);
+                    outbox.send(Letter::Response(response));
+                });
+            }
+        }
+    }
+}
+
+/// The limit that a request broke, if its fault was to be too large.
+fn limit_of(reason: Reason) -> Option<Limit> {
+    match reason {
+        Reason::RequestLineTooLong | Reason::HeadTooLarge | Reason::TrailersTooLarge => Some(Limit::HeadBytes),
+        Reason::TooManyFields => Some(Limit::Headers),
+        _ => None,
+    }
+}
+
+/// Sends a client that came without TLS to the same place with it.
+fn redirect(request: &Request, port: u16) -> Response {
+    let host = request.header("host").and_then(|host| str::from_utf8(host).ok());
+    let host = host.and_then(|host| host.parse::<Authority>().ok());
+    // An absolute target of another host is not followed: what counts is where the client has come.
+    let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    let location = host.map(|host| match port {
+        443 => format!("https://{}{target}", host.host()),
+        port => format!("https://{}:{port}{target}", host.host()),
+    });
+    let location = location.and_then(|location| HeaderValue::try_from(location).ok());
+    match location {
+        Some(location) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)], ()).into_response(),
+        None => Problem::bad_request("come by https, and name the host").into_response(),
+    }
+}
+
+/// Counts a handler that runs as a task, as long as it does.
+struct Running(Rc<Cell<usize>>);
+
+impl Running {
+    fn one_more(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Running(Rc::clone(count))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

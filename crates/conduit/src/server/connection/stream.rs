@@ -1,0 +1,78 @@
+//! A response's body that comes from a stream: it runs as a task, and is asked for a piece when there is room.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use futures_core::Stream;
+
+use crate::body::{Body, BodyError};
+use crate::server::mailbox::{Letter, Outbox};
+
+/// How a response's stream learns that it may go on, or need not.
+#[derive(Default)]
+pub(super) struct Outlet {
+    open: Cell<State>,
+    pump: RefCell<Option<Waker>>,
+}
+
+impl Outlet {
+    pub(super) fn has_room(&self) {
+        self.change(State::Room);
+    }
+
+    pub(super) fn close(&self) {
+        self.change(State::Closed);
+    }
+
+    fn change(&self, state: State) {
+        self.open.set(state);
+        if let Some(waker) = self.pump.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits for room, and takes it. Says whether the connection is still there.
+    async fn room(&self) -> bool {
+        poll_fn(|context| match self.open.get() {
+            State::Closed => Poll::Ready(false),
+            State::Room => {
+                self.open.set(State::Full);
+                Poll::Ready(true)
+            }
+            State::Full => {
+                *self.pump.borrow_mut() = Some(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    /// A piece is on its way, or the client is behind.
+    #[default]
+    Full,
+    Room,
+    Closed,
+}
+
+/// Brings a response's body to its connection, piece by piece, as long as there is room.
+pub(super) async fn pump(mut body: Body, outlet: Rc<Outlet>, outbox: Outbox) {
+    while outlet.room().await {
+        let piece = poll_fn(|context| {
+            // A stream that panics is not polled again, so nobody sees it in a broken state.
+            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut body).poll_next(context)))
+                .unwrap_or_else(|_| Poll::Ready(Some(Err(BodyError::Stream("the stream panicked".into())))))
+        });
+        match piece.await {
+            Some(Ok(piece)) => outbox.send(Letter::Piece(piece)),
+            Some(Err(error)) => return outbox.send(Letter::StreamEnd(Err(error))),
+            None => return outbox.send(Letter::StreamEnd(Ok(()))),
+        }
+    }
+}
