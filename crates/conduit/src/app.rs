@@ -488,6 +488,24 @@ impl<S, R> App<S, R> {
         self
     }
 
+    /// How long a server that was told to stop serves on as before, while [`readyz`](fn@crate::health::readyz) answers 503
+    /// already: the time that a load balancer needs to see it. Then it stops accepting. The default is none.
+    ///
+    /// A second signal to stop ends it at once, as always.
+    pub fn stop_delay(mut self, delay: Duration) -> Self {
+        self.config.stop_delay = delay;
+        self.config.choose("CONDUIT_STOP_DELAY");
+        self
+    }
+
+    /// How long the process that is to take over at SIGUSR2 ([`Server::run`]) may take until it serves; one that takes longer
+    /// is ended, and this one serves on. The default is 60 s.
+    pub fn restart_timeout(mut self, limit: Duration) -> Self {
+        self.config.restart_timeout = limit;
+        self.config.choose("CONDUIT_RESTART_TIMEOUT");
+        self
+    }
+
     /// Sets whether [`run`](App::run) looks at the program's arguments. It does unless it is told not to, and only at a
     /// single argument that is exactly one of these; everything else is left to the program:
     ///

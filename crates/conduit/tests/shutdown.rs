@@ -94,3 +94,31 @@ fn a_handler_that_does_not_end_does_not_hold_the_server() {
     running.wait().expect("it ends well");
     assert!(stays.is_closed());
 }
+
+#[test]
+fn a_server_with_a_delay_serves_on_and_is_not_ready_any_more() {
+    let app = App::new(()).routes(routes![conduit::health::readyz]).workers(1);
+    let delayed = app.stop_delay(Duration::from_secs(3600));
+    let running = start(delayed.listen("127.0.0.1:0").expect("it listens"));
+    let mut client = running.connect();
+    let ready = "GET /readyz HTTP/1.1\r\nhost: test\r\n\r\n";
+    client.send(ready);
+    assert_eq!(client.response().status, 200);
+    running.handle().stop();
+    assert!(!running.handle().is_ready() && !running.handle().is_stopping());
+    client.send(ready);
+    let response = client.response();
+    assert_eq!((response.status, response.header("connection")), (503, None));
+    assert_eq!(running.get("/readyz").status, 503, "it still accepts");
+    running.handle().close();
+    running.wait().expect("it ends well");
+}
+
+#[test]
+fn a_server_stops_when_its_delay_is_over() {
+    let app = App::new(()).routes(routes![conduit::health::readyz]).workers(1);
+    let delayed = app.stop_delay(Duration::from_millis(20));
+    let running = start(delayed.listen("127.0.0.1:0").expect("it listens"));
+    running.handle().stop();
+    running.wait().expect("it ends well");
+}

@@ -30,6 +30,10 @@ pub(crate) struct Config {
     /// How long the TLS handshake may take.
     pub(crate) handshake_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
+    /// How long a server that was told to stop serves on before it stops accepting.
+    pub(crate) stop_delay: Duration,
+    /// How long a successor may take to serve.
+    pub(crate) restart_timeout: Duration,
     pub(crate) connections: Option<usize>,
     /// Connections of one peer address on all workers; `None` is half of what all workers hold, but at least 64.
     pub(crate) peer_connections: Option<usize>,
@@ -59,6 +63,8 @@ impl Default for Config {
             rate_grace: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(30),
+            stop_delay: Duration::ZERO,
+            restart_timeout: Duration::from_secs(60),
             connections: None,
             peer_connections: None,
             requests: 1_000_000,
@@ -326,6 +332,24 @@ pub(crate) const SETTINGS: &[Setting] = &[
         limit: None,
         default: None,
         place: |config| Place::Duration(&mut config.shutdown_timeout),
+    },
+    Setting {
+        method: "stop_delay",
+        variable: "CONDUIT_STOP_DELAY",
+        bounds: "serving on after the word to stop, while readiness is false already",
+        over: "accepting stops",
+        limit: None,
+        default: None,
+        place: |config| Place::Duration(&mut config.stop_delay),
+    },
+    Setting {
+        method: "restart_timeout",
+        variable: "CONDUIT_RESTART_TIMEOUT",
+        bounds: "the start of the process that takes over at SIGUSR2",
+        over: "it is ended, and the old one serves on",
+        limit: None,
+        default: None,
+        place: |config| Place::Duration(&mut config.restart_timeout),
     },
 ];
 

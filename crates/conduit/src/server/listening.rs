@@ -21,6 +21,7 @@ use rustix::io::Errno;
 use super::address::{ListenAddress, Place, Scheme};
 use super::facts::Facts;
 use super::given::{self, Given};
+use super::handover::{self, Kept, Origin, Passed, Predecessor};
 use super::transport::{Certify, Securing, Transport};
 use crate::error::{Error, Result};
 use crate::extract::UnixPeer;
@@ -155,7 +156,6 @@ impl fmt::Display for Bound {
 }
 
 /// The listening sockets of a server.
-#[derive(Debug)]
 pub(crate) struct Listening {
     pub(super) bound: Vec<Bound>,
     /// What each worker accepts from.
@@ -163,6 +163,10 @@ pub(crate) struct Listening {
     pub(super) tls: Option<Arc<dyn Securing>>,
     /// Removed when the server has ended.
     pub(super) files: Vec<SocketFile>,
+    /// The sockets again, for a successor.
+    pub(super) kept: Vec<Kept>,
+    /// Where the sockets come from, if another process has passed them.
+    pub(super) predecessor: Option<Predecessor>,
 }
 
 impl Listening {
@@ -172,16 +176,33 @@ impl Listening {
             bound: Vec::new(),
             workers: vec![Vec::new(); workers],
             files: Vec::new(),
+            kept: Vec::new(),
+            predecessor: None,
         };
-        let given = given::take()?;
+        let mut passed = Vec::new();
+        if let Some((predecessor, sockets)) = handover::take()? {
+            listening.predecessor = Some(predecessor);
+            passed = sockets;
+        }
+        let mut given = given::take()?;
+        given.extend(given_before(&mut passed));
         if !given.is_empty() {
             for given in given {
+                let origin = Origin::Given(given.name.clone());
                 let (bound, socket) = listening.given(given)?;
-                listening.add(bound, vec![socket]);
+                listening.add(bound, origin, vec![socket]);
             }
             return Ok(listening);
         }
         for address in addresses {
+            let origin = Origin::Asked(address.to_string());
+            if let Some(place) = passed.iter().position(|passed| passed.origin == origin) {
+                let sockets = passed.swap_remove(place).sockets;
+                if let Some((bound, sockets)) = listening.passed(address, sockets)? {
+                    listening.add(bound, origin, sockets);
+                    continue;
+                }
+            }
             let (bound, sockets) = match &address.place {
                 Place::Ip(ip) => {
                     let scheme = listening.scheme_of(address)?;
@@ -205,13 +226,52 @@ impl Listening {
                     (Bound::Unix(format!("@{name}")), vec![ListenerSocket::Unix(socket)])
                 }
             };
-            listening.add(bound, sockets);
+            listening.add(bound, origin, sockets);
+        }
+        for passed in passed {
+            tracing::warn!(address = %passed.origin, "not listening any more where the process before did");
         }
         if listening.bound.is_empty() {
             let nothing = io::Error::other("there is no address");
             return Err(Error::address("", nothing));
         }
         Ok(listening)
+    }
+
+    /// Sockets of this address that come from the process before. None if they are of no use.
+    fn passed(
+        &mut self,
+        address: &ListenAddress,
+        sockets: Vec<Socket>,
+    ) -> Result<Option<(Bound, Vec<ListenerSocket>)>> {
+        let failed = |cause: io::Error| Error::address(address.to_string(), cause);
+        let Some(first) = sockets.first() else {
+            return Ok(None);
+        };
+        let bound = match &address.place {
+            Place::Ip(_) | Place::Host(_) => match first.local_address().map_err(failed)? {
+                Address::Ip(ip) => Bound::Ip(ip, self.scheme_of(address)?),
+                other => {
+                    let why = format!("the process before has passed a socket at {other}");
+                    return Err(failed(io::Error::other(why)));
+                }
+            },
+            Place::Unix(path, _) => {
+                // Without its file nobody can connect to it.
+                let Ok(file) = SocketFile::of(path) else {
+                    return Ok(None);
+                };
+                self.files.push(file);
+                Bound::Unix(path.display().to_string())
+            }
+            Place::Abstract(name) => Bound::Unix(format!("@{name}")),
+        };
+        let listens = |socket: Socket| match &bound {
+            Bound::Ip(..) => ListenerSocket::Tcp(socket.into()),
+            Bound::Unix(_) => ListenerSocket::Unix(socket.into()),
+        };
+        let sockets = sockets.into_iter().map(listens).collect();
+        Ok(Some((bound, sockets)))
     }
 
     /// A socket that the program's manager has opened. What is spoken there is said by its name.
@@ -290,11 +350,13 @@ impl Listening {
             workers: vec![Vec::new()],
             tls: None,
             files: Vec::new(),
+            kept: Vec::new(),
+            predecessor: None,
         }
     }
 
     /// Shares the sockets of one address out: a worker each, or all workers on the same where there are fewer.
-    fn add(&mut self, bound: Bound, sockets: Vec<ListenerSocket>) {
+    fn add(&mut self, bound: Bound, origin: Origin, sockets: Vec<ListenerSocket>) {
         let sockets: Vec<Arc<ListenerSocket>> = sockets.into_iter().map(Arc::new).collect();
         let workers = self.workers.len();
         let tls = self
@@ -308,7 +370,28 @@ impl Listening {
             });
         }
         self.bound.push(bound);
+        self.kept.push((origin, sockets));
     }
+}
+
+/// Those of the sockets from the process before that its manager had opened for it.
+fn given_before(passed: &mut Vec<Passed>) -> Vec<Given> {
+    let given = |Passed { origin, sockets }: Passed| match origin {
+        Origin::Asked(_) => Vec::new(),
+        Origin::Given(name) => {
+            let description = format!("a socket of the process before ({name:?})");
+            let given = |socket| Given {
+                socket,
+                name: name.clone(),
+                description: description.clone(),
+            };
+            sockets.into_iter().map(given).collect()
+        }
+    };
+    passed
+        .extract_if(.., |passed| matches!(passed.origin, Origin::Given(_)))
+        .flat_map(given)
+        .collect()
 }
 
 fn on_host(host: &str, all: &[ListenAddress], workers: usize) -> Result<(SocketAddr, Vec<ListenerSocket>)> {
@@ -408,6 +491,13 @@ impl SocketFile {
             path: path.to_owned(),
             identity: identity(path)?,
         })
+    }
+}
+
+impl SocketFile {
+    /// It belongs to another process now.
+    pub(super) fn leave(self) {
+        std::mem::forget(self);
     }
 }
 

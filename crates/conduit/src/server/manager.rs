@@ -9,6 +9,13 @@ pub(super) const READY: &[u8] = b"READY=1";
 /// The server was told to stop, and finishes what it serves.
 pub(super) const STOPPING: &[u8] = b"STOPPING=1";
 
+/// The server reads its configuration again, or hands over to another process; [`READY`] follows. The time is what systemd
+/// asks for with `Type=notify-reload`.
+pub(super) fn reloading() -> Vec<u8> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    format!("RELOADING=1\nMONOTONIC_USEC={}{:06}", now.tv_sec, now.tv_nsec / 1000).into_bytes()
+}
+
 /// Tells the manager whose socket `NOTIFY_SOCKET` names. That it does not hear is no reason not to serve.
 pub(super) fn tell(state: &[u8]) {
     let Some(place) = std::env::var_os("NOTIFY_SOCKET") else {

@@ -2,7 +2,7 @@
 //!
 //! [`worker`] is the event loop, [`connection`] what happens on one connection, [`transport`] the stream of bytes below it,
 //! [`mailbox`] how tasks speak to their connection, [`deadlines`] the clock; [`listening`] makes the sockets that connections
-//! come from. Nothing is shared between workers but the word to stop.
+//! come from, [`handover`] passes them to the process that replaces this one. Nothing is shared between workers but the word to stop.
 
 pub(crate) mod access_log;
 pub(crate) mod address;
@@ -14,6 +14,7 @@ mod deadlines;
 pub(crate) mod disk;
 pub(crate) mod facts;
 mod given;
+mod handover;
 #[cfg(feature = "testing")]
 pub(crate) mod in_process;
 pub(crate) mod latency;
@@ -38,7 +39,7 @@ use std::net::SocketAddr;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -55,7 +56,8 @@ use crate::route::Definition;
 use config::Config;
 use counts::Counts;
 pub use counts::{Limit, Statistics};
-use listening::{Bound, Listening};
+use handover::{Handover, Predecessor};
+use listening::{Bound, Listening, SocketFile};
 use peers::Peers;
 use transport::Securing;
 use worker::{Limits, Worker};
@@ -111,7 +113,12 @@ impl<S: Clone + Send + 'static> Server<S> {
         }
         let handle = ServerHandle(Arc::new(Stop {
             stage: AtomicU8::new(SERVING),
+            delay: config.stop_delay,
             changed: Notify::new(),
+            replaced: AtomicBool::new(false),
+            keeps_idle: AtomicBool::new(false),
+            starting: AtomicUsize::new(listening.workers.len()),
+            started: Notify::new(),
             tls: listening.tls.clone(),
             counts: listening.workers.iter().map(|_| Counts::new(counted)).collect(),
             definitions,
@@ -155,20 +162,29 @@ impl<S: Clone + Send + 'static> Server<S> {
     /// being served are finished, and the call returns. A second signal closes at once what is left. A manager such as
     /// systemd that has set `NOTIFY_SOCKET` is told both (sd_notify(3)).
     ///
+    /// At SIGUSR2 the program is started again, by the name and with the arguments that this process was started with, and
+    /// takes the listening sockets over: no client is refused. When it serves, this process finishes what it has, each
+    /// answer saying `connection: close`, and the call returns; when it does not, this one serves on and says so in the log.
+    ///
     /// # Errors
     ///
     /// When the system refuses what the server needs: signal handlers, threads, pollers.
-    pub fn run(self) -> Result {
+    pub fn run(mut self) -> Result {
         let handle = self.handle();
+        let kept = std::mem::take(&mut self.listening.kept);
+        let handover = Handover::new(kept, self.config.restart_timeout, handle.clone());
         let signals = {
             let _inside = self.runtime.enter();
-            stop_at_signals(handle).map_err(|cause| Error::system("handle signals", cause))?
+            heed_signals(handle, handover).map_err(|cause| Error::system("handle signals", cause))?
         };
         for bound in &self.listening.bound {
             // Whoever started the program may have closed this end of its output; it serves all the same.
             let _ = writeln!(io::stdout(), "Listening on {bound}");
         }
-        manager::tell(manager::READY);
+        // A successor's readiness is told by its predecessor, to whom alone the manager listens until then.
+        if self.listening.predecessor.is_none() {
+            manager::tell(manager::READY);
+        }
         self.serve_beside(signals)
     }
 
@@ -177,7 +193,9 @@ impl<S: Clone + Send + 'static> Server<S> {
     /// # Errors
     ///
     /// When the system refuses what the server needs: threads, pollers.
-    pub fn serve(self) -> Result {
+    pub fn serve(mut self) -> Result {
+        // Only `run` hands them over.
+        self.listening.kept.clear();
         self.serve_beside(std::future::pending())
     }
 
@@ -216,8 +234,8 @@ impl<S: Clone + Send + 'static> Server<S> {
         let (running, mut ended) = mpsc::channel::<Infallible>(1);
         let mut threads = Vec::with_capacity(self.listening.workers.len());
         let mut result = Ok(());
-        // Socket files are removed when everything has ended.
-        let _files = self.listening.files;
+        let files = self.listening.files;
+        let predecessor = self.listening.predecessor;
         for (number, listeners) in self.listening.workers.into_iter().enumerate() {
             let (state, plan, config, handle) = (
                 self.state.clone(),
@@ -251,8 +269,13 @@ impl<S: Clone + Send + 'static> Server<S> {
         self.runtime.block_on(async {
             let mut beside = pin!(beside);
             let mut look = pin!(look_at_files(self.listening.tls.clone()));
+            let mut delay = pin!(self.handle.stop_after_delay());
+            let mut report = pin!(report(predecessor, self.handle.clone()));
             poll_fn(|context| {
-                let (Poll::Pending, Poll::Pending) = (beside.as_mut().poll(context), look.as_mut().poll(context));
+                let Poll::Pending = beside.as_mut().poll(context);
+                let Poll::Pending = look.as_mut().poll(context);
+                let Poll::Pending = delay.as_mut().poll(context);
+                let Poll::Pending = report.as_mut().poll(context);
                 ended.poll_recv(context).map(drop)
             })
             .await;
@@ -266,8 +289,20 @@ impl<S: Clone + Send + 'static> Server<S> {
         }
         // What was left to blocking threads has no part in the shutdown's deadline.
         self.runtime.shutdown_background();
+        // Socket files are removed when everything has ended, unless they are another process's now.
+        if self.handle.0.replaced.load(Ordering::Acquire) {
+            files.into_iter().for_each(SocketFile::leave);
+        }
         result
     }
+}
+
+/// Tells the process before that this one serves, if there is one.
+async fn report(predecessor: Option<Predecessor>, handle: ServerHandle) -> Infallible {
+    if let Some(predecessor) = predecessor {
+        predecessor.hear(handle).await;
+    }
+    std::future::pending().await
 }
 
 /// A runtime for what the program itself awaits: its state's making, signals.
@@ -291,10 +326,12 @@ async fn look_at_files(tls: Option<Arc<dyn Securing>>) -> Infallible {
     }
 }
 
-/// Handles SIGINT, SIGTERM and, where there are files to read again, SIGHUP from now on; to be called inside a runtime.
-fn stop_at_signals(handle: ServerHandle) -> io::Result<impl Future<Output = Infallible>> {
+/// Handles SIGINT, SIGTERM, SIGUSR2 and, where there are files to read again, SIGHUP from now on; to be called inside a
+/// runtime.
+fn heed_signals(handle: ServerHandle, handover: Handover) -> io::Result<impl Future<Output = Infallible>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let replace = signal(SignalKind::user_defined2())?;
     // Only where there is something to read again: otherwise it ends the process, as a terminal that is closed expects.
     let has_files = handle.0.tls.as_ref().is_some_and(|tls| tls.has_files());
     let mut hang_up = if has_files {
@@ -302,19 +339,19 @@ fn stop_at_signals(handle: ServerHandle) -> io::Result<impl Future<Output = Infa
     } else {
         None
     };
+    let mut handover = Box::pin(handover.run(replace));
     Ok(poll_fn(move |context| {
         while let Some(hang_up) = &mut hang_up
             && hang_up.poll_recv(context).is_ready()
         {
+            manager::tell(&manager::reloading());
             handle.reload();
+            manager::tell(manager::READY);
         }
         while interrupt.poll_recv(context).is_ready() || terminate.poll_recv(context).is_ready() {
-            if !handle.is_stopping() {
-                manager::tell(manager::STOPPING);
-            }
             handle.stop_or_close();
         }
-        Poll::Pending
+        handover.as_mut().poll(context)
     }))
 }
 
@@ -332,13 +369,15 @@ struct StopOnDrop(ServerHandle);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.stop();
+        self.0.advance(STOPPING);
     }
 }
 
 const SERVING: u8 = 0;
-const STOPPING: u8 = 1;
-const CLOSING: u8 = 2;
+/// Told to stop, and serving on for the delay that was set.
+const UNREADY: u8 = 1;
+const STOPPING: u8 = 2;
+const CLOSING: u8 = 3;
 
 /// Stops a [`Server`] from any thread; clones stop the same server.
 #[derive(Clone, Debug)]
@@ -349,7 +388,16 @@ struct Stop {
     /// The certificates, where connections are encrypted.
     tls: Option<Arc<dyn Securing>>,
     stage: AtomicU8,
+    /// Between the word to stop and the stop.
+    delay: Duration,
     changed: Notify,
+    /// Another process has the sockets now.
+    replaced: AtomicBool,
+    /// It stops for that reason only: idle connections stay.
+    keeps_idle: AtomicBool,
+    /// How many workers have no poller yet.
+    starting: AtomicUsize,
+    started: Notify,
     /// What each worker has counted.
     counts: Arc<[Counts]>,
     definitions: &'static [Definition],
@@ -357,9 +405,42 @@ struct Stop {
 
 impl ServerHandle {
     /// Stops gracefully: no more connections are accepted, idle ones are closed, requests that are being served are
-    /// finished within the [shutdown timeout](crate::App::shutdown_timeout).
+    /// finished within the [shutdown timeout](crate::App::shutdown_timeout). Where there is a
+    /// [delay](crate::App::stop_delay) it serves on for that first, and is not ready any more.
     pub fn stop(&self) {
+        self.advance(if self.0.delay.is_zero() { STOPPING } else { UNREADY });
+    }
+
+    /// Stops when the delay after the word to stop is over.
+    async fn stop_after_delay(&self) -> Infallible {
+        self.reached(UNREADY).await;
+        tokio::time::sleep(self.0.delay).await;
         self.advance(STOPPING);
+        std::future::pending().await
+    }
+
+    /// Another process has taken over: stops, and lets idle connections stay until their next answer, which sends them
+    /// there.
+    fn leave(&self) {
+        self.0.replaced.store(true, Ordering::Release);
+        self.0.keeps_idle.store(true, Ordering::Release);
+        self.advance(STOPPING);
+    }
+
+    pub(crate) fn keeps_idle(&self) -> bool {
+        self.0.keeps_idle.load(Ordering::Acquire)
+    }
+
+    /// A worker has its poller.
+    pub(crate) fn worker_started(&self) {
+        if self.0.starting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.started.notify_one();
+        }
+    }
+
+    /// Waits until each worker has its poller; for one waiter.
+    async fn started(&self) {
+        self.0.started.notified().await;
     }
 
     /// Reads the files of certificates again, as SIGHUP does where [`run`](Server::run) serves. What cannot be used is
@@ -391,33 +472,45 @@ impl ServerHandle {
         self.0.definitions
     }
 
-    /// What a signal does: the first stops, the second closes.
+    /// What a signal does: the first stops, the second closes. One that comes when another process has taken over is a
+    /// first.
     fn stop_or_close(&self) {
-        if self.is_stopping() { self.close() } else { self.stop() }
+        if self.0.keeps_idle.swap(false, Ordering::AcqRel) {
+            self.0.changed.notify_waiters();
+        } else if self.0.stage.load(Ordering::Acquire) == SERVING {
+            manager::tell(manager::STOPPING);
+            self.stop();
+        } else {
+            self.close();
+        }
     }
 
-    /// Whether the server wants requests: it has not been told to stop. What a load balancer asks
+    /// Whether the server wants requests: it has not been told to stop, or another process takes them already. What a load balancer asks
     /// [`readyz`](fn@crate::health::readyz) for.
     pub fn is_ready(&self) -> bool {
-        !self.is_stopping()
+        self.0.stage.load(Ordering::Acquire) == SERVING || self.keeps_idle()
     }
 
-    /// Whether the server was told to stop: then it is not ready for more, which is what a probe of readiness should say.
+    /// Whether the server stops: it does not accept connections any more, and finishes what it serves.
     pub fn is_stopping(&self) -> bool {
-        self.0.stage.load(Ordering::Acquire) != SERVING
+        self.0.stage.load(Ordering::Acquire) >= STOPPING
     }
 
     pub(crate) fn is_closing(&self) -> bool {
         self.0.stage.load(Ordering::Acquire) == CLOSING
     }
 
-    /// Waits until the server was told to stop.
+    /// Waits until the server stops.
     pub(crate) async fn stopping(&self) {
+        self.reached(STOPPING).await;
+    }
+
+    async fn reached(&self, stage: u8) {
         loop {
             // Before the question, so that no word is missed between it and the wait.
             let mut changed = pin!(self.0.changed.notified());
             changed.as_mut().enable();
-            if self.is_stopping() {
+            if self.0.stage.load(Ordering::Acquire) >= stage {
                 return;
             }
             changed.await;

@@ -105,6 +105,9 @@ pub(super) struct Shared {
     pub(super) running: Rc<Cell<usize>>,
     /// No more requests are accepted on a connection once its current ones have been answered.
     pub(super) stopping: bool,
+    /// Another process has taken over: idle connections stay until their next answer, which tells them to go there, so
+    /// that no request meets a close that was on its way.
+    pub(super) keeps_idle: bool,
     /// The poller has to be asked again, whether or not it says that it has events: a source was not drained, or is
     /// watched for more than before. Nested in tokio's poller its descriptor tells only what is new to it, and a source
     /// that an earlier wait has told is not, until the next wait: not even when its interest changes (the kernel's
@@ -198,6 +201,7 @@ impl Worker {
                 redirect: limits.redirect,
                 running: Rc::default(),
                 stopping: false,
+                keeps_idle: false,
                 more: false,
             };
             let started = Instant::now();
@@ -218,6 +222,7 @@ impl Worker {
                 over: false,
             };
             let readiness = nest(poller)?;
+            worker.handle.worker_started();
             let driver = Driver {
                 worker,
                 readiness,
@@ -419,17 +424,26 @@ impl Worker {
 
     /// What a stop changes, at its first turn and at those after it.
     fn stop(&mut self, now: Instant) {
-        if !self.shared.stopping {
+        let keeps_idle = self.handle.keeps_idle();
+        let first = !self.shared.stopping;
+        if first {
             self.stop_by = now.checked_add(self.shared.config.shutdown_timeout);
             self.pause_accepting();
             self.listeners = Vec::new();
             self.shared.stopping = true;
+        }
+        if first || keeps_idle != self.shared.keeps_idle {
+            self.shared.keeps_idle = keeps_idle;
             for key in self.keys() {
                 self.with_connection(key, |connection, shared| connection.stop(shared));
             }
         }
         if self.handle.is_closing() || self.stop_by.is_some_and(|deadline| now >= deadline) {
             self.over = true;
+            self.shared.keeps_idle = false;
+            for key in self.keys() {
+                self.with_connection(key, |connection, shared| connection.stop(shared));
+            }
             let handlers = self.shared.running.get();
             if handlers > 0 || !self.connections.is_empty() {
                 tracing::warn!(

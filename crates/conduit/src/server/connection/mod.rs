@@ -292,7 +292,7 @@ impl Connection {
             }
         } else if !serving && !self.has_output() {
             let idle = self.engine.phase() == Phase::Idle;
-            if self.ended || (shared.stopping && idle) {
+            if self.ended || (shared.stopping && idle && !shared.keeps_idle) {
                 return Fate::Closed;
             }
             if !self.engine.keep_alive() {

@@ -1,0 +1,340 @@
+//! A server that replaces itself: the listening sockets of the running process go to the one that it starts.
+//!
+//! The predecessor's half is [`Handover`], the successor's are [`take`] and [`Predecessor`]. Between them is a pair of Unix
+//! sockets, the successor's end of which is its standard input: so no descriptor has to be left open over an `exec` for
+//! others to inherit. Over it go:
+//!
+//! 1. to the successor, the length of a list, the list, and the descriptors in its order ([`pass`]);
+//! 2. to the predecessor, one byte when each worker of the successor has its poller. An end of the stream without it means
+//!    that the successor has ended.
+//!
+//! They must be the very same sockets: what waits in the queue of a socket is reset when the last descriptor of it is
+//! closed, whoever else listens on the address (`SO_REUSEPORT`).
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use conduit_net::io::{IoSlice, IoSliceMut};
+use conduit_net::{ControlMessage, ReceiveControl, SendControl, Socket};
+use rustix::process::{Pid, getppid};
+use tokio::signal::unix::Signal;
+use tokio::sync::oneshot;
+
+use super::listening::ListenerSocket;
+use super::{ServerHandle, manager};
+use crate::error::{Error, Result};
+
+/// The environment variable that tells a successor the process that passes its sockets.
+const PREDECESSOR: &str = "CONDUIT_PREDECESSOR";
+/// How many descriptors go with one message; the system takes 253.
+const DESCRIPTORS_A_MESSAGE: usize = 16;
+/// A longer list is none of ours.
+const LIST_BYTES: u32 = 1 << 20;
+/// How long a successor waits for what its predecessor sends at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often the wait for a successor looks whether the server was told to stop.
+const LOOK: Duration = Duration::from_millis(50);
+const READY: u8 = b'R';
+
+/// By what a successor knows the sockets of one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The text of the address that the program asked for.
+    Asked(String),
+    /// The name that the program's manager gave it.
+    Given(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Asked(address) => f.write_str(address),
+            Origin::Given(name) => write!(f, "a socket of LISTEN_FDS ({name:?})"),
+        }
+    }
+}
+
+/// The sockets of one address, as a server keeps them for a successor.
+pub(super) type Kept = (Origin, Vec<Arc<ListenerSocket>>);
+
+/// The sockets of one address, as a predecessor has passed them.
+pub(super) struct Passed {
+    pub(super) origin: Origin,
+    pub(super) sockets: Vec<Socket>,
+}
+
+/// The process that this one takes over from.
+pub(super) struct Predecessor(UnixStream);
+
+impl Predecessor {
+    /// Tells the predecessor as soon as every worker has its poller.
+    pub(super) async fn hear(mut self, handle: ServerHandle) {
+        handle.started().await;
+        if let Err(error) = self.0.write_all(&[READY]) {
+            tracing::warn!(%error, "the process that this one takes over from has gone; serving all the same");
+        }
+    }
+}
+
+/// What the predecessor of this process passes, if there is one; none at a second call.
+///
+/// # Errors
+///
+/// When the predecessor does not pass what it should.
+pub(super) fn take() -> Result<Option<(Predecessor, Vec<Passed>)>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    let parent = getppid().map(|parent| parent.as_raw_nonzero().to_string());
+    // The variable stays, and means nothing to programs that this one starts: their parent is another.
+    if parent.is_none() || std::env::var(PREDECESSOR).ok() != parent || TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(None);
+    }
+    receive()
+        .map(Some)
+        .map_err(|cause| Error::system("take the sockets over from the process that this one replaces", cause))
+}
+
+fn receive() -> io::Result<(Predecessor, Vec<Passed>)> {
+    let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // Nobody else is to read from it, or to keep it open.
+    let nothing = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut length = [0; 4];
+    (&stream).read_exact(&mut length)?;
+    let length = u32::from_be_bytes(length);
+    if length > LIST_BYTES {
+        return Err(io::Error::other("the list of sockets is too long"));
+    }
+    let mut list = vec![0; length as usize];
+    (&stream).read_exact(&mut list)?;
+    let list = String::from_utf8(list).map_err(io::Error::other)?;
+    let channel = conduit_net::UnixStream::from(OwnedFd::from(stream));
+    let mut passed = Vec::new();
+    let mut descriptors = Vec::new();
+    let mut words = list.split_terminator('\0');
+    while let (Some(kind), Some(count), Some(text)) = (words.next(), words.next(), words.next()) {
+        let origin = match kind {
+            "asked" => Origin::Asked(text.to_owned()),
+            "given" => Origin::Given(text.to_owned()),
+            other => return Err(io::Error::other(format!("{other:?} is no kind of socket"))),
+        };
+        let count: usize = count.parse().map_err(io::Error::other)?;
+        while descriptors.len() < count {
+            receive_descriptors(&channel, &mut descriptors)?;
+        }
+        let sockets = descriptors.drain(..count).map(Socket::from).collect();
+        passed.push(Passed { origin, sockets });
+    }
+    Ok((Predecessor(UnixStream::from(OwnedFd::from(channel))), passed))
+}
+
+fn receive_descriptors(channel: &conduit_net::UnixStream, descriptors: &mut Vec<OwnedFd>) -> io::Result<()> {
+    let mut control = ReceiveControl::new();
+    let before = descriptors.len();
+    let mut byte = [0];
+    let received = channel.receive_message(&mut [IoSliceMut::new(&mut byte)], &mut control)?;
+    for message in control.messages() {
+        if let ControlMessage::Descriptors(passed) = message {
+            descriptors.extend(passed);
+        }
+    }
+    if received.bytes == 0 || descriptors.len() == before {
+        let why = "fewer sockets came than were announced; the limit of descriptors may be reached";
+        return Err(io::Error::other(why));
+    }
+    Ok(())
+}
+
+/// Passes the sockets; the other half of [`receive`].
+fn pass(stream: &UnixStream, kept: &[Kept]) -> io::Result<()> {
+    let mut list = String::new();
+    for (origin, sockets) in kept {
+        let (kind, text) = match origin {
+            Origin::Asked(address) => ("asked", address),
+            Origin::Given(name) => ("given", name),
+        };
+        list.push_str(&format!("{kind}\0{}\0{text}\0", sockets.len()));
+    }
+    let length = u32::try_from(list.len()).map_err(io::Error::other)?;
+    (&*stream).write_all(&length.to_be_bytes())?;
+    (&*stream).write_all(list.as_bytes())?;
+    let channel = conduit_net::UnixStream::from(OwnedFd::from(stream.try_clone()?));
+    // Each address's begin with a message of their own.
+    for (_, sockets) in kept {
+        for some in sockets.chunks(DESCRIPTORS_A_MESSAGE) {
+            let descriptors: Vec<_> = some.iter().map(|socket| socket.as_fd()).collect();
+            let mut control: SendControl<'_> = SendControl::new();
+            control.push_descriptors(&descriptors)?;
+            channel.send_message(&[IoSlice::new(b"s")], &control)?;
+        }
+    }
+    Ok(())
+}
+
+/// Replaces the server when it is asked to. It keeps every listening socket until the server stops: no longer, or clients
+/// would wait in a queue that nobody accepts from.
+pub(super) struct Handover {
+    kept: Arc<Vec<Kept>>,
+    limit: Duration,
+    handle: ServerHandle,
+}
+
+impl Handover {
+    /// A successor has `limit` to become ready.
+    pub(super) fn new(kept: Vec<Kept>, limit: Duration, handle: ServerHandle) -> Self {
+        Handover {
+            kept: Arc::new(kept),
+            limit,
+            handle,
+        }
+    }
+
+    /// Starts a successor at each signal, until there is one that serves or the server is told to stop.
+    pub(super) async fn run(self, mut asked: Signal) -> Infallible {
+        while unless_stopping(&self.handle, asked.recv()).await.is_some() {
+            manager::tell(&manager::reloading());
+            tracing::info!("starting the process that is to take over");
+            let outcome = match self.attempt() {
+                Ok(attempt) => attempt.await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(successor) if self.handle.is_stopping() => end_gently(&successor),
+                Ok(successor) => {
+                    tracing::info!(
+                        process = successor.id(),
+                        "another process has taken over; finishing what is served"
+                    );
+                    manager::tell(format!("MAINPID={}\nREADY=1", successor.id()).as_bytes());
+                    self.handle.leave();
+                }
+                Err(error) => {
+                    tracing::error!(%error, "no other process has taken over; serving on");
+                    manager::tell(manager::READY);
+                }
+            }
+        }
+        drop(self);
+        std::future::pending().await
+    }
+
+    /// Starts a successor on a thread of its own, because to start it and to wait for it blocks.
+    fn attempt(&self) -> io::Result<impl Future<Output = io::Result<Child>>> {
+        let (kept, limit, handle) = (Arc::clone(&self.kept), self.limit, self.handle.clone());
+        let (tell, told) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("conduit-handover".to_owned())
+            .spawn(move || {
+                let outcome = start(&kept, limit, &handle);
+                // Before it is told: from then on nobody but the server's own has the sockets.
+                drop(kept);
+                if let Err(Ok(unwanted)) = tell.send(outcome) {
+                    end_gently(&unwanted);
+                }
+            })?;
+        let thread = Joined(Some(thread));
+        Ok(async move {
+            let _thread = thread;
+            told.await
+                .unwrap_or_else(|_| Err(io::Error::other("the thread that waited for it panicked")))
+        })
+    }
+}
+
+/// Waited for when it is dropped, so that a process that ends leaves no half-started successor.
+struct Joined(Option<JoinHandle<()>>);
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // A panic of it was told already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts this program again, with its arguments, and waits until it serves.
+fn start(kept: &[Kept], limit: Duration, handle: &ServerHandle) -> io::Result<Child> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut arguments = std::env::args_os();
+    // By the name that it was started with, not by its file: that may have been replaced, which is often why.
+    let program = arguments
+        .next()
+        .ok_or_else(|| io::Error::other("the program was started without its own name"))?;
+    let mut child = Command::new(&program)
+        .args(arguments)
+        .env(PREDECESSOR, std::process::id().to_string())
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .spawn()
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot start {}: {error}", program.display())))?;
+    let why = match pass(&ours, kept).and_then(|()| wait_until_ready(&ours, limit, handle)) {
+        Ok(()) => return Ok(child),
+        // It has not read all that was passed.
+        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => has_gone(),
+        Err(error) => error,
+    };
+    // It may have ended by itself; what matters is that it has.
+    let _ = child.kill();
+    let ended = child
+        .wait()
+        .map_or_else(|error| error.to_string(), |status| status.to_string());
+    Err(io::Error::new(
+        why.kind(),
+        format!("{why} ({}: {ended})", program.display()),
+    ))
+}
+
+fn has_gone() -> io::Error {
+    io::Error::other("the process that was to take over has ended before it served")
+}
+
+fn wait_until_ready(stream: &UnixStream, limit: Duration, handle: &ServerHandle) -> io::Result<()> {
+    let begun = Instant::now();
+    stream.set_read_timeout(Some(LOOK))?;
+    let mut byte = [0];
+    loop {
+        match (&*stream).read(&mut byte) {
+            Ok(1) if byte[0] == READY => return Ok(()),
+            Ok(_) => return Err(has_gone()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+        if handle.is_stopping() {
+            return Err(io::Error::other("the server was told to stop meanwhile"));
+        }
+        if begun.elapsed() >= limit {
+            let why = format!("the process that was to take over did not serve within {limit:?} (restart_timeout)");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+        }
+    }
+}
+
+/// Lets a successor that serves already finish what it has accepted.
+fn end_gently(successor: &Child) {
+    // It may have ended by itself.
+    let _ = rustix::process::kill_process(Pid::from_child(successor), rustix::process::Signal::TERM);
+}
+
+/// What the future gives, or `None` once the server was told to stop.
+async fn unless_stopping<T>(handle: &ServerHandle, future: impl Future<Output = T>) -> Option<T> {
+    let mut stopping = pin!(handle.stopping());
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        if stopping.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
