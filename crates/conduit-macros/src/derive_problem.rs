@@ -49,7 +49,7 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
     }
     Ok(quote! {
         impl #generics ::conduit::problem::IntoProblem for #ident #arguments #conditions {
-            #[allow(unused_variables, deprecated)]
+            #[allow(unused_variables, deprecated, clippy::useless_conversion)]
             fn into_problem(self) -> ::conduit::Problem {
                 match self { #arms }
             }
