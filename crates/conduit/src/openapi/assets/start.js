@@ -8,3 +8,9 @@ SwaggerUIBundle({
     // Nothing is sent to a service elsewhere.
     validatorUrl: null,
 });
+
+// The page is dark where the reader's other pages are.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const followReader = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+followReader();
+dark.addEventListener("change", followReader);
