@@ -30,8 +30,10 @@ use crate::server::ServerHandle;
 use crate::server::counts::{Limit, current_server};
 use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
 
-/// The numbers in the [text format](https://prometheus.io/docs/instrumenting/exposition_formats/) of Prometheus. They
-/// tell how much the application is used: keep them from the public by a layer, or by a proxy.
+/// The numbers for Prometheus.
+///
+/// They are in its [text format](https://prometheus.io/docs/instrumenting/exposition_formats/), and tell how much the
+/// application is used: keep them from the public by a layer, or by a proxy.
 #[get("/metrics")]
 pub fn page() -> ([(http::HeaderName, HeaderValue); 1], String) {
     let mut text = String::with_capacity(16 * 1024);
