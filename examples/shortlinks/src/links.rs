@@ -1,65 +1,58 @@
-//! The routes: the page, the JSON API that it uses, and the short links themselves.
-
-use std::time::Instant;
+//! The links: those of a user through the API, and all of them to follow.
 
 use conduit::prelude::*;
+use conduit::{Auth, Valid};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
-use crate::Service;
-use crate::new_link::{NewLink, Slug};
+use crate::new_link::{NewLink, random_slug};
 use crate::store::{Link, Store};
+use crate::users::User;
+use crate::{DOCS, Limits, Service};
 
-/// All routes. `/{slug}` gives way to the paths that have a name, wherever it stands in the list.
-pub(crate) const ROUTES: Routes<Service> = routes![page, healthz, list, create, show, remove, follow];
-
-const PAGE: &str = include_str!("page.html");
-/// The page loads nothing from elsewhere, sends nothing elsewhere, and is framed by nobody.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-    img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// Where the API is shown, and can be tried.
-pub(crate) const DOCS: &str = "/docs";
+pub(crate) const ROUTES: Routes<Service> = routes![
+    list,
+    #[layer(few_new_links)]
+    create,
+    show,
+    remove,
+    follow
+];
 
 const DEFAULT_LIMIT: u32 = 20;
-const GREATEST_LIMIT: u32 = 100;
 
 /// How often to look for a slug that is free. With a million links one in 27,000 is taken, so once is nearly always
 /// enough.
 const SLUG_ATTEMPTS: usize = 5;
 
-/// The page.
-#[get("/")]
-fn page() -> impl IntoResponse {
-    ([("content-security-policy", PAGE_POLICY)], Html(PAGE))
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Health {
-    status: &'static str,
-    uptime_seconds: u64,
-}
-
-/// Whether the service works, for whoever watches it: 503 where the database does not answer.
-#[get("/healthz")]
-async fn healthz(store: State<Store>, started: State<Instant>) -> Result<Json<Health>, Problem> {
-    match store.check().await {
-        Ok(()) => Ok(Json(Health {
-            status: "ok",
-            uptime_seconds: started.elapsed().as_secs(),
-        })),
-        Err(error) => {
-            tracing::error!(%error, "the database does not answer");
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail("the database does not answer"))
-        }
-    }
+#[derive(Debug, Problem)]
+enum LinkError {
+    /// Whose link it is that another user has is nobody's business, so it is as if there were none.
+    #[problem(status = 404, title = "No such link", detail = "There is no link {slug:?}.")]
+    NoLink { slug: String },
+    #[problem(
+        status = 409,
+        title = "Slug taken",
+        detail = "The slug {slug:?} is taken: choose another."
+    )]
+    SlugTaken { slug: String },
+    #[problem(status = 503, detail = "No slug was free: try again, or choose one.")]
+    NoSlugFree,
+    #[problem(status = 500)]
+    NoUrl(#[problem(from)] url::ParseError),
+    #[problem(status = 500)]
+    Database(#[problem(from)] sqlx::Error),
 }
 
 /// Which part of the list a client wants.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema, Validate)]
 struct Range {
     /// The id of the last link that the client has; without it the list begins with the newest.
+    #[garde(skip)]
     after: Option<i64>,
-    /// How many links at most.
+    /// How many links at most; 20 unless it is given.
+    #[garde(range(min = 1, max = 100))]
     limit: Option<u32>,
 }
 
@@ -71,65 +64,69 @@ struct Page {
     next: Option<i64>,
 }
 
-/// The links, the newest first.
+/// Your links, the newest first.
 #[get("/api/links")]
-async fn list(range: Query<Range>, store: State<Store>) -> Result<Json<Page>, Problem> {
+async fn list(user: Auth<User>, range: Valid<Query<Range>>, store: State<Store>) -> Result<Json<Page>, LinkError> {
     let limit = range.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=GREATEST_LIMIT).contains(&limit) {
-        let detail = format!("limit is {limit}: a number from 1 to {GREATEST_LIMIT} is expected");
-        return Err(Problem::bad_request(detail));
-    }
     // One more than is asked for tells whether there is a next part.
-    let mut links = store.list(range.after, limit + 1).await?;
+    let mut links = store.list(&user.0, range.after, limit + 1).await?;
     let more = links.len() > limit as usize;
     links.truncate(limit as usize);
     let next = links.last().map(|link| link.id).filter(|_| more);
     Ok(Json(Page { links, next }))
 }
 
-/// Makes a link, with a slug of the client's own or a random one.
+/// Makes a link, with a slug of your own or a random one.
 #[post("/api/links")]
-async fn create(new: Json<NewLink>, store: State<Store>) -> Result<Created<Json<Link>>, Problem> {
-    let (url, wanted) = new.0.parse(is_reserved)?;
-    let link = match wanted {
-        Some(slug) => store
-            .insert(&slug, &url)
-            .await?
-            .ok_or_else(|| Problem::conflict(format!("The slug {:?} is taken: choose another.", slug.as_str())))?,
-        None => insert_at_random(&store, &url).await?,
+async fn create(
+    user: Auth<User>,
+    new: Valid<Json<NewLink>>,
+    store: State<Store>,
+) -> Result<Created<Json<Link>>, LinkError> {
+    let url = new.location()?;
+    let link = match &new.slug {
+        Some(slug) => insert_as(slug, &store, &user.0, &url).await?,
+        None => insert_at_random(&store, &user.0, &url).await?,
     };
     Ok(Created::at(format!("/api/links/{}", link.slug), Json(link)))
 }
 
-async fn insert_at_random(store: &Store, url: &url::Url) -> Result<Link, Problem> {
+async fn insert_as(slug: &str, store: &Store, user: &User, url: &Url) -> Result<Link, LinkError> {
+    let link = match is_reserved(slug) {
+        true => None,
+        false => store.insert(user, slug, url).await?,
+    };
+    link.ok_or_else(|| LinkError::SlugTaken { slug: slug.to_owned() })
+}
+
+async fn insert_at_random(store: &Store, user: &User, url: &Url) -> Result<Link, LinkError> {
     for _ in 0..SLUG_ATTEMPTS {
-        if let Some(link) = store.insert(&Slug::random(), url).await? {
+        if let Some(link) = store.insert(user, &random_slug(), url).await? {
             return Ok(link);
         }
     }
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail("No slug was free: try again, or choose one."))
+    Err(LinkError::NoSlugFree)
 }
 
 /// Whether a short link with this slug would never be reached, because another route has its path.
 fn is_reserved(slug: &str) -> bool {
-    let routes = ROUTES.definitions().iter().map(|route| route.path);
+    let routes = crate::ROUTES.definitions().iter().map(|route| route.path);
     routes.chain([DOCS]).any(|path| path.strip_prefix('/') == Some(slug))
 }
 
-/// One link, without following it.
+/// One of your links, without following it.
 #[get("/api/links/{slug}")]
-async fn show(slug: Path<String>, store: State<Store>) -> Result<Json<Link>, Problem> {
-    let link = store.find(&slug).await?;
-    link.map(Json).ok_or_else(|| no_link(&slug))
+async fn show(user: Auth<User>, slug: Path<String>, store: State<Store>) -> Result<Json<Link>, LinkError> {
+    let link = store.find(&user.0, &slug).await?;
+    link.map(Json).ok_or(LinkError::NoLink { slug: slug.0 })
 }
 
-/// Removes a link.
+/// Removes one of your links.
 #[delete("/api/links/{slug}")]
-async fn remove(slug: Path<String>, store: State<Store>) -> Result<StatusCode, Problem> {
-    if store.remove(&slug).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(no_link(&slug))
+async fn remove(user: Auth<User>, slug: Path<String>, store: State<Store>) -> Result<StatusCode, LinkError> {
+    match store.remove(&user.0, &slug).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(LinkError::NoLink { slug: slug.0 }),
     }
 }
 
@@ -139,15 +136,15 @@ async fn remove(slug: Path<String>, store: State<Store>) -> Result<StatusCode, P
 ///
 /// `HEAD` finds this route too. It asks where the link leads and does not go there, so it is not counted.
 #[get("/{slug}")]
-async fn follow(slug: Path<String>, method: Method, store: State<Store>) -> Result<Redirect, Problem> {
-    let url = if method == Method::HEAD {
-        store.find(&slug).await?.map(|link| link.url)
-    } else {
-        store.follow(&slug).await?
+async fn follow(slug: Path<String>, method: Method, store: State<Store>) -> Result<Redirect, LinkError> {
+    let url = match method {
+        Method::HEAD => store.target(&slug).await?,
+        _ => store.follow(&slug).await?,
     };
-    url.map(Redirect::temporary).ok_or_else(|| no_link(&slug))
+    url.map(Redirect::temporary).ok_or(LinkError::NoLink { slug: slug.0 })
 }
 
-fn no_link(slug: &str) -> Problem {
-    Problem::not_found(format!("There is no link {slug:?}."))
+/// What costs space in the database is bounded too.
+async fn few_new_links(limits: State<Limits>, request: Request, next: Next) -> Response {
+    limits.new_links.call(request, next).await
 }

@@ -1,23 +1,35 @@
-//! A link shortener: a page, a JSON API, and short links that count how often they were followed.
+//! A link shortener: a page, a JSON API for those who have signed up, and short links that count how often they were
+//! followed.
 //!
-//! - `links.rs`: the routes.
-//! - `new_link.rs`: what a new link must look like.
-//! - `store.rs`: the links in SQLite.
-//! - `page.html`: the page, which uses the API.
-//!
-//! The environment: `SHORTLINKS_DB` is the database's file, `shortlinks.db` in the current directory unless set;
-//! `CONDUIT_ADDR` is the address to listen on, 127.0.0.1:8080 unless set.
+//! - `settings.rs`: what the environment says.
+//! - `site.rs`: the page, and what whoever operates the service asks.
+//! - `users.rs`: signing up, in and out, and the guard for everything that is somebody's. `password.rs`: passwords.
+//! - `links.rs`: the links. `new_link.rs`: what a new one must look like.
+//! - `store/`: users, sessions and links in SQLite.
+//! - `tests.rs`: the API through the client for tests; `tests/program`: the program itself.
 #![forbid(unsafe_code)]
 
 mod links;
 mod new_link;
+mod password;
+mod settings;
+mod site;
 mod store;
+#[cfg(test)]
+mod tests;
+mod users;
 
-use std::path::Path;
-use std::time::Instant;
-
+use conduit::layer::{Compression, Conditional, RateLimit, RequestIds, SecurityHeaders};
+use conduit::openapi::Info;
 use conduit::prelude::*;
+use settings::Settings;
 use store::{OpenError, Store};
+
+/// `/{slug}` gives way to the paths that have a name, wherever it stands in the list.
+pub(crate) const ROUTES: Routes<Service> = routes![site::ROUTES, users::ROUTES, links::ROUTES];
+
+/// Where the API is shown, and can be tried.
+pub(crate) const DOCS: &str = "/docs";
 
 /// No request of this service is larger than a link; the framework's own limit is 2 MiB.
 const BODY_LIMIT_BYTES: u64 = 16 * 1024;
@@ -26,25 +38,47 @@ const BODY_LIMIT_BYTES: u64 = 16 * 1024;
 #[derive(Clone, FromRef)]
 struct Service {
     store: Store,
-    started: Instant,
+    limits: Limits,
+}
+
+/// How often an address may do what is expensive, or worth guessing. Clones count together.
+#[derive(Clone)]
+struct Limits {
+    sign_in: RateLimit,
+    new_links: RateLimit,
 }
 
 impl Service {
-    async fn open() -> Result<Self, OpenError> {
-        let path = std::env::var_os("SHORTLINKS_DB").unwrap_or_else(|| "shortlinks.db".into());
+    async fn open(settings: Settings) -> Result<Self, OpenError> {
         Ok(Service {
-            store: Store::open(Path::new(&path)).await?,
-            started: Instant::now(),
+            store: Store::open(&settings.database).await?,
+            limits: Limits {
+                sign_in: RateLimit::new(settings.sign_ins_per_minute, settings::MINUTE).named("sign-in"),
+                new_links: RateLimit::new(settings.new_links_per_minute, settings::MINUTE).named("new-links"),
+            },
         })
     }
+}
+
+/// The whole service. The layer that is added last is the outermost: a request meets its id first.
+fn app(settings: Settings) -> conduit::Result<App<Service, Routes<Service>>> {
+    let app = App::open(Service::open(settings))?
+        .routes(ROUTES)
+        .info(Info::new("Short links", env!("CARGO_PKG_VERSION")).description(
+            "Sign up with `POST /api/users`, sign in with `POST /api/session`, and send the token that you get as \
+             `authorization: Bearer …`. Whoever has signed in on the page has a cookie instead.",
+        ))
+        .docs(DOCS)
+        .body_limit(BODY_LIMIT_BYTES)
+        .layer(Conditional::new())
+        .layer(Compression::new())
+        .layer(SecurityHeaders::new())
+        .layer(RequestIds::new().always_new());
+    Ok(app)
 }
 
 fn main() -> conduit::Result {
     // Standard output is for the address that the server prints; what goes wrong is logged beside it.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    App::open(Service::open())?
-        .routes(links::ROUTES)
-        .docs(links::DOCS)
-        .body_limit(BODY_LIMIT_BYTES)
-        .run()
+    app(Settings::from_environment()?)?.run()
 }

@@ -6,98 +6,153 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::support::{Directory, Service};
+use crate::support::{Directory, PASSWORD, Service};
+use base64::Engine;
 use serde_json::{Value, json};
 
-#[test]
-fn the_page_makes_lists_refuses_and_deletes_links() {
+/// Runs a test with a browser, if there is one.
+fn with_browser(test: impl FnOnce(&mut Browser, &Path)) {
     let directory = Directory::new();
-    let Some(mut browser) = Browser::start(&directory.path().join("profile")) else {
-        assert_ne!(
-            std::env::var("CI").as_deref(),
-            Ok("true"),
-            "CI needs Chromium: apt-get install chromium"
-        );
-        eprintln!("SKIPPED: no Chromium is installed (apt-get install chromium), so the page was not tried");
-        return;
-    };
-    let service = Service::start(&directory.path().join("links.db"));
-    service.create(&json!({ "url": "https://example.com/?q='<i>'&lt;", "slug": "first" }));
-    service.get("/first");
-    browser.open(&service.address);
-
-    // A link that was there is listed with its count; what its maker wrote is text.
-    browser.wait("document.querySelector('li')");
-    assert_eq!(
-        browser.text("li .target"),
-        service.get("/api/links/first").json()["url"]
-    );
-    assert_eq!(browser.text("li .clicks span"), "1 click");
-    assert_eq!(browser.value("document.querySelectorAll('li i').length"), 0);
-
-    // One that the form makes comes first, and the service has it.
-    browser.submit("https://example.com/second", "second");
-    browser.wait("document.querySelector('li[data-slug=second]')");
-    assert_eq!(browser.value("document.querySelector('li').dataset.slug"), "second");
-    assert_eq!(browser.text("li .clicks span"), "0 clicks");
-    let address = format!("{}/second", service.address);
-    assert_eq!(browser.text("#status"), format!("Made {address}"));
-    assert_eq!(browser.value("document.querySelector('li .short').href"), address);
-    assert_eq!(service.get("/second").status, 307);
-
-    // A conflict is told in the service's words.
-    browser.submit("https://example.com/third", "second");
-    browser.wait("document.querySelector('#status.bad')");
-    assert_eq!(browser.text("#status"), "The slug \"second\" is taken: choose another.");
-
-    // A broken rule is told at its field.
-    browser.submit("javascript:alert(1)", "");
-    browser.wait("document.querySelector('#url[aria-invalid=true]')");
-    assert_eq!(
-        browser.text("#url-rule"),
-        "It must be a complete http or https URL of at most 2048 bytes."
-    );
-    assert_eq!(browser.text("#slug-rule"), "");
-
-    // Deleting asks first, and then the service has forgotten the link.
-    browser.value("window.confirm = () => false; document.querySelector('li .delete').click()");
-    browser.value("window.confirm = () => true; document.querySelector('li .delete').click()");
-    browser.wait("!document.querySelector('li[data-slug=second]')");
-    service.get("/second").problem(404);
-    assert_eq!(service.get("/first").status, 307);
+    match Browser::start(&directory.path().join("profile")) {
+        Some(mut browser) => test(&mut browser, &directory.path().join("links.db")),
+        None if std::env::var("CI").as_deref() == Ok("true") => panic!("CI needs Chromium: apt-get install chromium"),
+        None => eprintln!("SKIPPED: no Chromium is installed (apt-get install chromium), so the page was not tried"),
+    }
 }
 
 #[test]
-fn the_docs_page_tries_an_operation() {
-    let directory = Directory::new();
-    let Some(mut browser) = Browser::start(&directory.path().join("profile")) else {
-        assert_ne!(
-            std::env::var("CI").as_deref(),
-            Ok("true"),
-            "CI needs Chromium: apt-get install chromium"
+fn a_user_signs_up_makes_links_and_signs_out_on_the_page() {
+    with_browser(|browser, database| {
+        let service = Service::start(database);
+        browser.open(&service.address);
+
+        // Nobody has signed in: there is only that form. What breaks a rule is told at its field.
+        browser.wait("!account.hidden");
+        assert_eq!(
+            browser.value("form.hidden && element('mine').hidden && element('who').hidden"),
+            true
         );
-        eprintln!("SKIPPED: no Chromium is installed (apt-get install chromium), so the docs page was not tried");
-        return;
-    };
-    let service = Service::start(&directory.path().join("links.db"));
-    browser.open(&format!("{}/docs", service.address));
-    browser.wait("document.querySelector('#operations-links-links_healthz')");
-    browser.value("document.querySelector('#operations-links-links_healthz button.opblock-summary-control').click()");
-    // The page follows the references of an opened operation; a click before it has, faster than any hand, is lost.
-    browser.wait("document.querySelector('#operations-links-links_healthz [data-name=examplePanel]')");
-    browser.wait("document.querySelector('#operations-links-links_healthz .execute')");
-    browser.value("document.querySelector('#operations-links-links_healthz .execute').click()");
-    browser
-        .wait("document.querySelector('#operations-links-links_healthz .live-responses-table .response-col_status')");
-    let answer = browser.text("#operations-links-links_healthz .live-responses-table");
-    let answer = answer.as_str().expect("text");
-    assert!(answer.contains("200") && answer.contains("uptime_seconds"), "{answer}");
-    if let Some(path) = std::env::var_os("SHORTLINKS_SCREENSHOT") {
-        let size = json!({ "width": 1200, "height": 1400, "deviceScaleFactor": 1, "mobile": false });
-        browser.call("Emulation.setDeviceMetricsOverride", size);
-        let image = browser.call("Page.captureScreenshot", json!({ "format": "png" }));
-        std::fs::write(path, image["data"].as_str().expect("base64")).expect("the screenshot can be written");
-    }
+        browser.sign("sign-up", "A", "short");
+        browser.wait("document.querySelector('#password[aria-invalid=true]')");
+        assert_eq!(
+            browser.text("#name-rule"),
+            "2 to 32 characters, each one of a-z, 0-9 and the hyphen"
+        );
+        browser.sign("sign-in", "ada", PASSWORD);
+        browser.wait("document.querySelector('#status.bad').textContent === 'No user has this name and password.'");
+        browser.screenshot("signed-out");
+        browser.sign("sign-up", "ada", PASSWORD);
+        browser.wait("!element('who').hidden");
+        assert_eq!(browser.text("#user"), "ada");
+        assert_eq!(browser.value("document.cookie"), "", "no script can read the session");
+
+        // The page of somebody who has signed in before is there at once, and all that it made with it.
+        browser.submit("https://example.com/first", "first");
+        browser.wait("document.querySelector('li[data-slug=first]')");
+        browser.open(&service.address);
+        browser.wait("document.querySelector('li[data-slug=first]')");
+        assert_eq!(browser.text("#user"), "ada");
+
+        browser.value("element('sign-out').click()");
+        browser.wait("!account.hidden && element('mine').hidden");
+        assert_eq!(browser.value("document.querySelector('li')"), Value::Null);
+        browser.open(&service.address);
+        browser.wait("!account.hidden");
+    });
+}
+
+#[test]
+fn the_page_makes_lists_refuses_and_deletes_links() {
+    with_browser(|browser, database| {
+        let service = Service::start_as("ada", database);
+        service.create(&json!({ "url": "https://example.com/?q='<i>'&lt;", "slug": "first" }));
+        service.get("/first");
+        browser.open(&service.address);
+        browser.wait("!account.hidden");
+        browser.sign("sign-in", "ada", PASSWORD);
+
+        // A link that was there is listed with its count; what its maker wrote is text.
+        browser.wait("document.querySelector('li')");
+        assert_eq!(
+            browser.text("li .target"),
+            service.get("/api/links/first").json()["url"]
+        );
+        assert_eq!(browser.text("li .clicks span"), "1 click");
+        assert_eq!(browser.value("document.querySelectorAll('li i').length"), 0);
+
+        // One that the form makes comes first, and the service has it.
+        browser.submit("https://example.com/second", "second");
+        browser.wait("document.querySelector('li[data-slug=second]')");
+        assert_eq!(browser.value("document.querySelector('li').dataset.slug"), "second");
+        assert_eq!(browser.text("li .clicks span"), "0 clicks");
+        let address = format!("{}/second", service.address);
+        assert_eq!(browser.text("#status"), format!("Made {address}"));
+        assert_eq!(browser.value("document.querySelector('li .short').href"), address);
+        assert_eq!(service.get("/second").status, 307);
+        browser.screenshot("signed-in");
+
+        // A conflict is told in the service's words.
+        browser.submit("https://example.com/third", "second");
+        browser.wait("document.querySelector('#status.bad')");
+        assert_eq!(browser.text("#status"), "The slug \"second\" is taken: choose another.");
+
+        // A broken rule is told at its field.
+        browser.submit("javascript:alert(1)", "");
+        browser.wait("document.querySelector('#url[aria-invalid=true]')");
+        assert_eq!(
+            browser.text("#url-rule"),
+            "A complete http or https address of at most 2048 bytes"
+        );
+        assert_eq!(browser.text("#slug-rule"), "");
+
+        // Deleting asks first, and then the service has forgotten the link.
+        browser.value("window.confirm = () => false; document.querySelector('li .delete').click()");
+        browser.value("window.confirm = () => true; document.querySelector('li .delete').click()");
+        browser.wait("!document.querySelector('li[data-slug=second]')");
+        assert_eq!(service.get("/second").status, 404);
+        assert_eq!(service.get("/first").status, 307);
+    });
+}
+
+#[test]
+fn the_docs_page_tries_an_operation_as_a_user() {
+    with_browser(|browser, database| {
+        let service = Service::start_as("ada", database);
+        service.create(&json!({ "url": "https://example.com/", "slug": "shown-in-docs" }));
+        browser.open(&format!("{}/docs", service.address));
+        let list = "#operations-links-links_list";
+        browser.wait(&format!("document.querySelector('{list}')"));
+
+        // The dialog takes the token; the page's framework hears of a value only if the browser sets it.
+        browser.value("document.querySelector('.scheme-container .authorize').click()");
+        browser.wait("document.querySelector('.modal-ux input')");
+        browser.value("document.querySelector('.modal-ux input').focus()");
+        browser.call("Input.insertText", json!({ "text": service.token() }));
+        browser.value("document.querySelector('.modal-ux button.authorize').click()");
+        browser.wait("document.querySelector('.modal-ux button.btn-done')");
+        browser.value("document.querySelector('.modal-ux button.btn-done').click()");
+
+        browser.value(&format!(
+            "document.querySelector('{list} button.opblock-summary-control').click()"
+        ));
+        // The page follows the references of an opened operation; a click before it has, faster than any hand, is lost.
+        browser.wait(&format!("document.querySelector('{list} [data-name=examplePanel]')"));
+        browser.wait(&format!(
+            "document.querySelector('{list} .try-out__btn, {list} .execute')"
+        ));
+        browser.value(&format!("document.querySelector('{list} .execute').click()"));
+        browser.wait(&format!(
+            "document.querySelector('{list} .live-responses-table .response-col_status')"
+        ));
+        let answer = browser.text(&format!("{list} .live-responses-table"));
+        let answer = answer.as_str().expect("text");
+        assert!(answer.contains("200") && answer.contains("shown-in-docs"), "{answer}");
+        browser.screenshot("docs");
+        browser.value(&format!(
+            "document.querySelector('{list} .responses-wrapper').scrollIntoView()"
+        ));
+        browser.screenshot("docs-answer");
+    });
 }
 
 /// A browser with one page.
@@ -221,11 +276,43 @@ impl Browser {
         assert_eq!(held, true, "{condition} does not come about");
     }
 
+    /// Fills in the form of a name and a password, and presses the button, once the one before has done its work.
+    fn sign(&mut self, button: &str, name: &str, password: &str) {
+        self.wait("!account.querySelector('button:disabled')");
+        self.value(&format!(
+            "element('name').value = {}; element('password').value = {};
+            account.querySelector('[name={button}]').click()",
+            json!(name),
+            json!(password)
+        ));
+    }
+
+    /// Where `SHORTLINKS_SCREENSHOTS` names a directory, writes what the page looks like into it: wide, narrow, dark.
+    fn screenshot(&mut self, name: &str) {
+        let Some(directory) = std::env::var_os("SHORTLINKS_SCREENSHOTS") else {
+            return;
+        };
+        for (look, width, scheme) in [
+            ("wide", 1200, "light"),
+            ("narrow", 390, "light"),
+            ("dark", 1200, "dark"),
+        ] {
+            let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+            self.call("Emulation.setDeviceMetricsOverride", size);
+            let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+            self.call("Emulation.setEmulatedMedia", scheme);
+            let data = self.call("Page.captureScreenshot", json!({ "format": "png" }))["data"].take();
+            let image = base64::engine::general_purpose::STANDARD.decode(data.as_str().expect("base64"));
+            let file = Path::new(&directory).join(format!("{name}-{look}.png"));
+            std::fs::write(file, image.expect("base64")).expect("the screenshot can be written");
+        }
+    }
+
     /// Fills in the form and sends it, once the answer to the last time has been shown.
     fn submit(&mut self, url: &str, slug: &str) {
         self.wait("document.querySelector('#form button:enabled')");
         self.value(&format!(
-            "form.url.value = {}; form.slug.value = {}; document.querySelector('#form button').click()",
+            "form.elements.url.value = {}; form.elements.slug.value = {}; document.querySelector('#form button').click()",
             json!(url),
             json!(slug)
         ));

@@ -6,8 +6,10 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::Agent;
+
+pub(crate) const PASSWORD: &str = "correct horse";
 
 /// More than there are cores here, so that every test has several runtimes share the database.
 const WORKERS: &str = "4";
@@ -47,6 +49,8 @@ pub(crate) struct Service {
     _output: BufReader<ChildStdout>,
     pub(crate) address: String,
     agent: Agent,
+    /// What the requests are sent with; empty where nobody has signed in.
+    token: String,
 }
 
 impl Service {
@@ -69,7 +73,19 @@ impl Service {
             _output: output,
             address,
             agent: client(),
+            token: String::new(),
         }
+    }
+
+    /// As `start`; the requests are those of a user with this name, who signs in, and up where that is needed.
+    pub(crate) fn start_as(name: &str, database: &Path) -> Self {
+        let mut service = Service::start(database);
+        let credentials = json!({ "name": name, "password": PASSWORD });
+        service.post("/api/users", &credentials);
+        let session = service.post("/api/session", &credentials);
+        assert_eq!(session.status, 201, "{session:?}");
+        service.token = session.json()["token"].as_str().expect("a token").to_owned();
+        service
     }
 
     /// Ends the program as a service manager does.
@@ -79,25 +95,34 @@ impl Service {
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
-        self.agent.get(self.at(path)).call().expect("an answer").into()
+        let request = self.agent.get(self.at(path));
+        request
+            .header("authorization", self.authorization())
+            .call()
+            .expect("an answer")
+            .into()
     }
 
-    pub(crate) fn head(&self, path: &str) -> Answer {
-        self.agent.head(self.at(path)).call().expect("an answer").into()
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+        let request = self
+            .agent
+            .post(self.at(path))
+            .header("content-type", "application/json");
+        let request = request.header("authorization", self.authorization());
+        request.send(body.to_string()).expect("an answer").into()
     }
 
-    pub(crate) fn delete(&self, path: &str) -> Answer {
-        self.agent.delete(self.at(path)).call().expect("an answer").into()
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
-    pub(crate) fn post(&self, path: &str, content_type: &str, body: &str) -> Answer {
-        let request = self.agent.post(self.at(path)).header("content-type", content_type);
-        request.send(body).expect("an answer").into()
+    fn authorization(&self) -> String {
+        format!("Bearer {}", self.token)
     }
 
     /// Makes a link.
     pub(crate) fn create(&self, link: &Value) -> Answer {
-        self.post("/api/links", "application/json", &link.to_string())
+        self.post("/api/links", link)
     }
 
     /// How often the link was followed, as the API says.
@@ -164,14 +189,5 @@ impl Answer {
 
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in {self:?}"))
-    }
-
-    /// The problem that the answer is, with this status and in the form of RFC 9457.
-    pub(crate) fn problem(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.header("content-type"), "application/problem+json");
-        let problem = self.json();
-        assert_eq!(problem["status"], status);
-        problem
     }
 }

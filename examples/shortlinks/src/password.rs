@@ -1,0 +1,64 @@
+//! Passwords: only their hashes are kept.
+
+use argon2::Argon2;
+use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
+use conduit::prelude::*;
+
+/// The hash of a password that nobody has: what a name that is not known is compared with, so that the time of the
+/// answer does not tell which names there are.
+const NOBODYS: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IG9mIG91cnM$4sV3bTvGQe7o1iGEq0nH0F3q8i0wqk8Y4yKf7gG0c2A";
+
+/// The hash, by Argon2id with the salt in it.
+pub(crate) async fn hash(password: String) -> Result<String, Problem> {
+    let hashed = blocking(move || Argon2::default().hash_password(password.as_bytes())).await?;
+    Ok(hashed?.to_string())
+}
+
+/// Whether it is the password that this hash was made of; `None` is the hash of a user whom there is not.
+pub(crate) async fn is_right(password: String, hash: Option<String>) -> Result<bool, Problem> {
+    let is_user = hash.is_some();
+    let hash = hash.unwrap_or_else(|| NOBODYS.to_owned());
+    match blocking(move || Argon2::default().verify_password(password.as_bytes(), &*hash)).await? {
+        Ok(()) => Ok(is_user),
+        Err(Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Hashing takes tens of milliseconds on purpose. On the worker all of its connections would wait for it.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    Ok(tokio::task::spawn_blocking(work).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run<T>(future: impl Future<Output = Result<T, Problem>>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(future).unwrap_or_else(|problem| panic!("{problem:?}"))
+    }
+
+    #[test]
+    fn a_password_is_right_with_its_own_hash_only() {
+        let made = run(hash("correct horse".to_owned()));
+        assert!(made.starts_with("$argon2id$") && !made.contains("correct"));
+        assert_ne!(
+            made,
+            run(hash("correct horse".to_owned())),
+            "each has a salt of its own"
+        );
+        assert!(run(is_right("correct horse".to_owned(), Some(made.clone()))));
+        assert!(!run(is_right("correct horse ".to_owned(), Some(made))));
+    }
+
+    #[test]
+    fn a_user_whom_there_is_not_costs_as_much_as_one_with_another_password() {
+        assert!(!run(is_right("correct horse".to_owned(), None)));
+        let costs = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(costs(NOBODYS), costs(&run(hash("any".to_owned()))));
+    }
+}

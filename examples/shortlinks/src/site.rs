@@ -1,0 +1,59 @@
+//! The page, and what whoever operates the service asks.
+
+use std::net::IpAddr;
+
+use conduit::prelude::*;
+use conduit::{Client, health, metrics};
+
+use crate::Service;
+use crate::store::Store;
+
+pub(crate) const ROUTES: Routes<Service> = routes![
+    page,
+    health::healthz,
+    readyz,
+    #[layer(only_from_this_machine)]
+    metrics::page
+];
+
+const PAGE: &str = include_str!("page.html");
+/// The page loads nothing from elsewhere, sends nothing elsewhere, and is framed by nobody.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+    img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The page.
+#[get("/")]
+fn page() -> impl IntoResponse {
+    ([("content-security-policy", PAGE_POLICY)], Html(PAGE))
+}
+
+/// Whether the service wants requests: it is not about to stop, and its database answers.
+///
+/// `/healthz`, the framework's own, only says that the program is alive: to start it again would not mend a database.
+#[get("/readyz")]
+async fn readyz(store: State<Store>) -> Result<&'static str, Problem> {
+    if !health::is_ready() {
+        return Err(unavailable("the service stops"));
+    }
+    match store.check().await {
+        Ok(()) => Ok("ready\n"),
+        Err(error) => Err(unavailable("the database does not answer").with_cause(&error)),
+    }
+}
+
+fn unavailable(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail(detail)
+}
+
+/// The numbers tell how much the service is used, which is nobody else's business.
+async fn only_from_this_machine(client: Client, request: Request, next: Next) -> Result<Response, Problem> {
+    match client.address() {
+        Some(address) if is_loopback(address) => Ok(next.run(request).await),
+        _ => Err(Problem::forbidden("this is answered on the machine itself")),
+    }
+}
+
+/// `::ffff:127.0.0.1` is 127.0.0.1 as a socket for both families sees it.
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
