@@ -296,3 +296,44 @@ fn requests_behind_the_last_one_do_not_reset_the_connection_before_the_answer_is
     assert_eq!(client.response().text(), "ignored");
     assert!(client.is_closed());
 }
+
+/// Waits for a piece of the request's body; then gives more than the kernel holds, and a second piece at once.
+struct Prompted(Option<Body>, Vec<Bytes>);
+
+impl Stream for Prompted {
+    type Item = Result<Bytes, conduit::BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(body) = &mut self.0 {
+            let Poll::Ready(_) = Pin::new(body).poll_next(context) else {
+                return Poll::Pending;
+            };
+            self.0 = None;
+        }
+        Poll::Ready(self.1.pop().map(Ok))
+    }
+}
+
+#[post("/prompted")]
+async fn prompted(body: Body) -> Body {
+    Body::from_stream(Prompted(
+        Some(body),
+        vec![Bytes::from_static(b"end"), Bytes::from(vec![b'a'; 16 << 20])],
+    ))
+}
+
+/// What came from the client while a piece was made let the stream bring another, which overtook the rest of the first.
+#[test]
+fn pieces_of_a_stream_stay_in_order_while_the_request_still_comes() {
+    let server = serve(App::new(()).routes(routes![prompted]));
+    let mut client = server.connect();
+    client.send("POST /prompted HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\n\r\n");
+    // The stream has been asked for its first piece when the body comes. Without the pause the test would show less.
+    std::thread::sleep(Duration::from_millis(50));
+    client.send("x");
+    std::thread::sleep(Duration::from_millis(50));
+    let body = client.response().body;
+    assert_eq!(body.len(), (16 << 20) + 3);
+    assert!(body[..16 << 20].iter().all(|byte| *byte == b'a'));
+    assert_eq!(&body[16 << 20..], b"end");
+}

@@ -115,7 +115,11 @@ impl Connection {
 
     /// Writes a piece of the response's stream; a large one is sent from where it is.
     pub(super) fn write_piece(&mut self, mut piece: Bytes, output: &mut Vec<u8>) -> Result<(), h1::BodyError> {
-        if piece.len() < UNCOPIED_BYTES || self.tail.is_some() {
+        debug_assert!(
+            self.tail.is_none(),
+            "a stream is asked for a piece once the last is sent"
+        );
+        if piece.len() < UNCOPIED_BYTES {
             return self.engine.write_body(output, &piece);
         }
         let (length, after) = self.engine.frame_body(output, piece.len() as u64)?;

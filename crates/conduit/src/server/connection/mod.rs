@@ -241,6 +241,9 @@ impl Connection {
                 }
             }
             Letter::Piece(piece) => {
+                if let Stage::Streaming(outlet) = &self.stage {
+                    outlet.has_come();
+                }
                 if let Some(observed) = &mut self.observed {
                     observed.body_bytes += piece.len() as u64;
                 }

@@ -13,6 +13,9 @@ use crate::body::{Body, BodyError};
 use crate::server::mailbox::{Letter, Outbox};
 
 /// How a response's stream learns that it may go on, or need not.
+///
+/// At most one piece is between the stream and its connection: what is not yet framed cannot overtake what is not yet
+/// sent.
 #[derive(Default)]
 pub(super) struct Outlet {
     open: Cell<State>,
@@ -20,8 +23,18 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
+    /// The connection can take a piece; one that is already asked for is waited for.
     pub(super) fn has_room(&self) {
-        self.change(State::Room);
+        if self.open.get() == State::Full {
+            self.change(State::Room);
+        }
+    }
+
+    /// The piece that was asked for is there.
+    pub(super) fn has_come(&self) {
+        if self.open.get() == State::Asked {
+            self.open.set(State::Full);
+        }
     }
 
     pub(super) fn close(&self) {
@@ -35,15 +48,15 @@ impl Outlet {
         }
     }
 
-    /// Waits for room, and takes it. Says whether the connection is still there.
+    /// Waits for room, and promises a piece for it. Says whether the connection is still there.
     async fn room(&self) -> bool {
         poll_fn(|context| match self.open.get() {
             State::Closed => Poll::Ready(false),
             State::Room => {
-                self.open.set(State::Full);
+                self.open.set(State::Asked);
                 Poll::Ready(true)
             }
-            State::Full => {
+            State::Full | State::Asked => {
                 *self.pump.borrow_mut() = Some(context.waker().clone());
                 Poll::Pending
             }
@@ -54,10 +67,13 @@ impl Outlet {
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum State {
-    /// A piece is on its way, or the client is behind.
+    /// The client is behind.
     #[default]
     Full,
+    /// The stream may bring a piece.
     Room,
+    /// The stream makes a piece, or it is on its way.
+    Asked,
     Closed,
 }
 
