@@ -2,7 +2,14 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 
 use crate::case::{Answer, Framing};
 use crate::server::PROBE;
@@ -13,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// One connection.
 pub struct Client {
     stream: TcpStream,
+    /// TLS on the stream, after its handshake.
+    session: Option<Box<ClientConnection>>,
     received: Vec<u8>,
 }
 
@@ -25,11 +34,45 @@ impl Client {
     #[must_use]
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server accepts");
+        stream.set_nodelay(true).expect("no delay can be set");
+        Self::on(stream)
+    }
+
+    /// Connects to a Unix socket.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not accept.
+    #[must_use]
+    pub fn connect_unix(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).expect("the server accepts");
+        // What is asked of it from here on is asked of either kind of socket in the same way.
+        Self::on(TcpStream::from(OwnedFd::from(stream)))
+    }
+
+    /// Connects and completes the handshake of TLS.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not accept, or the handshake fails.
+    #[must_use]
+    pub fn connect_tls(address: SocketAddr, config: &Arc<ClientConfig>) -> Self {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut session = ClientConnection::new(Arc::clone(config), name).expect("a session");
+        let mut client = Self::connect(address);
+        while session.is_handshaking() {
+            session.complete_io(&mut client.stream).expect("a handshake");
+        }
+        client.session = Some(Box::new(session));
+        client
+    }
+
+    fn on(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out can be set");
-        stream.set_nodelay(true).expect("no delay can be set");
         Self {
             stream,
+            session: None,
             received: Vec::new(),
         }
     }
@@ -40,14 +83,34 @@ impl Client {
         &self.stream
     }
 
-    /// Sends what the server takes. False when it has closed.
+    /// Sends what the server takes, over TLS in a record of its own. False when it has closed.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
-        self.stream.write_all(bytes).is_ok()
+        let sealed = self.seal(bytes);
+        self.stream.write_all(sealed.as_deref().unwrap_or(bytes)).is_ok()
+    }
+
+    /// As [`send`](Self::send), each byte on the wire by itself: over TLS the record is cut, not the bytes in it.
+    pub fn send_bytewise(&mut self, bytes: &[u8]) -> bool {
+        let sealed = self.seal(bytes);
+        let wire = sealed.as_deref().unwrap_or(bytes);
+        wire.iter().all(|byte| self.stream.write_all(&[*byte]).is_ok())
+    }
+
+    /// What stands on the wire for these bytes, if that is not themselves.
+    fn seal(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let session = self.session.as_mut()?;
+        session.set_buffer_limit(None);
+        session.writer().write_all(bytes).expect("without a limit all is taken");
+        Some(outgoing(session))
     }
 
     /// Ends the client's half of the stream.
     pub fn end(&mut self) {
         // The server may have closed already: then there is nothing to end.
+        if let Some(session) = &mut self.session {
+            session.send_close_notify();
+            let _ = self.stream.write_all(&outgoing(session));
+        }
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
@@ -92,7 +155,11 @@ impl Client {
 
     fn more(&mut self) -> Result<bool, String> {
         let mut buffer = [0; 16 * 1024];
-        match self.stream.read(&mut buffer) {
+        let read = match &mut self.session {
+            Some(session) => read_session(session, &mut self.stream, &mut buffer),
+            None => self.stream.read(&mut buffer),
+        };
+        match read {
             Ok(0) => Ok(false),
             Ok(count) => {
                 self.received.extend_from_slice(&buffer[..count]);
@@ -100,8 +167,33 @@ impl Client {
             }
             // A close with bytes that nobody has read; what was sent before it has been read here.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(false),
-            Err(_) => Err(format!("the server waits after {}", escape(&self.received))),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(format!("the server waits after {}", escape(&self.received)))
+            }
+            Err(error) => Err(format!("{error} after {}", escape(&self.received))),
         }
+    }
+}
+
+/// What a session has to send.
+fn outgoing(session: &mut ClientConnection) -> Vec<u8> {
+    let mut wire = Vec::new();
+    while session.wants_write() {
+        session.write_tls(&mut wire).expect("memory takes all");
+    }
+    wire
+}
+
+/// The next bytes of a session, none at its end. A stream that ends without a `close_notify` is an error, since it may
+/// have been cut short (RFC 8446, section 6.1).
+fn read_session(session: &mut ClientConnection, stream: &mut TcpStream, buffer: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match session.reader().read(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+        session.read_tls(stream)?;
+        session.process_new_packets().map_err(std::io::Error::other)?;
     }
 }
 

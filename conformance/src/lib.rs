@@ -1,9 +1,9 @@
 //! What a live Conduit server answers to raw bytes.
 //!
 //! [`cases`] is a table of bytes and of what RFC 9110, 9112 and 3986 want to be answered to them;
-//! [`run`] brings each row to a server on loopback, whole and cut in two at every byte; [`server`]
-//! is the application that is asked. The tests of the package run the table, and attack the server
-//! with real clients beside.
+//! [`run`] brings each row to a server on loopback, whole and cut in two at every byte, over TCP,
+//! TLS or a Unix socket; [`server`] is the application that is asked. The tests of the package run
+//! the table, and attack the server with real clients beside.
 //!
 //! A row, and what became of it:
 //!

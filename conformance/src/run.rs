@@ -18,10 +18,14 @@ const FOLLOWING: &[u8] = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: clo
 pub enum Delivery {
     /// In one write, with the request that follows.
     Whole,
-    /// One byte in each write.
+    /// One byte in each write; over TLS, each in a record of its own.
     Bytes,
+    /// As [`Whole`](Self::Whole), but the kernel is given one byte at a time: over TLS, the record is cut.
+    Trickle,
     /// In two writes; the server has read the first before the second is made. With each place to cut at in turn.
     Halves,
+    /// As [`Halves`](Self::Halves), but cut only at every nth place.
+    SomeHalves(usize),
 }
 
 /// Brings a row to the server.
@@ -32,15 +36,20 @@ pub enum Delivery {
 pub fn run(server: &Running, case: &Case, delivery: Delivery) -> Result<(), String> {
     let input = case.input.bytes();
     let outcome = match delivery {
-        Delivery::Whole => whole(server, case, &input),
+        Delivery::Whole => whole(server, case, &input, Client::send),
+        Delivery::Trickle => whole(server, case, &input, Client::send_bytewise),
         Delivery::Bytes => {
-            let mut client = Client::connect(server.address());
+            let mut client = server.connect();
             // The server may close before the last of them.
             let _ = input.iter().all(|byte| client.send(&[*byte]));
             finish(client, case, false)
         }
-        Delivery::Halves => {
-            let places: Vec<usize> = places(input.len()).collect();
+        Delivery::Halves | Delivery::SomeHalves(_) => {
+            let step = match delivery {
+                Delivery::SomeHalves(step) => step,
+                _ => 1,
+            };
+            let places: Vec<usize> = places(input.len()).step_by(step).collect();
             places
                 .chunks(BATCH)
                 .try_for_each(|places| halves(server, case, &input, places))
@@ -55,7 +64,7 @@ pub fn run(server: &Running, case: &Case, delivery: Delivery) -> Result<(), Stri
     })
 }
 
-/// How many connections [`run`] makes of a row, all deliveries together.
+/// How many connections [`run`] makes of a row, whole, byte by byte and cut at each place.
 #[must_use]
 pub fn connections(case: &Case) -> usize {
     2 + places(case.input.bytes().len()).count()
@@ -68,11 +77,12 @@ fn places(length: usize) -> impl Iterator<Item = usize> {
         .filter(move |&place| length <= CUT_EVERYWHERE_BYTES || place < END || place + END > length || place % 61 == 0)
 }
 
-fn whole(server: &Running, case: &Case, input: &[u8]) -> Result<(), String> {
-    let mut client = Client::connect(server.address());
+fn whole(server: &Running, case: &Case, input: &[u8], send: fn(&mut Client, &[u8]) -> bool) -> Result<(), String> {
+    let mut client = server.connect();
     let follows = matches!(case.then, Then::Kept | Then::Closed) && case.after_continue.is_empty();
     let following = if follows { FOLLOWING } else { b"" };
-    client.send(&[input, following].concat());
+    // The server may close before it has all.
+    let _ = send(&mut client, &[input, following].concat());
     finish(client, case, follows)
 }
 
@@ -82,8 +92,8 @@ fn whole(server: &Running, case: &Case, input: &[u8]) -> Result<(), String> {
 /// was sent last says that all before it has been read: first that all have been accepted, then that the first halves
 /// have been read.
 fn halves(server: &Running, case: &Case, input: &[u8], places: &[usize]) -> Result<(), String> {
-    let mut clients: Vec<Client> = places.iter().map(|_| Client::connect(server.address())).collect();
-    let mut last = Client::connect(server.address());
+    let mut clients: Vec<Client> = places.iter().map(|_| server.connect()).collect();
+    let mut last = server.connect();
     last.probe();
     for (client, &place) in clients.iter_mut().zip(places) {
         client.send(&input[..place]);

@@ -3,13 +3,19 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
-use conduit::ServerHandle;
 use conduit::prelude::*;
+use conduit::{ServerHandle, Tls};
 use futures_core::Stream;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::client::Client;
 
 /// The limit of a head in bytes, small so that it can be reached at every byte.
 pub const HEAD_LIMIT: usize = 1024;
@@ -176,41 +182,126 @@ const ROUTES: Routes = routes![
     large
 ];
 
-/// A server of one worker on a port of its own, stopped when it goes out of scope.
+/// What a server and its clients speak over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// TCP on loopback.
+    Tcp,
+    /// TLS 1.3 over TCP on loopback; the certificate is made for the server, and its clients check it.
+    Tls,
+    /// A Unix socket.
+    Unix,
+}
+
+/// Where a server listens, and what a client needs to know of it.
+enum Place {
+    Tcp(SocketAddr),
+    Tls(SocketAddr, Arc<ClientConfig>),
+    Unix(PathBuf),
+}
+
+/// A server of one worker on a port or path of its own, stopped when it goes out of scope.
 pub struct Running {
-    address: SocketAddr,
+    place: Place,
     handle: ServerHandle,
     thread: Option<JoinHandle<conduit::Result>>,
 }
 
 impl Running {
-    /// Listens and serves, with the limits of this module.
+    /// Listens on TCP and serves, with the limits of this module.
     ///
     /// # Panics
     ///
     /// When loopback has no port left.
     #[must_use]
     pub fn start() -> Self {
-        let server = App::new(())
+        Self::start_on(Wire::Tcp)
+    }
+
+    /// As [`start`](Self::start), on this wire.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be listened on.
+    #[must_use]
+    pub fn start_on(wire: Wire) -> Self {
+        static SOCKETS: AtomicUsize = AtomicUsize::new(0);
+        let app = App::new(())
             .routes(ROUTES)
             .head_limit(HEAD_LIMIT)
             .header_limit(FIELD_LIMIT)
             .body_limit(BODY_LIMIT)
-            .workers(1)
-            .listen("127.0.0.1:0")
-            .expect("a port of loopback can be listened on");
+            .workers(1);
+        let local = "127.0.0.1:0";
+        let (server, place) = match wire {
+            Wire::Tcp => {
+                let server = app.listen(local).expect("a port of loopback can be listened on");
+                let place = Place::Tcp(server.address());
+                (server, place)
+            }
+            Wire::Tls => {
+                let (tls, config) = certified();
+                let server = app
+                    .tls(tls)
+                    .listen(local)
+                    .expect("a port of loopback can be listened on");
+                let place = Place::Tls(server.address(), Arc::new(config));
+                (server, place)
+            }
+            Wire::Unix => {
+                let number = SOCKETS.fetch_add(1, Ordering::Relaxed);
+                let name = format!("conduit-conformance-{}-{number}", std::process::id());
+                let path = std::env::temp_dir().join(name);
+                let server = app.listen(format!("unix:{}", path.display()));
+                (server.expect("a path can be listened on"), Place::Unix(path))
+            }
+        };
         Self {
-            address: server.address(),
+            place,
             handle: server.handle(),
             thread: Some(std::thread::spawn(move || server.serve())),
         }
     }
 
     /// Where it listens.
+    ///
+    /// # Panics
+    ///
+    /// When that is no port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        match &self.place {
+            Place::Tcp(address) | Place::Tls(address, _) => *address,
+            Place::Unix(path) => panic!("{} has no port", path.display()),
+        }
     }
+
+    /// A client of it; over TLS, one whose handshake is done.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not accept.
+    #[must_use]
+    pub fn connect(&self) -> Client {
+        match &self.place {
+            Place::Tcp(address) => Client::connect(*address),
+            Place::Tls(address, config) => Client::connect_tls(*address, config),
+            Place::Unix(path) => Client::connect_unix(path),
+        }
+    }
+}
+
+/// A certificate, and clients that trust it. They speak what rustls speaks by itself, TLS 1.3.
+fn certified() -> (Tls, ClientConfig) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a certificate");
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (Tls::pem(made.cert.pem(), made.signing_key.serialize_pem()), config)
 }
 
 impl Drop for Running {

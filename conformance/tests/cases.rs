@@ -1,4 +1,4 @@
-//! Each row of the table, whole, byte by byte, and cut in two at every byte.
+//! Each row of the table, whole, byte by byte, and cut in two at every byte; over TCP, TLS and a Unix socket.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -7,23 +7,29 @@ use std::sync::atomic::Ordering::Relaxed;
 use conduit_conformance::case::Case;
 use conduit_conformance::cases::TOPICS;
 use conduit_conformance::run::{Delivery, connections, run};
-use conduit_conformance::server::Running;
+use conduit_conformance::server::{Running, Wire};
 
 /// How many rows are under way at a time; the threads wait most of the time.
 const THREADS: usize = 8;
 
+/// Over TLS a row is cut in two at every eighth byte: each cut costs a handshake.
+const TLS_STEP: usize = 8;
+
 /// Runs all rows, each topic on a server of its own, and reports all that differ.
-fn check(delivery: Delivery) {
+fn check(wire: Wire, delivery: Delivery) {
     let failures = Mutex::new(Vec::new());
     for (topic, cases) in TOPICS {
-        let server = Running::start();
+        let server = Running::start_on(wire);
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
                 scope.spawn(|| {
                     while let Some(case) = cases.get(next.fetch_add(1, Relaxed)) {
                         if let Err(what) = run(&server, case, delivery) {
-                            failures.lock().expect("nobody panics").push(format!("{topic}: {what}"));
+                            failures
+                                .lock()
+                                .expect("nobody panics")
+                                .push(format!("{wire:?}, {topic}: {what}"));
                         }
                     }
                 });
@@ -41,17 +47,50 @@ fn check(delivery: Delivery) {
 
 #[test]
 fn each_row_is_answered_as_the_rfcs_say() {
-    check(Delivery::Whole);
+    check(Wire::Tcp, Delivery::Whole);
 }
 
 #[test]
 fn each_row_is_answered_the_same_byte_by_byte() {
-    check(Delivery::Bytes);
+    check(Wire::Tcp, Delivery::Bytes);
 }
 
 #[test]
 fn each_row_is_answered_the_same_when_it_is_cut_anywhere() {
-    check(Delivery::Halves);
+    check(Wire::Tcp, Delivery::Halves);
+}
+
+#[test]
+fn each_row_is_answered_the_same_over_tls() {
+    check(Wire::Tls, Delivery::Whole);
+}
+
+#[test]
+fn each_row_is_answered_the_same_with_a_tls_record_for_each_byte() {
+    check(Wire::Tls, Delivery::Bytes);
+}
+
+#[test]
+fn each_row_is_answered_the_same_when_its_tls_record_comes_byte_by_byte() {
+    check(Wire::Tls, Delivery::Trickle);
+}
+
+#[test]
+fn each_row_is_answered_the_same_in_two_tls_records() {
+    check(Wire::Tls, Delivery::SomeHalves(TLS_STEP));
+}
+
+/// Half a minute of handshakes: `cargo test --release -p conduit-conformance --test cases -- --ignored`.
+#[test]
+#[ignore = "takes half a minute"]
+fn each_row_is_answered_the_same_in_two_tls_records_cut_anywhere() {
+    check(Wire::Tls, Delivery::Halves);
+}
+
+#[test]
+fn each_row_is_answered_the_same_over_a_unix_socket() {
+    check(Wire::Unix, Delivery::Whole);
+    check(Wire::Unix, Delivery::Bytes);
 }
 
 #[test]
