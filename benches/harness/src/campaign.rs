@@ -1,6 +1,6 @@
 //! The rounds: every row for every server, interleaved.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::Result;
@@ -9,21 +9,23 @@ use crate::machine::{self, Machine};
 use crate::probe::AfterAnswer;
 use crate::process::{self, Process};
 use crate::results::{Build, IdleSample, LoadSample, Remark, Results, StartSample};
-use crate::rows::{Load, PLAINTEXT, Row, Work};
-use crate::servers::{FLOOR, Server};
-use crate::{load, memory, probe};
+use crate::rows::{Ability, Load, PLAINTEXT, Row, Work};
+use crate::servers::{Server, Source};
+use crate::{load, memory, probe, servers};
 
 /// Starts of each server in a round: a start is short, and its time varies more than any other figure.
 const STARTS: u32 = 10;
 
-/// A server that was built.
+/// A server that was built, as far as the rows need it.
 struct Contestant {
     server: &'static Server,
-    program: PathBuf,
+    programs: Vec<(Ability, Source, PathBuf)>,
 }
 
 struct Campaign<'a> {
     arguments: &'a Arguments,
+    /// What the servers read.
+    directory: &'a Path,
     idle_connections: u64,
     results: Results,
 }
@@ -47,8 +49,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Results> {
         ..Results::default()
     };
     let idle_connections = memory::raise_descriptor_limit()?;
+    let directory = std::env::temp_dir().join(format!("conduit-benches-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    servers::furnish(&directory)?;
     let mut campaign = Campaign {
         arguments,
+        directory: &directory,
         idle_connections,
         results,
     };
@@ -67,7 +73,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Results> {
         // Nobody always follows the same neighbour.
         contestants.rotate_left(1);
     }
-    Ok(campaign.results)
+    let results = campaign.results;
+    // What is left of it in the directory of temporary files harms nobody.
+    let _ = std::fs::remove_dir_all(&directory);
+    Ok(results)
 }
 
 impl Campaign<'_> {
@@ -75,19 +84,30 @@ impl Campaign<'_> {
         let mut contestants = Vec::new();
         for server in &self.arguments.servers {
             eprintln!("building {}", server.name);
-            let built = server.build(self.arguments.jobs);
+            let mut contestant = Contestant {
+                server,
+                programs: Vec::new(),
+            };
+            let mut built = Ok(());
+            for (ability, source) in server.programs {
+                let is_needed = self.arguments.rows.iter().any(|row| row.ability == *ability);
+                if is_needed && built.is_ok() {
+                    built = source
+                        .build(self.arguments.jobs)
+                        .map(|program| contestant.programs.push((*ability, *source, program)));
+                }
+            }
+            let program = contestant.programs.first();
             self.results.servers.push(Build {
                 name: server.name.into(),
                 version: server.version(),
                 note: server.note.into(),
-                binary_bytes: built
-                    .as_ref()
-                    .ok()
-                    .and_then(|path| path.metadata().ok())
+                binary_bytes: program
+                    .and_then(|(.., path)| path.metadata().ok())
                     .map(|metadata| metadata.len()),
             });
             match built {
-                Ok(program) => contestants.push(Contestant { server, program }),
+                Ok(()) => contestants.push(contestant),
                 Err(error) => self.fail(server, "", error),
             }
         }
@@ -96,13 +116,14 @@ impl Campaign<'_> {
 
     fn measure(&mut self, contestant: &Contestant, row: &Row, round: u32) {
         let server = contestant.server;
-        if self.results.is_not_applicable(server.name, row.name) {
+        let is_able = server.source(row.ability).is_some();
+        if !is_able || self.results.is_not_applicable(server.name, row.name) {
             return;
         }
         let outcome = match &row.work {
             Work::Load(load) => self.load(contestant, row, load, round),
-            Work::Idle => self.idle(contestant, round),
-            Work::Start => self.start(contestant, round),
+            Work::Idle { tls } => self.idle(contestant, row, *tls, round),
+            Work::Start => self.start(contestant, row, round),
         };
         match outcome {
             Ok(figure) => {
@@ -127,20 +148,20 @@ impl Campaign<'_> {
         }
     }
 
-    fn spawn(&self, contestant: &Contestant, canned: &'static str) -> Result<Process> {
-        // The floor parses nothing, so it has to be told what it will be asked.
-        let canned = Some(canned).filter(|_| contestant.server.name == FLOOR);
+    fn spawn(&self, contestant: &Contestant, ability: Ability, canned: &str, tls: bool) -> Result<Process> {
+        let program = contestant.programs.iter().find(|program| program.0 == ability);
+        let (_, source, program) = program.ok_or("has no program for this row")?;
         Process::start(
-            &contestant.program,
-            canned,
+            |address| source.command(program, address, canned, tls, self.directory),
             self.arguments.server_core,
             self.arguments.load_core,
         )
     }
 
     fn load(&mut self, contestant: &Contestant, row: &Row, load: &Load, round: u32) -> Result<String> {
-        let mut process = self.spawn(contestant, if load.close { "close" } else { load.question.canned })?;
-        let after = probe::rehearse(&process.connect_when_ready()?, load)?;
+        let canned = if load.close { "close" } else { load.question.canned };
+        let mut process = self.spawn(contestant, row.ability, canned, load.tls)?;
+        let after = probe::rehearse(process.connect_when_ready()?, load)?;
         if load.close && after == AfterAnswer::StillOpen {
             let text = "keeps the connection open after `Connection: close`".to_owned();
             let remark = Remark {
@@ -155,7 +176,7 @@ impl Campaign<'_> {
         let core = self.arguments.server_core;
         let (busy_before, stolen_before) = machine::busy_ticks(core);
         let before = process.cpu_time()?;
-        let report = load::run(load, process.address, self.arguments.seconds)?;
+        let report = load::run(load, process.address, self.arguments.seconds * load.times())?;
         // Closing the connections is part of the work, wherever the end of the load has left it.
         process.settle()?;
         let used = process.cpu_time()?.since(before);
@@ -182,11 +203,12 @@ impl Campaign<'_> {
         Ok(figure)
     }
 
-    fn idle(&mut self, contestant: &Contestant, round: u32) -> Result<String> {
-        let mut process = self.spawn(contestant, PLAINTEXT.canned)?;
-        let bytes = memory::idle_connection_bytes(&mut process, self.idle_connections)?;
+    fn idle(&mut self, contestant: &Contestant, row: &Row, tls: bool, round: u32) -> Result<String> {
+        let mut process = self.spawn(contestant, row.ability, PLAINTEXT.canned, tls)?;
+        let bytes = memory::idle_connection_bytes(&mut process, self.idle_connections, tls)?;
         self.results.idles.push(IdleSample {
             server: contestant.server.name.into(),
+            row: row.name.into(),
             round,
             connections: self.idle_connections,
             bytes_per_connection: bytes,
@@ -194,11 +216,11 @@ impl Campaign<'_> {
         Ok(format!("{bytes:.0} B a connection"))
     }
 
-    fn start(&mut self, contestant: &Contestant, round: u32) -> Result<String> {
+    fn start(&mut self, contestant: &Contestant, row: &Row, round: u32) -> Result<String> {
         let mut fastest = f64::INFINITY;
         for _ in 0..STARTS {
             let start = Instant::now();
-            let mut process = self.spawn(contestant, PLAINTEXT.canned)?;
+            let mut process = self.spawn(contestant, row.ability, PLAINTEXT.canned, false)?;
             let seconds = memory::first_answer_seconds(&mut process, start)?;
             process.settle()?;
             let memory = process.memory()?;

@@ -49,7 +49,7 @@ pub(crate) fn write_all(results: &Results, directory: &Path) -> Result<Vec<PathB
         let title = row.title.replace('`', "");
         let chart = match row.work {
             Work::Load(_) => cpu(results, row.name, title),
-            Work::Idle => idle(results),
+            Work::Idle { .. } => idle(results, row),
             Work::Start => start(results),
         };
         if chart.bars.is_empty() {
@@ -76,9 +76,9 @@ fn cpu(results: &Results, row: &str, title: String) -> Chart {
     }
 }
 
-fn idle(results: &Results) -> Chart {
+fn idle(results: &Results, row: &rows::Row) -> Chart {
     let bars = bars(results, |server| {
-        let bytes = results.idle_bytes(server)?.median.max(0.0);
+        let bytes = results.idle_bytes(server, row.name)?.median.max(0.0);
         let figure = if bytes < 1024.0 {
             format!("{bytes:.0} B")
         } else {
@@ -87,7 +87,7 @@ fn idle(results: &Results) -> Chart {
         Some((vec![bytes], figure))
     });
     Chart {
-        title: "Memory of an idle connection".into(),
+        title: format!("Memory: {}", row.title),
         subtitle: "User memory per keep-alive connection that has served a request; less is better".into(),
         legend: &[],
         bars,
@@ -229,6 +229,7 @@ mod tests {
 
     #[test]
     fn the_least_comes_first_and_the_floor_last() {
+        let row = rows::named("idle").unwrap();
         let mut results = Results::default();
         for (server, bytes) in [("axum", 30_000.0), (FLOOR, 0.0), (CONDUIT, 500.0)] {
             results.servers.push(Build {
@@ -237,12 +238,13 @@ mod tests {
             });
             let sample = IdleSample {
                 server: server.into(),
+                row: row.name.into(),
                 bytes_per_connection: bytes,
                 ..IdleSample::default()
             };
             results.idles.push(sample);
         }
-        let names: Vec<_> = idle(&results).bars.into_iter().map(|bar| bar.name).collect();
+        let names: Vec<_> = idle(&results, row).bars.into_iter().map(|bar| bar.name).collect();
         assert_eq!(names, [CONDUIT, "axum", FLOOR]);
     }
 

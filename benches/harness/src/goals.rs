@@ -62,11 +62,29 @@ pub(crate) fn judge(results: &Results) -> Vec<Goal> {
             "the best peer",
             single("close", None),
         ),
+        single_goal(results, "HTTPS: CPU per request, 512 keep-alive connections", "tls"),
+        single_goal(
+            results,
+            "HTTPS: CPU per request, one connection per request",
+            "tls-close",
+        ),
+        single_goal(results, "a file of 4 KiB: CPU per request", "file-4k"),
+        single_goal(results, "a file of 1 MiB: CPU per request", "file-1m"),
+        flat(
+            results,
+            "CPU per request from 64 to 10,000 connections",
+            ["plaintext-64", "plaintext-10000"],
+        ),
+        flat(
+            results,
+            "CPU per request from 10 to 1,000 routes",
+            ["routes-10", "routes-1000"],
+        ),
         absolute(
             "user memory per idle connection that has served a request",
             (1024.0, "1 KiB"),
             results
-                .idle_bytes(CONDUIT)
+                .idle_bytes(CONDUIT, "idle")
                 .map(|bytes| (bytes.median, format!("{:.0} B", bytes.median))),
         ),
         absolute(
@@ -137,6 +155,26 @@ fn at_most(what: &'static str, bound: f64, other: &str, ratio: Option<Ratio>) ->
     }
 }
 
+fn single_goal(results: &Results, what: &'static str, row: &str) -> Goal {
+    at_most(what, 1.00, "the best peer", worst_of(results, &[row], None))
+}
+
+/// Whether Conduit's own cost is the same in two rows, give or take a tenth.
+fn flat(results: &Results, what: &'static str, rows: [&str; 2]) -> Goal {
+    let [before, after] = rows.map(|row| TOTAL(results, CONDUIT, row));
+    let ratio = before.zip(after).map(|(before, after)| after / before);
+    Goal {
+        what,
+        goal: "within ±10 %".into(),
+        measured: ratio.map_or("–".into(), |ratio| format!("{:+.1} %", (ratio - 1.0) * 100.0)),
+        verdict: match ratio {
+            Some(ratio) if (ratio - 1.0).abs() <= 0.1 => Verdict::Met,
+            Some(_) => Verdict::NotMet,
+            None => Verdict::NotMeasured,
+        },
+    }
+}
+
 fn absolute(what: &'static str, (bound, words): (f64, &str), measured: Option<(f64, String)>) -> Goal {
     let goal = format!("≤ {words}");
     match measured {
@@ -194,10 +232,30 @@ mod tests {
     }
 
     #[test]
+    fn a_cost_is_flat_within_a_tenth() {
+        let mut results = results(&[]);
+        for (row, nanoseconds) in [("plaintext-64", 1_000), ("plaintext-10000", 1_101)] {
+            results.loads.push(LoadSample {
+                server: CONDUIT.into(),
+                row: row.into(),
+                requests: 1,
+                cpu_nanoseconds: nanoseconds,
+                ..LoadSample::default()
+            });
+        }
+        let judged = |rows| flat(&results, "", rows);
+        let higher = judged(["plaintext-64", "plaintext-10000"]);
+        assert_eq!((higher.measured.as_str(), higher.verdict), ("+10.1 %", Verdict::NotMet));
+        let lower = judged(["plaintext-10000", "plaintext-64"]);
+        assert_eq!((lower.measured.as_str(), lower.verdict), ("-9.2 %", Verdict::Met));
+    }
+
+    #[test]
     fn goals_are_met_missed_or_not_measured() {
         let mut results = results(&[(CONDUIT, 300), (FLOOR, 200), ("axum", 400)]);
         results.idles.push(IdleSample {
             server: CONDUIT.into(),
+            row: "idle".into(),
             bytes_per_connection: 1024.0,
             ..IdleSample::default()
         });
@@ -210,6 +268,13 @@ mod tests {
                 Met,
                 NotMet,
                 NotMet,
+                NotMeasured,
+                NotMeasured,
+                NotMeasured,
+                // Of HTTPS, files and flatness there are no figures either.
+                NotMeasured,
+                NotMeasured,
+                NotMeasured,
                 NotMeasured,
                 NotMeasured,
                 NotMeasured,

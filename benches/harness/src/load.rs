@@ -47,6 +47,7 @@ pub(crate) fn run(load: &Load, address: SocketAddr, seconds: u32) -> Result<Repo
     } else {
         "report.lua"
     };
+    let scheme = if load.tls { "https" } else { "http" };
     let mut command = Command::new("wrk");
     command
         .arg("-t1")
@@ -60,7 +61,7 @@ pub(crate) fn run(load: &Load, address: SocketAddr, seconds: u32) -> Result<Repo
         command.args(["-H", "Connection: close"]);
     }
     command
-        .arg(format!("http://{address}{}", load.question.path))
+        .arg(format!("{scheme}://{address}{}", load.question.path))
         .arg("--")
         .arg(load.pipeline.to_string());
     let output = command.output().map_err(|error| format!("cannot start wrk: {error}"))?;

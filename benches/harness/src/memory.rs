@@ -7,6 +7,7 @@ use std::time::Instant;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::Result;
+use crate::probe::Connection;
 use crate::process::Process;
 use crate::{probe, rows};
 
@@ -41,22 +42,29 @@ pub(crate) fn raise_descriptor_limit() -> Result<u64> {
 /// # Errors
 ///
 /// When a connection is refused, answered wrongly, or closed before the memory was read.
-pub(crate) fn idle_connection_bytes(server: &mut Process, count: u64) -> Result<f64> {
+pub(crate) fn idle_connection_bytes(server: &mut Process, count: u64, tls: bool) -> Result<f64> {
     // The first answer sets up what every connection shares.
-    probe::ask(&server.connect_when_ready()?, &rows::PLAINTEXT)?;
+    probe::ask(
+        &mut Connection::new(server.connect_when_ready()?, tls)?,
+        &rows::PLAINTEXT,
+    )?;
     server.settle()?;
     let before = server.memory()?;
     let mut connections = Vec::new();
     for number in 1..=count {
         let connection = TcpStream::connect(server.address);
         let connection = connection.map_err(|error| format!("refused connection {number} of {count}: {error}"))?;
-        probe::ask(&connection, &rows::PLAINTEXT)
+        let mut connection = Connection::new(connection, tls)?;
+        probe::ask(&mut connection, &rows::PLAINTEXT)
             .map_err(|error| format!("{error} (connection {number} of {count})"))?;
         connections.push(connection);
     }
     server.settle()?;
     let after = server.memory()?;
-    let closed = connections.iter().filter(|connection| !is_open(connection)).count();
+    let closed = connections
+        .iter()
+        .filter(|connection| !is_open(connection.stream()))
+        .count();
     if closed > 0 {
         return Err(format!(
             "closed {closed} of {count} idle connections before its memory was read"
@@ -77,6 +85,6 @@ fn is_open(connection: &TcpStream) -> bool {
 /// When the server does not listen, or answers wrongly.
 pub(crate) fn first_answer_seconds(server: &mut Process, start: Instant) -> Result<f64> {
     let stream = server.connect_when_ready()?;
-    probe::ask(&stream, &rows::PLAINTEXT)?;
+    probe::ask(&mut Connection::new(stream, false)?, &rows::PLAINTEXT)?;
     Ok(start.elapsed().as_secs_f64())
 }

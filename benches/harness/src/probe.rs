@@ -1,8 +1,13 @@
 //! What must be true of a server's answers before the clock runs.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 
 use crate::Result;
 use crate::rows::{Load, Question};
@@ -20,7 +25,7 @@ pub(crate) enum AfterAnswer {
 struct Answer {
     status: String,
     headers: Vec<(String, String)>,
-    body: String,
+    body: Vec<u8>,
 }
 
 impl Answer {
@@ -40,13 +45,13 @@ impl Answer {
         let mut answer = Self {
             status,
             headers,
-            body: String::new(),
+            body: Vec::new(),
         };
         let length = answer.header("content-length").and_then(|value| value.parse().ok());
         let length: u64 = length.ok_or("sent no Content-Length")?;
         reader
             .take(length)
-            .read_to_string(&mut answer.body)
+            .read_to_end(&mut answer.body)
             .map_err(|error| format!("broke off its body: {error}"))?;
         Ok(answer)
     }
@@ -70,8 +75,13 @@ impl Answer {
                 question.content_type
             ));
         }
-        if self.body != question.body {
-            return Err(format!("answers {path} with {:?}, not {:?}", self.body, question.body));
+        let (text, times) = question.body;
+        if self.body != text.repeat(times).as_bytes() {
+            let start = String::from_utf8_lossy(&self.body[..self.body.len().min(100)]);
+            return Err(format!(
+                "answers {path} with {} bytes, {start:?}, not {times} times {text:?}",
+                self.body.len()
+            ));
         }
         match self.header("date") {
             Some(date) if date.ends_with(" GMT") => Ok(()),
@@ -94,14 +104,107 @@ fn request(question: &Question, close: bool) -> String {
     format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{connection}\r\n", question.path)
 }
 
-fn send(stream: &TcpStream, text: &str) -> Result<()> {
-    let prepared = stream
-        .set_read_timeout(Some(PATIENCE))
-        .and_then(|()| stream.set_nodelay(true));
-    let mut writer = stream;
-    prepared
-        .and_then(|()| writer.write_all(text.as_bytes()))
-        .map_err(|error| format!("took no request: {error}"))
+/// A connection, encrypted or not. Certificates are not judged: who serves is known.
+pub(crate) enum Connection {
+    Plain(TcpStream),
+    Encrypted(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Connection {
+    /// # Errors
+    ///
+    /// When the connection cannot be prepared. The handshake comes with the first question.
+    pub(crate) fn new(stream: TcpStream, tls: bool) -> Result<Self> {
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .and_then(|()| stream.set_nodelay(true))
+            .map_err(|error| error.to_string())?;
+        if !tls {
+            return Ok(Self::Plain(stream));
+        }
+        static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(trusting_config);
+        let name = ServerName::try_from("localhost").expect("it is a name");
+        let session = ClientConnection::new(CONFIG.clone(), name).map_err(|error| error.to_string())?;
+        Ok(Self::Encrypted(Box::new(StreamOwned::new(session, stream))))
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Encrypted(stream) => stream.get_ref(),
+        }
+    }
+
+    fn send(&mut self, text: &str) -> Result<()> {
+        let sent = match self {
+            Self::Plain(stream) => stream.write_all(text.as_bytes()),
+            Self::Encrypted(stream) => stream.write_all(text.as_bytes()),
+        };
+        sent.map_err(|error| format!("took no request: {error}"))?;
+        // A server that has left Nagle's algorithm on waits for what this side acknowledges, which it else does 40 ms later.
+        rustix::net::sockopt::set_tcp_quickack(self.stream(), true)
+            .map_err(|error| format!("cannot acknowledge at once: {error}"))
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Encrypted(stream) => stream.read(buffer),
+        }
+    }
+}
+
+/// One that takes any certificate.
+fn trusting_config() -> Arc<ClientConfig> {
+    #[derive(Debug)]
+    struct Anyone(Vec<SignatureScheme>);
+
+    impl ServerCertVerifier for Anyone {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.clone()
+        }
+    }
+
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let schemes = provider.signature_verification_algorithms.supported_schemes();
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has what the default versions need");
+    let builder = builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone(schemes)));
+    Arc::new(builder.with_no_client_auth())
 }
 
 /// Asks once and checks the answer; the connection stays open.
@@ -109,9 +212,9 @@ fn send(stream: &TcpStream, text: &str) -> Result<()> {
 /// # Errors
 ///
 /// What is wrong with the answer.
-pub(crate) fn ask(stream: &TcpStream, question: &Question) -> Result<()> {
-    send(stream, &request(question, false))?;
-    Answer::read(&mut BufReader::new(stream))?.check(question)
+pub(crate) fn ask(connection: &mut Connection, question: &Question) -> Result<()> {
+    connection.send(&request(question, false))?;
+    Answer::read(&mut BufReader::new(connection))?.check(question)
 }
 
 /// Asks as the load will: as many requests at once, with the same `Connection` header, twice if the connection is kept.
@@ -119,14 +222,12 @@ pub(crate) fn ask(stream: &TcpStream, question: &Question) -> Result<()> {
 /// # Errors
 ///
 /// What is wrong with an answer.
-pub(crate) fn rehearse(stream: &TcpStream, load: &Load) -> Result<AfterAnswer> {
-    let mut reader = BufReader::new(stream);
+pub(crate) fn rehearse(stream: TcpStream, load: &Load) -> Result<AfterAnswer> {
+    let mut reader = BufReader::new(Connection::new(stream, load.tls)?);
     let times = if load.close { 1 } else { 2 };
     for _ in 0..times {
-        send(
-            stream,
-            &request(load.question, load.close).repeat(load.pipeline as usize),
-        )?;
+        let requests = request(load.question, load.close).repeat(load.pipeline as usize);
+        reader.get_mut().send(&requests)?;
         for _ in 0..load.pipeline {
             Answer::read(&mut reader)?.check(load.question)?;
         }
@@ -134,12 +235,16 @@ pub(crate) fn rehearse(stream: &TcpStream, load: &Load) -> Result<AfterAnswer> {
     if !load.close {
         return Ok(AfterAnswer::StillOpen);
     }
-    stream
+    reader
+        .get_ref()
+        .stream()
         .set_read_timeout(Some(Duration::from_secs(1)))
         .map_err(|error| error.to_string())?;
     match reader.read(&mut [0]) {
         Ok(0) => Ok(AfterAnswer::Closed),
         Ok(_) => Err("sent more than its answer".into()),
+        // A TLS stream that ends without a closing alert is closed all the same.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(AfterAnswer::Closed),
         Err(_) => Ok(AfterAnswer::StillOpen),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -61,24 +60,25 @@ pub(crate) fn pin(core: usize) -> Result<()> {
 }
 
 impl Process {
-    /// Starts a server on `server_core`. The caller's own core is `load_core`, and stays so.
+    /// Starts a server on `server_core`; `command` gives what to start for an address. The caller's own core is
+    /// `load_core`, and stays so.
     ///
     /// # Errors
     ///
     /// When the program cannot be started.
-    pub(crate) fn start(program: &Path, canned: Option<&str>, server_core: usize, load_core: usize) -> Result<Self> {
+    pub(crate) fn start(
+        command: impl FnOnce(SocketAddr) -> Result<Command>,
+        server_core: usize,
+        load_core: usize,
+    ) -> Result<Self> {
         let address = free_address();
-        let mut command = Command::new(program);
-        command
-            .arg(address.to_string())
-            .args(canned)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
+        let mut command = command(address)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         // A child inherits the affinity of the thread that starts it; nothing of it runs on another core before.
         pin(server_core)?;
         let child = command.spawn();
         pin(load_core)?;
-        let child = child.map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+        let child = child.map_err(|error| format!("cannot start {}: {error}", command.get_program().display()))?;
         Ok(Self { child, address })
     }
 

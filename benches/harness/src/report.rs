@@ -6,9 +6,9 @@ use std::path::Path;
 
 use crate::Result;
 use crate::goals::{self, TOTAL, Verdict};
-use crate::results::Results;
+use crate::results::{Build, Results};
 use crate::rows::{self, Row, Work};
-use crate::servers::FLOOR;
+use crate::servers::{self, FLOOR};
 use crate::statistics::{Spread, spread};
 
 const BEGIN: &str = "<!-- benches/run --write-docs: begin -->";
@@ -123,9 +123,25 @@ fn load_rows(results: &Results) -> Vec<&'static Row> {
         .collect()
 }
 
-/// The servers of this run, as the tables name them.
-fn servers(results: &Results) -> impl Iterator<Item = (&str, String)> {
-    results.servers.iter().map(|server| {
+/// The rows of a table each: more columns than four are wider than a page, and rows that ask for different abilities have
+/// different servers.
+fn tables(results: &Results) -> Vec<Vec<&'static Row>> {
+    let rows = load_rows(results);
+    let of_one_ability = rows.chunk_by(|before, after| before.ability == after.ability);
+    of_one_ability
+        .flat_map(|rows| rows.chunks(4))
+        .map(<[_]>::to_vec)
+        .collect()
+}
+
+/// The servers of this run that are measured at these rows, as the tables name them.
+fn servers<'a>(results: &'a Results, rows: &[&Row]) -> impl Iterator<Item = (&'a str, String)> {
+    let abilities: Vec<_> = rows.iter().map(|row| row.ability).collect();
+    let is_able = move |server: &&'a Build| {
+        let server = servers::named(&server.name);
+        server.is_none_or(|server| abilities.iter().any(|ability| server.source(*ability).is_some()))
+    };
+    results.servers.iter().filter(is_able).map(|server| {
         let label = format!("{} {}", server.name, server.version);
         (server.name.as_str(), label.trim_end().to_owned())
     })
@@ -146,15 +162,15 @@ fn cpu_tables(results: &Results) -> String {
         "\n### Server CPU per request\n\nMicroseconds, user + system = median of the rounds (least–greatest); less is better.\n",
     );
     // More columns than this are wider than a page.
-    for rows in load_rows(results).chunks(4) {
+    for rows in tables(results) {
         text += "\n| server |";
-        for row in rows {
+        for row in &rows {
             let _ = write!(text, " {} |", row.title);
         }
         let _ = writeln!(text, "\n| --- |{}", " ---: |".repeat(rows.len()));
-        for (server, label) in servers(results) {
+        for (server, label) in servers(results, &rows) {
             let _ = write!(text, "| {label} |");
-            for row in rows {
+            for row in &rows {
                 let figure = results.cost(server, row.name).map(|cost| {
                     let Spread {
                         median,
@@ -200,15 +216,15 @@ fn latency_table(results: &Results) -> String {
          rounds. Server and load have a core each, so a server that takes less CPU than `wrk` waits for it: compare CPU, \
          not throughput.\n",
     );
-    for rows in load_rows(results).chunks(4) {
+    for rows in tables(results) {
         text += "\n| server |";
-        for row in rows {
+        for row in &rows {
             let _ = write!(text, " {} |", row.title);
         }
         let _ = writeln!(text, "\n| --- |{}", " ---: |".repeat(rows.len()));
-        for (server, label) in servers(results) {
+        for (server, label) in servers(results, &rows) {
             let _ = write!(text, "| {label} |");
-            for row in rows {
+            for row in &rows {
                 let median = |figure: &dyn Fn(&crate::results::LoadSample) -> f64| {
                     spread(results.samples(server, row.name).map(figure)).map(|spread| spread.median)
                 };
@@ -232,10 +248,16 @@ fn memory_table(results: &Results) -> String {
     let mut text = format!(
         "\n### Memory, start and size\n\nUser memory per idle connection is measured over {connections} connections that have each \
          served a request. Resident memory is shown idle, after the first answer, and after 512 connections of plaintext.\n\n\
-         | server | per idle connection | resident, idle | resident, after load | start to first answer | program |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: |\n",
+         | server | per idle connection | the same, HTTPS | resident, idle | resident, after load | start to first answer | program |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
-    for (server, label) in servers(results) {
+    let idles = rows::ALL.iter().filter(|row| !matches!(row.work, Work::Load(_)));
+    for (server, label) in servers(results, &idles.collect::<Vec<_>>()) {
+        let idle = |server: &str, row| {
+            results
+                .idle_bytes(server, row)
+                .map(|bytes| format!("{:.0} B", bytes.median))
+        };
         let megabytes = |spread: Spread| format!("{:.1} MB", spread.median / 1e6);
         let loaded = spread(
             results
@@ -248,12 +270,8 @@ fn memory_table(results: &Results) -> String {
             .find(|build| build.name == server)
             .and_then(|build| build.binary_bytes);
         let cells = [
-            cell(
-                results,
-                server,
-                "idle",
-                results.idle_bytes(server).map(|bytes| format!("{:.0} B", bytes.median)),
-            ),
+            cell(results, server, "idle", idle(server, "idle")),
+            cell(results, server, "idle-tls", idle(server, "idle-tls")),
             cell(
                 results,
                 server,
@@ -299,7 +317,7 @@ fn remarks(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Build, Remark};
+    use crate::results::Remark;
 
     #[test]
     fn only_what_stands_between_the_marks_is_replaced() {
@@ -326,7 +344,7 @@ mod tests {
         };
         let text = markdown(&results);
         assert!(
-            text.contains("| axum 0.8.9 | **failed** | **failed** | **failed** | **failed** | – |"),
+            text.contains("| axum 0.8.9 | **failed** | **failed** | **failed** | **failed** | **failed** | – |"),
             "{text}"
         );
         assert!(text.contains("- **failed:** axum: does not build: error\n"), "{text}");

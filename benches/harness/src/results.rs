@@ -62,6 +62,7 @@ pub(crate) struct LoadSample {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct IdleSample {
     pub(crate) server: String,
+    pub(crate) row: String,
     pub(crate) round: u32,
     pub(crate) connections: u64,
     pub(crate) bytes_per_connection: f64,
@@ -163,9 +164,13 @@ impl Results {
         })
     }
 
-    pub(crate) fn idle_bytes(&self, server: &str) -> Option<Spread> {
-        let samples = self.idles.iter().filter(|sample| sample.server == server);
-        spread(samples.map(|sample| sample.bytes_per_connection)).filter(|_| !self.has_failed(server, "idle"))
+    /// In the row `idle` or `idle-tls`.
+    pub(crate) fn idle_bytes(&self, server: &str, row: &str) -> Option<Spread> {
+        let samples = self
+            .idles
+            .iter()
+            .filter(|sample| sample.server == server && sample.row == row);
+        spread(samples.map(|sample| sample.bytes_per_connection)).filter(|_| !self.has_failed(server, row))
     }
 
     /// One figure of the starts of a server.

@@ -6,7 +6,20 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// As the tables call it.
     pub(crate) title: &'static str,
+    pub(crate) ability: Ability,
     pub(crate) work: Work,
+}
+
+/// What a server has to be able to do for a row. Each ability may have a program of its own, so that nobody's plain server
+/// carries the code of the others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ability {
+    /// HTTP/1.1 with the three routes.
+    Plain,
+    /// HTTPS, and files.
+    Edge,
+    /// The plain text beside 9 or 999 other routes.
+    Routes,
 }
 
 /// What a row does to a server.
@@ -14,7 +27,7 @@ pub(crate) enum Work {
     /// Requests from `wrk`.
     Load(Load),
     /// Many connections that have each served a request and now wait.
-    Idle,
+    Idle { tls: bool },
     /// From the start of the program to its first answer.
     Start,
 }
@@ -27,35 +40,76 @@ pub(crate) struct Load {
     pub(crate) pipeline: u32,
     /// Whether each request has a connection of its own.
     pub(crate) close: bool,
+    /// Whether it is encrypted.
+    pub(crate) tls: bool,
+}
+
+impl Load {
+    /// How many times longer than the others this load runs. Opening and closing the connections is in every figure; with
+    /// ten thousand of them it would be most of it.
+    pub(crate) fn times(&self) -> u32 {
+        if self.connections >= 10_000 { 5 } else { 1 }
+    }
 }
 
 /// A request and what must come back.
 pub(crate) struct Question {
     pub(crate) path: &'static str,
     pub(crate) content_type: &'static str,
-    pub(crate) body: &'static str,
-    /// What `peers/floor` calls its canned answer.
+    /// This text, so often.
+    pub(crate) body: (&'static str, usize),
+    /// The second argument of `peers/floor`, which calls its canned answers so, and of the servers with many routes.
     pub(crate) canned: &'static str,
 }
+
+/// What the files repeat.
+pub(crate) const LINE: &str = "Sixty-four bytes of a file, which a server gives away as it is.\n";
 
 pub(crate) static PLAINTEXT: Question = Question {
     path: "/plaintext",
     content_type: "text/plain",
-    body: "Hello, World!",
+    body: ("Hello, World!", 1),
     canned: "plaintext",
 };
 static JSON: Question = Question {
     path: "/json",
     content_type: "application/json",
-    body: r#"{"message":"Hello, World!"}"#,
+    body: (r#"{"message":"Hello, World!"}"#, 1),
     canned: "json",
 };
 static USER: Question = Question {
     path: "/users/42",
     content_type: "text/plain",
-    body: "42",
+    body: ("42", 1),
     canned: "user",
 };
+
+static SMALL_FILE: Question = Question {
+    path: "/static/4k.txt",
+    content_type: "text/plain",
+    body: (LINE, 64),
+    canned: "plaintext",
+};
+static LARGE_FILE: Question = Question {
+    path: "/static/1m.txt",
+    content_type: "text/plain",
+    body: (LINE, 16 * 1024),
+    canned: "plaintext",
+};
+static AMONG_10: Question = Question {
+    path: "/plaintext",
+    content_type: "text/plain",
+    body: ("Hello, World!", 1),
+    canned: "10",
+};
+static AMONG_1000: Question = Question {
+    path: "/plaintext",
+    content_type: "text/plain",
+    body: ("Hello, World!", 1),
+    canned: "1000",
+};
+/// The files, by the names that the servers find them under.
+pub(crate) static FILES: [&Question; 2] = [&SMALL_FILE, &LARGE_FILE];
 
 const fn keep_alive(question: &'static Question, connections: u32) -> Work {
     Work::Load(Load {
@@ -63,6 +117,17 @@ const fn keep_alive(question: &'static Question, connections: u32) -> Work {
         connections,
         pipeline: 1,
         close: false,
+        tls: false,
+    })
+}
+
+const fn encrypted(connections: u32, close: bool) -> Work {
+    Work::Load(Load {
+        question: &PLAINTEXT,
+        connections,
+        pipeline: 1,
+        close,
+        tls: true,
     })
 }
 
@@ -70,57 +135,116 @@ pub(crate) static ALL: &[Row] = &[
     Row {
         name: "plaintext",
         title: "`GET /plaintext`, 512 connections",
+        ability: Ability::Plain,
         work: keep_alive(&PLAINTEXT, 512),
     },
     Row {
         name: "json",
         title: "`GET /json`, 512 connections",
+        ability: Ability::Plain,
         work: keep_alive(&JSON, 512),
     },
     Row {
         name: "user",
         title: "`GET /users/{id}`, 512 connections",
+        ability: Ability::Plain,
         work: keep_alive(&USER, 512),
+    },
+    Row {
+        name: "plaintext-10000",
+        title: "`GET /plaintext`, 10,000 connections",
+        ability: Ability::Plain,
+        work: keep_alive(&PLAINTEXT, 10_000),
     },
     Row {
         name: "plaintext-64",
         title: "`GET /plaintext`, 64 connections",
+        ability: Ability::Plain,
         work: keep_alive(&PLAINTEXT, 64),
     },
     Row {
         name: "plaintext-1",
         title: "`GET /plaintext`, 1 connection",
+        ability: Ability::Plain,
         work: keep_alive(&PLAINTEXT, 1),
     },
     Row {
         name: "pipelined",
         title: "`GET /plaintext` pipelined ×16, 64 connections",
+        ability: Ability::Plain,
         work: Work::Load(Load {
             question: &PLAINTEXT,
             connections: 64,
             pipeline: 16,
             close: false,
+            tls: false,
         }),
     },
     Row {
         name: "close",
         title: "`GET /plaintext`, one connection per request, 64 at a time",
+        ability: Ability::Plain,
         work: Work::Load(Load {
             question: &PLAINTEXT,
             connections: 64,
             pipeline: 1,
             close: true,
+            tls: false,
         }),
     },
     Row {
         name: "idle",
         title: "idle connections",
-        work: Work::Idle,
+        ability: Ability::Plain,
+        work: Work::Idle { tls: false },
     },
     Row {
         name: "start",
         title: "start to first answer",
+        ability: Ability::Plain,
         work: Work::Start,
+    },
+    Row {
+        name: "routes-10",
+        title: "`GET /plaintext` of 10 routes, 64 connections",
+        ability: Ability::Routes,
+        work: keep_alive(&AMONG_10, 64),
+    },
+    Row {
+        name: "routes-1000",
+        title: "`GET /plaintext` of 1,000 routes, 64 connections",
+        ability: Ability::Routes,
+        work: keep_alive(&AMONG_1000, 64),
+    },
+    Row {
+        name: "tls",
+        title: "HTTPS, `GET /plaintext`, 512 connections",
+        ability: Ability::Edge,
+        work: encrypted(512, false),
+    },
+    Row {
+        name: "tls-close",
+        title: "HTTPS, one connection per request, 64 at a time",
+        ability: Ability::Edge,
+        work: encrypted(64, true),
+    },
+    Row {
+        name: "file-4k",
+        title: "a file of 4 KiB, 64 connections",
+        ability: Ability::Edge,
+        work: keep_alive(&SMALL_FILE, 64),
+    },
+    Row {
+        name: "file-1m",
+        title: "a file of 1 MiB, 64 connections",
+        ability: Ability::Edge,
+        work: keep_alive(&LARGE_FILE, 64),
+    },
+    Row {
+        name: "idle-tls",
+        title: "idle HTTPS connections",
+        ability: Ability::Edge,
+        work: Work::Idle { tls: true },
     },
 ];
 

@@ -1,21 +1,38 @@
-//! The servers, and how they are built.
+//! The servers, and how they are built and started.
 
-use std::path::PathBuf;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::rows::Ability::{self, Edge, Plain, Routes};
+use crate::rows::{FILES, PLAINTEXT};
 use crate::{Result, benches};
 
-/// One program that is measured.
+/// One server that is measured.
 pub(crate) struct Server {
     /// As the tables call it.
     pub(crate) name: &'static str,
-    /// The package in `peers/`, and its binary.
-    pub(crate) package: &'static str,
+    /// What it is measured at, and the program for that; its size is that of the first.
+    pub(crate) programs: &'static [(Ability, Source)],
     /// The crate whose version is shown.
     pub(crate) crate_name: Option<&'static str>,
     /// What a reader should know about how it runs here.
     pub(crate) note: &'static str,
 }
+
+/// Where a program comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// The package in `peers/`, and its binary. It is started as `PROGRAM ADDRESS [tls]`.
+    Package(&'static str),
+    /// The same, started as `PROGRAM ADDRESS CANNED`: it has to be told what it will be asked.
+    Told(&'static str),
+    /// Installed: the name of the program and of the Debian package, and what writes its configuration.
+    Installed(&'static str, &'static str, fn(SocketAddr, bool) -> String),
+}
+
+use Source::{Installed, Package, Told};
 
 /// The name of what this project is about.
 pub(crate) const CONDUIT: &str = "conduit";
@@ -25,55 +42,71 @@ pub(crate) const FLOOR: &str = "floor";
 pub(crate) const ALL: &[Server] = &[
     Server {
         name: CONDUIT,
-        package: "bench-conduit",
+        programs: &[
+            (Plain, Package("bench-conduit")),
+            (Edge, Package("bench-conduit-edge")),
+            (Routes, Told("bench-conduit-routes")),
+        ],
         crate_name: Some("conduit-web"),
-        note: "one worker",
+        note: "one worker; files by `Body::from_file`",
     },
     Server {
         name: "axum",
-        package: "bench-axum",
+        programs: &[(Plain, Package("bench-axum")), (Edge, Package("bench-axum-edge"))],
         crate_name: Some("axum"),
-        note: "current-thread tokio runtime",
+        note: "current-thread tokio runtime; HTTPS by axum-server (rustls), files by tower-http",
     },
     Server {
         name: "actix-web",
-        package: "bench-actix",
+        programs: &[(Plain, Package("bench-actix")), (Edge, Package("bench-actix-edge"))],
         crate_name: Some("actix-web"),
-        note: "one worker thread, and an accept thread of its own",
+        note: "one worker thread, and an accept thread of its own; HTTPS by rustls, files by actix-files",
     },
     Server {
         name: "ntex",
-        package: "bench-ntex",
+        programs: &[(Plain, Package("bench-ntex"))],
         crate_name: Some("ntex"),
         note: "its neon runtime (io_uring where allowed); one worker thread, and an accept thread of its own",
     },
     Server {
         name: "xitca-web",
-        package: "bench-xitca",
+        programs: &[(Plain, Package("bench-xitca"))],
         crate_name: Some("xitca-web"),
         note: "one worker thread, and an accept thread of its own",
     },
     Server {
         name: "hyper",
-        package: "bench-hyper",
+        programs: &[(Plain, Package("bench-hyper"))],
         crate_name: Some("hyper"),
         note: "a hand-written service without a router; current-thread tokio runtime",
     },
     Server {
         name: "may_minihttp",
-        package: "bench-may",
+        programs: &[(Plain, Package("bench-may"))],
         crate_name: Some("may_minihttp"),
         note: "a hand-written match without a router; one coroutine worker",
     },
     Server {
         name: "salvo",
-        package: "bench-salvo",
+        programs: &[(Plain, Package("bench-salvo"))],
         crate_name: Some("salvo"),
         note: "current-thread tokio runtime",
     },
     Server {
+        name: "nginx",
+        programs: &[(Edge, Installed("nginx", "nginx-light", nginx))],
+        crate_name: None,
+        note: "one process; HTTPS by OpenSSL, files by sendfile",
+    },
+    Server {
+        name: "h2o",
+        programs: &[(Edge, Installed("h2o", "h2o", h2o))],
+        crate_name: None,
+        note: "one thread; HTTPS by OpenSSL; its plain text is a file, which it has no handler without an interpreter for",
+    },
+    Server {
         name: FLOOR,
-        package: "bench-floor",
+        programs: &[(Plain, Told("bench-floor"))],
         crate_name: None,
         note: "a bare epoll loop with canned answers: parses, routes and limits nothing",
     },
@@ -84,39 +117,161 @@ pub(crate) fn named(name: &str) -> Option<&'static Server> {
 }
 
 impl Server {
-    /// Builds the server with the workspace's release profile and gives its path. Each is built by itself: built together,
-    /// cargo would give every crate the features that any one of them asks for.
-    ///
-    /// # Errors
-    ///
-    /// What cargo said, shortened to its last lines.
-    pub(crate) fn build(&self, jobs: u32) -> Result<PathBuf> {
-        let output = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--release",
-                "--package",
-                self.package,
-                "--jobs",
-                &jobs.to_string(),
-            ])
-            .current_dir(benches())
-            .output()
-            .map_err(|error| format!("cannot start cargo: {error}"))?;
-        if !output.status.success() {
-            return Err(excerpt(&String::from_utf8_lossy(&output.stderr)));
-        }
-        Ok(target_directory().join("release").join(self.package))
+    pub(crate) fn source(&self, ability: Ability) -> Option<Source> {
+        self.programs
+            .iter()
+            .find(|program| program.0 == ability)
+            .map(|program| program.1)
     }
 
-    /// The version that Cargo.lock names; empty for what is no crate.
+    /// The version that Cargo.lock names, or that an installed program tells.
     pub(crate) fn version(&self) -> String {
+        if let Some((_, Installed(program, ..))) = self.programs.first() {
+            let output = Command::new(path_of(program)).arg("-v").output();
+            let text = output
+                .map(|output| [output.stdout, output.stderr].concat())
+                .unwrap_or_default();
+            return installed_version(&String::from_utf8_lossy(&text))
+                .unwrap_or_default()
+                .to_owned();
+        }
         let lock = std::fs::read_to_string(benches().join("Cargo.lock")).unwrap_or_default();
         self.crate_name
             .and_then(|name| locked_version(&lock, name))
             .unwrap_or_default()
             .to_owned()
     }
+}
+
+impl Source {
+    /// Builds the program with the workspace's release profile, or finds it, and gives its path. Each is built by itself:
+    /// built together, cargo would give every crate the features that any one of them asks for.
+    ///
+    /// # Errors
+    ///
+    /// What cargo said, shortened to its last lines; what to install.
+    pub(crate) fn build(self, jobs: u32) -> Result<PathBuf> {
+        let package = match self {
+            Package(package) | Told(package) => package,
+            Installed(program, package, _) => {
+                let path = path_of(program);
+                return match path.is_file() {
+                    true => Ok(path),
+                    false => Err(format!(
+                        "there is no {program}; get it with `apt-get install {package}` (Debian, Ubuntu)"
+                    )),
+                };
+            }
+        };
+        let output = Command::new(env!("CARGO"))
+            .args(["build", "--release", "--package", package])
+            .args(["--jobs", &jobs.to_string()])
+            .current_dir(benches())
+            .output()
+            .map_err(|error| format!("cannot start cargo: {error}"))?;
+        if !output.status.success() {
+            return Err(excerpt(&String::from_utf8_lossy(&output.stderr)));
+        }
+        Ok(target_directory().join("release").join(package))
+    }
+
+    /// How the program is started to listen on `address`, with `directory` as its own: it has what [`furnish`] puts there.
+    ///
+    /// # Errors
+    ///
+    /// When its configuration cannot be written.
+    pub(crate) fn command(
+        self,
+        program: &Path,
+        address: SocketAddr,
+        canned: &str,
+        tls: bool,
+        directory: &Path,
+    ) -> Result<Command> {
+        let mut command = Command::new(program);
+        command.current_dir(directory);
+        match self {
+            Package(_) => command.arg(address.to_string()).args(tls.then_some("tls")),
+            Told(_) => command.arg(address.to_string()).arg(canned),
+            Installed(name, _, configuration) => {
+                let path = directory.join(format!("{name}.conf"));
+                std::fs::write(&path, configuration(address, tls))
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                command.arg("-c").arg(path);
+                if name == "nginx" {
+                    command.arg("-p").arg(directory);
+                }
+                &mut command
+            }
+        };
+        Ok(command)
+    }
+}
+
+/// A configuration that does no more than the frameworks' servers do: one process, no log, connections that stay.
+fn nginx(address: SocketAddr, tls: bool) -> String {
+    let ssl = if tls { " ssl" } else { "" };
+    format!(
+        "daemon off;\nmaster_process off;\nworker_processes 1;\nerror_log stderr crit;\npid nginx.pid;\n\
+         events {{ worker_connections 16384; }}\n\
+         http {{\n  access_log off;\n  default_type text/plain;\n  sendfile on;\n  tcp_nopush on;\n  \
+         keepalive_requests 1000000000;\n  ssl_protocols TLSv1.2 TLSv1.3;\n  ssl_certificate certificate.pem;\n  \
+         ssl_certificate_key key.pem;\n  server {{\n    listen {address}{ssl} backlog=4096;\n    \
+         location = /plaintext {{ return 200 \"Hello, World!\"; }}\n    location /static/ {{ root .; }}\n  }}\n}}\n"
+    )
+}
+
+/// The same for h2o.
+fn h2o(address: SocketAddr, tls: bool) -> String {
+    let mut text = String::from("num-threads: 1\nuser: root\nmax-connections: 16384\n");
+    // Writing to a string cannot fail.
+    let _ = write!(text, "listen:\n  host: {}\n  port: {}\n", address.ip(), address.port());
+    if tls {
+        text += "  ssl:\n    certificate-file: certificate.pem\n    key-file: key.pem\n";
+    }
+    text + "hosts:\n  default:\n    paths:\n      /plaintext:\n        file.file: plaintext.txt\n      /static:\n        \
+            file.dir: static\n"
+}
+
+/// Puts what the servers read into a directory: `certificate.pem` and `key.pem` for `localhost`, the files, and the plain
+/// text for those who have it from a file.
+///
+/// # Errors
+///
+/// When something cannot be written.
+pub(crate) fn furnish(directory: &Path) -> Result<()> {
+    let write = |name: &str, bytes: &[u8]| {
+        let path = directory.join(name.trim_start_matches('/'));
+        let parent = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        parent
+            .and_then(|()| std::fs::write(&path, bytes))
+            .map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])
+        .map_err(|error| format!("cannot make a certificate: {error}"))?;
+    write("certificate.pem", certified.cert.pem().as_bytes())?;
+    write("key.pem", certified.signing_key.serialize_pem().as_bytes())?;
+    write("plaintext.txt", PLAINTEXT.body.0.as_bytes())?;
+    for question in FILES {
+        write(question.path, question.body.0.repeat(question.body.1).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Where an installed program is: in `PATH`, or where Debian puts servers.
+fn path_of(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|directory| directory.join(program))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| program.into())
+}
+
+/// `nginx version: nginx/1.22.1`, `h2o version 2.2.5`.
+fn installed_version(text: &str) -> Option<&str> {
+    let is_version = |word: &&str| word.starts_with(|character: char| character.is_ascii_digit());
+    text.split([' ', '/', '\n']).find(is_version)
 }
 
 /// The last error in one line, then the lines around it.
@@ -156,6 +311,13 @@ mod tests {
         let lock = "[[package]]\nname = \"axum-core\"\nversion = \"0.5.0\"\n\n[[package]]\nname = \"axum\"\nversion = \"0.8.9\"\n";
         assert_eq!(locked_version(lock, "axum"), Some("0.8.9"));
         assert_eq!(locked_version(lock, "rocket"), None);
+    }
+
+    #[test]
+    fn an_installed_program_tells_its_version() {
+        assert_eq!(installed_version("nginx version: nginx/1.22.1\n"), Some("1.22.1"));
+        assert_eq!(installed_version("h2o version 2.2.5\nOpenSSL: 3.0"), Some("2.2.5"));
+        assert_eq!(installed_version(""), None);
     }
 
     #[test]

@@ -29,6 +29,8 @@ fn main() -> conduit::Result {
     App::new(())
         .routes(routes![plaintext, json, user])
         .workers(1)
+        // All of the load comes from one address.
+        .peer_connection_limit(16_384)
         .listen(address)?
         .run()
 }
