@@ -4,13 +4,14 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
 use super::wording::reworded;
 use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;
 use crate::openapi::Operation;
 use crate::pool::{Buffer, MediaType};
-use crate::problem::{Fault, Problem};
+use crate::problem::{Fault, Problem, Step};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response, with_type};
 
@@ -202,13 +203,20 @@ fn bad_json<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Prob
         return Problem::bad_request(format!("the body is not JSON: {error}"));
     }
     let reader = &mut serde_json::Deserializer::from_slice(body);
-    let place = serde_path_to_error::deserialize::<_, T>(reader)
-        .err()
-        .map(|error| error.path().to_string())
-        .filter(|place| place != ".")
-        .unwrap_or_default();
-    let fault = Fault::of_json(&place, reworded(&error.to_string()));
+    let error_with_path = serde_path_to_error::deserialize::<_, T>(reader).err();
+    let path = error_with_path.as_ref().map(serde_path_to_error::Error::path);
+    let steps: Vec<Step<'_>> = path.into_iter().flat_map(|path| path.iter()).filter_map(step).collect();
+    let fault = Fault::of_json(steps, reworded(&error.to_string()));
     Problem::faults(StatusCode::UNPROCESSABLE_ENTITY, &[fault])
+}
+
+/// A step as serde tells it; `None` where it cannot tell.
+fn step(segment: &Segment) -> Option<Step<'_>> {
+    match segment {
+        Segment::Seq { index } => Some(Step::Index(*index)),
+        Segment::Map { key } | Segment::Enum { variant: key } => Some(Step::Key(key)),
+        Segment::Unknown => None,
+    }
 }
 
 /// What is wrong with fields that are not those of a `T`. They are read once more, to find the field.
@@ -220,26 +228,28 @@ fn bad_fields<T: DeserializeOwned>(
     error: &serde_html_form::de::Error,
 ) -> Problem {
     let reader = serde_html_form::Deserializer::from_bytes(fields);
-    let place = serde_path_to_error::deserialize::<_, T>(reader)
-        .err()
-        .map(|error| error.path().to_string());
+    let error_with_path = serde_path_to_error::deserialize::<_, T>(reader).err();
+    let path = error_with_path.as_ref().map(serde_path_to_error::Error::path);
+    let steps: Vec<Step<'_>> = path.into_iter().flat_map(|path| path.iter()).filter_map(step).collect();
     let message = reworded(&error.to_string());
-    let Some(place) = place.filter(|place| place != ".") else {
-        return Problem::faults(status, &[Fault::new(part, message)]);
-    };
     // A field that fills a list has its place in it: `answer[1]`.
-    let (name, index) = match place.split_once('[') {
-        Some((name, rest)) => (name, rest.trim_end_matches(']').parse().unwrap_or(0)),
-        None => (&*place, 0),
+    let value = match steps[..] {
+        [Step::Key(name), ref rest @ ..] => {
+            let index = match rest {
+                [Step::Index(index), ..] => *index,
+                _ => 0,
+            };
+            form_urlencoded::parse(fields)
+                .filter(|field| field.0 == name)
+                .nth(index)
+        }
+        _ => None,
     };
-    let value = form_urlencoded::parse(fields)
-        .filter(|field| field.0 == name)
-        .nth(index);
     let message = match value {
-        Some((_, value)) => format!("{message}, found {value:?}"),
-        None => message,
+        Some((_, value)) if !message.contains(", found ") => format!("{message}, found {value:?}"),
+        _ => message,
     };
-    Problem::faults(status, &[Fault::new(format!("{part}.{place}"), message)])
+    Problem::faults(status, &[Fault::at(part, steps, message)])
 }
 
 /// Checks the request's content type: `application/` and a subtype that is accepted; its parameters do not matter.

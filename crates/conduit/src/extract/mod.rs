@@ -35,6 +35,7 @@ mod cookies;
 mod extension;
 mod path;
 mod shutdown;
+mod text;
 #[cfg(feature = "validate")]
 mod valid;
 mod wording;

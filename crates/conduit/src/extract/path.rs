@@ -1,14 +1,14 @@
 //! `Path`: the parameters of the route's path, read by serde.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::text::{Error, TextDeserializer};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -21,7 +21,8 @@ use crate::request::Request;
 ///
 /// # Errors
 ///
-/// Rejects with 400 when a value is not UTF-8 once decoded, or not a `T`; the detail names the parameter and the value.
+/// Rejects with 400 when a value is not UTF-8 once decoded, or not a `T`: `path.id: expected a whole number from
+/// 0 up, of 64 bits, found "x"`.
 ///
 /// # Example
 ///
@@ -85,7 +86,7 @@ impl<T: DeserializeOwned> Path<T> {
     pub fn from_parameters(request: &Request, names: &'static [(&'static str, usize)]) -> Result<Self, Problem> {
         match T::deserialize(ParametersDeserializer { request, names }) {
             Ok(value) => Ok(Path(value)),
-            Err(error) => Err(Problem::bad_request(error.0)),
+            Err(error) => Err(Problem::faults(StatusCode::BAD_REQUEST, &[error.fault("path")])),
         }
     }
 
@@ -99,31 +100,6 @@ impl<T: DeserializeOwned> Path<T> {
     }
 }
 
-/// Why a parameter could not be read, in words.
-#[derive(Debug)]
-struct Error(String);
-
-impl Error {
-    /// Names the parameter and its value, unless that was done already.
-    fn about(self, name: &str, value: &str) -> Self {
-        Error(format!("the path's parameter {name:?} is {value:?}: {}", self.0))
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl de::Error for Error {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Error(message.to_string())
-    }
-}
-
 /// All the parameters that an argument takes: a scalar reads the first, a tuple each in turn, a struct each by name.
 struct ParametersDeserializer<'r> {
     request: &'r Request,
@@ -133,12 +109,17 @@ struct ParametersDeserializer<'r> {
 impl<'r> ParametersDeserializer<'r> {
     fn value(&self, place: usize) -> Result<ValueDeserializer<'r>, Error> {
         let Some(&(name, index)) = self.names.get(place) else {
-            return Err(Error(format!("the path has no parameter at place {place}")));
+            return Err(Error::new(format!("there is no parameter at place {place}")));
         };
         let raw = self.request.parameter(index).unwrap_or_default();
         match percent_decode_str(raw).decode_utf8() {
-            Ok(text) => Ok(ValueDeserializer { name, text }),
-            Err(_) => Err(Error("its bytes, percent-decoded, are not UTF-8".to_owned()).about(name, raw)),
+            Ok(text) => Ok(ValueDeserializer {
+                name,
+                text: TextDeserializer(text),
+            }),
+            Err(_) => Err(Error::new("expected UTF-8 once percent-decoded")
+                .found(raw)
+                .in_field(name)),
         }
     }
 }
@@ -266,30 +247,13 @@ impl<'de> de::MapAccess<'de> for Each<'de> {
 /// One parameter, decoded.
 struct ValueDeserializer<'r> {
     name: &'static str,
-    text: Cow<'r, str>,
+    text: TextDeserializer<'r>,
 }
 
-impl<'r> ValueDeserializer<'r> {
-    fn text<V: Visitor<'r>>(self, visitor: V) -> Result<V::Value, Error> {
-        let name = self.name;
-        match self.text {
-            Cow::Borrowed(text) => visitor
-                .visit_borrowed_str(text)
-                .map_err(|error: Error| error.about(name, text)),
-            Cow::Owned(text) => visitor
-                .visit_str(&text)
-                .map_err(|error: Error| error.about(name, &text)),
-        }
-    }
-}
-
-macro_rules! parse {
-    ($($method:ident $visit:ident $type:ty, $expected:literal;)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            match self.text.parse::<$type>() {
-                Ok(value) => visitor.$visit(value).map_err(|error: Error| error.about(self.name, &self.text)),
-                Err(_) => Err(Error(concat!("expected ", $expected).to_owned()).about(self.name, &self.text)),
-            }
+macro_rules! read_the_text {
+    ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
+        fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Error> {
+            self.text.$method($($argument,)* visitor).map_err(|error| error.in_field(self.name))
         }
     )*};
 }
@@ -297,46 +261,25 @@ macro_rules! parse {
 impl<'de> de::Deserializer<'de> for ValueDeserializer<'de> {
     type Error = Error;
 
-    parse! {
-        deserialize_bool visit_bool bool, "true or false";
-        deserialize_i8 visit_i8 i8, "a whole number from -128 to 127";
-        deserialize_i16 visit_i16 i16, "a whole number from -32768 to 32767";
-        deserialize_i32 visit_i32 i32, "a whole number of 32 bits";
-        deserialize_i64 visit_i64 i64, "a whole number of 64 bits";
-        deserialize_i128 visit_i128 i128, "a whole number of 128 bits";
-        deserialize_u8 visit_u8 u8, "a whole number from 0 to 255";
-        deserialize_u16 visit_u16 u16, "a whole number from 0 to 65535";
-        deserialize_u32 visit_u32 u32, "a whole number from 0 up, of 32 bits";
-        deserialize_u64 visit_u64 u64, "a whole number from 0 up, of 64 bits";
-        deserialize_u128 visit_u128 u128, "a whole number from 0 up, of 128 bits";
-        deserialize_f32 visit_f32 f32, "a number";
-        deserialize_f64 visit_f64 f64, "a number";
-        deserialize_char visit_char char, "one character";
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.text(visitor)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        let name = self.name;
-        let variant: de::value::StrDeserializer<'_, Error> = (&*self.text).into_deserializer();
-        visitor
-            .visit_enum(variant)
-            .map_err(|error| error.about(name, &self.text))
+    read_the_text! {
+        deserialize_any();
+        deserialize_bool();
+        deserialize_i8();
+        deserialize_i16();
+        deserialize_i32();
+        deserialize_i64();
+        deserialize_i128();
+        deserialize_u8();
+        deserialize_u16();
+        deserialize_u32();
+        deserialize_u64();
+        deserialize_u128();
+        deserialize_f32();
+        deserialize_f64();
+        deserialize_char();
+        deserialize_option();
+        deserialize_newtype_struct(name: &'static str);
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]);
     }
 
     forward_to_deserialize_any! {

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::{Form, FromRequest, Json, Query};
 use crate::openapi::Operation;
-use crate::problem::{Fault, Problem};
+use crate::problem::{Fault, Problem, Step};
 use crate::request::Request;
 
 /// How many broken rules a problem lists: a hostile body can break one with every other byte.
@@ -69,8 +69,8 @@ pub trait Content {
     /// What it holds.
     fn value(&self) -> &Self::Value;
 
-    /// What is wrong with the value at `path`, such as `items[3].price`; an empty path is that of the whole.
-    fn fault(path: &str, message: &str) -> Fault;
+    /// What is wrong with the value that these steps lead to; no step is the whole.
+    fn fault(steps: &[Step<'_>], message: &str) -> Fault;
 }
 
 impl<T> Content for Json<T> {
@@ -80,8 +80,8 @@ impl<T> Content for Json<T> {
         &self.0
     }
 
-    fn fault(path: &str, message: &str) -> Fault {
-        Fault::of_json(path, message)
+    fn fault(steps: &[Step<'_>], message: &str) -> Fault {
+        Fault::of_json(steps.iter().copied(), message)
     }
 }
 
@@ -92,8 +92,8 @@ impl<T> Content for Form<T> {
         &self.0
     }
 
-    fn fault(path: &str, message: &str) -> Fault {
-        Fault::new(within("body", path), message)
+    fn fault(steps: &[Step<'_>], message: &str) -> Fault {
+        Fault::at("body", steps.iter().copied(), message)
     }
 }
 
@@ -104,17 +104,8 @@ impl<T> Content for Query<T> {
         &self.0
     }
 
-    fn fault(path: &str, message: &str) -> Fault {
-        Fault::new(within("query", path), message)
-    }
-}
-
-/// The path of a value in a part of the request.
-fn within(part: &str, path: &str) -> String {
-    match path.chars().next() {
-        None => part.to_owned(),
-        Some('[') => format!("{part}{path}"),
-        Some(_) => format!("{part}.{path}"),
+    fn fault(steps: &[Step<'_>], message: &str) -> Fault {
+        Fault::at("query", steps.iter().copied(), message)
     }
 }
 
@@ -166,7 +157,7 @@ fn broken_rules<E: Content>(report: &garde::Report) -> Problem {
     let mut more = 0_u64;
     for (path, error) in report.iter() {
         if faults.len() < LISTED {
-            faults.push(E::fault(&path.to_string(), error.message()));
+            faults.push(E::fault(&steps(path), error.message()));
         } else {
             more += 1;
         }
@@ -176,4 +167,15 @@ fn broken_rules<E: Content>(report: &garde::Report) -> Problem {
         0 => problem,
         more => problem.with("more_errors", more),
     }
+}
+
+/// The way that garde tells. Its components are hidden from its documentation, but a path in words would not tell the
+/// member `a.b` from `b` inside of `a`, and the keys of a map are the client's.
+fn steps(path: &garde::Path) -> Vec<Step<'_>> {
+    let steps = path.__iter().rev().filter_map(|(kind, component)| match kind {
+        garde::error::Kind::None => None,
+        garde::error::Kind::Key => Some(Step::Key(component)),
+        garde::error::Kind::Index => component.parse().ok().map(Step::Index),
+    });
+    steps.collect()
 }

@@ -10,6 +10,12 @@ pub(super) fn reworded(message: &str) -> String {
     if let Some(name) = message.strip_prefix("missing field ") {
         return format!("the field {name} is missing");
     }
+    if let Some((found, expected)) = message
+        .strip_prefix("unknown variant `")
+        .and_then(|rest| rest.rsplit_once("`, expected "))
+    {
+        return format!("expected {expected}, found {found:?}");
+    }
     // What the standard library says of a text that it cannot parse, in a query or a form.
     match message {
         "invalid digit found in string" => return "expected a whole number".to_owned(),
@@ -90,6 +96,10 @@ mod tests {
             ),
             ("missing field `age` at line 1 column 14", "the field `age` is missing"),
             ("invalid digit found in string", "expected a whole number"),
+            (
+                "unknown variant `blue`, expected `red` or `green`",
+                "expected `red` or `green`, found \"blue\"",
+            ),
             ("too many lines", "too many lines"),
         ] {
             assert_eq!(reworded(message), expected);

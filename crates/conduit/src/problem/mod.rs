@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use self::carried::Carried;
 pub use self::carried::{Cause, IntoProblem};
-pub use self::fault::Fault;
+pub use self::fault::{Fault, Step};
 pub use self::form::ErrorContext;
 #[cfg(feature = "cookies")]
 pub(crate) use self::form::is_development_on_this_thread;

@@ -394,36 +394,36 @@ fn a_parameter_is_decoded_once() {
 #[test]
 fn a_parameter_that_does_not_fit_is_400_and_named_with_its_value() {
     assert_refused(&[
-        ("/u8/256", &["\"value\"", "\"256\"", "0 to 255"]),
-        ("/u8/-1", &["\"value\"", "\"-1\""]),
-        ("/u8/1.0", &["\"value\"", "\"1.0\""]),
-        ("/u8/%20%31", &["\"value\"", "\" 1\""]),
+        ("/u8/256", &["path.value: expected", "\"256\"", "0 to 255"]),
+        ("/u8/-1", &["path.value: expected", "\"-1\""]),
+        ("/u8/1.0", &["path.value: expected", "\"1.0\""]),
+        ("/u8/%20%31", &["path.value: expected", "\" 1\""]),
         (
             "/i64/9223372036854775808",
-            &["\"value\"", "9223372036854775808", "64 bits"],
+            &["path.value: expected", "9223372036854775808", "64 bits"],
         ),
-        ("/u128/-1", &["\"value\"", "-1"]),
-        ("/f64/x", &["\"value\"", "\"x\"", "a number"]),
-        ("/bool/yes", &["\"value\"", "\"yes\"", "true or false"]),
-        ("/char/xy", &["\"value\"", "\"xy\"", "one character"]),
-        ("/newtype/x", &["\"id\"", "\"x\""]),
-        ("/enum/blue", &["\"color\"", "blue", "red", "dark-green"]),
-        ("/pair/x/y", &["\"a\"", "\"x\""]),
-        ("/swapped/x/y", &["\"a\"", "\"x\""]),
-        ("/separate/x/y", &["\"a\"", "\"x\""]),
-        ("/struct/x/y", &["\"a\"", "\"x\""]),
+        ("/u128/-1", &["path.value: expected", "-1"]),
+        ("/f64/x", &["path.value: expected", "\"x\"", "a number"]),
+        ("/bool/yes", &["path.value: expected", "\"yes\"", "true or false"]),
+        ("/char/xy", &["path.value: expected", "\"xy\"", "one character"]),
+        ("/newtype/x", &["path.id: expected", "\"x\""]),
+        ("/enum/blue", &["path.color: expected", "blue", "red", "dark-green"]),
+        ("/pair/x/y", &["path.a: expected", "\"x\""]),
+        ("/swapped/x/y", &["path.a: expected", "\"x\""]),
+        ("/separate/x/y", &["path.a: expected", "\"x\""]),
+        ("/struct/x/y", &["path.a: expected", "\"x\""]),
     ]);
 }
 
 #[test]
 fn a_parameter_that_is_not_utf_8_is_400_and_named_with_its_value_as_sent() {
     assert_refused(&[
-        ("/text/%FF", &["\"value\"", "\"%FF\"", "UTF-8"]),
-        ("/text/a%C3", &["\"value\"", "\"a%C3\"", "UTF-8"]),
-        ("/text/%ED%A0%80", &["\"value\"", "UTF-8"]),
-        ("/rest/a/%80", &["\"value\"", "\"a/%80\""]),
-        ("/struct/3/%FF", &["\"b\"", "\"%FF\""]),
-        ("/pair/3/%FF", &["\"b\"", "\"%FF\""]),
+        ("/text/%FF", &["path.value: expected", "\"%FF\"", "UTF-8"]),
+        ("/text/a%C3", &["path.value: expected", "\"a%C3\"", "UTF-8"]),
+        ("/text/%ED%A0%80", &["path.value: expected", "UTF-8"]),
+        ("/rest/a/%80", &["path.value: expected", "\"a/%80\""]),
+        ("/struct/3/%FF", &["path.b: expected", "\"%FF\""]),
+        ("/pair/3/%FF", &["path.b: expected", "\"%FF\""]),
     ]);
 }
 
@@ -435,7 +435,7 @@ fn an_option_or_a_result_of_a_parameter_leaves_the_fault_to_the_handler() {
         ("/result/7", "7"),
         (
             "/result/x",
-            "not taken: the path's parameter \"id\" is \"x\": expected a whole number from 0 up, of 32 bits",
+            "not taken: path.id: expected a whole number from 0 up, of 32 bits, found \"x\"",
         ),
     ]);
 }
