@@ -21,8 +21,10 @@
 
 pub mod case;
 pub mod cases;
+pub mod certificate;
 pub mod client;
 pub mod process;
 pub mod run;
 pub mod server;
 pub mod soak;
+pub mod stream;

@@ -4,11 +4,19 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+use crate::certificate::Certificate;
+use crate::stream::Door;
 
 /// The program `target`, running; killed when it goes out of scope.
 pub struct Target {
     child: Child,
     address: SocketAddr,
+    /// Where it speaks TLS, with clients that trust it.
+    secure: Option<(SocketAddr, Arc<ClientConfig>)>,
 }
 
 impl Target {
@@ -19,26 +27,41 @@ impl Target {
     /// When it is not there, or does not say where it listens.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
-        let program = std::env::current_exe().expect("a program has a path");
-        let beside: PathBuf = program.with_file_name("target");
-        let mut child = Command::new(&beside)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; build the package's programs first", beside.display()));
-        let output = child.stdout.take().expect("it was asked for");
-        let mut line = String::new();
-        BufReader::new(output)
-            .read_line(&mut line)
-            .expect("it says where it listens");
-        let address = line.trim().strip_prefix("Listening on http://").map(str::parse);
+        let (child, [address]) = spawn(arguments);
         Self {
             child,
-            address: address.expect("the line says where").expect("an address"),
+            address,
+            secure: None,
         }
     }
 
-    /// Where it listens.
+    /// As [`start`](Self::start), with a second port over TLS and a certificate made for it.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_with_tls(arguments: &[&str]) -> Self {
+        let certificate = Certificate::make();
+        // It has read them when it says where it listens.
+        let files = certificate.files();
+        let paths = [files.chain(), files.key()].map(|path| path.to_str().expect("a path of ours"));
+        let (child, [address, secure]) = spawn(&[arguments, &paths].concat());
+        Self {
+            child,
+            address,
+            secure: Some((secure, Arc::clone(certificate.clients()))),
+        }
+    }
+
+    /// Where clients come in: over plain TCP, and over TLS if it was started so.
+    pub fn doors(&self) -> impl Iterator<Item = Door> {
+        let secure = self.secure.as_ref();
+        let secure = secure.map(|(address, config)| Door::Https(*address, Arc::clone(config)));
+        std::iter::once(Door::Http(self.address)).chain(secure)
+    }
+
+    /// Where it listens over plain TCP.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -78,6 +101,28 @@ impl Target {
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is our child");
         self.child.wait().expect("it is our child")
     }
+}
+
+/// Starts the program with these arguments, and reads where it listens.
+fn spawn<const PORTS: usize>(arguments: &[&str]) -> (Child, [SocketAddr; PORTS]) {
+    let program = std::env::current_exe().expect("a program has a path");
+    let mut beside: PathBuf = program.with_file_name("target");
+    if !beside.exists() {
+        // The programs of tests are a directory below.
+        beside = program.parent().expect("a directory").with_file_name("target");
+    }
+    let mut child = Command::new(&beside)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}; build the package's programs first", beside.display()));
+    let mut lines = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
+    let addresses = [(); PORTS].map(|()| {
+        let line = lines.next().and_then(Result::ok).expect("it says where it listens");
+        let address = line.split_once("://").expect("a scheme and an address").1;
+        address.parse().expect("an address")
+    });
+    (child, addresses)
 }
 
 impl Drop for Target {

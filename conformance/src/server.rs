@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
+use conduit::ServerHandle;
 use conduit::prelude::*;
-use conduit::{ServerHandle, Tls};
 use futures_core::Stream;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
+use crate::certificate::Certificate;
 use crate::client::Client;
 
 /// The limit of a head in bytes, small so that it can be reached at every byte.
@@ -240,12 +241,12 @@ impl Running {
                 (server, place)
             }
             Wire::Tls => {
-                let (tls, config) = certified();
+                let certificate = Certificate::make();
                 let server = app
-                    .tls(tls)
+                    .tls(certificate.tls())
                     .listen(local)
                     .expect("a port of loopback can be listened on");
-                let place = Place::Tls(server.address(), Arc::new(config));
+                let place = Place::Tls(server.address(), Arc::clone(certificate.clients()));
                 (server, place)
             }
             Wire::Unix => {
@@ -289,19 +290,6 @@ impl Running {
             Place::Unix(path) => Client::connect_unix(path),
         }
     }
-}
-
-/// A certificate, and clients that trust it. They speak what rustls speaks by itself, TLS 1.3.
-fn certified() -> (Tls, ClientConfig) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).expect("a certificate");
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    (Tls::pem(made.cert.pem(), made.signing_key.serialize_pem()), config)
 }
 
 impl Drop for Running {

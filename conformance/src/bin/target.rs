@@ -1,13 +1,14 @@
 //! The server that is soaked and attacked: a process of its own, so that its memory and descriptors can be counted.
 //!
-//! `target` serves with the defaults, `target quick` with deadlines of a few seconds; both on a free port of loopback,
-//! which they print, until SIGTERM.
+//! `target [quick] [CHAIN KEY]` serves on a free port of loopback, which it prints, until SIGTERM: with the defaults or with
+//! deadlines of a few seconds, and with the files of a certificate on a second port over TLS.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use conduit::Tls;
 use conduit::prelude::*;
 use futures_core::Stream;
 
@@ -66,12 +67,22 @@ fn main() -> conduit::Result {
     std::panic::set_hook(Box::new(|_| {}));
     let routes = routes![plain, echo, echo_body, later, panic, error, stream];
     let app = App::new(()).routes(routes).peer_connection_limit(usize::MAX);
-    let app = match std::env::args().nth(1).as_deref() {
-        Some("quick") => app
-            .head_timeout(Duration::from_secs(2))
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let quick = arguments.first().is_some_and(|word| word == "quick");
+    let app = if quick {
+        arguments.remove(0);
+        app.head_timeout(Duration::from_secs(2))
+            .handshake_timeout(Duration::from_secs(2))
             .idle_timeout(Duration::from_secs(3))
-            .minimum_rate(1024, Duration::from_secs(2)),
-        _ => app,
+            .minimum_rate(1024, Duration::from_secs(2))
+    } else {
+        app
     };
-    app.listen("127.0.0.1:0")?.run()
+    match arguments.as_slice() {
+        [chain, key] => app
+            .tls(Tls::files(chain, key))
+            .listen(["http://127.0.0.1:0", "https://127.0.0.1:0"])?
+            .run(),
+        _ => app.listen("127.0.0.1:0")?.run(),
+    }
 }

@@ -1,11 +1,13 @@
 //! Clients that break off, stall, flood, or speak nonsense. Whatever becomes of them is right, as long as it ends.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::Field;
 use super::random::Random;
+use crate::stream::{Door, Stream, client_hello};
+
+const PATIENCE: Duration = Duration::from_millis(200);
 
 const BEGINNINGS: [&[u8]; 12] = [
     b"",
@@ -24,22 +26,24 @@ const BEGINNINGS: [&[u8]; 12] = [
 
 /// One connection, or a few. Errors are what this is about, so none is looked at.
 pub(super) fn session(field: &Field, random: &mut Random) {
-    let Ok(mut stream) = TcpStream::connect(field.target.address()) else {
+    let Some(mut stream) = begin(field, random) else {
         return;
     };
-    let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
-    let _ = stream.set_write_timeout(Some(Duration::from_millis(200)));
-    let _ = stream.write_all(BEGINNINGS[random.below(BEGINNINGS.len())]);
     match random.below(60) {
         // Resets, before the server has read what was sent or after.
         0..=39 => {
             if random.below(2) == 0 {
                 std::thread::sleep(Duration::from_millis(2));
             }
-            let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+            let _ = rustix::net::sockopt::set_socket_linger(stream.socket(), Some(Duration::ZERO));
         }
-        40..=49 => {
-            let _ = stream.shutdown(Shutdown::Write);
+        40..=44 => {
+            let _ = stream.end();
+            let _ = stream.read(&mut [0; 4096]);
+        }
+        // Bytes that are no record, where one is due; over plain TCP no more than further nonsense.
+        45..=49 => {
+            let _ = stream.socket().write_all(&[random.below(256) as u8; 300]);
             let _ = stream.read(&mut [0; 4096]);
         }
         // Sends the rest of something a byte at a time until the server has enough of it.
@@ -67,6 +71,26 @@ pub(super) fn session(field: &Field, random: &mut Random) {
             let request = b"GET /stream/10 HTTP/1.1\r\nHost: a\r\n\r\n";
             stream.write_all(&request.repeat(64)).is_ok()
         }),
+    }
+}
+
+/// A connection over plain TCP or TLS that begins in some way, or one whose handshake does not come to its end.
+fn begin(field: &Field, random: &mut Random) -> Option<Stream> {
+    let door = &field.doors[random.below(field.doors.len())];
+    match door {
+        Door::Https(address, config) if random.below(2) == 0 => {
+            let mut stream = Door::Http(*address).connect(PATIENCE).ok()?;
+            let hello = client_hello(config);
+            // Whole as often as not: then the server has made its keys, and waits.
+            let length = (1 + random.below(2 * hello.len())).min(hello.len());
+            let _ = stream.write_all(&hello[..length]);
+            Some(stream)
+        }
+        door => {
+            let mut stream = door.connect(PATIENCE).ok()?;
+            let _ = stream.write_all(BEGINNINGS[random.below(BEGINNINGS.len())]);
+            Some(stream)
+        }
     }
 }
 

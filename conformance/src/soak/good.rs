@@ -1,13 +1,13 @@
 //! Clients that behave, and check all they get.
 
 use std::io::Write;
-use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Field;
 use super::random::Random;
 use super::response::Reader;
+use crate::stream::Stream;
 
 /// After so long without a byte an answer is missing. Far above any deadline of the server, and above what a machine
 /// that is busy with other things makes of it.
@@ -23,11 +23,8 @@ struct Exchange {
 
 /// One connection with some requests, pipelined or one after the other.
 pub(super) fn session(field: &Field, random: &mut Random) -> Result<(), String> {
-    let stream = TcpStream::connect(field.target.address()).map_err(|error| format!("connecting: {error}"))?;
-    stream
-        .set_nodelay(true)
-        .and_then(|()| stream.set_read_timeout(Some(PATIENCE)))
-        .map_err(|error| error.to_string())?;
+    let door = &field.doors[random.below(field.doors.len())];
+    let stream = door.connect(PATIENCE).map_err(|error| format!("connecting: {error}"))?;
     let mut reader = Reader::new(stream);
     let exchanges: Vec<Exchange> = (0..=random.below(20)).map(|_| exchange(random)).collect();
     let depth = if random.below(3) == 0 { exchanges.len() } else { 1 };
@@ -37,13 +34,10 @@ pub(super) fn session(field: &Field, random: &mut Random) -> Result<(), String> 
             .iter()
             .flat_map(|exchange| exchange.request.iter().copied())
             .collect();
-        send(&reader.stream, &bytes, random)?;
+        send(&mut reader.stream, &bytes, random)?;
         if half_closes && (index + 1) * depth >= exchanges.len() {
             // What was sent is answered all the same.
-            reader
-                .stream
-                .shutdown(Shutdown::Write)
-                .map_err(|error| error.to_string())?;
+            reader.stream.end().map_err(|error| error.to_string())?;
         }
         for exchange in batch {
             let asked = || {
@@ -63,7 +57,7 @@ pub(super) fn session(field: &Field, random: &mut Random) -> Result<(), String> 
 }
 
 /// Sends in one piece or in several. A pipeline of this length fits into the kernel's buffers with its answers.
-fn send(mut stream: &TcpStream, bytes: &[u8], random: &mut Random) -> Result<(), String> {
+fn send(stream: &mut Stream, bytes: &[u8], random: &mut Random) -> Result<(), String> {
     let piece = if random.below(4) == 0 {
         1 + random.below(2000)
     } else {

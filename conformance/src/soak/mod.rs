@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::process::Target;
+use crate::stream::Door;
 use random::Random;
 
 /// Clients that behave; each is a thread.
@@ -76,6 +77,8 @@ impl Report {
 /// What all clients share.
 struct Field {
     target: Target,
+    /// Plain and over TLS.
+    doors: Vec<Door>,
     over: AtomicBool,
     answered: AtomicU64,
     faults: AtomicU64,
@@ -95,8 +98,10 @@ impl Field {
 /// When the server cannot be started, or dies.
 #[must_use]
 pub fn run(duration: Duration, seed: u64) -> Report {
+    let target = Target::start_with_tls(&["quick"]);
     let field = Field {
-        target: Target::start(&["quick"]),
+        doors: target.doors().collect(),
+        target,
         over: AtomicBool::new(false),
         answered: AtomicU64::new(0),
         faults: AtomicU64::new(0),

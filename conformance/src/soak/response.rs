@@ -1,16 +1,17 @@
 //! Reading responses one by one from a connection.
 
 use std::io::Read;
-use std::net::TcpStream;
+
+use crate::stream::Stream;
 
 /// A connection, with what was read beyond the last response.
 pub(super) struct Reader {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     rest: Vec<u8>,
 }
 
 impl Reader {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
             rest: Vec::new(),

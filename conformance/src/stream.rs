@@ -1,0 +1,123 @@
+//! A client's stream, plain or encrypted, for clients that do not care which.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+/// Where a client connects, and over what.
+#[derive(Clone, Debug)]
+pub enum Door {
+    /// Plain TCP.
+    Http(SocketAddr),
+    /// TLS, with what the client believes.
+    Https(SocketAddr, Arc<ClientConfig>),
+}
+
+impl Door {
+    /// The socket's address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        match self {
+            Self::Http(address) | Self::Https(address, _) => *address,
+        }
+    }
+
+    /// Connects, without delay of small writes and with this patience for each read and write. The handshake of TLS is
+    /// done.
+    ///
+    /// # Errors
+    ///
+    /// The system's, and those of the handshake.
+    pub fn connect(&self, patience: Duration) -> io::Result<Stream> {
+        let mut stream = TcpStream::connect(self.address())?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        let Self::Https(_, config) = self else {
+            return Ok(Stream::Plain(stream));
+        };
+        let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+        let mut session = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        while session.is_handshaking() {
+            session.complete_io(&mut stream)?;
+        }
+        Ok(Stream::Secure(Box::new(StreamOwned::new(session, stream))))
+    }
+}
+
+/// The first message of a client's handshake, in its record.
+///
+/// # Panics
+///
+/// When rustls cannot write one.
+#[must_use]
+pub fn client_hello(config: &Arc<ClientConfig>) -> Vec<u8> {
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut session = ClientConnection::new(Arc::clone(config), name).expect("a session");
+    let mut wire = Vec::new();
+    session.write_tls(&mut wire).expect("memory takes all");
+    wire
+}
+
+/// What [`Door::connect`] gives. A read of a [`Secure`](Self::Secure) one that ends without a `close_notify` is an error,
+/// since it may have been cut short (RFC 8446, section 6.1).
+#[derive(Debug)]
+pub enum Stream {
+    /// Bytes as they are.
+    Plain(TcpStream),
+    /// TLS over them.
+    Secure(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    /// The socket.
+    #[must_use]
+    pub fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Secure(stream) => &stream.sock,
+        }
+    }
+
+    /// Ends the client's half: nothing more is sent.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is no more.
+    pub fn end(&mut self) -> io::Result<()> {
+        if let Self::Secure(stream) = self {
+            stream.conn.send_close_notify();
+            stream.flush()?;
+        }
+        self.socket().shutdown(Shutdown::Write)
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Secure(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Secure(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Secure(stream) => stream.flush(),
+        }
+    }
+}
