@@ -103,6 +103,21 @@ impl Target {
     }
 }
 
+/// Raises this process's limit of descriptors as far as it may, and says how many that are.
+#[must_use]
+pub fn descriptor_limit() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = getrlimit(Resource::Nofile).maximum;
+    let raised = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    // Where it is refused, the limit stays what it is.
+    let _ = setrlimit(Resource::Nofile, raised);
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
 /// Starts the program with these arguments, and reads where it listens.
 fn spawn<const PORTS: usize>(arguments: &[&str]) -> (Child, [SocketAddr; PORTS]) {
     let program = std::env::current_exe().expect("a program has a path");

@@ -17,6 +17,7 @@ use rustls::ClientConfig;
 
 use crate::certificate::Certificate;
 use crate::client::Client;
+use crate::stream::client_hello;
 
 /// The limit of a head in bytes, small so that it can be reached at every byte.
 pub const HEAD_LIMIT: usize = 1024;
@@ -274,6 +275,19 @@ impl Running {
         match &self.place {
             Place::Tcp(address) | Place::Tls(address, _) => *address,
             Place::Unix(path) => panic!("{} has no port", path.display()),
+        }
+    }
+
+    /// The first message of the handshake of a client of it.
+    ///
+    /// # Panics
+    ///
+    /// When it does not speak TLS.
+    #[must_use]
+    pub fn client_hello(&self) -> Vec<u8> {
+        match &self.place {
+            Place::Tls(_, config) => client_hello(config),
+            Place::Tcp(_) | Place::Unix(_) => panic!("no TLS is spoken here"),
         }
     }
 

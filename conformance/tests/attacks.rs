@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use conduit_conformance::client::Client;
-use conduit_conformance::server::Running;
+use conduit_conformance::process::{Target, descriptor_limit};
+use conduit_conformance::server::{Running, Wire};
 
 /// One attack at a time: they count the descriptors of the process.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -27,9 +28,13 @@ struct Attacked {
 
 impl Attacked {
     fn start() -> Self {
+        Self::start_on(Wire::Tcp)
+    }
+
+    fn start_on(wire: Wire) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let server = Running::start();
-        let mut bystander = Client::connect(server.address());
+        let server = Running::start_on(wire);
+        let mut bystander = server.connect();
         bystander.probe();
         Self {
             server,
@@ -39,14 +44,15 @@ impl Attacked {
         }
     }
 
+    /// An attacker; over TLS, whose handshake has not begun.
     fn connect(&self) -> Client {
         Client::connect(self.server.address())
     }
 
-    /// Somebody who was there before and somebody who comes now are both answered.
+    /// Somebody who was there before and somebody who comes now are both answered; over TLS, after a handshake.
     fn others_are_answered(&mut self) {
         self.bystander.probe();
-        self.connect().probe();
+        self.server.connect().probe();
     }
 
     /// The attack is over: the server answers, and nothing of the attack is left in the process.
@@ -67,14 +73,10 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("Linux has it").count()
 }
 
-/// How many connections a test may have that wants so many: each has two descriptors here. Says aloud if it is fewer.
-fn affordable(wanted: usize) -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").expect("Linux has it");
-    let line = limits.lines().find(|line| line.starts_with("Max open files"));
-    let limit = line.and_then(|line| line.split_whitespace().nth(3)).map(str::parse);
-    // A word in place of a number is `unlimited`.
-    let limit = limit.and_then(Result::ok).unwrap_or(usize::MAX);
-    let possible = limit.saturating_sub(SPARE_DESCRIPTORS) / 2;
+/// How many connections a test may have that wants so many, each with so many descriptors here. Says aloud if it is fewer.
+fn affordable(wanted: usize, each: usize) -> usize {
+    let limit = descriptor_limit();
+    let possible = limit.saturating_sub(SPARE_DESCRIPTORS) / each;
     if possible < wanted {
         eprintln!("the limit of {limit} descriptors allows {possible} connections in place of {wanted}");
     } else {
@@ -87,7 +89,7 @@ fn affordable(wanted: usize) -> usize {
 fn a_thousand_clients_that_send_a_head_byte_by_byte() {
     let mut attacked = Attacked::start();
     let head = b"GET /seen/slow HTTP/1.1\r\nHost: a\r\n\r\n";
-    let mut clients: Vec<Client> = (0..affordable(1000)).map(|_| attacked.connect()).collect();
+    let mut clients: Vec<Client> = (0..affordable(1000, 2)).map(|_| attacked.connect()).collect();
     for byte in head {
         for client in &mut clients {
             assert!(client.send(&[*byte]));
@@ -103,13 +105,109 @@ fn a_thousand_clients_that_send_a_head_byte_by_byte() {
     attacked.is_as_before();
 }
 
+/// Their server is a process of its own: both ends of each would be more descriptors than one process may have.
 #[test]
-fn five_thousand_connections_that_say_nothing() {
-    let mut attacked = Attacked::start();
-    let mut clients: Vec<Client> = (0..affordable(5000)).map(|_| attacked.connect()).collect();
+fn ten_thousand_connections_that_say_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = affordable(10_000, 1);
+    let server = Target::start(&[]);
+    let mut bystander = Client::connect(server.address());
+    let mut others_are_answered = || {
+        bystander.probe();
+        Client::connect(server.address()).probe();
+    };
+    others_are_answered();
+    let before = server.descriptors();
+    let mut clients = Vec::with_capacity(count);
+    while clients.len() < count {
+        clients.push(Client::connect(server.address()));
+        if clients.len() % 100 == 0 {
+            others_are_answered();
+        }
+    }
+    // The server holds them all at the same time.
+    wait_for("all are accepted", || server.descriptors() >= count);
     for client in clients.iter_mut().step_by(50) {
         client.probe();
+        others_are_answered();
+    }
+    drop(clients);
+    wait_for("all are given back", || {
+        others_are_answered();
+        // A worker may have been about to start when they were counted first.
+        server.descriptors() <= before + SPARE_DESCRIPTORS
+    });
+}
+
+fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
+    let mut looks = 0..LOOKS;
+    while !so() {
+        assert!(looks.next().is_some(), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_thousand_handshakes_that_stall() {
+    let mut attacked = Attacked::start_on(Wire::Tls);
+    let hello = attacked.server.client_hello();
+    // Nothing; a part of the record's head, and all of it; half of the message; all but a byte; all of it, to which the
+    // server has made its keys and waits for what never comes.
+    let lengths = [0, 1, 5, hello.len() / 2, hello.len() - 1, hello.len()];
+    let mut clients = Vec::new();
+    for (number, length) in (0..affordable(1000, 2)).zip(lengths.into_iter().cycle()) {
+        let mut client = attacked.connect();
+        assert!(client.send(&hello[..length]));
+        clients.push(client);
+        if number % 20 == 0 {
+            attacked.others_are_answered();
+        }
+    }
+    drop(clients);
+    attacked.is_as_before();
+}
+
+#[test]
+fn two_hundred_handshakes_byte_by_byte() {
+    let mut attacked = Attacked::start_on(Wire::Tls);
+    let hello = attacked.server.client_hello();
+    let mut clients: Vec<Client> = (0..200).map(|_| attacked.connect()).collect();
+    for (place, byte) in hello.iter().enumerate() {
+        for client in &mut clients {
+            assert!(client.send(&[*byte]));
+        }
+        if place % 16 == 0 {
+            attacked.others_are_answered();
+        }
+    }
+    for client in &mut clients {
+        // The server's own hello: a record (22) of TLS, which has a message of that kind (2) in it.
+        client.read_until(&[22, 3, 3]).expect("each is answered in the end");
+    }
+    drop(clients);
+    attacked.is_as_before();
+}
+
+#[test]
+fn a_message_of_the_handshake_without_end() {
+    let mut attacked = Attacked::start_on(Wire::Tls);
+    let mut clients: Vec<Client> = (0..100).map(|_| attacked.connect()).collect();
+    // A hello of 16 MiB, in records of a KiB.
+    let mut record = [&[22, 3, 1, 4, 0, 1, 255, 255, 255], &[0; 1020][..]].concat();
+    for _ in 0..100 {
+        for client in &mut clients {
+            // The server stops to listen at some time.
+            client.send(&record);
+        }
         attacked.others_are_answered();
+        record.truncate(5);
+        record.extend([0; 1024]);
+    }
+    for client in &mut clients {
+        client.end();
+        let answer = client.rest().expect("the server closes");
+        // An alert (21), if a reset did not come before it.
+        assert!(matches!(answer.first(), None | Some(21)), "{answer:?}");
     }
     drop(clients);
     attacked.is_as_before();

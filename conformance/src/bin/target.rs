@@ -10,7 +10,14 @@ use std::time::Duration;
 
 use conduit::Tls;
 use conduit::prelude::*;
+use conduit_conformance::server::PROBE;
 use futures_core::Stream;
+
+/// What a [client](conduit_conformance::client::Client) asks to see whether the server works.
+#[get("/probe")]
+fn probe() -> &'static str {
+    PROBE
+}
 
 #[get("/plain")]
 fn plain() -> &'static str {
@@ -65,7 +72,7 @@ impl Stream for Pieces {
 fn main() -> conduit::Result {
     // Clients ask for panics by the thousand; that they are answered 500 is what counts here.
     std::panic::set_hook(Box::new(|_| {}));
-    let routes = routes![plain, echo, echo_body, later, panic, error, stream];
+    let routes = routes![probe, plain, echo, echo_body, later, panic, error, stream];
     let app = App::new(()).routes(routes).peer_connection_limit(usize::MAX);
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let quick = arguments.first().is_some_and(|word| word == "quick");
