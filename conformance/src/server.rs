@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use conduit::ServerHandle;
 use conduit::prelude::*;
@@ -18,6 +19,9 @@ use rustls::ClientConfig;
 use crate::certificate::Certificate;
 use crate::client::Client;
 use crate::stream::client_hello;
+
+/// What clients are waited for, so long that no test depends on time, however busy the machine is.
+const DEADLINE: Duration = Duration::from_secs(3600);
 
 /// The limit of a head in bytes, small so that it can be reached at every byte.
 pub const HEAD_LIMIT: usize = 1024;
@@ -233,6 +237,10 @@ impl Running {
             .head_limit(HEAD_LIMIT)
             .header_limit(FIELD_LIMIT)
             .body_limit(BODY_LIMIT)
+            .handshake_timeout(DEADLINE)
+            .head_timeout(DEADLINE)
+            .idle_timeout(DEADLINE)
+            .minimum_rate(1024, DEADLINE)
             .workers(1);
         let local = "127.0.0.1:0";
         let (server, place) = match wire {
