@@ -91,6 +91,16 @@ impl Target {
         number.expect("Linux says it")
     }
 
+    /// As [`proportional_kib`].
+    ///
+    /// # Panics
+    ///
+    /// When it does not run any more.
+    #[must_use]
+    pub fn proportional_kib(&self) -> u64 {
+        proportional_kib(self.child.id())
+    }
+
     /// Ends it with SIGTERM, as an operator does.
     ///
     /// # Panics
@@ -101,6 +111,19 @@ impl Target {
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is our child");
         self.child.wait().expect("it is our child")
     }
+}
+
+/// What is a process's in KiB of the resident memory: all of its own pages, and its share of those that others have too.
+///
+/// # Panics
+///
+/// When there is no such process, or it is somebody else's.
+#[must_use]
+pub fn proportional_kib(process: u32) -> u64 {
+    let sums = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).expect("the process runs");
+    let line = sums.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.expect("Linux says it")
 }
 
 /// Raises this process's limit of descriptors as far as it may, and says how many that are.

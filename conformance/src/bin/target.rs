@@ -4,7 +4,9 @@
 //! deadlines of a few seconds, and with the files of a certificate on a second port over TLS.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -56,6 +58,25 @@ fn stream(pieces: Path<usize>) -> Body {
     Body::from_stream(Pieces(*pieces))
 }
 
+/// Ten million bytes from a file, by the kernel where it can.
+#[get("/file")]
+fn file() -> Result<Body, Problem> {
+    static FILE: OnceLock<File> = OnceLock::new();
+    let file = FILE.get_or_init(|| large_file().expect("a file can be written"));
+    Ok(Body::from_file(file.try_clone()?, 0..FILE_BYTES))
+}
+
+const FILE_BYTES: u64 = 10_000_000;
+
+/// A file without a name.
+fn large_file() -> std::io::Result<File> {
+    let path = std::env::temp_dir().join(format!("conduit-target-{}", std::process::id()));
+    std::fs::write(&path, vec![b'f'; FILE_BYTES as usize])?;
+    let file = File::open(&path)?;
+    std::fs::remove_file(path)?;
+    Ok(file)
+}
+
 struct Pieces(usize);
 
 impl Stream for Pieces {
@@ -72,7 +93,7 @@ impl Stream for Pieces {
 fn main() -> conduit::Result {
     // Clients ask for panics by the thousand; that they are answered 500 is what counts here.
     std::panic::set_hook(Box::new(|_| {}));
-    let routes = routes![probe, plain, echo, echo_body, later, panic, error, stream];
+    let routes = routes![probe, plain, echo, echo_body, later, panic, error, stream, file];
     let app = App::new(()).routes(routes).peer_connection_limit(usize::MAX);
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let quick = arguments.first().is_some_and(|word| word == "quick");

@@ -1,0 +1,145 @@
+//! What attackers do.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use conduit_conformance::stream::{Door, client_hello};
+
+use crate::clients::PLAIN;
+
+const CHUNKED: &[u8] = b"POST /plain HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;";
+
+/// One attack.
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    /// Whether it goes against TLS; the real clients speak that too then.
+    pub(crate) secure: bool,
+    /// What the attacker does, until it is told to stop.
+    pub(crate) run: fn(&Door, &AtomicBool),
+}
+
+const fn plain(name: &'static str, run: fn(&Door, &AtomicBool)) -> Attack {
+    let secure = false;
+    Attack { name, secure, run }
+}
+
+const fn secure(name: &'static str, run: fn(&Door, &AtomicBool)) -> Attack {
+    let secure = true;
+    Attack { name, secure, run }
+}
+
+pub(crate) const ATTACKS: &[Attack] = &[
+    plain("no attack", |_, _| {}),
+    plain("10,000 connections that say nothing", |door, over| {
+        crowd(door, over, 10_000, b"", b"");
+    }),
+    plain("1,000 heads, a byte at a time", |door, over| {
+        crowd(door, over, 1000, b"GET /plain HTTP/1.1\r\nHost: a\r\nX: ", b"x");
+    }),
+    plain("1,000 bodies, a byte at a time", |door, over| {
+        let head = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
+        crowd(door, over, 1000, head, b"x");
+    }),
+    plain("500 readers of a file of 10 MB that do not read", |door, over| {
+        crowd(door, over, 500, b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n", b"");
+    }),
+    plain("500 pipelines that do not read", |door, over| {
+        crowd(door, over, 500, &PLAIN.repeat(64), &PLAIN.repeat(64));
+    }),
+    plain("header bombs", |door, over| {
+        bombs(door, over, PLAIN.trim_ascii_end(), b"\r\nX-Bomb: boom boom boom boom");
+    }),
+    plain("chunk extensions without end", |door, over| {
+        bombs(door, over, CHUNKED, &[b'e'; 64]);
+    }),
+    plain("connections that reset at once", |door, over| {
+        while !over.load(Ordering::Relaxed) {
+            if let Ok(mut stream) = TcpStream::connect(door.address()) {
+                let _ = stream.write_all(PLAIN);
+                let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+            }
+        }
+    }),
+    secure("no attack, over TLS", |_, _| {}),
+    secure("10,000 handshakes that do not begin", |door, over| {
+        crowd(door, over, 10_000, b"", b"");
+    }),
+    secure("1,000 halves of a hello, and no more", |door, over| {
+        let hello = hello(door);
+        crowd(door, over, 1000, &hello[..hello.len() / 2], b"");
+    }),
+    secure("1,000 hellos, a byte at a time", |door, over| {
+        // The rest takes longer than the attack.
+        crowd(door, over, 1000, &hello(door)[..5], &[1]);
+    }),
+    secure("1,000 hellos, and no more", |door, over| {
+        crowd(door, over, 1000, &hello(door), b"");
+    }),
+    secure("a hello after the other, each on a new connection", |door, over| {
+        let hello = hello(door);
+        while !over.load(Ordering::Relaxed) {
+            if let Ok(mut stream) = TcpStream::connect(door.address()) {
+                let _ = stream.write_all(&hello);
+                // The server has made its keys and signed.
+                let _ = stream.read(&mut [0; 4096]);
+            }
+        }
+    }),
+];
+
+fn hello(door: &Door) -> Vec<u8> {
+    match door {
+        Door::Https(_, config) => client_hello(config),
+        Door::Http(_) => Vec::new(),
+    }
+}
+
+/// So many connections that begin so; then each says a little more, round after round. One that the server has closed
+/// is opened anew.
+fn crowd(door: &Door, over: &AtomicBool, count: usize, beginning: &[u8], more: &[u8]) {
+    let address = door.address();
+    // Each with how much of the last piece it has taken.
+    let mut streams: Vec<(TcpStream, usize)> = Vec::with_capacity(count);
+    while streams.len() < count && !over.load(Ordering::Relaxed) {
+        streams.extend(open(address, beginning).map(|stream| (stream, 0)));
+    }
+    while !over.load(Ordering::Relaxed) {
+        for (stream, taken) in &mut streams {
+            if more.is_empty() || over.load(Ordering::Relaxed) {
+                break;
+            }
+            match stream.write(&more[*taken..]) {
+                Ok(count) => *taken = (*taken + count) % more.len(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => {
+                    if let Some(new) = open(address, beginning) {
+                        (*stream, *taken) = (new, 0);
+                    }
+                }
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn open(address: SocketAddr, beginning: &[u8]) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_nonblocking(true).ok()?;
+    // A piece that the kernel takes in part is as good.
+    let _ = stream.write(beginning);
+    Some(stream)
+}
+
+/// One connection after the other that sends a piece again and again until the server has enough.
+fn bombs(door: &Door, over: &AtomicBool, beginning: &[u8], piece: &[u8]) {
+    let pieces = piece.repeat(64);
+    while !over.load(Ordering::Relaxed) {
+        let Ok(mut stream) = TcpStream::connect(door.address()) else {
+            continue;
+        };
+        let _ = stream.write_all(beginning);
+        while !over.load(Ordering::Relaxed) && stream.write_all(&pieces).is_ok() {}
+    }
+}

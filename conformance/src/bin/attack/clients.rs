@@ -1,0 +1,76 @@
+//! Real clients, and how long they wait.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use conduit_conformance::stream::Door;
+
+/// One request in so many is made on a connection of its own.
+const FRESH: usize = 10;
+
+/// A request whose answer takes longer than this has failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) const PLAIN: &[u8] = b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// What real clients have seen.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) waits: Vec<Duration>,
+    pub(crate) failed: usize,
+}
+
+impl Seen {
+    /// What this part of the requests, which are sorted, waited for at most, in milliseconds.
+    pub(crate) fn part(&self, part: f64) -> f64 {
+        let index = ((self.waits.len() as f64 * part) as usize).min(self.waits.len().saturating_sub(1));
+        self.waits
+            .get(index)
+            .map_or(f64::NAN, |wait| wait.as_secs_f64() * 1000.0)
+    }
+}
+
+/// Asks as a real client does, and notes how long each answer took; over TLS a new connection resumes its session.
+pub(crate) fn ask(door: &Door, over: &AtomicBool, seen: &Mutex<Seen>) {
+    let mut kept = None;
+    for number in 0.. {
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
+        let start = Instant::now();
+        let answered = if number % FRESH == 0 {
+            door.connect(PATIENCE).and_then(|mut stream| exchange(&mut stream))
+        } else {
+            match &mut kept {
+                Some(stream) => exchange(stream),
+                none => door.connect(PATIENCE).and_then(|stream| exchange(none.insert(stream))),
+            }
+        };
+        let wait = start.elapsed();
+        let mut seen = seen.lock().expect("nobody panics");
+        match answered {
+            Ok(()) => seen.waits.push(wait),
+            Err(_) => {
+                kept = None;
+                seen.failed += 1;
+            }
+        }
+        drop(seen);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// One request and its answer.
+pub(crate) fn exchange(stream: &mut (impl Read + Write)) -> io::Result<()> {
+    stream.write_all(PLAIN)?;
+    let (mut answer, mut length) = ([0; 2048], 0);
+    while !answer[..length].ends_with(b"\r\n\r\nplain") {
+        match stream.read(&mut answer[length..])? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            count => length += count,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! `attack [SECONDS] [--beside nginx]`: how long real clients wait while others attack, at Conduit and at nginx beside it.
+//!
+//! Both servers run with two workers and comparable deadlines, one after the other in one run on one machine, which
+//! makes the attack too: what is seen is the difference between a line and the one without attack, and between the two
+//! servers, no absolute speed. Memory is what is proportionally theirs of the resident pages, of all processes of the
+//! server: before the attack ends, and when its connections are gone.
+
+mod attacks;
+mod clients;
+mod nginx;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use attacks::{ATTACKS, Attack};
+use clients::{Seen, ask};
+use conduit_conformance::process::{Target, descriptor_limit};
+use conduit_conformance::stream::Door;
+use nginx::Nginx;
+
+/// Threads that are real clients; each waits a millisecond between its requests.
+const CLIENTS: usize = 4;
+
+/// How long the attack goes on before the first real request: what is measured is a server that is attacked, not how the
+/// attack begins.
+const BEGINNING: Duration = Duration::from_secs(1);
+
+/// How long a server has to close what the attackers have left.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// What an attack has shown.
+struct Outcome {
+    seen: Seen,
+    during_kib: u64,
+    after_kib: u64,
+}
+
+/// Real clients for a while, and after a moment the attack beside them.
+fn measure(door: &Door, attack: &Attack, duration: Duration, memory_kib: impl Fn() -> u64) -> Outcome {
+    let (over, asked) = (AtomicBool::new(false), AtomicBool::new(false));
+    let seen = Mutex::new(Seen::default());
+    let during_kib = std::thread::scope(|scope| {
+        scope.spawn(|| (attack.run)(door, &over));
+        std::thread::sleep(BEGINNING);
+        for _ in 0..CLIENTS {
+            scope.spawn(|| ask(door, &asked, &seen));
+        }
+        std::thread::sleep(duration);
+        asked.store(true, Ordering::Relaxed);
+        let during_kib = memory_kib();
+        over.store(true, Ordering::Relaxed);
+        during_kib
+    });
+    std::thread::sleep(AFTERMATH);
+    let mut seen = seen.into_inner().expect("nobody panics");
+    seen.waits.sort_unstable();
+    Outcome {
+        seen,
+        during_kib,
+        after_kib: memory_kib(),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what the program is for")]
+fn report(attack: &Attack, server: &str, outcome: &Outcome) {
+    let (count, failed) = (outcome.seen.waits.len(), outcome.seen.failed);
+    let [p50, p99, most] = [0.5, 0.99, 1.0].map(|part| outcome.seen.part(part));
+    let [during, after] = [outcome.during_kib, outcome.after_kib].map(|kib| kib as f64 / 1024.0);
+    println!(
+        "| {} | {server} | {count} | {p50:.2} | {p99:.2} | {most:.2} | {failed} | {during:.1} | {after:.1} |",
+        attack.name
+    );
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what the program is for")]
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (beside, seconds) = match arguments.iter().position(|word| word == "--beside") {
+        Some(place) => {
+            assert_eq!(
+                arguments.get(place + 1).map(String::as_str),
+                Some("nginx"),
+                "beside nginx"
+            );
+            (true, [&arguments[..place], &arguments[place + 2..]].concat())
+        }
+        None => (false, arguments),
+    };
+    let seconds = seconds.first().map_or(5, |word| word.parse().expect("a number"));
+    let duration = Duration::from_secs(seconds);
+    let limit = descriptor_limit();
+    if limit < 10_200 {
+        println!("The limit of {limit} descriptors is too low for 10,000 connections: it is fewer.\n");
+    }
+    println!("| attack | server | answers | p50 ms | p99 ms | most ms | failed | MiB during | MiB after |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    for attack in ATTACKS {
+        // A server of its own for each attack, so that none meets what another left.
+        let target = Target::start_with_tls(&[]);
+        let door = target.doors().nth(usize::from(attack.secure)).expect("it has both");
+        let outcome = measure(&door, attack, duration, || target.proportional_kib());
+        report(attack, "Conduit", &outcome);
+        drop(target);
+        if beside {
+            match Nginx::start() {
+                Ok(nginx) => {
+                    let door = nginx.door(attack.secure);
+                    let outcome = measure(&door, attack, duration, || nginx.memory_kib());
+                    report(attack, "nginx", &outcome);
+                }
+                Err(error) => println!("| {} | nginx | {error} | | | | | | |", attack.name),
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! nginx in the foreground of a process of its own, with the files that it serves.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use conduit_conformance::certificate::{Certificate, Files};
+use conduit_conformance::process::proportional_kib;
+use conduit_conformance::stream::Door;
+
+use crate::clients::exchange;
+
+/// A server, ended when it goes out of scope.
+pub(crate) struct Nginx {
+    child: Child,
+    http: SocketAddr,
+    https: SocketAddr,
+    certificate: Certificate,
+    directory: PathBuf,
+    /// Its workers read them again when they are made anew.
+    _files: Files,
+}
+
+impl Nginx {
+    /// Starts it with deadlines and limits like those that Conduit has by itself.
+    pub(crate) fn start() -> io::Result<Self> {
+        let [http, https] = free_addresses()?;
+        let certificate = Certificate::make();
+        let files = certificate.files();
+        let directory = std::env::temp_dir().join(format!("conduit-attack-{}", std::process::id()));
+        std::fs::create_dir_all(&directory)?;
+        std::fs::write(directory.join("file"), vec![b'f'; 10_000_000])?;
+        let at = directory.display();
+        let (chain, key) = (files.chain().display(), files.key().display());
+        let configuration = format!(
+            "daemon off; pid {at}/pid; error_log /dev/null; worker_processes 2; worker_rlimit_nofile 20000;
+            events {{ worker_connections 19000; }}
+            http {{
+                access_log off; sendfile on; root {at}; client_body_temp_path {at}/body; proxy_temp_path {at}/proxy;
+                fastcgi_temp_path {at}/fastcgi; uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;
+                client_header_timeout 10; client_body_timeout 10; send_timeout 10; keepalive_timeout 75;
+                keepalive_requests 1000000; client_max_body_size 2m; large_client_header_buffers 4 4k;
+                server {{
+                    listen {http} reuseport;
+                    listen {https} ssl reuseport;
+                    ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;
+                    location = /plain {{ return 200 plain; }}
+                    location = /echo {{ proxy_pass http://{http}/plain; }}
+                    location = /file {{ }}
+                }}
+            }}"
+        );
+        std::fs::write(directory.join("nginx.conf"), configuration)?;
+        let child = Command::new("nginx")
+            .arg("-c")
+            .arg(directory.join("nginx.conf"))
+            .stderr(Stdio::null())
+            .spawn()?;
+        let nginx = Self {
+            child,
+            http,
+            https,
+            certificate,
+            directory,
+            _files: files,
+        };
+        let answers = |door: Door| {
+            let stream = door.connect(Duration::from_secs(1));
+            stream.is_ok_and(|mut stream| exchange(&mut stream).is_ok())
+        };
+        for _ in 0..500 {
+            if answers(nginx.door(false)) && answers(nginx.door(true)) {
+                return Ok(nginx);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err(io::Error::other("nginx does not answer"))
+    }
+
+    /// Where clients come in, over plain TCP or TLS.
+    pub(crate) fn door(&self, secure: bool) -> Door {
+        if secure {
+            Door::Https(self.https, Arc::clone(self.certificate.clients()))
+        } else {
+            Door::Http(self.http)
+        }
+    }
+
+    /// The memory of the master and its workers.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let master = self.child.id();
+        let children = format!("/proc/{master}/task/{master}/children");
+        let workers = std::fs::read_to_string(children).unwrap_or_default();
+        let workers = workers.split_whitespace().filter_map(|worker| worker.parse().ok());
+        std::iter::once(master).chain(workers).map(proportional_kib).sum()
+    }
+}
+
+/// Addresses that were free a moment ago.
+fn free_addresses() -> io::Result<[SocketAddr; 2]> {
+    let listeners = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    Ok([listeners[0].local_addr()?, listeners[1].local_addr()?])
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // SIGQUIT would wait for the clients; SIGTERM lets the master end its workers.
+        let _ = rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.child),
+            rustix::process::Signal::TERM,
+        );
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
