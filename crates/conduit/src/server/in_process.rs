@@ -209,6 +209,8 @@ impl ServerEnd {
         let hang_up = state.client_gone && !interest.is_readable();
         (readable || writable || hang_up).then_some(Told {
             readable,
+            // What is left is told again.
+            read_closed: false,
             writable,
             hang_up,
         })

@@ -14,6 +14,7 @@ use conduit_net::{Interest, Poller, Shutdown, TcpStream, UnixStream};
 use http::HeaderValue;
 
 use super::facts::Facts;
+use super::worker::PORTABLE_POLLER;
 use crate::error::Result;
 
 /// The stream of one connection.
@@ -306,7 +307,9 @@ impl Transport {
         }
     }
 
-    /// Has the poller watch for `interest`; `known` says whether it watches the stream already.
+    /// Has the poller watch for `interest`, and tell at once what there is of it already; `known` says whether it watches
+    /// the stream already. It tells each change once: the kernel then need not look at the socket again with the next
+    /// wait. The portable poller does not tell of an end behind bytes, so it has to go on telling.
     ///
     /// # Errors
     /// The system's.
@@ -315,6 +318,7 @@ impl Transport {
         let Some(descriptor) = self.descriptor() else {
             return Ok(());
         };
+        let interest = if PORTABLE_POLLER { interest } else { interest.edge() };
         if known {
             poller.modify(&descriptor, key, interest)
         } else {

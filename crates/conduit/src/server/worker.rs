@@ -49,7 +49,7 @@ const INPUT_BYTES: usize = 64 * 1024;
 const TASKS_BETWEEN_POLLS: u32 = 4;
 
 /// Whether `conduit-net` polls through the `polling` crate.
-const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_os = "linux")));
+pub(super) const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_os = "linux")));
 
 /// Keys below this are the places of listening sockets; no connection has one, because a key's upper half counts from 1.
 const CONNECTIONS: Key = 1 << 32;
@@ -73,6 +73,8 @@ pub(super) struct Limits {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told {
     pub(super) readable: bool,
+    /// The end of the stream is behind the bytes.
+    pub(super) read_closed: bool,
     pub(super) writable: bool,
     /// The client has gone, or the connection has failed.
     pub(super) hang_up: bool,
@@ -110,8 +112,9 @@ pub(super) struct Shared {
     pub(super) keeps_idle: bool,
     /// The poller has to be asked again, whether or not it says that it has events: a source was not drained, or is
     /// watched for more than before. Nested in tokio's poller its descriptor tells only what is new to it, and a source
-    /// that an earlier wait has told is not, until the next wait: not even when its interest changes (the kernel's
-    /// `ep_modify` wakes nobody for a source that is still on the ready list).
+    /// that goes on being told (a listener, and where the poller is the portable one, any) is not, until the next wait:
+    /// not even when its interest changes (the kernel's `ep_modify` wakes nobody for a source that is still on the ready
+    /// list).
     pub(super) more: bool,
 }
 
@@ -288,10 +291,11 @@ impl Worker {
             self.accept(event.key as usize);
             return;
         }
-        // What the event told may be more than one read takes. The portable poller does not say so.
-        self.shared.more |= event.readable && (event.read_closed || PORTABLE_POLLER);
+        // It may be more than one read takes: the bytes and the end. The portable poller does not say so.
+        self.shared.more |= event.readable && PORTABLE_POLLER;
         let told = Told {
             readable: event.readable,
+            read_closed: event.read_closed,
             writable: event.writable,
             hang_up: event.hang_up || event.error,
         };
@@ -309,7 +313,7 @@ impl Worker {
                 fate = connection.writable(shared);
             }
             if fate == Fate::Open && told.readable {
-                fate = connection.readable(&mut input, shared);
+                fate = connection.readable(&mut input, told.read_closed, shared);
             }
             fate
         });
@@ -387,7 +391,7 @@ impl Worker {
         connection.come_by(counted, header, forwarding);
         let mut input = std::mem::take(&mut self.input);
         // Its request is often there already: then one event and one registration are saved.
-        self.with_connection(key, |connection, shared| connection.readable(&mut input, shared));
+        self.with_connection(key, |connection, shared| connection.readable(&mut input, false, shared));
         self.input = input;
     }
 

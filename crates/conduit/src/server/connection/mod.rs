@@ -76,6 +76,8 @@ pub(super) struct Connection {
     body: Option<Rc<Channel>>,
     /// What the poller watches for; `None` while it does not know the socket.
     watched: Option<Interest>,
+    /// The socket may have more, or more room, than was used at the last event, of which the poller tells only once.
+    undrained: bool,
     /// The client has ended its half of the stream.
     ended: bool,
     /// `rest` begins with a whole request, which waits for its turn.
@@ -127,6 +129,7 @@ impl Connection {
             tail: None,
             body: None,
             watched: None,
+            undrained: false,
             ended: false,
             blocked: false,
             paused: false,
@@ -180,8 +183,8 @@ impl Connection {
         }
     }
 
-    /// The socket has bytes, or the end of the stream.
-    pub(super) fn readable(&mut self, input: &mut [u8], shared: &mut Shared) -> Fate {
+    /// The socket has bytes, or the end of the stream; or both, if `read_closed`.
+    pub(super) fn readable(&mut self, input: &mut [u8], read_closed: bool, shared: &mut Shared) -> Fate {
         if self.header.is_some() {
             match self.read_header(input, shared) {
                 Ok(true) => {}
@@ -197,8 +200,7 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.settle(shared),
             Err(_) => return Fate::Closed,
         };
-        // There may be more: the poller tells it again only if it is asked again.
-        shared.more |= received.more;
+        self.undrained |= received.more || (read_closed && !received.ended);
         self.ended |= received.ended;
         if let Some(facts) = self.transport.take_facts() {
             let known = self.facts.as_deref().cloned().unwrap_or_default();
@@ -208,11 +210,8 @@ impl Connection {
             }));
         }
         shared.counts().received_bytes.add(received.bytes as u64);
-        if received.bytes == 0 {
+        if received.bytes == 0 || matches!(self.stage, Stage::Lingering) {
             return self.settle(shared);
-        }
-        if matches!(self.stage, Stage::Lingering) {
-            return if self.ended { Fate::Closed } else { Fate::Open };
         }
         if self.waiting == Waiting::Body {
             self.progress_bytes += received.bytes as u64;
@@ -323,10 +322,12 @@ impl Connection {
         if (self.has_output() && !self.is_reading_file()) || self.transport.holds_output() {
             interest = interest | Interest::WRITABLE;
         }
+        let undrained = std::mem::take(&mut self.undrained);
         let watched = match self.watched {
-            Some(watched) if watched == interest => Ok(()),
+            Some(watched) if watched == interest && !undrained => Ok(()),
             Some(watched) => {
-                shared.more |= watched | interest != watched;
+                // To be told of what is there already.
+                shared.more |= undrained || watched | interest != watched;
                 self.transport.watch(&shared.poller, self.key, interest, true)
             }
             None => self.transport.watch(&shared.poller, self.key, interest, false),

@@ -89,8 +89,7 @@ impl Connection {
         match progress {
             Progress::Done => return Ok(sent),
             Progress::NoRoom => {}
-            // The poller tells only what is new unless it is asked.
-            Progress::Share => shared.more = true,
+            Progress::Share => self.undrained = true,
             Progress::NotInMemory => {
                 if let Some(part) = tail.start_reading() {
                     let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
