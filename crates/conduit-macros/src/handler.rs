@@ -28,7 +28,12 @@ pub(crate) fn expand(method: &str, arguments: TokenStream, item: TokenStream) ->
                 format!("a path is missing: write `#[{name}(\"/users/{{id}}\")]`"),
             ));
         }
-        Ok((method.to_owned(), path_at_the_end(input)?))
+        let (path, disconnect) = path_at_the_end(input)?;
+        Ok(Place {
+            method: method.to_owned(),
+            path,
+            disconnect,
+        })
     };
     beside(item, path.parse2(arguments))
 }
@@ -38,8 +43,16 @@ pub(crate) fn expand_route(arguments: TokenStream, item: TokenStream) -> TokenSt
     beside(item, method_and_path.parse2(arguments))
 }
 
+/// What an attribute says.
+struct Place {
+    method: String,
+    path: LitStr,
+    /// The variant of `Disconnect`.
+    disconnect: Option<Ident>,
+}
+
 /// The function untouched, so that errors in it keep their places, and what belongs to it behind it.
-fn beside(item: TokenStream, route: Result<(String, LitStr), Error>) -> TokenStream {
+fn beside(item: TokenStream, route: Result<Place, Error>) -> TokenStream {
     let more = match Function::parse(item.clone()) {
         Ok(function) => function.expand(route),
         Err(error) => error.into_compile_error(),
@@ -47,7 +60,7 @@ fn beside(item: TokenStream, route: Result<(String, LitStr), Error>) -> TokenStr
     quote!(#item #more)
 }
 
-fn method_and_path(input: ParseStream<'_>) -> Result<(String, LitStr), Error> {
+fn method_and_path(input: ParseStream<'_>) -> Result<Place, Error> {
     let example = "write `#[route(PROPFIND, \"/files/{*path}\")]`";
     let (method, span) = if input.peek(LitStr) {
         let method: LitStr = input.parse()?;
@@ -85,18 +98,55 @@ fn method_and_path(input: ParseStream<'_>) -> Result<(String, LitStr), Error> {
             format!("a path is missing behind the method: {example}"),
         ));
     }
-    Ok((method, path_at_the_end(input)?))
+    let (path, disconnect) = path_at_the_end(input)?;
+    Ok(Place {
+        method,
+        path,
+        disconnect,
+    })
 }
 
-fn path_at_the_end(input: ParseStream<'_>) -> Result<LitStr, Error> {
+fn path_at_the_end(input: ParseStream<'_>) -> Result<(LitStr, Option<Ident>), Error> {
     let path = input.parse()?;
     input.parse::<Option<Token![,]>>()?;
+    let mut disconnect = None;
+    if input.peek(Ident::peek_any) {
+        disconnect = Some(disconnection(input)?);
+        input.parse::<Option<Token![,]>>()?;
+    }
     if !input.is_empty() {
-        let message =
-            "a route has one path and nothing behind it: write a handler for each path, which may call one function";
+        let message = if disconnect.is_some() {
+            "nothing comes behind `disconnect`: take it away"
+        } else {
+            "a route has one path: write a handler for each path, which may call one function"
+        };
         return Err(Error::new(input.span(), message));
     }
-    Ok(path)
+    Ok((path, disconnect))
+}
+
+/// Reads `disconnect = "abort"`.
+fn disconnection(input: ParseStream<'_>) -> Result<Ident, Error> {
+    let remedy = "write `disconnect = \"finish\"`, and the handler runs to its end when its client has gone, \
+        or `disconnect = \"abort\"`, and it is dropped";
+    let name = input.call(Ident::parse_any)?;
+    if name != "disconnect" {
+        return Err(Error::new(name.span(), format!("a route has no `{name}`: {remedy}")));
+    }
+    let equals = input.parse::<Option<Token![=]>>()?;
+    if equals.is_none() || !input.peek(LitStr) {
+        return Err(Error::new(name.span(), format!("`disconnect` has no value: {remedy}")));
+    }
+    let value: LitStr = input.parse()?;
+    let variant = match value.value().as_str() {
+        "finish" => "Finish",
+        "abort" => "Abort",
+        other => {
+            let message = format!("`{other}` is nothing that can become of a handler: {remedy}");
+            return Err(Error::new(value.span(), message));
+        }
+    };
+    Ok(Ident::new(variant, Span::mixed_site()))
 }
 
 /// A function that an attribute stands on.
@@ -156,21 +206,26 @@ impl Function {
     /// The type beside the function, and its implementations of `Route` and `Handler`.
     ///
     /// After an error it still has both, so that the lists that name it show no errors of their own.
-    fn expand(&self, route: Result<(String, LitStr), Error>) -> TokenStream {
-        let route = route.and_then(|(method, path)| match Pattern::parse(&path.value()) {
-            Ok(_) => Ok((method, path)),
-            Err(error) => Err(Error::new(path.span(), error)),
+    fn expand(&self, route: Result<Place, Error>) -> TokenStream {
+        let route = route.and_then(|place| match Pattern::parse(&place.path.value()) {
+            Ok(_) => Ok(place),
+            Err(error) => Err(Error::new(place.path.span(), error)),
         });
         let (definition, handlers) = match &route {
-            Ok((method, path)) => {
+            Ok(Place {
+                method,
+                path,
+                disconnect,
+            }) => {
                 let path_text = path.value();
-                (self.definition(method, quote!(#path_text)), self.handlers(path))
+                let definition = self.definition(method, quote!(#path_text), disconnect.as_ref());
+                (definition, self.handlers(path))
             }
             Err(error) => {
                 let name = self.name();
                 // Its line makes the path another one than that of any other route.
                 let path = quote!(::core::concat!("/", #name, ":", ::core::line!()));
-                (self.definition("GET", path), self.stub(error))
+                (self.definition("GET", path, None), self.stub(error))
             }
         };
         let ItemFn {
@@ -201,8 +256,12 @@ impl Function {
         self.item.sig.ident.unraw().to_string()
     }
 
-    fn definition(&self, method: &str, path: TokenStream) -> TokenStream {
+    fn definition(&self, method: &str, path: TokenStream, disconnect: Option<&Ident>) -> TokenStream {
         let name = self.name();
+        let disconnect = match disconnect {
+            Some(variant) => quote!(::core::option::Option::Some(::conduit::Disconnect::#variant)),
+            None => quote!(::core::option::Option::None),
+        };
         quote! {
             ::conduit::route::Definition {
                 method: #method,
@@ -210,6 +269,7 @@ impl Function {
                 handler: ::core::concat!(::core::module_path!(), "::", #name),
                 file: ::core::file!(),
                 line: ::core::line!(),
+                disconnect: #disconnect,
             }
         }
     }

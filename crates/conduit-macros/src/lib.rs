@@ -54,6 +54,12 @@ method_attributes! {
 ///
 /// Each of them may be in an `Option` or a `Result`.
 ///
+/// # When the client goes
+/// Behind the path may stand what becomes of a handler that is not ready when its client goes: with
+/// `#[get("/report", disconnect = "abort")]` it is dropped where it waits, with `disconnect = "finish"` it runs to its end
+/// and its answer is thrown away. Where neither stands it is as `App::disconnect` says, which is to finish unless told
+/// otherwise.
+///
 /// # Errors
 /// It is a compile error if the path is bad, if a parameter of the path is taken by no argument, if an
 /// argument takes a parameter that the path does not have, and if two arguments take the body.

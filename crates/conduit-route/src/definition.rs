@@ -15,6 +15,18 @@ pub struct Definition {
     pub file: &'static str,
     /// The line in `file`, counted from 1.
     pub line: u32,
+    /// What becomes of the handler when its client goes, where the route says it.
+    pub disconnect: Option<Disconnect>,
+}
+
+/// What becomes of a handler that is not ready when its client goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disconnect {
+    /// It runs to its end, and its answer is thrown away.
+    #[default]
+    Finish,
+    /// It is dropped where it waits.
+    Abort,
 }
 
 /// One entry of the list that [`table!`](crate::table!) takes.
@@ -110,6 +122,7 @@ pub const fn flatten<const ROUTES: usize>(parts: &[Part], joined: &'static [u8])
         handler: "",
         file: "",
         line: 0,
+        disconnect: None,
     };
     let mut all = [BLANK; ROUTES];
     let mut next = 0;

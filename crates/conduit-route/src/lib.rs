@@ -9,9 +9,9 @@
 //! use conduit_route::{Definition, Miss, Parameters, Part, Table, table};
 //!
 //! const SHOW: Definition =
-//!     Definition { method: "GET", path: "/users/{id}", handler: "show", file: file!(), line: line!() };
+//!     Definition { method: "GET", path: "/users/{id}", handler: "show", file: file!(), line: line!(), disconnect: None };
 //! const FILES: &[Definition] =
-//!     &[Definition { method: "GET", path: "/{*rest}", handler: "files", file: file!(), line: line!() }];
+//!     &[Definition { method: "GET", path: "/{*rest}", handler: "files", file: file!(), line: line!(), disconnect: None }];
 //! const TABLE: &Table = table![Part::Route(SHOW), Part::Mount { prefix: "/files", definitions: FILES }];
 //!
 //! let mut parameters = Parameters::new();
@@ -39,7 +39,7 @@ mod pattern;
 mod table;
 mod text;
 
-pub use definition::{Definition, Part, count, flatten, join, joined_bytes};
+pub use definition::{Definition, Disconnect, Part, count, flatten, join, joined_bytes};
 pub use draft::{Draft, ExactSize, Size, Storage};
 pub use names::require_names;
 pub use pattern::{PARAMETER_LIMIT, PATH_LIMIT, PathError, Pattern, Segment, Segments};
@@ -54,7 +54,7 @@ pub use table::{Miss, Parameters, Table};
 /// use conduit_route::{Definition, Part, table};
 ///
 /// const fn get(path: &'static str, handler: &'static str) -> Part {
-///     Part::Route(Definition { method: "GET", path, handler, file: file!(), line: line!() })
+///     Part::Route(Definition { method: "GET", path, handler, file: file!(), line: line!(), disconnect: None })
 /// }
 /// // route conflict: GET /users/{id} (show, src/lib.rs:4) and GET /users/{name} (find, src/lib.rs:4)
 /// // match the same paths: remove one or change its path

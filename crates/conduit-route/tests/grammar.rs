@@ -168,6 +168,7 @@ fn refusal(routes: &[(&'static str, &'static str)]) -> Option<String> {
             handler: "app::show",
             file: "src/main.rs",
             line,
+            disconnect: None,
         })
         .collect();
     let panic = catch_unwind(|| Draft::<4, 64, 256>::new(&definitions).accept(&definitions)).err()?;
@@ -231,6 +232,7 @@ fn a_struct_must_have_the_parameters_of_the_path() {
         handler: "app::show",
         file: "src/main.rs",
         line: 7,
+        disconnect: None,
     };
     let refusal = |fields: &[&str]| {
         let panic = catch_unwind(|| require_names(&SHOW, "Place", fields)).err()?;

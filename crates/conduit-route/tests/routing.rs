@@ -13,6 +13,7 @@ const fn definition(method: &'static str, path: &'static str) -> Definition {
         handler: "handler",
         file: "file",
         line: 1,
+        disconnect: None,
     }
 }
 

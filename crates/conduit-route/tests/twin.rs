@@ -26,6 +26,7 @@ fn definition(method: &'static str, path: &str) -> Definition {
         handler: "handler",
         file: "file",
         line: 1,
+        disconnect: None,
     }
 }
 

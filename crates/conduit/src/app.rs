@@ -17,7 +17,7 @@ use crate::layer::Middleware;
 use crate::openapi::{Info, pages, print};
 use crate::problem::{ErrorContext, Problem};
 use crate::response::Response;
-use crate::route::Routes;
+use crate::route::{Disconnect, Routes};
 use crate::routes_table::RoutesTable;
 use crate::server::address::ListenOn;
 use crate::server::listening::Listening;
@@ -485,6 +485,39 @@ impl<S, R> App<S, R> {
     pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
         self.config.shutdown_timeout = limit;
         self.config.choose("CONDUIT_SHUTDOWN_TIMEOUT");
+        self
+    }
+
+    /// What becomes of a handler that is not ready when its client goes, where its route does not say: see [`Disconnect`].
+    /// The default is [`Disconnect::Finish`]; `#[get("/report", disconnect = "abort")]` says it for one route.
+    ///
+    /// A client has gone when its connection is reset or has ended. Of one that ends only its own half of the stream, and
+    /// waits for the answer, nobody can tell: on routes that abort it gets none. A request is aborted until its answer
+    /// begins; the stream of an answer ends with its connection in any case.
+    ///
+    /// # Example
+    ///
+    /// A report that nobody need finish when nobody waits for it, and an order that is finished:
+    ///
+    /// ```
+    /// use conduit::Disconnect;
+    /// use conduit::prelude::*;
+    ///
+    /// #[get("/report")]
+    /// async fn report() -> &'static str {
+    ///     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    ///     "all is well"
+    /// }
+    ///
+    /// #[post("/orders", disconnect = "finish")]
+    /// async fn order() -> StatusCode {
+    ///     StatusCode::ACCEPTED
+    /// }
+    ///
+    /// let app = App::new(()).routes(routes![report, order]).disconnect(Disconnect::Abort);
+    /// ```
+    pub fn disconnect(mut self, disconnect: Disconnect) -> Self {
+        self.config.disconnect = disconnect;
         self
     }
 

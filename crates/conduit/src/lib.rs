@@ -91,7 +91,7 @@ pub use layer::{Layer, Middleware, Next};
 pub use problem::Problem;
 pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, Redirect, Response};
-pub use route::Routes;
+pub use route::{Disconnect, Routes};
 pub use routes_table::{RouteRow, RoutesTable};
 pub use server::access_log::AccessLog;
 pub use server::address::{ListenAddress, ListenOn};

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-pub use conduit_route::{Definition, Part, Table, require_names, table};
+pub use conduit_route::{Definition, Disconnect, Part, Table, require_names, table};
 
 use crate::endpoint::{Endpoint, endpoint};
 use crate::extract::FromRef;

@@ -14,6 +14,7 @@ use super::counts::Limit;
 use super::proxies::Proxies;
 use super::transport::Certify;
 use crate::error::{Error, Result};
+use crate::route::Disconnect;
 
 /// The settings of a server; each is documented at the method of [`App`](crate::App) that sets it.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     /// For how long a handler may keep its worker before it is named; zero names none.
     pub(crate) blocked_after: Duration,
     pub(crate) access_log: AccessLog,
+    /// What becomes of a handler whose client goes, where its route does not say.
+    pub(crate) disconnect: Disconnect,
     /// Who is believed what they say of their clients.
     pub(crate) proxies: Proxies,
     /// Where a test client connects.
@@ -70,6 +73,7 @@ impl Default for Config {
             requests: 1_000_000,
             blocked_after: Duration::from_millis(100),
             access_log: AccessLog::Off,
+            disconnect: Disconnect::Finish,
             proxies: Proxies::default(),
             #[cfg(feature = "testing")]
             in_process: None,

@@ -14,6 +14,7 @@ mod deadlines;
 pub(crate) mod disk;
 pub(crate) mod facts;
 mod given;
+mod handlers;
 mod handover;
 #[cfg(feature = "testing")]
 pub(crate) mod in_process;

@@ -5,7 +5,6 @@
 //! itself: no task and no waker for each of them. Handlers run in place; one that has to wait goes on as a task of its
 //! own. So every library that is made for tokio works in a handler, on the same thread, beside the connections.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +28,7 @@ use super::config::Config;
 use super::connection::{Connection, Fate};
 use super::counts::{self, Counts, Limit};
 use super::deadlines::{Second, Wheel};
+use super::handlers::Handlers;
 use super::listening::{AcceptError, Accepted, Listener};
 use super::mailbox::{Key, Letter, Mailbox};
 use super::nested::nest;
@@ -104,7 +104,7 @@ pub(super) struct Shared {
     /// The port that clients are sent to who come over plain TCP, if they are.
     pub(super) redirect: Option<u16>,
     /// How many handlers run as tasks, with or without a client.
-    pub(super) running: Rc<Cell<usize>>,
+    pub(super) running: Handlers,
     /// No more requests are accepted on a connection once its current ones have been answered.
     pub(super) stopping: bool,
     /// Another process has taken over: idle connections stay until their next answer, which tells them to go there, so
@@ -202,7 +202,7 @@ impl Worker {
                 output: Vec::new(),
                 hsts: limits.hsts,
                 redirect: limits.redirect,
-                running: Rc::default(),
+                running: Handlers::default(),
                 stopping: false,
                 keeps_idle: false,
                 more: false,
@@ -448,7 +448,7 @@ impl Worker {
             for key in self.keys() {
                 self.with_connection(key, |connection, shared| connection.stop(shared));
             }
-            let handlers = self.shared.running.get();
+            let handlers = self.shared.running.count();
             if handlers > 0 || !self.connections.is_empty() {
                 tracing::warn!(
                     connections = self.connections.len(),
@@ -456,6 +456,7 @@ impl Worker {
                     "closing what was not finished at the shutdown"
                 );
             }
+            self.shared.running.name_in_log(self.shared.now);
             for (_, connection) in &self.connections {
                 connection.name_in_log(&self.shared);
             }
@@ -474,7 +475,7 @@ impl Worker {
 
     fn has_ended(&self) -> bool {
         // A handler whose client has gone may have something to finish all the same.
-        self.shared.stopping && self.connections.is_empty() && (self.over || self.shared.running.get() == 0)
+        self.shared.stopping && self.connections.is_empty() && (self.over || self.shared.running.count() == 0)
     }
 }
 

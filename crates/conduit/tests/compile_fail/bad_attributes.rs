@@ -24,4 +24,16 @@ fn no_token() {}
 #[route(, "/a")]
 fn nothing() {}
 
+#[get("/a", disconnect = "drop")]
+fn no_disconnect() {}
+
+#[get("/a", disconnect)]
+fn no_value() {}
+
+#[route(GET, "/a", timeout = "5s")]
+fn no_setting() {}
+
+#[get("/a", disconnect = "abort", disconnect = "abort")]
+fn twice() {}
+
 fn main() {}

@@ -168,6 +168,7 @@ impl Connection {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
+            self.abort_handler();
             self.stage = Stage::Reading;
             self.respond(response, output, shared);
         } else if matches!(self.stage, Stage::Streaming(_)) {

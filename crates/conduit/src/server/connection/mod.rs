@@ -30,11 +30,13 @@ use std::rc::Rc;
 use conduit_net::Interest;
 use conduit_proto::h1::{self, Phase};
 use conduit_proto::proxy::Parser;
+use tokio::task::AbortHandle;
 
 use self::stream::Outlet;
 use self::waiting::Waiting;
 use super::deadlines::{Place, Second};
 use super::facts::Facts;
+use super::handlers::method_and_path;
 use super::mailbox::{Key, Letter};
 use super::tail::Tail;
 use super::transport::Transport;
@@ -43,6 +45,7 @@ use super::worker::Shared;
 #[cfg(feature = "testing")]
 use super::worker::Told;
 use crate::body::Channel;
+use crate::route::Definition;
 
 /// Whether a connection goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,6 +99,9 @@ pub(super) struct Connection {
     place: Place,
     /// How many requests have come.
     requests: u64,
+    /// The route of the last request, and when it came.
+    route: Option<&'static Definition>,
+    asked: Second,
     /// The request that is being answered, if somebody watches it.
     observed: Option<Box<Watched>>,
 }
@@ -104,8 +110,8 @@ pub(super) struct Connection {
 enum Stage {
     /// Nothing: it is answered, or there was none yet.
     Reading,
-    /// Its handler runs as a task.
-    Handling,
+    /// Its handler runs as a task, which is aborted when the client goes if there is a handle to do it.
+    Handling(Option<AbortHandle>),
     /// Its answer's body comes from a stream.
     Streaming(Rc<Outlet>),
     /// Its answer was sent before all of it was read.
@@ -140,6 +146,8 @@ impl Connection {
             progress_bytes: 0,
             place: Place::default(),
             requests: 0,
+            route: None,
+            asked: now,
             observed: None,
         }
     }
@@ -173,6 +181,7 @@ impl Connection {
         if let Some(body) = &self.body {
             body.break_off();
         }
+        self.abort_handler();
         if let Stage::Streaming(outlet) = &self.stage {
             outlet.close();
         }
@@ -180,6 +189,13 @@ impl Connection {
             self.transport.reset(&shared.poller, self.watched.is_some());
         } else {
             self.transport.close(&shared.poller, self.watched.is_some());
+        }
+    }
+
+    /// Nobody waits for the handler's answer any more: it is dropped if its route has chosen so.
+    fn abort_handler(&mut self) {
+        if let Stage::Handling(Some(handler)) = &self.stage {
+            handler.abort();
         }
     }
 
@@ -234,7 +250,7 @@ impl Connection {
         match letter {
             Letter::Response(response) => {
                 // An answer that comes after the connection has answered for itself is of no use.
-                if matches!(self.stage, Stage::Handling) {
+                if matches!(self.stage, Stage::Handling(_)) {
                     self.stage = Stage::Reading;
                     self.respond(response, &mut output, shared);
                 }
@@ -273,21 +289,29 @@ impl Connection {
         self.settle(shared)
     }
 
-    /// Says in the log what is closed because the time for the shutdown is over.
+    /// Says in the log what is closed because the time for the shutdown is over. Handlers are named for themselves.
     pub(super) fn name_in_log(&self, shared: &Shared) {
         let stage = match self.stage {
-            Stage::Reading => "a request or its answer is on its way",
-            Stage::Handling => "the handler runs",
+            Stage::Handling(_) => return,
+            Stage::Reading if !self.has_output() => "a request is on its way",
+            Stage::Reading => "the answer is on its way",
             Stage::Streaming(_) => "the answer's stream goes on",
             Stage::Lingering => "the client has not taken its answer",
         };
-        let seconds = shared.now.saturating_sub(self.since);
-        tracing::warn!(peer = %self.peer, stage, seconds, "closed at the shutdown");
+        // A request that has not come whole has no route.
+        let asked = matches!(self.stage, Stage::Streaming(_) | Stage::Lingering) || self.has_output();
+        let (method, route) = method_and_path(self.route.filter(|_| asked));
+        let seconds = shared.now.saturating_sub(if asked { self.asked } else { self.since });
+        tracing::warn!(peer = %self.peer, method, route, stage, seconds, "closed at the shutdown");
     }
 
     /// Derives from the state whether to close, what to watch the socket for, and until when.
     fn settle(&mut self, shared: &mut Shared) -> Fate {
-        let serving = matches!(self.stage, Stage::Handling | Stage::Streaming(_));
+        if self.ended && matches!(self.stage, Stage::Handling(Some(_))) {
+            // Who has ended only its half of the stream looks just as one that has gone.
+            return Fate::Closed;
+        }
+        let serving = matches!(self.stage, Stage::Handling(_) | Stage::Streaming(_));
         if matches!(self.stage, Stage::Lingering) {
             if self.ended {
                 return Fate::Closed;

@@ -1,6 +1,5 @@
 //! From bytes to handlers: what has come goes through the engine, and each request to its handler.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
@@ -16,6 +15,7 @@ use crate::endpoint::Outcome;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
+use crate::route::Disconnect;
 use crate::server::counts::Limit;
 use crate::server::mailbox::{Letter, Outbox};
 use crate::server::transport::Transport;
@@ -158,6 +158,8 @@ impl Connection {
             return self.respond(response, output, shared);
         }
         let route = shared.application.route(&mut request);
+        self.route = route.map(|(_, definition)| definition);
+        self.asked = shared.now;
         self.observed = shared.watch.begin(&request, route, self.client());
         let span = self.observed.as_ref().map_or(&NOBODY, |observed| &observed.span);
         let route = route.map(|(index, _)| index);
@@ -171,15 +173,17 @@ impl Connection {
         match outcome {
             Outcome::Ready(response) => self.respond(response, output, shared),
             Outcome::Pending(handler) => {
-                self.stage = Stage::Handling;
                 let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
                 let handler = shared.attend(handler, route, span.clone());
-                let running = Running::one_more(&shared.running);
-                tokio::task::spawn_local(async move {
+                let running = shared.running.enter(self.route, self.client(), shared.now);
+                let task = tokio::task::spawn_local(async move {
                     let response = handler.await;
                     drop(running);
                     outbox.send(Letter::Response(response));
                 });
+                let chosen = self.route.and_then(|route| route.disconnect);
+                let aborts = chosen.unwrap_or(shared.config.disconnect) == Disconnect::Abort;
+                self.stage = Stage::Handling(aborts.then(|| task.abort_handle()));
             }
         }
     }
@@ -208,21 +212,5 @@ fn redirect(request: &Request, port: u16) -> Response {
     match location {
         Some(location) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)], ()).into_response(),
         None => Problem::bad_request("come by https, and name the host").into_response(),
-    }
-}
-
-/// Counts a handler that runs as a task, as long as it does.
-struct Running(Rc<Cell<usize>>);
-
-impl Running {
-    fn one_more(count: &Rc<Cell<usize>>) -> Self {
-        count.set(count.get() + 1);
-        Running(Rc::clone(count))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }

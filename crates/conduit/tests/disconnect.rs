@@ -1,0 +1,176 @@
+//! What becomes of a handler when its client goes: it finishes, or it is aborted, as its route or the application chose.
+
+mod support;
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use conduit::Disconnect;
+use conduit::prelude::*;
+use support::{Client, Running, serve};
+use tokio::sync::Semaphore;
+
+#[derive(Clone)]
+struct Seen {
+    started: Arc<AtomicU32>,
+    finished: Arc<AtomicU32>,
+    aborted: Arc<AtomicU32>,
+    /// What handlers wait for.
+    go: Arc<Semaphore>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Seen {
+            started: Arc::default(),
+            finished: Arc::default(),
+            aborted: Arc::default(),
+            go: Arc::new(Semaphore::new(0)),
+        }
+    }
+}
+
+/// Counts how a handler ends.
+struct Handled(Seen);
+
+impl Drop for Handled {
+    fn drop(&mut self) {
+        self.0.aborted.fetch_add(1, SeqCst);
+    }
+}
+
+async fn work(seen: Seen) -> &'static str {
+    let handled = Handled(seen.clone());
+    seen.started.fetch_add(1, SeqCst);
+    drop(seen.go.acquire().await);
+    std::mem::forget(handled);
+    seen.finished.fetch_add(1, SeqCst);
+    "done"
+}
+
+#[get("/usual")]
+async fn usual(seen: State<Seen>) -> &'static str {
+    work(seen.0.clone()).await
+}
+
+#[get("/finish", disconnect = "finish")]
+async fn finish(seen: State<Seen>) -> &'static str {
+    work(seen.0.clone()).await
+}
+
+#[route(GET, "/abort", disconnect = "abort")]
+async fn abort(seen: State<Seen>) -> &'static str {
+    work(seen.0.clone()).await
+}
+
+#[post("/upload", disconnect = "abort")]
+async fn upload(seen: State<Seen>, body: Body) -> &'static str {
+    let _unread = body;
+    work(seen.0.clone()).await
+}
+
+/// Runs the application; what all handlers wait for is held back.
+fn start(disconnect: Option<Disconnect>) -> (Running, Seen) {
+    let seen = Seen::default();
+    let mut app = App::new(seen.clone()).routes(routes![usual, finish, abort, upload]);
+    if let Some(disconnect) = disconnect {
+        app = app.disconnect(disconnect);
+    }
+    (serve(app), seen)
+}
+
+fn ask(running: &Running, seen: &Seen, target: &str) -> Client {
+    let before = seen.started.load(SeqCst);
+    let mut client = running.connect();
+    client.send(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
+    wait_for(|| seen.started.load(SeqCst) > before);
+    client
+}
+
+fn wait_for(condition: impl Fn() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < patience, "it does not come about");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Closes so that the server sees a reset.
+fn reset(client: Client) {
+    let stream: TcpStream = client.duplicate();
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("an option");
+    drop(client);
+}
+
+#[test]
+fn a_handler_that_aborts_is_dropped_when_its_client_goes() {
+    let (running, seen) = start(None);
+    drop(ask(&running, &seen, "/abort"));
+    wait_for(|| seen.aborted.load(SeqCst) == 1);
+    reset(ask(&running, &seen, "/abort"));
+    wait_for(|| seen.aborted.load(SeqCst) == 2);
+    assert_eq!(seen.finished.load(SeqCst), 0);
+    // The server goes on for others.
+    seen.go.add_permits(1);
+    assert_eq!(running.get("/abort").text(), "done");
+}
+
+#[test]
+fn a_handler_finishes_when_its_client_goes_unless_somebody_says_otherwise() {
+    for (disconnect, target) in [(None, "/usual"), (Some(Disconnect::Abort), "/finish")] {
+        let (running, seen) = start(disconnect);
+        drop(ask(&running, &seen, target));
+        reset(ask(&running, &seen, target));
+        let closed = || running.handle().statistics().open_connections == 0;
+        ask(&running, &seen, target).end();
+        seen.go.add_permits(1);
+        wait_for(|| seen.finished.load(SeqCst) == 3);
+        wait_for(closed);
+        assert_eq!(seen.aborted.load(SeqCst), 0, "{target}");
+    }
+}
+
+#[test]
+fn the_application_says_it_for_routes_that_do_not() {
+    let (running, seen) = start(Some(Disconnect::Abort));
+    drop(ask(&running, &seen, "/usual"));
+    wait_for(|| seen.aborted.load(SeqCst) == 1);
+    let mut waits = ask(&running, &seen, "/usual");
+    seen.go.add_permits(1);
+    assert_eq!(waits.response().text(), "done");
+}
+
+#[test]
+fn a_client_that_has_ended_its_half_is_answered_where_handlers_finish_and_is_gone_where_they_abort() {
+    let (running, seen) = start(None);
+    let mut half = ask(&running, &seen, "/finish");
+    half.duplicate().shutdown(Shutdown::Write).expect("it can be ended");
+    let mut gone = ask(&running, &seen, "/abort");
+    gone.end();
+    assert!(gone.is_closed(), "without an answer");
+    wait_for(|| seen.aborted.load(SeqCst) == 1);
+    seen.go.add_permits(1);
+    assert_eq!(half.response().text(), "done");
+}
+
+#[test]
+fn a_client_that_goes_in_the_middle_of_its_body_is_gone() {
+    let (running, seen) = start(None);
+    let mut client = running.connect();
+    client.send("POST /upload HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\nbegun");
+    wait_for(|| seen.started.load(SeqCst) == 1);
+    drop(client);
+    wait_for(|| seen.aborted.load(SeqCst) == 1);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_handler_that_was_aborted() {
+    let (running, seen) = start(None);
+    let client = ask(&running, &seen, "/abort");
+    running.handle().stop();
+    drop(client);
+    running.wait().expect("it ends well");
+    assert_eq!((seen.aborted.load(SeqCst), seen.finished.load(SeqCst)), (1, 0));
+}
