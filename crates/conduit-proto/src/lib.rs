@@ -5,6 +5,7 @@
 //! a fuzzer. No `unsafe`.
 //!
 //! - [`h1`]: the server's side of HTTP/1.1 (RFC 9112).
+//! - [`multipart`]: the bodies of forms with files (RFC 7578).
 //! - [`proxy`]: the header of the PROXY protocol.
 //! - [`http_date`] and [`DateCache`]: the value of the `Date` field.
 //!
@@ -35,6 +36,7 @@
 
 mod date;
 pub mod h1;
+pub mod multipart;
 pub mod proxy;
 
 pub use date::{DateCache, http_date};

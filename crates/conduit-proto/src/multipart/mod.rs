@@ -1,0 +1,315 @@
+//! `multipart/form-data` (RFC 7578; RFC 2046, section 5.1), read as its bytes come.
+//!
+//! A [`Parser`] is given pieces of the body, however they are cut, and gives [`Event`]s. It holds back no more than the head
+//! of one part, which has a limit, or as much of a piece as may be the beginning of a delimiter; it looks at each byte a
+//! bounded number of times.
+//!
+//! ```text
+//!            delimiter                   CR LF             CR LF CR LF
+//! Preamble ─────────────> Delimited ───────────────> Head ──────────────> Content ── delimiter ──> Delimited
+//!                             │ "--"                 Event::Part          Event::Content   Event::EndOfPart
+//!                             v
+//!                         Epilogue   Event::End
+//! ```
+//!
+//! A part of two bytes, which come with half of the delimiter behind them:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use conduit_proto::multipart::{Event, Parser, boundary};
+//!
+//! let boundary = boundary(b"multipart/form-data; boundary=xyz")?.expect("the type is that of a form");
+//! let mut parser = Parser::new(&boundary);
+//! parser.handle_input(Bytes::from_static(
+//!     b"--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nhi\r\n--x",
+//! ));
+//! let Some(Event::Part(part)) = parser.poll_event()? else { panic!("the head is whole") };
+//! assert_eq!(part.name, "a");
+//! assert_eq!(parser.poll_event()?, Some(Event::Content(Bytes::from_static(b"hi"))));
+//! assert_eq!(parser.poll_event()?, None);
+//! parser.handle_input(Bytes::from_static(b"yz--\r\n"));
+//! assert_eq!(parser.poll_event()?, Some(Event::EndOfPart));
+//! assert_eq!(parser.poll_event()?, Some(Event::End));
+//! # Ok::<(), conduit_proto::multipart::Error>(())
+//! ```
+//!
+//! # What is refused
+//!
+//! A boundary that RFC 2046 does not allow; a delimiter behind which something else stands than white space and the end of
+//! its line; a head that is longer than its limit, has more than [`FIELDS_LIMIT`] fields, a folded line, or a `CR` or `LF` of
+//! its own; a part without a `Content-Disposition: form-data` that has a name, or with two, or with one whose parameters
+//! repeat; a name that is not UTF-8; a body that ends before its last delimiter.
+
+mod head;
+
+use std::fmt;
+
+use bytes::{Buf, Bytes, BytesMut};
+use memchr::memmem::{self, Finder};
+
+pub use head::{PartHead, boundary};
+
+/// How long the head of a part may be, in bytes, unless [`Parser::head_limit`] says otherwise.
+pub const HEAD_LIMIT_BYTES: usize = 8 * 1024;
+
+/// How many fields the head of a part may have.
+pub const FIELDS_LIMIT: usize = 32;
+
+/// What comes next in a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A part begins.
+    Part(PartHead),
+    /// A piece of the part's content; never empty.
+    Content(Bytes),
+    /// The part has ended.
+    EndOfPart,
+    /// The body has ended. What may stand behind its last delimiter is nobody's.
+    End,
+}
+
+/// What came is no `multipart/form-data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The head of a part is longer than its limit.
+    HeadTooLong {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// The head of a part has more than [`FIELDS_LIMIT`] fields.
+    TooManyFields,
+    /// The bytes break the grammar.
+    Malformed {
+        /// In which way.
+        what: &'static str,
+    },
+    /// The body has ended before its last delimiter.
+    Incomplete,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::HeadTooLong { limit_bytes } => {
+                write!(f, "the head of a part is longer than the limit of {limit_bytes} bytes")
+            }
+            Error::TooManyFields => write!(f, "the head of a part has more fields than the limit of {FIELDS_LIMIT}"),
+            Error::Malformed { what } => f.write_str(what),
+            Error::Incomplete => f.write_str("the body ends before its last delimiter"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Reads a body: after each [`handle_input`](Parser::handle_input), and after [`handle_end`](Parser::handle_end), call
+/// [`poll_event`](Parser::poll_event) until it gives `None`.
+#[derive(Debug)]
+pub struct Parser {
+    /// What has come and was not given yet.
+    buffer: BytesMut,
+    /// CR, LF, two hyphens and the boundary.
+    delimiter: Finder<'static>,
+    state: State,
+    head_limit: usize,
+    /// How much of the buffer is known not to hold the end of the head.
+    searched: usize,
+    /// The end of the head's last line is still in the buffer: a delimiter may begin with it, behind which the part is empty.
+    is_at_start: bool,
+    has_ended: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Preamble,
+    /// Behind a delimiter, on its line.
+    Delimited,
+    Head,
+    Content,
+    Epilogue,
+    Failed(Error),
+}
+
+impl Parser {
+    /// A parser of a body with this boundary.
+    pub fn new(boundary: &str) -> Self {
+        let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
+        Parser {
+            // The first delimiter may stand at the very beginning: the end of a line before it makes it like all others.
+            buffer: BytesMut::from(&b"\r\n"[..]),
+            delimiter: Finder::new(&delimiter).into_owned(),
+            state: State::Preamble,
+            head_limit: HEAD_LIMIT_BYTES,
+            searched: 0,
+            is_at_start: false,
+            has_ended: false,
+        }
+    }
+
+    /// Sets how long the head of each part may be, in bytes; [`HEAD_LIMIT_BYTES`] unless set.
+    pub fn head_limit(mut self, bytes: usize) -> Self {
+        self.head_limit = bytes;
+        self
+    }
+
+    /// Takes the next piece of the body.
+    pub fn handle_input(&mut self, piece: Bytes) {
+        if self.state == State::Epilogue {
+            return;
+        }
+        if self.buffer.is_empty() {
+            // A piece that nobody else has is not copied.
+            self.buffer = piece
+                .try_into_mut()
+                .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        } else {
+            self.buffer.extend_from_slice(&piece);
+        }
+    }
+
+    /// Says that no more comes.
+    pub fn handle_end(&mut self) {
+        self.has_ended = true;
+    }
+
+    /// What comes next; `None` where more of the body must come first, and behind the end.
+    ///
+    /// # Errors
+    ///
+    /// When what came is no `multipart/form-data`, or passes a limit. Each further call gives the same error.
+    pub fn poll_event(&mut self) -> Result<Option<Event>, Error> {
+        let event = self.next_event();
+        match event {
+            Err(error) => {
+                self.state = State::Failed(error);
+                self.buffer.clear();
+            }
+            Ok(None) if self.has_ended && self.state != State::Epilogue => {
+                self.state = State::Failed(Error::Incomplete);
+                return Err(Error::Incomplete);
+            }
+            Ok(_) => {}
+        }
+        event
+    }
+
+    fn next_event(&mut self) -> Result<Option<Event>, Error> {
+        loop {
+            match self.state {
+                State::Preamble => match self.delimiter.find(&self.buffer) {
+                    Some(at) => self.pass_delimiter(at),
+                    None => {
+                        let kept = self.buffer.len().min(self.delimiter.needle().len() - 1);
+                        self.buffer.advance(self.buffer.len() - kept);
+                        return Ok(None);
+                    }
+                },
+                State::Delimited => {
+                    let is_there = self.end_of_delimiter()?;
+                    if !is_there {
+                        return Ok(None);
+                    }
+                    if self.state == State::Epilogue {
+                        return Ok(Some(Event::End));
+                    }
+                }
+                State::Head => {
+                    let Some(head) = self.head()? else { return Ok(None) };
+                    self.state = State::Content;
+                    return Ok(Some(Event::Part(head)));
+                }
+                State::Content => return Ok(self.content()),
+                State::Epilogue => return Ok(None),
+                State::Failed(error) => return Err(error),
+            }
+        }
+    }
+
+    fn pass_delimiter(&mut self, at: usize) {
+        self.buffer.advance(at + self.delimiter.needle().len());
+        self.state = State::Delimited;
+    }
+
+    /// Reads the rest of a delimiter's line, if it is there.
+    fn end_of_delimiter(&mut self) -> Result<bool, Error> {
+        let malformed = Error::Malformed {
+            what: "something stands behind a boundary on its line",
+        };
+        if self.buffer.starts_with(b"--") {
+            self.buffer.clear();
+            self.state = State::Epilogue;
+            return Ok(true);
+        }
+        // "Transport padding" (RFC 2046, section 5.1.1).
+        let padding = self
+            .buffer
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .count();
+        if padding > self.head_limit {
+            return Err(malformed);
+        }
+        match &self.buffer[padding..] {
+            [b'\r', b'\n', ..] => {
+                self.buffer.advance(padding + 2);
+                self.state = State::Head;
+                self.searched = 0;
+                Ok(true)
+            }
+            [] | [b'\r'] => Ok(false),
+            [b'-'] if padding == 0 => Ok(false),
+            _ => Err(malformed),
+        }
+    }
+
+    fn head(&mut self) -> Result<Option<PartHead>, Error> {
+        // Its last line ends three bytes before what was searched, if it does.
+        let from = self.searched.saturating_sub(3);
+        let end = memmem::find(&self.buffer[from..], b"\r\n\r\n").map(|at| from + at + 4);
+        let limit_bytes = self.head_limit;
+        if end.unwrap_or(self.buffer.len()) > limit_bytes {
+            return Err(Error::HeadTooLong { limit_bytes });
+        }
+        match end {
+            Some(end) => {
+                self.is_at_start = true;
+                PartHead::parse(&self.buffer.split_to(end - 2)[..end - 4]).map(Some)
+            }
+            None => {
+                self.searched = self.buffer.len();
+                Ok(None)
+            }
+        }
+    }
+
+    fn content(&mut self) -> Option<Event> {
+        if self.is_at_start && !self.buffer.starts_with(self.delimiter.needle()) {
+            if self.delimiter.needle().starts_with(&self.buffer) {
+                return None;
+            }
+            self.buffer.advance(2);
+        }
+        self.is_at_start = false;
+        let length = match self.delimiter.find(&self.buffer) {
+            Some(0) => {
+                self.pass_delimiter(0);
+                return Some(Event::EndOfPart);
+            }
+            Some(at) => at,
+            None => self.buffer.len() - self.held_back(),
+        };
+        (length > 0).then(|| Event::Content(self.buffer.split_to(length).freeze()))
+    }
+
+    /// How many bytes at the end of the buffer may be the beginning of a delimiter. It has one CR, at its beginning: so it
+    /// can begin only at the last one.
+    fn held_back(&self) -> usize {
+        let needle = self.delimiter.needle();
+        let tail = &self.buffer[self.buffer.len().saturating_sub(needle.len() - 1)..];
+        match memchr::memrchr(b'\r', tail) {
+            Some(at) if needle.starts_with(&tail[at..]) => tail.len() - at,
+            _ => 0,
+        }
+    }
+}
