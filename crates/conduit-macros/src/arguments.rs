@@ -39,7 +39,16 @@ const SINGLE_VALUES: [&str; 28] = [
 ];
 
 /// Types that take the body, so that a second one is refused where the handler is written and not where it is used.
-const BODIES: [&str; 7] = ["Json", "Form", "Bytes", "String", "Body", "Request", "Multipart"];
+const BODIES: [&str; 8] = [
+    "Json",
+    "Form",
+    "Bytes",
+    "String",
+    "Body",
+    "Request",
+    "Multipart",
+    "MultipartForm",
+];
 
 /// Whether an argument of this type is the whole request, which is taken last, whatever its place.
 pub(crate) fn takes_all(ty: &Type) -> bool {

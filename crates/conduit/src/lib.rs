@@ -84,8 +84,11 @@ pub use extract::Valid;
 pub use extract::auth::jwt::{Jwt, JwtKeyError, JwtRefused, JwtVerifier};
 pub use extract::auth::{ApiKey, Auth, Authenticate, Basic, Bearer, Key, KeyPlace, Secret};
 pub use extract::{
-    Client, Extension, Form, FromRef, FromRequest, Json, Path, PathParams, PeerAddr, Query, Shutdown, State, UnixPeer,
+    Client, Extension, Form, FromRef, FromRequest, Header, Json, Path, PathParams, PeerAddr, Query, Shutdown, State,
+    UnixPeer,
 };
+#[cfg(feature = "multipart")]
+pub use extract::{Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use fallback::Fallback;
 pub use layer::{Layer, Middleware, Next};
 pub use problem::Problem;

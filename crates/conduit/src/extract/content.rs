@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
+use super::fields::{Fields, may_be_nested};
 use super::wording::reworded;
 use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;
@@ -41,7 +42,8 @@ use crate::response::{IntoResponse, Response, with_type};
 pub struct Json<T>(pub T);
 
 /// Form fields, `application/x-www-form-urlencoded`: as an argument the body of the request, as a return value that of
-/// the response. A field that comes several times fills a `Vec`.
+/// the response. A field that comes several times fills a `Vec`, and `address[city]` fills the field `city` of a struct `address`,
+/// as in a [`Query`].
 ///
 /// # Errors
 ///
@@ -50,6 +52,10 @@ pub struct Json<T>(pub T);
 pub struct Form<T>(pub T);
 
 /// The fields of the query. A field that comes several times fills a `Vec`; no query is the same as an empty one.
+///
+/// A name with brackets is a field inside of another one: `filter[name]=x` fills the field `name` of a struct or a map
+/// `filter`, `items[0][price]=1` the first element of a list of structs, and `tags[]=a` is the same as `tags=a`. At most eight
+/// names stand in brackets.
 ///
 /// # Errors
 ///
@@ -131,6 +137,9 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
             subtype.eq_ignore_ascii_case("x-www-form-urlencoded")
         })?;
         let body = request.take_body().collect_buffer().await?;
+        if may_be_nested(&body) {
+            return nested("body", StatusCode::UNPROCESSABLE_ENTITY, &body).map(Form);
+        }
         match serde_html_form::from_bytes(&body) {
             Ok(value) => Ok(Form(value)),
             Err(error) => Err(bad_fields::<T>("body", StatusCode::UNPROCESSABLE_ENTITY, &body, &error)),
@@ -174,6 +183,9 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
         let query = request.query().unwrap_or("");
+        if may_be_nested(query.as_bytes()) {
+            return nested("query", StatusCode::BAD_REQUEST, query.as_bytes()).map(Query);
+        }
         match serde_html_form::from_str(query) {
             Ok(value) => Ok(Query(value)),
             Err(error) => Err(bad_fields::<T>(
@@ -194,6 +206,11 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
     fn is_absent(request: &Request) -> bool {
         request.query().is_none()
     }
+}
+
+/// Reads fields of which some are inside of others.
+fn nested<T: DeserializeOwned>(part: &str, status: StatusCode, fields: &[u8]) -> Result<T, Problem> {
+    T::deserialize(Fields::of_form(fields)).map_err(|error| Problem::faults(status, &[error.fault(part)]))
 }
 
 /// What is wrong with a body that is no JSON, or not the JSON of a `T`. It is read once more, to find the member.

@@ -6,6 +6,8 @@
 //! | [`Query<T>`] | the query, parsed | 400 |
 //! | [`Json<T>`] | the body, from JSON | 400, 413, 415, 422 |
 //! | [`Form<T>`] | the body, from a form | 413, 415, 422 |
+//! | [`Header<T>`] | fields of the head, parsed | 400 |
+//! | `Multipart`, `MultipartForm<T>` (feature `multipart`) | a form with files: as a stream, in a struct | 400, 413, 415, 422 |
 //! | [`State<T>`] | the application's state, or a part of it | – |
 //! | `Valid<Json<T>>` and its kin (feature `validate`) | the same, where its values keep the rules | 422, or as `Json` |
 //! | `Cookies`, `SignedCookies`, `PrivateCookies` (feature `cookies`) | the cookies, to be read and set | – |
@@ -33,6 +35,10 @@ mod content;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod extension;
+mod fields;
+mod header;
+#[cfg(feature = "multipart")]
+mod multipart;
 mod path;
 mod shutdown;
 mod text;
@@ -56,6 +62,10 @@ pub use content::{Form, Json, Query};
 #[cfg(feature = "cookies")]
 pub use cookies::{CookieKey, Cookies, PrivateCookies, ShortSecret, SignedCookies};
 pub use extension::Extension;
+pub use header::Header;
+pub(crate) use header::name_in_head;
+#[cfg(feature = "multipart")]
+pub use multipart::{Field, Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use path::{Path, PathParams};
 pub use shutdown::Shutdown;
 #[cfg(feature = "validate")]
@@ -218,7 +228,9 @@ macro_rules! reads_as_its_content {
 
 use auth::Auth;
 
-reads_as_its_content!(Path, Query, Json, Form, State, Auth, Extension);
+reads_as_its_content!(Path, Query, Json, Form, Header, State, Auth, Extension);
+#[cfg(feature = "multipart")]
+reads_as_its_content!(MultipartForm);
 
 macro_rules! from_the_head {
     ($($type:ty, $request:ident => $value:expr;)*) => {$(

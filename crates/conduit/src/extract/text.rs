@@ -13,10 +13,16 @@ use crate::problem::{Fault, Step};
 #[derive(Debug, Default)]
 pub(super) struct Error {
     /// The innermost first: they are added on the way out.
-    steps: Vec<String>,
+    steps: Vec<OwnedStep>,
     message: String,
     /// The message says already what came.
     is_whole: bool,
+}
+
+#[derive(Debug)]
+enum OwnedStep {
+    Key(String),
+    Index(usize),
 }
 
 impl Error {
@@ -24,6 +30,14 @@ impl Error {
         Error {
             message: message.into(),
             ..Error::default()
+        }
+    }
+
+    /// An error whose message says already what came.
+    pub(super) fn whole(message: impl Into<String>) -> Self {
+        Error {
+            is_whole: true,
+            ..Error::new(message)
         }
     }
 
@@ -41,13 +55,22 @@ impl Error {
 
     /// Says in which field the value is.
     pub(super) fn in_field(mut self, name: &str) -> Self {
-        self.steps.push(name.to_owned());
+        self.steps.push(OwnedStep::Key(name.to_owned()));
+        self
+    }
+
+    /// Says at which place of a list the value is.
+    pub(super) fn in_element(mut self, index: usize) -> Self {
+        self.steps.push(OwnedStep::Index(index));
         self
     }
 
     /// The fault, in a part of the request.
     pub(super) fn fault(self, part: &str) -> Fault {
-        let steps = self.steps.iter().rev().map(|name| Step::Key(name));
+        let steps = self.steps.iter().rev().map(|step| match step {
+            OwnedStep::Key(name) => Step::Key(name),
+            OwnedStep::Index(index) => Step::Index(*index),
+        });
         let message = if self.is_whole {
             self.message.clone()
         } else {

@@ -5,7 +5,9 @@ use std::ops::{Deref, DerefMut};
 use garde::Validate;
 use http::StatusCode;
 
-use super::{Form, FromRequest, Json, Query};
+#[cfg(feature = "multipart")]
+use super::MultipartForm;
+use super::{Form, FromRequest, Header, Json, Query};
 use crate::openapi::Operation;
 use crate::problem::{Fault, Problem, Step};
 use crate::request::Request;
@@ -106,6 +108,31 @@ impl<T> Content for Query<T> {
 
     fn fault(steps: &[Step<'_>], message: &str) -> Fault {
         Fault::at("query", steps.iter().copied(), message)
+    }
+}
+
+impl<T> Content for Header<T> {
+    type Value = T;
+
+    fn value(&self) -> &T {
+        &self.0
+    }
+
+    fn fault(steps: &[Step<'_>], message: &str) -> Fault {
+        Fault::at("header", steps.iter().copied(), message)
+    }
+}
+
+#[cfg(feature = "multipart")]
+impl<T> Content for MultipartForm<T> {
+    type Value = T;
+
+    fn value(&self) -> &T {
+        &self.0
+    }
+
+    fn fault(steps: &[Step<'_>], message: &str) -> Fault {
+        Fault::at("body", steps.iter().copied(), message)
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{fields, without_null};
 use super::{Parameter, Schemas, SecurityScheme};
+use crate::extract::name_in_head;
 use crate::response::IntoResponse;
 
 /// The media type of problems (RFC 9457, section 6.1).
@@ -243,8 +244,22 @@ impl Operation {
         self
     }
 
-    /// Adds a field of the query for each field that serde reads of a `T`.
+    /// Adds a field of the query for each field that serde reads of a `T`. One that has fields of its own is sent with their
+    /// names in brackets (`style: deepObject`).
     pub fn query_fields<T>(&mut self) -> &mut Self {
+        self.fields_of::<T>(|name, is_nested| match Parameter::query(name) {
+            parameter if is_nested => parameter.member("style", "deepObject").member("explode", true),
+            parameter => parameter,
+        })
+    }
+
+    /// Adds a header field for each field that serde reads of a `T`, with hyphens for the underscores in its name.
+    pub fn header_fields<T>(&mut self) -> &mut Self {
+        self.fields_of::<T>(|name, _| Parameter::header(name_in_head(name)))
+    }
+
+    /// Adds a parameter for each field of a `T`; `make` is told its name and whether it has fields of its own.
+    fn fields_of<T>(&mut self, make: impl Fn(&str, bool) -> Parameter) -> &mut Self {
         let Some(schema) = self.input_schema_of::<T>() else {
             return self;
         };
@@ -259,7 +274,8 @@ impl Operation {
             ));
         }
         for field in fields {
-            let mut parameter = Parameter::query(field.name)
+            let is_nested = self.is_object(&field.schema);
+            let mut parameter = make(&field.name, is_nested)
                 .required(field.required)
                 .schema(field.schema);
             if let Some(text) = field.description {
@@ -272,6 +288,13 @@ impl Operation {
             });
         }
         self
+    }
+
+    /// Whether a schema, or what it refers to, is one of an object.
+    fn is_object(&self, schema: &Value) -> bool {
+        let target = schema.get("$ref").and_then(|reference| self.schemas.inlined(reference));
+        let kind = target.as_ref().unwrap_or(schema).get("type");
+        kind.is_some_and(|kind| kind == "object")
     }
 
     /// Adds parameters of the path: all that one argument takes as a `T`, from left to right. The route attributes write

@@ -6,5 +6,9 @@ mod support;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod extension;
+#[cfg(all(feature = "multipart", feature = "openapi"))]
+mod multipart;
+#[cfg(feature = "openapi")]
+mod nested;
 #[cfg(feature = "validate")]
 mod valid;

@@ -1,0 +1,99 @@
+//! `Header`: fields of the request's head, read into a struct.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use super::FromRequest;
+use super::fields::Lines;
+use super::text::Error;
+use crate::openapi::Operation;
+use crate::problem::{Fault, Problem};
+use crate::request::Request;
+
+/// Header fields of the request, parsed: each field of the struct takes the header field of its name, with hyphens for the
+/// underscores.
+///
+/// An `Option` is `None` where the request lacks the field. A `Vec` has all elements of a list, from one line or several,
+/// which commas divide (RFC 9110, section 5.6.1); it needs `#[serde(default)]` where there may be none. Any other type takes a
+/// field that comes once. `#[serde(rename = "…")]` gives another name.
+///
+/// In the OpenAPI document each is a parameter, with type, description, and whether it is required.
+///
+/// # Errors
+///
+/// Rejects with 400 for fields that are not a `T`: `header.x-limit: expected a whole number from 0 to 255, found "many"`.
+///
+/// # Example
+///
+/// A number that must be there, a list, and a text that may be missing:
+///
+/// ```
+/// use conduit::Header;
+/// use conduit::prelude::*;
+///
+/// #[derive(serde::Deserialize, JsonSchema)]
+/// struct Call {
+///     /// Which version of the client calls.
+///     x_client_version: u32,
+///     #[serde(default)]
+///     x_flags: Vec<String>,
+///     user_agent: Option<String>,
+/// }
+///
+/// #[get("/")]
+/// async fn home(call: Header<Call>) -> String {
+///     format!("version {} with {:?}", call.x_client_version, call.x_flags)
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Header<T>(pub T);
+
+impl<S, T: DeserializeOwned> FromRequest<S> for Header<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let lines = |name: &str| -> Result<Vec<Cow<'_, str>>, Error> {
+            let values = headers.get_all(name_in_head(name)).iter();
+            let lines = values.map(|value| match str::from_utf8(value.as_bytes()) {
+                Ok(text) => Ok(Cow::Borrowed(text)),
+                Err(_) => Err(Error::new("expected UTF-8")
+                    .found(&String::from_utf8_lossy(value.as_bytes()))
+                    .in_field(name)),
+            });
+            lines.collect()
+        };
+        match T::deserialize(Lines(lines)) {
+            Ok(value) => Ok(Header(value)),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation
+            .header_fields::<T>()
+            .problem(StatusCode::BAD_REQUEST, "The header fields are not what is expected.");
+    }
+}
+
+/// The name of a header field that a struct's field of this name takes.
+pub(crate) fn name_in_head(name: &str) -> String {
+    name.replace('_', "-").to_ascii_lowercase()
+}
+
+#[cold]
+fn refused(error: Error) -> Problem {
+    let fault = error.fault("header");
+    let fault = Fault {
+        path: name_in_head(&fault.path),
+        // Only that a field is missing has its name in it.
+        message: match fault.message.strip_prefix("the field `") {
+            Some(_) => name_in_head(&fault.message),
+            None => fault.message,
+        },
+        pointer: None,
+    };
+    Problem::faults(StatusCode::BAD_REQUEST, &[fault])
+}

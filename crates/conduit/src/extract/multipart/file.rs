@@ -1,0 +1,297 @@
+//! Files that clients have sent.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use tempfile::NamedTempFile;
+
+use crate::body::Body;
+use crate::extract::fields::FILE;
+
+/// Up to so many bytes a file is kept in memory.
+const MEMORY_BYTES: usize = 64 * 1024;
+
+/// A file that a client has sent in a form: a field of the struct that a [`MultipartForm`](super::MultipartForm) reads.
+///
+/// Up to 64 KiB are in memory, more in a temporary file, which only the server's own user can read and which is removed when
+/// this is dropped. Disks are read and written by threads of tokio's pool for blocking work.
+pub struct UploadedFile {
+    file_name: Option<String>,
+    content_type: Option<String>,
+    length: u64,
+    content: Content,
+}
+
+enum Content {
+    Memory(Bytes),
+    Disk(NamedTempFile),
+}
+
+impl UploadedFile {
+    /// What the client calls it: the last part of that, behind any slash or backslash (RFC 7578, section 4.2).
+    ///
+    /// It is a name to show and to keep in a database; a client may choose it so that it does harm as the name of a file here.
+    pub fn file_name(&self) -> Option<&str> {
+        self.file_name.as_deref()
+    }
+
+    /// The media type that the client gives; nobody has compared it with the content.
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
+    /// How many bytes it has.
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// All of it, in memory.
+    ///
+    /// # Errors
+    ///
+    /// When its temporary file cannot be read.
+    pub async fn bytes(&self) -> io::Result<Bytes> {
+        let mut file = match &self.content {
+            Content::Memory(bytes) => return Ok(bytes.clone()),
+            Content::Disk(file) => file.reopen()?,
+        };
+        let capacity = usize::try_from(self.length).unwrap_or_default();
+        blocking(move || {
+            let mut all = Vec::with_capacity(capacity);
+            file.read_to_end(&mut all)?;
+            Ok(all.into())
+        })
+        .await
+    }
+
+    /// It as a file, to be read from its beginning. One on the disk is removed from its directory, and from the disk when it is
+    /// closed; one in memory is written to such a file first.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written or read.
+    pub async fn into_file(self) -> io::Result<File> {
+        blocking(move || {
+            let mut file = match self.content {
+                Content::Disk(file) => file.into_file(),
+                Content::Memory(bytes) => {
+                    let mut file = tempfile::tempfile()?;
+                    file.write_all(&bytes)?;
+                    file
+                }
+            };
+            file.rewind()?;
+            Ok(file)
+        })
+        .await
+    }
+
+    /// It as the body of a response.
+    pub fn into_body(self) -> Body {
+        match self.content {
+            Content::Memory(bytes) => Body::from(bytes),
+            Content::Disk(file) => Body::from_file(file.into_file(), 0..self.length),
+        }
+    }
+
+    /// Moves it to this path, where it appears as a whole, in place of a file that there may have been. Only the server's own
+    /// user can read it, as any temporary file, until its permissions are changed.
+    ///
+    /// Where the temporary file is on another file system it is copied: say with
+    /// [`MultipartLimits::directory`](super::MultipartLimits::directory) where files are wanted in the end.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written there; the temporary one is removed.
+    pub async fn save(self, path: impl AsRef<Path>) -> io::Result<()> {
+        let path = path.as_ref().to_owned();
+        blocking(move || {
+            let mut source: Box<dyn Read> = match self.content {
+                Content::Memory(bytes) => Box::new(io::Cursor::new(bytes)),
+                Content::Disk(file) => match file.persist(&path) {
+                    Ok(_) => return Ok(()),
+                    Err(refused) if refused.error.kind() == ErrorKind::CrossesDevices => {
+                        Box::new(refused.file.reopen()?)
+                    }
+                    Err(refused) => return Err(refused.error),
+                },
+            };
+            let mut file = NamedTempFile::new_in(directory_of(&path))?;
+            io::copy(&mut source, &mut file)?;
+            file.persist(&path).map_err(|refused| refused.error)?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// The directory that a file at this path is in.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+impl fmt::Debug for UploadedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadedFile")
+            .field("file_name", &self.file_name)
+            .field("content_type", &self.content_type)
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// A file while it comes.
+pub(super) struct Spool {
+    directory: PathBuf,
+    buffer: Vec<u8>,
+    disk: Option<NamedTempFile>,
+    length: u64,
+}
+
+impl Spool {
+    pub(super) fn new(directory: &Path) -> Self {
+        Spool {
+            directory: directory.to_owned(),
+            buffer: Vec::new(),
+            disk: None,
+            length: 0,
+        }
+    }
+
+    /// Adds a piece; the next one is asked for when the disk has taken what memory has no room for.
+    pub(super) async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.length += piece.len() as u64;
+        self.buffer.extend_from_slice(piece);
+        if self.buffer.len() > MEMORY_BYTES {
+            self.write_out().await?;
+        }
+        Ok(())
+    }
+
+    async fn write_out(&mut self) -> io::Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let disk = self.disk.take();
+        let directory = self.directory.clone();
+        let written = blocking(move || {
+            let mut file = match disk {
+                Some(file) => file,
+                None => NamedTempFile::new_in(&directory)?,
+            };
+            file.write_all(&buffer)?;
+            buffer.clear();
+            Ok((file, buffer))
+        });
+        let (file, buffer) = written.await.map_err(|error| {
+            let directory = self.directory.display();
+            io::Error::new(
+                error.kind(),
+                format!("an uploaded file cannot be kept in {directory}: {error}"),
+            )
+        })?;
+        (self.disk, self.buffer) = (Some(file), buffer);
+        Ok(())
+    }
+
+    pub(super) async fn finish(
+        mut self,
+        file_name: Option<String>,
+        content_type: Option<String>,
+    ) -> io::Result<UploadedFile> {
+        if self.disk.is_some() && !self.buffer.is_empty() {
+            self.write_out().await?;
+        }
+        let content = match self.disk {
+            Some(file) => Content::Disk(file),
+            None => Content::Memory(self.buffer.into()),
+        };
+        Ok(UploadedFile {
+            file_name,
+            content_type,
+            length: self.length,
+            content,
+        })
+    }
+}
+
+thread_local! {
+    /// The files of the form that is being read into a struct on this thread; none outside of that.
+    static FILES: RefCell<Vec<Option<UploadedFile>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls `read`, in which an [`UploadedFile`] is read as its place among `files`.
+pub(super) fn with_files<R>(files: Vec<Option<UploadedFile>>, read: impl FnOnce() -> R) -> R {
+    /// What there was before, put back even where `read` panics.
+    struct Before(Vec<Option<UploadedFile>>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            FILES.set(std::mem::take(&mut self.0));
+        }
+    }
+    let _before = Before(FILES.replace(files));
+    read()
+}
+
+impl<'de> Deserialize<'de> for UploadedFile {
+    /// From the field of a [`MultipartForm`](super::MultipartForm), and from nothing else.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(FILE, FileVisitor)
+    }
+}
+
+struct FileVisitor;
+
+impl<'de> Visitor<'de> for FileVisitor {
+    type Value = UploadedFile;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a file")
+    }
+
+    fn visit_u64<E: de::Error>(self, place: u64) -> Result<UploadedFile, E> {
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        FILES
+            .with_borrow_mut(|files| files.get_mut(place)?.take())
+            .ok_or_else(|| E::custom("a file comes in a form with files, multipart/form-data, only"))
+    }
+
+    /// What serde has kept of the field, in a struct that is flattened into another one.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, kept: D) -> Result<UploadedFile, D::Error> {
+        let place = u64::deserialize(kept).map_err(|_| de::Error::custom("expected a file, found a text"))?;
+        self.visit_u64(place)
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl schemars::JsonSchema for UploadedFile {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "UploadedFile".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "binary" })
+    }
+}

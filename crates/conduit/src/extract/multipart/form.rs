@@ -1,0 +1,100 @@
+//! A form with files, read into a struct.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use super::file::with_files;
+use super::{MEDIA_TYPE, Multipart, describe_problems};
+use crate::extract::FromRequest;
+use crate::extract::fields::{Fields, Value};
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// A form with files, `multipart/form-data` (RFC 7578), read into a struct as a [`Form`](crate::Form) is: its files are
+/// [`UploadedFile`](super::UploadedFile)s. The feature `multipart`.
+///
+/// A field that comes several times fills a `Vec`, and `address[city]` a field inside of another one, as in a
+/// [`Query`](crate::Query). A file input where no file was chosen sends an empty file without a name: it is left out, so that an
+/// `Option` is `None`; a `Vec` that may be empty needs `#[serde(default)]`.
+///
+/// # Limits
+///
+/// Those of [`MultipartLimits`](super::MultipartLimits). Files are written to the disk as they come, and are removed when they
+/// are dropped, whatever happens before.
+///
+/// # Errors
+///
+/// Rejects with 415 for another content type, 400 for what is no such form, 413 for what is longer than its limit, and 422 for
+/// fields that are not a `T`; the detail names the field.
+///
+/// # Example
+///
+/// A picture with its title, kept where the server says:
+///
+/// ```
+/// use conduit::extract::{MultipartForm, UploadedFile};
+/// use conduit::prelude::*;
+///
+/// #[derive(serde::Deserialize, JsonSchema)]
+/// struct Upload {
+///     title: String,
+///     picture: UploadedFile,
+/// }
+///
+/// #[post("/pictures/{id}")]
+/// async fn upload(id: Path<u64>, form: MultipartForm<Upload>) -> Result<StatusCode, Problem> {
+///     let upload = form.0;
+///     upload.picture.save(format!("pictures/{id}")).await?;
+///     Ok(StatusCode::CREATED)
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct MultipartForm<T>(pub T);
+
+impl<S, T: DeserializeOwned> FromRequest<S> for MultipartForm<T> {
+    const TAKES_BODY: bool = true;
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+        let mut form = Multipart::from_request(request, state).await?;
+        let mut pairs = Vec::new();
+        let mut files = Vec::new();
+        while let Some(mut field) = form.next_field().await? {
+            let name = Cow::Owned(field.name().to_owned());
+            let value = if field.file_name().is_some() {
+                let file = field.file().await?;
+                if file.is_empty() && file.file_name() == Some("") {
+                    continue;
+                }
+                files.push(Some(file));
+                Value::File(files.len() as u64 - 1)
+            } else {
+                Value::Text(field.text().await?.into())
+            };
+            pairs.push((name, value));
+        }
+        match with_files(files, || T::deserialize(Fields::new(pairs))) {
+            Ok(value) => Ok(MultipartForm(value)),
+            Err(error) => Err(Problem::faults(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &[error.fault("body")],
+            )),
+        }
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.body_of::<T>(MEDIA_TYPE);
+        describe_problems(operation);
+        operation.problem(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The form's fields are not what is expected.",
+        );
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        !request.has_body()
+    }
+}

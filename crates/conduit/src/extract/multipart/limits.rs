@@ -1,0 +1,158 @@
+//! How much of a form with files is taken.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use conduit_proto::multipart::HEAD_LIMIT_BYTES;
+
+use crate::body::BodyError;
+use crate::layer::{Layer, Next};
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// Limits for the [`Multipart`](super::Multipart) and [`MultipartForm`](super::MultipartForm) of what this layer is around,
+/// and where their files are kept.
+///
+/// A form of these limits takes at most as much memory as it may have fields, times the limit of a text or 64 KiB, whichever is
+/// more; and as much of the disk as its body may have bytes, until the request has been answered.
+///
+/// | limit | unless set |
+/// | --- | --- |
+/// | [`total_bytes`](MultipartLimits::total_bytes) | the application's limit on bodies, 2 MiB |
+/// | [`fields`](MultipartLimits::fields) | 256 |
+/// | [`text_bytes`](MultipartLimits::text_bytes), of each field that is no file | 64 KiB |
+/// | [`file_bytes`](MultipartLimits::file_bytes), of each file | none but that of the body |
+/// | [`field_bytes`](MultipartLimits::field_bytes), of the fields of one name | as above |
+/// | [`head_bytes`](MultipartLimits::head_bytes), of the head of each field | 8 KiB |
+///
+/// # Example
+///
+/// Pictures of up to 10 MiB, and a small one:
+///
+/// ```
+/// use conduit::extract::{MultipartForm, MultipartLimits, UploadedFile};
+/// use conduit::prelude::*;
+///
+/// #[derive(serde::Deserialize, JsonSchema)]
+/// struct Album {
+///     title: String,
+///     #[serde(default)]
+///     pictures: Vec<UploadedFile>,
+///     icon: Option<UploadedFile>,
+/// }
+///
+/// #[post("/albums")]
+/// async fn create(album: MultipartForm<Album>) -> String {
+///     format!("{} has {} pictures", album.title, album.pictures.len())
+/// }
+///
+/// const LIMITS: MultipartLimits = MultipartLimits::new()
+///     .total_bytes(100 << 20)
+///     .file_bytes(10 << 20);
+///
+/// let app = App::new(()).routes(routes![#[layer(LIMITS.field_bytes("icon", 64 << 10))] create]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct MultipartLimits {
+    pub(super) total_bytes: Option<u64>,
+    pub(super) fields: usize,
+    pub(super) text_bytes: u64,
+    pub(super) file_bytes: u64,
+    pub(super) head_bytes: usize,
+    named: Vec<(Cow<'static, str>, u64)>,
+    directory: Option<PathBuf>,
+}
+
+impl MultipartLimits {
+    /// The limits that hold unless set.
+    pub const fn new() -> Self {
+        MultipartLimits {
+            total_bytes: None,
+            fields: 256,
+            text_bytes: 64 * 1024,
+            file_bytes: u64::MAX,
+            head_bytes: HEAD_LIMIT_BYTES,
+            named: Vec::new(),
+            directory: None,
+        }
+    }
+
+    /// How many bytes the whole body may have, in place of the application's limit.
+    pub const fn total_bytes(mut self, bytes: u64) -> Self {
+        self.total_bytes = Some(bytes);
+        self
+    }
+
+    /// How many fields a form may have.
+    pub const fn fields(mut self, count: usize) -> Self {
+        self.fields = count;
+        self
+    }
+
+    /// How many bytes each field may have that is no file.
+    pub const fn text_bytes(mut self, bytes: u64) -> Self {
+        self.text_bytes = bytes;
+        self
+    }
+
+    /// How many bytes each file may have.
+    pub const fn file_bytes(mut self, bytes: u64) -> Self {
+        self.file_bytes = bytes;
+        self
+    }
+
+    /// How many bytes the head of each field may have.
+    pub const fn head_bytes(mut self, bytes: usize) -> Self {
+        self.head_bytes = bytes;
+        self
+    }
+
+    /// How many bytes each field of this name may have, file or not.
+    pub fn field_bytes(mut self, name: impl Into<Cow<'static, str>>, bytes: u64) -> Self {
+        self.named.push((name.into(), bytes));
+        self
+    }
+
+    /// Where temporary files are kept; the system's directory for them unless set, which may be memory (`tmpfs`).
+    pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.directory = Some(path.into());
+        self
+    }
+
+    /// How many bytes a field may have.
+    pub(super) fn of(&self, name: &str, is_file: bool) -> u64 {
+        let named = self.named.iter().rev().find(|(known, _)| known == name);
+        match named {
+            Some((_, bytes)) => *bytes,
+            None if is_file => self.file_bytes,
+            None => self.text_bytes,
+        }
+    }
+
+    pub(super) fn temporary_directory(&self) -> Cow<'_, Path> {
+        match &self.directory {
+            Some(path) => Cow::Borrowed(path),
+            None => Cow::Owned(std::env::temp_dir()),
+        }
+    }
+}
+
+impl Default for MultipartLimits {
+    fn default() -> Self {
+        MultipartLimits::new()
+    }
+}
+
+impl Layer for MultipartLimits {
+    async fn call(&self, mut request: Request, next: Next) -> Response {
+        if let Some(limit_bytes) = self.total_bytes {
+            if request.declared_length().is_some_and(|length| length > limit_bytes) {
+                return BodyError::TooLarge { limit_bytes }.into_response();
+            }
+            request.set_body_limit(limit_bytes);
+        }
+        request.extensions_mut().insert(Arc::new(self.clone()));
+        next.run(request).await
+    }
+}

@@ -1,0 +1,360 @@
+//! `multipart/form-data`: forms with files. `file` keeps them, `form` reads them into a struct, `limits` is the layer.
+
+mod file;
+mod form;
+mod limits;
+
+use std::fmt;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use conduit_proto::multipart::{Error, Event, Parser, PartHead, boundary};
+use futures_core::Stream;
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+
+pub use self::file::UploadedFile;
+pub use self::form::MultipartForm;
+pub use self::limits::MultipartLimits;
+
+use self::file::Spool;
+use super::{FromRequest, TOO_LARGE};
+use crate::body::Body;
+use crate::openapi::Operation;
+use crate::problem::{Fault, Problem, Step};
+use crate::request::Request;
+
+const MEDIA_TYPE: &str = "multipart/form-data";
+
+/// The fields of a form with files, `multipart/form-data` (RFC 7578), one after the other as they come. The feature
+/// `multipart`.
+///
+/// Nothing is read ahead: while a field is not read, the client waits. To have all of a form in a struct take a
+/// [`MultipartForm`].
+///
+/// # Limits
+///
+/// The whole body has the application's limit ([`App::body_limit`](crate::App::body_limit), 2 MiB unless set); the others, and
+/// another one for the body, are those of the layer [`MultipartLimits`].
+///
+/// # Errors
+///
+/// Rejects with 415 for another content type, and with 400 where it has no boundary. Reading fails with a [`Problem`] that
+/// names the field: 400 for what breaks the grammar and for a body that is cut short, 413 for what is longer than its limit.
+///
+/// # Example
+///
+/// How long each file is:
+///
+/// ```
+/// use conduit::extract::Multipart;
+/// use conduit::prelude::*;
+///
+/// #[post("/measure")]
+/// async fn measure(mut form: Multipart) -> Result<String, Problem> {
+///     let mut lengths = String::new();
+///     while let Some(mut field) = form.next_field().await? {
+///         let mut length = 0;
+///         while let Some(piece) = field.chunk().await? {
+///             length += piece.len();
+///         }
+///         lengths.push_str(&format!("{}: {length}\n", field.name()));
+///     }
+///     Ok(lengths)
+/// }
+/// ```
+pub struct Multipart {
+    body: Body,
+    parser: Parser,
+    limits: Arc<MultipartLimits>,
+    /// How many fields have begun.
+    fields: usize,
+    has_ended: bool,
+}
+
+/// One field of a [`Multipart`]. What is not read of it is skipped when the next one is asked for.
+pub struct Field<'a> {
+    form: &'a mut Multipart,
+    head: PartHead,
+    limit_bytes: u64,
+    received: u64,
+    has_ended: bool,
+}
+
+impl<S> FromRequest<S> for Multipart {
+    const TAKES_BODY: bool = true;
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        let limits = request
+            .extensions()
+            .get::<Arc<MultipartLimits>>()
+            .cloned()
+            .unwrap_or_default();
+        let content_type = request.header("content-type");
+        let boundary = match content_type.map(boundary) {
+            Some(Ok(Some(boundary))) => boundary,
+            Some(Err(error)) => return Err(Problem::bad_request(error.to_string())),
+            Some(Ok(None)) | None => {
+                let given = match content_type {
+                    Some(value) => format!("the content-type is {:?}", String::from_utf8_lossy(value)),
+                    None => "the request has no content-type".to_owned(),
+                };
+                return Err(Problem::unsupported_media_type(format!(
+                    "{given}: {MEDIA_TYPE} is expected"
+                )));
+            }
+        };
+        Ok(Multipart {
+            parser: Parser::new(&boundary).head_limit(limits.head_bytes),
+            body: request.take_body(),
+            limits,
+            fields: 0,
+            has_ended: false,
+        })
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.body(MEDIA_TYPE, json!({ "type": "object" }));
+        describe_problems(operation);
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        !request.has_body()
+    }
+}
+
+fn describe_problems(operation: &mut Operation) {
+    operation
+        .problem(StatusCode::BAD_REQUEST, "The body is not multipart/form-data.")
+        .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+        .problem(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "The body's media type is not multipart/form-data.",
+        );
+}
+
+impl Multipart {
+    /// The next field; `None` behind the last. What was not read of the one before is skipped.
+    ///
+    /// # Errors
+    ///
+    /// As the type says. What comes behind an error is not read.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped while it waits loses no field.
+    pub async fn next_field(&mut self) -> Result<Option<Field<'_>>, Problem> {
+        let head = loop {
+            match self.next_event().await.map_err(|error| error.problem(None))? {
+                Event::Part(head) => break head,
+                Event::Content(_) | Event::EndOfPart => {}
+                Event::End => return Ok(None),
+            }
+        };
+        if self.fields == self.limits.fields {
+            let limit = self.limits.fields;
+            return Err(Problem::payload_too_large(format!(
+                "the form has more fields than the limit of {limit}"
+            )));
+        }
+        self.fields += 1;
+        let limit_bytes = self.limits.of(&head.name, head.file_name.is_some());
+        Ok(Some(Field {
+            form: self,
+            head,
+            limit_bytes,
+            received: 0,
+            has_ended: false,
+        }))
+    }
+
+    async fn next_event(&mut self) -> Result<Event, Broken> {
+        loop {
+            if let Some(event) = self.parser.poll_event().map_err(Broken::Form)? {
+                return Ok(event);
+            }
+            if self.has_ended {
+                return Ok(Event::End);
+            }
+            match std::future::poll_fn(|context| Pin::new(&mut self.body).poll_next(context)).await {
+                Some(Ok(piece)) => self.parser.handle_input(piece),
+                Some(Err(error)) => return Err(Broken::Body(error.problem())),
+                None => {
+                    self.has_ended = true;
+                    self.parser.handle_end();
+                }
+            }
+        }
+    }
+}
+
+/// Why no more can be read.
+enum Broken {
+    Body(Problem),
+    Form(Error),
+}
+
+impl Broken {
+    /// The response, which says in which field it was.
+    fn problem(self, field: Option<&str>) -> Problem {
+        let error = match self {
+            Broken::Body(problem) => return problem,
+            Broken::Form(error) => error,
+        };
+        let status = match error {
+            Error::HeadTooLong { .. } | Error::TooManyFields => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Problem::faults(status, &[Fault::at("body", field.map(Step::Key), error.to_string())])
+    }
+}
+
+impl Field<'_> {
+    /// Its name in the form.
+    pub fn name(&self) -> &str {
+        &self.head.name
+    }
+
+    /// What the client calls the file: the last part of it, behind any slash or backslash (RFC 7578, section 4.2). `None`
+    /// where the field is no file.
+    ///
+    /// It is a name to show and to keep in a database; a client may choose it so that it does harm as the name of a file here.
+    pub fn file_name(&self) -> Option<&str> {
+        self.head.file_name.as_deref().map(last_part)
+    }
+
+    /// The media type that the client gives; nobody has compared it with the content.
+    pub fn content_type(&self) -> Option<&str> {
+        self.head.headers.get("content-type")?.to_str().ok()
+    }
+
+    /// The fields of its head.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The next piece of its content, as it comes; `None` at its end.
+    ///
+    /// # Errors
+    ///
+    /// When the field is longer than its limit, or as for [`Multipart`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped while it waits loses nothing.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
+        if self.has_ended {
+            return Ok(None);
+        }
+        let event = self.form.next_event().await;
+        match event.map_err(|error| error.problem(Some(&self.head.name)))? {
+            Event::Content(piece) => {
+                self.received += piece.len() as u64;
+                if self.received > self.limit_bytes {
+                    let message = format!("longer than the limit of {} bytes", self.limit_bytes);
+                    return Err(self.fault(StatusCode::PAYLOAD_TOO_LARGE, message));
+                }
+                Ok(Some(piece))
+            }
+            Event::Part(_) | Event::EndOfPart | Event::End => {
+                self.has_ended = true;
+                Ok(None)
+            }
+        }
+    }
+
+    /// What is left of its content.
+    ///
+    /// # Errors
+    ///
+    /// As [`chunk`](Field::chunk).
+    pub async fn bytes(&mut self) -> Result<Bytes, Problem> {
+        let Some(first) = self.chunk().await? else {
+            return Ok(Bytes::new());
+        };
+        let Some(second) = self.chunk().await? else {
+            return Ok(first);
+        };
+        let mut all = [first, second].concat();
+        while let Some(piece) = self.chunk().await? {
+            all.extend_from_slice(&piece);
+        }
+        Ok(all.into())
+    }
+
+    /// What is left of its content, as text.
+    ///
+    /// # Errors
+    ///
+    /// As [`chunk`](Field::chunk), and 422 for what is not UTF-8.
+    pub async fn text(&mut self) -> Result<String, Problem> {
+        let bytes = self.bytes().await?;
+        String::from_utf8(bytes.into()).map_err(|error| {
+            let place = error.utf8_error().valid_up_to();
+            let message = format!("expected UTF-8, found a byte that is part of no character at {place}");
+            self.fault(StatusCode::UNPROCESSABLE_ENTITY, message)
+        })
+    }
+
+    /// What is left of its content, as a file: in memory up to 64 KiB, else in a temporary file, which is removed when it is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`chunk`](Field::chunk), and 500 where the file cannot be written.
+    pub async fn file(&mut self) -> Result<UploadedFile, Problem> {
+        let limits = Arc::clone(&self.form.limits);
+        self.file_in(&limits.temporary_directory()).await
+    }
+
+    /// Writes what is left of its content to a file at this path, which appears there when it is whole, in place of one that
+    /// there may have been. Its length is the result. See [`UploadedFile::save`].
+    ///
+    /// # Errors
+    ///
+    /// As [`file`](Field::file).
+    pub async fn save(&mut self, path: impl AsRef<Path>) -> Result<u64, Problem> {
+        let file = self.file_in(file::directory_of(path.as_ref())).await?;
+        let length = file.len();
+        file.save(path).await?;
+        Ok(length)
+    }
+
+    async fn file_in(&mut self, directory: &Path) -> Result<UploadedFile, Problem> {
+        let mut spool = Spool::new(directory);
+        while let Some(piece) = self.chunk().await? {
+            spool.write(&piece).await?;
+        }
+        let file_name = self.file_name().map(str::to_owned);
+        let content_type = self.content_type().map(str::to_owned);
+        Ok(spool.finish(file_name, content_type).await?)
+    }
+
+    #[cold]
+    fn fault(&self, status: StatusCode, message: String) -> Problem {
+        Problem::faults(status, &[Fault::at("body", [Step::Key(&self.head.name)], message)])
+    }
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit(['/', '\\']).next().unwrap_or(name)
+}
+
+impl fmt::Debug for Multipart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Multipart")
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Field")
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
