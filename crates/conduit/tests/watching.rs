@@ -230,6 +230,22 @@ fn the_access_log_has_lines_in_the_combined_format() {
 }
 
 #[test]
+fn the_access_log_has_what_is_no_valid_request() {
+    listen_to_the_log();
+    let server = serve(App::new(()).routes(routes![user]).access_log(AccessLog::Fields));
+    server.request("GET /users/7 HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n");
+    let fields = line(|line| line["target"] == "conduit::access" && line["fields"]["status"] == 400)["fields"].clone();
+    assert_eq!((&fields["peer"], &fields["method"]), (&"127.0.0.1".into(), &"".into()));
+    assert!(fields["bytes"].as_u64() > Some(0));
+
+    let server = serve(App::new(()).routes(routes![user]).access_log(AccessLog::Combined));
+    server.request("GET /users/7 HTTP/2.0\r\nhost: test\r\n\r\n");
+    let message = |line: &Value| line["fields"]["message"].as_str().unwrap_or_default().to_owned();
+    let line = line(|line| message(line).contains("+0000] \"-\" 505 "));
+    assert!(message(&line).starts_with("127.0.0.1 - - ["), "{line}");
+}
+
+#[test]
 fn a_client_that_has_gone_before_its_answer_is_logged_as_incomplete() {
     listen_to_the_log();
     let server = serve(App::new(()).routes(routes![never]).access_log(AccessLog::Fields));

@@ -23,11 +23,13 @@ pub enum AccessLog {
     Off,
     /// An event with fields and without a message, which a subscriber writes as JSON or as it pleases: `peer`, `method`,
     /// `target` (as it was sent), `version`, `route` (the template, empty where none matched), `status`, `bytes` (of the
-    /// answer's body), `duration_us`, `complete` (false if the answer broke off), `referer`, `user_agent`.
+    /// answer's body), `duration_us`, `complete` (false if the answer broke off), `referer`, `user_agent`. Of bytes that
+    /// are no valid request only `peer`, `status` and `bytes` are known; texts are empty.
     Fields,
     /// An event whose message is a line in the combined log format of Apache and nginx, with the duration in
     /// microseconds behind it, and without fields:
     /// `192.0.2.1 - - [23/Nov/2026:22:14:29 +0000] "GET /users/7 HTTP/1.1" 200 13 "-" "curl/8.5.0" 184`.
+    /// In place of what is no valid request it has `"-"`, as nginx does.
     Combined,
 }
 
@@ -41,8 +43,8 @@ pub(super) fn is_heard() -> bool {
 pub(super) struct Line {
     used: bool,
     peer: Option<SocketAddr>,
-    method: Method,
-    version: Version,
+    /// `None`: what came was no valid request.
+    start: Option<(Method, Version)>,
     target: String,
     route: &'static str,
     referer: String,
@@ -55,12 +57,19 @@ impl Line {
     pub(super) fn fill(&mut self, request: &Request, route: Option<&'static str>, peer: SocketAddr) {
         self.used = true;
         self.peer = Some(peer);
-        self.method = request.method().clone();
-        self.version = request.version();
+        self.start = Some((request.method().clone(), request.version()));
         self.route = route.unwrap_or_default();
         escape(request.head().target().as_bytes(), &mut self.target);
         escape(request.header("referer").unwrap_or_default(), &mut self.referer);
         escape(request.header("user-agent").unwrap_or_default(), &mut self.agent);
+    }
+
+    /// The line of what was no valid request.
+    pub(super) fn refused(peer: SocketAddr) -> Self {
+        Line {
+            peer: Some(peer),
+            ..Line::default()
+        }
     }
 
     pub(super) fn is_used(&self) -> bool {
@@ -77,11 +86,10 @@ impl Line {
 
     pub(super) fn write(&mut self, form: AccessLog, status: u16, duration_us: u64, bytes: u64, complete: bool) {
         let Some(peer) = self.peer else { return };
-        let method = self.method.as_str();
-        let version = if self.version == Version::HTTP_10 {
-            "HTTP/1.0"
-        } else {
-            "HTTP/1.1"
+        let (method, version) = match &self.start {
+            Some((method, Version::HTTP_10)) => (method.as_str(), "HTTP/1.0"),
+            Some((method, _)) => (method.as_str(), "HTTP/1.1"),
+            None => ("", ""),
         };
         match form {
             AccessLog::Off => {}
@@ -107,11 +115,12 @@ impl Line {
                 let time = CommonTime(conduit_proto::http_date(seconds));
                 let (target, referer, agent) = (&self.target, or_dash(&self.referer), or_dash(&self.agent));
                 // A string takes everything.
-                let _ = write!(
-                    self.text,
-                    "{} - - [{time}] \"{method} {target} {version}\" {status} {bytes} \"{referer}\" \"{agent}\" {duration_us}",
-                    peer.ip(),
-                );
+                let _ = write!(self.text, "{} - - [{time}] ", peer.ip());
+                let _ = match &self.start {
+                    Some(_) => write!(self.text, "\"{method} {target} {version}\""),
+                    None => write!(self.text, "\"-\""),
+                };
+                let _ = write!(self.text, " {status} {bytes} \"{referer}\" \"{agent}\" {duration_us}");
                 tracing::info!(target: "conduit::access", "{}", self.text);
             }
         }

@@ -103,6 +103,14 @@ impl Watch {
         watched
     }
 
+    /// What came was no valid request, and is answered with this status and so many bytes.
+    #[cold]
+    pub(super) fn refused(&self, peer: SocketAddr, status: StatusCode, bytes: u64) {
+        if self.access_log != AccessLog::Off && access_log::is_heard() {
+            Line::refused(peer).write(self.access_log, status.as_u16(), 0, bytes, true);
+        }
+    }
+
     /// The answer is complete, or has broken off.
     pub(super) fn end(&mut self, mut watched: Box<Watched>, complete: bool, counts: &Counts) {
         let took = watched.started.elapsed();

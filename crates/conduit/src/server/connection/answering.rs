@@ -168,6 +168,10 @@ impl Connection {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
+            if self.observed.is_none() {
+                let bytes = response.body().len().unwrap_or_default();
+                shared.watch.refused(self.client(), response.status(), bytes);
+            }
             self.abort_handler();
             self.stage = Stage::Reading;
             self.respond(response, output, shared);
