@@ -2,6 +2,7 @@
 
 use conduit_route::Pattern;
 use proc_macro2::{Ident, Span};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Error, GenericArgument, Pat, PatType, PathArguments, Type};
@@ -36,6 +37,24 @@ const SINGLE_VALUES: [&str; 28] = [
     "NonZeroU64",
     "PathBuf",
     "Cow",
+];
+
+/// Types of one value that are in every program, and no extractors.
+const PRIMITIVES: [&str; 16] = [
+    "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64", "bool",
+    "char",
+];
+
+/// Extractors beside those of [`BODIES`] and `Path` that one may want to borrow.
+const BORROWED: [&str; 8] = [
+    "Path",
+    "Query",
+    "Header",
+    "State",
+    "HeaderMap",
+    "Method",
+    "Uri",
+    "Extension",
 ];
 
 /// Types that take the body, so that a second one is refused where the handler is written and not where it is used.
@@ -106,9 +125,19 @@ pub(crate) fn classify(
     // An argument with the wrong name would be reported a second time as a parameter that nobody takes.
     if errors.is_none() {
         for (place, name) in parameters.iter().enumerate() {
-            if !arguments.iter().any(|argument| argument.takes(place)) {
-                combine(&mut errors, not_taken(pattern, path, function, name));
+            if arguments.iter().any(|argument| argument.takes(place)) {
+                continue;
             }
+            let error = match inputs.iter().find(|input| is_named(input, name)) {
+                Some(input) => no_path(pattern, name, input),
+                None => not_taken(pattern, path, function, name),
+            };
+            combine(&mut errors, error);
+        }
+    }
+    if errors.is_none() {
+        for error in inputs.iter().filter_map(|input| no_extractor(input)) {
+            combine(&mut errors, error);
         }
     }
     if let Some(error) = two_bodies(inputs) {
@@ -145,6 +174,58 @@ fn not_taken(pattern: Pattern<'_>, path: Span, function: &Ident, name: &str) -> 
         format!("`{function}` does not take the parameter `{{{name}}}` of its path `{written}`: {remedy}"),
     ));
     error
+}
+
+/// Whether an argument has the name of a parameter, and would take it if it were a `Path`.
+fn is_named(input: &PatType, parameter: &str) -> bool {
+    match bound(&input.pat) {
+        Bound::Name(name) => name.unraw().to_string().trim_start_matches('_') == parameter.trim_start_matches('_'),
+        Bound::Names(_) | Bound::Other => false,
+    }
+}
+
+/// An argument that has the name of a parameter, and is no `Path`.
+fn no_path(pattern: Pattern<'_>, name: &str, input: &PatType) -> Error {
+    let written = pattern.path();
+    let ty = match &*input.ty {
+        Type::Reference(_) => "String".to_owned(),
+        ty => ty.to_token_stream().to_string().replace(' ', ""),
+    };
+    let message = format!(
+        "`{name}` is a parameter of the path `{written}`, which a handler takes as a `Path`: write `{name}: Path<{ty}>`"
+    );
+    Error::new(input.ty.span(), message)
+}
+
+/// An argument of a type that everybody would like to be an extractor at first, and that is none.
+fn no_extractor(input: &PatType) -> Option<Error> {
+    if let Type::Reference(reference) = &*input.ty {
+        let name = match &*reference.elem {
+            Type::Path(path) => path.path.segments.last()?.ident.to_string(),
+            Type::Slice(_) => "[u8]".to_owned(),
+            _ => return None,
+        };
+        let instead = match name.as_str() {
+            "str" => "String",
+            "[u8]" => "Bytes",
+            _ if BODIES.contains(&&*name) || BORROWED.contains(&&*name) => &name,
+            _ => return None,
+        };
+        let message = format!(
+            "a handler's arguments are its own, there is nothing that this could borrow from: write `{instead}` without the `&`"
+        );
+        return Some(Error::new(input.ty.span(), message));
+    }
+    let Type::Path(path) = &*input.ty else { return None };
+    let name = path.path.get_ident()?.to_string();
+    PRIMITIVES.contains(&&*name).then(|| {
+        let message = format!(
+            "a `{name}` alone does not say where in the request it is: write `Path<{name}>` for a parameter of the path, \
+             `Json<{name}>` for the body, `State<{name}>` for a part of the state; for a field of the query or the head, \
+             `Query<…>` or `Header<…>` of a struct that has it"
+        );
+        Error::new(input.ty.span(), message)
+    })
 }
 
 fn source(pattern: Pattern<'_>, parameters: &[&str], path: Span, input: &PatType) -> Result<Source, Error> {

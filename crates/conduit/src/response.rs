@@ -26,6 +26,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::header::{HeaderName, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Serialize;
 
 use crate::body::Body;
 use crate::openapi::Operation;
@@ -36,6 +37,18 @@ use crate::problem::Problem;
 ///
 /// The server itself writes `date`, `content-length` and `transfer-encoding`, and `connection` where it closes.
 pub type Response = http::Response<Body>;
+
+/// What serde writes into a response: every type that derives `serde::Serialize`, so there is nothing to implement. It takes the
+/// place of [`Serialize`] in bounds, and says in the compiler's messages what is missing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be written into a response",
+    label = "serde cannot write a `{Self}`",
+    note = "write `#[derive(serde::Serialize)]` on `{Self}`"
+)]
+pub trait Writable: Serialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize> Writable for T {}
 
 /// What a handler may return: anything that can be made into a [`Response`]. The [module](self) lists the types.
 ///
@@ -80,6 +93,7 @@ pub(crate) fn with_type(body: Body, media_type: MediaType) -> Response {
     Response::from_parts(pool::response_parts(media_type), body)
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for Response {
     fn into_response(self) -> Response {
         self
@@ -93,6 +107,7 @@ impl IntoResponse for Response {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for Body {
     fn into_response(self) -> Response {
         Response::new(self)
@@ -103,6 +118,7 @@ impl IntoResponse for Body {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for () {
     fn into_response(self) -> Response {
         Response::new(Body::empty())
@@ -113,6 +129,7 @@ impl IntoResponse for () {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for Infallible {
     fn into_response(self) -> Response {
         match self {}
@@ -121,6 +138,7 @@ impl IntoResponse for Infallible {
 
 macro_rules! content {
     ($($type:ty => $media_type:ident),* $(,)?) => {$(
+        #[diagnostic::do_not_recommend]
         impl IntoResponse for $type {
             fn into_response(self) -> Response {
                 with_type(Body::from(self), MediaType::$media_type)
@@ -141,6 +159,7 @@ content! {
     Bytes => Bytes,
 }
 
+#[diagnostic::do_not_recommend]
 impl<const N: usize> IntoResponse for &'static [u8; N] {
     fn into_response(self) -> Response {
         self.as_slice().into_response()
@@ -151,6 +170,7 @@ impl<const N: usize> IntoResponse for &'static [u8; N] {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for Box<str> {
     fn into_response(self) -> Response {
         self.into_string().into_response()
@@ -161,6 +181,7 @@ impl IntoResponse for Box<str> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for Cow<'static, str> {
     fn into_response(self) -> Response {
         match self {
@@ -174,6 +195,7 @@ impl IntoResponse for Cow<'static, str> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for StatusCode {
     fn into_response(self) -> Response {
         if self.is_client_error() || self.is_server_error() {
@@ -260,6 +282,7 @@ impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (StatusCode, H, T) {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for HeaderMap {
     fn into_response(self) -> Response {
         (self, ()).into_response()
@@ -270,6 +293,7 @@ impl IntoResponse for HeaderMap {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<K, V, const N: usize> IntoResponse for [(K, V); N]
 where
     [(K, V); N]: IntoHeaders,
@@ -333,6 +357,7 @@ where
 #[derive(Clone, Copy, Debug)]
 pub struct Html<T>(pub T);
 
+#[diagnostic::do_not_recommend]
 impl<T: Into<Body>> IntoResponse for Html<T> {
     fn into_response(self) -> Response {
         with_type(self.0.into(), MediaType::Html)
@@ -419,6 +444,7 @@ impl Redirect {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for Redirect {
     fn into_response(self) -> Response {
         (self.status, [(LOCATION, location(self.location))], ()).into_response()

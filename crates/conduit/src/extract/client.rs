@@ -148,6 +148,7 @@ impl Client {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Client {
     type Rejection = Infallible;
 

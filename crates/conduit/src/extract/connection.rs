@@ -44,6 +44,7 @@ fn unix_peer(request: &Request) -> Option<UnixPeer> {
     request.facts()?.unix
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for UnixPeer {
     type Rejection = Problem;
 
@@ -118,6 +119,7 @@ fn client_certificates(request: &Request) -> Option<&[Box<[u8]>]> {
 }
 
 #[cfg(feature = "tls")]
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for ClientCertificate {
     type Rejection = Problem;
 

@@ -2,19 +2,18 @@
 
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
 use super::fields::{Fields, may_be_nested};
 use super::wording::reworded;
-use super::{FromRequest, TOO_LARGE};
+use super::{FromRequest, Readable, TOO_LARGE};
 use crate::body::Body;
 use crate::openapi::Operation;
 use crate::pool::{Buffer, MediaType};
 use crate::problem::{Fault, Problem, Step};
 use crate::request::Request;
-use crate::response::{IntoResponse, Response, with_type};
+use crate::response::{IntoResponse, Response, Writable, with_type};
 
 /// JSON (RFC 8259): as an argument the body of the request, as a return value that of the response.
 ///
@@ -82,7 +81,7 @@ pub struct Form<T>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct Query<T>(pub T);
 
-impl<S, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S, T: Readable> FromRequest<S> for Json<T> {
     const TAKES_BODY: bool = true;
     type Rejection = Problem;
 
@@ -114,7 +113,7 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-impl<T: Serialize> IntoResponse for Json<T> {
+impl<T: Writable> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         let mut buffer = Buffer::take();
         match serde_json::to_writer(&mut *buffer as &mut Vec<u8>, &self.0) {
@@ -128,7 +127,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
+impl<S, T: Readable> FromRequest<S> for Form<T> {
     const TAKES_BODY: bool = true;
     type Rejection = Problem;
 
@@ -165,7 +164,7 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
     }
 }
 
-impl<T: Serialize> IntoResponse for Form<T> {
+impl<T: Writable> IntoResponse for Form<T> {
     fn into_response(self) -> Response {
         match serde_html_form::to_string(&self.0) {
             Ok(form) => with_type(Body::from(form), MediaType::Form),
@@ -178,7 +177,7 @@ impl<T: Serialize> IntoResponse for Form<T> {
     }
 }
 
-impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
+impl<S, T: Readable> FromRequest<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {

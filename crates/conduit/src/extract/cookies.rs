@@ -121,6 +121,7 @@ impl Cookies {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Cookies {
     type Rejection = Infallible;
 
@@ -328,6 +329,7 @@ with_a_key!(SignedCookies, PrivateCookies);
 
 macro_rules! answers_alone {
     ($($type:ident),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl IntoResponse for $type {
             /// 200 without a body.
             fn into_response(self) -> Response {

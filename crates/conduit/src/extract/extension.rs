@@ -62,6 +62,7 @@ impl fmt::Display for Missing {
 
 impl Error for Missing {}
 
+#[diagnostic::do_not_recommend]
 impl<S, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> {
     type Rejection = Problem;
 

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
-use serde::de::DeserializeOwned;
 
-use super::FromRequest;
 use super::fields::Lines;
 use super::text::Error;
+use super::{FromRequest, Readable};
 use crate::openapi::Operation;
 use crate::problem::{Fault, Problem};
 use crate::request::Request;
@@ -50,7 +49,7 @@ use crate::request::Request;
 #[derive(Clone, Copy, Debug)]
 pub struct Header<T>(pub T);
 
-impl<S, T: DeserializeOwned> FromRequest<S> for Header<T> {
+impl<S, T: Readable> FromRequest<S> for Header<T> {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {

@@ -53,6 +53,7 @@ use std::ops::{Deref, DerefMut};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use serde::de::DeserializeOwned;
 
 pub use client::Client;
 #[cfg(feature = "tls")]
@@ -69,7 +70,7 @@ pub use multipart::{Field, Multipart, MultipartForm, MultipartLimits, UploadedFi
 pub use path::{Path, PathParams};
 pub use shutdown::Shutdown;
 #[cfg(feature = "validate")]
-pub use valid::{Content, Valid};
+pub use valid::{Content, HasRules, Valid};
 
 use crate::body::{Body, BodyError};
 use crate::openapi::Operation;
@@ -110,7 +111,7 @@ const TOO_LARGE: &str = "The body is longer than the server takes.";
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be taken from a request in an application whose state is `{S}`",
     label = "not an extractor",
-    note = "a handler takes `Path`, `Query`, `Json`, `Form`, `State`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of them, or a type of yours that implements `FromRequest`"
+    note = "a handler takes `Path`, `Query`, `Json`, `Form`, `Header`, `State`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of them, or a type of yours that implements `FromRequest`"
 )]
 pub trait FromRequest<S>: Sized {
     /// Whether this takes the request's body, so that no other argument of the handler can. The default is `false`.
@@ -143,6 +144,18 @@ pub trait FromRequest<S>: Sized {
         ));
     }
 }
+
+/// What serde reads from a request: every type that derives `serde::Deserialize` and borrows nothing, so there is nothing to
+/// implement. It takes the place of [`DeserializeOwned`] in bounds, and says in the compiler's messages what is missing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a request",
+    label = "serde cannot read a `{Self}`",
+    note = "write `#[derive(serde::Deserialize)]` on `{Self}`; where it has fields that borrow, such as a `&str`, let them own what they hold, as a `String` does"
+)]
+pub trait Readable: DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> Readable for T {}
 
 /// What a part of an application's state can be made from: the whole state `S`.
 ///
@@ -234,6 +247,7 @@ reads_as_its_content!(MultipartForm);
 
 macro_rules! from_the_head {
     ($($type:ty, $request:ident => $value:expr;)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<S> FromRequest<S> for $type {
             type Rejection = Infallible;
 
@@ -255,6 +269,7 @@ from_the_head! {
     PeerAddr, request => PeerAddr(request.peer_address());
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Request {
     const TAKES_BODY: bool = true;
     type Rejection = Infallible;
@@ -271,6 +286,7 @@ impl<S> FromRequest<S> for Request {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Body {
     const TAKES_BODY: bool = true;
     type Rejection = Infallible;
@@ -290,6 +306,7 @@ impl<S> FromRequest<S> for Body {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Bytes {
     const TAKES_BODY: bool = true;
     type Rejection = Problem;
@@ -310,6 +327,7 @@ impl<S> FromRequest<S> for Bytes {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for String {
     const TAKES_BODY: bool = true;
     type Rejection = Problem;
@@ -368,6 +386,7 @@ impl<S, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for BodyError {
     fn into_response(self) -> Response {
         self.problem().into_response()

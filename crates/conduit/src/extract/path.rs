@@ -5,9 +5,10 @@ use std::fmt;
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Visitor};
+use serde::de::{self, DeserializeSeed, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::Readable;
 use super::text::{Error, TextDeserializer};
 use crate::openapi::Operation;
 use crate::problem::Problem;
@@ -77,13 +78,16 @@ pub trait PathParams {
     const NAMES: &'static [&'static str];
 }
 
-impl<T: DeserializeOwned> Path<T> {
+impl<T> Path<T> {
     /// Reads the parameters with these names and places in the route's path. The route attributes write the call.
     ///
     /// # Errors
     ///
     /// When a value is not UTF-8 once decoded, or not what `T` reads.
-    pub fn from_parameters(request: &Request, names: &'static [(&'static str, usize)]) -> Result<Self, Problem> {
+    pub fn from_parameters(request: &Request, names: &'static [(&'static str, usize)]) -> Result<Self, Problem>
+    where
+        T: Readable,
+    {
         match T::deserialize(ParametersDeserializer { request, names }) {
             Ok(value) => Ok(Path(value)),
             Err(error) => Err(Problem::faults(StatusCode::BAD_REQUEST, &[error.fault("path")])),

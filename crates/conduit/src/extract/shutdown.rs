@@ -49,6 +49,7 @@ impl Shutdown {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Shutdown {
     type Rejection = Infallible;
 

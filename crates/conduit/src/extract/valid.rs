@@ -59,6 +59,18 @@ const LISTED: usize = 100;
 #[derive(Clone, Copy, Debug)]
 pub struct Valid<E>(pub E);
 
+/// What has rules: every type that derives `garde::Validate`, so there is nothing to implement. It says in the compiler's
+/// messages what is missing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no rules that `Valid` could check",
+    label = "there is nothing to check in a `{Self}`",
+    note = "write `#[derive(garde::Validate)]` on `{Self}`, and a rule at each field, such as `#[garde(range(min = 1))]` or `#[garde(skip)]`"
+)]
+pub trait HasRules: Validate<Context: Default> {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Validate<Context: Default>> HasRules for T {}
+
 /// An extractor whose content [`Valid`] can check.
 #[diagnostic::on_unimplemented(
     message = "`Valid` cannot look into `{Self}`",
@@ -152,7 +164,7 @@ impl<E> DerefMut for Valid<E> {
 
 impl<S, E> FromRequest<S> for Valid<E>
 where
-    E: FromRequest<S, Rejection = Problem> + Content<Value: Validate<Context: Default>>,
+    E: FromRequest<S, Rejection = Problem> + Content<Value: HasRules>,
 {
     const TAKES_BODY: bool = E::TAKES_BODY;
     type Rejection = Problem;

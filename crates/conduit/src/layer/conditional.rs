@@ -235,6 +235,7 @@ impl Preconditions {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Preconditions {
     type Rejection = Infallible;
 

@@ -124,6 +124,7 @@ impl fmt::Display for RequestId {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for RequestId {
     type Rejection = Infallible;
 

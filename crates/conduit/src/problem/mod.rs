@@ -287,6 +287,7 @@ impl Serialize for Problem {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let json = self.to_json();

@@ -6,7 +6,7 @@ struct Session;
 fn list(_session: Session) {}
 
 #[get("/count")]
-fn count(_count: u64) {}
+fn count(_count: Vec<u8>) {}
 
 fn main() {
     App::new(()).routes(routes![list, count]);

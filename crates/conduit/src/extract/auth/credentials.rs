@@ -57,6 +57,7 @@ impl Bearer {
 
 const INVALID_REQUEST: &str = r#"Bearer error="invalid_request""#;
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Bearer {
     type Rejection = Problem;
 
@@ -111,6 +112,7 @@ impl Basic {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Basic {
     type Rejection = Problem;
 
@@ -234,6 +236,7 @@ impl<K: Key> ApiKey<K> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, K: Key> FromRequest<S> for ApiKey<K> {
     type Rejection = Problem;
 

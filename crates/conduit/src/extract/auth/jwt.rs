@@ -10,9 +10,9 @@ use http::{HeaderValue, StatusCode};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use serde::de::DeserializeOwned;
 
 use super::credentials::Bearer;
+use crate::extract::Readable;
 use crate::extract::{FromRef, FromRequest};
 use crate::openapi::{Operation, SecurityScheme};
 use crate::problem::Problem;
@@ -73,7 +73,7 @@ impl<C> DerefMut for Jwt<C> {
     }
 }
 
-impl<S, C: DeserializeOwned> FromRequest<S> for Jwt<C>
+impl<S, C: Readable> FromRequest<S> for Jwt<C>
 where
     JwtVerifier: FromRef<S>,
 {
@@ -240,7 +240,7 @@ impl JwtVerifier {
     /// # Errors
     ///
     /// Why the token is refused, in words that a client may read.
-    pub fn verify<C: DeserializeOwned>(&self, token: &str) -> Result<C, JwtRefused> {
+    pub fn verify<C: Readable>(&self, token: &str) -> Result<C, JwtRefused> {
         let header = decode_header(token).map_err(|_| JwtRefused("the token is no signed JSON Web Token"))?;
         if header.crit.is_some() {
             return Err(JwtRefused(

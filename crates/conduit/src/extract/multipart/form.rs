@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
-use serde::de::DeserializeOwned;
 
 use super::file::with_files;
 use super::{MEDIA_TYPE, Multipart, describe_problems};
-use crate::extract::FromRequest;
 use crate::extract::fields::{Fields, Value};
+use crate::extract::{FromRequest, Readable};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -54,7 +53,7 @@ use crate::request::Request;
 #[derive(Clone, Copy, Debug)]
 pub struct MultipartForm<T>(pub T);
 
-impl<S, T: DeserializeOwned> FromRequest<S> for MultipartForm<T> {
+impl<S, T: Readable> FromRequest<S> for MultipartForm<T> {
     const TAKES_BODY: bool = true;
     type Rejection = Problem;
 

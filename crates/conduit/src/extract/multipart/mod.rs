@@ -83,6 +83,7 @@ pub struct Field<'a> {
     has_ended: bool,
 }
 
+#[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Multipart {
     const TAKES_BODY: bool = true;
     type Rejection = Problem;
