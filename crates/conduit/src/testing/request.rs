@@ -17,6 +17,10 @@ use super::wire::Wire;
 /// A longer body than this is written beside the reading of the answer, so that neither end waits for the other.
 const WRITTEN_AT_ONCE_BYTES: usize = 16 * 1024;
 
+/// What stands between the fields of a form with files.
+const BOUNDARY: &str = "the-boundary-of-a-test";
+const MULTIPART: &str = "multipart/form-data; boundary=the-boundary-of-a-test";
+
 /// A request that is being put together.
 ///
 /// [`send`](Self::send) waits for the whole response; [`stream`](Self::stream) for its head only, and
@@ -93,6 +97,54 @@ impl TestRequest {
             Ok(body) => self.typed("application/x-www-form-urlencoded", body),
             Err(error) => panic!("this is no form: {error}"),
         }
+    }
+
+    /// Adds a field to the form with files (`multipart/form-data`, RFC 7578) that is the body.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    /// use conduit::testing::TestClient;
+    ///
+    /// #[post("/length")]
+    /// async fn length(body: Bytes) -> String {
+    ///     (body.len() > 3).to_string()
+    /// }
+    ///
+    /// let client = TestClient::new(App::new(()).routes(routes![length]));
+    /// let request = client.post("/length").field("title", "A walk").file("picture", "walk.png", "image/png", b"...");
+    /// assert_eq!(request.send().text(), "true");
+    /// ```
+    #[track_caller]
+    pub fn field(self, name: &str, text: &str) -> Self {
+        let disposition = format!("name=\"{}\"", escaped(name));
+        self.part(&disposition, text.as_bytes())
+    }
+
+    /// Adds a file to the form with files that is the body, as [`field`](TestRequest::field) does a text.
+    #[track_caller]
+    pub fn file(self, name: &str, file_name: &str, media_type: &str, content: impl AsRef<[u8]>) -> Self {
+        let (name, file_name) = (escaped(name), escaped(file_name));
+        let disposition = format!("name=\"{name}\"; filename=\"{file_name}\"\r\ncontent-type: {media_type}");
+        self.part(&disposition, content.as_ref())
+    }
+
+    #[track_caller]
+    fn part(mut self, disposition: &str, content: &[u8]) -> Self {
+        let boundary = content
+            .windows(BOUNDARY.len())
+            .position(|window| window == BOUNDARY.as_bytes());
+        assert!(
+            boundary.is_none(),
+            "the content has the form's boundary in it, {BOUNDARY}"
+        );
+        let end = format!("--{BOUNDARY}--\r\n");
+        let before = self.body.take().unwrap_or_default();
+        let before = before.strip_suffix(end.as_bytes()).unwrap_or_default();
+        let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; {disposition}\r\n\r\n");
+        let body = [before, head.as_bytes(), content, b"\r\n", end.as_bytes()].concat();
+        self.typed(MULTIPART, body)
     }
 
     /// Sets the body to a text.
@@ -372,4 +424,9 @@ pub(super) fn told(error: &io::Error) -> String {
         io::ErrorKind::UnexpectedEof => "the application closed the connection before the end of its answer".to_owned(),
         _ => format!("the answer cannot be read: {error}"),
     }
+}
+
+/// A name in a `content-disposition`, as browsers write it.
+fn escaped(name: &str) -> String {
+    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }

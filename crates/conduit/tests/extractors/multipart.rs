@@ -419,3 +419,14 @@ fn the_document_has_the_form_with_binary_fields() {
     let stream = &document["paths"]["/stream"]["post"]["requestBody"]["content"];
     assert!(stream["multipart/form-data"].is_object());
 }
+
+#[cfg(feature = "testing")]
+#[test]
+fn the_client_for_tests_sends_such_forms() {
+    let client = conduit::testing::TestClient::new(App::new(()).routes(routes![profile, stream]));
+    let request = client.post("/profile").field("name", "Zoë").field("tags", "--");
+    let answer = request.file("avatar", "a.png", "image/png", [1, 2]).send();
+    answer.assert_text("Zoë None [\"--\"] false None Some(\"a.png\") Some(\"image/png\") 2 3");
+    let answer = client.post("/stream").field("a \"b\"", "\r\n").send();
+    answer.assert_text("a %22b%22 None \"\\r\\n\"\n");
+}
