@@ -147,7 +147,7 @@ impl<S, T: Readable> FromRequest<S> for Form<T> {
 
     fn describe(operation: &mut Operation) {
         operation
-            .body_of::<T>("application/x-www-form-urlencoded")
+            .form_of::<T>("application/x-www-form-urlencoded")
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
             .problem(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -326,7 +326,10 @@ fn value(operation: Operation, id: String, tag: Option<&str>) -> Value {
         set("parameters", parameters.collect());
     }
     if let Some(body) = operation.body {
-        let body = json!({ "required": operation.body_is_required, "content": content(body) });
+        let mut body = json!({ "required": operation.body_is_required, "content": content(body) });
+        for (kind, encoding) in operation.encodings {
+            body["content"][&kind]["encoding"] = encoding;
+        }
         set("requestBody", body);
     }
     if !operation.security.is_empty() {

@@ -71,6 +71,8 @@ pub struct Operation {
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Option<Content>,
     pub(super) body_is_required: bool,
+    /// How the fields of forms are written, by media type.
+    pub(super) encodings: BTreeMap<String, Value>,
     /// By status: `200`, `4XX`, `default`.
     pub(super) responses: BTreeMap<String, Answer>,
     pub(super) security: Vec<Requirement>,
@@ -134,6 +136,7 @@ impl Operation {
             parameters: Vec::new(),
             body: None,
             body_is_required: false,
+            encodings: BTreeMap::new(),
             responses: BTreeMap::new(),
             security: Vec::new(),
             schemas,
@@ -336,6 +339,22 @@ impl Operation {
     pub fn body_of<T>(&mut self, media_type: &str) -> &mut Self {
         let schema = self.input_schema_of::<T>().unwrap_or(Value::Bool(true));
         self.body(media_type, schema)
+    }
+
+    /// Adds a media type of forms in which the request's body may be sent, as what serde reads as a `T`. A field that has
+    /// fields of its own is sent with their names in brackets.
+    pub fn form_of<T>(&mut self, media_type: &str) -> &mut Self {
+        if let Some(schema) = self.schemas.input::<T>() {
+            let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
+            let nested = fields.into_iter().filter(|field| self.is_object(&field.schema));
+            let encoding: Map<String, Value> = nested
+                .map(|field| (field.name, json!({ "style": "deepObject", "explode": true })))
+                .collect();
+            if !encoding.is_empty() {
+                self.encodings.insert(media_type.to_owned(), Value::Object(encoding));
+            }
+        }
+        self.body_of::<T>(media_type)
     }
 
     /// Adds what `describe` adds, as what a request may leave out.

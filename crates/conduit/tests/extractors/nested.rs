@@ -205,6 +205,9 @@ fn the_document_has_nested_fields_and_header_fields() {
     assert_eq!(find(&search, "filter")["description"], "What the items have.");
     assert_eq!(find(&search, "labels")["style"], "deepObject");
     assert_eq!(find(&search, "tags")["style"], serde_json::Value::Null);
+    let form = &document["paths"]["/form"]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"];
+    assert_eq!(form["encoding"]["filter"]["style"], "deepObject");
+    assert_eq!(form["encoding"]["tags"], serde_json::Value::Null);
     let call = parameters("/call");
     let limit = find(&call, "x-limit");
     assert_eq!((&limit["in"], &limit["required"]), (&"header".into(), &true.into()));

@@ -29,6 +29,44 @@ fn the_sample_has_no_gaps() {
 #[test]
 fn an_outside_validator_accepts_the_document() {
     validator::accepts(&sample::ROUTES.openapi(sample::info()).to_string());
+    #[cfg(feature = "multipart")]
+    validator::accepts(&forms::ROUTES.openapi(Info::new("forms", "1")).to_string());
+}
+
+/// Forms with files, nested fields and header fields.
+#[cfg(feature = "multipart")]
+mod forms {
+    use conduit::prelude::*;
+    use conduit::{Header, Multipart, MultipartForm, UploadedFile};
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    struct Upload {
+        _title: String,
+        _place: Option<Place>,
+        _pictures: Vec<UploadedFile>,
+    }
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    struct Place {
+        _city: String,
+    }
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    struct Call {
+        _x_token: String,
+        _accept_language: Vec<String>,
+    }
+
+    #[post("/upload")]
+    fn upload(_upload: MultipartForm<Upload>, _call: Header<Call>) {}
+
+    #[post("/stream")]
+    fn stream(_form: Option<Multipart>, _place: Query<Place>) {}
+
+    #[post("/form")]
+    fn form(_form: Form<Upload>) {}
+
+    pub(crate) const ROUTES: Routes = routes![upload, stream, form];
 }
 
 #[derive(serde::Serialize)]

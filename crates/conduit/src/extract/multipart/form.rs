@@ -85,7 +85,7 @@ impl<S, T: Readable> FromRequest<S> for MultipartForm<T> {
     }
 
     fn describe(operation: &mut Operation) {
-        operation.body_of::<T>(MEDIA_TYPE);
+        operation.form_of::<T>(MEDIA_TYPE);
         describe_problems(operation);
         operation.problem(
             StatusCode::UNPROCESSABLE_ENTITY,
