@@ -113,8 +113,8 @@ pub use schemars::{self, JsonSchema};
 pub mod prelude {
     pub use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
     pub use crate::{
-        App, Body, Bytes, Created, Form, FromRef, FromRequest, Html, IntoResponse, Json, Layer, Next, Path, PathParams,
-        PeerAddr, Problem, Query, Redirect, Request, Response, Routes, State,
+        App, Body, Bytes, Created, Form, FromRef, FromRequest, Header, Html, IntoResponse, Json, Layer, Next, Path,
+        PathParams, PeerAddr, Problem, Query, Redirect, Request, Response, Routes, State,
     };
     #[cfg(feature = "openapi")]
     pub use crate::{JsonSchema, schemars};

@@ -384,6 +384,52 @@ fn fields_that_do_not_fit_are_422_with_their_places() {
     assert_refused(&response, 422, "body: the field `name` is missing");
 }
 
+#[derive(serde::Deserialize)]
+struct Outer {
+    #[serde(flatten)]
+    inner: Inner,
+}
+
+#[derive(serde::Deserialize)]
+struct Inner {
+    title: String,
+    picture: UploadedFile,
+}
+
+#[post("/flattened")]
+fn flattened(form: MultipartForm<Outer>) -> String {
+    format!("{} {}", form.inner.title, form.inner.picture.len())
+}
+
+#[post("/json")]
+fn json(inner: Json<Inner>) -> String {
+    inner.title.clone()
+}
+
+#[test]
+fn a_file_is_read_through_a_flattened_struct_and_comes_in_no_other_body() {
+    let server = serve(App::new(()).routes(routes![flattened, json]));
+    let title = part("name=title", b"0");
+    let parts = [title.clone(), part("name=picture; filename=x", b"1234")];
+    assert_eq!(post(&server, "/flattened", &parts).text(), "0 4");
+    let parts = [
+        title,
+        part("name=picture", b"0"),
+        part("name=other; filename=x", b"1234"),
+    ];
+    assert_eq!(post(&server, "/flattened", &parts).status, 422);
+    let body = r#"{"title":"x","picture":0}"#;
+    let length = body.len();
+    let response = server.request(format!(
+        "POST /json HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    ));
+    assert_refused(
+        &response,
+        422,
+        "body.picture: a file comes in a form with files, multipart/form-data, only",
+    );
+}
+
 #[test]
 fn curl_is_understood() {
     let directory = directory();
