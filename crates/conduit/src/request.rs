@@ -141,6 +141,16 @@ impl Request {
         parts.head.header(name)
     }
 
+    /// The values of all header fields with this name; no map is built for them.
+    #[cfg(feature = "cookies")]
+    pub(crate) fn header_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let parts = self.parts();
+        let edited = parts.headers.get().filter(|_| parts.edited);
+        let edited = edited.map(|map| map.get_all(name).iter().map(HeaderValue::as_bytes));
+        let sent = edited.is_none().then(|| parts.head.header_all(name));
+        edited.into_iter().flatten().chain(sent.into_iter().flatten())
+    }
+
     /// All header fields; the map is built at the first call.
     pub fn headers(&self) -> &HeaderMap {
         let parts = self.parts();

@@ -53,14 +53,12 @@ pub struct Cookies {
 impl Cookies {
     fn of(request: &Request) -> Self {
         let mut jar = CookieJar::new();
-        if request.header(COOKIE.as_str()).is_some() {
-            for field in request.headers().get_all(COOKIE) {
-                let Ok(field) = str::from_utf8(field.as_bytes()) else {
-                    continue;
-                };
-                for cookie in Cookie::split_parse_encoded(field).flatten() {
-                    jar.add_original(cookie.into_owned());
-                }
+        for field in request.header_all(COOKIE.as_str()) {
+            let Ok(field) = str::from_utf8(field) else {
+                continue;
+            };
+            for cookie in Cookie::split_parse_encoded(field).flatten() {
+                jar.add_original(cookie.into_owned());
             }
         }
         Cookies {

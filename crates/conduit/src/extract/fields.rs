@@ -27,7 +27,12 @@ pub(super) enum Value<'a> {
 
 /// Whether any name of these fields, urlencoded, may be nested.
 pub(super) fn may_be_nested(fields: &[u8]) -> bool {
-    fields.contains(&b'[') || fields.windows(3).any(|window| window.eq_ignore_ascii_case(b"%5b"))
+    let is_bracket = |place: usize| match fields[place] {
+        b'[' => true,
+        b'%' => matches!(fields[place + 1..], [b'5', b'b' | b'B', ..]),
+        _ => false,
+    };
+    (0..fields.len()).any(is_bracket)
 }
 
 /// Fields in the order in which they have come.
