@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::connection::TestConnection;
 use super::cookies::Jar;
 use super::request::TestRequest;
 use super::wire::Wire;
@@ -187,6 +188,19 @@ impl TestClient {
         }
     }
 
+    /// Opens a connection that says exactly the bytes it is told.
+    ///
+    /// # Panics
+    ///
+    /// When the application does not accept it.
+    #[track_caller]
+    pub fn connect(&self) -> TestConnection {
+        match self.open() {
+            Ok(wire) => TestConnection::new(wire),
+            Err(error) => panic!("no connection: {error}"),
+        }
+    }
+
     /// The value of a cookie that is kept.
     pub fn cookie(&self, name: &str) -> Option<String> {
         let now = self.now();
@@ -247,7 +261,7 @@ impl TestClient {
         TestRequest::new(self.clone(), Method::OPTIONS, target)
     }
 
-    pub(super) fn connect(&self) -> io::Result<Wire> {
+    pub(super) fn open(&self) -> io::Result<Wire> {
         let Settings {
             peer, skips, patience, ..
         } = self.settings;

@@ -46,6 +46,7 @@
 //! ```
 
 mod client;
+mod connection;
 mod cookies;
 mod difference;
 mod events;
@@ -55,6 +56,7 @@ mod response;
 mod wire;
 
 pub use client::TestClient;
+pub use connection::TestConnection;
 pub use events::ServerEvent;
 pub use request::{TestCall, TestRequest, TestUpload};
 pub use response::{TestResponse, TestStream};

@@ -294,7 +294,7 @@ impl TestRequest {
 
     #[track_caller]
     fn connect(&self, name: &str) -> Wire {
-        match self.client.connect() {
+        match self.client.open() {
             Ok(wire) => wire,
             Err(error) => panic!("{name}: the application cannot be connected to: {error}"),
         }

@@ -23,6 +23,19 @@ impl Wire {
         }
     }
 
+    /// Reads what is there; `WouldBlock` or `TimedOut` if that is nothing.
+    pub(super) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Wire::Memory(end, _) => end.read(buffer, Duration::ZERO),
+            Wire::Socket(stream) => {
+                stream.set_nonblocking(true)?;
+                let read = (&**stream).read(buffer);
+                stream.set_nonblocking(false)?;
+                read
+            }
+        }
+    }
+
     pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Wire::Memory(end, patience) => end.write_all(bytes, *patience),

@@ -1,0 +1,128 @@
+//! A connection of its own, for bytes that are no well-formed request.
+
+use std::fmt;
+use std::io;
+
+use super::wire::Wire;
+
+/// A connection that says exactly the bytes it is told, to show what becomes of a client that is slow, silent or wrong;
+/// [`TestClient::connect`](super::TestClient::connect) opens it. Its drop closes it.
+///
+/// In process, with [`TestClient::advance`](super::TestClient::advance), nothing has to be waited for: when `advance` returns,
+/// what the server does about what was sent before has been done.
+///
+/// # Example
+///
+/// A client that never ends the head of its request is told so, and let go:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use conduit::prelude::*;
+/// use conduit::testing::TestClient;
+///
+/// let client = TestClient::new(App::new(()).routes(routes![]).head_timeout(Duration::from_secs(600)));
+/// let mut connection = client.connect();
+/// assert!(connection.send("GET / HTTP/1.1\r\nhost: te"));
+/// client.advance(Duration::from_secs(300));
+/// assert!(!connection.is_closed());
+/// client.advance(Duration::from_secs(400));
+/// assert!(connection.received().starts_with(b"HTTP/1.1 408 "));
+/// ```
+pub struct TestConnection {
+    wire: Wire,
+    received: Vec<u8>,
+    ended: bool,
+}
+
+impl TestConnection {
+    pub(super) fn new(wire: Wire) -> Self {
+        TestConnection {
+            wire,
+            received: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// Sends these bytes; waits where the server is behind with taking them. False when it has closed the connection.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.wire.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Waits for bytes, and takes those that have come, at most so many; none at the end of the stream.
+    ///
+    /// # Panics
+    ///
+    /// When neither bytes nor the end come.
+    #[track_caller]
+    pub fn read(&mut self, most: usize) -> Vec<u8> {
+        while self.received.is_empty() && !self.ended {
+            if let Err(error) = self.take(most, Wire::read) {
+                panic!("nothing comes: {error}");
+            }
+        }
+        let rest = self.received.split_off(self.received.len().min(most));
+        std::mem::replace(&mut self.received, rest)
+    }
+
+    /// Waits for the end of the stream, and takes all that came before it. A reset is such an end.
+    ///
+    /// # Panics
+    ///
+    /// When the server neither sends anything nor closes.
+    #[track_caller]
+    pub fn rest(&mut self) -> Vec<u8> {
+        while !self.ended {
+            if let Err(error) = self.take(READ_BYTES, Wire::read) {
+                panic!("the connection is not closed: {error}");
+            }
+        }
+        std::mem::take(&mut self.received)
+    }
+
+    /// What has come and was not taken, without waiting for more.
+    pub fn received(&mut self) -> &[u8] {
+        while !self.ended && self.take(READ_BYTES, Wire::read_now).is_ok() {}
+        &self.received
+    }
+
+    /// Whether the server has closed the connection, as far as that has come. It takes what comes before from the
+    /// connection, as [`received`](Self::received) does.
+    pub fn is_closed(&mut self) -> bool {
+        let _ = self.received();
+        self.ended
+    }
+
+    /// One read; an error is that nothing is there.
+    fn take(&mut self, most: usize, read: impl Fn(&Wire, &mut [u8]) -> io::Result<usize>) -> io::Result<()> {
+        let mut buffer = vec![0; most.min(READ_BYTES)];
+        match read(&self.wire, &mut buffer) {
+            Ok(0) => self.ended = true,
+            Ok(count) => self.received.extend_from_slice(&buffer[..count]),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Err(error);
+            }
+            // A reset, or what else ends a socket.
+            Err(_) => self.ended = true,
+        }
+        Ok(())
+    }
+}
+
+/// How much is read at once.
+const READ_BYTES: usize = 16 * 1024;
+
+impl fmt::Debug for TestConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestConnection")
+            .field("received", &self.received.len())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for TestConnection {
+    fn drop(&mut self) {
+        self.wire.close();
+    }
+}

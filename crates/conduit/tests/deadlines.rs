@@ -1,0 +1,213 @@
+//! The deadlines of whole connections, with the clock in the test's hands: hours pass in the time that the work takes.
+//!
+//! Time also passes by itself, as on any machine that is busy, so that the deadlines here are many minutes long and the
+//! tests keep a minute or more away from them.
+
+use std::time::Duration;
+
+use conduit::prelude::*;
+use conduit::testing::{TestClient, TestConnection};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Each deadline of these tests.
+const DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+#[get("/")]
+fn hello() -> &'static str {
+    "hello"
+}
+
+#[post("/length")]
+async fn length(body: Bytes) -> String {
+    format!("{} bytes", body.len())
+}
+
+#[get("/large")]
+fn large() -> Vec<u8> {
+    vec![b'l'; LARGE]
+}
+
+const LARGE: usize = 4 * 1024 * 1024;
+
+/// An application each of whose deadlines is [`DEADLINE`].
+fn client() -> TestClient {
+    let app = App::new(())
+        .routes(routes![hello, length, large])
+        .head_timeout(DEADLINE)
+        .idle_timeout(DEADLINE)
+        .minimum_rate(1024, DEADLINE)
+        .peer_connection_limit(usize::MAX)
+        .connection_limit(20_000);
+    TestClient::new(app)
+}
+
+/// What has come begins with an answer of this status.
+#[track_caller]
+fn assert_answered(connection: &mut TestConnection, status: &str) {
+    let said = String::from_utf8_lossy(connection.received()).into_owned();
+    assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{said:?}");
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_closed_without_a_word() {
+    let client = client();
+    let mut connection = client.connect();
+    client.advance(DEADLINE - MINUTE);
+    assert!(!connection.is_closed());
+    client.advance(2 * MINUTE);
+    assert!(connection.is_closed());
+    assert!(connection.received().is_empty());
+}
+
+#[test]
+fn ten_thousand_connections_that_say_nothing_are_closed_while_others_are_served() {
+    let client = TestClient::new(
+        App::new(())
+            .routes(routes![hello])
+            .peer_connection_limit(usize::MAX)
+            .connection_limit(20_000),
+    );
+    let mut silent: Vec<TestConnection> = (0..10_000).map(|_| client.connect()).collect();
+    client.get("/").send().assert_text("hello");
+    // The default is 75 s.
+    client.advance(Duration::from_secs(90));
+    for connection in &mut silent {
+        assert!(connection.is_closed());
+    }
+    client.get("/").send().assert_text("hello");
+}
+
+#[test]
+fn the_idle_time_begins_anew_with_each_request() {
+    let client = client();
+    let mut connection = client.connect();
+    for _ in 0..4 {
+        client.advance(DEADLINE - MINUTE);
+        assert!(connection.send(GET));
+        client.advance(Duration::from_secs(1));
+        assert_answered(&mut connection, "200");
+        connection.read(4096);
+    }
+    client.advance(DEADLINE + MINUTE);
+    assert!(connection.is_closed());
+}
+
+#[test]
+fn empty_lines_before_a_request_do_not_prolong_anything() {
+    let client = client();
+    let mut connection = client.connect();
+    let mut minutes = 0;
+    while connection.send("\r\n") && !connection.is_closed() {
+        client.advance(MINUTE);
+        minutes += 1;
+        assert!(minutes < 60, "the connection lives by empty lines");
+    }
+}
+
+#[test]
+fn a_head_has_its_time_in_all_however_it_drips() {
+    let client = client();
+    let mut connection = client.connect();
+    assert!(connection.send("GET / HTTP/1.1\r\nhost: a\r\nx: "));
+    for _ in 0..14 {
+        client.advance(Duration::from_secs(59));
+        assert!(connection.send("x"));
+    }
+    assert!(!connection.is_closed());
+    client.advance(3 * MINUTE);
+    assert_answered(&mut connection, "408");
+    assert!(connection.is_closed());
+}
+
+#[test]
+fn a_head_in_its_time_is_answered() {
+    let client = client();
+    let mut connection = client.connect();
+    assert!(connection.send("GET / HTTP/1.1\r\n"));
+    client.advance(DEADLINE - MINUTE);
+    assert!(connection.send("host: a\r\n\r\n"));
+    client.advance(Duration::from_secs(1));
+    assert_answered(&mut connection, "200");
+}
+
+#[test]
+fn a_body_below_the_minimum_rate_is_408_once_its_grace_is_over() {
+    let client = client();
+    let mut connection = client.connect();
+    assert!(connection.send("POST /length HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n"));
+    // A tenth of the rate; what has come gives it half a minute more.
+    for _ in 0..14 {
+        assert!(connection.send([b'b'; 6000]));
+        client.advance(Duration::from_secs(59));
+    }
+    assert!(!connection.is_closed());
+    client.advance(4 * MINUTE);
+    assert_answered(&mut connection, "408");
+    assert!(connection.is_closed());
+}
+
+#[test]
+fn a_body_above_the_minimum_rate_may_take_as_long_as_it_does() {
+    let client = client();
+    let mut connection = client.connect();
+    let (pieces, piece) = (20, [b'b'; 100_000]);
+    let length = pieces * piece.len();
+    assert!(connection.send(format!(
+        "POST /length HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"
+    )));
+    // More than half an hour, at 1.6 times the rate.
+    for _ in 0..pieces {
+        client.advance(MINUTE);
+        assert!(connection.send(piece));
+    }
+    client.advance(Duration::from_secs(1));
+    assert_answered(&mut connection, "200");
+    assert!(connection.received().ends_with(format!("{length} bytes").as_bytes()));
+}
+
+#[test]
+fn a_reader_that_does_not_read_is_cut_off_once_its_grace_is_over() {
+    let client = client();
+    let mut connection = client.connect();
+    assert!(connection.send("GET /large HTTP/1.1\r\nhost: a\r\n\r\n"));
+    client.advance(DEADLINE - MINUTE);
+    assert!(connection.send(GET), "the connection is open");
+    client.advance(2 * MINUTE);
+    assert!(!connection.send(GET), "the server has closed");
+    let rest = connection.rest();
+    assert!(rest.starts_with(b"HTTP/1.1 200 "));
+    assert!(rest.len() < LARGE, "{} bytes came", rest.len());
+}
+
+#[test]
+fn a_reader_below_the_minimum_rate_is_cut_off_and_one_above_it_is_not() {
+    for (bytes_a_minute, whole) in [(6_000, false), (100_000, true)] {
+        let client = client();
+        let mut connection = client.connect();
+        assert!(connection.send("GET /large HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"));
+        let mut all = Vec::new();
+        // The large one takes three quarters of an hour; what is in the pipe may be read when the other is cut off.
+        for _ in 0..60 {
+            let mut left = bytes_a_minute;
+            while left > 0 {
+                let piece = connection.read(left);
+                if piece.is_empty() {
+                    break;
+                }
+                left -= piece.len();
+                all.extend(piece);
+            }
+            client.advance(MINUTE);
+        }
+        all.extend(connection.rest());
+        assert_eq!(
+            all.len() > LARGE,
+            whole,
+            "at {bytes_a_minute} bytes a minute, {} came",
+            all.len()
+        );
+    }
+}
