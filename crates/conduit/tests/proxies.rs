@@ -4,7 +4,7 @@ mod support;
 
 use conduit::Client;
 use conduit::prelude::*;
-use support::{Running, serve};
+use support::{Running, serve, start};
 
 #[get("/")]
 fn who(client: Client) -> String {
@@ -43,6 +43,80 @@ fn a_proxy_header_names_the_client() {
     }
     client.send("GET / HTTP/1.1\r\nhost: inner\r\n\r\n");
     assert_eq!(client.response().text(), "192.0.2.7 http inner", "byte by byte");
+}
+
+#[test]
+fn a_proxy_header_comes_over_a_unix_socket_too() {
+    use std::io::{Read, Write};
+    let path = std::env::temp_dir().join(format!("conduit-proxied-{}", std::process::id()));
+    let place = format!("unix:{}", path.display());
+    let server = app()
+        .workers(1)
+        .proxy_protocol(["unix"])
+        .listen(["127.0.0.1:0", &place]);
+    let server = start(server.expect("both"));
+    let ask_unix = |before: &[u8]| {
+        let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("the server accepts");
+        // What is wrong with the header may be seen, and the connection closed, before all is written.
+        let _ = stream.write_all(before);
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost: inner\r\nconnection: close\r\n\r\n");
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    assert!(ask_unix(HEADER).ends_with("\r\n\r\n192.0.2.7 http inner"));
+    assert_eq!(ask_unix(b""), "", "it must begin with a header");
+    assert_eq!(
+        ask(&server, b"", ""),
+        "127.0.0.1 http inner",
+        "other peers have no header"
+    );
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_proxy_header_stands_before_the_handshake_of_tls() {
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+
+    let made = rcgen::generate_simple_self_signed(["inner".to_owned()]).expect("a certificate");
+    let tls = conduit::Tls::pem(made.cert.pem(), made.signing_key.serialize_pem());
+    let server = serve(app().tls(tls).proxy_protocol(["127.0.0.1"]));
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a certificate");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let config = Arc::new(config);
+    let request = b"GET / HTTP/1.1\r\nhost: inner\r\nconnection: close\r\n\r\n";
+    // In one piece with the hello, in one before it, and byte by byte.
+    for pieces in [0, 1, HEADER.len()] {
+        let name = "inner".try_into().expect("a name");
+        let mut session = rustls::ClientConnection::new(Arc::clone(&config), name).expect("a session");
+        let mut socket = std::net::TcpStream::connect(server.address).expect("the server accepts");
+        socket.set_nodelay(true).expect("no delay can be set");
+        let mut first = HEADER.to_vec();
+        if pieces == 0 {
+            session.write_tls(&mut first).expect("memory takes all");
+        }
+        for piece in first.chunks(first.len().div_ceil(pieces.max(1))) {
+            socket.write_all(piece).expect("taken");
+        }
+        let mut stream = rustls::StreamOwned::new(session, socket);
+        stream.write_all(request).expect("taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("a whole answer");
+        assert!(answer.ends_with("\r\n\r\n192.0.2.7 https inner"), "{answer}");
+    }
+    // Without one, the hello is none of its beginnings.
+    let name = "inner".try_into().expect("a name");
+    let session = rustls::ClientConnection::new(config, name).expect("a session");
+    let socket = std::net::TcpStream::connect(server.address).expect("the server accepts");
+    let mut stream = rustls::StreamOwned::new(session, socket);
+    stream.write_all(request).expect_err("the server closes");
 }
 
 #[test]
