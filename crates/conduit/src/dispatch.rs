@@ -13,6 +13,7 @@ use crate::built_in::{self, BuiltIn};
 use crate::endpoint::{Endpoint, Outcome};
 use crate::fallback::AnyFallback;
 use crate::layer::{AnyLayer, Made};
+use crate::nearest::nearest;
 use crate::problem::{ConnectedForm, ErrorForm, Facts, Problem};
 use crate::request::{Matched, Request};
 use crate::response::{IntoResponse, Response};
@@ -103,6 +104,7 @@ impl<S: 'static> Plan<S> {
         let pages: Rc<[BuiltIn]> = self.surroundings.pages.into();
         built_in::put_before(&pages, table, &mut endpoints);
         let dispatcher = Rc::new(Dispatcher {
+            is_development: self.surroundings.errors.is_development(),
             pages,
             table,
             endpoints,
@@ -200,6 +202,8 @@ struct Dispatcher {
     endpoints: Vec<Rc<dyn Endpoint>>,
     fallback: Option<Rc<dyn Endpoint>>,
     pages: Rc<[BuiltIn]>,
+    /// A miss tells the nearest routes.
+    is_development: bool,
 }
 
 impl Dispatcher {
@@ -213,6 +217,52 @@ impl Dispatcher {
             };
         }
         *matched
+    }
+
+    /// The answer to a request that no route is for: `OPTIONS` and `Allow` come from the routes of the path (RFC 9110,
+    /// sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is told first: no path would change the
+    /// answer (section 9.1).
+    fn without_route(&self, request: &Request, miss: Miss) -> Response {
+        let table = self.table;
+        let path = request.path();
+        if request.method() == Method::OPTIONS && path == "*" {
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        let method = request.method().as_str();
+        let is_known = |route: &Definition| route.method == method;
+        if !REGISTERED.contains(&method) && !table.definitions().iter().any(is_known) {
+            return Problem::new(StatusCode::NOT_IMPLEMENTED)
+                .with_detail(format!("no resource here has the method {method}"))
+                .into_response();
+        }
+        if miss == Miss::NotFound {
+            let problem = Problem::not_found(format!("there is nothing at {path}"));
+            return self.with_nearest(problem, request).into_response();
+        }
+        let mut methods = table.allow(path);
+        // It is answered here for each path that has a route.
+        if !methods.contains(&"OPTIONS") {
+            methods.push("OPTIONS");
+        }
+        let methods = methods.join(", ");
+        let allow = HeaderValue::try_from(&methods).expect("methods are tokens");
+        if request.method() == Method::OPTIONS {
+            return (StatusCode::NO_CONTENT, [(ALLOW, allow)], ()).into_response();
+        }
+        let detail = format!("{method} is not allowed; {path} has {methods}");
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED)
+            .with_detail(detail)
+            .with_header(ALLOW, allow);
+        self.with_nearest(problem, request).into_response()
+    }
+
+    /// In development a client learns which routes it came close to.
+    fn with_nearest(&self, problem: Problem, request: &Request) -> Problem {
+        if !self.is_development {
+            return problem;
+        }
+        let nearest = nearest(self.table.definitions(), request.method().as_str(), request.path());
+        problem.with("nearest", nearest)
     }
 }
 
@@ -229,7 +279,7 @@ impl Endpoint for Dispatcher {
         let is_of_the_server = request.method() == Method::OPTIONS && request.path() == "*";
         match &self.fallback {
             Some(fallback) if miss == Miss::NotFound && !is_of_the_server => fallback.call(request, context),
-            _ => Outcome::Ready(without_route(&request, miss, self.table)),
+            _ => Outcome::Ready(self.without_route(&request, miss)),
         }
     }
 }
@@ -277,38 +327,3 @@ const REGISTERED: [&str; 39] = [
     "UPDATEREDIRECTREF",
     "VERSION-CONTROL",
 ];
-
-/// The answer to a request that no route is for: `OPTIONS` and `Allow` come from the routes of the path (RFC 9110,
-/// sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is told first: no path would change the
-/// answer (section 9.1).
-fn without_route(request: &Request, miss: Miss, table: &Table) -> Response {
-    let path = request.path();
-    if request.method() == Method::OPTIONS && path == "*" {
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    let method = request.method().as_str();
-    let is_known = |route: &Definition| route.method == method;
-    if !REGISTERED.contains(&method) && !table.definitions().iter().any(is_known) {
-        return Problem::new(StatusCode::NOT_IMPLEMENTED)
-            .with_detail(format!("no resource here has the method {method}"))
-            .into_response();
-    }
-    if miss == Miss::NotFound {
-        return Problem::not_found(format!("there is nothing at {path}")).into_response();
-    }
-    let mut methods = table.allow(path);
-    // It is answered here for each path that has a route.
-    if !methods.contains(&"OPTIONS") {
-        methods.push("OPTIONS");
-    }
-    let methods = methods.join(", ");
-    let allow = HeaderValue::try_from(&methods).expect("methods are tokens");
-    if request.method() == Method::OPTIONS {
-        return (StatusCode::NO_CONTENT, [(ALLOW, allow)], ()).into_response();
-    }
-    let detail = format!("{method} is not allowed; {path} has {methods}");
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED)
-        .with_detail(detail)
-        .with_header(ALLOW, allow)
-        .into_response()
-}

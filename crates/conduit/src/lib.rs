@@ -59,6 +59,7 @@ mod guides;
 pub mod health;
 pub mod layer;
 pub mod metrics;
+mod nearest;
 pub mod openapi;
 mod pool;
 pub mod problem;

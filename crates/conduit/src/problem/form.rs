@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use conduit_proto::h1::Head;
-use http::Method;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_TYPE, HeaderName, VARY};
+use http::{HeaderValue, Method};
 
 use super::Problem;
 use crate::body::{Body, Kind};
+use crate::nearest::told;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use crate::route::Definition;
@@ -83,17 +84,17 @@ impl ConnectedForm {
         let (parts, Body(Kind::Problem(mut problem, _))) = response.into_parts() else {
             unreachable!("the body is a problem");
         };
+        let context = ErrorContext {
+            facts,
+            development: self.development,
+        };
         if self.development {
+            problem.show_route(facts);
             problem.show_causes();
         }
         let mut shown = match &self.form {
-            Some(form) => {
-                let context = ErrorContext {
-                    facts,
-                    development: self.development,
-                };
-                form(problem, &context)
-            }
+            Some(form) => form(problem, &context),
+            None if self.development && context.wants_html() => problem.into_page(&context),
             None => problem.into_response(),
         };
         // What layers have added on the way, such as the fields of CORS, stays.
@@ -103,11 +104,25 @@ impl ConnectedForm {
                 shown.headers_mut().append(name, value.clone());
             }
         }
+        if self.form.is_none() && self.development {
+            shown.headers_mut().append(VARY, HeaderValue::from_static("accept"));
+        }
         shown
     }
 }
 
 impl Problem {
+    /// In development the client learns which route it is whose handler did not take what it sent.
+    fn show_route(&mut self, facts: &Facts) {
+        let refused = matches!(self.0.status.as_u16(), 400 | 415 | 422);
+        if let Some(route) = facts.route
+            && refused
+            && self.member("route").is_none()
+        {
+            self.0.extensions.push(("route".into(), told(route)));
+        }
+    }
+
     /// In development the client sees what the log does.
     fn show_causes(&mut self) {
         if self.0.causes.is_empty() {
@@ -175,10 +190,27 @@ impl<'a> ErrorContext<'a> {
         self.development
     }
 
-    /// Whether the client is one that asks for a page, as browsers do: its `accept` names `text/html`.
+    /// Whether the client is one that asks for a page, as browsers do: its `accept` names `text/html`, and JSON at most
+    /// as much (RFC 9110, section 12.5.1).
     pub fn wants_html(&self) -> bool {
-        let accept = self.header("accept").unwrap_or_default().to_ascii_lowercase();
-        accept.windows(9).any(|window| window == b"text/html")
+        let accept = String::from_utf8_lossy(self.header("accept").unwrap_or_default());
+        let (mut html, mut json) = (0.0, 0.0);
+        for range in accept.split(',') {
+            let mut parameters = range.split(';').map(str::trim);
+            let name = parameters.next().unwrap_or_default();
+            let quality = parameters
+                .find_map(|parameter| parameter.strip_prefix("q=").or(parameter.strip_prefix("Q=")))
+                .map_or(1.0, |quality| quality.parse::<f32>().unwrap_or(0.0));
+            if name.eq_ignore_ascii_case("text/html") {
+                html = quality;
+            } else if ["application/json", "application/problem+json"]
+                .iter()
+                .any(|json| name.eq_ignore_ascii_case(json))
+            {
+                json = quality.max(json);
+            }
+        }
+        html > 0.0 && html >= json
     }
 }
 

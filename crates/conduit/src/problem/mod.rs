@@ -7,6 +7,7 @@
 mod carried;
 mod fault;
 mod form;
+mod page;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
