@@ -84,7 +84,9 @@ fn server() -> (Running, Arc<Notify>) {
     let app = App::new(Arc::clone(&release))
         .routes(routes)
         .layer(Conditional::new())
-        .layer(Compression::new());
+        .layer(Compression::new())
+        // In development an error varies by what the client accepts, behind all layers.
+        .development(false);
     (serve(app), release)
 }
 
