@@ -1,4 +1,4 @@
-//! Readiness: the same on every backend. `RUSTFLAGS="--cfg conduit_portable"` runs these with the portable one on Linux.
+//! Readiness: the same on every backend. `crates/conduit-net/portable` runs these with the portable one on Linux.
 
 use conduit_net::{Event, Events, Interest, ListenOptions, Poller, TcpListener, TcpStream};
 use std::io::ErrorKind;
