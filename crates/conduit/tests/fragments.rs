@@ -3,6 +3,8 @@
 mod support;
 
 use std::io::Write;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use conduit::prelude::*;
 use proptest::collection::vec;
@@ -59,8 +61,19 @@ const SCRIPT: &[&str] = &[
     "GET /users/10 HTTP/1.1\r\nhost : test\r\n\r\nGET /users/11 HTTP/1.1\r\nhost: test\r\n\r\n",
 ];
 
+/// Keeps its worker from everything else for as long as a test holds this.
+static HELD: Mutex<()> = Mutex::new(());
+/// The worker is kept.
+static KEPT: AtomicBool = AtomicBool::new(false);
+
+#[get("/hold")]
+fn hold() {
+    KEPT.store(true, Ordering::SeqCst);
+    drop(HELD.lock());
+}
+
 fn server() -> Running {
-    serve(App::new(()).routes(routes![hello, user, length, json, later, unread]))
+    serve(App::new(()).routes(routes![hello, user, length, json, later, unread, hold]))
 }
 
 /// The statuses that the script is answered with.
@@ -80,10 +93,14 @@ fn answers<'a>(server: &Running, pieces: impl IntoIterator<Item = &'a [u8]>) -> 
             // Without a pause the kernel puts small pieces together again, some of them.
             std::thread::yield_now();
         }
-        let answers = String::from_utf8(answers.join().expect("the reader ends well")).expect("the answers are text");
-        let lines = answers.split_inclusive('\n').filter(|line| !line.starts_with("date: "));
-        lines.collect()
+        without_dates(answers.join().expect("the reader ends well"))
     })
+}
+
+fn without_dates(answers: Vec<u8>) -> String {
+    let answers = String::from_utf8(answers).expect("the answers are text");
+    let lines = answers.split_inclusive('\n').filter(|line| !line.starts_with("date: "));
+    lines.collect()
 }
 
 /// The script, cut at these places.
@@ -145,4 +162,37 @@ fn any_pieces_are_answered_as_all_at_once() {
     proptest!(config, |(places in vec(any::<Index>(), 0..40))| {
         prop_assert_eq!(answers(&server, pieces(&script, &places)), whole.clone());
     });
+}
+
+/// A worker reads from several connections before it serves and answers them.
+#[test]
+fn connections_that_are_read_together_are_answered_as_each_alone() {
+    let server = server();
+    let script = SCRIPT.concat();
+    let whole = answers(&server, [script.as_bytes()]);
+    let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        // So it is accepted: what comes from now on waits in its socket while the worker is kept.
+        client.send(SCRIPT[0]);
+        client.response();
+    }
+    let places = |client: usize| [0, client * 7, client * 7 + 400, script.len()].map(|place| place.min(script.len()));
+    let mut keeper = server.connect();
+    for part in 0..3 {
+        let held = HELD.lock().expect("nobody panics");
+        KEPT.store(false, Ordering::SeqCst);
+        keeper.send("GET /hold HTTP/1.1\r\nhost: test\r\n\r\n");
+        while !KEPT.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            let places = places(number);
+            client.send_what_is_taken(&script[places[part]..places[part + 1]]);
+        }
+        drop(held);
+        keeper.response();
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        assert_eq!(without_dates(client.rest()), whole, "client {number}");
+    }
 }

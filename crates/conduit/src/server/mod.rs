@@ -6,6 +6,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod address;
+mod batch;
 mod blocking;
 pub(crate) mod config;
 mod connection;

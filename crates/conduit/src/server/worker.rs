@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::ServerHandle;
+use super::batch::{Batch, Member};
 use super::blocking::{Attended, Handler};
 use super::config::Config;
 use super::connection::{Connection, Fate};
@@ -44,6 +46,8 @@ const EVENTS_A_TURN: usize = 1024;
 const ACCEPTS_A_TURN: usize = 64;
 /// The size of the buffer that all connections of a worker read into.
 const INPUT_BYTES: usize = 64 * 1024;
+/// How much of it a read must have room in.
+const LEAST_INPUT_BYTES: usize = 16 * 1024;
 /// How often tokio looks at its own sockets and timers while tasks are ready, in task polls. The driver is one task
 /// and a turn of it is long, so this is far below tokio's default of 61.
 const TASKS_BETWEEN_POLLS: u32 = 4;
@@ -97,8 +101,8 @@ pub(super) struct Shared {
     pub(super) date: [u8; 29],
     /// The memory for the next request's head.
     pub(super) request: Request,
-    /// What a turn writes before it is sent.
-    pub(super) output: Vec<u8>,
+    /// Buffers for what is written before it is sent.
+    pub(super) outputs: Vec<Vec<u8>>,
     /// The value of `strict-transport-security` on connections with TLS, if that is wanted.
     pub(super) hsts: Option<HeaderValue>,
     /// The port that clients are sent to who come over plain TCP, if they are.
@@ -154,6 +158,7 @@ pub(super) struct Worker {
     accept_from: Second,
     connection_limit: usize,
     input: Vec<u8>,
+    batch: Batch,
     letters: Vec<(Key, Letter)>,
     handle: ServerHandle,
     started: Instant,
@@ -199,7 +204,7 @@ impl Worker {
                 now: 1,
                 date: [0; 29],
                 request: Request::blank(),
-                output: Vec::new(),
+                outputs: Vec::new(),
                 hsts: limits.hsts,
                 redirect: limits.redirect,
                 running: Handlers::default(),
@@ -217,6 +222,7 @@ impl Worker {
                 accept_from: 0,
                 connection_limit: limits.connections,
                 input: vec![0; INPUT_BYTES],
+                batch: Batch::new(),
                 letters: Vec::new(),
                 handle,
                 started,
@@ -288,6 +294,7 @@ impl Worker {
 
     fn handle_event(&mut self, event: conduit_net::Event) {
         if event.key < CONNECTIONS {
+            self.serve_batch();
             self.accept(event.key as usize);
             return;
         }
@@ -299,7 +306,66 @@ impl Worker {
             writable: event.writable,
             hang_up: event.hang_up || event.error,
         };
-        self.serve_connection(event.key, told);
+        if !self.add_to_batch(event.key, told) {
+            self.serve_batch();
+            self.serve_connection(event.key, told);
+        }
+    }
+
+    /// Reads what has come on a connection, to be served with that of others; `false` if it has to be served by itself.
+    fn add_to_batch(&mut self, key: Key, told: Told) -> bool {
+        let index = key as u32 as usize;
+        let joins = told.readable
+            && !told.writable
+            && !told.hang_up
+            && self.connections.get(index).is_some_and(Connection::reads_little);
+        if !joins {
+            return false;
+        }
+        let mut input = std::mem::take(&mut self.input);
+        let start = self.batch.filled;
+        let mut received = 0;
+        self.with_connection(key, |connection, shared| {
+            match connection.read(&mut input[start..], told.read_closed, shared) {
+                ControlFlow::Continue(bytes) => {
+                    received = bytes;
+                    Fate::Open
+                }
+                ControlFlow::Break(fate) => fate,
+            }
+        });
+        self.input = input;
+        if received > 0 {
+            let is_full = self.batch.add(key, received);
+            if is_full || INPUT_BYTES - self.batch.filled < LEAST_INPUT_BYTES {
+                self.serve_batch();
+            }
+        }
+        true
+    }
+
+    /// Serves what was read, then sends the answers.
+    fn serve_batch(&mut self) {
+        if self.batch.members.is_empty() {
+            return;
+        }
+        let input = std::mem::take(&mut self.input);
+        let mut members = std::mem::take(&mut self.batch.members);
+        for member in &mut members {
+            let bytes = &input[member.bytes.clone()];
+            let turn = &mut member.turn;
+            self.with_connection(member.key, |connection, shared| {
+                *turn = Some(connection.begin_turn(bytes, shared));
+                Fate::Open
+            });
+        }
+        for Member { key, bytes, turn } in members.drain(..) {
+            let Some(turn) = turn else { continue };
+            let bytes = &input[bytes];
+            self.with_connection(key, |connection, shared| connection.end_turn(turn, bytes, shared));
+        }
+        self.input = input;
+        self.batch.end(members);
     }
 
     fn serve_connection(&mut self, key: Key, told: Told) {
@@ -543,7 +609,9 @@ impl Future for Driver {
             let told = worker.shared.poller.wait(events, Some(Duration::ZERO))?;
             if told > 0 {
                 // The portable poller allocates to iterate, so not for nothing.
+                worker.batch.begin();
                 events.iter().for_each(|event| worker.handle_event(event));
+                worker.serve_batch();
             }
             worker.shared.more |= told == events.capacity();
             if worker.shared.more {

@@ -25,6 +25,7 @@ mod waiting;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use conduit_net::Interest;
@@ -32,6 +33,7 @@ use conduit_proto::h1::{self, Phase};
 use conduit_proto::proxy::Parser;
 use tokio::task::AbortHandle;
 
+pub(super) use self::serving::Turn;
 use self::stream::Outlet;
 use self::waiting::Waiting;
 use super::deadlines::{Place, Second};
@@ -199,22 +201,43 @@ impl Connection {
         }
     }
 
+    /// Whether the next bytes may be read into a part of the worker's buffer, to be served together with other
+    /// connections': TLS decrypts in it, and a body comes in large pieces.
+    pub(super) fn reads_little(&self) -> bool {
+        !self.transport.is_secure() && self.engine.phase() != Phase::Body
+    }
+
     /// The socket has bytes, or the end of the stream; or both, if `read_closed`.
     pub(super) fn readable(&mut self, input: &mut [u8], read_closed: bool, shared: &mut Shared) -> Fate {
+        match self.read(input, read_closed, shared) {
+            ControlFlow::Continue(bytes) => self.serve(&input[..bytes], shared),
+            ControlFlow::Break(fate) => fate,
+        }
+    }
+
+    /// Reads what is there, once. Says how many bytes are to be served, or what becomes of a connection without any.
+    pub(super) fn read(
+        &mut self,
+        input: &mut [u8],
+        read_closed: bool,
+        shared: &mut Shared,
+    ) -> ControlFlow<Fate, usize> {
         if self.header.is_some() {
             match self.read_header(input, shared) {
                 Ok(true) => {}
-                Ok(false) => return self.settle(shared),
+                Ok(false) => return ControlFlow::Break(self.settle(shared)),
                 Err(error) => {
                     tracing::debug!(peer = %self.peer, %error, "closed a connection at its PROXY header");
-                    return Fate::Closed;
+                    return ControlFlow::Break(Fate::Closed);
                 }
             }
         }
         let received = match self.transport.recv(input) {
             Ok(received) => received,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.settle(shared),
-            Err(_) => return Fate::Closed,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return ControlFlow::Break(self.settle(shared));
+            }
+            Err(_) => return ControlFlow::Break(Fate::Closed),
         };
         self.undrained |= received.more || (read_closed && !received.ended);
         self.ended |= received.ended;
@@ -227,12 +250,12 @@ impl Connection {
         }
         shared.counts().received_bytes.add(received.bytes as u64);
         if received.bytes == 0 || matches!(self.stage, Stage::Lingering) {
-            return self.settle(shared);
+            return ControlFlow::Break(self.settle(shared));
         }
         if self.waiting == Waiting::Body {
             self.progress_bytes += received.bytes as u64;
         }
-        self.serve(&input[..received.bytes], shared)
+        ControlFlow::Continue(received.bytes)
     }
 
     /// The socket has room.

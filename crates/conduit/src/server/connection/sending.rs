@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::waiting::Waiting;
 use super::{Connection, Stage};
+use crate::server::batch::TOGETHER;
 use crate::server::mailbox::{Letter, Outbox};
 use crate::server::tail::Progress;
 use crate::server::worker::Shared;
@@ -12,17 +13,19 @@ use crate::server::worker::Shared;
 /// While this much waits to be sent on a connection, no further request of it is served and no further piece of a stream
 /// is asked for.
 pub(super) const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
-/// The worker's output buffer is freed rather than kept when a response has made it larger than this.
+/// How many output buffers a worker keeps: one for each connection that it answers together with others.
+const KEPT_OUTPUTS: usize = TOGETHER;
+/// An output buffer is freed rather than kept when a response has made it larger than this.
 const KEPT_OUTPUT_BYTES: usize = 256 * 1024;
 
 impl Connection {
-    /// The buffer to write into: what is not sent yet, or the worker's.
+    /// The buffer to write into: what is not sent yet, or one of the worker's.
     pub(super) fn take_output(&mut self, shared: &mut Shared) -> Vec<u8> {
-        std::mem::take(if self.unsent.is_empty() {
-            &mut shared.output
+        if self.unsent.is_empty() {
+            shared.outputs.pop().unwrap_or_default()
         } else {
-            &mut self.unsent
-        })
+            std::mem::take(&mut self.unsent)
+        }
     }
 
     /// Sends as much as there is room for; the rest stays with the connection.
@@ -46,22 +49,21 @@ impl Connection {
         }
         // A short write means that there is no more room.
         if sent < output.len() {
-            if shared.output.capacity() == 0 {
-                // It is the worker's buffer, which the next connection needs.
-                self.unsent = output.split_off(sent);
-            } else {
-                if sent > output.len() / 2 {
-                    output.drain(..sent);
-                    sent = 0;
-                }
-                self.unsent = output;
-                self.sent = sent;
-                return Ok(());
+            if sent > output.len() / 2 {
+                output.drain(..sent);
+                sent = 0;
             }
+            // One of the worker's is larger than what a connection may hold for its rest.
+            output.shrink_to(2 * output.len());
+            self.unsent = output;
+            self.sent = sent;
+            return Ok(());
         }
-        output.clear();
-        output.shrink_to(KEPT_OUTPUT_BYTES);
-        shared.output = output;
+        if shared.outputs.len() < KEPT_OUTPUTS {
+            output.clear();
+            output.shrink_to(KEPT_OUTPUT_BYTES);
+            shared.outputs.push(output);
+        }
         if let Stage::Streaming(outlet) = &self.stage
             && self.has_room()
         {

@@ -24,29 +24,59 @@ use crate::server::worker::Shared;
 /// The span of a request that nobody watches.
 static NOBODY: Span = Span::none();
 
+/// What came on a connection is served, and what was written for it is yet to be sent.
+pub(in crate::server) struct Turn {
+    /// What had come before, with the fresh bytes behind it; empty where nothing had.
+    kept: Vec<u8>,
+    /// How much of that, or else of the fresh bytes, is used.
+    used: usize,
+    output: Vec<u8>,
+    /// There is more to do once the output is sent.
+    again: bool,
+}
+
 impl Connection {
     /// Serves what has come, as far as it can be served now, and sends the answers.
     pub(super) fn serve(&mut self, fresh: &[u8], shared: &mut Shared) -> Fate {
+        let turn = self.begin_turn(fresh, shared);
+        self.end_turn(turn, fresh, shared)
+    }
+
+    /// Serves what has come; the answers are sent by [`end_turn`](Self::end_turn), which must follow with the same bytes.
+    pub(in crate::server) fn begin_turn(&mut self, fresh: &[u8], shared: &mut Shared) -> Turn {
         let mut kept = std::mem::take(&mut self.rest);
         if !kept.is_empty() {
             kept.extend_from_slice(fresh);
         }
         let input = if kept.is_empty() { fresh } else { &kept };
-        let mut used = 0;
+        let (used, output, again) = self.advance(input, shared);
+        Turn {
+            kept,
+            used,
+            output,
+            again,
+        }
+    }
+
+    /// Sends the answers, and serves what had to wait for that.
+    pub(in crate::server) fn end_turn(&mut self, turn: Turn, fresh: &[u8], shared: &mut Shared) -> Fate {
+        let Turn {
+            mut kept,
+            mut used,
+            mut output,
+            mut again,
+        } = turn;
+        let input = if kept.is_empty() { fresh } else { &kept };
         loop {
-            let mut output = self.take_output(shared);
-            let mut again = self.tail.is_some() || output.len() >= OUTPUT_HIGH_WATER_BYTES;
-            if !again && !self.paused {
-                let step;
-                (step, again) = self.exchange(&input[used..], &mut output, shared);
-                used += step;
-            }
             if self.send(output, shared).is_err() {
                 return Fate::Closed;
             }
             if !again || self.has_output() {
                 break;
             }
+            let step;
+            (step, output, again) = self.advance(&input[used..], shared);
+            used += step;
         }
         if kept.is_empty() {
             self.rest = fresh[used..].to_vec();
@@ -55,6 +85,20 @@ impl Connection {
             self.rest = kept;
         }
         self.settle(shared)
+    }
+
+    /// Takes a buffer to write into, and serves the input as far as there is room. Says how much of it was used, and whether
+    /// there is more to do once what was written is sent.
+    fn advance(&mut self, input: &[u8], shared: &mut Shared) -> (usize, Vec<u8>, bool) {
+        let mut output = self.take_output(shared);
+        if self.tail.is_some() || output.len() >= OUTPUT_HIGH_WATER_BYTES {
+            return (0, output, true);
+        }
+        if self.paused {
+            return (0, output, false);
+        }
+        let (used, again) = self.exchange(input, &mut output, shared);
+        (used, output, again)
     }
 
     /// Gives input to the engine and does what it finds, until there is no more or it has to wait. Says how much was
