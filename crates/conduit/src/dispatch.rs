@@ -208,9 +208,10 @@ struct Dispatcher {
 
 impl Dispatcher {
     /// Finds the request's route, unless it is known and neither method nor path have been changed since.
+    #[inline]
     fn find(&self, request: &mut Request) -> Matched {
         let (head, parameters, matched) = request.routing();
-        if matches!(matched, Matched::NotYet) {
+        if let Matched::NotYet = matched {
             *matched = match self.table.find(head.method().as_str(), head.path_bytes(), parameters) {
                 Ok(index) => Matched::Route(index, &self.table.definitions()[index]),
                 Err(miss) => Matched::Missed(miss, self.table),
@@ -268,7 +269,12 @@ impl Dispatcher {
 
 impl Endpoint for Dispatcher {
     fn call(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
-        let miss = match self.find(&mut request) {
+        // It was looked for before, but for a layer of the application that has changed the request.
+        let matched = match *request.routing().2 {
+            Matched::NotYet => self.find(&mut request),
+            matched => matched,
+        };
+        let miss = match matched {
             Matched::Route(index, _) => return self.endpoints[index].call(request, context),
             Matched::Missed(miss, _) => miss,
             Matched::NotYet => Miss::NotFound,

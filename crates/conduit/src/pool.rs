@@ -135,8 +135,11 @@ pub(crate) fn recycle(mut parts: Parts) {
     if parts.headers.capacity() > KEPT_HEADER_CAPACITY || !parts.extensions.is_empty() {
         return;
     }
+    // It is the first field in every head of the pool; only where a handler has put one in its place is it looked for.
+    let first = parts.headers.iter().next().filter(|(name, _)| **name == CONTENT_TYPE);
+    let content_type = first.map_or_else(|| parts.headers.get(CONTENT_TYPE), |(_, value)| Some(value));
     // The same address is the same text; another address would at worst mean that the head is not kept.
-    let place = parts.headers.get(CONTENT_TYPE).and_then(|value| {
+    let place = content_type.and_then(|value| {
         MEDIA_TYPES
             .iter()
             .position(|known| std::ptr::eq(known.as_bytes(), value.as_bytes()))

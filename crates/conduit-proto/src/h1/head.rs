@@ -303,19 +303,23 @@ impl Head {
             0 => Version::HTTP_10,
             _ => Version::HTTP_11,
         };
-        self.method = match &bytes[..line.method_end] {
-            b"GET" => Method::GET,
-            method => Method::from_bytes(method).map_err(|_| Error::at(Reason::Method, 0))?,
-        };
+        let method = &bytes[..line.method_end];
+        // Most requests have the method that stands there already.
+        if method != b"GET" || self.method != Method::GET {
+            self.method = Method::from_bytes(method).map_err(|_| Error::at(Reason::Method, 0))?;
+        }
         let start = line.method_end + 1;
         (self.target_start, self.target_end) = (start as u32, line.target_end as u32);
         (self.authority_start, self.authority_end) = (0, 0);
-        self.split_target().ok_or(Error::at(Reason::Target, start))?;
+        let query = line.query - start;
+        self.split_target(query).ok_or(Error::at(Reason::Target, start))?;
         self.read_framing()
     }
 
-    /// Finds authority, path and query of the target; `None` if it is in no valid form.
-    fn split_target(&mut self) -> Option<()> {
+    /// Finds authority, path and query of the target, whose first `?` is at `query` or which has none before that, its end;
+    /// `None` if it is in no valid form.
+    #[inline]
+    fn split_target(&mut self, query: usize) -> Option<()> {
         let target = &self.bytes[self.target_start as usize..self.target_end as usize];
         if self.method == Method::CONNECT {
             self.authority_end = target.len() as u32;
@@ -342,9 +346,9 @@ impl Head {
                 end
             }
         };
-        let query = target[path..].iter().position(|&byte| byte == b'?');
-        self.path_start = path as u32;
-        self.path_end = query.map_or(target.len(), |query| path + query) as u32;
+        // A `?` before the path would have ended the authority, and an authority cannot hold one.
+        debug_assert!(path <= query && query <= target.len());
+        (self.path_start, self.path_end) = (path as u32, query as u32);
         Some(())
     }
 

@@ -308,7 +308,10 @@ struct Owned {
 fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) -> Owned {
     let mut owned = Owned::default();
     for (name, value) in headers {
-        if *name == CONTENT_LENGTH {
+        // The one field that nearly every response has.
+        if *name == header::CONTENT_TYPE {
+            write_field(out, name, value);
+        } else if *name == CONTENT_LENGTH {
             owned.content_length = decimal(value.as_bytes());
         } else if *name == header::CONNECTION {
             owned.close |= value
@@ -325,7 +328,6 @@ fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) -> Owned {
 
 #[inline]
 fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    // The one field that nearly every response has.
     if *name == header::CONTENT_TYPE {
         out.extend_from_slice(b"content-type: ");
     } else {

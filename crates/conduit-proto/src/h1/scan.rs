@@ -39,6 +39,8 @@ pub(super) enum Line {
 /// A request line: `method SP target SP version CRLF`, with the method at 0.
 pub(super) struct RequestLine {
     pub(super) method_end: usize,
+    /// Where the first `?` of the target is, or else its end.
+    pub(super) query: usize,
     pub(super) target_end: usize,
     /// The minor version: 0 or 1. A higher one is spoken to as 1.1 (RFC 9110, section 2.5).
     pub(super) minor: u8,
@@ -92,7 +94,11 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
         None => return Ok(None),
     }
     let target = method_end + 1;
-    let target_end = skip_target(window, target);
+    let query = skip_path(window, target);
+    let target_end = match window.get(query) {
+        Some(b'?') => skip_target(window, query),
+        _ => query,
+    };
     match window.get(target_end) {
         Some(b' ') if target_end > target => {}
         Some(b' ' | b'\r' | b'\n') => return Err(Error::at(Reason::RequestLine, target_end)),
@@ -109,6 +115,7 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
     };
     Ok(Some(RequestLine {
         method_end,
+        query,
         target_end,
         minor,
         end: target_end + 1 + length,
@@ -234,6 +241,17 @@ fn skip_target(window: &[u8], from: usize) -> usize {
         from,
         |word| word | below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#'),
         &TARGET,
+    )
+}
+
+/// As [`skip_target`], but for the first `?`, where it stops too.
+#[inline]
+fn skip_path(window: &[u8], from: usize) -> usize {
+    skip(
+        window,
+        from,
+        |word| word | below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#') | equal(word, b'?'),
+        &PATH,
     )
 }
 
@@ -374,6 +392,12 @@ static TARGET: [bool; 256] = {
     table
 };
 
+static PATH: [bool; 256] = {
+    let mut table = TARGET;
+    table[b'?' as usize] = false;
+    table
+};
+
 static VALUE: [bool; 256] = {
     let mut table = table(b"\t\xff", 0x20, 0xff);
     table[0x7f] = false;
@@ -405,7 +429,12 @@ mod tests {
     #[test]
     fn eight_bytes_at_a_time_skip_what_the_tables_have() {
         type Skip = fn(&[u8], usize) -> usize;
-        let skips: [(Skip, &[bool; 256]); 3] = [(skip_token, &TOKEN), (skip_target, &TARGET), (skip_value, &VALUE)];
+        let skips: [(Skip, &[bool; 256]); 4] = [
+            (skip_token, &TOKEN),
+            (skip_target, &TARGET),
+            (skip_path, &PATH),
+            (skip_value, &VALUE),
+        ];
         for (skip, table) in skips {
             for byte in 0..=u8::MAX {
                 for filler in [b'a', b'Z', b'-', b'~', b'!', b'0'] {
