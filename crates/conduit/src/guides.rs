@@ -12,13 +12,17 @@ pages! {
     Limits = "docs/limits.md";
     Extractors = "docs/extractors.md";
     Proxies = "docs/proxies.md";
-    Watching = "docs/watching.md";
     Guide = "docs/guide/README.md";
 }
 
 #[cfg(feature = "compression")]
 pages! {
     Middleware = "docs/middleware.md";
+}
+
+#[cfg(feature = "opentelemetry")]
+pages! {
+    Watching = "docs/watching.md";
 }
 
 #[cfg(feature = "tls")]

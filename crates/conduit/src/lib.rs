@@ -36,6 +36,7 @@
 //! - [`extract`]: what a handler may take. [`response`]: what it may return. [`Problem`](struct@Problem): how errors look.
 //! - [`mod@layer`]: what stands between the server and the handlers, functions and ready-made ones.
 //! - [`openapi`]: how they describe themselves, and the document that comes of it.
+//! - `opentelemetry`, with the feature of that name: requests as spans that are sent to a collector.
 //! - `testing`, with the feature of that name: a client for tests.
 //! - [`Request`], [`Response`], [`Body`]: the whole thing, where a part is not enough.
 //!
@@ -61,6 +62,8 @@ pub mod layer;
 pub mod metrics;
 mod nearest;
 pub mod openapi;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 mod pool;
 pub mod problem;
 mod request;

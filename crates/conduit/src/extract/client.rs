@@ -68,7 +68,7 @@ impl Client {
         self.host.as_deref()
     }
 
-    fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
         let facts = request.facts();
         let nearest = match facts.map(|facts| facts.origin).unwrap_or_default() {
             Origin::Peer => Some(request.peer_address().ip()).filter(|address| !address.is_unspecified()),

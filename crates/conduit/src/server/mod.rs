@@ -26,11 +26,14 @@ mod manager;
 mod nested;
 mod peers;
 pub(crate) mod proxies;
+#[cfg_attr(feature = "opentelemetry", path = "server_span.rs")]
+#[cfg_attr(not(feature = "opentelemetry"), path = "without_server_span.rs")]
+mod server_span;
 mod tail;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod transport;
-mod watch;
+pub(crate) mod watch;
 mod worker;
 
 use std::cell::RefCell;

@@ -12,6 +12,7 @@ use tracing::field::Empty;
 
 use super::access_log::{self, AccessLog, Line};
 use super::counts::Counts;
+use super::server_span::ServerSpan;
 use crate::body::Body;
 use crate::request::Request;
 use crate::route::Definition;
@@ -20,6 +21,9 @@ use crate::route::Definition;
 const CLIENT_GONE: u16 = 499;
 /// How many requests' memory a worker keeps for the next ones.
 const KEPT: usize = 64;
+
+/// The target of the span of a request.
+pub(crate) const REQUEST_TARGET: &str = "conduit::request";
 
 /// Who watches the requests of a worker.
 pub(super) struct Watch {
@@ -39,6 +43,7 @@ pub(super) struct Watched {
     /// The place of its route in the table.
     route: Option<usize>,
     pub(super) span: Span,
+    server_span: ServerSpan,
     line: Option<Line>,
     status: u16,
     /// The answer goes without its body.
@@ -65,8 +70,11 @@ impl Watch {
         peer: SocketAddr,
     ) -> Option<Box<Watched>> {
         let span = tracing::info_span!(
-            target: "conduit::request",
+            target: REQUEST_TARGET,
             "request",
+            // Empty, and in no log, unless a layer exports the span.
+            otel.name = Empty,
+            otel.kind = Empty,
             method = request.method().as_str(),
             route = route.map(|(_, definition)| definition.path),
             path = request.path(),
@@ -93,6 +101,7 @@ impl Watch {
         let mut watched = self.free.pop().unwrap_or_else(|| Box::new(Watched::blank()));
         watched.started = Instant::now();
         watched.route = route.map(|(index, _)| index);
+        watched.server_span = ServerSpan::begin(&span, request, route.map(|(_, definition)| definition));
         watched.span = span;
         watched.status = CLIENT_GONE;
         watched.head_only = request.method() == Method::HEAD;
@@ -119,6 +128,8 @@ impl Watch {
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let status = watched.status;
+        let answered = (status != CLIENT_GONE).then_some(status);
+        watched.server_span.end(answered, watched.body_bytes, complete);
         if !watched.span.is_disabled() {
             watched.span.record("status", status);
             watched.span.record("duration_us", micros);
@@ -144,6 +155,7 @@ impl Watched {
             started: Instant::now(),
             route: None,
             span: Span::none(),
+            server_span: ServerSpan::default(),
             line: None,
             status: CLIENT_GONE,
             head_only: false,

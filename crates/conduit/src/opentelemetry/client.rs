@@ -1,0 +1,92 @@
+//! The client that posts spans to the collector: `ureq`, on the thread that sends them, which may block.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::{Request, Response};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, ResponseBodyTooLarge};
+use ureq::Agent;
+
+use super::settings::Settings;
+use crate::error::Result;
+
+#[cfg_attr(feature = "tls", path = "client_tls.rs")]
+#[cfg_attr(not(feature = "tls"), path = "client_without_tls.rs")]
+mod tls;
+
+/// What an answer of the collector may have: it is a few bytes, or an error.
+const ANSWER_BYTES: u64 = 4 << 20;
+
+/// A client that tells in the log when the collector is lost, and when it is back.
+pub(super) struct Client {
+    agent: Agent,
+    lost: AtomicBool,
+}
+
+impl Client {
+    pub(super) fn new(settings: &Settings) -> Result<Self> {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            // A collector that moves is told of by its status.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(settings.timeout));
+        Ok(Client {
+            agent: tls::configure(config, |name| std::env::var_os(name))?
+                .build()
+                .new_agent(),
+            lost: AtomicBool::new(false),
+        })
+    }
+
+    fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (head, body) = request.into_parts();
+        let endpoint = head.uri.clone();
+        let sent = self.agent.run(Request::from_parts(head, &body[..]));
+        match &sent {
+            Ok(response) if response.status().is_success() => {
+                if self.lost.swap(false, Ordering::Relaxed) {
+                    tracing::info!(%endpoint, "the collector takes spans again");
+                }
+            }
+            Ok(response) => self.tell_loss(&endpoint, &response.status()),
+            Err(error) => self.tell_loss(&endpoint, error),
+        }
+        let (head, mut body) = sent?.into_parts();
+        let body = body.with_config().limit(ANSWER_BYTES).read_to_vec();
+        let body = body.map_err(|error| match error {
+            ureq::Error::BodyExceedsLimit(_) => HttpError::from(ResponseBodyTooLarge::new()),
+            error => error.into(),
+        })?;
+        Ok(Response::from_parts(head, body.into()))
+    }
+
+    /// Once, until it is found again.
+    fn tell_loss(&self, endpoint: &http::Uri, reason: &dyn fmt::Display) {
+        if !self.lost.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%endpoint, %reason, "the collector does not take spans; those for which the queue has no room are dropped");
+        }
+    }
+}
+
+impl HttpClient for Client {
+    fn send_bytes<'a, 'b>(
+        &'a self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        // Whoever polls it is the thread that sends spans.
+        Box::pin(async { self.send(request) })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,207 @@
+//! What the environment says. The crates of OpenTelemetry read the variables themselves, and take the default for a value
+//! that they do not understand, which they tell before anybody listens: so each value is looked at here first.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use http::Uri;
+
+use crate::error::{Error, Result};
+
+/// A value that cannot be used is refused by its row.
+const ROWS: [Row; 15] = [
+    Row(
+        "OTEL_TRACES_EXPORTER",
+        |value| ["otlp", "none"].contains(&value),
+        "otlp or none",
+    ),
+    Row("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", is_protocol, PROTOCOL),
+    Row("OTEL_EXPORTER_OTLP_PROTOCOL", is_protocol, PROTOCOL),
+    Row("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", is_endpoint, ENDPOINT),
+    Row("OTEL_EXPORTER_OTLP_ENDPOINT", is_endpoint, ENDPOINT),
+    Row("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", is_compression, COMPRESSION),
+    Row("OTEL_EXPORTER_OTLP_COMPRESSION", is_compression, COMPRESSION),
+    Row("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", is_number, MILLISECONDS),
+    Row("OTEL_EXPORTER_OTLP_TIMEOUT", is_number, MILLISECONDS),
+    Row("OTEL_TRACES_SAMPLER", |value| SAMPLERS.contains(&value), SAMPLER),
+    Row("OTEL_TRACES_SAMPLER_ARG", is_ratio, "a number from 0 to 1"),
+    Row("OTEL_PROPAGATORS", is_propagators, "tracecontext or none"),
+    Row("OTEL_BSP_SCHEDULE_DELAY", is_number, MILLISECONDS),
+    Row("OTEL_BSP_MAX_QUEUE_SIZE", is_number, "a whole number from 1 up"),
+    Row("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", is_number, "a whole number from 1 up"),
+];
+
+/// A variable, whether a value can be used, and what is expected.
+struct Row(&'static str, fn(&str) -> bool, &'static str);
+
+const PROTOCOL: &str = "http/protobuf, which a collector takes at its port 4318,";
+const MILLISECONDS: &str = "a whole number of milliseconds from 1 up";
+const SAMPLERS: [&str; 6] = [
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+];
+const SAMPLER: &str = "always_on, always_off or traceidratio, or one of them behind parentbased_,";
+const ENDPOINT: &str = if cfg!(feature = "tls") {
+    "a URL such as http://localhost:4318 or https://collector.example:4318"
+} else {
+    "a URL such as http://localhost:4318 (https:// needs the feature `tls` of conduit-web)"
+};
+const COMPRESSION: &str = if cfg!(feature = "compression") {
+    "gzip or none"
+} else {
+    "none (gzip needs the feature `compression` of conduit-web)"
+};
+/// How long the collector may take, unless a variable says so.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the environment says, as far as it is not left to the crates of OpenTelemetry.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) sends: bool,
+    /// Whether traces go on that other services have begun.
+    pub(super) propagates: bool,
+    /// For each request to the collector.
+    pub(super) timeout: Duration,
+}
+
+impl Settings {
+    pub(super) fn new(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        // Empty is unset, for all variables of OpenTelemetry.
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
+        let is = |name: &str, value: &str| text(name).is_some_and(|text| text.eq_ignore_ascii_case(value));
+        // What is switched off is not looked at further.
+        let sends = !is("OTEL_SDK_DISABLED", "true") && !is("OTEL_TRACES_EXPORTER", "none");
+        for Row(name, is_valid, expected) in ROWS.iter().filter(|_| sends) {
+            if let Some(value) = variable(name)
+                && !value.to_str().is_some_and(is_valid)
+            {
+                return Err(Error::variable(name, value.to_string_lossy(), expected));
+            }
+        }
+        let timeout = text("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT").or_else(|| text("OTEL_EXPORTER_OTLP_TIMEOUT"));
+        Ok(Settings {
+            sends,
+            propagates: text("OTEL_PROPAGATORS").is_none_or(|names| lists(&names, "tracecontext")),
+            timeout: timeout
+                .and_then(|text| text.parse().ok())
+                .map_or(TIMEOUT, Duration::from_millis),
+        })
+    }
+}
+
+fn is_protocol(value: &str) -> bool {
+    value.eq_ignore_ascii_case("http/protobuf")
+}
+
+fn is_endpoint(value: &str) -> bool {
+    let schemes: &[&str] = if cfg!(feature = "tls") {
+        &["http", "https"]
+    } else {
+        &["http"]
+    };
+    let url = value.parse::<Uri>().ok();
+    url.is_some_and(|url| url.scheme_str().is_some_and(|scheme| schemes.contains(&scheme)) && url.host().is_some())
+}
+
+fn is_compression(value: &str) -> bool {
+    value.eq_ignore_ascii_case("none") || (cfg!(feature = "compression") && value.eq_ignore_ascii_case("gzip"))
+}
+
+fn is_number(value: &str) -> bool {
+    value.parse::<u32>().is_ok_and(|number| number > 0)
+}
+
+fn is_ratio(value: &str) -> bool {
+    value.parse::<f64>().is_ok_and(|ratio| (0.0..=1.0).contains(&ratio))
+}
+
+/// Others beside them are passed over: platforms set the variable for programs in all languages.
+fn is_propagators(value: &str) -> bool {
+    lists(value, "tracecontext") || lists(value, "none")
+}
+
+fn lists(names: &str, name: &str) -> bool {
+    names.split(',').any(|listed| listed.trim() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Result<Settings> {
+        Settings::new(|asked| {
+            let found = variables.iter().find(|(name, _)| *name == asked)?;
+            Some(found.1.into())
+        })
+    }
+
+    #[test]
+    fn without_variables_everything_is_sent_and_traces_of_others_go_on() {
+        let settings = with(&[]).expect("there is nothing to refuse");
+        assert!(settings.sends && settings.propagates);
+        assert_eq!(settings.timeout, TIMEOUT);
+    }
+
+    #[test]
+    fn the_variable_for_traces_wins_over_that_for_all() {
+        let settings = with(&[
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1500"),
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "700"),
+        ])
+        .expect("each value is one");
+        assert_eq!(settings.timeout, Duration::from_millis(700));
+    }
+
+    #[test]
+    fn what_is_switched_off_is_not_looked_at() {
+        for off in [("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_TRACES_EXPORTER", "none")] {
+            let settings = with(&[off, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).expect("nothing is refused");
+            assert!(!settings.sends, "{off:?}");
+        }
+        // The specification has no other word for it than `true`.
+        assert!(with(&[("OTEL_SDK_DISABLED", "1")]).expect("it is allowed").sends);
+    }
+
+    #[test]
+    fn propagators_of_others_are_passed_over() {
+        for (value, propagates) in [
+            ("tracecontext,baggage", true),
+            ("b3, tracecontext", true),
+            ("none", false),
+            ("", true),
+        ] {
+            let settings = with(&[("OTEL_PROPAGATORS", value)]).expect("it is allowed");
+            assert_eq!(settings.propagates, propagates, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_variable_and_with_what_is_expected() {
+        for (variable, value, expected) in [
+            ("OTEL_TRACES_EXPORTER", "console", "otlp or none"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", PROTOCOL),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", PROTOCOL),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", ENDPOINT),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://localhost:4317", ENDPOINT),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces", ENDPOINT),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", COMPRESSION),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", MILLISECONDS),
+            ("OTEL_TRACES_SAMPLER", "sometimes", SAMPLER),
+            ("OTEL_TRACES_SAMPLER_ARG", "1.5", "a number from 0 to 1"),
+            ("OTEL_TRACES_SAMPLER_ARG", "NaN", "a number from 0 to 1"),
+            ("OTEL_PROPAGATORS", "b3", "tracecontext or none"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "a whole number from 1 up"),
+        ] {
+            let error = with(&[(variable, value)]).expect_err("the value is none");
+            assert_eq!(
+                error.to_string(),
+                format!("the environment variable {variable} is {value:?}: {expected} is expected")
+            );
+        }
+    }
+}
