@@ -106,6 +106,16 @@ impl UnixStream {
             &self.socket,
         )?)))
     }
+
+    /// How much of what was sent the peer has not received yet, in bytes; Linux counts the memory that holds it, which is
+    /// somewhat more, and 0 when the peer has all. Otherwise as
+    /// [`TcpStream::outgoing_bytes`](crate::TcpStream::outgoing_bytes).
+    ///
+    /// # Errors
+    /// `Unsupported` where the system does not tell.
+    pub fn outgoing_bytes(&self) -> io::Result<usize> {
+        Ok(crate::sys::queue::outgoing_bytes(self.socket.as_fd())?)
+    }
 }
 
 impl UnixDatagram {

@@ -86,6 +86,38 @@ fn a_full_buffer_takes_a_part_and_then_would_block() {
 }
 
 #[test]
+#[cfg(any(
+    target_os = "linux",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_vendor = "apple"
+))]
+fn what_the_peer_does_not_take_is_outgoing() {
+    let listener = listen("127.0.0.1:0");
+    let (near, far, _) = pair(&listener);
+    assert_eq!(near.outgoing_bytes().unwrap(), 0);
+    let block = vec![7; 1024 * 1024];
+    let mut sent = 0;
+    while let Ok(more) = near.send(&block) {
+        sent += more;
+    }
+    let outgoing = near.outgoing_bytes().unwrap();
+    assert!(0 < outgoing && outgoing < sent, "{outgoing} of {sent}");
+    assert_eq!(receive(&far, sent).len(), sent);
+    // The last acknowledgement is on its way behind the bytes.
+    while near.outgoing_bytes().unwrap() > 0 {
+        std::thread::yield_now();
+    }
+
+    let (near, far) = conduit_net::UnixStream::pair().unwrap();
+    assert_eq!(near.outgoing_bytes().unwrap(), 0);
+    near.send(&block[..1000]).unwrap();
+    assert!(near.outgoing_bytes().unwrap() >= 1000);
+    assert_eq!(far.recv(&mut [0; 1000]).unwrap(), 1000);
+    assert_eq!(near.outgoing_bytes().unwrap(), 0);
+}
+
+#[test]
 fn a_half_closed_stream_still_receives() {
     let listener = listen("127.0.0.1:0");
     let (near, far, _) = pair(&listener);

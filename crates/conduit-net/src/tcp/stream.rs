@@ -157,6 +157,16 @@ impl TcpStream {
         plain(self.option(option::SEND_BUFFER))
     }
 
+    /// How many of the bytes that were sent the peer's system has not acknowledged yet, those that have not left this machine
+    /// included. What the peer's program has read of the others is not known here; but its system acknowledges no more than
+    /// its receive buffer has room for. `SIOCOUTQ` on Linux, `FIONWRITE` on FreeBSD and NetBSD, `SO_NWRITE` on macOS. tcp(7).
+    ///
+    /// # Errors
+    /// `Unsupported` on other systems.
+    pub fn outgoing_bytes(&self) -> io::Result<usize> {
+        Ok(sys::queue::outgoing_bytes(self.socket.as_fd())?)
+    }
+
     fn finish_connect(&self, address: SocketAddr, deadline: Option<Deadline>) -> Result<(), Error> {
         ops::finish_connect(self.socket.as_fd(), &Address::Ip(address), deadline)
     }
