@@ -3,6 +3,8 @@
 //! Time also passes by itself, as on any machine that is busy, so that the deadlines here are many minutes long and the
 //! tests keep a minute or more away from them.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use conduit::prelude::*;
@@ -32,10 +34,41 @@ fn large() -> Vec<u8> {
 
 const LARGE: usize = 4 * 1024 * 1024;
 
+/// The same in pieces, each of which is there at once.
+struct Pieces(usize);
+
+const PIECE: usize = 16 * 1024;
+
+impl futures_core::Stream for Pieces {
+    type Item = Result<Bytes, conduit::BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(left) = self.0.checked_sub(PIECE) else {
+            return Poll::Ready(None);
+        };
+        self.0 = left;
+        Poll::Ready(Some(Ok(Bytes::from(vec![b'p'; PIECE]))))
+    }
+}
+
+#[get("/stream")]
+fn stream() -> Body {
+    Body::from_stream(Pieces(LARGE))
+}
+
+/// Answers with more than a connection holds, after most of a deadline.
+#[get("/later")]
+async fn later() -> Vec<u8> {
+    tokio::time::sleep(DEADLINE - MINUTE).await;
+    vec![b'l'; LATER]
+}
+
+const LATER: usize = 100_000;
+
 /// An application each of whose deadlines is [`DEADLINE`].
 fn client() -> TestClient {
     let app = App::new(())
-        .routes(routes![hello, length, large])
+        .routes(routes![hello, length, large, stream, later])
         .head_timeout(DEADLINE)
         .idle_timeout(DEADLINE)
         .minimum_rate(1024, DEADLINE)
@@ -169,6 +202,29 @@ fn a_body_above_the_minimum_rate_may_take_as_long_as_it_does() {
 }
 
 #[test]
+fn a_body_that_stops_after_a_fast_start_or_drips_on_is_408_once_the_grace_is_over() {
+    for drips in ["", "b"] {
+        let client = client();
+        let mut connection = client.connect();
+        let length = 2_000_000;
+        assert!(connection.send(format!(
+            "POST /length HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"
+        )));
+        client.advance(MINUTE);
+        // At the minimum rate they would take more than half an hour.
+        assert!(connection.send(vec![b'b'; length - 100]));
+        for _ in 0..14 {
+            client.advance(MINUTE);
+            assert!(connection.send(drips));
+        }
+        assert!(!connection.is_closed());
+        client.advance(2 * MINUTE);
+        assert_answered(&mut connection, "408");
+        assert!(connection.is_closed());
+    }
+}
+
+#[test]
 fn a_reader_that_does_not_read_is_cut_off_once_its_grace_is_over() {
     let client = client();
     let mut connection = client.connect();
@@ -184,10 +240,14 @@ fn a_reader_that_does_not_read_is_cut_off_once_its_grace_is_over() {
 
 #[test]
 fn a_reader_below_the_minimum_rate_is_cut_off_and_one_above_it_is_not() {
-    for (bytes_a_minute, whole) in [(6_000, false), (100_000, true)] {
+    let paces = [(6_000, false), (100_000, true)];
+    for (target, (bytes_a_minute, whole)) in ["/large", "/stream"]
+        .iter()
+        .flat_map(|target| paces.map(|pace| (target, pace)))
+    {
         let client = client();
         let mut connection = client.connect();
-        assert!(connection.send("GET /large HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"));
+        assert!(connection.send(format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")));
         let mut all = Vec::new();
         // The large one takes three quarters of an hour; what is in the pipe may be read when the other is cut off.
         for _ in 0..60 {
@@ -206,8 +266,45 @@ fn a_reader_below_the_minimum_rate_is_cut_off_and_one_above_it_is_not() {
         assert_eq!(
             all.len() > LARGE,
             whole,
-            "at {bytes_a_minute} bytes a minute, {} came",
+            "at {bytes_a_minute} bytes a minute of {target}, {} came",
             all.len()
         );
     }
+}
+
+#[test]
+fn time_in_which_the_handler_is_behind_does_not_count_against_the_reader() {
+    let client = client();
+    let mut connection = client.connect();
+    assert!(connection.send("GET /later HTTP/1.1\r\nhost: a\r\n\r\n".repeat(4)));
+    for _ in 0..4 {
+        client.advance(DEADLINE);
+        // What does not fit is waited for a while, and is then taken all at once.
+        client.advance(2 * MINUTE);
+        let mut left = LATER;
+        while left > 0 {
+            let piece = connection.read(LATER);
+            assert!(!piece.is_empty(), "the server has closed");
+            left = left.saturating_sub(piece.len());
+        }
+        client.advance(Duration::from_secs(1));
+        connection.received();
+    }
+    assert!(!connection.is_closed());
+}
+
+#[test]
+fn a_reader_that_stops_after_a_fast_start_is_cut_off_once_its_grace_is_over() {
+    let client = client();
+    let mut connection = client.connect();
+    assert!(connection.send("GET /large HTTP/1.1\r\nhost: a\r\n\r\n"));
+    // At the minimum rate they would take three quarters of an hour.
+    let mut left = 3 * 1024 * 1024;
+    while left > 0 {
+        left -= connection.read(left).len();
+    }
+    client.advance(DEADLINE - MINUTE);
+    assert!(connection.send(GET), "the connection is open");
+    client.advance(2 * MINUTE);
+    assert!(!connection.send(GET), "the server has closed");
 }

@@ -2,10 +2,12 @@
 
 mod support;
 
-use std::io::{ErrorKind, Read};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::pin::Pin;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -225,6 +227,84 @@ fn a_body_that_is_too_slow_is_broken_off_once_while_its_answer_goes_on() {
     assert_eq!(response.text(), "abccut");
     assert!(client.is_closed());
     assert_eq!(server.handle().statistics().struck(Limit::BodyRate), 1);
+}
+
+/// Zeros without end, in pieces that are there at once.
+struct Endless;
+
+impl futures_core::Stream for Endless {
+    type Item = Result<Bytes, conduit::BoxError>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Ok(Bytes::from_static(&[0; 64 * 1024]))))
+    }
+}
+
+#[get("/endless")]
+fn endless() -> Body {
+    Body::from_stream(Endless)
+}
+
+/// Far more than the system takes for a client that does not read.
+const LARGE_BYTES: u64 = 64 * 1024 * 1024;
+
+#[get("/file")]
+fn file() -> Result<Body, Problem> {
+    let file = tempfile()?;
+    file.set_len(LARGE_BYTES)?;
+    Ok(Body::from_file(file, 0..LARGE_BYTES))
+}
+
+/// A file that is gone when it is closed.
+fn tempfile() -> std::io::Result<File> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("conduit-limits-{}-{count}", std::process::id()));
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(path)?;
+    Ok(file)
+}
+
+#[test]
+fn a_steady_reader_above_the_minimum_rate_is_served_however_much_the_system_holds() {
+    const GRACE: Duration = Duration::from_secs(2);
+    const RATE: usize = 50_000;
+    let server = serve(App::new(()).routes(routes![endless]).minimum_rate(RATE as u64, GRACE));
+    let mut stream = TcpStream::connect(server.address).expect("the kernel accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+    stream
+        .write_all(b"GET /endless HTTP/1.1\r\nhost: test\r\n\r\n")
+        .expect("the server takes it");
+    let mut buffer = [0; 10_000];
+    let begin = Instant::now();
+    let mut read = 0;
+    while begin.elapsed() < 4 * GRACE {
+        while read < 2 * RATE * begin.elapsed().as_millis() as usize / 1000 {
+            read += stream.read(&mut buffer).expect("bytes");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let statistics = server.handle().statistics();
+    assert_eq!(statistics.struck(Limit::WriteRate), 0);
+    assert_eq!(statistics.open_connections, 1);
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_cut_off_whatever_the_system_holds_for_it() {
+    let server = serve(
+        App::new(())
+            .routes(routes![endless, file])
+            .minimum_rate(1024, Duration::from_secs(1)),
+    );
+    for (struck, target) in ["/endless", "/file"].iter().enumerate() {
+        let mut stream = TcpStream::connect(server.address).expect("the kernel accepts");
+        stream
+            .write_all(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes())
+            .expect("the server takes it");
+        wait_until("the reader is cut off", || {
+            server.handle().statistics().struck(Limit::WriteRate) == struck as u64 + 1
+        });
+    }
 }
 
 #[test]

@@ -479,6 +479,38 @@ fn records_cut_anywhere_are_put_together() {
 }
 
 #[test]
+fn a_body_in_long_records_is_measured_by_what_has_come_of_them() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let server = app(Tls::pem(chain, key))
+        .minimum_rate(1024, Duration::from_secs(2))
+        .listen("127.0.0.1:0");
+    let running = start(server.expect("it listens"));
+    let config = Arc::new(authority.client());
+    let (_, StreamOwned { mut conn, mut sock }) = get(running.address, &config, "localhost", "/").expect("an answer");
+    let head = "POST /echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 16000\r\n\r\n";
+    conn.writer().write_all(head.as_bytes()).expect("buffered");
+    conn.write_tls(&mut sock).expect("taken");
+    conn.writer().write_all(&pattern(16_000)).expect("buffered");
+    let mut record = Vec::new();
+    conn.write_tls(&mut record).expect("into memory");
+    // Three times the rate, for more than twice the grace.
+    for piece in record.chunks(300) {
+        sock.write_all(piece).expect("the server takes it");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut answer = Vec::new();
+    StreamOwned::new(conn, sock)
+        .read_to_end(&mut answer)
+        .expect("an answer");
+    assert!(
+        answer.ends_with(&pattern(16_000)),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+}
+
+#[test]
 fn a_message_of_the_handshake_may_come_in_many_records() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");

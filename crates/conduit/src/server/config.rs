@@ -295,7 +295,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         method: "minimum_rate",
         variable: "CONDUIT_MINIMUM_RATE",
-        bounds: "how slowly a body may come, or a response be taken, on average",
+        bounds: "how slowly a body may come, or a response be taken",
         over: "a body: 408 and a close; a response: it is broken off",
         limit: Some(Limit::BodyRate),
         default: None,
@@ -304,7 +304,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         method: "minimum_rate",
         variable: "CONDUIT_RATE_GRACE",
-        bounds: "the time before the minimum rate counts",
+        bounds: "how long a client may be below the minimum rate, and how long it may stop",
         over: "",
         limit: None,
         default: None,

@@ -195,6 +195,11 @@ impl ServerEnd {
         Ok(room)
     }
 
+    /// What the client has not read yet.
+    pub(super) fn outgoing_bytes(&self) -> usize {
+        lock(&self.pipe.state).to_client.len()
+    }
+
     pub(super) fn shutdown(&mut self) {
         let mut state = lock(&self.pipe.state);
         state.server_ended = true;

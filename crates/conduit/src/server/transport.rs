@@ -34,6 +34,8 @@ pub(crate) enum Transport {
 pub(crate) struct Received {
     /// How many bytes at the beginning of the buffer are input now.
     pub(super) bytes: usize,
+    /// How many bytes have come over the network for that: encrypted ones may not have come to anything yet.
+    pub(super) raw_bytes: usize,
     /// The client has ended its half of the stream: nothing comes after these bytes.
     pub(super) ended: bool,
     /// The socket may have more, whether or not the poller says so again.
@@ -57,6 +59,9 @@ pub(crate) trait Secure {
 
     /// As [`Transport::is_handshaking`].
     fn is_handshaking(&self) -> bool;
+
+    /// How many bytes are encrypted and wait for room.
+    fn held_bytes(&self) -> usize;
 
     /// As [`Transport::take_facts`].
     fn take_facts(&mut self) -> Option<Facts>;
@@ -114,6 +119,7 @@ impl Transport {
         };
         Ok(Received {
             bytes,
+            raw_bytes: bytes,
             ended: bytes == 0,
             more: bytes == buffer.len(),
         })
@@ -224,6 +230,18 @@ impl Transport {
             Transport::Secure(stream) => stream.is_handshaking(),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => false,
+        }
+    }
+
+    /// How many of the bytes that were sent have not been taken by the client's system yet. Where this system does not
+    /// tell, all have been. It costs a system call.
+    pub(super) fn outgoing_bytes(&self) -> usize {
+        match self {
+            Transport::Tcp(stream) => stream.outgoing_bytes().unwrap_or(0),
+            Transport::Unix(stream) => stream.outgoing_bytes().unwrap_or(0),
+            Transport::Secure(secure) => secure.held_bytes() + secure.stream().outgoing_bytes(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => end.outgoing_bytes(),
         }
     }
 

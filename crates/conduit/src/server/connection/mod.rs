@@ -35,7 +35,7 @@ use tokio::task::AbortHandle;
 
 pub(super) use self::serving::Turn;
 use self::stream::Outlet;
-use self::waiting::Waiting;
+use self::waiting::{Pace, Waiting};
 use super::deadlines::{Place, Second};
 use super::facts::Facts;
 use super::handlers::method_and_path;
@@ -96,8 +96,12 @@ pub(super) struct Connection {
     waiting: Waiting,
     /// Since when `waiting` is what it is.
     since: Second,
-    /// How many bytes have come or gone since then.
-    progress_bytes: u64,
+    /// A request has come since it was last looked at what there is to wait for.
+    fresh: bool,
+    /// How the client keeps up with what it sends or takes.
+    pace: Pace,
+    /// How many bytes have been sent in all, by what the socket has taken.
+    sent_bytes: u64,
     place: Place,
     /// How many requests have come.
     requests: u64,
@@ -145,7 +149,9 @@ impl Connection {
             cut: false,
             waiting: Waiting::Request,
             since: now,
-            progress_bytes: 0,
+            fresh: false,
+            pace: Pace::default(),
+            sent_bytes: 0,
             place: Place::default(),
             requests: 0,
             route: None,
@@ -249,11 +255,11 @@ impl Connection {
             }));
         }
         shared.counts().received_bytes.add(received.bytes as u64);
+        if self.waiting == Waiting::Body {
+            self.pace.moved(received.raw_bytes as u64, shared.now, &shared.config);
+        }
         if received.bytes == 0 || matches!(self.stage, Stage::Lingering) {
             return ControlFlow::Break(self.settle(shared));
-        }
-        if self.waiting == Waiting::Body {
-            self.progress_bytes += received.bytes as u64;
         }
         ControlFlow::Continue(received.bytes)
     }
@@ -328,13 +334,18 @@ impl Connection {
         tracing::warn!(peer = %self.peer, method, route, stage, seconds, "closed at the shutdown");
     }
 
+    /// Whether a handler or a stream has something of the answer still to make.
+    fn is_serving(&self) -> bool {
+        matches!(self.stage, Stage::Handling(_) | Stage::Streaming(_))
+    }
+
     /// Derives from the state whether to close, what to watch the socket for, and until when.
     fn settle(&mut self, shared: &mut Shared) -> Fate {
         if self.ended && matches!(self.stage, Stage::Handling(Some(_))) {
             // Who has ended only its half of the stream looks just as one that has gone.
             return Fate::Closed;
         }
-        let serving = matches!(self.stage, Stage::Handling(_) | Stage::Streaming(_));
+        let serving = self.is_serving();
         if matches!(self.stage, Stage::Lingering) {
             if self.ended {
                 return Fate::Closed;
@@ -384,7 +395,7 @@ impl Connection {
             return Fate::Closed;
         }
         self.watched = Some(interest);
-        self.note_waiting(serving, shared);
+        self.note_waiting(shared);
         Fate::Open
     }
 

@@ -3,7 +3,6 @@
 use std::io;
 use std::rc::Rc;
 
-use super::waiting::Waiting;
 use super::{Connection, Stage};
 use crate::server::batch::TOGETHER;
 use crate::server::mailbox::{Letter, Outbox};
@@ -38,13 +37,11 @@ impl Connection {
             match self.transport.send(&output[before..]) {
                 Ok(count) => {
                     sent += count;
+                    self.sent_bytes += count as u64;
                     shared.counts().sent_bytes.add(count as u64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
-            }
-            if self.waiting == Waiting::Room {
-                self.progress_bytes += (sent - before) as u64;
             }
         }
         // A short write means that there is no more room.
@@ -84,10 +81,8 @@ impl Connection {
             return Ok(sent);
         };
         let (count, progress) = tail.send(&mut self.transport, output, &mut sent)?;
+        self.sent_bytes += count;
         shared.counts().sent_bytes.add(count);
-        if self.waiting == Waiting::Room {
-            self.progress_bytes += count;
-        }
         match progress {
             Progress::Done => return Ok(sent),
             Progress::NoRoom => {}

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use tracing::Span;
 
 use super::sending::OUTPUT_HIGH_WATER_BYTES;
-use super::{Connection, Fate, Stage, Waiting};
+use super::{Connection, Fate, Stage};
 use crate::endpoint::Outcome;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -132,8 +132,7 @@ impl Connection {
                     request.arrived(self.peer, self.facts.as_ref(), shared.config.body_bytes);
                     shared.counts().requests.add(1);
                     self.requests += 1;
-                    // What the client is given time for begins anew with each request.
-                    self.waiting = Waiting::Ourselves;
+                    self.fresh = true;
                     self.unread = false;
                     if request.head().body() == BodyLength::None {
                         self.answer(request, output, shared);

@@ -1,16 +1,19 @@
 //! What a connection waits for, until when, and what happens when that has passed.
 
+use std::time::Duration;
+
 use conduit_proto::h1::Phase;
 use http::StatusCode;
 
 use super::{Connection, Fate, Stage};
 use crate::problem::Problem;
+use crate::server::config::Config;
 use crate::server::counts::Limit;
 use crate::server::deadlines::Second;
 use crate::server::worker::Shared;
 
 /// How long a connection lingers for the client to see an answer that came before its request was read.
-const LINGER_SECONDS: Second = 2;
+const LINGER_SECONDS: u64 = 2;
 
 /// What a deadline is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,19 +36,107 @@ pub(super) enum Waiting {
     Ourselves,
 }
 
+/// How a client keeps up with the minimum rate.
+///
+/// It has time until a second that what it sends or takes moves on, by as many seconds as the rate gives to the bytes, but
+/// never further than the grace from the last of them. So who stops has a grace and no more, whatever came before; and over
+/// any stretch of time a client has to move what the rate gives to that stretch less a grace.
+pub(super) struct Pace {
+    /// Whether it is of [`Waiting::Body`] or of [`Waiting::Room`]; of anything else it is of nothing.
+    of: Waiting,
+    /// The second that the client has time until.
+    until: Second,
+    /// When the last byte has moved.
+    moved: Second,
+    /// What has moved and is not made into time yet.
+    bytes: u64,
+    /// What the client had taken of [`Connection::sent_bytes`] when it was last looked at.
+    taken_bytes: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace {
+            of: Waiting::Ourselves,
+            until: 0,
+            moved: 0,
+            bytes: 0,
+            taken_bytes: 0,
+        }
+    }
+}
+
+impl Pace {
+    /// So much has moved.
+    #[inline]
+    pub(super) fn moved(&mut self, bytes: u64, now: Second, config: &Config) {
+        if now != self.moved {
+            // What has moved before gives no more than a grace from then.
+            self.until(config);
+            self.moved = now;
+        }
+        self.bytes += bytes;
+    }
+
+    /// The client has taken so much in all, as far as is known.
+    fn took(&mut self, taken_bytes: u64, now: Second, config: &Config) {
+        let bytes = taken_bytes.saturating_sub(self.taken_bytes);
+        if bytes > 0 {
+            self.taken_bytes = taken_bytes;
+            self.moved(bytes, now, config);
+        }
+    }
+
+    /// Begins anew, with a whole grace.
+    fn begin(&mut self, of: Waiting, now: Second, config: &Config) {
+        self.of = of;
+        self.until = after(now, config.rate_grace);
+        self.moved = now;
+        self.bytes = 0;
+    }
+
+    /// Goes on after seconds that are not the client's.
+    fn resume(&mut self, seconds: Second) {
+        self.until = self.until.saturating_add(seconds);
+        self.moved = self.moved.saturating_add(seconds);
+    }
+
+    /// The second that the client has time until, by all that has moved.
+    fn until(&mut self, config: &Config) -> Second {
+        let rate = config.minimum_rate.max(1);
+        let seconds = Second::try_from(self.bytes / rate).unwrap_or(Second::MAX);
+        self.bytes %= rate;
+        self.until = self
+            .until
+            .saturating_add(seconds)
+            .min(after(self.moved, config.rate_grace));
+        self.until
+    }
+}
+
+/// The second when this time is over. One has begun already: one more, so that nobody is cut off early.
+fn after(since: Second, time: Duration) -> Second {
+    since
+        .saturating_add(Second::try_from(time.as_secs()).unwrap_or(Second::MAX))
+        .saturating_add(1)
+}
+
 impl Connection {
     /// The connection's slot of the wheel has come up.
     pub(in crate::server) fn check_deadline(&mut self, shared: &mut Shared) -> Fate {
         if !shared.wheel.came_up(&mut self.place) {
             return Fate::Open;
         }
-        match self.deadline(shared) {
-            Some(deadline) if deadline <= shared.now => {}
-            Some(deadline) => {
-                shared.wheel.schedule(self.key, &mut self.place, deadline);
-                return Fate::Open;
-            }
-            None => return Fate::Open,
+        if self.waiting == Waiting::Room {
+            // What the socket takes says nothing of the client: the system may hold megabytes, and asks for more only when
+            // much of that is gone.
+            let outgoing = self.transport.outgoing_bytes() as u64;
+            let taken = self.sent_bytes.saturating_sub(outgoing);
+            self.pace.took(taken, shared.now, &shared.config);
+        }
+        self.note_waiting(shared);
+        if self.deadline(shared).is_none_or(|deadline| deadline > shared.now) {
+            return Fate::Open;
         }
         let struck = match self.waiting {
             Waiting::ProxyHeader => {
@@ -66,6 +157,8 @@ impl Connection {
             Limit::BodyRate => "the body of the request comes too slowly",
             _ => {
                 tracing::debug!(peer = %self.peer, limit = struck.name(), "closed a connection");
+                // Nor does the system keep what a client does not take.
+                self.cut |= struck == Limit::WriteRate;
                 return Fate::Closed;
             }
         };
@@ -79,56 +172,131 @@ impl Connection {
         }
     }
 
-    /// Starts the clock anew when the connection waits for something else than before.
-    pub(super) fn note_waiting(&mut self, serving: bool, shared: &mut Shared) {
-        let waiting = if matches!(self.stage, Stage::Lingering) {
-            Waiting::End
-        } else if self.header.is_some() {
-            Waiting::ProxyHeader
-        } else if self.transport.is_handshaking() {
-            Waiting::Handshake
-        } else if self.is_reading_file() {
-            Waiting::Ourselves
-        } else if self.has_output() {
-            Waiting::Room
-        } else {
-            match self.engine.phase() {
-                Phase::Idle => Waiting::Request,
-                Phase::Head => Waiting::Head,
-                Phase::Body if !self.body.as_ref().is_some_and(|body| body.is_unwanted()) => Waiting::Body,
-                Phase::Drain => Waiting::Body,
-                _ if serving => Waiting::Ourselves,
-                _ => Waiting::Request,
-            }
-        };
-        if waiting != self.waiting || waiting == Waiting::Request {
-            self.waiting = waiting;
-            self.since = shared.now;
-            self.progress_bytes = 0;
+    /// Starts the clock anew when the connection waits for something else than before, or for the same of another request.
+    pub(super) fn note_waiting(&mut self, shared: &mut Shared) {
+        let waiting = self.waits_for();
+        let fresh = std::mem::take(&mut self.fresh);
+        if waiting != self.waiting || fresh {
+            self.begin_waiting(waiting, fresh, shared);
         }
         if let Some(deadline) = self.deadline(shared) {
-            shared.wheel.schedule(self.key, &mut self.place, deadline);
+            // What a client takes is looked at each second.
+            let due = if waiting == Waiting::Room { 0 } else { deadline };
+            shared.wheel.schedule(self.key, &mut self.place, due);
         }
     }
 
-    pub(super) fn deadline(&self, shared: &Shared) -> Option<Second> {
+    fn waits_for(&self) -> Waiting {
+        if matches!(self.stage, Stage::Lingering) {
+            return Waiting::End;
+        } else if self.header.is_some() {
+            return Waiting::ProxyHeader;
+        } else if self.transport.is_handshaking() {
+            return Waiting::Handshake;
+        } else if self.is_reading_file() {
+            return Waiting::Ourselves;
+        } else if self.has_output() {
+            return Waiting::Room;
+        }
+        match self.engine.phase() {
+            Phase::Idle => Waiting::Request,
+            Phase::Head => Waiting::Head,
+            Phase::Body if !self.body.as_ref().is_some_and(|body| body.is_unwanted()) => Waiting::Body,
+            Phase::Drain => Waiting::Body,
+            _ if self.is_serving() => Waiting::Ourselves,
+            _ => Waiting::Request,
+        }
+    }
+
+    /// Something else is waited for, or the same of a request that is `fresh`.
+    fn begin_waiting(&mut self, waiting: Waiting, fresh: bool, shared: &Shared) {
+        let before = std::mem::replace(&mut self.waiting, waiting);
+        let since = std::mem::replace(&mut self.since, shared.now);
+        if before == Waiting::Ourselves {
+            self.pace.resume(shared.now - since);
+        }
+        match waiting {
+            Waiting::Request | Waiting::Head => self.pace.of = waiting,
+            // The same goes on after a time in which the handler or the disk was behind. A reader is measured over all of
+            // an answer's pieces, and over all of a pipeline's answers.
+            Waiting::Room if self.pace.of == Waiting::Room => {}
+            Waiting::Body if self.pace.of == Waiting::Body && !fresh => {}
+            Waiting::Body | Waiting::Room => self.pace.begin(waiting, shared.now, &shared.config),
+            _ => {}
+        }
+    }
+
+    pub(super) fn deadline(&mut self, shared: &Shared) -> Option<Second> {
         let config = &shared.config;
-        let seconds = match self.waiting {
-            Waiting::Handshake => config.handshake_timeout.as_secs(),
-            Waiting::Request => config.idle_timeout.as_secs(),
-            Waiting::Head | Waiting::ProxyHeader => config.head_timeout.as_secs(),
-            Waiting::Body | Waiting::Room => config
-                .rate_grace
-                .as_secs()
-                .saturating_add(self.progress_bytes / config.minimum_rate.max(1)),
-            Waiting::End => LINGER_SECONDS.into(),
-            Waiting::Ourselves => return None,
-        };
-        // The current second has begun already: one more, so that nobody is cut off early.
-        Some(
-            self.since
-                .saturating_add(Second::try_from(seconds).unwrap_or(Second::MAX))
-                .saturating_add(1),
-        )
+        match self.waiting {
+            Waiting::Handshake => Some(after(self.since, config.handshake_timeout)),
+            Waiting::Head | Waiting::ProxyHeader => Some(after(self.since, config.head_timeout)),
+            Waiting::Request => Some(after(self.since, config.idle_timeout)),
+            Waiting::Body | Waiting::Room => Some(self.pace.until(config)),
+            Waiting::End => Some(after(self.since, Duration::from_secs(LINGER_SECONDS))),
+            Waiting::Ourselves => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pace since this second, at 1024 bytes a second with a grace of 10.
+    fn since(now: Second) -> (Pace, Config) {
+        let config = Config::default();
+        let mut pace = Pace::default();
+        pace.begin(Waiting::Body, now, &config);
+        (pace, config)
+    }
+
+    /// The second in which a client is late that moves so much in each.
+    fn late(bytes_a_second: u64) -> Option<Second> {
+        let (mut pace, config) = since(100);
+        (101..1100).find(|now| {
+            pace.moved(bytes_a_second, *now, &config);
+            pace.until(&config) <= *now
+        })
+    }
+
+    #[test]
+    fn a_client_at_the_rate_is_never_late_and_one_below_it_is_when_the_grace_is_used_up() {
+        assert_eq!(late(1024), None);
+        assert_eq!(late(1500), None, "what is no whole second's adds up");
+        assert_eq!(late(0), Some(111));
+        // Half a second of the grace in each second.
+        assert_eq!(late(512), Some(121));
+    }
+
+    #[test]
+    fn what_has_moved_gives_no_more_than_a_grace_from_then() {
+        let (mut pace, config) = since(100);
+        pace.moved(1 << 30, 105, &config);
+        assert_eq!(pace.until(&config), 116);
+        // Not from the next byte, though nobody has looked in between.
+        pace.moved(1 << 30, 107, &config);
+        pace.moved(1, 117, &config);
+        assert_eq!(pace.until(&config), 118);
+    }
+
+    #[test]
+    fn a_reader_is_given_time_for_what_it_took_since_the_last_look_and_for_nothing_twice() {
+        let (mut pace, config) = since(100);
+        pace.took(5 * 1024, 103, &config);
+        assert_eq!(pace.until(&config), 114);
+        pace.took(5 * 1024, 112, &config);
+        // A Unix socket's memory is more than the bytes in it.
+        pace.took(4 * 1024, 113, &config);
+        assert_eq!(pace.until(&config), 114);
+        pace.took(7 * 1024, 113, &config);
+        assert_eq!(pace.until(&config), 116);
+    }
+
+    #[test]
+    fn time_that_is_not_the_clients_is_given_back() {
+        let (mut pace, config) = since(100);
+        pace.resume(1000);
+        assert_eq!(pace.until(&config), 1111);
     }
 }

@@ -166,6 +166,7 @@ impl Secure for Session {
         self.flush()?;
         Ok(Received {
             bytes,
+            raw_bytes: received.bytes,
             // An end without a word may be an attacker's cut (RFC 8446, section 6.1), but then it cannot pass for the
             // end of a request: those say how long they are.
             ended: self.ended || received.ended,
@@ -231,6 +232,10 @@ impl Secure for Session {
 
     fn is_handshaking(&self) -> bool {
         self.tls.is_handshaking()
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.outgoing.len() - self.sent
     }
 
     fn take_facts(&mut self) -> Option<Facts> {
