@@ -141,6 +141,36 @@ fn empty_lines_before_a_request_do_not_prolong_anything() {
 }
 
 #[test]
+fn empty_lines_in_any_pieces_are_no_request_that_the_idle_time_waits_for() {
+    for pieces in [&["\r\n"][..], &["\r", "\n"], &["\r", "\n\r"]] {
+        let client = client();
+        let mut connection = client.connect();
+        let mut said = 0;
+        for piece in pieces.iter().cycle() {
+            client.advance(DEADLINE - MINUTE);
+            if connection.is_closed() || !connection.send(piece) {
+                break;
+            }
+            said += 1;
+            // The idle time, and that of a head that has begun within it.
+            assert!(said <= 2, "{pieces:?} keep the connection");
+        }
+    }
+}
+
+#[test]
+fn a_head_that_begins_within_the_idle_time_has_its_own() {
+    let client = client();
+    let mut connection = client.connect();
+    client.advance(DEADLINE - MINUTE);
+    assert!(connection.send("GET / HTTP/1.1\r\n"));
+    client.advance(DEADLINE - MINUTE);
+    assert!(connection.send("host: a\r\n\r\n"));
+    client.advance(Duration::from_secs(1));
+    assert_answered(&mut connection, "200");
+}
+
+#[test]
 fn a_head_has_its_time_in_all_however_it_drips() {
     let client = client();
     let mut connection = client.connect();

@@ -479,6 +479,31 @@ fn records_cut_anywhere_are_put_together() {
 }
 
 #[test]
+fn a_head_in_one_record_has_its_time_however_the_record_drips() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let server = app(Tls::pem(chain, key))
+        .head_timeout(Duration::from_secs(1))
+        .idle_timeout(Duration::from_secs(2))
+        .listen("127.0.0.1:0");
+    let running = start(server.expect("it listens"));
+    let config = Arc::new(authority.client());
+    let (_, StreamOwned { mut conn, mut sock }) = get(running.address, &config, "localhost", "/").expect("an answer");
+    let head = format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(1000));
+    conn.writer().write_all(head.as_bytes()).expect("buffered");
+    let mut record = Vec::new();
+    conn.write_tls(&mut record).expect("into memory");
+    let mut taken = 0;
+    while taken < record.len() && sock.write_all(&record[taken..=taken]).is_ok() {
+        taken += 1;
+        // A byte is there a hundred times as often as the server looks at its clock.
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(taken < record.len(), "the server has waited for all {taken} bytes");
+    assert_eq!(running.handle().statistics().struck(conduit::Limit::HeadTime), 1);
+}
+
+#[test]
 fn a_body_in_long_records_is_measured_by_what_has_come_of_them() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");

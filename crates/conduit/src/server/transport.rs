@@ -60,6 +60,9 @@ pub(crate) trait Secure {
     /// As [`Transport::is_handshaking`].
     fn is_handshaking(&self) -> bool;
 
+    /// As [`Transport::holds_input`].
+    fn holds_input(&self) -> bool;
+
     /// How many bytes are encrypted and wait for room.
     fn held_bytes(&self) -> usize;
 
@@ -228,6 +231,17 @@ impl Transport {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => false,
             Transport::Secure(stream) => stream.is_handshaking(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => false,
+        }
+    }
+
+    /// Whether the beginning of something encrypted has come, of which nothing can be read yet.
+    #[inline]
+    pub(super) fn holds_input(&self) -> bool {
+        match self {
+            Transport::Tcp(_) | Transport::Unix(_) => false,
+            Transport::Secure(stream) => stream.holds_input(),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => false,
         }

@@ -96,6 +96,8 @@ pub(super) struct Connection {
     waiting: Waiting,
     /// Since when `waiting` is what it is.
     since: Second,
+    /// Since when there has been no request.
+    quiet: Second,
     /// A request has come since it was last looked at what there is to wait for.
     fresh: bool,
     /// How the client keeps up with what it sends or takes.
@@ -149,6 +151,7 @@ impl Connection {
             cut: false,
             waiting: Waiting::Request,
             since: now,
+            quiet: now,
             fresh: false,
             pace: Pace::default(),
             sent_bytes: 0,

@@ -199,6 +199,8 @@ impl Connection {
             return Waiting::Room;
         }
         match self.engine.phase() {
+            // A record that has begun is the beginning of a head, as far as anybody knows.
+            Phase::Idle if self.transport.holds_input() => Waiting::Head,
             Phase::Idle => Waiting::Request,
             Phase::Head => Waiting::Head,
             Phase::Body if !self.body.as_ref().is_some_and(|body| body.is_unwanted()) => Waiting::Body,
@@ -216,7 +218,12 @@ impl Connection {
             self.pace.resume(shared.now - since);
         }
         match waiting {
-            Waiting::Request | Waiting::Head => self.pace.of = waiting,
+            Waiting::Request | Waiting::Head => {
+                if fresh || !matches!(before, Waiting::Request | Waiting::Head) {
+                    self.quiet = shared.now;
+                }
+                self.pace.of = waiting;
+            }
             // The same goes on after a time in which the handler or the disk was behind. A reader is measured over all of
             // an answer's pieces, and over all of a pipeline's answers.
             Waiting::Room if self.pace.of == Waiting::Room => {}
@@ -230,8 +237,13 @@ impl Connection {
         let config = &shared.config;
         match self.waiting {
             Waiting::Handshake => Some(after(self.since, config.handshake_timeout)),
-            Waiting::Head | Waiting::ProxyHeader => Some(after(self.since, config.head_timeout)),
-            Waiting::Request => Some(after(self.since, config.idle_timeout)),
+            Waiting::ProxyHeader => Some(after(self.since, config.head_timeout)),
+            Waiting::Request => Some(after(self.quiet, config.idle_timeout)),
+            // One that begins in the idle time has its own; others that come to nothing, empty lines for one, do not add up.
+            Waiting::Head => {
+                let first = after(self.quiet, config.idle_timeout.saturating_add(config.head_timeout));
+                Some(after(self.since, config.head_timeout).min(first))
+            }
             Waiting::Body | Waiting::Room => Some(self.pace.until(config)),
             Waiting::End => Some(after(self.since, Duration::from_secs(LINGER_SECONDS))),
             Waiting::Ourselves => None,

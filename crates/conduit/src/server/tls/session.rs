@@ -234,6 +234,10 @@ impl Secure for Session {
         self.tls.is_handshaking()
     }
 
+    fn holds_input(&self) -> bool {
+        !self.incoming.is_empty()
+    }
+
     fn held_bytes(&self) -> usize {
         self.outgoing.len() - self.sent
     }
