@@ -523,9 +523,9 @@ impl Channel {
         }
     }
 
-    /// Whether the reader has not asked yet for what the worker waits to read, or the client to send.
+    /// Whether the reader has not asked yet for what the worker waits to read, or the client to send, or never will.
     pub(crate) fn is_unwanted(&self) -> bool {
-        self.worker_waits.get()
+        self.worker_waits.get() || self.abandoned.get()
     }
 
     /// Asks to be told through the outbox when the reader wants bytes.

@@ -65,10 +65,18 @@ async fn later() -> Vec<u8> {
 
 const LATER: usize = 100_000;
 
+/// Works for two deadlines, without its body.
+#[post("/busy")]
+async fn busy(body: Body) -> &'static str {
+    drop(body);
+    tokio::time::sleep(2 * DEADLINE).await;
+    "done"
+}
+
 /// An application each of whose deadlines is [`DEADLINE`].
 fn client() -> TestClient {
     let app = App::new(())
-        .routes(routes![hello, length, large, stream, later])
+        .routes(routes![hello, length, large, stream, later, busy])
         .head_timeout(DEADLINE)
         .idle_timeout(DEADLINE)
         .minimum_rate(1024, DEADLINE)
@@ -251,6 +259,25 @@ fn a_body_that_stops_after_a_fast_start_or_drips_on_is_408_once_the_grace_is_ove
         client.advance(2 * MINUTE);
         assert_answered(&mut connection, "408");
         assert!(connection.is_closed());
+    }
+}
+
+#[test]
+fn a_body_that_nobody_wants_is_not_waited_for_while_its_handler_works() {
+    // The client of the first waits for a word before it sends any of it (RFC 9110, section 10.1.1).
+    for (expect, drips) in [("expect: 100-continue\r\n", ""), ("", "b")] {
+        let client = client();
+        let mut connection = client.connect();
+        assert!(connection.send(format!(
+            "POST /busy HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n{expect}\r\n"
+        )));
+        for _ in 0..29 {
+            client.advance(MINUTE);
+            assert!(connection.send(drips));
+        }
+        assert_eq!(String::from_utf8_lossy(connection.received()), "");
+        client.advance(2 * MINUTE);
+        assert_answered(&mut connection, "200");
     }
 }
 

@@ -134,6 +134,7 @@ impl Connection {
             let taken = self.sent_bytes.saturating_sub(outgoing);
             self.pace.took(taken, shared.now, &shared.config);
         }
+        // A handler that drops its body says so only where somebody waits for that.
         self.note_waiting(shared);
         if self.deadline(shared).is_none_or(|deadline| deadline > shared.now) {
             return Fate::Open;
@@ -203,6 +204,7 @@ impl Connection {
             Phase::Idle if self.transport.holds_input() => Waiting::Head,
             Phase::Idle => Waiting::Request,
             Phase::Head => Waiting::Head,
+            // A client that goes on to send what its handler does not want, or waits to be asked for it, keeps nobody.
             Phase::Body if !self.body.as_ref().is_some_and(|body| body.is_unwanted()) => Waiting::Body,
             Phase::Drain => Waiting::Body,
             _ if self.is_serving() => Waiting::Ourselves,
