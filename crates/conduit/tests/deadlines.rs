@@ -149,6 +149,29 @@ fn empty_lines_before_a_request_do_not_prolong_anything() {
 }
 
 #[test]
+fn a_proxy_header_has_the_time_of_a_head_however_it_drips() {
+    let app = App::new(()).routes(routes![hello]).proxy_protocol(["127.0.0.0/8"]);
+    let client = TestClient::new(app.head_timeout(DEADLINE).idle_timeout(10 * DEADLINE));
+    let header = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n";
+    let mut slow = client.connect();
+    let mut right = client.connect();
+    for byte in &header[..14] {
+        assert!(slow.send([*byte]));
+        assert!(right.send([*byte]));
+        client.advance(MINUTE);
+    }
+    assert!(right.send(&header[14..]));
+    client.advance(2 * MINUTE);
+    assert!(slow.is_closed());
+    assert!(slow.received().is_empty());
+    assert!(right.send(GET));
+    client.advance(Duration::from_secs(1));
+    assert_answered(&mut right, "200");
+    // The client's own requests come without a proxy.
+    client.get("/").send().assert_text("hello");
+}
+
+#[test]
 fn empty_lines_in_any_pieces_are_no_request_that_the_idle_time_waits_for() {
     for pieces in [&["\r\n"][..], &["\r", "\n"], &["\r", "\n\r"]] {
         let client = client();

@@ -40,8 +40,9 @@ pub(crate) struct InProcess {
 }
 
 impl InProcess {
-    /// A new connection from this address. With `skips` the clock jumps to the next timer while the client waits.
-    pub(crate) fn connect(self: &Arc<Self>, peer: SocketAddr, skips: bool) -> ClientEnd {
+    /// A new connection from this address. With `skips` the clock jumps to the next timer while the client waits. One that
+    /// is `raw` has a PROXY header where its address must; on others the client knows of none.
+    pub(crate) fn connect(self: &Arc<Self>, peer: SocketAddr, skips: bool, raw: bool) -> ClientEnd {
         let pipe = Arc::new(Pipe {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -49,6 +50,7 @@ impl InProcess {
         let server = ServerEnd {
             pipe: Arc::clone(&pipe),
             process: Arc::clone(self),
+            raw,
         };
         lock(&self.arrivals).push((server, peer));
         self.wake();
@@ -164,10 +166,31 @@ struct State {
 pub(crate) struct ServerEnd {
     pipe: Arc<Pipe>,
     process: Arc<InProcess>,
+    raw: bool,
 }
 
 impl ServerEnd {
-    pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Whether the client says each byte for itself.
+    pub(super) fn is_raw(&self) -> bool {
+        self.raw
+    }
+
+    /// As [`recv`](Self::recv), and what is received stays.
+    pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let state = lock(&self.pipe.state);
+        if state.to_server.is_empty() && !state.client_ended {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let (first, second) = state.to_server.as_slices();
+        let mut count = 0;
+        for (place, byte) in buffer.iter_mut().zip(first.iter().chain(second)) {
+            *place = *byte;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    pub(super) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = lock(&self.pipe.state);
         if state.to_server.is_empty() {
             return if state.client_ended {

@@ -138,7 +138,7 @@ impl Transport {
             Transport::Unix(stream) => stream.peek(buffer),
             Transport::Secure(secure) => secure.stream().peek_raw(buffer),
             #[cfg(feature = "testing")]
-            Transport::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+            Transport::Memory(end) => end.peek(buffer),
         }
     }
 
@@ -152,7 +152,7 @@ impl Transport {
             Transport::Unix(stream) => stream.recv(buffer),
             Transport::Secure(secure) => secure.stream().take_raw(buffer),
             #[cfg(feature = "testing")]
-            Transport::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+            Transport::Memory(end) => end.recv(buffer),
         }
     }
 

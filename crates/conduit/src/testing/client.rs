@@ -188,14 +188,15 @@ impl TestClient {
         }
     }
 
-    /// Opens a connection that says exactly the bytes it is told.
+    /// Opens a connection that says exactly the bytes it is told, a PROXY header too where
+    /// [`App::proxy_protocol`] names the peer. In process it is never encrypted.
     ///
     /// # Panics
     ///
     /// When the application does not accept it.
     #[track_caller]
     pub fn connect(&self) -> TestConnection {
-        match self.open() {
+        match self.open(true) {
             Ok(wire) => TestConnection::new(wire),
             Err(error) => panic!("no connection: {error}"),
         }
@@ -261,12 +262,12 @@ impl TestClient {
         TestRequest::new(self.clone(), Method::OPTIONS, target)
     }
 
-    pub(super) fn open(&self) -> io::Result<Wire> {
+    pub(super) fn open(&self, raw: bool) -> io::Result<Wire> {
         let Settings {
             peer, skips, patience, ..
         } = self.settings;
         match &self.running.reach {
-            Reach::InProcess(process) => Ok(Wire::Memory(Arc::new(process.connect(peer, skips)), patience)),
+            Reach::InProcess(process) => Ok(Wire::Memory(Arc::new(process.connect(peer, skips, raw)), patience)),
             Reach::Socket(address) => {
                 let stream = TcpStream::connect(address)?;
                 stream.set_nodelay(true)?;

@@ -294,7 +294,7 @@ impl TestRequest {
 
     #[track_caller]
     fn connect(&self, name: &str) -> Wire {
-        match self.client.open() {
+        match self.client.open(false) {
             Ok(wire) => wire,
             Err(error) => panic!("{name}: the application cannot be connected to: {error}"),
         }

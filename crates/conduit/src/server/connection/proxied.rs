@@ -29,9 +29,9 @@ impl Connection {
             let facts = self.facts.as_deref().cloned().unwrap_or_default();
             self.facts = Some(Rc::new(Facts { forwarding, ..facts }));
         }
-        // A client in memory comes from no network.
+        // The requests of a client in memory come without a proxy.
         #[cfg(feature = "testing")]
-        let header = header && !matches!(self.transport, Transport::Memory(_));
+        let header = header && !matches!(&self.transport, Transport::Memory(end) if !end.is_raw());
         if header {
             self.header = Some(Box::default());
         }
