@@ -24,6 +24,7 @@ pub struct ListenOptions {
     linger: Option<Duration>,
     receive_buffer_bytes: Option<usize>,
     send_buffer_bytes: Option<usize>,
+    not_sent_low_water_bytes: Option<usize>,
     defer_accept: Option<Duration>,
     fast_open: Option<u32>,
     device: Option<Name>,
@@ -42,6 +43,7 @@ impl ListenOptions {
             linger: None,
             receive_buffer_bytes: None,
             send_buffer_bytes: None,
+            not_sent_low_water_bytes: None,
             defer_accept: None,
             fast_open: None,
             device: None,
@@ -112,6 +114,15 @@ impl ListenOptions {
         self
     }
 
+    /// How many bytes of each connection may wait to be sent, beside those on their way (`TCP_NOTSENT_LOWAT`): a send takes no
+    /// more, and there is room again when half of them have gone. So a slow peer costs little memory of the system, and what
+    /// it takes is seen in small steps. Default: as the system has it (`net.ipv4.tcp_notsent_lowat`, no limit). Linux 3.12; an
+    /// error elsewhere. tcp(7).
+    pub const fn not_sent_low_water_bytes(mut self, bytes: usize) -> ListenOptions {
+        self.not_sent_low_water_bytes = Some(bytes);
+        self
+    }
+
     /// Accepts a connection only when its first bytes have come, or this time has passed, rounded up to whole seconds
     /// (`TCP_DEFER_ACCEPT`). Default: off. Linux; an error elsewhere. tcp(7).
     pub const fn defer_accept(mut self, limit: Duration) -> ListenOptions {
@@ -167,6 +178,9 @@ impl ListenOptions {
         }
         if let Some(bytes) = self.send_buffer_bytes {
             socket.set_option(option::SEND_BUFFER, bytes)?;
+        }
+        if let Some(bytes) = self.not_sent_low_water_bytes {
+            socket.set_option(option::NOT_SENT_LOW_WATER, bytes)?;
         }
         if let Some(limit) = self.defer_accept {
             socket.set_option(option::DEFER_ACCEPT, limit)?;

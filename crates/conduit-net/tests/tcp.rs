@@ -118,6 +118,29 @@ fn what_the_peer_does_not_take_is_outgoing() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn an_accepted_connection_holds_no_more_than_the_low_water_of_its_listener() {
+    use conduit_net::{Options, option};
+
+    const LOW_WATER: usize = 64 * 1024;
+    let block = vec![7; 1024 * 1024];
+    let held = |options: ListenOptions| {
+        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let (_near, far, _) = pair(&listener);
+        while far.send(&block).is_ok() {}
+        (
+            far.option(option::NOT_SENT_LOW_WATER).unwrap(),
+            far.outgoing_bytes().unwrap(),
+        )
+    };
+    let (_, without) = held(ListenOptions::new());
+    let (inherited, with) = held(ListenOptions::new().not_sent_low_water_bytes(LOW_WATER));
+    assert_eq!(inherited, LOW_WATER);
+    // What is on its way comes on top, and segments of loopback are long.
+    assert!(4 * with < without, "{with}, and {without} without");
+}
+
+#[test]
 fn a_half_closed_stream_still_receives() {
     let listener = listen("127.0.0.1:0");
     let (near, far, _) = pair(&listener);

@@ -31,6 +31,10 @@ const NO_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPEC
 /// How many connections to a Unix socket may wait to be accepted.
 const UNIX_BACKLOG: u32 = 4096;
 
+/// How much the system holds for a client beside what is on its way: enough that a fast one never waits for the worker, and
+/// a few percent of what a socket's buffer grows to for one that does not read.
+const NOT_SENT_BYTES: usize = 128 * 1024;
+
 /// A socket that accepts connections.
 #[derive(Debug)]
 pub(crate) enum ListenerSocket {
@@ -295,6 +299,11 @@ impl Listening {
                 })?;
                 // Those that are accepted inherit it.
                 socket.set_option(option::NO_DELAY, true).map_err(Error::listen)?;
+                if option::NOT_SENT_LOW_WATER.is_supported() {
+                    socket
+                        .set_option(option::NOT_SENT_LOW_WATER, NOT_SENT_BYTES)
+                        .map_err(Error::listen)?;
+                }
                 Ok((Bound::Ip(ip, scheme), ListenerSocket::Tcp(socket.into())))
             }
             Address::Unix(unix) => {
@@ -414,6 +423,9 @@ fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(
             |other| matches!(other.place, Place::Ip(SocketAddr::V4(other)) if other.port() == address.port() && other.port() != 0),
         );
     let mut options = ListenOptions::new().no_delay(true).reuse_port(workers > 1);
+    if option::NOT_SENT_LOW_WATER.is_supported() {
+        options = options.not_sent_low_water_bytes(NOT_SENT_BYTES);
+    }
     if beside_v4 {
         options = options.only_v6(true);
     }
