@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
 use super::fields::{Fields, may_be_nested};
-use super::wording::reworded;
+use super::wording::{missing_field, reworded};
 use super::{FromRequest, Readable, TOO_LARGE};
 use crate::body::Body;
 use crate::openapi::Operation;
@@ -221,8 +221,10 @@ fn bad_json<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Prob
     let reader = &mut serde_json::Deserializer::from_slice(body);
     let error_with_path = serde_path_to_error::deserialize::<_, T>(reader).err();
     let path = error_with_path.as_ref().map(serde_path_to_error::Error::path);
-    let steps: Vec<Step<'_>> = path.into_iter().flat_map(|path| path.iter()).filter_map(step).collect();
-    let fault = Fault::of_json(steps, reworded(&error.to_string()));
+    let message = error.to_string();
+    let steps = path.into_iter().flat_map(|path| path.iter()).filter_map(step);
+    let steps: Vec<Step<'_>> = steps.chain(missing_field(&message).map(Step::Key)).collect();
+    let fault = Fault::of_json(steps, reworded(&message));
     Problem::faults(StatusCode::UNPROCESSABLE_ENTITY, &[fault])
 }
 
@@ -246,11 +248,14 @@ fn bad_fields<T: DeserializeOwned>(
     let reader = serde_html_form::Deserializer::from_bytes(fields);
     let error_with_path = serde_path_to_error::deserialize::<_, T>(reader).err();
     let path = error_with_path.as_ref().map(serde_path_to_error::Error::path);
-    let steps: Vec<Step<'_>> = path.into_iter().flat_map(|path| path.iter()).filter_map(step).collect();
-    let message = reworded(&error.to_string());
+    let said = error.to_string();
+    let missing = missing_field(&said);
+    let steps = path.into_iter().flat_map(|path| path.iter()).filter_map(step);
+    let steps: Vec<Step<'_>> = steps.chain(missing.map(Step::Key)).collect();
+    let message = reworded(&said);
     // A field that fills a list has its place in it: `answer[1]`.
     let value = match steps[..] {
-        [Step::Key(name), ref rest @ ..] => {
+        [Step::Key(name), ref rest @ ..] if missing.is_none() => {
             let index = match rest {
                 [Step::Index(index), ..] => *index,
                 _ => 0,

@@ -87,12 +87,7 @@ fn refused(error: Error) -> Problem {
     let fault = error.fault("header");
     let fault = Fault {
         path: name_in_head(&fault.path),
-        // Only that a field is missing has its name in it.
-        message: match fault.message.strip_prefix("the field `") {
-            Some(_) => name_in_head(&fault.message),
-            None => fault.message,
-        },
-        pointer: None,
+        ..fault
     };
     Problem::faults(StatusCode::BAD_REQUEST, &[fault])
 }

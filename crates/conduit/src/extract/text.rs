@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{self, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::wording::reworded;
+use super::wording::{missing_field, reworded};
 use crate::problem::{Fault, Step};
 
 /// Why a value could not be read, in words, and the way to it.
@@ -67,10 +67,12 @@ impl Error {
 
     /// The fault, in a part of the request.
     pub(super) fn fault(self, part: &str) -> Fault {
+        let missing = (!self.is_whole).then(|| missing_field(&self.message)).flatten();
         let steps = self.steps.iter().rev().map(|step| match step {
             OwnedStep::Key(name) => Step::Key(name),
             OwnedStep::Index(index) => Step::Index(*index),
         });
+        let steps = steps.chain(missing.map(Step::Key));
         let message = if self.is_whole {
             self.message.clone()
         } else {

@@ -7,8 +7,8 @@ pub(super) fn reworded(message: &str) -> String {
         Some((message, place)) if place.contains(" column ") => message,
         _ => message,
     };
-    if let Some(name) = message.strip_prefix("missing field ") {
-        return format!("the field {name} is missing");
+    if missing_field(message).is_some() {
+        return "missing".to_owned();
     }
     if let Some((found, expected)) = message
         .strip_prefix("unknown variant `")
@@ -32,6 +32,13 @@ pub(super) fn reworded(message: &str) -> String {
         Some((found, expected)) => format!("expected {}, found {}", kind(expected), value(found)),
         None => message.to_owned(),
     }
+}
+
+/// The name of a field that is missing, where that is what serde says: the way that is told then ends at what lacks it.
+pub(super) fn missing_field(message: &str) -> Option<&str> {
+    let name = message.strip_prefix("missing field `")?;
+    let (name, rest) = name.rsplit_once('`')?;
+    (rest.is_empty() || rest.starts_with(" at line ")).then_some(name)
 }
 
 /// A type as serde names it, in words.
@@ -73,7 +80,20 @@ fn value(found: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::reworded;
+    use super::{missing_field, reworded};
+
+    #[test]
+    fn the_name_of_a_missing_field_is_found_in_the_message() {
+        for (message, name) in [
+            ("missing field `age`", Some("age")),
+            ("missing field `age` at line 1 column 14", Some("age")),
+            ("missing field `a`b`", Some("a`b")),
+            ("missing field `age` of a person", None),
+            ("missing fields", None),
+        ] {
+            assert_eq!(missing_field(message), name, "{message}");
+        }
+    }
 
     #[test]
     fn a_message_says_what_was_expected_and_what_came() {
@@ -94,7 +114,7 @@ mod tests {
                 "invalid type: map, expected a sequence",
                 "expected a list, found an object",
             ),
-            ("missing field `age` at line 1 column 14", "the field `age` is missing"),
+            ("missing field `age` at line 1 column 14", "missing"),
             ("invalid digit found in string", "expected a whole number"),
             (
                 "unknown variant `blue`, expected `red` or `green`",
