@@ -25,6 +25,10 @@ const TRAILING_SLASH: f32 = 0.1;
 /// The largest part of a segment's letters that may be typing errors.
 const TYPING_ERRORS: f32 = 0.5;
 
+/// The cost of segments before all the others, which are just the same: a list's prefix that was forgotten, or that the list
+/// does not have.
+const PREFIX: f32 = 0.5;
+
 /// The cost of another method.
 const OTHER_METHOD: f32 = 0.3;
 
@@ -35,6 +39,8 @@ struct Near {
     cost: f32,
     /// The text between slashes that is just the same in both.
     agreed: usize,
+    /// One of the two has more segments.
+    is_longer: bool,
     reasons: Vec<String>,
 }
 
@@ -85,6 +91,7 @@ fn compare(route: &'static Definition, method: &str, path: &str) -> Near {
         route,
         cost: 0.0,
         agreed: 0,
+        is_longer: false,
         reasons: Vec::new(),
     };
     if let Ok(pattern) = Pattern::parse(route.path) {
@@ -92,7 +99,9 @@ fn compare(route: &'static Definition, method: &str, path: &str) -> Near {
     }
     if method != route.method && !(method == "HEAD" && route.method == "GET") {
         let reason = format!("the method is {}, the route has {}", cut(method), route.method);
-        near.add(OTHER_METHOD, reason);
+        // Another method of another resource was not meant: `PUT /items` is not near to `GET /items/old`.
+        let cost = if near.is_longer { f32::INFINITY } else { OTHER_METHOD };
+        near.add(cost, reason);
     }
     near
 }
@@ -123,6 +132,12 @@ fn compare_paths(near: &mut Near, pattern: Pattern<'static>, path: &str) {
             "the route ends in a slash, the path does not".to_owned(),
         );
     }
+    if let Some(reason) = prefix(&given, &wanted) {
+        near.agreed += given.len().min(wanted.len());
+        near.is_longer = true;
+        near.add(PREFIX, reason);
+        return;
+    }
     for (place, (&given_here, wanted_here)) in given.iter().zip(&wanted).enumerate() {
         let text = match *wanted_here {
             Segment::Rest { name } if given_here.is_empty() && place + 1 == given.len() => {
@@ -146,6 +161,7 @@ fn compare_paths(near: &mut Near, pattern: Pattern<'static>, path: &str) {
     }
     let (given, wanted) = (given.len(), wanted.len());
     if given != wanted {
+        near.is_longer = true;
         let plural = if given == 1 { "" } else { "s" };
         let cost = MISSING_SEGMENT * given.abs_diff(wanted) as f32;
         near.add(
@@ -153,6 +169,35 @@ fn compare_paths(near: &mut Near, pattern: Pattern<'static>, path: &str) {
             format!("the path has {given} segment{plural}, the route has {wanted}"),
         );
     }
+}
+
+/// Says what stands before the segments that path and route have in common, if those are all that the shorter one has.
+fn prefix(given: &[&str], wanted: &[Segment<'_>]) -> Option<String> {
+    let common = given.len().min(wanted.len());
+    let (given_before, given) = given.split_at(given.len() - common);
+    let (wanted_before, wanted) = wanted.split_at(wanted.len() - common);
+    let is_same = given.iter().zip(wanted).all(|(given, wanted)| match wanted {
+        Segment::Static(text) => text == given,
+        Segment::Parameter { prefix, suffix, .. } => has_inside(given, prefix, suffix),
+        Segment::Rest { .. } => !given.is_empty(),
+    });
+    // A parameter agrees with anything: some text must be the same too.
+    let is_told = |segment: &Segment<'_>| matches!(segment, Segment::Static(text) if !text.is_empty());
+    if !is_same || !wanted.iter().any(is_told) {
+        return None;
+    }
+    if !given_before.is_empty() {
+        let before = cut(&given_before.join("/")).into_owned();
+        return Some(format!("the path has \"/{before}\" before it, the route does not"));
+    }
+    // A prefix of a list has no parameters.
+    let before = wanted_before.iter().map(|segment| match segment {
+        Segment::Static(text) => Some(*text),
+        Segment::Parameter { .. } | Segment::Rest { .. } => None,
+    });
+    let before = before.collect::<Option<Vec<_>>>().filter(|before| !before.is_empty())?;
+    let before = before.join("/");
+    Some(format!("the route has \"/{before}\" before it, the path does not"))
 }
 
 /// Whether a segment starts and ends so, with something in between.
@@ -207,7 +252,7 @@ mod tests {
         }
     }
 
-    static ROUTES: [Definition; 7] = [
+    static ROUTES: [Definition; 9] = [
         route("GET", "/"),
         route("GET", "/users"),
         route("POST", "/users"),
@@ -215,6 +260,8 @@ mod tests {
         route("GET", "/files/v{number}.txt"),
         route("GET", "/static/{*path}"),
         route("GET", "/news/"),
+        route("GET", "/internal/v1/jobs"),
+        route("GET", "/internal/v1/jobs/{id}"),
     ];
 
     fn first(method: &str, path: &str) -> Option<(String, String)> {
@@ -282,6 +329,38 @@ mod tests {
             "/static/{*path}",
             "the path has 1 segment, the route has 2",
         );
+    }
+
+    #[test]
+    fn a_forgotten_prefix_is_told() {
+        because(
+            "GET",
+            "/jobs",
+            "/internal/v1/jobs",
+            "the route has \"/internal/v1\" before it, the path does not",
+        );
+        because(
+            "GET",
+            "/jobs/7",
+            "/internal/v1/jobs/{id}",
+            "the route has \"/internal/v1\" before it, the path does not",
+        );
+        because(
+            "GET",
+            "/api/users/7",
+            "/users/{id}",
+            "the path has \"/api\" before it, the route does not",
+        );
+        // What agrees with a parameter alone is not the same.
+        assert_eq!(first("GET", "/a/b/7"), None);
+    }
+
+    #[test]
+    fn another_method_of_a_longer_path_is_not_near() {
+        let near = nearest(&ROUTES, "PUT", "/users");
+        let paths: Vec<_> = near.iter().map(|route| &route["path"]).collect();
+        assert_eq!(paths, ["/users", "/users"]);
+        assert_eq!(first("POST", "/jobs"), None);
     }
 
     #[test]
