@@ -57,6 +57,9 @@ const BORROWED: [&str; 8] = [
     "Extension",
 ];
 
+/// Extractors that hold what serde has read.
+const OWNING: [&str; 6] = ["Path", "Query", "Json", "Form", "Header", "MultipartForm"];
+
 /// Types that take the body, so that a second one is refused where the handler is written and not where it is used.
 const BODIES: [&str; 8] = [
     "Json",
@@ -77,6 +80,8 @@ pub(crate) fn takes_all(ty: &Type) -> bool {
 /// One argument of a handler, and where its value comes from.
 pub(crate) struct Argument {
     pub(crate) ty: Type,
+    /// As it stands in the source, for messages.
+    pub(crate) text: String,
     pub(crate) source: Source,
 }
 
@@ -87,6 +92,8 @@ pub(crate) enum Source {
     /// Parameters of the path: names and places.
     Path {
         wrapper: Wrapper,
+        /// Whether it is a `Valid<Path<T>>`, whose values keep rules.
+        is_valid: bool,
         names: Vec<(String, usize)>,
         structure: Option<Box<Type>>,
     },
@@ -117,6 +124,7 @@ pub(crate) fn classify(
         match source(pattern, &parameters, path, input) {
             Ok(source) => arguments.push(Argument {
                 ty: (*input.ty).clone(),
+                text: format!("{}: {}", as_written(&input.pat), as_written(&input.ty)),
                 source,
             }),
             Err(error) => combine(&mut errors, error),
@@ -155,6 +163,24 @@ impl Argument {
     }
 }
 
+/// A piece of the source without the blanks that the compiler puts between all tokens.
+fn as_written(tokens: &impl ToTokens) -> String {
+    let mut text = tokens.to_token_stream().to_string();
+    for (spaced, close) in [
+        (" :: ", "::"),
+        (" < ", "<"),
+        (" >", ">"),
+        (" ,", ","),
+        ("& ", "&"),
+        (" (", "("),
+        ("( ", "("),
+        (" )", ")"),
+    ] {
+        text = text.replace(spaced, close);
+    }
+    text
+}
+
 fn combine(errors: &mut Option<Error>, error: Error) {
     match errors {
         Some(errors) => errors.combine(error),
@@ -189,7 +215,7 @@ fn no_path(pattern: Pattern<'_>, name: &str, input: &PatType) -> Error {
     let written = pattern.path();
     let ty = match &*input.ty {
         Type::Reference(_) => "String".to_owned(),
-        ty => ty.to_token_stream().to_string().replace(' ', ""),
+        ty => as_written(ty),
     };
     let message = format!(
         "`{name}` is a parameter of the path `{written}`, which a handler takes as a `Path`: write `{name}: Path<{ty}>`"
@@ -229,7 +255,15 @@ fn no_extractor(input: &PatType) -> Option<Error> {
 }
 
 fn source(pattern: Pattern<'_>, parameters: &[&str], path: Span, input: &PatType) -> Result<Source, Error> {
-    let Some((wrapper, inner)) = path_type(&input.ty) else {
+    if let Some(error) = borrowing(&input.ty) {
+        return Err(error);
+    }
+    let Some(PathType {
+        wrapper,
+        is_valid,
+        inner,
+    }) = path_type(&input.ty)
+    else {
         return Ok(Source::Request);
     };
     let all = || {
@@ -242,6 +276,7 @@ fn source(pattern: Pattern<'_>, parameters: &[&str], path: Span, input: &PatType
     let source = |names, structure| {
         Ok(Source::Path {
             wrapper,
+            is_valid,
             names,
             structure,
         })
@@ -360,39 +395,83 @@ fn bound(pattern: &Pat) -> Bound<'_> {
     match pattern {
         Pat::Ident(name) => Bound::Name(&name.ident),
         Pat::Paren(inner) => bound(&inner.pat),
-        Pat::TupleStruct(outer)
-            if outer.elems.len() == 1 && outer.path.segments.last().is_some_and(|last| last.ident == "Path") =>
-        {
-            match &outer.elems[0] {
-                Pat::Tuple(tuple) => {
-                    let names = tuple.elems.iter().map(|element| match element {
-                        Pat::Ident(name) => Some(&name.ident),
-                        _ => None,
-                    });
-                    names.collect::<Option<Vec<_>>>().map_or(Bound::Other, Bound::Names)
-                }
-                inner => bound(inner),
+        Pat::TupleStruct(outer) if outer.elems.len() == 1 && ends_in(&outer.path, "Valid") => bound(&outer.elems[0]),
+        Pat::TupleStruct(outer) if outer.elems.len() == 1 && ends_in(&outer.path, "Path") => match &outer.elems[0] {
+            Pat::Tuple(tuple) => {
+                let names = tuple.elems.iter().map(|element| match element {
+                    Pat::Ident(name) => Some(&name.ident),
+                    _ => None,
+                });
+                names.collect::<Option<Vec<_>>>().map_or(Bound::Other, Bound::Names)
             }
-        }
+            inner => bound(inner),
+        },
         _ => Bound::Other,
     }
 }
 
-/// The `T` of `Path<T>`, `Option<Path<T>>` or `Result<Path<T>, _>`.
-fn path_type(ty: &Type) -> Option<(Wrapper, &Type)> {
+/// The type that owns what a reference to this one borrows.
+pub(crate) fn owned(ty: &Type) -> String {
+    match ty {
+        Type::Path(path) if path.path.is_ident("str") => "String".to_owned(),
+        Type::Slice(slice) => format!("Vec<{}>", as_written(&*slice.elem)),
+        other => as_written(other),
+    }
+}
+
+fn ends_in(path: &syn::Path, name: &str) -> bool {
+    path.segments.last().is_some_and(|last| last.ident == name)
+}
+
+/// A `Path<T>`, alone or inside of others.
+struct PathType<'a> {
+    wrapper: Wrapper,
+    is_valid: bool,
+    inner: &'a Type,
+}
+
+/// Finds the `T` of `Path<T>` and `Valid<Path<T>>`, or of either in an `Option` or a `Result`.
+fn path_type(ty: &Type) -> Option<PathType<'_>> {
     let (name, inner) = generic(ty)?;
-    if name == "Path" {
-        return Some((Wrapper::None, inner));
-    }
-    let wrapper = match name.to_string().as_str() {
-        "Option" => Wrapper::Option,
-        "Result" => Wrapper::Result,
-        _ => return None,
+    let (wrapper, ty) = match name.to_string().as_str() {
+        "Option" => (Wrapper::Option, inner),
+        "Result" => (Wrapper::Result, inner),
+        _ => (Wrapper::None, ty),
     };
-    match generic(inner)? {
-        (name, inner) if name == "Path" => Some((wrapper, inner)),
-        _ => None,
+    let (name, inner) = generic(ty)?;
+    let is_valid = name == "Valid";
+    let (name, inner) = if is_valid { generic(inner)? } else { (name, inner) };
+    (name == "Path").then_some(PathType {
+        wrapper,
+        is_valid,
+        inner,
+    })
+}
+
+/// An extractor of something borrowed: what serde makes of a request owns what it holds.
+fn borrowing(ty: &Type) -> Option<Error> {
+    let (name, inner) = generic(ty)?;
+    if ["Option", "Result", "Valid"].iter().any(|wrapper| name == wrapper) {
+        return borrowing(inner);
     }
+    if !OWNING.iter().any(|owning| name == owning) {
+        return None;
+    }
+    let elements = match inner {
+        Type::Tuple(tuple) => tuple.elems.iter().collect(),
+        inner => vec![inner],
+    };
+    elements.into_iter().find_map(|element| {
+        let Type::Reference(reference) = element else {
+            return None;
+        };
+        let message = format!(
+            "a `{name}` owns what it holds, there is nothing that this could borrow from: write `{}` instead of `{}`",
+            owned(&reference.elem),
+            as_written(element)
+        );
+        Some(Error::new_spanned(element, message))
+    })
 }
 
 /// The last name of a type's path and its first type argument.

@@ -12,7 +12,7 @@ use syn::{
     TypeImplTrait, TypeReference,
 };
 
-use crate::arguments::{Argument, Source, Wrapper, classify, takes_all};
+use crate::arguments::{Argument, Source, Wrapper, classify, owned, takes_all};
 use crate::describe::describe;
 
 /// Most arguments of one handler that may have `#[cfg]`: one implementation is made for each combination.
@@ -211,6 +211,7 @@ impl Function {
             Ok(_) => Ok(place),
             Err(error) => Err(Error::new(place.path.span(), error)),
         });
+        let route = route.and_then(|place| self.borrowed_answer().map_or(Ok(place), Err));
         let (definition, handlers) = match &route {
             Ok(Place {
                 method,
@@ -244,12 +245,35 @@ impl Function {
             #vis struct #ident {}
 
             #conditions
+            #[diagnostic::do_not_recommend]
             impl ::conduit::route::Route for #ident {
                 const DEFINITION: ::conduit::route::Definition = #definition;
             }
 
             #handlers
         }
+    }
+
+    /// An answer that borrows, from nothing: what the arguments hold is gone when the function has returned.
+    fn borrowed_answer(&self) -> Option<Error> {
+        let Signature { inputs, output, .. } = &self.item.sig;
+        let ReturnType::Type(_, ty) = output else { return None };
+        let lends = |input: &PatType| {
+            let mut found = Borrowed::default();
+            found.visit_type_mut(&mut input.ty.clone());
+            found.reference.is_some() || found.has_lifetime
+        };
+        if inputs.iter().filter_map(typed).any(lends) {
+            return None;
+        }
+        let mut found = Borrowed::default();
+        found.visit_type_mut(&mut (**ty).clone());
+        let (reference, owned) = found.reference?;
+        let message = format!(
+            "what a handler returns is its own, there is nothing that this could borrow from: write `{owned}`, or `&'static` \
+             for what stands in the program"
+        );
+        Some(Error::new_spanned(reference, message))
     }
 
     fn name(&self) -> String {
@@ -332,7 +356,10 @@ impl Function {
             .map(|place| format_ident!("a{place}", span = Span::mixed_site()))
             .collect();
         let mut bounds = Vec::new();
-        let mut takes_body = Vec::new();
+        // Each with its text and whether it takes the body, which only its type knows.
+        let mut takers: Vec<TokenStream> = Vec::new();
+        let mut body_checks = Vec::new();
+        let name_text = self.name();
         let mut items = Vec::new();
         let mut steps = Vec::new();
         let mut last_steps = Vec::new();
@@ -343,19 +370,26 @@ impl Function {
             let taken = match &argument.source {
                 Source::Request => {
                     bounds.push(quote_spanned!(span=> #ty: ::conduit::FromRequest<__State>));
-                    takes_body
-                        .push(quote!(<#ty as ::conduit::FromRequest<__State>>::TAKES_BODY as ::core::primitive::usize));
+                    let text = &argument.text;
+                    let taker = quote!((#text, <#ty as ::conduit::FromRequest<__State>>::TAKES_BODY));
+                    if !takers.is_empty() {
+                        body_checks.push(quote_spanned! {span=>
+                            const { ::conduit::route::require_one_body(#name_text, &[#(#takers),*], #taker) };
+                        });
+                    }
+                    takers.push(taker);
                     quote_spanned!(span=> <#ty as ::conduit::FromRequest<__State>>::from_request(&mut #request, &#state).await)
                 }
                 Source::Path {
                     wrapper,
+                    is_valid,
                     names,
                     structure,
                 } => {
                     if let Some(structure) = structure {
                         items.push(self.name_check(structure));
                     }
-                    path_argument(&ty, *wrapper, names, &request)
+                    path_argument(&ty, *wrapper, *is_valid, names, &request)
                 }
             };
             // A result as such is passed on; anything else is taken out of one.
@@ -379,13 +413,6 @@ impl Function {
             }
         }
         steps.append(&mut last_steps);
-        let body_check = (takes_body.len() > 1).then(|| {
-            let message = format!(
-                "two arguments of `{}` take the request's body, which can be taken once: remove one",
-                self.name()
-            );
-            quote!(const { ::core::assert!(#(#takes_body)+* <= 1, #message) };)
-        });
         let span = match output {
             ReturnType::Default => ident.span(),
             ReturnType::Type(_, ty) => ty.span(),
@@ -406,7 +433,7 @@ impl Function {
                     mut #request: ::conduit::Request,
                     #state: ::std::rc::Rc<__State>,
                 ) -> impl ::core::future::Future<Output = ::conduit::Response> + 'static {
-                    #body_check
+                    #(#body_checks)*
                     async move {
                         #(#steps)*
                         let #returned = #call #wait;
@@ -461,19 +488,30 @@ impl Function {
 }
 
 /// The expression that takes a `Path` argument from the request.
-fn path_argument(ty: &Type, wrapper: Wrapper, names: &[(String, usize)], request: &Ident) -> TokenStream {
+fn path_argument(
+    ty: &Type,
+    wrapper: Wrapper,
+    is_valid: bool,
+    names: &[(String, usize)],
+    request: &Ident,
+) -> TokenStream {
     let span = Span::mixed_site().located_at(ty.span());
     let names = names.iter().map(|(name, place)| quote!((#name, #place)));
     let list = quote!(&[#(#names),*]);
+    let taken = if is_valid {
+        quote!(::conduit::Valid::<::conduit::Path<_>>)
+    } else {
+        quote!(::conduit::Path)
+    };
     match wrapper {
         Wrapper::None => quote_spanned!(span=> <#ty>::from_parameters(&#request, #list)),
         // The type inside is named by the argument's own type: `Path::<_>` is inferred from it.
         Wrapper::Option => quote_spanned! {span=> {
-            let taken: #ty = ::conduit::Path::from_parameters(&#request, #list).ok();
+            let taken: #ty = #taken::from_parameters(&#request, #list).ok();
             taken
         }},
         Wrapper::Result => quote_spanned! {span=> {
-            let taken: #ty = ::conduit::Path::from_parameters(&#request, #list);
+            let taken: #ty = #taken::from_parameters(&#request, #list);
             taken
         }},
     }
@@ -525,6 +563,27 @@ impl VisitMut for Static {
     fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
         let span = reference.and_token.span;
         reference.lifetime.get_or_insert_with(|| Lifetime::new("'static", span));
+        visit_mut::visit_type_reference_mut(self, reference);
+    }
+}
+
+/// Finds the first reference without a lifetime, with what would own the same, and whether there is a lifetime.
+#[derive(Default)]
+struct Borrowed {
+    reference: Option<(TypeReference, String)>,
+    has_lifetime: bool,
+}
+
+impl VisitMut for Borrowed {
+    fn visit_lifetime_mut(&mut self, _: &mut Lifetime) {
+        self.has_lifetime = true;
+    }
+
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+        if reference.lifetime.is_none() {
+            let found = (reference.clone(), owned(&reference.elem));
+            self.reference.get_or_insert(found);
+        }
         visit_mut::visit_type_reference_mut(self, reference);
     }
 }

@@ -1,8 +1,11 @@
 //! `routes!`.
 
+use std::ffi::OsString;
+use std::sync::OnceLock;
+
 use conduit_route::Pattern;
-use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
@@ -19,18 +22,103 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     for entry in entries {
         entry.flatten("", &mut nodes);
     }
+    let handlers = Handlers::of(&mut nodes);
     let parts = nodes.iter().filter_map(Node::part);
     let nodes = nodes.iter().map(Node::node);
     // Each node is coerced where it stands, in the array. A function that did it would have the state
     // as a parameter, which is inferred wrongly where a part of the state is missing.
-    quote! {
+    let routes = quote! {
         ::conduit::route::Routes::new(::conduit::route::table![#(#parts),*], const { &[#(#nodes),*] },
             ::conduit::route::Package::new(
                 ::core::option_env!("CARGO_PKG_NAME"),
                 ::core::option_env!("CARGO_PKG_VERSION"),
                 ::core::option_env!("CARGO_PKG_DESCRIPTION"),
             ))
+    };
+    handlers.around(&routes)
+}
+
+/// The handlers of a list that are imported under an alias: those that are named by a path such as `users::show`.
+///
+/// An import brings the function and the type that the route attribute has made beside it. Where no attribute stands on a
+/// function there is no such type, and the alias means the one that the block outside has imported, `NotARoute`: so the
+/// message is ours, and not that a type was expected.
+///
+/// A name alone is written as it stands. The compiler holds an import of it to be ambiguous where a name further out is the
+/// same, since what is meant was made by a macro: with `use super::*` in a module, in a function, with the name of a crate.
+#[derive(Default)]
+struct Handlers {
+    paths: Vec<Path>,
+    aliases: Vec<Ident>,
+}
+
+impl Handlers {
+    /// Gives each handler among the nodes its alias.
+    fn of(nodes: &mut [Node]) -> Self {
+        let mut handlers = Handlers::default();
+        for node in nodes {
+            let Node::Leaf(leaf) = node else { continue };
+            if leaf.is_list() || leaf.path.get_ident().is_some() || may_be_crate(&leaf.path) {
+                continue;
+            }
+            let alias = Ident::new(&format!("__entry_{}", handlers.paths.len()), leaf.span());
+            handlers.paths.push(leaf.path.clone());
+            handlers.aliases.push(alias.clone());
+            leaf.alias = Some(alias);
+        }
+        handlers
     }
+
+    fn around(&self, routes: &TokenStream) -> TokenStream {
+        let Handlers { paths, aliases } = self;
+        if paths.is_empty() {
+            return routes.clone();
+        }
+        quote! {{
+            #[allow(unused_imports)]
+            use ::conduit::route::{#(NotARoute as #aliases),*};
+            {
+                #(#[allow(deprecated, unused_imports)] use #paths as #aliases;)*
+                #routes
+            }
+        }}
+    }
+}
+
+/// Whether a path begins with the name of a crate that the compiler was given, as far as can be told.
+fn may_be_crate(path: &Path) -> bool {
+    static CRATES: OnceLock<Option<Vec<String>>> = OnceLock::new();
+    let Some(crates) = CRATES.get_or_init(|| crates(std::env::args_os())) else {
+        return true;
+    };
+    let first = path.segments.first().map(|first| first.ident.unraw().to_string());
+    first.is_none_or(|first| OWN_CRATES.contains(&&*first) || crates.contains(&first))
+}
+
+/// Crates that the compiler knows without being told.
+const OWN_CRATES: [&str; 5] = ["std", "core", "alloc", "test", "proc_macro"];
+
+/// The names of the crates among the compiler's arguments, `--extern bytes=libbytes.rlib`; `None` where it may have others
+/// than can be seen, as in an editor.
+fn crates(arguments: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
+    let mut arguments = arguments.skip(1);
+    let mut crates = Vec::new();
+    while let Some(argument) = arguments.next() {
+        let argument = argument.into_string().ok()?;
+        if argument.starts_with('@') {
+            return None;
+        }
+        let given = match argument.strip_prefix("--extern") {
+            Some("") => arguments.next()?.into_string().ok()?,
+            Some(rest) => rest.strip_prefix('=')?.to_owned(),
+            None => continue,
+        };
+        // `priv,noprelude:name=path`
+        let name = given.split('=').next().unwrap_or_default();
+        crates.push(name.rsplit(':').next().unwrap_or_default().to_owned());
+    }
+    // At least this crate's own user was given.
+    (!crates.is_empty()).then_some(crates)
 }
 
 /// One entry as it is written.
@@ -120,6 +208,7 @@ impl Entry {
             Entry::Path(path) => nodes.push(Node::Leaf(Leaf {
                 prefix: prefix.to_owned(),
                 path,
+                alias: None,
             })),
             Entry::Prefixed(own, entry) => entry.flatten(&format!("{prefix}{}", own.value()), nodes),
             Entry::List(entries) => entries.into_iter().for_each(|entry| entry.flatten(prefix, nodes)),
@@ -166,6 +255,8 @@ impl Node {
 struct Leaf {
     prefix: String,
     path: Path,
+    /// What an imported handler is called.
+    alias: Option<Ident>,
 }
 
 impl Leaf {
@@ -187,9 +278,17 @@ impl Leaf {
         Span::mixed_site().located_at(last)
     }
 
+    fn name(&self) -> TokenStream {
+        match &self.alias {
+            Some(alias) => alias.to_token_stream(),
+            None => self.path.to_token_stream(),
+        }
+    }
+
     fn part(&self) -> TokenStream {
-        let Leaf { prefix, path } = self;
-        let definition = quote_spanned!(self.span()=> <#path as ::conduit::route::Route>::DEFINITION);
+        let Leaf { prefix, path, .. } = self;
+        let name = self.name();
+        let definition = quote_spanned!(self.span()=> <#name as ::conduit::route::Route>::DEFINITION);
         if self.is_list() {
             quote!(::conduit::route::Part::Mount { prefix: #prefix, definitions: #path.definitions() })
         } else if prefix.is_empty() {
@@ -200,11 +299,44 @@ impl Leaf {
     }
 
     fn node(&self) -> TokenStream {
-        let path = &self.path;
+        let name = self.name();
         if self.is_list() {
-            quote_spanned!(self.span()=> &#path)
+            quote_spanned!(self.span()=> &#name)
         } else {
-            quote_spanned!(self.span()=> &::conduit::route::Leaf::<#path>::NEW)
+            quote_spanned!(self.span()=> &::conduit::route::Leaf::<(#name)>::NEW)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::crates;
+
+    fn of(arguments: &[&str]) -> Option<Vec<String>> {
+        crates(arguments.iter().map(Into::into))
+    }
+
+    #[test]
+    fn the_crates_are_those_that_the_compiler_was_given() {
+        let given = [
+            "rustc",
+            "--crate-name",
+            "app",
+            "--extern",
+            "conduit=/target/libconduit-1.rmeta",
+            "--extern=bytes",
+            "--extern",
+            "priv,noprelude:time=/target/libtime-1.rlib",
+            "src/main.rs",
+        ];
+        let names = ["conduit", "bytes", "time"].map(str::to_owned);
+        assert_eq!(of(&given), Some(names.to_vec()));
+    }
+
+    #[test]
+    fn where_they_cannot_be_seen_none_are_told() {
+        assert_eq!(of(&["rust-analyzer-proc-macro-srv"]), None);
+        assert_eq!(of(&["rustc", "--extern", "conduit", "@more"]), None);
+        assert_eq!(of(&["rustc", "--extern"]), None);
     }
 }

@@ -27,10 +27,12 @@
 //! - `definition`: a route, and joining lists of routes
 //! - `draft`: building a table
 //! - `table`: matching
+//! - `names`, `body`: what the arguments of a handler must keep
 //! - `key`: a segment as three numbers
 //! - `text`: messages in `const` evaluation
 #![forbid(unsafe_code)]
 
+mod body;
 mod definition;
 mod draft;
 mod key;
@@ -39,6 +41,7 @@ mod pattern;
 mod table;
 mod text;
 
+pub use body::require_one_body;
 pub use definition::{Definition, Disconnect, Part, count, flatten, join, joined_bytes};
 pub use draft::{Draft, ExactSize, Size, Storage};
 pub use names::require_names;

@@ -34,6 +34,45 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 #[derive(Clone, Copy, Debug)]
 pub struct NoRoutes;
 
+/// What an application has before [`App::routes`]: [`NoRoutes`], and nothing else.
+#[diagnostic::on_unimplemented(
+    message = "the application has its routes already",
+    label = "a second list of routes",
+    note = "write one list, so that the compiler sees every conflict: `.routes(routes![home, users::ROUTES, \"/admin\" => admin::ROUTES])`"
+)]
+pub trait Routeless {}
+
+impl Routeless for NoRoutes {}
+
+/// What an application needs before it can serve: the [`Routes`] that [`App::routes`] gives it.
+#[diagnostic::on_unimplemented(
+    message = "the application has no routes",
+    label = "routes are missing",
+    note = "write `.routes(routes![…])` with your handlers before this call"
+)]
+pub trait Routed<S: 'static> {
+    /// The routes themselves.
+    fn list(&self) -> Routes<S>;
+}
+
+impl<S: 'static> Routed<S> for Routes<S> {
+    fn list(&self) -> Routes<S> {
+        *self
+    }
+}
+
+/// What the state of an application must be: every type that is `Clone` and `Send` and borrows nothing, so there is nothing
+/// to implement. It says in the compiler's messages what is missing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the state of an application",
+    label = "each worker thread gets a clone of the state",
+    note = "write `#[derive(Clone)]` on `{Self}`; it must be `Send` and own what it holds: what all workers share is in an `Arc`, not in an `Rc`"
+)]
+pub trait AppState: Clone + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<S: Clone + Send + 'static> AppState for S {}
+
 /// An application: a state, its routes, and the settings of the server that it becomes.
 ///
 /// Every limit and deadline has a default that protects a server on the open internet.
@@ -70,9 +109,12 @@ pub struct App<S, R = NoRoutes> {
     runtime: Option<Runtime>,
 }
 
-impl<S: Clone + Send + 'static> App<S> {
+impl<S> App<S> {
     /// An application with this state, and no routes yet. Each worker thread gets a clone of the state.
-    pub fn new(state: S) -> Self {
+    pub fn new(state: S) -> Self
+    where
+        S: AppState,
+    {
         App {
             state,
             routes: NoRoutes,
@@ -118,7 +160,10 @@ impl<S: Clone + Send + 'static> App<S> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn open<E: Into<Error>>(state: impl Future<Output = Result<S, E>>) -> Result<Self> {
+    pub fn open<E: Into<Error>>(state: impl Future<Output = Result<S, E>>) -> Result<Self>
+    where
+        S: AppState,
+    {
         let runtime = main_runtime()?;
         let state = runtime.block_on(state).map_err(Into::into)?;
         Ok(App {
@@ -126,9 +171,18 @@ impl<S: Clone + Send + 'static> App<S> {
             ..App::new(state)
         })
     }
+}
 
+impl<S, R> App<S, R> {
     /// Sets the routes: all of them in one list, so that the compiler sees every conflict between them.
-    pub fn routes(self, routes: Routes<S>) -> App<S, Routes<S>> {
+    pub fn routes(self, routes: Routes<S>) -> App<S, Routes<S>>
+    where
+        R: Routeless,
+    {
+        self.with_routes(routes)
+    }
+
+    fn with_routes(self, routes: Routes<S>) -> App<S, Routes<S>> {
         App {
             state: self.state,
             routes,
@@ -172,7 +226,8 @@ impl<S: 'static, R> App<S, R> {
     ///
     /// let app = App::new(()).routes(routes![home]).layer(timed);
     /// ```
-    pub fn layer<M: 'static>(mut self, layer: impl Middleware<S, M>) -> Self {
+    pub fn layer<L: Middleware<S, M>, M: 'static>(mut self, layer: L) -> Self {
+        const { L::LEAVES_THE_BODY };
         self.surroundings.layers.push(crate::layer::erase(layer));
         self
     }
@@ -551,7 +606,7 @@ impl<S, R> App<S, R> {
     }
 }
 
-impl<S: Clone + Send + 'static> App<S, Routes<S>> {
+impl<S: 'static, R> App<S, R> {
     /// Serves until SIGINT or SIGTERM: on the address in the environment variable `CONDUIT_ADDR`, or on several that are
     /// separated by commas, otherwise on 127.0.0.1:8080. Prints what it listens on. [`ListenAddress`](crate::ListenAddress)
     /// has all forms. Sockets that a manager such as systemd passes (`LISTEN_FDS`) come before all of it.
@@ -562,7 +617,11 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     /// # Errors
     ///
     /// When the address cannot be listened on; the error says why and what to do.
-    pub fn run(self) -> Result {
+    pub fn run(self) -> Result
+    where
+        S: AppState,
+        R: Routed<S>,
+    {
         const NAME: &str = "CONDUIT_ADDR";
         if self.arguments
             && let Some(asked) = asked(std::env::args_os().skip(1))
@@ -581,11 +640,15 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
 
     /// Every route with method, path, handler, place in the source and layers, and the limits that hold for all, as a
     /// value that prints as a table.
-    pub fn routes_table(&self) -> RoutesTable {
+    pub fn routes_table(&self) -> RoutesTable
+    where
+        R: Routed<S>,
+    {
         // What the environment says wrongly stops a server; a table is shown without it.
         let config = self.config.clone().with_environment(|name| std::env::var_os(name));
         let limits = config.as_ref().unwrap_or(&self.config).values();
-        RoutesTable::new(self.routes.definitions(), self.routes.layers(), self.layers(), limits)
+        let routes = self.routes.list();
+        RoutesTable::new(routes.definitions(), routes.layers(), self.layers(), limits)
     }
 
     /// A server of one worker without sockets, for a test client.
@@ -593,26 +656,37 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     pub(crate) fn serve_in_process(
         mut self,
         process: std::sync::Arc<crate::server::in_process::InProcess>,
-    ) -> Result<Server<S>> {
+    ) -> Result<Server<S>>
+    where
+        S: AppState,
+        R: Routed<S>,
+    {
         self.add_pages()?;
         let mut config = self.config.with_environment(|name| std::env::var_os(name))?;
         config.in_process = Some(process);
-        let plan = Plan::new(self.routes, self.surroundings);
+        let plan = Plan::new(self.routes.list(), self.surroundings);
         Server::new(Listening::in_process(), self.state, plan, config, self.runtime)
     }
 
     /// Makes the pages that the application serves of its own.
-    fn add_pages(&mut self) -> Result {
-        self.surroundings.pages = pages(&self.routes, self.info.as_ref(), self.docs.as_deref());
-        built_in::refuse_taken(&self.surroundings.pages, self.routes.definitions())
+    fn add_pages(&mut self) -> Result
+    where
+        R: Routed<S>,
+    {
+        let routes = self.routes.list();
+        self.surroundings.pages = pages(&routes, self.info.as_ref(), self.docs.as_deref());
+        built_in::refuse_taken(&self.surroundings.pages, routes.definitions())
     }
 
     /// Does what the program's arguments ask for.
-    fn answer(self, asked: Asked) -> Result {
+    fn answer(self, asked: Asked) -> Result
+    where
+        R: Routed<S>,
+    {
         match asked {
             // A reader that has seen enough, such as `head`, closes its end.
             Asked::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
-            Asked::OpenApi => return print(&self.routes, self.info.as_ref()),
+            Asked::OpenApi => return print(&self.routes.list(), self.info.as_ref()),
         }
         Ok(())
     }
@@ -651,11 +725,15 @@ impl<S: Clone + Send + 'static> App<S, Routes<S>> {
     ///         .run()
     /// }
     /// ```
-    pub fn listen(mut self, addresses: impl ListenOn) -> Result<Server<S>> {
+    pub fn listen(mut self, addresses: impl ListenOn) -> Result<Server<S>>
+    where
+        S: AppState,
+        R: Routed<S>,
+    {
         self.add_pages()?;
         let config = self.config.with_environment(|name| std::env::var_os(name))?;
         let listening = Listening::on(&addresses.addresses()?, worker_count(&config), config.tls.as_deref())?;
-        let plan = Plan::new(self.routes, self.surroundings);
+        let plan = Plan::new(self.routes.list(), self.surroundings);
         Server::new(listening, self.state, plan, config, self.runtime)
     }
 }

@@ -214,7 +214,20 @@ impl IntoResponse for StatusCode {
     }
 }
 
-impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
+/// What a handler may return as the `Err` of a `Result`: all that can be made into a response, so there is nothing to
+/// implement. It takes the place of [`IntoResponse`] in bounds, and says in the compiler's messages what to write.
+#[diagnostic::on_unimplemented(
+    message = "the error `{Self}` cannot be made into a response",
+    label = "a handler returns this as an error",
+    note = "return `Result<_, Problem>`: `?` turns any error into one, which is logged and answered with 500",
+    note = "for an error type of your own that has a status: `#[derive(Problem)]`, or implement `IntoResponse`"
+)]
+pub trait IntoErrorResponse: IntoResponse {}
+
+#[diagnostic::do_not_recommend]
+impl<E: IntoResponse> IntoErrorResponse for E {}
+
+impl<T: IntoResponse, E: IntoErrorResponse> IntoResponse for Result<T, E> {
     fn into_response(self) -> Response {
         match self {
             Ok(value) => value.into_response(),

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-pub use conduit_route::{Definition, Disconnect, Part, Table, require_names, table};
+pub use conduit_route::{Definition, Disconnect, Part, Table, require_names, require_one_body, table};
 
 use crate::endpoint::{Endpoint, endpoint};
 use crate::extract::FromRef;
@@ -20,20 +20,31 @@ use crate::response::Response;
 
 /// A handler's place in the application: its method and path. The route attributes implement it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a route",
-    label = "no route attribute stands on this",
-    note = "put `#[get(\"/path\")]` or one of its kin on the function; the name of a list of routes is in upper case"
+    message = "this is not a route: no attribute such as `#[get(\"/path\")]` stands on it",
+    label = "not a route",
+    note = "write `#[get(\"/path\")]` or one of its kin on the line before the function; a list of routes is a constant, whose name is in upper case"
 )]
 pub trait Route {
     /// Method, path, and where the handler stands in the source.
     const DEFINITION: Definition;
 }
 
+/// What `routes!` takes for an entry that is a function without a route attribute, so that the compiler says just that.
+pub struct NotARoute;
+
+/// One message is enough: that it is no [`Route`].
+#[diagnostic::do_not_recommend]
+impl<S: 'static> Handler<S> for NotARoute {
+    fn call(_: Request, _: Rc<S>) -> impl Future<Output = Response> + 'static {
+        std::future::pending()
+    }
+}
+
 /// A handler that works in an application whose state is `S`. The route attributes implement it for every state
 /// that the handler's arguments can be taken from.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler in an application whose state is `{S}`",
-    note = "put `#[get(\"/path\")]` or one of its kin on the function"
+    note = "write `#[get(\"/path\")]` or one of its kin on the line before the function"
 )]
 pub trait Handler<S>: 'static {
     /// Takes the arguments from the request, calls the function, and makes its return value a response.
@@ -121,6 +132,7 @@ impl<F: Fn() -> L, L, M> Layered<F, L, M> {
 
 impl<S: 'static, F: Fn() -> L + Sync, L: Middleware<S, M>, M> Node<S> for Layered<F, L, M> {
     fn make(&self, making: &mut Making) {
+        const { L::LEAVES_THE_BODY };
         let layer = (self.make)();
         making.open.push(layer.name());
         making.made.push(Box::new(layer));

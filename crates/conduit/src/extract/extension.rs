@@ -62,8 +62,19 @@ impl fmt::Display for Missing {
 
 impl Error for Missing {}
 
+/// What a layer can attach to a request: every type that can be cloned, that threads may share, and that borrows nothing, so
+/// there is nothing to implement. It says in the compiler's messages what is missing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be taken as an `Extension`",
+    label = "a handler gets a clone of it",
+    note = "write `#[derive(Clone)]` on `{Self}`, or take it in an `Arc`; it must be `Send` and `Sync` and own what it holds"
+)]
+pub trait Attachable: Clone + Send + Sync + 'static {}
+
 #[diagnostic::do_not_recommend]
-impl<S, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> {
+impl<T: Clone + Send + Sync + 'static> Attachable for T {}
+
+impl<S, T: Attachable> FromRequest<S> for Extension<T> {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {

@@ -62,7 +62,7 @@ pub use connection::UnixPeer;
 pub use content::{Form, Json, Query};
 #[cfg(feature = "cookies")]
 pub use cookies::{CookieKey, Cookies, PrivateCookies, ShortSecret, SignedCookies};
-pub use extension::Extension;
+pub use extension::{Attachable, Extension};
 pub use header::Header;
 pub(crate) use header::name_in_head;
 #[cfg(feature = "multipart")]

@@ -163,9 +163,13 @@ pub trait Layer: Clone + Send + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no layer in an application whose state is `{S}`",
     label = "not a layer",
-    note = "a layer is an `async fn(Request, Next) -> Response`, which may take extractors such as `State<…>` before the request and return any response; or a type that implements `Layer`, which asks for `Clone` and `Send`"
+    note = "a layer is an `async fn(Request, Next) -> Response`, which may take extractors such as `State<…>` before the request and return any response; or a type that implements `Layer`, which asks for `Clone` and `Send`",
+    note = "its arguments are its own and no references: write `mut request: Request` where it changes the request, not `request: &mut Request`"
 )]
 pub trait Middleware<S, M>: Clone + Send + 'static {
+    /// Evaluated where the layer is given, it refuses to compile a layer that takes the request's body.
+    const LEAVES_THE_BODY: () = ();
+
     /// Takes what it needs from the request and the state, and answers, by itself or through `next`.
     fn handle(self: Rc<Self>, request: Request, state: Rc<S>, next: Next) -> impl Future<Output = Response> + 'static;
 
@@ -217,11 +221,23 @@ impl fmt::Debug for Next {
     }
 }
 
-/// The name of a type or function without its modules: `Cors`, `auth`.
+/// The name of a type or function without its modules and what it is generic over: `Cors`, `auth`.
 pub(crate) fn short_name<T>() -> &'static str {
-    let name = std::any::type_name::<T>();
-    let end = name.find('<').unwrap_or(name.len());
-    name[..end].rfind("::").map_or(name, |place| &name[place + 2..])
+    shortened(std::any::type_name::<T>())
+}
+
+fn shortened(name: &str) -> &str {
+    // What an `impl` of a trait has: `<app::Key as app::Guard>::check`.
+    let from = if name.starts_with('<') {
+        name.rfind(">::").map_or(0, |place| place + 1)
+    } else {
+        0
+    };
+    let end = name[from..].find('<').map_or(name.len(), |place| from + place);
+    match name[..end].rfind("::") {
+        Some(place) => &name[place + 2..end],
+        None => &name[..end],
+    }
 }
 
 /// Puts a layer around an endpoint.
@@ -280,5 +296,28 @@ impl<L: Clone + Send + 'static> Made for L {
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn a_name_is_short_without_modules_and_generics() {
+        for (name, short) in [
+            ("app::auth", "auth"),
+            ("auth", "auth"),
+            (
+                "tower_http::trace::layer::TraceLayer<tower_http::classify::SharedClassifier<app::Kind>>",
+                "TraceLayer",
+            ),
+            ("TraceLayer<app::Kind>", "TraceLayer"),
+            ("app::guard<app::Key>", "guard"),
+            ("<app::Key as app::Guard>::check", "check"),
+            ("app::main::{{closure}}", "{{closure}}"),
+        ] {
+            assert_eq!(shortened(name), short, "{name}");
+        }
     }
 }

@@ -159,14 +159,62 @@ const ROUTES: Routes<Store> = routes![
     "/v1" => [show, body, "/admin" => admin::ROUTES, "/deep" => show],
 ];
 
+/// The names of crates, of the standard library's functions and of handlers further out: a list means what stands here.
+mod named_as_others {
+    use super::*;
+
+    #[get("/bytes")]
+    fn bytes() {}
+
+    #[get("/core")]
+    fn core() {}
+
+    #[get("/drop")]
+    fn drop() {}
+
+    #[get("/show")]
+    fn show() {}
+
+    #[get("/unit")]
+    pub(crate) fn unit() {}
+
+    #[get("/serde_json")]
+    pub(crate) fn serde_json() {}
+
+    pub(crate) const ROUTES: Routes<Store> =
+        routes![bytes, core, "/more" => [self::serde_json], drop, show, self::unit];
+}
+
+fn with_handlers_of_its_own() -> Routes {
+    #[get("/inner")]
+    fn inner() {}
+
+    #[get("/bytes")]
+    fn bytes() {}
+
+    #[get("/show")]
+    fn show() {}
+
+    routes![inner, bytes, show]
+}
+
+fn paths_of<S>(routes: Routes<S>) -> Vec<&'static str> {
+    routes.definitions().iter().map(|definition| definition.path).collect()
+}
+
 pub(crate) fn main() {
+    assert_eq!(
+        paths_of(named_as_others::ROUTES),
+        ["/bytes", "/core", "/more/serde_json", "/drop", "/show", "/unit"]
+    );
+    assert_eq!(paths_of(with_handlers_of_its_own()), ["/inner", "/bytes", "/show"]);
     let app = App::new(Store {
         name: String::new(),
         count: 0,
         _other: 0,
     });
     let _ = app.routes(ROUTES);
-    let paths: Vec<_> = ROUTES.definitions().iter().map(|definition| definition.path).collect();
+    let paths = paths_of(ROUTES);
     assert_eq!(paths[16..19], ["/admin", "/admin/state", "/admin/request"]);
     assert_eq!(
         paths[19..],
