@@ -7,7 +7,7 @@ use http::StatusCode;
 
 #[cfg(feature = "multipart")]
 use super::MultipartForm;
-use super::{Form, FromRequest, Header, Json, Query};
+use super::{Form, FromRequest, Header, Json, Path, Query, Readable};
 use crate::openapi::Operation;
 use crate::problem::{Fault, Problem, Step};
 use crate::request::Request;
@@ -15,7 +15,7 @@ use crate::request::Request;
 /// How many broken rules a problem lists: a hostile body can break one with every other byte.
 const LISTED: usize = 100;
 
-/// A [`Json`], [`Form`] or [`Query`] whose values keep the rules that their type states with `#[garde(…)]`, by the crate
+/// A [`Json`], [`Form`], [`Query`], [`Header`] or [`Path`] whose values keep the rules that their type states with `#[garde(…)]`, by the crate
 /// [`garde`]. The feature `validate`.
 ///
 /// Where the type derives `JsonSchema` too, the rules stand in the schema and so in the OpenAPI document.
@@ -56,6 +56,27 @@ const LISTED: usize = 100;
 ///     format!("{} items", order.items.len())
 /// }
 /// ```
+///
+/// A page of an archive, whose year and month are parameters of the path:
+///
+/// ```
+/// use conduit::Valid;
+/// use conduit::prelude::*;
+/// use garde::Validate;
+///
+/// #[derive(serde::Deserialize, JsonSchema, PathParams, Validate)]
+/// struct Month {
+///     #[garde(range(min = 1970))]
+///     year: u16,
+///     #[garde(range(min = 1, max = 12))]
+///     month: u8,
+/// }
+///
+/// #[get("/archive/{year}/{month}")]
+/// async fn archive(of: Valid<Path<Month>>) -> String {
+///     format!("{}-{:02}", of.year, of.month)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Valid<E>(pub E);
 
@@ -74,7 +95,7 @@ impl<T: Validate<Context: Default>> HasRules for T {}
 /// An extractor whose content [`Valid`] can check.
 #[diagnostic::on_unimplemented(
     message = "`Valid` cannot look into `{Self}`",
-    note = "take `Valid<Json<T>>`, `Valid<Form<T>>` or `Valid<Query<T>>`, or implement `Content` for an extractor of yours"
+    note = "take `Valid<Json<T>>`, `Valid<Form<T>>`, `Valid<Query<T>>` or `Valid<Header<T>>`, or implement `Content` for an extractor of yours"
 )]
 pub trait Content {
     /// What it holds.
@@ -162,6 +183,49 @@ impl<E> DerefMut for Valid<E> {
     }
 }
 
+/// The parameters of the path, which only the route attributes know.
+impl<T> Valid<Path<T>> {
+    /// Reads the parameters with these names and places in the route's path. The route attributes write the call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Path::from_parameters`], and when a value breaks a rule: then the fault's path is `path`, the name of the
+    /// parameter, and what is inside of it.
+    pub fn from_parameters(request: &Request, names: &'static [(&'static str, usize)]) -> Result<Self, Problem>
+    where
+        T: Readable + HasRules,
+    {
+        let taken = Path::<T>::from_parameters(request, names)?;
+        match taken.0.validate() {
+            Ok(()) => Ok(Valid(taken)),
+            Err(report) => Err(broken_rules(&report, |steps, message| {
+                Fault::at("path", in_parameters(names, steps), message)
+            })),
+        }
+    }
+
+    /// Adds the parameters with these names and places to the description of an operation. The route attributes write
+    /// the call.
+    pub fn describe_parameters(operation: &mut Operation, names: &[(&str, usize)]) {
+        Path::<T>::describe_parameters(operation, names);
+        describe_broken_rules(operation);
+    }
+}
+
+/// The way to a value in parameters of the path: a struct has their names, a tuple their places, and a single value
+/// has no step of its own.
+fn in_parameters<'a>(names: &[(&'a str, usize)], steps: &[Step<'a>]) -> Vec<Step<'a>> {
+    let name = |place: usize| names.get(place).map(|(name, _)| Step::Key(name));
+    let (first, inside) = match steps {
+        [Step::Index(place), inside @ ..] => (name(*place), inside),
+        [Step::Key(key), inside @ ..] if names.iter().any(|(name, _)| name == key) => (Some(Step::Key(key)), inside),
+        // Of one parameter all of it is meant.
+        _ if names.len() == 1 => (name(0), steps),
+        _ => (None, steps),
+    };
+    first.into_iter().chain(inside.iter().copied()).collect()
+}
+
 impl<S, E> FromRequest<S> for Valid<E>
 where
     E: FromRequest<S, Rejection = Problem> + Content<Value: HasRules>,
@@ -173,16 +237,13 @@ where
         let taken = E::from_request(request, state).await?;
         match taken.value().validate() {
             Ok(()) => Ok(Valid(taken)),
-            Err(report) => Err(broken_rules::<E>(&report)),
+            Err(report) => Err(broken_rules(&report, E::fault)),
         }
     }
 
     fn describe(operation: &mut Operation) {
         E::describe(operation);
-        operation.problem(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "Values break the rules that their schema states; `errors` lists them.",
-        );
+        describe_broken_rules(operation);
     }
 
     fn is_absent(request: &Request) -> bool {
@@ -190,13 +251,21 @@ where
     }
 }
 
+fn describe_broken_rules(operation: &mut Operation) {
+    operation.problem(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "Values break the rules that their schema states; `errors` lists them.",
+    );
+}
+
+/// A problem that lists the rules that are broken, each as the fault that is made of the way to its value and the message.
 #[cold]
-fn broken_rules<E: Content>(report: &garde::Report) -> Problem {
+fn broken_rules(report: &garde::Report, fault: impl Fn(&[Step<'_>], &str) -> Fault) -> Problem {
     let mut faults: Vec<Fault> = Vec::new();
     let mut more = 0_u64;
     for (path, error) in report.iter() {
         if faults.len() < LISTED {
-            faults.push(E::fault(&steps(path), error.message()));
+            faults.push(fault(&steps(path), error.message()));
         } else {
             more += 1;
         }

@@ -51,7 +51,47 @@ fn form(page: Valid<Form<Page>>) -> String {
     page.size.to_string()
 }
 
-const ROUTES: Routes = routes![order, list, page, maybe, form];
+#[derive(serde::Deserialize, JsonSchema, PathParams, Validate)]
+struct Month {
+    #[garde(range(min = 1970))]
+    year: u16,
+    #[garde(range(min = 1, max = 12))]
+    month: u8,
+}
+
+#[derive(serde::Deserialize, JsonSchema, Validate)]
+#[garde(transparent)]
+struct Number(#[garde(range(min = 1))] u32);
+
+#[get("/archive/{year}/{month}")]
+fn archive(of: Valid<Path<Month>>) -> String {
+    format!("{}-{:02}", of.year, of.month)
+}
+
+#[get("/numbers/{id}")]
+fn number(Valid(Path(id)): Valid<Path<Number>>) -> String {
+    id.0.to_string()
+}
+
+#[get("/pairs/{first}/{second}")]
+fn pair(pair: Valid<Path<(Number, Number)>>) -> String {
+    format!("{} {}", pair.0.0.0.0, pair.0.0.1.0)
+}
+
+#[get("/result/{id}")]
+fn result(id: Result<Valid<Path<Number>>, Problem>) -> String {
+    match id {
+        Ok(id) => id.0.0.0.to_string(),
+        Err(problem) => problem.detail().unwrap_or_default().to_owned(),
+    }
+}
+
+#[get("/option/{id}")]
+fn option(id: Option<Valid<Path<Number>>>) -> String {
+    id.map_or("none".to_owned(), |id| id.0.0.0.to_string())
+}
+
+const ROUTES: Routes = routes![order, list, page, maybe, form, archive, number, pair, result, option];
 
 fn post(server: &Running, path: &str, media_type: &str, body: &str) -> Response {
     let length = body.len();
@@ -69,6 +109,58 @@ fn what_keeps_the_rules_is_given() {
     assert_eq!(server.get("/maybe").text(), "none");
     let response = post(&server, "/form", "application/x-www-form-urlencoded", "size=3");
     assert_eq!(response.text(), "3");
+}
+
+#[test]
+fn parameters_of_the_path_keep_rules() {
+    let server = serve(App::new(()).routes(ROUTES));
+    assert_eq!(server.get("/archive/1999/2").text(), "1999-02");
+    assert_eq!(server.get("/numbers/7").text(), "7");
+    assert_eq!(server.get("/pairs/7/8").text(), "7 8");
+    assert_eq!(server.get("/result/7").text(), "7");
+    assert_eq!(server.get("/option/7").text(), "7");
+    let response = server.get("/archive/1000/13");
+    assert_eq!(response.status, 422);
+    assert_eq!(
+        response.problem()["errors"],
+        json!([
+            { "path": "path.month", "message": "greater than 12" },
+            { "path": "path.year", "message": "lower than 1970" },
+        ])
+    );
+    for (path, detail) in [
+        ("/numbers/0", "path.id: lower than 1"),
+        ("/pairs/1/0", "path.second: lower than 1"),
+    ] {
+        let response = server.get(path);
+        assert_eq!(response.status, 422, "{path}");
+        assert_eq!(response.problem()["detail"], detail);
+    }
+    assert_eq!(server.get("/result/0").text(), "path.id: lower than 1");
+    assert_eq!(server.get("/option/0").text(), "none");
+    // What is no such value at all is refused as without rules.
+    let response = server.get("/archive/x/1");
+    assert_eq!(response.status, 400);
+    assert!(
+        response.problem()["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("path.year: expected")
+    );
+}
+
+#[cfg(feature = "openapi")]
+#[test]
+fn the_document_has_the_rules_of_the_path() {
+    let document = ROUTES.openapi(Info::new("Rules", "1"));
+    let document = serde_json::to_value(&document).expect("a document is JSON");
+    let archive = &document["paths"]["/archive/{year}/{month}"]["get"];
+    assert_eq!(archive["parameters"][1]["name"], "month");
+    assert_eq!(archive["parameters"][1]["in"], "path");
+    assert_eq!(archive["parameters"][1]["schema"]["maximum"], 12, "{archive}");
+    for status in ["400", "422"] {
+        assert!(archive["responses"][status].is_object(), "{archive}");
+    }
 }
 
 #[test]
