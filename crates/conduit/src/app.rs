@@ -21,7 +21,7 @@ use crate::route::{Disconnect, Routes};
 use crate::routes_table::RoutesTable;
 use crate::server::address::ListenOn;
 use crate::server::listening::Listening;
-use crate::server::{Server, main_runtime, worker_count};
+use crate::server::{Server, main_runtime, refuse_runtime, worker_count};
 
 use crate::server::access_log::AccessLog;
 use crate::server::config::Config;
@@ -133,7 +133,8 @@ impl<S> App<S> {
     ///
     /// # Errors
     ///
-    /// The future's own error, or that of the system when it refuses a runtime.
+    /// The future's own error, that of the system when it refuses a runtime, and one that says so when it is called inside of
+    /// a tokio runtime.
     ///
     /// # Example
     ///
@@ -164,6 +165,7 @@ impl<S> App<S> {
     where
         S: AppState,
     {
+        refuse_runtime()?;
         let runtime = main_runtime()?;
         let state = runtime.block_on(state).map_err(Into::into)?;
         Ok(App {
@@ -616,7 +618,8 @@ impl<S: 'static, R> App<S, R> {
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on; the error says why and what to do.
+    /// When the address cannot be listened on, and when it is called inside of a tokio runtime, as in a `main` with
+    /// `#[tokio::main]`: the workers have runtimes of their own. The error says why and what to do.
     pub fn run(self) -> Result
     where
         S: AppState,
@@ -627,6 +630,14 @@ impl<S: 'static, R> App<S, R> {
             && let Some(asked) = asked(std::env::args_os().skip(1))
         {
             return self.answer(asked);
+        }
+        // Before anything is bound or printed.
+        if let Err(error) = refuse_runtime() {
+            // To wait for its end is what tokio would refuse too.
+            if let Some(runtime) = self.runtime {
+                runtime.shutdown_background();
+            }
+            return Err(error);
         }
         let Some(value) = std::env::var_os(NAME) else {
             return self.listen(DEFAULT_ADDRESS)?.run();

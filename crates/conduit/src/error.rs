@@ -27,6 +27,8 @@ enum Kind {
         path: String,
         route: conduit_route::Definition,
     },
+    /// It was called where a runtime is driven already.
+    InsideRuntime,
     /// Something that the server needs of the system failed.
     System { operation: &'static str, cause: io::Error },
     /// An error of the program's own, on its way out of `main`.
@@ -67,6 +69,10 @@ impl Error {
         })
     }
 
+    pub(crate) fn inside_runtime() -> Self {
+        Error(Kind::InsideRuntime)
+    }
+
     pub(crate) fn system(operation: &'static str, cause: io::Error) -> Self {
         Error(Kind::System { operation, cause })
     }
@@ -93,6 +99,12 @@ impl fmt::Display for Error {
                 f,
                 "the docs page needs the path {path}, which is that of the route {} at {}:{}: give one of them another",
                 route.handler, route.file, route.line
+            ),
+            Kind::InsideRuntime => f.write_str(
+                "the server cannot run inside of a tokio runtime, it makes its own: write `fn main()` without `async` and \
+                 without `#[tokio::main]`; what must be awaited before the server starts, such as a connection to a \
+                 database, goes into `App::open(async { … })`; inside of a test take `conduit::testing::TestClient`, or \
+                 call the server on a thread of its own with `std::thread::spawn`",
             ),
             Kind::System { operation, cause } => write!(f, "cannot {operation}: {cause}"),
             Kind::Other(error) => error.fmt(f),

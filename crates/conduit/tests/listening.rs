@@ -205,3 +205,50 @@ fn an_address_that_cannot_be_listened_on_frees_the_others() {
     assert!(!directory.socket().exists());
     drop(held);
 }
+
+#[test]
+fn inside_of_a_runtime_the_error_says_what_to_write_and_nothing_is_bound() {
+    fn run() -> String {
+        let error = app().run().expect_err("a runtime runs already");
+        let server = app().listen("127.0.0.1:0").expect("it can be listened on");
+        let address = server.address();
+        assert_eq!(server.run().expect_err("as well").to_string(), error.to_string());
+        assert!(std::net::TcpStream::connect(address).is_err(), "it listens still");
+        let server = app().listen("127.0.0.1:0").expect("it can be listened on");
+        assert_eq!(server.serve().expect_err("as well").to_string(), error.to_string());
+        let opened = App::open(async { Ok::<_, std::io::Error>(()) });
+        assert_eq!(opened.expect_err("as well").to_string(), error.to_string());
+        error.to_string()
+    }
+    let one = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let error = one.block_on(async { run() });
+    assert!(error.contains("write `fn main()` without `async`"), "{error}");
+    assert!(error.contains("`App::open(async { … })`"), "{error}");
+    let spawned = one.block_on(async { tokio::spawn(async { run() }).await });
+    assert_eq!(spawned.expect("no panic"), error);
+    // An application that has a runtime of its own lets go of it too.
+    let opened = App::open(async { Ok::<_, std::io::Error>(()) })
+        .expect("outside of it")
+        .routes(routes![peer]);
+    one.block_on(async { opened.run().expect_err("a runtime runs already") });
+}
+
+#[test]
+fn a_thread_that_may_wait_serves_beside_a_runtime() {
+    fn serve() {
+        let server = app().listen("127.0.0.1:0").expect("it can be listened on");
+        let handle = server.handle();
+        std::thread::spawn(move || handle.stop());
+        server.serve().expect("it serves and stops");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let inside = runtime.enter();
+    serve();
+    drop(inside);
+    let blocking = async { tokio::task::spawn_blocking(serve).await };
+    runtime.block_on(blocking).expect("no panic");
+}

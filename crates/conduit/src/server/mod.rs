@@ -45,7 +45,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -173,8 +173,13 @@ impl<S: Clone + Send + 'static> Server<S> {
     ///
     /// # Errors
     ///
-    /// When the system refuses what the server needs: signal handlers, threads, pollers.
+    /// When the system refuses what the server needs: signal handlers, threads, pollers. When it is called inside of a tokio
+    /// runtime, as in a `main` with `#[tokio::main]`.
     pub fn run(mut self) -> Result {
+        // Before the addresses are printed.
+        if let Err(error) = refuse_runtime() {
+            return Err(self.refused(error));
+        }
         let handle = self.handle();
         let kept = std::mem::take(&mut self.listening.kept);
         let handover = Handover::new(kept, self.config.restart_timeout, handle.clone());
@@ -197,11 +202,20 @@ impl<S: Clone + Send + 'static> Server<S> {
     ///
     /// # Errors
     ///
-    /// When the system refuses what the server needs: threads, pollers.
+    /// When the system refuses what the server needs: threads, pollers. When it is called inside of a tokio runtime.
     pub fn serve(mut self) -> Result {
+        if let Err(error) = refuse_runtime() {
+            return Err(self.refused(error));
+        }
         // Only `run` hands them over.
         self.listening.kept.clear();
         self.serve_beside(std::future::pending())
+    }
+
+    /// Lets go of the runtime without waiting, which tokio would refuse too.
+    fn refused(self, error: Error) -> Error {
+        self.runtime.shutdown_background();
+        error
     }
 
     /// Starts the thread that looks whether a handler blocks its worker; it ends when what is returned is dropped.
@@ -308,6 +322,25 @@ async fn report(predecessor: Option<Predecessor>, handle: ServerHandle) -> Infal
         predecessor.hear(handle).await;
     }
     std::future::pending().await
+}
+
+/// How often a future may ask tokio before it has to let others go on: twice what it is, so as not to depend on it.
+const BUDGET: usize = 256;
+
+/// Fails in a future that a tokio runtime polls: its thread would wait for another runtime, which tokio refuses with a panic
+/// that does not say what to do.
+///
+/// That there is a runtime does not tell: a thread that has entered one, or on which it runs what blocks, may wait. Only
+/// what is polled has a budget, and is told to come again when that is spent.
+pub(crate) fn refuse_runtime() -> Result {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut is_spent = || pin!(tokio::task::consume_budget()).poll(&mut context).is_pending();
+    let is_polled = tokio::runtime::Handle::try_current().is_ok() && (0..BUDGET).any(|_| is_spent());
+    if is_polled {
+        Err(Error::inside_runtime())
+    } else {
+        Ok(())
+    }
 }
 
 /// A runtime for what the program itself awaits: its state's making, signals.
