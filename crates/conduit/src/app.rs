@@ -659,7 +659,15 @@ impl<S: 'static, R> App<S, R> {
         let config = self.config.clone().with_environment(|name| std::env::var_os(name));
         let limits = config.as_ref().unwrap_or(&self.config).values();
         let routes = self.routes.list();
-        RoutesTable::new(routes.definitions(), routes.layers(), self.layers(), limits)
+        let docs = self.docs.iter();
+        let pages = docs.flat_map(|path| [path.clone(), format!("{path}/openapi.json")]);
+        RoutesTable::new(
+            routes.definitions(),
+            routes.layers(),
+            self.layers(),
+            pages.collect(),
+            limits,
+        )
     }
 
     /// A server of one worker without sockets, for a test client.

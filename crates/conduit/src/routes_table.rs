@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use conduit_route::Definition;
+use conduit_route::{Definition, Disconnect};
 use serde::Serialize;
+
+/// Where the text says what becomes of a handler whose client goes.
+const DISCONNECT_COLUMN: usize = 4;
 
 /// Every route of an application, with what stands around it; made by [`App::routes_table`](crate::App::routes_table).
 ///
-/// It prints as an aligned table and serialises as an object of `routes`, `layers` and `limits`. A program that calls
+/// It prints as an aligned table and serialises as an object of `routes`, `layers`, `pages` and `limits`. A program that calls
 /// [`App::run`](crate::App::run) prints it when it is started with `--routes`.
 ///
 /// # Example
@@ -32,6 +35,7 @@ use serde::Serialize;
 pub struct RoutesTable {
     routes: Vec<RouteRow>,
     layers: Vec<Cow<'static, str>>,
+    pages: Vec<String>,
     #[serde(serialize_with = "as_map")]
     limits: Vec<(&'static str, String)>,
 }
@@ -51,8 +55,12 @@ pub struct RouteRow {
     /// The line in `file`, counted from 1.
     pub line: u32,
     /// The names of the layers that the lists put around it, the outermost first. Those of the application are in
-    /// [`RoutesTable::layers`].
+    /// [`RoutesTable::layers`]. One that limits says its limit: `BodyLimit(1024 bytes)`.
     pub layers: Vec<Cow<'static, str>>,
+    /// What becomes of the handler when its client goes, where the route says it: `abort`. Otherwise it is as
+    /// [`App::disconnect`](crate::App::disconnect) says.
+    #[serde(serialize_with = "in_words")]
+    pub disconnect: Option<Disconnect>,
 }
 
 impl RoutesTable {
@@ -60,6 +68,7 @@ impl RoutesTable {
         definitions: &[Definition],
         layers_of_routes: Vec<Vec<Cow<'static, str>>>,
         layers: Vec<Cow<'static, str>>,
+        pages: Vec<String>,
         limits: Vec<(&'static str, String)>,
     ) -> Self {
         let rows = definitions.iter().zip(layers_of_routes);
@@ -68,6 +77,7 @@ impl RoutesTable {
                 .map(|(definition, layers)| RouteRow::new(definition, layers))
                 .collect(),
             layers,
+            pages,
             limits,
         }
     }
@@ -80,6 +90,12 @@ impl RoutesTable {
     /// The names of the layers around the whole application, the outermost first.
     pub fn layers(&self) -> &[Cow<'static, str>] {
         &self.layers
+    }
+
+    /// The paths of the pages that the framework serves of its own: the [docs](crate::App::docs) and their document. The
+    /// page loads its script and its style from below its own path.
+    pub fn pages(&self) -> &[String] {
+        &self.pages
     }
 
     /// The limits that hold for every route: the environment variable that sets each, and its value.
@@ -97,23 +113,27 @@ impl RouteRow {
             file: definition.file,
             line: definition.line,
             layers,
+            disconnect: definition.disconnect,
         }
     }
 }
 
 impl fmt::Display for RoutesTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = vec![["METHOD", "PATH", "HANDLER", "SOURCE", "LAYERS"].map(Cow::Borrowed)];
+        let mut lines = vec![["METHOD", "PATH", "HANDLER", "SOURCE", "DISCONNECT", "LAYERS"].map(Cow::Borrowed)];
         for row in &self.routes {
             lines.push([
                 Cow::Borrowed(row.method),
                 Cow::Borrowed(row.path),
                 Cow::Borrowed(row.handler),
                 Cow::Owned(format!("{}:{}", row.file, row.line)),
+                Cow::Borrowed(row.disconnect.map_or("", word)),
                 Cow::Owned(row.layers.join(" > ")),
             ]);
         }
-        let mut widths = [0; 5];
+        // Few programs say it for a route; the others need no column for it.
+        let says_disconnect = self.routes.iter().any(|row| row.disconnect.is_some());
+        let mut widths = [0; 6];
         for line in &lines {
             for (width, cell) in widths.iter_mut().zip(line) {
                 *width = (*width).max(cell.chars().count());
@@ -121,7 +141,10 @@ impl fmt::Display for RoutesTable {
         }
         for line in &lines {
             let mut text = String::new();
-            for (width, cell) in widths.iter().zip(line) {
+            for (column, (width, cell)) in widths.iter().zip(line).enumerate() {
+                if column == DISCONNECT_COLUMN && !says_disconnect {
+                    continue;
+                }
                 text.push_str(&format!("{cell:<width$}  "));
             }
             writeln!(f, "{}", text.trim_end())?;
@@ -133,6 +156,9 @@ impl fmt::Display for RoutesTable {
                 self.layers.join(" > ")
             )?;
         }
+        if !self.pages.is_empty() {
+            writeln!(f, "\nPages of the framework's own: {}", self.pages.join(", "))?;
+        }
         if !self.limits.is_empty() {
             writeln!(f, "\nLimits:")?;
             let width = self.limits.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -142,6 +168,18 @@ impl fmt::Display for RoutesTable {
         }
         Ok(())
     }
+}
+
+/// As the attribute has it: `disconnect = "abort"`.
+fn word(disconnect: Disconnect) -> &'static str {
+    match disconnect {
+        Disconnect::Finish => "finish",
+        Disconnect::Abort => "abort",
+    }
+}
+
+fn in_words<S: serde::Serializer>(disconnect: &Option<Disconnect>, serializer: S) -> Result<S::Ok, S::Error> {
+    disconnect.map(word).serialize(serializer)
 }
 
 fn as_map<S: serde::Serializer>(limits: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -21,6 +21,9 @@ mod admin {
     pub(crate) const ROUTES: Routes = routes![remove];
 }
 
+#[get("/report", disconnect = "abort")]
+async fn report() {}
+
 #[get("/")]
 async fn home() -> &'static str {
     "home"
@@ -60,6 +63,49 @@ fn the_text_is_aligned() {
     }
     assert!(lines.iter().all(|line| line.trim_end() == *line), "{text}");
     assert!(text.contains("outermost first: outermost"), "{text}");
+}
+
+#[test]
+fn a_route_says_what_becomes_of_it_when_its_client_goes() {
+    let text = app().routes_table().to_string();
+    assert!(!text.contains("DISCONNECT"), "no route says it: {text}");
+    let table = App::new(()).routes(routes![home, report]).routes_table();
+    assert_eq!(table.routes()[0].disconnect, None);
+    assert_eq!(table.routes()[1].disconnect, Some(conduit::Disconnect::Abort));
+    let text = table.to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].ends_with("DISCONNECT  LAYERS"), "{text}");
+    assert!(lines[2].ends_with("abort"), "{text}");
+    let value = serde_json::to_value(table).expect("a table is JSON");
+    assert_eq!(value["routes"][0]["disconnect"], serde_json::Value::Null);
+    assert_eq!(value["routes"][1]["disconnect"], "abort");
+}
+
+#[test]
+fn limits_of_a_route_are_told_with_their_layers() {
+    use conduit::layer::{BodyLimit, Timeout};
+    const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
+    let table = App::new(()).routes(routes![
+        #[layer(Timeout::new(MINUTE), BodyLimit::new(1024))]
+        home
+    ]);
+    assert_eq!(
+        table.routes_table().routes()[0].layers,
+        ["Timeout(60s)", "BodyLimit(1024 bytes)"]
+    );
+}
+
+#[cfg(feature = "openapi")]
+#[test]
+fn the_docs_page_is_told() {
+    assert!(app().routes_table().pages().is_empty());
+    let table = app().docs("/docs").routes_table();
+    assert_eq!(table.pages(), ["/docs", "/docs/openapi.json"]);
+    let text = table.to_string();
+    assert!(
+        text.contains("\nPages of the framework's own: /docs, /docs/openapi.json\n"),
+        "{text}"
+    );
 }
 
 #[test]
