@@ -1,5 +1,6 @@
 //! The head of a request: its line and its fields, and what they mean for the connection.
 
+use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::error::{Error, Reason};
@@ -124,7 +125,41 @@ impl Head {
         (self.path_start, self.path_end) = (0, end as u32);
     }
 
-    /// `HTTP_10` or `HTTP_11`; a request of a higher 1.x is one of 1.1 (RFC 9110, section 2.5).
+    /// Fills the head with that of a request which something else has read, such as another server, so that it can be read
+    /// as one that has come here. Nothing is checked but the target; the message has no body, and no connection, that this
+    /// head would tell of.
+    ///
+    /// # Panics
+    ///
+    /// If `target` is neither `*` nor starts with a slash, or holds anything but visible ASCII; if all of it is longer than
+    /// 4 GiB.
+    pub fn assemble(&mut self, method: Method, version: Version, target: &str, headers: &HeaderMap) {
+        self.clear();
+        if target == "*" {
+            self.bytes.push(b'*');
+            (self.target_end, self.path_end) = (1, 1);
+        } else {
+            self.set_target(target);
+        }
+        self.method = method;
+        self.version = version;
+        for (name, value) in headers {
+            if *name == HOST && self.host.is_none() {
+                self.host = Some(self.fields.len() as u32);
+            }
+            let (name, name_end) = append(&mut self.bytes, name.as_str().as_bytes());
+            let (value, value_end) = append(&mut self.bytes, value.as_bytes());
+            self.fields.push(Field {
+                name,
+                name_end,
+                value,
+                value_end,
+            });
+        }
+    }
+
+    /// `HTTP_10` or `HTTP_11`; a request of a higher 1.x is one of 1.1 (RFC 9110, section 2.5). A head that was
+    /// [assembled](Self::assemble) has the version that it was given.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
@@ -383,6 +418,14 @@ impl Head {
         }
         Ok(())
     }
+}
+
+/// Appends bytes, and gives where they are.
+fn append(all: &mut Vec<u8>, bytes: &[u8]) -> (u32, u32) {
+    let place = |all: &Vec<u8>| u32::try_from(all.len()).expect("a head is shorter than 4 GiB");
+    let start = place(all);
+    all.extend_from_slice(bytes);
+    (start, place(all))
 }
 
 impl Default for Head {

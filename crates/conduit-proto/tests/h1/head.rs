@@ -1,6 +1,7 @@
 //! Request lines, fields and limits: RFC 9112, sections 2, 3, 5 and 6; one row a case.
 
-use conduit_proto::h1::{Limits, Reason};
+use conduit_proto::h1::{Connection, Head, Limits, Reason};
+use http::{HeaderMap, Method, Version};
 
 use crate::drive::{Transcript, cut, run, run_byte_by_byte, run_whole};
 
@@ -333,4 +334,37 @@ fn an_error_says_where_and_what_to_do() {
         "white space between a field's name and its colon: remove it (byte 20 of the request)"
     );
     assert_eq!(error.offset(), Some(20));
+}
+
+#[test]
+fn an_assembled_head_is_read_as_one_that_was_parsed() {
+    let mut parsed = Head::new();
+    let input = b"PUT /a/b?c=d HTTP/1.1\r\nHost: example.org\r\nAccept: a\r\nX-Other: \xff\r\nAccept: b\r\n\r\n";
+    let (used, _) = Connection::new()
+        .handle_input(input, &mut parsed, &Limits::default())
+        .expect("a valid head");
+    assert_eq!(used, input.len());
+    let mut assembled = Head::new();
+    // Nothing is left of what was in it before.
+    assembled.assemble(Method::GET, Version::HTTP_2, "/something-else", &parsed.header_map());
+    assembled.assemble(Method::PUT, Version::HTTP_11, "/a/b?c=d", &parsed.header_map());
+    for head in [&parsed, &assembled] {
+        assert_eq!((head.method(), head.version()), (&Method::PUT, Version::HTTP_11));
+        assert_eq!(
+            (head.target(), head.path(), head.query()),
+            ("/a/b?c=d", "/a/b", Some("c=d"))
+        );
+        assert_eq!(head.authority(), Some("example.org"));
+        assert_eq!(head.header("ACCEPT"), Some(&b"a"[..]));
+        assert_eq!(head.header_all("accept").collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(head.header("x-other"), Some(&b"\xff"[..]));
+        assert_eq!(head.headers().len(), 4);
+    }
+    assert_eq!(parsed.header_map(), assembled.header_map());
+    assembled.assemble(Method::OPTIONS, Version::HTTP_11, "*", &HeaderMap::new());
+    assert_eq!(
+        (assembled.target(), assembled.path(), assembled.query()),
+        ("*", "*", None)
+    );
+    assert_eq!((assembled.authority(), assembled.headers().len()), (None, 0));
 }
