@@ -328,6 +328,10 @@ pub enum BodyError {
     },
     /// The stream that the body was made from gave this error. Answers 500.
     Stream(BoxError),
+    /// Another library, which a request's body came through, such as a server or a layer of tower, gave this error. Answers
+    /// 400, or 413 where it is a limit of `http-body-util`. Needs the feature `tower`.
+    #[cfg(feature = "tower")]
+    Unreadable(BoxError),
 }
 
 impl fmt::Display for BodyError {
@@ -339,6 +343,8 @@ impl fmt::Display for BodyError {
             BodyError::Incomplete => f.write_str("the body ended before it was whole"),
             BodyError::Malformed { coding } => write!(f, "the body is not what its content-encoding, {coding}, says"),
             BodyError::Stream(error) => write!(f, "the body's stream failed: {error}"),
+            #[cfg(feature = "tower")]
+            BodyError::Unreadable(error) => write!(f, "the body could not be read: {error}"),
         }
     }
 }
@@ -355,6 +361,19 @@ impl BodyError {
             BodyError::TooLarge { .. } => Problem::payload_too_large(self.to_string()),
             BodyError::Incomplete | BodyError::Malformed { .. } => Problem::bad_request(self.to_string()),
             BodyError::Stream(error) => Problem::internal(&**error),
+            #[cfg(feature = "tower")]
+            BodyError::Unreadable(error) if crate::tower::is_too_long(&**error) => {
+                Problem::payload_too_large("the body is longer than the limit of a layer on its way")
+            }
+            // What the other library says may be more than a client should know.
+            #[cfg(feature = "tower")]
+            BodyError::Unreadable(error) => {
+                tracing::debug!(
+                    error = &**error as &dyn std::error::Error,
+                    "a request's body could not be read"
+                );
+                Problem::bad_request("the body could not be read")
+            }
         }
     }
 }
@@ -363,6 +382,8 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             BodyError::Stream(error) => Some(&**error),
+            #[cfg(feature = "tower")]
+            BodyError::Unreadable(error) => Some(&**error),
             _ => None,
         }
     }

@@ -15,7 +15,7 @@ pages! {
     Guide = "docs/guide/README.md";
 }
 
-#[cfg(feature = "compression")]
+#[cfg(all(feature = "compression", feature = "tower"))]
 pages! {
     Middleware = "docs/middleware.md";
 }

@@ -91,6 +91,8 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::rc::Rc;
+#[cfg(feature = "tower")]
+use std::task::Context;
 use std::task::Poll;
 
 pub use body_limit::BodyLimit;
@@ -194,6 +196,12 @@ pub struct Next(Rc<dyn Endpoint>);
 impl Next {
     pub(crate) fn new(inner: Rc<dyn Endpoint>) -> Self {
         Next(inner)
+    }
+
+    /// Starts to answer: a future that is not ready was polled once, and is polled again by whoever takes it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn start(&self, request: Request, context: &mut Context<'_>) -> Outcome {
+        self.0.call(request, context)
     }
 
     /// The response of what is inside. A panic there is a 500.

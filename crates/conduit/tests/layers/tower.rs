@@ -92,3 +92,81 @@ fn what_a_layer_of_tower_changes_is_what_the_handler_sees() {
     let server = serve(app);
     assert_eq!(server.request(request("GET", "/anything", &[])).text(), "new 8");
 }
+
+async fn whereabouts(request: axum::extract::Request) -> String {
+    let extensions = request.extensions();
+    let peer = extensions.get::<PeerAddr>().expect("the peer's address");
+    let original = extensions
+        .get::<conduit::tower::OriginalUri>()
+        .expect("the target as it came");
+    format!("{} {} {}", peer.0.ip(), original.0, request.uri())
+}
+
+#[test]
+fn a_service_is_told_the_peer_and_the_target_as_it_came() {
+    let router = axum::Router::new().fallback(whereabouts);
+    let app = App::new(())
+        .routes(routes![new])
+        .fallback(conduit::tower::service(router.clone()))
+        .layer(conduit::tower::mount("/old", router));
+    let server = serve(app);
+    assert_eq!(server.get("/old/a?b=c").text(), "127.0.0.1 /old/a?b=c /a?b=c");
+    assert_eq!(server.get("/old").text(), "127.0.0.1 /old /");
+    assert_eq!(server.get("/other?b=c").text(), "127.0.0.1 /other?b=c /other?b=c");
+}
+
+#[test]
+fn a_line_tells_axum_in_its_own_words() {
+    use axum::extract::{ConnectInfo, OriginalUri};
+    async fn whoami(ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>, OriginalUri(uri): OriginalUri) -> String {
+        format!("{} {uri}", peer.ip())
+    }
+    let told = ::tower::util::MapRequestLayer::new(|mut request: axum::extract::Request| {
+        let extensions = request.extensions_mut();
+        if let Some(PeerAddr(peer)) = extensions.get().copied() {
+            extensions.insert(ConnectInfo(peer));
+        }
+        if let Some(conduit::tower::OriginalUri(uri)) = extensions.get().cloned() {
+            extensions.insert(OriginalUri(uri));
+        }
+        request
+    });
+    let router = axum::Router::new().route("/whoami", routing::get(whoami)).layer(told);
+    let app = App::new(())
+        .routes(routes![new])
+        .layer(conduit::tower::mount("/old", router));
+    assert_eq!(serve(app).get("/old/whoami").text(), "127.0.0.1 /old/whoami");
+}
+
+/// Keeps the body for a while and does not read it.
+async fn refuses(request: axum::extract::Request) -> &'static str {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    drop(request);
+    "no"
+}
+
+#[test]
+fn a_mounted_service_that_does_not_read_the_body_does_not_ask_for_it() {
+    let router = axum::Router::new()
+        .route("/no", routing::post(refuses))
+        .route("/yes", routing::post(|body: String| async move { body }));
+    let server = serve(
+        App::new(())
+            .routes(routes![new])
+            .layer(conduit::tower::mount("/old", router)),
+    );
+    let head = |path: &str| {
+        format!("POST /old/{path} HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
+    };
+    let mut client = server.connect();
+    client.send(head("no"));
+    let answer = client.response();
+    assert_eq!((answer.status, answer.text()), (200, "no"));
+    let mut client = server.connect();
+    client.send(head("yes"));
+    assert_eq!(client.response().status, 100);
+    client.send("Hello");
+    assert_eq!(client.response().text(), "Hello");
+}

@@ -1,0 +1,362 @@
+//! Layers of tower around handlers.
+
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use http::StatusCode;
+use tokio::sync::oneshot;
+use tower_service::Service;
+use tracing::Instrument;
+
+use super::{SendBody, call, from_http, into_http};
+use crate::body::{Body, BoxError};
+use crate::endpoint::Outcome;
+use crate::layer::{Layer, Next};
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// Makes a layer of Conduit of one of tower, such as those of `tower-http`. The service that it makes is made once for each
+/// worker, and cloned for each request; what its clones share, such as a limit, holds for the worker.
+///
+/// The layer may change the type of the request's body and of the response's. Neither is `Send` here, nor are the futures:
+/// [`send_layer`] takes a layer that asks for that.
+///
+/// # Example
+///
+/// At most eight requests at a time on each worker:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[get("/")]
+/// async fn home() -> &'static str {
+///     "home"
+/// }
+///
+/// let limit = tower::limit::ConcurrencyLimitLayer::new(8);
+/// let app = App::new(()).routes(routes![home]).layer(conduit::tower::layer(limit));
+/// ```
+pub fn layer<L: AroundHandlers>(layer: L) -> TowerLayer<L> {
+    TowerLayer::new(layer)
+}
+
+/// As [`layer`], for one that asks that bodies or futures are `Send`, such as the `RequestDecompressionLayer` and
+/// `CatchPanicLayer` of `tower-http`, or `axum::middleware::from_fn`.
+///
+/// A handler that is not ready at once goes on as a task of its own then, and a stream is handed over by another: an answer
+/// that waits costs a task more, one that is ready none. A file is a stream here.
+///
+/// # Example
+///
+/// A function that is middleware of axum:
+///
+/// ```
+/// use axum::extract::Request;
+/// use axum::middleware::{Next, from_fn};
+/// use conduit::http;
+/// use conduit::prelude::{App, get, routes};
+///
+/// async fn server_name(request: Request, next: Next) -> axum::response::Response {
+///     let mut response = next.run(request).await;
+///     response.headers_mut().insert("server", "conduit".parse().expect("a value"));
+///     response
+/// }
+///
+/// #[get("/")]
+/// async fn home() -> &'static str {
+///     "home"
+/// }
+///
+/// let layer = tower::ServiceBuilder::new()
+///     .map_request(|request: http::Request<conduit::tower::SendBody>| request.map(axum::body::Body::new))
+///     .layer(from_fn(server_name))
+///     .into_inner();
+/// let app = App::new(()).routes(routes![home]).layer(conduit::tower::send_layer(layer));
+/// ```
+pub fn send_layer<L: AroundHandlers<SendNextService>>(layer: L) -> TowerLayer<L, SendNextService> {
+    TowerLayer::new(layer)
+}
+
+/// A layer of tower that fits around handlers; there is nothing to implement.
+///
+/// What it makes of a [`NextService`] is a service for `http::Request<Body>` that answers with an `http::Response`, of
+/// whatever body, and fails with what turns into a boxed error, which is logged and answered 500. The layer and the service
+/// are `Clone` and `Send`. With a [`SendNextService`] it is the same for `http::Request<SendBody>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no layer of tower that fits around a handler",
+    label = "does not fit around a handler",
+    note = "what it makes of a `{N}` must be `Clone`, `Send` and a `Service` for an `http::Request` whose response is an `http::Response`; the request's body is a `conduit::Body`, or of `conduit::tower::send_layer` a `SendBody`",
+    note = "the bodies and futures of `conduit::tower::layer` are not `Send`: `conduit::tower::send_layer` takes a layer that asks for that"
+)]
+pub trait AroundHandlers<N: Inside = NextService>: Clone + Send + 'static {
+    /// What it makes.
+    type Service: Clone + Send + 'static;
+
+    /// Puts itself around the rest of a request's way.
+    fn around(&self, next: N) -> Self::Service;
+
+    /// Has the service answer a request.
+    fn answer(service: Self::Service, request: http::Request<N::Body>) -> impl Future<Output = Response>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<L, N, B> AroundHandlers<N> for L
+where
+    L: tower_layer::Layer<N> + Clone + Send + 'static,
+    L::Service:
+        Service<http::Request<N::Body>, Response = http::Response<B>, Error: Into<BoxError>> + Clone + Send + 'static,
+    N: Inside,
+    B: http_body::Body<Error: Into<BoxError>> + 'static,
+{
+    type Service = L::Service;
+
+    fn around(&self, next: N) -> L::Service {
+        self.layer(next)
+    }
+
+    fn answer(service: L::Service, request: http::Request<N::Body>) -> impl Future<Output = Response> {
+        call(service, request)
+    }
+}
+
+/// A layer of tower; made by [`layer`] and [`send_layer`].
+pub struct TowerLayer<L: AroundHandlers<N>, N: Inside = NextService> {
+    layer: L,
+    /// Made at the first request.
+    service: OnceCell<L::Service>,
+}
+
+impl<L: AroundHandlers<N>, N: Inside> TowerLayer<L, N> {
+    fn new(layer: L) -> Self {
+        TowerLayer {
+            layer,
+            service: OnceCell::new(),
+        }
+    }
+}
+
+/// Each clone makes a service of its own.
+impl<L: AroundHandlers<N>, N: Inside> Clone for TowerLayer<L, N> {
+    fn clone(&self) -> Self {
+        TowerLayer::new(self.layer.clone())
+    }
+}
+
+impl<L: AroundHandlers<N>, N: Inside> Layer for TowerLayer<L, N> {
+    async fn call(&self, request: Request, next: Next) -> Response {
+        let service = self.service.get_or_init(|| self.layer.around(N::new())).clone();
+        let (mut request, shell) = into_http(request);
+        let ticket = Ticket::new(shell, next);
+        request.extensions_mut().insert(TicketNumber(ticket.0));
+        L::answer(service, request.map(N::body)).await
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(crate::layer::short_name::<L>())
+    }
+}
+
+/// What is inside of a layer of tower: [`NextService`] or [`SendNextService`].
+pub trait Inside: Clone + Send + 'static {
+    /// The body of the requests that the layer is given.
+    type Body: 'static;
+
+    /// The service.
+    fn new() -> Self;
+
+    /// The body for the layer.
+    fn body(body: Body) -> Self::Body;
+}
+
+/// What is inside of a layer of tower: the rest of the request's way. It is never busy, and never fails.
+///
+/// It is for the request that the layer was given, once: a layer that sends another one, or sends it twice, is answered 500.
+#[derive(Clone, Debug)]
+pub struct NextService(());
+
+impl Inside for NextService {
+    type Body = Body;
+
+    fn new() -> Self {
+        NextService(())
+    }
+
+    fn body(body: Body) -> Body {
+        body
+    }
+}
+
+impl<B: RequestBody> Service<http::Request<B>> for NextService {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let taken = take(request);
+        Box::pin(async move {
+            Ok(match taken {
+                Some((request, next)) => next.run(request).await,
+                None => not_its_own(),
+            })
+        })
+    }
+}
+
+/// As [`NextService`], for layers that ask that bodies and futures are `Send`: see [`send_layer`]. It is to be called on its
+/// worker's thread, where a layer is called itself, and tasks that it spawns.
+#[derive(Clone, Debug)]
+pub struct SendNextService(());
+
+impl Inside for SendNextService {
+    type Body = SendBody;
+
+    fn new() -> Self {
+        SendNextService(())
+    }
+
+    fn body(body: Body) -> SendBody {
+        SendBody::new(body)
+    }
+}
+
+impl<B: RequestBody> Service<http::Request<B>> for SendNextService {
+    type Response = http::Response<SendBody>;
+    type Error = Infallible;
+    type Future = SendNextFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> SendNextFuture {
+        let outcome = match take(request) {
+            // One that is not ready is polled again, by its task.
+            Some((request, next)) => next.start(request, &mut Context::from_waker(Waker::noop())),
+            None => Outcome::Ready(not_its_own()),
+        };
+        match outcome {
+            Outcome::Ready(response) => SendNextFuture(Sent::Ready(Some(response.map(SendBody::new)))),
+            Outcome::Pending(handler) => {
+                let (answer, receiver) = oneshot::channel();
+                tokio::task::spawn_local(go_on(handler, answer).in_current_span());
+                SendNextFuture(Sent::Waiting(receiver))
+            }
+        }
+    }
+}
+
+/// Lets a handler go on, until nobody waits for it any more.
+async fn go_on(
+    mut handler: Pin<Box<dyn Future<Output = Response>>>,
+    mut answer: oneshot::Sender<http::Response<SendBody>>,
+) {
+    let response = poll_fn(|context| {
+        if answer.poll_closed(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        handler.as_mut().poll(context).map(Some)
+    });
+    if let Some(response) = response.await {
+        // Who asked may have gone just now.
+        let _ = answer.send(response.map(SendBody::new));
+    }
+}
+
+/// The answer of a [`SendNextService`]; the handler is dropped with it.
+#[derive(Debug)]
+pub struct SendNextFuture(Sent);
+
+#[derive(Debug)]
+enum Sent {
+    Ready(Option<http::Response<SendBody>>),
+    Waiting(oneshot::Receiver<http::Response<SendBody>>),
+}
+
+impl Future for SendNextFuture {
+    type Output = Result<http::Response<SendBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = match &mut self.0 {
+            Sent::Ready(response) => response.take(),
+            Sent::Waiting(receiver) => std::task::ready!(Pin::new(receiver).poll(context)).ok(),
+        };
+        // The task is no more only where its runtime ends.
+        Poll::Ready(Ok(answered.unwrap_or_else(|| {
+            let ended = Problem::new(StatusCode::SERVICE_UNAVAILABLE);
+            ended.into_response().map(SendBody::new)
+        })))
+    }
+}
+
+/// The request again that the layer was given, with what it has changed, and the rest of its way; once.
+fn take<B: RequestBody>(request: http::Request<B>) -> Option<(Request, Next)> {
+    let mut request = request.map(RequestBody::into_body);
+    let number = request.extensions_mut().remove::<TicketNumber>()?;
+    let (shell, next) = WAITING.with_borrow_mut(|waiting| waiting.remove(&number.0))?;
+    Some((from_http(shell, request), next))
+}
+
+fn not_its_own() -> Response {
+    tracing::error!("a layer of tower has sent a request that is not the one it was given, or sent it twice");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+}
+
+/// A body that a layer of tower may give a request on its way to the handler; there is nothing to implement.
+///
+/// It is any body of `http-body`. Where reading it fails the handler's extractor answers 400, or 413 where it is a limit of
+/// `http-body-util` that it has passed.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the body of a request on its way to a handler",
+    label = "a layer of tower gives requests this body",
+    note = "it must be an `http_body::Body` whose error turns into `Box<dyn Error + Send + Sync>`, and borrow nothing"
+)]
+pub trait RequestBody: Sized + 'static {
+    /// The body, as a handler reads it.
+    fn into_body(self) -> Body;
+}
+
+#[diagnostic::do_not_recommend]
+impl<B: http_body::Body<Error: Into<BoxError>> + 'static> RequestBody for B {
+    fn into_body(self) -> Body {
+        Body::of_request(self)
+    }
+}
+
+thread_local! {
+    /// The requests that are on their way through a layer of tower. They must not leave their thread, so that they cannot
+    /// travel in the extensions themselves.
+    static WAITING: RefCell<HashMap<u64, (Request, Next)>> = RefCell::default();
+    static TICKETS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The number of a request that is on its way, in its extensions.
+#[derive(Clone, Copy)]
+struct TicketNumber(u64);
+
+/// A request that is on its way; when the layer is done, or is dropped, it is so no longer.
+struct Ticket(u64);
+
+impl Ticket {
+    fn new(shell: Request, next: Next) -> Self {
+        let number = TICKETS.replace(TICKETS.get() + 1);
+        WAITING.with_borrow_mut(|waiting| waiting.insert(number, (shell, next)));
+        Ticket(number)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // What is removed is dropped outside of the borrow: it may be a future's that has a ticket of its own.
+        let _removed = WAITING.try_with(|waiting| waiting.borrow_mut().remove(&self.0));
+    }
+}

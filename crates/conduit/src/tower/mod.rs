@@ -1,0 +1,228 @@
+//! Layers and services of `tower` in an application. Needs the feature `tower`.
+//!
+//! - [`service`] makes a fallback of a service, such as an axum router: what Conduit has no route for goes there.
+//! - [`mount`] brings everything under a prefix to a service.
+//! - [`layer`] makes a layer of Conduit of a layer of tower, such as those of `tower-http`; [`send_layer`] of one that asks
+//!   that everything is `Send`.
+//! - [`Body`] is a [`http_body::Body`], and [`Body::from_http_body`] makes one of any other.
+//!
+//! An application is no service of tower itself yet.
+//!
+//! # Example
+//!
+//! An axum application that is replaced route by route:
+//!
+//! ```
+//! use conduit::prelude::*;
+//!
+//! #[get("/new")]
+//! async fn new() -> &'static str {
+//!     "this is new"
+//! }
+//!
+//! let old = axum::Router::new().route("/old", axum::routing::get(|| async { "this is old" }));
+//! let app = App::new(()).routes(routes![new]).fallback(conduit::tower::service(old));
+//! ```
+//!
+//! # What a service and a layer are told
+//!
+//! The extensions of each request have the peer's address as [`PeerAddr`], and for a service the target as it was before
+//! [`mount`] took the prefix off as [`OriginalUri`], beside what layers have put there. A service that looks for them under
+//! types of its own gets them through a layer around it. For the `ConnectInfo` and the `OriginalUri` of axum:
+//!
+//! ```
+//! use axum::extract::{ConnectInfo, OriginalUri};
+//! use conduit::prelude::*;
+//! use std::net::SocketAddr;
+//!
+//! async fn whoami(ConnectInfo(peer): ConnectInfo<SocketAddr>, OriginalUri(uri): OriginalUri) -> String {
+//!     format!("{peer} asks for {uri}")
+//! }
+//!
+//! let old = axum::Router::new().route("/whoami", axum::routing::get(whoami));
+//! let told = tower::util::MapRequestLayer::new(|mut request: axum::extract::Request| {
+//!     let extensions = request.extensions_mut();
+//!     if let Some(PeerAddr(peer)) = extensions.get().copied() {
+//!         extensions.insert(ConnectInfo(peer));
+//!     }
+//!     if let Some(conduit::tower::OriginalUri(uri)) = extensions.get().cloned() {
+//!         extensions.insert(OriginalUri(uri));
+//!     }
+//!     request
+//! });
+//! # #[get("/")]
+//! # async fn home() {}
+//! let app = App::new(()).routes(routes![home]).layer(conduit::tower::mount("/old", old.layer(told)));
+//! ```
+//!
+//! # What there is not
+//!
+//! A service has no place in a list of routes, whose table knows each method and path: [`mount`] is a layer of the
+//! application. Layers that are to be around the mounted service alone are put around it with tower's means. Trailer fields
+//! do not pass in either direction.
+
+mod body;
+mod layer;
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use http::Uri;
+use tower_service::Service;
+
+pub use body::SendBody;
+pub(crate) use body::is_too_long;
+pub use layer::{
+    AroundHandlers, Inside, NextService, RequestBody, SendNextFuture, SendNextService, TowerLayer, layer, send_layer,
+};
+
+use crate::body::{Body, BoxError};
+use crate::extract::PeerAddr;
+use crate::fallback::Fallback;
+use crate::layer::{Layer, Next};
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// The target of a request as it came, in the extensions of what a [`service`] or a [`mount`]ed one is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginalUri(pub Uri);
+
+/// Makes a fallback of a service that takes `http` requests; for [`App::fallback`](crate::App::fallback).
+///
+/// It is cloned for each request. An error of the service is logged and answered 500.
+pub fn service<T>(service: T) -> ServiceFallback<T> {
+    ServiceFallback(service)
+}
+
+/// A service as a fallback; made by [`service`].
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceFallback<T>(T);
+
+impl<S, T, B> Fallback<S, ()> for ServiceFallback<T>
+where
+    S: 'static,
+    T: Service<http::Request<SendBody>, Response = http::Response<B>, Error: Into<BoxError>> + Clone + Send + 'static,
+    B: http_body::Body<Error: Into<BoxError>> + 'static,
+{
+    async fn answer(self: Rc<Self>, request: Request, _: Rc<S>) -> Response {
+        let uri = request.uri().clone();
+        serve(self.0.clone(), request, uri).await
+    }
+}
+
+/// Brings all requests whose path is `prefix`, or below it, to a service, which sees the path without the prefix; a layer
+/// of the application. What lies under the prefix never reaches the application's own routes.
+///
+/// # Panics
+///
+/// When the prefix does not start with a slash, or ends in one.
+///
+/// # Example
+///
+/// An axum router under `/old`:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[get("/")]
+/// async fn home() -> &'static str {
+///     "home"
+/// }
+///
+/// let old = axum::Router::new().route("/page", axum::routing::get(|| async { "this is /old/page" }));
+/// let app = App::new(()).routes(routes![home]).layer(conduit::tower::mount("/old", old));
+/// ```
+pub fn mount<T>(prefix: &'static str, service: T) -> Mount<T> {
+    assert!(
+        prefix.starts_with('/') && !prefix.ends_with('/'),
+        "`{prefix}` is no prefix: write one such as `/old`, with a slash before it and none behind it"
+    );
+    Mount { prefix, service }
+}
+
+/// A service under a prefix; made by [`mount`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mount<T> {
+    prefix: &'static str,
+    service: T,
+}
+
+impl<T, B> Layer for Mount<T>
+where
+    T: Service<http::Request<SendBody>, Response = http::Response<B>, Error: Into<BoxError>> + Clone + Send + 'static,
+    B: http_body::Body<Error: Into<BoxError>> + 'static,
+{
+    async fn call(&self, mut request: Request, next: Next) -> Response {
+        let inside = request.path().strip_prefix(self.prefix);
+        let Some(path) = inside.filter(|path| path.is_empty() || path.starts_with('/')) else {
+            return next.run(request).await;
+        };
+        let path = path.to_owned();
+        let uri = request.uri().clone();
+        request.set_path(&path);
+        serve(self.service.clone(), request, uri).await
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        format!("Mount({})", self.prefix).into()
+    }
+}
+
+/// Has a service answer a request that came with this target.
+async fn serve<T, B>(service: T, request: Request, uri: Uri) -> Response
+where
+    T: Service<http::Request<SendBody>, Response = http::Response<B>, Error: Into<BoxError>>,
+    B: http_body::Body<Error: Into<BoxError>> + 'static,
+{
+    let (mut request, _) = into_http(request);
+    // What brought the request here may have taken a prefix off before.
+    if request.extensions().get::<OriginalUri>().is_none() {
+        request.extensions_mut().insert(OriginalUri(uri));
+    }
+    call(service, request.map(SendBody::new)).await
+}
+
+/// Calls a service when it is ready.
+async fn call<T, R, B>(mut service: T, request: http::Request<R>) -> Response
+where
+    T: Service<http::Request<R>, Response = http::Response<B>, Error: Into<BoxError>>,
+    B: http_body::Body<Error: Into<BoxError>> + 'static,
+{
+    let answer = match poll_fn(|context| service.poll_ready(context)).await {
+        Ok(()) => service.call(request).await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(response) => response.map(Body::from_http_body),
+        Err(error) => Problem::internal(&*error.into()).into_response(),
+    }
+}
+
+/// The request in the form of the `http` crate, and what is left of it.
+fn into_http(mut request: Request) -> (http::Request<Body>, Request) {
+    let mut converted = http::Request::new(request.take_body());
+    *converted.method_mut() = request.method().clone();
+    *converted.uri_mut() = request.uri().clone();
+    *converted.version_mut() = request.version();
+    *converted.extensions_mut() = std::mem::take(request.extensions_mut());
+    converted.extensions_mut().insert(PeerAddr(request.peer_address()));
+    *converted.headers_mut() = request.take_headers();
+    (converted, request)
+}
+
+/// The request again, with what was changed.
+fn from_http(mut shell: Request, request: http::Request<Body>) -> Request {
+    let (parts, body) = request.into_parts();
+    if parts.method != *shell.method() {
+        shell.set_method(parts.method);
+    }
+    if parts.uri != *shell.uri() {
+        shell.set_target(parts.uri.path(), parts.uri.query());
+    }
+    *shell.headers_mut() = parts.headers;
+    *shell.extensions_mut() = parts.extensions;
+    shell.set_body(body);
+    shell
+}

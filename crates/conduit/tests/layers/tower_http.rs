@@ -1,0 +1,301 @@
+//! Layers of `tower-http` around handlers.
+
+use std::io::{Read, Write};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use conduit::http;
+use conduit::prelude::*;
+use conduit::tower::{AroundHandlers, SendBody, SendNextService};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::CorsLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::map_request_body::MapRequestBodyLayer;
+use tower_http::normalize_path::NormalizePathLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+
+use crate::request;
+use crate::support::{Response, Running, serve};
+
+#[get("/new/{id}")]
+async fn new(id: Path<u32>) -> String {
+    format!("new {}", *id)
+}
+
+#[post("/echo")]
+async fn echo(body: String) -> String {
+    body
+}
+
+#[post("/stream")]
+async fn stream(body: Body) -> Body {
+    body
+}
+
+#[get("/long")]
+async fn long() -> String {
+    "all work and no play ".repeat(100)
+}
+
+#[get("/never")]
+async fn never() {
+    std::future::pending().await
+}
+
+#[get("/panics")]
+async fn panics() -> &'static str {
+    panic!("as it was asked to")
+}
+
+fn around<L: AroundHandlers>(layer: L) -> Running {
+    let routes = routes![new, echo, stream, long, never, panics];
+    serve(App::new(()).routes(routes).layer(conduit::tower::layer(layer)))
+}
+
+/// The same with everything `Send`.
+fn send_around<L: AroundHandlers<SendNextService>>(layer: L) -> Running {
+    let routes = routes![new, echo, stream, long, never, panics];
+    serve(App::new(()).routes(routes).layer(conduit::tower::send_layer(layer)))
+}
+
+fn post(server: &Running, path: &str, fields: &str, body: &[u8]) -> Response {
+    let mut sent = format!(
+        "POST {path} HTTP/1.1\r\nhost: test\r\n{fields}content-length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    sent.extend_from_slice(body);
+    server.request(sent)
+}
+
+/// In chunks of 4 bytes, so that the length is not known before.
+fn post_chunked(server: &Running, path: &str, body: &str) -> Response {
+    let mut sent = format!("POST {path} HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n");
+    for piece in body.as_bytes().chunks(4) {
+        sent += &format!("{:x}\r\n{}\r\n", piece.len(), String::from_utf8_lossy(piece));
+    }
+    sent += "0\r\n\r\n";
+    server.request(sent)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).expect("memory takes all");
+    encoder.finish().expect("memory takes all")
+}
+
+#[test]
+fn a_limit_on_bodies_is_told_as_413_whether_or_not_the_length_is() {
+    let server = around(RequestBodyLimitLayer::new(10));
+    for path in ["/echo", "/stream"] {
+        assert_eq!(post(&server, path, "", b"0123456789").text(), "0123456789");
+        assert_eq!(post_chunked(&server, path, "0123456789").text(), "0123456789");
+        assert_eq!(post(&server, path, "", b"0123456789a").status, 413);
+    }
+    let refused = post_chunked(&server, "/echo", "0123456789a");
+    assert_eq!(
+        (refused.status, refused.header("content-type")),
+        (413, Some("application/problem+json"))
+    );
+}
+
+#[test]
+fn the_limit_of_the_application_holds_inside_of_a_layer_that_changes_the_body() {
+    let routes = routes![echo];
+    let layer = conduit::tower::layer(RequestBodyLimitLayer::new(1000));
+    let server = serve(App::new(()).routes(routes).body_limit(10).layer(layer));
+    assert_eq!(post_chunked(&server, "/echo", "0123456789").text(), "0123456789");
+    let refused = post_chunked(&server, "/echo", "0123456789a");
+    assert_eq!(refused.status, 413);
+    assert!(refused.text().contains("limit of 10 bytes"), "{}", refused.text());
+}
+
+#[test]
+fn requests_are_decompressed() {
+    let server = send_around(RequestDecompressionLayer::new());
+    let text = "all work and no play ".repeat(100);
+    let fields = "content-encoding: gzip\r\n";
+    assert_eq!(post(&server, "/echo", fields, &gzip(text.as_bytes())).text(), text);
+    assert_eq!(post(&server, "/echo", "", text.as_bytes()).text(), text);
+    // It is the client's fault, and the decoder's words stay here.
+    let refused = post(&server, "/echo", fields, b"this is no gzip");
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.text().contains("the body could not be read"),
+        "{}",
+        refused.text()
+    );
+}
+
+#[test]
+fn a_layer_may_put_another_body_in_place() {
+    let server = around(MapRequestBodyLayer::new(|_: Body| {
+        http_body_util::Full::new(Bytes::from_static(b"something else"))
+    }));
+    assert_eq!(post(&server, "/echo", "", b"this").text(), "something else");
+    assert_eq!(server.get("/new/7").text(), "new 7");
+}
+
+#[test]
+fn responses_are_compressed() {
+    let server = around(CompressionLayer::new());
+    let answer = server.request(request("GET", "/long", &[("accept-encoding", "gzip")]));
+    assert_eq!(answer.header("content-encoding"), Some("gzip"));
+    let mut text = String::new();
+    let mut decoder = GzDecoder::new(&answer.body[..]);
+    decoder.read_to_string(&mut text).expect("it is gzip");
+    assert_eq!(text, server.get("/long").text());
+}
+
+#[test]
+fn requests_are_traced_with_the_handlers_inside() {
+    let layer =
+        TraceLayer::new_for_http().on_response(|response: &http::Response<Body>, _: Duration, span: &tracing::Span| {
+            // The type of the body is the handler's own.
+            assert!(span.is_disabled() || response.status().is_success());
+        });
+    let server = around(layer);
+    assert_eq!(server.get("/new/7").text(), "new 7");
+    assert_eq!(post_chunked(&server, "/stream", "0123456789").text(), "0123456789");
+}
+
+#[test]
+fn pages_of_other_origins_are_let_in() {
+    let server = around(CorsLayer::permissive());
+    let answer = server.request(request("GET", "/new/7", &[("origin", "https://example.org")]));
+    assert_eq!(
+        (answer.text(), answer.header("access-control-allow-origin")),
+        ("new 7", Some("*"))
+    );
+    let fields = [
+        ("origin", "https://example.org"),
+        ("access-control-request-method", "POST"),
+    ];
+    let preflight = server.request(request("OPTIONS", "/echo", &fields));
+    assert_eq!(
+        (preflight.status, preflight.header("access-control-allow-methods")),
+        (200, Some("*"))
+    );
+}
+
+#[test]
+fn a_handler_that_takes_too_long_is_dropped() {
+    let layer = || TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_millis(20));
+    for server in [around(layer()), send_around(layer())] {
+        assert_eq!(server.get("/never").status, 408);
+        assert_eq!(server.get("/new/7").text(), "new 7");
+    }
+}
+
+#[get("/dropped")]
+async fn dropped(told: State<mpsc::Sender<()>>) {
+    struct Dropped(mpsc::Sender<()>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            // The test may be over.
+            let _ = self.0.send(());
+        }
+    }
+    let _dropped = Dropped(told.0.clone());
+    std::future::pending().await
+}
+
+#[test]
+fn a_handler_on_a_task_of_its_own_is_dropped_with_its_answer() {
+    let (told, hears) = mpsc::channel();
+    let layer = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_millis(20));
+    let layer = conduit::tower::send_layer(layer);
+    let server = serve(App::new(told).routes(routes![dropped]).layer(layer));
+    assert_eq!(server.get("/dropped").status, 408);
+    assert_eq!(hears.recv_timeout(Duration::from_secs(20)), Ok(()));
+}
+
+#[test]
+fn middleware_of_axum_is_put_around_handlers() {
+    use axum::middleware::{Next, from_fn};
+    async fn server_name(request: axum::extract::Request, next: Next) -> axum::response::Response {
+        let mut response = next.run(request).await;
+        response
+            .headers_mut()
+            .insert("server", HeaderValue::from_static("axum"));
+        response
+    }
+    let layer = ::tower::ServiceBuilder::new()
+        .map_request(|request: http::Request<SendBody>| request.map(axum::body::Body::new))
+        .layer(from_fn(server_name))
+        .into_inner();
+    let server = send_around(layer);
+    for _ in 0..3 {
+        let text = "x".repeat(300_000);
+        let answer = post(&server, "/stream", "", text.as_bytes());
+        assert_eq!((answer.text(), answer.header("server")), (text.as_str(), Some("axum")));
+    }
+    assert_eq!(server.get("/nowhere").header("server"), Some("axum"));
+}
+
+#[test]
+fn an_error_that_a_layer_passes_on_has_the_form_of_the_application() {
+    let value = HeaderValue::from_static("conduit");
+    let layer = SetResponseHeaderLayer::overriding(http::header::SERVER, value);
+    let form = |problem: Problem, _: &conduit::problem::ErrorContext<'_>| {
+        (problem.status(), format!("a {}", problem.status().as_u16())).into_response()
+    };
+    let app = App::new(()).routes(routes![new]).errors(form);
+    let here = serve(app.layer(conduit::tower::layer(layer.clone())));
+    let app = App::new(()).routes(routes![new]).errors(form);
+    let sent = serve(app.layer(conduit::tower::send_layer(layer)));
+    for server in [here, sent] {
+        let answer = server.get("/nowhere");
+        assert_eq!((answer.text(), answer.header("server")), ("a 404", Some("conduit")));
+    }
+}
+
+#[test]
+fn header_fields_are_set() {
+    let value = HeaderValue::from_static("conduit");
+    let server = around(SetResponseHeaderLayer::overriding(http::header::SERVER, value));
+    assert_eq!(server.get("/new/7").header("server"), Some("conduit"));
+    assert_eq!(server.get("/nowhere").header("server"), Some("conduit"));
+}
+
+#[test]
+fn a_path_that_a_layer_changes_has_its_route_looked_for_anew() {
+    let server = around(NormalizePathLayer::trim_trailing_slash());
+    assert_eq!(server.get("/new/7/").text(), "new 7");
+    assert_eq!(server.get("/new/7").text(), "new 7");
+}
+
+#[test]
+fn layers_are_put_around_each_other_with_the_means_of_tower() {
+    let value = HeaderValue::from_static("conduit");
+    let stack = ::tower::ServiceBuilder::new()
+        .layer(TraceLayer::new_for_http())
+        .layer(SetResponseHeaderLayer::overriding(http::header::SERVER, value))
+        .layer(RequestDecompressionLayer::new())
+        .layer(RequestBodyLimitLayer::new(100))
+        .layer(CompressionLayer::new())
+        .into_inner();
+    let server = send_around(stack);
+    let answer = post(&server, "/echo", "content-encoding: gzip\r\n", &gzip(b"Hello"));
+    assert_eq!((answer.text(), answer.header("server")), ("Hello", Some("conduit")));
+    let refused = post(&server, "/echo", "content-encoding: gzip\r\n", &gzip(&[b'x'; 1000]));
+    assert_eq!(refused.status, 413);
+}
+
+#[test]
+fn a_panic_is_a_500_for_the_layers_outside_of_it() {
+    let value = HeaderValue::from_static("conduit");
+    let server = around(SetResponseHeaderLayer::overriding(http::header::SERVER, value));
+    let answer = server.get("/panics");
+    assert_eq!((answer.status, answer.header("server")), (500, Some("conduit")));
+    let server = send_around(CatchPanicLayer::new());
+    assert_eq!(server.get("/panics").status, 500);
+    assert_eq!(server.get("/new/7").text(), "new 7");
+}
