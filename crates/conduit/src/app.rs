@@ -687,6 +687,69 @@ impl<S: 'static, R> App<S, R> {
         Server::new(Listening::in_process(), self.state, plan, config, self.runtime)
     }
 
+    /// Makes the application a service of tower, for another server: an axum router, hyper, layers of tower. It starts the
+    /// application's threads, as many as [`workers`](App::workers) says, on which handlers live as in a server. They end
+    /// when the last clone of the service has gone and the last answer with it; a program that ends does not wait for them.
+    ///
+    /// [What holds](crate::tower#an-application-as-a-service) of the settings of an application that is no server is told
+    /// with the module. Needs the feature `tower`.
+    ///
+    /// # Errors
+    ///
+    /// When a route of the application has the path of its docs page. When an environment variable of a limit has a value
+    /// that cannot be used. When the system refuses a thread.
+    ///
+    /// # Example
+    ///
+    /// New routes in an axum application:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    ///
+    /// #[get("/users/{id}")]
+    /// async fn user(id: Path<u32>) -> String {
+    ///     format!("user {}", *id)
+    /// }
+    ///
+    /// # fn main() -> conduit::Result {
+    /// let service = App::new(()).routes(routes![user]).into_service()?;
+    /// let router: axum::Router = axum::Router::new().nest_service("/api", service);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tower")]
+    pub fn into_service(mut self) -> Result<crate::tower::AppService> {
+        self.add_pages()?;
+        let config = self.config.with_environment(|name| std::env::var_os(name))?;
+        let plan = Plan::new(self.routes, self.surroundings);
+        let threads = crate::server::service::Threads::start(self.state, plan, config, self.runtime)?;
+        Ok(crate::tower::AppService::new(threads))
+    }
+
+    /// As [`into_service`](App::into_service), on this thread alone: for a server that runs on one thread, with a service of
+    /// its own on each if there are several. What a handler waits for is driven by the runtime in which the service is
+    /// called; handlers that use `tokio::task::spawn_local`, and mounted services that are sent a streamed body, need one
+    /// that has it: a `LocalRuntime`, or a `LocalSet`.
+    ///
+    /// No server is known to [`Shutdown`](crate::Shutdown), to [`health`](mod@crate::health) and to
+    /// [`metrics`](mod@crate::metrics). Needs the feature `tower`.
+    ///
+    /// # Errors
+    ///
+    /// When a route of the application has the path of its docs page. When an environment variable of a limit has a value
+    /// that cannot be used. When the state was made by [`App::open`]: its runtime needs a thread.
+    #[cfg(feature = "tower")]
+    pub fn into_local_service(mut self) -> Result<crate::tower::LocalAppService> {
+        if self.runtime.is_some() {
+            let cause = "the runtime of App::open needs a thread to drive it: await the state yourself and use App::new,                          or use into_service";
+            return Err(Error::system("serve on this thread alone", io::Error::other(cause)));
+        }
+        self.add_pages()?;
+        let config = self.config.with_environment(|name| std::env::var_os(name))?;
+        let application = Plan::new(self.routes, self.surroundings).connect(self.state);
+        Ok(crate::tower::LocalAppService::new(application, config))
+    }
+
     /// Makes the pages that the application serves of its own.
     fn add_pages(&mut self) -> Result
     where

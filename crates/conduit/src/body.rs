@@ -48,6 +48,9 @@ pub(crate) enum Kind {
     /// With the length of all its pieces, where that is known.
     Stream(Pin<Box<dyn Pieces>>, Option<u64>),
     Incoming(Incoming),
+    /// A request's body that another server reads, which does not know the application's limit.
+    #[cfg(feature = "tower")]
+    Limited(Box<Limited>),
 }
 
 impl Body {
@@ -59,6 +62,8 @@ impl Body {
             Kind::Bytes(bytes) => Some(bytes),
             Kind::Buffer(buffer) | Kind::Problem(_, buffer) => Some(buffer),
             Kind::File(_) | Kind::Stream(..) | Kind::Incoming(_) => None,
+            #[cfg(feature = "tower")]
+            Kind::Limited(_) => None,
         }
     }
 
@@ -145,11 +150,17 @@ impl Body {
             Kind::File(part) => Some(part.left()),
             Kind::Stream(_, length) => *length,
             Kind::Incoming(incoming) => incoming.declared.map(|length| length.saturating_sub(incoming.received)),
+            #[cfg(feature = "tower")]
+            Kind::Limited(limited) => limited.body.len(),
         }
     }
 
     /// Whether all of it is there, so that nothing has to be waited for.
     pub(crate) fn is_in_memory(&self) -> bool {
+        #[cfg(feature = "tower")]
+        if matches!(self.0, Kind::Limited(_)) {
+            return false;
+        }
         !matches!(self.0, Kind::File(_) | Kind::Stream(..) | Kind::Incoming(_))
     }
 
@@ -171,8 +182,11 @@ impl Body {
     /// Sets how many bytes a request's body may have in all, in place of the application's limit. It has no effect
     /// on a body that did not come from a client.
     pub fn with_limit(mut self, bytes: u64) -> Self {
-        if let Kind::Incoming(incoming) = &mut self.0 {
-            incoming.limit = bytes;
+        match &mut self.0 {
+            Kind::Incoming(incoming) => incoming.limit = bytes,
+            #[cfg(feature = "tower")]
+            Kind::Limited(limited) => limited.limit = bytes,
+            _ => {}
         }
         self
     }
@@ -247,6 +261,8 @@ impl Stream for Body {
                     .map_err(|error| BodyError::of_stream(Box::new(error)));
             }
             Kind::Incoming(incoming) => return incoming.poll_piece(context),
+            #[cfg(feature = "tower")]
+            Kind::Limited(limited) => return limited.poll_piece(context),
             Kind::Empty => return Poll::Ready(None),
             Kind::Static(bytes) => Bytes::from_static(bytes),
             Kind::Bytes(bytes) => std::mem::take(bytes),
@@ -473,6 +489,67 @@ impl Drop for Incoming {
         self.channel.buffer.take();
         self.channel.abandoned.set(true);
         self.channel.tell_worker(Letter::BodyAbandoned);
+    }
+}
+
+/// A request's body that comes from elsewhere than a connection of this server, with its limit.
+#[cfg(feature = "tower")]
+pub(crate) struct Limited {
+    body: Body,
+    limit: u64,
+    received: u64,
+    /// An error was given: nothing comes behind it.
+    failed: bool,
+}
+
+#[cfg(feature = "tower")]
+impl Limited {
+    /// Whether the body passes the limit, by its declared length or by what has come.
+    pub(crate) fn check_limit(&self) -> Result<(), BodyError> {
+        let length = self.received.saturating_add(self.body.len().unwrap_or(0));
+        if length > self.limit {
+            counts::strike(Limit::BodyBytes);
+            return Err(BodyError::TooLarge {
+                limit_bytes: self.limit,
+            });
+        }
+        Ok(())
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if self.failed {
+            return Poll::Ready(None);
+        }
+        let polled = self.poll_next_piece(context);
+        self.failed = matches!(polled, Poll::Ready(Some(Err(_))));
+        polled
+    }
+
+    fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        // Before anything is read: the client may wait with what is refused anyway.
+        self.check_limit()?;
+        let next = std::task::ready!(Pin::new(&mut self.body).poll_next(context));
+        if let Some(Ok(piece)) = &next {
+            self.received += piece.len() as u64;
+            self.check_limit()?;
+        }
+        Poll::Ready(next)
+    }
+}
+
+#[cfg(feature = "tower")]
+impl Body {
+    /// A request's body that is held to a limit; it is the application's until another is set.
+    pub(crate) fn limited(self, limit: u64) -> Self {
+        if self.is_empty() {
+            return self;
+        }
+        Body(Kind::Limited(Box::new(Limited {
+            body: self,
+            limit,
+            received: 0,
+            failed: false,
+        })))
     }
 }
 

@@ -137,7 +137,7 @@ impl<F> Drop for Running<F> {
 }
 
 /// 500, with the panic's message in the log.
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Response {
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Response {
     let message = panic
         .downcast_ref::<&'static str>()
         .copied()

@@ -7,6 +7,8 @@ use std::rc::Rc;
 
 use conduit_proto::h1::{BodyLength, Head};
 use conduit_route::{Definition, Miss, Parameters, Table};
+#[cfg(feature = "tower")]
+use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::body::{Body, Channel, Incoming, Kind};
@@ -91,6 +93,9 @@ struct Parts {
     extensions: Extensions,
     /// The body, until it is taken.
     body: Option<BodyLength>,
+    /// The body, until it is taken, of a request that another server has read.
+    #[cfg(feature = "tower")]
+    foreign: Option<Body>,
     /// The body that a layer has put in place of it.
     replaced: Option<Body>,
     /// What the body goes through when it is taken.
@@ -250,9 +255,14 @@ impl Request {
 
     /// Whether the request came with a body (RFC 9112, section 6.3). One whose length is given as 0 has none.
     pub fn has_body(&self) -> bool {
-        match &self.parts().replaced {
+        let parts = self.parts();
+        #[cfg(feature = "tower")]
+        let body = parts.replaced.as_ref().or(parts.foreign.as_ref());
+        #[cfg(not(feature = "tower"))]
+        let body = parts.replaced.as_ref();
+        match body {
             Some(body) => !body.is_empty(),
-            None => self.parts().head.body() != BodyLength::None,
+            None => parts.head.body() != BodyLength::None,
         }
     }
 
@@ -272,6 +282,10 @@ impl Request {
 
     /// How many bytes the client says that its body has; `None` where it does not say, or has none.
     pub(crate) fn declared_length(&self) -> Option<u64> {
+        #[cfg(feature = "tower")]
+        if let Some(body) = &self.parts().foreign {
+            return body.len();
+        }
         match self.parts().body {
             Some(BodyLength::Exact(length)) => Some(length),
             _ => None,
@@ -309,6 +323,10 @@ impl Request {
         if let Some(body) = &mut parts.replaced {
             return std::mem::take(body);
         }
+        #[cfg(feature = "tower")]
+        if let Some(body) = &mut parts.foreign {
+            return std::mem::take(body).limited(parts.body_limit);
+        }
         let declared = match parts.body.take() {
             None | Some(BodyLength::None) => return Body::empty(),
             Some(BodyLength::Exact(length)) => Some(length),
@@ -337,6 +355,44 @@ impl Request {
     /// Memory for a request whose head is yet to be parsed.
     pub(crate) fn blank() -> Self {
         Request(Some(FREE.with_borrow_mut(Vec::pop).unwrap_or_default()))
+    }
+
+    /// A request that another server has read; what is not given of the peer is not known.
+    #[cfg(feature = "tower")]
+    pub(crate) fn assembled(
+        request: http::Request<Body>,
+        peer: Option<SocketAddr>,
+        facts: Option<Rc<Facts>>,
+        body_limit: u64,
+    ) -> Self {
+        let (head, body) = request.into_parts();
+        let mut request = Request::blank();
+        let parts = request.parts_mut();
+        let mut headers = head.headers;
+        // HTTP/2 and 3 name the host in the target alone; in HTTP/1.1 the target wins (RFC 9113, section 8.3.1; RFC 9112,
+        // section 3.2.2).
+        let authority = head.uri.authority().map(|authority| authority.as_str());
+        let host = authority.map(|authority| authority.rsplit('@').next().unwrap_or_default());
+        if let Some(Ok(host)) = host.map(HeaderValue::try_from) {
+            headers.insert(http::header::HOST, host);
+        }
+        let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        // Its grammar is a little wider than that of the engine: that goes the way of a changed path.
+        let is_target = target == "*" || target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic());
+        let sent = if is_target { target } else { "/" };
+        parts.head.assemble(head.method, head.version, sent, &headers);
+        if !is_target {
+            request.set_target(head.uri.path(), head.uri.query());
+        }
+        let parts = request.parts_mut();
+        parts.uri = OnceCell::from(head.uri);
+        parts.headers = OnceCell::from(headers);
+        parts.extensions = head.extensions;
+        parts.foreign = Some(body);
+        parts.peer = peer;
+        parts.facts = facts;
+        parts.body_limit = body_limit;
+        request
     }
 
     /// What is known of the connection beside the peer's address, if anything is.
@@ -392,6 +448,10 @@ impl Drop for Request {
         parts.edited = false;
         parts.extensions.clear();
         parts.body = None;
+        #[cfg(feature = "tower")]
+        {
+            parts.foreign = None;
+        }
         parts.replaced = None;
         parts.reading = None;
         // A request can outlive its thread's locals; then it is simply freed.

@@ -29,6 +29,8 @@ pub(crate) mod proxies;
 #[cfg_attr(feature = "opentelemetry", path = "server_span.rs")]
 #[cfg_attr(not(feature = "opentelemetry"), path = "without_server_span.rs")]
 mod server_span;
+#[cfg(feature = "tower")]
+pub(crate) mod service;
 mod tail;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
@@ -110,24 +112,8 @@ impl<S: Clone + Send + 'static> Server<S> {
         runtime: Option<Runtime>,
     ) -> Result<Self> {
         let runtime = runtime.map_or_else(main_runtime, Ok)?;
-        let definitions = plan.definitions();
-        let counted = metrics::is_wanted(definitions).then_some(definitions.len());
-        #[cfg(feature = "metrics")]
-        if counted.is_some() {
-            metrics::facade::install();
-        }
-        let handle = ServerHandle(Arc::new(Stop {
-            stage: AtomicU8::new(SERVING),
-            delay: config.stop_delay,
-            changed: Notify::new(),
-            replaced: AtomicBool::new(false),
-            keeps_idle: AtomicBool::new(false),
-            starting: AtomicUsize::new(listening.workers.len()),
-            started: Notify::new(),
-            tls: listening.tls.clone(),
-            counts: listening.workers.iter().map(|_| Counts::new(counted)).collect(),
-            definitions,
-        }));
+        let workers = listening.workers.len();
+        let handle = ServerHandle::new(workers, &config, listening.tls.clone(), plan.definitions());
         Ok(Server {
             state,
             plan,
@@ -218,28 +204,10 @@ impl<S: Clone + Send + 'static> Server<S> {
         error
     }
 
-    /// Starts the thread that looks whether a handler blocks its worker; it ends when what is returned is dropped.
-    fn watch_workers(&self) -> Option<std::sync::mpsc::Sender<Infallible>> {
-        let threshold = self.config.blocked_after;
-        if threshold.is_zero() {
-            return None;
-        }
-        let (running, ended) = std::sync::mpsc::channel();
-        let handle = self.handle.clone();
-        let watch = move || blocking::watch(&handle, threshold, &ended);
-        match thread::Builder::new().name("conduit-watch".to_owned()).spawn(watch) {
-            Ok(_) => Some(running),
-            Err(error) => {
-                tracing::warn!(%error, "cannot start the thread that names handlers that block");
-                None
-            }
-        }
-    }
-
     /// Serves on the workers' threads. This thread drives the runtime that the state was made on, and `beside`.
     fn serve_beside(self, beside: impl Future<Output = Infallible>) -> Result {
         // Ends its thread when this function ends.
-        let _watching = self.watch_workers();
+        let _watching = watch_workers(self.handle.clone(), self.config.blocked_after);
         let workers = self.listening.workers.len();
         let connections = match self.config.connections {
             Some(count) => count,
@@ -313,6 +281,22 @@ impl<S: Clone + Send + 'static> Server<S> {
             files.into_iter().for_each(SocketFile::leave);
         }
         result
+    }
+}
+
+/// Starts the thread that looks whether a handler blocks its worker; it ends when what is returned is dropped.
+fn watch_workers(handle: ServerHandle, threshold: Duration) -> Option<std::sync::mpsc::Sender<Infallible>> {
+    if threshold.is_zero() {
+        return None;
+    }
+    let (running, ended) = std::sync::mpsc::channel();
+    let watch = move || blocking::watch(&handle, threshold, &ended);
+    match thread::Builder::new().name("conduit-watch".to_owned()).spawn(watch) {
+        Ok(_) => Some(running),
+        Err(error) => {
+            tracing::warn!(%error, "cannot start the thread that names handlers that block");
+            None
+        }
     }
 }
 
@@ -442,6 +426,32 @@ struct Stop {
 }
 
 impl ServerHandle {
+    /// A handle of a server that is about to serve.
+    fn new(
+        workers: usize,
+        config: &Config,
+        tls: Option<Arc<dyn Securing>>,
+        definitions: &'static [Definition],
+    ) -> Self {
+        let counted = metrics::is_wanted(definitions).then_some(definitions.len());
+        #[cfg(feature = "metrics")]
+        if counted.is_some() {
+            metrics::facade::install();
+        }
+        ServerHandle(Arc::new(Stop {
+            stage: AtomicU8::new(SERVING),
+            delay: config.stop_delay,
+            changed: Notify::new(),
+            replaced: AtomicBool::new(false),
+            keeps_idle: AtomicBool::new(false),
+            starting: AtomicUsize::new(workers),
+            started: Notify::new(),
+            tls,
+            counts: (0..workers).map(|_| Counts::new(counted)).collect(),
+            definitions,
+        }))
+    }
+
     /// Stops gracefully: no more connections are accepted, idle ones are closed, requests that are being served are
     /// finished within the [shutdown timeout](crate::App::shutdown_timeout). Where there is a
     /// [delay](crate::App::stop_delay) it serves on for that first, and is not ready any more.

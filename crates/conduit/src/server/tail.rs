@@ -57,6 +57,8 @@ impl Tail {
             Kind::Buffer(buffer) | Kind::Problem(_, buffer) => Content::Bytes(Bytes::from_owner(buffer)),
             Kind::File(part) => Content::File(part),
             Kind::Empty | Kind::Stream(..) | Kind::Incoming(_) => Content::Bytes(Bytes::new()),
+            #[cfg(feature = "tower")]
+            Kind::Limited(_) => Content::Bytes(Bytes::new()),
         };
         Tail {
             content,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
@@ -17,9 +18,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::body::{Body, BodyError, BoxError, Kind};
 use crate::pool::Buffer;
 use crate::problem::Problem;
+use crate::server::service::Threads;
 
-/// A body that may leave its worker's thread: that of a request which a service gets, or of a response that a layer of
-/// [`send_layer`](super::send_layer) is given.
+/// A body that may leave its worker's thread: that of a request which a service gets, or of a response of an
+/// [`AppService`](super::AppService).
 ///
 /// What is in memory is handed over as it is. Of a stream a task on the worker hands over piece by piece, from the moment on
 /// at which the first is asked for, and each when the one before was taken. When this end is dropped the task ends, and the
@@ -28,6 +30,8 @@ pub struct SendBody {
     pieces: Pieces,
     /// The problem that it shows: whoever makes a body of this library of it has the problem again.
     problem: Option<Box<Problem>>,
+    /// A response keeps the application's threads, which give its pieces.
+    threads: Option<Arc<Threads>>,
 }
 
 enum Pieces {
@@ -71,13 +75,20 @@ impl SendBody {
                 return SendBody {
                     pieces: Pieces::Stream { pieces, begin, left },
                     problem,
+                    threads: None,
                 };
             }
         };
         SendBody {
             pieces: Pieces::Memory(bytes),
             problem,
+            threads: None,
         }
+    }
+
+    /// Keeps the threads until the stream has ended, or is dropped; what is in memory needs none.
+    pub(super) fn keep(&mut self, threads: &Arc<Threads>) {
+        self.threads = matches!(self.pieces, Pieces::Stream { .. }).then(|| Arc::clone(threads));
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
@@ -105,6 +116,7 @@ impl SendBody {
                     None => Some(Err(BodyError::Incomplete)),
                 };
                 self.pieces = Pieces::Ended;
+                self.threads = None;
                 Poll::Ready(last)
             }
         }
@@ -147,6 +159,7 @@ impl Default for SendBody {
         SendBody {
             pieces: Pieces::Ended,
             problem: None,
+            threads: None,
         }
     }
 }

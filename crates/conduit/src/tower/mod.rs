@@ -1,12 +1,11 @@
-//! Layers and services of `tower` in an application. Needs the feature `tower`.
+//! Layers and services of `tower` in an application, and an application as one. Needs the feature `tower`.
 //!
 //! - [`service`] makes a fallback of a service, such as an axum router: what Conduit has no route for goes there.
 //! - [`mount`] brings everything under a prefix to a service.
 //! - [`layer`] makes a layer of Conduit of a layer of tower, such as those of `tower-http`; [`send_layer`] of one that asks
 //!   that everything is `Send`.
+//! - [`App::into_service`](crate::App::into_service) makes a service of an application, for another server.
 //! - [`Body`] is a [`http_body::Body`], and [`Body::from_http_body`] makes one of any other.
-//!
-//! An application is no service of tower itself yet.
 //!
 //! # Example
 //!
@@ -55,12 +54,36 @@
 //! let app = App::new(()).routes(routes![home]).layer(conduit::tower::mount("/old", old.layer(told)));
 //! ```
 //!
+//! # An application as a service
+//!
+//! [`AppService`] may go wherever a `Clone + Send + Sync` service may, and its handlers need not be `Send`: they live on
+//! threads of the application, as they do in a server. A request goes there through a channel and its answer comes back
+//! through another; bodies are streams in both directions, each piece asked for by who reads it. Pass the peer's address as
+//! the extension [`PeerAddr`]; without it a request comes from nobody, `0.0.0.0:0`, and all clients are one for a
+//! [`RateLimit`](crate::layer::RateLimit) by address.
+//!
+//! The outer server has the connections, so everything about them is its own: addresses, TLS, the PROXY protocol, the limits
+//! and deadlines of heads, idle connections, rates, connections and requests, how bodies are framed, `Date`, `Expect` and
+//! upgrades. What this server refuses of a malformed request is for the outer one to refuse. Access log and spans are left to
+//! it too; handlers run in the span that the service was called in.
+//!
+//! All that concerns answering holds: routes, layers, the docs page, the form of errors,
+//! [`body_limit`](crate::App::body_limit), [`workers`](crate::App::workers),
+//! [`blocked_after`](crate::App::blocked_after), [`disconnect`](crate::App::disconnect), and
+//! [`trusted_proxies`](crate::App::trusted_proxies) where the peer's address is given. A panic is a 500. The answer to `HEAD`
+//! has the length and no body, and what a handler sets of `content-length`, `transfer-encoding` and `connection` is left out.
+//! When the last clone and the last answer have gone, [`Shutdown`](crate::Shutdown) is told to handlers that go on without a
+//! client, and they have the [`shutdown_timeout`](crate::App::shutdown_timeout).
+//!
+//! [`LocalAppService`] is the same on one thread, without the channels.
+//!
 //! # What there is not
 //!
 //! A service has no place in a list of routes, whose table knows each method and path: [`mount`] is a layer of the
 //! application. Layers that are to be around the mounted service alone are put around it with tower's means. Trailer fields
 //! do not pass in either direction.
 
+mod app_service;
 mod body;
 mod layer;
 
@@ -71,6 +94,7 @@ use std::rc::Rc;
 use http::Uri;
 use tower_service::Service;
 
+pub use app_service::{AppFuture, AppService, LocalAppService};
 pub use body::SendBody;
 pub(crate) use body::is_too_long;
 pub use layer::{

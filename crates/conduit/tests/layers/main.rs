@@ -16,6 +16,8 @@ mod stored;
 mod tower;
 #[cfg(feature = "tower")]
 mod tower_http;
+#[cfg(feature = "tower")]
+mod tower_service;
 
 /// A request without a body, with these header fields.
 fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> String {

@@ -59,6 +59,15 @@ impl Connection {
             Kind::Bytes(bytes) => bytes,
             Kind::Buffer(buffer) | Kind::Problem(_, buffer) => buffer,
             Kind::File(_) => return self.respond_uncopied(parts, body, output, shared),
+            // What an application that is a service was sent, and has answered with to one that serves here.
+            #[cfg(feature = "tower")]
+            Kind::Limited(_) => {
+                let body = match body.len() {
+                    Some(length) => Body::from_sized_stream(body, length),
+                    None => Body::from_stream(body),
+                };
+                return self.respond(Response::from_parts(parts, body), output, shared);
+            }
             Kind::Stream(..) | Kind::Incoming(_) => {
                 if let Kind::Incoming(incoming) = &body.0 {
                     if let Err(error) = incoming.check_limit(0) {

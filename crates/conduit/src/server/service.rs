@@ -1,0 +1,393 @@
+//! An application without connections: on threads of its own it answers requests that another server has read.
+//!
+//! Each thread has what a worker has but for the poller: a tokio runtime, the application, handlers that are polled in place
+//! and go on as tasks. Requests come through a channel and are answered through another, one for each.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::Span;
+
+use super::blocking::{Attended, Handler};
+use super::config::Config;
+use super::counts;
+use super::deadlines::Second;
+use super::facts::Facts;
+use super::handlers::Handlers;
+use super::{CLOSING, OF_THIS_THREAD, STOPPING, ServerHandle, StopOnDrop, watch_workers, worker_count};
+use crate::body::{Body, Kind};
+use crate::dispatch::{Application, Plan};
+use crate::endpoint::{Outcome, panicked};
+use crate::error::{Error, Result};
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+use crate::route::Disconnect;
+use crate::tower::SendBody;
+
+/// The threads of an application. They end when this is dropped, once what runs on them has ended.
+pub(crate) struct Threads {
+    threads: Vec<Thread>,
+    /// Where the search for the thread with the fewest requests begins next.
+    next: AtomicUsize,
+    handle: ServerHandle,
+}
+
+struct Thread {
+    jobs: mpsc::UnboundedSender<Job>,
+    /// How many requests are on it that somebody waits for.
+    open: Arc<AtomicUsize>,
+}
+
+/// A request, and whom its answer is for.
+struct Job {
+    request: Box<dyn FnOnce() -> http::Request<Body> + Send>,
+    peer: Option<SocketAddr>,
+    /// What the caller was in when it called.
+    span: Span,
+    answer: oneshot::Sender<http::Response<SendBody>>,
+}
+
+/// An answer that is to come; `Err` where the thread is no more.
+pub(crate) struct Answer {
+    answer: oneshot::Receiver<http::Response<SendBody>>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Answer {
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<http::Response<SendBody>>> {
+        pin!(&mut self.answer).poll(context).map(std::result::Result::ok)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Threads {
+    /// Starts as many threads as the configuration says.
+    pub(crate) fn start<S: Clone + Send + 'static>(
+        state: S,
+        plan: Plan<S>,
+        config: Config,
+        runtime: Option<Runtime>,
+    ) -> Result<Self> {
+        let workers = worker_count(&config);
+        let handle = ServerHandle::new(workers, &config, None, plan.definitions());
+        let watching = watch_workers(handle.clone(), config.blocked_after);
+        // Nothing is ever sent: the channel closes when the last thread has ended, in whatever way.
+        let (running, ended) = mpsc::channel::<Infallible>(1);
+        let failed = |cause| Error::system("start a thread of the application", cause);
+        let mut threads = Threads {
+            threads: Vec::with_capacity(workers),
+            next: AtomicUsize::new(0),
+            handle: handle.clone(),
+        };
+        for number in 0..workers {
+            let (jobs, requests) = mpsc::unbounded_channel();
+            let (state, plan, config, handle) = (state.clone(), plan.clone(), config.clone(), handle.clone());
+            let (running, watching) = (running.clone(), watching.clone());
+            let serve = move || {
+                let _running = (running, watching, StopOnDrop(handle.clone()));
+                OF_THIS_THREAD.set(Some(handle.clone()));
+                counts::attend(handle.clone(), number);
+                if let Err(error) = serve(number, state, plan, config, handle, requests) {
+                    tracing::error!(%error, "a thread of an application that is a service has ended");
+                }
+            };
+            let name = format!("conduit-service-{number}");
+            thread::Builder::new().name(name).spawn(serve).map_err(failed)?;
+            threads.threads.push(Thread {
+                jobs,
+                open: Arc::default(),
+            });
+        }
+        drop(running);
+        if let Some(runtime) = runtime {
+            let name = "conduit-state".to_owned();
+            let drive = move || drive(runtime, ended);
+            thread::Builder::new().name(name).spawn(drive).map_err(failed)?;
+        }
+        Ok(threads)
+    }
+
+    pub(crate) fn handle(&self) -> &ServerHandle {
+        &self.handle
+    }
+
+    /// Has the thread that has the fewest requests answer this one, which is made there.
+    pub(crate) fn answer(
+        &self,
+        request: impl FnOnce() -> http::Request<Body> + Send + 'static,
+        peer: Option<SocketAddr>,
+    ) -> Answer {
+        let count = self.threads.len();
+        let begin = self.next.fetch_add(1, Relaxed);
+        let all = (0..count).map(|step| &self.threads[begin.wrapping_add(step) % count]);
+        let thread = all
+            .min_by_key(|thread| (thread.jobs.is_closed(), thread.open.load(Relaxed)))
+            .expect("a service has at least one thread");
+        let (answer, receiver) = oneshot::channel();
+        thread.open.fetch_add(1, Relaxed);
+        let job = Job {
+            request: Box::new(request),
+            peer,
+            span: Span::current(),
+            answer,
+        };
+        // Where the thread is no more the answer's channel closes with the job.
+        let _ = thread.jobs.send(job);
+        Answer {
+            answer: receiver,
+            open: Arc::clone(&thread.open),
+        }
+    }
+}
+
+impl Drop for Threads {
+    /// Nobody can call, nor waits for an answer: handlers that go on are told, and given the time for a shutdown.
+    fn drop(&mut self) {
+        self.handle.advance(STOPPING);
+    }
+}
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Threads").field("count", &self.threads.len()).finish()
+    }
+}
+
+/// Drives the runtime that the state was made on, as long as there is a thread.
+fn drive(runtime: Runtime, mut ended: mpsc::Receiver<Infallible>) {
+    runtime.block_on(async { ended.recv().await.map_or((), |never| match never {}) });
+    runtime.shutdown_background();
+}
+
+/// Serves on this thread until the last caller has gone, or the application is closed.
+fn serve<S: 'static>(
+    number: usize,
+    state: S,
+    plan: Plan<S>,
+    config: Config,
+    handle: ServerHandle,
+    requests: mpsc::UnboundedReceiver<Job>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())?;
+    let served = runtime.block_on(async move {
+        let service = Service {
+            application: Rc::new(plan.connect(state)),
+            config,
+            handle,
+            number,
+            started: Instant::now(),
+            handlers: Handlers::default(),
+        };
+        // A task, as the driver of a worker is.
+        tokio::task::spawn_local(service.run(requests)).await
+    });
+    runtime.shutdown_background();
+    served.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    Ok(())
+}
+
+/// The application on one thread.
+struct Service {
+    application: Rc<Application>,
+    config: Config,
+    handle: ServerHandle,
+    number: usize,
+    started: Instant,
+    /// What runs as tasks.
+    handlers: Handlers,
+}
+
+impl Service {
+    async fn run(self, mut requests: mpsc::UnboundedReceiver<Job>) {
+        let mut closed = pin!(self.handle.reached(CLOSING));
+        let mut delay = pin!(self.handle.stop_after_delay());
+        let (running, mut ended) = mpsc::channel::<Infallible>(1);
+        loop {
+            let next = poll_fn(|context| {
+                let Poll::Pending = delay.as_mut().poll(context);
+                match closed.as_mut().poll(context) {
+                    Poll::Ready(()) => Poll::Ready(None),
+                    Poll::Pending => requests.poll_recv(context),
+                }
+            });
+            let Some(job) = next.await else { break };
+            self.answer(job, &running);
+        }
+        drop(running);
+        let mut limit = pin!(tokio::time::sleep(self.config.shutdown_timeout));
+        let is_over = poll_fn(|context| {
+            if ended.poll_recv(context).is_ready() {
+                return Poll::Ready(false);
+            }
+            // It may have been ready above already.
+            let over = self.handle.is_closing()
+                || closed.as_mut().poll(context).is_ready()
+                || limit.as_mut().poll(context).is_ready();
+            if over { Poll::Ready(true) } else { Poll::Pending }
+        });
+        if is_over.await {
+            self.handlers.name_in_log(self.now());
+        }
+    }
+
+    /// Seconds since the thread began.
+    fn now(&self) -> Second {
+        self.started.elapsed().as_secs() as Second + 1
+    }
+
+    /// Starts to answer a request; one that is not ready goes on as a task.
+    fn answer(&self, job: Job, running: &mpsc::Sender<Infallible>) {
+        let Job {
+            request,
+            peer,
+            span,
+            answer,
+        } = job;
+        if answer.is_closed() {
+            // Nobody waits for it any more, and it has not begun.
+            return;
+        }
+        self.handle.counts()[self.number].requests.add(1);
+        // Whether a body has an end, and how long it is, another library says.
+        let assembled = catch_unwind(AssertUnwindSafe(|| assemble(request(), peer, &self.config)));
+        let mut request = match assembled {
+            Ok(request) => request,
+            Err(panic) => return send(self.application.show(panicked(&*panic)), answer),
+        };
+        let route = self.application.route(&mut request);
+        let asked = Asked::of(&request);
+        let definition = route.map(|(_, definition)| definition);
+        let index = route.map(|(index, _)| index);
+        let client = request.peer_address();
+        // One that is not ready is polled again, by its task.
+        let mut context = Context::from_waker(Waker::noop());
+        let outcome = {
+            let _inside = span.enter();
+            let polled = &self.handle.counts()[self.number].running;
+            polled.during(index, || self.application.serve(request, &mut context))
+        };
+        let handler: Handler = match outcome {
+            Outcome::Ready(response) => return send(asked.finish(response, &self.application), answer),
+            Outcome::Pending(handler) => handler,
+        };
+        let handler = Attended {
+            handler,
+            route: index,
+            span,
+            counts: Arc::clone(self.handle.counts()),
+            worker: self.number,
+        };
+        let chosen = definition.and_then(|route| route.disconnect);
+        let aborts = chosen.unwrap_or(self.config.disconnect) == Disconnect::Abort;
+        let entry = self.handlers.enter(definition, client, self.now());
+        let (running, application) = (running.clone(), Rc::clone(&self.application));
+        tokio::task::spawn_local(async move {
+            let _running = (running, entry);
+            let mut answer = answer;
+            let mut handler = pin!(handler);
+            let response = poll_fn(|context| {
+                if aborts && answer.poll_closed(context).is_ready() {
+                    return Poll::Ready(None);
+                }
+                handler.as_mut().poll(context).map(Some)
+            });
+            if let Some(response) = response.await {
+                send(asked.finish(response, &application), answer);
+            }
+        });
+    }
+}
+
+fn send(response: Response, answer: oneshot::Sender<http::Response<SendBody>>) {
+    // Who asked may have gone.
+    let _ = answer.send(response.map(SendBody::new));
+}
+
+/// A request for an application, from one that another server has read.
+pub(crate) fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: &Config) -> Request {
+    let forwarding = peer.and_then(|peer| config.proxies.forwarding_of(peer));
+    let facts = forwarding.map(|forwarding| {
+        Rc::new(Facts {
+            forwarding: Some(forwarding),
+            ..Facts::default()
+        })
+    });
+    Request::assembled(request, peer, facts, config.body_bytes)
+}
+
+/// What is to be known of a request when it is answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    is_head: bool,
+}
+
+impl Asked {
+    pub(crate) fn of(request: &Request) -> Self {
+        Asked {
+            is_head: request.head().method() == http::Method::HEAD,
+        }
+    }
+
+    /// The response in the form in which another server sends it: what this one's engine would write itself, or leave out,
+    /// is not left to chance.
+    pub(crate) fn finish(self, mut response: Response, application: &Application) -> Response {
+        use http::StatusCode;
+        use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+        const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+        if response.status().is_informational() {
+            tracing::error!(status = %response.status(), "a handler answered with a status that ends no request");
+            response = application.show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+        }
+        if let Kind::Limited(limited) = &response.body().0
+            && let Err(error) = limited.check_limit()
+        {
+            // The answer was to be the request's own body.
+            response = application.show(error.into_response());
+        }
+        let status = response.status();
+        let known = response.body().len();
+        let headers = response.headers_mut();
+        for name in [TRANSFER_ENCODING, CONNECTION, KEEP_ALIVE] {
+            headers.remove(name);
+        }
+        let bodiless = [
+            StatusCode::NO_CONTENT,
+            StatusCode::RESET_CONTENT,
+            StatusCode::NOT_MODIFIED,
+        ]
+        .contains(&status);
+        if status == StatusCode::NOT_MODIFIED || self.is_head && !bodiless {
+            // The length that the answer to a GET would have (RFC 9110, section 8.6).
+            if let (Some(known), true) = (known, !headers.contains_key(CONTENT_LENGTH) && !bodiless) {
+                headers.insert(CONTENT_LENGTH, known.into());
+            }
+        } else {
+            // It follows from the body.
+            headers.remove(CONTENT_LENGTH);
+        }
+        if bodiless || self.is_head {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+}

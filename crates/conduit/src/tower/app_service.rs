@@ -1,0 +1,156 @@
+//! An application as a service of tower.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::StatusCode;
+use tower_service::Service;
+
+use super::{RequestBody, SendBody};
+use crate::dispatch::Application;
+use crate::endpoint::Outcome;
+use crate::extract::PeerAddr;
+use crate::problem::Problem;
+use crate::response::{IntoResponse, Response};
+use crate::server::ServerHandle;
+use crate::server::config::Config;
+use crate::server::service::{Answer, Asked, Threads, assemble};
+
+/// An application as a service of tower, for another server: in an axum router, under hyper, behind layers of tower. Made by
+/// [`App::into_service`](crate::App::into_service); the [module](super#an-application-as-a-service) tells what holds of
+/// the application's settings.
+///
+/// Clones are the same application. It is always ready, and never fails: what goes wrong is a response.
+///
+/// # Cancel safety
+///
+/// The future of a call that is dropped is a client that has gone: its handler is finished, or dropped where its route or the
+/// application says so ([`App::disconnect`](crate::App::disconnect)). A response's body that is dropped ends the stream.
+#[derive(Clone, Debug)]
+pub struct AppService(Arc<Threads>);
+
+impl AppService {
+    pub(crate) fn new(threads: Threads) -> Self {
+        AppService(Arc::new(threads))
+    }
+
+    /// A handle as that of a server. Its [`stop`](ServerHandle::stop) tells handlers, through
+    /// [`Shutdown`](crate::Shutdown), and [`readyz`](fn@crate::health::readyz) that the program stops; requests are answered
+    /// on, as they are the outer server's. Its [`close`](ServerHandle::close) cuts off everything: what is asked then, or was
+    /// not answered yet, is answered 503. Its statistics have the requests and the limits that struck; connections, bytes and
+    /// the times of routes are the outer server's.
+    pub fn handle(&self) -> ServerHandle {
+        self.0.handle().clone()
+    }
+}
+
+impl<B: RequestBody + Send> Service<http::Request<B>> for AppService {
+    type Response = http::Response<SendBody>;
+    type Error = Infallible;
+    type Future = AppFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> AppFuture {
+        let peer = peer_of(&request);
+        AppFuture {
+            answer: self.0.answer(move || request.map(RequestBody::into_body), peer),
+            threads: Arc::clone(&self.0),
+        }
+    }
+}
+
+/// The address that was given with the request.
+fn peer_of<B>(request: &http::Request<B>) -> Option<SocketAddr> {
+    request.extensions().get::<PeerAddr>().map(|peer| peer.0)
+}
+
+/// The answer of an [`AppService`], which is to come.
+pub struct AppFuture {
+    answer: Answer,
+    /// The application stays until it has answered.
+    threads: Arc<Threads>,
+}
+
+impl Future for AppFuture {
+    type Output = Result<http::Response<SendBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = std::task::ready!(self.answer.poll(context));
+        let mut response = answered.unwrap_or_else(|| {
+            let closed = Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail("the application has been closed");
+            closed.into_response().map(SendBody::new)
+        });
+        response.body_mut().keep(&self.threads);
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl fmt::Debug for AppFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AppFuture")
+    }
+}
+
+/// An application as a service of tower on one thread, that which it was made on. Made by
+/// [`App::into_local_service`](crate::App::into_local_service).
+///
+/// A call begins when its future is polled, and costs neither a task nor a channel; request bodies need not be `Send`. When
+/// the future is dropped the handler is dropped with it, whatever its route says.
+#[derive(Clone)]
+pub struct LocalAppService(Rc<Local>);
+
+struct Local {
+    application: Application,
+    config: Config,
+}
+
+impl LocalAppService {
+    pub(crate) fn new(application: Application, config: Config) -> Self {
+        LocalAppService(Rc::new(Local { application, config }))
+    }
+}
+
+impl fmt::Debug for LocalAppService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LocalAppService")
+    }
+}
+
+impl<B: RequestBody> Service<http::Request<B>> for LocalAppService {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let local = Rc::clone(&self.0);
+        Box::pin(async move {
+            let peer = peer_of(&request);
+            let request = assemble(request.map(RequestBody::into_body), peer, &local.config);
+            let asked = Asked::of(&request);
+            let mut request = Some(request);
+            let outcome = poll_fn(|context| match request.take() {
+                Some(request) => Poll::Ready(local.application.serve(request, context)),
+                // It was ready at its first poll.
+                None => Poll::Pending,
+            });
+            let response = match outcome.await {
+                Outcome::Ready(response) => response,
+                Outcome::Pending(response) => response.await,
+            };
+            Ok(asked.finish(response, &local.application))
+        })
+    }
+}
