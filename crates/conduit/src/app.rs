@@ -718,10 +718,14 @@ impl<S: 'static, R> App<S, R> {
     /// # }
     /// ```
     #[cfg(feature = "tower")]
-    pub fn into_service(mut self) -> Result<crate::tower::AppService> {
+    pub fn into_service(mut self) -> Result<crate::tower::AppService>
+    where
+        S: AppState,
+        R: Routed<S>,
+    {
         self.add_pages()?;
         let config = self.config.with_environment(|name| std::env::var_os(name))?;
-        let plan = Plan::new(self.routes, self.surroundings);
+        let plan = Plan::new(self.routes.list(), self.surroundings);
         let threads = crate::server::service::Threads::start(self.state, plan, config, self.runtime)?;
         Ok(crate::tower::AppService::new(threads))
     }
@@ -739,14 +743,17 @@ impl<S: 'static, R> App<S, R> {
     /// When a route of the application has the path of its docs page. When an environment variable of a limit has a value
     /// that cannot be used. When the state was made by [`App::open`]: its runtime needs a thread.
     #[cfg(feature = "tower")]
-    pub fn into_local_service(mut self) -> Result<crate::tower::LocalAppService> {
+    pub fn into_local_service(mut self) -> Result<crate::tower::LocalAppService>
+    where
+        R: Routed<S>,
+    {
         if self.runtime.is_some() {
             let cause = "the runtime of App::open needs a thread to drive it: await the state yourself and use App::new,                          or use into_service";
             return Err(Error::system("serve on this thread alone", io::Error::other(cause)));
         }
         self.add_pages()?;
         let config = self.config.with_environment(|name| std::env::var_os(name))?;
-        let application = Plan::new(self.routes, self.surroundings).connect(self.state);
+        let application = Plan::new(self.routes.list(), self.surroundings).connect(self.state);
         Ok(crate::tower::LocalAppService::new(application, config))
     }
 
