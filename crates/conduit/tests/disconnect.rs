@@ -71,10 +71,17 @@ async fn upload(seen: State<Seen>, body: Body) -> &'static str {
     work(seen.0.clone()).await
 }
 
+#[post("/upload-unread", disconnect = "abort")]
+async fn upload_unread(seen: State<Seen>, body: Body) -> &'static str {
+    let done = work(seen.0.clone()).await;
+    drop(body);
+    done
+}
+
 /// Runs the application; what all handlers wait for is held back.
 fn start(disconnect: Option<Disconnect>) -> (Running, Seen) {
     let seen = Seen::default();
-    let mut app = App::new(seen.clone()).routes(routes![usual, finish, abort, upload]);
+    let mut app = App::new(seen.clone()).routes(routes![usual, finish, abort, upload, upload_unread]);
     if let Some(disconnect) = disconnect {
         app = app.disconnect(disconnect);
     }
@@ -163,6 +170,60 @@ fn a_client_that_goes_in_the_middle_of_its_body_is_gone() {
     wait_for(|| seen.started.load(SeqCst) == 1);
     drop(client);
     wait_for(|| seen.aborted.load(SeqCst) == 1);
+}
+
+/// Only Linux's own poller tells of an end that nothing is read up to.
+#[cfg(all(target_os = "linux", not(conduit_portable)))]
+#[test]
+fn a_client_that_goes_behind_a_pipelined_request_is_gone() {
+    let (running, seen) = start(None);
+    // Both requests and the end come at once, or the end comes when both are taken in.
+    for at_once in [true, false] {
+        let before = seen.started.load(SeqCst);
+        let mut client = running.connect();
+        client.send("GET /abort HTTP/1.1\r\nhost: test\r\n\r\nGET /abort HTTP/1.1\r\nhost: test\r\n\r\n");
+        if !at_once {
+            wait_for(|| seen.started.load(SeqCst) == before + 1);
+        }
+        drop(client);
+        wait_for(|| seen.aborted.load(SeqCst) == before + 1);
+    }
+    // More is there than is read at once.
+    let mut client = running.connect();
+    client.send("GET /abort HTTP/1.1\r\nhost: test\r\n\r\n".repeat(3000));
+    drop(client);
+    wait_for(|| seen.aborted.load(SeqCst) == 3);
+    assert_eq!((seen.started.load(SeqCst), seen.finished.load(SeqCst)), (3, 0));
+}
+
+/// Only Linux's own poller tells of an end that nothing is read up to.
+#[cfg(all(target_os = "linux", not(conduit_portable)))]
+#[test]
+fn a_client_that_goes_while_its_body_waits_to_be_read_is_gone() {
+    let (running, seen) = start(None);
+    let mut client = running.connect();
+    // More than the server takes in for a handler that does not read, and no more than the kernel then takes with the end.
+    let body = vec![b'x'; 100_000];
+    client.send(format!(
+        "POST /upload-unread HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    ));
+    wait_for(|| seen.started.load(SeqCst) == 1);
+    client.send(body);
+    drop(client);
+    wait_for(|| seen.aborted.load(SeqCst) == 1);
+}
+
+#[test]
+fn a_client_that_pipelines_and_stays_is_answered_where_handlers_abort() {
+    let (running, seen) = start(None);
+    let mut client = running.connect();
+    client.send("GET /abort HTTP/1.1\r\nhost: test\r\n\r\n".repeat(2));
+    wait_for(|| seen.started.load(SeqCst) == 1);
+    seen.go.add_permits(2);
+    assert_eq!(client.response().text(), "done");
+    assert_eq!(client.response().text(), "done");
+    assert_eq!(seen.aborted.load(SeqCst), 0);
 }
 
 #[test]

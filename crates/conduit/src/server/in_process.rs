@@ -235,10 +235,11 @@ impl ServerEnd {
         let readable = interest.is_readable() && (!state.to_server.is_empty() || state.client_ended);
         let writable = interest.is_writable() && (state.client_gone || state.to_client.len() < PIPE_BYTES);
         let hang_up = state.client_gone && !interest.is_readable();
-        (readable || writable || hang_up).then_some(Told {
+        // Where the bytes before the end are read, what is left is told again.
+        let read_closed = interest.is_hang_up() && !interest.is_readable() && state.client_ended;
+        (readable || writable || hang_up || read_closed).then_some(Told {
             readable,
-            // What is left is told again.
-            read_closed: false,
+            read_closed,
             writable,
             hang_up,
         })

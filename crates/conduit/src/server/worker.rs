@@ -318,7 +318,10 @@ impl Worker {
         let joins = told.readable
             && !told.writable
             && !told.hang_up
-            && self.connections.get(index).is_some_and(Connection::reads_little);
+            && self
+                .connections
+                .get(index)
+                .is_some_and(|connection| connection.listens() && connection.reads_little());
         if !joins {
             return false;
         }
@@ -371,7 +374,8 @@ impl Worker {
     fn serve_connection(&mut self, key: Key, told: Told) {
         let mut input = std::mem::take(&mut self.input);
         self.with_connection(key, |connection, shared| {
-            if !connection.listens() && told.hang_up {
+            let gone = told.hang_up || (told.read_closed && connection.ends_with_client());
+            if gone && !connection.listens() {
                 return Fate::Closed;
             }
             let mut fate = Fate::Open;

@@ -173,6 +173,12 @@ impl Connection {
         self.watched.is_some_and(Interest::is_readable)
     }
 
+    /// Whether the end of the client's half ends the connection: who has ended only its half of the stream looks just as one
+    /// that has gone.
+    pub(super) fn ends_with_client(&self) -> bool {
+        matches!(self.stage, Stage::Handling(Some(_)))
+    }
+
     /// What a poller would tell of a connection in memory.
     #[cfg(feature = "testing")]
     pub(super) fn told_in_memory(&self) -> Option<Told> {
@@ -344,8 +350,7 @@ impl Connection {
 
     /// Derives from the state whether to close, what to watch the socket for, and until when.
     fn settle(&mut self, shared: &mut Shared) -> Fate {
-        if self.ended && matches!(self.stage, Stage::Handling(Some(_))) {
-            // Who has ended only its half of the stream looks just as one that has gone.
+        if self.ended && self.ends_with_client() {
             return Fate::Closed;
         }
         let serving = self.is_serving();
@@ -379,6 +384,9 @@ impl Connection {
         if reads {
             // With the end of the client's half told beside its last bytes: a read gives only one of the two.
             interest = Interest::READABLE | Interest::HANG_UP;
+        } else if !self.ended && self.ends_with_client() {
+            // Nothing is read, such as requests behind this one, but the end is told wherever it stands.
+            interest = Interest::HANG_UP;
         }
         if (self.has_output() && !self.is_reading_file()) || self.transport.holds_output() {
             interest = interest | Interest::WRITABLE;
