@@ -67,6 +67,19 @@ pub const CASES: &[Case] = &[
     case("a bracket that is not opened", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: ::1]\r\n\r\n"),
     case("an IPv6 address without brackets", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: ::1\r\n\r\n"),
     case("empty brackets", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: []\r\n\r\n"),
+    case("a literal of colons that is no address", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [::::]\r\n\r\n"),
+    case("a literal with two gaps", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [1::2::3]\r\n\r\n"),
+    case("a literal with nine groups", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [1:2:3:4:5:6:7:8:9]\r\n\r\n"),
+    case("a literal with a group of five digits", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [::12345]\r\n\r\n"),
+    case("a literal with an IPv4 part above 255", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [::1.2.3.256]\r\n\r\n"),
+    case("an IPv4 address in brackets", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [127.0.0.1]\r\n\r\n"),
+    case("an IPv6 address with a zone", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [fe80::1%25eth0]\r\n\r\n"),
+    case("a literal of a version to come", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [v1.fe80::a+en1]\r\n\r\n")
+        .choice("the grammar has it; no such version is there"),
+    case("all groups of an IPv6 address", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [1:2:3:4:5:6:7:8]:80\r\n\r\n")
+        .kept(&[ok("root")]),
+    case("a gap for one group", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [1:2:3:4:5:6:7::]\r\n\r\n")
+        .kept(&[ok("root")]),
     case("brackets around a name", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [name]\r\n\r\n"),
     case("something behind the bracket", "3986 3.2.2", b"GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n"),
 ];

@@ -45,6 +45,13 @@ pub const CASES: &[Case] = &[
         .kept(&[status(204)]),
     case("OPTIONS of an absolute target", "9112 3.2.4", b"OPTIONS http://a/body HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(204).with(&[("allow", "POST, OPTIONS")])]),
+    case("OPTIONS of an absolute target without a path is of the server", "9112 3.2.4", b"OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n")
+        .kept(&[status(204).without(&["allow"])]),
+    case("OPTIONS of an absolute target with a slash is of that path", "9112 3.2.4", b"OPTIONS http://a/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        .kept(&[status(204).with(&[("allow", "GET, HEAD, OPTIONS")])]),
+    case("OPTIONS of an absolute target with a query and no path", "9112 3.2.4", b"OPTIONS http://a?b HTTP/1.1\r\nHost: a\r\n\r\n")
+        .kept(&[status(204).with(&[("allow", "GET, HEAD, OPTIONS")])])
+        .choice("the section speaks of one without a query; the path is read as a slash"),
     case("OPTIONS of a server with a body", "9110 9.3.7", b"OPTIONS * HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
         .kept(&[status(204)]),
     case("OPTIONS of a server in HTTP/1.0", "9112 3.2.4", b"OPTIONS * HTTP/1.0\r\n\r\n")

@@ -748,7 +748,7 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         if self.runtime.is_some() {
-            let cause = "the runtime of App::open needs a thread to drive it: await the state yourself and use App::new,                          or use into_service";
+            let cause = "the runtime of App::open needs a thread to drive it: await the state yourself and use App::new, or use into_service";
             return Err(Error::system("serve on this thread alone", io::Error::other(cause)));
         }
         self.add_pages()?;

@@ -1,5 +1,7 @@
 //! The head of a request: its line and its fields, and what they mean for the connection.
 
+use std::net::Ipv6Addr;
+
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
@@ -179,7 +181,8 @@ impl Head {
     /// The path of the target, not decoded, without the query.
     ///
     /// Starts with `/`; it is `*` for the asterisk form of `OPTIONS`, and empty for `CONNECT`. An
-    /// absolute target without a path has `/`.
+    /// absolute target without a path has `/`, but `*` where the method is `OPTIONS` and there is no query (RFC 9112,
+    /// section 3.2.4).
     #[must_use]
     pub fn path(&self) -> &str {
         text(self.path_bytes())
@@ -190,11 +193,22 @@ impl Head {
     #[must_use]
     #[inline]
     pub fn path_bytes(&self) -> &[u8] {
-        let path = &self.target_bytes()[self.path_start as usize..self.path_end as usize];
-        if path.is_empty() && self.method != Method::CONNECT {
-            return b"/";
+        let target = self.target_bytes();
+        let path = &target[self.path_start as usize..self.path_end as usize];
+        if path.is_empty() {
+            return self.empty_path(self.path_end as usize == target.len());
         }
         path
+    }
+
+    /// What a path of no bytes means.
+    #[cold]
+    fn empty_path(&self, without_query: bool) -> &'static [u8] {
+        match self.method {
+            Method::CONNECT => b"",
+            Method::OPTIONS if without_query => b"*",
+            _ => b"/",
+        }
     }
 
     /// What follows the first `?` of the target, not decoded; `Some("")` if nothing does.
@@ -699,40 +713,41 @@ fn absolute_prefix(target: &[u8]) -> Option<usize> {
 /// Whether this is `uri-host [":" port]` (RFC 9110, section 7.2); the host may be empty, as the
 /// grammar of reg-name has it, and so may the port.
 fn is_authority(value: &[u8]) -> bool {
-    let mut at = 0;
-    if value.first() == Some(&b'[') {
-        let Some(end) = value.iter().position(|&byte| byte == b']') else {
-            return false;
-        };
-        let literal = &value[1..end];
-        let valid = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-        if literal.len() < 2 || !literal.iter().all(valid) {
-            return false;
-        }
-        at = end + 1;
-    } else {
-        loop {
-            at = scan::skip_reg_name(value, at);
-            if value.get(at) != Some(&b'%') {
-                break;
-            }
-            match value.get(at + 1..at + 3) {
-                Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) => at += 3,
-                _ => return false,
-            }
-        }
-    }
-    match &value[at..] {
-        [] | [b':'] => true,
-        [b':', port @ ..] => is_port(port),
+    match host_length(value).map(|length| &value[length..]) {
+        Some([] | [b':']) => true,
+        Some([b':', port @ ..]) => is_port(port),
         _ => false,
     }
 }
 
 /// Whether this is a host that is not empty and a port (RFC 9112, section 3.2.3).
 fn is_connect_authority(target: &[u8]) -> bool {
-    let port = target.iter().rposition(|&byte| byte == b':');
-    port.is_some_and(|colon| colon > 0 && colon + 1 < target.len()) && is_authority(target)
+    match host_length(target).map(|length| target.split_at(length)) {
+        Some(([_, ..], [b':', port @ ..])) => !port.is_empty() && is_port(port),
+        _ => false,
+    }
+}
+
+/// The length of the host that this begins with; `None` if it begins with none. In brackets an address of IPv6 stands (RFC
+/// 3986, section 3.2.2), without a zone, which means nothing to another machine. The form for versions to come (`[v1.x]`)
+/// is refused: there is none.
+fn host_length(value: &[u8]) -> Option<usize> {
+    if value.first() == Some(&b'[') {
+        let end = value.iter().position(|&byte| byte == b']')?;
+        let literal = str::from_utf8(&value[1..end]).ok()?;
+        return literal.parse::<Ipv6Addr>().is_ok().then_some(end + 1);
+    }
+    let mut at = 0;
+    loop {
+        at = scan::skip_reg_name(value, at);
+        if value.get(at) != Some(&b'%') {
+            return Some(at);
+        }
+        match value.get(at + 1..at + 3) {
+            Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) => at += 3,
+            _ => return None,
+        }
+    }
 }
 
 /// Whether a field may be in a trailer section: not if it frames, routes, authenticates or says

@@ -76,6 +76,8 @@ const TARGETS: &[Case] = &[
     ("3.2.3", "an IPv6 authority for CONNECT", b"CONNECT [::1]:443 HTTP/1.1\r\nHost: b\r\n\r\n", Accept(1)),
     ("3.2.3", "CONNECT without a port", b"CONNECT b HTTP/1.1\r\nHost: b\r\n\r\n", Refuse(400, Reason::Target)),
     ("3.2.3", "CONNECT with an empty port", b"CONNECT b: HTTP/1.1\r\nHost: b\r\n\r\n", Refuse(400, Reason::Target)),
+    ("3.2.3", "CONNECT to IPv6 without a port", b"CONNECT [::1] HTTP/1.1\r\nHost: b\r\n\r\n", Refuse(400, Reason::Target)),
+    ("3.2.3", "CONNECT to IPv6 with an empty port", b"CONNECT [::1]: HTTP/1.1\r\nHost: b\r\n\r\n", Refuse(400, Reason::Target)),
     ("3.2.3", "CONNECT without a host", b"CONNECT :443 HTTP/1.1\r\nHost: b\r\n\r\n", Refuse(400, Reason::Target)),
     ("3.2.3", "CONNECT with a path", b"CONNECT /a HTTP/1.1\r\nHost: b\r\n\r\n", Refuse(400, Reason::Target)),
     ("3.2.3", "an authority for GET", b"GET b:443 HTTP/1.1\r\nHost: b\r\n\r\n", Refuse(400, Reason::Target)),
@@ -97,6 +99,8 @@ const HOSTS: &[Case] = &[
     ("3.2", "Host with a port that is no number", b"GET / HTTP/1.1\r\nHost: a:b\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host with two ports", b"GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host of IPv6", b"GET / HTTP/1.1\r\nHost: [2001:db8::1]:80\r\n\r\n", Accept(1)),
+    ("3.2", "Host of a literal that is no address", b"GET / HTTP/1.1\r\nHost: [::::]\r\n\r\n", Refuse(400, Reason::Host)),
+    ("3.2", "Host of a literal of another version", b"GET / HTTP/1.1\r\nHost: [v1.a]\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host of IPv6 that is not closed", b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host of IPv6 with something behind it", b"GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host with an empty literal", b"GET / HTTP/1.1\r\nHost: []\r\n\r\n", Refuse(400, Reason::Host)),
@@ -236,6 +240,22 @@ fn an_absolute_target_wins_over_host() {
         assert_eq!(request.authority.as_deref(), Some(authority), "{target}");
         assert_eq!(request.path, path, "{target}");
         assert_eq!(request.query.as_deref(), query, "{target}");
+    }
+}
+
+#[test]
+fn an_absolute_target_without_a_path_is_the_server_for_options() {
+    for (target, path, query) in [
+        ("http://b", "*", None),
+        ("http://b/", "/", None),
+        ("http://b?", "/", Some("")),
+        ("http://b?c", "/", Some("c")),
+        ("*", "*", None),
+    ] {
+        let stream = format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let seen = run_every_way(target, stream.as_bytes());
+        let request = seen.requests()[0];
+        assert_eq!((&*request.path, request.query.as_deref()), (path, query), "{target}");
     }
 }
 

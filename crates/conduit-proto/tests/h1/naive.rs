@@ -196,7 +196,9 @@ fn meaning(
 fn is_target(method: &str, target: &str) -> bool {
     if method == "CONNECT" {
         let parts = target.rsplit_once(':');
-        return is_host(target) && parts.is_some_and(|(host, port)| !host.is_empty() && !port.is_empty());
+        // A colon inside of brackets leaves no host before it.
+        let splits = |(host, port): (&str, &str)| !host.is_empty() && is_host(host) && !port.is_empty();
+        return is_host(target) && parts.is_some_and(splits);
     }
     if target.starts_with('/') || (method == "OPTIONS" && target == "*") {
         return true;
@@ -213,8 +215,7 @@ fn is_target(method: &str, target: &str) -> bool {
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((literal, port)) => {
-            let valid = |c: char| c.is_ascii_hexdigit() || c == ':' || c == '.';
-            if literal.len() < 2 || !literal.chars().all(valid) {
+            if !is_ipv6(literal) {
                 return false;
             }
             ("", port)
@@ -234,6 +235,32 @@ fn is_host(text: &str) -> bool {
         }
     };
     port_is_valid && is_name(host)
+}
+
+/// Eight groups, or fewer around one gap; an IPv4 address may stand for the last two (RFC 3986, section 3.2.2).
+fn is_ipv6(literal: &str) -> bool {
+    /// How many groups a text has; `None` if one is none.
+    fn groups(text: &str, ipv4: bool) -> Option<usize> {
+        let is_octet = |octet: &str| octet.parse::<u8>().is_ok_and(|number| number.to_string() == octet);
+        let is_ipv4 = |group: &str| group.split('.').count() == 4 && group.split('.').all(is_octet);
+        let is_group = |group: &str| (1..=4).contains(&group.len()) && group.chars().all(|c| c.is_ascii_hexdigit());
+        let (before, last) = text.rsplit_once(':').unwrap_or(("", text));
+        let all = text.split(':').count();
+        match text {
+            "" => Some(0),
+            _ if text.split(':').all(is_group) => Some(all),
+            _ if ipv4 && is_ipv4(last) && (all == 1 || before.split(':').all(is_group)) => Some(all + 1),
+            _ => None,
+        }
+    }
+
+    match literal.split_once("::") {
+        None => groups(literal, true) == Some(8),
+        Some((before, behind)) => match (groups(before, false), groups(behind, true)) {
+            (Some(before), Some(behind)) => before + behind < 8,
+            _ => false,
+        },
+    }
 }
 
 fn is_name(host: &str) -> bool {

@@ -8,6 +8,8 @@ use crate::compare;
 const LINES: &[&str] = &[
     "Host: a\r\n",
     "host: [::1]:80\r\n",
+    "Host: [1:2:3:4:5:6:1.2.3.4]\r\n",
+    "Host: [1:2::3:4:5:6:7]:\r\n",
     "HOST: a.example:65535\r\n",
     "Host: a:65536\r\n",
     "Host: a%2fb\r\n",
@@ -48,12 +50,34 @@ const REQUEST_LINES: &[&str] = &[
     "OPTIONS * HTTP/1.1\r\n",
     "CONNECT a:443 HTTP/1.1\r\n",
     "CONNECT [::1]:443 HTTP/1.1\r\n",
+    "CONNECT [::1] HTTP/1.1\r\n",
     "CONNECT a HTTP/1.1\r\n",
     "GET / HTTP/2.0\r\n",
     "GET  / HTTP/1.1\r\n",
     "GET / HTTP/1.1\n",
     "GET /\r\n",
     "G:T / HTTP/1.1\r\n",
+];
+
+/// More of those that are right, so that some addresses are.
+const PARTS_OF_ADDRESSES: &[&str] = &[
+    ":",
+    ":",
+    ":",
+    ":",
+    "::",
+    "1",
+    "a:",
+    "0:",
+    "F0:",
+    "00ff:",
+    ":2",
+    ":3",
+    "12345",
+    "1.2.3.4",
+    "256.0.0.1",
+    "01.2.3.4",
+    "1.2.3",
 ];
 
 const CHUNKS: &[&str] = &[
@@ -102,6 +126,14 @@ proptest! {
         prop_assume!(!stream.starts_with(b"\r"));
         compare::head_with_twin(&stream);
         compare::head_with_httparse(&stream);
+    }
+
+    #[test]
+    fn an_address_in_brackets_is_read_as_the_twin_reads_it(
+        parts in prop::collection::vec(prop::sample::select(PARTS_OF_ADDRESSES), 0..18),
+        line in prop::sample::select(&["GET / HTTP/1.1\r\nHost: [@]:80", "CONNECT [@]:80 HTTP/1.1\r\nHost: a"][..]),
+    ) {
+        compare::head_with_twin(format!("{}\r\n\r\n", line.replace('@', &parts.concat())).as_bytes());
     }
 
     #[test]
