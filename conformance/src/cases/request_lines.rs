@@ -99,8 +99,12 @@ pub const CASES: &[Case] = &[
     case("CONNECT with an absolute target", "9112 3.2.3", b"CONNECT http://a:80/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("CONNECT with user information", "9112 3.2.3", b"CONNECT u@a:80 HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("CONNECT is not a tunnel without a 2xx", "9110 9.3.6", b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n")
-        .kept(&[status(404)])
-        .choice("an origin server need not know CONNECT; there is no route to an authority"),
+        .kept(&[status(501)])
+        .choice("an origin server need not know CONNECT; this one makes no tunnels"),
+    case("CONNECT to an IPv6 address", "9112 3.2.3", b"CONNECT [::1]:80 HTTP/1.1\r\nHost: a\r\n\r\n")
+        .kept(&[status(501)]),
+    case("CONNECT to an IPv6 address without a port", "9112 3.2.3", b"CONNECT [::1] HTTP/1.1\r\nHost: a\r\n\r\n"),
+    case("CONNECT to an IPv6 address with an empty port", "9112 3.2.3", b"CONNECT [::1]: HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("an asterisk with OPTIONS", "9112 3.2.4", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(204)]),
     case("an asterisk with GET", "9112 3.2.4", b"GET * HTTP/1.1\r\nHost: a\r\n\r\n"),

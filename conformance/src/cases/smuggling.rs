@@ -171,7 +171,7 @@ pub const CASES: &[Case] = &[
         .kept(&[ok("root")]),
     case("a CONNECT that is refused is no tunnel", "9110 9.3.6",
         b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\nGET /seen/b HTTP/1.1\r\nHost: a\r\n\r\n")
-        .kept(&[status(404), ok("GET /seen/b")]),
+        .kept(&[status(501), ok("GET /seen/b")]),
     case("an absolute target and another Host", "9112 3.2.2",
         b"GET http://b/seen/c HTTP/1.1\r\nHost: internal\r\n\r\n")
         .kept(&[ok("GET /seen/c")]),

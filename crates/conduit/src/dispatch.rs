@@ -229,6 +229,11 @@ impl Dispatcher {
         if request.method() == Method::OPTIONS && path == "*" {
             return StatusCode::NO_CONTENT.into_response();
         }
+        if request.method() == Method::CONNECT {
+            return Problem::new(StatusCode::NOT_IMPLEMENTED)
+                .with_detail("this is an origin server, which makes no tunnels")
+                .into_response();
+        }
         let method = request.method().as_str();
         let is_known = |route: &Definition| route.method == method;
         if !REGISTERED.contains(&method) && !table.definitions().iter().any(is_known) {
@@ -282,7 +287,13 @@ impl Endpoint for Dispatcher {
         if let Some(response) = built_in::answer(&self.pages, &request) {
             return Outcome::Ready(response);
         }
-        let is_of_the_server = request.method() == Method::OPTIONS && request.path() == "*";
+        // Neither has a path that a fallback could look at. What would make a tunnel (RFC 9110, section 9.3.6) of an origin
+        // server is not left to one that answers everything.
+        let is_of_the_server = match *request.method() {
+            Method::OPTIONS => request.path() == "*",
+            Method::CONNECT => true,
+            _ => false,
+        };
         match &self.fallback {
             Some(fallback) if miss == Miss::NotFound && !is_of_the_server => fallback.call(request, context),
             _ => Outcome::Ready(self.without_route(&request, miss)),

@@ -337,3 +337,27 @@ fn pieces_of_a_stream_stay_in_order_while_the_request_still_comes() {
     assert!(body[..16 << 20].iter().all(|byte| *byte == b'a'));
     assert_eq!(&body[16 << 20..], b"end");
 }
+
+#[test]
+fn a_connect_is_no_tunnel_to_nowhere_whatever_answers_it() {
+    async fn everything(request: Request) -> String {
+        request.method().to_string()
+    }
+
+    async fn early(request: Request, next: Next) -> Response {
+        match request.header("x-early") {
+            Some(_) => "early".into_response(),
+            None => next.run(request).await,
+        }
+    }
+
+    let server = serve(App::new(()).routes(routes![hello]).fallback(everything).layer(early));
+    let mut client = server.connect();
+    for (field, status) in [("", 501), ("x-early: yes\r\n", 500)] {
+        client.send(format!("CONNECT x:443 HTTP/1.1\r\nhost: x:443\r\n{field}\r\n"));
+        assert_eq!(client.response().problem()["status"], status);
+        // The connection goes on with HTTP.
+        client.send("GET /nowhere HTTP/1.1\r\nhost: test\r\n\r\n");
+        assert_eq!(client.response().text(), "GET");
+    }
+}

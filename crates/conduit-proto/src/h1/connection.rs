@@ -1,6 +1,6 @@
 //! One connection: which request is being read, and which answer written.
 
-use http::{Method, Version};
+use http::{Method, StatusCode, Version};
 
 use super::body::{Chunked, Decoded};
 use super::error::{Error, Reason};
@@ -180,6 +180,14 @@ impl Connection {
     #[must_use]
     pub fn can_answer(&self) -> bool {
         matches!(self.writing, Writing::Waiting | Writing::Nothing)
+    }
+
+    /// Whether an answer of this status would end no request of HTTP: 1xx, and 2xx to `CONNECT`, behind which the bytes of the
+    /// connection are the caller's (RFC 9110, sections 9.3.6 and 15.2).
+    #[must_use]
+    #[inline]
+    pub fn is_no_answer(&self, status: StatusCode) -> bool {
+        status.is_informational() || self.method == MethodKind::Connect && status.is_success()
     }
 
     /// Whether pieces of a response's body are expected: its head is written, and neither the method

@@ -22,7 +22,8 @@ use crate::server::worker::Shared;
 impl Connection {
     /// Writes a response, or its head and what is there of its body.
     pub(super) fn respond(&mut self, response: Response, output: &mut Vec<u8>, shared: &mut Shared) {
-        if response.status().is_informational() {
+        if self.engine.is_no_answer(response.status()) {
+            // A connection that this sent into another protocol would be one that nobody reads.
             let status = response.status();
             tracing::error!(%status, "a handler answered with a status that ends no request");
             let failed = shared
