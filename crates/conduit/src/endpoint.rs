@@ -3,6 +3,7 @@
 //! Each endpoint keeps the memory of its futures and writes the next request's future into it, so that an answer that is
 //! ready at once allocates nothing, through however many layers it goes.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,6 +11,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use crate::panics::message;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -87,7 +89,7 @@ where
                     slot: Some(slot),
                     free: Rc::clone(&self.free),
                 });
-                Outcome::Ready(panicked(&*panic))
+                Outcome::Ready(panicked(panic))
             }
         }
     }
@@ -122,7 +124,7 @@ impl<F: Future<Output = Response>> Future for Running<F> {
             .slot
             .as_mut()
             .expect("a running handler keeps its slot until it is dropped");
-        catch_unwind(AssertUnwindSafe(|| poll(slot, context))).unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
+        catch_unwind(AssertUnwindSafe(|| poll(slot, context))).unwrap_or_else(|panic| Poll::Ready(panicked(panic)))
     }
 }
 
@@ -137,11 +139,6 @@ impl<F> Drop for Running<F> {
 }
 
 /// 500, with the panic's message in the log.
-pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Response {
-    let message = panic
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is no text");
-    Problem::panicked(message).into_response()
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    Problem::panicked(&message(panic)).into_response()
 }

@@ -64,6 +64,7 @@ mod nearest;
 pub mod openapi;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
+mod panics;
 mod pool;
 pub mod problem;
 mod request;

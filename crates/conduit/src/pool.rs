@@ -11,6 +11,8 @@ use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use http::{HeaderValue, StatusCode, Version};
 
+use crate::panics::discard;
+
 /// How many buffers, and how many heads of responses of each content type, a thread keeps.
 const KEPT: usize = 64;
 /// A buffer that has grown beyond this is freed rather than kept.
@@ -133,7 +135,7 @@ pub(crate) fn response_parts(media_type: MediaType) -> Parts {
 /// Gives a response's head back to its thread's pool, if it has one of the content types that [`response_parts`] gives.
 pub(crate) fn recycle(mut parts: Parts) {
     if parts.headers.capacity() > KEPT_HEADER_CAPACITY || !parts.extensions.is_empty() {
-        return;
+        return discard(parts);
     }
     // It is the first field in every head of the pool; only where a handler has put one in its place is it looked for.
     let first = parts.headers.iter().next().filter(|(name, _)| **name == CONTENT_TYPE);

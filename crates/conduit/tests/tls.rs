@@ -440,6 +440,36 @@ fn who_comes_over_http_is_sent_to_https_and_told_to_stay() {
     let place = format!("https://example.test:{}/a?b=c", addresses[1].port());
     assert_eq!(response.header("location"), Some(&*place));
     assert_eq!(response.header("strict-transport-security"), None);
+    // Where the target names the host, `Host` does not count (RFC 9112, section 3.2.2); the server as a whole has no path.
+    let port = addresses[1].port();
+    for (line, status, place) in [
+        (
+            "GET http://other.test/a?b HTTP/1.1",
+            308,
+            Some(format!("https://other.test:{port}/a?b")),
+        ),
+        (
+            "GET http://other.test:81 HTTP/1.1",
+            308,
+            Some(format!("https://other.test:{port}/")),
+        ),
+        ("OPTIONS * HTTP/1.1", 308, Some(format!("https://example.test:{port}"))),
+        (
+            "OPTIONS http://other.test HTTP/1.1",
+            308,
+            Some(format!("https://other.test:{port}")),
+        ),
+        ("CONNECT other.test:443 HTTP/1.1", 501, None),
+    ] {
+        let response = running.request(format!("{line}\r\nhost: example.test\r\n\r\n"));
+        assert_eq!(
+            (response.status, response.header("location")),
+            (status, place.as_deref()),
+            "{line}"
+        );
+    }
+    let nowhere = running.request("GET / HTTP/1.1\r\nhost: :80\r\n\r\n");
+    assert_eq!(nowhere.problem()["status"], 400);
     let config = Arc::new(authority.client());
     let (answer, _) = get(addresses[1], &config, "localhost", "/").expect("an answer");
     assert!(answer.contains("strict-transport-security: max-age=60\r\n"), "{answer}");

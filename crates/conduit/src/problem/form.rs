@@ -12,6 +12,7 @@ use http::{HeaderValue, Method};
 use super::Problem;
 use crate::body::{Body, Kind};
 use crate::nearest::told;
+use crate::panics::{caught, discard};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use crate::route::Definition;
@@ -81,7 +82,7 @@ impl ConnectedForm {
         if !matches!(response.body().0, Kind::Problem(..)) {
             return response;
         }
-        let (parts, Body(Kind::Problem(mut problem, _))) = response.into_parts() else {
+        let (parts, Body(Kind::Problem(mut problem, json))) = response.into_parts() else {
             unreachable!("the body is a problem");
         };
         let context = ErrorContext {
@@ -93,7 +94,11 @@ impl ConnectedForm {
             problem.show_causes();
         }
         let mut shown = match &self.form {
-            Some(form) => form(problem, &context),
+            // One that panics leaves the problem as it came.
+            Some(form) => match caught("the form of errors panicked", || form(problem, &context)) {
+                Some(shown) => shown,
+                None => return Response::from_parts(parts, Body(Kind::Buffer(json))),
+            },
             None if self.development && context.wants_html() => problem.into_page(&context),
             None => problem.into_response(),
         };
@@ -107,6 +112,7 @@ impl ConnectedForm {
         if self.form.is_none() && self.development {
             shown.headers_mut().append(VARY, HeaderValue::from_static("accept"));
         }
+        discard(parts);
         shown
     }
 }

@@ -6,6 +6,7 @@
 //! clock is read for it, and a handler that never comes back is named too, which a clock read behind it could not do.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -17,6 +18,8 @@ use tracing::Span;
 
 use super::ServerHandle;
 use super::counts::Counts;
+use crate::endpoint::panicked;
+use crate::panics::discard;
 use crate::response::Response;
 use crate::route::Definition;
 
@@ -47,35 +50,71 @@ impl Running {
     /// Calls what polls the handler of this route.
     #[inline]
     pub(super) fn during<T>(&self, route: Option<usize>, poll: impl FnOnce() -> T) -> T {
+        /// Ends it in a panic, too.
+        struct Ends<'a>(&'a Running);
+
+        impl Drop for Ends<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                self.0.end();
+            }
+        }
+
         self.begin(route);
-        let polled = poll();
-        self.end();
-        polled
+        let _ends = Ends(self);
+        poll()
     }
 }
 
 /// A handler that was not ready at once.
 pub(super) type Handler = Pin<Box<dyn Future<Output = Response>>>;
 
-/// A handler that goes on as a task: what it does is noted, and told to its request's span.
-pub(super) struct Attended {
-    pub(super) handler: Handler,
+/// What goes on for a request as a task: what is polled is noted, and told to the request's span.
+pub(super) struct Attendance {
     pub(super) route: Option<usize>,
     pub(super) span: Span,
     pub(super) counts: Arc<[Counts]>,
     pub(super) worker: usize,
 }
 
+impl Attendance {
+    /// Calls what polls the application's code.
+    pub(super) fn during<T>(&self, poll: impl FnOnce() -> T) -> T {
+        let _inside = self.span.enter();
+        self.counts[self.worker].running.during(self.route, poll)
+    }
+}
+
+/// A handler that goes on as a task. Its connection waits for it without a deadline, so whatever happens it answers.
+pub(super) struct Attended {
+    /// `None` once it has answered.
+    pub(super) handler: Option<Handler>,
+    pub(super) attendance: Attendance,
+}
+
 impl Future for Attended {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
-        let this = &mut *self;
-        let _inside = this.span.enter();
-        let handler = this.handler.as_mut();
-        this.counts[this.worker]
-            .running
-            .during(this.route, || handler.poll(context))
+        let Attended { handler, attendance } = &mut *self;
+        let poll = || {
+            attendance.during(|| {
+                let running = handler.as_mut().expect("a handler is polled until it has answered");
+                let polled = running.as_mut().poll(context);
+                if polled.is_ready() {
+                    *handler = None;
+                }
+                polled
+            })
+        };
+        // A handler catches its own panics; this one is of what stands around it, such as a subscriber. It is dropped, and
+        // nobody sees it in a broken state.
+        catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+            if let Some(handler) = handler.take() {
+                discard(handler);
+            }
+            Poll::Ready(panicked(panic))
+        })
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::blocking::{Attended, Handler};
+use super::blocking::{Attendance, Attended, Handler};
 use super::config::Config;
 use super::counts;
 use super::deadlines::Second;
@@ -272,7 +272,7 @@ impl Service {
         let assembled = catch_unwind(AssertUnwindSafe(|| assemble(request(), peer, &self.config)));
         let mut request = match assembled {
             Ok(request) => request,
-            Err(panic) => return send(self.application.show(panicked(&*panic)), answer),
+            Err(panic) => return send(self.application.show(panicked(panic)), answer),
         };
         let route = self.application.route(&mut request);
         let asked = Asked::of(&request);
@@ -290,12 +290,15 @@ impl Service {
             Outcome::Ready(response) => return send(asked.finish(response, &self.application), answer),
             Outcome::Pending(handler) => handler,
         };
-        let handler = Attended {
-            handler,
+        let attendance = Attendance {
             route: index,
             span,
             counts: Arc::clone(self.handle.counts()),
             worker: self.number,
+        };
+        let handler = Attended {
+            handler: Some(handler),
+            attendance,
         };
         let chosen = definition.and_then(|route| route.disconnect);
         let aborts = chosen.unwrap_or(self.config.disconnect) == Disconnect::Abort;

@@ -25,7 +25,7 @@ use tracing::Span;
 
 use super::ServerHandle;
 use super::batch::{Batch, Member};
-use super::blocking::{Attended, Handler};
+use super::blocking::Attendance;
 use super::config::Config;
 use super::connection::{Connection, Fate};
 use super::counts::{self, Counts, Limit};
@@ -38,6 +38,7 @@ use super::peers::Peers;
 use super::transport::Transport;
 use super::watch::{Watch, Watched};
 use crate::dispatch::{Application, Plan};
+use crate::panics::caught;
 use crate::request::Request;
 
 /// How many events a turn takes from the poller; then tokio has its turn.
@@ -128,10 +129,9 @@ impl Shared {
         &self.counts.0[self.counts.1]
     }
 
-    /// The handler of this route goes on as a task, and its response to its connection.
-    pub(super) fn attend(&self, handler: Handler, route: Option<usize>, span: Span) -> Attended {
-        Attended {
-            handler,
+    /// Something goes on as a task for a request of this route.
+    pub(super) fn attend(&self, route: Option<usize>, span: Span) -> Attendance {
+        Attendance {
             route,
             span,
             counts: Arc::clone(&self.counts.0),
@@ -273,13 +273,39 @@ impl Worker {
     }
 
     /// Calls what happens on the connection with this key, if it is still there, and removes it if that was its end.
+    ///
+    /// A panic on the way, of the application's code where nothing else has caught it or of our own, costs the connection
+    /// and nothing else: what it has taken of `shared` are buffers, which are made anew when they are missing.
     fn with_connection(&mut self, key: Key, happens: impl FnOnce(&mut Connection, &mut Shared) -> Fate) {
         let index = key as u32 as usize;
-        let Some(connection) = self.connections.get_mut(index) else {
-            return;
-        };
-        if connection.key() == key && happens(connection, &mut self.shared) == Fate::Closed {
-            self.connections.remove(index).close(&mut self.shared);
+        let (connections, shared) = (&mut self.connections, &mut self.shared);
+        // What `happens` holds is dropped here too where there is no such connection any more: the letter to one that has
+        // gone may be a response.
+        let fate = caught(
+            "a panic outside of a handler; its connection is closed",
+            || match connections.get_mut(index).filter(|connection| connection.key() == key) {
+                Some(connection) => happens(connection, shared),
+                None => {
+                    drop(happens);
+                    Fate::Open
+                }
+            },
+        );
+        if fate != Some(Fate::Open) {
+            self.close_connection(key);
+        }
+    }
+
+    fn close_connection(&mut self, key: Key) {
+        let index = key as u32 as usize;
+        if self
+            .connections
+            .get(index)
+            .is_some_and(|connection| connection.key() == key)
+        {
+            let connection = self.connections.remove(index);
+            let shared = &mut self.shared;
+            caught("a panic while a connection was closed", || connection.close(shared));
         }
     }
 

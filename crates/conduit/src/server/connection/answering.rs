@@ -7,10 +7,12 @@ use conduit_proto::h1::{self, BodyLength, Phase};
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::response::Parts;
 use http::{HeaderValue, StatusCode};
+use tracing::Span;
 
 use super::stream::{Outlet, pump};
 use super::{Connection, Stage};
 use crate::body::{Body, BodyError, Kind};
+use crate::panics::discard;
 use crate::pool;
 use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
@@ -26,6 +28,7 @@ impl Connection {
             // A connection that this sent into another protocol would be one that nobody reads.
             let status = response.status();
             tracing::error!(%status, "a handler answered with a status that ends no request");
+            discard(response);
             let failed = shared
                 .application
                 .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
@@ -72,6 +75,7 @@ impl Connection {
             Kind::Stream(..) | Kind::Incoming(_) => {
                 if let Kind::Incoming(incoming) = &body.0 {
                     if let Err(error) = incoming.check_limit(0) {
+                        discard(parts);
                         let refused = shared.application.show(error.into_response());
                         return self.respond(refused, output, shared);
                     }
@@ -85,6 +89,7 @@ impl Connection {
                 if !self.engine.wants_body() {
                     // It is not even begun: there are no bytes that could be too few.
                     let _ = self.engine.write_end(output, None);
+                    discard(body);
                     self.drop_body();
                     self.end_watch(true, shared);
                     return;
@@ -92,7 +97,12 @@ impl Connection {
                 let outlet = Rc::new(Outlet::default());
                 self.stage = Stage::Streaming(Rc::clone(&outlet));
                 let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
-                tokio::task::spawn_local(pump(body, outlet, outbox));
+                let span = self
+                    .observed
+                    .as_ref()
+                    .map_or(Span::none(), |observed| observed.span.clone());
+                let attendance = shared.attend(self.route.map(|(index, _)| index), span);
+                tokio::task::spawn_local(pump(body, outlet, outbox, attendance));
                 return;
             }
         };
@@ -101,6 +111,10 @@ impl Connection {
         }
         self.engine
             .write_response(output, parts.status, &parts.headers, bytes, &shared.date);
+        if let Kind::Bytes(_) = &body.0 {
+            // They may have an owner of the application's.
+            discard(body);
+        }
         pool::recycle(parts);
         self.drop_body();
         self.end_watch(true, shared);

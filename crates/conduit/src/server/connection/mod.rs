@@ -107,8 +107,8 @@ pub(super) struct Connection {
     place: Place,
     /// How many requests have come.
     requests: u64,
-    /// The route of the last request, and when it came.
-    route: Option<&'static Definition>,
+    /// The route of the last request, with its place in the table, and when it came.
+    route: Option<(usize, &'static Definition)>,
     asked: Second,
     /// The request that is being answered, if somebody watches it.
     observed: Option<Box<Watched>>,
@@ -190,11 +190,12 @@ impl Connection {
 
     /// Ends the connection: its handler, if one runs, goes on without it; its stream is dropped.
     pub(super) fn close(mut self, shared: &mut Shared) {
-        self.end_watch(false, shared);
+        // First what must not be left out, whatever panics behind it.
         shared.counts().closed.add(1);
         if let Some(address) = self.counted {
             shared.peers.leave(address);
         }
+        self.end_watch(false, shared);
         if let Some(body) = &self.body {
             body.break_off();
         }
@@ -338,7 +339,7 @@ impl Connection {
         };
         // A request that has not come whole has no route.
         let asked = matches!(self.stage, Stage::Streaming(_) | Stage::Lingering) || self.has_output();
-        let (method, route) = method_and_path(self.route.filter(|_| asked));
+        let (method, route) = method_and_path(self.route.filter(|_| asked).map(|(_, definition)| definition));
         let seconds = shared.now.saturating_sub(if asked { self.asked } else { self.since });
         tracing::warn!(peer = %self.peer, method, route, stage, seconds, "closed at the shutdown");
     }

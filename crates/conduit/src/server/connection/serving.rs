@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use conduit_proto::h1::{BodyLength, Event, Reason};
 use http::header::LOCATION;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use tracing::Span;
 
 use super::sending::OUTPUT_HIGH_WATER_BYTES;
@@ -16,6 +16,7 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use crate::route::Disconnect;
+use crate::server::blocking::Attended;
 use crate::server::counts::Limit;
 use crate::server::mailbox::{Letter, Outbox};
 use crate::server::transport::Transport;
@@ -195,15 +196,20 @@ impl Connection {
 
     /// Starts to answer a request, and writes the response if it is ready.
     pub(super) fn answer(&mut self, mut request: Request, output: &mut Vec<u8>, shared: &mut Shared) {
-        if let (Some(port), Transport::Tcp(_)) = (shared.redirect, &self.transport) {
-            let response = redirect(&request, port);
+        let redirect = shared.redirect.filter(|_| matches!(self.transport, Transport::Tcp(_)));
+        // One that is sent elsewhere is for no route here.
+        let route = match redirect {
+            None => shared.application.route(&mut request),
+            Some(_) => None,
+        };
+        self.route = route;
+        self.asked = shared.now;
+        self.observed = shared.watch.begin(&request, route, self.client());
+        if let Some(port) = redirect {
+            let response = to_https(&request, port);
             drop(request);
             return self.respond(response, output, shared);
         }
-        let route = shared.application.route(&mut request);
-        self.route = route.map(|(_, definition)| definition);
-        self.asked = shared.now;
-        self.observed = shared.watch.begin(&request, route, self.client());
         let span = self.observed.as_ref().map_or(&NOBODY, |observed| &observed.span);
         let route = route.map(|(index, _)| index);
         // One that is not ready is polled again, by its task.
@@ -217,14 +223,18 @@ impl Connection {
             Outcome::Ready(response) => self.respond(response, output, shared),
             Outcome::Pending(handler) => {
                 let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
-                let handler = shared.attend(handler, route, span.clone());
-                let running = shared.running.enter(self.route, self.client(), shared.now);
+                let handler = Attended {
+                    handler: Some(handler),
+                    attendance: shared.attend(route, span.clone()),
+                };
+                let definition = self.route.map(|(_, definition)| definition);
+                let running = shared.running.enter(definition, self.client(), shared.now);
                 let task = tokio::task::spawn_local(async move {
                     let response = handler.await;
                     drop(running);
                     outbox.send(Letter::Response(response));
                 });
-                let chosen = self.route.and_then(|route| route.disconnect);
+                let chosen = definition.and_then(|route| route.disconnect);
                 let aborts = chosen.unwrap_or(shared.config.disconnect) == Disconnect::Abort;
                 self.stage = Stage::Handling(aborts.then(|| task.abort_handle()));
             }
@@ -242,14 +252,26 @@ fn limit_of(reason: Reason) -> Option<Limit> {
 }
 
 /// Sends a client that came without TLS to the same place with it.
-fn redirect(request: &Request, port: u16) -> Response {
-    let host = request.header("host").and_then(|host| str::from_utf8(host).ok());
-    let host = host.and_then(|host| host.parse::<Authority>().ok());
-    // An absolute target of another host is not followed: what counts is where the client has come.
-    let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-    let location = host.map(|host| match port {
-        443 => format!("https://{}{target}", host.host()),
-        port => format!("https://{}:{port}{target}", host.host()),
+fn to_https(request: &Request, port: u16) -> Response {
+    let head = request.head();
+    if request.method() == Method::CONNECT {
+        return Problem::new(StatusCode::NOT_IMPLEMENTED)
+            .with_detail("this is an origin server, which makes no tunnels")
+            .into_response();
+    }
+    // Where the target is absolute its authority counts, and not `Host` (RFC 9112, section 3.2.2).
+    let authority = head
+        .authority()
+        .and_then(|authority| authority.parse::<Authority>().ok());
+    let target = match head.path() {
+        // The server as a whole has no path.
+        "*" => "",
+        _ => request.uri().path_and_query().map_or("/", PathAndQuery::as_str),
+    };
+    let location = authority.filter(|authority| !authority.host().is_empty());
+    let location = location.map(|authority| match port {
+        443 => format!("https://{}{target}", authority.host()),
+        port => format!("https://{}:{port}{target}", authority.host()),
     });
     let location = location.and_then(|location| HeaderValue::try_from(location).ok());
     match location {

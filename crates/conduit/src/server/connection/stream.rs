@@ -10,6 +10,8 @@ use std::task::{Poll, Waker};
 use futures_core::Stream;
 
 use crate::body::{Body, BodyError};
+use crate::panics::message;
+use crate::server::blocking::Attendance;
 use crate::server::mailbox::{Letter, Outbox};
 
 /// How a response's stream learns that it may go on, or need not.
@@ -78,12 +80,15 @@ enum State {
 }
 
 /// Brings a response's body to its connection, piece by piece, as long as there is room.
-pub(super) async fn pump(mut body: Body, outlet: Rc<Outlet>, outbox: Outbox) {
+pub(super) async fn pump(mut body: Body, outlet: Rc<Outlet>, outbox: Outbox, attendance: Attendance) {
     while outlet.room().await {
         let piece = poll_fn(|context| {
+            let poll = || attendance.during(|| Pin::new(&mut body).poll_next(context));
             // A stream that panics is not polled again, so nobody sees it in a broken state.
-            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut body).poll_next(context)))
-                .unwrap_or_else(|_| Poll::Ready(Some(Err(BodyError::Stream("the stream panicked".into())))))
+            catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+                let error = format!("the stream panicked: {}", message(panic));
+                Poll::Ready(Some(Err(BodyError::Stream(error.into()))))
+            })
         });
         match piece.await {
             Some(Ok(piece)) => outbox.send(Letter::Piece(piece)),

@@ -1,0 +1,278 @@
+//! A panic of the application's code outside of a handler: in the form of errors, in what a response carries, in a stream
+//! that is not sent. It concerns its own request at most.
+
+mod support;
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use conduit::prelude::*;
+use futures_core::Stream;
+use support::{Running, serve};
+
+/// Panics when it is dropped.
+#[derive(Clone)]
+struct Grenade;
+
+impl Drop for Grenade {
+    fn drop(&mut self) {
+        panic!("the grenade has gone off");
+    }
+}
+
+impl AsRef<[u8]> for Grenade {
+    fn as_ref(&self) -> &[u8] {
+        b"bytes with an owner"
+    }
+}
+
+impl Stream for Grenade {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(None)
+    }
+}
+
+/// As [`Grenade`], and long enough to be sent from where it is.
+struct Large {
+    bytes: Vec<u8>,
+    _grenade: Grenade,
+}
+
+impl AsRef<[u8]> for Large {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[get("/")]
+async fn hello() -> &'static str {
+    "hello"
+}
+
+#[get("/fails")]
+async fn fails() -> Problem {
+    Problem::not_found("at once")
+}
+
+#[get("/fails-later")]
+async fn fails_later() -> Problem {
+    tokio::task::yield_now().await;
+    Problem::not_found("later")
+}
+
+fn with_extension<T: IntoResponse>(answer: T) -> Response {
+    let mut response = answer.into_response();
+    response.extensions_mut().insert(Grenade);
+    response
+}
+
+#[get("/extension")]
+async fn extension() -> Response {
+    with_extension("extended")
+}
+
+#[get("/extension-later")]
+async fn extension_later() -> Response {
+    tokio::task::yield_now().await;
+    with_extension("extended")
+}
+
+#[get("/extension-of-a-problem")]
+async fn extension_of_a_problem() -> Response {
+    with_extension(Problem::not_found("extended"))
+}
+
+#[get("/switches")]
+async fn switches() -> Response {
+    let mut response = with_extension("");
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response
+}
+
+#[get("/stream")]
+async fn stream() -> Body {
+    Body::from_stream(Grenade)
+}
+
+#[get("/owned")]
+async fn owned() -> Bytes {
+    Bytes::from_owner(Grenade)
+}
+
+#[get("/large")]
+async fn large() -> Bytes {
+    Bytes::from_owner(Large {
+        bytes: vec![b'x'; 100_000],
+        _grenade: Grenade,
+    })
+}
+
+fn app() -> App<(), Routes> {
+    App::new(())
+        .routes(routes![
+            hello,
+            fails,
+            fails_later,
+            extension,
+            extension_later,
+            extension_of_a_problem,
+            switches,
+            stream,
+            owned,
+            large
+        ])
+        .development(false)
+}
+
+/// A server whose form for errors panics.
+fn server() -> Running {
+    serve(
+        app()
+            .errors(|_, _| panic!("the form fails"))
+            .head_timeout(Duration::from_secs(1)),
+    )
+}
+
+#[test]
+fn a_form_for_errors_that_panics_leaves_the_plain_problem() {
+    let server = server();
+    let mut client = server.connect();
+    for (target, detail) in [
+        ("/nowhere", "there is nothing at /nowhere"),
+        ("/fails", "at once"),
+        ("/fails-later", "later"),
+    ] {
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
+        let problem = client.response().problem();
+        assert_eq!((&problem["status"], &problem["detail"]), (&404.into(), &detail.into()));
+    }
+    // What never became a request.
+    assert_eq!(server.request("no request\r\n\r\n").problem()["status"], 400);
+    let mut late = server.connect();
+    late.send("GET / HTTP/1.1\r\n");
+    assert_eq!(late.response().problem()["status"], 408);
+    client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(client.response().text(), "hello");
+}
+
+#[test]
+fn what_panics_when_a_response_is_dropped_does_not_concern_the_response() {
+    for server in [serve(app()), server()] {
+        let mut client = server.connect();
+        for (target, status, text) in [
+            ("/extension", 200, "extended"),
+            ("/extension-later", 200, "extended"),
+            ("/owned", 200, "bytes with an owner"),
+            ("/extension-of-a-problem", 404, ""),
+            ("/switches", 500, ""),
+            ("/", 200, "hello"),
+        ] {
+            client.send(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
+            let response = client.response();
+            assert_eq!(response.status, status, "{target}");
+            assert!(status != 200 || response.text() == text, "{target}");
+        }
+        client.send("GET /large HTTP/1.1\r\nhost: test\r\n\r\n");
+        assert_eq!(client.response().body.len(), 100_000);
+        client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+        assert_eq!(client.response().text(), "hello");
+    }
+}
+
+#[test]
+fn a_stream_that_panics_when_it_is_dropped_unsent_does_not_concern_the_answer_to_head() {
+    let server = serve(app());
+    let mut client = server.connect();
+    for target in ["/stream", "/owned", "/large"] {
+        client.send(format!("HEAD {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
+        assert_eq!(client.response_to("HEAD").status, 200, "{target}");
+    }
+    client.send("GET /stream HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(client.response().text(), "");
+    client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(client.response().text(), "hello");
+}
+
+#[test]
+fn a_response_that_panics_when_it_is_dropped_after_its_client_has_gone_does_not_concern_others() {
+    #[get("/for-nobody")]
+    async fn for_nobody() -> Response {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        with_extension("extended")
+    }
+
+    let server = serve(App::new(()).routes(routes![for_nobody, hello]));
+    let mut client = server.connect();
+    client.send("GET /for-nobody HTTP/1.1\r\nhost: test\r\n\r\n");
+    while server.handle().statistics().requests < 1 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let stream = client.duplicate();
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("an option");
+    drop((stream, client));
+    while server.handle().statistics().open_connections > 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // The server ends when the handler has, whose response nobody takes.
+    let handle = server.handle();
+    assert_eq!(server.get("/").text(), "hello");
+    handle.stop();
+    server.wait().expect("no worker has died");
+}
+
+#[test]
+fn a_subscriber_that_panics_costs_the_connection_and_not_the_server() {
+    /// Panics at each span.
+    struct Subscriber;
+
+    impl tracing::Subscriber for Subscriber {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            metadata.is_span() && metadata.name() == "request"
+        }
+
+        fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            struct IsBad(bool);
+
+            impl tracing::field::Visit for IsBad {
+                fn record_str(&mut self, _: &tracing::field::Field, value: &str) {
+                    self.0 |= value == "/unwatchable";
+                }
+
+                fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn std::fmt::Debug) {}
+            }
+
+            let mut bad = IsBad(false);
+            span.record(&mut bad);
+            assert!(!bad.0, "the subscriber fails");
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {}
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    // The process's: the worker is another thread. The other tests ask for no span that it fails at.
+    tracing::subscriber::set_global_default(Subscriber).expect("the first");
+    #[get("/fine")]
+    fn fine() -> &'static str {
+        "fine"
+    }
+    let server = serve(App::new(()).routes(routes![fine]));
+    let mut neighbour = server.connect();
+    for _ in 0..2 {
+        let mut client = server.connect();
+        client.send("GET /unwatchable HTTP/1.1\r\nhost: test\r\n\r\n");
+        assert!(client.is_closed());
+        neighbour.send("GET /fine HTTP/1.1\r\nhost: test\r\n\r\n");
+        assert_eq!(neighbour.response().text(), "fine");
+    }
+    let statistics = server.handle().statistics();
+    assert_eq!((statistics.accepted_connections, statistics.open_connections), (3, 1));
+}
