@@ -303,3 +303,139 @@ fn a_handler_that_blocks_its_worker_is_named_while_it_does_and_when_it_ends() {
     assert!(ended["fields"]["blocked_ms"].as_u64() >= named["fields"]["blocked_ms"].as_u64());
     assert_eq!(client.response().text(), "done");
 }
+
+/// As much as the buffers of a kernel do not hold.
+const LARGE_BYTES: usize = 32 << 20;
+
+#[get("/large/{how}")]
+fn large(how: Path<String>) -> Body {
+    struct Piece(Option<Bytes>);
+
+    impl futures_core::Stream for Piece {
+        type Item = Result<Bytes, conduit::BoxError>;
+
+        fn poll_next(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Self::Item>> {
+            std::task::Poll::Ready(self.0.take().map(Ok))
+        }
+    }
+
+    match how.as_str() {
+        "file" => {
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(&vec![b'x'; LARGE_BYTES]).expect("it is written");
+            Body::from_file(file, 0..LARGE_BYTES as u64)
+        }
+        "stream" => Body::from_stream(Piece(Some(vec![b'x'; LARGE_BYTES].into()))),
+        _ => Body::from(vec![b'x'; LARGE_BYTES]),
+    }
+}
+
+#[test]
+fn a_large_answer_is_complete_when_its_last_byte_is_sent_and_has_the_bytes_that_were() {
+    listen_to_the_log();
+    let app = App::new(()).routes(routes![large]).access_log(AccessLog::Fields);
+    let server = serve(app.minimum_rate(1, Duration::from_secs(60)));
+    let logged = |target: &str| line(|line| line["fields"]["target"] == *target)["fields"].clone();
+    for how in ["bytes", "file", "stream"] {
+        let target = format!("/large/{how}?whole");
+        assert_eq!(server.get(&target).body.len(), LARGE_BYTES);
+        let fields = logged(&target);
+        assert_eq!(
+            (&fields["bytes"], &fields["complete"]),
+            (&LARGE_BYTES.into(), &true.into()),
+            "{how}"
+        );
+
+        let target = format!("/large/{how}?head");
+        let head = format!("HEAD {target} HTTP/1.1\r\nhost: test\r\n\r\n");
+        let mut client = server.connect();
+        client.send(&head);
+        client.response_to("HEAD");
+        let fields = logged(&target);
+        assert_eq!(
+            (&fields["bytes"], &fields["complete"]),
+            (&0.into(), &true.into()),
+            "{how}"
+        );
+
+        let target = format!("/large/{how}?gone");
+        let mut client = server.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
+        let mut stream = client.duplicate();
+        std::io::Read::read_exact(&mut stream, &mut [0; 1024]).expect("the beginning");
+        drop((stream, client));
+        let fields = logged(&target);
+        assert_eq!(
+            (&fields["status"], &fields["complete"]),
+            (&200.into(), &false.into()),
+            "{how}"
+        );
+        let bytes = fields["bytes"].as_u64().expect("a number");
+        assert!((800..LARGE_BYTES as u64).contains(&bytes), "{how}: {bytes}");
+    }
+}
+
+#[test]
+fn a_stream_stands_inside_of_its_requests_span_and_is_named_when_it_blocks_its_worker() {
+    #[get("/blocking-stream")]
+    fn blocking_stream() -> Body {
+        struct Blocks(bool);
+
+        impl futures_core::Stream for Blocks {
+            type Item = Result<Bytes, conduit::BoxError>;
+
+            fn poll_next(
+                mut self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Option<Self::Item>> {
+                if std::mem::replace(&mut self.0, true) {
+                    return std::task::Poll::Ready(None);
+                }
+                tracing::info!("said inside of the stream");
+                std::thread::sleep(Duration::from_millis(500));
+                std::task::Poll::Ready(Some(Ok(Bytes::from_static(b"piece"))))
+            }
+        }
+
+        Body::from_stream(Blocks(false))
+    }
+
+    listen_to_the_log();
+    let app = App::new(()).routes(routes![blocking_stream]);
+    let server = serve(app.blocked_after(Duration::from_millis(20)));
+    assert_eq!(server.get("/blocking-stream").text(), "piece");
+    let inside = line(|line| line["fields"]["message"] == "said inside of the stream");
+    assert_eq!(inside["span"]["route"], "/blocking-stream");
+    let named = line(|line| {
+        line["fields"]["route"] == "/blocking-stream"
+            && line["fields"]["message"]
+                .as_str()
+                .is_some_and(|text| text.contains("blocks its worker"))
+    });
+    assert_eq!(named["fields"]["handler"], "watching::blocking_stream");
+    let closed = line(|line| line["fields"]["message"] == "close" && line["span"]["route"] == "/blocking-stream");
+    assert_eq!(
+        (&closed["span"]["status"], &closed["span"]["bytes"]),
+        (&200.into(), &5.into())
+    );
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn who_is_sent_to_https_is_watched_as_well() {
+    listen_to_the_log();
+    let app = App::new(())
+        .routes(routes![user, metrics::page])
+        .access_log(AccessLog::Fields);
+    let app = app.tls(conduit::Tls::self_signed().redirect_http()).workers(1);
+    let server = app.listen(["http://127.0.0.1:0", "127.0.0.1:0"]).expect("both");
+    let server = support::start(server);
+    assert_eq!(server.get("/users/7?redirected").status, 308);
+    let fields = line(|line| line["fields"]["target"] == "/users/7?redirected")["fields"].clone();
+    assert_eq!((&fields["status"], &fields["route"]), (&308.into(), &"".into()));
+    assert_eq!((&fields["bytes"], &fields["complete"]), (&0.into(), &true.into()));
+    line(|line| line["fields"]["message"] == "close" && line["span"]["status"] == 308);
+}

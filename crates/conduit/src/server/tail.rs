@@ -23,6 +23,8 @@ const SHARE_BYTES: u64 = 1024 * 1024;
 
 pub(super) struct Tail {
     content: Content,
+    /// How many bytes the content had.
+    length: u64,
     /// What the framing wants behind the content.
     after: &'static [u8],
     /// A thread reads the next of the file, which is not in memory.
@@ -51,6 +53,7 @@ pub(super) enum Progress {
 impl Tail {
     /// The body of a response whose length is known; a stream has none that could be taken.
     pub(super) fn of(body: Body) -> Self {
+        let length = body.len().unwrap_or_default();
         let content = match body.0 {
             Kind::Static(bytes) => Content::Bytes(Bytes::from_static(bytes)),
             Kind::Bytes(bytes) => Content::Bytes(bytes),
@@ -62,6 +65,7 @@ impl Tail {
         };
         Tail {
             content,
+            length,
             after: b"",
             reading: false,
         }
@@ -70,9 +74,18 @@ impl Tail {
     /// A piece of a stream, and what the framing wants behind it.
     pub(super) fn piece(bytes: Bytes, after: &'static [u8]) -> Self {
         Tail {
+            length: bytes.len() as u64,
             content: Content::Bytes(bytes),
             after,
             reading: false,
+        }
+    }
+
+    /// How much of the content is not sent, while so much of the output before it is not. A file's bytes may be there.
+    pub(super) fn left(&self, unsent_bytes: usize) -> u64 {
+        match &self.content {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::File(part) => self.length.min(part.left() + unsent_bytes as u64),
         }
     }
 

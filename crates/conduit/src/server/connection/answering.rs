@@ -128,13 +128,16 @@ impl Connection {
             .write_response_head(output, parts.status, &parts.headers, length, &shared.date);
         pool::recycle(parts);
         self.drop_body();
-        if let Some(observed) = &mut self.observed {
-            observed.body_bytes = if wanted { length } else { 0 };
-        }
         if wanted && length > 0 {
+            if let Some(observed) = &mut self.observed {
+                // They are counted when they are sent, and the answer is complete when they all are.
+                observed.body_bytes = 0;
+            }
             self.tail = Some(Box::new(Tail::of(body)));
+        } else {
+            discard(body);
+            self.end_watch(true, shared);
         }
-        self.end_watch(true, shared);
     }
 
     /// Writes a piece of the response's stream; a large one is sent from where it is.

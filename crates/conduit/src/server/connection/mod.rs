@@ -298,11 +298,14 @@ impl Connection {
                 if let Stage::Streaming(outlet) = &self.stage {
                     outlet.has_come();
                 }
-                if let Some(observed) = &mut self.observed {
-                    observed.body_bytes += piece.len() as u64;
-                }
+                let length = piece.len() as u64;
                 if self.write_piece(piece, &mut output).is_err() {
                     self.break_stream("the stream is longer than the length that was declared", shared);
+                } else if self.tail.is_none()
+                    && let Some(observed) = &mut self.observed
+                {
+                    // What is sent from where it is counts when it is sent.
+                    observed.body_bytes += length;
                 }
             }
             Letter::FileRead => {

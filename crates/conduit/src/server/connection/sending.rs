@@ -4,6 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::{Connection, Stage};
+use crate::panics::discard;
 use crate::server::batch::TOGETHER;
 use crate::server::mailbox::{Letter, Outbox};
 use crate::server::tail::Progress;
@@ -80,11 +81,28 @@ impl Connection {
         let Some(mut tail) = self.tail.take_if(|tail| !tail.is_reading()) else {
             return Ok(sent);
         };
-        let (count, progress) = tail.send(&mut self.transport, output, &mut sent)?;
+        let left = tail.left(output.len() - sent);
+        let result = tail.send(&mut self.transport, output, &mut sent);
+        if let Some(observed) = &mut self.observed {
+            observed.body_bytes += left.saturating_sub(tail.left(output.len() - sent));
+        }
+        let (count, progress) = match result {
+            Ok(sent) => sent,
+            Err(error) => {
+                discard(tail);
+                return Err(error);
+            }
+        };
         self.sent_bytes += count;
         shared.counts().sent_bytes.add(count);
         match progress {
-            Progress::Done => return Ok(sent),
+            Progress::Done => {
+                discard(tail);
+                if !matches!(self.stage, Stage::Streaming(_)) {
+                    self.end_watch(true, shared);
+                }
+                return Ok(sent);
+            }
             Progress::NoRoom => {}
             Progress::Share => self.undrained = true,
             Progress::NotInMemory => {
