@@ -475,7 +475,8 @@ impl<S, R> App<S, R> {
     /// Names the proxies whose connections begin with a header of the PROXY protocol, version 1 or 2, which tells the
     /// client: networks such as `10.0.0.0/8`, addresses, and `unix` for those that come over a Unix socket. A connection of
     /// theirs without the header is closed, and so is one whose header takes longer than a head may. Nobody else's header is
-    /// read. Nobody is named unless it is here.
+    /// read. Nobody is named unless it is here, or where the program does not call this in the environment variable
+    /// `CONDUIT_PROXY_PROTOCOL`, separated by commas.
     ///
     /// [`Client`](crate::Client) and the access log have the client's address;
     /// [`peer_connection_limit`](App::peer_connection_limit) counts the client, not the proxy. Name the proxies narrowly:
@@ -485,13 +486,14 @@ impl<S, R> App<S, R> {
     ///
     /// When a text is no network.
     pub fn proxy_protocol<T: AsRef<str>>(mut self, proxies: impl IntoIterator<Item = T>) -> Self {
-        self.config.proxies.header = Networks::of(proxies);
+        self.config.proxies.header = Some(Networks::of(proxies));
         self
     }
 
     /// Names the proxies whose requests are believed what they say of their client in `X-Forwarded-For`,
     /// `X-Forwarded-Proto` and `X-Forwarded-Host`: networks such as `10.0.0.0/8`, addresses, and `unix` for those that come
-    /// over a Unix socket. [`Client`](crate::Client) has what they say. Nobody is named unless it is here.
+    /// over a Unix socket. [`Client`](crate::Client) has what they say. Nobody is named unless it is here, or where the
+    /// program does not call this in the environment variable `CONDUIT_TRUSTED_PROXIES`, separated by commas.
     ///
     /// A proxy must set each of these fields or remove it: what it passes on from its client is believed too.
     /// [`peer_connection_limit`](App::peer_connection_limit) does not hold for them.

@@ -109,6 +109,7 @@ impl Config {
                 tracing::info!(setting.variable, value, unit, setting.bounds, "set by the environment");
             }
         }
+        self.proxies = self.proxies.with_environment(variable)?;
         Ok(self)
     }
 }

@@ -473,7 +473,7 @@ impl Worker {
         self.shared.counts().accepted.add(1);
         let proxies = &self.shared.config.proxies;
         let forwarding = proxies.forwarding_of(peer);
-        let header = proxies.header.have(peer);
+        let header = proxies.send_header(peer);
         // A proxy's connections are everybody's: they are counted as their clients' where those are known.
         let counted = (!header && forwarding.is_none()).then(|| peer.ip());
         if counted.is_some_and(|address| !self.shared.peers.enter(address)) {
