@@ -395,7 +395,8 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// How many connections a worker holds at most; further clients wait in the kernel's queue. The default is its
+    /// How many connections a worker holds at most. For a further client the connection is closed that has been without a
+    /// request for the longest, 2 s at least; where there is none it waits in the kernel's queue. The default is the worker's
     /// share of the process's limit of descriptors, which is raised to the hard limit first.
     ///
     /// # Panics

@@ -344,3 +344,46 @@ fn answers_with_what_the_environment_allows() {
         }
     }
 }
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+
+#[test]
+fn a_full_worker_closes_the_longest_idle_connection_for_a_new_client() {
+    let server = serve(App::new(()).routes(routes![home]).connection_limit(2));
+    let mut first = server.connect();
+    first.send(GET);
+    assert_eq!(first.response().status, 200);
+    let mut second = server.connect();
+    let struck = || server.handle().statistics().struck(Limit::IdleConnections);
+    assert_eq!(struck(), 0);
+    // Each of them waits until the longest idle has been so for long enough.
+    let mut third = server.connect();
+    third.send(GET);
+    assert_eq!(third.response().status, 200);
+    assert_eq!(struck(), 1);
+    assert!(first.is_closed(), "it was idle for the longest");
+    // One that waits for the rest of a request is not idle.
+    let statistics = || server.handle().statistics();
+    let received = statistics().received_bytes;
+    let line = "GET / HTTP/1.1\r\n";
+    for client in [&mut second, &mut third] {
+        client.send(line);
+    }
+    wait_until("both have begun to ask", || {
+        statistics().received_bytes == received + 2 * line.len() as u64
+    });
+    let full = statistics().struck(Limit::Connections);
+    let mut fourth = server.connect();
+    fourth.send(GET);
+    wait_until("nobody has made room, twice", || {
+        statistics().struck(Limit::Connections) > full + 1
+    });
+    assert_eq!(struck(), 1);
+    for client in [&mut second, &mut third] {
+        client.send("host: test\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+    }
+    assert_eq!(fourth.response().status, 200);
+    assert_eq!(struck(), 2);
+    assert_eq!(statistics().open_connections, 2);
+}

@@ -225,7 +225,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         method: "connection_limit",
         variable: "CONDUIT_CONNECTION_LIMIT",
         bounds: "connections of one worker",
-        over: "further clients wait in the kernel's queue",
+        over: "the connection that has been without a request for the longest, 2 s at least, is closed for the new one; \
+               where there is none clients wait in the kernel's queue",
         limit: Some(Limit::Connections),
         default: Some("the worker's share of the process's limit of descriptors"),
         place: |config| Place::CountOrElse(&mut config.connections),
@@ -417,6 +418,9 @@ mod tests {
             let counted = match setting.limit {
                 None => "–".to_owned(),
                 Some(Limit::BodyRate) => format!("`{}`, `{}`", Limit::BodyRate.name(), Limit::WriteRate.name()),
+                Some(Limit::Connections) => {
+                    format!("`{}`, `{}`", Limit::IdleConnections.name(), Limit::Connections.name())
+                }
                 Some(limit) => format!("`{}`", limit.name()),
             };
             let over = if setting.over.is_empty() { "–" } else { setting.over };

@@ -17,6 +17,9 @@ use super::latency::RouteCounts;
 pub enum Limit {
     /// The [connections of a worker](crate::App::connection_limit): the times at which a worker stopped accepting.
     Connections,
+    /// The [connections of a worker](crate::App::connection_limit): the connections that were closed for new ones, because they
+    /// had been without a request for the longest.
+    IdleConnections,
     /// The [connections of one peer address](crate::App::peer_connection_limit).
     PeerConnections,
     /// The [requests of one connection](crate::App::request_limit).
@@ -41,8 +44,9 @@ pub enum Limit {
 
 impl Limit {
     /// Each limit.
-    pub const ALL: [Limit; 11] = [
+    pub const ALL: [Limit; 12] = [
         Limit::Connections,
+        Limit::IdleConnections,
         Limit::PeerConnections,
         Limit::Requests,
         Limit::HandshakeTime,
@@ -59,6 +63,7 @@ impl Limit {
     pub const fn name(self) -> &'static str {
         match self {
             Limit::Connections => "connections",
+            Limit::IdleConnections => "idle_connections",
             Limit::PeerConnections => "peer_connections",
             Limit::Requests => "requests",
             Limit::HandshakeTime => "handshake_time",

@@ -17,6 +17,7 @@ pub(crate) mod facts;
 mod given;
 mod handlers;
 mod handover;
+mod idle;
 #[cfg(feature = "testing")]
 pub(crate) mod in_process;
 pub(crate) mod latency;

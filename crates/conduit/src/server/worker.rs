@@ -31,6 +31,7 @@ use super::connection::{Connection, Fate};
 use super::counts::{self, Counts, Limit};
 use super::deadlines::{Second, Wheel};
 use super::handlers::Handlers;
+use super::idle::Idle;
 use super::listening::{AcceptError, Accepted, Listener};
 use super::mailbox::{Key, Letter, Mailbox};
 use super::nested::nest;
@@ -157,6 +158,9 @@ pub(super) struct Worker {
     /// The second from which on it may be watched again.
     accept_from: Second,
     connection_limit: usize,
+    /// The second from which on it is looked again whether a connection makes room at the limit.
+    full_until: Second,
+    idle: Idle,
     input: Vec<u8>,
     batch: Batch,
     letters: Vec<(Key, Letter)>,
@@ -221,6 +225,8 @@ impl Worker {
                 accepting: false,
                 accept_from: 0,
                 connection_limit: limits.connections,
+                full_until: 0,
+                idle: Idle::default(),
                 input: vec![0; INPUT_BYTES],
                 batch: Batch::new(),
                 letters: Vec::new(),
@@ -418,21 +424,31 @@ impl Worker {
 
     fn accept(&mut self, place: usize) {
         for _ in 0..ACCEPTS_A_TURN {
+            let is_full = self.connections.len() >= self.connection_limit;
+            let leaves = is_full.then(|| self.longest_idle()).flatten();
             // It may have been closed since the event came.
             let Some(listener) = self.listeners.get(place) else {
                 return;
             };
-            if self.connections.len() >= self.connection_limit {
+            if is_full && leaves.is_none() {
                 self.shared.counts().strike(Limit::Connections);
                 tracing::debug!(
                     limit = self.connection_limit,
                     "the worker has its limit of connections; others wait"
                 );
                 self.pause_accepting();
+                self.full_until = self.shared.now + 1;
                 return;
             }
             match listener.accept() {
-                Ok(accepted) => self.welcome(accepted),
+                Ok(accepted) => {
+                    if let Some(key) = leaves {
+                        self.shared.counts().strike(Limit::IdleConnections);
+                        tracing::debug!("closed an idle connection for a new one");
+                        self.close_connection(key);
+                    }
+                    self.welcome(accepted);
+                }
                 Err(AcceptError::Nobody) => return,
                 // The client has given up while it waited.
                 Err(AcceptError::Client) => {}
@@ -491,9 +507,23 @@ impl Worker {
         self.input = input;
     }
 
-    /// Watches the listening sockets again when there is room for a connection again.
+    /// The connection that makes room for a new one at the limit, if one has been idle for long enough.
+    fn longest_idle(&mut self) -> Option<Key> {
+        let connections = &self.connections;
+        let all = || {
+            let each = connections.iter();
+            each.filter_map(|(_, connection)| Some((connection.idle_since()?, connection.key())))
+        };
+        self.idle.longest(self.shared.now, all, |key| {
+            let connection = connections.get(key as u32 as usize);
+            connection.filter(|connection| connection.key() == key)?.idle_since()
+        })
+    }
+
+    /// Watches the listening sockets again when there is room for a connection again, or may be.
     fn resume_accepting(&mut self) {
-        let room = self.connections.len() < self.connection_limit && self.shared.now >= self.accept_from;
+        let room = self.connections.len() < self.connection_limit || self.shared.now >= self.full_until;
+        let room = room && self.shared.now >= self.accept_from;
         if !room || self.accepting || self.listeners.is_empty() {
             return;
         }

@@ -179,6 +179,11 @@ impl Connection {
         matches!(self.stage, Stage::Handling(Some(_)))
     }
 
+    /// Since when it has been without a request, if nothing goes on.
+    pub(super) fn idle_since(&self) -> Option<Second> {
+        (self.waiting == Waiting::Request && self.engine.phase() == Phase::Idle).then_some(self.since)
+    }
+
     /// What a poller would tell of a connection in memory.
     #[cfg(feature = "testing")]
     pub(super) fn told_in_memory(&self) -> Option<Told> {
