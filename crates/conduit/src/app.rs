@@ -750,8 +750,11 @@ impl<S: 'static, R> App<S, R> {
     where
         R: Routed<S>,
     {
-        if self.runtime.is_some() {
-            let cause = "the runtime of App::open needs a thread to drive it: await the state yourself and use App::new, or use into_service";
+        if let Some(runtime) = self.runtime.take() {
+            // To wait for its end is what tokio would refuse, where this is called inside of a runtime.
+            runtime.shutdown_background();
+            let cause = "the runtime of App::open needs a thread that drives it: \
+                         await the state yourself and use App::new, or use into_service";
             return Err(Error::system("serve on this thread alone", io::Error::other(cause)));
         }
         self.add_pages()?;
