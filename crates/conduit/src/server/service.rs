@@ -342,12 +342,15 @@ pub(crate) fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, c
 #[derive(Clone, Copy)]
 pub(crate) struct Asked {
     is_head: bool,
+    is_connect: bool,
 }
 
 impl Asked {
     pub(crate) fn of(request: &Request) -> Self {
+        let method = request.head().method();
         Asked {
-            is_head: request.head().method() == http::Method::HEAD,
+            is_head: *method == http::Method::HEAD,
+            is_connect: *method == http::Method::CONNECT,
         }
     }
 
@@ -357,7 +360,8 @@ impl Asked {
         use http::StatusCode;
         use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
         const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-        if response.status().is_informational() {
+        // A 2xx to CONNECT would make a tunnel (RFC 9110, section 9.3.6), which nobody here serves.
+        if response.status().is_informational() || self.is_connect && response.status().is_success() {
             tracing::error!(status = %response.status(), "a handler answered with a status that ends no request");
             response = application.show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         }

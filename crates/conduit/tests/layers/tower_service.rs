@@ -821,6 +821,28 @@ fn a_body_that_panics_when_it_is_asked_for_its_length_is_a_500() {
     });
 }
 
+#[test]
+fn no_answer_makes_a_tunnel() {
+    async fn yes_to_all(_: Request, _: Next) -> StatusCode {
+        StatusCode::OK
+    }
+    let connect = || {
+        let mut request = get("example.org:443");
+        *request.method_mut() = Method::CONNECT;
+        request
+    };
+    block_on(async {
+        assert_eq!(ask(service(), connect()).await.0.status, StatusCode::NOT_IMPLEMENTED);
+        let service = App::new(()).routes(routes![new]).layer(yes_to_all).into_service();
+        let service = service.expect("threads can be started");
+        assert_eq!(ask(service.clone(), get("/new/7")).await.0.status, StatusCode::OK);
+        assert_eq!(
+            ask(service, connect()).await.0.status,
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
+    });
+}
+
 /// Serves by hyper on a port of its own, until the test is over.
 fn under_hyper<S>(service: S) -> SocketAddr
 where
