@@ -10,8 +10,8 @@ use crate::arguments::{Argument, Source, Wrapper};
 use crate::handler::Static;
 
 /// Types whose arguments matter and who have no schema themselves.
-const CARRIERS: [&str; 9] = [
-    "Result", "Json", "Form", "Query", "Path", "Valid", "Created", "Html", "Pin",
+const CARRIERS: [&str; 10] = [
+    "Result", "Json", "Form", "Query", "Path", "Valid", "Created", "Status", "Html", "Pin",
 ];
 
 /// Types of which the client sees nothing.

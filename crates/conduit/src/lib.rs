@@ -98,7 +98,7 @@ pub use fallback::Fallback;
 pub use layer::{Layer, Middleware, Next};
 pub use problem::Problem;
 pub use request::Request;
-pub use response::{Created, Html, IntoHeaders, IntoResponse, Redirect, Response};
+pub use response::{Created, Html, IntoHeaders, IntoResponse, NoContent, Redirect, Response, Status};
 pub use route::{Disconnect, Routes};
 pub use routes_table::{RouteRow, RoutesTable};
 pub use server::access_log::AccessLog;
@@ -118,8 +118,8 @@ pub use schemars::{self, JsonSchema};
 pub mod prelude {
     pub use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
     pub use crate::{
-        App, Body, Bytes, Created, Form, FromRef, FromRequest, Header, Html, IntoResponse, Json, Layer, Next, Path,
-        PathParams, PeerAddr, Problem, Query, Redirect, Request, Response, Routes, State,
+        App, Body, Bytes, Created, Form, FromRef, FromRequest, Header, Html, IntoResponse, Json, Layer, Next,
+        NoContent, Path, PathParams, PeerAddr, Problem, Query, Redirect, Request, Response, Routes, State, Status,
     };
     #[cfg(feature = "openapi")]
     pub use crate::{JsonSchema, schemars};

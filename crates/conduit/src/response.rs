@@ -9,6 +9,8 @@
 //! | [`Json<T>`](crate::Json) | 200 | `application/json` |
 //! | [`Html<T>`] | 200 | `text/html; charset=utf-8` |
 //! | [`Created<T>`] | 201, with `location` | that of `T` |
+//! | [`NoContent`] | 204, no body | – |
+//! | [`Status<CODE, T>`] | `CODE` | that of `T` |
 //! | [`Redirect`] | 303, 307 or 308, with `location` | – |
 //! | [`StatusCode`] | that; with a problem as its body from 400 up | `application/problem+json` from 400 up |
 //! | [`Problem`] | its own | `application/problem+json` |
@@ -421,6 +423,87 @@ impl<T: IntoResponse> IntoResponse for Created<T> {
             T::describe(operation);
             operation.response_header("location", "Where it is.");
         });
+    }
+}
+
+/// 204: it is done, and there is nothing to show (RFC 9110, section 15.3.5). Beside header fields or cookies it is the last:
+/// `(cookies, NoContent)`.
+///
+/// # Example
+///
+/// A page that is removed:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[delete("/pages/{name}")]
+/// async fn remove(name: Path<String>) -> Result<NoContent, Problem> {
+///     match &*name.0 {
+///         "home" => Err(Problem::conflict("this page stays")),
+///         _ => Ok(NoContent),
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoContent;
+
+#[diagnostic::do_not_recommend]
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.at_status(StatusCode::NO_CONTENT, |operation| {
+            operation.response_without_body();
+        });
+    }
+}
+
+/// A response with a status that its type says, so that the OpenAPI document has it: `Status<202, Json<Job>>`. A
+/// [`StatusCode`] beside a body is known only when the handler runs.
+///
+/// A `CODE` below 200 or from 600 up does not compile. For 204 there is [`NoContent`], for 201 with the address of what was
+/// made [`Created`].
+///
+/// # Example
+///
+/// Work that is begun, and ends later:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[post("/reports")]
+/// async fn begin() -> Status<202, Json<u64>> {
+///     Status(Json(7))
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status<const CODE: u16, T>(pub T);
+
+impl<const CODE: u16, T> Status<CODE, T> {
+    const STATUS: StatusCode = {
+        assert!(
+            CODE >= 200 && CODE < 600,
+            "the status of a response is a number from 200 to 599"
+        );
+        match StatusCode::from_u16(CODE) {
+            Ok(status) => status,
+            Err(_) => unreachable!(),
+        }
+    };
+}
+
+#[diagnostic::do_not_recommend]
+impl<const CODE: u16, T: IntoResponse> IntoResponse for Status<CODE, T> {
+    fn into_response(self) -> Response {
+        (Self::STATUS, self.0).into_response()
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.at_status(Self::STATUS, T::describe);
     }
 }
 
