@@ -22,7 +22,8 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
     let mut each = |attributes: &[Attribute], name: TokenStream, span: proc_macro2::Span, fields: &Fields| {
         let case = Case::parse(attributes, span, fields)?;
         arms.extend(case.arm(&name));
-        described.extend(case.description());
+        let id = name.to_string().replace(" :: ", "_");
+        described.extend(case.description(&id));
         if let Some((place, ty)) = case.from() {
             let value = construct(&name, fields, place);
             conversions.extend(quote_spanned! {ty.span()=>
@@ -60,7 +61,9 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
                 ::conduit::IntoResponse::into_response(::conduit::problem::IntoProblem::into_problem(self))
             }
 
+            #[allow(unused_imports)]
             fn describe(operation: &mut ::conduit::openapi::Operation) {
+                use ::conduit::openapi::HasNoSchema as _;
                 #described
             }
         }
@@ -215,17 +218,31 @@ impl<'a> Case<'a> {
 }
 
 impl Case<'_> {
-    /// What is known of the problem before there is one, for the OpenAPI document.
-    fn description(&self) -> TokenStream {
+    /// What is known of the problem before there is one, for the OpenAPI document; `id` is what its schema is called.
+    fn description(&self, id: &str) -> TokenStream {
         if self.options.transparent {
             return quote!(operation.any_problem(););
         }
         let status = self.options.status_code();
-        let title = match &self.options.title {
-            Some(title) => quote!(#title),
-            None => quote!(""),
-        };
-        quote!(operation.problem(#status, #title);)
+        let mut calls = TokenStream::new();
+        if let Some(title) = &self.options.title {
+            calls.extend(quote!(.title(#title)));
+        }
+        if let Some(kind) = &self.options.kind {
+            calls.extend(quote!(.type_uri(#kind)));
+        }
+        let mut known = TokenStream::new();
+        for (role, field) in self.roles.iter().zip(self.fields) {
+            let Some(member) = &role.member else { continue };
+            let (ty, span) = (&field.ty, field.ty.span());
+            known.extend(quote_spanned!(span=> ::conduit::openapi::SchemaOf::<#ty>::NEW.make_known(operation);));
+            calls.extend(quote_spanned!(span=> .member(#member, operation.member_schema_of::<#ty>(#member))));
+        }
+        quote! {
+            #known
+            let kind = ::conduit::openapi::ProblemKind::new(::core::concat!(::core::module_path!(), "::", #id))#calls;
+            operation.problem_kind(#status, kind);
+        }
     }
 }
 

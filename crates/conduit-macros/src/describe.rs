@@ -17,9 +17,6 @@ const CARRIERS: [&str; 10] = [
 /// Types of which the client sees nothing.
 const UNSEEN: [&str; 3] = ["State", "Problem", "Infallible"];
 
-/// Types whose schema has that of their arguments in it.
-const COLLECTIONS: [&str; 8] = ["Vec", "Box", "Arc", "Rc", "HashMap", "BTreeMap", "HashSet", "BTreeSet"];
-
 /// The function `describe` of a handler's `Handler`; nothing without the feature `openapi`.
 pub(crate) fn describe(item: &ItemFn, arguments: &[Argument]) -> TokenStream {
     if !cfg!(feature = "openapi") {
@@ -177,10 +174,11 @@ impl Known {
                 self.types.push(ty.clone());
             }
         }
-        if let Type::Tuple(tuple) = ty {
-            tuple.elems.iter().for_each(|inner| self.add(inner));
-        } else if unnamed.0 || !is_one_of(&COLLECTIONS) {
-            self.look_into(ty);
+        // The schema of a list has that of its elements in it, but a type that is known gets a name that tells it from
+        // another one of the same name.
+        match ty {
+            Type::Tuple(tuple) => tuple.elems.iter().for_each(|inner| self.add(inner)),
+            _ => self.look_into(ty),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::dispatch::{Plan, Surroundings};
 use crate::error::{Error, Result};
 use crate::fallback::Fallback;
 use crate::layer::Middleware;
-use crate::openapi::{Info, pages, print};
+use crate::openapi::{Info, Operation, pages, print};
 use crate::problem::{ErrorContext, Problem};
 use crate::response::Response;
 use crate::route::{Disconnect, Routes};
@@ -265,6 +265,12 @@ impl<S: 'static, R> App<S, R> {
     /// [`Routes::layers`].
     pub fn layers(&self) -> Vec<Cow<'static, str>> {
         self.surroundings.names()
+    }
+
+    /// Adds what the layers of the application say of themselves.
+    #[cfg(feature = "openapi")]
+    pub(crate) fn describe_layers(&self, operation: &mut Operation) {
+        self.surroundings.describe(operation);
     }
 }
 
@@ -769,7 +775,12 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         let routes = self.routes.list();
-        self.surroundings.pages = pages(&routes, self.info.as_ref(), self.docs.as_deref());
+        self.surroundings.pages = pages(
+            &routes,
+            &|operation| self.surroundings.describe(operation),
+            self.info.as_ref(),
+            self.docs.as_deref(),
+        );
         built_in::refuse_taken(&self.surroundings.pages, routes.definitions())
     }
 
@@ -781,7 +792,10 @@ impl<S: 'static, R> App<S, R> {
         match asked {
             // A reader that has seen enough, such as `head`, closes its end.
             Asked::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
-            Asked::OpenApi => return print(&self.routes.list(), self.info.as_ref()),
+            Asked::OpenApi => {
+                let around = |operation: &mut Operation| self.surroundings.describe(operation);
+                return print(&self.routes.list(), &around, self.info.as_ref());
+            }
         }
         Ok(())
     }

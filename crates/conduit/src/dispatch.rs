@@ -14,6 +14,7 @@ use crate::endpoint::{Endpoint, Outcome};
 use crate::fallback::AnyFallback;
 use crate::layer::{AnyLayer, Made};
 use crate::nearest::nearest;
+use crate::openapi::Operation;
 use crate::problem::{ConnectedForm, ErrorForm, Facts, Problem};
 use crate::request::{Matched, Request};
 use crate::response::{IntoResponse, Response};
@@ -65,6 +66,13 @@ impl<S> Surroundings<S> {
     /// The names of the layers, the outermost first.
     pub(crate) fn names(&self) -> Vec<Cow<'static, str>> {
         self.layers.iter().rev().map(|layer| layer.name()).collect()
+    }
+}
+
+impl<S> Surroundings<S> {
+    /// Adds what the layers say of themselves, the innermost first.
+    pub(crate) fn describe(&self, operation: &mut Operation) {
+        self.layers.iter().for_each(|layer| layer.describe(operation));
     }
 }
 

@@ -103,9 +103,7 @@ impl IntoResponse for Response {
 
     /// The handler makes it, whatever it is.
     fn describe(operation: &mut Operation) {
-        operation.at_unknown_status(|operation| {
-            operation.response_without_body();
-        });
+        operation.any_response();
     }
 }
 

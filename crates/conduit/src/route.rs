@@ -147,6 +147,10 @@ impl<S: 'static, F: Fn() -> L + Sync, L: Middleware<S, M>, M> Node<S> for Layere
         let from = connecting.endpoints.len();
         connecting.open.push((surrounder(*layer, state), from));
     }
+
+    fn describe(&self, descriptions: &mut Descriptions) {
+        descriptions.begin_layer(&self.make, Middleware::<S, M>::describe);
+    }
 }
 
 /// The end of what the innermost layer that has begun is around; `routes!` writes it.
@@ -162,6 +166,10 @@ impl<S> Node<S> for EndOfLayer {
         for endpoint in &mut connecting.endpoints[from..] {
             *endpoint = surround(Rc::clone(endpoint));
         }
+    }
+
+    fn describe(&self, descriptions: &mut Descriptions) {
+        descriptions.end_layer();
     }
 }
 

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::uri::Authority;
 
 use super::FromRequest;
+use crate::openapi::Operation;
 use crate::request::Request;
 use crate::server::facts::Origin;
 use crate::server::proxies::Forwarding;
@@ -155,6 +156,9 @@ impl<S> FromRequest<S> for Client {
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(Client::of(request))
     }
+
+    /// What is read is said by proxies and not by clients.
+    fn describe(_: &mut Operation) {}
 }
 
 /// All lines of a field as one list.

@@ -1,6 +1,9 @@
 //! Who is at the other end of the connection, where it is more than an address.
 
 use super::FromRequest;
+use crate::openapi::Operation;
+#[cfg(feature = "tls")]
+use crate::openapi::SecurityScheme;
 use crate::problem::Problem;
 use crate::request::Request;
 use http::StatusCode;
@@ -52,6 +55,12 @@ impl<S> FromRequest<S> for UnixPeer {
         unix_peer(request).ok_or_else(|| {
             Problem::new(StatusCode::FORBIDDEN).with_detail("this is answered over the Unix socket only")
         })
+    }
+
+    fn describe(operation: &mut Operation) {
+        if !operation.is_optional() {
+            operation.problem(StatusCode::FORBIDDEN, "This is answered over the Unix socket only.");
+        }
     }
 
     fn is_absent(request: &Request) -> bool {
@@ -129,6 +138,13 @@ impl<S> FromRequest<S> for ClientCertificate {
                 .with_detail("this is for clients that show a certificate in the TLS handshake")
         })?;
         Ok(ClientCertificate { chain: chain.to_vec() })
+    }
+
+    fn describe(operation: &mut Operation) {
+        if !operation.is_optional() {
+            operation.problem(StatusCode::FORBIDDEN, "The client shows no certificate.");
+        }
+        operation.security("certificate", SecurityScheme::mutual_tls(), &[]);
     }
 
     fn is_absent(request: &Request) -> bool {

@@ -102,7 +102,7 @@ impl<S, T: Readable> FromRequest<S> for Json<T> {
             .problem(StatusCode::BAD_REQUEST, "The body is not JSON.")
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
             .problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body's media type is not JSON.")
-            .problem(
+            .faults(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "The body is JSON, but not what is expected.",
             );
@@ -153,7 +153,7 @@ impl<S, T: Readable> FromRequest<S> for Form<T> {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The body's media type is not that of a form.",
             )
-            .problem(
+            .faults(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "The form's fields are not what is expected.",
             );
@@ -199,7 +199,7 @@ impl<S, T: Readable> FromRequest<S> for Query<T> {
     fn describe(operation: &mut Operation) {
         operation
             .query_fields::<T>()
-            .problem(StatusCode::BAD_REQUEST, "The query's fields are not what is expected.");
+            .faults(StatusCode::BAD_REQUEST, "The query's fields are not what is expected.");
     }
 
     fn is_absent(request: &Request) -> bool {

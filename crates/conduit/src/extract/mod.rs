@@ -79,7 +79,7 @@ use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
 /// When a body is answered 413, in descriptions.
-const TOO_LARGE: &str = "The body is longer than the server takes.";
+pub(crate) const TOO_LARGE: &str = "The body is longer than the server takes.";
 
 /// What can be taken from a request as an argument of a handler, in an application whose state is `S`.
 ///

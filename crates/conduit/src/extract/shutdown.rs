@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use super::FromRequest;
+use crate::openapi::Operation;
 use crate::request::Request;
 use crate::server::{self, ServerHandle};
 
@@ -56,4 +57,7 @@ impl<S> FromRequest<S> for Shutdown {
     async fn from_request(_: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(Shutdown(server::of_this_thread()))
     }
+
+    /// Nothing of it comes from the client.
+    fn describe(_: &mut Operation) {}
 }

@@ -252,7 +252,7 @@ where
 }
 
 fn describe_broken_rules(operation: &mut Operation) {
-    operation.problem(
+    operation.faults(
         StatusCode::UNPROCESSABLE_ENTITY,
         "Values break the rules that their schema states; `errors` lists them.",
     );

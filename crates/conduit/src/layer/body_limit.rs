@@ -2,8 +2,12 @@
 
 use std::borrow::Cow;
 
+use http::StatusCode;
+
 use super::{Layer, Next};
 use crate::body::BodyError;
+use crate::extract::TOO_LARGE;
+use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
@@ -49,6 +53,10 @@ impl Layer for BodyLimit {
         }
         request.set_body_limit(self.bytes);
         next.run(request).await
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        operation.problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
     }
 
     fn name(&self) -> Cow<'static, str> {

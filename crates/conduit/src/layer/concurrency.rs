@@ -12,8 +12,9 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Layer, Next};
+use super::{Layer, Next, SECONDS_TO_WAIT};
 use crate::body::{Body, BodyError};
+use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -95,6 +96,15 @@ impl Layer for ConcurrencyLimit {
             return response;
         }
         response.map(|body| Body::from_stream(Held { body, _place: place }))
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        operation
+            .problem(status, "The server is busy.")
+            .at_status(status, |operation| {
+                operation.response_header(RETRY_AFTER.as_str(), SECONDS_TO_WAIT);
+            });
     }
 
     fn name(&self) -> Cow<'static, str> {

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use super::{Layer, Next};
 use crate::body::{Body, Kind};
 use crate::extract::FromRequest;
+use crate::openapi::{Operation, Parameter};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -97,7 +98,36 @@ impl Layer for Conditional {
             Verdict::Failed => failed().into_response(),
         }
     }
+
+    fn describe(&self, operation: &mut Operation) {
+        // `HEAD` is served by the operations of `GET`.
+        if !matches!(operation.method(), "GET" | "HEAD") || !operation.may_answer(StatusCode::OK) {
+            return;
+        }
+        operation.header_of_known_response(StatusCode::OK, ETAG.as_str(), "The version.");
+        for (name, meaning) in [
+            (IF_NONE_MATCH, "The versions that the client has."),
+            (IF_MODIFIED_SINCE, "When the client got the version that it has."),
+            (IF_MATCH, "The versions that the request is for."),
+            (
+                IF_UNMODIFIED_SINCE,
+                "When the client got the version that the request is for.",
+            ),
+        ] {
+            operation.parameter(Parameter::header(name.as_str()).description(meaning));
+        }
+        operation
+            .at_status(StatusCode::NOT_MODIFIED, |operation| {
+                operation
+                    .response_description("The client has the current version.")
+                    .response_header(ETAG.as_str(), "The version.");
+            })
+            .problem(StatusCode::PRECONDITION_FAILED, FAILED);
+    }
 }
+
+/// When a condition is answered 412, in descriptions.
+const FAILED: &str = "The current version is not the one that the request is for.";
 
 /// The same head without what describes a body (RFC 9110, section 15.4.5).
 fn not_modified(mut response: Response) -> Response {
@@ -241,6 +271,27 @@ impl<S> FromRequest<S> for Preconditions {
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(Preconditions::of(request))
+    }
+
+    /// Those that [`check`](Preconditions::check) looks at.
+    fn describe(operation: &mut Operation) {
+        for (name, meaning) in [
+            (
+                IF_MATCH,
+                "The versions that the request is for; `*` is any that there is.",
+            ),
+            (
+                IF_NONE_MATCH,
+                "The versions that the request is not for; `*` is any that there is.",
+            ),
+            (
+                IF_UNMODIFIED_SINCE,
+                "When the client got the version that the request is for.",
+            ),
+        ] {
+            operation.parameter(Parameter::header(name.as_str()).description(meaning));
+        }
+        operation.problem(StatusCode::PRECONDITION_FAILED, FAILED);
     }
 }
 

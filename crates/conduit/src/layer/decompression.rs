@@ -7,12 +7,13 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::HeaderValue;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderValue, StatusCode};
 
 use super::coding::{Coding, Decoder};
 use super::{Layer, Next, fields};
 use crate::body::{Body, BodyError};
+use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -75,6 +76,17 @@ impl Layer for Decompression {
             })
         });
         next.run(request).await
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        if operation.reads_a_body() {
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            operation
+                .problem(status, "The body is compressed in a way that the server does not read.")
+                .at_status(status, |operation| {
+                    operation.response_header(ACCEPT_ENCODING.as_str(), "How the body may be compressed.");
+                });
+        }
     }
 
     fn name(&self) -> Cow<'static, str> {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::{Middleware, Next, short_name};
 use crate::extract::FromRequest;
+use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
@@ -65,6 +66,11 @@ macro_rules! functions {
 
             fn name(&self) -> Cow<'static, str> {
                 Cow::Borrowed(short_name::<F>())
+            }
+
+            fn describe(&self, operation: &mut Operation) {
+                $(<$argument as FromRequest<S>>::describe(operation);)*
+                operation.returned_by_a_layer::<Answer::Output>();
             }
         }
     };

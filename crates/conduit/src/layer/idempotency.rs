@@ -11,9 +11,12 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::header::{HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode};
+use serde_json::json;
 
-use super::{Layer, MemoryStore, Next, Store};
+use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store};
 use crate::body::{Body, BodyError};
+use crate::extract::TOO_LARGE;
+use crate::openapi::{Operation, Parameter};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -224,6 +227,34 @@ impl<T: Store> Layer for Idempotency<T> {
             return next.run(request).await;
         }
         self.answer(request, next).await.into_response()
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        if !matches!(operation.method(), "POST" | "PATCH") {
+            return;
+        }
+        let key = Parameter::header(IDEMPOTENCY_KEY.as_str())
+            .required(self.required)
+            .schema(json!({ "type": "string", "minLength": 1 }))
+            .description("Names the request: sent once more with the same key it is not carried out again.");
+        let wait = |operation: &mut Operation| {
+            operation.response_header(RETRY_AFTER.as_str(), SECONDS_TO_WAIT);
+        };
+        operation
+            .parameter(key)
+            .problem(
+                StatusCode::BAD_REQUEST,
+                "The idempotency key is missing, or none that can be read.",
+            )
+            .problem(StatusCode::CONFLICT, "A request with this key is being carried out.")
+            .at_status(StatusCode::CONFLICT, wait)
+            .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+            .problem(StatusCode::UNPROCESSABLE_ENTITY, "Another request had this key.")
+            .problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "It cannot be told whether the key is new.",
+            )
+            .at_status(StatusCode::SERVICE_UNAVAILABLE, wait);
     }
 
     fn name(&self) -> Cow<'static, str> {

@@ -113,6 +113,7 @@ pub use timeout::Timeout;
 pub use trailing_slash::TrailingSlash;
 
 use crate::endpoint::{Endpoint, Outcome, endpoint};
+use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::Response;
 
@@ -155,6 +156,46 @@ pub trait Layer: Clone + Send + 'static {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed(short_name::<Self>())
     }
+
+    /// Adds what this reads of a request, and what it answers by itself, to the description of each operation that it is
+    /// around. It comes behind the handler and the layers inside of this one. The default adds nothing.
+    ///
+    /// # Example
+    ///
+    /// A layer that asks for a header field:
+    ///
+    /// ```
+    /// use conduit::openapi::{Operation, Parameter};
+    /// use conduit::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct Versioned;
+    ///
+    /// impl Layer for Versioned {
+    ///     async fn call(&self, request: Request, next: Next) -> Response {
+    ///         match request.header("x-version") {
+    ///             Some(b"2") => next.run(request).await,
+    ///             _ => Problem::bad_request("x-version: 2 is expected").into_response(),
+    ///         }
+    ///     }
+    ///
+    ///     fn describe(&self, operation: &mut Operation) {
+    ///         operation
+    ///             .parameter(Parameter::header("x-version").required(true))
+    ///             .problem(StatusCode::BAD_REQUEST, "The version is not 2.");
+    ///     }
+    /// }
+    ///
+    /// #[get("/")]
+    /// async fn home() -> &'static str {
+    ///     "home"
+    /// }
+    ///
+    /// let app = App::new(()).routes(routes![#[layer(Versioned)] home]);
+    /// ```
+    fn describe(&self, operation: &mut Operation) {
+        let _ = operation;
+    }
 }
 
 /// What can be given as a layer: a [`Layer`], or an `async` function that takes up to six
@@ -177,6 +218,10 @@ pub trait Middleware<S, M>: Clone + Send + 'static {
 
     /// What the table of routes calls it.
     fn name(&self) -> Cow<'static, str>;
+
+    /// Adds what this reads and answers by itself to the description of an operation. A function adds what its extractors
+    /// and its type of errors say of themselves; what it calls inside is not known.
+    fn describe(&self, operation: &mut Operation);
 }
 
 impl<S: 'static, L: Layer> Middleware<S, ()> for L {
@@ -186,6 +231,10 @@ impl<S: 'static, L: Layer> Middleware<S, ()> for L {
 
     fn name(&self) -> Cow<'static, str> {
         Layer::name(self)
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        Layer::describe(self, operation);
     }
 }
 
@@ -229,6 +278,9 @@ impl fmt::Debug for Next {
     }
 }
 
+/// What `retry-after` says, in descriptions.
+const SECONDS_TO_WAIT: &str = "How many seconds to wait before the next try.";
+
 /// The name of a type or function without its modules and what it is generic over: `Cors`, `auth`.
 pub(crate) fn short_name<T>() -> &'static str {
     shortened(std::any::type_name::<T>())
@@ -267,6 +319,7 @@ pub(crate) fn surrounder<S: 'static, L: Middleware<S, M>, M>(layer: L, state: &R
 pub(crate) trait AnyLayer<S>: Send {
     fn duplicate(&self) -> Box<dyn AnyLayer<S>>;
     fn name(&self) -> Cow<'static, str>;
+    fn describe(&self, operation: &mut Operation);
     fn surrounder(self: Box<Self>, state: &Rc<S>) -> Surrounder;
 }
 
@@ -279,6 +332,10 @@ impl<S: 'static, L: Middleware<S, M>, M: 'static> AnyLayer<S> for Erased<L, M> {
 
     fn name(&self) -> Cow<'static, str> {
         self.0.name()
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        self.0.describe(operation);
     }
 
     fn surrounder(self: Box<Self>, state: &Rc<S>) -> Surrounder {

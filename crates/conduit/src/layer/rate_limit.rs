@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::header::{HeaderName, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
-use super::{Layer, MemoryStore, Next, Store};
+use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store};
+use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -255,6 +256,23 @@ impl<T: Store> Layer for RateLimit<T> {
         };
         self.say(&mut response, &taken);
         response
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        operation
+            .problem(status, "The client has sent too many requests.")
+            .at_status(status, |operation| {
+                operation.response_header(RETRY_AFTER.as_str(), SECONDS_TO_WAIT);
+            })
+            .header_of_every_response(
+                RATE_LIMIT.as_str(),
+                "How many requests are left, and the time until the next.",
+            )
+            .header_of_every_response(
+                RATE_LIMIT_POLICY.as_str(),
+                "How many requests are allowed in which time.",
+            );
     }
 
     fn name(&self) -> Cow<'static, str> {

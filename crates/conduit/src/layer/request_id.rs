@@ -10,6 +10,7 @@ use tracing::Instrument;
 
 use super::{Layer, Next};
 use crate::extract::FromRequest;
+use crate::openapi::{Operation, Parameter};
 use crate::request::Request;
 use crate::response::Response;
 
@@ -82,6 +83,14 @@ impl Layer for RequestIds {
         response.headers_mut().insert(self.field.clone(), id.0);
         response
     }
+
+    fn describe(&self, operation: &mut Operation) {
+        if self.accepts {
+            let id = Parameter::header(self.field.as_str()).description("Names the request in logs.");
+            operation.parameter(id);
+        }
+        operation.header_of_every_response(self.field.as_str(), "The name that the request has in logs.");
+    }
 }
 
 /// The id of a request, as [`RequestIds`] gave it; for a handler, the `None` of an `Option` without that layer.
@@ -131,6 +140,9 @@ impl<S> FromRequest<S> for RequestId {
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
         Ok(request.extensions().get().cloned().unwrap_or_else(RequestId::random))
     }
+
+    /// The layer says which field it reads.
+    fn describe(_: &mut Operation) {}
 
     fn is_absent(request: &Request) -> bool {
         request.extensions().get::<RequestId>().is_none()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{Layer, Next};
+use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -76,6 +77,10 @@ impl Layer for Timeout {
                 .with_detail(format!("there was no answer within {:?}", self.limit))
                 .into_response(),
         }
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        operation.problem(self.status, "There was no answer in time.");
     }
 
     fn name(&self) -> Cow<'static, str> {

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Write};
 
-use percent_encoding::percent_decode_str;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use super::names::Names;
 use super::operation::{Answer, Content, PROBLEM};
-use super::schemas::{INPUT, OUTPUT};
 use super::{Descriptions, Info, Operation, Schemas};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -103,10 +102,11 @@ impl fmt::Display for Document {
 
 impl<S> Routes<S> {
     /// The OpenAPI 3.1 document of these routes; no state is needed for it.
+    ///
+    /// The layers of an application, which are around all of its routes, are not in it:
+    /// [`App::openapi`](App::openapi) describes them too.
     pub fn openapi(&self, info: Info) -> Document {
-        let mut descriptions = Descriptions::default();
-        self.describe_all(&mut descriptions);
-        Builder::default().document(self.definitions(), &descriptions, info)
+        document(self, &|_| (), info)
     }
 }
 
@@ -136,12 +136,42 @@ impl<S: 'static> App<S, Routes<S>> {
     /// assert!(document.to_string().contains("Show one user."));
     /// ```
     pub fn openapi(&self) -> Document {
-        document_of(&self.routes, self.info.as_ref())
+        document_of(
+            &self.routes,
+            &|operation| self.describe_layers(operation),
+            self.info.as_ref(),
+        )
     }
 }
 
-pub(super) fn document_of<S>(routes: &Routes<S>, info: Option<&Info>) -> Document {
-    routes.openapi(info.cloned().unwrap_or_else(|| of_package(routes.package())))
+/// The document of routes; `around` describes what is around all of them.
+pub(super) fn document_of<S>(routes: &Routes<S>, around: &dyn Fn(&mut Operation), info: Option<&Info>) -> Document {
+    let info = info.cloned().unwrap_or_else(|| of_package(routes.package()));
+    document(routes, around, info)
+}
+
+fn document<S>(routes: &Routes<S>, around: &dyn Fn(&mut Operation), info: Info) -> Document {
+    let mut descriptions = Descriptions::default();
+    routes.describe_all(&mut descriptions);
+    let describe = |index: usize, operation: &mut Operation| {
+        descriptions.describe(index, operation);
+        around(operation);
+    };
+    let definitions = routes.definitions();
+    assert_eq!(definitions.len(), descriptions.len(), "each route has one description");
+    // A first round tells which types have schemas, so that in the second their names do not depend on the order of the
+    // routes.
+    let mut first = Schemas::default();
+    for (index, definition) in definitions.iter().enumerate() {
+        let mut operation = Operation::new(definition.method, std::mem::take(&mut first));
+        describe(index, &mut operation);
+        first = operation.schemas;
+    }
+    let builder = Builder {
+        schemas: first.in_order(),
+        ..Builder::default()
+    };
+    builder.document(definitions, &describe, info)
 }
 
 fn of_package(package: Package) -> Info {
@@ -154,8 +184,8 @@ fn of_package(package: Package) -> Info {
 }
 
 /// Prints the document, and what it lacks to standard error.
-pub(crate) fn print<S>(routes: &Routes<S>, info: Option<&Info>) -> Result {
-    let document = document_of(routes, info);
+pub(crate) fn print<S>(routes: &Routes<S>, around: &dyn Fn(&mut Operation), info: Option<&Info>) -> Result {
+    let document = document_of(routes, around, info);
     let print = || -> io::Result<()> {
         for gap in document.gaps() {
             writeln!(io::stderr(), "{gap}")?;
@@ -176,15 +206,15 @@ struct Builder {
 }
 
 impl Builder {
-    fn document(mut self, definitions: &'static [Definition], descriptions: &Descriptions, info: Info) -> Document {
-        assert_eq!(
-            definitions.len(),
-            descriptions.0.len(),
-            "each route has one description"
-        );
-        for (definition, describe) in definitions.iter().zip(&descriptions.0) {
-            let mut operation = Operation::new(std::mem::take(&mut self.schemas));
-            describe(&mut operation);
+    fn document(
+        mut self,
+        definitions: &'static [Definition],
+        describe: &dyn Fn(usize, &mut Operation),
+        info: Info,
+    ) -> Document {
+        for (index, definition) in definitions.iter().enumerate() {
+            let mut operation = Operation::new(definition.method, std::mem::take(&mut self.schemas));
+            describe(index, &mut operation);
             self.schemas = std::mem::take(&mut operation.schemas);
             self.add(definition, operation);
         }
@@ -230,9 +260,8 @@ impl Builder {
         if !METHODS.contains(&&*method) {
             return;
         }
-        for needed in &operation.security {
-            let scheme = needed.scheme.clone().into_value();
-            self.security_schemes.entry(needed.name.clone()).or_insert(scheme);
+        for (name, scheme) in std::mem::take(&mut operation.security_schemes) {
+            self.security_schemes.entry(name).or_insert_with(|| scheme.into_value());
         }
         // The rest of a path is a parameter like any other here: OpenAPI has no other.
         let path = definition.path.replace("{*", "{");
@@ -305,51 +334,37 @@ fn without_names(path: &str) -> String {
 }
 
 /// The operation object.
-fn value(operation: Operation, id: String, tag: Option<&str>) -> Value {
+fn value(mut operation: Operation, id: String, tag: Option<&str>) -> Value {
     let mut members = Map::new();
     let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
     set("operationId", Value::String(id));
     if let Some(tag) = tag {
         set("tags", json!([tag]));
     }
-    if let Some(summary) = operation.summary {
+    if let Some(summary) = operation.summary.take() {
         set("summary", Value::String(summary));
     }
-    if let Some(description) = operation.description {
+    if let Some(description) = operation.description.take() {
         set("description", Value::String(description));
     }
     if operation.deprecated {
         set("deprecated", Value::Bool(true));
     }
-    if !operation.parameters.is_empty() {
-        let parameters = operation.parameters.into_iter().map(|parameter| parameter.into_value());
+    let parameters = std::mem::take(&mut operation.parameters);
+    if !parameters.is_empty() {
+        let parameters = parameters.into_iter().map(|parameter| parameter.into_value());
         set("parameters", parameters.collect());
     }
-    if let Some(body) = operation.body {
+    if let Some(body) = operation.body.take() {
         let mut body = json!({ "required": operation.body_is_required, "content": content(body) });
-        for (kind, encoding) in operation.encodings {
+        for (kind, encoding) in std::mem::take(&mut operation.encodings) {
             body["content"][&kind]["encoding"] = encoding;
         }
         set("requestBody", body);
     }
-    if !operation.security.is_empty() {
-        let all = |only_needed: bool| -> Value {
-            let chosen = operation
-                .security
-                .iter()
-                .filter(|needed| !(only_needed && needed.optional));
-            Value::Object(
-                chosen
-                    .map(|needed| (needed.name.clone(), json!(needed.scopes)))
-                    .collect(),
-            )
-        };
-        let alternatives = [all(false), all(true)];
-        let is_same = alternatives[0] == alternatives[1];
-        set(
-            "security",
-            alternatives.into_iter().take(if is_same { 1 } else { 2 }).collect(),
-        );
+    let alternatives = operation.alternatives();
+    if !alternatives.is_empty() {
+        set("security", json!(alternatives));
     }
     set("responses", responses(operation.responses));
     Value::Object(members)
@@ -385,7 +400,7 @@ fn response(status: &str, answer: Answer) -> Value {
     let description = if answer.descriptions.is_empty() {
         meaning(status).to_owned()
     } else {
-        answer.descriptions.join(" ")
+        sentences(answer.descriptions)
     };
     let mut value = json!({ "description": description });
     if !answer.headers.is_empty() {
@@ -395,6 +410,18 @@ fn response(status: &str, answer: Answer) -> Value {
         value["content"] = content(answer.content);
     }
     value
+}
+
+/// Several descriptions one behind the other, each with a mark at its end.
+fn sentences(mut descriptions: Vec<String>) -> String {
+    if descriptions.len() > 1 {
+        for text in &mut descriptions {
+            if !text.ends_with(['.', '!', '?']) {
+                text.push('.');
+            }
+        }
+    }
+    descriptions.join(" ")
 }
 
 fn meaning(status: &str) -> &str {
@@ -423,121 +450,4 @@ fn content(content: Content) -> Value {
         (kind, json!({ "schema": schema }))
     });
     Value::Object(media.collect())
-}
-
-/// What the schemas are called in the document. A type that serde reads and writes in the same form has one schema;
-/// otherwise what is read has `Input` behind its name.
-struct Names {
-    input: BTreeMap<String, String>,
-    output: BTreeMap<String, String>,
-}
-
-impl Names {
-    fn of([input, output]: [Map<String, Value>; 2]) -> (Value, Names) {
-        let mut different: BTreeSet<&str> = BTreeSet::new();
-        loop {
-            let more: Vec<&str> = input
-                .iter()
-                .filter(|(name, _)| !different.contains(&***name))
-                .filter(|(name, read)| {
-                    output.get(&**name).is_some_and(|written| {
-                        let mut both = [(*read).clone(), written.clone()];
-                        both.iter_mut()
-                            .for_each(|schema| references(schema, &mut |_, name| Some(name.to_owned())));
-                        let mut refers = false;
-                        references(&mut (*read).clone(), &mut |_, name| {
-                            refers |= different.contains(name);
-                            None
-                        });
-                        both[0] != both[1] || refers
-                    })
-                })
-                .map(|(name, _)| &**name)
-                .collect();
-            if more.is_empty() {
-                break;
-            }
-            different.extend(more);
-        }
-        let mut taken = BTreeSet::new();
-        let mut fresh = |name: String| {
-            let mut name: String = name
-                .chars()
-                .map(|letter| {
-                    if letter.is_ascii_alphanumeric() || "._-".contains(letter) {
-                        letter
-                    } else {
-                        '_'
-                    }
-                })
-                .collect();
-            while !taken.insert(name.clone()) {
-                name.push('_');
-            }
-            name
-        };
-        let written: BTreeMap<String, String> = output.keys().map(|name| (name.clone(), fresh(name.clone()))).collect();
-        let read = input.keys().map(|name| {
-            let own = match written.get(name) {
-                Some(same) if !different.contains(&**name) => same.clone(),
-                Some(_) => fresh(format!("{name}Input")),
-                None => fresh(name.clone()),
-            };
-            (name.clone(), own)
-        });
-        let read: BTreeMap<String, String> = read.collect();
-        let mut schemas = Map::new();
-        for (names, definitions) in [(&read, &input), (&written, &output)] {
-            schemas.extend(
-                definitions
-                    .iter()
-                    .map(|(name, schema)| (names[name].clone(), schema.clone())),
-            );
-        }
-        (
-            Value::Object(schemas),
-            Names {
-                input: read,
-                output: written,
-            },
-        )
-    }
-
-    /// Makes references refer to where the schemas are in the document.
-    fn rewrite(&self, value: &mut Value) {
-        references(value, &mut |place, name| {
-            let names = if place == INPUT { &self.input } else { &self.output };
-            Some(format!("#/components/schemas/{}", names.get(name)?))
-        });
-    }
-}
-
-/// Calls `change` with the place and the name of each reference to a schema, and replaces it by what is returned.
-fn references(value: &mut Value, change: &mut dyn FnMut(&'static str, &str) -> Option<String>) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| references(item, change)),
-        Value::Object(members) => {
-            for (key, member) in members {
-                if let (true, Value::String(text)) = (key == "$ref", &mut *member) {
-                    for place in [INPUT, OUTPUT] {
-                        let name = text
-                            .strip_prefix('#')
-                            .and_then(|rest| rest.strip_prefix(place)?.strip_prefix('/'));
-                        let Some(name) = name else { continue };
-                        let name = percent_decode_str(name)
-                            .decode_utf8_lossy()
-                            .replace("~1", "/")
-                            .replace("~0", "~");
-                        if let Some(new) = change(place, &name) {
-                            *text = new;
-                        }
-                        break;
-                    }
-                } else {
-                    references(member, change);
-                }
-            }
-        }
-        _ => {}
-    }
 }

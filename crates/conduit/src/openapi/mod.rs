@@ -11,6 +11,9 @@
 mod document;
 mod fields;
 mod info;
+mod kind;
+#[cfg(feature = "openapi")]
+mod names;
 mod operation;
 #[cfg(feature = "openapi")]
 mod page;
@@ -28,6 +31,7 @@ pub(crate) use document::print;
 #[cfg(feature = "openapi")]
 pub use document::{Document, Gap};
 pub use info::Info;
+pub use kind::ProblemKind;
 pub use operation::Operation;
 #[cfg(feature = "openapi")]
 pub(crate) use page::pages;

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::fields::{fields, without_null};
-use super::{Parameter, Schemas, SecurityScheme};
+use super::{Parameter, ProblemKind, Schemas, SecurityScheme};
 use crate::extract::name_in_head;
 use crate::response::IntoResponse;
 
@@ -64,6 +64,7 @@ pub(super) const PROBLEM: &str = "application/problem+json";
 /// }
 /// ```
 pub struct Operation {
+    method: &'static str,
     pub(super) summary: Option<String>,
     pub(super) description: Option<String>,
     pub(super) deprecated: bool,
@@ -75,7 +76,10 @@ pub struct Operation {
     pub(super) encodings: BTreeMap<String, Value>,
     /// By status: `200`, `4XX`, `default`.
     pub(super) responses: BTreeMap<String, Answer>,
-    pub(super) security: Vec<Requirement>,
+    /// What a request must prove, all of it: one alternative of each.
+    security: Vec<Vec<Alternative>>,
+    /// The security schemes that the alternatives name.
+    pub(super) security_schemes: BTreeMap<String, SecurityScheme>,
     pub(super) schemas: Schemas,
     /// What could not be described, in words.
     pub(super) gaps: Vec<String>,
@@ -93,14 +97,15 @@ pub(super) struct Answer {
     pub(super) content: Content,
 }
 
-/// One security scheme that an operation needs.
-#[derive(Debug)]
-pub(super) struct Requirement {
-    pub(super) name: String,
-    pub(super) scheme: SecurityScheme,
-    pub(super) scopes: Vec<String>,
-    pub(super) optional: bool,
+impl Answer {
+    /// Whether it is any problem, and nothing is known of it.
+    fn is_any_problem(&self) -> bool {
+        !self.content.is_empty() && self.content.keys().all(|kind| kind == PROBLEM)
+    }
 }
+
+/// Security schemes that let a request in together, each with its scopes; none lets every request in.
+pub(super) type Alternative = BTreeMap<String, Vec<String>>;
 
 /// Where in a type the description is.
 #[derive(Clone, Copy, Debug)]
@@ -109,13 +114,18 @@ struct Context {
     status: Status,
     side: Side,
     is_optional: bool,
+    /// A request may have something else in place of it.
+    is_alternative: bool,
     is_silent: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Status {
     Known(StatusCode),
+    /// It is known only at run time.
     Unknown,
+    /// Not even whether it is one of success.
+    Any,
 }
 
 /// Whether a response is one of success.
@@ -127,8 +137,9 @@ enum Side {
 }
 
 impl Operation {
-    pub(super) fn new(schemas: Schemas) -> Self {
+    pub(super) fn new(method: &'static str, schemas: Schemas) -> Self {
         Operation {
+            method,
             summary: None,
             description: None,
             deprecated: false,
@@ -139,12 +150,14 @@ impl Operation {
             encodings: BTreeMap::new(),
             responses: BTreeMap::new(),
             security: Vec::new(),
+            security_schemes: BTreeMap::new(),
             schemas,
             gaps: Vec::new(),
             context: Context {
                 status: Status::Known(StatusCode::OK),
                 side: Side::Either,
                 is_optional: false,
+                is_alternative: false,
                 is_silent: false,
             },
         }
@@ -158,6 +171,11 @@ impl Operation {
 
 /// About the operation as a whole.
 impl Operation {
+    /// Its method, such as `GET`: what a layer does may depend on it.
+    pub fn method(&self) -> &'static str {
+        self.method
+    }
+
     /// Takes a doc comment: its first paragraph is the summary, the rest the description. Each element is what one
     /// `#[doc]` attribute says.
     pub fn documentation(&mut self, attributes: &[&str]) -> &mut Self {
@@ -211,25 +229,116 @@ impl Operation {
     }
 
     /// Adds a security scheme that a request must satisfy, under the name that the document knows it by. Several that
-    /// are added must all be satisfied.
+    /// are added must all be satisfied; where one of several is enough, [`any_of`](Operation::any_of) says so.
     pub fn security(&mut self, name: impl Into<String>, scheme: SecurityScheme, scopes: &[&str]) -> &mut Self {
         let name = name.into();
-        if let Some(known) = self.security.iter_mut().find(|known| known.name == name) {
-            known.optional &= self.context.is_optional;
-            let more = scopes.iter().map(|scope| (*scope).to_owned());
-            known.scopes.extend(more);
-            known.scopes.sort();
-            known.scopes.dedup();
-            return self;
+        self.security_schemes.entry(name.clone()).or_insert(scheme);
+        let mut scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        scopes.sort();
+        scopes.dedup();
+        self.require_any(vec![Alternative::from([(name, scopes)])])
+    }
+
+    /// Adds what each of several ways to prove who sends a request adds: a request needs one of them. Each is the
+    /// `describe` of an extractor.
+    ///
+    /// # Example
+    ///
+    /// A token that programs send in `authorization`, and browsers in a cookie:
+    ///
+    /// ```
+    /// use conduit::openapi::Operation;
+    /// use conduit::prelude::*;
+    /// use conduit::{ApiKey, Bearer, Key, KeyPlace, Secret};
+    ///
+    /// struct Session;
+    ///
+    /// impl Key for Session {
+    ///     const PLACE: KeyPlace = KeyPlace::Cookie("session");
+    /// }
+    ///
+    /// struct Token(Secret);
+    ///
+    /// impl<S> FromRequest<S> for Token {
+    ///     type Rejection = Problem;
+    ///
+    ///     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+    ///         match Option::<ApiKey<Session>>::from_request(request, state).await? {
+    ///             Some(cookie) => Ok(Token(cookie.key)),
+    ///             None => Bearer::from_request(request, state).await.map(|bearer| Token(bearer.token)),
+    ///         }
+    ///     }
+    ///
+    ///     fn describe(operation: &mut Operation) {
+    ///         operation.any_of(&[
+    ///             <Bearer as FromRequest<S>>::describe,
+    ///             <ApiKey<Session> as FromRequest<S>>::describe,
+    ///         ]);
+    ///     }
+    /// }
+    ///
+    /// #[get("/me")]
+    /// async fn me(token: Token) -> String {
+    ///     format!("your token has {} bytes", token.0.reveal().len())
+    /// }
+    /// ```
+    pub fn any_of(&mut self, ways: &[fn(&mut Operation)]) -> &mut Self {
+        let before = mem::take(&mut self.security);
+        let mut alternatives = Vec::new();
+        for describe in ways {
+            let alone = |context: &mut Context| {
+                context.is_optional = false;
+                context.is_alternative = true;
+            };
+            self.within(alone, describe);
+            alternatives.extend(all_of(&mem::take(&mut self.security)));
         }
-        self.security.push(Requirement {
-            name,
-            scheme,
-            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            optional: self.context.is_optional,
-        });
+        self.security = before;
+        self.require_any(alternatives)
+    }
+
+    fn require_any(&mut self, mut alternatives: Vec<Alternative>) -> &mut Self {
+        if self.context.is_optional {
+            alternatives.push(Alternative::new());
+        }
+        if !alternatives.is_empty() && !self.security.contains(&alternatives) {
+            self.security.push(alternatives);
+        }
         self
     }
+
+    /// What lets a request in: one of these. Empty where nothing is asked for.
+    pub(super) fn alternatives(&self) -> Vec<Alternative> {
+        match &self.security[..] {
+            [] => Vec::new(),
+            security => all_of(security),
+        }
+    }
+}
+
+/// The alternatives of a request that must satisfy one of each.
+fn all_of(security: &[Vec<Alternative>]) -> Vec<Alternative> {
+    let mut all = vec![Alternative::new()];
+    for alternatives in security {
+        let mut next: Vec<Alternative> = Vec::new();
+        for (known, more) in all
+            .iter()
+            .flat_map(|known| alternatives.iter().map(move |more| (known, more)))
+        {
+            let mut both = known.clone();
+            for (name, scopes) in more {
+                let known: &mut Vec<String> = both.entry(name.clone()).or_default();
+                known.extend(scopes.iter().cloned());
+                known.sort();
+                known.dedup();
+            }
+            if !next.contains(&both) {
+                next.push(both);
+            }
+        }
+        all = next;
+    }
+    all
 }
 
 /// What is read from the request.
@@ -237,7 +346,7 @@ impl Operation {
     /// Adds a parameter. One of the same place and name that is there already stays as it is, and is required if either
     /// of them is.
     pub fn parameter(&mut self, mut parameter: Parameter) -> &mut Self {
-        if self.context.is_optional && parameter.place != "path" {
+        if self.may_be_missing() && parameter.place != "path" {
             parameter.required = false;
         }
         match self.parameters.iter_mut().find(|known| known.is_same_as(&parameter)) {
@@ -247,12 +356,37 @@ impl Operation {
         self
     }
 
+    fn may_be_missing(&self) -> bool {
+        self.context.is_optional || self.context.is_alternative
+    }
+
+    /// Whether this is inside of [`optional`](Operation::optional): a request that lacks it is not refused.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.context.is_optional
+    }
+
+    /// Whether the response may have this status, as far as it is known.
+    pub(crate) fn may_answer(&self, status: StatusCode) -> bool {
+        let any = self
+            .responses
+            .get("default")
+            .is_some_and(|answer| !answer.is_any_problem());
+        let of_class = format!("{}XX", status.as_u16() / 100);
+        any || self.responses.contains_key(status.as_str()) || self.responses.contains_key(&of_class)
+    }
+
+    /// Whether the body of the request is read.
+    #[cfg(feature = "compression")]
+    pub(crate) fn reads_a_body(&self) -> bool {
+        self.body.is_some()
+    }
+
     /// Adds a field of the query for each field that serde reads of a `T`. One that has fields of its own is sent with their
     /// names in brackets (`style: deepObject`).
     pub fn query_fields<T>(&mut self) -> &mut Self {
-        self.fields_of::<T>(|name, is_nested| match Parameter::query(name) {
-            parameter if is_nested => parameter.member("style", "deepObject").member("explode", true),
-            parameter => parameter,
+        self.fields_of::<T>(|name, kind| match (Parameter::query(name), kind) {
+            (parameter, "object") => parameter.member("style", "deepObject").member("explode", true),
+            (parameter, _) => parameter,
         })
     }
 
@@ -261,8 +395,16 @@ impl Operation {
         self.fields_of::<T>(|name, _| Parameter::header(name_in_head(name)))
     }
 
-    /// Adds a parameter for each field of a `T`; `make` is told its name and whether it has fields of its own.
-    fn fields_of<T>(&mut self, make: impl Fn(&str, bool) -> Parameter) -> &mut Self {
+    /// Adds a cookie for each field that serde reads of a `T`. The elements of a list stand in one, between commas.
+    pub fn cookie_fields<T>(&mut self) -> &mut Self {
+        self.fields_of::<T>(|name, kind| match (Parameter::cookie(name), kind) {
+            (parameter, "array") => parameter.member("explode", false),
+            (parameter, _) => parameter,
+        })
+    }
+
+    /// Adds a parameter for each field of a `T`; `make` is told its name and its type in JSON.
+    fn fields_of<T>(&mut self, make: impl Fn(&str, &str) -> Parameter) -> &mut Self {
         let Some(schema) = self.input_schema_of::<T>() else {
             return self;
         };
@@ -277,10 +419,8 @@ impl Operation {
             ));
         }
         for field in fields {
-            let is_nested = self.is_object(&field.schema);
-            let mut parameter = make(&field.name, is_nested)
-                .required(field.required)
-                .schema(field.schema);
+            let kind = self.kind_of(&field.schema);
+            let mut parameter = make(&field.name, &kind).required(field.required).schema(field.schema);
             if let Some(text) = field.description {
                 parameter = parameter.description(text);
             }
@@ -293,11 +433,11 @@ impl Operation {
         self
     }
 
-    /// Whether a schema, or what it refers to, is one of an object.
-    fn is_object(&self, schema: &Value) -> bool {
+    /// The `type` that a schema, or what it refers to, has; empty where it has none or several.
+    fn kind_of(&self, schema: &Value) -> String {
         let target = schema.get("$ref").and_then(|reference| self.schemas.inlined(reference));
         let kind = target.as_ref().unwrap_or(schema).get("type");
-        kind.is_some_and(|kind| kind == "object")
+        kind.and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
     /// Adds parameters of the path: all that one argument takes as a `T`, from left to right. The route attributes write
@@ -331,7 +471,7 @@ impl Operation {
             .entry(media_type.to_owned())
             .or_default();
         insert(schemas, schema.into());
-        self.body_is_required |= !self.context.is_optional;
+        self.body_is_required |= !self.may_be_missing();
         self
     }
 
@@ -346,7 +486,9 @@ impl Operation {
     pub fn form_of<T>(&mut self, media_type: &str) -> &mut Self {
         if let Some(schema) = self.schemas.input::<T>() {
             let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
-            let nested = fields.into_iter().filter(|field| self.is_object(&field.schema));
+            let nested = fields
+                .into_iter()
+                .filter(|field| self.kind_of(&field.schema) == "object");
             let encoding: Map<String, Value> = nested
                 .map(|field| (field.name, json!({ "style": "deepObject", "explode": true })))
                 .collect();
@@ -379,6 +521,18 @@ impl Operation {
     pub fn output_schema_of<T>(&mut self) -> Option<Value> {
         let schema = self.schemas.output::<T>();
         self.require::<T>(schema)
+    }
+
+    /// The schema of what serde writes of a `T`, as the member `name` of a problem; anything, with a gap, where it is not
+    /// known. `#[derive(Problem)]` writes the call.
+    pub fn member_schema_of<T>(&mut self, name: &str) -> Value {
+        self.schemas.output::<T>().unwrap_or_else(|| {
+            self.gap(format!(
+                "the schema of `{}`, the member `{name}` of a problem, is not known: derive `JsonSchema` for it",
+                type_name::<T>()
+            ));
+            Value::Bool(true)
+        })
     }
 
     fn require<T>(&mut self, schema: Option<Value>) -> Option<Value> {
@@ -418,16 +572,33 @@ impl Operation {
 
     /// Adds a header field to the response.
     pub fn response_header(&mut self, name: &str, description: &str) -> &mut Self {
-        let header = json!({ "description": description, "schema": { "type": "string" } });
+        let header = text_field(description);
         self.answers(|answer| {
             answer.headers.insert(name.to_owned(), header.clone());
         })
     }
 
-    /// Says what the response means; CommonMark. Without it the status does.
+    /// Adds a header field to every response that is known so far. A layer is described behind what it is around, so
+    /// that these are the responses that it passes on.
+    pub fn header_of_every_response(&mut self, name: &str, description: &str) -> &mut Self {
+        let named = self.responses.iter_mut().filter(|(status, _)| *status != "default");
+        for (_, answer) in named {
+            answer.headers.insert(name.to_owned(), text_field(description));
+        }
+        self
+    }
+
+    /// Adds a header field to the response with this status, if it is known to be one.
+    pub(crate) fn header_of_known_response(&mut self, status: StatusCode, name: &str, description: &str) {
+        if let Some(answer) = self.responses.get_mut(status.as_str()) {
+            answer.headers.insert(name.to_owned(), text_field(description));
+        }
+    }
+
+    /// Says what the response means; CommonMark. Without it, or where it is empty, the status does.
     pub fn response_description(&mut self, text: &str) -> &mut Self {
         self.answers(|answer| {
-            if !answer.descriptions.iter().any(|known| known == text) {
+            if !text.is_empty() && !answer.descriptions.iter().any(|known| known == text) {
                 answer.descriptions.push(text.to_owned());
             }
         })
@@ -436,6 +607,27 @@ impl Operation {
     /// Adds a problem (RFC 9457) with this status; the description says when.
     pub fn problem(&mut self, status: StatusCode, description: &str) -> &mut Self {
         let schema = self.schemas.problem();
+        self.problem_as(status, schema, description)
+    }
+
+    /// Adds a problem that lists what is wrong with the request, as [`Problem::faults`](crate::Problem::faults) makes it.
+    pub fn faults(&mut self, status: StatusCode, description: &str) -> &mut Self {
+        let schema = self.schemas.faults();
+        self.problem_as(status, schema, description)
+    }
+
+    /// Adds a problem of a kind of its own, with its schema.
+    pub fn problem_kind(&mut self, status: StatusCode, kind: ProblemKind) -> &mut Self {
+        let description = kind.title.clone().unwrap_or_default();
+        let problem = self.schemas.problem();
+        let schema = match kind.schema(status, &problem) {
+            Some(schema) => self.schemas.kind(kind.id, schema),
+            None => problem,
+        };
+        self.problem_as(status, schema, &description)
+    }
+
+    fn problem_as(&mut self, status: StatusCode, schema: Value, description: &str) -> &mut Self {
         self.at_status(status, |operation| {
             operation.response(PROBLEM, schema).response_description(description);
         })
@@ -445,8 +637,7 @@ impl Operation {
     pub fn redirect(&mut self) -> &mut Self {
         if !self.context.is_silent {
             let answer = self.responses.entry("3XX".to_owned()).or_default();
-            let header = json!({ "description": "Where to go.", "schema": { "type": "string" } });
-            answer.headers.insert("location".to_owned(), header);
+            answer.headers.insert("location".to_owned(), text_field("Where to go."));
         }
         self
     }
@@ -468,9 +659,20 @@ impl Operation {
         self.within(|context| context.status = Status::Known(status), describe)
     }
 
-    /// Adds what `describe` adds; the status is known only at run time.
+    /// Adds what `describe` adds; the status is known only at run time. It is one of the 200s, unless this is
+    /// [`on_failure`](Operation::on_failure).
     pub fn at_unknown_status(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
         self.within(|context| context.status = Status::Unknown, describe)
+    }
+
+    /// Adds a response of which nothing is known.
+    pub(crate) fn any_response(&mut self) -> &mut Self {
+        self.within(
+            |context| context.status = Status::Any,
+            |operation| {
+                operation.response_without_body();
+            },
+        )
     }
 
     /// Adds what `describe` adds, as responses of success: an unknown status is one of the 200s.
@@ -500,9 +702,9 @@ impl Operation {
                 known = status;
                 &[known.as_str()]
             }
-            (Status::Unknown, Side::Either) => &["default"],
-            (Status::Unknown, Side::Success) => &["2XX"],
-            (Status::Unknown, Side::Failure) => &["4XX", "5XX"],
+            (Status::Any, Side::Either) => &["default"],
+            (Status::Unknown | Status::Any, Side::Failure) => &["4XX", "5XX"],
+            (Status::Unknown, Side::Either) | (Status::Unknown | Status::Any, Side::Success) => &["2XX"],
         };
         for key in keys {
             change(self.responses.entry((*key).to_owned()).or_default());
@@ -519,7 +721,7 @@ impl Operation {
             || self
                 .responses
                 .get("default")
-                .is_some_and(|answer| !answer.content.contains_key(PROBLEM));
+                .is_some_and(|answer| !answer.is_any_problem());
         if !is_known {
             let name = type_name::<R>();
             self.gap(format!(
@@ -527,10 +729,39 @@ impl Operation {
             ));
             self.responses.entry("2XX".to_owned()).or_default();
         }
-        for (status, answer) in arguments {
+        self.merge(arguments);
+    }
+
+    /// Adds what a function returns that is a layer: what it answers by itself. The responses of success are those that
+    /// it passes on.
+    pub(crate) fn returned_by_a_layer<R: IntoResponse>(&mut self) {
+        let inner = mem::take(&mut self.responses);
+        R::describe(self);
+        let mut own = mem::replace(&mut self.responses, inner);
+        own.retain(|status, answer| match &**status {
+            "default" => answer.is_any_problem(),
+            "2XX" => !answer.content.is_empty(),
+            _ => true,
+        });
+        self.merge(own);
+    }
+
+    fn merge(&mut self, responses: BTreeMap<String, Answer>) {
+        for (status, answer) in responses {
+            if let Some(known) = self.responses.get(&status)
+                && status == "default"
+                && answer.is_any_problem()
+                && !known.is_any_problem()
+            {
+                // Whatever is answered may be a problem, and need not be one.
+                continue;
+            }
             let known = self.responses.entry(status).or_default();
-            let more = answer.descriptions.into_iter();
-            known.descriptions.extend(more);
+            for description in answer.descriptions {
+                if !known.descriptions.contains(&description) {
+                    known.descriptions.push(description);
+                }
+            }
             known.headers.extend(answer.headers);
             for (media_type, schemas) in answer.content {
                 let all = known.content.entry(media_type).or_default();
@@ -538,6 +769,11 @@ impl Operation {
             }
         }
     }
+}
+
+/// A header field with any text.
+fn text_field(description: &str) -> Value {
+    json!({ "description": description, "schema": { "type": "string" } })
 }
 
 /// Adds a schema, unless it is there already.

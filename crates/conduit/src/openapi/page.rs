@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
-use super::Info;
 use super::document::{Document, document_of};
+use super::{Info, Operation};
 use crate::app::App;
 use crate::built_in::BuiltIn;
 use crate::response::{IntoResponse, Response};
@@ -66,9 +66,14 @@ impl<S, R> App<S, R> {
 }
 
 /// The pages to serve if the docs have a path.
-pub(crate) fn pages<S>(routes: &Routes<S>, info: Option<&Info>, path: Option<&str>) -> Vec<BuiltIn> {
+pub(crate) fn pages<S>(
+    routes: &Routes<S>,
+    around: &dyn Fn(&mut Operation),
+    info: Option<&Info>,
+    path: Option<&str>,
+) -> Vec<BuiltIn> {
     let Some(path) = path else { return Vec::new() };
-    let document = document_of(routes, info);
+    let document = document_of(routes, around, info);
     for gap in document.gaps() {
         tracing::warn!(
             handler = gap.handler,

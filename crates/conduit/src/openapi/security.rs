@@ -40,6 +40,11 @@ impl SecurityScheme {
         SecurityScheme(json!({ "type": "apiKey", "in": place, "name": name }))
     }
 
+    /// A certificate that the client shows in the handshake of TLS.
+    pub fn mutual_tls() -> Self {
+        SecurityScheme(json!({ "type": "mutualTLS" }))
+    }
+
     /// OpenID Connect, discovered at this URL.
     pub fn open_id_connect(url: &str) -> Self {
         SecurityScheme(json!({ "type": "openIdConnect", "openIdConnectUrl": url }))

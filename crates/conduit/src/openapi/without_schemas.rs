@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use serde_json::Value;
 
-use super::Info;
+use super::{Info, Operation};
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::route::{Handler, Routes};
@@ -31,6 +31,14 @@ impl Schemas {
         Value::Bool(true)
     }
 
+    pub(crate) fn faults(&mut self) -> Value {
+        Value::Bool(true)
+    }
+
+    pub(crate) fn kind(&mut self, _: &'static str, schema: Value) -> Value {
+        schema
+    }
+
     pub(crate) fn inlined(&self, _: &Value) -> Option<Value> {
         None
     }
@@ -43,7 +51,7 @@ pub struct SchemaOf<T: ?Sized>(PhantomData<fn() -> Box<T>>);
 /// Makes no schema known.
 pub trait HasNoSchema: Sized {
     /// Does nothing.
-    fn make_known(self, operation: &mut super::Operation) {
+    fn make_known(self, operation: &mut Operation) {
         let _ = operation;
     }
 }
@@ -56,12 +64,12 @@ impl<T: ?Sized> SchemaOf<T> {
 }
 
 /// There is no docs page.
-pub(crate) fn pages<S>(_: &Routes<S>, _: Option<&Info>, _: Option<&str>) -> Vec<BuiltIn> {
+pub(crate) fn pages<S>(_: &Routes<S>, _: &dyn Fn(&mut Operation), _: Option<&Info>, _: Option<&str>) -> Vec<BuiltIn> {
     Vec::new()
 }
 
 /// There is no document to print.
-pub(crate) fn print<S>(_: &Routes<S>, _: Option<&Info>) -> Result {
+pub(crate) fn print<S>(_: &Routes<S>, _: &dyn Fn(&mut Operation), _: Option<&Info>) -> Result {
     Ok(())
 }
 
@@ -72,4 +80,8 @@ pub struct Descriptions;
 impl Descriptions {
     /// Adds a handler's.
     pub fn add<S, H: Handler<S>>(&mut self) {}
+
+    pub(crate) fn begin_layer<L: 'static>(&mut self, _: impl FnOnce() -> L, _: fn(&L, &mut Operation)) {}
+
+    pub(crate) fn end_layer(&mut self) {}
 }

@@ -1,24 +1,38 @@
 //! The document of an application: golden, judged by a validator that is not ours, and told what it lacks.
 
+mod extractors;
+mod guarded;
+mod names;
+mod problems;
 mod sample;
 mod validator;
 
-use conduit::openapi::{Info, Operation};
+use conduit::openapi::{Document, Info, Operation};
 use conduit::prelude::*;
+use serde_json::Value;
 
-#[test]
-fn the_document_of_the_sample_is_as_it_was() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi/sample.json");
-    let document = sample::ROUTES.openapi(sample::info());
+/// Holds a document against the golden file of this name.
+fn assert_golden(name: &str, document: &Document) {
+    let path = format!("{}/tests/openapi/{name}.json", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("CONDUIT_WRITE_GOLDEN").is_some() {
-        std::fs::write(path, document.to_string()).expect("the golden file can be written");
+        std::fs::write(&path, document.to_string()).expect("the golden file can be written");
     }
-    let golden = std::fs::read_to_string(path).expect("the golden file can be read");
+    let golden = std::fs::read_to_string(&path).expect("the golden file can be read");
     let same = document.to_string() == golden;
     assert!(
         same,
         "the document is another one: run with CONDUIT_WRITE_GOLDEN=1 and read the difference\n{document}"
     );
+}
+
+/// A document as JSON.
+fn json(document: &Document) -> Value {
+    serde_json::to_value(document).expect("a document is JSON")
+}
+
+#[test]
+fn the_document_of_the_sample_is_as_it_was() {
+    assert_golden("sample", &sample::ROUTES.openapi(sample::info()));
 }
 
 #[test]
@@ -29,6 +43,8 @@ fn the_sample_has_no_gaps() {
 #[test]
 fn an_outside_validator_accepts_the_document() {
     validator::accepts(&sample::ROUTES.openapi(sample::info()).to_string());
+    validator::accepts(&guarded::app().openapi().to_string());
+    validator::accepts(&problems::ROUTES.openapi(Info::new("problems", "1")).to_string());
     #[cfg(feature = "multipart")]
     validator::accepts(&forms::ROUTES.openapi(Info::new("forms", "1")).to_string());
 }

@@ -87,7 +87,7 @@ impl<S, T: Readable> FromRequest<S> for MultipartForm<T> {
     fn describe(operation: &mut Operation) {
         operation.form_of::<T>(MEDIA_TYPE);
         describe_problems(operation);
-        operation.problem(
+        operation.faults(
             StatusCode::UNPROCESSABLE_ENTITY,
             "The form's fields are not what is expected.",
         );

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use conduit_proto::multipart::HEAD_LIMIT_BYTES;
+use http::StatusCode;
 
 use crate::body::BodyError;
+use crate::extract::TOO_LARGE;
 use crate::layer::{Layer, Next};
+use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
@@ -154,5 +157,9 @@ impl Layer for MultipartLimits {
         }
         request.extensions_mut().insert(Arc::new(self.clone()));
         next.run(request).await
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        operation.problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
     }
 }

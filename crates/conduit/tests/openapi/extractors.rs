@@ -1,0 +1,184 @@
+//! Every extractor says what it reads, and how it is rejected.
+
+use conduit::layer::{Preconditions, RequestId};
+use conduit::openapi::Info;
+use conduit::prelude::*;
+use conduit::{ApiKey, Auth, Authenticate, Basic, Bearer, Client, Extension, Key, KeyPlace, Shutdown, UnixPeer};
+use serde_json::{Value, json};
+
+#[derive(serde::Deserialize, JsonSchema)]
+struct Fields {
+    _name: String,
+}
+
+struct Partner;
+
+impl Key for Partner {
+    const PLACE: KeyPlace = KeyPlace::Header("x-api-key");
+}
+
+struct Operator;
+
+impl<S> Authenticate<S> for Operator {
+    type Credentials = Bearer;
+
+    async fn authenticate(_: Bearer, _: &S) -> Result<Self, Problem> {
+        Ok(Operator)
+    }
+}
+
+#[get("/head")]
+fn head_only(_: Method, _: Uri, _: conduit::http::Version, _: HeaderMap, _: Preconditions, _: RequestId) {}
+
+#[get("/connection")]
+fn connection(_: PeerAddr, _: Client, _: Shutdown, _: UnixPeer) {}
+
+#[post("/read/{id}")]
+fn read(
+    _id: Path<u64>,
+    _: Query<Fields>,
+    _: Header<Fields>,
+    _: State<()>,
+    _: Extension<u64>,
+    _: Option<UnixPeer>,
+    _: Json<Fields>,
+) {
+}
+
+#[post("/guards")]
+fn guards(_: Auth<Operator>, _: Option<Basic>, _: ApiKey<Partner>, _: Form<Fields>) {}
+
+#[post("/request")]
+fn whole(_: Request) {}
+
+#[post("/body")]
+fn stream(_: Body) {}
+
+#[post("/bytes")]
+fn bytes(_: Result<Bytes, Problem>) {}
+
+#[post("/text")]
+fn text(_: Option<String>) {}
+
+#[test]
+fn no_extractor_leaves_a_gap() {
+    let routes: Routes = routes![head_only, connection, read, guards, whole, stream, bytes, text];
+    assert_eq!(routes.openapi(Info::new("extractors", "1")).gaps(), []);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_certificate_is_a_security_scheme() {
+    #[get("/certificate")]
+    fn certificate(_: conduit::ClientCertificate) {}
+
+    #[get("/either")]
+    fn either(_: Option<conduit::ClientCertificate>) {}
+
+    let routes: Routes = routes![certificate, either];
+    let document = routes.openapi(Info::new("certificates", "1"));
+    assert_eq!(document.gaps(), []);
+    let document = crate::json(&document);
+    let paths = &document["paths"];
+    assert_eq!(paths["/certificate"]["get"]["security"], json!([{ "certificate": [] }]));
+    assert_eq!(
+        paths["/certificate"]["get"]["responses"]["403"]["description"],
+        "The client shows no certificate."
+    );
+    assert_eq!(paths["/either"]["get"]["security"], json!([{ "certificate": [] }, {}]));
+    assert_eq!(paths["/either"]["get"]["responses"]["403"], Value::Null);
+}
+
+#[test]
+fn conditions_are_header_fields_and_412() {
+    let routes: Routes = routes![head_only];
+    let document = crate::json(&routes.openapi(Info::new("conditions", "1")));
+    let operation = &document["paths"]["/head"]["get"];
+    let parameters = operation["parameters"].as_array().expect("there are parameters");
+    let names: Vec<_> = parameters
+        .iter()
+        .filter_map(|parameter| parameter["name"].as_str())
+        .collect();
+    assert_eq!(names, ["if-match", "if-none-match", "if-unmodified-since"]);
+    assert!(operation["responses"]["412"].is_object(), "{operation:#}");
+}
+
+/// An extractor that does not describe itself.
+struct Mute;
+
+impl<S> FromRequest<S> for Mute {
+    type Rejection = Problem;
+
+    async fn from_request(_: &mut Request, _: &S) -> Result<Self, Problem> {
+        Ok(Mute)
+    }
+}
+
+#[get("/status")]
+fn status(_: Mute) -> StatusCode {
+    StatusCode::OK
+}
+
+#[get("/pair")]
+fn pair(_: Mute) -> (StatusCode, &'static str) {
+    (StatusCode::OK, "pair")
+}
+
+#[get("/anything")]
+fn anything(_: Mute) -> Response {
+    "anything".into_response()
+}
+
+#[test]
+fn beside_a_rejection_that_may_be_any_problem_there_is_still_an_answer_of_success() {
+    let routes: Routes = routes![status, pair, anything];
+    let document = routes.openapi(Info::new("mute", "1"));
+    let gaps: Vec<_> = document.gaps().iter().map(|gap| &*gap.what).collect();
+    assert_eq!(gaps.len(), 3, "{gaps:?}");
+    assert!(
+        gaps.iter().all(|gap| gap.contains("implement `FromRequest::describe`")),
+        "{gaps:?}"
+    );
+    let document = crate::json(&document);
+    let responses = |path: &str| &document["paths"][path]["get"]["responses"];
+    let problem = json!({ "$ref": "#/components/responses/Problem" });
+    assert_eq!(
+        *responses("/status"),
+        json!({ "2XX": { "description": "Success." }, "default": problem })
+    );
+    assert_eq!(
+        responses("/pair")["2XX"]["content"]["text/plain"]["schema"]["type"],
+        "string"
+    );
+    assert_eq!(responses("/pair")["default"], problem);
+    assert_eq!(
+        *responses("/anything"),
+        json!({ "default": { "description": "The handler's answer." } })
+    );
+}
+
+#[get("/none")]
+fn none() -> Result<NoContent, Problem> {
+    Ok(NoContent)
+}
+
+#[post("/later")]
+fn later() -> Status<202, Json<u64>> {
+    Status(Json(7))
+}
+
+#[test]
+fn a_status_in_a_type_is_in_the_document() {
+    let routes: Routes = routes![none, later];
+    let document = routes.openapi(Info::new("statuses", "1"));
+    assert_eq!(document.gaps(), []);
+    let document = crate::json(&document);
+    let statuses = |path: &str, method: &str| -> Vec<String> {
+        let responses = document["paths"][path][method]["responses"].as_object();
+        responses.expect("there are responses").keys().cloned().collect()
+    };
+    assert_eq!(statuses("/none", "get"), ["204", "default"]);
+    assert_eq!(statuses("/later", "post"), ["202", "default"]);
+    assert_eq!(later().into_response().status(), StatusCode::ACCEPTED);
+    assert_eq!(NoContent.into_response().status(), StatusCode::NO_CONTENT);
+}

@@ -1,0 +1,172 @@
+//! Guards and layers: those in lists, and those of the application.
+
+use std::time::Duration;
+
+use conduit::layer::{
+    BodyLimit, ConcurrencyLimit, Conditional, Idempotency, RateLimit, RequestIds, Timeout, TrailingSlash,
+};
+use conduit::openapi::{Info, Operation};
+use conduit::prelude::*;
+use conduit::{ApiKey, Auth, Authenticate, Bearer, Key, KeyPlace};
+use serde_json::json;
+
+struct Operator;
+
+impl<S> Authenticate<S> for Operator {
+    type Credentials = Bearer;
+
+    async fn authenticate(_: Bearer, _: &S) -> Result<Self, Problem> {
+        Ok(Operator)
+    }
+}
+
+/// A key in a cookie.
+struct Session;
+
+impl Key for Session {
+    const PLACE: KeyPlace = KeyPlace::Cookie("session");
+}
+
+/// Somebody with a token, or with a cookie.
+struct Somebody;
+
+impl<S> FromRequest<S> for Somebody {
+    type Rejection = Problem;
+
+    async fn from_request(_: &mut Request, _: &S) -> Result<Self, Problem> {
+        Ok(Somebody)
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.any_of(&[
+            <Bearer as FromRequest<S>>::describe,
+            <ApiKey<Session> as FromRequest<S>>::describe,
+        ]);
+    }
+}
+
+#[derive(Debug, Problem)]
+enum Closed {
+    #[problem(status = 403, title = "Closed")]
+    Closed,
+}
+
+async fn operators(_: Auth<Operator>, request: Request, next: Next) -> Response {
+    next.run(request).await
+}
+
+async fn while_open(request: Request, next: Next) -> Result<Response, Closed> {
+    match request.path() {
+        "/internal/closed" => Err(Closed::Closed),
+        _ => Ok(next.run(request).await),
+    }
+}
+
+/// What is to be done.
+#[get("/jobs")]
+async fn jobs() -> &'static str {
+    "none"
+}
+
+/// Begin a job.
+#[post("/jobs")]
+async fn begin(_: Somebody, name: String) -> Status<202, String> {
+    Status(name)
+}
+
+/// Whatever it is.
+#[get("/anything")]
+async fn anything(_: Somebody, _: Option<ApiKey<Session>>) -> Response {
+    "anything".into_response()
+}
+
+#[get("/either")]
+async fn either(_: Option<Auth<Operator>>, _: Option<ApiKey<Session>>) -> Redirect {
+    Redirect::to("/")
+}
+
+const INNER: Routes = routes![
+    jobs,
+    #[layer(Idempotency::new().required())]
+    begin
+];
+
+pub(crate) const ROUTES: Routes = routes![
+    #[layer(operators, while_open, BodyLimit::new(1000), RateLimit::new(5, Duration::from_secs(60)))]
+    "/internal" => INNER,
+    #[layer(Timeout::new(Duration::from_secs(5)).status(StatusCode::GATEWAY_TIMEOUT))]
+    #[layer(ConcurrencyLimit::new(10))]
+    anything,
+    either,
+];
+
+pub(crate) fn app() -> App<(), Routes> {
+    App::new(())
+        .routes(ROUTES)
+        .info(Info::new("Guarded", "1"))
+        .layer(Conditional::new())
+        .layer(TrailingSlash::redirect())
+        .layer(RequestIds::new())
+}
+
+#[test]
+fn the_document_of_guarded_routes_is_as_it_was() {
+    crate::assert_golden("guarded", &app().openapi());
+}
+
+#[test]
+fn guards_and_layers_of_a_list_are_in_its_operations() {
+    let document = app().openapi();
+    assert_eq!(document.gaps(), []);
+    let document = crate::json(&document);
+    let jobs = &document["paths"]["/internal/jobs"]["get"];
+    assert_eq!(jobs["security"], json!([{ "bearer": [] }]));
+    for status in ["200", "304", "401", "403", "412", "413", "429"] {
+        assert!(jobs["responses"][status].is_object(), "{status}: {jobs:#}");
+    }
+    assert!(
+        jobs["responses"]["429"]["headers"]["retry-after"].is_object(),
+        "{jobs:#}"
+    );
+    assert!(jobs["responses"]["200"]["headers"]["ratelimit"].is_object(), "{jobs:#}");
+    assert!(jobs["responses"]["401"]["headers"]["ratelimit"].is_null(), "{jobs:#}");
+    // The outermost layer is around all answers.
+    assert!(
+        jobs["responses"]["401"]["headers"]["x-request-id"].is_object(),
+        "{jobs:#}"
+    );
+    let anything = &document["paths"]["/anything"]["get"]["responses"];
+    assert!(
+        anything["504"].is_object() && anything["503"].is_object(),
+        "{anything:#}"
+    );
+    assert!(anything["413"].is_null(), "a layer of another route: {anything:#}");
+}
+
+#[test]
+fn the_document_of_the_routes_alone_lacks_the_layers_of_the_application() {
+    let document = crate::json(&ROUTES.openapi(Info::new("routes", "1")));
+    let responses = &document["paths"]["/internal/jobs"]["get"]["responses"];
+    assert!(
+        responses["429"].is_object() && responses["304"].is_null(),
+        "{responses:#}"
+    );
+}
+
+#[test]
+fn alternatives_of_security_are_all_that_let_a_request_in() {
+    let document = crate::json(&ROUTES.openapi(Info::new("routes", "1")));
+    let security = |path: &str, method: &str| document["paths"][path][method]["security"].clone();
+    // The list's guard asks for a token, and the handler is content with it.
+    assert_eq!(
+        security("/internal/jobs", "post"),
+        json!([{ "bearer": [] }, { "bearer": [], "session": [] }])
+    );
+    assert_eq!(
+        security("/either", "get"),
+        json!([{ "bearer": [], "session": [] }, { "bearer": [] }, { "session": [] }, {}])
+    );
+    let schemes = document["components"]["securitySchemes"].as_object();
+    let names: Vec<_> = schemes.expect("there are schemes").keys().collect();
+    assert_eq!(names, ["bearer", "session"]);
+}

@@ -1,0 +1,164 @@
+//! Errors of one's own, each with its schema.
+
+use conduit::openapi::Info;
+use conduit::prelude::*;
+use serde_json::{Value, json};
+
+/// How much there is.
+#[derive(Debug, serde::Serialize, JsonSchema)]
+struct Stock {
+    left: u32,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Mute;
+
+#[derive(Debug, Problem)]
+#[allow(dead_code, reason = "they are described and never made")]
+enum OrderError {
+    #[problem(status = 404, title = "No such order", type = "https://example.com/no-order")]
+    NoOrder,
+    #[problem(status = 409, title = "Full")]
+    Full {
+        #[problem(member)]
+        limit: u32,
+        #[problem(member = "in_stock")]
+        stock: Option<Stock>,
+        place: String,
+    },
+    #[problem(status = 409, title = "Taken")]
+    Taken,
+    #[problem(status = 500)]
+    Database(#[problem(from)] std::io::Error),
+    #[problem(transparent)]
+    Other(#[problem(from)] Problem),
+}
+
+#[derive(Debug, Problem)]
+#[problem(status = 410, title = "Gone")]
+struct GoneAway(#[problem(member = "why")] Mute);
+
+#[derive(serde::Deserialize, JsonSchema)]
+struct New {
+    _name: String,
+}
+
+#[post("/orders")]
+fn order(_: Json<New>) -> Result<(), OrderError> {
+    Ok(())
+}
+
+#[get("/away")]
+fn away() -> Result<(), GoneAway> {
+    Ok(())
+}
+
+pub(crate) const ROUTES: Routes = routes![order, away];
+
+fn document() -> Value {
+    crate::json(&ROUTES.openapi(Info::new("problems", "1")))
+}
+
+fn schema_of(document: &Value, path: &str, method: &str, status: &str) -> Value {
+    document["paths"][path][method]["responses"][status]["content"]["application/problem+json"]["schema"].clone()
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+#[test]
+fn each_variant_has_a_schema_of_its_own() {
+    let document = document();
+    assert_eq!(
+        schema_of(&document, "/orders", "post", "404"),
+        reference("OrderError_NoOrder")
+    );
+    assert_eq!(
+        schema_of(&document, "/orders", "post", "409"),
+        json!({ "anyOf": [reference("OrderError_Full"), reference("OrderError_Taken")] })
+    );
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(
+        schemas["OrderError_NoOrder"],
+        json!({
+            "allOf": [reference("Problem")],
+            "properties": {
+                "status": { "const": 404 },
+                "title": { "const": "No such order" },
+                "type": { "const": "https://example.com/no-order" },
+            },
+            "required": ["status", "title", "type"],
+        })
+    );
+    assert_eq!(
+        schemas["OrderError_Full"],
+        json!({
+            "allOf": [reference("Problem")],
+            "properties": {
+                "in_stock": { "anyOf": [reference("Stock"), { "type": "null" }] },
+                "limit": { "type": "integer", "format": "uint32", "minimum": 0 },
+                "status": { "const": 409 },
+                "title": { "const": "Full" },
+            },
+            "required": ["in_stock", "limit", "status", "title"],
+        })
+    );
+}
+
+#[test]
+fn an_error_is_what_its_schema_says() {
+    let stock = Some(Stock { left: 0 });
+    let place = "here".to_owned();
+    let problem = Problem::from(OrderError::Full { limit: 3, stock, place });
+    assert_eq!(
+        serde_json::to_value(&problem).expect("a problem is JSON"),
+        json!({ "title": "Full", "status": 409, "limit": 3, "in_stock": { "left": 0 } })
+    );
+}
+
+#[test]
+fn descriptions_of_one_status_are_sentences_and_none_is_empty() {
+    let document = document();
+    let description = |status: &str| &document["paths"]["/orders"]["post"]["responses"][status]["description"];
+    assert_eq!(*description("409"), "Full. Taken.");
+    assert_eq!(*description("404"), "No such order");
+    assert_eq!(*description("500"), "Internal Server Error");
+    assert_eq!(schema_of(&document, "/orders", "post", "500"), reference("Problem"));
+}
+
+#[test]
+fn a_member_without_a_schema_is_a_gap() {
+    let document = ROUTES.openapi(Info::new("problems", "1"));
+    let [gap] = document.gaps() else {
+        panic!("{:?}", document.gaps())
+    };
+    assert!(
+        gap.what
+            .contains("problems::Mute`, the member `why` of a problem, is not known"),
+        "{gap}"
+    );
+    assert_eq!(
+        crate::json(&document)["components"]["schemas"]["GoneAway"]["properties"]["why"],
+        json!({})
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_request_has_a_schema() {
+    let document = document();
+    assert_eq!(
+        schema_of(&document, "/orders", "post", "422"),
+        reference("ProblemWithFaults")
+    );
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(
+        schemas["ProblemWithFaults"]["properties"]["errors"],
+        json!({ "type": "array", "items": reference("Fault") })
+    );
+    let fault = conduit::problem::Fault::of_json([], "wrong");
+    let fault = serde_json::to_value(fault).expect("a fault is JSON");
+    let members = fault.as_object().expect("it is an object").keys();
+    let described = schemas["Fault"]["properties"].as_object().expect("it has properties");
+    assert!(members.eq(described.keys()), "{fault} {described:?}");
+}
