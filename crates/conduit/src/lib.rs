@@ -83,6 +83,8 @@ pub use conduit_macros::{FromRef, PathParams, Problem, delete, get, head, option
 pub use error::{Error, Result};
 #[cfg(feature = "tls")]
 pub use extract::ClientCertificate;
+#[cfg(feature = "cookies")]
+pub use extract::CookieValues;
 #[cfg(feature = "validate")]
 pub use extract::Valid;
 #[cfg(feature = "jwt")]
@@ -116,6 +118,8 @@ pub use schemars::{self, JsonSchema};
 
 /// What most programs use: `use conduit::prelude::*;`.
 pub mod prelude {
+    #[cfg(feature = "cookies")]
+    pub use crate::CookieValues;
     pub use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
     pub use crate::{
         App, Body, Bytes, Created, Form, FromRef, FromRequest, Header, Html, IntoResponse, Json, Layer, Next,

@@ -453,12 +453,10 @@ impl<'de> de::Deserializer<'de> for Node<'de> {
     }
 }
 
-/// The fields of a head that a struct asks for by its own fields' names.
-pub(super) struct Lines<'a, F>(pub(super) F)
-where
-    F: Fn(&str) -> Result<Vec<Cow<'a, str>>, Error>;
+/// Header fields or cookies, which the first says, that a struct asks for by its own fields' names.
+pub(super) struct Lines<F>(pub(super) &'static str, pub(super) F);
 
-impl<'de, F: Fn(&str) -> Result<Vec<Cow<'de, str>>, Error>> de::Deserializer<'de> for Lines<'de, F> {
+impl<'de, F: Fn(&str) -> Result<Vec<Cow<'de, str>>, Error>> de::Deserializer<'de> for Lines<F> {
     type Error = Error;
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -469,7 +467,7 @@ impl<'de, F: Fn(&str) -> Result<Vec<Cow<'de, str>>, Error>> de::Deserializer<'de
     ) -> Result<V::Value, Error> {
         let mut nodes = Nodes::new();
         for name in names {
-            let lines = (self.0)(name)?;
+            let lines = (self.1)(name)?;
             if !lines.is_empty() {
                 nodes.insert(Cow::Borrowed(*name), Node::Lines(lines));
             }
@@ -478,9 +476,10 @@ impl<'de, F: Fn(&str) -> Result<Vec<Cow<'de, str>>, Error>> de::Deserializer<'de
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(Error::whole(
-            "expected a struct with a field for each header field, without `#[serde(flatten)]`, found another type",
-        ))
+        Err(Error::whole(format!(
+            "expected a struct with a field for each {}, without `#[serde(flatten)]`, found another type",
+            self.0
+        )))
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {

@@ -64,7 +64,7 @@ impl<S, T: Readable> FromRequest<S> for Header<T> {
             });
             lines.collect()
         };
-        match T::deserialize(Lines(lines)) {
+        match T::deserialize(Lines("header field", lines)) {
             Ok(value) => Ok(Header(value)),
             Err(error) => Err(refused(error)),
         }

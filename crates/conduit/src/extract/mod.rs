@@ -7,6 +7,7 @@
 //! | [`Json<T>`] | the body, from JSON | 400, 413, 415, 422 |
 //! | [`Form<T>`] | the body, from a form | 413, 415, 422 |
 //! | [`Header<T>`] | fields of the head, parsed | 400 |
+//! | `CookieValues<T>` (feature `cookies`) | the values of cookies, parsed | 400 |
 //! | `Multipart`, `MultipartForm<T>` (feature `multipart`) | a form with files: as a stream, in a struct | 400, 413, 415, 422 |
 //! | [`State<T>`] | the application's state, or a part of it | – |
 //! | `Valid<Json<T>>` and its kin (feature `validate`) | the same, where its values keep the rules | 422, or as `Json` |
@@ -32,6 +33,8 @@ pub mod auth;
 mod client;
 mod connection;
 mod content;
+#[cfg(feature = "cookies")]
+mod cookie_values;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod extension;
@@ -60,6 +63,8 @@ pub use client::Client;
 pub use connection::ClientCertificate;
 pub use connection::UnixPeer;
 pub use content::{Form, Json, Query};
+#[cfg(feature = "cookies")]
+pub use cookie_values::CookieValues;
 #[cfg(feature = "cookies")]
 pub use cookies::{CookieKey, Cookies, PrivateCookies, ShortSecret, SignedCookies};
 pub use extension::{Attachable, Extension};
@@ -244,6 +249,8 @@ use auth::Auth;
 reads_as_its_content!(Path, Query, Json, Form, Header, State, Auth, Extension);
 #[cfg(feature = "multipart")]
 reads_as_its_content!(MultipartForm);
+#[cfg(feature = "cookies")]
+reads_as_its_content!(CookieValues);
 
 macro_rules! from_the_head {
     ($($type:ty, $request:ident => $value:expr;)*) => {$(

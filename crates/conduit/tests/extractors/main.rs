@@ -4,6 +4,8 @@
 mod support;
 
 #[cfg(feature = "cookies")]
+mod cookie_values;
+#[cfg(feature = "cookies")]
 mod cookies;
 mod extension;
 #[cfg(all(feature = "multipart", feature = "openapi"))]

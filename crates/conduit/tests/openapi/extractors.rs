@@ -89,6 +89,54 @@ fn a_certificate_is_a_security_scheme() {
     assert_eq!(paths["/either"]["get"]["responses"]["403"], Value::Null);
 }
 
+#[cfg(feature = "cookies")]
+mod cookies {
+    use super::*;
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    struct Look {
+        /// Light or dark.
+        _theme: String,
+        _size: Option<u8>,
+        #[serde(default)]
+        _tags: Vec<String>,
+    }
+
+    #[get("/")]
+    fn look(_: CookieValues<Look>, _: conduit::extract::Cookies) {}
+
+    #[test]
+    fn the_values_of_cookies_are_parameters() {
+        let routes: Routes = routes![look];
+        let document = routes.openapi(Info::new("cookies", "1"));
+        assert_eq!(document.gaps(), []);
+        crate::validator::accepts(&document.to_string());
+        assert_eq!(
+            crate::json(&document)["paths"]["/"]["get"]["parameters"],
+            json!([
+                {
+                    "in": "cookie",
+                    "name": "_size",
+                    "schema": { "type": "integer", "format": "uint8", "minimum": 0, "maximum": 255 },
+                },
+                {
+                    "in": "cookie",
+                    "name": "_tags",
+                    "explode": false,
+                    "schema": { "type": "array", "items": { "type": "string" }, "default": [] },
+                },
+                {
+                    "in": "cookie",
+                    "name": "_theme",
+                    "required": true,
+                    "description": "Light or dark.",
+                    "schema": { "type": "string" },
+                },
+            ])
+        );
+    }
+}
+
 #[test]
 fn conditions_are_header_fields_and_412() {
     let routes: Routes = routes![head_only];

@@ -1,0 +1,82 @@
+//! `CookieValues`: the values of cookies, read into a struct.
+
+use std::borrow::Cow;
+
+use cookie::Cookie;
+use http::StatusCode;
+use http::header::COOKIE;
+
+use super::fields::Lines;
+use super::text::Error;
+use super::{FromRequest, Readable};
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// The values of the request's cookies, parsed: each field of the struct takes the cookie of its name. The feature `cookies`.
+///
+/// An `Option` is `None` where the request lacks the cookie. A `Vec` has what stands between commas, and needs
+/// `#[serde(default)]` where there may be none. Any other type takes a cookie that comes once. `#[serde(rename = "…")]` gives
+/// another name. Values are percent-decoded, as those of [`Cookies`](super::Cookies) are.
+///
+/// In the OpenAPI document each is a parameter, with type, description, and whether it is required. The client can send what
+/// it likes: what must not be forged is in [`SignedCookies`](super::SignedCookies), and what proves who sends the request is
+/// an [`ApiKey`](crate::ApiKey).
+///
+/// # Errors
+///
+/// Rejects with 400 for cookies that are not a `T`: `cookie.page_size: expected a whole number from 0 to 255, found "many"`.
+///
+/// # Example
+///
+/// How a page is to look:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[derive(serde::Deserialize, JsonSchema)]
+/// struct Look {
+///     /// Light or dark.
+///     theme: Option<String>,
+///     #[serde(default = "twenty")]
+///     page_size: u8,
+/// }
+///
+/// fn twenty() -> u8 {
+///     20
+/// }
+///
+/// #[get("/")]
+/// async fn home(look: CookieValues<Look>) -> String {
+///     format!("{} lines, {}", look.page_size, look.theme.as_deref().unwrap_or("light"))
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct CookieValues<T>(pub T);
+
+#[diagnostic::do_not_recommend]
+impl<S, T: Readable> FromRequest<S> for CookieValues<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        let cookies: Vec<Cookie<'_>> = request
+            .header_all(COOKIE.as_str())
+            .filter_map(|field| str::from_utf8(field).ok())
+            .flat_map(|field| Cookie::split_parse_encoded(field).flatten())
+            .collect();
+        let values = |name: &str| -> Result<Vec<Cow<'_, str>>, Error> {
+            let named = cookies.iter().filter(|cookie| cookie.name() == name);
+            Ok(named.map(|cookie| Cow::Borrowed(cookie.value())).collect())
+        };
+        match T::deserialize(Lines("cookie", values)) {
+            Ok(value) => Ok(CookieValues(value)),
+            Err(error) => Err(Problem::faults(StatusCode::BAD_REQUEST, &[error.fault("cookie")])),
+        }
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation
+            .cookie_fields::<T>()
+            .faults(StatusCode::BAD_REQUEST, "The cookies are not what is expected.");
+    }
+}
