@@ -123,9 +123,9 @@ async fn show(user: Auth<User>, slug: Path<String>, store: State<Store>) -> Resu
 
 /// Removes one of your links.
 #[delete("/api/links/{slug}")]
-async fn remove(user: Auth<User>, slug: Path<String>, store: State<Store>) -> Result<StatusCode, LinkError> {
+async fn remove(user: Auth<User>, slug: Path<String>, store: State<Store>) -> Result<NoContent, LinkError> {
     match store.remove(&user.0, &slug).await? {
-        true => Ok(StatusCode::NO_CONTENT),
+        true => Ok(NoContent),
         false => Err(LinkError::NoLink { slug: slug.0 }),
     }
 }

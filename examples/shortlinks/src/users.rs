@@ -67,7 +67,10 @@ impl<S> FromRequest<S> for Token {
     }
 
     fn describe(operation: &mut Operation) {
-        <Bearer as FromRequest<S>>::describe(operation);
+        operation.any_of(&[
+            <Bearer as FromRequest<S>>::describe,
+            <ApiKey<SessionCookie> as FromRequest<S>>::describe,
+        ]);
     }
 }
 
@@ -107,11 +110,11 @@ enum SignUpError {
 
 /// Signs up a user, who can sign in then.
 #[post("/api/users")]
-async fn sign_up(new: Valid<Json<Credentials>>, store: State<Store>) -> Result<(StatusCode, Json<User>), SignUpError> {
+async fn sign_up(new: Valid<Json<Credentials>>, store: State<Store>) -> Result<Status<201, Json<User>>, SignUpError> {
     let Valid(Json(Credentials { name, password })) = new;
     let hash = password::hash(password).await?;
     match store.insert_user(&name, &hash).await? {
-        Some(user) => Ok((StatusCode::CREATED, Json(user))),
+        Some(user) => Ok(Status(Json(user))),
         None => Err(SignUpError::NameTaken { name }),
     }
 }
@@ -147,10 +150,10 @@ async fn sign_out(
     token: Token,
     mut cookies: Cookies,
     store: State<Store>,
-) -> Result<(StatusCode, Cookies), Problem> {
+) -> Result<(Cookies, NoContent), Problem> {
     store.remove_session(token.0.reveal()).await?;
     cookies.remove(COOKIE);
-    Ok((StatusCode::NO_CONTENT, cookies))
+    Ok((cookies, NoContent))
 }
 
 /// Guessing passwords takes many tries, and each try takes work.
