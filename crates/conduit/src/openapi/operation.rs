@@ -1,5 +1,7 @@
 //! `Operation`: what a handler reads and answers, as its arguments and its return type tell it.
 
+mod answers;
+
 use std::any::type_name;
 use std::collections::BTreeMap;
 use std::mem;
@@ -7,10 +9,10 @@ use std::mem;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+pub(super) use self::answers::Answer;
 use super::fields::{fields, without_null};
-use super::{Parameter, ProblemKind, Schemas, SecurityScheme};
+use super::{Parameter, Schemas, SecurityScheme};
 use crate::extract::name_in_head;
-use crate::response::IntoResponse;
 
 /// The media type of problems (RFC 9457, section 6.1).
 pub(super) const PROBLEM: &str = "application/problem+json";
@@ -88,21 +90,6 @@ pub struct Operation {
 
 /// Media types and the schemas of what is in them; one media type may have several.
 pub(super) type Content = BTreeMap<String, Vec<Value>>;
-
-/// What is known of one status.
-#[derive(Debug, Default)]
-pub(super) struct Answer {
-    pub(super) descriptions: Vec<String>,
-    pub(super) headers: Map<String, Value>,
-    pub(super) content: Content,
-}
-
-impl Answer {
-    /// Whether it is any problem, and nothing is known of it.
-    fn is_any_problem(&self) -> bool {
-        !self.content.is_empty() && self.content.keys().all(|kind| kind == PROBLEM)
-    }
-}
 
 /// Security schemes that let a request in together, each with its scopes; none lets every request in.
 pub(super) type Alternative = BTreeMap<String, Vec<String>>;
@@ -545,235 +532,6 @@ impl Operation {
         }
         schema
     }
-}
-
-/// What is answered.
-impl Operation {
-    /// Adds a response with a body of this media type and schema.
-    ///
-    /// Its status is 200, unless it is inside of [`at_status`](Operation::at_status) and its kin.
-    pub fn response(&mut self, media_type: &str, schema: impl Into<Value>) -> &mut Self {
-        let schema = schema.into();
-        self.answers(|answer| {
-            insert(answer.content.entry(media_type.to_owned()).or_default(), schema.clone());
-        })
-    }
-
-    /// Adds a response with a body of this media type, as what serde writes of a `T`.
-    pub fn response_of<T>(&mut self, media_type: &str) -> &mut Self {
-        let schema = self.output_schema_of::<T>().unwrap_or(Value::Bool(true));
-        self.response(media_type, schema)
-    }
-
-    /// Adds a response of which no more is known than its status.
-    pub fn response_without_body(&mut self) -> &mut Self {
-        self.answers(|_| ())
-    }
-
-    /// Adds a header field to the response.
-    pub fn response_header(&mut self, name: &str, description: &str) -> &mut Self {
-        let header = text_field(description);
-        self.answers(|answer| {
-            answer.headers.insert(name.to_owned(), header.clone());
-        })
-    }
-
-    /// Adds a header field to every response that is known so far. A layer is described behind what it is around, so
-    /// that these are the responses that it passes on.
-    pub fn header_of_every_response(&mut self, name: &str, description: &str) -> &mut Self {
-        let named = self.responses.iter_mut().filter(|(status, _)| *status != "default");
-        for (_, answer) in named {
-            answer.headers.insert(name.to_owned(), text_field(description));
-        }
-        self
-    }
-
-    /// Adds a header field to the response with this status, if it is known to be one.
-    pub(crate) fn header_of_known_response(&mut self, status: StatusCode, name: &str, description: &str) {
-        if let Some(answer) = self.responses.get_mut(status.as_str()) {
-            answer.headers.insert(name.to_owned(), text_field(description));
-        }
-    }
-
-    /// Says what the response means; CommonMark. Without it, or where it is empty, the status does.
-    pub fn response_description(&mut self, text: &str) -> &mut Self {
-        self.answers(|answer| {
-            if !text.is_empty() && !answer.descriptions.iter().any(|known| known == text) {
-                answer.descriptions.push(text.to_owned());
-            }
-        })
-    }
-
-    /// Adds a problem (RFC 9457) with this status; the description says when.
-    pub fn problem(&mut self, status: StatusCode, description: &str) -> &mut Self {
-        let schema = self.schemas.problem();
-        self.problem_as(status, schema, description)
-    }
-
-    /// Adds a problem that lists what is wrong with the request, as [`Problem::faults`](crate::Problem::faults) makes it.
-    pub fn faults(&mut self, status: StatusCode, description: &str) -> &mut Self {
-        let schema = self.schemas.faults();
-        self.problem_as(status, schema, description)
-    }
-
-    /// Adds a problem of a kind of its own, with its schema.
-    pub fn problem_kind(&mut self, status: StatusCode, kind: ProblemKind) -> &mut Self {
-        let description = kind.title.clone().unwrap_or_default();
-        let problem = self.schemas.problem();
-        let schema = match kind.schema(status, &problem) {
-            Some(schema) => self.schemas.kind(kind.id, schema),
-            None => problem,
-        };
-        self.problem_as(status, schema, &description)
-    }
-
-    fn problem_as(&mut self, status: StatusCode, schema: Value, description: &str) -> &mut Self {
-        self.at_status(status, |operation| {
-            operation.response(PROBLEM, schema).response_description(description);
-        })
-    }
-
-    /// Adds a redirect; which status of the 300s it has is known only at run time.
-    pub fn redirect(&mut self) -> &mut Self {
-        if !self.context.is_silent {
-            let answer = self.responses.entry("3XX".to_owned()).or_default();
-            answer.headers.insert("location".to_owned(), text_field("Where to go."));
-        }
-        self
-    }
-
-    /// Adds that any status may come with a problem. Every operation has this, if it says nothing else of the statuses
-    /// that it does not name.
-    pub fn any_problem(&mut self) -> &mut Self {
-        if self.context.is_silent {
-            return self;
-        }
-        let schema = self.schemas.problem();
-        let answer = self.responses.entry("default".to_owned()).or_default();
-        insert(answer.content.entry(PROBLEM.to_owned()).or_default(), schema);
-        self
-    }
-
-    /// Adds what `describe` adds; responses that do not name a status of their own have this one.
-    pub fn at_status(&mut self, status: StatusCode, describe: impl FnOnce(&mut Operation)) -> &mut Self {
-        self.within(|context| context.status = Status::Known(status), describe)
-    }
-
-    /// Adds what `describe` adds; the status is known only at run time. It is one of the 200s, unless this is
-    /// [`on_failure`](Operation::on_failure).
-    pub fn at_unknown_status(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
-        self.within(|context| context.status = Status::Unknown, describe)
-    }
-
-    /// Adds a response of which nothing is known.
-    pub(crate) fn any_response(&mut self) -> &mut Self {
-        self.within(
-            |context| context.status = Status::Any,
-            |operation| {
-                operation.response_without_body();
-            },
-        )
-    }
-
-    /// Adds what `describe` adds, as responses of success: an unknown status is one of the 200s.
-    pub fn on_success(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
-        self.within(|context| context.side = Side::Success, describe)
-    }
-
-    /// Adds what `describe` adds, as responses of failure: an unknown status is one of the 400s or 500s.
-    pub fn on_failure(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
-        self.within(|context| context.side = Side::Failure, describe)
-    }
-
-    fn within(&mut self, change: impl FnOnce(&mut Context), describe: impl FnOnce(&mut Operation)) -> &mut Self {
-        let before = self.context;
-        change(&mut self.context);
-        describe(self);
-        self.context = before;
-        self
-    }
-
-    /// Does the same to each response that the context means.
-    fn answers(&mut self, change: impl Fn(&mut Answer)) -> &mut Self {
-        let known;
-        let keys: &[&str] = match (self.context.status, self.context.side) {
-            _ if self.context.is_silent => &[],
-            (Status::Known(status), _) => {
-                known = status;
-                &[known.as_str()]
-            }
-            (Status::Any, Side::Either) => &["default"],
-            (Status::Unknown | Status::Any, Side::Failure) => &["4XX", "5XX"],
-            (Status::Unknown, Side::Either) | (Status::Unknown | Status::Any, Side::Success) => &["2XX"],
-        };
-        for key in keys {
-            change(self.responses.entry((*key).to_owned()).or_default());
-        }
-        self
-    }
-
-    /// Adds what a handler returns.
-    pub(super) fn returned<R: IntoResponse>(&mut self) {
-        let arguments = mem::take(&mut self.responses);
-        R::describe(self);
-        let is_success = |status: &String| matches!(status.as_bytes()[0], b'1'..=b'3');
-        let is_known = self.responses.keys().any(is_success)
-            || self
-                .responses
-                .get("default")
-                .is_some_and(|answer| !answer.is_any_problem());
-        if !is_known {
-            let name = type_name::<R>();
-            self.gap(format!(
-                "`{name}` does not say what it answers: implement `IntoResponse::describe` for what is in it"
-            ));
-            self.responses.entry("2XX".to_owned()).or_default();
-        }
-        self.merge(arguments);
-    }
-
-    /// Adds what a function returns that is a layer: what it answers by itself. The responses of success are those that
-    /// it passes on.
-    pub(crate) fn returned_by_a_layer<R: IntoResponse>(&mut self) {
-        let inner = mem::take(&mut self.responses);
-        R::describe(self);
-        let mut own = mem::replace(&mut self.responses, inner);
-        own.retain(|status, answer| match &**status {
-            "default" => answer.is_any_problem(),
-            "2XX" => !answer.content.is_empty(),
-            _ => true,
-        });
-        self.merge(own);
-    }
-
-    fn merge(&mut self, responses: BTreeMap<String, Answer>) {
-        for (status, answer) in responses {
-            if let Some(known) = self.responses.get(&status)
-                && status == "default"
-                && answer.is_any_problem()
-                && !known.is_any_problem()
-            {
-                // Whatever is answered may be a problem, and need not be one.
-                continue;
-            }
-            let known = self.responses.entry(status).or_default();
-            for description in answer.descriptions {
-                if !known.descriptions.contains(&description) {
-                    known.descriptions.push(description);
-                }
-            }
-            known.headers.extend(answer.headers);
-            for (media_type, schemas) in answer.content {
-                let all = known.content.entry(media_type).or_default();
-                schemas.into_iter().for_each(|schema| insert(all, schema));
-            }
-        }
-    }
-}
-
-/// A header field with any text.
-fn text_field(description: &str) -> Value {
-    json!({ "description": description, "schema": { "type": "string" } })
 }
 
 /// Adds a schema, unless it is there already.

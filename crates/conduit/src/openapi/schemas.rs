@@ -257,9 +257,15 @@ impl Operation {
 /// The descriptions of an application's handlers, in the order of its table.
 #[derive(Default)]
 pub struct Descriptions {
-    handlers: Vec<(fn(&mut Operation), Vec<Layer>)>,
+    handlers: Vec<Description>,
     /// The layers around the next handler, the outermost first.
     open: Vec<Layer>,
+}
+
+/// How a handler describes itself, and the layers around it, the outermost first.
+struct Description {
+    handler: fn(&mut Operation),
+    layers: Vec<Layer>,
 }
 
 /// How a layer describes itself.
@@ -268,7 +274,10 @@ type Layer = Rc<dyn Fn(&mut Operation)>;
 impl Descriptions {
     /// Adds a handler's.
     pub fn add<S, H: Handler<S>>(&mut self) {
-        self.handlers.push((H::describe, self.open.clone()));
+        self.handlers.push(Description {
+            handler: H::describe,
+            layers: self.open.clone(),
+        });
     }
 
     /// Begins what the layer that `make` makes is around.
@@ -289,9 +298,9 @@ impl Descriptions {
 
     /// Adds what a handler, and the layers around it from the innermost on, say of themselves.
     pub(super) fn describe(&self, index: usize, operation: &mut Operation) {
-        let (handler, layers) = &self.handlers[index];
-        handler(operation);
-        for layer in layers.iter().rev() {
+        let description = &self.handlers[index];
+        (description.handler)(operation);
+        for layer in description.layers.iter().rev() {
             layer(operation);
         }
     }
