@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http::header::{HeaderName, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
@@ -14,6 +14,7 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
+use crate::server::clock;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -142,8 +143,7 @@ impl<T: Store> RateLimit<T> {
         let key = format!("rate:{}:{key}", self.name);
         for _ in 0..ATTEMPTS {
             let stored = self.store.get(key.as_bytes()).await?;
-            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let now = u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX);
+            let now = u64::try_from(clock::since_epoch().as_micros()).unwrap_or(u64::MAX);
             let arrival = stored
                 .as_deref()
                 .and_then(|value| value.try_into().ok())

@@ -6,9 +6,11 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
+// The runtime's clock, which a test may move.
+use tokio::time::Instant;
 
 /// How many parts a store in memory has, each with a lock of its own.
 const SHARDS: usize = 16;

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use conduit_net::Interest;
 
-use super::worker::{Told, ahead};
+use super::clock::ahead;
+use super::worker::Told;
 
 /// How much each direction of a pipe holds, as a socket's buffer would.
 const PIPE_BYTES: usize = 64 * 1024;

@@ -8,6 +8,7 @@ pub(crate) mod access_log;
 pub(crate) mod address;
 mod batch;
 mod blocking;
+pub(crate) mod clock;
 pub(crate) mod config;
 mod connection;
 pub(crate) mod counts;

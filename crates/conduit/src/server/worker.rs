@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use conduit_net::{Events, Interest, Poller};
 use conduit_proto::http_date;
@@ -26,6 +26,7 @@ use tracing::Span;
 use super::ServerHandle;
 use super::batch::{Batch, Member};
 use super::blocking::Attendance;
+use super::clock;
 use super::config::Config;
 use super::connection::{Connection, Fate};
 use super::counts::{self, Counts, Limit};
@@ -266,9 +267,7 @@ impl Worker {
     }
 
     fn new_second(&mut self, now: Instant) {
-        let unix_time = (SystemTime::now() + ahead())
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let unix_time = clock::since_epoch();
         self.shared.date = http_date(unix_time.as_secs());
         // The next turn at or after the wall clock's next second changes the date again.
         self.next_second = now + Duration::from_nanos(1_000_000_000 - u64::from(unix_time.subsec_nanos()));
@@ -630,13 +629,6 @@ impl Worker {
             self.serve_connection(key, told);
         }
     }
-}
-
-/// By how much the worker's clock is ahead of the system's: only a test moves it.
-pub(super) fn ahead() -> Duration {
-    Instant::now()
-        .into_std()
-        .saturating_duration_since(std::time::Instant::now())
 }
 
 /// The task that a worker is.

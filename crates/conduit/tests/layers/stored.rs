@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use conduit::layer::{Idempotency, MemoryStore, RateLimit, Store};
 use conduit::prelude::*;
+#[cfg(feature = "testing")]
+use conduit::testing::TestClient;
 use tokio::sync::Notify;
 
 use crate::request;
@@ -60,6 +62,37 @@ fn requests_without_a_key_are_not_counted() {
     let server = serve(App::new(()).routes(routes![home]).layer(limit));
     let statuses = ["/", "/", "/?u=1", "/?u=1"].map(|target| server.get(target).status);
     assert_eq!(statuses, [200, 200, 200, 429]);
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_budget_refills_as_the_clock_goes_on() {
+    let limit = RateLimit::new(2, Duration::from_secs(60));
+    let client = TestClient::new(App::new(()).routes(routes![home]).layer(limit));
+    let three = || [(); 3].map(|()| client.get("/").send().status().as_u16());
+    assert_eq!(three(), [200, 200, 429]);
+    client.advance(Duration::from_secs(120));
+    assert_eq!(three(), [200, 200, 429]);
+    // Half of the period gives half of the budget; some real time passes too.
+    client.advance(Duration::from_secs(31));
+    assert_eq!(three(), [200, 429, 429]);
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn an_answer_is_forgotten_when_its_time_is_over() {
+    let (till, _comes_in) = till();
+    let layer = Idempotency::new().kept_for(HOUR);
+    let client = TestClient::new(App::new(till).routes(routes![pay]).layer(layer));
+    let pay = || {
+        let request = client.post("/pay").header("idempotency-key", "7f9c").body("tea");
+        request.send().text().to_owned()
+    };
+    assert_eq!([pay(), pay()], ["tea 1", "tea 1"]);
+    client.advance(HOUR / 2);
+    assert_eq!(pay(), "tea 1");
+    client.advance(HOUR);
+    assert_eq!(pay(), "tea 2");
 }
 
 /// A store that fails.
