@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use conduit::prelude::*;
 use conduit::{AccessLog, health, metrics};
 use serde_json::Value;
-use support::serve;
+use support::{Running, serve};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 /// How long a test waits for a line before it fails.
@@ -207,7 +207,10 @@ fn the_access_log_has_the_fields_of_a_request() {
     assert_eq!(fields["version"], "HTTP/1.1");
     assert_eq!(fields["status"], 200);
     assert_eq!(fields["bytes"], 6);
-    assert_eq!(fields["peer"], "127.0.0.1");
+    assert_eq!(
+        (&fields["client"], &fields["peer"]),
+        (&"127.0.0.1".into(), &"127.0.0.1".into())
+    );
     assert_eq!(fields["referer"], "http://a/");
     assert_eq!(fields["user_agent"], "a \\x22b\\x22\\xC3\\xA4");
     assert_eq!(fields["complete"], true);
@@ -230,12 +233,50 @@ fn the_access_log_has_lines_in_the_combined_format() {
 }
 
 #[test]
+fn behind_a_proxy_the_access_log_has_the_client() {
+    listen_to_the_log();
+    let behind = |log| {
+        serve(
+            App::new(())
+                .routes(routes![user])
+                .access_log(log)
+                .trusted_proxies(["127.0.0.1"]),
+        )
+    };
+    let ask = |server: &Running, query: &str, client: &str| {
+        server.request(format!(
+            "GET /users/7?{query} HTTP/1.1\r\nhost: test\r\nx-forwarded-for: {client}\r\n\r\n"
+        ))
+    };
+    let server = behind(AccessLog::Fields);
+    ask(&server, "proxied", "203.0.113.1");
+    let fields = line(|line| line["fields"]["target"] == "/users/7?proxied")["fields"].clone();
+    assert_eq!(
+        (&fields["client"], &fields["peer"]),
+        (&"203.0.113.1".into(), &"127.0.0.1".into())
+    );
+    ask(&server, "hidden", "unknown");
+    let fields = line(|line| line["fields"]["target"] == "/users/7?hidden")["fields"].clone();
+    assert_eq!((&fields["client"], &fields["peer"]), (&"".into(), &"127.0.0.1".into()));
+
+    let server = behind(AccessLog::Combined);
+    ask(&server, "proxied-line", "203.0.113.1");
+    ask(&server, "hidden-line", "unknown");
+    let message = |line: &Value| line["fields"]["message"].as_str().unwrap_or_default().to_owned();
+    for (query, address) in [("?proxied-line", "203.0.113.1"), ("?hidden-line", "-")] {
+        let text = message(&line(|line| message(line).contains(query)));
+        assert!(text.starts_with(&format!("{address} - - [")), "{text}");
+    }
+}
+
+#[test]
 fn the_access_log_has_what_is_no_valid_request() {
     listen_to_the_log();
     let server = serve(App::new(()).routes(routes![user]).access_log(AccessLog::Fields));
     server.request("GET /users/7 HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n");
     let fields = line(|line| line["target"] == "conduit::access" && line["fields"]["status"] == 400)["fields"].clone();
     assert_eq!((&fields["peer"], &fields["method"]), (&"127.0.0.1".into(), &"".into()));
+    assert_eq!(fields["client"], "127.0.0.1");
     assert!(fields["bytes"].as_u64() > Some(0));
 
     let server = serve(App::new(()).routes(routes![user]).access_log(AccessLog::Combined));

@@ -69,18 +69,51 @@ impl Client {
         self.host.as_deref()
     }
 
-    pub(crate) fn of(request: &Request) -> Self {
+    /// The client of a request, for layers and for functions that a layer asks, such as
+    /// [`RateLimit::by`](crate::layer::RateLimit::by); a handler takes a `Client` as an argument.
+    ///
+    /// # Example
+    ///
+    /// A layer that lets only the own network in:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    /// use conduit::Client;
+    ///
+    /// async fn only_ours(request: Request, next: Next) -> Result<Response, Problem> {
+    ///     let address = Client::of(&request).address();
+    ///     if !address.is_some_and(|address| address.is_loopback()) {
+    ///         return Err(Problem::new(StatusCode::FORBIDDEN));
+    ///     }
+    ///     Ok(next.run(request).await)
+    /// }
+    /// ```
+    pub fn of(request: &Request) -> Self {
+        let mut client = Client::without_own_host(request);
+        if client.host.is_none() {
+            let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
+            client.host = host.or_else(|| host_of(&String::from_utf8_lossy(request.header("host")?)));
+        }
+        client
+    }
+
+    /// The address alone: without a proxy nothing is read, and nothing is allocated.
+    pub(crate) fn address_of(request: &Request) -> Option<IpAddr> {
+        Client::without_own_host(request).address
+    }
+
+    /// The client, whose host is there only if a proxy tells it.
+    fn without_own_host(request: &Request) -> Self {
         let facts = request.facts();
         let nearest = match facts.map(|facts| facts.origin).unwrap_or_default() {
             Origin::Peer => Some(request.peer_address().ip()).filter(|address| !address.is_unspecified()),
             Origin::Unknown => None,
             Origin::Address(address) => Some(address.ip()),
         };
-        let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
         let mut client = Client {
             address: nearest.map(|address| address.to_canonical()),
             is_secure: request.is_tls(),
-            host: host.or_else(|| host_of(&String::from_utf8_lossy(request.header("host")?))),
+            host: None,
         };
         match facts.and_then(|facts| facts.forwarding.as_deref()) {
             Some(forwarding) if forwarding.standard => client.read_standard(request.headers(), forwarding),

@@ -10,6 +10,7 @@ use http::header::{HeaderName, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
 use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store};
+use crate::extract::Client;
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -27,8 +28,10 @@ type Key = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
 
 /// Lets so many requests of each client through in a time; more are answered 429 with `retry-after` (RFC 6585, section 4).
 ///
-/// Who a client is says the key: the address of the connection unless another is set. An IPv6 address counts by its first 64
-/// bits, since a subscriber has all of the rest. Behind a proxy set a key that reads what the proxy says.
+/// Who a client is says the key: the address of the [`Client`] unless another is set, which is the client behind the proxies
+/// that [`App::trusted_proxies`](crate::App::trusted_proxies) and [`App::proxy_protocol`](crate::App::proxy_protocol) name.
+/// An IPv6 address counts by its first 64 bits, since a subscriber has all of the rest. Over a Unix socket each user of the
+/// machine has a budget. All those whose address a proxy does not tell share one.
 ///
 /// It counts by the generic cell rate algorithm: each client has a bucket of `requests` that refills evenly, one every
 /// `period / requests`. So a client may send a burst of all of them, and never more than twice as many in any period. All
@@ -79,7 +82,7 @@ impl RateLimit {
         );
         RateLimit {
             store: MemoryStore::default(),
-            key: Arc::new(|request| Some(network(request.peer_address().ip()))),
+            key: Arc::new(|request| Some(by_address(request))),
             name: "default",
             requests: requests.into(),
             period,
@@ -93,15 +96,59 @@ impl<T: Store> RateLimit<T> {
     /// Counts by the value of a header field, such as a key of the API. Requests without it count by their address.
     pub fn by_header(self, name: &'static str) -> Self {
         self.by(move |request| {
-            let value = request
-                .header(name)
-                .map(|value| format!("={}", String::from_utf8_lossy(value)));
-            Some(value.unwrap_or_else(|| network(request.peer_address().ip())))
+            let value = request.header(name);
+            Some(value.map_or_else(|| by_address(request), |value| named(&String::from_utf8_lossy(value))))
         })
     }
 
-    /// Counts by what `key` gives: a user that a layer before this one has put into the request's extensions, for one.
-    /// Requests that it gives `None` for are not counted.
+    /// Counts by a value that a layer before this one has attached to the request, such as its user: `key` says what of it
+    /// makes a client. Requests without such a value count by their address.
+    ///
+    /// The layer that attaches it must meet the request first: it stands before the limit in a list, and is added after it
+    /// to an application.
+    ///
+    /// # Example
+    ///
+    /// A hundred requests a minute for each user:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use conduit::layer::RateLimit;
+    /// use conduit::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct User(String);
+    ///
+    /// async fn sign_in(mut request: Request, next: Next) -> Result<Response, Problem> {
+    ///     let user = match request.header("x-api-key") {
+    ///         Some(b"k-1") => User("ada".to_owned()),
+    ///         _ => return Err(Problem::unauthorized("the header field x-api-key is missing or unknown")),
+    ///     };
+    ///     request.extensions_mut().insert(user);
+    ///     Ok(next.run(request).await)
+    /// }
+    ///
+    /// #[get("/search")]
+    /// async fn search() -> &'static str {
+    ///     "found"
+    /// }
+    ///
+    /// let limit = RateLimit::new(100, Duration::from_secs(60)).by_extension(|user: &User| user.0.clone());
+    /// let app = App::new(()).routes(routes![#[layer(sign_in, limit)] search]);
+    /// ```
+    pub fn by_extension<U, K>(self, key: impl Fn(&U) -> K + Send + Sync + 'static) -> Self
+    where
+        U: Clone + Send + Sync + 'static,
+        K: fmt::Display,
+    {
+        self.by(move |request| {
+            let value = request.extensions().get::<U>();
+            Some(value.map_or_else(|| by_address(request), |value| named(&key(value))))
+        })
+    }
+
+    /// Counts by what `key` gives, from any part of the request; [`Client::of`] has the client's address. Requests that it
+    /// gives `None` for are not counted.
     pub fn by(mut self, key: impl Fn(&Request) -> Option<String> + Send + Sync + 'static) -> Self {
         self.key = Arc::new(key);
         self
@@ -212,6 +259,20 @@ fn take_at(arrival: u64, now: u64, requests: u64, period: Duration) -> Taken {
             rest => rest,
         }),
     }
+}
+
+/// The key of who is known by the address alone.
+fn by_address(request: &Request) -> String {
+    let unix = || Some(format!("unix:{}", request.facts()?.unix?.user));
+    match Client::address_of(request) {
+        Some(address) => network(address),
+        None => unix().unwrap_or_else(|| "unknown".to_owned()),
+    }
+}
+
+/// The key of who has a name; no address is written like it.
+fn named(name: &impl fmt::Display) -> String {
+    format!("={name}")
 }
 
 /// An address as the key of whoever has it.

@@ -1,11 +1,12 @@
 //! The access log: one event of `tracing` for each request, behind the last byte of its answer.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::net::{IpAddr, SocketAddr};
 
 use http::{Method, Version};
 
+use super::clock;
+use crate::extract::Client;
 use crate::request::Request;
 
 /// How much memory for a text is kept for the next request.
@@ -21,15 +22,17 @@ pub enum AccessLog {
     /// No event.
     #[default]
     Off,
-    /// An event with fields and without a message, which a subscriber writes as JSON or as it pleases: `peer`, `method`,
+    /// An event with fields and without a message, which a subscriber writes as JSON or as it pleases: `client` (the
+    /// address of the [`Client`], empty where it is not known), `peer` (that of the nearest hop), `method`,
     /// `target` (as it was sent), `version`, `route` (the template, empty where none matched), `status`, `bytes` (of the
     /// answer's body), `duration_us`, `complete` (false if the answer broke off), `referer`, `user_agent`. Of bytes that
-    /// are no valid request only `peer`, `status` and `bytes` are known; texts are empty.
+    /// are no valid request only `client`, `peer`, `status` and `bytes` are known; texts are empty.
     Fields,
     /// An event whose message is a line in the combined log format of Apache and nginx, with the duration in
     /// microseconds behind it, and without fields:
     /// `192.0.2.1 - - [23/Nov/2026:22:14:29 +0000] "GET /users/7 HTTP/1.1" 200 13 "-" "curl/8.5.0" 184`.
-    /// In place of what is no valid request it has `"-"`, as nginx does.
+    /// The address is that of the [`Client`], `-` where it is not known. In place of what is no valid request it has `"-"`,
+    /// as nginx does.
     Combined,
 }
 
@@ -43,6 +46,7 @@ pub(super) fn is_heard() -> bool {
 pub(super) struct Line {
     used: bool,
     peer: Option<SocketAddr>,
+    client: Option<IpAddr>,
     /// `None`: what came was no valid request.
     start: Option<(Method, Version)>,
     target: String,
@@ -57,6 +61,7 @@ impl Line {
     pub(super) fn fill(&mut self, request: &Request, route: Option<&'static str>, peer: SocketAddr) {
         self.used = true;
         self.peer = Some(peer);
+        self.client = Client::address_of(request);
         self.start = Some((request.method().clone(), request.version()));
         self.route = route.unwrap_or_default();
         escape(request.head().target().as_bytes(), &mut self.target);
@@ -68,6 +73,7 @@ impl Line {
     pub(super) fn refused(peer: SocketAddr) -> Self {
         Line {
             peer: Some(peer),
+            client: Some(peer.ip().to_canonical()).filter(|address| !address.is_unspecified()),
             ..Line::default()
         }
     }
@@ -86,6 +92,7 @@ impl Line {
 
     pub(super) fn write(&mut self, form: AccessLog, status: u16, duration_us: u64, bytes: u64, complete: bool) {
         let Some(peer) = self.peer else { return };
+        let client = |unknown| Address(self.client, unknown);
         let (method, version) = match &self.start {
             Some((method, Version::HTTP_10)) => (method.as_str(), "HTTP/1.0"),
             Some((method, _)) => (method.as_str(), "HTTP/1.1"),
@@ -95,6 +102,7 @@ impl Line {
             AccessLog::Off => {}
             AccessLog::Fields => tracing::info!(
                 target: "conduit::access",
+                client = %client(""),
                 peer = %peer.ip(),
                 method,
                 target = self.target,
@@ -108,14 +116,10 @@ impl Line {
                 user_agent = self.agent,
             ),
             AccessLog::Combined => {
-                let seconds = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default()
-                    .as_secs();
-                let time = CommonTime(conduit_proto::http_date(seconds));
+                let time = CommonTime(conduit_proto::http_date(clock::since_epoch().as_secs()));
                 let (target, referer, agent) = (&self.target, or_dash(&self.referer), or_dash(&self.agent));
                 // A string takes everything.
-                let _ = write!(self.text, "{} - - [{time}] ", peer.ip());
+                let _ = write!(self.text, "{} - - [{time}] ", client("-"));
                 let _ = match &self.start {
                     Some(_) => write!(self.text, "\"{method} {target} {version}\""),
                     None => write!(self.text, "\"-\""),
@@ -123,6 +127,18 @@ impl Line {
                 let _ = write!(self.text, " {status} {bytes} \"{referer}\" \"{agent}\" {duration_us}");
                 tracing::info!(target: "conduit::access", "{}", self.text);
             }
+        }
+    }
+}
+
+/// An address, or what stands for one that is not known.
+struct Address(Option<IpAddr>, &'static str);
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str(self.1),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use conduit::Client;
 use conduit::layer::{Idempotency, MemoryStore, RateLimit, Store};
 use conduit::prelude::*;
 #[cfg(feature = "testing")]
@@ -11,7 +12,7 @@ use conduit::testing::TestClient;
 use tokio::sync::Notify;
 
 use crate::request;
-use crate::support::{Response as Received, Running, serve};
+use crate::support::{Response as Received, Running, serve, start};
 
 #[get("/")]
 async fn home() -> &'static str {
@@ -56,12 +57,140 @@ fn each_key_has_a_budget_of_its_own() {
     assert_eq!([server.get("/").status, server.get("/").status], [200, 429]);
 }
 
+/// Who signed in, as a guard finds out.
+#[derive(Clone)]
+struct User(String);
+
+async fn sign_in(mut request: Request, next: Next) -> Response {
+    let user = request
+        .header("x-user")
+        .map(|user| User(String::from_utf8_lossy(user).into_owned()));
+    if let Some(user) = user {
+        request.extensions_mut().insert(user);
+    }
+    next.run(request).await
+}
+
+#[test]
+fn each_user_has_a_budget_of_its_own_wherever_it_comes_from() {
+    let limit = RateLimit::new(1, HOUR).by_extension(|user: &User| user.0.clone());
+    // The one that is added last meets the request first.
+    let app = App::new(()).routes(routes![home]).layer(limit).layer(sign_in);
+    let server = serve(app.trusted_proxies(["127.0.0.1"]));
+    let by = |user: &str, address: &str| {
+        let fields = [("x-user", user), ("x-forwarded-for", address)];
+        server.request(request("GET", "/", &fields)).status
+    };
+    assert_eq!([by("ann", "192.0.2.1"), by("ann", "192.0.2.2")], [200, 429]);
+    assert_eq!([by("bob", "192.0.2.1"), by("bob", "192.0.2.1")], [200, 429]);
+    // Nobody has signed in: the address counts, and is no user's name.
+    let from = |address: &str| {
+        server
+            .request(request("GET", "/", &[("x-forwarded-for", address)]))
+            .status
+    };
+    assert_eq!(
+        [from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.2")],
+        [200, 429, 200]
+    );
+    assert_eq!(by("192.0.2.1", "192.0.2.1"), 200);
+}
+
+#[test]
+fn behind_a_proxy_each_client_has_a_budget_of_its_own() {
+    for limit in [RateLimit::new(2, HOUR), RateLimit::new(2, HOUR).by_header("x-api-key")] {
+        let app = App::new(()).routes(routes![home]).layer(limit);
+        let server = serve(app.trusted_proxies(["127.0.0.1"]));
+        let from = |client: &str| {
+            server
+                .request(request("GET", "/", &[("x-forwarded-for", client)]))
+                .status
+        };
+        assert_eq!(["203.0.113.1"; 3].map(from), [200, 200, 429]);
+        assert_eq!(["203.0.113.99"; 3].map(from), [200, 200, 429]);
+        // What the client itself may have sent stands left of what the proxy has added.
+        assert_eq!(from("198.51.100.7, 203.0.113.1"), 429);
+        // A subscriber has 64 bits of addresses.
+        assert_eq!(["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(from), [200, 200, 429]);
+        assert_eq!(from("2001:db8:0:1::1"), 200);
+        // Whom the proxy does not name shares a budget with all of these.
+        assert_eq!(["unknown", "hidden", "unknown"].map(from), [200, 200, 429]);
+    }
+}
+
+#[test]
+fn without_a_trusted_proxy_nobody_is_believed_who_he_is() {
+    let server = serve(App::new(()).routes(routes![home]).layer(RateLimit::new(1, HOUR)));
+    let from = |client: &str| {
+        server
+            .request(request("GET", "/", &[("x-forwarded-for", client)]))
+            .status
+    };
+    assert_eq!([from("203.0.113.1"), from("203.0.113.2")], [200, 429]);
+}
+
+#[test]
+fn a_proxy_header_names_whose_budget_it_is() {
+    let app = App::new(()).routes(routes![home]).layer(RateLimit::new(1, HOUR));
+    let server = serve(app.proxy_protocol(["127.0.0.1"]));
+    let from = |client: &str| {
+        let header = format!("PROXY TCP4 {client} 198.51.100.1 56324 443\r\n");
+        server.request(header + &request("GET", "/", &[])).status
+    };
+    assert_eq!(["192.0.2.7", "192.0.2.7", "192.0.2.8"].map(from), [200, 429, 200]);
+}
+
+#[test]
+fn a_key_of_ones_own_can_ask_for_the_client() {
+    let limit = RateLimit::new(1, HOUR).by(|request| {
+        let client = Client::of(request);
+        Some(format!("{:?} of {}", client.address(), client.host().unwrap_or("-")))
+    });
+    let server = serve(
+        App::new(())
+            .routes(routes![home])
+            .layer(limit)
+            .trusted_proxies(["127.0.0.1"]),
+    );
+    let from = |client: &str, host: &str| {
+        let fields = [("x-forwarded-for", client), ("x-forwarded-host", host)];
+        server.request(request("GET", "/", &fields)).status
+    };
+    assert_eq!([from("192.0.2.1", "a"), from("192.0.2.1", "a")], [200, 429]);
+    assert_eq!([from("192.0.2.2", "a"), from("192.0.2.1", "b")], [200, 200]);
+}
+
 #[test]
 fn requests_without_a_key_are_not_counted() {
     let limit = RateLimit::new(1, HOUR).by(|request| request.query().map(str::to_owned));
     let server = serve(App::new(()).routes(routes![home]).layer(limit));
     let statuses = ["/", "/", "/?u=1", "/?u=1"].map(|target| server.get(target).status);
     assert_eq!(statuses, [200, 200, 200, 429]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_user_of_the_machine_has_one_budget_over_a_unix_socket_and_shares_none_with_the_network() {
+    use std::io::{Read, Write};
+    let path = std::env::temp_dir().join(format!("conduit-limited-{}", std::process::id()));
+    let app = App::new(())
+        .routes(routes![home])
+        .layer(RateLimit::new(1, HOUR))
+        .workers(1);
+    let server = start(
+        app.listen(["127.0.0.1:0", &format!("unix:{}", path.display())])
+            .expect("both"),
+    );
+    let status = || {
+        let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("the server accepts");
+        let text = "GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+        stream.write_all(text.as_bytes()).expect("taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer.split(' ').nth(1).expect("a status").to_owned()
+    };
+    assert_eq!([status(), status()], ["200", "429"]);
+    assert_eq!(server.get("/").status, 200);
 }
 
 #[cfg(feature = "testing")]
