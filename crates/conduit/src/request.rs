@@ -147,7 +147,6 @@ impl Request {
     }
 
     /// The values of all header fields with this name; no map is built for them.
-    #[cfg(any(feature = "cookies", feature = "opentelemetry"))]
     pub(crate) fn header_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let parts = self.parts();
         let edited = parts.headers.get().filter(|_| parts.edited);

@@ -1,7 +1,6 @@
 //! Requests that are served only if the client's copy is, or is not, the current one.
 
 use std::convert::Infallible;
-use std::hash::Hasher;
 use std::time::UNIX_EPOCH;
 
 use http::header::{
@@ -10,6 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use super::hash::hash;
 use super::{Layer, Next};
 use crate::body::{Body, Kind};
 use crate::extract::FromRequest;
@@ -144,8 +144,6 @@ fn failed() -> Problem {
 }
 
 /// A strong tag of a body that is in memory; `None` of a stream.
-///
-/// Two hashes with different keys: 128 bits, so that two versions of a page have different tags.
 fn tag_of(body: &Body) -> Option<HeaderValue> {
     let bytes: &[u8] = match &body.0 {
         Kind::Static(bytes) => bytes,
@@ -153,13 +151,7 @@ fn tag_of(body: &Body) -> Option<HeaderValue> {
         Kind::Buffer(buffer) => buffer,
         _ => return None,
     };
-    let hash = |first: u8| {
-        let mut hasher = std::hash::DefaultHasher::new();
-        hasher.write_u8(first);
-        hasher.write(bytes);
-        hasher.finish()
-    };
-    HeaderValue::try_from(format!("\"{:016x}{:016x}\"", hash(0), hash(1))).ok()
+    HeaderValue::try_from(format!("\"{:032x}\"", u128::from_be_bytes(hash([bytes])))).ok()
 }
 
 /// The conditions that a request sets, for a handler that changes something: taken as an argument, and checked against the

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::hash::Hasher;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use http::header::{HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::json;
 
+use super::hash::hash;
 use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store};
 use crate::body::{Body, BodyError};
 use crate::extract::TOO_LARGE;
@@ -45,8 +45,11 @@ type Owner = Arc<dyn Fn(&Request) -> String + Send + Sync>;
 /// | is that of a request with another path or body | 422 |
 /// | is missing, where it is [`required`](Idempotency::required) | 400 |
 ///
-/// A key belongs to the client that sent it: to the value of `authorization` unless another
-/// [`owner`](Idempotency::owned_by) is set. Answers from 500 up and 429 are not stored, nor is one whose body is longer than
+/// A key belongs to the client that sent it: to the values of `authorization` and `cookie` unless another owner is set, so
+/// that no client sees another's answer. A cookie that changes between the first try and the second makes another client of
+/// it, for whom the request is carried out: where that can be, name the user by
+/// [`owned_by_extension`](Idempotency::owned_by_extension) or [`owned_by`](Idempotency::owned_by). Clients without
+/// credentials are one. Answers from 500 up and 429 are not stored, nor is one whose body is longer than
 /// 1 MiB: the next request with the key is carried out. A store in memory forgets at a restart, and what ends first when it
 /// is full: set another [`Store`] where a second payment must not happen. When the store fails the request is answered 503
 /// and not carried out.
@@ -83,10 +86,7 @@ impl Idempotency {
     pub fn new() -> Self {
         Idempotency {
             store: MemoryStore::default(),
-            owner: Arc::new(|request| {
-                let credentials = request.header("authorization").unwrap_or_default();
-                format!("{:032x}", hash(&[credentials]))
-            }),
+            owner: Arc::new(credentials),
             required: false,
             kept: Duration::from_secs(24 * 60 * 60),
             running: Duration::from_secs(60),
@@ -112,6 +112,49 @@ impl<T: Store> Idempotency<T> {
     pub fn owned_by(mut self, owner: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
         self.owner = Arc::new(owner);
         self
+    }
+
+    /// Says who a client is by a value that a layer before this one has attached to the request, such as its user. Requests
+    /// without such a value belong to their credentials.
+    ///
+    /// The layer that attaches it must meet the request first: it stands before this one in a list, and is added after it to
+    /// an application.
+    ///
+    /// # Example
+    ///
+    /// A payment of a user, from whichever browser:
+    ///
+    /// ```
+    /// use conduit::layer::Idempotency;
+    /// use conduit::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct User(u64);
+    ///
+    /// async fn sign_in(mut request: Request, next: Next) -> Response {
+    ///     // A real one looks the session up.
+    ///     request.extensions_mut().insert(User(7));
+    ///     next.run(request).await
+    /// }
+    ///
+    /// #[post("/payments")]
+    /// async fn pay(order: String) -> Created<String> {
+    ///     Created::at("/payments/1", format!("paid: {order}"))
+    /// }
+    ///
+    /// let once = Idempotency::new().required().owned_by_extension(|user: &User| user.0);
+    /// let app = App::new(()).routes(routes![#[layer(sign_in, once)] pay]);
+    /// ```
+    pub fn owned_by_extension<U, K>(self, owner: impl Fn(&U) -> K + Send + Sync + 'static) -> Self
+    where
+        U: Clone + Send + Sync + 'static,
+        K: fmt::Display,
+    {
+        self.owned_by(move |request| {
+            let value = request.extensions().get::<U>();
+            // No hash of credentials is written like it.
+            value.map_or_else(|| credentials(request), |value| format!("={}", owner(value)))
+        })
     }
 
     /// How long an answer is kept. The default is 24 hours.
@@ -291,24 +334,19 @@ fn key(request: &Request) -> Result<Option<String>, Problem> {
     Ok(Some(String::from_utf8_lossy(key).into_owned()))
 }
 
+/// Whoever sends the same credentials, without saying them to the store.
+fn credentials(request: &Request) -> String {
+    let authorization = request.header_all("authorization");
+    // The name keeps what stands before it from being taken for a cookie.
+    let cookies = [&b"cookie"[..]].into_iter().chain(request.header_all("cookie"));
+    format!("{:032x}", u128::from_be_bytes(hash(authorization.chain(cookies))))
+}
+
 /// 128 bits of what a request with the same key must have in common with the first.
 fn fingerprint(request: &Request, body: &[u8]) -> [u8; 16] {
     let method = request.method().as_str().as_bytes();
     let query = request.query().unwrap_or_default().as_bytes();
-    hash(&[method, request.path().as_bytes(), query, body]).to_be_bytes()
-}
-
-fn hash(parts: &[&[u8]]) -> u128 {
-    let half = |first: u8| {
-        let mut hasher = std::hash::DefaultHasher::new();
-        hasher.write_u8(first);
-        for part in parts {
-            hasher.write_usize(part.len());
-            hasher.write(part);
-        }
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
+    hash([method, request.path().as_bytes(), query, body])
 }
 
 /// The answer to a request whose key is known.

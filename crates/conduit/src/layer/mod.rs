@@ -76,6 +76,7 @@ mod cors;
 mod decompression;
 mod fields;
 mod function;
+mod hash;
 mod idempotency;
 mod method_override;
 mod rate_limit;

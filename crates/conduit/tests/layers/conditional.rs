@@ -52,7 +52,8 @@ fn a_client_that_has_the_current_version_is_told_so() {
     let server = server();
     let first = server.get("/text");
     let tag = first.header("etag").expect("a tag").to_owned();
-    assert!(tag.starts_with('"') && tag.len() == 34, "{tag}");
+    // The same in every build: servers of two versions tell a client the same.
+    assert_eq!(tag, "\"fdf901852ec1ecd942d26508484e3f4d\"");
     assert_ne!(server.get("/other").header("etag"), Some(&*tag));
     for method in ["GET", "HEAD"] {
         let mut client = server.connect();

@@ -321,6 +321,63 @@ fn a_request_that_is_sent_again_has_the_answer_of_the_first() {
 }
 
 #[test]
+fn clients_who_sign_in_by_cookie_do_not_share_their_keys() {
+    let (till, _comes_in) = till();
+    let server = paying(&till, Idempotency::new());
+    let by = |cookie: &str| server.request(order(&format!("{KEY}cookie: session={cookie}\r\n"), "staging", "tea"));
+    assert_eq!(by("ann").text(), "tea 1");
+    let other = by("bob");
+    assert_eq!((other.text(), is_replay(&other)), ("tea 2", false));
+    assert_eq!(
+        [by("ann"), by("bob")].map(|answer| answer.text().to_owned()),
+        ["tea 1", "tea 2"]
+    );
+    // A field of one name that comes twice has more than its first line.
+    let twice = |second: &str| by(&format!("x\r\ncookie: session={second}"));
+    assert_eq!(
+        [twice("ann"), twice("bob")].map(|answer| answer.text().to_owned()),
+        ["tea 3", "tea 4"]
+    );
+}
+
+#[test]
+fn a_key_can_belong_to_a_user_whose_cookies_change() {
+    let (till, _comes_in) = till();
+    let layer = Idempotency::new().owned_by_extension(|user: &User| user.0.clone());
+    let app = App::new(till.clone()).routes(routes![pay]).layer(layer).layer(sign_in);
+    let server = serve(app);
+    let by = |user: &str, cookie: &str| {
+        let fields = format!("{KEY}{user}cookie: seen={cookie}\r\n");
+        server.request(order(&fields, "staging", "tea")).text().to_owned()
+    };
+    assert_eq!(
+        [by("x-user: ann\r\n", "1"), by("x-user: ann\r\n", "2")],
+        ["tea 1", "tea 1"]
+    );
+    assert_eq!(by("x-user: bob\r\n", "2"), "tea 2");
+    // Without a user the credentials are the owner.
+    assert_eq!([by("", "1"), by("", "2"), by("", "1")], ["tea 3", "tea 4", "tea 3"]);
+}
+
+#[test]
+fn what_is_stored_is_the_same_in_every_build() {
+    let (till, _comes_in) = till();
+    let store = MemoryStore::default();
+    let server = paying(&till, Idempotency::new().store(store.clone()));
+    assert_eq!(server.request(order(KEY, "ann", "tea")).status, 201);
+    let key = b"idempotency:cae008225542e9d846dd497b98f4f4b7:7f9c";
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let stored = runtime
+        .block_on(store.get(key))
+        .expect("a store in memory does not fail");
+    let stored = stored.expect("SHA-256 of the credentials is in the key");
+    let request = u128::from_be_bytes(stored[1..17].try_into().expect("16 bytes"));
+    assert_eq!(format!("{request:032x}"), "10a3432666d85ea2c2763c7f4f0fd219");
+}
+
+#[test]
 fn a_key_is_for_one_request() {
     let (till, _comes_in) = till();
     let server = paying(&till, Idempotency::new());
