@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::body::{Body, Channel, Incoming, Kind};
+use crate::pool::Buffer;
 use crate::server::facts::Facts;
 use crate::server::mailbox::Outbox;
 
@@ -102,6 +103,19 @@ struct Parts {
     reading: Option<Reading>,
     body_limit: u64,
     channel: Rc<Channel>,
+    /// What an extractor has read of the body, for one around it that wants to see it.
+    #[cfg(feature = "validate")]
+    read: Read,
+}
+
+/// Whether what is read of a body is kept.
+#[cfg(feature = "validate")]
+#[derive(Default)]
+enum Read {
+    #[default]
+    Dropped,
+    Wanted,
+    Kept(Buffer),
 }
 
 impl Request {
@@ -317,6 +331,37 @@ impl Request {
         }
     }
 
+    /// Has an extractor that reads the body keep what it has read.
+    #[cfg(feature = "validate")]
+    pub(crate) fn keep_what_is_read(&mut self) {
+        self.parts_mut().read = Read::Wanted;
+    }
+
+    /// Whether somebody wants what is read of the body.
+    #[cfg(all(feature = "validate", feature = "multipart"))]
+    pub(crate) fn keeps_what_is_read(&self) -> bool {
+        matches!(self.parts().read, Read::Wanted)
+    }
+
+    /// An extractor has read this, and does not need it any more.
+    pub(crate) fn was_read(&mut self, bytes: Buffer) {
+        #[cfg(feature = "validate")]
+        if matches!(self.parts().read, Read::Wanted) {
+            self.parts_mut().read = Read::Kept(bytes);
+            return;
+        }
+        drop(bytes);
+    }
+
+    /// What was read since it was wanted.
+    #[cfg(feature = "validate")]
+    pub(crate) fn take_what_was_read(&mut self) -> Buffer {
+        match std::mem::take(&mut self.parts_mut().read) {
+            Read::Kept(bytes) => bytes,
+            Read::Wanted | Read::Dropped => Buffer::default(),
+        }
+    }
+
     fn take_body_as_sent(&mut self) -> Body {
         let parts = self.parts_mut();
         if let Some(body) = &mut parts.replaced {
@@ -453,6 +498,10 @@ impl Drop for Request {
         }
         parts.replaced = None;
         parts.reading = None;
+        #[cfg(feature = "validate")]
+        {
+            parts.read = Read::Dropped;
+        }
         // A request can outlive its thread's locals; then it is simply freed.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();

@@ -91,7 +91,10 @@ impl<S, T: Readable> FromRequest<S> for Json<T> {
         })?;
         let body = request.take_body().collect_buffer().await?;
         match serde_json::from_slice(&body) {
-            Ok(value) => Ok(Json(value)),
+            Ok(value) => {
+                request.was_read(body);
+                Ok(Json(value))
+            }
             Err(error) => Err(bad_json::<T>(&body, &error)),
         }
     }
@@ -136,13 +139,14 @@ impl<S, T: Readable> FromRequest<S> for Form<T> {
             subtype.eq_ignore_ascii_case("x-www-form-urlencoded")
         })?;
         let body = request.take_body().collect_buffer().await?;
-        if may_be_nested(&body) {
-            return nested("body", StatusCode::UNPROCESSABLE_ENTITY, &body).map(Form);
-        }
-        match serde_html_form::from_bytes(&body) {
-            Ok(value) => Ok(Form(value)),
-            Err(error) => Err(bad_fields::<T>("body", StatusCode::UNPROCESSABLE_ENTITY, &body, &error)),
-        }
+        let value = if may_be_nested(&body) {
+            nested("body", StatusCode::UNPROCESSABLE_ENTITY, &body)?
+        } else {
+            serde_html_form::from_bytes(&body)
+                .map_err(|error| bad_fields::<T>("body", StatusCode::UNPROCESSABLE_ENTITY, &body, &error))?
+        };
+        request.was_read(body);
+        Ok(Form(value))
     }
 
     fn describe(operation: &mut Operation) {

@@ -62,7 +62,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The steps that a name has: `a[b][c]` three, `a[]` one and an empty one. A name that is not written so is one step.
-fn steps<'a>(name: &Cow<'a, str>) -> Result<Vec<Cow<'a, str>>, Error> {
+pub(super) fn steps<'a>(name: &Cow<'a, str>) -> Result<Vec<Cow<'a, str>>, Error> {
     let owned = |text: &str| Cow::Owned(text.to_owned());
     let Some((first, rest)) = name.split_once('[').filter(|(first, _)| !first.is_empty()) else {
         return Ok(vec![name.clone()]);

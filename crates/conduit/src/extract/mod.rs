@@ -43,6 +43,8 @@ mod header;
 #[cfg(feature = "multipart")]
 mod multipart;
 mod path;
+#[cfg(feature = "validate")]
+mod sent;
 mod shutdown;
 mod text;
 #[cfg(feature = "validate")]
@@ -73,6 +75,8 @@ pub(crate) use header::name_in_head;
 #[cfg(feature = "multipart")]
 pub use multipart::{Field, Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use path::{Path, PathParams};
+#[cfg(feature = "validate")]
+pub use sent::Sent;
 pub use shutdown::Shutdown;
 #[cfg(feature = "validate")]
 pub use valid::{Content, HasRules, Valid};

@@ -7,6 +7,8 @@ use http::StatusCode;
 
 #[cfg(feature = "multipart")]
 use super::MultipartForm;
+use super::header::name_in_head;
+use super::sent::{Names, Sent};
 use super::{Form, FromRequest, Header, Json, Path, Query, Readable};
 use crate::openapi::Operation;
 use crate::problem::{Fault, Problem, Step};
@@ -24,8 +26,13 @@ const LISTED: usize = 100;
 ///
 /// Rejects as the inner extractor does, and with 422 for values that break a rule. All of them are listed at once as the
 /// problem's member `errors`, each with its path such as `body.items[3].price`, up to 100; how many more there are is the
-/// member `more_errors`. The path has the names of Rust's fields; for a field that serde renames say the same name with
-/// `#[garde(rename = "…")]`.
+/// member `more_errors`.
+///
+/// A rule knows its field by the name in Rust. The path has the name that was sent, where it is the same or differs in
+/// hyphens, underscores and case only, as those of `#[serde(rename_all = "…")]` do. The pointer leads to what was sent in any
+/// case: where the field was not sent, or has quite another name by `#[serde(rename = "…")]` or stands one level higher by
+/// `#[serde(flatten)]`, to the object that it belongs to; the path has Rust's names from there on. A tuple struct of one
+/// field needs `#[garde(transparent)]`, since it is that field for serde.
 ///
 /// All rules are checked even where an outer one is broken: a `length` on a list does not keep those for its items from
 /// being checked, and the application's limit on bodies is what bounds the work.
@@ -106,6 +113,14 @@ pub trait Content {
 
     /// What is wrong with the value that these steps lead to; no step is the whole.
     fn fault(steps: &[Step<'_>], message: &str) -> Fault;
+
+    /// Where the names stand that the client has given to the values. `body` is what a [`Json`], a [`Form`] or a
+    /// [`MultipartForm`](crate::MultipartForm) has read, the names of the last as those of a form; it is empty where none of
+    /// them has. The default is that they are not known: the steps have Rust's names.
+    fn sent<'a>(request: &'a Request, body: &'a [u8]) -> Sent<'a> {
+        let _ = (request, body);
+        Sent::Unknown
+    }
 }
 
 impl<T> Content for Json<T> {
@@ -117,6 +132,10 @@ impl<T> Content for Json<T> {
 
     fn fault(steps: &[Step<'_>], message: &str) -> Fault {
         Fault::of_json(steps.iter().copied(), message)
+    }
+
+    fn sent<'a>(_: &'a Request, body: &'a [u8]) -> Sent<'a> {
+        Sent::Json(body)
     }
 }
 
@@ -130,6 +149,10 @@ impl<T> Content for Form<T> {
     fn fault(steps: &[Step<'_>], message: &str) -> Fault {
         Fault::at("body", steps.iter().copied(), message)
     }
+
+    fn sent<'a>(_: &'a Request, body: &'a [u8]) -> Sent<'a> {
+        Sent::Fields(body)
+    }
 }
 
 impl<T> Content for Query<T> {
@@ -142,6 +165,10 @@ impl<T> Content for Query<T> {
     fn fault(steps: &[Step<'_>], message: &str) -> Fault {
         Fault::at("query", steps.iter().copied(), message)
     }
+
+    fn sent<'a>(request: &'a Request, _: &'a [u8]) -> Sent<'a> {
+        Sent::Fields(request.query().unwrap_or_default().as_bytes())
+    }
 }
 
 impl<T> Content for Header<T> {
@@ -152,7 +179,11 @@ impl<T> Content for Header<T> {
     }
 
     fn fault(steps: &[Step<'_>], message: &str) -> Fault {
-        Fault::at("header", steps.iter().copied(), message)
+        let fault = Fault::at("header", steps.iter().copied(), message);
+        Fault {
+            path: name_in_head(&fault.path),
+            ..fault
+        }
     }
 }
 
@@ -166,6 +197,10 @@ impl<T> Content for MultipartForm<T> {
 
     fn fault(steps: &[Step<'_>], message: &str) -> Fault {
         Fault::at("body", steps.iter().copied(), message)
+    }
+
+    fn sent<'a>(_: &'a Request, body: &'a [u8]) -> Sent<'a> {
+        Sent::Fields(body)
     }
 }
 
@@ -198,7 +233,7 @@ impl<T> Valid<Path<T>> {
         let taken = Path::<T>::from_parameters(request, names)?;
         match taken.0.validate() {
             Ok(()) => Ok(Valid(taken)),
-            Err(report) => Err(broken_rules(&report, |steps, message| {
+            Err(report) => Err(broken_rules(&report, Sent::Unknown, |steps, message| {
                 Fault::at("path", in_parameters(names, steps), message)
             })),
         }
@@ -234,10 +269,12 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+        request.keep_what_is_read();
         let taken = E::from_request(request, state).await?;
+        let body = request.take_what_was_read();
         match taken.value().validate() {
             Ok(()) => Ok(Valid(taken)),
-            Err(report) => Err(broken_rules(&report, E::fault)),
+            Err(report) => Err(broken_rules(&report, E::sent(request, &body), E::fault)),
         }
     }
 
@@ -260,18 +297,24 @@ fn describe_broken_rules(operation: &mut Operation) {
 
 /// A problem that lists the rules that are broken, each as the fault that is made of the way to its value and the message.
 #[cold]
-fn broken_rules(report: &garde::Report, fault: impl Fn(&[Step<'_>], &str) -> Fault) -> Problem {
-    let mut faults: Vec<Fault> = Vec::new();
-    let mut more = 0_u64;
-    for (path, error) in report.iter() {
-        if faults.len() < LISTED {
-            faults.push(fault(&steps(path), error.message()));
-        } else {
-            more += 1;
+fn broken_rules(report: &garde::Report, sent: Sent<'_>, fault_of: impl Fn(&[Step<'_>], &str) -> Fault) -> Problem {
+    let broken: Vec<_> = report
+        .iter()
+        .take(LISTED)
+        .map(|(path, error)| (steps(path), error))
+        .collect();
+    let names = Names::read(sent, broken.iter().map(|(way, _)| &way[..]));
+    let fault = |(way, error): &(Vec<Step<'_>>, &garde::Error)| {
+        let (way, sent) = names.resolve(way);
+        let mut fault = fault_of(&way, error.message());
+        if fault.pointer.is_some() {
+            fault.pointer = fault_of(&way[..sent], "").pointer;
         }
-    }
+        fault
+    };
+    let faults: Vec<Fault> = broken.iter().map(fault).collect();
     let problem = Problem::faults(StatusCode::UNPROCESSABLE_ENTITY, &faults);
-    match more {
+    match report.iter().count() - faults.len() {
         0 => problem,
         more => problem.with("more_errors", more),
     }

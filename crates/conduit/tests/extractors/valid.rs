@@ -1,5 +1,7 @@
 //! Values that keep the rules of their types.
 
+use std::collections::HashMap;
+
 use conduit::Valid;
 use conduit::openapi::Info;
 use conduit::prelude::*;
@@ -91,7 +93,169 @@ fn option(id: Option<Valid<Path<Number>>>) -> String {
     id.map_or("none".to_owned(), |id| id.0.0.0.to_string())
 }
 
-const ROUTES: Routes = routes![order, list, page, maybe, form, archive, number, pair, result, option];
+/// Names that serde changes: by a rule, one by one, and not at all.
+#[derive(serde::Deserialize, JsonSchema, Validate)]
+#[serde(rename_all = "camelCase")]
+struct Renamed {
+    #[garde(range(max = 3))]
+    the_value: u32,
+    #[serde(rename = "kind")]
+    #[garde(range(max = 3))]
+    sort: u32,
+    #[serde(default)]
+    #[garde(length(min = 1))]
+    not_sent: String,
+    #[serde(default)]
+    #[garde(dive)]
+    sub_values: Vec<Sub>,
+    #[serde(default)]
+    #[garde(dive)]
+    wrapped: Wrapped,
+    #[serde(default)]
+    #[garde(dive)]
+    by_name: HashMap<String, Sub>,
+}
+
+#[derive(serde::Deserialize, JsonSchema, Validate)]
+#[serde(rename_all = "SCREAMING-KEBAB-CASE")]
+struct Sub {
+    #[garde(range(max = 3))]
+    the_value: u32,
+}
+
+#[derive(Default, serde::Deserialize, JsonSchema, Validate)]
+struct Wrapped(#[garde(range(max = 3))] u32);
+
+#[post("/renamed")]
+fn renamed(#[allow(unused)] body: Valid<Json<Renamed>>) {}
+
+#[derive(serde::Deserialize, JsonSchema, Validate)]
+#[serde(rename_all = "camelCase")]
+struct Filter {
+    #[garde(range(max = 3))]
+    page_size: u32,
+    #[garde(dive)]
+    sub_filter: Sub,
+}
+
+#[get("/filter")]
+fn filter(#[allow(unused)] filter: Valid<Query<Filter>>) {}
+
+#[post("/filter")]
+fn filter_form(#[allow(unused)] filter: Valid<Form<Filter>>) {}
+
+#[derive(serde::Deserialize, JsonSchema, Validate)]
+struct Call {
+    #[garde(range(max = 3))]
+    x_limit: u32,
+}
+
+#[get("/call")]
+fn call(#[allow(unused)] call: Valid<Header<Call>>) {}
+
+const ROUTES: Routes = routes![
+    order,
+    list,
+    page,
+    maybe,
+    form,
+    archive,
+    number,
+    pair,
+    result,
+    option,
+    renamed,
+    filter,
+    filter_form,
+    call
+];
+
+/// The path and the pointer of each fault, in order of the paths.
+fn places(response: &Response) -> Vec<(String, Option<String>)> {
+    assert_eq!(response.status, 422);
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let problem = response.problem();
+    let errors = problem["errors"].as_array().expect("a list");
+    let place = |error: &serde_json::Value| (text(&error["path"]).expect("a path"), text(&error["pointer"]));
+    let mut places: Vec<_> = errors.iter().map(place).collect();
+    places.sort();
+    places
+}
+
+#[test]
+fn a_fault_has_the_names_that_were_sent_and_its_pointer_leads_to_something() {
+    let server = serve(App::new(()).routes(ROUTES));
+    let body = json!({
+        "other": 1,
+        "theValue": 4,
+        "kind": 4,
+        "subValues": [{"THE-VALUE": 1}, {"THE-VALUE": 4}],
+        "wrapped": 4,
+        "byName": {"a/b": {"THE-VALUE": 4}, "A_B": {"THE-VALUE": 1}},
+    });
+    let places = places(&post(&server, "/renamed", "application/json", &body.to_string()));
+    let expected = [
+        (r#"body.byName.a/b.THE-VALUE"#, "#/byName/a~1b/THE-VALUE"),
+        // Nobody can know that it is the same as `kind`.
+        ("body.notSent", "#"),
+        ("body.sort", "#"),
+        ("body.subValues[1].THE-VALUE", "#/subValues/1/THE-VALUE"),
+        ("body.theValue", "#/theValue"),
+        ("body.wrapped", "#/wrapped"),
+    ];
+    let expected = expected.map(|(path, pointer)| (path.replace("notSent", "not_sent"), Some(pointer.to_owned())));
+    assert_eq!(places, expected);
+    for (path, pointer) in places {
+        let pointer = pointer.expect("a body of JSON has pointers");
+        assert!(body.pointer(&pointer[1..]).is_some(), "{path} leads nowhere: {pointer}");
+    }
+}
+
+#[test]
+fn a_name_that_could_be_two_is_neither() {
+    let server = serve(App::new(()).routes(ROUTES));
+    // The second is not known, and ignored.
+    let body = r#"{"theValue": 4, "the-value": 1, "kind": 1, "notSent": "x"}"#;
+    let response = post(&server, "/renamed", "application/json", body);
+    assert_eq!(places(&response), [("body.the_value".to_owned(), Some("#".to_owned()))]);
+}
+
+#[test]
+fn fields_have_the_names_that_were_sent() {
+    let server = serve(App::new(()).routes(ROUTES));
+    let fields = "pageSize=4&subFilter[THE-VALUE]=4";
+    let response = server.get(&format!("/filter?{fields}"));
+    assert_eq!(
+        places(&response),
+        [
+            ("query.pageSize".to_owned(), None),
+            ("query.subFilter.THE-VALUE".to_owned(), None)
+        ]
+    );
+    let response = post(&server, "/filter", "application/x-www-form-urlencoded", fields);
+    assert_eq!(
+        places(&response),
+        [
+            ("body.pageSize".to_owned(), None),
+            ("body.subFilter.THE-VALUE".to_owned(), None)
+        ]
+    );
+    let response = server.request("GET /call HTTP/1.1\r\nhost: test\r\nx-limit: 4\r\n\r\n");
+    assert_eq!(places(&response), [("header.x-limit".to_owned(), None)]);
+}
+
+#[cfg(feature = "multipart")]
+#[test]
+fn parts_of_a_form_have_the_names_that_were_sent() {
+    #[post("/")]
+    async fn parts(#[allow(unused)] filter: Valid<conduit::MultipartForm<Filter>>) {}
+    let server = serve(App::new(()).routes(routes![parts]));
+    let part = |name: &str| format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n4\r\n");
+    let body = format!("{}{}--b--\r\n", part("pageSize"), part("subFilter[THE-VALUE]"));
+    let response = post(&server, "/", "multipart/form-data; boundary=b", &body);
+    let paths: Vec<_> = places(&response).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths, ["body.pageSize", "body.subFilter.THE-VALUE"]);
+}
 
 fn post(server: &Running, path: &str, media_type: &str, body: &str) -> Response {
     let length = body.len();

@@ -75,6 +75,15 @@ impl<S, T: Readable> FromRequest<S> for MultipartForm<T> {
             };
             pairs.push((name, value));
         }
+        #[cfg(feature = "validate")]
+        if request.keeps_what_is_read() {
+            let mut names = form_urlencoded::Serializer::new(String::new());
+            for (name, _) in &pairs {
+                let name: &Cow<'_, str> = name;
+                names.append_key_only(name);
+            }
+            request.was_read(names.finish().into_bytes().into());
+        }
         match with_files(files, || T::deserialize(Fields::new(pairs))) {
             Ok(value) => Ok(MultipartForm(value)),
             Err(error) => Err(Problem::faults(

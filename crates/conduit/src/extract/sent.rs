@@ -1,0 +1,249 @@
+//! How the client called what breaks a rule: a rule knows a field by its name in Rust, serde may have given it another.
+//!
+//! What was sent is read once more, along the ways to what breaks rules only, so that it costs the same however many rules a
+//! body breaks, and takes no memory for the rest of it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::fields;
+use crate::problem::Step;
+
+/// What a client has sent, where the names of its values stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sent<'a> {
+    /// A JSON text.
+    Json(&'a [u8]),
+    /// Fields of a query or a form, urlencoded.
+    Fields(&'a [u8]),
+    /// Something else: the names are taken as Rust's.
+    Unknown,
+}
+
+/// A value on the way to one that breaks a rule.
+#[derive(Default)]
+struct Place<'a> {
+    below: Vec<(Step<'a>, Place<'a>)>,
+    found: Found,
+    /// It is no object and no list.
+    is_single: bool,
+}
+
+/// Whether a value was sent, and how it was called.
+#[derive(Default)]
+enum Found {
+    #[default]
+    No,
+    /// By the name that the rule knows.
+    Exactly,
+    /// By one that differs from it in hyphens, underscores and case.
+    As(String),
+    /// By several such names: nobody knows which.
+    Doubtful,
+}
+
+/// The names of what was sent, as far as these ways lead.
+pub(super) struct Names<'a>(Option<Place<'a>>);
+
+impl<'a> Names<'a> {
+    pub(super) fn read<'w>(sent: Sent<'_>, ways: impl Iterator<Item = &'w [Step<'a>]>) -> Self
+    where
+        'a: 'w,
+    {
+        let mut root = Place::default();
+        for way in ways {
+            way.iter().fold(&mut root, |place, step| place.make(*step));
+        }
+        match sent {
+            Sent::Json(text) => {
+                // It has been read before, so that it is what it should be.
+                let _ = Along(Some(&mut root)).deserialize(&mut serde_json::Deserializer::from_slice(text));
+            }
+            Sent::Fields(text) => {
+                for (name, _) in form_urlencoded::parse(text) {
+                    let steps = fields::steps(&name).unwrap_or_default();
+                    let _ = steps.iter().try_fold(&mut root, |place, step| place.enter(step));
+                }
+            }
+            Sent::Unknown => return Names(None),
+        }
+        Names(Some(root))
+    }
+
+    /// A way with the names that were sent, and how many of its steps lead to something that was sent.
+    pub(super) fn resolve<'s>(&'s self, way: &[Step<'s>]) -> (Vec<Step<'s>>, usize) {
+        let Some(root) = &self.0 else {
+            return (way.to_vec(), way.len());
+        };
+        let mut place = root;
+        let mut resolved = Vec::new();
+        for (number, step) in way.iter().enumerate() {
+            let below = place.below.iter().find(|(known, _)| known == step);
+            let (below, name) = match below.map(|(_, below)| (below, &below.found)) {
+                Some((below, Found::Exactly)) => (below, *step),
+                Some((below, Found::As(name))) => (below, Step::Key(name)),
+                _ => {
+                    let count = resolved.len();
+                    // The only field of a tuple struct is shown as the struct itself.
+                    let is_shown = |step: &&Step<'_>| !(place.is_single && matches!(step, Step::Index(_)));
+                    resolved.extend(way[number..].iter().filter(is_shown));
+                    return (resolved, count);
+                }
+            };
+            resolved.push(name);
+            place = below;
+        }
+        let count = resolved.len();
+        (resolved, count)
+    }
+}
+
+impl<'a> Place<'a> {
+    fn make(&mut self, step: Step<'a>) -> &mut Self {
+        let known = self.below.iter().position(|(known, _)| *known == step);
+        let index = known.unwrap_or_else(|| {
+            self.below.push((step, Place::default()));
+            self.below.len() - 1
+        });
+        &mut self.below[index].1
+    }
+
+    /// The place of the member with this name, if it is on a way.
+    fn member(&mut self, name: &str) -> Option<&mut Self> {
+        let exact = self.below.iter().position(|(step, _)| *step == Step::Key(name));
+        if let Some(index) = exact {
+            return Some(self.below[index].1.found(Found::Exactly));
+        }
+        // `rename_all` of serde.
+        let like = |(step, place): &(Step<'_>, Place<'_>)| {
+            let is_like = matches!(step, Step::Key(known) if are_like(known, name));
+            is_like && !matches!(place.found, Found::Exactly)
+        };
+        if let Some(index) = self.below.iter().position(like) {
+            let place = &mut self.below[index].1;
+            return match place.found {
+                Found::No => Some(place.found(Found::As(name.to_owned()))),
+                _ => {
+                    place.found(Found::Doubtful);
+                    None
+                }
+            };
+        }
+        None
+    }
+
+    /// The place of the element with this number, if it is on a way.
+    fn element(&mut self, index: usize) -> Option<&mut Self> {
+        let known = self.below.iter_mut().find(|(step, _)| *step == Step::Index(index));
+        known.map(|(_, place)| place.found(Found::Exactly))
+    }
+
+    fn lack(&mut self, index: usize) {
+        if let Some(place) = self.element(index) {
+            place.found = Found::No;
+        }
+    }
+
+    /// The place of what a field's name leads to by this step.
+    fn enter(&mut self, step: &str) -> Option<&mut Self> {
+        let index = step.parse().ok().filter(|index| self.has(Step::Index(*index)));
+        match index {
+            Some(index) => self.element(index),
+            None => self.member(step),
+        }
+    }
+
+    fn has(&self, step: Step<'_>) -> bool {
+        self.below.iter().any(|(known, _)| *known == step)
+    }
+
+    fn found(&mut self, found: Found) -> &mut Self {
+        self.found = found;
+        self
+    }
+}
+
+/// Reads the value of a place; of none, nothing.
+struct Along<'p, 'a>(Option<&'p mut Place<'a>>);
+
+impl<'de> DeserializeSeed<'de> for Along<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.0 {
+            Some(place) => deserializer.deserialize_any(Read(place)),
+            None => deserializer.deserialize_ignored_any(IgnoredAny).map(drop),
+        }
+    }
+}
+
+struct Read<'p, 'a>(&'p mut Place<'a>);
+
+impl Read<'_, '_> {
+    fn single<E>(self) -> Result<(), E> {
+        self.0.is_single = true;
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for Read<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            map.next_value_seed(Along(self.0.member(&name)))?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        for index in 0.. {
+            if list.next_element_seed(Along(self.0.element(index)))?.is_none() {
+                // It was looked for behind the last one.
+                self.0.lack(index);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.single()
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.single()
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.single()
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.single()
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.single()
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.single()
+    }
+}
+
+/// Whether two names differ at most in hyphens, underscores and case, as serde's `rename_all` makes them.
+fn are_like(one: &str, other: &str) -> bool {
+    let letters = |name: &str| -> Vec<char> {
+        let letters = name.chars().filter(|letter| !"_-".contains(*letter));
+        letters.flat_map(char::to_lowercase).collect()
+    };
+    letters(one) == letters(other)
+}
