@@ -142,8 +142,9 @@ impl<T: Store> Idempotency<T> {
     ///     Created::at("/payments/1", format!("paid: {order}"))
     /// }
     ///
-    /// let once = Idempotency::new().required().owned_by_extension(|user: &User| user.0);
-    /// let app = App::new(()).routes(routes![#[layer(sign_in, once)] pay]);
+    /// let app = App::new(()).routes(routes![
+    ///     #[layer(sign_in, Idempotency::new().required().owned_by_extension(|user: &User| user.0))] pay
+    /// ]);
     /// ```
     pub fn owned_by_extension<U, K>(self, owner: impl Fn(&U) -> K + Send + Sync + 'static) -> Self
     where

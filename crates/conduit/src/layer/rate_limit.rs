@@ -133,8 +133,11 @@ impl<T: Store> RateLimit<T> {
     ///     "found"
     /// }
     ///
-    /// let limit = RateLimit::new(100, Duration::from_secs(60)).by_extension(|user: &User| user.0.clone());
-    /// let app = App::new(()).routes(routes![#[layer(sign_in, limit)] search]);
+    /// fn limit() -> RateLimit {
+    ///     RateLimit::new(100, Duration::from_secs(60)).by_extension(|user: &User| user.0.clone())
+    /// }
+    ///
+    /// let app = App::new(()).routes(routes![#[layer(sign_in, limit())] search]);
     /// ```
     pub fn by_extension<U, K>(self, key: impl Fn(&U) -> K + Send + Sync + 'static) -> Self
     where
