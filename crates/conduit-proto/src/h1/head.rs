@@ -3,9 +3,10 @@
 use std::net::Ipv6Addr;
 
 use http::header::HOST;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderName, Method, Version};
 
 use super::error::{Error, Reason};
+use super::map::{fill_map, map_of};
 use super::scan::{self, Field, Line, RequestLine};
 use super::{BodyLength, Limits};
 
@@ -259,12 +260,11 @@ impl Head {
             .map(|field| field.value(&self.bytes))
     }
 
-    /// All fields as a map. The values share one buffer: two allocations and those of the map.
+    /// All fields as a map. The values share one buffer: an allocation, or two where it is more than 256 bytes, and those
+    /// of the map. The names are kept for the next map of the thread.
     #[must_use]
     pub fn header_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.fields.len());
-        fill_map(&mut map, &self.bytes, &self.fields, |_| true);
-        map
+        map_of(&self.bytes, &self.fields)
     }
 
     /// How the length of the request's body is known.
@@ -777,24 +777,4 @@ pub(super) fn is_allowed_trailer(name: &HeaderName) -> bool {
         h::UPGRADE,
     ];
     !FORBIDDEN.contains(name)
-}
-
-/// Adds the fields to the map, each value a slice of one shared copy of the bytes.
-fn fill_map(map: &mut HeaderMap, bytes: &[u8], fields: &[Field], keep: impl Fn(&HeaderName) -> bool) {
-    let (Some(first), Some(last)) = (fields.first(), fields.last()) else {
-        return;
-    };
-    let start = first.name as usize;
-    let shared = bytes::Bytes::copy_from_slice(&bytes[start..last.value_end as usize]);
-    for field in fields {
-        let value = shared.slice(field.value as usize - start..field.value_end as usize - start);
-        // The scanner lets through exactly the names and values that the map takes.
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(field.name(bytes)),
-            HeaderValue::from_maybe_shared(value),
-        ) && keep(&name)
-        {
-            map.append(name, value);
-        }
-    }
 }

@@ -77,6 +77,7 @@ mod body;
 mod connection;
 mod error;
 mod head;
+mod map;
 mod response;
 mod scan;
 #[cfg(test)]
