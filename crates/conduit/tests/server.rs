@@ -100,6 +100,78 @@ async fn broken_stream() -> Body {
     Body::from_stream(Pieces(pieces.into(), false))
 }
 
+/// A stream whose pieces are all there.
+struct Ready(VecDeque<Result<&'static str, std::io::Error>>);
+
+impl Stream for Ready {
+    type Item = Result<&'static str, std::io::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.pop_front())
+    }
+}
+
+#[get("/ready")]
+async fn ready() -> Body {
+    Body::from_stream(Ready(["one", "two", "three"].map(Ok).into()))
+}
+
+#[get("/ready-and-broken")]
+async fn ready_and_broken() -> Body {
+    let pieces = [Ok("one"), Err(std::io::Error::other("as the test wants it"))];
+    Body::from_stream(Ready(pieces.into()))
+}
+
+/// A stream that gives pieces without an end, and nothing in them.
+struct Nothings;
+
+impl Stream for Nothings {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Ok(Bytes::new())))
+    }
+}
+
+#[get("/nothings")]
+async fn nothings() -> Body {
+    Body::from_stream(Nothings)
+}
+
+#[test]
+fn pieces_that_are_there_leave_together_with_the_head() {
+    let server = serve(App::new(()).routes(routes![ready, ready_and_broken]));
+    let mut stream = TcpStream::connect(server.address).expect("the server accepts");
+    let mut ask = |target: &str| {
+        write!(stream, "GET {target} HTTP/1.1\r\nhost: test\r\n\r\n").expect("taken");
+        let mut buffer = [0; 4096];
+        let count = stream.read(&mut buffer).expect("an answer");
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    };
+    for _ in 0..3 {
+        let answer = ask("/ready");
+        assert!(
+            answer.ends_with("\r\n\r\n3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"),
+            "{answer}"
+        );
+    }
+    // What is there before an error is sent before the connection is closed.
+    let answer = ask("/ready-and-broken");
+    assert!(answer.ends_with("\r\n\r\n3\r\none\r\n"), "{answer}");
+    assert_eq!(stream.read(&mut [0; 16]).expect("the end"), 0);
+}
+
+#[test]
+fn a_stream_that_gives_nothing_without_an_end_leaves_others_their_turn() {
+    // It has one worker.
+    let server = serve(App::new(()).routes(routes![hello, nothings]));
+    let mut client = server.connect();
+    client.send("GET /nothings HTTP/1.1\r\nhost: test\r\n\r\n");
+    for _ in 0..3 {
+        assert_eq!(server.get("/").text(), "Hello, World!");
+    }
+}
+
 /// How many pieces of endless streams were asked for.
 type Asked = Arc<AtomicUsize>;
 

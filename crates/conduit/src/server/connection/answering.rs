@@ -1,6 +1,7 @@
 //! From responses to bytes: the head and the body as far as it is there, and what becomes of a response that fails.
 
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use conduit_proto::h1::{self, BodyLength, Phase};
@@ -9,17 +10,22 @@ use http::response::Parts;
 use http::{HeaderValue, StatusCode};
 use tracing::Span;
 
-use super::stream::{Outlet, pump};
+use super::stream::{Outlet, next_piece, pump};
 use super::{Connection, Stage};
 use crate::body::{Body, BodyError, Kind};
 use crate::panics::discard;
 use crate::pool;
 use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
+use crate::server::blocking::Attendance;
 use crate::server::counts::Limit;
 use crate::server::mailbox::Outbox;
 use crate::server::tail::{Tail, UNCOPIED_BYTES};
 use crate::server::worker::Shared;
+
+/// How much of a stream is taken at once before its head is sent, if it is there.
+const READY_PIECES: usize = 8;
+const READY_BYTES: usize = 16 * 1024;
 
 impl Connection {
     /// Writes a response, or its head and what is there of its body.
@@ -96,13 +102,15 @@ impl Connection {
                 }
                 let outlet = Rc::new(Outlet::default());
                 self.stage = Stage::Streaming(Rc::clone(&outlet));
-                let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
                 let span = self
                     .observed
                     .as_ref()
                     .map_or(Span::none(), |observed| observed.span.clone());
                 let attendance = shared.attend(self.route.map(|(index, _)| index), span);
-                tokio::task::spawn_local(pump(body, outlet, outbox, attendance));
+                if let Some((body, failed)) = self.write_what_is_ready(body, &attendance, output, shared) {
+                    let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+                    tokio::task::spawn_local(pump(body, failed, outlet, outbox, attendance));
+                }
                 return;
             }
         };
@@ -138,6 +146,47 @@ impl Connection {
             discard(body);
             self.end_watch(true, shared);
         }
+    }
+
+    /// Writes the first pieces of a stream behind its head, if they are there at once: they leave together, and a stream
+    /// that ends so needs no task. Gives what comes later, and an error that comes next.
+    fn write_what_is_ready(
+        &mut self,
+        mut body: Body,
+        attendance: &Attendance,
+        output: &mut Vec<u8>,
+        shared: &mut Shared,
+    ) -> Option<(Body, Option<BodyError>)> {
+        // Where the length is declared it is checked piece by piece, behind what is sent; a request's body is on its way.
+        if !matches!(body.0, Kind::Stream(_, None)) {
+            return Some((body, None));
+        }
+        let start = output.len();
+        for _ in 0..READY_PIECES {
+            if self.tail.is_some() || output.len() - start >= READY_BYTES {
+                break;
+            }
+            // Who polls it next leaves a waker that wakes.
+            match next_piece(&mut body, attendance, &mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(piece))) => {
+                    if let Some(observed) = &mut self.observed {
+                        observed.body_bytes += piece.len() as u64;
+                    }
+                    if self.write_piece(piece, output).is_err() {
+                        self.break_stream("the stream is longer than the length that was declared", shared);
+                        return None;
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Some((body, Some(error))),
+                Poll::Ready(None) => {
+                    discard(body);
+                    self.end_stream(Ok(()), output, shared);
+                    return None;
+                }
+            }
+        }
+        Some((body, None))
     }
 
     /// Writes a piece of the response's stream; a large one is sent from where it is.

@@ -5,8 +5,9 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::body::{Body, BodyError};
@@ -79,18 +80,35 @@ enum State {
     Closed,
 }
 
-/// Brings a response's body to its connection, piece by piece, as long as there is room.
-pub(super) async fn pump(mut body: Body, outlet: Rc<Outlet>, outbox: Outbox, attendance: Attendance) {
+/// The next piece of a body. A stream that panics is not polled again, so nobody sees it in a broken state.
+pub(super) fn next_piece(
+    body: &mut Body,
+    attendance: &Attendance,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<Bytes, BodyError>>> {
+    let poll = || attendance.during(|| Pin::new(body).poll_next(context));
+    catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+        let error = format!("the stream panicked: {}", message(panic));
+        Poll::Ready(Some(Err(BodyError::Stream(error.into()))))
+    })
+}
+
+/// Brings a response's body to its connection, piece by piece, as long as there is room. What went wrong with it before is
+/// what comes first.
+pub(super) async fn pump(
+    mut body: Body,
+    failed: Option<BodyError>,
+    outlet: Rc<Outlet>,
+    outbox: Outbox,
+    attendance: Attendance,
+) {
+    let mut failed = failed;
     while outlet.room().await {
-        let piece = poll_fn(|context| {
-            let poll = || attendance.during(|| Pin::new(&mut body).poll_next(context));
-            // A stream that panics is not polled again, so nobody sees it in a broken state.
-            catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
-                let error = format!("the stream panicked: {}", message(panic));
-                Poll::Ready(Some(Err(BodyError::Stream(error.into()))))
-            })
-        });
-        match piece.await {
+        let piece = match failed.take() {
+            Some(error) => Some(Err(error)),
+            None => poll_fn(|context| next_piece(&mut body, &attendance, context)).await,
+        };
+        match piece {
             Some(Ok(piece)) => outbox.send(Letter::Piece(piece)),
             Some(Err(error)) => return outbox.send(Letter::StreamEnd(Err(error))),
             None => return outbox.send(Letter::StreamEnd(Ok(()))),
