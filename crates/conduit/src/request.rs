@@ -161,7 +161,7 @@ impl Request {
     }
 
     /// The values of all header fields with this name; no map is built for them.
-    pub(crate) fn header_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn header_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let parts = self.parts();
         let edited = parts.headers.get().filter(|_| parts.edited);
         let edited = edited.map(|map| map.get_all(name).iter().map(HeaderValue::as_bytes));

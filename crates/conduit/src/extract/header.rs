@@ -53,13 +53,14 @@ impl<S, T: Readable> FromRequest<S> for Header<T> {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        let headers = request.headers();
+        let request = &*request;
+        // Each field is looked for in the bytes of the head: to build the map for a few of them would cost more.
         let lines = |name: &str| -> Result<Vec<Cow<'_, str>>, Error> {
-            let values = headers.get_all(name_in_head(name)).iter();
-            let lines = values.map(|value| match str::from_utf8(value.as_bytes()) {
+            let in_head = name_in_head(name);
+            let lines = request.header_all(&in_head).map(|value| match str::from_utf8(value) {
                 Ok(text) => Ok(Cow::Borrowed(text)),
                 Err(_) => Err(Error::new("expected UTF-8")
-                    .found(&String::from_utf8_lossy(value.as_bytes()))
+                    .found(&String::from_utf8_lossy(value))
                     .in_field(name)),
             });
             lines.collect()

@@ -1,5 +1,6 @@
 //! `Jwt`: tokens that prove themselves (RFC 7519).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -194,7 +195,8 @@ impl JwtVerifier {
     }
 
     fn of(keys: Arc<[Key]>) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
+        let first = keys.first().map_or(Algorithm::HS256, |key| key.algorithm);
+        let mut validation = Validation::new(first);
         validation.validate_nbf = true;
         JwtVerifier(Arc::new(Rules {
             keys: Arc::new(RwLock::new(keys)),
@@ -254,9 +256,14 @@ impl JwtVerifier {
             if is_other || key.algorithm != header.alg {
                 continue;
             }
-            let validation = Validation {
-                algorithms: vec![key.algorithm],
-                ..self.0.validation.clone()
+            let validation = &self.0.validation;
+            // With keys of one algorithm, as most have, what is to be checked is the same for all tokens.
+            let validation = match validation.algorithms[..] == [key.algorithm] {
+                true => Cow::Borrowed(validation),
+                false => Cow::Owned(Validation {
+                    algorithms: vec![key.algorithm],
+                    ..validation.clone()
+                }),
             };
             match decode(token, &key.key, &validation) {
                 Ok(data) => return Ok(data.claims),
