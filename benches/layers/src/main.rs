@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cases::{ALL, Case, NOTHING};
+use cases::{ALL, Case, NONE, NOTHING};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Requests before counting, so that memory that is kept is there.
 const WARM_UP: u32 = 200;
 const REQUESTS: u32 = 1000;
+const SIGN_IN: &[u8] = b"GET /sign-in HTTP/1.1\r\nhost: localhost\r\n\r\n";
 /// How long a server may take to start, or to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -49,23 +50,31 @@ fn compare(cases: &[Case]) -> Result {
     );
     let mut base = None;
     for case in cases {
-        let [conduit, axum] = [count("conduit", case)?, count("axum", case)?];
+        let conduit = count("conduit", case)?;
+        let axum = match case.titles.1 {
+            NONE => None,
+            _ => Some(count("axum", case)?),
+        };
         if case.name == NOTHING {
             base = Some((conduit, axum));
         }
-        let added = |count: u64, base: Option<u64>| {
-            base.map_or("–".to_owned(), |base| format!("{:+}", count as i64 - base as i64))
+        let base = base.unwrap_or_default();
+        let text = |count: Option<u64>| count.map_or(NONE.to_owned(), |count| count.to_string());
+        let added = |count: Option<u64>, base: Option<u64>| match (count, base) {
+            (Some(count), Some(base)) => format!("{:+}", count as i64 - base as i64),
+            _ => NONE.to_owned(),
         };
         writeln!(
             table,
-            "| {} | {} | {conduit} | {axum} | {:.2} | {} | {} |",
+            "| {} | {} | {conduit} | {} | {} | {} | {} |",
             case.titles.0,
             case.titles.1,
-            conduit as f64 / axum as f64,
-            added(conduit, base.map(|base| base.0)),
-            added(axum, base.map(|base| base.1)),
+            text(axum),
+            axum.map_or(NONE.to_owned(), |axum| format!("{:.2}", conduit as f64 / axum as f64)),
+            added(Some(conduit), Some(base.0).filter(|base| *base > 0)),
+            added(axum, base.1),
         )?;
-        eprintln!("{}: conduit {conduit}, axum {axum}", case.name);
+        eprintln!("{}: conduit {conduit}, axum {axum:?}", case.name);
     }
     print!("{table}");
     Ok(())
@@ -111,7 +120,11 @@ impl Server {
 
     fn count(&self, case: &Case) -> Result<u64> {
         let mut client = BufReader::new(self.connect()?);
-        let request = case.request();
+        let cookie = match case.is_signed_in() {
+            true => ask(&mut client, SIGN_IN)?.ok_or("no cookie was set")?,
+            false => String::new(),
+        };
+        let request = case.request(&cookie);
         for _ in 0..WARM_UP {
             ask(&mut client, &request)?;
         }
@@ -163,15 +176,15 @@ impl Drop for Server {
     }
 }
 
-/// Sends the request, and reads the whole answer, which must be a good one.
-fn ask(client: &mut BufReader<TcpStream>, request: &[u8]) -> Result {
+/// Sends the request, and reads the whole answer, which must be a good one. Gives the cookie that it sets.
+fn ask(client: &mut BufReader<TcpStream>, request: &[u8]) -> Result<Option<String>> {
     client.get_mut().write_all(request)?;
     let mut line = String::new();
     client.read_line(&mut line)?;
     if !line.starts_with("HTTP/1.1 200 ") {
         return Err(format!("answered with {line:?}").into());
     }
-    let (mut length, mut chunked) = (0, false);
+    let (mut length, mut chunked, mut cookie) = (0, false, None);
     loop {
         line.clear();
         client.read_line(&mut line)?;
@@ -181,6 +194,7 @@ fn ask(client: &mut BufReader<TcpStream>, request: &[u8]) -> Result {
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse()?,
             "transfer-encoding" => chunked = true,
+            "set-cookie" => cookie = value.split(';').next().map(str::to_owned),
             _ => {}
         }
     }
@@ -196,12 +210,12 @@ fn ask(client: &mut BufReader<TcpStream>, request: &[u8]) -> Result {
             return Err(format!("answered with {:?}", String::from_utf8_lossy(&body)).into());
         }
         if !chunked {
-            return Ok(());
+            return Ok(cookie);
         }
         line.clear();
         client.read_line(&mut line)?;
         if length == 0 {
-            return Ok(());
+            return Ok(cookie);
         }
     }
 }

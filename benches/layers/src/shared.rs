@@ -1,9 +1,14 @@
 //! What both servers read and answer.
 
 use std::sync::LazyLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use conduit::JsonSchema;
+use garde::Validate;
 use serde::{Deserialize, Serialize};
+
+/// What signs tokens and cookies.
+pub(crate) const SECRET: &str = "a secret of at least sixty-four bytes, which is what a key of cookies has";
 
 /// A body.
 #[derive(Deserialize, Serialize, JsonSchema)]
@@ -13,6 +18,42 @@ pub(crate) struct Person {
     #[serde(default)]
     pub(crate) tags: Vec<String>,
     pub(crate) active: bool,
+}
+
+/// A body with rules.
+#[derive(Deserialize, JsonSchema, Validate)]
+pub(crate) struct Checked {
+    #[garde(length(min = 1, max = 100))]
+    pub(crate) name: String,
+    #[garde(range(min = 1000, max = 3000))]
+    pub(crate) year: u32,
+    #[serde(default)]
+    #[garde(skip)]
+    pub(crate) tags: Vec<String>,
+    #[garde(skip)]
+    pub(crate) active: bool,
+}
+
+/// What a layer attaches.
+#[derive(Clone)]
+pub(crate) struct Tenant(pub(crate) u32);
+
+/// What a token says.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Claims {
+    pub(crate) sub: String,
+    pub(crate) exp: u64,
+}
+
+/// A token that is valid for a day.
+pub(crate) fn token() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    let claims = Claims {
+        sub: "ada".to_owned(),
+        exp: (now + Duration::from_secs(86_400)).as_secs(),
+    };
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("claims are JSON")
 }
 
 /// A query.
