@@ -77,7 +77,7 @@ pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
 
-pub use app::{App, NoRoutes};
+pub use app::{App, AppState, NoRoutes, Routed, Routeless};
 pub use body::{Body, BodyError, BoxError};
 pub use conduit_macros::{FromRef, PathParams, Problem, delete, get, head, options, patch, post, put, route, routes};
 pub use error::{Error, Result};
