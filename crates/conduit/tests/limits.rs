@@ -5,6 +5,7 @@ mod support;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -291,18 +292,24 @@ fn a_steady_reader_above_the_minimum_rate_is_served_however_much_the_system_hold
 
 #[test]
 fn a_client_that_reads_nothing_is_cut_off_whatever_the_system_holds_for_it() {
-    let server = serve(
+    let path = std::env::temp_dir().join(format!("conduit-limits-{}.sock", std::process::id()));
+    let server = start(
         App::new(())
             .routes(routes![endless, file])
-            .minimum_rate(1024, Duration::from_secs(1)),
+            .workers(1)
+            .minimum_rate(1024, Duration::from_secs(1))
+            .listen(["127.0.0.1:0".to_owned(), format!("unix:{}", path.display())])
+            .expect("both can be listened on"),
     );
-    for (struck, target) in ["/endless", "/file"].iter().enumerate() {
-        let mut stream = TcpStream::connect(server.address).expect("the kernel accepts");
-        stream
-            .write_all(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes())
-            .expect("the server takes it");
-        wait_until("the reader is cut off", || {
-            server.handle().statistics().struck(Limit::WriteRate) == struck as u64 + 1
+    for target in ["/endless", "/file"] {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n");
+        let mut tcp = TcpStream::connect(server.address).expect("the kernel accepts");
+        let mut unix = UnixStream::connect(&path).expect("the kernel accepts");
+        let before = server.handle().statistics().struck(Limit::WriteRate);
+        tcp.write_all(request.as_bytes()).expect("the server takes it");
+        unix.write_all(request.as_bytes()).expect("the server takes it");
+        wait_until("the readers are cut off", || {
+            server.handle().statistics().struck(Limit::WriteRate) == before + 2
         });
     }
 }

@@ -566,6 +566,26 @@ fn a_body_in_long_records_is_measured_by_what_has_come_of_them() {
 }
 
 #[test]
+fn a_client_that_reads_nothing_is_cut_off_whatever_the_system_holds_for_it() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let server = app(Tls::pem(chain, key))
+        .minimum_rate(1024, Duration::from_secs(1))
+        .listen("127.0.0.1:0");
+    let running = start(server.expect("it listens"));
+    let config = Arc::new(authority.client());
+    let (_, mut stream) = get(running.address, &config, "localhost", "/").expect("an answer");
+    // Far more than the system takes.
+    let requests = "GET /long HTTP/1.1\r\nhost: test\r\n\r\n".repeat(20);
+    stream.write_all(requests.as_bytes()).expect("taken");
+    let patience = Instant::now() + PATIENCE;
+    while running.handle().statistics().struck(conduit::Limit::WriteRate) == 0 {
+        assert!(Instant::now() < patience, "the reader is not cut off");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn a_message_of_the_handshake_may_come_in_many_records() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");
