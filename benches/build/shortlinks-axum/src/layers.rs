@@ -1,0 +1,113 @@
+//! What goes around handlers and is in no crate, or takes no more lines than to configure one.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum_extra::TypedHeader;
+use axum_extra::headers::{ETag, HeaderMapExt, IfNoneMatch};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use tower_governor::governor::GovernorConfigBuilder;
+use tower_governor::{GovernorError, GovernorLayer};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::Service;
+use crate::problem::Problem;
+use crate::settings::MINUTE;
+
+/// No answer that gets a tag is longer.
+const TAGGED_BYTES: usize = 4 * 1024 * 1024;
+
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "strict-origin-when-cross-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Adds the fields by which a browser protects a page and its users, where the response does not have them yet.
+pub(crate) async fn security_headers(mut response: Response) -> Response {
+    for (name, value) in SECURITY_HEADERS {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
+}
+
+/// Answers `GET` and `HEAD` with 304 where the client has the current version already, by a tag that is made of the body.
+pub(crate) async fn conditional(
+    known: Option<TypedHeader<IfNoneMatch>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let response = next.run(request).await;
+    if !is_read || response.status() != StatusCode::OK {
+        return Ok(response);
+    }
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, TAGGED_BYTES)
+        .await
+        .map_err(|error| Problem::internal(&error))?;
+    let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
+    let tag: ETag = tag.parse().expect("base64 is valid in a tag");
+    parts.headers.typed_insert(tag.clone());
+    if known.is_some_and(|TypedHeader(known)| !known.precondition_passes(&tag)) {
+        parts.status = StatusCode::NOT_MODIFIED;
+        parts.headers.remove(header::CONTENT_TYPE);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        return Ok(Response::from_parts(parts, Body::empty()));
+    }
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// The numbers tell how much the service is used, which is nobody else's business.
+pub(crate) async fn only_from_this_machine(
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    match peer.ip().to_canonical().is_loopback() {
+        true => Ok(next.run(request).await),
+        false => Err(Problem::new(StatusCode::FORBIDDEN).with_detail("this is answered on the machine itself")),
+    }
+}
+
+/// All routes of the router together answer an address so often.
+pub(crate) fn limited(router: OpenApiRouter<Service>, per_minute: u32) -> OpenApiRouter<Service> {
+    let config = GovernorConfigBuilder::default()
+        .period(MINUTE / per_minute)
+        .burst_size(per_minute)
+        .finish()
+        .expect("neither is zero");
+    let limiter = config.limiter().clone();
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(Duration::from_secs(60));
+        loop {
+            interval.tick().await;
+            limiter.retain_recent();
+        }
+    });
+    router.layer(GovernorLayer::new(config).error_handler(too_many))
+}
+
+fn too_many(error: GovernorError) -> Response {
+    let (status, headers) = match error {
+        GovernorError::TooManyRequests { headers, .. } => (StatusCode::TOO_MANY_REQUESTS, headers),
+        GovernorError::UnableToExtractKey => (StatusCode::INTERNAL_SERVER_ERROR, None),
+        GovernorError::Other { code, headers, .. } => (code, headers),
+    };
+    let problem = Problem::new(status).with_headers(headers.unwrap_or_else(HeaderMap::new));
+    problem.into_response()
+}

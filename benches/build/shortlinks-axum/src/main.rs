@@ -1,0 +1,141 @@
+//! The link shortener of `examples/shortlinks` in axum: the same routes and answers, so that building the two can be
+//! compared. It is written as axum's users write, with the crates that they take; `benches/build/README.md` lists them.
+#![forbid(unsafe_code)]
+
+mod extract;
+mod layers;
+mod links;
+mod new_link;
+mod password;
+mod problem;
+#[path = "../../../../examples/shortlinks/src/settings.rs"]
+mod settings;
+mod site;
+mod store;
+mod users;
+
+use std::error::Error;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, map_response};
+use axum_prometheus::PrometheusMetricLayer;
+use axum_server::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::SwaggerUi;
+
+use problem::Problem;
+use settings::Settings;
+use store::Store;
+
+/// No request of this service is larger than a link; the framework's own limit is 2 MiB.
+const BODY_LIMIT_BYTES: usize = 16 * 1024;
+
+/// How long the service waits for its last answers when it is told to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What handlers may take as `State`: any of its fields.
+#[derive(Clone, FromRef)]
+struct Service {
+    store: Store,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Short links",
+        description = "Sign up with `POST /api/users`, sign in with `POST /api/session`, and send the token that you \
+            get as `authorization: Bearer …`. Whoever has signed in on the page has a cookie instead.",
+    ),
+    modifiers(&Schemes),
+)]
+struct Document;
+
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
+
+/// The whole service. The layer that is added last is the outermost.
+async fn app(settings: Settings) -> Result<Router, Box<dyn Error>> {
+    let store = Store::open(&settings.database).await?;
+    let (count, metrics) = PrometheusMetricLayer::pair();
+    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(site::router(metrics))
+        .merge(users::router(settings.sign_ins_per_minute))
+        .merge(links::router(settings.new_links_per_minute))
+        .split_for_parts();
+    let router = router
+        .merge(SwaggerUi::new("/docs").url("/docs/openapi.json", document))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(CatchPanicLayer::custom(Problem::of_panic))
+        .layer(from_fn(layers::conditional))
+        .layer(CompressionLayer::new())
+        .layer(map_response(layers::security_headers))
+        .layer(count)
+        .layer(TraceLayer::new_for_http())
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .with_state(Service { store });
+    Ok(router)
+}
+
+async fn no_route() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND).with_detail("no route has this path")
+}
+
+async fn no_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED).with_detail("this path has other methods")
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // Standard output is for the address; what goes wrong is logged beside it.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let app = app(Settings::from_environment()?).await?;
+    let address = std::env::var("SHORTLINKS_ADDR").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    announce(listener.local_addr()?);
+    let handle = Handle::new();
+    tokio::spawn(stop_at_signal(handle.clone()));
+    axum_server::from_tcp(listener)?
+        .handle(handle)
+        .serve(app.into_make_service_with_connect_info::<SocketAddr>())
+        .await?;
+    Ok(())
+}
+
+fn announce(address: SocketAddr) {
+    println!("Listening on http://{address}");
+}
+
+/// As a service manager and a terminal stop a program.
+async fn stop_at_signal(handle: Handle<SocketAddr>) -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    site::STOPS.store(true, Ordering::Relaxed);
+    handle.graceful_shutdown(Some(STOP_TIMEOUT));
+    Ok(())
+}

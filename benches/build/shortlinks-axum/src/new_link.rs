@@ -1,0 +1,59 @@
+//! What a client sends to make a link, and the rules for it.
+
+use std::hash::{BuildHasher, RandomState};
+
+use garde::Validate;
+use serde::Deserialize;
+use url::Url;
+use utoipa::ToSchema;
+
+/// The longest URL, in bytes, as it is kept: with everything percent-encoded that has to be.
+const URL_LIMIT_BYTES: usize = 2048;
+
+/// The letters of a slug that the service makes: none that looks like another.
+const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
+/// As many make 27,512,614,111 slugs.
+const RANDOM_SLUG_LENGTH: usize = 7;
+
+/// What a client sends to make a link. A field that is not known is refused: it is a misspelt `slug`.
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewLink {
+    /// A complete http or https URL of at most 2048 bytes.
+    #[garde(custom(is_http_url))]
+    #[schema(format = "uri", max_length = 2048)]
+    url: String,
+    /// 1 to 32 characters, each one of a-z, 0-9 and the hyphen; a random one unless it is given.
+    #[garde(pattern("^[a-z0-9-]{1,32}$"))]
+    #[schema(pattern = "^[a-z0-9-]{1,32}$")]
+    pub(crate) slug: Option<String>,
+}
+
+impl NewLink {
+    /// The URL as it is kept, and as a `location` can hold it.
+    pub(crate) fn location(&self) -> Result<Url, url::ParseError> {
+        Url::parse(&self.url)
+    }
+}
+
+/// Only http and https: a link to `javascript:` or `data:` would run what its maker wrote.
+fn is_http_url(text: &str, _: &()) -> garde::Result {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.as_str().len() <= URL_LIMIT_BYTES => Ok(()),
+        _ => Err(garde::Error::new(format!(
+            "not a complete http or https URL of at most {URL_LIMIT_BYTES} bytes"
+        ))),
+    }
+}
+
+/// A slug that is probably free. It is no secret: whoever is given the link sees it.
+pub(crate) fn random_slug() -> String {
+    // The keys of each `RandomState` differ, and those of a thread's first come from the system.
+    let mut number = RandomState::new().hash_one(());
+    let mut next = || {
+        let letter = LETTERS[(number % LETTERS.len() as u64) as usize];
+        number /= LETTERS.len() as u64;
+        char::from(letter)
+    };
+    (0..RANDOM_SLUG_LENGTH).map(|_| next()).collect()
+}

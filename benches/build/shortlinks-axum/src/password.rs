@@ -1,0 +1,33 @@
+//! Passwords: only their hashes are kept.
+
+use argon2::Argon2;
+use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
+
+use crate::problem::Problem;
+
+/// The hash of a password that nobody has: what a name that is not known is compared with, so that the time of the
+/// answer does not tell which names there are.
+const NOBODYS: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IG9mIG91cnM$4sV3bTvGQe7o1iGEq0nH0F3q8i0wqk8Y4yKf7gG0c2A";
+
+/// The hash, by Argon2id with the salt in it.
+pub(crate) async fn hash(password: String) -> Result<String, Problem> {
+    let hashed = blocking(move || Argon2::default().hash_password(password.as_bytes())).await?;
+    Ok(hashed?.to_string())
+}
+
+/// Whether it is the password that this hash was made of; `None` is the hash of a user whom there is not.
+pub(crate) async fn is_right(password: String, hash: Option<String>) -> Result<bool, Problem> {
+    let is_user = hash.is_some();
+    let hash = hash.unwrap_or_else(|| NOBODYS.to_owned());
+    match blocking(move || Argon2::default().verify_password(password.as_bytes(), &*hash)).await? {
+        Ok(()) => Ok(is_user),
+        Err(Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Hashing takes tens of milliseconds on purpose. On the worker all of its connections would wait for it.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    Ok(tokio::task::spawn_blocking(work).await?)
+}

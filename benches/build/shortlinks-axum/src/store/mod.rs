@@ -1,0 +1,135 @@
+//! Users, sessions and links, in a SQLite file.
+
+mod links;
+mod users;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+pub(crate) use links::Link;
+pub(crate) use users::SESSION_DAYS;
+
+/// How long a statement waits for another process that has the database locked; then it fails.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many requests read at the same time.
+const READERS: u32 = 4;
+
+/// The steps from an empty database to the present one. SQLite's `user_version` says how many a file has gone; a step that
+/// was ever released stays as it is.
+const STEPS: [&str; 2] = [
+    // `AUTOINCREMENT`, because a page of the list begins after an id: an id that was deleted must not come again.
+    "CREATE TABLE IF NOT EXISTS links (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        slug TEXT NOT NULL UNIQUE,
+        url TEXT NOT NULL,
+        clicks INTEGER NOT NULL DEFAULT 0,
+        created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
+    ) STRICT",
+    // The links from before there were users are nobody's: they can be followed, and are in no list.
+    "CREATE TABLE users (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        password_hash TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE sessions (
+        token_hash BLOB PRIMARY KEY,
+        user INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+        ends_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sessions_by_end ON sessions (ends_at);
+    ALTER TABLE links ADD COLUMN owner INTEGER REFERENCES users (id) ON DELETE CASCADE;
+    CREATE INDEX links_by_owner ON links (owner, id);",
+];
+
+/// The database. Clones share the same connections to the database.
+///
+/// SQLite lets one connection write at a time, and others read meanwhile (write-ahead log). So there is one connection
+/// for writing, for which requests queue up as tasks: with more of them they would wait inside SQLite, which asks again
+/// and again after a sleep, and fails when it takes too long.
+#[derive(Clone)]
+pub(crate) struct Store {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Store {
+    /// Opens the file, which is made if there is none, and sees to it that it has its tables.
+    pub(crate) async fn open(path: &Path) -> Result<Self, OpenError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // With a write-ahead log this cannot corrupt the file; the last clicks before a power cut may be lost.
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        match Self::connect(options).await {
+            Ok(store) => Ok(store),
+            Err(cause) => Err(OpenError {
+                path: path.to_owned(),
+                cause,
+            }),
+        }
+    }
+
+    async fn connect(options: SqliteConnectOptions) -> sqlx::Result<Self> {
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
+        go_steps(&writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_lazy_with(options.read_only(true).create_if_missing(false));
+        Ok(Store { writer, readers })
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn check(&self) -> sqlx::Result<()> {
+        sqlx::query("SELECT 1 FROM links").fetch_optional(&self.readers).await?;
+        Ok(())
+    }
+}
+
+/// All steps in one transaction, so that a program that ends in the middle leaves the file as it was.
+async fn go_steps(writer: &SqlitePool) -> sqlx::Result<()> {
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let gone: u32 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *transaction)
+        .await?;
+    for step in STEPS.iter().skip(gone as usize) {
+        sqlx::raw_sql(*step).execute(&mut *transaction).await?;
+    }
+    let version = format!("PRAGMA user_version = {}", STEPS.len());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(version))
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await
+}
+
+/// Why the database could not be opened.
+#[derive(Debug)]
+pub(crate) struct OpenError {
+    path: PathBuf,
+    cause: sqlx::Error,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "cannot open the database {}: {}; set SHORTLINKS_DB to a file in a directory that can be written to",
+            self.path.display(),
+            self.cause
+        )
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
