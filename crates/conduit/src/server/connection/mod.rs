@@ -181,7 +181,7 @@ impl Connection {
 
     /// Since when it has been without a request, if nothing goes on.
     pub(super) fn idle_since(&self) -> Option<Second> {
-        (self.waiting == Waiting::Request && self.engine.phase() == Phase::Idle).then_some(self.since)
+        (self.waiting == Waiting::Request && self.engine.phase() == Phase::Idle).then_some(self.quiet)
     }
 
     /// What a poller would tell of a connection in memory.
