@@ -55,7 +55,7 @@ fn cookies_fill_a_struct_by_their_names_and_others_are_not_looked_at() {
 
 #[test]
 fn what_does_not_fit_is_refused_with_its_place() {
-    assert_eq!(refusal(""), "cookie: the field `page-size` is missing");
+    assert_eq!(refusal(""), "cookie.page-size: missing");
     assert_eq!(
         refusal("cookie: page-size=many\r\n"),
         "cookie.page-size: expected a whole number from 0 to 255, found \"many\""
