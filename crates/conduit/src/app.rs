@@ -392,7 +392,7 @@ impl<S, R> App<S, R> {
 
     /// How many bytes a second a client must at least send of a body that the handler waits for, and take of a response;
     /// otherwise a body is answered 408, and a response is broken off. For as long as the grace it may be below that, or
-    /// stop. The default is 1024 bytes a second with a grace of 10 s, the resolution 1 s.
+    /// stop. The default is 1024 bytes a second with a grace of 30 s, the resolution 1 s.
     pub fn minimum_rate(mut self, bytes_per_second: u64, grace: Duration) -> Self {
         self.config.minimum_rate = bytes_per_second;
         self.config.rate_grace = grace;

@@ -63,7 +63,7 @@ impl Default for Config {
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             minimum_rate: 1024,
-            rate_grace: Duration::from_secs(10),
+            rate_grace: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(30),
             stop_delay: Duration::ZERO,
