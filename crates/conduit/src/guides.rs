@@ -28,7 +28,6 @@ pages! {
 #[cfg(feature = "tls")]
 pages! {
     Deployment = "docs/deployment.md";
-    Deploying = "docs/guide/10-deploy.md";
 }
 
 #[cfg(feature = "openapi")]
@@ -41,21 +40,30 @@ pages! {
     Testing = "docs/testing.md";
     Hello = "docs/guide/01-hello.md";
     Paths = "docs/guide/02-paths.md";
-    State = "docs/guide/04-state.md";
-    Errors = "docs/guide/05-errors.md";
-    Layers = "docs/guide/07-middleware.md";
-    Guards = "docs/guide/08-guards.md";
-    FromAxum = "docs/guide/from-axum.md";
 }
 
 #[cfg(all(feature = "testing", feature = "openapi"))]
 pages! {
     Input = "docs/guide/03-input.md";
-    Describing = "docs/guide/09-openapi.md";
-    FromFastApi = "docs/guide/from-fastapi.md";
+    State = "docs/guide/04-state.md";
+    Errors = "docs/guide/05-errors.md";
 }
 
 #[cfg(all(feature = "testing", feature = "openapi", feature = "validate"))]
 pages! {
     Rules = "docs/guide/06-rules.md";
+    Tests = "docs/guide/07-testing.md";
+    Guards = "docs/guide/08-guards.md";
+    Describing = "docs/guide/09-openapi.md";
+    FromFastApi = "docs/guide/from-fastapi.md";
+}
+
+#[cfg(all(feature = "testing", feature = "openapi", feature = "validate", feature = "tls"))]
+pages! {
+    Deploying = "docs/guide/10-deploy.md";
+}
+
+#[cfg(all(feature = "testing", feature = "openapi", feature = "tower", feature = "validate"))]
+pages! {
+    FromAxum = "docs/guide/from-axum.md";
 }
