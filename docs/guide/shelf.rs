@@ -1,5 +1,5 @@
-// What the chapters have made before, for those that come after: each page is compiled by itself, and shows only what is
-// new in it. A page takes the pieces that it builds on, as they stood in the chapter before.
+// What the chapters have made before, for those that come after: each page is compiled by itself, and shows only what
+// is new in it. A page takes the pieces that it builds on, as they stood in the chapter before.
 macro_rules! shelf {
     (@hello) => {
         #[get("/")]
