@@ -330,7 +330,7 @@ fn the_deadlines_of_the_server_hold_in_process() {
     let mut upload = client.post("/echo").upload();
     assert!(upload.piece("begun"));
     client.get("/hello").send();
-    client.advance(Duration::from_secs(30));
+    client.advance(Duration::from_secs(60));
     let broken = upload.end().stream();
     assert!(broken.is_broken_off(), "the echo of a body that comes too slowly ends");
 }

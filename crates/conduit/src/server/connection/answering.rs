@@ -170,13 +170,12 @@ impl Connection {
             match next_piece(&mut body, attendance, &mut Context::from_waker(Waker::noop())) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(piece))) => {
-                    if let Some(observed) = &mut self.observed {
-                        observed.body_bytes += piece.len() as u64;
-                    }
+                    let length = piece.len() as u64;
                     if self.write_piece(piece, output).is_err() {
                         self.break_stream("the stream is longer than the length that was declared", shared);
                         return None;
                     }
+                    self.count_piece(length);
                 }
                 Poll::Ready(Some(Err(error))) => return Some((body, Some(error))),
                 Poll::Ready(None) => {
@@ -187,6 +186,15 @@ impl Connection {
             }
         }
         Some((body, None))
+    }
+
+    /// A piece of so many bytes was written. What is sent from where it is counts when it is sent.
+    pub(super) fn count_piece(&mut self, length: u64) {
+        if self.tail.is_none()
+            && let Some(observed) = &mut self.observed
+        {
+            observed.body_bytes += length;
+        }
     }
 
     /// Writes a piece of the response's stream; a large one is sent from where it is.

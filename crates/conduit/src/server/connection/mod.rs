@@ -306,11 +306,8 @@ impl Connection {
                 let length = piece.len() as u64;
                 if self.write_piece(piece, &mut output).is_err() {
                     self.break_stream("the stream is longer than the length that was declared", shared);
-                } else if self.tail.is_none()
-                    && let Some(observed) = &mut self.observed
-                {
-                    // What is sent from where it is counts when it is sent.
-                    observed.body_bytes += length;
+                } else {
+                    self.count_piece(length);
                 }
             }
             Letter::FileRead => {
