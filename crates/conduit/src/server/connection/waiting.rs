@@ -259,10 +259,8 @@ mod tests {
 
     /// A pace since this second, at 1024 bytes a second with a grace of 10.
     fn since(now: Second) -> (Pace, Config) {
-        let config = Config {
-            rate_grace: Duration::from_secs(10),
-            ..Config::default()
-        };
+        let mut config = Config::default();
+        config.rate_grace = Duration::from_secs(10);
         let mut pace = Pace::default();
         pace.begin(Waiting::Body, now, &config);
         (pace, config)
