@@ -38,6 +38,7 @@ mod processor;
 mod settings;
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -95,7 +96,10 @@ pub fn init() -> Result<OpenTelemetry> {
         },
     };
     let sending = OpenTelemetry::from_env()?;
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Colours, which another crate may have switched on, are for people: a file would have them as they are written.
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    );
     tracing_subscriber::registry()
         .with(log.with_filter(shown))
         .with(sending.layer())
