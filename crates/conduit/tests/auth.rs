@@ -86,6 +86,31 @@ fn challenge(answer: &Answer) -> &str {
         .unwrap_or_else(|| panic!("no challenge: {answer:?}"))
 }
 
+/// A layer that lets nobody bring credentials of these kinds.
+async fn without_credentials(mut request: Request, next: Next) -> Response {
+    for name in ["authorization", "x-api-key", "cookie"] {
+        request.headers_mut().remove(name);
+    }
+    next.run(request).await
+}
+
+#[test]
+fn credentials_that_a_layer_has_taken_away_let_nobody_in() {
+    let app = App::new(()).routes(routes![me, maybe, header, cookie]);
+    let server = serve(app.layer(without_credentials));
+    for (target, field) in [
+        ("/me", "authorization: Bearer right"),
+        ("/header", "x-api-key: k"),
+        ("/cookie", "cookie: key=k"),
+    ] {
+        assert_eq!(ask(&server, target, &[field]).status, 401, "{target}");
+    }
+    assert_eq!(
+        ask(&server, "/maybe", &["authorization: Bearer right"]).text(),
+        "nobody"
+    );
+}
+
 #[test]
 fn a_bearer_token_lets_in_whom_the_application_knows() {
     let server = server();

@@ -212,15 +212,14 @@ impl<K: Key> ApiKey<K> {
 
     /// All keys that the request brings, as they came.
     fn all(request: &Request) -> Vec<Vec<u8>> {
-        let head = request.head();
         match K::PLACE {
-            KeyPlace::Header(name) => head.header_all(name).map(<[u8]>::to_vec).collect(),
+            KeyPlace::Header(name) => request.header_all(name).map(<[u8]>::to_vec).collect(),
             KeyPlace::Query(name) => form_urlencoded::parse(request.query().unwrap_or("").as_bytes())
                 .filter(|(key, _)| key == name)
                 .map(|(_, value)| value.into_owned().into_bytes())
                 .collect(),
             // RFC 6265, section 5.4: pairs with `; ` between them.
-            KeyPlace::Cookie(name) => head
+            KeyPlace::Cookie(name) => request
                 .header_all("cookie")
                 .flat_map(|field| field.split(|byte| *byte == b';'))
                 .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
@@ -287,7 +286,7 @@ pub(super) fn unauthorized(detail: &'static str, challenge: &'static str) -> Pro
 /// What stands behind the scheme in the field `authorization` (RFC 9110, section 11.6.2); `None` where there is no such
 /// field or it has another scheme.
 fn authorization<'a>(request: &'a Request, scheme: &str) -> Result<Option<&'a str>, Problem> {
-    let mut fields = request.head().header_all("authorization");
+    let mut fields = request.header_all("authorization");
     let Some(field) = fields.next() else { return Ok(None) };
     if fields.next().is_some() {
         // Another reader of the same request may take the other one.
