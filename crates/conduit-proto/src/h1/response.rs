@@ -1,6 +1,6 @@
 //! Writing the answer: status line, fields, and the framing of the body (RFC 9112, section 6).
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, header::CONTENT_LENGTH};
 
 use super::BodyLength;
@@ -139,7 +139,7 @@ impl Connection {
                 out.extend_from_slice(b"0\r\n");
                 for (name, value) in trailers.into_iter().flatten() {
                     if is_allowed_trailer(name) {
-                        write_field(out, name, value);
+                        write_line(out, name.as_str().as_bytes(), value);
                     }
                 }
                 out.extend_from_slice(b"\r\n");
@@ -310,7 +310,7 @@ fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) -> Owned {
     for (name, value) in headers {
         // The one field that nearly every response has.
         if *name == header::CONTENT_TYPE {
-            write_field(out, name, value);
+            write_line(out, b"content-type", value);
         } else if *name == CONTENT_LENGTH {
             owned.content_length = decimal(value.as_bytes());
         } else if *name == header::CONNECTION {
@@ -320,20 +320,16 @@ fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) -> Owned {
                 .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
         } else if *name != header::TRANSFER_ENCODING && name.as_str() != "keep-alive" {
             owned.date |= *name == header::DATE;
-            write_field(out, name, value);
+            write_line(out, name.as_str().as_bytes(), value);
         }
     }
     owned
 }
 
 #[inline]
-fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    if *name == header::CONTENT_TYPE {
-        out.extend_from_slice(b"content-type: ");
-    } else {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-    }
+fn write_line(out: &mut Vec<u8>, name: &[u8], value: &HeaderValue) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
     out.extend_from_slice(value.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
