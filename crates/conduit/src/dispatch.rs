@@ -218,13 +218,18 @@ impl Dispatcher {
     /// Finds the request's route, unless it is known and neither method nor path have been changed since.
     #[inline]
     fn find(&self, request: &mut Request) -> Matched {
-        let (head, parameters, matched) = request.routing();
-        if let Matched::NotYet = matched {
-            *matched = match self.table.find(head.method().as_str(), head.path_bytes(), parameters) {
-                Ok(index) => Matched::Route(index, &self.table.definitions()[index]),
-                Err(miss) => Matched::Missed(miss, self.table),
-            };
+        match *request.routing().2 {
+            Matched::NotYet => self.look_up(request),
+            known => known,
         }
+    }
+
+    fn look_up(&self, request: &mut Request) -> Matched {
+        let (head, parameters, matched) = request.routing();
+        *matched = match self.table.find(head.method().as_str(), head.path_bytes(), parameters) {
+            Ok(index) => Matched::Route(index, &self.table.definitions()[index]),
+            Err(miss) => Matched::Missed(miss, self.table),
+        };
         *matched
     }
 
@@ -238,9 +243,7 @@ impl Dispatcher {
             return StatusCode::NO_CONTENT.into_response();
         }
         if request.method() == Method::CONNECT {
-            return Problem::new(StatusCode::NOT_IMPLEMENTED)
-                .with_detail("this is an origin server, which makes no tunnels")
-                .into_response();
+            return no_tunnel();
         }
         let method = request.method().as_str();
         let is_known = |route: &Definition| route.method == method;
@@ -280,14 +283,16 @@ impl Dispatcher {
     }
 }
 
+/// The answer to `CONNECT` (RFC 9110, section 9.3.6).
+pub(crate) fn no_tunnel() -> Response {
+    Problem::new(StatusCode::NOT_IMPLEMENTED)
+        .with_detail("this is an origin server, which makes no tunnels")
+        .into_response()
+}
+
 impl Endpoint for Dispatcher {
     fn call(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
-        // It was looked for before, but for a layer of the application that has changed the request.
-        let matched = match *request.routing().2 {
-            Matched::NotYet => self.find(&mut request),
-            matched => matched,
-        };
-        let miss = match matched {
+        let miss = match self.find(&mut request) {
             Matched::Route(index, _) => return self.endpoints[index].call(request, context),
             Matched::Missed(miss, _) => miss,
             Matched::NotYet => Miss::NotFound,

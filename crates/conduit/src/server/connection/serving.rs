@@ -11,6 +11,7 @@ use tracing::Span;
 
 use super::sending::OUTPUT_HIGH_WATER_BYTES;
 use super::{Connection, Fate, Stage};
+use crate::dispatch::no_tunnel;
 use crate::endpoint::Outcome;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -255,9 +256,7 @@ fn limit_of(reason: Reason) -> Option<Limit> {
 fn to_https(request: &Request, port: u16) -> Response {
     let head = request.head();
     if request.method() == Method::CONNECT {
-        return Problem::new(StatusCode::NOT_IMPLEMENTED)
-            .with_detail("this is an origin server, which makes no tunnels")
-            .into_response();
+        return no_tunnel();
     }
     // Where the target is absolute its authority counts, and not `Host` (RFC 9112, section 3.2.2).
     let authority = head
