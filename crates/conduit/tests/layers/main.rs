@@ -7,6 +7,8 @@ mod support;
 mod compression;
 mod conditional;
 mod cors;
+#[cfg(feature = "tower")]
+mod handlers;
 mod limits;
 mod order;
 mod paths;

@@ -6,23 +6,9 @@ use axum::routing;
 use conduit::http;
 use conduit::prelude::*;
 
+use crate::handlers::{echo, never, new};
 use crate::request;
 use crate::support::serve;
-
-#[get("/new/{id}")]
-async fn new(id: Path<u32>) -> String {
-    format!("new {}", *id)
-}
-
-#[post("/echo")]
-async fn echo(body: String) -> String {
-    body
-}
-
-#[get("/never")]
-async fn never() {
-    std::future::pending().await
-}
 
 fn router() -> axum::Router {
     axum::Router::new()

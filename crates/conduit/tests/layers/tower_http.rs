@@ -21,37 +21,13 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
+use crate::handlers::{echo, never, new, panics, stream};
 use crate::request;
 use crate::support::{Response, Running, serve};
-
-#[get("/new/{id}")]
-async fn new(id: Path<u32>) -> String {
-    format!("new {}", *id)
-}
-
-#[post("/echo")]
-async fn echo(body: String) -> String {
-    body
-}
-
-#[post("/stream")]
-async fn stream(body: Body) -> Body {
-    body
-}
 
 #[get("/long")]
 async fn long() -> String {
     "all work and no play ".repeat(100)
-}
-
-#[get("/never")]
-async fn never() {
-    std::future::pending().await
-}
-
-#[get("/panics")]
-async fn panics() -> &'static str {
-    panic!("as it was asked to")
 }
 
 fn around<L: AroundHandlers>(layer: L) -> Running {

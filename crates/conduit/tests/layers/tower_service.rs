@@ -19,30 +19,11 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::sync::Semaphore;
 
+use crate::handlers::{echo, new, panics, stream};
 use crate::support::Client;
 
 /// How long a test waits for what is to happen on another thread before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-#[get("/new/{id}")]
-async fn new(id: Path<u32>) -> String {
-    format!("new {}", *id)
-}
-
-#[post("/echo")]
-async fn echo(body: String) -> String {
-    body
-}
-
-#[post("/stream")]
-async fn stream(body: Body) -> Body {
-    body
-}
-
-#[get("/panics")]
-async fn panics() -> &'static str {
-    panic!("as it was asked to")
-}
 
 #[get("/late-panic")]
 async fn late_panic() -> &'static str {
