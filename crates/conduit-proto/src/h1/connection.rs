@@ -308,7 +308,7 @@ impl Connection {
             return Ok((0, Event::NeedMore));
         };
         let mut start = 0;
-        if progress == Progress::START {
+        if progress == Progress::START && matches!(input.first(), Some(b'\r' | b'\n')) {
             start = skip_blank_lines(input, &mut blank_lines)?;
         }
         let parsed = match input.get(start) {
@@ -410,7 +410,7 @@ impl Default for Connection {
 }
 
 /// How long the empty lines at the start of the input are.
-#[inline]
+#[cold]
 fn skip_blank_lines(input: &[u8], count: &mut u8) -> Result<usize, Error> {
     let mut at = 0;
     loop {

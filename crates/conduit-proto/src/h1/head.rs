@@ -292,6 +292,8 @@ impl Head {
     /// need not be looked at again: each byte is searched for the end of its line once, and each
     /// line is checked once when it is complete and once more when the whole head is, so the work
     /// is linear in the bytes however they come.
+    // As a part of a large function it would keep its places in memory rather than in registers.
+    #[inline(never)]
     pub(super) fn parse(
         &mut self,
         input: &[u8],
@@ -345,6 +347,7 @@ impl Head {
     }
 
     /// Takes over a complete head whose lines are all valid and whose fields are in place.
+    #[inline(never)]
     fn fill(&mut self, bytes: &[u8], line: &RequestLine) -> Result<(), Error> {
         self.bytes.clear();
         self.bytes.extend_from_slice(bytes);
@@ -414,12 +417,7 @@ impl Head {
                     None => check_host(field.value(&self.bytes), &mut self.valid_host),
                     Some(_) => Err(Reason::RepeatedHost),
                 },
-                6 if !old && name.eq_ignore_ascii_case(b"expect") => framing.expect(field.value(&self.bytes)),
-                10 if name.eq_ignore_ascii_case(b"connection") => framing.connection(field.value(&self.bytes)),
-                14 if name.eq_ignore_ascii_case(b"content-length") => framing.content_length(field.value(&self.bytes)),
-                17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                    framing.transfer_encoding(field.value(&self.bytes))
-                }
+                6 | 10 | 14 | 17 => framing.read(name, field.value(&self.bytes), old),
                 _ => continue,
             };
             read.map_err(|reason| Error::at(reason, field.name as usize))?;
@@ -556,6 +554,18 @@ struct Framing {
 }
 
 impl Framing {
+    /// Reads a field, if it is one of these.
+    #[inline(never)]
+    fn read(&mut self, name: &[u8], value: &[u8], old: bool) -> Result<(), Reason> {
+        match name.len() {
+            6 if !old && name.eq_ignore_ascii_case(b"expect") => self.expect(value),
+            10 if name.eq_ignore_ascii_case(b"connection") => self.connection(value),
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
+            _ => Ok(()),
+        }
+    }
+
     fn expect(&mut self, value: &[u8]) -> Result<(), Reason> {
         if !value.eq_ignore_ascii_case(b"100-continue") {
             return Err(Reason::UnknownExpectation);

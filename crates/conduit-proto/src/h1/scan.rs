@@ -81,9 +81,10 @@ fn if_line_is_complete(window: &[u8], at: usize, error: Error) -> Result<(), Err
 #[inline]
 fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
     // The method that most requests have needs no search.
-    let method_end = match window.first_chunk() {
-        Some(b"GET ") => 3,
-        _ => skip_token(window, 0),
+    let method_end = if starts_with_word(window, *b"GET ") {
+        3
+    } else {
+        skip_token(window, 0)
     };
     match window.get(method_end) {
         Some(b' ') if method_end > 0 => {}
@@ -106,20 +107,38 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
         None => return Ok(None),
     }
     let version = &window[target_end + 1..];
-    let (minor, length) = match version.first_chunk() {
-        Some(b"HTTP/1.1\r\n") => (1, 10),
-        _ => match slow_version(version, target_end + 1)? {
-            Some(minor) => (minor, 10),
+    let minor = if starts_with_words(version, *b"HTTP/1.1", *b"\r\n") {
+        1
+    } else {
+        match slow_version(version, target_end + 1)? {
+            Some(minor) => minor,
             None => return Ok(None),
-        },
+        }
     };
     Ok(Some(RequestLine {
         method_end,
         query,
         target_end,
         minor,
-        end: target_end + 1 + length,
+        end: target_end + 1 + b"HTTP/1.1\r\n".len(),
     }))
+}
+
+/// Whether these four bytes come first. Compared as a number; an array is compared byte by byte.
+#[inline]
+fn starts_with_word(bytes: &[u8], word: [u8; 4]) -> bool {
+    let first = bytes.first_chunk();
+    first.is_some_and(|first| u32::from_ne_bytes(*first) == u32::from_ne_bytes(word))
+}
+
+/// Whether these ten bytes come first, compared as two numbers.
+#[inline]
+fn starts_with_words(bytes: &[u8], eight: [u8; 8], two: [u8; 2]) -> bool {
+    let first = bytes.first_chunk::<10>();
+    first.is_some_and(|&[a, b, c, d, e, f, g, h, i, j]| {
+        u64::from_ne_bytes([a, b, c, d, e, f, g, h]) == u64::from_ne_bytes(eight)
+            && u16::from_ne_bytes([i, j]) == u16::from_ne_bytes(two)
+    })
 }
 
 /// The minor version of a line's rest that is not `HTTP/1.1`, at `offset`.
@@ -239,7 +258,7 @@ fn skip_target(window: &[u8], from: usize) -> usize {
     skip(
         window,
         from,
-        |word| word | below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#'),
+        |word| word | below(word, 0x21) | delete(word) | equal(word, b'#'),
         &TARGET,
     )
 }
@@ -250,7 +269,8 @@ fn skip_path(window: &[u8], from: usize) -> usize {
     skip(
         window,
         from,
-        |word| word | below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#') | equal(word, b'?'),
+        // What is below the hyphen is seldom in a path, `%` apart.
+        |word| word | below(word, b'-') | delete(word) | equal(word, b'?'),
         &PATH,
     )
 }
@@ -273,7 +293,7 @@ fn skip_value(window: &[u8], from: usize) -> usize {
         at += 16;
     }
     work::add(at - from);
-    skip(window, at, |word| below(word, 0x20) | equal(word, 0x7f), &VALUE)
+    skip(window, at, |word| below(word, 0x20) | delete(word), &VALUE)
 }
 
 /// Skips the bytes that the table has, eight at a time.
@@ -323,6 +343,12 @@ fn below(word: u64, limit: u8) -> u64 {
 #[inline]
 fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * u64::from(byte)), 1)
+}
+
+/// Sets the top bit of the bytes that are 0x7f, or 0xff.
+#[inline]
+fn delete(word: u64) -> u64 {
+    (word & !TOPS) + ONES
 }
 
 /// Sets the top bit of the bytes that are neither a letter nor a hyphen, as most of a field name
