@@ -97,15 +97,24 @@ pub(crate) enum MediaType {
     Form,
 }
 
-/// Their values, in the order of [`MediaType`].
-static MEDIA_TYPES: [&str; 6] = [
+macro_rules! media_types {
+    ($($value:literal,)*) => {
+        /// Their values, in the order of [`MediaType`].
+        static MEDIA_TYPES: [&str; 6] = [$($value,)*];
+
+        /// The heads of responses as [`response`] gives them, in the same order, written out.
+        static HEADS: [&str; 6] = [$(concat!("HTTP/1.1 200 OK\r\ncontent-type: ", $value, "\r\n"),)*];
+    };
+}
+
+media_types! {
     "text/plain; charset=utf-8",
     "application/json",
     "text/html; charset=utf-8",
     "application/octet-stream",
     "application/problem+json",
     "application/x-www-form-urlencoded",
-];
+}
 
 impl MediaType {
     /// Type and subtype, without parameters.
@@ -115,38 +124,79 @@ impl MediaType {
     }
 }
 
-/// The head of a response with status 200 and this content type, and no other field.
+/// A response with status 200, this body and this content type, and no other field.
 ///
 /// Most responses are sent with just that field, and so most heads come back as they were given: one pool for each
 /// type, and the next response of the type has nothing to insert.
-pub(crate) fn response_parts(media_type: MediaType) -> Parts {
+#[inline]
+pub(crate) fn response<B>(body: B, media_type: MediaType) -> http::Response<B> {
     let place = media_type as usize;
     let kept = RESPONSE_PARTS.with_borrow_mut(|pools| pools[place].pop());
-    kept.unwrap_or_else(|| {
-        let mut parts = http::Response::new(()).into_parts().0;
-        parts.headers.reserve(4);
-        parts
-            .headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPES[place]));
-        parts
-    })
+    match kept {
+        Some(parts) => http::Response::from_parts(parts, body),
+        None => new_response(body, place),
+    }
 }
 
-/// Gives a response's head back to its thread's pool, if it has one of the content types that [`response_parts`] gives.
-pub(crate) fn recycle(mut parts: Parts) {
+#[cold]
+fn new_response<B>(body: B, place: usize) -> http::Response<B> {
+    let mut response = http::Response::new(body);
+    response.headers_mut().reserve(4);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPES[place]));
+    response
+}
+
+/// A head that nothing was changed in since [`response`] gave it.
+#[derive(Clone, Copy)]
+pub(crate) struct Untouched(usize);
+
+impl Untouched {
+    #[inline]
+    pub(crate) fn of<B>(response: &http::Response<B>) -> Option<Self> {
+        let headers = response.headers();
+        let is_plain = response.status() == StatusCode::OK
+            && response.version() == Version::HTTP_11
+            && headers.len() == 1
+            && headers.capacity() <= KEPT_HEADER_CAPACITY
+            && response.extensions().is_empty();
+        if !is_plain {
+            return None;
+        }
+        let (name, value) = headers.iter().next()?;
+        if *name != CONTENT_TYPE {
+            return None;
+        }
+        place_of(value).map(Untouched)
+    }
+
+    /// The status line and the fields.
+    pub(crate) fn written(self) -> &'static [u8] {
+        HEADS[self.0].as_bytes()
+    }
+}
+
+/// The content type that this value is the text of. The same address is the same text; another address would at worst mean
+/// that a head is not kept.
+#[inline]
+fn place_of(value: &HeaderValue) -> Option<usize> {
+    MEDIA_TYPES
+        .iter()
+        .position(|known| std::ptr::eq(known.as_bytes(), value.as_bytes()))
+}
+
+/// Gives a response's head back to its thread's pool, if it has one of the content types that [`response`] gives.
+pub(crate) fn recycle(mut parts: Parts, untouched: Option<Untouched>) {
+    if let Some(Untouched(place)) = untouched {
+        return keep(parts, place);
+    }
     if parts.headers.capacity() > KEPT_HEADER_CAPACITY || !parts.extensions.is_empty() {
         return discard(parts);
     }
-    // It is the first field in every head of the pool; only where a handler has put one in its place is it looked for.
-    let first = parts.headers.iter().next().filter(|(name, _)| **name == CONTENT_TYPE);
-    let content_type = first.map_or_else(|| parts.headers.get(CONTENT_TYPE), |(_, value)| Some(value));
-    // The same address is the same text; another address would at worst mean that the head is not kept.
-    let place = content_type.and_then(|value| {
-        MEDIA_TYPES
-            .iter()
-            .position(|known| std::ptr::eq(known.as_bytes(), value.as_bytes()))
-    });
-    let Some(place) = place else { return };
+    let Some(place) = parts.headers.get(CONTENT_TYPE).and_then(place_of) else {
+        return;
+    };
     if parts.headers.len() > 1 {
         // What a handler or a layer has added goes; the map keeps its memory.
         parts.headers.clear();
@@ -156,6 +206,11 @@ pub(crate) fn recycle(mut parts: Parts) {
     }
     parts.status = StatusCode::OK;
     parts.version = Version::HTTP_11;
+    keep(parts, place);
+}
+
+#[inline]
+fn keep(parts: Parts, place: usize) {
     RESPONSE_PARTS.with_borrow_mut(|pools| {
         if pools[place].len() < KEPT {
             pools[place].push(parts);

@@ -91,8 +91,9 @@ pub trait IntoResponse {
 }
 
 /// A response with this body and content type.
+#[inline]
 pub(crate) fn with_type(body: Body, media_type: MediaType) -> Response {
-    Response::from_parts(pool::response_parts(media_type), body)
+    pool::response(body, media_type)
 }
 
 #[diagnostic::do_not_recommend]

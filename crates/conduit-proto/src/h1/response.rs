@@ -171,6 +171,38 @@ impl Connection {
         }
     }
 
+    /// As [`write_response`](Self::write_response), of a head that was written out before: `start` is the status line of a 200
+    /// and field lines, each with its CRLF, none of them one that the engine owns.
+    ///
+    /// Gives whether it was the usual case: a request of HTTP/1.1 that has come whole and keeps the connection, and whose
+    /// method is neither `HEAD` nor `CONNECT`. In any other nothing was written.
+    ///
+    /// ```
+    /// use conduit_proto::h1::{Connection, Head, Limits};
+    ///
+    /// let (mut connection, mut head, mut out) = (Connection::new(), Head::new(), Vec::new());
+    /// connection.handle_input(b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n", &mut head, &Limits::default())?;
+    /// let start = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n";
+    /// assert!(connection.write_usual(&mut out, start, b"hello", b"Fri, 27 Nov 2026 00:00:00 GMT"));
+    /// assert!(out.starts_with(start) && out.ends_with(b"\r\n\r\nhello"));
+    /// # Ok::<(), conduit_proto::h1::Error>(())
+    /// ```
+    pub fn write_usual(&mut self, out: &mut Vec<u8>, start: &[u8], body: &[u8], date: &[u8; 29]) -> bool {
+        let is_usual = matches!((self.reading, self.writing), (Reading::Complete, Writing::Waiting))
+            && self.method == MethodKind::Other
+            && self.keep_alive
+            && !self.old
+            && !self.continue_pending;
+        if is_usual {
+            out.extend_from_slice(start);
+            write_content_length(out, body.len() as u64);
+            write_date_and_end(out, date);
+            out.extend_from_slice(body);
+            self.finish_answer();
+        }
+        is_usual
+    }
+
     /// As [`write_response`](Self::write_response), but for the body's bytes: gives whether they belong to the answer, in
     /// which case the caller sends just `length` of them behind what is in `out`, before anything that is written later.
     pub fn write_response_head(
@@ -334,12 +366,15 @@ fn write_line(out: &mut Vec<u8>, name: &[u8], value: &HeaderValue) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The `date` and the empty line behind it, in one piece of a length that the compiler knows.
+/// The `date` and the empty line behind it.
+///
+/// Each piece is written to where it stays: one that was put together in a local first would be read before it has left
+/// the processor's store buffer, in other sizes than it was written in, and for that the processor waits.
 #[inline]
 fn write_date_and_end(out: &mut Vec<u8>, date: &[u8; 29]) {
-    let mut end = *b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n";
-    end[6..35].copy_from_slice(date);
-    out.extend_from_slice(&end);
+    out.extend_from_slice(b"date: ");
+    out.extend_from_slice(date);
+    out.extend_from_slice(b"\r\n\r\n");
 }
 
 #[inline]
@@ -358,23 +393,25 @@ fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {
 
 #[inline]
 fn write_content_length(out: &mut Vec<u8>, length: u64) {
-    const NAME: &[u8; 16] = b"content-length: ";
-    /// The name, the twenty digits that 64 bits can have, and the end of the line.
-    const LONGEST: usize = NAME.len() + 20 + 2;
-    let count = length.checked_ilog10().map_or(1, |exponent| exponent as usize + 1);
-    let mut line = [0; LONGEST];
-    line[..NAME.len()].copy_from_slice(NAME);
-    let mut rest = length;
-    for digit in line[NAME.len()..NAME.len() + count].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
+    let digit = |number: u64| b'0' + (number % 10) as u8;
+    out.extend_from_slice(b"content-length: ");
+    match length {
+        0..10 => out.extend_from_slice(&[digit(length), b'\r', b'\n']),
+        10..100 => out.extend_from_slice(&[digit(length / 10), digit(length), b'\r', b'\n']),
+        _ => {
+            /// As many as 64 bits can have.
+            const DIGITS: usize = 20;
+            let mut digits = [0; DIGITS];
+            let (mut rest, mut at) = (length, DIGITS);
+            while rest > 0 {
+                at -= 1;
+                digits[at] = digit(rest);
+                rest /= 10;
+            }
+            out.extend_from_slice(&digits[at..]);
+            out.extend_from_slice(b"\r\n");
+        }
     }
-    line[NAME.len() + count] = b'\r';
-    line[NAME.len() + count + 1] = b'\n';
-    // The copy of all of it has a length that the compiler knows, which is cheaper than one of what is used.
-    let end = out.len() + NAME.len() + count + 2;
-    out.extend_from_slice(&line);
-    out.truncate(end);
 }
 
 fn write_hexadecimal(out: &mut Vec<u8>, number: u64) {

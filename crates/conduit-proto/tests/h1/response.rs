@@ -42,6 +42,56 @@ fn respond(
     (String::from_utf8(out).expect("text"), connection.keep_alive())
 }
 
+/// Writes the same answer to the same request out of a head that was written before and out of a map: gives what either
+/// has written, and whether the first was the usual case.
+fn respond_both_ways(input: &str, body: &str) -> (Vec<u8>, Vec<u8>, bool) {
+    let start = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n";
+    let fields = headers(&[("content-type", "text/plain")]);
+    let asked = || {
+        let mut connection = Connection::new();
+        // What comes of a body is not read yet.
+        let asked = connection.handle_input(input.as_bytes(), &mut Head::new(), &Limits::default());
+        assert!(matches!(asked, Ok((_, Event::Request))), "{input}");
+        connection
+    };
+    let (mut one, mut other) = (asked(), asked());
+    let (mut usual, mut other_out) = (Vec::new(), Vec::new());
+    let is_usual = one.write_usual(&mut usual, start, body.as_bytes(), &http_date(0));
+    other.write_response(&mut other_out, StatusCode::OK, &fields, body.as_bytes(), &http_date(0));
+    if is_usual {
+        assert_eq!((one.keep_alive(), one.phase()), (other.keep_alive(), other.phase()));
+        let again = one.write_usual(&mut Vec::new(), start, b"", &http_date(0));
+        assert!(!again, "an answer is written once");
+    }
+    (usual, other_out, is_usual)
+}
+
+#[test]
+fn a_head_that_was_written_before_makes_the_same_response_in_the_usual_case_and_none_in_another() {
+    let lengths = (0..120).chain([999, 1000, 1001, 9_999, 65_536, 1_000_000]);
+    for body in lengths.map(|length| "x".repeat(length)) {
+        let (usual, other, is_usual) = respond_both_ways("GET / HTTP/1.1\r\nHost: a\r\n\r\n", &body);
+        assert!(is_usual && usual == other, "{} bytes", body.len());
+    }
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    assert!(respond_both_ways(post, "ok").2);
+    for input in [
+        "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
+    ] {
+        let (usual, _, is_usual) = respond_both_ways(input, "ok");
+        assert!(!is_usual && usual.is_empty(), "{input}");
+    }
+    let before_a_request = Connection::new().write_usual(&mut Vec::new(), b"", b"", &http_date(0));
+    assert!(!before_a_request);
+}
+
 /// Method, version, status, fields, body; then framing, what follows the head, and keep-alive.
 type Case<'a> = (&'a str, &'a str, u16, &'a HeaderMap, BodyLength, &'a str, &'a str, bool);
 

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use conduit_proto::h1::{self, BodyLength, Phase};
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
-use http::response::Parts;
 use http::{HeaderValue, StatusCode};
 use tracing::Span;
 
@@ -14,7 +13,7 @@ use super::stream::{Outlet, next_piece, pump};
 use super::{Connection, Stage};
 use crate::body::{Body, BodyError, Kind};
 use crate::panics::discard;
-use crate::pool;
+use crate::pool::{self, Untouched};
 use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
 use crate::server::blocking::Attendance;
@@ -29,7 +28,7 @@ const READY_BYTES: usize = 16 * 1024;
 
 impl Connection {
     /// Writes a response, or its head and what is there of its body.
-    pub(super) fn respond(&mut self, response: Response, output: &mut Vec<u8>, shared: &mut Shared) {
+    pub(super) fn respond(&mut self, mut response: Response, output: &mut Vec<u8>, shared: &mut Shared) {
         if self.engine.is_no_answer(response.status()) {
             // A connection that this sent into another protocol would be one that nobody reads.
             let status = response.status();
@@ -40,9 +39,8 @@ impl Connection {
                 .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
             return self.respond(failed, output, shared);
         }
-        let (mut parts, body) = response.into_parts();
         if let Some(observed) = &mut self.observed {
-            observed.answered(parts.status, &body);
+            observed.answered(response.status(), response.body());
         }
         let last = self.requests >= shared.config.requests;
         if last {
@@ -54,87 +52,99 @@ impl Connection {
         if last
             || shared.stopping
             || cut_short
-            || (parts.status == StatusCode::PAYLOAD_TOO_LARGE && self.body.is_some())
+            || (self.body.is_some() && response.status() == StatusCode::PAYLOAD_TOO_LARGE)
         {
-            parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(hsts) = &shared.hsts
             && self.transport.is_secure()
         {
-            parts.headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
-        let bytes: &[u8] = match &body.0 {
+        let bytes: &[u8] = match &response.body().0 {
             Kind::Empty => &[],
             Kind::Static(bytes) => bytes,
             Kind::Bytes(bytes) => bytes,
             Kind::Buffer(buffer) | Kind::Problem(_, buffer) => buffer,
-            Kind::File(_) => return self.respond_uncopied(parts, body, output, shared),
+            Kind::File(_) => return self.respond_uncopied(response, output, shared),
+            Kind::Stream(..) | Kind::Incoming(_) => return self.respond_by_stream(response, output, shared),
             // What an application that is a service was sent, and has answered with to one that serves here.
             #[cfg(feature = "tower")]
             Kind::Limited(_) => {
-                let body = match body.len() {
+                let response = response.map(|body| match body.len() {
                     Some(length) => Body::from_sized_stream(body, length),
                     None => Body::from_stream(body),
-                };
-                return self.respond(Response::from_parts(parts, body), output, shared);
-            }
-            Kind::Stream(..) | Kind::Incoming(_) => {
-                if let Kind::Incoming(incoming) = &body.0 {
-                    if let Err(error) = incoming.check_limit(0) {
-                        discard(parts);
-                        let refused = shared.application.show(error.into_response());
-                        return self.respond(refused, output, shared);
-                    }
-                    // The answer is the request's own body: the client must send it before it sees a status.
-                    self.engine.write_continue(output);
-                }
-                let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
-                self.engine
-                    .write_head(output, parts.status, &parts.headers, length, &shared.date);
-                pool::recycle(parts);
-                if !self.engine.wants_body() {
-                    // It is not even begun: there are no bytes that could be too few.
-                    let _ = self.engine.write_end(output, None);
-                    discard(body);
-                    self.drop_body();
-                    self.end_watch(true, shared);
-                    return;
-                }
-                let outlet = Rc::new(Outlet::default());
-                self.stage = Stage::Streaming(Rc::clone(&outlet));
-                let span = self
-                    .observed
-                    .as_ref()
-                    .map_or(Span::none(), |observed| observed.span.clone());
-                let attendance = shared.attend(self.route.map(|(index, _)| index), span);
-                if let Some((body, failed)) = self.write_what_is_ready(body, &attendance, output, shared) {
-                    let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
-                    tokio::task::spawn_local(pump(body, failed, outlet, outbox, attendance));
-                }
-                return;
+                });
+                return self.respond(response, output, shared);
             }
         };
         if bytes.len() >= UNCOPIED_BYTES {
-            return self.respond_uncopied(parts, body, output, shared);
+            return self.respond_uncopied(response, output, shared);
         }
-        self.engine
-            .write_response(output, parts.status, &parts.headers, bytes, &shared.date);
+        let untouched = Untouched::of(&response);
+        let is_written =
+            untouched.is_some_and(|head| self.engine.write_usual(output, head.written(), bytes, &shared.date));
+        if !is_written {
+            self.engine
+                .write_response(output, response.status(), response.headers(), bytes, &shared.date);
+        }
+        let (parts, body) = response.into_parts();
         if let Kind::Bytes(_) = &body.0 {
             // They may have an owner of the application's.
             discard(body);
         }
-        pool::recycle(parts);
+        pool::recycle(parts, untouched);
         self.drop_body();
         self.end_watch(true, shared);
     }
 
+    /// Writes the head of a response whose body is a stream, or a request's, and what is there of it.
+    fn respond_by_stream(&mut self, response: Response, output: &mut Vec<u8>, shared: &mut Shared) {
+        let (parts, body) = response.into_parts();
+        if let Kind::Incoming(incoming) = &body.0 {
+            if let Err(error) = incoming.check_limit(0) {
+                discard(parts);
+                let refused = shared.application.show(error.into_response());
+                return self.respond(refused, output, shared);
+            }
+            // The answer is the request's own body: the client must send it before it sees a status.
+            self.engine.write_continue(output);
+        }
+        let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
+        self.engine
+            .write_head(output, parts.status, &parts.headers, length, &shared.date);
+        pool::recycle(parts, None);
+        if !self.engine.wants_body() {
+            // It is not even begun: there are no bytes that could be too few.
+            let _ = self.engine.write_end(output, None);
+            discard(body);
+            self.drop_body();
+            self.end_watch(true, shared);
+            return;
+        }
+        let outlet = Rc::new(Outlet::default());
+        self.stage = Stage::Streaming(Rc::clone(&outlet));
+        let span = self
+            .observed
+            .as_ref()
+            .map_or(Span::none(), |observed| observed.span.clone());
+        let attendance = shared.attend(self.route.map(|(index, _)| index), span);
+        if let Some((body, failed)) = self.write_what_is_ready(body, &attendance, output, shared) {
+            let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+            tokio::task::spawn_local(pump(body, failed, outlet, outbox, attendance));
+        }
+    }
+
     /// Writes the head of a response whose body is sent from where it is.
-    pub(super) fn respond_uncopied(&mut self, parts: Parts, body: Body, output: &mut Vec<u8>, shared: &mut Shared) {
+    fn respond_uncopied(&mut self, response: Response, output: &mut Vec<u8>, shared: &mut Shared) {
+        let (parts, body) = response.into_parts();
         let length = body.len().unwrap_or_default();
         let wanted = self
             .engine
             .write_response_head(output, parts.status, &parts.headers, length, &shared.date);
-        pool::recycle(parts);
+        pool::recycle(parts, None);
         self.drop_body();
         if wanted && length > 0 {
             if let Some(observed) = &mut self.observed {
