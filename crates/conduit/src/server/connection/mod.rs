@@ -49,6 +49,13 @@ use super::worker::Told;
 use crate::body::Channel;
 use crate::route::Definition;
 
+/// What a connection that reads is watched for: with the end of the client's half told beside its last bytes, since a read
+/// gives only one of the two.
+#[inline]
+fn listening() -> Interest {
+    Interest::READABLE | Interest::HANG_UP
+}
+
 /// Whether a connection goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
@@ -354,8 +361,27 @@ impl Connection {
         matches!(self.stage, Stage::Handling(_) | Stage::Streaming(_))
     }
 
+    /// Whether a turn has ended as most do: all is answered and sent, and the next request is waited for as this one was.
+    #[inline]
+    fn is_at_rest(&self, shared: &Shared) -> bool {
+        let quirks = self.ended | self.paused | self.blocked | self.undrained | self.transport.is_secure();
+        !quirks
+            && self.waiting == Waiting::Request
+            && self.watched == Some(listening())
+            && matches!(self.stage, Stage::Reading)
+            && !self.has_output()
+            && self.engine.keep_alive()
+            && self.engine.phase() == Phase::Idle
+            && !shared.stopping
+    }
+
     /// Derives from the state whether to close, what to watch the socket for, and until when.
     fn settle(&mut self, shared: &mut Shared) -> Fate {
+        if self.is_at_rest(shared) {
+            // What follows would find nothing to change but the time.
+            self.wait_anew(shared.now);
+            return Fate::Open;
+        }
         if self.ended && self.ends_with_client() {
             return Fate::Closed;
         }
@@ -388,8 +414,7 @@ impl Connection {
             !self.ended && !self.paused && !self.blocked && (!self.has_output() || (has_room && self.body.is_some()));
         let mut interest = Interest::NONE;
         if reads {
-            // With the end of the client's half told beside its last bytes: a read gives only one of the two.
-            interest = Interest::READABLE | Interest::HANG_UP;
+            interest = listening();
         } else if !self.ended && self.ends_with_client() {
             // Nothing is read, such as requests behind this one, but the end is told wherever it stands.
             interest = Interest::HANG_UP;

@@ -187,6 +187,16 @@ impl Connection {
         }
     }
 
+    /// As [`note_waiting`](Self::note_waiting), where the next request is waited for as this one was: the deadline has only
+    /// moved away, which the wheel finds out for itself.
+    #[inline]
+    pub(super) fn wait_anew(&mut self, now: Second) {
+        if std::mem::take(&mut self.fresh) {
+            (self.since, self.quiet) = (now, now);
+            self.pace.of = Waiting::Request;
+        }
+    }
+
     fn waits_for(&self) -> Waiting {
         if matches!(self.stage, Stage::Lingering) {
             return Waiting::End;
