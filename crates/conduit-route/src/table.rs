@@ -213,7 +213,10 @@ impl Table {
         let Some(mut found) = self.first(path, parameters) else {
             return Err(Miss::NotFound);
         };
-        let key = first_word_now(method.as_bytes());
+        let key = match method {
+            "GET" => const { first_word(b"GET") },
+            _ => first_word_now(method.as_bytes()),
+        };
         loop {
             if let Some(route) = self.endpoint(found.node, method, key) {
                 parameters.length = found.bound;

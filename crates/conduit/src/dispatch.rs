@@ -161,10 +161,8 @@ pub(crate) struct Application {
 impl Application {
     /// The request's route, and its place in the table.
     pub(crate) fn route(&self, request: &mut Request) -> Option<(usize, &'static Definition)> {
-        match self.dispatcher.find(request) {
-            Matched::Route(index, definition) => Some((index, definition)),
-            Matched::Missed(..) | Matched::NotYet => None,
-        }
+        let index = self.dispatcher.find(request).ok()?;
+        Some((index, &self.dispatcher.table.definitions()[index]))
     }
 
     /// Starts to answer a request.
@@ -172,7 +170,7 @@ impl Application {
         let Some(errors) = &self.errors else {
             return self.answer(request, context);
         };
-        self.dispatcher.find(&mut request);
+        let _ = self.dispatcher.find(&mut request);
         let facts = Facts::of(&request);
         match self.answer(request, context) {
             Outcome::Ready(response) => Outcome::Ready(errors.apply(response, &facts)),
@@ -196,7 +194,7 @@ impl Application {
             None => self.dispatcher.call(request, context),
             Some(outermost) => {
                 // The layers may ask for the route.
-                self.dispatcher.find(&mut request);
+                let _ = self.dispatcher.find(&mut request);
                 outermost.call(request, context)
             }
         }
@@ -215,22 +213,25 @@ struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Finds the request's route, unless it is known and neither method nor path have been changed since.
+    /// Finds the request's route, unless it is known and neither method nor path have been changed since: its place in the
+    /// table.
     #[inline]
-    fn find(&self, request: &mut Request) -> Matched {
-        match *request.routing().2 {
+    fn find(&self, request: &mut Request) -> Result<usize, Miss> {
+        match request.routing().2 {
             Matched::NotYet => self.look_up(request),
-            known => known,
+            Matched::Route(index, _) => Ok(*index),
+            Matched::Missed(miss, _) => Err(*miss),
         }
     }
 
-    fn look_up(&self, request: &mut Request) -> Matched {
+    fn look_up(&self, request: &mut Request) -> Result<usize, Miss> {
         let (head, parameters, matched) = request.routing();
-        *matched = match self.table.find(head.method().as_str(), head.path_bytes(), parameters) {
+        let found = self.table.find(head.method().as_str(), head.path_bytes(), parameters);
+        *matched = match found {
             Ok(index) => Matched::Route(index, &self.table.definitions()[index]),
             Err(miss) => Matched::Missed(miss, self.table),
         };
-        *matched
+        found
     }
 
     /// The answer to a request that no route is for: `OPTIONS` and `Allow` come from the routes of the path (RFC 9110,
@@ -293,9 +294,8 @@ pub(crate) fn no_tunnel() -> Response {
 impl Endpoint for Dispatcher {
     fn call(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
         let miss = match self.find(&mut request) {
-            Matched::Route(index, _) => return self.endpoints[index].call(request, context),
-            Matched::Missed(miss, _) => miss,
-            Matched::NotYet => Miss::NotFound,
+            Ok(index) => return self.endpoints[index].call(request, context),
+            Err(miss) => miss,
         };
         if let Some(response) = built_in::answer(&self.pages, &request) {
             return Outcome::Ready(response);

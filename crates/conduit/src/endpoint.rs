@@ -95,6 +95,8 @@ where
     }
 }
 
+// As a part of its caller, which has just put the future there, it knows where the future begins.
+#[inline(always)]
 fn poll<F: Future>(slot: &mut Slot<F>, context: &mut Context<'_>) -> Poll<F::Output> {
     slot.as_mut()
         .as_pin_mut()
