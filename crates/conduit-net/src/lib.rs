@@ -47,7 +47,7 @@
 //! | addresses | [`Address`], [`UnixAddress`], [`VsockAddress`]; host names: [`resolve`] |
 //! | options | [`option`]: one typed constant each, set and read through [`Options`]; [`ListenOptions`], [`KeepAlive`] |
 //! | beside the bytes | [`SendControl`], [`ReceiveControl`], [`ControlMessage`] |
-//! | many at once | [`ReceiveBatch`], [`SendBatch`], [`ZeroCopy`], [`send_file`], [`splice`], [`receive_error`] (Linux) |
+//! | many at once | [`ReceiveBatch`], [`SendBatch`], [`ZeroCopy`], [`send_file`], [`send_more`], [`splice`], [`receive_error`] (Linux) |
 //! | readiness | [`Poller`], [`Interest`], [`Events`], [`Event`] |
 //! | errors | [`Error`], [`Operation`] |
 //! | TLS (feature `tls`) | `tls`: `TlsServer`, `TlsClient`, `TlsStream` |

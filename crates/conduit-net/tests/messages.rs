@@ -5,7 +5,7 @@ use conduit_net::option::{self, Credentials};
 use conduit_net::{
     Address, ControlMessage, Domain, Kind, ListenOptions, Options, Protocol, ReceiveBatch, ReceiveControl, SendBatch,
     SendControl, Shutdown, Socket, TcpListener, TcpStream, UdpSocket, UnixAddress, UnixDatagram, UnixListener,
-    UnixStream, VsockAddress, ZeroCopy, receive_error, send_file, splice, wait_readable,
+    UnixStream, VsockAddress, ZeroCopy, receive_error, send_file, send_more, splice, wait_readable,
 };
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
@@ -376,6 +376,7 @@ fn a_file_is_sent_from_the_kernel() {
         (&far).read_to_end(&mut got).unwrap();
         got
     });
+    assert_eq!(send_more(&near, b"what goes before it").unwrap(), 19);
     let mut offset = 4;
     while offset < text.len() as u64 {
         match send_file(&near, &file, &mut offset, text.len()) {
@@ -388,7 +389,8 @@ fn a_file_is_sent_from_the_kernel() {
         }
     }
     near.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(receiving.join().unwrap(), text[4..]);
+    let got = receiving.join().unwrap();
+    assert_eq!(got.strip_prefix(b"what goes before it"), Some(&text[4..]));
 }
 
 #[test]
@@ -417,6 +419,7 @@ fn sending_a_file_to_a_peer_that_is_gone_is_no_signal() {
     drop(far);
     wait_readable(&near, None).unwrap();
     near.recv(&mut [0; 4]).unwrap_err();
+    assert_eq!(send_more(&near, b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
     let file = std::fs::File::open("/proc/self/exe").unwrap();
     assert_eq!(
         send_file(&near, &file, &mut 0, 4096).unwrap_err().kind(),

@@ -24,6 +24,17 @@ pub fn send_file(socket: &impl AsFd, file: &impl AsFd, offset: &mut u64, count: 
     }
 }
 
+/// Sends as much of `bytes` as there is room for, as a stream's `send`, and says that more follows at once, such as a file by
+/// [`send_file`]: a packet that is not full is kept back for it, for at most 200 ms. `MSG_MORE`, send(2); a Unix socket has no
+/// packets.
+///
+/// # Errors
+/// `WouldBlock` if there is no room; `BrokenPipe` or `ConnectionReset` if the connection is no more.
+pub fn send_more(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = crate::sys::socket::SEND_FLAGS | rustix::net::SendFlags::MORE;
+    Ok(rustix::io::retry_on_intr(|| rustix::net::send(socket, bytes, flags))?)
+}
+
 /// Reads from a file at `offset` what is in memory, and does not wait for the disk; 0 is the end of the file. The file's
 /// own position stays. preadv2(2) with `RWF_NOWAIT`.
 ///

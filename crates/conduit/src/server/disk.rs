@@ -9,7 +9,7 @@ use std::io;
 #[cfg_attr(not(target_os = "linux"), path = "disk_other.rs")]
 mod sys;
 
-pub(crate) use sys::{SENDS_FILES, read_from_memory, send};
+pub(crate) use sys::{SENDS_FILES, read_from_memory, send, send_before};
 
 /// Why nothing of a file was sent.
 #[cfg_attr(

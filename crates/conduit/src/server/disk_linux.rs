@@ -21,3 +21,8 @@ pub(crate) fn send(socket: BorrowedFd<'_>, file: &File, offset: u64, bytes: u64)
         Err(error) => Err(Failed::Socket(error)),
     }
 }
+
+/// Sends bytes that a part of a file follows: they wait for it, to leave in one packet.
+pub(crate) fn send_before(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    conduit_net::send_more(&socket, bytes)
+}

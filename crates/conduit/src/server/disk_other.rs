@@ -17,3 +17,7 @@ pub(crate) const SENDS_FILES: bool = false;
 pub(crate) fn send(_socket: BorrowedFd<'_>, _file: &File, _offset: u64, _bytes: u64) -> Result<Option<u64>, Failed> {
     Err(Failed::Socket(io::ErrorKind::Unsupported.into()))
 }
+
+pub(crate) fn send_before(_socket: BorrowedFd<'_>, _bytes: &[u8]) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}

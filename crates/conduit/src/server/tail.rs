@@ -15,8 +15,8 @@ use crate::file::FilePart;
 /// From this length on bytes are sent from where they are. Fewer are copied behind their head: that costs less than what a
 /// send of several pieces does beyond one of one.
 pub(super) const UNCOPIED_BYTES: usize = 8 * 1024;
-/// How much of a file is read into the output buffer at a time: where it has to be encrypted, and with the head of its
-/// response, which then does not go alone.
+/// How much of a file is read into the output buffer at a time: where it has to be encrypted, and where it is no longer than
+/// that, so that it leaves with the head of its response by one call.
 const READ_BYTES: usize = 64 * 1024;
 /// How much of a file a turn sends; then other connections have theirs.
 const SHARE_BYTES: u64 = 1024 * 1024;
@@ -154,15 +154,15 @@ fn send_file(
     sent: &mut usize,
     part: &mut FilePart,
 ) -> io::Result<(u64, Progress)> {
-    let sends = disk::SENDS_FILES && transport.plain_socket().is_some();
-    let mut total = 0;
-    while total < SHARE_BYTES {
+    // Otherwise it is sent from where it is, behind its head.
+    let reads = part.left() <= READ_BYTES as u64 || !disk::SENDS_FILES || transport.plain_socket().is_none();
+    let (mut total, mut share) = (0, SHARE_BYTES);
+    while share > 0 {
         let unsent = output.len() - *sent;
-        let read = part.left() > 0 && unsent < READ_BYTES;
-        // The head goes with the first bytes; a file that has few more goes all through the buffer.
-        if read && (unsent > 0 || part.left() <= READ_BYTES as u64 || !sends) {
+        if reads && part.left() > 0 && unsent < READ_BYTES {
+            let before = part.left();
             match part.read_to(output, READ_BYTES) {
-                Ok(()) => {}
+                Ok(()) => share = share.saturating_sub(before - part.left()),
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Ok((total, Progress::Broken(error))),
                 // What is there already is sent while the disk works.
                 Err(_) if unsent > 0 => {}
@@ -170,7 +170,12 @@ fn send_file(
             }
         }
         if output.len() > *sent {
-            let Some(count) = room(transport.send(&output[*sent..]))? else {
+            let bytes = &output[*sent..];
+            let result = match transport.plain_socket() {
+                Some(socket) if !reads => disk::send_before(socket, bytes),
+                _ => transport.send(bytes),
+            };
+            let Some(count) = room(result)? else {
                 return Ok((total, Progress::NoRoom));
             };
             *sent += count;
@@ -181,10 +186,12 @@ fn send_file(
             output.clear();
             *sent = 0;
         } else if let Some(socket) = transport.plain_socket().filter(|_| part.left() > 0) {
-            let count = part.left().min(SHARE_BYTES - total);
-            match part.send_to(socket, count) {
+            match part.send_to(socket, part.left().min(share)) {
                 Ok(0) => return Ok((total, Progress::NoRoom)),
-                Ok(count) => total += count,
+                Ok(count) => {
+                    total += count;
+                    share -= count;
+                }
                 Err(disk::Failed::NotInMemory) => return Ok((total, Progress::NotInMemory)),
                 Err(disk::Failed::File(error)) => return Ok((total, Progress::Broken(error))),
                 Err(disk::Failed::Socket(error)) => return Err(error),
