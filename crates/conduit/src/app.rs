@@ -479,6 +479,36 @@ impl<S, R> App<S, R> {
         self
     }
 
+    /// Passes the server's own numbers on to the recorder of the [`metrics`](https://docs.rs/metrics) crate that the program
+    /// has set, such as an exporter to StatsD or OpenTelemetry: once a second, and once more when the server has ended. They
+    /// have the names of the page [`conduit::metrics`](crate::metrics), which need not be in the list; requests are counted by
+    /// route as if it were. A duration is passed on as the upper bound of its bucket. Where there is no recorder, or it is
+    /// Conduit itself, nothing is passed on.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use conduit::prelude::*;
+    ///
+    /// #[get("/")]
+    /// fn home() -> &'static str {
+    ///     "home"
+    /// }
+    ///
+    /// # struct Exporter;
+    /// # impl Exporter { fn install(&self) -> Result<(), conduit::Error> { Ok(()) } }
+    /// # let exporter = Exporter;
+    /// // Before the server listens.
+    /// exporter.install()?;
+    /// App::new(()).routes(routes![home]).record_metrics().run()?;
+    /// # Ok::<(), conduit::Error>(())
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn record_metrics(mut self) -> Self {
+        self.config.records_metrics = true;
+        self
+    }
+
     /// Names the proxies whose connections begin with a header of the PROXY protocol, version 1 or 2, which tells the
     /// client: networks such as `10.0.0.0/8`, addresses, and `unix` for those that come over a Unix socket. A connection of
     /// theirs without the header is closed, and so is one whose header takes longer than a head may. Nobody else's header is

@@ -19,7 +19,12 @@
 //! let app = App::new(()).routes(routes![home, conduit::metrics::page]);
 //! ```
 
+#[cfg(feature = "metrics")]
+pub(crate) mod recorder;
+
+use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::future::pending;
 
 use conduit_macros::get;
 use http::HeaderValue;
@@ -27,6 +32,7 @@ use http::header::CONTENT_TYPE;
 
 use crate::route::{Definition, Route};
 use crate::server::ServerHandle;
+use crate::server::config::Config;
 use crate::server::counts::{Limit, current_server};
 use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
 
@@ -42,7 +48,7 @@ pub fn page() -> ([(http::HeaderName, HeaderValue); 1], String) {
         write_routes(&server, &mut text);
     }
     #[cfg(feature = "metrics")]
-    text.push_str(&facade::render());
+    text.push_str(&recorder::render());
     let form = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(CONTENT_TYPE, form)], text)
 }
@@ -52,6 +58,33 @@ pub(crate) fn is_wanted(definitions: &[Definition]) -> bool {
     definitions
         .iter()
         .any(|definition| definition.handler == page::DEFINITION.handler)
+}
+
+/// Whether requests are counted by route.
+pub(crate) fn counts_routes(definitions: &[Definition], config: &Config) -> bool {
+    is_wanted(definitions) || config.records_metrics
+}
+
+/// Passes the server's numbers on to the program's recorder for as long as it is polled, if that is wanted.
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "there is no recorder"))]
+pub(crate) async fn forward(server: ServerHandle, wanted: bool) -> Infallible {
+    #[cfg(feature = "metrics")]
+    if wanted && let Some(forwarding) = recorder::Forwarding::new(server) {
+        return forwarding.run().await;
+    }
+    pending().await
+}
+
+/// The numbers of each route, of all workers, and behind them those of requests that no route is for.
+fn totals_of_routes(server: &ServerHandle) -> Vec<RouteTotals> {
+    let total = |route| {
+        let mut totals = RouteTotals::default();
+        for routes in server.counts().iter().filter_map(|counts| counts.routes.get(route)) {
+            totals.add(routes);
+        }
+        totals
+    };
+    (0..=server.definitions().len()).map(total).collect()
 }
 
 /// Appends a number that has no labels, and what it is.
@@ -110,16 +143,7 @@ fn write_server(server: &ServerHandle, text: &mut String) {
 
 fn write_routes(server: &ServerHandle, text: &mut String) {
     let definitions = server.definitions();
-    let counts = server.counts();
-    let totals: Vec<RouteTotals> = (0..=definitions.len())
-        .map(|route| {
-            let mut totals = RouteTotals::default();
-            for routes in counts.iter().filter_map(|counts| counts.routes.get(route)) {
-                totals.add(routes);
-            }
-            totals
-        })
-        .collect();
+    let totals = totals_of_routes(server);
     let labels: Vec<String> = definitions
         .iter()
         .map(|definition| {
@@ -177,43 +201,4 @@ fn seconds(nanos: u128) -> f64 {
 /// A text as the value of a label has it.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-/// What the program counts with the `metrics` crate.
-#[cfg(feature = "metrics")]
-pub(crate) mod facade {
-    use std::sync::OnceLock;
-
-    use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-
-    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-
-    /// Becomes the recorder of the `metrics` crate, unless the program has set one itself.
-    pub(crate) fn install() {
-        HANDLE.get_or_init(|| {
-            let recorder = PrometheusBuilder::new().build_recorder();
-            let handle = recorder.handle();
-            match metrics::set_global_recorder(recorder) {
-                Ok(()) => Some(handle),
-                Err(_) => {
-                    tracing::debug!("the program has a recorder of its own: its metrics are not on the page");
-                    None
-                }
-            }
-        });
-    }
-
-    /// To be called now and then: samples of histograms wait in memory until then.
-    pub(crate) fn run_upkeep() {
-        if let Some(Some(handle)) = HANDLE.get() {
-            handle.run_upkeep();
-        }
-    }
-
-    pub(super) fn render() -> String {
-        match HANDLE.get() {
-            Some(Some(handle)) => handle.render(),
-            _ => String::new(),
-        }
-    }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Config {
     /// For how long a handler may keep its worker before it is named; zero names none.
     pub(crate) blocked_after: Duration,
     pub(crate) access_log: AccessLog,
+    /// The server's numbers go to the program's recorder of the `metrics` crate.
+    pub(crate) records_metrics: bool,
     /// What becomes of a handler whose client goes, where its route does not say.
     pub(crate) disconnect: Disconnect,
     /// Who is believed what they say of their clients.
@@ -73,6 +75,7 @@ impl Default for Config {
             requests: 1_000_000,
             blocked_after: Duration::from_millis(100),
             access_log: AccessLog::Off,
+            records_metrics: false,
             disconnect: Disconnect::Finish,
             proxies: Proxies::default(),
             #[cfg(feature = "testing")]

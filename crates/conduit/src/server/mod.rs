@@ -260,11 +260,14 @@ impl<S: Clone + Send + 'static> Server<S> {
             let mut look = pin!(look_at_files(self.listening.tls.clone()));
             let mut delay = pin!(self.handle.stop_after_delay());
             let mut report = pin!(report(predecessor, self.handle.clone()));
+            // The last numbers go when it is dropped, after the workers have ended.
+            let mut forward = pin!(metrics::forward(self.handle.clone(), self.config.records_metrics));
             poll_fn(|context| {
                 let Poll::Pending = beside.as_mut().poll(context);
                 let Poll::Pending = look.as_mut().poll(context);
                 let Poll::Pending = delay.as_mut().poll(context);
                 let Poll::Pending = report.as_mut().poll(context);
+                let Poll::Pending = forward.as_mut().poll(context);
                 ended.poll_recv(context).map(drop)
             })
             .await;
@@ -435,10 +438,10 @@ impl ServerHandle {
         tls: Option<Arc<dyn Securing>>,
         definitions: &'static [Definition],
     ) -> Self {
-        let counted = metrics::is_wanted(definitions).then_some(definitions.len());
+        let counted = metrics::counts_routes(definitions, config).then_some(definitions.len());
         #[cfg(feature = "metrics")]
-        if counted.is_some() {
-            metrics::facade::install();
+        if metrics::is_wanted(definitions) {
+            metrics::recorder::install();
         }
         ServerHandle(Arc::new(Stop {
             stage: AtomicU8::new(SERVING),

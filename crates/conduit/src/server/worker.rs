@@ -702,7 +702,7 @@ async fn ring_every_second(mailbox: Rc<Mailbox>, handle: ServerHandle, worker: u
                     counts[worker].lag_micros.set(lag.try_into().unwrap_or(u64::MAX));
                     #[cfg(feature = "metrics")]
                     if worker == 0 {
-                        crate::metrics::facade::run_upkeep();
+                        crate::metrics::recorder::run_upkeep();
                     }
                     Poll::Ready(stopped)
                 }
