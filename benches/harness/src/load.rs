@@ -57,6 +57,9 @@ pub(crate) fn run(load: &Load, address: SocketAddr, seconds: u32) -> Result<Repo
         .arg("-s")
         .arg(scripts.join(script))
         .env("LUA_PATH", scripts.join("?.lua"));
+    for field in load.fields {
+        command.args(["-H", field]);
+    }
     if load.close {
         command.args(["-H", "Connection: close"]);
     }

@@ -42,7 +42,25 @@ pub(crate) struct Load {
     pub(crate) close: bool,
     /// Whether it is encrypted.
     pub(crate) tls: bool,
+    /// The header fields of each request beside `Host`.
+    pub(crate) fields: &'static [&'static str],
 }
+
+/// What Firefox sends with a page of a site where it has been before.
+const BROWSER: &[&str] = &[
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    "Accept-Language: en-US,en;q=0.5",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Connection: keep-alive",
+    "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; lang=en",
+    "Upgrade-Insecure-Requests: 1",
+    "Sec-Fetch-Dest: document",
+    "Sec-Fetch-Mode: navigate",
+    "Sec-Fetch-Site: none",
+    "Sec-Fetch-User: ?1",
+    "Priority: u=0, i",
+];
 
 impl Load {
     /// How many times longer than the others this load runs. Opening and closing the connections is in every figure; with
@@ -118,6 +136,7 @@ const fn keep_alive(question: &'static Question, connections: u32) -> Work {
         pipeline: 1,
         close: false,
         tls: false,
+        fields: &[],
     })
 }
 
@@ -128,6 +147,7 @@ const fn encrypted(connections: u32, close: bool) -> Work {
         pipeline: 1,
         close,
         tls: true,
+        fields: &[],
     })
 }
 
@@ -178,6 +198,20 @@ pub(crate) static ALL: &[Row] = &[
             pipeline: 16,
             close: false,
             tls: false,
+            fields: &[],
+        }),
+    },
+    Row {
+        name: "browser",
+        title: "`GET /plaintext` with a browser's 12 header fields, 64 connections",
+        ability: Ability::Plain,
+        work: Work::Load(Load {
+            question: &PLAINTEXT,
+            connections: 64,
+            pipeline: 1,
+            close: false,
+            tls: false,
+            fields: BROWSER,
         }),
     },
     Row {
@@ -190,6 +224,7 @@ pub(crate) static ALL: &[Row] = &[
             pipeline: 1,
             close: true,
             tls: false,
+            fields: &[],
         }),
     },
     Row {
