@@ -177,8 +177,8 @@ impl Untouched {
     }
 }
 
-/// The content type that this value is the text of. The same address is the same text; another address would at worst mean
-/// that a head is not kept.
+/// The content type that this value is the text of. The same address and length are the same text, since it never changes; the
+/// same text elsewhere would at worst mean that a head is not kept.
 #[inline]
 fn place_of(value: &HeaderValue) -> Option<usize> {
     MEDIA_TYPES

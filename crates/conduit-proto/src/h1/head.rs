@@ -347,6 +347,7 @@ impl Head {
     }
 
     /// Takes over a complete head whose lines are all valid and whose fields are in place.
+    // As `parse`.
     #[inline(never)]
     fn fill(&mut self, bytes: &[u8], line: &RequestLine) -> Result<(), Error> {
         self.bytes.clear();
@@ -555,6 +556,7 @@ struct Framing {
 
 impl Framing {
     /// Reads a field, if it is one of these.
+    // Inlined, its comparisons would have sixteen constants loaded for each head, needed or not.
     #[inline(never)]
     fn read(&mut self, name: &[u8], value: &[u8], old: bool) -> Result<(), Reason> {
         match name.len() {

@@ -172,7 +172,7 @@ impl Connection {
     }
 
     /// As [`write_response`](Self::write_response), of a head that was written out before: `start` is the status line of a 200
-    /// and field lines, each with its CRLF, none of them one that the engine owns.
+    /// and field lines, each with its CRLF, none of them `date` or one that the engine owns.
     ///
     /// Gives whether it was the usual case: a request of HTTP/1.1 that has come whole and keeps the connection, and whose
     /// method is neither `HEAD` nor `CONNECT`. In any other nothing was written.

@@ -451,17 +451,20 @@ pub(super) mod work {
 mod tests {
     use super::*;
 
+    type Skip = fn(&[u8], usize) -> usize;
+
+    /// Each way to skip, and what it skips.
+    const SKIPS: [(Skip, &[bool; 256]); 4] = [
+        (skip_token, &TOKEN),
+        (skip_target, &TARGET),
+        (skip_path, &PATH),
+        (skip_value, &VALUE),
+    ];
+
     /// Each byte at each place of a word, between bytes on both sides of it that do not stop.
     #[test]
     fn eight_bytes_at_a_time_skip_what_the_tables_have() {
-        type Skip = fn(&[u8], usize) -> usize;
-        let skips: [(Skip, &[bool; 256]); 4] = [
-            (skip_token, &TOKEN),
-            (skip_target, &TARGET),
-            (skip_path, &PATH),
-            (skip_value, &VALUE),
-        ];
-        for (skip, table) in skips {
+        for (skip, table) in SKIPS {
             for byte in 0..=u8::MAX {
                 for filler in [b'a', b'Z', b'-', b'~', b'!', b'0'] {
                     for at in 0..24 {
@@ -480,7 +483,7 @@ mod tests {
         for first in 0..=u8::MAX {
             for second in 0..=u8::MAX {
                 let window = [b'a', first, second, b'a', b'a', b'a', b'a', b'a', b'a'];
-                for (skip, table) in [(skip_value as fn(&[u8], usize) -> usize, &VALUE), (skip_token, &TOKEN)] {
+                for (skip, table) in SKIPS {
                     let expected = window.iter().position(|byte| !table[usize::from(*byte)]);
                     assert_eq!(skip(&window, 0), expected.unwrap_or(9), "{first} {second}");
                 }

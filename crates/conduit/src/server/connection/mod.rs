@@ -379,6 +379,7 @@ impl Connection {
     fn settle(&mut self, shared: &mut Shared) -> Fate {
         if self.is_at_rest(shared) {
             // What follows would find nothing to change but the time.
+            debug_assert_eq!(self.waits_for(), Waiting::Request);
             self.wait_anew(shared.now);
             return Fate::Open;
         }

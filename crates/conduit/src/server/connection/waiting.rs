@@ -197,7 +197,7 @@ impl Connection {
         }
     }
 
-    fn waits_for(&self) -> Waiting {
+    pub(super) fn waits_for(&self) -> Waiting {
         if matches!(self.stage, Stage::Lingering) {
             return Waiting::End;
         } else if self.header.is_some() {
