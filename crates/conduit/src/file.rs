@@ -80,19 +80,25 @@ impl FilePart {
         self.advance(read? as u64)
     }
 
+    /// Whether the next `bytes`, at least one, can be sent without waiting for the disk.
+    pub(crate) fn look(&self, bytes: u64) -> Result<(), Failed> {
+        let last = self.offset + bytes - 1;
+        if last < self.warm_up_to {
+            return Ok(());
+        }
+        // The last byte stands for all: the kernel reads ahead in order, and throws away in about the same.
+        match disk::read_from_memory(&self.file, &mut [0], last) {
+            Ok(0) => Err(Failed::File(shorter())),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Failed::NotInMemory),
+            Err(error) => Err(Failed::File(error)),
+        }
+    }
+
     /// Sends up to `bytes` of the file without bringing them to user space, and does not wait for the disk. 0: there is no
     /// room.
     pub(crate) fn send_to(&mut self, socket: BorrowedFd<'_>, bytes: u64) -> Result<u64, Failed> {
-        let last = self.offset + bytes - 1;
-        if last >= self.warm_up_to {
-            // The last byte stands for all: the kernel reads ahead in order, and throws away in about the same.
-            match disk::read_from_memory(&self.file, &mut [0], last) {
-                Ok(0) => return Err(Failed::File(shorter())),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Failed::NotInMemory),
-                Err(error) => return Err(Failed::File(error)),
-            }
-        }
+        self.look(bytes)?;
         let sent = disk::send(socket, &self.file, self.offset, bytes)?;
         match sent {
             None => Ok(0),

@@ -171,8 +171,10 @@ fn send_file(
         }
         if output.len() > *sent {
             let bytes = &output[*sent..];
+            // Kept back for the file only if that follows at once, and not when the disk has to be waited for.
+            let follows = !reads && part.left() > 0 && part.look(part.left().min(share)).is_ok();
             let result = match transport.plain_socket() {
-                Some(socket) if !reads => disk::send_before(socket, bytes),
+                Some(socket) if follows => disk::send_before(socket, bytes),
                 _ => transport.send(bytes),
             };
             let Some(count) = room(result)? else {
