@@ -480,10 +480,13 @@ impl<S, R> App<S, R> {
     }
 
     /// Passes the server's own numbers on to the recorder of the [`metrics`](https://docs.rs/metrics) crate that the program
-    /// has set, such as an exporter to StatsD or OpenTelemetry: once a second, and once more when the server has ended. They
-    /// have the names of the page [`conduit::metrics`](crate::metrics), which need not be in the list; requests are counted by
-    /// route as if it were. A duration is passed on as the upper bound of its bucket. Where there is no recorder, or it is
-    /// Conduit itself, nothing is passed on.
+    /// has set, such as an exporter to StatsD or OpenTelemetry: once a second, and once more when the server has ended. By
+    /// default they are not.
+    ///
+    /// They have the names of the page [`conduit::metrics`](crate::metrics), which need not be in the list; requests are counted
+    /// by route as if it were. Durations are counters, as many as the page has buckets, and
+    /// `conduit_request_duration_nanoseconds_sum`. Where there is no recorder, or it is Conduit itself, nothing is passed on; nor
+    /// is it of an application that is a [service](crate::tower), whose server is another.
     ///
     /// # Example
     ///

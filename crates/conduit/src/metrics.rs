@@ -1,8 +1,8 @@
 //! Numbers for Prometheus: what the server counts, and with the feature `metrics` what the program counts with the
 //! [`metrics`](https://docs.rs/metrics) crate.
 //!
-//! [`page`](fn@page) is a route as any other. That it is in the application's list is what switches the counting by route on;
-//! without it no clock is read for a request.
+//! [`page`](fn@page) is a route as any other. That it is in the application's list is what switches the counting by route on,
+//! as `App::record_metrics` does; otherwise no clock is read for a request.
 //!
 //! # Example
 //!
@@ -69,8 +69,8 @@ pub(crate) fn counts_routes(definitions: &[Definition], config: &Config) -> bool
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "there is no recorder"))]
 pub(crate) async fn forward(server: ServerHandle, wanted: bool) -> Infallible {
     #[cfg(feature = "metrics")]
-    if wanted && let Some(forwarding) = recorder::Forwarding::new(server) {
-        return forwarding.run().await;
+    if wanted {
+        return recorder::Forwarding::new(server).run().await;
     }
     pending().await
 }

@@ -1,18 +1,21 @@
 //! The recorder of the `metrics` crate: Conduit itself where nobody else is, or one that the program has set, such as an
 //! exporter to StatsD, which the server's own numbers are passed on to.
 //!
-//! They are not counted through that crate: it looks a metric up by its labels for each request, and recorders keep every
-//! sample of a histogram until somebody asks. Once a second what has come about since the last time is passed on.
+//! They are not counted through that crate, which looks a metric up by its labels for each request. Once a second what has
+//! come about since the last time is passed on. Durations go as counters, one for each bucket: a histogram of that crate has
+//! to be given each sample, and keeps it until somebody asks.
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::time::MissedTickBehavior;
 
-use super::totals_of_routes;
+use super::{seconds, totals_of_routes};
+use crate::panics::caught;
 use crate::server::ServerHandle;
 use crate::server::counts::{Limit, Statistics};
 use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
@@ -49,6 +52,14 @@ pub(super) fn render() -> String {
     }
 }
 
+/// Whether Conduit is the recorder, on whose page the numbers stand already.
+fn is_ours() -> bool {
+    matches!(HANDLE.get(), Some(Some(_)))
+}
+
+/// The connections of all servers of this process, as far as they have been passed on.
+static OPEN_CONNECTIONS: AtomicI64 = AtomicI64::new(0);
+
 /// Passes a server's numbers on to the recorder that the program has set, and the last of them when it is dropped.
 pub(super) struct Forwarding {
     server: ServerHandle,
@@ -58,17 +69,14 @@ pub(super) struct Forwarding {
 }
 
 impl Forwarding {
-    /// Nothing where Conduit is the recorder, on whose page the numbers stand already.
-    pub(super) fn new(server: ServerHandle) -> Option<Self> {
-        if let Some(Some(_)) = HANDLE.get() {
-            return None;
-        }
-        describe();
-        Some(Forwarding {
-            sent_routes: server.definitions().iter().map(|_| RouteTotals::default()).collect(),
-            sent: Statistics::default(),
+    pub(super) fn new(server: ServerHandle) -> Self {
+        caught("the recorder of metrics panicked", describe);
+        let routes = server.definitions().len() + 1;
+        Forwarding {
             server,
-        })
+            sent: Statistics::default(),
+            sent_routes: (0..routes).map(|_| RouteTotals::default()).collect(),
+        }
     }
 
     pub(super) async fn run(mut self) -> Infallible {
@@ -80,24 +88,35 @@ impl Forwarding {
         }
     }
 
-    /// Only what has changed, by how much: another server of this process may count in the same metrics.
     fn pass_on(&mut self) {
+        if !is_ours() {
+            caught("the recorder of metrics panicked", || {
+                self.pass_on_server();
+                self.pass_on_routes();
+            });
+        }
+    }
+
+    /// Counters by how much they have changed: another server of this process may count in them too.
+    fn pass_on_server(&mut self) {
         let now = self.server.statistics();
-        let since = |name: &'static str, now: u64, sent: u64| {
+        let sent = std::mem::replace(&mut self.sent, now.clone());
+        for (name, now, sent) in [
+            (
+                "conduit_connections_accepted_total",
+                now.accepted_connections,
+                sent.accepted_connections,
+            ),
+            ("conduit_received_bytes_total", now.received_bytes, sent.received_bytes),
+            ("conduit_sent_bytes_total", now.sent_bytes, sent.sent_bytes),
+        ] {
             if now > sent {
                 counter!(name).increment(now - sent);
             }
-        };
-        let sent = &self.sent;
-        since(
-            "conduit_connections_accepted_total",
-            now.accepted_connections,
-            sent.accepted_connections,
-        );
-        since("conduit_received_bytes_total", now.received_bytes, sent.received_bytes);
-        since("conduit_sent_bytes_total", now.sent_bytes, sent.sent_bytes);
-        let opened = now.open_connections as f64 - sent.open_connections as f64;
-        gauge!("conduit_connections_open").increment(opened);
+        }
+        let opened = now.open_connections as i64 - sent.open_connections as i64;
+        let open = OPEN_CONNECTIONS.fetch_add(opened, Ordering::Relaxed) + opened;
+        gauge!("conduit_connections_open").set(open as f64);
         for limit in Limit::ALL {
             let struck = now.struck(limit) - sent.struck(limit);
             if struck > 0 {
@@ -108,29 +127,40 @@ impl Forwarding {
             let lag = Duration::from_micros(counts.lag_micros.get());
             gauge!("conduit_loop_lag_seconds", "worker" => worker.to_string()).set(lag);
         }
-        self.sent = now;
-        let totals = totals_of_routes(&self.server);
-        self.sent_routes.resize_with(totals.len(), RouteTotals::default);
+    }
+
+    fn pass_on_routes(&mut self) {
+        let now = totals_of_routes(&self.server);
+        let sent = std::mem::replace(&mut self.sent_routes, now.clone());
         let definitions = self.server.definitions().iter();
         let labels = definitions
             .map(|definition| (definition.method, definition.path))
             .chain([("", "")]);
-        for ((method, route), (now, sent)) in labels.zip(totals.iter().zip(&self.sent_routes)) {
+        for ((method, route), (now, sent)) in labels.zip(now.iter().zip(&sent)) {
             for (status, (now, sent)) in CLASSES.into_iter().zip(now.classes.iter().zip(&sent.classes)) {
                 if now > sent {
                     counter!("conduit_requests_total", "method" => method, "route" => route, "status" => status)
                         .increment(now - sent);
                 }
             }
+            let mut below = 0;
             for (place, (now, sent)) in now.buckets.iter().zip(&sent.buckets).enumerate() {
-                if now > sent {
-                    let count = usize::try_from(now - sent).unwrap_or(usize::MAX);
-                    histogram!("conduit_request_duration_seconds", "method" => method, "route" => route)
-                        .record_many(duration(place), count);
+                below += now - sent;
+                if below > 0 {
+                    let bound = BOUNDS_MICROS.get(place).map(|bound| seconds(u128::from(*bound) * 1000));
+                    let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.to_string());
+                    let name = "conduit_request_duration_seconds_bucket";
+                    counter!(name, "method" => method, "route" => route, "le" => bound).increment(below);
                 }
             }
+            if below > 0 {
+                counter!("conduit_request_duration_seconds_count", "method" => method, "route" => route)
+                    .increment(below);
+                // A counter of this crate is a whole number.
+                counter!("conduit_request_duration_nanoseconds_sum", "method" => method, "route" => route)
+                    .increment(now.sum_nanos.wrapping_sub(sent.sum_nanos));
+            }
         }
-        self.sent_routes = totals;
     }
 }
 
@@ -141,12 +171,6 @@ impl Drop for Forwarding {
 }
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-
-/// What stands for a duration in this bucket: the bucket's bound, and twice the last one above that.
-fn duration(bucket: usize) -> Duration {
-    let last = BOUNDS_MICROS[BOUNDS_MICROS.len() - 1];
-    Duration::from_micros(BOUNDS_MICROS.get(bucket).copied().unwrap_or(2 * last))
-}
 
 fn describe() {
     describe_counter!("conduit_connections_accepted_total", "Connections accepted.");
@@ -166,9 +190,17 @@ fn describe() {
         "conduit_requests_total",
         "Requests answered, by route and class of status; no route has those that none is for."
     );
-    describe_histogram!(
-        "conduit_request_duration_seconds",
-        Unit::Seconds,
-        "From a request's head to the end of its answer."
+    describe_counter!(
+        "conduit_request_duration_seconds_bucket",
+        "Requests that took no longer than le seconds from their head to the end of their answer."
+    );
+    describe_counter!(
+        "conduit_request_duration_seconds_count",
+        "Requests whose duration is known."
+    );
+    describe_counter!(
+        "conduit_request_duration_nanoseconds_sum",
+        Unit::Nanoseconds,
+        "The sum of their durations."
     );
 }

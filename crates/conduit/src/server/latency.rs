@@ -37,7 +37,7 @@ impl RouteCounts {
 }
 
 /// The same of all workers, added up.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct RouteTotals {
     pub(crate) classes: [u64; 5],
     pub(crate) buckets: [u64; BOUNDS_MICROS.len() + 1],

@@ -28,7 +28,7 @@ pub(crate) const REQUEST_TARGET: &str = "conduit::request";
 /// Who watches the requests of a worker.
 pub(super) struct Watch {
     access_log: AccessLog,
-    /// Whether the counts of routes are kept: the application has the page that shows them.
+    /// Whether the counts of routes are kept: the application has the page that shows them, or passes them on.
     counts_routes: bool,
     #[expect(
         clippy::vec_box,
