@@ -102,6 +102,13 @@ fn what_breaks_the_grammar_is_refused_with_its_reason() {
         "something stands behind a boundary on its line"
     );
     assert_eq!(malformed(b"--xyz -"), "something stands behind a boundary on its line");
+    for head in [
+        "Content-Disposition: form-data; name=a\r\n--xyz: b",
+        "--xyz: b\r\nContent-Disposition: form-data; name=a",
+        "Content-Disposition: form-data; name=a\r\n--xyzz: b\r\nc: d",
+    ] {
+        assert_eq!(part(head), "a boundary stands in the head of a part");
+    }
     let missing = "the head of a part has no content-disposition, or several";
     assert_eq!(malformed(b"--xyz\r\n\r\n\r\n\r\n--xyz--"), missing);
     assert_eq!(part("Content-Type: text/plain"), missing);

@@ -273,6 +273,13 @@ impl Parser {
         }
         match end {
             Some(end) => {
+                // It would be the name of a field, while who looks for boundaries alone finds another part there.
+                let lines = &self.buffer[..end - 4];
+                if lines.starts_with(&self.delimiter.needle()[2..]) || self.delimiter.find(lines).is_some() {
+                    return Err(Error::Malformed {
+                        what: "a boundary stands in the head of a part",
+                    });
+                }
                 self.is_at_start = true;
                 PartHead::parse(&self.buffer.split_to(end - 2)[..end - 4]).map(Some)
             }
