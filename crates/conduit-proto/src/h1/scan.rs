@@ -81,7 +81,7 @@ fn if_line_is_complete(window: &[u8], at: usize, error: Error) -> Result<(), Err
 #[inline]
 fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
     // The method that most requests have needs no search.
-    let method_end = if starts_with_word(window, *b"GET ") {
+    let method_end = if window.starts_with(b"GET ") {
         3
     } else {
         skip_token(window, 0)
@@ -107,7 +107,7 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
         None => return Ok(None),
     }
     let version = &window[target_end + 1..];
-    let minor = if starts_with_words(version, *b"HTTP/1.1", *b"\r\n") {
+    let minor = if version.starts_with(b"HTTP/1.1\r\n") {
         1
     } else {
         match slow_version(version, target_end + 1)? {
@@ -122,23 +122,6 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
         minor,
         end: target_end + 1 + b"HTTP/1.1\r\n".len(),
     }))
-}
-
-/// Whether these four bytes come first. Compared as a number; an array is compared byte by byte.
-#[inline]
-fn starts_with_word(bytes: &[u8], word: [u8; 4]) -> bool {
-    let first = bytes.first_chunk();
-    first.is_some_and(|first| u32::from_ne_bytes(*first) == u32::from_ne_bytes(word))
-}
-
-/// Whether these ten bytes come first, compared as two numbers.
-#[inline]
-fn starts_with_words(bytes: &[u8], eight: [u8; 8], two: [u8; 2]) -> bool {
-    let first = bytes.first_chunk::<10>();
-    first.is_some_and(|&[a, b, c, d, e, f, g, h, i, j]| {
-        u64::from_ne_bytes([a, b, c, d, e, f, g, h]) == u64::from_ne_bytes(eight)
-            && u16::from_ne_bytes([i, j]) == u16::from_ne_bytes(two)
-    })
 }
 
 /// The minor version of a line's rest that is not `HTTP/1.1`, at `offset`.
