@@ -1,0 +1,256 @@
+//! The language of comments, documentation and messages: the patterns that a program can detect.
+//!
+//! A sentence has a noun as its subject and an active verb. Words that the standards of the field do not use for code
+//! (`tell`, `nobody`, `anew`, …) have a plain alternative in almost every place.
+
+use crate::Finding;
+use crate::source::Source;
+
+const RULE: &str = "language";
+
+/// Words that have a plainer alternative, and the alternative.
+const WORDS: [(&str, &str); 17] = [
+    ("tell", "return, report, notify"),
+    ("tells", "returns, reports, notifies"),
+    ("told", "reported, notified"),
+    ("hear", "receive, notice"),
+    ("hears", "receives, notices"),
+    ("heard", "received, noticed"),
+    ("anew", "again"),
+    ("nobody", "no caller, no client"),
+    ("somebody", "a caller, a client"),
+    ("whoever", "a noun"),
+    ("whatever", "any"),
+    ("whom", "a noun"),
+    ("beside", "besides, next to"),
+    ("stands", "is"),
+    ("stood", "was"),
+    ("nought", "zero"),
+    ("whence", "from where"),
+];
+
+/// Phrases that have a plainer alternative, and the alternative.
+const PHRASES: [(&[&str], &str); 8] = [
+    (&["is", "none"], "does not exist, is not one"),
+    (&["are", "none"], "do not exist"),
+    (&["is", "no", "more"], "no longer exists"),
+    (&["of", "its", "own"], "own, separate"),
+    (&["as", "it", "comes"], "unchanged"),
+    (&["what", "there", "is"], "a noun"),
+    (&["so", "much", "is"], "a number or a noun"),
+    (&["is", "there", "is"], "a noun"),
+];
+
+/// Words that open a clause in place of a noun.
+const OPENINGS: [&str; 6] = ["What", "Whatever", "Who", "Whoever", "Whether", "How"];
+
+/// A thing can be behind these in the usual sense of the field.
+const BEHIND: [&str; 12] = [
+    "proxy",
+    "proxies",
+    "nginx",
+    "balancer",
+    "balancers",
+    "feature",
+    "features",
+    "trait",
+    "traits",
+    "flag",
+    "NAT",
+    "lock",
+];
+
+/// Checks the prose of a file.
+pub(crate) fn check(source: &Source) -> Vec<Finding> {
+    // Its tables and tests quote the patterns.
+    if source.path == "tidy/src/language.rs" {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    let prose = if source.is_rust() {
+        rust_prose(&source.text)
+    } else if source.is_markdown() {
+        markdown_prose(&source.text)
+    } else {
+        return findings;
+    };
+    let mut starts_sentence = true;
+    let mut last_line = 0;
+    for (line, text) in prose {
+        // A paragraph begins with a sentence.
+        starts_sentence |= line != last_line + 1;
+        last_line = line;
+        for message in faults(&text, starts_sentence) {
+            findings.push(Finding {
+                rule: RULE,
+                path: source.path.clone(),
+                line,
+                message,
+            });
+        }
+        let end = text.trim_end();
+        starts_sentence = end.is_empty() || end.ends_with(['.', '!', '?', ':']);
+    }
+    findings
+}
+
+/// The text of each line's comment or string literal, with its line.
+fn rust_prose(text: &str) -> Vec<(usize, String)> {
+    let mut prose = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let trimmed = line.trim_start();
+        let comment = ["///", "//!", "//"].iter().find_map(|mark| trimmed.strip_prefix(mark));
+        if let Some(comment) = comment {
+            prose.push((index + 1, without_code(comment)));
+            continue;
+        }
+        for literal in literals(line) {
+            // A literal with spaces is a sentence for a reader, one without is a name.
+            if literal.contains(' ') {
+                prose.push((index + 1, without_code(&literal)));
+            }
+        }
+        if let Some((_, comment)) = line.split_once(" // ") {
+            prose.push((index + 1, without_code(comment)));
+        }
+    }
+    prose
+}
+
+/// The string literals that begin and end in a line.
+fn literals(line: &str) -> Vec<String> {
+    let mut literals = Vec::new();
+    let mut current: Option<String> = None;
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match (&mut current, character) {
+            (Some(text), '\\') => text.extend(characters.next().filter(|next| *next != 'n')),
+            (Some(_), '"') => literals.extend(current.take()),
+            (Some(text), other) => text.push(other),
+            (None, '"') => current = Some(String::new()),
+            (None, _) => {}
+        }
+    }
+    literals
+}
+
+/// Lines outside of blocks of code.
+fn markdown_prose(text: &str) -> Vec<(usize, String)> {
+    let mut fenced = false;
+    let mut prose = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            prose.push((index + 1, without_code(line)));
+        }
+    }
+    prose
+}
+
+/// The text with spans of code replaced by a word.
+fn without_code(text: &str) -> String {
+    let mut plain = String::new();
+    for (index, part) in text.split('`').enumerate() {
+        plain.push_str(if index % 2 == 0 { part } else { "CODE" });
+    }
+    plain
+}
+
+fn faults(text: &str, starts_sentence: bool) -> Vec<String> {
+    let mut faults = Vec::new();
+    let words: Vec<&str> = text
+        .split(|character: char| !(character.is_alphanumeric() || character == '\''))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    for (index, word) in lower.iter().enumerate() {
+        if let Some((_, instead)) = WORDS.iter().find(|(banned, _)| banned == word) {
+            let stands_for = word == "stands" && lower.get(index + 1).is_some_and(|next| next == "for");
+            if !stands_for {
+                faults.push(format!("`{word}`: use {instead}"));
+            }
+        }
+        if word == "behind" {
+            let follows = words[index + 1..].iter().take(4);
+            if !follows.clone().any(|next| BEHIND.contains(next)) {
+                faults.push("`behind`: use after, or name the proxy".to_owned());
+            }
+        }
+    }
+    for (phrase, instead) in PHRASES {
+        if lower.windows(phrase.len()).any(|window| window == phrase) {
+            faults.push(format!("`{}`: use {instead}", phrase.join(" ")));
+        }
+    }
+    // A question is a sentence of another kind.
+    if !text.contains('?') {
+        for opening in sentence_openings(text, starts_sentence) {
+            faults.push(format!(
+                "a sentence opens with `{opening}`: open it with a noun or a verb"
+            ));
+        }
+    }
+    faults
+}
+
+fn sentence_openings(text: &str, starts_sentence: bool) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let first = text.trim_start_matches(|character: char| !character.is_alphanumeric());
+    let mut sentences: Vec<&str> = text.split(". ").skip(1).collect();
+    if starts_sentence {
+        sentences.push(first);
+    }
+    for sentence in sentences {
+        let sentence = sentence.trim_start();
+        for opening in OPENINGS {
+            let is_word = sentence
+                .strip_prefix(opening)
+                .is_some_and(|rest| rest.starts_with(' ') && !rest.starts_with(" to "));
+            if is_word {
+                found.push(opening);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(path: &str, text: &str) -> usize {
+        check(&crate::source(path, text)).len()
+    }
+
+    #[test]
+    fn words_and_phrases_are_found_in_comments_messages_and_pages() {
+        assert_eq!(count("a.rs", "/// The poller tells the worker.\n"), 1);
+        assert_eq!(count("a.rs", "let x = \"nobody reads this\";\n"), 1);
+        assert_eq!(count("a.rs", "let x = 1; // set anew\n"), 1);
+        assert_eq!(count("a.md", "The file has a lock of its own.\n"), 1);
+    }
+
+    #[test]
+    fn code_is_not_prose() {
+        assert_eq!(count("a.rs", "fn tell() { told(whatever) }\n"), 0);
+        assert_eq!(count("a.rs", "/// Calls `tell`.\n"), 0);
+        assert_eq!(count("a.md", "```rust\n// nobody\n```\n"), 0);
+        assert_eq!(count("a.rs", "let x = \"tell\";\n"), 0);
+    }
+
+    #[test]
+    fn a_sentence_does_not_open_with_a_clause() {
+        assert_eq!(count("a.rs", "/// What the poller returns.\n"), 1);
+        assert_eq!(count("a.rs", "/// The length. Whether it fits.\n"), 1);
+        assert_eq!(count("a.rs", "/// The answer depends on\n/// What follows.\n"), 0);
+        assert_eq!(count("a.md", "How to build it\n"), 0);
+        assert_eq!(count("a.md", "What does it cost?\n"), 0);
+    }
+
+    #[test]
+    fn behind_is_for_proxies() {
+        assert_eq!(count("a.md", "A server behind a reverse proxy.\n"), 0);
+        assert_eq!(count("a.md", "The bytes behind the head.\n"), 1);
+    }
+}
