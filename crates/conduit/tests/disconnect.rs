@@ -3,12 +3,15 @@
 mod support;
 
 use std::net::{Shutdown, TcpStream};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use conduit::Disconnect;
 use conduit::prelude::*;
+use futures_core::Stream;
 use support::{Client, Running, serve};
 use tokio::sync::Semaphore;
 
@@ -78,10 +81,81 @@ async fn upload_unread(seen: State<Seen>, body: Body) -> &'static str {
     done
 }
 
+/// A stream that is pending for ever, and counts its drop.
+struct Quiet {
+    seen: Seen,
+    first: Option<Bytes>,
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        self.seen.aborted.fetch_add(1, SeqCst);
+    }
+}
+
+impl Stream for Quiet {
+    type Item = Result<Bytes, conduit::BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        Poll::Pending
+    }
+}
+
+fn quiet_stream(seen: Seen) -> Body {
+    seen.started.fetch_add(1, SeqCst);
+    Body::from_stream(Quiet {
+        seen,
+        first: Some(Bytes::from_static(b"first")),
+    })
+}
+
+#[get("/quiet")]
+async fn quiet(seen: State<Seen>) -> Body {
+    quiet_stream(seen.0.clone())
+}
+
+#[get("/quiet-abort", disconnect = "abort")]
+async fn quiet_abort(seen: State<Seen>) -> Body {
+    quiet_stream(seen.0.clone())
+}
+
+/// A stream that waits for the next bytes of the request.
+#[post("/quiet-echo")]
+async fn quiet_echo(seen: State<Seen>, body: Body) -> Body {
+    seen.started.fetch_add(1, SeqCst);
+    let counted = Quiet {
+        seen: seen.0.clone(),
+        first: None,
+    };
+    Body::from_stream(Echo(body, counted))
+}
+
+struct Echo(Body, #[expect(dead_code, reason = "its drop is counted")] Quiet);
+
+impl Stream for Echo {
+    type Item = Result<Bytes, conduit::BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(context)
+    }
+}
+
 /// Runs the application; what all handlers wait for is held back.
 fn start(disconnect: Option<Disconnect>) -> (Running, Seen) {
     let seen = Seen::default();
-    let mut app = App::new(seen.clone()).routes(routes![usual, finish, abort, upload, upload_unread]);
+    let mut app = App::new(seen.clone()).routes(routes![
+        usual,
+        finish,
+        abort,
+        upload,
+        upload_unread,
+        quiet,
+        quiet_abort,
+        quiet_echo
+    ]);
     if let Some(disconnect) = disconnect {
         app = app.disconnect(disconnect);
     }
@@ -234,4 +308,43 @@ fn a_stop_does_not_wait_for_a_handler_that_was_aborted() {
     drop(client);
     running.wait().expect("it ends well");
     assert_eq!((seen.aborted.load(SeqCst), seen.finished.load(SeqCst)), (1, 0));
+}
+
+#[test]
+fn a_pending_stream_is_dropped_when_its_connection_is_reset() {
+    const RESETS: u32 = 100;
+    let (running, seen) = start(None);
+    for turn in 0..RESETS {
+        let mut client = match turn % 4 {
+            0 => ask(&running, &seen, "/quiet"),
+            1 => ask(&running, &seen, "/quiet-abort"),
+            2 => {
+                let mut client = running.connect();
+                client.send("POST /quiet-echo HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nfirst");
+                client
+            }
+            // The connection does not read while a pipelined request waits.
+            _ => {
+                let mut client = running.connect();
+                client.send("GET /quiet HTTP/1.1\r\nhost: test\r\n\r\n".repeat(2));
+                client
+            }
+        };
+        assert!(client.received("first"), "the head and the first piece are sent");
+        reset(client);
+    }
+    wait_for(|| seen.aborted.load(SeqCst) == RESETS);
+    wait_for(|| running.handle().statistics().open_connections == 0);
+    assert_eq!(seen.started.load(SeqCst), RESETS);
+    assert_eq!(running.handle().statistics().accepted_connections, u64::from(RESETS));
+}
+
+#[test]
+fn a_pending_stream_is_dropped_when_the_server_closes_its_connections() {
+    let (running, seen) = start(None);
+    let mut client = ask(&running, &seen, "/quiet");
+    assert!(client.received("first"));
+    running.handle().close();
+    running.wait().expect("it ends well");
+    assert_eq!(seen.aborted.load(SeqCst), 1);
 }

@@ -209,6 +209,16 @@ impl Client {
         }
     }
 
+    /// Reads until this text has come. False if the server closes before.
+    pub(crate) fn received(&mut self, text: &str) -> bool {
+        while find(&self.pending, text.as_bytes()).is_none() {
+            if !self.more() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Whether the server has closed, with nothing more to say.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.pending.is_empty() && !self.more()

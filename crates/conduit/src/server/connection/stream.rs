@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::body::{Body, BodyError};
-use crate::panics::message;
+use crate::panics::{discard, message};
 use crate::server::blocking::Attendance;
 use crate::server::mailbox::{Letter, Outbox};
 
@@ -49,6 +49,18 @@ impl Outlet {
         if let Some(waker) = self.pump.take() {
             waker.wake();
         }
+    }
+
+    /// Waits for the end of the connection, or of the response.
+    fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.open.get() == State::Closed {
+            return Poll::Ready(());
+        }
+        let mut pump = self.pump.borrow_mut();
+        if !pump.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+            *pump = Some(context.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Waits for room, and promises a piece for it. Says whether the connection is still there.
@@ -93,25 +105,46 @@ pub(super) fn next_piece(
     })
 }
 
-/// Brings a response's body to its connection, piece by piece, as long as there is room. What went wrong with it before is
-/// what comes first.
+/// Sends the pieces of a response's body to its connection, one at a time, while the client takes them. `failed` is an
+/// error that the stream returned before; it is sent in place of the next piece.
+///
+/// The stream is dropped as soon as the connection closes the outlet, even while the stream is pending.
 pub(super) async fn pump(
-    mut body: Body,
+    body: Body,
     failed: Option<BodyError>,
     outlet: Rc<Outlet>,
     outbox: Outbox,
     attendance: Attendance,
 ) {
+    let mut body = body;
     let mut failed = failed;
     while outlet.room().await {
         let piece = match failed.take() {
             Some(error) => Some(Err(error)),
-            None => poll_fn(|context| next_piece(&mut body, &attendance, context)).await,
+            None => {
+                let next = poll_fn(|context| {
+                    if outlet.poll_closed(context).is_ready() {
+                        return Poll::Ready(None);
+                    }
+                    next_piece(&mut body, &attendance, context).map(Some)
+                });
+                match next.await {
+                    Some(piece) => piece,
+                    None => break,
+                }
+            }
         };
         match piece {
             Some(Ok(piece)) => outbox.send(Letter::Piece(piece)),
-            Some(Err(error)) => return outbox.send(Letter::StreamEnd(Err(error))),
-            None => return outbox.send(Letter::StreamEnd(Ok(()))),
+            Some(Err(error)) => {
+                outbox.send(Letter::StreamEnd(Err(error)));
+                break;
+            }
+            None => {
+                outbox.send(Letter::StreamEnd(Ok(())));
+                break;
+            }
         }
     }
+    discard(body);
 }
