@@ -3,6 +3,7 @@
 mod support;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use conduit::prelude::*;
 use futures_core::Stream;
 use support::serve;
+use tokio::sync::Semaphore;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";
 
@@ -360,4 +362,48 @@ fn a_connect_is_no_tunnel_to_nowhere_whatever_answers_it() {
         client.send("GET /nowhere HTTP/1.1\r\nhost: test\r\n\r\n");
         assert_eq!(client.response().text(), "GET");
     }
+}
+
+/// Lets a test decide when a task goes on, and when a handler does.
+#[derive(Clone)]
+struct Turns {
+    reader: Arc<Semaphore>,
+    has_read: Arc<Semaphore>,
+}
+
+#[post("/leave-to-task")]
+async fn leave_to_task(mut body: Body, turns: State<Turns>) -> &'static str {
+    let turns = turns.0.clone();
+    tokio::task::spawn_local(async move {
+        turns.reader.acquire().await.expect("it stays open").forget();
+        let _ = poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;
+        turns.has_read.add_permits(1);
+    });
+    "left"
+}
+
+#[post("/refuse")]
+async fn refuse(body: Body, turns: State<Turns>) -> StatusCode {
+    turns.reader.add_permits(1);
+    turns.has_read.acquire().await.expect("it stays open").forget();
+    // The worker receives the task's command before it receives this response.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    drop(body);
+    StatusCode::UNAUTHORIZED
+}
+
+/// A task that read the body of a finished request had the server send `100 Continue` for the next one.
+#[test]
+fn a_command_of_a_finished_request_does_not_act_on_the_next_one() {
+    let turns = Turns {
+        reader: Arc::new(Semaphore::new(0)),
+        has_read: Arc::new(Semaphore::new(0)),
+    };
+    let server = serve(App::new(turns).routes(routes![leave_to_task, refuse]));
+    let expects = "HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n";
+    let mut client = server.connect();
+    client.send(format!("POST /leave-to-task {expects}body"));
+    assert_eq!(client.response().text(), "left");
+    client.send(format!("POST /refuse {expects}"));
+    assert_eq!(client.response().status, 401);
 }

@@ -31,16 +31,24 @@ pub(crate) enum Letter {
     BodyAbandoned,
 }
 
+/// The request that a letter belongs to. A letter of an earlier request of the same connection is thrown away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RequestId {
+    pub(crate) connection: Key,
+    /// The number of requests that the connection has read, this one included; it may wrap around.
+    pub(crate) generation: u32,
+}
+
 /// The letters of one worker.
 #[derive(Default)]
 pub(crate) struct Mailbox {
-    letters: RefCell<Vec<(Key, Letter)>>,
+    letters: RefCell<Vec<(RequestId, Letter)>>,
     worker: RefCell<Option<Waker>>,
 }
 
 impl Mailbox {
     /// Takes all letters, and leaves `empty` for the next ones.
-    pub(crate) fn take(&self, empty: Vec<(Key, Letter)>) -> Vec<(Key, Letter)> {
+    pub(crate) fn take(&self, empty: Vec<(RequestId, Letter)>) -> Vec<(RequestId, Letter)> {
         self.letters.replace(empty)
     }
 
@@ -60,20 +68,20 @@ impl Mailbox {
     }
 }
 
-/// Where a connection's task or body puts its letters.
+/// Where a request's task or body puts its letters.
 #[derive(Clone)]
 pub(crate) struct Outbox {
     mailbox: Rc<Mailbox>,
-    key: Key,
+    request: RequestId,
 }
 
 impl Outbox {
-    pub(crate) fn new(mailbox: Rc<Mailbox>, key: Key) -> Self {
-        Outbox { mailbox, key }
+    pub(crate) fn new(mailbox: Rc<Mailbox>, request: RequestId) -> Self {
+        Outbox { mailbox, request }
     }
 
     pub(crate) fn send(&self, letter: Letter) {
-        self.mailbox.letters.borrow_mut().push((self.key, letter));
+        self.mailbox.letters.borrow_mut().push((self.request, letter));
         self.mailbox.ring();
     }
 }

@@ -34,7 +34,7 @@ use super::deadlines::{Second, Wheel};
 use super::handlers::Handlers;
 use super::idle::Idle;
 use super::listening::{AcceptError, Accepted, Listener};
-use super::mailbox::{Key, Letter, Mailbox};
+use super::mailbox::{Key, Letter, Mailbox, RequestId};
 use super::nested::nest;
 use super::peers::Peers;
 use super::transport::Transport;
@@ -164,7 +164,7 @@ pub(super) struct Worker {
     idle: Idle,
     input: Vec<u8>,
     batch: Batch,
-    letters: Vec<(Key, Letter)>,
+    letters: Vec<(RequestId, Letter)>,
     handle: ServerHandle,
     started: Instant,
     /// When the second, and the date, change next.
@@ -317,8 +317,10 @@ impl Worker {
     fn deliver_letters(&mut self) {
         // A letter can lead to others, which come in the next turn: so a turn has an end.
         let mut letters = self.shared.mailbox.take(std::mem::take(&mut self.letters));
-        for (key, letter) in letters.drain(..) {
-            self.with_connection(key, |connection, shared| connection.receive(letter, shared));
+        for (request, letter) in letters.drain(..) {
+            self.with_connection(request.connection, |connection, shared| {
+                connection.receive(request, letter, shared)
+            });
         }
         self.letters = letters;
     }

@@ -18,7 +18,6 @@ use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
 use crate::server::blocking::Attendance;
 use crate::server::counts::Limit;
-use crate::server::mailbox::Outbox;
 use crate::server::tail::{Tail, UNCOPIED_BYTES};
 use crate::server::worker::Shared;
 
@@ -132,7 +131,7 @@ impl Connection {
             .map_or(Span::none(), |observed| observed.span.clone());
         let attendance = shared.attend(self.route.map(|(index, _)| index), span);
         if let Some((body, failed)) = self.write_what_is_ready(body, &attendance, output, shared) {
-            let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+            let outbox = self.outbox(shared);
             tokio::task::spawn_local(pump(body, failed, outlet, outbox, attendance));
         }
     }

@@ -39,7 +39,7 @@ use self::waiting::{Pace, Waiting};
 use super::deadlines::{Place, Second};
 use super::facts::Facts;
 use super::handlers::method_and_path;
-use super::mailbox::{Key, Letter};
+use super::mailbox::{Key, Letter, Outbox, RequestId};
 use super::tail::Tail;
 use super::transport::Transport;
 use super::watch::Watched;
@@ -47,6 +47,7 @@ use super::worker::Shared;
 #[cfg(feature = "testing")]
 use super::worker::Told;
 use crate::body::Channel;
+use crate::panics::discard;
 use crate::route::Definition;
 
 /// What a connection that reads is watched for: with the end of the client's half told beside its last bytes, since a read
@@ -295,8 +296,26 @@ impl Connection {
         self.serve(&[], shared)
     }
 
-    /// A letter from the handler's task, the response's stream, or the reader of the body.
-    pub(super) fn receive(&mut self, letter: Letter, shared: &mut Shared) -> Fate {
+    /// The request that came last, for letters that belong to it.
+    fn request_id(&self) -> RequestId {
+        RequestId {
+            connection: self.key,
+            generation: self.requests as u32,
+        }
+    }
+
+    /// Where the tasks and the body of the request that came last put their letters.
+    fn outbox(&self, shared: &Shared) -> Outbox {
+        Outbox::new(Rc::clone(&shared.mailbox), self.request_id())
+    }
+
+    /// A letter from the handler's task, the response's stream, or the reader of the body. One of an earlier request is
+    /// discarded: its response is complete, and the letter must not change the next one.
+    pub(super) fn receive(&mut self, request: RequestId, letter: Letter, shared: &mut Shared) -> Fate {
+        if request != self.request_id() {
+            discard(letter);
+            return Fate::Open;
+        }
         let mut output = self.take_output(shared);
         match letter {
             Letter::Response(response) => {

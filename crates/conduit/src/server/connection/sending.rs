@@ -1,12 +1,11 @@
 //! What is written goes out as far as there is room; the rest stays with the connection.
 
 use std::io;
-use std::rc::Rc;
 
 use super::{Connection, Stage};
 use crate::panics::discard;
 use crate::server::batch::TOGETHER;
-use crate::server::mailbox::{Letter, Outbox};
+use crate::server::mailbox::Letter;
 use crate::server::tail::Progress;
 use crate::server::worker::Shared;
 
@@ -107,7 +106,7 @@ impl Connection {
             Progress::Share => self.undrained = true,
             Progress::NotInMemory => {
                 if let Some(part) = tail.start_reading() {
-                    let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+                    let outbox = self.outbox(shared);
                     let reading = tokio::task::spawn_blocking(|| part.load());
                     tokio::task::spawn_local(async move {
                         // A thread that could not read tells so by what the next read finds.

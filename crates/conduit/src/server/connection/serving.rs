@@ -1,6 +1,5 @@
 //! From bytes to handlers: what has come goes through the engine, and each request to its handler.
 
-use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use conduit_proto::h1::{BodyLength, Event, Reason};
@@ -19,7 +18,7 @@ use crate::response::{IntoResponse, Response};
 use crate::route::Disconnect;
 use crate::server::blocking::Attended;
 use crate::server::counts::Limit;
-use crate::server::mailbox::{Letter, Outbox};
+use crate::server::mailbox::Letter;
 use crate::server::transport::Transport;
 use crate::server::worker::Shared;
 
@@ -187,7 +186,7 @@ impl Connection {
 
     /// Prepares the channel that the handler reads the body from.
     pub(super) fn open_body(&mut self, mut request: Request, shared: &Shared) -> Request {
-        let channel = request.open_channel(Outbox::new(Rc::clone(&shared.mailbox), self.key));
+        let channel = request.open_channel(self.outbox(shared));
         if request.head().expects_continue() {
             channel.tell_when_wanted();
         }
@@ -223,7 +222,7 @@ impl Connection {
         match outcome {
             Outcome::Ready(response) => self.respond(response, output, shared),
             Outcome::Pending(handler) => {
-                let outbox = Outbox::new(Rc::clone(&shared.mailbox), self.key);
+                let outbox = self.outbox(shared);
                 let handler = Attended {
                     handler: Some(handler),
                     attendance: shared.attend(route, span.clone()),
