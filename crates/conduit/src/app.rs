@@ -382,11 +382,26 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// How long a connection may stay open without a request; then it is closed. The default is 75 s, the resolution
-    /// 1 s.
+    /// How long a connection may stay open without a request; then the server closes it. The default is 75 s, the
+    /// resolution 1 s.
+    ///
+    /// It also bounds a connection whose client has ended its half of the stream while a handler or a response's stream
+    /// has nothing to send. The handler goes on without the connection, the stream is dropped.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.config.idle_timeout = limit;
         self.config.choose("CONDUIT_IDLE_TIMEOUT");
+        self
+    }
+
+    /// How long a TCP connection is silent before the operating system probes its peer (`SO_KEEPALIVE`, tcp(7)); zero
+    /// turns probes off. The default is 60 s: after that 4 probes, 15 s apart, find a peer that has vanished without a
+    /// word within 2 minutes. Values are whole seconds, at most 32767.
+    ///
+    /// Deadlines bound the time in which the server waits for its client. Probes bound the time in which a handler or an
+    /// event stream is silent, when only the network knows that the client is gone.
+    pub fn tcp_keep_alive(mut self, idle: Duration) -> Self {
+        self.config.tcp_keep_alive = idle;
+        self.config.choose("CONDUIT_TCP_KEEP_ALIVE");
         self
     }
 
@@ -874,7 +889,7 @@ impl<S: 'static, R> App<S, R> {
     {
         self.add_pages()?;
         let config = self.config.with_environment(|name| std::env::var_os(name))?;
-        let listening = Listening::on(&addresses.addresses()?, worker_count(&config), config.tls.as_deref())?;
+        let listening = Listening::on(&addresses.addresses()?, worker_count(&config), &config)?;
         let plan = Plan::new(self.routes.list(), self.surroundings);
         Server::new(listening, self.state, plan, config, self.runtime)
     }

@@ -73,10 +73,53 @@ async fn busy(body: Body) -> &'static str {
     "done"
 }
 
+/// A stream that waits for this long before each of its pieces.
+fn every(interval: Duration) -> Body {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.reset();
+    Body::from_stream(Ticks(ticks))
+}
+
+struct Ticks(tokio::time::Interval);
+
+impl futures_core::Stream for Ticks {
+    type Item = Result<&'static str, conduit::BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_tick(context).map(|_| Some(Ok("tick")))
+    }
+}
+
+#[get("/silent")]
+async fn silent() -> Body {
+    every(1000 * DEADLINE)
+}
+
+#[get("/ticks")]
+async fn ticks() -> Body {
+    every(DEADLINE - MINUTE)
+}
+
+#[get("/idle-handler")]
+async fn idle_handler() -> &'static str {
+    tokio::time::sleep(1000 * DEADLINE).await;
+    "done"
+}
+
 /// An application each of whose deadlines is [`DEADLINE`].
 fn client() -> TestClient {
     let app = App::new(())
-        .routes(routes![hello, length, large, stream, later, busy])
+        .routes(routes![
+            hello,
+            length,
+            large,
+            stream,
+            later,
+            busy,
+            silent,
+            ticks,
+            idle_handler
+        ])
         .head_timeout(DEADLINE)
         .idle_timeout(DEADLINE)
         .minimum_rate(1024, DEADLINE)
@@ -387,4 +430,39 @@ fn a_reader_that_stops_after_a_fast_start_is_cut_off_once_its_grace_is_over() {
     assert!(connection.send(GET), "the connection is open");
     client.advance(2 * MINUTE);
     assert!(!connection.send(GET), "the server has closed");
+}
+
+#[test]
+fn a_half_closed_connection_is_closed_when_its_handler_or_stream_stays_silent_for_the_idle_time() {
+    for target in ["/silent", "/idle-handler"] {
+        let client = client();
+        let [mut whole, mut half] = [client.connect(), client.connect()];
+        for connection in [&mut whole, &mut half] {
+            assert!(connection.send(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n")));
+        }
+        half.end();
+        client.advance(DEADLINE - MINUTE);
+        assert!(!half.is_closed(), "{target}");
+        client.advance(2 * MINUTE);
+        assert!(half.is_closed(), "{target}");
+        client.advance(2 * DEADLINE);
+        assert!(
+            !whole.is_closed(),
+            "{target}: a client that may still send waits for as long as it likes"
+        );
+    }
+}
+
+#[test]
+fn each_piece_of_a_stream_gives_a_half_closed_connection_another_idle_time() {
+    let client = client();
+    let mut connection = client.connect();
+    assert!(connection.send("GET /ticks HTTP/1.1\r\nhost: a\r\n\r\n"));
+    connection.end();
+    for _ in 0..4 {
+        client.advance(DEADLINE);
+        assert!(!connection.is_closed());
+    }
+    let received = String::from_utf8_lossy(connection.received()).into_owned();
+    assert!(received.matches("tick").count() >= 3, "{received:?}");
 }

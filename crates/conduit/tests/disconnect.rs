@@ -348,3 +348,50 @@ fn a_pending_stream_is_dropped_when_the_server_closes_its_connections() {
     running.wait().expect("it ends well");
     assert_eq!(seen.aborted.load(SeqCst), 1);
 }
+
+#[test]
+fn the_end_of_a_client_ends_a_stream_whose_route_aborts() {
+    let (running, seen) = start(None);
+    let mut half = ask(&running, &seen, "/quiet");
+    half.end();
+    let mut gone = ask(&running, &seen, "/quiet-abort");
+    assert!(gone.received("first"));
+    gone.end();
+    wait_for(|| seen.aborted.load(SeqCst) == 1);
+    assert!(half.received("first"));
+    assert_eq!(seen.aborted.load(SeqCst), 1, "the other stream goes on");
+}
+
+/// Only Linux's own poller reports an end that nothing is read up to.
+#[cfg(all(target_os = "linux", not(conduit_portable)))]
+#[test]
+fn the_end_of_a_client_ends_a_stream_whose_route_aborts_after_a_pipelined_request() {
+    let (running, seen) = start(None);
+    let mut gone = running.connect();
+    gone.send("GET /quiet-abort HTTP/1.1\r\nhost: test\r\n\r\n".repeat(2));
+    assert!(gone.received("first"));
+    gone.end();
+    wait_for(|| seen.aborted.load(SeqCst) == 1);
+}
+
+/// The kernel lists its timers: 02 is the keep-alive of a connection that has nothing to send.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_system_probes_silent_connections_unless_the_application_turns_that_off() {
+    let timer = |running: &Running| {
+        let port = format!(":{:04X}", running.address.port());
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux has the table");
+        let row = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .find(|row| row[1].ends_with(&port) && row[3] == "01");
+        row.map(|row| row[5][..2].to_owned())
+    };
+    let app = || App::new(Seen::default()).routes(routes![usual]);
+    for (app, expected) in [(app(), "02"), (app().tcp_keep_alive(Duration::ZERO), "00")] {
+        let running = serve(app);
+        let _client = running.connect();
+        wait_for(|| running.handle().statistics().open_connections == 1);
+        assert_eq!(timer(&running).as_deref(), Some(expected));
+    }
+}

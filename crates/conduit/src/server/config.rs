@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) body_bytes: u64,
     pub(crate) head_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+    /// How long a TCP connection is silent before the system probes it; zero probes none.
+    pub(crate) tcp_keep_alive: Duration,
     pub(crate) minimum_rate: u64,
     pub(crate) rate_grace: Duration,
     /// How long the TLS handshake may take.
@@ -64,6 +66,7 @@ impl Default for Config {
             body_bytes: 2 * 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            tcp_keep_alive: Duration::from_secs(60),
             minimum_rate: 1024,
             rate_grace: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
@@ -318,11 +321,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         method: "idle_timeout",
         variable: "CONDUIT_IDLE_TIMEOUT",
-        bounds: "a connection without a request",
+        bounds: "a connection without a request, or with nothing to send to a client that has ended its half",
         over: "close",
         limit: Some(Limit::IdleTime),
         default: None,
         place: |config| Place::Duration(&mut config.idle_timeout),
+    },
+    Setting {
+        method: "tcp_keep_alive",
+        variable: "CONDUIT_TCP_KEEP_ALIVE",
+        bounds: "silence on a TCP connection before the system probes the peer, 4 times in 60 s; `0s` probes none",
+        over: "a peer that acknowledges no probe is gone: close",
+        limit: None,
+        default: None,
+        place: |config| Place::Duration(&mut config.tcp_keep_alive),
     },
     Setting {
         method: "blocked_after",

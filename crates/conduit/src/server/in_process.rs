@@ -323,6 +323,12 @@ impl ClientEnd {
         Ok(())
     }
 
+    /// Ends the direction to the server.
+    pub(crate) fn end(&self) {
+        lock(&self.pipe.state).client_ended = true;
+        self.process.wake();
+    }
+
     /// Closes both directions.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.pipe.state);

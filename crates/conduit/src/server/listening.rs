@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use conduit_net::{
     Address, Domain, Kind, ListenOptions, Options, Protocol, Socket, TcpListener, UnixAddress, UnixListener,
@@ -19,6 +20,7 @@ use conduit_net::{
 use rustix::io::Errno;
 
 use super::address::{ListenAddress, Place, Scheme};
+use super::config::Config;
 use super::facts::Facts;
 use super::given::{self, Given};
 use super::handover::{self, Kept, Origin, Passed, Predecessor};
@@ -35,6 +37,13 @@ const UNIX_BACKLOG: u32 = 4096;
 /// a few percent of what a socket's buffer grows to for one that does not read.
 const NOT_SENT_BYTES: usize = 128 * 1024;
 
+/// The longest time that Linux takes for `TCP_KEEPIDLE`.
+const KEEP_ALIVE_IDLE_MAX: Duration = Duration::from_secs(32767);
+/// The time between two probes of a silent connection.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// The number of unanswered probes after which the system closes a connection.
+const KEEP_ALIVE_PROBES: u32 = 4;
+
 /// A socket that accepts connections.
 #[derive(Debug)]
 pub(crate) enum ListenerSocket {
@@ -48,6 +57,24 @@ impl AsFd for ListenerSocket {
             ListenerSocket::Tcp(listener) => listener.as_fd(),
             ListenerSocket::Unix(listener) => listener.as_fd(),
         }
+    }
+}
+
+impl ListenerSocket {
+    /// Has the system probe accepted connections that are silent for this long; zero turns probes off. Accepted
+    /// connections inherit the options, so that none costs a system call.
+    fn set_keep_alive(&self, idle: Duration) -> std::result::Result<(), conduit_net::Error> {
+        if let ListenerSocket::Unix(_) = self {
+            return Ok(());
+        }
+        self.set_option(option::KEEP_ALIVE, !idle.is_zero())?;
+        if !idle.is_zero() && option::KEEP_ALIVE_IDLE.is_supported() {
+            let idle = idle.clamp(Duration::from_secs(1), KEEP_ALIVE_IDLE_MAX);
+            self.set_option(option::KEEP_ALIVE_IDLE, idle)?;
+            self.set_option(option::KEEP_ALIVE_INTERVAL, KEEP_ALIVE_INTERVAL)?;
+            self.set_option(option::KEEP_ALIVE_COUNT, KEEP_ALIVE_PROBES)?;
+        }
+        Ok(())
     }
 }
 
@@ -174,9 +201,9 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    pub(crate) fn on(addresses: &[ListenAddress], workers: usize, tls: Option<&dyn Certify>) -> Result<Self> {
+    pub(crate) fn on(addresses: &[ListenAddress], workers: usize, config: &Config) -> Result<Self> {
         let mut listening = Listening {
-            tls: tls.map(Certify::open).transpose()?,
+            tls: config.tls.as_deref().map(Certify::open).transpose()?,
             bound: Vec::new(),
             workers: vec![Vec::new(); workers],
             files: Vec::new(),
@@ -194,7 +221,7 @@ impl Listening {
             for given in given {
                 let origin = Origin::Given(given.name.clone());
                 let (bound, socket) = listening.given(given)?;
-                listening.add(bound, origin, vec![socket]);
+                listening.add(bound, origin, vec![socket], config)?;
             }
             return Ok(listening);
         }
@@ -203,7 +230,7 @@ impl Listening {
             if let Some(place) = passed.iter().position(|passed| passed.origin == origin) {
                 let sockets = passed.swap_remove(place).sockets;
                 if let Some((bound, sockets)) = listening.passed(address, sockets)? {
-                    listening.add(bound, origin, sockets);
+                    listening.add(bound, origin, sockets, config)?;
                     continue;
                 }
             }
@@ -230,7 +257,7 @@ impl Listening {
                     (Bound::Unix(format!("@{name}")), vec![ListenerSocket::Unix(socket)])
                 }
             };
-            listening.add(bound, origin, sockets);
+            listening.add(bound, origin, sockets, config)?;
         }
         for passed in passed {
             tracing::warn!(address = %passed.origin, "not listening any more where the process before did");
@@ -365,7 +392,10 @@ impl Listening {
     }
 
     /// Shares the sockets of one address out: a worker each, or all workers on the same where there are fewer.
-    fn add(&mut self, bound: Bound, origin: Origin, sockets: Vec<ListenerSocket>) {
+    fn add(&mut self, bound: Bound, origin: Origin, sockets: Vec<ListenerSocket>, config: &Config) -> Result {
+        for socket in &sockets {
+            socket.set_keep_alive(config.tcp_keep_alive).map_err(Error::listen)?;
+        }
         let sockets: Vec<Arc<ListenerSocket>> = sockets.into_iter().map(Arc::new).collect();
         let workers = self.workers.len();
         let tls = self
@@ -380,6 +410,7 @@ impl Listening {
         }
         self.bound.push(bound);
         self.kept.push((origin, sockets));
+        Ok(())
     }
 }
 

@@ -49,6 +49,12 @@ impl TestConnection {
         self.wire.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Ends the client's half of the connection: the server reads the end of the stream after the bytes that were sent
+    /// before, and can still send.
+    pub fn end(&mut self) {
+        self.wire.end();
+    }
+
     /// Waits for bytes, and takes those that have come, at most so many; none at the end of the stream.
     ///
     /// # Panics

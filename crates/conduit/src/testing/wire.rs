@@ -43,6 +43,15 @@ impl Wire {
         }
     }
 
+    /// Ends this half of the connection for all clones.
+    pub(super) fn end(&self) {
+        match self {
+            Wire::Memory(end, _) => end.end(),
+            // It fails if the server has closed already.
+            Wire::Socket(stream) => drop(stream.shutdown(Shutdown::Write)),
+        }
+    }
+
     /// Closes the connection for all clones.
     pub(super) fn close(&self) {
         match self {

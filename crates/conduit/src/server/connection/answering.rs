@@ -124,7 +124,7 @@ impl Connection {
             return;
         }
         let outlet = Rc::new(Outlet::default());
-        self.stage = Stage::Streaming(Rc::clone(&outlet));
+        self.stage = Stage::Streaming(Rc::clone(&outlet), self.disconnect(shared));
         let span = self
             .observed
             .as_ref()
@@ -224,7 +224,7 @@ impl Connection {
     }
 
     pub(super) fn end_stream(&mut self, result: Result<(), BodyError>, output: &mut Vec<u8>, shared: &mut Shared) {
-        if !matches!(self.stage, Stage::Streaming(_)) {
+        if !matches!(self.stage, Stage::Streaming(..)) {
             return;
         }
         match result {
@@ -245,7 +245,7 @@ impl Connection {
         tracing::warn!(peer = %self.peer, error = why, "broke off a response");
         self.cut |= self.engine.ends_with_stream();
         self.engine.abort();
-        if let Stage::Streaming(outlet) = &self.stage {
+        if let Stage::Streaming(outlet, _) = &self.stage {
             outlet.close();
         }
         self.stage = Stage::Reading;
@@ -268,7 +268,7 @@ impl Connection {
             self.abort_handler();
             self.stage = Stage::Reading;
             self.respond(response, output, shared);
-        } else if matches!(self.stage, Stage::Streaming(_)) {
+        } else if matches!(self.stage, Stage::Streaming(..)) {
             // The answer under way goes on; without a body to wait for there is no deadline to strike again.
             self.engine.stop_reading();
         } else {

@@ -48,7 +48,7 @@ use super::worker::Shared;
 use super::worker::Told;
 use crate::body::Channel;
 use crate::panics::discard;
-use crate::route::Definition;
+use crate::route::{Definition, Disconnect};
 
 /// What a connection that reads is watched for: with the end of the client's half told beside its last bytes, since a read
 /// gives only one of the two.
@@ -128,8 +128,8 @@ enum Stage {
     Reading,
     /// Its handler runs as a task, which is aborted when the client goes if there is a handle to do it.
     Handling(Option<AbortHandle>),
-    /// Its answer's body comes from a stream.
-    Streaming(Rc<Outlet>),
+    /// The body of its response comes from a stream, which ends with the client if its route has chosen so.
+    Streaming(Rc<Outlet>, Disconnect),
     /// Its answer was sent before all of it was read.
     Lingering,
 }
@@ -181,10 +181,19 @@ impl Connection {
         self.watched.is_some_and(Interest::is_readable)
     }
 
-    /// Whether the end of the client's half ends the connection: who has ended only its half of the stream looks just as one
-    /// that has gone.
+    /// Whether the end of the client's half ends the connection: a half-close is indistinguishable from a disconnect
+    /// here.
     pub(super) fn ends_with_client(&self) -> bool {
-        matches!(self.stage, Stage::Handling(Some(_)))
+        matches!(
+            self.stage,
+            Stage::Handling(Some(_)) | Stage::Streaming(_, Disconnect::Abort)
+        )
+    }
+
+    /// The action that the request's route, or else the application, has chosen for the end of its client.
+    fn disconnect(&self, shared: &Shared) -> Disconnect {
+        let chosen = self.route.and_then(|(_, definition)| definition.disconnect);
+        chosen.unwrap_or(shared.config.disconnect)
     }
 
     /// Since when it has been without a request, if nothing goes on.
@@ -213,7 +222,7 @@ impl Connection {
             body.break_off();
         }
         self.abort_handler();
-        if let Stage::Streaming(outlet) = &self.stage {
+        if let Stage::Streaming(outlet, _) = &self.stage {
             outlet.close();
         }
         if self.cut || self.engine.ends_with_stream() {
@@ -326,7 +335,7 @@ impl Connection {
                 }
             }
             Letter::Piece(piece) => {
-                if let Stage::Streaming(outlet) = &self.stage {
+                if let Stage::Streaming(outlet, _) = &self.stage {
                     outlet.has_come();
                 }
                 let length = piece.len() as u64;
@@ -334,6 +343,9 @@ impl Connection {
                     self.break_stream("the stream is longer than the length that was declared", shared);
                 } else {
                     self.count_piece(length);
+                    if self.waiting == Waiting::HalfClosed {
+                        self.since = shared.now;
+                    }
                 }
             }
             Letter::FileRead => {
@@ -365,11 +377,11 @@ impl Connection {
             Stage::Handling(_) => return,
             Stage::Reading if !self.has_output() => "a request is on its way",
             Stage::Reading => "the answer is on its way",
-            Stage::Streaming(_) => "the answer's stream goes on",
+            Stage::Streaming(..) => "the answer's stream goes on",
             Stage::Lingering => "the client has not taken its answer",
         };
         // A request that has not come whole has no route.
-        let asked = matches!(self.stage, Stage::Streaming(_) | Stage::Lingering) || self.has_output();
+        let asked = matches!(self.stage, Stage::Streaming(..) | Stage::Lingering) || self.has_output();
         let (method, route) = method_and_path(self.route.filter(|_| asked).map(|(_, definition)| definition));
         let seconds = shared.now.saturating_sub(if asked { self.asked } else { self.since });
         tracing::warn!(peer = %self.peer, method, route, stage, seconds, "closed at the shutdown");
@@ -377,7 +389,7 @@ impl Connection {
 
     /// Whether a handler or a stream has something of the answer still to make.
     fn is_serving(&self) -> bool {
-        matches!(self.stage, Stage::Handling(_) | Stage::Streaming(_))
+        matches!(self.stage, Stage::Handling(_) | Stage::Streaming(..))
     }
 
     /// Whether a turn has ended as most do: all is answered and sent, and the next request is waited for as this one was.

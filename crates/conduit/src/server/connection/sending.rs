@@ -61,7 +61,7 @@ impl Connection {
             output.shrink_to(KEPT_OUTPUT_BYTES);
             shared.outputs.push(output);
         }
-        if let Stage::Streaming(outlet) = &self.stage
+        if let Stage::Streaming(outlet, _) = &self.stage
             && self.has_room()
         {
             outlet.has_room();
@@ -97,7 +97,7 @@ impl Connection {
         match progress {
             Progress::Done => {
                 discard(tail);
-                if !matches!(self.stage, Stage::Streaming(_)) {
+                if !matches!(self.stage, Stage::Streaming(..)) {
                     self.end_watch(true, shared);
                 }
                 return Ok(sent);

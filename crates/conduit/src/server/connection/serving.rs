@@ -234,8 +234,7 @@ impl Connection {
                     drop(running);
                     outbox.send(Letter::Response(response));
                 });
-                let chosen = definition.and_then(|route| route.disconnect);
-                let aborts = chosen.unwrap_or(shared.config.disconnect) == Disconnect::Abort;
+                let aborts = self.disconnect(shared) == Disconnect::Abort;
                 self.stage = Stage::Handling(aborts.then(|| task.abort_handle()));
             }
         }

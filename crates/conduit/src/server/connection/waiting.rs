@@ -32,8 +32,10 @@ pub(super) enum Waiting {
     Room,
     /// The end of the client's stream, after the answer.
     End,
-    /// Our own handler or stream: no deadline.
+    /// The handler or the response's stream: no deadline.
     Ourselves,
+    /// The same, after the client has ended its half of the stream and may be gone.
+    HalfClosed,
 }
 
 /// How a client keeps up with the minimum rate.
@@ -149,7 +151,7 @@ impl Connection {
             Waiting::Body => Limit::BodyRate,
             Waiting::Room => Limit::WriteRate,
             Waiting::Handshake => Limit::HandshakeTime,
-            Waiting::Request => Limit::IdleTime,
+            Waiting::Request | Waiting::HalfClosed => Limit::IdleTime,
             Waiting::End | Waiting::Ourselves => return Fate::Closed,
         };
         shared.counts().strike(struck);
@@ -217,6 +219,7 @@ impl Connection {
             // A client that goes on to send what its handler does not want, or waits to be asked for it, keeps nobody.
             Phase::Body if !self.body.as_ref().is_some_and(|body| body.is_unwanted()) => Waiting::Body,
             Phase::Drain => Waiting::Body,
+            _ if self.is_serving() && self.ended => Waiting::HalfClosed,
             _ if self.is_serving() => Waiting::Ourselves,
             _ => Waiting::Request,
         }
@@ -226,7 +229,7 @@ impl Connection {
     fn begin_waiting(&mut self, waiting: Waiting, fresh: bool, shared: &Shared) {
         let before = std::mem::replace(&mut self.waiting, waiting);
         let since = std::mem::replace(&mut self.since, shared.now);
-        if before == Waiting::Ourselves {
+        if matches!(before, Waiting::Ourselves | Waiting::HalfClosed) {
             self.pace.resume(shared.now - since);
         }
         match waiting {
@@ -251,6 +254,7 @@ impl Connection {
             Waiting::Handshake => Some(after(self.since, config.handshake_timeout)),
             Waiting::ProxyHeader => Some(after(self.since, config.head_timeout)),
             Waiting::Request => Some(after(self.quiet, config.idle_timeout)),
+            Waiting::HalfClosed => Some(after(self.since, config.idle_timeout)),
             // One that begins in the idle time has its own; others that come to nothing, empty lines for one, do not add up.
             Waiting::Head => {
                 let first = after(self.quiet, config.idle_timeout.saturating_add(config.head_timeout));
