@@ -15,7 +15,7 @@ use crate::fallback::AnyFallback;
 use crate::layer::{AnyLayer, Made};
 use crate::nearest::nearest;
 use crate::openapi::Operation;
-use crate::problem::{ConnectedForm, ErrorForm, Facts, Problem};
+use crate::problem::{ConnectedForm, ErrorForm, Excerpt, Facts, Problem};
 use crate::request::{Matched, Request};
 use crate::response::{IntoResponse, Response};
 use crate::route::{Connecting, Definition, Making, Routes, Table};
@@ -250,11 +250,11 @@ impl Dispatcher {
         let is_known = |route: &Definition| route.method == method;
         if !REGISTERED.contains(&method) && !table.definitions().iter().any(is_known) {
             return Problem::new(StatusCode::NOT_IMPLEMENTED)
-                .with_detail(format!("no resource here has the method {method}"))
+                .with_detail(format!("no route has the method {}", Excerpt::new(method)))
                 .into_response();
         }
         if miss == Miss::NotFound {
-            let problem = Problem::not_found(format!("there is nothing at {path}"));
+            let problem = Problem::not_found(format!("no route matches {}", Excerpt::new(path)));
             return self.with_nearest(problem, request).into_response();
         }
         let mut methods = table.allow(path);
@@ -267,7 +267,8 @@ impl Dispatcher {
         if request.method() == Method::OPTIONS {
             return (StatusCode::NO_CONTENT, [(ALLOW, allow)], ()).into_response();
         }
-        let detail = format!("{method} is not allowed; {path} has {methods}");
+        let path = Excerpt::new(path);
+        let detail = format!("{} is not allowed; {path} has {methods}", Excerpt::new(method));
         let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED)
             .with_detail(detail)
             .with_header(ALLOW, allow);

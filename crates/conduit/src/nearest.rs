@@ -1,16 +1,16 @@
 //! Which routes a request came close to, and why they did not match: for developers.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use conduit_route::{Definition, Pattern, Segment};
 use serde_json::{Value, json};
 
+use crate::problem::Excerpt;
+
 /// How many routes are told.
 const TOLD: usize = 3;
 
-/// The longest text of a segment that is told and compared, in characters. Both are for typing errors of people; a
-/// longer segment is none.
+/// The longest text of a segment that is compared, in characters: longer than a name that a person types.
 const SEGMENT_CHARACTERS: usize = 40;
 
 /// How many segments of a path are compared: routes have fewer.
@@ -98,7 +98,7 @@ fn compare(route: &'static Definition, method: &str, path: &str) -> Near {
         compare_paths(&mut near, pattern, path);
     }
     if method != route.method && !(method == "HEAD" && route.method == "GET") {
-        let reason = format!("the method is {}, the route has {}", cut(method), route.method);
+        let reason = format!("the method is {}, the route has {}", Excerpt::new(method), route.method);
         // Another method of another resource was not meant: `PUT /items` is not near to `GET /items/old`.
         let cost = if near.is_longer { f32::INFINITY } else { OTHER_METHOD };
         near.add(cost, reason);
@@ -156,7 +156,11 @@ fn compare_paths(near: &mut Near, pattern: Pattern<'static>, path: &str) {
             Segment::Static(text) => difference(given_here, text),
             Segment::Parameter { .. } | Segment::Rest { .. } => MISSING_SEGMENT,
         };
-        let reason = format!("segment {} is {:?}, the route has {text}", place + 1, cut(given_here));
+        let reason = format!(
+            "segment {} is {:?}, the route has {text}",
+            place + 1,
+            Excerpt::new(given_here)
+        );
         near.add(cost, reason);
     }
     let (given, wanted) = (given.len(), wanted.len());
@@ -187,8 +191,11 @@ fn prefix(given: &[&str], wanted: &[Segment<'_>]) -> Option<String> {
         return None;
     }
     if !given_before.is_empty() {
-        let before = cut(&given_before.join("/")).into_owned();
-        return Some(format!("the path has \"/{before}\" before it, the route does not"));
+        let before = given_before.join("/");
+        return Some(format!(
+            "the path has \"/{}\" before it, the route does not",
+            Excerpt::new(&before)
+        ));
     }
     // A prefix of a list has no parameters.
     let before = wanted_before.iter().map(|segment| match segment {
@@ -204,14 +211,6 @@ fn prefix(given: &[&str], wanted: &[Segment<'_>]) -> Option<String> {
 fn has_inside(segment: &str, prefix: &str, suffix: &str) -> bool {
     let inside = segment.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix));
     inside.is_some_and(|inside| !inside.is_empty())
-}
-
-/// The text, cut where it is longer than anybody types.
-fn cut(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(SEGMENT_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
-    }
 }
 
 /// How different two segments are, from 0 to 1: the letters to type anew, remove or add (Levenshtein's distance), of all

@@ -142,7 +142,7 @@ fn a_form_for_errors_that_panics_leaves_the_plain_problem() {
     let server = server();
     let mut client = server.connect();
     for (target, detail) in [
-        ("/nowhere", "there is nothing at /nowhere"),
+        ("/nowhere", "no route matches /nowhere"),
         ("/fails", "at once"),
         ("/fails-later", "later"),
     ] {

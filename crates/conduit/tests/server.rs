@@ -337,7 +337,7 @@ fn options_and_405_say_which_methods_a_path_has() {
 fn a_path_without_a_route_is_a_404_problem() {
     let problem = server().get("/nowhere?x=1").problem();
     assert_eq!(problem["title"], "Not Found");
-    assert_eq!(problem["detail"], "there is nothing at /nowhere");
+    assert_eq!(problem["detail"], "no route matches /nowhere");
 }
 
 #[test]

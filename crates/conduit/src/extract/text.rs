@@ -1,13 +1,13 @@
 //! A text that stands for a value: a parameter of the path, a field of a query, a form or the head.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-use serde::de::{self, IntoDeserializer, Visitor};
+use serde::de::{self, Expected, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::wording::{missing_field, reworded};
-use crate::problem::{Fault, Step};
+use crate::problem::{Excerpt, Fault, Step, bounded};
 
 /// Why a value could not be read, in words, and the way to it.
 #[derive(Debug, Default)]
@@ -41,12 +41,13 @@ impl Error {
         }
     }
 
-    /// Says what came, unless that was said already.
+    /// Appends an excerpt of the value that came, unless the message has one.
     pub(super) fn found(mut self, value: &str) -> Self {
         if !self.is_whole {
             self.message = reworded(&self.message);
             if !self.message.contains(", found ") {
-                self.message.push_str(&format!(", found {value:?}"));
+                // Writing into a string does not fail.
+                let _ = write!(self.message, ", found {:?}", Excerpt::new(value));
             }
             self.is_whole = true;
         }
@@ -92,7 +93,49 @@ impl std::error::Error for Error {}
 
 impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Error::new(message.to_string())
+        Error::new(bounded(message))
+    }
+
+    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Error::custom(format_args!(
+            "invalid type: {}, expected {expected}",
+            Excerpted(unexpected)
+        ))
+    }
+
+    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Error::custom(format_args!(
+            "invalid value: {}, expected {expected}",
+            Excerpted(unexpected)
+        ))
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        let variant = Excerpt::new(variant).to_string();
+        de::value::Error::unknown_variant(&variant, expected).into()
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let field = Excerpt::new(field).to_string();
+        de::value::Error::unknown_field(&field, expected).into()
+    }
+}
+
+impl From<de::value::Error> for Error {
+    fn from(error: de::value::Error) -> Self {
+        Error::new(error.to_string())
+    }
+}
+
+/// A value that serde did not expect; of a text an excerpt.
+struct Excerpted<'a>(Unexpected<'a>);
+
+impl fmt::Display for Excerpted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Unexpected::Str(text) => write!(f, "string {:?}", Excerpt::new(text)),
+            other => other.fmt(f),
+        }
     }
 }
 

@@ -11,11 +11,8 @@ use super::header::name_in_head;
 use super::sent::{Names, Sent};
 use super::{Form, FromRequest, Header, Json, Path, Query, Readable};
 use crate::openapi::Operation;
-use crate::problem::{Fault, Problem, Step};
+use crate::problem::{Fault, LISTED_FAULTS, Problem, Step};
 use crate::request::Request;
-
-/// How many broken rules a problem lists: a hostile body can break one with every other byte.
-const LISTED: usize = 100;
 
 /// A [`Json`], [`Form`], [`Query`], [`Header`] or [`Path`] whose values keep the rules that their type states with `#[garde(…)]`, by the crate
 /// [`garde`]. The feature `validate`.
@@ -24,9 +21,9 @@ const LISTED: usize = 100;
 ///
 /// # Errors
 ///
-/// Rejects as the inner extractor does, and with 422 for values that break a rule. All of them are listed at once as the
-/// problem's member `errors`, each with its path such as `body.items[3].price`, up to 100; how many more there are is the
-/// member `more_errors`.
+/// Rejects as the inner extractor does, and with 422 for values that break a rule. The problem's member `errors` lists all of
+/// them at once, each with its path such as `body.items[3].price`, up to 100 with 4 KiB of text; its member `more_errors`
+/// counts the others.
 ///
 /// A rule knows its field by the name in Rust. The path has the name that was sent, where it is the same or differs in
 /// hyphens, underscores and case only, as those of `#[serde(rename_all = "…")]` do. The pointer leads to what was sent in any
@@ -300,7 +297,7 @@ fn describe_broken_rules(operation: &mut Operation) {
 fn broken_rules(report: &garde::Report, sent: Sent<'_>, fault_of: impl Fn(&[Step<'_>], &str) -> Fault) -> Problem {
     let broken: Vec<_> = report
         .iter()
-        .take(LISTED)
+        .take(LISTED_FAULTS)
         .map(|(path, error)| (steps(path), error))
         .collect();
     let names = Names::read(sent, broken.iter().map(|(way, _)| &way[..]));
@@ -313,11 +310,7 @@ fn broken_rules(report: &garde::Report, sent: Sent<'_>, fault_of: impl Fn(&[Step
         fault
     };
     let faults: Vec<Fault> = broken.iter().map(fault).collect();
-    let problem = Problem::faults(StatusCode::UNPROCESSABLE_ENTITY, &faults);
-    match report.iter().count() - faults.len() {
-        0 => problem,
-        more => problem.with("more_errors", more),
-    }
+    Problem::first_faults(StatusCode::UNPROCESSABLE_ENTITY, &faults, report.iter().count())
 }
 
 /// The way that garde tells. Its components are hidden from its documentation, but a path in words would not tell the

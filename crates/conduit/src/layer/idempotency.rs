@@ -17,7 +17,7 @@ use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store};
 use crate::body::{Body, BodyError};
 use crate::extract::TOO_LARGE;
 use crate::openapi::{Operation, Parameter};
-use crate::problem::Problem;
+use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
@@ -328,8 +328,8 @@ fn key(request: &Request) -> Result<Option<String>, Problem> {
     let is_allowed = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
     if key.is_empty() || key.len() > LONGEST_KEY || !key.iter().all(is_allowed) {
         return Err(Problem::bad_request(format!(
-            "idempotency-key is {:?}: 1 to {LONGEST_KEY} letters, digits and signs are expected, such as a UUID",
-            String::from_utf8_lossy(sent)
+            "invalid idempotency-key {:?}: expected 1 to {LONGEST_KEY} letters, digits and signs, such as a UUID",
+            Excerpt::new(sent)
         )));
     }
     Ok(Some(String::from_utf8_lossy(key).into_owned()))

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::{Layer, Next};
-use crate::problem::Problem;
+use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
@@ -49,9 +49,10 @@ impl Layer for MethodOverride {
                 b"PATCH" => Method::PATCH,
                 b"DELETE" => Method::DELETE,
                 other => {
-                    let other = String::from_utf8_lossy(other);
-                    let detail =
-                        format!("x-http-method-override is {other:?}: PUT, PATCH or DELETE is expected, in upper case");
+                    let other = Excerpt::new(other);
+                    let detail = format!(
+                        "invalid x-http-method-override {other:?}: expected PUT, PATCH or DELETE, in upper case"
+                    );
                     return Problem::bad_request(detail).into_response();
                 }
             };

@@ -5,6 +5,7 @@
 //! look.
 
 mod carried;
+mod excerpt;
 mod fault;
 mod form;
 mod page;
@@ -21,6 +22,10 @@ use serde_json::Value;
 
 use self::carried::Carried;
 pub use self::carried::{Cause, IntoProblem};
+pub use self::excerpt::Excerpt;
+pub(crate) use self::excerpt::bounded;
+#[cfg(feature = "validate")]
+pub(crate) use self::fault::LISTED_FAULTS;
 pub use self::fault::{Fault, Step};
 pub use self::form::ErrorContext;
 #[cfg(feature = "cookies")]

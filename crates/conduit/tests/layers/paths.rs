@@ -97,6 +97,6 @@ fn a_post_can_stand_for_another_method_where_that_is_switched_on() {
     assert_eq!(refused.status, 400);
     assert_eq!(
         refused.problem()["detail"],
-        "x-http-method-override is \"CONNECT\": PUT, PATCH or DELETE is expected, in upper case"
+        "invalid x-http-method-override \"CONNECT\": expected PUT, PATCH or DELETE, in upper case"
     );
 }

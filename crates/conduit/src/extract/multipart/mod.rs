@@ -23,7 +23,7 @@ use self::file::Spool;
 use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;
 use crate::openapi::Operation;
-use crate::problem::{Fault, Problem, Step};
+use crate::problem::{Excerpt, Fault, Problem, Step};
 use crate::request::Request;
 
 const MEDIA_TYPE: &str = "multipart/form-data";
@@ -100,7 +100,7 @@ impl<S> FromRequest<S> for Multipart {
             Some(Err(error)) => return Err(Problem::bad_request(error.to_string())),
             Some(Ok(None)) | None => {
                 let given = match content_type {
-                    Some(value) => format!("the content-type is {:?}", String::from_utf8_lossy(value)),
+                    Some(value) => format!("the content-type is {:?}", Excerpt::new(value)),
                     None => "the request has no content-type".to_owned(),
                 };
                 return Err(Problem::unsupported_media_type(format!(
