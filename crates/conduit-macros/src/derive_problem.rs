@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Error, Expr, Field, Fields, Lit, LitInt, LitStr, Token, Type};
+use syn::{Attribute, Data, DeriveInput, Error, Expr, Field, Fields, Lit, LitInt, LitStr, Token, Type, parse_quote};
 
 /// Expands `#[derive(Problem)]`.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
@@ -15,16 +15,22 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 
 fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
     let ident = &input.ident;
+    let derives_error = derives_error(input);
+    let implements_error = derives_error || Options::parse(&input.attrs)?.std_error;
     let mut arms = TokenStream::new();
     let mut described = TokenStream::new();
     let mut conversions = TokenStream::new();
+    let mut shows_itself = false;
     let (generics, arguments, conditions) = input.generics.split_for_impl();
+    // A borrowing or generic error may be shorter-lived than a cause has to be.
+    let is_cause = implements_error && input.generics.params.is_empty();
     let mut each = |attributes: &[Attribute], name: TokenStream, span: proc_macro2::Span, fields: &Fields| {
         let case = Case::parse(attributes, span, fields)?;
-        arms.extend(case.arm(&name));
+        arms.extend(case.arm(&name, is_cause));
+        shows_itself |= matches!(case.options.detail, Detail::Display(_));
         let id = name.to_string().replace(" :: ", "_");
         described.extend(case.description(&id));
-        if let Some((place, ty)) = case.from() {
+        if let Some((place, ty)) = case.from(derives_error) {
             let value = construct(&name, fields, place);
             conversions.extend(quote_spanned! {ty.span()=>
                 impl #generics ::core::convert::From<#ty> for #ident #arguments #conditions {
@@ -36,22 +42,33 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
         }
         Ok::<(), Error>(())
     };
-    refuse_thiserror(&input.attrs)?;
     match &input.data {
         Data::Struct(data) => each(&input.attrs, quote!(#ident), ident.span(), &data.fields)?,
         Data::Enum(data) => {
             for variant in &data.variants {
-                refuse_thiserror(&variant.attrs)?;
                 let name = &variant.ident;
                 each(&variant.attrs, quote!(#ident::#name), name.span(), &variant.fields)?;
             }
         }
         Data::Union(_) => return Err(Error::new(ident.span(), "a problem is an enum or a struct")),
     }
+    let text = shows_itself.then(|| quote!(let __text = ::std::string::ToString::to_string(&self);));
+    let into_problem = if implements_error {
+        into_problem_of_an_error(input)
+    } else {
+        quote! {
+            impl #generics ::core::convert::From<#ident #arguments> for ::conduit::BoxError #conditions {
+                fn from(error: #ident #arguments) -> Self {
+                    ::conduit::Problem::into_error(::conduit::problem::IntoProblem::into_problem(error))
+                }
+            }
+        }
+    };
     Ok(quote! {
         impl #generics ::conduit::problem::IntoProblem for #ident #arguments #conditions {
             #[allow(unused_variables, deprecated, clippy::useless_conversion)]
             fn into_problem(self) -> ::conduit::Problem {
+                #text
                 match self { #arms }
             }
         }
@@ -68,26 +85,47 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
             }
         }
 
-        impl #generics ::core::convert::From<#ident #arguments> for ::conduit::BoxError #conditions {
-            fn from(error: #ident #arguments) -> Self {
-                ::conduit::Problem::into_error(::conduit::problem::IntoProblem::into_problem(error))
-            }
-        }
+        #into_problem
 
         #conversions
     })
 }
 
-/// `#[error("…")]` is that of `thiserror`, whose implementation of `std::error::Error` would stand in the way.
-fn refuse_thiserror(attributes: &[Attribute]) -> Result<(), Error> {
-    match attributes.iter().find(|attribute| attribute.path().is_ident("error")) {
-        Some(attribute) => Err(Error::new(
-            attribute.span(),
-            "`Problem` takes the place of `thiserror::Error`, a type cannot derive both: \
-             take that derive and `#[error(…)]` away and write `#[problem(status = …, detail = \"…\")]`",
-        )),
-        None => Ok(()),
+/// The conversion that `?` uses for a type that implements `std::error::Error`.
+///
+/// Such a type already turns into a `BoxError`, so it would be covered by the conversion of all errors, which cannot
+/// know the status. That conversion asks for `Unpin`; an implementation whose condition never holds takes the type out
+/// of it, and leaves room for one of the type itself.
+fn into_problem_of_an_error(input: &DeriveInput) -> TokenStream {
+    let ident = &input.ident;
+    let (generics, arguments, conditions) = input.generics.split_for_impl();
+    // A condition with a lifetime is not checked where it is written.
+    let mut pinned = input.generics.clone();
+    pinned.params.insert(0, parse_quote!('__conduit));
+    pinned
+        .make_where_clause()
+        .predicates
+        .push(parse_quote!(#ident #arguments: ::conduit::problem::Never<'__conduit>));
+    let (pinned_generics, _, pinned_conditions) = pinned.split_for_impl();
+    quote! {
+        impl #pinned_generics ::core::marker::Unpin for #ident #arguments #pinned_conditions {}
+
+        impl #generics ::core::convert::From<#ident #arguments> for ::conduit::Problem #conditions {
+            fn from(error: #ident #arguments) -> Self {
+                ::conduit::problem::IntoProblem::into_problem(error)
+            }
+        }
     }
+}
+
+/// Whether the type derives `thiserror::Error` as well, whose attribute is `#[error(…)]`.
+fn derives_error(input: &DeriveInput) -> bool {
+    let has_error = |attributes: &[Attribute]| attributes.iter().any(|attribute| attribute.path().is_ident("error"));
+    let in_a_variant = match &input.data {
+        Data::Enum(data) => data.variants.iter().any(|variant| has_error(&variant.attrs)),
+        Data::Struct(_) | Data::Union(_) => false,
+    };
+    has_error(&input.attrs) || in_a_variant
 }
 
 /// The value that is made from its cause alone.
@@ -108,22 +146,44 @@ struct Case<'a> {
     roles: Vec<Role>,
 }
 
-/// What stands in `#[problem(…)]` on a variant or a struct.
+/// The contents of `#[problem(…)]` on a variant or a struct.
 #[derive(Default)]
 struct Options {
     status: Option<Expr>,
     title: Option<LitStr>,
     kind: Option<LitStr>,
-    detail: Option<LitStr>,
+    detail: Detail,
     transparent: bool,
+    /// On the type: it implements `std::error::Error` by hand.
+    std_error: bool,
 }
 
-/// What a field is to the problem.
+/// The text of an occurrence.
+#[derive(Default)]
+enum Detail {
+    #[default]
+    None,
+    /// `detail = "…"`
+    Format(LitStr),
+    /// `detail` alone: the text that the error displays.
+    Display(proc_macro2::Span),
+}
+
+/// The part that a field has in the problem.
 #[derive(Default)]
 struct Role {
-    from: bool,
+    from: Option<Conversion>,
     source: bool,
     member: Option<String>,
+}
+
+/// The attribute that makes a variant from a field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Conversion {
+    /// `#[problem(from)]`
+    Problem,
+    /// `#[from]`, which `thiserror` reads where the type derives its `Error`.
+    Plain,
 }
 
 impl<'a> Case<'a> {
@@ -141,26 +201,30 @@ impl<'a> Case<'a> {
                 or `#[problem(transparent)]` where the only field says it";
             return Err(Error::new(span, message));
         }
-        if case.from().is_some() && fields.len() != 1 {
+        if case.from(false).is_some() && fields.len() != 1 {
             let message = "`?` can make this only from its cause: a field with `from` must be the only one";
             return Err(Error::new(span, message));
         }
         Ok(case)
     }
 
-    /// The place and type of the field that `?` makes this from.
-    fn from(&self) -> Option<(usize, &Type)> {
-        let place = self.roles.iter().position(|role| role.from)?;
+    /// The place and type of the field that `?` makes this from. Where the type `derives_error`, `thiserror` writes the
+    /// conversion of a plain `#[from]`.
+    fn from(&self, derives_error: bool) -> Option<(usize, &Type)> {
+        let place = self.roles.iter().position(|role| match role.from {
+            Some(Conversion::Problem) => true,
+            Some(Conversion::Plain) => !derives_error,
+            None => false,
+        })?;
         self.fields.iter().nth(place).map(|field| (place, &field.ty))
     }
 
     /// The names that the fields are bound to: their own, or `_0` and so on.
     fn bindings(&self) -> Vec<Ident> {
-        let span = self
-            .options
-            .detail
-            .as_ref()
-            .map_or_else(proc_macro2::Span::call_site, LitStr::span);
+        let span = match &self.options.detail {
+            Detail::Format(text) => text.span(),
+            Detail::None | Detail::Display(_) => proc_macro2::Span::call_site(),
+        };
         let name = |(place, field): (usize, &Field)| match &field.ident {
             Some(name) => name.clone(),
             None => format_ident!("_{place}", span = span),
@@ -168,7 +232,8 @@ impl<'a> Case<'a> {
         self.fields.iter().enumerate().map(name).collect()
     }
 
-    fn arm(&self, name: &TokenStream) -> TokenStream {
+    /// The arm that makes the problem; `is_cause` where the error itself is the cause, with its own source.
+    fn arm(&self, name: &TokenStream, is_cause: bool) -> TokenStream {
         let bindings = self.bindings();
         let pattern = match self.fields {
             Fields::Named(_) => quote!(#name { #(#bindings),* }),
@@ -184,6 +249,37 @@ impl<'a> Case<'a> {
                 .map_or_else(|| inner.span(), |field| field.ty.span());
             return quote_spanned!(span=> #pattern => <::conduit::Problem as ::core::convert::From<_>>::from(#inner),);
         }
+        let problem = self.problem(&bindings);
+        if is_cause {
+            return quote! {
+                __error @ #name { .. } => {
+                    let __problem = match &__error {
+                        #pattern => #problem,
+                        #[allow(unreachable_patterns)]
+                        _ => ::core::unreachable!(),
+                    };
+                    __problem.with_cause(&__error)
+                }
+            };
+        }
+        let mut causes = TokenStream::new();
+        for ((binding, role), field) in bindings.iter().zip(&self.roles).zip(self.fields) {
+            if role.from.is_some() || role.source {
+                let span = field.ty.span();
+                causes.extend(quote_spanned!(span=> .with_cause(#binding.as_cause())));
+            }
+        }
+        quote! {
+            #pattern => {
+                #[allow(unused_imports)]
+                use ::conduit::problem::Cause as _;
+                #problem #causes
+            }
+        }
+    }
+
+    /// The problem, without its cause.
+    fn problem(&self, bindings: &[Ident]) -> TokenStream {
         let status = self.options.status_code();
         let mut calls = TokenStream::new();
         if let Some(title) = &self.options.title {
@@ -192,28 +288,20 @@ impl<'a> Case<'a> {
         if let Some(kind) = &self.options.kind {
             calls.extend(quote!(.with_type(#kind)));
         }
-        if let Some(detail) = &self.options.detail {
-            let text = with_named_places(detail);
-            calls.extend(quote!(.with_detail(::std::format!(#text))));
+        match &self.options.detail {
+            Detail::None => {}
+            Detail::Format(text) => {
+                let text = with_named_places(text);
+                calls.extend(quote!(.with_detail(::std::format!(#text))));
+            }
+            Detail::Display(span) => calls.extend(quote_spanned!(*span=> .with_detail(__text))),
         }
         for (binding, role) in bindings.iter().zip(&self.roles) {
             if let Some(member) = &role.member {
                 calls.extend(quote_spanned!(binding.span()=> .with_serialized(#member, &#binding)));
             }
         }
-        for ((binding, role), field) in bindings.iter().zip(&self.roles).zip(self.fields) {
-            if role.from || role.source {
-                let span = field.ty.span();
-                calls.extend(quote_spanned!(span=> .with_cause(#binding.as_cause())));
-            }
-        }
-        quote! {
-            #pattern => {
-                #[allow(unused_imports)]
-                use ::conduit::problem::Cause as _;
-                ::conduit::Problem::new(#status)#calls
-            }
-        }
+        quote!(::conduit::Problem::new(#status)#calls)
     }
 }
 
@@ -259,8 +347,12 @@ impl Options {
                     "status" => options.status = Some(status(meta.value()?.parse()?)?),
                     "title" => options.title = Some(meta.value()?.parse()?),
                     "type" => options.kind = Some(meta.value()?.parse()?),
-                    "detail" => options.detail = Some(meta.value()?.parse()?),
+                    "detail" if meta.input.peek(Token![=]) => {
+                        options.detail = Detail::Format(meta.value()?.parse()?);
+                    }
+                    "detail" => options.detail = Detail::Display(meta.path.span()),
                     "transparent" => options.transparent = true,
+                    "std_error" => options.std_error = true,
                     _ => {
                         return Err(meta.error(
                             "a problem has `status = 404`, `title = \"…\"`, `type = \"…\"`, `detail = \"…\"`, or is `transparent`",
@@ -313,20 +405,23 @@ fn status(status: Expr) -> Result<Expr, Error> {
 
 impl Role {
     fn parse(field: &Field) -> Result<Self, Error> {
-        refuse_thiserror(&field.attrs)?;
         let name = field.ident.as_ref().map(|name| name.unraw().to_string());
         let mut role = Role {
             source: name.as_deref() == Some("source"),
             ..Role::default()
         };
-        for attribute in field
-            .attrs
-            .iter()
-            .filter(|attribute| attribute.path().is_ident("problem"))
-        {
+        for attribute in &field.attrs {
+            if attribute.path().is_ident("from") {
+                role.from = Some(Conversion::Plain);
+            } else if attribute.path().is_ident("source") {
+                role.source = true;
+            }
+            if !attribute.path().is_ident("problem") {
+                continue;
+            }
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("from") {
-                    role.from = true;
+                    role.from = Some(Conversion::Problem);
                 } else if meta.path.is_ident("source") {
                     role.source = true;
                 } else if meta.path.is_ident("member") {

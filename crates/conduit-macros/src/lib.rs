@@ -111,29 +111,49 @@ pub fn from_ref(input: TokenStream) -> TokenStream {
     derive::from_ref(input.into()).into()
 }
 
-/// Makes an error type of one's own into problem details (RFC 9457): each variant has its status, title and detail.
+/// Makes an error type into problem details (RFC 9457): each variant has its status, title and detail.
 ///
 /// A handler may then return it as the `Err` of a `Result`, and `?` turns it into a `Problem` with the same members.
-/// It takes the place of a derive of `std::error::Error`, which the type must not have beside it.
 ///
 /// # Attributes of a struct or a variant
-/// | attribute | says |
+/// | attribute | sets |
 /// | --- | --- |
-/// | `#[problem(status = 404)]`, `#[problem(status = StatusCode::NOT_FOUND)]` | the status; needed |
-/// | `title = "…"` | what is the same for every problem of the kind; else the status's reason phrase |
+/// | `#[problem(status = 404)]`, `#[problem(status = StatusCode::NOT_FOUND)]` | the status; required |
+/// | `title = "…"` | the text that every problem of the kind has; by default the status's reason phrase |
 /// | `type = "…"` | the URI of the kind of problem |
 /// | `detail = "no user has the id {id}"` | the text of this occurrence, a format string over the fields, `{0}` in a tuple |
+/// | `detail` | the same, as the error displays itself |
 /// | `#[problem(transparent)]` | the problem is that of the only field, any error |
 ///
 /// # Attributes of a field
-/// | attribute | says |
+/// | attribute | sets |
 /// | --- | --- |
-/// | `#[problem(from)]` | the cause, which `?` makes the variant from |
-/// | `#[problem(source)]` | the cause; so is a field named `source` |
+/// | `#[from]`, `#[problem(from)]` | the cause, which `?` makes the variant from |
+/// | `#[source]`, `#[problem(source)]` | the cause; so is a field named `source` |
 /// | `#[problem(member)]`, `#[problem(member = "…")]` | a member of the problem, as serde writes the field |
 ///
-/// A cause is logged with its sources, and not shown to the client in production.
-#[proc_macro_derive(Problem, attributes(problem))]
+/// A cause is logged with its sources. In production the client does not see it.
+///
+/// # Together with `std::error::Error`
+/// The type may derive `thiserror::Error` too; the derive sees its `#[error(…)]`, and leaves the conversion of a `#[from]`
+/// to it. A type that implements `std::error::Error` in another way has `#[problem(std_error)]`. The error then is its own
+/// cause, and is logged with its sources.
+///
+/// ```text
+/// #[derive(Debug, thiserror::Error, Problem)]
+/// enum OrderError {
+///     #[error("no order has the id {0}")]
+///     #[problem(status = 404, detail)]
+///     NotFound(u64),
+///     #[error("the warehouse does not respond")]
+///     #[problem(status = 503)]
+///     Warehouse(#[from] io::Error),
+/// }
+/// ```
+///
+/// Such a type keeps its status where `?` turns it into a `Problem`. A `BoxError` or an `anyhow::Error` in between hides it,
+/// and the response is a 500: convert before, with `Problem::from`. The type is not `Unpin`, which no error needs.
+#[proc_macro_derive(Problem, attributes(problem, from, source))]
 pub fn problem(input: TokenStream) -> TokenStream {
     derive_problem::expand(input.into()).into()
 }

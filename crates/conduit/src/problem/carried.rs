@@ -22,6 +22,10 @@ impl IntoProblem for Problem {
     }
 }
 
+/// A condition that never holds: no type implements it. `#[derive(Problem)]` takes a type that is a `std::error::Error` out of
+/// the conversion of all errors with it.
+pub trait Never<'a> {}
+
 /// A problem on its way through code that knows only errors.
 #[derive(Debug)]
 pub(super) struct Carried(pub(super) Problem);

@@ -21,7 +21,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use self::carried::Carried;
-pub use self::carried::{Cause, IntoProblem};
+pub use self::carried::{Cause, IntoProblem, Never};
 pub use self::excerpt::Excerpt;
 pub(crate) use self::excerpt::bounded;
 #[cfg(feature = "validate")]
@@ -321,10 +321,10 @@ impl fmt::Display for Problem {
     }
 }
 
-// `Problem` itself is no `std::error::Error` and does not turn into one, so that this can hold for all that do: every
-// `std::error::Error` that can be sent between threads, boxed errors, `anyhow::Error`, `eyre::Report`, and types with
-// `#[derive(Problem)]`, which carry the problem that they are.
-impl<E: Into<BoxError>> From<E> for Problem {
+// `Problem` does not turn into a boxed error, so that this can hold for every type that does: each `std::error::Error` that
+// can be sent between threads, boxed errors, `anyhow::Error`, `eyre::Report`, and types with `#[derive(Problem)]`, which carry
+// their problem. All of them are `Unpin`, except for an error whose derive brings a conversion of the type itself.
+impl<E: Into<BoxError> + Unpin> From<E> for Problem {
     fn from(error: E) -> Self {
         match error.into().downcast::<Carried>() {
             Ok(carried) => carried.0,

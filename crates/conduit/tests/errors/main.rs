@@ -95,6 +95,61 @@ enum Outer {
     Order(#[problem(from)] OrderError),
 }
 
+/// An error that is a `std::error::Error` as well, by `thiserror`.
+#[derive(Debug, thiserror::Error, Problem)]
+enum StockError {
+    #[error("no article has the number {0}")]
+    #[problem(status = 404, title = "No such article", detail)]
+    NotFound(u64),
+    #[error("the warehouse does not respond")]
+    #[problem(status = 503)]
+    Warehouse(#[from] Broken),
+    #[error(transparent)]
+    #[problem(transparent)]
+    Order(#[from] Teapot),
+    #[error("sold out until {until}")]
+    #[problem(status = 409, detail = "sold out until {until}")]
+    SoldOut {
+        #[problem(member)]
+        until: u16,
+    },
+}
+
+/// The same with an implementation by hand.
+#[derive(Debug, Problem)]
+#[problem(std_error, status = 418, detail)]
+struct Teapot(#[from] std::num::ParseIntError);
+
+impl fmt::Display for Teapot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("short and stout")
+    }
+}
+
+impl std::error::Error for Teapot {}
+
+fn stock(how: &str) -> Result<&'static str, StockError> {
+    match how {
+        "none" => return Err(StockError::NotFound(7)),
+        "machine" => {
+            broken()?;
+        }
+        "order" => "x".parse::<u8>().map(|_| ()).map_err(Teapot::from)?,
+        _ => {}
+    }
+    Err(StockError::SoldOut { until: 2030 })
+}
+
+#[get("/stock/{how}")]
+async fn stock_itself(how: Path<String>) -> Result<&'static str, StockError> {
+    stock(&how)
+}
+
+#[get("/stock-by-question-mark/{how}")]
+async fn stock_by_question_mark(how: Path<String>) -> Result<&'static str, Problem> {
+    Ok(stock(&how)?)
+}
+
 fn fail(how: &str) -> Result<&'static str, OrderError> {
     Err(match how {
         "none" => OrderError::NotFound { id: 7 },
@@ -165,7 +220,9 @@ const ROUTES: Routes = routes![
     outer,
     unpaid,
     length,
-    later
+    later,
+    stock_itself,
+    stock_by_question_mark,
 ];
 
 fn server(development: bool) -> Running {
@@ -202,6 +259,46 @@ fn in_development_the_client_sees_the_error_with_its_sources() {
         let problem = server.get(target).problem();
         assert_eq!(problem["detail"], causes.join(": "), "{target}");
         assert_eq!(problem["causes"], serde_json::json!(causes), "{target}");
+    }
+}
+
+#[test]
+fn an_error_of_thiserror_keeps_its_status_through_a_question_mark() {
+    let (server, verbose) = (server(false), server(true));
+    for way in ["stock", "stock-by-question-mark"] {
+        for (how, expected) in [
+            (
+                "none",
+                serde_json::json!({"title": "No such article", "status": 404, "detail": "no article has the number 7"}),
+            ),
+            (
+                "machine",
+                serde_json::json!({"title": "Service Unavailable", "status": 503}),
+            ),
+            (
+                "order",
+                serde_json::json!({"title": "I'm a teapot", "status": 418, "detail": "short and stout"}),
+            ),
+            (
+                "sold",
+                serde_json::json!({
+                    "title": "Conflict",
+                    "status": 409,
+                    "detail": "sold out until 2030",
+                    "until": 2030,
+                }),
+            ),
+        ] {
+            let response = server.get(&format!("/{way}/{how}"));
+            assert_eq!(response.problem(), expected, "{way} {how}");
+        }
+        let problem = verbose.get(&format!("/{way}/machine")).problem();
+        let causes = [
+            "the warehouse does not respond",
+            "the machine is broken",
+            "invalid digit found in string",
+        ];
+        assert_eq!(problem["causes"], serde_json::json!(causes), "{way}");
     }
 }
 
