@@ -53,7 +53,7 @@ macro_rules! shelf {
         enum ShelfError {
             #[problem(status = 404, title = "No such book", detail = "no book has the id {id}")]
             NoBook { id: u32 },
-            #[problem(status = 409, title = "Already there", detail = "{title:?} stands on the shelf")]
+            #[problem(status = 409, title = "Already there", detail = "the shelf already has {title:?}")]
             AlreadyThere { title: String },
         }
     };
