@@ -2,7 +2,7 @@
 //! goes on with the clients it has, and ends with the last of them.
 //!
 //! ```text
-//! pass_fd serve HANDOVER            # listens on 127.0.0.1, any port, and hands over to whoever connects to the path HANDOVER
+//! pass_fd serve HANDOVER            # listens on 127.0.0.1, any port, and hands over to a process that connects to the path HANDOVER
 //! pass_fd take HANDOVER             # takes the listener over, and serves on
 //! ```
 //! Each server answers every line with its process's number.
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "take" => take(&UnixStream::connect(&address)?)?,
         other => return Err(format!("unknown action {other}: it is serve or take").into()),
     };
-    // The one before has closed its socket, but the path stays until somebody removes it.
+    // The previous process has closed its socket, but the path stays until it is removed.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
         _ => {}

@@ -1,5 +1,5 @@
 //! A file is sent over UDP on this machine, once datagram by datagram and once with segmentation offload (GSO and GRO), and what
-//! that saved is told: system calls, and CPU time of the sending thread.
+//! that saved is printed: system calls, and CPU time of the sending thread.
 //!
 //! ```text
 //! udp_gso FILE

@@ -147,7 +147,7 @@ impl UnixAddress {
         crate::sys::names::abstract_of(self.inner.as_ref()?)
     }
 
-    /// Whether it is neither path nor name.
+    /// Returns whether the address is neither a path nor a name.
     pub fn is_unnamed(&self) -> bool {
         self.path_bytes().is_none() && self.abstract_name().is_none()
     }

@@ -1,4 +1,4 @@
-//! What travels beside the bytes: control messages. cmsg(3).
+//! Control messages, which accompany the bytes. cmsg(3).
 
 use crate::io;
 use crate::option::Credentials;
@@ -9,7 +9,7 @@ use core::time::Duration;
 use libc::{c_int, cmsghdr};
 use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
 
-/// The header's size, rounded up as the kernel does for the payload behind it.
+/// The header's size, rounded up as the kernel does for the payload after it.
 const HEADER: usize = align(size_of::<cmsghdr>());
 
 /// Control messages rounded up to a word; cmsg(3), `CMSG_ALIGN`.
@@ -52,7 +52,7 @@ pub enum ControlMessage<'a> {
     TrafficClass(u8),
     /// When the kernel got the datagram, since 1970 in UTC: with [`RECEIVE_TIMESTAMP`](crate::option::RECEIVE_TIMESTAMP).
     Timestamp(Duration),
-    /// Times of [`TIMESTAMPING`](crate::option::TIMESTAMPING), since 1970 in UTC; zero where there is none.
+    /// Times of [`TIMESTAMPING`](crate::option::TIMESTAMPING), since 1970 in UTC; zero where a time is missing.
     Timestamping {
         /// The kernel's time.
         software: Duration,
@@ -61,7 +61,7 @@ pub enum ControlMessage<'a> {
     },
     /// The size of the datagrams that came as one buffer, the last may be shorter: with [`COALESCE`](crate::option::COALESCE).
     SegmentBytes(u32),
-    /// How many datagrams were dropped so far: with [`RECEIVE_DROPS`](crate::option::RECEIVE_DROPS).
+    /// The number of datagrams dropped so far: with [`RECEIVE_DROPS`](crate::option::RECEIVE_DROPS).
     Drops(u32),
     /// Descriptors from the other process; those that are not taken are closed on drop. unix(7).
     Descriptors(Descriptors<'a>),
@@ -169,7 +169,7 @@ impl<const WORDS: usize> ReceiveControl<WORDS> {
 
     /// # Safety
     /// The kernel must have put control messages into the first `length` bytes of the space, and descriptors among them must be
-    /// owned by nobody else.
+    /// without another owner.
     pub(crate) unsafe fn set_filled(&mut self, length: usize) {
         self.walked = 0;
         self.filled = length.min(WORDS * 8);

@@ -32,7 +32,7 @@ pub struct Error {
     cause: io::Error,
 }
 
-/// What was being done when an [`Error`] came up.
+/// The operation that failed with an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -57,7 +57,7 @@ pub enum Operation {
 }
 
 impl Error {
-    /// What was tried.
+    /// The operation that failed.
     pub fn operation(&self) -> Operation {
         self.operation
     }
@@ -190,7 +190,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// What the operation was about; never on the heap, so that errors need no `std`.
+/// The object of the operation; never on the heap, so that errors need no `std`.
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
     Nothing,

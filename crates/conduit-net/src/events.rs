@@ -28,19 +28,19 @@ impl Events {
         }
     }
 
-    /// How many events the last wait gave.
+    /// The number of events of the last wait.
     #[inline]
     pub fn len(&self) -> usize {
         self.inner.len()
     }
 
-    /// Whether the last wait gave none.
+    /// Returns whether the last wait returned no events.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many events one wait can give.
+    /// The maximum number of events of one wait.
     #[inline]
     pub fn capacity(&self) -> usize {
         self.inner.capacity()

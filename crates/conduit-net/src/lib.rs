@@ -46,7 +46,7 @@
 //! | sockets | [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`UnixListener`], [`UnixStream`], [`UnixDatagram`]; any kind: [`Socket`] |
 //! | addresses | [`Address`], [`UnixAddress`], [`VsockAddress`]; host names: [`resolve`] |
 //! | options | [`option`]: one typed constant each, set and read through [`Options`]; [`ListenOptions`], [`KeepAlive`] |
-//! | beside the bytes | [`SendControl`], [`ReceiveControl`], [`ControlMessage`] |
+//! | control messages | [`SendControl`], [`ReceiveControl`], [`ControlMessage`] |
 //! | many at once | [`ReceiveBatch`], [`SendBatch`], [`ZeroCopy`], [`send_file`], [`send_more`], [`splice`], [`receive_error`] (Linux) |
 //! | readiness | [`Poller`], [`Interest`], [`Events`], [`Event`] |
 //! | errors | [`Error`], [`Operation`] |

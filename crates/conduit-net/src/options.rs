@@ -1,4 +1,4 @@
-//! What a listening socket is set up with.
+//! The settings of a listening socket.
 
 use crate::Error;
 use crate::option::{self, Name, Options};
@@ -6,8 +6,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use rustix::fd::{AsFd, BorrowedFd};
 
-/// How a [`TcpListener`](crate::TcpListener) is set up. What it sets for connections (no delay, keep-alive, buffer sizes) is
-/// set once, on the listener: the connections that it accepts inherit it, at no system call of their own.
+/// The settings of a [`TcpListener`](crate::TcpListener). Settings of connections (no delay, keep-alive, buffer sizes) are set
+/// once, on the listener: accepted connections inherit them without further system calls.
 ///
 /// ```
 /// use conduit_net::ListenOptions;
@@ -50,21 +50,21 @@ impl ListenOptions {
         }
     }
 
-    /// How many finished connections may wait to be accepted. Default: 4096, the system's own upper limit on Linux
-    /// (`net.core.somaxconn`), which cuts down anything larger without a word. listen(2).
+    /// The maximum number of established connections that wait to be accepted. Default: 4096, the system's own upper limit on Linux
+    /// (`net.core.somaxconn`), which silently limits larger values. listen(2).
     pub const fn backlog(mut self, connections: u32) -> ListenOptions {
         self.backlog = connections;
         self
     }
 
-    /// Whether the address may be bound while closed connections of an earlier socket linger on it (`SO_REUSEADDR`).
-    /// Default: on, or a server could not be restarted for a minute. Two listeners on one port remain an error. socket(7).
+    /// Allows binding the address while closed connections of an earlier socket linger on it (`SO_REUSEADDR`).
+    /// Default: on; otherwise a server could not restart for a minute. Two listeners on one port remain an error. socket(7).
     pub const fn reuse_address(mut self, on: bool) -> ListenOptions {
         self.reuse_address = on;
         self
     }
 
-    /// Whether several listeners, each with this option and of one user, may share the port and have the connections spread
+    /// Allows several listeners, each with this option and of one user, to share the port; connections are spread
     /// over them. Default: off. `SO_REUSEPORT` on Linux 3.9, `SO_REUSEPORT_LB` on FreeBSD 12; macOS shares the port without
     /// spreading; an error elsewhere. socket(7).
     pub const fn reuse_port(mut self, on: bool) -> ListenOptions {
@@ -72,15 +72,15 @@ impl ListenOptions {
         self
     }
 
-    /// Whether an IPv6 listener takes IPv6 only (`IPV6_V6ONLY`); without effect on an IPv4 address. Where it is off, IPv4
-    /// clients come with addresses such as `::ffff:192.0.2.1`. Default: as the system has it (off on Linux,
+    /// Restricts an IPv6 listener to IPv6 (`IPV6_V6ONLY`); without effect on an IPv4 address. When it is off, IPv4
+    /// clients have addresses such as `::ffff:192.0.2.1`. Default: as the system has it (off on Linux,
     /// `net.ipv6.bindv6only`). ipv6(7).
     pub const fn only_v6(mut self, on: bool) -> ListenOptions {
         self.only_v6 = Some(on);
         self
     }
 
-    /// Whether connections send small pieces at once rather than wait for the acknowledgement of the last (`TCP_NODELAY`).
+    /// Makes connections send small pieces at once instead of after the acknowledgement of the last (`TCP_NODELAY`).
     /// Default: as the system has it (off). tcp(7).
     pub const fn no_delay(mut self, on: bool) -> ListenOptions {
         self.no_delay = Some(on);
@@ -93,7 +93,7 @@ impl ListenOptions {
         self
     }
 
-    /// How long closing a connection waits for unsent bytes, in whole seconds (`SO_LINGER`); zero resets the connection
+    /// The time that closing a connection waits for unsent bytes, in whole seconds (`SO_LINGER`); zero resets the connection
     /// instead. Default: closing returns at once and the system sends what is left. socket(7).
     pub const fn linger(mut self, limit: Duration) -> ListenOptions {
         self.linger = Some(limit);
@@ -114,9 +114,9 @@ impl ListenOptions {
         self
     }
 
-    /// How many bytes of each connection may wait to be sent, beside those on their way (`TCP_NOTSENT_LOWAT`): a send takes no
-    /// more, and there is room again when half of them have gone. So a slow peer costs little memory of the system, and what
-    /// it takes is seen in small steps. Default: as the system has it (`net.ipv4.tcp_notsent_lowat`, no limit). Linux 3.12; an
+    /// The maximum number of unsent bytes of each connection, besides those in flight (`TCP_NOTSENT_LOWAT`): a send accepts no
+    /// more, and the socket is writable again when half of them are sent. A slow peer then costs little kernel memory, and
+    /// its progress is visible in small steps. Default: as the system has it (`net.ipv4.tcp_notsent_lowat`, no limit). Linux 3.12; an
     /// error elsewhere. tcp(7).
     pub const fn not_sent_low_water_bytes(mut self, bytes: usize) -> ListenOptions {
         self.not_sent_low_water_bytes = Some(bytes);
@@ -198,8 +198,8 @@ impl Default for ListenOptions {
     }
 }
 
-/// When and how an idle connection is probed (`SO_KEEPALIVE`). What is not set is as the system has it; on Linux: the first
-/// probe after 2 hours, then every 75 s, and given up after 9. tcp(7).
+/// The probes of an idle connection (`SO_KEEPALIVE`). Unset values are the system's; on Linux: the first
+/// probe after 2 hours, then every 75 s, closed after 9. tcp(7).
 ///
 /// A peer that vanished is found out after idle + interval × count.
 ///
@@ -225,7 +225,7 @@ impl KeepAlive {
         }
     }
 
-    /// How long a connection is idle before the first probe, in whole seconds, at least one (`TCP_KEEPIDLE`, `TCP_KEEPALIVE`
+    /// The idle time before the first probe, in whole seconds, at least one (`TCP_KEEPIDLE`, `TCP_KEEPALIVE`
     /// on macOS). Linux, FreeBSD, macOS.
     pub const fn idle(mut self, idle: Duration) -> KeepAlive {
         self.idle = Some(idle);
@@ -238,7 +238,7 @@ impl KeepAlive {
         self
     }
 
-    /// How many probes may stay unanswered (`TCP_KEEPCNT`). Linux, FreeBSD, macOS.
+    /// The number of unanswered probes before the connection is closed (`TCP_KEEPCNT`). Linux, FreeBSD, macOS.
     pub const fn count(mut self, probes: u32) -> KeepAlive {
         self.count = Some(probes);
         self

@@ -10,8 +10,8 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 /// Waits until one of many sources is ready.
 ///
 /// Every source (anything with a descriptor that the system can poll) is added under a key of the caller's choice, and
-/// [`wait`](Poller::wait) says which keys are ready. Readiness is *level-triggered*: an event comes again with every wait for as
-/// long as its reason lasts, so a source needs not be drained in one go, and a hang-up behind pending data is never lost.
+/// [`wait`](Poller::wait) returns the keys that are ready. Readiness is *level-triggered*: an event comes again with every wait for as
+/// long as its reason lasts, so a source need not be drained at once, and a hang-up after pending data is never lost.
 ///
 /// One thread waits, any thread may [`notify`](Poller::notify) it and add, modify and remove sources. The poller's own
 /// descriptor is pollable: it is readable while events are waiting, so that a poller can be nested in another (in tokio's
@@ -71,15 +71,15 @@ impl Poller {
     /// The source must not have been duplicated (`try_clone`, `dup`): on Linux a duplicate would keep it watched.
     ///
     /// # Errors
-    /// `NotFound` where the system has to be told and this poller does not watch the source. It is
+    /// `NotFound` where removal needs a system call and this poller does not watch the source. The source is
     /// closed in any case.
     #[inline]
     pub fn close(&self, source: impl Into<OwnedFd>) -> Result<()> {
         self.inner.close(source.into())
     }
 
-    /// Fills `events` with what is ready, waiting for something no longer than `timeout` (`None`: without limit), and says how
-    /// many events there are. It returns early, possibly with none, after [`notify`](Poller::notify).
+    /// Fills `events` with what is ready, waiting for something no longer than `timeout` (`None`: without limit), and returns the
+    /// number of events. It returns early, possibly with zero, after [`notify`](Poller::notify).
     ///
     /// It is one system call and no allocation on Linux; with a time-out of zero it never blocks. Time-outs are kept to the
     /// nanosecond where the system can (Linux 5.11, kqueue), rounded up to the millisecond elsewhere. A signal does not end
@@ -127,7 +127,7 @@ impl AsRawFd for Poller {
     }
 }
 
-/// What to be told of a source, and how often. Errors and hang-ups are told in any case (kqueue: with any interest but none).
+/// The events of a source to report, and how often. Errors and hang-ups are always reported (kqueue: with any non-empty interest).
 ///
 /// ```
 /// use conduit_net::Interest;
@@ -149,53 +149,53 @@ impl Interest {
     pub const WRITABLE: Interest = Interest(2);
     /// [`READABLE`](Interest::READABLE) and [`WRITABLE`](Interest::WRITABLE).
     pub const BOTH: Interest = Interest(3);
-    /// Out-of-band bytes and the like: [`Event::priority`]. Not with kqueue. (The portable backend on Linux tells of them as
+    /// Out-of-band bytes and the like: [`Event::priority`]. Not with kqueue. (The portable backend on Linux reports them as
     /// readable, too.)
     pub const PRIORITY: Interest = Interest(4);
     /// The peer has finished sending: [`Event::read_closed`]. Linux's own backend; elsewhere reading shows it.
     pub const HANG_UP: Interest = Interest(8);
 
-    /// Told once for each change rather than as long as it lasts: read or write until `WouldBlock` after each event.
+    /// Reports an event once for each change instead of for as long as it lasts: read or write until `WouldBlock` after each event.
     pub const fn edge(self) -> Interest {
         Interest(self.0 | EDGE)
     }
 
-    /// Told once and then no more until the source is [modified](Poller::modify), so that one thread of several handles it.
+    /// Reports one event and then none until the source is [modified](Poller::modify), so that one thread of several handles it.
     pub const fn one_shot(self) -> Interest {
         Interest(self.0 | ONE_SHOT)
     }
 
-    /// Whether reading is among the interests.
+    /// Returns whether the interest contains reading.
     #[inline]
     pub const fn is_readable(self) -> bool {
         self.0 & Self::READABLE.0 != 0
     }
 
-    /// Whether writing is among the interests.
+    /// Returns whether the interest contains writing.
     #[inline]
     pub const fn is_writable(self) -> bool {
         self.0 & Self::WRITABLE.0 != 0
     }
 
-    /// Whether priority is among the interests.
+    /// Returns whether the interest contains priority.
     #[inline]
     pub const fn is_priority(self) -> bool {
         self.0 & Self::PRIORITY.0 != 0
     }
 
-    /// Whether the peer's end of sending is among the interests.
+    /// Returns whether the interest contains the peer's end of sending.
     #[inline]
     pub const fn is_hang_up(self) -> bool {
         self.0 & Self::HANG_UP.0 != 0
     }
 
-    /// Whether it is told once for each change.
+    /// Returns whether an event is reported once for each change.
     #[inline]
     pub const fn is_edge(self) -> bool {
         self.0 & EDGE != 0
     }
 
-    /// Whether it is told once only.
+    /// Returns whether one event is reported.
     #[inline]
     pub const fn is_one_shot(self) -> bool {
         self.0 & ONE_SHOT != 0
@@ -230,7 +230,7 @@ impl fmt::Debug for Interest {
     }
 }
 
-/// What one source is ready for.
+/// The readiness of one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
@@ -240,11 +240,11 @@ pub struct Event {
     pub readable: bool,
     /// A write will not block: there is room, or an error to take.
     pub writable: bool,
-    /// Both directions are closed. Bytes that came before may still be waiting: read until the end of the stream. Told by
-    /// epoll; with kqueue it is the reading that shows the end.
+    /// Both directions are closed. Bytes that came before may still be waiting: read until the end of the stream. epoll
+    /// reports it; with kqueue a read shows the end.
     pub hang_up: bool,
-    /// The source has failed, with a reset for instance; the next read or write says how. Told by epoll; with kqueue it is that
-    /// read or write that shows it.
+    /// The source has failed, with a reset for instance; the next read or write returns the error. epoll reports it; with kqueue only
+    /// that read or write shows it.
     pub error: bool,
     /// The peer has finished sending: with [`Interest::HANG_UP`], on Linux's own backend. Bytes that came before may still be
     /// waiting.

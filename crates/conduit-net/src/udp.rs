@@ -71,8 +71,8 @@ impl UdpSocket {
         ops::start_connect(self.socket.as_fd(), &Address::Ip(address))
     }
 
-    /// Receives one datagram and its sender's address. What does not fit into `buffer` is lost;
-    /// [`receive_message`](UdpSocket::receive_message) tells of it. recvfrom(2).
+    /// Receives one datagram and its sender's address. A longer datagram is truncated to `buffer`;
+    /// [`receive_message`](UdpSocket::receive_message) reports it. recvfrom(2).
     ///
     /// # Errors
     /// `WouldBlock` if none is there.

@@ -70,7 +70,7 @@ impl UnixListener {
 }
 
 impl UnixStream {
-    /// Connects to a path or name; it stands at once or fails (`WouldBlock`: the listener's queue is full).
+    /// Connects to a path or name; it succeeds at once or fails (`WouldBlock`: the listener's queue is full).
     ///
     /// # Errors
     /// With the path and the remedy: there is no such path, nothing listens there, no permission.
@@ -107,12 +107,12 @@ impl UnixStream {
         )?)))
     }
 
-    /// How much of what was sent the peer has not received yet, in bytes; Linux counts the memory that holds it, which is
-    /// somewhat more, and 0 when the peer has all. Otherwise as
+    /// The number of sent bytes that the peer has not received yet; Linux counts the memory that holds them, which is
+    /// somewhat more, and 0 when the peer has received everything. Otherwise as
     /// [`TcpStream::outgoing_bytes`](crate::TcpStream::outgoing_bytes).
     ///
     /// # Errors
-    /// `Unsupported` where the system does not tell.
+    /// `Unsupported` where the system does not report it.
     pub fn outgoing_bytes(&self) -> io::Result<usize> {
         Ok(crate::sys::queue::outgoing_bytes(self.socket.as_fd())?)
     }
@@ -154,7 +154,7 @@ impl UnixDatagram {
         ops::start_connect(self.socket.as_fd(), &address.clone().into())
     }
 
-    /// Receives one message and its sender's address. What does not fit into `buffer` is lost.
+    /// Receives one message and its sender's address. A longer message is truncated to `buffer`.
     ///
     /// # Errors
     /// `WouldBlock` if none is there.
@@ -166,7 +166,7 @@ impl UnixDatagram {
     /// Sends one message to a path or name.
     ///
     /// # Errors
-    /// `WouldBlock` if the receiver's queue is full, `ConnectionRefused` and `NotFound` if there is none.
+    /// `WouldBlock` if the receiver's queue is full, `ConnectionRefused` and `NotFound` if it does not exist.
     pub fn send_to(&self, bytes: &[u8], to: &UnixAddress) -> io::Result<usize> {
         ops::send_to(self.socket.as_fd(), bytes, &to.clone().into())
     }

@@ -14,7 +14,7 @@ const HEADERS: &str = "#define _GNU_SOURCE\n#include <stdio.h>\n#include <stddef
     #include <linux/errqueue.h>\n#include <linux/filter.h>\n#include <linux/tcp.h>\n#include <sys/uio.h>\n\
     #include <linux/net_tstamp.h>\n#include <sys/ioctl.h>\n#include <linux/sockios.h>\n#ifndef SOL_UDP\n#define SOL_UDP 17\n#endif\n";
 
-/// What C calls a thing and what Rust has for it.
+/// A name in C and its counterpart in Rust.
 type Claims = Vec<(String, i64)>;
 
 macro_rules! constants {

@@ -1,4 +1,4 @@
-//! What the hot calls cost: one system call each, and nothing on the heap.
+//! The cost of the hot calls: one system call each, and no allocation.
 #![cfg(all(target_os = "linux", not(conduit_portable)))]
 
 use conduit_net::io::{IoSlice, IoSliceMut};

@@ -1,4 +1,4 @@
-//! What an error says: the operation, the address, the cause and the remedy.
+//! The content of an error: the operation, the address, the cause and the remedy.
 
 use conduit_net::{Error, ListenOptions, Operation, TcpListener, TcpStream};
 use std::error::Error as _;

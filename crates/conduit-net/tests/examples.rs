@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// A program that ends with the test, whatever happens.
+/// A program that ends with the test, also after a panic.
 struct Program {
     child: Child,
     output: Lines<BufReader<ChildStdout>>,

@@ -1,4 +1,4 @@
-//! What goes wrong in the field: no descriptors left, resets in every state, full buffers, single bytes, storms of signals.
+//! Faults of real systems: no descriptors left, resets in every state, full buffers, single bytes, storms of signals.
 #![cfg(target_os = "linux")]
 
 use conduit_net::{
@@ -22,7 +22,7 @@ fn reset(stream: TcpStream) {
     drop(stream);
 }
 
-/// Runs a test of this file again in a process of its own, where it may change what belongs to the whole process.
+/// Runs a test of this file again in a separate process, where it may change process-wide settings.
 fn alone(test: &str, run: impl FnOnce()) {
     if std::env::var_os("CONDUIT_NET_ALONE").is_some_and(|name| name == test) {
         return run();
@@ -242,7 +242,7 @@ fn a_storm_of_signals_does_not_show_in_blocking_calls() {
             );
         }
         let done = std::sync::atomic::AtomicBool::new(false);
-        // SAFETY: it only tells this thread's own number.
+        // SAFETY: it only returns this thread's id.
         let target = unsafe { libc::pthread_self() };
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -279,7 +279,7 @@ fn blocking_calls() {
     (&stream).read_exact(&mut bytes).unwrap();
     let mut left = 8_000_000;
     while left > 0 {
-        // An interrupted send that has sent a part tells that part.
+        // An interrupted send that has sent a part returns its length.
         left -= stream.send(&vec![3; left]).unwrap();
     }
     drop(stream);

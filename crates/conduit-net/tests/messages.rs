@@ -568,7 +568,7 @@ fn an_icmp_error_is_read_with_its_cause() {
         let mut control = ReceiveControl::new();
         let mut bytes = [0; 16];
         let got = receive_error(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut control).unwrap();
-        // What was sent comes back, with where it was sent to.
+        // The sent bytes come back with their destination.
         assert_eq!((&bytes[..got.bytes], got.from), (&b"anyone?"[..], Some(closed.into())));
         let error = control.messages().find_map(|message| match message {
             ControlMessage::QueuedError(error) => Some((error.number, error.origin)),
@@ -587,7 +587,7 @@ fn a_buffer_that_the_kernel_still_reads_is_never_freed() {
     let (near, far) = tcp_pair();
     let mut sender = ZeroCopy::new(near).unwrap();
     let buffer: Arc<[u8]> = vec![9; 1 << 20].into();
-    // Nobody reads, so the last sends cannot be done.
+    // Without a reader the last sends fail.
     while sender.send(&buffer, 0..buffer.len()).is_ok() {}
     let pending = sender.pending();
     drop(sender);

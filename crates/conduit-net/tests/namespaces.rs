@@ -83,7 +83,7 @@ impl Hosts {
         (near, listener.accept_timeout(PATIENCE).unwrap().0)
     }
 
-    /// The peer is gone, and nobody says so: its side of the cable is pulled.
+    /// The peer vanishes without a FIN: its side of the cable is pulled.
     fn pull_the_cable(&self) {
         ip(&["-n", &self.b, "link", "set", "one", "down"]).unwrap();
     }
@@ -172,11 +172,11 @@ fn multicast_goes_from_host_to_host() {
     assert_eq!((count, from.ip().to_string().as_str()), (12, "10.9.1.1"));
     receiver.leave(group, 0).unwrap();
 
-    // For one sender only: the other one is not heard.
+    // For one sender only: the other one is not received.
     let (wanted, unwanted): (IpAddr, IpAddr) = ("10.9.1.1".parse().unwrap(), "10.9.1.77".parse().unwrap());
     receiver.set_option(option::MULTICAST_ALL, false).unwrap();
     receiver.join_source(group, unwanted, 0).unwrap();
-    sender.send_to(b"not heard", to).unwrap();
+    sender.send_to(b"not received", to).unwrap();
     receiver.join_source(group, wanted, 0).unwrap();
     sender.send_to(b"heard", to).unwrap();
     assert!(wait_readable(&receiver, Some(PATIENCE)).unwrap());
@@ -218,7 +218,7 @@ fn a_peer_that_forgot_the_connection_resets_it() {
     let Some(hosts) = Hosts::new() else { return };
     let (near, far) = hosts.connected();
     hosts.pull_the_cable();
-    // It closes without being heard, as a host that crashes and starts again.
+    // It closes while its packets are lost, like a host that crashes and restarts.
     far.set_linger(Some(Duration::ZERO)).unwrap();
     drop(far);
     ip(&["-n", &hosts.b, "link", "set", "one", "up"]).unwrap();

@@ -88,7 +88,7 @@ fn what_is_set_is_read_back() {
     connections(&mut covered);
     datagrams(&mut covered);
     beside(&mut covered);
-    // Each of these has a test of its own below.
+    // Each of these has a separate test below.
     covered.0.extend([
         "steer_to_cpu",
         "receive_buffer_force",
@@ -228,7 +228,7 @@ fn forced_buffers_pass_the_cap_or_name_the_privilege() {
     }
 }
 
-/// On a thread without capabilities, whoever runs the test.
+/// On a thread without capabilities, for any user.
 #[test]
 fn a_missing_privilege_is_named() {
     std::thread::spawn(|| {
@@ -383,7 +383,7 @@ fn steering_sends_everything_from_one_cpu_to_one_socket() {
     let two = TcpListener::bind(address, &options).unwrap();
     one.set_option(option::STEER_TO_CPU, 2).unwrap();
     std::thread::spawn(move || {
-        // SAFETY: it only tells a number. (rustix's own reads the vDSO in a way that valgrind does not bear.)
+        // SAFETY: it only returns a number. (rustix's own reads the vDSO in a way that valgrind does not support.)
         let cpu = unsafe { libc::sched_getcpu() } as usize;
         let mut only = rustix::thread::CpuSet::new();
         only.set(cpu);

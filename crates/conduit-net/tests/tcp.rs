@@ -104,7 +104,7 @@ fn what_the_peer_does_not_take_is_outgoing() {
     let outgoing = near.outgoing_bytes().unwrap();
     assert!(0 < outgoing && outgoing < sent, "{outgoing} of {sent}");
     assert_eq!(receive(&far, sent).len(), sent);
-    // The last acknowledgement is on its way behind the bytes.
+    // The last acknowledgement follows the bytes.
     while near.outgoing_bytes().unwrap() > 0 {
         std::thread::yield_now();
     }
@@ -136,7 +136,7 @@ fn an_accepted_connection_holds_no_more_than_the_low_water_of_its_listener() {
     let (_, without) = held(ListenOptions::new());
     let (inherited, with) = held(ListenOptions::new().not_sent_low_water_bytes(LOW_WATER));
     assert_eq!(inherited, LOW_WATER);
-    // What is on its way comes on top, and segments of loopback are long.
+    // The bytes in flight are added, and loopback segments are long.
     assert!(4 * with < without, "{with}, and {without} without");
 }
 

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A program that ends with the test, whatever happens.
+/// A program that ends with the test, also after a panic.
 struct Server(Child);
 
 impl Drop for Server {

@@ -49,7 +49,7 @@ fn shake((near, far): &mut Pair) -> (String, String) {
     for _ in 0..20 {
         for (side, said) in [(&mut *near, &mut client), (&mut *far, &mut server)] {
             if said.as_ref().is_none_or(|text| text == "done") {
-                // A side that is done may still be told off by the other: reading shows it.
+                // A side that has finished may still receive an alert from the other: a read returns it.
                 *said = match side.handshake() {
                     Ok(false) => None,
                     Err(error) => Some(error.to_string()),

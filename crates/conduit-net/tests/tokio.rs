@@ -33,7 +33,7 @@ fn a_poller_nests_in_a_tokio_runtime() {
             );
             assert!(events.iter().all(|event| event.key == 7 && event.readable));
             far.recv(&mut [0; 8]).unwrap();
-            // Nothing is left: only then may tokio be told so.
+            // Nothing is left: only then may the readiness be cleared.
             assert_eq!(poller.get_ref().wait(&mut events, Some(Duration::ZERO)).unwrap(), 0);
             guard.clear_ready();
         }

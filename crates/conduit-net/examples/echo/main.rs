@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: echo [--bind HOST:PORT] [--udp | --unix PATH | --tls CERTIFICATES KEY]";
 
-/// What the arguments ask for.
+/// The settings from the arguments.
 struct Arguments {
     bind: String,
     mode: Mode,

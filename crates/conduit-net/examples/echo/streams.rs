@@ -10,13 +10,13 @@ pub(crate) trait Wire: Read + Write {
     /// Changes what the connection is watched for.
     fn watch(&self, poller: &Poller, key: u64, interest: Interest, new: bool) -> io::Result<()>;
 
-    /// What it needs to be watched for by itself.
+    /// The interest that the stream itself requires.
     fn wants(&self) -> Interest {
         Interest::READABLE
     }
 }
 
-/// What accepting gives.
+/// The type of an accepted connection.
 pub(crate) type Accepted = io::Result<Box<dyn Wire>>;
 
 /// Watching anything with a descriptor.
@@ -42,7 +42,7 @@ impl Wire for UnixStream {
 
 struct Connection {
     wire: Box<dyn Wire>,
-    /// What came and could not be sent back yet; nothing more is read while there is some.
+    /// Received bytes that are not sent back yet; reading pauses while there are some.
     rest: Vec<u8>,
     ended: bool,
     interest: Interest,

@@ -15,7 +15,7 @@ impl Wire for TlsStream<TcpStream> {
     }
 }
 
-/// What makes a TLS connection of an accepted one.
+/// Turns an accepted connection into a TLS connection.
 pub(crate) fn server(certificates: &str, key: &str) -> Result<impl Fn(TcpStream) -> Accepted, Box<dyn Error>> {
     let server = TlsServer::builder(Identity::from_pem_files(certificates, key)?).build()?;
     Ok(move |stream| Ok(Box::new(TlsStream::accept(&server, stream)?) as Box<dyn Wire>))

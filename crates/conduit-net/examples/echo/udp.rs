@@ -1,4 +1,4 @@
-//! Datagrams: one at a time, back to whom they came from.
+//! Datagrams: one at a time, back to their sender.
 
 use conduit_net::{Events, Interest, Poller, UdpSocket};
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! What a socket has to say about what it sent.
+//! The error queue of a socket: reports about bytes that it sent.
 
 use crate::io::{self, IoSliceMut};
 use crate::socket::ops;
@@ -10,10 +10,10 @@ use rustix::fd::AsFd;
 /// buffers get the bytes that were sent, `from` is where they were sent to, and a
 /// [`ControlMessage::QueuedError`](crate::ControlMessage::QueuedError) says what it is about. ip(7).
 ///
-/// A [`Poller`](crate::Poller) tells that there are entries as an error event.
+/// A [`Poller`](crate::Poller) reports entries as an error event.
 ///
 /// # Errors
-/// `WouldBlock` if there is none, in blocking mode too.
+/// `WouldBlock` if the queue is empty, in blocking mode too.
 pub fn receive_error<const WORDS: usize>(
     socket: &impl AsFd,
     buffers: &mut [IoSliceMut<'_>],

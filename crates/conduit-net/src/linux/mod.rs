@@ -1,4 +1,4 @@
-//! What only Linux has.
+//! Calls that exist on Linux only.
 
 #[cfg(feature = "std")]
 mod batch;

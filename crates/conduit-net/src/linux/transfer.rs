@@ -29,7 +29,7 @@ pub fn send_file(socket: &impl AsFd, file: &impl AsFd, offset: &mut u64, count: 
 /// packets.
 ///
 /// # Errors
-/// `WouldBlock` if there is no room; `BrokenPipe` or `ConnectionReset` if the connection is no more.
+/// `WouldBlock` if there is no room; `BrokenPipe` or `ConnectionReset` if the connection is closed.
 pub fn send_more(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     let flags = crate::sys::socket::SEND_FLAGS | rustix::net::SendFlags::MORE;
     Ok(rustix::io::retry_on_intr(|| rustix::net::send(socket, bytes, flags))?)
@@ -38,7 +38,7 @@ pub fn send_more(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
 /// Reads from a file at `offset` what is in memory, and does not wait for the disk; 0 is the end of the file. The file's
 /// own position stays. preadv2(2) with `RWF_NOWAIT`.
 ///
-/// A file system that cannot tell (`EOPNOTSUPP`) is read as if all of its files were in memory, which may wait.
+/// A file system without this information (`EOPNOTSUPP`) is read as if its files were in memory, which may wait.
 ///
 /// # Errors
 /// `WouldBlock` if the next bytes are not in memory; what the file system reports.
@@ -58,7 +58,7 @@ pub fn read_cached(file: &impl AsFd, buffer: &mut [u8], offset: u64) -> io::Resu
 }
 
 /// Moves up to `count` bytes from one descriptor to the other, one of which must be a pipe. 0 is the end of the source.
-/// It does not wait, whatever mode the descriptors are in. splice(2).
+/// It never waits, in any mode of the descriptors. splice(2).
 ///
 /// # Errors
 /// `WouldBlock` if nothing is there or there is no room; `EINVAL` if neither is a pipe.

@@ -35,7 +35,7 @@ pub(crate) const CODE_COPIED: u8 = 1;
 ///     conduit_net::wait_readable(&client, None)?;
 ///     received += client.recv(&mut [0; 4096])?;
 /// }
-/// // The poller tells of completions as an error event.
+/// // The poller reports completions as an error event.
 /// while sender.pending() > 0 {
 ///     sender.complete(|completion| assert_eq!(completion.buffer.len(), 16 * 1024))?;
 /// }
@@ -74,8 +74,8 @@ impl ZeroCopy {
         })
     }
 
-    /// Sends as much of the range of `buffer` as there is room for, and says how much that was. The buffer is shared, so nobody
-    /// changes it, and it is held until [`complete`](ZeroCopy::complete) has told that it is done.
+    /// Sends as much of the range of `buffer` as there is room for, and returns the number of bytes. The buffer is shared and
+    /// immutable, and it is held until [`complete`](ZeroCopy::complete) has reported its completion.
     ///
     /// # Errors
     /// As [`TcpStream::send`], and `ENOBUFS` when too much is under way (`net.core.optmem_max`): complete some first.
@@ -92,13 +92,13 @@ impl ZeroCopy {
         Ok(sent)
     }
 
-    /// How many buffers are held.
+    /// The number of held buffers.
     pub fn pending(&self) -> usize {
         self.held.iter().flatten().count()
     }
 
-    /// Hands over every send that has been done since, and says how many those were. A [`Poller`](crate::Poller) tells that
-    /// there are some as an error event.
+    /// Hands over every send that has completed since, and returns their number. A [`Poller`](crate::Poller) reports
+    /// completions as an error event.
     ///
     /// # Errors
     /// What the system reports; nothing in normal operation.

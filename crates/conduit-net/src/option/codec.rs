@@ -1,4 +1,4 @@
-//! How the values of options look in Rust and in the kernel.
+//! The representation of option values in Rust and in the kernel.
 
 use crate::Address;
 use core::fmt;
@@ -68,7 +68,7 @@ pub struct Group;
 /// A multicast group and one sender: [`SourceMembership`].
 #[derive(Clone, Copy, Debug)]
 pub struct SourceGroup;
-/// How many sockets share the port: `u32`, made into a filter program that gives the receiving CPU's number modulo it.
+/// The number of sockets that share the port: `u32`, turned into a filter program that returns the receiving CPU modulo it.
 #[derive(Clone, Copy, Debug)]
 pub struct Steering;
 /// [`TcpInfo`].
@@ -472,7 +472,7 @@ impl Codec for PeerCredentials {
     }
 }
 
-/// What the system knows of a TCP connection. Fields that an old kernel does not fill are zero. tcp(7).
+/// The system's information about a TCP connection. Fields that an old kernel does not fill are zero. tcp(7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TcpInfo {
@@ -484,7 +484,7 @@ pub struct TcpInfo {
     pub round_trip_variance: Duration,
     /// The shortest seen.
     pub round_trip_minimum: Duration,
-    /// How long an acknowledgement is waited for.
+    /// The timeout for an acknowledgement.
     pub retransmission_timeout: Duration,
     /// The largest segment that is sent, in bytes.
     pub send_segment_bytes: u32,

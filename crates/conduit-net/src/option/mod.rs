@@ -1,7 +1,7 @@
 //! Typed socket options: one constant each, with its type, unit, default, systems and man page.
 //!
-//! [`Options`] reads and sets them on anything with a descriptor, the sockets of `std` and tokio too. What a system does not
-//! have is an error that says so, not a missing name, so that code which can do without compiles everywhere.
+//! [`Options`] reads and sets them on anything with a descriptor, the sockets of `std` and tokio too. An option that a
+//! system lacks is an error that names it, not a missing name, so that code with an alternative compiles everywhere.
 //!
 //! ```
 //! use conduit_net::{ListenOptions, Options, TcpListener, option};
@@ -82,7 +82,7 @@ impl<C, A> SocketOption<C, A> {
         self.row.name
     }
 
-    /// Whether this system has it. An old kernel may lack it all the same.
+    /// Returns whether this system has the option. An old kernel may still lack it.
     pub const fn is_supported(self) -> bool {
         self.row.at.is_some()
     }

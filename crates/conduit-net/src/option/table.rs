@@ -15,10 +15,10 @@ macro_rules! options {
 }
 
 options! {
-    /// Whether the address may be bound while closed connections of an earlier socket linger on it. Default: off (listeners of this
+    /// Allows binding the address while closed connections of an earlier socket linger on it. Default: off (listeners of this
     /// crate: on). All systems. socket(7).
     REUSE_ADDRESS: Flag, ReadWrite, "reuse_address", None;
-    /// Whether several sockets, each with this option and of one user, may share a port and have connections and datagrams spread
+    /// Allows several sockets, each with this option and of one user, to share a port; connections and datagrams are spread
     /// over them. Default: off. Linux 3.9; FreeBSD 12 (`SO_REUSEPORT_LB`); macOS shares without spreading. socket(7).
     REUSE_PORT: Flag, ReadWrite, "reuse_port", None;
     /// Lets the receiving CPU choose among the sockets that share a port, in the order in which they were bound: CPU number modulo
@@ -27,11 +27,11 @@ options! {
     /// The number of the CPU that handled the last packet of the socket; set on sockets that share a port, it prefers the one whose
     /// number it is. Default: none. Linux 3.19 (set: 4.4). socket(7).
     INCOMING_CPU: Number, ReadWrite, "incoming_cpu", None;
-    /// Whether an IPv4 address may be bound that no interface has (yet). Default: off. Linux. ip(7).
+    /// Allows binding an IPv4 address that no interface has (yet). Default: off. Linux. ip(7).
     FREE_BIND: Flag, ReadWrite, "free_bind", None;
     /// As [`FREE_BIND`], for IPv6. Linux 4.15. ipv6(7).
     FREE_BIND_V6: Flag, ReadWrite, "free_bind_v6", None;
-    /// Whether a foreign IPv4 address may be bound and its traffic taken, for a transparent proxy. Default: off. Linux; needs
+    /// Allows binding a foreign IPv4 address and receiving its traffic, for a transparent proxy. Default: off. Linux; needs
     /// CAP_NET_ADMIN or CAP_NET_RAW. ip(7).
     TRANSPARENT: Flag, ReadWrite, "transparent", Some("it needs CAP_NET_ADMIN or CAP_NET_RAW");
     /// As [`TRANSPARENT`], for IPv6. Linux. ipv6(7).
@@ -54,11 +54,11 @@ options! {
     SEND_BUFFER_FORCE: Bytes, WriteOnly, "send_buffer_force", Some("it needs CAP_NET_ADMIN");
     /// How many bytes must have come before the socket is readable. Default: 1. All systems. socket(7).
     RECEIVE_LOW_WATER: Bytes, ReadWrite, "receive_low_water", None;
-    /// How long a blocking receive or accept waits, to the microsecond; zero is without limit, the default. All systems. socket(7).
+    /// The timeout of a blocking receive or accept, to the microsecond; zero, the default, is no limit. All systems. socket(7).
     RECEIVE_TIMEOUT: Timeval, ReadWrite, "receive_timeout", None;
-    /// How long a blocking send waits, to the microsecond; zero is without limit, the default. All systems. socket(7).
+    /// The timeout of a blocking send, to the microsecond; zero, the default, is no limit. All systems. socket(7).
     SEND_TIMEOUT: Timeval, ReadWrite, "send_timeout", None;
-    /// How long a blocking receive polls the device's queue before it sleeps, to the microsecond. Default: `net.core.busy_read`, which
+    /// The time that a blocking receive polls the device's queue before it sleeps, to the microsecond. Default: `net.core.busy_read`, which
     /// is zero. Linux 3.11; more than the default needs CAP_NET_ADMIN. socket(7).
     BUSY_POLL: Microseconds, ReadWrite, "busy_poll", Some("it needs CAP_NET_ADMIN");
     /// The queueing priority of what is sent, 0 to 6 (more needs CAP_NET_ADMIN). Default: 0. Linux. socket(7).
@@ -69,23 +69,23 @@ options! {
     /// The most bytes per second that are sent. Default: `u64::MAX`, no limit. Linux 3.13 (64 bits: 4.20). socket(7).
     MAX_PACING_RATE: Number64, ReadWrite, "max_pacing_rate", None;
 
-    /// Whether an idle connection is probed, so that vanished peers are found out. Default: off. All systems. socket(7).
+    /// Probes an idle connection to detect vanished peers. Default: off. All systems. socket(7).
     KEEP_ALIVE: Flag, ReadWrite, "keep_alive", None;
-    /// How long a connection is idle before the first probe, in whole seconds, 1 to 32,767. Default on Linux: 2 hours. tcp(7).
+    /// The idle time before the first probe, in whole seconds, 1 to 32,767. Default on Linux: 2 hours. tcp(7).
     KEEP_ALIVE_IDLE: Seconds, ReadWrite, "keep_alive_idle", None;
     /// The time between probes, in whole seconds, 1 to 32,767. Default on Linux: 75 s. tcp(7).
     KEEP_ALIVE_INTERVAL: Seconds, ReadWrite, "keep_alive_interval", None;
-    /// How many probes may stay unanswered, 1 to 127. Default on Linux: 9. tcp(7).
+    /// The number of unanswered probes before the connection is given up, 1 to 127. Default on Linux: 9. tcp(7).
     KEEP_ALIVE_COUNT: Number, ReadWrite, "keep_alive_count", None;
-    /// How long closing waits for unsent bytes, in whole seconds; zero resets the connection; `None`, the default, closes at once and
+    /// The time that closing waits for unsent bytes, in whole seconds; zero resets the connection; `None`, the default, closes at once and
     /// lets the system send what is left. All systems. socket(7).
     LINGER: Linger, ReadWrite, "linger", None;
-    /// How long sent bytes may stay unacknowledged (or keep-alive probes unanswered) before the connection is given up, to the
+    /// The time that sent bytes may stay unacknowledged (or keep-alive probes unanswered) before the connection is given up, to the
     /// millisecond; zero, the default, is the system's own patience (about 15 minutes). Linux 2.6.37. tcp(7).
     USER_TIMEOUT: Milliseconds, ReadWrite, "user_timeout", None;
-    /// How many hops IPv4 packets may take, 1 to 255. Default: 64. All systems. ip(7).
+    /// The hop limit of IPv4 packets, 1 to 255. Default: 64. All systems. ip(7).
     TIME_TO_LIVE: Number, ReadWrite, "time_to_live", None;
-    /// How many hops IPv6 packets may take, 1 to 255. Default: 64. All systems. ipv6(7).
+    /// The hop limit of IPv6 packets, 1 to 255. Default: 64. All systems. ipv6(7).
     HOP_LIMIT: Number, ReadWrite, "hop_limit", None;
     /// The TOS byte of IPv4 packets: DSCP in the upper 6 bits; TCP keeps the two ECN bits to itself. Default: 0. All systems. ip(7).
     TYPE_OF_SERVICE: Number, ReadWrite, "type_of_service", None;
@@ -98,12 +98,12 @@ options! {
     /// The process, user and group on the other side of a Unix connection, as they were when it was made. Linux. unix(7).
     PEER_CREDENTIALS: PeerCredentials, ReadOnly, "peer_credentials", None;
 
-    /// Whether small pieces are sent at once rather than when the last was acknowledged. Default: off. All systems. tcp(7).
+    /// Sends small pieces at once instead of after the acknowledgement of the last. Default: off. All systems. tcp(7).
     NO_DELAY: Flag, ReadWrite, "no_delay", None;
-    /// Whether only full segments are sent; turning it off sends the rest. On Linux the rest goes after 200 ms in any case. Default:
+    /// Sends full segments only; turning it off sends the rest. On Linux the rest goes after 200 ms in any case. Default:
     /// off. Linux; FreeBSD and macOS (`TCP_NOPUSH`). tcp(7).
     CORK: Flag, ReadWrite, "cork", None;
-    /// Whether acknowledgements are sent at once; the system may turn it off again by itself. Default: as the connection goes. Linux.
+    /// Sends acknowledgements at once; the system may turn it off again. Default: as the connection goes. Linux.
     /// tcp(7).
     QUICK_ACK: Flag, ReadWrite, "quick_ack", None;
     /// On a listener: how many connections whose first bytes came with the first packet may be pending; 0 is off, the default. Linux
@@ -121,25 +121,25 @@ options! {
     /// The name of the congestion control, such as `cubic`, `reno` or `bbr`. Default: `net.ipv4.tcp_congestion_control`. Linux,
     /// FreeBSD; those outside `tcp_allowed_congestion_control` need CAP_NET_ADMIN. tcp(7).
     CONGESTION_CONTROL: Text, ReadWrite, "congestion_control", Some("it needs CAP_NET_ADMIN");
-    /// The largest segment in bytes; on Linux it reads 536 before the connection stands. tcp(7).
+    /// The largest segment in bytes; on Linux it reads 536 before the connection is established. tcp(7).
     MAX_SEGMENT: Number, ReadWrite, "max_segment", None;
-    /// What the system knows of the connection: see [`TcpInfo`]. Linux. tcp(7).
+    /// The system's information about the connection: see [`TcpInfo`]. Linux. tcp(7).
     TCP_INFO: Info, ReadOnly, "tcp_info", None;
 
-    /// Whether datagrams may be sent to broadcast addresses. Default: off. All systems. socket(7).
+    /// Allows sending datagrams to broadcast addresses. Default: off. All systems. socket(7).
     BROADCAST: Flag, ReadWrite, "broadcast", None;
     /// Sends a large buffer as datagrams of this many bytes (GSO); 0 is off, the default. Linux 4.18. udp(7).
     SEGMENT_BYTES: Number, ReadWrite, "segment_bytes", None;
-    /// Whether datagrams of one sender and size may come as one large buffer, with a control message that tells their size (GRO).
+    /// Coalesces datagrams of one sender and size into one large buffer, with a control message for their size (GRO).
     /// Default: off. Linux 5.0. udp(7).
     COALESCE: Flag, ReadWrite, "coalesce", None;
-    /// Whether IPv4 multicast comes back to this machine's own sockets. Default: on. All systems. ip(7).
+    /// Delivers IPv4 multicast to this machine's sockets too. Default: on. All systems. ip(7).
     MULTICAST_LOOP: Flag, ReadWrite, "multicast_loop", None;
-    /// How many hops IPv4 multicast may take. Default: 1, this network only. All systems. ip(7).
+    /// The hop limit of IPv4 multicast. Default: 1, this network only. All systems. ip(7).
     MULTICAST_TTL: Byte, ReadWrite, "multicast_ttl", None;
     /// The number of the interface that IPv4 multicast leaves through; 0, the default, lets the routes choose. Linux. ip(7).
     MULTICAST_INTERFACE: Interface4, WriteOnly, "multicast_interface", None;
-    /// Whether the socket gets what others of this machine have joined. Default: on. Linux. ip(7).
+    /// Delivers groups that other sockets of this machine have joined. Default: on. Linux. ip(7).
     MULTICAST_ALL: Flag, ReadWrite, "multicast_all", None;
     /// As [`MULTICAST_LOOP`], for IPv6. ipv6(7).
     MULTICAST_LOOP_V6: Flag, ReadWrite, "multicast_loop_v6", None;
@@ -164,32 +164,32 @@ options! {
     /// Leaves it. ipv6(7).
     LEAVE_SOURCE_V6: SourceGroup, WriteOnly, "leave_source_v6", None;
 
-    /// Whether each IPv4 datagram tells its interface and destination, as [`ControlMessage::PacketInfo4`](crate::ControlMessage).
+    /// Reports the interface and destination of each IPv4 datagram, as [`ControlMessage::PacketInfo4`](crate::ControlMessage).
     /// Default: off. Linux. ip(7).
     RECEIVE_PACKET_INFO: Flag, ReadWrite, "receive_packet_info", None;
     /// As [`RECEIVE_PACKET_INFO`], for IPv6. Linux, FreeBSD. ipv6(7).
     RECEIVE_PACKET_INFO_V6: Flag, ReadWrite, "receive_packet_info_v6", None;
-    /// Whether each IPv4 datagram tells its remaining hops. Default: off. ip(7).
+    /// Reports the remaining hops of each IPv4 datagram. Default: off. ip(7).
     RECEIVE_TIME_TO_LIVE: Flag, ReadWrite, "receive_time_to_live", None;
     /// As [`RECEIVE_TIME_TO_LIVE`], for IPv6. ipv6(7).
     RECEIVE_HOP_LIMIT: Flag, ReadWrite, "receive_hop_limit", None;
-    /// Whether each IPv4 datagram tells its TOS byte, with the ECN bits. Default: off. ip(7).
+    /// Reports the TOS byte of each IPv4 datagram, with the ECN bits. Default: off. ip(7).
     RECEIVE_TYPE_OF_SERVICE: Flag, ReadWrite, "receive_type_of_service", None;
     /// As [`RECEIVE_TYPE_OF_SERVICE`], for IPv6. ipv6(7).
     RECEIVE_TRAFFIC_CLASS: Flag, ReadWrite, "receive_traffic_class", None;
-    /// Whether each datagram tells when the kernel got it, to the nanosecond of the real-time clock. Default: off. Linux. socket(7).
+    /// Reports the time when the kernel received each datagram, to the nanosecond of the real-time clock. Default: off. Linux. socket(7).
     RECEIVE_TIMESTAMP: Flag, ReadWrite, "receive_timestamp", None;
     /// Time stamps of more kinds, of receiving and of sending, by software and by hardware: the `SOF_TIMESTAMPING_` flags. Default: 0.
     /// Linux 2.6.30; see the kernel's networking/timestamping document.
     TIMESTAMPING: Number, ReadWrite, "timestamping", None;
-    /// Whether each message of a Unix socket tells its sender's process, user and group. Default: off. Linux. unix(7).
+    /// Reports the process, user and group of the sender of each message on a Unix socket. Default: off. Linux. unix(7).
     RECEIVE_CREDENTIALS: Flag, ReadWrite, "receive_credentials", None;
-    /// Whether datagrams tell how many were dropped before them for want of room. Default: off. Linux 2.6.33. socket(7).
+    /// Reports with each datagram the number of datagrams dropped before it for lack of room. Default: off. Linux 2.6.33. socket(7).
     RECEIVE_DROPS: Flag, ReadWrite, "receive_drops", None;
-    /// Whether ICMP errors are queued for an IPv4 socket, to be read with their cause by `receive_error`. Default: off. Linux. ip(7).
+    /// Queues ICMP errors for an IPv4 socket, to be read with their cause by `receive_error`. Default: off. Linux. ip(7).
     RECEIVE_ERRORS: Flag, ReadWrite, "receive_errors", None;
     /// As [`RECEIVE_ERRORS`], for IPv6. ipv6(7).
     RECEIVE_ERRORS_V6: Flag, ReadWrite, "receive_errors_v6", None;
-    /// Whether sends may ask for zero copy: see [`ZeroCopy`](crate::ZeroCopy). Default: off. Linux 4.14 (UDP: 5.0). socket(7).
+    /// Allows zero-copy sends: see [`ZeroCopy`](crate::ZeroCopy). Default: off. Linux 4.14 (UDP: 5.0). socket(7).
     ZERO_COPY: Flag, ReadWrite, "zero_copy", None;
 }

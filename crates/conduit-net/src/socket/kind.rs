@@ -1,4 +1,4 @@
-//! What kind of socket it is.
+//! The kinds of sockets.
 
 use core::num::NonZeroU32;
 use rustix::net::{AddressFamily, Protocol as RawProtocol, SocketType};
@@ -28,7 +28,7 @@ impl Domain {
     }
 }
 
-/// How a socket carries bytes. socket(2).
+/// The communication style of a socket. socket(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Kind(SocketType);
 

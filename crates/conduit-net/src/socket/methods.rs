@@ -1,6 +1,6 @@
 //! The methods that several kinds of sockets share, each written once. Every type that uses these has a field `socket: OwnedFd`.
 
-/// What every socket has: its descriptor and the conversions, and the waiting error.
+/// Methods of every socket: its descriptor, the conversions, and the pending error.
 macro_rules! common {
     ($socket:ident, $should:literal) => {
         impl $socket {
@@ -12,7 +12,7 @@ macro_rules! common {
                 Ok(rustix::net::sockopt::socket_error(&self.socket)?.err().map($crate::io::Error::from))
             }
 
-            /// Whether calls wait until they can be done, rather than fail with `WouldBlock`. Sockets of this crate start
+            /// Makes calls wait instead of failing with `WouldBlock`. Sockets of this crate start
             /// non-blocking. fcntl(2).
             ///
             /// # Errors
@@ -61,7 +61,7 @@ macro_rules! common {
     };
 }
 
-/// What a socket has whose peer is known: receiving and sending bytes.
+/// Methods of a socket with a known peer: receiving and sending bytes.
 macro_rules! stream {
     ($socket:ident) => {
         impl $socket {
@@ -131,7 +131,7 @@ macro_rules! stream {
             /// writable again. A peer that is gone is an error, never a SIGPIPE. send(2).
             ///
             /// # Errors
-            /// `WouldBlock` if there is no room; `BrokenPipe` or `ConnectionReset` if the connection is no more.
+            /// `WouldBlock` if there is no room; `BrokenPipe` or `ConnectionReset` if the connection is closed.
             #[inline]
             pub fn send(&self, bytes: &[u8]) -> $crate::io::Result<usize> {
                 $crate::socket::ops::send(rustix::fd::AsFd::as_fd(&self.socket), bytes)
@@ -154,7 +154,7 @@ macro_rules! stream {
                 })?)
             }
 
-            /// Sends pieces with control messages beside them. sendmsg(2).
+            /// Sends pieces together with control messages. sendmsg(2).
             ///
             /// # Errors
             /// As [`send`](Self::send); `EINVAL` and `EPERM` for control messages that this socket or process may not send.
@@ -183,7 +183,7 @@ macro_rules! stream {
 macro_rules! messages {
     ($socket:ident) => {
         impl $socket {
-            /// Receives into `buffers`, with the control messages that came beside, which replace those in `control`.
+            /// Receives into `buffers`; the accompanying control messages replace those in `control`.
             /// recvmsg(2).
             ///
             /// # Errors
@@ -199,11 +199,11 @@ macro_rules! messages {
     };
 }
 
-/// What a socket has that sends single messages, each to an address of its own.
+/// Methods of a socket that sends single messages, each to its own address.
 macro_rules! datagram {
     ($socket:ident) => {
         impl $socket {
-            /// Sends pieces as one datagram to `to`, with control messages beside it. sendmsg(2).
+            /// Sends pieces as one datagram to `to`, together with control messages. sendmsg(2).
             ///
             /// # Errors
             /// `WouldBlock` if there is no room; `EMSGSIZE` for more than one datagram holds; `EINVAL` and `EPERM` for control

@@ -55,7 +55,7 @@ impl Socket {
     /// Two Unix sockets that are connected to each other. socketpair(2).
     ///
     /// # Errors
-    /// The kind is none of Unix sockets, no descriptor is left.
+    /// The kind does not exist for Unix sockets, no descriptor is left.
     pub fn pair(kind: Kind) -> Result<(Socket, Socket), Error> {
         match sys::socket::pair(kind.inner()) {
             Ok((one, two)) => Ok((Socket { socket: one }, Socket { socket: two })),

@@ -1,4 +1,4 @@
-//! What sockets of several kinds do, once: the typed sockets' methods call these.
+//! Operations shared by sockets of several kinds; the typed sockets' methods call them.
 
 use crate::clock::Deadline;
 use crate::control::{ReceiveControl, SendControl};
@@ -22,13 +22,13 @@ pub enum Shutdown {
     Both,
 }
 
-/// What a `receive_message` got.
+/// The result of `receive_message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Received {
-    /// How many bytes of the buffers were filled.
+    /// The number of received bytes.
     pub bytes: usize,
-    /// The sender, where the kind of socket tells.
+    /// The sender, where the kind of socket reports it.
     pub from: Option<Address>,
     /// The datagram was longer than the buffers, and the rest is lost.
     pub truncated: bool,
@@ -174,7 +174,7 @@ pub(crate) fn send_message<const WORDS: usize>(
     }
     let flags = sys::socket::SEND_FLAGS.bits() as libc::c_int | flags;
     loop {
-        // SAFETY: every pointer of the header is null with length zero, or to live memory of the length beside it that the
+        // SAFETY: every pointer of the header is null with length zero, or to live memory of the length in the adjacent field, which the
         // kernel only reads: the address, the pieces (IoSlice is laid out as iovec), the control messages.
         let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, flags) };
         match usize::try_from(sent) {
@@ -201,7 +201,7 @@ pub(crate) fn receive_message<const WORDS: usize>(
         let room = control.space();
         message.msg_control = room.as_mut_ptr().cast();
         message.msg_controllen = room.len() as _;
-        // SAFETY: every pointer of the header is to live memory of the length beside it that the kernel may write: the address,
+        // SAFETY: every pointer of the header is to live memory of the length in the adjacent field, which the kernel may write: the address,
         // the buffers (IoSliceMut is laid out as iovec), the room for control messages.
         let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | sys::socket::RECEIVE_FLAGS) };
         match usize::try_from(count) {

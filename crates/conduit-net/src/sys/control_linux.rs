@@ -101,7 +101,7 @@ impl<const WORDS: usize> SendControl<'_, WORDS> {
         self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info)
     }
 
-    /// How many hops this IPv4 datagram may take.
+    /// Sets the hop limit of this IPv4 datagram.
     ///
     /// # Errors
     /// When there is no room.
@@ -109,7 +109,7 @@ impl<const WORDS: usize> SendControl<'_, WORDS> {
         self.push(libc::IPPROTO_IP, libc::IP_TTL, &c_int::from(hops).to_ne_bytes())
     }
 
-    /// How many hops this IPv6 datagram may take.
+    /// Sets the hop limit of this IPv6 datagram.
     ///
     /// # Errors
     /// When there is no room.
@@ -137,7 +137,7 @@ impl<const WORDS: usize> SendControl<'_, WORDS> {
         self.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &c_int::from(class).to_ne_bytes())
     }
 
-    /// Tells the other side of a Unix socket who sends: the kernel checks it, and only privileged processes may tell of others.
+    /// Sends the sender's credentials to the peer of a Unix socket. The kernel checks them; only privileged processes may send others.
     /// unix(7).
     ///
     /// # Errors

@@ -16,7 +16,7 @@ pub(crate) struct Poller {
     epoll: OwnedFd,
     /// Registered edge-triggered: each write is one event, and it never has to be read to stop being ready.
     waker: OwnedFd,
-    /// A wake-up is on its way and has not been handed out: a further one would tell nothing new.
+    /// A wake-up is pending and not yet reported; another one would add nothing.
     waking: AtomicBool,
     /// `epoll_pwait2` is there (Linux 5.11) and no sandbox forbids it.
     nanoseconds: AtomicBool,
@@ -101,7 +101,7 @@ impl Poller {
             return Ok(());
         }
         match rustix::io::retry_on_intr(|| rustix::io::write(&self.waker, &1u64.to_ne_bytes())) {
-            // The counter is full after 2^64 - 2 wake-ups that nobody read: empty it and start over.
+            // The counter is full after 2^64 - 2 unread wake-ups: empty it and start over.
             Err(Errno::AGAIN) => {
                 let mut count = [0; 8];
                 rustix::io::read(&self.waker, &mut count)?;
@@ -125,7 +125,7 @@ impl Poller {
         };
         // SAFETY: the kernel has filled that many places from the start.
         let events = unsafe { places[..count].assume_init_mut() };
-        // The wake-up is taken out here, so that whoever walks the events has no need to know of it.
+        // The wake-up is removed here, so that iterators over the events need not skip it.
         let Some(at) = events.iter().position(|event| event.data.u64() == WAKE_KEY) else {
             return Ok(count);
         };
@@ -134,7 +134,7 @@ impl Poller {
         Ok(count - 1)
     }
 
-    /// A limit of zero or none needs no clock, whatever signals come.
+    /// A limit of zero, or no limit, needs no clock, even if signals interrupt the wait.
     #[inline]
     fn wait_until_ready(&self, places: &mut [MaybeUninit<epoll::Event>], limit: Option<&Timespec>) -> Result<usize> {
         loop {

@@ -1,4 +1,4 @@
-//! What differs from system to system, each in a whole file behind one name.
+//! Platform-specific code: each platform has whole files with one name for the rest of the crate.
 
 #[cfg_attr(all(target_os = "linux", not(conduit_portable)), path = "epoll.rs")]
 #[cfg_attr(any(not(target_os = "linux"), conduit_portable), path = "portable.rs")]

@@ -1,4 +1,4 @@
-//! What a socket has to send, by an option.
+//! The unsent bytes of a socket, by an option.
 
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, Result};

@@ -1,4 +1,4 @@
-//! What a socket has to send, by `ioctl`.
+//! The unsent bytes of a socket, by `ioctl`.
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Result;

@@ -1,4 +1,4 @@
-//! Systems that do not tell what a socket has to send.
+//! Systems that do not report the unsent bytes of a socket.
 
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, Result};

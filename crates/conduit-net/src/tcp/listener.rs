@@ -19,8 +19,8 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Listens on `address`. Port 0 lets the system choose one; [`local_addr`](TcpListener::local_addr) tells it. `[::]`
-    /// listens for IPv4 too unless [`only_v6`](ListenOptions::only_v6) says otherwise or the system does.
+    /// Listens on `address`. Port 0 lets the system choose one; [`local_addr`](TcpListener::local_addr) returns it. `[::]`
+    /// listens for IPv4 too unless [`only_v6`](ListenOptions::only_v6) or the system restricts it.
     ///
     /// # Errors
     /// With the address and the remedy: the address is in use or not of this machine, the port needs a privilege, an option is

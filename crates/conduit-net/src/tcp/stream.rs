@@ -20,7 +20,7 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to `address` and waits until the connection stands, however long the system tries (about two minutes on
+    /// Connects to `address` and waits until the connection is established or the system gives up (about two minutes on
     /// Linux). The stream is non-blocking from then on.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl TcpStream {
         ip_address(Some(rustix::net::getsockname(&self.socket)?))
     }
 
-    /// Whether small pieces are sent at once rather than when the last was acknowledged (`TCP_NODELAY`). System default: off.
+    /// Sends small pieces at once instead of after the acknowledgement of the last (`TCP_NODELAY`). System default: off.
     /// tcp(7).
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl TcpStream {
         })
     }
 
-    /// Whether the connection is probed while it is idle.
+    /// Probes the connection while it is idle.
     ///
     /// # Errors
     /// What the system reports; nothing in normal operation.
@@ -106,7 +106,7 @@ impl TcpStream {
         plain(self.option(option::KEEP_ALIVE))
     }
 
-    /// How long closing waits for unsent bytes, in whole seconds; zero resets the connection instead; `None`, the default,
+    /// The time that closing waits for unsent bytes, in whole seconds; zero resets the connection instead; `None`, the default,
     /// closes at once and lets the system send what is left (`SO_LINGER`). socket(7).
     ///
     /// # Errors
@@ -157,9 +157,9 @@ impl TcpStream {
         plain(self.option(option::SEND_BUFFER))
     }
 
-    /// How many of the bytes that were sent the peer's system has not acknowledged yet, those that have not left this machine
-    /// included. What the peer's program has read of the others is not known here; but its system acknowledges no more than
-    /// its receive buffer has room for. `SIOCOUTQ` on Linux, `FIONWRITE` on FreeBSD and NetBSD, `SO_NWRITE` on macOS. tcp(7).
+    /// The number of sent bytes that the peer's system has not acknowledged yet, including those that have not left this
+    /// machine. The number of bytes that the peer's program has read is unknown here; but its system acknowledges at most the
+    /// size of its receive buffer. `SIOCOUTQ` on Linux, `FIONWRITE` on FreeBSD and NetBSD, `SO_NWRITE` on macOS. tcp(7).
     ///
     /// # Errors
     /// `Unsupported` on other systems.

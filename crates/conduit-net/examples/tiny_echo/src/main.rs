@@ -75,7 +75,7 @@ fn serve(port: u16) -> Result<()> {
     }
 }
 
-/// What a connection waits for.
+/// The interest of a connection.
 enum Next {
     Read,
     Write,
