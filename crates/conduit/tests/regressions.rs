@@ -407,3 +407,56 @@ fn a_command_of_a_finished_request_does_not_act_on_the_next_one() {
     client.send(format!("POST /refuse {expects}"));
     assert_eq!(client.response().status, 401);
 }
+
+const LARGE: usize = 2 << 20;
+
+#[get("/large")]
+fn large() -> Vec<u8> {
+    vec![b'l'; LARGE]
+}
+
+/// The server closed with bytes unread, which reset the connection: the client lost the end of the response.
+#[test]
+fn a_closing_response_arrives_whole_although_the_client_sends_more() {
+    let closing = "GET /large HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    let usual = "GET /large HTTP/1.1\r\nhost: test\r\n\r\n";
+    let cases = [
+        ("connection: close", closing, u64::MAX, false),
+        ("HTTP/1.0", "GET /large HTTP/1.0\r\n\r\n", u64::MAX, false),
+        ("the limit of requests", usual, 1, false),
+        ("a stop", usual, u64::MAX, true),
+    ];
+    for (name, request, requests, stops) in cases {
+        for more in ["\r\n", GET] {
+            let server = serve(App::new(()).routes(routes![hello, large]).request_limit(requests));
+            let mut client = server.connect();
+            client.send(request);
+            assert!(client.received("\r\n\r\n"), "{name}: the response has begun");
+            if stops {
+                server.handle().stop();
+            }
+            client.send(more);
+            let received = client.rest();
+            let body = received.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+            assert!(received.len() - body >= LARGE, "{name}: {} bytes", received.len() - body);
+        }
+    }
+}
+
+#[test]
+fn a_connection_lingers_for_a_bounded_time_and_discards_a_bounded_number_of_bytes() {
+    let server = serve(App::new(()).routes(routes![hello]));
+    let open = || server.handle().statistics().open_connections;
+    let closing = "GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    let mut client = server.connect();
+    client.send(closing);
+    assert_eq!(client.response().text(), "Hello, World!");
+    assert!(client.is_closed());
+    // The client keeps its half open, and is let go all the same.
+    while open() > 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut client = server.connect();
+    client.send(closing);
+    assert!(!client.send_what_is_taken(vec![b'x'; 256 << 20]), "the server takes everything");
+}

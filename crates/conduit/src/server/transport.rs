@@ -142,10 +142,10 @@ impl Transport {
         }
     }
 
-    /// Takes what [`peek_raw`](Self::peek_raw) has shown, all that `buffer` has room for.
+    /// Receives what is there of the stream as it comes from the network, below any encryption; 0 is the end.
     ///
     /// # Errors
-    /// The connection is no more.
+    /// `WouldBlock` if nothing is there yet; otherwise the connection has failed.
     pub(super) fn take_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Transport::Tcp(stream) => stream.recv(buffer),
@@ -286,7 +286,8 @@ impl Transport {
     /// Ends our half of the stream: the client reads the end after what was sent before.
     ///
     /// # Errors
-    /// The connection is no more.
+    /// `WouldBlock` if the end of the encryption waits for room: [`flush`](Self::flush), then call it again. Otherwise the
+    /// connection has failed.
     pub(super) fn shutdown(&mut self) -> io::Result<()> {
         match self {
             Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
@@ -298,6 +299,9 @@ impl Transport {
             }
             Transport::Secure(secure) => {
                 secure.say_end();
+                if secure.holds_output() {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
                 match secure.stream() {
                     Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
                     Transport::Unix(stream) => stream.shutdown(Shutdown::Write),

@@ -255,7 +255,6 @@ impl Connection {
     /// Answers in place of a handler, if nothing was answered yet, and closes.
     pub(super) fn refuse(&mut self, problem: Problem, output: &mut Vec<u8>, shared: &mut Shared) {
         self.drop_body();
-        self.unread = true;
         if self.engine.can_answer() {
             let mut response = shared.application.show(problem.into_response());
             response
@@ -280,7 +279,6 @@ impl Connection {
     pub(super) fn drop_body(&mut self) {
         if let Some(body) = self.body.take() {
             body.break_off();
-            self.unread = true;
         }
         self.paused = false;
     }

@@ -6,8 +6,8 @@
 //!    ^  │ request, handler ready            │ response                  │ end of the stream
 //!    │  └── answered in the same turn       │                           │
 //!    └──────────────────────────────────────┴───────────────────────────┘
-//!    │ the engine says close, and something of the request was not read
-//!    └──> Lingering: nothing is written any more, what still comes is thrown away, then close
+//!    │ the response closes the connection, and all of it is sent
+//!    └──> Lingering: our half of the stream is ended, input is discarded until the client ends its half, then close
 //! ```
 //!
 //! Every entry point ([`readable`](Connection::readable), [`writable`](Connection::writable),
@@ -57,6 +57,12 @@ fn listening() -> Interest {
     Interest::READABLE | Interest::HANG_UP
 }
 
+/// The time for which a connection lingers after its last response, and again while its client takes that at the minimum
+/// rate.
+const LINGER_SECONDS: u64 = 2;
+/// The number of bytes that a connection discards while it lingers.
+const LINGER_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Whether a connection goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
@@ -97,8 +103,6 @@ pub(super) struct Connection {
     blocked: bool,
     /// The handler is behind with reading the body.
     paused: bool,
-    /// The client was answered before all of its request was read: more of it may be on the way.
-    unread: bool,
     /// An answer that only the end of the stream ends has broken off: the stream must not end as if it were whole.
     cut: bool,
     waiting: Waiting,
@@ -130,8 +134,18 @@ enum Stage {
     Handling(Option<AbortHandle>),
     /// The body of its response comes from a stream, which ends with the client if its route has chosen so.
     Streaming(Rc<Outlet>, Disconnect),
-    /// Its answer was sent before all of it was read.
-    Lingering,
+    /// Its response was the last one of the connection, and the server has ended its half of the stream.
+    Lingering(Linger),
+}
+
+/// Input after the last response of a connection. A close while the client still sends would reset the connection, and
+/// the client could lose the end of the response (RFC 9112, section 9.6).
+#[derive(Default)]
+struct Linger {
+    /// The number of bytes that were received and discarded.
+    drained_bytes: u64,
+    /// The number of bytes of the responses that the client had taken at the last look.
+    taken_bytes: u64,
 }
 
 impl Connection {
@@ -155,7 +169,6 @@ impl Connection {
             ended: false,
             blocked: false,
             paused: false,
-            unread: false,
             cut: false,
             waiting: Waiting::Request,
             since: now,
@@ -260,6 +273,9 @@ impl Connection {
         read_closed: bool,
         shared: &mut Shared,
     ) -> ControlFlow<Fate, usize> {
+        if matches!(self.stage, Stage::Lingering(_)) {
+            return ControlFlow::Break(self.drain(input, read_closed, shared));
+        }
         if self.header.is_some() {
             match self.read_header(input, shared) {
                 Ok(true) => {}
@@ -290,7 +306,7 @@ impl Connection {
         if self.waiting == Waiting::Body {
             self.pace.moved(received.raw_bytes as u64, shared.now, &shared.config);
         }
-        if received.bytes == 0 || matches!(self.stage, Stage::Lingering) {
+        if received.bytes == 0 {
             return ControlFlow::Break(self.settle(shared));
         }
         ControlFlow::Continue(received.bytes)
@@ -378,10 +394,10 @@ impl Connection {
             Stage::Reading if !self.has_output() => "a request is on its way",
             Stage::Reading => "the answer is on its way",
             Stage::Streaming(..) => "the answer's stream goes on",
-            Stage::Lingering => "the client has not taken its answer",
+            Stage::Lingering(_) => "the client has not taken its answer",
         };
         // A request that has not come whole has no route.
-        let asked = matches!(self.stage, Stage::Streaming(..) | Stage::Lingering) || self.has_output();
+        let asked = matches!(self.stage, Stage::Streaming(..) | Stage::Lingering(_)) || self.has_output();
         let (method, route) = method_and_path(self.route.filter(|_| asked).map(|(_, definition)| definition));
         let seconds = shared.now.saturating_sub(if asked { self.asked } else { self.since });
         tracing::warn!(peer = %self.peer, method, route, stage, seconds, "closed at the shutdown");
@@ -418,19 +434,27 @@ impl Connection {
             return Fate::Closed;
         }
         let serving = self.is_serving();
-        if matches!(self.stage, Stage::Lingering) {
+        if !serving && !self.has_output() && !matches!(self.stage, Stage::Lingering(_)) {
             if self.ended {
                 return Fate::Closed;
             }
-        } else if !serving && !self.has_output() {
             let idle = self.engine.phase() == Phase::Idle;
-            if self.ended || (shared.stopping && idle && !shared.keeps_idle) {
-                return Fate::Closed;
+            if shared.stopping && idle && !shared.keeps_idle {
+                // The system still sends the last response to a client that is slow to take it.
+                return match self.transport.outgoing_bytes() {
+                    0 => Fate::Closed,
+                    _ => self.finish(shared),
+                };
             }
             if !self.engine.keep_alive() {
                 return self.finish(shared);
             }
         }
+        self.watch(shared)
+    }
+
+    /// Watches the socket for what the connection can use now, and until when.
+    fn watch(&mut self, shared: &mut Shared) -> Fate {
         // Reads on while requests can be served, or while a body that is not paused is missing. A client that ends
         // its half, that has sent more than can be served now, or that does not take its answers, is not listened to.
         let has_room = self.has_room();
@@ -473,19 +497,54 @@ impl Connection {
         Fate::Open
     }
 
-    /// The engine has said close, and everything is sent.
+    /// The last response is sent: ends our half of the stream, and lingers until the client has ended its own.
     fn finish(&mut self, shared: &mut Shared) -> Fate {
-        if !self.unread || self.cut {
+        if self.cut {
             return Fate::Closed;
         }
-        // Closing now, with bytes on their way to us, would reset the connection, and the client might never see the
-        // answer (RFC 9112, section 9.6). So only our half is ended.
-        if self.transport.shutdown().is_err() {
-            return Fate::Closed;
+        match self.transport.shutdown() {
+            Ok(()) => self.stage = Stage::Lingering(Linger::default()),
+            // The end of TLS waits for room, after which the connection comes here again.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return Fate::Closed,
         }
-        self.stage = Stage::Lingering;
         self.rest = Vec::new();
         self.blocked = false;
+        self.watch(shared)
+    }
+
+    /// Discards what a client still sends while its connection lingers, encrypted or not.
+    fn drain(&mut self, input: &mut [u8], read_closed: bool, shared: &mut Shared) -> Fate {
+        let received = match self.transport.take_raw(input) {
+            Ok(0) => return Fate::Closed,
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => return Fate::Closed,
+        };
+        self.undrained |= read_closed || received == input.len();
+        shared.counts().received_bytes.add(received as u64);
+        if let Stage::Lingering(linger) = &mut self.stage {
+            linger.drained_bytes += received as u64;
+            if linger.drained_bytes > LINGER_BYTES {
+                return Fate::Closed;
+            }
+        }
         self.settle(shared)
+    }
+
+    /// Whether a connection lingers on, because the client has taken responses at the minimum rate since the last look.
+    fn lingers_on(&mut self, shared: &Shared) -> bool {
+        let Stage::Lingering(linger) = &mut self.stage else {
+            return false;
+        };
+        let outgoing = self.transport.outgoing_bytes() as u64;
+        let taken = self.sent_bytes.saturating_sub(outgoing);
+        let least = shared.config.minimum_rate.saturating_mul(LINGER_SECONDS);
+        if outgoing == 0 || taken - linger.taken_bytes < least {
+            return false;
+        }
+        linger.taken_bytes = taken;
+        self.since = shared.now;
+        true
     }
 }

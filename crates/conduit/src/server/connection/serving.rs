@@ -134,7 +134,6 @@ impl Connection {
                     shared.counts().requests.add(1);
                     self.requests += 1;
                     self.fresh = true;
-                    self.unread = false;
                     if request.head().body() == BodyLength::None {
                         self.answer(request, output, shared);
                         if used == input.len() {
@@ -168,8 +167,7 @@ impl Connection {
                     break;
                 }
                 Event::Closed | Event::Upgraded => {
-                    // Requests behind one that closed the connection: they are not answered.
-                    self.unread |= step > 0;
+                    // Requests after the last response are not answered.
                     used = input.len();
                     break;
                 }

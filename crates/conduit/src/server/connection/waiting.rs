@@ -5,15 +5,12 @@ use std::time::Duration;
 use conduit_proto::h1::Phase;
 use http::StatusCode;
 
-use super::{Connection, Fate, Stage};
+use super::{Connection, Fate, LINGER_SECONDS, Stage};
 use crate::problem::Problem;
 use crate::server::config::Config;
 use crate::server::counts::Limit;
 use crate::server::deadlines::Second;
 use crate::server::worker::Shared;
-
-/// How long a connection lingers for the client to see an answer that came before its request was read.
-const LINGER_SECONDS: u64 = 2;
 
 /// What a deadline is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -141,6 +138,10 @@ impl Connection {
         if self.deadline(shared).is_none_or(|deadline| deadline > shared.now) {
             return Fate::Open;
         }
+        if self.waiting == Waiting::End && self.lingers_on(shared) {
+            self.note_waiting(shared);
+            return Fate::Open;
+        }
         let struck = match self.waiting {
             Waiting::ProxyHeader => {
                 shared.counts().strike(Limit::HeadTime);
@@ -200,7 +201,7 @@ impl Connection {
     }
 
     pub(super) fn waits_for(&self) -> Waiting {
-        if matches!(self.stage, Stage::Lingering) {
+        if matches!(self.stage, Stage::Lingering(_)) {
             return Waiting::End;
         } else if self.header.is_some() {
             return Waiting::ProxyHeader;

@@ -41,6 +41,8 @@ pub(super) struct Session {
     ended: bool,
     /// The client has broken the protocol: rustls is not asked any more.
     failed: bool,
+    /// close_notify is encrypted: it was sent, or is in `outgoing`.
+    end_said: bool,
     facts_taken: bool,
 }
 
@@ -55,6 +57,7 @@ impl Session {
             taken: 0,
             ended: false,
             failed: false,
+            end_said: false,
             facts_taken: false,
         })
     }
@@ -260,8 +263,8 @@ impl Secure for Session {
     }
 
     fn say_end(&mut self) {
-        // Behind something that waits it could not be sent in its place.
-        if self.failed || self.flush().is_err() || self.holds_output() || self.tls.is_handshaking() {
+        // After something that waits it could not be sent in its place.
+        if self.end_said || self.failed || self.flush().is_err() || self.holds_output() || self.tls.is_handshaking() {
             return;
         }
         let mut alert = Vec::new();
@@ -273,7 +276,8 @@ impl Secure for Session {
                         traffic.queue_close_notify(space).map_err(encrypt_needs)
                     });
                     if said.is_ok() && !alert.is_empty() {
-                        let _ = self.stream.send(&alert);
+                        self.end_said = true;
+                        let _ = self.transmit(&alert);
                     }
                     return;
                 }
