@@ -3,8 +3,9 @@
 //! Time also passes by itself, as on any machine that is busy, so that the deadlines here are many minutes long and the
 //! tests keep a minute or more away from them.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Barrier};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use conduit::prelude::*;
@@ -465,4 +466,47 @@ fn each_piece_of_a_stream_gives_a_half_closed_connection_another_idle_time() {
     }
     let received = String::from_utf8_lossy(connection.received()).into_owned();
     assert!(received.matches("tick").count() >= 3, "{received:?}");
+}
+
+/// Keeps its worker until the test lets it go on, and for two deadlines more.
+#[get("/stall")]
+async fn stall(barrier: State<Arc<Barrier>>) -> &'static str {
+    barrier.wait();
+    barrier.wait();
+    tokio::time::pause();
+    // The first poll moves the clock.
+    let moved = pin!(tokio::time::advance(2 * DEADLINE));
+    let _ = moved.poll(&mut Context::from_waker(Waker::noop()));
+    tokio::time::resume();
+    "stalled"
+}
+
+#[test]
+fn bytes_that_arrive_while_the_worker_is_stalled_are_served_before_deadlines_are_enforced() {
+    let barrier = Arc::new(Barrier::new(2));
+    let app = App::new(Arc::clone(&barrier)).routes(routes![hello, length, stall]);
+    let app = app.head_timeout(DEADLINE).idle_timeout(DEADLINE);
+    let client = TestClient::new(app.minimum_rate(1024, DEADLINE));
+    let late = [
+        ("", GET),
+        ("GET / HTTP/1.1\r\nho", "st: a\r\n\r\n"),
+        ("POST /length HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab", "cd"),
+    ];
+    let mut connections = late.map(|(before, _)| {
+        let mut connection = client.connect();
+        assert!(connection.send(before));
+        connection
+    });
+    client.advance(Duration::from_secs(1));
+    let mut stalls = client.connect();
+    assert!(stalls.send("GET /stall HTTP/1.1\r\nhost: a\r\n\r\n"));
+    barrier.wait();
+    for (connection, (_, after)) in connections.iter_mut().zip(late) {
+        assert!(connection.send(after));
+    }
+    barrier.wait();
+    for connection in &mut connections {
+        let received = String::from_utf8(connection.read(4096)).expect("a response");
+        assert!(received.starts_with("HTTP/1.1 200 "), "{received}");
+    }
 }

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -393,4 +394,37 @@ fn a_full_worker_closes_the_longest_idle_connection_for_a_new_client() {
     assert_eq!(fourth.response().status, 200);
     assert_eq!(struck(), 2);
     assert_eq!(statistics().open_connections, 2);
+}
+
+/// Keeps its worker until the test lets it go on.
+#[get("/block")]
+async fn block(barrier: State<Arc<Barrier>>) -> &'static str {
+    barrier.wait();
+    barrier.wait();
+    "blocked"
+}
+
+#[test]
+fn a_full_worker_does_not_close_an_idle_connection_whose_request_waits_to_be_read() {
+    let barrier = Arc::new(Barrier::new(2));
+    let app = App::new(Arc::clone(&barrier)).routes(routes![home, block]);
+    let server = serve(app.connection_limit(3));
+    let mut clients = [server.connect(), server.connect(), server.connect()];
+    for client in &mut clients {
+        client.send(GET);
+        assert_eq!(client.response().status, 200);
+    }
+    // Until a new client may take the place of the first.
+    std::thread::sleep(std::time::Duration::from_millis(3500));
+    let [first, second, blocks] = &mut clients;
+    blocks.send("GET /block HTTP/1.1\r\nhost: test\r\n\r\n");
+    barrier.wait();
+    let mut new = server.connect();
+    new.send(GET);
+    first.send(GET);
+    barrier.wait();
+    for client in [&mut new, first, blocks] {
+        assert_eq!(client.response().status, 200);
+    }
+    assert!(second.is_closed(), "the idle connection without a request made room");
 }

@@ -437,8 +437,16 @@ fn a_closing_response_arrives_whole_although_the_client_sends_more() {
             }
             client.send(more);
             let received = client.rest();
-            let body = received.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
-            assert!(received.len() - body >= LARGE, "{name}: {} bytes", received.len() - body);
+            let body = received
+                .windows(4)
+                .position(|window| window == b"\r\n\r\n")
+                .expect("a head")
+                + 4;
+            assert!(
+                received.len() - body >= LARGE,
+                "{name}: {} bytes",
+                received.len() - body
+            );
         }
     }
 }
@@ -458,5 +466,8 @@ fn a_connection_lingers_for_a_bounded_time_and_discards_a_bounded_number_of_byte
     }
     let mut client = server.connect();
     client.send(closing);
-    assert!(!client.send_what_is_taken(vec![b'x'; 256 << 20]), "the server takes everything");
+    assert!(
+        !client.send_what_is_taken(vec![b'x'; 256 << 20]),
+        "the server takes everything"
+    );
 }

@@ -2,8 +2,8 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use conduit::prelude::*;
@@ -120,5 +120,45 @@ fn a_server_stops_when_its_delay_is_over() {
     let delayed = app.stop_delay(Duration::from_millis(20));
     let running = start(delayed.listen("127.0.0.1:0").expect("it listens"));
     running.handle().stop();
+    running.wait().expect("it ends well");
+}
+
+/// Keeps its worker until the test lets it go on.
+#[get("/block")]
+async fn block(barrier: State<Arc<Barrier>>) -> &'static str {
+    barrier.wait();
+    barrier.wait();
+    "blocked"
+}
+
+#[get("/")]
+async fn home() -> &'static str {
+    "home"
+}
+
+/// A stop reset the connections that the worker had not accepted yet, and those whose next request it had not read.
+#[test]
+fn requests_that_were_sent_before_the_stop_are_served() {
+    const GET: &str = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+    let barrier = Arc::new(Barrier::new(2));
+    let running = support::serve(App::new(Arc::clone(&barrier)).routes(routes![block, home]));
+    let mut idle = running.connect();
+    idle.send(GET);
+    assert_eq!(idle.response().text(), "home");
+    let mut blocks = running.connect();
+    blocks.send("GET /block HTTP/1.1\r\nhost: test\r\n\r\n");
+    barrier.wait();
+    idle.send(GET);
+    let mut waiting: Vec<_> = (0..100).map(|_| running.connect()).collect();
+    for client in &mut waiting {
+        client.send(GET);
+    }
+    running.handle().stop();
+    barrier.wait();
+    for client in [&mut idle, &mut blocks].into_iter().chain(&mut waiting) {
+        assert_eq!(client.response().status, 200);
+        assert!(client.is_closed());
+    }
+    drop((idle, blocks, waiting));
     running.wait().expect("it ends well");
 }

@@ -393,6 +393,25 @@ fn the_end_is_told_in_the_stream() {
 }
 
 #[test]
+fn a_closing_response_arrives_whole_with_close_notify_although_the_client_sends_more() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let running = serve(Tls::pem(chain, key));
+    let config = Arc::new(authority.client());
+    let mut stream = connect(running.address, &config, "localhost");
+    stream
+        .write_all(b"GET /long HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+        .expect("taken");
+    let head = read_head(&mut stream).expect("the response has begun");
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n")
+        .expect("taken");
+    let body = read_body(&mut stream, &head).expect("the response is whole");
+    assert_eq!(body, pattern(body.len()));
+    assert_eq!(stream.read(&mut [0]).expect("close_notify came"), 0);
+}
+
+#[test]
 fn what_is_no_tls_is_told_so_and_closed() {
     let running = serve(Tls::self_signed());
     let mut stream = TcpStream::connect(running.address).expect("the server accepts");

@@ -22,8 +22,8 @@ pub(super) struct Idle {
 }
 
 impl Idle {
-    /// The connection that has been idle for the longest. `all` gives each that is idle, and since when; `since` whether one is
-    /// still, and since when.
+    /// The connection that has been idle for the longest. `all` gives each idle connection with the second since which it
+    /// is; `since` gives that second of one connection if it is still idle.
     pub(super) fn longest<All: Iterator<Item = (Second, Key)>>(
         &mut self,
         now: Second,
@@ -39,11 +39,12 @@ impl Idle {
                 self.longest.truncate(REMEMBERED);
             }
             self.longest.sort_unstable_by(|one, other| other.cmp(one));
+            self.forget_busy(&since);
         }
         self.longest.last().map(|&(_, key)| key)
     }
 
-    /// Forgets those that have gone or been asked something since they were found.
+    /// Forgets connections that have closed or received a request since they were found.
     fn forget_busy(&mut self, since: impl Fn(Key) -> Option<Second>) {
         while let Some(&(known, key)) = self.longest.last()
             && since(key) != Some(known)

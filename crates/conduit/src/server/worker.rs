@@ -26,7 +26,7 @@ use tracing::Span;
 use super::ServerHandle;
 use super::batch::{Batch, Member};
 use super::blocking::Attendance;
-use super::clock;
+use super::clock::{self, WorkerClock};
 use super::config::Config;
 use super::connection::{Connection, Fate};
 use super::counts::{self, Counts, Limit};
@@ -47,6 +47,9 @@ use crate::request::Request;
 const EVENTS_A_TURN: usize = 1024;
 /// How many connections a turn accepts, so that those that are open are not kept waiting by a rush of new ones.
 const ACCEPTS_A_TURN: usize = 64;
+/// The number of connections that a worker accepts at most from each listening socket when it stops. Clients that go on
+/// connecting must not keep it from that.
+const LAST_ACCEPTS: usize = 4096;
 /// The size of the buffer that all connections of a worker read into.
 const INPUT_BYTES: usize = 64 * 1024;
 /// How much of it a read must have room in.
@@ -166,7 +169,7 @@ pub(super) struct Worker {
     batch: Batch,
     letters: Vec<(RequestId, Letter)>,
     handle: ServerHandle,
-    started: Instant,
+    clock: WorkerClock,
     /// When the second, and the date, change next.
     next_second: Instant,
     /// When the shutdown closes what is left; `None` where that is too far away to be told.
@@ -232,7 +235,7 @@ impl Worker {
                 batch: Batch::new(),
                 letters: Vec::new(),
                 handle,
-                started,
+                clock: WorkerClock::new(started),
                 next_second: started,
                 stop_by: None,
                 over: false,
@@ -271,9 +274,9 @@ impl Worker {
         self.shared.date = http_date(unix_time.as_secs());
         // The next turn at or after the wall clock's next second changes the date again.
         self.next_second = now + Duration::from_nanos(1_000_000_000 - u64::from(unix_time.subsec_nanos()));
-        self.shared.now = (now - self.started).as_secs() as Second + 1;
+        self.shared.now = self.clock.look(now, std::time::Instant::now());
         for key in self.shared.wheel.advance(self.shared.now) {
-            self.with_connection(key, |connection, shared| connection.check_deadline(shared));
+            self.with_input(key, Connection::check_deadline);
         }
     }
 
@@ -299,6 +302,13 @@ impl Worker {
         if fate != Some(Fate::Open) {
             self.close_connection(key);
         }
+    }
+
+    /// As [`with_connection`](Self::with_connection), with the buffer that connections read into.
+    fn with_input(&mut self, key: Key, happens: impl FnOnce(&mut Connection, &mut [u8], &mut Shared) -> Fate) {
+        let mut input = std::mem::take(&mut self.input);
+        self.with_connection(key, |connection, shared| happens(connection, &mut input, shared));
+        self.input = input;
     }
 
     fn close_connection(&mut self, key: Key) {
@@ -328,7 +338,7 @@ impl Worker {
     fn handle_event(&mut self, event: conduit_net::Event) {
         if event.key < CONNECTIONS {
             self.serve_batch();
-            self.accept(event.key as usize);
+            self.shared.more |= self.accept(event.key as usize);
             return;
         }
         // It may be more than one read takes: the bytes and the end. The portable poller does not say so.
@@ -405,8 +415,7 @@ impl Worker {
     }
 
     fn serve_connection(&mut self, key: Key, told: Told) {
-        let mut input = std::mem::take(&mut self.input);
-        self.with_connection(key, |connection, shared| {
+        self.with_input(key, |connection, input, shared| {
             let gone = told.hang_up || (told.read_closed && connection.ends_with_client());
             if gone && !connection.listens() {
                 return Fate::Closed;
@@ -416,20 +425,20 @@ impl Worker {
                 fate = connection.writable(shared);
             }
             if fate == Fate::Open && told.readable {
-                fate = connection.readable(&mut input, told.read_closed, shared);
+                fate = connection.readable(input, told.read_closed, shared);
             }
             fate
         });
-        self.input = input;
     }
 
-    fn accept(&mut self, place: usize) {
+    /// Accepts connections, and returns whether there may be more.
+    fn accept(&mut self, place: usize) -> bool {
         for _ in 0..ACCEPTS_A_TURN {
             let is_full = self.connections.len() >= self.connection_limit;
             let leaves = is_full.then(|| self.longest_idle()).flatten();
             // It may have been closed since the event came.
             let Some(listener) = self.listeners.get(place) else {
-                return;
+                return false;
             };
             if is_full && leaves.is_none() {
                 self.shared.counts().strike(Limit::Connections);
@@ -439,7 +448,7 @@ impl Worker {
                 );
                 self.pause_accepting();
                 self.full_until = self.shared.now + 1;
-                return;
+                return false;
             }
             match listener.accept() {
                 Ok(accepted) => {
@@ -450,7 +459,7 @@ impl Worker {
                     }
                     self.welcome(accepted);
                 }
-                Err(AcceptError::Nobody) => return,
+                Err(AcceptError::Nobody) => return false,
                 // The client has given up while it waited.
                 Err(AcceptError::Client) => {}
                 Err(AcceptError::System(error)) => {
@@ -459,11 +468,23 @@ impl Worker {
                     tracing::warn!(%error, "cannot accept connections; trying again in a second");
                     self.pause_accepting();
                     self.accept_from = self.shared.now + 1;
-                    return;
+                    return false;
                 }
             }
         }
-        self.shared.more = true;
+        true
+    }
+
+    /// Accepts the connections that wait in the kernel's queues, which closing a listening socket resets: requests may
+    /// have been sent on them.
+    fn accept_last(&mut self) {
+        for place in 0..self.listeners.len() {
+            for _ in 0..LAST_ACCEPTS / ACCEPTS_A_TURN {
+                if !self.accept(place) {
+                    break;
+                }
+            }
+        }
     }
 
     /// Turns a client away whose address has its limit of connections, at the cost of a few system calls: nothing is
@@ -502,10 +523,10 @@ impl Worker {
         let key = Key::from(self.accepted) << 32 | entry.key() as Key;
         let connection = entry.insert(Connection::new(transport, peer, facts, key, self.shared.now));
         connection.come_by(counted, header, forwarding);
-        let mut input = std::mem::take(&mut self.input);
         // Its request is often there already: then one event and one registration are saved.
-        self.with_connection(key, |connection, shared| connection.readable(&mut input, false, shared));
-        self.input = input;
+        self.with_input(key, |connection, input, shared| {
+            connection.readable(input, false, shared)
+        });
     }
 
     /// The connection that makes room for a new one at the limit, if one has been idle for long enough.
@@ -517,7 +538,9 @@ impl Worker {
         };
         self.idle.longest(self.shared.now, all, |key| {
             let connection = connections.get(key as u32 as usize);
-            connection.filter(|connection| connection.key() == key)?.idle_since()
+            let connection = connection.filter(|connection| connection.key() == key)?;
+            // Its next request may be in the kernel already: then another one goes.
+            connection.idle_since().filter(|_| !connection.has_unread_input())
         })
     }
 
@@ -559,21 +582,25 @@ impl Worker {
         let first = !self.shared.stopping;
         if first {
             self.stop_by = now.checked_add(self.shared.config.shutdown_timeout);
+            self.shared.stopping = true;
+            self.shared.keeps_idle = keeps_idle;
+            if !keeps_idle {
+                self.accept_last();
+            }
             self.pause_accepting();
             self.listeners = Vec::new();
-            self.shared.stopping = true;
         }
         if first || keeps_idle != self.shared.keeps_idle {
             self.shared.keeps_idle = keeps_idle;
             for key in self.keys() {
-                self.with_connection(key, |connection, shared| connection.stop(shared));
+                self.with_input(key, Connection::stop);
             }
         }
         if self.handle.is_closing() || self.stop_by.is_some_and(|deadline| now >= deadline) {
             self.over = true;
             self.shared.keeps_idle = false;
             for key in self.keys() {
-                self.with_connection(key, |connection, shared| connection.stop(shared));
+                self.with_input(key, Connection::stop);
             }
             let handlers = self.shared.running.count();
             if handlers > 0 || !self.connections.is_empty() {

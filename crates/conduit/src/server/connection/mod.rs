@@ -382,9 +382,18 @@ impl Connection {
         }
     }
 
-    /// The server stops: after what is being served the connection closes.
-    pub(super) fn stop(&mut self, shared: &mut Shared) -> Fate {
-        self.settle(shared)
+    /// The server stops: the connection closes after the requests that were sent before, which it may not have read yet.
+    pub(super) fn stop(&mut self, input: &mut [u8], shared: &mut Shared) -> Fate {
+        if self.listens() {
+            self.readable(input, false, shared)
+        } else {
+            self.settle(shared)
+        }
+    }
+
+    /// Whether the system holds bytes of the client that the server has not read. It costs a system call.
+    pub(super) fn has_unread_input(&self) -> bool {
+        matches!(self.transport.peek_raw(&mut [0]), Ok(1))
     }
 
     /// Says in the log what is closed because the time for the shutdown is over. Handlers are named for themselves.

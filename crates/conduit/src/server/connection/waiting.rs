@@ -121,8 +121,9 @@ fn after(since: Second, time: Duration) -> Second {
 }
 
 impl Connection {
-    /// The connection's slot of the wheel has come up.
-    pub(in crate::server) fn check_deadline(&mut self, shared: &mut Shared) -> Fate {
+    /// The connection's slot of the wheel has come up. Bytes that have arrived are served before a deadline is enforced:
+    /// a worker that was stalled may have left them in the kernel.
+    pub(in crate::server) fn check_deadline(&mut self, input: &mut [u8], shared: &mut Shared) -> Fate {
         if !shared.wheel.came_up(&mut self.place) {
             return Fate::Open;
         }
@@ -133,10 +134,16 @@ impl Connection {
             let taken = self.sent_bytes.saturating_sub(outgoing);
             self.pace.took(taken, shared.now, &shared.config);
         }
-        // A handler that drops its body says so only where somebody waits for that.
+        // A handler that drops its body sends a command only where the worker waits for one.
         self.note_waiting(shared);
-        if self.deadline(shared).is_none_or(|deadline| deadline > shared.now) {
+        if !self.is_late(shared) {
             return Fate::Open;
+        }
+        if self.listens() {
+            let fate = self.readable(input, false, shared);
+            if fate == Fate::Closed || !self.is_late(shared) {
+                return fate;
+            }
         }
         if self.waiting == Waiting::End && self.lingers_on(shared) {
             self.note_waiting(shared);
@@ -174,6 +181,10 @@ impl Connection {
             Ok(()) => self.settle(shared),
             Err(_) => Fate::Closed,
         }
+    }
+
+    fn is_late(&mut self, shared: &Shared) -> bool {
+        self.deadline(shared).is_some_and(|deadline| deadline <= shared.now)
     }
 
     /// Starts the clock anew when the connection waits for something else than before, or for the same of another request.
