@@ -50,7 +50,8 @@ impl UnixListener {
         Ok((UnixStream { socket }, unix_address(Address::from_raw_or_unnamed(peer))))
     }
 
-    /// Waits for a connection no longer than `limit`.
+    /// Waits for a connection no longer than `limit`. On a socket in blocking mode the call may wait longer, if another thread
+    /// or process accepts the connection first.
     ///
     /// # Errors
     /// As [`accept`](UnixListener::accept), and `ETIMEDOUT` when the time is over.

@@ -9,7 +9,7 @@ use conduit_net::{
 };
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -353,6 +353,48 @@ fn a_batch_carries_many_datagrams_with_their_control_messages() {
     }
     assert_eq!(receiving.receive(&two).unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!(receiving.iter_mut().len(), 0);
+}
+
+#[test]
+fn a_batch_on_a_blocking_socket_returns_what_has_arrived() {
+    let (one, two) = (udp(), udp());
+    two.set_blocking(true).unwrap();
+    // Without this the fault would be a test that never ends.
+    two.set_option(conduit_net::option::RECEIVE_TIMEOUT, PATIENCE).unwrap();
+    for text in [b"1", b"2", b"3"] {
+        one.send_to(text, two.local_addr().unwrap()).unwrap();
+    }
+    let begun = std::time::Instant::now();
+    let mut batch = ReceiveBatch::new(8, 16);
+    assert_eq!(batch.receive(&two).unwrap(), 3);
+    assert!(begun.elapsed() < PATIENCE, "the batch waited until it was full");
+}
+
+#[test]
+fn a_batch_reports_truncated_control_messages_of_each_datagram_and_closes_their_descriptors() {
+    let (one, two) = UnixDatagram::pair().unwrap();
+    // The room of 256 bytes holds a header and 60 descriptors.
+    let mut control = SendControl::<128>::with_words();
+    control.push_descriptors(&[one.as_fd(); 100]).unwrap();
+    one.send_message(&[IoSlice::new(b"many")], &control).unwrap();
+    let mut control: SendControl<'_> = SendControl::new();
+    control.push_descriptors(&[one.as_fd()]).unwrap();
+    one.send_message(&[IoSlice::new(b"one")], &control).unwrap();
+    let mut batch = ReceiveBatch::new(4, 16);
+    assert_eq!(batch.receive(&two).unwrap(), 2);
+    let mut told = Vec::new();
+    let mut descriptors = Vec::new();
+    for datagram in batch.iter_mut() {
+        told.push((datagram.bytes.to_vec(), datagram.control_truncated));
+        for message in datagram.control {
+            if let ControlMessage::Descriptors(passed) = message {
+                descriptors.push(passed.map(|descriptor| descriptor.as_raw_fd()).collect::<Vec<_>>());
+            }
+        }
+    }
+    assert_eq!(told, [(b"many".to_vec(), true), (b"one".to_vec(), false)]);
+    let counts: Vec<usize> = descriptors.iter().map(Vec::len).collect();
+    assert_eq!(counts, [60, 1]);
 }
 
 #[test]

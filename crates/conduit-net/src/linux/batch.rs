@@ -46,14 +46,18 @@ struct Place {
 
 /// One datagram of a [`ReceiveBatch`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Datagram<'a> {
-    /// What it says.
+    /// The payload.
     pub bytes: &'a [u8],
-    /// Its sender.
+    /// The sender.
     pub from: Option<Address>,
-    /// It was longer than its room, and the rest is lost.
+    /// The datagram was longer than its room, and the rest is lost.
     pub truncated: bool,
-    /// What came beside it.
+    /// There were more control messages than room for them; the system closed the descriptors among the rest.
+    pub control_truncated: bool,
+    /// The control messages that came with the datagram. Descriptors that the caller does not take are closed with the next
+    /// [`receive`](ReceiveBatch::receive), or when the batch is dropped.
     pub control: ControlMessages<'a>,
 }
 
@@ -88,10 +92,11 @@ impl ReceiveBatch {
         }
     }
 
-    /// Receives what is there, at most as many datagrams as there is room for, and says how many; those of before are gone.
+    /// Receives the datagrams that have arrived, at most as many as there is room for, and returns their number. It replaces
+    /// the datagrams of the previous call. In blocking mode it waits for the first datagram only (`MSG_WAITFORONE`).
     ///
     /// # Errors
-    /// `WouldBlock` if none is there.
+    /// `WouldBlock` if none has arrived and the socket is non-blocking.
     pub fn receive(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.received = 0;
         for (index, (place, header)) in self.places.iter_mut().zip(&mut self.headers).enumerate() {
@@ -115,7 +120,7 @@ impl ReceiveBatch {
                     socket.as_fd().as_raw_fd(),
                     self.headers.as_mut_ptr(),
                     self.headers.len() as libc::c_uint,
-                    libc::MSG_CMSG_CLOEXEC as _,
+                    (libc::MSG_CMSG_CLOEXEC | libc::MSG_WAITFORONE) as _,
                     core::ptr::null_mut(),
                 )
             };
@@ -146,6 +151,7 @@ impl ReceiveBatch {
                 // SAFETY: the kernel has filled as much of the address as it says.
                 from: unsafe { ops::received_address(&place.from, header.msg_hdr.msg_namelen) },
                 truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+                control_truncated: header.msg_hdr.msg_flags & libc::MSG_CTRUNC != 0,
                 control: place.control.messages(),
             })
     }
@@ -214,10 +220,12 @@ impl<'a> SendBatch<'a> {
         self.outgoing.is_empty()
     }
 
-    /// Sends the datagrams, at most 1024 at once, takes those that were sent out, and says how many that were.
+    /// Sends the datagrams, at most 1024 at once, removes those that were sent, and returns their number. In blocking mode it
+    /// waits for room until it has sent all of them.
     ///
     /// # Errors
-    /// The first datagram's, if it cannot be sent: `WouldBlock` if there is no room, `EMSGSIZE` if it is too long.
+    /// The first datagram's, if it cannot be sent: `WouldBlock` if there is no room and the socket is non-blocking, `EMSGSIZE`
+    /// if it is too long.
     pub fn send(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.headers.clear();
         self.pieces.clear();

@@ -90,7 +90,8 @@ impl Socket {
         Ok((Socket { socket }, Address::from_raw_or_unnamed(peer)))
     }
 
-    /// Waits for a connection no longer than `limit`.
+    /// Waits for a connection no longer than `limit`. On a socket in blocking mode the call may wait longer, if another thread
+    /// or process accepts the connection first.
     ///
     /// # Errors
     /// As [`accept`](Socket::accept), and `ETIMEDOUT` when the time is over.

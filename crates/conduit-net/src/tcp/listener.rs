@@ -48,7 +48,8 @@ impl TcpListener {
         Ok((TcpStream::from(socket), ip_address(peer)?))
     }
 
-    /// Waits for a connection no longer than `limit`.
+    /// Waits for a connection no longer than `limit`. On a socket in blocking mode the call may wait longer, if another thread
+    /// or process accepts the connection first.
     ///
     /// # Errors
     /// As [`accept`](TcpListener::accept), and `ETIMEDOUT` when the time is over.

@@ -149,7 +149,7 @@ fn receive_descriptors(channel: &conduit_net::UnixStream, descriptors: &mut Vec<
             descriptors.extend(passed);
         }
     }
-    if received.bytes == 0 || descriptors.len() == before {
+    if received.bytes == 0 || received.control_truncated || descriptors.len() == before {
         let why = "fewer sockets came than were announced; the limit of descriptors may be reached";
         return Err(io::Error::other(why));
     }
