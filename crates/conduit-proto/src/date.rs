@@ -13,7 +13,7 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// `unix_seconds` counts from 1970-01-01 00:00:00 UTC. The form has room for four digits of year,
 /// so what lies after the year 9999 is written as its last second.
 ///
-/// Writing one costs about 20 ns; [`DateCache`] pays that once a second.
+/// Writing one costs about 20 ns; a server writes it once a second and keeps it.
 ///
 /// ```
 /// assert_eq!(&conduit_proto::http_date(784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");
@@ -35,49 +35,6 @@ pub fn http_date(unix_seconds: u64) -> [u8; 29] {
     two_digits(&mut text, 20, second / 60 % 60);
     two_digits(&mut text, 23, second % 60);
     text
-}
-
-/// The `Date` of the current second, written once a second.
-///
-/// 40 bytes, no clock of its own and no lock: keep one a worker.
-///
-/// ```
-/// let mut cache = conduit_proto::DateCache::new();
-/// assert_eq!(cache.at(0), b"Thu, 01 Jan 1970 00:00:00 GMT");
-/// assert_eq!(cache.at(86_400), b"Fri, 02 Jan 1970 00:00:00 GMT");
-/// ```
-#[derive(Debug, Clone)]
-pub struct DateCache {
-    unix_seconds: u64,
-    text: [u8; 29],
-}
-
-impl DateCache {
-    /// A cache that holds the first second of 1970.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            unix_seconds: 0,
-            text: http_date(0),
-        }
-    }
-
-    /// The date of `unix_seconds`, as [`http_date`] writes it; written anew only when the second
-    /// is another than that of the last call.
-    #[inline]
-    pub fn at(&mut self, unix_seconds: u64) -> &[u8; 29] {
-        if unix_seconds != self.unix_seconds {
-            self.unix_seconds = unix_seconds;
-            self.text = http_date(unix_seconds);
-        }
-        &self.text
-    }
-}
-
-impl Default for DateCache {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// Year, month (1 to 12) and day (1 to 31) of a count of days since 1970-01-01.

@@ -7,7 +7,7 @@
 //! - [`h1`]: the server's side of HTTP/1.1 (RFC 9112).
 //! - [`multipart`]: the bodies of forms with files (RFC 7578).
 //! - [`proxy`]: the header of the PROXY protocol.
-//! - [`http_date`] and [`DateCache`]: the value of the `Date` field.
+//! - [`http_date`]: the value of the `Date` field.
 //!
 //! A server of one connection, with the socket left out:
 //!
@@ -39,4 +39,4 @@ pub mod h1;
 pub mod multipart;
 pub mod proxy;
 
-pub use date::{DateCache, http_date};
+pub use date::http_date;
