@@ -213,26 +213,14 @@ fn has_inside(segment: &str, prefix: &str, suffix: &str) -> bool {
     inside.is_some_and(|inside| !inside.is_empty())
 }
 
-/// How different two segments are, from 0 to 1: the letters to type anew, remove or add (Levenshtein's distance), of all
-/// letters. Upper and lower case differ little; what differs in more than half of them is another word.
+/// The difference of two segments, from 0 to 1: the Levenshtein distance as a part of the longer one's length. Upper and lower
+/// case differ little; segments that differ in more than [`TYPING_ERRORS`] of their letters are different words.
 fn difference(one: &str, other: &str) -> f32 {
     if one.eq_ignore_ascii_case(other) {
         return 0.1;
     }
-    let other: Vec<char> = other.chars().take(SEGMENT_CHARACTERS).collect();
-    let mut before: Vec<usize> = (0..=other.len()).collect();
-    let mut letters = 0;
-    for letter in one.chars().take(SEGMENT_CHARACTERS) {
-        let mut diagonal = before[0];
-        before[0] += 1;
-        letters += 1;
-        for (place, wanted) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *wanted);
-            diagonal = before[place + 1];
-            before[place + 1] = replaced.min(diagonal + 1).min(before[place] + 1);
-        }
-    }
-    let part = before[other.len()] as f32 / letters.max(other.len()).max(1) as f32;
+    let beginning = |text: &str| text.chars().take(SEGMENT_CHARACTERS).collect::<String>();
+    let part = 1.0 - strsim::normalized_levenshtein(&beginning(one), &beginning(other)) as f32;
     if part > TYPING_ERRORS { 1.0 } else { part }
 }
 
