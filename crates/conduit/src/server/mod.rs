@@ -40,7 +40,6 @@ pub(crate) mod transport;
 pub(crate) mod watch;
 mod worker;
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
@@ -236,7 +235,6 @@ impl<S: Clone + Send + 'static> Server<S> {
             let thread = thread::Builder::new().name(format!("conduit-{number}")).spawn(move || {
                 // One worker that ends, because it must or because it fails, ends the server: the failure is seen.
                 let _running = (running, StopOnDrop(handle.clone()));
-                OF_THIS_THREAD.set(Some(handle.clone()));
                 let limits = Limits {
                     connections,
                     peers,
@@ -380,16 +378,6 @@ fn heed_signals(handle: ServerHandle, handover: Handover) -> io::Result<impl Fut
         }
         handover.as_mut().poll(context)
     }))
-}
-
-thread_local! {
-    /// The server whose worker runs on this thread.
-    static OF_THIS_THREAD: RefCell<Option<ServerHandle>> = const { RefCell::new(None) };
-}
-
-/// The server whose worker runs on this thread, if one does.
-pub(crate) fn of_this_thread() -> Option<ServerHandle> {
-    OF_THIS_THREAD.with_borrow(Clone::clone)
 }
 
 struct StopOnDrop(ServerHandle);

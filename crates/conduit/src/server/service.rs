@@ -27,7 +27,7 @@ use super::counts;
 use super::deadlines::Second;
 use super::facts::Facts;
 use super::handlers::Handlers;
-use super::{CLOSING, OF_THIS_THREAD, STOPPING, ServerHandle, StopOnDrop, watch_workers, worker_count};
+use super::{CLOSING, STOPPING, ServerHandle, StopOnDrop, watch_workers, worker_count};
 use crate::body::{Body, Kind};
 use crate::dispatch::{Application, Plan};
 use crate::endpoint::{Outcome, panicked};
@@ -103,7 +103,6 @@ impl Threads {
             let (running, watching) = (running.clone(), watching.clone());
             let serve = move || {
                 let _running = (running, watching, StopOnDrop(handle.clone()));
-                OF_THIS_THREAD.set(Some(handle.clone()));
                 counts::attend(handle.clone(), number);
                 if let Err(error) = serve(number, state, plan, config, handle, requests) {
                     tracing::error!(%error, "a thread of an application that is a service has ended");
