@@ -51,7 +51,8 @@
 //! | readiness | [`Poller`], [`Interest`], [`Events`], [`Event`] |
 //! | errors | [`Error`], [`Operation`] |
 //! | TLS (feature `tls`) | `tls`: `TlsServer`, `TlsClient`, `TlsStream` |
-//! | tokio's sockets (feature `tokio`) | `TryFrom`, both ways |
+//! | sockets that a service manager passes | [`socket_activation`] |
+//! | tokio (feature `tokio`) | `TryFrom` for its sockets, both ways; `AsyncPoller`, a poller that a runtime watches |
 //!
 //! # Systems
 //!
@@ -84,6 +85,8 @@ pub mod option;
 mod options;
 mod poller;
 mod socket;
+#[cfg(feature = "std")]
+pub mod socket_activation;
 mod sys;
 mod tcp;
 #[cfg(feature = "tls")]
@@ -98,6 +101,8 @@ mod unix;
 #[cfg_attr(not(feature = "std"), path = "io/core.rs")]
 pub mod io;
 
+#[cfg(feature = "tokio")]
+pub use self::tokio::AsyncPoller;
 pub use address::{Address, UnixAddress, VsockAddress};
 pub use control::{ControlMessage, ControlMessages, Descriptors, QueuedError, ReceiveControl, SendControl};
 pub use error::{Error, Operation};

@@ -14,8 +14,8 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 /// long as its reason lasts, so a source need not be drained at once, and a hang-up after pending data is never lost.
 ///
 /// One thread waits, any thread may [`notify`](Poller::notify) it and add, modify and remove sources. The poller's own
-/// descriptor is pollable: it is readable while events are waiting, so that a poller can be nested in another (in tokio's
-/// `AsyncFd` too, with readable interest only).
+/// descriptor is pollable: it is readable while events are waiting, so that a poller can be nested in another (in a tokio
+/// runtime with `AsyncPoller`, feature `tokio`).
 ///
 /// See epoll(7) and kqueue(2).
 #[derive(Debug)]

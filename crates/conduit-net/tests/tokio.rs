@@ -1,11 +1,13 @@
 //! tokio's side: sockets that go there and come back, and a poller nested in its runtime.
+#![cfg(feature = "tokio")]
 
-use conduit_net::{Events, Interest, ListenOptions, Poller, TcpListener, TcpStream};
+use conduit_net::{AsyncPoller, Events, Interest, ListenOptions, Poller, TcpListener, TcpStream};
+use std::future::poll_fn;
+use std::rc::Rc;
 use std::time::Duration;
 
 #[test]
 fn a_poller_nests_in_a_tokio_runtime() {
-    use tokio::io::unix::AsyncFd;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
@@ -16,32 +18,29 @@ fn a_poller_nests_in_a_tokio_runtime() {
         let (far, _) = listener.accept_timeout(Duration::from_secs(5)).unwrap();
         let poller = Poller::new().unwrap();
         poller.add(&far, 7, Interest::READABLE).unwrap();
-        // SAFETY: the poller owns its descriptor and gives the same one as long as it lives.
-        let poller = unsafe { AsyncFd::register_with_interest(poller, tokio::io::Interest::READABLE) };
-        let poller = poller.unwrap_or_else(|error| panic!("{error}"));
+        let poller = AsyncPoller::new(Rc::new(poller)).unwrap();
         let mut events = Events::with_capacity(8);
         for round in 0..3 {
             tokio::task::spawn_blocking({
                 let near = near.try_clone().unwrap();
                 move || near.send(b"x").unwrap()
             });
-            let mut guard = poller.readable().await.unwrap();
+            let mut guard = poll_fn(|context| poller.poll_ready(context)).await.unwrap();
             assert_eq!(
-                poller.get_ref().wait(&mut events, Some(Duration::ZERO)).unwrap(),
+                poller.poller().wait(&mut events, Some(Duration::ZERO)).unwrap(),
                 1,
                 "round {round}"
             );
             assert!(events.iter().all(|event| event.key == 7 && event.readable));
             far.recv(&mut [0; 8]).unwrap();
             // Nothing is left: only then may the readiness be cleared.
-            assert_eq!(poller.get_ref().wait(&mut events, Some(Duration::ZERO)).unwrap(), 0);
+            assert_eq!(poller.poller().wait(&mut events, Some(Duration::ZERO)).unwrap(), 0);
             guard.clear_ready();
         }
     });
 }
 
 #[test]
-#[cfg(feature = "tokio")]
 fn sockets_of_tokio_come_and_go() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()

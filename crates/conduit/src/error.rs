@@ -55,11 +55,15 @@ impl Error {
         })
     }
 
+    /// Adds that the address comes from an environment variable, to an error that is about the address.
     pub(crate) fn of_variable(self, name: &'static str) -> Self {
-        Error(Kind::FromVariable {
-            name,
-            error: Box::new(self),
-        })
+        match self.0 {
+            Kind::Address { .. } | Kind::Listen(_) => Error(Kind::FromVariable {
+                name,
+                error: Box::new(self),
+            }),
+            _ => self,
+        }
     }
 
     pub(crate) fn taken(path: &str, route: &conduit_route::Definition) -> Self {

@@ -1,4 +1,4 @@
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 //! A web framework that owns the whole path from the socket to the handler.
 //!
 //! # Example

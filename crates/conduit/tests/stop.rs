@@ -364,7 +364,7 @@ fn a_descriptor_of_the_manager_that_does_not_listen_is_named() {
     let (code, errors) = failure(program_with(other).env("LISTEN_FDNAMES", "web"));
     assert_eq!(code, Some(1), "{errors}");
     assert!(
-        errors.contains("descriptor 3 (\"web\") is no stream socket that listens"),
+        errors.contains("descriptor 3 (\"web\") is a stream socket that does not listen"),
         "{errors}"
     );
 }

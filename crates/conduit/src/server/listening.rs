@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conduit_net::socket_activation::{self, ActivatedSocket};
 use conduit_net::{
     Address, Domain, Kind, ListenOptions, Options, Protocol, Socket, TcpListener, UnixAddress, UnixListener,
     UnixStream, option,
@@ -22,7 +23,6 @@ use rustix::io::Errno;
 use super::address::{ListenAddress, Place, Scheme};
 use super::config::Config;
 use super::facts::Facts;
-use super::given::{self, Given};
 use super::handover::{self, Kept, Origin, Passed, Predecessor};
 use super::transport::{Certify, Securing, Transport};
 use crate::error::{Error, Result};
@@ -215,14 +215,18 @@ impl Listening {
             listening.predecessor = Some(predecessor);
             passed = sockets;
         }
-        let mut given = given::take()?;
-        given.extend(given_before(&mut passed));
-        if !given.is_empty() {
-            for given in given {
-                let origin = Origin::Given(given.name.clone());
-                let (bound, socket) = listening.given(given)?;
-                listening.add(bound, origin, vec![socket], config)?;
-            }
+        let activated =
+            socket_activation::take().map_err(|cause| Error::system("take the sockets of LISTEN_FDS", cause))?;
+        let activated = activated
+            .into_iter()
+            .map(Activated::from)
+            .chain(activated_before(&mut passed));
+        for activated in activated {
+            let origin = Origin::Given(activated.name.clone());
+            let (bound, socket) = listening.on_activated(activated)?;
+            listening.add(bound, origin, vec![socket], config)?;
+        }
+        if !listening.bound.is_empty() {
             return Ok(listening);
         }
         for address in addresses {
@@ -305,13 +309,13 @@ impl Listening {
         Ok(Some((bound, sockets)))
     }
 
-    /// A socket that the program's manager has opened. What is spoken there is said by its name.
-    fn given(&self, given: Given) -> Result<(Bound, ListenerSocket)> {
-        let Given {
+    /// A socket that the service manager has opened. Its name chooses between HTTP and HTTPS.
+    fn on_activated(&self, activated: Activated) -> Result<(Bound, ListenerSocket)> {
+        let Activated {
             socket,
             name,
             description,
-        } = given;
+        } = activated;
         let failed = |cause: io::Error| Error::system("listen on a socket of LISTEN_FDS", cause);
         match socket.local_address().map_err(failed)? {
             Address::Ip(ip) => {
@@ -414,23 +418,41 @@ impl Listening {
     }
 }
 
-/// Those of the sockets from the process before that its manager had opened for it.
-fn given_before(passed: &mut Vec<Passed>) -> Vec<Given> {
-    let given = |Passed { origin, sockets }: Passed| match origin {
+/// A socket that the service manager has opened, for this process or for its predecessor.
+struct Activated {
+    socket: Socket,
+    name: String,
+    /// The socket in an error message.
+    description: String,
+}
+
+impl From<ActivatedSocket> for Activated {
+    fn from(activated: ActivatedSocket) -> Self {
+        Activated {
+            description: activated.to_string(),
+            socket: activated.socket,
+            name: activated.name,
+        }
+    }
+}
+
+/// Takes the sockets that the service manager opened for the predecessor out of those that the predecessor passed.
+fn activated_before(passed: &mut Vec<Passed>) -> Vec<Activated> {
+    let activated = |Passed { origin, sockets }: Passed| match origin {
         Origin::Asked(_) => Vec::new(),
         Origin::Given(name) => {
-            let description = format!("a socket of the process before ({name:?})");
-            let given = |socket| Given {
+            let description = format!("a socket of the predecessor ({name:?})");
+            let activated = |socket| Activated {
                 socket,
                 name: name.clone(),
                 description: description.clone(),
             };
-            sockets.into_iter().map(given).collect()
+            sockets.into_iter().map(activated).collect()
         }
     };
     passed
         .extract_if(.., |passed| matches!(passed.origin, Origin::Given(_)))
-        .flat_map(given)
+        .flat_map(activated)
         .collect()
 }
 

@@ -15,7 +15,6 @@ pub(crate) mod counts;
 mod deadlines;
 pub(crate) mod disk;
 pub(crate) mod facts;
-mod given;
 mod handlers;
 mod handover;
 mod idle;
@@ -25,7 +24,6 @@ pub(crate) mod latency;
 pub(crate) mod listening;
 pub(crate) mod mailbox;
 mod manager;
-mod nested;
 mod peers;
 pub(crate) mod proxies;
 #[cfg_attr(feature = "opentelemetry", path = "server_span.rs")]

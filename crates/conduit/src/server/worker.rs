@@ -15,11 +15,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use conduit_net::{Events, Interest, Poller};
+use conduit_net::{AsyncPoller, Events, Interest, Poller};
 use conduit_proto::http_date;
 use http::HeaderValue;
 use slab::Slab;
-use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -35,7 +34,6 @@ use super::handlers::Handlers;
 use super::idle::Idle;
 use super::listening::{AcceptError, Accepted, Listener};
 use super::mailbox::{Key, Letter, Mailbox, RequestId};
-use super::nested::nest;
 use super::peers::Peers;
 use super::transport::Transport;
 use super::watch::{Watch, Watched};
@@ -240,7 +238,7 @@ impl Worker {
                 stop_by: None,
                 over: false,
             };
-            let readiness = nest(poller)?;
+            let readiness = AsyncPoller::new(poller)?;
             worker.handle.worker_started();
             let driver = Driver {
                 worker,
@@ -663,7 +661,7 @@ impl Worker {
 /// The task that a worker is.
 struct Driver {
     worker: Worker,
-    readiness: AsyncFd<Rc<Poller>>,
+    readiness: AsyncPoller,
     events: Events,
 }
 
@@ -682,7 +680,7 @@ impl Future for Driver {
         #[cfg(feature = "testing")]
         worker.serve_in_process(context.waker());
         loop {
-            let ready = readiness.poll_read_ready(context)?;
+            let ready = readiness.poll_ready(context)?;
             if ready.is_pending() && !worker.shared.more {
                 break;
             }
