@@ -273,7 +273,7 @@ fn files_and_names_that_cannot_be_used_are_named() {
     assert!(
         error
             .to_string()
-            .contains("it must have sections -----BEGIN CERTIFICATE-----"),
+            .contains("it must have a section -----BEGIN CERTIFICATE-----"),
         "{error}"
     );
     let issuer = issuer();
@@ -283,4 +283,154 @@ fn files_and_names_that_cannot_be_used_are_named() {
         error.to_string().starts_with("cannot use the host name not a name: "),
         "{error}"
     );
+}
+
+/// A certificate and its key, in PEM.
+fn pem_pair(issuer: &Issuer) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    (params.signed_by(&key, issuer).unwrap().pem(), key.serialize_pem())
+}
+
+#[test]
+fn certificate_errors_name_the_line_or_the_kind_of_the_fault_and_the_remedy() {
+    let issuer = issuer();
+    let (chain, key) = pem_pair(&issuer);
+    let (_, other_key) = pem_pair(&issuer);
+    let damaged = chain.replacen("\nMII", "\nM!I", 1);
+    let cut: String = chain.lines().take(4).map(|line| format!("{line}\n")).collect();
+    let pkcs8 = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let openssl = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n\
+        -----END RSA PRIVATE KEY-----\n";
+    let public = key.replace("PRIVATE", "PUBLIC");
+    let der = [0x30, 0x82, 1, 2, 3];
+    let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let decrypt = "decrypt it with `openssl pkey -in KEY -out PLAIN`";
+    let cases: [(&[u8], &[u8], &[&str]); 13] = [
+        (
+            b" \n",
+            key.as_bytes(),
+            &["certificates", "it is empty", "BEGIN CERTIFICATE"],
+        ),
+        (
+            b"text",
+            key.as_bytes(),
+            &["certificates", "it is not PEM", "BEGIN CERTIFICATE"],
+        ),
+        (
+            &der,
+            key.as_bytes(),
+            &["certificates", "it is DER", "openssl x509 -inform der"],
+        ),
+        (
+            key.as_bytes(),
+            chain.as_bytes(),
+            &["only PRIVATE KEY (line 1)", "not interchanged"],
+        ),
+        (
+            damaged.as_bytes(),
+            key.as_bytes(),
+            &["certificates", "line 2 is not base64"],
+        ),
+        (
+            cut.as_bytes(),
+            key.as_bytes(),
+            &["certificates", "line 1 begins a section that has no end"],
+        ),
+        (no_certificate.as_bytes(), key.as_bytes(), &["not an X.509 certificate"]),
+        (
+            chain.as_bytes(),
+            b"",
+            &["private key", "it is empty", "BEGIN PRIVATE KEY"],
+        ),
+        (
+            chain.as_bytes(),
+            &der,
+            &["private key", "it is DER", "openssl pkey -inform der"],
+        ),
+        (
+            chain.as_bytes(),
+            pkcs8.as_bytes(),
+            &["the key at line 1 is encrypted", decrypt],
+        ),
+        (
+            chain.as_bytes(),
+            openssl.as_bytes(),
+            &["the key at line 1 is encrypted", decrypt],
+        ),
+        (
+            chain.as_bytes(),
+            public.as_bytes(),
+            &["private key", "only PUBLIC KEY (line 1)"],
+        ),
+        (
+            chain.as_bytes(),
+            other_key.as_bytes(),
+            &["private key", "does not belong to the first certificate"],
+        ),
+    ];
+    for (chain, key, expected) in cases {
+        let error = Identity::from_pem(chain, key).unwrap_err();
+        assert_eq!(error.side(), Side::Local);
+        let error = error.to_string();
+        assert!(
+            expected.iter().all(|part| error.contains(part)),
+            "{expected:?}: {error}"
+        );
+        assert!(error.len() < 400, "{error}");
+    }
+}
+
+#[test]
+fn a_key_that_does_not_match_is_named_with_both_files() {
+    let issuer = issuer();
+    let directory = std::env::temp_dir().join(format!("conduit-net-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let [chain, key] = ["chain.pem", "key.pem"].map(|name| directory.join(name));
+    std::fs::write(&chain, pem_pair(&issuer).0).unwrap();
+    std::fs::write(&key, pem_pair(&issuer).1).unwrap();
+    let error = Identity::from_pem_files(&chain, &key).unwrap_err().to_string();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let (chain, key) = (chain.display(), key.display());
+    let start = format!("cannot use the private key in {key}: it does not belong to the first certificate in {chain};");
+    assert!(error.starts_with(&start), "{error}");
+}
+
+#[test]
+fn only_regular_files_of_bounded_size_are_read() {
+    let directory = std::env::temp_dir().join(format!("conduit-net-pem-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let [pipe, large] = ["pipe", "large"].map(|name| directory.join(name));
+    // Nothing writes into it, so opening it to read would wait.
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    std::fs::File::create(&large).unwrap().set_len((4 << 20) + 1).unwrap();
+    for (path, expected) in [
+        (
+            std::path::Path::new("/dev/zero"),
+            "it is a device; give the path of a regular file",
+        ),
+        (&directory, "it is a directory; give the path of a regular file"),
+        (&pipe, "it is a pipe; give the path of a regular file"),
+        (&large, "it is larger than 4 MiB; give a file with PEM text only"),
+    ] {
+        let error = conduit_net::tls::read_pem_file(path).unwrap_err().to_string();
+        assert_eq!(error, format!("cannot use the file {}: {expected}", path.display()));
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn an_identity_has_the_validity_of_its_own_certificate() {
+    let issuer = issuer();
+    let identity = identity(&issuer, "localhost", |params| {
+        params.not_before = date_time_ymd(2020, 2, 29);
+        params.not_after = date_time_ymd(2061, 1, 1);
+    });
+    let seconds = |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let validity = identity.validity();
+    assert_eq!(
+        (seconds(validity.not_before), seconds(validity.not_after)),
+        (1_582_934_400, 2_871_763_200)
+    );
+    assert!(validity.contains(std::time::SystemTime::now()));
 }

@@ -1,54 +1,87 @@
 //! What many connections share.
 
-use super::TlsError;
+use super::{TlsError, Validity, pem, read_pem_file};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::pki_types::ServerName;
+use rustls::server::{ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, Error as Cause, RootCertStore, ServerConfig};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 /// A chain of certificates, the own one first, and its private key.
+#[derive(Clone)]
 pub struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    certified: Arc<CertifiedKey>,
+    validity: Validity,
+    place: String,
 }
 
 impl Identity {
-    /// From PEM texts: the chain, and the key (PKCS #8, PKCS #1 or SEC 1).
+    /// Reads PEM texts: the chain, and the key (PKCS #8, PKCS #1 or SEC 1).
     ///
     /// # Errors
-    /// When one is no PEM text or holds none of what is wanted.
+    /// With the line or the kind of the fault and the remedy, when a text holds no certificate or no key, or the key is
+    /// encrypted or does not belong to the first certificate.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
+        Identity::new(chain, "the text", key, "the text")
+    }
+
+    /// Reads PEM files of at most 4 MiB: the chain, and the key. It refuses what is not a regular file.
+    ///
+    /// # Errors
+    /// As [`from_pem`](Identity::from_pem), with the file's path.
+    pub fn from_pem_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Identity, TlsError> {
+        let (chain, key) = (chain.as_ref(), key.as_ref());
+        let places = [chain, key].map(|path| path.display().to_string());
+        Identity::new(&read_pem_file(chain)?, &places[0], &read_pem_file(key)?, &places[1])
+    }
+
+    fn new(chain: &[u8], chain_place: &str, key: &[u8], key_place: &str) -> Result<Identity, TlsError> {
+        let chain = pem::certificates(chain, chain_place)?;
+        let key = pem::private_key(key, key_place)?;
+        let validity = Validity::of(&chain[0]).filter(|_| ParsedCertificate::try_from(&chain[0]).is_ok());
+        let validity = validity.ok_or_else(|| {
+            let why = "the first of them is not an X.509 certificate; issue it again";
+            TlsError::configuration("the certificates in", chain_place, why)
+        })?;
+        let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|cause| {
+            let why = match cause {
+                Cause::InconsistentKeys(_) => format!(
+                    "it does not belong to the first certificate in {chain_place}; give the key that this certificate was \
+                     issued for, and put the server's own certificate before those of its issuers"
+                ),
+                _ => "its kind is unknown; give a key of RSA (at least 2048 bits), ECDSA (P-256, P-384, P-521) or Ed25519"
+                    .to_owned(),
+            };
+            TlsError::configuration("the private key in", key_place, why)
+        })?;
         Ok(Identity {
-            chain: certificates(chain, "the text")?,
-            key: PrivateKeyDer::from_pem_slice(key)
-                .map_err(|cause| TlsError::configuration("the private key in", "the text", cause))?,
+            certified: Arc::new(certified),
+            validity,
+            place: chain_place.to_owned(),
         })
     }
 
-    /// From PEM files: the chain, and the key.
-    ///
-    /// # Errors
-    /// With the file's path, when it cannot be read or holds none of what is wanted.
-    pub fn from_pem_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Identity, TlsError> {
-        let key = key.as_ref();
-        Ok(Identity {
-            chain: certificates(&read(chain.as_ref())?, &chain.as_ref().display().to_string())?,
-            key: PrivateKeyDer::from_pem_slice(&read(key)?)
-                .map_err(|cause| TlsError::configuration("the private key in", key.display(), cause))?,
-        })
+    /// The time in which the own certificate is valid. An identity is good to be used outside of it too, but peers refuse it.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// The path of the chain's file, or `the text`: for messages.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
-            .field("certificates", &self.chain.len())
+            .field("place", &self.place)
+            .field("certificates", &self.certified.cert.len())
+            .field("validity", &self.validity)
             .finish_non_exhaustive()
     }
 }
@@ -127,7 +160,7 @@ impl TlsServerBuilder {
     /// The server.
     ///
     /// # Errors
-    /// When a key does not fit its certificate, or a certificate the host it is given for.
+    /// When a certificate is not for the host it is given for.
     pub fn build(self) -> Result<TlsServer, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
@@ -145,33 +178,25 @@ impl TlsServerBuilder {
                 )
             }
         };
-        let mut config = if self.named.is_empty() {
-            builder.with_single_cert(self.default.chain, self.default.key)?
+        let resolver: Arc<dyn ResolvesServerCert> = if self.named.is_empty() {
+            Arc::new(SingleCertAndKey::from(self.default.certified))
         } else {
             let mut by_name = HashMap::new();
             for (host, identity) in self.named {
-                let identity = certified(identity)?;
-                check_host(&host, &identity)?;
-                by_name.insert(host.to_ascii_lowercase(), Arc::new(identity));
+                check_host(&host, &identity.certified)?;
+                by_name.insert(host.to_ascii_lowercase(), identity.certified);
             }
-            builder.with_cert_resolver(Arc::new(Resolver {
+            Arc::new(Resolver {
                 by_name,
-                default: Arc::new(certified(self.default)?),
-            }))
+                default: self.default.certified,
+            })
         };
+        let mut config = builder.with_cert_resolver(resolver);
         config.alpn_protocols = self.protocols;
         Ok(TlsServer {
             config: Arc::new(config),
         })
     }
-}
-
-fn certified(identity: Identity) -> Result<CertifiedKey, TlsError> {
-    Ok(CertifiedKey::from_der(
-        identity.chain,
-        identity.key,
-        &aws_lc_rs::default_provider(),
-    )?)
 }
 
 /// The certificate of the name that the client asks for, or the default.
@@ -193,7 +218,7 @@ fn check_host(host: &str, identity: &CertifiedKey) -> Result<(), TlsError> {
     rustls::client::verify_server_name(&certificate, &name).map_err(|cause| failed(&cause))
 }
 
-impl rustls::server::ResolvesServerCert for Resolver {
+impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = hello.server_name().and_then(|name| {
             let name = name.to_ascii_lowercase();
@@ -253,7 +278,7 @@ impl TlsClientBuilder {
     /// With the path, when it cannot be read or holds no certificates.
     pub fn trust_pem_file(mut self, issuers: impl AsRef<Path>) -> Result<TlsClientBuilder, TlsError> {
         let path = issuers.as_ref();
-        self.trusted = roots(self.trusted, &read(path)?, &path.display().to_string())?;
+        self.trusted = roots(self.trusted, &read_pem_file(path)?, &path.display().to_string())?;
         Ok(self)
     }
 
@@ -272,14 +297,14 @@ impl TlsClientBuilder {
     /// The client.
     ///
     /// # Errors
-    /// When the key does not fit the certificate.
+    /// When the cryptography of this system supports no version of TLS.
     pub fn build(self) -> Result<TlsClient, TlsError> {
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(self.trusted);
         let mut config = match self.identity {
             None => builder.with_no_client_auth(),
-            Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key)?,
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified))),
         };
         config.alpn_protocols = self.protocols;
         Ok(TlsClient {
@@ -288,25 +313,8 @@ impl TlsClientBuilder {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|cause| TlsError::configuration("the file", path.display(), cause))
-}
-
-fn certificates(pem: &[u8], place: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |cause: &dyn fmt::Display| TlsError::configuration("the certificates in", place, cause);
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|cause| failed(&cause))?;
-    if chain.is_empty() {
-        return Err(failed(
-            &"there are none; it must have sections -----BEGIN CERTIFICATE-----",
-        ));
-    }
-    Ok(chain)
-}
-
 fn roots(mut store: RootCertStore, pem: &[u8], place: &str) -> Result<RootCertStore, TlsError> {
-    let (added, _) = store.add_parsable_certificates(certificates(pem, place)?);
+    let (added, _) = store.add_parsable_certificates(pem::certificates(pem, place)?);
     if added == 0 {
         return Err(TlsError::configuration(
             "the certificates in",

@@ -1,6 +1,6 @@
 //! Which side failed, and why.
 
-use rustls::{AlertDescription, CertificateError, Error as Cause, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error as Cause, InvalidMessage, PeerIncompatible};
 use std::fmt;
 use std::io;
 
@@ -40,9 +40,12 @@ impl TlsError {
     pub fn side(&self) -> Side {
         match &self.cause {
             Failure::Tls(Cause::AlertReceived(_)) => Side::Ours,
-            Failure::Tls(Cause::General(_) | Cause::FailedToGetRandomBytes | Cause::FailedToGetCurrentTime) => {
-                Side::Local
-            }
+            Failure::Tls(
+                Cause::General(_)
+                | Cause::InconsistentKeys(_)
+                | Cause::FailedToGetRandomBytes
+                | Cause::FailedToGetCurrentTime,
+            ) => Side::Local,
             Failure::Tls(_) => Side::Peer,
             Failure::Io(_) | Failure::Configuration { .. } => Side::Local,
         }
@@ -99,9 +102,10 @@ impl fmt::Display for TlsError {
                 f.write_str("we refuse the peer: it showed no certificate; give it one that this side trusts")
             }
             Failure::Tls(Cause::AlertReceived(alert)) => refused(f, *alert),
-            Failure::Tls(Cause::InvalidMessage(_)) => {
+            Failure::Tls(Cause::InvalidMessage(InvalidMessage::InvalidContentType)) => {
                 f.write_str("the peer does not speak TLS; check that both sides do, and the port")
             }
+            Failure::Tls(Cause::InvalidMessage(fault)) => write!(f, "the peer sent a malformed message: {fault:?}"),
             Failure::Tls(Cause::NoApplicationProtocol) => f.write_str(
                 "we refuse the peer: it offers no protocol (ALPN) that this side speaks; let both name one in common",
             ),
@@ -109,6 +113,7 @@ impl fmt::Display for TlsError {
                 .write_str(
                     "we refuse the peer: no kind of signature in common; use a certificate with an ECDSA or RSA key",
                 ),
+            Failure::Tls(cause) if self.side() == Side::Local => write!(f, "TLS failed on this side: {cause}"),
             Failure::Tls(cause) => write!(f, "we refuse the peer: {cause}"),
         }
     }

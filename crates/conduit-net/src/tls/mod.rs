@@ -21,8 +21,12 @@
 
 mod config;
 mod error;
+mod pem;
 mod stream;
+mod validity;
 
 pub use config::{Identity, TlsClient, TlsClientBuilder, TlsServer, TlsServerBuilder};
 pub use error::{Side, TlsError};
+pub use pem::read_pem_file;
 pub use stream::TlsStream;
+pub use validity::Validity;

@@ -1,0 +1,134 @@
+//! The time in which a certificate is valid, which neither rustls nor webpki gives: RFC 5280, section 4.1.2.5.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const INTEGER: u8 = 0x02;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+const SEQUENCE: u8 = 0x30;
+/// `[0]`, of the version.
+const CONTEXT_0: u8 = 0xa0;
+
+/// The first and the last second of a certificate's validity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// `notBefore`.
+    pub not_before: SystemTime,
+    /// `notAfter`.
+    pub not_after: SystemTime,
+}
+
+impl Validity {
+    /// Reads it from a certificate in DER; `None` if the structure is not that of a certificate.
+    pub(super) fn of(certificate: &[u8]) -> Option<Validity> {
+        let (certificate, _) = element(certificate, SEQUENCE)?;
+        let (mut fields, _) = element(certificate, SEQUENCE)?;
+        if let Some((_, rest)) = element(fields, CONTEXT_0) {
+            fields = rest;
+        }
+        // Serial number, signature algorithm, issuer.
+        for tag in [INTEGER, SEQUENCE, SEQUENCE] {
+            (_, fields) = element(fields, tag)?;
+        }
+        let (validity, _) = element(fields, SEQUENCE)?;
+        let (not_before, rest) = time(validity)?;
+        let (not_after, _) = time(rest)?;
+        Some(Validity { not_before, not_after })
+    }
+
+    /// Whether the certificate is valid at this time.
+    pub fn contains(&self, time: SystemTime) -> bool {
+        (self.not_before..=self.not_after).contains(&time)
+    }
+}
+
+/// The content of the DER element that the bytes begin with, if it has this tag, and the bytes after it.
+fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (&[found, first], rest) = bytes.split_first_chunk()?;
+    if found != tag {
+        return None;
+    }
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81..=0x83 => {
+            let (length, rest) = rest.split_at_checked(usize::from(first - 0x80))?;
+            (length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
+        }
+        _ => return None,
+    };
+    rest.split_at_checked(length)
+}
+
+fn time(bytes: &[u8]) -> Option<(SystemTime, &[u8])> {
+    let (year, digits, rest) = if let Some((text, rest)) = element(bytes, UTC_TIME) {
+        let (year, digits) = text.split_at_checked(2)?;
+        // RFC 5280: years from 50 on are those of the 20th century.
+        let year = number(year)?;
+        (if year < 50 { 2000 + year } else { 1900 + year }, digits, rest)
+    } else {
+        let (text, rest) = element(bytes, GENERALIZED_TIME)?;
+        let (year, digits) = text.split_at_checked(4)?;
+        (number(year)?, digits, rest)
+    };
+    let digits = digits.strip_suffix(b"Z").filter(|digits| digits.len() == 10)?;
+    let mut pairs = digits.chunks(2).map(number);
+    let mut next = || pairs.next().flatten();
+    let (month, day, hour, minute, second) = (next()?, next()?, next()?, next()?, next()?);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Before 1970 every certificate has expired: the exact time does not matter.
+    let days = u64::try_from(days_since_1970(year, month, day)).unwrap_or(0);
+    let seconds = ((days * 24 + hour as u64) * 60 + minute as u64) * 60 + second as u64;
+    Some((UNIX_EPOCH + Duration::from_secs(seconds), rest))
+}
+
+fn number(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0'))
+    })
+}
+
+/// Counts in years that begin with March, so that the leap day is the last of its year.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(kind: u8, text: &str) -> Option<u64> {
+        let mut bytes = vec![kind, text.len() as u8];
+        bytes.extend_from_slice(text.as_bytes());
+        let (time, _) = time(&bytes)?;
+        Some(time.duration_since(UNIX_EPOCH).unwrap().as_secs())
+    }
+
+    #[test]
+    fn times_of_both_forms_are_read() {
+        assert_eq!(seconds(UTC_TIME, "941106084937Z"), Some(784_111_777));
+        assert_eq!(seconds(GENERALIZED_TIME, "19941106084937Z"), Some(784_111_777));
+        assert_eq!(seconds(UTC_TIME, "000229000000Z"), Some(951_782_400));
+        assert_eq!(seconds(GENERALIZED_TIME, "99991231235959Z"), Some(253_402_300_799));
+        assert_eq!(seconds(UTC_TIME, "500101000000Z"), Some(0));
+        for wrong in ["", "9411060849Z", "941106084937", "941306084937Z", "94110608493xZ"] {
+            assert_eq!(seconds(UTC_TIME, wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_certificate_have_no_validity() {
+        for bytes in [
+            &b""[..],
+            b"\x30",
+            b"\x30\x80",
+            b"\x30\x84\xff\xff\xff\xff",
+            b"\x30\x03\x30\x01\x02",
+        ] {
+            assert_eq!(Validity::of(bytes), None);
+        }
+    }
+}
