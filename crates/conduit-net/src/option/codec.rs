@@ -508,6 +508,10 @@ pub struct TcpInfo {
     pub not_sent_bytes: u32,
     /// The rate of delivery, in bytes per second.
     pub delivery_rate: u64,
+    /// Segments with data that were received, ever.
+    pub data_segments_received: u32,
+    /// Segments with data that were sent, ever.
+    pub data_segments_sent: u32,
 }
 
 /// `struct tcp_info` up to the fields that are used; the kernel fills as much as there is room for.
@@ -586,6 +590,8 @@ impl Codec for Info {
             bytes_received: raw.bytes_received,
             not_sent_bytes: raw.notsent_bytes,
             delivery_rate: raw.delivery_rate,
+            data_segments_received: raw.data_segs_in,
+            data_segments_sent: raw.data_segs_out,
         })
     }
 }
