@@ -18,14 +18,16 @@ const SIZE_DIGITS: u8 = 16;
 ///              └───── DataEnd ◀── DataCr ◀── Data ◀──────────────┴──▶ Trailers
 ///                 LF          CR        all bytes
 /// ```
+///
+/// [`Extension`] has the places inside of an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chunked {
     /// In the digits of a size. `digits <= 16`.
     Size { size: u64, digits: u8 },
-    /// In the white space that may be before a `;` and nowhere else.
+    /// In the white space after the size, which only `;` may follow.
     Blank { size: u64 },
-    /// In what follows a `;`.
-    Extension { size: u64 },
+    /// After a `;`.
+    Extension { size: u64, place: Extension },
     /// After the CR of a size line.
     SizeEnd { size: u64 },
     /// In the data: this much is to come. `left > 0`.
@@ -36,6 +38,30 @@ pub(super) enum Chunked {
     DataEnd,
     /// Behind the last chunk.
     Trailers,
+}
+
+/// The place inside of a chunk extension: `BWS name [BWS "=" BWS value]`, where the value is a token or a quoted string.
+///
+/// A CR ends the size line after `Name`, `Value` and `Closed` and nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extension {
+    /// Before the name.
+    Start,
+    Name,
+    /// In the white space after the name, which only `=` and `;` may follow.
+    NameEnd,
+    /// After the `=`.
+    ValueStart,
+    /// In a value that is a token.
+    Value,
+    /// Inside of the quotes.
+    Quoted,
+    /// After a backslash inside of the quotes.
+    Escaped,
+    /// After the closing quote.
+    Closed,
+    /// In the white space after the value, which only `;` may follow.
+    ValueEnd,
 }
 
 /// What [`Chunked::decode`] found.
@@ -53,8 +79,8 @@ impl Chunked {
 
     /// Takes a step for each byte of framing until there is data to give or nothing left.
     ///
-    /// Gives how much of `input` was used. `extension_room` is how many bytes of extensions the
-    /// body may still have; they are counted over all its chunks, since a sender could otherwise
+    /// Returns the number of bytes of `input` that it used. `extension_room` is the number of bytes
+    /// that extensions may still have, counted over all chunks of a body: a sender could otherwise
     /// spend our time on extensions of endless one-byte chunks.
     pub(super) fn decode<'a>(
         &mut self,
@@ -98,19 +124,16 @@ impl Chunked {
                 None if digits == 0 => return Err(Reason::ChunkSize),
                 None => match byte {
                     b'\r' => Self::SizeEnd { size },
-                    b';' => Self::Extension { size },
+                    b';' => Self::extension(size),
                     b' ' | b'\t' => Self::Blank { size }.spend(extension_room)?,
                     b'\n' => return Err(Reason::LineEnd),
                     _ => return Err(Reason::ChunkSize),
                 },
             },
             (Self::Blank { .. }, b' ' | b'\t') => self.spend(extension_room)?,
-            (Self::Blank { size }, b';') => Self::Extension { size },
+            (Self::Blank { size }, b';') => Self::extension(size),
             (Self::Blank { .. }, _) => return Err(Reason::ChunkSize),
-            (Self::Extension { size }, b'\r') => Self::SizeEnd { size },
-            (Self::Extension { .. }, b'\n') => return Err(Reason::LineEnd),
-            (Self::Extension { .. }, byte) if scan::is_value_byte(byte) => self.spend(extension_room)?,
-            (Self::Extension { .. }, _) => return Err(Reason::ChunkExtension),
+            (Self::Extension { size, place }, byte) => place.step(size, byte, extension_room)?,
             (Self::SizeEnd { size: 0 }, b'\n') => Self::Trailers,
             (Self::SizeEnd { size }, b'\n') => Self::Data { left: size },
             (Self::SizeEnd { .. }, _) => return Err(Reason::LineEnd),
@@ -121,9 +144,41 @@ impl Chunked {
         })
     }
 
+    /// The state after the `;` of an extension.
+    const fn extension(size: u64) -> Self {
+        Self::Extension {
+            size,
+            place: Extension::Start,
+        }
+    }
+
     fn spend(self, extension_room: &mut u32) -> Result<Self, Reason> {
         *extension_room = extension_room.checked_sub(1).ok_or(Reason::ChunkExtension)?;
         Ok(self)
+    }
+}
+
+impl Extension {
+    /// The state after one byte of an extension (RFC 9112, section 7.1.1).
+    fn step(self, size: u64, byte: u8, extension_room: &mut u32) -> Result<Chunked, Reason> {
+        let place = match (self, byte) {
+            (Self::Name | Self::Value | Self::Closed, b'\r') => return Ok(Chunked::SizeEnd { size }),
+            (_, b'\n') => return Err(Reason::LineEnd),
+            (Self::Start, b' ' | b'\t') => Self::Start,
+            (Self::Start | Self::Name, byte) if scan::is_token_byte(byte) => Self::Name,
+            (Self::Name | Self::NameEnd, b' ' | b'\t') => Self::NameEnd,
+            (Self::Name | Self::NameEnd, b'=') => Self::ValueStart,
+            (Self::ValueStart, b' ' | b'\t') => Self::ValueStart,
+            (Self::ValueStart, b'"') => Self::Quoted,
+            (Self::ValueStart | Self::Value, byte) if scan::is_token_byte(byte) => Self::Value,
+            (Self::Value | Self::Closed | Self::ValueEnd, b' ' | b'\t') => Self::ValueEnd,
+            (Self::Name | Self::NameEnd | Self::Value | Self::Closed | Self::ValueEnd, b';') => Self::Start,
+            (Self::Quoted, b'"') => Self::Closed,
+            (Self::Quoted, b'\\') => Self::Escaped,
+            (Self::Quoted | Self::Escaped, byte) if scan::is_value_byte(byte) => Self::Quoted,
+            _ => return Err(Reason::ChunkExtension),
+        };
+        Chunked::Extension { size, place }.spend(extension_room)
     }
 }
 

@@ -34,7 +34,7 @@ impl Error {
             R::RequestLineTooLong => StatusCode::URI_TOO_LONG,
             R::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
             R::HeadTooLarge | R::TooManyFields | R::TrailersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            R::UnknownTransferCoding => StatusCode::NOT_IMPLEMENTED,
+            R::UnknownTransferCoding | R::MethodTooLong => StatusCode::NOT_IMPLEMENTED,
             R::UnsupportedVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -84,8 +84,12 @@ pub enum Reason {
     Version,
     /// A version of HTTP other than 1.x (RFC 9110, section 15.6.6).
     UnsupportedVersion,
-    /// The request line alone is longer than the limit of the head.
+    /// The request line alone is longer than the limit of the head, or its target is longer than
+    /// [`TARGET_LIMIT`](super::TARGET_LIMIT) (RFC 9112, section 3).
     RequestLineTooLong,
+    /// The method alone fills the limit of the head: no such method is implemented (RFC 9112,
+    /// section 3).
+    MethodTooLong,
     /// The head is longer than the limit.
     HeadTooLarge,
     /// More fields than the limit.
@@ -111,8 +115,8 @@ pub enum Reason {
     RepeatedContentLength,
     /// Both `Content-Length` and `Transfer-Encoding` (RFC 9112, section 6.1).
     AmbiguousLength,
-    /// `Transfer-Encoding` whose last coding is not `chunked`, or that has it twice
-    /// (RFC 9112, section 6.3).
+    /// `Transfer-Encoding` whose last coding is not `chunked`, or that has it twice, or that has an
+    /// empty element (RFC 9112, section 6.3; RFC 9110, section 5.6.1.1).
     TransferEncoding,
     /// A transfer coding other than `chunked` (RFC 9112, section 6.1).
     UnknownTransferCoding,
@@ -122,8 +126,9 @@ pub enum Reason {
     UnknownExpectation,
     /// A chunk's size is not 1 to 16 hexadecimal digits below 2^63 (RFC 9112, section 7.1).
     ChunkSize,
-    /// A chunk's extension has a control byte, or all together are longer than the limit of the
-    /// head (RFC 9112, section 7.1.1).
+    /// A chunk's extension is not a name with an optional value, which is a token or a quoted
+    /// string, or all extensions together are longer than the limit of the head (RFC 9112, section
+    /// 7.1.1).
     ChunkExtension,
     /// A chunk is longer than its size said (RFC 9112, section 7.1).
     ChunkEnd,
@@ -146,6 +151,7 @@ impl Reason {
             }
             Self::Version => "the version is malformed: write HTTP/1.1",
             Self::UnsupportedVersion => "this version of HTTP is not spoken here: use HTTP/1.1",
+            Self::MethodTooLong => "the method is longer than the limit of the head: use a method such as GET",
             Self::RequestLineTooLong => "the request line is longer than the limit: shorten the target",
             Self::HeadTooLarge => "the head is longer than the limit: send fewer or shorter fields",
             Self::TooManyFields => "more fields than the limit: send fewer",
@@ -162,7 +168,8 @@ impl Reason {
                 "both Content-Length and Transfer-Encoding: the length of the body is ambiguous, send only one of them"
             }
             Self::TransferEncoding => {
-                "Transfer-Encoding does not end in one 'chunked': the length of the body is unknown"
+                "Transfer-Encoding does not end in one 'chunked', or has an empty element: the length of the body is \
+                 unknown, write 'Transfer-Encoding: chunked'"
             }
             Self::UnknownTransferCoding => "a transfer coding that is not implemented here: use only 'chunked'",
             Self::TransferEncodingVersion => {
@@ -173,7 +180,8 @@ impl Reason {
                 "a chunk size is not 1 to 16 hexadecimal digits below 2^63, or has something else behind it"
             }
             Self::ChunkExtension => {
-                "a chunk extension has a control character, or the extensions are longer than the limit"
+                "a chunk extension is malformed, or all extensions together are longer than the limit of the head: \
+                 write ';name', ';name=token' or ';name=\"text\"', or leave them out"
             }
             Self::ChunkEnd => "a chunk is not followed by CR and LF: its size does not fit its data",
             Self::TrailersTooLarge => "head and trailers together are over the limits: send fewer trailers",

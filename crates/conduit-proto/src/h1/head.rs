@@ -479,17 +479,16 @@ impl Progress {
                 .is_some_and(|new| scan::find_line_feed(new).is_some())
     }
 
-    /// Remembers that all of the window was looked at; an error if the limit leaves no more room.
+    /// Remembers that the input was scanned; an error if the limit leaves no room for more.
     #[cold]
     pub(super) fn wait<T>(&mut self, input: &[u8], limit: usize) -> Result<Option<T>, Error> {
-        if input.len() >= limit {
-            return Err(Error::at(
-                match self.checked {
-                    0 => Reason::RequestLineTooLong,
-                    _ => Reason::HeadTooLarge,
-                },
-                limit,
-            ));
+        if let Some(window) = input.get(..limit) {
+            let reason = match self.checked {
+                0 if scan::is_token(window) => Reason::MethodTooLong,
+                0 => Reason::RequestLineTooLong,
+                _ => Reason::HeadTooLarge,
+            };
+            return Err(Error::at(reason, limit));
         }
         self.scanned = input.len() as u32;
         Ok(None)
@@ -536,9 +535,6 @@ impl Progress {
         }
     }
 }
-
-/// How many empty elements of the list of transfer codings are ignored: enough for a sender that joins lists carelessly.
-const EMPTY_ELEMENTS: usize = 8;
 
 /// What the fields of a head say about the message's length and the connection.
 #[derive(Default)]
@@ -600,29 +596,20 @@ impl Framing {
         }
     }
 
-    /// The lines of the field are one list, of which `chunked` must be the last. A few empty elements are ignored (RFC
-    /// 9110, section 5.6.1.2); a line that has nothing else names no coding, and is refused.
+    /// The lines of the field are one list, of which `chunked` must be the last. An empty element is an error: RFC 9110,
+    /// section 5.6.1.2 asks recipients to ignore a few, but readers differ in them, and here the reading frames the message.
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Reason> {
         self.transfer_encoding = true;
-        let (mut codings, mut empty) = (0, 0);
         for coding in value.split(|&byte| byte == b',') {
             let coding = coding.trim_ascii();
-            if coding.is_empty() {
-                empty += 1;
-                continue;
-            }
-            if self.chunked {
+            if coding.is_empty() || self.chunked {
                 return Err(Reason::TransferEncoding);
             }
-            codings += 1;
             if coding.eq_ignore_ascii_case(b"chunked") {
                 self.chunked = true;
             } else {
                 self.other_coding = true;
             }
-        }
-        if codings == 0 || empty > EMPTY_ELEMENTS {
-            return Err(Reason::TransferEncoding);
         }
         Ok(())
     }

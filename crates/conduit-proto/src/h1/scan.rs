@@ -346,6 +346,12 @@ fn not_letter_or_hyphen(word: u64) -> u64 {
     word | ((!from_a | behind_z) & other_than_hyphen)
 }
 
+/// Returns whether the bytes are one token (RFC 9110, section 5.6.2).
+#[cold]
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && skip_token(bytes, 0) == bytes.len()
+}
+
 /// Whether the byte may be in a token (RFC 9110, section 5.6.2).
 #[inline]
 pub(super) fn is_token_byte(byte: u8) -> bool {

@@ -306,6 +306,24 @@ fn a_request_line_that_fills_the_limit_is_a_414() {
 }
 
 #[test]
+fn a_method_that_fills_the_limit_is_a_501() {
+    let limits = Limits {
+        head_bytes: 32,
+        headers: 1,
+    };
+    let method = "M".repeat(32);
+    for stream in [method.clone(), method + "M / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        for seen in [
+            run_whole(stream.as_bytes(), &limits),
+            run_byte_by_byte(stream.as_bytes(), &limits),
+        ] {
+            let (status, reason) = seen.error().expect("a method too long");
+            assert_eq!((status.as_u16(), reason), (501, Reason::MethodTooLong));
+        }
+    }
+}
+
+#[test]
 fn one_field_above_the_limit_is_a_431() {
     let limits = Limits::default();
     let stream = |fields: usize| {

@@ -167,17 +167,10 @@ fn meaning(
     }
     if !codings.is_empty() {
         body = BodyLength::Chunked;
-        // A few empty elements in a line are nothing; a line of them alone is an error.
-        let is_careless = |line: &String| {
-            let empty = line.split(',').filter(|coding| coding.trim().is_empty()).count();
-            empty > 8 || empty == line.split(',').count()
-        };
-        let careless = codings.iter().any(is_careless);
-        let mut codings = list(headers, "transfer-encoding");
-        codings.retain(|coding| !coding.is_empty());
+        let codings = list(headers, "transfer-encoding");
         let chunked = codings.iter().filter(|coding| *coding == "chunked").count();
         let last = codings.last().is_some_and(|coding| coding == "chunked");
-        if minor == 0 || chunked != 1 || !last || careless {
+        if minor == 0 || chunked != 1 || !last || codings.iter().any(String::is_empty) {
             wrong.push(400);
         } else if codings.len() > 1 {
             wrong.push(501);
@@ -324,7 +317,7 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
     let size = match semicolon {
         None => text?,
         Some(semicolon) => {
-            if !is_value(&line[semicolon..]) {
+            if !are_extensions(&line[semicolon..]) {
                 return None;
             }
             str::from_utf8(trim_end(&line[..semicolon])).ok()?
@@ -335,6 +328,49 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
         return None;
     }
     u64::from_str_radix(size, 16).ok().filter(|size| *size < 1 << 63)
+}
+
+/// Any number of `BWS ";" BWS name [BWS "=" BWS value]` (RFC 9112, section 7.1.1).
+fn are_extensions(text: &[u8]) -> bool {
+    if text.is_empty() {
+        return true;
+    }
+    let Some(rest) = trim_start(text).strip_prefix(b";") else {
+        return false;
+    };
+    let Some(rest) = after_token(trim_start(rest)) else {
+        return false;
+    };
+    match trim_start(rest).strip_prefix(b"=") {
+        None => are_extensions(rest),
+        Some(value) => {
+            let value = trim_start(value);
+            after_quoted(value)
+                .or_else(|| after_token(value))
+                .is_some_and(are_extensions)
+        }
+    }
+}
+
+fn after_token(text: &[u8]) -> Option<&[u8]> {
+    let end = text.iter().position(|byte| !is_token(&[*byte])).unwrap_or(text.len());
+    (end > 0).then(|| &text[end..])
+}
+
+fn after_quoted(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    loop {
+        rest = match rest {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', byte, rest @ ..] | [byte, rest @ ..] if is_value(&[*byte]) => rest,
+            _ => return None,
+        };
+    }
+}
+
+fn trim_start(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|byte| *byte != b' ' && *byte != b'\t');
+    &text[start.unwrap_or(text.len())..]
 }
 
 fn trim_end(text: &[u8]) -> &[u8] {

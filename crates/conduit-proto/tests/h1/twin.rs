@@ -25,7 +25,8 @@ const LINES: &[&str] = &[
     "Transfer-Encoding: gzip, Chunked\r\n",
     "Transfer-Encoding: chunked, chunked\r\n",
     "Transfer-Encoding: identity\r\n",
-    "Transfer-Encoding: ,, chunked,\r\n",
+    "Transfer-Encoding: , chunked\r\n",
+    "Transfer-Encoding: chunked,\r\n",
     "Transfer-Encoding: ,\r\n",
     "Connection: close\r\n",
     "Connection: keep-alive, x\r\n",
@@ -84,6 +85,11 @@ const CHUNKS: &[&str] = &[
     "3\r\nabc\r\n",
     "0003;a=\"b\"\r\nabc\r\n",
     "A \t;x\r\n0123456789\r\n",
+    "3 ; a = \"\\\"b\" ; c=d\r\nabc\r\n",
+    "3;a=b;c\r\nabc\r\n",
+    "3;\r\nabc\r\n",
+    "3;a[=b\r\nabc\r\n",
+    "3;a=\"b\r\nabc\r\n",
     "1\r\n\r\r\n",
     "0\r\n",
     "\r\n",
@@ -106,7 +112,10 @@ fn change(stream: &mut [u8], changes: Vec<(prop::sample::Index, u8)>) {
 }
 
 fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
-    let byte = prop_oneof![any::<u8>(), prop::sample::select(&b"\r\n\t :;,@[]%/*09aA#\0\x7f"[..])];
+    let byte = prop_oneof![
+        any::<u8>(),
+        prop::sample::select(&b"\r\n\t :;,@[]%/*09aA#\0\x7f=\"\\"[..])
+    ];
     prop::collection::vec((any::<prop::sample::Index>(), byte), 0..3)
 }
 

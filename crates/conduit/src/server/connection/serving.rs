@@ -242,7 +242,9 @@ impl Connection {
 /// The limit that a request broke, if its fault was to be too large.
 fn limit_of(reason: Reason) -> Option<Limit> {
     match reason {
-        Reason::RequestLineTooLong | Reason::HeadTooLarge | Reason::TrailersTooLarge => Some(Limit::HeadBytes),
+        Reason::RequestLineTooLong | Reason::MethodTooLong | Reason::HeadTooLarge | Reason::TrailersTooLarge => {
+            Some(Limit::HeadBytes)
+        }
         Reason::TooManyFields => Some(Limit::Headers),
         _ => None,
     }
