@@ -60,6 +60,9 @@ impl Address {
             AddressFamily::INET6 => SocketAddrV6::try_from(raw.clone())
                 .map(|address| Address::Ip(address.into()))
                 .ok(),
+            // A peer may be bound to a path of 108 bytes; Linux returns it with a zero byte after the structure, and rustix
+            // panics when it looks for that byte inside.
+            AddressFamily::UNIX if raw.addr_len() as usize > crate::sys::names::ADDRESS_LIMIT => None,
             AddressFamily::UNIX => SocketAddrUnix::try_from(raw.clone())
                 .map(|inner| UnixAddress { inner: Some(inner) }.into())
                 .ok(),
@@ -111,15 +114,23 @@ pub struct UnixAddress {
 }
 
 impl UnixAddress {
-    /// A path in the file system, of at most 107 bytes (103 on macOS and the BSDs). Binding creates the file; who binds it
-    /// again must remove it first.
+    /// A path in the file system, of 1 to 107 bytes (103 on macOS and the BSDs). Binding creates the file; remove it before
+    /// the path is bound again.
+    ///
+    /// Linux takes one byte more, without the zero byte that ends a path, but many programs cannot read such an address.
     ///
     /// # Errors
-    /// `ENAMETOOLONG` for a longer path, `EINVAL` for one with a zero byte.
+    /// `ENAMETOOLONG` for a longer path, `EINVAL` for an empty one and one with a zero byte.
     pub fn from_path(path: impl rustix::path::Arg) -> io::Result<UnixAddress> {
-        Ok(UnixAddress {
+        let address = UnixAddress {
             inner: Some(SocketAddrUnix::new(path)?),
-        })
+        };
+        match address.path_bytes() {
+            // An empty path would be an abstract name.
+            None => Err(Errno::INVAL.into()),
+            Some(path) if path.len() > crate::sys::names::PATH_LIMIT => Err(Errno::NAMETOOLONG.into()),
+            Some(_) => Ok(address),
+        }
     }
 
     /// A name in Linux's own name space, of at most 107 bytes of any value: it is no file, and gone when its socket is.
@@ -139,7 +150,9 @@ impl UnixAddress {
 
     /// The bytes of the path, if it is one.
     pub fn path_bytes(&self) -> Option<&[u8]> {
-        self.inner.as_ref()?.path_bytes()
+        let path = self.inner.as_ref()?.path_bytes()?;
+        // rustix leaves the zero byte in place after the longest path.
+        Some(path.strip_suffix(b"\0").unwrap_or(path))
     }
 
     /// The abstract name, if it is one.

@@ -118,7 +118,47 @@ fn unix_sockets_have_paths_abstract_names_or_none() {
     client.send_to(b"by name", &name).unwrap();
     let (count, from) = server.recv_from(&mut [0; 16]).unwrap();
     assert!(count == 7 && from.is_unnamed());
-    assert!(UnixAddress::from_path("x".repeat(200)).is_err());
+}
+
+#[test]
+fn a_unix_path_has_1_to_107_bytes_and_an_abstract_name_at_most_107() {
+    let error = |address: std::io::Result<UnixAddress>| address.unwrap_err().raw_os_error().unwrap();
+    let too_long = rustix::io::Errno::NAMETOOLONG.raw_os_error();
+    let longest = UnixAddress::from_path("x".repeat(107)).unwrap();
+    assert_eq!(longest.path_bytes(), Some("x".repeat(107).as_bytes()));
+    for length in [108, 109, 200] {
+        assert_eq!(error(UnixAddress::from_path("x".repeat(length))), too_long, "{length}");
+    }
+    let invalid = rustix::io::Errno::INVAL.raw_os_error();
+    assert_eq!(error(UnixAddress::from_path("")), invalid);
+    assert_eq!(error(UnixAddress::from_path("a\0b")), invalid);
+    let longest = UnixAddress::from_abstract_name(&[0xff; 107]).unwrap();
+    assert_eq!(longest.abstract_name(), Some(&[0xff; 107][..]));
+    assert_eq!(error(UnixAddress::from_abstract_name(&[b'x'; 108])), too_long);
+}
+
+/// Linux binds a path that fills `sun_path` and leaves no room for a zero byte.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_peer_that_is_bound_to_a_path_of_108_bytes_is_accepted() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, socket};
+    let directory = std::env::temp_dir();
+    let path = |length: usize| {
+        let start = format!("{}/conduit-net-{}-", directory.display(), std::process::id());
+        format!("{start}{}", "x".repeat(length - start.len()))
+    };
+    let served = path(107);
+    let listener = UnixListener::bind(&UnixAddress::from_path(&*served).unwrap()).unwrap();
+    let peer = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    let bound = path(108);
+    bind(&peer, &SocketAddrUnix::new(&*bound).unwrap()).unwrap();
+    connect(&peer, &SocketAddrUnix::new(&*served).unwrap()).unwrap();
+    let (far, address) = listener.accept_timeout(PATIENCE).unwrap();
+    assert!(address.path_bytes().is_none(), "{address}");
+    assert!(far.peer_addr().unwrap().path_bytes().is_none());
+    for path in [served, bound] {
+        std::fs::remove_file(path).unwrap();
+    }
 }
 
 #[test]
