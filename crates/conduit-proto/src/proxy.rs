@@ -73,7 +73,7 @@ pub enum Error {
     Word,
     /// Neither `LOCAL` nor `PROXY` of version 2.
     Command,
-    /// A family or a transport that version 2 does not have.
+    /// A family or a transport that version 2 does not have, in a header of the command `PROXY`.
     Family,
     /// The length of version 2 is too short for the addresses, or above [`LENGTH_LIMIT`].
     Length,
@@ -170,9 +170,11 @@ impl Parser {
         if come.get(12).is_some_and(|command| !matches!(command, 0x20 | 0x21)) {
             return Err(Error::Command);
         }
-        // TCP and UDP over IPv4 and IPv6, both kinds of Unix sockets, and what is none of them.
+        let is_local = come.get(12) == Some(&0x20);
+        // TCP and UDP over IPv4 and IPv6, both kinds of Unix sockets, and unspecified. The family of LOCAL is ignored, as
+        // section 2.2 asks: a health check must not fail because of it.
         let families = |family: &u8| matches!(family, 0x00 | 0x11 | 0x12 | 0x21 | 0x22 | 0x31 | 0x32);
-        if come.get(13).is_some_and(|family| !families(family)) {
+        if !is_local && come.get(13).is_some_and(|family| !families(family)) {
             return Err(Error::Family);
         }
         if self.come < FIXED {
@@ -180,8 +182,8 @@ impl Parser {
         }
         let length = self.length()?;
         let addresses = match come[13] >> 4 {
-            // The addresses of a connection of the proxy's own are to be ignored, whatever they are.
-            _ if come[12] == 0x20 => 0,
+            // The addresses of LOCAL are ignored too.
+            _ if is_local => 0,
             1 => 12,
             2 => 36,
             3 => ADDRESSES,
@@ -195,7 +197,7 @@ impl Parser {
         }
         let addresses = &come[FIXED..FIXED + addresses];
         Ok(Some(match addresses.len() {
-            _ if come[12] == 0x20 => Header::Local,
+            _ if is_local => Header::Local,
             12 | 36 => internet(addresses),
             _ => Header::Unknown,
         }))
