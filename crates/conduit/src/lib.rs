@@ -72,6 +72,7 @@ pub mod response;
 pub mod route;
 mod routes_table;
 mod server;
+mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tower")]

@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use conduit_proto::h1::{BodyLength, Head};
 use conduit_route::{Definition, Miss, Parameters, Table};
-#[cfg(feature = "tower")]
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
 
@@ -15,30 +14,10 @@ use crate::body::{Body, Channel, Incoming, Kind};
 use crate::pool::Buffer;
 use crate::server::facts::Facts;
 use crate::server::mailbox::Outbox;
+use crate::target;
 
 /// How many requests' memory a thread keeps for the next ones.
 const KEPT: usize = 64;
-
-/// The bytes that a path cannot hold as they are (RFC 3986, section 3.3); `%` stands for itself, since a path is given
-/// as it would be sent.
-const NOT_IN_A_PATH: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
-/// The bytes that a query cannot hold as they are: what is not visible ASCII, and what would end it.
-const NOT_IN_A_QUERY: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ').add(b'#');
 
 thread_local! {
     #[expect(clippy::vec_box, reason = "a request moves between its users as one pointer: the box is what is kept")]
@@ -134,16 +113,10 @@ impl Request {
         self.parts().head.query()
     }
 
-    /// The request's target as an [`Uri`]; built at the first call.
+    /// The request's target as a [`Uri`]; built at the first call. Its path and query equal [`path`](Request::path) and
+    /// [`query`](Request::query); it has an authority where the target is absolute.
     pub fn uri(&self) -> &Uri {
-        self.parts().uri.get_or_init(|| {
-            // The engine lets through only targets that RFC 9112 allows; the `http` crate is narrower in a few
-            // forms that no route can match, and then the path alone is given.
-            let head = &self.parts().head;
-            Uri::try_from(head.target())
-                .or_else(|_| Uri::try_from(head.path()))
-                .unwrap_or_default()
-        })
+        self.parts().uri.get_or_init(|| target::uri_of(&self.parts().head))
     }
 
     /// The version of HTTP that the client speaks.
@@ -218,27 +191,25 @@ impl Request {
         parts.matched = Matched::NotYet;
     }
 
-    /// Changes the path on the request's way, and keeps the query. In a layer of the application the route is looked for
-    /// anew; a layer of a list comes after that. What a path cannot hold is percent-encoded, `?` and `#` too, and a
-    /// missing slash at the beginning is added.
+    /// Changes the path and keeps the query, and the authority of an absolute target. In a layer of the application the
+    /// route is looked up again; a layer of a list comes after that. Bytes that a path cannot hold are percent-encoded, `?`
+    /// and `#` too, and a missing slash at the beginning is added.
+    ///
+    /// # Panics
+    ///
+    /// When path and query are longer than 65,534 bytes, which is the longest target that a request may have.
     pub fn set_path(&mut self, path: &str) {
-        let query = self.query().map(str::to_owned);
-        self.set_target(path, query.as_deref());
+        self.set_uri(target::with_path(self.uri(), path, self.query()));
     }
 
-    pub(crate) fn set_target(&mut self, path: &str, query: Option<&str>) {
-        let mut target = String::with_capacity(path.len() + 1);
-        if !path.starts_with('/') {
-            target.push('/');
-        }
-        target.extend(percent_encoding::utf8_percent_encode(path, NOT_IN_A_PATH));
-        if let Some(query) = query {
-            target.push('?');
-            target.extend(percent_encoding::utf8_percent_encode(query, NOT_IN_A_QUERY));
-        }
+    /// Changes the target to that of a URI.
+    pub(crate) fn set_uri(&mut self, uri: Uri) {
+        let uri = target::normalized(uri);
         let parts = self.parts_mut();
-        parts.head.set_target(&target);
-        parts.uri.take();
+        parts
+            .head
+            .set_target(uri.path_and_query().map_or("/", PathAndQuery::as_str));
+        parts.uri = OnceCell::from(uri);
         parts.parameters = Parameters::default();
         parts.matched = Matched::NotYet;
     }
@@ -420,16 +391,14 @@ impl Request {
         if let Some(Ok(host)) = host.map(HeaderValue::try_from) {
             headers.insert(http::header::HOST, host);
         }
-        let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        // Its grammar is a little wider than that of the engine: that goes the way of a changed path.
-        let is_target = target == "*" || target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic());
-        let sent = if is_target { target } else { "/" };
-        parts.head.assemble(head.method, head.version, sent, &headers);
-        if !is_target {
-            request.set_target(head.uri.path(), head.uri.query());
-        }
-        let parts = request.parts_mut();
-        parts.uri = OnceCell::from(head.uri);
+        let uri = match head.uri.path_and_query() {
+            None if head.method == Method::CONNECT => head.uri,
+            Some(path) if path == "*" => head.uri,
+            _ => target::normalized(head.uri),
+        };
+        let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+        parts.head.assemble(head.method, head.version, target, &headers);
+        parts.uri = OnceCell::from(uri);
         parts.headers = OnceCell::from(headers);
         parts.extensions = head.extensions;
         parts.foreign = Some(body);

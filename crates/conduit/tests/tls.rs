@@ -468,6 +468,12 @@ fn who_comes_over_http_is_sent_to_https_and_told_to_stay() {
             Some(format!("https://other.test:{port}/a?b")),
         ),
         (
+            "GET /[a]|{b}?^`c HTTP/1.1",
+            308,
+            Some(format!("https://example.test:{port}/[a]|{{b}}?^`c")),
+        ),
+        ("GET /admin/`x HTTP/1.1", 400, None),
+        (
             "GET http://other.test:81 HTTP/1.1",
             308,
             Some(format!("https://other.test:{port}/")),

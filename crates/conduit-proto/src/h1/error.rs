@@ -77,8 +77,9 @@ pub enum Reason {
     Method,
     /// The request line is not method, space, target, space, version (RFC 9112, section 3).
     RequestLine,
-    /// The request target is in none of the four forms, or not in the one that the method wants
-    /// (RFC 9112, section 3.2).
+    /// The request target is in none of the four forms, or not in the one that the method wants, or
+    /// it has a byte that no URI has: not visible ASCII, `#`, `<`, `>`, a backtick in the path, a
+    /// `"` in the query, a `%` in the host (RFC 9112, section 3.2).
     Target,
     /// The request line does not end in `HTTP/` and two digits (RFC 9112, section 2.3).
     Version,
@@ -146,13 +147,13 @@ impl Reason {
             Self::Method => "the method is not a token: use letters, such as GET",
             Self::RequestLine => "the request line is malformed: write method, one space, target, one space, HTTP/1.1",
             Self::Target => {
-                "the request target is invalid: write a path with '/' first, percent-encode what is not visible ASCII, \
-                 and leave out the fragment; '*' is for OPTIONS, host:port for CONNECT"
+                "the request target is invalid: write a path with '/' first, percent-encode '\"', '<', '>', '`' and all \
+                 bytes that are not visible ASCII, and leave out the fragment; '*' is for OPTIONS, host:port for CONNECT"
             }
             Self::Version => "the version is malformed: write HTTP/1.1",
             Self::UnsupportedVersion => "this version of HTTP is not spoken here: use HTTP/1.1",
             Self::MethodTooLong => "the method is longer than the limit of the head: use a method such as GET",
-            Self::RequestLineTooLong => "the request line is longer than the limit: shorten the target",
+            Self::RequestLineTooLong => "the request line or its target is longer than the limit: shorten the target",
             Self::HeadTooLarge => "the head is longer than the limit: send fewer or shorter fields",
             Self::TooManyFields => "more fields than the limit: send fewer",
             Self::Folding => "a field line starts with white space: write each field in one line",

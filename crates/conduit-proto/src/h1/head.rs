@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, Method, Version};
 use super::error::{Error, Reason};
 use super::map::{fill_map, map_of};
 use super::scan::{self, Field, Line, RequestLine};
-use super::{BodyLength, Limits};
+use super::{BodyLength, Limits, TARGET_LIMIT};
 
 /// The head of one request.
 ///
@@ -37,13 +37,13 @@ use super::{BodyLength, Limits};
 pub struct Head {
     method: Method,
     version: Version,
-    /// The target is `bytes[target_start..target_end]`: visible ASCII.
+    /// The target is `bytes[target_start..target_end]`: a URI reference in visible ASCII.
     target_start: u32,
     target_end: u32,
     /// The path is `target[path_start..path_end]`; `path_start <= path_end <= target.len()`.
     path_start: u32,
     path_end: u32,
-    /// The authority of the target is `target[authority_start..authority_end]` if not empty.
+    /// The authority of the target that was received is `bytes[authority_start..authority_end]` if not empty.
     authority_start: u32,
     authority_end: u32,
     /// The whole head, from the request line to the empty line; the fields are ranges of it.
@@ -108,40 +108,37 @@ impl Head {
         self.method = method;
     }
 
-    /// Changes the target to another in origin form, which starts with a slash, for whoever reads the head from now on.
-    /// The authority is then the value of `Host`.
+    /// Changes the target to another in origin form, which starts with a slash. The authority stays the same.
     ///
     /// # Panics
     ///
-    /// If `target` does not start with a slash or holds anything but visible ASCII (RFC 9112, section 3.2.1).
+    /// If `target` is not a path with an optional query that the engine accepts in a request (RFC 9112, section 3.2.1), or
+    /// is longer than [`TARGET_LIMIT`](super::TARGET_LIMIT).
     pub fn set_target(&mut self, target: &str) {
         assert!(
-            target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic()),
-            "a target in origin form starts with a slash and is visible ASCII: {target:?}"
+            scan::is_path_and_query(target.as_bytes()),
+            "a target in origin form starts with a slash, has at most {TARGET_LIMIT} bytes and only those of a URI: {:?}",
+            target.chars().take(40).collect::<String>()
         );
-        // Behind the head that was sent, which the fields are still a part of.
-        self.target_start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(target.as_bytes());
-        self.target_end = self.bytes.len() as u32;
-        (self.authority_start, self.authority_end) = (0, 0);
+        // After the received head, because the fields and the authority are ranges of it.
+        (self.target_start, self.target_end) = append(&mut self.bytes, target.as_bytes());
         let end = target.find('?').unwrap_or(target.len());
         (self.path_start, self.path_end) = (0, end as u32);
     }
 
-    /// Fills the head with that of a request which something else has read, such as another server, so that it can be read
-    /// as one that has come here. Nothing is checked but the target; the message has no body, and no connection, that this
-    /// head would tell of.
+    /// Fills the head with that of a request which something else has read, such as another server. Only the target is
+    /// checked. The head describes neither a body nor a connection.
     ///
     /// # Panics
     ///
-    /// If `target` is neither `*` nor starts with a slash, or holds anything but visible ASCII; if all of it is longer than
-    /// 4 GiB.
+    /// If `target` is neither `*`, nor empty for `CONNECT`, nor one that [`set_target`](Self::set_target) takes; if the
+    /// head is longer than 4 GiB.
     pub fn assemble(&mut self, method: Method, version: Version, target: &str, headers: &HeaderMap) {
         self.clear();
         if target == "*" {
             self.bytes.push(b'*');
             (self.target_end, self.path_end) = (1, 1);
-        } else {
+        } else if !(target.is_empty() && method == Method::CONNECT) {
             self.set_target(target);
         }
         self.method = method;
@@ -168,8 +165,8 @@ impl Head {
         self.version
     }
 
-    /// The request target as it was sent: visible ASCII without `#`, in the form that its method
-    /// wants (RFC 9112, section 3.2).
+    /// The request target as it was sent, in the form that its method wants (RFC 9112, section
+    /// 3.2). [`http::Uri`] holds it, with the same path, query and authority.
     #[must_use]
     pub fn target(&self) -> &str {
         text(self.target_bytes())
@@ -229,7 +226,7 @@ impl Head {
     pub fn authority(&self) -> Option<&str> {
         if self.authority_start < self.authority_end {
             let range = self.authority_start as usize..self.authority_end as usize;
-            return Some(text(&self.target_bytes()[range]));
+            return Some(text(&self.bytes[range]));
         }
         let host = self.fields.get(self.host? as usize)?.value(&self.bytes);
         str::from_utf8(host).ok().filter(|host| !host.is_empty())
@@ -375,8 +372,8 @@ impl Head {
     fn split_target(&mut self, query: usize) -> Option<()> {
         let target = &self.bytes[self.target_start as usize..self.target_end as usize];
         if self.method == Method::CONNECT {
-            self.authority_end = target.len() as u32;
-            (self.path_start, self.path_end) = (self.authority_end, self.authority_end);
+            (self.authority_start, self.authority_end) = (self.target_start, self.target_end);
+            (self.path_start, self.path_end) = (target.len() as u32, target.len() as u32);
             return is_connect_authority(target).then_some(());
         }
         let path = match target {
@@ -392,10 +389,12 @@ impl Head {
                     .position(|byte| matches!(byte, b'/' | b'?'))
                     .unwrap_or(target.len() - start);
                 let end = start + length;
-                if length == 0 || target[start] == b':' || !is_authority(&target[start..end]) {
+                let authority = &target[start..end];
+                if length == 0 || authority[0] == b':' || is_encoded(authority) || !is_authority(authority) {
                     return None;
                 }
-                (self.authority_start, self.authority_end) = (start as u32, end as u32);
+                self.authority_start = self.target_start + start as u32;
+                self.authority_end = self.target_start + end as u32;
                 end
             }
         };
@@ -722,9 +721,15 @@ fn is_authority(value: &[u8]) -> bool {
 /// Whether this is a host that is not empty and a port (RFC 9112, section 3.2.3).
 fn is_connect_authority(target: &[u8]) -> bool {
     match host_length(target).map(|length| target.split_at(length)) {
-        Some(([_, ..], [b':', port @ ..])) => !port.is_empty() && is_port(port),
+        Some((host @ [_, ..], [b':', port @ ..])) => !is_encoded(host) && !port.is_empty() && is_port(port),
         _ => false,
     }
+}
+
+/// Whether a host has percent-encoding, which is refused in a target: [`http::uri::Authority`] holds none, and browsers
+/// decode a host before they send it.
+fn is_encoded(host: &[u8]) -> bool {
+    host.contains(&b'%')
 }
 
 /// The length of the host that this begins with; `None` if it begins with none. In brackets an address of IPv6 stands (RFC

@@ -62,8 +62,10 @@
 //! Whatever two readers of the same bytes may read differently is how requests are smuggled, so
 //! the reading is strict where RFC 9112 leaves a choice: lines end in CR and LF and nothing else
 //! does, fields are not folded, a `Content-Length` is one number and stands alone,
-//! `Transfer-Encoding` is `chunked` and HTTP/1.1. Each [`Reason`] names its section. Nothing
-//! depends on how the bytes were cut into pieces on their way: the events and errors are the same.
+//! `Transfer-Encoding` is `chunked` and HTTP/1.1, a chunk extension follows its grammar. A target
+//! that an [`http::Uri`] cannot hold is refused, so that [`Head::path`] and the `Uri` are always
+//! equal. Each [`Reason`] names its section. Nothing depends on how the bytes were cut into pieces
+//! on their way: the events and errors are the same.
 //!
 //! What is written cannot be split by a value: a [`http::HeaderValue`] has neither CR nor LF, and
 //! the engine alone writes `Content-Length`, `Transfer-Encoding` and `Connection`.
@@ -87,6 +89,10 @@ pub use connection::{Connection, DRAIN_BYTES};
 pub use error::{BodyError, Error, Reason};
 pub use head::Head;
 use http::HeaderMap;
+
+/// The longest request target, in bytes: 65,534, which is the longest that an [`http::Uri`] holds. A longer one is refused
+/// with 414, however large the limit of the head is.
+pub const TARGET_LIMIT: usize = u16::MAX as usize - 1;
 
 /// What a request's head may take.
 ///

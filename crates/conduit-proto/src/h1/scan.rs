@@ -5,6 +5,7 @@
 //! is wrong is only said once the line is complete, so that the answer does not depend on how the
 //! bytes were cut into pieces.
 
+use super::TARGET_LIMIT;
 use super::error::{Error, Reason};
 
 /// A field line: where its name and its value are in the window.
@@ -97,9 +98,12 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
     let target = method_end + 1;
     let query = skip_path(window, target);
     let target_end = match window.get(query) {
-        Some(b'?') => skip_target(window, query),
+        Some(b'?') => skip_query(window, query),
         _ => query,
     };
+    if target_end - target > TARGET_LIMIT {
+        return Err(Error::at(Reason::RequestLineTooLong, target_end));
+    }
     match window.get(target_end) {
         Some(b' ') if target_end > target => {}
         Some(b' ' | b'\r' | b'\n') => return Err(Error::at(Reason::RequestLine, target_end)),
@@ -234,28 +238,38 @@ fn skip_token(window: &[u8], from: usize) -> usize {
     skip(window, from, not_letter_or_hyphen, &TOKEN)
 }
 
-/// Where, from `from` on, the first byte is that a request target has not: not visible ASCII, or
-/// `#`.
+/// The end of the query that starts at `from` with its `?`.
 #[inline]
-fn skip_target(window: &[u8], from: usize) -> usize {
+fn skip_query(window: &[u8], from: usize) -> usize {
     skip(
         window,
         from,
-        |word| word | below(word, 0x21) | delete(word) | equal(word, b'#'),
-        &TARGET,
+        // The bytes below `$` that a query lacks are all but `!`.
+        |word| word | below(word, b'$') | delete(word) | equal(word | (ONES * 0x02), b'>'),
+        &QUERY,
     )
 }
 
-/// As [`skip_target`], but for the first `?`, where it stops too.
+/// The end of the path that starts at `from`, or of what precedes a path in the other forms of a target.
 #[inline]
 fn skip_path(window: &[u8], from: usize) -> usize {
     skip(
         window,
         from,
-        // What is below the hyphen is seldom in a path, `%` apart.
-        |word| word | below(word, b'-') | delete(word) | equal(word, b'?'),
+        // Of the bytes below `-` only `%` is frequent in paths, and of the four from `<` to `?` none.
+        |word| word | below(word, b'-') | delete(word) | equal(word | (ONES * 0x03), b'?') | equal(word, b'`'),
         &PATH,
     )
+}
+
+/// Returns whether the bytes are a path with an optional query, which [`TARGET_LIMIT`] bounds.
+pub(super) fn is_path_and_query(target: &[u8]) -> bool {
+    let path = skip_path(target, 0);
+    let end = match target.get(path) {
+        Some(b'?') => skip_query(target, path),
+        _ => path,
+    };
+    target.first() == Some(&b'/') && end == target.len() && end <= TARGET_LIMIT
 }
 
 /// Where, from `from` on, the first byte is that a field value has not.
@@ -389,6 +403,15 @@ const fn table(accepts: &[u8], from: u8, to: u8) -> [bool; 256] {
     table
 }
 
+const fn without(rejects: &[u8], mut table: [bool; 256]) -> [bool; 256] {
+    let mut at = 0;
+    while at < rejects.len() {
+        table[rejects[at] as usize] = false;
+        at += 1;
+    }
+    table
+}
+
 static TOKEN: [bool; 256] = table(
     b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
     0,
@@ -401,23 +424,16 @@ static REG_NAME: [bool; 256] = table(
     0,
 );
 
-static TARGET: [bool; 256] = {
-    let mut table = table(b"", 0x21, 0x7f);
-    table[b'#' as usize] = false;
-    table
-};
+/// The bytes of a path: visible ASCII without those that RFC 3986, section 3.3 excludes and no browser sends (they are in
+/// the path percent-encode set of the URL standard). `"`, `[`, `\`, `]`, `^`, `{`, `|` and `}` are accepted, because some
+/// clients send them as they are and [`http::Uri`] holds them.
+static PATH: [bool; 256] = without(b"#<>?`", table(b"", 0x21, 0x7f));
 
-static PATH: [bool; 256] = {
-    let mut table = TARGET;
-    table[b'?' as usize] = false;
-    table
-};
+/// The bytes of a query, with its `?`: visible ASCII without those that RFC 3986, section 3.4 excludes and no browser sends
+/// (the query percent-encode set of the URL standard).
+static QUERY: [bool; 256] = without(b"\"#<>", table(b"", 0x21, 0x7f));
 
-static VALUE: [bool; 256] = {
-    let mut table = table(b"\t\xff", 0x20, 0xff);
-    table[0x7f] = false;
-    table
-};
+static VALUE: [bool; 256] = without(b"\x7f", table(b"\t\xff", 0x20, 0xff));
 
 /// Counts the bytes that were looked at, so that a test can hold the work linear.
 pub(super) mod work {
@@ -445,7 +461,7 @@ mod tests {
     /// Each way to skip, and what it skips.
     const SKIPS: [(Skip, &[bool; 256]); 4] = [
         (skip_token, &TOKEN),
-        (skip_target, &TARGET),
+        (skip_query, &QUERY),
         (skip_path, &PATH),
         (skip_value, &VALUE),
     ];

@@ -1,6 +1,6 @@
 //! Request lines, fields and limits: RFC 9112, sections 2, 3, 5 and 6; one row a case.
 
-use conduit_proto::h1::{Connection, Head, Limits, Reason};
+use conduit_proto::h1::{Connection, Head, Limits, Reason, TARGET_LIMIT};
 use http::{HeaderMap, Method, Version};
 
 use crate::drive::{Transcript, cut, run, run_byte_by_byte, run_whole};
@@ -64,6 +64,16 @@ const TARGETS: &[Case] = &[
     ("3.2", "NUL", b"GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
     ("3.2", "DEL", b"GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
     ("3.2", "a fragment", b"GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
+    ("3.2.1", "every byte that browsers send in a path and a query", b"GET /!$%41&'()*+,-./:;=@[\\]^_{|}~\"?!$%41&'()*+,-./:;=?@[\\]^_`{|}~ HTTP/1.1\r\nHost: a\r\n\r\n", Accept(1)),
+    ("3.2", "a backtick in a path", b"GET /admin/`x HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
+    ("3.2", "an opening angle bracket in a path", b"GET /a<b HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
+    ("3.2", "a closing angle bracket in a path", b"GET /a>b HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
+    ("3.2", "a quotation mark in a query", b"GET /?a=\"b HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
+    ("3.2", "an opening angle bracket in a query", b"GET /?a=<b HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
+    ("3.2", "a closing angle bracket in a query", b"GET /?a=>b HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
+    ("3.2", "a backtick in the path of an absolute target", b"GET http://b/`x HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
+    ("3.2.2", "an absolute target with an encoded host", b"GET http://b%2fc/ HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Target)),
+    ("3.2.3", "an encoded host for CONNECT", b"CONNECT b%2fc:443 HTTP/1.1\r\nHost: b\r\n\r\n", Refuse(400, Reason::Target)),
     ("3.2.2", "an absolute target", b"GET http://b:81/c?d HTTP/1.1\r\nHost: a\r\n\r\n", Accept(1)),
     ("3.2.2", "an absolute target without a path", b"GET HTTP://b HTTP/1.1\r\nHost: a\r\n\r\n", Accept(1)),
     ("3.2.2", "an absolute target with a query alone", b"GET https://b?c HTTP/1.1\r\nHost: a\r\n\r\n", Accept(1)),
@@ -321,6 +331,39 @@ fn a_method_that_fills_the_limit_is_a_501() {
             assert_eq!((status.as_u16(), reason), (501, Reason::MethodTooLong));
         }
     }
+}
+
+#[test]
+fn a_target_longer_than_any_uri_is_a_414() {
+    let limits = Limits {
+        head_bytes: 100_000,
+        headers: 1,
+    };
+    let stream = |length: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(length - 1));
+    let longest = run_whole(stream(TARGET_LIMIT).as_bytes(), &limits);
+    let target = &longest.requests()[0].target;
+    assert_eq!(
+        target.parse::<http::Uri>().expect("a URI of this length").path(),
+        target
+    );
+    let seen = run_whole(stream(TARGET_LIMIT + 1).as_bytes(), &limits);
+    let (status, reason) = seen.error().expect("a target too long");
+    assert_eq!((status.as_u16(), reason), (414, Reason::RequestLineTooLong));
+}
+
+#[test]
+fn a_changed_target_keeps_the_authority() {
+    let mut head = Head::new();
+    let input = b"GET http://b:81/c?d HTTP/1.1\r\nHost: a\r\n\r\n";
+    Connection::new()
+        .handle_input(input, &mut head, &Limits::default())
+        .expect("a valid head");
+    head.set_target("/e?f");
+    assert_eq!(
+        (head.target(), head.path(), head.query(), head.authority()),
+        ("/e?f", "/e", Some("f"), Some("b:81"))
+    );
+    assert_eq!(head.header("host"), Some(&b"a"[..]));
 }
 
 #[test]

@@ -101,8 +101,13 @@ fn request_line(line: &[u8]) -> Result<(String, String, u8), u16> {
     let &[method, target, version] = &parts[..] else {
         return Err(400);
     };
-    let target_is_text = target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
-    if !is_token(method) || target.is_empty() || !target_is_text {
+    let path_length = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
+    let (path, query) = target.split_at(path_length);
+    let is_text = |text: &[u8], rejected: &[u8]| {
+        text.iter()
+            .all(|byte| byte.is_ascii_graphic() && !rejected.contains(byte))
+    };
+    if !is_token(method) || target.is_empty() || !is_text(path, b"#<>`") || !is_text(query, b"#<>\"") {
         return Err(400);
     }
     let minor = match version {
@@ -191,7 +196,7 @@ fn is_target(method: &str, target: &str) -> bool {
         let parts = target.rsplit_once(':');
         // A colon inside of brackets leaves no host before it.
         let splits = |(host, port): (&str, &str)| !host.is_empty() && is_host(host) && !port.is_empty();
-        return is_host(target) && parts.is_some_and(splits);
+        return !target.contains('%') && is_host(target) && parts.is_some_and(splits);
     }
     if target.starts_with('/') || (method == "OPTIONS" && target == "*") {
         return true;
@@ -201,7 +206,11 @@ fn is_target(method: &str, target: &str) -> bool {
     };
     let host = rest.split(['/', '?']).next().unwrap_or_default();
     let scheme = scheme.to_ascii_lowercase();
-    ["http", "https"].contains(&scheme.as_str()) && !host.is_empty() && !host.starts_with(':') && is_host(host)
+    ["http", "https"].contains(&scheme.as_str())
+        && !host.is_empty()
+        && !host.starts_with(':')
+        && !host.contains('%')
+        && is_host(host)
 }
 
 /// `host`, `host:` or `host:port`, where host is a name, perhaps empty, or an IP in brackets.

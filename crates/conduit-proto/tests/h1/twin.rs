@@ -47,6 +47,11 @@ const REQUEST_LINES: &[&str] = &[
     "PATCH /a HTTP/1.9\r\n",
     "GET http://b:8/c?d HTTP/1.1\r\n",
     "GET http://b?d HTTP/1.1\r\n",
+    "GET http://b%41/c HTTP/1.1\r\n",
+    "GET /a\"[\\]^{|}?[\\]^`{|} HTTP/1.1\r\n",
+    "GET /a`b HTTP/1.1\r\n",
+    "GET /a<b> HTTP/1.1\r\n",
+    "GET /a?\"<b> HTTP/1.1\r\n",
     "GET https:///c HTTP/1.1\r\n",
     "OPTIONS * HTTP/1.1\r\n",
     "CONNECT a:443 HTTP/1.1\r\n",
@@ -114,7 +119,7 @@ fn change(stream: &mut [u8], changes: Vec<(prop::sample::Index, u8)>) {
 fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
     let byte = prop_oneof![
         any::<u8>(),
-        prop::sample::select(&b"\r\n\t :;,@[]%/*09aA#\0\x7f=\"\\"[..])
+        prop::sample::select(&b"\r\n\t :;,@[]%/*09aA#\0\x7f=\"\\?<>`"[..])
     ];
     prop::collection::vec((any::<prop::sample::Index>(), byte), 0..3)
 }

@@ -91,7 +91,8 @@ impl Client {
     pub fn of(request: &Request) -> Self {
         let mut client = Client::without_own_host(request);
         if client.host.is_none() {
-            let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
+            let authority = request.uri().authority().map(|authority| authority.as_str());
+            let host = authority.map(|authority| authority.rsplit('@').next().unwrap_or_default().to_owned());
             client.host = host.or_else(|| host_of(&String::from_utf8_lossy(request.header("host")?)));
         }
         client

@@ -290,7 +290,7 @@ mod tests {
         let layer = tracing_opentelemetry::OpenTelemetryLayer::new(provider.tracer("a test"));
         let mut request = Request::blank();
         request.set_method(http::Method::PUT);
-        request.set_target("/healthz", Some("a=b"));
+        request.set_uri(http::Uri::from_static("/healthz?a=b"));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             let mut watch = Watch::new(AccessLog::Off, false);
             let peer = ([192, 0, 2, 1], 7).into();

@@ -243,7 +243,7 @@ fn from_http(mut shell: Request, request: http::Request<Body>) -> Request {
         shell.set_method(parts.method);
     }
     if parts.uri != *shell.uri() {
-        shell.set_target(parts.uri.path(), parts.uri.query());
+        shell.set_uri(parts.uri);
     }
     *shell.headers_mut() = parts.headers;
     *shell.extensions_mut() = parts.extensions;

@@ -7,6 +7,7 @@ mod answers;
 mod arguments;
 mod bodies;
 mod routing;
+mod targets;
 
 /// A request without a body.
 fn request(method: &str, target: &str) -> String {

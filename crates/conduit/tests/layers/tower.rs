@@ -79,6 +79,34 @@ fn what_a_layer_of_tower_changes_is_what_the_handler_sees() {
     assert_eq!(server.request(request("GET", "/anything", &[])).text(), "new 8");
 }
 
+/// A layer that changes the query alone leaves the bytes of the path and the authority as they were sent.
+#[test]
+fn a_layer_of_tower_that_changes_the_query_keeps_path_and_authority() {
+    #[get("/{*rest}")]
+    async fn target(rest: Path<String>, request: Request) -> String {
+        assert!(!rest.is_empty());
+        format!("{} {:?} {}", request.path(), request.query(), request.uri())
+    }
+    let layer = ::tower::util::MapRequestLayer::new(|mut request: http::Request<Body>| {
+        let mut parts = request.uri().clone().into_parts();
+        let path = format!("{}?changed", request.uri().path());
+        parts.path_and_query = Some(path.parse().expect("a target"));
+        *request.uri_mut() = Uri::from_parts(parts).expect("a URI");
+        request
+    });
+    let app = App::new(()).routes(routes![target]).layer(conduit::tower::layer(layer));
+    let server = serve(app);
+    let path = "/[a]|{b}^\"\\%7C";
+    assert_eq!(
+        server.get(&format!("{path}?sent")).text(),
+        format!("{path} Some(\"changed\") {path}?changed")
+    );
+    assert_eq!(
+        server.get(&format!("http://b:81{path}?sent")).text(),
+        format!("{path} Some(\"changed\") http://b:81{path}?changed")
+    );
+}
+
 async fn whereabouts(request: axum::extract::Request) -> String {
     let extensions = request.extensions();
     let peer = extensions.get::<PeerAddr>().expect("the peer's address");
@@ -98,6 +126,14 @@ fn a_service_is_told_the_peer_and_the_target_as_it_came() {
     let server = serve(app);
     assert_eq!(server.get("/old/a?b=c").text(), "127.0.0.1 /old/a?b=c /a?b=c");
     assert_eq!(server.get("/old").text(), "127.0.0.1 /old /");
+    assert_eq!(
+        server.get("/old/[a]|{b}?^`c").text(),
+        "127.0.0.1 /old/[a]|{b}?^`c /[a]|{b}?^`c"
+    );
+    assert_eq!(
+        server.get("http://b:81/old/a").text(),
+        "127.0.0.1 http://b:81/old/a http://b:81/a"
+    );
     assert_eq!(server.get("/other?b=c").text(), "127.0.0.1 /other?b=c /other?b=c");
 }
 

@@ -226,7 +226,7 @@ fn what_the_outer_server_knows_reaches_the_handler() {
             .insert("x-forwarded-proto", HeaderValue::from_static("https"));
         assert_eq!(
             ask(service.clone(), request.clone()).await.1,
-            "None http Some(\"user@example.org\")"
+            "None http Some(\"example.org\")"
         );
         request.extensions_mut().insert(peer);
         *request.uri_mut() = Uri::from_static("/client");
@@ -750,6 +750,32 @@ fn an_axum_router_has_it_under_a_path_and_as_its_fallback() {
                     .1,
                 text
             );
+        }
+    });
+}
+
+/// A server in front may accept more than the engine here: every view of its target is the same nevertheless.
+#[test]
+fn every_view_of_a_target_that_another_server_has_read_is_the_same() {
+    #[get("/{*rest}")]
+    async fn views(rest: Path<String>, request: Request) -> String {
+        assert!(!rest.is_empty());
+        let uri = request.uri();
+        assert_eq!((uri.path(), uri.query()), (request.path(), request.query()));
+        format!("{uri} {:?}", TrueClient::of(&request).host())
+    }
+    let service = App::new(())
+        .routes(routes![views])
+        .into_service()
+        .expect("threads can be started");
+    block_on(async {
+        for (target, seen) in [
+            ("/|a?[b]", "/|a?[b] None"),
+            ("/\u{e4}?\u{f6}", "/%C3%A4?%C3%B6 None"),
+            ("http://b/c?d", "http://b/c?d Some(\"b\")"),
+            ("https://u:p@b:81/\u{e4}", "https://u:p@b:81/%C3%A4 Some(\"b:81\")"),
+        ] {
+            assert_eq!(ask(service.clone(), get(target)).await.1, seen);
         }
     });
 }
