@@ -3,23 +3,23 @@
 /// Bytes for a live server, and what is right.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// What is special about the bytes.
+    /// The property of the bytes.
     pub name: &'static str,
     /// Where the rule is: the number of an RFC and of its section.
     pub section: &'static str,
     /// The bytes, as pieces with how often each is repeated.
     pub input: Input,
-    /// What is sent once a 100 has come, and not before; empty if the client does not wait.
+    /// The bytes that the client sends after a 100; empty if the client does not wait.
     pub after_continue: &'static [u8],
     /// The answers, in order, without those of status 1xx.
     pub answers: &'static [Answer],
-    /// What becomes of the connection behind them.
+    /// The state of the connection after them.
     pub then: Then,
-    /// What the RFC leaves open and the engine decides; empty if the RFC leaves no choice.
+    /// The decision of the engine where the RFC leaves a choice; empty otherwise.
     pub choice: &'static str,
 }
 
-/// What a client sends.
+/// The input of a client.
 #[derive(Debug, Clone, Copy)]
 pub enum Input {
     /// These bytes.
@@ -39,7 +39,7 @@ impl Input {
     }
 }
 
-/// What becomes of a connection.
+/// The state of a connection after the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// A request that follows is answered.
@@ -59,7 +59,7 @@ pub struct Answer {
     pub status: u16,
     /// The body after removal of its transfer coding, if it matters.
     pub body: Option<&'static str>,
-    /// How the body must be framed.
+    /// The required framing of the body.
     pub framing: Framing,
     /// Fields that must be there with just this value.
     pub fields: &'static [(&'static str, &'static str)],
@@ -67,12 +67,12 @@ pub struct Answer {
     pub absent: &'static [&'static str],
 }
 
-/// How a response's body must be framed.
+/// The required framing of a response's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// By `Content-Length` or chunked.
     Delimited,
-    /// There is none behind the head, whatever the head says.
+    /// No body follows the head, regardless of its fields.
     Bodiless,
     /// By the end of the stream.
     UntilClose,
@@ -175,7 +175,7 @@ impl Case {
     }
 }
 
-/// A response of this status, whatever its body.
+/// A response of this status, with any body.
 #[must_use]
 pub const fn status(status: u16) -> Answer {
     Answer {

@@ -37,13 +37,13 @@ impl Certificate {
         }
     }
 
-    /// What a server in this process is given.
+    /// The configuration of a server in this process.
     #[must_use]
     pub fn tls(&self) -> Tls {
         Tls::pem(self.chain_pem.as_str(), self.key_pem.as_str())
     }
 
-    /// What clients are given.
+    /// The configuration of clients.
     #[must_use]
     pub fn clients(&self) -> &Arc<ClientConfig> {
         &self.clients
@@ -91,7 +91,7 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // What cannot be removed is the system's to clean.
+        // The system cleans files that cannot be removed.
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }

@@ -1,4 +1,4 @@
-//! A client that says exactly the bytes it is told, and reads responses strictly.
+//! A client that sends exactly the given bytes and parses responses strictly.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -83,7 +83,7 @@ impl Client {
         &self.stream
     }
 
-    /// Sends what the server takes, over TLS in a record of its own. False when it has closed.
+    /// Sends as many bytes as the server accepts, over TLS in a separate record. Returns false if the server has closed.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         let sealed = self.seal(bytes);
         self.stream.write_all(sealed.as_deref().unwrap_or(bytes)).is_ok()
@@ -96,7 +96,7 @@ impl Client {
         wire.iter().all(|byte| self.stream.write_all(&[*byte]).is_ok())
     }
 
-    /// What stands on the wire for these bytes, if that is not themselves.
+    /// The encrypted form of these bytes, over TLS.
     fn seal(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let session = self.session.as_mut()?;
         session.set_buffer_limit(None);
@@ -133,7 +133,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// What has come, if the server closes before.
+    /// The received bytes, if the server closes early.
     pub fn read_until(&mut self, wanted: &[u8]) -> Result<(), String> {
         while !self.received.windows(wanted.len()).any(|window| window == wanted) {
             if !self.more()? {
@@ -165,7 +165,7 @@ impl Client {
                 self.received.extend_from_slice(&buffer[..count]);
                 Ok(true)
             }
-            // A close with bytes that nobody has read; what was sent before it has been read here.
+            // A close with unread bytes; the client has read everything sent before.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(false),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Err(format!("the server waits after {}", escape(&self.received)))
@@ -175,7 +175,7 @@ impl Client {
     }
 }
 
-/// What a session has to send.
+/// The bytes that a session has to send.
 fn outgoing(session: &mut ClientConnection) -> Vec<u8> {
     let mut wire = Vec::new();
     while session.wants_write() {
@@ -282,7 +282,7 @@ impl<'a> Head<'a> {
         self.values(name).next().is_some()
     }
 
-    /// What each answer must have, and what this one must.
+    /// The requirements of every response, and of this one.
     fn check_fields(&self, answer: &Answer) -> Result<(), String> {
         if self.values("date").count() != 1 {
             return Err("not one Date".to_owned());

@@ -1,11 +1,11 @@
-//! What a live Conduit server answers to raw bytes.
+//! The responses of a live Conduit server to raw bytes.
 //!
-//! [`cases`] is a table of bytes and of what RFC 9110, 9112 and 3986 want to be answered to them;
+//! [`cases`] is a table of bytes and of the responses that RFC 9110, 9112 and 3986 require;
 //! [`run`] brings each row to a server on loopback, whole and cut in two at every byte, over TCP,
 //! TLS or a Unix socket; [`server`] is the application that is asked. The tests of the package run
-//! the table, and attack the server with real clients beside.
+//! the table, and attack the server while real clients use it.
 //!
-//! A row, and what became of it:
+//! A row and its result:
 //!
 //! ```
 //! use conduit_conformance::case::{Case, case, ok};

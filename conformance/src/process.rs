@@ -1,4 +1,4 @@
-//! A server in a process of its own: starting it, looking at what it holds, and ending it.
+//! A server in a separate process: its start, its resources, and its end.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Starts the program that cargo has put beside this one.
+    /// Starts the program in the directory of this one.
     ///
     /// # Panics
     ///
@@ -67,7 +67,7 @@ impl Target {
         self.address
     }
 
-    /// How many descriptors it has open.
+    /// The number of open descriptors.
     ///
     /// # Panics
     ///
@@ -113,11 +113,11 @@ impl Target {
     }
 }
 
-/// What is a process's in KiB of the resident memory: all of its own pages, and its share of those that others have too.
+/// The proportional set size in KiB: private pages, and a share of shared pages.
 ///
 /// # Panics
 ///
-/// When there is no such process, or it is somebody else's.
+/// If the process does not exist or belongs to another user.
 #[must_use]
 pub fn proportional_kib(process: u32) -> u64 {
     let sums = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).expect("the process runs");

@@ -4,13 +4,13 @@ use crate::case::{Answer, Case, Then, ok};
 use crate::client::{Client, escape, expect_answers};
 use crate::server::{PROBE, Running};
 
-/// How many connections are open at a time when a row is cut at each of its bytes.
+/// The number of concurrent connections when a row is cut at each of its bytes.
 const BATCH: usize = 128;
 
 /// A row longer than this is not cut at each byte, but at so many at either end and at every 61st between.
 const CUT_EVERYWHERE_BYTES: usize = 512;
 
-/// The request behind each row; it ends the connection, so that all that is answered can be read.
+/// The request after each row; it closes the connection, so that all responses can be read.
 const FOLLOWING: &[u8] = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n";
 
 /// In which pieces the bytes of a row are sent.
@@ -18,7 +18,7 @@ const FOLLOWING: &[u8] = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: clo
 pub enum Delivery {
     /// In one write, with the request that follows.
     Whole,
-    /// One byte in each write; over TLS, each in a record of its own.
+    /// One byte in each write; over TLS, each in a separate record.
     Bytes,
     /// As [`Whole`](Self::Whole), but the kernel is given one byte at a time: over TLS, the record is cut.
     Trickle,
@@ -32,7 +32,7 @@ pub enum Delivery {
 ///
 /// # Errors
 ///
-/// What the server did otherwise than the row says, with the bytes.
+/// The difference from the row, with the bytes.
 pub fn run(server: &Running, case: &Case, delivery: Delivery) -> Result<(), String> {
     let input = case.input.bytes();
     let outcome = match delivery {
@@ -64,7 +64,7 @@ pub fn run(server: &Running, case: &Case, delivery: Delivery) -> Result<(), Stri
     })
 }
 
-/// How many connections [`run`] makes of a row, whole, byte by byte and cut at each place.
+/// The number of connections that [`run`] opens for a row: whole, byte by byte, and cut at each position.
 #[must_use]
 pub fn connections(case: &Case) -> usize {
     2 + places(case.input.bytes().len()).count()
@@ -109,7 +109,7 @@ fn halves(server: &Running, case: &Case, input: &[u8], places: &[usize]) -> Resu
     Ok(())
 }
 
-/// Sends what is behind the input, reads all that comes, and compares.
+/// Sends the final request, reads everything, and compares.
 fn finish(mut client: Client, case: &Case, followed: bool) -> Result<(), String> {
     if !case.after_continue.is_empty() {
         client.read_until(b"HTTP/1.1 100 Continue\r\n\r\n")?;

@@ -20,7 +20,7 @@ use crate::certificate::Certificate;
 use crate::client::Client;
 use crate::stream::client_hello;
 
-/// What clients are waited for, so long that no test depends on time, however busy the machine is.
+/// The deadlines for clients, so long that no test depends on time, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(3600);
 
 /// The limit of a head in bytes, small so that it can be reached at every byte.
@@ -35,7 +35,7 @@ pub const BODY_LIMIT: u64 = 1000;
 /// The body of the answer to the request that follows each case.
 pub const PROBE: &str = "probed";
 
-/// What the stream at `/large/{pieces}` is made of.
+/// The pieces of the stream at `/large/{pieces}`.
 const PIECE: &[u8] = &[b'x'; 16 * 1024];
 
 #[get("/")]
@@ -48,7 +48,7 @@ fn probe() -> &'static str {
     PROBE
 }
 
-/// What the request line was understood as.
+/// The parsed request line.
 fn describe(request: &Request) -> String {
     let query = request.query().map(|query| format!(" query={query}"));
     format!("{} {}{}", request.method(), request.path(), query.unwrap_or_default())
@@ -99,7 +99,7 @@ async fn body(body: Bytes) -> Bytes {
     body
 }
 
-/// The body, and behind a `|` its trailers.
+/// The body, and after a `|` its trailers.
 #[post("/trailers")]
 async fn trailers(mut body: Body) -> Result<String, Problem> {
     let mut text = String::new();
@@ -118,7 +118,7 @@ async fn ignore() -> &'static str {
     "ignored"
 }
 
-/// Is not ready at once, so that requests behind it wait.
+/// Is not ready at once, so that the following requests wait.
 #[get("/later")]
 async fn later() -> &'static str {
     tokio::task::yield_now().await;
@@ -188,7 +188,7 @@ const ROUTES: Routes = routes![
     large
 ];
 
-/// What a server and its clients speak over.
+/// The transport between a server and its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
     /// TCP on loopback.
@@ -206,7 +206,7 @@ enum Place {
     Unix(PathBuf),
 }
 
-/// A server of one worker on a port or path of its own, stopped when it goes out of scope.
+/// A server of one worker on a free port or path, stopped when dropped.
 pub struct Running {
     place: Place,
     handle: ServerHandle,

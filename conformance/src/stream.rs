@@ -63,7 +63,7 @@ pub fn client_hello(config: &Arc<ClientConfig>) -> Vec<u8> {
     wire
 }
 
-/// What [`Door::connect`] gives. A read of a [`Secure`](Self::Secure) one that ends without a `close_notify` is an error,
+/// The stream of [`Door::connect`]. A read of a [`Secure`](Self::Secure) one that ends without a `close_notify` is an error,
 /// since it may have been cut short (RFC 8446, section 6.1).
 #[derive(Debug)]
 pub enum Stream {
@@ -87,7 +87,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// When the connection is no more.
+    /// If the connection is closed.
     pub fn end(&mut self) -> io::Result<()> {
         if let Self::Secure(stream) = self {
             stream.conn.send_close_notify();

@@ -12,10 +12,10 @@ use conduit_conformance::server::{Running, Wire};
 /// One attack at a time: they count the descriptors of the process.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// How often it is looked whether descriptors have been given back, before a test fails.
+/// The number of checks for released descriptors before a test fails.
 const LOOKS: usize = 2000;
 
-/// Descriptors that a test may need beside those of its connections.
+/// Descriptors that a test may need besides those of its connections.
 const SPARE_DESCRIPTORS: usize = 200;
 
 /// A server under attack, and how many descriptors the process had before.
@@ -49,7 +49,7 @@ impl Attacked {
         Client::connect(self.server.address())
     }
 
-    /// Somebody who was there before and somebody who comes now are both answered; over TLS, after a handshake.
+    /// An existing client and a new client both receive responses; over TLS, after a handshake.
     fn others_are_answered(&mut self) {
         self.bystander.probe();
         self.server.connect().probe();
@@ -73,7 +73,7 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("Linux has it").count()
 }
 
-/// How many connections a test may have that wants so many, each with so many descriptors here. Says aloud if it is fewer.
+/// The number of connections for a test that requests `wanted`, each with a number of descriptors here. Prints a message if it is lower.
 fn affordable(wanted: usize, each: usize) -> usize {
     let limit = descriptor_limit();
     let possible = limit.saturating_sub(SPARE_DESCRIPTORS) / each;
@@ -105,7 +105,7 @@ fn a_thousand_clients_that_send_a_head_byte_by_byte() {
     attacked.is_as_before();
 }
 
-/// Their server is a process of its own: both ends of each would be more descriptors than one process may have.
+/// The server is a separate process: both ends of each connection would exceed the descriptor limit of one process.
 #[test]
 fn ten_thousand_connections_that_say_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,13 +9,13 @@ use conduit_conformance::cases::TOPICS;
 use conduit_conformance::run::{Delivery, connections, run};
 use conduit_conformance::server::{Running, Wire};
 
-/// How many rows are under way at a time; the threads wait most of the time.
+/// The number of concurrent rows; the threads wait most of the time.
 const THREADS: usize = 8;
 
 /// Over TLS a row is cut in two at every eighth byte: each cut costs a handshake.
 const TLS_STEP: usize = 8;
 
-/// Runs all rows, each topic on a server of its own, and reports all that differ.
+/// Runs all rows, each topic on a separate server, and reports all differences.
 fn check(wire: Wire, delivery: Delivery) {
     let failures = Mutex::new(Vec::new());
     for (topic, cases) in TOPICS {
@@ -28,7 +28,7 @@ fn check(wire: Wire, delivery: Delivery) {
                         if let Err(what) = run(&server, case, delivery) {
                             failures
                                 .lock()
-                                .expect("nobody panics")
+                                .expect("no thread panics")
                                 .push(format!("{wire:?}, {topic}: {what}"));
                         }
                     }
@@ -36,7 +36,7 @@ fn check(wire: Wire, delivery: Delivery) {
             }
         });
     }
-    let failures = failures.into_inner().expect("nobody panics");
+    let failures = failures.into_inner().expect("no thread panics");
     assert!(
         failures.is_empty(),
         "{} failed:\n{}",

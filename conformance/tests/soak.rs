@@ -4,7 +4,7 @@ use std::process::Command;
 
 #[test]
 fn mixed_traffic_with_faults_leaves_nothing_behind() {
-    // The program that it starts is beside it.
+    // The program that it starts is in the same directory.
     let _ = env!("CARGO_BIN_EXE_target");
     let output = Command::new(env!("CARGO_BIN_EXE_soak"))
         .arg("12")

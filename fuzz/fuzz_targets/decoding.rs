@@ -1,7 +1,7 @@
-//! What a handler is given of a path, a query and a form is what naive twins, and the `url` crate, read in them.
+//! Paths, queries and forms reach the handler as naive twins and the `url` crate read them.
 //!
 //! A server runs inside of the fuzzer, and one connection asks it everything: the way is the whole way, from the bytes
-//! of the target to the argument. The input is the parameter of a path, and behind a `?` a query, which is sent as a
+//! of the target to the argument. The input is the parameter of a path, and after a `?` a query, which is sent as a
 //! form too.
 #![no_main]
 
@@ -36,7 +36,7 @@ async fn form(pairs: Form<Pairs>) -> Vec<u8> {
 
 const ROUTES: Routes = routes![path, pair, query, form];
 
-/// Each text behind its length.
+/// Each text after its length.
 fn flat(pairs: &[(String, String)]) -> Vec<u8> {
     let mut all = Vec::new();
     for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
@@ -62,7 +62,7 @@ static CONNECTION: LazyLock<Mutex<TcpStream>> = LazyLock::new(|| {
 
 /// Sends a request, and gives the status and the body of the answer.
 fn ask(request: &[u8]) -> (u16, Vec<u8>) {
-    let mut stream = CONNECTION.lock().expect("nobody panics");
+    let mut stream = CONNECTION.lock().expect("no thread panics");
     stream.write_all(request).expect("the server reads");
     let mut answer = Vec::new();
     let mut buffer = [0; 16 * 1024];

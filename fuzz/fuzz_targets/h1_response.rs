@@ -1,7 +1,7 @@
-//! Whatever a handler puts into status, fields, body and trailers, what goes out is one response that httparse reads
-//! as it was meant: no value begins a field, a body or a response of its own.
+//! For any status, fields, body and trailers of a handler, the output is one response that httparse reads as intended:
+//! no value begins another field, body or response.
 //!
-//! The input is a line each for how to answer, for each field, and, behind an empty line, the body.
+//! The input is a line each for how to answer, for each field, and, after an empty line, the body.
 #![no_main]
 
 use conduit_proto::h1::{BodyLength, Connection, Event, Head, Limits};
@@ -16,7 +16,7 @@ const REQUESTS: [&[u8]; 4] = [
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
 ];
 
-/// What a handler may not say itself, since the engine does.
+/// Fields that only the engine may set.
 const OWNED: [&str; 4] = ["content-length", "transfer-encoding", "connection", "keep-alive"];
 
 fuzz_target!(|data: &[u8]| {

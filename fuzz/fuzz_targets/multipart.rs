@@ -7,7 +7,7 @@ use bytes::Bytes;
 use conduit_proto::multipart::{Event, Parser};
 use libfuzzer_sys::fuzz_target;
 
-/// Whether all of it was read without an error, and the content of each part.
+/// Success without an error, and the content of each part.
 fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (bool, Vec<Vec<u8>>) {
     let mut parser = Parser::new("x");
     let mut contents: Vec<Vec<u8>> = Vec::new();

@@ -11,10 +11,10 @@ use libfuzzer_sys::fuzz_target;
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// What a stream begins with: a header and its length, the beginning of one, or none.
+/// The start of a stream: a header and its length, a partial header, or no header.
 type Outcome = Result<Option<(Header, usize)>, ()>;
 
-/// What the parser says to these pieces, one after the other.
+/// The parser's result for these pieces, one after the other.
 fn parse<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
     let mut parser = Parser::new();
     let mut used = 0;

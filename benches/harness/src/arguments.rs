@@ -29,14 +29,14 @@ A complete run (no --quick, --only or --rows) replaces results/latest.json and t
 writes results/partial.json. The command fails if a server does not build, answers wrongly, or has socket errors.
 ";
 
-/// What the command is to do.
+/// The action of the command.
 pub(crate) enum Request {
     Help,
     List,
     Measure(Arguments),
 }
 
-/// What is to be measured, and how.
+/// The servers and rows to measure, and the method.
 pub(crate) struct Arguments {
     pub(crate) rounds: u32,
     pub(crate) seconds: u32,
@@ -68,7 +68,7 @@ impl Default for Arguments {
 }
 
 impl Arguments {
-    /// Whether every server meets every row, for as long as a figure needs.
+    /// Returns whether every server runs every row for the full time.
     pub(crate) fn is_complete(&self) -> bool {
         !self.quick && self.servers.len() == servers::ALL.len() && self.rows.len() == rows::ALL.len()
     }
@@ -120,7 +120,7 @@ fn names<T>(
     list.split(',').map(str::trim).map(find).collect()
 }
 
-/// What `--only` and `--rows` take.
+/// The values of `--only` and `--rows`.
 pub(crate) fn list() -> String {
     let mut text = String::from("servers (--only):\n");
     for server in servers::ALL {

@@ -24,7 +24,7 @@ struct Contestant {
 
 struct Campaign<'a> {
     arguments: &'a Arguments,
-    /// What the servers read.
+    /// The files that the servers read.
     directory: &'a Path,
     idle_connections: u64,
     results: Results,
@@ -70,11 +70,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Results> {
                 campaign.measure(contestant, row, round);
             }
         }
-        // Nobody always follows the same neighbour.
+        // No server always follows the same neighbour.
         contestants.rotate_left(1);
     }
     let results = campaign.results;
-    // What is left of it in the directory of temporary files harms nobody.
+    // A leftover in the directory of temporary files is harmless.
     let _ = std::fs::remove_dir_all(&directory);
     Ok(results)
 }

@@ -27,7 +27,7 @@ struct Bar {
 struct Chart {
     title: String,
     subtitle: String,
-    /// What the parts of a bar are; empty when there is one.
+    /// The names of the parts of a bar; empty for one part.
     legend: &'static [&'static str],
     bars: Vec<Bar>,
 }
@@ -154,7 +154,7 @@ impl Chart {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
              role=\"img\" font-family=\"system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif\">\n"
         );
-        // A background of its own, for pages that are dark.
+        // An explicit background, for dark pages.
         let _ = writeln!(
             svg,
             "<rect width=\"{WIDTH}\" height=\"{height}\" rx=\"8\" fill=\"#ffffff\"/>"

@@ -3,7 +3,7 @@
 use crate::results::Results;
 use crate::servers::{CONDUIT, FLOOR};
 
-/// One goal beside what was measured.
+/// One goal with its measurement.
 pub(crate) struct Goal {
     pub(crate) what: &'static str,
     pub(crate) goal: String,
@@ -135,7 +135,7 @@ fn worst_of(results: &Results, rows: &[&str], other: Option<&str>) -> Option<Rat
 fn at_most(what: &'static str, bound: f64, other: &str, ratio: Option<Ratio>) -> Goal {
     let goal = format!("≤ {bound:.2}× {other}");
     match ratio {
-        // What is shown is what is judged: two digits.
+        // The displayed value is the judged value: two digits.
         Some(ratio) => Goal {
             what,
             goal,
@@ -159,7 +159,7 @@ fn single_goal(results: &Results, what: &'static str, row: &str) -> Goal {
     at_most(what, 1.00, "the best peer", worst_of(results, &[row], None))
 }
 
-/// Whether Conduit's own cost is the same in two rows, give or take a tenth.
+/// Returns whether Conduit's cost in two rows is equal to within a tenth.
 fn flat(results: &Results, what: &'static str, rows: [&str; 2]) -> Goal {
     let [before, after] = rows.map(|row| TOTAL(results, CONDUIT, row));
     let ratio = before.zip(after).map(|(before, after)| after / before);

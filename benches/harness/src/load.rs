@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::rows::Load;
 use crate::{Result, benches};
 
-/// What `wrk` reports.
+/// The report of `wrk`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
     pub(crate) requests: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Report {
     bad_statuses: u64,
 }
 
-/// Whether `wrk` can be started, and as which version.
+/// Returns the version of `wrk`.
 ///
 /// # Errors
 ///

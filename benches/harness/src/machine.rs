@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::benches;
 
-/// What a reader needs to judge, or repeat, a run.
+/// The environment of a run, to judge or repeat it.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
-    /// Whether the two cores that were used are threads of one physical core.
+    /// Set if the two cores are threads of one physical core.
     pub(crate) siblings: bool,
     pub(crate) memory_gib: u64,
     pub(crate) virtual_machine: bool,
@@ -73,7 +73,7 @@ fn stat_ticks(text: &str, core: usize) -> Option<(u64, u64)> {
     Some((user + nice + system + interrupts + deferred, stolen))
 }
 
-/// Whether a list of cores such as `0-1` or `0,2` holds `core`.
+/// Returns whether a list of cores such as `0-1` or `0,2` contains `core`.
 fn holds(list: &str, core: usize) -> bool {
     list.split(',').any(|part| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

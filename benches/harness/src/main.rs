@@ -2,7 +2,7 @@
 //! it found.
 //!
 //! A run is a number of rounds. Each round takes every row (a kind of load) and, for each row, every server in turn, so that
-//! whatever else the machine does in those minutes meets all servers alike. Every measurement starts the server afresh,
+//! other activity of the machine affects all servers alike. Every measurement starts the server afresh,
 //! checks its answers, puts load on it from the other core, and reads its CPU time before and after.
 //!
 //! - [`arguments`]: what the command line asks for

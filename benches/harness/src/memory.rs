@@ -1,4 +1,4 @@
-//! What a server holds when it has nothing to do: a fresh one, and one with many idle connections.
+//! The memory of an idle server: a fresh one, and one with many idle connections.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! What must be true of a server's answers before the clock runs.
+//! Checks of a server's responses before a measurement.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::rows::{Load, Question};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a server does with `Connection: close`.
+/// The reaction of a server to `Connection: close`.
 #[derive(Debug, PartialEq)]
 pub(crate) enum AfterAnswer {
     Closed,
@@ -211,7 +211,7 @@ fn trusting_config() -> Arc<ClientConfig> {
 ///
 /// # Errors
 ///
-/// What is wrong with the answer.
+/// A description of the fault in the response.
 pub(crate) fn ask(connection: &mut Connection, question: &Question) -> Result<()> {
     connection.send(&request(question, false))?;
     Answer::read(&mut BufReader::new(connection))?.check(question)
@@ -221,7 +221,7 @@ pub(crate) fn ask(connection: &mut Connection, question: &Question) -> Result<()
 ///
 /// # Errors
 ///
-/// What is wrong with an answer.
+/// A description of the fault in a response.
 pub(crate) fn rehearse(stream: TcpStream, load: &Load) -> Result<AfterAnswer> {
     let mut reader = BufReader::new(Connection::new(stream, load.tls)?);
     let times = if load.close { 1 } else { 2 };

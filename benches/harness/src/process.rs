@@ -102,7 +102,7 @@ impl Process {
         }
     }
 
-    /// Waits until the server has nothing left to do: until its CPU time stands still.
+    /// Waits until the server is idle: until its CPU time no longer increases.
     pub(crate) fn settle(&self) -> Result<()> {
         let start = Instant::now();
         let mut before = self.cpu_time()?;
@@ -163,8 +163,8 @@ impl Drop for Process {
     }
 }
 
-/// A port below the ephemeral range that nobody listens on, and another one each time: the last one's connections may
-/// still be in TIME_WAIT.
+/// A free port below the ephemeral range, and another one each time: connections of the previous one may still be in
+/// TIME_WAIT.
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {

@@ -28,7 +28,7 @@ pub(crate) fn markdown(results: &Results) -> String {
     text
 }
 
-/// Replaces what stands between the two marks of a page.
+/// Replaces the text between the two marks of a page.
 ///
 /// # Errors
 ///
@@ -297,7 +297,7 @@ fn memory_table(results: &Results) -> String {
 }
 
 fn remarks(results: &Results) -> String {
-    let mut text = String::from("\n### How each runs\n\n");
+    let mut text = String::from("\n### Configuration of each server\n\n");
     for server in &results.servers {
         let _ = writeln!(text, "- {}: {}", server.name, server.note);
     }

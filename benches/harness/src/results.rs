@@ -1,4 +1,4 @@
-//! What was measured, as it is written to JSON: every single measurement, so that anyone can draw their own conclusions.
+//! The measurements as written to JSON: each single one, so that readers can draw their own conclusions.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(crate) struct Results {
     pub(crate) loads: Vec<LoadSample>,
     pub(crate) idles: Vec<IdleSample>,
     pub(crate) starts: Vec<StartSample>,
-    /// What a server does not do; no failure.
+    /// A row that the server does not support; not a failure.
     pub(crate) not_applicable: Vec<Remark>,
     pub(crate) failures: Vec<Remark>,
 }
@@ -142,7 +142,7 @@ impl Results {
             .filter(move |sample| sample.server == server && sample.row == row)
     }
 
-    /// What a server's requests cost it in a row; `None` if any measurement of it failed.
+    /// The cost of a server's requests in a row; `None` if any measurement failed.
     ///
     /// The total is the median over the rounds. User and system time come from sampling at timer ticks, some hundred in a
     /// round, so the split is taken from the ticks of all rounds together.

@@ -10,19 +10,19 @@ pub(crate) struct Row {
     pub(crate) work: Work,
 }
 
-/// What a server has to be able to do for a row. Each ability may have a program of its own, so that nobody's plain server
-/// carries the code of the others.
+/// The ability that a row requires of a server. Each ability may have a separate program, so that a plain server does not
+/// contain the code of the others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Ability {
     /// HTTP/1.1 with the three routes.
     Plain,
     /// HTTPS, and files.
     Edge,
-    /// The plain text beside 9 or 999 other routes.
+    /// The plain text among 9 or 999 other routes.
     Routes,
 }
 
-/// What a row does to a server.
+/// The load of a row.
 pub(crate) enum Work {
     /// Requests from `wrk`.
     Load(Load),
@@ -32,21 +32,21 @@ pub(crate) enum Work {
     Start,
 }
 
-/// How `wrk` asks.
+/// The requests of `wrk`.
 pub(crate) struct Load {
     pub(crate) question: &'static Question,
     pub(crate) connections: u32,
     /// Requests that are sent at once on each connection.
     pub(crate) pipeline: u32,
-    /// Whether each request has a connection of its own.
+    /// Set if each request has a separate connection.
     pub(crate) close: bool,
-    /// Whether it is encrypted.
+    /// Set if it is encrypted.
     pub(crate) tls: bool,
-    /// The header fields of each request beside `Host`.
+    /// The header fields of each request besides `Host`.
     pub(crate) fields: &'static [&'static str],
 }
 
-/// What Firefox sends with a page of a site where it has been before.
+/// The fields of Firefox's request to a site that it has visited before.
 const BROWSER: &[&str] = &[
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
@@ -63,7 +63,7 @@ const BROWSER: &[&str] = &[
 ];
 
 impl Load {
-    /// How many times longer than the others this load runs. Opening and closing the connections is in every figure; with
+    /// The factor by which this load runs longer than the others. Opening and closing the connections is in every figure; with
     /// ten thousand of them it would be most of it.
     pub(crate) fn times(&self) -> u32 {
         if self.connections >= 10_000 { 5 } else { 1 }
@@ -80,7 +80,7 @@ pub(crate) struct Question {
     pub(crate) canned: &'static str,
 }
 
-/// What the files repeat.
+/// The text that the files repeat.
 pub(crate) const LINE: &str = "Sixty-four bytes of a file, which a server gives away as it is.\n";
 
 pub(crate) static PLAINTEXT: Question = Question {

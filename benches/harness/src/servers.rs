@@ -13,11 +13,11 @@ use crate::{Result, benches};
 pub(crate) struct Server {
     /// As the tables call it.
     pub(crate) name: &'static str,
-    /// What it is measured at, and the program for that; its size is that of the first.
+    /// The abilities that are measured, with a program for each; the reported size is that of the first.
     pub(crate) programs: &'static [(Ability, Source)],
     /// The crate whose version is shown.
     pub(crate) crate_name: Option<&'static str>,
-    /// What a reader should know about how it runs here.
+    /// A remark about its configuration.
     pub(crate) note: &'static str,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Server {
 pub(crate) enum Source {
     /// The package in `peers/`, and its binary. It is started as `PROGRAM ADDRESS [tls]`.
     Package(&'static str),
-    /// The same, started as `PROGRAM ADDRESS CANNED`: it has to be told what it will be asked.
+    /// The same, started as `PROGRAM ADDRESS CANNED`: it needs the request in advance.
     Told(&'static str),
     /// Installed: the name of the program and of the Debian package, and what writes its configuration.
     Installed(&'static str, &'static str, fn(SocketAddr, bool) -> String),
@@ -60,19 +60,19 @@ pub(crate) const ALL: &[Server] = &[
         name: "actix-web",
         programs: &[(Plain, Package("bench-actix")), (Edge, Package("bench-actix-edge"))],
         crate_name: Some("actix-web"),
-        note: "one worker thread, and an accept thread of its own; HTTPS by rustls, files by actix-files",
+        note: "one worker thread, and a separate accept thread; HTTPS by rustls, files by actix-files",
     },
     Server {
         name: "ntex",
         programs: &[(Plain, Package("bench-ntex"))],
         crate_name: Some("ntex"),
-        note: "its neon runtime (io_uring where allowed); one worker thread, and an accept thread of its own",
+        note: "its neon runtime (io_uring where allowed); one worker thread, and a separate accept thread",
     },
     Server {
         name: "xitca-web",
         programs: &[(Plain, Package("bench-xitca"))],
         crate_name: Some("xitca-web"),
-        note: "one worker thread, and an accept thread of its own",
+        note: "one worker thread, and a separate accept thread",
     },
     Server {
         name: "hyper",
@@ -124,7 +124,7 @@ impl Server {
             .map(|program| program.1)
     }
 
-    /// The version that Cargo.lock names, or that an installed program tells.
+    /// The version that Cargo.lock names, or that an installed program prints.
     pub(crate) fn version(&self) -> String {
         if let Some((_, Installed(program, ..))) = self.programs.first() {
             let output = Command::new(path_of(program)).arg("-v").output();
@@ -149,7 +149,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// What cargo said, shortened to its last lines; what to install.
+    /// The last lines of cargo's output; the package to install.
     pub(crate) fn build(self, jobs: u32) -> Result<PathBuf> {
         let package = match self {
             Package(package) | Told(package) => package,
@@ -175,7 +175,7 @@ impl Source {
         Ok(target_directory().join("release").join(package))
     }
 
-    /// How the program is started to listen on `address`, with `directory` as its own: it has what [`furnish`] puts there.
+    /// The command that starts the program on `address`, with the files that [`furnish`] has put into `directory`.
     ///
     /// # Errors
     ///

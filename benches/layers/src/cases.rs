@@ -1,4 +1,4 @@
-//! What is asked, and of whom.
+//! The requests and the servers.
 
 use std::fmt::Write;
 
@@ -6,9 +6,9 @@ use crate::shared;
 
 /// One extractor or layer: each server has a route for it, and nothing else.
 pub(crate) struct Case {
-    /// As the servers are told it.
+    /// The name in the servers' arguments.
     pub(crate) name: &'static str,
-    /// What it is in Conduit, and in axum; [`NONE`] where there is none.
+    /// Its name in Conduit and in axum; [`NONE`] where it does not exist.
     pub(crate) titles: (&'static str, &'static str),
     request: (&'static str, &'static str, Fields),
     body: Body,
@@ -45,12 +45,12 @@ const FORM_TYPE: Fields = &[("content-type", "application/x-www-form-urlencoded"
 const BYTES_TYPE: Fields = &[("content-type", "application/octet-stream")];
 const MULTIPART_TYPE: Fields = &[("content-type", "multipart/form-data; boundary=b")];
 
-/// What stands for the cookie that the server sets at `/sign-in`.
+/// The placeholder of the cookie that the server sets at `/sign-in`.
 const COOKIE: &str = "{cookie}";
-/// What stands for a token that is valid today.
+/// The placeholder of a currently valid token.
 const TOKEN: &str = "{token}";
 
-/// What every other case is an addition to.
+/// The base of every other case.
 pub(crate) const NOTHING: &str = "nothing";
 
 /// Every extractor and layer.
@@ -287,7 +287,7 @@ pub(crate) static ALL: &[Case] = &[
     ),
     get(
         "trace",
-        ("spans, nobody listens: always there", "`TraceLayer`, nobody listens"),
+        ("spans without a subscriber: always present", "`TraceLayer` without a subscriber"),
         "/x",
         &[],
     ),
@@ -318,7 +318,7 @@ impl Case {
         ALL.iter().find(|case| case.name == name)
     }
 
-    /// Whether the client has the cookie that the server sets at `/sign-in`.
+    /// Set if the client sends the cookie of `/sign-in`.
     pub(crate) fn is_signed_in(&self) -> bool {
         self.request.2.iter().any(|(_, value)| *value == COOKIE)
     }

@@ -1,7 +1,7 @@
 //! `cargo run --release`: how many instructions a request takes with one extractor or layer, in Conduit and in axum.
 //!
-//! Each case is a server of its own under callgrind, which counts what the program executes outside of the kernel. Counts do not
-//! depend on what else the machine does, as times do.
+//! Each case is a separate server under callgrind, which counts the instructions outside of the kernel. Unlike times, counts do
+//! not depend on the load of the machine.
 
 mod cases;
 mod shared;
@@ -150,7 +150,7 @@ impl Server {
         }
     }
 
-    /// What the program has executed since it was asked last; `number` counts how often it was.
+    /// The instructions since the previous call; `number` counts the calls.
     fn executed(&self, number: u32) -> Result<u64> {
         let output = Command::new("callgrind_control")
             .args(["--dump", &self.process.id().to_string()])

@@ -1,4 +1,4 @@
-//! What both servers read and answer.
+//! The requests and responses of both servers.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use conduit::JsonSchema;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
-/// What signs tokens and cookies.
+/// The key for tokens and cookies.
 pub(crate) const SECRET: &str = "a secret of at least sixty-four bytes, which is what a key of cookies has";
 
 /// A body.
@@ -34,11 +34,11 @@ pub(crate) struct Checked {
     pub(crate) active: bool,
 }
 
-/// What a layer attaches.
+/// The value that a layer attaches.
 #[derive(Clone)]
 pub(crate) struct Tenant(pub(crate) u32);
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Claims {
     pub(crate) sub: String,
@@ -64,7 +64,7 @@ pub(crate) struct Page {
     pub(crate) sort: String,
 }
 
-/// What the layers that only set a field set: as many as `SecurityHeaders` does.
+/// The header fields of the layers: as many as `SecurityHeaders` sets.
 pub(crate) const FIELDS: [(&str, &str); 6] = [
     (
         "content-security-policy",

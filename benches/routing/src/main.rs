@@ -1,4 +1,4 @@
-//! Times `conduit-route` beside `matchit`: `cargo run --release` in this directory.
+//! Times `conduit-route` and `matchit`: `cargo run --release` in this directory.
 //!
 //! Both get the same routes and the same paths, one for each route, in the same random order. First both must give
 //! the same route and the same parameters for each path, and for each path with something missing, added or changed.
@@ -7,7 +7,7 @@
 //!
 //! `conduit-route` looks at the method as well, which `matchit` leaves to its user.
 //!
-//! What the compiler pays for the table of 1,000 routes is the difference between `touch src/main.rs; CARGO_INCREMENTAL=0 cargo check`
+//! The compile time of the table of 1,000 routes is the difference between `touch src/main.rs; CARGO_INCREMENTAL=0 cargo check`
 //! with and without `--no-default-features`.
 
 use std::hint::black_box;
@@ -25,7 +25,7 @@ mod thousand {
 }
 
 const ROUNDS: usize = 201;
-/// How many paths are matched in one round, at least.
+/// The minimum number of matched paths in one round.
 const MATCHES_PER_ROUND: usize = 20_000;
 
 /// A route of the benchmark.
@@ -67,7 +67,7 @@ fn compare(name: &str, table: &'static Table) {
     let mut own = Vec::with_capacity(ROUNDS);
     let mut others = Vec::with_capacity(ROUNDS);
     for round in 0..ROUNDS {
-        // Who comes first changes, so that neither always runs in the other's wake.
+        // The order alternates, so that neither always runs second.
         for turn in 0..2 {
             if (round + turn) % 2 == 0 {
                 own.push(time(passes, || match_all(table, &paths)) / matches);

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Result};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// What the load saw.
+/// The result of the load.
 pub struct Outcome {
     /// Round trips.
     pub messages: u64,

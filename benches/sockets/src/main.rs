@@ -3,8 +3,8 @@
 //! ```text
 //! cargo run --release [-- ROUNDS [MILLISECONDS]]
 //! ```
-//! The server is a process of its own on CPU 0, the load runs on CPU 1. Each case is run ROUNDS times, the servers in turn; of
-//! each server the round with the least CPU a message is shown, which other work on the machine disturbs least.
+//! The server is a separate process on CPU 0, the load runs on CPU 1. Each case runs ROUNDS times, the servers in turn; the
+//! table shows each server's round with the least CPU per message, which other activity disturbs least.
 
 mod calls;
 mod load;
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn case(bytes: usize, clients: usize, rounds: u64, time: Duration) -> Result<(), Box<dyn Error>> {
     let mut best = [(0.0, f64::MAX); servers::SERVERS.len()];
     for round in 0..rounds as usize {
-        // Each round begins with another server, so that none has a place of its own.
+        // Each round begins with another server, so that none has a fixed position.
         for turn in 0..best.len() {
             let index = (round + turn) % best.len();
             let (name, best) = (servers::SERVERS[index].0, &mut best[index]);

@@ -1,5 +1,5 @@
-//! `soak SECONDS [SEED]`: mixed traffic with faults against a server in a process of its own; fails where the server
-//! answered wrongly, its memory grew, a descriptor is left, or it does not end well. Ten minutes by default.
+//! `soak SECONDS [SEED]`: mixed traffic with faults against a server in a separate process; fails if a response
+//! is wrong, memory grows, a descriptor leaks, or the shutdown fails. Ten minutes by default.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The server that is soaked and attacked: a process of its own, so that its memory and descriptors can be counted.
+//! The server for the soak and the attacks: a separate process, so that its memory and descriptors can be counted.
 //!
 //! `target [quick] [CHAIN KEY]` serves on a free port of loopback, which it prints, until SIGTERM: with the defaults or with
 //! deadlines of a few seconds, and with the files of a certificate on a second port over TLS.
@@ -15,7 +15,7 @@ use conduit::prelude::*;
 use conduit_conformance::server::PROBE;
 use futures_core::Stream;
 
-/// What a [client](conduit_conformance::client::Client) asks to see whether the server works.
+/// The request of a [client](conduit_conformance::client::Client) that checks the server.
 #[get("/probe")]
 fn probe() -> &'static str {
     PROBE

@@ -1,4 +1,4 @@
-//! What answers have for a body: `HEAD`, 204, 304, streams; and `Expect`.
+//! The bodies of responses: `HEAD`, 204, 304, streams; and `Expect`.
 
 use crate::case::{Case, case, head, ok, status, until_close};
 
@@ -51,10 +51,10 @@ pub const CASES: &[Case] = &[
         .kept(&[ok("streamed")])
         .choice("chunked is always acceptable to a client of HTTP/1.1"),
 
-    case("a body that nobody reads is not the next request", "9112 9.3",
+    case("an ignored body is not the next request", "9112 9.3",
         b"POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 32\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("ignored")]),
-    case("a chunked body that nobody reads is not the next request", "9112 9.3",
+    case("an ignored chunked body is not the next request", "9112 9.3",
         b"POST /ignore HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\n\r\n0\r\n\r\n")
         .kept(&[ok("ignored")]),
     case("a body for a path that is not there", "9112 9.3",
@@ -107,5 +107,5 @@ pub const CASES: &[Case] = &[
         .choice("a server MAY answer 417 to what it does not know"),
     case("an empty expectation", "9110 10.1.1", b"GET / HTTP/1.1\r\nHost: a\r\nExpect:\r\n\r\n")
         .refused(417)
-        .choice("the grammar has an empty list; nobody sends it in earnest"),
+        .choice("the grammar allows an empty list; real clients do not send it"),
 ];

@@ -94,7 +94,7 @@ pub const CASES: &[Case] = &[
     case("a trailer Content-Type is left out", "9110 6.5.1",
         b"POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Type: a/b\r\n\r\n")
         .kept(&[ok("|")]),
-    case("trailers of a body that nobody reads", "9112 7.1.2",
+    case("trailers of an ignored body", "9112 7.1.2",
         b"POST /ignore HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-A: b\r\n\r\n")
         .kept(&[ok("ignored")]),
     case("a trailer without a colon", "9112 5", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-A\r\n\r\n"),
@@ -124,9 +124,9 @@ pub const CASES: &[Case] = &[
     case("a negative size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n0\r\n\r\n"),
     case("a size with a plus sign", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n"),
     case("a space before a size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n 3\r\nabc\r\n0\r\n\r\n"),
-    case("a space behind a size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3 \r\nabc\r\n0\r\n\r\n")
+    case("a space after a size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3 \r\nabc\r\n0\r\n\r\n")
         .choice("the grammar has white space only before a semicolon"),
-    case("a tab behind a size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\t\r\nabc\r\n0\r\n\r\n")
+    case("a tab after a size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\t\r\nabc\r\n0\r\n\r\n")
         .choice("the grammar has white space only before a semicolon"),
     case("a space in a size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0 3\r\nabc\r\n0\r\n\r\n"),
     case("an underscore in a size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0_3\r\nabc\r\n0\r\n\r\n"),
@@ -142,23 +142,23 @@ pub const CASES: &[Case] = &[
     case("a size of 2^63", "9112 7.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n8000000000000000\r\nabc\r\n0\r\n\r\n")
         .choice("a size that no body has is refused"),
-    case("an LF without CR behind a size", "9112 2.2",
+    case("an LF without CR after a size", "9112 2.2",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n"),
-    case("an LF without CR behind the last size", "9112 2.2",
+    case("an LF without CR after the last size", "9112 2.2",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\n\r\n"),
-    case("a CR without LF behind a size", "9112 2.2",
+    case("a CR without LF after a size", "9112 2.2",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\rabc\r\n0\r\n\r\n"),
-    case("an LF without CR behind data", "9112 7.1",
+    case("an LF without CR after data", "9112 7.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\n0\r\n\r\n"),
-    case("a CR without LF behind data", "9112 7.1",
+    case("a CR without LF after data", "9112 7.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r0\r\n\r\n"),
-    case("nothing behind data", "9112 7.1",
+    case("nothing after data", "9112 7.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc0\r\n\r\n"),
     case("data longer than its size", "9112 7.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n"),
     case("data shorter than its size", "9112 7.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabc\r\n0\r\n\r\n"),
-    case("a NUL behind a size", "9112 7.1",
+    case("a NUL after a size", "9112 7.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\0\r\nabc\r\n0\r\n\r\n"),
     case("a NUL in an extension", "9112 7.1.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=\0\r\nabc\r\n0\r\n\r\n"),

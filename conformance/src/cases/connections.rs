@@ -1,4 +1,4 @@
-//! What becomes of the connection: `Connection`, HTTP/1.0, `Upgrade`, pipelines.
+//! The state of the connection: `Connection`, HTTP/1.0, `Upgrade`, pipelines.
 
 use crate::case::{Case, case, ok, problem, status};
 
@@ -15,7 +15,7 @@ pub const CASES: &[Case] = &[
         .closed(&[ok("root")]),
     case("close in a list without spaces", "9110 7.6.1", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x,close,y\r\n\r\n")
         .closed(&[ok("root")]),
-    case("close behind empty elements", "9110 5.6.1", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: ,, \t,close\r\n\r\n")
+    case("close after empty elements", "9110 5.6.1", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: ,, \t,close\r\n\r\n")
         .closed(&[ok("root")]),
     case("close in the second field", "9110 5.3", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x\r\nConnection: close\r\n\r\n")
         .closed(&[ok("root")]),
@@ -49,7 +49,7 @@ pub const CASES: &[Case] = &[
         .closed(&[status(404).with(&[("connection", "close")])]),
     case("a handler closes", "9112 9.6", b"GET /closing HTTP/1.1\r\nHost: a\r\n\r\n")
         .closed(&[ok("closing").with(&[("connection", "close")])]),
-    case("nothing is answered behind a close", "9112 9.6",
+    case("no response after a close", "9112 9.6",
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .closed(&[ok("root")]),
 
@@ -77,7 +77,7 @@ pub const CASES: &[Case] = &[
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.0\r\n\r\n")
         .closed(&[ok("root"), ok("root")]),
 
-    case("Upgrade to WebSocket where there is none", "9110 7.8",
+    case("Upgrade to WebSocket on a route without it", "9110 7.8",
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n")
         .kept(&[ok("root").without(&["upgrade"])]),
     case("Upgrade to h2c", "9110 7.8",
@@ -119,7 +119,7 @@ pub const CASES: &[Case] = &[
     case("a pipeline with half a request at its end", "9112 9.3.2",
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHo")
         .waits(&[ok("root")]),
-    case("a body, and what is behind it is refused", "9112 9.3.2",
+    case("a body, and an invalid request after it", "9112 9.3.2",
         b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc#!\r\n")
         .closed(&[ok("abc"), problem(400)]),
 ];

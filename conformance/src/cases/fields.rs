@@ -7,7 +7,7 @@ use crate::case::{Case, case, ok, repeated};
 pub const CASES: &[Case] = &[
     case("a field", "9112 5", b"GET /fields HTTP/1.1\r\nHost: a\r\nX-A: b\r\n\r\n")
         .kept(&[ok("[x-a=b]")]),
-    case("a field without a space behind the colon", "9112 5", b"GET /fields HTTP/1.1\r\nHost: a\r\nX-A:b\r\n\r\n")
+    case("a field without a space after the colon", "9112 5", b"GET /fields HTTP/1.1\r\nHost: a\r\nX-A:b\r\n\r\n")
         .kept(&[ok("[x-a=b]")]),
     case("spaces and tabs around a value", "9112 5.1", b"GET /fields HTTP/1.1\r\nHost: a\r\nX-A: \t b \t \r\n\r\n")
         .kept(&[ok("[x-a=b]")]),
@@ -39,7 +39,7 @@ pub const CASES: &[Case] = &[
     case("a singleton field that is repeated", "9110 5.3", b"GET / HTTP/1.1\r\nHost: a\r\nReferer: /a\r\nReferer: /b\r\n\r\n")
         .kept(&[ok("root")])
         .choice("which fields are lists is their reader's matter; those that frame or route are refused when repeated"),
-    case("a field that nobody knows", "9110 5.1", b"GET / HTTP/1.1\r\nHost: a\r\nNobody-Knows: this\r\n\r\n")
+    case("an unknown field", "9110 5.1", b"GET / HTTP/1.1\r\nHost: a\r\nNobody-Knows: this\r\n\r\n")
         .kept(&[ok("root")]),
     case("a value that looks like a request", "9112 5", b"GET /fields HTTP/1.1\r\nHost: a\r\nX-A: GET / HTTP/1.1\r\n\r\n")
         .kept(&[ok("[x-a=GET / HTTP/1.1]")]),
@@ -95,14 +95,14 @@ pub const CASES: &[Case] = &[
         .choice("other control bytes MAY be kept in safe contexts; here they are refused"),
     case("a vertical tab before a value", "9110 5.5", b"GET / HTTP/1.1\r\nHost: a\r\nX-A:\x0bb\r\n\r\n")
         .choice("other control bytes MAY be kept in safe contexts; here they are refused"),
-    case("an LF without CR behind a field", "9112 2.2", b"GET / HTTP/1.1\r\nHost: a\nX-A: b\r\n\r\n")
+    case("an LF without CR after a field", "9112 2.2", b"GET / HTTP/1.1\r\nHost: a\nX-A: b\r\n\r\n")
         .choice("a recipient MAY take a single LF for the end of a line; two readers may differ"),
     case("an LF without CR for the empty line", "9112 2.2", b"GET / HTTP/1.1\r\nHost: a\r\n\n")
         .choice("a recipient MAY take a single LF for the end of a line; two readers may differ"),
     case("LF without CR everywhere", "9112 2.2", b"GET / HTTP/1.1\nHost: a\n\n")
         .choice("a recipient MAY take a single LF for the end of a line; two readers may differ"),
-    case("a CR without LF behind a field", "9112 2.2", b"GET / HTTP/1.1\r\nHost: a\rX-A: b\r\n\r\n"),
-    case("two CRs behind a field", "9112 2.2", b"GET / HTTP/1.1\r\nHost: a\r\r\n\r\n"),
+    case("a CR without LF after a field", "9112 2.2", b"GET / HTTP/1.1\r\nHost: a\rX-A: b\r\n\r\n"),
+    case("two CRs after a field", "9112 2.2", b"GET / HTTP/1.1\r\nHost: a\r\r\n\r\n"),
     case("a CR alone in the empty line", "9112 2.2", b"GET / HTTP/1.1\r\nHost: a\r\n\rX: b\r\n\r\n"),
     case("two CRs for the empty line", "9112 2.2", b"GET / HTTP/1.1\r\nHost: a\r\n\r\r\n"),
     case("LF and CR in the wrong order", "9112 2.2", b"GET / HTTP/1.1\r\nHost: a\n\r\n\r"),

@@ -30,7 +30,7 @@ pub const CASES: &[Case] = &[
         .kept(&[ok("\r\n\r\n")]),
     case("a body of NULs", "9112 6", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n\0\0\0")
         .kept(&[ok("\0\0\0")]),
-    case("an empty line behind a body", "9112 2.2", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\r\n")
+    case("an empty line after a body", "9112 2.2", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\r\n")
         .kept(&[ok("abc")]),
     case("a body with GET", "9110 9.3.1", b"GET /seen/a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
         .kept(&[ok("GET /seen/a")]),
@@ -136,11 +136,11 @@ pub const CASES: &[Case] = &[
     case("empty elements in TE", "9110 5.6.1.2", b"GET / HTTP/1.1\r\nHost: a\r\nTE: ,, trailers,\r\nConnection: ,TE,\r\n\r\n")
         .kept(&[ok("root")]),
     case("chunked in HTTP/1.0", "9112 6.1", b"POST /body HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
-        .choice("a server MUST treat the framing as faulty and close behind it; it need not answer the request"),
+        .choice("a server MUST treat the framing as faulty and close after it; it need not respond to the request"),
     case("chunked in HTTP/1.0 with keep-alive", "9112 6.1",
         b"POST /body HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
-        .choice("a server MUST treat the framing as faulty and close behind it; it need not answer the request"),
-    case("a bad framing behind a good request", "9112 9.3.2",
+        .choice("a server MUST treat the framing as faulty and close after it; it need not respond to the request"),
+    case("a bad framing after a good request", "9112 9.3.2",
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST /body HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n")
         .closed(&[ok("root"), problem(400)]),
     case("a content coding is not a transfer coding", "9110 8.4",

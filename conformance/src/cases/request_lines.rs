@@ -16,7 +16,7 @@ pub const CASES: &[Case] = &[
         .kept(&[ok("GET /seen/a query=")]),
     case("a question mark and a slash in a query", "3986 3.4", b"GET /seen/a?b?/c HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("GET /seen/a query=b?/c")]),
-    case("a query behind the root", "9112 3.2.1", b"GET /?x HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("a query after the root", "9112 3.2.1", b"GET /?x HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("root")]),
     case("every byte that a path segment may have", "3986 3.3",
         b"GET /seen/-._~!$&'()*+,;=:@azAZ09 HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -139,7 +139,7 @@ pub const CASES: &[Case] = &[
     case("a CR in the target", "9112 2.2", b"GET /seen/a\rb HTTP/1.1\r\nHost: a\r\n\r\n"),
     case("an LF in the target", "9112 2.2", b"GET /seen/a\nb HTTP/1.1\r\nHost: a\r\n\r\n"),
 
-    case("two spaces behind the method", "9112 3", b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("two spaces after the method", "9112 3", b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n")
         .choice("a recipient MAY split at any white space; the grammar has one space"),
     case("two spaces before the version", "9112 3", b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n")
         .choice("a recipient MAY split at any white space; the grammar has one space"),
@@ -151,7 +151,7 @@ pub const CASES: &[Case] = &[
         .choice("a recipient MAY split at any white space; the grammar has one space"),
     case("a form feed for the second space", "9112 3", b"GET /\x0cHTTP/1.1\r\nHost: a\r\n\r\n")
         .choice("a recipient MAY split at any white space; the grammar has one space"),
-    case("a space behind the version", "9112 3", b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n")
+    case("a space after the version", "9112 3", b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n")
         .choice("a recipient MAY ignore trailing white space; the grammar has none"),
     case("a space before the method", "9112 3", b" GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .choice("a recipient MAY ignore leading white space; the grammar has none"),
@@ -163,10 +163,10 @@ pub const CASES: &[Case] = &[
     case("a method alone", "9112 3", b"GET\r\nHost: a\r\n\r\n"),
     case("a request line of HTTP/0.9", "9112 3", b"GET /\r\n\r\n"),
     case("four words", "9112 3", b"GET / x HTTP/1.1\r\nHost: a\r\n\r\n"),
-    case("an LF without CR behind the request line", "9112 2.2", b"GET / HTTP/1.1\nHost: a\r\n\r\n")
+    case("an LF without CR after the request line", "9112 2.2", b"GET / HTTP/1.1\nHost: a\r\n\r\n")
         .choice("a recipient MAY take a single LF for the end of a line; two readers may differ"),
-    case("a CR without LF behind the request line", "9112 2.2", b"GET / HTTP/1.1\rHost: a\r\n\r\n"),
-    case("two CRs behind the request line", "9112 2.2", b"GET / HTTP/1.1\r\r\nHost: a\r\n\r\n"),
+    case("a CR without LF after the request line", "9112 2.2", b"GET / HTTP/1.1\rHost: a\r\n\r\n"),
+    case("two CRs after the request line", "9112 2.2", b"GET / HTTP/1.1\r\r\nHost: a\r\n\r\n"),
 
     case("an empty line before the request", "9112 2.2", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("root")]),
@@ -199,7 +199,7 @@ pub const CASES: &[Case] = &[
         .refused(505),
     case("a version in small letters", "9112 2.3", b"GET / http/1.1\r\nHost: a\r\n\r\n"),
     case("a version of one digit", "9112 2.3", b"GET / HTTP/1\r\nHost: a\r\n\r\n"),
-    case("a version of two digits behind the dot", "9112 2.3", b"GET / HTTP/1.10\r\nHost: a\r\n\r\n"),
+    case("a version of two digits after the dot", "9112 2.3", b"GET / HTTP/1.10\r\nHost: a\r\n\r\n"),
     case("a version of two digits before the dot", "9112 2.3", b"GET / HTTP/01.1\r\nHost: a\r\n\r\n"),
     case("a version without a dot", "9112 2.3", b"GET / HTTP/11\r\nHost: a\r\n\r\n"),
     case("a version with a comma", "9112 2.3", b"GET / HTTP/1,1\r\nHost: a\r\n\r\n"),
@@ -207,7 +207,7 @@ pub const CASES: &[Case] = &[
     case("a version with a letter", "9112 2.3", b"GET / HTTP/1.x\r\nHost: a\r\n\r\n"),
     case("a version of another protocol", "9112 2.3", b"GET / HTTPS/1.1\r\nHost: a\r\n\r\n"),
     case("a version with a space in it", "9112 2.3", b"GET / HTTP/ 1.1\r\nHost: a\r\n\r\n"),
-    case("a version with a NUL behind it", "9112 2.3", b"GET / HTTP/1.1\0\r\nHost: a\r\n\r\n"),
+    case("a version followed by a NUL", "9112 2.3", b"GET / HTTP/1.1\0\r\nHost: a\r\n\r\n"),
     case("a greeting of TLS", "9112 3", b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03"),
     case("a part of a request line", "9112 8", b"GET /seen/a HT")
         .waits(&[]),

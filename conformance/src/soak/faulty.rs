@@ -1,4 +1,4 @@
-//! Clients that break off, stall, flood, or speak nonsense. Whatever becomes of them is right, as long as it ends.
+//! Clients that break off, stall, flood, or speak nonsense. Any response to them is right, as long as the connection ends.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ pub(super) fn session(field: &Field, random: &mut Random) {
         56 | 57 => stall(field, |_| {
             stream.write_all(&[b"X-Bomb: boom\r\n".as_slice(); 64].concat()).is_ok()
         }),
-        // Requests without end, whose answers nobody reads.
+        // Endless requests without a reader for the responses.
         _ => stall(field, |_| {
             let request = b"GET /stream/10 HTTP/1.1\r\nHost: a\r\n\r\n";
             stream.write_all(&request.repeat(64)).is_ok()

@@ -36,7 +36,7 @@ pub(super) fn session(field: &Field, random: &mut Random) -> Result<(), String> 
             .collect();
         send(&mut reader.stream, &bytes, random)?;
         if half_closes && (index + 1) * depth >= exchanges.len() {
-            // What was sent is answered all the same.
+            // The server still responds to the sent requests.
             reader.stream.end().map_err(|error| error.to_string())?;
         }
         for exchange in batch {

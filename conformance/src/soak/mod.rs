@@ -1,4 +1,4 @@
-//! Mixed traffic with faults for as long as one likes, and what it leaves behind.
+//! Mixed traffic with faults for a given time, and the leaks that it finds.
 //!
 //! Some clients behave and check each byte of each answer; others reset, stop in the middle, read nothing or send
 //! nonsense. Once a second the server's memory and descriptors are looked at.
@@ -22,18 +22,18 @@ const GOOD: u64 = 8;
 /// Clients that do not.
 const FAULTY: u64 = 16;
 
-/// How much the server's resident memory may grow between the second fifth of the time and the last, in KiB: what
-/// the allocator's noise is. A leak of 100 bytes a request would be tens of MiB in ten minutes.
+/// The allowed growth of resident memory between the second fifth of the time and the last, in KiB: the noise of
+/// the allocator. A leak of 100 bytes a request would be tens of MiB in ten minutes.
 pub const GROWTH_KIB: u64 = 4096;
 
-/// What a soak has shown.
+/// The result of a soak.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Requests of clients that behave, each answered rightly unless [`wrong`](Self::wrong) says otherwise.
     pub answered: u64,
     /// Connections that broke off or broke a rule.
     pub faults: u64,
-    /// What was answered wrongly.
+    /// The wrong responses.
     pub wrong: Vec<String>,
     /// Resident memory in KiB, a sample a second.
     pub resident_kib: Vec<u64>,
@@ -53,7 +53,7 @@ impl Report {
         samples.get(samples.len() / 2).copied().unwrap_or_default()
     }
 
-    /// What is not as it should be.
+    /// The failed expectations.
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
         let mut failures = self.wrong.clone();
@@ -74,7 +74,7 @@ impl Report {
     }
 }
 
-/// What all clients share.
+/// The state that all clients share.
 struct Field {
     target: Target,
     /// Plain and over TLS.
@@ -91,7 +91,7 @@ impl Field {
     }
 }
 
-/// Soaks a server of its own. `seed` says what the clients do; the kernel says in which order.
+/// Soaks a fresh server. `seed` determines the actions of the clients; the kernel determines their order.
 ///
 /// # Panics
 ///
@@ -107,7 +107,7 @@ pub fn run(duration: Duration, seed: u64) -> Report {
         faults: AtomicU64::new(0),
         wrong: Mutex::new(Vec::new()),
     };
-    // What is made at the first request is there before it is counted.
+    // Allocations of the first request exist before the count.
     good::session(&field, &mut Random::new(seed)).expect("the server works");
     let before = settled(&field.target, 0);
     let (mut resident_kib, mut most) = (Vec::new(), before);
@@ -118,7 +118,7 @@ pub fn run(duration: Duration, seed: u64) -> Report {
                 let mut random = Random::new(seed ^ number << 32);
                 while !field.is_over() {
                     if let Err(what) = good::session(field, &mut random) {
-                        let mut wrong = field.wrong.lock().expect("nobody panics");
+                        let mut wrong = field.wrong.lock().expect("no thread panics");
                         if wrong.len() < 20 {
                             wrong.push(what);
                         }
@@ -155,7 +155,7 @@ pub fn run(duration: Duration, seed: u64) -> Report {
     Report {
         answered: answered.into_inner(),
         faults: faults.into_inner(),
-        wrong: wrong.into_inner().expect("nobody panics"),
+        wrong: wrong.into_inner().expect("no thread panics"),
         resident_kib,
         descriptors: [before, most, after],
         ended_well: target.stop().success(),

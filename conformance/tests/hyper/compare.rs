@@ -1,8 +1,8 @@
-//! What the engine reads in a stream, held to what hyper's server reads in the same bytes.
+//! Compares the requests that the engine and hyper's server read from the same bytes.
 //!
 //! Two readers of one stream that see different requests in it are what requests are smuggled with: one of them is the
-//! proxy that lets a request pass, the other the server that obeys it. So whatever the engine takes, hyper takes as the
-//! same request, or refuses. That hyper takes more than the engine is no danger: the engine closes then.
+//! proxy that lets a request pass, the other the server that obeys it. So hyper reads every request that the engine accepts as the
+//! same request, or refuses it. Requests that only hyper accepts are no danger: the engine closes then.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -38,11 +38,11 @@ pub(crate) struct Reading {
     messages: Vec<Message>,
     /// Something was refused.
     refused: bool,
-    /// The connection was closed behind an answer.
+    /// The connection was closed after a response.
     closed: bool,
 }
 
-/// How the two readings agree.
+/// The relation of the two readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Agreement {
     /// Both read the same requests.
@@ -236,7 +236,7 @@ fn run_until_it_waits<F: Future>(future: F) -> Option<F::Output> {
     None
 }
 
-/// A client that has sent all of this, ended its half, and takes whatever is answered.
+/// A client that has sent all of this, ended its half, and reads all responses.
 struct Memory(Vec<u8>, usize);
 
 impl Read for Memory {

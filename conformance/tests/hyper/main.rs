@@ -1,4 +1,4 @@
-//! Each row of the table, with a request behind it, as hyper's server reads it.
+//! Each row of the table, followed by a request, as hyper's server reads it.
 
 mod compare;
 
@@ -11,7 +11,7 @@ fn hyper_reads_no_row_otherwise_that_the_engine_takes() {
     for case in TOPICS.iter().flat_map(|(_, cases)| *cases) {
         let mut stream = case.input.bytes();
         stream.extend_from_slice(case.after_continue);
-        stream.extend_from_slice(b"GET /behind HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.extend_from_slice(b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n");
         let agreement = std::panic::catch_unwind(|| compare::compare(&stream))
             .unwrap_or_else(|_| panic!("{} (RFC {})", case.name, case.section));
         counts[match agreement {

@@ -1,4 +1,4 @@
-//! What goes around handlers and is in no crate, or takes no more lines than to configure one.
+//! Layers that no crate provides, or that need no more lines than the configuration of one.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -72,7 +72,7 @@ pub(crate) async fn conditional(
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
-/// The numbers tell how much the service is used, which is nobody else's business.
+/// The metrics reveal how the service is used; they are not public.
 pub(crate) async fn only_from_this_machine(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,

@@ -23,14 +23,14 @@ use crate::users::User;
 
 const DEFAULT_LIMIT: u32 = 20;
 
-/// How often to look for a slug that is free. With a million links one in 27,000 is taken, so once is nearly always
-/// enough.
+/// The number of attempts to find a free slug. With a million links one in 27,000 is taken, so the first attempt nearly
+/// always succeeds.
 const SLUG_ATTEMPTS: usize = 5;
 
 /// The slugs that would never be reached, because another route has their path.
 const RESERVED: [&str; 4] = ["docs", "healthz", "metrics", "readyz"];
 
-/// What costs space in the database is bounded too.
+/// Space in the database is bounded too.
 pub(crate) fn router(new_links_per_minute: u32) -> OpenApiRouter<Service> {
     let few = OpenApiRouter::new().routes(routes!(create));
     OpenApiRouter::new()
@@ -80,7 +80,7 @@ struct Range {
     /// The id of the last link that the client has; without it the list begins with the newest.
     #[garde(skip)]
     after: Option<i64>,
-    /// How many links at most; 20 unless it is given.
+    /// The maximum number of links; 20 by default.
     #[garde(range(min = 1, max = 100))]
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
@@ -114,7 +114,7 @@ async fn list(
     ValidQuery(range): ValidQuery<Range>,
 ) -> Result<Json<Page>, LinkError> {
     let limit = range.limit.unwrap_or(DEFAULT_LIMIT);
-    // One more than is asked for tells whether there is a next part.
+    // One more than requested shows whether there is a next part.
     let mut links = store.list(&user, range.after, limit + 1).await?;
     let more = links.len() > limit as usize;
     links.truncate(limit as usize);

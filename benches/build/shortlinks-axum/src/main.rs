@@ -42,10 +42,10 @@ use store::Store;
 /// No request of this service is larger than a link; the framework's own limit is 2 MiB.
 const BODY_LIMIT_BYTES: usize = 16 * 1024;
 
-/// How long the service waits for its last answers when it is told to stop.
+/// The time that the service waits for its last responses at shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What handlers may take as `State`: any of its fields.
+/// The state: handlers extract any of its fields.
 #[derive(Clone, FromRef)]
 struct Service {
     store: Store,
@@ -108,7 +108,7 @@ async fn no_method() -> Problem {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Standard output is for the address; what goes wrong is logged beside it.
+    // Standard output is for the address; errors go to standard error.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let app = app(Settings::from_environment()?).await?;
     let address = std::env::var("SHORTLINKS_ADDR").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());

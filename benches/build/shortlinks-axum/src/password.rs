@@ -5,8 +5,8 @@ use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
 
 use crate::problem::Problem;
 
-/// The hash of a password that nobody has: what a name that is not known is compared with, so that the time of the
-/// answer does not tell which names there are.
+/// The hash of an impossible password. An unknown name is compared with it, so that the response time does not reveal
+/// which names exist.
 const NOBODYS: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IG9mIG91cnM$4sV3bTvGQe7o1iGEq0nH0F3q8i0wqk8Y4yKf7gG0c2A";
 
@@ -16,7 +16,7 @@ pub(crate) async fn hash(password: String) -> Result<String, Problem> {
     Ok(hashed?.to_string())
 }
 
-/// Whether it is the password that this hash was made of; `None` is the hash of a user whom there is not.
+/// Returns whether the hash is that of the password; `None` is the hash of an unknown user.
 pub(crate) async fn is_right(password: String, hash: Option<String>) -> Result<bool, Problem> {
     let is_user = hash.is_some();
     let hash = hash.unwrap_or_else(|| NOBODYS.to_owned());

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What is sent instead of an answer.
+/// An error response.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
     #[serde(serialize_with = "as_number")]
@@ -71,7 +71,7 @@ impl Problem {
         self
     }
 
-    /// Whoever asks has not said who it is, or not in a way that is believed.
+    /// The request has no valid credentials.
     pub(crate) fn unauthorized(challenge: &'static str, detail: &str) -> Self {
         let mut problem = Problem::new(StatusCode::UNAUTHORIZED).with_detail(detail);
         let challenge = HeaderValue::from_static(challenge);
@@ -85,7 +85,7 @@ impl Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// What a panic in a handler becomes.
+    /// The response to a panic in a handler.
     pub(crate) fn of_panic(_: Box<dyn Any + Send + 'static>) -> Response {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
     }

@@ -1,4 +1,4 @@
-//! The page, and what whoever operates the service asks.
+//! The page, and the routes for the operator.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,11 +17,11 @@ use crate::layers::only_from_this_machine;
 use crate::problem::Problem;
 use crate::store::Store;
 
-/// Set when the service is told to stop.
+/// Set at the start of a shutdown.
 pub(crate) static STOPS: AtomicBool = AtomicBool::new(false);
 
 const PAGE: &str = include_str!("../../../../examples/shortlinks/src/page.html");
-/// The page loads nothing from elsewhere, sends nothing elsewhere, and is framed by nobody.
+/// The page loads nothing from elsewhere, sends nothing elsewhere, and cannot be framed.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -40,13 +40,13 @@ async fn page() -> impl IntoResponse {
     ([(CONTENT_SECURITY_POLICY, PAGE_POLICY)], Html(PAGE))
 }
 
-/// Whether the program is alive.
+/// Responds while the program is alive.
 #[utoipa::path(get, path = "/healthz", tag = "site", responses((status = OK, body = String)))]
 async fn healthz() -> &'static str {
     "alive\n"
 }
 
-/// Whether the service wants requests: it is not about to stop, and its database answers.
+/// Responds 200 while the service accepts requests: it is not shutting down, and its database responds.
 #[utoipa::path(
     get,
     path = "/readyz",

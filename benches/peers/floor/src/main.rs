@@ -15,7 +15,7 @@ const END_OF_HEAD: &[u8; 4] = b"\r\n\r\n";
 
 struct Connection {
     socket: OwnedFd,
-    /// How many bytes of the blank line the last `recv` ended with: `0 <= matched < 4`.
+    /// The number of bytes of the blank line at the end of the last `recv`: `0 <= matched < 4`.
     matched: u8,
 }
 

@@ -1,4 +1,4 @@
-//! What attackers do.
+//! The attacks.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,9 +14,9 @@ const CHUNKED: &[u8] = b"POST /plain HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: c
 /// One attack.
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
-    /// Whether it goes against TLS; the real clients speak that too then.
+    /// Set if the target is TLS; the real clients use it too.
     pub(crate) secure: bool,
-    /// What the attacker does, until it is told to stop.
+    /// The attack, until it is stopped.
     pub(crate) run: fn(&Door, &AtomicBool),
 }
 
@@ -96,8 +96,8 @@ fn hello(door: &Door) -> Vec<u8> {
     }
 }
 
-/// So many connections that begin so; then each says a little more, round after round. One that the server has closed
-/// is opened anew.
+/// A number of connections that begin with the same bytes; then each sends a little more, round after round. A connection
+/// that the server has closed is opened again.
 fn crowd(door: &Door, over: &AtomicBool, count: usize, beginning: &[u8], more: &[u8]) {
     let address = door.address();
     // Each with how much of the last piece it has taken.

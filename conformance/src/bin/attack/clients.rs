@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use conduit_conformance::stream::Door;
 
-/// One request in so many is made on a connection of its own.
+/// One request in this number uses a new connection.
 const FRESH: usize = 10;
 
 /// A request whose answer takes longer than this has failed.
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const PLAIN: &[u8] = b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// What real clients have seen.
+/// The results of the real clients.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) waits: Vec<Duration>,
@@ -23,7 +23,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// What this part of the requests, which are sorted, waited for at most, in milliseconds.
+    /// The maximum wait of this fraction of the sorted requests, in milliseconds.
     pub(crate) fn part(&self, part: f64) -> f64 {
         let index = ((self.waits.len() as f64 * part) as usize).min(self.waits.len().saturating_sub(1));
         self.waits
@@ -49,7 +49,7 @@ pub(crate) fn ask(door: &Door, over: &AtomicBool, seen: &Mutex<Seen>) {
             }
         };
         let wait = start.elapsed();
-        let mut seen = seen.lock().expect("nobody panics");
+        let mut seen = seen.lock().expect("no thread panics");
         match answered {
             Ok(()) => seen.waits.push(wait),
             Err(_) => {

@@ -1,4 +1,4 @@
-//! `attack [SECONDS] [--beside nginx]`: how long real clients wait while others attack, at Conduit and at nginx beside it.
+//! `attack [SECONDS] [--beside nginx]`: the latency of real clients during attacks, for Conduit and nginx.
 //!
 //! Both servers run with two workers and comparable deadlines, one after the other in one run on one machine, which
 //! makes the attack too: what is seen is the difference between a line and the one without attack, and between the two
@@ -22,21 +22,21 @@ use nginx::Nginx;
 /// Threads that are real clients; each waits a millisecond between its requests.
 const CLIENTS: usize = 4;
 
-/// How long the attack goes on before the first real request: what is measured is a server that is attacked, not how the
-/// attack begins.
+/// The duration of the attack before the first real request: the measurement covers a server under attack, not the start
+/// of the attack.
 const BEGINNING: Duration = Duration::from_secs(1);
 
-/// How long a server has to close what the attackers have left.
+/// The time that a server has to close the attackers' connections.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
-/// What an attack has shown.
+/// The result of an attack.
 struct Outcome {
     seen: Seen,
     during_kib: u64,
     after_kib: u64,
 }
 
-/// Real clients for a while, and after a moment the attack beside them.
+/// Real clients, and after a moment the attack.
 fn measure(door: &Door, attack: &Attack, duration: Duration, memory_kib: impl Fn() -> u64) -> Outcome {
     let (over, asked) = (AtomicBool::new(false), AtomicBool::new(false));
     let seen = Mutex::new(Seen::default());
@@ -53,7 +53,7 @@ fn measure(door: &Door, attack: &Attack, duration: Duration, memory_kib: impl Fn
         during_kib
     });
     std::thread::sleep(AFTERMATH);
-    let mut seen = seen.into_inner().expect("nobody panics");
+    let mut seen = seen.into_inner().expect("no thread panics");
     seen.waits.sort_unstable();
     Outcome {
         seen,
@@ -81,7 +81,7 @@ fn main() {
             assert_eq!(
                 arguments.get(place + 1).map(String::as_str),
                 Some("nginx"),
-                "beside nginx"
+                "compared with nginx"
             );
             (true, [&arguments[..place], &arguments[place + 2..]].concat())
         }
@@ -96,7 +96,7 @@ fn main() {
     println!("| attack | server | answers | p50 ms | p99 ms | most ms | failed | MiB during | MiB after |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for attack in ATTACKS {
-        // A server of its own for each attack, so that none meets what another left.
+        // A fresh server for each attack, without leftovers of another.
         let target = Target::start_with_tls(&[]);
         let door = target.doors().nth(usize::from(attack.secure)).expect("it has both");
         let outcome = measure(&door, attack, duration, || target.proportional_kib());

@@ -1,4 +1,4 @@
-//! nginx in the foreground of a process of its own, with the files that it serves.
+//! nginx as a foreground process, with the files that it serves.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -20,7 +20,7 @@ pub(crate) struct Nginx {
     https: SocketAddr,
     certificate: Certificate,
     directory: PathBuf,
-    /// Its workers read them again when they are made anew.
+    /// New workers read them again.
     _files: Files,
 }
 
