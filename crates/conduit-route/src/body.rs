@@ -1,4 +1,4 @@
-//! Who takes the body of a request.
+//! The argument that takes the body of a request.
 
 use crate::text::Text;
 

@@ -1,4 +1,4 @@
-//! What a route is made of, and how lists of routes are joined.
+//! The parts of a route, and the concatenation of lists of routes.
 
 use crate::pattern::Pattern;
 
@@ -15,11 +15,11 @@ pub struct Definition {
     pub file: &'static str,
     /// The line in `file`, counted from 1.
     pub line: u32,
-    /// What becomes of the handler when its client goes, where the route says it.
+    /// The action on a handler whose client disconnects, if the route declares one.
     pub disconnect: Option<Disconnect>,
 }
 
-/// What becomes of a handler that is not ready when its client goes.
+/// The action on a pending handler whose client disconnects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Disconnect {
     /// It runs to its end, and its answer is thrown away.
@@ -76,7 +76,7 @@ pub const fn joined_bytes(parts: &[Part]) -> usize {
     total
 }
 
-/// Writes the paths of `parts` that have a prefix one behind the other.
+/// Writes the paths of `parts` that have a prefix one after the other.
 ///
 /// # Panics
 /// If `BYTES` is less than [`joined_bytes`], or a prefix is bad.
@@ -158,7 +158,7 @@ pub const fn flatten<const ROUTES: usize>(parts: &[Part], joined: &'static [u8])
     all
 }
 
-/// The length of `prefix` with `path` behind it; 0 where there is no prefix and `path` serves as it is.
+/// The length of `prefix` followed by `path`; 0 without a prefix, where `path` is used unchanged.
 const fn joined_length(prefix: &str, path: &str) -> usize {
     match (prefix.len(), path.len()) {
         (0, _) => 0,

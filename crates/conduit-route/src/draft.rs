@@ -41,7 +41,7 @@ impl Size {
     }
 }
 
-/// What [`Draft::finish`] needs to know to make arrays that are just as long as needed.
+/// The lengths of the arrays that [`Draft::finish`] creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExactSize {
     /// The nodes.
@@ -158,7 +158,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
 
     /// Demands that no route was refused.
     ///
-    /// It is a step of its own, so that in `const` evaluation it is the last and only one that fails,
+    /// It is a separate step, so that in `const` evaluation it is the last and only one that fails,
     /// and the compiler reports one error at the list of the routes.
     ///
     /// # Panics
@@ -286,7 +286,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         self.add_endpoint(definitions, route, node);
     }
 
-    /// The node behind the literal segment of `route`'s path that starts at `start`.
+    /// The node after the literal segment of `route`'s path that starts at `start`.
     const fn add_literal(
         &mut self,
         definitions: &[Definition],
@@ -337,7 +337,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         child
     }
 
-    /// Whether what the key of a segment does not hold is the same.
+    /// Returns whether the bytes outside of a segment's key are equal.
     const fn is_same_middle(
         &self,
         definitions: &[Definition],
@@ -352,7 +352,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         same_from(path, start + WORD, held, held_start, key.length as usize - 2 * WORD)
     }
 
-    /// The node behind a parameter, whose alternative is put before the less specific ones.
+    /// The node after a parameter, whose alternative is inserted before the less specific ones.
     const fn add_alternative(
         &mut self,
         definitions: &[Definition],
@@ -456,7 +456,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
 
     /// Lets each node's last alternative go on to what comes next for the nodes above it.
     ///
-    /// A node stands behind its parent in `nodes`, so the parent's own links are complete by then.
+    /// A node follows its parent in `nodes`, so the parent's own links are complete by then.
     const fn link(&mut self) {
         let mut node = 0;
         while node < self.node_count {
@@ -471,7 +471,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         }
     }
 
-    /// The node behind a whole segment, if that is the first alternative of `node`.
+    /// The node after a whole-segment parameter, if that is the first alternative of `node`.
     const fn plain(&self, node: &DraftNode) -> u32 {
         if node.alternative == NONE {
             return NONE;
@@ -503,7 +503,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
     }
 }
 
-/// The arrays behind a [`Table`](crate::Table).
+/// The arrays of a [`Table`](crate::Table).
 #[derive(Clone, Copy, Debug)]
 pub struct Storage<
     const NODES: usize,
@@ -546,7 +546,7 @@ const fn is_same(definitions: &[Definition], one: &Alternative, other: &Alternat
         && is_same_text(one_path, one.suffix, other_path, other.suffix)
 }
 
-/// Whether two texts of the same length are the same.
+/// Returns whether two texts of the same length are equal.
 const fn is_same_text(one: &[u8], (start, end): (u16, u16), other: &[u8], (other_start, _): (u16, u16)) -> bool {
     same_from(one, start as usize, other, other_start as usize, (end - start) as usize)
 }

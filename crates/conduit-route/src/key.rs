@@ -2,13 +2,13 @@
 //!
 //! A segment's first and last eight bytes and its length are its key: up to 16 bytes they say all; of
 //! a longer one the middle must be compared as well. Eight bytes are read at a time, the first in the
-//! lowest bits; most segments are shorter, so that one word has the segment and the slash behind it.
+//! lowest bits; most segments are shorter, so that one word has the segment and the slash after it.
 
 const SLASHES: u64 = u64::from_ne_bytes([b'/'; 8]);
 const LOW_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
 const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 
-/// How many bytes a word has; a key holds two, so that a segment of twice as many has no middle.
+/// The number of bytes of a word; a key holds two, so that a segment of twice as many has no middle.
 pub(crate) const WORD: usize = 8;
 
 /// One segment of a path.
@@ -32,7 +32,7 @@ impl Key {
 /// The path of a request, with at least eight bytes to read.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
-    /// The path; zeros are behind it if it is shorter than eight bytes.
+    /// The path; followed by zeros if it is shorter than eight bytes.
     bytes: &'a [u8],
     length: usize,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Subject<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Start {
     start: usize,
-    /// The first eight bytes of the path from the segment's start on, zeros behind the path's end.
+    /// The first eight bytes of the path from the segment's start on, zeros after the path's end.
     word: u64,
     /// The highest bit of the first byte of `word` that is a slash; bits further up mean nothing.
     slash: u64,
@@ -140,7 +140,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The first eight bytes of `bytes`, zeros behind the end.
+/// The first eight bytes of `bytes`, zeros after the end.
 #[inline(always)]
 pub(crate) const fn first_word(bytes: &[u8]) -> u64 {
     let length = if bytes.len() < 8 { bytes.len() } else { 8 };
@@ -188,12 +188,12 @@ const fn below(slash: u64) -> u64 {
     ((slash & slash.wrapping_neg()) >> 7).wrapping_sub(1)
 }
 
-/// Whether two texts hold the same bytes, for `const` evaluation, where `==` is not at hand.
+/// Returns whether two texts are equal, for `const` evaluation, which lacks `==`.
 pub(crate) const fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && same_from(one, 0, other, 0, one.len())
 }
 
-/// Whether `length` bytes of `one` from `start` are those of `other` from `other_start`.
+/// Returns whether `length` bytes of `one` from `start` equal those of `other` from `other_start`.
 pub(crate) const fn same_from(one: &[u8], start: usize, other: &[u8], other_start: usize, length: usize) -> bool {
     let mut at = 0;
     while at < length {

@@ -1,7 +1,7 @@
 //! Path patterns, conflict rules and a route table that the compiler builds.
 //!
 //! A [`Definition`] is one route: a method and a path such as `/users/{id}`, whose grammar
-//! [`Pattern`] tells. [`table!`] joins lists of them, each under a prefix if need be, and builds a
+//! [`Pattern`] documents. [`table!`] joins lists of them, each under a prefix if need be, and builds a
 //! [`Table`] in static memory while the program is compiled. A bad path and two routes that match
 //! the same paths are compile errors that name the places.
 //!
@@ -50,7 +50,7 @@ pub use table::{Miss, Parameters, Table};
 
 /// Builds a table in static memory from a list of constant [`Part`]s: `&'static Table`.
 ///
-/// The routes keep the order of the list: [`Table::find`] gives a place in it. What is wrong with
+/// The routes keep the order of the list: [`Table::find`] gives a place in it. A fault in
 /// them is a compile error.
 ///
 /// ```compile_fail

@@ -23,9 +23,9 @@ pub const PATH_LIMIT: usize = 4096;
 /// | `{*rest}` | all that is left, slashes included, at least one byte; only as the last segment |
 ///
 /// A segment has at most one parameter, a path at most [`PARAMETER_LIMIT`]. A name is an ASCII
-/// identifier and stands once in a path. Literal text is what RFC 3986 section 3.3 allows in a
+/// identifier and occurs once in a path. Literal text is what RFC 3986 section 3.3 allows in a
 /// segment, other characters percent-encoded with upper-case digits; it is compared byte by byte.
-/// An empty segment stands at the end only (`/` and `/users/`, which is another path than `/users`).
+/// An empty segment is allowed at the end only (`/` and `/users/`, which is another path than `/users`).
 ///
 /// ```
 /// use conduit_route::{Pattern, Segment};
@@ -143,7 +143,7 @@ pub enum Segment<'a> {
         prefix: &'a str,
         /// The parameter's name.
         name: &'a str,
-        /// The literal text behind the parameter.
+        /// The literal text after the parameter.
         suffix: &'a str,
     },
     /// All that is left of the path.
@@ -157,7 +157,7 @@ pub enum Segment<'a> {
 #[derive(Clone, Debug)]
 pub struct Segments<'a> {
     path: &'a str,
-    /// Where the next segment starts; behind the path's end when there is none.
+    /// The start of the next segment; after the path's end if this is the last.
     next: usize,
 }
 
@@ -214,7 +214,7 @@ pub struct PathError<'a> {
     at: Span,
 }
 
-/// What is wrong with a path.
+/// A fault of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mistake {
     NoLeadingSlash,
@@ -336,7 +336,7 @@ impl<'a> PathError<'a> {
             Mistake::RestWithText => text
                 .with("`")
                 .with(part)
-                .with("` takes whole segments: it can have no text before or behind it, put a slash between them"),
+                .with("` takes whole segments: it can have no text before or after it, put a slash between them"),
             Mistake::PrefixEndsInSlash => {
                 text.with("it ends in a slash, and the routes under it start with one: leave it out")
             }
@@ -375,11 +375,11 @@ pub(crate) struct Scanned {
     pub(crate) parameter: Option<Braces>,
 }
 
-/// Where a parameter stands in a path.
+/// The position of a parameter in a path.
 #[derive(Clone, Copy)]
 pub(crate) struct Braces {
     pub(crate) open: usize,
-    /// Behind the closing brace.
+    /// After the closing brace.
     pub(crate) end: usize,
     pub(crate) is_rest: bool,
 }
@@ -502,7 +502,7 @@ impl Names {
     }
 }
 
-/// What a byte means outside of braces.
+/// The meaning of a byte outside of braces.
 #[derive(Clone, Copy)]
 enum Class {
     /// It stands for itself.
@@ -603,7 +603,7 @@ const fn percent_encoded(text: Text, part: &str) -> Text {
     text.with("`")
 }
 
-/// The identifier that starts at `start` of `part`, or `name` where there is none.
+/// The identifier that starts at `start` of `part`, or `name` if it is missing.
 const fn identifier_at(part: &str, start: usize) -> &str {
     let bytes = part.as_bytes();
     let mut end = start;

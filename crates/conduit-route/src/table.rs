@@ -13,9 +13,9 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// Where a path's next segment is decided: the segments so far, as the routes have them, are the same.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
-    /// Whether any segment that follows is literal, so that the slots need to be asked.
+    /// Set if a following segment is literal, so that the slots must be searched.
     pub(crate) has_literals: bool,
-    /// The node behind a parameter that takes the whole segment, if that is the first alternative.
+    /// The node after a parameter that takes the whole segment, if that is the first alternative.
     pub(crate) plain: u32,
     /// What to try when no literal segment follows: this node's own first alternative or else what
     /// comes next for the nodes above it.
@@ -24,14 +24,14 @@ pub(crate) struct Node {
     pub(crate) endpoint: u32,
 }
 
-/// One literal segment behind one node: an entry of a hash table whose slots each start a chain.
+/// One literal segment after one node: an entry of a hash table whose slots each start a chain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Literal {
     pub(crate) first: u64,
     pub(crate) second: u64,
-    /// What [`tag`] makes of the node before the segment and its length.
+    /// The [`tag`] of the node before the segment and its length.
     pub(crate) tag: u64,
-    /// The node behind the segment.
+    /// The node after the segment.
     pub(crate) child: u32,
     /// The next literal of the same slot; 0, which has the tag of no segment, at the chain's end.
     pub(crate) next: u16,
@@ -42,7 +42,7 @@ pub(crate) struct Literal {
 /// One way to bind a parameter to a segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alternative {
-    /// The node behind the segment.
+    /// The node after the segment.
     pub(crate) child: u32,
     /// What to try when this leads nowhere.
     pub(crate) otherwise: u32,
@@ -50,7 +50,7 @@ pub(crate) struct Alternative {
     pub(crate) bound: u8,
     pub(crate) shape: Shape,
     /// Where the segment starts, counted from the end of the parameter before it or else from the
-    /// path's start. So going back needs no stack: the parameters that are bound tell the place.
+    /// path's start. Backtracking needs no stack: the bound parameters give the position.
     pub(crate) offset: u16,
     /// Whose path holds the prefix and the suffix.
     pub(crate) definition: u32,
@@ -58,10 +58,10 @@ pub(crate) struct Alternative {
     pub(crate) suffix: (u16, u16),
 }
 
-/// What stands around a parameter.
+/// The literal text around a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// Text before it, behind it, or both.
+    /// Text before it, after it, or both.
     Affixed,
     /// The whole segment.
     Plain,
@@ -95,7 +95,7 @@ pub struct Table {
     nodes: &'static [Node],
     /// The first literal of each slot. A power of two in number, at most a quarter of them taken.
     slots: &'static [u16],
-    /// What is left of a hash when it is shifted right by this is an index into `slots`.
+    /// A hash shifted right by this number is an index into `slots`.
     shift: u32,
     literals: &'static [Literal],
     /// The route that each literal comes from.
@@ -136,7 +136,7 @@ impl Parameters {
         self.length
     }
 
-    /// Whether there are none.
+    /// Returns whether the table is empty.
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }
@@ -202,7 +202,7 @@ impl Table {
     /// A `GET` route answers `HEAD` too, unless there is a `HEAD` route of just the same path.
     ///
     /// # Errors
-    /// [`Miss`] tells whether another method would have found one; `parameters` is then empty.
+    /// [`Miss`] distinguishes a path that has a route for another method; `parameters` is then empty.
     #[inline]
     pub fn find(&self, method: &str, path: impl AsRef<[u8]>, parameters: &mut Parameters) -> Result<usize, Miss> {
         parameters.length = 0;
@@ -364,7 +364,7 @@ impl Table {
         None
     }
 
-    /// The node behind the literal segment at `start` whose key is `key`.
+    /// The node after the literal segment at `start` whose key is `key`.
     #[inline(always)]
     fn literal(&self, path: Subject<'_>, node: u32, start: usize, key: Key) -> Option<u32> {
         let tag = tag(node, key);
@@ -382,7 +382,7 @@ impl Table {
         }
     }
 
-    /// Whether what the key of a segment does not hold is the same.
+    /// Returns whether the bytes outside of a segment's key are equal.
     #[cold]
     fn is_same_middle(&self, path: Subject<'_>, literal: usize, start: usize, key: Key) -> bool {
         let pattern = self.definitions[self.origins[literal] as usize].path.as_bytes();
@@ -418,7 +418,7 @@ impl Table {
         Some(end)
     }
 
-    /// What lies between the prefix and the suffix of `alternative`, if the segment has both.
+    /// The text between the prefix and the suffix of `alternative`, if the segment has both.
     fn affixed(
         &self,
         path: Subject<'_>,
@@ -463,14 +463,14 @@ impl Table {
     }
 }
 
-/// What can be matched of a path: none of a path that starts with no slash (RFC 9112, section 3.2),
-/// or is too long for its places to be kept.
+/// The matchable part of a path: empty for a path without a leading slash (RFC 9112, section 3.2),
+/// or too long for its positions to be stored.
 #[inline(always)]
 fn subject<'a>(path: &'a [u8], short: &'a mut [u8; 8]) -> Option<Subject<'a>> {
     (path.first() == Some(&b'/') && path.len() < NONE as usize).then(|| Subject::new(path, short))
 }
 
-/// A node and the length of a literal segment behind it.
+/// A node and the length of a literal segment after it.
 #[inline(always)]
 pub(crate) const fn tag(node: u32, key: Key) -> u64 {
     (node as u64) << 32 | key.length as u64

@@ -1,4 +1,4 @@
-//! What is a path, and what is said of one that is not.
+//! Valid paths, and the messages for invalid ones.
 
 use std::panic::catch_unwind;
 
@@ -111,11 +111,11 @@ fn a_bad_path_is_told_with_its_remedy() {
         ("/{*a}/", "`{*a}` takes all that is left: make it the last segment"),
         (
             "/x{*a}",
-            "`{*a}` takes whole segments: it can have no text before or behind it, put a slash between them",
+            "`{*a}` takes whole segments: it can have no text before or after it, put a slash between them",
         ),
         (
             "/{*a}.b",
-            "`{*a}` takes whole segments: it can have no text before or behind it, put a slash between them",
+            "`{*a}` takes whole segments: it can have no text before or after it, put a slash between them",
         ),
         (
             "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}/{o}/{p}/{q}",
@@ -157,7 +157,7 @@ fn a_bad_prefix_is_told_with_its_remedy() {
     assert!(Pattern::parse_prefix("admin").is_err());
 }
 
-/// What building a table of routes panics with, if it does.
+/// The panic message of building a table of routes, if it panics.
 fn refusal(routes: &[(&'static str, &'static str)]) -> Option<String> {
     let definitions: Vec<Definition> = routes
         .iter()

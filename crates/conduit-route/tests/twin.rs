@@ -1,4 +1,4 @@
-//! The table beside a plain matcher that tries every route against every path.
+//! The table compared with a plain matcher that tries every route on every path.
 
 use std::cmp::Reverse;
 
@@ -30,7 +30,7 @@ fn definition(method: &'static str, path: &str) -> Definition {
     }
 }
 
-/// Where a route stands in the order of precedence: the lower, the more specific.
+/// The precedence of a route: the lower, the more specific.
 type Rank = Vec<(u8, Reverse<usize>, Reverse<usize>)>;
 
 fn rank(path: &str) -> Rank {
@@ -103,7 +103,7 @@ fn naive_find<'p>(definitions: &[Definition], method: &str, path: &'p str) -> Re
     Err(Miss::MethodNotAllowed)
 }
 
-/// Whether two routes that match one path are the same path but for the names.
+/// Returns whether two routes that match one path differ only in parameter names.
 fn rank_equal(definitions: &[Definition], one: usize, other: usize) -> bool {
     rank(definitions[one].path) == rank(definitions[other].path)
 }
@@ -122,7 +122,7 @@ fn naive_allow(definitions: &[Definition], path: &str) -> Vec<&'static str> {
 }
 
 fn find<'p>(table: &Table, method: &str, path: &'p str) -> Result<(usize, Vec<&'p str>), Miss> {
-    // What the last match left must not matter.
+    // The leftovers of the last match must not matter.
     let mut parameters = Parameters::new();
     let _ = table.find("GET", "/a/b/c/d", &mut parameters);
     let found = table.find(method, path, &mut parameters);
@@ -158,7 +158,7 @@ fn routes() -> impl Strategy<Value = Vec<Definition>> {
     ];
     let last = prop_oneof![6 => Just(""), 1 => Just("/{*rest}"), 1 => Just("/")];
     let path = (prop::collection::vec(segment, 0..4), last).prop_map(|(segments, last)| {
-        // Each parameter has a name of its own.
+        // Each parameter has a different name.
         let named = segments.iter().enumerate().map(|(at, segment)| {
             format!(
                 "/{}",

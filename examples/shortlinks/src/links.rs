@@ -22,8 +22,8 @@ pub(crate) const ROUTES: Routes<Service> = routes![
 
 const DEFAULT_LIMIT: u32 = 20;
 
-/// How often to look for a slug that is free. With a million links one in 27,000 is taken, so once is nearly always
-/// enough.
+/// The number of attempts to find a free slug. With a million links one in 27,000 is taken, so the first attempt nearly
+/// always succeeds.
 const SLUG_ATTEMPTS: usize = 5;
 
 #[derive(Debug, Problem)]
@@ -51,7 +51,7 @@ struct Range {
     /// The id of the last link that the client has; without it the list begins with the newest.
     #[garde(skip)]
     after: Option<i64>,
-    /// How many links at most; 20 unless it is given.
+    /// The maximum number of links; 20 by default.
     #[garde(range(min = 1, max = 100))]
     limit: Option<u32>,
 }
@@ -68,7 +68,7 @@ struct Page {
 #[get("/api/links")]
 async fn list(user: Auth<User>, range: Valid<Query<Range>>, store: State<Store>) -> Result<Json<Page>, LinkError> {
     let limit = range.limit.unwrap_or(DEFAULT_LIMIT);
-    // One more than is asked for tells whether there is a next part.
+    // One more than requested shows whether there is a next part.
     let mut links = store.list(&user.0, range.after, limit + 1).await?;
     let more = links.len() > limit as usize;
     links.truncate(limit as usize);
@@ -108,7 +108,7 @@ async fn insert_at_random(store: &Store, user: &User, url: &Url) -> Result<Link,
     Err(LinkError::NoSlugFree)
 }
 
-/// Whether a short link with this slug would never be reached, because another route has its path.
+/// Returns whether another route has the path of this slug, so that its link would be unreachable.
 fn is_reserved(slug: &str) -> bool {
     let routes = crate::ROUTES.definitions().iter().map(|route| route.path);
     routes.chain([DOCS]).any(|path| path.strip_prefix('/') == Some(slug))
@@ -144,7 +144,7 @@ async fn follow(slug: Path<String>, method: Method, store: State<Store>) -> Resu
     url.map(Redirect::temporary).ok_or(LinkError::NoLink { slug: slug.0 })
 }
 
-/// What costs space in the database is bounded too.
+/// Space in the database is bounded too.
 async fn few_new_links(limits: State<Limits>, request: Request, next: Next) -> Response {
     limits.new_links.call(request, next).await
 }

@@ -1,10 +1,10 @@
 //! A link shortener: a page, a JSON API for those who have signed up, and short links that count how often they were
 //! followed.
 //!
-//! - `settings.rs`: what the environment says.
-//! - `site.rs`: the page, and what whoever operates the service asks.
-//! - `users.rs`: signing up, in and out, and the guard for everything that is somebody's. `password.rs`: passwords.
-//! - `links.rs`: the links. `new_link.rs`: what a new one must look like.
+//! - `settings.rs`: the settings from the environment.
+//! - `site.rs`: the page, and the routes for the operator.
+//! - `users.rs`: signing up, in and out, and the guard of an account's data. `password.rs`: passwords.
+//! - `links.rs`: the links. `new_link.rs`: the rules for a new link.
 //! - `store/`: users, sessions and links in SQLite.
 //! - `tests.rs`: the API through the client for tests; `tests/program`: the program itself.
 #![forbid(unsafe_code)]
@@ -25,7 +25,7 @@ use conduit::prelude::*;
 use settings::Settings;
 use store::{OpenError, Store};
 
-/// `/{slug}` gives way to the paths that have a name, wherever it stands in the list.
+/// The literal paths take precedence over `/{slug}`, at any position in the list.
 pub(crate) const ROUTES: Routes<Service> = routes![site::ROUTES, users::ROUTES, links::ROUTES];
 
 /// Where the API is shown, and can be tried.
@@ -34,14 +34,14 @@ pub(crate) const DOCS: &str = "/docs";
 /// No request of this service is larger than a link; the framework's own limit is 2 MiB.
 const BODY_LIMIT_BYTES: u64 = 16 * 1024;
 
-/// What handlers may take as `State`: any of its fields. Each worker thread has a clone.
+/// The state: handlers extract any of its fields. Each worker thread has a clone.
 #[derive(Clone, FromRef)]
 struct Service {
     store: Store,
     limits: Limits,
 }
 
-/// How often an address may do what is expensive, or worth guessing. Clones count together.
+/// The rate limit of an address for expensive or guessable operations. Clones count together.
 #[derive(Clone)]
 struct Limits {
     sign_in: RateLimit,
@@ -78,7 +78,7 @@ fn app(settings: Settings) -> conduit::Result<App<Service, Routes<Service>>> {
 }
 
 fn main() -> conduit::Result {
-    // Standard output is for the address that the server prints; what goes wrong is logged beside it.
+    // Standard output is for the address that the server prints; errors go to standard error.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     app(Settings::from_environment()?)?.run()
 }

@@ -1,4 +1,4 @@
-//! What a client sends to make a link, and the rules for it.
+//! The body of a new link, and its rules.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -15,7 +15,7 @@ const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
 /// As many make 27,512,614,111 slugs.
 const RANDOM_SLUG_LENGTH: usize = 7;
 
-/// What a client sends to make a link. A field that is not known is refused: it is a misspelt `slug`.
+/// The body of a new link. An unknown field is rejected: it is a misspelt `slug`.
 #[derive(Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewLink {
@@ -45,7 +45,7 @@ fn is_http_url(text: &str, _: &()) -> garde::Result {
     }
 }
 
-/// A slug that is probably free. It is no secret: whoever is given the link sees it.
+/// A slug that is probably free. It is not a secret: it is part of the link.
 pub(crate) fn random_slug() -> String {
     // The keys of each `RandomState` differ, and those of a thread's first come from the system.
     let mut number = RandomState::new().hash_one(());

@@ -4,8 +4,8 @@ use argon2::Argon2;
 use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
 use conduit::prelude::*;
 
-/// The hash of a password that nobody has: what a name that is not known is compared with, so that the time of the
-/// answer does not tell which names there are.
+/// The hash of an impossible password. An unknown name is compared with it, so that the response time does not reveal
+/// which names exist.
 const NOBODYS: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IG9mIG91cnM$4sV3bTvGQe7o1iGEq0nH0F3q8i0wqk8Y4yKf7gG0c2A";
 
@@ -15,7 +15,7 @@ pub(crate) async fn hash(password: String) -> Result<String, Problem> {
     Ok(hashed?.to_string())
 }
 
-/// Whether it is the password that this hash was made of; `None` is the hash of a user whom there is not.
+/// Returns whether the hash is that of the password; `None` is the hash of an unknown user.
 pub(crate) async fn is_right(password: String, hash: Option<String>) -> Result<bool, Problem> {
     let is_user = hash.is_some();
     let hash = hash.unwrap_or_else(|| NOBODYS.to_owned());
@@ -49,7 +49,7 @@ mod tests {
         assert_ne!(
             made,
             run(hash("correct horse".to_owned())),
-            "each has a salt of its own"
+            "each hash has its own salt"
         );
         assert!(run(is_right("correct horse".to_owned(), Some(made.clone()))));
         assert!(!run(is_right("correct horse ".to_owned(), Some(made))));

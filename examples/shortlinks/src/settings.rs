@@ -1,6 +1,6 @@
-//! What the environment says.
+//! The settings from the environment.
 //!
-//! | variable | default | what |
+//! | variable | default | meaning |
 //! | --- | --- | --- |
 //! | `SHORTLINKS_DB` | `shortlinks.db` | the database's file |
 //! | `SHORTLINKS_SIGN_INS_PER_MINUTE` | 10 | how often an address may sign up or in |

@@ -1,4 +1,4 @@
-//! The page, and what whoever operates the service asks.
+//! The page, and the routes for the operator.
 
 use std::net::IpAddr;
 
@@ -17,7 +17,7 @@ pub(crate) const ROUTES: Routes<Service> = routes![
 ];
 
 const PAGE: &str = include_str!("page.html");
-/// The page loads nothing from elsewhere, sends nothing elsewhere, and is framed by nobody.
+/// The page loads nothing from elsewhere, sends nothing elsewhere, and cannot be framed.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -27,9 +27,9 @@ fn page() -> impl IntoResponse {
     ([("content-security-policy", PAGE_POLICY)], Html(PAGE))
 }
 
-/// Whether the service wants requests: it is not about to stop, and its database answers.
+/// Responds 200 while the service accepts requests: it is not shutting down, and its database responds.
 ///
-/// `/healthz`, the framework's own, only says that the program is alive: to start it again would not mend a database.
+/// The framework's `/healthz` only shows that the program is alive: a restart would not repair a database.
 #[get("/readyz")]
 async fn readyz(store: State<Store>) -> Result<&'static str, Problem> {
     if !health::is_ready() {
@@ -45,7 +45,7 @@ fn unavailable(detail: &'static str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail(detail)
 }
 
-/// The numbers tell how much the service is used, which is nobody else's business.
+/// The metrics reveal how the service is used; they are not public.
 async fn only_from_this_machine(client: Client, request: Request, next: Next) -> Result<Response, Problem> {
     match client.address() {
         Some(address) if is_loopback(address) => Ok(next.run(request).await),

@@ -1,4 +1,4 @@
-//! The API, in this process: the service as it is, with a database of its own, and no socket.
+//! The API in this process: the complete service with a temporary database, without a socket.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,7 +30,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What cannot be removed is the system's to clean up.
+        // The system cleans files that cannot be removed.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -190,7 +190,7 @@ fn the_list_comes_in_pages_with_the_newest_first() {
 
         let (slugs, next) = part("");
         assert_eq!(slugs, expected(6..=25));
-        // What happens to the links before does not move those after.
+        // A change of earlier links does not move later ones.
         client.delete("/api/links/link-25").send().assert_status(204);
         client.delete("/api/links/link-6").send().assert_status(204);
         let (slugs, end) = part(&format!("?after={}", next.expect("there is more")));

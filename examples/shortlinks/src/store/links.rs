@@ -16,7 +16,7 @@ pub(crate) struct Link {
     pub(crate) id: i64,
     pub(crate) slug: String,
     pub(crate) url: String,
-    /// How often it was followed.
+    /// The number of redirects.
     pub(crate) clicks: i64,
     /// RFC 3339, in UTC.
     pub(crate) created_at: String,

@@ -12,9 +12,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 pub(crate) use links::Link;
 pub(crate) use users::SESSION_DAYS;
 
-/// How long a statement waits for another process that has the database locked; then it fails.
+/// The time that a statement waits for a database that another process has locked.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many requests read at the same time.
+/// The number of concurrent readers.
 const READERS: u32 = 4;
 
 /// The steps from an empty database to the present one. SQLite's `user_version` says how many a file has gone; a step that
@@ -56,7 +56,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the file, which is made if there is none, and sees to it that it has its tables.
+    /// Opens the file, or creates it, and creates missing tables.
     pub(crate) async fn open(path: &Path) -> Result<Self, OpenError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -87,7 +87,7 @@ impl Store {
         Ok(Store { writer, readers })
     }
 
-    /// Whether the database answers.
+    /// Checks that the database responds.
     pub(crate) async fn check(&self) -> sqlx::Result<()> {
         sqlx::query("SELECT 1 FROM links").fetch_optional(&self.readers).await?;
         Ok(())

@@ -10,7 +10,7 @@ use sqlx::{FromRow, Row};
 use super::Store;
 use crate::users::User;
 
-/// How long a session lasts.
+/// The lifetime of a session.
 pub(crate) const SESSION_DAYS: i64 = 30;
 
 /// As many cannot be guessed.
@@ -41,7 +41,7 @@ impl Store {
             .transpose()
     }
 
-    /// Begins a session: its token. The database has only a hash of it, so that nobody who reads that can sign in.
+    /// Creates a session and returns its token. The database stores only a hash, so a leaked database does not allow signing in.
     pub(crate) async fn insert_session(&self, user: &User) -> Result<String, Problem> {
         let mut bytes = [0; TOKEN_BYTES];
         getrandom::fill(&mut bytes)?;

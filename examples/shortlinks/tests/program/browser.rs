@@ -26,7 +26,7 @@ fn a_user_signs_up_makes_links_and_signs_out_on_the_page() {
         let service = Service::start(database);
         browser.open(&service.address);
 
-        // Nobody has signed in: there is only that form. What breaks a rule is told at its field.
+        // Before signing in the page has only that form. An error is shown at its field.
         browser.wait("!account.hidden");
         assert_eq!(
             browser.value("form.hidden && element('mine').hidden && element('who').hidden"),
@@ -46,7 +46,7 @@ fn a_user_signs_up_makes_links_and_signs_out_on_the_page() {
         assert_eq!(browser.text("#user"), "ada");
         assert_eq!(browser.value("document.cookie"), "", "no script can read the session");
 
-        // The page of somebody who has signed in before is there at once, and all that it made with it.
+        // A user who is signed in sees the page at once, with all links.
         browser.submit("https://example.com/first", "first");
         browser.wait("document.querySelector('li[data-slug=first]')");
         browser.open(&service.address);
@@ -91,12 +91,12 @@ fn the_page_makes_lists_refuses_and_deletes_links() {
         assert_eq!(service.get("/second").status, 307);
         browser.screenshot("signed-in");
 
-        // A conflict is told in the service's words.
+        // A conflict shows the service's message.
         browser.submit("https://example.com/third", "second");
         browser.wait("document.querySelector('#status.bad')");
         assert_eq!(browser.text("#status"), "The slug \"second\" is taken: choose another.");
 
-        // A broken rule is told at its field.
+        // An error is shown at its field.
         browser.submit("javascript:alert(1)", "");
         browser.wait("document.querySelector('#url[aria-invalid=true]')");
         assert_eq!(
@@ -123,7 +123,7 @@ fn the_docs_page_tries_an_operation_as_a_user() {
         let list = "#operations-links-links_list";
         browser.wait(&format!("document.querySelector('{list}')"));
 
-        // The dialog takes the token; the page's framework hears of a value only if the browser sets it.
+        // The dialog takes the token; the page's framework notices a value only if the browser sets it.
         browser.value("document.querySelector('.scheme-container .authorize').click()");
         browser.wait("document.querySelector('.modal-ux input')");
         browser.value("document.querySelector('.modal-ux input').focus()");
@@ -248,7 +248,7 @@ impl Browser {
         }
     }
 
-    /// What an expression of JavaScript gives, or what its promise does.
+    /// The value of a JavaScript expression, or of its promise.
     fn value(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let result = self.call("Runtime.evaluate", params);

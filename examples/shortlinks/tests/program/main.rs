@@ -1,4 +1,4 @@
-//! The real program, started with a database of its own and driven over the network.
+//! The real program with a temporary database, driven over the network.
 
 mod browser;
 mod service;

@@ -1,4 +1,4 @@
-//! What needs the process: its start, its end, its workers, and the file that it leaves. The API is tested in `src/tests.rs`.
+//! Tests of the process: its start, its end, its workers, and its database file. The API is tested in `src/tests.rs`.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ fn no_click_is_lost_however_many_follow_at_once() {
     service.create(&json!({ "url": "https://example.com", "slug": "busy" }));
     std::thread::scope(|scope| {
         for _ in 0..100 {
-            // A client of its own for each, so that the kernel spreads them over the workers.
+            // A separate client for each, so that the kernel spreads them over the workers.
             scope.spawn(|| {
                 let response = client().get(format!("{}/busy", service.address)).call();
                 assert_eq!(response.expect("an answer").status(), 307);
@@ -68,7 +68,7 @@ fn a_setting_that_is_no_number_is_named_with_the_remedy() {
     );
 }
 
-/// What a program says that does not start.
+/// The output of a program that does not start.
 fn failure(command: &mut Command) -> String {
     let output = command.output().expect("the program starts");
     assert_eq!(output.status.code(), Some(1));

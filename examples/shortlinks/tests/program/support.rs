@@ -1,4 +1,4 @@
-//! The real program with a database of its own, and a client that is not ours.
+//! The real program with a temporary database, and an independent client.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What cannot be removed is the system's to clean up.
+        // The system cleans files that cannot be removed.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -49,7 +49,7 @@ pub(crate) struct Service {
     _output: BufReader<ChildStdout>,
     pub(crate) address: String,
     agent: Agent,
-    /// What the requests are sent with; empty where nobody has signed in.
+    /// The cookie of the requests; empty before signing in.
     token: String,
 }
 
@@ -125,7 +125,7 @@ impl Service {
         self.post("/api/links", link)
     }
 
-    /// How often the link was followed, as the API says.
+    /// The number of redirects according to the API.
     pub(crate) fn clicks(&self, slug: &str) -> u64 {
         let link = self.get(&format!("/api/links/{slug}"));
         link.json()["clicks"].as_u64().expect("clicks are a number")
@@ -154,13 +154,13 @@ pub(crate) fn command(database: &Path) -> Command {
     command
 }
 
-/// A client with connections of its own. Redirects and errors are answers to look at.
+/// A client with separate connections. It returns redirects and errors as responses.
 pub(crate) fn client() -> Agent {
     let config = Agent::config_builder().http_status_as_error(false).max_redirects(0);
     config.build().into()
 }
 
-/// What the service answered.
+/// The response of the service.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
