@@ -52,7 +52,7 @@ impl fmt::Display for ActivatedSocket {
 /// The environment stays as it is, because changing it is unsound in a program with threads. The variables mean nothing to
 /// programs that this one starts: `LISTEN_PID` names this process.
 ///
-/// Call it before the program opens listening sockets of its own: a listening socket with the number of a passed one is
+/// Call it before the program opens any listening socket: a listening socket with the number of a passed one is
 /// indistinguishable from it.
 ///
 /// # Errors

@@ -1,8 +1,8 @@
-//! What one request costs in the engine, in nanoseconds of one core.
+//! The cost of one request in the engine, in nanoseconds of one core.
 //!
-//! `cargo bench -p conduit-proto`. Each figure is the best of many batches, since whatever else
-//! the machine does only ever adds; the input is hidden from the compiler and the output used.
-//! httparse's plain reading of the same bytes is printed beside the parse: it does less (no copy,
+//! `cargo bench -p conduit-proto`. Each figure is the best of many batches, since other
+//! load of the machine only adds; the input is hidden from the compiler and the output used.
+//! httparse's plain reading of the same bytes is printed for comparison: it does less (no copy,
 //! no framing, no check of the target), so it is a yardstick rather than a competitor.
 #![expect(clippy::print_stdout, reason = "the program's purpose is to print figures")]
 #![forbid(unsafe_code)]

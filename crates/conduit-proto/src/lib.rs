@@ -1,7 +1,7 @@
 //! Protocol engines that do no I/O: bytes go in, events and bytes come out.
 //!
 //! Nothing here opens a socket, reads a clock or starts a thread. The caller moves the bytes and
-//! says what time it is, so an engine behaves the same behind epoll, behind TLS, in a test and in
+//! says what time it is, so an engine behaves the same with epoll, with TLS, in a test and in
 //! a fuzzer. No `unsafe`.
 //!
 //! - [`h1`]: the server's side of HTTP/1.1 (RFC 9112).

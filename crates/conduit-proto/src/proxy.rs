@@ -1,11 +1,11 @@
-//! The PROXY protocol, versions 1 and 2: how a proxy that forwards bytes tells whose they are.
+//! The PROXY protocol, versions 1 and 2: the client's address from a proxy that forwards bytes.
 //!
-//! The header stands before everything else on a connection, before TLS too. Whoever can send it can claim any address:
-//! it must be read from proxies that are known, and from nobody else. The specification is `proxy-protocol.txt` of
+//! The header precedes everything else on a connection, TLS included. Its sender can claim any address, so it must be
+//! read from known proxies only. The specification is `proxy-protocol.txt` of
 //! HAProxy.
 //!
 //! A [`Parser`] is given what has been received, and says how much of it was the header's. It keeps what it needs, at
-//! most 232 bytes, and never asks for bytes behind the header.
+//! most 232 bytes, and never requests bytes after the header.
 //!
 //! ```
 //! use conduit_proto::proxy::{Header, Parser};
@@ -21,7 +21,7 @@
 //! # Ok::<(), conduit_proto::proxy::Error>(())
 //! ```
 //!
-//! # What is refused
+//! # Refused input
 //!
 //! Anything that is no header, from the first byte that shows it. In version 1: a line of more than 107 bytes, any spacing
 //! but one space, numbers with leading zeros, addresses of the other family, a line that does not end in CR and LF. In
@@ -31,20 +31,20 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The longest header of version 2 that is read, in bytes behind its first 16: 4096. Addresses take at most 216; the rest
+/// The longest header of version 2 that is read, in bytes after its first 16: 4096. Addresses take at most 216; the rest
 /// is room for extensions, such as the names and certificates of TLS.
 pub const LENGTH_LIMIT: usize = 4096;
 
 /// The longest line of version 1, with its end.
 const LINE_LIMIT: usize = 107;
-/// How version 2 begins.
+/// The signature of version 2.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The fixed part of version 2: signature, version and command, family and transport, length.
 const FIXED: usize = 16;
 /// The addresses of two Unix sockets: the longest that there are.
 const ADDRESSES: usize = 216;
 
-/// What a header says.
+/// The content of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Header {
     /// The proxy speaks for itself, as it does to see whether the server lives: the client is the proxy.
@@ -61,7 +61,7 @@ pub enum Header {
     },
 }
 
-/// What came is no header of the PROXY protocol.
+/// The input is not a header of the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -99,7 +99,7 @@ impl std::error::Error for Error {}
 pub struct Parser {
     /// The header as far as it is kept; extensions are not.
     kept: [u8; FIXED + ADDRESSES],
-    /// How many bytes have come. `come <= FIXED + LENGTH_LIMIT`
+    /// The number of received bytes. `come <= FIXED + LENGTH_LIMIT`
     come: usize,
 }
 
@@ -114,7 +114,7 @@ impl Parser {
     }
 
     /// Takes what has been received and says how much of it was the header's, and what the header says once it is whole.
-    /// Until then all of `input` is used. Must not be called again behind a header or an error.
+    /// Until then all of `input` is used. Must not be called again after a header or an error.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Parser {
             let wanted = self.wanted()?;
             let step = wanted.min(input.len() - used);
             let piece = &input[used..used + step];
-            // What is behind the addresses is counted and forgotten.
+            // Bytes after the addresses are counted and discarded.
             if let Some(room) = self.kept.get_mut(self.come..) {
                 let fits = room.len().min(step);
                 room[..fits].copy_from_slice(&piece[..fits]);
@@ -139,16 +139,16 @@ impl Parser {
         Ok((used, None))
     }
 
-    /// How many bytes can be taken before there is something to decide; at least 1.
+    /// The number of bytes until the next decision; at least 1.
     fn wanted(&self) -> Result<usize, Error> {
         if self.come < FIXED || self.kept[0] == b'P' {
-            // A line may end at any byte, and what is wrong is to be told at once.
+            // A line may end at any byte, and faults are reported at once.
             return Ok(1);
         }
         Ok(FIXED + self.length()? - self.come)
     }
 
-    /// The length that version 2 gives for what is behind its fixed part.
+    /// The length of the bytes after the fixed part of version 2.
     fn length(&self) -> Result<usize, Error> {
         let length = usize::from(u16::from_be_bytes([self.kept[14], self.kept[15]]));
         if length > LENGTH_LIMIT {
@@ -218,7 +218,7 @@ impl fmt::Debug for Parser {
     }
 }
 
-/// What a line of version 1 says, if it is whole.
+/// Parses a complete line of version 1.
 fn line(come: &[u8]) -> Result<Option<Header>, Error> {
     const START: &[u8] = b"PROXY ";
     let begun = come.len().min(START.len());
@@ -236,7 +236,7 @@ fn line(come: &[u8]) -> Result<Option<Header>, Error> {
     let words = str::from_utf8(&line[START.len()..]).map_err(|_| Error::Word)?;
     let mut words = words.split(' ');
     let is_v4 = match words.next() {
-        // Whatever follows is to be ignored.
+        // The rest of the line is ignored.
         Some("UNKNOWN") => return Ok(Some(Header::Unknown)),
         Some("TCP4") => true,
         Some("TCP6") => false,

@@ -1,10 +1,10 @@
-//! `multipart/form-data`: forms as clients send them, cut anywhere, and what is none.
+//! `multipart/form-data`: forms as clients send them, cut anywhere, and invalid ones.
 
 use bytes::Bytes;
 use conduit_proto::multipart::{Error, Event, FIELDS_LIMIT, Parser, boundary};
 use proptest::prelude::*;
 
-/// What a body says: name, file name and content of each part.
+/// The content of a body: name, file name and content of each part.
 type Parts = Vec<(String, Option<String>, Vec<u8>)>;
 
 fn read<'a>(boundary: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Result<Parts, Error> {
@@ -58,7 +58,7 @@ const FORM: &[u8] = b"preamble\r\n--xyz\r\nContent-Disposition: form-data; name=
 #[test]
 fn a_form_is_the_same_however_it_is_cut() {
     // The part that looks like a delimiter is one: it must not be sent, and is refused.
-    assert_eq!(malformed(FORM), "something stands behind a boundary on its line");
+    assert_eq!(malformed(FORM), "a boundary is followed by other text on its line");
     let form: Vec<u8> = String::from_utf8(FORM.to_vec())
         .expect("text")
         .replace("xyzz", "xyyz")
@@ -99,15 +99,18 @@ fn what_breaks_the_grammar_is_refused_with_its_reason() {
     let part = |head: &str| malformed(format!("--xyz\r\n{head}\r\n\r\n\r\n--xyz--").as_bytes());
     assert_eq!(
         malformed(b"--xyz?\r\n"),
-        "something stands behind a boundary on its line"
+        "a boundary is followed by other text on its line"
     );
-    assert_eq!(malformed(b"--xyz -"), "something stands behind a boundary on its line");
+    assert_eq!(
+        malformed(b"--xyz -"),
+        "a boundary is followed by other text on its line"
+    );
     for head in [
         "Content-Disposition: form-data; name=a\r\n--xyz: b",
         "--xyz: b\r\nContent-Disposition: form-data; name=a",
         "Content-Disposition: form-data; name=a\r\n--xyzz: b\r\nc: d",
     ] {
-        assert_eq!(part(head), "a boundary stands in the head of a part");
+        assert_eq!(part(head), "the head of a part contains a boundary");
     }
     let missing = "the head of a part has no content-disposition, or several";
     assert_eq!(malformed(b"--xyz\r\n\r\n\r\n\r\n--xyz--"), missing);
@@ -176,7 +179,7 @@ fn content_is_given_as_it_comes_and_at_most_a_delimiter_is_held_back() {
         while let Ok(Some(Event::Content(content))) = parser.poll_event() {
             come.extend_from_slice(&content);
         }
-        assert_eq!(come, given, "behind {}", piece.escape_ascii());
+        assert_eq!(come, given, "after {}", piece.escape_ascii());
     }
 }
 

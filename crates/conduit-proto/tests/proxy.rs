@@ -1,8 +1,8 @@
-//! The PROXY protocol: whole headers, headers in pieces, and what is none. The sections are those of `proxy-protocol.txt`.
+//! The PROXY protocol: whole headers, headers in pieces, and invalid ones. The sections are those of `proxy-protocol.txt`.
 
 use conduit_proto::proxy::{Error, Header, LENGTH_LIMIT, Parser};
 
-/// Section, name, bytes, outcome. `GET` behind a header must be left alone.
+/// Section, name, bytes, outcome. `GET` after a header must not be consumed.
 type Case = (&'static str, &'static str, Vec<u8>, Result<Header, Error>);
 
 fn internet(source: &str, destination: &str) -> Result<Header, Error> {

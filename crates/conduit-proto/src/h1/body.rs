@@ -36,7 +36,7 @@ pub(super) enum Chunked {
     DataCr,
     /// After the data and its CR, before its LF.
     DataEnd,
-    /// Behind the last chunk.
+    /// After the last chunk.
     Trailers,
 }
 
@@ -64,7 +64,7 @@ pub(super) enum Extension {
     ValueEnd,
 }
 
-/// What [`Chunked::decode`] found.
+/// The result of [`Chunked::decode`].
 pub(super) enum Decoded<'a> {
     /// All input is used up.
     NeedMore,
@@ -112,7 +112,7 @@ impl Chunked {
         }
     }
 
-    /// The state behind one byte of framing.
+    /// The state after one byte of framing.
     fn step(self, byte: u8, extension_room: &mut u32) -> Result<Self, Reason> {
         Ok(match (self, byte) {
             (Self::Size { size, digits }, byte) => match hexadecimal(byte) {

@@ -7,11 +7,11 @@ use super::error::{Error, Reason};
 use super::head::{Head, Progress};
 use super::{BodyLength, Event, Limits, Phase, scan};
 
-/// How much of a request's body is skipped after its answer, in bytes: 64 KiB. If more is left,
+/// The number of bytes of a request's body that are skipped after its response: 64 KiB. If more is left,
 /// closing the connection is cheaper.
 pub const DRAIN_BYTES: u64 = 64 * 1024;
 
-/// How many empty lines may be before a request line (RFC 9112, section 2.2 wants one).
+/// The maximum number of empty lines before a request line (RFC 9112, section 2.2 requires one).
 const BLANK_LINES: u8 = 8;
 
 /// The server's side of one HTTP/1.1 connection. See [the module](super) for the order of calls.
@@ -21,13 +21,13 @@ const BLANK_LINES: u8 = 8;
 pub struct Connection {
     pub(super) reading: Reading,
     pub(super) writing: Writing,
-    /// What the trailers have left of the limit of the head.
+    /// The remaining bytes of the head limit for trailers.
     trailer_bytes: u32,
-    /// What the chunk extensions have left of theirs.
+    /// The remaining bytes for chunk extensions.
     extension_room: u32,
-    /// How much has been skipped of a body whose request is answered.
+    /// The skipped bytes of a body after its response.
     drained: u32,
-    /// How many fields the head had.
+    /// The number of fields in the head.
     fields: u32,
     /// The request is of HTTP/1.0.
     pub(super) old: bool,
@@ -63,7 +63,7 @@ pub(super) enum Reading {
     Exact { left: u64 },
     /// In a chunked body.
     Chunked(Chunked),
-    /// Behind the last chunk.
+    /// After the last chunk.
     Trailers(Progress),
     /// The request is complete.
     Complete,
@@ -100,7 +100,7 @@ pub(super) enum Writing {
     Chunked,
     /// In a body that ends with the connection.
     UntilClose,
-    /// The answer has no body on the wire, whatever the caller writes.
+    /// The response has no body on the wire, regardless of the caller's writes.
     Bodiless,
     /// The answer is finished; the request is not.
     Done,
@@ -108,7 +108,7 @@ pub(super) enum Writing {
     Upgraded,
 }
 
-/// What the answer needs to know of the method.
+/// The properties of the method that affect the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MethodKind {
     Head,
@@ -175,23 +175,23 @@ impl Connection {
         }
     }
 
-    /// Whether a response's head may be written: a request or an [`Error`] waits for its answer
-    /// and has got none, or nothing has been answered yet.
+    /// Returns whether a response's head may be written: a request or an [`Error`] waits for its
+    /// response, or no response has been written yet.
     #[must_use]
     pub fn can_answer(&self) -> bool {
         matches!(self.writing, Writing::Waiting | Writing::Nothing)
     }
 
-    /// Whether an answer of this status would end no request of HTTP: 1xx, and 2xx to `CONNECT`, behind which the bytes of the
-    /// connection are the caller's (RFC 9110, sections 9.3.6 and 15.2).
+    /// Returns whether a response of this status is not final: 1xx, and 2xx to `CONNECT`, after which the bytes of the
+    /// connection belong to the caller (RFC 9110, sections 9.3.6 and 15.2).
     #[must_use]
     #[inline]
     pub fn is_no_answer(&self, status: StatusCode) -> bool {
         status.is_informational() || self.method == MethodKind::Connect && status.is_success()
     }
 
-    /// Whether pieces of a response's body are expected: its head is written, and neither the method
-    /// nor the status leaves the body out. False means that a body need not be made at all.
+    /// Returns whether pieces of a response's body are expected: its head is written, and neither the
+    /// method nor the status forbids a body. If false, the caller need not produce one.
     #[must_use]
     pub fn wants_body(&self) -> bool {
         matches!(
@@ -200,17 +200,17 @@ impl Connection {
         )
     }
 
-    /// Whether the answer under way has no other end than that of the stream, as an answer of unknown length has for a
-    /// client of HTTP/1.0 (RFC 9112, section 6.3). If it cannot be finished, only a reset tells that to the client (section
-    /// 8): what is looked at before [`abort`](Self::abort).
+    /// Returns whether the current response ends with the stream, like a response of unknown length for a client of
+    /// HTTP/1.0 (RFC 9112, section 6.3). If it cannot be finished, only a reset reveals that to the client (section 8).
+    /// Call it before [`abort`](Self::abort).
     #[must_use]
     pub fn ends_with_stream(&self) -> bool {
         self.writing == Writing::UntilClose
     }
 
-    /// Whether the connection goes on. False: close it once all that was written is sent.
+    /// Returns whether the connection persists. If false, close it after sending all output.
     ///
-    /// Is decided when the head of the response is written, which tells the client. It may still
+    /// The head of the response decides it and announces it to the client. It may still
     /// turn false later: after an error, after [`abort`](Self::abort), after a body that was too
     /// short, or when too much of the request's body is left to be skipped.
     #[must_use]
@@ -218,7 +218,7 @@ impl Connection {
         self.keep_alive
     }
 
-    /// What the connection is doing.
+    /// The phase of the connection.
     #[must_use]
     pub fn phase(&self) -> Phase {
         match self.reading {
@@ -232,8 +232,8 @@ impl Connection {
         }
     }
 
-    /// Reads no more: what is still to come of the request is not waited for. An answer under way goes on, and the
-    /// connection must be closed behind it.
+    /// Stops reading: the rest of the request is not awaited. The current response continues, and the
+    /// connection must be closed after it.
     pub fn stop_reading(&mut self) {
         self.keep_alive = false;
         self.reading = Reading::Closed;
@@ -312,7 +312,7 @@ impl Connection {
             start = skip_blank_lines(input, &mut blank_lines)?;
         }
         let parsed = match input.get(start) {
-            // Nothing, or a CR of which nobody knows yet whether it is an empty line.
+            // Nothing, or a CR that may start an empty line.
             None | Some(b'\r') => None,
             // No request starts so: another protocol, such as TLS, need not be waited for.
             Some(&byte) if !scan::is_token_byte(byte) => {
@@ -409,7 +409,7 @@ impl Default for Connection {
     }
 }
 
-/// How long the empty lines at the start of the input are.
+/// The length of the empty lines at the start of the input.
 #[cold]
 fn skip_blank_lines(input: &[u8], count: &mut u8) -> Result<usize, Error> {
     let mut at = 0;

@@ -1,4 +1,4 @@
-//! What a peer can do wrong, and what it is told.
+//! The faults of a peer, and the messages for them.
 
 use std::fmt;
 
@@ -99,7 +99,7 @@ pub enum Reason {
     Folding,
     /// White space between a field's name and its colon (RFC 9112, section 5.1).
     SpaceBeforeColon,
-    /// A field's name is empty, has a byte that no token has, or has no colon behind it
+    /// A field's name is empty, has a byte that no token has, or has no colon after it
     /// (RFC 9110, section 5.1).
     FieldName,
     /// A field's value has a control byte (RFC 9110, section 5.5).
@@ -178,7 +178,7 @@ impl Reason {
             }
             Self::UnknownExpectation => "an unknown expectation: only '100-continue' can be met",
             Self::ChunkSize => {
-                "a chunk size is not 1 to 16 hexadecimal digits below 2^63, or has something else behind it"
+                "a chunk size is not 1 to 16 hexadecimal digits below 2^63, or is followed by another byte"
             }
             Self::ChunkExtension => {
                 "a chunk extension is malformed, or all extensions together are longer than the limit of the head: \
@@ -196,12 +196,12 @@ impl Reason {
 pub enum BodyError {
     /// More bytes than declared: these many were left out, and the response is framed right.
     TooLong {
-        /// How many bytes of the piece did not fit.
+        /// The number of bytes of the piece that did not fit.
         excess: u64,
     },
-    /// Fewer bytes than declared: the connection must be closed, which alone tells the peer so.
+    /// Fewer bytes than declared: the connection must be closed, which alone reveals it to the peer.
     TooShort {
-        /// How many bytes were still to come.
+        /// The number of missing bytes.
         missing: u64,
     },
 }

@@ -103,7 +103,7 @@ impl Head {
         &self.method
     }
 
-    /// Changes the method for whoever reads the head from now on. The connection goes on by the one that was sent.
+    /// Changes the method for later readers of the head. The connection continues with the original one.
     pub fn set_method(&mut self, method: Method) {
         self.method = method;
     }
@@ -199,7 +199,7 @@ impl Head {
         path
     }
 
-    /// What a path of no bytes means.
+    /// The meaning of an empty path.
     #[cold]
     fn empty_path(&self, without_query: bool) -> &'static [u8] {
         match self.method {
@@ -209,7 +209,7 @@ impl Head {
         }
     }
 
-    /// What follows the first `?` of the target, not decoded; `Some("")` if nothing does.
+    /// The text after the first `?` of the target, not decoded; `Some("")` if nothing does.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.target_bytes()[self.path_end as usize..]
@@ -217,7 +217,7 @@ impl Head {
             .map(text)
     }
 
-    /// Whom the request is for: the authority of an absolute target or of `CONNECT`, else the
+    /// The host of the request: the authority of an absolute target or of `CONNECT`, else the
     /// value of `Host`, which loses to an absolute target (RFC 9112, section 3.2.2).
     ///
     /// A host and perhaps a port, without user information. `None` if `Host` is empty or, in
@@ -242,14 +242,14 @@ impl Head {
         })
     }
 
-    /// The value of the first field of this name, whatever its case. Looks at each field; builds
+    /// The value of the first field of this name, in any case. Reads each field; builds
     /// nothing.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.header_all(name).next()
     }
 
-    /// The values of all fields of this name, whatever its case, in order.
+    /// The values of all fields of this name, in any case, in order.
     pub fn header_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.fields
             .iter()
@@ -264,20 +264,20 @@ impl Head {
         map_of(&self.bytes, &self.fields)
     }
 
-    /// How the length of the request's body is known.
+    /// The framing of the request's body.
     #[must_use]
     pub fn body(&self) -> BodyLength {
         self.body
     }
 
-    /// Whether the client waits for `100 Continue` before it sends its body (RFC 9110,
+    /// Returns whether the client waits for `100 Continue` before it sends its body (RFC 9110,
     /// section 10.1.1). Never without a body, nor in HTTP/1.0.
     #[must_use]
     pub fn expects_continue(&self) -> bool {
         self.expects_continue
     }
 
-    /// Whether the client lets the connection go on after this request (RFC 9112, section 9.3).
+    /// Returns whether the client permits the connection to persist after this request (RFC 9112, section 9.3).
     #[must_use]
     pub fn keep_alive(&self) -> bool {
         self.keep_alive
@@ -354,7 +354,7 @@ impl Head {
             _ => Version::HTTP_11,
         };
         let method = &bytes[..line.method_end];
-        // Most requests have the method that stands there already.
+        // Most requests have the same method as the previous one.
         if method != b"GET" || self.method != Method::GET {
             self.method = Method::from_bytes(method).map_err(|_| Error::at(Reason::Method, 0))?;
         }
@@ -446,14 +446,14 @@ impl Default for Head {
     }
 }
 
-/// How far an incomplete head, or an incomplete trailer section, was looked at.
+/// The parsed length of an incomplete head or trailer section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Progress {
     /// The lines before this are complete and valid; `checked <= scanned`.
     checked: u32,
     /// From `checked` to here there is no LF.
     scanned: u32,
-    /// How many fields there are before `checked`.
+    /// The number of fields before `checked`.
     pub(super) fields: u32,
 }
 
@@ -467,7 +467,7 @@ impl Progress {
         fields: 0,
     };
 
-    /// Whether there can be news: a line was completed since the last call, or this is the first.
+    /// Returns whether a line was completed since the last call, or this is the first.
     #[inline]
     pub(super) fn has_new_line(&self, window: &[u8]) -> bool {
         let scanned = self.scanned as usize;
@@ -535,14 +535,14 @@ impl Progress {
     }
 }
 
-/// What the fields of a head say about the message's length and the connection.
+/// The fields of a head that determine the message's length and the connection.
 #[derive(Default)]
 struct Framing {
     content_length: Option<u64>,
     chunked: bool,
-    /// A coding that is not ours stands before `chunked`.
+    /// An unsupported coding precedes `chunked`.
     other_coding: bool,
-    /// There is a `Transfer-Encoding`, whatever it says.
+    /// A `Transfer-Encoding` with any value is present.
     transfer_encoding: bool,
     expects_continue: bool,
     close: bool,
@@ -586,7 +586,7 @@ impl Framing {
     }
 
     /// Repeated equal values might be read as one (RFC 9110, section 8.6); a client that sends
-    /// them is broken or hostile, and whoever forwards to us may read them otherwise.
+    /// them is broken or hostile, and a proxy in front may read them otherwise.
     fn content_length(&mut self, value: &[u8]) -> Result<(), Reason> {
         let length = decimal(value).ok_or(Reason::ContentLength)?;
         match self.content_length.replace(length) {
@@ -666,7 +666,7 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Whether this is a number up to 65535, which may have zeros before it.
+/// Returns whether this is a number up to 65535, with optional leading zeros.
 fn is_port(digits: &[u8]) -> bool {
     // Five digits cannot overflow.
     if digits.len() > 5 {
@@ -683,7 +683,7 @@ fn is_port(digits: &[u8]) -> bool {
     port <= 65_535
 }
 
-/// Whether these four bytes of a name are `host`, whatever their case.
+/// Returns whether these four bytes of a name are `host` in any case.
 #[inline]
 fn is_host(name: &[u8]) -> bool {
     // The bit makes an upper-case letter a lower-case one, and no other byte of a token a letter.
@@ -708,8 +708,8 @@ fn absolute_prefix(target: &[u8]) -> Option<usize> {
         .map(<[u8]>::len)
 }
 
-/// Whether this is `uri-host [":" port]` (RFC 9110, section 7.2); the host may be empty, as the
-/// grammar of reg-name has it, and so may the port.
+/// Returns whether this is `uri-host [":" port]` (RFC 9110, section 7.2); the host may be empty, as in
+/// the grammar of reg-name, and so may the port.
 fn is_authority(value: &[u8]) -> bool {
     match host_length(value).map(|length| &value[length..]) {
         Some([] | [b':']) => true,
@@ -718,7 +718,7 @@ fn is_authority(value: &[u8]) -> bool {
     }
 }
 
-/// Whether this is a host that is not empty and a port (RFC 9112, section 3.2.3).
+/// Returns whether this is a non-empty host and a port (RFC 9112, section 3.2.3).
 fn is_connect_authority(target: &[u8]) -> bool {
     match host_length(target).map(|length| target.split_at(length)) {
         Some((host @ [_, ..], [b':', port @ ..])) => !is_encoded(host) && !port.is_empty() && is_port(port),
@@ -726,15 +726,15 @@ fn is_connect_authority(target: &[u8]) -> bool {
     }
 }
 
-/// Whether a host has percent-encoding, which is refused in a target: [`http::uri::Authority`] holds none, and browsers
+/// Returns whether a host has percent-encoding, which is refused in a target: [`http::uri::Authority`] holds none, and browsers
 /// decode a host before they send it.
 fn is_encoded(host: &[u8]) -> bool {
     host.contains(&b'%')
 }
 
-/// The length of the host that this begins with; `None` if it begins with none. In brackets an address of IPv6 stands (RFC
-/// 3986, section 3.2.2), without a zone, which means nothing to another machine. The form for versions to come (`[v1.x]`)
-/// is refused: there is none.
+/// The length of the host at the start; `None` without one. Brackets contain an IPv6 address (RFC 3986, section 3.2.2),
+/// without a zone, which is meaningless to another machine. The form for future versions (`[v1.x]`) is refused,
+/// because no such version exists.
 fn host_length(value: &[u8]) -> Option<usize> {
     if value.first() == Some(&b'[') {
         let end = value.iter().position(|&byte| byte == b']')?;
@@ -754,8 +754,8 @@ fn host_length(value: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether a field may be in a trailer section: not if it frames, routes, authenticates or says
-/// how the content is to be read (RFC 9110, section 6.5.1).
+/// Returns whether a field may be in a trailer section: not if it affects framing, routing,
+/// authentication or the interpretation of the content (RFC 9110, section 6.5.1).
 pub(super) fn is_allowed_trailer(name: &HeaderName) -> bool {
     use http::header as h;
     const FORBIDDEN: [HeaderName; 20] = [

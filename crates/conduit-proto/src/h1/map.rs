@@ -3,7 +3,7 @@
 //! To build a map from nothing takes about 300 instructions for each field: its name is looked up among those that are
 //! known, hashed, and put into its place. But the requests of one client, and of all clients of one kind, have the same names
 //! in the same order. So each thread keeps the names of a map that it has built, and the next one is a copy of that with
-//! other values, as long as the names agree. What is kept is no value of any request.
+//! other values, as long as the names agree. No value of a request is kept.
 
 use std::cell::RefCell;
 use std::mem::replace;
@@ -18,8 +18,8 @@ const SMALL_BYTES: usize = 256;
 /// The names of more fields, or of more bytes, are not kept.
 const KEPT_NAMES: usize = 32;
 const KEPT_BYTES: usize = 1024;
-/// How many maps with other names are built before the names of one are kept in place of those before: where clients of
-/// many kinds take turns, nearly no work is done in vain.
+/// The number of maps with other names before the kept names are replaced: with clients of many kinds in turn, nearly
+/// no work is wasted.
 const PATIENCE: u32 = 4;
 
 thread_local! {
@@ -31,11 +31,11 @@ thread_local! {
 struct Last {
     /// In their order, and no name twice; each value is empty.
     map: HeaderMap,
-    /// As they were sent, one behind the other, and where each ends: to compare bytes is quicker than to look whether they
-    /// differ in case only, and a client writes a name always the same way.
+    /// The names as sent, concatenated, and the end of each: comparing bytes is faster than comparing regardless of case,
+    /// and a client always writes a name in the same way.
     sent: Vec<u8>,
     ends: Vec<usize>,
-    /// How many maps had other names since it was kept.
+    /// The number of maps with other names since these were kept.
     others: u32,
 }
 
@@ -94,7 +94,7 @@ impl Last {
     }
 }
 
-/// Gives each name the value of the field at its place; false if one is none that a map takes.
+/// Sets each name to the value of the field at its position; false if a value is invalid for a map.
 fn set_values(map: &mut HeaderMap, bytes: &[u8], fields: &[Field]) -> bool {
     let Some((start, shared)) = shared(bytes, fields) else {
         return true;
@@ -141,7 +141,7 @@ fn shared(bytes: &[u8], fields: &[Field]) -> Option<(usize, Bytes)> {
     Some((start, shared))
 }
 
-/// Bytes that stand beside the count of who shares them.
+/// Bytes next to their reference count.
 struct Small {
     bytes: [u8; SMALL_BYTES],
     length: usize,

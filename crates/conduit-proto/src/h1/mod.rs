@@ -2,15 +2,15 @@
 //!
 //! # The order of calls
 //!
-//! A [`Connection`] is one client's state. What has been received goes to
-//! [`Connection::handle_input`], which says how much it has used and what it has found; the caller
-//! keeps what was not used, and gives it again with what comes next. What is to be sent is
-//! appended to a buffer of the caller.
+//! A [`Connection`] is one client's state. Received bytes go to
+//! [`Connection::handle_input`], which returns the number of consumed bytes and an event; the caller
+//! keeps the rest and passes it again with the next bytes. Output is appended to a
+//! buffer of the caller.
 //!
 //! 1. `handle_input` until it gives [`Event::Request`]. The [`Head`] is filled.
 //! 2. If [`Head::body`] is not [`BodyLength::None`]: `handle_input` gives [`Event::Body`] for each
 //!    piece and [`Event::End`] once. Before the first piece, [`Connection::write_continue`]
-//!    answers a client that waits for it. A body that nobody wants need not be read.
+//!    answers a client that waits for it. An unwanted body need not be read.
 //! 3. At any time from 1 on, the answer: [`Connection::write_head`], any number of
 //!    [`Connection::write_body`], and [`Connection::write_end`]; or all of them at once with
 //!    [`Connection::write_response`].
@@ -30,7 +30,7 @@
 //! let (mut body, mut output) = (Vec::new(), Vec::new());
 //! let (limits, date) = (Limits::default(), conduit_proto::http_date(0));
 //!
-//! // What a socket would give, in two pieces that end where they please.
+//! // Bytes as a socket returns them, in two arbitrary pieces.
 //! let mut pending = Vec::new();
 //! for received in [
 //!     &b"POST /echo HTTP/1.1\r\nHost: example.org\r\nTransfer-En"[..],
@@ -57,17 +57,17 @@
 //! # Ok::<(), conduit_proto::h1::Error>(())
 //! ```
 //!
-//! # What is refused
+//! # Refused input
 //!
-//! Whatever two readers of the same bytes may read differently is how requests are smuggled, so
-//! the reading is strict where RFC 9112 leaves a choice: lines end in CR and LF and nothing else
-//! does, fields are not folded, a `Content-Length` is one number and stands alone,
+//! Bytes that two parsers read differently allow request smuggling, so the parser is strict where
+//! RFC 9112 leaves a choice: lines end in CR LF and nothing else,
+//! fields are not folded, a `Content-Length` is one number and occurs once,
 //! `Transfer-Encoding` is `chunked` and HTTP/1.1, a chunk extension follows its grammar. A target
 //! that an [`http::Uri`] cannot hold is refused, so that [`Head::path`] and the `Uri` are always
 //! equal. Each [`Reason`] names its section. Nothing depends on how the bytes were cut into pieces
 //! on their way: the events and errors are the same.
 //!
-//! What is written cannot be split by a value: a [`http::HeaderValue`] has neither CR nor LF, and
+//! A value cannot split the output: a [`http::HeaderValue`] has neither CR nor LF, and
 //! the engine alone writes `Content-Length`, `Transfer-Encoding` and `Connection`.
 //!
 //! # Cost
@@ -94,9 +94,9 @@ use http::HeaderMap;
 /// with 414, however large the limit of the head is.
 pub const TARGET_LIMIT: usize = u16::MAX as usize - 1;
 
-/// What a request's head may take.
+/// The limits of a request's head.
 ///
-/// What is over is refused with 431, or 414 if it is the request line.
+/// A larger head is refused with 431, or 414 for the request line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The length of the head in bytes, from the first byte of the request line to the empty line
@@ -129,7 +129,7 @@ impl Default for Limits {
     }
 }
 
-/// How the length of a body is known.
+/// The framing of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BodyLength {
     /// There is no body. (A request with `Content-Length: 0` has none either.)
@@ -141,7 +141,7 @@ pub enum BodyLength {
     Chunked,
 }
 
-/// What [`Connection::handle_input`] has found.
+/// The event of [`Connection::handle_input`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'a> {
     /// Nothing complete: call again with more. Something may have been used nevertheless, such as
@@ -166,9 +166,9 @@ pub enum Event<'a> {
     Upgraded,
 }
 
-/// What a connection is doing, for the deadlines of its owner.
+/// The phase of a connection, for the deadlines of its owner.
 ///
-/// When the peer ends the stream, `Idle` is the only phase in which it breaks nothing off.
+/// When the peer ends the stream, `Idle` is the only phase in which no message is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Between requests: no byte of the next one is there.

@@ -26,7 +26,7 @@ impl Connection {
     ///
     /// Here it is decided whether the connection goes on, as [`keep_alive`](Self::keep_alive) says
     /// afterwards: not if the client does not want it, after an error, or if the client still waits
-    /// for `100 Continue`. A body of the request that is still coming may be read beside the answer;
+    /// for `100 Continue`. A body of the request that is still coming may be read during the response;
     /// if more than [`DRAIN_BYTES`] of it are left when the answer ends, the connection closes then.
     ///
     /// Without a request, such as for a 408, the answer closes the connection. Once a head is
@@ -86,8 +86,8 @@ impl Connection {
 
     /// Appends a piece of the response's body, framed as the head has said.
     ///
-    /// What the answer has no body for, to `HEAD` or with 204, is left out without an error. An
-    /// empty piece is nothing.
+    /// If the response has no body, to `HEAD` or with 204, the piece is omitted without an error. An
+    /// empty piece writes nothing.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl Connection {
     /// Appends a whole response: [`write_head`](Self::write_head) with the length of `body`,
     /// `body`, and the end.
     ///
-    /// Nobody reads the request's body behind it: if more than [`DRAIN_BYTES`] of a known length are
+    /// The request's body is not read after it: if more than [`DRAIN_BYTES`] of a known length are
     /// still to come, the response says that the connection closes.
     pub fn write_response(
         &mut self,
@@ -204,7 +204,7 @@ impl Connection {
     }
 
     /// As [`write_response`](Self::write_response), but for the body's bytes: gives whether they belong to the answer, in
-    /// which case the caller sends just `length` of them behind what is in `out`, before anything that is written later.
+    /// which case the caller sends exactly `length` of them after the bytes in `out`, before anything that is written later.
     pub fn write_response_head(
         &mut self,
         out: &mut Vec<u8>,
@@ -228,9 +228,9 @@ impl Connection {
         wanted
     }
 
-    /// As [`write_body`](Self::write_body) of a piece of `length` bytes, but for the bytes themselves: appends what the
-    /// framing wants before them. Gives how many of them the caller sends behind what is in `out`, and what it sends
-    /// behind them, before anything that is written later.
+    /// As [`write_body`](Self::write_body) of a piece of `length` bytes, but for the bytes themselves: appends the framing
+    /// before them. Returns the number of bytes that the caller sends after those in `out`, and the framing after
+    /// them, before anything that is written later.
     ///
     /// # Errors
     ///
@@ -327,7 +327,7 @@ impl Connection {
     }
 }
 
-/// What `headers` had of the fields that the engine writes.
+/// The fields in `headers` that the engine writes.
 #[derive(Default)]
 struct Owned {
     content_length: Option<u64>,
@@ -366,7 +366,7 @@ fn write_line(out: &mut Vec<u8>, name: &[u8], value: &HeaderValue) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The `date` and the empty line behind it.
+/// The `date` and the empty line after it.
 ///
 /// Each piece is written to where it stays: one that was put together in a local first would be read before it has left
 /// the processor's store buffer, in other sizes than it was written in, and for that the processor waits.

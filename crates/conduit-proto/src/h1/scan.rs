@@ -27,7 +27,7 @@ impl Field {
     }
 }
 
-/// What is at the start of a line in the field section.
+/// The kind of a line in the field section.
 pub(super) enum Line {
     /// A field, which was added; and where the next line starts.
     Field(usize),
@@ -329,7 +329,7 @@ const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
 
 /// Sets the top bit of the bytes below a limit of at most 0x80.
 ///
-/// Such a byte borrows when the limit is subtracted, and has no top bit of its own. The borrow may
+/// Such a byte borrows when the limit is subtracted, and has no top bit itself. The borrow may
 /// make the byte above one too many, so only the lowest is sure.
 #[inline]
 fn below(word: u64, limit: u8) -> u64 {
@@ -366,13 +366,13 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && skip_token(bytes, 0) == bytes.len()
 }
 
-/// Whether the byte may be in a token (RFC 9110, section 5.6.2).
+/// Returns whether the byte is allowed in a token (RFC 9110, section 5.6.2).
 #[inline]
 pub(super) fn is_token_byte(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
 }
 
-/// Whether the byte may be in a field value: visible, obs-text, space or tab (RFC 9110,
+/// Returns whether the byte is allowed in a field value: visible, obs-text, space or tab (RFC 9110,
 /// section 5.5).
 #[inline]
 pub(super) fn is_value_byte(byte: u8) -> bool {

@@ -1,4 +1,4 @@
-//! What can only be seen from inside: how many bytes are looked at.
+//! Tests of internals: the number of bytes that the parser reads.
 
 use super::scan::work;
 use super::{Connection, Event, Head, Limits};

@@ -7,12 +7,12 @@ use super::{Error, FIELDS_LIMIT};
 /// The longest boundary (RFC 2046, section 5.1.1).
 const BOUNDARY_LIMIT: usize = 70;
 
-/// What the head of a part says.
+/// The head of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartHead {
     /// The name of the form's field.
     pub name: String,
-    /// What the client calls the file, as it was sent. It may be anything, a path too: it must not be used as one (RFC
+    /// The client's name for the file, as sent. It may be anything, a path too: it must not be used as one (RFC
     /// 7578, section 4.2).
     pub file_name: Option<String>,
     /// All fields of the head.
@@ -126,9 +126,9 @@ pub fn boundary(content_type: &[u8]) -> Result<Option<String>, Error> {
     }
 }
 
-/// The parameters behind a value, each with its `;` before it: a name, and a token or a quoted string (RFC 2045, section
-/// 5.1). As all clients send it and RFC 2183 does not say, a value may have bytes above ASCII, and a backslash that stands
-/// neither before a quote nor before another one is itself.
+/// The parameters after a value, each with its `;` before it: a name, and a token or a quoted string (RFC 2045, section
+/// 5.1). As all clients send it and RFC 2183 does not say, a value may have bytes above ASCII, and a backslash that precedes
+/// neither a quote nor another backslash is literal.
 struct Parameters<'a>(&'a [u8]);
 
 impl<'a> Iterator for Parameters<'a> {
@@ -144,7 +144,7 @@ impl<'a> Iterator for Parameters<'a> {
                 return Some(Err(self.fail()));
             };
             self.0 = rest.trim_ascii_start();
-            // Nothing between two semicolons, or behind the last.
+            // Nothing between two semicolons, or after the last.
             if !self.0.is_empty() && self.0[0] != b';' {
                 return Some(self.parameter());
             }

@@ -12,7 +12,7 @@
 //!                         Epilogue   Event::End
 //! ```
 //!
-//! A part of two bytes, which come with half of the delimiter behind them:
+//! A part of two bytes, followed by half of the delimiter:
 //!
 //! ```
 //! use bytes::Bytes;
@@ -33,11 +33,11 @@
 //! # Ok::<(), conduit_proto::multipart::Error>(())
 //! ```
 //!
-//! # What is refused
+//! # Refused input
 //!
-//! A boundary that RFC 2046 does not allow; a delimiter behind which something else stands than white space and the end of
-//! its line; a head that is longer than its limit, has more than [`FIELDS_LIMIT`] fields, a folded line, or a `CR` or `LF` of
-//! its own; a part without a `Content-Disposition: form-data` that has a name, or with two, or with one whose parameters
+//! A boundary that RFC 2046 does not allow; a delimiter followed by anything but white space and the end of
+//! its line; a head that is longer than its limit, has more than [`FIELDS_LIMIT`] fields, a folded line, or a bare `CR` or
+//! `LF`; a part without a `Content-Disposition: form-data` that has a name, or with two, or with one whose parameters
 //! repeat; a name that is not UTF-8; a body that ends before its last delimiter.
 
 mod head;
@@ -49,13 +49,13 @@ use memchr::memmem::{self, Finder};
 
 pub use head::{PartHead, boundary};
 
-/// How long the head of a part may be, in bytes, unless [`Parser::head_limit`] says otherwise.
+/// The default limit of a part's head in bytes; see [`Parser::head_limit`].
 pub const HEAD_LIMIT_BYTES: usize = 8 * 1024;
 
-/// How many fields the head of a part may have.
+/// The maximum number of fields in a part's head.
 pub const FIELDS_LIMIT: usize = 32;
 
-/// What comes next in a body.
+/// The next event of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A part begins.
@@ -64,11 +64,11 @@ pub enum Event {
     Content(Bytes),
     /// The part has ended.
     EndOfPart,
-    /// The body has ended. What may stand behind its last delimiter is nobody's.
+    /// The body has ended. Bytes after its last delimiter are ignored.
     End,
 }
 
-/// What came is no `multipart/form-data`.
+/// The input is not `multipart/form-data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -107,15 +107,15 @@ impl std::error::Error for Error {}
 /// [`poll_event`](Parser::poll_event) until it gives `None`.
 #[derive(Debug)]
 pub struct Parser {
-    /// What has come and was not given yet.
+    /// Received bytes that are not returned yet.
     buffer: BytesMut,
     /// CR, LF, two hyphens and the boundary.
     delimiter: Finder<'static>,
     state: State,
     head_limit: usize,
-    /// How much of the buffer is known not to hold the end of the head.
+    /// The length of the buffer's start that does not contain the end of the head.
     searched: usize,
-    /// The end of the head's last line is still in the buffer: a delimiter may begin with it, behind which the part is empty.
+    /// The end of the head's last line is still in the buffer: a delimiter may begin with it, after which the part is empty.
     is_at_start: bool,
     has_ended: bool,
 }
@@ -123,7 +123,7 @@ pub struct Parser {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Preamble,
-    /// Behind a delimiter, on its line.
+    /// After a delimiter, on its line.
     Delimited,
     Head,
     Content,
@@ -159,7 +159,7 @@ impl Parser {
             return;
         }
         if self.buffer.is_empty() {
-            // A piece that nobody else has is not copied.
+            // An unshared piece is not copied.
             self.buffer = piece
                 .try_into_mut()
                 .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
@@ -173,7 +173,7 @@ impl Parser {
         self.has_ended = true;
     }
 
-    /// What comes next; `None` where more of the body must come first, and behind the end.
+    /// The next event; `None` if more of the body is required, and after the end.
     ///
     /// # Errors
     ///
@@ -234,7 +234,7 @@ impl Parser {
     /// Reads the rest of a delimiter's line, if it is there.
     fn end_of_delimiter(&mut self) -> Result<bool, Error> {
         let malformed = Error::Malformed {
-            what: "something stands behind a boundary on its line",
+            what: "a boundary is followed by other text on its line",
         };
         if self.buffer.starts_with(b"--") {
             self.buffer.clear();
@@ -277,7 +277,7 @@ impl Parser {
                 let lines = &self.buffer[..end - 4];
                 if lines.starts_with(&self.delimiter.needle()[2..]) || self.delimiter.find(lines).is_some() {
                     return Err(Error::Malformed {
-                        what: "a boundary stands in the head of a part",
+                        what: "the head of a part contains a boundary",
                     });
                 }
                 self.is_at_start = true;
@@ -309,7 +309,7 @@ impl Parser {
         (length > 0).then(|| Event::Content(self.buffer.split_to(length).freeze()))
     }
 
-    /// How many bytes at the end of the buffer may be the beginning of a delimiter. It has one CR, at its beginning: so it
+    /// The number of bytes at the end of the buffer that may begin a delimiter. It has one CR, at its beginning: so it
     /// can begin only at the last one.
     fn held_back(&self) -> usize {
         let needle = self.delimiter.needle();

@@ -53,12 +53,12 @@ const LENGTHS: &[Case] = &[
     ("6.1", "an empty coding between two chunked", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, , chunked\r\n\r\n0\r\n\r\n", Refuse(400, Reason::TransferEncoding)),
     ("6.1", "an empty line before chunked", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Refuse(400, Reason::TransferEncoding)),
     ("6.1", "a vertical tab before chunked", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", Refuse(400, Reason::FieldValue)),
-    ("6.1", "chunked behind a no-break space", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \xa0chunked\r\n\r\n0\r\n\r\n", Refuse(400, Reason::TransferEncoding)),
+    ("6.1", "chunked after a no-break space", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \xa0chunked\r\n\r\n0\r\n\r\n", Refuse(400, Reason::TransferEncoding)),
     ("6.1", "chunked in HTTP/1.0", b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Refuse(400, Reason::TransferEncodingVersion)),
     ("6.1", "a space before the colon of Transfer-Encoding", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", Refuse(400, Reason::SpaceBeforeColon)),
 ];
 
-/// What follows a head that says chunked, and what becomes of it.
+/// The bytes after a chunked head, and their result.
 #[rustfmt::skip]
 const CHUNKS: &[(&str, &str, &[u8], Expect)] = &[
     ("7.1", "no chunk", b"0\r\n\r\n", Accept(1)),
@@ -76,7 +76,7 @@ const CHUNKS: &[(&str, &str, &[u8], Expect)] = &[
     ("7.1", "a size with 0x", b"0x3\r\nabc\r\n0\r\n\r\n", Refuse(400, Reason::ChunkSize)),
     ("7.1", "a size with an underscore", b"1_0\r\n", Refuse(400, Reason::ChunkSize)),
     ("7.1", "a space before a size", b" 3\r\nabc\r\n0\r\n\r\n", Refuse(400, Reason::ChunkSize)),
-    ("7.1", "a space behind a size", b"3 \r\nabc\r\n0\r\n\r\n", Refuse(400, Reason::ChunkSize)),
+    ("7.1", "a space after a size", b"3 \r\nabc\r\n0\r\n\r\n", Refuse(400, Reason::ChunkSize)),
     ("7.1", "a size that ends in LF", b"3\nabc\r\n0\r\n\r\n", Refuse(400, Reason::LineEnd)),
     ("7.1", "a size that ends in CR", b"3\rabc\r\n0\r\n\r\n", Refuse(400, Reason::LineEnd)),
     ("7.1", "data longer than its size", b"2\r\nabc\r\n0\r\n\r\n", Refuse(400, Reason::ChunkEnd)),
@@ -118,7 +118,7 @@ const CHUNKS: &[(&str, &str, &[u8], Expect)] = &[
     ("7.1.2", "a trailer with a space before its colon", b"0\r\nX : y\r\n\r\n", Refuse(400, Reason::SpaceBeforeColon)),
     ("7.1.2", "a trailer that ends in LF", b"0\r\nX: y\n\r\n", Refuse(400, Reason::LineEnd)),
     ("7.1.2", "trailers that end in LF", b"0\r\n\n", Refuse(400, Reason::LineEnd)),
-    ("7.1", "a pipelined request behind the chunks", b"1\r\na\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Accept(2)),
+    ("7.1", "a pipelined request after the chunks", b"1\r\na\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Accept(2)),
     ("7.1", "an incomplete chunk", b"5\r\nabc", Accept(1)),
 ];
 

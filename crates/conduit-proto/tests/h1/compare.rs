@@ -68,7 +68,7 @@ pub(crate) fn head_with_httparse(stream: &[u8]) {
             assert!(status.is_complete());
             same_as_httparse(request, &parsed);
         }
-        // The only fault that is none to the engine: a minor version above 1.
+        // The only fault that the engine accepts: a minor version above 1.
         Err(error) => {
             assert_eq!(error, httparse::Error::Version);
             let known = [&b" HTTP/1.0\r\n"[..], b" HTTP/1.1\r\n"];

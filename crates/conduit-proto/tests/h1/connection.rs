@@ -1,4 +1,4 @@
-//! The life of a connection: pipelines, keep-alive, bodies that nobody reads, errors, upgrades.
+//! The life of a connection: pipelines, keep-alive, ignored bodies, errors, upgrades.
 
 use conduit_proto::h1::{BodyLength, Connection, DRAIN_BYTES, Error, Event, Head, Limits, Phase};
 use conduit_proto::http_date;
@@ -222,7 +222,7 @@ fn a_client_that_does_not_wait_is_not_told_to_continue() {
     assert_eq!(old.output, b"");
 }
 
-/// Whether the body follows is up to the client then, so nobody knows what the next byte is.
+/// The client may or may not send the body then, so the next byte is ambiguous.
 #[test]
 fn an_answer_to_a_client_that_still_waits_closes() {
     let mut peer = Peer::request(EXPECT);

@@ -78,7 +78,7 @@ impl Transcript {
         })
     }
 
-    /// The bodies of all requests, one behind the other.
+    /// The bodies of all requests, one after the other.
     pub(crate) fn body(&self) -> Vec<u8> {
         self.seen
             .iter()
@@ -126,7 +126,7 @@ pub(crate) fn run_byte_by_byte(stream: &[u8], limits: &Limits) -> Transcript {
     run(stream.chunks(1), limits)
 }
 
-/// Cuts a stream behind each of the given lengths, as long as there is something to cut.
+/// Cuts a stream after each of the given lengths, as far as it reaches.
 pub(crate) fn cut<'a>(mut stream: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     for &length in lengths {

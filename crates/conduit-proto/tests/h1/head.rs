@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, Version};
 
 use crate::drive::{Transcript, cut, run, run_byte_by_byte, run_whole};
 
-/// What a case comes to.
+/// The outcome of a case.
 pub(crate) enum Expect {
     /// So many requests, and no error.
     Accept(usize),
@@ -27,10 +27,10 @@ const REQUEST_LINES: &[Case] = &[
     ("3.1", "a method with a byte that no token has", b"GE(T / HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Method)),
     ("3.1", "an empty method", b" / HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Method)),
     ("3", "another protocol is refused at its first byte", b"\x16\x03\x01\x02", Refuse(400, Reason::Method)),
-    ("3", "two spaces behind the method", b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::RequestLine)),
-    ("3", "two spaces behind the target", b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Version)),
-    ("3", "a tab behind the method", b"GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Method)),
-    ("3", "a space behind the version", b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", Refuse(400, Reason::Version)),
+    ("3", "two spaces after the method", b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::RequestLine)),
+    ("3", "two spaces after the target", b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Version)),
+    ("3", "a tab after the method", b"GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Method)),
+    ("3", "a space after the version", b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", Refuse(400, Reason::Version)),
     ("3", "a target with a space", b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", Refuse(400, Reason::Version)),
     ("3", "a method alone", b"GET\r\nHost: a\r\n\r\n", Refuse(400, Reason::RequestLine)),
     ("3", "no version, as HTTP/0.9 had it", b"GET /\r\n\r\n", Refuse(400, Reason::RequestLine)),
@@ -112,7 +112,7 @@ const HOSTS: &[Case] = &[
     ("3.2", "Host of a literal that is no address", b"GET / HTTP/1.1\r\nHost: [::::]\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host of a literal of another version", b"GET / HTTP/1.1\r\nHost: [v1.a]\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host of IPv6 that is not closed", b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", Refuse(400, Reason::Host)),
-    ("3.2", "Host of IPv6 with something behind it", b"GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", Refuse(400, Reason::Host)),
+    ("3.2", "Host of IPv6 followed by a byte", b"GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host with an empty literal", b"GET / HTTP/1.1\r\nHost: []\r\n\r\n", Refuse(400, Reason::Host)),
     ("3.2", "Host with percent-encoding", b"GET / HTTP/1.1\r\nHost: a%20b\r\n\r\n", Accept(1)),
     ("3.2", "Host with broken percent-encoding", b"GET / HTTP/1.1\r\nHost: a%2\r\n\r\n", Refuse(400, Reason::Host)),
@@ -141,7 +141,7 @@ const FIELDS: &[Case] = &[
     ("2.2", "CR twice at the end of a value", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\r\n\r\n", Refuse(400, Reason::LineEnd)),
     ("2.2", "CR in a name", b"GET / HTTP/1.1\r\nHost: a\r\nX\r: a\r\n\r\n", Refuse(400, Reason::FieldName)),
     ("2.2", "a field that ends in LF", b"GET / HTTP/1.1\r\nHost: a\n\r\n", Refuse(400, Reason::LineEnd)),
-    ("2.2", "an empty line of LF alone behind the fields", b"GET / HTTP/1.1\r\nHost: a\r\n\n", Refuse(400, Reason::LineEnd)),
+    ("2.2", "an empty line of LF alone after the fields", b"GET / HTTP/1.1\r\nHost: a\r\n\n", Refuse(400, Reason::LineEnd)),
     ("2.2", "an empty line of CR and something", b"GET / HTTP/1.1\r\nHost: a\r\n\rX\r\n\r\n", Refuse(400, Reason::LineEnd)),
     ("9110 5.5", "NUL in a value", b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", Refuse(400, Reason::FieldValue)),
     ("9110 5.5", "a control byte deep in a long value", b"GET / HTTP/1.1\r\nHost: a\r\nX: 0123456789\tabcdefgh\x0bijk\r\n\r\n", Refuse(400, Reason::FieldValue)),

@@ -3,7 +3,7 @@
 
 use conduit_proto::h1::BodyLength;
 
-/// What a stream starts with.
+/// The start of a stream.
 #[derive(Debug)]
 pub(crate) enum Naive<T> {
     Incomplete,
@@ -20,7 +20,7 @@ pub(crate) struct NaiveHead {
     pub(crate) body: BodyLength,
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
-    /// How long the head is.
+    /// The length of the head.
     pub(crate) length: usize,
 }
 
@@ -241,7 +241,7 @@ fn is_host(text: &str) -> bool {
 
 /// Eight groups, or fewer around one gap; an IPv4 address may stand for the last two (RFC 3986, section 3.2.2).
 fn is_ipv6(literal: &str) -> bool {
-    /// How many groups a text has; `None` if one is none.
+    /// The number of groups in a text; `None` if one is invalid.
     fn groups(text: &str, ipv4: bool) -> Option<usize> {
         let is_octet = |octet: &str| octet.parse::<u8>().is_ok_and(|number| number.to_string() == octet);
         let is_ipv4 = |group: &str| group.split('.').count() == 4 && group.split('.').all(is_octet);

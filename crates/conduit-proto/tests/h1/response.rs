@@ -1,4 +1,4 @@
-//! What is written: RFC 9112, sections 4 to 7, and the responses without a body.
+//! The written bytes: RFC 9112, sections 4 to 7, and responses without a body.
 
 use conduit_proto::h1::{BodyError, BodyLength, Connection, Event, Head, Limits};
 use conduit_proto::http_date;
@@ -49,7 +49,7 @@ fn respond_both_ways(input: &str, body: &str) -> (Vec<u8>, Vec<u8>, bool) {
     let fields = headers(&[("content-type", "text/plain")]);
     let asked = || {
         let mut connection = Connection::new();
-        // What comes of a body is not read yet.
+        // The rest of the body is not read yet.
         let asked = connection.handle_input(input.as_bytes(), &mut Head::new(), &Limits::default());
         assert!(matches!(asked, Ok((_, Event::Request))), "{input}");
         connection
