@@ -3,14 +3,14 @@
 use std::fmt;
 use std::io;
 
-/// What [`main`](crate#example) of a Conduit program returns.
+/// The return type of [`main`](crate#example) of a Conduit program.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// Why a server could not start or go on. Its text names what failed, the value, and what to do.
 pub struct Error(Kind);
 
 enum Kind {
-    /// The address is none, or its name has none.
+    /// The address is invalid, or its name does not resolve.
     Address { address: String, cause: io::Error },
     /// The socket layer could not listen.
     Listen(conduit_net::Error),

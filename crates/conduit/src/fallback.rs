@@ -1,4 +1,4 @@
-//! What answers requests that no route matches.
+//! The handler of requests that no route matches.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -8,10 +8,10 @@ use crate::extract::FromRequest;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// What [`App::fallback`](crate::App::fallback) takes: an `async` function without a path, whose arguments are
+/// The argument of [`App::fallback`](crate::App::fallback): an `async` function without a path, whose arguments are
 /// [extractors](crate::extract), up to six of them, and whose return value is a [response](IntoResponse).
 ///
-/// `M` tells the compiler the arguments apart and is always inferred.
+/// `M` distinguishes the argument lists for the compiler and is always inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no fallback in an application whose state is `{S}`",
     label = "not a fallback",

@@ -13,15 +13,15 @@ use tokio::task::JoinHandle;
 
 use crate::server::disk::{self, Failed};
 
-/// How much is read at a time where a file is a stream like another.
+/// The size of a read when a file is an ordinary stream.
 const PIECE_BYTES: u64 = 64 * 1024;
 
-/// What is left to be sent of a part of a file.
+/// The unsent range of a file.
 pub(crate) struct FilePart {
     file: Arc<File>,
     offset: u64,
     left: u64,
-    /// What lies before this was just read from the disk: it is not asked any more whether it is in memory.
+    /// The range before this position was just read from the disk, and is known to be in memory.
     warm_up_to: u64,
     piece: Option<JoinHandle<io::Result<Vec<u8>>>>,
 }
@@ -57,8 +57,8 @@ impl FilePart {
         self.warm_up_to = self.offset + bytes;
     }
 
-    /// Reads all of the part, so that it is in memory. It may wait for the disk. What goes wrong is found again by whoever
-    /// reads to send.
+    /// Reads all of the part, so that it is in memory. It may wait for the disk. The read for sending
+    /// meets its errors again.
     pub(crate) fn load(mut self) {
         while self.left > 0 && self.read_piece().is_ok() {}
     }
@@ -80,7 +80,7 @@ impl FilePart {
         self.advance(read? as u64)
     }
 
-    /// Whether the next `bytes`, at least one, can be sent without waiting for the disk.
+    /// Returns whether the next `bytes`, at least one, can be sent without waiting for the disk.
     pub(crate) fn look(&self, bytes: u64) -> Result<(), Failed> {
         let last = self.offset + bytes - 1;
         if last < self.warm_up_to {
@@ -139,7 +139,7 @@ impl FilePart {
             self.offset += piece.len() as u64;
             self.left -= piece.len() as u64;
         } else {
-            // Nothing comes behind an error.
+            // Nothing follows an error.
             self.left = 0;
         }
         Poll::Ready(Some(read.map(Bytes::from)))

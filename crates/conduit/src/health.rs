@@ -1,10 +1,10 @@
-//! Whether the program is alive, and whether it wants requests: two routes for an orchestrator or a load balancer.
+//! Liveness and readiness: two routes for an orchestrator or a load balancer.
 //!
-//! They are routes as any other: they stand in the application's list, and the compiler sees a conflict with them.
+//! They are ordinary routes in the application's list, and the compiler reports conflicts with them.
 //!
 //! # Example
 //!
-//! Both beside an application's own routes:
+//! Both with an application's routes:
 //!
 //! ```
 //! use conduit::prelude::*;
@@ -30,8 +30,8 @@ pub fn healthz() -> &'static str {
 
 /// Answers 200 while the server wants requests, and 503 from the moment on at which it stops.
 ///
-/// An application that needs more to be ready, such as a database, has a route of its own that asks
-/// [`is_ready`] beside what else it asks.
+/// An application with more conditions, such as a database, has a route that combines them with
+/// [`is_ready`].
 #[get("/readyz")]
 pub fn readyz() -> (StatusCode, &'static str) {
     if is_ready() {
@@ -41,8 +41,8 @@ pub fn readyz() -> (StatusCode, &'static str) {
     }
 }
 
-/// Whether the server that serves on this thread wants requests: it has not been told to stop. False on a thread that is
-/// no worker's.
+/// Returns whether the server of this worker thread accepts requests: no shutdown has begun. False on other
+/// threads.
 pub fn is_ready() -> bool {
     current_server().is_some_and(|server| server.is_ready())
 }

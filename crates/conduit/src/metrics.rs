@@ -38,8 +38,8 @@ use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
 
 /// The numbers for Prometheus.
 ///
-/// They are in its [text format](https://prometheus.io/docs/instrumenting/exposition_formats/), and tell how much the
-/// application is used: keep them from the public by a layer, or by a proxy.
+/// They are in its [text format](https://prometheus.io/docs/instrumenting/exposition_formats/), and reveal how the
+/// application is used: restrict access with a layer or a proxy.
 #[get("/metrics")]
 pub fn page() -> ([(http::HeaderName, HeaderValue); 1], String) {
     let mut text = String::with_capacity(16 * 1024);
@@ -53,14 +53,14 @@ pub fn page() -> ([(http::HeaderName, HeaderValue); 1], String) {
     ([(CONTENT_TYPE, form)], text)
 }
 
-/// Whether the page is among the routes.
+/// Set if the page is among the routes.
 pub(crate) fn is_wanted(definitions: &[Definition]) -> bool {
     definitions
         .iter()
         .any(|definition| definition.handler == page::DEFINITION.handler)
 }
 
-/// Whether requests are counted by route.
+/// Set if requests are counted by route.
 pub(crate) fn counts_routes(definitions: &[Definition], config: &Config) -> bool {
     is_wanted(definitions) || config.records_metrics
 }
@@ -75,7 +75,7 @@ pub(crate) async fn forward(server: ServerHandle, wanted: bool) -> Infallible {
     pending().await
 }
 
-/// The numbers of each route, of all workers, and behind them those of requests that no route is for.
+/// The numbers of each route, of all workers, followed by those of requests without a route.
 fn totals_of_routes(server: &ServerHandle) -> Vec<RouteTotals> {
     let total = |route| {
         let mut totals = RouteTotals::default();
@@ -132,7 +132,7 @@ fn write_server(server: &ServerHandle, text: &mut String) {
         );
     }
     text.push_str(
-        "# HELP conduit_loop_lag_seconds How late the last second was heard of by the worker's loop.\n\
+        "# HELP conduit_loop_lag_seconds Delay of the last one-second tick of the worker's loop.\n\
          # TYPE conduit_loop_lag_seconds gauge\n",
     );
     for (worker, counts) in server.counts().iter().enumerate() {

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Calls what may panic. Gives `None` if it did; the panic's text is in the log then.
 ///
-/// Nobody may see what the call has left half done: its caller drops it, or sets it anew.
+/// The state of an interrupted call must not be used: its caller drops or resets it.
 #[inline]
 pub(crate) fn caught<T>(place: &'static str, call: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
@@ -46,7 +46,7 @@ pub(crate) fn message(panic: Box<dyn Any + Send>) -> String {
 #[cold]
 fn report(place: &'static str, panic: Box<dyn Any + Send>) {
     let panic = message(panic);
-    // It may be the subscriber that has panicked; there is nobody else who could be told.
+    // The subscriber itself may have panicked, so there is no other way to report it.
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| tracing::error!(panic, "{place}"))) {
         std::mem::forget(another);
     }

@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode, Version};
 
 use crate::panics::discard;
 
-/// How many buffers, and how many heads of responses of each content type, a thread keeps.
+/// The number of buffers, and of response heads of each content type, that a thread keeps.
 const KEPT: usize = 64;
 /// A buffer that has grown beyond this is freed rather than kept.
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;
@@ -198,7 +198,7 @@ pub(crate) fn recycle(mut parts: Parts, untouched: Option<Untouched>) {
         return;
     };
     if parts.headers.len() > 1 {
-        // What a handler or a layer has added goes; the map keeps its memory.
+        // Fields of handlers and layers are removed; the map keeps its memory.
         parts.headers.clear();
         parts
             .headers

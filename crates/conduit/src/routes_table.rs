@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Where the text says what becomes of a handler whose client goes.
 const DISCONNECT_COLUMN: usize = 4;
 
-/// Every route of an application, with what stands around it; made by [`App::routes_table`](crate::App::routes_table).
+/// Every route of an application with its layers; returned by [`App::routes_table`](crate::App::routes_table).
 ///
 /// It prints as an aligned table and serialises as an object of `routes`, `layers`, `pages` and `limits`. A program that calls
 /// [`App::run`](crate::App::run) prints it when it is started with `--routes`.
@@ -46,7 +46,7 @@ pub struct RoutesTable {
 pub struct RouteRow {
     /// The method: `GET`.
     pub method: &'static str,
-    /// The whole path as it was written, with the prefixes of the lists that it stands in: `/users/{id}`.
+    /// The whole path as it was written, with the prefixes of its lists: `/users/{id}`.
     pub path: &'static str,
     /// The handler's path: `app::users::show`.
     pub handler: &'static str,
@@ -57,8 +57,8 @@ pub struct RouteRow {
     /// The names of the layers that the lists put around it, the outermost first. Those of the application are in
     /// [`RoutesTable::layers`]. One that limits says its limit: `BodyLimit(1024 bytes)`.
     pub layers: Vec<Cow<'static, str>>,
-    /// What becomes of the handler when its client goes, where the route says it: `abort`. Otherwise it is as
-    /// [`App::disconnect`](crate::App::disconnect) says.
+    /// The action on the handler when its client disconnects, if the route declares one: `abort`. The default is
+    /// [`App::disconnect`](crate::App::disconnect).
     #[serde(serialize_with = "in_words")]
     pub disconnect: Option<Disconnect>,
 }
@@ -92,7 +92,7 @@ impl RoutesTable {
         &self.layers
     }
 
-    /// The paths of the pages that the framework serves of its own: the [docs](crate::App::docs) and their document. The
+    /// The paths of the framework's pages: the [docs](crate::App::docs) and their document. The
     /// page loads its script and its style from below its own path.
     pub fn pages(&self) -> &[String] {
         &self.pages

@@ -1,9 +1,9 @@
-//! The recorder of the `metrics` crate: Conduit itself where nobody else is, or one that the program has set, such as an
-//! exporter to StatsD, which the server's own numbers are passed on to.
+//! The recorder of the `metrics` crate: Conduit's recorder, or one that the program has set, such as an
+//! exporter to StatsD, which receives the server's metrics.
 //!
 //! They are not counted through that crate, which looks a metric up by its labels for each request. Once a second what has
-//! come about since the last time is passed on. Durations go as counters, one for each bucket: a histogram of that crate has
-//! to be given each sample, and keeps it until somebody asks.
+//! come about since the last time is passed on. Durations go as counters, one for each bucket: a histogram of that crate
+//! records each sample, and keeps it until it is read.
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
@@ -30,7 +30,7 @@ pub(crate) fn install() {
         match metrics::set_global_recorder(recorder) {
             Ok(()) => Some(handle),
             Err(_) => {
-                tracing::debug!("the program has a recorder of its own: its metrics are not on the page");
+                tracing::debug!("the program has set a recorder: its metrics are not on the page");
                 None
             }
         }
@@ -44,7 +44,7 @@ pub(crate) fn run_upkeep() {
     }
 }
 
-/// What the program has counted, if Conduit is the recorder.
+/// The program's metrics, if Conduit is the recorder.
 pub(super) fn render() -> String {
     match HANDLE.get() {
         Some(Some(handle)) => handle.render(),
@@ -52,7 +52,7 @@ pub(super) fn render() -> String {
     }
 }
 
-/// Whether Conduit is the recorder, on whose page the numbers stand already.
+/// Set if Conduit is the recorder, whose page has the numbers already.
 fn is_ours() -> bool {
     matches!(HANDLE.get(), Some(Some(_)))
 }
@@ -63,7 +63,7 @@ static OPEN_CONNECTIONS: AtomicI64 = AtomicI64::new(0);
 /// Passes a server's numbers on to the recorder that the program has set, and the last of them when it is dropped.
 pub(super) struct Forwarding {
     server: ServerHandle,
-    /// What has been passed on.
+    /// The values that were passed on.
     sent: Statistics,
     sent_routes: Vec<RouteTotals>,
 }
@@ -177,14 +177,11 @@ fn describe() {
     describe_gauge!("conduit_connections_open", "Connections open.");
     describe_counter!("conduit_received_bytes_total", Unit::Bytes, "Bytes received.");
     describe_counter!("conduit_sent_bytes_total", Unit::Bytes, "Bytes sent.");
-    describe_counter!(
-        "conduit_limits_struck_total",
-        "How often each limit or deadline has struck."
-    );
+    describe_counter!("conduit_limits_struck_total", "Hits of each limit or deadline.");
     describe_gauge!(
         "conduit_loop_lag_seconds",
         Unit::Seconds,
-        "How late the last second was heard of by the worker's loop."
+        "Delay of the last one-second tick of the worker's loop."
     );
     describe_counter!(
         "conduit_requests_total",

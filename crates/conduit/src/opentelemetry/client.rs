@@ -16,10 +16,10 @@ use crate::error::Result;
 #[cfg_attr(not(feature = "tls"), path = "client_without_tls.rs")]
 mod tls;
 
-/// What an answer of the collector may have: it is a few bytes, or an error.
+/// The maximum size of the collector's response: a few bytes, or an error.
 const ANSWER_BYTES: u64 = 4 << 20;
 
-/// A client that tells in the log when the collector is lost, and when it is back.
+/// A client that logs when the collector becomes unreachable and when it is back.
 pub(super) struct Client {
     agent: Agent,
     lost: AtomicBool,
@@ -29,7 +29,7 @@ impl Client {
     pub(super) fn new(settings: &Settings) -> Result<Self> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            // A collector that moves is told of by its status.
+            // A redirect is reported by its status.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(settings.timeout));
@@ -80,7 +80,7 @@ impl HttpClient for Client {
         'a: 'b,
         Self: 'b,
     {
-        // Whoever polls it is the thread that sends spans.
+        // The exporting thread polls it.
         Box::pin(async { self.send(request) })
     }
 }

@@ -12,7 +12,7 @@ use ureq::typestate::AgentScope;
 
 use crate::error::{Error, Result};
 
-/// Sets whom the collector may be certified by, by default the authorities that browsers know, and how we show who we are.
+/// Sets the root certificates for the collector, by default those of browsers, and the client certificate.
 pub(super) fn configure(
     config: ConfigBuilder<AgentScope>,
     variable: impl Fn(&str) -> Option<OsString>,
@@ -34,9 +34,9 @@ pub(super) fn configure(
     let client = match (chain, key) {
         (None, None) => None,
         (Some(chain), Some(key)) => Some(ClientCert::new_with_certs(&chain.certificates()?, key.key()?)),
-        (Some(chain), None) => return Err(chain.refused("nothing without OTEL_EXPORTER_OTLP_CLIENT_KEY beside it")),
+        (Some(chain), None) => return Err(chain.refused("useless without OTEL_EXPORTER_OTLP_CLIENT_KEY")),
         (None, Some(key)) => {
-            return Err(key.refused("nothing without OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE beside it"));
+            return Err(key.refused("useless without OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"));
         }
     };
     let tls = TlsConfig::builder()
@@ -112,12 +112,12 @@ mod tests {
             (
                 "OTEL_EXPORTER_OTLP_CLIENT_KEY",
                 "/key.pem",
-                "nothing without OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE beside it",
+                "useless without OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
             ),
             (
                 "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
                 "/chain.pem",
-                "nothing without OTEL_EXPORTER_OTLP_CLIENT_KEY beside it",
+                "useless without OTEL_EXPORTER_OTLP_CLIENT_KEY",
             ),
         ] {
             // The one for traces wins over that for all.
@@ -125,7 +125,9 @@ mod tests {
                 let other = variable.contains("TRACES") && name == "OTEL_EXPORTER_OTLP_CERTIFICATE";
                 (name == variable || other).then(|| if other { "/other" } else { path }.into())
             };
-            let refused = configure(Agent::config_builder(), set).err().expect("the file is none");
+            let refused = configure(Agent::config_builder(), set)
+                .err()
+                .expect("the file is missing");
             assert_eq!(
                 refused.to_string(),
                 format!("the environment variable {variable} is {path:?}: {expected} is expected")

@@ -10,10 +10,10 @@
 //!
 //! # Guarantees
 //!
-//! A request never waits for the collector. Spans that have ended stand in a queue of fixed length
-//! (`OTEL_BSP_MAX_QUEUE_SIZE`, 2048); a thread of its own sends them. One for which there is no room is dropped, and the log
-//! tells of it, as it does when the collector cannot be reached. What a client has sent is cut at 1 KiB for each attribute.
-//! The [`OpenTelemetry`] that the program holds sends at its end what is left, and waits for that for at most 5 s.
+//! A request never waits for the collector. Ended spans enter a queue of fixed length
+//! (`OTEL_BSP_MAX_QUEUE_SIZE`, 2048), and a separate thread exports them. A span that finds the queue full is dropped and
+//! logged, as is an unreachable collector. Client input is truncated to 1 KiB in each attribute.
+//! Dropping the program's [`OpenTelemetry`] exports the remaining spans and waits at most 5 s.
 //!
 //! # Example
 //!
@@ -65,12 +65,12 @@ use self::processor::Processor;
 use self::settings::Settings;
 use crate::error::{Error, Result};
 
-/// Whether no sampler of the process looks at attributes, as none of those does that a variable can choose: then they are
-/// set for spans that are sampled, and a request that is not costs less. A subscriber with a layer that is not ours may have
-/// a sampler that does.
+/// Set if no sampler of the process reads attributes, as with every sampler that a variable can select: then only sampled
+/// spans have attributes, and other requests cost less. A subscriber with another layer may have
+/// a sampler that reads them.
 pub(crate) static SAMPLES_BLINDLY: AtomicBool = AtomicBool::new(false);
 
-/// How long the end of the program waits for the last spans to be sent.
+/// The time that the end of the program waits for the last export.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 /// The variable that says what is logged.
 const LOG: &str = "RUST_LOG";
@@ -194,8 +194,8 @@ pub struct OpenTelemetry {
 }
 
 impl OpenTelemetry {
-    /// Prepares the sending of spans as the environment says, with a thread for it. What makes spans of requests is the
-    /// [`layer`](OpenTelemetry::layer).
+    /// Configures the export from the environment, and starts its thread. The [`layer`](OpenTelemetry::layer) turns requests
+    /// into spans.
     ///
     /// Sets the tracer and the propagator of the process (`opentelemetry::global`), so that libraries which use the
     /// `opentelemetry` crate itself send by the same way.
@@ -229,8 +229,8 @@ impl OpenTelemetry {
     /// The layer for a subscriber of `tracing`: it sends spans, and the events inside of them, from the level `INFO` on. With
     /// `OTEL_SDK_DISABLED=true` or `OTEL_TRACES_EXPORTER=none` it does nothing, and no span is made for it.
     ///
-    /// A filter for the whole subscriber, such as an `EnvFilter` beside it, holds for it too: with `RUST_LOG=warn` there would
-    /// be no spans. Give the filter to the layer that writes the log (`with_filter`).
+    /// A filter of the whole subscriber, such as a global `EnvFilter`, applies to it too: `RUST_LOG=warn` would disable
+    /// all spans. Attach the filter to the layer that writes the log (`with_filter`).
     pub fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -246,7 +246,7 @@ impl OpenTelemetry {
         self.provider.as_ref().map(|provider| {
             let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION"));
             OpenTelemetryLayer::new(provider.tracer_with_scope(scope.build()))
-                // The worker that a span was on tells nothing, and when it was idle costs a clock read for each poll.
+                // The worker of a span is not informative, and its idle times cost a clock read for each poll.
                 .with_threads(false)
                 .with_tracked_inactivity(false)
                 .with_filter(level)
@@ -277,7 +277,7 @@ impl Drop for OpenTelemetry {
     }
 }
 
-/// What the spans are of: what the variables say, and the program's file where they do not name the service.
+/// The resource of the spans: from the variables, with the program's file name as the default service name.
 fn resource(program: Option<OsString>) -> Resource {
     let resource = Resource::builder().build();
     let named = resource.get(&Key::from_static_str("service.name"));

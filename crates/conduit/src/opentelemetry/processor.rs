@@ -1,4 +1,4 @@
-//! What spans go through when they have ended: into a queue of fixed length, from which a thread sends them.
+//! The processor of ended spans: a queue of fixed length, from which a thread exports them.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanProcessor
 
 use crate::server::watch::REQUEST_TARGET;
 
-/// What the log's own names tell of a request; the attributes of the conventions tell the same. The place in the code would
-/// be that of the server.
+/// Fields for the log that repeat the standard attributes of a request. The source location would be
+/// that of the server.
 const SAID_TWICE: [&str; 11] = [
     "bytes",
     "code.file.path",
@@ -63,7 +63,7 @@ impl SpanProcessor for Processor {
     }
 }
 
-/// Whether it is the span that the server makes of a request.
+/// Returns whether this is the server's span of a request.
 fn is_request(span: &SpanData) -> bool {
     span.span_kind == SpanKind::Server
         && span.attributes.iter().any(|attribute| {

@@ -1,5 +1,5 @@
-//! What the environment says. The crates of OpenTelemetry read the variables themselves, and take the default for a value
-//! that they do not understand, which they tell before anybody listens: so each value is looked at here first.
+//! The settings from the environment. The crates of OpenTelemetry read the variables themselves, and replace an invalid
+//! value with the default before a log exists, so each value is validated here first.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -44,7 +44,7 @@ const SAMPLERS: [&str; 6] = [
     "parentbased_always_off",
     "parentbased_traceidratio",
 ];
-const SAMPLER: &str = "always_on, always_off or traceidratio, or one of them behind parentbased_,";
+const SAMPLER: &str = "always_on, always_off or traceidratio, or one of them with the prefix parentbased_,";
 const ENDPOINT: &str = if cfg!(feature = "tls") {
     "a URL such as http://localhost:4318 or https://collector.example:4318"
 } else {
@@ -55,14 +55,14 @@ const COMPRESSION: &str = if cfg!(feature = "compression") {
 } else {
     "none (gzip needs the feature `compression` of conduit-web)"
 };
-/// How long the collector may take, unless a variable says so.
+/// The default timeout of an export.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the environment says, as far as it is not left to the crates of OpenTelemetry.
+/// The settings that are not left to the crates of OpenTelemetry.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) sends: bool,
-    /// Whether traces go on that other services have begun.
+    /// Set if traces of other services are continued.
     pub(super) propagates: bool,
     /// For each request to the collector.
     pub(super) timeout: Duration,
@@ -74,7 +74,7 @@ impl Settings {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
         let is = |name: &str, value: &str| text(name).is_some_and(|text| text.eq_ignore_ascii_case(value));
-        // What is switched off is not looked at further.
+        // Disabled settings are not validated further.
         let sends = !is("OTEL_SDK_DISABLED", "true") && !is("OTEL_TRACES_EXPORTER", "none");
         for Row(name, is_valid, expected) in ROWS.iter().filter(|_| sends) {
             if let Some(value) = variable(name)
@@ -120,7 +120,7 @@ fn is_ratio(value: &str) -> bool {
     value.parse::<f64>().is_ok_and(|ratio| (0.0..=1.0).contains(&ratio))
 }
 
-/// Others beside them are passed over: platforms set the variable for programs in all languages.
+/// Other values are ignored: platforms set the variable for programs in all languages.
 fn is_propagators(value: &str) -> bool {
     lists(value, "tracecontext") || lists(value, "none")
 }
@@ -197,7 +197,7 @@ mod tests {
             ("OTEL_PROPAGATORS", "b3", "tracecontext or none"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "a whole number from 1 up"),
         ] {
-            let error = with(&[(variable, value)]).expect_err("the value is none");
+            let error = with(&[(variable, value)]).expect_err("the value is invalid");
             assert_eq!(
                 error.to_string(),
                 format!("the environment variable {variable} is {value:?}: {expected} is expected")

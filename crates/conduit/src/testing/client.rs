@@ -18,16 +18,16 @@ use crate::route::Routes;
 use crate::server::ServerHandle;
 use crate::server::in_process::InProcess;
 
-/// How long a test waits for the application before it fails.
+/// The time that a test waits for the application before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many redirects are followed before the client gives up.
+/// The maximum number of redirects.
 pub(super) const REDIRECTS: usize = 10;
 
 /// A client for tests, with the application that it calls; see the [module](super).
 ///
-/// Each request has a connection of its own. Cookies are kept, redirects are not followed unless
-/// [`follow_redirects`](Self::follow_redirects) says so. A clone calls the same application with the same cookies,
-/// [`another`](Self::another) with cookies of its own. The application ends with the last of them.
+/// Each request uses a new connection. Cookies are stored; redirects are followed only after
+/// [`follow_redirects`](Self::follow_redirects). A clone calls the same application with the same cookies,
+/// [`another`](Self::another) with separate cookies. The application ends with the last of them.
 ///
 /// Its methods block and work in a plain `#[test] fn`. In an `async` test a request can be awaited instead of sent.
 ///
@@ -107,7 +107,7 @@ impl TestClient {
         }
     }
 
-    /// A client of the same application with cookies of its own, as another person's browser has them.
+    /// A client of the same application with separate cookies, like another user's browser.
     pub fn another(&self) -> Self {
         TestClient {
             jar: Arc::default(),
@@ -162,7 +162,7 @@ impl TestClient {
         self
     }
 
-    /// How long to wait for bytes of the application, in real time, before the test fails; 30 s unless set.
+    /// The time to wait for bytes of the application, in real time, before the test fails. Default: 30 s.
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.settings.patience = patience;
         self
@@ -188,7 +188,7 @@ impl TestClient {
         }
     }
 
-    /// Opens a connection that says exactly the bytes it is told, a PROXY header too where
+    /// Opens a connection that sends exactly the given bytes, including a PROXY header where
     /// [`App::proxy_protocol`] names the peer. In process it is never encrypted.
     ///
     /// # Panics

@@ -1,11 +1,11 @@
-//! A connection of its own, for bytes that are no well-formed request.
+//! A raw connection, for bytes that are not a well-formed request.
 
 use std::fmt;
 use std::io;
 
 use super::wire::Wire;
 
-/// A connection that says exactly the bytes it is told, to show what becomes of a client that is slow, silent or wrong;
+/// A connection that sends exactly the given bytes, to test clients that are slow, silent or invalid;
 /// [`TestClient::connect`](super::TestClient::connect) opens it. Its drop closes it.
 ///
 /// In process, with [`TestClient::advance`](super::TestClient::advance), nothing has to be waited for: when `advance` returns,
@@ -13,7 +13,7 @@ use super::wire::Wire;
 ///
 /// # Example
 ///
-/// A client that never ends the head of its request is told so, and let go:
+/// A client that never completes the head of its request receives an error and is disconnected:
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,7 +44,7 @@ impl TestConnection {
         }
     }
 
-    /// Sends these bytes; waits where the server is behind with taking them. False when it has closed the connection.
+    /// Sends these bytes, and waits for a slow server. Returns false if the server has closed the connection.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.wire.write_all(bytes.as_ref()).is_ok()
     }
@@ -86,13 +86,13 @@ impl TestConnection {
         std::mem::take(&mut self.received)
     }
 
-    /// What has come and was not taken, without waiting for more.
+    /// Received bytes that were not taken, without waiting for more.
     pub fn received(&mut self) -> &[u8] {
         while !self.ended && self.take(READ_BYTES, Wire::read_now).is_ok() {}
         &self.received
     }
 
-    /// Whether the server has closed the connection, as far as that has come. It takes what comes before from the
+    /// Returns whether the server has closed the connection. It takes all bytes before the end from the
     /// connection, as [`received`](Self::received) does.
     pub fn is_closed(&mut self) -> bool {
         let _ = self.received();
@@ -115,7 +115,7 @@ impl TestConnection {
     }
 }
 
-/// How much is read at once.
+/// The size of one read.
 const READ_BYTES: usize = 16 * 1024;
 
 impl fmt::Debug for TestConnection {

@@ -1,4 +1,4 @@
-//! What differs between two JSON values, path by path.
+//! The differences between two JSON values, by path.
 
 use serde_json::Value;
 

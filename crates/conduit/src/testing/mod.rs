@@ -7,9 +7,9 @@
 //! conduit-web = { version = "0.1", features = ["testing"] }
 //! ```
 //!
-//! A test is a plain `#[test] fn`. [`TestClient::new`] serves the application on a thread of its own, behind a pipe in
-//! memory instead of a socket: everything above the socket is what it is in production, the HTTP engine, limits and
-//! deadlines, layers and the rules of responses. [`TestClient::over_socket`] is the same on a real port.
+//! A test is a plain `#[test] fn`. [`TestClient::new`] serves the application on a separate thread, with a pipe in
+//! memory instead of a socket: everything above the socket is as in production: the HTTP engine, limits and
+//! deadlines, layers and response rules. [`TestClient::over_socket`] is the same on a real port.
 //!
 //! # Time
 //!

@@ -15,13 +15,13 @@ enum Framing {
     Left(u64),
     /// Before a chunk's size.
     Chunks,
-    /// This much is left of a chunk, and the line's end behind it.
+    /// The remaining bytes of a chunk, before its line end.
     Chunk(u64),
     UntilClose,
     Ended,
 }
 
-/// What reads the response of one request.
+/// The reader of the response to one request.
 #[derive(Debug)]
 pub(super) struct Reading {
     wire: Wire,

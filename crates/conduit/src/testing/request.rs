@@ -14,10 +14,10 @@ use super::reading::Reading;
 use super::response::{TestResponse, TestStream};
 use super::wire::Wire;
 
-/// A longer body than this is written beside the reading of the answer, so that neither end waits for the other.
+/// A longer body than this is written while the response is read, so that neither end waits for the other.
 const WRITTEN_AT_ONCE_BYTES: usize = 16 * 1024;
 
-/// What stands between the fields of a form with files.
+/// The boundary of a multipart form.
 const BOUNDARY: &str = "the-boundary-of-a-test";
 const MULTIPART: &str = "multipart/form-data; boundary=the-boundary-of-a-test";
 
@@ -315,7 +315,7 @@ impl IntoFuture for TestRequest {
     type Output = TestResponse;
     type IntoFuture = Pin<Box<dyn Future<Output = TestResponse> + Send>>;
 
-    /// Sends the request from a thread of its own, so that the runtime of the test goes on.
+    /// Sends the request from a separate thread, so that the runtime of the test continues.
     fn into_future(self) -> Self::IntoFuture {
         let (done, response) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
@@ -413,7 +413,7 @@ impl TestUpload {
     }
 }
 
-/// What became of a response that could not be read.
+/// The failure of an unreadable response.
 pub(super) fn told(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {

@@ -12,7 +12,7 @@ use super::events::{ServerEvent, take_event};
 use super::reading::Reading;
 use super::request::told;
 
-/// How much of a body a failed assertion shows, in characters.
+/// The number of characters of a body in a failed assertion.
 const SHOWN: usize = 4000;
 
 /// A whole response. Assertions give it back, so that they can be chained, and panic at the test's own line with the
@@ -176,11 +176,11 @@ impl fmt::Display for TestResponse {
     }
 }
 
-/// A response whose body is read as it comes. Dropping it closes the connection, as a client that goes away does.
+/// A response with a streamed body. Dropping it closes the connection, like a client that disconnects.
 pub struct TestStream {
     response: TestResponse,
     reading: Reading,
-    /// What has come of the next event.
+    /// The received part of the next event.
     text: Vec<u8>,
 }
 
@@ -224,7 +224,7 @@ impl TestStream {
         }
     }
 
-    /// Whether the body is broken off: what comes is read up to an end that is none.
+    /// Returns whether the body is aborted: reads up to the premature end.
     pub fn is_broken_off(mut self) -> bool {
         loop {
             match self.reading.piece() {

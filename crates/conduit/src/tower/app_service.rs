@@ -22,9 +22,9 @@ use crate::server::ServerHandle;
 use crate::server::config::Config;
 use crate::server::service::{Answer, Asked, Threads, assemble};
 
-/// An application as a service of tower, for another server: in an axum router, under hyper, behind layers of tower. Made by
-/// [`App::into_service`](crate::App::into_service); the [module](super#an-application-as-a-service) tells what holds of
-/// the application's settings.
+/// An application as a service of tower, for another server: in an axum router, under hyper, inside layers of tower. Returned by
+/// [`App::into_service`](crate::App::into_service); the [module](super#an-application-as-a-service) lists the settings
+/// that apply.
 ///
 /// Clones are the same application. It is always ready, and never fails: what goes wrong is a response.
 ///

@@ -23,12 +23,12 @@ use crate::server::service::Threads;
 /// A body that may leave its worker's thread: that of a request which a service gets, or of a response of an
 /// [`AppService`](super::AppService).
 ///
-/// What is in memory is handed over as it is. Of a stream a task on the worker hands over piece by piece, from the moment on
-/// at which the first is asked for, and each when the one before was taken. When this end is dropped the task ends, and the
-/// stream with it.
+/// Bytes in memory are handed over unchanged. A task on the worker hands a stream over piece by piece, starting with
+/// the first poll, and each after the previous one was taken. Dropping this end ends the task and the
+/// stream.
 pub struct SendBody {
     pieces: Pieces,
-    /// The problem that it shows: whoever makes a body of this library of it has the problem again.
+    /// The problem that it displays: converting it back to this library's body restores the problem.
     problem: Option<Box<Problem>>,
     /// A response keeps the application's threads, which give its pieces.
     threads: Option<Arc<Threads>>,
@@ -40,13 +40,13 @@ enum Pieces {
         pieces: mpsc::Receiver<Piece>,
         /// Has the task begin.
         begin: Option<oneshot::Sender<()>>,
-        /// How many bytes are still to come, where that is known.
+        /// The number of remaining bytes, if known.
         left: Option<u64>,
     },
     Ended,
 }
 
-/// What the task of a stream tells. It tells the end too: a task that is no more, because its runtime is, has not told it.
+/// Messages of a stream's task. They include the end, because a task that vanished with its runtime has not sent it.
 enum Piece {
     Data(Bytes),
     Failed(BodyError),
@@ -101,7 +101,7 @@ impl SendBody {
             }
             Pieces::Stream { pieces, begin, left } => {
                 if let Some(begin) = begin.take() {
-                    // A task that is no more is found below.
+                    // A vanished task is detected below.
                     let _ = begin.send(());
                 }
                 let last = match std::task::ready!(pieces.poll_recv(context)) {
@@ -123,7 +123,7 @@ impl SendBody {
     }
 }
 
-/// Hands a stream over, a piece at a time, until it has ended or nobody wants it any more.
+/// Hands a stream over, a piece at a time, until it has ended or its receiver is dropped.
 async fn hand_over(mut body: Body, begun: oneshot::Receiver<()>, sender: mpsc::Sender<Piece>) {
     if begun.await.is_err() {
         return;
@@ -245,8 +245,8 @@ impl Body {
         Body::from_stream(frames)
     }
 
-    /// The body of a request from one of another library. It is not looked into before somebody reads it: a client may wait
-    /// with it until then (RFC 9110, section 10.1.1). Its errors are the client's.
+    /// The body of a request from one of another library. It is not polled before it is read: a client may delay
+    /// it until then (RFC 9110, section 10.1.1). Its errors are the client's.
     pub(super) fn of_request<B>(body: B) -> Self
     where
         B: http_body::Body<Error: Into<BoxError>> + 'static,
@@ -268,7 +268,7 @@ impl Body {
     }
 }
 
-/// What needs no conversion: one of our own that went through a layer is what it was.
+/// No conversion: an own body that passed through a layer is unchanged.
 fn own_or_empty<B: http_body::Body + 'static>(body: B) -> Result<Body, B> {
     let mut body = Some(body);
     if let Some(own) = (&mut body as &mut dyn Any).downcast_mut::<Option<Body>>() {
@@ -287,7 +287,7 @@ fn own_or_empty<B: http_body::Body + 'static>(body: B) -> Result<Body, B> {
 }
 
 impl BodyError {
-    /// What another library says of a request's body, which may be what this one has told it.
+    /// An error of another library about a request's body, which may wrap an own error.
     fn of_request(error: BoxError) -> Self {
         let error = match error.downcast() {
             Ok(own) => return *own,
@@ -304,7 +304,7 @@ impl BodyError {
     }
 }
 
-/// Whether an error of a body says that it is longer than a limit of `http-body-util`, which layers of tower set.
+/// Returns whether the error of a body is the length limit of `http-body-util`, which layers of tower set.
 pub(crate) fn is_too_long(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| cause.is::<LengthLimitError>())
 }
@@ -316,10 +316,10 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 /// The data of a body's frames.
 struct Frames<B> {
-    /// What was read of it before.
+    /// The bytes that were read before.
     first: Option<Result<Bytes, BoxError>>,
     body: Pin<Box<B>>,
-    /// How its errors are told.
+    /// The mapping of its errors.
     told: fn(BoxError) -> BoxError,
 }
 

@@ -49,8 +49,8 @@ pub fn layer<L: AroundHandlers>(layer: L) -> TowerLayer<L> {
 /// As [`layer`], for one that asks that bodies or futures are `Send`, such as the `RequestDecompressionLayer` and
 /// `CatchPanicLayer` of `tower-http`, or `axum::middleware::from_fn`.
 ///
-/// A handler that is not ready at once goes on as a task of its own then, and a stream is handed over by another: an answer
-/// that waits costs a task more, one that is ready none. A file is a stream here.
+/// A pending handler then continues as a separate task, and another task hands its stream over: a pending response
+/// costs one more task, a ready response none. A file becomes a stream here.
 ///
 /// # Example
 ///
@@ -85,9 +85,9 @@ pub fn send_layer<L: AroundHandlers<SendNextService>>(layer: L) -> TowerLayer<L,
 
 /// A layer of tower that fits around handlers; there is nothing to implement.
 ///
-/// What it makes of a [`NextService`] is a service for `http::Request<Body>` that answers with an `http::Response`, of
-/// whatever body, and fails with what turns into a boxed error, which is logged and answered 500. The layer and the service
-/// are `Clone` and `Send`. With a [`SendNextService`] it is the same for `http::Request<SendBody>`.
+/// It turns a [`NextService`] into a service for `http::Request<Body>` that returns an `http::Response` with any
+/// body, or an error that converts to a boxed error, which is logged and becomes a 500. The layer and the service
+/// are `Clone` and `Send`. With a [`SendNextService`] the same applies to `http::Request<SendBody>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no layer of tower that fits around a handler",
     label = "does not fit around a handler",
@@ -95,7 +95,7 @@ pub fn send_layer<L: AroundHandlers<SendNextService>>(layer: L) -> TowerLayer<L,
     note = "the bodies and futures of `conduit::tower::layer` are not `Send`: `conduit::tower::send_layer` takes a layer that asks for that"
 )]
 pub trait AroundHandlers<N: Inside = NextService>: Clone + Send + 'static {
-    /// What it makes.
+    /// The resulting service.
     type Service: Clone + Send + 'static;
 
     /// Puts itself around the rest of a request's way.
@@ -141,7 +141,7 @@ impl<L: AroundHandlers<N>, N: Inside> TowerLayer<L, N> {
     }
 }
 
-/// Each clone makes a service of its own.
+/// Each clone creates a separate service.
 impl<L: AroundHandlers<N>, N: Inside> Clone for TowerLayer<L, N> {
     fn clone(&self) -> Self {
         TowerLayer::new(self.layer.clone())
@@ -162,7 +162,7 @@ impl<L: AroundHandlers<N>, N: Inside> Layer for TowerLayer<L, N> {
     }
 }
 
-/// What is inside of a layer of tower: [`NextService`] or [`SendNextService`].
+/// The inner service of a tower layer: [`NextService`] or [`SendNextService`].
 pub trait Inside: Clone + Send + 'static {
     /// The body of the requests that the layer is given.
     type Body: 'static;
@@ -174,9 +174,9 @@ pub trait Inside: Clone + Send + 'static {
     fn body(body: Body) -> Self::Body;
 }
 
-/// What is inside of a layer of tower: the rest of the request's way. It is never busy, and never fails.
+/// The inner service of a tower layer: the rest of the request's path. It is always ready and never fails.
 ///
-/// It is for the request that the layer was given, once: a layer that sends another one, or sends it twice, is answered 500.
+/// It accepts the layer's request once: another request, or a second call, returns 500.
 #[derive(Clone, Debug)]
 pub struct NextService(());
 
@@ -255,7 +255,7 @@ impl<B: RequestBody> Service<http::Request<B>> for SendNextService {
     }
 }
 
-/// Lets a handler go on, until nobody waits for it any more.
+/// Runs a handler until its receiver is dropped.
 async fn go_on(
     mut handler: Pin<Box<dyn Future<Output = Response>>>,
     mut answer: oneshot::Sender<http::Response<SendBody>>,
@@ -267,7 +267,7 @@ async fn go_on(
         handler.as_mut().poll(context).map(Some)
     });
     if let Some(response) = response.await {
-        // Who asked may have gone just now.
+        // The receiver may have been dropped.
         let _ = answer.send(response.map(SendBody::new));
     }
 }
@@ -290,7 +290,7 @@ impl Future for SendNextFuture {
             Sent::Ready(response) => response.take(),
             Sent::Waiting(receiver) => std::task::ready!(Pin::new(receiver).poll(context)).ok(),
         };
-        // The task is no more only where its runtime ends.
+        // The task vanishes only with its runtime.
         Poll::Ready(Ok(answered.unwrap_or_else(|| {
             let ended = Problem::new(StatusCode::SERVICE_UNAVAILABLE);
             ended.into_response().map(SendBody::new)
@@ -356,7 +356,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // What is removed is dropped outside of the borrow: it may be a future's that has a ticket of its own.
+        // The removed value is dropped outside of the borrow: it may be a future that holds another ticket.
         let _removed = WAITING.try_with(|waiting| waiting.borrow_mut().remove(&self.0));
     }
 }

@@ -23,11 +23,11 @@
 //! let app = App::new(()).routes(routes![new]).fallback(conduit::tower::service(old));
 //! ```
 //!
-//! # What a service and a layer are told
+//! # Extensions for services and layers
 //!
-//! The extensions of each request have the peer's address as [`PeerAddr`], and for a service the target as it was before
-//! [`mount`] took the prefix off as [`OriginalUri`], beside what layers have put there. A service that looks for them under
-//! types of its own gets them through a layer around it. For the `ConnectInfo` and the `OriginalUri` of axum:
+//! The extensions of each request contain the peer's address as [`PeerAddr`], for a service also the target before
+//! [`mount`] removed the prefix as [`OriginalUri`], and the values of layers. A service that expects them in
+//! other types needs a layer around it. For the `ConnectInfo` and the `OriginalUri` of axum:
 //!
 //! ```
 //! use axum::extract::{ConnectInfo, OriginalUri};
@@ -39,7 +39,7 @@
 //! }
 //!
 //! let old = axum::Router::new().route("/whoami", axum::routing::get(whoami));
-//! let told = tower::util::MapRequestLayer::new(|mut request: axum::extract::Request| {
+//! let extended = tower::util::MapRequestLayer::new(|mut request: axum::extract::Request| {
 //!     let extensions = request.extensions_mut();
 //!     if let Some(PeerAddr(peer)) = extensions.get().copied() {
 //!         extensions.insert(ConnectInfo(peer));
@@ -51,33 +51,33 @@
 //! });
 //! # #[get("/")]
 //! # async fn home() {}
-//! let app = App::new(()).routes(routes![home]).layer(conduit::tower::mount("/old", old.layer(told)));
+//! let app = App::new(()).routes(routes![home]).layer(conduit::tower::mount("/old", old.layer(extended)));
 //! ```
 //!
 //! # An application as a service
 //!
 //! [`AppService`] may go wherever a `Clone + Send + Sync` service may, and its handlers need not be `Send`: they live on
 //! threads of the application, as they do in a server. A request goes there through a channel and its answer comes back
-//! through another; bodies are streams in both directions, each piece asked for by who reads it. Pass the peer's address as
-//! the extension [`PeerAddr`]; without it a request comes from nobody, `0.0.0.0:0`, and all clients are one for a
+//! through another; bodies are streams in both directions, each piece requested by its reader. Pass the peer's address as
+//! the extension [`PeerAddr`]; without it the peer is `0.0.0.0:0`, and all clients are one for a
 //! [`RateLimit`](crate::layer::RateLimit) by address.
 //!
 //! The outer server has the connections, so everything about them is its own: addresses, TLS, the PROXY protocol, the limits
 //! and deadlines of heads, idle connections, rates, connections and requests, how bodies are framed, `Date`, `Expect` and
-//! upgrades. What this server refuses of a malformed request is for the outer one to refuse. Access log and spans are left to
-//! it too; handlers run in the span that the service was called in.
+//! upgrades. The outer server rejects malformed requests, and writes access log and
+//! spans; handlers run in the span of the service's caller.
 //!
 //! All that concerns answering holds: routes, layers, the docs page, the form of errors,
 //! [`body_limit`](crate::App::body_limit), [`workers`](crate::App::workers),
 //! [`blocked_after`](crate::App::blocked_after), [`disconnect`](crate::App::disconnect), and
 //! [`trusted_proxies`](crate::App::trusted_proxies) where the peer's address is given. A panic is a 500. The answer to `HEAD`
 //! has the length and no body, and what a handler sets of `content-length`, `transfer-encoding` and `connection` is left out.
-//! When the last clone and the last answer have gone, [`Shutdown`](crate::Shutdown) is told to handlers that go on without a
+//! When the last clone and the last response are dropped, [`Shutdown`](crate::Shutdown) notifies handlers without a
 //! client, and they have the [`shutdown_timeout`](crate::App::shutdown_timeout).
 //!
 //! [`LocalAppService`] is the same on one thread, without the channels.
 //!
-//! # What there is not
+//! # Limitations
 //!
 //! A service has no place in a list of routes, whose table knows each method and path: [`mount`] is a layer of the
 //! application. Layers that are to be around the mounted service alone are put around it with tower's means. Trailer fields
@@ -137,7 +137,7 @@ where
 }
 
 /// Brings all requests whose path is `prefix`, or below it, to a service, which sees the path without the prefix; a layer
-/// of the application. What lies under the prefix never reaches the application's own routes.
+/// of the application. Paths under the prefix never reach the application's routes.
 ///
 /// # Panics
 ///
@@ -161,7 +161,7 @@ where
 pub fn mount<T>(prefix: &'static str, service: T) -> Mount<T> {
     assert!(
         prefix.starts_with('/') && !prefix.ends_with('/'),
-        "`{prefix}` is no prefix: write one such as `/old`, with a slash before it and none behind it"
+        "`{prefix}` is not a prefix: write one such as `/old`, with a leading and without a trailing slash"
     );
     Mount { prefix, service }
 }
@@ -201,7 +201,7 @@ where
     B: http_body::Body<Error: Into<BoxError>> + 'static,
 {
     let (mut request, _) = into_http(request);
-    // What brought the request here may have taken a prefix off before.
+    // An outer mount may have removed a prefix before.
     if request.extensions().get::<OriginalUri>().is_none() {
         request.extensions_mut().insert(OriginalUri(uri));
     }
