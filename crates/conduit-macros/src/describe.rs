@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, GenericArgument, ItemFn, Meta, PathArguments, ReturnType, Type, TypeImplTrait};
+use syn::{Attribute, Expr, GenericArgument, ItemFn, Meta, PathArguments, ReturnType, Type, TypeImplTrait};
 
 use crate::arguments::{Argument, Source, Wrapper};
 use crate::handler::Static;
@@ -103,12 +103,25 @@ fn type_arguments(arguments: &PathArguments) -> impl Iterator<Item = &Type> {
     })
 }
 
-/// What a `#[doc = …]` says.
+/// The text of a doc comment or of `#[doc = …]`.
 fn documentation(attribute: &Attribute) -> Option<TokenStream> {
     match &attribute.meta {
-        Meta::NameValue(pair) if pair.path.is_ident("doc") => Some(pair.value.to_token_stream()),
+        Meta::NameValue(pair) if pair.path.is_ident("doc") => {
+            let text = &pair.value;
+            Some(if is_comment(text) {
+                quote!(::conduit::openapi::DocComment::Comment(#text))
+            } else {
+                quote!(::conduit::openapi::DocComment::Attribute(#text))
+            })
+        }
         _ => None,
     }
+}
+
+/// Whether a text is written as `///` or `/**`; the compiler gives both to macros as `#[doc = …]`.
+fn is_comment(text: &Expr) -> bool {
+    let source = text.span().source_text();
+    source.is_some_and(|source| source.starts_with("///") || source.starts_with("/**"))
 }
 
 fn has(attributes: &[Attribute], name: &str) -> bool {

@@ -32,7 +32,7 @@ pub(crate) use document::print;
 pub use document::{Document, Gap};
 pub use info::Info;
 pub use kind::ProblemKind;
-pub use operation::Operation;
+pub use operation::{DocComment, Operation};
 #[cfg(feature = "openapi")]
 pub(crate) use page::pages;
 pub use parameter::Parameter;

@@ -1,6 +1,7 @@
 //! `Operation`: what a handler reads and answers, as its arguments and its return type tell it.
 
 mod answers;
+mod documentation;
 
 use std::any::type_name;
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 pub(super) use self::answers::Answer;
+pub use self::documentation::DocComment;
 use super::fields::{fields, without_null};
 use super::{Parameter, Schemas, SecurityScheme};
 use crate::extract::name_in_head;
@@ -161,24 +163,6 @@ impl Operation {
     /// Its method, such as `GET`: what a layer does may depend on it.
     pub fn method(&self) -> &'static str {
         self.method
-    }
-
-    /// Takes a doc comment: its first paragraph is the summary, the rest the description. Each element is what one
-    /// `#[doc]` attribute says.
-    pub fn documentation(&mut self, attributes: &[&str]) -> &mut Self {
-        let mut lines: Vec<&str> = attributes.iter().flat_map(|text| text.split('\n')).collect();
-        // What stands behind `///` has a space before it, which is no part of it.
-        let is_indented = |line: &&str| line.is_empty() || line.starts_with(' ');
-        if lines.iter().all(is_indented) {
-            lines
-                .iter_mut()
-                .for_each(|line| *line = line.strip_prefix(' ').unwrap_or(line));
-        }
-        let text = lines.join("\n");
-        let (summary, description) = text.trim().split_once("\n\n").unwrap_or((text.trim(), ""));
-        self.summary = (!summary.is_empty()).then(|| summary.replace('\n', " "));
-        self.description = (!description.trim().is_empty()).then(|| description.trim().to_owned());
-        self
     }
 
     /// Sets the summary: a few words.

@@ -1,5 +1,6 @@
 //! The document of an application: golden, judged by a validator that is not ours, and told what it lacks.
 
+mod documentation;
 mod extractors;
 mod guarded;
 mod names;
