@@ -9,11 +9,12 @@ use http::Method;
 
 use crate::endpoint::{Endpoint, Outcome};
 use crate::error::Error;
+use crate::layer::conditional;
 use crate::request::Request;
 use crate::response::Response;
 use crate::route::Table;
 
-/// A page that the framework serves to `GET` and `HEAD`.
+/// A page that the framework serves to `GET` and `HEAD`, as far as the conditions of the request are met.
 #[derive(Clone)]
 pub(crate) struct BuiltIn {
     path: String,
@@ -44,7 +45,7 @@ pub(crate) fn refuse_taken(pages: &[BuiltIn], definitions: &[Definition]) -> Res
 pub(crate) fn answer(pages: &[BuiltIn], request: &Request) -> Option<Response> {
     let page = pages.iter().find(|page| page.path == request.path())?;
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    is_read.then(|| (page.answer)())
+    is_read.then(|| conditional(request, (page.answer)()))
 }
 
 /// Puts the pages before the routes that would match their paths too: a literal path comes before a parameter.

@@ -86,17 +86,7 @@ impl Layer for Conditional {
             };
             response.headers_mut().insert(ETAG, tag);
         }
-        if preconditions.is_empty() {
-            return response;
-        }
-        let headers = response.headers();
-        let tag = headers.get(ETAG).and_then(|tag| tag.to_str().ok());
-        let modified = headers.get(LAST_MODIFIED).and_then(|date| date.to_str().ok());
-        match preconditions.judge(tag, modified.and_then(date), true) {
-            Verdict::Serve => response,
-            Verdict::NotModified => not_modified(response),
-            Verdict::Failed => failed().into_response(),
-        }
+        preconditions.apply(response)
     }
 
     fn describe(&self, operation: &mut Operation) {
@@ -126,6 +116,11 @@ impl Layer for Conditional {
     }
 }
 
+/// The response to a request that would be this one without the conditions of the request.
+pub(crate) fn conditional(request: &Request, response: Response) -> Response {
+    Preconditions::of(request).apply(response)
+}
+
 /// When a condition is answered 412, in descriptions.
 const FAILED: &str = "The current version is not the one that the request is for.";
 
@@ -151,7 +146,13 @@ fn tag_of(body: &Body) -> Option<HeaderValue> {
         Kind::Buffer(buffer) => buffer,
         _ => return None,
     };
-    HeaderValue::try_from(format!("\"{:032x}\"", u128::from_be_bytes(hash([bytes])))).ok()
+    Some(strong_tag(bytes))
+}
+
+/// A strong tag of these bytes.
+pub(crate) fn strong_tag(bytes: &[u8]) -> HeaderValue {
+    let tag = format!("\"{:032x}\"", u128::from_be_bytes(hash([bytes])));
+    HeaderValue::try_from(tag).expect("a tag has visible characters only")
 }
 
 /// The conditions that a request sets, for a handler that changes something: taken as an argument, and checked against the
@@ -227,6 +228,21 @@ impl Preconditions {
         match self.judge(tag, modified, false) {
             Verdict::Serve => Ok(()),
             Verdict::NotModified | Verdict::Failed => Err(failed()),
+        }
+    }
+
+    /// The response to a `GET` or `HEAD` that would be this one without conditions: 304 or 412 where they are not met.
+    fn apply(&self, response: Response) -> Response {
+        if self.is_empty() {
+            return response;
+        }
+        let headers = response.headers();
+        let tag = headers.get(ETAG).and_then(|tag| tag.to_str().ok());
+        let modified = headers.get(LAST_MODIFIED).and_then(|date| date.to_str().ok());
+        match self.judge(tag, modified.and_then(date), true) {
+            Verdict::Serve => response,
+            Verdict::NotModified => not_modified(response),
+            Verdict::Failed => failed().into_response(),
         }
     }
 

@@ -100,6 +100,9 @@ pub use body_limit::BodyLimit;
 #[cfg(feature = "compression")]
 pub use compression::Compression;
 pub use concurrency::ConcurrencyLimit;
+pub(crate) use conditional::conditional;
+#[cfg(feature = "openapi")]
+pub(crate) use conditional::strong_tag;
 pub use conditional::{Conditional, Preconditions};
 pub use cors::Cors;
 #[cfg(feature = "compression")]

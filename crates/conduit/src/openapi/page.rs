@@ -4,12 +4,17 @@
 //! elsewhere. `assets/fetch` brings a new version.
 
 use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
+};
 
 use super::document::{Document, document_of};
 use super::{Info, Operation};
 use crate::app::App;
 use crate::built_in::BuiltIn;
-use crate::response::{IntoResponse, Response};
+use crate::layer::strong_tag;
+use crate::response::IntoResponse;
 use crate::route::Routes;
 
 /// The version of `swagger-ui-dist` on npm that is in `assets`.
@@ -22,6 +27,8 @@ const STYLE: &[u8] = include_bytes!("assets/swagger-ui.css.gz");
 
 /// Their address has the version in it, so that a client may keep them for a year.
 const FOREVER: &str = "public, max-age=31536000, immutable";
+
+const SCRIPTS: &str = "text/javascript; charset=utf-8";
 
 impl<S, R> App<S, R> {
     /// Serves a page that shows the OpenAPI document, where each operation can be tried, and the document itself at
@@ -66,12 +73,7 @@ impl<S, R> App<S, R> {
 }
 
 /// The pages to serve if the docs have a path.
-pub(crate) fn pages<S>(
-    routes: &Routes<S>,
-    around: &dyn Fn(&mut Operation),
-    info: Option<&Info>,
-    path: Option<&str>,
-) -> Vec<BuiltIn> {
+pub(crate) fn pages<S>(routes: &Routes<S>, around: &dyn Fn(&mut Operation), info: Option<&Info>, path: Option<&str>) -> Vec<BuiltIn> {
     let Some(path) = path else { return Vec::new() };
     let document = document_of(routes, around, info);
     for gap in document.gaps() {
@@ -83,48 +85,63 @@ pub(crate) fn pages<S>(
             gap.what
         );
     }
-    let policy = policy(&document);
-    let page = Bytes::from(html(&document, path));
-    let json = Bytes::from(serde_json::to_vec(&document).expect("a document is JSON"));
+    let page = html(&document, path).into_bytes();
+    let json = serde_json::to_vec(&document).expect("a document is JSON");
+    let fixed = |below: &str, kind, cache, body| Fixed {
+        path: format!("{path}{below}"),
+        headers: vec![
+            (CONTENT_TYPE, HeaderValue::from_static(kind)),
+            (CACHE_CONTROL, HeaderValue::from_static(cache)),
+            (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        ],
+        body,
+    };
+    // A client that has a page asks each time for another version of it, and may keep an asset.
+    let html = fixed("", "text/html; charset=utf-8", "no-cache", page.into());
     vec![
-        BuiltIn::new(path.to_owned(), move || {
-            let fields = [
-                ("content-type", "text/html; charset=utf-8"),
-                ("content-security-policy", &*policy),
-                ("x-content-type-options", "nosniff"),
-                ("cache-control", "no-cache"),
-            ];
-            (fields, page.clone()).into_response()
-        }),
-        BuiltIn::new(format!("{path}/openapi.json"), move || {
-            (
-                [("content-type", "application/json"), ("cache-control", "no-cache")],
-                json.clone(),
-            )
-                .into_response()
-        }),
-        BuiltIn::new(format!("{path}/start.js"), || {
-            asset("text/javascript; charset=utf-8", None, START.as_bytes())
-        }),
-        BuiltIn::new(format!("{path}/swagger-ui.js"), || {
-            asset("text/javascript; charset=utf-8", Some("gzip"), SCRIPT)
-        }),
-        BuiltIn::new(format!("{path}/swagger-ui.css"), || {
-            asset("text/css; charset=utf-8", Some("gzip"), STYLE)
-        }),
+        html.with(CONTENT_SECURITY_POLICY, policy(&document)).page(),
+        fixed("/openapi.json", "application/json", "no-cache", json.into()).page(),
+        fixed("/start.js", SCRIPTS, FOREVER, Bytes::from_static(START.as_bytes())).page(),
+        // A compressed asset is sent so to every client: each browser can read it.
+        fixed("/swagger-ui.js", SCRIPTS, FOREVER, Bytes::from_static(SCRIPT))
+            .with(CONTENT_ENCODING, "gzip")
+            .page(),
+        fixed(
+            "/swagger-ui.css",
+            "text/css; charset=utf-8",
+            FOREVER,
+            Bytes::from_static(STYLE),
+        )
+        .with(CONTENT_ENCODING, "gzip")
+        .page(),
     ]
 }
 
-/// What is compressed is sent so to every client: each browser can read it.
-fn asset(kind: &'static str, encoding: Option<&'static str>, bytes: &'static [u8]) -> Response {
-    let fields = [
-        ("content-type", kind),
-        ("cache-control", FOREVER),
-        ("x-content-type-options", "nosniff"),
-    ];
-    match encoding {
-        None => (fields, bytes).into_response(),
-        Some(encoding) => ([("content-encoding", encoding)], (fields, bytes)).into_response(),
+/// A page that is the same for every request.
+struct Fixed {
+    path: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+}
+
+impl Fixed {
+    fn with(mut self, name: HeaderName, value: impl AsRef<str>) -> Self {
+        let value = HeaderValue::try_from(value.as_ref()).expect("the value has visible characters only");
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The page with an entity tag, made once.
+    fn page(mut self) -> BuiltIn {
+        self.headers.push((ETAG, strong_tag(&self.body)));
+        BuiltIn::new(self.path, move || {
+            let mut response = self.body.clone().into_response();
+            let headers = response.headers_mut();
+            for (name, value) in &self.headers {
+                headers.insert(name.clone(), value.clone());
+            }
+            response
+        })
     }
 }
 

@@ -208,6 +208,20 @@ fn the_docs_come_before_a_parameter_and_the_document_says_what_the_program_print
         serde_json::from_slice::<serde_json::Value>(&document).expect("JSON"),
         expected
     );
+    for path in ["/docs", "/docs/openapi.json", "/docs/start.js", "/docs/swagger-ui.css"] {
+        let (head, _) = get(path);
+        let tag = head.lines().find_map(|line| line.strip_prefix("etag: "));
+        let tag = tag.unwrap_or_else(|| panic!("no etag: {head}")).to_owned();
+        let (head, body) = get(&format!(
+            "{path} HTTP/1.1\r\nif-none-match: \"other\", {tag}\r\nx-rest:"
+        ));
+        assert!(head.starts_with("http/1.1 304") && body.is_empty(), "{path}: {head}");
+        assert!(head.contains(&format!("etag: {tag}")), "{path}: {head}");
+        let (head, _) = get(&format!("{path} HTTP/1.1\r\nif-none-match: \"other\"\r\nx-rest:"));
+        assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
+        let (head, _) = get(&format!("{path} HTTP/1.1\r\nif-match: \"other\"\r\nx-rest:"));
+        assert!(head.starts_with("http/1.1 412"), "{path}: {head}");
+    }
     let (head, script) = get("/docs/swagger-ui.js");
     assert!(
         head.contains("content-encoding: gzip") && head.contains("immutable"),
