@@ -314,7 +314,8 @@ impl<S: 'static, R> App<S, R> {
     /// Sets whether the application is in development. Then a 500 tells the client the error and its sources, as its
     /// `detail` and as a list, `causes`; in production they are in the log only. A 404 and a 405 name the nearest routes and
     /// why they did not match (`nearest`), a 400, 415 and 422 the route whose handler refused the request (`route`), and a
-    /// client that asks for `text/html` gets it all as a page, unless [`errors`](App::errors) sets another form.
+    /// client that asks for `text/html` gets it all as a page, unless the form that [`errors`](App::errors) sets has a page
+    /// for it.
     ///
     /// Unless it is set here, the environment variable `CONDUIT_ENV` decides: `development` is development, anything
     /// else is production. Without it a program that was built with `debug_assertions`, as `cargo run` builds it, is in

@@ -189,6 +189,31 @@ fn members_of_the_applications_own_are_text_in_the_page() {
     assert!(!page.text().contains("<script>"), "{}", page.text());
 }
 
+/// An application whose errors have another form, with a page of its own or not.
+fn with_form(has_page: bool) -> Running {
+    let app = App::new(()).routes(routes![show]).development(true);
+    serve(app.errors(move |problem, context| {
+        if has_page && context.wants_html() {
+            return (problem.status(), Html("<h1>ours</h1>")).into_response();
+        }
+        (problem.status(), Json(problem.status().as_u16())).into_response()
+    }))
+}
+
+#[test]
+fn a_browser_gets_the_page_unless_the_form_of_errors_has_one() {
+    let server = with_form(false);
+    let page = browse(&server, "GET /users/0");
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(page.text().contains("no user has the id 0"), "{}", page.text());
+    assert_eq!(page.header("vary"), Some("accept"));
+    let other = server.get("/users/0");
+    assert_eq!((other.status, other.text()), (404, "404"));
+    assert_eq!(other.header("vary"), Some("accept"));
+    let own = browse(&with_form(true), "GET /users/0");
+    assert_eq!((own.status, own.text()), (404, "<h1>ours</h1>"));
+}
+
 #[test]
 fn in_production_nobody_is_told() {
     let server = server(false);

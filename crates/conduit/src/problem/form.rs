@@ -1,9 +1,9 @@
 //! The form that errors have in the whole application, and what is shown of them in development.
 
 use std::cell::Cell;
-use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::{fmt, mem};
 
 use conduit_proto::h1::Head;
 use http::header::{CONTENT_TYPE, HeaderName, VARY};
@@ -93,15 +93,21 @@ impl ConnectedForm {
             problem.show_route(facts);
             problem.show_causes();
         }
+        // In development a browser shows the page, unless the form has a page itself.
+        let page = (self.development && context.wants_html()).then(|| problem.clone());
         let mut shown = match &self.form {
             // One that panics leaves the problem as it came.
             Some(form) => match caught("the form of errors panicked", || form(problem, &context)) {
                 Some(shown) => shown,
                 None => return Response::from_parts(parts, Body(Kind::Buffer(json))),
             },
-            None if self.development && context.wants_html() => problem.into_page(&context),
             None => problem.into_response(),
         };
+        if let Some(problem) = page
+            && !is_html(&shown)
+        {
+            discard(mem::replace(&mut shown, problem.into_page(&context)));
+        }
         // What layers have added on the way, such as the fields of CORS, stays.
         let own: Vec<HeaderName> = shown.headers().keys().cloned().collect();
         for (name, value) in &parts.headers {
@@ -109,12 +115,17 @@ impl ConnectedForm {
                 shown.headers_mut().append(name, value.clone());
             }
         }
-        if self.form.is_none() && self.development {
+        if self.development {
             shown.headers_mut().append(VARY, HeaderValue::from_static("accept"));
         }
         discard(parts);
         shown
     }
+}
+
+fn is_html(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"))
 }
 
 impl Problem {
