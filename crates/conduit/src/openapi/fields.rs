@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 /// How many references deep a schema is followed; one that refers to itself ends here.
 const DEPTH_LIMIT: usize = 8;
 
+/// Returns the schema that a reference refers to.
+pub(super) type Resolve<'r> = &'r dyn Fn(&Value) -> Option<Value>;
+
 /// One field of a struct.
 #[derive(Debug, PartialEq)]
 pub(super) struct Field {
@@ -17,19 +20,13 @@ pub(super) struct Field {
 
 /// The fields that a schema of an object has, those of flattened structs and of each variant included; none where it is
 /// no object. `resolve` gives what a reference refers to.
-pub(super) fn fields(schema: &Value, resolve: &dyn Fn(&Value) -> Option<Value>) -> Vec<Field> {
+pub(super) fn fields(schema: &Value, resolve: Resolve<'_>) -> Vec<Field> {
     let mut all = Vec::new();
     collect(schema, true, resolve, DEPTH_LIMIT, &mut all);
     all
 }
 
-fn collect(
-    schema: &Value,
-    required: bool,
-    resolve: &dyn Fn(&Value) -> Option<Value>,
-    depth: usize,
-    all: &mut Vec<Field>,
-) {
+fn collect(schema: &Value, required: bool, resolve: Resolve<'_>, depth: usize, all: &mut Vec<Field>) {
     let Some(depth) = depth.checked_sub(1) else { return };
     if let Some(target) = schema.get("$ref").and_then(resolve) {
         collect(&target, required, resolve, depth, all);
@@ -37,7 +34,7 @@ fn collect(
     let needed: Vec<&str> = list(schema, "required").filter_map(Value::as_str).collect();
     if let Some(Value::Object(properties)) = schema.get("properties") {
         for (name, property) in properties {
-            let field = field(name, property, required && needed.contains(&name.as_str()));
+            let field = field(name, property, required && needed.contains(&name.as_str()), resolve);
             add(all, field);
         }
     }
@@ -55,8 +52,8 @@ fn list<'v>(schema: &'v Value, keyword: &str) -> impl Iterator<Item = &'v Value>
     schema.get(keyword).and_then(Value::as_array).into_iter().flatten()
 }
 
-fn field(name: &str, property: &Value, required: bool) -> Field {
-    let mut schema = without_null(property);
+fn field(name: &str, property: &Value, required: bool, resolve: Resolve<'_>) -> Field {
+    let mut schema = without_null(property, resolve);
     let mut description = None;
     let mut deprecated = false;
     if let Value::Object(members) = &mut schema {
@@ -66,9 +63,6 @@ fn field(name: &str, property: &Value, required: bool) -> Field {
             _ => None,
         };
         deprecated = members.remove("deprecated") == Some(Value::Bool(true));
-        if members.get("default") == Some(&Value::Null) {
-            members.remove("default");
-        }
     }
     Field {
         name: name.to_owned(),
@@ -91,32 +85,105 @@ fn add(all: &mut Vec<Field>, field: Field) {
     }
 }
 
-/// The schema of a parameter: one that is not sent has no value, and none that is sent is `null`.
-pub(super) fn without_null(schema: &Value) -> Value {
+/// The schema of a value that is sent as text, in a parameter or a form: a part that is missing is not sent, so that
+/// none is `null`. A type that another may be `null` in is no reference here, but the schema itself.
+pub(super) fn without_null(schema: &Value, resolve: Resolve<'_>) -> Value {
+    strip_null(schema, resolve, &mut Vec::new())
+}
+
+/// Whether `null` is a value that a schema allows in any place.
+pub(super) fn has_null(schema: &Value, resolve: Resolve<'_>) -> bool {
+    find_null(schema, resolve, &mut Vec::new())
+}
+
+/// `open` has the references around this schema, where one that refers to itself ends.
+fn strip_null(schema: &Value, resolve: Resolve<'_>, open: &mut Vec<Value>) -> Value {
     let mut schema = schema.clone();
-    if let Value::Object(members) = &mut schema {
-        if let Some(Value::Array(types)) = members.get_mut("type") {
-            types.retain(|kind| kind != "null");
-            if let [only] = &types[..] {
-                let only = only.clone();
-                members.insert("type".to_owned(), only);
-            }
-        }
-        if let Some(Value::Array(values)) = members.get_mut("enum") {
-            values.retain(|value| !value.is_null());
-        }
-        if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
-            choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
-            if let [Value::Object(only)] = &choices[..] {
-                let only: Map<String, Value> = only.clone();
-                members.remove("anyOf");
-                for (name, value) in only {
-                    members.entry(name).or_insert(value);
-                }
-            }
+    let Value::Object(members) = &mut schema else {
+        return schema;
+    };
+    if let Some(Value::Array(types)) = members.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = &types[..] {
+            let only = only.clone();
+            members.insert("type".to_owned(), only);
         }
     }
+    if let Some(Value::Array(values)) = members.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
+    if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
+        choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+        if let [Value::Object(only)] = &choices[..] {
+            let only = only.clone();
+            members.remove("anyOf");
+            merge(members, only);
+        }
+    }
+    if members.get("default") == Some(&Value::Null) {
+        members.remove("default");
+    }
+    if let Some(reference) = members.get("$ref").cloned()
+        && !open.contains(&reference)
+        && let Some(target) = resolve(&reference)
+        && find_null(&target, resolve, open)
+    {
+        members.remove("$ref");
+        open.push(reference);
+        if let Value::Object(target) = strip_null(&target, resolve, open) {
+            merge(members, target);
+        }
+        open.pop();
+        return schema;
+    }
+    for part in parts(members) {
+        *part = strip_null(part, resolve, open);
+    }
     schema
+}
+
+/// Adds the members that are not there.
+fn merge(members: &mut Map<String, Value>, more: Map<String, Value>) {
+    for (name, value) in more {
+        members.entry(name).or_insert(value);
+    }
+}
+
+fn find_null(schema: &Value, resolve: Resolve<'_>, open: &mut Vec<Value>) -> bool {
+    let Value::Object(members) = schema else { return false };
+    let allows_null = match members.get("type") {
+        Some(Value::Array(types)) => types.iter().any(|kind| kind == "null"),
+        kind => kind.is_some_and(|kind| kind == "null"),
+    };
+    if allows_null || list(schema, "enum").any(Value::is_null) {
+        return true;
+    }
+    if let Some(reference) = members.get("$ref")
+        && !open.contains(reference)
+        && let Some(target) = resolve(reference)
+    {
+        open.push(reference.clone());
+        let found = find_null(&target, resolve, open);
+        open.pop();
+        if found {
+            return true;
+        }
+    }
+    parts(&mut members.clone()).any(|part| find_null(part, resolve, open))
+}
+
+/// The schemas that are directly in one.
+fn parts(members: &mut Map<String, Value>) -> impl Iterator<Item = &mut Value> {
+    members
+        .iter_mut()
+        .flat_map(|(keyword, value)| -> Box<dyn Iterator<Item = &mut Value>> {
+            match (keyword.as_str(), value) {
+                ("properties" | "patternProperties", Value::Object(all)) => Box::new(all.values_mut()),
+                ("allOf" | "anyOf" | "oneOf" | "prefixItems", Value::Array(all)) => Box::new(all.iter_mut()),
+                ("items" | "additionalProperties" | "unevaluatedProperties", one) => Box::new(std::iter::once(one)),
+                _ => Box::new(std::iter::empty()),
+            }
+        })
 }
 
 #[cfg(test)]
@@ -156,13 +223,44 @@ mod tests {
 
     #[test]
     fn an_optional_parameter_is_not_null() {
+        for (schema, expected) in [
+            (json!({ "type": ["integer", "null"] }), json!({ "type": "integer" })),
+            (
+                json!({ "anyOf": [{ "$ref": "#/kind" }, { "type": "null" }], "default": 1 }),
+                json!({ "$ref": "#/kind", "default": 1 }),
+            ),
+            (
+                json!({ "type": "array", "items": { "type": ["string", "null"], "default": null } }),
+                json!({ "type": "array", "items": { "type": "string" } }),
+            ),
+        ] {
+            assert_eq!(without_null(&schema, &|_| None), expected);
+        }
+    }
+
+    #[test]
+    fn a_reference_to_a_type_with_null_is_replaced_and_any_other_stays() {
+        let resolve = |reference: &Value| match reference.as_str()? {
+            "#/tree" => Some(json!({
+                "type": "object",
+                "properties": {
+                    "next": { "anyOf": [{ "$ref": "#/tree" }, { "type": "null" }] },
+                    "kind": { "$ref": "#/kind" },
+                },
+            })),
+            "#/kind" => Some(json!({ "enum": ["a", "b"] })),
+            _ => None,
+        };
         assert_eq!(
-            without_null(&json!({ "type": ["integer", "null"] })),
-            json!({ "type": "integer" })
+            without_null(&json!({ "$ref": "#/tree", "description": "A tree." }), &resolve),
+            json!({
+                "type": "object",
+                "description": "A tree.",
+                "properties": { "next": { "$ref": "#/tree" }, "kind": { "$ref": "#/kind" } },
+            })
         );
-        assert_eq!(
-            without_null(&json!({ "anyOf": [{ "$ref": "#/kind" }, { "type": "null" }], "default": 1 })),
-            json!({ "$ref": "#/kind", "default": 1 })
-        );
+        let kind = json!({ "$ref": "#/kind" });
+        assert!(!has_null(&kind, &resolve));
+        assert_eq!(without_null(&kind, &resolve), kind);
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 pub(super) use self::answers::Answer;
 pub use self::documentation::DocComment;
-use super::fields::{fields, without_null};
+use super::fields::{fields, has_null, without_null};
 use super::{Parameter, Schemas, SecurityScheme};
 use crate::extract::name_in_head;
 
@@ -425,9 +425,9 @@ impl Operation {
                     parameter = parameter.description(text);
                 }
             } else if let Some(item) = items.and_then(|items| items.get(place)) {
-                parameter = parameter.schema(without_null(item));
+                parameter = parameter.schema(without_null(item, &|reference| self.schemas.inlined(reference)));
             } else if names.len() == 1 {
-                parameter = parameter.schema(without_null(&schema));
+                parameter = parameter.schema(without_null(&schema, &|reference| self.schemas.inlined(reference)));
             }
             self.parameter(parameter);
         }
@@ -455,8 +455,9 @@ impl Operation {
     /// Adds a media type of forms in which the request's body may be sent, as what serde reads as a `T`. A field that has
     /// fields of its own is sent with their names in brackets.
     pub fn form_of<T>(&mut self, media_type: &str) -> &mut Self {
-        if let Some(schema) = self.schemas.input::<T>() {
-            let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
+        let known = self.schemas.input::<T>();
+        if let Some(schema) = &known {
+            let fields = fields(schema, &|reference| self.schemas.inlined(reference));
             let nested = fields
                 .into_iter()
                 .filter(|field| self.kind_of(&field.schema) == "object");
@@ -467,7 +468,14 @@ impl Operation {
                 self.encodings.insert(media_type.to_owned(), Value::Object(encoding));
             }
         }
-        self.body_of::<T>(media_type)
+        let resolve = |reference: &Value| self.schemas.inlined(reference);
+        match known.filter(|schema| has_null(schema, &resolve)) {
+            Some(schema) => {
+                let schema = without_null(&schema, &resolve);
+                self.body(media_type, schema)
+            }
+            None => self.body_of::<T>(media_type),
+        }
     }
 
     /// Adds what `describe` adds, as what a request may leave out.
