@@ -21,6 +21,7 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
     let mut described = TokenStream::new();
     let mut conversions = TokenStream::new();
     let mut shows_itself = false;
+    let is_generic = input.generics.type_params().next().is_some();
     let (generics, arguments, conditions) = input.generics.split_for_impl();
     // A borrowing or generic error may be shorter-lived than a cause has to be.
     let is_cause = implements_error && input.generics.params.is_empty();
@@ -29,7 +30,7 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
         arms.extend(case.arm(&name, is_cause));
         shows_itself |= matches!(case.options.detail, Detail::Display(_));
         let id = name.to_string().replace(" :: ", "_");
-        described.extend(case.description(&id));
+        described.extend(case.description(&id, is_generic));
         if let Some((place, ty)) = case.from(derives_error) {
             let value = construct(&name, fields, place);
             conversions.extend(quote_spanned! {ty.span()=>
@@ -306,13 +307,17 @@ impl<'a> Case<'a> {
 }
 
 impl Case<'_> {
-    /// What is known of the problem before there is one, for the OpenAPI document; `id` is what its schema is called.
-    fn description(&self, id: &str) -> TokenStream {
+    /// Describes the problem for the OpenAPI document; `id` becomes the name of its schema. The schemas of a generic type
+    /// differ, so they have no name.
+    fn description(&self, id: &str, is_generic: bool) -> TokenStream {
         if self.options.transparent {
             return quote!(operation.any_problem(););
         }
         let status = self.options.status_code();
         let mut calls = TokenStream::new();
+        if is_generic {
+            calls.extend(quote!(.inline()));
+        }
         if let Some(title) = &self.options.title {
             calls.extend(quote!(.title(#title)));
         }

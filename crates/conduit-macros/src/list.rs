@@ -33,6 +33,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
                 ::core::option_env!("CARGO_PKG_NAME"),
                 ::core::option_env!("CARGO_PKG_VERSION"),
                 ::core::option_env!("CARGO_PKG_DESCRIPTION"),
+                ::core::module_path!(),
             ))
     };
     handlers.around(&routes)

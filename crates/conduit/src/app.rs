@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::io::{self, Write as _};
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::dispatch::{Plan, Surroundings};
 use crate::error::{Error, Result};
 use crate::fallback::Fallback;
 use crate::layer::Middleware;
-use crate::openapi::{Info, Operation, pages, print};
+use crate::openapi::{DocumentContext, Info, Operation, pages, print};
 use crate::problem::{ErrorContext, Problem};
 use crate::response::Response;
 use crate::route::{Disconnect, Routes};
@@ -267,10 +268,13 @@ impl<S: 'static, R> App<S, R> {
         self.surroundings.names()
     }
 
-    /// Adds what the layers of the application say of themselves.
-    #[cfg(feature = "openapi")]
-    pub(crate) fn describe_layers(&self, operation: &mut Operation) {
-        self.surroundings.describe(operation);
+    /// The parts of the application's document that do not come from its routes.
+    pub(crate) fn document_context(&self) -> DocumentContext<'_> {
+        DocumentContext {
+            layers: Box::new(|operation| self.surroundings.describe(operation)),
+            info: self.info.as_ref(),
+            errors: &self.surroundings.errors,
+        }
     }
 }
 
@@ -306,8 +310,43 @@ impl<S: 'static, R> App<S, R> {
     ///
     /// let app = App::new(()).routes(routes![hello]).errors(pages);
     /// ```
+    #[track_caller]
     pub fn errors(mut self, form: impl Fn(Problem, &ErrorContext<'_>) -> Response + Send + Sync + 'static) -> Self {
         self.surroundings.errors.form = Some(Arc::new(form));
+        self.surroundings.errors.place = Some(Location::caller());
+        self
+    }
+
+    /// Describes the form of errors for the OpenAPI document: the responses that `describe` adds, with their media types
+    /// and schemas, take the place of each problem. A form that also responds with problems adds
+    /// [`any_problem`](Operation::any_problem), which keeps those that handlers describe.
+    ///
+    /// Without it the document has no content of error responses, and reports the gap.
+    ///
+    /// # Example
+    ///
+    /// Errors as one line of text:
+    ///
+    /// ```
+    /// use conduit::openapi::Operation;
+    /// use conduit::prelude::*;
+    /// use conduit::problem::ErrorContext;
+    ///
+    /// fn line(problem: Problem, _: &ErrorContext<'_>) -> Response {
+    ///     (problem.status(), problem.to_string()).into_response()
+    /// }
+    ///
+    /// #[get("/")]
+    /// async fn hello() -> &'static str {
+    ///     "Hello, World!"
+    /// }
+    ///
+    /// let app = App::new(()).routes(routes![hello]).errors(line).describe_errors(|operation| {
+    ///     operation.response("text/plain", Operation::text());
+    /// });
+    /// ```
+    pub fn describe_errors(mut self, describe: impl Fn(&mut Operation) + Send + Sync + 'static) -> Self {
+        self.surroundings.errors.description = Some(Arc::new(describe));
         self
     }
 
@@ -824,12 +863,8 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         let routes = self.routes.list();
-        self.surroundings.pages = pages(
-            &routes,
-            &|operation| self.surroundings.describe(operation),
-            self.info.as_ref(),
-            self.docs.as_deref(),
-        );
+        let pages = pages(&routes, &self.document_context(), self.docs.as_deref());
+        self.surroundings.pages = pages;
         built_in::refuse_taken(&self.surroundings.pages, routes.definitions())
     }
 
@@ -841,10 +876,7 @@ impl<S: 'static, R> App<S, R> {
         match asked {
             // A reader that has seen enough, such as `head`, closes its end.
             Asked::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
-            Asked::OpenApi => {
-                let around = |operation: &mut Operation| self.surroundings.describe(operation);
-                return print(&self.routes.list(), &around, self.info.as_ref());
-            }
+            Asked::OpenApi => return print(&self.routes.list(), &self.document_context()),
         }
         Ok(())
     }

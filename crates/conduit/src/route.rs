@@ -215,6 +215,8 @@ pub struct Package {
     pub version: &'static str,
     /// Its description; empty where it has none.
     pub description: &'static str,
+    /// The module of the list: `app::users`.
+    pub module: &'static str,
 }
 
 impl Package {
@@ -223,12 +225,20 @@ impl Package {
         name: Option<&'static str>,
         version: Option<&'static str>,
         description: Option<&'static str>,
+        module: &'static str,
     ) -> Self {
         Package {
+            module,
             name: or(name, "application"),
             version: or(version, "0.0.0"),
             description: or(description, ""),
         }
+    }
+
+    /// The name of the crate, as it begins the paths of its types.
+    #[cfg(feature = "openapi")]
+    pub(crate) fn crate_name(&self) -> &'static str {
+        self.module.split("::").next().unwrap_or(self.module)
     }
 }
 

@@ -9,10 +9,12 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::names::Names;
-use super::operation::{Answer, Content, PROBLEM};
-use super::{Descriptions, Info, Operation, Schemas};
+use super::operation::{Answer, Content, PROBLEM, insert};
+use super::shared::{share, without_unused};
+use super::{Descriptions, DocumentContext, Info, Operation, Schemas};
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::problem::ErrorForm;
 use crate::route::{Definition, Package, Routes};
 
 /// The methods that OpenAPI 3.1 knows.
@@ -23,10 +25,13 @@ const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "
 pub struct Document {
     info: Info,
     /// In the order of the routes.
-    paths: Vec<(String, Vec<(String, Value)>)>,
+    paths: Vec<Path>,
     components: Value,
     gaps: Vec<Gap>,
 }
+
+/// A path and its operations by their methods.
+pub(super) type Path = (String, Vec<(String, Value)>);
 
 /// Something that a document does not say, because a type does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,9 +72,12 @@ impl Serialize for Document {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("openapi", "3.1.0")?;
         map.serialize_entry("info", &self.info.value())?;
-        if !self.info.servers().is_empty() {
-            map.serialize_entry("servers", self.info.servers())?;
+        match self.info.servers() {
+            [] => map.serialize_entry("servers", &[json!({ "url": "/" })])?,
+            servers => map.serialize_entry("servers", servers)?,
         }
+        // An operation that lists no schemes needs none.
+        map.serialize_entry("security", &[(); 0])?;
         map.serialize_entry("paths", &Paths(&self.paths))?;
         map.serialize_entry("components", &self.components)?;
         map.end()
@@ -77,7 +85,7 @@ impl Serialize for Document {
 }
 
 /// Paths and methods in their own order.
-struct Paths<'d>(&'d [(String, Vec<(String, Value)>)]);
+struct Paths<'d>(&'d [Path]);
 
 impl Serialize for Paths<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -106,7 +114,12 @@ impl<S> Routes<S> {
     /// The layers of an application, which are around all of its routes, are not in it:
     /// [`App::openapi`](App::openapi) describes them too.
     pub fn openapi(&self, info: Info) -> Document {
-        document(self, &|_| (), info)
+        let context = DocumentContext {
+            layers: Box::new(|_| ()),
+            info: Some(&info),
+            errors: &ErrorForm::default(),
+        };
+        document_of(self, &context)
     }
 }
 
@@ -136,42 +149,28 @@ impl<S: 'static> App<S, Routes<S>> {
     /// assert!(document.to_string().contains("Show one user."));
     /// ```
     pub fn openapi(&self) -> Document {
-        document_of(
-            &self.routes,
-            &|operation| self.describe_layers(operation),
-            self.info.as_ref(),
-        )
+        document_of(&self.routes, &self.document_context())
     }
 }
 
-/// The document of routes; `around` describes what is around all of them.
-pub(super) fn document_of<S>(routes: &Routes<S>, around: &dyn Fn(&mut Operation), info: Option<&Info>) -> Document {
-    let info = info.cloned().unwrap_or_else(|| of_package(routes.package()));
-    document(routes, around, info)
-}
-
-fn document<S>(routes: &Routes<S>, around: &dyn Fn(&mut Operation), info: Info) -> Document {
+/// The document of routes in an application.
+pub(super) fn document_of<S>(routes: &Routes<S>, context: &DocumentContext<'_>) -> Document {
     let mut descriptions = Descriptions::default();
     routes.describe_all(&mut descriptions);
-    let describe = |index: usize, operation: &mut Operation| {
-        descriptions.describe(index, operation);
-        around(operation);
-    };
     let definitions = routes.definitions();
     assert_eq!(definitions.len(), descriptions.len(), "each route has one description");
-    // A first round tells which types have schemas, so that in the second their names do not depend on the order of the
-    // routes.
-    let mut first = Schemas::default();
+    let mut builder = Builder::default();
+    builder.describe_errors(context.errors);
     for (index, definition) in definitions.iter().enumerate() {
-        let mut operation = Operation::new(definition.method, std::mem::take(&mut first));
-        describe(index, &mut operation);
-        first = operation.schemas;
+        let mut operation = Operation::new(definition.method, std::mem::take(&mut builder.schemas));
+        descriptions.describe(index, &mut operation);
+        (context.layers)(&mut operation);
+        builder.schemas = std::mem::take(&mut operation.schemas);
+        builder.add(definition, operation);
     }
-    let builder = Builder {
-        schemas: first.in_order(),
-        ..Builder::default()
-    };
-    builder.document(definitions, &describe, info)
+    let package = routes.package();
+    let info = context.info.cloned().unwrap_or_else(|| of_package(package));
+    builder.finish(info, package)
 }
 
 fn of_package(package: Package) -> Info {
@@ -184,8 +183,8 @@ fn of_package(package: Package) -> Info {
 }
 
 /// Prints the document, and what it lacks to standard error.
-pub(crate) fn print<S>(routes: &Routes<S>, around: &dyn Fn(&mut Operation), info: Option<&Info>) -> Result {
-    let document = document_of(routes, around, info);
+pub(crate) fn print<S>(routes: &Routes<S>, context: &DocumentContext<'_>) -> Result {
+    let document = document_of(routes, context);
     let print = || -> io::Result<()> {
         for gap in document.gaps() {
             writeln!(io::stderr(), "{gap}")?;
@@ -199,31 +198,51 @@ pub(crate) fn print<S>(routes: &Routes<S>, around: &dyn Fn(&mut Operation), info
 #[derive(Default)]
 struct Builder {
     schemas: Schemas,
-    paths: Vec<(String, Vec<(String, Value)>)>,
+    paths: Vec<Path>,
     security_schemes: Map<String, Value>,
     operation_ids: BTreeSet<String>,
     gaps: Vec<Gap>,
+    /// The content of every error response where the application has a form of errors.
+    errors: Option<Content>,
 }
 
 impl Builder {
-    fn document(
-        mut self,
-        definitions: &'static [Definition],
-        describe: &dyn Fn(usize, &mut Operation),
-        info: Info,
-    ) -> Document {
-        for (index, definition) in definitions.iter().enumerate() {
-            let mut operation = Operation::new(definition.method, std::mem::take(&mut self.schemas));
-            describe(index, &mut operation);
-            self.schemas = std::mem::take(&mut operation.schemas);
-            self.add(definition, operation);
+    /// Takes the content of error responses from the application's form of errors, if it has one.
+    fn describe_errors(&mut self, form: &ErrorForm) {
+        let Some(place) = form.place else { return };
+        let mut operation = Operation::new("GET", std::mem::take(&mut self.schemas));
+        match &form.description {
+            Some(describe) => describe(&mut operation),
+            None => {
+                operation.gap(
+                    "the form of errors is not described: add `App::describe_errors` with its media types and schemas",
+                );
+            }
         }
-        let problem = json!({
-            "description": "Any other answer is a problem.",
-            "content": { PROBLEM: { "schema": self.schemas.problem() } },
-        });
-        let (schemas, names) = Names::of(self.schemas.into_definitions());
-        let mut components = json!({ "responses": { "Problem": problem }, "schemas": schemas });
+        self.schemas = std::mem::take(&mut operation.schemas);
+        self.gaps.extend(operation.gaps.into_iter().map(|what| Gap {
+            handler: "App::errors",
+            file: place.file(),
+            line: place.line(),
+            what,
+        }));
+        let mut all = Content::new();
+        for (kind, schemas) in operation.responses.into_values().flat_map(|answer| answer.content) {
+            all.entry(kind).or_default().extend(schemas);
+        }
+        self.errors = Some(all);
+    }
+
+    fn finish(mut self, info: Info, package: Package) -> Document {
+        let schema = self.schemas.problem();
+        let mut problem = Content::from([(PROBLEM.to_owned(), vec![schema])]);
+        in_form(&mut problem, self.errors.as_ref());
+        let mut problem = json!({ "description": "Any other answer is a problem.", "content": content(problem) });
+        if self.errors.as_ref().is_some_and(Content::is_empty) {
+            problem = json!({ "description": "Any other response is an error." });
+        }
+        let (schemas, names) = Names::of(self.schemas.into_definitions(), package.crate_name());
+        let mut components = json!({ "responses": { "Problem": problem } });
         if !self.security_schemes.is_empty() {
             components["securitySchemes"] = Value::Object(self.security_schemes);
         }
@@ -231,6 +250,8 @@ impl Builder {
         for (_, operation) in self.paths.iter_mut().flat_map(|(_, methods)| methods) {
             names.rewrite(operation);
         }
+        share(&mut self.paths, &mut components);
+        components["schemas"] = without_unused(schemas, &self.paths, &components);
         Document {
             info,
             paths: self.paths,
@@ -288,9 +309,10 @@ impl Builder {
             }
         }
         let id = self.operation_id(definition, &path);
-        self.paths[place]
-            .1
-            .push((method, value(operation, id, tag(definition.handler))));
+        self.paths[place].1.push((
+            method,
+            value(operation, id, tag(definition.handler), self.errors.as_ref()),
+        ));
     }
 
     /// Module and function, without the crate; a handler with several routes has the path behind it.
@@ -333,8 +355,19 @@ fn without_names(path: &str) -> String {
     names(path).fold(path.to_owned(), |path, name| path.replace(&format!("{{{name}}}"), "{}"))
 }
 
+/// Puts the content of the application's form of errors in place of a problem, or beside it if the form keeps problems.
+fn in_form(content: &mut Content, errors: Option<&Content>) {
+    let Some(errors) = errors else { return };
+    let Some(problem) = content.remove(PROBLEM) else { return };
+    for (kind, schemas) in errors {
+        let schemas = if kind == PROBLEM { &problem } else { schemas };
+        let known = content.entry(kind.clone()).or_default();
+        schemas.iter().for_each(|schema| insert(known, schema.clone()));
+    }
+}
+
 /// The operation object.
-fn value(mut operation: Operation, id: String, tag: Option<&str>) -> Value {
+fn value(mut operation: Operation, id: String, tag: Option<&str>, errors: Option<&Content>) -> Value {
     let mut members = Map::new();
     let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
     set("operationId", Value::String(id));
@@ -366,11 +399,11 @@ fn value(mut operation: Operation, id: String, tag: Option<&str>) -> Value {
     if !alternatives.is_empty() {
         set("security", json!(alternatives));
     }
-    set("responses", responses(operation.responses));
+    set("responses", responses(operation.responses, errors));
     Value::Object(members)
 }
 
-fn responses(mut answers: BTreeMap<String, Answer>) -> Value {
+fn responses(mut answers: BTreeMap<String, Answer>, errors: Option<&Content>) -> Value {
     let is_any_problem = answers.get("default").is_none_or(|answer| {
         answer.descriptions.is_empty()
             && answer.headers.is_empty()
@@ -382,7 +415,8 @@ fn responses(mut answers: BTreeMap<String, Answer>) -> Value {
     }
     let mut all: Map<String, Value> = answers
         .into_iter()
-        .map(|(status, answer)| {
+        .map(|(status, mut answer)| {
+            in_form(&mut answer.content, errors);
             let value = response(&status, answer);
             (status, value)
         })

@@ -6,22 +6,28 @@ use serde_json::{Map, Value, json};
 /// A kind of problem, as a schema of its own: what a variant of `#[derive(Problem)]` always says, and its members.
 #[derive(Clone, Debug)]
 pub struct ProblemKind {
-    pub(super) id: &'static str,
+    /// `None` where the schema has no name.
+    pub(super) id: Option<&'static str>,
     pub(super) title: Option<String>,
     uri: Option<String>,
     members: Vec<(String, Value)>,
 }
 
 impl ProblemKind {
-    /// A kind with the status only. The last part of `id` is the schema's name, the modules before it tell two of the same
-    /// name apart: `app::users::SignUpError_NameTaken`.
+    /// A kind with the status only. The schema's name is made of `id`, a path such as `app::users::SignUpError_NameTaken`.
     pub fn new(id: &'static str) -> Self {
         ProblemKind {
-            id,
+            id: Some(id),
             title: None,
             uri: None,
             members: Vec::new(),
         }
+    }
+
+    /// Writes the schema in each operation, without a name: for a kind with schemas that differ.
+    pub fn inline(mut self) -> Self {
+        self.id = None;
+        self
     }
 
     /// Sets the title that every problem of this kind has.

@@ -25,6 +25,8 @@ mod returned;
 #[cfg_attr(not(feature = "openapi"), path = "without_schemas.rs")]
 mod schemas;
 mod security;
+#[cfg(feature = "openapi")]
+mod shared;
 
 #[cfg(feature = "openapi")]
 pub(crate) use document::print;
@@ -42,3 +44,13 @@ pub use schemas::{Descriptions, HasNoSchema, SchemaOf};
 #[cfg(not(feature = "openapi"))]
 pub(crate) use schemas::{pages, print};
 pub use security::SecurityScheme;
+
+use crate::problem::ErrorForm;
+
+/// The parts of an application's document that do not come from its routes.
+pub(crate) struct DocumentContext<'a> {
+    /// Describes the layers of the application.
+    pub(crate) layers: Box<dyn Fn(&mut Operation) + 'a>,
+    pub(crate) info: Option<&'a Info>,
+    pub(crate) errors: &'a ErrorForm,
+}

@@ -1,232 +1,214 @@
-//! What the schemas are called in the document.
+//! The names of schemas in the document.
 //!
-//! The generator of schemas names a type as it is written, without its modules and arguments, and gives the next one of the
-//! same name a number. Here the types that handlers name get names that do not depend on which came first: `Page_User` for
-//! `Page<User>`, and where two types have one name the modules before it, `users_Page`. A type that is only a field of
-//! another is known by no more than its name, and keeps its number where there are several.
+//! A name is a function of its type alone: the path of the type without the application's crate, then its arguments, as
+//! in `users.User` and `Page-users.User`. So no other type, and no order of routes, changes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
-use super::schemas::{Definitions, INPUT, Identity, OUTPUT, reference_in};
+use super::schemas::{Definitions, INPUT, OUTPUT, reference_in};
 
-/// What the schemas are called in the document. A type that serde reads and writes in the same form has one schema;
-/// otherwise what is read has `Input` behind its name.
+/// Names that Conduit's own schemas have. A type of the application with one of them keeps its crate.
+const RESERVED: [&str; 3] = ["Fault", "Problem", "ProblemWithFaults"];
+
+/// The crate of [`RESERVED`] names.
+const OWN: &str = "conduit";
+
+/// The suffix of a schema for input where serde reads and writes the type in different forms. No type is called so: in a
+/// name, a hyphen begins an argument, and the type has none left.
+const INPUT_SUFFIX: &str = "-Input";
+
+/// The names in the document of all definitions, by the name that the generator gave them.
 pub(super) struct Names {
     input: BTreeMap<String, String>,
     output: BTreeMap<String, String>,
 }
 
 impl Names {
-    pub(super) fn of(definitions: [Definitions; 2]) -> (Value, Names) {
-        let [labels, more] = labels(&definitions);
-        let labelled = [(INPUT, &labels), (OUTPUT, &more)];
-        let rename = |value: &mut Value| {
-            references(value, &mut |place, name| {
-                let (_, labels) = labelled.iter().find(|(own, _)| *own == place)?;
-                Some(format!("#{place}/{}", escaped(labels.get(name)?)))
+    /// Names the definitions of an application in the crate `package`, and returns the schemas under these names.
+    pub(super) fn of([input, output]: [Definitions; 2], package: &str) -> (Map<String, Value>, Names) {
+        let different = different(&input, &output);
+        let of_types = of_types(input.ids.values().chain(output.ids.values()), package);
+        let name = |names: &Definitions, is_input: bool| -> BTreeMap<String, String> {
+            let named = names.ids.iter().map(|(key, id)| {
+                let mut name = of_types[&**id].clone();
+                if is_input && different.contains(&**id) {
+                    name.push_str(INPUT_SUFFIX);
+                }
+                (key.clone(), name)
             });
-        };
-        let [input, output] = definitions;
-        let relabel = |definitions: Definitions, labels: &BTreeMap<String, String>| -> Map<String, Value> {
-            let all = definitions.schemas.into_iter().map(|(name, mut schema)| {
-                rename(&mut schema);
-                (labels[&name].clone(), schema)
-            });
-            all.collect()
-        };
-        let (schemas, names) = Names::of_labelled([relabel(input, &labels), relabel(output, &more)]);
-        let behind = |labels: BTreeMap<String, String>, names: &BTreeMap<String, String>| {
-            let all = labels
-                .into_iter()
-                .filter_map(|(name, label)| Some((name, names.get(&label)?.clone())));
-            all.collect()
+            named.collect()
         };
         let names = Names {
-            input: behind(labels, &names.input),
-            output: behind(more, &names.output),
+            input: name(&input, true),
+            output: name(&output, false),
         };
+        let mut schemas = Map::new();
+        for (definitions, names_of) in [(&input, &names.input), (&output, &names.output)] {
+            for (key, schema) in &definitions.schemas {
+                let mut schema = schema.clone();
+                names.rewrite(&mut schema);
+                schemas.insert(names_of[key].clone(), schema);
+            }
+        }
         (schemas, names)
     }
 
-    /// The names of schemas that have labels, the same for the same type.
-    fn of_labelled([input, output]: [Map<String, Value>; 2]) -> (Value, Names) {
-        let mut different: BTreeSet<&str> = BTreeSet::new();
-        loop {
-            let more: Vec<&str> = input
-                .iter()
-                .filter(|(name, _)| !different.contains(&***name))
-                .filter(|(name, read)| {
-                    output.get(&**name).is_some_and(|written| {
-                        let mut both = [(*read).clone(), written.clone()];
-                        both.iter_mut()
-                            .for_each(|schema| references(schema, &mut |_, name| Some(name.to_owned())));
-                        let mut refers = false;
-                        references(&mut (*read).clone(), &mut |_, name| {
-                            refers |= different.contains(name);
-                            None
-                        });
-                        both[0] != both[1] || refers
-                    })
-                })
-                .map(|(name, _)| &**name)
-                .collect();
-            if more.is_empty() {
-                break;
-            }
-            different.extend(more);
-        }
-        let mut taken = BTreeSet::new();
-        let mut fresh = |name: String| {
-            let mut name = plain(&name);
-            while !taken.insert(name.clone()) {
-                name.push('_');
-            }
-            name
-        };
-        let written: BTreeMap<String, String> = output.keys().map(|name| (name.clone(), fresh(name.clone()))).collect();
-        let read = input.keys().map(|name| {
-            let own = match written.get(name) {
-                Some(same) if !different.contains(&**name) => same.clone(),
-                Some(_) => fresh(format!("{name}Input")),
-                None => fresh(name.clone()),
-            };
-            (name.clone(), own)
-        });
-        let read: BTreeMap<String, String> = read.collect();
-        let mut schemas = Map::new();
-        for (names, definitions) in [(&read, &input), (&written, &output)] {
-            schemas.extend(
-                definitions
-                    .iter()
-                    .map(|(name, schema)| (names[name].clone(), schema.clone())),
-            );
-        }
-        (
-            Value::Object(schemas),
-            Names {
-                input: read,
-                output: written,
-            },
-        )
-    }
-
-    /// Makes references refer to where the schemas are in the document.
+    /// Makes references refer to the places of the schemas in the document.
     pub(super) fn rewrite(&self, value: &mut Value) {
-        references(value, &mut |place, name| {
+        references(value, &mut |place, key| {
             let names = if place == INPUT { &self.input } else { &self.output };
-            Some(format!("#/components/schemas/{}", names.get(name)?))
+            Some(format!("#/components/schemas/{}", names.get(key)?))
         });
     }
 }
 
-/// A label for each definition of what is read and of what is written.
-fn labels(definitions: &[Definitions; 2]) -> [BTreeMap<String, String>; 2] {
-    let identities = definitions.iter().flat_map(|side| side.identities.values());
-    let of_unknown: BTreeSet<String> = definitions
-        .iter()
-        .flat_map(|side| side.schemas.keys().filter(|name| !side.identities.contains_key(*name)))
-        .map(|name| plain(name))
-        .collect();
-    let mut groups: BTreeMap<String, BTreeSet<&Identity>> = BTreeMap::new();
-    for identity in identities {
-        groups.entry(label(identity, 0)).or_default().insert(identity);
+/// The types that serde reads in another form than it writes them, by their ids: in themselves or in a type they refer to.
+fn different<'d>(input: &'d Definitions, output: &'d Definitions) -> BTreeSet<&'d str> {
+    let by_id = |definitions: &'d Definitions| -> BTreeMap<&'d str, Value> {
+        let all = definitions.ids.iter().map(|(key, id)| {
+            let mut schema = definitions.schemas[key].clone();
+            references(&mut schema, &mut |_, key| definitions.ids.get(key).cloned());
+            (&**id, schema)
+        });
+        all.collect()
+    };
+    let (read, written) = (by_id(input), by_id(output));
+    let mut different: BTreeSet<&str> = BTreeSet::new();
+    loop {
+        let more: Vec<&str> = read
+            .iter()
+            .filter(|(id, schema)| {
+                !different.contains(**id)
+                    && written
+                        .get(**id)
+                        .is_some_and(|written| written != *schema || refers_to(schema, &different))
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        if more.is_empty() {
+            return different;
+        }
+        different.extend(more);
     }
-    let mut taken = of_unknown.clone();
-    let mut of_types: BTreeMap<&Identity, String> = BTreeMap::new();
-    for group in groups.values() {
-        let at = |level: usize| group.iter().map(move |identity| label(identity, level));
-        let tells_apart = |level: &usize| {
-            let labels: BTreeSet<String> = at(*level).collect();
-            labels.len() == group.len() && labels.is_disjoint(&of_unknown)
+}
+
+/// Whether a schema whose references are ids refers to one of these.
+fn refers_to(schema: &Value, ids: &BTreeSet<&str>) -> bool {
+    match schema {
+        Value::Array(items) => items.iter().any(|item| refers_to(item, ids)),
+        Value::Object(members) => members.iter().any(|(key, member)| match member {
+            Value::String(id) if key == "$ref" => ids.contains(&**id),
+            member => refers_to(member, ids),
+        }),
+        _ => false,
+    }
+}
+
+/// A name for each of these ids. Only ids without a path, which schemas written by hand may have, can share a name; then
+/// those after the first have a hash.
+fn of_types<'i>(ids: impl Iterator<Item = &'i String>, package: &str) -> BTreeMap<&'i str, String> {
+    let ids: BTreeSet<&str> = ids.map(|id| &**id).collect();
+    let mut taken = BTreeSet::new();
+    let named = ids.into_iter().map(|id| {
+        let mut name = of_type(id, package);
+        if !taken.insert(name.clone()) {
+            name = with_hash(name, id);
+        }
+        (id, name)
+    });
+    named.collect()
+}
+
+/// The name of a type by its id, such as `app::Page<app::users::User>`.
+///
+/// A dot follows a module, a hyphen the crate of a type that is of another one than `package`, and a hyphen precedes an
+/// argument. Where modules begin with a small letter and types with a capital one, no two ids have one name, since a
+/// type has the same number of arguments everywhere; any other id adds its hash.
+fn of_type(id: &str, package: &str) -> String {
+    let id = without_placeholders(id);
+    let (text, mut is_conventional) = separated(&id, package);
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == ':';
+    is_conventional &= text.chars().all(|letter| is_part(letter) || "<> ".contains(letter));
+    let mut parts = Vec::new();
+    for part in text.split(|letter| !is_part(letter)).filter(|part| !part.is_empty()) {
+        let Some((origin, path)) = part.split_once("::") else {
+            parts.push(part.to_owned());
+            continue;
         };
-        let level = (0..LEVELS).find(tells_apart).unwrap_or(LEVELS - 1);
-        for (identity, mut label) in group.iter().zip(at(level)) {
-            while !taken.insert(label.clone()) {
-                label.push('_');
-            }
-            of_types.insert(identity, label);
+        let (modules, name) = path
+            .rsplit_once("::")
+            .map_or((None, path), |(all, name)| (Some(all), name));
+        is_conventional &= name.starts_with(|first: char| first.is_ascii_uppercase())
+            && modules.is_none_or(|all| {
+                all.split("::")
+                    .all(|module| !module.starts_with(|c: char| c.is_ascii_uppercase()))
+            });
+        let path = path.replace("::", ".");
+        let is_own = origin == package && !RESERVED.contains(&&*path) || origin == OWN;
+        parts.push(if is_own { path } else { format!("{origin}-{path}") });
+    }
+    let name = parts.join("-");
+    if is_conventional && !name.is_empty() {
+        name
+    } else {
+        with_hash(name, &id)
+    }
+}
+
+/// The id without the parts `{T}` of a name such as `#[schemars(rename = "Page{T}")]`: the arguments follow anyway.
+fn without_placeholders(id: &str) -> String {
+    let mut rest = id;
+    let mut all = String::new();
+    while let Some((before, after)) = rest.split_once('{')
+        && let Some((_, after)) = after.split_once('}')
+    {
+        all.push_str(before);
+        rest = after;
+    }
+    all.push_str(rest);
+    all
+}
+
+/// The id with a space between arguments that follow each other without one, as schemars writes them, as far as they
+/// are of this crate; and whether there were none.
+fn separated(id: &str, package: &str) -> (String, bool) {
+    let path = format!("{package}::");
+    let mut text = String::new();
+    let mut copied = 0;
+    for (place, _) in id.match_indices(&path) {
+        if id[..place].ends_with(|last: char| last.is_alphanumeric() || last == '_') {
+            text.push_str(&id[copied..place]);
+            text.push(' ');
+            copied = place;
         }
     }
-    definitions.each_ref().map(|side| {
-        let label = |name: &String| match side.identities.get(name) {
-            Some(identity) => of_types[identity].clone(),
-            None => plain(name),
-        };
-        side.schemas.keys().map(|name| (name.clone(), label(name))).collect()
-    })
+    text.push_str(&id[copied..]);
+    (text, copied == 0)
 }
 
-/// How much of a type's modules may be in its label: none, those of the type without the crate, those of its arguments too,
-/// and everything.
-const LEVELS: usize = 4;
-
-/// A label for a type.
-fn label(identity: &Identity, level: usize) -> String {
-    if level == LEVELS - 1 {
-        return words(&identity.id, usize::MAX);
-    }
-    let (path, arguments) = identity.id.split_at(identity.id.find('<').unwrap_or(identity.id.len()));
-    let (modules, name) = path.rsplit_once("::").unwrap_or(("", path));
-    let mut label = String::new();
-    if level > 0
-        && let Some((_, modules)) = modules.split_once("::")
-    {
-        label.push_str(&modules.replace("::", "_"));
-        label.push('_');
-    }
-    label.push_str(&identity.name);
-    // A name of the user's own says what it is to say of the arguments.
-    if name == identity.name && !arguments.is_empty() {
-        let modules = if level == 2 { usize::MAX } else { 0 };
-        label.push('_');
-        label.push_str(&words(arguments, modules));
-    }
-    plain(&label)
+fn with_hash(name: String, id: &str) -> String {
+    let hash = Sha256::digest(id);
+    let hash = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+    format!("{name}-{hash:08x}")
 }
 
-/// The names in a type as it is written, with so many of their modules, and `_` between them.
-fn words(text: &str, modules: usize) -> String {
-    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
-    let text = text.replace('[', " List ");
-    let names = text.split(|letter| !is_part(letter)).filter(|name| !name.is_empty());
-    let short = names.map(|name| {
-        let segments: Vec<&str> = name.split("::").collect();
-        segments[segments.len().saturating_sub(modules.saturating_add(1))..].join("_")
-    });
-    let all: Vec<String> = short.collect();
-    plain(&all.join("_"))
-}
-
-/// A name with nothing in it that one in `components` cannot have.
-fn plain(name: &str) -> String {
-    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    name.chars()
-        .map(|letter| if is_allowed(letter) { letter } else { '_' })
-        .collect()
-}
-
-/// A name as a token of a JSON pointer; it has no letter that a URI cannot have.
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}
-
-/// Calls `change` with the place and the name of each reference to a schema, and replaces it by what is returned.
+/// Calls `change` with the place and the name of each reference to a schema, and replaces it by the result.
 fn references(value: &mut Value, change: &mut dyn FnMut(&'static str, &str) -> Option<String>) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| references(item, change)),
         Value::Object(members) => {
             for (key, member) in members {
                 if let (true, Value::String(text)) = (key == "$ref", &mut *member) {
-                    for place in [INPUT, OUTPUT] {
-                        let Some(name) = reference_in(place, &Value::String(text.clone())) else {
-                            continue;
-                        };
-                        if let Some(new) = change(place, &name) {
-                            *text = new;
-                        }
-                        break;
+                    let found = [INPUT, OUTPUT]
+                        .into_iter()
+                        .find_map(|place| Some((place, reference_in(place, text)?)));
+                    if let Some((place, name)) = found
+                        && let Some(new) = change(place, &name)
+                    {
+                        *text = new;
                     }
                 } else {
                     references(member, change);
@@ -241,31 +223,54 @@ fn references(value: &mut Value, change: &mut dyn FnMut(&'static str, &str) -> O
 mod tests {
     use super::*;
 
-    fn at_levels(id: &str, name: &str) -> [String; LEVELS] {
-        let identity = Identity {
-            id: id.to_owned(),
-            name: name.to_owned(),
-        };
-        std::array::from_fn(|level| label(&identity, level))
+    #[test]
+    fn a_name_is_the_path_and_the_arguments_of_its_type() {
+        for (id, name) in [
+            ("app::User", "User"),
+            ("app::users::User", "users.User"),
+            ("app::Page<app::users::User>", "Page-users.User"),
+            ("app::W<app::W<uint8>>", "W-W-uint8"),
+            ("app::Array<3>", "Array-3"),
+            ("app::Page<Option<app::User>>", "Page-Option-User"),
+            ("models::users::User", "models-users.User"),
+            ("conduit::Problem", "Problem"),
+            ("app::Problem", "app-Problem"),
+            ("app::users::Problem", "users.Problem"),
+            ("app::a::Users{T}<app::a::User>", "a.Users-a.User"),
+            ("Money", "Money"),
+        ] {
+            assert_eq!(of_type(id, "app"), name, "{id}");
+        }
     }
 
     #[test]
-    fn a_label_has_as_much_of_the_modules_as_it_is_told() {
-        assert_eq!(
-            at_levels("app::users::Page<app::users::User>", "Page"),
-            [
-                "Page_User",
-                "users_Page_User",
-                "users_Page_app_users_User",
-                "app_users_Page_app_users_User"
-            ]
-        );
-        assert_eq!(at_levels("app::Page<[app::User]>", "Page")[0], "Page_List_User");
-        assert_eq!(at_levels("app::a::User", "User")[..2], ["User", "a_User"]);
+    fn an_id_that_others_could_be_mistaken_for_has_a_hash() {
+        let unconventional = [
+            "app::Pair<app::Aapp::b::B>",
+            "app::Pair<myapp::A>",
+            "app::user",
+            "app::Users::User",
+            "app::Page<[app::User]>",
+            "app::Page<(app::User, app::User)>",
+            "app::Ünï",
+            "{}",
+        ];
+        let names: BTreeSet<String> = unconventional.iter().map(|id| of_type(id, "app")).collect();
+        assert_eq!(names.len(), unconventional.len());
+        for name in names {
+            let (_, hash) = name.rsplit_once('-').expect("a hash follows a hyphen");
+            assert!(
+                hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "{name}"
+            );
+        }
+        assert!(of_type("app::Pair<app::Aapp::b::B>", "app").starts_with("Pair-A-b.B-"));
     }
 
     #[test]
-    fn a_name_of_the_users_own_stays_as_it_is() {
-        assert_eq!(at_levels("app::a::Users{T}<app::a::User>", "UsersUser")[0], "UsersUser");
+    fn ids_of_one_name_have_different_names() {
+        let ids = ["Money".to_owned(), "app::Money".to_owned()];
+        let names = of_types(ids.iter(), "app");
+        assert_ne!(names["Money"], names["app::Money"]);
     }
 }

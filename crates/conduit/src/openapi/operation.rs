@@ -269,7 +269,8 @@ impl Operation {
     }
 
     fn require_any(&mut self, mut alternatives: Vec<Alternative>) -> &mut Self {
-        if self.context.is_optional {
+        // A request without is let in, too, where the handler itself takes the rejection.
+        if self.context.is_optional || self.context.is_silent {
             alternatives.push(Alternative::new());
         }
         if !alternatives.is_empty() && !self.security.contains(&alternatives) {
@@ -527,7 +528,7 @@ impl Operation {
 }
 
 /// Adds a schema, unless it is there already.
-fn insert(schemas: &mut Vec<Value>, schema: Value) {
+pub(super) fn insert(schemas: &mut Vec<Value>, schema: Value) {
     if !schemas.contains(&schema) {
         schemas.push(schema);
     }

@@ -9,8 +9,8 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 
+use super::DocumentContext;
 use super::document::{Document, document_of};
-use super::{Info, Operation};
 use crate::app::App;
 use crate::built_in::BuiltIn;
 use crate::layer::strong_tag;
@@ -73,9 +73,9 @@ impl<S, R> App<S, R> {
 }
 
 /// The pages to serve if the docs have a path.
-pub(crate) fn pages<S>(routes: &Routes<S>, around: &dyn Fn(&mut Operation), info: Option<&Info>, path: Option<&str>) -> Vec<BuiltIn> {
+pub(crate) fn pages<S>(routes: &Routes<S>, context: &DocumentContext<'_>, path: Option<&str>) -> Vec<BuiltIn> {
     let Some(path) = path else { return Vec::new() };
-    let document = document_of(routes, around, info);
+    let document = document_of(routes, context);
     for gap in document.gaps() {
         tracing::warn!(
             handler = gap.handler,

@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use percent_encoding::percent_decode_str;
 use schemars::generate::SchemaSettings;
+use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
@@ -33,8 +34,8 @@ pub(crate) struct Schemas {
     input: SchemaGenerator,
     output: SchemaGenerator,
     known: HashMap<TypeId, Type>,
-    /// The types that were asked for: whether to be read or to be written, by their ids.
-    asked: BTreeMap<(Side, Cow<'static, str>), Type>,
+    /// The types whose schemas were asked for, to be read or to be written.
+    asked: HashMap<TypeId, Type>,
     /// The definitions in `output` that are of no type.
     kinds: Vec<&'static str>,
 }
@@ -42,22 +43,29 @@ pub(crate) struct Schemas {
 /// A type that has a schema.
 #[derive(Clone, Copy)]
 struct Type {
-    id: fn() -> Cow<'static, str>,
-    name: fn() -> Cow<'static, str>,
+    type_id: fn() -> TypeId,
     make: fn(&mut SchemaGenerator) -> Schema,
+    id: fn() -> Cow<'static, str>,
 }
 
 impl Type {
     fn of<T: JsonSchema + ?Sized>() -> Self {
         Type {
-            id: T::schema_id,
-            name: T::schema_name,
+            type_id: typeid::of::<T>,
             make: SchemaGenerator::subschema_for::<T>,
+            id: T::schema_id,
         }
+    }
+
+    /// The schema with all that it refers to, to be read.
+    fn alone(self) -> (Value, Map<String, Value>) {
+        let mut generator = generator(Side::Input);
+        let schema = (self.make)(&mut generator).to_value();
+        (schema, generator.take_definitions(false))
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 enum Side {
     Input,
     Output,
@@ -66,59 +74,66 @@ enum Side {
 /// All definitions of what is read, or of what is written, by the names that the generator gave them.
 pub(super) struct Definitions {
     pub(super) schemas: Map<String, Value>,
-    /// Which types they are of, as far as that is known.
-    pub(super) identities: BTreeMap<String, Identity>,
-}
-
-/// Which type a definition is of.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Identity {
-    /// The type with its modules and arguments: `app::Page<app::User>`.
-    pub(super) id: String,
-    /// Its name without them, or one that the user gave it.
-    pub(super) name: String,
+    /// The id of the type of each: its path and its arguments.
+    pub(super) ids: BTreeMap<String, String>,
 }
 
 impl Default for Schemas {
     fn default() -> Self {
-        let settings = |path: &str| {
-            let mut settings = SchemaSettings::draft2020_12();
-            settings.definitions_path = path.to_owned().into();
-            // OpenAPI says for the whole document which dialect its schemas have.
-            settings.meta_schema = None;
-            settings
-        };
         Schemas {
-            input: settings(INPUT).for_deserialize().into_generator(),
-            output: settings(OUTPUT).for_serialize().into_generator(),
+            input: generator(Side::Input),
+            output: generator(Side::Output),
             known: HashMap::new(),
-            asked: BTreeMap::new(),
+            asked: HashMap::new(),
             kinds: Vec::new(),
         }
     }
 }
 
-impl Schemas {
-    /// Schemas with those that were asked for here, made in the order of the types' ids: the generator numbers types of the
-    /// same name in the order in which they come.
-    pub(super) fn in_order(self) -> Self {
-        let mut ordered = Schemas {
-            known: self.known,
-            ..Schemas::default()
-        };
-        for ((side, _), kind) in self.asked {
-            ordered.schema(side, kind);
+fn generator(side: Side) -> SchemaGenerator {
+    let mut settings = SchemaSettings::draft2020_12().with_transform(with_bounds());
+    // OpenAPI says for the whole document which dialect its schemas have.
+    settings.meta_schema = None;
+    match side {
+        Side::Input => {
+            settings.definitions_path = INPUT.into();
+            settings.for_deserialize()
         }
-        ordered
+        Side::Output => {
+            settings.definitions_path = OUTPUT.into();
+            settings.for_serialize()
+        }
     }
+    .into_generator()
+}
 
+/// Adds the bounds of integers that schemars leaves out, up to 32 bits. Those of 64 bits are no numbers that each
+/// reader of JSON has (RFC 8259, section 6), and no literals that each generator of clients can write.
+fn with_bounds() -> RecursiveTransform<fn(&mut Schema)> {
+    RecursiveTransform(|schema| {
+        let (minimum, maximum) = match schema.get("format").and_then(Value::as_str) {
+            Some("int32") => (i64::from(i32::MIN), i64::from(i32::MAX)),
+            Some("uint32") => (0, i64::from(u32::MAX)),
+            _ => return,
+        };
+        for (keyword, bound) in [("minimum", minimum), ("maximum", maximum)] {
+            if schema.get(keyword).is_none() {
+                schema.insert(keyword.to_owned(), bound.into());
+            }
+        }
+    })
+}
+
+impl Schemas {
     fn schema(&mut self, side: Side, kind: Type) -> Value {
-        self.asked.insert((side, (kind.id)()), kind);
+        self.asked.insert((kind.type_id)(), kind);
         let generator = match side {
             Side::Input => &mut self.input,
             Side::Output => &mut self.output,
         };
-        (kind.make)(generator).to_value()
+        let mut schema = (kind.make)(generator);
+        with_bounds().transform(&mut schema);
+        schema.to_value()
     }
 
     /// What serde reads as a `T`, if its schema is known.
@@ -143,8 +158,8 @@ impl Schemas {
         self.schema(Side::Output, Type::of::<ProblemWithFaults>())
     }
 
-    /// The schema of a kind of problem, as a definition with this id. Where another one has the id, as those of one generic
-    /// type have, it is the schema itself.
+    /// The schema of a kind of problem, as a definition with this id. Where another one has the id, it is the schema
+    /// itself.
     pub(crate) fn kind(&mut self, id: &'static str, schema: Value) -> Value {
         let definitions = self.output.definitions_mut();
         match definitions.get(id) {
@@ -158,53 +173,82 @@ impl Schemas {
         json!({ "$ref": format!("#{OUTPUT}/{id}") })
     }
 
-    /// What a reference into [`INPUT`] refers to.
+    /// The schema that a reference into [`INPUT`] refers to.
     pub(crate) fn inlined(&self, reference: &Value) -> Option<Value> {
-        let name = reference_in(INPUT, reference)?;
-        self.input.definitions().get(&name).cloned()
+        let name = reference_in(INPUT, reference.as_str()?)?;
+        let mut schema = Schema::try_from(self.input.definitions().get(&name)?.clone()).ok()?;
+        with_bounds().transform(&mut schema);
+        Some(schema.to_value())
     }
 
-    fn make_known<T: JsonSchema + ?Sized>(&mut self) {
-        self.known.insert(typeid::of::<T>(), Type::of::<T>());
+    /// Makes a type known. The error is the id that another type with another schema has too.
+    fn make_known<T: JsonSchema + ?Sized>(&mut self) -> Result<(), Cow<'static, str>> {
+        let (key, kind, id) = (typeid::of::<T>(), Type::of::<T>(), T::schema_id());
+        if self.known.insert(key, kind).is_some() || T::inline_schema() {
+            return Ok(());
+        }
+        let mut same = self.known.values().filter(|known| (known.id)() == id);
+        match same.find(|known| (known.type_id)() != key && known.alone() != kind.alone()) {
+            Some(_) => Err(id),
+            None => Ok(()),
+        }
     }
 
-    /// All definitions that the schemas refer to: those of [`INPUT`] and of [`OUTPUT`].
+    /// All definitions: those of [`INPUT`] and of [`OUTPUT`]. Both have all types that were asked for, so that the
+    /// difference between them does not depend on the use of a type.
     pub(super) fn into_definitions(mut self) -> [Definitions; 2] {
-        let types: BTreeMap<Cow<'static, str>, Type> = self
-            .known
-            .into_values()
-            .map(|kind| ((kind.id)(), kind))
-            .chain(self.asked.into_iter().map(|((_, id), kind)| (id, kind)))
-            .collect();
+        for kind in self.asked.values() {
+            (kind.make)(&mut self.input);
+            (kind.make)(&mut self.output);
+        }
         let kinds = self.kinds;
-        [(&mut self.input, INPUT), (&mut self.output, OUTPUT)].map(|(generator, place)| {
-            // A type that is asked for once more gets the name that it has; others may be new to the copy, and are none of
-            // the definitions.
-            let mut copy = generator.clone();
+        [self.input, self.output].map(|mut generator| {
             let schemas = generator.take_definitions(true);
-            let of_types = types.iter().filter_map(|(id, kind)| {
-                let schema = (kind.make)(&mut copy).to_value();
-                let name = reference_in(place, schema.get("$ref")?)?;
-                let identity = Identity {
-                    id: id.to_string(),
-                    name: (kind.name)().into_owned(),
-                };
-                schemas.contains_key(&name).then_some((name, identity))
-            });
-            let of_kinds = kinds.iter().map(|id| {
-                let identity = Identity {
-                    id: (*id).to_owned(),
-                    name: id.rsplit("::").next().unwrap_or(id).to_owned(),
-                };
-                ((*id).to_owned(), identity)
-            });
-            let identities = of_types.chain(of_kinds);
+            let known = ids(&generator);
+            let id = |name: &String| match known.get(&format!("{name:?}")) {
+                Some(id) if !kinds.contains(&&**name) => id.clone(),
+                _ => name.clone(),
+            };
             Definitions {
-                identities: identities.filter(|(name, _)| schemas.contains_key(name)).collect(),
+                ids: schemas.keys().map(|name| (name.clone(), id(name))).collect(),
                 schemas,
             }
         })
     }
+}
+
+/// The ids of the types that a generator has named, by the names in quotation marks.
+///
+/// schemars gives the name of a type that is named by a handler, but not of one that is only a field: that is in the
+/// `Debug` form of the generator alone. Where a version writes it in another way, such types go by the generator's names.
+fn ids(generator: &SchemaGenerator) -> BTreeMap<String, String> {
+    let text = format!("{generator:?}");
+    let mut ids = BTreeMap::new();
+    let mut rest = text.split_once("schema_id_to_name: {").map_or("", |(_, rest)| rest);
+    let mut next = || -> Option<(String, String)> {
+        let (id, after) = quoted(rest.strip_prefix("SchemaUid(")?)?;
+        let (name, after) = quoted(after.split_once("): ")?.1)?;
+        rest = after.strip_prefix(", ").unwrap_or_default();
+        Some((name.to_owned(), id.trim_matches('"').to_owned()))
+    };
+    while let Some((name, id)) = next() {
+        ids.insert(name, id);
+    }
+    ids
+}
+
+/// The text in quotation marks that `text` begins with, and the rest.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    let mut is_escaped = false;
+    let mut letters = text.char_indices().skip(1);
+    let end = letters.find(|(_, letter)| {
+        let is_end = !is_escaped && *letter == '"';
+        is_escaped = !is_escaped && *letter == '\\';
+        is_end
+    });
+    text.starts_with('"')
+        .then(|| text.split_at_checked(end?.0 + 1))
+        .flatten()
 }
 
 /// A type that a handler names, whose schema is made known if it has one. The route attributes write the calls.
@@ -220,7 +264,11 @@ impl<T: ?Sized> SchemaOf<T> {
 impl<T: JsonSchema + ?Sized> SchemaOf<T> {
     /// Makes the type's schema known.
     pub fn make_known(self, operation: &mut Operation) {
-        operation.schemas.make_known::<T>();
+        if let Err(id) = operation.schemas.make_known::<T>() {
+            operation.gap(format!(
+                "two types with different schemas have the id `{id}`: rename one of them by `#[schemars(rename = \"…\")]`"
+            ));
+        }
     }
 }
 
@@ -235,8 +283,8 @@ pub trait HasNoSchema: Sized {
 impl<T: ?Sized> HasNoSchema for SchemaOf<T> {}
 
 /// The name of the definition that a reference into `place` refers to.
-pub(super) fn reference_in(place: &str, reference: &Value) -> Option<String> {
-    let name = reference.as_str()?.strip_prefix('#')?.strip_prefix(place)?;
+pub(super) fn reference_in(place: &str, reference: &str) -> Option<String> {
+    let name = reference.strip_prefix('#')?.strip_prefix(place)?;
     let name = percent_decode_str(name.strip_prefix('/')?).decode_utf8_lossy();
     Some(name.replace("~1", "/").replace("~0", "~"))
 }
@@ -311,5 +359,32 @@ impl fmt::Debug for Descriptions {
         f.debug_struct("Descriptions")
             .field("handlers", &self.handlers.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(JsonSchema)]
+    #[allow(dead_code, reason = "only its schema is used")]
+    struct Outer {
+        inner: Inner,
+    }
+
+    #[derive(JsonSchema)]
+    #[schemars(rename = "in\"ner")]
+    struct Inner {}
+
+    /// A new version of schemars that fails here writes the `Debug` form of a generator in another way.
+    #[test]
+    fn a_type_that_is_only_a_field_has_an_id() {
+        let mut schemas = Schemas::default();
+        schemas.schema(Side::Output, Type::of::<Outer>());
+        for definitions in schemas.into_definitions() {
+            let module = module_path!();
+            assert_eq!(definitions.ids["Outer"], format!("{module}::Outer"));
+            assert_eq!(definitions.ids["in\"ner"], format!("{module}::in\\\"ner"));
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use serde_json::Value;
 
-use super::{Info, Operation};
+use super::{DocumentContext, Operation};
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 use crate::route::{Handler, Routes};
@@ -64,12 +64,12 @@ impl<T: ?Sized> SchemaOf<T> {
 }
 
 /// There is no docs page.
-pub(crate) fn pages<S>(_: &Routes<S>, _: &dyn Fn(&mut Operation), _: Option<&Info>, _: Option<&str>) -> Vec<BuiltIn> {
+pub(crate) fn pages<S>(_: &Routes<S>, _: &DocumentContext<'_>, _: Option<&str>) -> Vec<BuiltIn> {
     Vec::new()
 }
 
 /// There is no document to print.
-pub(crate) fn print<S>(_: &Routes<S>, _: &dyn Fn(&mut Operation), _: Option<&Info>) -> Result {
+pub(crate) fn print<S>(_: &Routes<S>, _: &DocumentContext<'_>) -> Result {
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The form that errors have in the whole application, and what is shown of them in development.
 
 use std::cell::Cell;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::{fmt, mem};
@@ -12,6 +13,7 @@ use http::{HeaderValue, Method};
 use super::Problem;
 use crate::body::{Body, Kind};
 use crate::nearest::told;
+use crate::openapi::Operation;
 use crate::panics::{caught, discard};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -37,6 +39,12 @@ type Form = dyn Fn(Problem, &ErrorContext<'_>) -> Response + Send + Sync;
 pub(crate) struct ErrorForm {
     pub(crate) development: Option<bool>,
     pub(crate) form: Option<Arc<Form>>,
+    /// The line that set the form.
+    #[cfg_attr(not(feature = "openapi"), allow(dead_code))]
+    pub(crate) place: Option<&'static Location<'static>>,
+    /// Describes the responses that the form makes.
+    #[cfg_attr(not(feature = "openapi"), allow(dead_code))]
+    pub(crate) description: Option<Arc<dyn Fn(&mut Operation) + Send + Sync>>,
 }
 
 impl ErrorForm {

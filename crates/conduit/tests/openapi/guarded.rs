@@ -130,11 +130,18 @@ fn guards_and_layers_of_a_list_are_in_its_operations() {
     );
     assert!(jobs["responses"]["200"]["headers"]["ratelimit"].is_object(), "{jobs:#}");
     assert!(jobs["responses"]["401"]["headers"]["ratelimit"].is_null(), "{jobs:#}");
-    // The outermost layer is around all answers.
+    // The outermost layer is around all answers, and its field is in the document once.
+    assert_eq!(
+        jobs["responses"]["401"]["headers"]["x-request-id"],
+        json!({ "$ref": "#/components/headers/x-request-id" })
+    );
+    let parameters = jobs["parameters"].as_array().expect("there are parameters");
     assert!(
-        jobs["responses"]["401"]["headers"]["x-request-id"].is_object(),
+        parameters.contains(&json!({ "$ref": "#/components/parameters/x-request-id" })),
         "{jobs:#}"
     );
+    let text = document.to_string();
+    assert_eq!(text.matches("The name that the request has in logs.").count(), 1);
     let anything = &document["paths"]["/anything"]["get"]["responses"];
     assert!(
         anything["504"].is_object() && anything["503"].is_object(),

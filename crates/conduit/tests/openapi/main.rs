@@ -1,11 +1,13 @@
 //! The document of an application: golden, judged by a validator that is not ours, and told what it lacks.
 
 mod documentation;
+mod errors;
 mod extractors;
 mod guarded;
 mod names;
 mod problems;
 mod sample;
+mod schemas;
 mod validator;
 
 use conduit::openapi::{Document, Info, Operation};
@@ -24,6 +26,46 @@ fn assert_golden(name: &str, document: &Document) {
         same,
         "the document is another one: run with CONDUIT_WRITE_GOLDEN=1 and read the difference\n{document}"
     );
+}
+
+/// The value that a reference refers to.
+fn target(document: &Value, reference: &str) -> Value {
+    let pointer = reference.strip_prefix('#').expect("a reference into the document");
+    let target = document.pointer(pointer);
+    target.unwrap_or_else(|| panic!("nothing is at {reference}")).clone()
+}
+
+/// Fails if a reference in the document refers to nothing, or if a component is referred to by none.
+fn assert_references_resolve(document: &Value) {
+    fn walk(value: &Value, document: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| walk(item, document, found)),
+            Value::Object(members) => {
+                for (key, member) in members {
+                    match member {
+                        Value::String(reference) if key == "$ref" => {
+                            assert!(!target(document, reference).is_null(), "{reference}");
+                            found.push(reference.clone());
+                        }
+                        member => walk(member, document, found),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    walk(document, document, &mut found);
+    for section in ["schemas", "headers", "parameters"] {
+        let names = document["components"][section].as_object();
+        for name in names.into_iter().flatten().map(|(name, _)| name) {
+            let reference = format!("#/components/{section}/{name}");
+            assert!(
+                found.contains(&reference),
+                "no part of the document refers to {reference}"
+            );
+        }
+    }
 }
 
 /// A document as JSON.

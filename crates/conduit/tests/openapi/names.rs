@@ -1,8 +1,11 @@
-//! Names of schemas: the same whatever the order of the routes.
+//! The names of schemas: a function of the type alone.
 
-use conduit::openapi::Info;
+use conduit::layer::Layer;
+use conduit::openapi::{Info, Operation};
 use conduit::prelude::*;
-use serde_json::Value;
+use conduit::schemars;
+use proptest::prelude::{Just, ProptestConfig, Strategy, any, proptest};
+use serde_json::{Value, json};
 
 #[derive(serde::Serialize, JsonSchema)]
 struct Page<T> {
@@ -86,27 +89,282 @@ fn the_order_of_routes_changes_no_name() {
     assert_eq!(
         names,
         [
-            "Order",
-            "Page_Order",
-            "Page_User",
             "Problem",
-            "State",
-            "State2",
-            "User",
-            "names_orders_Summary",
-            "names_users_Summary",
+            "names.Page-names.orders.Order",
+            "names.Page-names.users.User",
+            "names.orders.Order",
+            "names.orders.State",
+            "names.orders.Summary",
+            "names.users.State",
+            "names.users.Summary",
+            "names.users.User",
         ]
     );
     assert_eq!(
-        forwards["Page_User"]["properties"]["items"]["items"]["$ref"],
-        "#/components/schemas/User"
+        forwards["names.Page-names.users.User"]["properties"]["items"]["items"]["$ref"],
+        "#/components/schemas/names.users.User"
     );
-    assert!(forwards["names_users_Summary"]["properties"]["users"].is_object());
+    assert!(forwards["names.users.Summary"]["properties"]["users"].is_object());
+    assert_eq!(forwards["names.users.State"]["enum"], json!(["Active"]));
+    assert_eq!(forwards["names.orders.State"]["enum"], json!(["Paid"]));
 }
 
 #[test]
-fn a_name_that_only_one_type_has_stays_short() {
-    let schemas = schemas(routes![users::list, users::summary]);
-    let names: Vec<_> = schemas.as_object().expect("there are schemas").keys().collect();
-    assert_eq!(names, ["Page_User", "Problem", "State", "Summary", "User"]);
+fn a_type_that_is_added_changes_no_name() {
+    let few = schemas(routes![users::list, users::summary]);
+    let all = schemas(routes![orders::summary, orders::list, users::summary, users::list]);
+    for (name, schema) in few.as_object().expect("there are schemas") {
+        assert_eq!(all[name], *schema, "{name}");
+    }
+}
+
+#[test]
+fn two_types_of_one_id_are_a_gap() {
+    #[get("/a")]
+    fn first() -> Json<Vec<schemars_twin::First>> {
+        Json(Vec::new())
+    }
+    #[get("/b")]
+    fn second() -> Json<Vec<schemars_twin::Second>> {
+        Json(Vec::new())
+    }
+    let routes: Routes = routes![first, second];
+    let document = routes.openapi(Info::new("twins", "1"));
+    let [gap] = document.gaps() else {
+        panic!("{:?}", document.gaps())
+    };
+    assert!(
+        gap.what.contains("have the id `openapi::names::schemars_twin::Twin`"),
+        "{gap}"
+    );
+}
+
+mod schemars_twin {
+    use super::*;
+
+    #[derive(serde::Serialize, JsonSchema)]
+    #[schemars(rename = "Twin")]
+    pub(super) struct First {
+        first: u8,
+    }
+
+    #[derive(serde::Serialize, JsonSchema)]
+    #[schemars(rename = "Twin")]
+    pub(super) struct Second {
+        second: u8,
+    }
+}
+
+/// Types of one name in two modules, nested generics, recursion, and forms that differ when they are read and written.
+mod shapes {
+    use super::*;
+
+    #[derive(JsonSchema, serde::Serialize, serde::Deserialize)]
+    pub(super) struct W<T> {
+        inner: T,
+    }
+
+    #[derive(JsonSchema, serde::Serialize, serde::Deserialize)]
+    pub(super) struct Pair<A, B> {
+        a: A,
+        b: Option<B>,
+    }
+
+    #[derive(JsonSchema, serde::Serialize, serde::Deserialize)]
+    pub(super) struct Outer<T> {
+        page: a::Page<T>,
+        other: b::Page<T>,
+        doubled: W<W<T>>,
+    }
+
+    #[derive(JsonSchema, serde::Serialize, serde::Deserialize)]
+    pub(super) struct Tree<T> {
+        value: T,
+        children: Vec<Tree<T>>,
+    }
+
+    #[derive(JsonSchema, serde::Serialize, serde::Deserialize)]
+    pub(super) struct Numbered<const N: usize> {
+        state: a::State,
+    }
+
+    #[derive(JsonSchema, serde::Serialize, serde::Deserialize)]
+    pub(super) struct UserInput {
+        plain: bool,
+    }
+
+    macro_rules! module {
+        ($name:ident, $field:ident, $variant:ident) => {
+            pub(in crate::names) mod $name {
+                use super::*;
+
+                #[derive(JsonSchema, serde::Serialize, serde::Deserialize)]
+                pub(in crate::names) enum State {
+                    $variant,
+                }
+
+                #[derive(JsonSchema, serde::Serialize, serde::Deserialize)]
+                pub(in crate::names) struct User {
+                    $field: State,
+                    friend: Option<Box<User>>,
+                    #[serde(default)]
+                    level: u32,
+                }
+
+                #[derive(JsonSchema, serde::Serialize, serde::Deserialize)]
+                pub(in crate::names) struct Page<T> {
+                    $field: Vec<T>,
+                    #[serde(default)]
+                    next: u8,
+                }
+            }
+        };
+    }
+
+    module!(a, first, First);
+    module!(b, second, Second);
+}
+
+/// A type that a document can have a schema of.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    input: fn(&mut Operation) -> Value,
+    output: fn(&mut Operation) -> Value,
+    expected: fn(bool) -> Value,
+}
+
+impl Shape {
+    const fn of<T: JsonSchema + 'static>() -> Self {
+        Shape {
+            input: Operation::input_schema::<T>,
+            output: Operation::output_schema::<T>,
+            expected: |is_input| {
+                let settings = schemars::generate::SchemaSettings::draft2020_12();
+                let settings = if is_input {
+                    settings.for_deserialize()
+                } else {
+                    settings.for_serialize()
+                };
+                let mut generator = settings.into_generator();
+                let schema = generator.subschema_for::<T>().to_value();
+                expanded(&schema, &json!({ "$defs": generator.definitions() }), DEPTH)
+            },
+        }
+    }
+}
+
+const SHAPES: [Shape; 20] = {
+    use shapes::{Numbered, Outer, Pair, Tree, UserInput, W, a, b};
+    [
+        Shape::of::<a::User>(),
+        Shape::of::<b::User>(),
+        Shape::of::<a::State>(),
+        Shape::of::<b::State>(),
+        Shape::of::<a::Page<a::User>>(),
+        Shape::of::<a::Page<b::User>>(),
+        Shape::of::<b::Page<a::User>>(),
+        Shape::of::<Outer<a::User>>(),
+        Shape::of::<Outer<b::User>>(),
+        Shape::of::<Outer<W<u8>>>(),
+        Shape::of::<W<u8>>(),
+        Shape::of::<W<W<u8>>>(),
+        Shape::of::<W<a::Page<W<b::User>>>>(),
+        Shape::of::<Pair<a::User, b::User>>(),
+        Shape::of::<Pair<b::User, a::User>>(),
+        Shape::of::<Pair<W<Vec<a::User>>, Tree<W<String>>>>(),
+        Shape::of::<Tree<a::State>>(),
+        Shape::of::<Tree<Tree<Option<b::State>>>>(),
+        Shape::of::<Vec<Numbered<3>>>(),
+        Shape::of::<UserInput>(),
+    ]
+};
+
+/// How many references deep schemas are compared.
+const DEPTH: usize = 7;
+
+/// A schema with the schemas in place of its references, so deep.
+fn expanded(schema: &Value, document: &Value, depth: usize) -> Value {
+    match schema {
+        Value::Array(items) => items.iter().map(|item| expanded(item, document, depth)).collect(),
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                let Some(depth) = depth.checked_sub(1) else {
+                    return Value::Null;
+                };
+                return expanded(&crate::target(document, reference), document, depth);
+            }
+            let is_added = |name: &String| members.get("format") == Some(&json!("uint32")) && *name == "maximum";
+            let members = members.iter().filter(|(name, _)| !is_added(name));
+            members
+                .map(|(name, member)| (name.clone(), expanded(member, document, depth)))
+                .collect()
+        }
+        other => other.clone(),
+    }
+}
+
+/// A layer that describes itself with these shapes, each to be read or not.
+#[derive(Clone)]
+struct Shapes(Vec<(usize, bool)>);
+
+impl Layer for Shapes {
+    async fn call(&self, request: Request, next: conduit::Next) -> Response {
+        next.run(request).await
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        for (index, is_input) in &self.0 {
+            let media_type = format!("application/vnd.{index}");
+            if *is_input {
+                let schema = (SHAPES[*index].input)(operation);
+                operation.body(&media_type, schema);
+            } else {
+                let schema = (SHAPES[*index].output)(operation);
+                operation.response(&media_type, schema);
+            }
+        }
+    }
+}
+
+#[post("/")]
+fn shaped() {}
+
+/// The document of these shapes, and the schema of each.
+fn document_of(shapes: &[(usize, bool)]) -> (Value, Vec<Value>) {
+    let app = App::new(()).routes(routes![shaped]).layer(Shapes(shapes.to_vec()));
+    let document = crate::json(&app.openapi());
+    crate::assert_references_resolve(&document);
+    let operation = &document["paths"]["/"]["post"];
+    let schemas = shapes.iter().map(|(index, is_input)| {
+        let place = if *is_input {
+            &operation["requestBody"]
+        } else {
+            &operation["responses"]["200"]
+        };
+        place["content"][format!("application/vnd.{index}")]["schema"].clone()
+    });
+    let schemas = schemas.collect();
+    (document, schemas)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn each_schema_describes_its_type_under_a_name_that_no_other_type_changes(
+        shapes in Just((0..SHAPES.len()).collect::<Vec<_>>()).prop_shuffle(),
+        sides in proptest::collection::vec(any::<bool>(), SHAPES.len()),
+        count in 1..SHAPES.len(),
+    ) {
+        let shapes: Vec<(usize, bool)> = shapes.into_iter().zip(sides).take(count).collect();
+        let (document, schemas) = document_of(&shapes);
+        for (shape, schema) in shapes.iter().zip(&schemas) {
+            let (alone, own) = document_of(&[*shape]);
+            assert_eq!(*schema, own[0], "{shape:?}");
+            assert_eq!(expanded(schema, &document, DEPTH), (SHAPES[shape.0].expected)(shape.1), "{shape:?}");
+            for (name, schema) in alone["components"]["schemas"].as_object().expect("there are schemas") {
+                assert_eq!(document["components"]["schemas"][name], *schema, "{name}");
+            }
+        }
+    }
 }

@@ -38,6 +38,41 @@ enum OrderError {
 #[problem(status = 410, title = "Gone")]
 struct GoneAway(#[problem(member = "why")] Mute);
 
+/// An error with a member of any type.
+#[derive(Debug, Problem)]
+#[problem(status = 409, title = "Any")]
+struct AnyError<T: std::fmt::Debug + serde::Serialize + JsonSchema + 'static>(#[problem(member = "value")] T);
+
+#[get("/text")]
+fn text() -> Result<(), AnyError<String>> {
+    Ok(())
+}
+
+#[get("/stock")]
+fn stock() -> Result<(), AnyError<Stock>> {
+    Ok(())
+}
+
+#[test]
+fn each_form_of_a_generic_error_has_its_schema_in_any_order() {
+    let document = |routes: Routes| {
+        let document = routes.openapi(Info::new("generic", "1"));
+        assert_eq!(document.gaps(), []);
+        crate::validator::accepts(&document.to_string());
+        crate::json(&document)
+    };
+    let (forwards, backwards) = (document(routes![text, stock]), document(routes![stock, text]));
+    for (path, value) in [
+        ("/text", json!({ "type": "string" })),
+        ("/stock", reference("problems.Stock")),
+    ] {
+        let schema = schema_of(&forwards, path, "get", "409");
+        assert_eq!(schema["properties"]["value"], value);
+        assert_eq!(schema, schema_of(&backwards, path, "get", "409"));
+    }
+    assert_eq!(forwards["components"], backwards["components"]);
+}
+
 #[derive(serde::Deserialize, JsonSchema)]
 struct New {
     _name: String,
@@ -72,15 +107,15 @@ fn each_variant_has_a_schema_of_its_own() {
     let document = document();
     assert_eq!(
         schema_of(&document, "/orders", "post", "404"),
-        reference("OrderError_NoOrder")
+        reference("problems.OrderError_NoOrder")
     );
     assert_eq!(
         schema_of(&document, "/orders", "post", "409"),
-        json!({ "anyOf": [reference("OrderError_Full"), reference("OrderError_Taken")] })
+        json!({ "anyOf": [reference("problems.OrderError_Full"), reference("problems.OrderError_Taken")] })
     );
     let schemas = &document["components"]["schemas"];
     assert_eq!(
-        schemas["OrderError_NoOrder"],
+        schemas["problems.OrderError_NoOrder"],
         json!({
             "allOf": [reference("Problem")],
             "properties": {
@@ -92,12 +127,12 @@ fn each_variant_has_a_schema_of_its_own() {
         })
     );
     assert_eq!(
-        schemas["OrderError_Full"],
+        schemas["problems.OrderError_Full"],
         json!({
             "allOf": [reference("Problem")],
             "properties": {
-                "in_stock": { "anyOf": [reference("Stock"), { "type": "null" }] },
-                "limit": { "type": "integer", "format": "uint32", "minimum": 0 },
+                "in_stock": { "anyOf": [reference("problems.Stock"), { "type": "null" }] },
+                "limit": { "type": "integer", "format": "uint32", "minimum": 0, "maximum": 4_294_967_295_u32 },
                 "status": { "const": 409 },
                 "title": { "const": "Full" },
             },
@@ -139,7 +174,7 @@ fn a_member_without_a_schema_is_a_gap() {
         "{gap}"
     );
     assert_eq!(
-        crate::json(&document)["components"]["schemas"]["GoneAway"]["properties"]["why"],
+        crate::json(&document)["components"]["schemas"]["problems.GoneAway"]["properties"]["why"],
         json!({})
     );
 }

@@ -12,6 +12,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// Fails if the validator refuses the document. Without Python or the network it says so and judges nothing, but never
 /// in CI.
 pub(crate) fn accepts(document: &str) {
+    crate::assert_references_resolve(&serde_json::from_str(document).expect("a document is JSON"));
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openapi-validator");
     let python = folder.join("bin/python");

@@ -100,7 +100,10 @@ impl Operation {
         let description = kind.title.clone().unwrap_or_default();
         let problem = self.schemas.problem();
         let schema = match kind.schema(status, &problem) {
-            Some(schema) => self.schemas.kind(kind.id, schema),
+            Some(schema) => match kind.id {
+                Some(id) => self.schemas.kind(id, schema),
+                None => schema,
+            },
             None => problem,
         };
         self.problem_as(status, schema, &description)

@@ -1,0 +1,110 @@
+//! Parts of the document that several operations have: each is written once, in `components`, and referenced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::document::Path;
+
+/// Moves header fields that are the same wherever they occur to `components`, those of responses and those of requests.
+///
+/// Each has the name of its field. A name with two meanings stays in the operations.
+pub(super) fn share(paths: &mut [Path], components: &mut Value) {
+    for (section, visit) in [("headers", headers as Visit), ("parameters", parameters as Visit)] {
+        let mut uses: BTreeMap<String, (Value, usize)> = BTreeMap::new();
+        let mut ambiguous = BTreeSet::new();
+        visit(paths, &mut |name, value| {
+            let (known, count) = uses.entry(name.to_owned()).or_insert_with(|| (value.clone(), 0));
+            *count += 1;
+            if known != value {
+                ambiguous.insert(name.to_owned());
+            }
+        });
+        uses.retain(|name, (_, count)| *count > 1 && !ambiguous.contains(name));
+        visit(paths, &mut |name, value| {
+            if uses.contains_key(name) {
+                *value = json!({ "$ref": format!("#/components/{section}/{name}") });
+            }
+        });
+        if !uses.is_empty() {
+            components[section] = uses.into_iter().map(|(name, (value, _))| (name, value)).collect();
+        }
+    }
+}
+
+/// Calls its second argument with the name and the value of each part of the operations.
+type Visit = fn(&mut [Path], &mut dyn FnMut(&str, &mut Value));
+
+/// The header fields of responses.
+fn headers(paths: &mut [Path], each: &mut dyn FnMut(&str, &mut Value)) {
+    for operation in operations(paths) {
+        let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
+        for response in responses.into_iter().flat_map(Map::values_mut) {
+            let headers = response.get_mut("headers").and_then(Value::as_object_mut);
+            for (name, header) in headers.into_iter().flatten() {
+                each(name, header);
+            }
+        }
+    }
+}
+
+/// The header fields of requests.
+fn parameters(paths: &mut [Path], each: &mut dyn FnMut(&str, &mut Value)) {
+    for operation in operations(paths) {
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
+            if parameter["in"] == "header"
+                && let Some(name) = parameter["name"].as_str().map(str::to_ascii_lowercase)
+            {
+                each(&name, parameter);
+            }
+        }
+    }
+}
+
+fn operations(paths: &mut [Path]) -> impl Iterator<Item = &mut Value> {
+    paths
+        .iter_mut()
+        .flat_map(|(_, methods)| methods)
+        .map(|(_, operation)| operation)
+}
+
+/// The schemas that operations and other components refer to, by themselves or through other schemas.
+pub(super) fn without_unused(mut schemas: Map<String, Value>, paths: &[Path], components: &Value) -> Value {
+    let mut found = BTreeSet::new();
+    let mut open = Vec::new();
+    let operations = paths
+        .iter()
+        .flat_map(|(_, methods)| methods)
+        .map(|(_, operation)| operation);
+    for value in operations.chain([components]) {
+        referenced(value, &mut open);
+    }
+    while let Some(name) = open.pop() {
+        if let Some(schema) = schemas.get(&name)
+            && found.insert(name)
+        {
+            referenced(schema, &mut open);
+        }
+    }
+    schemas.retain(|name, _| found.contains(name));
+    Value::Object(schemas)
+}
+
+/// Adds the names of the schemas that a value refers to.
+fn referenced(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| referenced(item, names)),
+        Value::Object(members) => {
+            for (key, member) in members {
+                match member.as_str() {
+                    Some(text) if key == "$ref" => {
+                        names.extend(text.strip_prefix("#/components/schemas/").map(str::to_owned));
+                    }
+                    _ => referenced(member, names),
+                }
+            }
+        }
+        _ => {}
+    }
+}
