@@ -1,7 +1,7 @@
-//! What a request and an idle connection cost in heap memory, by the count of the allocator itself.
+//! The heap cost of a request and of an idle connection, as counted by the allocator.
 //!
-//! The allocator counts for one thread at a time what that thread allocates and frees: the worker's, which a first
-//! request to `/count` tells it. So neither the client nor another test of this file is counted.
+//! The allocator counts the allocations of one thread at a time: the worker's, which a first
+//! request to `/count` selects. So neither the client nor another test of this file is counted.
 
 mod support;
 
@@ -18,17 +18,17 @@ use conduit::layer::{BodyLimit, ConcurrencyLimit, Cors, MethodOverride, Security
 use conduit::prelude::*;
 use support::{Running, serve};
 
-/// How many requests one count is over.
+/// The number of requests of one count.
 const BATCH: usize = 1_000;
-/// How many batches are counted: what happens once a second, such as a new date, may allocate in one of them.
+/// The number of counted batches: events once a second, such as a new date, may allocate in one of them.
 const BATCHES: usize = 9;
-/// How many batches come first, for pools and buffers to reach their size.
+/// The number of batches that warm up pools and buffers.
 const WARM_UP: usize = 3;
 
 /// The allocations of one worker.
 #[derive(Default)]
 struct Count {
-    /// How often memory was allocated, or allocated anew because it had to grow.
+    /// The number of allocations and reallocations.
     allocations: AtomicU64,
     /// The bytes that are allocated and not freed.
     live_bytes: AtomicI64,
@@ -37,11 +37,11 @@ struct Count {
 }
 
 thread_local! {
-    /// What counts for this thread.
+    /// The counter of this thread.
     static COUNT: Cell<Option<&'static Count>> = const { Cell::new(None) };
 }
 
-/// What the poller allocates in a turn: nothing on epoll; an iterator on the portable backend, which boxes it.
+/// The poller's allocations in a turn: nothing on epoll; an iterator on the portable backend, which boxes it.
 const POLLER_ALLOCATIONS: u64 = if cfg!(conduit_portable) { 1 } else { 0 };
 
 struct CountingAllocator;
@@ -251,7 +251,7 @@ impl Sender {
     }
 }
 
-/// How many allocations a thousand of these requests cost on the worker: the smallest and the median of the batches.
+/// The worker's allocations for a thousand of these requests: the minimum and the median of the batches.
 fn allocations_per_thousand(request: &str, pipelined: usize) -> (u64, u64) {
     allocations_of(counted(), request, pipelined)
 }
@@ -278,7 +278,7 @@ fn allocations_of((server, count): (Running, &'static Count), request: &str, pip
     let line = request.lines().next().unwrap_or_default();
     eprintln!("{line}, {pipelined} at a time: allocations per {BATCH} requests in {BATCHES} batches: {batches:?}");
     if batches[BATCHES / 2] > 0 {
-        // Says where, for whoever reads why the test failed.
+        // Prints the places, to explain a failure.
         count.shown.store(batches[BATCHES / 2].div_ceil(BATCH as u64), SeqCst);
         sender.exchange();
     }
@@ -401,7 +401,7 @@ fn a_request_of_any_kind_leaves_nothing_behind() {
     }
 }
 
-/// What is not taken stays where it is, and is not copied.
+/// Unread bytes stay in place and are not copied.
 #[test]
 fn a_large_answer_that_is_not_read_costs_no_memory() {
     let (server, count) = counted();
@@ -425,7 +425,7 @@ fn a_large_answer_that_is_not_read_costs_no_memory() {
     assert_eq!(rest.len() - head - 4, LARGE.len());
 }
 
-/// How many connections wait at a time.
+/// The number of concurrent waiting connections.
 const IDLE: usize = 2_000;
 
 /// As many connections as `IDLE`, each of which has been served once.

@@ -1,4 +1,4 @@
-//! Who gets past the guards: bearer tokens, names and passwords, keys, and tokens that prove themselves.
+//! Guards: bearer tokens, names and passwords, keys, and signed tokens.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -16,7 +16,7 @@ impl<S> Authenticate<S> for User {
         if bearer.token.is("right") {
             Ok(User("ada".to_owned()))
         } else {
-            Err(Bearer::refused("nobody has this token"))
+            Err(Bearer::refused("unknown token"))
         }
     }
 }
@@ -86,7 +86,7 @@ fn challenge(answer: &Answer) -> &str {
         .unwrap_or_else(|| panic!("no challenge: {answer:?}"))
 }
 
-/// A layer that lets nobody bring credentials of these kinds.
+/// A layer that rejects credentials of these kinds.
 async fn without_credentials(mut request: Request, next: Next) -> Response {
     for name in ["authorization", "x-api-key", "cookie"] {
         request.headers_mut().remove(name);
@@ -281,7 +281,7 @@ mod jwt {
         let claims = json!({"sub": "ada", "exp": now() + 600});
         let secret = EncodingKey::from_secret(SECRET);
         assert!(refusal(&server, &token(&critical, &claims, &secret)).contains("critical"));
-        // A token for somebody in particular is not for us, who have said nothing of whom we are.
+        // A token with an audience is rejected by a server without one.
         let addressed = json!({"sub": "ada", "exp": now() + 600, "aud": "others"});
         assert!(refusal(&server, &hs256(&addressed)).contains("audience"));
     }

@@ -1,7 +1,7 @@
 //! Every mistake with the attributes and `routes!` has its message, at the user's own line.
 //!
-//! `TRYBUILD=overwrite cargo test --all-features --test compile_fail` writes the messages anew: they list what is there, which
-//! depends on the features.
+//! `TRYBUILD=overwrite cargo test --all-features --test compile_fail` records the messages again: they list implementations, which
+//! depend on the features.
 
 #[path = "compile_fail/pass/handlers.rs"]
 mod handlers;

@@ -129,7 +129,7 @@ fn client() -> TestClient {
     TestClient::new(app)
 }
 
-/// What has come begins with an answer of this status.
+/// The received bytes begin with a response of this status.
 #[track_caller]
 fn assert_answered(connection: &mut TestConnection, status: &str) {
     let said = String::from_utf8_lossy(connection.received()).into_owned();
@@ -403,7 +403,7 @@ fn time_in_which_the_handler_is_behind_does_not_count_against_the_reader() {
     assert!(connection.send("GET /later HTTP/1.1\r\nhost: a\r\n\r\n".repeat(4)));
     for _ in 0..4 {
         client.advance(DEADLINE);
-        // What does not fit is waited for a while, and is then taken all at once.
+        // Bytes without room wait for a while, and are then read at once.
         client.advance(2 * MINUTE);
         let mut left = LATER;
         while left > 0 {

@@ -1,4 +1,4 @@
-//! What an application in development tells about a request that no handler took, and that it tells it to nobody in
+//! The details that an application in development reports about unmatched requests, and their absence in
 //! production.
 
 mod support;
@@ -30,7 +30,7 @@ fn server(development: bool) -> Running {
     serve(App::new(()).routes(routes).development(development))
 }
 
-/// What a browser gets.
+/// The response to a browser.
 fn browse(server: &Running, line: &str) -> Answer {
     server.request(format!(
         "{line} HTTP/1.1\r\nhost: test\r\naccept: text/html,application/xhtml+xml,*/*;q=0.8\r\ncontent-length: 0\r\n\r\n"
@@ -96,7 +96,7 @@ fn what_a_handler_does_not_take_names_its_route() {
     }
     let problem = server.get("/users/seven").problem();
     assert_eq!(problem["route"]["path"], "/users/{id}", "{problem}");
-    // What a handler itself does not find is no matter of routes.
+    // A handler's 404 is unrelated to routes.
     let problem = server.get("/users/0").problem();
     assert!(problem.get("nearest").is_none(), "{problem}");
 }

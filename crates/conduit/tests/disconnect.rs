@@ -1,4 +1,4 @@
-//! What becomes of a handler when its client goes: it finishes, or it is aborted, as its route or the application chose.
+//! Handlers of disconnected clients: finished or aborted, as the route or the application declares.
 
 mod support;
 
@@ -20,7 +20,7 @@ struct Seen {
     started: Arc<AtomicU32>,
     finished: Arc<AtomicU32>,
     aborted: Arc<AtomicU32>,
-    /// What handlers wait for.
+    /// The event that handlers await.
     go: Arc<Semaphore>,
 }
 
@@ -246,7 +246,7 @@ fn a_client_that_goes_in_the_middle_of_its_body_is_gone() {
     wait_for(|| seen.aborted.load(SeqCst) == 1);
 }
 
-/// Only Linux's own poller tells of an end that nothing is read up to.
+/// Only the epoll backend reports an end with unread bytes before it.
 #[cfg(all(target_os = "linux", not(conduit_portable)))]
 #[test]
 fn a_client_that_goes_behind_a_pipelined_request_is_gone() {
@@ -270,7 +270,7 @@ fn a_client_that_goes_behind_a_pipelined_request_is_gone() {
     assert_eq!((seen.started.load(SeqCst), seen.finished.load(SeqCst)), (3, 0));
 }
 
-/// Only Linux's own poller tells of an end that nothing is read up to.
+/// Only the epoll backend reports an end with unread bytes before it.
 #[cfg(all(target_os = "linux", not(conduit_portable)))]
 #[test]
 fn a_client_that_goes_while_its_body_waits_to_be_read_is_gone() {

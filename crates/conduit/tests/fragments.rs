@@ -32,7 +32,7 @@ async fn json(numbers: Json<Vec<u32>>) -> Json<u32> {
     Json(numbers.iter().sum())
 }
 
-/// An answer that is not ready at once, so that requests behind it wait.
+/// An answer that is not ready at once, so that the following requests wait.
 #[post("/later")]
 async fn later(text: String) -> String {
     tokio::task::yield_now().await;
@@ -179,7 +179,7 @@ fn connections_that_are_read_together_are_answered_as_each_alone() {
     let places = |client: usize| [0, client * 7, client * 7 + 400, script.len()].map(|place| place.min(script.len()));
     let mut keeper = server.connect();
     for part in 0..3 {
-        let held = HELD.lock().expect("nobody panics");
+        let held = HELD.lock().expect("no thread panics");
         KEPT.store(false, Ordering::SeqCst);
         keeper.send("GET /hold HTTP/1.1\r\nhost: test\r\n\r\n");
         while !KEPT.load(Ordering::SeqCst) {

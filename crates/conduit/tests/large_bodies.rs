@@ -13,7 +13,7 @@ use futures_core::Stream;
 mod support;
 use support::{Running, serve};
 
-/// More than a socket's buffers take, with a number in every eighth byte that tells its place.
+/// More than a socket's buffers hold, with its position in every eighth byte.
 fn bytes(length: usize) -> Vec<u8> {
     (0..length)
         .map(|place| if place % 8 == 0 { (place / 8 % 251) as u8 } else { b'-' })
@@ -129,7 +129,7 @@ fn last(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
 }
 
-/// The body behind the first head.
+/// The body after the first head.
 fn body(answer: &[u8]) -> &[u8] {
     let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a head");
     &answer[head + 4..]

@@ -17,7 +17,7 @@ use conduit::Limit;
 use conduit::prelude::*;
 use support::{Running, serve, start};
 
-/// How long a test waits for a condition before it fails.
+/// The time that a test waits for a condition before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[get("/")]
@@ -157,7 +157,7 @@ fn connections_requests_and_bytes_are_counted() {
     assert_eq!(statistics.open_connections, 1);
     assert_eq!(statistics.requests, 1);
     assert_eq!(statistics.received_bytes, request.len() as u64);
-    // The worker counts them behind the send that has woken the client.
+    // The worker counts them after the send that wakes the client.
     wait_until("the answer is counted", || {
         server.handle().statistics().sent_bytes > "home".len() as u64
     });
@@ -317,7 +317,7 @@ fn a_client_that_reads_nothing_is_cut_off_whatever_the_system_holds_for_it() {
 
 #[test]
 fn the_environment_sets_limits() {
-    // A process of its own, because the environment is the process's.
+    // A separate process, because the environment belongs to the process.
     let program = std::env::current_exe().expect("a test is a program");
     let child = |variable: &str, value: &str| {
         let output = Command::new(&program)
@@ -341,7 +341,7 @@ fn the_environment_sets_limits() {
 }
 
 #[test]
-#[ignore = "run by `the_environment_sets_limits` in an environment of its own"]
+#[ignore = "run by `the_environment_sets_limits` in a separate environment"]
 fn answers_with_what_the_environment_allows() {
     match App::new(()).routes(routes![echo]).workers(1).listen("127.0.0.1:0") {
         Err(error) => eprintln!("{error}"),
@@ -383,7 +383,7 @@ fn a_full_worker_closes_the_longest_idle_connection_for_a_new_client() {
     let full = statistics().struck(Limit::Connections);
     let mut fourth = server.connect();
     fourth.send(GET);
-    wait_until("nobody has made room, twice", || {
+    wait_until("no connection has made room, twice", || {
         statistics().struck(Limit::Connections) > full + 1
     });
     assert_eq!(struck(), 1);

@@ -139,10 +139,10 @@ fn the_file_of_a_socket_has_its_mode_and_goes_with_the_server() {
 fn the_file_that_a_dead_server_left_is_replaced_and_that_of_a_live_one_is_not() {
     let directory = Directory::new("stale");
     let path = directory.socket();
-    // std leaves the file behind, as a server does that was killed.
+    // std leaves the file, like a killed server.
     drop(UnixListener::bind(&path).expect("a first server"));
     assert!(path.exists());
-    let server = app().listen(unix(&path, "")).expect("nobody listens there");
+    let server = app().listen(unix(&path, "")).expect("the path is free");
     let Err(error) = app().listen(unix(&path, "")) else {
         panic!("the first server listens there");
     };
@@ -228,7 +228,7 @@ fn inside_of_a_runtime_the_error_says_what_to_write_and_nothing_is_bound() {
     assert!(error.contains("`App::open(async { … })`"), "{error}");
     let spawned = one.block_on(async { tokio::spawn(async { run() }).await });
     assert_eq!(spawned.expect("no panic"), error);
-    // An application that has a runtime of its own lets go of it too.
+    // An application with a separate runtime releases it too.
     let opened = App::open(async { Ok::<_, std::io::Error>(()) })
         .expect("outside of it")
         .routes(routes![peer]);

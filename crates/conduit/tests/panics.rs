@@ -150,7 +150,7 @@ fn a_form_for_errors_that_panics_leaves_the_plain_problem() {
         let problem = client.response().problem();
         assert_eq!((&problem["status"], &problem["detail"]), (&404.into(), &detail.into()));
     }
-    // What never became a request.
+    // An invalid request.
     assert_eq!(server.request("no request\r\n\r\n").problem()["status"], 400);
     let mut late = server.connect();
     late.send("GET / HTTP/1.1\r\n");
@@ -199,7 +199,7 @@ fn a_stream_that_panics_when_it_is_dropped_unsent_does_not_concern_the_answer_to
 
 #[test]
 fn a_response_that_panics_when_it_is_dropped_after_its_client_has_gone_does_not_concern_others() {
-    #[get("/for-nobody")]
+    #[get("/without-client")]
     async fn for_nobody() -> Response {
         tokio::time::sleep(Duration::from_millis(50)).await;
         with_extension("extended")
@@ -207,7 +207,7 @@ fn a_response_that_panics_when_it_is_dropped_after_its_client_has_gone_does_not_
 
     let server = serve(App::new(()).routes(routes![for_nobody, hello]));
     let mut client = server.connect();
-    client.send("GET /for-nobody HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.send("GET /without-client HTTP/1.1\r\nhost: test\r\n\r\n");
     while server.handle().statistics().requests < 1 {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -217,7 +217,7 @@ fn a_response_that_panics_when_it_is_dropped_after_its_client_has_gone_does_not_
     while server.handle().statistics().open_connections > 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
-    // The server ends when the handler has, whose response nobody takes.
+    // The server ends after the handler, whose response has no client.
     let handle = server.handle();
     assert_eq!(server.get("/").text(), "hello");
     handle.stop();

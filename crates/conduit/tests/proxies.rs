@@ -10,7 +10,7 @@ use support::{Running, serve, start};
 fn who(client: Client) -> String {
     let address = client
         .address()
-        .map_or("nobody".to_owned(), |address| address.to_string());
+        .map_or("unknown".to_owned(), |address| address.to_string());
     format!("{address} {} {}", client.scheme(), client.host().unwrap_or("-"))
 }
 
@@ -18,7 +18,7 @@ fn app() -> App<(), Routes<()>> {
     App::new(()).routes(routes![who])
 }
 
-/// The answer to a request with these fields, behind these bytes.
+/// The response to a request with these fields, after these bytes.
 fn ask(server: &Running, before: &[u8], fields: &str) -> String {
     let mut bytes = before.to_vec();
     bytes.extend(format!("GET / HTTP/1.1\r\nhost: inner\r\n{fields}\r\n").bytes());
@@ -34,7 +34,7 @@ fn a_proxy_header_names_the_client() {
     let mut second = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f".to_vec();
     second.extend([192, 0, 2, 8, 127, 0, 0, 1, 1, 2, 3, 4, 9, 0, 0]);
     assert_eq!(ask(&server, &second, ""), "192.0.2.8 http inner");
-    assert_eq!(ask(&server, b"PROXY UNKNOWN\r\n", ""), "nobody http inner");
+    assert_eq!(ask(&server, b"PROXY UNKNOWN\r\n", ""), "unknown http inner");
     let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
     assert_eq!(ask(&server, local, ""), "127.0.0.1 http inner");
     let mut client = server.connect();
@@ -111,7 +111,7 @@ fn a_proxy_header_stands_before_the_handshake_of_tls() {
         stream.read_to_string(&mut answer).expect("a whole answer");
         assert!(answer.ends_with("\r\n\r\n192.0.2.7 https inner"), "{answer}");
     }
-    // Without one, the hello is none of its beginnings.
+    // Without one, the hello is not a prefix of a header.
     let name = "inner".try_into().expect("a name");
     let session = rustls::ClientConnection::new(config, name).expect("a session");
     let socket = std::net::TcpStream::connect(server.address).expect("the server accepts");
@@ -164,12 +164,12 @@ fn hops_are_walked_from_the_right_over_trusted_ones() {
         ("x-forwarded-for: ::ffff:192.0.2.7\r\n", "192.0.2.7 http inner"),
         ("x-forwarded-for: 192.0.2.7, 10.0.0.1, 10.0.0.2\r\n", "192.0.2.7 http inner"),
         ("x-forwarded-for: 10.0.0.1, 10.0.0.2\r\n", "10.0.0.1 http inner"),
-        // What the client has sent itself stands on the left, in the same line or in one of its own.
+        // The client's value is on the left, in the same line or in another one.
         ("x-forwarded-for: 127.0.0.1, 203.0.113.9, 192.0.2.7, 10.0.0.1\r\n", "192.0.2.7 http inner"),
         ("x-forwarded-for: 203.0.113.9\r\nx-forwarded-for: 192.0.2.7\r\n", "192.0.2.7 http inner"),
         ("x-forwarded-for: 203.0.113.9,,\r\nx-forwarded-for: ,192.0.2.7,\r\n", "192.0.2.7 http inner"),
-        ("x-forwarded-for: 10.0.0.9, nonsense, 10.0.0.1\r\n", "nobody http inner"),
-        ("x-forwarded-for: unknown\r\n", "nobody http inner"),
+        ("x-forwarded-for: 10.0.0.9, nonsense, 10.0.0.1\r\n", "unknown http inner"),
+        ("x-forwarded-for: unknown\r\n", "unknown http inner"),
         ("x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: https\r\nx-forwarded-host: outer:8443\r\n", "192.0.2.7 https outer:8443"),
         ("x-forwarded-for: 192.0.2.7, 10.0.0.1\r\nx-forwarded-proto: https\r\n", "192.0.2.7 https inner"),
         ("x-forwarded-for: 203.0.113.9, 192.0.2.7\r\nx-forwarded-proto: https, http\r\n", "192.0.2.7 http inner"),
@@ -192,14 +192,14 @@ fn forwarded_is_read_as_rfc_7239_has_it() {
         ("for=\"192.0.2.7:80\" ; by=10.0.0.1;PROTO=HTTPS", "192.0.2.7 https inner"),
         ("for=203.0.113.9;host=evil, for=192.0.2.7;host=outer, for=10.0.0.1;host=middle", "192.0.2.7 http outer"),
         ("for=192.0.2.7, , for=\"10.0.0.1\"", "192.0.2.7 http inner"),
-        ("for=unknown;proto=https", "nobody https inner"),
-        ("for=_hidden, for=10.0.0.1", "nobody http inner"),
-        ("proto=https", "nobody https inner"),
-        // Malformed: it says nothing, so that a client cannot swallow what the proxy has added.
-        ("for=\", for=192.0.2.7", "nobody http inner"),
-        ("for=\", for=\"192.0.2.7\"", "nobody http inner"),
-        ("for=192.0.2.7;for=203.0.113.9", "nobody http inner"),
-        ("nonsense", "nobody http inner"),
+        ("for=unknown;proto=https", "unknown https inner"),
+        ("for=_hidden, for=10.0.0.1", "unknown http inner"),
+        ("proto=https", "unknown https inner"),
+        // Malformed: ignored, so that a client cannot hide the proxy's value.
+        ("for=\", for=192.0.2.7", "unknown http inner"),
+        ("for=\", for=\"192.0.2.7\"", "unknown http inner"),
+        ("for=192.0.2.7;for=203.0.113.9", "unknown http inner"),
+        ("nonsense", "unknown http inner"),
     ];
     for (value, wanted) in cases {
         assert_eq!(ask(&server, b"", &format!("forwarded: {value}\r\n")), wanted, "{value}");

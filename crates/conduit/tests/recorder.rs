@@ -1,4 +1,4 @@
-//! A program with a recorder of its own: it is given the server's numbers. One test, since a process has one recorder.
+//! A program with its own recorder receives the server's metrics. One test, since a process has one recorder.
 
 mod support;
 
@@ -8,7 +8,7 @@ use conduit::prelude::*;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use support::serve;
 
-/// How long a test waits for a number before it fails.
+/// The time that a test waits for a number before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[get("/users/{id}")]
@@ -30,7 +30,7 @@ fn wait_for(recorded: &PrometheusHandle, line: &str) {
 fn the_programs_recorder_is_given_what_the_server_counts() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let recorded = recorder.handle();
-    ::metrics::set_global_recorder(recorder).expect("nobody has set one");
+    ::metrics::set_global_recorder(recorder).expect("no recorder is set");
 
     // Two servers of one process count in the same metrics.
     for servers in 1..=2 {

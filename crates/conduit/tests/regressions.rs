@@ -1,4 +1,4 @@
-//! What once broke. Each test names it.
+//! Regressions. Each test names one.
 
 mod support;
 
@@ -28,7 +28,7 @@ async fn echo(body: Body) -> Body {
     body
 }
 
-/// How many bytes the handler has been given.
+/// The number of bytes that the handler has received.
 #[derive(Clone, Default)]
 struct Given(Arc<AtomicU64>);
 
@@ -227,7 +227,7 @@ fn a_thread_that_blocks_does_not_hold_up_the_end_of_the_server() {
 async fn sloppy(mut body: Body, given: State<Given>) -> &'static str {
     while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
         let errors = given.0.0.fetch_add(u64::from(piece.is_err()), Ordering::SeqCst);
-        assert!(errors < 10, "the stream does not end behind its error");
+        assert!(errors < 10, "the stream does not end after its error");
     }
     "read"
 }
@@ -324,7 +324,7 @@ async fn prompted(body: Body) -> Body {
     ))
 }
 
-/// What came from the client while a piece was made let the stream bring another, which overtook the rest of the first.
+/// Client input during the production of a piece made the stream produce another, which overtook the rest of the first.
 #[test]
 fn pieces_of_a_stream_stay_in_order_while_the_request_still_comes() {
     let server = serve(App::new(()).routes(routes![prompted]));

@@ -21,9 +21,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// Tells this test file that it is the program, not the test; its value is the directory of the test.
+/// Marks the process as the program rather than the test; its value is the directory of the test.
 const IS_PROGRAM: &str = "CONDUIT_TEST_IS_PROGRAM";
-/// How long a test waits before it fails.
+/// The time that a test waits before it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[get("/process")]
@@ -79,7 +79,7 @@ impl Directory {
         self.0.join(name)
     }
 
-    /// The program under a name of its own, so that it can be replaced.
+    /// The program under a separate name, so that it can be replaced.
     fn install(&self) -> PathBuf {
         let (file, new) = (self.path("app"), self.path("new"));
         let program = std::env::current_exe().expect("a test knows its file");
@@ -121,7 +121,7 @@ fn program(directory: &Directory) -> Command {
 /// A program that serves, and all that come after it.
 struct Program {
     child: Child,
-    /// What it and its successors have said.
+    /// The output of the program and its successors.
     log: Arc<Mutex<String>>,
     addresses: Vec<String>,
 }
@@ -147,7 +147,7 @@ impl Program {
     }
 
     fn log(&self) -> String {
-        self.log.lock().expect("nobody panics with it").clone()
+        self.log.lock().expect("no thread panics").clone()
     }
 
     fn wait_for_log(&self, what: &str, found: impl Fn(&str) -> bool) {
@@ -208,13 +208,13 @@ impl Drop for Program {
     }
 }
 
-/// Whether the process is the program, and not another one that has got its number.
+/// Returns whether the process is the program, and not another process with its id.
 fn is_program(process: &str) -> bool {
     fs::read(format!("/proc/{process}/cmdline"))
         .is_ok_and(|line| String::from_utf8_lossy(&line).contains("the_program"))
 }
 
-/// Whether nothing runs any more in the process; it may not have been waited for.
+/// Returns whether the process has ended, reaped or not.
 fn has_ended(process: u32) -> bool {
     match fs::read_to_string(format!("/proc/{process}/status")) {
         Ok(status) => status.contains("State:\tZ"),
@@ -226,7 +226,7 @@ fn collect(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
     let log = Arc::clone(log);
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            let mut log = log.lock().expect("nobody panics with it");
+            let mut log = log.lock().expect("no thread panics");
             log.push_str(&line);
             log.push('\n');
         }
@@ -311,7 +311,7 @@ impl<T: Read + Write> Client<T> {
     }
 }
 
-/// A client that goes on until it is told to stop, on one connection as long as that is let be, or on one for each request.
+/// A client that runs until it is stopped, on one connection for as long as it stays open, or on one for each request.
 fn use_it<T: Read + Write>(connect: impl Fn() -> T, keeps: bool, stop: &AtomicBool, answered: &AtomicU64) {
     let mut client: Option<Client<T>> = None;
     let mut turn = 0;
@@ -405,7 +405,7 @@ fn clients_see_no_refused_connection_and_no_broken_answer_while_the_server_is_re
         );
     }
     let answered = answered.load(SeqCst);
-    // Told with `--nocapture`; nobody need hear it.
+    // Printed with `--nocapture`.
     let _ = writeln!(
         std::io::stdout(),
         "{answered} answers of {restarts} successors to {clients} clients, all whole"
@@ -497,7 +497,7 @@ fn a_successor_that_ends_at_once_changes_nothing_and_is_named() {
     program.signal(old, Signal::USR2);
     program.wait_for_log("a word of it", |log| log.contains("cannot start"));
     assert_eq!(program.process(), old);
-    // The next one is good: it is started by its name, so it is what stands there now.
+    // The next one is good: it is started by its name, so it is the current file.
     directory.install();
     assert_ne!(program.replace(old), old);
 }
@@ -533,7 +533,7 @@ fn a_stop_while_a_successor_starts_ends_both() {
     let successor = wait_for(successor, || format!("a successor: {}", program.log()));
     program.signal(old, Signal::TERM);
     assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
-    assert!(has_ended(successor), "nobody is left");
+    assert!(has_ended(successor), "no process is left");
 }
 
 #[test]
@@ -544,7 +544,7 @@ fn the_manager_is_told_which_process_it_has_now() {
     manager.set_read_timeout(Some(PATIENCE)).expect("a time-out");
     let hear = || {
         let mut message = [0; 200];
-        let length = manager.recv(&mut message).expect("the manager is told");
+        let length = manager.recv(&mut message).expect("the manager is notified");
         let message = str::from_utf8(&message[..length]).expect("text");
         let fields = message.lines().filter_map(|line| line.split_once('='));
         fields

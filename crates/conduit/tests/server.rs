@@ -155,7 +155,7 @@ fn pieces_that_are_there_leave_together_with_the_head() {
             "{answer}"
         );
     }
-    // What is there before an error is sent before the connection is closed.
+    // The bytes before an error are sent before the connection is closed.
     let answer = ask("/ready-and-broken");
     assert!(answer.ends_with("\r\n\r\n3\r\none\r\n"), "{answer}");
     assert_eq!(stream.read(&mut [0; 16]).expect("the end"), 0);
@@ -172,10 +172,10 @@ fn a_stream_that_gives_nothing_without_an_end_leaves_others_their_turn() {
     }
 }
 
-/// How many pieces of endless streams were asked for.
+/// The number of requested pieces of endless streams.
 type Asked = Arc<AtomicUsize>;
 
-/// What a handler waits for until the test opens it.
+/// The gate that a handler awaits until the test opens it.
 #[derive(Clone, Default)]
 struct Gate(Arc<tokio::sync::Notify>);
 
@@ -309,7 +309,7 @@ fn head_is_get_without_the_body() {
     assert_eq!(
         client.response().text(),
         "Hello, World!",
-        "the connection goes on behind both"
+        "the connection continues after both"
     );
 }
 
@@ -406,7 +406,7 @@ fn a_stream_that_fails_resets_a_client_of_http_1_0() {
     let mut answer = Vec::new();
     let error = stream
         .read_to_end(&mut answer)
-        .expect_err("nothing but a reset tells it that the body is not whole");
+        .expect_err("only a reset reveals that the body is incomplete");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
     assert_eq!(server.get("/").status, 200);
 }
@@ -693,7 +693,7 @@ fn a_client_that_never_reads_its_response_is_let_go() {
     let server = serve(app);
     let mut client = server.connect();
     client.send("GET /endless HTTP/1.1\r\nhost: test\r\n\r\n");
-    // The server gives up: its reset, or the end of the stream, comes behind what the kernel has buffered.
+    // The server gives up: its reset, or the end of the stream, follows the bytes in the kernel's buffer.
     std::thread::sleep(Duration::from_millis(3500));
     assert!(!client.rest().ends_with(b"0\r\n\r\n"));
 }
@@ -732,10 +732,7 @@ fn stopping_finishes_what_is_served_and_closes_what_is_idle() {
     assert!(busy.is_closed());
     let address = server.address;
     server.wait().expect("the server ends well");
-    assert!(
-        std::net::TcpStream::connect(address).is_err(),
-        "nobody listens any more"
-    );
+    assert!(std::net::TcpStream::connect(address).is_err(), "no listener is left");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A stop: handlers are told of it, and those whose clients have gone are finished too, within the time for it.
+//! A shutdown notifies handlers, and handlers of disconnected clients are finished too, within the deadline.
 
 mod support;
 
@@ -16,12 +16,12 @@ struct Seen {
     finished: Arc<AtomicBool>,
 }
 
-#[get("/told")]
+#[get("/notified")]
 async fn told(shutdown: Shutdown, seen: State<Seen>) -> String {
     let before = shutdown.is_requested();
     seen.started.fetch_add(1, SeqCst);
     shutdown.requested().await;
-    // What takes a while yet, with or without a client.
+    // Work that takes a while, with or without a client.
     tokio::time::sleep(Duration::from_millis(100)).await;
     seen.finished.store(true, SeqCst);
     format!("{before} {}", shutdown.is_requested())
@@ -56,7 +56,7 @@ fn a_handler_is_told_and_its_answer_is_the_last() {
     let seen = Seen::default();
     let (running, handle) = serve(&seen, Duration::from_secs(30));
     let mut client = running.connect();
-    client.send("GET /told HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.send("GET /notified HTTP/1.1\r\nhost: test\r\n\r\n");
     wait_for(|| seen.started.load(SeqCst) == 1);
     assert!(!handle.is_stopping());
     handle.stop();
@@ -72,7 +72,7 @@ fn a_handler_whose_client_has_gone_is_finished() {
     let seen = Seen::default();
     let (running, handle) = serve(&seen, Duration::from_secs(30));
     let mut client = running.connect();
-    client.send("GET /told HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.send("GET /notified HTTP/1.1\r\nhost: test\r\n\r\n");
     wait_for(|| seen.started.load(SeqCst) == 1);
     drop(client);
     handle.stop();

@@ -1,4 +1,4 @@
-//! A program of its own that calls `App::run`: where it listens, what signals do, how it ends.
+//! A separate program that calls `App::run`: its addresses, signals and end.
 
 mod support;
 
@@ -14,7 +14,7 @@ use conduit::prelude::*;
 use rustix::process::{Pid, Signal, kill_process};
 use support::Client;
 
-/// Tells this test file that it is the program, not the test.
+/// Marks the process as the program rather than the test.
 const IS_PROGRAM: &str = "CONDUIT_TEST_IS_PROGRAM";
 
 #[get("/worker")]
@@ -68,7 +68,7 @@ impl Program {
             let mut line = String::new();
             let length = output.read_line(&mut line).expect("its output is text");
             assert!(length > 0, "it ended before it listened: {}", errors(&mut child));
-            // Behind what the test's frame prints.
+            // After the output of the test harness.
             if let Some((_, address)) = line.split_once("Listening on http://") {
                 break address.trim_end().parse().expect("it prints an address");
             }
@@ -89,7 +89,7 @@ impl Program {
         kill_process(pid, signal).expect("the program is there");
     }
 
-    /// Waits until nobody listens any more: so a signal has been heard.
+    /// Waits until no listener is left: the signal was received.
     fn wait_until_refused(&self) {
         let patience = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(self.address).is_ok() {
@@ -218,7 +218,7 @@ fn without_conduit_addr_it_is_port_8080_of_loopback() {
             !listens
         })
         .collect();
-    // Where somebody else has the port, the error names the address.
+    // If another process has the port, the error names the address.
     let errors = errors(&mut child);
     let code = child.wait().expect("the program ends").code();
     assert!(
@@ -296,7 +296,7 @@ fn a_manager_is_told_of_the_start_and_the_stop() {
         .expect("a time-out");
     let mut message = [0; 100];
     let mut hear = || {
-        let length = manager.recv(&mut message).expect("the manager is told");
+        let length = manager.recv(&mut message).expect("the manager is notified");
         String::from_utf8_lossy(&message[..length]).into_owned()
     };
     let program = Program::start(program().env("NOTIFY_SOCKET", &path));

@@ -129,7 +129,7 @@ fn connect(address: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> Strea
     )
 }
 
-/// One request on a connection of its own.
+/// One request on a new connection.
 fn get(address: SocketAddr, config: &Arc<ClientConfig>, name: &str, target: &str) -> std::io::Result<(String, Stream)> {
     let mut stream = connect(address, config, name);
     let answer = ask(&mut stream, target)?;
@@ -383,13 +383,13 @@ fn the_end_is_told_in_the_stream() {
         .expect("taken");
     let mut answer = String::new();
     // Without a close_notify this would be an `UnexpectedEof`.
-    stream.read_to_string(&mut answer).expect("the end is told");
+    stream.read_to_string(&mut answer).expect("the end is announced");
     assert!(answer.ends_with("encrypted: true"), "{answer}");
-    // And the client's is heard: the server closes.
+    // The server receives the client's and closes.
     let (_, mut stream) = get(running.address, &config, "localhost", "/").expect("an answer");
     stream.conn.send_close_notify();
     stream.flush().expect("taken");
-    assert_eq!(stream.read(&mut [0]).expect("the end is told"), 0);
+    assert_eq!(stream.read(&mut [0]).expect("the end is announced"), 0);
 }
 
 #[test]
@@ -634,7 +634,7 @@ fn a_message_of_the_handshake_may_come_in_many_records() {
         let mut stream = StreamOwned::new(client, stream);
         assert!(ask(&mut stream, "/").expect("an answer").ends_with("true"), "{pieces}");
     }
-    // One that breaks off in the middle harms nobody.
+    // A handshake that is aborted affects no other connection.
     let mut stream = TcpStream::connect(running.address).expect("the server accepts");
     stream
         .write_all(b"\x16\x03\x01\x00\x06\x01\x00\x02\x00\x03\x03")

@@ -1,4 +1,4 @@
-//! What is made for tokio works in a handler: timers, sockets, databases, tasks, channels. All on one worker, beside its
+//! Libraries for tokio work in a handler: timers, sockets, databases, tasks, channels. All on one worker, together with its
 //! connections.
 
 mod support;
@@ -17,7 +17,7 @@ use support::{Client, Running, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Barrier, Mutex, Semaphore, oneshot};
 
-/// How many requests hang at the same time.
+/// The number of concurrent pending requests.
 const CONNECTIONS: usize = 200;
 
 /// Where handlers wait until the test lets them go on.
@@ -48,7 +48,7 @@ impl Gate {
     }
 }
 
-/// How many handlers wait at the gate: an answer that needs nothing but the worker.
+/// The number of handlers at the gate: an answer that needs nothing but the worker.
 #[get("/waiting")]
 fn waiting(gate: State<Gate>) -> String {
     gate.0.0.waiting.load(SeqCst).to_string()
@@ -324,7 +324,7 @@ fn a_wake_up_from_another_thread_reaches_a_waiting_handler() {
         answer.send(number * 2).expect("the handler waits");
     }
     assert_answers(&mut clients, |number| format!("{number} {}", number * 2));
-    publish.send(7).expect("somebody waits");
+    publish.send(7).expect("a receiver exists");
     assert_answers(&mut readers, |number| format!("{number} 7"));
 }
 

@@ -1,4 +1,4 @@
-//! What a server tells of its requests: spans, the access log, warnings about handlers that block, numbers, and health.
+//! Observability: spans, the access log, warnings about blocking handlers, metrics, and health.
 
 mod support;
 
@@ -12,17 +12,17 @@ use serde_json::Value;
 use support::{Running, serve};
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// How long a test waits for a line before it fails.
+/// The time that a test waits for a line before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What all servers of this process have logged; a subscriber is the process's, so tests tell theirs by their paths.
+/// The log of all servers of this process; the process has one subscriber, so tests select their lines by path.
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        LOG.lock().expect("nobody panics with the log").extend_from_slice(bytes);
+        LOG.lock().expect("no thread panics").extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -46,7 +46,7 @@ fn listen_to_the_log() {
 fn line(is_it: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let text = LOG.lock().expect("nobody panics with the log").clone();
+        let text = LOG.lock().expect("no thread panics").clone();
         let lines = text.split(|&byte| byte == b'\n');
         if let Some(found) = lines.filter_map(|line| serde_json::from_slice(line).ok()).find(&is_it) {
             return found;

@@ -367,7 +367,7 @@ fn the_cause_of_a_derived_problem_is_seen_in_development() {
     }
 }
 
-/// One line for each error: what is asked for, by whom, and which route that was.
+/// One line for each error: the target, the client and the route.
 fn line(problem: Problem, request: &ErrorContext<'_>) -> Response {
     let line = format!(
         "{} {:?} {:?} {} {}",
@@ -420,7 +420,7 @@ fn the_application_has_one_form_for_all_errors_those_of_the_framework_too() {
     assert_eq!(client.response().header("retry-after"), Some("7"));
     client.send("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\n1234");
     assert!(client.response().text().starts_with("413"));
-    // What never became a request has the form, too.
+    // Errors of invalid requests have the form too.
     let response = server.request("GET / HTTP/1.1\r\n\r\n");
     assert_eq!(response.text(), "400 None None no route false");
 }

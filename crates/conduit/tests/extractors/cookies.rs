@@ -160,7 +160,7 @@ fn a_signed_cookie_is_read_and_not_forged() {
     let forged = format!("{}8", &cookie[..cookie.len() - 1]);
     assert_eq!(get_with(&server, "/signed/user", &forged), "None");
     assert_eq!(get_with(&server, "/signed/user", "user=7"), "None");
-    // What was signed for one name is nothing under another.
+    // A value signed for one name is invalid under another.
     let renamed = cookie.replacen("user=", "admin=", 1);
     assert_eq!(get_with(&server, "/signed/admin", &renamed), "None");
 }

@@ -1,4 +1,4 @@
-//! What handlers take beside path, query and body, at the socket.
+//! Extractors besides path, query and body, at the socket.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -104,7 +104,7 @@ fn directory() -> tempfile::TempDir {
     tempfile::tempdir().expect("a directory for temporary files")
 }
 
-/// How many files there are, and how many bytes they have.
+/// The number of files, and their sizes.
 fn usage(directory: &FilePath) -> (usize, u64) {
     let entries = std::fs::read_dir(directory).expect("the directory is there");
     let lengths = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len()));
@@ -147,7 +147,7 @@ fn a_stream_of_fields_is_the_same_wherever_it_is_cut() {
     let server = serve(App::new(()).routes(routes![stream]));
     let form = body(&[
         part("name=\"a\"", b"1 \r\n--xy"),
-        part("name=skipped", b"nobody reads this"),
+        part("name=skipped", b"an ignored part"),
         part(
             "name=\"f\"; filename=\"C:\\\\dir/../x.txt\"\r\nContent-Type: text/plain",
             "ß\r\r\n".as_bytes(),

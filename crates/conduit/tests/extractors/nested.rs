@@ -13,7 +13,7 @@ use crate::support::{Response, Running, serve};
 struct Search {
     #[serde(default)]
     tags: Vec<String>,
-    /// What the items have.
+    /// The properties of the items.
     filter: Option<Filter>,
     #[serde(default)]
     items: Vec<Item>,
@@ -56,7 +56,7 @@ fn pairs(pairs: Query<Vec<(String, String)>>) -> String {
 
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 struct Call {
-    /// How many at most.
+    /// The maximum number.
     x_limit: u8,
     #[serde(default)]
     accept_language: Vec<String>,
@@ -202,7 +202,7 @@ fn the_document_has_nested_fields_and_header_fields() {
     let search = parameters("/search");
     assert_eq!(find(&search, "filter")["style"], "deepObject");
     assert_eq!(find(&search, "filter")["explode"], true);
-    assert_eq!(find(&search, "filter")["description"], "What the items have.");
+    assert_eq!(find(&search, "filter")["description"], "The properties of the items.");
     assert_eq!(find(&search, "labels")["style"], "deepObject");
     assert_eq!(find(&search, "tags")["style"], serde_json::Value::Null);
     let form = &document["paths"]["/form"]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"];
@@ -211,7 +211,7 @@ fn the_document_has_nested_fields_and_header_fields() {
     let call = parameters("/call");
     let limit = find(&call, "x-limit");
     assert_eq!((&limit["in"], &limit["required"]), (&"header".into(), &true.into()));
-    assert_eq!(limit["description"], "How many at most.");
+    assert_eq!(limit["description"], "The maximum number.");
     assert_eq!(find(&call, "user-agent")["required"], serde_json::Value::Null);
     assert_eq!(find(&call, "x-debug")["schema"]["type"], "boolean");
 }

@@ -196,7 +196,7 @@ fn a_fault_has_the_names_that_were_sent_and_its_pointer_leads_to_something() {
     let places = places(&post(&server, "/renamed", "application/json", &body.to_string()));
     let expected = [
         (r#"body.byName.a/b.THE-VALUE"#, "#/byName/a~1b/THE-VALUE"),
-        // Nobody can know that it is the same as `kind`.
+        // It cannot be recognised as `kind`.
         ("body.notSent", "#"),
         ("body.sort", "#"),
         ("body.subValues[1].THE-VALUE", "#/subValues/1/THE-VALUE"),
@@ -302,7 +302,7 @@ fn parameters_of_the_path_keep_rules() {
     }
     assert_eq!(server.get("/result/0").text(), "path.id: lower than 1");
     assert_eq!(server.get("/option/0").text(), "none");
-    // What is no such value at all is refused as without rules.
+    // An invalid value is refused as without rules.
     let response = server.get("/archive/x/1");
     assert_eq!(response.status, 400);
     assert!(

@@ -1,4 +1,4 @@
-//! What a handler may return, as the client sees it.
+//! Return values of handlers, as the client receives them.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -93,7 +93,7 @@ fn html() -> Html<&'static str> {
 
 #[get("/html-string")]
 fn html_string() -> Html<String> {
-    Html("<p>page of its own</p>".to_owned())
+    Html("<p>a separate page</p>".to_owned())
 }
 
 /// Redirects to the target in the query, decoded.
@@ -306,7 +306,7 @@ fn each_type_has_its_status_content_type_and_length() {
         ("/response", 418, None, b"made by hand"),
         ("/json", 200, JSON, b"[1,null]"),
         ("/html", 200, HTML, b"<p>page</p>"),
-        ("/html-string", 200, HTML, b"<p>page of its own</p>"),
+        ("/html-string", 200, HTML, b"<p>a separate page</p>"),
         ("/with-status", 202, TEXT, b"accepted"),
         ("/with-both", 206, JSON, b"7"),
         ("/option/true", 200, TEXT, b"here"),
@@ -396,7 +396,7 @@ fn a_redirect_has_its_status_and_location() {
     assert_eq!(
         response.header("location"),
         Some("https://example.com/a%20b/%C3%A9%22%3C%3E"),
-        "encoded anew"
+        "encoded again"
     );
     let response = server.get("/redirect/303/a%252Fb");
     assert_eq!(
@@ -544,7 +544,7 @@ fn a_stream_keeps_the_fields_that_were_set_and_an_empty_piece_does_not_end_it() 
     }
 }
 
-/// What `main` of a program returns can be made from any error of its start-up.
+/// The return type of `main` converts from any error at start.
 #[test]
 fn any_error_of_the_start_up_becomes_the_programs_own() {
     let start = || -> conduit::Result<u16> { Ok("x".parse()?) };

@@ -1,4 +1,4 @@
-//! What a handler may take and return, and which handler a request reaches: at the socket, where a user sees it.
+//! Arguments and return values of handlers, and routing, at the socket.
 
 #[path = "../support/mod.rs"]
 mod support;

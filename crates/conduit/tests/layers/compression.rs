@@ -85,7 +85,7 @@ fn server() -> (Running, Arc<Notify>) {
         .routes(routes)
         .layer(Conditional::new())
         .layer(Compression::new())
-        // In development an error varies by what the client accepts, behind all layers.
+        // In development an error varies by the accepted types, after all layers.
         .development(false);
     (serve(app), release)
 }
@@ -165,7 +165,7 @@ fn head_has_the_head_of_get() {
     assert_eq!(head.header("content-encoding"), Some("gzip"));
 }
 
-/// The stream of a connection, without its head and its chunks' sizes, as it comes.
+/// The stream of a connection, without its head and chunk sizes, as received.
 #[test]
 fn each_event_of_a_stream_can_be_read_before_the_next_is_made() {
     for coding in ["gzip", "br", "zstd"] {
@@ -192,7 +192,7 @@ fn each_event_of_a_stream_can_be_read_before_the_next_is_made() {
     }
 }
 
-/// What a client can read of a response that has come in part.
+/// The readable part of an incomplete response.
 fn decoded_so_far(coding: &str, received: &[u8]) -> Vec<u8> {
     let Some(place) = received.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
         return Vec::new();

@@ -52,7 +52,7 @@ fn a_client_that_has_the_current_version_is_told_so() {
     let server = server();
     let first = server.get("/text");
     let tag = first.header("etag").expect("a tag").to_owned();
-    // The same in every build: servers of two versions tell a client the same.
+    // The same in every build: servers of two versions return the same tag.
     assert_eq!(tag, "\"fdf901852ec1ecd942d26508484e3f4d\"");
     assert_ne!(server.get("/other").header("etag"), Some(&*tag));
     for method in ["GET", "HEAD"] {
@@ -61,7 +61,7 @@ fn a_client_that_has_the_current_version_is_told_so() {
         let answer = client.response_to(method);
         assert_eq!((answer.status, answer.header("etag")), (304, Some(&*tag)));
         assert_eq!((answer.text(), answer.header("content-type")), ("", None));
-        // The connection goes on behind it.
+        // The connection continues after it.
         client.send(request("GET", "/text", &[("if-none-match", "\"else\"")]));
         assert_eq!(client.response().text(), "some text");
     }

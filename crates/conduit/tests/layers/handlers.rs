@@ -1,4 +1,4 @@
-//! What the tests of tower ask for.
+//! The handlers of the tower tests.
 
 use conduit::prelude::*;
 

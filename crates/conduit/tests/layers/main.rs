@@ -1,4 +1,4 @@
-//! What stands between the server and the handlers, at the socket, where a user sees it.
+//! Layers between the server and the handlers, at the socket.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -18,7 +18,7 @@ struct Site {
 #[derive(Clone)]
 struct Title(&'static str);
 
-/// Notes its name at the front of what comes back, so that the outermost layer stands first.
+/// Prepends its name to the response, so that the outermost layer is first.
 #[derive(Clone)]
 struct Mark(&'static str);
 
@@ -54,7 +54,7 @@ async fn titled(title: State<Title>, method: Method, request: Request, next: Nex
 }
 
 async fn refuse(_: Request, _: Next) -> Problem {
-    Problem::forbidden("nobody comes in here")
+    Problem::forbidden("no access")
 }
 
 async fn choose(request: Request, next: Next) -> Result<Response, Problem> {
@@ -208,7 +208,7 @@ fn a_layer_may_answer_by_itself() {
     let server = serve(site());
     let refused = server.get("/refused");
     assert_eq!(refused.status, 403);
-    assert_eq!(refused.problem()["detail"], "nobody comes in here");
+    assert_eq!(refused.problem()["detail"], "no access");
     assert_eq!(server.get("/chosen").status, 401);
     let chosen = server.request(request("GET", "/chosen", &[("x-key", "open")]));
     assert_eq!((chosen.status, chosen.text()), (200, "chosen"));
@@ -247,7 +247,7 @@ fn a_layer_is_cloned_for_each_worker_and_shared_by_what_it_is_around() {
     impl Layer for Counted {
         async fn call(&self, request: Request, next: Next) -> Response {
             self.0.fetch_add(1, Ordering::SeqCst);
-            // No lock and no atomic: nobody else has this clone.
+            // No lock and no atomic: this clone is not shared.
             self.1.set(self.1.get() + 1);
             let mut response = next.run(request).await;
             mark(&mut response, &self.1.get().to_string());

@@ -57,7 +57,7 @@ fn each_key_has_a_budget_of_its_own() {
     assert_eq!([server.get("/").status, server.get("/").status], [200, 429]);
 }
 
-/// Who signed in, as a guard finds out.
+/// The user that a guard has identified.
 #[derive(Clone)]
 struct User(String);
 
@@ -83,7 +83,7 @@ fn each_user_has_a_budget_of_its_own_wherever_it_comes_from() {
     };
     assert_eq!([by("ann", "192.0.2.1"), by("ann", "192.0.2.2")], [200, 429]);
     assert_eq!([by("bob", "192.0.2.1"), by("bob", "192.0.2.1")], [200, 429]);
-    // Nobody has signed in: the address counts, and is no user's name.
+    // Without a user the address counts, and differs from every user name.
     let from = |address: &str| {
         server
             .request(request("GET", "/", &[("x-forwarded-for", address)]))
@@ -108,12 +108,12 @@ fn behind_a_proxy_each_client_has_a_budget_of_its_own() {
         };
         assert_eq!(["203.0.113.1"; 3].map(from), [200, 200, 429]);
         assert_eq!(["203.0.113.99"; 3].map(from), [200, 200, 429]);
-        // What the client itself may have sent stands left of what the proxy has added.
+        // The client's value is to the left of the proxy's.
         assert_eq!(from("198.51.100.7, 203.0.113.1"), 429);
         // A subscriber has 64 bits of addresses.
         assert_eq!(["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(from), [200, 200, 429]);
         assert_eq!(from("2001:db8:0:1::1"), 200);
-        // Whom the proxy does not name shares a budget with all of these.
+        // Clients without a forwarded address share one budget.
         assert_eq!(["unknown", "hidden", "unknown"].map(from), [200, 200, 429]);
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use crate::handlers::{echo, new, panics, stream};
 use crate::support::Client;
 
-/// How long a test waits for what is to happen on another thread before it fails.
+/// The time that a test waits for another thread before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[get("/late-panic")]
@@ -31,7 +31,7 @@ async fn late_panic() -> &'static str {
     panic!("as it was asked to")
 }
 
-/// What is not `Send` lives through an `await`.
+/// A value that is not `Send` lives across an `await`.
 #[get("/rc/{id}")]
 async fn rc(id: Path<u32>) -> String {
     let counted = Rc::new(Cell::new(*id));
@@ -81,7 +81,7 @@ where
     (parts, String::from_utf8(bytes.to_vec()).expect("UTF-8"))
 }
 
-/// A body whose pieces a function gives, which is told how many were asked for before.
+/// A body whose pieces come from a function of the number of earlier pieces.
 struct Counted<F> {
     asked: usize,
     next: F,
@@ -216,7 +216,7 @@ fn what_the_outer_server_knows_reaches_the_handler() {
         let expected = "something 192.0.2.1:4711 http://example.org:8080/what?a=b HTTP/2.0";
         assert_eq!(ask(service.clone(), request).await.1, expected);
 
-        // What a proxy says is believed only of one that is known to be it.
+        // Forwarding headers are trusted only from listed proxies.
         let mut request = get("http://user@example.org/client");
         request
             .headers_mut()
@@ -292,7 +292,7 @@ async fn framed() -> Response {
 
 #[get("/nothing")]
 async fn nothing() -> (StatusCode, &'static str) {
-    (StatusCode::NO_CONTENT, "nobody may see this")
+    (StatusCode::NO_CONTENT, "not visible")
 }
 
 #[get("/informational")]
@@ -401,15 +401,15 @@ fn a_request_body_is_asked_for_its_pieces_as_they_are_read() {
         let answer = tokio::spawn(ask(service.clone(), request));
         tokio::task::yield_now().await;
         assert_eq!(asked_for.recv_timeout(PATIENCE), Ok(0));
-        // Another request, behind this one on the same thread or on another, is answered meanwhile.
+        // Another request, after this one on the same thread or on another, is served meanwhile.
         assert_eq!(ask(service, get("/nowhere")).await.0.status, StatusCode::NOT_FOUND);
-        assert!(asked_for.try_recv().is_err(), "a piece was asked for that nobody reads");
+        assert!(asked_for.try_recv().is_err(), "a piece was requested without a reader");
         go.add_permits(1);
         assert_eq!(answer.await.expect("no panic").1, "10 40");
     });
 }
 
-/// A stream without an end, which tells what is asked of it, and that it was dropped.
+/// An endless stream that reports its polls and its drop.
 struct Endless {
     asked: Arc<AtomicUsize>,
     dropped: mpsc::Sender<()>,
@@ -479,7 +479,7 @@ fn a_response_is_asked_for_its_pieces_as_they_are_read_and_ends_when_it_is_dropp
             ask(service.clone(), get("/nowhere")).await.0.status,
             StatusCode::NOT_FOUND
         );
-        assert_eq!(asked.load(SeqCst), 0, "nobody reads yet");
+        assert_eq!(asked.load(SeqCst), 0, "no reader yet");
         for _ in 0..3 {
             let frame = response.body_mut().frame().await.expect("a frame").expect("no error");
             assert_eq!(frame.into_data().expect("data"), "more");
@@ -504,7 +504,7 @@ fn a_response_is_asked_for_its_pieces_as_they_are_read_and_ends_when_it_is_dropp
     assert!(broken.is_err());
 }
 
-/// Tells when all of its clones, and so all threads of an application, are no more.
+/// Reports when all of its clones, and so all threads of an application, are dropped.
 #[derive(Clone)]
 struct Alive {
     _guard: Arc<Guard>,
@@ -633,7 +633,7 @@ fn a_caller_that_goes_is_a_client_that_goes() {
 fn handlers_without_a_caller_are_told_and_have_the_time_of_a_shutdown() {
     let (service, _, hears) = alive(LONG);
     ask_and_go(&service, "/until-told", &hears);
-    assert!(hears.try_recv().is_err(), "it was told while there is a clone");
+    assert!(hears.try_recv().is_err(), "the notification came while a clone exists");
     drop(service);
     assert_eq!(hears.recv_timeout(PATIENCE), Ok("told"));
     assert_eq!(hears.recv_timeout(PATIENCE), Ok("ended"));
@@ -850,7 +850,7 @@ fn no_answer_makes_a_tunnel() {
     });
 }
 
-/// Serves by hyper on a port of its own, until the test is over.
+/// Serves with hyper on a free port until the test ends.
 fn under_hyper<S>(service: S) -> SocketAddr
 where
     S: Service<
@@ -917,7 +917,7 @@ fn hyper_serves_it_over_a_socket() {
     assert_eq!(answer.text(), body);
     writing.join().expect("no panic").expect("all is taken");
 
-    // A client that waits with its body is told to go on where the body is read, and only there.
+    // A client that delays its body receives `100 Continue` when the body is read, and only then.
     client.send("POST /echo HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
     assert_eq!(client.response().status, 100);
     client.send("Hello");
@@ -975,7 +975,7 @@ fn on_one_thread_nothing_need_be_send() {
         };
         let request = http::Request::post("/stream").body(body).expect("a request");
         let response = service.oneshot(request).await.unwrap_or_else(|never| match never {});
-        assert_eq!(pieces.get(), 0, "nobody has read yet");
+        assert_eq!(pieces.get(), 0, "no reader yet");
         assert_eq!(response.into_body().collect().await.expect("whole"), "piece ".repeat(5));
     });
 }

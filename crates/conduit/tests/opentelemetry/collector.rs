@@ -23,7 +23,7 @@ type Received = Arc<Mutex<State>>;
 pub(crate) struct State {
     /// The fields and the content of each request.
     pub(crate) requests: Vec<(HeaderMap, ExportTraceServiceRequest)>,
-    /// How many requests are refused before one is taken.
+    /// The number of refused requests before one is accepted.
     pub(crate) refuses: usize,
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn attributes(attributes: &[KeyValue]) -> BTreeMap<&str, String> {
         .iter()
         .map(|attribute| (attribute.key.as_str(), text(attribute.value.as_ref())))
         .collect();
-    assert_eq!(all.len(), attributes.len(), "each name stands once: {attributes:#?}");
+    assert_eq!(all.len(), attributes.len(), "each name occurs once: {attributes:#?}");
     all
 }
 

@@ -1,5 +1,5 @@
-//! Spans that a program sends to a collector: a process of its own, and a collector that is a server of ours and reads them
-//! with OpenTelemetry's own definitions.
+//! Spans that a program exports: the program is a separate process, and the collector a server that decodes them
+//! with OpenTelemetry's definitions.
 
 mod collector;
 mod program;
@@ -20,7 +20,7 @@ const PARENT: &str = "00f067aa0ba902b7";
 fn is_error(span: &Span) -> bool {
     match &span.status {
         Some(status) => {
-            assert_eq!(status.message, "", "the status tells the reason");
+            assert_eq!(status.message, "", "the status shows the reason");
             status.code == StatusCode::Error as i32
         }
         None => false,
@@ -250,7 +250,7 @@ fn what_the_server_is_to_blame_for_is_an_error_and_what_the_client_is_is_none() 
         }
     }
     assert_eq!(collector.spans().len(), 4);
-    // What the handler returned is told where it is logged, inside of the span.
+    // The handler's error is logged inside of the span.
     let failed = collector.span("GET /fails");
     let told = format!("{:?}", failed.events);
     assert!(told.contains("the disk is full"), "{told}");
@@ -414,7 +414,7 @@ fn what_is_switched_off_makes_and_sends_nothing() {
         let answer = program.get("/nested", "");
         program.end();
         assert!(collector.state().requests.is_empty(), "{off:?}");
-        // Who samples nothing says so to others.
+        // A service that samples nothing propagates that.
         let sampler = off.0 == "OTEL_TRACES_SAMPLER";
         assert_eq!(
             answer.text().contains("traceparent"),

@@ -1,5 +1,5 @@
-//! The program whose spans are looked at: this test run again as a process of its own, since the subscriber and the
-//! environment are a process's. It sends its spans when it ends, and not before, unless a test says so.
+//! The observed program: this test run again as a separate process, since the subscriber and the
+//! environment belong to a process. It exports its spans at its end, unless a test requests it earlier.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -18,11 +18,11 @@ use tracing_subscriber::prelude::*;
 
 use crate::support::{Client, Response};
 
-/// Tells this test file that it is the program, not the test.
+/// Marks the process as the program rather than the test.
 const IS_PROGRAM: &str = "CONDUIT_TEST_IS_PROGRAM";
 /// Has the program bring its own subscriber, which takes spans from the level `DEBUG` on.
 pub(crate) const OWN_SUBSCRIBER: &str = "CONDUIT_TEST_OWN_SUBSCRIBER";
-/// How long a test waits before it fails.
+/// The time that a test waits before it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Sending = Arc<OpenTelemetry>;
@@ -35,7 +35,7 @@ async fn user(id: Path<u64>) -> Result<String, Problem> {
     }
 }
 
-/// Asks another service, in a span of its own; answers the fields that it would send.
+/// Calls another service in a separate span; returns the fields that it would send.
 #[get("/nested")]
 async fn nested() -> String {
     let load = async {
@@ -100,7 +100,7 @@ async fn breaks() -> Body {
     Body::from_stream(Pieces { given: 0, breaks: true })
 }
 
-/// How much memory the process has, in KiB.
+/// The memory of the process, in KiB.
 #[get("/memory")]
 async fn memory() -> String {
     let status = fs::read_to_string("/proc/self/status").expect("Linux has it");
@@ -184,7 +184,7 @@ impl Program {
             .env(IS_PROGRAM, "1")
             .env("CONDUIT_WORKERS", "1")
             .env("CONDUIT_ADDR", "127.0.0.1:0")
-            // What is logged is no matter of what is sent.
+            // The log is independent of the export.
             .env("RUST_LOG", "warn")
             .env("OTEL_SERVICE_NAME", "shop")
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
@@ -204,7 +204,7 @@ impl Program {
     }
 
     pub(crate) fn log(&self) -> String {
-        self.log.lock().expect("nobody panics with it").clone()
+        self.log.lock().expect("no thread panics").clone()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -223,7 +223,7 @@ impl Program {
         client.response()
     }
 
-    /// Ends it as an operator does, and waits for it. What it has logged.
+    /// Ends it with SIGTERM and waits. Returns its log.
     pub(crate) fn end(mut self) -> String {
         let process = Pid::from_raw(self.child.id().try_into().expect("a process")).expect("a process");
         kill_process(process, Signal::TERM).expect("the process is there");
@@ -232,7 +232,7 @@ impl Program {
         log
     }
 
-    /// Waits for its end. Whether it succeeded, and what it has logged.
+    /// Waits for its end. Returns its success and its log.
     pub(crate) fn wait(&mut self) -> (bool, String) {
         let status = self.child.wait().expect("the process is ours");
         for reader in self.readers.drain(..) {
@@ -253,7 +253,7 @@ fn collect(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) -> std::t
     let log = Arc::clone(log);
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            let mut log = log.lock().expect("nobody panics with it");
+            let mut log = log.lock().expect("no thread panics");
             log.push_str(&line);
             log.push('\n');
         }

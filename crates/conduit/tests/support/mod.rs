@@ -1,4 +1,4 @@
-//! A running server, and a client that says exactly the bytes it is told.
+//! A running server, and a client that sends exactly the given bytes.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::{ErrorKind, Read, Write};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use conduit::{App, Routes, Server, ServerHandle};
 
-/// How long a test waits for bytes before it fails.
+/// The time that a test waits for bytes before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server on a port of its own, stopped when it goes out of scope.
+/// A server on a free port, stopped when dropped.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     handle: ServerHandle,
@@ -41,7 +41,7 @@ impl Running {
         Client::connect(self.address)
     }
 
-    /// The response to one request on a connection of its own.
+    /// The response to one request on a new connection.
     pub(crate) fn request(&self, request: impl AsRef<[u8]>) -> Response {
         let mut client = self.connect();
         client.send(request);
@@ -56,7 +56,7 @@ impl Running {
         self.handle.clone()
     }
 
-    /// Waits for the server's end, after somebody has stopped it.
+    /// Waits for the server's end after a stop.
     pub(crate) fn wait(mut self) -> conduit::Result {
         self.thread
             .take()
@@ -219,7 +219,7 @@ impl Client {
         true
     }
 
-    /// Whether the server has closed, with nothing more to say.
+    /// Returns whether the server has closed without further bytes.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.pending.is_empty() && !self.more()
     }

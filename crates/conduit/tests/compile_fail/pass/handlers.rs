@@ -159,7 +159,7 @@ const ROUTES: Routes<Store> = routes![
     "/v1" => [show, body, "/admin" => admin::ROUTES, "/deep" => show],
 ];
 
-/// The names of crates, of the standard library's functions and of handlers further out: a list means what stands here.
+/// The names of crates, of the standard library's functions and of handlers further out: a list resolves to the handlers in this module.
 mod named_as_others {
     use super::*;
 
