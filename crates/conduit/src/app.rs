@@ -7,8 +7,6 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
-
 use crate::arguments::{Asked, asked};
 use crate::built_in;
 use crate::dispatch::{Plan, Surroundings};
@@ -22,7 +20,8 @@ use crate::route::{Disconnect, Routes};
 use crate::routes_table::RoutesTable;
 use crate::server::address::ListenOn;
 use crate::server::listening::Listening;
-use crate::server::{Server, main_runtime, refuse_runtime, worker_count};
+use crate::server::{Server, refuse_runtime, worker_count};
+use crate::state_source::{Opening, StateSource};
 
 use crate::server::access_log::AccessLog;
 use crate::server::config::Config;
@@ -62,12 +61,13 @@ impl<S: 'static> Routed<S> for Routes<S> {
     }
 }
 
-/// What the state of an application must be: every type that is `Clone` and `Send` and borrows nothing, so there is nothing
-/// to implement. It says in the compiler's messages what is missing.
+/// A state that all workers share: every type that is `Clone` and `Send` and borrows nothing, so there is nothing to
+/// implement. Its purpose are the messages of the compiler.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the state of an application",
     label = "each worker thread gets a clone of the state",
-    note = "write `#[derive(Clone)]` on `{Self}`; it must be `Send` and own what it holds: what all workers share is in an `Arc`, not in an `Rc`"
+    note = "write `#[derive(Clone)]` on `{Self}`; it must be `Send` and own what it holds: what all workers share is in an `Arc`, not in an `Rc`",
+    note = "a state that each worker opens by itself, with `App::open_per_worker`, needs neither"
 )]
 pub trait AppState: Clone + Send + 'static {}
 
@@ -96,7 +96,7 @@ impl<S: Clone + Send + 'static> AppState for S {}
 /// ```
 #[derive(Debug)]
 pub struct App<S, R = NoRoutes> {
-    state: S,
+    state: StateSource<S>,
     pub(crate) routes: R,
     /// What the document says about the application; otherwise it is the package.
     pub(crate) info: Option<Info>,
@@ -106,8 +106,6 @@ pub struct App<S, R = NoRoutes> {
     config: Config,
     /// Whether `run` answers arguments such as `--routes`.
     arguments: bool,
-    /// Where the state was made, if it was made by a future.
-    runtime: Option<Runtime>,
 }
 
 impl<S> App<S> {
@@ -116,26 +114,20 @@ impl<S> App<S> {
     where
         S: AppState,
     {
-        App {
-            state,
-            routes: NoRoutes,
-            info: None,
-            docs: None,
-            surroundings: Surroundings::default(),
-            config: Config::default(),
-            arguments: true,
-            runtime: None,
-        }
+        App::with(StateSource::shared(state))
     }
 
-    /// An application whose state is made by a future, such as one that connects to a database. The tokio runtime that
-    /// it is awaited on goes on as long as the server serves, so that what it has spawned, such as a pool's upkeep,
-    /// goes on too.
+    /// An application whose state is the output of a future, such as one that loads a file. The future runs once, before
+    /// the server listens; each worker thread gets a clone of its output. It does not run for `--routes` and `--openapi`.
+    ///
+    /// The tokio runtime that it runs on is driven as long as the server serves, so that tasks which it has spawned go on.
+    /// Connections that it opens belong to that runtime: each use on a worker takes a detour over another thread. A pool or
+    /// a client belongs into [`open_per_worker`](Self::open_per_worker).
     ///
     /// # Errors
     ///
-    /// The future's own error, that of the system when it refuses a runtime, and one that says so when it is called inside of
-    /// a tokio runtime.
+    /// When it is called inside of a tokio runtime. The error of the future is that of [`run`](App::run) and
+    /// [`listen`](App::listen).
     ///
     /// # Example
     ///
@@ -162,17 +154,90 @@ impl<S> App<S> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn open<E: Into<Error>>(state: impl Future<Output = Result<S, E>>) -> Result<Self>
+    pub fn open<E: Into<Error>>(state: impl Future<Output = Result<S, E>> + Send + 'static) -> Result<Self>
     where
         S: AppState,
     {
         refuse_runtime()?;
-        let runtime = main_runtime()?;
-        let state = runtime.block_on(state).map_err(Into::into)?;
-        Ok(App {
-            runtime: Some(runtime),
-            ..App::new(state)
-        })
+        Ok(App::with(StateSource::once(state)))
+    }
+
+    /// An application whose state each worker thread opens for itself: pools of connections to a database, clients of
+    /// other services. The function runs once for each worker, on the worker's tokio runtime, when the server starts; it
+    /// does not run for `--routes` and `--openapi`.
+    ///
+    /// Connections and tasks that it opens belong to the worker that uses them, so that no query waits for another thread.
+    /// A pool that all workers share costs about a quarter more CPU for each query, and a handler that blocks one worker
+    /// then delays queries of the others. The state need be neither `Send` nor `Clone`. Values that all workers share,
+    /// such as a counter, are made before the call and cloned by the function.
+    ///
+    /// One worker opens its state at a time: when migrations of a database are a part of it, the first worker applies
+    /// them, and the others find them applied. The server is ready when all workers have their state. An error ends the
+    /// server, and is that of [`run`](App::run); it names the worker and the cause.
+    ///
+    /// A limit of connections holds for each worker, so the database sees that many times the number of
+    /// [workers](App::workers).
+    ///
+    /// # Example
+    ///
+    /// A pool for each worker, and a counter for all of them:
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use conduit::prelude::*;
+    /// use sqlx::SqlitePool;
+    ///
+    /// #[derive(FromRef)]
+    /// struct Service {
+    ///     pool: SqlitePool,
+    ///     sums: Arc<AtomicU64>,
+    /// }
+    ///
+    /// #[get("/sum/{left}/{right}")]
+    /// async fn sum(
+    ///     path: Path<(i64, i64)>,
+    ///     pool: State<SqlitePool>,
+    ///     sums: State<Arc<AtomicU64>>,
+    /// ) -> Result<String, Problem> {
+    ///     let query = sqlx::query_scalar::<_, i64>("SELECT ? + ?").bind(path.0.0).bind(path.0.1);
+    ///     let sum = query.fetch_one(&*pool).await?;
+    ///     let number = sums.fetch_add(1, Ordering::Relaxed) + 1;
+    ///     Ok(format!("sum {number} is {sum}"))
+    /// }
+    ///
+    /// let sums = Arc::new(AtomicU64::new(0));
+    /// let app = App::open_per_worker(move || {
+    ///     let sums = Arc::clone(&sums);
+    ///     async move {
+    ///         let pool = SqlitePool::connect("sqlite::memory:").await?;
+    ///         Ok::<_, sqlx::Error>(Service { pool, sums })
+    ///     }
+    /// })
+    /// .routes(routes![sum]);
+    /// # let client = conduit::testing::TestClient::new(app);
+    /// # client.get("/sum/2/3").send().assert_text("sum 1 is 5");
+    /// ```
+    pub fn open_per_worker<F, E>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        S: 'static,
+        F: Future<Output = Result<S, E>> + 'static,
+        E: Into<Error> + 'static,
+    {
+        App::with(StateSource::per_worker(open))
+    }
+
+    fn with(state: StateSource<S>) -> Self {
+        App {
+            state,
+            routes: NoRoutes,
+            info: None,
+            docs: None,
+            surroundings: Surroundings::default(),
+            config: Config::default(),
+            arguments: true,
+        }
     }
 }
 
@@ -194,7 +259,6 @@ impl<S, R> App<S, R> {
             surroundings: self.surroundings,
             config: self.config,
             arguments: self.arguments,
-            runtime: self.runtime,
         }
     }
 }
@@ -719,7 +783,6 @@ impl<S: 'static, R> App<S, R> {
     /// `#[tokio::main]`: the workers have runtimes of their own. The error says why and what to do.
     pub fn run(self) -> Result
     where
-        S: AppState,
         R: Routed<S>,
     {
         const NAME: &str = "CONDUIT_ADDR";
@@ -728,14 +791,8 @@ impl<S: 'static, R> App<S, R> {
         {
             return self.answer(asked);
         }
-        // Before anything is bound or printed.
-        if let Err(error) = refuse_runtime() {
-            // To wait for its end is what tokio would refuse too.
-            if let Some(runtime) = self.runtime {
-                runtime.shutdown_background();
-            }
-            return Err(error);
-        }
+        // Before anything is opened, bound or printed.
+        refuse_runtime()?;
         let Some(value) = std::env::var_os(NAME) else {
             return self.listen(DEFAULT_ADDRESS)?.run();
         };
@@ -774,14 +831,14 @@ impl<S: 'static, R> App<S, R> {
         process: std::sync::Arc<crate::server::in_process::InProcess>,
     ) -> Result<Server<S>>
     where
-        S: AppState,
         R: Routed<S>,
     {
         self.add_pages()?;
         let mut config = self.config.with_environment(|name| std::env::var_os(name))?;
         config.in_process = Some(process);
+        let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes.list(), self.surroundings);
-        Server::new(Listening::in_process(), self.state, plan, config, self.runtime)
+        Server::new(Listening::in_process(), state, plan, config, runtime)
     }
 
     /// Makes the application a service of tower, for another server: an axum router, hyper, layers of tower. It starts the
@@ -817,13 +874,13 @@ impl<S: 'static, R> App<S, R> {
     #[cfg(feature = "tower")]
     pub fn into_service(mut self) -> Result<crate::tower::AppService>
     where
-        S: AppState,
         R: Routed<S>,
     {
         self.add_pages()?;
         let config = self.config.with_environment(|name| std::env::var_os(name))?;
+        let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes.list(), self.surroundings);
-        let threads = crate::server::service::Threads::start(self.state, plan, config, self.runtime)?;
+        let threads = crate::server::service::Threads::start(state, plan, config, runtime)?;
         Ok(crate::tower::AppService::new(threads))
     }
 
@@ -838,22 +895,28 @@ impl<S: 'static, R> App<S, R> {
     /// # Errors
     ///
     /// When a route of the application has the path of its docs page. When an environment variable of a limit has a value
-    /// that cannot be used. When the state was made by [`App::open`]: its runtime needs a thread.
+    /// that cannot be used. When the state is that of [`App::open`] or
+    /// [`App::open_per_worker`]: they need a server's threads.
     #[cfg(feature = "tower")]
     pub fn into_local_service(mut self) -> Result<crate::tower::LocalAppService>
     where
         R: Routed<S>,
     {
-        if let Some(runtime) = self.runtime.take() {
-            // To wait for its end is what tokio would refuse, where this is called inside of a runtime.
-            runtime.shutdown_background();
-            let cause = "the runtime of App::open needs a thread that drives it: \
-                         await the state yourself and use App::new, or use into_service";
-            return Err(Error::system("serve on this thread alone", io::Error::other(cause)));
-        }
         self.add_pages()?;
         let config = self.config.with_environment(|name| std::env::var_os(name))?;
-        let application = Plan::new(self.routes.list(), self.surroundings).connect(self.state);
+        let state = match self.state {
+            StateSource::Once(_) => None,
+            StateSource::Workers(state) => match state.open() {
+                Opening::Ready(state) => Some(state),
+                Opening::Pending(_) => None,
+            },
+        };
+        let Some(state) = state else {
+            let cause = "App::open and App::open_per_worker need a server's threads: await the state yourself and use \
+                         App::new, or use into_service";
+            return Err(Error::system("serve on this thread alone", io::Error::other(cause)));
+        };
+        let application = Plan::new(self.routes.list(), self.surroundings).connect(state);
         Ok(crate::tower::LocalAppService::new(application, config))
     }
 
@@ -917,13 +980,14 @@ impl<S: 'static, R> App<S, R> {
     /// ```
     pub fn listen(mut self, addresses: impl ListenOn) -> Result<Server<S>>
     where
-        S: AppState,
         R: Routed<S>,
     {
         self.add_pages()?;
         let config = self.config.with_environment(|name| std::env::var_os(name))?;
-        let listening = Listening::on(&addresses.addresses()?, worker_count(&config), &config)?;
+        let addresses = addresses.addresses()?;
+        let (state, runtime) = self.state.settle()?;
+        let listening = Listening::on(&addresses, worker_count(&config), &config)?;
         let plan = Plan::new(self.routes.list(), self.surroundings);
-        Server::new(listening, self.state, plan, config, self.runtime)
+        Server::new(listening, state, plan, config, runtime)
     }
 }

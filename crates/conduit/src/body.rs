@@ -14,7 +14,8 @@ use http::HeaderMap;
 use crate::file::FilePart;
 use crate::pool::Buffer;
 use crate::problem::Problem;
-use crate::server::counts::{self, Limit};
+use crate::server::counts::Limit;
+use crate::server::current;
 use crate::server::mailbox::{Letter, Outbox};
 
 /// An error of the user's own, as a stream of bytes or a handler may give it.
@@ -430,7 +431,7 @@ impl Incoming {
     pub(crate) fn check_limit(&self, come: u64) -> Result<(), BodyError> {
         let length = self.declared.unwrap_or(0).max(come);
         if length > self.limit {
-            counts::strike(Limit::BodyBytes);
+            current::strike(Limit::BodyBytes);
             return Err(BodyError::TooLarge {
                 limit_bytes: self.limit,
             });
@@ -508,7 +509,7 @@ impl Limited {
     pub(crate) fn check_limit(&self) -> Result<(), BodyError> {
         let length = self.received.saturating_add(self.body.len().unwrap_or(0));
         if length > self.limit {
-            counts::strike(Limit::BodyBytes);
+            current::strike(Limit::BodyBytes);
             return Err(BodyError::TooLarge {
                 limit_bytes: self.limit,
             });

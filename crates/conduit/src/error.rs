@@ -29,6 +29,8 @@ enum Kind {
     },
     /// It was called where a runtime is driven already.
     InsideRuntime,
+    /// A worker could not open its state.
+    State { worker: usize, error: Box<Error> },
     /// Something that the server needs of the system failed.
     System { operation: &'static str, cause: io::Error },
     /// An error of the program's own, on its way out of `main`.
@@ -77,6 +79,13 @@ impl Error {
         Error(Kind::InsideRuntime)
     }
 
+    pub(crate) fn state(worker: usize, error: Error) -> Self {
+        Error(Kind::State {
+            worker,
+            error: Box::new(error),
+        })
+    }
+
     pub(crate) fn system(operation: &'static str, cause: io::Error) -> Self {
         Error(Kind::System { operation, cause })
     }
@@ -107,13 +116,31 @@ impl fmt::Display for Error {
             Kind::InsideRuntime => f.write_str(
                 "the server cannot run inside of a tokio runtime, it makes its own: write `fn main()` without `async` and \
                  without `#[tokio::main]`; what must be awaited before the server starts, such as a connection to a \
-                 database, goes into `App::open(async { … })`; inside of a test take `conduit::testing::TestClient`, or \
+                 database, goes into `App::open(async { … })` or `App::open_per_worker`; inside of a test take `conduit::testing::TestClient`, or \
                  call the server on a thread of its own with `std::thread::spawn`",
             ),
+            Kind::State { worker, error } => write!(f, "cannot open the state of worker {worker}: {error}"),
             Kind::System { operation, cause } => write!(f, "cannot {operation}: {cause}"),
-            Kind::Other(error) => error.fmt(f),
+            Kind::Other(error) => write_with_sources(error.as_ref(), f),
         }
     }
+}
+
+/// Writes an error and its sources, each of which follows from the next; a source that the text before it contains is
+/// skipped.
+fn write_with_sources(error: &dyn std::error::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut before = error.to_string();
+    f.write_str(&before)?;
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !before.contains(&text) {
+            write!(f, ": {text}")?;
+        }
+        before = text;
+        source = error.source();
+    }
+    Ok(())
 }
 
 /// The same text as `Display`, because that is what a `main` that returns the error prints.

@@ -20,7 +20,7 @@
 use conduit_macros::get;
 use http::StatusCode;
 
-use crate::server::counts::current_server;
+use crate::server::current;
 
 /// Answers 200 as long as the worker that is asked serves.
 #[get("/healthz")]
@@ -44,5 +44,5 @@ pub fn readyz() -> (StatusCode, &'static str) {
 /// Returns whether the server of this worker thread accepts requests: no shutdown has begun. False on other
 /// threads.
 pub fn is_ready() -> bool {
-    current_server().is_some_and(|server| server.is_ready())
+    current::server().is_some_and(|server| server.is_ready())
 }

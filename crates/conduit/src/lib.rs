@@ -72,6 +72,7 @@ pub mod response;
 pub mod route;
 mod routes_table;
 mod server;
+mod state_source;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -93,7 +94,7 @@ pub use extract::auth::jwt::{Jwt, JwtKeyError, JwtRefused, JwtVerifier};
 pub use extract::auth::{ApiKey, Auth, Authenticate, Basic, Bearer, Key, KeyPlace, Secret};
 pub use extract::{
     Client, Extension, Form, FromRef, FromRequest, Header, Json, Path, PathParams, PeerAddr, Query, Shutdown, State,
-    UnixPeer,
+    Tasks, UnixPeer,
 };
 #[cfg(feature = "multipart")]
 pub use extract::{Multipart, MultipartForm, MultipartLimits, UploadedFile};

@@ -33,7 +33,8 @@ use http::header::CONTENT_TYPE;
 use crate::route::{Definition, Route};
 use crate::server::ServerHandle;
 use crate::server::config::Config;
-use crate::server::counts::{Limit, current_server};
+use crate::server::counts::Limit;
+use crate::server::current;
 use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
 
 /// The numbers for Prometheus.
@@ -43,7 +44,7 @@ use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
 #[get("/metrics")]
 pub fn page() -> ([(http::HeaderName, HeaderValue); 1], String) {
     let mut text = String::with_capacity(16 * 1024);
-    if let Some(server) = current_server() {
+    if let Some(server) = current::server() {
         write_server(&server, &mut text);
         write_routes(&server, &mut text);
     }

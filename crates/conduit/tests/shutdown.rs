@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use conduit::prelude::*;
-use conduit::{ServerHandle, Shutdown};
+use conduit::{ServerHandle, Shutdown, Tasks};
 use support::{Running, start};
 
 #[derive(Clone, Default)]
@@ -33,9 +33,38 @@ async fn endless(seen: State<Seen>) {
     std::future::pending().await
 }
 
+/// Responds at once; its task goes on until the server stops, and for a while after that.
+#[get("/spawns")]
+async fn spawns(tasks: Tasks, shutdown: Shutdown, seen: State<Seen>) {
+    let seen = seen.0;
+    tasks.spawn("a mail", async move {
+        seen.started.fetch_add(1, SeqCst);
+        shutdown.requested().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        seen.finished.store(true, SeqCst);
+    });
+}
+
+#[get("/spawns-endless")]
+async fn spawns_endless(tasks: Tasks, seen: State<Seen>) {
+    let guard = SetOnDrop(seen.0);
+    tasks.spawn("an endless task", async move {
+        guard.0.started.fetch_add(1, SeqCst);
+        std::future::pending::<()>().await;
+    });
+}
+
+struct SetOnDrop(Seen);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.finished.store(true, SeqCst);
+    }
+}
+
 fn serve(seen: &Seen, limit: Duration) -> (Running, ServerHandle) {
     let app = App::new(seen.clone())
-        .routes(routes![told, endless])
+        .routes(routes![told, endless, spawns, spawns_endless])
         .workers(1)
         .shutdown_timeout(limit);
     let running = start(app.listen("127.0.0.1:0").expect("it listens"));
@@ -93,6 +122,29 @@ fn a_handler_that_does_not_end_does_not_hold_the_server() {
     handle.stop();
     running.wait().expect("it ends well");
     assert!(stays.is_closed());
+}
+
+#[test]
+fn task_of_a_handler_is_finished_after_the_response() {
+    let seen = Seen::default();
+    let (running, handle) = serve(&seen, Duration::from_secs(3600));
+    assert_eq!(running.get("/spawns").status, 200);
+    wait_for(|| seen.started.load(SeqCst) == 1);
+    assert!(!seen.finished.load(SeqCst));
+    handle.stop();
+    running.wait().expect("it ends well");
+    assert!(seen.finished.load(SeqCst));
+}
+
+#[test]
+fn task_that_does_not_end_is_cut_off() {
+    let seen = Seen::default();
+    let (running, handle) = serve(&seen, Duration::from_millis(200));
+    assert_eq!(running.get("/spawns-endless").status, 200);
+    wait_for(|| seen.started.load(SeqCst) == 1);
+    handle.stop();
+    running.wait().expect("it ends well");
+    assert!(seen.finished.load(SeqCst), "the task is dropped");
 }
 
 #[test]

@@ -4,12 +4,13 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio, Termination};
 use std::time::{Duration, Instant};
 
+use conduit::Tasks;
 use conduit::prelude::*;
 use rustix::process::{Pid, Signal, kill_process};
 use support::Client;
@@ -28,14 +29,49 @@ async fn length(body: Bytes) -> String {
     body.len().to_string()
 }
 
+fn announce() {
+    writeln!(std::io::stdout(), "stuck").expect("the test reads");
+}
+
+/// Blocks its worker for longer than a test waits.
+#[get("/block")]
+async fn block() {
+    announce();
+    std::thread::sleep(Duration::from_secs(600));
+}
+
+/// Logs more than the pipe of standard error holds.
+#[get("/log")]
+async fn log() {
+    announce();
+    for _ in 0..64 {
+        tracing::error!("{}", "x".repeat(16 * 1024));
+    }
+}
+
+/// Spawns two tasks that a shutdown waits for, and one that it does not know.
+#[get("/tasks")]
+async fn tasks(tasks: Tasks) {
+    tasks.spawn("first mail", std::future::pending::<()>());
+    tasks.spawn("second mail", std::future::pending::<()>());
+    tokio::task::spawn_local(std::future::pending::<()>());
+}
+
 /// Not a test: the program that the tests start, which is this file run again. Without the tests it does nothing.
 #[test]
 fn the_program() {
     if std::env::var_os(IS_PROGRAM).is_none() {
         return;
     }
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
     // As the end of a `main` that returns this.
-    let code = App::new(()).routes(routes![worker, length]).run().report();
+    let code = App::new(())
+        .routes(routes![worker, length, block, log, tasks])
+        .run()
+        .report();
     std::process::exit(if code == ExitCode::SUCCESS { 0 } else { 1 });
 }
 
@@ -56,7 +92,7 @@ fn program() -> Command {
 struct Program {
     child: Child,
     /// Kept open, so that the program can print.
-    _output: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
     address: SocketAddr,
 }
 
@@ -75,7 +111,7 @@ impl Program {
         };
         Program {
             child,
-            _output: output,
+            output: output,
             address,
         }
     }
@@ -95,6 +131,16 @@ impl Program {
         while TcpStream::connect(self.address).is_ok() {
             assert!(Instant::now() < patience, "it still listens");
             std::thread::yield_now();
+        }
+    }
+
+    /// Waits until a handler has announced that it blocks its worker.
+    fn wait_until_stuck(&mut self) {
+        let mut line = String::new();
+        while line != "stuck\n" {
+            line.clear();
+            let length = self.output.read_line(&mut line).expect("its output is text");
+            assert!(length > 0, "it ended before a handler ran: {}", errors(&mut self.child));
         }
     }
 
@@ -178,6 +224,92 @@ fn a_second_signal_ends_the_program_at_once() {
         assert!(busy.is_closed(), "there is no answer");
         assert_eq!(program.end(), Some(0));
     }
+}
+
+/// A program whose only worker is stuck, and which would wait for it for an hour.
+fn stuck(target: &str) -> (Program, Client) {
+    let mut program = Program::start(
+        program()
+            .env("CONDUIT_WORKERS", "1")
+            .env("CONDUIT_SHUTDOWN_TIMEOUT", "1h"),
+    );
+    let mut client = program.connect();
+    client.send(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
+    program.wait_until_stuck();
+    (program, client)
+}
+
+#[test]
+fn second_signal_ends_program_whose_worker_is_stuck() {
+    for target in ["/block", "/log"] {
+        let (program, _client) = stuck(target);
+        program.signal(Signal::TERM);
+        program.signal(Signal::INT);
+        assert_eq!(program.end(), Some(1), "{target}");
+    }
+}
+
+#[test]
+fn shutdown_timeout_ends_program_whose_worker_is_stuck() {
+    let mut command = program();
+    command
+        .env("CONDUIT_SHUTDOWN_TIMEOUT", "100ms")
+        .env("CONDUIT_WORKERS", "1");
+    let mut program = Program::start(&mut command);
+    let mut client = program.connect();
+    client.send("GET /block HTTP/1.1\r\nhost: test\r\n\r\n");
+    program.wait_until_stuck();
+    program.signal(Signal::TERM);
+    let log = errors(&mut program.child);
+    assert!(
+        log.contains("stopping; finishing the requests in progress connections=1"),
+        "{log}"
+    );
+    assert!(
+        log.contains("this handler blocks its worker worker=0 method=\"GET\" route=\"/block\""),
+        "{log}"
+    );
+    assert!(
+        log.contains("a worker is stuck; ending the process without it exit_code=1"),
+        "{log}"
+    );
+    assert_eq!(program.end(), Some(1));
+}
+
+#[test]
+fn begin_and_end_of_shutdown_are_logged_with_counts() {
+    let mut program = Program::start(program().env("CONDUIT_SHUTDOWN_TIMEOUT", "100ms"));
+    let _busy = start_request(&program);
+    program.signal(Signal::TERM);
+    let log = errors(&mut program.child);
+    assert!(
+        log.contains("stopping; finishing the requests in progress connections=1"),
+        "{log}"
+    );
+    assert!(
+        log.contains("stopped cut_connections=1 cut_handlers=1 cut_tasks=0"),
+        "{log}"
+    );
+    assert_eq!(program.end(), Some(0));
+}
+
+#[test]
+fn tasks_that_are_cut_off_are_named_and_others_are_counted() {
+    let mut program = Program::start(program().env("CONDUIT_SHUTDOWN_TIMEOUT", "100ms"));
+    let mut client = program.connect();
+    client.send("GET /tasks HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    program.signal(Signal::TERM);
+    let log = errors(&mut program.child);
+    for name in ["first mail", "second mail"] {
+        let message = format!("cut off a task at the shutdown task=\"{name}\" seconds=");
+        assert!(log.contains(&message), "{log}");
+    }
+    assert!(
+        log.contains("stopped cut_connections=0 cut_handlers=0 cut_tasks=2 uncounted_tasks=1"),
+        "{log}"
+    );
+    assert_eq!(program.end(), Some(0));
 }
 
 #[test]

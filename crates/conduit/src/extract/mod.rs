@@ -18,7 +18,8 @@
 //! | [`Auth<T>`](auth::Auth), [`Bearer`](auth::Bearer), [`Basic`](auth::Basic), [`ApiKey`](auth::ApiKey) | who sends the request, or what proves it | 401 |
 //! | [`PeerAddr`] | the address of the other end | – |
 //! | `ClientCertificate` (feature `tls`) | the certificate that the client showed | 403 where it showed none |
-//! | [`Shutdown`] | the word to stop, to be awaited | – |
+//! | [`Shutdown`] | the request to stop, to be awaited | – |
+//! | [`Tasks`] | spawns work that goes on after the response | – |
 //! | [`Client`] | the client behind the proxies: address, scheme, host | never |
 //! | [`UnixPeer`] | the process at the other end of a Unix socket | 403 where it is none |
 //! | [`Request`] | all of it | – |
@@ -46,6 +47,7 @@ mod path;
 #[cfg(feature = "validate")]
 mod sent;
 mod shutdown;
+mod tasks;
 mod text;
 #[cfg(feature = "validate")]
 mod valid;
@@ -78,6 +80,7 @@ pub use path::{Path, PathParams};
 #[cfg(feature = "validate")]
 pub use sent::Sent;
 pub use shutdown::Shutdown;
+pub use tasks::Tasks;
 #[cfg(feature = "validate")]
 pub use valid::{Content, HasRules, Valid};
 

@@ -5,8 +5,7 @@ use std::convert::Infallible;
 use super::FromRequest;
 use crate::openapi::Operation;
 use crate::request::Request;
-use crate::server::ServerHandle;
-use crate::server::counts::current_server;
+use crate::server::{ServerHandle, current};
 
 /// Tells a handler, or the stream that it answers with, that the server stops: what would go on for long can come to its
 /// end within the [shutdown timeout](crate::App::shutdown_timeout), after which it is cut off.
@@ -56,7 +55,7 @@ impl<S> FromRequest<S> for Shutdown {
     type Rejection = Infallible;
 
     async fn from_request(_: &mut Request, _: &S) -> Result<Self, Infallible> {
-        Ok(Shutdown(current_server()))
+        Ok(Shutdown(current::server()))
     }
 
     /// Nothing of it comes from the client.

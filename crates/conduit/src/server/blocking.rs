@@ -191,6 +191,15 @@ fn look(
     }
 }
 
+/// The workers that poll a handler at the moment, and its route where it has one.
+pub(super) fn polled_routes(server: &ServerHandle) -> impl Iterator<Item = (usize, &'static Definition)> {
+    let definitions = server.definitions();
+    server.counts().iter().enumerate().filter_map(|(worker, counts)| {
+        let route = (counts.running.0.load(Relaxed) & ROUTE) as usize;
+        Some((worker, definitions.get(route.wrapping_sub(1))?))
+    })
+}
+
 fn name(running: u64, definitions: &'static [Definition]) -> (&'static str, &'static str, &'static str) {
     let route = ((running & ROUTE) as usize).wrapping_sub(1);
     definitions.get(route).map_or(("", "", ""), |definition| {

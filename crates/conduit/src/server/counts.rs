@@ -3,11 +3,9 @@
 //! Each worker has counters of its own, which it alone adds to: an addition is a load and a store, without a lock and
 //! without another core's cache line. Whoever asks adds them up.
 
-use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::ServerHandle;
 use super::blocking::Running;
 use super::latency::RouteCounts;
 
@@ -141,31 +139,6 @@ impl Counter {
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
-}
-
-thread_local! {
-    /// The server, and which of its workers runs on this thread.
-    static CURRENT: RefCell<Option<(ServerHandle, usize)>> = const { RefCell::new(None) };
-}
-
-/// Makes this thread the worker with this number.
-pub(crate) fn attend(server: ServerHandle, worker: usize) {
-    CURRENT.set(Some((server, worker)));
-}
-
-/// The server whose worker runs on this thread.
-pub(crate) fn current_server() -> Option<ServerHandle> {
-    CURRENT.with_borrow(|current| current.as_ref().map(|(server, _)| server.clone()))
-}
-
-/// A limit has struck on this thread, which may be a worker's.
-#[cold]
-pub(crate) fn strike(limit: Limit) {
-    CURRENT.with_borrow(|current| {
-        if let Some((server, worker)) = current {
-            server.counts()[*worker].strike(limit);
-        }
-    });
 }
 
 /// What a server has done so far, on all workers; from [`ServerHandle::statistics`](crate::ServerHandle::statistics).

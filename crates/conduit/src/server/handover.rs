@@ -13,22 +13,19 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::pin::pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use conduit_net::io::{IoSlice, IoSliceMut};
 use conduit_net::{ControlMessage, ReceiveControl, SendControl, Socket};
 use rustix::process::{Pid, getppid};
-use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
 
 use super::listening::ListenerSocket;
@@ -43,7 +40,7 @@ const DESCRIPTORS_A_MESSAGE: usize = 16;
 const LIST_BYTES: u32 = 1 << 20;
 /// How long a successor waits for what its predecessor sends at once.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often the wait for a successor looks whether the server was told to stop.
+/// How often the wait for a successor looks whether the server stops.
 const LOOK: Duration = Duration::from_millis(50);
 const READY: u8 = b'R';
 
@@ -78,9 +75,8 @@ pub(super) struct Passed {
 pub(super) struct Predecessor(UnixStream);
 
 impl Predecessor {
-    /// Tells the predecessor as soon as every worker has its poller.
-    pub(super) async fn hear(mut self, handle: ServerHandle) {
-        handle.started().await;
+    /// Reports to the predecessor that all workers serve.
+    pub(super) fn report_ready(mut self) {
         if let Err(error) = self.0.write_all(&[READY]) {
             tracing::warn!(%error, "the process that this one takes over from has gone; serving all the same");
         }
@@ -200,9 +196,14 @@ impl Handover {
         }
     }
 
-    /// Starts a successor at each signal, until there is one that serves or the server is told to stop.
-    pub(super) async fn run(self, mut asked: Signal) -> Infallible {
-        while unless_stopping(&self.handle, asked.recv()).await.is_some() {
+    /// Starts a successor at each signal, until there is one that serves or the server stops.
+    pub(super) async fn run(self) -> Infallible {
+        let handle = self.handle.clone();
+        while handle.unless_stopping(handle.handover_requested()).await.is_some() {
+            if let Err(error) = refuse_first_process(std::process::id()) {
+                tracing::error!(%error, "no other process has taken over; serving on");
+                continue;
+            }
             manager::tell(&manager::reloading());
             tracing::info!("starting the process that is to take over");
             let outcome = match self.attempt() {
@@ -326,15 +327,25 @@ fn end_gently(successor: &Child) {
     let _ = rustix::process::kill_process(Pid::from_child(successor), rustix::process::Signal::TERM);
 }
 
-/// What the future gives, or `None` once the server was told to stop.
-async fn unless_stopping<T>(handle: &ServerHandle, future: impl Future<Output = T>) -> Option<T> {
-    let mut stopping = pin!(handle.stopping());
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        if stopping.as_mut().poll(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
+/// Refuses to hand over from the first process of a container: the container ends with that process, and its successor
+/// with the container.
+fn refuse_first_process(process: u32) -> io::Result<()> {
+    if process != 1 {
+        return Ok(());
+    }
+    let why = "this is the first process of its container (PID 1), which ends with it: start another container, or run \
+               the program below an init such as `docker run --init`";
+    Err(io::Error::other(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_process_of_a_container_hands_nothing_over() {
+        let error = refuse_first_process(1).expect_err("the container would end");
+        assert!(error.to_string().contains("(PID 1)"), "{error}");
+        assert!(refuse_first_process(2).is_ok());
+    }
 }

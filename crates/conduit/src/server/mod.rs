@@ -9,13 +9,16 @@ pub(crate) mod address;
 mod batch;
 mod blocking;
 pub(crate) mod clock;
+mod cohort;
 pub(crate) mod config;
 mod connection;
 pub(crate) mod counts;
+pub(crate) mod current;
+mod cut_off;
 mod deadlines;
 pub(crate) mod disk;
 pub(crate) mod facts;
-mod handlers;
+mod handle;
 mod handover;
 mod idle;
 #[cfg(feature = "testing")]
@@ -31,42 +34,43 @@ pub(crate) mod proxies;
 mod server_span;
 #[cfg(feature = "tower")]
 pub(crate) mod service;
+mod signals;
 mod tail;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod transport;
 pub(crate) mod watch;
+pub(crate) mod work;
 mod worker;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use crate::dispatch::Plan;
 use crate::error::{Error, Result};
 use crate::metrics;
-use crate::route::Definition;
+use crate::state_source::OpenState;
+use cohort::Cohort;
 use config::Config;
-use counts::Counts;
 pub use counts::{Limit, Statistics};
-use handover::{Handover, Predecessor};
+use cut_off::CutOff;
+pub use handle::ServerHandle;
+use handle::{StopOnDrop, UNREADY};
+use handover::Handover;
 use listening::{Bound, Listening, SocketFile};
 use peers::Peers;
-use transport::Securing;
-use worker::{Limits, Worker};
+use worker::{Limits, Worker, WorkerStart};
 
 /// Descriptors that the process needs besides connections: standard streams, pollers, files, databases.
 const SPARE_DESCRIPTORS: u64 = 128;
@@ -94,7 +98,7 @@ const SPARE_DESCRIPTORS: u64 = 128;
 /// }
 /// ```
 pub struct Server<S: 'static> {
-    state: S,
+    state: Box<dyn OpenState<S>>,
     plan: Plan<S>,
     config: Config,
     listening: Listening,
@@ -102,10 +106,10 @@ pub struct Server<S: 'static> {
     runtime: Runtime,
 }
 
-impl<S: Clone + Send + 'static> Server<S> {
+impl<S: 'static> Server<S> {
     pub(crate) fn new(
         listening: Listening,
-        state: S,
+        state: Box<dyn OpenState<S>>,
         plan: Plan<S>,
         config: Config,
         runtime: Option<Runtime>,
@@ -148,63 +152,91 @@ impl<S: Clone + Send + 'static> Server<S> {
         self.handle.clone()
     }
 
-    /// Prints the addresses and serves until SIGINT or SIGTERM: then no more connections are accepted, requests that are
-    /// being served are finished, and the call returns. A second signal closes at once what is left. A manager such as
-    /// systemd that has set `NOTIFY_SOCKET` is told both (sd_notify(3)).
+    /// Serves until SIGINT or SIGTERM, and prints the addresses once all workers serve. After the signal no more
+    /// connections are accepted, requests and [tasks](crate::Tasks) in progress are finished, and the call returns. A second
+    /// signal closes at once what is left. A manager such as systemd that has set `NOTIFY_SOCKET` is informed of the start
+    /// and the stop (sd_notify(3)).
     ///
     /// At SIGUSR2 the program is started again, by the name and with the arguments that this process was started with, and
-    /// takes the listening sockets over: no client is refused. When it serves, this process finishes what it has, each
-    /// answer saying `connection: close`, and the call returns; when it does not, this one serves on and says so in the log.
+    /// takes the listening sockets over: no client is refused. When it serves, this process finishes its requests, each
+    /// response with `connection: close`, and the call returns; when it does not, this one continues to serve and logs the
+    /// cause. A process with the id 1 refuses: its end would end the container.
+    ///
+    /// # Exit code
+    ///
+    /// A `main` that returns the result ends the process with 0 when all workers have ended, also where the end of the
+    /// [shutdown timeout](crate::App::shutdown_timeout) or a second signal cut off requests, and with 1 after an error. A
+    /// worker that a handler or the log blocks cannot end: then the process ends with 1 about 2 s after that time or signal,
+    /// or at a third signal.
     ///
     /// # Errors
     ///
-    /// When the system refuses what the server needs: signal handlers, threads, pollers. When it is called inside of a tokio
-    /// runtime, as in a `main` with `#[tokio::main]`.
+    /// When a worker cannot [open its state](crate::App::open_per_worker). When the system refuses what the server needs:
+    /// signal handlers, threads, pollers. When it is called inside of a tokio runtime, as in a `main` with `#[tokio::main]`.
     pub fn run(mut self) -> Result {
-        // Before the addresses are printed.
         if let Err(error) = refuse_runtime() {
             return Err(self.refused(error));
         }
         let handle = self.handle();
+        // Ends its thread when this function ends.
+        let _signals = signals::handle_signals(handle.clone(), self.config.shutdown_timeout)
+            .map_err(|cause| Error::system("handle signals", cause))?;
         let kept = std::mem::take(&mut self.listening.kept);
         let handover = Handover::new(kept, self.config.restart_timeout, handle.clone());
-        let signals = {
-            let _inside = self.runtime.enter();
-            heed_signals(handle, handover).map_err(|cause| Error::system("handle signals", cause))?
+        let beside = {
+            let mut handover = Box::pin(handover.run());
+            let mut report = Box::pin(report_stop(handle.clone()));
+            poll_fn(move |context| {
+                let Poll::Pending = report.as_mut().poll(context);
+                handover.as_mut().poll(context)
+            })
         };
-        for bound in &self.listening.bound {
-            // Whoever started the program may have closed this end of its output; it serves all the same.
-            let _ = writeln!(io::stdout(), "Listening on {bound}");
-        }
-        // A successor's readiness is told by its predecessor, to whom alone the manager listens until then.
-        if self.listening.predecessor.is_none() {
-            manager::tell(manager::READY);
-        }
-        self.serve_beside(signals)
+        let bound = self.listening.bound.clone();
+        let is_successor = self.listening.predecessor.is_some();
+        let on_start = move || {
+            for bound in bound {
+                // The reader of the output may have closed its end.
+                let _ = writeln!(io::stdout(), "Listening on {bound}");
+            }
+            // The predecessor informs the manager, which does not know a successor yet.
+            if !is_successor {
+                manager::tell(manager::READY);
+            }
+        };
+        let began = Instant::now();
+        let cut_off = self.serve_beside(on_start, beside)?;
+        cut_off.log(began.elapsed());
+        Ok(())
     }
 
     /// Serves until [`ServerHandle::stop`] is called. No signal is handled and nothing is printed.
     ///
     /// # Errors
     ///
-    /// When the system refuses what the server needs: threads, pollers. When it is called inside of a tokio runtime.
-    pub fn serve(mut self) -> Result {
+    /// When a worker cannot [open its state](crate::App::open_per_worker). When the system refuses what the server needs:
+    /// threads, pollers. When it is called inside of a tokio runtime.
+    pub fn serve(self) -> Result {
+        self.serve_from(|| ())
+    }
+
+    /// As [`serve`](Self::serve), and calls `on_start` once all workers serve.
+    pub(crate) fn serve_from(mut self, on_start: impl FnOnce()) -> Result {
         if let Err(error) = refuse_runtime() {
             return Err(self.refused(error));
         }
         // Only `run` hands them over.
         self.listening.kept.clear();
-        self.serve_beside(std::future::pending())
+        self.serve_beside(on_start, std::future::pending()).map(drop)
     }
 
-    /// Lets go of the runtime without waiting, which tokio would refuse too.
+    /// Drops the runtime without waiting, which tokio would refuse too.
     fn refused(self, error: Error) -> Error {
         self.runtime.shutdown_background();
         error
     }
 
-    /// Serves on the workers' threads. This thread drives the runtime that the state was made on, and `beside`.
-    fn serve_beside(self, beside: impl Future<Output = Infallible>) -> Result {
+    /// Serves on the workers' threads. This thread drives the runtime of [`App::open`](crate::App::open), and `beside`.
+    fn serve_beside(self, on_start: impl FnOnce(), beside: impl Future<Output = Infallible>) -> Result<CutOff> {
         // Ends its thread when this function ends.
         let _watching = watch_workers(self.handle.clone(), self.config.blocked_after);
         let workers = self.listening.workers.len();
@@ -218,28 +250,32 @@ impl<S: Clone + Send + 'static> Server<S> {
         let redirect = self.listening.redirect();
         // Nothing is ever sent: the channel closes when the last worker has ended, in whatever way.
         let (running, mut ended) = mpsc::channel::<Infallible>(1);
-        let mut threads = Vec::with_capacity(self.listening.workers.len());
-        let mut result = Ok(());
+        let mut threads = Vec::with_capacity(workers);
+        let mut result = Ok(CutOff::default());
         let files = self.listening.files;
         let predecessor = self.listening.predecessor;
+        let cohort = Cohort::new();
         for (number, listeners) in self.listening.workers.into_iter().enumerate() {
-            let (state, plan, config, handle) = (
-                self.state.clone(),
-                self.plan.clone(),
-                self.config.clone(),
-                self.handle.clone(),
-            );
-            let (running, peers, hsts) = (running.clone(), Arc::clone(&peers), hsts.clone());
-            let thread = thread::Builder::new().name(format!("conduit-{number}")).spawn(move || {
-                // One worker that ends, because it must or because it fails, ends the server: the failure is seen.
-                let _running = (running, StopOnDrop(handle.clone()));
-                let limits = Limits {
+            let start = WorkerStart {
+                number,
+                listeners,
+                state: self.state.duplicate(),
+                plan: self.plan.clone(),
+                config: self.config.clone(),
+                limits: Limits {
                     connections,
-                    peers,
-                    hsts,
+                    peers: Arc::clone(&peers),
+                    hsts: hsts.clone(),
                     redirect,
-                };
-                Worker::run(number, listeners, state, plan, config, limits, handle)
+                },
+                handle: self.handle.clone(),
+                cohort: cohort.clone(),
+            };
+            let running = running.clone();
+            let thread = thread::Builder::new().name(format!("conduit-{number}")).spawn(move || {
+                // A worker that ends, because it must or because it fails or panics, ends the server.
+                let _running = (running, StopOnDrop(start.handle.clone()));
+                Worker::run(start)
             });
             match thread {
                 Ok(thread) => threads.push(thread),
@@ -250,35 +286,47 @@ impl<S: Clone + Send + 'static> Server<S> {
                 }
             }
         }
-        drop(running);
+        // The workers are the last owners of a shared state, whose drop may need their runtimes.
+        drop((self.state, self.plan, cohort, running));
+        let handle = self.handle.clone();
         self.runtime.block_on(async {
             let mut beside = pin!(beside);
-            let mut look = pin!(look_at_files(self.listening.tls.clone()));
-            let mut delay = pin!(self.handle.stop_after_delay());
-            let mut report = pin!(report(predecessor, self.handle.clone()));
+            let mut watch = pin!(watch_files(handle.clone()));
+            let mut delay = pin!(handle.stop_after_delay());
+            let mut start = pin!(async {
+                handle.started().await;
+                on_start();
+                if let Some(predecessor) = predecessor {
+                    predecessor.report_ready();
+                }
+                std::future::pending::<Infallible>().await
+            });
             // The last numbers go when it is dropped, after the workers have ended.
-            let mut forward = pin!(metrics::forward(self.handle.clone(), self.config.records_metrics));
+            let mut forward = pin!(metrics::forward(handle.clone(), self.config.records_metrics));
             poll_fn(|context| {
+                let Poll::Pending = start.as_mut().poll(context);
                 let Poll::Pending = beside.as_mut().poll(context);
-                let Poll::Pending = look.as_mut().poll(context);
+                let Poll::Pending = watch.as_mut().poll(context);
                 let Poll::Pending = delay.as_mut().poll(context);
-                let Poll::Pending = report.as_mut().poll(context);
                 let Poll::Pending = forward.as_mut().poll(context);
                 ended.poll_recv(context).map(drop)
             })
             .await;
         });
         for thread in threads {
-            let ended = thread
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("a worker panicked; please report this as a bug")))
-                .map_err(|cause| Error::system("serve", cause));
-            result = result.and(ended);
+            let ended = thread.join().unwrap_or_else(|_| {
+                let cause = io::Error::other("a worker panicked; please report this as a bug");
+                Err(Error::system("serve", cause))
+            });
+            result = match (result, ended) {
+                (Ok(sum), Ok(cut_off)) => Ok(sum.plus(cut_off)),
+                (Err(error), _) | (_, Err(error)) => Err(error),
+            };
         }
-        // What was left to blocking threads has no part in the shutdown's deadline.
+        // Calls on blocking threads have no part in the shutdown's deadline.
         self.runtime.shutdown_background();
         // Socket files are removed when everything has ended, unless they are another process's now.
-        if self.handle.0.replaced.load(Ordering::Acquire) {
+        if self.handle.is_replaced() {
             files.into_iter().for_each(SocketFile::leave);
         }
         result
@@ -299,14 +347,6 @@ fn watch_workers(handle: ServerHandle, threshold: Duration) -> Option<std::sync:
             None
         }
     }
-}
-
-/// Tells the process before that this one serves, if there is one.
-async fn report(predecessor: Option<Predecessor>, handle: ServerHandle) -> Infallible {
-    if let Some(predecessor) = predecessor {
-        predecessor.hear(handle).await;
-    }
-    std::future::pending().await
 }
 
 /// How often a future may ask tokio before it has to let others go on: twice what it is, so as not to depend on it.
@@ -336,235 +376,48 @@ pub(crate) fn main_runtime() -> Result<Runtime> {
         .map_err(|cause| Error::system("make a tokio runtime", cause))
 }
 
-/// Looks once a second whether the files of certificates have changed.
-async fn look_at_files(tls: Option<Arc<dyn Securing>>) -> Infallible {
-    let Some(tls) = tls.filter(|tls| tls.has_files()) else {
+/// Reads the files of certificates again when they have changed, for which it looks once a second, and at each request.
+/// On a thread for blocking calls: a file system may hang.
+async fn watch_files(handle: ServerHandle) -> Infallible {
+    let Some(tls) = handle.tls().filter(|tls| tls.has_files()) else {
         return std::future::pending().await;
     };
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
-        second.tick().await;
-        tls.look();
-    }
-}
-
-/// Handles SIGINT, SIGTERM, SIGUSR2 and, where there are files to read again, SIGHUP from now on; to be called inside a
-/// runtime.
-fn heed_signals(handle: ServerHandle, handover: Handover) -> io::Result<impl Future<Output = Infallible>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let replace = signal(SignalKind::user_defined2())?;
-    // Only where there is something to read again: otherwise it ends the process, as a terminal that is closed expects.
-    let has_files = handle.0.tls.as_ref().is_some_and(|tls| tls.has_files());
-    let mut hang_up = if has_files {
-        Some(signal(SignalKind::hangup())?)
-    } else {
-        None
-    };
-    let mut handover = Box::pin(handover.run(replace));
-    Ok(poll_fn(move |context| {
-        while let Some(hang_up) = &mut hang_up
-            && hang_up.poll_recv(context).is_ready()
-        {
-            manager::tell(&manager::reloading());
-            handle.reload();
-            manager::tell(manager::READY);
-        }
-        while interrupt.poll_recv(context).is_ready() || terminate.poll_recv(context).is_ready() {
-            handle.stop_or_close();
-        }
-        handover.as_mut().poll(context)
-    }))
-}
-
-struct StopOnDrop(ServerHandle);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.advance(STOPPING);
-    }
-}
-
-const SERVING: u8 = 0;
-/// Told to stop, and serving on for the delay that was set.
-const UNREADY: u8 = 1;
-const STOPPING: u8 = 2;
-const CLOSING: u8 = 3;
-
-/// Stops a [`Server`] from any thread; clones stop the same server.
-#[derive(Clone, Debug)]
-pub struct ServerHandle(Arc<Stop>);
-
-#[derive(Debug)]
-struct Stop {
-    /// The certificates, where connections are encrypted.
-    tls: Option<Arc<dyn Securing>>,
-    stage: AtomicU8,
-    /// Between the word to stop and the stop.
-    delay: Duration,
-    changed: Notify,
-    /// Another process has the sockets now.
-    replaced: AtomicBool,
-    /// It stops for that reason only: idle connections stay.
-    keeps_idle: AtomicBool,
-    /// How many workers have no poller yet.
-    starting: AtomicUsize,
-    started: Notify,
-    /// What each worker has counted.
-    counts: Arc<[Counts]>,
-    definitions: &'static [Definition],
-}
-
-impl ServerHandle {
-    /// A handle of a server that is about to serve.
-    fn new(
-        workers: usize,
-        config: &Config,
-        tls: Option<Arc<dyn Securing>>,
-        definitions: &'static [Definition],
-    ) -> Self {
-        let counted = metrics::counts_routes(definitions, config).then_some(definitions.len());
-        #[cfg(feature = "metrics")]
-        if metrics::is_wanted(definitions) {
-            metrics::recorder::install();
-        }
-        ServerHandle(Arc::new(Stop {
-            stage: AtomicU8::new(SERVING),
-            delay: config.stop_delay,
-            changed: Notify::new(),
-            replaced: AtomicBool::new(false),
-            keeps_idle: AtomicBool::new(false),
-            starting: AtomicUsize::new(workers),
-            started: Notify::new(),
-            tls,
-            counts: (0..workers).map(|_| Counts::new(counted)).collect(),
-            definitions,
-        }))
-    }
-
-    /// Stops gracefully: no more connections are accepted, idle ones are closed, requests that are being served are
-    /// finished within the [shutdown timeout](crate::App::shutdown_timeout). Where there is a
-    /// [delay](crate::App::stop_delay) it serves on for that first, and is not ready any more.
-    pub fn stop(&self) {
-        self.advance(if self.0.delay.is_zero() { STOPPING } else { UNREADY });
-    }
-
-    /// Stops when the delay after the word to stop is over.
-    async fn stop_after_delay(&self) -> Infallible {
-        self.reached(UNREADY).await;
-        tokio::time::sleep(self.0.delay).await;
-        self.advance(STOPPING);
-        std::future::pending().await
-    }
-
-    /// Another process has taken over: stops, and lets idle connections stay until their next answer, which sends them
-    /// there.
-    fn leave(&self) {
-        self.0.replaced.store(true, Ordering::Release);
-        self.0.keeps_idle.store(true, Ordering::Release);
-        self.advance(STOPPING);
-    }
-
-    pub(crate) fn keeps_idle(&self) -> bool {
-        self.0.keeps_idle.load(Ordering::Acquire)
-    }
-
-    /// A worker has its poller.
-    pub(crate) fn worker_started(&self) {
-        if self.0.starting.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.started.notify_one();
-        }
-    }
-
-    /// Waits until each worker has its poller; for one waiter.
-    async fn started(&self) {
-        self.0.started.notified().await;
-    }
-
-    /// Reads the files of certificates again, as SIGHUP does where [`run`](Server::run) serves. What cannot be used is
-    /// named in the log, and the server goes on with what it had.
-    pub fn reload(&self) {
-        if let Some(tls) = &self.0.tls {
-            tls.reload();
-        }
-    }
-
-    /// Closes every connection, whatever is served on it.
-    pub fn close(&self) {
-        self.advance(CLOSING);
-    }
-
-    /// What the server has done so far: connections, requests, bytes, and how often each limit struck.
-    ///
-    /// The numbers are those of all workers, read one after the other while they go on.
-    pub fn statistics(&self) -> Statistics {
-        Statistics::of(&self.0.counts)
-    }
-
-    pub(crate) fn counts(&self) -> &Arc<[Counts]> {
-        &self.0.counts
-    }
-
-    /// Method, path and handler of each route, in the order of the table.
-    pub(crate) fn definitions(&self) -> &'static [Definition] {
-        self.0.definitions
-    }
-
-    /// What a signal does: the first stops, the second closes. One that comes when another process has taken over is a
-    /// first.
-    fn stop_or_close(&self) {
-        if self.0.keeps_idle.swap(false, Ordering::AcqRel) {
-            self.0.changed.notify_waiters();
-        } else if self.0.stage.load(Ordering::Acquire) == SERVING {
-            manager::tell(manager::STOPPING);
-            self.stop();
-        } else {
-            self.close();
-        }
-    }
-
-    /// Whether the server wants requests: it has not been told to stop, or another process takes them already. What a load balancer asks
-    /// [`readyz`](fn@crate::health::readyz) for.
-    pub fn is_ready(&self) -> bool {
-        self.0.stage.load(Ordering::Acquire) == SERVING || self.keeps_idle()
-    }
-
-    /// Whether the server stops: it does not accept connections any more, and finishes what it serves.
-    pub fn is_stopping(&self) -> bool {
-        self.0.stage.load(Ordering::Acquire) >= STOPPING
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.0.stage.load(Ordering::Acquire) == CLOSING
-    }
-
-    /// Waits until the server stops.
-    pub(crate) async fn stopping(&self) {
-        self.reached(STOPPING).await;
-    }
-
-    async fn reached(&self, stage: u8) {
-        loop {
-            // Before the question, so that no word is missed between it and the wait.
-            let mut changed = pin!(self.0.changed.notified());
-            changed.as_mut().enable();
-            if self.0.stage.load(Ordering::Acquire) >= stage {
-                return;
+        let mut requested = pin!(handle.reload_requested());
+        let is_requested = poll_fn(|context| {
+            if requested.as_mut().poll(context).is_ready() {
+                return Poll::Ready(true);
             }
-            changed.await;
-        }
+            second.poll_tick(context).map(|_| false)
+        })
+        .await;
+        let tls = Arc::clone(tls);
+        let read = move || {
+            if is_requested {
+                manager::tell(&manager::reloading());
+                tls.reload();
+                manager::tell(manager::READY);
+            } else {
+                tls.look();
+            }
+        };
+        // A panic of it was reported already.
+        let _ = tokio::task::spawn_blocking(read).await;
     }
+}
 
-    /// Waits for the next call of `stop` or `close`.
-    pub(crate) async fn changed(&self) {
-        self.0.changed.notified().await;
+/// Reports the begin of a shutdown to the manager and in the log.
+async fn report_stop(handle: ServerHandle) -> Infallible {
+    handle.reached(UNREADY).await;
+    // After a handover the manager is told of the process that has taken over.
+    if !handle.is_replaced() {
+        manager::tell(manager::STOPPING);
+        let connections = handle.statistics().open_connections;
+        tracing::info!(connections, "stopping; finishing the requests in progress");
     }
-
-    fn advance(&self, stage: u8) {
-        self.0.stage.fetch_max(stage, Ordering::AcqRel);
-        self.0.changed.notify_waiters();
-    }
+    std::future::pending().await
 }
 
 pub(crate) fn worker_count(config: &Config) -> usize {

@@ -6,7 +6,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -22,12 +21,14 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::blocking::{Attendance, Attended, Handler};
+use super::cohort::Cohort;
 use super::config::Config;
-use super::counts;
+use super::current;
 use super::deadlines::Second;
 use super::facts::Facts;
-use super::handlers::Handlers;
-use super::{CLOSING, STOPPING, ServerHandle, StopOnDrop, watch_workers, worker_count};
+use super::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
+use super::work::Work;
+use super::{watch_workers, worker_count};
 use crate::body::{Body, Kind};
 use crate::dispatch::{Application, Plan};
 use crate::endpoint::{Outcome, panicked};
@@ -35,6 +36,7 @@ use crate::error::{Error, Result};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use crate::route::Disconnect;
+use crate::state_source::OpenState;
 use crate::tower::SendBody;
 
 /// The threads of an application. They end when this is dropped, once what runs on them has ended.
@@ -80,8 +82,12 @@ impl Drop for Answer {
 
 impl Threads {
     /// Starts as many threads as the configuration says.
-    pub(crate) fn start<S: Clone + Send + 'static>(
-        state: S,
+    ///
+    /// # Errors
+    ///
+    /// When a thread cannot open its state, or the system refuses one.
+    pub(crate) fn start<S: 'static>(
+        state: Box<dyn OpenState<S>>,
         plan: Plan<S>,
         config: Config,
         runtime: Option<Runtime>,
@@ -97,16 +103,24 @@ impl Threads {
             next: AtomicUsize::new(0),
             handle: handle.clone(),
         };
+        let cohort = Cohort::new();
+        let (opened, has_opened) = std::sync::mpsc::channel();
         for number in 0..workers {
             let (jobs, requests) = mpsc::unbounded_channel();
-            let (state, plan, config, handle) = (state.clone(), plan.clone(), config.clone(), handle.clone());
+            let start = ThreadStart {
+                number,
+                state: state.duplicate(),
+                plan: plan.clone(),
+                config: config.clone(),
+                handle: handle.clone(),
+                cohort: cohort.clone(),
+                opened: opened.clone(),
+                requests,
+            };
             let (running, watching) = (running.clone(), watching.clone());
             let serve = move || {
-                let _running = (running, watching, StopOnDrop(handle.clone()));
-                counts::attend(handle.clone(), number);
-                if let Err(error) = serve(number, state, plan, config, handle, requests) {
-                    tracing::error!(%error, "a thread of an application that is a service has ended");
-                }
+                let _running = (running, watching, StopOnDrop(start.handle.clone()));
+                serve(start);
             };
             let name = format!("conduit-service-{number}");
             thread::Builder::new().name(name).spawn(serve).map_err(failed)?;
@@ -115,12 +129,14 @@ impl Threads {
                 open: Arc::default(),
             });
         }
-        drop(running);
+        drop((running, state, plan, cohort, opened));
         if let Some(runtime) = runtime {
             let name = "conduit-state".to_owned();
             let drive = move || drive(runtime, ended);
             thread::Builder::new().name(name).spawn(drive).map_err(failed)?;
         }
+        // The channel closes when each thread has sent its result or has panicked.
+        has_opened.iter().collect::<Result<()>>()?;
         Ok(threads)
     }
 
@@ -176,33 +192,42 @@ fn drive(runtime: Runtime, mut ended: mpsc::Receiver<Infallible>) {
     runtime.shutdown_background();
 }
 
-/// Serves on this thread until the last caller has gone, or the application is closed.
-fn serve<S: 'static>(
+/// Everything that a thread needs to serve.
+struct ThreadStart<S: 'static> {
     number: usize,
-    state: S,
+    state: Box<dyn OpenState<S>>,
     plan: Plan<S>,
     config: Config,
     handle: ServerHandle,
+    cohort: Cohort,
+    /// Takes the result of the start.
+    opened: std::sync::mpsc::Sender<Result<()>>,
     requests: mpsc::UnboundedReceiver<Job>,
-) -> io::Result<()> {
+}
+
+/// Serves on this thread until the last caller has gone, or the application is closed; then drives the runtime until all
+/// threads have finished.
+fn serve<S: 'static>(start: ThreadStart<S>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default())?;
+        .build_local(tokio::runtime::LocalOptions::default());
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            let _ = start.opened.send(Err(Error::system("make a tokio runtime", cause)));
+            return;
+        }
+    };
     let served = runtime.block_on(async move {
-        let service = Service {
-            application: Rc::new(plan.connect(state)),
-            config,
-            handle,
-            number,
-            started: Instant::now(),
-            handlers: Handlers::default(),
-        };
+        let (cohort, stop) = (start.cohort.clone(), StopOnDrop(start.handle.clone()));
         // A task, as the driver of a worker is.
-        tokio::task::spawn_local(service.run(requests)).await
+        let served = tokio::task::spawn_local(Service::serve(start)).await;
+        drop(stop);
+        cohort.leave().await;
+        served
     });
     runtime.shutdown_background();
     served.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-    Ok(())
 }
 
 /// The application on one thread.
@@ -212,15 +237,50 @@ struct Service {
     handle: ServerHandle,
     number: usize,
     started: Instant,
-    /// What runs as tasks.
-    handlers: Handlers,
+    /// The handlers and tasks in progress.
+    work: Work,
 }
 
 impl Service {
+    async fn serve<S: 'static>(start: ThreadStart<S>) {
+        let ThreadStart {
+            number,
+            state,
+            plan,
+            config,
+            handle,
+            cohort,
+            opened,
+            requests,
+        } = start;
+        let work = Work::default();
+        current::enter(handle.clone(), number, work.clone());
+        let state = match cohort.open(state, number, &handle).await {
+            Ok(Some(state)) => state,
+            Ok(None) => return,
+            Err(error) => {
+                // The receiver waits for it, unless it has the error of another thread already.
+                let _ = opened.send(Err(error));
+                return;
+            }
+        };
+        drop(cohort);
+        let service = Service {
+            application: Rc::new(plan.connect(state)),
+            config,
+            handle,
+            number,
+            started: Instant::now(),
+            work,
+        };
+        let _ = opened.send(Ok(()));
+        drop(opened);
+        service.run(requests).await;
+    }
+
     async fn run(self, mut requests: mpsc::UnboundedReceiver<Job>) {
         let mut closed = pin!(self.handle.reached(CLOSING));
         let mut delay = pin!(self.handle.stop_after_delay());
-        let (running, mut ended) = mpsc::channel::<Infallible>(1);
         loop {
             let next = poll_fn(|context| {
                 let Poll::Pending = delay.as_mut().poll(context);
@@ -230,12 +290,11 @@ impl Service {
                 }
             });
             let Some(job) = next.await else { break };
-            self.answer(job, &running);
+            self.answer(job);
         }
-        drop(running);
         let mut limit = pin!(tokio::time::sleep(self.config.shutdown_timeout));
         let is_over = poll_fn(|context| {
-            if ended.poll_recv(context).is_ready() {
+            if self.work.poll_finished(context).is_ready() {
                 return Poll::Ready(false);
             }
             // It may have been ready above already.
@@ -245,7 +304,7 @@ impl Service {
             if over { Poll::Ready(true) } else { Poll::Pending }
         });
         if is_over.await {
-            self.handlers.name_in_log(self.now());
+            self.work.name_in_log(self.now());
         }
     }
 
@@ -255,7 +314,7 @@ impl Service {
     }
 
     /// Starts to answer a request; one that is not ready goes on as a task.
-    fn answer(&self, job: Job, running: &mpsc::Sender<Infallible>) {
+    fn answer(&self, job: Job) {
         let Job {
             request,
             peer,
@@ -301,10 +360,10 @@ impl Service {
         };
         let chosen = definition.and_then(|route| route.disconnect);
         let aborts = chosen.unwrap_or(self.config.disconnect) == Disconnect::Abort;
-        let entry = self.handlers.enter(definition, client, self.now());
-        let (running, application) = (running.clone(), Rc::clone(&self.application));
+        let entry = self.work.enter(definition, client, self.now());
+        let application = Rc::clone(&self.application);
         tokio::task::spawn_local(async move {
-            let _running = (running, entry);
+            let _in_progress = entry;
             let mut answer = answer;
             let mut handler = pin!(handler);
             let response = poll_fn(|context| {

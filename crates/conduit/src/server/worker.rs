@@ -22,24 +22,29 @@ use slab::Slab;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::ServerHandle;
 use super::batch::{Batch, Member};
 use super::blocking::Attendance;
 use super::clock::{self, WorkerClock};
+use super::cohort::Cohort;
 use super::config::Config;
 use super::connection::{Connection, Fate};
-use super::counts::{self, Counts, Limit};
+use super::counts::{Counts, Limit};
+use super::current;
+use super::cut_off::CutOff;
 use super::deadlines::{Second, Wheel};
-use super::handlers::Handlers;
+use super::handle::{ServerHandle, StopOnDrop};
 use super::idle::Idle;
 use super::listening::{AcceptError, Accepted, Listener};
 use super::mailbox::{Key, Letter, Mailbox, RequestId};
 use super::peers::Peers;
 use super::transport::Transport;
 use super::watch::{Watch, Watched};
+use super::work::{Work, WorkCounts};
 use crate::dispatch::{Application, Plan};
+use crate::error::{Error, Result};
 use crate::panics::caught;
 use crate::request::Request;
+use crate::state_source::OpenState;
 
 /// How many events a turn takes from the poller; then tokio has its turn.
 const EVENTS_A_TURN: usize = 1024;
@@ -111,8 +116,8 @@ pub(super) struct Shared {
     pub(super) hsts: Option<HeaderValue>,
     /// The port that clients are sent to who come over plain TCP, if they are.
     pub(super) redirect: Option<u16>,
-    /// How many handlers run as tasks, with or without a client.
-    pub(super) running: Handlers,
+    /// The handlers that run as tasks, with or without a client, and the tasks that they spawned.
+    pub(super) running: Work,
     /// No more requests are accepted on a connection once its current ones have been answered.
     pub(super) stopping: bool,
     /// Another process has taken over: idle connections stay until their next answer, which tells them to go there, so
@@ -174,85 +179,126 @@ pub(super) struct Worker {
     stop_by: Option<Instant>,
     /// The time for the shutdown is over.
     over: bool,
+    cut_off: CutOff,
+}
+
+/// Everything that a worker needs to serve.
+pub(super) struct WorkerStart<S: 'static> {
+    pub(super) number: usize,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) state: Box<dyn OpenState<S>>,
+    pub(super) plan: Plan<S>,
+    pub(super) config: Config,
+    pub(super) limits: Limits,
+    pub(super) handle: ServerHandle,
+    pub(super) cohort: Cohort,
 }
 
 impl Worker {
-    /// Serves on this thread until the server stops.
-    pub(super) fn run<S: 'static>(
-        number: usize,
-        listeners: Vec<Listener>,
-        state: S,
-        plan: Plan<S>,
-        config: Config,
-        limits: Limits,
-        handle: ServerHandle,
-    ) -> io::Result<()> {
-        counts::attend(handle.clone(), number);
-        let access_log = config.access_log;
-        let counts_routes = !handle.counts()[number].routes.is_empty();
+    /// Serves on this thread until the server stops, and then drives the runtime until all workers have finished.
+    pub(super) fn run<S: 'static>(start: WorkerStart<S>) -> Result<CutOff> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .event_interval(TASKS_BETWEEN_POLLS)
-            .build_local(tokio::runtime::LocalOptions::default())?;
-        let served = runtime.block_on(async move {
-            let poller = Rc::new(Poller::new()?);
-            let mailbox = Rc::new(Mailbox::default());
-            let bell = tokio::task::spawn_local(ring_every_second(Rc::clone(&mailbox), handle.clone(), number));
-            let shared = Shared {
-                poller: Rc::clone(&poller),
-                application: plan.connect(state),
-                config,
-                mailbox,
-                wheel: Wheel::new(),
-                peers: limits.peers,
-                counts: (Arc::clone(handle.counts()), number),
-                watch: Watch::new(access_log, counts_routes),
-                now: 1,
-                date: [0; 29],
-                request: Request::blank(),
-                outputs: Vec::new(),
-                hsts: limits.hsts,
-                redirect: limits.redirect,
-                running: Handlers::default(),
-                stopping: false,
-                keeps_idle: false,
-                more: false,
-            };
-            let started = Instant::now();
-            let worker = Worker {
-                shared,
-                connections: Slab::new(),
-                accepted: 0,
-                listeners,
-                accepting: false,
-                accept_from: 0,
-                connection_limit: limits.connections,
-                full_until: 0,
-                idle: Idle::default(),
-                input: vec![0; INPUT_BYTES],
-                batch: Batch::new(),
-                letters: Vec::new(),
-                handle,
-                clock: WorkerClock::new(started),
-                next_second: started,
-                stop_by: None,
-                over: false,
-            };
-            let readiness = AsyncPoller::new(poller)?;
-            worker.handle.worker_started();
-            let driver = Driver {
-                worker,
-                readiness,
-                events: Events::with_capacity(EVENTS_A_TURN),
-            };
-            // As a task, not as the future of `block_on`: a task that is woken on its own thread costs no system call.
-            let served = tokio::task::spawn_local(driver).await;
-            bell.abort();
-            served.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            .build_local(tokio::runtime::LocalOptions::default())
+            .map_err(|cause| Error::system("make a tokio runtime", cause))?;
+        let ended = runtime.block_on(async {
+            let (cohort, stop) = (start.cohort.clone(), StopOnDrop(start.handle.clone()));
+            let served = Worker::serve(start).await;
+            // The others stop, too, before they are waited for.
+            drop(stop);
+            cohort.leave().await;
+            let (mut cut_off, work) = served?;
+            // Everything that is left is dropped with the runtime.
+            let WorkCounts { handlers, tasks } = work.counts();
+            cut_off.uncounted_tasks = runtime.metrics().num_alive_tasks().saturating_sub(handlers + tasks);
+            Ok(cut_off)
         });
-        // What handlers left to blocking threads has no part in the shutdown's deadline.
+        // Calls on blocking threads have no part in the shutdown's deadline.
         runtime.shutdown_background();
-        served
+        ended
+    }
+
+    async fn serve<S: 'static>(start: WorkerStart<S>) -> Result<(CutOff, Work)> {
+        let WorkerStart {
+            number,
+            listeners,
+            state,
+            plan,
+            config,
+            limits,
+            handle,
+            cohort,
+        } = start;
+        let work = Work::default();
+        current::enter(handle.clone(), number, work.clone());
+        let Some(state) = cohort.open(state, number, &handle).await? else {
+            return Ok((CutOff::default(), work));
+        };
+        drop(cohort);
+        let failed = |cause| Error::system("serve", cause);
+        let access_log = config.access_log;
+        let counts_routes = !handle.counts()[number].routes.is_empty();
+        let poller = Rc::new(Poller::new().map_err(failed)?);
+        let mailbox = Rc::new(Mailbox::default());
+        let bell = tokio::task::spawn_local(ring_every_second(Rc::clone(&mailbox), handle.clone(), number));
+        let shared = Shared {
+            poller: Rc::clone(&poller),
+            application: plan.connect(state),
+            config,
+            mailbox,
+            wheel: Wheel::new(),
+            peers: limits.peers,
+            counts: (Arc::clone(handle.counts()), number),
+            watch: Watch::new(access_log, counts_routes),
+            now: 1,
+            date: [0; 29],
+            request: Request::blank(),
+            outputs: Vec::new(),
+            hsts: limits.hsts,
+            redirect: limits.redirect,
+            running: work.clone(),
+            stopping: false,
+            keeps_idle: false,
+            more: false,
+        };
+        let started = Instant::now();
+        let worker = Worker {
+            shared,
+            connections: Slab::new(),
+            accepted: 0,
+            listeners,
+            accepting: false,
+            accept_from: 0,
+            connection_limit: limits.connections,
+            full_until: 0,
+            idle: Idle::default(),
+            input: vec![0; INPUT_BYTES],
+            batch: Batch::new(),
+            letters: Vec::new(),
+            handle,
+            clock: WorkerClock::new(started),
+            next_second: started,
+            stop_by: None,
+            over: false,
+            cut_off: CutOff::default(),
+        };
+        let readiness = AsyncPoller::new(poller).map_err(failed)?;
+        worker.handle.worker_started();
+        let driver = Driver {
+            worker,
+            readiness,
+            events: Events::with_capacity(EVENTS_A_TURN),
+        };
+        // As a task, not as the future of `block_on`: a task that is woken on its own thread costs no system call.
+        let served = tokio::task::spawn_local(driver).await;
+        bell.abort();
+        // Its end is awaited so that it is not counted; it was aborted.
+        let _ = bell.await;
+        let cut_off = served
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            .map_err(failed)?;
+        Ok((cut_off, work))
     }
 
     /// The work of a turn that does not come from the poller.
@@ -600,11 +646,18 @@ impl Worker {
             for key in self.keys() {
                 self.with_input(key, Connection::stop);
             }
-            let handlers = self.shared.running.count();
-            if handlers > 0 || !self.connections.is_empty() {
+            let work = self.shared.running.counts();
+            let connections = self.connections.len();
+            self.cut_off = self.cut_off.plus(CutOff {
+                connections,
+                work,
+                uncounted_tasks: 0,
+            });
+            if connections + work.handlers + work.tasks > 0 {
                 tracing::warn!(
-                    connections = self.connections.len(),
-                    handlers,
+                    connections,
+                    handlers = work.handlers,
+                    tasks = work.tasks,
                     "closing what was not finished at the shutdown"
                 );
             }
@@ -625,9 +678,11 @@ impl Worker {
             .collect()
     }
 
-    fn has_ended(&self) -> bool {
-        // A handler whose client has gone may have something to finish all the same.
-        self.shared.stopping && self.connections.is_empty() && (self.over || self.shared.running.count() == 0)
+    fn has_ended(&self, context: &mut Context<'_>) -> bool {
+        // A handler whose client has gone is finished all the same.
+        self.shared.stopping
+            && self.connections.is_empty()
+            && (self.over || self.shared.running.poll_finished(context).is_ready())
     }
 }
 
@@ -666,9 +721,9 @@ struct Driver {
 }
 
 impl Future for Driver {
-    type Output = io::Result<()>;
+    type Output = io::Result<CutOff>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<CutOff>> {
         let Driver {
             worker,
             readiness,
@@ -702,8 +757,8 @@ impl Future for Driver {
             }
         }
         worker.resume_accepting();
-        if worker.has_ended() {
-            return Poll::Ready(Ok(()));
+        if worker.has_ended(context) {
+            return Poll::Ready(Ok(worker.cut_off));
         }
         if worker.shared.more {
             // Through the run queue, so that tasks, timers and other sockets come first.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -66,7 +66,7 @@ struct Running {
 impl TestClient {
     /// Serves the application in this process, without a socket.
     #[track_caller]
-    pub fn new<S: Clone + Send + 'static>(app: App<S, Routes<S>>) -> Self {
+    pub fn new<S: 'static>(app: App<S, Routes<S>>) -> Self {
         let process = Arc::new(InProcess::default());
         match app.serve_in_process(Arc::clone(&process)) {
             Ok(server) => Self::start(server, Reach::InProcess(process)),
@@ -77,7 +77,7 @@ impl TestClient {
     /// Serves the application on a port of 127.0.0.1 that the system chooses, and calls it through sockets. Time cannot be
     /// moved and the peer's address cannot be chosen; all else is as with [`new`](Self::new).
     #[track_caller]
-    pub fn over_socket<S: Clone + Send + 'static>(app: App<S, Routes<S>>) -> Self {
+    pub fn over_socket<S: 'static>(app: App<S, Routes<S>>) -> Self {
         match app.workers(1).listen("127.0.0.1:0") {
             Ok(server) => {
                 let address = server.address();
@@ -87,9 +87,24 @@ impl TestClient {
         }
     }
 
-    fn start<S: Clone + Send + 'static>(server: crate::Server<S>, reach: Reach) -> Self {
+    /// Returns once the application serves.
+    #[track_caller]
+    fn start<S: 'static>(server: crate::Server<S>, reach: Reach) -> Self {
         let handle = server.handle();
-        let thread = std::thread::spawn(move || server.serve());
+        let (started, has_started) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            server.serve_from(move || {
+                // The receiver waits.
+                let _ = started.send(());
+            })
+        });
+        if has_started.recv().is_err() {
+            match thread.join() {
+                Ok(Ok(())) => panic!("the application has stopped before it served"),
+                Ok(Err(error)) => panic!("the application cannot start: {error}"),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
         TestClient {
             running: Arc::new(Running {
                 reach,

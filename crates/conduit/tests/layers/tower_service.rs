@@ -707,9 +707,36 @@ fn the_runtime_of_the_state_goes_on() {
     let refused = app.into_local_service().expect_err("its runtime would not be driven");
     assert_eq!(
         refused.to_string(),
-        "cannot serve on this thread alone: the runtime of App::open needs a thread that drives it: await the state \
-         yourself and use App::new, or use into_service"
+        "cannot serve on this thread alone: App::open and App::open_per_worker need a server's threads: await the \
+         state yourself and use App::new, or use into_service"
     );
+}
+
+#[get("/opened-on")]
+async fn opened_on(thread: State<std::rc::Rc<str>>) -> String {
+    let current = std::thread::current();
+    format!("{} {}", *thread, current.name().unwrap_or_default())
+}
+
+#[test]
+fn each_thread_opens_its_state() {
+    let open = || async {
+        let thread: std::rc::Rc<str> = std::thread::current().name().unwrap_or_default().into();
+        Ok::<_, std::io::Error>(thread)
+    };
+    let app = App::open_per_worker(open).routes(routes![opened_on]).workers(1);
+    let service = app.into_service().expect("threads can be started");
+    let (_, text) = block_on(ask(service, get("/opened-on")));
+    assert_eq!(text, "conduit-service-0 conduit-service-0");
+}
+
+#[test]
+fn error_of_a_thread_that_opens_its_state_is_that_of_the_service() {
+    let open = || async { Err::<std::rc::Rc<str>, _>(std::io::Error::other("no database")) };
+    let app = App::open_per_worker(open).routes(routes![opened_on]).workers(2);
+    let error = app.into_service().expect_err("no thread can start").to_string();
+    assert!(error.starts_with("cannot open the state of worker "), "{error}");
+    assert!(error.ends_with(": no database"), "{error}");
 }
 
 #[test]

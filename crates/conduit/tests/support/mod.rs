@@ -19,7 +19,7 @@ pub(crate) struct Running {
 }
 
 /// Serves the application on one worker.
-pub(crate) fn serve<S: Clone + Send + 'static>(app: App<S, Routes<S>>) -> Running {
+pub(crate) fn serve<S: 'static>(app: App<S, Routes<S>>) -> Running {
     start(
         app.workers(1)
             .listen("127.0.0.1:0")
@@ -27,7 +27,7 @@ pub(crate) fn serve<S: Clone + Send + 'static>(app: App<S, Routes<S>>) -> Runnin
     )
 }
 
-pub(crate) fn start<S: Clone + Send + 'static>(server: Server<S>) -> Running {
+pub(crate) fn start<S: 'static>(server: Server<S>) -> Running {
     let (address, handle) = (server.address(), server.handle());
     Running {
         address,

@@ -38,11 +38,11 @@ use self::stream::Outlet;
 use self::waiting::{Pace, Waiting};
 use super::deadlines::{Place, Second};
 use super::facts::Facts;
-use super::handlers::method_and_path;
 use super::mailbox::{Key, Letter, Outbox, RequestId};
 use super::tail::Tail;
 use super::transport::Transport;
 use super::watch::Watched;
+use super::work::method_and_path;
 use super::worker::Shared;
 #[cfg(feature = "testing")]
 use super::worker::Told;

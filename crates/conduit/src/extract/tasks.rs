@@ -1,0 +1,82 @@
+//! Work that goes on after the response.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use super::FromRequest;
+use crate::openapi::Operation;
+use crate::request::Request;
+use crate::server::current;
+use crate::server::work::Work;
+
+/// Spawns tasks that go on after the response, such as sending a mail.
+///
+/// A shutdown waits for these tasks as it does for handlers, within the
+/// [shutdown timeout](crate::App::shutdown_timeout), and logs the name and age of each that it cuts off. It does not wait for
+/// tasks of `tokio::task::spawn_local` and `tokio::spawn`: it drops them, and logs their number.
+///
+/// A task runs on the worker of its request, and need not be `Send`. A task that has to survive the end of the process
+/// belongs into a queue or a database.
+///
+/// # Example
+///
+/// A response that does not wait for a mail:
+///
+/// ```
+/// use conduit::Tasks;
+/// use conduit::prelude::*;
+///
+/// async fn send_welcome(address: String) {
+///     tokio::task::yield_now().await;
+///     tracing::info!(address, "sent a mail");
+/// }
+///
+/// #[post("/users/{address}")]
+/// async fn sign_up(address: Path<String>, tasks: Tasks) -> StatusCode {
+///     tasks.spawn("welcome mail", send_welcome(address.0));
+///     StatusCode::ACCEPTED
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Tasks(Option<Work>);
+
+impl Tasks {
+    /// Spawns a task on this worker. The name is for the log. The task runs in the current span of `tracing`; a handle that
+    /// is dropped leaves it running.
+    ///
+    /// Without a server, as in [`into_local_service`](crate::App::into_local_service), it is `tokio::task::spawn_local`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a `LocalRuntime` and a `LocalSet`; each worker of a server has one.
+    pub fn spawn<T: 'static>(&self, name: &'static str, task: impl Future<Output = T> + 'static) -> JoinHandle<T> {
+        let in_progress = self.0.as_ref().map(|work| work.enter_task(name));
+        let task = async move {
+            let _in_progress = in_progress;
+            task.await
+        };
+        tokio::task::spawn_local(task.in_current_span())
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tasks")
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> FromRequest<S> for Tasks {
+    type Rejection = Infallible;
+
+    async fn from_request(_: &mut Request, _: &S) -> Result<Self, Infallible> {
+        Ok(Tasks(current::work()))
+    }
+
+    /// Nothing of it comes from the client.
+    fn describe(_: &mut Operation) {}
+}

@@ -1,0 +1,149 @@
+//! Signals, and the end of a shutdown, on a thread that runs nothing else.
+//!
+//! The thread neither logs nor opens files, and no handler runs on it. A full log pipe, a handler that blocks its worker or
+//! a file system that hangs can therefore not keep the process from ending: what may block is left to other threads, which
+//! the [`ServerHandle`] notifies.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::mpsc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Signal as Number, getpid, kill_process};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::ServerHandle;
+use super::blocking::polled_routes;
+use super::handle::{CLOSING, UNREADY};
+
+/// How long workers may take to end once the time for the shutdown is over; then the process ends without them.
+const STUCK_AFTER: Duration = Duration::from_secs(2);
+/// How long the log may take for the last message.
+const LOG_PATIENCE: Duration = Duration::from_millis(500);
+/// How long the functions that the program registered with atexit(3) may take.
+const EXIT_PATIENCE: Duration = Duration::from_secs(1);
+/// The exit code of a process that ends without its workers.
+const EXIT_CODE: i32 = 1;
+
+/// Ends the thread when it is dropped; signals then have no effect.
+pub(super) struct SignalThread {
+    _running: oneshot::Sender<Infallible>,
+}
+
+/// Handles SIGINT, SIGTERM, SIGUSR2 and, where certificates come from files, SIGHUP from now on. Ends the process if
+/// workers are stuck `limit` after the server stops.
+///
+/// # Errors
+///
+/// When the system refuses a runtime, a signal handler or a thread.
+pub(super) fn handle_signals(handle: ServerHandle, limit: Duration) -> io::Result<SignalThread> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::register(handle.has_files())?
+    };
+    let (running, ended) = oneshot::channel();
+    thread::Builder::new()
+        .name("conduit-signals".to_owned())
+        .spawn(move || run(&runtime, signals, &handle, limit, ended))?;
+    Ok(SignalThread { _running: running })
+}
+
+fn run(
+    runtime: &Runtime,
+    mut signals: Signals,
+    handle: &ServerHandle,
+    limit: Duration,
+    ended: oneshot::Receiver<Infallible>,
+) {
+    runtime.block_on(async {
+        let mut ended = pin!(ended);
+        let mut delay = pin!(handle.stop_after_delay());
+        let mut stuck = pin!(stuck(handle, limit));
+        poll_fn(|context| {
+            signals.poll(handle, context);
+            let Poll::Pending = delay.as_mut().poll(context);
+            if stuck.as_mut().poll(context).is_ready() {
+                exit_without_workers(handle);
+            }
+            ended.as_mut().poll(context).map(drop)
+        })
+        .await;
+    });
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    replace: Signal,
+    /// Only where there are files to read again: otherwise SIGHUP ends the process, as a closed terminal expects.
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    fn register(has_files: bool) -> io::Result<Self> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            replace: signal(SignalKind::user_defined2())?,
+            hang_up: has_files.then(|| signal(SignalKind::hangup())).transpose()?,
+        })
+    }
+
+    fn poll(&mut self, handle: &ServerHandle, context: &mut Context<'_>) {
+        if let Some(hang_up) = &mut self.hang_up {
+            while hang_up.poll_recv(context).is_ready() {
+                handle.request_reload();
+            }
+        }
+        while self.replace.poll_recv(context).is_ready() {
+            handle.request_handover();
+        }
+        while self.interrupt.poll_recv(context).is_ready() || self.terminate.poll_recv(context).is_ready() {
+            if handle.is_closing() {
+                exit_without_workers(handle);
+            }
+            handle.stop_or_close();
+        }
+    }
+}
+
+/// Waits until the workers should have ended by themselves.
+async fn stuck(handle: &ServerHandle, limit: Duration) {
+    handle.reached(UNREADY).await;
+    handle.stopping().await;
+    // They close at the limit by themselves, or before it when they are asked to.
+    let _ = tokio::time::timeout(limit, handle.reached(CLOSING)).await;
+    tokio::time::sleep(STUCK_AFTER).await;
+}
+
+/// Ends the process. The log gets a message if it takes one.
+fn exit_without_workers(handle: &ServerHandle) -> ! {
+    let (logged, is_logged) = mpsc::channel::<Infallible>();
+    let handle = handle.clone();
+    // The log may be what blocks. Where no thread can be started the process ends without a message.
+    let _ = thread::Builder::new().spawn(move || {
+        let _logged = logged;
+        for (worker, route) in polled_routes(&handle) {
+            let (method, path, handler) = (route.method, route.path, route.handler);
+            tracing::error!(worker, method, route = path, handler, "this handler blocks its worker");
+        }
+        tracing::error!(
+            exit_code = EXIT_CODE,
+            "a worker is stuck; ending the process without it"
+        );
+    });
+    let _ = is_logged.recv_timeout(LOG_PATIENCE);
+    // The functions of atexit(3) may wait for a lock that a stuck thread holds.
+    let _ = thread::Builder::new().spawn(|| {
+        thread::sleep(EXIT_PATIENCE);
+        let _ = kill_process(getpid(), Number::KILL);
+    });
+    std::process::exit(EXIT_CODE)
+}
