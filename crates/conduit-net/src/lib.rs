@@ -126,3 +126,8 @@ pub use unix::{UnixDatagram, UnixListener, UnixStream};
 #[cfg(all(doctest, feature = "std"))]
 #[doc = include_str!("../../../docs/sockets.md")]
 struct Guide;
+
+/// The code of the crate's README, compiled with the documentation's tests.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

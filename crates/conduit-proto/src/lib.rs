@@ -40,3 +40,8 @@ pub mod multipart;
 pub mod proxy;
 
 pub use date::http_date;
+
+/// The code of the crate's README, compiled with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -83,3 +83,8 @@ macro_rules! table {
         TABLE
     }};
 }
+
+/// The code of the crate's README, compiled with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
