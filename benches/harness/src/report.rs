@@ -192,7 +192,7 @@ fn cpu_tables(results: &Results) -> String {
 
 fn ratio_table(results: &Results) -> String {
     let mut text = String::from(
-        "\n### Conduit beside the others\n\nConduit's median over the other's; below 1 Conduit takes less.\n\n\
+        "\n### Conduit relative to the others\n\nConduit's median over the other's; below 1 Conduit takes less.\n\n\
          | row | best peer | axum | floor |\n| --- | ---: | ---: | ---: |\n",
     );
     for row in load_rows(results) {

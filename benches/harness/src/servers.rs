@@ -102,13 +102,13 @@ pub(crate) const ALL: &[Server] = &[
         name: "h2o",
         programs: &[(Edge, Installed("h2o", "h2o", h2o))],
         crate_name: None,
-        note: "one thread; HTTPS by OpenSSL; its plain text is a file, which it has no handler without an interpreter for",
+        note: "one thread; HTTPS by OpenSSL; its plain text is a file, because a handler would need an interpreter",
     },
     Server {
         name: FLOOR,
         programs: &[(Plain, Told("bench-floor"))],
         crate_name: None,
-        note: "a bare epoll loop with canned answers: parses, routes and limits nothing",
+        note: "a bare epoll loop with canned responses: parses, routes and limits nothing",
     },
 ];
 
