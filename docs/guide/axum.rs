@@ -1,4 +1,4 @@
-// What the blocks of axum's code need to be compiled and asked by themselves.
+// The environment in which the blocks of axum's code are compiled and called.
 #[allow(dead_code, unused_imports)]
 mod surroundings {
     use conduit::testing::TestClient;
@@ -6,7 +6,7 @@ mod surroundings {
     #[conduit::get("/of-conduit")]
     async fn of_conduit() {}
 
-    /// A client that asks the router, which answers what the application around it has no route for.
+    /// A client of the router, which is the fallback of an application.
     pub fn client(router: axum::Router) -> TestClient {
         let app = conduit::App::new(()).routes(conduit::routes![of_conduit]);
         TestClient::new(app.fallback(conduit::tower::service(router)))

@@ -1,5 +1,5 @@
-// What the chapters have made before, for those that come after: each page is compiled by itself, and shows only what
-// is new in it. A page takes the pieces that it builds on, as they stood in the chapter before.
+// The code of earlier chapters for later ones: each page is compiled separately and shows only its new code. A page includes
+// the pieces that it builds on, in their state of the previous chapter.
 macro_rules! shelf {
     (@hello) => {
         #[get("/")]
@@ -109,7 +109,7 @@ macro_rules! shelf {
         }
     };
     (@guard) => {
-        /// What the librarian proves to be the librarian with.
+        /// The librarian's secret.
         #[derive(Clone)]
         struct Token(Arc<str>);
 
