@@ -1,11 +1,9 @@
-//! The content codings (RFC 9110, section 8.4.1), as writers: bytes go in, and what comes out is taken when it suits.
+//! The content codings (RFC 9110, section 8.4.1) and their encoders, as writers: bytes go in, and the output is taken later.
 
 use std::io::{self, Write};
 
-use brotli::{CompressorWriter, DecompressorWriter};
-use flate2::write::{GzEncoder, MultiGzDecoder, ZlibDecoder};
-
-use crate::body::BodyError;
+use brotli::CompressorWriter;
+use flate2::write::GzEncoder;
 
 /// The speed and size that the codings are set to: that of their own tools' defaults, but for brotli, whose default takes
 /// ten times as long for a few per cent.
@@ -17,8 +15,6 @@ const ZSTD_LEVEL: i32 = 3;
 const BROTLI_WINDOW: u32 = 19;
 /// The same for the smallest bodies.
 const SMALLEST_BROTLI_WINDOW: u32 = 10;
-/// How far a decompressor of zstd lets the client make it look back: 8 MiB, which RFC 9659 sets as the limit.
-const ZSTD_WINDOW: u32 = 23;
 const BUFFER_BYTES: usize = 4096;
 
 /// What a body is compressed with.
@@ -116,122 +112,6 @@ impl Encoder {
             Encoder::Gzip(writer) => writer.finish(),
             Encoder::Brotli(writer) => Ok(writer.into_inner()),
             Encoder::Zstd(writer) => writer.finish(),
-        }
-    }
-}
-
-/// Output of a decoder that cannot become longer than it may.
-struct Bounded {
-    bytes: Vec<u8>,
-    /// How many more bytes may come, over all that were taken.
-    left: u64,
-    exceeded: bool,
-}
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.left.checked_sub(bytes.len() as u64) {
-            Some(left) => self.left = left,
-            None => {
-                self.exceeded = true;
-                return Err(io::Error::other("the output is longer than it may be"));
-            }
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Decompresses what is written into it, up to a limit.
-pub(super) struct Decoder {
-    writer: Writer,
-    coding: Coding,
-    limit_bytes: u64,
-}
-
-enum Writer {
-    Gzip(MultiGzDecoder<Bounded>),
-    Deflate(ZlibDecoder<Bounded>),
-    Brotli(Box<DecompressorWriter<Bounded>>),
-    Zstd(zstd::stream::write::Decoder<'static, Bounded>),
-}
-
-impl Decoder {
-    /// A decoder that gives at most so many bytes.
-    pub(super) fn new(coding: Coding, limit_bytes: u64) -> io::Result<Self> {
-        let output = Bounded {
-            bytes: Vec::new(),
-            left: limit_bytes,
-            exceeded: false,
-        };
-        let writer = match coding {
-            Coding::Gzip => Writer::Gzip(MultiGzDecoder::new(output)),
-            Coding::Deflate => Writer::Deflate(ZlibDecoder::new(output)),
-            Coding::Brotli => Writer::Brotli(Box::new(DecompressorWriter::new(output, BUFFER_BYTES))),
-            Coding::Zstd => {
-                let mut writer = zstd::stream::write::Decoder::new(output)?;
-                writer.window_log_max(ZSTD_WINDOW)?;
-                Writer::Zstd(writer)
-            }
-        };
-        Ok(Decoder {
-            writer,
-            coding,
-            limit_bytes,
-        })
-    }
-
-    fn output(&mut self) -> &mut Bounded {
-        match &mut self.writer {
-            Writer::Gzip(writer) => writer.get_mut(),
-            Writer::Deflate(writer) => writer.get_mut(),
-            Writer::Brotli(writer) => writer.get_mut(),
-            Writer::Zstd(writer) => writer.get_mut(),
-        }
-    }
-
-    /// What these bytes give, which may be nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// When they are not in the coding, or when they give more than the limit.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<Vec<u8>, BodyError> {
-        let writer: &mut dyn Write = match &mut self.writer {
-            Writer::Gzip(writer) => writer,
-            Writer::Deflate(writer) => writer,
-            Writer::Brotli(writer) => writer,
-            Writer::Zstd(writer) => writer,
-        };
-        let written = writer.write_all(bytes).and_then(|()| writer.flush());
-        self.taken(written)
-    }
-
-    /// What is left at the end of the body.
-    ///
-    /// # Errors
-    ///
-    /// When the body ends in the middle.
-    pub(super) fn finish(&mut self) -> Result<Vec<u8>, BodyError> {
-        let finished = match &mut self.writer {
-            Writer::Gzip(writer) => writer.try_finish(),
-            Writer::Deflate(writer) => writer.try_finish(),
-            Writer::Brotli(writer) => writer.close(),
-            Writer::Zstd(writer) => writer.do_finish(),
-        };
-        self.taken(finished)
-    }
-
-    fn taken(&mut self, result: io::Result<()>) -> Result<Vec<u8>, BodyError> {
-        let (limit_bytes, coding) = (self.limit_bytes, self.coding.name());
-        let output = self.output();
-        match result {
-            Ok(()) => Ok(std::mem::take(&mut output.bytes)),
-            Err(_) if output.exceeded => Err(BodyError::TooLarge { limit_bytes }),
-            Err(_) => Err(BodyError::Malformed { coding }),
         }
     }
 }

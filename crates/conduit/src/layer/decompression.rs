@@ -1,16 +1,16 @@
 //! Compressed requests.
 
 use std::borrow::Cow;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_core::Stream;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderValue, StatusCode};
 
-use super::coding::{Coding, Decoder};
+use super::coding::Coding;
+use super::decoder::Decoder;
 use super::{Layer, Next, fields};
 use crate::body::{Body, BodyError};
 use crate::openapi::Operation;
@@ -18,12 +18,17 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
+/// The most output of a body before other tasks have their turn.
+const TURN_BYTES: usize = 256 * 1024;
+
 /// Decompresses the bodies of requests that have a `content-encoding`: gzip, deflate, brotli (`br`) or zstd, one of them.
 /// Another, or several, are answered 415 with `accept-encoding` (RFC 9110, section 15.5.16).
 ///
-/// The limit on bodies holds for what comes out, and what is in memory never grows beyond it: a small body that would become
-/// gigabytes is answered 413 when the limit is reached. Zstd is given a window of 8 MiB at most (RFC 9659). A body that is not
-/// in its coding, or ends too early, is answered 400.
+/// The limit on bodies holds for the decompressed body: a small body that would become gigabytes is answered 413 when the
+/// limit is reached. A body is decompressed in steps of at most 32 KiB, and other requests of the worker have their turn after
+/// 256 KiB. A window of brotli is allocated only up to the limit on bodies, a window of zstd is at most 8 MiB (RFC 9659), and a
+/// large window of brotli, which is an extension of RFC 7932, is refused. A body that is not in its coding, or ends too early,
+/// is answered 400.
 ///
 /// The handler sees the request without `content-encoding` and `content-length`. Requests without a `content-encoding` cost
 /// nothing.
@@ -73,6 +78,9 @@ impl Layer for Decompression {
             Body::from_stream(Decompressed {
                 body,
                 decoder: Some(Decoder::new(coding, limit_bytes)),
+                input: Bytes::new(),
+                is_full: false,
+                turn_bytes: 0,
             })
         });
         next.run(request).await
@@ -109,40 +117,63 @@ fn coding_of(request: &Request) -> Result<Option<Coding>, Problem> {
     })
 }
 
-/// A body that is decompressed as it comes.
+/// A body that is decompressed while it comes.
 struct Decompressed {
     body: Body,
-    /// `None` when the body has ended or failed.
-    decoder: Option<io::Result<Decoder>>,
+    /// `None` after the end of the body, or an error.
+    decoder: Option<Decoder>,
+    /// The bytes that came and are not decompressed yet.
+    input: Bytes,
+    /// The decoder may have more output without further input.
+    is_full: bool,
+    /// The output since other tasks had their turn.
+    turn_bytes: usize,
+}
+
+impl Decompressed {
+    fn poll_output(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Vec<u8>>, BodyError>> {
+        let Some(decoder) = &mut self.decoder else {
+            return Poll::Ready(Ok(None));
+        };
+        loop {
+            if self.turn_bytes >= TURN_BYTES {
+                self.turn_bytes = 0;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.input.is_empty() && !self.is_full {
+                match Pin::new(&mut self.body).poll_next(context)? {
+                    Poll::Ready(Some(input)) => self.input = input,
+                    Poll::Ready(None) => {
+                        decoder.finish()?;
+                        return Poll::Ready(Ok(None));
+                    }
+                    Poll::Pending => {
+                        self.turn_bytes = 0;
+                        return Poll::Pending;
+                    }
+                }
+            }
+            let step = decoder.step(&self.input)?;
+            self.input.advance(step.used);
+            self.is_full = step.is_full;
+            self.turn_bytes += step.output.len();
+            if !step.output.is_empty() {
+                return Poll::Ready(Ok(Some(step.output)));
+            }
+        }
+    }
 }
 
 impl Stream for Decompressed {
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        loop {
-            let decoder = match &mut this.decoder {
-                Some(Ok(decoder)) => decoder,
-                Some(Err(_)) => {
-                    let error = this.decoder.take().and_then(Result::err).map(Into::into);
-                    return Poll::Ready(error.map(|error| Err(BodyError::Stream(error))));
-                }
-                None => return Poll::Ready(None),
-            };
-            let (output, ended) = match std::task::ready!(Pin::new(&mut this.body).poll_next(context)) {
-                Some(Ok(piece)) => (decoder.write(&piece), false),
-                Some(Err(error)) => (Err(error), true),
-                None => (decoder.finish(), true),
-            };
-            if ended || output.is_err() {
-                this.decoder = None;
-            }
-            match output {
-                Ok(output) if output.is_empty() && ended => return Poll::Ready(None),
-                Ok(output) if output.is_empty() => {}
-                output => return Poll::Ready(Some(output.map(Bytes::from))),
-            }
+        let output = std::task::ready!(self.poll_output(context));
+        if !matches!(output, Ok(Some(_))) {
+            self.decoder = None;
+            self.input = Bytes::new();
         }
+        Poll::Ready(output.map(|output| output.map(Bytes::from)).transpose())
     }
 }

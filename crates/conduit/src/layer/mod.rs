@@ -73,6 +73,8 @@ mod concurrency;
 mod conditional;
 mod cors;
 #[cfg(feature = "compression")]
+mod decoder;
+#[cfg(feature = "compression")]
 mod decompression;
 mod fields;
 mod function;
