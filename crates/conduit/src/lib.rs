@@ -35,6 +35,7 @@
 //!   and the list [`routes!`]; [`mod@route`]: what they make.
 //! - [`extract`]: what a handler may take. [`response`]: what it may return. [`Problem`](struct@Problem): how errors look.
 //! - [`mod@layer`]: what stands between the server and the handlers, functions and ready-made ones.
+//! - [`log`]: output that never blocks the server.
 //! - [`openapi`]: how they describe themselves, and the document that comes of it.
 //! - `opentelemetry`, with the feature of that name: requests as spans that are sent to a collector.
 //! - `testing`, with the feature of that name: a client for tests.
@@ -59,6 +60,7 @@ mod file;
 mod guides;
 pub mod health;
 pub mod layer;
+pub mod log;
 pub mod metrics;
 mod nearest;
 pub mod openapi;

@@ -116,6 +116,12 @@ fn write_server(server: &ServerHandle, text: &mut String) {
             now.received_bytes,
         ),
         ("conduit_sent_bytes_total", "counter", "Bytes sent.", now.sent_bytes),
+        (
+            "conduit_log_lines_dropped_total",
+            "counter",
+            "Lines of the log that were dropped.",
+            crate::log::dropped_lines(),
+        ),
     ];
     for (name, kind, help, value) in numbers {
         write_number(text, name, kind, help, value);

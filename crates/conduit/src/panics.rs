@@ -46,9 +46,9 @@ pub(crate) fn message(panic: Box<dyn Any + Send>) -> String {
 #[cold]
 fn report(place: &'static str, panic: Box<dyn Any + Send>) {
     let panic = message(panic);
-    // The subscriber itself may have panicked, so there is no other way to report it.
+    // The subscriber itself may have panicked, and may panic with each request: the payload must not leak.
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| tracing::error!(panic, "{place}"))) {
-        std::mem::forget(another);
+        drop(message(another));
     }
 }
 

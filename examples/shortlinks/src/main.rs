@@ -79,6 +79,7 @@ fn app(settings: Settings) -> conduit::Result<App<Service, Routes<Service>>> {
 
 fn main() -> conduit::Result {
     // Standard output is for the address that the server prints; errors go to standard error.
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    conduit::log::set_panic_hook();
+    tracing_subscriber::fmt().with_writer(conduit::log::stderr).init();
     app(Settings::from_environment()?)?.run()
 }

@@ -97,9 +97,11 @@ pub fn init() -> Result<OpenTelemetry> {
     };
     let sending = OpenTelemetry::from_env()?;
     // Colours, which another crate may have switched on, are for people: a file would have them as they are written.
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-    );
+    let log = tracing_subscriber::fmt::layer()
+        .with_writer(crate::log::stderr)
+        .with_ansi(
+            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        );
     tracing_subscriber::registry()
         .with(log.with_filter(shown))
         .with(sending.layer())

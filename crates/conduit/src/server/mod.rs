@@ -329,6 +329,7 @@ impl<S: 'static> Server<S> {
         if self.handle.is_replaced() {
             files.into_iter().for_each(SocketFile::leave);
         }
+        crate::log::flush(crate::log::LAST_LINES);
         result
     }
 }

@@ -14,6 +14,7 @@ use super::access_log::{self, AccessLog, Line};
 use super::counts::Counts;
 use super::server_span::ServerSpan;
 use crate::body::Body;
+use crate::panics::caught;
 use crate::request::Request;
 use crate::route::Definition;
 
@@ -24,6 +25,8 @@ const KEPT: usize = 64;
 
 /// The target of the span of a request.
 pub(crate) const REQUEST_TARGET: &str = "conduit::request";
+
+const SUBSCRIBER: &str = "the subscriber panicked";
 
 /// Who watches the requests of a worker.
 pub(super) struct Watch {
@@ -116,7 +119,10 @@ impl Watch {
     #[cold]
     pub(super) fn refused(&self, peer: SocketAddr, status: StatusCode, bytes: u64) {
         if self.access_log != AccessLog::Off && access_log::is_heard() {
-            Line::refused(peer).write(self.access_log, status.as_u16(), 0, bytes, true);
+            let mut line = Line::refused(peer);
+            caught(SUBSCRIBER, || {
+                line.write(self.access_log, status.as_u16(), 0, bytes, true)
+            });
         }
     }
 
@@ -127,21 +133,12 @@ impl Watch {
             counts.answered(watched.route, watched.status, took);
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let status = watched.status;
-        let answered = (status != CLIENT_GONE).then_some(status);
-        watched.server_span.end(answered, watched.body_bytes, complete);
-        if !watched.span.is_disabled() {
-            watched.span.record("status", status);
-            watched.span.record("duration_us", micros);
-            watched.span.record("bytes", watched.body_bytes);
-        }
-        if let Some(line) = &mut watched.line
-            && line.is_used()
-        {
-            line.write(self.access_log, status, micros, watched.body_bytes, complete);
+        // The response does not depend on a subscriber: one that panics loses its line, not the connection.
+        caught(SUBSCRIBER, || watched.report(self.access_log, micros, complete));
+        if let Some(line) = &mut watched.line {
             line.clear();
         }
-        watched.span = Span::none();
+        caught(SUBSCRIBER, || watched.span = Span::none());
         watched.body_bytes = 0;
         if self.free.len() < KEPT {
             self.free.push(watched);
@@ -160,6 +157,23 @@ impl Watched {
             status: CLIENT_GONE,
             head_only: false,
             body_bytes: 0,
+        }
+    }
+
+    /// Passes the end of the request on to the subscriber.
+    fn report(&mut self, access_log: AccessLog, micros: u64, complete: bool) {
+        let status = self.status;
+        let answered = (status != CLIENT_GONE).then_some(status);
+        self.server_span.end(answered, self.body_bytes, complete);
+        if !self.span.is_disabled() {
+            self.span.record("status", status);
+            self.span.record("duration_us", micros);
+            self.span.record("bytes", self.body_bytes);
+        }
+        if let Some(line) = &mut self.line
+            && line.is_used()
+        {
+            line.write(access_log, status, micros, self.body_bytes, complete);
         }
     }
 

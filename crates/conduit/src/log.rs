@@ -1,0 +1,295 @@
+//! Log output that never blocks or stops the server.
+//!
+//! A subscriber that writes to standard error itself waits for the reader of the log: a full disk makes it panic, and a
+//! reader that stalls stops every worker. A [`Writer`] only appends to a buffer of 1 MiB; a thread writes the buffer to the
+//! descriptor. A line that finds no room, or whose write fails, is dropped and counted: by [`dropped_lines`], by
+//! `conduit_log_lines_dropped_total` on [the metrics page](crate::metrics), and by a warning in the log when it works again.
+//!
+//! # Example
+//!
+//! Events and panics on standard error:
+//!
+//! ```
+//! use conduit::log;
+//!
+//! log::set_panic_hook();
+//! tracing_subscriber::fmt().with_writer(log::stderr).init();
+//! ```
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem;
+use std::os::fd::AsFd;
+use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::problem::bounded;
+
+/// The most bytes that wait for the writing thread.
+const WAITING_BYTES: usize = 1024 * 1024;
+/// The time between two attempts to write to a descriptor that is full and does not block.
+const RETRY: Duration = Duration::from_millis(20);
+/// The time that the last lines of a server have at its end.
+pub(crate) const LAST_LINES: Duration = Duration::from_secs(1);
+
+static STDERR: Queue = Queue::new(|| io::stderr().as_fd().try_clone_to_owned().map(File::from));
+static STDOUT: Queue = Queue::new(|| io::stdout().as_fd().try_clone_to_owned().map(File::from));
+
+/// A writer to standard error, for `with_writer` of a subscriber.
+pub fn stderr() -> Writer {
+    Writer(&STDERR)
+}
+
+/// A writer to standard output, for `with_writer` of a subscriber.
+pub fn stdout() -> Writer {
+    Writer(&STDOUT)
+}
+
+/// The number of lines that were dropped since the process started.
+pub fn dropped_lines() -> u64 {
+    STDERR.dropped.load(Ordering::Relaxed) + STDOUT.dropped.load(Ordering::Relaxed)
+}
+
+/// Waits until all lines are written, at most for `limit`; returns whether they are. A server calls it at its end with one
+/// second.
+pub fn flush(limit: Duration) -> bool {
+    STDERR.flush(limit) & STDOUT.flush(limit)
+}
+
+/// Replaces the process's panic hook by one that writes the message, the place and the backtrace through [`stderr`]. The
+/// standard hook waits for the reader of standard error, and a worker with a handler that panics waits with it.
+pub fn set_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| STDERR.push(describe(panic).as_bytes())));
+}
+
+fn describe(panic: &PanicHookInfo<'_>) -> String {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("<unnamed>");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let message = bounded(panic.payload_as_str().unwrap_or("a value that is not a text"));
+    let mut text = format!("thread '{name}' panicked at {place}: {message}\n");
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        text.push_str(&backtrace.to_string());
+    }
+    text
+}
+
+/// Appends lines to a buffer that a thread writes; from [`stderr`] or [`stdout`].
+///
+/// A write takes all of its bytes or drops them, never waits and never fails. Subscribers of `tracing_subscriber` write
+/// each event at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Writer(&'static Queue);
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.push(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The lines that wait for their thread.
+struct Queue {
+    waiting: Mutex<Waiting>,
+    /// Lines have arrived.
+    arrived: Condvar,
+    /// All lines are written.
+    idle: Condvar,
+    dropped: AtomicU64,
+    open: fn() -> io::Result<File>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    bytes: Vec<u8>,
+    /// Lines that were dropped since the last warning.
+    dropped: u64,
+    has_thread: bool,
+    is_writing: bool,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue")
+            .field("dropped", &self.dropped)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    const fn new(open: fn() -> io::Result<File>) -> Self {
+        Queue {
+            waiting: Mutex::new(Waiting {
+                bytes: Vec::new(),
+                dropped: 0,
+                has_thread: false,
+                is_writing: false,
+            }),
+            arrived: Condvar::new(),
+            idle: Condvar::new(),
+            dropped: AtomicU64::new(0),
+            open,
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // A panic while it was held has left no line half written.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&'static self, lines: &[u8]) {
+        let mut waiting = self.waiting();
+        if waiting.bytes.len() + lines.len() > WAITING_BYTES || !self.has_thread(&mut waiting) {
+            self.drop_lines(&mut waiting, lines);
+            return;
+        }
+        waiting.bytes.extend_from_slice(lines);
+        self.arrived.notify_one();
+    }
+
+    fn drop_lines(&self, waiting: &mut Waiting, lines: &[u8]) {
+        let count = lines.split_inclusive(|byte| *byte == b'\n').count() as u64;
+        waiting.dropped += count;
+        self.dropped.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn has_thread(&'static self, waiting: &mut Waiting) -> bool {
+        if !waiting.has_thread {
+            let file = (self.open)();
+            let thread = thread::Builder::new().name("conduit-log".to_owned());
+            waiting.has_thread = file.and_then(|file| thread.spawn(move || self.write_all(file))).is_ok();
+        }
+        waiting.has_thread
+    }
+
+    /// Writes lines for as long as the process runs.
+    fn write_all(&self, mut file: File) {
+        let mut lines = Vec::new();
+        let mut is_torn = false;
+        loop {
+            let mut waiting = self.waiting();
+            waiting.is_writing = false;
+            if waiting.bytes.is_empty() {
+                self.idle.notify_all();
+            }
+            waiting = self
+                .arrived
+                .wait_while(waiting, |waiting| waiting.bytes.is_empty())
+                .unwrap_or_else(PoisonError::into_inner);
+            mem::swap(&mut waiting.bytes, &mut lines);
+            waiting.is_writing = true;
+            drop(waiting);
+            // A line that a failed write has cut ends before the next one.
+            if mem::take(&mut is_torn) {
+                let _ = write_to(&mut file, b"\n");
+            }
+            let written = write_to(&mut file, &lines);
+            let rest = &lines[written..];
+            is_torn = written > 0 && lines[written - 1] != b'\n';
+            let mut waiting = self.waiting();
+            if !rest.is_empty() {
+                self.drop_lines(&mut waiting, rest);
+            }
+            let dropped = if rest.is_empty() {
+                mem::take(&mut waiting.dropped)
+            } else {
+                0
+            };
+            drop(waiting);
+            lines.clear();
+            if dropped > 0 {
+                tracing::warn!(
+                    lines = dropped,
+                    "dropped lines of the log: its output was full or failed"
+                );
+            }
+        }
+    }
+
+    fn flush(&self, limit: Duration) -> bool {
+        let waiting = self.waiting();
+        let is_busy = |waiting: &mut Waiting| waiting.has_thread && (waiting.is_writing || !waiting.bytes.is_empty());
+        match self.idle.wait_timeout_while(waiting, limit, is_busy) {
+            Ok((_, result)) => !result.timed_out(),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Writes bytes, and returns how many were written before an error.
+fn write_to(file: &mut File, bytes: &[u8]) -> usize {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => break,
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Another process has made the descriptor non-blocking.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY),
+            Err(_) => break,
+        }
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+    use std::sync::OnceLock;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn line_is_dropped_and_counted_where_the_output_fails() {
+        static FULL: Queue = Queue::new(|| File::options().write(true).open("/dev/full"));
+        for _ in 0..3 {
+            FULL.push(b"one\ntwo\n");
+            assert!(FULL.flush(MINUTE));
+        }
+        assert_eq!(FULL.dropped.load(Ordering::Relaxed), 6);
+        assert_eq!(FULL.waiting().dropped, 6);
+    }
+
+    #[test]
+    fn reader_that_stalls_stops_no_writer_and_the_buffer_is_bounded() {
+        static READER: OnceLock<Mutex<Option<io::PipeReader>>> = OnceLock::new();
+        static STALLED: Queue = Queue::new(|| {
+            let (reader, writer) = io::pipe()?;
+            READER.get_or_init(|| Mutex::new(Some(reader)));
+            Ok(File::from(OwnedFd::from(writer)))
+        });
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        for _ in 0..3000 {
+            STALLED.push(&line);
+        }
+        let dropped = STALLED.dropped.load(Ordering::Relaxed);
+        // A pipe, what the thread has taken and what waits are less than 3 MB.
+        assert!((500..3000).contains(&dropped), "{dropped}");
+        assert!(STALLED.waiting().bytes.len() <= WAITING_BYTES);
+        assert!(!STALLED.flush(Duration::ZERO));
+
+        let mut reader = READER
+            .get()
+            .expect("a pipe")
+            .lock()
+            .expect("no panic")
+            .take()
+            .expect("a pipe");
+        let mut received = vec![0; (3000 - usize::try_from(dropped).expect("fits")) * line.len()];
+        reader.read_exact(&mut received).expect("all other lines");
+        assert!(received.chunks(line.len()).all(|received| received == line));
+        assert!(STALLED.flush(MINUTE));
+    }
+}
