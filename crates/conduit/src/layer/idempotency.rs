@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,9 @@ use http::{HeaderValue, Method, StatusCode};
 use serde_json::json;
 
 use super::hash::hash;
-use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store};
+use super::rate_limit::by_address;
+use super::store::short_name;
+use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store, Value};
 use crate::body::{Body, BodyError};
 use crate::extract::TOO_LARGE;
 use crate::openapi::{Operation, Parameter};
@@ -25,13 +27,24 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 255;
-/// The first byte of what is stored while a request is carried out.
+/// The first byte of a marker, which is stored while a request is carried out.
 const RUNNING: u8 = 0;
-/// The first byte of what is stored of a response.
+/// The first byte of a stored response.
 const DONE: u8 = 1;
+/// The first byte of a marker of a request that was carried out, and whose response is not stored.
+const UNKEPT: u8 = 2;
 
-/// Says whose key it is, so that no client sees another's answer.
-type Owner = Arc<dyn Fn(&Request) -> String + Send + Sync>;
+/// The shortest time between two renewals of a marker.
+const SHORTEST_RENEWAL: Duration = Duration::from_millis(1);
+
+/// The owner of a request's key: no client sees the answer of another.
+struct Owner {
+    name: String,
+    /// The party that the memory in the store is accounted to.
+    account: String,
+}
+
+type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 
 /// Carries out a `POST` or `PATCH` with the header field `idempotency-key` once: a client that does not know whether its
 /// request has arrived sends it again with the same key, and has the answer of the first
@@ -42,6 +55,7 @@ type Owner = Arc<dyn Fn(&Request) -> String + Send + Sync>;
 /// | is new | the handler's, which is stored |
 /// | is that of a request which is being carried out | 409 with `retry-after` |
 /// | is that of a request which was answered | the same answer again, with `idempotency-replayed: true` |
+/// | is that of a request which was carried out, and whose answer is not stored | 409 |
 /// | is that of a request with another path or body | 422 |
 /// | is missing, where it is [`required`](Idempotency::required) | 400 |
 ///
@@ -49,10 +63,13 @@ type Owner = Arc<dyn Fn(&Request) -> String + Send + Sync>;
 /// that no client sees another's answer. A cookie that changes between the first try and the second makes another client of
 /// it, for whom the request is carried out: where that can be, name the user by
 /// [`owned_by_extension`](Idempotency::owned_by_extension) or [`owned_by`](Idempotency::owned_by). Clients without
-/// credentials are one. Answers from 500 up and 429 are not stored, nor is one whose body is longer than
-/// 1 MiB: the next request with the key is carried out. A store in memory forgets at a restart, and what ends first when it
-/// is full: set another [`Store`] where a second payment must not happen. When the store fails the request is answered 503
-/// and not carried out.
+/// credentials are one. Answers from 500 up and 429 are not stored: the next request with the key is carried out. An answer
+/// whose body is longer than 1 MiB, or for which the store has no room, is not stored either, and the key then answers 409.
+///
+/// A request is carried out only while the store keeps its marker: a store that fails or is full answers 503 with
+/// `retry-after` instead. The memory of a key is accounted to the owner that you set, or else to the client's address: a
+/// client that fills a store in memory displaces its own answers before those of others. A store in memory forgets at a
+/// restart: set another [`Store`] where a second payment must not happen then.
 ///
 /// The body of the request is read whole, within its limit.
 ///
@@ -74,7 +91,7 @@ type Owner = Arc<dyn Fn(&Request) -> String + Send + Sync>;
 #[derive(Clone)]
 pub struct Idempotency<T = MemoryStore> {
     store: T,
-    owner: Owner,
+    owner: OwnerOf,
     required: bool,
     kept: Duration,
     running: Duration,
@@ -86,7 +103,7 @@ impl Idempotency {
     pub fn new() -> Self {
         Idempotency {
             store: MemoryStore::default(),
-            owner: Arc::new(credentials),
+            owner: Arc::new(by_credentials),
             required: false,
             kept: Duration::from_secs(24 * 60 * 60),
             running: Duration::from_secs(60),
@@ -108,9 +125,10 @@ impl<T: Store> Idempotency<T> {
         self
     }
 
-    /// Says who a client is: what `owner` gives is a part of each key.
+    /// Says who a client is: the text that `owner` returns is a part of each key, and the memory of the key in the store is
+    /// accounted to it. Return a text that a client cannot choose, such as the user that signed in.
     pub fn owned_by(mut self, owner: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
-        self.owner = Arc::new(owner);
+        self.owner = Arc::new(move |request| named(owner(request)));
         self
     }
 
@@ -151,11 +169,15 @@ impl<T: Store> Idempotency<T> {
         U: Clone + Send + Sync + 'static,
         K: fmt::Display,
     {
-        self.owned_by(move |request| {
+        let owner = move |request: &Request| {
             let value = request.extensions().get::<U>();
             // No hash of credentials is written like it.
-            value.map_or_else(|| credentials(request), |value| format!("={}", owner(value)))
-        })
+            value.map_or_else(|| by_credentials(request), |value| named(format!("={}", owner(value))))
+        };
+        Idempotency {
+            owner: Arc::new(owner),
+            ..self
+        }
     }
 
     /// How long an answer is kept. The default is 24 hours.
@@ -164,8 +186,8 @@ impl<T: Store> Idempotency<T> {
         self
     }
 
-    /// How long a request may be carried out. After that its key is free again, because whoever carried it out must have
-    /// failed. The default is 60 s.
+    /// How long a key stays taken after its request stopped being carried out without an answer, as when the process
+    /// ended. While the request is carried out its marker is renewed. The default is 60 s.
     pub fn running_for(mut self, time: Duration) -> Self {
         self.running = time;
         self
@@ -192,12 +214,19 @@ impl<T: Store> Idempotency<T> {
             }
             return Ok(next.run(request).await);
         };
-        let key = format!("idempotency:{}:{key}", (self.owner)(&request)).into_bytes();
+        let owner = (self.owner)(&request);
+        let key = format!("idempotency:{}:{key}", owner.name).into_bytes();
         let body = request.take_body().collect().await?;
         let fingerprint = fingerprint(&request, &body);
         request.set_body(Body::from(body));
         let running = [&[RUNNING][..], &fingerprint].concat();
-        if !self.replace(&key, None, Some(&running), self.running).await? {
+        let marker = Value {
+            bytes: &running,
+            lifetime: self.running,
+            account: &owner.account,
+            is_pinned: true,
+        };
+        if !self.replace(&key, None, Some(marker)).await? {
             let stored = self.store.get(&key).await.map_err(|error| failed(&error))?;
             return match stored {
                 Some(stored) => replay(&stored, &fingerprint),
@@ -205,28 +234,45 @@ impl<T: Store> Idempotency<T> {
                 None => Err(in_progress()),
             };
         }
-        let response = next.run(request).await;
+        let response = self.run(request, next, &key, marker).await;
         let (response, record) = match self.record(response, &fingerprint).await {
             Ok((response, record)) => (Ok(response), record),
             Err(error) => (Err(Problem::from(error)), None),
         };
-        // It has been carried out: a store that fails now has logged it, and changes nothing of the answer.
-        let _ = self.replace(&key, Some(&running), record.as_deref(), self.kept).await;
+        // The request is carried out: a store that fails now has logged it, and changes nothing of the answer.
+        let answer = |bytes| Value {
+            bytes,
+            lifetime: self.kept,
+            account: &owner.account,
+            is_pinned: false,
+        };
+        let kept = self.replace(&key, Some(&running), record.as_deref().map(answer)).await;
+        if kept.is_err() && record.is_some() {
+            let unkept = unkept(&fingerprint);
+            let _ = self.replace(&key, Some(&running), Some(answer(&unkept))).await;
+        }
         response
     }
 
-    async fn replace(
-        &self,
-        key: &[u8],
-        expected: Option<&[u8]>,
-        value: Option<&[u8]>,
-        lifetime: Duration,
-    ) -> Result<bool, Problem> {
-        let replaced = self.store.replace(key, expected, value, lifetime).await;
+    /// Carries the request out, and renews its marker meanwhile.
+    async fn run(&self, request: Request, next: Next, key: &[u8], marker: Value<'_>) -> Response {
+        let mut response = pin!(next.run(request));
+        loop {
+            let renewal = (self.running / 2).max(SHORTEST_RENEWAL);
+            match tokio::time::timeout(renewal, &mut response).await {
+                Ok(response) => return response,
+                // The handler goes on whether the store has answered or not.
+                Err(_) => drop(self.replace(key, Some(marker.bytes), Some(marker)).await),
+            }
+        }
+    }
+
+    async fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: Option<Value<'_>>) -> Result<bool, Problem> {
+        let replaced = self.store.replace(key, expected, value).await;
         replaced.map_err(|error| failed(&error))
     }
 
-    /// What is to be stored of a response, if it is; and the response as it was.
+    /// The response unchanged, and its record for the store; none if the request may be carried out again.
     async fn record(
         &self,
         response: Response,
@@ -249,7 +295,8 @@ impl<T: Store> Idempotency<T> {
                     first: Some(Bytes::from(bytes)),
                     rest: body,
                 };
-                return Ok((Response::from_parts(parts, Body::from_stream(rest)), None));
+                let response = Response::from_parts(parts, Body::from_stream(rest));
+                return Ok((response, Some(unkept(fingerprint))));
             }
         }
         let mut record = vec![DONE];
@@ -290,7 +337,10 @@ impl<T: Store> Layer for Idempotency<T> {
                 StatusCode::BAD_REQUEST,
                 "The idempotency key is missing, or none that can be read.",
             )
-            .problem(StatusCode::CONFLICT, "A request with this key is being carried out.")
+            .problem(
+                StatusCode::CONFLICT,
+                "A request with this key is being carried out, or its answer was not kept.",
+            )
             .at_status(StatusCode::CONFLICT, wait)
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
             .problem(StatusCode::UNPROCESSABLE_ENTITY, "Another request had this key.")
@@ -335,12 +385,28 @@ fn key(request: &Request) -> Result<Option<String>, Problem> {
     Ok(Some(String::from_utf8_lossy(key).into_owned()))
 }
 
-/// Whoever sends the same credentials, without saying them to the store.
-fn credentials(request: &Request) -> String {
+/// An owner that the application names.
+fn named(name: String) -> Owner {
+    let name = short_name(name);
+    Owner {
+        account: name.clone(),
+        name,
+    }
+}
+
+/// The owner by the hash of its credentials. A client may send any, so the memory is accounted to its address.
+fn by_credentials(request: &Request) -> Owner {
     let authorization = request.header_all("authorization");
-    // The name keeps what stands before it from being taken for a cookie.
+    // The name separates the fields before it from the cookies.
     let cookies = [&b"cookie"[..]].into_iter().chain(request.header_all("cookie"));
-    format!("{:032x}", u128::from_be_bytes(hash(authorization.chain(cookies))))
+    Owner {
+        name: format!("{:032x}", u128::from_be_bytes(hash(authorization.chain(cookies)))),
+        account: by_address(request),
+    }
+}
+
+fn unkept(fingerprint: &[u8; 16]) -> Vec<u8> {
+    [&[UNKEPT][..], fingerprint].concat()
 }
 
 /// 128 bits of what a request with the same key must have in common with the first.
@@ -365,8 +431,14 @@ fn replay(stored: &[u8], fingerprint: &[u8; 16]) -> Result<Response, Problem> {
             "the idempotency-key was sent before with another request: send a new one",
         ));
     }
-    if kind == RUNNING {
-        return Err(in_progress());
+    match kind {
+        RUNNING => return Err(in_progress()),
+        UNKEPT => {
+            return Err(Problem::conflict(
+                "the request with this idempotency-key was carried out, and its answer was not kept",
+            ));
+        }
+        _ => {}
     }
     stored_response(rest).ok_or_else(|| failed(&"what is stored for a key cannot be read"))
 }

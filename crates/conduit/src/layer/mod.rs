@@ -114,7 +114,7 @@ pub use method_override::MethodOverride;
 pub use rate_limit::RateLimit;
 pub use request_id::{RequestId, RequestIds};
 pub use security_headers::SecurityHeaders;
-pub use store::{MemoryStore, Store};
+pub use store::{MemoryStore, Store, StoreFull, Value};
 pub use timeout::Timeout;
 pub use trailing_slash::TrailingSlash;
 

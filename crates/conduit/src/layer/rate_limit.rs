@@ -9,7 +9,8 @@ use std::time::Duration;
 use http::header::{HeaderName, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
-use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store};
+use super::store::short_name;
+use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store, Value};
 use crate::extract::Client;
 use crate::openapi::Operation;
 use crate::problem::Problem;
@@ -189,8 +190,8 @@ impl<T: Store> RateLimit<T> {
     }
 
     /// Takes one request from the budget of `key`.
-    async fn take(&self, key: &str) -> Result<Taken, T::Error> {
-        let key = format!("rate:{}:{key}", self.name);
+    async fn take(&self, key: String) -> Result<Taken, T::Error> {
+        let key = format!("rate:{}:{}", self.name, short_name(key));
         for _ in 0..ATTEMPTS {
             let stored = self.store.get(key.as_bytes()).await?;
             let now = u64::try_from(clock::since_epoch().as_micros()).unwrap_or(u64::MAX);
@@ -201,10 +202,16 @@ impl<T: Store> RateLimit<T> {
             let taken = take_at(arrival, now, self.requests, self.period);
             let Some(next) = taken.arrival else { return Ok(taken) };
             let lifetime = Duration::from_micros(next.saturating_sub(now)) + Duration::from_millis(1);
-            let value = next.to_be_bytes();
+            // The budgets that are closest to full are evicted first, whichever client they belong to.
+            let value = Value {
+                bytes: &next.to_be_bytes(),
+                lifetime,
+                account: "rate",
+                is_pinned: false,
+            };
             if self
                 .store
-                .replace(key.as_bytes(), stored.as_deref(), Some(&value), lifetime)
+                .replace(key.as_bytes(), stored.as_deref(), Some(value))
                 .await?
             {
                 return Ok(taken);
@@ -264,8 +271,8 @@ fn take_at(arrival: u64, now: u64, requests: u64, period: Duration) -> Taken {
     }
 }
 
-/// The key of who is known by the address alone.
-fn by_address(request: &Request) -> String {
+/// The key of a client that is known by its address alone.
+pub(super) fn by_address(request: &Request) -> String {
     let unix = || Some(format!("unix:{}", request.facts()?.unix?.user));
     match Client::address_of(request) {
         Some(address) => network(address),
@@ -299,7 +306,7 @@ impl<T: Store> Layer for RateLimit<T> {
         let Some(key) = (self.key)(&request) else {
             return next.run(request).await;
         };
-        let taken = match self.take(&key).await {
+        let taken = match self.take(key).await {
             Ok(taken) => taken,
             Err(error) => {
                 tracing::error!(%error, "the store of a rate limit failed; the request is let through");

@@ -1,7 +1,6 @@
-//! Where layers keep what all workers, or all servers, must agree on.
+//! Stores of the state that all workers, or all servers, share.
 
 use std::collections::{BTreeSet, HashMap};
-use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
@@ -12,17 +11,24 @@ use bytes::Bytes;
 // The runtime's clock, which a test may move.
 use tokio::time::Instant;
 
-/// How many parts a store in memory has, each with a lock of its own.
-const SHARDS: usize = 16;
-/// What an entry costs beside its key and value, about.
-const ENTRY_BYTES: usize = 160;
+use super::hash::hash;
 
-/// Values by their key, each for a limited time, that are changed only if nobody else has changed them since: where
-/// [`RateLimit`](super::RateLimit) and [`Idempotency`](super::Idempotency) keep what they count.
+/// The most parts of a store in memory, each with a lock.
+const SHARDS: usize = 16;
+/// The size of a store that has one part more.
+const SHARD_BYTES: usize = 4 * 1024 * 1024;
+/// The memory of an entry besides its key and value, about.
+const ENTRY_BYTES: usize = 320;
+/// The longest name of a client that becomes a part of a key as it is.
+const NAME_BYTES: usize = 64;
+
+/// Values by their key, each for a limited time, with an atomic compare and set: the state of
+/// [`RateLimit`](super::RateLimit) and [`Idempotency`](super::Idempotency).
 ///
 /// [`MemoryStore`] is one for a single process. A service with several processes implements it for a database that they
 /// share. In Redis, for one, `get` is `GET`; `replace` is `SET key value PX lifetime NX` where nothing is expected, and else
-/// a script of four lines that compares and sets.
+/// a script of four lines that compares and sets. Configure such a database to refuse writes when it is full rather than to
+/// evict.
 ///
 /// # Example
 ///
@@ -31,9 +37,8 @@ const ENTRY_BYTES: usize = 160;
 /// ```
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
-/// use std::time::Duration;
 /// use conduit::Bytes;
-/// use conduit::layer::{MemoryStore, Store};
+/// use conduit::layer::{MemoryStore, Store, Value};
 ///
 /// #[derive(Clone)]
 /// struct Counted(MemoryStore, Arc<AtomicU64>);
@@ -50,78 +55,118 @@ const ENTRY_BYTES: usize = 160;
 ///         &self,
 ///         key: &[u8],
 ///         expected: Option<&[u8]>,
-///         value: Option<&[u8]>,
-///         lifetime: Duration,
+///         value: Option<Value<'_>>,
 ///     ) -> Result<bool, Self::Error> {
 ///         self.1.fetch_add(1, Ordering::Relaxed);
-///         self.0.replace(key, expected, value, lifetime).await
+///         self.0.replace(key, expected, value).await
 ///     }
 /// }
 /// ```
 pub trait Store: Clone + Send + 'static {
-    /// Why the store could not be asked.
+    /// Why the store could not be used.
     type Error: fmt::Display;
 
-    /// The value of a key, unless its time is over.
+    /// The value of a key, unless its lifetime is over.
     ///
     /// # Errors
     ///
-    /// When the store cannot be asked.
+    /// When the store cannot be reached.
     fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Self::Error>>;
 
-    /// Sets the value of a key for `lifetime`, or removes it, if its value is still `expected`: both in one step that
-    /// nothing can come between. Gives whether it was.
+    /// Sets the value of a key, or removes it, if its value is still `expected`: both in one atomic step. Returns whether it
+    /// was.
     ///
     /// # Errors
     ///
-    /// When the store cannot be asked.
+    /// When the store cannot be reached, or has no room.
     fn replace(
         &self,
         key: &[u8],
         expected: Option<&[u8]>,
-        value: Option<&[u8]>,
-        lifetime: Duration,
+        value: Option<Value<'_>>,
     ) -> impl Future<Output = Result<bool, Self::Error>>;
+}
+
+/// A value for a [`Store`].
+#[derive(Clone, Copy, Debug)]
+pub struct Value<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// The time after which the store forgets it.
+    pub lifetime: Duration,
+    /// The party that the memory of the value is accounted to, such as a client's address.
+    pub account: &'a str,
+    /// The store keeps the value for its whole lifetime, also when it is full.
+    pub is_pinned: bool,
 }
 
 /// A [`Store`] in the memory of this process, of a bounded size; clones are the same store.
 ///
-/// When it is full, entries whose time is over go first, and then those whose time is over next.
+/// A full store removes values whose lifetime is over. For more room the account with the most bytes loses the value that
+/// ends next, so that one account cannot displace the values of the others. A pinned value stays. Pinned values have at most
+/// half of the store, those of one account at most a quarter; a further one is refused with [`StoreFull`].
 #[derive(Clone)]
 pub struct MemoryStore(Arc<Shards>);
 
+/// The error of a [`MemoryStore`] that has no room for a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreFull;
+
+impl fmt::Display for StoreFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the store in memory has no room for the value; give `MemoryStore::new` more bytes")
+    }
+}
+
+impl std::error::Error for StoreFull {}
+
 struct Shards {
     hasher: RandomState,
-    shards: [Mutex<Shard>; SHARDS],
-    /// How many bytes each shard may have.
+    shards: Box<[Mutex<Shard>]>,
+    /// The most bytes of each shard.
     limit_bytes: usize,
 }
 
 #[derive(Default)]
 struct Shard {
     entries: HashMap<Bytes, Entry>,
-    /// The keys by the end of their time.
+    accounts: HashMap<Arc<str>, Account>,
+    /// The accounts with values that may be evicted, by the bytes of those.
+    evictable: BTreeSet<(usize, Arc<str>)>,
+    /// All keys by the end of their lifetime.
     ends: BTreeSet<(Instant, Bytes)>,
     bytes: usize,
+    pinned_bytes: usize,
+}
+
+#[derive(Default)]
+struct Account {
+    /// The keys of values that may be evicted, by the end of their lifetime.
+    ends: BTreeSet<(Instant, Bytes)>,
+    evictable_bytes: usize,
+    pinned_bytes: usize,
 }
 
 struct Entry {
     value: Bytes,
     until: Instant,
+    account: Arc<str>,
+    is_pinned: bool,
 }
 
 impl MemoryStore {
     /// A store of at most about so many bytes.
     pub fn new(limit_bytes: usize) -> Self {
+        let shards = (limit_bytes / SHARD_BYTES).clamp(1, SHARDS);
         MemoryStore(Arc::new(Shards {
             hasher: RandomState::new(),
-            shards: [const { None::<Shard> }; SHARDS].map(|_| Mutex::default()),
-            limit_bytes: limit_bytes / SHARDS,
+            shards: (0..shards).map(|_| Mutex::default()).collect(),
+            limit_bytes: limit_bytes / shards,
         }))
     }
 
     fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
-        let place = self.0.hasher.hash_one(key) as usize % SHARDS;
+        let place = self.0.hasher.hash_one(key) as usize % self.0.shards.len();
         // A panic while it was held has left no entry half written.
         self.0.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,25 +180,35 @@ impl MemoryStore {
         &self,
         key: &[u8],
         expected: Option<&[u8]>,
-        value: Option<&[u8]>,
-        lifetime: Duration,
+        value: Option<Value<'_>>,
         now: Instant,
-    ) -> bool {
+    ) -> Result<bool, StoreFull> {
         let mut shard = self.shard(key);
         if shard.live(key, now).map(|value| &value[..]) != expected {
-            return false;
+            return Ok(false);
         }
-        shard.remove(key);
-        let Some(value) = value else { return true };
-        let until = now.checked_add(lifetime).unwrap_or(now);
-        let room = self.0.limit_bytes.saturating_sub(size(key, value));
-        shard.make_room(room, now);
-        shard.insert(key, value, until);
-        true
+        let before = shard.remove(key);
+        let Some(value) = value else { return Ok(true) };
+        let until = now.checked_add(value.lifetime).unwrap_or(now);
+        let entry = Entry {
+            value: Bytes::copy_from_slice(value.bytes),
+            until,
+            account: shard.account(value.account),
+            is_pinned: value.is_pinned,
+        };
+        let key = Bytes::copy_from_slice(key);
+        let room = shard.make_room(&key, &entry, self.0.limit_bytes, now);
+        if room.is_ok() {
+            shard.insert(key, entry);
+        } else if let Some(before) = before {
+            // Its room was its own.
+            shard.insert(key, before);
+        }
+        room.map(|()| true)
     }
 }
 
-/// 16 MiB: the budgets of about 80,000 clients, or a thousand stored answers of 16 KiB.
+/// 16 MiB: the budgets of about 40,000 clients, or a thousand stored answers of 16 KiB.
 impl Default for MemoryStore {
     fn default() -> Self {
         MemoryStore::new(16 * 1024 * 1024)
@@ -163,7 +218,7 @@ impl Default for MemoryStore {
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore")
-            .field("limit_bytes", &(self.0.limit_bytes * SHARDS))
+            .field("limit_bytes", &(self.0.limit_bytes * self.0.shards.len()))
             .finish_non_exhaustive()
     }
 }
@@ -174,52 +229,124 @@ impl Shard {
         (entry.until > now).then_some(&entry.value)
     }
 
-    fn insert(&mut self, key: &[u8], value: &[u8], until: Instant) {
-        self.bytes += size(key, value);
-        let key = Bytes::copy_from_slice(key);
-        self.ends.insert((until, key.clone()));
-        let value = Bytes::copy_from_slice(value);
-        self.entries.insert(key, Entry { value, until });
-    }
-
-    fn remove(&mut self, key: &[u8]) {
-        if let Some((key, entry)) = self.entries.remove_entry(key) {
-            self.bytes -= size(&key, &entry.value);
-            self.ends.remove(&(entry.until, key));
+    /// The name of an account, shared by its values.
+    fn account(&self, name: &str) -> Arc<str> {
+        match self.accounts.get_key_value(name) {
+            Some((known, _)) => Arc::clone(known),
+            None => Arc::from(name),
         }
     }
 
-    /// Removes what has ended, and then what ends first, until no more than `bytes` are left.
-    fn make_room(&mut self, bytes: usize, now: Instant) {
-        while let Some((until, key)) = self.ends.first() {
-            if *until > now && self.bytes <= bytes {
-                return;
+    fn insert(&mut self, key: Bytes, entry: Entry) {
+        let bytes = size(&key, &entry);
+        self.bytes += bytes;
+        self.ends.insert((entry.until, key.clone()));
+        if entry.is_pinned {
+            self.pinned_bytes += bytes;
+        }
+        self.change_account(&entry.account, |account| {
+            if entry.is_pinned {
+                account.pinned_bytes += bytes;
+            } else {
+                account.evictable_bytes += bytes;
+                account.ends.insert((entry.until, key.clone()));
             }
+        });
+        self.entries.insert(key, entry);
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        let (key, entry) = self.entries.remove_entry(key)?;
+        let bytes = size(&key, &entry);
+        self.bytes -= bytes;
+        let end = (entry.until, key);
+        self.ends.remove(&end);
+        if entry.is_pinned {
+            self.pinned_bytes -= bytes;
+        }
+        self.change_account(&entry.account, |account| {
+            if entry.is_pinned {
+                account.pinned_bytes -= bytes;
+            } else {
+                account.evictable_bytes -= bytes;
+                account.ends.remove(&end);
+            }
+        });
+        Some(entry)
+    }
+
+    /// Changes an account, and keeps the order of accounts up to date.
+    fn change_account(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Account)) {
+        let account = self.accounts.entry(Arc::clone(name)).or_default();
+        let before = account.evictable_bytes;
+        change(account);
+        let after = account.evictable_bytes;
+        let is_empty = after == 0 && account.pinned_bytes == 0;
+        if before != after {
+            self.evictable.remove(&(before, Arc::clone(name)));
+            if after > 0 {
+                self.evictable.insert((after, Arc::clone(name)));
+            }
+        }
+        if is_empty {
+            self.accounts.remove(name);
+        }
+    }
+
+    /// Removes values until this one has room, if it can have any.
+    fn make_room(&mut self, key: &Bytes, entry: &Entry, limit_bytes: usize, now: Instant) -> Result<(), StoreFull> {
+        while let Some((until, key)) = self.ends.first()
+            && *until <= now
+        {
             let key = key.clone();
             self.remove(&key);
         }
+        let bytes = size(key, entry);
+        if entry.is_pinned {
+            let of_account = self
+                .accounts
+                .get(&entry.account)
+                .map_or(0, |account| account.pinned_bytes);
+            if self.pinned_bytes + bytes > limit_bytes / 2 || of_account + bytes > limit_bytes / 4 {
+                return Err(StoreFull);
+            }
+        }
+        if self.pinned_bytes + bytes > limit_bytes {
+            return Err(StoreFull);
+        }
+        while self.bytes + bytes > limit_bytes {
+            let largest = self.evictable.last().and_then(|(_, name)| self.accounts.get(name));
+            let Some((_, key)) = largest.and_then(|account| account.ends.first()) else {
+                return Err(StoreFull);
+            };
+            let key = key.clone();
+            self.remove(&key);
+        }
+        Ok(())
     }
 }
 
-fn size(key: &[u8], value: &[u8]) -> usize {
-    2 * key.len() + value.len() + ENTRY_BYTES
+fn size(key: &[u8], entry: &Entry) -> usize {
+    key.len() + entry.value.len() + entry.account.len() + ENTRY_BYTES
+}
+
+/// A client's name as a part of a key: a long one, which a client may choose, is hashed.
+pub(super) fn short_name(name: String) -> String {
+    if name.len() <= NAME_BYTES {
+        return name;
+    }
+    format!("#{:032x}", u128::from_be_bytes(hash([name.as_bytes()])))
 }
 
 impl Store for MemoryStore {
-    type Error = Infallible;
+    type Error = StoreFull;
 
-    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Infallible> {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreFull> {
         Ok(self.get_at(key, Instant::now()))
     }
 
-    async fn replace(
-        &self,
-        key: &[u8],
-        expected: Option<&[u8]>,
-        value: Option<&[u8]>,
-        lifetime: Duration,
-    ) -> Result<bool, Infallible> {
-        Ok(self.replace_at(key, expected, value, lifetime, Instant::now()))
+    async fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: Option<Value<'_>>) -> Result<bool, StoreFull> {
+        self.replace_at(key, expected, value, Instant::now())
     }
 }
 
@@ -229,62 +356,129 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    #[test]
-    fn a_value_is_replaced_only_if_it_is_what_is_expected() {
-        let (store, now) = (MemoryStore::default(), Instant::now());
-        assert!(!store.replace_at(b"k", Some(b"1"), Some(b"2"), MINUTE, now));
-        assert!(store.replace_at(b"k", None, Some(b"1"), MINUTE, now));
-        assert!(!store.replace_at(b"k", None, Some(b"2"), MINUTE, now));
-        assert!(!store.replace_at(b"k", Some(b"0"), Some(b"2"), MINUTE, now));
-        assert_eq!(store.get_at(b"k", now).as_deref(), Some(&b"1"[..]));
-        assert!(store.replace_at(b"k", Some(b"1"), Some(b"2"), MINUTE, now));
-        assert!(store.replace_at(b"k", Some(b"2"), None, MINUTE, now));
-        assert_eq!(store.get_at(b"k", now), None);
+    fn value<'a>(bytes: &'a [u8], account: &'a str) -> Option<Value<'a>> {
+        Some(Value {
+            bytes,
+            lifetime: MINUTE,
+            account,
+            is_pinned: false,
+        })
+    }
+
+    fn pinned<'a>(bytes: &'a [u8], account: &'a str) -> Option<Value<'a>> {
+        value(bytes, account).map(|value| Value {
+            is_pinned: true,
+            ..value
+        })
+    }
+
+    fn bytes(store: &MemoryStore) -> usize {
+        let shards = store.0.shards.iter();
+        shards.map(|shard| shard.lock().expect("no panic").bytes).sum()
     }
 
     #[test]
-    fn a_value_is_there_for_its_lifetime() {
+    fn value_is_replaced_only_if_it_is_the_expected_one() {
         let (store, now) = (MemoryStore::default(), Instant::now());
-        assert!(store.replace_at(b"k", None, Some(b"1"), MINUTE, now));
+        let replace = |expected: Option<&[u8]>, new: Option<&'static [u8]>| {
+            store.replace_at(b"k", expected, new.and_then(|new| value(new, "")), now)
+        };
+        assert_eq!(replace(Some(b"1"), Some(b"2")), Ok(false));
+        assert_eq!(replace(None, Some(b"1")), Ok(true));
+        assert_eq!(replace(None, Some(b"2")), Ok(false));
+        assert_eq!(replace(Some(b"0"), Some(b"2")), Ok(false));
+        assert_eq!(store.get_at(b"k", now).as_deref(), Some(&b"1"[..]));
+        assert_eq!(replace(Some(b"1"), Some(b"2")), Ok(true));
+        assert_eq!(replace(Some(b"2"), None), Ok(true));
+        assert_eq!(store.get_at(b"k", now), None);
+        assert_eq!(bytes(&store), 0);
+    }
+
+    #[test]
+    fn value_lives_for_its_lifetime() {
+        let (store, now) = (MemoryStore::default(), Instant::now());
+        assert_eq!(store.replace_at(b"k", None, pinned(b"1", ""), now), Ok(true));
         assert!(store.get_at(b"k", now + MINUTE / 2).is_some());
         assert_eq!(store.get_at(b"k", now + MINUTE), None);
-        assert!(store.replace_at(b"k", None, Some(b"2"), MINUTE, now + MINUTE));
+        assert_eq!(store.replace_at(b"k", None, value(b"2", ""), now + MINUTE), Ok(true));
+        for number in 0..1_000_u32 {
+            let replaced = store.replace_at(&number.to_be_bytes(), None, value(b"1", ""), now + MINUTE);
+            assert_eq!(replaced, Ok(true));
+        }
+        let later = now + 3 * MINUTE;
+        assert_eq!(store.replace_at(b"k", None, None, later), Ok(true));
+        for number in 0..100_u32 {
+            assert_eq!(
+                store.replace_at(&number.to_be_bytes(), None, value(b"1", ""), later),
+                Ok(true)
+            );
+        }
+        let shards = store.0.shards.iter().map(|shard| shard.lock().expect("no panic"));
+        assert_eq!(shards.map(|shard| shard.entries.len()).sum::<usize>(), 100);
     }
 
     #[test]
-    fn the_size_is_bounded_and_what_ends_first_goes_first() {
+    fn size_is_bounded_and_the_value_that_ends_next_goes_first() {
         let limit = 64 * 1024;
         let (store, now) = (MemoryStore::new(limit), Instant::now());
         for number in 0..10_000_u32 {
-            let lifetime = MINUTE + Duration::from_millis(number.into());
-            assert!(store.replace_at(&number.to_be_bytes(), None, Some(b"12345678"), lifetime, now));
+            let value = value(b"12345678", "one").map(|value| Value {
+                lifetime: MINUTE + Duration::from_millis(number.into()),
+                ..value
+            });
+            assert_eq!(store.replace_at(&number.to_be_bytes(), None, value, now), Ok(true));
         }
-        let bytes: usize = store
-            .0
-            .shards
-            .iter()
-            .map(|shard| shard.lock().expect("no panic").bytes)
-            .sum();
+        let bytes = bytes(&store);
         assert!(bytes <= limit && bytes > limit / 2, "{bytes} bytes");
         assert_eq!(store.get_at(&0_u32.to_be_bytes(), now), None);
         assert!(store.get_at(&9_999_u32.to_be_bytes(), now).is_some());
     }
 
     #[test]
-    fn what_has_ended_makes_room() {
-        let (store, now) = (MemoryStore::default(), Instant::now());
+    fn account_that_fills_the_store_displaces_only_its_values() {
+        let (store, now) = (MemoryStore::new(64 * 1024), Instant::now());
+        assert_eq!(store.replace_at(b"done", None, value(b"answer", "ada"), now), Ok(true));
+        for number in 0..10_000_u32 {
+            let new = value(&[0; 100], "mallory");
+            assert_eq!(store.replace_at(&number.to_be_bytes(), None, new, now), Ok(true));
+        }
+        assert!(store.get_at(b"done", now).is_some());
+    }
+
+    #[test]
+    fn pinned_values_stay_and_have_a_bound() {
+        let (store, now) = (MemoryStore::new(64 * 1024), Instant::now());
+        let mut kept = 0;
         for number in 0..1_000_u32 {
-            store.replace_at(&number.to_be_bytes(), None, Some(b"1"), MINUTE, now);
+            let key = [b"pinned".as_slice(), &number.to_be_bytes()].concat();
+            kept += u32::from(store.replace_at(&key, None, pinned(b"running", "mallory"), now) == Ok(true));
         }
-        for number in 1_000..2_000_u32 {
-            store.replace_at(&number.to_be_bytes(), None, Some(b"1"), MINUTE, now + 2 * MINUTE);
+        assert!((20..100).contains(&kept), "{kept}");
+        // Another account has room for its own.
+        assert_eq!(store.replace_at(b"ada", None, pinned(b"running", "ada"), now), Ok(true));
+        for number in 0..10_000_u32 {
+            assert_eq!(
+                store.replace_at(&number.to_be_bytes(), None, value(&[0; 100], "bob"), now),
+                Ok(true)
+            );
         }
-        let left: usize = store
-            .0
-            .shards
-            .iter()
-            .map(|shard| shard.lock().expect("no panic").entries.len())
-            .sum();
-        assert_eq!(left, 1_000);
+        assert!(store.get_at(b"ada", now).is_some());
+        let is_there = |number: &u32| {
+            let key = [b"pinned".as_slice(), &number.to_be_bytes()].concat();
+            store.get_at(&key, now).is_some()
+        };
+        assert_eq!((0..1_000).filter(is_there).count() as u32, kept);
+    }
+
+    #[test]
+    fn value_without_room_leaves_the_one_before() {
+        let (store, now) = (MemoryStore::new(64 * 1024), Instant::now());
+        assert_eq!(store.replace_at(b"k", None, pinned(b"running", "ada"), now), Ok(true));
+        let long = vec![0; 100 * 1024];
+        assert_eq!(
+            store.replace_at(b"k", Some(b"running"), value(&long, "ada"), now),
+            Err(StoreFull)
+        );
+        assert_eq!(store.get_at(b"k", now).as_deref(), Some(&b"running"[..]));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use conduit::Client;
-use conduit::layer::{Idempotency, MemoryStore, RateLimit, Store};
+use conduit::layer::{Idempotency, MemoryStore, RateLimit, Store, Value};
 use conduit::prelude::*;
 #[cfg(feature = "testing")]
 use conduit::testing::TestClient;
@@ -235,7 +235,7 @@ impl Store for Broken {
         Err("the database is away")
     }
 
-    async fn replace(&self, _: &[u8], _: Option<&[u8]>, _: Option<&[u8]>, _: Duration) -> Result<bool, &'static str> {
+    async fn replace(&self, _: &[u8], _: Option<&[u8]>, _: Option<Value<'_>>) -> Result<bool, &'static str> {
         Err("the database is away")
     }
 }
@@ -443,4 +443,103 @@ fn two_servers_with_one_store_agree() {
     let other = paying(&till, Idempotency::new().store(store));
     assert_eq!(one.request(order(KEY, "ann", "tea")).text(), "tea 1");
     assert_eq!(other.request(order(KEY, "ann", "tea")).text(), "tea 1");
+}
+
+#[test]
+fn request_that_runs_while_others_fill_the_store_is_carried_out_once() {
+    let (till, comes_in) = till();
+    let server = paying(&till, Idempotency::new().store(MemoryStore::new(64 * 1024)));
+    let mut first = server.connect();
+    first.send(order(KEY, "ann", "slow"));
+    comes_in
+        .recv_timeout(Duration::from_secs(20))
+        .expect("it is carried out");
+    let mut flood = server.connect();
+    for number in 0..2000 {
+        flood.send(order(&format!("idempotency-key: f{number}\r\n"), "mallory", "tea"));
+        assert_eq!(flood.response().status, 201);
+    }
+    let paid = till.paid.load(Ordering::SeqCst);
+    assert_eq!(server.request(order(KEY, "ann", "slow")).status, 409);
+    assert_eq!(till.paid.load(Ordering::SeqCst), paid);
+    till.release.notify_one();
+    assert_eq!(first.response().text(), "slow 1");
+    assert_eq!(server.request(order(KEY, "ann", "slow")).text(), "slow 1");
+}
+
+#[test]
+fn owner_that_fills_the_store_displaces_no_answer_of_another() {
+    let (till, _comes_in) = till();
+    let by_credentials = |request: &Request| {
+        let credentials = request.header("authorization").unwrap_or_default();
+        String::from_utf8_lossy(credentials).into_owned()
+    };
+    let layer = Idempotency::new().owned_by(by_credentials);
+    let server = paying(&till, layer.store(MemoryStore::new(64 * 1024)));
+    assert_eq!(server.request(order(KEY, "ann", "tea")).text(), "tea 1");
+    let mut flood = server.connect();
+    for number in 0..1000 {
+        flood.send(order(&format!("idempotency-key: f{number}\r\n"), "mallory", "tea"));
+        assert_eq!(flood.response().status, 201);
+    }
+    assert!(is_replay(&server.request(order(KEY, "ann", "tea"))));
+    // The first of the flood has made room for the last.
+    flood.send(order("idempotency-key: f0\r\n", "mallory", "tea"));
+    assert!(!is_replay(&flood.response()));
+}
+
+#[test]
+fn request_is_refused_where_the_store_has_no_room_for_its_marker() {
+    let (till, _comes_in) = till();
+    let server = paying(&till, Idempotency::new().store(MemoryStore::new(100)));
+    let answer = server.request(order(KEY, "ann", "tea"));
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(till.paid.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn request_whose_answer_has_no_room_is_carried_out_once() {
+    #[post("/export")]
+    async fn export(till: State<Till>) -> String {
+        till.paid.fetch_add(1, Ordering::SeqCst);
+        "x".repeat(100 * 1024)
+    }
+
+    let (till, _comes_in) = till();
+    let layer = Idempotency::new().store(MemoryStore::new(64 * 1024));
+    let server = serve(App::new(till.clone()).routes(routes![export]).layer(layer));
+    let request = format!("POST /export HTTP/1.1\r\nhost: test\r\n{KEY}content-length: 0\r\n\r\n");
+    assert_eq!(server.request(request.clone()).status, 200);
+    assert_eq!(server.request(request).status, 409);
+    assert_eq!(till.paid.load(Ordering::SeqCst), 1);
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn marker_is_kept_for_as_long_as_its_request_is_carried_out() {
+    #[post("/slow")]
+    async fn slow(till: State<Till>) -> &'static str {
+        till.paid.fetch_add(1, Ordering::SeqCst);
+        till.inside.send(()).expect("the test listens");
+        till.release.notified().await;
+        "paid"
+    }
+
+    let (till, comes_in) = till();
+    let client = TestClient::new(App::new(till.clone()).routes(routes![slow]).layer(Idempotency::new()));
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| client.post("/slow").header("idempotency-key", "7f9c").send().status());
+        comes_in
+            .recv_timeout(Duration::from_secs(20))
+            .expect("it is carried out");
+        // Twice the time after which a marker that is not renewed ends.
+        for _ in 0..12 {
+            client.advance(Duration::from_secs(10));
+        }
+        let second = client.post("/slow").header("idempotency-key", "7f9c").send();
+        assert_eq!(second.status(), 409);
+        till.release.notify_one();
+        assert_eq!(first.join().expect("no panic"), 200);
+    });
+    assert_eq!(till.paid.load(Ordering::SeqCst), 1);
 }
