@@ -7,7 +7,8 @@ use zstd::stream::raw::{DParameter, Operation};
 
 use super::coding::Coding;
 use crate::body::BodyError;
-use crate::server::counts::{self, Limit};
+use crate::server::counts::Limit;
+use crate::server::current;
 
 /// The most bytes that a step gives.
 const STEP_BYTES: usize = 32 * 1024;
@@ -93,7 +94,7 @@ impl Decoder {
         }
         self.given_bytes += given as u64;
         if self.given_bytes > self.limit_bytes {
-            counts::strike(Limit::BodyBytes);
+            current::strike(Limit::BodyBytes);
             return Err(BodyError::TooLarge {
                 limit_bytes: self.limit_bytes,
             });
