@@ -25,6 +25,7 @@ pub(crate) mod recorder;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::future::pending;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use conduit_macros::get;
 use http::HeaderValue;
@@ -94,6 +95,10 @@ fn write_number(text: &mut String, name: &str, kind: &str, help: &str, value: u6
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
 }
 
+fn seconds_since_1970(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 fn write_server(server: &ServerHandle, text: &mut String) {
     let now = server.statistics();
     let numbers = [
@@ -108,6 +113,12 @@ fn write_server(server: &ServerHandle, text: &mut String) {
             "gauge",
             "Connections open.",
             now.open_connections,
+        ),
+        (
+            "conduit_tls_handshakes_failed_total",
+            "counter",
+            "TLS handshakes that failed.",
+            now.failed_handshakes,
         ),
         (
             "conduit_received_bytes_total",
@@ -125,6 +136,22 @@ fn write_server(server: &ServerHandle, text: &mut String) {
     ];
     for (name, kind, help, value) in numbers {
         write_number(text, name, kind, help, value);
+    }
+    if let Some(not_after) = now.certificates_not_after {
+        write_number(
+            text,
+            "conduit_tls_certificate_reloads_failed_total",
+            "counter",
+            "Certificates that were read again and not used.",
+            now.failed_certificate_reloads,
+        );
+        write_number(
+            text,
+            "conduit_tls_certificate_not_after_seconds",
+            "gauge",
+            "The end of the validity that ends first, in seconds since 1970.",
+            seconds_since_1970(not_after),
+        );
     }
     text.push_str(
         "# HELP conduit_limits_struck_total How often each limit or deadline has struck.\n\

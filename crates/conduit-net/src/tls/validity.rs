@@ -74,7 +74,7 @@ fn time(bytes: &[u8]) -> Option<(SystemTime, &[u8])> {
     let mut pairs = digits.chunks(2).map(number);
     let mut next = || pairs.next().flatten();
     let (month, day, hour, minute, second) = (next()?, next()?, next()?, next()?, next()?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     // Before 1970 every certificate has expired: the exact time does not matter.
@@ -114,7 +114,14 @@ mod tests {
         assert_eq!(seconds(UTC_TIME, "000229000000Z"), Some(951_782_400));
         assert_eq!(seconds(GENERALIZED_TIME, "99991231235959Z"), Some(253_402_300_799));
         assert_eq!(seconds(UTC_TIME, "500101000000Z"), Some(0));
-        for wrong in ["", "9411060849Z", "941106084937", "941306084937Z", "94110608493xZ"] {
+        for wrong in [
+            "",
+            "9411060849Z",
+            "941106084937",
+            "941306084937Z",
+            "94110608493xZ",
+            "991231240000Z",
+        ] {
             assert_eq!(seconds(UTC_TIME, wrong), None, "{wrong}");
         }
     }

@@ -14,7 +14,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::time::MissedTickBehavior;
 
-use super::{seconds, totals_of_routes};
+use super::{seconds, seconds_since_1970, totals_of_routes};
 use crate::panics::caught;
 use crate::server::ServerHandle;
 use crate::server::counts::{Limit, Statistics};
@@ -107,6 +107,16 @@ impl Forwarding {
                 now.accepted_connections,
                 sent.accepted_connections,
             ),
+            (
+                "conduit_tls_handshakes_failed_total",
+                now.failed_handshakes,
+                sent.failed_handshakes,
+            ),
+            (
+                "conduit_tls_certificate_reloads_failed_total",
+                now.failed_certificate_reloads,
+                sent.failed_certificate_reloads,
+            ),
             ("conduit_received_bytes_total", now.received_bytes, sent.received_bytes),
             ("conduit_sent_bytes_total", now.sent_bytes, sent.sent_bytes),
         ] {
@@ -117,6 +127,9 @@ impl Forwarding {
         let opened = now.open_connections as i64 - sent.open_connections as i64;
         let open = OPEN_CONNECTIONS.fetch_add(opened, Ordering::Relaxed) + opened;
         gauge!("conduit_connections_open").set(open as f64);
+        if let Some(not_after) = now.certificates_not_after {
+            gauge!("conduit_tls_certificate_not_after_seconds").set(seconds_since_1970(not_after) as f64);
+        }
         for limit in Limit::ALL {
             let struck = now.struck(limit) - sent.struck(limit);
             if struck > 0 {
@@ -175,6 +188,16 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 fn describe() {
     describe_counter!("conduit_connections_accepted_total", "Connections accepted.");
     describe_gauge!("conduit_connections_open", "Connections open.");
+    describe_counter!("conduit_tls_handshakes_failed_total", "TLS handshakes that failed.");
+    describe_counter!(
+        "conduit_tls_certificate_reloads_failed_total",
+        "Certificates that were read again and not used."
+    );
+    describe_gauge!(
+        "conduit_tls_certificate_not_after_seconds",
+        Unit::Seconds,
+        "The end of the validity that ends first, in seconds since 1970."
+    );
     describe_counter!("conduit_received_bytes_total", Unit::Bytes, "Bytes received.");
     describe_counter!("conduit_sent_bytes_total", Unit::Bytes, "Bytes sent.");
     describe_counter!("conduit_limits_struck_total", "Hits of each limit or deadline.");

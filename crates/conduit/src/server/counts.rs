@@ -4,7 +4,7 @@
 //! without another core's cache line. Whoever asks adds them up.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::blocking::Running;
 use super::latency::RouteCounts;
@@ -82,6 +82,7 @@ impl Limit {
 pub(crate) struct Counts {
     pub(crate) accepted: Counter,
     pub(crate) closed: Counter,
+    pub(crate) failed_handshakes: Counter,
     pub(crate) requests: Counter,
     pub(crate) received_bytes: Counter,
     pub(crate) sent_bytes: Counter,
@@ -149,6 +150,14 @@ pub struct Statistics {
     pub accepted_connections: u64,
     /// Connections that are open.
     pub open_connections: u64,
+    /// TLS handshakes that failed: the client or the server refused the other, or the client closed in the middle. The cause
+    /// of each is logged at debug level. Those that stalled count as [`Limit::HandshakeTime`] instead.
+    pub failed_handshakes: u64,
+    /// The times that files of certificates were read again and could not be used: damaged, or not valid now while the previous
+    /// certificate is.
+    pub failed_certificate_reloads: u64,
+    /// The time at which the first of the certificates in use expires; `None` without TLS.
+    pub certificates_not_after: Option<SystemTime>,
     /// Requests whose head was read and is valid.
     pub requests: u64,
     /// Bytes that were received, without those of TLS.
@@ -170,6 +179,7 @@ impl Statistics {
             let accepted = counts.accepted.get();
             sum.accepted_connections += accepted;
             sum.open_connections += accepted.saturating_sub(closed);
+            sum.failed_handshakes += counts.failed_handshakes.get();
             sum.requests += counts.requests.get();
             sum.received_bytes += counts.received_bytes.get();
             sum.sent_bytes += counts.sent_bytes.get();

@@ -169,7 +169,12 @@ impl ServerHandle {
     ///
     /// They are sums over all workers, read one after the other while the workers serve.
     pub fn statistics(&self) -> Statistics {
-        Statistics::of(&self.0.counts)
+        let mut statistics = Statistics::of(&self.0.counts);
+        if let Some(tls) = &self.0.tls {
+            statistics.failed_certificate_reloads = tls.failed_reloads();
+            statistics.certificates_not_after = Some(tls.not_after());
+        }
+        statistics
     }
 
     pub(crate) fn counts(&self) -> &Arc<[Counts]> {

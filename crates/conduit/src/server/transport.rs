@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use conduit_net::{Interest, Poller, Shutdown, TcpStream, UnixStream};
 
@@ -51,8 +51,14 @@ pub(crate) trait Secure {
     /// As [`Transport::send`].
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
+    /// As [`Transport::end_with_next_send`].
+    fn end_with_next_send(&mut self);
+
     /// As [`Transport::flush`].
     fn flush(&mut self) -> io::Result<()>;
+
+    /// As [`Transport::defers_output`].
+    fn defers_output(&self) -> bool;
 
     /// As [`Transport::holds_output`].
     fn holds_output(&self) -> bool;
@@ -89,6 +95,12 @@ pub(crate) trait Securing: Send + Sync + fmt::Debug {
 
     /// Reads its files again.
     fn reload(&self);
+
+    /// The end of the validity that ends first.
+    fn not_after(&self) -> SystemTime;
+
+    /// The number of times that files could not be used when they were read again.
+    fn failed_reloads(&self) -> u64;
 
     /// Whether there are files to read again.
     fn has_files(&self) -> bool;
@@ -201,10 +213,27 @@ impl Transport {
         Ok(sent)
     }
 
-    /// Sends what the encryption has to say of its own, such as its part of the handshake.
+    /// Announces that the next [`send`](Self::send) is the last one: an encrypted stream ends together with its last byte.
+    pub(super) fn end_with_next_send(&mut self) {
+        if let Transport::Secure(stream) = self {
+            stream.end_with_next_send();
+        }
+    }
+
+    /// Whether messages of the encryption wait to go with the next bytes. They may wait for a second or two,
+    /// then [`flush`](Self::flush) sends them.
+    #[inline]
+    pub(super) fn defers_output(&self) -> bool {
+        match self {
+            Transport::Secure(stream) => stream.defers_output(),
+            _ => false,
+        }
+    }
+
+    /// Sends the messages of the encryption itself, such as its part of the handshake.
     ///
     /// # Errors
-    /// The connection is no more. That there is no room is none.
+    /// The connection has failed. A full socket is not an error.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => Ok(()),

@@ -291,7 +291,7 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return ControlFlow::Break(self.settle(shared));
             }
-            Err(_) => return ControlFlow::Break(Fate::Closed),
+            Err(error) => return ControlFlow::Break(self.receive_failed(&error, shared)),
         };
         self.undrained |= received.more || (read_closed && !received.ended);
         self.ended |= received.ended;
@@ -310,6 +310,22 @@ impl Connection {
             return ControlFlow::Break(self.settle(shared));
         }
         ControlFlow::Continue(received.bytes)
+    }
+
+    /// The stream has failed. A client that broke the protocol of TLS gets time to read the alert: closing with bytes of it
+    /// unread would reset the connection.
+    #[cold]
+    fn receive_failed(&mut self, error: &io::Error, shared: &mut Shared) -> Fate {
+        if !self.transport.is_handshaking() {
+            return Fate::Closed;
+        }
+        shared.counts().failed_handshakes.add(1);
+        tracing::debug!(peer = %self.peer, %error, "TLS handshake failed");
+        if error.kind() != io::ErrorKind::InvalidData {
+            return Fate::Closed;
+        }
+        self.engine.abort();
+        self.finish(shared)
     }
 
     /// The socket has room.

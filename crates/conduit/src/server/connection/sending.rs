@@ -2,6 +2,8 @@
 
 use std::io;
 
+use conduit_proto::h1::Phase;
+
 use super::{Connection, Stage};
 use crate::panics::discard;
 use crate::server::batch::TOGETHER;
@@ -34,6 +36,9 @@ impl Connection {
         if self.tail.is_some() {
             sent = self.send_tail(&mut output, before, shared)?;
         } else if before < output.len() {
+            if self.sends_last() {
+                self.transport.end_with_next_send();
+            }
             match self.transport.send(&output[before..]) {
                 Ok(count) => {
                     sent += count;
@@ -122,6 +127,11 @@ impl Connection {
         }
         self.tail = Some(tail);
         Ok(sent)
+    }
+
+    /// Whether the output ends the stream: the last response is complete, and the connection closes after it.
+    fn sends_last(&self) -> bool {
+        !self.engine.keep_alive() && !self.is_serving() && !self.cut && self.engine.phase() != Phase::Upgraded
     }
 
     /// Whether something waits to be sent.

@@ -12,6 +12,9 @@ use crate::server::counts::Limit;
 use crate::server::deadlines::Second;
 use crate::server::worker::Shared;
 
+/// The time that session tickets wait for a response to go with; one of these seconds has begun already.
+const TICKET_SECONDS: Second = 2;
+
 /// What a deadline is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Waiting {
@@ -127,6 +130,9 @@ impl Connection {
         if !shared.wheel.came_up(&mut self.place) {
             return Fate::Open;
         }
+        if self.transport.defers_output() && self.transport.flush().is_err() {
+            return Fate::Closed;
+        }
         if self.waiting == Waiting::Room {
             // What the socket takes says nothing of the client: the system may hold megabytes, and asks for more only when
             // much of that is gone.
@@ -194,9 +200,17 @@ impl Connection {
         if waiting != self.waiting || fresh {
             self.begin_waiting(waiting, fresh, shared);
         }
-        if let Some(deadline) = self.deadline(shared) {
-            // What a client takes is looked at each second.
-            let due = if waiting == Waiting::Room { 0 } else { deadline };
+        let deadline = self.deadline(shared);
+        let due = if waiting == Waiting::Room {
+            // A reader's progress is measured each second.
+            Some(0)
+        } else if self.transport.defers_output() {
+            let flush = shared.now + TICKET_SECONDS;
+            Some(deadline.map_or(flush, |deadline| deadline.min(flush)))
+        } else {
+            deadline
+        };
+        if let Some(due) = due {
             shared.wheel.schedule(self.key, &mut self.place, due);
         }
     }

@@ -10,11 +10,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use conduit_net::tls::{Identity, TlsServer};
+use conduit_net::tls::{Identity, TlsServer, Validity, read_pem_file};
 use http::HeaderValue;
+use httpdate::fmt_http_date;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
@@ -30,8 +33,8 @@ const REMEMBERED_SESSIONS: usize = 1024;
 ///
 /// TLS 1.3 and 1.2 (RFC 8446, RFC 5246), with tickets so that a client that comes again need not shake hands in full.
 /// Files are looked at once a second, and at SIGHUP: when one of them has changed all are read again, and connections from
-/// then on get what is new; those that are open stay. Files that cannot be used are named in the log, and the server goes
-/// on with what it had.
+/// then on get what is new; those that are open stay. Files that cannot be used are named in the log, and the server keeps
+/// the previous certificates. A certificate that has expired, or is not valid yet, does not replace one that is valid.
 ///
 /// # Example
 ///
@@ -92,7 +95,7 @@ enum Issuers {
 
 impl Tls {
     /// With the certificate in this PEM file, followed by those that lead to its issuer, and the key in that one (PKCS #8,
-    /// PKCS #1 or SEC 1).
+    /// PKCS #1 or SEC 1). Both must be regular files of at most 4 MiB.
     pub fn files(chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         Tls::with(Source::Files(chain.into(), key.into()))
     }
@@ -221,15 +224,68 @@ fn self_signed() -> Result<Source, rcgen::Error> {
     ))
 }
 
-/// What all connections of a server share.
+/// The certificates of a server, which all its connections share.
 #[derive(Debug)]
 struct Certificates {
     settings: Tls,
     hsts: Option<HeaderValue>,
     current: RwLock<Arc<ServerConfig>>,
-    /// The state of the files when they were last looked at, used or not.
-    seen: Mutex<Vec<Option<Stamp>>>,
-    sessions: Mutex<Sessions>,
+    /// The end of the validity that ends first, in seconds since 1970.
+    not_after: AtomicU64,
+    failed_reloads: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The state of the files at the last look, used or not.
+    seen: Vec<Option<Stamp>>,
+    loaded: Loaded,
+    /// Certificates that are not valid now, while those in use are.
+    waiting: Option<Loaded>,
+}
+
+/// The files as they were read at one time.
+#[derive(Debug)]
+struct Loaded {
+    config: Arc<ServerConfig>,
+    sessions: Sessions,
+    /// The first identity, and those of the further hosts in their order.
+    identities: Vec<Identity>,
+}
+
+impl Loaded {
+    /// The first certificate that is valid in `before` and not here: the two of them.
+    fn worse_than<'a>(&'a self, before: &'a Loaded, now: SystemTime) -> Option<(&'a Identity, &'a Identity)> {
+        let mut pairs = before.identities.iter().zip(&self.identities);
+        pairs.find(|(before, after)| before.validity().contains(now) && !after.validity().contains(now))
+    }
+
+    fn warn_of_invalid(&self, now: SystemTime) {
+        for identity in &self.identities {
+            if !identity.validity().contains(now) {
+                let (file, validity) = (identity.place(), interval(identity.validity()));
+                tracing::error!(
+                    file,
+                    validity,
+                    "the certificate is not valid now, clients refuse it: renew it"
+                );
+            }
+        }
+    }
+
+    fn not_after(&self) -> u64 {
+        let ends = self.identities.iter().map(|identity| {
+            let since = identity.validity().not_after.duration_since(UNIX_EPOCH);
+            since.map_or(0, |since| since.as_secs())
+        });
+        ends.min().unwrap_or(0)
+    }
+}
+
+fn interval(validity: Validity) -> String {
+    let [from, to] = [validity.not_before, validity.not_after].map(fmt_http_date);
+    format!("{from} to {to}")
 }
 
 /// What tells that a file has changed: its device, number, size, and time to the nanosecond. A link is followed, so that
@@ -259,32 +315,62 @@ impl Sessions {
 impl Certificates {
     fn open(settings: Tls) -> Result<Self> {
         let seen = stamps(&settings);
-        let (config, sessions) = load(&settings, None)?;
+        let loaded = load(&settings, None)?;
+        loaded.warn_of_invalid(SystemTime::now());
         let hsts = settings.hsts.map(|limit| {
             HeaderValue::try_from(format!("max-age={}", limit.as_secs())).expect("digits are a value of a field")
         });
         Ok(Certificates {
             settings,
             hsts,
-            current: RwLock::new(Arc::new(config)),
-            seen: Mutex::new(seen),
-            sessions: Mutex::new(sessions),
+            current: RwLock::new(Arc::clone(&loaded.config)),
+            not_after: loaded.not_after().into(),
+            failed_reloads: AtomicU64::new(0),
+            state: Mutex::new(State {
+                seen,
+                loaded,
+                waiting: None,
+            }),
         })
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Reads everything again.
-    fn read_again(&self) {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        match load(&self.settings, Some(&sessions)) {
-            Ok((config, renewed)) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-                *sessions = renewed;
-                tracing::info!("read the certificates again");
-            }
+    fn read_again(&self, state: &mut State) {
+        state.waiting = None;
+        let loaded = match load(&self.settings, Some(&state.loaded.sessions)) {
+            Ok(loaded) => loaded,
             Err(error) => {
-                tracing::error!(%error, "cannot use the certificates that have changed; going on with those from before");
+                self.failed_reloads.fetch_add(1, Relaxed);
+                tracing::error!(%error, "cannot use the certificates that have changed; keeping the previous ones");
+                return;
             }
+        };
+        if let Some((before, after)) = loaded.worse_than(&state.loaded, SystemTime::now()) {
+            self.failed_reloads.fetch_add(1, Relaxed);
+            let (file, validity) = (after.place(), interval(after.validity()));
+            let previous = interval(before.validity());
+            tracing::error!(
+                file,
+                validity,
+                previous,
+                "the new certificate is not valid now; keeping the previous ones while they are: renew it"
+            );
+            state.waiting = Some(loaded);
+            return;
         }
+        self.adopt(state, loaded);
+    }
+
+    fn adopt(&self, state: &mut State, loaded: Loaded) {
+        loaded.warn_of_invalid(SystemTime::now());
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&loaded.config);
+        self.not_after.store(loaded.not_after(), Relaxed);
+        state.loaded = loaded;
+        tracing::info!("read the certificates again");
     }
 }
 
@@ -296,19 +382,31 @@ impl Securing for Certificates {
 
     fn look(&self) {
         let found = stamps(&self.settings);
-        {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if *seen == found {
-                return;
-            }
-            *seen = found;
+        let mut state = self.state();
+        if state.seen != found {
+            state.seen = found;
+            self.read_again(&mut state);
+            return;
         }
-        self.read_again();
+        let State { loaded, waiting, .. } = &mut *state;
+        let now = SystemTime::now();
+        if let Some(better) = waiting.take_if(|waiting| waiting.worse_than(loaded, now).is_none()) {
+            self.adopt(&mut state, better);
+        }
     }
 
     fn reload(&self) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = stamps(&self.settings);
-        self.read_again();
+        let mut state = self.state();
+        state.seen = stamps(&self.settings);
+        self.read_again(&mut state);
+    }
+
+    fn not_after(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.not_after.load(Relaxed))
+    }
+
+    fn failed_reloads(&self) -> u64 {
+        self.failed_reloads.load(Relaxed)
     }
 
     fn has_files(&self) -> bool {
@@ -332,23 +430,20 @@ fn stamps(settings: &Tls) -> Vec<Option<Stamp>> {
     settings.files_read().into_iter().map(stamp).collect()
 }
 
-/// Reads what the settings name. `before` is what sessions go on with.
-fn load(settings: &Tls, before: Option<&Sessions>) -> Result<(ServerConfig, Sessions)> {
-    let mut builder = TlsServer::builder(identity(&settings.identity)?).protocols(&["http/1.1"]);
+/// Reads the files and texts of the settings. `before` has the sessions that are continued.
+fn load(settings: &Tls, before: Option<&Sessions>) -> Result<Loaded> {
+    let mut identities = vec![identity(&settings.identity)?];
+    let mut builder = TlsServer::builder(identities[0].clone()).protocols(&["http/1.1", "http/1.0"]);
     for (host, source) in &settings.hosts {
-        builder = builder.identity_for(host, identity(source)?);
+        let identity = identity(source)?;
+        builder = builder.identity_for(host, identity.clone());
+        identities.push(identity);
     }
     let mut issuers = None;
     if let Some(clients) = &settings.clients {
         let pem = match &clients.issuers {
             Issuers::Pem(pem) => pem.clone(),
-            Issuers::File(path) => fs::read(path).map_err(|cause| {
-                let place = path.display();
-                io::Error::new(
-                    cause.kind(),
-                    format!("cannot use the certificates of issuers in {place}: {cause}"),
-                )
-            })?,
+            Issuers::File(path) => read_pem_file(path)?,
         };
         builder = if clients.required {
             builder.require_client_certificates(&pem)?
@@ -364,7 +459,11 @@ fn load(settings: &Tls, before: Option<&Sessions>) -> Result<(ServerConfig, Sess
     let mut config = ServerConfig::clone(builder.build()?.rustls());
     config.ticketer = Arc::clone(&sessions.tickets);
     config.session_storage = Arc::clone(&sessions.remembered);
-    Ok((config, sessions))
+    Ok(Loaded {
+        config: Arc::new(config),
+        sessions,
+        identities,
+    })
 }
 
 fn identity(source: &Source) -> Result<Identity> {

@@ -1,27 +1,40 @@
 //! One encrypted connection: rustls' unbuffered interface over the worker's own buffers.
 //!
-//! What is encrypted comes into the second half of the worker's input buffer and goes, decrypted, into the first; what is
-//! sent is encrypted into a buffer that all connections of a thread share. A connection keeps only a record that has not
-//! come whole, and what the socket did not take. So an idle one holds nothing but its keys.
+//! A read puts the encrypted bytes into the second half of the worker's input buffer and decrypts them into the first. A send
+//! encrypts into a buffer that all connections of a thread share. A connection keeps only an incomplete record or handshake
+//! message, and the bytes that the socket had no room for, so an idle one holds its keys and no buffer.
+//!
+//! One connection with one request takes two sends: the server's flight of the handshake, and the response. Session tickets wait
+//! for the response and a close_notify follows it in the same send.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use conduit_net::tls::TlsError;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic,
+};
+use rustls::{ProtocolVersion, ServerConfig};
 
 use crate::server::facts::{Facts, TlsFacts};
 use crate::server::transport::{Received, Secure, Transport};
 
-/// How much is encrypted at a time; what the socket does not take of that is held.
+/// The bytes that are encrypted at a time; the connection holds what the socket does not take of them.
 const SEND_BYTES: usize = 64 * 1024;
 /// The shared buffer is freed rather than kept when something has made it larger than this.
 const KEPT_BYTES: usize = 2 * SEND_BYTES;
+/// Minimum free space in the worker's buffer before a read. A record of at most 16 KiB and some bytes always leaves it.
+const LEAST_READ_BYTES: usize = 8 * 1024;
+/// The limit for a handshake message that is not complete: the 64 KiB that rustls accepts, with room for record headers.
+const MAX_MESSAGE_BYTES: usize = 80 * 1024;
+/// An alert in plaintext: fatal, decode_error (RFC 8446, section 6.2).
+const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
 
 thread_local! {
-    /// What is encrypted before it is sent.
+    /// Encrypted bytes on their way to the socket.
     static ENCRYPTED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -33,17 +46,27 @@ pub(super) struct Session {
     incoming: Vec<u8>,
     /// Encrypted, and not sent yet.
     outgoing: Vec<u8>,
-    /// How much of `outgoing` has been sent.
+    /// `outgoing` holds session tickets only, which go with the next bytes.
+    deferred: bool,
+    /// The number of bytes of `outgoing` that have been sent.
     sent: usize,
-    /// How many bytes at the beginning of what is to be sent are in `outgoing` already.
+    /// The number of bytes at the beginning of the next send that are in `outgoing` already.
     taken: usize,
-    /// The client has said that it sends no more.
+    close_notify: CloseNotify,
+    /// The client has sent a close_notify.
     ended: bool,
-    /// The client has broken the protocol: rustls is not asked any more.
+    /// The client has broken the protocol, and its alert is written: what it sends is discarded.
     failed: bool,
-    /// close_notify is encrypted: it was sent, or is in `outgoing`.
-    end_said: bool,
     facts_taken: bool,
+}
+
+/// The alert that ends the server's half of the stream (RFC 8446, section 6.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CloseNotify {
+    Unsent,
+    /// It follows the last byte of the next send.
+    WithNextSend,
+    Sent,
 }
 
 impl Session {
@@ -53,17 +76,18 @@ impl Session {
             stream,
             incoming: Vec::new(),
             outgoing: Vec::new(),
+            deferred: false,
             sent: 0,
             taken: 0,
+            close_notify: CloseNotify::Unsent,
             ended: false,
             failed: false,
-            end_said: false,
             facts_taken: false,
         })
     }
 
-    /// Decrypts what has come into `plain`, and does what the handshake asks for. Says how much of `encrypted` was used
-    /// and how much of `plain` was filled.
+    /// Decrypts what has come into `plain`, and does what the handshake asks for. Returns the number of bytes of `encrypted`
+    /// that were used and of `plain` that were filled.
     fn take_in(&mut self, plain: &mut [u8], encrypted: &mut [u8]) -> io::Result<(usize, usize)> {
         let (mut used, mut filled) = (0, 0);
         loop {
@@ -72,7 +96,7 @@ impl Session {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record.map_err(invalid)?;
-                        // What is decrypted is never longer than what it comes from.
+                        // Decrypted bytes are never more than the encrypted ones they come from.
                         let place = plain
                             .get_mut(filled..filled + record.payload.len())
                             .ok_or_else(|| invalid("more was decrypted than had come"))?;
@@ -95,38 +119,70 @@ impl Session {
                     return Ok((used + discard, filled));
                 }
                 Ok(_) => return Err(invalid("early data, which is never offered")),
-                Err(error) => {
-                    let rest = &mut encrypted[used + discard..];
-                    self.alert(rest);
-                    return Err(invalid(error));
-                }
+                Err(error) => return Err(self.fail(&mut encrypted[used + discard..], error)),
             }
             used += discard;
         }
     }
 
-    /// Tells the client what it did wrong, as far as there is room for that. `rest` is what was not discarded yet.
-    fn alert(&mut self, rest: &mut [u8]) {
+    /// Writes the alerts that rustls has queued for a client that broke the protocol, after the messages before them (a
+    /// ServerHello, for instance). `rest` is the input that was not discarded.
+    fn fail(&mut self, rest: &mut [u8], error: rustls::Error) -> io::Error {
         self.failed = true;
-        // Once: what is queued comes first, but then rustls would go on with `rest`, and fail anew.
-        if let Ok(ConnectionState::EncodeTlsData(mut message)) = self.tls.process_tls_records(rest).state {
-            // None of it can fail in a way that matters: the connection is closed in any case.
-            let _ = append(&mut self.outgoing, |space| message.encode(space).map_err(encode_needs));
+        // No call beyond the queue: rustls would read `rest` again, and fail again.
+        while self.tls.wants_write() {
+            let Ok(ConnectionState::EncodeTlsData(mut message)) = self.tls.process_tls_records(rest).state else {
+                break;
+            };
+            if append(&mut self.outgoing, |space| message.encode(space).map_err(encode_needs)).is_err() {
+                break;
+            }
         }
+        // rustls refuses the length of a message without an alert.
+        if self.outgoing.is_empty() && matches!(error, rustls::Error::InvalidMessage(_)) {
+            self.write_decode_error();
+        }
+        // The connection ends whether or not there is room for the alert.
         let _ = self.flush();
+        TlsError::from(error).into()
     }
 
-    /// Appends `bytes` encrypted, behind what rustls has to say of its own.
+    /// Refuses a handshake message that is larger than rustls accepts, or that comes in records of a few bytes.
+    fn refuse_message(&mut self) -> io::Error {
+        self.failed = true;
+        self.incoming = Vec::new();
+        self.write_decode_error();
+        let _ = self.flush();
+        invalid(format!(
+            "the client sent an incomplete handshake message of more than {MAX_MESSAGE_BYTES} bytes"
+        ))
+    }
+
+    /// Writes an alert, as long as alerts are in plaintext: rustls has no call for an encrypted one of the caller's.
+    fn write_decode_error(&mut self) {
+        if self.tls.protocol_version().is_none() {
+            self.outgoing.extend_from_slice(&DECODE_ERROR);
+        }
+    }
+
+    /// Appends what `write` encrypts, after the messages that rustls has queued.
     ///
-    /// rustls is always given what it has seen and not discarded: it remembers places in it, and would not survive to find
-    /// less there. A client that sends the half of a message must not be able to bring that about.
-    fn encrypt(&mut self, bytes: &[u8], encrypted: &mut Vec<u8>) -> io::Result<()> {
+    /// rustls is always given the input that it has seen and not discarded: it remembers places in it, and panics if there is
+    /// less. A client that sends the half of a message must not be able to bring that about.
+    fn write_traffic(
+        &mut self,
+        encrypted: &mut Vec<u8>,
+        write: impl Fn(
+            &mut WriteTraffic<'_, rustls::server::ServerConnectionData>,
+            &mut [u8],
+        ) -> Result<usize, EncryptError>,
+    ) -> io::Result<()> {
         loop {
             let UnbufferedStatus { discard, state } = self.tls.process_tls_records(&mut self.incoming);
-            debug_assert_eq!(discard, 0, "what could be used was used when it came");
-            match state.map_err(invalid)? {
+            debug_assert_eq!(discard, 0, "input that can be used is used when it comes");
+            match state.map_err(TlsError::from)? {
                 ConnectionState::WriteTraffic(mut traffic) => {
-                    return append(encrypted, |space| traffic.encrypt(bytes, space).map_err(encrypt_needs));
+                    return append(encrypted, |space| write(&mut traffic, space).map_err(encrypt_needs));
                 }
                 ConnectionState::EncodeTlsData(mut message) => {
                     append(encrypted, |space| message.encode(space).map_err(encode_needs))?;
@@ -138,7 +194,21 @@ impl Session {
         }
     }
 
-    /// Sends what is encrypted, and holds what there is no room for. Says whether all of it was sent.
+    fn write_close_notify(&mut self, encrypted: &mut Vec<u8>) -> io::Result<()> {
+        self.close_notify = CloseNotify::Sent;
+        self.write_traffic(encrypted, |traffic, space| traffic.queue_close_notify(space))
+    }
+
+    /// Takes the tickets that wait for the next bytes, if there are any.
+    fn take_deferred(&mut self) -> Vec<u8> {
+        if mem::take(&mut self.deferred) {
+            mem::take(&mut self.outgoing)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Sends what is encrypted, and holds what there is no room for. Returns whether all of it was sent.
     fn transmit(&mut self, encrypted: &[u8]) -> io::Result<bool> {
         let sent = match self.stream.send(encrypted) {
             Ok(sent) => sent,
@@ -151,14 +221,19 @@ impl Session {
         }
         Ok(sent == encrypted.len())
     }
-}
 
-impl Secure for Session {
-    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        let (plain, encrypted) = buffer.split_at_mut(buffer.len() / 2);
+    /// Receives and decrypts once. Returns what the stream below gave, and the number of bytes of `plain` that were filled.
+    fn receive(&mut self, plain: &mut [u8], encrypted: &mut [u8]) -> io::Result<(Received, usize)> {
         let held = self.incoming.len();
-        if held == encrypted.len() {
-            return Err(invalid("a message of the handshake is longer than is taken"));
+        if held + LEAST_READ_BYTES > encrypted.len() {
+            // A handshake message of more than the buffer.
+            let received = self.stream.recv(encrypted)?;
+            let mut incoming = mem::take(&mut self.incoming);
+            incoming.extend_from_slice(&encrypted[..received.bytes]);
+            let (used, bytes) = self.take_in(plain, &mut incoming)?;
+            incoming.drain(..used);
+            self.incoming = incoming;
+            return Ok((received, bytes));
         }
         let received = self.stream.recv(&mut encrypted[held..])?;
         encrypted[..held].copy_from_slice(&self.incoming);
@@ -166,12 +241,40 @@ impl Secure for Session {
         let (used, bytes) = self.take_in(plain, &mut encrypted[..filled])?;
         // An assignment, which frees, rather than a change of length: most often nothing is left.
         self.incoming = encrypted[used..filled].to_vec();
-        self.flush()?;
+        Ok((received, bytes))
+    }
+}
+
+impl Secure for Session {
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        if self.failed {
+            let received = self.stream.recv(buffer)?;
+            return Ok(Received { bytes: 0, ..received });
+        }
+        let held_output = !self.outgoing.is_empty();
+        let (plain, encrypted) = buffer.split_at_mut(buffer.len() / 2);
+        let (received, bytes) = self.receive(plain, encrypted)?;
+        if self.incoming.len() > MAX_MESSAGE_BYTES {
+            return Err(self.refuse_message());
+        }
+        // A check of the port, which sends nothing, is not a failed handshake.
+        let has_begun = self.tls.protocol_version().is_some() || !self.incoming.is_empty();
+        if received.ended && has_begun && self.tls.is_handshaking() {
+            let why = "the client ended the connection during the TLS handshake";
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
+        }
+        // After the handshake of TLS 1.3 no client waits for a message of the server's: they are session tickets.
+        let can_wait = !self.tls.is_handshaking() && self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        if !held_output && can_wait {
+            self.deferred = !self.outgoing.is_empty();
+        } else if !self.deferred {
+            self.flush()?;
+        }
         Ok(Received {
             bytes,
             raw_bytes: received.bytes,
-            // An end without a word may be an attacker's cut (RFC 8446, section 6.1), but then it cannot pass for the
-            // end of a request: those say how long they are.
+            // An end without a close_notify may be an attacker's cut (RFC 8446, section 6.1), but it cannot pass for the end
+            // of a request: those declare their length.
             ended: self.ended || received.ended,
             more: received.more,
         })
@@ -181,32 +284,39 @@ impl Secure for Session {
         if self.failed {
             return Err(invalid("the client has broken the protocol"));
         }
-        self.flush()?;
-        if self.holds_output() {
-            return Err(ErrorKind::WouldBlock.into());
+        if !self.deferred {
+            self.flush()?;
+            if self.holds_output() {
+                return Err(ErrorKind::WouldBlock.into());
+            }
         }
-        let mut counted = std::mem::take(&mut self.taken).min(bytes.len());
+        let mut counted = mem::take(&mut self.taken).min(bytes.len());
         let mut encrypted = ENCRYPTED.take();
+        encrypted.clear();
+        if counted < bytes.len() {
+            encrypted.append(&mut self.take_deferred());
+        }
         let mut result = Ok(());
         while counted < bytes.len() {
             let piece = &bytes[counted..bytes.len().min(counted + SEND_BYTES)];
+            let is_last = counted + piece.len() == bytes.len();
+            result = self.write_traffic(&mut encrypted, |traffic, space| traffic.encrypt(piece, space));
+            if result.is_ok() && is_last && self.close_notify == CloseNotify::WithNextSend {
+                result = self.write_close_notify(&mut encrypted);
+            }
+            result = result.and_then(|()| self.transmit(&encrypted)).map(|all| {
+                counted += piece.len();
+                if !all {
+                    // One byte is not counted, so that the caller comes again when there is room.
+                    counted -= 1;
+                    self.taken = 1;
+                }
+            });
             encrypted.clear();
-            result = self
-                .encrypt(piece, &mut encrypted)
-                .and_then(|()| self.transmit(&encrypted))
-                .map(|all| {
-                    counted += piece.len();
-                    if !all {
-                        // One byte is not counted, so that the caller comes again when there is room.
-                        counted -= 1;
-                        self.taken = 1;
-                    }
-                });
             if result.is_err() || self.taken > 0 {
                 break;
             }
         }
-        encrypted.clear();
         encrypted.shrink_to(KEPT_BYTES);
         ENCRYPTED.set(encrypted);
         result?;
@@ -216,7 +326,14 @@ impl Secure for Session {
         Ok(counted)
     }
 
+    fn end_with_next_send(&mut self) {
+        if self.close_notify == CloseNotify::Unsent {
+            self.close_notify = CloseNotify::WithNextSend;
+        }
+    }
+
     fn flush(&mut self) -> io::Result<()> {
+        self.deferred = false;
         while self.sent < self.outgoing.len() {
             match self.stream.send(&self.outgoing[self.sent..]) {
                 Ok(sent) => self.sent += sent,
@@ -230,7 +347,11 @@ impl Secure for Session {
     }
 
     fn holds_output(&self) -> bool {
-        !self.outgoing.is_empty()
+        !self.outgoing.is_empty() && !self.deferred
+    }
+
+    fn defers_output(&self) -> bool {
+        self.deferred
     }
 
     fn is_handshaking(&self) -> bool {
@@ -263,33 +384,17 @@ impl Secure for Session {
     }
 
     fn say_end(&mut self) {
-        // After something that waits it could not be sent in its place.
-        if self.end_said || self.failed || self.flush().is_err() || self.holds_output() || self.tls.is_handshaking() {
+        if self.failed || self.close_notify == CloseNotify::Sent || self.tls.is_handshaking() {
             return;
         }
-        let mut alert = Vec::new();
-        while let Ok(state) = self.tls.process_tls_records(&mut self.incoming).state {
-            match state {
-                ConnectionState::WriteTraffic(mut traffic) => {
-                    // It cannot fail in a way that matters: the connection ends in any case.
-                    let said = append(&mut alert, |space| {
-                        traffic.queue_close_notify(space).map_err(encrypt_needs)
-                    });
-                    if said.is_ok() && !alert.is_empty() {
-                        self.end_said = true;
-                        let _ = self.transmit(&alert);
-                    }
-                    return;
-                }
-                ConnectionState::EncodeTlsData(mut message) => {
-                    if append(&mut alert, |space| message.encode(space).map_err(encode_needs)).is_err() {
-                        return;
-                    }
-                }
-                ConnectionState::TransmitTlsData(messages) => messages.done(),
-                ConnectionState::PeerClosed => {}
-                _ => return,
-            }
+        // Behind bytes that wait for room it could not be sent in its place.
+        if !self.deferred && (self.flush().is_err() || self.holds_output()) {
+            return;
+        }
+        let mut last = self.take_deferred();
+        if self.write_close_notify(&mut last).is_ok() {
+            // An error of the stream shows when it is shut down.
+            let _ = self.transmit(&last);
         }
     }
 

@@ -2,6 +2,9 @@
 //! handshakes that go wrong, long bodies both ways.
 #![cfg(feature = "tls")]
 
+mod certificates;
+mod handshake;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
@@ -12,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use conduit::prelude::*;
 use conduit::{ClientCertificate, Tls};
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned};
@@ -67,7 +70,12 @@ struct Authority {
 
 impl Authority {
     fn new() -> Self {
+        Authority::named("An Authority")
+    }
+
+    fn named(name: &str) -> Self {
         let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let pem = params.self_signed(&key).expect("a certificate").pem();
@@ -79,7 +87,12 @@ impl Authority {
 
     /// A certificate for a name, and its key, in PEM.
     fn issue(&self, name: &str) -> (String, String) {
+        self.issue_with(name, |_| {})
+    }
+
+    fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        change(&mut params);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
@@ -95,11 +108,20 @@ impl Authority {
         versions: &[&'static rustls::SupportedProtocolVersion],
         identity: Option<(String, String)>,
     ) -> ClientConfig {
+        self.configure_with(rustls::crypto::aws_lc_rs::default_provider(), versions, identity)
+    }
+
+    fn configure_with(
+        &self,
+        provider: rustls::crypto::CryptoProvider,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        identity: Option<(String, String)>,
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("PEM"))
             .expect("an issuer");
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(versions)
             .expect("versions")
             .with_root_certificates(roots);
@@ -411,21 +433,25 @@ fn a_closing_response_arrives_whole_with_close_notify_although_the_client_sends_
     assert_eq!(stream.read(&mut [0]).expect("close_notify came"), 0);
 }
 
+/// The bytes that the server sends until it ends the stream.
+fn all_of(stream: &mut TcpStream) -> Vec<u8> {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let mut answer = Vec::new();
+    stream
+        .read_to_end(&mut answer)
+        .expect("the end of the stream, not a reset");
+    answer
+}
+
 #[test]
-fn what_is_no_tls_is_told_so_and_closed() {
+fn plain_http_gets_an_alert_and_an_orderly_end() {
     let running = serve(Tls::self_signed());
     let mut stream = TcpStream::connect(running.address).expect("the server accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
     stream
         .write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n")
         .expect("taken");
-    let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
-        Ok(_) => {}
-        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
-    }
-    // An alert (21), if it came before a reset.
-    assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
+    assert_eq!(all_of(&mut stream)[..6], [21, 3, 3, 0, 2, 2]);
+    assert_eq!(running.handle().statistics().failed_handshakes, 1);
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! Certificates whose files change: what replaces the previous ones, and what does not.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use conduit::{ServerHandle, Tls};
+use rcgen::{CertificateParams, date_time_ymd};
+
+use super::support::Running;
+use super::{Authority, Files, app, der, get, shown, start};
+
+fn years(from: i32, to: i32) -> impl FnOnce(&mut CertificateParams) {
+    move |params| {
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(to, 1, 1);
+    }
+}
+
+/// A server with the certificate and key of these files.
+fn serve(files: &Files, (chain, key): &(String, String)) -> (Running, ServerHandle) {
+    files.put("chain.pem", chain);
+    files.put("key.pem", key);
+    let server = app(Tls::files(files.0.join("chain.pem"), files.0.join("key.pem")))
+        .listen("127.0.0.1:0")
+        .expect("it listens");
+    let handle = server.handle();
+    (start(server), handle)
+}
+
+fn certificate_in_use(running: &Running, authority: &Authority) -> Vec<u8> {
+    let (_, stream) = get(running.address, &Arc::new(authority.client()), "localhost", "/").expect("an answer");
+    shown(&stream)
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_now_does_not_replace_a_valid_one() {
+    let files = Files::new("invalid");
+    let authority = Authority::new();
+    let valid = authority.issue("localhost");
+    let (running, handle) = serve(&files, &valid);
+    let not_after = handle.statistics().certificates_not_after;
+    for (failed, interval) in (1..).zip([(2020, 2021), (2150, 2160)]) {
+        let (chain, key) = authority.issue_with("localhost", years(interval.0, interval.1));
+        files.put("key.pem", &key);
+        files.put("chain.pem", &chain);
+        handle.reload();
+        assert_eq!(certificate_in_use(&running, &authority), der(&valid.0), "{interval:?}");
+        assert_eq!(handle.statistics().failed_certificate_reloads, failed);
+        assert_eq!(handle.statistics().certificates_not_after, not_after);
+    }
+    let renewed = authority.issue("localhost");
+    files.put("key.pem", &renewed.1);
+    files.put("chain.pem", &renewed.0);
+    handle.reload();
+    assert_eq!(certificate_in_use(&running, &authority), der(&renewed.0));
+}
+
+#[test]
+fn an_expired_certificate_is_replaced_by_any_other() {
+    let files = Files::new("expired");
+    let authority = Authority::new();
+    // Nothing keeps a server from starting with it; the log has an error.
+    let (_running, handle) = serve(&files, &authority.issue_with("localhost", years(2020, 2021)));
+    let end_of = |year: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(year);
+    assert_eq!(handle.statistics().certificates_not_after, Some(end_of(1_609_459_200)));
+    let (chain, key) = authority.issue_with("localhost", years(2020, 2022));
+    files.put("key.pem", &key);
+    files.put("chain.pem", &chain);
+    handle.reload();
+    assert_eq!(handle.statistics().certificates_not_after, Some(end_of(1_640_995_200)));
+    assert_eq!(handle.statistics().failed_certificate_reloads, 0);
+}
+
+#[test]
+fn a_certificate_path_that_is_a_pipe_or_a_device_is_refused_without_a_read() {
+    let files = Files::new("pipe");
+    let authority = Authority::new();
+    let valid = authority.issue("localhost");
+    let (running, handle) = serve(&files, &valid);
+    for (failed, name) in (1..).zip(["chain.pem", "key.pem"]) {
+        let path = files.0.join(name);
+        std::fs::remove_file(&path).expect("it is there");
+        if name == "chain.pem" {
+            rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).expect("a pipe");
+        } else {
+            files.put("chain.pem", &valid.0);
+            std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
+        }
+        // Nothing writes into the pipe, and the device has no end.
+        handle.reload();
+        assert!(handle.statistics().failed_certificate_reloads >= failed, "{name}");
+        assert_eq!(certificate_in_use(&running, &authority), der(&valid.0));
+    }
+}

@@ -1,0 +1,304 @@
+//! Handshakes that fail, and what the client and the log see of them; hellos of any size; the sends of a connection.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use conduit::Tls;
+use conduit_net::{Options, option};
+use rustls::crypto::{
+    ActiveKeyExchange, CryptoProvider, SharedSecret, SupportedKxGroup, WebPkiSupportedAlgorithms, aws_lc_rs,
+};
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, ClientConfig, ClientConnection, NamedGroup, SignatureScheme, StreamOwned};
+
+use super::support::Running;
+use super::{Authority, PATIENCE, all_of, get, serve};
+
+const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
+
+/// The alert that ends a handshake with this server.
+fn alert(running: &Running, config: ClientConfig) -> Option<AlertDescription> {
+    let error = get(running.address, &Arc::new(config), "localhost", "/").err()?;
+    match error.downcast().ok()? {
+        rustls::Error::AlertReceived(alert) => Some(alert),
+        _ => None,
+    }
+}
+
+/// Waits until the server has counted so many handshakes that failed: the client may read the alert before.
+fn wait_for_failures(running: &Running, count: u64) {
+    let patience = Instant::now() + PATIENCE;
+    while running.handle().statistics().failed_handshakes < count {
+        assert!(Instant::now() < patience, "they are not counted");
+        std::thread::yield_now();
+    }
+    assert_eq!(running.handle().statistics().failed_handshakes, count);
+}
+
+#[test]
+fn a_client_without_a_common_protocol_receives_the_alert() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let running = serve(Tls::pem(chain, key));
+    for version in VERSIONS {
+        let mut config = authority.configure(&[version], None);
+        config.alpn_protocols = vec![b"h3".to_vec()];
+        let expected = Some(AlertDescription::NoApplicationProtocol);
+        assert_eq!(alert(&running, config), expected, "{version:?}");
+    }
+    wait_for_failures(&running, 2);
+}
+
+/// A group that the server does not support, so that it asks for another key share.
+#[derive(Debug)]
+struct UnknownGroup;
+
+impl SupportedKxGroup for UnknownGroup {
+    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, rustls::Error> {
+        Ok(Box::new(UnknownGroup))
+    }
+
+    fn name(&self) -> NamedGroup {
+        NamedGroup::secp521r1
+    }
+}
+
+impl ActiveKeyExchange for UnknownGroup {
+    fn complete(self: Box<Self>, _: &[u8]) -> Result<SharedSecret, rustls::Error> {
+        Err(rustls::Error::General("never completed".to_owned()))
+    }
+
+    fn pub_key(&self) -> &[u8] {
+        &[4; 133]
+    }
+
+    fn group(&self) -> NamedGroup {
+        NamedGroup::secp521r1
+    }
+}
+
+fn with_provider(authority: &Authority, change: impl FnOnce(&mut CryptoProvider)) -> ClientConfig {
+    let mut provider = aws_lc_rs::default_provider();
+    change(&mut provider);
+    authority.configure_with(provider, &[&rustls::version::TLS13], None)
+}
+
+#[test]
+fn an_alert_after_a_request_for_another_key_share_is_received() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let running = serve(Tls::pem(chain, key));
+    let mut groups = |provider: &mut CryptoProvider| provider.kx_groups.insert(0, &UnknownGroup);
+    let config = with_provider(&authority, &mut groups);
+    // The second hello is taken; only then there is no common protocol.
+    assert!(get(running.address, &Arc::new(config), "localhost", "/").is_ok());
+    let mut config = with_provider(&authority, groups);
+    config.alpn_protocols = vec![b"h3".to_vec()];
+    assert_eq!(alert(&running, config), Some(AlertDescription::NoApplicationProtocol));
+}
+
+#[test]
+fn a_client_without_a_common_signature_receives_the_alert() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    // Its key is one of ECDSA.
+    let running = serve(Tls::pem(chain, key));
+    let config = with_provider(&authority, |provider| {
+        let all = provider.signature_verification_algorithms;
+        let rsa: Vec<_> = all
+            .mapping
+            .iter()
+            .copied()
+            .filter(|(scheme, _)| *scheme == SignatureScheme::RSA_PSS_SHA256)
+            .collect();
+        provider.signature_verification_algorithms = WebPkiSupportedAlgorithms {
+            all: all.all,
+            mapping: rsa.leak(),
+        };
+    });
+    assert_eq!(alert(&running, config), Some(AlertDescription::HandshakeFailure));
+}
+
+#[test]
+fn clients_without_a_good_certificate_receive_the_alert() {
+    let (authority, stranger) = (Authority::new(), Authority::named("A Stranger"));
+    let (chain, key) = authority.issue("localhost");
+    let running = serve(Tls::pem(chain, key).require_clients_pem(authority.pem.clone()));
+    for version in VERSIONS {
+        let missing = AlertDescription::CertificateRequired;
+        let config = authority.configure(&[version], None);
+        assert_eq!(alert(&running, config), Some(missing), "{version:?}");
+        let config = authority.configure(&[version], Some(stranger.issue("mallory.test")));
+        assert_eq!(
+            alert(&running, config),
+            Some(AlertDescription::UnknownCA),
+            "{version:?}"
+        );
+    }
+    wait_for_failures(&running, 4);
+}
+
+#[test]
+fn a_failed_handshake_is_logged_with_its_peer_and_cause() {
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    let running = serve(Tls::self_signed());
+    let mut stream = TcpStream::connect(running.address).expect("the server accepts");
+    let peer = stream.local_addr().expect("an address");
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("taken");
+    all_of(&mut stream);
+    let text = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
+    let line = text.lines().find(|line| line.contains(&format!("peer={peer}")));
+    let line = line.expect("a line with the peer");
+    assert!(
+        line.contains("DEBUG") && line.contains("TLS handshake failed"),
+        "{line}"
+    );
+    assert!(line.contains("the peer does not speak TLS"), "{line}");
+}
+
+/// The log of this process.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_client_of_http_1_0_is_served() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let running = serve(Tls::pem(chain, key));
+    let mut config = authority.client();
+    config.alpn_protocols = vec![b"http/1.0".to_vec()];
+    let (answer, stream) = get(running.address, &Arc::new(config), "localhost", "/").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.0"[..]));
+}
+
+#[test]
+fn a_client_hello_of_up_to_64_kib_is_accepted() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let running = serve(Tls::pem(chain, key));
+    for protocols in [100, 160, 250] {
+        let mut config = authority.client();
+        let long = std::iter::repeat_n(vec![b'x'; 255], protocols);
+        config.alpn_protocols = long.chain([b"http/1.1".to_vec()]).collect();
+        let (answer, _) = get(running.address, &Arc::new(config), "localhost", "/").expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
+#[test]
+fn a_client_hello_beyond_the_limit_is_answered_with_an_alert() {
+    let running = serve(Tls::self_signed());
+    let alert = [21, 3, 3, 0, 2, 2, 50];
+    // A message that declares a length of a megabyte.
+    let mut stream = TcpStream::connect(running.address).expect("the server accepts");
+    stream
+        .write_all(b"\x16\x03\x01\x00\x04\x01\x10\x00\x00")
+        .expect("taken");
+    assert_eq!(all_of(&mut stream), alert);
+    // One of 60,000 bytes in records of one byte each.
+    let mut stream = TcpStream::connect(running.address).expect("the server accepts");
+    let mut records = b"\x16\x03\x01\x00\x04\x01\x00\xea\x60".to_vec();
+    for _ in 0..14_000 {
+        records.extend_from_slice(b"\x16\x03\x01\x00\x01x");
+    }
+    stream.write_all(&records).expect("taken");
+    assert_eq!(all_of(&mut stream), alert);
+    assert_eq!(running.handle().statistics().failed_handshakes, 2);
+}
+
+type Connection = StreamOwned<ClientConnection, conduit_net::TcpStream>;
+
+fn connect(running: &Running, config: &Arc<ClientConfig>) -> Connection {
+    let stream = conduit_net::TcpStream::connect(running.address).expect("the server accepts");
+    stream.set_blocking(true).expect("a mode");
+    stream
+        .set_option(option::RECEIVE_TIMEOUT, PATIENCE)
+        .expect("a time-out");
+    let name = ServerName::try_from("localhost").expect("a name");
+    StreamOwned::new(
+        ClientConnection::new(Arc::clone(config), name).expect("a client"),
+        stream,
+    )
+}
+
+/// Makes one request after the handshake, and returns the number of the server's sends: each is one segment, because none waits
+/// for another (`TCP_NODELAY`) and all are short.
+#[cfg(target_os = "linux")]
+fn sends_of_one_request(running: &Running, config: &Arc<ClientConfig>) -> u32 {
+    let mut stream = connect(running, config);
+    // The end of the handshake is sent before the request.
+    stream.conn.complete_io(&mut stream.sock).expect("a handshake");
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+        .expect("taken");
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .expect("an answer and the end of TLS");
+    assert!(answer.ends_with("encrypted: true"), "{answer}");
+    let info = stream.sock.option(option::TCP_INFO).expect("the system knows");
+    info.data_segments_received
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connection_with_one_request_takes_two_sends() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let running = serve(Tls::pem(chain, key));
+    // A machine that stalls for a second between handshake and request sees the tickets go alone, but not each time.
+    let fewest = |config: &dyn Fn() -> Arc<ClientConfig>| {
+        let sends = (0..4).map(|_| sends_of_one_request(&running, &config()));
+        sends.min().expect("there were some")
+    };
+    let authority = &authority;
+    let [tls12, tls13] = VERSIONS.map(|version| move || Arc::new(authority.configure(&[version], None)));
+    assert_eq!(fewest(&tls13), 2);
+    let shared = tls13();
+    assert_eq!(fewest(&|| Arc::clone(&shared)), 2, "resumed");
+    // The client of TLS 1.2 waits for the end of the handshake before its request.
+    assert_eq!(fewest(&tls12), 3);
+}
+
+#[test]
+fn a_client_that_asks_for_nothing_receives_its_tickets() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let running = serve(Tls::pem(chain, key));
+    let config = Arc::new(authority.configure(&[&rustls::version::TLS13], None));
+    let mut stream = connect(&running, &config);
+    stream.conn.complete_io(&mut stream.sock).expect("a handshake");
+    while stream.conn.tls13_tickets_received() < 2 {
+        assert!(
+            stream.conn.read_tls(&mut stream.sock).expect("tickets") > 0,
+            "no tickets came"
+        );
+        stream.conn.process_new_packets().expect("TLS");
+    }
+    // One that ends the connection at once receives them with the end of TLS.
+    let mut stream = connect(&running, &config);
+    stream.conn.complete_io(&mut stream.sock).expect("a handshake");
+    stream.conn.send_close_notify();
+    stream.flush().expect("taken");
+    stream.read_to_end(&mut Vec::new()).expect("the end of TLS");
+    assert_eq!(stream.conn.tls13_tickets_received(), 2);
+}
