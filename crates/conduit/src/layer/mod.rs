@@ -81,6 +81,7 @@ mod function;
 mod hash;
 mod idempotency;
 mod method_override;
+mod preconditions;
 mod rate_limit;
 mod request_id;
 mod security_headers;
@@ -102,15 +103,16 @@ pub use body_limit::BodyLimit;
 #[cfg(feature = "compression")]
 pub use compression::Compression;
 pub use concurrency::ConcurrencyLimit;
+pub use conditional::Conditional;
 pub(crate) use conditional::conditional;
 #[cfg(feature = "openapi")]
 pub(crate) use conditional::strong_tag;
-pub use conditional::{Conditional, Preconditions};
 pub use cors::Cors;
 #[cfg(feature = "compression")]
 pub use decompression::Decompression;
 pub use idempotency::Idempotency;
 pub use method_override::MethodOverride;
+pub use preconditions::Preconditions;
 pub use rate_limit::RateLimit;
 pub use request_id::{RequestId, RequestIds};
 pub use security_headers::SecurityHeaders;

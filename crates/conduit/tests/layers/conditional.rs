@@ -120,4 +120,11 @@ fn a_handler_checks_before_it_changes() {
     assert_eq!(put("if-match: \"v6\"\r\n"), 412);
     assert_eq!(put("if-match: \"v6\"\r\nif-match: \"v7\"\r\n"), 204);
     assert_eq!(put("if-none-match: *\r\n"), 412);
+    // A precondition that cannot be evaluated fails: the write must not happen.
+    assert_eq!(put("if-match: \"\u{e4}\"\r\n"), 412);
+    assert_eq!(put("if-match: w/\"v7\"\r\n"), 412);
+    assert_eq!(put("if-match: v7\r\n"), 412);
+    assert_eq!(put("if-none-match: v7\r\n"), 412);
+    assert_eq!(put("if-unmodified-since: Tue, 30 Dec 1969 00:00:00 GMT\r\n"), 412);
+    assert_eq!(put("if-unmodified-since: yesterday\r\n"), 412);
 }
