@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use cookie::Cookie;
 use http::StatusCode;
-use http::header::COOKIE;
 
 use super::fields::Lines;
+use super::sent_cookies::sent_values;
 use super::text::Error;
 use super::{FromRequest, Readable};
 use crate::openapi::Operation;
@@ -17,7 +16,7 @@ use crate::request::Request;
 ///
 /// An `Option` is `None` where the request lacks the cookie. A `Vec` has what stands between commas, and needs
 /// `#[serde(default)]` where there may be none. Any other type takes a cookie that comes once. `#[serde(rename = "…")]` gives
-/// another name. Values are percent-decoded, as those of [`Cookies`](super::Cookies) are.
+/// another name. Values are percent-decoded and names are not, as [`Cookies`](super::Cookies) reads them.
 ///
 /// In the OpenAPI document each is a parameter, with type, description, and whether it is required. The client can send what
 /// it likes: what must not be forged is in [`SignedCookies`](super::SignedCookies), and what proves who sends the request is
@@ -59,14 +58,12 @@ impl<S, T: Readable> FromRequest<S> for CookieValues<T> {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        let cookies: Vec<Cookie<'_>> = request
-            .header_all(COOKIE.as_str())
-            .filter_map(|field| str::from_utf8(field).ok())
-            .flat_map(|field| Cookie::split_parse_encoded(field).flatten())
-            .collect();
+        let request = &*request;
         let values = |name: &str| -> Result<Vec<Cow<'_, str>>, Error> {
-            let named = cookies.iter().filter(|cookie| cookie.name() == name);
-            Ok(named.map(|cookie| Cow::Borrowed(cookie.value())).collect())
+            let not_text = |_| Error::whole("expected UTF-8 after percent-decoding").in_field(name);
+            sent_values(request, name)
+                .map(|value| value.map_err(not_text))
+                .collect()
         };
         match T::deserialize(Lines("cookie", values)) {
             Ok(value) => Ok(CookieValues(value)),

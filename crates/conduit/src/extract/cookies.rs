@@ -4,13 +4,14 @@ use std::convert::Infallible;
 use std::fmt;
 
 use cookie::{Cookie, CookieJar, Key, SameSite};
-use http::header::{COOKIE, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
+use super::sent_cookies::sent_cookies;
 use super::{FromRef, FromRequest};
-use crate::body::Body;
+use crate::body::{Body, BoxError};
 use crate::openapi::Operation;
-use crate::problem::{Problem, is_development_on_this_thread};
+use crate::problem::{Excerpt, Problem, is_development_on_this_thread};
 use crate::request::Request;
 use crate::response::{IntoHeaders, IntoResponse, Response};
 
@@ -53,12 +54,11 @@ pub struct Cookies {
 impl Cookies {
     fn of(request: &Request) -> Self {
         let mut jar = CookieJar::new();
-        for field in request.header_all(COOKIE.as_str()) {
-            let Ok(field) = str::from_utf8(field) else {
-                continue;
-            };
-            for cookie in Cookie::split_parse_encoded(field).flatten() {
-                jar.add_original(cookie.into_owned());
+        for cookie in sent_cookies(request) {
+            if let (Ok(name), Ok(value)) = (str::from_utf8(cookie.name), cookie.value())
+                && jar.get(name).is_none()
+            {
+                jar.add_original(Cookie::new(name.to_owned(), value.into_owned()));
             }
         }
         Cookies {
@@ -82,7 +82,8 @@ impl Cookies {
         self.jar.iter()
     }
 
-    /// Sets a cookie; one of the same name is replaced.
+    /// Sets a cookie; one of the same name is replaced. A name consists of letters, digits and `!#$&'*+-._~`; another one is
+    /// logged and makes the response a 500.
     pub fn add(&mut self, cookie: impl Into<Cookie<'static>>) {
         let cookie = self.with_defaults(cookie.into());
         self.jar.add(cookie);
@@ -134,12 +135,23 @@ impl<S> FromRequest<S> for Cookies {
 impl IntoHeaders for Cookies {
     fn set(self, headers: &mut HeaderMap) -> Result<(), Problem> {
         for cookie in self.jar.delta() {
+            if !is_sendable(cookie.name()) {
+                let name = Excerpt::new(cookie.name());
+                let message = format!("the cookie name {name:?} is not made of letters, digits and !#$&'*+-._~");
+                return Err(Problem::internal(&*BoxError::from(message)));
+            }
             let text = cookie.encoded().to_string();
             let value = HeaderValue::try_from(text).map_err(|error| Problem::internal(&error))?;
             headers.append(SET_COOKIE, value);
         }
         Ok(())
     }
+}
+
+/// Whether a name comes back as it was sent: a token (RFC 6265, section 4.1.1) that needs no percent-encoding.
+fn is_sendable(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&'*+-._~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_allowed)
 }
 
 /// The key that cookies are signed and encrypted with. The application's state has it: as a field, with

@@ -46,6 +46,7 @@ mod multipart;
 mod path;
 #[cfg(feature = "validate")]
 mod sent;
+mod sent_cookies;
 mod shutdown;
 mod tasks;
 mod text;

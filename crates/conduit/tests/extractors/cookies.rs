@@ -104,6 +104,99 @@ fn a_cookie_of_the_request_is_read() {
     assert_eq!(server.get("/read/a").text(), "None");
 }
 
+/// `Cookies`, `CookieValues` and `ApiKey` read every cookie in the same way, or refuse it.
+#[test]
+fn every_extractor_reads_a_cookie_alike() {
+    struct InCookie;
+    impl conduit::Key for InCookie {
+        const PLACE: conduit::KeyPlace = conduit::KeyPlace::Cookie("k");
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Values {
+        k: Option<String>,
+    }
+
+    #[get("/key")]
+    fn key(key: conduit::ApiKey<InCookie>) -> String {
+        key.key.reveal().to_owned()
+    }
+
+    #[get("/values")]
+    fn values(values: CookieValues<Values>) -> String {
+        values.0.k.unwrap_or_else(|| "missing".to_owned())
+    }
+
+    #[get("/cookies")]
+    fn cookies(cookies: Cookies) -> String {
+        cookies.value("k").unwrap_or("missing").to_owned()
+    }
+
+    let server = serve(App::new(()).development(false).routes(routes![key, values, cookies]));
+    let ask = |path: &str, fields: &[&[u8]]| {
+        let mut request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n").into_bytes();
+        for field in fields {
+            request.extend([b"cookie: ", *field, b"\r\n"].concat());
+        }
+        request.extend(b"\r\n");
+        let answer = server.request(request);
+        match answer.status {
+            200 => answer.text().to_owned(),
+            status => status.to_string(),
+        }
+    };
+    // The fields, and the value for `Cookies`, `CookieValues` and `ApiKey`.
+    let cases: [(&[&[u8]], [&str; 3]); 17] = [
+        (&[b"k=1"], ["1"; 3]),
+        (&[b"a=0;k=1 ; b"], ["1"; 3]),
+        (&[b"a=0", b"k=1"], ["1"; 3]),
+        (&[b"k=%41%3B%C3%A4"], ["A;ä"; 3]),
+        (&[b"k=100%"], ["100%"; 3]),
+        (&[b"k=a+b"], ["a+b"; 3]),
+        (&[b"k=\"1\""], ["1"; 3]),
+        (&[b"k=\"%221\""], ["\"1"; 3]),
+        (&[b"k=\"1"], ["\"1"; 3]),
+        (&[b"k= 1\t"], ["1"; 3]),
+        (&["k=ä".as_bytes()], ["ä"; 3]),
+        (&[b"k="], [""; 3]),
+        (&[b"K=1; %6b=2; xk=3; k"], ["missing", "missing", "401"]),
+        // Two of a name: the first, which has the longest path, or a refusal.
+        (&[b"k=1; k=2"], ["1", "400", "400"]),
+        (&[b"k=1", b"k=2"], ["1", "400", "400"]),
+        // No text: absent, or a refusal. Other cookies of the field are read.
+        (&[b"k=%ff; k"], ["missing", "400", "400"]),
+        (&[b"a=\xff; k=1"], ["1"; 3]),
+    ];
+    for (fields, expected) in cases {
+        let found = ["/cookies", "/values", "/key"].map(|path| ask(path, fields));
+        let shown: Vec<_> = fields.iter().map(|field| field.escape_ascii().to_string()).collect();
+        assert_eq!(found, expected, "{shown:?}");
+    }
+}
+
+/// A site of the same domain can set `__%48ost-user`, and no other host can set `__Host-user`.
+#[test]
+fn an_encoded_name_does_not_pass_for_one_with_a_prefix() {
+    let server = running(false);
+    assert_eq!(get_with(&server, "/read/__Host-user", "__%48ost-user=evil"), "None");
+    assert_eq!(
+        get_with(&server, "/read/__Host-user", "__%48ost-user=evil; __Host-user=7"),
+        "Some(\"7\")"
+    );
+}
+
+#[test]
+fn a_cookie_whose_name_would_not_come_back_is_not_set() {
+    #[get("/bad")]
+    fn bad(mut cookies: Cookies) -> Cookies {
+        cookies.add(Cookie::new("a b", "1"));
+        cookies
+    }
+    let server = serve(App::new(()).development(false).routes(routes![bad]));
+    let answer = server.get("/bad");
+    assert_eq!((answer.status, set_by(&answer).len()), (500, 0));
+}
+
 #[test]
 fn a_cookie_is_set_with_careful_attributes_unless_it_says_otherwise() {
     let server = running(false);

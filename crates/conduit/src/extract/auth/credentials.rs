@@ -1,5 +1,6 @@
 //! `Bearer`, `Basic` and `ApiKey`: what a client proves itself with.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use base64::Engine;
@@ -9,6 +10,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::Secret;
 use crate::extract::FromRequest;
+use crate::extract::sent_cookies::sent_values;
 use crate::openapi::{Operation, SecurityScheme};
 use crate::problem::Problem;
 use crate::request::Request;
@@ -153,7 +155,8 @@ pub trait Key {
     const PLACE: KeyPlace;
 }
 
-/// A key of the application's own, in a header field, the query or a cookie.
+/// A key of the application's own, in a header field, the query or a cookie. A cookie is read as `Cookies` reads it:
+/// percent-decoded, without quotes around it.
 ///
 /// # Errors
 ///
@@ -210,26 +213,19 @@ impl<K: Key> ApiKey<K> {
         Problem::unauthorized(detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
-    /// All keys that the request brings, as they came.
-    fn all(request: &Request) -> Vec<Vec<u8>> {
+    /// All keys of the request; `None` for one that is not UTF-8.
+    fn all(request: &Request) -> Vec<Option<String>> {
         match K::PLACE {
-            KeyPlace::Header(name) => request.header_all(name).map(<[u8]>::to_vec).collect(),
+            KeyPlace::Header(name) => {
+                let values = request.header_all(name);
+                values.map(|value| String::from_utf8(value.to_vec()).ok()).collect()
+            }
             KeyPlace::Query(name) => form_urlencoded::parse(request.query().unwrap_or("").as_bytes())
                 .filter(|(key, _)| key == name)
-                .map(|(_, value)| value.into_owned().into_bytes())
+                .map(|(_, value)| Some(value.into_owned()))
                 .collect(),
-            // RFC 6265, section 5.4: pairs with `; ` between them.
-            KeyPlace::Cookie(name) => request
-                .header_all("cookie")
-                .flat_map(|field| field.split(|byte| *byte == b';'))
-                .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-                .map(|value| {
-                    value
-                        .strip_prefix(b"\"")
-                        .and_then(|rest| rest.strip_suffix(b"\""))
-                        .unwrap_or(value)
-                })
-                .map(<[u8]>::to_vec)
+            KeyPlace::Cookie(name) => sent_values(request, name)
+                .map(|value| value.ok().map(Cow::into_owned))
                 .collect(),
         }
     }
@@ -255,7 +251,7 @@ impl<S, K: Key> FromRequest<S> for ApiKey<K> {
             (Some(key), true) => key,
             (Some(_), false) => return Err(Problem::bad_request(format!("{place} comes more than once"))),
         };
-        let key = String::from_utf8(key).map_err(|_| Problem::bad_request(format!("{place} is not UTF-8")))?;
+        let key = key.ok_or_else(|| Problem::bad_request(format!("{place} is not UTF-8")))?;
         Ok(ApiKey {
             key: Secret(key),
             kind: PhantomData,
