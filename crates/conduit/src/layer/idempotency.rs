@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::header::{HeaderName, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::json;
 
@@ -37,6 +37,27 @@ const UNKEPT: u8 = 2;
 /// The shortest time between two renewals of a marker.
 const SHORTEST_RENEWAL: Duration = Duration::from_millis(1);
 
+/// The statuses by which a server refuses a request for something other than its path and body, or before it is processed
+/// (RFC 9110, section 15.5): the same key may come with the corrected request.
+const REFUSALS: [StatusCode; 16] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::NOT_ACCEPTABLE,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::LENGTH_REQUIRED,
+    StatusCode::PRECONDITION_FAILED,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::EXPECTATION_FAILED,
+    StatusCode::MISDIRECTED_REQUEST,
+    StatusCode::TOO_EARLY,
+    StatusCode::UPGRADE_REQUIRED,
+    StatusCode::PRECONDITION_REQUIRED,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+];
+
 /// The owner of a request's key: no client sees the answer of another.
 struct Owner {
     name: String,
@@ -56,22 +77,27 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 /// | is that of a request which is being carried out | 409 with `retry-after` |
 /// | is that of a request which was answered | the same answer again, with `idempotency-replayed: true` |
 /// | is that of a request which was carried out, and whose answer is not stored | 409 |
-/// | is that of a request with another path or body | 422 |
+/// | is that of a request with another path, body or `content-type` | 422 |
 /// | is missing, where it is [`required`](Idempotency::required) | 400 |
 ///
 /// A key belongs to the client that sent it: to the values of `authorization` and `cookie` unless another owner is set, so
 /// that no client sees another's answer. A cookie that changes between the first try and the second makes another client of
 /// it, for whom the request is carried out: where that can be, name the user by
 /// [`owned_by_extension`](Idempotency::owned_by_extension) or [`owned_by`](Idempotency::owned_by). Clients without
-/// credentials are one. Answers from 500 up and 429 are not stored: the next request with the key is carried out. An answer
-/// whose body is longer than 1 MiB, or for which the store has no room, is not stored either, and the key then answers 409.
+/// credentials are one.
+///
+/// A response that says that nothing was carried out is not stored, so that the corrected request is carried out: from 500
+/// up, and 401, 403, 405, 406, 408, 411 to 413, 415, 417, 421, 425, 426, 428, 429 and 431. A response whose body is longer
+/// than 1 MiB, or for which the store has no room, is not stored either, and the key then answers 409.
 ///
 /// A request is carried out only while the store keeps its marker: a store that fails or is full answers 503 with
 /// `retry-after` instead. The memory of a key is accounted to the owner that you set, or else to the client's address: a
 /// client that fills a store in memory displaces its own answers before those of others. A store in memory forgets at a
 /// restart: set another [`Store`] where a second payment must not happen then.
 ///
-/// The body of the request is read whole, within its limit.
+/// The body of the request is read whole, within its limit. The request goes on without `accept-encoding`: a response that a
+/// `Compression` inside of this layer had compressed would be replayed to clients that cannot read it. One outside of it
+/// compresses each replay for its client.
 ///
 /// # Example
 ///
@@ -219,6 +245,9 @@ impl<T: Store> Idempotency<T> {
         let body = request.take_body().collect().await?;
         let fingerprint = fingerprint(&request, &body);
         request.set_body(Body::from(body));
+        if request.header(ACCEPT_ENCODING.as_str()).is_some() {
+            request.headers_mut().remove(ACCEPT_ENCODING);
+        }
         let running = [&[RUNNING][..], &fingerprint].concat();
         let marker = Value {
             bytes: &running,
@@ -279,7 +308,7 @@ impl<T: Store> Idempotency<T> {
         fingerprint: &[u8; 16],
     ) -> Result<(Response, Option<Vec<u8>>), BodyError> {
         let status = response.status();
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        if status.is_server_error() || REFUSALS.contains(&status) {
             return Ok((response, None));
         }
         let (parts, mut body) = response.into_parts();
@@ -409,11 +438,13 @@ fn unkept(fingerprint: &[u8; 16]) -> Vec<u8> {
     [&[UNKEPT][..], fingerprint].concat()
 }
 
-/// 128 bits of what a request with the same key must have in common with the first.
+/// A hash of everything that requests with one key must have in common: the target, and the body with its meaning.
 fn fingerprint(request: &Request, body: &[u8]) -> [u8; 16] {
     let method = request.method().as_str().as_bytes();
     let query = request.query().unwrap_or_default().as_bytes();
-    hash([method, request.path().as_bytes(), query, body])
+    let [content_type, coding] =
+        [CONTENT_TYPE, CONTENT_ENCODING].map(|name| request.header(name.as_str()).unwrap_or_default());
+    hash([method, request.path().as_bytes(), query, content_type, coding, body])
 }
 
 /// The answer to a request whose key is known.
@@ -428,7 +459,7 @@ fn replay(stored: &[u8], fingerprint: &[u8; 16]) -> Result<Response, Problem> {
     };
     if known != fingerprint {
         return Err(Problem::unprocessable(
-            "the idempotency-key was sent before with another request: send a new one",
+            "the idempotency-key was sent before with another path, body or content type: send a new one",
         ));
     }
     match kind {

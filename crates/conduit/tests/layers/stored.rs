@@ -5,7 +5,9 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use conduit::Client;
-use conduit::layer::{Idempotency, MemoryStore, RateLimit, Store, Value};
+#[cfg(feature = "compression")]
+use conduit::layer::Compression;
+use conduit::layer::{Idempotency, MemoryStore, Preconditions, RateLimit, Store, Value};
 use conduit::prelude::*;
 #[cfg(feature = "testing")]
 use conduit::testing::TestClient;
@@ -374,7 +376,7 @@ fn what_is_stored_is_the_same_in_every_build() {
         .expect("a store in memory does not fail");
     let stored = stored.expect("SHA-256 of the credentials is in the key");
     let request = u128::from_be_bytes(stored[1..17].try_into().expect("16 bytes"));
-    assert_eq!(format!("{request:032x}"), "10a3432666d85ea2c2763c7f4f0fd219");
+    assert_eq!(format!("{request:032x}"), "8d8cf8c6d84cef36bd407d1f73c50c19");
 }
 
 #[test]
@@ -386,7 +388,7 @@ fn a_key_is_for_one_request() {
     assert_eq!(other.status, 422);
     assert_eq!(
         other.problem()["detail"],
-        "the idempotency-key was sent before with another request: send a new one"
+        "the idempotency-key was sent before with another path, body or content type: send a new one"
     );
 }
 
@@ -413,6 +415,113 @@ fn a_request_that_failed_is_carried_out_again() {
     assert_eq!(server.request(order(KEY, "ann", "fails")).status, 502);
     assert_eq!(server.request(order(KEY, "ann", "fails")).status, 502);
     assert_eq!(till.paid.load(Ordering::SeqCst), 2);
+}
+
+/// A refusal because of a header field carries nothing out: the corrected request is carried out with the same key.
+#[test]
+fn a_request_that_was_refused_for_a_header_field_is_carried_out_when_corrected() {
+    #[post("/json")]
+    async fn json(_order: Json<String>) -> &'static str {
+        "paid"
+    }
+
+    #[post("/if-match")]
+    async fn if_match(conditions: Preconditions, _order: String) -> Result<&'static str, Problem> {
+        conditions.check(Some("\"v7\""), None)?;
+        Ok("paid")
+    }
+
+    #[post("/status")]
+    async fn status(request: Request) -> StatusCode {
+        let wanted = request.header("x-wanted").expect("a status");
+        StatusCode::from_bytes(wanted).expect("a status")
+    }
+
+    // A server for each target, since they have one key.
+    let serving = |target: &'static str| {
+        let app = App::new(()).routes(routes![json, if_match, status]);
+        let server = serve(app.layer(Idempotency::new()));
+        move |fields: &str| {
+            server.request(format!(
+                "POST {target} HTTP/1.1\r\nhost: test\r\n{KEY}{fields}content-length: 5\r\n\r\n\"tea\""
+            ))
+        }
+    };
+    for (target, wrong, refusal, right) in [
+        (
+            "/json",
+            "content-type: text/plain\r\n",
+            415,
+            "content-type: application/json\r\n",
+        ),
+        ("/if-match", "if-match: \"v6\"\r\n", 412, "if-match: \"v7\"\r\n"),
+    ] {
+        let send = serving(target);
+        assert_eq!(send(wrong).status, refusal);
+        let corrected = send(right);
+        assert_eq!((corrected.text(), is_replay(&corrected)), ("paid", false));
+        let again = send(right);
+        assert_eq!((again.text(), is_replay(&again)), ("paid", true));
+    }
+    let send = serving("/status");
+    for status in [401, 403, 406, 412, 413, 415, 417, 428, 429, 431, 500, 503] {
+        for _ in 0..2 {
+            let answer = send(&format!("x-wanted: {status}\r\n"));
+            assert_eq!((answer.status, is_replay(&answer)), (status, false));
+        }
+    }
+    // The result of an order is stored, a bad one too.
+    assert_eq!(send("x-wanted: 402\r\n").status, 402);
+    assert!(is_replay(&send("x-wanted: 200\r\n")));
+}
+
+#[test]
+fn the_same_bytes_of_another_content_type_are_another_request() {
+    let (till, _comes_in) = till();
+    let server = paying(&till, Idempotency::new());
+    let with = |fields: &str| server.request(order(&format!("{KEY}{fields}"), "ann", "tea")).status;
+    assert_eq!(with("content-type: text/plain\r\n"), 201);
+    assert_eq!(with("content-type: text/plain; charset=utf-8\r\n"), 422);
+    assert_eq!(with("content-type: text/plain\r\ncontent-encoding: identity\r\n"), 422);
+    assert_eq!(with("content-type: text/plain\r\n"), 201);
+    assert_eq!(till.paid.load(Ordering::SeqCst), 1);
+}
+
+/// The first client accepts gzip and the second does not, on either side of `Compression`.
+#[cfg(feature = "compression")]
+#[test]
+fn a_replay_is_in_a_coding_that_its_client_reads() {
+    #[post("/long")]
+    async fn long(_order: String) -> String {
+        "a long receipt ".repeat(200)
+    }
+
+    let idempotency_outside = App::new(())
+        .routes(routes![long])
+        .layer(Compression::new())
+        .layer(Idempotency::new());
+    let idempotency_inside = App::new(())
+        .routes(routes![long])
+        .layer(Idempotency::new())
+        .layer(Compression::new());
+    for (app, first_coding) in [(idempotency_outside, None), (idempotency_inside, Some("gzip"))] {
+        let server = serve(app);
+        let send = |fields: &str| {
+            server.request(format!(
+                "POST /long HTTP/1.1\r\nhost: test\r\n{KEY}{fields}content-length: 3\r\n\r\ntea"
+            ))
+        };
+        let first = send("accept-encoding: gzip\r\n");
+        assert_eq!(first.header("content-encoding"), first_coding);
+        let replay = send("");
+        assert!(is_replay(&replay));
+        assert_eq!(replay.header("content-encoding"), None);
+        assert_eq!(replay.text(), "a long receipt ".repeat(200));
+        assert_eq!(
+            send("accept-encoding: gzip\r\n").header("content-encoding"),
+            first_coding
+        );
+    }
 }
 
 #[test]
