@@ -36,8 +36,8 @@ const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 ///
 /// Left as they are: responses of less than 1 KiB ([`from_bytes`](Compression::from_bytes)); those whose content type is
 /// compressed already or unknown (compressed are text, JSON, XML, JavaScript, fonts, SVG, WebAssembly and the like); those
-/// with a `content-encoding`, a `content-range` or `cache-control: no-transform`. A response that could have been compressed
-/// says `vary: accept-encoding`. A strong `etag` becomes a weak one, since the bytes are others (section 8.8.1).
+/// with a `content-encoding`, a `content-range` or `cache-control: no-transform`. Every response gets `vary: accept-encoding`,
+/// those too that stay as they are, because a 304 or an error must not vary by fewer fields than the page. A strong `etag` becomes a weak one, since the bytes are others (section 8.8.1).
 ///
 /// Where a page shows both a secret and what a stranger has sent, its compressed length can betray the secret, even over
 /// TLS (the BREACH attack): leave such pages out by `cache-control: no-transform`.
@@ -87,13 +87,12 @@ impl Layer for Compression {
     async fn call(&self, request: Request, next: Next) -> Response {
         let coding = fields::text(&request, &ACCEPT_ENCODING).and_then(preferred);
         let mut response = next.run(request).await;
-        if !is_compressible(&response) || response.body().len().is_some_and(|length| length < self.smallest_bytes) {
-            return response;
-        }
+        // Also where this response stays as it is: another one to the same target, of another status or length, may not.
         fields::vary(&mut response, &ACCEPT_ENCODING);
+        let is_small = response.body().len().is_some_and(|length| length < self.smallest_bytes);
         match coding {
-            Some(coding) => compressed(response, coding),
-            None => response,
+            Some(coding) if !is_small && is_compressible(&response) => compressed(response, coding),
+            _ => response,
         }
     }
 

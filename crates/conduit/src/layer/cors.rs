@@ -22,7 +22,11 @@ type Judge = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 ///
 /// A browser lets a page read an answer of another origin only if the answer says so; for all but the simplest requests it
 /// asks first, with an `OPTIONS` request, the preflight. This layer answers preflights with 204 and adds the header fields
-/// to all other answers, errors included. Nobody is allowed in unless it is said: [`new`](Cors::new) starts with no origin.
+/// to all other responses, errors included. No origin is allowed by default: [`new`](Cors::new) starts without one.
+///
+/// Every response has the same `vary` for one target and method: `origin` unless any origin is allowed, and for `OPTIONS`
+/// the three fields of a preflight. Where any origin is allowed, every response has `access-control-allow-origin: *`, also
+/// to a request without `Origin`, because a shared cache may reuse it for a page.
 ///
 /// An origin that is not allowed gets the answer without those fields, and its browser hides it from the page; a request
 /// that needs no preflight is still carried out. So CORS is no protection of the server: it opens what browsers close.
@@ -219,12 +223,14 @@ impl Cors {
         self
     }
 
-    /// The value of `access-control-allow-origin` for a request of this origin, if it is allowed.
-    fn allowed(&self, origin: &[u8]) -> Option<HeaderValue> {
+    /// The value of `access-control-allow-origin` for a request of this origin, if it is allowed. Where any origin is, the
+    /// value is the same without one: a cache may store the response to such a request and reuse it for all others.
+    fn allowed(&self, origin: Option<&[u8]>) -> Option<HeaderValue> {
         match &self.origins {
             Origins::Any => Some(HeaderValue::from_static("*")),
-            Origins::Listed(origins) => origins.iter().find(|known| known.as_bytes() == origin).cloned(),
+            Origins::Listed(origins) => origins.iter().find(|known| Some(known.as_bytes()) == origin).cloned(),
             Origins::Judged(judge) => {
+                let origin = origin?;
                 let text = str::from_utf8(origin).ok()?;
                 judge(text).then(|| HeaderValue::from_bytes(origin).ok()).flatten()
             }
@@ -234,9 +240,6 @@ impl Cors {
     fn preflight(&self, request: &Request, origin: Option<HeaderValue>) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
-        self.say_what_it_depends_on(&mut response);
-        fields::vary(&mut response, &ACCESS_CONTROL_REQUEST_METHOD);
-        fields::vary(&mut response, &ACCESS_CONTROL_REQUEST_HEADERS);
         let Some(origin) = origin else { return response };
         self.allow(&mut response, origin);
         let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
@@ -266,10 +269,15 @@ impl Cors {
         }
     }
 
-    /// A cache must not give the answer for one origin to another.
-    fn say_what_it_depends_on(&self, response: &mut Response) {
-        if !matches!(self.origins, Origins::Any) {
+    /// Adds the request's fields that the response depends on, whether the request has them or not: a cache keeps the
+    /// responses to one target apart by the latest `vary`.
+    fn vary(&self, response: &mut Response, is_options: bool) {
+        if is_options || !matches!(self.origins, Origins::Any) {
             fields::vary(response, &ORIGIN);
+        }
+        if is_options {
+            fields::vary(response, &ACCESS_CONTROL_REQUEST_METHOD);
+            fields::vary(response, &ACCESS_CONTROL_REQUEST_HEADERS);
         }
     }
 }
@@ -292,24 +300,24 @@ impl std::fmt::Debug for Cors {
 impl Layer for Cors {
     async fn call(&self, request: Request, next: Next) -> Response {
         let origin = request.header("origin");
-        let is_cross_origin = origin.is_some();
-        let allowed = origin.and_then(|origin| self.allowed(origin));
-        let is_preflight = is_cross_origin
-            && request.method() == Method::OPTIONS
-            && request.header("access-control-request-method").is_some();
-        if is_preflight {
-            return self.preflight(&request, allowed);
-        }
-        let mut response = next.run(request).await;
-        self.say_what_it_depends_on(&mut response);
-        if let Some(origin) = allowed {
-            self.allow(&mut response, origin);
-            if let Some(names) = &self.expose_headers {
-                response
-                    .headers_mut()
-                    .insert(ACCESS_CONTROL_EXPOSE_HEADERS, names.clone());
+        let allowed = self.allowed(origin);
+        let is_options = request.method() == Method::OPTIONS;
+        let is_preflight = is_options && origin.is_some() && request.header("access-control-request-method").is_some();
+        let mut response = if is_preflight {
+            self.preflight(&request, allowed)
+        } else {
+            let mut response = next.run(request).await;
+            if let Some(origin) = allowed {
+                self.allow(&mut response, origin);
+                if let Some(names) = &self.expose_headers {
+                    response
+                        .headers_mut()
+                        .insert(ACCESS_CONTROL_EXPOSE_HEADERS, names.clone());
+                }
             }
-        }
+            response
+        };
+        self.vary(&mut response, is_options);
         response
     }
 }

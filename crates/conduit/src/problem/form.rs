@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::{fmt, mem};
 
 use conduit_proto::h1::Head;
-use http::header::{CONTENT_TYPE, HeaderName, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, VARY};
 use http::{HeaderValue, Method};
 
 use super::Problem;
@@ -124,7 +124,12 @@ impl ConnectedForm {
             }
         }
         if self.development {
-            shown.headers_mut().append(VARY, HeaderValue::from_static("accept"));
+            let headers = shown.headers_mut();
+            headers.append(VARY, HeaderValue::from_static("accept"));
+            // Other responses to the same target do not vary by it, and the next build may answer otherwise.
+            headers
+                .entry(CACHE_CONTROL)
+                .or_insert(HeaderValue::from_static("no-store"));
         }
         discard(parts);
         shown

@@ -140,7 +140,8 @@ fn what_would_not_gain_is_left_alone() {
     for target in ["/small", "/image", "/untouched", "/empty", "/nowhere"] {
         let answer = get(&server, target, "gzip, br, zstd");
         assert_eq!(answer.header("content-encoding"), None, "{target}");
-        assert_eq!(answer.header("vary"), None, "{target}");
+        // Another response to the same target may be compressed.
+        assert_eq!(answer.header("vary"), Some("accept-encoding"), "{target}");
     }
 }
 

@@ -20,6 +20,8 @@ mod tower;
 mod tower_http;
 #[cfg(feature = "tower")]
 mod tower_service;
+#[cfg(feature = "compression")]
+mod vary;
 
 /// A request without a body, with these header fields.
 fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> String {
