@@ -484,7 +484,8 @@ impl Operation {
         self.within(|context| context.is_optional = true, describe)
     }
 
-    /// Adds what `describe` adds, without the responses: nobody sends them.
+    /// Adds the parts that `describe` adds, without the responses, where the handler takes a rejection itself. Its security
+    /// is optional then, since the handler may serve a request without credentials.
     pub fn without_responses(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
         self.within(|context| context.is_silent = true, describe)
     }

@@ -170,6 +170,30 @@ fn a_type_whose_fields_are_parameters_is_no_component() {
     assert_eq!(names, ["Fault", "Problem", "ProblemWithFaults", "schemas.Kind"]);
 }
 
+#[cfg(feature = "validate")]
+#[test]
+fn the_length_of_a_text_is_published_in_characters() {
+    #[derive(serde::Deserialize, JsonSchema, garde::Validate)]
+    struct Texts {
+        #[garde(length(chars, min = 2, max = 5))]
+        _counted: String,
+        #[garde(length(max = 100))]
+        #[schemars(length(max = 25))]
+        _replaced: String,
+    }
+
+    #[post("/texts")]
+    fn texts(_: conduit::Valid<Json<Texts>>) {}
+
+    let document = document(&routes![texts]);
+    let properties = &document["components"]["schemas"]["schemas.Texts"]["properties"];
+    assert_eq!(
+        properties["_counted"],
+        json!({ "type": "string", "minLength": 2, "maxLength": 5 })
+    );
+    assert_eq!(properties["_replaced"], json!({ "type": "string", "maxLength": 25 }));
+}
+
 struct Operator;
 
 impl<S> Authenticate<S> for Operator {
