@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::coded_tags::{self, Marks};
 use super::coding::{Coding, Encoder};
 use super::{Layer, Next, fields};
 use crate::body::{Body, BodyError, BoxError, Kind};
@@ -37,7 +38,11 @@ const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 /// Left as they are: responses of less than 1 KiB ([`from_bytes`](Compression::from_bytes)); those whose content type is
 /// compressed already or unknown (compressed are text, JSON, XML, JavaScript, fonts, SVG, WebAssembly and the like); those
 /// with a `content-encoding`, a `content-range` or `cache-control: no-transform`. Every response gets `vary: accept-encoding`,
-/// those too that stay as they are, because a 304 or an error must not vary by fewer fields than the page. A strong `etag` becomes a weak one, since the bytes are others (section 8.8.1).
+/// those too that stay as they are, because a 304 or an error must not vary by fewer fields than the page.
+///
+/// A strong `etag` is another one in each coding, since the bytes are others (section 8.8.3.3): `"v1"` is `"v1;gzip"`. The layer
+/// removes the mark from `If-Match` and `If-None-Match`, so that handlers and layers inside compare their own tags. The bytes of a
+/// compressed stream depend on the moments of its pieces, so its tag becomes a weak one, which `If-Match` never matches.
 ///
 /// Where a page shows both a secret and what a stranger has sent, its compressed length can betray the secret, even over
 /// TLS (the BREACH attack): leave such pages out by `cache-control: no-transform`.
@@ -84,9 +89,11 @@ impl Default for Compression {
 }
 
 impl Layer for Compression {
-    async fn call(&self, request: Request, next: Next) -> Response {
+    async fn call(&self, mut request: Request, next: Next) -> Response {
         let coding = fields::text(&request, &ACCEPT_ENCODING).and_then(preferred);
+        let marks = Marks::remove_from(&mut request, &CODINGS, coding);
         let mut response = next.run(request).await;
+        marks.restore_in(&mut response);
         // Also where this response stays as it is: another one to the same target, of another status or length, may not.
         fields::vary(&mut response, &ACCEPT_ENCODING);
         let is_small = response.body().len().is_some_and(|length| length < self.smallest_bytes);
@@ -178,7 +185,8 @@ fn is_compressible_type(content_type: &HeaderValue) -> bool {
 fn compressed(response: Response, coding: Coding) -> Response {
     let (mut parts, body) = response.into_parts();
     let length = body.len().and_then(|length| usize::try_from(length).ok());
-    let at_once = body.is_in_memory() && length.is_some_and(|length| length <= AT_ONCE_BYTES);
+    let is_in_memory = body.is_in_memory();
+    let at_once = is_in_memory && length.is_some_and(|length| length <= AT_ONCE_BYTES);
     let encoder = match Encoder::new(coding, length) {
         Ok(encoder) => encoder,
         Err(error) => {
@@ -194,7 +202,7 @@ fn compressed(response: Response, coding: Coding) -> Response {
             _ => return Response::from_parts(parts, Body::from(bytes)),
         }
     } else {
-        let body = if body.is_in_memory() {
+        let body = if is_in_memory {
             Body::from_stream(Pieces(in_memory(body)))
         } else {
             body
@@ -206,6 +214,7 @@ fn compressed(response: Response, coding: Coding) -> Response {
         })
     };
     describe(&mut parts.headers, coding);
+    coded_tags::mark(&mut parts.headers, coding, is_in_memory);
     Response::from_parts(parts, body)
 }
 
@@ -228,12 +237,6 @@ fn describe(headers: &mut HeaderMap, coding: Coding) {
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     headers.remove(CONTENT_LENGTH);
     headers.remove(ACCEPT_RANGES);
-    if let Some(tag) = headers.get(ETAG)
-        && tag.as_bytes().starts_with(b"\"")
-        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
-    {
-        headers.insert(ETAG, weak);
-    }
 }
 
 /// Bytes as a stream of pieces.

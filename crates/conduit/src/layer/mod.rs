@@ -66,6 +66,8 @@
 
 mod body_limit;
 #[cfg(feature = "compression")]
+mod coded_tags;
+#[cfg(feature = "compression")]
 mod coding;
 #[cfg(feature = "compression")]
 mod compression;

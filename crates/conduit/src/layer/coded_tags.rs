@@ -1,0 +1,101 @@
+//! Entity tags of compressed responses: a strong tag for each coding (RFC 9110, section 8.8.3.3).
+//!
+//! The tag `"v1"` of a response in gzip is `"v1;gzip"`. A weak tag would be right too, but no `If-Match` could ever name
+//! it, so that a client that has read a compressed response could not write it back with a check.
+
+use http::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::coding::Coding;
+use crate::request::Request;
+use crate::response::Response;
+
+/// The marks that were removed from the tags of a request, for its response.
+pub(super) struct Marks {
+    /// The lines of `If-None-Match` as they were sent, where they had the mark of the coding of the response.
+    known: Vec<HeaderValue>,
+    coding: Option<Coding>,
+}
+
+impl Marks {
+    /// Removes the marks from the tags of a request, so that they are those of the handler: all marks from `If-Match`, which
+    /// names versions, and that of the negotiated coding from `If-None-Match`, which names stored responses, of which a
+    /// client cannot use one in another coding.
+    pub(super) fn remove_from(request: &mut Request, codings: &[Coding], coding: Option<Coding>) -> Self {
+        unmark(request, &IF_MATCH, codings);
+        let known = unmark(request, &IF_NONE_MATCH, coding.as_slice());
+        Marks { known, coding }
+    }
+
+    /// Marks the tag of a 304 whose client has sent the marked one.
+    pub(super) fn restore_in(&self, response: &mut Response) {
+        let Some(coding) = self.coding.filter(|_| response.status() == StatusCode::NOT_MODIFIED) else {
+            return;
+        };
+        let Some(marked) = response.headers().get(ETAG).and_then(|tag| marked(tag, coding)) else {
+            return;
+        };
+        let is_known = |line: &HeaderValue| find(line.as_bytes(), marked.as_bytes()).is_some();
+        if self.known.iter().any(is_known) {
+            response.headers_mut().insert(ETAG, marked);
+        }
+    }
+}
+
+/// Gives the tag of a response in a coding: the marked one where the coded bytes are the same each time, otherwise a weak
+/// one.
+pub(super) fn mark(headers: &mut HeaderMap, coding: Coding, is_repeatable: bool) {
+    let Some(tag) = headers.get(ETAG).filter(|tag| is_strong(tag)) else {
+        return;
+    };
+    let marked = match is_repeatable {
+        true => marked(tag, coding),
+        false => HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok(),
+    };
+    if let Some(marked) = marked {
+        headers.insert(ETAG, marked);
+    }
+}
+
+fn is_strong(tag: &HeaderValue) -> bool {
+    let bytes = tag.as_bytes();
+    bytes.len() >= 2 && bytes.starts_with(b"\"") && bytes.ends_with(b"\"")
+}
+
+/// The strong tag with the mark of a coding.
+fn marked(tag: &HeaderValue, coding: Coding) -> Option<HeaderValue> {
+    let opaque = tag.as_bytes().strip_suffix(b"\"").filter(|_| is_strong(tag))?;
+    HeaderValue::from_bytes(&[opaque, &end(coding)].concat()).ok()
+}
+
+/// How a tag ends that has the mark of a coding.
+fn end(coding: Coding) -> Vec<u8> {
+    format!(";{}\"", coding.name()).into_bytes()
+}
+
+/// Removes marks from a field of the request; the lines as they were sent, if any had a mark.
+fn unmark(request: &mut Request, name: &HeaderName, codings: &[Coding]) -> Vec<HeaderValue> {
+    let has_mark = |line: &[u8]| codings.iter().any(|&coding| find(line, &end(coding)).is_some());
+    if !request.header_all(name.as_str()).any(has_mark) {
+        return Vec::new();
+    }
+    let headers = request.headers_mut();
+    let sent: Vec<_> = headers.get_all(name).iter().cloned().collect();
+    headers.remove(name);
+    for line in &sent {
+        let mut plain = line.as_bytes().to_vec();
+        for end in codings.iter().map(|&coding| end(coding)) {
+            while let Some(at) = find(&plain, &end) {
+                plain.drain(at..at + end.len() - 1);
+            }
+        }
+        if let Ok(plain) = HeaderValue::from_bytes(&plain) {
+            headers.append(name, plain);
+        }
+    }
+    sent
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
