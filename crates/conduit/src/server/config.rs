@@ -277,7 +277,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         method: "head_limit",
         variable: "CONDUIT_HEAD_LIMIT",
         bounds: "a request's head",
-        over: "431, or 414 when the request line alone is too long, and a close",
+        over: "431, or 414 when the request line alone is too long, or 501 when its method alone is, and a close",
         limit: Some(Limit::HeadBytes),
         default: None,
         place: |config| Place::Memory(&mut config.head.head_bytes),
