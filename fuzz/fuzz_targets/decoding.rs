@@ -134,9 +134,13 @@ fn get(target: &[u8]) -> (u16, Vec<u8>) {
 fuzz_target!(|data: &[u8]| {
     let question = data.iter().position(|&byte| byte == b'?').unwrap_or(data.len());
     let (value, query) = (&data[..question], data.get(question + 1..).unwrap_or_default());
-    let sendable = |text: &[u8]| text.len() < 2048 && text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
+    // The engine rejects these bytes, which a URI cannot hold.
+    let sendable = |text: &[u8], rejected: &[u8]| {
+        let is_allowed = |byte: &u8| byte.is_ascii_graphic() && !rejected.contains(byte);
+        text.len() < 2048 && text.iter().all(is_allowed)
+    };
 
-    if sendable(value) && !value.is_empty() && !value.contains(&b'/') {
+    if sendable(value, b"#<>`") && !value.is_empty() && !value.contains(&b'/') {
         let (status, body) = get(&[b"/path/", value].concat());
         let twin = decode(value);
         match String::from_utf8(twin) {
@@ -151,7 +155,7 @@ fuzz_target!(|data: &[u8]| {
             Err(_) => assert_eq!(status, 400),
         }
     }
-    if sendable(query) {
+    if sendable(query, b"\"#<>") {
         let twin = pairs(query);
         let (status, body) = get(&[b"/query?", query].concat());
         assert_eq!((status, body), (200, flat(&twin)));
