@@ -58,7 +58,7 @@ pub fn read_cached(file: &impl AsFd, buffer: &mut [u8], offset: u64) -> io::Resu
 }
 
 /// Moves up to `count` bytes from one descriptor to the other, one of which must be a pipe. 0 is the end of the source.
-/// It never waits, in any mode of the descriptors. splice(2).
+/// It never waits for the pipe. It waits for a TCP socket in blocking mode, which `SPLICE_F_NONBLOCK` does not cover. splice(2).
 ///
 /// # Errors
 /// `WouldBlock` if nothing is there or there is no room; `EINVAL` if neither is a pipe.
