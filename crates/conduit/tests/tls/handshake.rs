@@ -179,6 +179,23 @@ impl Write for Log {
 }
 
 #[test]
+fn a_damaged_record_on_an_open_connection_is_answered_with_an_alert() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let running = serve(Tls::pem(chain, key));
+    let config = Arc::new(authority.client());
+    let (_, mut stream) = get(running.address, &config, "localhost", "/").expect("an answer");
+    let mut record = b"\x17\x03\x03\x00\x20".to_vec();
+    record.resize(record.len() + 32, 7);
+    // More of them than one read takes: a close would reset the connection.
+    stream.sock.write_all(&record.repeat(2000)).expect("taken");
+    let error = stream.read(&mut [0]).expect_err("an alert");
+    let error = error.downcast::<rustls::Error>().expect("an error of TLS");
+    assert_eq!(error, rustls::Error::AlertReceived(AlertDescription::BadRecordMac));
+    assert_eq!(running.handle().statistics().failed_handshakes, 0);
+}
+
+#[test]
 fn a_client_of_http_1_0_is_served() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");

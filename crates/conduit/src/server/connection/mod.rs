@@ -316,12 +316,14 @@ impl Connection {
     /// unread would reset the connection.
     #[cold]
     fn receive_failed(&mut self, error: &io::Error, shared: &mut Shared) -> Fate {
-        if !self.transport.is_handshaking() {
-            return Fate::Closed;
+        let is_protocol_fault = error.kind() == io::ErrorKind::InvalidData;
+        if self.transport.is_handshaking() {
+            shared.counts().failed_handshakes.add(1);
+            tracing::debug!(peer = %self.peer, %error, "TLS handshake failed");
+        } else if is_protocol_fault {
+            tracing::debug!(peer = %self.peer, %error, "TLS connection failed");
         }
-        shared.counts().failed_handshakes.add(1);
-        tracing::debug!(peer = %self.peer, %error, "TLS handshake failed");
-        if error.kind() != io::ErrorKind::InvalidData {
+        if !is_protocol_fault || self.is_serving() || self.has_output() {
             return Fate::Closed;
         }
         self.engine.abort();
