@@ -1,10 +1,10 @@
 //! HTTPS to the collector, by the rustls that the server has.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use conduit_net::tls::read_pem_file;
 use rustls::crypto::aws_lc_rs;
 use ureq::config::ConfigBuilder;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
@@ -82,7 +82,7 @@ impl File {
     }
 
     fn read(&self) -> Result<Vec<u8>> {
-        fs::read(&self.path).map_err(|_| self.refused("the path of a file that can be read"))
+        read_pem_file(&self.path).map_err(|_| self.refused("the path of a regular file that can be read"))
     }
 
     fn refused(&self, expected: &'static str) -> Error {
@@ -102,11 +102,16 @@ mod tests {
             (
                 "OTEL_EXPORTER_OTLP_CERTIFICATE",
                 "/nowhere",
-                "the path of a file that can be read",
+                "the path of a regular file that can be read",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_CERTIFICATE",
+                "/dev/zero",
+                "the path of a regular file that can be read",
             ),
             (
                 "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
-                "/dev/null",
+                "Cargo.toml",
                 "the path of a file with certificates in PEM",
             ),
             (
