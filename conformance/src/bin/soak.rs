@@ -1,5 +1,6 @@
 //! `soak SECONDS [SEED]`: mixed traffic with faults against a server in a separate process; fails if a response
 //! is wrong, memory grows, a descriptor leaks, or the shutdown fails. Ten minutes by default.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 use std::time::Duration;

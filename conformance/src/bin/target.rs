@@ -2,6 +2,7 @@
 //!
 //! `target [quick] [CHAIN KEY]` serves on a free port of loopback, which it prints, until SIGTERM: with the defaults or with
 //! deadlines of a few seconds, and with the files of a certificate on a second port over TLS.
+#![forbid(unsafe_code)]
 
 use std::convert::Infallible;
 use std::fs::File;

@@ -4,6 +4,7 @@
 //! makes the attack too: what is seen is the difference between a line and the one without attack, and between the two
 //! servers, no absolute speed. Memory is what is proportionally theirs of the resident pages, of all processes of the
 //! server: before the attack ends, and when its connections are gone.
+#![forbid(unsafe_code)]
 
 mod attacks;
 mod clients;
