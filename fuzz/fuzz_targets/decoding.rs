@@ -5,12 +5,14 @@
 //! form too.
 #![no_main]
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::{LazyLock, Mutex};
 
 use conduit::prelude::*;
 use libfuzzer_sys::fuzz_target;
+use serde_json::{Map, Value};
 
 type Pairs = Vec<(String, String)>;
 
@@ -34,7 +36,47 @@ async fn form(pairs: Form<Pairs>) -> Vec<u8> {
     flat(&pairs.0)
 }
 
-const ROUTES: Routes = routes![path, pair, query, form];
+#[get("/tree")]
+fn tree(tree: Query<Map<String, Value>>) -> Json<Map<String, Value>> {
+    Json(tree.0)
+}
+
+/// A type of each kind that serde buffers or that refuses texts: whatever comes, the server answers.
+#[derive(serde::Deserialize)]
+#[allow(dead_code)]
+struct Mixed {
+    pair: Option<(u8, f64)>,
+    rows: Option<Vec<BTreeMap<String, Option<u32>>>>,
+    either: Option<Either>,
+    #[serde(flatten)]
+    page: Page,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Either>,
+}
+
+#[derive(serde::Deserialize)]
+#[allow(dead_code)]
+struct Page {
+    page: Option<u32>,
+    ids: Option<Vec<i64>>,
+    name: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+#[allow(dead_code)]
+enum Either {
+    Number(u64),
+    Flag(bool),
+    Texts(Vec<String>),
+    Text(String),
+    More(BTreeMap<String, Either>),
+}
+
+#[get("/mixed")]
+fn mixed(_: Query<Mixed>) {}
+
+const ROUTES: Routes = routes![path, pair, query, form, tree, mixed];
 
 /// Each text after its length.
 fn flat(pairs: &[(String, String)]) -> Vec<u8> {
@@ -109,22 +151,71 @@ fn decode(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The pairs of a form, as the URL standard has it.
-fn pairs(text: &[u8]) -> Pairs {
+/// The pairs of a form, as the URL standard has it; `None` where a part is not UTF-8.
+fn pairs(text: &[u8]) -> Option<Pairs> {
     let decoded = |part: &[u8]| {
         let spaced: Vec<u8> = part
             .iter()
             .map(|&byte| if byte == b'+' { b' ' } else { byte })
             .collect();
-        String::from_utf8_lossy(&decode(&spaced)).into_owned()
+        String::from_utf8(decode(&spaced)).ok()
     };
     let parts = text.split(|&byte| byte == b'&').filter(|part| !part.is_empty());
     parts
         .map(|part| match part.iter().position(|&byte| byte == b'=') {
-            Some(equals) => (decoded(&part[..equals]), decoded(&part[equals + 1..])),
-            None => (decoded(part), String::new()),
+            Some(equals) => Some((decoded(&part[..equals])?, decoded(&part[equals + 1..])?)),
+            None => Some((decoded(part)?, String::new())),
         })
         .collect()
+}
+
+/// The steps of a name; one where it is not written as `a[b][c]`.
+fn steps(name: &str) -> Vec<String> {
+    let whole = || vec![name.to_owned()];
+    let Some((first, mut rest)) = name.find('[').map(|at| name.split_at(at)) else {
+        return whole();
+    };
+    let mut steps = vec![first.to_owned()];
+    while let Some(inside) = rest.strip_prefix('[') {
+        match inside.split_once(']') {
+            Some((step, after)) if !step.contains('[') => {
+                steps.push(step.to_owned());
+                rest = after;
+            }
+            _ => return whole(),
+        }
+    }
+    if first.is_empty() || !rest.is_empty() {
+        return whole();
+    }
+    if steps.last().is_some_and(String::is_empty) {
+        steps.pop();
+    }
+    steps
+}
+
+/// The tree of these pairs; `None` where it has too many levels, or a value beside fields inside of it.
+fn tree_of(pairs: &Pairs) -> Option<Map<String, Value>> {
+    let mut tree = Map::new();
+    for (name, value) in pairs {
+        let mut steps = steps(name);
+        if steps.len() > 9 {
+            return None;
+        }
+        let last = steps.pop()?;
+        let mut level = &mut tree;
+        for step in steps {
+            let inner = level.entry(step).or_insert_with(|| Value::Object(Map::new()));
+            level = inner.as_object_mut()?;
+        }
+        match level.entry(last).or_insert(Value::Null) {
+            Value::Object(_) => return None,
+            Value::Array(values) => values.push(value.clone().into()),
+            place @ Value::Null => *place = value.clone().into(),
+            place => *place = vec![place.take(), value.clone().into()].into(),
+        }
+    }
+    Some(tree)
 }
 
 fn get(target: &[u8]) -> (u16, Vec<u8>) {
@@ -158,10 +249,25 @@ fuzz_target!(|data: &[u8]| {
     if sendable(query, b"\"#<>") {
         let twin = pairs(query);
         let (status, body) = get(&[b"/query?", query].concat());
-        assert_eq!((status, body), (200, flat(&twin)));
-        let url = [b"http://a/query?", query].concat();
-        let url = url::Url::parse(str::from_utf8(&url).expect("it is ASCII")).expect("a URL");
-        assert_eq!(url.query_pairs().into_owned().collect::<Pairs>(), twin);
+        let (tree_status, tree) = get(&[b"/tree?", query].concat());
+        match twin {
+            Some(twin) => {
+                assert_eq!((status, body), (200, flat(&twin)));
+                let url = [b"http://a/query?", query].concat();
+                let url = url::Url::parse(str::from_utf8(&url).expect("it is ASCII")).expect("a URL");
+                assert_eq!(url.query_pairs().into_owned().collect::<Pairs>(), twin);
+                match tree_of(&twin) {
+                    Some(twin) => {
+                        let tree: Value = serde_json::from_slice(&tree).expect("JSON");
+                        assert_eq!((tree_status, tree), (200, Value::Object(twin)));
+                    }
+                    None => assert_eq!(tree_status, 400),
+                }
+            }
+            None => assert_eq!((status, tree_status), (400, 400)),
+        }
+        let (status, _) = get(&[b"/mixed?", query].concat());
+        assert!(status == 200 || status == 400, "{status}");
     }
     // A body may have any bytes.
     if query.len() < 2048 {
@@ -170,6 +276,9 @@ fuzz_target!(|data: &[u8]| {
             query.len()
         );
         let (status, body) = ask(&[head.as_bytes(), query].concat());
-        assert_eq!((status, body), (200, flat(&pairs(query))));
+        match pairs(query) {
+            Some(twin) => assert_eq!((status, body), (200, flat(&twin))),
+            None => assert_eq!(status, 400),
+        }
     }
 });

@@ -32,6 +32,8 @@ struct Count {
     allocations: AtomicU64,
     /// The bytes that are allocated and not freed.
     live_bytes: AtomicI64,
+    /// The most that they were since this was last set.
+    peak_bytes: AtomicI64,
     /// Of how many of the next allocations the place is printed.
     shown: AtomicU64,
 }
@@ -54,7 +56,9 @@ fn note(allocated: usize, freed: usize) {
     let Some(count) = COUNT.try_with(Cell::get).ok().flatten() else {
         return;
     };
-    count.live_bytes.fetch_add(allocated as i64 - freed as i64, Relaxed);
+    let change = allocated as i64 - freed as i64;
+    let live = count.live_bytes.fetch_add(change, Relaxed) + change;
+    count.peak_bytes.fetch_max(live, Relaxed);
     if allocated == 0 {
         return;
     }
@@ -123,6 +127,16 @@ async fn json() -> Json<Message> {
 #[post("/json")]
 async fn json_echo(message: Json<Message>) -> Json<Message> {
     message
+}
+
+#[get("/query")]
+async fn query(message: Query<Message>) -> Json<u64> {
+    Json(message.message)
+}
+
+#[post("/form")]
+async fn form(message: Form<Message>) -> Json<u64> {
+    Json(message.message)
 }
 
 #[get("/users/{id}")]
@@ -194,6 +208,8 @@ const ROUTES: Routes<&'static Count> = routes![
     plaintext,
     json,
     json_echo,
+    query,
+    form,
     user,
     number,
     nothing,
@@ -337,6 +353,49 @@ fn a_path_parameter_allocates_nothing() {
         allocations_per_thousand("GET /users/42/number HTTP/1.1\r\nhost: test\r\n\r\n", 1),
         (0, 0)
     );
+}
+
+#[test]
+fn query_of_scalars_allocates_its_list_of_pairs() {
+    let thousand = BATCH as u64;
+    let request = "GET /query?other=x&message=7 HTTP/1.1\r\nhost: test\r\n\r\n";
+    assert_eq!(allocations_per_thousand(request, 1), (thousand, thousand));
+}
+
+/// A form costs its text, which grows by doubling, and a bounded list of pairs.
+#[test]
+fn form_of_any_shape_costs_little_more_memory_than_its_text() {
+    let bodies = [
+        "a[b][c]=x&".repeat(190_000),
+        format!("a{}=x", "[b]".repeat(600_000)),
+        format!("{}=x", "a[b]".repeat(450_000)),
+        "a&".repeat(950_000),
+        "&".repeat(1_900_000),
+        "%41[%42]=%43&".repeat(9_900),
+        (0..9_999)
+            .map(|index| format!("a[{index}][{}]=x&", "n".repeat(170)))
+            .collect(),
+        (0..9_999)
+            .map(|index| format!("{}{index}=x&", "n".repeat(170)))
+            .collect(),
+        format!("message={}", "7".repeat(1_900_000)),
+    ];
+    for body in bodies {
+        let (server, count) = counted();
+        let mut client = server.connect();
+        let before = count.live_bytes.load(SeqCst);
+        count.peak_bytes.store(before, SeqCst);
+        client.send(format!(
+            "POST /form HTTP/1.1\r\nhost: test\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        assert!(client.response().status >= 400);
+        let cost = count.peak_bytes.load(SeqCst) - before;
+        let shown = &body[..body.len().min(40)];
+        eprintln!("{cost} bytes for a form of {} that begins with {shown}", body.len());
+        assert!(cost < 4 * body.len() as i64 + (1 << 20), "{cost} bytes for {shown}");
+    }
 }
 
 #[test]

@@ -2,16 +2,17 @@
 
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
+use http::{HeaderValue, header};
+use serde::de::IgnoredAny;
 
-use super::fields::{Fields, may_be_nested};
-use super::wording::{missing_field, reworded};
+use super::error::Error;
+use super::located::from_json;
+use super::pairs::Pairs;
 use super::{FromRequest, Readable, TOO_LARGE};
 use crate::body::Body;
 use crate::openapi::Operation;
 use crate::pool::{Buffer, MediaType};
-use crate::problem::{Fault, Problem, Step};
+use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response, Writable, with_type};
 
@@ -21,9 +22,8 @@ use crate::response::{IntoResponse, Response, Writable, with_type};
 ///
 /// # Errors
 ///
-/// Rejects with 415 for another content type, 413 for a body over the limit, 400 for text that is no JSON, and 422
-/// for JSON that is not a `T`; the detail names the member, what was
-/// expected of it, and the line and column.
+/// Rejects with 415 for another content type and for a body that is compressed, 413 for a body over the limit, 400 for text that
+/// is no JSON, and 422 for JSON that is not a `T`; the detail names the member, the expectation and the value.
 ///
 /// # Example
 ///
@@ -46,19 +46,26 @@ pub struct Json<T>(pub T);
 ///
 /// # Errors
 ///
-/// Rejects with 415 for another content type, 413 for a body over the limit, and 422 for fields that are not a `T`.
+/// Rejects with 415 for another content type and for a body that is compressed, 413 for a body over the limit or with more than
+/// 10,000 fields, 400 for fields that are not UTF-8 once decoded, and 422 for fields that are not a `T`.
 #[derive(Clone, Copy, Debug)]
 pub struct Form<T>(pub T);
 
-/// The fields of the query. A field that comes several times fills a `Vec`; no query is the same as an empty one.
+/// The fields of the query. A field that comes several times fills a `Vec`, a tuple or an array; no query is the same as an empty
+/// one.
 ///
 /// A name with brackets is a field inside of another one: `filter[name]=x` fills the field `name` of a struct or a map
-/// `filter`, `items[0][price]=1` the first element of a list of structs, and `tags[]=a` is the same as `tags=a`. At most eight
-/// names stand in brackets.
+/// `filter`, `items[0][price]=1` the first element of a list of structs, and `tags[]=a` is the same as `tags=a`. A name has at
+/// most eight brackets. A field of the root struct whose own name has brackets, as by `#[serde(rename = "tags[]")]`, takes the
+/// name as it is.
+///
+/// An empty text is `None` for an `Option` whose type refuses it, such as a number, a date or an enum, and `Some("")` for an
+/// `Option<String>`. In flattened structs and untagged enums, a text that a type refuses is offered as a number or a boolean.
 ///
 /// # Errors
 ///
-/// Rejects with 400 for fields that are not a `T`.
+/// Rejects with 400 for fields that are not a `T`, for more values than a tuple takes, for fields that are not UTF-8 once decoded,
+/// and for more than 10,000 fields.
 ///
 /// # Example
 ///
@@ -90,12 +97,12 @@ impl<S, T: Readable> FromRequest<S> for Json<T> {
             subtype.eq_ignore_ascii_case("json") || ends_with_ignoring_case(subtype, "+json")
         })?;
         let body = request.take_body().collect_buffer().await?;
-        match serde_json::from_slice(&body) {
+        match from_json(&body) {
             Ok(value) => {
                 request.was_read(body);
                 Ok(Json(value))
             }
-            Err(error) => Err(bad_json::<T>(&body, &error)),
+            Err(error) => Err(bad_json(&body, &error)),
         }
     }
 
@@ -139,19 +146,20 @@ impl<S, T: Readable> FromRequest<S> for Form<T> {
             subtype.eq_ignore_ascii_case("x-www-form-urlencoded")
         })?;
         let body = request.take_body().collect_buffer().await?;
-        let value = if may_be_nested(&body) {
-            nested("body", StatusCode::UNPROCESSABLE_ENTITY, &body)?
-        } else {
-            serde_html_form::from_bytes(&body)
-                .map_err(|error| bad_fields::<T>("body", StatusCode::UNPROCESSABLE_ENTITY, &body, &error))?
-        };
-        request.was_read(body);
-        Ok(Form(value))
+        let pairs = Pairs::parse(&body).map_err(|error| error.problem("body", StatusCode::PAYLOAD_TOO_LARGE))?;
+        match pairs.read() {
+            Ok(value) => {
+                request.was_read(body);
+                Ok(Form(value))
+            }
+            Err(error) => Err(rejected("body", StatusCode::UNPROCESSABLE_ENTITY, &error)),
+        }
     }
 
     fn describe(operation: &mut Operation) {
         operation
             .form_of::<T>("application/x-www-form-urlencoded")
+            .faults(StatusCode::BAD_REQUEST, "The form's fields are not UTF-8.")
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
             .problem(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -186,17 +194,10 @@ impl<S, T: Readable> FromRequest<S> for Query<T> {
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
         let query = request.query().unwrap_or("");
-        if may_be_nested(query.as_bytes()) {
-            return nested("query", StatusCode::BAD_REQUEST, query.as_bytes()).map(Query);
-        }
-        match serde_html_form::from_str(query) {
+        let pairs = Pairs::parse(query.as_bytes()).map_err(|error| error.problem("query", StatusCode::BAD_REQUEST))?;
+        match pairs.read() {
             Ok(value) => Ok(Query(value)),
-            Err(error) => Err(bad_fields::<T>(
-                "query",
-                StatusCode::BAD_REQUEST,
-                query.as_bytes(),
-                &error,
-            )),
+            Err(error) => Err(rejected("query", StatusCode::BAD_REQUEST, &error)),
         }
     }
 
@@ -211,74 +212,45 @@ impl<S, T: Readable> FromRequest<S> for Query<T> {
     }
 }
 
-/// Reads fields of which some are inside of others.
-fn nested<T: DeserializeOwned>(part: &str, status: StatusCode, fields: &[u8]) -> Result<T, Problem> {
-    T::deserialize(Fields::of_form(fields)).map_err(|error| Problem::faults(status, &[error.fault(part)]))
-}
-
-/// What is wrong with a body that is no JSON, or not the JSON of a `T`. It is read once more, to find the member.
+/// The problem of a value that does not fit, in a part of the request.
 #[cold]
-fn bad_json<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
-    if error.classify() != serde_json::error::Category::Data {
-        return Problem::bad_request(format!("the body is not JSON: {error}"));
-    }
-    let reader = &mut serde_json::Deserializer::from_slice(body);
-    let error_with_path = serde_path_to_error::deserialize::<_, T>(reader).err();
-    let path = error_with_path.as_ref().map(serde_path_to_error::Error::path);
-    let message = error.to_string();
-    let steps = path.into_iter().flat_map(|path| path.iter()).filter_map(step);
-    let steps: Vec<Step<'_>> = steps.chain(missing_field(&message).map(Step::Key)).collect();
-    let fault = Fault::of_json(steps, reworded(&message));
-    Problem::faults(StatusCode::UNPROCESSABLE_ENTITY, &[fault])
+fn rejected(part: &str, status: StatusCode, error: &Error) -> Problem {
+    Problem::faults(status, &[error.fault(part)])
 }
 
-/// A step as serde tells it; `None` where it cannot tell.
-fn step(segment: &Segment) -> Option<Step<'_>> {
-    match segment {
-        Segment::Seq { index } => Some(Step::Index(*index)),
-        Segment::Map { key } | Segment::Enum { variant: key } => Some(Step::Key(key)),
-        Segment::Unknown => None,
-    }
-}
-
-/// What is wrong with fields that are not those of a `T`. They are read once more, to find the field.
+/// The problem of a body that is no JSON, or not the JSON of the type that was asked for.
 #[cold]
-fn bad_fields<T: DeserializeOwned>(
-    part: &str,
-    status: StatusCode,
-    fields: &[u8],
-    error: &serde_html_form::de::Error,
-) -> Problem {
-    let reader = serde_html_form::Deserializer::from_bytes(fields);
-    let error_with_path = serde_path_to_error::deserialize::<_, T>(reader).err();
-    let path = error_with_path.as_ref().map(serde_path_to_error::Error::path);
-    let said = error.to_string();
-    let missing = missing_field(&said);
-    let steps = path.into_iter().flat_map(|path| path.iter()).filter_map(step);
-    let steps: Vec<Step<'_>> = steps.chain(missing.map(Step::Key)).collect();
-    let message = reworded(&said);
-    // A field that fills a list has its place in it: `answer[1]`.
-    let value = match steps[..] {
-        [Step::Key(name), ref rest @ ..] if missing.is_none() => {
-            let index = match rest {
-                [Step::Index(index), ..] => *index,
-                _ => 0,
-            };
-            form_urlencoded::parse(fields)
-                .filter(|field| field.0 == name)
-                .nth(index)
-        }
-        _ => None,
-    };
-    let message = match value {
-        Some((_, value)) if !message.contains(", found ") => format!("{message}, found {value:?}"),
-        _ => message,
-    };
-    Problem::faults(status, &[Fault::at(part, steps, message)])
+fn bad_json(body: &[u8], error: &Error) -> Problem {
+    // The parser refuses some values of the wrong kind as errors of syntax: only the whole text tells.
+    if error.is_of_parser()
+        && let Err(message) = check_json(body)
+    {
+        return Problem::bad_request(format!("the body is not JSON: {message}"));
+    }
+    Problem::faults(StatusCode::UNPROCESSABLE_ENTITY, &[error.json_fault()])
 }
 
-/// Checks the request's content type: `application/` and a subtype that is accepted; its parameters do not matter.
+/// Checks that a text is JSON (RFC 8259).
+fn check_json(body: &[u8]) -> Result<(), String> {
+    if body.starts_with(b"\xef\xbb\xbf") {
+        return Err("it begins with a byte-order mark, which JSON does not allow (RFC 8259, section 8.1)".to_owned());
+    }
+    if body.starts_with(b"\x1f\x8b") {
+        return Err("it is compressed with gzip, and the request has no content-encoding".to_owned());
+    }
+    if let Err(error) = str::from_utf8(body) {
+        return Err(format!("byte {} is not UTF-8", error.valid_up_to()));
+    }
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Checks the request's content type: `application/` and a subtype that is accepted; its parameters do not matter. A body that
+/// is still encoded is refused.
 fn require_type(request: &Request, expected: &'static str, accepts: impl Fn(&str) -> bool) -> Result<(), Problem> {
+    require_decoded(request)?;
     let Some(value) = request.header(CONTENT_TYPE.as_str()) else {
         let detail = format!("the request has no content-type: {expected} is expected");
         return Err(Problem::unsupported_media_type(detail));
@@ -295,10 +267,29 @@ fn require_type(request: &Request, expected: &'static str, accepts: impl Fn(&str
     if kind.eq_ignore_ascii_case("application") && accepts(subtype) {
         return Ok(());
     }
-    let given = String::from_utf8_lossy(value);
     Err(Problem::unsupported_media_type(format!(
-        "the content-type is {given:?}: {expected} is expected"
+        "the content-type is {:?}: {expected} is expected",
+        Excerpt::new(value)
     )))
+}
+
+/// Checks that the body is not encoded: the layer `Decompression` removes the field (RFC 9110, section 8.4).
+pub(super) fn require_decoded(request: &Request) -> Result<(), Problem> {
+    match request.header(header::CONTENT_ENCODING.as_str()) {
+        None => Ok(()),
+        Some(coding) if coding.eq_ignore_ascii_case(b"identity") => Ok(()),
+        Some(coding) => Err(encoded(coding)),
+    }
+}
+
+#[cold]
+fn encoded(coding: &[u8]) -> Problem {
+    Problem::unsupported_media_type(format!(
+        "the body has the content-encoding {:?}, which this route does not decode: send the body as it is, or add the layer \
+         Decompression to the route",
+        Excerpt::new(coding)
+    ))
+    .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
 }
 
 fn ends_with_ignoring_case(text: &str, ending: &str) -> bool {

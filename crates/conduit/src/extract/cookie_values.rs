@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
+use super::error::Error;
 use super::fields::Lines;
 use super::sent_cookies::sent_values;
-use super::text::Error;
 use super::{FromRequest, Readable};
 use crate::openapi::Operation;
 use crate::problem::Problem;
@@ -60,12 +60,16 @@ impl<S, T: Readable> FromRequest<S> for CookieValues<T> {
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
         let request = &*request;
         let values = |name: &str| -> Result<Vec<Cow<'_, str>>, Error> {
-            let not_text = |_| Error::whole("expected UTF-8 after percent-decoding").in_field(name);
+            let not_text = |_| Error::new("expected UTF-8 once percent-decoded").in_field(name);
             sent_values(request, name)
                 .map(|value| value.map_err(not_text))
                 .collect()
         };
-        match T::deserialize(Lines("cookie", values)) {
+        let fields = Lines {
+            part: "cookie",
+            find: values,
+        };
+        match T::deserialize(fields) {
             Ok(value) => Ok(CookieValues(value)),
             Err(error) => Err(Problem::faults(StatusCode::BAD_REQUEST, &[error.fault("cookie")])),
         }

@@ -1,148 +1,64 @@
-//! Fields of a query, a form or the head as serde reads them: repeated ones are lists, `filter[name]` is nested.
+//! Pairs of names and values as serde reads them: repeated names are lists, `filter[name]` is a field inside of a field.
 
-use std::any::type_name;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, btree_map};
-use std::vec;
 
-use serde::de::value::{MapAccessDeserializer, SeqDeserializer};
-use serde::de::{self, DeserializeSeed, Deserializer as _, IntoDeserializer, Visitor};
+use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
-use super::text::{Error, TextDeserializer};
-
-/// How many brackets a name may have: `a[b][c]` has two.
-const DEPTH_LIMIT: usize = 8;
+use super::error::{Error, Hint, one_of};
+use super::pairs::{Found, Pairs, Reading, Scalar};
+use super::text::TextDeserializer;
 
 /// The name under which a type asks for an uploaded file.
 pub(super) const FILE: &str = "$conduit::UploadedFile";
 
-/// What one field brings.
-#[derive(Clone, Debug)]
-pub(super) enum Value<'a> {
-    Text(Cow<'a, str>),
-    /// A file, by its place in the table of those that have come.
-    #[cfg_attr(not(feature = "multipart"), allow(dead_code, reason = "no other form has files"))]
-    File(u64),
+/// The first byte of a file's place that serde keeps until it knows the type: no text begins with it, so that no text is taken
+/// for a file.
+pub(super) const KEPT_FILE: u8 = 0xff;
+
+fn kept_file(place: u64) -> Vec<u8> {
+    let mut kept = vec![KEPT_FILE];
+    kept.extend(place.to_le_bytes());
+    kept
 }
 
-/// Whether any name of these fields, urlencoded, may be nested.
-pub(super) fn may_be_nested(fields: &[u8]) -> bool {
-    // Most have neither, which is seen many bytes at a time.
-    if !fields
-        .iter()
-        .fold(false, |has, byte| has | (*byte == b'[') | (*byte == b'%'))
-    {
-        return false;
-    }
-    let is_bracket = |place: usize| match fields[place] {
-        b'[' => true,
-        b'%' => matches!(fields[place + 1..], [b'5', b'b' | b'B', ..]),
-        _ => false,
-    };
-    (0..fields.len()).any(is_bracket)
-}
+/// All pairs: a struct, a map, an enum by the only name, or a list of pairs in the order in which they came.
+pub(super) struct Root<'de, 'a>(pub(super) &'de Pairs<'a>);
 
-/// Fields in the order in which they have come.
-pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
-
-impl<'a> Fields<'a> {
-    #[cfg(feature = "multipart")]
-    pub(super) fn new(pairs: Vec<(Cow<'a, str>, Value<'a>)>) -> Self {
-        Fields(pairs)
-    }
-
-    /// Those of a query or a form, urlencoded.
-    pub(super) fn of_form(fields: &'a [u8]) -> Self {
-        let pairs = form_urlencoded::parse(fields).map(|(name, value)| (name, Value::Text(value)));
-        Fields(pairs.collect())
-    }
-
-    fn into_nodes(self) -> Result<Nodes<'a>, Error> {
-        let mut nodes = Nodes::new();
-        for (name, value) in self.0 {
-            let mut way = steps(&name)?;
-            let last = way.pop().unwrap_or_default();
-            insert(&mut nodes, way, last, value).map_err(|error| error.in_field(&name))?;
-        }
-        Ok(nodes)
+impl<'de, 'a: 'de> Root<'de, 'a> {
+    fn groups(&self) -> Result<Groups<'de, 'a>, Error> {
+        self.0.check_depth()?;
+        Ok(Groups::new(self.0, 0, self.0.len(), 0))
     }
 }
 
-/// The steps that a name has: `a[b][c]` three, `a[]` one and an empty one. A name that is not written so is one step.
-pub(super) fn steps<'a>(name: &Cow<'a, str>) -> Result<Vec<Cow<'a, str>>, Error> {
-    let owned = |text: &str| Cow::Owned(text.to_owned());
-    let Some((first, rest)) = name.split_once('[').filter(|(first, _)| !first.is_empty()) else {
-        return Ok(vec![name.clone()]);
-    };
-    let Some(inner) = rest.strip_suffix(']') else {
-        return Ok(vec![name.clone()]);
-    };
-    let mut steps = vec![owned(first)];
-    for step in inner.split("][") {
-        if step.contains(['[', ']']) {
-            return Ok(vec![name.clone()]);
-        }
-        if steps.len() > DEPTH_LIMIT {
-            let message = format!("expected at most {DEPTH_LIMIT} names in brackets, found more");
-            return Err(Error::whole(message).in_field(first));
-        }
-        steps.push(owned(step));
-    }
-    Ok(steps)
-}
-
-type Nodes<'a> = BTreeMap<Cow<'a, str>, Node<'a>>;
-
-/// What has one name.
-enum Node<'a> {
-    Values(Vec<Value<'a>>),
-    /// The lines of a header field, each of which may be a list.
-    Lines(Vec<Cow<'a, str>>),
-    Nodes(Nodes<'a>),
-}
-
-fn insert<'a>(
-    nodes: &mut Nodes<'a>,
-    way: Vec<Cow<'a, str>>,
-    last: Cow<'a, str>,
-    value: Value<'a>,
-) -> Result<(), Error> {
-    let both = || Error::whole("expected a value or fields in brackets, found both");
-    // `tags[]` is `tags`, which may come several times.
-    let (mut way, mut last) = (way, last);
-    if last.is_empty()
-        && let Some(name) = way.pop()
-    {
-        last = name;
-    }
-    let mut nodes = nodes;
-    for step in way {
-        match nodes.entry(step).or_insert_with(|| Node::Nodes(Nodes::new())) {
-            Node::Nodes(inner) => nodes = inner,
-            _ => return Err(both()),
-        }
-    }
-    match nodes.entry(last).or_insert_with(|| Node::Values(Vec::new())) {
-        Node::Values(values) => values.push(value),
-        _ => return Err(both()),
-    }
-    Ok(())
-}
-
-impl<'de> de::Deserializer<'de> for Fields<'de> {
+impl<'de, 'a: 'de> de::Deserializer<'de> for Root<'de, 'a> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_map(Each::new(self.into_nodes()?))
+        visitor.visit_map(self.groups()?)
     }
 
-    /// Pairs of names and values, as they have come.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        if self.0.has_literal_name(names) {
+            return Err(Error::new("the names are read once more"));
+        }
+        visitor.visit_map(self.groups()?)
+    }
+
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let pairs = self.0.into_iter().map(|(name, value)| {
-            let name = Node::Values(vec![Value::Text(name)]);
-            Pair([name, Node::Values(vec![value])])
-        });
-        visitor.visit_seq(SeqDeserializer::new(pairs))
+        let pairs = self.0;
+        let in_order = pairs
+            .in_order()
+            .into_iter()
+            .map(|index| PairDeserializer { pairs, index });
+        let mut elements = Elements::new(in_order);
+        let list = visitor.visit_seq(&mut elements)?;
+        elements.end("fields").map(|()| list)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -164,87 +80,251 @@ impl<'de> de::Deserializer<'de> for Fields<'de> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_enum(MapAccessDeserializer::new(Each::new(self.into_nodes()?)))
+        visitor.visit_enum(OneVariant::of(self.groups()?, variants)?)
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf tuple tuple_struct map struct
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf tuple tuple_struct map
         identifier ignored_any
     }
 }
 
-/// A name and its value.
-struct Pair<'a>([Node<'a>; 2]);
+/// A name and its value, as a list of two.
+struct PairDeserializer<'de, 'a> {
+    pairs: &'de Pairs<'a>,
+    index: usize,
+}
 
-impl<'de> IntoDeserializer<'de, Error> for Pair<'de> {
-    type Deserializer = SeqDeserializer<std::array::IntoIter<Node<'de>, 2>, Error>;
+impl<'de, 'a: 'de> de::Deserializer<'de> for PairDeserializer<'de, 'a> {
+    type Error = Error;
 
-    fn into_deserializer(self) -> Self::Deserializer {
-        SeqDeserializer::new(self.0.into_iter())
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let PairDeserializer { pairs, index } = self;
+        let name = Node::Text(Cow::Borrowed(pairs.name(index)));
+        let value = Node::Group(Group::of_value(pairs, index));
+        visitor
+            .visit_seq(Elements::new([name, value].into_iter()))
+            .map_err(|error| error.in_field(pairs.name(index)))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
-impl<'de> IntoDeserializer<'de, Error> for Node<'de> {
-    type Deserializer = Self;
+/// The pairs from `start` to `end`, whose names have the same steps in their first `taken` bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Group<'de, 'a> {
+    pairs: &'de Pairs<'a>,
+    start: usize,
+    end: usize,
+    taken: usize,
+    /// It is the element of a list that one pair was read as.
+    is_element: bool,
+}
 
-    fn into_deserializer(self) -> Self {
-        self
+impl<'de, 'a: 'de> Group<'de, 'a> {
+    fn of_value(pairs: &'de Pairs<'a>, index: usize) -> Self {
+        let taken = pairs.name(index).len();
+        Group {
+            pairs,
+            start: index,
+            end: index + 1,
+            taken,
+            is_element: false,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether the pairs are values of this field, or fields inside of it.
+    fn has_values(&self) -> Result<bool, Error> {
+        // Names are sorted: the shortest comes first.
+        let has_rest =
+            |index| self.taken < self.pairs.name(index).len() && !self.pairs.rest(index, self.taken).is_empty();
+        match (has_rest(self.start), has_rest(self.end - 1)) {
+            (false, false) => Ok(true),
+            (true, _) => Ok(false),
+            (false, true) => Err(Error::new("expected a value or fields in brackets, found both")),
+        }
+    }
+
+    fn groups(&self) -> Groups<'de, 'a> {
+        Groups::new(self.pairs, self.start, self.end, self.taken)
+    }
+
+    /// An error of the type that was given this field, with the field's only text.
+    fn found(&self, error: Error) -> Error {
+        match self.pairs.value(self.start) {
+            Found::Text(text) if self.count() == 1 => error.found(text),
+            _ => error,
+        }
+    }
+
+    fn element(&self, index: usize) -> Node<'de, 'a> {
+        Node::Group(Group {
+            start: index,
+            end: index + 1,
+            is_element: true,
+            ..*self
+        })
+    }
+
+    /// The elements of a list, with the numbers that lead to them: repeated values, or fields whose names are numbers.
+    fn elements(&self) -> Result<Vec<(usize, Node<'de, 'a>)>, Error> {
+        if self.has_values()? {
+            return Ok((self.start..self.end)
+                .map(|index| (index - self.start, self.element(index)))
+                .collect());
+        }
+        let mut elements = Vec::new();
+        for (name, group) in self.groups() {
+            let Ok(number) = name.parse::<u32>() else {
+                return Err(Error::new(
+                    "expected a list, found fields in brackets that are no numbers",
+                ));
+            };
+            elements.push((number as usize, Node::Group(group)));
+        }
+        elements.sort_by_key(|(number, _)| *number);
+        Ok(elements)
     }
 }
 
 /// The fields of one level, one after the other.
-struct Each<'a> {
-    rest: btree_map::IntoIter<Cow<'a, str>, Node<'a>>,
-    current: Option<(Cow<'a, str>, Node<'a>)>,
+struct Groups<'de, 'a> {
+    pairs: &'de Pairs<'a>,
+    next: usize,
+    end: usize,
+    taken: usize,
+    current: Option<(&'de str, Group<'de, 'a>)>,
 }
 
-impl<'a> Each<'a> {
-    fn new(nodes: Nodes<'a>) -> Self {
-        Each {
-            rest: nodes.into_iter(),
+impl<'de, 'a: 'de> Groups<'de, 'a> {
+    fn new(pairs: &'de Pairs<'a>, start: usize, end: usize, taken: usize) -> Self {
+        Groups {
+            pairs,
+            next: start,
+            end,
+            taken,
             current: None,
         }
     }
 }
 
-impl<'de> de::MapAccess<'de> for Each<'de> {
+impl<'de, 'a: 'de> Iterator for Groups<'de, 'a> {
+    type Item = (&'de str, Group<'de, 'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.end {
+            return None;
+        }
+        let start = self.next;
+        let (name, taken) = self.pairs.step(start, self.taken);
+        let is_other = |index: &usize| self.pairs.step(*index, self.taken).0 != name;
+        self.next = (start + 1..self.end).find(is_other).unwrap_or(self.end);
+        let group = Group {
+            pairs: self.pairs,
+            start,
+            end: self.next,
+            taken,
+            is_element: false,
+        };
+        Some((name, group))
+    }
+}
+
+impl<'de, 'a: 'de> de::MapAccess<'de> for Groups<'de, 'a> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        self.current = self.rest.next();
-        match &self.current {
-            Some((name, _)) => seed.deserialize(TextDeserializer(name.clone())).map(Some),
+        self.current = self.next();
+        match self.current {
+            Some((name, _)) => seed
+                .deserialize(TextDeserializer(Cow::Borrowed(name)))
+                .map(Some)
+                .map_err(|error| error.of_name(name)),
             None => Ok(None),
         }
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let Some((name, node)) = self.current.take() else {
+        let Some((name, group)) = self.current.take() else {
             return Err(Error::new("a value was asked for before its name"));
         };
-        seed.deserialize(node).map_err(|error| error.in_field(&name))
+        seed.deserialize(Node::Group(group))
+            .map_err(|error| group.found(error).in_field(name))
     }
 }
 
 /// The elements of a list.
-struct Elements<'a> {
-    rest: vec::IntoIter<Node<'a>>,
-    index: usize,
+struct Elements<I> {
+    rest: I,
+    count: usize,
 }
 
-impl<'de> de::SeqAccess<'de> for Elements<'de> {
+impl<I: Iterator> Elements<I> {
+    fn new(rest: I) -> Self {
+        Elements { rest, count: 0 }
+    }
+
+    /// Fails where values are left over.
+    fn end(self, what: &str) -> Result<(), Error> {
+        match self.rest.count() {
+            0 => Ok(()),
+            more => Err(Error::count(format_args!("{} {what}", self.count), self.count + more)),
+        }
+    }
+}
+
+impl<'de, I, T> de::SeqAccess<'de> for Elements<I>
+where
+    I: Iterator<Item = T>,
+    T: de::Deserializer<'de, Error = Error>,
+{
     type Error = Error;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        let Some(node) = self.rest.next() else { return Ok(None) };
-        let index = self.index;
-        self.index += 1;
-        seed.deserialize(node)
-            .map(Some)
-            .map_err(|error| error.in_element(index))
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
+        let Some(element) = self.rest.next() else {
+            return Ok(None);
+        };
+        self.count += 1;
+        seed.deserialize(element).map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.rest.size_hint().1
+    }
+}
+
+/// The elements of a list with their numbers.
+struct Numbered<'de, 'a> {
+    rest: std::vec::IntoIter<(usize, Node<'de, 'a>)>,
+    count: usize,
+}
+
+impl<'de, 'a: 'de> de::SeqAccess<'de> for Numbered<'de, 'a> {
+    type Error = Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
+        let Some((number, node)) = self.rest.next() else {
+            return Ok(None);
+        };
+        self.count += 1;
+        let group = match &node {
+            Node::Group(group) => Some(*group),
+            Node::Lines(_) | Node::Text(_) => None,
+        };
+        seed.deserialize(node).map(Some).map_err(|error| match group {
+            Some(group) => group.found(error).in_element(number),
+            None => error.in_element(number),
+        })
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -252,53 +332,289 @@ impl<'de> de::SeqAccess<'de> for Elements<'de> {
     }
 }
 
-impl<'a> Node<'a> {
-    /// The only value.
-    fn one(self) -> Result<Value<'a>, Error> {
-        let mut values = match self {
-            Node::Values(values) => values,
-            Node::Lines(lines) => lines.into_iter().map(Value::Text).collect(),
-            Node::Nodes(_) => return Err(Error::whole("expected one value, found fields in brackets")),
-        };
-        match values.pop() {
-            Some(value) if values.is_empty() => Ok(value),
-            _ => Err(Error::whole(format!("expected one value, found {}", values.len() + 1))),
+/// An enum by the only field: its name is the variant, its value the content.
+struct OneVariant<'de, 'a> {
+    name: &'de str,
+    group: Group<'de, 'a>,
+}
+
+impl<'de, 'a: 'de> OneVariant<'de, 'a> {
+    fn of(mut groups: Groups<'de, 'a>, variants: &'static [&'static str]) -> Result<Self, Error> {
+        match (groups.next(), groups.count()) {
+            (Some((name, group)), 0) => Ok(OneVariant { name, group }),
+            (first, more) => {
+                let expected = format!("one field, named {}", one_of(variants));
+                Err(Error::count(expected, more + usize::from(first.is_some())))
+            }
+        }
+    }
+}
+
+impl<'de, 'a: 'de> de::EnumAccess<'de> for OneVariant<'de, 'a> {
+    type Error = Error;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Error> {
+        let variant = seed
+            .deserialize(TextDeserializer(Cow::Borrowed(self.name)))
+            .map_err(|error| error.of_name(self.name))?;
+        Ok((variant, self))
+    }
+}
+
+impl<'de, 'a: 'de> de::VariantAccess<'de> for OneVariant<'de, 'a> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
+        seed.deserialize(Node::Group(self.group))
+            .map_err(|error| error.in_field(self.name))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Error> {
+        de::Deserializer::deserialize_tuple(Node::Group(self.group), length, visitor)
+            .map_err(|error| error.in_field(self.name))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, names: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
+        de::Deserializer::deserialize_struct(Node::Group(self.group), "", names, visitor)
+            .map_err(|error| error.in_field(self.name))
+    }
+}
+
+/// The values of one field.
+#[derive(Clone)]
+enum Node<'de, 'a> {
+    Group(Group<'de, 'a>),
+    /// The lines of a header field, each of which may be a list.
+    Lines(Vec<Cow<'de, str>>),
+    Text(Cow<'de, str>),
+}
+
+/// The only value of a field.
+enum Single<'de> {
+    Text(Cow<'de, str>),
+    File(u64),
+}
+
+impl<'de, 'a: 'de> Node<'de, 'a> {
+    fn single(self) -> Result<Single<'de>, Error> {
+        match self {
+            Node::Text(text) => Ok(Single::Text(text)),
+            Node::Lines(mut lines) => match lines.pop() {
+                Some(line) if lines.is_empty() => Ok(Single::Text(line)),
+                _ => Err(Error::count("one value", lines.len() + 1)),
+            },
+            Node::Group(group) => {
+                if !group.has_values()? {
+                    return Err(Error::new("expected one value, found fields in brackets"));
+                }
+                if group.count() > 1 {
+                    return Err(Error::count("one value", group.count()));
+                }
+                Ok(match group.pairs.value(group.start) {
+                    Found::Text(text) => Single::Text(Cow::Borrowed(text)),
+                    Found::File(place) => Single::File(place),
+                })
+            }
         }
     }
 
-    fn text(self) -> Result<Cow<'a, str>, Error> {
-        match self.one()? {
-            Value::Text(text) => Ok(text),
-            Value::File(_) => Err(Error::whole("expected a text, found a file")),
+    fn text(self) -> Result<TextDeserializer<'de>, Error> {
+        match self.single()? {
+            Single::Text(text) => Ok(TextDeserializer(text)),
+            Single::File(_) => Err(Error::new("expected a text, found a file")),
         }
     }
 
-    fn elements(self) -> Result<Elements<'a>, Error> {
-        let one = |value| Node::Values(vec![value]);
-        let rest: Vec<Node<'a>> = match self {
-            Node::Values(values) => values.into_iter().map(one).collect(),
+    /// Gives the elements of a list to a visitor, which must take all of them.
+    fn visit_list<V: Visitor<'de>>(self, hint: Hint, visitor: V) -> Result<V::Value, Error> {
+        let elements: Vec<(usize, Node<'de, 'a>)> = match self {
+            Node::Group(group) => group.elements()?,
             Node::Lines(lines) => {
-                let elements = lines.into_iter().flat_map(|line| list_elements(&line));
-                elements.map(|text| one(Value::Text(Cow::Owned(text)))).collect()
+                let elements = lines.iter().flat_map(|line| list_elements(line)).enumerate();
+                elements
+                    .map(|(number, text)| (number, Node::Text(Cow::Owned(text))))
+                    .collect()
             }
-            Node::Nodes(nodes) => {
-                let numbered = nodes
-                    .into_iter()
-                    .map(|(name, node)| Some((name.parse::<u32>().ok()?, node)))
-                    .collect::<Option<Vec<_>>>();
-                let Some(mut numbered) = numbered else {
-                    return Err(Error::whole(
-                        "expected a list, found fields in brackets that are no numbers",
-                    ));
-                };
-                numbered.sort_by_key(|(number, _)| *number);
-                numbered.into_iter().map(|(_, node)| node).collect()
-            }
+            Node::Text(text) => vec![(0, Node::Text(text))],
         };
-        Ok(Elements {
-            rest: rest.into_iter(),
-            index: 0,
-        })
+        let mut numbered = Numbered {
+            rest: elements.into_iter(),
+            count: 0,
+        };
+        let list = visitor
+            .visit_seq(&mut numbered)
+            .map_err(|error| error.from_elements(hint))?;
+        match numbered.rest.len() {
+            0 => Ok(list),
+            more => Err(Error::count(
+                hint.words().unwrap_or_else(|| "a shorter list".to_owned()),
+                numbered.count + more,
+            )),
+        }
+    }
+
+    /// Gives the fields inside of this one to a visitor, or its text to one that reads a struct from a text, such as a date.
+    fn visit_fields<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Node::Group(group) if !group.has_values()? => visitor.visit_map(group.groups()),
+            other => other.text()?.visit(Hint::Object, visitor),
+        }
+    }
+}
+
+macro_rules! read_the_text {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            self.text()?.$method(visitor)
+        }
+    )*};
+}
+
+impl<'de, 'a: 'de> de::Deserializer<'de> for Node<'de, 'a> {
+    type Error = Error;
+
+    read_the_text! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128 deserialize_u8 deserialize_u16
+        deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64 deserialize_char deserialize_str
+        deserialize_string deserialize_bytes deserialize_byte_buf deserialize_identifier
+    }
+
+    /// The type does not say what it expects: a text is given by the reading of its pair.
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let group = match self {
+            Node::Group(group) => group,
+            Node::Lines(lines) if lines.len() != 1 => return Node::Lines(lines).visit_list(Hint::Unknown, visitor),
+            other => return other.text()?.deserialize_any(visitor),
+        };
+        if !group.has_values()? {
+            return visitor.visit_map(group.groups());
+        }
+        if group.count() > 1 {
+            return Node::Group(group).visit_list(Hint::Unknown, visitor);
+        }
+        let text = match group.pairs.value(group.start) {
+            Found::Text(text) => text,
+            Found::File(place) => return visitor.visit_byte_buf(kept_file(place)),
+        };
+        match (group.pairs.reading(group.start), group.is_element) {
+            (Reading::Nothing, _) => visitor.visit_none(),
+            (Reading::Scalar, _) | (Reading::ScalarList, true) => match Scalar::parse(text) {
+                Some(Scalar::Boolean(value)) => visitor.visit_bool(value),
+                Some(Scalar::Unsigned(value)) => visitor.visit_u64(value),
+                Some(Scalar::Signed(value)) => visitor.visit_i64(value),
+                Some(Scalar::Number(value)) => visitor.visit_f64(value),
+                None => visitor.visit_borrowed_str(text),
+            },
+            (Reading::List | Reading::ScalarList, false) => Node::Group(group).visit_list(Hint::Unknown, visitor),
+            (Reading::Text, _) | (Reading::List, true) => {
+                group.pairs.note_taken(group.start);
+                visitor.visit_borrowed_str(text)
+            }
+        }
+    }
+
+    /// A checkbox that is set sends `on`.
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let text = self.text()?;
+        if text.0 == "on" {
+            return visitor.visit_bool(true);
+        }
+        text.deserialize_bool(visitor)
+    }
+
+    /// A browser sends an input that was left empty as an empty text. It is no value where the type refuses it.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let Node::Group(group) = self else {
+            return visitor.visit_some(self);
+        };
+        let is_empty = group.count() == 1 && matches!(group.pairs.value(group.start), Found::Text(""));
+        if !is_empty || !group.has_values()? {
+            return visitor.visit_some(self);
+        }
+        if group.pairs.reading(group.start) == Reading::Nothing {
+            return visitor.visit_none();
+        }
+        visitor
+            .visit_some(self)
+            .inspect_err(|_| group.pairs.note_refused_empty(group.start))
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        // The name is a mark of our own, not the name of a user's type.
+        if name != FILE {
+            return visitor.visit_newtype_struct(self);
+        }
+        match self.single()? {
+            Single::File(place) => visitor.visit_u64(place),
+            Single::Text(text) => Err(Error::expected("a file", &text)),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self {
+            Node::Group(group) if !group.has_values()? => visitor.visit_enum(OneVariant::of(group.groups(), variants)?),
+            other => other.text()?.deserialize_enum(name, variants, visitor),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.visit_list(Hint::Unknown, visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Error> {
+        self.visit_list(Hint::Elements(length), visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.visit_list(Hint::Elements(length), visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.visit_fields(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.visit_fields(visitor)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+}
+
+impl<'de, 'a: 'de> IntoDeserializer<'de, Error> for Node<'de, 'a> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
     }
 }
 
@@ -325,143 +641,37 @@ fn list_elements(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether an empty text stands for nothing where this type is asked for: a browser sends an input of numbers that was left
-/// empty so.
-fn is_nothing_where_empty<T>() -> bool {
-    let name = type_name::<T>();
-    let inner = name
-        .strip_prefix("core::option::Option<")
-        .and_then(|rest| rest.strip_suffix('>'));
-    let numbers = [
-        "bool", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64",
-    ];
-    inner.is_some_and(|inner| numbers.contains(&inner) || inner.starts_with("core::num::nonzero::NonZero<"))
+/// Header fields or cookies, which `part` names, that a struct asks for by the names of its fields.
+pub(super) struct Lines<F> {
+    pub(super) part: &'static str,
+    pub(super) find: F,
 }
 
-macro_rules! read_the_text {
-    ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            TextDeserializer(self.text()?).$method(visitor)
-        }
-    )*};
+/// The fields of a struct that the request has.
+struct Named<'de> {
+    rest: std::vec::IntoIter<(&'static str, Vec<Cow<'de, str>>)>,
+    current: Option<(&'static str, Vec<Cow<'de, str>>)>,
 }
 
-macro_rules! read_the_elements {
-    ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
-        fn $method<V: Visitor<'de>>(self, $(_: $type,)* visitor: V) -> Result<V::Value, Error> {
-            visitor.visit_seq(self.elements()?)
-        }
-    )*};
-}
-
-impl<'de> Node<'de> {
-    fn nodes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self {
-            Node::Nodes(nodes) => visitor.visit_map(Each::new(nodes)),
-            // Whatever reads a struct from a text: a date, say.
-            other => TextDeserializer(other.text()?).deserialize_any(visitor),
-        }
-    }
-}
-
-impl<'de> de::Deserializer<'de> for Node<'de> {
+impl<'de> de::MapAccess<'de> for Named<'de> {
     type Error = Error;
 
-    read_the_text! {
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128 deserialize_u8 deserialize_u16
-        deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64 deserialize_char deserialize_str
-        deserialize_string deserialize_bytes deserialize_byte_buf deserialize_identifier
-    }
-
-    read_the_elements! {
-        deserialize_seq();
-        deserialize_tuple(length: usize);
-        deserialize_tuple_struct(name: &'static str, length: usize);
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self {
-            Node::Nodes(nodes) => visitor.visit_map(Each::new(nodes)),
-            Node::Values(values) if values.len() != 1 => visitor.visit_seq(Node::Values(values).elements()?),
-            Node::Lines(lines) if lines.len() != 1 => visitor.visit_seq(Node::Lines(lines).elements()?),
-            one => match one.one()? {
-                Value::Text(text) => TextDeserializer(text).deserialize_any(visitor),
-                // Serde keeps what it does not know the type of yet, and asks again.
-                Value::File(place) => visitor.visit_u64(place),
-            },
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        self.current = self.rest.next();
+        match &self.current {
+            Some((name, _)) => seed.deserialize(TextDeserializer(Cow::Borrowed(name))).map(Some),
+            None => Ok(None),
         }
     }
 
-    /// A checkbox that is set sends `on`.
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.text()? {
-            text if text == "on" => visitor.visit_bool(true),
-            text => TextDeserializer(text).deserialize_bool(visitor),
-        }
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match &self {
-            Node::Values(values)
-                if matches!(&values[..], [Value::Text(text)] if text.is_empty())
-                    && is_nothing_where_empty::<V::Value>() =>
-            {
-                visitor.visit_none()
-            }
-            _ => visitor.visit_some(self),
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
-        if name != FILE {
-            return visitor.visit_newtype_struct(self);
-        }
-        match self.one()? {
-            Value::File(place) => visitor.visit_u64(place),
-            Value::Text(text) => Err(Error::new("expected a file").found(&text)),
-        }
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        match self {
-            Node::Nodes(nodes) => visitor.visit_enum(MapAccessDeserializer::new(Each::new(nodes))),
-            other => TextDeserializer(other.text()?).deserialize_enum(name, variants, visitor),
-        }
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.nodes(visitor)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.nodes(visitor)
-    }
-
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_unit()
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        let Some((name, lines)) = self.current.take() else {
+            return Err(Error::new("a value was asked for before its name"));
+        };
+        seed.deserialize(Node::Lines(lines))
+            .map_err(|error| error.in_field(name))
     }
 }
-
-/// Header fields or cookies, which the first says, that a struct asks for by its own fields' names.
-pub(super) struct Lines<F>(pub(super) &'static str, pub(super) F);
 
 impl<'de, F: Fn(&str) -> Result<Vec<Cow<'de, str>>, Error>> de::Deserializer<'de> for Lines<F> {
     type Error = Error;
@@ -472,20 +682,23 @@ impl<'de, F: Fn(&str) -> Result<Vec<Cow<'de, str>>, Error>> de::Deserializer<'de
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let mut nodes = Nodes::new();
+        let mut found = Vec::new();
         for name in names {
-            let lines = (self.1)(name)?;
+            let lines = (self.find)(name)?;
             if !lines.is_empty() {
-                nodes.insert(Cow::Borrowed(*name), Node::Lines(lines));
+                found.push((*name, lines));
             }
         }
-        visitor.visit_map(Each::new(nodes))
+        visitor.visit_map(Named {
+            rest: found.into_iter(),
+            current: None,
+        })
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(Error::whole(format!(
+        Err(Error::new(format_args!(
             "expected a struct with a field for each {}, without `#[serde(flatten)]`, found another type",
-            self.0
+            self.part
         )))
     }
 

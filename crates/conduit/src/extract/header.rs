@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
+use super::error::Error;
 use super::fields::Lines;
-use super::text::Error;
 use super::{FromRequest, Readable};
 use crate::openapi::Operation;
-use crate::problem::{Fault, Problem};
+use crate::problem::{Excerpt, Fault, Problem};
 use crate::request::Request;
 
 /// Header fields of the request, parsed: each field of the struct takes the header field of its name, with hyphens for the
@@ -59,15 +59,17 @@ impl<S, T: Readable> FromRequest<S> for Header<T> {
             let in_head = name_in_head(name);
             let lines = request.header_all(&in_head).map(|value| match str::from_utf8(value) {
                 Ok(text) => Ok(Cow::Borrowed(text)),
-                Err(_) => Err(Error::new("expected UTF-8")
-                    .found(&String::from_utf8_lossy(value))
-                    .in_field(name)),
+                Err(_) => Err(Error::expected("UTF-8", &Excerpt::new(value).to_string()).in_field(name)),
             });
             lines.collect()
         };
-        match T::deserialize(Lines("header field", lines)) {
+        let fields = Lines {
+            part: "header field",
+            find: lines,
+        };
+        match T::deserialize(fields) {
             Ok(value) => Ok(Header(value)),
-            Err(error) => Err(refused(error)),
+            Err(error) => Err(refused(&error)),
         }
     }
 
@@ -84,7 +86,7 @@ pub(crate) fn name_in_head(name: &str) -> String {
 }
 
 #[cold]
-fn refused(error: Error) -> Problem {
+fn refused(error: &Error) -> Problem {
     let fault = error.fault("header");
     let fault = Fault {
         path: name_in_head(&fault.path),

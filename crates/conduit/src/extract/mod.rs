@@ -5,7 +5,7 @@
 //! | [`Path<T>`] | a parameter of the path, decoded and parsed | 400 |
 //! | [`Query<T>`] | the query, parsed | 400 |
 //! | [`Json<T>`] | the body, from JSON | 400, 413, 415, 422 |
-//! | [`Form<T>`] | the body, from a form | 413, 415, 422 |
+//! | [`Form<T>`] | the body, from a form | 400, 413, 415, 422 |
 //! | [`Header<T>`] | fields of the head, parsed | 400 |
 //! | `CookieValues<T>` (feature `cookies`) | the values of cookies, parsed | 400 |
 //! | `Multipart`, `MultipartForm<T>` (feature `multipart`) | a form with files: as a stream, in a struct | 400, 413, 415, 422 |
@@ -38,12 +38,16 @@ mod content;
 mod cookie_values;
 #[cfg(feature = "cookies")]
 mod cookies;
+mod error;
 mod extension;
 mod fields;
 mod header;
+mod located;
 #[cfg(feature = "multipart")]
 mod multipart;
+mod pairs;
 mod path;
+mod refusals;
 #[cfg(feature = "validate")]
 mod sent;
 mod sent_cookies;
@@ -52,7 +56,6 @@ mod tasks;
 mod text;
 #[cfg(feature = "validate")]
 mod valid;
-mod wording;
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -9,7 +9,8 @@ use serde::de::{self, DeserializeSeed, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::Readable;
-use super::text::{Error, TextDeserializer};
+use super::error::Error;
+use super::text::TextDeserializer;
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -90,7 +91,14 @@ impl<T> Path<T> {
     {
         match T::deserialize(ParametersDeserializer { request, names }) {
             Ok(value) => Ok(Path(value)),
-            Err(error) => Err(Problem::faults(StatusCode::BAD_REQUEST, &[error.fault("path")])),
+            Err(error) => {
+                let error = match names {
+                    // A type that takes a text and refuses it afterwards does so out of sight of the deserializer.
+                    [(name, index)] => error.found(request.parameter(*index).unwrap_or_default()).of_name(name),
+                    _ => error,
+                };
+                Err(Problem::faults(StatusCode::BAD_REQUEST, &[error.fault("path")]))
+            }
         }
     }
 
@@ -113,7 +121,7 @@ struct ParametersDeserializer<'r> {
 impl<'r> ParametersDeserializer<'r> {
     fn value(&self, place: usize) -> Result<ValueDeserializer<'r>, Error> {
         let Some(&(name, index)) = self.names.get(place) else {
-            return Err(Error::new(format!("there is no parameter at place {place}")));
+            return Err(Error::new(format_args!("the path has no parameter at place {place}")));
         };
         let raw = self.request.parameter(index).unwrap_or_default();
         match percent_decode_str(raw).decode_utf8() {
@@ -121,9 +129,7 @@ impl<'r> ParametersDeserializer<'r> {
                 name,
                 text: TextDeserializer(text),
             }),
-            Err(_) => Err(Error::new("expected UTF-8 once percent-decoded")
-                .found(raw)
-                .in_field(name)),
+            Err(_) => Err(Error::expected("UTF-8 once percent-decoded", raw).in_field(name)),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::fields;
+use super::pairs;
 use crate::problem::Step;
 
 /// What a client has sent, where the names of its values stand.
@@ -64,8 +64,7 @@ impl<'a> Names<'a> {
             }
             Sent::Fields(text) => {
                 for (name, _) in form_urlencoded::parse(text) {
-                    let steps = fields::steps(&name).unwrap_or_default();
-                    let _ = steps.iter().try_fold(&mut root, |place, step| place.enter(step));
+                    let _ = pairs::steps(&name).try_fold(&mut root, |place, step| place.enter(step));
                 }
             }
             Sent::Unknown => return Names(None),

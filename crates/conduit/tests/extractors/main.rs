@@ -12,5 +12,6 @@ mod extension;
 mod multipart;
 #[cfg(feature = "openapi")]
 mod nested;
+mod pairs;
 #[cfg(feature = "validate")]
 mod valid;

@@ -281,7 +281,10 @@ fn a_form_that_does_not_fit_is_415_or_422() {
     );
     for (body, part) in [
         ("answer=1", "name"),
-        ("name=x&answer=many", "expected a whole number, found"),
+        (
+            "name=x&answer=many",
+            "body.answer[0]: expected a whole number from 0 up, of 32 bits, found \"many\"",
+        ),
         ("", "name"),
     ] {
         let response = server.request(post("/form", FORM, body));
@@ -419,14 +422,199 @@ fn a_rejection_names_the_member_or_field_and_what_it_is() {
     assert_eq!(response.status, 400);
     assert_eq!(
         detail(&response),
-        "query.answer[1]: expected a whole number, found \"two\""
+        "query.answer[1]: expected a whole number from 0 up, of 32 bits, found \"two\""
     );
     let response = server.get("/survey?name=x&answer=two");
     assert_eq!(
         detail(&response),
-        "query.answer[0]: expected a whole number, found \"two\""
+        "query.answer[0]: expected a whole number from 0 up, of 32 bits, found \"two\""
     );
     let response = server.request(post("/form", "application/x-www-form-urlencoded", "answer=1"));
     assert_eq!(response.status, 422);
     assert_eq!(detail(&response), "body.name: missing");
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Color {
+    Red,
+    Green,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(dead_code, reason = "only serde looks at the fields")]
+enum Shape {
+    Circle { radius: u8 },
+    Square(u8),
+    Corners(u8, u8),
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(dead_code, reason = "only serde looks at the fields")]
+struct Many {
+    color: Option<Color>,
+    pair: Option<(u8, u8)>,
+    by_number: std::collections::HashMap<u32, u8>,
+    large: Option<u128>,
+    shapes: Vec<Shape>,
+    unit: Option<()>,
+    odd: Option<std::num::NonZeroU8>,
+    flag: Option<bool>,
+    ratio: Option<f64>,
+    text: Option<String>,
+    raw: Option<Box<serde_json::value::Value>>,
+}
+
+#[post("/many")]
+async fn many(many: Json<Many>) -> String {
+    format!("{:?}", many.0)
+}
+
+#[test]
+fn json_that_does_not_fit_is_422_with_its_place_however_the_parser_refuses_it() {
+    let server = serve(App::new(()).routes(routes![many]));
+    for (body, pointer, message) in [
+        (r#"{"color":7}"#, "#/color", "expected `red` or `green`"),
+        (
+            r#"{"color":"blue"}"#,
+            "#/color",
+            "expected `red` or `green`, found \"blue\"",
+        ),
+        (r#"{"pair":[1]}"#, "#/pair", "expected a list of 2 elements, found 1"),
+        (r#"{"pair":[1,2,3]}"#, "#/pair", "expected a list of 2 elements"),
+        (
+            r#"{"pair":[1,256]}"#,
+            "#/pair/1",
+            "expected a whole number from 0 to 255, found 256",
+        ),
+        (r#"{"pair":7}"#, "#/pair", "expected a list of 2 elements, found 7"),
+        (
+            r#"{"by_number":{"1":1,"x":2}}"#,
+            "#/by_number/x",
+            "expected a whole number from 0 up, of 32 bits, found \"x\"",
+        ),
+        (
+            r#"{"by_number":{"7":"x"}}"#,
+            "#/by_number/7",
+            "expected a whole number from 0 to 255, found \"x\"",
+        ),
+        (
+            r#"{"large":"1"}"#,
+            "#/large",
+            "expected a whole number from 0 up, of 128 bits",
+        ),
+        (
+            r#"{"shapes":[{"circle":{"radius":1}},{"circle":{"radius":"x"}}]}"#,
+            "#/shapes/1/circle/radius",
+            "expected a whole number from 0 to 255, found \"x\"",
+        ),
+        (r#"{"shapes":[{"circle":{}}]}"#, "#/shapes/0/circle/radius", "missing"),
+        (
+            r#"{"shapes":[{"square":null}]}"#,
+            "#/shapes/0/square",
+            "expected a whole number from 0 to 255, found null",
+        ),
+        (
+            r#"{"shapes":[{"corners":[1]}]}"#,
+            "#/shapes/0/corners",
+            "expected a list of 2 elements, found 1",
+        ),
+        (
+            r#"{"shapes":[{"corners":[1,2,3]}]}"#,
+            "#/shapes/0/corners",
+            "expected a list of 2 elements",
+        ),
+        (
+            r#"{"shapes":["round"]}"#,
+            "#/shapes/0",
+            "expected one of `circle`, `square`, `corners`, found \"round\"",
+        ),
+        (r#"{"shapes":{}}"#, "#/shapes", "expected a list, found an object"),
+        (r#"{"unit":1}"#, "#/unit", "expected null, found 1"),
+        (r#"{"odd":0}"#, "#/odd", "expected a nonzero u8, found 0"),
+        (
+            r#"{"odd":-1}"#,
+            "#/odd",
+            "expected a whole number from 0 to 255, found -1",
+        ),
+        (r#"{"flag":"true"}"#, "#/flag", "expected true or false, found \"true\""),
+        (r#"{"ratio":1e999}"#, "#/ratio", "expected a number"),
+        (r#"{"text":{}}"#, "#/text", "expected a string, found an object"),
+        (
+            r#"{"text":"a","text":"b"}"#,
+            "#/text",
+            "expected one value, found several",
+        ),
+        (r#"{"a/b":1}"#, "#/a~1b", ""),
+        ("7", "#", "expected an object, found 7"),
+    ] {
+        let response = server.request(post("/many", JSON, body));
+        assert_eq!(response.status, 422, "{body}: {response:?}");
+        let fault = &response.problem()["errors"][0];
+        assert_eq!(fault["pointer"], pointer, "{body}");
+        let found = fault["message"].as_str().unwrap_or_default();
+        let is_expected = if message.is_empty() {
+            found.starts_with("unknown; expected one of")
+        } else {
+            found == message
+        };
+        assert!(is_expected, "{body}: {found}");
+    }
+    for body in [
+        r#"{"color":7"#,
+        r#"{"color":7,}"#,
+        r#"{"pair":[1,2,3}"#,
+        r#"{"large":"1}"#,
+        r#"{"large":"1"} x"#,
+        "{\"large\":\"\t\"}",
+        "nul",
+    ] {
+        let response = server.request(post("/many", JSON, body));
+        assert_eq!(response.status, 400, "{body}: {response:?}");
+        assert!(detail(&response).starts_with("the body is not JSON: "), "{response:?}");
+    }
+    let good =
+        r#"{"raw":{"a":[1,null]},"by_number":{"7":1},"shapes":[{"square":1},{"corners":[1,2]}],"te\u0078t":"x"}"#;
+    let response = server.request(post("/many", JSON, good));
+    assert_eq!(response.status, 200, "{response:?}");
+    assert!(response.text().contains("text: Some(\"x\")"), "{response:?}");
+}
+
+#[test]
+fn body_that_begins_with_a_byte_order_mark_or_is_compressed_is_refused_with_the_reason() {
+    let server = server();
+    let ask = |path: &str, content_type: &str, more: &str, body: &[u8]| {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: {content_type}\r\n{more}content-length: {}\r\n\r\n",
+            body.len()
+        );
+        server.request([head.as_bytes(), body].concat())
+    };
+    let response = ask("/json", JSON, "", &[b"\xef\xbb\xbf", GOOD.as_bytes()].concat());
+    assert_eq!(response.status, 400);
+    assert!(
+        detail(&response).contains("begins with a byte-order mark"),
+        "{response:?}"
+    );
+    let response = ask("/json", JSON, "", b"\x1f\x8b\x08\0");
+    assert_eq!(response.status, 400);
+    assert!(detail(&response).contains("compressed with gzip"), "{response:?}");
+    let response = ask("/json", JSON, "", b"{\"name\":\"\xff\",\"age\":1}");
+    assert_eq!(response.status, 400);
+    assert!(detail(&response).contains("UTF-8"), "{response:?}");
+    for (path, content_type) in [("/json", JSON), ("/form", FORM)] {
+        let response = ask(path, content_type, "content-encoding: gzip\r\n", b"\x1f\x8b\x08\0");
+        assert_eq!(response.status, 415);
+        assert_eq!(response.header("accept-encoding"), Some("identity"));
+        assert!(
+            detail(&response).contains("content-encoding \"gzip\"") && detail(&response).contains("Decompression"),
+            "{response:?}"
+        );
+    }
+    assert_eq!(
+        ask("/json", JSON, "content-encoding: identity\r\n", GOOD.as_bytes()).status,
+        200
+    );
 }

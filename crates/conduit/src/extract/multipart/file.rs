@@ -5,13 +5,14 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use tempfile::NamedTempFile;
 
 use crate::body::Body;
-use crate::extract::fields::FILE;
+use crate::extract::fields::{FILE, KEPT_FILE};
 
 /// Up to so many bytes a file is kept in memory.
 const MEMORY_BYTES: usize = 64 * 1024;
@@ -27,9 +28,11 @@ pub struct UploadedFile {
     content: Content,
 }
 
+#[derive(Clone)]
 enum Content {
     Memory(Bytes),
-    Disk(NamedTempFile),
+    /// Shared with the table of the form's files while the form is read, and with nothing else.
+    Disk(Arc<NamedTempFile>),
 }
 
 impl UploadedFile {
@@ -83,7 +86,7 @@ impl UploadedFile {
     pub async fn into_file(self) -> io::Result<File> {
         blocking(move || {
             let mut file = match self.content {
-                Content::Disk(file) => file.into_file(),
+                Content::Disk(file) => unshared(file).into_file(),
                 Content::Memory(bytes) => {
                     let mut file = tempfile::tempfile()?;
                     file.write_all(&bytes)?;
@@ -100,7 +103,7 @@ impl UploadedFile {
     pub fn into_body(self) -> Body {
         match self.content {
             Content::Memory(bytes) => Body::from(bytes),
-            Content::Disk(file) => Body::from_file(file.into_file(), 0..self.length),
+            Content::Disk(file) => Body::from_file(unshared(file).into_file(), 0..self.length),
         }
     }
 
@@ -118,7 +121,7 @@ impl UploadedFile {
         blocking(move || {
             let mut source: Box<dyn Read> = match self.content {
                 Content::Memory(bytes) => Box::new(io::Cursor::new(bytes)),
-                Content::Disk(file) => match file.persist(&path) {
+                Content::Disk(file) => match unshared(file).persist(&path) {
                     Ok(_) => return Ok(()),
                     Err(refused) if refused.error.kind() == ErrorKind::CrossesDevices => {
                         Box::new(refused.file.reopen()?)
@@ -133,6 +136,11 @@ impl UploadedFile {
         })
         .await
     }
+}
+
+/// The file of a form that was read: the table of the form's files is gone.
+fn unshared(file: Arc<NamedTempFile>) -> NamedTempFile {
+    Arc::into_inner(file).expect("a file is shared only while its form is read")
 }
 
 /// The directory that a file at this path is in.
@@ -150,6 +158,18 @@ impl fmt::Debug for UploadedFile {
             .field("content_type", &self.content_type)
             .field("length", &self.length)
             .finish_non_exhaustive()
+    }
+}
+
+impl UploadedFile {
+    /// The same file once more, for another attempt to read its form.
+    fn share(&self) -> Self {
+        UploadedFile {
+            file_name: self.file_name.clone(),
+            content_type: self.content_type.clone(),
+            length: self.length,
+            content: self.content.clone(),
+        }
     }
 }
 
@@ -221,7 +241,7 @@ impl Spool {
             self.write_out().await?;
         }
         let content = match self.disk {
-            Some(file) => Content::Disk(file),
+            Some(file) => Content::Disk(Arc::new(file)),
             None => Content::Memory(self.buffer.into()),
         };
         Ok(UploadedFile {
@@ -233,21 +253,24 @@ impl Spool {
     }
 }
 
+/// The error of a file in another body than a form's.
+const NO_FORM: &str = "a file comes in a form with files, multipart/form-data, only";
+
 thread_local! {
     /// The files of the form that is being read into a struct on this thread; none outside of that.
-    static FILES: RefCell<Vec<Option<UploadedFile>>> = const { RefCell::new(Vec::new()) };
+    static FILES: RefCell<Option<Vec<UploadedFile>>> = const { RefCell::new(None) };
 }
 
 /// Calls `read`, in which an [`UploadedFile`] is read as its place among `files`.
-pub(super) fn with_files<R>(files: Vec<Option<UploadedFile>>, read: impl FnOnce() -> R) -> R {
+pub(super) fn with_files<R>(files: Vec<UploadedFile>, read: impl FnOnce() -> R) -> R {
     /// What there was before, put back even where `read` panics.
-    struct Before(Vec<Option<UploadedFile>>);
+    struct Before(Option<Vec<UploadedFile>>);
     impl Drop for Before {
         fn drop(&mut self) {
-            FILES.set(std::mem::take(&mut self.0));
+            FILES.set(self.0.take());
         }
     }
-    let _before = Before(FILES.replace(files));
+    let _before = Before(FILES.replace(Some(files)));
     read()
 }
 
@@ -270,14 +293,34 @@ impl<'de> Visitor<'de> for FileVisitor {
     fn visit_u64<E: de::Error>(self, place: u64) -> Result<UploadedFile, E> {
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         FILES
-            .with_borrow_mut(|files| files.get_mut(place)?.take())
-            .ok_or_else(|| E::custom("a file comes in a form with files, multipart/form-data, only"))
+            .with_borrow(|files| files.as_ref()?.get(place).map(UploadedFile::share))
+            .ok_or_else(|| E::custom(NO_FORM))
     }
 
-    /// What serde has kept of the field, in a struct that is flattened into another one.
+    /// A field of a flattened struct, which serde has kept as bytes that no text is.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, kept: D) -> Result<UploadedFile, D::Error> {
-        let place = u64::deserialize(kept).map_err(|_| de::Error::custom("expected a file, found a text"))?;
-        self.visit_u64(place)
+        if FILES.with_borrow(Option::is_none) {
+            return Err(de::Error::custom(NO_FORM));
+        }
+        let place = kept.deserialize_bytes(KeptPlace);
+        self.visit_u64(place.map_err(|_| de::Error::custom("expected a file, found a text"))?)
+    }
+}
+
+struct KeptPlace;
+
+impl<'de> Visitor<'de> for KeptPlace {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a file")
+    }
+
+    fn visit_bytes<E: de::Error>(self, kept: &[u8]) -> Result<u64, E> {
+        let place = kept.strip_prefix(&[KEPT_FILE]).and_then(|place| place.try_into().ok());
+        place
+            .map(u64::from_le_bytes)
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Bytes(kept), &self))
     }
 }
 

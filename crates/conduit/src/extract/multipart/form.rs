@@ -1,12 +1,10 @@
 //! A form with files, read into a struct.
 
-use std::borrow::Cow;
-
 use http::StatusCode;
 
 use super::file::with_files;
 use super::{MEDIA_TYPE, Multipart, describe_problems};
-use crate::extract::fields::{Fields, Value};
+use crate::extract::pairs::Pairs;
 use crate::extract::{FromRequest, Readable};
 use crate::openapi::Operation;
 use crate::problem::Problem;
@@ -59,32 +57,35 @@ impl<S, T: Readable> FromRequest<S> for MultipartForm<T> {
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
         let mut form = Multipart::from_request(request, state).await?;
-        let mut pairs = Vec::new();
+        let mut pairs = Pairs::of_parts();
+        #[cfg(feature = "validate")]
+        let mut names = request
+            .keeps_what_is_read()
+            .then(|| form_urlencoded::Serializer::new(String::new()));
         let mut files = Vec::new();
         while let Some(mut field) = form.next_field().await? {
-            let name = Cow::Owned(field.name().to_owned());
-            let value = if field.file_name().is_some() {
+            let name = field.name().to_owned();
+            if field.file_name().is_some() {
                 let file = field.file().await?;
                 if file.is_empty() && file.file_name() == Some("") {
                     continue;
                 }
-                files.push(Some(file));
-                Value::File(files.len() as u64 - 1)
+                pairs.push_file(&name, files.len() as u64);
+                files.push(file);
             } else {
-                Value::Text(field.text().await?.into())
-            };
-            pairs.push((name, value));
+                pairs.push_text(&name, &field.text().await?);
+            }
+            #[cfg(feature = "validate")]
+            if let Some(names) = &mut names {
+                names.append_key_only(&name);
+            }
         }
         #[cfg(feature = "validate")]
-        if request.keeps_what_is_read() {
-            let mut names = form_urlencoded::Serializer::new(String::new());
-            for (name, _) in &pairs {
-                let name: &Cow<'_, str> = name;
-                names.append_key_only(name);
-            }
+        if let Some(mut names) = names {
             request.was_read(names.finish().into_bytes().into());
         }
-        match with_files(files, || T::deserialize(Fields::new(pairs))) {
+        pairs.arrange();
+        match with_files(files, || pairs.read()) {
             Ok(value) => Ok(MultipartForm(value)),
             Err(error) => Err(Problem::faults(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -20,6 +20,7 @@ pub use self::form::MultipartForm;
 pub use self::limits::MultipartLimits;
 
 use self::file::Spool;
+use super::content::require_decoded;
 use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;
 use crate::openapi::Operation;
@@ -89,6 +90,7 @@ impl<S> FromRequest<S> for Multipart {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        require_decoded(request)?;
         let limits = request
             .extensions()
             .get::<Arc<MultipartLimits>>()

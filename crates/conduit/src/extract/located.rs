@@ -1,0 +1,350 @@
+//! JSON as serde reads it, with the place and the kind of a value that is rejected.
+//!
+//! A deserializer around that of `serde_json` adds the steps to a rejected value while the error passes it, and does nothing
+//! else: a body that is read costs no allocation more. The inner parser has an error type of its own, so that ours waits in a
+//! [`Slot`] meanwhile.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Visitor};
+
+use super::error::{Error, Hint, Kind};
+use super::text::TextDeserializer;
+
+/// Reads a value from a JSON text (RFC 8259).
+pub(super) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    let slot = Slot::default();
+    let value = T::deserialize(Located {
+        inner: &mut parser,
+        slot: &slot,
+    })?;
+    parser.end().map_err(Error::of_parser)?;
+    Ok(value)
+}
+
+/// Our error while the inner parser's is on its way out.
+#[derive(Default)]
+struct Slot(Cell<Option<Error>>);
+
+impl Slot {
+    /// Keeps our error, and gives the inner parser one of its own.
+    #[cold]
+    fn put<E: de::Error>(&self, error: Error) -> E {
+        self.0.set(Some(error));
+        E::custom("")
+    }
+
+    /// Our error that was kept; where there is none the inner parser has refused the value by itself.
+    #[cold]
+    fn take(&self, error: impl de::Error) -> Error {
+        self.0.take().unwrap_or_else(|| Error::of_parser(error))
+    }
+}
+
+struct Located<'s, D> {
+    inner: D,
+    slot: &'s Slot,
+}
+
+macro_rules! with_hint {
+    ($($method:ident($($argument:ident: $type:ty),*) as $inner:ident($($passed:ident),*), $hint:expr;)*) => {$(
+        fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Error> {
+            let slot = self.slot;
+            $(let _ = $argument;)*
+            self.inner
+                .$inner($($passed,)* LocatedVisitor { visitor, slot })
+                .map_err(|error| slot.take(error).settled($hint))
+        }
+    )*};
+}
+
+/// JSON says itself what a value is: where the parser has no other reason to know the type it is not given, so that a value of
+/// another kind goes to the visitor, which says what it was.
+impl<'de, D: de::Deserializer<'de>> de::Deserializer<'de> for Located<'_, D> {
+    type Error = Error;
+
+    with_hint! {
+        deserialize_any() as deserialize_any(), Hint::Unknown;
+        deserialize_bool() as deserialize_any(), Hint::Boolean;
+        deserialize_i8() as deserialize_any(), Hint::I8;
+        deserialize_i16() as deserialize_any(), Hint::I16;
+        deserialize_i32() as deserialize_any(), Hint::I32;
+        deserialize_i64() as deserialize_any(), Hint::I64;
+        deserialize_i128() as deserialize_i128(), Hint::I128;
+        deserialize_u8() as deserialize_any(), Hint::U8;
+        deserialize_u16() as deserialize_any(), Hint::U16;
+        deserialize_u32() as deserialize_any(), Hint::U32;
+        deserialize_u64() as deserialize_any(), Hint::U64;
+        deserialize_u128() as deserialize_u128(), Hint::U128;
+        deserialize_f32() as deserialize_any(), Hint::Number;
+        deserialize_f64() as deserialize_any(), Hint::Number;
+        deserialize_char() as deserialize_any(), Hint::Unknown;
+        deserialize_str() as deserialize_any(), Hint::Unknown;
+        deserialize_string() as deserialize_any(), Hint::Unknown;
+        deserialize_bytes() as deserialize_bytes(), Hint::Unknown;
+        deserialize_byte_buf() as deserialize_byte_buf(), Hint::Unknown;
+        deserialize_option() as deserialize_option(), Hint::Unknown;
+        deserialize_unit() as deserialize_any(), Hint::Null;
+        deserialize_unit_struct(name: &'static str) as deserialize_any(), Hint::Null;
+        deserialize_newtype_struct(name: &'static str) as deserialize_newtype_struct(name), Hint::Unknown;
+        deserialize_seq() as deserialize_any(), Hint::List;
+        deserialize_tuple(length: usize) as deserialize_any(), Hint::Elements(length);
+        deserialize_tuple_struct(name: &'static str, length: usize) as deserialize_any(), Hint::Elements(length);
+        deserialize_map() as deserialize_any(), Hint::Object;
+        deserialize_struct(name: &'static str, names: &'static [&'static str]) as deserialize_any(), Hint::Object;
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]) as deserialize_enum(name, variants),
+            Hint::Variants(variants);
+        deserialize_identifier() as deserialize_any(), Hint::Unknown;
+        deserialize_ignored_any() as deserialize_ignored_any(), Hint::Unknown;
+    }
+}
+
+struct LocatedVisitor<'s, V> {
+    visitor: V,
+    slot: &'s Slot,
+}
+
+macro_rules! visit_a_value {
+    ($($method:ident $type:ty;)*) => {$(
+        fn $method<E: de::Error>(self, value: $type) -> Result<V::Value, E> {
+            self.visitor.$method(value).map_err(|error| self.slot.put(error))
+        }
+    )*};
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for LocatedVisitor<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.expecting(f)
+    }
+
+    visit_a_value! {
+        visit_bool bool;
+        visit_i8 i8;
+        visit_i16 i16;
+        visit_i32 i32;
+        visit_i64 i64;
+        visit_i128 i128;
+        visit_u8 u8;
+        visit_u16 u16;
+        visit_u32 u32;
+        visit_u64 u64;
+        visit_u128 u128;
+        visit_f32 f32;
+        visit_f64 f64;
+        visit_char char;
+        visit_str &str;
+        visit_borrowed_str &'de str;
+        visit_string String;
+        visit_bytes &[u8];
+        visit_borrowed_bytes &'de [u8];
+        visit_byte_buf Vec<u8>;
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<V::Value, E> {
+        self.visitor.visit_none().map_err(|error| self.slot.put(error))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<V::Value, E> {
+        self.visitor.visit_unit().map_err(|error| self.slot.put(error))
+    }
+
+    fn visit_some<D: de::Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        let LocatedVisitor { visitor, slot } = self;
+        visitor
+            .visit_some(Located { inner, slot })
+            .map_err(|error| slot.put(error))
+    }
+
+    fn visit_newtype_struct<D: de::Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        let LocatedVisitor { visitor, slot } = self;
+        visitor
+            .visit_newtype_struct(Located { inner, slot })
+            .map_err(|error| slot.put(error))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let LocatedVisitor { visitor, slot } = self;
+        visitor
+            .visit_seq(LocatedList { inner, slot, index: 0 })
+            .map_err(|error| slot.put(error.from_inside(Kind::List)))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let LocatedVisitor { visitor, slot } = self;
+        let map = LocatedMap {
+            inner,
+            slot,
+            name: Cow::Borrowed(""),
+        };
+        visitor
+            .visit_map(map)
+            .map_err(|error| slot.put(error.from_inside(Kind::Object)))
+    }
+
+    fn visit_enum<A: de::EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let LocatedVisitor { visitor, slot } = self;
+        visitor
+            .visit_enum(LocatedEnum { inner, slot })
+            .map_err(|error| slot.put(error.from_inside(Kind::Other)))
+    }
+}
+
+struct LocatedSeed<'s, T> {
+    seed: T,
+    slot: &'s Slot,
+}
+
+impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for LocatedSeed<'_, T> {
+    type Value = T::Value;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, inner: D) -> Result<T::Value, D::Error> {
+        let LocatedSeed { seed, slot } = self;
+        seed.deserialize(Located { inner, slot })
+            .map_err(|error| slot.put(error))
+    }
+}
+
+struct LocatedList<'s, A> {
+    inner: A,
+    slot: &'s Slot,
+    index: usize,
+}
+
+impl<'de, A: de::SeqAccess<'de>> de::SeqAccess<'de> for LocatedList<'_, A> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        let (slot, index) = (self.slot, self.index);
+        self.index += 1;
+        self.inner
+            .next_element_seed(LocatedSeed { seed, slot })
+            .map_err(|error| slot.take(error).in_element(index))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+struct LocatedMap<'s, 'de, A> {
+    inner: A,
+    slot: &'s Slot,
+    /// The name of the member whose value comes next.
+    name: Cow<'de, str>,
+}
+
+impl<'de, A: de::MapAccess<'de>> de::MapAccess<'de> for LocatedMap<'_, 'de, A> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let name = self.inner.next_key::<Name<'de>>();
+        let Some(Name(name)) = name.map_err(|error| self.slot.take(error))? else {
+            return Ok(None);
+        };
+        self.name = name;
+        seed.deserialize(TextDeserializer(self.name.clone()))
+            .map(Some)
+            .map_err(|error| error.of_name(&self.name))
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
+        let slot = self.slot;
+        self.inner
+            .next_value_seed(LocatedSeed { seed, slot })
+            .map_err(|error| slot.take(error).in_field(&self.name))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+struct LocatedEnum<'s, A> {
+    inner: A,
+    slot: &'s Slot,
+}
+
+impl<'s, 'de, A: de::EnumAccess<'de>> de::EnumAccess<'de> for LocatedEnum<'s, A> {
+    type Error = Error;
+    type Variant = LocatedVariant<'s, 'de, A::Variant>;
+
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self::Variant), Error> {
+        let LocatedEnum { inner, slot } = self;
+        let (Name(name), inner) = inner.variant::<Name<'de>>().map_err(|error| slot.take(error))?;
+        let variant = seed.deserialize(TextDeserializer(name.clone()))?;
+        Ok((variant, LocatedVariant { inner, slot, name }))
+    }
+}
+
+struct LocatedVariant<'s, 'de, A> {
+    inner: A,
+    slot: &'s Slot,
+    name: Cow<'de, str>,
+}
+
+impl<'de, A: de::VariantAccess<'de>> de::VariantAccess<'de> for LocatedVariant<'_, 'de, A> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        let error = |error| self.slot.take(error).settled(Hint::Null).in_field(&self.name);
+        self.inner.unit_variant().map_err(error)
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
+        let slot = self.slot;
+        let error = |error| slot.take(error).in_field(&self.name);
+        self.inner
+            .newtype_variant_seed(LocatedSeed { seed, slot })
+            .map_err(error)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Error> {
+        let slot = self.slot;
+        let error = |error| slot.take(error).settled(Hint::Elements(length)).in_field(&self.name);
+        let visitor = LocatedVisitor { visitor, slot };
+        self.inner.tuple_variant(length, visitor).map_err(error)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, names: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
+        let slot = self.slot;
+        let error = |error| slot.take(error).settled(Hint::Object).in_field(&self.name);
+        let visitor = LocatedVisitor { visitor, slot };
+        self.inner.struct_variant(names, visitor).map_err(error)
+    }
+}
+
+/// The name of a member, borrowed from the text where nothing in it is escaped.
+struct Name<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(NameVisitor).map(Name)
+    }
+}
+
+struct NameVisitor;
+
+impl<'de> Visitor<'de> for NameVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(name.to_owned()))
+    }
+
+    fn visit_string<E>(self, name: String) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(name))
+    }
+}

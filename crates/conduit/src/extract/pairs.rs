@@ -1,0 +1,574 @@
+//! Pairs of names and values: a query, a form, the texts and files of a multipart form.
+//!
+//! Pairs are kept as ranges of one text and sorted by the steps of their names, so that the fields inside of one field are
+//! neighbours: [`fields`](super::fields) reads them in place, and no tree is built.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use super::error::{Error, Kind};
+use super::fields::Root;
+use super::refusals;
+use crate::problem::{Excerpt, Fault, Problem, Step};
+
+/// The most pairs that a query or a form has. Each costs less than 64 bytes besides its text.
+const COUNT_LIMIT: usize = 10_000;
+
+/// The most names in brackets: `a[b][c]` has two.
+const DEPTH_LIMIT: usize = 8;
+
+/// How many pairs are read in all attempts with other readings of their texts, and the least number of attempts.
+const ATTEMPTED_PAIRS: usize = 500_000;
+const ATTEMPTS: usize = 32;
+
+/// Pairs of names and values.
+pub(super) struct Pairs<'a> {
+    text: Cow<'a, str>,
+    /// Sorted by the steps of the names, and then in the order in which they came.
+    all: Vec<Pair>,
+    /// A pair whose name has too many brackets.
+    too_deep: Option<Pair>,
+    /// A type has taken a text without saying what it expects.
+    was_taken: Cell<bool>,
+    /// The pair whose empty text was refused where a value is optional.
+    refused_empty: Cell<Option<usize>>,
+    /// The names of a struct's fields, of which some have brackets.
+    literal_names: Cell<Option<&'static [&'static str]>>,
+}
+
+#[derive(Clone)]
+struct Pair {
+    name: Range<usize>,
+    value: Value,
+    /// The name has brackets that lead to a field inside of another one.
+    has_steps: bool,
+    /// The name ends in `[]`, which is no step.
+    is_open: bool,
+    reading: Reading,
+    /// A type has taken the text without saying what it expects.
+    was_taken: Cell<bool>,
+}
+
+#[derive(Clone)]
+enum Value {
+    Text(Range<usize>),
+    /// A file, by its place among those that came.
+    #[cfg_attr(not(feature = "multipart"), allow(dead_code, reason = "no other form has files"))]
+    File(u64),
+}
+
+/// The value that a text is given as to a type that does not say what it expects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Reading {
+    #[default]
+    Text,
+    /// No value, of an empty text.
+    Nothing,
+    /// A number or a boolean.
+    Scalar,
+    /// A list of one text.
+    List,
+    /// A list of one number or boolean.
+    ScalarList,
+}
+
+/// A number or a boolean that a text stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Scalar {
+    Boolean(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Number(f64),
+}
+
+impl Scalar {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "true" | "on" => return Some(Scalar::Boolean(true)),
+            "false" => return Some(Scalar::Boolean(false)),
+            _ => {}
+        }
+        let unsigned = text.parse().map(Scalar::Unsigned);
+        let whole = unsigned.or_else(|_| text.parse().map(Scalar::Signed));
+        whole.ok().or_else(|| {
+            let number: f64 = text.parse().ok()?;
+            number.is_finite().then_some(Scalar::Number(number))
+        })
+    }
+}
+
+/// A value of a pair.
+#[derive(Clone, Copy)]
+pub(super) enum Found<'a> {
+    Text(&'a str),
+    File(u64),
+}
+
+/// The pairs cannot be read, whatever the type.
+#[derive(Debug)]
+pub(super) enum Malformed {
+    TooMany,
+    /// The name, as far as it can be shown, and the part that is not UTF-8.
+    NotUtf8 {
+        name: String,
+        part: String,
+    },
+}
+
+impl Malformed {
+    /// The problem, in a part of the request that has `too_many` as its status for too many pairs.
+    #[cold]
+    pub(super) fn problem(self, part: &str, too_many: StatusCode) -> Problem {
+        match self {
+            Malformed::TooMany => Problem::new(too_many)
+                .with_detail(format!("the {part} has more fields than the limit of {COUNT_LIMIT}")),
+            Malformed::NotUtf8 { name, part: sent } => {
+                let message = format!("expected UTF-8 once percent-decoded, found {:?}", Excerpt::new(&sent));
+                let fault = Fault::at(part, [Step::Key(&name)], message);
+                Problem::faults(StatusCode::BAD_REQUEST, &[fault])
+            }
+        }
+    }
+}
+
+/// Where the name and the value of each pair are in an urlencoded text.
+fn split(urlencoded: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        while start < urlencoded.len() {
+            let rest = &urlencoded[start..];
+            let length = rest.iter().position(|byte| *byte == b'&').unwrap_or(rest.len());
+            let pair = start..start + length;
+            start = pair.end + 1;
+            if length > 0 {
+                let equals = rest[..length].iter().position(|byte| *byte == b'=');
+                let name_end = pair.start + equals.unwrap_or(length);
+                return Some((pair.start..name_end, (name_end + 1).min(pair.end)..pair.end));
+            }
+        }
+        None
+    })
+}
+
+impl<'a> Pairs<'a> {
+    /// No pairs, with room for some.
+    fn with_capacity(text: Cow<'a, str>, count: usize) -> Self {
+        Pairs {
+            text,
+            all: Vec::with_capacity(count),
+            too_deep: None,
+            was_taken: Cell::new(false),
+            refused_empty: Cell::new(None),
+            literal_names: Cell::new(None),
+        }
+    }
+
+    /// The pairs of a query or a form, `application/x-www-form-urlencoded`, in which what is encoded must be UTF-8.
+    pub(super) fn parse(urlencoded: &'a [u8]) -> Result<Self, Malformed> {
+        let most = urlencoded.iter().filter(|byte| **byte == b'&').count() + 1;
+        let capacity = if urlencoded.is_empty() { 0 } else { most };
+        if most > COUNT_LIMIT && split(urlencoded).nth(COUNT_LIMIT).is_some() {
+            return Err(Malformed::TooMany);
+        }
+        let is_encoded = urlencoded
+            .iter()
+            .fold(false, |is, byte| is | matches!(byte, b'%' | b'+'));
+        let mut pairs = Pairs::with_capacity(Cow::Borrowed(""), capacity.min(64));
+        let not_utf8 = |(name, value): (Range<usize>, Range<usize>)| {
+            let is_utf8 =
+                |range: &Range<usize>| String::from_utf8(plus_decoded(&urlencoded[range.clone()]).collect()).is_ok();
+            let part = if is_utf8(&name) { value } else { name.clone() };
+            let shown = |range: Range<usize>| Excerpt::new(&urlencoded[range]).to_string();
+            Malformed::NotUtf8 {
+                name: shown(name),
+                part: shown(part),
+            }
+        };
+        if !is_encoded {
+            for (name, value) in split(urlencoded) {
+                pairs.all.push(Pair::new(name, Value::Text(value)));
+            }
+            match str::from_utf8(urlencoded) {
+                Ok(text) => pairs.text = Cow::Borrowed(text),
+                Err(error) => {
+                    let is_there = |pair: &(Range<usize>, Range<usize>)| pair.1.end > error.valid_up_to();
+                    let (name, value) = split(urlencoded).find(is_there).unwrap_or_default();
+                    return Err(not_utf8((name, value)));
+                }
+            }
+        } else {
+            let mut text = Vec::with_capacity(urlencoded.len() + 1);
+            // A byte of ASCII after each part, so that no character is put together from two of them, and that an empty
+            // text has a place that no other one has.
+            let mut push = |range: Range<usize>| {
+                let start = text.len();
+                text.extend(plus_decoded(&urlencoded[range]));
+                text.push(b'&');
+                start..text.len() - 1
+            };
+            for (name, value) in split(urlencoded) {
+                let (name, value) = (push(name), push(value));
+                pairs.all.push(Pair::new(name, Value::Text(value)));
+            }
+            match String::from_utf8(text) {
+                Ok(text) => pairs.text = Cow::Owned(text),
+                Err(error) => {
+                    let valid = error.utf8_error().valid_up_to();
+                    let is_there = |pair: &Pair| matches!(&pair.value, Value::Text(range) if range.end > valid);
+                    let index = pairs.all.iter().position(is_there).unwrap_or_default();
+                    return Err(not_utf8(split(urlencoded).nth(index).unwrap_or_default()));
+                }
+            }
+        }
+        pairs.arrange();
+        Ok(pairs)
+    }
+
+    /// The pairs of a multipart form, which are added one by one.
+    #[cfg(feature = "multipart")]
+    pub(super) fn of_parts() -> Pairs<'static> {
+        Pairs::with_capacity(Cow::Borrowed(""), 0)
+    }
+
+    #[cfg(feature = "multipart")]
+    pub(super) fn push_text(&mut self, name: &str, value: &str) {
+        let (name, value) = (self.push(name), self.push(value));
+        self.all.push(Pair::new(name, Value::Text(value)));
+    }
+
+    /// Adds a file by its place among those that came.
+    #[cfg(feature = "multipart")]
+    pub(super) fn push_file(&mut self, name: &str, place: u64) {
+        let name = self.push(name);
+        self.all.push(Pair::new(name, Value::File(place)));
+    }
+
+    #[cfg(feature = "multipart")]
+    fn push(&mut self, part: &str) -> Range<usize> {
+        let text = self.text.to_mut();
+        let start = text.len();
+        text.push_str(part);
+        text.push('&');
+        start..text.len() - 1
+    }
+
+    /// Sorts the pairs once all have come.
+    pub(super) fn arrange(&mut self) {
+        let text = &*self.text;
+        for pair in &mut self.all {
+            let name = &text[pair.name.clone()];
+            if let Some(depth) = depth(name) {
+                (pair.has_steps, pair.is_open) = (true, name.ends_with("[]"));
+                if depth > DEPTH_LIMIT && self.too_deep.is_none() {
+                    self.too_deep = Some(pair.clone());
+                }
+            }
+        }
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        let text = &*self.text;
+        self.all.sort_unstable_by(|one, other| one.compare(other, text));
+    }
+
+    /// Reads a value from the pairs.
+    ///
+    /// A type that does not say what it expects is given texts. Where it refuses one afterwards, the pairs are read once
+    /// more with that text as a number or a boolean, as a list, or as no value.
+    pub(super) fn read<T: DeserializeOwned>(mut self) -> Result<T, Error> {
+        // The outcome before the last change, and the pairs that it changed.
+        let mut before: Option<Result<T, Error>> = None;
+        let mut changed = Vec::new();
+        for _ in 0..ATTEMPTS.max(ATTEMPTED_PAIRS / self.all.len().max(1)) {
+            let outcome = T::deserialize(Root(&self));
+            if let Some(names) = self.literal_names.take() {
+                self.take_literally(names);
+            } else if let Some(index) = self.refused_empty.take() {
+                self.change(index, Reading::Nothing);
+                before = None;
+            } else if outcome.is_err() && matches!(before, Some(Ok(_))) {
+                break;
+            } else if let indices @ [_, ..] = &*self.change_refused(outcome.is_err()) {
+                changed = indices.to_vec();
+                before = Some(outcome.map_err(|error| self.placed(error)));
+            } else if is_about_a_reading(&outcome) && self.is_scalar(&changed) {
+                // A list of one number was given as that number.
+                changed
+                    .iter()
+                    .for_each(|index| self.all[*index].reading = Reading::List);
+            } else if is_about_a_reading(&outcome) && before.is_some() {
+                break;
+            } else {
+                return outcome.map_err(|error| self.placed(error));
+            }
+        }
+        before.unwrap_or_else(|| Err(Error::new("too many fields have values that their types refuse")))
+    }
+
+    /// Gives the texts that were refused another reading, where there is one, and returns the pairs that it changed.
+    fn change_refused(&mut self, has_failed: bool) -> Vec<usize> {
+        if !self.was_taken.take() {
+            return Vec::new();
+        }
+        let mut changed = Vec::new();
+        for place in refusals::take() {
+            let Some(index) = self.index_of(place) else { continue };
+            let text = self.text_of(index);
+            let reading = match self.all[index].reading {
+                Reading::Text if text.is_empty() => Reading::Nothing,
+                Reading::Text if Scalar::parse(text).is_some() => Reading::Scalar,
+                Reading::Text if has_failed => Reading::List,
+                Reading::List if Scalar::parse(text).is_some() => Reading::ScalarList,
+                _ => continue,
+            };
+            changed.extend(self.change(index, reading));
+        }
+        changed
+    }
+
+    fn is_scalar(&self, changed: &[usize]) -> bool {
+        !changed.is_empty() && changed.iter().all(|index| self.all[*index].reading == Reading::Scalar)
+    }
+
+    /// Changes the reading of a pair, and of those at the same place in other elements of a list: `items[0][date]` and
+    /// `items[1][date]` are of one type.
+    fn change(&mut self, index: usize, reading: Reading) -> Vec<usize> {
+        let model = self.all[index].clone();
+        let before = model.reading;
+        let is_like = |pair: &Pair| {
+            let fits = match &pair.value {
+                Value::Text(range) => match reading {
+                    Reading::Nothing => range.is_empty(),
+                    Reading::Scalar | Reading::ScalarList => Scalar::parse(&self.text[range.clone()]).is_some(),
+                    Reading::Text | Reading::List => !range.is_empty(),
+                },
+                Value::File(_) => false,
+            };
+            fits && pair.reading == before && pair.is_like(&model, &self.text)
+        };
+        let indices: Vec<usize> = (0..self.all.len()).filter(|index| is_like(&self.all[*index])).collect();
+        indices.iter().for_each(|index| self.all[*index].reading = reading);
+        indices
+    }
+
+    /// The pair whose text is at this place in memory, if a type has taken it without saying what it expects.
+    fn index_of(&self, place: refusals::Place) -> Option<usize> {
+        let is_there = |pair: &Pair| match &pair.value {
+            Value::Text(range) => pair.was_taken.get() && refusals::place(&self.text[range.clone()]) == place,
+            Value::File(_) => false,
+        };
+        self.all.iter().position(is_there)
+    }
+
+    fn text_of(&self, index: usize) -> &str {
+        match &self.all[index].value {
+            Value::Text(range) => &self.text[range.clone()],
+            Value::File(_) => "",
+        }
+    }
+
+    /// An error about a text that serde had kept, with the name of its pair.
+    fn placed(&self, error: Error) -> Error {
+        match error.refused_text().and_then(|place| self.index_of(place)) {
+            Some(index) => error.at(self.all[index].steps(&self.text)),
+            None => error,
+        }
+    }
+
+    /// Takes the brackets of these names as a part of them.
+    fn take_literally(&mut self, names: &[&str]) {
+        for pair in &mut self.all {
+            if names.contains(&&self.text[pair.name.clone()]) {
+                (pair.has_steps, pair.is_open) = (false, false);
+            }
+        }
+        self.too_deep = None;
+        self.sort();
+    }
+
+    /// Whether a name with brackets is, as a whole, one of these names of fields; then the pairs are to be read once more.
+    pub(super) fn has_literal_name(&self, names: &'static [&'static str]) -> bool {
+        let has_bracket = |name: &&str| name.contains('[');
+        if !names.iter().any(has_bracket) {
+            return false;
+        }
+        let is_literal = |pair: &Pair| pair.has_steps && names.contains(&&self.text[pair.name.clone()]);
+        let has = self.all.iter().any(is_literal);
+        if has {
+            self.literal_names.set(Some(names));
+        }
+        has
+    }
+
+    /// Fails where a name has too many brackets.
+    pub(super) fn check_depth(&self) -> Result<(), Error> {
+        match &self.too_deep {
+            None => Ok(()),
+            Some(pair) => {
+                let first = pair.steps(&self.text).next().unwrap_or_default();
+                let message = format_args!("expected at most {DEPTH_LIMIT} names in brackets, found more");
+                Err(Error::new(message).in_field(first))
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The pairs in the order in which they came, by their indices.
+    pub(super) fn in_order(&self) -> Vec<usize> {
+        let mut indices: Vec<usize> = (0..self.all.len()).collect();
+        indices.sort_unstable_by_key(|index| self.all[*index].name.start);
+        indices
+    }
+
+    /// The whole name of a pair.
+    pub(super) fn name(&self, index: usize) -> &str {
+        &self.text[self.all[index].name.clone()]
+    }
+
+    /// The part of a pair's name after the steps that take the first bytes: empty, a name, or names in brackets.
+    pub(super) fn rest(&self, index: usize, taken: usize) -> &str {
+        &self.all[index].path(&self.text)[taken..]
+    }
+
+    /// The step of a pair's name after those that take the first bytes, and the bytes that are taken after it.
+    pub(super) fn step(&self, index: usize, taken: usize) -> (&str, usize) {
+        let pair = &self.all[index];
+        let path = pair.path(&self.text);
+        if !pair.has_steps {
+            return (&path[taken..], path.len());
+        }
+        let rest = &path[taken..];
+        match rest.strip_prefix('[').filter(|_| taken > 0) {
+            Some(inside) => {
+                let end = inside.find(']').unwrap_or(inside.len());
+                (&inside[..end], (taken + end + 2).min(path.len()))
+            }
+            None => {
+                let end = rest.find('[').unwrap_or(rest.len());
+                (&rest[..end], taken + end)
+            }
+        }
+    }
+
+    pub(super) fn value(&self, index: usize) -> Found<'_> {
+        match &self.all[index].value {
+            Value::Text(range) => Found::Text(&self.text[range.clone()]),
+            Value::File(place) => Found::File(*place),
+        }
+    }
+
+    pub(super) fn reading(&self, index: usize) -> Reading {
+        self.all[index].reading
+    }
+
+    /// A type takes the text of this pair without saying what it expects.
+    pub(super) fn note_taken(&self, index: usize) {
+        if !self.was_taken.replace(true) {
+            refusals::clear();
+        }
+        self.all[index].was_taken.set(true);
+    }
+
+    /// The empty text of this pair was refused where a value is optional.
+    pub(super) fn note_refused_empty(&self, index: usize) {
+        self.refused_empty.set(Some(index));
+    }
+}
+
+/// Whether the error is about a value that a text was read as, and that no level has described.
+fn is_about_a_reading<T>(outcome: &Result<T, Error>) -> bool {
+    let kind = outcome.as_ref().err().and_then(Error::refused_kind);
+    kind.is_some_and(|kind| kind != Kind::Text)
+}
+
+impl Pair {
+    fn new(name: Range<usize>, value: Value) -> Self {
+        Pair {
+            name,
+            value,
+            has_steps: false,
+            is_open: false,
+            reading: Reading::default(),
+            was_taken: Cell::new(false),
+        }
+    }
+
+    /// The name without `[]` at its end.
+    fn path<'t>(&self, text: &'t str) -> &'t str {
+        let end = if self.is_open { self.name.end - 2 } else { self.name.end };
+        &text[self.name.start..end]
+    }
+
+    fn steps<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> + use<'t> {
+        let path = self.path(text);
+        let (first, rest) = match path.find('[').filter(|_| self.has_steps) {
+            Some(end) => (&path[..end], &path[end + 1..path.len() - 1]),
+            None => (path, ""),
+        };
+        let inside = (first.len() < path.len()).then(|| rest.split("]["));
+        std::iter::once(first).chain(inside.into_iter().flatten())
+    }
+
+    fn compare(&self, other: &Pair, text: &str) -> Ordering {
+        let names = match self.has_steps || other.has_steps {
+            true => self.steps(text).cmp(other.steps(text)),
+            false => text[self.name.clone()].cmp(&text[other.name.clone()]),
+        };
+        names.then(self.name.start.cmp(&other.name.start))
+    }
+
+    /// Whether two names differ in numbers of elements only.
+    fn is_like(&self, other: &Pair, text: &str) -> bool {
+        let is_number = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
+        let are_like = |(one, other): (&str, &str)| one == other || is_number(one) && is_number(other);
+        self.steps(text).count() == other.steps(text).count() && self.steps(text).zip(other.steps(text)).all(are_like)
+    }
+}
+
+/// The steps that a name has: `a[b][c]` three, `a[]` one.
+#[cfg(feature = "validate")]
+pub(super) fn steps(name: &str) -> impl Iterator<Item = &str> {
+    let mut pair = Pair::new(0..name.len(), Value::Text(0..0));
+    pair.has_steps = depth(name).is_some();
+    pair.is_open = pair.has_steps && name.ends_with("[]");
+    pair.steps(name)
+}
+
+/// How many names in brackets a name has, if it has any: `a[b][c]` and `a[b][]` two and one. A name that is not written so, as
+/// `[a]`, `a[b` or `a[b]c`, has none: its brackets are a part of it.
+fn depth(name: &str) -> Option<usize> {
+    let (first, rest) = name.split_once('[')?;
+    let inside = rest.strip_suffix(']')?;
+    let is_one = |step: &str| !step.contains(['[', ']']);
+    if first.is_empty() || !inside.split("][").all(is_one) {
+        return None;
+    }
+    Some(inside.split("][").count() - usize::from(name.ends_with("[]")))
+}
+
+/// A part of an urlencoded text, decoded.
+fn plus_decoded(part: &[u8]) -> impl Iterator<Item = u8> {
+    // A `+` that is encoded is itself: the spaces come first.
+    let spaced = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte });
+    let mut rest = spaced.enumerate();
+    let digit = move |at: usize| part.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    std::iter::from_fn(move || {
+        let (at, byte) = rest.next()?;
+        if byte == b'%'
+            && let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2))
+        {
+            rest.nth(1);
+            return u8::try_from(high * 16 + low).ok();
+        }
+        Some(byte)
+    })
+}
