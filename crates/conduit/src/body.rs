@@ -632,6 +632,21 @@ impl Channel {
         self.worker_waits.set(true);
     }
 
+    /// Whether the body ended without a byte, once that is known. What has come stays where it is.
+    pub(crate) fn poll_is_empty(&self, context: &mut Context<'_>) -> Poll<bool> {
+        if !self.buffer.borrow().is_empty() {
+            return Poll::Ready(false);
+        }
+        match self.state.get() {
+            State::Open => {
+                self.wait(context);
+                Poll::Pending
+            }
+            State::Ended => Poll::Ready(true),
+            State::Broken => Poll::Ready(false),
+        }
+    }
+
     fn wake(&self) {
         if let Some(waker) = self.reader.take() {
             waker.wake();

@@ -250,6 +250,24 @@ impl Request {
         }
     }
 
+    /// Whether a chunked body, which says no length, turns out to have no bytes. `is_absent` is asked first whether that
+    /// matters; only then the first bytes are waited for, and none is taken.
+    pub(crate) async fn has_no_body_after_all(&mut self, is_absent: impl FnOnce(&Request) -> bool) -> bool {
+        let parts = self.parts_mut();
+        #[cfg(feature = "tower")]
+        let is_foreign = parts.foreign.is_some();
+        #[cfg(not(feature = "tower"))]
+        let is_foreign = false;
+        if parts.body != Some(BodyLength::Chunked) || parts.replaced.is_some() || is_foreign {
+            return false;
+        }
+        parts.replaced = Some(Body::empty());
+        let would_be_absent = is_absent(self);
+        let parts = self.parts_mut();
+        parts.replaced = None;
+        would_be_absent && std::future::poll_fn(|context| parts.channel.poll_is_empty(context)).await
+    }
+
     /// Puts another body in place of the request's, for what comes behind this layer. The application's limit on bodies
     /// does not hold for it, except for what it takes from the request's own.
     pub fn set_body(&mut self, body: Body) {

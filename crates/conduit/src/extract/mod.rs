@@ -379,7 +379,7 @@ impl<S, T: FromRequest<S>> FromRequest<S> for Option<T> {
     type Rejection = T::Rejection;
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, T::Rejection> {
-        if T::is_absent(request) {
+        if T::is_absent(request) || request.has_no_body_after_all(T::is_absent).await {
             return Ok(None);
         }
         T::from_request(request, state).await.map(Some)
