@@ -383,10 +383,10 @@ fn the_rules_stand_in_the_document() {
     assert_eq!(document.gaps(), []);
     let document = serde_json::to_value(&document).expect("a document is JSON");
     let schemas = &document["components"]["schemas"];
-    let name = &schemas["Order"]["properties"]["name"];
+    let name = &schemas["valid.Order"]["properties"]["name"];
     assert_eq!((&name["minLength"], &name["maxLength"]), (&json!(2), &json!(5)));
-    assert_eq!(schemas["Order"]["properties"]["items"]["minItems"], 1);
-    let price = &schemas["Item"]["properties"]["price"];
+    assert_eq!(schemas["valid.Order"]["properties"]["items"]["minItems"], 1);
+    let price = &schemas["valid.Item"]["properties"]["price"];
     assert_eq!((&price["minimum"], &price["maximum"]), (&json!(1), &json!(99)));
     let page = &document["paths"]["/page"]["get"];
     assert_eq!(page["parameters"][0]["schema"]["maximum"], 10);
