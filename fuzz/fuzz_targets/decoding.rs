@@ -41,7 +41,7 @@ fn tree(tree: Query<Map<String, Value>>) -> Json<Map<String, Value>> {
     Json(tree.0)
 }
 
-/// A type of each kind that serde buffers or that refuses texts: whatever comes, the server answers.
+/// A type of each kind that serde buffers or that refuses texts: the server responds to any input.
 #[derive(serde::Deserialize)]
 #[allow(dead_code)]
 struct Mixed {
@@ -194,7 +194,7 @@ fn steps(name: &str) -> Vec<String> {
     steps
 }
 
-/// The tree of these pairs; `None` where it has too many levels, or a value beside fields inside of it.
+/// The tree of these pairs; `None` where it has too many levels, or a value next to fields inside of it.
 fn tree_of(pairs: &Pairs) -> Option<Map<String, Value>> {
     let mut tree = Map::new();
     for (name, value) in pairs {

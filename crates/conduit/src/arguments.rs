@@ -2,17 +2,17 @@
 
 use std::ffi::OsString;
 
-/// What a program was asked for instead of serving.
+/// An action that a program performs instead of serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// `--routes`: print the table of routes.
     Routes,
-    /// `--openapi`: print the OpenAPI document. Without the feature `openapi` it is none of ours.
+    /// `--openapi`: print the OpenAPI document. Only with the feature `openapi`.
     OpenApi,
 }
 
-/// What the arguments, without the program's name, ask for. Only a single argument that is exactly one of ours counts:
-/// whatever else there is belongs to the program.
+/// The action in the arguments, without the program's name. Only a single argument that is exactly an own one counts:
+/// other arguments belong to the program.
 pub(crate) fn asked(mut arguments: impl Iterator<Item = OsString>) -> Option<Asked> {
     let first = arguments.next()?;
     if arguments.next().is_some() {

@@ -33,10 +33,10 @@
 //! - [`App`]: state, routes, limits; [`Server`]: listening, serving, stopping.
 //! - The route attributes [`get`], [`post`], [`put`], [`patch`], [`delete`], [`head`], [`options`], [`route`](macro@route)
 //!   and the list [`routes!`]; [`mod@route`]: what they make.
-//! - [`extract`]: what a handler may take. [`response`]: what it may return. [`Problem`](struct@Problem): how errors look.
-//! - [`mod@layer`]: what stands between the server and the handlers, functions and ready-made ones.
+//! - [`extract`]: arguments of handlers. [`response`]: their return values. [`Problem`](struct@Problem): errors.
+//! - [`mod@layer`]: middleware as functions and ready-made types.
 //! - [`log`]: output that never blocks the server.
-//! - [`openapi`]: how they describe themselves, and the document that comes of it.
+//! - [`openapi`]: their descriptions, and the resulting document.
 //! - `opentelemetry`, with the feature of that name: requests as spans that are sent to a collector.
 //! - `testing`, with the feature of that name: a client for tests.
 //! - [`Request`], [`Response`], [`Body`]: the whole thing, where a part is not enough.
@@ -120,7 +120,7 @@ pub use http;
 #[cfg(feature = "openapi")]
 pub use schemars::{self, JsonSchema};
 
-/// What most programs use: `use conduit::prelude::*;`.
+/// The usual imports: `use conduit::prelude::*;`.
 pub mod prelude {
     #[cfg(feature = "cookies")]
     pub use crate::CookieValues;

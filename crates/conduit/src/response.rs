@@ -1,4 +1,4 @@
-//! What a handler may return.
+//! Return values of handlers.
 //!
 //! | type | status | `content-type` |
 //! | --- | --- | --- |
@@ -40,8 +40,8 @@ use crate::problem::Problem;
 /// The server itself writes `date`, `content-length` and `transfer-encoding`, and `connection` where it closes.
 pub type Response = http::Response<Body>;
 
-/// What serde writes into a response: every type that derives `serde::Serialize`, so there is nothing to implement. It takes the
-/// place of [`Serialize`] in bounds, and says in the compiler's messages what is missing.
+/// A body that serde serializes: every type that derives `serde::Serialize`, so there is nothing to implement. It replaces
+/// [`Serialize`] in bounds, so that compile errors name the missing derive.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be written into a response",
     label = "serde cannot write a `{Self}`",
@@ -52,7 +52,7 @@ pub trait Writable: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize> Writable for T {}
 
-/// What a handler may return: anything that can be made into a [`Response`]. The [module](self) lists the types.
+/// A return value of a handler: any type that converts to a [`Response`]. The [module](self) lists the types.
 ///
 /// # Example
 ///
@@ -102,7 +102,7 @@ impl IntoResponse for Response {
         self
     }
 
-    /// The handler makes it, whatever it is.
+    /// The handler creates it, of any kind.
     fn describe(operation: &mut Operation) {
         operation.any_response();
     }
@@ -215,8 +215,8 @@ impl IntoResponse for StatusCode {
     }
 }
 
-/// What a handler may return as the `Err` of a `Result`: all that can be made into a response, so there is nothing to
-/// implement. It takes the place of [`IntoResponse`] in bounds, and says in the compiler's messages what to write.
+/// An `Err` of a handler's `Result`: any type that converts to a response, so there is nothing to
+/// implement. It replaces [`IntoResponse`] in bounds, so that compile errors name the remedy.
 #[diagnostic::on_unimplemented(
     message = "the error `{Self}` cannot be made into a response",
     label = "a handler returns this as an error",
@@ -321,9 +321,9 @@ where
     }
 }
 
-/// Header fields as a handler may give them beside a body: a [`HeaderMap`], or an array of pairs of a name and a value.
+/// Header fields that a handler returns together with a body: a [`HeaderMap`], or an array of pairs of a name and a value.
 ///
-/// A field that is given replaces one of the same name that the body's type brought. A name or value that HTTP does
+/// A field replaces one of the same name from the body's type. A name or value that HTTP does
 /// not allow makes the response a 500 problem, and is logged.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither a status nor a set of header fields",
@@ -334,7 +334,7 @@ pub trait IntoHeaders {
     ///
     /// # Errors
     ///
-    /// When a name or a value is none that HTTP allows.
+    /// If a name or a value is not valid in HTTP.
     fn set(self, headers: &mut HeaderMap) -> Result<(), Problem>;
 }
 
@@ -367,7 +367,7 @@ where
     }
 }
 
-/// A page: its content type is `text/html; charset=utf-8`. What it shows of the user's input must be escaped first.
+/// A page: its content type is `text/html; charset=utf-8`. Escape user input before including it.
 #[derive(Clone, Copy, Debug)]
 pub struct Html<T>(pub T);
 
@@ -403,7 +403,7 @@ pub struct Created<T> {
 }
 
 impl<T> Created<T> {
-    /// What was made is at `location`, a URI reference; `body` shows it.
+    /// The new resource is at `location`, a URI reference; `body` represents it.
     pub fn at(location: impl Into<Cow<'static, str>>, body: T) -> Self {
         Created {
             location: location.into(),
@@ -425,7 +425,7 @@ impl<T: IntoResponse> IntoResponse for Created<T> {
     }
 }
 
-/// 204: it is done, and there is nothing to show (RFC 9110, section 15.3.5). Beside header fields or cookies it is the last:
+/// 204: success without content (RFC 9110, section 15.3.5). It follows header fields or cookies:
 /// `(cookies, NoContent)`.
 ///
 /// # Example
@@ -461,8 +461,8 @@ impl IntoResponse for NoContent {
     }
 }
 
-/// A response with a status that its type says, so that the OpenAPI document has it: `Status<202, Json<Job>>`. A
-/// [`StatusCode`] beside a body is known only when the handler runs.
+/// A response whose type contains the status, so that the OpenAPI document has it: `Status<202, Json<Job>>`. A
+/// [`StatusCode`] in a tuple is known only when the handler runs.
 ///
 /// A `CODE` below 200 or from 600 up does not compile. For 204 there is [`NoContent`], for 201 with the address of what was
 /// made [`Created`].
@@ -514,7 +514,7 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// 303 See Other: the client gets the other address with `GET`, whatever its method was. After a form was posted.
+    /// 303 See Other: the client requests the other address with `GET`, after any method. Use it after a posted form.
     pub fn to(location: impl Into<Cow<'static, str>>) -> Self {
         Redirect {
             status: StatusCode::SEE_OTHER,

@@ -20,16 +20,16 @@ use crate::response::Response;
 
 /// A handler's place in the application: its method and path. The route attributes implement it.
 #[diagnostic::on_unimplemented(
-    message = "this is not a route: no attribute such as `#[get(\"/path\")]` stands on it",
+    message = "this is not a route: it has no attribute such as `#[get(\"/path\")]`",
     label = "not a route",
     note = "write `#[get(\"/path\")]` or one of its kin on the line before the function; a list of routes is a constant, whose name is in upper case"
 )]
 pub trait Route {
-    /// Method, path, and where the handler stands in the source.
+    /// Method, path, and the source location of the handler.
     const DEFINITION: Definition;
 }
 
-/// What `routes!` takes for an entry that is a function without a route attribute, so that the compiler says just that.
+/// The type of an entry that is a function without a route attribute, for a precise compile error.
 pub struct NotARoute;
 
 /// One message is enough: that it is no [`Route`].
@@ -173,7 +173,7 @@ impl<S> Node<S> for EndOfLayer {
     }
 }
 
-/// What [`Node::make`] makes.
+/// The result of [`Node::make`].
 #[derive(Default)]
 pub struct Making {
     pub(crate) made: Vec<Box<dyn Made>>,
@@ -183,7 +183,7 @@ pub struct Making {
     layers: Vec<Vec<Cow<'static, str>>>,
 }
 
-/// What [`Node::connect`] makes: the handlers of an application on one worker, in the order of the table.
+/// The result of [`Node::connect`]: the handlers of an application on one worker, in the order of the table.
 pub struct Connecting {
     endpoints: Vec<Rc<dyn Endpoint>>,
     made: std::vec::IntoIter<Box<dyn Made>>,
@@ -206,7 +206,7 @@ impl Connecting {
     }
 }
 
-/// The package that a list of routes is written in, as cargo tells the compiler.
+/// The package of a list of routes, according to cargo.
 #[derive(Clone, Copy, Debug)]
 pub struct Package {
     /// Its name.
@@ -220,7 +220,7 @@ pub struct Package {
 }
 
 impl Package {
-    /// A package from what cargo tells, if it is cargo that builds it.
+    /// A package from cargo's variables, if cargo builds it.
     pub const fn new(
         name: Option<&'static str>,
         version: Option<&'static str>,

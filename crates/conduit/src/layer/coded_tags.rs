@@ -68,7 +68,7 @@ fn marked(tag: &HeaderValue, coding: Coding) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&[opaque, &end(coding)].concat()).ok()
 }
 
-/// How a tag ends that has the mark of a coding.
+/// The suffix of a tag with the mark of a coding.
 fn end(coding: Coding) -> Vec<u8> {
     format!(";{}\"", coding.name()).into_bytes()
 }

@@ -11,13 +11,13 @@ const GZIP_LEVEL: u32 = 6;
 const BROTLI_LEVEL: u32 = 4;
 const ZSTD_LEVEL: i32 = 3;
 
-/// How far brotli looks back, as a power of two: 512 KiB. Its memory is a few times that.
+/// Brotli's window, as a power of two: 512 KiB. Its memory is a few times that.
 const BROTLI_WINDOW: u32 = 19;
 /// The same for the smallest bodies.
 const SMALLEST_BROTLI_WINDOW: u32 = 10;
 const BUFFER_BYTES: usize = 4096;
 
-/// What a body is compressed with.
+/// The coding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     Gzip,
@@ -37,7 +37,7 @@ impl Coding {
         }
     }
 
-    /// The coding with this name, whatever its case.
+    /// The coding with this name, in any case.
     pub(super) fn named(name: &str) -> Option<Self> {
         let all = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
         if name.eq_ignore_ascii_case("x-gzip") {
@@ -96,7 +96,7 @@ impl Encoder {
         self.writer().flush()
     }
 
-    /// How many bytes can be taken.
+    /// The number of available bytes.
     pub(super) fn ready_bytes(&mut self) -> usize {
         self.output().len()
     }

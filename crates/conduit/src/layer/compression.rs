@@ -23,7 +23,7 @@ use crate::response::Response;
 const AT_ONCE_BYTES: usize = 64 * 1024;
 /// The length of such a piece.
 const PIECE_BYTES: usize = 32 * 1024;
-/// How much of a stream is compressed before other requests have their turn.
+/// The number of bytes of a stream that are compressed before other requests run.
 const TURN_BYTES: usize = 128 * 1024;
 
 /// The codings in the order in which they are preferred where the client has no preference.
@@ -158,7 +158,7 @@ fn is_compressible(response: &Response) -> bool {
         && headers.get(CONTENT_TYPE).is_some_and(is_compressible_type)
 }
 
-/// Whether what a content type stands for is not compressed already.
+/// Returns whether a content type is not compressed already.
 fn is_compressible_type(content_type: &HeaderValue) -> bool {
     let Ok(text) = content_type.to_str() else { return false };
     let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -252,7 +252,7 @@ impl Stream for Pieces {
     }
 }
 
-/// A body that is compressed as it comes.
+/// A body that is compressed while it streams.
 struct Compressed {
     body: Body,
     /// `None` when the body has ended.
@@ -294,8 +294,8 @@ impl Stream for Compressed {
                 Poll::Pending => break,
             }
         }
-        // Nothing more at the moment, or enough of it: the client is to see what there is. A flush behind bytes that were
-        // written always gives some.
+        // No more input at the moment, or enough of it: flush it to the client. A flush after written bytes always
+        // produces output.
         encoder.flush()?;
         this.unflushed = false;
         Poll::Ready(Some(Ok(Bytes::from(encoder.take()))))

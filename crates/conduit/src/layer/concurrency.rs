@@ -22,8 +22,8 @@ use crate::response::{IntoResponse, Response};
 /// Lets so many requests through at a time, over all workers; one more is answered 503 with `retry-after` at once, or
 /// waits if [`wait`](ConcurrencyLimit::wait) is set.
 ///
-/// A request counts until its response has been given, and one whose response is a stream until that has ended or its
-/// client has gone. All clones of a layer count together: a layer that stands before a group holds for the whole group.
+/// A request counts until its response is returned, and one with a streamed response until the stream has ended or its
+/// client has disconnected. All clones of a layer count together: a layer of a group applies to the whole group.
 ///
 /// # Example
 ///
@@ -65,7 +65,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// How long a request waits for its turn before it is answered 503. The default is not at all.
+    /// Sets the time that a request waits for its turn before it is rejected with 503. Default: zero.
     pub fn wait(mut self, limit: Duration) -> Self {
         self.wait = limit;
         self

@@ -44,7 +44,7 @@ pub struct Conditional {
 }
 
 impl Conditional {
-    /// Checks, and makes an `etag` where there is none.
+    /// Checks preconditions, and adds an `etag` to responses without one.
     pub const fn new() -> Self {
         Conditional { makes_tags: true }
     }

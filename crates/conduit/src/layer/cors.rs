@@ -76,7 +76,7 @@ enum Origins {
 #[derive(Clone)]
 enum Headers {
     Listed(Option<HeaderValue>),
-    /// Whatever the preflight asks for.
+    /// Everything that the preflight requests.
     Any,
 }
 
@@ -146,8 +146,8 @@ impl Cors {
     ///
     /// # Panics
     ///
-    /// With [`allow_credentials`](Cors::allow_credentials): any page in the world could then act in the name of whoever
-    /// looks at it. Browsers refuse `*` with credentials for that reason.
+    /// With [`allow_credentials`](Cors::allow_credentials): any page in the world could then act in the name of its
+    /// visitors. Browsers refuse `*` with credentials for that reason.
     pub fn allow_any_origin(mut self) -> Self {
         self.origins = Origins::Any;
         self.checked()
@@ -164,7 +164,7 @@ impl Cors {
     ///
     /// # Panics
     ///
-    /// When a name is none that HTTP allows.
+    /// If a name is not a valid field name.
     pub fn allow_headers<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.allow_headers = Headers::Listed(joined(names));
         self
@@ -184,7 +184,7 @@ impl Cors {
     ///
     /// # Panics
     ///
-    /// When a name is none that HTTP allows.
+    /// If a name is not a valid field name.
     pub fn expose_headers<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.expose_headers = joined(names);
         self
@@ -200,7 +200,7 @@ impl Cors {
         self.checked()
     }
 
-    /// How long a browser may remember the answer to a preflight. Without it that is five seconds. The resolution is 1 s.
+    /// Sets the time that a browser may cache the response to a preflight. Browsers default to five seconds. The resolution is 1 s.
     pub fn max_age(mut self, duration: Duration) -> Self {
         self.max_age = Some(HeaderValue::from(duration.as_secs()));
         self
@@ -322,7 +322,7 @@ impl Layer for Cors {
     }
 }
 
-/// A list of names as the value of a field; `None` where there are none.
+/// A list of names as the value of a field; `None` for an empty list.
 fn joined<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<HeaderValue> {
     let mut list = String::new();
     for name in names {

@@ -92,7 +92,7 @@ impl Layer for Decompression {
             operation
                 .problem(status, "The body is compressed in a way that the server does not read.")
                 .at_status(status, |operation| {
-                    operation.response_header(ACCEPT_ENCODING.as_str(), "How the body may be compressed.");
+                    operation.response_header(ACCEPT_ENCODING.as_str(), "The accepted codings of the body.");
                 });
         }
     }
@@ -112,7 +112,7 @@ fn coding_of(request: &Request) -> Result<Option<Coding>, Problem> {
         _ => None,
     };
     coding.map(Some).ok_or_else(|| {
-        Problem::unsupported_media_type("the content-encoding is none that can be read, or there are several")
+        Problem::unsupported_media_type("the content-encoding is unknown, or there are several")
             .with_header(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br, zstd"))
     })
 }

@@ -16,7 +16,7 @@ pub(super) fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Ite
         .filter(|member| !member.is_empty())
 }
 
-/// Whether a list has this member, whatever its case; a member's parameters do not matter.
+/// Returns whether a list has this member, in any case; parameters of a member are ignored.
 pub(super) fn has_member(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
     members(headers, name).any(|member| {
         let word = member.split([';', '=']).next().unwrap_or_default();

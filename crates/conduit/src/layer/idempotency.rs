@@ -161,7 +161,7 @@ impl<T: Store> Idempotency<T> {
     /// Says who a client is by a value that a layer before this one has attached to the request, such as its user. Requests
     /// without such a value belong to their credentials.
     ///
-    /// The layer that attaches it must meet the request first: it stands before this one in a list, and is added after it to
+    /// The layer that attaches it must be outside of this one: earlier in a list, and added later to
     /// an application.
     ///
     /// # Example
@@ -206,13 +206,13 @@ impl<T: Store> Idempotency<T> {
         }
     }
 
-    /// How long an answer is kept. The default is 24 hours.
+    /// Sets the lifetime of a stored response. Default: 24 hours.
     pub fn kept_for(mut self, time: Duration) -> Self {
         self.kept = time;
         self
     }
 
-    /// How long a key stays taken after its request stopped being carried out without an answer, as when the process
+    /// Sets the time that a key stays reserved after its request ended without a response, for example because the process
     /// ended. While the request is carried out its marker is renewed. The default is 60 s.
     pub fn running_for(mut self, time: Duration) -> Self {
         self.running = time;
@@ -373,10 +373,7 @@ impl<T: Store> Layer for Idempotency<T> {
             .at_status(StatusCode::CONFLICT, wait)
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
             .problem(StatusCode::UNPROCESSABLE_ENTITY, "Another request had this key.")
-            .problem(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "It cannot be told whether the key is new.",
-            )
+            .problem(StatusCode::SERVICE_UNAVAILABLE, "The state of the key is unknown.")
             .at_status(StatusCode::SERVICE_UNAVAILABLE, wait);
     }
 

@@ -10,9 +10,9 @@ use crate::response::{IntoResponse, Response};
 /// Lets a `POST` say in the header field `x-http-method-override` that it is meant as `PUT`, `PATCH` or `DELETE`, for
 /// clients and proxies that can send only `GET` and `POST`.
 ///
-/// It is off unless it is added, because whatever filters requests by their method before the application, such as a
-/// firewall, does not see through it. Any other method in the field is answered 400. It must be a layer of the application,
-/// since those of a list come after the route was chosen.
+/// It is opt-in, because a filter by method in front of the application, such as a
+/// firewall, does not see the new method. Any other method in the field is rejected with 400. It must be a layer of the
+/// application, since layers of a list run after the route look-up.
 ///
 /// # Example
 ///

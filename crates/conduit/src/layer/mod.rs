@@ -1,4 +1,4 @@
-//! Layers: what stands between the server and the handlers.
+//! Layers between the server and the handlers.
 //!
 //! A layer is an `async` function that takes the request and [`Next`], the rest of the way to the handler, or a type that
 //! implements [`Layer`]. It may look at the request or change it, answer by itself, and change the response.
@@ -14,10 +14,10 @@
 //! - The layers in the list of routes are around the entry that they are written before. They are read as they stand: the
 //!   first is the outermost, and those of an outer list are outside of those of a list in it.
 //!
-//! [`Routes::layers`](crate::Routes::layers) and [`App::layers`](crate::App::layers) tell the names in that order.
+//! [`Routes::layers`](crate::Routes::layers) and [`App::layers`](crate::App::layers) return the names in that order.
 //!
-//! The route is known before the first layer runs: [`Request::route`] tells it. A layer of the application that changes
-//! the method or the path makes the application look for the route anew.
+//! The route is known before the first layer runs: see [`Request::route`]. A layer of the application that changes
+//! the method or the path causes another route look-up.
 //!
 //! # Cost
 //!
@@ -127,14 +127,14 @@ use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::Response;
 
-/// A type that stands between the server and the handlers; the [module](self) tells when it is called.
+/// A type between the server and the handlers; the [module](self) explains the order of calls.
 ///
 /// It is made once. Each worker thread gets a clone, so that it needs no lock for what it knows by itself; what is to be
 /// the same for all workers is shared through an `Arc`. It need not be `Sync`.
 ///
 /// # Example
 ///
-/// A layer that refuses what is longer than it was told:
+/// A layer that rejects bodies beyond a limit:
 ///
 /// ```
 /// use conduit::prelude::*;
@@ -162,13 +162,13 @@ pub trait Layer: Clone + Send + 'static {
     /// Answers the request, by itself or through `next`.
     fn call(&self, request: Request, next: Next) -> impl Future<Output = Response>;
 
-    /// What the table of routes calls this layer. The default is the name of its type without the modules.
+    /// The name of this layer in the table of routes. Default: the name of its type without the modules.
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed(short_name::<Self>())
     }
 
-    /// Adds what this reads of a request, and what it answers by itself, to the description of each operation that it is
-    /// around. It comes behind the handler and the layers inside of this one. The default adds nothing.
+    /// Adds the inputs and responses of this layer to the description of each operation inside of
+    /// it. It runs after the handler and the inner layers. The default adds nothing.
     ///
     /// # Example
     ///
@@ -208,11 +208,11 @@ pub trait Layer: Clone + Send + 'static {
     }
 }
 
-/// What can be given as a layer: a [`Layer`], or an `async` function that takes up to six
+/// An argument for a layer: a [`Layer`], or an `async` function that takes up to six
 /// [extractors](crate::extract), the [`Request`] and [`Next`], and returns a [response](crate::IntoResponse).
 ///
-/// The extractors of a function must not take the body, because the handler needs it. `M` tells the compiler the forms
-/// apart and is always inferred.
+/// The extractors of a function must not take the body, because the handler needs it. `M` distinguishes the forms
+/// for the compiler and is always inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no layer in an application whose state is `{S}`",
     label = "not a layer",
@@ -226,7 +226,7 @@ pub trait Middleware<S, M>: Clone + Send + 'static {
     /// Takes what it needs from the request and the state, and answers, by itself or through `next`.
     fn handle(self: Rc<Self>, request: Request, state: Rc<S>, next: Next) -> impl Future<Output = Response> + 'static;
 
-    /// What the table of routes calls it.
+    /// Its name in the table of routes.
     fn name(&self) -> Cow<'static, str>;
 
     /// Adds what this reads and answers by itself to the description of an operation. A function adds what its extractors
@@ -257,7 +257,7 @@ impl Next {
         Next(inner)
     }
 
-    /// Starts to answer: a future that is not ready was polled once, and is polled again by whoever takes it.
+    /// Starts to answer: a pending future was polled once, and is polled again by the caller.
     #[cfg(feature = "tower")]
     pub(crate) fn start(&self, request: Request, context: &mut Context<'_>) -> Outcome {
         self.0.call(request, context)
@@ -288,8 +288,8 @@ impl fmt::Debug for Next {
     }
 }
 
-/// What `retry-after` says, in descriptions.
-const SECONDS_TO_WAIT: &str = "How many seconds to wait before the next try.";
+/// The description of `retry-after`.
+const SECONDS_TO_WAIT: &str = "The number of seconds to wait before the next try.";
 
 /// The name of a type or function without its modules and what it is generic over: `Cors`, `auth`.
 pub(crate) fn short_name<T>() -> &'static str {
@@ -297,7 +297,7 @@ pub(crate) fn short_name<T>() -> &'static str {
 }
 
 fn shortened(name: &str) -> &str {
-    // What an `impl` of a trait has: `<app::Key as app::Guard>::check`.
+    // The form of a trait method: `<app::Key as app::Guard>::check`.
     let from = if name.starts_with('<') {
         name.rfind(">::").map_or(0, |place| place + 1)
     } else {
@@ -313,7 +313,7 @@ fn shortened(name: &str) -> &str {
 /// Puts a layer around an endpoint.
 pub(crate) type Surrounder = Box<dyn Fn(Rc<dyn Endpoint>) -> Rc<dyn Endpoint>>;
 
-/// What puts this layer around endpoints, all of which share it.
+/// Wraps endpoints in this layer, which they share.
 pub(crate) fn surrounder<S: 'static, L: Middleware<S, M>, M>(layer: L, state: &Rc<S>) -> Surrounder {
     let (layer, state) = (Rc::new(layer), Rc::clone(state));
     Box::new(move |inner| {

@@ -74,7 +74,7 @@ impl Preconditions {
         }
     }
 
-    /// Whether the request sets none.
+    /// Returns whether the request has no preconditions.
     pub fn is_empty(&self) -> bool {
         self.if_match.is_none()
             && self.if_none_match.is_none()
@@ -229,7 +229,7 @@ struct Tag {
 }
 
 impl Tags {
-    /// Parses all lines of a field; `None` where there are none.
+    /// Parses all lines of a field; `None` without the field.
     fn parse<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let mut lines = lines.peekable();
         let first = *lines.peek()?;

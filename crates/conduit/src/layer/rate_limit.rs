@@ -21,23 +21,23 @@ use crate::server::clock;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// How often a budget is tried to be changed while others change it too.
+/// The number of attempts to change a budget that is changed concurrently.
 const ATTEMPTS: usize = 8;
 
-/// Whom a request is counted for; `None` where it is not counted.
+/// The client that a request counts for; `None` if it is not counted.
 type Key = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
 
 /// Lets so many requests of each client through in a time; more are answered 429 with `retry-after` (RFC 6585, section 4).
 ///
-/// Who a client is says the key: the address of the [`Client`] unless another is set, which is the client behind the proxies
-/// that [`App::trusted_proxies`](crate::App::trusted_proxies) and [`App::proxy_protocol`](crate::App::proxy_protocol) name.
+/// The key identifies a client: by default the address of the [`Client`], which is the client in front of the proxies
+/// that [`App::trusted_proxies`](crate::App::trusted_proxies) and [`App::proxy_protocol`](crate::App::proxy_protocol) list.
 /// An IPv6 address counts by its first 64 bits, since a subscriber has all of the rest. Over a Unix socket each user of the
-/// machine has a budget. All those whose address a proxy does not tell share one.
+/// machine has a budget. All clients whose address a proxy does not forward share one.
 ///
 /// It counts by the generic cell rate algorithm: each client has a bucket of `requests` that refills evenly, one every
 /// `period / requests`. So a client may send a burst of all of them, and never more than twice as many in any period. All
-/// workers count together, and all clones of the layer. What is counted is kept in a [`Store`], in memory unless another is
-/// set. When the store fails the request is let through and the failure is logged.
+/// workers count together, and all clones of the layer. The counts are in a [`Store`], by default in
+/// memory. When the store fails, the request is accepted and the failure is logged.
 ///
 /// Answers say what is left, as draft-ietf-httpapi-ratelimit-headers has it: `ratelimit-policy: "default";q=100;w=60` and
 /// `ratelimit: "default";r=42;t=1` (42 are left, the next comes in a second).
@@ -105,7 +105,7 @@ impl<T: Store> RateLimit<T> {
     /// Counts by a value that a layer before this one has attached to the request, such as its user: `key` says what of it
     /// makes a client. Requests without such a value count by their address.
     ///
-    /// The layer that attaches it must meet the request first: it stands before the limit in a list, and is added after it
+    /// The layer that attaches it must be outside of this one: earlier in a list, and added later
     /// to an application.
     ///
     /// # Example
@@ -234,14 +234,14 @@ impl<T: Store> RateLimit<T> {
     }
 }
 
-/// What became of a request's part of a budget.
+/// The result of charging a request to a budget.
 #[derive(Debug, PartialEq)]
 struct Taken {
     /// What to store; `None` where there was nothing to take.
     arrival: Option<u64>,
-    /// How many requests are left.
+    /// The number of remaining requests.
     left: u64,
-    /// How long until there is one more.
+    /// The time until one more is available.
     wait: Duration,
 }
 
@@ -285,7 +285,7 @@ fn named(name: &impl fmt::Display) -> String {
     format!("={name}")
 }
 
-/// An address as the key of whoever has it.
+/// An address as a key.
 fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
@@ -338,12 +338,9 @@ impl<T: Store> Layer for RateLimit<T> {
             })
             .header_of_every_response(
                 RATE_LIMIT.as_str(),
-                "How many requests are left, and the time until the next.",
+                "The number of remaining requests, and the time until the next.",
             )
-            .header_of_every_response(
-                RATE_LIMIT_POLICY.as_str(),
-                "How many requests are allowed in which time.",
-            );
+            .header_of_every_response(RATE_LIMIT_POLICY.as_str(), "The number of requests allowed per period.");
     }
 
     fn name(&self) -> Cow<'static, str> {

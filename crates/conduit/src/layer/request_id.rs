@@ -26,7 +26,7 @@ const LONGEST: usize = 128;
 ///
 /// # Example
 ///
-/// A handler that tells the id to another service:
+/// A handler that sends the id to another service:
 ///
 /// ```
 /// use conduit::layer::{RequestId, RequestIds};
@@ -60,7 +60,7 @@ impl RequestIds {
         self
     }
 
-    /// Gives each request a new id, whatever it came with: on the open internet, where no proxy has given one.
+    /// Assigns a new id to each request and ignores the received one: for servers without a trusted proxy.
     pub fn always_new(mut self) -> Self {
         self.accepts = false;
         self

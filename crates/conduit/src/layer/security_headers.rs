@@ -1,4 +1,4 @@
-//! Header fields that tell browsers to be careful.
+//! Security header fields for browsers.
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use super::{Layer, Next};
 use crate::request::Request;
 use crate::response::{IntoResponse, Redirect, Response};
 
-/// What becomes of a request whose path has no route but would have one with a slash more, or less, at its end.
+/// The handling of a request whose path has no route but would have one with or without a trailing slash.
 ///
 /// Without this layer such a path is another one, and is answered 404: that is the strict policy. A path that has a route
 /// is never touched, and neither is one that has none either way. It must be a layer of the application, since those of a

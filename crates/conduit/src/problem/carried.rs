@@ -38,8 +38,8 @@ impl fmt::Display for Carried {
 
 impl Error for Carried {}
 
-/// What can be the cause of a problem: any error, boxed or not, and what dereferences to one, as `anyhow::Error` does.
-/// The code that `#[derive(Problem)]` writes calls it.
+/// The cause of a problem: any error, boxed or not, and what dereferences to one, as `anyhow::Error` does.
+/// The code of `#[derive(Problem)]` calls it.
 pub trait Cause {
     /// The error itself.
     fn as_cause(&self) -> &(dyn Error + 'static);

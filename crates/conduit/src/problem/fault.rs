@@ -28,7 +28,7 @@ pub struct Fault {
     /// 6), as RFC 9457 shows it. Absent if it is longer than 256 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// What was expected and what came: `expected a number, found "12a"`.
+    /// The expectation and the received value: `expected a number, found "12a"`.
     pub message: String,
 }
 
@@ -95,7 +95,7 @@ fn pointer<'a>(steps: impl Iterator<Item = Step<'a>>) -> Option<String> {
     (pointer.len() <= POINTER_BYTES).then_some(pointer)
 }
 
-/// Whether the end of a name after a dot is unambiguous.
+/// Returns whether the end of a name after a dot is unambiguous.
 fn is_plain(name: &str) -> bool {
     let is_special =
         |character: char| ".[]\"\\".contains(character) || character.is_whitespace() || character.is_control();

@@ -26,7 +26,7 @@ thread_local! {
     static IS_DEVELOPMENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether the application whose worker runs on this thread is in development; `false` where there is none.
+/// Returns whether the application of this worker thread is in development; `false` on other threads.
 #[cfg(feature = "cookies")]
 pub(crate) fn is_development_on_this_thread() -> bool {
     IS_DEVELOPMENT.get()
@@ -34,7 +34,7 @@ pub(crate) fn is_development_on_this_thread() -> bool {
 
 type Form = dyn Fn(Problem, &ErrorContext<'_>) -> Response + Send + Sync;
 
-/// How an application shows its errors; from [`App`](crate::App), the same for all workers.
+/// The error format of an application, from [`App`](crate::App); the same for all workers.
 #[derive(Clone, Default)]
 pub(crate) struct ErrorForm {
     pub(crate) development: Option<bool>,
@@ -48,7 +48,7 @@ pub(crate) struct ErrorForm {
 }
 
 impl ErrorForm {
-    /// Whether the application is in development: what it says itself, else `CONDUIT_ENV`, else how it was built.
+    /// Returns whether the application is in development: its setting, else `CONDUIT_ENV`, else the build profile.
     pub(crate) fn is_development(&self) -> bool {
         self.development.unwrap_or_else(|| match std::env::var(ENVIRONMENT) {
             Ok(environment) if environment == "development" => true,
@@ -57,7 +57,7 @@ impl ErrorForm {
         })
     }
 
-    /// What a worker applies; `None` where every problem stays as it is.
+    /// The format that a worker applies; `None` to leave every problem unchanged.
     pub(crate) fn connect(&self) -> Option<ConnectedForm> {
         let development = self.is_development();
         IS_DEVELOPMENT.set(development);
@@ -77,7 +77,7 @@ impl fmt::Debug for ErrorForm {
     }
 }
 
-/// How a worker shows errors.
+/// The error format of a worker.
 #[derive(Clone)]
 pub(crate) struct ConnectedForm {
     development: bool,
@@ -116,7 +116,7 @@ impl ConnectedForm {
         {
             discard(mem::replace(&mut shown, problem.into_page(&context)));
         }
-        // What layers have added on the way, such as the fields of CORS, stays.
+        // Fields that layers have added, such as those of CORS, stay.
         let own: Vec<HeaderName> = shown.headers().keys().cloned().collect();
         for (name, value) in &parts.headers {
             if name != CONTENT_TYPE && !own.contains(name) {
@@ -166,7 +166,7 @@ impl Problem {
     }
 }
 
-/// What an error's form may depend on, kept while the request is answered.
+/// The request properties that an error's format may depend on, kept during the request.
 #[derive(Default)]
 pub(crate) struct Facts {
     head: Option<Rc<Head>>,
@@ -215,12 +215,12 @@ impl<'a> ErrorContext<'a> {
         self.facts.route
     }
 
-    /// Whether the application is in [development](crate::App::development): then the problem's causes may be shown.
+    /// Returns whether the application is in [development](crate::App::development): then the problem's causes may be shown.
     pub fn is_development(&self) -> bool {
         self.development
     }
 
-    /// Whether the client is one that asks for a page, as browsers do: its `accept` names `text/html`, and JSON at most
+    /// Returns whether the client requests a page, as browsers do: its `accept` names `text/html`, and JSON at most
     /// as much (RFC 9110, section 12.5.1).
     pub fn wants_html(&self) -> bool {
         let accept = String::from_utf8_lossy(self.header("accept").unwrap_or_default());

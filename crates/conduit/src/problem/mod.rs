@@ -245,7 +245,7 @@ impl Problem {
         members.find(|member| member.0 == name).map(|member| &member.1)
     }
 
-    /// The header fields that the response has beside its content type.
+    /// The header fields of the response besides its content type.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }

@@ -1,6 +1,6 @@
 //! The page that a browser gets for an error in development.
 //!
-//! It stands by itself: nothing is loaded, and nothing in it runs. Whatever came with the request is text, and cut.
+//! It is self-contained: it loads nothing and runs nothing. Input from the request is escaped and truncated.
 
 use std::fmt::{self, Write as _};
 
