@@ -12,7 +12,7 @@ use conduit_proto::h1::Limits;
 use super::access_log::AccessLog;
 use super::counts::Limit;
 use super::proxies::Proxies;
-use super::transport::Certify;
+use super::transport::TlsConfig;
 use crate::error::{Error, Result};
 use crate::route::Disconnect;
 
@@ -21,7 +21,7 @@ use crate::route::Disconnect;
 pub(crate) struct Config {
     pub(crate) workers: Option<usize>,
     /// The certificates, where connections are encrypted.
-    pub(crate) tls: Option<Arc<dyn Certify>>,
+    pub(crate) tls: Option<Arc<dyn TlsConfig>>,
     pub(crate) head: Limits,
     pub(crate) body_bytes: u64,
     pub(crate) head_timeout: Duration,

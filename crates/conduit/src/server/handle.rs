@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::config::Config;
 use super::counts::{Counts, Statistics};
-use super::transport::Securing;
+use super::transport::TlsAcceptor;
 use crate::metrics;
 use crate::route::Definition;
 
@@ -29,7 +29,7 @@ pub struct ServerHandle(Arc<Lifecycle>);
 #[derive(Debug)]
 struct Lifecycle {
     /// The certificates, where connections are encrypted.
-    tls: Option<Arc<dyn Securing>>,
+    tls: Option<Arc<dyn TlsAcceptor>>,
     stage: AtomicU8,
     /// Between the request to stop and the stop.
     delay: Duration,
@@ -55,7 +55,7 @@ impl ServerHandle {
     pub(super) fn new(
         workers: usize,
         config: &Config,
-        tls: Option<Arc<dyn Securing>>,
+        tls: Option<Arc<dyn TlsAcceptor>>,
         definitions: &'static [Definition],
     ) -> Self {
         let counted = metrics::counts_routes(definitions, config).then_some(definitions.len());
@@ -136,7 +136,7 @@ impl ServerHandle {
         self.0.tls.as_ref().is_some_and(|tls| tls.has_files())
     }
 
-    pub(super) fn tls(&self) -> Option<&Arc<dyn Securing>> {
+    pub(super) fn tls(&self) -> Option<&Arc<dyn TlsAcceptor>> {
         self.0.tls.as_ref()
     }
 

@@ -24,7 +24,7 @@ use super::address::{ListenAddress, Place, Scheme};
 use super::config::Config;
 use super::facts::Facts;
 use super::handover::{self, Kept, Origin, Passed, Predecessor};
-use super::transport::{Certify, Securing, Transport};
+use super::transport::{TlsAcceptor, TlsConfig, Transport};
 use crate::error::{Error, Result};
 use crate::extract::UnixPeer;
 
@@ -83,7 +83,7 @@ impl ListenerSocket {
 pub(super) struct Listener {
     pub(super) socket: Arc<ListenerSocket>,
     /// What makes its connections encrypted, where they are.
-    pub(super) tls: Option<Arc<dyn Securing>>,
+    pub(super) tls: Option<Arc<dyn TlsAcceptor>>,
 }
 
 /// A connection that was accepted.
@@ -111,7 +111,7 @@ impl Listener {
                 let (stream, peer) = listener.accept().map_err(AcceptError::from)?;
                 let mut transport = Transport::Tcp(stream);
                 if let Some(tls) = &self.tls {
-                    transport = Transport::Secure(tls.secure(transport).map_err(AcceptError::System)?);
+                    transport = Transport::Tls(tls.accept(transport).map_err(AcceptError::System)?);
                 }
                 Ok(Accepted {
                     transport,
@@ -191,7 +191,7 @@ pub(crate) struct Listening {
     pub(super) bound: Vec<Bound>,
     /// What each worker accepts from.
     pub(super) workers: Vec<Vec<Listener>>,
-    pub(super) tls: Option<Arc<dyn Securing>>,
+    pub(super) tls: Option<Arc<dyn TlsAcceptor>>,
     /// Removed when the server has ended.
     pub(super) files: Vec<SocketFile>,
     /// The sockets again, for a successor.
@@ -203,7 +203,7 @@ pub(crate) struct Listening {
 impl Listening {
     pub(crate) fn on(addresses: &[ListenAddress], workers: usize, config: &Config) -> Result<Self> {
         let mut listening = Listening {
-            tls: config.tls.as_deref().map(Certify::open).transpose()?,
+            tls: config.tls.as_deref().map(TlsConfig::load).transpose()?,
             bound: Vec::new(),
             workers: vec![Vec::new(); workers],
             files: Vec::new(),

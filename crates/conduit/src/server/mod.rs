@@ -401,7 +401,7 @@ async fn watch_files(handle: ServerHandle) -> Infallible {
                 tls.reload();
                 manager::tell(manager::READY);
             } else {
-                tls.look();
+                tls.reload_if_changed();
             }
         };
         // A panic of it was reported already.

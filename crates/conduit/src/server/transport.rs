@@ -23,7 +23,7 @@ pub(crate) enum Transport {
     Unix(UnixStream),
     /// Behind a pointer and a table of functions: a program that never asks for TLS has none of it in its binary, and its
     /// connections stay small.
-    Secure(Box<dyn Secure>),
+    Tls(Box<dyn TlsStream>),
     /// In the memory of this process: the client is a test.
     #[cfg(feature = "testing")]
     Memory(super::in_process::ServerEnd),
@@ -42,8 +42,8 @@ pub(crate) struct Received {
     pub(super) more: bool,
 }
 
-/// A stream that is encrypted.
-pub(crate) trait Secure {
+/// An encrypted stream.
+pub(crate) trait TlsStream {
     /// As [`Transport::recv`]; it may use the whole buffer for what is encrypted. 0 bytes that are not the end: what came
     /// was for the encryption itself.
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received>;
@@ -75,8 +75,8 @@ pub(crate) trait Secure {
     /// As [`Transport::take_facts`].
     fn take_facts(&mut self) -> Option<Facts>;
 
-    /// Tells the client that nothing more is sent, as far as there is room for that.
-    fn say_end(&mut self);
+    /// Ends our half of the encrypted stream, as far as there is room for that.
+    fn send_close_notify(&mut self);
 
     /// The stream below.
     fn stream(&self) -> &Transport;
@@ -85,15 +85,15 @@ pub(crate) trait Secure {
     fn into_stream(self: Box<Self>) -> Transport;
 }
 
-/// What makes streams encrypted: the certificates of a server, at this time.
-pub(crate) trait Securing: Send + Sync + fmt::Debug {
-    /// A stream over this one. Nothing is received or sent yet.
-    fn secure(&self, below: Transport) -> io::Result<Box<dyn Secure>>;
+/// The certificates of a server, by which it accepts encrypted streams.
+pub(crate) trait TlsAcceptor: Send + Sync + fmt::Debug {
+    /// Begins an encrypted stream over this one. It receives and sends nothing yet.
+    fn accept(&self, below: Transport) -> io::Result<Box<dyn TlsStream>>;
 
-    /// Reads its files again if one of them has changed.
-    fn look(&self);
+    /// Reads the files again if one of them has changed.
+    fn reload_if_changed(&self);
 
-    /// Reads its files again.
+    /// Reads the files again.
     fn reload(&self);
 
     /// The end of the validity that ends first.
@@ -102,20 +102,20 @@ pub(crate) trait Securing: Send + Sync + fmt::Debug {
     /// The number of times that files could not be used when they were read again.
     fn failed_reloads(&self) -> u64;
 
-    /// Whether there are files to read again.
+    /// Whether certificates come from files.
     fn has_files(&self) -> bool;
 
-    /// The value of `strict-transport-security`, if that is wanted.
+    /// The value of `strict-transport-security`, if it is configured.
     fn hsts(&self) -> Option<HeaderValue>;
 
-    /// Whether who comes over plain TCP is sent to HTTPS.
+    /// Whether requests over plain TCP are redirected to HTTPS.
     fn redirects(&self) -> bool;
 }
 
-/// Settings that certificates are read by.
-pub(crate) trait Certify: Send + Sync + fmt::Debug {
-    /// Reads them for the first time.
-    fn open(&self) -> Result<Arc<dyn Securing>>;
+/// The settings of TLS.
+pub(crate) trait TlsConfig: Send + Sync + fmt::Debug {
+    /// Reads the certificates for the first time.
+    fn load(&self) -> Result<Arc<dyn TlsAcceptor>>;
 }
 
 impl Transport {
@@ -128,7 +128,7 @@ impl Transport {
         let bytes = match self {
             Transport::Tcp(stream) => stream.recv(buffer)?,
             Transport::Unix(stream) => stream.recv(buffer)?,
-            Transport::Secure(stream) => return stream.recv(buffer),
+            Transport::Tls(stream) => return stream.recv(buffer),
             #[cfg(feature = "testing")]
             Transport::Memory(end) => end.recv(buffer)?,
         };
@@ -148,7 +148,7 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream.peek(buffer),
             Transport::Unix(stream) => stream.peek(buffer),
-            Transport::Secure(secure) => secure.stream().peek_raw(buffer),
+            Transport::Tls(stream) => stream.stream().peek_raw(buffer),
             #[cfg(feature = "testing")]
             Transport::Memory(end) => end.peek(buffer),
         }
@@ -162,7 +162,7 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream.recv(buffer),
             Transport::Unix(stream) => stream.recv(buffer),
-            Transport::Secure(secure) => secure.stream().take_raw(buffer),
+            Transport::Tls(stream) => stream.stream().take_raw(buffer),
             #[cfg(feature = "testing")]
             Transport::Memory(end) => end.recv(buffer),
         }
@@ -178,7 +178,7 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream.send(bytes),
             Transport::Unix(stream) => stream.send(bytes),
-            Transport::Secure(stream) => stream.send(bytes),
+            Transport::Tls(stream) => stream.send(bytes),
             #[cfg(feature = "testing")]
             Transport::Memory(end) => end.send(bytes),
         }
@@ -192,7 +192,7 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => return stream.send_vectored(pieces),
             Transport::Unix(stream) => return stream.send_vectored(pieces),
-            Transport::Secure(_) => {}
+            Transport::Tls(_) => {}
             #[cfg(feature = "testing")]
             Transport::Memory(_) => {}
         }
@@ -215,7 +215,7 @@ impl Transport {
 
     /// Announces that the next [`send`](Self::send) is the last one: an encrypted stream ends together with its last byte.
     pub(super) fn end_with_next_send(&mut self) {
-        if let Transport::Secure(stream) = self {
+        if let Transport::Tls(stream) = self {
             stream.end_with_next_send();
         }
     }
@@ -225,7 +225,7 @@ impl Transport {
     #[inline]
     pub(super) fn defers_output(&self) -> bool {
         match self {
-            Transport::Secure(stream) => stream.defers_output(),
+            Transport::Tls(stream) => stream.defers_output(),
             _ => false,
         }
     }
@@ -237,7 +237,7 @@ impl Transport {
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => Ok(()),
-            Transport::Secure(stream) => stream.flush(),
+            Transport::Tls(stream) => stream.flush(),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => Ok(()),
         }
@@ -248,7 +248,7 @@ impl Transport {
     pub(super) fn holds_output(&self) -> bool {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => false,
-            Transport::Secure(stream) => stream.holds_output(),
+            Transport::Tls(stream) => stream.holds_output(),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => false,
         }
@@ -259,7 +259,7 @@ impl Transport {
     pub(super) fn is_handshaking(&self) -> bool {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => false,
-            Transport::Secure(stream) => stream.is_handshaking(),
+            Transport::Tls(stream) => stream.is_handshaking(),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => false,
         }
@@ -270,7 +270,7 @@ impl Transport {
     pub(super) fn holds_input(&self) -> bool {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => false,
-            Transport::Secure(stream) => stream.holds_input(),
+            Transport::Tls(stream) => stream.holds_input(),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => false,
         }
@@ -282,7 +282,7 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream.outgoing_bytes().unwrap_or(0),
             Transport::Unix(stream) => stream.outgoing_bytes().unwrap_or(0),
-            Transport::Secure(secure) => secure.held_bytes() + secure.stream().outgoing_bytes(),
+            Transport::Tls(stream) => stream.held_bytes() + stream.stream().outgoing_bytes(),
             #[cfg(feature = "testing")]
             Transport::Memory(end) => end.outgoing_bytes(),
         }
@@ -293,7 +293,7 @@ impl Transport {
     pub(super) fn take_facts(&mut self) -> Option<Facts> {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => None,
-            Transport::Secure(stream) => stream.take_facts(),
+            Transport::Tls(stream) => stream.take_facts(),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => None,
         }
@@ -302,14 +302,14 @@ impl Transport {
     /// The socket, if what is sent goes through it as it is: then the kernel can send a file into it.
     pub(super) fn plain_socket(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Transport::Secure(_) => None,
+            Transport::Tls(_) => None,
             plain => plain.descriptor(),
         }
     }
 
     /// Whether what is sent is encrypted.
     pub(super) fn is_secure(&self) -> bool {
-        matches!(self, Transport::Secure(_))
+        matches!(self, Transport::Tls(_))
     }
 
     /// Ends our half of the stream: the client reads the end after what was sent before.
@@ -326,15 +326,15 @@ impl Transport {
                 end.shutdown();
                 Ok(())
             }
-            Transport::Secure(secure) => {
-                secure.say_end();
-                if secure.holds_output() {
+            Transport::Tls(stream) => {
+                stream.send_close_notify();
+                if stream.holds_output() {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                match secure.stream() {
+                match stream.stream() {
                     Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
                     Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
-                    Transport::Secure(_) => Ok(()),
+                    Transport::Tls(_) => Ok(()),
                     #[cfg(feature = "testing")]
                     Transport::Memory(_) => Ok(()),
                 }
@@ -346,7 +346,7 @@ impl Transport {
     /// no reset, its client sees the end.
     pub(super) fn reset(self, poller: &Poller, known: bool) {
         match self {
-            Transport::Secure(secure) => return secure.into_stream().reset(poller, known),
+            Transport::Tls(stream) => return stream.into_stream().reset(poller, known),
             // A socket that refuses has been reset by the client.
             Transport::Tcp(ref stream) => drop(stream.set_linger(Some(Duration::ZERO))),
             _ => {}
@@ -361,9 +361,9 @@ impl Transport {
             Transport::Unix(stream) => stream.into(),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => return,
-            Transport::Secure(mut secure) => {
-                secure.say_end();
-                return secure.into_stream().close(poller, known);
+            Transport::Tls(mut stream) => {
+                stream.send_close_notify();
+                return stream.into_stream().close(poller, known);
             }
         };
         if known {
@@ -397,7 +397,7 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => Some(stream.as_fd()),
             Transport::Unix(stream) => Some(stream.as_fd()),
-            Transport::Secure(secure) => secure.stream().descriptor(),
+            Transport::Tls(stream) => stream.stream().descriptor(),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => None,
         }

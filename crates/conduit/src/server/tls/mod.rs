@@ -22,7 +22,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
 
-use super::transport::{Certify, Secure, Securing, Transport};
+use super::transport::{TlsAcceptor, TlsConfig, TlsStream, Transport};
 use crate::error::{Error, Result};
 use session::Session;
 
@@ -205,8 +205,8 @@ impl fmt::Debug for Tls {
     }
 }
 
-impl Certify for Tls {
-    fn open(&self) -> Result<Arc<dyn Securing>> {
+impl TlsConfig for Tls {
+    fn load(&self) -> Result<Arc<dyn TlsAcceptor>> {
         let mut settings = self.clone();
         if let Source::SelfSigned = settings.identity {
             settings.identity = self_signed().map_err(Error::from)?;
@@ -374,13 +374,13 @@ impl Certificates {
     }
 }
 
-impl Securing for Certificates {
-    fn secure(&self, below: Transport) -> io::Result<Box<dyn Secure>> {
+impl TlsAcceptor for Certificates {
+    fn accept(&self, below: Transport) -> io::Result<Box<dyn TlsStream>> {
         let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
         Ok(Box::new(Session::new(config, below)?))
     }
 
-    fn look(&self) {
+    fn reload_if_changed(&self) {
         let found = stamps(&self.settings);
         let mut state = self.state();
         if state.seen != found {

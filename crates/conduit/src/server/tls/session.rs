@@ -20,7 +20,7 @@ use rustls::unbuffered::{
 use rustls::{ProtocolVersion, ServerConfig};
 
 use crate::server::facts::{Facts, TlsFacts};
-use crate::server::transport::{Received, Secure, Transport};
+use crate::server::transport::{Received, TlsStream, Transport};
 
 /// The bytes that are encrypted at a time; the connection holds what the socket does not take of them.
 const SEND_BYTES: usize = 64 * 1024;
@@ -245,7 +245,7 @@ impl Session {
     }
 }
 
-impl Secure for Session {
+impl TlsStream for Session {
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         if self.failed {
             let received = self.stream.recv(buffer)?;
@@ -383,7 +383,7 @@ impl Secure for Session {
         })
     }
 
-    fn say_end(&mut self) {
+    fn send_close_notify(&mut self) {
         if self.failed || self.close_notify == CloseNotify::Sent || self.tls.is_handshaking() {
             return;
         }
