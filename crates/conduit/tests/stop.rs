@@ -240,6 +240,24 @@ fn stuck(target: &str) -> (Program, Client) {
 }
 
 #[test]
+fn clients_that_keep_their_connections_do_not_delay_the_end() {
+    // More would be cut off by the shutdown timeout, which has a log message.
+    let mut program = Program::start(&mut program());
+    let mut clients: Vec<_> = (0..20).map(|_| program.connect()).collect();
+    for client in &mut clients {
+        client.send(WORKER);
+        assert_eq!(client.response().status, 200);
+        client.send("GET /worker HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+    }
+    program.signal(Signal::TERM);
+    let log = errors(&mut program.child);
+    assert!(log.contains("stopped cut_connections=0"), "{log}");
+    assert_eq!(program.end(), Some(0));
+    drop(clients);
+}
+
+#[test]
 fn second_signal_ends_program_whose_worker_is_stuck() {
     for target in ["/block", "/log"] {
         let (program, _client) = stuck(target);

@@ -61,6 +61,9 @@ const LEAST_INPUT_BYTES: usize = 16 * 1024;
 /// and a turn of it is long, so this is far below tokio's default of 61.
 const TASKS_BETWEEN_POLLS: u32 = 4;
 
+/// How often a worker that stops looks for its deadline, and for clients that have received their last response.
+const STOPPING_TICK: Duration = Duration::from_millis(50);
+
 /// Whether `conduit-net` polls through the `polling` crate.
 pub(super) const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_os = "linux")));
 
@@ -639,6 +642,12 @@ impl Worker {
             for key in self.keys() {
                 self.with_input(key, Connection::stop);
             }
+        } else {
+            let lingering = |(_, connection): (usize, &Connection)| connection.is_lingering().then(|| connection.key());
+            let lingering: Vec<Key> = self.connections.iter().filter_map(lingering).collect();
+            for key in lingering {
+                self.with_input(key, Connection::stop);
+            }
         }
         if self.handle.is_closing() || self.stop_by.is_some_and(|deadline| now >= deadline) {
             self.over = true;
@@ -795,6 +804,10 @@ async fn ring_every_second(mailbox: Rc<Mailbox>, handle: ServerHandle, worker: u
         .await;
         if stopped {
             changed.set(handle.changed());
+            if handle.is_stopping() {
+                second = tokio::time::interval(STOPPING_TICK);
+                second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+            }
         }
         mailbox.ring();
     }

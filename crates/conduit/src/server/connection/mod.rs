@@ -430,6 +430,11 @@ impl Connection {
         tracing::warn!(peer = %self.peer, method, route, stage, seconds, "closed at the shutdown");
     }
 
+    /// Whether the last response is sent, and the connection waits for the client's end.
+    pub(super) fn is_lingering(&self) -> bool {
+        matches!(self.stage, Stage::Lingering(_))
+    }
+
     /// Whether a handler or a stream has something of the answer still to make.
     fn is_serving(&self) -> bool {
         matches!(self.stage, Stage::Handling(_) | Stage::Streaming(..))
@@ -458,6 +463,10 @@ impl Connection {
             return Fate::Open;
         }
         if self.ended && self.ends_with_client() {
+            return Fate::Closed;
+        }
+        if shared.stopping && self.is_lingering() && self.transport.outgoing_bytes() == 0 {
+            // The client has all that was sent; waiting for its end would delay the stop.
             return Fate::Closed;
         }
         let serving = self.is_serving();
