@@ -2,29 +2,27 @@
 //! successor that is of no use.
 #![cfg(all(feature = "tls", target_os = "linux"))]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{self, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::{Tls, health};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-
-/// Marks the process as the program rather than the test; its value is the directory of the test.
-const IS_PROGRAM: &str = "CONDUIT_TEST_IS_PROGRAM";
-/// The time that a test waits before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+use support::program::{
+    Client, Directory, IS_PROGRAM, OnDrop, PATIENCE, Program, connect, has_ended, limit_life, program, use_it, wait_for,
+};
 
 #[get("/process")]
 async fn process() -> String {
@@ -48,280 +46,49 @@ fn the_program() {
     let Some(directory) = std::env::var_os(IS_PROGRAM) else {
         return;
     };
-    // None of them outlives a test that has failed for long.
-    std::thread::spawn(|| {
-        std::thread::sleep(3 * PATIENCE);
-        std::process::exit(3);
-    });
+    limit_life();
     tracing_subscriber::fmt()
         .with_ansi(false)
         .with_writer(std::io::stderr)
         .init();
     let directory = PathBuf::from(directory);
-    let mut app = App::new(()).routes(routes![process, echo, later, health::readyz]);
+    let broken = directory.join("broken");
+    let open = move || {
+        let is_broken = broken.exists();
+        async move {
+            match is_broken {
+                true => Err(std::io::Error::other("no database")),
+                false => Ok(()),
+            }
+        }
+    };
+    let mut app = App::open_per_worker(open).routes(routes![process, echo, later, health::readyz]);
     if directory.join("key.pem").exists() {
         app = app.tls(Tls::files(directory.join("chain.pem"), directory.join("key.pem")));
     }
-    std::process::exit(i32::from(app.run().is_err()));
+    let ended = app.run();
+    if let Err(error) = &ended {
+        tracing::error!(%error, "ended");
+    }
+    std::process::exit(i32::from(ended.is_err()));
 }
 
-/// A directory of a test's own, removed at its end.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("conduit-restart-{name}-{}", std::process::id()));
-        fs::create_dir(&path).expect("a directory");
-        Directory(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// The program under a separate name, so that it can be replaced.
-    fn install(&self) -> PathBuf {
-        let (file, new) = (self.path("app"), self.path("new"));
-        let program = std::env::current_exe().expect("a test knows its file");
-        if fs::hard_link(&program, &new).is_err() {
-            fs::copy(&program, &new).expect("the program can be copied");
+/// Sends one of three requests, and checks its response.
+fn ask_and_check<T: Read + Write>(client: &mut Client<T>, turn: u64) {
+    let value = format!("{turn}");
+    let body = match turn % 3 {
+        0 => client.get(&format!("/later/{value}")),
+        1 => client.ask(&format!(
+            "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{value}",
+            value.len()
+        )),
+        _ => {
+            let process = client.get("/process");
+            assert!(process.parse::<u32>().is_ok(), "{process}");
+            return;
         }
-        fs::rename(&new, &file).expect("the old one is replaced");
-        file
-    }
-
-    /// A shell script in the program's place.
-    fn install_script(&self, script: &str) {
-        let new = self.path("new");
-        fs::write(&new, format!("#!/bin/sh\n{script}\n")).expect("a script");
-        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).expect("it may be run");
-        fs::rename(&new, self.path("app")).expect("the program is replaced");
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn program(directory: &Directory) -> Command {
-    let mut command = Command::new(directory.install());
-    command
-        .args(["--exact", "the_program", "--nocapture"])
-        .env(IS_PROGRAM, &directory.0)
-        .env("CONDUIT_WORKERS", "2")
-        .env("CONDUIT_ADDR", "127.0.0.1:0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-/// A program that serves, and all that come after it.
-struct Program {
-    child: Child,
-    /// The output of the program and its successors.
-    log: Arc<Mutex<String>>,
-    addresses: Vec<String>,
-}
-
-impl Program {
-    /// Starts it, and waits until it listens on so many places.
-    fn start(command: &mut Command, places: usize) -> Self {
-        let mut child = command.spawn().expect("the program starts");
-        let log = Arc::new(Mutex::new(String::new()));
-        collect(child.stderr.take().expect("a pipe"), &log);
-        collect(child.stdout.take().expect("a pipe"), &log);
-        let mut program = Program {
-            child,
-            log,
-            addresses: Vec::new(),
-        };
-        let listening = |log: &str| log.matches("Listening on").count() >= places;
-        program.wait_for_log("a program that listens", listening);
-        let log = program.log();
-        let addresses = log.lines().filter_map(|line| line.split_once("Listening on "));
-        program.addresses = addresses.map(|(_, address)| address.to_owned()).collect();
-        program
-    }
-
-    fn log(&self) -> String {
-        self.log.lock().expect("no thread panics").clone()
-    }
-
-    fn wait_for_log(&self, what: &str, found: impl Fn(&str) -> bool) {
-        wait_for(
-            || found(&self.log()).then_some(()),
-            || format!("{what}: {}", self.log()),
-        );
-    }
-
-    /// The place where it listens whose text begins so, without it.
-    fn address(&self, scheme: &str) -> &str {
-        let found = self.addresses.iter().find_map(|address| address.strip_prefix(scheme));
-        found.expect("it listens there")
-    }
-
-    fn tcp(&self) -> SocketAddr {
-        self.address("http://").parse().expect("an address")
-    }
-
-    fn connect(&self) -> Client<TcpStream> {
-        Client::new(connect(self.tcp()))
-    }
-
-    /// The process that answers a new connection.
-    fn process(&self) -> u32 {
-        self.connect().get("/process").parse().expect("a number")
-    }
-
-    fn signal(&self, process: u32, signal: Signal) {
-        let process = Pid::from_raw(process.try_into().expect("a process")).expect("a process");
-        kill_process(process, signal).expect("the process is there");
-    }
-
-    /// Asks the process for its successor, and waits until it has gone out of the way.
-    fn replace(&self, process: u32) -> u32 {
-        let taken_over = |log: &str| log.matches("another process has taken over").count();
-        let before = taken_over(&self.log());
-        self.signal(process, Signal::USR2);
-        self.wait_for_log("a successor", |log| taken_over(log) > before);
-        let next = || Some(self.process()).filter(|&now| now != process);
-        wait_for(next, || format!("the old process accepts yet: {}", self.log()))
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Successors are no children of ours.
-        let log = self.log.lock().map(|log| log.clone()).unwrap_or_default();
-        for (_, rest) in log.lines().filter_map(|line| line.split_once("process=")) {
-            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            let process = digits.parse().ok().and_then(Pid::from_raw);
-            if let Some(process) = process.filter(|_| is_program(&digits)) {
-                let _ = kill_process(process, Signal::KILL);
-            }
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Returns whether the process is the program, and not another process with its id.
-fn is_program(process: &str) -> bool {
-    fs::read(format!("/proc/{process}/cmdline"))
-        .is_ok_and(|line| String::from_utf8_lossy(&line).contains("the_program"))
-}
-
-/// Returns whether the process has ended, reaped or not.
-fn has_ended(process: u32) -> bool {
-    match fs::read_to_string(format!("/proc/{process}/status")) {
-        Ok(status) => status.contains("State:\tZ"),
-        Err(_) => true,
-    }
-}
-
-fn collect(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
-    let log = Arc::clone(log);
-    std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            let mut log = log.lock().expect("no thread panics");
-            log.push_str(&line);
-            log.push('\n');
-        }
-    });
-}
-
-fn wait_for<T>(mut found: impl FnMut() -> Option<T>, what: impl Fn() -> String) -> T {
-    let patience = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(Instant::now() < patience, "there is not {}", what());
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).expect("no connection is refused");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-    stream.set_nodelay(true).expect("no delay");
-    stream
-}
-
-/// A client that takes nothing but whole and right answers.
-struct Client<T> {
-    stream: T,
-    /// The last answer said that there is no other on this connection.
-    closes: bool,
-}
-
-impl<T: Read + Write> Client<T> {
-    fn new(stream: T) -> Self {
-        Client { stream, closes: false }
-    }
-
-    fn get(&mut self, target: &str) -> String {
-        self.ask(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
-    }
-
-    /// Sends a request and reads its answer; gives the body.
-    fn ask(&mut self, request: &str) -> String {
-        self.stream.write_all(request.as_bytes()).expect("the request is taken");
-        let (mut answer, mut input) = (Vec::new(), [0; 4096]);
-        loop {
-            let read = self.stream.read(&mut input).expect("no connection is reset");
-            assert!(
-                read > 0,
-                "the connection ends in place of an answer to {request:?}: {answer:?}"
-            );
-            answer.extend_from_slice(&input[..read]);
-            let text = str::from_utf8(&answer).expect("the answer is text");
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-                let length: usize = length.expect("a length").parse().expect("a number");
-                if body.len() >= length {
-                    assert_eq!(body.len(), length, "no more than was announced");
-                    self.closes |= head.contains("\r\nconnection: close");
-                    return body.to_owned();
-                }
-            }
-        }
-    }
-
-    /// Asks in one of three ways.
-    fn ask_and_check(&mut self, turn: u64) {
-        let value = format!("{turn}");
-        let body = match turn % 3 {
-            0 => self.get(&format!("/later/{value}")),
-            1 => self.ask(&format!(
-                "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{value}",
-                value.len()
-            )),
-            _ => {
-                let process = self.get("/process");
-                assert!(process.parse::<u32>().is_ok(), "{process}");
-                return;
-            }
-        };
-        assert_eq!(body, value);
-    }
-}
-
-/// A client that runs until it is stopped, on one connection for as long as it stays open, or on one for each request.
-fn use_it<T: Read + Write>(connect: impl Fn() -> T, keeps: bool, stop: &AtomicBool, answered: &AtomicU64) {
-    let mut client: Option<Client<T>> = None;
-    let mut turn = 0;
-    while !stop.load(SeqCst) {
-        let mut open = client.take().unwrap_or_else(|| Client::new(connect()));
-        open.ask_and_check(turn);
-        turn += 1;
-        answered.fetch_add(1, SeqCst);
-        client = Some(open).filter(|open| keeps && !open.closes);
-    }
+    };
+    assert_eq!(body, value);
 }
 
 /// A certificate for `localhost` in the test's directory, and a client that trusts it.
@@ -379,9 +146,9 @@ fn clients_see_no_refused_connection_and_no_broken_answer_while_the_server_is_re
             let (stop, answered, config, path) = (&stop, &answered, &config, &path);
             let keeps = client % 2 == 0;
             all.push(scope.spawn(move || match client % 12 {
-                0 | 1 => use_it(|| connect_tls(secure, config), keeps, stop, answered),
-                2 | 3 => use_it(|| connect_unix(path), keeps, stop, answered),
-                _ => use_it(|| connect(plain), keeps, stop, answered),
+                0 | 1 => use_it(|| connect_tls(secure, config), ask_and_check, keeps, stop, answered),
+                2 | 3 => use_it(|| connect_unix(path), ask_and_check, keeps, stop, answered),
+                _ => use_it(|| connect(plain), ask_and_check, keeps, stop, answered),
             }));
         }
         for _ in 0..restarts {
@@ -417,14 +184,6 @@ fn clients_see_no_refused_connection_and_no_broken_answer_while_the_server_is_re
         || (!path.exists()).then_some(()),
         || "an end of the socket's file".to_owned(),
     );
-}
-
-struct OnDrop<'a>(&'a AtomicBool);
-
-impl Drop for OnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, SeqCst);
-    }
 }
 
 #[test]
@@ -500,6 +259,42 @@ fn a_successor_that_ends_at_once_changes_nothing_and_is_named() {
     // The next one is good: it is started by its name, so it is the current file.
     directory.install();
     assert_ne!(program.replace(old), old);
+}
+
+#[test]
+fn a_successor_that_cannot_open_its_state_is_named() {
+    let directory = Directory::new("state");
+    let program = Program::start(&mut program(&directory), 1);
+    let old = program.process();
+    fs::write(directory.path("broken"), "").expect("a file");
+    program.signal(old, Signal::USR2);
+    program.wait_for_log("an error", |log| log.contains("serving on"));
+    let log = program.log();
+    assert!(log.contains("cannot open the state of worker"), "{log}");
+    assert!(log.contains("no database"), "{log}");
+    assert_eq!(program.process(), old);
+    fs::remove_file(directory.path("broken")).expect("it is there");
+    assert_ne!(program.replace(old), old);
+}
+
+#[test]
+fn a_certificate_whose_file_blocks_does_not_keep_the_server_from_stopping() {
+    let directory = Directory::new("fifo");
+    certificate(&directory);
+    let mut program = Program::start(&mut program(&directory), 1);
+    let chain = directory.path("chain.pem");
+    fs::remove_file(&chain).expect("it is there");
+    let made = std::process::Command::new("mkfifo").arg(&chain).status();
+    assert!(made.expect("mkfifo is there").success());
+    let process = program.child.id();
+    program.signal(process, Signal::HUP);
+    program.signal(process, Signal::TERM);
+    assert_eq!(
+        program.child.wait().expect("it ends").code(),
+        Some(0),
+        "{}",
+        program.log()
+    );
 }
 
 #[test]

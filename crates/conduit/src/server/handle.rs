@@ -118,6 +118,11 @@ impl ServerHandle {
         }
     }
 
+    /// Whether all workers serve, or have served.
+    pub(super) fn has_started(&self) -> bool {
+        self.0.starting.load(Ordering::Acquire) == 0
+    }
+
     /// Waits until all workers serve; for one waiter.
     pub(super) async fn started(&self) {
         self.0.started.notified().await;

@@ -17,7 +17,7 @@ use std::future::Future;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -42,6 +42,8 @@ const LIST_BYTES: u32 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the wait for a successor looks whether the server stops.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long a successor that does not serve may take to end by itself.
+const END_PATIENCE: Duration = Duration::from_secs(2);
 const READY: u8 = b'R';
 
 /// By what a successor knows the sockets of one address.
@@ -285,19 +287,35 @@ fn start(kept: &[Kept], limit: Duration, handle: &ServerHandle) -> io::Result<Ch
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => has_gone(),
         Err(error) => error,
     };
-    // It may have ended by itself; what matters is that it has.
-    let _ = child.kill();
-    let ended = child
-        .wait()
-        .map_or_else(|error| error.to_string(), |status| status.to_string());
+    // One that has closed its end is about to end, and may be logging the cause.
+    let patience = match why.kind() {
+        io::ErrorKind::UnexpectedEof => END_PATIENCE,
+        _ => Duration::ZERO,
+    };
+    let ended = end(&mut child, patience).map_or_else(|error| error.to_string(), |status| status.to_string());
     Err(io::Error::new(
         why.kind(),
         format!("{why} ({}: {ended})", program.display()),
     ))
 }
 
+/// Kills the process if it does not end in time, and waits for its end.
+fn end(child: &mut Child, patience: Duration) -> io::Result<ExitStatus> {
+    let began = Instant::now();
+    while began.elapsed() < patience {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        thread::sleep(LOOK);
+    }
+    // It may have ended meanwhile.
+    let _ = child.kill();
+    child.wait()
+}
+
 fn has_gone() -> io::Error {
-    io::Error::other("the process that was to take over has ended before it served")
+    let why = "the process that was to take over has ended before it served";
+    io::Error::new(io::ErrorKind::UnexpectedEof, why)
 }
 
 fn wait_until_ready(stream: &UnixStream, limit: Duration, handle: &ServerHandle) -> io::Result<()> {

@@ -412,8 +412,8 @@ async fn watch_files(handle: ServerHandle) -> Infallible {
 /// Reports the begin of a shutdown to the manager and in the log.
 async fn report_stop(handle: ServerHandle) -> Infallible {
     handle.reached(UNREADY).await;
-    // After a handover the manager is told of the process that has taken over.
-    if !handle.is_replaced() {
+    // A server that cannot start has an error instead; after a handover the manager has another main process.
+    if handle.has_started() && !handle.is_replaced() {
         manager::tell(manager::STOPPING);
         let connections = handle.statistics().open_connections;
         tracing::info!(connections, "stopping; finishing the requests in progress");

@@ -1,6 +1,11 @@
 //! A running server, and a client that sends exactly the given bytes.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+#[cfg(target_os = "linux")]
+pub(crate) mod postgresql;
+#[cfg(target_os = "linux")]
+pub(crate) mod program;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::JoinHandle;
