@@ -23,7 +23,7 @@ use conduit::layer::{Compression, Conditional, RateLimit, RequestIds, SecurityHe
 use conduit::openapi::Info;
 use conduit::prelude::*;
 use settings::Settings;
-use store::{OpenError, Store};
+use store::{OpenError, Store, Writer};
 
 /// The literal paths take precedence over `/{slug}`, at any position in the list.
 pub(crate) const ROUTES: Routes<Service> = routes![site::ROUTES, users::ROUTES, links::ROUTES];
@@ -34,7 +34,7 @@ pub(crate) const DOCS: &str = "/docs";
 /// No request of this service is larger than a link; the framework's own limit is 2 MiB.
 const BODY_LIMIT_BYTES: u64 = 16 * 1024;
 
-/// The state: handlers extract any of its fields. Each worker thread has a clone.
+/// The state of a worker: handlers extract any of its fields.
 #[derive(Clone, FromRef)]
 struct Service {
     store: Store,
@@ -48,21 +48,28 @@ struct Limits {
     new_links: RateLimit,
 }
 
-impl Service {
-    async fn open(settings: Settings) -> Result<Self, OpenError> {
-        Ok(Service {
-            store: Store::open(&settings.database).await?,
-            limits: Limits {
-                sign_in: RateLimit::new(settings.sign_ins_per_minute, settings::MINUTE).named("sign-in"),
-                new_links: RateLimit::new(settings.new_links_per_minute, settings::MINUTE).named("new-links"),
-            },
-        })
+impl Limits {
+    fn new(settings: &Settings) -> Self {
+        Limits {
+            sign_in: RateLimit::new(settings.sign_ins_per_minute, settings::MINUTE).named("sign-in"),
+            new_links: RateLimit::new(settings.new_links_per_minute, settings::MINUTE).named("new-links"),
+        }
     }
 }
 
-/// The whole service. The layer that is added last is the outermost: a request meets its id first.
-fn app(settings: Settings) -> conduit::Result<App<Service, Routes<Service>>> {
-    let app = App::open(Service::open(settings))?
+/// The whole service. Each worker opens the database; the limits and the connection for writing are the same for all.
+/// The layer that is added last is the outermost: a request meets its id first.
+fn app(settings: Settings) -> App<Service, Routes<Service>> {
+    let limits = Limits::new(&settings);
+    let writer = Writer::default();
+    let open = move || {
+        let (database, writer, limits) = (settings.database.clone(), writer.clone(), limits.clone());
+        async move {
+            let store = Store::open(&database, &writer).await?;
+            Ok::<_, OpenError>(Service { store, limits })
+        }
+    };
+    App::open_per_worker(open)
         .routes(ROUTES)
         .info(Info::new("Short links", env!("CARGO_PKG_VERSION")).description(
             "Sign up with `POST /api/users`, sign in with `POST /api/session`, and send the token that you get as \
@@ -73,13 +80,12 @@ fn app(settings: Settings) -> conduit::Result<App<Service, Routes<Service>>> {
         .layer(Conditional::new())
         .layer(Compression::new())
         .layer(SecurityHeaders::new())
-        .layer(RequestIds::new().always_new());
-    Ok(app)
+        .layer(RequestIds::new().always_new())
 }
 
 fn main() -> conduit::Result {
     // Standard output is for the address that the server prints; errors go to standard error.
     conduit::log::set_panic_hook();
     tracing_subscriber::fmt().with_writer(conduit::log::stderr).init();
-    app(Settings::from_environment()?)?.run()
+    app(Settings::from_environment()?).run()
 }

@@ -38,9 +38,7 @@ impl Drop for Directory {
 /// Runs a test as a client of the service that has not signed up.
 fn with_client(test: impl FnOnce(TestClient)) {
     let directory = Directory::new();
-    test(TestClient::new(
-        app(directory.settings()).expect("the service opens its database"),
-    ));
+    test(TestClient::new(app(directory.settings())));
 }
 
 /// Runs a test as one that has signed in as Ada.
@@ -305,10 +303,7 @@ fn guessing_and_flooding_are_slowed_down() {
     let mut settings = directory.settings();
     settings.new_links_per_minute = 2;
     settings.sign_ins_per_minute = 3;
-    let ada = signed_in(
-        &TestClient::new(app(settings).expect("the service opens its database")),
-        "ada",
-    );
+    let ada = signed_in(&TestClient::new(app(settings)), "ada");
     ada.post("/api/session")
         .json(&json!({ "name": "ada", "password": "a wrong guess" }))
         .send()

@@ -5,9 +5,11 @@ mod users;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::OnceCell;
 
 pub(crate) use links::Link;
 pub(crate) use users::SESSION_DAYS;
@@ -44,20 +46,24 @@ const STEPS: [&str; 2] = [
     CREATE INDEX links_by_owner ON links (owner, id);",
 ];
 
-/// The database. Clones share the same connections to the database.
+/// The database, as a worker has it. Clones share the same connections to the database.
 ///
-/// SQLite lets one connection write at a time, and others read meanwhile (write-ahead log). So there is one connection
-/// for writing, for which requests queue up as tasks: with more of them they would wait inside SQLite, which asks again
-/// and again after a sleep, and fails when it takes too long.
+/// SQLite lets one connection write at a time, and others read meanwhile (write-ahead log). So all workers share one
+/// connection for writing, for which requests queue up as tasks: with more of them they would wait inside SQLite, which
+/// asks again and again after a sleep, and fails when it takes too long.
 #[derive(Clone)]
 pub(crate) struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
 }
 
+/// The connection for writing, which the first worker opens.
+#[derive(Clone, Default)]
+pub(crate) struct Writer(Arc<OnceCell<SqlitePool>>);
+
 impl Store {
     /// Opens the file, or creates it, and creates missing tables.
-    pub(crate) async fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(crate) async fn open(path: &Path, writer: &Writer) -> Result<Self, OpenError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -66,7 +72,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        match Self::connect(options).await {
+        match Self::connect(options, writer).await {
             Ok(store) => Ok(store),
             Err(cause) => Err(OpenError {
                 path: path.to_owned(),
@@ -75,12 +81,16 @@ impl Store {
         }
     }
 
-    async fn connect(options: SqliteConnectOptions) -> sqlx::Result<Self> {
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await?;
-        go_steps(&writer).await?;
+    async fn connect(options: SqliteConnectOptions, writer: &Writer) -> sqlx::Result<Self> {
+        let open_writer = async || {
+            let writer = SqlitePoolOptions::new()
+                .max_connections(1)
+                .connect_with(options.clone())
+                .await?;
+            go_steps(&writer).await?;
+            Ok::<_, sqlx::Error>(writer)
+        };
+        let writer = writer.0.get_or_try_init(open_writer).await?.clone();
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));

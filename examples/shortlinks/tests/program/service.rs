@@ -58,6 +58,20 @@ fn a_database_that_cannot_be_opened_is_named_with_the_remedy() {
 }
 
 #[test]
+fn document_and_table_of_routes_need_no_database() {
+    let directory = Directory::new();
+    for argument in ["--openapi", "--routes"] {
+        let mut command = command(&directory.path().join("missing").join("links.db"));
+        let output = command.arg(argument).output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stdout).contains("/api/links"),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
 fn a_setting_that_is_no_number_is_named_with_the_remedy() {
     let directory = Directory::new();
     let mut command = command(&directory.path().join("links.db"));
