@@ -168,8 +168,9 @@ impl<S> App<S> {
     ///
     /// Connections and tasks that it opens belong to the worker that uses them, so that no query waits for another thread.
     /// A pool that all workers share costs about a quarter more CPU for each query, and a handler that blocks one worker
-    /// then delays queries of the others. The state need be neither `Send` nor `Clone`. Values that all workers share,
-    /// such as a counter, are made before the call and cloned by the function.
+    /// then delays queries of the others. The state need not be `Send`, and needs `Clone` only where handlers extract it as a
+    /// whole or lists of routes with the same state are mounted. Values that all workers share, such as a counter, are made
+    /// before the call and cloned by the function.
     ///
     /// One worker opens its state at a time: when migrations of a database are a part of it, the first worker applies
     /// them, and the others find them applied. The server is ready when all workers have their state. An error ends the
