@@ -113,7 +113,7 @@ impl Head {
     /// # Panics
     ///
     /// If `target` is not a path with an optional query that the engine accepts in a request (RFC 9112, section 3.2.1), or
-    /// is longer than [`TARGET_LIMIT`](super::TARGET_LIMIT).
+    /// is longer than [`TARGET_LIMIT`].
     pub fn set_target(&mut self, target: &str) {
         assert!(
             scan::is_path_and_query(target.as_bytes()),

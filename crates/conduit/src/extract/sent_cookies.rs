@@ -60,9 +60,12 @@ fn parse(pair: &[u8]) -> Option<SentCookie<'_>> {
 mod tests {
     use super::*;
 
+    /// A pair, and the name and value in it.
+    type Case<'a> = (&'a [u8], Option<(&'a [u8], &'a str)>);
+
     #[test]
     fn a_pair_is_read_as_rfc_6265_writes_it() {
-        let cases: [(&[u8], Option<(&[u8], &str)>); 18] = [
+        let cases: [Case<'_>; 18] = [
             (b"a=1", Some((b"a", "1"))),
             (b" \ta = 1 \t", Some((b"a", "1"))),
             (b"a=", Some((b"a", ""))),
