@@ -86,7 +86,7 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 /// [`owned_by_extension`](Idempotency::owned_by_extension) or [`owned_by`](Idempotency::owned_by). Clients without
 /// credentials are one.
 ///
-/// A response that says that nothing was carried out is not stored, so that the corrected request is carried out: from 500
+/// A response whose status means that nothing was carried out is not stored, so that the corrected request is: from 500
 /// up, and 401, 403, 405, 406, 408, 411 to 413, 415, 417, 421, 425, 426, 428, 429 and 431. A response whose body is longer
 /// than 1 MiB, or for which the store has no room, is not stored either, and the key then answers 409.
 ///
