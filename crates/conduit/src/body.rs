@@ -14,9 +14,9 @@ use http::HeaderMap;
 use crate::file::FilePart;
 use crate::pool::Buffer;
 use crate::problem::Problem;
+use crate::server::commands::{Command, CommandSender};
 use crate::server::counts::Limit;
 use crate::server::current;
-use crate::server::mailbox::{Letter, Outbox};
 
 /// An error of the user's own, as a stream of bytes or a handler may give it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -489,7 +489,7 @@ impl Drop for Incoming {
         // Nobody reads any more: what still comes is thrown away, so reading must not stay paused.
         self.channel.buffer.take();
         self.channel.abandoned.set(true);
-        self.channel.tell_worker(Letter::BodyAbandoned);
+        self.channel.tell_worker(Command::BodyAbandoned);
     }
 }
 
@@ -575,12 +575,12 @@ pub(crate) struct Channel {
     /// The worker stopped reading, or waits to send `100 Continue`: tell it when the reader wants more.
     worker_waits: Cell<bool>,
     abandoned: Cell<bool>,
-    outbox: RefCell<Option<Outbox>>,
+    sender: RefCell<Option<CommandSender>>,
 }
 
 impl Channel {
     /// Makes the channel ready for a new request.
-    pub(crate) fn open(&self, outbox: Outbox) {
+    pub(crate) fn open(&self, sender: CommandSender) {
         self.buffer.take();
         self.window.set(STREAM_WINDOW_BYTES);
         self.state.set(State::Open);
@@ -588,7 +588,7 @@ impl Channel {
         self.reader.take();
         self.worker_waits.set(false);
         self.abandoned.set(false);
-        *self.outbox.borrow_mut() = Some(outbox);
+        *self.sender.borrow_mut() = Some(sender);
     }
 
     /// Adds a piece. Gives whether more may be read from the socket now.
@@ -627,7 +627,7 @@ impl Channel {
         self.worker_waits.get() || self.abandoned.get()
     }
 
-    /// Asks to be told through the outbox when the reader wants bytes.
+    /// Asks to be told by a command when the reader wants bytes.
     pub(crate) fn tell_when_wanted(&self) {
         self.worker_waits.set(true);
     }
@@ -659,14 +659,14 @@ impl Channel {
     }
 
     fn resume_if_paused(&self) {
-        self.tell_worker(Letter::BodyWanted);
+        self.tell_worker(Command::BodyWanted);
     }
 
-    fn tell_worker(&self, letter: Letter) {
+    fn tell_worker(&self, command: Command) {
         if self.worker_waits.replace(false)
-            && let Some(outbox) = &*self.outbox.borrow()
+            && let Some(sender) = &*self.sender.borrow()
         {
-            outbox.send(letter);
+            sender.send(command);
         }
     }
 }

@@ -12,8 +12,8 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::body::{Body, Channel, Incoming, Kind};
 use crate::pool::Buffer;
-use crate::server::facts::Facts;
-use crate::server::mailbox::Outbox;
+use crate::server::commands::CommandSender;
+use crate::server::connection_info::ConnectionInfo;
 use crate::target;
 
 /// How many requests' memory a thread keeps for the next ones.
@@ -65,7 +65,7 @@ struct Parts {
     parameters: Parameters,
     matched: Matched,
     peer: Option<SocketAddr>,
-    facts: Option<Rc<Facts>>,
+    facts: Option<Rc<ConnectionInfo>>,
     uri: OnceCell<Uri>,
     headers: OnceCell<HeaderMap>,
     /// The map has been changed: the head no longer tells the fields.
@@ -395,7 +395,7 @@ impl Request {
     pub(crate) fn assembled(
         request: http::Request<Body>,
         peer: Option<SocketAddr>,
-        facts: Option<Rc<Facts>>,
+        facts: Option<Rc<ConnectionInfo>>,
         body_limit: u64,
     ) -> Self {
         let (head, body) = request.into_parts();
@@ -427,7 +427,7 @@ impl Request {
     }
 
     /// What is known of the connection beside the peer's address, if anything is.
-    pub(crate) fn facts(&self) -> Option<&Facts> {
+    pub(crate) fn facts(&self) -> Option<&ConnectionInfo> {
         self.parts().facts.as_deref()
     }
 
@@ -446,7 +446,7 @@ impl Request {
     }
 
     /// Fills in what does not come from the head.
-    pub(crate) fn arrived(&mut self, peer: SocketAddr, facts: Option<&Rc<Facts>>, body_limit: u64) {
+    pub(crate) fn arrived(&mut self, peer: SocketAddr, facts: Option<&Rc<ConnectionInfo>>, body_limit: u64) {
         let parts = self.parts_mut();
         parts.peer = Some(peer);
         parts.facts = facts.cloned();
@@ -455,12 +455,12 @@ impl Request {
     }
 
     /// The channel that the worker feeds the body into.
-    pub(crate) fn open_channel(&mut self, outbox: Outbox) -> Rc<Channel> {
+    pub(crate) fn open_channel(&mut self, sender: CommandSender) -> Rc<Channel> {
         let channel = &mut self.parts_mut().channel;
         if Rc::get_mut(channel).is_none() {
             *channel = Rc::default();
         }
-        channel.open(outbox);
+        channel.open(sender);
         Rc::clone(channel)
     }
 }

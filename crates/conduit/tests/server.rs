@@ -655,7 +655,7 @@ fn a_head_that_does_not_end_in_time_is_408() {
     assert_eq!(response.status, 408);
     assert_eq!(
         response.problem()["detail"],
-        "the head of the request did not come in time"
+        "the head of the request did not arrive in time"
     );
 }
 

@@ -10,7 +10,7 @@ use http::uri::Authority;
 use super::FromRequest;
 use crate::openapi::Operation;
 use crate::request::Request;
-use crate::server::facts::Origin;
+use crate::server::connection_info::Origin;
 use crate::server::proxies::Forwarding;
 
 /// The client as it came to the outermost trusted proxy: its address, and the scheme and host that it asked for. Where no

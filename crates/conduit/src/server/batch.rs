@@ -1,37 +1,33 @@
 //! Connections that are served together.
 //!
-//! A worker reads what has come on several connections, then serves all of it, then sends all of the answers. Each of the three
-//! is much code, in the kernel and here; done for one connection after the other they push each other out of the
-//! processor's caches.
+//! A worker reads from several connections, then serves all of them, then sends all of the output. Each of the three is much
+//! code, in the kernel and here; done for one connection after the other they evict each other from the processor's caches.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::connection::Turn;
-use super::mailbox::Key;
+use super::commands::ConnectionId;
 
-/// How many connections are served together at most.
+/// The largest number of connections in a batch.
 pub(super) const TOGETHER: usize = 32;
 
-/// If a batch takes longer, each connection is served by itself, since the first answer waits for the last handler.
+/// After a batch that takes longer each connection is served by itself, since the first response waits for the last handler.
 const LONG: Duration = Duration::from_micros(500);
 
 /// One connection of a batch.
 pub(super) struct Member {
-    pub(super) key: Key,
-    /// Where its bytes are in the worker's buffer.
+    pub(super) id: ConnectionId,
+    /// The place of its bytes in the worker's buffer.
     pub(super) bytes: Range<usize>,
-    /// What serving them has come to; `None` before that.
-    pub(super) turn: Option<Turn>,
 }
 
 pub(super) struct Batch {
     pub(super) members: Vec<Member>,
-    /// How much of the worker's buffer has bytes.
+    /// The number of bytes in the worker's buffer.
     pub(super) filled: usize,
-    /// How many are served together at most: `1 <= limit <= TOGETHER`.
+    /// The largest size of the next batch: `1 <= limit <= TOGETHER`.
     limit: usize,
-    /// When the last batch was over.
+    /// The end of the last batch.
     ended: Instant,
 }
 
@@ -45,20 +41,20 @@ impl Batch {
         }
     }
 
-    /// The first batch of a turn begins.
+    /// Begins the first batch of a turn.
     pub(super) fn begin(&mut self) {
         self.ended = Instant::now();
     }
 
-    /// Adds a connection whose bytes are behind those of the others. Says whether there are enough of them.
-    pub(super) fn add(&mut self, key: Key, received: usize) -> bool {
+    /// Adds a connection whose bytes follow those of the others. Returns whether the batch is complete.
+    pub(super) fn add(&mut self, id: ConnectionId, received: usize) -> bool {
         let bytes = self.filled..self.filled + received;
         self.filled = bytes.end;
-        self.members.push(Member { key, bytes, turn: None });
+        self.members.push(Member { id, bytes });
         self.members.len() >= self.limit
     }
 
-    /// All were served; takes the memory back. The next batch may be larger if this one did not take long.
+    /// Ends a batch, and takes its memory back. The next one may be larger if this one did not take long.
     pub(super) fn end(&mut self, members: Vec<Member>) {
         self.members = members;
         self.filled = 0;

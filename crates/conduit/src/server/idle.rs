@@ -4,8 +4,8 @@
 //! Nothing is kept in order for it: a request costs nothing here. A worker that is full looks at all of its connections, once
 //! a second at most, and remembers the longest idle; it closes one for each client that it accepts.
 
+use super::commands::ConnectionId;
 use super::deadlines::Second;
-use super::mailbox::Key;
 
 /// For how long a connection must have been idle: one that has just been answered, or accepted, has its time to ask.
 const AT_LEAST: Second = 2;
@@ -16,7 +16,7 @@ const REMEMBERED: usize = 1024;
 #[derive(Default)]
 pub(super) struct Idle {
     /// Since when, and which; the one that has been idle for the longest is the last.
-    longest: Vec<(Second, Key)>,
+    longest: Vec<(Second, ConnectionId)>,
     /// When they were looked for.
     looked: Second,
 }
@@ -24,12 +24,12 @@ pub(super) struct Idle {
 impl Idle {
     /// The connection that has been idle for the longest. `all` gives each idle connection with the second since which it
     /// is; `since` gives that second of one connection if it is still idle.
-    pub(super) fn longest<All: Iterator<Item = (Second, Key)>>(
+    pub(super) fn longest<All: Iterator<Item = (Second, ConnectionId)>>(
         &mut self,
         now: Second,
         all: impl FnOnce() -> All,
-        since: impl Fn(Key) -> Option<Second>,
-    ) -> Option<Key> {
+        since: impl Fn(ConnectionId) -> Option<Second>,
+    ) -> Option<ConnectionId> {
         self.forget_busy(&since);
         if self.longest.is_empty() && self.looked != now {
             self.looked = now;
@@ -45,7 +45,7 @@ impl Idle {
     }
 
     /// Forgets connections that have closed or received a request since they were found.
-    fn forget_busy(&mut self, since: impl Fn(Key) -> Option<Second>) {
+    fn forget_busy(&mut self, since: impl Fn(ConnectionId) -> Option<Second>) {
         while let Some(&(known, key)) = self.longest.last()
             && since(key) != Some(known)
         {
@@ -60,7 +60,7 @@ mod tests {
 
     use super::*;
 
-    fn longest(idle: &mut Idle, now: Second, all: &BTreeMap<Key, Second>) -> Option<Key> {
+    fn longest(idle: &mut Idle, now: Second, all: &BTreeMap<ConnectionId, Second>) -> Option<ConnectionId> {
         let each = || all.iter().map(|(&key, &since)| (since, key));
         idle.longest(now, each, |key| all.get(&key).copied())
     }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn of_many_the_longest_idle_are_remembered() {
-        let mut all: BTreeMap<Key, Second> = (0..5000).map(|key| (key, (key * 7 % 5000) as Second)).collect();
+        let mut all: BTreeMap<ConnectionId, Second> = (0..5000).map(|key| (key, (key * 7 % 5000) as Second)).collect();
         let mut idle = Idle::default();
         for since in 0..REMEMBERED as Second {
             let key = longest(&mut idle, 9000, &all).expect("one of many");

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use conduit_net::Interest;
 
 use super::clock::ahead;
-use super::worker::Told;
+use super::worker::Readiness;
 
 /// How much each direction of a pipe holds, as a socket's buffer would.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -230,15 +230,15 @@ impl ServerEnd {
         self.tell(state);
     }
 
-    /// What a poller that watches for `interest` would tell now.
-    pub(super) fn told(&self, interest: Interest) -> Option<Told> {
+    /// The readiness that a poller with this interest would report now.
+    pub(super) fn readiness(&self, interest: Interest) -> Option<Readiness> {
         let state = lock(&self.pipe.state);
         let readable = interest.is_readable() && (!state.to_server.is_empty() || state.client_ended);
         let writable = interest.is_writable() && (state.client_gone || state.to_client.len() < PIPE_BYTES);
         let hang_up = state.client_gone && !interest.is_readable();
         // Where the bytes before the end are read, what is left is told again.
         let read_closed = interest.is_hang_up() && !interest.is_readable() && state.client_ended;
-        (readable || writable || hang_up || read_closed).then_some(Told {
+        (readable || writable || hang_up || read_closed).then_some(Readiness {
             readable,
             read_closed,
             writable,

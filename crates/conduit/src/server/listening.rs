@@ -22,7 +22,7 @@ use rustix::io::Errno;
 
 use super::address::{ListenAddress, Place, Scheme};
 use super::config::Config;
-use super::facts::Facts;
+use super::connection_info::ConnectionInfo;
 use super::handover::{self, Kept, Origin, Passed, Predecessor};
 use super::transport::{TlsAcceptor, TlsConfig, Transport};
 use crate::error::{Error, Result};
@@ -90,7 +90,7 @@ pub(super) struct Listener {
 pub(super) struct Accepted {
     pub(super) transport: Transport,
     pub(super) peer: SocketAddr,
-    pub(super) facts: Option<Rc<Facts>>,
+    pub(super) info: Option<Rc<ConnectionInfo>>,
 }
 
 /// Why there was none.
@@ -116,21 +116,21 @@ impl Listener {
                 Ok(Accepted {
                     transport,
                     peer,
-                    facts: None,
+                    info: None,
                 })
             }
             ListenerSocket::Unix(listener) => {
                 let (stream, _) = listener.accept().map_err(AcceptError::from)?;
-                let facts = unix_peer(&stream).map(|peer| {
-                    Rc::new(Facts {
+                let info = unix_peer(&stream).map(|peer| {
+                    Rc::new(ConnectionInfo {
                         unix: Some(peer),
-                        ..Facts::default()
+                        ..ConnectionInfo::default()
                     })
                 });
                 Ok(Accepted {
                     transport: Transport::Unix(stream),
                     peer: NO_ADDRESS,
-                    facts,
+                    info,
                 })
             }
         }

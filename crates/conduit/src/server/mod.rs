@@ -1,7 +1,7 @@
 //! The server: one worker per core, each with its own listening socket, event loop and connections.
 //!
 //! [`worker`] is the event loop, [`connection`] what happens on one connection, [`transport`] the stream of bytes below it,
-//! [`mailbox`] how tasks speak to their connection, [`deadlines`] the clock; [`listening`] makes the sockets that connections
+//! [`commands`] what tasks send to it, [`deadlines`] the clock; [`listening`] makes the sockets that connections
 //! come from, [`handover`] passes them to the process that replaces this one. Nothing is shared between workers but the word to stop.
 
 pub(crate) mod access_log;
@@ -10,32 +10,35 @@ mod batch;
 mod blocking;
 pub(crate) mod clock;
 mod cohort;
+pub(crate) mod commands;
 pub(crate) mod config;
 mod connection;
+pub(crate) mod connection_info;
 pub(crate) mod counts;
 pub(crate) mod current;
 mod cut_off;
 mod deadlines;
 pub(crate) mod disk;
-pub(crate) mod facts;
+mod exchange;
 mod handle;
 mod handover;
 mod idle;
 #[cfg(feature = "testing")]
 pub(crate) mod in_process;
 pub(crate) mod latency;
+mod link;
 pub(crate) mod listening;
-pub(crate) mod mailbox;
 mod manager;
 mod peers;
+mod protocol;
 pub(crate) mod proxies;
+mod redirect;
 #[cfg_attr(feature = "opentelemetry", path = "server_span.rs")]
 #[cfg_attr(not(feature = "opentelemetry"), path = "without_server_span.rs")]
 mod server_span;
 #[cfg(feature = "tower")]
 pub(crate) mod service;
 mod signals;
-mod tail;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod transport;

@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::thread;
 
 use tokio::runtime::Runtime;
@@ -20,22 +20,21 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::blocking::{Attendance, Attended, Handler};
 use super::cohort::Cohort;
 use super::config::Config;
+use super::connection_info::ConnectionInfo;
 use super::current;
 use super::deadlines::Second;
-use super::facts::Facts;
+use super::exchange::{Called, Environment, call};
 use super::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
 use super::work::Work;
 use super::{watch_workers, worker_count};
 use crate::body::{Body, Kind};
 use crate::dispatch::{Application, Plan};
-use crate::endpoint::{Outcome, panicked};
+use crate::endpoint::panicked;
 use crate::error::{Error, Result};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::route::Disconnect;
 use crate::state_source::OpenState;
 use crate::tower::SendBody;
 
@@ -313,7 +312,19 @@ impl Service {
         self.started.elapsed().as_secs() as Second + 1
     }
 
-    /// Starts to answer a request; one that is not ready goes on as a task.
+    /// The parts that serve an exchange.
+    fn environment(&self) -> Environment<'_> {
+        Environment {
+            application: &self.application,
+            counts: self.handle.counts(),
+            worker: self.number,
+            handlers: &self.work,
+            disconnect: self.config.disconnect,
+            now: self.now(),
+        }
+    }
+
+    /// Calls the application with a request; a handler that is not ready goes on as a task.
     fn answer(&self, job: Job) {
         let Job {
             request,
@@ -334,43 +345,21 @@ impl Service {
         };
         let route = self.application.route(&mut request);
         let asked = Asked::of(&request);
-        let definition = route.map(|(_, definition)| definition);
-        let index = route.map(|(index, _)| index);
         let client = request.peer_address();
-        // One that is not ready is polled again, by its task.
-        let mut context = Context::from_waker(Waker::noop());
-        let outcome = {
-            let _inside = span.enter();
-            let polled = &self.handle.counts()[self.number].running;
-            polled.during(index, || self.application.serve(request, &mut context))
+        let pending = match call(request, route, client, &span, &self.environment()) {
+            Called::Ready(response) => return send(asked.finish(response, &self.application), answer),
+            Called::Pending(pending) => pending,
         };
-        let handler: Handler = match outcome {
-            Outcome::Ready(response) => return send(asked.finish(response, &self.application), answer),
-            Outcome::Pending(handler) => handler,
-        };
-        let attendance = Attendance {
-            route: index,
-            span,
-            counts: Arc::clone(self.handle.counts()),
-            worker: self.number,
-        };
-        let handler = Attended {
-            handler: Some(handler),
-            attendance,
-        };
-        let chosen = definition.and_then(|route| route.disconnect);
-        let aborts = chosen.unwrap_or(self.config.disconnect) == Disconnect::Abort;
-        let entry = self.work.enter(definition, client, self.now());
         let application = Rc::clone(&self.application);
         tokio::task::spawn_local(async move {
-            let _in_progress = entry;
             let mut answer = answer;
-            let mut handler = pin!(handler);
+            let aborts = pending.ends_with_client();
+            let mut pending = pin!(pending);
             let response = poll_fn(|context| {
                 if aborts && answer.poll_closed(context).is_ready() {
                     return Poll::Ready(None);
                 }
-                handler.as_mut().poll(context).map(Some)
+                pending.as_mut().poll(context).map(Some)
             });
             if let Some(response) = response.await {
                 send(asked.finish(response, &application), answer);
@@ -388,9 +377,9 @@ fn send(response: Response, answer: oneshot::Sender<http::Response<SendBody>>) {
 pub(crate) fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: &Config) -> Request {
     let forwarding = peer.and_then(|peer| config.proxies.forwarding_of(peer));
     let facts = forwarding.map(|forwarding| {
-        Rc::new(Facts {
+        Rc::new(ConnectionInfo {
             forwarding: Some(forwarding),
-            ..Facts::default()
+            ..ConnectionInfo::default()
         })
     });
     Request::assembled(request, peer, facts, config.body_bytes)

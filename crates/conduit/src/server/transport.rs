@@ -13,7 +13,7 @@ use conduit_net::{Interest, Poller, Shutdown, TcpStream, UnixStream};
 
 use http::HeaderValue;
 
-use super::facts::Facts;
+use super::connection_info::ConnectionInfo;
 use super::worker::PORTABLE_POLLER;
 use crate::error::Result;
 
@@ -63,9 +63,6 @@ pub(crate) trait TlsStream {
     /// As [`Transport::holds_output`].
     fn holds_output(&self) -> bool;
 
-    /// As [`Transport::is_handshaking`].
-    fn is_handshaking(&self) -> bool;
-
     /// As [`Transport::holds_input`].
     fn holds_input(&self) -> bool;
 
@@ -73,7 +70,7 @@ pub(crate) trait TlsStream {
     fn held_bytes(&self) -> usize;
 
     /// As [`Transport::take_facts`].
-    fn take_facts(&mut self) -> Option<Facts>;
+    fn take_facts(&mut self) -> Option<ConnectionInfo>;
 
     /// Ends our half of the encrypted stream, as far as there is room for that.
     fn send_close_notify(&mut self);
@@ -254,17 +251,6 @@ impl Transport {
         }
     }
 
-    /// Whether it is not decided yet that there will be a connection.
-    #[inline]
-    pub(super) fn is_handshaking(&self) -> bool {
-        match self {
-            Transport::Tcp(_) | Transport::Unix(_) => false,
-            Transport::Tls(stream) => stream.is_handshaking(),
-            #[cfg(feature = "testing")]
-            Transport::Memory(_) => false,
-        }
-    }
-
     /// Whether the beginning of something encrypted has come, of which nothing can be read yet.
     #[inline]
     pub(super) fn holds_input(&self) -> bool {
@@ -290,7 +276,7 @@ impl Transport {
 
     /// What the handshake has told of the client, once: at the first call after its end.
     #[inline]
-    pub(super) fn take_facts(&mut self) -> Option<Facts> {
+    pub(super) fn take_facts(&mut self) -> Option<ConnectionInfo> {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => None,
             Transport::Tls(stream) => stream.take_facts(),

@@ -20,22 +20,21 @@ use conduit_proto::http_date;
 use http::HeaderValue;
 use slab::Slab;
 use tokio::time::Instant;
-use tracing::Span;
 
 use super::batch::{Batch, Member};
-use super::blocking::Attendance;
 use super::clock::{self, WorkerClock};
 use super::cohort::Cohort;
+use super::commands::{Command, CommandQueue, ConnectionId, ExchangeId};
 use super::config::Config;
-use super::connection::{Connection, Fate};
+use super::connection::{Connection, Disposition};
 use super::counts::{Counts, Limit};
 use super::current;
 use super::cut_off::CutOff;
 use super::deadlines::{Second, Wheel};
+use super::exchange::Environment;
 use super::handle::{ServerHandle, StopOnDrop};
 use super::idle::Idle;
 use super::listening::{AcceptError, Accepted, Listener};
-use super::mailbox::{Key, Letter, Mailbox, RequestId};
 use super::peers::Peers;
 use super::transport::Transport;
 use super::watch::{Watch, Watched};
@@ -67,8 +66,8 @@ const STOPPING_TICK: Duration = Duration::from_millis(50);
 /// Whether `conduit-net` polls through the `polling` crate.
 pub(super) const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_os = "linux")));
 
-/// Keys below this are the places of listening sockets; no connection has one, because a key's upper half counts from 1.
-const CONNECTIONS: Key = 1 << 32;
+/// Keys below this are the indices of listening sockets. The upper half of a connection's identifier counts from 1.
+const CONNECTIONS: ConnectionId = 1 << 32;
 
 /// The answer to a client whose address has its limit of connections; nothing was read of its request.
 const TOO_MANY_CONNECTIONS: &[u8] =
@@ -85,11 +84,11 @@ pub(super) struct Limits {
     pub(super) redirect: Option<u16>,
 }
 
-/// What is to be done on a connection.
+/// The readiness of a connection's stream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Told {
+pub(super) struct Readiness {
     pub(super) readable: bool,
-    /// The end of the stream is behind the bytes.
+    /// The client has ended its half; bytes may come before the end.
     pub(super) read_closed: bool,
     pub(super) writable: bool,
     /// The client has gone, or the connection has failed.
@@ -101,7 +100,7 @@ pub(super) struct Shared {
     pub(super) poller: Rc<Poller>,
     pub(super) application: Application,
     pub(super) config: Config,
-    pub(super) mailbox: Rc<Mailbox>,
+    pub(super) commands: Rc<CommandQueue>,
     pub(super) wheel: Wheel,
     pub(super) peers: Arc<Peers>,
     /// The counts of all workers, and which of them is this one.
@@ -140,13 +139,16 @@ impl Shared {
         &self.counts.0[self.counts.1]
     }
 
-    /// Something goes on as a task for a request of this route.
-    pub(super) fn attend(&self, route: Option<usize>, span: Span) -> Attendance {
-        Attendance {
-            route,
-            span,
-            counts: Arc::clone(&self.counts.0),
+    /// The parts that serve an exchange.
+    #[inline]
+    pub(super) fn environment(&self) -> Environment<'_> {
+        Environment {
+            application: &self.application,
+            counts: &self.counts.0,
             worker: self.counts.1,
+            handlers: &self.running,
+            disconnect: self.config.disconnect,
+            now: self.now,
         }
     }
 
@@ -159,7 +161,7 @@ impl Shared {
 pub(super) struct Worker {
     shared: Shared,
     connections: Slab<Connection>,
-    /// Counts connections; it is the upper half of their keys.
+    /// Counts connections; it is the upper half of their identifiers.
     accepted: u32,
     /// None any more once the server stops.
     listeners: Vec<Listener>,
@@ -173,7 +175,8 @@ pub(super) struct Worker {
     idle: Idle,
     input: Vec<u8>,
     batch: Batch,
-    letters: Vec<(RequestId, Letter)>,
+    /// The memory of the last turn's commands.
+    commands: Vec<(ExchangeId, Command)>,
     handle: ServerHandle,
     clock: WorkerClock,
     /// When the second, and the date, change next.
@@ -243,13 +246,13 @@ impl Worker {
         let access_log = config.access_log;
         let counts_routes = !handle.counts()[number].routes.is_empty();
         let poller = Rc::new(Poller::new().map_err(failed)?);
-        let mailbox = Rc::new(Mailbox::default());
-        let bell = tokio::task::spawn_local(ring_every_second(Rc::clone(&mailbox), handle.clone(), number));
+        let commands = Rc::new(CommandQueue::default());
+        let bell = tokio::task::spawn_local(wake_every_second(Rc::clone(&commands), handle.clone(), number));
         let shared = Shared {
             poller: Rc::clone(&poller),
             application: plan.connect(state),
             config,
-            mailbox,
+            commands,
             wheel: Wheel::new(),
             peers: limits.peers,
             counts: (Arc::clone(handle.counts()), number),
@@ -278,7 +281,7 @@ impl Worker {
             idle: Idle::default(),
             input: vec![0; INPUT_BYTES],
             batch: Batch::new(),
-            letters: Vec::new(),
+            commands: Vec::new(),
             handle,
             clock: WorkerClock::new(started),
             next_second: started,
@@ -331,39 +334,46 @@ impl Worker {
     ///
     /// A panic on the way, of the application's code where nothing else has caught it or of our own, costs the connection
     /// and nothing else: what it has taken of `shared` are buffers, which are made anew when they are missing.
-    fn with_connection(&mut self, key: Key, happens: impl FnOnce(&mut Connection, &mut Shared) -> Fate) {
+    fn with_connection(
+        &mut self,
+        key: ConnectionId,
+        happens: impl FnOnce(&mut Connection, &mut Shared) -> Disposition,
+    ) {
         let index = key as u32 as usize;
         let (connections, shared) = (&mut self.connections, &mut self.shared);
-        // What `happens` holds is dropped here too where there is no such connection any more: the letter to one that has
-        // gone may be a response.
-        let fate = caught(
+        // What `happens` holds is dropped here too where the connection has closed: a command may hold a response.
+        let disposition = caught(
             "a panic outside of a handler; its connection is closed",
-            || match connections.get_mut(index).filter(|connection| connection.key() == key) {
+            || match connections.get_mut(index).filter(|connection| connection.id() == key) {
                 Some(connection) => happens(connection, shared),
                 None => {
                     drop(happens);
-                    Fate::Open
+                    Disposition::Open
                 }
             },
         );
-        if fate != Some(Fate::Open) {
+        if disposition != Some(Disposition::Open) {
             self.close_connection(key);
         }
     }
 
     /// As [`with_connection`](Self::with_connection), with the buffer that connections read into.
-    fn with_input(&mut self, key: Key, happens: impl FnOnce(&mut Connection, &mut [u8], &mut Shared) -> Fate) {
+    fn with_input(
+        &mut self,
+        key: ConnectionId,
+        happens: impl FnOnce(&mut Connection, &mut [u8], &mut Shared) -> Disposition,
+    ) {
         let mut input = std::mem::take(&mut self.input);
         self.with_connection(key, |connection, shared| happens(connection, &mut input, shared));
         self.input = input;
     }
 
-    fn close_connection(&mut self, key: Key) {
+    fn close_connection(&mut self, key: ConnectionId) {
         let index = key as u32 as usize;
         if self
             .connections
             .get(index)
-            .is_some_and(|connection| connection.key() == key)
+            .is_some_and(|connection| connection.id() == key)
         {
             let connection = self.connections.remove(index);
             let shared = &mut self.shared;
@@ -371,15 +381,15 @@ impl Worker {
         }
     }
 
-    fn deliver_letters(&mut self) {
-        // A letter can lead to others, which come in the next turn: so a turn has an end.
-        let mut letters = self.shared.mailbox.take(std::mem::take(&mut self.letters));
-        for (request, letter) in letters.drain(..) {
-            self.with_connection(request.connection, |connection, shared| {
-                connection.receive(request, letter, shared)
+    fn deliver_commands(&mut self) {
+        // A command can lead to others, which follow in the next turn: so a turn has an end.
+        let mut commands = self.shared.commands.take(std::mem::take(&mut self.commands));
+        for (exchange, command) in commands.drain(..) {
+            self.with_connection(exchange.connection, |connection, shared| {
+                connection.on_command(exchange, command, shared)
             });
         }
-        self.letters = letters;
+        self.commands = commands;
     }
 
     fn handle_event(&mut self, event: conduit_net::Event) {
@@ -388,48 +398,47 @@ impl Worker {
             self.shared.more |= self.accept(event.key as usize);
             return;
         }
-        // It may be more than one read takes: the bytes and the end. The portable poller does not say so.
+        // There may be more than one read takes: the bytes and the end. The portable poller does not report that.
         self.shared.more |= event.readable && PORTABLE_POLLER;
-        let told = Told {
+        let ready = Readiness {
             readable: event.readable,
             read_closed: event.read_closed,
             writable: event.writable,
             hang_up: event.hang_up || event.error,
         };
-        if !self.add_to_batch(event.key, told) {
+        if !self.add_to_batch(event.key, ready) {
             self.serve_batch();
-            self.serve_connection(event.key, told);
+            self.with_input(event.key, |connection, input, shared| {
+                connection.on_ready(ready, input, shared)
+            });
         }
     }
 
-    /// Reads what has come on a connection, to be served with that of others; `false` if it has to be served by itself.
-    fn add_to_batch(&mut self, key: Key, told: Told) -> bool {
-        let index = key as u32 as usize;
-        let joins = told.readable
-            && !told.writable
-            && !told.hang_up
+    /// Reads from a connection that is served together with others; `false` if it has to be served by itself.
+    fn add_to_batch(&mut self, id: ConnectionId, ready: Readiness) -> bool {
+        let joins = ready.readable
+            && !ready.writable
+            && !ready.hang_up
             && self
                 .connections
-                .get(index)
-                .is_some_and(|connection| connection.listens() && connection.reads_little());
+                .get(id as u32 as usize)
+                .is_some_and(Connection::joins_batch);
         if !joins {
             return false;
         }
-        let mut input = std::mem::take(&mut self.input);
         let start = self.batch.filled;
         let mut received = 0;
-        self.with_connection(key, |connection, shared| {
-            match connection.read(&mut input[start..], told.read_closed, shared) {
+        self.with_input(id, |connection, input, shared| {
+            match connection.read(&mut input[start..], ready.read_closed, shared) {
                 ControlFlow::Continue(bytes) => {
                     received = bytes;
-                    Fate::Open
+                    Disposition::Open
                 }
-                ControlFlow::Break(fate) => fate,
+                ControlFlow::Break(disposition) => disposition,
             }
         });
-        self.input = input;
         if received > 0 {
-            let is_full = self.batch.add(key, received);
+            let is_full = self.batch.add(id, received);
             if is_full || INPUT_BYTES - self.batch.filled < LEAST_INPUT_BYTES {
                 self.serve_batch();
             }
@@ -437,45 +446,22 @@ impl Worker {
         true
     }
 
-    /// Serves what was read, then sends the answers.
+    /// Serves the input of a batch, then sends the output.
     fn serve_batch(&mut self) {
         if self.batch.members.is_empty() {
             return;
         }
         let input = std::mem::take(&mut self.input);
         let mut members = std::mem::take(&mut self.batch.members);
-        for member in &mut members {
-            let bytes = &input[member.bytes.clone()];
-            let turn = &mut member.turn;
-            self.with_connection(member.key, |connection, shared| {
-                *turn = Some(connection.begin_turn(bytes, shared));
-                Fate::Open
-            });
+        for Member { id, bytes } in &members {
+            let bytes = &input[bytes.clone()];
+            self.with_connection(*id, |connection, shared| connection.serve(bytes, shared));
         }
-        for Member { key, bytes, turn } in members.drain(..) {
-            let Some(turn) = turn else { continue };
-            let bytes = &input[bytes];
-            self.with_connection(key, |connection, shared| connection.end_turn(turn, bytes, shared));
+        for Member { id, .. } in members.drain(..) {
+            self.with_connection(id, Connection::finish);
         }
         self.input = input;
         self.batch.end(members);
-    }
-
-    fn serve_connection(&mut self, key: Key, told: Told) {
-        self.with_input(key, |connection, input, shared| {
-            let gone = told.hang_up || (told.read_closed && connection.ends_with_client());
-            if gone && !connection.listens() {
-                return Fate::Closed;
-            }
-            let mut fate = Fate::Open;
-            if told.writable {
-                fate = connection.writable(shared);
-            }
-            if fate == Fate::Open && told.readable {
-                fate = connection.readable(input, told.read_closed, shared);
-            }
-            fate
-        });
     }
 
     /// Accepts connections, and returns whether there may be more.
@@ -554,7 +540,7 @@ impl Worker {
 
     /// Takes a connection in, and serves what has come on it already.
     fn welcome(&mut self, accepted: Accepted) {
-        let Accepted { transport, peer, facts } = accepted;
+        let Accepted { transport, peer, info } = accepted;
         self.shared.counts().accepted.add(1);
         let proxies = &self.shared.config.proxies;
         let forwarding = proxies.forwarding_of(peer);
@@ -567,25 +553,25 @@ impl Worker {
         // The upper half 0 is the listeners'.
         self.accepted = self.accepted.wrapping_add(1).max(1);
         let entry = self.connections.vacant_entry();
-        let key = Key::from(self.accepted) << 32 | entry.key() as Key;
-        let connection = entry.insert(Connection::new(transport, peer, facts, key, self.shared.now));
-        connection.come_by(counted, header, forwarding);
+        let key = ConnectionId::from(self.accepted) << 32 | entry.key() as ConnectionId;
+        let connection = entry.insert(Connection::new(transport, peer, info, key, self.shared.now));
+        connection.set_origin(counted, header, forwarding);
         // Its request is often there already: then one event and one registration are saved.
         self.with_input(key, |connection, input, shared| {
-            connection.readable(input, false, shared)
+            connection.read_and_serve(input, false, shared)
         });
     }
 
     /// The connection that makes room for a new one at the limit, if one has been idle for long enough.
-    fn longest_idle(&mut self) -> Option<Key> {
+    fn longest_idle(&mut self) -> Option<ConnectionId> {
         let connections = &self.connections;
         let all = || {
             let each = connections.iter();
-            each.filter_map(|(_, connection)| Some((connection.idle_since()?, connection.key())))
+            each.filter_map(|(_, connection)| Some((connection.idle_since()?, connection.id())))
         };
         self.idle.longest(self.shared.now, all, |key| {
             let connection = connections.get(key as u32 as usize);
-            let connection = connection.filter(|connection| connection.key() == key)?;
+            let connection = connection.filter(|connection| connection.id() == key)?;
             // Its next request may be in the kernel already: then another one goes.
             connection.idle_since().filter(|_| !connection.has_unread_input())
         })
@@ -603,7 +589,7 @@ impl Worker {
             if let Err(error) = self
                 .shared
                 .poller
-                .add(&*listener.socket, place as Key, Interest::READABLE)
+                .add(&*listener.socket, place as ConnectionId, Interest::READABLE)
             {
                 tracing::error!(%error, "cannot watch a listening socket; trying again in a second");
                 self.pause_accepting();
@@ -640,20 +626,20 @@ impl Worker {
         if first || keeps_idle != self.shared.keeps_idle {
             self.shared.keeps_idle = keeps_idle;
             for key in self.keys() {
-                self.with_input(key, Connection::stop);
+                self.with_input(key, Connection::on_shutdown);
             }
         } else {
-            let lingering = |(_, connection): (usize, &Connection)| connection.is_lingering().then(|| connection.key());
-            let lingering: Vec<Key> = self.connections.iter().filter_map(lingering).collect();
+            let lingering = |(_, connection): (usize, &Connection)| connection.is_lingering().then(|| connection.id());
+            let lingering: Vec<ConnectionId> = self.connections.iter().filter_map(lingering).collect();
             for key in lingering {
-                self.with_input(key, Connection::stop);
+                self.with_input(key, Connection::on_shutdown);
             }
         }
         if self.handle.is_closing() || self.stop_by.is_some_and(|deadline| now >= deadline) {
             self.over = true;
             self.shared.keeps_idle = false;
             for key in self.keys() {
-                self.with_input(key, Connection::stop);
+                self.with_input(key, Connection::on_shutdown);
             }
             let work = self.shared.running.counts();
             let connections = self.connections.len();
@@ -671,20 +657,17 @@ impl Worker {
                 );
             }
             self.shared.running.name_in_log(self.shared.now);
-            for (_, connection) in &self.connections {
-                connection.name_in_log(&self.shared);
-            }
             for key in self.keys() {
-                self.with_connection(key, |_, _| Fate::Closed);
+                self.with_connection(key, |connection, shared| {
+                    connection.log_cut_off(shared);
+                    Disposition::Closed
+                });
             }
         }
     }
 
-    fn keys(&self) -> Vec<Key> {
-        self.connections
-            .iter()
-            .map(|(_, connection)| connection.key())
-            .collect()
+    fn keys(&self) -> Vec<ConnectionId> {
+        self.connections.iter().map(|(_, connection)| connection.id()).collect()
     }
 
     fn has_ended(&self, context: &mut Context<'_>) -> bool {
@@ -707,17 +690,19 @@ impl Worker {
             self.welcome(Accepted {
                 transport,
                 peer,
-                facts: None,
+                info: None,
             });
         }
-        let told = |(_, connection): (usize, &Connection)| Some((connection.key(), connection.told_in_memory()?));
-        let told: Vec<_> = self.connections.iter().filter_map(told).collect();
-        if !told.is_empty() {
-            // They are asked again, until they have nothing to tell.
+        let ready = |(_, connection): (usize, &Connection)| Some((connection.id(), connection.memory_readiness()?));
+        let ready: Vec<_> = self.connections.iter().filter_map(ready).collect();
+        if !ready.is_empty() {
+            // They are asked again, until none is ready.
             waker.wake_by_ref();
         }
-        for (key, told) in told {
-            self.serve_connection(key, told);
+        for (id, ready) in ready {
+            self.with_input(id, |connection, input, shared| {
+                connection.on_ready(ready, input, shared)
+            });
         }
     }
 }
@@ -738,9 +723,9 @@ impl Future for Driver {
             readiness,
             events,
         } = self.get_mut();
-        worker.shared.mailbox.attend(context.waker());
+        worker.shared.commands.register(context.waker());
         worker.begin_turn();
-        worker.deliver_letters();
+        worker.deliver_commands();
         #[cfg(feature = "testing")]
         worker.serve_in_process(context.waker());
         loop {
@@ -749,14 +734,14 @@ impl Future for Driver {
                 break;
             }
             worker.shared.more = false;
-            let told = worker.shared.poller.wait(events, Some(Duration::ZERO))?;
-            if told > 0 {
+            let count = worker.shared.poller.wait(events, Some(Duration::ZERO))?;
+            if count > 0 {
                 // The portable poller allocates to iterate, so not for nothing.
                 worker.batch.begin();
                 events.iter().for_each(|event| worker.handle_event(event));
                 worker.serve_batch();
             }
-            worker.shared.more |= told == events.capacity();
+            worker.shared.more |= count == events.capacity();
             if worker.shared.more {
                 break;
             }
@@ -779,7 +764,7 @@ impl Future for Driver {
 
 /// Wakes the worker at each second for its deadlines, and when the server is told to stop. Notes how late the second was
 /// heard of: something has kept the worker from its loop for as long.
-async fn ring_every_second(mailbox: Rc<Mailbox>, handle: ServerHandle, worker: usize) {
+async fn wake_every_second(commands: Rc<CommandQueue>, handle: ServerHandle, worker: usize) {
     let counts = Arc::clone(handle.counts());
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -809,6 +794,6 @@ async fn ring_every_second(mailbox: Rc<Mailbox>, handle: ServerHandle, worker: u
                 second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
             }
         }
-        mailbox.ring();
+        commands.wake();
     }
 }

@@ -19,7 +19,7 @@ use rustls::unbuffered::{
 };
 use rustls::{ProtocolVersion, ServerConfig};
 
-use crate::server::facts::{Facts, TlsFacts};
+use crate::server::connection_info::{ConnectionInfo, TlsInfo};
 use crate::server::transport::{Received, TlsStream, Transport};
 
 /// The bytes that are encrypted at a time; the connection holds what the socket does not take of them.
@@ -354,10 +354,6 @@ impl TlsStream for Session {
         self.deferred
     }
 
-    fn is_handshaking(&self) -> bool {
-        self.tls.is_handshaking()
-    }
-
     fn holds_input(&self) -> bool {
         !self.incoming.is_empty()
     }
@@ -366,20 +362,20 @@ impl TlsStream for Session {
         self.outgoing.len() - self.sent
     }
 
-    fn take_facts(&mut self) -> Option<Facts> {
+    fn take_facts(&mut self) -> Option<ConnectionInfo> {
         if self.facts_taken || self.tls.is_handshaking() {
             return None;
         }
         self.facts_taken = true;
         let certificates = self.tls.peer_certificates().unwrap_or_default();
-        Some(Facts {
-            tls: Some(TlsFacts {
+        Some(ConnectionInfo {
+            tls: Some(TlsInfo {
                 certificates: certificates
                     .iter()
                     .map(|certificate| certificate.as_ref().into())
                     .collect(),
             }),
-            ..Facts::default()
+            ..ConnectionInfo::default()
         })
     }
 

@@ -1,0 +1,303 @@
+//! One request and its response, whatever the protocol: the route, the handler, the body in both directions, the record for
+//! logs and metrics, and cancellation.
+//!
+//! ```text
+//!             handler not ready              stream as body
+//!   Idle ───────────────────────> Handling ─────────────────> Streaming
+//!    ^ │ handler ready               │ response                  │ end of the stream
+//!    │ └── response in one turn      │                           │
+//!    └───────────────────────────────┴───────────────────────────┘
+//! ```
+//!
+//! A protocol drives it: [`begin`](Exchange::begin) with a request, `push_body` and `end_body` with the request's body, then
+//! `end` when the response is written, or `cancel`. [`call`] is the part that a service without connections uses too.
+
+mod call;
+mod gate;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::StatusCode;
+use tokio::task::AbortHandle;
+use tracing::Span;
+
+pub(super) use self::call::{Called, Environment, Route, call};
+pub(super) use self::gate::{StreamGate, next_piece, pump};
+use super::blocking::Attendance;
+use super::commands::{Command, CommandSender};
+use super::deadlines::Second;
+use super::redirect::to_https;
+use super::watch::Watched;
+use super::work::method_and_path;
+use super::worker::Shared;
+use crate::body::{Body, BodyError, Channel};
+use crate::request::Request;
+use crate::response::Response;
+use crate::route::Disconnect;
+
+/// The span of a request without one.
+static NO_SPAN: Span = Span::none();
+
+/// The exchange of a stream. It stays between exchanges, for the log.
+pub(super) struct Exchange {
+    state: ExchangeState,
+    /// The body of the request, while it has not ended.
+    request_body: Option<Rc<Channel>>,
+    route: Option<Route>,
+    /// The second in which the request arrived.
+    started: Second,
+    record: Option<Box<Watched>>,
+}
+
+enum ExchangeState {
+    /// There is no request, or its response is written.
+    Idle,
+    /// The handler runs as a task, which has a handle if it ends with its client.
+    Handling(Option<AbortHandle>),
+    /// The response's body comes from a stream, which ends with its client if the route has chosen so.
+    Streaming(Rc<StreamGate>, Disconnect),
+}
+
+impl Exchange {
+    pub(super) fn new() -> Self {
+        Exchange {
+            state: ExchangeState::Idle,
+            request_body: None,
+            route: None,
+            started: 0,
+            record: None,
+        }
+    }
+
+    /// Routes a request and calls its handler. Returns the response if it is ready; otherwise it follows as a command.
+    /// `redirects` says that the client has to use HTTPS, if the application wants that.
+    pub(super) fn begin(
+        &mut self,
+        mut request: Request,
+        client: SocketAddr,
+        redirects: bool,
+        sender: impl FnOnce(&Shared) -> CommandSender,
+        shared: &mut Shared,
+    ) -> Option<Response> {
+        let redirect = shared.redirect.filter(|_| redirects);
+        // A request that is redirected has no route.
+        let route = match redirect {
+            None => shared.application.route(&mut request),
+            Some(_) => None,
+        };
+        self.route = route;
+        self.started = shared.now;
+        self.record = shared.watch.begin(&request, route, client);
+        if let Some(port) = redirect {
+            return Some(to_https(&request, port));
+        }
+        let span = self.record.as_ref().map_or(&NO_SPAN, |record| &record.span);
+        match call(request, route, client, span, &shared.environment()) {
+            Called::Ready(response) => Some(response),
+            Called::Pending(pending) => {
+                let sender = sender(shared);
+                let handle = pending.spawn(move |response| sender.send(Command::Response(response)));
+                self.state = ExchangeState::Handling(handle);
+                None
+            }
+        }
+    }
+
+    // The request's body.
+
+    /// Prepares the channel that the handler reads the body from.
+    pub(super) fn open_body(&mut self, request: &mut Request, sender: CommandSender) {
+        let channel = request.open_channel(sender);
+        if request.head().expects_continue() {
+            channel.tell_when_wanted();
+        }
+        self.request_body = Some(channel);
+    }
+
+    /// Adds a piece. Returns whether the handler keeps up; if not, a command follows when it wants more.
+    pub(super) fn push_body(&self, piece: &[u8]) -> bool {
+        match &self.request_body {
+            Some(body) if !body.push(piece) => {
+                body.tell_when_wanted();
+                false
+            }
+            _ => true,
+        }
+    }
+
+    pub(super) fn end_body(&mut self, trailers: Option<Box<HeaderMap>>) {
+        if let Some(body) = self.request_body.take() {
+            body.end(trailers);
+        }
+    }
+
+    /// Ends the body before its end: no more of it arrives, or the handler no longer gets it.
+    pub(super) fn break_body(&mut self) {
+        if let Some(body) = self.request_body.take() {
+            body.break_off();
+        }
+    }
+
+    /// Whether more of the body is expected.
+    pub(super) fn has_body(&self) -> bool {
+        self.request_body.is_some()
+    }
+
+    /// Whether the handler wants more of the body now.
+    pub(super) fn wants_body(&self) -> bool {
+        !self.request_body.as_ref().is_some_and(|body| body.is_unwanted())
+    }
+
+    // The response.
+
+    /// Whether a handler runs, whose response is expected.
+    pub(super) fn is_handling(&self) -> bool {
+        matches!(self.state, ExchangeState::Handling(_))
+    }
+
+    pub(super) fn is_streaming(&self) -> bool {
+        matches!(self.state, ExchangeState::Streaming(..))
+    }
+
+    /// Whether a handler or a stream still makes a part of the response.
+    pub(super) fn is_serving(&self) -> bool {
+        !self.is_idle()
+    }
+
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.state, ExchangeState::Idle)
+    }
+
+    /// Whether the response is written, sent as far as it is not copied, and recorded.
+    #[inline]
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_idle() && self.record.is_none()
+    }
+
+    /// Whether the end of the client's half ends the exchange: a half-close is indistinguishable from a disconnect here.
+    pub(super) fn ends_with_client(&self) -> bool {
+        matches!(
+            self.state,
+            ExchangeState::Handling(Some(_)) | ExchangeState::Streaming(_, Disconnect::Abort)
+        )
+    }
+
+    /// The handler has responded.
+    pub(super) fn has_responded(&mut self) {
+        self.state = ExchangeState::Idle;
+    }
+
+    /// Responds in place of the handler, which is aborted if it ends with its client.
+    pub(super) fn replace_handler(&mut self) {
+        if let ExchangeState::Handling(Some(handler)) = &self.state {
+            handler.abort();
+        }
+        self.state = ExchangeState::Idle;
+    }
+
+    /// Records the head of the response, and a body in memory.
+    pub(super) fn record_head(&mut self, status: StatusCode, body: &Body) {
+        if let Some(record) = &mut self.record {
+            record.answered(status, body);
+        }
+    }
+
+    /// Records bytes of the response's body that are written.
+    pub(super) fn record_body(&mut self, bytes: u64) {
+        if let Some(record) = &mut self.record {
+            record.body_bytes += bytes;
+        }
+    }
+
+    pub(super) fn has_record(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// The attendance of the task that polls the response's stream.
+    pub(super) fn attend_stream(&self, shared: &Shared) -> Attendance {
+        let span = self.record.as_ref().map_or(Span::none(), |record| record.span.clone());
+        shared.environment().attend(self.route, span)
+    }
+
+    /// The response's body comes from a stream.
+    pub(super) fn begin_stream(&mut self, shared: &Shared) {
+        let disconnect = shared.environment().disconnect(self.route);
+        self.state = ExchangeState::Streaming(Rc::default(), disconnect);
+    }
+
+    /// Spawns the task that polls the stream, from here on.
+    pub(super) fn spawn_stream(
+        &mut self,
+        body: Body,
+        failed: Option<BodyError>,
+        attendance: Attendance,
+        sender: CommandSender,
+    ) {
+        if let ExchangeState::Streaming(gate, _) = &self.state {
+            tokio::task::spawn_local(pump(body, failed, Rc::clone(gate), sender, attendance));
+        }
+    }
+
+    /// A piece of the stream has arrived. Returns none if no stream is expected.
+    pub(super) fn take_piece(&mut self, piece: Bytes) -> Option<Bytes> {
+        let ExchangeState::Streaming(gate, _) = &self.state else {
+            return None;
+        };
+        gate.has_arrived();
+        Some(piece)
+    }
+
+    /// There is room for the next piece of the stream.
+    #[inline]
+    pub(super) fn offer_room(&self) {
+        if let ExchangeState::Streaming(gate, _) = &self.state {
+            gate.open();
+        }
+    }
+
+    /// The stream has ended, and its end is written.
+    pub(super) fn end_stream(&mut self) {
+        self.state = ExchangeState::Idle;
+    }
+
+    /// The response is complete.
+    #[inline]
+    pub(super) fn end(&mut self, shared: &mut Shared) {
+        if let Some(record) = self.record.take() {
+            shared.end_watch(record, true);
+        }
+    }
+
+    /// The response is not complete, and never will be. `unsent_bytes` of its body were written and not sent.
+    pub(super) fn break_off(&mut self, unsent_bytes: u64, shared: &mut Shared) {
+        if let ExchangeState::Streaming(gate, _) = &self.state {
+            gate.close();
+            self.state = ExchangeState::Idle;
+        }
+        if let Some(mut record) = self.record.take() {
+            record.body_bytes = record.body_bytes.saturating_sub(unsent_bytes);
+            shared.end_watch(record, false);
+        }
+    }
+
+    /// The stream or its connection has ended. The handler goes on without it unless its route has chosen otherwise; the
+    /// response's stream and the request's body end.
+    pub(super) fn cancel(&mut self, unsent_bytes: u64, shared: &mut Shared) {
+        // First the record, whatever panics after it.
+        self.break_off(unsent_bytes, shared);
+        self.break_body();
+        self.replace_handler();
+    }
+
+    /// Says in the log what the end of the shutdown cuts off. `asked_seconds` counts from the request's arrival; handlers
+    /// are logged by themselves.
+    pub(super) fn log_cut_off(&self, peer: SocketAddr, stage: &'static str, shared: &Shared) {
+        let (method, route) = method_and_path(self.route.map(|(_, definition)| definition));
+        let seconds = shared.now.saturating_sub(self.started);
+        tracing::warn!(%peer, method, route, stage, seconds, "closed at the shutdown");
+    }
+}

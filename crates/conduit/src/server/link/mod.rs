@@ -1,0 +1,540 @@
+//! The byte stream of a connection, with everything that does not depend on the protocol: input that is not used yet, output
+//! that is not sent yet, the poller's interest, and the deadline.
+
+mod timer;
+mod uncopied;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use conduit_net::Interest;
+
+use self::timer::Deadline;
+pub(super) use self::timer::{LINGER_SECONDS, Timer};
+use self::uncopied::SendProgress;
+pub(super) use self::uncopied::{UNCOPIED_BYTES, Uncopied};
+use super::batch::TOGETHER;
+use super::commands::{Command, CommandSender, ConnectionId};
+use super::connection_info::{ConnectionInfo, Origin};
+use super::deadlines::Second;
+use super::proxies::Forwarding;
+use super::transport::Transport;
+#[cfg(feature = "testing")]
+use super::worker::Readiness;
+use super::worker::Shared;
+use crate::panics::discard;
+
+/// Above this number of unsent bytes no further request of a connection is served, and no further piece of a stream is asked
+/// for.
+pub(super) const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
+/// The time that messages of the encryption, such as session tickets, wait for output to go with; one of these seconds has
+/// begun already.
+const DEFERRED_SECONDS: Second = 2;
+/// The number of output buffers that a worker keeps: one for each connection of a batch.
+const KEPT_OUTPUTS: usize = TOGETHER;
+/// An output buffer is freed rather than kept when a response has made it larger than this.
+const KEPT_OUTPUT_BYTES: usize = 256 * 1024;
+
+/// The interest of a connection that reads: with the end of the client's half reported besides its last bytes, since a read
+/// returns only one of the two.
+#[inline]
+pub(super) fn reading() -> Interest {
+    Interest::READABLE | Interest::HANG_UP
+}
+
+pub(super) struct Link {
+    pub(super) id: ConnectionId,
+    stream: Transport,
+    peer: SocketAddr,
+    pub(super) info: Option<Rc<ConnectionInfo>>,
+    /// The address whose limit of connections it counts for.
+    counted: Option<IpAddr>,
+    /// Received and not used by the protocol yet.
+    pub(super) pending: Vec<u8>,
+    /// Written and not sent; empty when all of it has been sent.
+    pub(super) output: Vec<u8>,
+    /// The sent bytes at the beginning of `output`: `sent < output.len()`, or 0.
+    sent: usize,
+    /// Sent after `output`. Nothing is written while it is there.
+    uncopied: Option<Box<Uncopied>>,
+    /// The number of bytes that the stream has accepted in all.
+    sent_bytes: u64,
+    /// The poller's interest; `None` while it does not watch the stream.
+    interest: Option<Interest>,
+    /// The stream may have more input, or more room, than was used at the last event, and the poller reports each once.
+    pub(super) undrained: bool,
+    /// The client has ended its half of the stream.
+    pub(super) read_closed: bool,
+    deadline: Deadline,
+}
+
+/// The result of a read.
+pub(super) struct Arrived {
+    pub(super) bytes: usize,
+    /// The TLS handshake is complete, and the application protocol is known.
+    pub(super) negotiated: bool,
+}
+
+impl Link {
+    pub(super) fn new(
+        stream: Transport,
+        peer: SocketAddr,
+        info: Option<Rc<ConnectionInfo>>,
+        id: ConnectionId,
+        now: Second,
+    ) -> Self {
+        Link {
+            id,
+            stream,
+            peer,
+            info,
+            counted: None,
+            pending: Vec::new(),
+            output: Vec::new(),
+            sent: 0,
+            uncopied: None,
+            sent_bytes: 0,
+            interest: None,
+            undrained: false,
+            read_closed: false,
+            deadline: Deadline::new(Timer::Idle, now),
+        }
+    }
+
+    // The client.
+
+    /// The address of the socket's peer.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The client's address as far as the connection shows it.
+    pub(super) fn client(&self) -> SocketAddr {
+        match self.info.as_ref().map(|info| info.origin) {
+            Some(Origin::Address(address)) => address,
+            _ => self.peer,
+        }
+    }
+
+    /// Changes what is known of the connection.
+    pub(super) fn update_info(&mut self, update: impl FnOnce(&mut ConnectionInfo)) {
+        let mut info = self.info.as_deref().cloned().unwrap_or_default();
+        update(&mut info);
+        self.info = Some(Rc::new(info));
+    }
+
+    pub(super) fn set_forwarding(&mut self, forwarding: Option<Arc<Forwarding>>) {
+        if forwarding.is_some() {
+            self.update_info(|info| info.forwarding = forwarding);
+        }
+    }
+
+    /// Counts the connection for the limit of this address.
+    pub(super) fn count_for(&mut self, address: Option<IpAddr>) {
+        self.counted = address;
+    }
+
+    /// Whether the client is a part of a test that knows of no proxy.
+    pub(super) fn is_in_memory_without_proxy(&self) -> bool {
+        match &self.stream {
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => !end.is_raw(),
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.stream.is_secure()
+    }
+
+    pub(super) fn is_plain_tcp(&self) -> bool {
+        matches!(self.stream, Transport::Tcp(_))
+    }
+
+    // Input.
+
+    /// Receives bytes, once. `read_closed` says that the poller has reported the end of the client's half.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there; otherwise the connection has failed.
+    pub(super) fn recv(&mut self, buffer: &mut [u8], read_closed: bool, shared: &Shared) -> io::Result<Arrived> {
+        let received = self.stream.recv(buffer)?;
+        self.undrained |= received.more || (read_closed && !received.ended);
+        self.read_closed |= received.ended;
+        let mut negotiated = false;
+        if let Some(info) = self.stream.take_facts() {
+            negotiated = true;
+            self.update_info(|known| known.tls = info.tls);
+        }
+        shared.counts().received_bytes.add(received.bytes as u64);
+        if self.deadline.timer == Timer::Body {
+            let bytes = received.raw_bytes as u64;
+            self.deadline.rate.moved(bytes, shared.now, &shared.config);
+        }
+        Ok(Arrived {
+            bytes: received.bytes,
+            negotiated,
+        })
+    }
+
+    /// Receives bytes below any encryption; 0 is the end. `read_closed` as in [`recv`](Self::recv).
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub(super) fn recv_raw(&mut self, buffer: &mut [u8], read_closed: bool, shared: &Shared) -> io::Result<usize> {
+        let received = self.stream.take_raw(buffer)?;
+        self.undrained |= read_closed || received == buffer.len();
+        shared.counts().received_bytes.add(received as u64);
+        Ok(received)
+    }
+
+    /// Reads bytes below any encryption, which stay; 0 is the end.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub(super) fn peek_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.peek_raw(buffer)
+    }
+
+    /// Takes bytes that [`peek_raw`](Self::peek_raw) has shown.
+    ///
+    /// # Errors
+    /// The connection has failed.
+    pub(super) fn take_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.take_raw(buffer)
+    }
+
+    /// Whether the system holds bytes of the client that were not received. It costs a system call.
+    pub(super) fn has_unread_input(&self) -> bool {
+        matches!(self.peek_raw(&mut [0]), Ok(1))
+    }
+
+    /// Whether a part of an encrypted record has arrived, of which nothing can be used yet.
+    pub(super) fn holds_input(&self) -> bool {
+        self.stream.holds_input()
+    }
+
+    // Output.
+
+    /// Gives `output` the memory of one of the worker's buffers, if it has none.
+    #[inline]
+    pub(super) fn begin_output(&mut self, shared: &mut Shared) {
+        if self.output.capacity() == 0 {
+            self.output = shared.outputs.pop().unwrap_or_default();
+        }
+    }
+
+    /// Puts bytes after `output` that are sent from where they are.
+    pub(super) fn put_uncopied(&mut self, uncopied: Uncopied) {
+        debug_assert!(
+            self.uncopied.is_none(),
+            "nothing is written while there is uncopied output"
+        );
+        self.uncopied = Some(Box::new(uncopied));
+    }
+
+    /// Sends `output`, and the uncopied output after it, as far as there is room. The memory of what is sent goes back to
+    /// the worker.
+    ///
+    /// # Errors
+    /// The connection has failed.
+    #[inline]
+    pub(super) fn send(&mut self, shared: &mut Shared) -> io::Result<()> {
+        if self.uncopied.is_some() {
+            self.send_uncopied(shared)?;
+        } else if self.sent < self.output.len() {
+            match self.stream.send(&self.output[self.sent..]) {
+                Ok(count) => {
+                    self.sent += count;
+                    self.sent_bytes += count as u64;
+                    shared.counts().sent_bytes.add(count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // A short write means that there is no more room.
+        if self.sent < self.output.len() {
+            self.shrink_output();
+        } else if self.output.capacity() > 0 {
+            self.sent = 0;
+            let mut output = std::mem::take(&mut self.output);
+            if shared.outputs.len() < KEPT_OUTPUTS {
+                output.clear();
+                output.shrink_to(KEPT_OUTPUT_BYTES);
+                shared.outputs.push(output);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps no more memory than the unsent output needs: a buffer of the worker is larger.
+    #[cold]
+    fn shrink_output(&mut self) {
+        if self.sent > self.output.len() / 2 {
+            self.output.drain(..self.sent);
+            self.sent = 0;
+        }
+        self.output.shrink_to(2 * self.output.len());
+    }
+
+    #[cold]
+    fn send_uncopied(&mut self, shared: &Shared) -> io::Result<()> {
+        let Some(mut uncopied) = self.uncopied.take_if(|uncopied| uncopied.is_sending()) else {
+            return Ok(());
+        };
+        let (count, progress) = match uncopied.send(&mut self.stream, &mut self.output, &mut self.sent) {
+            Ok(sent) => sent,
+            Err(error) => {
+                discard(uncopied);
+                return Err(error);
+            }
+        };
+        self.sent_bytes += count;
+        shared.counts().sent_bytes.add(count);
+        self.undrained |= matches!(progress, SendProgress::Share);
+        if matches!(progress, SendProgress::Done) {
+            discard(uncopied);
+        } else {
+            uncopied.stop(progress);
+            self.uncopied = Some(uncopied);
+        }
+        Ok(())
+    }
+
+    /// Has a thread read the next of a file, if that is not in memory; [`has_loaded`](Self::has_loaded) follows the command.
+    pub(super) fn load_file(&mut self, sender: CommandSender) {
+        let Some(part) = self.uncopied.as_mut().and_then(|uncopied| uncopied.take_load()) else {
+            return;
+        };
+        let reading = tokio::task::spawn_blocking(|| part.load());
+        tokio::task::spawn_local(async move {
+            // The next read finds the error of a thread that could not read.
+            let _ = reading.await;
+            sender.send(Command::FileRead);
+        });
+    }
+
+    pub(super) fn has_loaded(&mut self) {
+        if let Some(uncopied) = &mut self.uncopied {
+            uncopied.has_loaded();
+        }
+    }
+
+    /// The error of a file that cannot be sent to its end, which is discarded.
+    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+        let error = self.uncopied.as_mut()?.take_failure()?;
+        self.uncopied.take().map(discard);
+        Some(error)
+    }
+
+    /// The number of bytes of the uncopied output that are not sent.
+    pub(super) fn uncopied_left(&self) -> u64 {
+        let unsent_bytes = self.output.len() - self.sent;
+        self.uncopied.as_ref().map_or(0, |uncopied| uncopied.left(unsent_bytes))
+    }
+
+    pub(super) fn has_uncopied(&self) -> bool {
+        self.uncopied.is_some()
+    }
+
+    /// Whether output waits to be sent.
+    #[inline]
+    pub(super) fn has_output(&self) -> bool {
+        !self.output.is_empty() || self.uncopied.is_some()
+    }
+
+    /// Whether more may be written.
+    #[inline]
+    pub(super) fn has_room(&self) -> bool {
+        self.uncopied.is_none() && self.output.len() < OUTPUT_HIGH_WATER_BYTES
+    }
+
+    /// Whether the disk is waited for, and not the client.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        self.uncopied.as_ref().is_some_and(|uncopied| uncopied.waits_for_disk())
+    }
+
+    /// Announces that the output ends the stream: an encrypted stream ends together with its last byte.
+    pub(super) fn end_with_next_send(&mut self) {
+        if self.sent < self.output.len() && self.uncopied.is_none() {
+            self.stream.end_with_next_send();
+        }
+    }
+
+    /// Sends the messages of the encryption itself that wait to go with the next output.
+    ///
+    /// # Errors
+    /// The connection has failed.
+    pub(super) fn flush_deferred(&mut self) -> io::Result<()> {
+        if self.stream.defers_output() {
+            self.stream.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Sends the records of the encryption itself that wait for room.
+    ///
+    /// # Errors
+    /// The connection has failed.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+
+    /// The number of sent bytes that the client's system has not taken yet. It costs a system call.
+    pub(super) fn outgoing_bytes(&self) -> u64 {
+        self.stream.outgoing_bytes() as u64
+    }
+
+    /// The number of sent bytes that the client's system has taken. It costs a system call.
+    pub(super) fn taken_bytes(&self) -> u64 {
+        self.sent_bytes.saturating_sub(self.outgoing_bytes())
+    }
+
+    // The poller and the deadline.
+
+    /// Whether the poller watches for input. While it does not, a hang-up is final: no pending request can be answered.
+    pub(super) fn is_watched_for_input(&self) -> bool {
+        self.interest.is_some_and(Interest::is_readable)
+    }
+
+    /// Whether nothing has changed since the connection was idle last: [`idle_again`](Self::idle_again) is enough then.
+    #[inline]
+    pub(super) fn is_at_rest(&self) -> bool {
+        !(self.read_closed | self.undrained | self.stream.is_secure())
+            && self.deadline.timer == Timer::Idle
+            && self.interest == Some(reading())
+            && !self.has_output()
+    }
+
+    /// Watches the stream for `interest`, and for room if there is output; and sets the deadline.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn watch(&mut self, mut interest: Interest, timer: Timer, shared: &mut Shared) -> io::Result<()> {
+        if (self.has_output() && !self.waits_for_disk()) || self.stream.holds_output() {
+            interest = interest | Interest::WRITABLE;
+        }
+        let undrained = std::mem::take(&mut self.undrained);
+        match self.interest {
+            Some(watched) if watched == interest && !undrained => {}
+            Some(watched) => {
+                // The poller has to report what is there already.
+                shared.more |= undrained || watched | interest != watched;
+                self.stream.watch(&shared.poller, self.id, interest, true)?;
+            }
+            None => self.stream.watch(&shared.poller, self.id, interest, false)?,
+        }
+        self.interest = Some(interest);
+        self.set_timer(timer, shared);
+        Ok(())
+    }
+
+    pub(super) fn set_timer(&mut self, timer: Timer, shared: &mut Shared) {
+        self.deadline.set(timer, shared.now, &shared.config);
+        let second = self.deadline.second(&shared.config);
+        let due = if timer == Timer::Room {
+            // A reader is measured each second.
+            Some(0)
+        } else if self.stream.defers_output() {
+            let flush = shared.now + DEFERRED_SECONDS;
+            Some(second.map_or(flush, |second| second.min(flush)))
+        } else {
+            second
+        };
+        if let Some(due) = due {
+            shared.wheel.schedule(self.id, &mut self.deadline.slot, due);
+        }
+    }
+
+    /// The timer restarts when it is set next: it belongs to another request.
+    #[inline]
+    pub(super) fn restart_timer(&mut self) {
+        self.deadline.restart();
+    }
+
+    /// Gives the time of the timer again.
+    pub(super) fn extend_timer(&mut self, shared: &Shared) {
+        self.deadline.extend(shared.now);
+    }
+
+    #[inline]
+    pub(super) fn idle_again(&mut self, now: Second) {
+        self.deadline.idle_again(now);
+    }
+
+    pub(super) fn timer(&self) -> Timer {
+        self.deadline.timer
+    }
+
+    pub(super) fn idle_since(&self) -> Second {
+        self.deadline.idle_since
+    }
+
+    /// The seconds since the timer was set.
+    pub(super) fn waited(&self, now: Second) -> Second {
+        self.deadline.waited(now)
+    }
+
+    /// Whether the connection's slot of the wheel is due.
+    pub(super) fn is_due(&mut self, shared: &Shared) -> bool {
+        shared.wheel.came_up(&mut self.deadline.slot)
+    }
+
+    pub(super) fn is_late(&mut self, shared: &Shared) -> bool {
+        let second = self.deadline.second(&shared.config);
+        second.is_some_and(|second| second <= shared.now)
+    }
+
+    /// Measures how much the client takes of the output. Bytes that the socket accepts show nothing of that: the system may
+    /// hold megabytes, and asks for more only when much of that is gone.
+    pub(super) fn measure_reader(&mut self, shared: &Shared) {
+        if self.deadline.timer == Timer::Room {
+            self.take_measure(shared);
+        }
+    }
+
+    /// The number of bytes that the client has taken since the last look.
+    pub(super) fn take_measure(&mut self, shared: &Shared) -> u64 {
+        let taken = self.taken_bytes();
+        self.deadline.rate.took(taken, shared.now, &shared.config)
+    }
+
+    /// The readiness that a poller would report for a connection in memory.
+    #[cfg(feature = "testing")]
+    pub(super) fn memory_readiness(&self) -> Option<Readiness> {
+        match &self.stream {
+            Transport::Memory(end) => end.readiness(self.interest?),
+            _ => None,
+        }
+    }
+
+    // The end.
+
+    /// Ends the server's half of the stream: the client reads the end after what was sent before.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the end of the encryption waits for room; otherwise the connection has failed.
+    pub(super) fn shutdown(&mut self) -> io::Result<()> {
+        self.stream.shutdown()
+    }
+
+    /// No longer counts the connection for an address.
+    pub(super) fn leave_peers(&mut self, shared: &Shared) {
+        if let Some(address) = self.counted.take() {
+            shared.peers.leave(address);
+        }
+    }
+
+    /// Closes the stream; with `resets` so that the client sees a reset instead of an end.
+    pub(super) fn close(self, resets: bool, shared: &Shared) {
+        let is_watched = self.interest.is_some();
+        if resets {
+            self.stream.reset(&shared.poller, is_watched);
+        } else {
+            self.stream.close(&shared.poller, is_watched);
+        }
+    }
+}
