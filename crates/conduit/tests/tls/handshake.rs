@@ -90,8 +90,8 @@ fn an_alert_after_a_request_for_another_key_share_is_received() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");
     let running = serve(Tls::pem(chain, key));
-    let mut groups = |provider: &mut CryptoProvider| provider.kx_groups.insert(0, &UnknownGroup);
-    let config = with_provider(&authority, &mut groups);
+    let groups = |provider: &mut CryptoProvider| provider.kx_groups.insert(0, &UnknownGroup);
+    let config = with_provider(&authority, groups);
     // The second hello is taken; only then there is no common protocol.
     assert!(get(running.address, &Arc::new(config), "localhost", "/").is_ok());
     let mut config = with_provider(&authority, groups);
