@@ -23,7 +23,7 @@ const COUNT_LIMIT: usize = 10_000;
 const DEPTH_LIMIT: usize = 8;
 
 /// How many pairs are read in all attempts with other readings of their texts, and the least number of attempts.
-const ATTEMPTED_PAIRS: usize = 500_000;
+const ATTEMPTED_PAIRS: usize = 100_000;
 const ATTEMPTS: usize = 32;
 
 /// Pairs of names and values.
@@ -31,8 +31,6 @@ pub(super) struct Pairs<'a> {
     text: Cow<'a, str>,
     /// Sorted by the steps of the names, and then in the order in which they came.
     all: Vec<Pair>,
-    /// A pair whose name has too many brackets.
-    too_deep: Option<Pair>,
     /// A type has taken a text without saying what it expects.
     was_taken: Cell<bool>,
     /// The pair whose empty text was refused where a value is optional.
@@ -49,6 +47,8 @@ struct Pair {
     has_steps: bool,
     /// The name ends in `[]`, which is no step.
     is_open: bool,
+    /// The name has too many brackets.
+    is_too_deep: bool,
     reading: Reading,
     /// A type has taken the text without saying what it expects.
     was_taken: Cell<bool>,
@@ -161,7 +161,6 @@ impl<'a> Pairs<'a> {
         Pairs {
             text,
             all: Vec::with_capacity(count),
-            too_deep: None,
             was_taken: Cell::new(false),
             refused_empty: Cell::new(None),
             literal_names: Cell::new(None),
@@ -263,10 +262,9 @@ impl<'a> Pairs<'a> {
         for pair in &mut self.all {
             let name = &text[pair.name.clone()];
             if let Some(depth) = depth(name) {
-                (pair.has_steps, pair.is_open) = (true, name.ends_with("[]"));
-                if depth > DEPTH_LIMIT && self.too_deep.is_none() {
-                    self.too_deep = Some(pair.clone());
-                }
+                pair.has_steps = true;
+                pair.is_open = name.ends_with("[]");
+                pair.is_too_deep = depth > DEPTH_LIMIT;
             }
         }
         self.sort();
@@ -385,10 +383,9 @@ impl<'a> Pairs<'a> {
     fn take_literally(&mut self, names: &[&str]) {
         for pair in &mut self.all {
             if names.contains(&&self.text[pair.name.clone()]) {
-                (pair.has_steps, pair.is_open) = (false, false);
+                (pair.has_steps, pair.is_open, pair.is_too_deep) = (false, false, false);
             }
         }
-        self.too_deep = None;
         self.sort();
     }
 
@@ -408,7 +405,7 @@ impl<'a> Pairs<'a> {
 
     /// Fails where a name has too many brackets.
     pub(super) fn check_depth(&self) -> Result<(), Error> {
-        match &self.too_deep {
+        match self.all.iter().find(|pair| pair.is_too_deep) {
             None => Ok(()),
             Some(pair) => {
                 let first = pair.steps(&self.text).next().unwrap_or_default();
@@ -497,6 +494,7 @@ impl Pair {
             value,
             has_steps: false,
             is_open: false,
+            is_too_deep: false,
             reading: Reading::default(),
             was_taken: Cell::new(false),
         }

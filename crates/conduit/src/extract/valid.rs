@@ -292,34 +292,48 @@ fn describe_broken_rules(operation: &mut Operation) {
     );
 }
 
-/// A problem that lists the rules that are broken, each as the fault that is made of the way to its value and the message.
+/// A problem that lists broken rules. `fault_of` makes a fault from the steps to a value and the rule's message.
 #[cold]
 fn broken_rules(report: &garde::Report, sent: Sent<'_>, fault_of: impl Fn(&[Step<'_>], &str) -> Fault) -> Problem {
-    let broken: Vec<_> = report
-        .iter()
-        .take(LISTED_FAULTS)
-        .map(|(path, error)| (steps(path), error))
+    let listed = report.iter().take(LISTED_FAULTS);
+    let broken: Vec<_> = listed
+        .map(|(path, error)| (components(path), error.message()))
         .collect();
-    let names = Names::read(sent, broken.iter().map(|(way, _)| &way[..]));
-    let fault = |(way, error): &(Vec<Step<'_>>, &garde::Error)| {
+    let ways: Vec<Vec<Step<'_>>> = broken.iter().map(|(components, _)| steps(components)).collect();
+    let names = Names::read(sent, ways.iter().map(|way| &way[..]));
+    let fault = |(way, (_, message)): (&Vec<Step<'_>>, &(_, &str))| {
         let (way, sent) = names.resolve(way);
-        let mut fault = fault_of(&way, error.message());
+        let mut fault = fault_of(&way, message);
         if fault.pointer.is_some() {
             fault.pointer = fault_of(&way[..sent], "").pointer;
         }
         fault
     };
-    let faults: Vec<Fault> = broken.iter().map(fault).collect();
+    let faults: Vec<Fault> = ways.iter().zip(&broken).map(fault).collect();
     Problem::first_faults(StatusCode::UNPROCESSABLE_ENTITY, &faults, report.iter().count())
 }
 
-/// The way that garde tells. Its components are hidden from its documentation, but a path in words would not tell the
-/// member `a.b` from `b` inside of `a`, and the keys of a map are the client's.
-fn steps(path: &garde::Path) -> Vec<Step<'_>> {
-    let steps = path.__iter().rev().filter_map(|(kind, component)| match kind {
-        garde::error::Kind::None => None,
-        garde::error::Kind::Key => Some(Step::Key(component)),
-        garde::error::Kind::Index => component.parse().ok().map(Step::Index),
+/// The kind of a component of a rule's path, as garde serialises it.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    None,
+    Key,
+    Index,
+}
+
+/// The components of a rule's path. Only the serialised form separates them: in the displayed one a member `a.b` is the same as
+/// `b` inside of `a`, and the keys of a map come from the client.
+fn components(path: &garde::Path) -> Vec<(Kind, String)> {
+    let components = serde_json::to_value(path).and_then(serde_json::from_value);
+    components.unwrap_or_default()
+}
+
+fn steps(components: &[(Kind, String)]) -> Vec<Step<'_>> {
+    let steps = components.iter().filter_map(|(kind, component)| match kind {
+        Kind::None => None,
+        Kind::Key => Some(Step::Key(component)),
+        Kind::Index => component.parse().ok().map(Step::Index),
     });
     steps.collect()
 }

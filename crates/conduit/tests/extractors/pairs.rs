@@ -405,6 +405,10 @@ fn values_that_do_not_fit_are_refused_with_their_place_whether_or_not_there_are_
             "query.by_number.x: expected a whole number from 0 to 65535, found \"x\"",
         ),
         (
+            "tags[]=x&a[1][2][3][4][5][6][7][8][9]=x",
+            "query.a: expected at most 8 names in brackets, found more",
+        ),
+        (
             "date=&list=x",
             "query.list[0]: expected a whole number from 0 up, of 32 bits, found \"x\"",
         ),
