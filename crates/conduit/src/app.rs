@@ -463,6 +463,18 @@ impl<S, R> App<S, R> {
         self
     }
 
+    /// The memory for request bodies that wait in buffers, of all workers together, in bytes. A body for which there is no
+    /// room is answered 503 with `retry-after`, and [`health::readyz`](crate::health::readyz) answers 503 while less than an
+    /// eighth is free. The first 4 KiB of a body are free, and a handler that reads its body as a stream has the pieces that
+    /// it took in its own memory. Encoders of compressed response streams have a quarter as much again; a stream beyond it is
+    /// sent as it is. The default is a quarter of the memory that the process may use: that of its control group, or else of
+    /// the machine.
+    pub fn body_memory(mut self, bytes: u64) -> Self {
+        self.config.body_memory = Some(bytes);
+        self.config.choose("CONDUIT_BODY_MEMORY");
+        self
+    }
+
     /// The longest head of a request (request line and header fields), in bytes; a longer one is answered 431, or 414
     /// when the request line alone is too long. The default is 16 KiB. It bounds what a connection can hold in memory
     /// before its request is accepted.

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::file::FilePart;
 use crate::pool::Buffer;
@@ -17,6 +18,7 @@ use crate::problem::Problem;
 use crate::server::commands::{Command, CommandSender};
 use crate::server::counts::Limit;
 use crate::server::current;
+use crate::server::memory::Exhausted;
 
 /// An error of the user's own, as a stream of bytes or a handler may give it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -202,7 +204,7 @@ impl Body {
         match self.0 {
             Kind::Static(bytes) => Ok(Bytes::from_static(bytes)),
             Kind::Bytes(bytes) => Ok(bytes),
-            kind => Ok(Bytes::from(Body(kind).collect_buffer().await?.into_vec())),
+            kind => Ok(Bytes::from(Body(kind).collect_buffer().await?)),
         }
     }
 
@@ -213,7 +215,7 @@ impl Body {
         }
         let mut all = Buffer::take();
         while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut self).poll_next(context)).await {
-            all.extend_from_slice(&piece?);
+            all.append(&piece?)?;
         }
         Ok(all)
     }
@@ -267,7 +269,7 @@ impl Stream for Body {
             Kind::Empty => return Poll::Ready(None),
             Kind::Static(bytes) => Bytes::from_static(bytes),
             Kind::Bytes(bytes) => std::mem::take(bytes),
-            Kind::Buffer(buffer) | Kind::Problem(_, buffer) => Bytes::from(std::mem::take(buffer).into_vec()),
+            Kind::Buffer(buffer) | Kind::Problem(_, buffer) => Bytes::from(std::mem::take(buffer)),
         };
         body.0 = Kind::Empty;
         Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)))
@@ -338,6 +340,8 @@ pub enum BodyError {
     },
     /// The client went away, or the body broke the protocol, before its end.
     Incomplete,
+    /// The server's [memory for bodies](crate::App::body_memory) is used up. Answers 503 with `retry-after`.
+    OutOfMemory,
     /// The body is not in the coding that its `content-encoding` says. Answers 400.
     Malformed {
         /// The coding that it is not in, such as `gzip`.
@@ -358,6 +362,9 @@ impl fmt::Display for BodyError {
                 write!(f, "the body is longer than the limit of {limit_bytes} bytes")
             }
             BodyError::Incomplete => f.write_str("the body ended before it was whole"),
+            BodyError::OutOfMemory => {
+                f.write_str("the server has no memory for the body at the moment; try again later")
+            }
             BodyError::Malformed { coding } => write!(f, "the body is not what its content-encoding, {coding}, says"),
             BodyError::Stream(error) => write!(f, "the body's stream failed: {error}"),
             #[cfg(feature = "tower")]
@@ -377,6 +384,9 @@ impl BodyError {
         match self {
             BodyError::TooLarge { .. } => Problem::payload_too_large(self.to_string()),
             BodyError::Incomplete | BodyError::Malformed { .. } => Problem::bad_request(self.to_string()),
+            BodyError::OutOfMemory => Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+                .with_detail(self.to_string())
+                .with_header(RETRY_AFTER, HeaderValue::from_static("1")),
             BodyError::Stream(error) => Problem::internal(&**error),
             #[cfg(feature = "tower")]
             BodyError::Unreadable(error) if crate::tower::is_too_long(&**error) => {
@@ -392,6 +402,12 @@ impl BodyError {
                 Problem::bad_request("the body could not be read")
             }
         }
+    }
+}
+
+impl From<Exhausted> for BodyError {
+    fn from(_: Exhausted) -> Self {
+        BodyError::OutOfMemory
     }
 }
 
@@ -450,6 +466,7 @@ impl Incoming {
                 Poll::Pending
             }
             State::Broken => Poll::Ready(Err(BodyError::Incomplete)),
+            State::Refused => Poll::Ready(Err(BodyError::OutOfMemory)),
             State::Ended => Poll::Ready(Ok(self.channel.buffer.take())),
         }
     }
@@ -471,6 +488,7 @@ impl Incoming {
         }
         if !piece.is_empty() {
             self.channel.resume_if_paused();
+            // Whoever reads a stream has it in its own memory from here on.
             return Poll::Ready(Some(Ok(Bytes::from(piece.into_vec()))));
         }
         match self.channel.state.get() {
@@ -479,6 +497,7 @@ impl Incoming {
                 Poll::Pending
             }
             State::Broken => Poll::Ready(Some(Err(BodyError::Incomplete))),
+            State::Refused => Poll::Ready(Some(Err(BodyError::OutOfMemory))),
             State::Ended => Poll::Ready(None),
         }
     }
@@ -560,6 +579,8 @@ enum State {
     Open,
     Ended,
     Broken,
+    /// The server has no memory for it.
+    Refused,
 }
 
 /// What the worker and the reader of one request's body share. Both are on the same thread.
@@ -600,17 +621,32 @@ impl Channel {
         if buffer.capacity() == 0 {
             *buffer = Buffer::take();
         }
-        buffer.extend_from_slice(piece);
+        if buffer.append(piece).is_err() {
+            drop(buffer);
+            self.refuse();
+            return true;
+        }
         let room = buffer.len() < self.window.get();
         drop(buffer);
         self.wake();
         room
     }
 
+    /// Frees the memory of the body, and has the rest thrown away.
+    #[cold]
+    fn refuse(&self) {
+        self.buffer.take();
+        self.abandoned.set(true);
+        self.state.set(State::Refused);
+        self.wake();
+    }
+
     /// Says that the body has ended.
     pub(crate) fn end(&self, trailers: Option<Box<HeaderMap>>) {
         *self.trailers.borrow_mut() = trailers;
-        self.state.set(State::Ended);
+        if self.state.get() == State::Open {
+            self.state.set(State::Ended);
+        }
         self.wake();
     }
 
@@ -643,7 +679,7 @@ impl Channel {
                 Poll::Pending
             }
             State::Ended => Poll::Ready(true),
-            State::Broken => Poll::Ready(false),
+            State::Broken | State::Refused => Poll::Ready(false),
         }
     }
 

@@ -28,21 +28,22 @@ pub fn healthz() -> &'static str {
     "alive\n"
 }
 
-/// Answers 200 while the server wants requests, and 503 from the moment on at which it stops.
+/// Answers 200 while the server takes requests, and 503 from the start of its stop on, or while the
+/// [memory for bodies](crate::App::body_memory) is nearly used up.
 ///
 /// An application with more conditions, such as a database, has a route that combines them with
 /// [`is_ready`].
 #[get("/readyz")]
 pub fn readyz() -> (StatusCode, &'static str) {
-    if is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    match current::server() {
+        Some(server) if server.is_ready() => (StatusCode::OK, "ready\n"),
+        Some(server) if !server.budgets().has_room() => (StatusCode::SERVICE_UNAVAILABLE, "no memory for bodies\n"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
     }
 }
 
-/// Returns whether the server of this worker thread accepts requests: no shutdown has begun. False on other
-/// threads.
+/// Returns whether the server of this worker thread accepts requests: no shutdown has begun, and there is memory for bodies.
+/// False on other threads.
 pub fn is_ready() -> bool {
     current::server().is_some_and(|server| server.is_ready())
 }

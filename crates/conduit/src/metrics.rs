@@ -128,6 +128,12 @@ fn write_server(server: &ServerHandle, text: &mut String) {
         ),
         ("conduit_sent_bytes_total", "counter", "Bytes sent.", now.sent_bytes),
         (
+            "conduit_body_memory_bytes",
+            "gauge",
+            "Memory of request bodies in buffers.",
+            server.budgets().bodies.used_bytes() as u64,
+        ),
+        (
             "conduit_log_lines_dropped_total",
             "counter",
             "Lines of the log that were dropped.",

@@ -7,16 +7,20 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use http::{HeaderValue, StatusCode, Version};
 
 use crate::panics::discard;
+use crate::server::memory::{Charge, Exhausted};
 
 /// The number of buffers, and of response heads of each content type, that a thread keeps.
 const KEPT: usize = 64;
 /// A buffer that has grown beyond this is freed rather than kept.
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;
+/// The capacity of a buffer that is not taken from the budget of memory.
+pub(crate) const FREE_BYTES: usize = 4 * 1024;
 /// A header map that has grown beyond this is freed rather than kept.
 const KEPT_HEADER_CAPACITY: usize = 64;
 
@@ -28,41 +32,84 @@ thread_local! {
 
 /// A byte buffer that goes back to its thread's pool when it is dropped.
 #[derive(Default)]
-pub(crate) struct Buffer(Vec<u8>);
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    /// The part of the budget of memory that the capacity takes, where [`append`](Buffer::append) has raised it.
+    charge: Charge,
+}
 
 impl Buffer {
     /// An empty buffer, with the capacity of an earlier one where the pool has one.
     pub(crate) fn take() -> Self {
-        Buffer(BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default())
+        Buffer::from(BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default())
     }
 
-    /// The bytes as a vector of the caller's own; it does not come back to the pool.
+    /// The bytes as a vector, which does not return to the pool.
     pub(crate) fn into_vec(mut self) -> Vec<u8> {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// The bytes as a vector, and its part of the budget of memory.
+    pub(crate) fn into_parts(mut self) -> (Vec<u8>, Charge) {
+        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.charge))
+    }
+
+    /// Appends bytes of a body, whose memory is taken from the server's budget.
+    #[inline]
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
+        if self.bytes.capacity() - self.bytes.len() < bytes.len() {
+            self.grow(bytes.len())?;
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    #[cold]
+    fn grow(&mut self, more: usize) -> Result<(), Exhausted> {
+        let needed = self.bytes.len() + more;
+        let doubled = needed.max(2 * self.bytes.capacity());
+        let charged = |capacity: usize| capacity.saturating_sub(FREE_BYTES);
+        let raised = self.charge.raise_to(charged(doubled), charged(needed))?;
+        let capacity = if raised == charged(doubled) { doubled } else { needed };
+        self.bytes.reserve_exact(capacity - self.bytes.len());
+        Ok(())
+    }
+}
+
+impl From<Buffer> for Bytes {
+    /// The bytes keep their part of the budget of memory, if they have one.
+    fn from(buffer: Buffer) -> Self {
+        if buffer.charge.is_some() {
+            return Bytes::from_owner(buffer);
+        }
+        Bytes::from(buffer.into_vec())
     }
 }
 
 /// The vector's memory serves later buffers of the thread.
 impl From<Vec<u8>> for Buffer {
     fn from(bytes: Vec<u8>) -> Self {
-        Buffer(bytes)
+        Buffer {
+            bytes,
+            charge: Charge::default(),
+        }
     }
 }
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let capacity = self.0.capacity();
+        let capacity = self.bytes.capacity();
         if capacity == 0 || capacity > KEPT_BUFFER_BYTES {
             return;
         }
-        self.0.clear();
-        let buffer = std::mem::take(&mut self.0);
+        self.bytes.clear();
+        let buffer = std::mem::take(&mut self.bytes);
         // A body can outlive its thread's locals; then it is simply freed.
         let _ = BUFFERS.try_with(|pool| {
             let mut pool = pool.borrow_mut();
@@ -76,13 +123,13 @@ impl Drop for Buffer {
 impl Deref for Buffer {
     type Target = Vec<u8>;
     fn deref(&self) -> &Vec<u8> {
-        &self.0
+        &self.bytes
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.0
+        &mut self.bytes
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use conduit_proto::h1::{BodyLength, Head};
 use conduit_route::{Definition, Miss, Parameters, Table};
@@ -14,6 +15,7 @@ use crate::body::{Body, Channel, Incoming, Kind};
 use crate::pool::Buffer;
 use crate::server::commands::CommandSender;
 use crate::server::connection_info::ConnectionInfo;
+use crate::server::memory::Charge;
 use crate::target;
 
 /// How many requests' memory a thread keeps for the next ones.
@@ -276,6 +278,13 @@ impl Request {
         parts.reading = None;
     }
 
+    /// Keeps a part of the budget of memory until the handler has ended.
+    pub(crate) fn hold(&mut self, charge: Charge) {
+        if charge.is_some() {
+            self.extensions_mut().insert(Held(Arc::new(charge)));
+        }
+    }
+
     /// Has the body go through `reading` when it is taken, with the limit that holds for its length then.
     #[cfg(feature = "compression")]
     pub(crate) fn read_body_through(&mut self, reading: impl FnOnce(Body, u64) -> Body + 'static) {
@@ -382,6 +391,10 @@ impl Request {
             .expect("a request has its parts until it is dropped")
     }
 }
+
+/// A part of the budget of memory, among the request's extensions.
+#[derive(Clone)]
+struct Held(#[expect(dead_code, reason = "its drop returns the part")] Arc<Charge>);
 
 /// What the worker does with requests.
 impl Request {

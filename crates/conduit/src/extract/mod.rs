@@ -351,7 +351,8 @@ impl<S> FromRequest<S> for String {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        let bytes = request.take_body().collect_buffer().await?.into_vec();
+        let (bytes, charge) = request.take_body().collect_buffer().await?.into_parts();
+        request.hold(charge);
         String::from_utf8(bytes).map_err(|error| {
             let place = error.utf8_error().valid_up_to();
             Problem::bad_request(format!(

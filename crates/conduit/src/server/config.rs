@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) tls: Option<Arc<dyn TlsConfig>>,
     pub(crate) head: Limits,
     pub(crate) body_bytes: u64,
+    /// The memory for bodies of the whole process; `None` is a part of what it may use.
+    pub(crate) body_memory: Option<u64>,
     pub(crate) head_timeout: Duration,
     pub(crate) idle_timeout: Duration,
     /// How long a TCP connection is silent before the system probes it; zero probes none.
@@ -64,6 +66,7 @@ impl Default for Config {
             tls: None,
             head: Limits::default(),
             body_bytes: 2 * 1024 * 1024,
+            body_memory: None,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             tcp_keep_alive: Duration::from_secs(60),
@@ -164,6 +167,7 @@ enum Place<'a> {
     Fields(&'a mut usize),
     CountOrElse(&'a mut Option<usize>),
     Bytes(&'a mut u64),
+    BytesOrElse(&'a mut Option<u64>),
     Memory(&'a mut usize),
     Rate(&'a mut u64),
     Duration(&'a mut Duration),
@@ -177,6 +181,7 @@ impl Place<'_> {
             Place::Fields(count) => **count = text.parse().ok()?,
             Place::CountOrElse(count) => **count = Some(text.parse().ok().filter(|&count| count > 0)?),
             Place::Bytes(bytes) | Place::Rate(bytes) => **bytes = parse_bytes(text)?,
+            Place::BytesOrElse(bytes) => **bytes = Some(parse_bytes(text)?),
             Place::Memory(bytes) => **bytes = usize::try_from(parse_bytes(text)?).ok()?,
             Place::Duration(duration) => **duration = parse_duration(text)?,
         }
@@ -187,7 +192,9 @@ impl Place<'_> {
         match self {
             Place::Count(_) | Place::CountOrElse(_) => "a whole number from 1 up",
             Place::Fields(_) => "a whole number",
-            Place::Bytes(_) | Place::Memory(_) => "a number of bytes such as 16384, 16KiB or 2MiB",
+            Place::Bytes(_) | Place::BytesOrElse(_) | Place::Memory(_) => {
+                "a number of bytes such as 16384, 16KiB or 2MiB"
+            }
             Place::Rate(_) => "a number of bytes a second such as 1024 or 1KiB",
             Place::Duration(_) => "a duration such as 10s, 500ms or 2m",
         }
@@ -196,7 +203,7 @@ impl Place<'_> {
     fn unit(&self) -> &'static str {
         match self {
             Place::Count(_) | Place::CountOrElse(_) | Place::Fields(_) => "number",
-            Place::Bytes(_) | Place::Memory(_) => "bytes",
+            Place::Bytes(_) | Place::BytesOrElse(_) | Place::Memory(_) => "bytes",
             Place::Rate(_) => "bytes a second",
             Place::Duration(_) => "duration",
         }
@@ -209,6 +216,7 @@ impl Place<'_> {
             Place::Fields(count) => count.to_string(),
             Place::CountOrElse(count) => count.map(|count| count.to_string()).unwrap_or_default(),
             Place::Bytes(bytes) | Place::Rate(bytes) => show_bytes(**bytes),
+            Place::BytesOrElse(bytes) => bytes.map(show_bytes).unwrap_or_default(),
             Place::Memory(bytes) => show_bytes(**bytes as u64),
             Place::Duration(duration) if duration.subsec_millis() != 0 => format!("{}ms", duration.as_millis()),
             Place::Duration(duration) => format!("{}s", duration.as_secs()),
@@ -299,6 +307,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         limit: Some(Limit::BodyBytes),
         default: None,
         place: |config| Place::Bytes(&mut config.body_bytes),
+    },
+    Setting {
+        method: "body_memory",
+        variable: "CONDUIT_BODY_MEMORY",
+        bounds: "memory of request bodies in buffers, on all workers",
+        over: "503 with `retry-after`; a response stream whose encoder is beyond a quarter of it is not compressed",
+        limit: Some(Limit::BodyMemory),
+        default: Some("a quarter of the memory that the process may use"),
+        place: |config| Place::BytesOrElse(&mut config.body_memory),
     },
     Setting {
         method: "minimum_rate",
@@ -435,6 +452,9 @@ mod tests {
                 Some(Limit::BodyRate) => format!("`{}`, `{}`", Limit::BodyRate.name(), Limit::WriteRate.name()),
                 Some(Limit::Connections) => {
                     format!("`{}`, `{}`", Limit::IdleConnections.name(), Limit::Connections.name())
+                }
+                Some(Limit::BodyMemory) => {
+                    format!("`{}`, `{}`", Limit::BodyMemory.name(), Limit::CompressionMemory.name())
                 }
                 Some(limit) => format!("`{}`", limit.name()),
             };

@@ -32,6 +32,10 @@ pub enum Limit {
     Headers,
     /// The size of a [body](crate::App::body_limit).
     BodyBytes,
+    /// The [memory for bodies](crate::App::body_memory).
+    BodyMemory,
+    /// The memory for compressed streams, which depends on that [for bodies](crate::App::body_memory).
+    CompressionMemory,
     /// The [rate](crate::App::minimum_rate) of a body.
     BodyRate,
     /// The [rate](crate::App::minimum_rate) at which a response is taken.
@@ -42,7 +46,7 @@ pub enum Limit {
 
 impl Limit {
     /// Each limit.
-    pub const ALL: [Limit; 12] = [
+    pub const ALL: [Limit; 14] = [
         Limit::Connections,
         Limit::IdleConnections,
         Limit::PeerConnections,
@@ -52,6 +56,8 @@ impl Limit {
         Limit::HeadBytes,
         Limit::Headers,
         Limit::BodyBytes,
+        Limit::BodyMemory,
+        Limit::CompressionMemory,
         Limit::BodyRate,
         Limit::WriteRate,
         Limit::IdleTime,
@@ -69,6 +75,8 @@ impl Limit {
             Limit::HeadBytes => "head_bytes",
             Limit::Headers => "headers",
             Limit::BodyBytes => "body_bytes",
+            Limit::BodyMemory => "body_memory",
+            Limit::CompressionMemory => "compression_memory",
             Limit::BodyRate => "body_rate",
             Limit::WriteRate => "write_rate",
             Limit::IdleTime => "idle_time",

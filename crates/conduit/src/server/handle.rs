@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::config::Config;
 use super::counts::{Counts, Statistics};
+use super::memory::{self, Budgets};
 use super::transport::TlsAcceptor;
 use crate::metrics;
 use crate::route::Definition;
@@ -48,6 +49,7 @@ struct Lifecycle {
     /// The counts of each worker.
     counts: Arc<[Counts]>,
     definitions: &'static [Definition],
+    budgets: Budgets,
 }
 
 impl ServerHandle {
@@ -76,6 +78,7 @@ impl ServerHandle {
             tls,
             counts: (0..workers).map(|_| Counts::new(counted)).collect(),
             definitions,
+            budgets: Budgets::new(config.body_memory.unwrap_or_else(memory::default_bytes)),
         }))
     }
 
@@ -205,7 +208,12 @@ impl ServerHandle {
     /// Whether the server accepts requests: no stop was requested, or another process accepts them already. It is the
     /// status of [`readyz`](fn@crate::health::readyz).
     pub fn is_ready(&self) -> bool {
-        self.0.stage.load(Ordering::Acquire) == SERVING || self.keeps_idle()
+        (self.0.stage.load(Ordering::Acquire) == SERVING || self.keeps_idle()) && self.0.budgets.has_room()
+    }
+
+    /// The memory for bodies.
+    pub(crate) fn budgets(&self) -> &Budgets {
+        &self.0.budgets
     }
 
     /// Whether the server stops: it no longer accepts connections, and finishes the requests in progress.

@@ -29,6 +29,7 @@ pub(crate) mod latency;
 mod link;
 pub(crate) mod listening;
 mod manager;
+pub(crate) mod memory;
 mod peers;
 mod protocol;
 pub(crate) mod proxies;

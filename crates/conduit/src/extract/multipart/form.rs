@@ -84,6 +84,7 @@ impl<S, T: Readable> FromRequest<S> for MultipartForm<T> {
         if let Some(mut names) = names {
             request.was_read(names.finish().into_bytes().into());
         }
+        request.hold(std::mem::take(&mut form.charge));
         pairs.arrange();
         match with_files(files, || pairs.read()) {
             Ok(value) => Ok(MultipartForm(value)),

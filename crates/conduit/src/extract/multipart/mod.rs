@@ -22,10 +22,12 @@ pub use self::limits::MultipartLimits;
 use self::file::Spool;
 use super::content::require_decoded;
 use super::{FromRequest, TOO_LARGE};
-use crate::body::Body;
+use crate::body::{Body, BodyError};
 use crate::openapi::Operation;
+use crate::pool::FREE_BYTES;
 use crate::problem::{Excerpt, Fault, Problem, Step};
 use crate::request::Request;
+use crate::server::memory::Charge;
 
 const MEDIA_TYPE: &str = "multipart/form-data";
 
@@ -73,6 +75,10 @@ pub struct Multipart {
     /// How many fields have begun.
     fields: usize,
     has_ended: bool,
+    /// The length of all contents that were read as bytes or text.
+    kept_bytes: usize,
+    /// The part of the budget of memory that they take.
+    charge: Charge,
 }
 
 /// One field of a [`Multipart`]. What is not read of it is skipped when the next one is asked for.
@@ -116,6 +122,8 @@ impl<S> FromRequest<S> for Multipart {
             limits,
             fields: 0,
             has_ended: false,
+            kept_bytes: 0,
+            charge: Charge::default(),
         })
     }
 
@@ -215,6 +223,18 @@ impl Broken {
     }
 }
 
+impl Multipart {
+    /// Takes memory for content that is read as a whole.
+    fn keep(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.kept_bytes += bytes;
+        let charged = self.kept_bytes.saturating_sub(FREE_BYTES);
+        match self.charge.raise_to(charged, charged) {
+            Ok(_) => Ok(()),
+            Err(exhausted) => Err(BodyError::from(exhausted).problem()),
+        }
+    }
+}
+
 impl Field<'_> {
     /// Its name in the form.
     pub fn name(&self) -> &str {
@@ -278,11 +298,14 @@ impl Field<'_> {
         let Some(first) = self.chunk().await? else {
             return Ok(Bytes::new());
         };
+        self.form.keep(first.len())?;
         let Some(second) = self.chunk().await? else {
             return Ok(first);
         };
+        self.form.keep(second.len())?;
         let mut all = [first, second].concat();
         while let Some(piece) = self.chunk().await? {
+            self.form.keep(piece.len())?;
             all.extend_from_slice(&piece);
         }
         Ok(all.into())
