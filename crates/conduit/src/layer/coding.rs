@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use brotli::CompressorWriter;
-use flate2::write::GzEncoder;
+use flate2::Compress;
+use flate2::write::ZlibEncoder;
+use zstd::stream::raw::CParameter;
 
 /// The speed and size that the codings are set to: that of their own tools' defaults, but for brotli, whose default takes
 /// ten times as long for a few per cent.
@@ -11,10 +13,21 @@ const GZIP_LEVEL: u32 = 6;
 const BROTLI_LEVEL: u32 = 4;
 const ZSTD_LEVEL: i32 = 3;
 
-/// Brotli's window, as a power of two: 512 KiB. Its memory is a few times that.
+/// The largest window of brotli for a body in memory, as a power of two: 512 KiB. The encoder's memory is a few times that.
 const BROTLI_WINDOW: u32 = 19;
-/// The same for the smallest bodies.
+/// The smallest window of brotli.
 const SMALLEST_BROTLI_WINDOW: u32 = 10;
+
+/// The window of gzip for a body in memory, as a power of two: 32 KiB.
+const GZIP_WINDOW: u8 = 15;
+
+/// The settings for streams, of which a client may keep many open: windows of 8, 64 and 32 KiB, and small tables.
+const STREAM_GZIP_WINDOW: u8 = 13;
+const STREAM_BROTLI_LEVEL: u32 = 2;
+const STREAM_BROTLI_WINDOW: u32 = 16;
+const STREAM_ZSTD_WINDOW: u32 = 15;
+const STREAM_ZSTD_TABLE: u32 = 14;
+
 const BUFFER_BYTES: usize = 4096;
 
 /// The coding of a body.
@@ -37,7 +50,15 @@ impl Coding {
         }
     }
 
-    /// The coding with this name, in any case.
+    /// The memory of an encoder of a stream, at most.
+    pub(super) const fn stream_bytes(self) -> usize {
+        match self {
+            Coding::Gzip | Coding::Deflate | Coding::Zstd => 384 * 1024,
+            Coding::Brotli => 1024 * 1024,
+        }
+    }
+
+    /// The coding with this name in any case.
     pub(super) fn named(name: &str) -> Option<Self> {
         let all = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
         if name.eq_ignore_ascii_case("x-gzip") {
@@ -49,26 +70,47 @@ impl Coding {
 
 /// Compresses what is written into it.
 pub(super) enum Encoder {
-    Gzip(GzEncoder<Vec<u8>>),
+    /// The engine writes the format of gzip.
+    Gzip(ZlibEncoder<Vec<u8>>),
     Brotli(Box<CompressorWriter<Vec<u8>>>),
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
 }
 
 impl Encoder {
-    /// An encoder for so many bytes, where that is known. Nothing is compressed with `deflate`, which clients read in two ways.
-    pub(super) fn new(coding: Coding, length: Option<usize>) -> io::Result<Self> {
+    /// An encoder for a body of this length. `deflate` is sent as gzip, because clients read it in two ways.
+    pub(super) fn for_length(coding: Coding, length: usize) -> io::Result<Self> {
         Ok(match coding {
-            Coding::Gzip | Coding::Deflate => {
-                Encoder::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL)))
-            }
+            Coding::Gzip | Coding::Deflate => Encoder::gzip(GZIP_WINDOW),
             Coding::Brotli => {
-                let bits = length.map_or(BROTLI_WINDOW, |length| length.max(1).ilog2() + 1);
-                let window = bits.clamp(SMALLEST_BROTLI_WINDOW, BROTLI_WINDOW);
-                let writer = CompressorWriter::new(Vec::new(), BUFFER_BYTES, BROTLI_LEVEL, window);
-                Encoder::Brotli(Box::new(writer))
+                let window = (length.max(1).ilog2() + 1).clamp(SMALLEST_BROTLI_WINDOW, BROTLI_WINDOW);
+                Encoder::brotli(BROTLI_LEVEL, window)
             }
             Coding::Zstd => Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?),
         })
+    }
+
+    /// An encoder for a stream, of about [`stream_bytes`](Coding::stream_bytes).
+    pub(super) fn for_stream(coding: Coding) -> io::Result<Self> {
+        Ok(match coding {
+            Coding::Gzip | Coding::Deflate => Encoder::gzip(STREAM_GZIP_WINDOW),
+            Coding::Brotli => Encoder::brotli(STREAM_BROTLI_LEVEL, STREAM_BROTLI_WINDOW),
+            Coding::Zstd => {
+                let mut writer = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+                writer.set_parameter(CParameter::WindowLog(STREAM_ZSTD_WINDOW))?;
+                writer.set_parameter(CParameter::HashLog(STREAM_ZSTD_TABLE))?;
+                writer.set_parameter(CParameter::ChainLog(STREAM_ZSTD_TABLE))?;
+                Encoder::Zstd(writer)
+            }
+        })
+    }
+
+    fn gzip(window: u8) -> Self {
+        let engine = Compress::new_gzip(flate2::Compression::new(GZIP_LEVEL), window);
+        Encoder::Gzip(ZlibEncoder::new_with_compress(Vec::new(), engine))
+    }
+
+    fn brotli(level: u32, window: u32) -> Self {
+        Encoder::Brotli(Box::new(CompressorWriter::new(Vec::new(), BUFFER_BYTES, level, window)))
     }
 
     fn writer(&mut self) -> &mut dyn Write {

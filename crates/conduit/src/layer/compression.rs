@@ -17,6 +17,7 @@ use super::{Layer, Next, fields};
 use crate::body::{Body, BodyError, BoxError, Kind};
 use crate::request::Request;
 use crate::response::Response;
+use crate::server::memory::Charge;
 
 /// A body in memory up to this length is compressed at once, a longer one piece by piece, so that other requests of the
 /// worker have their turn.
@@ -43,6 +44,10 @@ const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 /// A strong `etag` is another one in each coding, since the bytes are others (section 8.8.3.3): `"v1"` is `"v1;gzip"`. The layer
 /// removes the mark from `If-Match` and `If-None-Match`, so that handlers and layers inside compare their own tags. The bytes of a
 /// compressed stream depend on the moments of its pieces, so its tag becomes a weak one, which `If-Match` never matches.
+///
+/// The encoder of a stream has a small window and takes memory from a budget, a quarter of the
+/// [memory for bodies](crate::App::body_memory): a stream for which there is no room is sent as it is, and counted as
+/// `compression_memory`.
 ///
 /// Where a page shows both a secret and what a stranger has sent, its compressed length can betray the secret, even over
 /// TLS (the BREACH attack): leave such pages out by `cache-control: no-transform`.
@@ -187,35 +192,43 @@ fn compressed(response: Response, coding: Coding) -> Response {
     let length = body.len().and_then(|length| usize::try_from(length).ok());
     let is_in_memory = body.is_in_memory();
     let at_once = is_in_memory && length.is_some_and(|length| length <= AT_ONCE_BYTES);
-    let encoder = match Encoder::new(coding, length) {
+    if at_once {
+        let bytes = in_memory(body);
+        return match compress_at_once(coding, &bytes) {
+            Ok(smaller) if smaller.len() < bytes.len() => {
+                describe(&mut parts.headers, coding);
+                coded_tags::mark(&mut parts.headers, coding, is_in_memory);
+                Response::from_parts(parts, Body::from(smaller))
+            }
+            // Compression made it longer, or failed.
+            _ => Response::from_parts(parts, Body::from(bytes)),
+        };
+    }
+    // Without memory for an encoder the stream is sent as it is.
+    let Ok(charge) = Charge::of_encoders(coding.stream_bytes()) else {
+        return Response::from_parts(parts, body);
+    };
+    let encoder = match Encoder::for_stream(coding) {
         Ok(encoder) => encoder,
         Err(error) => {
             tracing::error!(%error, "cannot compress a response; it is sent as it is");
             return Response::from_parts(parts, body);
         }
     };
-    let body = if at_once {
-        let bytes = in_memory(body);
-        match compress_at_once(encoder, &bytes) {
-            Ok(smaller) if smaller.len() < bytes.len() => Body::from(smaller),
-            // Compression made it longer, or failed.
-            _ => return Response::from_parts(parts, Body::from(bytes)),
-        }
+    let body = if is_in_memory {
+        Body::from_stream(Pieces(in_memory(body)))
     } else {
-        let body = if is_in_memory {
-            Body::from_stream(Pieces(in_memory(body)))
-        } else {
-            body
-        };
-        Body::from_stream(Compressed {
-            body,
-            encoder: Some(encoder),
-            unflushed: false,
-        })
+        body
     };
     describe(&mut parts.headers, coding);
     coded_tags::mark(&mut parts.headers, coding, is_in_memory);
-    Response::from_parts(parts, body)
+    let compressed = Compressed {
+        body,
+        encoder: Some(encoder),
+        unflushed: false,
+        _charge: charge,
+    };
+    Response::from_parts(parts, Body::from_stream(compressed))
 }
 
 /// The bytes of a body that is in memory.
@@ -223,12 +236,13 @@ fn in_memory(body: Body) -> Bytes {
     match body.0 {
         Kind::Static(bytes) => Bytes::from_static(bytes),
         Kind::Bytes(bytes) => bytes,
-        Kind::Buffer(buffer) => Bytes::from(buffer.into_vec()),
+        Kind::Buffer(buffer) => Bytes::from(buffer),
         _ => Bytes::new(),
     }
 }
 
-fn compress_at_once(mut encoder: Encoder, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+fn compress_at_once(coding: Coding, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = Encoder::for_length(coding, bytes.len())?;
     encoder.write(bytes)?;
     encoder.finish()
 }
@@ -259,6 +273,8 @@ struct Compressed {
     encoder: Option<Encoder>,
     /// The encoder may hold back something that was written.
     unflushed: bool,
+    /// The memory of the encoder.
+    _charge: Charge,
 }
 
 impl Stream for Compressed {
