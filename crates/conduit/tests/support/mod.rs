@@ -224,6 +224,13 @@ impl Client {
         true
     }
 
+    /// The head of the next response, which stays to be read.
+    pub(crate) fn head(&mut self) -> String {
+        assert!(self.received("\r\n\r\n"), "the server closes without a response");
+        let end = find(&self.pending, b"\r\n\r\n").expect("it was received");
+        String::from_utf8_lossy(&self.pending[..end + 2]).into_owned()
+    }
+
     /// Returns whether the server has closed without further bytes.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.pending.is_empty() && !self.more()
