@@ -239,8 +239,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         method: "connection_limit",
         variable: "CONDUIT_CONNECTION_LIMIT",
         bounds: "connections of one worker",
-        over: "the connection that has been without a request for the longest, 2 s at least, is closed for the new one; \
-               where there is none clients wait in the kernel's queue",
+        over: "the connection that has been idle for the longest, at least 2 s, is closed for the new one; without one, \
+               clients wait in the kernel's queue",
         limit: Some(Limit::Connections),
         default: Some("the worker's share of the process's limit of descriptors"),
         place: |config| Place::CountOrElse(&mut config.connections),
@@ -440,7 +440,7 @@ mod tests {
     /// The table of `docs/limits.md`.
     fn documented() -> String {
         let mut table = String::from(
-            "| `App` | variable | what it bounds | unit | default | what happens over it | counted as |\n\
+            "| `App` | variable | bounds | unit | default | what happens over it | counted as |\n\
              | --- | --- | --- | --- | --- | --- | --- |\n",
         );
         let mut defaults = Config::default();
