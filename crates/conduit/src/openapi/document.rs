@@ -33,7 +33,7 @@ pub struct Document {
 /// A path and its operations by their methods.
 pub(super) type Path = (String, Vec<(String, Value)>);
 
-/// Something that a document does not say, because a type does not.
+/// A gap of a document: a part whose type has no description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// The handler: `app::users::show`.
@@ -42,7 +42,7 @@ pub struct Gap {
     pub file: &'static str,
     /// Its line, counted from 1.
     pub line: u32,
-    /// What is missing, and what to do about it.
+    /// The missing part, and its remedy.
     pub what: String,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Gap {
 }
 
 impl Document {
-    /// What the document does not say. A test that asks for none keeps it whole.
+    /// The gaps of the document. A test that asserts an empty list keeps it complete.
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps
     }
@@ -76,7 +76,7 @@ impl Serialize for Document {
             [] => map.serialize_entry("servers", &[json!({ "url": "/" })])?,
             servers => map.serialize_entry("servers", servers)?,
         }
-        // An operation that lists no schemes needs none.
+        // An operation without a list of schemes requires no authentication.
         map.serialize_entry("security", &[(); 0])?;
         map.serialize_entry("paths", &Paths(&self.paths))?;
         map.serialize_entry("components", &self.components)?;
@@ -128,7 +128,7 @@ impl<S: 'static> App<S, Routes<S>> {
     ///
     /// # Example
     ///
-    /// A test that the document says everything:
+    /// A test that the document is complete:
     ///
     /// ```
     /// use conduit::prelude::*;
@@ -182,7 +182,7 @@ fn of_package(package: Package) -> Info {
     }
 }
 
-/// Prints the document, and what it lacks to standard error.
+/// Prints the document, and its gaps to standard error.
 pub(crate) fn print<S>(routes: &Routes<S>, context: &DocumentContext<'_>) -> Result {
     let document = document_of(routes, context);
     let print = || -> io::Result<()> {
@@ -315,7 +315,7 @@ impl Builder {
         ));
     }
 
-    /// Module and function, without the crate; a handler with several routes has the path behind it.
+    /// Module and function, without the crate; a handler with several routes has the path appended.
     fn operation_id(&mut self, definition: &Definition, path: &str) -> String {
         let handler = definition
             .handler
@@ -337,7 +337,7 @@ impl Builder {
     }
 }
 
-/// The last module of a handler's path; none at the root of a crate.
+/// The last module of a handler's path; `None` at the root of a crate.
 fn tag(handler: &str) -> Option<&str> {
     let mut segments = handler.rsplit("::").skip(1);
     let module = segments.next()?;
@@ -355,7 +355,7 @@ fn without_names(path: &str) -> String {
     names(path).fold(path.to_owned(), |path, name| path.replace(&format!("{{{name}}}"), "{}"))
 }
 
-/// Puts the content of the application's form of errors in place of a problem, or beside it if the form keeps problems.
+/// Puts the content of the application's form of errors in place of a problem, or next to it if the form keeps problems.
 fn in_form(content: &mut Content, errors: Option<&Content>) {
     let Some(errors) = errors else { return };
     let Some(problem) = content.remove(PROBLEM) else { return };
@@ -446,7 +446,7 @@ fn response(status: &str, answer: Answer) -> Value {
     value
 }
 
-/// Several descriptions one behind the other, each with a mark at its end.
+/// Several descriptions in sequence, each with a mark at its end.
 fn sentences(mut descriptions: Vec<String>) -> String {
     if descriptions.len() > 1 {
         for text in &mut descriptions {

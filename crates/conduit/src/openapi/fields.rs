@@ -1,8 +1,8 @@
-//! The fields of a struct, from its schema: each becomes a parameter of its own.
+//! The fields of a struct, from its schema: each becomes a separate parameter.
 
 use serde_json::{Map, Value};
 
-/// How many references deep a schema is followed; one that refers to itself ends here.
+/// The depth to which references of a schema are followed; a recursive schema ends here.
 const DEPTH_LIMIT: usize = 8;
 
 /// Returns the schema that a reference refers to.
@@ -18,8 +18,8 @@ pub(super) struct Field {
     pub(super) deprecated: bool,
 }
 
-/// The fields that a schema of an object has, those of flattened structs and of each variant included; none where it is
-/// no object. `resolve` gives what a reference refers to.
+/// The fields of an object's schema, including those of flattened structs and of each variant; empty for other
+/// schemas. `resolve` returns the target of a reference.
 pub(super) fn fields(schema: &Value, resolve: Resolve<'_>) -> Vec<Field> {
     let mut all = Vec::new();
     collect(schema, true, resolve, DEPTH_LIMIT, &mut all);
@@ -57,7 +57,7 @@ fn field(name: &str, property: &Value, required: bool, resolve: Resolve<'_>) -> 
     let mut description = None;
     let mut deprecated = false;
     if let Value::Object(members) = &mut schema {
-        // Beside a reference they belong to the field; so they do everywhere.
+        // Next to a reference they belong to the field, and so they do everywhere.
         description = match members.remove("description") {
             Some(Value::String(text)) => Some(text),
             _ => None,
@@ -85,18 +85,18 @@ fn add(all: &mut Vec<Field>, field: Field) {
     }
 }
 
-/// The schema of a value that is sent as text, in a parameter or a form: a part that is missing is not sent, so that
-/// none is `null`. A type that another may be `null` in is no reference here, but the schema itself.
+/// The schema of a value that is sent as text, in a parameter or a form: an absent value is not sent, so it is never
+/// `null`. A nullable reference is replaced by the schema of its target.
 pub(super) fn without_null(schema: &Value, resolve: Resolve<'_>) -> Value {
     strip_null(schema, resolve, &mut Vec::new())
 }
 
-/// Whether `null` is a value that a schema allows in any place.
+/// Returns whether a schema allows `null` at any place.
 pub(super) fn has_null(schema: &Value, resolve: Resolve<'_>) -> bool {
     find_null(schema, resolve, &mut Vec::new())
 }
 
-/// `open` has the references around this schema, where one that refers to itself ends.
+/// `open` has the references around this schema, and ends the recursion.
 fn strip_null(schema: &Value, resolve: Resolve<'_>, open: &mut Vec<Value>) -> Value {
     let mut schema = schema.clone();
     let Value::Object(members) = &mut schema else {

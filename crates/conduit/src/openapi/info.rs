@@ -1,10 +1,10 @@
-//! What a document says about the application as a whole.
+//! The part of a document about the application as a whole.
 
 use serde_json::{Value, json};
 
 /// Title, version and servers of an application, for its document (OpenAPI 3.1, "Info Object").
 ///
-/// Without one it is the package that the application's `routes!` stands in.
+/// By default it describes the package that contains the application's `routes!`.
 #[derive(Clone, Debug)]
 pub struct Info {
     pub(super) title: String,
@@ -24,13 +24,13 @@ impl Info {
         }
     }
 
-    /// Sets what the API is for; CommonMark.
+    /// Sets the description of the API, in CommonMark.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.description = Some(text.into());
         self
     }
 
-    /// Adds the URL of a server. Without one it is the server that the document comes from.
+    /// Adds the URL of a server. The default is the server that serves the document.
     pub fn server(mut self, url: impl Into<String>, description: impl Into<String>) -> Self {
         let (url, description): (String, String) = (url.into(), description.into());
         self.servers.push(json!({ "url": url, "description": description }));

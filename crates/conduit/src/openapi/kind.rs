@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-/// A kind of problem, as a schema of its own: what a variant of `#[derive(Problem)]` always says, and its members.
+/// A kind of problem, with its schema: the constant members of a variant of `#[derive(Problem)]`, and its other members.
 #[derive(Clone, Debug)]
 pub struct ProblemKind {
     /// `None` where the schema has no name.

@@ -1,10 +1,10 @@
-//! What an application says about itself: OpenAPI 3.1, from the types of its handlers.
+//! The description of an application: OpenAPI 3.1, from the types of its handlers.
 //!
 //! Every extractor, response and handler can describe itself: [`FromRequest::describe`](crate::FromRequest::describe)
-//! and [`IntoResponse::describe`](crate::IntoResponse::describe) add what they know to an [`Operation`]. They exist
-//! whether or not the feature `openapi` is on; without it nobody calls them, and nothing of them is in the program.
+//! and [`IntoResponse::describe`](crate::IntoResponse::describe) add their part to an [`Operation`]. They exist
+//! whether or not the feature `openapi` is on; without it they are never called, and the linker removes them.
 
-// Without the feature the descriptions are read by nobody.
+// Without the feature the descriptions are never read.
 #![cfg_attr(not(feature = "openapi"), allow(dead_code))]
 
 #[cfg(feature = "openapi")]

@@ -95,7 +95,7 @@ fn different<'d>(input: &'d Definitions, output: &'d Definitions) -> BTreeSet<&'
     }
 }
 
-/// Whether a schema whose references are ids refers to one of these.
+/// Returns whether a schema whose references are ids refers to one of these.
 fn refers_to(schema: &Value, ids: &BTreeSet<&str>) -> bool {
     match schema {
         Value::Array(items) => items.iter().any(|item| refers_to(item, ids)),

@@ -1,4 +1,4 @@
-//! `Operation`: what a handler reads and answers, as its arguments and its return type tell it.
+//! `Operation`: the requests and responses of a handler, from its arguments and its return type.
 
 mod answers;
 mod documentation;
@@ -19,13 +19,13 @@ use crate::extract::name_in_head;
 /// The media type of problems (RFC 9457, section 6.1).
 pub(super) const PROBLEM: &str = "application/problem+json";
 
-/// What a handler reads and answers: an operation of OpenAPI 3.1 while it is put together.
+/// The requests and responses of a handler: an operation of OpenAPI 3.1 under construction.
 ///
 /// Extractors and responses add to it in their `describe` functions.
 ///
 /// # Example
 ///
-/// An extractor that reads a header field, and a response with a media type of its own:
+/// An extractor that reads a header field, and a response with a custom media type:
 ///
 /// ```
 /// use conduit::openapi::{Operation, Parameter};
@@ -76,24 +76,24 @@ pub struct Operation {
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Option<Content>,
     pub(super) body_is_required: bool,
-    /// How the fields of forms are written, by media type.
+    /// The encoding of the fields of forms, by media type.
     pub(super) encodings: BTreeMap<String, Value>,
     /// By status: `200`, `4XX`, `default`.
     pub(super) responses: BTreeMap<String, Answer>,
-    /// What a request must prove, all of it: one alternative of each.
+    /// The security requirements of a request: one alternative of each must hold.
     security: Vec<Vec<Alternative>>,
     /// The security schemes that the alternatives name.
     pub(super) security_schemes: BTreeMap<String, SecurityScheme>,
     pub(super) schemas: Schemas,
-    /// What could not be described, in words.
+    /// The parts that could not be described, in words.
     pub(super) gaps: Vec<String>,
     context: Context,
 }
 
-/// Media types and the schemas of what is in them; one media type may have several.
+/// Media types and the schemas of their content; one media type may have several.
 pub(super) type Content = BTreeMap<String, Vec<Value>>;
 
-/// Security schemes that let a request in together, each with its scopes; none lets every request in.
+/// Security schemes that admit a request together, each with its scopes; an empty list admits every request.
 pub(super) type Alternative = BTreeMap<String, Vec<String>>;
 
 /// Where in a type the description is.
@@ -117,7 +117,7 @@ enum Status {
     Any,
 }
 
-/// Whether a response is one of success.
+/// Returns whether the status of a response means success.
 #[derive(Clone, Copy, Debug)]
 enum Side {
     Either,
@@ -160,7 +160,7 @@ impl Operation {
 
 /// About the operation as a whole.
 impl Operation {
-    /// Its method, such as `GET`: what a layer does may depend on it.
+    /// Its method, such as `GET`: the behaviour of a layer may depend on it.
     pub fn method(&self) -> &'static str {
         self.method
     }
@@ -177,7 +177,7 @@ impl Operation {
         self
     }
 
-    /// Marks the operation as one that new clients should not use.
+    /// Marks the operation as deprecated.
     pub fn deprecated(&mut self) -> &mut Self {
         self.deprecated = true;
         self
@@ -189,7 +189,7 @@ impl Operation {
         self
     }
 
-    /// Says that a part of the operation could not be described, and what to do about it: it is logged when the
+    /// Records that a part of the operation could not be described, with the remedy: it is logged when the
     /// application starts, and a test can ask for it.
     pub fn gap(&mut self, what: impl Into<String>) -> &mut Self {
         let what = what.into();
@@ -200,7 +200,7 @@ impl Operation {
     }
 
     /// Adds a security scheme that a request must satisfy, under the name that the document knows it by. Several that
-    /// are added must all be satisfied; where one of several is enough, [`any_of`](Operation::any_of) says so.
+    /// are added must all be satisfied; use [`any_of`](Operation::any_of) where one of several is enough.
     pub fn security(&mut self, name: impl Into<String>, scheme: SecurityScheme, scopes: &[&str]) -> &mut Self {
         let name = name.into();
         self.security_schemes.entry(name.clone()).or_insert(scheme);
@@ -210,8 +210,8 @@ impl Operation {
         self.require_any(vec![Alternative::from([(name, scopes)])])
     }
 
-    /// Adds what each of several ways to prove who sends a request adds: a request needs one of them. Each is the
-    /// `describe` of an extractor.
+    /// Adds several alternative ways of authentication, of which a request needs one. Each is the `describe` of an
+    /// extractor.
     ///
     /// # Example
     ///
@@ -279,7 +279,7 @@ impl Operation {
         self
     }
 
-    /// What lets a request in: one of these. Empty where nothing is asked for.
+    /// The alternatives of which a request must satisfy one. Empty if there is no requirement.
     pub(super) fn alternatives(&self) -> Vec<Alternative> {
         match &self.security[..] {
             [] => Vec::new(),
@@ -313,7 +313,7 @@ fn all_of(security: &[Vec<Alternative>]) -> Vec<Alternative> {
     all
 }
 
-/// What is read from the request.
+/// The parts that are read from the request.
 impl Operation {
     /// Adds a parameter. One of the same place and name that is there already stays as it is, and is required if either
     /// of them is.
@@ -332,12 +332,12 @@ impl Operation {
         self.context.is_optional || self.context.is_alternative
     }
 
-    /// Whether this is inside of [`optional`](Operation::optional): a request that lacks it is not refused.
+    /// Returns whether this is inside of [`optional`](Operation::optional): a request without it is not rejected.
     pub(crate) fn is_optional(&self) -> bool {
         self.context.is_optional
     }
 
-    /// Whether the response may have this status, as far as it is known.
+    /// Returns whether the response may have this status, as far as it is known.
     pub(crate) fn may_answer(&self, status: StatusCode) -> bool {
         let any = self
             .responses
@@ -347,14 +347,14 @@ impl Operation {
         any || self.responses.contains_key(status.as_str()) || self.responses.contains_key(&of_class)
     }
 
-    /// Whether the body of the request is read.
+    /// Returns whether the body of the request is read.
     #[cfg(feature = "compression")]
     pub(crate) fn reads_a_body(&self) -> bool {
         self.body.is_some()
     }
 
-    /// Adds a field of the query for each field that serde reads of a `T`. One that has fields of its own is sent with their
-    /// names in brackets (`style: deepObject`).
+    /// Adds a field of the query for each field that serde reads of a `T`. A nested field is sent with the names
+    /// of its fields in brackets (`style: deepObject`).
     pub fn query_fields<T>(&mut self) -> &mut Self {
         self.fields_of::<T>(|name, kind| match (Parameter::query(name), kind) {
             (parameter, "object") => parameter.member("style", "deepObject").member("explode", true),
@@ -375,7 +375,7 @@ impl Operation {
         })
     }
 
-    /// Adds a parameter for each field of a `T`; `make` is told its name and its type in JSON.
+    /// Adds a parameter for each field of a `T`; `make` receives its name and its type in JSON.
     fn fields_of<T>(&mut self, make: impl Fn(&str, &str) -> Parameter) -> &mut Self {
         let Some(schema) = self.input_schema_of::<T>() else {
             return self;
@@ -385,10 +385,7 @@ impl Operation {
             && schema.get("properties").is_none()
             && !schema.get("type").is_some_and(|kind| kind == "object")
         {
-            self.gap(format!(
-                "the fields of `{}` cannot be told from its schema",
-                type_name::<T>()
-            ));
+            self.gap(format!("the schema of `{}` does not list its fields", type_name::<T>()));
         }
         for field in fields {
             let kind = self.kind_of(&field.schema);
@@ -405,7 +402,7 @@ impl Operation {
         self
     }
 
-    /// The `type` that a schema, or what it refers to, has; empty where it has none or several.
+    /// The `type` of a schema, or of the target of its reference; empty unless there is exactly one.
     fn kind_of(&self, schema: &Value) -> String {
         let target = schema.get("$ref").and_then(|reference| self.schemas.inlined(reference));
         let kind = target.as_ref().unwrap_or(schema).get("type");
@@ -447,14 +444,14 @@ impl Operation {
         self
     }
 
-    /// Adds a media type in which the request's body may be sent, as what serde reads as a `T`.
+    /// Adds a media type in which the request's body may be sent, with the schema that serde reads as a `T`.
     pub fn body_of<T>(&mut self, media_type: &str) -> &mut Self {
         let schema = self.input_schema_of::<T>().unwrap_or(Value::Bool(true));
         self.body(media_type, schema)
     }
 
-    /// Adds a media type of forms in which the request's body may be sent, as what serde reads as a `T`. A field that has
-    /// fields of its own is sent with their names in brackets.
+    /// Adds a media type of forms in which the request's body may be sent, with the schema that serde reads as a `T`. A
+    /// nested field is sent with the names of its fields in brackets.
     pub fn form_of<T>(&mut self, media_type: &str) -> &mut Self {
         let known = self.schemas.input::<T>();
         if let Some(schema) = &known {
@@ -479,7 +476,7 @@ impl Operation {
         }
     }
 
-    /// Adds what `describe` adds, as what a request may leave out.
+    /// Adds the description by `describe` as optional parts of a request.
     pub fn optional(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
         self.within(|context| context.is_optional = true, describe)
     }
@@ -490,21 +487,21 @@ impl Operation {
         self.within(|context| context.is_silent = true, describe)
     }
 
-    /// The schema of what serde reads as a `T`, if the handler's signature names `T` and it has one; otherwise there is
+    /// The schema that serde reads as a `T`, if the handler's signature names `T` and it has one; otherwise there is
     /// a gap.
     pub fn input_schema_of<T>(&mut self) -> Option<Value> {
         let schema = self.schemas.input::<T>();
         self.require::<T>(schema)
     }
 
-    /// The schema of what serde writes of a `T`, if the handler's signature names `T` and it has one; otherwise there is
+    /// The schema that serde writes of a `T`, if the handler's signature names `T` and it has one; otherwise there is
     /// a gap.
     pub fn output_schema_of<T>(&mut self) -> Option<Value> {
         let schema = self.schemas.output::<T>();
         self.require::<T>(schema)
     }
 
-    /// The schema of what serde writes of a `T`, as the member `name` of a problem; anything, with a gap, where it is not
+    /// The schema that serde writes of a `T`, as the member `name` of a problem; anything, with a gap, where it is not
     /// known. `#[derive(Problem)]` writes the call.
     pub fn member_schema_of<T>(&mut self, name: &str) -> Value {
         self.schemas.output::<T>().unwrap_or_else(|| {

@@ -35,8 +35,8 @@ impl<S, R> App<S, R> {
     /// `/openapi.json` below it. Everything the page needs is in the program; nothing is loaded from elsewhere.
     ///
     /// The page is outside of the groups of routes and their layers; the layers of the [application](App::layer) are
-    /// around it. It comes before a route with a parameter, such as `/{slug}`. What the document does not say, because a
-    /// type does not, is logged as a warning when the server starts.
+    /// around it. It takes precedence over a route with a parameter, such as `/{slug}`. Gaps of the document, where a
+    /// type has no description, are logged as warnings when the server starts.
     ///
     /// # Panics
     ///

@@ -1,10 +1,10 @@
-//! Parameters of an operation: what it reads from the path, the query, header fields and cookies.
+//! Parameters of an operation: its input from the path, the query, header fields and cookies.
 
 use serde_json::{Map, Value, json};
 
 /// A parameter of an operation (OpenAPI 3.1, "Parameter Object").
 ///
-/// It is optional unless [`required`](Parameter::required) says otherwise; one of the path is always required.
+/// It is optional unless [`required`](Parameter::required) is set; a parameter of the path is always required.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     pub(super) place: &'static str,
@@ -43,26 +43,26 @@ impl Parameter {
         Parameter::new("cookie", name)
     }
 
-    /// Whether a request without it is refused.
+    /// Sets whether a request without it is rejected.
     pub fn required(mut self, required: bool) -> Self {
         self.required = required || self.place == "path";
         self
     }
 
-    /// What it is for; CommonMark.
+    /// Sets the description, in CommonMark.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.members
             .insert("description".to_owned(), Value::String(text.into()));
         self
     }
 
-    /// The JSON Schema of its value. Without one it is a string.
+    /// Sets the JSON Schema of its value. Without one it is a string.
     pub fn schema(mut self, schema: impl Into<Value>) -> Self {
         self.members.insert("schema".to_owned(), schema.into());
         self
     }
 
-    /// Marks it as one that new clients should not send.
+    /// Marks it as deprecated.
     pub fn deprecated(mut self) -> Self {
         self.members.insert("deprecated".to_owned(), Value::Bool(true));
         self

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::problem::{Fault, Problem};
 
-/// A problem that lists what is wrong with a request.
+/// A problem that lists the faults of a request.
 pub(super) struct ProblemWithFaults;
 
 impl JsonSchema for ProblemWithFaults {
@@ -20,14 +20,14 @@ impl JsonSchema for ProblemWithFaults {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "What is wrong with the request: each fault with its place.",
+            "description": "A problem with the faults of the request and their locations.",
             "allOf": [generator.subschema_for::<Problem>()],
             "properties": {
                 "errors": { "type": "array", "items": generator.subschema_for::<Fault>() },
                 "more_errors": {
                     "type": "integer",
                     "minimum": 1,
-                    "description": "How many faults there are beside those that are listed.",
+                    "description": "The number of further faults that are not listed.",
                 },
             },
         })
@@ -46,17 +46,17 @@ impl JsonSchema for Fault {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "object",
-            "description": "One thing that is wrong with a request.",
+            "description": "One fault of a request.",
             "properties": {
                 "path": {
                     "type": "string",
-                    "description": "The part of the request and the way to the value, such as `body.items[3].price`.",
+                    "description": "The part of the request and the path of the value, such as `body.items[3].price`.",
                 },
                 "pointer": {
                     "type": "string",
-                    "description": "The way to a value in a JSON body, such as `#/items/3/price` (RFC 6901).",
+                    "description": "The location of a value in a JSON body, such as `#/items/3/price` (RFC 6901).",
                 },
-                "message": { "type": "string", "description": "What was expected, and what came instead." },
+                "message": { "type": "string", "description": "The expected value, and the value that was received." },
             },
             "required": ["path", "message"],
         })
@@ -75,17 +75,17 @@ impl JsonSchema for Problem {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "object",
-            "description": "Why a request was not served (RFC 9457). A kind of problem may have members of its own.",
+            "description": "A problem details object (RFC 9457). A kind of problem may have additional members.",
             "properties": {
                 "type": {
                     "type": "string",
                     "format": "uri-reference",
                     "default": "about:blank",
-                    "description": "The kind of problem; `about:blank` where the status says it all.",
+                    "description": "The kind of problem; `about:blank` for a problem without more meaning than its status.",
                 },
-                "title": { "type": "string", "description": "The kind of problem, in words." },
+                "title": { "type": "string", "description": "A short summary of the kind of problem." },
                 "status": { "type": "integer", "minimum": 100, "maximum": 599, "description": "The response's status." },
-                "detail": { "type": "string", "description": "What went wrong this time." },
+                "detail": { "type": "string", "description": "An explanation of this occurrence of the problem." },
                 "instance": {
                     "type": "string",
                     "format": "uri-reference",

@@ -1,4 +1,4 @@
-//! What a handler returns, also where its type cannot be written down.
+//! The return type of a handler, also where it cannot be named.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -39,7 +39,7 @@ pub fn never_made<T>() -> T {
     unreachable!("a call is described by its type and never made")
 }
 
-/// Describes nothing where the type is no response, which is an error of its own elsewhere.
+/// Describes nothing where the type is not a response, which is a separate error elsewhere.
 pub trait NotAResponse: Sized {
     /// Does nothing.
     fn describe(self, operation: &mut Operation) {

@@ -22,19 +22,19 @@ use super::problem::ProblemWithFaults;
 use crate::problem::Problem;
 use crate::route::Handler;
 
-/// Where the schemas of what requests bring are, until the document is finished.
+/// The location of request schemas, until the document is finished.
 pub(super) const INPUT: &str = "/components/input";
-/// Where the schemas of what responses hold are, until the document is finished.
+/// The location of response schemas, until the document is finished.
 pub(super) const OUTPUT: &str = "/components/output";
 
 /// The schemas of the types in a document.
 ///
-/// There are two of each type: what serde reads (a field with a default may be missing) and what it writes (it is there).
+/// There are two of each type: for reading (a field with a default may be missing) and for writing (it is present).
 pub(crate) struct Schemas {
     input: SchemaGenerator,
     output: SchemaGenerator,
     known: HashMap<TypeId, Type>,
-    /// The types whose schemas were asked for, to be read or to be written.
+    /// The types whose schemas were requested, for reading or for writing.
     asked: HashMap<TypeId, Type>,
     /// The definitions in `output` that are of no type.
     kinds: Vec<&'static str>,
@@ -71,7 +71,7 @@ enum Side {
     Output,
 }
 
-/// All definitions of what is read, or of what is written, by the names that the generator gave them.
+/// All definitions for reading, or for writing, by the names that the generator assigned.
 pub(super) struct Definitions {
     pub(super) schemas: Map<String, Value>,
     /// The id of the type of each: its path and its arguments.
@@ -92,7 +92,7 @@ impl Default for Schemas {
 
 fn generator(side: Side) -> SchemaGenerator {
     let mut settings = SchemaSettings::draft2020_12().with_transform(with_bounds());
-    // OpenAPI says for the whole document which dialect its schemas have.
+    // OpenAPI declares the dialect of the schemas for the whole document.
     settings.meta_schema = None;
     match side {
         Side::Input => {
@@ -136,13 +136,13 @@ impl Schemas {
         schema.to_value()
     }
 
-    /// What serde reads as a `T`, if its schema is known.
+    /// The schema that serde reads as a `T`, if it is known.
     pub(crate) fn input<T>(&mut self) -> Option<Value> {
         let kind = *self.known.get(&typeid::of::<T>())?;
         Some(self.schema(Side::Input, kind))
     }
 
-    /// What serde writes of a `T`, if its schema is known.
+    /// The schema that serde writes of a `T`, if it is known.
     pub(crate) fn output<T>(&mut self) -> Option<Value> {
         let kind = *self.known.get(&typeid::of::<T>())?;
         Some(self.schema(Side::Output, kind))
@@ -153,7 +153,7 @@ impl Schemas {
         self.schema(Side::Output, Type::of::<Problem>())
     }
 
-    /// The schema of a problem that lists what is wrong with a request.
+    /// The schema of a problem that lists the faults of a request.
     pub(crate) fn faults(&mut self) -> Value {
         self.schema(Side::Output, Type::of::<ProblemWithFaults>())
     }
@@ -219,8 +219,8 @@ impl Schemas {
 
 /// The ids of the types that a generator has named, by the names in quotation marks.
 ///
-/// schemars gives the name of a type that is named by a handler, but not of one that is only a field: that is in the
-/// `Debug` form of the generator alone. Where a version writes it in another way, such types go by the generator's names.
+/// schemars returns the name of a type in a handler's signature, but not of a type that is only a field: the latter is
+/// only in the generator's `Debug` output. If a version changes that output, such types keep the generator's names.
 fn ids(generator: &SchemaGenerator) -> BTreeMap<String, String> {
     let text = format!("{generator:?}");
     let mut ids = BTreeMap::new();
@@ -251,7 +251,7 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
         .flatten()
 }
 
-/// A type that a handler names, whose schema is made known if it has one. The route attributes write the calls.
+/// A type in a handler's signature, whose schema is registered if it has one. The route attributes generate the calls.
 #[derive(Debug)]
 pub struct SchemaOf<T: ?Sized>(PhantomData<fn() -> Box<T>>);
 
@@ -260,7 +260,7 @@ impl<T: ?Sized> SchemaOf<T> {
     pub const NEW: Self = SchemaOf(PhantomData);
 }
 
-// A method of the type's own comes before one of a trait, where its bound holds: so the schema is found if there is one.
+// An inherent method takes precedence over a method of a trait, where its bound holds: so an existing schema is found.
 impl<T: JsonSchema + ?Sized> SchemaOf<T> {
     /// Makes the type's schema known.
     pub fn make_known(self, operation: &mut Operation) {
@@ -272,7 +272,7 @@ impl<T: JsonSchema + ?Sized> SchemaOf<T> {
     }
 }
 
-/// Makes no schema known, for a type that has none.
+/// Registers nothing, for a type without a schema.
 pub trait HasNoSchema: Sized {
     /// Does nothing.
     fn make_known(self, operation: &mut Operation) {
@@ -291,12 +291,12 @@ pub(super) fn reference_in(place: &str, reference: &str) -> Option<String> {
 
 /// Schemas of types that are known where the description is written.
 impl Operation {
-    /// The schema of what serde reads as a `T`.
+    /// The schema that serde reads as a `T`.
     pub fn input_schema<T: JsonSchema>(&mut self) -> Value {
         self.schemas.schema(Side::Input, Type::of::<T>())
     }
 
-    /// The schema of what serde writes of a `T`.
+    /// The schema that serde writes of a `T`.
     pub fn output_schema<T: JsonSchema>(&mut self) -> Value {
         self.schemas.schema(Side::Output, Type::of::<T>())
     }
@@ -310,13 +310,13 @@ pub struct Descriptions {
     open: Vec<Layer>,
 }
 
-/// How a handler describes itself, and the layers around it, the outermost first.
+/// The description functions of a handler and of its layers, the outermost first.
 struct Description {
     handler: fn(&mut Operation),
     layers: Vec<Layer>,
 }
 
-/// How a layer describes itself.
+/// The description function of a layer.
 type Layer = Rc<dyn Fn(&mut Operation)>;
 
 impl Descriptions {
@@ -328,23 +328,23 @@ impl Descriptions {
         });
     }
 
-    /// Begins what the layer that `make` makes is around.
+    /// Begins the scope of the layer that `make` makes.
     pub(crate) fn begin_layer<L: 'static>(&mut self, make: impl FnOnce() -> L, describe: fn(&L, &mut Operation)) {
         let layer = make();
         self.open.push(Rc::new(move |operation| describe(&layer, operation)));
     }
 
-    /// Ends what the innermost layer that has begun is around.
+    /// Ends the scope of the innermost open layer.
     pub(crate) fn end_layer(&mut self) {
         self.open.pop();
     }
 
-    /// How many handlers there are.
+    /// The number of handlers.
     pub(super) fn len(&self) -> usize {
         self.handlers.len()
     }
 
-    /// Adds what a handler, and the layers around it from the innermost on, say of themselves.
+    /// Adds the descriptions of a handler and of its layers, from the innermost on.
     pub(super) fn describe(&self, index: usize, operation: &mut Operation) {
         let description = &self.handlers[index];
         (description.handler)(operation);

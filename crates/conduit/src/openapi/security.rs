@@ -1,13 +1,13 @@
-//! How a client proves who it is.
+//! Authentication schemes of clients.
 
 use serde_json::{Value, json};
 
-/// How a client proves who it is (OpenAPI 3.1, "Security Scheme Object").
+/// An authentication scheme of clients (OpenAPI 3.1, "Security Scheme Object").
 #[derive(Clone, Debug, PartialEq)]
 pub struct SecurityScheme(Value);
 
 impl SecurityScheme {
-    /// A token in `authorization: Bearer …` (RFC 6750); `format` says what is in it, such as `JWT`.
+    /// A token in `authorization: Bearer …` (RFC 6750); `format` names its format, such as `JWT`.
     pub fn bearer(format: Option<&str>) -> Self {
         let mut scheme = SecurityScheme(json!({ "type": "http", "scheme": "bearer" }));
         if let Some(format) = format {
@@ -55,7 +55,7 @@ impl SecurityScheme {
         SecurityScheme(json!({ "type": "oauth2", "flows": flows.into() }))
     }
 
-    /// How to come by what it needs; CommonMark.
+    /// Instructions to obtain the credentials, in CommonMark.
     pub fn description(self, text: &str) -> Self {
         self.member("description", text)
     }

@@ -1,4 +1,4 @@
-//! The types' schemas and the handlers' descriptions where the feature `openapi` is off: there are none.
+//! Stubs for the schemas of types and the descriptions of handlers where the feature `openapi` is off.
 
 #![allow(
     clippy::extra_unused_type_parameters,

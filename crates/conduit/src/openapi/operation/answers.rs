@@ -1,4 +1,4 @@
-//! What an operation answers.
+//! The responses of an operation.
 
 use std::any::type_name;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::{Content, Context, Operation, PROBLEM, Side, Status, insert};
 use crate::openapi::ProblemKind;
 use crate::response::IntoResponse;
 
-/// What is known of one status.
+/// The known responses with one status.
 #[derive(Debug, Default)]
 pub(in crate::openapi) struct Answer {
     pub(in crate::openapi) descriptions: Vec<String>,
@@ -20,17 +20,17 @@ pub(in crate::openapi) struct Answer {
 }
 
 impl Answer {
-    /// Whether it is any problem, and nothing is known of it.
+    /// Set for a problem of which no detail is known.
     pub(super) fn is_any_problem(&self) -> bool {
         !self.content.is_empty() && self.content.keys().all(|kind| kind == PROBLEM)
     }
 }
 
-/// What is answered.
+/// The responses.
 impl Operation {
     /// Adds a response with a body of this media type and schema.
     ///
-    /// Its status is 200, unless it is inside of [`at_status`](Operation::at_status) and its kin.
+    /// Its status is 200, unless it is inside of [`at_status`](Operation::at_status) or a similar method.
     pub fn response(&mut self, media_type: &str, schema: impl Into<Value>) -> &mut Self {
         let schema = schema.into();
         self.answers(|answer| {
@@ -38,13 +38,13 @@ impl Operation {
         })
     }
 
-    /// Adds a response with a body of this media type, as what serde writes of a `T`.
+    /// Adds a response with a body of this media type, with the schema that serde writes of a `T`.
     pub fn response_of<T>(&mut self, media_type: &str) -> &mut Self {
         let schema = self.output_schema_of::<T>().unwrap_or(Value::Bool(true));
         self.response(media_type, schema)
     }
 
-    /// Adds a response of which no more is known than its status.
+    /// Adds a response of which only the status is known.
     pub fn response_without_body(&mut self) -> &mut Self {
         self.answers(|_| ())
     }
@@ -57,8 +57,8 @@ impl Operation {
         })
     }
 
-    /// Adds a header field to every response that is known so far. A layer is described behind what it is around, so
-    /// that these are the responses that it passes on.
+    /// Adds a header field to every response that is known so far. A layer is described after its inner endpoint, so
+    /// these are the responses that it passes on.
     pub fn header_of_every_response(&mut self, name: &str, description: &str) -> &mut Self {
         let named = self.responses.iter_mut().filter(|(status, _)| *status != "default");
         for (_, answer) in named {
@@ -67,14 +67,14 @@ impl Operation {
         self
     }
 
-    /// Adds a header field to the response with this status, if it is known to be one.
+    /// Adds a header field to the response with this status, if there is such a response.
     pub(crate) fn header_of_known_response(&mut self, status: StatusCode, name: &str, description: &str) {
         if let Some(answer) = self.responses.get_mut(status.as_str()) {
             answer.headers.insert(name.to_owned(), text_field(description));
         }
     }
 
-    /// Says what the response means; CommonMark. Without it, or where it is empty, the status does.
+    /// Sets the description of the response, in CommonMark. The default, also for an empty text, is the reason phrase.
     pub fn response_description(&mut self, text: &str) -> &mut Self {
         self.answers(|answer| {
             if !text.is_empty() && !answer.descriptions.iter().any(|known| known == text) {
@@ -83,19 +83,19 @@ impl Operation {
         })
     }
 
-    /// Adds a problem (RFC 9457) with this status; the description says when.
+    /// Adds a problem (RFC 9457) with this status; the description states its condition.
     pub fn problem(&mut self, status: StatusCode, description: &str) -> &mut Self {
         let schema = self.schemas.problem();
         self.problem_as(status, schema, description)
     }
 
-    /// Adds a problem that lists what is wrong with the request, as [`Problem::faults`](crate::Problem::faults) makes it.
+    /// Adds a problem that lists the faults of the request, as [`Problem::faults`](crate::Problem::faults) makes it.
     pub fn faults(&mut self, status: StatusCode, description: &str) -> &mut Self {
         let schema = self.schemas.faults();
         self.problem_as(status, schema, description)
     }
 
-    /// Adds a problem of a kind of its own, with its schema.
+    /// Adds a problem of a specific kind, with its schema.
     pub fn problem_kind(&mut self, status: StatusCode, kind: ProblemKind) -> &mut Self {
         let description = kind.title.clone().unwrap_or_default();
         let problem = self.schemas.problem();
@@ -115,7 +115,7 @@ impl Operation {
         })
     }
 
-    /// Adds a redirect; which status of the 300s it has is known only at run time.
+    /// Adds a redirect whose 3xx status is known only at run time.
     pub fn redirect(&mut self) -> &mut Self {
         if !self.context.is_silent {
             let answer = self.responses.entry("3XX".to_owned()).or_default();
@@ -124,8 +124,8 @@ impl Operation {
         self
     }
 
-    /// Adds that any status may come with a problem. Every operation has this, if it says nothing else of the statuses
-    /// that it does not name.
+    /// Adds that any status may come with a problem. Every operation has this, unless it describes the remaining
+    /// statuses itself.
     pub fn any_problem(&mut self) -> &mut Self {
         if self.context.is_silent {
             return self;
@@ -136,18 +136,18 @@ impl Operation {
         self
     }
 
-    /// Adds what `describe` adds; responses that do not name a status of their own have this one.
+    /// Adds the responses that `describe` adds; those without an explicit status get this one.
     pub fn at_status(&mut self, status: StatusCode, describe: impl FnOnce(&mut Operation)) -> &mut Self {
         self.within(|context| context.status = Status::Known(status), describe)
     }
 
-    /// Adds what `describe` adds; the status is known only at run time. It is one of the 200s, unless this is
+    /// Adds the responses that `describe` adds; the status is known only at run time. It is 2xx, unless this is inside of
     /// [`on_failure`](Operation::on_failure).
     pub fn at_unknown_status(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
         self.within(|context| context.status = Status::Unknown, describe)
     }
 
-    /// Adds a response of which nothing is known.
+    /// Adds a response without any details.
     pub(crate) fn any_response(&mut self) -> &mut Self {
         self.within(
             |context| context.status = Status::Any,
@@ -157,12 +157,12 @@ impl Operation {
         )
     }
 
-    /// Adds what `describe` adds, as responses of success: an unknown status is one of the 200s.
+    /// Adds the responses that `describe` adds, as successful ones: an unknown status is 2xx.
     pub fn on_success(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
         self.within(|context| context.side = Side::Success, describe)
     }
 
-    /// Adds what `describe` adds, as responses of failure: an unknown status is one of the 400s or 500s.
+    /// Adds the responses that `describe` adds, as failures: an unknown status is 4xx or 5xx.
     pub fn on_failure(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
         self.within(|context| context.side = Side::Failure, describe)
     }
@@ -179,7 +179,7 @@ impl Operation {
         self
     }
 
-    /// Does the same to each response that the context means.
+    /// Calls a function with each response of the current context.
     fn answers(&mut self, change: impl Fn(&mut Answer)) -> &mut Self {
         let known;
         let keys: &[&str] = match (self.context.status, self.context.side) {
@@ -198,7 +198,7 @@ impl Operation {
         self
     }
 
-    /// Adds what a handler returns.
+    /// Adds the responses of a handler's return type.
     pub(in crate::openapi) fn returned<R: IntoResponse>(&mut self) {
         let arguments = mem::take(&mut self.responses);
         R::describe(self);
@@ -218,7 +218,7 @@ impl Operation {
         self.merge(arguments);
     }
 
-    /// Adds what a function returns that is a layer: what it answers by itself. The responses of success are those that
+    /// Adds the responses of a layer function: those that it makes by itself. The successful responses are those that
     /// it passes on.
     pub(crate) fn returned_by_a_layer<R: IntoResponse>(&mut self) {
         let inner = mem::take(&mut self.responses);
@@ -239,7 +239,7 @@ impl Operation {
                 && answer.is_any_problem()
                 && !known.is_any_problem()
             {
-                // Whatever is answered may be a problem, and need not be one.
+                // Any response may be a problem, and need not be one.
                 continue;
             }
             let known = self.responses.entry(status).or_default();

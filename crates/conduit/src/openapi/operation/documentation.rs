@@ -26,7 +26,7 @@ impl Operation {
     }
 }
 
-/// The text of all parts, each on lines of its own, without the indentation that they share.
+/// The text of all parts, each on separate lines, without their common indentation.
 fn rendered(parts: &[DocComment<'_>]) -> String {
     let is_comment = |part: &DocComment<'_>| matches!(part, DocComment::Comment(_));
     // The space after `///` is missing in an attribute, so where both occur it is not counted.
