@@ -62,7 +62,7 @@ impl<S: 'static> Routed<S> for Routes<S> {
 }
 
 /// A state that all workers share: every type that is `Clone` and `Send` and borrows nothing, so there is nothing to
-/// implement. Its purpose are the messages of the compiler.
+/// implement. The trait exists for the messages of the compiler.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the state of an application",
     label = "each worker thread gets a clone of the state",
