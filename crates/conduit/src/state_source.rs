@@ -12,13 +12,14 @@ use crate::error::{Error, Result};
 use crate::server::{main_runtime, refuse_runtime};
 
 type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+type SendFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The state of an application that does not serve yet.
 pub(crate) enum StateSource<S> {
     /// Each worker can get its state.
     Workers(Box<dyn OpenState<S>>),
     /// A future that runs once, before the server listens ([`App::open`](crate::App::open)).
-    Once(Pin<Box<dyn Future<Output = Result<Box<dyn OpenState<S>>>> + Send>>),
+    Once(SendFuture<Result<Box<dyn OpenState<S>>>>),
 }
 
 /// Gives a worker its state, on the worker's thread. Only this has to be `Send`, not the state.

@@ -109,11 +109,7 @@ impl Program {
                 break address.trim_end().parse().expect("it prints an address");
             }
         };
-        Program {
-            child,
-            output: output,
-            address,
-        }
+        Program { child, output, address }
     }
 
     fn connect(&self) -> Client {
