@@ -13,13 +13,13 @@ use crate::request::Request;
 use crate::server::connection_info::Origin;
 use crate::server::proxies::Forwarding;
 
-/// The client as it came to the outermost trusted proxy: its address, and the scheme and host that it asked for. Where no
-/// proxy stands before the server, it is what the connection and the request tell.
+/// The client as the outermost trusted proxy saw it: its address, and the scheme and host of its request. Without a
+/// proxy they are those of the connection and the request.
 ///
-/// What a request says of its client is read only if it comes from a proxy that
-/// [`App::trusted_proxies`](crate::App::trusted_proxies) names, and a PROXY header only from those of
-/// [`App::proxy_protocol`](crate::App::proxy_protocol). The list of hops is walked from the right: the first one that is no
-/// trusted proxy is the client, and what stands left of it, which the client may have sent itself, is not looked at. See
+/// Forwarding fields are trusted only if the request comes from a proxy in
+/// [`App::trusted_proxies`](crate::App::trusted_proxies), and a PROXY header only from those in
+/// [`App::proxy_protocol`](crate::App::proxy_protocol). The list of hops is read from the right: the first one that is not
+/// a trusted proxy is the client, and the hops to its left, which the client may have forged, are ignored. See
 /// [the guide](https://github.com/conduit-rs/conduit/blob/main/docs/proxies.md).
 ///
 /// # Example
@@ -33,8 +33,8 @@ use crate::server::proxies::Forwarding;
 /// #[get("/")]
 /// async fn hello(client: Client) -> String {
 ///     match client.address() {
-///         Some(address) => format!("hello, {address}, who came by {}", client.scheme()),
-///         None => "hello, whoever you are".to_owned(),
+///         Some(address) => format!("hello, {address}, connected by {}", client.scheme()),
+///         None => "hello, stranger".to_owned(),
 ///     }
 /// }
 ///
@@ -49,7 +49,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// The client's address; `None` where a proxy does not tell it, or it came over a Unix socket.
+    /// The client's address; `None` if a proxy does not send it, or for a Unix socket.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
@@ -59,7 +59,7 @@ impl Client {
         if self.is_secure { "https" } else { "http" }
     }
 
-    /// Whether the client came encrypted.
+    /// Returns whether the client's connection is encrypted.
     pub fn is_secure(&self) -> bool {
         self.is_secure
     }
@@ -103,7 +103,7 @@ impl Client {
         Client::without_own_host(request).address
     }
 
-    /// The client, whose host is there only if a proxy tells it.
+    /// The client, with a host only if a proxy sends it.
     fn without_own_host(request: &Request) -> Self {
         let facts = request.facts();
         let nearest = match facts.map(|facts| facts.origin).unwrap_or_default() {
@@ -191,7 +191,7 @@ impl<S> FromRequest<S> for Client {
         Ok(Client::of(request))
     }
 
-    /// What is read is said by proxies and not by clients.
+    /// The fields that are read are set by proxies and not by clients.
     fn describe(_: &mut Operation) {}
 }
 
@@ -217,7 +217,7 @@ fn node(text: &str) -> Option<IpAddr> {
     Some(address.or_else(bare)?.to_canonical())
 }
 
-/// What one proxy says in `Forwarded`.
+/// One proxy's element of `Forwarded`.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Element {
     node: Option<String>,
@@ -244,7 +244,7 @@ fn elements(text: &str) -> Option<Vec<Element>> {
                 "host" => Some(&mut element.host),
                 _ => None,
             };
-            // Each parameter stands once in an element.
+            // Each parameter occurs once in an element.
             if let Some(place) = place
                 && place.replace(value).is_some()
             {
@@ -270,7 +270,7 @@ fn elements(text: &str) -> Option<Vec<Element>> {
     }
 }
 
-/// A token or a quoted string, and what is behind it.
+/// A token or a quoted string, and the rest of the input.
 fn word(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ';', '=', '"', ' ', '\t']).unwrap_or(text.len());

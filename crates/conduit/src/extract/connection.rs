@@ -1,4 +1,4 @@
-//! Who is at the other end of the connection, where it is more than an address.
+//! The identity of the connection's peer, where it is more than an address.
 
 use super::FromRequest;
 use crate::openapi::Operation;

@@ -221,7 +221,7 @@ fn rejected(part: &str, status: StatusCode, error: &Error) -> Problem {
 /// The problem of a body that is no JSON, or not the JSON of the type that was asked for.
 #[cold]
 fn bad_json(body: &[u8], error: &Error) -> Problem {
-    // The parser refuses some values of the wrong kind as errors of syntax: only the whole text tells.
+    // The parser reports some values of the wrong kind as syntax errors: only the whole text decides.
     if error.is_of_parser()
         && let Err(message) = check_json(body)
     {

@@ -14,9 +14,9 @@ use crate::request::Request;
 
 /// The values of the request's cookies, parsed: each field of the struct takes the cookie of its name. The feature `cookies`.
 ///
-/// An `Option` is `None` where the request lacks the cookie. A `Vec` has what stands between commas, and needs
-/// `#[serde(default)]` where there may be none. Any other type takes a cookie that comes once. `#[serde(rename = "…")]` gives
-/// another name. Values are percent-decoded and names are not, as [`Cookies`](super::Cookies) reads them.
+/// An `Option` is `None` where the request lacks the cookie. A `Vec` has the items between commas, and needs
+/// `#[serde(default)]` if the cookie may be absent. Any other type takes a cookie that is sent once. `#[serde(rename = "…")]`
+/// sets another name. Values are percent-decoded and names are not, as [`Cookies`](super::Cookies) reads them.
 ///
 /// In the OpenAPI document each is a parameter, with type, description, and whether it is required. The client can send what
 /// it likes: what must not be forged is in [`SignedCookies`](super::SignedCookies), and what proves who sends the request is
@@ -28,7 +28,7 @@ use crate::request::Request;
 ///
 /// # Example
 ///
-/// How a page is to look:
+/// Display preferences of a page:
 ///
 /// ```
 /// use conduit::prelude::*;

@@ -18,16 +18,16 @@ use crate::response::{IntoHeaders, IntoResponse, Response};
 /// The shortest secret that a key is made from.
 const SHORTEST_SECRET_BYTES: usize = 32;
 
-/// The request's cookies, and those that the response sets: an argument of a handler, and beside a body a part of what it
-/// returns, as `(cookies, "hello")`. The feature `cookies`.
+/// The request's cookies, and those that the response sets: an argument of a handler, and a part of its return value
+/// next to a body, as in `(cookies, "hello")`. The feature `cookies`.
 ///
-/// What [`add`](Cookies::add) and [`remove`](Cookies::remove) change is sent only where the cookies are returned. A cookie
-/// that does not say otherwise is sent with `HttpOnly`, `SameSite=Lax`, `Path=/`, and with `Secure`, unless the application
-/// is in [development](crate::App::development). Names and values are percent-encoded on their way out and decoded on their
-/// way in, so that no value can bring attributes of its own.
+/// Changes by [`add`](Cookies::add) and [`remove`](Cookies::remove) are sent only if the handler returns the cookies. By
+/// default a cookie is sent with `HttpOnly`, `SameSite=Lax`, `Path=/`, and with `Secure`, unless the application
+/// is in [development](crate::App::development). Names and values are percent-encoded when sent and decoded when
+/// received, so that a value cannot inject attributes.
 ///
-/// The client can send any cookie: what must not be forged goes into [`SignedCookies`], and what must not be read either
-/// into [`PrivateCookies`].
+/// The client can send any cookie: use [`SignedCookies`] for values that must not be forged, and [`PrivateCookies`] for
+/// values that the client must not read either.
 ///
 /// # Example
 ///
@@ -148,7 +148,7 @@ impl IntoHeaders for Cookies {
     }
 }
 
-/// Whether a name comes back as it was sent: a token (RFC 6265, section 4.1.1) that needs no percent-encoding.
+/// Returns whether a name is sent unchanged: a token (RFC 6265, section 4.1.1) that needs no percent-encoding.
 fn is_sendable(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&'*+-._~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_allowed)
@@ -219,7 +219,7 @@ impl std::error::Error for ShortSecret {}
 ///
 /// # Example
 ///
-/// Who has signed in:
+/// The signed-in user:
 ///
 /// ```
 /// use conduit::cookie::Cookie;
@@ -239,7 +239,7 @@ impl std::error::Error for ShortSecret {}
 ///
 /// #[get("/")]
 /// async fn home(cookies: SignedCookies) -> Result<String, Problem> {
-///     let user = cookies.get("user").ok_or(Problem::unauthorized("nobody has signed in"))?;
+///     let user = cookies.get("user").ok_or(Problem::unauthorized("not signed in"))?;
 ///     Ok(format!("you are user {}", user.value()))
 /// }
 ///
@@ -259,7 +259,7 @@ impl SignedCookies {
     /// The cookie of this name, with the value that was signed; `None` where it was not sent, or is forged.
     pub fn get(&self, name: &str) -> Option<Cookie<'static>> {
         let mut cookie = self.cookies.jar.signed(&self.key.0).get(name)?;
-        // The code is one of the value alone: the name stands in it, so that the value of one cookie is none of another.
+        // The code covers the value alone: the name is a part of it, so that a value is not valid for another cookie.
         let value = cookie.value().strip_prefix(name)?.strip_prefix('=')?.to_owned();
         cookie.set_value(value);
         Some(cookie)

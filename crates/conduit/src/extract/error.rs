@@ -118,8 +118,8 @@ impl Hint {
         })
     }
 
-    /// Whether a refused value is of the kind asked for: then only the visitor knows why it is refused, as a `NonZero`
-    /// that refuses 0.
+    /// Returns whether a rejected value is of the expected kind: then only the visitor knows the reason, as a `NonZero`
+    /// that rejects 0.
     fn fits(&self, kind: Kind) -> bool {
         match (self, kind) {
             (Hint::Unknown, _) => true,
@@ -301,7 +301,7 @@ impl Error {
         }
     }
 
-    /// Whether it is the error of a parser below, which may be one of syntax.
+    /// Set for an error of the inner parser, which may be a syntax error.
     pub(super) fn is_of_parser(&self) -> bool {
         matches!(self.0.cause, Cause::Parser { .. })
     }

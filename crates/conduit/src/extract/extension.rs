@@ -18,7 +18,7 @@ use crate::request::Request;
 ///
 /// # Example
 ///
-/// A layer that finds out whose data it is, and a handler that is told:
+/// A layer that identifies the tenant, and a handler that receives it:
 ///
 /// ```
 /// use conduit::Extension;
@@ -62,8 +62,8 @@ impl fmt::Display for Missing {
 
 impl Error for Missing {}
 
-/// What a layer can attach to a request: every type that can be cloned, that threads may share, and that borrows nothing, so
-/// there is nothing to implement. It says in the compiler's messages what is missing.
+/// A value that a layer can attach to a request: every type that is `Clone`, `Send`, `Sync` and `'static`. There is
+/// nothing to implement: the trait exists for the compiler's messages.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be taken as an `Extension`",
     label = "a handler gets a clone of it",

@@ -143,7 +143,7 @@ impl<'de, 'a: 'de> Group<'de, 'a> {
         self.end - self.start
     }
 
-    /// Whether the pairs are values of this field, or fields inside of it.
+    /// Returns whether the pairs are values of this field, or fields inside of it.
     fn has_values(&self) -> Result<bool, Error> {
         // Names are sorted: the shortest comes first.
         let has_rest =

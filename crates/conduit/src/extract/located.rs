@@ -1,7 +1,7 @@
 //! JSON as serde reads it, with the place and the kind of a value that is rejected.
 //!
 //! A deserializer around that of `serde_json` adds the steps to a rejected value while the error passes it, and does nothing
-//! else: a body that is read costs no allocation more. The inner parser has an error type of its own, so that ours waits in a
+//! else: a valid body costs no additional allocation. The inner parser has a different error type, so our error waits in a
 //! [`Slot`] meanwhile.
 
 use std::borrow::Cow;
@@ -30,14 +30,14 @@ pub(super) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
 struct Slot(Cell<Option<Error>>);
 
 impl Slot {
-    /// Keeps our error, and gives the inner parser one of its own.
+    /// Stores our error, and returns an error of the inner parser.
     #[cold]
     fn put<E: de::Error>(&self, error: Error) -> E {
         self.0.set(Some(error));
         E::custom("")
     }
 
-    /// Our error that was kept; where there is none the inner parser has refused the value by itself.
+    /// Our stored error; without one, the inner parser has rejected the value itself.
     #[cold]
     fn take(&self, error: impl de::Error) -> Error {
         self.0.take().unwrap_or_else(|| Error::of_parser(error))

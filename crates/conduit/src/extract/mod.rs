@@ -1,6 +1,6 @@
-//! What a handler may take.
+//! Extractors: the arguments of handlers.
 //!
-//! | argument | gives | rejected with |
+//! | argument | value | rejected with |
 //! | --- | --- | --- |
 //! | [`Path<T>`] | a parameter of the path, decoded and parsed | 400 |
 //! | [`Query<T>`] | the query, parsed | 400 |
@@ -10,23 +10,23 @@
 //! | `CookieValues<T>` (feature `cookies`) | the values of cookies, parsed | 400 |
 //! | `Multipart`, `MultipartForm<T>` (feature `multipart`) | a form with files: as a stream, in a struct | 400, 413, 415, 422 |
 //! | [`State<T>`] | the application's state, or a part of it | – |
-//! | `Valid<Json<T>>` and its kin (feature `validate`) | the same, where its values keep the rules | 422, or as `Json` |
-//! | `Cookies`, `SignedCookies`, `PrivateCookies` (feature `cookies`) | the cookies, to be read and set | – |
+//! | `Valid<Json<T>>` and similar (feature `validate`) | the same, with validated values | 422, or as `Json` |
+//! | `Cookies`, `SignedCookies`, `PrivateCookies` (feature `cookies`) | the cookies, to read and set | – |
 //! | [`Extension<T>`] | a value that a layer has attached | 500 |
 //! | [`Bytes`], [`String`], [`Body`] | the body: whole, as text, as a stream | 400, 413 |
-//! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | what the request's head says | – |
-//! | [`Auth<T>`](auth::Auth), [`Bearer`](auth::Bearer), [`Basic`](auth::Basic), [`ApiKey`](auth::ApiKey) | who sends the request, or what proves it | 401 |
-//! | [`PeerAddr`] | the address of the other end | – |
-//! | `ClientCertificate` (feature `tls`) | the certificate that the client showed | 403 where it showed none |
-//! | [`Shutdown`] | the request to stop, to be awaited | – |
-//! | [`Tasks`] | spawns work that goes on after the response | – |
+//! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | parts of the request's head | – |
+//! | [`Auth<T>`](auth::Auth), [`Bearer`](auth::Bearer), [`Basic`](auth::Basic), [`ApiKey`](auth::ApiKey) | the authenticated client, or its credentials | 401 |
+//! | [`PeerAddr`] | the address of the peer | – |
+//! | `ClientCertificate` (feature `tls`) | the client's certificate | 403 without one |
+//! | [`Shutdown`] | the shutdown of the server, to await | – |
+//! | [`Tasks`] | spawns work that continues after the response | – |
 //! | [`Client`] | the client behind the proxies: address, scheme, host | never |
-//! | [`UnixPeer`] | the process at the other end of a Unix socket | 403 where it is none |
-//! | [`Request`] | all of it | – |
-//! | `Option<T>` | `None` where the request lacks what `T` reads | as `T` |
-//! | `Result<T, T::Rejection>` | the rejection, for the handler to deal with | – |
+//! | [`UnixPeer`] | the peer process of a Unix socket | 403 for other sockets |
+//! | [`Request`] | the whole request | – |
+//! | `Option<T>` | `None` if the request has no input for `T` | as `T` |
+//! | `Result<T, T::Rejection>` | the value or the rejection, for the handler to process | – |
 //!
-//! At most one argument takes the body; the compiler says so where there are two. Apart from that the order of the
+//! At most one argument takes the body; two are a compile error. Apart from that the order of the
 //! arguments is free: they are taken from the left to the right, [`Request`] last, and the first rejection is the
 //! response.
 
@@ -97,7 +97,7 @@ use crate::response::{IntoResponse, Response};
 /// When a body is answered 413, in descriptions.
 pub(crate) const TOO_LARGE: &str = "The body is longer than the server takes.";
 
-/// What can be taken from a request as an argument of a handler, in an application whose state is `S`.
+/// An argument of a handler that is extracted from a request, in an application with the state `S`.
 ///
 /// # Example
 ///
@@ -130,7 +130,7 @@ pub(crate) const TOO_LARGE: &str = "The body is longer than the server takes.";
     note = "a handler takes `Path`, `Query`, `Json`, `Form`, `Header`, `State`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of them, or a type of yours that implements `FromRequest`"
 )]
 pub trait FromRequest<S>: Sized {
-    /// Whether this takes the request's body, so that no other argument of the handler can. The default is `false`.
+    /// Set if this takes the request's body, so that no other argument of the handler can. Default: `false`.
     const TAKES_BODY: bool = false;
 
     /// The response when it cannot be taken.
@@ -143,8 +143,8 @@ pub trait FromRequest<S>: Sized {
     /// When the request lacks what it takes, or has it in a form that cannot be read. The rejection is the response.
     fn from_request(request: &mut Request, state: &S) -> impl Future<Output = Result<Self, Self::Rejection>>;
 
-    /// Whether the request lacks altogether what this takes, so that an `Option` of it is `None` instead of a
-    /// rejection. The default is `false`.
+    /// Returns whether the request has no input for this extractor at all, so that an `Option` of it is `None` instead of
+    /// a rejection. Default: `false`.
     fn is_absent(request: &Request) -> bool {
         let _ = request;
         false
@@ -161,8 +161,8 @@ pub trait FromRequest<S>: Sized {
     }
 }
 
-/// What serde reads from a request: every type that derives `serde::Deserialize` and borrows nothing, so there is nothing to
-/// implement. It takes the place of [`DeserializeOwned`] in bounds, and says in the compiler's messages what is missing.
+/// A type that serde reads from a request: every type that implements `serde::Deserialize` and borrows nothing. There is
+/// nothing to implement: it replaces [`DeserializeOwned`] in bounds for the sake of the compiler's messages.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a request",
     label = "serde cannot read a `{Self}`",
@@ -173,7 +173,7 @@ pub trait Readable: DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> Readable for T {}
 
-/// What a part of an application's state can be made from: the whole state `S`.
+/// A part of an application's state that is made from the whole state `S`.
 ///
 /// Every state is made from itself. `#[derive(FromRef)]` on the state makes each of its fields available as
 /// [`State`] by its type.
@@ -205,7 +205,7 @@ impl<T: DeserializeOwned> Readable for T {}
     note = "give `{S}` a field of type `{Self}` and derive `FromRef` for it, or implement `FromRef<{S}>` for `{Self}`"
 )]
 pub trait FromRef<S>: Sized {
-    /// The part, as a value of its own; it is usually cheap to clone.
+    /// Returns the part as an owned value; it is usually cheap to clone.
     fn from_ref(state: &S) -> Self;
 }
 
@@ -215,10 +215,10 @@ impl<T: Clone> FromRef<T> for T {
     }
 }
 
-/// The application's state, or a part of it that it is made from by [`FromRef`].
+/// The application's state, or a part that [`FromRef`] makes from it.
 ///
-/// Each worker thread has a clone of the state that [`App::new`](crate::App::new) took: what must be the same for all
-/// of them is shared through an `Arc`, a pool, or another handle.
+/// Each worker thread has a clone of the state that [`App::new`](crate::App::new) took: share values between
+/// workers through an `Arc`, a pool, or another handle.
 #[derive(Clone, Copy, Debug)]
 pub struct State<T>(pub T);
 
@@ -233,8 +233,8 @@ impl<S, T: FromRef<S>> FromRequest<S> for State<T> {
     fn describe(_: &mut Operation) {}
 }
 
-/// The address of the other end of the connection: the client, or a proxy before it. `0.0.0.0:0` for a Unix socket, as
-/// [`Request::peer_address`] says.
+/// The address of the connection's peer: the client, or a proxy in front of the server. `0.0.0.0:0` for a Unix socket, see
+/// [`Request::peer_address`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
 
@@ -296,7 +296,7 @@ impl<S> FromRequest<S> for Request {
         Ok(std::mem::replace(request, Request::blank()))
     }
 
-    /// What the handler reads of it is its own affair.
+    /// The handler describes its use of the request itself.
     fn describe(operation: &mut Operation) {
         operation.optional(|operation| {
             operation.body("*/*", true);

@@ -22,7 +22,7 @@ const COUNT_LIMIT: usize = 10_000;
 /// The most names in brackets: `a[b][c]` has two.
 const DEPTH_LIMIT: usize = 8;
 
-/// How many pairs are read in all attempts with other readings of their texts, and the least number of attempts.
+/// The number of pairs read in all attempts with other readings of their texts, and the minimum number of attempts.
 const ATTEMPTED_PAIRS: usize = 100_000;
 const ATTEMPTS: usize = 32;
 
@@ -109,7 +109,7 @@ pub(super) enum Found<'a> {
     File(u64),
 }
 
-/// The pairs cannot be read, whatever the type.
+/// The pairs cannot be read, for any type.
 #[derive(Debug)]
 pub(super) enum Malformed {
     TooMany,
@@ -389,7 +389,7 @@ impl<'a> Pairs<'a> {
         self.sort();
     }
 
-    /// Whether a name with brackets is, as a whole, one of these names of fields; then the pairs are to be read once more.
+    /// Returns whether a name with brackets is, as a whole, one of these field names; then the pairs are read once more.
     pub(super) fn has_literal_name(&self, names: &'static [&'static str]) -> bool {
         let has_bracket = |name: &&str| name.contains('[');
         if !names.iter().any(has_bracket) {
@@ -481,7 +481,7 @@ impl<'a> Pairs<'a> {
     }
 }
 
-/// Whether the error is about a value that a text was read as, and that no level has described.
+/// Returns whether the error is about a value that was parsed from a text, and that no level has described.
 fn is_about_a_reading<T>(outcome: &Result<T, Error>) -> bool {
     let kind = outcome.as_ref().err().and_then(Error::refused_kind);
     kind.is_some_and(|kind| kind != Kind::Text)
@@ -524,7 +524,7 @@ impl Pair {
         names.then(self.name.start.cmp(&other.name.start))
     }
 
-    /// Whether two names differ in numbers of elements only.
+    /// Returns whether two names differ in indices of elements only.
     fn is_like(&self, other: &Pair, text: &str) -> bool {
         let is_number = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
         let are_like = |(one, other): (&str, &str)| one == other || is_number(one) && is_number(other);
@@ -541,8 +541,8 @@ pub(super) fn steps(name: &str) -> impl Iterator<Item = &str> {
     pair.steps(name)
 }
 
-/// How many names in brackets a name has, if it has any: `a[b][c]` and `a[b][]` two and one. A name that is not written so, as
-/// `[a]`, `a[b` or `a[b]c`, has none: its brackets are a part of it.
+/// The number of names in brackets, if any: `a[b][c]` has two and `a[b][]` one. In any other notation, such as
+/// `[a]`, `a[b` or `a[b]c`, the brackets are a part of the name.
 fn depth(name: &str) -> Option<usize> {
     let (first, rest) = name.split_once('[')?;
     let inside = rest.strip_suffix(']')?;

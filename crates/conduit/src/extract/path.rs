@@ -17,9 +17,8 @@ use crate::request::Request;
 
 /// Parameters of the route's path, percent-decoded and parsed.
 ///
-/// Each parameter is an argument of its own, and the argument has the parameter's name; or one argument takes several
-/// as a tuple or a struct. The compiler refuses a handler that does not take a parameter of its path, and one that
-/// takes what the path does not have.
+/// Each parameter is a separate argument with the parameter's name; or one argument takes several as a tuple or a
+/// struct. A handler that omits a parameter of its path, or takes one that the path does not have, is a compile error.
 ///
 /// # Errors
 ///
@@ -68,7 +67,7 @@ impl<T: fmt::Display> fmt::Display for Path<T> {
     }
 }
 
-/// A struct that takes all parameters of a path by their names. Derive it, beside serde's `Deserialize`.
+/// A struct that takes all parameters of a path by their names. Derive it, next to serde's `Deserialize`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which parameters of the path it takes",
     label = "the argument's name is no parameter of the path, and its type is no struct of parameters",

@@ -1,7 +1,7 @@
-//! How the client called what breaks a rule: a rule knows a field by its name in Rust, serde may have given it another.
+//! The client's names of invalid values: a rule knows a field by its name in Rust, and serde may have renamed it.
 //!
-//! What was sent is read once more, along the ways to what breaks rules only, so that it costs the same however many rules a
-//! body breaks, and takes no memory for the rest of it.
+//! The input is read once more, along the paths to invalid values only, so that the cost does not depend on the number of
+//! broken rules, and the rest takes no memory.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::pairs;
 use crate::problem::Step;
 
-/// What a client has sent, where the names of its values stand.
+/// The client's input, which has the names of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Sent<'a> {
@@ -32,7 +32,7 @@ struct Place<'a> {
     is_single: bool,
 }
 
-/// Whether a value was sent, and how it was called.
+/// The presence of a value in the input, and its name.
 #[derive(Default)]
 enum Found {
     #[default]
@@ -41,7 +41,7 @@ enum Found {
     Exactly,
     /// By one that differs from it in hyphens, underscores and case.
     As(String),
-    /// By several such names: nobody knows which.
+    /// By several such names: ambiguous.
     Doubtful,
 }
 
@@ -205,7 +205,7 @@ impl<'de> Visitor<'de> for Read<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         for index in 0.. {
             if list.next_element_seed(Along(self.0.element(index)))?.is_none() {
-                // It was looked for behind the last one.
+                // It was searched for after the last one.
                 self.0.lack(index);
                 break;
             }
@@ -238,7 +238,7 @@ impl<'de> Visitor<'de> for Read<'_, '_> {
     }
 }
 
-/// Whether two names differ at most in hyphens, underscores and case, as serde's `rename_all` makes them.
+/// Returns whether two names differ at most in hyphens, underscores and case, as serde's `rename_all` makes them.
 fn are_like(one: &str, other: &str) -> bool {
     let letters = |name: &str| -> Vec<char> {
         let letters = name.chars().filter(|letter| !"_-".contains(*letter));

@@ -1,4 +1,4 @@
-//! The word to stop, as handlers hear it.
+//! `Shutdown`: notifies handlers of the server's shutdown.
 
 use std::convert::Infallible;
 
@@ -7,12 +7,12 @@ use crate::openapi::Operation;
 use crate::request::Request;
 use crate::server::{ServerHandle, current};
 
-/// Tells a handler, or the stream that it answers with, that the server stops: what would go on for long can come to its
-/// end within the [shutdown timeout](crate::App::shutdown_timeout), after which it is cut off.
+/// Notifies a handler, or its response stream, of the server's shutdown: long work can end
+/// within the [shutdown timeout](crate::App::shutdown_timeout), after which it is aborted.
 ///
 /// # Example
 ///
-/// An answer that is awaited for long, or until the server stops:
+/// A long poll that ends when the server stops:
 ///
 /// ```
 /// use conduit::prelude::*;
@@ -31,13 +31,13 @@ use crate::server::{ServerHandle, current};
 pub struct Shutdown(Option<ServerHandle>);
 
 impl Shutdown {
-    /// Whether the server was told to stop.
+    /// Returns whether a shutdown has begun.
     pub fn is_requested(&self) -> bool {
         self.0.as_ref().is_some_and(ServerHandle::is_stopping)
     }
 
-    /// Waits until the server is told to stop; at once if it was already. Without a server, as in a test of a handler
-    /// alone, for ever.
+    /// Waits for the beginning of a shutdown; returns at once if it has begun. Without a server, as in a test of a handler
+    /// alone, it waits for ever.
     ///
     /// # Cancel safety
     ///

@@ -17,7 +17,7 @@ use crate::request::Request;
 /// A [`Json`], [`Form`], [`Query`], [`Header`] or [`Path`] whose values keep the rules that their type states with `#[garde(…)]`, by the crate
 /// [`garde`]. The feature `validate`.
 ///
-/// Where the type derives `JsonSchema` too, the rules stand in the schema and so in the OpenAPI document.
+/// If the type derives `JsonSchema` too, the rules are in its schema and so in the OpenAPI document.
 ///
 /// # Errors
 ///
@@ -25,11 +25,11 @@ use crate::request::Request;
 /// them at once, each with its path such as `body.items[3].price`, up to 100 with 4 KiB of text; its member `more_errors`
 /// counts the others.
 ///
-/// A rule knows its field by the name in Rust. The path has the name that was sent, where it is the same or differs in
-/// hyphens, underscores and case only, as those of `#[serde(rename_all = "…")]` do. The pointer leads to what was sent in any
-/// case: where the field was not sent, or has quite another name by `#[serde(rename = "…")]` or stands one level higher by
-/// `#[serde(flatten)]`, to the object that it belongs to; the path has Rust's names from there on. A tuple struct of one
-/// field needs `#[garde(transparent)]`, since it is that field for serde.
+/// A rule knows its field by the name in Rust. The path has the name in the input, if it is the same or differs in
+/// hyphens, underscores and case only, as with `#[serde(rename_all = "…")]`. The pointer always refers to a value in the
+/// input: if the field is absent, has another name by `#[serde(rename = "…")]` or is one level higher by
+/// `#[serde(flatten)]`, to the enclosing object; the path has Rust's names from there on. A tuple struct of one
+/// field needs `#[garde(transparent)]`, since serde reads it as that field.
 ///
 /// All rules are checked even where an outer one is broken: a `length` on a list does not keep those for its items from
 /// being checked, and the application's limit on bodies is what bounds the work.
@@ -84,8 +84,8 @@ use crate::request::Request;
 #[derive(Clone, Copy, Debug)]
 pub struct Valid<E>(pub E);
 
-/// What has rules: every type that derives `garde::Validate`, so there is nothing to implement. It says in the compiler's
-/// messages what is missing.
+/// A type with rules: every type that derives `garde::Validate`. There is nothing to implement: the trait exists for
+/// the compiler's messages.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no rules that `Valid` could check",
     label = "there is nothing to check in a `{Self}`",
@@ -102,13 +102,13 @@ impl<T: Validate<Context: Default>> HasRules for T {}
     note = "take `Valid<Json<T>>`, `Valid<Form<T>>`, `Valid<Query<T>>` or `Valid<Header<T>>`, or implement `Content` for an extractor of yours"
 )]
 pub trait Content {
-    /// What it holds.
+    /// The inner value.
     type Value;
 
-    /// What it holds.
+    /// The inner value.
     fn value(&self) -> &Self::Value;
 
-    /// What is wrong with the value that these steps lead to; no step is the whole.
+    /// The fault of the value at the end of these steps; no steps mean the whole value.
     fn fault(steps: &[Step<'_>], message: &str) -> Fault;
 
     /// Where the names stand that the client has given to the values. `body` is what a [`Json`], a [`Form`] or a
@@ -244,8 +244,8 @@ impl<T> Valid<Path<T>> {
     }
 }
 
-/// The way to a value in parameters of the path: a struct has their names, a tuple their places, and a single value
-/// has no step of its own.
+/// The path of a value in the route's parameters: a struct has their names, a tuple their indices, and a single value
+/// has no step.
 fn in_parameters<'a>(names: &[(&'a str, usize)], steps: &[Step<'a>]) -> Vec<Step<'a>> {
     let name = |place: usize| names.get(place).map(|(name, _)| Step::Key(name));
     let (first, inside) = match steps {

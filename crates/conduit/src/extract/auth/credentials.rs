@@ -17,11 +17,11 @@ use crate::request::Request;
 
 /// The token in `authorization: Bearer …` (RFC 6750, section 2.1).
 ///
-/// A token in the query or in a form is not looked for: it would end up in logs (section 5.3).
+/// A token in the query or in a form is ignored: it would end up in logs (section 5.3).
 ///
 /// # Errors
 ///
-/// Rejects with 401 where there is none, and 400 for a field that is malformed or comes twice.
+/// Rejects with 401 if there is no token, and with 400 for a malformed or repeated field.
 #[derive(Clone, Debug)]
 pub struct Bearer {
     /// The token.
@@ -81,11 +81,11 @@ impl<S> FromRequest<S> for Bearer {
 
 /// The name and password in `authorization: Basic …` (RFC 7617), as UTF-8.
 ///
-/// Only over HTTPS are they nobody else's. Compare passwords with their hashes, made by a function such as Argon2.
+/// They are secret only over HTTPS. Compare passwords with their hashes, made by a function such as Argon2.
 ///
 /// # Errors
 ///
-/// Rejects with 401 where there are none, and 400 for a field that is malformed or comes twice.
+/// Rejects with 401 if there are no credentials, and with 400 for a malformed or repeated field.
 #[derive(Clone, Debug)]
 pub struct Basic {
     /// The name.
@@ -123,7 +123,7 @@ impl<S> FromRequest<S> for Basic {
             return Err(Basic::refused("this needs a name and a password"));
         };
         Basic::parse(encoded).ok_or_else(|| {
-            Problem::bad_request("the field authorization has no name and password in base64 behind Basic")
+            Problem::bad_request("the field authorization has no name and password in base64 after Basic")
         })
     }
 
@@ -160,7 +160,7 @@ pub trait Key {
 ///
 /// # Errors
 ///
-/// Rejects with 401 where there is none, and 400 where there are several or it is no UTF-8.
+/// Rejects with 401 if there is no key, and with 400 if there are several or the key is not UTF-8.
 ///
 /// # Example
 ///
@@ -279,8 +279,8 @@ pub(super) fn unauthorized(detail: &'static str, challenge: &'static str) -> Pro
     Problem::unauthorized(detail).with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
 }
 
-/// What stands behind the scheme in the field `authorization` (RFC 9110, section 11.6.2); `None` where there is no such
-/// field or it has another scheme.
+/// The credentials after the scheme in the field `authorization` (RFC 9110, section 11.6.2); `None` if the field is
+/// absent or has another scheme.
 fn authorization<'a>(request: &'a Request, scheme: &str) -> Result<Option<&'a str>, Problem> {
     let mut fields = request.header_all("authorization");
     let Some(field) = fields.next() else { return Ok(None) };

@@ -128,7 +128,7 @@ struct Key {
 }
 
 impl JwtVerifier {
-    /// Tokens signed by HMAC with SHA-256 and this secret, which whoever verifies must know too.
+    /// Tokens signed by HMAC with SHA-256 and this secret, which the verifier shares.
     ///
     /// # Errors
     ///
@@ -220,7 +220,7 @@ impl JwtVerifier {
         self
     }
 
-    /// How far clocks may differ; 60 s unless set. In whole seconds.
+    /// The tolerated difference between clocks, in whole seconds. Default: 60 s.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         Arc::make_mut(&mut self.0).validation.leeway = leeway.as_secs();
         self
@@ -325,7 +325,7 @@ fn keys_of_set(json: &str) -> Result<Arc<[Key]>, JwtKeyError> {
     Ok(keys.into())
 }
 
-/// What a client may know of why its token is refused.
+/// The reason for a rejected token, as far as a client may know it.
 fn reason(kind: &ErrorKind) -> &'static str {
     match kind {
         ErrorKind::ExpiredSignature => "the token has expired",

@@ -1,13 +1,13 @@
-//! Who sends a request: credentials, and guards that check them.
+//! Authentication: credentials, and guards that check them.
 //!
-//! [`Bearer`], [`Basic`] and [`ApiKey`] take credentials from a request, and answer 401 with a `www-authenticate` field
-//! where there are none. They do not know whether the credentials are right: a type that implements [`Authenticate`]
-//! does, and `Auth<User>` as an argument lets nobody in for whom it says no. A [`Jwt`](crate::Jwt) proves itself. All of
-//! them are the security schemes of the operation in the OpenAPI document.
+//! [`Bearer`], [`Basic`] and [`ApiKey`] take credentials from a request, and reject a request without them with 401
+//! and a `www-authenticate` field. They do not verify the credentials: a type that implements [`Authenticate`] does, and
+//! `Auth<User>` as an argument rejects clients that fail it. A [`Jwt`](crate::Jwt) is verified by its signature. All of
+//! them are security schemes of the operation in the OpenAPI document.
 //!
 //! # Example
 //!
-//! Users who are known by a token:
+//! Users that are identified by a token:
 //!
 //! ```
 //! use conduit::prelude::*;
@@ -67,15 +67,15 @@ pub use credentials::{ApiKey, Basic, Bearer, Key, KeyPlace};
     note = "implement `Authenticate<S>` for `{Self}`: its `Credentials` are `Bearer`, `Basic` or `ApiKey<…>`"
 )]
 pub trait Authenticate<S>: Sized {
-    /// What the client proves it with: [`Bearer`], [`Basic`], [`ApiKey`], or an extractor of yours.
+    /// The credentials: [`Bearer`], [`Basic`], [`ApiKey`], or a custom extractor.
     type Credentials: FromRequest<S, Rejection = Problem>;
 
-    /// Who it is.
+    /// Verifies the credentials and returns the client's identity.
     ///
     /// # Errors
     ///
-    /// The problem that is the answer to a client whose credentials are wrong: 401 with a `www-authenticate` field,
-    /// as [`Bearer::refused`] and its kin make it; or 403 if it is known and may not.
+    /// The problem that is sent to a client with wrong credentials: 401 with a `www-authenticate` field, as
+    /// [`Bearer::refused`] and its counterparts make it; or 403 for a known client without permission.
     fn authenticate(credentials: Self::Credentials, state: &S) -> impl Future<Output = Result<Self, Problem>>;
 }
 
@@ -102,13 +102,13 @@ impl<S, T: Authenticate<S>> FromRequest<S> for Auth<T> {
     }
 }
 
-/// A text that is nobody's business: a token, a password, a key. It is not printed by `Debug`, and it is compared in a
-/// time that tells nothing of where it differs.
+/// A secret text: a token, a password, a key. `Debug` does not print it, and comparisons take a time that does not
+/// depend on the position of a difference.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Whether it is this text. The time that it takes depends on the lengths only.
+    /// Returns whether it equals this text, in a time that depends on the lengths only.
     pub fn is(&self, expected: &str) -> bool {
         self.0.as_bytes().ct_eq(expected.as_bytes()).into()
     }

@@ -36,24 +36,24 @@ enum Content {
 }
 
 impl UploadedFile {
-    /// What the client calls it: the last part of that, behind any slash or backslash (RFC 7578, section 4.2).
+    /// The client's name of the file: the last component, after any slash or backslash (RFC 7578, section 4.2).
     ///
-    /// It is a name to show and to keep in a database; a client may choose it so that it does harm as the name of a file here.
+    /// Use it for display and as data only: a client may choose a name that does harm as a file name on this machine.
     pub fn file_name(&self) -> Option<&str> {
         self.file_name.as_deref()
     }
 
-    /// The media type that the client gives; nobody has compared it with the content.
+    /// The media type that the client declares; it is not compared with the content.
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()
     }
 
-    /// How many bytes it has.
+    /// The number of bytes.
     pub fn len(&self) -> u64 {
         self.length
     }
 
-    /// Whether it has no bytes.
+    /// Returns whether it has no bytes.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
@@ -263,7 +263,7 @@ thread_local! {
 
 /// Calls `read`, in which an [`UploadedFile`] is read as its place among `files`.
 pub(super) fn with_files<R>(files: Vec<UploadedFile>, read: impl FnOnce() -> R) -> R {
-    /// What there was before, put back even where `read` panics.
+    /// The previous value, restored even if `read` panics.
     struct Before(Option<Vec<UploadedFile>>);
     impl Drop for Before {
         fn drop(&mut self) {

@@ -19,8 +19,8 @@ use crate::request::Request;
 ///
 /// # Limits
 ///
-/// Those of [`MultipartLimits`](super::MultipartLimits). Files are written to the disk as they come, and are removed when they
-/// are dropped, whatever happens before.
+/// Those of [`MultipartLimits`](super::MultipartLimits). Files are written to the disk while they arrive, and are removed when they
+/// are dropped, in every case.
 ///
 /// # Errors
 ///

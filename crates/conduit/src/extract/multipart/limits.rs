@@ -1,4 +1,4 @@
-//! How much of a form with files is taken.
+//! The limits of a form with files.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -81,37 +81,37 @@ impl MultipartLimits {
         }
     }
 
-    /// How many bytes the whole body may have, in place of the application's limit.
+    /// Sets the maximum size of the whole body in bytes, which replaces the application's limit.
     pub const fn total_bytes(mut self, bytes: u64) -> Self {
         self.total_bytes = Some(bytes);
         self
     }
 
-    /// How many fields a form may have.
+    /// Sets the maximum number of fields.
     pub const fn fields(mut self, count: usize) -> Self {
         self.fields = count;
         self
     }
 
-    /// How many bytes each field may have that is no file.
+    /// Sets the maximum size of each field that is not a file, in bytes.
     pub const fn text_bytes(mut self, bytes: u64) -> Self {
         self.text_bytes = bytes;
         self
     }
 
-    /// How many bytes each file may have.
+    /// Sets the maximum size of each file, in bytes.
     pub const fn file_bytes(mut self, bytes: u64) -> Self {
         self.file_bytes = bytes;
         self
     }
 
-    /// How many bytes the head of each field may have.
+    /// Sets the maximum size of the head of each field, in bytes.
     pub const fn head_bytes(mut self, bytes: usize) -> Self {
         self.head_bytes = bytes;
         self
     }
 
-    /// How many bytes each field of this name may have, file or not.
+    /// Sets the maximum size of each field with this name, file or not, in bytes.
     pub fn field_bytes(mut self, name: impl Into<Cow<'static, str>>, bytes: u64) -> Self {
         self.named.push((name.into(), bytes));
         self
@@ -123,7 +123,7 @@ impl MultipartLimits {
         self
     }
 
-    /// How many bytes a field may have.
+    /// The maximum size of a field in bytes.
     pub(super) fn of(&self, name: &str, is_file: bool) -> u64 {
         let named = self.named.iter().rev().find(|(known, _)| known == name);
         match named {

@@ -49,7 +49,7 @@ const MEDIA_TYPE: &str = "multipart/form-data";
 ///
 /// # Example
 ///
-/// How long each file is:
+/// The length of each file:
 ///
 /// ```
 /// use conduit::extract::Multipart;
@@ -72,7 +72,7 @@ pub struct Multipart {
     body: Body,
     parser: Parser,
     limits: Arc<MultipartLimits>,
-    /// How many fields have begun.
+    /// The number of fields that have begun.
     fields: usize,
     has_ended: bool,
     /// The length of all contents that were read as bytes or text.
@@ -81,7 +81,7 @@ pub struct Multipart {
     charge: Charge,
 }
 
-/// One field of a [`Multipart`]. What is not read of it is skipped when the next one is asked for.
+/// One field of a [`Multipart`]. The unread rest is skipped when the next field is requested.
 pub struct Field<'a> {
     form: &'a mut Multipart,
     head: PartHead,
@@ -148,11 +148,11 @@ fn describe_problems(operation: &mut Operation) {
 }
 
 impl Multipart {
-    /// The next field; `None` behind the last. What was not read of the one before is skipped.
+    /// Returns the next field; `None` after the last. The unread rest of the previous field is skipped.
     ///
     /// # Errors
     ///
-    /// As the type says. What comes behind an error is not read.
+    /// As the type documents. The input after an error is not read.
     ///
     /// # Cancel safety
     ///
@@ -241,15 +241,15 @@ impl Field<'_> {
         &self.head.name
     }
 
-    /// What the client calls the file: the last part of it, behind any slash or backslash (RFC 7578, section 4.2). `None`
-    /// where the field is no file.
+    /// The client's name of the file: the last component, after any slash or backslash (RFC 7578, section 4.2). `None`
+    /// if the field is not a file.
     ///
     /// It is a name to show and to keep in a database; a client may choose it so that it does harm as the name of a file here.
     pub fn file_name(&self) -> Option<&str> {
         self.head.file_name.as_deref().map(last_part)
     }
 
-    /// The media type that the client gives; nobody has compared it with the content.
+    /// The media type that the client declares; it is not compared with the content.
     pub fn content_type(&self) -> Option<&str> {
         self.head.headers.get("content-type")?.to_str().ok()
     }
@@ -259,7 +259,7 @@ impl Field<'_> {
         &self.head.headers
     }
 
-    /// The next piece of its content, as it comes; `None` at its end.
+    /// Returns the next chunk of its content, as received; `None` at its end.
     ///
     /// # Errors
     ///
@@ -289,7 +289,7 @@ impl Field<'_> {
         }
     }
 
-    /// What is left of its content.
+    /// Reads the rest of its content.
     ///
     /// # Errors
     ///
@@ -311,7 +311,7 @@ impl Field<'_> {
         Ok(all.into())
     }
 
-    /// What is left of its content, as text.
+    /// Reads the rest of its content, as text.
     ///
     /// # Errors
     ///
@@ -325,7 +325,7 @@ impl Field<'_> {
         })
     }
 
-    /// What is left of its content, as a file: in memory up to 64 KiB, else in a temporary file, which is removed when it is
+    /// Reads the rest of its content into a file: in memory up to 64 KiB, else a temporary file that is removed when
     /// dropped.
     ///
     /// # Errors
