@@ -34,7 +34,7 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 #[derive(Clone, Copy, Debug)]
 pub struct NoRoutes;
 
-/// What an application has before [`App::routes`]: [`NoRoutes`], and nothing else.
+/// The type parameter of an application before [`App::routes`]: [`NoRoutes`] only.
 #[diagnostic::on_unimplemented(
     message = "the application has its routes already",
     label = "a second list of routes",
@@ -44,7 +44,7 @@ pub trait Routeless {}
 
 impl Routeless for NoRoutes {}
 
-/// What an application needs before it can serve: the [`Routes`] that [`App::routes`] gives it.
+/// The type parameter of an application that can serve: the [`Routes`] that [`App::routes`] sets.
 #[diagnostic::on_unimplemented(
     message = "the application has no routes",
     label = "routes are missing",
@@ -98,13 +98,13 @@ impl<S: Clone + Send + 'static> AppState for S {}
 pub struct App<S, R = NoRoutes> {
     state: StateSource<S>,
     pub(crate) routes: R,
-    /// What the document says about the application; otherwise it is the package.
+    /// The document's information about the application; by default that of the package.
     pub(crate) info: Option<Info>,
-    /// Where the docs page is, if there is one.
+    /// The path of the docs page, if there is one.
     pub(crate) docs: Option<String>,
     surroundings: Surroundings<S>,
     config: Config,
-    /// Whether `run` answers arguments such as `--routes`.
+    /// Set if `run` handles arguments such as `--routes`.
     arguments: bool,
 }
 
@@ -264,7 +264,7 @@ impl<S, R> App<S, R> {
     }
 }
 
-/// What stands around the routes.
+/// Layers around the routes.
 impl<S: 'static, R> App<S, R> {
     /// Puts a layer around the whole application: around every handler, the answers 404 and 405, and what answers
     /// `OPTIONS`. Each layer is outside of those that were added before it.
@@ -327,8 +327,8 @@ impl<S: 'static, R> App<S, R> {
         self
     }
 
-    /// The names of the application's layers, the outermost first. Those in the list of routes are told by
-    /// [`Routes::layers`].
+    /// The names of the application's layers, the outermost first. [`Routes::layers`] has those in the list
+    /// of routes.
     pub fn layers(&self) -> Vec<Cow<'static, str>> {
         self.surroundings.names()
     }
@@ -343,18 +343,17 @@ impl<S: 'static, R> App<S, R> {
     }
 }
 
-/// How errors look.
+/// The form of error responses.
 impl<S: 'static, R> App<S, R> {
-    /// Sets the form of every error response of the application: of the problems that handlers and extractors answer
-    /// with, of those of layers, and of Conduit's own, 404 and 405, 413 and 431, and the 500 of a panic. The default is
-    /// `application/problem+json` (RFC 9457).
+    /// Sets the form of every error response of the application: of the problems of handlers, extractors and layers, and of
+    /// Conduit's: 404 and 405, 413 and 431, and the 500 of a panic. Default: `application/problem+json` (RFC 9457).
     ///
-    /// It comes behind all layers. What it returns is sent with the header fields that layers have added to the
+    /// It runs after all layers. Its response is sent with the header fields that layers have added to the
     /// problem's response.
     ///
     /// # Example
     ///
-    /// Pages for browsers, and the usual form for everybody else:
+    /// Pages for browsers, and the default form for other clients:
     ///
     /// ```
     /// use conduit::prelude::*;
@@ -415,15 +414,15 @@ impl<S: 'static, R> App<S, R> {
         self
     }
 
-    /// Sets whether the application is in development. Then a 500 tells the client the error and its sources, as its
+    /// Sets whether the application is in development. Then a 500 shows the client the error and its sources, as its
     /// `detail` and as a list, `causes`; in production they are in the log only. A 404 and a 405 name the nearest routes and
-    /// why they did not match (`nearest`), a 400, 415 and 422 the route whose handler refused the request (`route`), and a
-    /// client that asks for `text/html` gets it all as a page, unless the form that [`errors`](App::errors) sets has a page
+    /// the reason why they did not match (`nearest`), a 400, 415 and 422 the route that rejected the request (`route`), and
+    /// a client that accepts `text/html` receives a page, unless the form that [`errors`](App::errors) sets has a page
     /// for it.
     ///
-    /// Unless it is set here, the environment variable `CONDUIT_ENV` decides: `development` is development, anything
-    /// else is production. Without it a program that was built with `debug_assertions`, as `cargo run` builds it, is in
-    /// development; one that was built with `--release` is in production.
+    /// Unless it is set here, the environment variable `CONDUIT_ENV` decides: `development` is development, any other
+    /// value is production. Without it, a program that was built with `debug_assertions`, as by `cargo run`, is in
+    /// development, and a program that was built with `--release` is in production.
     pub fn development(mut self, development: bool) -> Self {
         self.surroundings.errors.development = Some(development);
         self
@@ -435,15 +434,15 @@ impl<S: 'static, R> App<S, R> {
 /// Each limit and deadline has an environment variable too, which sets it where the program does not: `CONDUIT_` and
 /// the method's name in upper case, such as `CONDUIT_BODY_LIMIT=10MiB` or `CONDUIT_HEAD_TIMEOUT=5s`.
 impl<S, R> App<S, R> {
-    /// Sets what the OpenAPI document says about the application as a whole. The default is the name, the version and the
-    /// description of the package that the application's `routes!` stands in.
+    /// Sets the OpenAPI document's information about the application as a whole. Default: the name, the version and the
+    /// description of the package that contains the application's `routes!`.
     pub fn info(mut self, info: Info) -> Self {
         self.info = Some(info);
         self
     }
 
-    /// How many worker threads serve, each with its own listening socket, event loop and connections. The default is
-    /// the number of cores that the process may use, or what the environment variable `CONDUIT_WORKERS` says.
+    /// Sets the number of worker threads, each with its own listening socket, event loop and connections. Default: the
+    /// environment variable `CONDUIT_WORKERS`, or the number of cores that the process may use.
     ///
     /// # Panics
     ///
@@ -455,28 +454,27 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// The longest body of a request, in bytes; a longer one is answered 413. The default is 2 MiB. A handler can set
-    /// another limit for its own body with [`Body::with_limit`](crate::Body::with_limit).
+    /// Sets the maximum size of a request's body in bytes; a larger one is rejected with 413. Default: 2 MiB. A handler can
+    /// set another limit for its body with [`Body::with_limit`](crate::Body::with_limit).
     pub fn body_limit(mut self, bytes: u64) -> Self {
         self.config.body_bytes = bytes;
         self.config.choose("CONDUIT_BODY_LIMIT");
         self
     }
 
-    /// The memory for request bodies that wait in buffers, of all workers together, in bytes. A body for which there is no
-    /// room is answered 503 with `retry-after`, and [`health::readyz`](crate::health::readyz) answers 503 while less than an
-    /// eighth is free. The first 4 KiB of a body are free, and a handler that reads its body as a stream has the pieces that
-    /// it took in its own memory. Encoders of compressed response streams have a quarter as much again; a stream beyond it is
-    /// sent as it is. The default is a quarter of the memory that the process may use: that of its control group, or else of
-    /// the machine.
+    /// Sets the memory for buffered request bodies, of all workers together, in bytes. A body that exceeds it is rejected
+    /// with 503 and `retry-after`, and [`health::readyz`](crate::health::readyz) responds with 503 while less than an eighth is
+    /// free. The first 4 KiB of a body are not counted, nor are chunks that a handler has taken from a streamed body.
+    /// Encoders of compressed response streams have an additional quarter; a stream beyond it is sent uncompressed. Default:
+    /// a quarter of the memory that the process may use: that of its control group, or else of the machine.
     pub fn body_memory(mut self, bytes: u64) -> Self {
         self.config.body_memory = Some(bytes);
         self.config.choose("CONDUIT_BODY_MEMORY");
         self
     }
 
-    /// The longest head of a request (request line and header fields), in bytes; a longer one is answered 431, or 414
-    /// when the request line alone is too long. The default is 16 KiB. It bounds what a connection can hold in memory
+    /// Sets the maximum size of a request's head (request line and header fields) in bytes; a larger one is rejected with
+    /// 431, or with 414 if the request line alone is too long. Default: 16 KiB. It bounds the memory of a connection
     /// before its request is accepted.
     pub fn head_limit(mut self, bytes: usize) -> Self {
         self.config.head.head_bytes = bytes;
@@ -484,47 +482,47 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// The largest number of header fields of a request; more are answered 431. The default is 100.
+    /// Sets the maximum number of header fields of a request; more are rejected with 431. Default: 100.
     pub fn header_limit(mut self, fields: usize) -> Self {
         self.config.head.headers = fields;
         self.config.choose("CONDUIT_HEADER_LIMIT");
         self
     }
 
-    /// How long the head of a request may take from its first byte on; then it is answered 408. The default is 10 s,
-    /// the resolution 1 s.
+    /// Sets the deadline of a request's head, from its first byte on; a late one is rejected with 408. Default: 10 s, with a
+    /// resolution of 1 s.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
         self.config.head_timeout = limit;
         self.config.choose("CONDUIT_HEAD_TIMEOUT");
         self
     }
 
-    /// How long a connection may stay open without a request; then the server closes it. The default is 75 s, the
-    /// resolution 1 s.
+    /// Sets the time after which the server closes a connection without a request. Default: 75 s, with a
+    /// resolution of 1 s.
     ///
     /// It also bounds a connection whose client has ended its half of the stream while a handler or a response's stream
-    /// has nothing to send. The handler goes on without the connection, the stream is dropped.
+    /// has nothing to send. The handler continues without the connection; the stream is dropped.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.config.idle_timeout = limit;
         self.config.choose("CONDUIT_IDLE_TIMEOUT");
         self
     }
 
-    /// How long a TCP connection is silent before the operating system probes its peer (`SO_KEEPALIVE`, tcp(7)); zero
-    /// turns probes off. The default is 60 s: after that 4 probes, 15 s apart, find a peer that has vanished without a
-    /// word within 2 minutes. Values are whole seconds, at most 32767.
+    /// Sets the idle time of a TCP connection before the operating system probes its peer (`SO_KEEPALIVE`, tcp(7)); zero
+    /// disables probes. Default: 60 s; then 4 probes, 15 s apart, detect a vanished peer within 2 minutes. Values are whole
+    /// seconds, at most 32767.
     ///
-    /// Deadlines bound the time in which the server waits for its client. Probes bound the time in which a handler or an
-    /// event stream is silent, when only the network knows that the client is gone.
+    /// Deadlines bound the time that the server waits for its client. Probes detect a lost client while a handler or an
+    /// event stream is silent.
     pub fn tcp_keep_alive(mut self, idle: Duration) -> Self {
         self.config.tcp_keep_alive = idle;
         self.config.choose("CONDUIT_TCP_KEEP_ALIVE");
         self
     }
 
-    /// How many bytes a second a client must at least send of a body that the handler waits for, and take of a response;
-    /// otherwise a body is answered 408, and a response is broken off. For as long as the grace it may be below that, or
-    /// stop. The default is 1024 bytes a second with a grace of 30 s, the resolution 1 s.
+    /// Sets the minimum rate in bytes per second at which a client must send a body that the handler waits for, and receive a
+    /// response; otherwise a body is rejected with 408, and a response is aborted. During the grace period the rate may be
+    /// lower, or zero. Default: 1024 bytes per second with a grace period of 30 s, and a resolution of 1 s.
     pub fn minimum_rate(mut self, bytes_per_second: u64, grace: Duration) -> Self {
         self.config.minimum_rate = bytes_per_second;
         self.config.rate_grace = grace;
@@ -533,9 +531,9 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// How many connections a worker holds at most. For a further client the connection is closed that has been without a
-    /// request for the longest, 2 s at least; where there is none it waits in the kernel's queue. The default is the worker's
-    /// share of the process's limit of descriptors, which is raised to the hard limit first.
+    /// Sets the maximum number of connections of a worker. For a further client, the worker closes the connection that has
+    /// been idle for the longest time, at least 2 s; without one, the client waits in the kernel's queue. Default: the
+    /// worker's share of the process's limit of descriptors, which is raised to the hard limit first.
     ///
     /// # Panics
     ///
@@ -547,10 +545,10 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// How many connections one peer address may have at a time, on all workers: an IPv4 address by itself, an IPv6
-    /// address with all of its network of 64 bits. A further one is answered 503 and closed. The default is half of
-    /// what all workers hold, but at least 64, so that no address can take the whole server. An address is remembered
-    /// only while it has a connection: about 16 bytes.
+    /// Sets the maximum number of concurrent connections of one peer address, on all workers; IPv6 addresses with the same
+    /// 64-bit prefix count together. A further connection is rejected with 503 and closed. Default: half of the connections of
+    /// all workers, but at least 64, so that no address can occupy the whole server. An address takes about 16 bytes while it
+    /// has a connection.
     ///
     /// # Panics
     ///
@@ -562,9 +560,9 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// How many requests a connection may bring; the answer to the last one says `connection: close`. The default is
-    /// 1,000,000: a connection costs so little to keep that the limit only sees to it that none is kept for ever, which
-    /// keeps clients from being spread anew over workers and hosts.
+    /// Sets the maximum number of requests on a connection; the response to the last one has `connection: close`. Default:
+    /// 1,000,000. An open connection is cheap: the limit only ensures that long-lived clients are distributed again over
+    /// workers and hosts.
     ///
     /// # Panics
     ///
@@ -576,18 +574,18 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// How long a handler may keep its worker without waiting for anything; then a warning names its method, route and
-    /// function, while it still does, and another one tells how long it was when it ends. All connections of the worker
-    /// wait meanwhile: what computes or blocks for long belongs into `tokio::task::spawn_blocking`. The default is
-    /// 100 ms, which a client notices, and which a busy machine does not cause by itself; it is told between one and
-    /// one and a half times that. Zero names none.
+    /// Sets the time that a handler may block its worker between two `await` points. After it, a warning names the method,
+    /// route and function while the handler still runs, and another one reports the duration at its end. All connections of
+    /// the worker wait meanwhile: move long computations and blocking calls to `tokio::task::spawn_blocking`. Default:
+    /// 100 ms, which a client notices and a busy machine alone does not cause; the warning is logged after one to one and
+    /// a half times that. Zero disables it.
     pub fn blocked_after(mut self, limit: Duration) -> Self {
         self.config.blocked_after = limit;
         self.config.choose("CONDUIT_BLOCKED_AFTER");
         self
     }
 
-    /// Whether, and in which form, each request is written to the log behind the last byte of its answer. The default is
+    /// Sets the format of the access log, which has an entry for each request after the last byte of its response. Default:
     /// [`AccessLog::Off`].
     ///
     /// # Example
@@ -611,14 +609,14 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Passes the server's own numbers on to the recorder of the [`metrics`](https://docs.rs/metrics) crate that the program
-    /// has set, such as an exporter to StatsD or OpenTelemetry: once a second, and once more when the server has ended. By
-    /// default they are not.
+    /// Passes the server's metrics to the recorder of the [`metrics`](https://docs.rs/metrics) crate that the program has
+    /// set, such as an exporter to StatsD or OpenTelemetry: once a second, and once more when the server has ended. Off by
+    /// default.
     ///
     /// They have the names of the page [`conduit::metrics`](crate::metrics), which need not be in the list; requests are counted
-    /// by route as if it were. Durations are counters, as many as the page has buckets, and
-    /// `conduit_request_duration_nanoseconds_sum`. Where there is no recorder, or it is Conduit itself, nothing is passed on; nor
-    /// is it of an application that is a [service](crate::tower), whose server is another.
+    /// by route in any case. Durations are counters, one for each bucket of the page, and
+    /// `conduit_request_duration_nanoseconds_sum`. Without a recorder, or with Conduit as the recorder, it has no effect; nor
+    /// does it for an application that is a [service](crate::tower) of another server.
     ///
     /// # Example
     ///
@@ -644,35 +642,33 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Names the proxies whose connections begin with a header of the PROXY protocol, version 1 or 2, which tells the
-    /// client: networks such as `10.0.0.0/8`, addresses, and `unix` for those that come over a Unix socket. A connection of
-    /// theirs without the header is closed, and so is one whose header takes longer than a head may. Nobody else's header is
-    /// read. Nobody is named unless it is here, or where the program does not call this in the environment variable
-    /// `CONDUIT_PROXY_PROTOCOL`, separated by commas.
+    /// Sets the proxies whose connections begin with a header of the PROXY protocol, version 1 or 2, which has the client's
+    /// address: networks such as `10.0.0.0/8`, addresses, and `unix` for Unix sockets. Their connections are closed if the
+    /// header is missing, or takes longer than the deadline of a head. Headers of other peers are not read. Default: the
+    /// environment variable `CONDUIT_PROXY_PROTOCOL`, separated by commas, or no proxies.
     ///
     /// [`Client`](crate::Client) and the access log have the client's address;
-    /// [`peer_connection_limit`](App::peer_connection_limit) counts the client, not the proxy. Name the proxies narrowly:
-    /// whoever is named can claim any address.
+    /// [`peer_connection_limit`](App::peer_connection_limit) counts the client, not the proxy. List as few addresses as
+    /// possible: a listed peer can claim any address.
     ///
     /// # Panics
     ///
-    /// When a text is no network.
+    /// When a text is not a network.
     pub fn proxy_protocol<T: AsRef<str>>(mut self, proxies: impl IntoIterator<Item = T>) -> Self {
         self.config.proxies.header = Some(Networks::of(proxies));
         self
     }
 
-    /// Names the proxies whose requests are believed what they say of their client in `X-Forwarded-For`,
-    /// `X-Forwarded-Proto` and `X-Forwarded-Host`: networks such as `10.0.0.0/8`, addresses, and `unix` for those that come
-    /// over a Unix socket. [`Client`](crate::Client) has what they say. Nobody is named unless it is here, or where the
-    /// program does not call this in the environment variable `CONDUIT_TRUSTED_PROXIES`, separated by commas.
+    /// Sets the proxies whose fields `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are trusted: networks such
+    /// as `10.0.0.0/8`, addresses, and `unix` for Unix sockets. [`Client`](crate::Client) has their values. Default: the
+    /// environment variable `CONDUIT_TRUSTED_PROXIES`, separated by commas, or no proxies.
     ///
-    /// A proxy must set each of these fields or remove it: what it passes on from its client is believed too.
-    /// [`peer_connection_limit`](App::peer_connection_limit) does not hold for them.
+    /// A proxy must set or remove each of these fields: a value that it forwards from its client is trusted too.
+    /// [`peer_connection_limit`](App::peer_connection_limit) does not apply to these proxies.
     ///
     /// # Panics
     ///
-    /// When a text is no network.
+    /// When a text is not a network.
     pub fn trusted_proxies<T: AsRef<str>>(mut self, proxies: impl IntoIterator<Item = T>) -> Self {
         let standard = self.config.proxies.standard;
         let trusted = Networks::of(proxies);
@@ -680,8 +676,8 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Says that the [trusted proxies](App::trusted_proxies) tell the client in `Forwarded` (RFC 7239). Then only that field is
-    /// read, otherwise only the others: a proxy sets one kind, and its client could send the other.
+    /// Declares that the [trusted proxies](App::trusted_proxies) send `Forwarded` (RFC 7239). Then only that field is read,
+    /// otherwise only the others: a proxy sets one kind, and its client could send the other.
     pub fn forwarded(mut self) -> Self {
         let proxies = &mut self.config.proxies;
         proxies.standard = true;
@@ -691,46 +687,46 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// How long the TLS handshake may take; then the connection is closed. The default is 10 s, the resolution 1 s.
+    /// Sets the deadline of the TLS handshake; then the connection is closed. Default: 10 s, with a resolution of 1 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.config.handshake_timeout = limit;
         self.config.choose("CONDUIT_HANDSHAKE_TIMEOUT");
         self
     }
 
-    /// Encrypts the connections of IP addresses, but for those that begin with `http://`. Reading the certificates, and
-    /// what is wrong with them, is left to [`listen`](App::listen) and [`run`](App::run).
+    /// Encrypts the connections of IP addresses, except those that begin with `http://`. [`listen`](App::listen) and
+    /// [`run`](App::run) read the certificates and report their errors.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::Tls) -> Self {
         self.config.tls = Some(Arc::new(tls));
         self
     }
 
-    /// Encrypts connections with a certificate for `localhost` that is made at the start: for development. It is
+    /// Encrypts connections with a certificate for `localhost` that is generated at the start: for development. Same as
     /// `tls(Tls::self_signed())`.
     #[cfg(feature = "tls")]
     pub fn tls_self_signed(self) -> Self {
         self.tls(crate::Tls::self_signed())
     }
 
-    /// How long a shutdown waits for requests that are being served; what is left then is named in the log and closed.
-    /// The default is 30 s.
+    /// Sets the time that a shutdown waits for requests in progress; the remaining ones are logged and closed.
+    /// Default: 30 s.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
         self.config.shutdown_timeout = limit;
         self.config.choose("CONDUIT_SHUTDOWN_TIMEOUT");
         self
     }
 
-    /// What becomes of a handler that is not ready when its client goes, where its route does not say: see [`Disconnect`].
-    /// The default is [`Disconnect::Finish`]; `#[get("/report", disconnect = "abort")]` says it for one route.
+    /// Sets the treatment of an unfinished handler when its client disconnects, unless its route sets it: see [`Disconnect`].
+    /// Default: [`Disconnect::Finish`]; `#[get("/report", disconnect = "abort")]` sets it for one route.
     ///
-    /// A client has gone when its connection is reset or has ended. Of one that ends only its own half of the stream, and
-    /// waits for the answer, nobody can tell: on routes that abort it gets none. A request is aborted until its answer
-    /// begins; the stream of an answer ends with its connection in any case.
+    /// A disconnect is a reset or the end of the client's stream. A half-close by a client that waits for the response is
+    /// indistinguishable from it: on routes that abort, such a client receives no response. A request is aborted until its
+    /// response begins; a response stream always ends with its connection.
     ///
     /// # Example
     ///
-    /// A report that nobody need finish when nobody waits for it, and an order that is finished:
+    /// A report that is aborted without its client, and an order that is finished:
     ///
     /// ```
     /// use conduit::Disconnect;
@@ -754,26 +750,26 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// How long a server that was told to stop serves on as before, while [`readyz`](fn@crate::health::readyz) answers 503
-    /// already: the time that a load balancer needs to see it. Then it stops accepting. The default is none.
+    /// Sets the time between the request to stop and the end of accepting, while [`readyz`](fn@crate::health::readyz) responds
+    /// with 503 already: the time that a load balancer needs to notice. Default: zero.
     ///
-    /// A second signal to stop ends it at once, as always.
+    /// A second signal to stop ends this time at once.
     pub fn stop_delay(mut self, delay: Duration) -> Self {
         self.config.stop_delay = delay;
         self.config.choose("CONDUIT_STOP_DELAY");
         self
     }
 
-    /// How long the process that is to take over at SIGUSR2 ([`Server::run`]) may take until it serves; one that takes longer
-    /// is ended, and this one serves on. The default is 60 s.
+    /// Sets the deadline for the successor process at SIGUSR2 ([`Server::run`]) to serve; a late successor is terminated, and
+    /// this process continues to serve. Default: 60 s.
     pub fn restart_timeout(mut self, limit: Duration) -> Self {
         self.config.restart_timeout = limit;
         self.config.choose("CONDUIT_RESTART_TIMEOUT");
         self
     }
 
-    /// Sets whether [`run`](App::run) looks at the program's arguments. It does unless it is told not to, and only at a
-    /// single argument that is exactly one of these; everything else is left to the program:
+    /// Sets whether [`run`](App::run) handles the program's arguments. It does by default, and only for a
+    /// single argument that is exactly one of these; other arguments are left to the program:
     ///
     /// - `--routes` prints [the table of routes](App::routes_table) and returns without serving.
     pub fn arguments(mut self, answer: bool) -> Self {
@@ -822,7 +818,7 @@ impl<S: 'static, R> App<S, R> {
     where
         R: Routed<S>,
     {
-        // What the environment says wrongly stops a server; a table is shown without it.
+        // An invalid environment variable stops a server, but not the display of a table.
         let config = self.config.clone().with_environment(|name| std::env::var_os(name));
         let limits = config.as_ref().unwrap_or(&self.config).values();
         let routes = self.routes.list();
@@ -854,17 +850,17 @@ impl<S: 'static, R> App<S, R> {
         Server::new(Listening::in_process(), state, plan, config, runtime)
     }
 
-    /// Makes the application a service of tower, for another server: an axum router, hyper, layers of tower. It starts the
-    /// application's threads, as many as [`workers`](App::workers) says, on which handlers live as in a server. They end
-    /// when the last clone of the service has gone and the last answer with it; a program that ends does not wait for them.
+    /// Makes the application a service of tower, for another server: an axum router, hyper, layers of tower. It starts
+    /// [`workers`](App::workers) threads, on which handlers run as in a server. They end when the last clone of the service and
+    /// the last response are dropped; the end of the program does not wait for them.
     ///
-    /// [What holds](crate::tower#an-application-as-a-service) of the settings of an application that is no server is told
-    /// with the module. Needs the feature `tower`.
+    /// The module lists the [settings that apply](crate::tower#an-application-as-a-service) without a server. Needs the
+    /// feature `tower`.
     ///
     /// # Errors
     ///
-    /// When a route of the application has the path of its docs page. When an environment variable of a limit has a value
-    /// that cannot be used. When the system refuses a thread.
+    /// When a route of the application has the path of its docs page. When an environment variable of a limit has an invalid
+    /// value. When the system cannot create a thread.
     ///
     /// # Example
     ///
@@ -897,13 +893,12 @@ impl<S: 'static, R> App<S, R> {
         Ok(crate::tower::AppService::new(threads))
     }
 
-    /// As [`into_service`](App::into_service), on this thread alone: for a server that runs on one thread, with a service of
-    /// its own on each if there are several. What a handler waits for is driven by the runtime in which the service is
-    /// called; handlers that use `tokio::task::spawn_local`, and mounted services that are sent a streamed body, need one
-    /// that has it: a `LocalRuntime`, or a `LocalSet`.
+    /// As [`into_service`](App::into_service), on this thread alone: for a server that runs on one thread, with a separate
+    /// service on each if there are several. Handlers run in the caller's runtime; handlers that use
+    /// `tokio::task::spawn_local`, and mounted services that receive a streamed body, need a `LocalRuntime` or a `LocalSet`.
     ///
-    /// No server is known to [`Shutdown`](crate::Shutdown), to [`health`](mod@crate::health) and to
-    /// [`metrics`](mod@crate::metrics). Needs the feature `tower`.
+    /// [`Shutdown`](crate::Shutdown), [`health`](mod@crate::health) and [`metrics`](mod@crate::metrics) have no server
+    /// here. Needs the feature `tower`.
     ///
     /// # Errors
     ///
@@ -933,7 +928,7 @@ impl<S: 'static, R> App<S, R> {
         Ok(crate::tower::LocalAppService::new(application, config))
     }
 
-    /// Makes the pages that the application serves of its own.
+    /// Makes the pages that Conduit adds to the application.
     fn add_pages(&mut self) -> Result
     where
         R: Routed<S>,
@@ -944,13 +939,13 @@ impl<S: 'static, R> App<S, R> {
         built_in::refuse_taken(&self.surroundings.pages, routes.definitions())
     }
 
-    /// Does what the program's arguments ask for.
+    /// Performs the action in the program's arguments.
     fn answer(self, asked: Asked) -> Result
     where
         R: Routed<S>,
     {
         match asked {
-            // A reader that has seen enough, such as `head`, closes its end.
+            // A reader such as `head` closes its end early.
             Asked::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
             Asked::OpenApi => return print(&self.routes.list(), &self.document_context()),
         }
@@ -959,18 +954,18 @@ impl<S: 'static, R> App<S, R> {
 
     /// Listens on an address or several, each with all workers: a [`SocketAddr`](std::net::SocketAddr), a text such as
     /// `"127.0.0.1:8080"`, `"localhost:8080"` or `"unix:/run/app.sock"`, or a list of them. [`ListenAddress`] has all
-    /// forms. Port 0 lets the system choose one, which [`Server::address`] tells.
+    /// forms. Port 0 lets the system choose one: see [`Server::address`].
     ///
-    /// A manager such as systemd that passes sockets to this process (`LISTEN_FDS`, sd_listen_fds(3)) says where it listens:
-    /// the first call takes all of them, and none of `addresses`. They are shared by all workers. One that is named `http`
-    /// or `https` (`FileDescriptorName=`) is without or with TLS.
+    /// Sockets that a manager such as systemd passes to this process (`LISTEN_FDS`, sd_listen_fds(3)) take precedence:
+    /// the first call takes all of them, and ignores `addresses`. They are shared by all workers. The names `http`
+    /// and `https` (`FileDescriptorName=`) disable and enable TLS.
     ///
     /// [`ListenAddress`]: crate::ListenAddress
     ///
     /// # Errors
     ///
-    /// When an address is none or cannot be listened on: then the server listens on none of them. When a socket that the
-    /// manager passes is no stream socket that listens. When an environment variable of a limit has a value that cannot be used.
+    /// When an address is invalid or cannot be listened on: then the server listens on none of them. When a socket of the
+    /// manager is not a listening stream socket. When an environment variable of a limit has an invalid value.
     ///
     /// # Example
     ///

@@ -23,8 +23,8 @@ use crate::server::memory::Exhausted;
 /// An error of the user's own, as a stream of bytes or a handler may give it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How much of a request's body waits in memory for a handler that reads it as a stream; when it is full the server
-/// stops reading from the socket, and TCP slows the client down.
+/// The buffer size of a request's body for a handler that reads it as a stream; when it is full, the server stops
+/// reading from the socket, and TCP slows the client down.
 const STREAM_WINDOW_BYTES: usize = 64 * 1024;
 
 /// The body of a request or of a response: nothing, bytes, or a stream of bytes.
@@ -105,21 +105,21 @@ impl Body {
     }
 
     /// The bytes of a file from `range.start` to `range.end`, counted from its beginning; a range that ends before it starts
-    /// has none. The file's own position is neither used nor changed.
+    /// is empty. The file's own position is neither used nor changed.
     ///
-    /// # How it is sent
+    /// # Transmission
     ///
-    /// On Linux the bytes of a large file go from the kernel's cache to the socket without a copy in this program
+    /// On Linux the bytes of a large file are sent from the kernel's page cache to the socket without a copy in this program
     /// (sendfile(2)); up to 64 KiB, and over TLS, they are read into the worker's buffer and sent with the head of the
-    /// response. What is not in the cache is read by a thread of tokio's pool for blocking work, so that a slow disk does
-    /// not stop the worker. Only where the kernel cannot tell what is in its cache (systems other than Linux, some file
-    /// systems) the worker itself waits for the disk.
+    /// response. Ranges that are not in the cache are read by a thread of tokio's pool for blocking work, so that a slow disk
+    /// does not block the worker. The worker itself waits for the disk only where the kernel does not report the state of its
+    /// cache (systems other than Linux, some file systems).
     ///
     /// Opening a file waits for the disk, too: open it with `tokio::fs::File` and use `into_std`, if that matters.
     ///
     /// When the file turns out to be shorter, or cannot be read, the connection is closed in the middle of the body, so
-    /// that the client sees that it is not whole, and the error is logged. A file that is overwritten meanwhile may be sent
-    /// in any mixture of both; replace files by renaming.
+    /// that the client notices the truncation, and the error is logged. A file that is overwritten meanwhile may be sent as a
+    /// mixture of both versions; replace files by renaming.
     ///
     /// # Example
     ///
@@ -143,7 +143,7 @@ impl Body {
         )))
     }
 
-    /// The number of bytes, where it is known before they are read.
+    /// The number of bytes, if it is known before they are read.
     pub fn len(&self) -> Option<u64> {
         match &self.0 {
             Kind::Empty => Some(0),
@@ -158,7 +158,7 @@ impl Body {
         }
     }
 
-    /// Whether all of it is there, so that nothing has to be waited for.
+    /// Returns whether the whole body is in memory, so that reading it never waits.
     pub(crate) fn is_in_memory(&self) -> bool {
         #[cfg(feature = "tower")]
         if matches!(self.0, Kind::Limited(_)) {
@@ -167,14 +167,14 @@ impl Body {
         !matches!(self.0, Kind::File(_) | Kind::Stream(..) | Kind::Incoming(_))
     }
 
-    /// Whether the body is known to have no bytes.
+    /// Returns whether the body is known to have no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
 
-    /// The problem that this body shows, if it is an error response that nothing has changed the body of. A layer may
-    /// read it; one that encodes bodies had better leave it alone, because the application's form for errors
-    /// ([`App::errors`](crate::App::errors)) comes behind all layers.
+    /// The problem of an error response whose body is unchanged. A layer may read it; a layer that encodes bodies should
+    /// leave it unchanged, because the application's form for errors ([`App::errors`](crate::App::errors)) runs after all
+    /// layers.
     pub fn problem(&self) -> Option<&Problem> {
         match &self.0 {
             Kind::Problem(problem, _) => Some(problem),
@@ -392,7 +392,7 @@ impl BodyError {
             BodyError::Unreadable(error) if crate::tower::is_too_long(&**error) => {
                 Problem::payload_too_large("the body is longer than the limit of a layer on its way")
             }
-            // What the other library says may be more than a client should know.
+            // The message of the other library may disclose details to the client.
             #[cfg(feature = "tower")]
             BodyError::Unreadable(error) => {
                 tracing::debug!(
@@ -428,7 +428,7 @@ pub(crate) struct Incoming {
     limit: u64,
     received: u64,
     declared: Option<u64>,
-    /// An error was given: nothing comes behind it.
+    /// An error was returned: nothing follows it.
     failed: bool,
 }
 
@@ -443,7 +443,7 @@ impl Incoming {
         }
     }
 
-    /// Whether the body passes the limit, by its declared length or by what has come.
+    /// Returns whether the body exceeds the limit, by its declared or its received length.
     pub(crate) fn check_limit(&self, come: u64) -> Result<(), BodyError> {
         let length = self.declared.unwrap_or(0).max(come);
         if length > self.limit {
@@ -488,7 +488,7 @@ impl Incoming {
         }
         if !piece.is_empty() {
             self.channel.resume_if_paused();
-            // Whoever reads a stream has it in its own memory from here on.
+            // From here on it is in the memory of the stream's reader.
             return Poll::Ready(Some(Ok(Bytes::from(piece.into_vec()))));
         }
         match self.channel.state.get() {
@@ -505,7 +505,7 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        // Nobody reads any more: what still comes is thrown away, so reading must not stay paused.
+        // The reader is dropped: further input is discarded, so reading must not stay paused.
         self.channel.buffer.take();
         self.channel.abandoned.set(true);
         self.channel.tell_worker(Command::BodyAbandoned);
@@ -518,13 +518,13 @@ pub(crate) struct Limited {
     body: Body,
     limit: u64,
     received: u64,
-    /// An error was given: nothing comes behind it.
+    /// An error was returned: nothing follows it.
     failed: bool,
 }
 
 #[cfg(feature = "tower")]
 impl Limited {
-    /// Whether the body passes the limit, by its declared length or by what has come.
+    /// Returns whether the body exceeds the limit, by its declared or its received length.
     pub(crate) fn check_limit(&self) -> Result<(), BodyError> {
         let length = self.received.saturating_add(self.body.len().unwrap_or(0));
         if length > self.limit {
@@ -583,17 +583,17 @@ enum State {
     Refused,
 }
 
-/// What the worker and the reader of one request's body share. Both are on the same thread.
+/// The state that the worker and the reader of one request's body share. Both are on the same thread.
 #[derive(Default)]
 pub(crate) struct Channel {
-    /// What has come and was not read yet.
+    /// Received bytes that were not read yet.
     buffer: RefCell<Buffer>,
     /// The worker stops reading from the socket while `buffer` holds at least this many bytes.
     window: Cell<usize>,
     state: Cell<State>,
     trailers: RefCell<Option<Box<HeaderMap>>>,
     reader: RefCell<Option<Waker>>,
-    /// The worker stopped reading, or waits to send `100 Continue`: tell it when the reader wants more.
+    /// The worker stopped reading, or waits to send `100 Continue`: notify it when the reader wants more.
     worker_waits: Cell<bool>,
     abandoned: Cell<bool>,
     sender: RefCell<Option<CommandSender>>,
@@ -658,17 +658,17 @@ impl Channel {
         }
     }
 
-    /// Whether the reader has not asked yet for what the worker waits to read, or the client to send, or never will.
+    /// Returns whether the reader has not yet requested the bytes that the worker or the client holds back, or never will.
     pub(crate) fn is_unwanted(&self) -> bool {
         self.worker_waits.get() || self.abandoned.get()
     }
 
-    /// Asks to be told by a command when the reader wants bytes.
+    /// Requests a command for the time when the reader wants bytes.
     pub(crate) fn tell_when_wanted(&self) {
         self.worker_waits.set(true);
     }
 
-    /// Whether the body ended without a byte, once that is known. What has come stays where it is.
+    /// Returns whether the body ended without a byte, once that is known. Received bytes stay in the buffer.
     pub(crate) fn poll_is_empty(&self, context: &mut Context<'_>) -> Poll<bool> {
         if !self.buffer.borrow().is_empty() {
             return Poll::Ready(false);

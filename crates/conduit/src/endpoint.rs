@@ -1,7 +1,7 @@
-//! What is called with a request, its types erased: a handler, or a layer around one.
+//! Endpoints: type-erased handlers, and layers around them.
 //!
-//! Each endpoint keeps the memory of its futures and writes the next request's future into it, so that an answer that is
-//! ready at once allocates nothing, through however many layers it goes.
+//! Each endpoint keeps the memory of its futures and writes the next request's future into it, so that a response that is
+//! ready at once allocates nothing, through any number of layers.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -16,21 +16,21 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// How many futures of one endpoint a worker keeps the memory of.
+/// The number of futures of one endpoint whose memory a worker keeps.
 const KEPT_FUTURES: usize = 64;
 
-/// What became of a request that an endpoint was called with.
+/// The result of calling an endpoint with a request.
 pub(crate) enum Outcome {
-    /// It was answered at once.
+    /// The response is ready.
     Ready(Response),
-    /// The answer waits for something; the future never panics.
+    /// The response is pending; the future never panics.
     Pending(Pin<Box<dyn Future<Output = Response>>>),
 }
 
-/// One handler with its state, or one layer with what it surrounds.
+/// One handler with its state, or one layer with its inner endpoint.
 pub(crate) trait Endpoint {
-    /// Starts to answer the request. A future that is not ready has been polled with `context` once; it is polled again,
-    /// with another's waker if need be, by whoever takes it out of the outcome.
+    /// Starts to process the request. A future that is not ready has been polled with `context` once; the caller polls it
+    /// again, with another waker if necessary.
     fn call(&self, request: Request, context: &mut Context<'_>) -> Outcome;
 }
 
@@ -43,7 +43,7 @@ struct FutureEndpoint<Start, F> {
     free: Rc<RefCell<Vec<Slot<F>>>>,
 }
 
-/// An endpoint that answers with the future that `start` makes of the request.
+/// An endpoint whose response comes from the future that `start` makes of the request.
 pub(crate) fn endpoint<Start, F>(start: Start) -> Rc<dyn Endpoint>
 where
     Start: Fn(Request) -> F + 'static,
@@ -60,12 +60,11 @@ where
     Start: Fn(Request) -> F,
     F: Future<Output = Response> + 'static,
 {
-    /// Polls the future once, in place. Most are ready then, and nothing was allocated. One that is not will be polled
-    /// again: by the layer around it, or as a task of its own with that task's waker, so that the worker gives a waker
-    /// that does nothing.
+    /// Polls the future once, in place. Most are ready then, without an allocation. A pending one is polled again by the
+    /// outer layer, or as a separate task with that task's waker, so the worker passes a waker that does nothing.
     fn call(&self, request: Request, context: &mut Context<'_>) -> Outcome {
         let mut slot = self.free.borrow_mut().pop().unwrap_or_else(|| Box::pin(None));
-        // After a panic the future is dropped and never polled again, so nobody sees it in a broken state.
+        // After a panic the future is dropped and never polled again, so its broken state is not observable.
         let polled = catch_unwind(AssertUnwindSafe(|| {
             slot.set(Some((self.start)(request)));
             let polled = poll(&mut slot, context);

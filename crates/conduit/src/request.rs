@@ -18,7 +18,7 @@ use crate::server::connection_info::ConnectionInfo;
 use crate::server::memory::Charge;
 use crate::target;
 
-/// How many requests' memory a thread keeps for the next ones.
+/// The number of requests whose memory a thread keeps for reuse.
 const KEPT: usize = 64;
 
 thread_local! {
@@ -46,19 +46,19 @@ thread_local! {
 /// ```
 pub struct Request(Option<Box<Parts>>);
 
-/// What is known of a request's route.
+/// The state of the look-up of a request's route.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Matched {
-    /// It was not looked for since the request came, or since its method or path were changed.
+    /// Not looked up since the request was received, or since its method or path was changed.
     #[default]
     NotYet,
-    /// The place in the table, and the route.
+    /// The index in the table, and the route.
     Route(usize, &'static Definition),
-    /// There is none in this table.
+    /// No route of this table matches.
     Missed(Miss, &'static Table),
 }
 
-/// How a layer has a body read otherwise than it came: given the body, and the limit of its length.
+/// A layer's transformation of the body; its arguments are the body and the limit of its length.
 type Reading = Box<dyn FnOnce(Body, u64) -> Body>;
 
 #[derive(Default)]
@@ -70,7 +70,7 @@ struct Parts {
     facts: Option<Rc<ConnectionInfo>>,
     uri: OnceCell<Uri>,
     headers: OnceCell<HeaderMap>,
-    /// The map has been changed: the head no longer tells the fields.
+    /// The map has been changed: the head is outdated.
     edited: bool,
     extensions: Extensions,
     /// The body, until it is taken.
@@ -78,18 +78,18 @@ struct Parts {
     /// The body, until it is taken, of a request that another server has read.
     #[cfg(feature = "tower")]
     foreign: Option<Body>,
-    /// The body that a layer has put in place of it.
+    /// The body that a layer has set instead.
     replaced: Option<Body>,
-    /// What the body goes through when it is taken.
+    /// The transformation of the body when it is taken.
     reading: Option<Reading>,
     body_limit: u64,
     channel: Rc<Channel>,
-    /// What an extractor has read of the body, for one around it that wants to see it.
+    /// The bytes that an extractor has read of the body, for an outer extractor.
     #[cfg(feature = "validate")]
     read: Read,
 }
 
-/// Whether what is read of a body is kept.
+/// The state of keeping the bytes that are read of a body.
 #[cfg(feature = "validate")]
 #[derive(Default)]
 enum Read {
@@ -150,8 +150,8 @@ impl Request {
         parts.headers.get_or_init(|| parts.head.header_map())
     }
 
-    /// As [`headers`](Request::headers), to add, change or remove fields on the way to the handler. What the engine has
-    /// read from them, such as the length of the body, stays as it is.
+    /// As [`headers`](Request::headers), to add, change or remove fields on the way to the handler. Values that the engine
+    /// has parsed from them, such as the length of the body, do not change.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         let parts = self.parts_mut();
         parts.headers.get_or_init(|| parts.head.header_map());
@@ -159,7 +159,7 @@ impl Request {
         parts.headers.get_mut().expect("it was built just now")
     }
 
-    /// The header fields as a map of the caller's own.
+    /// The header fields as an owned map.
     pub(crate) fn take_headers(&mut self) -> HeaderMap {
         let parts = self.parts_mut();
         if parts.edited {
@@ -168,15 +168,14 @@ impl Request {
         parts.headers.take().unwrap_or_else(|| parts.head.header_map())
     }
 
-    /// The address of the other end of the connection. One that came over a Unix socket has none; it shows as
-    /// `0.0.0.0:0`, which is nobody's, so that it is never taken for the machine's own. [`UnixPeer`](crate::UnixPeer) tells
-    /// who is there.
+    /// The address of the connection's peer. For a Unix socket it is the unspecified address `0.0.0.0:0`, which cannot be
+    /// mistaken for an address of this machine; [`UnixPeer`](crate::UnixPeer) identifies the peer process.
     pub fn peer_address(&self) -> SocketAddr {
         self.parts().peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
     }
 
-    /// The route that the request was matched to: its method, path and handler as they are written; `None` where there is
-    /// none, and while it has not been looked for since [`set_method`](Request::set_method) or
+    /// The route that the request was matched to: its method, path and handler as written; `None` if no route matches,
+    /// and before the next look-up after [`set_method`](Request::set_method) or
     /// [`set_path`](Request::set_path).
     pub fn route(&self) -> Option<&'static Definition> {
         match self.parts().matched {
@@ -185,8 +184,8 @@ impl Request {
         }
     }
 
-    /// Changes the method on the request's way. In a layer of the application the route is looked for anew; a layer of a
-    /// list comes after that. The connection still answers to the method that was sent: `HEAD` without a body.
+    /// Changes the method on the way to the handler. In a layer of the application the route is looked up again; a layer of
+    /// a list runs after the look-up. The response still follows the original method: `HEAD` has no body.
     pub fn set_method(&mut self, method: Method) {
         let parts = self.parts_mut();
         parts.head.set_method(method);
@@ -194,7 +193,7 @@ impl Request {
     }
 
     /// Changes the path and keeps the query, and the authority of an absolute target. In a layer of the application the
-    /// route is looked up again; a layer of a list comes after that. Bytes that a path cannot hold are percent-encoded, `?`
+    /// route is looked up again; a layer of a list runs after the look-up. Bytes that a path cannot hold are percent-encoded, `?`
     /// and `#` too, and a missing slash at the beginning is added.
     ///
     /// # Panics
@@ -216,13 +215,13 @@ impl Request {
         parts.matched = Matched::NotYet;
     }
 
-    /// Whether it came encrypted, by the TLS of this server.
+    /// Returns whether it was received over this server's TLS.
     pub fn is_tls(&self) -> bool {
         self.facts().is_some_and(|facts| facts.tls.is_some())
     }
 
-    /// The value of the route's parameter at this place, counted from 0 in the order of the path; as it was sent,
-    /// not percent-decoded.
+    /// The value of the route's parameter at this index, counted from 0 in the order of the path, without
+    /// percent-decoding.
     pub fn parameter(&self, index: usize) -> Option<&str> {
         let parts = self.parts();
         let bytes = parts.head.path_bytes().get(parts.parameters.range(index)?)?;
@@ -239,7 +238,7 @@ impl Request {
         &mut self.parts_mut().extensions
     }
 
-    /// Whether the request came with a body (RFC 9112, section 6.3). One whose length is given as 0 has none.
+    /// Returns whether the request has a body (RFC 9112, section 6.3). A declared length of 0 means no body.
     pub fn has_body(&self) -> bool {
         let parts = self.parts();
         #[cfg(feature = "tower")]
@@ -252,8 +251,8 @@ impl Request {
         }
     }
 
-    /// Whether a chunked body, which says no length, turns out to have no bytes. `is_absent` is asked first whether that
-    /// matters; only then the first bytes are waited for, and none is taken.
+    /// Returns whether a chunked body, which declares no length, turns out to have no bytes. If `is_absent` returns true,
+    /// it waits for the first bytes without taking them.
     pub(crate) async fn has_no_body_after_all(&mut self, is_absent: impl FnOnce(&Request) -> bool) -> bool {
         let parts = self.parts_mut();
         #[cfg(feature = "tower")]
@@ -270,8 +269,8 @@ impl Request {
         would_be_absent && std::future::poll_fn(|context| parts.channel.poll_is_empty(context)).await
     }
 
-    /// Puts another body in place of the request's, for what comes behind this layer. The application's limit on bodies
-    /// does not hold for it, except for what it takes from the request's own.
+    /// Replaces the request's body for inner layers and the handler. The application's limit on bodies does not apply to
+    /// it, except for bytes that it takes from the original body.
     pub fn set_body(&mut self, body: Body) {
         let parts = self.parts_mut();
         parts.replaced = Some(body);
@@ -285,13 +284,13 @@ impl Request {
         }
     }
 
-    /// Has the body go through `reading` when it is taken, with the limit that holds for its length then.
+    /// Transforms the body by `reading` when it is taken, with the limit of its length at that time.
     #[cfg(feature = "compression")]
     pub(crate) fn read_body_through(&mut self, reading: impl FnOnce(Body, u64) -> Body + 'static) {
         self.parts_mut().reading = Some(Box::new(reading));
     }
 
-    /// How many bytes the client says that its body has; `None` where it does not say, or has none.
+    /// The declared length of the body in bytes; `None` without a declaration or without a body.
     pub(crate) fn declared_length(&self) -> Option<u64> {
         #[cfg(feature = "tower")]
         if let Some(body) = &self.parts().foreign {
@@ -303,12 +302,12 @@ impl Request {
         }
     }
 
-    /// Sets how many bytes the body may have, in place of the application's limit.
+    /// Sets the maximum size of the body in bytes, which replaces the application's limit.
     pub(crate) fn set_body_limit(&mut self, bytes: u64) {
         self.parts_mut().body_limit = bytes;
     }
 
-    /// Whether a request that has no route would have one at this path.
+    /// Returns whether a request without a route would have one at this path.
     pub(crate) fn is_routed_at(&self, path: &str) -> bool {
         let parts = self.parts();
         let Matched::Missed(_, table) = parts.matched else {
@@ -319,7 +318,7 @@ impl Request {
             .is_ok()
     }
 
-    /// Takes the body. A second call gives an empty one.
+    /// Takes the body. A second call returns an empty one.
     pub fn take_body(&mut self) -> Body {
         let body = self.take_body_as_sent();
         let parts = self.parts_mut();
@@ -329,19 +328,19 @@ impl Request {
         }
     }
 
-    /// Has an extractor that reads the body keep what it has read.
+    /// Makes an extractor that reads the body keep the bytes.
     #[cfg(feature = "validate")]
     pub(crate) fn keep_what_is_read(&mut self) {
         self.parts_mut().read = Read::Wanted;
     }
 
-    /// Whether somebody wants what is read of the body.
+    /// Returns whether an outer extractor wants the bytes of the body.
     #[cfg(all(feature = "validate", feature = "multipart"))]
     pub(crate) fn keeps_what_is_read(&self) -> bool {
         matches!(self.parts().read, Read::Wanted)
     }
 
-    /// An extractor has read this, and does not need it any more.
+    /// Takes over bytes that an extractor has read and no longer needs.
     pub(crate) fn was_read(&mut self, bytes: Buffer) {
         #[cfg(feature = "validate")]
         if matches!(self.parts().read, Read::Wanted) {
@@ -351,7 +350,7 @@ impl Request {
         drop(bytes);
     }
 
-    /// What was read since it was wanted.
+    /// The bytes that were read since they were requested.
     #[cfg(feature = "validate")]
     pub(crate) fn take_what_was_read(&mut self) -> Buffer {
         match std::mem::take(&mut self.parts_mut().read) {
@@ -396,7 +395,7 @@ impl Request {
 #[derive(Clone)]
 struct Held(#[expect(dead_code, reason = "its drop returns the part")] Arc<Charge>);
 
-/// What the worker does with requests.
+/// Methods for the worker.
 impl Request {
     /// Memory for a request whose head is yet to be parsed.
     pub(crate) fn blank() -> Self {
@@ -439,7 +438,7 @@ impl Request {
         request
     }
 
-    /// What is known of the connection beside the peer's address, if anything is.
+    /// The information about the connection besides the peer's address, if any.
     pub(crate) fn facts(&self) -> Option<&ConnectionInfo> {
         self.parts().facts.as_deref()
     }
