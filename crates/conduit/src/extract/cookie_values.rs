@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::StatusCode;
 
 use super::error::Error;
-use super::fields::Lines;
+use super::lines::Lines;
 use super::sent_cookies::sent_values;
 use super::{FromRequest, Readable};
 use crate::openapi::Operation;

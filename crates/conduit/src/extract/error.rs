@@ -208,7 +208,7 @@ impl Error {
         self
     }
 
-    /// The error of a level that gave a visitor a list or an object, as `given` says: what is inside of it has been described, or
+    /// The error of a level that gave a visitor a list or an object (`given`): the values inside of it have been described, or
     /// serde kept it for later and nothing more is known. Only a list or an object that is refused as such, and a list that is too
     /// short, are still to be described.
     pub(super) fn from_inside(mut self, given: Kind) -> Self {

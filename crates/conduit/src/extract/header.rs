@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::StatusCode;
 
 use super::error::Error;
-use super::fields::Lines;
+use super::lines::Lines;
 use super::{FromRequest, Readable};
 use crate::openapi::Operation;
 use crate::problem::{Excerpt, Fault, Problem};

@@ -61,8 +61,8 @@ macro_rules! with_hint {
     )*};
 }
 
-/// JSON says itself what a value is: where the parser has no other reason to know the type it is not given, so that a value of
-/// another kind goes to the visitor, which says what it was.
+/// JSON describes its values: the parser gets the type only where it needs it, so that a value of another kind reaches the
+/// visitor, whose error describes it.
 impl<'de, D: de::Deserializer<'de>> de::Deserializer<'de> for Located<'_, D> {
     type Error = Error;
 

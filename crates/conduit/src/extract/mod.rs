@@ -42,6 +42,7 @@ mod error;
 mod extension;
 mod fields;
 mod header;
+mod lines;
 mod located;
 #[cfg(feature = "multipart")]
 mod multipart;

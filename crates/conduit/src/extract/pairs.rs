@@ -62,7 +62,7 @@ enum Value {
     File(u64),
 }
 
-/// The value that a text is given as to a type that does not say what it expects.
+/// The form in which a text is passed to a type that accepts any value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Reading {
     #[default]
@@ -77,7 +77,7 @@ pub(super) enum Reading {
     ScalarList,
 }
 
-/// A number or a boolean that a text stands for.
+/// A number or a boolean, parsed from a text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scalar {
     Boolean(bool),
@@ -277,7 +277,7 @@ impl<'a> Pairs<'a> {
 
     /// Reads a value from the pairs.
     ///
-    /// A type that does not say what it expects is given texts. Where it refuses one afterwards, the pairs are read once
+    /// A type that accepts any value receives texts. Where it refuses one afterwards, the pairs are read once
     /// more with that text as a number or a boolean, as a list, or as no value.
     pub(super) fn read<T: DeserializeOwned>(mut self) -> Result<T, Error> {
         // The outcome before the last change, and the pairs that it changed.

@@ -1,4 +1,4 @@
-//! A text that stands for a value: a parameter of the path, a field of a query, a form or the head, the name of a member.
+//! Values in texts: a parameter of the path, a field of a query, a form or the head, the name of a member.
 
 use std::borrow::Cow;
 
