@@ -1,4 +1,4 @@
-//! An application on one worker: its layers, and behind them what brings a request to the handler of its route.
+//! An application on one worker: its layers, and the dispatch of a request to the handler of its route.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::request::{Matched, Request};
 use crate::response::{IntoResponse, Response};
 use crate::route::{Connecting, Definition, Making, Routes, Table};
 
-/// What each worker makes its [`Application`] from: the routes, and everything that was made once for all of them.
+/// The plan from which each worker builds its [`Application`]: the routes, and everything that all workers share.
 pub(crate) struct Plan<S: 'static> {
     routes: Routes<S>,
     /// The layers that are written in the list, in its order.
@@ -28,13 +28,13 @@ pub(crate) struct Plan<S: 'static> {
     surroundings: Surroundings<S>,
 }
 
-/// What stands around the routes of an application.
+/// The parts of an application around its routes.
 pub(crate) struct Surroundings<S> {
     /// The first is the innermost.
     pub(crate) layers: Vec<Box<dyn AnyLayer<S>>>,
-    /// What answers where there is no route.
+    /// The handler of requests without a route.
     pub(crate) fallback: Option<Box<dyn AnyFallback<S>>>,
-    /// How errors look.
+    /// The format of errors.
     pub(crate) errors: ErrorForm,
     /// Pages of the framework's own.
     pub(crate) pages: Vec<BuiltIn>,
@@ -154,7 +154,7 @@ pub(crate) struct Application {
     dispatcher: Rc<Dispatcher>,
     /// The outermost layer of the application, if it has any.
     outermost: Option<Rc<dyn Endpoint>>,
-    /// How errors look, unless they stay as they are.
+    /// The format of errors, unless it is the default.
     errors: Option<ConnectedForm>,
 }
 
@@ -201,14 +201,14 @@ impl Application {
     }
 }
 
-/// What the layers of an application surround: brings a request to its route's handler.
+/// The innermost endpoint of an application: calls the handler of a request's route.
 struct Dispatcher {
     table: &'static Table,
     /// In the order of the table.
     endpoints: Vec<Rc<dyn Endpoint>>,
     fallback: Option<Rc<dyn Endpoint>>,
     pages: Rc<[BuiltIn]>,
-    /// A miss tells the nearest routes.
+    /// A miss lists the nearest routes.
     is_development: bool,
 }
 
@@ -234,9 +234,9 @@ impl Dispatcher {
         found
     }
 
-    /// The answer to a request that no route is for: `OPTIONS` and `Allow` come from the routes of the path (RFC 9110,
-    /// sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is told first: no path would change the
-    /// answer (section 9.1).
+    /// The response to a request without a route: `OPTIONS` and `Allow` derive from the routes of the path (RFC 9110,
+    /// sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is reported first: no path would
+    /// change the response (section 9.1).
     fn without_route(&self, request: &Request, miss: Miss) -> Response {
         let table = self.table;
         let path = request.path();
@@ -301,8 +301,8 @@ impl Endpoint for Dispatcher {
         if let Some(response) = built_in::answer(&self.pages, &request) {
             return Outcome::Ready(response);
         }
-        // Neither has a path that a fallback could look at. What would make a tunnel (RFC 9110, section 9.3.6) of an origin
-        // server is not left to one that answers everything.
+        // Neither has a path for a fallback. A catch-all must not turn an origin server into a tunnel (RFC 9110,
+        // section 9.3.6).
         let is_of_the_server = match *request.method() {
             Method::OPTIONS => request.path() == "*",
             Method::CONNECT => true,

@@ -57,7 +57,7 @@ impl<S> StateSource<S> {
         }))
     }
 
-    /// The output of a future of its own for each worker.
+    /// The output of a separate future for each worker.
     pub(crate) fn per_worker<F, E>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         S: 'static,

@@ -1,4 +1,4 @@
-//! The time of the day as a worker tells it: the system's, unless a test has moved the clock of the worker's runtime.
+//! The wall-clock time of a worker: the system's, unless a test has moved the clock of the worker's runtime.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -40,7 +40,7 @@ impl WorkerClock {
     }
 }
 
-/// How long it is since 1970.
+/// The time since 1970.
 pub(crate) fn since_epoch() -> Duration {
     (SystemTime::now() + ahead())
         .duration_since(UNIX_EPOCH)

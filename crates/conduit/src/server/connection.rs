@@ -19,7 +19,7 @@ use super::proxies::Forwarding;
 use super::transport::Transport;
 use super::worker::{Readiness, Shared};
 
-/// Whether a connection goes on.
+/// True if a connection goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub(super) enum Disposition {
@@ -70,12 +70,12 @@ impl Connection {
         is_idle.then(|| self.link.idle_since())
     }
 
-    /// Whether the last response is sent, and the connection waits for the client's end.
+    /// Returns whether the last response is sent, and the connection waits for the client's end.
     pub(super) fn is_lingering(&self) -> bool {
         matches!(self.protocol, Protocol::Lingering(_))
     }
 
-    /// Whether the system holds bytes of the client that were not received. It costs a system call.
+    /// Returns whether the system holds bytes of the client that were not received. It costs a system call.
     pub(super) fn has_unread_input(&self) -> bool {
         self.link.has_unread_input()
     }
@@ -86,7 +86,7 @@ impl Connection {
         self.link.memory_readiness()
     }
 
-    /// Whether the next bytes may be read into a part of the worker's buffer, to be served together with those of other
+    /// Returns whether the next bytes may be read into a part of the worker's buffer, to be served together with those of other
     /// connections: TLS decrypts in the buffer, and a body arrives in large pieces.
     pub(super) fn joins_batch(&self) -> bool {
         self.link.is_watched_for_input() && !self.link.is_secure() && self.protocol.reads_little()
@@ -346,7 +346,7 @@ impl Connection {
 
     /// Closes the connection and cancels everything that is in progress on it.
     pub(super) fn close(mut self, shared: &mut Shared) {
-        // First what must not be left out, whatever panics after it.
+        // First the mandatory steps, before code that may panic.
         shared.counts().closed.add(1);
         self.link.leave_peers(shared);
         let resets = self.protocol.cancel(&self.link, shared);

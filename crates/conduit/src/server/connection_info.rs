@@ -1,4 +1,4 @@
-//! What is known of a connection besides its client's address, shared by the requests on it.
+//! Properties of a connection besides its client's address, shared by its requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the end of a shutdown cut off.
+//! The work that the end of a shutdown interrupted.
 
 use std::time::Duration;
 

@@ -15,10 +15,10 @@ const SLOTS: u32 = 16;
 /// A second on the worker's own clock, counted from its start.
 pub(crate) type Second = u32;
 
-/// The place of a connection in the wheel; the default is none.
+/// The place of a connection in the wheel; by default it has no place.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct WheelSlot {
-    /// The second of the slot; 0 is none.
+    /// The second of the slot; 0 for no slot.
     second: Second,
 }
 
@@ -64,7 +64,7 @@ impl Wheel {
         keys
     }
 
-    /// Whether the connection was in a slot that was passed; if so it is in none now. Otherwise its entry stayed when it
+    /// Returns whether the connection was in a slot that was passed; if so it has no slot now. Otherwise its entry stayed when it
     /// moved to an earlier slot.
     pub(crate) fn came_up(&self, slot: &mut WheelSlot) -> bool {
         let passed = slot.second != 0 && slot.second <= self.now;

@@ -1,7 +1,7 @@
 //! Files, for a thread that must not wait.
 //!
-//! Whether the next bytes of a file are in memory is asked as one reads them. Those that are not are read by a thread for
-//! that, and the worker goes on with its other connections.
+//! The read itself checks whether the next bytes of a file are in memory. Other bytes are read by a separate thread,
+//! and the worker continues with its other connections.
 
 use std::io;
 
@@ -21,6 +21,6 @@ pub(crate) enum Failed {
     NotInMemory,
     /// The file is at fault.
     File(io::Error),
-    /// The connection is no more.
+    /// The connection is closed.
     Socket(io::Error),
 }

@@ -10,7 +10,7 @@ pub(crate) fn read_from_memory(file: &File, buffer: &mut [u8], offset: u64) -> i
     conduit_net::read_cached(file, buffer, offset)
 }
 
-/// Whether a file can be sent without being read.
+/// True if a file can be sent without being read.
 pub(crate) const SENDS_FILES: bool = true;
 
 pub(crate) fn send(socket: BorrowedFd<'_>, file: &File, offset: u64, bytes: u64) -> Result<Option<u64>, Failed> {

@@ -1,4 +1,4 @@
-//! Reading files where nothing tells whether they are in memory: as nginx does, the worker reads and waits for the disk.
+//! Reading files on systems without information about the page cache: as nginx does, the worker reads and waits for the disk.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ pub(crate) fn read_from_memory(file: &File, buffer: &mut [u8], offset: u64) -> i
     file.read_at(buffer, offset)
 }
 
-/// Whether a file can be sent without being read.
+/// True if a file can be sent without being read.
 pub(crate) const SENDS_FILES: bool = false;
 
 pub(crate) fn send(_socket: BorrowedFd<'_>, _file: &File, _offset: u64, _bytes: u64) -> Result<Option<u64>, Failed> {

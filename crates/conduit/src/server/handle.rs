@@ -105,7 +105,7 @@ impl ServerHandle {
         self.advance(STOPPING);
     }
 
-    /// Whether another process has taken over.
+    /// Returns whether another process has taken over.
     pub(super) fn is_replaced(&self) -> bool {
         self.0.replaced.load(Ordering::Acquire)
     }
@@ -121,7 +121,7 @@ impl ServerHandle {
         }
     }
 
-    /// Whether all workers serve, or have served.
+    /// Returns whether all workers serve, or have served.
     pub(super) fn has_started(&self) -> bool {
         self.0.starting.load(Ordering::Acquire) == 0
     }
@@ -139,7 +139,7 @@ impl ServerHandle {
         }
     }
 
-    /// Whether certificates come from files.
+    /// Returns whether certificates come from files.
     pub(super) fn has_files(&self) -> bool {
         self.0.tls.as_ref().is_some_and(|tls| tls.has_files())
     }
@@ -205,7 +205,7 @@ impl ServerHandle {
         }
     }
 
-    /// Whether the server accepts requests: no stop was requested, or another process accepts them already. It is the
+    /// Returns whether the server accepts requests: no stop was requested, or another process accepts them already. It is the
     /// status of [`readyz`](fn@crate::health::readyz).
     pub fn is_ready(&self) -> bool {
         (self.0.stage.load(Ordering::Acquire) == SERVING || self.keeps_idle()) && self.0.budgets.has_room()
@@ -216,7 +216,7 @@ impl ServerHandle {
         &self.0.budgets
     }
 
-    /// Whether the server stops: it no longer accepts connections, and finishes the requests in progress.
+    /// Returns whether the server stops: it no longer accepts connections, and finishes the requests in progress.
     pub fn is_stopping(&self) -> bool {
         self.0.stage.load(Ordering::Acquire) >= STOPPING
     }

@@ -9,7 +9,7 @@ use super::deadlines::Second;
 
 /// For how long a connection must have been idle: one that has just been answered, or accepted, has its time to ask.
 const AT_LEAST: Second = 2;
-/// How many are remembered, and so closed in a second.
+/// The number of remembered connections, and so of closes in a second.
 const REMEMBERED: usize = 1024;
 
 /// The longest idle connections of a worker.

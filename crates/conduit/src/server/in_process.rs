@@ -1,7 +1,7 @@
 //! Connections of the test client in the memory of this process: the worker serves them as it serves sockets.
 //!
-//! A [`Pipe`] stands in place of the kernel's two socket buffers. The worker asks each turn which pipes have something to
-//! tell, as a poller would, so that everything above [`Transport`](super::transport::Transport) is what it is in
+//! A [`Pipe`] replaces the kernel's two socket buffers. The worker queries the pipes each turn, like a poller,
+//! so that everything above [`Transport`](super::transport::Transport) is as in
 //! production. The clock is tokio's, which a test may move.
 
 use std::collections::VecDeque;
@@ -19,22 +19,22 @@ use conduit_net::Interest;
 use super::clock::ahead;
 use super::worker::Readiness;
 
-/// How much each direction of a pipe holds, as a socket's buffer would.
+/// The capacity of each direction of a pipe, like that of a socket's buffer.
 const PIPE_BYTES: usize = 64 * 1024;
-/// How often other tasks have their turn after each step of the clock.
+/// The number of turns for other tasks after each step of the clock.
 const TURNS_A_STEP: usize = 8;
 /// The clock goes on in at most this many steps, of at least a second.
 const STEPS: u32 = 1000;
 
-/// What the test client and the worker share.
+/// The state that the test client and the worker share.
 #[derive(Debug, Default)]
 pub(crate) struct InProcess {
     worker: Mutex<Option<Waker>>,
     arrivals: Mutex<Vec<(ServerEnd, SocketAddr)>>,
     advances: Mutex<Vec<(Duration, mpsc::Sender<()>)>>,
-    /// How many clients wait for bytes while the clock may skip.
+    /// The number of clients that wait for bytes while the clock may skip.
     waiting: AtomicUsize,
-    /// Whether the clock stands still but for skips; only the worker's thread changes it.
+    /// True if the clock is paused except for skips; only the worker's thread changes it.
     paused: AtomicBool,
     /// By how much the worker's clock is ahead, in milliseconds.
     ahead_millis: AtomicU64,
@@ -62,7 +62,7 @@ impl InProcess {
         }
     }
 
-    /// Moves the clock on and lets everything run that waited for it. False if the server is no more.
+    /// Moves the clock on and lets everything run that waited for it. Returns false if the server has ended.
     pub(crate) fn advance(&self, duration: Duration) -> bool {
         let (done, is_done) = mpsc::channel();
         lock(&self.advances).push((duration, done));
@@ -106,7 +106,7 @@ impl InProcess {
         }
     }
 
-    /// What the worker does at each turn before it looks at connections; gives the connections that have come.
+    /// The worker's step at each turn before it serves connections; returns new connections.
     pub(super) fn begin_turn(self: &Arc<Self>, waker: &Waker) -> Vec<(ServerEnd, SocketAddr)> {
         *lock(&self.worker) = Some(waker.clone());
         self.settle_clock();
@@ -115,7 +115,7 @@ impl InProcess {
             let process = Arc::clone(self);
             tokio::task::spawn_local(async move {
                 process.advance_in_steps(duration).await;
-                // Who asked may have given up.
+                // The caller may have given up.
                 let _ = done.send(());
             });
         }
@@ -171,7 +171,7 @@ pub(crate) struct ServerEnd {
 }
 
 impl ServerEnd {
-    /// Whether the client says each byte for itself.
+    /// Returns whether the client says each byte for itself.
     pub(super) fn is_raw(&self) -> bool {
         self.raw
     }
@@ -219,7 +219,7 @@ impl ServerEnd {
         Ok(room)
     }
 
-    /// What the client has not read yet.
+    /// The bytes that the client has not read yet.
     pub(super) fn outgoing_bytes(&self) -> usize {
         lock(&self.pipe.state).to_client.len()
     }
@@ -236,7 +236,7 @@ impl ServerEnd {
         let readable = interest.is_readable() && (!state.to_server.is_empty() || state.client_ended);
         let writable = interest.is_writable() && (state.client_gone || state.to_client.len() < PIPE_BYTES);
         let hang_up = state.client_gone && !interest.is_readable();
-        // Where the bytes before the end are read, what is left is told again.
+        // If the bytes before the end are read, the rest is reported again.
         let read_closed = interest.is_hang_up() && !interest.is_readable() && state.client_ended;
         (readable || writable || hang_up || read_closed).then_some(Readiness {
             readable,

@@ -49,7 +49,7 @@ impl Budgets {
         }
     }
 
-    /// Whether there is room for further bodies.
+    /// Returns whether there is room for further bodies.
     pub(crate) fn has_room(&self) -> bool {
         self.bodies.used_bytes() < self.bodies.limit_bytes - self.bodies.limit_bytes / FREE_PART
     }
@@ -120,7 +120,7 @@ impl Charge {
         Ok(())
     }
 
-    /// Whether it holds any bytes.
+    /// Returns whether it holds any bytes.
     pub(crate) fn is_some(&self) -> bool {
         self.bytes > 0
     }

@@ -252,7 +252,7 @@ impl<S: 'static> Server<S> {
         let peers = Arc::new(Peers::new(self.config.peer_connections.unwrap_or(half)));
         let hsts = self.listening.tls.as_ref().and_then(|tls| tls.hsts());
         let redirect = self.listening.redirect();
-        // Nothing is ever sent: the channel closes when the last worker has ended, in whatever way.
+        // Nothing is ever sent: the channel closes when the last worker has ended, normally or not.
         let (running, mut ended) = mpsc::channel::<Infallible>(1);
         let mut threads = Vec::with_capacity(workers);
         let mut result = Ok(CutOff::default());
@@ -354,14 +354,14 @@ fn watch_workers(handle: ServerHandle, threshold: Duration) -> Option<std::sync:
     }
 }
 
-/// How often a future may ask tokio before it has to let others go on: twice what it is, so as not to depend on it.
+/// The number of polls that exceeds tokio's budget: twice the budget, so as not to depend on it.
 const BUDGET: usize = 256;
 
 /// Fails in a future that a tokio runtime polls: its thread would wait for another runtime, which tokio refuses with a panic
 /// that does not say what to do.
 ///
-/// That there is a runtime does not tell: a thread that has entered one, or on which it runs what blocks, may wait. Only
-/// what is polled has a budget, and is told to come again when that is spent.
+/// The presence of a runtime is not enough: a thread that has entered one, or a blocking thread of it, may wait. Only
+/// a polled task has a budget, and is rescheduled when it is spent.
 pub(crate) fn refuse_runtime() -> Result {
     let mut context = Context::from_waker(Waker::noop());
     let mut is_spent = || pin!(tokio::task::consume_budget()).poll(&mut context).is_pending();

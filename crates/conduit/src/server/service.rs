@@ -1,4 +1,4 @@
-//! An application without connections: on threads of its own it answers requests that another server has read.
+//! An application without connections: separate threads serve requests that another server has read.
 //!
 //! Each thread has what a worker has but for the poller: a tokio runtime, the application, handlers that are polled in place
 //! and go on as tasks. Requests come through a channel and are answered through another, one for each.
@@ -48,20 +48,20 @@ pub(crate) struct Threads {
 
 struct Thread {
     jobs: mpsc::UnboundedSender<Job>,
-    /// How many requests are on it that somebody waits for.
+    /// The number of its requests with a waiting caller.
     open: Arc<AtomicUsize>,
 }
 
-/// A request, and whom its answer is for.
+/// A request, and the receiver of its response.
 struct Job {
     request: Box<dyn FnOnce() -> http::Request<Body> + Send>,
     peer: Option<SocketAddr>,
-    /// What the caller was in when it called.
+    /// The span of the caller.
     span: Span,
     answer: oneshot::Sender<http::Response<SendBody>>,
 }
 
-/// An answer that is to come; `Err` where the thread is no more.
+/// A pending response; `Err` if the thread has ended.
 pub(crate) struct Answer {
     answer: oneshot::Receiver<http::Response<SendBody>>,
     open: Arc<AtomicUsize>,
@@ -94,7 +94,7 @@ impl Threads {
         let workers = worker_count(&config);
         let handle = ServerHandle::new(workers, &config, None, plan.definitions());
         let watching = watch_workers(handle.clone(), config.blocked_after);
-        // Nothing is ever sent: the channel closes when the last thread has ended, in whatever way.
+        // Nothing is ever sent: the channel closes when the last thread has ended, normally or not.
         let (running, ended) = mpsc::channel::<Infallible>(1);
         let failed = |cause| Error::system("start a thread of the application", cause);
         let mut threads = Threads {
@@ -163,7 +163,7 @@ impl Threads {
             span: Span::current(),
             answer,
         };
-        // Where the thread is no more the answer's channel closes with the job.
+        // If the thread has ended, the response's channel closes with the job.
         let _ = thread.jobs.send(job);
         Answer {
             answer: receiver,
@@ -173,7 +173,7 @@ impl Threads {
 }
 
 impl Drop for Threads {
-    /// Nobody can call, nor waits for an answer: handlers that go on are told, and given the time for a shutdown.
+    /// No caller is left: running handlers are notified, and have the time of a shutdown.
     fn drop(&mut self) {
         self.handle.advance(STOPPING);
     }
@@ -333,11 +333,11 @@ impl Service {
             answer,
         } = job;
         if answer.is_closed() {
-            // Nobody waits for it any more, and it has not begun.
+            // Its caller has gone, and it has not begun.
             return;
         }
         self.handle.counts()[self.number].requests.add(1);
-        // Whether a body has an end, and how long it is, another library says.
+        // Another library reports the end and the length of the body.
         let assembled = catch_unwind(AssertUnwindSafe(|| assemble(request(), peer, &self.config)));
         let mut request = match assembled {
             Ok(request) => request,
@@ -369,7 +369,7 @@ impl Service {
 }
 
 fn send(response: Response, answer: oneshot::Sender<http::Response<SendBody>>) {
-    // Who asked may have gone.
+    // The caller may have gone.
     let _ = answer.send(response.map(SendBody::new));
 }
 
@@ -385,7 +385,7 @@ pub(crate) fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, c
     Request::assembled(request, peer, facts, config.body_bytes)
 }
 
-/// What is to be known of a request when it is answered.
+/// The properties of a request that its response depends on.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked {
     is_head: bool,
@@ -407,7 +407,7 @@ impl Asked {
         use http::StatusCode;
         use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
         const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-        // A 2xx to CONNECT would make a tunnel (RFC 9110, section 9.3.6), which nobody here serves.
+        // A 2xx to CONNECT would make a tunnel (RFC 9110, section 9.3.6), which this server does not serve.
         if response.status().is_informational() || self.is_connect && response.status().is_success() {
             tracing::error!(status = %response.status(), "a handler answered with a status that ends no request");
             response = application.show(StatusCode::INTERNAL_SERVER_ERROR.into_response());

@@ -1,7 +1,7 @@
 //! The stream of bytes below a connection: TCP, a Unix socket, or what encrypts one of them.
 //!
-//! The connection's own state knows nothing of the kind: it receives into the worker's buffer, sends what the engine has
-//! written, and is told whether the stream is done with either.
+//! The connection's own state knows nothing of the kind: it receives into the worker's buffer, sends the engine's
+//! output, and queries whether the stream has finished either.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -21,7 +21,7 @@ use crate::error::Result;
 pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
-    /// Behind a pointer and a table of functions: a program that never asks for TLS has none of it in its binary, and its
+    /// A pointer with a table of functions: a program that never calls `App::tls` does not contain TLS, and its
     /// connections stay small.
     Tls(Box<dyn TlsStream>),
     /// In the memory of this process: the client is a test.
@@ -29,12 +29,12 @@ pub(crate) enum Transport {
     Memory(super::in_process::ServerEnd),
 }
 
-/// What a read gave.
+/// The result of a read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
-    /// How many bytes at the beginning of the buffer are input now.
+    /// The number of input bytes at the beginning of the buffer.
     pub(super) bytes: usize,
-    /// How many bytes have come over the network for that: encrypted ones may not have come to anything yet.
+    /// The number of bytes from the network: an incomplete record has not produced input yet.
     pub(super) raw_bytes: usize,
     /// The client has ended its half of the stream: nothing comes after these bytes.
     pub(super) ended: bool,
@@ -66,7 +66,7 @@ pub(crate) trait TlsStream {
     /// As [`Transport::holds_input`].
     fn holds_input(&self) -> bool;
 
-    /// How many bytes are encrypted and wait for room.
+    /// The number of encrypted bytes that wait for room.
     fn held_bytes(&self) -> usize;
 
     /// As [`Transport::take_facts`].
@@ -99,13 +99,13 @@ pub(crate) trait TlsAcceptor: Send + Sync + fmt::Debug {
     /// The number of times that files could not be used when they were read again.
     fn failed_reloads(&self) -> u64;
 
-    /// Whether certificates come from files.
+    /// Returns whether certificates come from files.
     fn has_files(&self) -> bool;
 
     /// The value of `strict-transport-security`, if it is configured.
     fn hsts(&self) -> Option<HeaderValue>;
 
-    /// Whether requests over plain TCP are redirected to HTTPS.
+    /// Returns whether requests over plain TCP are redirected to HTTPS.
     fn redirects(&self) -> bool;
 }
 
@@ -119,7 +119,7 @@ impl Transport {
     /// Receives what is there, at most the length of `buffer`.
     ///
     /// # Errors
-    /// `WouldBlock` if nothing is there yet; otherwise the connection is no more.
+    /// `WouldBlock` if nothing is there yet; otherwise the connection is closed.
     #[inline]
     pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         let bytes = match self {
@@ -137,10 +137,10 @@ impl Transport {
         })
     }
 
-    /// What is there of the stream as it comes from the network, below any encryption, without taking it.
+    /// Peeks at the received bytes of the network, below any encryption.
     ///
     /// # Errors
-    /// `WouldBlock` if nothing is there yet; otherwise the connection is no more.
+    /// `WouldBlock` if nothing is there yet; otherwise the connection is closed.
     pub(super) fn peek_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Transport::Tcp(stream) => stream.peek(buffer),
@@ -151,7 +151,7 @@ impl Transport {
         }
     }
 
-    /// Receives what is there of the stream as it comes from the network, below any encryption; 0 is the end.
+    /// Receives bytes of the network, below any encryption; 0 is the end.
     ///
     /// # Errors
     /// `WouldBlock` if nothing is there yet; otherwise the connection has failed.
@@ -165,11 +165,11 @@ impl Transport {
         }
     }
 
-    /// Sends as much as there is room for, and says how much that was. What was not counted is given again, at the
-    /// beginning of the next call: encryption may have taken a part of it already.
+    /// Sends as much as there is room for, and returns the number of bytes. Uncounted bytes must be passed again, at the
+    /// beginning of the next call: encryption may have consumed a part of them already.
     ///
     /// # Errors
-    /// `WouldBlock` if there is no room; otherwise the connection is no more.
+    /// `WouldBlock` if there is no room; otherwise the connection is closed.
     #[inline]
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
@@ -217,7 +217,7 @@ impl Transport {
         }
     }
 
-    /// Whether messages of the encryption wait to go with the next bytes. They may wait for a second or two,
+    /// Returns whether messages of the encryption wait to go with the next bytes. They may wait for a second or two,
     /// then [`flush`](Self::flush) sends them.
     #[inline]
     pub(super) fn defers_output(&self) -> bool {
@@ -240,7 +240,7 @@ impl Transport {
         }
     }
 
-    /// Whether there is something of the encryption's own that waits for room.
+    /// Returns whether there is something of the encryption's own that waits for room.
     #[inline]
     pub(super) fn holds_output(&self) -> bool {
         match self {
@@ -251,7 +251,7 @@ impl Transport {
         }
     }
 
-    /// Whether the beginning of something encrypted has come, of which nothing can be read yet.
+    /// Returns whether the beginning of something encrypted has come, of which nothing can be read yet.
     #[inline]
     pub(super) fn holds_input(&self) -> bool {
         match self {
@@ -262,8 +262,8 @@ impl Transport {
         }
     }
 
-    /// How many of the bytes that were sent have not been taken by the client's system yet. Where this system does not
-    /// tell, all have been. It costs a system call.
+    /// The number of sent bytes that the client's system has not received yet; 0 on systems without this information.
+    /// It costs a system call.
     pub(super) fn outgoing_bytes(&self) -> usize {
         match self {
             Transport::Tcp(stream) => stream.outgoing_bytes().unwrap_or(0),
@@ -274,7 +274,7 @@ impl Transport {
         }
     }
 
-    /// What the handshake has told of the client, once: at the first call after its end.
+    /// The handshake's information about the client, once: at the first call after its end.
     #[inline]
     pub(super) fn take_facts(&mut self) -> Option<ConnectionInfo> {
         match self {
@@ -293,7 +293,7 @@ impl Transport {
         }
     }
 
-    /// Whether what is sent is encrypted.
+    /// Returns whether what is sent is encrypted.
     pub(super) fn is_secure(&self) -> bool {
         matches!(self, Transport::Tls(_))
     }
@@ -358,9 +358,9 @@ impl Transport {
         }
     }
 
-    /// Has the poller watch for `interest`, and tell at once what there is of it already; `known` says whether it watches
-    /// the stream already. It tells each change once: the kernel then need not look at the socket again with the next
-    /// wait. The portable poller does not tell of an end behind bytes, so it has to go on telling.
+    /// Makes the poller watch for `interest`, and report its current state at once; `known` is true if it watches
+    /// the stream already. Each change is reported once: the kernel then need not check the socket again with the next
+    /// wait. The portable poller does not report an end after bytes, so it stays level-triggered.
     ///
     /// # Errors
     /// The system's.

@@ -34,7 +34,7 @@ enum Entry {
     },
 }
 
-/// How many handlers and tasks there are.
+/// The number of handlers and tasks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WorkCounts {
     pub(super) handlers: usize,

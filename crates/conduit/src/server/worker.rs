@@ -1,9 +1,9 @@
 //! One worker: a thread with its own poller, connections and tokio runtime.
 //!
-//! The poller's descriptor is registered with a tokio runtime of this thread. When a connection has something to
-//! tell, tokio wakes the one task that runs here, which takes a whole batch of events and serves the connections
-//! itself: no task and no waker for each of them. Handlers run in place; one that has to wait goes on as a task of its
-//! own. So every library that is made for tokio works in a handler, on the same thread, beside the connections.
+//! The poller's descriptor is registered with a tokio runtime of this thread. When a connection is
+//! ready, tokio wakes the driver task, which takes a whole batch of events and serves the connections
+//! directly: no task and no waker for each of them. Handlers run in place; a pending one continues as a separate
+//! task. So every tokio library works in a handler, on the same thread as the connections.
 
 use std::future::Future;
 use std::io;
@@ -45,25 +45,25 @@ use crate::panics::caught;
 use crate::request::Request;
 use crate::state_source::OpenState;
 
-/// How many events a turn takes from the poller; then tokio has its turn.
+/// The number of events that a turn takes from the poller; then tokio has its turn.
 const EVENTS_A_TURN: usize = 1024;
-/// How many connections a turn accepts, so that those that are open are not kept waiting by a rush of new ones.
+/// The number of connections that a turn accepts, so that a rush of new ones does not delay open ones.
 const ACCEPTS_A_TURN: usize = 64;
 /// The number of connections that a worker accepts at most from each listening socket when it stops. Clients that go on
 /// connecting must not keep it from that.
 const LAST_ACCEPTS: usize = 4096;
 /// The size of the buffer that all connections of a worker read into.
 const INPUT_BYTES: usize = 64 * 1024;
-/// How much of it a read must have room in.
+/// Minimum free buffer space before a read.
 const LEAST_INPUT_BYTES: usize = 16 * 1024;
-/// How often tokio looks at its own sockets and timers while tasks are ready, in task polls. The driver is one task
+/// The interval at which tokio checks its sockets and timers while tasks are ready, in task polls. The driver is one task
 /// and a turn of it is long, so this is far below tokio's default of 61.
 const TASKS_BETWEEN_POLLS: u32 = 4;
 
-/// How often a worker that stops looks for its deadline, and for clients that have received their last response.
+/// The interval at which a stopping worker checks its deadline, and for clients that have received their last response.
 const STOPPING_TICK: Duration = Duration::from_millis(50);
 
-/// Whether `conduit-net` polls through the `polling` crate.
+/// True if `conduit-net` polls through the `polling` crate.
 pub(super) const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_os = "linux")));
 
 /// Keys below this are the indices of listening sockets. The upper half of a connection's identifier counts from 1.
@@ -73,13 +73,13 @@ const CONNECTIONS: ConnectionId = 1 << 32;
 const TOO_MANY_CONNECTIONS: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// How many connections may be open.
+/// The limits on open connections.
 pub(super) struct Limits {
     /// On one worker.
     pub(super) connections: usize,
     /// From one peer address, on all workers.
     pub(super) peers: Arc<Peers>,
-    /// What is told of HTTPS on connections that have it, and where the others are sent.
+    /// The HSTS value for connections with TLS, and the redirect of the others.
     pub(super) hsts: Option<HeaderValue>,
     pub(super) redirect: Option<u16>,
 }
@@ -95,7 +95,7 @@ pub(super) struct Readiness {
     pub(super) hang_up: bool,
 }
 
-/// What all connections of a worker use.
+/// The state that all connections of a worker use.
 pub(super) struct Shared {
     pub(super) poller: Rc<Poller>,
     pub(super) application: Application,
@@ -122,19 +122,18 @@ pub(super) struct Shared {
     pub(super) running: Work,
     /// No more requests are accepted on a connection once its current ones have been answered.
     pub(super) stopping: bool,
-    /// Another process has taken over: idle connections stay until their next answer, which tells them to go there, so
-    /// that no request meets a close that was on its way.
+    /// Another process has taken over: idle connections stay until their next response, which contains `connection: close`, so
+    /// that no request meets a close in flight.
     pub(super) keeps_idle: bool,
-    /// The poller has to be asked again, whether or not it says that it has events: a source was not drained, or is
-    /// watched for more than before. Nested in tokio's poller its descriptor tells only what is new to it, and a source
-    /// that goes on being told (a listener, and where the poller is the portable one, any) is not, until the next wait:
-    /// not even when its interest changes (the kernel's `ep_modify` wakes nobody for a source that is still on the ready
-    /// list).
+    /// The poller must be polled again without a report: a source was not drained, or is watched for more than before. The
+    /// poller's descriptor, nested in tokio's poller, reports only changes. A source that stays ready (a listener, and with
+    /// the portable poller any source) is not a change before the next wait, not even with a wider interest: the kernel's
+    /// `ep_modify` wakes no waiter for a source that is still on the ready list.
     pub(super) more: bool,
 }
 
 impl Shared {
-    /// What this worker counts.
+    /// The counters of this worker.
     pub(super) fn counts(&self) -> &Counts {
         &self.counts.0[self.counts.1]
     }
@@ -165,7 +164,7 @@ pub(super) struct Worker {
     accepted: u32,
     /// None any more once the server stops.
     listeners: Vec<Listener>,
-    /// Whether the poller watches the listeners: not while there is no room for another connection.
+    /// True if the poller watches the listeners: not while there is no room for another connection.
     accepting: bool,
     /// The second from which on it may be watched again.
     accept_from: Second,
@@ -181,7 +180,7 @@ pub(super) struct Worker {
     clock: WorkerClock,
     /// When the second, and the date, change next.
     next_second: Instant,
-    /// When the shutdown closes what is left; `None` where that is too far away to be told.
+    /// The time when the shutdown closes the rest; `None` if it is too far away to be represented.
     stop_by: Option<Instant>,
     /// The time for the shutdown is over.
     over: bool,
@@ -333,7 +332,7 @@ impl Worker {
     /// Calls what happens on the connection with this key, if it is still there, and removes it if that was its end.
     ///
     /// A panic on the way, of the application's code where nothing else has caught it or of our own, costs the connection
-    /// and nothing else: what it has taken of `shared` are buffers, which are made anew when they are missing.
+    /// and nothing else: it may have taken buffers from `shared`, which are replaced when they are missing.
     fn with_connection(
         &mut self,
         key: ConnectionId,
@@ -341,7 +340,7 @@ impl Worker {
     ) {
         let index = key as u32 as usize;
         let (connections, shared) = (&mut self.connections, &mut self.shared);
-        // What `happens` holds is dropped here too where the connection has closed: a command may hold a response.
+        // The values of `happens` are dropped here too if the connection has closed: a command may hold a response.
         let disposition = caught(
             "a panic outside of a handler; its connection is closed",
             || match connections.get_mut(index).filter(|connection| connection.id() == key) {
@@ -528,11 +527,11 @@ impl Worker {
         counts.closed.add(1);
         tracing::debug!(%peer, "the peer has its limit of connections");
         if transport.is_secure() {
-            // It could be told only after the handshake, which costs more than to serve it.
+            // A response would need the handshake, which costs more than serving it.
             return;
         }
-        // What is there of its request is taken out first, as far as one read goes: a close with bytes unread would
-        // reset the connection, and the client would not see the answer. None of it can fail in a way that matters.
+        // The received bytes of its request are read first, as far as one read goes: a close with unread bytes would
+        // reset the connection, and the client would not see the response. Failures do not matter here.
         let _ = transport.recv(&mut self.input);
         let _ = transport.send(TOO_MANY_CONNECTIONS);
         let _ = transport.shutdown();
@@ -609,7 +608,7 @@ impl Worker {
         }
     }
 
-    /// What a stop changes, at its first turn and at those after it.
+    /// The changes of a stop, at its first turn and at later ones.
     fn stop(&mut self, now: Instant) {
         let keeps_idle = self.handle.keeps_idle();
         let first = !self.shared.stopping;
@@ -680,7 +679,7 @@ impl Worker {
 
 #[cfg(feature = "testing")]
 impl Worker {
-    /// Takes in the connections of a test client, and serves those that have something to tell.
+    /// Accepts the connections of a test client, and serves the ready ones.
     fn serve_in_process(&mut self, waker: &std::task::Waker) {
         let Some(process) = self.shared.config.in_process.clone() else {
             return;
@@ -762,8 +761,8 @@ impl Future for Driver {
     }
 }
 
-/// Wakes the worker at each second for its deadlines, and when the server is told to stop. Notes how late the second was
-/// heard of: something has kept the worker from its loop for as long.
+/// Wakes the worker at each second for its deadlines, and when the server stops. Records the delay of the
+/// second, which is the time that the worker was kept from its loop.
 async fn wake_every_second(commands: Rc<CommandQueue>, handle: ServerHandle, worker: usize) {
     let counts = Arc::clone(handle.counts());
     let mut second = tokio::time::interval(Duration::from_secs(1));

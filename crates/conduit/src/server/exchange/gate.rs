@@ -27,7 +27,7 @@ pub(in crate::server) struct StreamGate {
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum GateState {
-    /// The client is behind.
+    /// The client lags.
     #[default]
     Full,
     /// The stream may return a piece.

@@ -1,4 +1,4 @@
-//! One request and its response, whatever the protocol: the route, the handler, the body in both directions, the record for
+//! One request and its response on any protocol: the route, the handler, the body in both directions, the record for
 //! logs and metrics, and cancellation.
 //!
 //! ```text
@@ -141,19 +141,19 @@ impl Exchange {
         }
     }
 
-    /// Whether more of the body is expected.
+    /// Returns whether more of the body is expected.
     pub(super) fn has_body(&self) -> bool {
         self.request_body.is_some()
     }
 
-    /// Whether the handler wants more of the body now.
+    /// Returns whether the handler wants more of the body now.
     pub(super) fn wants_body(&self) -> bool {
         !self.request_body.as_ref().is_some_and(|body| body.is_unwanted())
     }
 
     // The response.
 
-    /// Whether a handler runs, whose response is expected.
+    /// Returns whether a handler runs, whose response is expected.
     pub(super) fn is_handling(&self) -> bool {
         matches!(self.state, ExchangeState::Handling(_))
     }
@@ -162,7 +162,7 @@ impl Exchange {
         matches!(self.state, ExchangeState::Streaming(..))
     }
 
-    /// Whether a handler or a stream still makes a part of the response.
+    /// Returns whether a handler or a stream still makes a part of the response.
     pub(super) fn is_serving(&self) -> bool {
         !self.is_idle()
     }
@@ -172,13 +172,13 @@ impl Exchange {
         matches!(self.state, ExchangeState::Idle)
     }
 
-    /// Whether the response is written, sent as far as it is not copied, and recorded.
+    /// Returns whether the response is written, sent as far as it is not copied, and recorded.
     #[inline]
     pub(super) fn is_at_rest(&self) -> bool {
         self.is_idle() && self.record.is_none()
     }
 
-    /// Whether the end of the client's half ends the exchange: a half-close is indistinguishable from a disconnect here.
+    /// Returns whether the end of the client's half ends the exchange: a half-close is indistinguishable from a disconnect here.
     pub(super) fn ends_with_client(&self) -> bool {
         matches!(
             self.state,
@@ -287,7 +287,7 @@ impl Exchange {
     /// The stream or its connection has ended. The handler goes on without it unless its route has chosen otherwise; the
     /// response's stream and the request's body end.
     pub(super) fn cancel(&mut self, unsent_bytes: u64, shared: &mut Shared) {
-        // First the record, whatever panics after it.
+        // First the record, before code that may panic.
         self.break_off(unsent_bytes, shared);
         self.break_body();
         self.replace_handler();

@@ -136,7 +136,7 @@ impl Link {
         self.counted = address;
     }
 
-    /// Whether the client is a part of a test that knows of no proxy.
+    /// Returns whether the client is a part of a test that has no proxy.
     pub(super) fn is_in_memory_without_proxy(&self) -> bool {
         match &self.stream {
             #[cfg(feature = "testing")]
@@ -206,12 +206,12 @@ impl Link {
         self.stream.take_raw(buffer)
     }
 
-    /// Whether the system holds bytes of the client that were not received. It costs a system call.
+    /// Returns whether the system holds bytes of the client that were not received. It costs a system call.
     pub(super) fn has_unread_input(&self) -> bool {
         matches!(self.peek_raw(&mut [0]), Ok(1))
     }
 
-    /// Whether a part of an encrypted record has arrived, of which nothing can be used yet.
+    /// Returns whether a part of an encrypted record has arrived, of which nothing can be used yet.
     pub(super) fn holds_input(&self) -> bool {
         self.stream.holds_input()
     }
@@ -255,7 +255,7 @@ impl Link {
                 Err(error) => return Err(error),
             }
         }
-        // A short write means that there is no more room.
+        // A short write means that the socket is full.
         if self.sent < self.output.len() {
             self.shrink_output();
         } else if self.output.capacity() > 0 {
@@ -340,19 +340,19 @@ impl Link {
         self.uncopied.is_some()
     }
 
-    /// Whether output waits to be sent.
+    /// Returns whether output waits to be sent.
     #[inline]
     pub(super) fn has_output(&self) -> bool {
         !self.output.is_empty() || self.uncopied.is_some()
     }
 
-    /// Whether more may be written.
+    /// Returns whether more may be written.
     #[inline]
     pub(super) fn has_room(&self) -> bool {
         self.uncopied.is_none() && self.output.len() < OUTPUT_HIGH_WATER_BYTES
     }
 
-    /// Whether the disk is waited for, and not the client.
+    /// Returns whether the disk is waited for, and not the client.
     pub(super) fn waits_for_disk(&self) -> bool {
         self.uncopied.as_ref().is_some_and(|uncopied| uncopied.waits_for_disk())
     }
@@ -395,12 +395,12 @@ impl Link {
 
     // The poller and the deadline.
 
-    /// Whether the poller watches for input. While it does not, a hang-up is final: no pending request can be answered.
+    /// Returns whether the poller watches for input. While it does not, a hang-up is final: no pending request can be answered.
     pub(super) fn is_watched_for_input(&self) -> bool {
         self.interest.is_some_and(Interest::is_readable)
     }
 
-    /// Whether nothing has changed since the connection was idle last: [`idle_again`](Self::idle_again) is enough then.
+    /// Returns whether nothing has changed since the connection was idle last: [`idle_again`](Self::idle_again) is enough then.
     #[inline]
     pub(super) fn is_at_rest(&self) -> bool {
         !(self.read_closed | self.undrained | self.stream.is_secure())
@@ -478,7 +478,7 @@ impl Link {
         self.deadline.waited(now)
     }
 
-    /// Whether the connection's slot of the wheel is due.
+    /// Returns whether the connection's slot of the wheel is due.
     pub(super) fn is_due(&mut self, shared: &Shared) -> bool {
         shared.wheel.came_up(&mut self.deadline.slot)
     }

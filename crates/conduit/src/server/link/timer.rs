@@ -100,7 +100,7 @@ impl Deadline {
                 }
                 self.rate.of = timer;
             }
-            // The same transfer goes on after a time in which the handler or the disk was behind. A reader is measured
+            // The same transfer continues after a time in which the handler or the disk lagged. A reader is measured
             // over all pieces of a response, and over all responses of a pipeline.
             Timer::Room if self.rate.of == Timer::Room => {}
             Timer::Body if self.rate.of == Timer::Body && !restarts => {}

@@ -103,7 +103,7 @@ impl Uncopied {
         matches!(self.state, UncopiedState::Sending)
     }
 
-    /// Whether the client is not waited for, but the disk.
+    /// Returns whether the client is not waited for, but the disk.
     pub(super) fn waits_for_disk(&self) -> bool {
         matches!(self.state, UncopiedState::NotInMemory | UncopiedState::Loading)
     }

@@ -153,12 +153,12 @@ impl Protocol {
         each!(self, protocol => protocol.waits_for(link))
     }
 
-    /// Whether it can use more input than it has taken, now that there is room.
+    /// Returns whether it can use more input than it has taken, now that there is room.
     pub(super) fn wants_input(&self) -> bool {
         matches!(self, Protocol::Http1(http1) if http1.wants_input())
     }
 
-    /// Whether the end of the client's half ends the connection, whatever came before it.
+    /// Returns whether the end of the client's half ends the connection, regardless of earlier input.
     pub(super) fn ends_with_client(&self) -> bool {
         match self {
             Protocol::Http1(http1) => http1.ends_with_client(),
@@ -166,22 +166,22 @@ impl Protocol {
         }
     }
 
-    /// Whether a part of a response is still to be made.
+    /// Returns whether a part of a response is still to be made.
     pub(super) fn is_serving(&self) -> bool {
         matches!(self, Protocol::Http1(http1) if http1.is_serving())
     }
 
-    /// Whether the output ends the stream.
+    /// Returns whether the output ends the stream.
     pub(super) fn sends_last(&self) -> bool {
         matches!(self, Protocol::Http1(http1) if http1.sends_last())
     }
 
-    /// Whether the connection waits for a request and has nothing else to do.
+    /// Returns whether the connection waits for a request and has nothing else to do.
     pub(super) fn is_idle(&self) -> bool {
         matches!(self, Protocol::Http1(http1) if http1.is_idle())
     }
 
-    /// Whether the next input may be read together with that of other connections: large input is read by itself.
+    /// Returns whether the next input may be read together with that of other connections: large input is read by itself.
     pub(super) fn reads_little(&self) -> bool {
         matches!(self, Protocol::Http1(http1) if http1.reads_little())
     }

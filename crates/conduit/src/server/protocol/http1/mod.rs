@@ -37,7 +37,7 @@ enum InputState {
     Ready,
     /// A whole request waits for the end of the response before it.
     Blocked,
-    /// The handler is behind with the body.
+    /// The handler lags with the body.
     Paused,
 }
 
@@ -288,7 +288,7 @@ impl Http1 {
         self.exchange.is_serving()
     }
 
-    /// Whether the last response is complete, and the connection closes after it.
+    /// Returns whether the last response is complete, and the connection closes after it.
     pub(super) fn sends_last(&self) -> bool {
         !self.engine.keep_alive() && !self.exchange.is_serving() && self.ending == Ending::Clean
     }
@@ -301,7 +301,7 @@ impl Http1 {
         self.engine.phase() != Phase::Body
     }
 
-    /// Whether a turn has ended as most do: all is written, and the next request is expected as the last one was.
+    /// Returns whether a turn has ended as most do: all is written, and the next request is expected as the last one was.
     #[inline]
     pub(in crate::server) fn is_at_rest(&self) -> bool {
         self.input == InputState::NeedsMore
