@@ -1,4 +1,4 @@
-//! The access log: one event of `tracing` for each request, behind the last byte of its answer.
+//! The access log: one event of `tracing` for each request, after the last byte of its response.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -9,45 +9,45 @@ use super::clock;
 use crate::extract::Client;
 use crate::request::Request;
 
-/// How much memory for a text is kept for the next request.
+/// The capacity of a text buffer that is kept for the next request.
 const KEPT_BYTES: usize = 1024;
 
-/// Whether, and in which form, each request is written to the log; see [`App::access_log`](crate::App::access_log).
+/// The format of the access log; see [`App::access_log`](crate::App::access_log).
 ///
-/// Both forms are events of `tracing` at the level `INFO` with the target `conduit::access`, so that a subscriber decides
-/// where they go. Text of the client's has no control characters: what is no visible ASCII is written `\xHH`.
+/// Both forms are events of `tracing` at the level `INFO` with the target `conduit::access`, so that a subscriber
+/// decides their destination. In client input, bytes other than visible ASCII are written as `\xHH`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessLog {
     /// No event.
     #[default]
     Off,
-    /// An event with fields and without a message, which a subscriber writes as JSON or as it pleases: `client` (the
-    /// address of the [`Client`], empty where it is not known), `peer` (that of the nearest hop), `method`,
-    /// `target` (as it was sent), `version`, `route` (the template, empty where none matched), `status`, `bytes` (of the
-    /// answer's body), `duration_us`, `complete` (false if the answer broke off), `referer`, `user_agent`. Of bytes that
-    /// are no valid request only `client`, `peer`, `status` and `bytes` are known; texts are empty.
+    /// An event with fields and without a message, which a subscriber formats, for example as JSON: `client` (the
+    /// address of the [`Client`], empty if unknown), `peer` (that of the nearest hop), `method`, `target` (unchanged),
+    /// `version`, `route` (the template, empty if none matched), `status`, `bytes` (of the response's body),
+    /// `duration_us`, `complete` (false for an aborted response), `referer`, `user_agent`. An invalid request has only
+    /// `client`, `peer`, `status` and `bytes`; the texts are empty.
     Fields,
-    /// An event whose message is a line in the combined log format of Apache and nginx, with the duration in
-    /// microseconds behind it, and without fields:
+    /// An event whose message is a line in the combined log format of Apache and nginx, followed by the duration in
+    /// microseconds, without fields:
     /// `192.0.2.1 - - [23/Nov/2026:22:14:29 +0000] "GET /users/7 HTTP/1.1" 200 13 "-" "curl/8.5.0" 184`.
-    /// The address is that of the [`Client`], `-` where it is not known. In place of what is no valid request it has `"-"`,
-    /// as nginx does.
+    /// The address is that of the [`Client`], `-` if unknown. An invalid request is written as `"-"`,
+    /// as by nginx.
     Combined,
 }
 
-/// Whether a subscriber wants the events.
+/// Returns whether a subscriber wants the events.
 pub(super) fn is_heard() -> bool {
     tracing::enabled!(target: "conduit::access", tracing::Level::INFO)
 }
 
-/// What is remembered of a request for its line.
+/// The data of a request for its line.
 #[derive(Default)]
 pub(super) struct Line {
     used: bool,
     peer: Option<SocketAddr>,
     client: Option<IpAddr>,
-    /// `None`: what came was no valid request.
+    /// `None`: the request was invalid.
     start: Option<(Method, Version)>,
     target: String,
     route: &'static str,

@@ -1,4 +1,4 @@
-//! Where a server listens, as the program says it.
+//! The listening addresses of a server, as set by the program.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// A place to listen on, read from a text:
+/// An address to listen on, parsed from a text:
 ///
 /// | text | place |
 /// | --- | --- |
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 ///
 /// # Example
 ///
-/// For people, and for a proxy on this machine:
+/// One for clients, and one for a proxy on this machine:
 ///
 /// ```
 /// use conduit::ListenAddress;
@@ -32,11 +32,11 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
     pub(crate) place: Place,
-    /// What is spoken there, where the text says so.
+    /// The protocol, if the text specifies it.
     pub(crate) scheme: Option<Scheme>,
 }
 
-/// What is spoken at an IP address.
+/// The protocol at an IP address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Http,
@@ -46,7 +46,7 @@ pub(crate) enum Scheme {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Ip(SocketAddr),
-    /// A name and a port, to be looked up.
+    /// A name and a port, to resolve.
     Host(String),
     /// A path, and the permissions of its file.
     Unix(PathBuf, Option<u32>),
@@ -126,16 +126,16 @@ impl From<SocketAddr> for ListenAddress {
     }
 }
 
-/// What [`App::listen`](crate::App::listen) takes: one place to listen on, or several.
+/// The argument of [`App::listen`](crate::App::listen): one address to listen on, or several.
 ///
-/// A text may name several, separated by commas, each in a form that [`ListenAddress`] reads; a list may be an array, a
-/// slice or a vector of anything that is a place.
+/// A text may have several, separated by commas, each in a form that [`ListenAddress`] parses; a list may be an array, a
+/// slice or a vector of addresses of any accepted type.
 pub trait ListenOn {
-    /// The places.
+    /// Returns the addresses.
     ///
     /// # Errors
     ///
-    /// When a text is none of a place.
+    /// When a text is not an address.
     fn addresses(self) -> Result<Vec<ListenAddress>>;
 }
 

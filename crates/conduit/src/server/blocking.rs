@@ -1,9 +1,9 @@
-//! Names a handler that blocks its worker, while it does.
+//! Reports a handler that blocks its worker, while it still runs.
 //!
-//! A worker serves all of its connections on one thread, so a handler that computes for long, or calls something that
-//! blocks, keeps all of them waiting. Each worker writes down what it polls, a store before and a store behind; one thread
-//! beside the workers looks at that now and then. So a poll costs two stores to memory that nobody else writes to, no
-//! clock is read for it, and a handler that never comes back is named too, which a clock read behind it could not do.
+//! A worker serves all of its connections on one thread, so a long computation or a blocking call in a handler
+//! delays all of them. Each worker records the handler that it polls, by a store before and a store after; a separate
+//! thread reads the records periodically. So a poll costs two stores to memory with a single writer and no clock reading,
+//! and a handler that never returns is reported too, which a clock reading after the poll could not do.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,10 +26,10 @@ use crate::route::Definition;
 /// The bits for the route; those above count the polls.
 const ROUTE_BITS: u32 = 20;
 const ROUTE: u64 = (1 << ROUTE_BITS) - 1;
-/// What stands in place of a route where none was found.
+/// The placeholder for a request without a route.
 const NO_ROUTE: u64 = ROUTE;
 
-/// What a worker polls at the moment: the count of polls, and behind it the place of the route and 1, or 0 for nothing.
+/// The current poll of a worker: the count of polls, followed by the index of the route plus 1, or by 0 for no poll.
 #[derive(Debug, Default)]
 pub(crate) struct Running(AtomicU64);
 
@@ -47,7 +47,7 @@ impl Running {
         self.0.store(self.0.load(Relaxed) & !ROUTE, Relaxed);
     }
 
-    /// Calls what polls the handler of this route.
+    /// Calls a function that polls the handler of this route.
     #[inline]
     pub(super) fn during<T>(&self, route: Option<usize>, poll: impl FnOnce() -> T) -> T {
         /// Ends it in a panic, too.
@@ -69,7 +69,7 @@ impl Running {
 /// A handler that was not ready at once.
 pub(super) type Handler = Pin<Box<dyn Future<Output = Response>>>;
 
-/// What goes on for a request as a task: what is polled is noted, and told to the request's span.
+/// The part of a request that continues as a task: its polls are recorded, and entered in the request's span.
 pub(super) struct Attendance {
     pub(super) route: Option<usize>,
     pub(super) span: Span,
@@ -78,16 +78,16 @@ pub(super) struct Attendance {
 }
 
 impl Attendance {
-    /// Calls what polls the application's code.
+    /// Calls a function that polls the application's code.
     pub(super) fn during<T>(&self, poll: impl FnOnce() -> T) -> T {
         let _inside = self.span.enter();
         self.counts[self.worker].running.during(self.route, poll)
     }
 }
 
-/// A handler that goes on as a task. Its connection waits for it without a deadline, so whatever happens it answers.
+/// A handler that continues as a task. Its connection waits for it without a deadline, so it responds in every case.
 pub(super) struct Attended {
-    /// `None` once it has answered.
+    /// `None` after its response.
     pub(super) handler: Option<Handler>,
     pub(super) attendance: Attendance,
 }
@@ -99,7 +99,7 @@ impl Future for Attended {
         let Attended { handler, attendance } = &mut *self;
         let poll = || {
             attendance.during(|| {
-                let running = handler.as_mut().expect("a handler is polled until it has answered");
+                let running = handler.as_mut().expect("a handler is polled until it has responded");
                 let polled = running.as_mut().poll(context);
                 if polled.is_ready() {
                     *handler = None;
@@ -107,8 +107,8 @@ impl Future for Attended {
                 polled
             })
         };
-        // A handler catches its own panics; this one is of what stands around it, such as a subscriber. It is dropped, and
-        // nobody sees it in a broken state.
+        // A handler catches its panics; this one is of the code around it, such as a subscriber. The future is dropped, so its
+        // broken state is not observable.
         catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
             if let Some(handler) = handler.take() {
                 discard(handler);
@@ -118,16 +118,16 @@ impl Future for Attended {
     }
 }
 
-/// What the watching thread knows of one worker.
+/// The watching thread's record of one worker.
 #[derive(Clone, Copy)]
 struct Seen {
     running: u64,
     since: Instant,
-    /// It was named already.
+    /// It was reported already.
     named: bool,
 }
 
-/// Names what blocks a worker for longer than `threshold`, until `ended` has no sender any more.
+/// Reports handlers that block a worker for longer than `threshold`, until the sender of `ended` is dropped.
 pub(super) fn watch(server: &ServerHandle, threshold: Duration, ended: &Receiver<std::convert::Infallible>) {
     let (counts, definitions) = (server.counts(), server.definitions());
     let mut seen: Vec<Option<Seen>> = vec![None; counts.len()];

@@ -1,4 +1,4 @@
-//! What a server allows, and for how long it waits. Every limit is on unless it is changed.
+//! The limits and deadlines of a server. Every limit is on by default.
 //!
 //! [`SETTINGS`] is the one table of the limits and deadlines: the environment's parser, the messages about bad values,
 //! and the table in `docs/limits.md` come from it. The defaults are those of [`Config::default`].
@@ -20,42 +20,42 @@ use crate::route::Disconnect;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) workers: Option<usize>,
-    /// The certificates, where connections are encrypted.
+    /// The certificates, if connections are encrypted.
     pub(crate) tls: Option<Arc<dyn TlsConfig>>,
     pub(crate) head: Limits,
     pub(crate) body_bytes: u64,
-    /// The memory for bodies of the whole process; `None` is a part of what it may use.
+    /// The memory for bodies of the whole process; `None` is a part of the available memory.
     pub(crate) body_memory: Option<u64>,
     pub(crate) head_timeout: Duration,
     pub(crate) idle_timeout: Duration,
-    /// How long a TCP connection is silent before the system probes it; zero probes none.
+    /// The idle time of a TCP connection before the system probes it; zero disables probes.
     pub(crate) tcp_keep_alive: Duration,
     pub(crate) minimum_rate: u64,
     pub(crate) rate_grace: Duration,
-    /// How long the TLS handshake may take.
+    /// The deadline of the TLS handshake.
     pub(crate) handshake_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
-    /// How long a server that was told to stop serves on before it stops accepting.
+    /// The time between the request to stop and the end of accepting.
     pub(crate) stop_delay: Duration,
-    /// How long a successor may take to serve.
+    /// The deadline for a successor to serve.
     pub(crate) restart_timeout: Duration,
     pub(crate) connections: Option<usize>,
-    /// Connections of one peer address on all workers; `None` is half of what all workers hold, but at least 64.
+    /// Connections of one peer address on all workers; `None` is half of the connections of all workers, but at least 64.
     pub(crate) peer_connections: Option<usize>,
     pub(crate) requests: u64,
-    /// For how long a handler may keep its worker before it is named; zero names none.
+    /// The time that a handler may block its worker before a warning; zero disables it.
     pub(crate) blocked_after: Duration,
     pub(crate) access_log: AccessLog,
-    /// The server's numbers go to the program's recorder of the `metrics` crate.
+    /// The server's metrics go to the program's recorder of the `metrics` crate.
     pub(crate) records_metrics: bool,
-    /// What becomes of a handler whose client goes, where its route does not say.
+    /// The treatment of a handler whose client disconnects, unless its route sets it.
     pub(crate) disconnect: Disconnect,
-    /// Who is believed what they say of their clients.
+    /// The proxies whose forwarding headers are trusted.
     pub(crate) proxies: Proxies,
-    /// Where a test client connects.
+    /// The connection point of a test client.
     #[cfg(feature = "testing")]
     pub(crate) in_process: Option<std::sync::Arc<super::in_process::InProcess>>,
-    /// Which rows of [`SETTINGS`] the program has set itself, a bit each.
+    /// The rows of [`SETTINGS`] that the program has set itself, a bit each.
     chosen: u32,
 }
 
@@ -148,20 +148,20 @@ impl Config {
 pub(crate) struct Setting {
     /// The method of [`App`](crate::App) that sets it.
     pub(crate) method: &'static str,
-    /// The environment variable that sets it where the program does not.
+    /// The environment variable that sets it, unless the program does.
     pub(crate) variable: &'static str,
-    /// What it bounds.
+    /// The bounded quantity.
     pub(crate) bounds: &'static str,
-    /// What becomes of a client, or of a server, that goes over it.
+    /// The consequence for a client, or a server, that exceeds it.
     pub(crate) over: &'static str,
-    /// What counts how often it struck.
+    /// The counter of its hits.
     pub(crate) limit: Option<Limit>,
-    /// The default in words, where it is no number.
+    /// The default in words, if it is not a number.
     pub(crate) default: Option<&'static str>,
     place: fn(&mut Config) -> Place<'_>,
 }
 
-/// Where a setting's value is, which also tells its unit.
+/// The location of a setting's value, which also determines its unit.
 enum Place<'a> {
     Count(&'a mut u64),
     Fields(&'a mut usize),
@@ -174,7 +174,7 @@ enum Place<'a> {
 }
 
 impl Place<'_> {
-    /// Sets the value; `None` if the text is none.
+    /// Sets the value; `None` if the text is invalid.
     fn set(&mut self, text: &str) -> Option<()> {
         match self {
             Place::Count(count) => **count = text.parse().ok().filter(|&count| count > 0)?,
@@ -539,7 +539,7 @@ mod tests {
         ] {
             let error = Config::default()
                 .with_environment(|name| (name == variable).then(|| value.into()))
-                .expect_err("the value is none");
+                .expect_err("the value is invalid");
             assert_eq!(
                 error.to_string(),
                 format!("the environment variable {variable} is {value:?}: {expected} is expected")

@@ -1,7 +1,7 @@
-//! What a server counts: connections, requests, bytes, and how often each limit struck.
+//! The counters of a server: connections, requests, bytes, and hits of each limit.
 //!
-//! Each worker has counters of its own, which it alone adds to: an addition is a load and a store, without a lock and
-//! without another core's cache line. Whoever asks adds them up.
+//! Each worker is the only writer of its counters: an addition is a load and a store, without a lock and
+//! without another core's cache line. Readers sum them up.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::blocking::Running;
 use super::latency::RouteCounts;
 
-/// A limit or deadline that can strike.
+/// A limit or deadline that can be hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
@@ -84,7 +84,7 @@ impl Limit {
     }
 }
 
-/// What one worker has counted. Aligned so that no two workers write to one cache line.
+/// The counters of one worker. Aligned so that no two workers write to one cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counts {
@@ -94,18 +94,18 @@ pub(crate) struct Counts {
     pub(crate) requests: Counter,
     pub(crate) received_bytes: Counter,
     pub(crate) sent_bytes: Counter,
-    /// How late the worker's last tick of a second was, in microseconds.
+    /// The delay of the worker's last one-second tick, in microseconds.
     pub(crate) lag_micros: Counter,
-    /// What runs on the worker; see [`running`](super::blocking).
+    /// The current poll of the worker; see [`running`](super::blocking).
     pub(crate) running: Running,
-    /// One for each route, in the order of the table, and one for requests that no route is for. None where they are not
+    /// One for each route, in the order of the table, and one for requests without a route. Empty if they are not
     /// counted.
     pub(crate) routes: Box<[RouteCounts]>,
     struck: [Counter; Limit::ALL.len()],
 }
 
 impl Counts {
-    /// The counts of a worker; for each of `routes` routes too, unless there are none to be counted.
+    /// The counters of a worker, with those of `routes` routes unless routes are not counted.
     pub(crate) fn new(routes: Option<usize>) -> Self {
         Counts {
             routes: (0..routes.map_or(0, |routes| routes + 1))
@@ -115,7 +115,7 @@ impl Counts {
         }
     }
 
-    /// A request was answered, of the route at this place.
+    /// Counts a response of the route at this index.
     pub(crate) fn answered(&self, route: Option<usize>, status: u16, took: Duration) {
         let place = route.unwrap_or(self.routes.len().wrapping_sub(1));
         if let Some(counts) = self.routes.get(place) {
@@ -123,7 +123,7 @@ impl Counts {
         }
     }
 
-    /// A limit has struck.
+    /// Counts a hit of a limit.
     #[cold]
     pub(crate) fn strike(&self, limit: Limit) {
         self.struck[limit as usize].add(1);
@@ -135,7 +135,7 @@ impl Counts {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds; to be called by the one thread that writes.
+    /// Adds; only the one writing thread may call it.
     #[inline]
     pub(crate) fn add(&self, count: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(count), Relaxed);
@@ -150,7 +150,7 @@ impl Counter {
     }
 }
 
-/// What a server has done so far, on all workers; from [`ServerHandle::statistics`](crate::ServerHandle::statistics).
+/// The statistics of a server, of all workers; from [`ServerHandle::statistics`](crate::ServerHandle::statistics).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
@@ -158,7 +158,7 @@ pub struct Statistics {
     pub accepted_connections: u64,
     /// Connections that are open.
     pub open_connections: u64,
-    /// TLS handshakes that failed: the client or the server refused the other, or the client closed in the middle. The cause
+    /// TLS handshakes that failed: the client or the server rejected the other, or the client closed in the middle. The cause
     /// of each is logged at debug level. Those that stalled count as [`Limit::HandshakeTime`] instead.
     pub failed_handshakes: u64,
     /// The times that files of certificates were read again and could not be used: damaged, or not valid now while the previous
@@ -172,8 +172,8 @@ pub struct Statistics {
     pub received_bytes: u64,
     /// Bytes that were sent, without those of TLS.
     pub sent_bytes: u64,
-    /// How late the tick of a second was that was the latest on each worker, in microseconds; the maximum of the
-    /// workers. While a handler blocks its worker, it is the last value from before.
+    /// The delay of the latest one-second tick, in microseconds; the maximum of all workers. While a handler blocks its
+    /// worker, the worker's previous value counts.
     pub loop_lag_micros: u64,
     struck: [u64; Limit::ALL.len()],
 }
@@ -182,7 +182,7 @@ impl Statistics {
     pub(crate) fn of(workers: &[Counts]) -> Self {
         let mut sum = Statistics::default();
         for counts in workers {
-            // Closed first: a connection between the two reads is open rather than less than none.
+            // Closed first: a connection between the two reads counts as open, so the difference is never negative.
             let closed = counts.closed.get();
             let accepted = counts.accepted.get();
             sum.accepted_connections += accepted;
@@ -199,7 +199,7 @@ impl Statistics {
         sum
     }
 
-    /// How often this limit has struck.
+    /// The number of hits of this limit.
     pub fn struck(&self, limit: Limit) -> u64 {
         self.struck[limit as usize]
     }

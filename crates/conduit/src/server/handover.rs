@@ -8,8 +8,8 @@
 //! 2. to the predecessor, one byte when each worker of the successor has its poller. An end of the stream without it means
 //!    that the successor has ended.
 //!
-//! They must be the very same sockets: what waits in the queue of a socket is reset when the last descriptor of it is
-//! closed, whoever else listens on the address (`SO_REUSEPORT`).
+//! They must be the same sockets: the connections in the queue of a socket are reset when its last descriptor is
+//! closed, even if other sockets listen on the address (`SO_REUSEPORT`).
 
 use std::convert::Infallible;
 use std::fmt;
@@ -32,26 +32,26 @@ use super::listening::ListenerSocket;
 use super::{ServerHandle, manager};
 use crate::error::{Error, Result};
 
-/// The environment variable that tells a successor the process that passes its sockets.
+/// The environment variable with the id of the process that passes its sockets to the successor.
 const PREDECESSOR: &str = "CONDUIT_PREDECESSOR";
-/// How many descriptors go with one message; the system takes 253.
+/// The number of descriptors in one message; the system takes 253.
 const DESCRIPTORS_A_MESSAGE: usize = 16;
-/// A longer list is none of ours.
+/// The maximum length of a list; a longer one is invalid.
 const LIST_BYTES: u32 = 1 << 20;
-/// How long a successor waits for what its predecessor sends at once.
+/// The deadline for the list, which a predecessor sends at once.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often the wait for a successor looks whether the server stops.
+/// The interval at which the wait for a successor checks for a shutdown.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a successor that does not serve may take to end by itself.
+/// The time in which a failed successor may end by itself.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 const READY: u8 = b'R';
 
-/// By what a successor knows the sockets of one address.
+/// The key by which a successor identifies the sockets of one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The text of the address that the program asked for.
+    /// The text of the address that the program requested.
     Asked(String),
-    /// The name that the program's manager gave it.
+    /// The name that the program's manager assigned.
     Given(String),
 }
 
@@ -85,15 +85,15 @@ impl Predecessor {
     }
 }
 
-/// What the predecessor of this process passes, if there is one; none at a second call.
+/// The sockets that the predecessor of this process passes, if there is one; `None` at a second call.
 ///
 /// # Errors
 ///
-/// When the predecessor does not pass what it should.
+/// When the predecessor violates the protocol.
 pub(super) fn take() -> Result<Option<(Predecessor, Vec<Passed>)>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let parent = getppid().map(|parent| parent.as_raw_nonzero().to_string());
-    // The variable stays, and means nothing to programs that this one starts: their parent is another.
+    // The variable stays, and child processes ignore it: their parent is another process.
     if parent.is_none() || std::env::var(PREDECESSOR).ok() != parent || TAKEN.swap(true, Ordering::Relaxed) {
         return Ok(None);
     }
@@ -104,7 +104,7 @@ pub(super) fn take() -> Result<Option<(Predecessor, Vec<Passed>)>> {
 
 fn receive() -> io::Result<(Predecessor, Vec<Passed>)> {
     let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    // Nobody else is to read from it, or to keep it open.
+    // No other code may read from it, or keep it open.
     let nothing = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -180,8 +180,8 @@ fn pass(stream: &UnixStream, kept: &[Kept]) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces the server when it is asked to. It keeps every listening socket until the server stops: no longer, or clients
-/// would wait in a queue that nobody accepts from.
+/// Replaces the server at a signal. It keeps every listening socket until the server stops, and no longer: clients would
+/// wait in a queue that no process accepts from.
 pub(super) struct Handover {
     kept: Arc<Vec<Kept>>,
     limit: Duration,
@@ -232,7 +232,7 @@ impl Handover {
         std::future::pending().await
     }
 
-    /// Starts a successor on a thread of its own, because to start it and to wait for it blocks.
+    /// Starts a successor on a separate thread, because starting it and waiting for it block.
     fn attempt(&self) -> io::Result<impl Future<Output = io::Result<Child>>> {
         let (kept, limit, handle) = (Arc::clone(&self.kept), self.limit, self.handle.clone());
         let (tell, told) = oneshot::channel();
@@ -240,7 +240,7 @@ impl Handover {
             .name("conduit-handover".to_owned())
             .spawn(move || {
                 let outcome = start(&kept, limit, &handle);
-                // Before it is told: from then on nobody but the server's own has the sockets.
+                // Before the notification: from then on only the server has the sockets.
                 drop(kept);
                 if let Err(Ok(unwanted)) = tell.send(outcome) {
                     end_gently(&unwanted);
@@ -261,7 +261,7 @@ struct Joined(Option<JoinHandle<()>>);
 impl Drop for Joined {
     fn drop(&mut self) {
         if let Some(thread) = self.0.take() {
-            // A panic of it was told already.
+            // Its panic was reported already.
             let _ = thread.join();
         }
     }
@@ -283,7 +283,7 @@ fn start(kept: &[Kept], limit: Duration, handle: &ServerHandle) -> io::Result<Ch
         .map_err(|error| io::Error::new(error.kind(), format!("cannot start {}: {error}", program.display())))?;
     let why = match pass(&ours, kept).and_then(|()| wait_until_ready(&ours, limit, handle)) {
         Ok(()) => return Ok(child),
-        // It has not read all that was passed.
+        // It has not read the whole message.
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => has_gone(),
         Err(error) => error,
     };
@@ -330,7 +330,7 @@ fn wait_until_ready(stream: &UnixStream, limit: Duration, handle: &ServerHandle)
             Err(error) => return Err(error),
         }
         if handle.is_stopping() {
-            return Err(io::Error::other("the server was told to stop meanwhile"));
+            return Err(io::Error::other("a shutdown began meanwhile"));
         }
         if begun.elapsed() >= limit {
             let why = format!("the process that was to take over did not serve within {limit:?} (restart_timeout)");

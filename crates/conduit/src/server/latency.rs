@@ -1,20 +1,20 @@
-//! How often each route was answered with which class of status, and how long it took.
+//! Response counts by route and class of status, and their durations.
 //!
 //! A histogram of fixed buckets for each route: a duration costs a short search and two additions to memory that only one
-//! worker writes to. An exporter that keeps every sample until it is asked (as the one of the `metrics` crate does) would
-//! allocate, and would grow without a bound while nobody asks.
+//! worker writes to. An exporter that keeps every sample until it is read (as that of the `metrics` crate) would
+//! allocate, and would grow without a bound while it is not read.
 
 use std::time::Duration;
 
 use super::counts::Counter;
 
-/// The upper bounds of the buckets in microseconds: from what a handler that waits for nothing takes, to what a client
-/// has given up on.
+/// The upper bounds of the buckets in microseconds: from a handler that waits for nothing to the usual timeout of a
+/// client.
 pub(crate) const BOUNDS_MICROS: [u64; 16] = [
     10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000,
 ];
 
-/// What one worker has counted for one route.
+/// The counters of one worker for one route.
 #[derive(Debug, Default)]
 pub(crate) struct RouteCounts {
     /// By the first digit of the status, from 1 on.

@@ -1,7 +1,7 @@
-//! Listening sockets: how they are made, shared among the workers, and removed.
+//! Listening sockets: their creation, their distribution among the workers, and their removal.
 //!
-//! On a TCP address each worker has a socket of its own (`SO_REUSEPORT`): the kernel spreads the connections, and no worker
-//! waits for another. A Unix socket is one for all, and so is one that the program's manager has opened.
+//! On a TCP address each worker has a separate socket (`SO_REUSEPORT`): the kernel distributes the connections, and no worker
+//! waits for another. All workers share a Unix socket, or a socket that the program's manager has opened.
 
 use std::fmt;
 use std::io;
@@ -28,16 +28,16 @@ use super::transport::{TlsAcceptor, TlsConfig, Transport};
 use crate::error::{Error, Result};
 use crate::extract::UnixPeer;
 
-/// What the peer of a Unix socket has for an address.
+/// The placeholder address of the peer of a Unix socket.
 const NO_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
-/// How many connections to a Unix socket may wait to be accepted.
+/// The length of a Unix socket's queue of connections.
 const UNIX_BACKLOG: u32 = 4096;
 
-/// How much the system holds for a client beside what is on its way: enough that a fast one never waits for the worker, and
-/// a few percent of what a socket's buffer grows to for one that does not read.
+/// The unsent data that the system buffers for a client: enough that a fast client never waits for the worker, and
+/// a few percent of the socket buffer that a client which does not read would occupy.
 const NOT_SENT_BYTES: usize = 128 * 1024;
 
-/// The longest time that Linux takes for `TCP_KEEPIDLE`.
+/// The maximum of `TCP_KEEPIDLE` on Linux.
 const KEEP_ALIVE_IDLE_MAX: Duration = Duration::from_secs(32767);
 /// The time between two probes of a silent connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -61,8 +61,8 @@ impl AsFd for ListenerSocket {
 }
 
 impl ListenerSocket {
-    /// Has the system probe accepted connections that are silent for this long; zero turns probes off. Accepted
-    /// connections inherit the options, so that none costs a system call.
+    /// Makes the system probe accepted connections that are idle for this time; zero disables probes. Accepted
+    /// connections inherit the options, without a system call for each.
     fn set_keep_alive(&self, idle: Duration) -> std::result::Result<(), conduit_net::Error> {
         if let ListenerSocket::Unix(_) = self {
             return Ok(());
@@ -82,7 +82,7 @@ impl ListenerSocket {
 #[derive(Clone, Debug)]
 pub(super) struct Listener {
     pub(super) socket: Arc<ListenerSocket>,
-    /// What makes its connections encrypted, where they are.
+    /// The certificates, if its connections are encrypted.
     pub(super) tls: Option<Arc<dyn TlsAcceptor>>,
 }
 
@@ -93,14 +93,14 @@ pub(super) struct Accepted {
     pub(super) info: Option<Rc<ConnectionInfo>>,
 }
 
-/// Why there was none.
+/// The reason why no connection was accepted.
 #[derive(Debug)]
 pub(super) enum AcceptError {
-    /// None waits.
+    /// No connection is waiting.
     Nobody,
-    /// This client has gone; the next may be there.
+    /// This client has disconnected; the next may be waiting.
     Client,
-    /// The process cannot take any: no descriptor, no memory.
+    /// The process lacks resources: no descriptor, no memory.
     System(io::Error),
 }
 
@@ -137,14 +137,14 @@ impl Listener {
     }
 }
 
-/// Who is at the other end, where the system tells.
+/// The peer process, if the system reports it.
 fn unix_peer(stream: &UnixStream) -> Option<UnixPeer> {
     let peer = stream.option(option::PEER_CREDENTIALS).ok()?;
     Some(UnixPeer::new(u32::try_from(peer.process).ok()?, peer.user, peer.group))
 }
 
 impl From<io::Error> for AcceptError {
-    /// Linux gives errors of the connection's network at accept(2), which are to be taken as if nobody had waited there.
+    /// Linux reports network errors of the connection at accept(2), which are treated as if no connection had waited.
     fn from(error: io::Error) -> Self {
         match Errno::from_io_error(&error) {
             // `EWOULDBLOCK` has the same number.
@@ -169,7 +169,7 @@ impl From<io::Error> for AcceptError {
     }
 }
 
-/// Where a server listens in fact.
+/// The actual listening addresses of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
     Ip(SocketAddr, Scheme),
@@ -189,14 +189,14 @@ impl fmt::Display for Bound {
 /// The listening sockets of a server.
 pub(crate) struct Listening {
     pub(super) bound: Vec<Bound>,
-    /// What each worker accepts from.
+    /// The listening sockets of each worker.
     pub(super) workers: Vec<Vec<Listener>>,
     pub(super) tls: Option<Arc<dyn TlsAcceptor>>,
     /// Removed when the server has ended.
     pub(super) files: Vec<SocketFile>,
-    /// The sockets again, for a successor.
+    /// Duplicates of the sockets, for a successor.
     pub(super) kept: Vec<Kept>,
-    /// Where the sockets come from, if another process has passed them.
+    /// The origin of the sockets, if another process has passed them.
     pub(super) predecessor: Option<Predecessor>,
 }
 
@@ -273,7 +273,7 @@ impl Listening {
         Ok(listening)
     }
 
-    /// Sockets of this address that come from the process before. None if they are of no use.
+    /// Sockets of this address from the predecessor. `None` if they are unusable.
     fn passed(
         &mut self,
         address: &ListenAddress,
@@ -292,7 +292,7 @@ impl Listening {
                 }
             },
             Place::Unix(path, _) => {
-                // Without its file nobody can connect to it.
+                // Without its file no client can connect to it.
                 let Ok(file) = SocketFile::of(path) else {
                     return Ok(None);
                 };
@@ -328,7 +328,7 @@ impl Listening {
                     let why = format!("{description} needs certificates, which App::tls names");
                     failed(io::Error::other(why))
                 })?;
-                // Those that are accepted inherit it.
+                // Accepted connections inherit it.
                 socket.set_option(option::NO_DELAY, true).map_err(Error::listen)?;
                 if option::NOT_SENT_LOW_WATER.is_supported() {
                     socket
@@ -352,7 +352,7 @@ impl Listening {
         }
     }
 
-    /// What is spoken at an IP address: what its text says, otherwise TLS where there are certificates.
+    /// The protocol at an IP address: that of its text, otherwise TLS if there are certificates.
     fn scheme_of(&self, address: &ListenAddress) -> Result<Scheme> {
         self.scheme(address.scheme).ok_or_else(|| {
             let cause = io::Error::other("https:// needs certificates, which App::tls names");
@@ -360,7 +360,7 @@ impl Listening {
         })
     }
 
-    /// None if it would be TLS without certificates.
+    /// `None` for TLS without certificates.
     fn scheme(&self, asked: Option<Scheme>) -> Option<Scheme> {
         if asked == Some(Scheme::Https) && self.tls.is_none() {
             return None;
@@ -373,7 +373,7 @@ impl Listening {
         Some(asked.unwrap_or(usual))
     }
 
-    /// The port that clients are sent to who come over plain TCP, if they are.
+    /// The port to which clients on plain TCP are redirected, if they are.
     pub(super) fn redirect(&self) -> Option<u16> {
         self.tls.as_ref().filter(|tls| tls.redirects())?;
         self.bound.iter().find_map(|bound| match bound {
@@ -395,7 +395,7 @@ impl Listening {
         }
     }
 
-    /// Shares the sockets of one address out: a worker each, or all workers on the same where there are fewer.
+    /// Distributes the sockets of one address: one for each worker, or shared ones if there are fewer.
     fn add(&mut self, bound: Bound, origin: Origin, sockets: Vec<ListenerSocket>, config: &Config) -> Result {
         for socket in &sockets {
             socket.set_keep_alive(config.tcp_keep_alive).map_err(Error::listen)?;
@@ -468,9 +468,9 @@ fn on_host(host: &str, all: &[ListenAddress], workers: usize) -> Result<(SocketA
     Err(failed)
 }
 
-/// A socket for each worker, so that the kernel spreads the connections and no worker waits for another.
+/// A socket for each worker, so that the kernel distributes the connections and no worker waits for another.
 fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(SocketAddr, Vec<ListenerSocket>)> {
-    // `[::]` takes IPv4 too where the system says so, and would find its port taken by `0.0.0.0` in the same list.
+    // `[::]` includes IPv4 on some systems, and its port would conflict with `0.0.0.0` in the same list.
     let beside_v4 = address.is_ipv6()
         && all.iter().any(
             |other| matches!(other.place, Place::Ip(SocketAddr::V4(other)) if other.port() == address.port() && other.port() != 0),
@@ -497,8 +497,8 @@ fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(
     Ok((address, sockets))
 }
 
-/// Fails if anybody listens on the address already. Workers share it by SO_REUSEPORT, which by itself would let a second
-/// program of the same user in too, to serve a part of the first one's connections.
+/// Fails if another process listens on the address. Workers share it by SO_REUSEPORT, which by itself would also allow a
+/// second program of the same user to take a part of the first one's connections.
 fn refuse_taken(address: SocketAddr, only_v6: bool) -> Result {
     let domain = if address.is_ipv4() { Domain::V4 } else { Domain::V6 };
     let socket = Socket::new(domain, Kind::STREAM, Protocol::DEFAULT).map_err(Error::listen)?;
@@ -509,7 +509,7 @@ fn refuse_taken(address: SocketAddr, only_v6: bool) -> Result {
     socket.bind(&Address::Ip(address)).map_err(Error::listen)
 }
 
-/// Listens on a path. The file that a server has left which is no more is removed first.
+/// Listens on a path. A stale file of a server that no longer runs is removed first.
 fn on_path(path: &Path, mode: Option<u32>) -> Result<(ListenerSocket, SocketFile)> {
     let failed = |cause: io::Error| Error::address(format!("unix:{}", path.display()), cause);
     let address = UnixAddress::from_path(path).map_err(|_| {
@@ -526,7 +526,7 @@ fn on_path(path: &Path, mode: Option<u32>) -> Result<(ListenerSocket, SocketFile
     let socket = Socket::new(Domain::UNIX, Kind::STREAM, Protocol::DEFAULT).map_err(Error::listen)?;
     socket.bind(&Address::Unix(address)).map_err(Error::listen)?;
     let file = SocketFile::of(path).map_err(failed)?;
-    // Before it listens: until then nobody can connect, so nobody gets in by the permissions of the umask.
+    // Before it listens: until then no client can connect, so the permissions of the umask never apply.
     if let Some(mode) = mode {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
     }
@@ -534,7 +534,7 @@ fn on_path(path: &Path, mode: Option<u32>) -> Result<(ListenerSocket, SocketFile
     Ok((ListenerSocket::Unix(socket.into()), file))
 }
 
-/// Whether there is a socket that nobody listens on.
+/// Returns whether the path is a socket without a listener.
 fn is_stale(path: &Path, address: &UnixAddress) -> bool {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     is_socket
@@ -542,11 +542,11 @@ fn is_stale(path: &Path, address: &UnixAddress) -> bool {
             .is_err_and(|error| error.raw_os_error() == Some(Errno::CONNREFUSED.raw_os_error()))
 }
 
-/// The file of a Unix socket, which is removed when this is dropped, unless another server has put its own there.
+/// The file of a Unix socket, which is removed when this is dropped, unless another server has replaced it.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    /// Its device and number: they tell whether it is still this one.
+    /// Its device and inode: they identify the file.
     identity: (u64, u64),
 }
 
@@ -569,7 +569,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // Nobody is left to be told that it failed; the next server removes it.
+            // There is no caller left for an error; the next server removes the file.
             let _ = std::fs::remove_file(&self.path);
         }
     }

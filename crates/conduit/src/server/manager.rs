@@ -1,4 +1,4 @@
-//! What the program's manager is told, if it wants to be: sd_notify(3).
+//! Notifications for the program's manager: sd_notify(3).
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -6,17 +6,17 @@ use conduit_net::{UnixAddress, UnixDatagram};
 
 /// The server serves.
 pub(super) const READY: &[u8] = b"READY=1";
-/// The server was told to stop, and finishes what it serves.
+/// A shutdown has begun, and the server finishes its requests.
 pub(super) const STOPPING: &[u8] = b"STOPPING=1";
 
-/// The server reads its configuration again, or hands over to another process; [`READY`] follows. The time is what systemd
-/// asks for with `Type=notify-reload`.
+/// The server reads its configuration again, or hands over to another process; [`READY`] follows. systemd
+/// requires the time with `Type=notify-reload`.
 pub(super) fn reloading() -> Vec<u8> {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     format!("RELOADING=1\nMONOTONIC_USEC={}{:06}", now.tv_sec, now.tv_nsec / 1000).into_bytes()
 }
 
-/// Tells the manager whose socket `NOTIFY_SOCKET` names. That it does not hear is no reason not to serve.
+/// Notifies the manager at the socket `NOTIFY_SOCKET`. A failure does not prevent serving.
 pub(super) fn tell(state: &[u8]) {
     let Some(place) = std::env::var_os("NOTIFY_SOCKET") else {
         return;
@@ -27,6 +27,6 @@ pub(super) fn tell(state: &[u8]) {
     };
     let told = address.and_then(|address| UnixDatagram::unbound()?.send_to(state, &address));
     if let Err(error) = told {
-        tracing::warn!(%error, ?place, "cannot tell the manager at NOTIFY_SOCKET");
+        tracing::warn!(%error, ?place, "cannot notify the manager at NOTIFY_SOCKET");
     }
 }

@@ -1,8 +1,8 @@
-//! How many connections each peer address has, on all workers.
+//! The number of connections of each peer address, on all workers.
 //!
-//! An IPv4 address counts by itself, an IPv6 address by its network of 64 bits, which is what a single subscriber has.
-//! An address is remembered while it has a connection, so the memory is bounded by the connections. The map is cut into
-//! shards, so that workers seldom meet at a lock; it is used when a connection opens and when it closes, never for a
+//! An IPv4 address counts by itself, an IPv6 address by its 64-bit prefix, which a single subscriber has.
+//! An address is remembered while it has a connection, so the memory is bounded by the connections. The map is divided into
+//! shards, so that workers seldom contend for a lock; it is used when a connection opens and closes, never for a
 //! request.
 
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ impl Origin {
 /// The connections of each address, counted for all workers.
 pub(crate) struct Peers {
     limit: u32,
-    /// The addresses are the clients' to choose, so they are hashed with a key that they do not know.
+    /// Clients choose their addresses, so the hash has a secret key.
     hasher: RandomState,
     shards: [Mutex<HashMap<Origin, u32, RandomState>>; SHARDS],
 }
@@ -46,10 +46,10 @@ impl Peers {
         }
     }
 
-    /// Counts a connection of this address; false, and not counted, if it has its limit of them.
+    /// Counts a connection of this address; returns false, without counting it, if the address is at its limit.
     pub(crate) fn enter(&self, address: IpAddr) -> bool {
         if address.is_unspecified() {
-            // Who comes over a Unix socket has no address, and is mostly a proxy that everybody comes by.
+            // A peer on a Unix socket has no address, and is usually a proxy for all clients.
             return true;
         }
         let origin = Origin::of(address);
@@ -73,7 +73,7 @@ impl Peers {
             *count -= 1;
             if *count == 0 {
                 shard.remove(&origin);
-                // What a flood of addresses has made the map grow to is given back when it has passed.
+                // The memory of a map that a flood of addresses has enlarged is freed afterwards.
                 if shard.capacity() > 1024 && shard.len() < shard.capacity() / 8 {
                     let kept = shard.len() * 2;
                     shard.shrink_to(kept);
@@ -84,7 +84,7 @@ impl Peers {
 
     fn shard(&self, origin: Origin) -> MutexGuard<'_, HashMap<Origin, u32, RandomState>> {
         let shard = self.hasher.hash_one(origin) as usize % SHARDS;
-        // A count is whole after each statement: a thread that panicked has left no half of it.
+        // A count is consistent after each statement, even if a thread has panicked.
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,7 +134,7 @@ mod tests {
             peers.leave(IpAddr::from(number.to_be_bytes()));
         }
         for shard in &peers.shards {
-            let shard = shard.lock().expect("nobody panicked");
+            let shard = shard.lock().expect("no panic while locked");
             assert!(shard.is_empty());
             assert!(shard.capacity() <= 1024, "{}", shard.capacity());
         }

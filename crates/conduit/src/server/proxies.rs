@@ -1,4 +1,4 @@
-//! Which peers are proxies, and are believed what they say of their clients.
+//! The peers that are proxies, and whose forwarding headers are trusted.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
@@ -6,36 +6,36 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-/// The environment variables that name proxies where the program names none.
+/// The environment variables that list proxies, unless the program does.
 const TRUSTED: &str = "CONDUIT_TRUSTED_PROXIES";
 const HEADER: &str = "CONDUIT_PROXY_PROTOCOL";
 
 /// The proxies in front of a server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proxies {
-    /// Their connections begin with a header of the PROXY protocol. `None`: the program does not say.
+    /// Their connections begin with a header of the PROXY protocol. `None`: not set by the program.
     pub(crate) header: Option<Networks>,
-    /// Their requests tell the client in header fields. `None`: the program does not say.
+    /// Their requests have the client in header fields. `None`: not set by the program.
     pub(crate) forwarding: Option<Arc<Forwarding>>,
     /// The fields are those of RFC 7239.
     pub(crate) standard: bool,
 }
 
-/// How the proxies of a request tell its client.
+/// The header fields in which proxies send the client of a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Forwarding {
-    /// Those who are believed.
+    /// The trusted proxies.
     pub(crate) trusted: Networks,
     /// In `Forwarded`, and not in `X-Forwarded-For` and its companions.
     pub(crate) standard: bool,
 }
 
 impl Proxies {
-    /// The proxies of the program, and those of the environment where the program says nothing.
+    /// The proxies of the program, and those of the environment if the program sets none.
     ///
     /// # Errors
     ///
-    /// When a variable's value is no list of networks; one that the program overrides is not looked at.
+    /// When a variable's value is not a list of networks; a variable that the program overrides is ignored.
     pub(crate) fn with_environment(mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let read = |name: &'static str, is_chosen: bool| -> Result<Option<Networks>> {
             let Some(value) = variable(name).filter(|_| !is_chosen) else {
@@ -60,12 +60,12 @@ impl Proxies {
         Ok(self)
     }
 
-    /// Whether the connections of this peer begin with a header of the PROXY protocol.
+    /// Returns whether the connections of this peer begin with a header of the PROXY protocol.
     pub(crate) fn send_header(&self, peer: SocketAddr) -> bool {
         self.header.as_ref().is_some_and(|known| known.have(peer))
     }
 
-    /// What the requests of this hop may tell, if it is a trusted proxy.
+    /// The forwarding fields to read from requests of this hop, if it is a trusted proxy.
     pub(crate) fn forwarding_of(&self, hop: SocketAddr) -> Option<Arc<Forwarding>> {
         self.forwarding
             .as_ref()
@@ -85,7 +85,7 @@ impl Networks {
     /// Networks such as `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7` and `unix`.
     ///
     /// # Panics
-    /// When a text is none of that, or has bits behind its prefix.
+    /// When a text is not a network, or has bits after its prefix.
     pub(crate) fn of<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Self {
         let mut all = Networks::default();
         for text in texts {
@@ -98,7 +98,7 @@ impl Networks {
         all
     }
 
-    /// As [`of`](Self::of), of a text in which commas separate them; none if it is empty. `None` if one is no network.
+    /// As [`of`](Self::of), of a comma-separated text, which may be empty. `None` if an item is not a network.
     fn listed(text: &str) -> Option<Self> {
         let mut all = Networks::default();
         if !text.trim().is_empty() {
@@ -107,7 +107,7 @@ impl Networks {
         Some(all)
     }
 
-    /// Adds one; `None` if the text is none.
+    /// Adds one; `None` if the text is not a network.
     fn add(&mut self, text: &str) -> Option<()> {
         match text {
             "unix" => self.unix = true,
@@ -116,7 +116,7 @@ impl Networks {
         Some(())
     }
 
-    /// Whether this end of a connection is in one of them. The address of a Unix socket shows as unspecified.
+    /// Returns whether this end of a connection is in one of them. A Unix socket has the unspecified address.
     pub(crate) fn have(&self, peer: SocketAddr) -> bool {
         if peer.ip().is_unspecified() {
             return self.unix;
@@ -124,7 +124,7 @@ impl Networks {
         self.contain(peer.ip())
     }
 
-    /// Whether the address is in one of them; one of IPv4 that is written as one of IPv6 counts as what it is.
+    /// Returns whether the address is in one of them; an IPv4-mapped IPv6 address counts as IPv4.
     pub(crate) fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         !address.is_unspecified()
@@ -134,7 +134,7 @@ impl Networks {
     }
 }
 
-/// An address, or one with a prefix behind which it has no bits.
+/// An address, or a prefix with zero bits after it.
 fn parse(text: &str) -> Option<(IpAddr, u32)> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) if prefix.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -149,7 +149,7 @@ fn parse(text: &str) -> Option<(IpAddr, u32)> {
     (masked(address, prefix)? == address).then_some((address, prefix))
 }
 
-/// The address without the bits behind the prefix; `None` if the prefix is longer than the address.
+/// The address with zero bits after the prefix; `None` if the prefix is longer than the address.
 fn masked(address: IpAddr, prefix: u32) -> Option<IpAddr> {
     Some(match address {
         IpAddr::V4(address) => {
@@ -228,7 +228,7 @@ mod tests {
         assert!(proxies.forwarding_of(outside).is_none());
         assert!(proxies.send_header(outside) && !proxies.send_header(inside));
 
-        // What the program says wins, also that there is none.
+        // The program takes precedence, also with an empty list.
         let proxies = Proxies {
             header: Some(Networks::of(["10.0.0.0/8"])),
             forwarding: Some(Arc::default()),
@@ -249,7 +249,7 @@ mod tests {
         for (variable, value) in [(TRUSTED, "10.0.0.1/8"), (HEADER, "10.0.0.0/8,"), (HEADER, "::1 unix")] {
             let error = Proxies::default()
                 .with_environment(|name| (name == variable).then(|| value.into()))
-                .expect_err("the value is none");
+                .expect_err("the value is invalid");
             assert_eq!(
                 error.to_string(),
                 format!(

@@ -1,5 +1,5 @@
-//! The span of a request as one of OpenTelemetry: the attributes of its semantic conventions for HTTP servers, and the trace
-//! that it goes on with. Where the subscriber has no layer that exports spans, nothing is done.
+//! The OpenTelemetry span of a request: the attributes of the semantic conventions for HTTP servers, and the trace
+//! that it continues. Without a layer of the subscriber that exports spans, it does nothing.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -18,16 +18,16 @@ use crate::opentelemetry::SAMPLES_BLINDLY;
 use crate::request::Request;
 use crate::route::Definition;
 
-/// How much is kept of what the client has sent, for each attribute: the queue of spans is bounded by their number, and a
-/// span must be as well.
+/// The maximum size of client input in an attribute: the queue of spans is bounded by their number, so the size of a
+/// span must be bounded too.
 const KEPT_BYTES: usize = 1024;
-/// How much of `tracestate` is passed on; services must pass on 512 (W3C Trace Context, section 3.3.1.5).
+/// The number of bytes of `tracestate` that are passed on; services must pass on 512 (W3C Trace Context, section 3.3.1.5).
 const STATE_BYTES: usize = 512;
 /// Methods that may be part of a name (RFC 9110, section 9, and RFC 5789).
 const METHODS: [&str; 9] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
 ];
-/// Parameters of a query that sign it: whoever reads them has what they give access to. The conventions list them.
+/// Query parameters that sign a request, and give access to every reader. The conventions list them.
 const SECRETS: [&str; 4] = ["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];
 
 /// The span of a request, if it is to be exported.
@@ -35,7 +35,7 @@ const SECRETS: [&str; 4] = ["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signat
 pub(super) struct ServerSpan(Option<Context>);
 
 impl ServerSpan {
-    /// Makes the request's span one of a server.
+    /// Makes the request's span a server span.
     pub(super) fn begin(span: &Span, request: &Request, route: Option<&'static Definition>) -> Self {
         let none = ServerSpan(None);
         if span.is_disabled() {
@@ -58,7 +58,7 @@ impl ServerSpan {
                 span.set_attribute(attribute.key, attribute.value)
             });
         }
-        // From here on it is sampled, or it is not.
+        // The sampling decision is final from here on.
         let context = span.context();
         let exported = context.span();
         if !exported.is_recording() {
@@ -76,7 +76,7 @@ impl ServerSpan {
         ServerSpan(Some(context))
     }
 
-    /// The answer is over. There is no status if the client was gone before there was one.
+    /// Ends the span with the response. There is no status if the client disconnected before the response.
     pub(super) fn end(&mut self, status: Option<u16>, body_bytes: u64, complete: bool) {
         let Some(context) = self.0.take() else { return };
         let span = context.span();
@@ -93,21 +93,21 @@ impl ServerSpan {
         };
         if let Some(error) = error {
             span.set_attribute(KeyValue::new("error.type", error));
-            // What can be inferred from the status is no description.
+            // A text that can be inferred from the status is not a description.
             span.set_status(Status::error(""));
         }
-        // Here, and not when the last who holds the span of `tracing` drops it, which may be a task that goes on.
+        // Here, and not when the last holder of the span of `tracing` drops it, which may be a task that continues.
         span.end();
     }
 }
 
-/// Its method, if it may be part of a name. One that a route is for is known, whatever it is.
+/// Its method, if it may be part of a name. Any method of a route is known.
 fn known<'a>(request: &'a Request, route: Option<&'static Definition>) -> Option<&'a str> {
     let sent = request.method().as_str();
     (route.is_some() || METHODS.contains(&sent)).then_some(sent)
 }
 
-/// Gives the span the name and kind of a server's.
+/// Sets the name and kind of a server span.
 fn name(span: &Span, request: &Request, route: Option<&'static Definition>) {
     let method = known(request, route).unwrap_or("HTTP");
     match route {
@@ -122,7 +122,7 @@ fn name(span: &Span, request: &Request, route: Option<&'static Definition>) {
     span.record("otel.kind", "server");
 }
 
-/// Gives `set` what is known of a request before it is answered.
+/// Passes to `set` the attributes of a request that are known before its response.
 fn describe(request: &Request, route: Option<&'static Definition>, mut set: impl FnMut(KeyValue)) {
     let sent = request.method().as_str();
     match (
@@ -152,7 +152,7 @@ fn describe(request: &Request, route: Option<&'static Definition>, mut set: impl
         _ => "1.1",
     };
     set(KeyValue::new("network.protocol.version", version));
-    // The client, and what it has asked for, in front of those proxies that are trusted.
+    // The client and its request, as the outermost trusted proxy saw them.
     let client = Client::of(request);
     set(KeyValue::new("url.scheme", client.scheme()));
     if let Some(address) = client.address() {
@@ -174,7 +174,7 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(KEPT_BYTES)]
 }
 
-/// The query with `REDACTED` in place of values that give access to what it names.
+/// The query with `REDACTED` in place of values that grant access.
 fn without_secrets(query: &str) -> Cow<'_, str> {
     let is_secret = |pair: &str| {
         pair.split_once('=')
@@ -203,7 +203,7 @@ impl Extractor for Fields<'_> {
             "traceparent" => {
                 let mut all = self.request.header_all("traceparent");
                 let parent = all.next().and_then(|parent| str::from_utf8(parent).ok())?;
-                // Two of them say nothing (W3C Trace Context, section 3.2).
+                // Two of them are invalid (W3C Trace Context, section 3.2).
                 (all.next().is_none() && is_trace_parent(parent)).then_some(parent)
             }
             "tracestate" => {
@@ -222,9 +222,9 @@ impl Extractor for Fields<'_> {
     }
 }
 
-/// Whether it has the form `00-{32 digits}-{16 digits}-{2 digits}`, of hexadecimal digits in lower case, or is that of a
-/// later version, which may have more behind it (W3C Trace Context, section 3.2.2). The propagator of the SDK takes shorter
-/// numbers, and signs, as well.
+/// Returns whether it has the form `00-{32 digits}-{16 digits}-{2 digits}`, of lower-case hexadecimal digits, or that of a
+/// later version, which may have a suffix (W3C Trace Context, section 3.2.2). The propagator of the SDK also accepts
+/// shorter numbers, and signs.
 fn is_trace_parent(text: &str) -> bool {
     let text = text.as_bytes();
     let Some((form, rest)) = text.split_at_checked(55) else {
@@ -268,7 +268,7 @@ mod tests {
             attributes: &[KeyValue],
             _: &[Link],
         ) -> SamplingResult {
-            let mut seen = self.0.lock().expect("nobody panics with it");
+            let mut seen = self.0.lock().expect("no panic while locked");
             seen.push(format!("{kind:?} {name}"));
             seen.extend(
                 attributes
@@ -296,7 +296,7 @@ mod tests {
             let peer = ([192, 0, 2, 1], 7).into();
             assert!(watch.begin(&request, None, peer).is_some());
         });
-        let seen = picky.0.lock().expect("nobody panics with it");
+        let seen = picky.0.lock().expect("no panic while locked");
         assert_eq!(seen[0], "Server PUT");
         for attribute in [
             "http.request.method=PUT",

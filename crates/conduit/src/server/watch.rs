@@ -1,7 +1,7 @@
-//! What is told of each request: a span while it is handled, a line in the access log, and the counts of its route.
+//! The observation of requests: a span while a request is handled, a line in the access log, and the counts of its route.
 //!
-//! Nothing is done for a request that nobody watches: no clock is read, nothing is copied. For one that is watched the
-//! memory comes from a pool of the worker, so that in the steady state nothing is allocated either.
+//! A request without observers costs nothing: no clock is read, nothing is copied. For an observed request the
+//! memory comes from a pool of the worker, so that the steady state does not allocate either.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -18,9 +18,9 @@ use crate::panics::caught;
 use crate::request::Request;
 use crate::route::Definition;
 
-/// What stands for the status of a request whose client has gone before there was one; nginx writes the same.
+/// The status in the log for a client that disconnected before the response; nginx writes the same.
 const CLIENT_GONE: u16 = 499;
-/// How many requests' memory a worker keeps for the next ones.
+/// The number of requests whose memory a worker keeps for reuse.
 const KEPT: usize = 64;
 
 /// The target of the span of a request.
@@ -28,10 +28,10 @@ pub(crate) const REQUEST_TARGET: &str = "conduit::request";
 
 const SUBSCRIBER: &str = "the subscriber panicked";
 
-/// Who watches the requests of a worker.
+/// The observers of a worker's requests.
 pub(super) struct Watch {
     access_log: AccessLog,
-    /// Whether the counts of routes are kept: the application has the page that shows them, or passes them on.
+    /// Set if routes are counted: the application has the page of metrics, or passes them on.
     counts_routes: bool,
     #[expect(
         clippy::vec_box,
@@ -40,18 +40,18 @@ pub(super) struct Watch {
     free: Vec<Box<Watched>>,
 }
 
-/// A request that is watched, from its head to the end of its answer.
+/// An observed request, from its head to the end of its response.
 pub(super) struct Watched {
     started: Instant,
-    /// The place of its route in the table.
+    /// The index of its route in the table.
     route: Option<usize>,
     pub(super) span: Span,
     server_span: ServerSpan,
     line: Option<Line>,
     status: u16,
-    /// The answer goes without its body.
+    /// The response is sent without its body.
     head_only: bool,
-    /// The length of what was sent of the answer's body.
+    /// The number of sent bytes of the response's body.
     pub(super) body_bytes: u64,
 }
 
@@ -64,7 +64,7 @@ impl Watch {
         }
     }
 
-    /// A request has come; `None` if nobody watches it.
+    /// Begins to observe a request; `None` if there are no observers.
     #[inline]
     pub(super) fn begin(
         &mut self,
@@ -115,7 +115,7 @@ impl Watch {
         watched
     }
 
-    /// What came was no valid request, and is answered with this status and so many bytes.
+    /// Reports an invalid request, and the status and size of its response.
     #[cold]
     pub(super) fn refused(&self, peer: SocketAddr, status: StatusCode, bytes: u64) {
         if self.access_log != AccessLog::Off && access_log::is_heard() {
@@ -126,7 +126,7 @@ impl Watch {
         }
     }
 
-    /// The answer is complete, or has broken off.
+    /// The response is complete, or was aborted.
     pub(super) fn end(&mut self, mut watched: Box<Watched>, complete: bool, counts: &Counts) {
         let took = watched.started.elapsed();
         if self.counts_routes {
@@ -177,7 +177,7 @@ impl Watched {
         }
     }
 
-    /// The head of the answer is written.
+    /// The head of the response is written.
     pub(super) fn answered(&mut self, status: StatusCode, body: &Body) {
         self.status = status.as_u16();
         self.body_bytes = match body.whole() {

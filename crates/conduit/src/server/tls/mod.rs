@@ -1,5 +1,5 @@
-//! TLS of the server itself, by rustls: certificates and whom they are for, which clients must show one, and reading all of
-//! that again when its files change.
+//! The server's TLS, by rustls: certificates and their hosts, certificates of clients, and reloading when files
+//! change.
 //!
 //! [`session`] is one connection. [`Certificates`] is what all connections share.
 
@@ -26,19 +26,19 @@ use super::transport::{TlsAcceptor, TlsConfig, TlsStream, Transport};
 use crate::error::{Error, Result};
 use session::Session;
 
-/// How many sessions of TLS 1.2 are remembered for clients that know no tickets; each takes a few hundred bytes.
+/// The number of stored TLS 1.2 sessions for clients without support of tickets; each takes a few hundred bytes.
 const REMEMBERED_SESSIONS: usize = 1024;
 
-/// How a server encrypts: its certificates, and what it wants of its clients. For [`App::tls`](crate::App::tls).
+/// The TLS settings of a server: its certificates, and the requirements for its clients. For [`App::tls`](crate::App::tls).
 ///
-/// TLS 1.3 and 1.2 (RFC 8446, RFC 5246), with tickets so that a client that comes again need not shake hands in full.
-/// Files are looked at once a second, and at SIGHUP: when one of them has changed all are read again, and connections from
-/// then on get what is new; those that are open stay. Files that cannot be used are named in the log, and the server keeps
+/// TLS 1.3 and 1.2 (RFC 8446, RFC 5246), with tickets, so that a returning client resumes its session.
+/// Files are checked once a second, and at SIGHUP: when one of them has changed, all are read again. New connections use
+/// the new certificates; open connections are unaffected. Invalid files are logged, and the server keeps
 /// the previous certificates. A certificate that has expired, or is not valid yet, does not replace one that is valid.
 ///
 /// # Example
 ///
-/// A site with two names, HTTP for those who come that way, and a year's promise to stay with HTTPS:
+/// A site with two names, a redirect from HTTP, and `Strict-Transport-Security` for a year:
 ///
 /// ```no_run
 /// use conduit::prelude::*;
@@ -72,7 +72,7 @@ pub struct Tls {
     hsts: Option<Duration>,
 }
 
-/// Where a chain of certificates and its key come from.
+/// The source of a certificate chain and its key.
 #[derive(Clone)]
 enum Source {
     Files(PathBuf, PathBuf),
@@ -80,7 +80,7 @@ enum Source {
     SelfSigned,
 }
 
-/// Whose certificates of clients are accepted, and whether each must show one.
+/// The accepted issuers of client certificates, and whether a certificate is required.
 #[derive(Clone)]
 struct Clients {
     issuers: Issuers,
@@ -94,18 +94,18 @@ enum Issuers {
 }
 
 impl Tls {
-    /// With the certificate in this PEM file, followed by those that lead to its issuer, and the key in that one (PKCS #8,
+    /// Reads the certificate from this PEM file, followed by its chain, and the key from the other one (PKCS #8,
     /// PKCS #1 or SEC 1). Both must be regular files of at most 4 MiB.
     pub fn files(chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         Tls::with(Source::Files(chain.into(), key.into()))
     }
 
-    /// With the certificate and the key in these PEM texts.
+    /// Takes the certificate and the key from these PEM texts.
     pub fn pem(chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         Tls::with(Source::Pem(chain.into(), key.into()))
     }
 
-    /// With a certificate for `localhost`, `127.0.0.1` and `::1` that is made at the start and signed by itself: for
+    /// Generates a self-signed certificate for `localhost`, `127.0.0.1` and `::1` at the start: for
     /// development. No client trusts it.
     pub fn self_signed() -> Self {
         Tls::with(Source::SelfSigned)
@@ -121,9 +121,9 @@ impl Tls {
         }
     }
 
-    /// A further certificate and key, in PEM files, for clients that ask for this host (SNI, RFC 6066). `*.example.com`
-    /// stands for each name with one label before `example.com` that has none of its own. Who asks for another name, or
-    /// none, gets the first certificate.
+    /// Adds a certificate and key, in PEM files, for clients that request this host (SNI, RFC 6066). `*.example.com`
+    /// matches each name with one label before `example.com` that has no separate certificate. Clients that request another
+    /// name, or no name, get the first certificate.
     pub fn host_files(mut self, host: impl Into<String>, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.hosts.push((host.into(), Source::Files(chain.into(), key.into())));
         self
@@ -135,13 +135,13 @@ impl Tls {
         self
     }
 
-    /// Each client must show a certificate whose issuer is in this PEM file;
-    /// [`ClientCertificate`](crate::ClientCertificate) gives it to a handler. Default: none is asked for.
+    /// Requires of each client a certificate whose issuer is in this PEM file;
+    /// [`ClientCertificate`](crate::ClientCertificate) extracts it. Default: no certificate is requested.
     pub fn require_clients(self, issuers: impl Into<PathBuf>) -> Self {
         self.with_clients(Issuers::File(issuers.into()), true)
     }
 
-    /// As [`require_clients`](Self::require_clients), but a client may show none. One that it shows must be valid.
+    /// As [`require_clients`](Self::require_clients), but the certificate is optional. If it is sent, it must be valid.
     pub fn accept_clients(self, issuers: impl Into<PathBuf>) -> Self {
         self.with_clients(Issuers::File(issuers.into()), false)
     }
@@ -161,15 +161,15 @@ impl Tls {
         self
     }
 
-    /// Sends who comes over plain TCP to the same place over HTTPS: 308, to the host of the request and the port of the
-    /// first address with TLS. Unix sockets are not concerned. Default: addresses with `http://` serve the application.
+    /// Redirects requests on plain TCP to the same URL over HTTPS: 308, to the host of the request and the port of the
+    /// first address with TLS. Unix sockets are unaffected. Default: addresses with `http://` serve the application.
     pub fn redirect_http(mut self) -> Self {
         self.redirect = true;
         self
     }
 
-    /// Makes clients promise to come by HTTPS only, for this long since their last visit (`Strict-Transport-Security`,
-    /// RFC 6797). It cannot be taken back before the time is over. Default: off.
+    /// Sends `Strict-Transport-Security` (RFC 6797): clients use HTTPS only, for this time after their last visit. It cannot
+    /// be revoked earlier. Default: off.
     pub fn hsts(mut self, limit: Duration) -> Self {
         self.hsts = Some(limit);
         self
@@ -288,17 +288,17 @@ fn interval(validity: Validity) -> String {
     format!("{from} to {to}")
 }
 
-/// What tells that a file has changed: its device, number, size, and time to the nanosecond. A link is followed, so that
-/// one that leads elsewhere now is a change.
+/// The identity of a file's version: its device, inode, size, and time to the nanosecond. Links are followed, so that
+/// a changed target is a change.
 type Stamp = (u64, u64, u64, i64, i64);
 
-/// How sessions go on. They outlive a reload, so that clients need not shake hands in full after it, unless other clients
-/// are trusted now than before: a ticket holds whom its client was taken for.
+/// The state for resuming sessions. It survives a reload, so that clients can resume after it, unless the trusted issuers
+/// of client certificates have changed: a ticket contains the client's identity.
 #[derive(Clone, Debug)]
 struct Sessions {
     tickets: Arc<dyn ProducesTickets>,
     remembered: Arc<dyn StoresServerSessions>,
-    /// The issuers that they are good for.
+    /// The issuers that the sessions are valid for.
     issuers: Option<Vec<u8>>,
 }
 

@@ -86,7 +86,7 @@ impl Session {
         })
     }
 
-    /// Decrypts what has come into `plain`, and does what the handshake asks for. Returns the number of bytes of `encrypted`
+    /// Decrypts received bytes into `plain`, and continues the handshake. Returns the number of bytes of `encrypted`
     /// that were used and of `plain` that were filled.
     fn take_in(&mut self, plain: &mut [u8], encrypted: &mut [u8]) -> io::Result<(usize, usize)> {
         let (mut used, mut filled) = (0, 0);
@@ -138,7 +138,7 @@ impl Session {
                 break;
             }
         }
-        // rustls refuses the length of a message without an alert.
+        // rustls rejects the length of a message without an alert.
         if self.outgoing.is_empty() && matches!(error, rustls::Error::InvalidMessage(_)) {
             self.write_decode_error();
         }
@@ -147,7 +147,7 @@ impl Session {
         TlsError::from(error).into()
     }
 
-    /// Refuses a handshake message that is larger than rustls accepts, or that comes in records of a few bytes.
+    /// Rejects a handshake message that is larger than rustls accepts, or that comes in records of a few bytes.
     fn refuse_message(&mut self) -> io::Error {
         self.failed = true;
         self.incoming = Vec::new();
@@ -165,10 +165,10 @@ impl Session {
         }
     }
 
-    /// Appends what `write` encrypts, after the messages that rustls has queued.
+    /// Appends the output of `write`, after the messages that rustls has queued.
     ///
-    /// rustls is always given the input that it has seen and not discarded: it remembers places in it, and panics if there is
-    /// less. A client that sends the half of a message must not be able to bring that about.
+    /// Passes rustls all input that it has seen and not discarded: it keeps offsets into it, and panics if the input is
+    /// shorter. A client that sends half a message must not cause that.
     fn write_traffic(
         &mut self,
         encrypted: &mut Vec<u8>,
@@ -208,7 +208,7 @@ impl Session {
         }
     }
 
-    /// Sends what is encrypted, and holds what there is no room for. Returns whether all of it was sent.
+    /// Sends encrypted bytes, and keeps those that the socket does not take. Returns whether all of them were sent.
     fn transmit(&mut self, encrypted: &[u8]) -> io::Result<bool> {
         let sent = match self.stream.send(encrypted) {
             Ok(sent) => sent,
@@ -222,7 +222,7 @@ impl Session {
         Ok(sent == encrypted.len())
     }
 
-    /// Receives and decrypts once. Returns what the stream below gave, and the number of bytes of `plain` that were filled.
+    /// Receives and decrypts once. Returns the result of the stream below, and the number of bytes of `plain` that were filled.
     fn receive(&mut self, plain: &mut [u8], encrypted: &mut [u8]) -> io::Result<(Received, usize)> {
         let held = self.incoming.len();
         if held + LEAST_READ_BYTES > encrypted.len() {
@@ -383,7 +383,7 @@ impl TlsStream for Session {
         if self.failed || self.close_notify == CloseNotify::Sent || self.tls.is_handshaking() {
             return;
         }
-        // Behind bytes that wait for room it could not be sent in its place.
+        // It would be out of order after bytes that wait for room.
         if !self.deferred && (self.flush().is_err() || self.holds_output()) {
             return;
         }
@@ -403,7 +403,7 @@ impl TlsStream for Session {
     }
 }
 
-/// What writing into a buffer that is too small needs, or why it cannot be done at all.
+/// The required size of a buffer that is too small, or the reason why writing is impossible.
 enum Needs {
     Bytes(usize),
     Nothing(io::Error),
@@ -423,7 +423,7 @@ fn encrypt_needs(error: EncryptError) -> Needs {
     }
 }
 
-/// Appends what `write` writes, in as much room as it says it needs.
+/// Appends the output of `write`, with the room that it requests.
 fn append(buffer: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> Result<usize, Needs>) -> io::Result<()> {
     let before = buffer.len();
     loop {
