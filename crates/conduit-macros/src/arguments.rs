@@ -1,4 +1,4 @@
-//! Which argument takes which parameter of the path.
+//! The assignment of the path's parameters to arguments.
 
 use conduit_route::Pattern;
 use proc_macro2::{Ident, Span};
@@ -39,13 +39,13 @@ const SINGLE_VALUES: [&str; 28] = [
     "Cow",
 ];
 
-/// Types of one value that are in every program, and no extractors.
+/// Types of one value that are in every program, and are not extractors.
 const PRIMITIVES: [&str; 16] = [
     "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64", "bool",
     "char",
 ];
 
-/// Extractors beside those of [`BODIES`] and `Path` that one may want to borrow.
+/// Extractors besides those of [`BODIES`] and `Path` that a user may try to borrow.
 const BORROWED: [&str; 8] = [
     "Path",
     "Query",
@@ -60,7 +60,7 @@ const BORROWED: [&str; 8] = [
 /// Extractors that hold what serde has read.
 const OWNING: [&str; 6] = ["Path", "Query", "Json", "Form", "Header", "MultipartForm"];
 
-/// Types that take the body, so that a second one is refused where the handler is written and not where it is used.
+/// Types that take the body, so that a second one is rejected where the handler is defined and not where it is used.
 const BODIES: [&str; 8] = [
     "Json",
     "Form",
@@ -72,34 +72,34 @@ const BODIES: [&str; 8] = [
     "MultipartForm",
 ];
 
-/// Whether an argument of this type is the whole request, which is taken last, whatever its place.
+/// Returns whether an argument of this type is the whole request, which is taken last, at any position.
 pub(crate) fn takes_all(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Request"))
 }
 
-/// One argument of a handler, and where its value comes from.
+/// One argument of a handler, and the source of its value.
 pub(crate) struct Argument {
     pub(crate) ty: Type,
-    /// As it stands in the source, for messages.
+    /// Its source text, for messages.
     pub(crate) text: String,
     pub(crate) source: Source,
 }
 
-/// Where an argument's value comes from.
+/// The source of an argument's value.
 pub(crate) enum Source {
     /// `FromRequest`.
     Request,
-    /// Parameters of the path: names and places.
+    /// Parameters of the path: names and indices.
     Path {
         wrapper: Wrapper,
-        /// Whether it is a `Valid<Path<T>>`, whose values keep rules.
+        /// Set for a `Valid<Path<T>>`, whose values are validated.
         is_valid: bool,
         names: Vec<(String, usize)>,
         structure: Option<Box<Type>>,
     },
 }
 
-/// What a `Path` argument is wrapped in.
+/// The type around a `Path` argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Wrapper {
     None,
@@ -130,7 +130,7 @@ pub(crate) fn classify(
             Err(error) => combine(&mut errors, error),
         }
     }
-    // An argument with the wrong name would be reported a second time as a parameter that nobody takes.
+    // An argument with the wrong name would be reported a second time as a parameter without an argument.
     if errors.is_none() {
         for (place, name) in parameters.iter().enumerate() {
             if arguments.iter().any(|argument| argument.takes(place)) {
@@ -163,7 +163,7 @@ impl Argument {
     }
 }
 
-/// A piece of the source without the blanks that the compiler puts between all tokens.
+/// A part of the source without the spaces that the compiler inserts between all tokens.
 fn as_written(tokens: &impl ToTokens) -> String {
     let mut text = tokens.to_token_stream().to_string();
     for (spaced, close) in [
@@ -190,7 +190,7 @@ fn combine(errors: &mut Option<Error>, error: Error) {
 
 fn not_taken(pattern: Pattern<'_>, path: Span, function: &Ident, name: &str) -> Error {
     let written = pattern.path();
-    let remedy = format!("add the argument `{name}: Path<…>` or take `{{{name}}}` out of the path");
+    let remedy = format!("add the argument `{name}: Path<…>` or remove `{{{name}}}` from the path");
     let mut error = Error::new(
         path,
         format!("no argument of `{function}` takes the parameter `{{{name}}}`: {remedy}"),
@@ -202,7 +202,7 @@ fn not_taken(pattern: Pattern<'_>, path: Span, function: &Ident, name: &str) -> 
     error
 }
 
-/// Whether an argument has the name of a parameter, and would take it if it were a `Path`.
+/// Returns whether an argument has the name of a parameter, and would take it if it were a `Path`.
 fn is_named(input: &PatType, parameter: &str) -> bool {
     match bound(&input.pat) {
         Bound::Name(name) => name.unraw().to_string().trim_start_matches('_') == parameter.trim_start_matches('_'),
@@ -210,7 +210,7 @@ fn is_named(input: &PatType, parameter: &str) -> bool {
     }
 }
 
-/// An argument that has the name of a parameter, and is no `Path`.
+/// An argument that has the name of a parameter, and is not a `Path`.
 fn no_path(pattern: Pattern<'_>, name: &str, input: &PatType) -> Error {
     let written = pattern.path();
     let ty = match &*input.ty {
@@ -223,7 +223,7 @@ fn no_path(pattern: Pattern<'_>, name: &str, input: &PatType) -> Error {
     Error::new(input.ty.span(), message)
 }
 
-/// An argument of a type that everybody would like to be an extractor at first, and that is none.
+/// An argument of a type that is easily mistaken for an extractor.
 fn no_extractor(input: &PatType) -> Option<Error> {
     if let Type::Reference(reference) = &*input.ty {
         let name = match &*reference.elem {
@@ -238,7 +238,7 @@ fn no_extractor(input: &PatType) -> Option<Error> {
             _ => return None,
         };
         let message = format!(
-            "a handler's arguments are its own, there is nothing that this could borrow from: write `{instead}` without the `&`"
+            "a handler's arguments are owned values and cannot be references: write `{instead}` without the `&`"
         );
         return Some(Error::new(input.ty.span(), message));
     }
@@ -246,7 +246,7 @@ fn no_extractor(input: &PatType) -> Option<Error> {
     let name = path.path.get_ident()?.to_string();
     PRIMITIVES.contains(&&*name).then(|| {
         let message = format!(
-            "a `{name}` alone does not say where in the request it is: write `Path<{name}>` for a parameter of the path, \
+            "a `{name}` alone does not determine its source in the request: write `Path<{name}>` for a parameter of the path, \
              `Json<{name}>` for the body, `State<{name}>` for a part of the state; for a field of the query or the head, \
              `Query<…>` or `Header<…>` of a struct that has it"
         );
@@ -319,7 +319,7 @@ fn source(pattern: Pattern<'_>, parameters: &[&str], path: Span, input: &PatType
         },
         (_, _) if is_single_value(inner) => {
             let remedy = "name it after the parameter, with `_` before it if you do not read it";
-            let message = format!("this argument has no name to tell which parameter of the path it takes: {remedy}");
+            let message = format!("this argument has no name that selects a parameter of the path: {remedy}");
             let mut error = Error::new(input.pat.span(), message);
             error.combine(Error::new(path, format!("this path has {}", counted(parameters))));
             Err(error)
@@ -331,7 +331,7 @@ fn source(pattern: Pattern<'_>, parameters: &[&str], path: Span, input: &PatType
 fn no_parameter(pattern: Pattern<'_>, parameters: &[&str], path: Span, name: &Ident) -> Error {
     let written = pattern.path();
     let remedy = match parameters {
-        [] => format!("write `{{{name}}}` into the path or take the argument out"),
+        [] => format!("write `{{{name}}}` into the path or remove the argument"),
         [only] => format!("rename the argument to `{only}` or the parameter to `{{{name}}}`"),
         _ => format!(
             "rename the argument to one of {} or write `{{{name}}}` into the path",
@@ -340,7 +340,7 @@ fn no_parameter(pattern: Pattern<'_>, parameters: &[&str], path: Span, name: &Id
     };
     let mut error = Error::new(
         name.span(),
-        format!("`{name}` is no parameter of the path `{written}`: {remedy}"),
+        format!("`{name}` is not a parameter of the path `{written}`: {remedy}"),
     );
     error.combine(Error::new(
         path,
@@ -410,7 +410,7 @@ fn bound(pattern: &Pat) -> Bound<'_> {
     }
 }
 
-/// The type that owns what a reference to this one borrows.
+/// The owned counterpart of a reference to this type.
 pub(crate) fn owned(ty: &Type) -> String {
     match ty {
         Type::Path(path) if path.path.is_ident("str") => "String".to_owned(),
@@ -448,7 +448,7 @@ fn path_type(ty: &Type) -> Option<PathType<'_>> {
     })
 }
 
-/// An extractor of something borrowed: what serde makes of a request owns what it holds.
+/// An extractor of a borrowed type: values that serde makes of a request are owned.
 fn borrowing(ty: &Type) -> Option<Error> {
     let (name, inner) = generic(ty)?;
     if ["Option", "Result", "Valid"].iter().any(|wrapper| name == wrapper) {
@@ -466,7 +466,7 @@ fn borrowing(ty: &Type) -> Option<Error> {
             return None;
         };
         let message = format!(
-            "a `{name}` owns what it holds, there is nothing that this could borrow from: write `{}` instead of `{}`",
+            "a `{name}` owns its value and cannot be borrowed from: write `{}` instead of `{}`",
             owned(&reference.elem),
             as_written(element)
         );

@@ -55,7 +55,7 @@ fn path_params_of(input: &DeriveInput) -> Result<TokenStream, Error> {
     })
 }
 
-/// The name of the parameter that a field takes, if it takes any.
+/// The name of the parameter that a field takes, if any.
 fn parameter(field: &Field) -> Result<Option<String>, Error> {
     let mut name = field.ident.as_ref().map(|ident| ident.unraw().to_string());
     for attribute in field
@@ -75,9 +75,7 @@ fn parameter(field: &Field) -> Result<Option<String>, Error> {
                 return Ok(());
             }
             if meta.path.is_ident("flatten") {
-                return Err(
-                    meta.error("the names of a flattened field are not known: write its fields into the struct")
-                );
+                return Err(meta.error("the names of a flattened field are unknown: write its fields into the struct"));
             }
             skip_value(&meta)
         })?;
@@ -101,7 +99,7 @@ fn renamed(meta: &ParseNestedMeta<'_>) -> Result<Option<LitStr>, Error> {
     Ok(name)
 }
 
-/// Leaves what else serde takes to serde.
+/// Ignores the other attributes of serde.
 fn skip_value(meta: &ParseNestedMeta<'_>) -> Result<(), Error> {
     if meta.input.peek(Token![=]) {
         meta.value()?.parse::<syn::Expr>()?;
@@ -131,7 +129,7 @@ fn from_ref_of(input: &DeriveInput) -> Result<TokenStream, Error> {
         if let Some((_, first)) = seen.iter().find(|(seen, _)| *seen == text) {
             let message = format!(
                 "two fields have the type `{text}`, so `State<{text}>` could be either: \
-                 write `#[from_ref(skip)]` on one, or give it a type of its own"
+                 write `#[from_ref(skip)]` on one, or give it a separate type"
             );
             let mut error = Error::new(ty.span(), message);
             error.combine(Error::new(first.ty.span(), "this is the other field"));

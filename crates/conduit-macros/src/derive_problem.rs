@@ -23,7 +23,7 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
     let mut shows_itself = false;
     let is_generic = input.generics.type_params().next().is_some();
     let (generics, arguments, conditions) = input.generics.split_for_impl();
-    // A borrowing or generic error may be shorter-lived than a cause has to be.
+    // A borrowing or generic error may not be `'static`, as a cause must be.
     let is_cause = implements_error && input.generics.params.is_empty();
     let mut each = |attributes: &[Attribute], name: TokenStream, span: proc_macro2::Span, fields: &Fields| {
         let case = Case::parse(attributes, span, fields)?;
@@ -95,12 +95,12 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
 /// The conversion that `?` uses for a type that implements `std::error::Error`.
 ///
 /// Such a type already turns into a `BoxError`, so it would be covered by the conversion of all errors, which cannot
-/// know the status. That conversion asks for `Unpin`; an implementation whose condition never holds takes the type out
-/// of it, and leaves room for one of the type itself.
+/// know the status. That conversion requires `Unpin`; an `Unpin` implementation whose condition never holds excludes the
+/// type from it, and permits a separate conversion.
 fn into_problem_of_an_error(input: &DeriveInput) -> TokenStream {
     let ident = &input.ident;
     let (generics, arguments, conditions) = input.generics.split_for_impl();
-    // A condition with a lifetime is not checked where it is written.
+    // A condition with a lifetime is not checked at its definition.
     let mut pinned = input.generics.clone();
     pinned.params.insert(0, parse_quote!('__conduit));
     pinned
@@ -119,7 +119,7 @@ fn into_problem_of_an_error(input: &DeriveInput) -> TokenStream {
     }
 }
 
-/// Whether the type derives `thiserror::Error` as well, whose attribute is `#[error(…)]`.
+/// Returns whether the type derives `thiserror::Error` as well, whose attribute is `#[error(…)]`.
 fn derives_error(input: &DeriveInput) -> bool {
     let has_error = |attributes: &[Attribute]| attributes.iter().any(|attribute| attribute.path().is_ident("error"));
     let in_a_variant = match &input.data {
@@ -194,7 +194,7 @@ impl<'a> Case<'a> {
         let case = Case { options, fields, roles };
         if case.options.transparent {
             if fields.len() != 1 {
-                let message = "what is transparent has one field, the error whose problem it is";
+                let message = "a transparent variant has one field, the error that is converted";
                 return Err(Error::new(span, message));
             }
         } else if case.options.status.is_none() {
@@ -209,7 +209,7 @@ impl<'a> Case<'a> {
         Ok(case)
     }
 
-    /// The place and type of the field that `?` makes this from. Where the type `derives_error`, `thiserror` writes the
+    /// The index and type of the field that `?` makes this from. Where the type `derives_error`, `thiserror` writes the
     /// conversion of a plain `#[from]`.
     fn from(&self, derives_error: bool) -> Option<(usize, &Type)> {
         let place = self.roles.iter().position(|role| match role.from {
@@ -220,7 +220,7 @@ impl<'a> Case<'a> {
         self.fields.iter().nth(place).map(|field| (place, &field.ty))
     }
 
-    /// The names that the fields are bound to: their own, or `_0` and so on.
+    /// The names that the fields are bound to: the fields' names, or `_0` and so on.
     fn bindings(&self) -> Vec<Ident> {
         let span = match &self.options.detail {
             Detail::Format(text) => text.span(),
@@ -392,7 +392,7 @@ impl Options {
     }
 }
 
-/// A status that is a number is one of an error.
+/// Checks that a numeric status is one of an error.
 fn status(status: Expr) -> Result<Expr, Error> {
     if let Expr::Lit(literal) = &status {
         let number = match &literal.lit {
@@ -441,14 +441,14 @@ impl Role {
     }
 }
 
-/// The name of a member: what is written, or else the field's.
+/// The name of a member: that of the attribute, or else the field's.
 fn member(meta: &syn::meta::ParseNestedMeta<'_>, field: Option<&str>) -> Result<String, Error> {
     let name = if meta.input.peek(Token![=]) {
         meta.value()?.parse::<LitStr>()?.value()
     } else {
         match field {
             Some(name) => name.to_owned(),
-            None => return Err(meta.error("a field without a name says that of its member: `member = \"limit\"`")),
+            None => return Err(meta.error("a field without a name needs one for its member: `member = \"limit\"`")),
         }
     };
     if matches!(&*name, "type" | "title" | "status" | "detail" | "instance") {

@@ -1,4 +1,4 @@
-//! What a handler reads and answers, for the OpenAPI document: `Handler::describe`.
+//! The description of a handler's requests and responses for the OpenAPI document: `Handler::describe`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -9,12 +9,12 @@ use syn::{Attribute, Expr, GenericArgument, ItemFn, Meta, PathArguments, ReturnT
 use crate::arguments::{Argument, Source, Wrapper};
 use crate::handler::Static;
 
-/// Types whose arguments matter and who have no schema themselves.
+/// Types whose arguments matter and that have no schema themselves.
 const CARRIERS: [&str; 10] = [
     "Result", "Json", "Form", "Query", "Path", "Valid", "Created", "Status", "Html", "Pin",
 ];
 
-/// Types of which the client sees nothing.
+/// Types that the client does not see.
 const UNSEEN: [&str; 3] = ["State", "Problem", "Infallible"];
 
 /// The function `describe` of a handler's `Handler`; nothing without the feature `openapi`.
@@ -65,7 +65,7 @@ pub(crate) fn describe(item: &ItemFn, arguments: &[Argument]) -> TokenStream {
     }
 }
 
-/// What an argument reads.
+/// The description of an argument's input.
 fn described(ty: &Type, source: &Source, operation: &Ident) -> TokenStream {
     let span = Span::mixed_site().located_at(ty.span());
     match source {
@@ -118,7 +118,7 @@ fn documentation(attribute: &Attribute) -> Option<TokenStream> {
     }
 }
 
-/// Whether a text is written as `///` or `/**`; the compiler gives both to macros as `#[doc = …]`.
+/// Returns whether a text is written as `///` or `/**`; the compiler passes both to macros as `#[doc = …]`.
 fn is_comment(text: &Expr) -> bool {
     let source = text.span().source_text();
     source.is_some_and(|source| source.starts_with("///") || source.starts_with("/**"))
@@ -136,7 +136,7 @@ fn is_hidden(attribute: &Attribute) -> bool {
     }
 }
 
-/// The types in a signature whose schemas an extractor or a response may ask for.
+/// The types in a signature whose schemas an extractor or a response may require.
 #[derive(Default)]
 struct Known {
     types: Vec<Type>,
@@ -187,8 +187,8 @@ impl Known {
                 self.types.push(ty.clone());
             }
         }
-        // The schema of a list has that of its elements in it, but a type that is known gets a name that tells it from
-        // another one of the same name.
+        // The schema of a list contains that of its elements, but only a registered type gets a name that distinguishes it
+        // from another one of the same name.
         match ty {
             Type::Tuple(tuple) => tuple.elems.iter().for_each(|inner| self.add(inner)),
             _ => self.look_into(ty),
@@ -196,7 +196,7 @@ impl Known {
     }
 }
 
-/// Finds `impl Trait`, and what else cannot be written where the type is used once more.
+/// Finds `impl Trait`, and other types that cannot be repeated in generated code.
 struct Unnamed(bool);
 
 impl VisitMut for Unnamed {

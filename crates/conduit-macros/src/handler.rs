@@ -1,4 +1,4 @@
-//! `#[get]` and its kin.
+//! `#[get]` and the other route attributes.
 
 use conduit_route::Pattern;
 use proc_macro2::{Ident, Span, TokenStream};
@@ -18,7 +18,7 @@ use crate::describe::describe;
 /// Most arguments of one handler that may have `#[cfg]`: one implementation is made for each combination.
 const CONDITION_LIMIT: usize = 4;
 
-/// Expands an attribute whose name tells the method: its argument is the path.
+/// Expands an attribute that is named after its method: its argument is the path.
 pub(crate) fn expand(method: &str, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let path = |input: ParseStream<'_>| {
         if !input.peek(LitStr) {
@@ -43,7 +43,7 @@ pub(crate) fn expand_route(arguments: TokenStream, item: TokenStream) -> TokenSt
     beside(item, method_and_path.parse2(arguments))
 }
 
-/// What an attribute says.
+/// The arguments of an attribute.
 struct Place {
     method: String,
     path: LitStr,
@@ -51,7 +51,7 @@ struct Place {
     disconnect: Option<Ident>,
 }
 
-/// The function untouched, so that errors in it keep their places, and what belongs to it behind it.
+/// The unchanged function, so that its errors keep their spans, followed by the generated items.
 fn beside(item: TokenStream, route: Result<Place, Error>) -> TokenStream {
     let more = match Function::parse(item.clone()) {
         Ok(function) => function.expand(route),
@@ -81,7 +81,7 @@ fn method_and_path(input: ParseStream<'_>) -> Result<Place, Error> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if method.is_empty() || !method.bytes().all(is_token) {
         let message =
-            format!("`{method}` is no method: use letters, digits and `-` (RFC 9110, section 9.1): {example}");
+            format!("`{method}` is not a method: use letters, digits and `-` (RFC 9110, section 9.1): {example}");
         return Err(Error::new(span, message));
     }
     if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
@@ -95,7 +95,7 @@ fn method_and_path(input: ParseStream<'_>) -> Result<Place, Error> {
     if comma.is_none() || !input.peek(LitStr) {
         return Err(Error::new(
             input.span(),
-            format!("a path is missing behind the method: {example}"),
+            format!("a path is missing after the method: {example}"),
         ));
     }
     let (path, disconnect) = path_at_the_end(input)?;
@@ -116,7 +116,7 @@ fn path_at_the_end(input: ParseStream<'_>) -> Result<(LitStr, Option<Ident>), Er
     }
     if !input.is_empty() {
         let message = if disconnect.is_some() {
-            "nothing comes behind `disconnect`: take it away"
+            "unexpected argument after `disconnect`: remove it"
         } else {
             "a route has one path: write a handler for each path, which may call one function"
         };
@@ -127,8 +127,8 @@ fn path_at_the_end(input: ParseStream<'_>) -> Result<(LitStr, Option<Ident>), Er
 
 /// Reads `disconnect = "abort"`.
 fn disconnection(input: ParseStream<'_>) -> Result<Ident, Error> {
-    let remedy = "write `disconnect = \"finish\"`, and the handler runs to its end when its client has gone, \
-        or `disconnect = \"abort\"`, and it is dropped";
+    let remedy = "write `disconnect = \"finish\"` to run the handler to its end when its client disconnects, \
+        or `disconnect = \"abort\"` to drop it";
     let name = input.call(Ident::parse_any)?;
     if name != "disconnect" {
         return Err(Error::new(name.span(), format!("a route has no `{name}`: {remedy}")));
@@ -142,14 +142,14 @@ fn disconnection(input: ParseStream<'_>) -> Result<Ident, Error> {
         "finish" => "Finish",
         "abort" => "Abort",
         other => {
-            let message = format!("`{other}` is nothing that can become of a handler: {remedy}");
+            let message = format!("`{other}` is not a value of `disconnect`: {remedy}");
             return Err(Error::new(value.span(), message));
         }
     };
     Ok(Ident::new(variant, Span::mixed_site()))
 }
 
-/// A function that an attribute stands on.
+/// A function with an attribute.
 struct Function {
     item: ItemFn,
 }
@@ -158,7 +158,7 @@ impl Function {
     fn parse(item: TokenStream) -> Result<Self, Error> {
         let function = match syn::parse2::<Item>(item.clone()) {
             Ok(Item::Fn(function)) => function,
-            // What is only a part of an item, such as a method, is no `Item`.
+            // A part of an item, such as a method, is not an `Item`.
             Ok(other) => {
                 return Err(Error::new(
                     other.span(),
@@ -174,12 +174,12 @@ impl Function {
             ..
         } = &function.sig;
         if let Some(FnArg::Receiver(receiver)) = inputs.first() {
-            let message = "a handler is no method, nobody has a `self` to call it on: \
+            let message = "a handler cannot be a method, there is no `self` to call it on: \
                 write a function outside of the `impl` and take what it needs as `State<…>`";
             return Err(Error::new(receiver.span(), message));
         }
         if !generics.params.is_empty() {
-            let message = "a handler cannot be generic, nobody says for which type it is called: \
+            let message = "a handler cannot be generic, its type would be unknown: \
                 write one handler for each type, each of which may call a generic function";
             return Err(Error::new(generics.span(), message));
         }
@@ -190,7 +190,7 @@ impl Function {
             }
             if let Some(span) = generic.0 {
                 let message =
-                    "an argument of a handler cannot be `impl Trait`, nobody says which type it is: write the type";
+                    "an argument of a handler cannot be `impl Trait`, its type would be unknown: write the type";
                 return Err(Error::new(span, message));
             }
         }
@@ -203,7 +203,7 @@ impl Function {
         Ok(Function { item: function })
     }
 
-    /// The type beside the function, and its implementations of `Route` and `Handler`.
+    /// The generated type, and its implementations of `Route` and `Handler`.
     ///
     /// After an error it still has both, so that the lists that name it show no errors of their own.
     fn expand(&self, route: Result<Place, Error>) -> TokenStream {
@@ -224,7 +224,7 @@ impl Function {
             }
             Err(error) => {
                 let name = self.name();
-                // Its line makes the path another one than that of any other route.
+                // Its line makes the path differ from that of any other route.
                 let path = quote!(::core::concat!("/", #name, ":", ::core::line!()));
                 (self.definition("GET", path, None), self.stub(error))
             }
@@ -254,7 +254,7 @@ impl Function {
         }
     }
 
-    /// An answer that borrows, from nothing: what the arguments hold is gone when the function has returned.
+    /// A borrowing response, which is an error: the arguments are dropped when the function has returned.
     fn borrowed_answer(&self) -> Option<Error> {
         let Signature { inputs, output, .. } = &self.item.sig;
         let ReturnType::Type(_, ty) = output else { return None };
@@ -270,8 +270,8 @@ impl Function {
         found.visit_type_mut(&mut (**ty).clone());
         let (reference, owned) = found.reference?;
         let message = format!(
-            "what a handler returns is its own, there is nothing that this could borrow from: write `{owned}`, or `&'static` \
-             for what stands in the program"
+            "handlers cannot return borrowed data: write `{owned}`, or `&'static` \
+             for data in the program"
         );
         Some(Error::new_spanned(reference, message))
     }
@@ -392,7 +392,7 @@ impl Function {
                     path_argument(&ty, *wrapper, *is_valid, names, &request)
                 }
             };
-            // A result as such is passed on; anything else is taken out of one.
+            // A result argument is passed on; other values are taken out of a result.
             let step = match &argument.source {
                 Source::Path {
                     wrapper: Wrapper::Option | Wrapper::Result,
@@ -537,7 +537,7 @@ fn conditions(attributes: &[Attribute]) -> TokenStream {
         .collect()
 }
 
-/// What stands between the parentheses of each `#[cfg]`.
+/// The predicate of each `#[cfg]`.
 fn predicates(attributes: &[Attribute]) -> Vec<TokenStream> {
     let list = |attribute: &Attribute| match &attribute.meta {
         Meta::List(list) => Some(list.tokens.clone()),
@@ -550,7 +550,7 @@ fn predicates(attributes: &[Attribute]) -> Vec<TokenStream> {
         .collect()
 }
 
-/// Names elided lifetimes: an argument is made from nothing that it could borrow from.
+/// Names elided lifetimes: an argument has nothing to borrow from.
 pub(crate) struct Static;
 
 impl VisitMut for Static {

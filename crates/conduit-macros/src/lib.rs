@@ -1,8 +1,8 @@
 //! The attributes and macros of the Conduit web framework; use them through its crate, `conduit`.
 //!
-//! - `handler`: `#[get]` and its kin
-//! - `arguments`: which argument takes which parameter of the path
-//! - `describe`: what a handler reads and answers, for the OpenAPI document
+//! - `handler`: `#[get]` and the other route attributes
+//! - `arguments`: the assignment of the path's parameters to arguments
+//! - `describe`: the description of a handler for the OpenAPI document
 //! - `list`: `routes!`
 //! - `derive`: `PathParams` and `FromRef`; `derive_problem`: `Problem`
 #![forbid(unsafe_code)]
@@ -20,7 +20,7 @@ macro_rules! method_attributes {
     ($($name:ident $method:literal)*) => {$(
         #[doc = concat!("Makes a function the handler of `", $method, "` requests for a path.")]
         ///
-        /// See [`macro@route`], which says it all: this is the same with the method filled in.
+        /// The same as [`macro@route`] with this method; see there for the details.
         #[proc_macro_attribute]
         pub fn $name(arguments: TokenStream, item: TokenStream) -> TokenStream {
             handler::expand($method, arguments.into(), item.into()).into()
@@ -40,35 +40,35 @@ method_attributes! {
 
 /// Makes a function the handler of one method's requests for a path: `#[route(PROPFIND, "/files/{*path}")]`.
 ///
-/// The function, `async` or not, stays as it is. Beside it comes a type of the same name, which
-/// [`routes!`](macro@routes) takes. Each argument is taken from the request: a `Path` by the parameters
-/// of the path, any other through `FromRequest`. The return value is made a response by `IntoResponse`.
+/// The function, `async` or not, is unchanged. The attribute adds a type of the same name, which
+/// [`routes!`](macro@routes) takes. Each argument is extracted from the request: a `Path` by the parameters
+/// of the path, any other through `FromRequest`. `IntoResponse` makes the return value a response.
 ///
 /// # Path arguments
 /// | argument | takes |
 /// | --- | --- |
-/// | `id: Path<u64>`, `Path(id): Path<u64>` | the parameter `{id}`; `_id` too, which the function does not read |
+/// | `id: Path<u64>`, `Path(id): Path<u64>` | the parameter `{id}`; `_id` for an unused one |
 /// | `Path((a, b)): Path<(A, B)>` | the parameters `{a}` and `{b}` |
 /// | `all: Path<(A, B)>` | all parameters, from left to right |
 /// | `all: Path<T>` with `T: PathParams` | all parameters, by the names of the struct's fields |
 ///
 /// Each of them may be in an `Option` or a `Result`.
 ///
-/// # When the client goes
-/// Behind the path may stand what becomes of a handler that is not ready when its client goes: with
-/// `#[get("/report", disconnect = "abort")]` it is dropped where it waits, with `disconnect = "finish"` it runs to its end
-/// and its answer is thrown away. Where neither stands it is as `App::disconnect` says, which is to finish unless told
-/// otherwise.
+/// # Client disconnects
+/// An argument after the path sets the treatment of an unfinished handler when its client disconnects: with
+/// `#[get("/report", disconnect = "abort")]` the handler is dropped, with `disconnect = "finish"` it runs to its end
+/// and its response is discarded. The default is that of `App::disconnect`, which is to finish unless
+/// set.
 ///
 /// # Errors
-/// It is a compile error if the path is bad, if a parameter of the path is taken by no argument, if an
-/// argument takes a parameter that the path does not have, and if two arguments take the body.
+/// Compile errors are: an invalid path, a parameter of the path without an argument, an argument for a
+/// parameter that the path does not have, and two arguments that take the body.
 #[proc_macro_attribute]
 pub fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {
     handler::expand_route(arguments.into(), item.into()).into()
 }
 
-/// A list of routes, for `App::routes` or as a constant that other lists take.
+/// A list of routes, for `App::routes` or as a constant for other lists.
 ///
 /// ```text
 /// pub const ROUTES: Routes<Store> = routes![
@@ -88,15 +88,15 @@ pub fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// is the prefix itself.
 ///
 /// # Errors
-/// It is a compile error if two routes of one method match the same paths, wherever they come from.
+/// Two routes of one method that match the same paths are a compile error, also across lists.
 #[proc_macro]
 pub fn routes(input: TokenStream) -> TokenStream {
     list::expand(input.into()).into()
 }
 
-/// Tells the names of a struct's fields, so that it can take all parameters of a path.
+/// Makes the names of a struct's fields available, so that it can take all parameters of a path.
 ///
-/// A field's name is the parameter's; `#[serde(rename = "…")]` changes it as it does for serde, and
+/// A field's name is the parameter's; `#[serde(rename = "…")]` changes it as for serde, and
 /// `#[serde(skip)]` leaves the field out.
 #[proc_macro_derive(PathParams, attributes(serde))]
 pub fn path_params(input: TokenStream) -> TokenStream {
@@ -119,7 +119,7 @@ pub fn from_ref(input: TokenStream) -> TokenStream {
 /// | attribute | sets |
 /// | --- | --- |
 /// | `#[problem(status = 404)]`, `#[problem(status = StatusCode::NOT_FOUND)]` | the status; required |
-/// | `title = "…"` | the text that every problem of the kind has; by default the status's reason phrase |
+/// | `title = "…"` | the text that all problems of the kind share; by default the status's reason phrase |
 /// | `type = "…"` | the URI of the kind of problem |
 /// | `detail = "no user has the id {id}"` | the text of this occurrence, a format string over the fields, `{0}` in a tuple |
 /// | `detail` | the same, as the error displays itself |

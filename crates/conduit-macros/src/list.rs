@@ -25,8 +25,8 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let handlers = Handlers::of(&mut nodes);
     let parts = nodes.iter().filter_map(Node::part);
     let nodes = nodes.iter().map(Node::node);
-    // Each node is coerced where it stands, in the array. A function that did it would have the state
-    // as a parameter, which is inferred wrongly where a part of the state is missing.
+    // Each node is coerced in place, in the array. A function for it would have the state
+    // as a parameter, which is inferred wrongly if a part of the state is missing.
     let routes = quote! {
         ::conduit::route::Routes::new(::conduit::route::table![#(#parts),*], const { &[#(#nodes),*] },
             ::conduit::route::Package::new(
@@ -41,12 +41,12 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 
 /// The handlers of a list that are imported under an alias: those that are named by a path such as `users::show`.
 ///
-/// An import brings the function and the type that the route attribute has made beside it. Where no attribute stands on a
-/// function there is no such type, and the alias means the one that the block outside has imported, `NotARoute`: so the
-/// message is ours, and not that a type was expected.
+/// An import includes the function and the type that the route attribute generates. A function without an attribute has
+/// no such type, and the alias refers to the import of the outer block, `NotARoute`: so the compiler prints our
+/// message, instead of a missing type.
 ///
-/// A name alone is written as it stands. The compiler holds an import of it to be ambiguous where a name further out is the
-/// same, since what is meant was made by a macro: with `use super::*` in a module, in a function, with the name of a crate.
+/// A single name is used unchanged. The compiler rejects an import of it as ambiguous if an outer scope has the same name,
+/// since a macro generated it: with `use super::*` in a module, in a function, with the name of a crate.
 #[derive(Default)]
 struct Handlers {
     paths: Vec<Path>,
@@ -54,7 +54,7 @@ struct Handlers {
 }
 
 impl Handlers {
-    /// Gives each handler among the nodes its alias.
+    /// Assigns each handler among the nodes its alias.
     fn of(nodes: &mut [Node]) -> Self {
         let mut handlers = Handlers::default();
         for node in nodes {
@@ -86,7 +86,7 @@ impl Handlers {
     }
 }
 
-/// Whether a path begins with the name of a crate that the compiler was given, as far as can be told.
+/// Returns whether a path begins with the name of a crate among the compiler's arguments, as far as it is known.
 fn may_be_crate(path: &Path) -> bool {
     static CRATES: OnceLock<Option<Vec<String>>> = OnceLock::new();
     let Some(crates) = CRATES.get_or_init(|| crates(std::env::args_os())) else {
@@ -96,11 +96,11 @@ fn may_be_crate(path: &Path) -> bool {
     first.is_none_or(|first| OWN_CRATES.contains(&&*first) || crates.contains(&first))
 }
 
-/// Crates that the compiler knows without being told.
+/// Crates that the compiler knows without an argument.
 const OWN_CRATES: [&str; 5] = ["std", "core", "alloc", "test", "proc_macro"];
 
-/// The names of the crates among the compiler's arguments, `--extern bytes=libbytes.rlib`; `None` where it may have others
-/// than can be seen, as in an editor.
+/// The names of the crates among the compiler's arguments, `--extern bytes=libbytes.rlib`; `None` if it may have others
+/// that are not visible, as in an editor.
 fn crates(arguments: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
     let mut arguments = arguments.skip(1);
     let mut crates = Vec::new();
@@ -118,17 +118,17 @@ fn crates(arguments: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
         let name = given.split('=').next().unwrap_or_default();
         crates.push(name.rsplit(':').next().unwrap_or_default().to_owned());
     }
-    // At least this crate's own user was given.
+    // At least the user of this crate is among them.
     (!crates.is_empty()).then_some(crates)
 }
 
-/// One entry as it is written.
+/// One entry as written.
 enum Entry {
     /// `admin::show`, `admin::ROUTES`
     Path(Path),
     /// `"/admin" => …`
     Prefixed(LitStr, Box<Entry>),
-    /// `[show, list]`, only behind a prefix or a layer
+    /// `[show, list]`, only after a prefix or a layer
     List(Vec<Entry>),
     /// `#[layer(auth, Timeout::new())] …`
     Layered(Vec<Expr>, Box<Entry>),
@@ -173,7 +173,7 @@ fn layers(input: ParseStream<'_>) -> Result<Vec<Expr>, Error> {
     for attribute in input.call(Attribute::parse_outer)? {
         const REMEDY: &str = "write `#[layer(auth)]`, or several as `#[layer(first, second)]`";
         if !attribute.path().is_ident("layer") {
-            let message = format!("before an entry only its layers can stand: {REMEDY}");
+            let message = format!("only layers are allowed before an entry: {REMEDY}");
             return Err(Error::new(attribute.path().span(), message));
         }
         let Meta::List(list) = &attribute.meta else {
@@ -192,13 +192,13 @@ fn entry_path(input: ParseStream<'_>) -> Result<Path, Error> {
     let is_path = input.peek(syn::Ident::peek_any) || input.peek(Token![::]);
     if !is_path {
         return Err(input.error(
-            "an entry is the name of a handler, the name of another list, or either behind a prefix: \
+            "an entry is the name of a handler, the name of another list, or either with a prefix: \
              write `show`, `admin::ROUTES`, `\"/admin\" => admin::ROUTES` or `\"/v1\" => [list, find]`",
         ));
     }
     let path = input.call(Path::parse_mod_style)?;
     if input.peek(token::Paren) || input.peek(Token![!]) {
-        return Err(input.error("an entry is a name and no call: leave out what stands behind the name"));
+        return Err(input.error("an entry is a name, not a call: remove the part after the name"));
     }
     Ok(path)
 }
@@ -223,8 +223,8 @@ impl Entry {
     }
 }
 
-/// One entry without any in it: the beginning and the end of what a layer is around stand in the same list, so that each
-/// is coerced to a node of the list's own state.
+/// One entry without nested ones: the beginning and the end of a layer's scope are in the same list, so that each
+/// is coerced to a node of the list's state.
 enum Node {
     Leaf(Leaf),
     Layer(Box<Expr>),
@@ -256,12 +256,12 @@ impl Node {
 struct Leaf {
     prefix: String,
     path: Path,
-    /// What an imported handler is called.
+    /// The alias of an imported handler.
     alias: Option<Ident>,
 }
 
 impl Leaf {
-    /// Whether the path names a list, which is a constant, and not a handler, which is a function: by
+    /// Returns whether the path names a list, which is a constant, and not a handler, which is a function: by
     /// the case of its name.
     fn is_list(&self) -> bool {
         self.path.segments.last().is_some_and(|last| {
