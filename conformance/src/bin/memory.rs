@@ -102,7 +102,7 @@ impl Server {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
             .arg("serve")
             .stdout(Stdio::piped())
-            // Nobody reads it: the log must not depend on it.
+            // It is never read: the log must not depend on a reader.
             .stderr(Stdio::piped())
             .spawn()
             .expect("this program starts");

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::problem::Excerpt;
 
-/// How many routes are told.
+/// The maximum number of reported routes.
 const TOLD: usize = 3;
 
 /// The longest text of a segment that is compared, in characters: longer than a name that a person types.
 const SEGMENT_CHARACTERS: usize = 40;
 
-/// How many segments of a path are compared: routes have fewer.
+/// The maximum number of compared segments of a path: routes have fewer.
 const SEGMENTS: usize = 64;
 
 /// The cost of a segment that one of the two does not have.
@@ -35,7 +35,7 @@ const OTHER_METHOD: f32 = 0.3;
 /// A route that did not match.
 struct Near {
     route: &'static Definition,
-    /// How far the request is from it; 0 would be a match.
+    /// The distance of the request from it; 0 would be a match.
     cost: f32,
     /// The text between slashes that is just the same in both.
     agreed: usize,
@@ -75,7 +75,7 @@ pub(crate) fn nearest(definitions: &'static [Definition], method: &str, path: &s
     all.iter().map(Near::to_json).collect()
 }
 
-/// A route as an error tells it.
+/// A route as an error reports it.
 pub(crate) fn told(route: &Definition) -> Value {
     json!({
         "method": route.method,
@@ -175,7 +175,7 @@ fn compare_paths(near: &mut Near, pattern: Pattern<'static>, path: &str) {
     }
 }
 
-/// Says what stands before the segments that path and route have in common, if those are all that the shorter one has.
+/// Describes the text before the segments that path and route share, if the shorter one consists of those.
 fn prefix(given: &[&str], wanted: &[Segment<'_>]) -> Option<String> {
     let common = given.len().min(wanted.len());
     let (given_before, given) = given.split_at(given.len() - common);
@@ -207,7 +207,7 @@ fn prefix(given: &[&str], wanted: &[Segment<'_>]) -> Option<String> {
     Some(format!("the route has \"/{before}\" before it, the path does not"))
 }
 
-/// Whether a segment starts and ends so, with something in between.
+/// Returns whether a segment has this start and end, with at least a character in between.
 fn has_inside(segment: &str, prefix: &str, suffix: &str) -> bool {
     let inside = segment.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix));
     inside.is_some_and(|inside| !inside.is_empty())
@@ -338,7 +338,7 @@ mod tests {
             "/users/{id}",
             "the path has \"/api\" before it, the route does not",
         );
-        // What agrees with a parameter alone is not the same.
+        // A segment that agrees with a parameter only is not equal.
         assert_eq!(first("GET", "/a/b/7"), None);
     }
 

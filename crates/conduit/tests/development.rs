@@ -189,7 +189,7 @@ fn members_of_the_applications_own_are_text_in_the_page() {
     assert!(!page.text().contains("<script>"), "{}", page.text());
 }
 
-/// An application whose errors have another form, with a page of its own or not.
+/// An application whose errors have another form, with a custom page or without.
 fn with_form(has_page: bool) -> Running {
     let app = App::new(()).routes(routes![show]).development(true);
     serve(app.errors(move |problem, context| {

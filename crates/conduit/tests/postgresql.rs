@@ -23,9 +23,9 @@ use tokio::sync::Barrier;
 const SHARES: &str = "CONDUIT_TEST_SHARES_POOL";
 const URL: &str = "CONDUIT_TEST_URL";
 const WORKERS: usize = 4;
-/// How many connections a pool has, and how many requests hold one at SIGTERM.
+/// The number of connections of a pool, and of requests that hold one at SIGTERM.
 const CONNECTIONS: usize = 4;
-/// How many statements each of them executes after it.
+/// The number of statements that each of them executes after it.
 const STATEMENTS: i64 = 20;
 
 #[derive(Clone, FromRef)]

@@ -474,7 +474,7 @@ fn a_body_that_was_paused_is_read_on_although_nothing_more_comes() {
     let mut client = server.connect();
     client.send("POST /length-later HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n");
     // The second piece fills the handler's window with a read that drains the socket; the third waits in the socket
-    // while nobody watches it, and nothing else happens on the worker. The pauses let each be read by itself; without
+    // while the worker does not watch it, and nothing else happens on the worker. The pauses let each be read by itself; without
     // them the test would show less, not fail.
     for length in [40_000, 40_000, 20_000] {
         client.send(vec![b'x'; length]);

@@ -81,8 +81,8 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 /// | is missing, where it is [`required`](Idempotency::required) | 400 |
 ///
 /// A key belongs to the client that sent it: to the values of `authorization` and `cookie` unless another owner is set, so
-/// that no client sees another's answer. A cookie that changes between the first try and the second makes another client of
-/// it, for whom the request is carried out: where that can be, name the user by
+/// that no client sees another's answer. A cookie that changes between two attempts identifies another
+/// client, so the second request is processed too: if that is possible, identify the user by
 /// [`owned_by_extension`](Idempotency::owned_by_extension) or [`owned_by`](Idempotency::owned_by). Clients without
 /// credentials are one.
 ///

@@ -22,11 +22,11 @@ use super::ServerHandle;
 use super::blocking::polled_routes;
 use super::handle::{CLOSING, UNREADY};
 
-/// How long workers may take to end once the time for the shutdown is over; then the process ends without them.
+/// The time for workers to end after the shutdown's deadline; then the process ends without them.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
-/// How long the log may take for the last message.
+/// The time for the last message of the log.
 const LOG_PATIENCE: Duration = Duration::from_millis(500);
-/// How long the functions that the program registered with atexit(3) may take.
+/// The time for functions that the program has registered with atexit(3).
 const EXIT_PATIENCE: Duration = Duration::from_secs(1);
 /// The exit code of a process that ends without its workers.
 const EXIT_CODE: i32 = 1;

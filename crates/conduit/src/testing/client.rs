@@ -183,8 +183,8 @@ impl TestClient {
         self
     }
 
-    /// Moves the application's clock on, in steps of a second as far as that is no more than 1000 steps, and lets everything
-    /// run that waited for it. Afterwards time goes on from there.
+    /// Advances the application's clock, in steps of a second or in 1000 steps if there would be more, and runs every task
+    /// that waited for it. Afterwards time continues from there.
     ///
     /// # Panics
     ///

@@ -40,11 +40,11 @@ impl AppService {
         AppService(Arc::new(threads))
     }
 
-    /// A handle as that of a server. Its [`stop`](ServerHandle::stop) tells handlers, through
-    /// [`Shutdown`](crate::Shutdown), and [`readyz`](fn@crate::health::readyz) that the program stops; requests are answered
-    /// on, as they are the outer server's. Its [`close`](ServerHandle::close) cuts off everything: what is asked then, or was
-    /// not answered yet, is answered 503. Its statistics have the requests and the limits that struck; connections, bytes and
-    /// the times of routes are the outer server's.
+    /// Returns a handle like that of a server. Its [`stop`](ServerHandle::stop) notifies handlers, through
+    /// [`Shutdown`](crate::Shutdown), and [`readyz`](fn@crate::health::readyz) of the shutdown; requests of the outer server
+    /// are still served. Its [`close`](ServerHandle::close) aborts everything: pending and later requests receive a 503. Its
+    /// statistics count requests and hits of limits; connections, bytes and the times of routes belong to the
+    /// outer server.
     pub fn handle(&self) -> ServerHandle {
         self.0.handle().clone()
     }
@@ -103,8 +103,8 @@ impl fmt::Debug for AppFuture {
 /// An application as a service of tower on one thread, that which it was made on. Made by
 /// [`App::into_local_service`](crate::App::into_local_service).
 ///
-/// A call begins when its future is polled, and costs neither a task nor a channel; request bodies need not be `Send`. When
-/// the future is dropped the handler is dropped with it, whatever its route says.
+/// A call begins when its future is polled, and costs neither a task nor a channel; request bodies need not be `Send`. Dropping
+/// the future drops the handler with it, independently of the setting of its route.
 #[derive(Clone)]
 pub struct LocalAppService(Rc<Local>);
 

@@ -1,4 +1,4 @@
-//! One syntax for queries, forms and multipart forms, whatever the names and values of a request are.
+//! One syntax for queries, forms and multipart forms, for all names and values of a request.
 #![allow(dead_code, reason = "only `Debug` reads the fields")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -513,7 +513,7 @@ fn flattened_structs_have_numbers_and_texts() {
         "query.size: expected u8, found \"256\"",
     );
     assert_refused(&server.get("/flattened?page=1"), 400, "query.q: missing");
-    // A type that takes anything is given the text, whatever it looks like.
+    // A type that takes anything receives the text, in any form.
     assert_eq!(
         server.get("/rest?page=1&a=2&b=x&c[d]=3").text(),
         "WithRest { page: 1, rest: {\"a\": String(\"2\"), \"b\": String(\"x\"), \"c\": Object {\"d\": String(\"3\")}} }"

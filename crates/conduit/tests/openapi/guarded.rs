@@ -27,7 +27,7 @@ impl Key for Session {
     const PLACE: KeyPlace = KeyPlace::Cookie("session");
 }
 
-/// Somebody with a token, or with a cookie.
+/// A user with a token, or with a cookie.
 struct Somebody;
 
 impl<S> FromRequest<S> for Somebody {
@@ -62,7 +62,7 @@ async fn while_open(request: Request, next: Next) -> Result<Response, Closed> {
     }
 }
 
-/// What is to be done.
+/// Lists the tasks.
 #[get("/jobs")]
 async fn jobs() -> &'static str {
     "none"
@@ -74,7 +74,7 @@ async fn begin(_: Somebody, name: String) -> Status<202, String> {
     Status(name)
 }
 
-/// Whatever it is.
+/// Any request.
 #[get("/anything")]
 async fn anything(_: Somebody, _: Option<ApiKey<Session>>) -> Response {
     "anything".into_response()

@@ -1,4 +1,4 @@
-//! The document of an application: golden, judged by a validator that is not ours, and told what it lacks.
+//! The document of an application: its golden file, an independent validator, and the report of gaps.
 
 mod documentation;
 mod errors;

@@ -279,7 +279,7 @@ const SHAPES: [Shape; 20] = {
     ]
 };
 
-/// How many references deep schemas are compared.
+/// The depth of references to which schemas are compared.
 const DEPTH: usize = 7;
 
 /// A schema with the schemas in place of its references, so deep.

@@ -4,7 +4,7 @@ use conduit::openapi::Info;
 use conduit::prelude::*;
 use serde_json::{Value, json};
 
-/// How much there is.
+/// The available amount.
 #[derive(Debug, serde::Serialize, JsonSchema)]
 struct Stock {
     left: u32,

@@ -25,7 +25,7 @@ pub(crate) const ROUTES: Routes = routes![
     "/v1" => users::list,
 ];
 
-/// A token of somebody who may write.
+/// A token of a user who may write.
 pub(crate) struct Writer;
 
 impl<S> FromRequest<S> for Writer {
@@ -46,7 +46,7 @@ impl<S> FromRequest<S> for Writer {
 pub(crate) mod users {
     use super::*;
 
-    /// What a user may do.
+    /// The role of a user.
     #[derive(Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "snake_case")]
     pub(crate) enum Role {
@@ -54,7 +54,7 @@ pub(crate) mod users {
         Writer,
     }
 
-    /// Somebody.
+    /// A user.
     #[derive(Serialize, Deserialize, JsonSchema)]
     pub(crate) struct User {
         /// The number of the user.

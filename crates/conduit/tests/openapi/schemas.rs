@@ -103,7 +103,7 @@ fn form(_: Form<Search>) {}
 #[post("/json")]
 fn json_body(_: Json<Search>) {}
 
-/// Whether `null` is allowed anywhere in a part of the document, with all that it refers to.
+/// Returns whether `null` is allowed anywhere in a part of the document, including the targets of its references.
 fn allows_null(value: &Value, document: &Value) -> bool {
     match value {
         Value::Null => true,

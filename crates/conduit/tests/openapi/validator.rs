@@ -1,4 +1,4 @@
-//! `openapi-spec-validator` from PyPI, in an environment of its own below the target directory.
+//! `openapi-spec-validator` from PyPI, in a separate environment below the target directory.
 
 use std::path::Path;
 use std::process::Command;
