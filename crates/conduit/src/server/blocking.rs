@@ -70,14 +70,14 @@ impl Running {
 pub(super) type Handler = Pin<Box<dyn Future<Output = Response>>>;
 
 /// The part of a request that continues as a task: its polls are recorded, and entered in the request's span.
-pub(super) struct Attendance {
+pub(super) struct Instrumentation {
     pub(super) route: Option<usize>,
     pub(super) span: Span,
     pub(super) counts: Arc<[Counts]>,
     pub(super) worker: usize,
 }
 
-impl Attendance {
+impl Instrumentation {
     /// Calls a function that polls the application's code.
     pub(super) fn during<T>(&self, poll: impl FnOnce() -> T) -> T {
         let _inside = self.span.enter();
@@ -86,19 +86,22 @@ impl Attendance {
 }
 
 /// A handler that continues as a task. Its connection waits for it without a deadline, so it responds in every case.
-pub(super) struct Attended {
+pub(super) struct InstrumentedHandler {
     /// `None` after its response.
     pub(super) handler: Option<Handler>,
-    pub(super) attendance: Attendance,
+    pub(super) instrumentation: Instrumentation,
 }
 
-impl Future for Attended {
+impl Future for InstrumentedHandler {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
-        let Attended { handler, attendance } = &mut *self;
+        let InstrumentedHandler {
+            handler,
+            instrumentation,
+        } = &mut *self;
         let poll = || {
-            attendance.during(|| {
+            instrumentation.during(|| {
                 let running = handler.as_mut().expect("a handler is polled until it has responded");
                 let polled = running.as_mut().poll(context);
                 if polled.is_ready() {

@@ -98,10 +98,8 @@ impl Connection {
         if is_gone && !self.link.is_watched_for_input() {
             return Disposition::Closed;
         }
-        if ready.writable {
-            if self.link.flush().is_err() || self.finish(shared) == Disposition::Closed {
-                return Disposition::Closed;
-            }
+        if ready.writable && (self.link.flush().is_err() || self.finish(shared) == Disposition::Closed) {
+            return Disposition::Closed;
         }
         if ready.readable {
             return self.read_and_serve(buffer, ready.read_closed, shared);
@@ -127,10 +125,10 @@ impl Connection {
         read_closed: bool,
         shared: &mut Shared,
     ) -> ControlFlow<Disposition, usize> {
-        if !matches!(self.protocol, Protocol::Http1(_)) {
-            if let Some(disposition) = self.read_raw(buffer, read_closed, shared) {
-                return ControlFlow::Break(disposition);
-            }
+        if !matches!(self.protocol, Protocol::Http1(_))
+            && let Some(disposition) = self.read_raw(buffer, read_closed, shared)
+        {
+            return ControlFlow::Break(disposition);
         }
         let input = match self.link.recv(buffer, read_closed, shared) {
             Ok(input) => input,

@@ -69,8 +69,8 @@ pub(crate) trait TlsStream {
     /// The number of encrypted bytes that wait for room.
     fn held_bytes(&self) -> usize;
 
-    /// As [`Transport::take_facts`].
-    fn take_facts(&mut self) -> Option<ConnectionInfo>;
+    /// As [`Transport::take_info`].
+    fn take_info(&mut self) -> Option<ConnectionInfo>;
 
     /// Ends our half of the encrypted stream, as far as there is room for that.
     fn send_close_notify(&mut self);
@@ -276,10 +276,10 @@ impl Transport {
 
     /// The handshake's information about the client, once: at the first call after its end.
     #[inline]
-    pub(super) fn take_facts(&mut self) -> Option<ConnectionInfo> {
+    pub(super) fn take_info(&mut self) -> Option<ConnectionInfo> {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => None,
-            Transport::Tls(stream) => stream.take_facts(),
+            Transport::Tls(stream) => stream.take_info(),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => None,
         }

@@ -14,7 +14,7 @@ use crate::endpoint::Outcome;
 use crate::request::Request;
 use crate::response::Response;
 use crate::route::{Definition, Disconnect};
-use crate::server::blocking::{Attendance, Attended};
+use crate::server::blocking::{Instrumentation, InstrumentedHandler};
 use crate::server::counts::Counts;
 use crate::server::deadlines::Second;
 use crate::server::work::{InProgress, Work};
@@ -35,9 +35,9 @@ pub(in crate::server) struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    /// The attendance of a task for a request of this route.
-    pub(in crate::server) fn attend(&self, route: Option<Route>, span: Span) -> Attendance {
-        Attendance {
+    /// The instrumentation of a task for a request of this route.
+    pub(in crate::server) fn instrument(&self, route: Option<Route>, span: Span) -> Instrumentation {
+        Instrumentation {
             route: route.map(|(index, _)| index),
             span,
             counts: Arc::clone(self.counts),
@@ -78,9 +78,9 @@ pub(in crate::server) fn call(
     match outcome {
         Outcome::Ready(response) => Called::Ready(response),
         Outcome::Pending(handler) => {
-            let handler = Attended {
+            let handler = InstrumentedHandler {
                 handler: Some(handler),
-                attendance: environment.attend(route, span.clone()),
+                instrumentation: environment.instrument(route, span.clone()),
             };
             let definition = route.map(|(_, definition)| definition);
             Called::Pending(PendingResponse {
@@ -94,7 +94,7 @@ pub(in crate::server) fn call(
 
 /// The response of a handler that was not ready at once; it goes on as a task. A shutdown waits for it.
 pub(in crate::server) struct PendingResponse {
-    handler: Attended,
+    handler: InstrumentedHandler,
     #[expect(dead_code, reason = "its drop ends the wait of a shutdown")]
     in_progress: InProgress,
     disconnect: Disconnect,

@@ -12,7 +12,7 @@ use futures_core::Stream;
 
 use crate::body::{Body, BodyError};
 use crate::panics::{discard, message};
-use crate::server::blocking::Attendance;
+use crate::server::blocking::Instrumentation;
 use crate::server::commands::{Command, CommandSender};
 
 /// Opens for each piece of a response's stream, and closes with the exchange.
@@ -99,10 +99,10 @@ impl StreamGate {
 /// The next piece of a body. A stream that panics is not polled again, so that its broken state is never seen.
 pub(in crate::server) fn next_piece(
     body: &mut Body,
-    attendance: &Attendance,
+    instrumentation: &Instrumentation,
     context: &mut Context<'_>,
 ) -> Poll<Option<Result<Bytes, BodyError>>> {
-    let poll = || attendance.during(|| Pin::new(body).poll_next(context));
+    let poll = || instrumentation.during(|| Pin::new(body).poll_next(context));
     catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
         let error = format!("the stream panicked: {}", message(panic));
         Poll::Ready(Some(Err(BodyError::Stream(error.into()))))
@@ -116,7 +116,7 @@ pub(in crate::server) async fn pump(
     failed: Option<BodyError>,
     gate: Rc<StreamGate>,
     sender: CommandSender,
-    attendance: Attendance,
+    instrumentation: Instrumentation,
 ) {
     let mut body = body;
     let mut failed = failed;
@@ -128,7 +128,7 @@ pub(in crate::server) async fn pump(
             if let Some(error) = failed.take() {
                 return Poll::Ready(Some(Some(Err(error))));
             }
-            next_piece(&mut body, &attendance, context).map(Some)
+            next_piece(&mut body, &instrumentation, context).map(Some)
         });
         let end = match next.await {
             None => break,

@@ -26,7 +26,7 @@ use tracing::Span;
 
 pub(super) use self::call::{Called, Environment, Route, call};
 pub(super) use self::gate::{StreamGate, next_piece, pump};
-use super::blocking::Attendance;
+use super::blocking::Instrumentation;
 use super::commands::{Command, CommandSender};
 use super::deadlines::Second;
 use super::redirect::to_https;
@@ -217,10 +217,10 @@ impl Exchange {
         self.record.is_some()
     }
 
-    /// The attendance of the task that polls the response's stream.
-    pub(super) fn attend_stream(&self, shared: &Shared) -> Attendance {
+    /// The instrumentation of the task that polls the response's stream.
+    pub(super) fn instrument_stream(&self, shared: &Shared) -> Instrumentation {
         let span = self.record.as_ref().map_or(Span::none(), |record| record.span.clone());
-        shared.environment().attend(self.route, span)
+        shared.environment().instrument(self.route, span)
     }
 
     /// The response's body comes from a stream.
@@ -234,11 +234,11 @@ impl Exchange {
         &mut self,
         body: Body,
         failed: Option<BodyError>,
-        attendance: Attendance,
+        instrumentation: Instrumentation,
         sender: CommandSender,
     ) {
         if let ExchangeState::Streaming(gate, _) = &self.state {
-            tokio::task::spawn_local(pump(body, failed, Rc::clone(gate), sender, attendance));
+            tokio::task::spawn_local(pump(body, failed, Rc::clone(gate), sender, instrumentation));
         }
     }
 

@@ -164,7 +164,7 @@ impl Link {
         self.undrained |= received.more || (read_closed && !received.ended);
         self.read_closed |= received.ended;
         let mut negotiated = false;
-        if let Some(info) = self.stream.take_facts() {
+        if let Some(info) = self.stream.take_info() {
             negotiated = true;
             self.update_info(|known| known.tls = info.tls);
         }
@@ -326,7 +326,7 @@ impl Link {
     /// The error of a file that cannot be sent to its end, which is discarded.
     pub(super) fn take_failure(&mut self) -> Option<io::Error> {
         let error = self.uncopied.as_mut()?.take_failure()?;
-        self.uncopied.take().map(discard);
+        discard(self.uncopied.take());
         Some(error)
     }
 

@@ -57,7 +57,7 @@ pub(super) struct Session {
     ended: bool,
     /// The client has broken the protocol, and its alert is written: what it sends is discarded.
     failed: bool,
-    facts_taken: bool,
+    info_taken: bool,
 }
 
 /// The alert that ends the server's half of the stream (RFC 8446, section 6.1).
@@ -82,7 +82,7 @@ impl Session {
             close_notify: CloseNotify::Unsent,
             ended: false,
             failed: false,
-            facts_taken: false,
+            info_taken: false,
         })
     }
 
@@ -362,11 +362,11 @@ impl TlsStream for Session {
         self.outgoing.len() - self.sent
     }
 
-    fn take_facts(&mut self) -> Option<ConnectionInfo> {
-        if self.facts_taken || self.tls.is_handshaking() {
+    fn take_info(&mut self) -> Option<ConnectionInfo> {
+        if self.info_taken || self.tls.is_handshaking() {
             return None;
         }
-        self.facts_taken = true;
+        self.info_taken = true;
         let certificates = self.tls.peer_certificates().unwrap_or_default();
         Some(ConnectionInfo {
             tls: Some(TlsInfo {

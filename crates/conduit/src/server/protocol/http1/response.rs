@@ -13,7 +13,7 @@ use crate::panics::discard;
 use crate::pool::{self, Untouched};
 use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
-use crate::server::blocking::Attendance;
+use crate::server::blocking::Instrumentation;
 use crate::server::counts::Limit;
 use crate::server::exchange::next_piece;
 use crate::server::link::{Link, UNCOPIED_BYTES, Uncopied};
@@ -138,10 +138,10 @@ impl Http1 {
             return self.end_response(shared);
         }
         self.exchange.begin_stream(shared);
-        let attendance = self.exchange.attend_stream(shared);
-        if let Some((body, failed)) = self.write_ready_pieces(body, &attendance, link, shared) {
+        let instrumentation = self.exchange.instrument_stream(shared);
+        if let Some((body, failed)) = self.write_ready_pieces(body, &instrumentation, link, shared) {
             let sender = self.sender(link, shared);
-            self.exchange.spawn_stream(body, failed, attendance, sender);
+            self.exchange.spawn_stream(body, failed, instrumentation, sender);
         }
     }
 
@@ -171,7 +171,7 @@ impl Http1 {
     fn write_ready_pieces(
         &mut self,
         mut body: Body,
-        attendance: &Attendance,
+        instrumentation: &Instrumentation,
         link: &mut Link,
         shared: &mut Shared,
     ) -> Option<(Body, Option<BodyError>)> {
@@ -185,7 +185,7 @@ impl Http1 {
                 break;
             }
             // The task that polls the stream next leaves a waker that wakes.
-            match next_piece(&mut body, attendance, &mut Context::from_waker(Waker::noop())) {
+            match next_piece(&mut body, instrumentation, &mut Context::from_waker(Waker::noop())) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(piece))) => {
                     if !self.write_piece_or_abort(piece, link, shared) {
