@@ -120,9 +120,9 @@ impl<S> App<S> {
     /// An application whose state is the output of a future, such as one that loads a file. The future runs once, before
     /// the server listens; each worker thread gets a clone of its output. It does not run for `--routes` and `--openapi`.
     ///
-    /// The tokio runtime that it runs on is driven as long as the server serves, so that tasks which it has spawned go on.
-    /// Connections that it opens belong to that runtime: each use on a worker takes a detour over another thread. A pool or
-    /// a client belongs into [`open_per_worker`](Self::open_per_worker).
+    /// The tokio runtime that it runs on is driven as long as the server serves, so that its spawned tasks continue.
+    /// Connections that it opens belong to that runtime: each use on a worker involves another thread. Open pools and
+    /// clients in [`open_per_worker`](Self::open_per_worker).
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl<S> App<S> {
     ///
     /// # Example
     ///
-    /// A state that takes a while to make:
+    /// A state that is slow to load:
     ///
     /// ```
     /// use conduit::prelude::*;
@@ -266,15 +266,15 @@ impl<S, R> App<S, R> {
 
 /// Layers around the routes.
 impl<S: 'static, R> App<S, R> {
-    /// Puts a layer around the whole application: around every handler, the answers 404 and 405, and what answers
-    /// `OPTIONS`. Each layer is outside of those that were added before it.
+    /// Puts a layer around the whole application: around every handler, the responses 404 and 405, and the response
+    /// to `OPTIONS`. Each layer is outside of the layers that were added before it.
     ///
-    /// A layer is a function or a type; see [`layer`](mod@crate::layer). One for some of the routes is written in their
+    /// A layer is a function or a type; see [`layer`](mod@crate::layer). A layer for some of the routes is written in their
     /// list: see [`routes!`](crate::routes).
     ///
     /// # Example
     ///
-    /// A layer that logs how long each answer took:
+    /// A layer that logs the duration of each request:
     ///
     /// ```
     /// use conduit::prelude::*;
@@ -300,12 +300,12 @@ impl<S: 'static, R> App<S, R> {
         self
     }
 
-    /// Sets what answers a request whose path no route matches, in place of the 404. A path that has routes, but none for
-    /// the method, is still answered 405.
+    /// Sets the handler of requests whose path no route matches, in place of the 404. A path with routes, but without one
+    /// for the method, still gets a 405.
     ///
     /// # Example
     ///
-    /// A page for what is not there:
+    /// A page for unknown paths:
     ///
     /// ```
     /// use conduit::prelude::*;
@@ -780,16 +780,16 @@ impl<S, R> App<S, R> {
 
 impl<S: 'static, R> App<S, R> {
     /// Serves until SIGINT or SIGTERM: on the address in the environment variable `CONDUIT_ADDR`, or on several that are
-    /// separated by commas, otherwise on 127.0.0.1:8080. Prints what it listens on. [`ListenAddress`](crate::ListenAddress)
-    /// has all forms. Sockets that a manager such as systemd passes (`LISTEN_FDS`) come before all of it.
+    /// separated by commas, otherwise on 127.0.0.1:8080. Prints its listening addresses. [`ListenAddress`](crate::ListenAddress)
+    /// has all forms. Sockets that a manager such as systemd passes (`LISTEN_FDS`) take precedence.
     ///
-    /// With `--openapi` as its first argument the program prints its OpenAPI document instead, and what the document
-    /// lacks to standard error.
+    /// With `--openapi` as its first argument the program prints its OpenAPI document instead, and the gaps of the document
+    /// to standard error.
     ///
     /// # Errors
     ///
     /// When the address cannot be listened on, and when it is called inside of a tokio runtime, as in a `main` with
-    /// `#[tokio::main]`: the workers have runtimes of their own. The error says why and what to do.
+    /// `#[tokio::main]`: the workers have separate runtimes. The error has the reason and the remedy.
     pub fn run(self) -> Result
     where
         R: Routed<S>,

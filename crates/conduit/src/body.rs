@@ -20,7 +20,7 @@ use crate::server::counts::Limit;
 use crate::server::current;
 use crate::server::memory::Exhausted;
 
-/// An error of the user's own, as a stream of bytes or a handler may give it.
+/// A user's error, as a stream of bytes or a handler may return it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The buffer size of a request's body for a handler that reads it as a stream; when it is full, the server stops
@@ -30,14 +30,14 @@ const STREAM_WINDOW_BYTES: usize = 64 * 1024;
 /// The body of a request or of a response: nothing, bytes, or a stream of bytes.
 ///
 /// A response's body is made from strings and bytes with [`From`], or from a stream with [`Body::from_stream`]. As an
-/// argument of a handler it is the request's body: a [`Stream`] of its pieces as they come, with back-pressure, or
-/// all of it with [`Body::collect`]. So an echo is `async fn echo(body: Body) -> Body { body }`.
+/// argument of a handler it is the request's body: a [`Stream`] of its chunks as received, with back-pressure, or
+/// the whole body with [`Body::collect`]. So an echo is `async fn echo(body: Body) -> Body { body }`.
 ///
 /// # Limits
 ///
 /// A request's body is never longer than the application's limit ([`App::body_limit`](crate::App::body_limit), 2 MiB
 /// unless set) or the one set with [`Body::with_limit`]; reading beyond it fails with
-/// [`BodyError::TooLarge`], which answers 413.
+/// [`BodyError::TooLarge`], which results in a 413.
 pub struct Body(pub(crate) Kind);
 
 pub(crate) enum Kind {
@@ -48,7 +48,7 @@ pub(crate) enum Kind {
     /// A problem and its JSON. The server shows it in the application's form, if it has one.
     Problem(Problem, Buffer),
     File(FilePart),
-    /// With the length of all its pieces, where that is known.
+    /// With the total length of its chunks, if known.
     Stream(Pin<Box<dyn Pieces>>, Option<u64>),
     Incoming(Incoming),
     /// A request's body that another server reads, which does not know the application's limit.
@@ -57,7 +57,7 @@ pub(crate) enum Kind {
 }
 
 impl Body {
-    /// The bytes, if it is no stream.
+    /// The bytes, if it is not a stream.
     pub(crate) fn whole(&self) -> Option<&[u8]> {
         match &self.0 {
             Kind::Empty => Some(&[]),
@@ -70,16 +70,16 @@ impl Body {
         }
     }
 
-    /// A body of no bytes.
+    /// A body without bytes.
     pub const fn empty() -> Self {
         Body(Kind::Empty)
     }
 
-    /// A body whose pieces come from a stream. Its length is not known beforehand, so it is sent with the chunked
-    /// transfer coding (RFC 9112, section 7.1), or until the connection closes to a client that speaks HTTP/1.0.
+    /// A body whose chunks come from a stream. Its length is unknown, so it is sent with the chunked transfer coding
+    /// (RFC 9112, section 7.1), or, to an HTTP/1.0 client, until the connection closes.
     ///
-    /// The next piece is asked for when the client has taken enough of those before it. When the stream gives an
-    /// error the connection is closed in the middle of the body, so that the client sees that it is not whole, and
+    /// The next chunk is requested when the client has received enough of the previous ones. When the stream returns an
+    /// error, the connection is closed in the middle of the body, so that the client notices the truncation, and
     /// the error is logged.
     pub fn from_stream<S, B, E>(stream: S) -> Self
     where
@@ -90,11 +90,11 @@ impl Body {
         Body(Kind::Stream(Box::pin(stream), None))
     }
 
-    /// As [`from_stream`](Body::from_stream), of a stream whose pieces have `length` bytes in all: the response says so in
-    /// `content-length`, and the client knows how much is to come.
+    /// As [`from_stream`](Body::from_stream), of a stream whose chunks have `length` bytes in total: the response declares it in
+    /// `content-length`.
     ///
-    /// When the stream gives more or fewer bytes the connection is closed in the middle of the body, so that the client
-    /// sees that it is not whole, and the error is logged.
+    /// When the stream returns more or fewer bytes, the connection is closed in the middle of the body, so that the client
+    /// notices the truncation, and the error is logged.
     pub fn from_sized_stream<S, B, E>(stream: S, length: u64) -> Self
     where
         S: Stream<Item = Result<B, E>> + 'static,
@@ -194,12 +194,12 @@ impl Body {
         self
     }
 
-    /// All bytes of the body.
+    /// Reads all bytes of the body.
     ///
     /// # Errors
     ///
-    /// When a request's body is longer than the limit, is cut short, or is malformed; or when the stream that a
-    /// response's body was made from gives an error.
+    /// When a request's body is longer than the limit, is cut short, or is malformed; or when the stream of a
+    /// response's body returns an error.
     pub async fn collect(self) -> Result<Bytes, BodyError> {
         match self.0 {
             Kind::Static(bytes) => Ok(Bytes::from_static(bytes)),
@@ -338,19 +338,19 @@ pub enum BodyError {
         /// The limit that was passed.
         limit_bytes: u64,
     },
-    /// The client went away, or the body broke the protocol, before its end.
+    /// The client disconnected, or violated the protocol, before the end of the body.
     Incomplete,
-    /// The server's [memory for bodies](crate::App::body_memory) is used up. Answers 503 with `retry-after`.
+    /// The server's [memory for bodies](crate::App::body_memory) is exhausted. Results in a 503 with `retry-after`.
     OutOfMemory,
-    /// The body is not in the coding that its `content-encoding` says. Answers 400.
+    /// The body is not in the coding of its `content-encoding`. Results in a 400.
     Malformed {
-        /// The coding that it is not in, such as `gzip`.
+        /// The declared coding, such as `gzip`.
         coding: &'static str,
     },
-    /// The stream that the body was made from gave this error. Answers 500.
+    /// The stream of the body returned this error. Results in a 500.
     Stream(BoxError),
-    /// Another library, which a request's body came through, such as a server or a layer of tower, gave this error. Answers
-    /// 400, or 413 where it is a limit of `http-body-util`. Needs the feature `tower`.
+    /// Another library on the path of a request's body, such as a server or a layer of tower, returned this error. Results
+    /// in a 400, or in a 413 for a limit of `http-body-util`. Needs the feature `tower`.
     #[cfg(feature = "tower")]
     Unreadable(BoxError),
 }
@@ -374,7 +374,7 @@ impl fmt::Display for BodyError {
 }
 
 impl BodyError {
-    /// The error of a stream, which may read another body and pass on what that says.
+    /// The error of a stream, which may read another body and pass on its error.
     fn of_stream(error: BoxError) -> Self {
         error.downcast().map_or_else(BodyError::Stream, |error| *error)
     }
@@ -512,7 +512,7 @@ impl Drop for Incoming {
     }
 }
 
-/// A request's body that comes from elsewhere than a connection of this server, with its limit.
+/// A request's body from another source than a connection of this server, with its limit.
 #[cfg(feature = "tower")]
 pub(crate) struct Limited {
     body: Body,
@@ -546,7 +546,7 @@ impl Limited {
     }
 
     fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        // Before anything is read: the client may wait with what is refused anyway.
+        // Before reading: the client may wait before it sends a body that is rejected anyway.
         self.check_limit()?;
         let next = std::task::ready!(Pin::new(&mut self.body).poll_next(context));
         if let Some(Ok(piece)) = &next {

@@ -111,7 +111,7 @@ fn keep<F>(free: &RefCell<Vec<Slot<F>>>, slot: Slot<F>) {
     }
 }
 
-/// A future that was not ready at once, in its slot, which goes back when the future has ended or is dropped.
+/// A pending future in its slot, which is returned when the future has ended or is dropped.
 struct Running<F> {
     slot: Option<Slot<F>>,
     free: Rc<RefCell<Vec<Slot<F>>>>,

@@ -28,13 +28,13 @@ thread_local! {
 
 /// A request: method, target, header fields, path parameters, the client's address, and the body.
 ///
-/// A handler may take it whole, or take just the parts it needs through [extractors](crate::extract). Its memory is
-/// used again for later requests, and the [`HeaderMap`] and the [`Uri`] are built only when they are asked for;
-/// [`header`](Request::header) and [`path`](Request::path) read the bytes as they came and cost nothing.
+/// A handler may take the whole request, or parts of it through [extractors](crate::extract). Its memory is
+/// reused for later requests, and the [`HeaderMap`] and the [`Uri`] are built on demand;
+/// [`header`](Request::header) and [`path`](Request::path) return the received bytes at no cost.
 ///
 /// # Example
 ///
-/// Answering with what was asked:
+/// A response that describes the request:
 ///
 /// ```
 /// use conduit::prelude::*;
@@ -402,7 +402,7 @@ impl Request {
         Request(Some(FREE.with_borrow_mut(Vec::pop).unwrap_or_default()))
     }
 
-    /// A request that another server has read; what is not given of the peer is not known.
+    /// A request that another server has read; missing information about the peer is unknown.
     #[cfg(feature = "tower")]
     pub(crate) fn assembled(
         request: http::Request<Body>,
@@ -451,13 +451,13 @@ impl Request {
         &mut self.parts_mut().head
     }
 
-    /// The method and path, and the places for the parameters and for the route that was found.
+    /// The method and path, and the storage for the parameters and for the route.
     pub(crate) fn routing(&mut self) -> (&Head, &mut Parameters, &mut Matched) {
         let parts = self.parts_mut();
         (&parts.head, &mut parts.parameters, &mut parts.matched)
     }
 
-    /// Fills in what does not come from the head.
+    /// Sets the parts that are not in the head.
     pub(crate) fn arrived(&mut self, peer: SocketAddr, facts: Option<&Rc<ConnectionInfo>>, body_limit: u64) {
         let parts = self.parts_mut();
         parts.peer = Some(peer);

@@ -124,7 +124,7 @@ impl Client {
         client
     }
 
-    /// Takes what `X-Forwarded-For`, `-Proto` and `-Host` say.
+    /// Takes the values of `X-Forwarded-For`, `-Proto` and `-Host`.
     fn read_customary(&mut self, headers: &HeaderMap, forwarding: &Forwarding) {
         let hops = list(headers, "x-forwarded-for");
         let walked = self.walk(hops.split(',').rev().map(Some), forwarding);
@@ -141,7 +141,7 @@ impl Client {
         );
     }
 
-    /// Takes what `Forwarded` says (RFC 7239). A field that is malformed says nothing, not even who the client is.
+    /// Takes the values of `Forwarded` (RFC 7239). A malformed field is ignored altogether, including the client's address.
     fn read_standard(&mut self, headers: &HeaderMap, forwarding: &Forwarding) {
         let all = list(headers, "forwarded");
         if all.is_empty() {
@@ -157,7 +157,7 @@ impl Client {
         }
     }
 
-    /// Goes from the nearest hop to the first that is not trusted, which is the client. Says how many stand between them.
+    /// Walks from the nearest hop to the first untrusted one, which is the client. Returns the number of hops between them.
     fn walk<'a>(&mut self, hops: impl Iterator<Item = Option<&'a str>>, forwarding: &Forwarding) -> usize {
         let mut walked = 0;
         let hops = hops.filter(|hop| hop.is_none_or(|hop| !hop.trim().is_empty()));

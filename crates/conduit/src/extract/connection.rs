@@ -8,10 +8,10 @@ use crate::problem::Problem;
 use crate::request::Request;
 use http::StatusCode;
 
-/// The process at the other end of a Unix socket, as it was when it connected: unix(7), `SO_PEERCRED`. The system vouches
-/// for it. Linux.
+/// The peer process of a Unix socket at the time of its connection, as reported by the system: unix(7),
+/// `SO_PEERCRED`. Linux only.
 ///
-/// A request that came another way is answered 403; `Option<UnixPeer>` takes both.
+/// Other requests are rejected with 403; `Option<UnixPeer>` takes both.
 ///
 /// # Example
 ///
@@ -68,10 +68,10 @@ impl<S> FromRequest<S> for UnixPeer {
     }
 }
 
-/// The certificate that the client showed in the handshake of TLS. Its issuer is one of those that the server trusts for
-/// that, and the client has its key: [`Tls::require_clients`](crate::Tls::require_clients).
+/// The certificate that the client sent in the TLS handshake. Its issuer is trusted for clients, and the client
+/// has proved possession of its key: [`Tls::require_clients`](crate::Tls::require_clients).
 ///
-/// A request on a connection without one is answered 403; `Option<ClientCertificate>` takes both.
+/// Requests without a certificate are rejected with 403; `Option<ClientCertificate>` takes both.
 ///
 /// # Example
 ///
@@ -94,7 +94,7 @@ pub struct ClientCertificate {
 
 #[cfg(feature = "tls")]
 impl ClientCertificate {
-    /// The certificate itself, in DER (X.509, RFC 5280): for a parser, or to compare with one that is known.
+    /// The certificate itself, in DER (X.509, RFC 5280): for a parser, or for comparison with a known one.
     pub fn der(&self) -> &[u8] {
         self.chain.first().map_or(&[], |certificate| certificate)
     }

@@ -22,7 +22,7 @@ use crate::response::{IntoResponse, Response, Writable, with_type};
 ///
 /// # Errors
 ///
-/// Rejects with 415 for another content type and for a body that is compressed, 413 for a body over the limit, 400 for text that
+/// Rejects with 415 for another content type and for a compressed body, 413 for a body over the limit, 400 for text that
 /// is no JSON, and 422 for JSON that is not a `T`; the detail names the member, the expectation and the value.
 ///
 /// # Example
@@ -41,26 +41,26 @@ use crate::response::{IntoResponse, Response, Writable, with_type};
 pub struct Json<T>(pub T);
 
 /// Form fields, `application/x-www-form-urlencoded`: as an argument the body of the request, as a return value that of
-/// the response. A field that comes several times fills a `Vec`, and `address[city]` fills the field `city` of a struct `address`,
+/// the response. A repeated field fills a `Vec`, and `address[city]` fills the field `city` of a struct `address`,
 /// as in a [`Query`].
 ///
 /// # Errors
 ///
-/// Rejects with 415 for another content type and for a body that is compressed, 413 for a body over the limit or with more than
+/// Rejects with 415 for another content type and for a compressed body, 413 for a body over the limit or with more than
 /// 10,000 fields, 400 for fields that are not UTF-8 once decoded, and 422 for fields that are not a `T`.
 #[derive(Clone, Copy, Debug)]
 pub struct Form<T>(pub T);
 
-/// The fields of the query. A field that comes several times fills a `Vec`, a tuple or an array; no query is the same as an empty
+/// The fields of the query. A repeated field fills a `Vec`, a tuple or an array; a missing query equals an empty
 /// one.
 ///
 /// A name with brackets is a field inside of another one: `filter[name]=x` fills the field `name` of a struct or a map
 /// `filter`, `items[0][price]=1` the first element of a list of structs, and `tags[]=a` is the same as `tags=a`. A name has at
-/// most eight brackets. A field of the root struct whose own name has brackets, as by `#[serde(rename = "tags[]")]`, takes the
-/// name as it is.
+/// most eight brackets. A field of the root struct whose name has brackets, as by `#[serde(rename = "tags[]")]`, takes the
+/// unchanged name.
 ///
-/// An empty text is `None` for an `Option` whose type refuses it, such as a number, a date or an enum, and `Some("")` for an
-/// `Option<String>`. In flattened structs and untagged enums, a text that a type refuses is offered as a number or a boolean.
+/// An empty text is `None` for an `Option` whose type rejects it, such as a number, a date or an enum, and `Some("")` for an
+/// `Option<String>`. In flattened structs and untagged enums, a text that a type rejects is passed again as a number or a boolean.
 ///
 /// # Errors
 ///
@@ -247,8 +247,8 @@ fn check_json(body: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Checks the request's content type: `application/` and a subtype that is accepted; its parameters do not matter. A body that
-/// is still encoded is refused.
+/// Checks the request's content type: `application/` and an accepted subtype; its parameters are ignored. A body that
+/// is still encoded is rejected.
 fn require_type(request: &Request, expected: &'static str, accepts: impl Fn(&str) -> bool) -> Result<(), Problem> {
     require_decoded(request)?;
     let Some(value) = request.header(CONTENT_TYPE.as_str()) else {

@@ -18,9 +18,9 @@ use crate::request::Request;
 /// `#[serde(default)]` if the cookie may be absent. Any other type takes a cookie that is sent once. `#[serde(rename = "…")]`
 /// sets another name. Values are percent-decoded and names are not, as [`Cookies`](super::Cookies) reads them.
 ///
-/// In the OpenAPI document each is a parameter, with type, description, and whether it is required. The client can send what
-/// it likes: what must not be forged is in [`SignedCookies`](super::SignedCookies), and what proves who sends the request is
-/// an [`ApiKey`](crate::ApiKey).
+/// In the OpenAPI document each is a parameter, with type, description, and whether it is required. The client can send any
+/// value: use [`SignedCookies`](super::SignedCookies) for values that must not be forged, and an
+/// [`ApiKey`](crate::ApiKey) for credentials.
 ///
 /// # Errors
 ///

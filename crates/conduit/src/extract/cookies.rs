@@ -89,8 +89,8 @@ impl Cookies {
         self.jar.add(cookie);
     }
 
-    /// Removes a cookie at the client. It is found there by its name, path and domain: give a [`Cookie`] with those that it
-    /// was set with where they are not the default ones, otherwise its name.
+    /// Removes a cookie at the client, which identifies it by name, path and domain: pass a [`Cookie`] with the path and
+    /// domain that it was set with, or only its name if they are the defaults.
     pub fn remove(&mut self, cookie: impl Into<Cookie<'static>>) {
         let mut cookie = self.with_defaults(cookie.into());
         // The jar forgets a cookie that the client did not send, but it may be one with another path.
@@ -157,8 +157,8 @@ fn is_sendable(name: &str) -> bool {
 /// The key that cookies are signed and encrypted with. The application's state has it: as a field, with
 /// `#[derive(FromRef)]`.
 ///
-/// All processes that serve the same clients need the same key, and one that is changed makes all cookies invalid that
-/// were made with it.
+/// All processes that serve the same clients need the same key, and a changed key invalidates all cookies that
+/// were made with the old one.
 #[derive(Clone)]
 pub struct CookieKey(Key);
 
@@ -211,11 +211,11 @@ impl fmt::Display for ShortSecret {
 impl std::error::Error for ShortSecret {}
 
 /// Cookies that the client can read but not forge: each carries an authentication code (HMAC-SHA256) of its name and value.
-/// As an argument and as a part of what a handler returns they are as [`Cookies`], with the same defaults. The feature
+/// They are an argument and a part of the return value like [`Cookies`], with the same defaults. The feature
 /// `cookies`.
 ///
-/// The application's state has the [`CookieKey`]. A cookie whose code is not right is as one that was not sent. An old
-/// cookie stays right: what must end, such as a session, has its time in the value or on the server.
+/// The application's state has the [`CookieKey`]. A cookie with a wrong code is treated as absent. An old
+/// cookie stays valid: the expiry of a session, for example, belongs in the value or on the server.
 ///
 /// # Example
 ///
@@ -279,11 +279,11 @@ impl SignedCookies {
 }
 
 /// Cookies that the client can neither read nor forge: name and value are authenticated, the value is encrypted
-/// (AES-256-GCM). As an argument and as a part of what a handler returns they are as [`Cookies`], with the same defaults.
+/// (AES-256-GCM). They are an argument and a part of the return value like [`Cookies`], with the same defaults.
 /// The feature `cookies`.
 ///
-/// The application's state has the [`CookieKey`]. A cookie that cannot be decrypted is as one that was not sent. An old
-/// cookie stays right, as with [`SignedCookies`].
+/// The application's state has the [`CookieKey`]. A cookie that cannot be decrypted is treated as absent. An old
+/// cookie stays valid, as with [`SignedCookies`].
 #[derive(Clone, Debug)]
 pub struct PrivateCookies {
     cookies: Cookies,

@@ -1,4 +1,4 @@
-//! The reason why a value of a request was rejected: where it is, what was expected, and what came.
+//! The reason why a value of a request was rejected: its location, the expected kind, and the received one.
 
 use std::fmt;
 
@@ -13,10 +13,10 @@ pub(super) struct Error(Box<Rejection>);
 
 #[derive(Debug)]
 struct Rejection {
-    /// The steps to the value, innermost first: each level adds its own while the error passes it.
+    /// The steps to the value, innermost first: each level adds its step while the error passes it.
     steps: Vec<OwnedStep>,
     cause: Cause,
-    /// The level that read the value has described it; the levels around it leave it as it is.
+    /// The level that read the value has described it; the outer levels leave it unchanged.
     is_settled: bool,
 }
 
@@ -33,18 +33,18 @@ enum Cause {
         expected: String,
         kind: Kind,
         found: String,
-        /// The text that was refused, by its place in memory.
+        /// The rejected text, by its location in memory.
         text: Option<refusals::Place>,
     },
     Message(String),
-    /// The error of a parser below: a text that it cannot parse, or a value that it refuses without asking a visitor.
+    /// The error of the inner parser: a text that it cannot parse, or a value that it rejects without a visitor.
     Parser {
         message: String,
         expected: Option<String>,
     },
 }
 
-/// The kind of a value that a visitor refused.
+/// The kind of a value that a visitor rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Null,
@@ -59,10 +59,10 @@ pub(super) enum Kind {
     Other,
 }
 
-/// The kind of value that the type asked for, known from the method that it called.
+/// The kind of value that the type requests, known from the method that it calls.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hint {
-    /// The visitor's own words are all there is.
+    /// Only the visitor's description is available.
     Unknown,
     Null,
     Boolean,
@@ -176,7 +176,7 @@ impl Error {
         Error::expected(hint.words().unwrap_or_default(), text)
     }
 
-    /// A text in place of what was expected.
+    /// A text in place of the expected value.
     pub(super) fn expected(expected: impl Into<String>, text: &str) -> Self {
         let cause = Cause::Mismatch {
             expected: expected.into(),
@@ -187,12 +187,12 @@ impl Error {
         Error::of(cause, true)
     }
 
-    /// A value of a list or a variant that came too often or not often enough.
+    /// A repeated or missing value of a list or a variant.
     pub(super) fn count(expected: impl fmt::Display, found: usize) -> Self {
         Error::new(format_args!("expected {expected}, found {found}"))
     }
 
-    /// The error of the level that asked for a value by `hint`.
+    /// The error of the level that requested a value by `hint`.
     pub(super) fn settled(mut self, hint: Hint) -> Self {
         let rejection = &mut *self.0;
         if std::mem::replace(&mut rejection.is_settled, true) {
@@ -208,8 +208,8 @@ impl Error {
         self
     }
 
-    /// The error of a level that gave a visitor a list or an object (`given`): the values inside of it have been described, or
-    /// serde kept it for later and nothing more is known. Only a list or an object that is refused as such, and a list that is too
+    /// The error of a level that passed a visitor a list or an object (`given`): the values inside of it have been described, or
+    /// serde kept it for later and nothing more is known. Only a list or an object that is rejected itself, and a list that is too
     /// short, are still to be described.
     pub(super) fn from_inside(mut self, given: Kind) -> Self {
         let is_whole = match self.0.cause {
@@ -220,7 +220,7 @@ impl Error {
         self
     }
 
-    /// The error of a level that gave a visitor the elements of a list.
+    /// The error of a level that passed a visitor the elements of a list.
     pub(super) fn from_elements(self, hint: Hint) -> Self {
         match self.0.cause {
             Cause::Mismatch { kind: Kind::Short, .. } if self.0.steps.is_empty() => self.settled(hint),
@@ -238,7 +238,7 @@ impl Error {
         self
     }
 
-    /// The error of a type that took `text` as a `String` and then refused it, with the text.
+    /// The error of a type that took `text` as a `String` and then rejected it, with the text.
     pub(super) fn found(self, text: &str) -> Self {
         match self.0.cause {
             Cause::Message(_) if self.0.steps.is_empty() => self.settled_with(Hint::Unknown, text),
@@ -271,7 +271,7 @@ impl Error {
         self
     }
 
-    /// Adds the name that a visitor refused, unless the error has one.
+    /// Adds the name that a visitor rejected, unless the error has one.
     pub(super) fn of_name(self, name: &str) -> Self {
         match self.0.steps.is_empty() {
             true => self.in_field(name),
@@ -285,7 +285,7 @@ impl Error {
         self
     }
 
-    /// The text that a visitor refused and that no level has described, because serde kept it for later.
+    /// The text that a visitor rejected and that no level has described, because serde kept it for later.
     pub(super) fn refused_text(&self) -> Option<refusals::Place> {
         match self.0.cause {
             Cause::Mismatch { text, .. } if !self.0.is_settled => text,
@@ -293,7 +293,7 @@ impl Error {
         }
     }
 
-    /// The kind of value that a visitor refused and that no level has described.
+    /// The kind of value that a visitor rejected and that no level has described.
     pub(super) fn refused_kind(&self) -> Option<Kind> {
         match self.0.cause {
             Cause::Mismatch { kind, .. } if !self.0.is_settled => Some(kind),
@@ -401,7 +401,7 @@ impl de::Error for Error {
     }
 }
 
-/// The kind of a refused value, and the value in words.
+/// The kind of a rejected value, and the value in words.
 fn described(unexpected: Unexpected<'_>) -> (Kind, String) {
     match unexpected {
         Unexpected::Bool(value) => (Kind::Boolean, value.to_string()),

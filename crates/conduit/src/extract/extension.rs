@@ -13,8 +13,8 @@ use crate::request::Request;
 ///
 /// # Errors
 ///
-/// Rejects with 500 where no layer has attached a `T`, because the fault is the application's; the log names the type and
-/// what to do. An `Option<Extension<T>>` is `None` then.
+/// Rejects with 500 if no layer has attached a `T`, because the fault is the application's; the log names the type and
+/// the remedy. An `Option<Extension<T>>` is `None` then.
 ///
 /// # Example
 ///
@@ -84,7 +84,7 @@ impl<S, T: Attachable> FromRequest<S> for Extension<T> {
         }
     }
 
-    /// Nothing of it comes from the client.
+    /// It does not depend on the request's content.
     fn describe(_: &mut Operation) {}
 
     fn is_absent(request: &Request) -> bool {

@@ -8,7 +8,7 @@ use super::error::{Error, Hint, one_of};
 use super::pairs::{Found, Pairs, Reading, Scalar};
 use super::text::TextDeserializer;
 
-/// The name under which a type asks for an uploaded file.
+/// The name under which a type requests an uploaded file.
 pub(super) const FILE: &str = "$conduit::UploadedFile";
 
 /// The first byte of a file's place that serde keeps until it knows the type: no text begins with it, so that no text is taken
@@ -21,7 +21,7 @@ fn kept_file(place: u64) -> Vec<u8> {
     kept
 }
 
-/// All pairs: a struct, a map, an enum by the only name, or a list of pairs in the order in which they came.
+/// All pairs: a struct, a map, an enum by the only name, or a list of pairs in the order of the input.
 pub(super) struct Root<'de, 'a>(pub(super) &'de Pairs<'a>);
 
 impl<'de, 'a: 'de> Root<'de, 'a> {
@@ -145,7 +145,7 @@ impl<'de, 'a: 'de> Group<'de, 'a> {
 
     /// Returns whether the pairs are values of this field, or fields inside of it.
     fn has_values(&self) -> Result<bool, Error> {
-        // Names are sorted: the shortest comes first.
+        // Names are sorted: the shortest is first.
         let has_rest =
             |index| self.taken < self.pairs.name(index).len() && !self.pairs.rest(index, self.taken).is_empty();
         match (has_rest(self.start), has_rest(self.end - 1)) {
@@ -159,7 +159,7 @@ impl<'de, 'a: 'de> Group<'de, 'a> {
         Groups::new(self.pairs, self.start, self.end, self.taken)
     }
 
-    /// An error of the type that was given this field, with the field's only text.
+    /// An error of the type that received this field, with the field's only text.
     fn found(&self, error: Error) -> Error {
         match self.pairs.value(self.start) {
             Found::Text(text) if self.count() == 1 => error.found(text),
@@ -458,7 +458,7 @@ impl<'de, 'a: 'de> Node<'de, 'a> {
         }
     }
 
-    /// Gives the fields inside of this one to a visitor, or its text to one that reads a struct from a text, such as a date.
+    /// Passes the fields inside of this one to a visitor, or its text to a visitor that reads a struct from a text, such as a date.
     fn visit_fields<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
             Node::Group(group) if !group.has_values()? => visitor.visit_map(group.groups()),
@@ -527,7 +527,7 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for Node<'de, 'a> {
         text.deserialize_bool(visitor)
     }
 
-    /// A browser sends an input that was left empty as an empty text. It is no value where the type refuses it.
+    /// A browser sends an empty input as an empty text. It counts as absent if the type rejects it.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let Node::Group(group) = self else {
             return visitor.visit_some(self);

@@ -14,9 +14,9 @@ use crate::request::Request;
 /// Header fields of the request, parsed: each field of the struct takes the header field of its name, with hyphens for the
 /// underscores.
 ///
-/// An `Option` is `None` where the request lacks the field. A `Vec` has all elements of a list, from one line or several,
-/// which commas divide (RFC 9110, section 5.6.1); it needs `#[serde(default)]` where there may be none. Any other type takes a
-/// field that comes once. `#[serde(rename = "…")]` gives another name.
+/// An `Option` is `None` if the request lacks the field. A `Vec` has all elements of a comma-separated list, from one line
+/// or several (RFC 9110, section 5.6.1); it needs `#[serde(default)]` if the field may be absent. Any other type takes a
+/// field that is sent once. `#[serde(rename = "…")]` sets another name.
 ///
 /// In the OpenAPI document each is a parameter, with type, description, and whether it is required.
 ///

@@ -1,4 +1,4 @@
-//! JSON as serde reads it, with the place and the kind of a value that is rejected.
+//! JSON as serde reads it, with the location and the kind of a rejected value.
 //!
 //! A deserializer around that of `serde_json` adds the steps to a rejected value while the error passes it, and does nothing
 //! else: a valid body costs no additional allocation. The inner parser has a different error type, so our error waits in a

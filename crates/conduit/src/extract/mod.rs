@@ -26,8 +26,8 @@
 //! | `Option<T>` | `None` if the request has no input for `T` | as `T` |
 //! | `Result<T, T::Rejection>` | the value or the rejection, for the handler to process | – |
 //!
-//! At most one argument takes the body; two are a compile error. Apart from that the order of the
-//! arguments is free: they are taken from the left to the right, [`Request`] last, and the first rejection is the
+//! At most one argument takes the body; two are a compile error. The order of the arguments
+//! is free: they are extracted from left to right, [`Request`] last, and the first rejection is the
 //! response.
 
 pub mod auth;
@@ -95,7 +95,7 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// When a body is answered 413, in descriptions.
+/// The condition of a 413, in descriptions.
 pub(crate) const TOO_LARGE: &str = "The body is longer than the server takes.";
 
 /// An argument of a handler that is extracted from a request, in an application with the state `S`.
@@ -134,14 +134,14 @@ pub trait FromRequest<S>: Sized {
     /// Set if this takes the request's body, so that no other argument of the handler can. Default: `false`.
     const TAKES_BODY: bool = false;
 
-    /// The response when it cannot be taken.
+    /// The response if the extraction fails.
     type Rejection: IntoResponse;
 
-    /// Takes it.
+    /// Extracts the argument.
     ///
     /// # Errors
     ///
-    /// When the request lacks what it takes, or has it in a form that cannot be read. The rejection is the response.
+    /// When the request lacks the value, or has it in an invalid form. The rejection is the response.
     fn from_request(request: &mut Request, state: &S) -> impl Future<Output = Result<Self, Self::Rejection>>;
 
     /// Returns whether the request has no input for this extractor at all, so that an `Option` of it is `None` instead of
@@ -151,9 +151,9 @@ pub trait FromRequest<S>: Sized {
         false
     }
 
-    /// Adds what this reads, and how it is rejected, to the description of an operation.
+    /// Adds this extractor's input and its rejections to the description of an operation.
     ///
-    /// The default adds the rejection's responses and notes a gap: it is not known what is read.
+    /// The default adds the rejection's responses and records a gap: the input is unknown.
     fn describe(operation: &mut Operation) {
         operation.on_failure(Self::Rejection::describe).gap(format!(
             "the extractor `{}` does not say what it reads: implement `FromRequest::describe` for it",
@@ -230,7 +230,7 @@ impl<S, T: FromRef<S>> FromRequest<S> for State<T> {
         Ok(State(T::from_ref(state)))
     }
 
-    /// Nothing of it comes from the client.
+    /// It does not depend on the request's content.
     fn describe(_: &mut Operation) {}
 }
 
@@ -400,7 +400,7 @@ impl<S, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
         Ok(T::from_request(request, state).await)
     }
 
-    /// The handler answers itself what `T` would be rejected with.
+    /// The handler responds itself to a rejection of `T`.
     fn describe(operation: &mut Operation) {
         operation.without_responses(T::describe);
     }

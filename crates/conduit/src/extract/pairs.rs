@@ -29,11 +29,11 @@ const ATTEMPTS: usize = 32;
 /// Pairs of names and values.
 pub(super) struct Pairs<'a> {
     text: Cow<'a, str>,
-    /// Sorted by the steps of the names, and then in the order in which they came.
+    /// Sorted by the steps of the names, and then in the order of the input.
     all: Vec<Pair>,
-    /// A type has taken a text without saying what it expects.
+    /// A type that accepts any value has taken a text.
     was_taken: Cell<bool>,
-    /// The pair whose empty text was refused where a value is optional.
+    /// The pair whose empty text an optional value has rejected.
     refused_empty: Cell<Option<usize>>,
     /// The names of a struct's fields, of which some have brackets.
     literal_names: Cell<Option<&'static [&'static str]>>,
@@ -50,14 +50,14 @@ struct Pair {
     /// The name has too many brackets.
     is_too_deep: bool,
     reading: Reading,
-    /// A type has taken the text without saying what it expects.
+    /// A type that accepts any value has taken the text.
     was_taken: Cell<bool>,
 }
 
 #[derive(Clone)]
 enum Value {
     Text(Range<usize>),
-    /// A file, by its place among those that came.
+    /// A file, by its index among those of the request.
     #[cfg_attr(not(feature = "multipart"), allow(dead_code, reason = "no other form has files"))]
     File(u64),
 }
@@ -167,7 +167,7 @@ impl<'a> Pairs<'a> {
         }
     }
 
-    /// The pairs of a query or a form, `application/x-www-form-urlencoded`, in which what is encoded must be UTF-8.
+    /// The pairs of a query or a form, `application/x-www-form-urlencoded`, whose decoded bytes must be UTF-8.
     pub(super) fn parse(urlencoded: &'a [u8]) -> Result<Self, Malformed> {
         let most = urlencoded.iter().filter(|byte| **byte == b'&').count() + 1;
         let capacity = if urlencoded.is_empty() { 0 } else { most };
@@ -277,8 +277,8 @@ impl<'a> Pairs<'a> {
 
     /// Reads a value from the pairs.
     ///
-    /// A type that accepts any value receives texts. Where it refuses one afterwards, the pairs are read once
-    /// more with that text as a number or a boolean, as a list, or as no value.
+    /// A type that accepts any value receives texts. If it rejects one afterwards, the pairs are read
+    /// again with that text as a number or a boolean, as a list, or as no value.
     pub(super) fn read<T: DeserializeOwned>(mut self) -> Result<T, Error> {
         // The outcome before the last change, and the pairs that it changed.
         let mut before: Option<Result<T, Error>> = None;
@@ -296,7 +296,7 @@ impl<'a> Pairs<'a> {
                 changed = indices.to_vec();
                 before = Some(outcome.map_err(|error| self.placed(error)));
             } else if is_about_a_reading(&outcome) && self.is_scalar(&changed) {
-                // A list of one number was given as that number.
+                // A list of one number was passed as that number.
                 changed
                     .iter()
                     .for_each(|index| self.all[*index].reading = Reading::List);
@@ -309,7 +309,7 @@ impl<'a> Pairs<'a> {
         before.unwrap_or_else(|| Err(Error::new("too many fields have values that their types refuse")))
     }
 
-    /// Gives the texts that were refused another reading, where there is one, and returns the pairs that it changed.
+    /// Selects another reading for the rejected texts, if there is one, and returns the pairs that it changed.
     fn change_refused(&mut self, has_failed: bool) -> Vec<usize> {
         if !self.was_taken.take() {
             return Vec::new();
@@ -355,7 +355,7 @@ impl<'a> Pairs<'a> {
         indices
     }
 
-    /// The pair whose text is at this place in memory, if a type has taken it without saying what it expects.
+    /// The pair whose text is at this place in memory, if a type that accepts any value has taken it.
     fn index_of(&self, place: refusals::Place) -> Option<usize> {
         let is_there = |pair: &Pair| match &pair.value {
             Value::Text(range) => pair.was_taken.get() && refusals::place(&self.text[range.clone()]) == place,
@@ -467,7 +467,7 @@ impl<'a> Pairs<'a> {
         self.all[index].reading
     }
 
-    /// A type takes the text of this pair without saying what it expects.
+    /// A type that accepts any value takes the text of this pair.
     pub(super) fn note_taken(&self, index: usize) {
         if !self.was_taken.replace(true) {
             refusals::clear();
@@ -475,7 +475,7 @@ impl<'a> Pairs<'a> {
         self.all[index].was_taken.set(true);
     }
 
-    /// The empty text of this pair was refused where a value is optional.
+    /// An optional value has rejected the empty text of this pair.
     pub(super) fn note_refused_empty(&self, index: usize) {
         self.refused_empty.set(Some(index));
     }

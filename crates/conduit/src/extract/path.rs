@@ -83,7 +83,7 @@ impl<T> Path<T> {
     ///
     /// # Errors
     ///
-    /// When a value is not UTF-8 once decoded, or not what `T` reads.
+    /// When a decoded value is not UTF-8, or is not valid for `T`.
     pub fn from_parameters(request: &Request, names: &'static [(&'static str, usize)]) -> Result<Self, Problem>
     where
         T: Readable,
@@ -92,7 +92,7 @@ impl<T> Path<T> {
             Ok(value) => Ok(Path(value)),
             Err(error) => {
                 let error = match names {
-                    // A type that takes a text and refuses it afterwards does so out of sight of the deserializer.
+                    // A type that takes a text and rejects it afterwards does so unnoticed by the deserializer.
                     [(name, index)] => error.found(request.parameter(*index).unwrap_or_default()).of_name(name),
                     _ => error,
                 };

@@ -1,12 +1,12 @@
-//! Texts that a visitor refused.
+//! Texts that a visitor rejected.
 //!
 //! Serde keeps the values of flattened structs and of untagged and internally tagged enums before it knows their types. A
-//! text that is kept so is refused later by a number, and the refusal does not come back to the deserializer: an untagged enum
-//! even drops the error. The error's constructor therefore notes the text here, by its place in memory.
+//! number rejects such a text later, and the rejection does not return to the deserializer: an untagged enum even
+//! drops the error. The error's constructor therefore records the text here, by its location in memory.
 
 use std::cell::RefCell;
 
-/// The most refusals that are kept; an attempt to read has few.
+/// The maximum number of recorded rejections; an attempt to read has few.
 const LIMIT: usize = 64;
 
 /// The place of a text in memory: its address and its length.
@@ -21,11 +21,11 @@ pub(super) fn place(text: &str) -> Place {
     (text.as_ptr().addr(), text.len())
 }
 
-/// Notes that a visitor refused this text.
+/// Records that a visitor rejected this text.
 #[cold]
 pub(super) fn note(text: &str) -> Place {
     let place = place(text);
-    // An error may be made by a thread that ends.
+    // An error may be created by a thread that is ending.
     let _ = REFUSED.try_with(|refused| {
         let mut refused = refused.borrow_mut();
         if refused.len() < LIMIT {
@@ -35,12 +35,12 @@ pub(super) fn note(text: &str) -> Place {
     place
 }
 
-/// Forgets what was refused before.
+/// Removes all earlier records.
 pub(super) fn clear() {
     REFUSED.with_borrow_mut(Vec::clear);
 }
 
-/// The texts refused since [`clear`].
+/// The texts rejected since [`clear`].
 pub(super) fn take() -> Vec<Place> {
     REFUSED.take()
 }

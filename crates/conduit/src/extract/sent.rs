@@ -23,12 +23,12 @@ pub enum Sent<'a> {
     Unknown,
 }
 
-/// A value on the way to one that breaks a rule.
+/// A value on the path to an invalid one.
 #[derive(Default)]
 struct Place<'a> {
     below: Vec<(Step<'a>, Place<'a>)>,
     found: Found,
-    /// It is no object and no list.
+    /// It is neither an object nor a list.
     is_single: bool,
 }
 
@@ -39,13 +39,13 @@ enum Found {
     No,
     /// By the name that the rule knows.
     Exactly,
-    /// By one that differs from it in hyphens, underscores and case.
+    /// By a name that differs from it in hyphens, underscores and case.
     As(String),
     /// By several such names: ambiguous.
     Doubtful,
 }
 
-/// The names of what was sent, as far as these ways lead.
+/// The names in the input, along these paths.
 pub(super) struct Names<'a>(Option<Place<'a>>);
 
 impl<'a> Names<'a> {
@@ -59,7 +59,7 @@ impl<'a> Names<'a> {
         }
         match sent {
             Sent::Json(text) => {
-                // It has been read before, so that it is what it should be.
+                // It has been read before, so it is well-formed.
                 let _ = Along(Some(&mut root)).deserialize(&mut serde_json::Deserializer::from_slice(text));
             }
             Sent::Fields(text) => {
@@ -146,7 +146,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The place of what a field's name leads to by this step.
+    /// The place of the value that a field's name leads to by this step.
     fn enter(&mut self, step: &str) -> Option<&mut Self> {
         let index = step.parse().ok().filter(|index| self.has(Step::Index(*index)));
         match index {

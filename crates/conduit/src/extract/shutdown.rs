@@ -58,6 +58,6 @@ impl<S> FromRequest<S> for Shutdown {
         Ok(Shutdown(current::server()))
     }
 
-    /// Nothing of it comes from the client.
+    /// It does not depend on the request's content.
     fn describe(_: &mut Operation) {}
 }

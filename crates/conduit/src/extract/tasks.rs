@@ -1,4 +1,4 @@
-//! Work that goes on after the response.
+//! Work that continues after the response.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -77,6 +77,6 @@ impl<S> FromRequest<S> for Tasks {
         Ok(Tasks(current::work()))
     }
 
-    /// Nothing of it comes from the client.
+    /// It does not depend on the request's content.
     fn describe(_: &mut Operation) {}
 }

@@ -31,8 +31,8 @@ use crate::request::Request;
 /// `#[serde(flatten)]`, to the enclosing object; the path has Rust's names from there on. A tuple struct of one
 /// field needs `#[garde(transparent)]`, since serde reads it as that field.
 ///
-/// All rules are checked even where an outer one is broken: a `length` on a list does not keep those for its items from
-/// being checked, and the application's limit on bodies is what bounds the work.
+/// All rules are checked even if an outer one is broken: a violated `length` of a list does not skip the rules of its
+/// items. The application's limit on bodies bounds the work.
 ///
 /// # Example
 ///
@@ -111,9 +111,9 @@ pub trait Content {
     /// The fault of the value at the end of these steps; no steps mean the whole value.
     fn fault(steps: &[Step<'_>], message: &str) -> Fault;
 
-    /// Where the names stand that the client has given to the values. `body` is what a [`Json`], a [`Form`] or a
-    /// [`MultipartForm`](crate::MultipartForm) has read, the names of the last as those of a form; it is empty where none of
-    /// them has. The default is that they are not known: the steps have Rust's names.
+    /// Returns the input that has the client's names of the values. `body` is the input of a [`Json`], a [`Form`] or a
+    /// [`MultipartForm`](crate::MultipartForm), the last with names as in a form; it is empty for other extractors. By
+    /// default the names are unknown, and the steps have Rust's names.
     fn sent<'a>(request: &'a Request, body: &'a [u8]) -> Sent<'a> {
         let _ = (request, body);
         Sent::Unknown
@@ -217,12 +217,12 @@ impl<E> DerefMut for Valid<E> {
 
 /// The parameters of the path, which only the route attributes know.
 impl<T> Valid<Path<T>> {
-    /// Reads the parameters with these names and places in the route's path. The route attributes write the call.
+    /// Reads the parameters with these names and indices in the route's path. The route attributes generate the call.
     ///
     /// # Errors
     ///
     /// As [`Path::from_parameters`], and when a value breaks a rule: then the fault's path is `path`, the name of the
-    /// parameter, and what is inside of it.
+    /// parameter, and the steps inside of it.
     pub fn from_parameters(request: &Request, names: &'static [(&'static str, usize)]) -> Result<Self, Problem>
     where
         T: Readable + HasRules,

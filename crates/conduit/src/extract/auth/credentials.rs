@@ -1,4 +1,4 @@
-//! `Bearer`, `Basic` and `ApiKey`: what a client proves itself with.
+//! `Bearer`, `Basic` and `ApiKey`: the credentials of clients.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -29,12 +29,12 @@ pub struct Bearer {
 }
 
 impl Bearer {
-    /// 401 for a token that is wrong; the `detail` says why, as far as the client may know.
+    /// Returns the 401 for a wrong token; `detail` is the reason, as far as the client may know it.
     pub fn refused(detail: &'static str) -> Problem {
         unauthorized(detail, r#"Bearer error="invalid_token""#)
     }
 
-    /// 403 for a token that is right and does not give the right to do this: `insufficient_scope` of RFC 6750.
+    /// Returns the 403 for a valid token without the required permission: `insufficient_scope` of RFC 6750.
     pub fn insufficient(detail: &'static str) -> Problem {
         let challenge = HeaderValue::from_static(r#"Bearer error="insufficient_scope""#);
         Problem::forbidden(detail).with_header(WWW_AUTHENTICATE, challenge)
@@ -94,11 +94,11 @@ pub struct Basic {
     pub password: Secret,
 }
 
-/// The realm makes a browser ask for name and password; the charset says that they come as UTF-8.
+/// The realm makes a browser ask for name and password; the charset makes it send them as UTF-8.
 const BASIC: &str = r#"Basic realm="restricted", charset="UTF-8""#;
 
 impl Basic {
-    /// 401 for a name or password that is wrong; the `detail` had better not say which.
+    /// Returns the 401 for a wrong name or password; `detail` should not reveal which one.
     pub fn refused(detail: &'static str) -> Problem {
         unauthorized(detail, BASIC)
     }

@@ -24,13 +24,13 @@ const SHORTEST_SECRET_BYTES: usize = 32;
 
 /// The claims of a verified JSON Web Token from `authorization: Bearer …`: a guard before the handler.
 ///
-/// The application's state has a [`JwtVerifier`] as a part (see [`FromRef`]), which says whose tokens are taken.
+/// The application's state has a [`JwtVerifier`] as a part (see [`FromRef`]), which sets the accepted tokens.
 ///
 /// # Errors
 ///
-/// Rejects with 401 and a `www-authenticate` field where there is no token, or one that is not signed with a key of the
-/// verifier's by the algorithm of that key, has expired, is not valid yet, is from another issuer, for another audience,
-/// or lacks claims that `C` has.
+/// Rejects with 401 and a `www-authenticate` field if there is no token, or if the token is not signed with a key of
+/// the verifier by the algorithm of that key, has expired, is not valid yet, is from another issuer, for another
+/// audience, or lacks claims that `C` requires.
 ///
 /// # Example
 ///
@@ -104,12 +104,12 @@ where
     }
 }
 
-/// Whose tokens are taken: the keys, each with its one algorithm, and what the claims must say.
+/// The accepted tokens: the keys, each with one algorithm, and the required claims.
 ///
-/// The claim `exp` must be there and in the future, `nbf` in the past if it is there, each with a leeway of 60 s unless
-/// [set](JwtVerifier::leeway). A token with an audience is refused unless it is the one set with
-/// [`audience`](JwtVerifier::audience). The algorithm is that of the key and not what the token says (RFC 8725,
-/// section 3.1); `none` is no algorithm; header parameters that are `crit`ical are refused, for none is understood.
+/// The claim `exp` is required and must be in the future; `nbf`, if present, must be in the past. The leeway is 60 s
+/// unless [set](JwtVerifier::leeway). A token with an audience is rejected unless it is the one set with
+/// [`audience`](JwtVerifier::audience). The algorithm is that of the key and not that of the token (RFC 8725,
+/// section 3.1); `none` is not accepted; tokens with `crit`ical header parameters are rejected, since none is supported.
 ///
 /// Clones share the keys, so that [`replace_keys`](JwtVerifier::replace_keys) on one of them is seen by all workers.
 #[derive(Clone)]
@@ -241,7 +241,7 @@ impl JwtVerifier {
     ///
     /// # Errors
     ///
-    /// Why the token is refused, in words that a client may read.
+    /// The reason why the token is rejected, in words that a client may read.
     pub fn verify<C: Readable>(&self, token: &str) -> Result<C, JwtRefused> {
         let header = decode_header(token).map_err(|_| JwtRefused("the token is no signed JSON Web Token"))?;
         if header.crit.is_some() {
@@ -257,7 +257,7 @@ impl JwtVerifier {
                 continue;
             }
             let validation = &self.0.validation;
-            // With keys of one algorithm, as most have, what is to be checked is the same for all tokens.
+            // With keys of one algorithm, the usual case, all tokens need the same checks.
             let validation = match validation.algorithms[..] == [key.algorithm] {
                 true => Cow::Borrowed(validation),
                 false => Cow::Owned(Validation {
@@ -339,7 +339,7 @@ fn reason(kind: &ErrorKind) -> &'static str {
     }
 }
 
-/// Why a token is refused.
+/// The reason why a token is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JwtRefused(&'static str);
 

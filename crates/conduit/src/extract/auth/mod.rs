@@ -58,7 +58,7 @@ use crate::request::Request;
 
 pub use credentials::{ApiKey, Basic, Bearer, Key, KeyPlace};
 
-/// How to find out who sends a request from what proves it.
+/// The verification of a client's credentials.
 ///
 /// The [module](self) has an example.
 #[diagnostic::on_unimplemented(
@@ -79,8 +79,8 @@ pub trait Authenticate<S>: Sized {
     fn authenticate(credentials: Self::Credentials, state: &S) -> impl Future<Output = Result<Self, Problem>>;
 }
 
-/// A client that has proved who it is: a guard before the handler. `Option<Auth<T>>` is `None` for one that sends no
-/// credentials at all, and still refuses wrong ones.
+/// An authenticated client: a guard before the handler. `Option<Auth<T>>` is `None` for a client without
+/// credentials, and still rejects wrong ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Auth<T>(pub T);
 

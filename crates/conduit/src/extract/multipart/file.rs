@@ -107,11 +107,11 @@ impl UploadedFile {
         }
     }
 
-    /// Moves it to this path, where it appears as a whole, in place of a file that there may have been. Only the server's own
-    /// user can read it, as any temporary file, until its permissions are changed.
+    /// Moves it to this path atomically, and replaces an existing file. As any temporary file, only the server's
+    /// user can read it until its permissions are changed.
     ///
-    /// Where the temporary file is on another file system it is copied: say with
-    /// [`MultipartLimits::directory`](super::MultipartLimits::directory) where files are wanted in the end.
+    /// A temporary file on another file system is copied: set its directory with
+    /// [`MultipartLimits::directory`](super::MultipartLimits::directory) to avoid that.
     ///
     /// # Errors
     ///
@@ -180,7 +180,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     }
 }
 
-/// A file while it comes.
+/// A file while it is received.
 pub(super) struct Spool {
     directory: PathBuf,
     buffer: Vec<u8>,
@@ -198,7 +198,7 @@ impl Spool {
         }
     }
 
-    /// Adds a piece; the next one is asked for when the disk has taken what memory has no room for.
+    /// Adds a chunk; the next one is requested when the disk has taken the bytes beyond the limit of memory.
     pub(super) async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         self.length += piece.len() as u64;
         self.buffer.extend_from_slice(piece);

@@ -13,7 +13,7 @@ use crate::request::Request;
 /// A form with files, `multipart/form-data` (RFC 7578), read into a struct as a [`Form`](crate::Form) is: its files are
 /// [`UploadedFile`](super::UploadedFile)s. The feature `multipart`.
 ///
-/// A field that comes several times fills a `Vec`, and `address[city]` a field inside of another one, as in a
+/// A repeated field fills a `Vec`, and `address[city]` a field inside of another one, as in a
 /// [`Query`](crate::Query). A file input where no file was chosen sends an empty file without a name: it is left out, so that an
 /// `Option` is `None`; a `Vec` that may be empty needs `#[serde(default)]`.
 ///
@@ -24,12 +24,12 @@ use crate::request::Request;
 ///
 /// # Errors
 ///
-/// Rejects with 415 for another content type, 400 for what is no such form, 413 for what is longer than its limit, and 422 for
+/// Rejects with 415 for another content type, 400 for a malformed form, 413 for an exceeded limit, and 422 for
 /// fields that are not a `T`; the detail names the field.
 ///
 /// # Example
 ///
-/// A picture with its title, kept where the server says:
+/// A picture with its title, stored in a directory of the server:
 ///
 /// ```
 /// use conduit::extract::{MultipartForm, UploadedFile};

@@ -14,11 +14,11 @@ use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// Limits for the [`Multipart`](super::Multipart) and [`MultipartForm`](super::MultipartForm) of what this layer is around,
-/// and where their files are kept.
+/// Limits for the [`Multipart`](super::Multipart) and [`MultipartForm`](super::MultipartForm) inside of this layer,
+/// and the directory of their files.
 ///
-/// A form of these limits takes at most as much memory as it may have fields, times the limit of a text or 64 KiB, whichever is
-/// more; and as much of the disk as its body may have bytes, until the request has been answered.
+/// Until the response, a form takes at most the number of fields, times the limit of a text or 64 KiB, whichever is larger,
+/// of memory; and at most the limit of its body of disk space.
 ///
 /// | limit | unless set |
 /// | --- | --- |

@@ -44,8 +44,8 @@ const MEDIA_TYPE: &str = "multipart/form-data";
 ///
 /// # Errors
 ///
-/// Rejects with 415 for another content type, and with 400 where it has no boundary. Reading fails with a [`Problem`] that
-/// names the field: 400 for what breaks the grammar and for a body that is cut short, 413 for what is longer than its limit.
+/// Rejects with 415 for another content type, and with 400 if it has no boundary. Reading fails with a [`Problem`] that
+/// names the field: 400 for a syntax error and for a truncated body, 413 for an exceeded limit.
 ///
 /// # Example
 ///
@@ -209,7 +209,7 @@ enum Broken {
 }
 
 impl Broken {
-    /// The response, which says in which field it was.
+    /// The response, which names the field.
     fn problem(self, field: Option<&str>) -> Problem {
         let error = match self {
             Broken::Body(problem) => return problem,
@@ -315,7 +315,7 @@ impl Field<'_> {
     ///
     /// # Errors
     ///
-    /// As [`chunk`](Field::chunk), and 422 for what is not UTF-8.
+    /// As [`chunk`](Field::chunk), and 422 for content that is not UTF-8.
     pub async fn text(&mut self) -> Result<String, Problem> {
         let bytes = self.bytes().await?;
         String::from_utf8(bytes.into()).map_err(|error| {
@@ -330,14 +330,14 @@ impl Field<'_> {
     ///
     /// # Errors
     ///
-    /// As [`chunk`](Field::chunk), and 500 where the file cannot be written.
+    /// As [`chunk`](Field::chunk), and 500 if the file cannot be written.
     pub async fn file(&mut self) -> Result<UploadedFile, Problem> {
         let limits = Arc::clone(&self.form.limits);
         self.file_in(&limits.temporary_directory()).await
     }
 
-    /// Writes what is left of its content to a file at this path, which appears there when it is whole, in place of one that
-    /// there may have been. Its length is the result. See [`UploadedFile::save`].
+    /// Writes the rest of its content to a file at this path, which appears there atomically and replaces an existing file.
+    /// Returns its length. See [`UploadedFile::save`].
     ///
     /// # Errors
     ///
