@@ -50,7 +50,7 @@ fn path_params_of(input: &DeriveInput) -> Result<TokenStream, Error> {
     let (generics, arguments, conditions) = input.generics.split_for_impl();
     Ok(quote! {
         impl #generics ::conduit::PathParams for #ident #arguments #conditions {
-            const NAMES: &'static [&'static str] = &[#(#names),*];
+            const NAMES: &'static [&'static ::core::primitive::str] = &[#(#names),*];
         }
     })
 }
@@ -138,8 +138,8 @@ fn from_ref_of(input: &DeriveInput) -> Result<TokenStream, Error> {
         seen.push((text, field));
         implementations.extend(quote_spanned! {ty.span()=>
             impl ::conduit::FromRef<#state> for #ty {
-                fn from_ref(state: &#state) -> Self {
-                    ::core::clone::Clone::clone(&state.#name)
+                fn from_ref(__state: &#state) -> Self {
+                    ::core::clone::Clone::clone(&__state.#name)
                 }
             }
         });

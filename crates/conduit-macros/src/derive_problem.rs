@@ -35,7 +35,7 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
             let value = construct(&name, fields, place);
             conversions.extend(quote_spanned! {ty.span()=>
                 impl #generics ::core::convert::From<#ty> for #ident #arguments #conditions {
-                    fn from(cause: #ty) -> Self {
+                    fn from(__cause: #ty) -> Self {
                         #value
                     }
                 }
@@ -59,8 +59,8 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
     } else {
         quote! {
             impl #generics ::core::convert::From<#ident #arguments> for ::conduit::BoxError #conditions {
-                fn from(error: #ident #arguments) -> Self {
-                    ::conduit::Problem::into_error(::conduit::problem::IntoProblem::into_problem(error))
+                fn from(__error: #ident #arguments) -> Self {
+                    ::conduit::Problem::into_error(::conduit::problem::IntoProblem::into_problem(__error))
                 }
             }
         }
@@ -80,7 +80,7 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
             }
 
             #[allow(unused_imports)]
-            fn describe(operation: &mut ::conduit::openapi::Operation) {
+            fn describe(__operation: &mut ::conduit::openapi::Operation) {
                 use ::conduit::openapi::HasNoSchema as _;
                 #described
             }
@@ -112,8 +112,8 @@ fn into_problem_of_an_error(input: &DeriveInput) -> TokenStream {
         impl #pinned_generics ::core::marker::Unpin for #ident #arguments #pinned_conditions {}
 
         impl #generics ::core::convert::From<#ident #arguments> for ::conduit::Problem #conditions {
-            fn from(error: #ident #arguments) -> Self {
-                ::conduit::problem::IntoProblem::into_problem(error)
+            fn from(__error: #ident #arguments) -> Self {
+                ::conduit::problem::IntoProblem::into_problem(__error)
             }
         }
     }
@@ -134,9 +134,9 @@ fn construct(name: &TokenStream, fields: &Fields, place: usize) -> TokenStream {
     match fields {
         Fields::Named(fields) => {
             let field = &fields.named[place].ident;
-            quote!(#name { #field: ::core::convert::Into::into(cause) })
+            quote!(#name { #field: ::core::convert::Into::into(__cause) })
         }
-        _ => quote!(#name(::core::convert::Into::into(cause))),
+        _ => quote!(#name(::core::convert::Into::into(__cause))),
     }
 }
 
@@ -311,7 +311,7 @@ impl Case<'_> {
     /// differ, so they have no name.
     fn description(&self, id: &str, is_generic: bool) -> TokenStream {
         if self.options.transparent {
-            return quote!(operation.any_problem(););
+            return quote!(__operation.any_problem(););
         }
         let status = self.options.status_code();
         let mut calls = TokenStream::new();
@@ -328,13 +328,13 @@ impl Case<'_> {
         for (role, field) in self.roles.iter().zip(self.fields) {
             let Some(member) = &role.member else { continue };
             let (ty, span) = (&field.ty, field.ty.span());
-            known.extend(quote_spanned!(span=> ::conduit::openapi::SchemaOf::<#ty>::NEW.make_known(operation);));
-            calls.extend(quote_spanned!(span=> .member(#member, operation.member_schema_of::<#ty>(#member))));
+            known.extend(quote_spanned!(span=> ::conduit::openapi::SchemaOf::<#ty>::NEW.make_known(__operation);));
+            calls.extend(quote_spanned!(span=> .member(#member, __operation.member_schema_of::<#ty>(#member))));
         }
         quote! {
             #known
-            let kind = ::conduit::openapi::ProblemKind::new(::core::concat!(::core::module_path!(), "::", #id))#calls;
-            operation.problem_kind(#status, kind);
+            let __kind = ::conduit::openapi::ProblemKind::new(::core::concat!(::core::module_path!(), "::", #id))#calls;
+            __operation.problem_kind(#status, __kind);
         }
     }
 }
@@ -380,7 +380,7 @@ impl Options {
                 quote_spanned! {number.span()=>
                     const {
                         match ::conduit::http::StatusCode::from_u16(#number) {
-                            ::core::result::Result::Ok(status) => status,
+                            ::core::result::Result::Ok(__status) => __status,
                             ::core::result::Result::Err(_) => ::core::unreachable!(),
                         }
                     }

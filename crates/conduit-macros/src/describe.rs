@@ -23,7 +23,7 @@ pub(crate) fn describe(item: &ItemFn, arguments: &[Argument]) -> TokenStream {
         return TokenStream::new();
     }
     let signature = &item.sig;
-    let operation = &Ident::new("operation", Span::mixed_site());
+    let operation = &Ident::new("__operation", Span::mixed_site());
     let ident = &signature.ident;
     let documentation: Vec<_> = item.attrs.iter().filter_map(documentation).collect();
     let documented = (!documentation.is_empty()).then(|| quote!(#operation.documentation(&[#(#documentation),*]);));

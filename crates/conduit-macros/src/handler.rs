@@ -240,13 +240,12 @@ impl Function {
             .filter(|attribute| attribute.path().is_ident("doc") || is_condition(attribute));
         let conditions = conditions(attrs);
         quote! {
-            #(#copied)*
-            #[allow(non_camel_case_types, missing_docs, unreachable_pub)]
-            #vis struct #ident {}
+            ::conduit::route::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name! {
+                #(#copied)* #vis #ident
+            }
 
             #conditions
-            #[diagnostic::do_not_recommend]
-            impl ::conduit::route::Route for #ident {
+            impl ::conduit::route::Attributed for #ident {
                 const DEFINITION: ::conduit::route::Definition = #definition;
             }
 
@@ -350,10 +349,10 @@ impl Function {
             output,
             ..
         } = &self.item.sig;
-        let request = Ident::new("request", Span::mixed_site());
-        let state = Ident::new("state", Span::mixed_site());
+        let request = Ident::new("__request", Span::mixed_site());
+        let state = Ident::new("__state", Span::mixed_site());
         let names: Vec<Ident> = (0..arguments.len())
-            .map(|place| format_ident!("a{place}", span = Span::mixed_site()))
+            .map(|place| format_ident!("__argument_{place}", span = Span::mixed_site()))
             .collect();
         let mut bounds = Vec::new();
         // Each with its text and whether it takes the body, which only its type knows.
@@ -400,8 +399,8 @@ impl Function {
                 } => quote_spanned!(span=> let #name = #taken;),
                 _ => quote_spanned! {span=>
                     let #name = match #taken {
-                        ::core::result::Result::Ok(value) => value,
-                        ::core::result::Result::Err(rejection) => return ::conduit::IntoResponse::into_response(rejection),
+                        ::core::result::Result::Ok(__value) => __value,
+                        ::core::result::Result::Err(__rejection) => return ::conduit::IntoResponse::into_response(__rejection),
                     };
                 },
             };
@@ -421,10 +420,10 @@ impl Function {
         let description = describe(&self.item, arguments);
         let call = quote_spanned!(ident.span()=> #ident(#(#names),*));
         let wait = asyncness.is_some().then(|| quote_spanned!(span=> .await));
-        let returned = Ident::new("returned", span);
+        let returned = Ident::new("__returned", span);
         let respond = quote_spanned!(span=> ::conduit::IntoResponse::into_response(#returned));
         items.push(quote! {
-            #[allow(deprecated, unused_mut, unused_variables)]
+            #[allow(deprecated, unused_mut, unused_variables, clippy::future_not_send)]
             impl<__State: 'static> ::conduit::route::Handler<__State> for #ident
             where
                 #(#bounds,)*
@@ -474,6 +473,7 @@ impl Function {
         let ident = &self.item.sig.ident;
         let mut items: Vec<TokenStream> = error.clone().into_iter().map(Error::into_compile_error).collect();
         items.push(quote! {
+            #[allow(clippy::future_not_send)]
             impl<__State: 'static> ::conduit::route::Handler<__State> for #ident {
                 fn call(
                     _: ::conduit::Request,
@@ -507,12 +507,12 @@ fn path_argument(
         Wrapper::None => quote_spanned!(span=> <#ty>::from_parameters(&#request, #list)),
         // The type inside is named by the argument's own type: `Path::<_>` is inferred from it.
         Wrapper::Option => quote_spanned! {span=> {
-            let taken: #ty = #taken::from_parameters(&#request, #list).ok();
-            taken
+            let __taken: #ty = #taken::from_parameters(&#request, #list).ok();
+            __taken
         }},
         Wrapper::Result => quote_spanned! {span=> {
-            let taken: #ty = #taken::from_parameters(&#request, #list);
-            taken
+            let __taken: #ty = #taken::from_parameters(&#request, #list);
+            __taken
         }},
     }
 }

@@ -66,21 +66,23 @@ pub use table::{Miss, Parameters, Table};
 #[macro_export]
 macro_rules! table {
     ($($part:expr),* $(,)?) => {{
-        const PARTS: &[$crate::Part] = &[$($part),*];
-        const JOINED: &[u8] = &$crate::join::<{ $crate::joined_bytes(PARTS) }>(PARTS);
-        const DEFINITIONS: &[$crate::Definition] = &$crate::flatten::<{ $crate::count(PARTS) }>(PARTS, JOINED);
-        const SIZE: $crate::Size = $crate::Size::of(DEFINITIONS);
+        // Constants are not hygienic: a list of the user's may be called `TABLE`, and a type `u8`.
+        const __PARTS: &[$crate::Part] = &[$($part),*];
+        const __JOINED: &[::core::primitive::u8] = &$crate::join::<{ $crate::joined_bytes(__PARTS) }>(__PARTS);
+        const __DEFINITIONS: &[$crate::Definition] = &$crate::flatten::<{ $crate::count(__PARTS) }>(__PARTS, __JOINED);
+        const __SIZE: $crate::Size = $crate::Size::of(__DEFINITIONS);
         #[allow(long_running_const_eval)]
-        const DRAFT: $crate::Draft<{ SIZE.routes }, { SIZE.nodes }, { SIZE.slots }> = $crate::Draft::new(DEFINITIONS);
-        const EXACT: $crate::ExactSize = DRAFT.size();
+        const __DRAFT: $crate::Draft<{ __SIZE.routes }, { __SIZE.nodes }, { __SIZE.slots }> = $crate::Draft::new(__DEFINITIONS);
+        const __EXACT: $crate::ExactSize = __DRAFT.size();
         #[allow(long_running_const_eval)]
-        const STORAGE: &$crate::Storage<{ EXACT.nodes }, { EXACT.slots }, { EXACT.literals }, { EXACT.alternatives }, { SIZE.routes }> =
-            &DRAFT.finish();
-        const TABLE: &$crate::Table = {
-            DRAFT.accept(DEFINITIONS);
-            &$crate::Table::new(DEFINITIONS, STORAGE)
+        const __STORAGE: &$crate::Storage<
+            { __EXACT.nodes }, { __EXACT.slots }, { __EXACT.literals }, { __EXACT.alternatives }, { __SIZE.routes },
+        > = &__DRAFT.finish();
+        const __TABLE: &$crate::Table = {
+            __DRAFT.accept(__DEFINITIONS);
+            &$crate::Table::new(__DEFINITIONS, __STORAGE)
         };
-        TABLE
+        __TABLE
     }};
 }
 

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+pub use crate::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name;
 pub use conduit_route::{Definition, Disconnect, Part, Table, require_names, require_one_body, table};
 
 use crate::endpoint::{Endpoint, endpoint};
@@ -27,6 +28,30 @@ use crate::response::Response;
 pub trait Route {
     /// Method, path, and the source location of the handler.
     const DEFINITION: Definition;
+}
+
+/// The method and path that a route attribute names. The attributes implement it, and [`Route`] follows: so an error about a
+/// type that is no route does not list the handlers there are.
+pub trait Attributed {
+    /// Method, path, and the position of the handler in the source.
+    const DEFINITION: Definition;
+}
+
+#[diagnostic::do_not_recommend]
+impl<H: Attributed> Route for H {
+    const DEFINITION: Definition = H::DEFINITION;
+}
+
+/// Defines the type that a route attribute adds to a handler. A type cannot be defined in an `impl`, nor where a module or
+/// another type has its name; the compiler's error shows the name of this macro.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name {
+    ($(#[$attribute:meta])* $visibility:vis $name:ident) => {
+        $(#[$attribute])*
+        #[allow(non_camel_case_types, missing_docs, unreachable_pub)]
+        $visibility struct $name {}
+    };
 }
 
 /// The type of an entry that is a function without a route attribute, for a precise compile error.
