@@ -7,6 +7,19 @@ use std::io;
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// Why a server could not start or go on. Its text names what failed, the value, and what to do.
+///
+/// `?` makes it of any error of a program's start-up, and of a text.
+///
+/// # Example
+///
+/// A setting that must be there:
+///
+/// ```
+/// fn database_url() -> conduit::Result<String> {
+///     Ok(std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set: export it as postgres://…")?)
+/// }
+/// # assert!(database_url().unwrap_err().to_string().starts_with("DATABASE_URL"));
+/// ```
 pub struct Error(Kind);
 
 enum Kind {
@@ -150,9 +163,10 @@ impl fmt::Debug for Error {
     }
 }
 
-// `Error` itself is no `std::error::Error`, so that any error of the program's own start-up turns into it by `?`.
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
+// `Error` does not turn into a boxed error, so that this can hold for every type that does: each `std::error::Error`, a text,
+// boxed errors and `anyhow::Error`.
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Error {
     fn from(error: E) -> Self {
-        Error(Kind::Other(Box::new(error)))
+        Error(Kind::Other(error.into()))
     }
 }

@@ -93,6 +93,8 @@ pub use extract::CookieValues;
 pub use extract::Valid;
 #[cfg(feature = "jwt")]
 pub use extract::auth::jwt::{Jwt, JwtKeyError, JwtRefused, JwtVerifier};
+#[cfg(feature = "jwt")]
+pub use extract::auth::jwt_signer::{JwtSignError, JwtSigner};
 pub use extract::auth::{ApiKey, Auth, Authenticate, Basic, Bearer, Key, KeyPlace, Secret};
 pub use extract::{
     Client, Extension, Form, FromRef, FromRequest, Header, Json, Path, PathParams, PeerAddr, Query, Shutdown, State,

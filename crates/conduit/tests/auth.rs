@@ -55,6 +55,17 @@ impl Key for Cookie {
     const PLACE: KeyPlace = KeyPlace::Cookie("key");
 }
 
+/// The scheme of Django REST framework and of older APIs.
+struct Token;
+impl Key for Token {
+    const PLACE: KeyPlace = KeyPlace::Authorization("Token");
+}
+
+#[get("/token")]
+async fn token(key: ApiKey<Token>) -> String {
+    key.key.reveal().to_owned()
+}
+
 #[get("/header")]
 async fn header(key: ApiKey<Header>) -> String {
     key.key.reveal().to_owned()
@@ -167,6 +178,35 @@ fn a_password_may_have_colons_and_is_never_printed() {
 }
 
 #[test]
+fn a_key_may_follow_a_scheme_of_the_applications_choice() {
+    let server = serve(App::new(()).routes(routes![token]));
+    for field in ["authorization: Token k+1", "authorization: tOKEN  k+1 "] {
+        assert_eq!(ask(&server, "/token", &[field]).text(), "k+1", "{field}");
+    }
+    for field in [
+        "authorization: Bearer k",
+        "authorization: Token",
+        "authorization: Tokens k",
+        "token: k",
+    ] {
+        let absent = ask(&server, "/token", &[field]);
+        assert_eq!((absent.status, challenge(&absent)), (401, "Token"), "{field}");
+    }
+    let twice = ask(
+        &server,
+        "/token",
+        &["authorization: Token k", "authorization: Bearer k"],
+    );
+    assert_eq!(twice.status, 400);
+    let routes: Routes = routes![token];
+    let document = serde_json::to_value(routes.openapi(conduit::openapi::Info::new("keys", "1"))).unwrap();
+    assert_eq!(
+        document["components"]["securitySchemes"]["Token"],
+        serde_json::json!({"type": "http", "scheme": "token"})
+    );
+}
+
+#[test]
 fn a_key_is_taken_from_its_place_and_from_no_other() {
     let server = server();
     assert_eq!(ask(&server, "/header", &["X-Api-Key: k 1"]).text(), "k 1");
@@ -186,7 +226,7 @@ mod jwt {
     use std::time::{SystemTime, UNIX_EPOCH};
 
     use conduit::prelude::*;
-    use conduit::{Jwt, JwtVerifier};
+    use conduit::{Jwt, JwtSigner, JwtVerifier};
     use jsonwebtoken::jwk::{Jwk, JwkSet};
     use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
     use serde_json::{Value, json};
@@ -266,6 +306,57 @@ mod jwt {
         let secret = EncodingKey::from_secret(SECRET);
         assert!(refusal(&server, &token(&longer, &right, &secret)).contains("no key is known"));
         assert!(refusal(&server, "no.token.atall").contains("no signed"));
+    }
+
+    #[test]
+    fn a_signer_makes_the_tokens_that_a_verifier_accepts() {
+        let rsa = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+        let ec = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let ed = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        for (signer, verifier) in [
+            (JwtSigner::hs256(SECRET), JwtVerifier::hs256(SECRET)),
+            (
+                JwtSigner::rs256(&rsa.serialize_pem()),
+                JwtVerifier::rs256(&rsa.public_key_pem()),
+            ),
+            (
+                JwtSigner::es256(&ec.serialize_pem()),
+                JwtVerifier::es256(&ec.public_key_pem()),
+            ),
+            (
+                JwtSigner::eddsa(&ed.serialize_pem()),
+                JwtVerifier::eddsa(&ed.public_key_pem()),
+            ),
+        ] {
+            let signer = signer.unwrap().issuer("us").audience("orders").key_id("1");
+            let server = server(verifier.unwrap().issuer("us").audience("orders"));
+            assert_eq!(subject(&server, &signer.sign(&json!({"sub": "ada"})).unwrap()), "ada");
+            let expired = json!({"sub": "ada", "exp": now() - 600});
+            assert!(refusal(&server, &signer.sign(&expired).unwrap()).contains("expired"));
+            let other = signer.clone().issuer("them").sign(&json!({"sub": "ada"})).unwrap();
+            assert!(refusal(&server, &other).contains("issuer"));
+            let short = signer
+                .lifetime(std::time::Duration::ZERO)
+                .sign(&json!({"sub": "ada"}))
+                .unwrap();
+            assert_eq!(subject(&server, &short), "ada", "the leeway of a minute");
+        }
+    }
+
+    #[test]
+    fn a_signer_names_what_it_cannot_sign() {
+        let signer = JwtSigner::hs256(SECRET).unwrap();
+        let error = signer.sign(&[1, 2]).unwrap_err().to_string();
+        assert!(error.contains("not a JSON object"), "{error}");
+        assert!(JwtSigner::hs256(b"short").unwrap_err().to_string().contains("5 bytes"));
+        for broken in [
+            JwtSigner::rs256("no key"),
+            JwtSigner::es256("no key"),
+            JwtSigner::eddsa("no key"),
+        ] {
+            broken.unwrap_err();
+        }
+        assert!(!format!("{signer:?}").contains("secret"));
     }
 
     #[test]

@@ -16,6 +16,11 @@ impl SecurityScheme {
         scheme
     }
 
+    /// Credentials in the field `authorization` after the name of a scheme (RFC 9110, section 11.6.2).
+    pub fn http(scheme: &str) -> Self {
+        SecurityScheme(json!({ "type": "http", "scheme": scheme.to_ascii_lowercase() }))
+    }
+
     /// Name and password in `authorization: Basic …` (RFC 7617).
     pub fn basic() -> Self {
         SecurityScheme(json!({ "type": "http", "scheme": "basic" }))

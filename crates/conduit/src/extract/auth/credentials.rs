@@ -147,6 +147,9 @@ pub enum KeyPlace {
     Query(&'static str),
     /// A cookie with this name.
     Cookie(&'static str),
+    /// The field `authorization`, after a scheme with this name: `Token` for `authorization: Token …`. The case of the name
+    /// does not matter. For the scheme `Bearer` see [`Bearer`].
+    Authorization(&'static str),
 }
 
 /// A kind of [`ApiKey`]: names the place that it is in.
@@ -208,6 +211,7 @@ impl<K: Key> ApiKey<K> {
             KeyPlace::Header(name) => format!("ApiKey in=\"header\", name=\"{name}\""),
             KeyPlace::Query(name) => format!("ApiKey in=\"query\", name=\"{name}\""),
             KeyPlace::Cookie(name) => format!("ApiKey in=\"cookie\", name=\"{name}\""),
+            KeyPlace::Authorization(scheme) => scheme.to_owned(),
         };
         let challenge = HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("ApiKey"));
         Problem::unauthorized(detail).with_header(WWW_AUTHENTICATE, challenge)
@@ -224,6 +228,17 @@ impl<K: Key> ApiKey<K> {
                 .filter(|(key, _)| key == name)
                 .map(|(_, value)| Some(value.into_owned()))
                 .collect(),
+            KeyPlace::Authorization(scheme) => {
+                let fields: Vec<&[u8]> = request.header_all("authorization").collect();
+                let keys = match fields[..] {
+                    [field] => after_scheme(field, scheme).into_iter().collect(),
+                    // Another reader of the same request may read another one of several.
+                    _ => fields,
+                };
+                keys.into_iter()
+                    .map(|key| String::from_utf8(key.to_vec()).ok())
+                    .collect()
+            }
             KeyPlace::Cookie(name) => sent_values(request, name)
                 .map(|value| value.ok().map(Cow::into_owned))
                 .collect(),
@@ -240,6 +255,7 @@ impl<S, K: Key> FromRequest<S> for ApiKey<K> {
             KeyPlace::Header(name) => format!("the header field {name}"),
             KeyPlace::Query(name) => format!("the field {name} of the query"),
             KeyPlace::Cookie(name) => format!("the cookie {name}"),
+            KeyPlace::Authorization(scheme) => format!("the header field authorization after the word {scheme}"),
         };
         let mut keys = ApiKey::<K>::all(request);
         let key = match (keys.pop(), keys.is_empty()) {
@@ -263,6 +279,7 @@ impl<S, K: Key> FromRequest<S> for ApiKey<K> {
             KeyPlace::Header(name) => (name, SecurityScheme::api_key_in_header(name)),
             KeyPlace::Query(name) => (name, SecurityScheme::api_key_in_query(name)),
             KeyPlace::Cookie(name) => (name, SecurityScheme::api_key_in_cookie(name)),
+            KeyPlace::Authorization(scheme) => (scheme, SecurityScheme::http(scheme)),
         };
         operation
             .security(name, scheme, &[])
@@ -272,6 +289,13 @@ impl<S, K: Key> FromRequest<S> for ApiKey<K> {
     fn is_absent(request: &Request) -> bool {
         ApiKey::<K>::all(request).is_empty()
     }
+}
+
+/// The credentials after the name of a scheme, if there are any.
+fn after_scheme<'a>(field: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
+    let at = field.iter().position(|byte| *byte == b' ')?;
+    let (name, credentials) = (&field[..at], field[at..].trim_ascii());
+    (name.eq_ignore_ascii_case(scheme.as_bytes()) && !credentials.is_empty()).then_some(credentials)
 }
 
 /// 401 with a challenge (RFC 9110, section 11.6.1).

@@ -134,12 +134,7 @@ impl JwtVerifier {
     ///
     /// When the secret is shorter than 32 bytes (RFC 7518, section 3.2).
     pub fn hs256(secret: &[u8]) -> Result<Self, JwtKeyError> {
-        if secret.len() < SHORTEST_SECRET_BYTES {
-            return Err(JwtKeyError(format!(
-                "the secret for HS256 has {} bytes, and must have at least {SHORTEST_SECRET_BYTES}",
-                secret.len()
-            )));
-        }
+        long_enough(secret)?;
         Ok(JwtVerifier::with(Algorithm::HS256, DecodingKey::from_secret(secret)))
     }
 
@@ -325,6 +320,16 @@ fn keys_of_set(json: &str) -> Result<Arc<[Key]>, JwtKeyError> {
     Ok(keys.into())
 }
 
+/// Rejects a secret that is too short for HS256.
+pub(super) fn long_enough(secret: &[u8]) -> Result<(), JwtKeyError> {
+    match secret.len() {
+        SHORTEST_SECRET_BYTES.. => Ok(()),
+        length => Err(JwtKeyError(format!(
+            "the secret for HS256 has {length} bytes, and must have at least {SHORTEST_SECRET_BYTES}"
+        ))),
+    }
+}
+
 /// The reason for a rejected token, as far as a client may know it.
 fn reason(kind: &ErrorKind) -> &'static str {
     match kind {
@@ -356,7 +361,7 @@ impl std::error::Error for JwtRefused {}
 pub struct JwtKeyError(String);
 
 impl JwtKeyError {
-    fn of(error: jsonwebtoken::errors::Error) -> Self {
+    pub(super) fn of(error: jsonwebtoken::errors::Error) -> Self {
         JwtKeyError(format!("the key cannot be read: {error}"))
     }
 }

@@ -45,6 +45,8 @@
 mod credentials;
 #[cfg(feature = "jwt")]
 pub(crate) mod jwt;
+#[cfg(feature = "jwt")]
+pub(crate) mod jwt_signer;
 
 use std::fmt;
 use std::future::Future;
