@@ -39,8 +39,8 @@ const SINGLE_VALUES: [&str; 28] = [
     "Cow",
 ];
 
-/// Types of one value that are in every program, and are not extractors.
-const PRIMITIVES: [&str; 16] = [
+/// Types of one value that are in every program, and no extractors.
+pub(crate) const PRIMITIVES: [&str; 16] = [
     "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64", "bool",
     "char",
 ];
@@ -60,7 +60,25 @@ const BORROWED: [&str; 8] = [
 /// Extractors that hold what serde has read.
 const OWNING: [&str; 6] = ["Path", "Query", "Json", "Form", "Header", "MultipartForm"];
 
-/// Types that take the body, so that a second one is rejected where the handler is defined and not where it is used.
+/// Extractors that are no alias of `Path`.
+const EXTRACTORS: [&str; 14] = [
+    "Query",
+    "Header",
+    "State",
+    "HeaderMap",
+    "Method",
+    "Uri",
+    "Version",
+    "Extension",
+    "Option",
+    "Result",
+    "Valid",
+    "PeerAddr",
+    "Client",
+    "Vec",
+];
+
+/// Types that take the body, so that a second one is refused where the handler is written and not where it is used.
 const BODIES: [&str; 8] = [
     "Json",
     "Form",
@@ -89,14 +107,24 @@ pub(crate) struct Argument {
 pub(crate) enum Source {
     /// `FromRequest`.
     Request,
-    /// Parameters of the path: names and indices.
+    /// Parameters of the path.
     Path {
         wrapper: Wrapper,
         /// Set for a `Valid<Path<T>>`, whose values are validated.
         is_valid: bool,
-        names: Vec<(String, usize)>,
+        parameters: Vec<Parameter>,
         structure: Option<Box<Type>>,
     },
+    /// A parameter that an argument of its name takes, whose type is not seen to be a `Path`: it may be an alias of one.
+    Alias(Parameter),
+}
+
+/// A parameter that an argument takes.
+pub(crate) struct Parameter {
+    pub(crate) name: String,
+    span: Span,
+    /// Its place in the handler's own path; `None` for a parameter of the prefix that the handler is listed under.
+    pub(crate) place: Option<usize>,
 }
 
 /// The type around a `Path` argument.
@@ -121,7 +149,7 @@ pub(crate) fn classify(
     let mut errors = None;
     let mut arguments = Vec::new();
     for input in inputs {
-        match source(pattern, &parameters, path, input) {
+        match source(pattern, &parameters, input) {
             Ok(source) => arguments.push(Argument {
                 ty: (*input.ty).clone(),
                 text: format!("{}: {}", as_written(&input.pat), as_written(&input.ty)),
@@ -130,17 +158,36 @@ pub(crate) fn classify(
             Err(error) => combine(&mut errors, error),
         }
     }
-    // An argument with the wrong name would be reported a second time as a parameter without an argument.
+    // An argument with the wrong name would be reported a second time as a parameter that no argument takes.
     if errors.is_none() {
+        let misnamed = arguments.iter().flat_map(Argument::of_prefix);
+        let misnamed: Vec<(String, Span)> = misnamed
+            .map(|parameter| (parameter.name.clone(), parameter.span))
+            .collect();
         for (place, name) in parameters.iter().enumerate() {
             if arguments.iter().any(|argument| argument.takes(place)) {
                 continue;
             }
-            let error = match inputs.iter().find(|input| is_named(input, name)) {
-                Some(input) => no_path(pattern, name, input),
-                None => not_taken(pattern, path, function, name),
-            };
-            combine(&mut errors, error);
+            let named = inputs.iter().position(|input| is_named(input, name));
+            match named {
+                Some(at) if may_be_alias(&inputs[at].ty) => {
+                    arguments[at].source = Source::Alias(Parameter {
+                        name: (*name).to_owned(),
+                        span: inputs[at].pat.span(),
+                        place: Some(place),
+                    });
+                }
+                Some(at) => combine(&mut errors, no_path(pattern, name, inputs[at])),
+                None if misnamed.is_empty() => combine(&mut errors, not_taken(pattern, path, function, name)),
+                None => {}
+            }
+        }
+        // Where all parameters of the path are taken, the others are those of a prefix, which the list checks.
+        let is_complete = |place| arguments.iter().any(|argument: &Argument| argument.takes(place));
+        if !(0..parameters.len()).all(is_complete) {
+            for (name, span) in &misnamed {
+                combine(&mut errors, no_parameter(pattern, &parameters, name, *span));
+            }
         }
     }
     if errors.is_none() {
@@ -156,10 +203,21 @@ pub(crate) fn classify(
 
 impl Argument {
     fn takes(&self, place: usize) -> bool {
+        self.parameters().iter().any(|parameter| parameter.place == Some(place))
+    }
+
+    /// The parameters that it takes.
+    pub(crate) fn parameters(&self) -> &[Parameter] {
         match &self.source {
-            Source::Request => false,
-            Source::Path { names, .. } => names.iter().any(|(_, taken)| *taken == place),
+            Source::Request => &[],
+            Source::Path { parameters, .. } => parameters,
+            Source::Alias(parameter) => std::slice::from_ref(parameter),
         }
+    }
+
+    /// Those of them that are not in the handler's own path.
+    pub(crate) fn of_prefix(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters().iter().filter(|parameter| parameter.place.is_none())
     }
 }
 
@@ -190,16 +248,21 @@ fn combine(errors: &mut Option<Error>, error: Error) {
 
 fn not_taken(pattern: Pattern<'_>, path: Span, function: &Ident, name: &str) -> Error {
     let written = pattern.path();
-    let remedy = format!("add the argument `{name}: Path<…>` or remove `{{{name}}}` from the path");
-    let mut error = Error::new(
-        path,
-        format!("no argument of `{function}` takes the parameter `{{{name}}}`: {remedy}"),
+    let message = format!(
+        "no argument of `{function}` takes the parameter `{{{name}}}` of the path `{written}`: \
+         add the argument `{name}: Path<…>` or remove `{{{name}}}` from the path"
     );
-    error.combine(Error::new(
-        function.span(),
-        format!("`{function}` does not take the parameter `{{{name}}}` of its path `{written}`: {remedy}"),
-    ));
-    error
+    Error::new(path, message)
+}
+
+/// Whether a type may be an alias of `Path<…>`: it is written as a name that is known for nothing else.
+fn may_be_alias(ty: &Type) -> bool {
+    let Type::Path(path) = ty else { return false };
+    let Some(last) = path.path.segments.last() else {
+        return false;
+    };
+    let is_known = |names: &[&str]| names.iter().any(|name| last.ident == name);
+    !is_known(&SINGLE_VALUES) && !is_known(&EXTRACTORS) && !is_known(&BODIES)
 }
 
 /// Returns whether an argument has the name of a parameter, and would take it if it were a `Path`.
@@ -254,7 +317,7 @@ fn no_extractor(input: &PatType) -> Option<Error> {
     })
 }
 
-fn source(pattern: Pattern<'_>, parameters: &[&str], path: Span, input: &PatType) -> Result<Source, Error> {
+fn source(pattern: Pattern<'_>, parameters: &[&str], input: &PatType) -> Result<Source, Error> {
     if let Some(error) = borrowing(&input.ty) {
         return Err(error);
     }
@@ -266,18 +329,18 @@ fn source(pattern: Pattern<'_>, parameters: &[&str], path: Span, input: &PatType
     else {
         return Ok(Source::Request);
     };
-    let all = || {
-        parameters
-            .iter()
-            .enumerate()
-            .map(|(place, name)| ((*name).to_owned(), place))
-            .collect::<Vec<_>>()
+    let span = input.pat.span();
+    let own = |place: usize, span| Parameter {
+        name: parameters[place].to_owned(),
+        span,
+        place: Some(place),
     };
-    let source = |names, structure| {
+    let all = || (0..parameters.len()).map(|place| own(place, span)).collect::<Vec<_>>();
+    let source = |parameters, structure| {
         Ok(Source::Path {
             wrapper,
             is_valid,
-            names,
+            parameters,
             structure,
         })
     };
@@ -285,6 +348,14 @@ fn source(pattern: Pattern<'_>, parameters: &[&str], path: Span, input: &PatType
         let text = name.unraw().to_string();
         let find = |text: &str| parameters.iter().position(|parameter| *parameter == text);
         find(&text).or_else(|| find(text.strip_prefix('_')?))
+    };
+    let named = |name: &Ident| match place(name) {
+        Some(place) => own(place, name.span()),
+        None => Parameter {
+            name: name.unraw().to_string(),
+            span: name.span(),
+            place: None,
+        },
     };
     match (bound(&input.pat), inner) {
         (Bound::Names(names), Type::Tuple(tuple)) => {
@@ -296,39 +367,31 @@ fn source(pattern: Pattern<'_>, parameters: &[&str], path: Span, input: &PatType
                 );
                 return Err(Error::new(input.pat.span(), message));
             }
-            let mut taken = Vec::new();
-            let mut errors = None;
-            for name in names {
-                match place(name) {
-                    Some(place) => taken.push((parameters[place].to_owned(), place)),
-                    None => combine(&mut errors, no_parameter(pattern, parameters, path, name)),
-                }
-            }
-            errors.map_or_else(|| source(taken, None), Err)
+            source(names.into_iter().map(named).collect(), None)
         }
         (_, Type::Tuple(tuple)) => {
             if tuple.elems.len() != parameters.len() {
-                return Err(wrong_arity(pattern, parameters, path, inner, tuple.elems.len()));
+                return Err(wrong_arity(pattern, parameters, inner, tuple.elems.len()));
             }
             source(all(), None)
         }
-        (Bound::Name(name), _) => match place(name) {
-            Some(place) => source(vec![(parameters[place].to_owned(), place)], None),
-            None if is_single_value(inner) => Err(no_parameter(pattern, parameters, path, name)),
-            None => source(all(), Some(Box::new(inner.clone()))),
-        },
+        (Bound::Name(name), _) if place(name).is_some() || parameters.is_empty() || is_single_value(inner) => {
+            source(vec![named(name)], None)
+        }
         (_, _) if is_single_value(inner) => {
-            let remedy = "name it after the parameter, with `_` before it if you do not read it";
-            let message = format!("this argument has no name that selects a parameter of the path: {remedy}");
-            let mut error = Error::new(input.pat.span(), message);
-            error.combine(Error::new(path, format!("this path has {}", counted(parameters))));
-            Err(error)
+            let message = format!(
+                "an argument without a name does not show which parameter of the path `{}` it takes: \
+                 name it after one of {}, with `_` before the name if the handler does not read it",
+                pattern.path(),
+                counted(parameters)
+            );
+            Err(Error::new(span, message))
         }
         _ => source(all(), Some(Box::new(inner.clone()))),
     }
 }
 
-fn no_parameter(pattern: Pattern<'_>, parameters: &[&str], path: Span, name: &Ident) -> Error {
+fn no_parameter(pattern: Pattern<'_>, parameters: &[&str], name: &str, span: Span) -> Error {
     let written = pattern.path();
     let remedy = match parameters {
         [] => format!("write `{{{name}}}` into the path or remove the argument"),
@@ -338,29 +401,19 @@ fn no_parameter(pattern: Pattern<'_>, parameters: &[&str], path: Span, name: &Id
             listed(parameters)
         ),
     };
-    let mut error = Error::new(
-        name.span(),
-        format!("`{name}` is not a parameter of the path `{written}`: {remedy}"),
-    );
-    error.combine(Error::new(
-        path,
-        format!("this path has no parameter `{{{name}}}`, which an argument takes: {remedy}"),
-    ));
-    error
+    Error::new(
+        span,
+        format!("`{name}` is no parameter of the path `{written}`: {remedy}"),
+    )
 }
 
-fn wrong_arity(pattern: Pattern<'_>, parameters: &[&str], path: Span, ty: &Type, arity: usize) -> Error {
+fn wrong_arity(pattern: Pattern<'_>, parameters: &[&str], ty: &Type, arity: usize) -> Error {
     let written = pattern.path();
     let count = counted(parameters);
     let remedy =
         "give the tuple one element for each parameter, or name the ones it takes: `Path((a, b)): Path<(A, B)>`";
     let message = format!("a tuple of {arity} for a path with {count}, `{written}`: {remedy}");
-    let mut error = Error::new(ty.span(), message);
-    error.combine(Error::new(
-        path,
-        format!("this path has {count}, but the tuple has {arity}: {remedy}"),
-    ));
-    error
+    Error::new(ty.span(), message)
 }
 
 /// `a`, `b`, in quotes.
@@ -507,12 +560,6 @@ fn two_bodies(inputs: &[&PatType]) -> Option<Error> {
         let message =
             format!("`{first}` and `{name}` both take the request's body, which can be taken once: remove one");
         combine(&mut errors, Error::new(input.ty.span(), message));
-    }
-    if let Some(errors) = &mut errors {
-        errors.combine(Error::new(
-            bodies[0].0.ty.span(),
-            format!("`{first}` takes the request's body first"),
-        ));
     }
     errors
 }

@@ -7,7 +7,7 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Expr, GenericArgument, ItemFn, Meta, PathArguments, ReturnType, Type, TypeImplTrait};
 
 use crate::arguments::{Argument, Source, Wrapper};
-use crate::handler::Static;
+use crate::handler::{Static, listed};
 
 /// Types whose arguments matter and that have no schema themselves.
 const CARRIERS: [&str; 10] = [
@@ -17,8 +17,8 @@ const CARRIERS: [&str; 10] = [
 /// Types that the client does not see.
 const UNSEEN: [&str; 3] = ["State", "Problem", "Infallible"];
 
-/// The function `describe` of a handler's `Handler`; nothing without the feature `openapi`.
-pub(crate) fn describe(item: &ItemFn, arguments: &[Argument]) -> TokenStream {
+/// The function `describe` of a handler's `Handler`, whose path has `count` parameters; nothing without the feature `openapi`.
+pub(crate) fn describe(item: &ItemFn, count: usize, arguments: &[Argument]) -> TokenStream {
     if !cfg!(feature = "openapi") {
         return TokenStream::new();
     }
@@ -35,7 +35,7 @@ pub(crate) fn describe(item: &ItemFn, arguments: &[Argument]) -> TokenStream {
         let mut ty = argument.ty.clone();
         Static.visit_type_mut(&mut ty);
         known.look_into(&ty);
-        taken.push(described(&ty, &argument.source, operation));
+        taken.push(described(&ty, count, argument, operation));
     }
     if let ReturnType::Type(_, ty) = &signature.output {
         let mut ty = (**ty).clone();
@@ -65,21 +65,22 @@ pub(crate) fn describe(item: &ItemFn, arguments: &[Argument]) -> TokenStream {
     }
 }
 
-/// The description of an argument's input.
-fn described(ty: &Type, source: &Source, operation: &Ident) -> TokenStream {
+/// What an argument reads.
+fn described(ty: &Type, count: usize, argument: &Argument, operation: &Ident) -> TokenStream {
     let span = Span::mixed_site().located_at(ty.span());
-    match source {
+    let list = listed(argument.parameters(), count);
+    match &argument.source {
         Source::Request => quote_spanned!(span=> <#ty as ::conduit::FromRequest<__State>>::describe(#operation);),
-        Source::Path { wrapper, names, .. } => {
-            let names = names.iter().map(|(name, place)| quote!((#name, #place)));
-            let list = quote!(&[#(#names),*]);
-            match (wrapper, path_argument(ty, *wrapper)) {
-                (Wrapper::None, _) | (_, None) => quote_spanned!(span=> <#ty>::describe_parameters(#operation, #list);),
-                (_, Some(inner)) => quote_spanned! {span=>
-                    #operation.without_responses(|#operation| <#inner>::describe_parameters(#operation, #list));
-                },
-            }
-        }
+        Source::Alias(_) => quote_spanned! {span=>
+            ::conduit::openapi::SchemaOf::<<#ty as ::conduit::extract::PathArgument>::Value>::NEW.make_known(#operation);
+            <#ty as ::conduit::extract::PathArgument>::describe(#operation, #list);
+        },
+        Source::Path { wrapper, .. } => match (wrapper, path_argument(ty, *wrapper)) {
+            (Wrapper::None, _) | (_, None) => quote_spanned!(span=> <#ty>::describe_parameters(#operation, #list);),
+            (_, Some(inner)) => quote_spanned! {span=>
+                #operation.without_responses(|#operation| <#inner>::describe_parameters(#operation, #list));
+            },
+        },
     }
 }
 

@@ -12,7 +12,7 @@ use syn::{
     TypeImplTrait, TypeReference,
 };
 
-use crate::arguments::{Argument, Source, Wrapper, classify, owned, takes_all};
+use crate::arguments::{Argument, PRIMITIVES, Parameter, Source, Wrapper, classify, owned, takes_all};
 use crate::describe::describe;
 
 /// Most arguments of one handler that may have `#[cfg]`: one implementation is made for each combination.
@@ -51,13 +51,18 @@ struct Place {
     disconnect: Option<Ident>,
 }
 
-/// The unchanged function, so that its errors keep their spans, followed by the generated items.
+/// The function untouched, so that errors in it keep their places, and what belongs to it behind it.
+///
+/// Handlers stay on their thread, so the lint that asks for futures that are `Send` says nothing about them.
 fn beside(item: TokenStream, route: Result<Place, Error>) -> TokenStream {
     let more = match Function::parse(item.clone()) {
-        Ok(function) => function.expand(route),
+        Ok(function) => match function.second_route() {
+            Some(error) => return function.without_second_route(&error),
+            None => function.expand(route),
+        },
         Err(error) => error.into_compile_error(),
     };
-    quote!(#item #more)
+    quote!(#[allow(clippy::future_not_send)] #item #more)
 }
 
 fn method_and_path(input: ParseStream<'_>) -> Result<Place, Error> {
@@ -169,17 +174,18 @@ impl Function {
         };
         let Signature {
             generics,
+            ident,
             safety,
             inputs,
             ..
         } = &function.sig;
         if let Some(FnArg::Receiver(receiver)) = inputs.first() {
-            let message = "a handler cannot be a method, there is no `self` to call it on: \
+            let message = "a handler cannot be a method, because there is no `self` to call it on: \
                 write a function outside of the `impl` and take what it needs as `State<…>`";
             return Err(Error::new(receiver.span(), message));
         }
         if !generics.params.is_empty() {
-            let message = "a handler cannot be generic, its type would be unknown: \
+            let message = "a handler cannot be generic, because a request does not select a type: \
                 write one handler for each type, each of which may call a generic function";
             return Err(Error::new(generics.span(), message));
         }
@@ -189,10 +195,17 @@ impl Function {
                 generic.visit_type_mut(&mut input.ty.clone());
             }
             if let Some(span) = generic.0 {
-                let message =
-                    "an argument of a handler cannot be `impl Trait`, its type would be unknown: write the type";
+                let message = "an argument of a handler cannot be `impl Trait`, because a request does not select a type: write the type";
                 return Err(Error::new(span, message));
             }
+        }
+        let name = ident.to_string();
+        if PRIMITIVES.contains(&&*name) || name == "str" {
+            let message = format!(
+                "a handler cannot be called `{name}`: the attribute adds a type of the same name, which would hide the \
+                 primitive type in this module: rename the function"
+            );
+            return Err(Error::new(ident.span(), message));
         }
         if let Safety::Unsafe(token) = safety {
             return Err(Error::new(
@@ -203,7 +216,22 @@ impl Function {
         Ok(Function { item: function })
     }
 
-    /// The generated type, and its implementations of `Route` and `Handler`.
+    /// A second route attribute, which would define the type of the handler once more.
+    fn second_route(&self) -> Option<Error> {
+        let attribute = self.item.attrs.iter().find(|attribute| is_route(attribute))?;
+        let message = "a function has one route: write a second handler that calls this function";
+        Some(Error::new(attribute.span(), message))
+    }
+
+    /// The function with an error in place of its other routes, so that they show no errors of their own.
+    fn without_second_route(mut self, error: &Error) -> TokenStream {
+        self.item.attrs.retain(|attribute| !is_route(attribute));
+        let item = &self.item;
+        let stub = self.expand(Err(error.clone()));
+        quote!(#item #stub)
+    }
+
+    /// The type beside the function, and its implementations of `Route` and `Handler`.
     ///
     /// After an error it still has both, so that the lists that name it show no errors of their own.
     fn expand(&self, route: Result<Place, Error>) -> TokenStream {
@@ -212,22 +240,9 @@ impl Function {
             Err(error) => Err(Error::new(place.path.span(), error)),
         });
         let route = route.and_then(|place| self.borrowed_answer().map_or(Ok(place), Err));
-        let (definition, handlers) = match &route {
-            Ok(Place {
-                method,
-                path,
-                disconnect,
-            }) => {
-                let path_text = path.value();
-                let definition = self.definition(method, quote!(#path_text), disconnect.as_ref());
-                (definition, self.handlers(path))
-            }
-            Err(error) => {
-                let name = self.name();
-                // Its line makes the path differ from that of any other route.
-                let path = quote!(::core::concat!("/", #name, ":", ::core::line!()));
-                (self.definition("GET", path, None), self.stub(error))
-            }
+        let handlers = match &route {
+            Ok(place) => self.handlers(place),
+            Err(error) => self.stub(error),
         };
         let ItemFn {
             attrs,
@@ -238,15 +253,9 @@ impl Function {
         let copied = attrs
             .iter()
             .filter(|attribute| attribute.path().is_ident("doc") || is_condition(attribute));
-        let conditions = conditions(attrs);
         quote! {
             ::conduit::route::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name! {
                 #(#copied)* #vis #ident
-            }
-
-            #conditions
-            impl ::conduit::route::Attributed for #ident {
-                const DEFINITION: ::conduit::route::Definition = #definition;
             }
 
             #handlers
@@ -279,26 +288,38 @@ impl Function {
         self.item.sig.ident.unraw().to_string()
     }
 
-    fn definition(&self, method: &str, path: TokenStream, disconnect: Option<&Ident>) -> TokenStream {
+    /// The item that tells the route's method and path.
+    fn definition(
+        &self,
+        method: &str,
+        path: TokenStream,
+        disconnect: Option<&Ident>,
+        of_prefix: &[&str],
+    ) -> TokenStream {
+        let ident = &self.item.sig.ident;
         let name = self.name();
         let disconnect = match disconnect {
             Some(variant) => quote!(::core::option::Option::Some(::conduit::Disconnect::#variant)),
             None => quote!(::core::option::Option::None),
         };
         quote! {
-            ::conduit::route::Definition {
-                method: #method,
-                path: #path,
-                handler: ::core::concat!(::core::module_path!(), "::", #name),
-                file: ::core::file!(),
-                line: ::core::line!(),
-                disconnect: #disconnect,
+            impl ::conduit::route::Attributed for #ident {
+                const DEFINITION: ::conduit::route::Definition = ::conduit::route::Definition {
+                    method: #method,
+                    path: #path,
+                    handler: ::core::concat!(::core::module_path!(), "::", #name),
+                    file: ::core::file!(),
+                    line: ::core::line!(),
+                    disconnect: #disconnect,
+                    of_prefix: &[#(#of_prefix),*],
+                };
             }
         }
     }
 
     /// `Handler` for each combination of the conditions on the arguments, mostly just one.
-    fn handlers(&self, path: &LitStr) -> TokenStream {
+    fn handlers(&self, place: &Place) -> TokenStream {
+        let path = &place.path;
         let inputs: Vec<&PatType> = self.item.sig.inputs.iter().filter_map(typed).collect();
         let conditional: Vec<&PatType> = inputs
             .iter()
@@ -333,7 +354,7 @@ impl Function {
             // It was parsed before.
             let Ok(pattern) = Pattern::parse(&text) else { continue };
             let items = match classify(pattern, path.span(), &self.item.sig.ident, &present) {
-                Ok(arguments) => self.handler(&arguments),
+                Ok(arguments) => self.handler(place, pattern.parameters(), &arguments),
                 Err(error) => self.stub_items(&error),
             };
             handlers.extend(items.into_iter().map(|item| quote!(#conditions #combined #item)));
@@ -342,7 +363,7 @@ impl Function {
     }
 
     /// The items that make the function a `Handler`.
-    fn handler(&self, arguments: &[Argument]) -> Vec<TokenStream> {
+    fn handler(&self, place: &Place, count: usize, arguments: &[Argument]) -> Vec<TokenStream> {
         let Signature {
             ident,
             asyncness,
@@ -382,13 +403,18 @@ impl Function {
                 Source::Path {
                     wrapper,
                     is_valid,
-                    names,
+                    parameters,
                     structure,
                 } => {
                     if let Some(structure) = structure {
                         items.push(self.name_check(structure));
                     }
-                    path_argument(&ty, *wrapper, *is_valid, names, &request)
+                    path_argument(&ty, *wrapper, *is_valid, &listed(parameters, count), &request)
+                }
+                Source::Alias(parameter) => {
+                    bounds.push(quote_spanned!(span=> #ty: ::conduit::extract::PathArgument));
+                    let list = listed(std::slice::from_ref(parameter), count);
+                    quote_spanned!(span=> <#ty as ::conduit::extract::PathArgument>::take(&#request, #list))
                 }
             };
             // A result argument is passed on; other values are taken out of a result.
@@ -412,12 +438,16 @@ impl Function {
             }
         }
         steps.append(&mut last_steps);
+        let path = place.path.value();
+        let of_prefix = arguments.iter().flat_map(Argument::of_prefix);
+        let of_prefix: Vec<&str> = of_prefix.map(|parameter| parameter.name.as_str()).collect();
+        items.push(self.definition(&place.method, quote!(#path), place.disconnect.as_ref(), &of_prefix));
         let span = match output {
             ReturnType::Default => ident.span(),
             ReturnType::Type(_, ty) => ty.span(),
         };
         let span = Span::mixed_site().located_at(span);
-        let description = describe(&self.item, arguments);
+        let description = describe(&self.item, count, arguments);
         let call = quote_spanned!(ident.span()=> #ident(#(#names),*));
         let wait = asyncness.is_some().then(|| quote_spanned!(span=> .await));
         let returned = Ident::new("__returned", span);
@@ -472,6 +502,10 @@ impl Function {
     fn stub_items(&self, error: &Error) -> Vec<TokenStream> {
         let ident = &self.item.sig.ident;
         let mut items: Vec<TokenStream> = error.clone().into_iter().map(Error::into_compile_error).collect();
+        let name = self.name();
+        // Its line makes the path another one than that of any other route.
+        let path = quote!(::core::concat!("/", #name, ":", ::core::line!()));
+        items.push(self.definition("GET", path, None, &[]));
         items.push(quote! {
             #[allow(clippy::future_not_send)]
             impl<__State: 'static> ::conduit::route::Handler<__State> for #ident {
@@ -487,17 +521,21 @@ impl Function {
     }
 }
 
+/// The names and places of parameters of a path that has `count`.
+pub(crate) fn listed(parameters: &[Parameter], count: usize) -> TokenStream {
+    let each = parameters.iter().map(|Parameter { name, place, .. }| match place {
+        Some(place) => {
+            let after = count - 1 - place;
+            quote!((#name, ::conduit::route::ParameterPlace::FromEnd(#after)))
+        }
+        None => quote!((#name, ::conduit::route::ParameterPlace::Prefix)),
+    });
+    quote!(&[#(#each),*])
+}
+
 /// The expression that takes a `Path` argument from the request.
-fn path_argument(
-    ty: &Type,
-    wrapper: Wrapper,
-    is_valid: bool,
-    names: &[(String, usize)],
-    request: &Ident,
-) -> TokenStream {
+fn path_argument(ty: &Type, wrapper: Wrapper, is_valid: bool, list: &TokenStream, request: &Ident) -> TokenStream {
     let span = Span::mixed_site().located_at(ty.span());
-    let names = names.iter().map(|(name, place)| quote!((#name, #place)));
-    let list = quote!(&[#(#names),*]);
     let taken = if is_valid {
         quote!(::conduit::Valid::<::conduit::Path<_>>)
     } else {
@@ -522,6 +560,13 @@ fn typed(input: &FnArg) -> Option<&PatType> {
         FnArg::Typed(input) => Some(input),
         FnArg::Receiver(_) => None,
     }
+}
+
+/// Whether an attribute is one of this crate's, as far as its name shows.
+fn is_route(attribute: &Attribute) -> bool {
+    const ROUTES: [&str; 8] = ["get", "post", "put", "patch", "delete", "head", "options", "route"];
+    let last = attribute.path().segments.last();
+    last.is_some_and(|last| ROUTES.iter().any(|name| last.ident == name))
 }
 
 fn is_condition(attribute: &Attribute) -> bool {

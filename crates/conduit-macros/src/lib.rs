@@ -1,9 +1,9 @@
 //! The attributes and macros of the Conduit web framework; use them through its crate, `conduit`.
 //!
-//! - `handler`: `#[get]` and the other route attributes
-//! - `arguments`: the assignment of the path's parameters to arguments
-//! - `describe`: the description of a handler for the OpenAPI document
-//! - `list`: `routes!`
+//! - `handler`: `#[get]` and its kin
+//! - `arguments`: which argument takes which parameter of the path
+//! - `describe`: what a handler reads and answers, for the OpenAPI document
+//! - `list`: `routes!` and `nested_routes!`
 //! - `derive`: `PathParams` and `FromRef`; `derive_problem`: `Problem`
 #![forbid(unsafe_code)]
 
@@ -79,19 +79,43 @@ pub fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///     #[layer(auth)] change,          // a handler inside of a layer
 ///     #[layer(auth, Timeout::new(LONG))] "/jobs" => jobs::ROUTES, // a list inside of two: `auth` is the outer
 ///     #[layer(auth)] [rename, remove], // handlers inside of a layer they share
+///     "/articles/{slug}/comments" => [list, add], // a prefix with a parameter, which handlers may take
+///     #[cfg(debug_assertions)] inspect, // only where the condition holds
 /// ];
 /// ```
 ///
 /// A layer is any expression, which is evaluated once, when the application is made; each worker gets a clone.
 ///
-/// A prefix starts with a slash, does not end in one, and has no parameters. A route `/` under a prefix
-/// is the prefix itself.
+/// A prefix starts with a slash, does not end in one, and has no `{*rest}`. A route `/` under a prefix is the prefix itself.
+/// A handler takes a parameter of the prefix as one of its own path, by an argument of the same name, or leaves it alone. A
+/// list whose handlers take parameters of a prefix in another list is written with [`nested_routes!`](macro@nested_routes).
 ///
 /// # Errors
-/// Two routes of one method that match the same paths are a compile error, also across lists.
+/// It is a compile error if two routes of one method match the same paths, wherever they come from, if a path with its
+/// prefixes has two parameters of one name, and if a handler takes a parameter that neither its path nor a prefix has.
 #[proc_macro]
 pub fn routes(input: TokenStream) -> TokenStream {
-    list::expand(input.into()).into()
+    list::expand(list::List::Routes, input.into()).into()
+}
+
+/// A list of routes that stands under a prefix of another list, and whose handlers may take the parameters of that prefix.
+///
+/// ```text
+/// mod comments {
+///     #[get("/{id}")]
+///     async fn show(slug: Path<String>, id: Path<u64>) -> String { … }
+///
+///     pub const ROUTES: NestedRoutes<Store> = nested_routes![show];
+/// }
+///
+/// routes!["/articles/{slug}/comments" => comments::ROUTES]
+/// ```
+///
+/// The entries are those of [`routes!`](macro@routes). `App::routes` takes only a list in which each parameter that a handler
+/// takes is in its path, and `routes!` checks that.
+#[proc_macro]
+pub fn nested_routes(input: TokenStream) -> TokenStream {
+    list::expand(list::List::Nested, input.into()).into()
 }
 
 /// Makes the names of a struct's fields available, so that it can take all parameters of a path.

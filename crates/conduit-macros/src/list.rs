@@ -12,23 +12,42 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, LitStr, Meta, Path, Token, bracketed, token};
 
+/// The macro that a list is written with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum List {
+    /// `routes!`: handlers take parameters of paths in the list only.
+    Routes,
+    /// `nested_routes!`: the list stands under a prefix of another list, whose parameters handlers may take.
+    Nested,
+}
+
 /// Expands the list to a call of `Routes::new` with a table and a node for each entry.
-pub(crate) fn expand(input: TokenStream) -> TokenStream {
+pub(crate) fn expand(list: List, input: TokenStream) -> TokenStream {
     let entries = match Punctuated::<Entry, Token![,]>::parse_terminated.parse2(input) {
         Ok(entries) => entries,
         Err(error) => return error.into_compile_error(),
     };
     let mut nodes = Vec::new();
     for entry in entries {
-        entry.flatten("", &mut nodes);
+        if let Err(error) = entry.flatten("", &[], &mut nodes) {
+            return error.into_compile_error();
+        }
     }
     let handlers = Handlers::of(&mut nodes);
-    let parts = nodes.iter().filter_map(Node::part);
-    let nodes = nodes.iter().map(Node::node);
-    // Each node is coerced in place, in the array. A function for it would have the state
-    // as a parameter, which is inferred wrongly if a part of the state is missing.
+    let parts = nodes.iter().filter_map(Conditional::part);
+    let nodes = nodes.iter().map(Conditional::node);
+    let table = quote!(::conduit::route::table![#(#parts),*]);
+    let (table, list) = match list {
+        List::Routes => (
+            quote!(const { ::conduit::route::require_prefixes(#table) }),
+            quote!(::conduit::route::Routes),
+        ),
+        List::Nested => (table, quote!(::conduit::route::NestedRoutes)),
+    };
+    // Each node is coerced where it stands, in the array. A function that did it would have the state
+    // as a parameter, which is inferred wrongly where a part of the state is missing.
     let routes = quote! {
-        ::conduit::route::Routes::new(::conduit::route::table![#(#parts),*], const { &[#(#nodes),*] },
+        #list::new(#table, const { &[#(#nodes),*] },
             ::conduit::route::Package::new(
                 ::core::option_env!("CARGO_PKG_NAME"),
                 ::core::option_env!("CARGO_PKG_VERSION"),
@@ -51,13 +70,15 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 struct Handlers {
     paths: Vec<Path>,
     aliases: Vec<Ident>,
+    /// The `#[cfg]`s of each.
+    conditions: Vec<TokenStream>,
 }
 
 impl Handlers {
-    /// Assigns each handler among the nodes its alias.
-    fn of(nodes: &mut [Node]) -> Self {
+    /// Gives each handler among the nodes its alias.
+    fn of(nodes: &mut [Conditional]) -> Self {
         let mut handlers = Handlers::default();
-        for node in nodes {
+        for Conditional { conditions, node } in nodes {
             let Node::Leaf(leaf) = node else { continue };
             if leaf.is_list() || leaf.path.get_ident().is_some() || may_be_crate(&leaf.path) {
                 continue;
@@ -65,13 +86,18 @@ impl Handlers {
             let alias = Ident::new(&format!("__entry_{}", handlers.paths.len()), leaf.span());
             handlers.paths.push(leaf.path.clone());
             handlers.aliases.push(alias.clone());
+            handlers.conditions.push(quote!(#(#conditions)*));
             leaf.alias = Some(alias);
         }
         handlers
     }
 
     fn around(&self, routes: &TokenStream) -> TokenStream {
-        let Handlers { paths, aliases } = self;
+        let Handlers {
+            paths,
+            aliases,
+            conditions,
+        } = self;
         if paths.is_empty() {
             return routes.clone();
         }
@@ -79,7 +105,7 @@ impl Handlers {
             #[allow(unused_imports)]
             use ::conduit::route::{#(NotARoute as #aliases),*};
             {
-                #(#[allow(deprecated, unused_imports)] use #paths as #aliases;)*
+                #(#conditions #[allow(deprecated, unused_imports)] use #paths as #aliases;)*
                 #routes
             }
         }}
@@ -132,18 +158,30 @@ enum Entry {
     List(Vec<Entry>),
     /// `#[layer(auth, Timeout::new())] …`
     Layered(Vec<Expr>, Box<Entry>),
+    /// `#[cfg(unix)] …`
+    Conditional(Vec<Attribute>, Box<Entry>),
 }
 
 impl Parse for Entry {
     fn parse(input: ParseStream<'_>) -> Result<Self, Error> {
-        let layers = layers(input)?;
-        if !layers.is_empty() {
-            let inner = if input.peek(token::Bracket) {
+        let (conditions, attributes) = input
+            .call(Attribute::parse_outer)?
+            .into_iter()
+            .partition::<Vec<_>, _>(|attribute| attribute.path().is_ident("cfg"));
+        let layers = layers(attributes)?;
+        if !layers.is_empty() || !conditions.is_empty() {
+            let mut entry = if input.peek(token::Bracket) {
                 input.call(entries)?
             } else {
                 input.parse()?
             };
-            return Ok(Entry::Layered(layers, Box::new(inner)));
+            if !layers.is_empty() {
+                entry = Entry::Layered(layers, Box::new(entry));
+            }
+            if !conditions.is_empty() {
+                entry = Entry::Conditional(conditions, Box::new(entry));
+            }
+            return Ok(entry);
         }
         if !input.peek(LitStr) {
             return Ok(Entry::Path(input.call(entry_path)?));
@@ -168,12 +206,12 @@ fn entries(input: ParseStream<'_>) -> Result<Entry, Error> {
 }
 
 /// The layers before an entry, the outermost first.
-fn layers(input: ParseStream<'_>) -> Result<Vec<Expr>, Error> {
+fn layers(attributes: Vec<Attribute>) -> Result<Vec<Expr>, Error> {
     let mut layers = Vec::new();
-    for attribute in input.call(Attribute::parse_outer)? {
+    for attribute in attributes {
         const REMEDY: &str = "write `#[layer(auth)]`, or several as `#[layer(first, second)]`";
         if !attribute.path().is_ident("layer") {
-            let message = format!("only layers are allowed before an entry: {REMEDY}");
+            let message = format!("an entry has only layers and `#[cfg(…)]` before it: {REMEDY}");
             return Err(Error::new(attribute.path().span(), message));
         }
         let Meta::List(list) = &attribute.meta else {
@@ -204,22 +242,61 @@ fn entry_path(input: ParseStream<'_>) -> Result<Path, Error> {
 }
 
 impl Entry {
-    fn flatten(self, prefix: &str, nodes: &mut Vec<Node>) {
+    fn flatten(self, prefix: &str, conditions: &[Attribute], nodes: &mut Vec<Conditional>) -> Result<(), Error> {
+        let conditional = |node| Conditional {
+            conditions: conditions.to_vec(),
+            node,
+        };
         match self {
-            Entry::Path(path) => nodes.push(Node::Leaf(Leaf {
+            Entry::Path(path) => nodes.push(conditional(Node::Leaf(Leaf {
                 prefix: prefix.to_owned(),
                 path,
                 alias: None,
-            })),
-            Entry::Prefixed(own, entry) => entry.flatten(&format!("{prefix}{}", own.value()), nodes),
-            Entry::List(entries) => entries.into_iter().for_each(|entry| entry.flatten(prefix, nodes)),
+            }))),
+            Entry::Prefixed(own, entry) => {
+                let prefix = format!("{prefix}{}", own.value());
+                // Each is right by itself; together they may have two parameters of one name, or too many.
+                Pattern::parse_prefix(&prefix).map_err(|error| Error::new(own.span(), error))?;
+                entry.flatten(&prefix, conditions, nodes)?;
+            }
+            Entry::List(entries) => {
+                for entry in entries {
+                    entry.flatten(prefix, conditions, nodes)?;
+                }
+            }
             Entry::Layered(layers, entry) => {
                 let count = layers.len();
-                nodes.extend(layers.into_iter().map(|layer| Node::Layer(Box::new(layer))));
-                entry.flatten(prefix, nodes);
-                nodes.extend((0..count).map(|_| Node::EndOfLayer));
+                nodes.extend(
+                    layers
+                        .into_iter()
+                        .map(|layer| conditional(Node::Layer(Box::new(layer)))),
+                );
+                entry.flatten(prefix, conditions, nodes)?;
+                nodes.extend((0..count).map(|_| conditional(Node::EndOfLayer)));
             }
+            Entry::Conditional(own, entry) => entry.flatten(prefix, &[conditions, &own].concat(), nodes)?,
         }
+        Ok(())
+    }
+}
+
+/// A node with the `#[cfg]`s that it is compiled under.
+struct Conditional {
+    conditions: Vec<Attribute>,
+    node: Node,
+}
+
+impl Conditional {
+    fn part(&self) -> Option<TokenStream> {
+        let Conditional { conditions, node } = self;
+        let part = node.part()?;
+        Some(quote!(#(#conditions)* #part))
+    }
+
+    fn node(&self) -> TokenStream {
+        let Conditional { conditions, node } = self;
+        let node = node.node();
+        quote!(#(#conditions)* #node)
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Definition {
     pub line: u32,
     /// The action on a handler whose client disconnects, if the route declares one.
     pub disconnect: Option<Disconnect>,
+    /// The parameters that the handler takes from a prefix, because its own path does not have them.
+    pub of_prefix: &'static [&'static str],
 }
 
 /// The action on a pending handler whose client disconnects.
@@ -123,6 +125,7 @@ pub const fn flatten<const ROUTES: usize>(parts: &[Part], joined: &'static [u8])
         file: "",
         line: 0,
         disconnect: None,
+        of_prefix: &[],
     };
     let mut all = [BLANK; ROUTES];
     let mut next = 0;

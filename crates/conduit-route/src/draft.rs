@@ -169,8 +169,9 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         match self.refusal {
             Refusal::None => {}
             Refusal::Path(route) => {
-                if let Err(error) = Pattern::parse(definitions[route].path) {
-                    panic!("{}", error.text().as_str());
+                let definition = &definitions[route];
+                if let Err(error) = Pattern::parse(definition.path) {
+                    panic!("{}", in_definition(error.text(), definition).as_str());
                 }
             }
             Refusal::Conflict(one, other) => {
@@ -558,10 +559,13 @@ const fn conflict(one: &Definition, other: &Definition) -> Text {
 }
 
 const fn named(text: Text, definition: &Definition) -> Text {
-    text.with(definition.method)
-        .with(" ")
-        .with(definition.path)
-        .with(" (")
+    let text = text.with(definition.method).with(" ").with(definition.path);
+    in_definition(text, definition)
+}
+
+/// The text, with the handler and its position.
+const fn in_definition(text: Text, definition: &Definition) -> Text {
+    text.with(" (")
         .with(definition.handler)
         .with(", ")
         .with(definition.file)

@@ -9,9 +9,9 @@
 //! use conduit_route::{Definition, Miss, Parameters, Part, Table, table};
 //!
 //! const SHOW: Definition =
-//!     Definition { method: "GET", path: "/users/{id}", handler: "show", file: file!(), line: line!(), disconnect: None };
+//!     Definition { method: "GET", path: "/users/{id}", handler: "show", file: file!(), line: line!(), disconnect: None, of_prefix: &[] };
 //! const FILES: &[Definition] =
-//!     &[Definition { method: "GET", path: "/{*rest}", handler: "files", file: file!(), line: line!(), disconnect: None }];
+//!     &[Definition { method: "GET", path: "/{*rest}", handler: "files", file: file!(), line: line!(), disconnect: None, of_prefix: &[] }];
 //! const TABLE: &Table = table![Part::Route(SHOW), Part::Mount { prefix: "/files", definitions: FILES }];
 //!
 //! let mut parameters = Parameters::new();
@@ -44,7 +44,7 @@ mod text;
 pub use body::require_one_body;
 pub use definition::{Definition, Disconnect, Part, count, flatten, join, joined_bytes};
 pub use draft::{Draft, ExactSize, Size, Storage};
-pub use names::require_names;
+pub use names::{require_names, require_prefixes};
 pub use pattern::{PARAMETER_LIMIT, PATH_LIMIT, PathError, Pattern, Segment, Segments};
 pub use table::{Miss, Parameters, Table};
 
@@ -57,7 +57,7 @@ pub use table::{Miss, Parameters, Table};
 /// use conduit_route::{Definition, Part, table};
 ///
 /// const fn get(path: &'static str, handler: &'static str) -> Part {
-///     Part::Route(Definition { method: "GET", path, handler, file: file!(), line: line!(), disconnect: None })
+///     Part::Route(Definition { method: "GET", path, handler, file: file!(), line: line!(), disconnect: None, of_prefix: &[] })
 /// }
 /// // route conflict: GET /users/{id} (show, src/lib.rs:4) and GET /users/{name} (find, src/lib.rs:4)
 /// // match the same paths: remove one or change its path

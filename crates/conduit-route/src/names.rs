@@ -2,6 +2,7 @@
 
 use crate::definition::Definition;
 use crate::pattern::{Pattern, Segment};
+use crate::table::Table;
 use crate::text::Text;
 
 /// Demands that `fields`, those of the struct called `structure`, are the parameters of the route's
@@ -49,6 +50,40 @@ pub const fn require_names(definition: &Definition, structure: &str, fields: &[&
         }
         at += 1;
     }
+}
+
+/// The table, whose handlers take no parameter that their paths, with all prefixes before them, do not have.
+///
+/// # Panics
+/// If one does, with its position and the remedy. In `const` evaluation that is a compile error.
+#[track_caller]
+pub const fn require_prefixes(table: &'static Table) -> &'static Table {
+    let definitions = table.definitions();
+    let mut route = 0;
+    while route < definitions.len() {
+        let definition = &definitions[route];
+        let mut at = 0;
+        while at < definition.of_prefix.len() {
+            let name = definition.of_prefix[at];
+            if let Ok(pattern) = Pattern::parse(definition.path)
+                && !is_parameter(pattern, name)
+            {
+                let text = start(definition)
+                    .with("has no parameter `{")
+                    .with(name)
+                    .with(
+                        "}`, but an argument of the handler takes it: add it to the path or to a prefix before it, or ",
+                    )
+                    .with(
+                        "remove the argument; a list under a prefix of another list is written with `nested_routes!`",
+                    );
+                panic!("{}", text.as_str());
+            }
+            at += 1;
+        }
+        route += 1;
+    }
+    table
 }
 
 const fn start(definition: &Definition) -> Text {

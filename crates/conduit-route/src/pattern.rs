@@ -80,8 +80,7 @@ impl<'a> Pattern<'a> {
         }
     }
 
-    /// Parses the prefix that a list of routes is mounted under: a path without a parameter that
-    /// does not end in a slash.
+    /// Parses the prefix that a list of routes is mounted under: a path that does not end in a slash nor in a `{*rest}`.
     ///
     /// # Errors
     /// The first place, from the left, where `prefix` breaks the grammar.
@@ -95,12 +94,12 @@ impl<'a> Pattern<'a> {
         if bytes[last] == b'/' {
             return Err(PathError::new(prefix, Mistake::PrefixEndsInSlash, last, last + 1));
         }
-        if pattern.parameters > 0 {
-            let mut open = 0;
-            while bytes[open] != b'{' {
-                open += 1;
+        let mut at = 0;
+        while at < last {
+            if bytes[at] == b'{' && bytes[at + 1] == b'*' {
+                return Err(PathError::new(prefix, Mistake::PrefixHasRest, at, last + 1));
             }
-            return Err(PathError::new(prefix, Mistake::PrefixHasParameter, open, last + 1));
+            at += 1;
         }
         Ok(pattern)
     }
@@ -235,7 +234,7 @@ enum Mistake {
     RestNotLast,
     RestWithText,
     PrefixEndsInSlash,
-    PrefixHasParameter,
+    PrefixHasRest,
 }
 
 impl<'a> PathError<'a> {
@@ -267,7 +266,7 @@ impl<'a> PathError<'a> {
 
     pub(crate) const fn text(&self) -> Text {
         let text = match self.mistake {
-            Mistake::PrefixEndsInSlash | Mistake::PrefixHasParameter => Text::new().with("bad prefix `"),
+            Mistake::PrefixEndsInSlash | Mistake::PrefixHasRest => Text::new().with("bad prefix `"),
             _ => Text::new().with("bad path `"),
         };
         let text = text.with(self.path_start()).with("`: ");
@@ -340,9 +339,10 @@ impl<'a> PathError<'a> {
             Mistake::PrefixEndsInSlash => {
                 text.with("it ends in a slash, and the routes under it start with one: leave it out")
             }
-            Mistake::PrefixHasParameter => {
-                text.with("a prefix has no parameters: write the parameter in each route's own path")
-            }
+            Mistake::PrefixHasRest => text
+                .with("`")
+                .with(part)
+                .with("` takes all that is left of the path: write it in each route's own path"),
         }
     }
 }

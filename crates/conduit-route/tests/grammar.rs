@@ -146,14 +146,15 @@ fn a_bad_prefix_is_told_with_its_remedy() {
             "it ends in a slash, and the routes under it start with one: leave it out",
         ),
         (
-            "/{tenant}",
-            "a prefix has no parameters: write the parameter in each route's own path",
+            "/files/{*rest}",
+            "`{*rest}` takes all that is left of the path: write it in each route's own path",
         ),
     ] {
         let error = Pattern::parse_prefix(prefix).expect_err(prefix);
         assert_eq!(error.to_string(), format!("bad prefix `{prefix}`: {message}"));
     }
     assert!(Pattern::parse_prefix("/admin").is_ok());
+    assert!(Pattern::parse_prefix("/{tenant}/v{version}").is_ok());
     assert!(Pattern::parse_prefix("admin").is_err());
 }
 
@@ -169,6 +170,7 @@ fn refusal(routes: &[(&'static str, &'static str)]) -> Option<String> {
             file: "src/main.rs",
             line,
             disconnect: None,
+            of_prefix: &[],
         })
         .collect();
     let panic = catch_unwind(|| Draft::<4, 64, 256>::new(&definitions).accept(&definitions)).err()?;
@@ -233,6 +235,7 @@ fn a_struct_must_have_the_parameters_of_the_path() {
         file: "src/main.rs",
         line: 7,
         disconnect: None,
+        of_prefix: &[],
     };
     let refusal = |fields: &[&str]| {
         let panic = catch_unwind(|| require_names(&SHOW, "Place", fields)).err()?;

@@ -14,6 +14,7 @@ const fn definition(method: &'static str, path: &'static str) -> Definition {
         file: "file",
         line: 1,
         disconnect: None,
+        of_prefix: &[],
     }
 }
 

@@ -27,6 +27,7 @@ fn definition(method: &'static str, path: &str) -> Definition {
         file: "file",
         line: 1,
         disconnect: None,
+        of_prefix: &[],
     }
 }
 

@@ -83,7 +83,9 @@ pub mod tower;
 
 pub use app::{App, AppState, NoRoutes, Routed, Routeless};
 pub use body::{Body, BodyError, BoxError};
-pub use conduit_macros::{FromRef, PathParams, Problem, delete, get, head, options, patch, post, put, route, routes};
+pub use conduit_macros::{
+    FromRef, PathParams, Problem, delete, get, head, nested_routes, options, patch, post, put, route, routes,
+};
 pub use error::{Error, Result};
 #[cfg(feature = "tls")]
 pub use extract::ClientCertificate;
@@ -107,7 +109,7 @@ pub use layer::{Layer, Middleware, Next};
 pub use problem::Problem;
 pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, NoContent, Redirect, Response, Status};
-pub use route::{Disconnect, Routes};
+pub use route::{Disconnect, NestedRoutes, Routes};
 pub use routes_table::{RouteRow, RoutesTable};
 pub use server::access_log::AccessLog;
 pub use server::address::{ListenAddress, ListenOn};
@@ -128,10 +130,11 @@ pub mod prelude {
     pub use crate::CookieValues;
     pub use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
     pub use crate::{
-        App, Body, Bytes, Created, Form, FromRef, FromRequest, Header, Html, IntoResponse, Json, Layer, Next,
-        NoContent, Path, PathParams, PeerAddr, Problem, Query, Redirect, Request, Response, Routes, State, Status,
+        App, Body, Bytes, Created, Form, FromRef, FromRequest, Header, Html, IntoResponse, Json, Layer, NestedRoutes,
+        Next, NoContent, Path, PathParams, PeerAddr, Problem, Query, Redirect, Request, Response, Routes, State,
+        Status,
     };
     #[cfg(feature = "openapi")]
     pub use crate::{JsonSchema, schemars};
-    pub use crate::{delete, get, head, options, patch, post, put, route, routes};
+    pub use crate::{delete, get, head, nested_routes, options, patch, post, put, route, routes};
 }

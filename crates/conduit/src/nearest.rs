@@ -236,6 +236,7 @@ mod tests {
             file: "src/main.rs",
             line: 12,
             disconnect: None,
+            of_prefix: &[],
         }
     }
 

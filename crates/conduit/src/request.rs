@@ -13,6 +13,7 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::body::{Body, Channel, Incoming, Kind};
 use crate::pool::Buffer;
+use crate::route::ParameterPlace;
 use crate::server::commands::CommandSender;
 use crate::server::connection_info::ConnectionInfo;
 use crate::server::memory::Charge;
@@ -226,6 +227,18 @@ impl Request {
         let parts = self.parts();
         let bytes = parts.head.path_bytes().get(parts.parameters.range(index)?)?;
         str::from_utf8(bytes).ok()
+    }
+
+    /// The value of the parameter with this name and place in the route's path, as it was sent.
+    pub(crate) fn parameter_at(&self, name: &str, place: ParameterPlace) -> Option<&str> {
+        let index = match place {
+            ParameterPlace::FromEnd(after) => self.parts().parameters.len().checked_sub(after + 1)?,
+            ParameterPlace::Prefix => {
+                let mut names = self.route()?.path.split('{').skip(1);
+                names.position(|rest| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('}')))?
+            }
+        };
+        self.parameter(index)
     }
 
     /// Values of any type that the application attaches to the request on its way to the handler.

@@ -10,7 +10,9 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 pub use crate::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name;
-pub use conduit_route::{Definition, Disconnect, Part, Table, require_names, require_one_body, table};
+pub use conduit_route::{
+    Definition, Disconnect, Part, Table, require_names, require_one_body, require_prefixes, table,
+};
 
 use crate::endpoint::{Endpoint, endpoint};
 use crate::extract::FromRef;
@@ -18,6 +20,15 @@ use crate::layer::{Made, Middleware, Surrounder, surrounder};
 use crate::openapi::{Descriptions, Operation};
 use crate::request::Request;
 use crate::response::Response;
+
+/// The position of a parameter among those of the path that a route has in the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterPlace {
+    /// In the handler's own path, counted from the last one, which is 0: so prefixes do not change it.
+    FromEnd(usize),
+    /// In a prefix, found by its name.
+    Prefix,
+}
 
 /// A handler's place in the application: its method and path. The route attributes implement it.
 #[diagnostic::on_unimplemented(
@@ -360,6 +371,65 @@ impl<S> Routes<S> {
         }
     }
 }
+
+/// A list of routes whose handlers may take parameters of a prefix that another list mounts it under; made by
+/// [`nested_routes!`](crate::nested_routes).
+///
+/// # Example
+///
+/// The comments of an article, with the article in the prefix:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// mod comments {
+///     use conduit::prelude::*;
+///
+///     #[get("/{id}")]
+///     async fn show(slug: Path<String>, id: Path<u64>) -> String {
+///         format!("comment {id} on {slug}")
+///     }
+///
+///     pub const ROUTES: NestedRoutes = nested_routes![show];
+/// }
+///
+/// let app = App::new(()).routes(routes!["/articles/{slug}/comments" => comments::ROUTES]);
+/// ```
+pub struct NestedRoutes<S: 'static = ()>(Routes<S>);
+
+impl<S> NestedRoutes<S> {
+    /// As [`Routes::new`]; `nested_routes!` writes the call.
+    pub const fn new(table: &'static Table, nodes: &'static [&'static dyn Node<S>], package: Package) -> Self {
+        NestedRoutes(Routes::new(table, nodes, package))
+    }
+
+    /// Method, path, handler and position in the source of each route.
+    pub const fn definitions(&self) -> &'static [Definition] {
+        self.0.definitions()
+    }
+}
+
+impl<S: 'static, Part: FromRef<S> + 'static> Node<S> for NestedRoutes<Part> {
+    fn make(&self, making: &mut Making) {
+        Node::<S>::make(&self.0, making);
+    }
+
+    fn connect(&self, state: &Rc<S>, connecting: &mut Connecting) {
+        Node::<S>::connect(&self.0, state, connecting);
+    }
+
+    fn describe(&self, descriptions: &mut Descriptions) {
+        Node::<S>::describe(&self.0, descriptions);
+    }
+}
+
+impl<S> Clone for NestedRoutes<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for NestedRoutes<S> {}
 
 impl<S> Clone for Routes<S> {
     fn clone(&self) -> Self {

@@ -81,7 +81,7 @@ pub use header::Header;
 pub(crate) use header::name_in_head;
 #[cfg(feature = "multipart")]
 pub use multipart::{Field, Multipart, MultipartForm, MultipartLimits, UploadedFile};
-pub use path::{Path, PathParams};
+pub use path::{Path, PathArgument, PathParams};
 #[cfg(feature = "validate")]
 pub use sent::Sent;
 pub use shutdown::Shutdown;

@@ -14,6 +14,7 @@ use super::text::TextDeserializer;
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
+use crate::route::ParameterPlace;
 
 /// Parameters of the route's path, percent-decoded and parsed.
 ///
@@ -70,8 +71,9 @@ impl<T: fmt::Display> fmt::Display for Path<T> {
 /// A struct that takes all parameters of a path by their names. Derive it, next to serde's `Deserialize`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which parameters of the path it takes",
-    label = "the argument's name is not a parameter of the path, and its type is not a struct of parameters",
-    note = "give the argument the name of the parameter, or take a struct that derives `serde::Deserialize` and `conduit::PathParams`"
+    label = "the argument's name is no parameter of the path, and its type is no struct of parameters",
+    note = "give the argument the name of the parameter, or take a struct that derives `serde::Deserialize` and `conduit::PathParams`",
+    note = "for a parameter of a prefix with a type of yours, write `Path((slug,)): Path<(Slug,)>`"
 )]
 pub trait PathParams {
     /// The names of the parameters, those of the struct's fields.
@@ -83,8 +85,8 @@ impl<T> Path<T> {
     ///
     /// # Errors
     ///
-    /// When a decoded value is not UTF-8, or is not valid for `T`.
-    pub fn from_parameters(request: &Request, names: &'static [(&'static str, usize)]) -> Result<Self, Problem>
+    /// When a value is not UTF-8 once decoded, or not what `T` reads.
+    pub fn from_parameters(request: &Request, names: &'static [(&'static str, ParameterPlace)]) -> Result<Self, Problem>
     where
         T: Readable,
     {
@@ -92,8 +94,10 @@ impl<T> Path<T> {
             Ok(value) => Ok(Path(value)),
             Err(error) => {
                 let error = match names {
-                    // A type that takes a text and rejects it afterwards does so unnoticed by the deserializer.
-                    [(name, index)] => error.found(request.parameter(*index).unwrap_or_default()).of_name(name),
+                    // A type that takes a text and refuses it afterwards does so out of sight of the deserializer.
+                    [(name, place)] => error
+                        .found(request.parameter_at(name, *place).unwrap_or_default())
+                        .of_name(name),
                     _ => error,
                 };
                 Err(Problem::faults(StatusCode::BAD_REQUEST, &[error.fault("path")]))
@@ -103,7 +107,7 @@ impl<T> Path<T> {
 
     /// Adds the parameters with these names and places to the description of an operation. The route attributes write
     /// the call.
-    pub fn describe_parameters(operation: &mut Operation, names: &[(&str, usize)]) {
+    pub fn describe_parameters(operation: &mut Operation, names: &[(&str, ParameterPlace)]) {
         operation.path_parameters::<T>(names).faults(
             StatusCode::BAD_REQUEST,
             "A parameter of the path is not what is expected.",
@@ -111,18 +115,52 @@ impl<T> Path<T> {
     }
 }
 
+/// An argument that takes a parameter of the path. A route attribute asks for it where an argument has the name of a
+/// parameter and its type may be an alias of [`Path`].
+#[diagnostic::on_unimplemented(
+    message = "an argument with the name of a parameter of the path is a `Path`, and `{Self}` is not",
+    label = "not a `Path`",
+    note = "write `Path<{Self}>` to take the parameter as a `{Self}`, or give the argument another name"
+)]
+pub trait PathArgument: Sized {
+    /// The type of the parameter's value.
+    type Value;
+
+    /// Takes the parameter.
+    ///
+    /// # Errors
+    ///
+    /// As [`Path::from_parameters`].
+    fn take(request: &Request, names: &'static [(&'static str, ParameterPlace)]) -> Result<Self, Problem>;
+
+    /// As [`Path::describe_parameters`].
+    fn describe(operation: &mut Operation, names: &[(&str, ParameterPlace)]);
+}
+
+impl<T: Readable> PathArgument for Path<T> {
+    type Value = T;
+
+    fn take(request: &Request, names: &'static [(&'static str, ParameterPlace)]) -> Result<Self, Problem> {
+        Path::from_parameters(request, names)
+    }
+
+    fn describe(operation: &mut Operation, names: &[(&str, ParameterPlace)]) {
+        Path::<T>::describe_parameters(operation, names);
+    }
+}
+
 /// All the parameters that an argument takes: a scalar reads the first, a tuple each in turn, a struct each by name.
 struct ParametersDeserializer<'r> {
     request: &'r Request,
-    names: &'static [(&'static str, usize)],
+    names: &'static [(&'static str, ParameterPlace)],
 }
 
 impl<'r> ParametersDeserializer<'r> {
     fn value(&self, place: usize) -> Result<ValueDeserializer<'r>, Error> {
-        let Some(&(name, index)) = self.names.get(place) else {
+        let Some(&(name, in_path)) = self.names.get(place) else {
             return Err(Error::new(format_args!("the path has no parameter at place {place}")));
         };
-        let raw = self.request.parameter(index).unwrap_or_default();
+        let raw = self.request.parameter_at(name, in_path).unwrap_or_default();
         match percent_decode_str(raw).decode_utf8() {
             Ok(text) => Ok(ValueDeserializer {
                 name,

@@ -13,6 +13,7 @@ use super::{Form, FromRequest, Header, Json, Path, Query, Readable};
 use crate::openapi::Operation;
 use crate::problem::{Fault, LISTED_FAULTS, Problem, Step};
 use crate::request::Request;
+use crate::route::ParameterPlace;
 
 /// A [`Json`], [`Form`], [`Query`], [`Header`] or [`Path`] whose values keep the rules that their type states with `#[garde(…)]`, by the crate
 /// [`garde`]. The feature `validate`.
@@ -222,8 +223,8 @@ impl<T> Valid<Path<T>> {
     /// # Errors
     ///
     /// As [`Path::from_parameters`], and when a value breaks a rule: then the fault's path is `path`, the name of the
-    /// parameter, and the steps inside of it.
-    pub fn from_parameters(request: &Request, names: &'static [(&'static str, usize)]) -> Result<Self, Problem>
+    /// parameter, and what is inside of it.
+    pub fn from_parameters(request: &Request, names: &'static [(&'static str, ParameterPlace)]) -> Result<Self, Problem>
     where
         T: Readable + HasRules,
     {
@@ -238,7 +239,7 @@ impl<T> Valid<Path<T>> {
 
     /// Adds the parameters with these names and places to the description of an operation. The route attributes write
     /// the call.
-    pub fn describe_parameters(operation: &mut Operation, names: &[(&str, usize)]) {
+    pub fn describe_parameters(operation: &mut Operation, names: &[(&str, ParameterPlace)]) {
         Path::<T>::describe_parameters(operation, names);
         describe_broken_rules(operation);
     }
@@ -246,7 +247,7 @@ impl<T> Valid<Path<T>> {
 
 /// The path of a value in the route's parameters: a struct has their names, a tuple their indices, and a single value
 /// has no step.
-fn in_parameters<'a>(names: &[(&'a str, usize)], steps: &[Step<'a>]) -> Vec<Step<'a>> {
+fn in_parameters<'a>(names: &[(&'a str, ParameterPlace)], steps: &[Step<'a>]) -> Vec<Step<'a>> {
     let name = |place: usize| names.get(place).map(|(name, _)| Step::Key(name));
     let (first, inside) = match steps {
         [Step::Index(place), inside @ ..] => (name(*place), inside),

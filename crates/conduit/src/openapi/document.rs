@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::names::Names;
 use super::operation::{Answer, Content, PROBLEM, insert};
 use super::shared::{share, without_unused};
-use super::{Descriptions, DocumentContext, Info, Operation, Schemas};
+use super::{Descriptions, DocumentContext, Info, Operation, Parameter, Schemas};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::problem::ErrorForm;
@@ -294,6 +294,13 @@ impl Builder {
             self.paths.push((path.clone(), Vec::new()));
             self.paths.len() - 1
         });
+        // A handler need not take the parameters of a prefix.
+        for name in names(&path) {
+            let is_known = |known: &Parameter| known.place == "path" && known.name == name;
+            if !operation.parameters.iter().any(is_known) {
+                operation.parameter(Parameter::path(name));
+            }
+        }
         // Paths that differ only in the names of their parameters are the same path, which has one set of names.
         let names: Vec<(String, String)> = names(&path)
             .zip(names(&self.paths[place].0))

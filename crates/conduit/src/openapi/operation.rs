@@ -15,6 +15,7 @@ pub use self::documentation::DocComment;
 use super::fields::{fields, has_null, without_null};
 use super::{Parameter, Schemas, SecurityScheme};
 use crate::extract::name_in_head;
+use crate::route::ParameterPlace;
 
 /// The media type of problems (RFC 9457, section 6.1).
 pub(super) const PROBLEM: &str = "application/problem+json";
@@ -411,7 +412,7 @@ impl Operation {
 
     /// Adds parameters of the path: all that one argument takes as a `T`, from left to right. The route attributes write
     /// the call.
-    pub fn path_parameters<T>(&mut self, names: &[(&str, usize)]) -> &mut Self {
+    pub fn path_parameters<T>(&mut self, names: &[(&str, ParameterPlace)]) -> &mut Self {
         let schema = self.input_schema_of::<T>().unwrap_or_else(Operation::text);
         let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
         let items = schema.get("prefixItems").and_then(Value::as_array);

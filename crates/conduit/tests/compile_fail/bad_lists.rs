@@ -16,7 +16,7 @@ mod users {
 }
 
 fn main() {
-    let _: Routes = routes!["/{tenant}" => [show]];
+    let _: Routes = routes!["/files/{*rest}" => [show]];
     let _: Routes = routes!["/admin/" => [show]];
     let _: Routes = routes!["admin" => [show]];
     let _: Routes = routes!["/" => [show]];

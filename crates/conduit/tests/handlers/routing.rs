@@ -252,3 +252,103 @@ fn lists_are_mounted_under_prefixes_of_any_depth() {
         assert_eq!(ask(&server, "GET", target).status, 404, "{target}");
     }
 }
+
+mod comments {
+    use conduit::prelude::*;
+
+    #[get("/{id}")]
+    fn show(slug: Path<String>, id: Path<u64>) -> String {
+        format!("comment {id} on {slug}")
+    }
+
+    /// The parameter of the prefix in a type of the application's.
+    #[get("/")]
+    fn list(Path((slug,)): Path<(Slug,)>) -> String {
+        format!("comments on {}", slug.0)
+    }
+
+    #[put("/{id}")]
+    fn without_the_prefix(id: Path<u64>) -> String {
+        format!("changed {id}")
+    }
+
+    #[delete("/{year}/{id}")]
+    fn in_order(all: Path<(u16, u64)>, slug: Option<Path<String>>) -> String {
+        format!("removed {:?} of {:?}", all.0, slug.map(|slug| slug.0))
+    }
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    pub(super) struct Slug(String);
+
+    pub(super) const ROUTES: NestedRoutes = nested_routes![show, list, without_the_prefix, in_order];
+}
+
+/// An alias of an extractor.
+type Number = Path<u8>;
+
+#[get("/edition/{number}")]
+fn numbered(tenant: Path<String>, number: Number) -> String {
+    format!("{tenant} has edition {number}")
+}
+
+#[cfg(any())]
+#[get("/absent")]
+fn absent() {}
+
+#[get("/present")]
+fn present() -> &'static str {
+    "present"
+}
+
+#[test]
+fn a_prefix_may_have_parameters_that_handlers_take_or_not() {
+    let server = serve(App::new(()).routes(routes![
+        "/articles/{slug}/comments" => comments::ROUTES,
+        "/{tenant}/v{version}" => [numbered, "/by/{slug}" => comments::ROUTES],
+    ]));
+    for (method, target, expected) in [
+        ("GET", "/articles/a%20b/comments/7", "comment 7 on a b"),
+        ("GET", "/articles/a/comments", "comments on a"),
+        ("PUT", "/articles/a/comments/7", "changed 7"),
+        (
+            "DELETE",
+            "/articles/a/comments/2030/7",
+            "removed (2030, 7) of Some(\"a\")",
+        ),
+        ("GET", "/acme/v3/edition/4", "acme has edition 4"),
+        ("GET", "/acme/v3/by/ada/7", "comment 7 on ada"),
+        ("PUT", "/acme/v3/by/ada/7", "changed 7"),
+    ] {
+        let response = ask(&server, method, target);
+        assert_eq!(
+            (response.status, &*response.text()),
+            (200, expected),
+            "{method} {target}"
+        );
+    }
+    let problem = ask(&server, "GET", "/articles/a/comments/x").problem();
+    assert_eq!(problem["status"], 400);
+}
+
+#[test]
+fn an_entry_with_a_condition_that_does_not_hold_is_not_there() {
+    let routes: Routes = routes![
+        #[cfg(any())]
+        absent,
+        #[cfg(all())]
+        "/a" => [#[cfg(any())] self::absent, self::present],
+        #[cfg(any())]
+        "/b" => comments::ABSENT,
+        #[cfg(any())]
+        #[layer(absent)]
+        [present],
+        #[cfg(all())]
+        "/c" => [present],
+    ];
+    let paths: Vec<_> = routes.definitions().iter().map(|definition| definition.path).collect();
+    assert_eq!(paths, ["/a/present", "/c/present"]);
+    assert_eq!(
+        ask(&serve(App::new(()).routes(routes)), "GET", "/c/present").text(),
+        "present"
+    );
+}

@@ -230,3 +230,35 @@ fn a_status_in_a_type_is_in_the_document() {
     assert_eq!(later().into_response().status(), StatusCode::ACCEPTED);
     assert_eq!(NoContent.into_response().status(), StatusCode::NO_CONTENT);
 }
+
+#[test]
+fn a_parameter_of_a_prefix_is_described_whether_a_handler_takes_it_or_not() {
+    #[get("/{id}")]
+    fn taken(tenant: Path<u16>, id: Path<u64>) {
+        let _ = (tenant, id);
+    }
+
+    #[put("/{id}")]
+    fn left_alone(id: Path<u64>) {
+        let _ = id;
+    }
+
+    let routes: Routes = routes!["/{tenant}/items" => [taken, left_alone]];
+    let document = routes.openapi(Info::new("prefixes", "1"));
+    assert_eq!(document.gaps(), []);
+    let document = serde_json::to_value(&document).unwrap();
+    let types = |method: &str| -> Vec<(Value, Value)> {
+        let parameters = document["paths"]["/{tenant}/items/{id}"][method]["parameters"]
+            .as_array()
+            .unwrap();
+        let mut types: Vec<_> = parameters
+            .iter()
+            .map(|parameter| (parameter["name"].clone(), parameter["schema"]["type"].clone()))
+            .collect();
+        types.sort_by_key(|(name, _)| name.to_string());
+        types
+    };
+    let of = |tenant: &str| vec![(json!("id"), json!("integer")), (json!("tenant"), json!(tenant))];
+    assert_eq!(types("get"), of("integer"));
+    assert_eq!(types("put"), of("string"));
+}

@@ -189,5 +189,5 @@ mod named {
 }
 
 fn main() {
-    ::core::mem::drop((app::ROUTES, named::ROUTES));
+    let _ = (app::ROUTES, named::ROUTES);
 }

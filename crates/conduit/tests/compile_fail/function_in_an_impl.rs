@@ -1,0 +1,12 @@
+use conduit::prelude::*;
+
+struct Users;
+
+impl Users {
+    #[get("/users")]
+    async fn list() -> &'static str {
+        "all"
+    }
+}
+
+fn main() {}
