@@ -480,3 +480,26 @@ fn who_is_sent_to_https_is_watched_as_well() {
     assert_eq!((&fields["bytes"], &fields["complete"]), (&0.into(), &true.into()));
     line(|line| line["fields"]["message"] == "close" && line["span"]["status"] == 308);
 }
+
+#[test]
+fn the_access_log_has_the_id_of_a_request() {
+    listen_to_the_log();
+    for (form, target) in [
+        (AccessLog::Fields, "/users/7?id-in-fields"),
+        (AccessLog::Combined, "/users/7?id-in-a-line"),
+    ] {
+        let app = App::new(())
+            .routes(routes![user])
+            .layer(conduit::layer::RequestIds::new());
+        let server = serve(app.access_log(form));
+        server.request(format!(
+            "GET {target} HTTP/1.1\r\nhost: test\r\nx-request-id: own-1\r\n\r\n"
+        ));
+        let message = |line: &Value| line["fields"]["message"].as_str().unwrap_or_default().to_owned();
+        let line = line(|line| line["fields"]["target"] == target || message(line).contains(target));
+        match form {
+            AccessLog::Fields => assert_eq!(line["fields"]["request_id"], "own-1"),
+            _ => assert!(message(&line).ends_with(" own-1"), "{line}"),
+        }
+    }
+}

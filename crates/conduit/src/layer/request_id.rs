@@ -80,7 +80,9 @@ impl Layer for RequestIds {
         let span = tracing::info_span!("request", id = id.as_str());
         request.extensions_mut().insert(id.clone());
         let mut response = next.run(request).instrument(span).await;
-        response.headers_mut().insert(self.field.clone(), id.0);
+        response.headers_mut().insert(self.field.clone(), id.0.clone());
+        // The access log takes it from here.
+        response.extensions_mut().insert(id);
         response
     }
 

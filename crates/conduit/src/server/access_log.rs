@@ -7,6 +7,7 @@ use http::{Method, Version};
 
 use super::clock;
 use crate::extract::Client;
+use crate::layer::RequestId;
 use crate::request::Request;
 
 /// The capacity of a text buffer that is kept for the next request.
@@ -22,17 +23,19 @@ pub enum AccessLog {
     /// No event.
     #[default]
     Off,
-    /// An event with fields and without a message, which a subscriber formats, for example as JSON: `client` (the
-    /// address of the [`Client`], empty if unknown), `peer` (that of the nearest hop), `method`, `target` (unchanged),
-    /// `version`, `route` (the template, empty if none matched), `status`, `bytes` (of the response's body),
-    /// `duration_us`, `complete` (false for an aborted response), `referer`, `user_agent`. An invalid request has only
-    /// `client`, `peer`, `status` and `bytes`; the texts are empty.
+    /// An event with fields and without a message, which a subscriber writes as JSON or as it pleases: `client` (the
+    /// address of the [`Client`], empty where it is not known), `peer` (that of the nearest hop), `method`,
+    /// `target` (as it was sent), `version`, `route` (the template, empty where none matched), `status`, `bytes` (of the
+    /// answer's body), `duration_us`, `complete` (false if the answer broke off), `referer`, `user_agent`, `request_id` (of the
+    /// layer [`RequestIds`](crate::layer::RequestIds), empty without it). Of bytes that
+    /// are no valid request only `client`, `peer`, `status` and `bytes` are known; texts are empty.
     Fields,
     /// An event whose message is a line in the combined log format of Apache and nginx, followed by the duration in
     /// microseconds, without fields:
     /// `192.0.2.1 - - [23/Nov/2026:22:14:29 +0000] "GET /users/7 HTTP/1.1" 200 13 "-" "curl/8.5.0" 184`.
-    /// The address is that of the [`Client`], `-` if unknown. An invalid request is written as `"-"`,
-    /// as by nginx.
+    /// With the layer [`RequestIds`](crate::layer::RequestIds) the id of the request follows the duration.
+    /// The address is that of the [`Client`], `-` where it is not known. In place of what is no valid request it has `"-"`,
+    /// as nginx does.
     Combined,
 }
 
@@ -53,6 +56,8 @@ pub(super) struct Line {
     route: &'static str,
     referer: String,
     agent: String,
+    /// The id that the layer `RequestIds` gave it.
+    id: String,
     /// The line of the combined format.
     text: String,
 }
@@ -67,6 +72,12 @@ impl Line {
         escape(request.head().target().as_bytes(), &mut self.target);
         escape(request.header("referer").unwrap_or_default(), &mut self.referer);
         escape(request.header("user-agent").unwrap_or_default(), &mut self.agent);
+    }
+
+    pub(super) fn fill_id(&mut self, id: &RequestId) {
+        // An id has only letters, digits and three signs.
+        self.id.clear();
+        self.id.push_str(id.as_str());
     }
 
     /// The line of what was no valid request.
@@ -84,7 +95,13 @@ impl Line {
 
     pub(super) fn clear(&mut self) {
         self.used = false;
-        for text in [&mut self.target, &mut self.referer, &mut self.agent, &mut self.text] {
+        for text in [
+            &mut self.target,
+            &mut self.referer,
+            &mut self.agent,
+            &mut self.id,
+            &mut self.text,
+        ] {
             text.clear();
             text.shrink_to(KEPT_BYTES);
         }
@@ -114,6 +131,7 @@ impl Line {
                 complete,
                 referer = self.referer,
                 user_agent = self.agent,
+                request_id = self.id,
             ),
             AccessLog::Combined => {
                 let time = CommonTime(conduit_proto::http_date(clock::since_epoch().as_secs()));
@@ -125,6 +143,9 @@ impl Line {
                     None => write!(self.text, "\"-\""),
                 };
                 let _ = write!(self.text, " {status} {bytes} \"{referer}\" \"{agent}\" {duration_us}");
+                if !self.id.is_empty() {
+                    let _ = write!(self.text, " {}", self.id);
+                }
                 tracing::info!(target: "conduit::access", "{}", self.text);
             }
         }

@@ -13,9 +13,9 @@ use tracing::field::Empty;
 use super::access_log::{self, AccessLog, Line};
 use super::counts::Counts;
 use super::server_span::ServerSpan;
-use crate::body::Body;
 use crate::panics::caught;
 use crate::request::Request;
+use crate::response::Response;
 use crate::route::Definition;
 
 /// The status in the log for a client that disconnected before the response; nginx writes the same.
@@ -177,10 +177,15 @@ impl Watched {
         }
     }
 
-    /// The head of the response is written.
-    pub(super) fn answered(&mut self, status: StatusCode, body: &Body) {
-        self.status = status.as_u16();
-        self.body_bytes = match body.whole() {
+    /// The head of the answer is written.
+    pub(super) fn answered(&mut self, response: &Response) {
+        self.status = response.status().as_u16();
+        if let Some(line) = &mut self.line
+            && let Some(id) = response.extensions().get()
+        {
+            line.fill_id(id);
+        }
+        self.body_bytes = match response.body().whole() {
             Some(bytes) if !self.head_only => bytes.len() as u64,
             _ => 0,
         };

@@ -20,7 +20,6 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::StatusCode;
 use tokio::task::AbortHandle;
 use tracing::Span;
 
@@ -200,9 +199,9 @@ impl Exchange {
     }
 
     /// Records the head of the response, and a body in memory.
-    pub(super) fn record_head(&mut self, status: StatusCode, body: &Body) {
+    pub(super) fn record_head(&mut self, response: &Response) {
         if let Some(record) = &mut self.record {
-            record.answered(status, body);
+            record.answered(response);
         }
     }
 

@@ -30,7 +30,7 @@ impl Http1 {
         if self.engine.is_no_answer(response.status()) {
             return self.respond_without_end(response, link, shared);
         }
-        self.exchange.record_head(response.status(), response.body());
+        self.exchange.record_head(&response);
         let is_last = self.requests >= shared.config.requests;
         if is_last {
             shared.counts().strike(Limit::Requests);
@@ -94,7 +94,7 @@ impl Http1 {
         if status == StatusCode::SWITCHING_PROTOCOLS
             && let Some(upgrade) = name.and_then(Upgrade::named)
         {
-            self.exchange.record_head(status, response.body());
+            self.exchange.record_head(&response);
             self.engine.write_head(
                 &mut link.output,
                 status,
