@@ -93,10 +93,7 @@ impl<S, T: Readable> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        require_type(request, "application/json", |subtype| {
-            subtype.eq_ignore_ascii_case("json") || ends_with_ignoring_case(subtype, "+json")
-        })?;
-        let body = request.take_body().collect_buffer().await?;
+        let body = body_of_type(request, "application/json", is_json).await?;
         match from_json(&body) {
             Ok(value) => {
                 request.was_read(body);
@@ -142,10 +139,7 @@ impl<S, T: Readable> FromRequest<S> for Form<T> {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        require_type(request, "application/x-www-form-urlencoded", |subtype| {
-            subtype.eq_ignore_ascii_case("x-www-form-urlencoded")
-        })?;
-        let body = request.take_body().collect_buffer().await?;
+        let body = body_of_type(request, "application/x-www-form-urlencoded", is_form).await?;
         let pairs = Pairs::parse(&body).map_err(|error| error.problem("body", StatusCode::PAYLOAD_TOO_LARGE))?;
         match pairs.read() {
             Ok(value) => {
@@ -212,6 +206,24 @@ impl<S, T: Readable> FromRequest<S> for Query<T> {
     }
 }
 
+fn is_json(subtype: &str) -> bool {
+    subtype.eq_ignore_ascii_case("json") || ends_with_ignoring_case(subtype, "+json")
+}
+
+fn is_form(subtype: &str) -> bool {
+    subtype.eq_ignore_ascii_case("x-www-form-urlencoded")
+}
+
+/// The whole body, which has the expected type. It is compiled once for the values of all types.
+async fn body_of_type(
+    request: &mut Request,
+    expected: &'static str,
+    accepts: fn(&str) -> bool,
+) -> Result<Buffer, Problem> {
+    require_type(request, expected, accepts)?;
+    Ok(request.take_body().collect_buffer().await?)
+}
+
 /// The problem of a value that does not fit, in a part of the request.
 #[cold]
 fn rejected(part: &str, status: StatusCode, error: &Error) -> Problem {
@@ -247,9 +259,9 @@ fn check_json(body: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Checks the request's content type: `application/` and an accepted subtype; its parameters are ignored. A body that
-/// is still encoded is rejected.
-fn require_type(request: &Request, expected: &'static str, accepts: impl Fn(&str) -> bool) -> Result<(), Problem> {
+/// Checks the request's content type: `application/` and a subtype that is accepted; its parameters do not matter. A body that
+/// is still encoded is refused.
+fn require_type(request: &Request, expected: &'static str, accepts: fn(&str) -> bool) -> Result<(), Problem> {
     require_decoded(request)?;
     let Some(value) = request.header(CONTENT_TYPE.as_str()) else {
         let detail = format!("the request has no content-type: {expected} is expected");

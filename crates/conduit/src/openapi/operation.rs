@@ -357,28 +357,27 @@ impl Operation {
     /// Adds a field of the query for each field that serde reads of a `T`. A nested field is sent with the names
     /// of its fields in brackets (`style: deepObject`).
     pub fn query_fields<T>(&mut self) -> &mut Self {
-        self.fields_of::<T>(|name, kind| match (Parameter::query(name), kind) {
-            (parameter, "object") => parameter.member("style", "deepObject").member("explode", true),
-            (parameter, _) => parameter,
-        })
+        let schema = self.input_schema_of::<T>();
+        self.fields_of(schema, type_name::<T>(), query_parameter)
     }
 
     /// Adds a header field for each field that serde reads of a `T`, with hyphens for the underscores in its name.
     pub fn header_fields<T>(&mut self) -> &mut Self {
-        self.fields_of::<T>(|name, _| Parameter::header(name_in_head(name)))
+        let schema = self.input_schema_of::<T>();
+        self.fields_of(schema, type_name::<T>(), header_parameter)
     }
 
     /// Adds a cookie for each field that serde reads of a `T`. The elements of a list stand in one, between commas.
     pub fn cookie_fields<T>(&mut self) -> &mut Self {
-        self.fields_of::<T>(|name, kind| match (Parameter::cookie(name), kind) {
-            (parameter, "array") => parameter.member("explode", false),
-            (parameter, _) => parameter,
-        })
+        let schema = self.input_schema_of::<T>();
+        self.fields_of(schema, type_name::<T>(), cookie_parameter)
     }
 
-    /// Adds a parameter for each field of a `T`; `make` receives its name and its type in JSON.
-    fn fields_of<T>(&mut self, make: impl Fn(&str, &str) -> Parameter) -> &mut Self {
-        let Some(schema) = self.input_schema_of::<T>() else {
+    /// Adds a parameter for each field in the schema of a type, if it is known; `make` takes its name and its type in JSON.
+    ///
+    /// It is not generic: a document has many types, and each copy costs time to build.
+    fn fields_of(&mut self, schema: Option<Value>, type_name: &str, make: fn(&str, &str) -> Parameter) -> &mut Self {
+        let Some(schema) = schema else {
             return self;
         };
         let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
@@ -386,7 +385,7 @@ impl Operation {
             && schema.get("properties").is_none()
             && !schema.get("type").is_some_and(|kind| kind == "object")
         {
-            self.gap(format!("the schema of `{}` does not list its fields", type_name::<T>()));
+            self.gap(format!("the schema of `{type_name}` does not list its fields"));
         }
         for field in fields {
             let kind = self.kind_of(&field.schema);
@@ -413,7 +412,12 @@ impl Operation {
     /// Adds parameters of the path: all that one argument takes as a `T`, from left to right. The route attributes write
     /// the call.
     pub fn path_parameters<T>(&mut self, names: &[(&str, ParameterPlace)]) -> &mut Self {
-        let schema = self.input_schema_of::<T>().unwrap_or_else(Operation::text);
+        let schema = self.input_schema_of::<T>();
+        self.path_parameters_of(schema, names)
+    }
+
+    fn path_parameters_of(&mut self, schema: Option<Value>, names: &[(&str, ParameterPlace)]) -> &mut Self {
+        let schema = schema.unwrap_or_else(Operation::text);
         let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
         let items = schema.get("prefixItems").and_then(Value::as_array);
         for (place, (name, _)) in names.iter().enumerate() {
@@ -492,14 +496,14 @@ impl Operation {
     /// a gap.
     pub fn input_schema_of<T>(&mut self) -> Option<Value> {
         let schema = self.schemas.input::<T>();
-        self.require::<T>(schema)
+        self.require(type_name::<T>(), schema)
     }
 
     /// The schema that serde writes of a `T`, if the handler's signature names `T` and it has one; otherwise there is
     /// a gap.
     pub fn output_schema_of<T>(&mut self) -> Option<Value> {
         let schema = self.schemas.output::<T>();
-        self.require::<T>(schema)
+        self.require(type_name::<T>(), schema)
     }
 
     /// The schema that serde writes of a `T`, as the member `name` of a problem; anything, with a gap, where it is not
@@ -514,15 +518,32 @@ impl Operation {
         })
     }
 
-    fn require<T>(&mut self, schema: Option<Value>) -> Option<Value> {
+    fn require(&mut self, name: &str, schema: Option<Value>) -> Option<Value> {
         if schema.is_none() {
-            let name = type_name::<T>();
             self.gap(format!(
                 "the schema of `{name}` is not known: derive `JsonSchema` for it, and write the type out in the \
                  handler's signature, not as an alias or `impl Trait`"
             ));
         }
         schema
+    }
+}
+
+fn query_parameter(name: &str, kind: &str) -> Parameter {
+    match (Parameter::query(name), kind) {
+        (parameter, "object") => parameter.member("style", "deepObject").member("explode", true),
+        (parameter, _) => parameter,
+    }
+}
+
+fn header_parameter(name: &str, _: &str) -> Parameter {
+    Parameter::header(name_in_head(name))
+}
+
+fn cookie_parameter(name: &str, kind: &str) -> Parameter {
+    match (Parameter::cookie(name), kind) {
+        (parameter, "array") => parameter.member("explode", false),
+        (parameter, _) => parameter,
     }
 }
 

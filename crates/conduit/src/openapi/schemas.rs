@@ -138,14 +138,17 @@ impl Schemas {
 
     /// The schema that serde reads as a `T`, if it is known.
     pub(crate) fn input<T>(&mut self) -> Option<Value> {
-        let kind = *self.known.get(&typeid::of::<T>())?;
-        Some(self.schema(Side::Input, kind))
+        self.known_schema(Side::Input, typeid::of::<T>())
     }
 
     /// The schema that serde writes of a `T`, if it is known.
     pub(crate) fn output<T>(&mut self) -> Option<Value> {
-        let kind = *self.known.get(&typeid::of::<T>())?;
-        Some(self.schema(Side::Output, kind))
+        self.known_schema(Side::Output, typeid::of::<T>())
+    }
+
+    fn known_schema(&mut self, side: Side, of: TypeId) -> Option<Value> {
+        let kind = *self.known.get(&of)?;
+        Some(self.schema(side, kind))
     }
 
     /// The schema of the form that every error has.

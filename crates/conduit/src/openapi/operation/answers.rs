@@ -200,8 +200,13 @@ impl Operation {
 
     /// Adds the responses of a handler's return type.
     pub(in crate::openapi) fn returned<R: IntoResponse>(&mut self) {
+        self.returned_as(type_name::<R>(), R::describe);
+    }
+
+    /// The same for a type of this name, so that it is compiled once for all types.
+    fn returned_as(&mut self, name: &str, describe: fn(&mut Operation)) {
         let arguments = mem::take(&mut self.responses);
-        R::describe(self);
+        describe(self);
         let is_success = |status: &String| matches!(status.as_bytes()[0], b'1'..=b'3');
         let is_known = self.responses.keys().any(is_success)
             || self
@@ -209,7 +214,6 @@ impl Operation {
                 .get("default")
                 .is_some_and(|answer| !answer.is_any_problem());
         if !is_known {
-            let name = type_name::<R>();
             self.gap(format!(
                 "`{name}` does not say what it answers: implement `IntoResponse::describe` for what is in it"
             ));
