@@ -71,7 +71,7 @@ impl<T: fmt::Display> fmt::Display for Path<T> {
 /// A struct that takes all parameters of a path by their names. Derive it, next to serde's `Deserialize`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which parameters of the path it takes",
-    label = "the argument's name is no parameter of the path, and its type is no struct of parameters",
+    label = "the argument's name is not a parameter of the path, and its type is not a struct of parameters",
     note = "give the argument the name of the parameter, or take a struct that derives `serde::Deserialize` and `conduit::PathParams`",
     note = "for a parameter of a prefix with a type of yours, write `Path((slug,)): Path<(Slug,)>`"
 )]
