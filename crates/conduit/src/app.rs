@@ -66,7 +66,7 @@ impl<S: 'static> Routed<S> for Routes<S> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the state of an application",
     label = "each worker thread gets a clone of the state",
-    note = "write `#[derive(Clone)]` on `{Self}`; it must be `Send` and own what it holds: what all workers share is in an `Arc`, not in an `Rc`",
+    note = "write `#[derive(Clone)]` on `{Self}`; it must be `Send` and own its data: put values that all workers share into an `Arc`, not in an `Rc`",
     note = "a state that each worker opens by itself, with `App::open_per_worker`, needs neither"
 )]
 pub trait AppState: Clone + Send + 'static {}

@@ -299,7 +299,7 @@ mod jwt {
         for name in ["exp", "iss", "aud"] {
             assert!(refusal(&server, &without(name)).contains("lacks a claim"), "{name}");
         }
-        assert!(refusal(&server, &without("sub")).contains("not what is expected"));
+        assert!(refusal(&server, &without("sub")).contains("not as expected"));
         let other = EncodingKey::from_secret(b"another secret of more than thirty-two bytes");
         assert!(refusal(&server, &token(&Header::default(), &right, &other)).contains("signature"));
         let longer = Header::new(Algorithm::HS512);

@@ -52,14 +52,13 @@ impl<S> FromRequest<S> for UnixPeer {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        unix_peer(request).ok_or_else(|| {
-            Problem::new(StatusCode::FORBIDDEN).with_detail("this is answered over the Unix socket only")
-        })
+        unix_peer(request)
+            .ok_or_else(|| Problem::new(StatusCode::FORBIDDEN).with_detail("this is served over the Unix socket only"))
     }
 
     fn describe(operation: &mut Operation) {
         if !operation.is_optional() {
-            operation.problem(StatusCode::FORBIDDEN, "This is answered over the Unix socket only.");
+            operation.problem(StatusCode::FORBIDDEN, "This is served over the Unix socket only.");
         }
     }
 

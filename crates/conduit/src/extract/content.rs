@@ -111,7 +111,7 @@ impl<S, T: Readable> FromRequest<S> for Json<T> {
             .problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body's media type is not JSON.")
             .faults(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "The body is JSON, but not what is expected.",
+                "The body is JSON, but not as expected.",
             );
     }
 
@@ -161,7 +161,7 @@ impl<S, T: Readable> FromRequest<S> for Form<T> {
             )
             .faults(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "The form's fields are not what is expected.",
+                "The form's fields are not as expected.",
             );
     }
 
@@ -198,7 +198,7 @@ impl<S, T: Readable> FromRequest<S> for Query<T> {
     fn describe(operation: &mut Operation) {
         operation
             .query_fields::<T>()
-            .faults(StatusCode::BAD_REQUEST, "The query's fields are not what is expected.");
+            .faults(StatusCode::BAD_REQUEST, "The query's fields are not as expected.");
     }
 
     fn is_absent(request: &Request) -> bool {

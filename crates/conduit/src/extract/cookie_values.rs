@@ -78,6 +78,6 @@ impl<S, T: Readable> FromRequest<S> for CookieValues<T> {
     fn describe(operation: &mut Operation) {
         operation
             .cookie_fields::<T>()
-            .faults(StatusCode::BAD_REQUEST, "The cookies are not what is expected.");
+            .faults(StatusCode::BAD_REQUEST, "The cookies are not as expected.");
     }
 }

@@ -67,7 +67,7 @@ impl Error for Missing {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be taken as an `Extension`",
     label = "a handler gets a clone of it",
-    note = "write `#[derive(Clone)]` on `{Self}`, or take it in an `Arc`; it must be `Send` and `Sync` and own what it holds"
+    note = "write `#[derive(Clone)]` on `{Self}`, or take it in an `Arc`; it must be `Send` and `Sync` and own its data"
 )]
 pub trait Attachable: Clone + Send + Sync + 'static {}
 

@@ -76,7 +76,7 @@ impl<S, T: Readable> FromRequest<S> for Header<T> {
     fn describe(operation: &mut Operation) {
         operation
             .header_fields::<T>()
-            .faults(StatusCode::BAD_REQUEST, "The header fields are not what is expected.");
+            .faults(StatusCode::BAD_REQUEST, "The header fields are not as expected.");
     }
 }
 

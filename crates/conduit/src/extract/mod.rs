@@ -156,7 +156,7 @@ pub trait FromRequest<S>: Sized {
     /// The default adds the rejection's responses and records a gap: the input is unknown.
     fn describe(operation: &mut Operation) {
         operation.on_failure(Self::Rejection::describe).gap(format!(
-            "the extractor `{}` does not say what it reads: implement `FromRequest::describe` for it",
+            "the extractor `{}` does not describe its input: implement `FromRequest::describe` for it",
             std::any::type_name::<Self>()
         ));
     }
@@ -167,7 +167,7 @@ pub trait FromRequest<S>: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a request",
     label = "serde cannot read a `{Self}`",
-    note = "write `#[derive(serde::Deserialize)]` on `{Self}`; where it has fields that borrow, such as a `&str`, let them own what they hold, as a `String` does"
+    note = "write `#[derive(serde::Deserialize)]` on `{Self}`; where it has fields that borrow, such as a `&str`, let them own their data, as a `String` does"
 )]
 pub trait Readable: DeserializeOwned {}
 

@@ -306,7 +306,7 @@ impl<'a> Pairs<'a> {
                 return outcome.map_err(|error| self.placed(error));
             }
         }
-        before.unwrap_or_else(|| Err(Error::new("too many fields have values that their types refuse")))
+        before.unwrap_or_else(|| Err(Error::new("too many fields have values that their types reject")))
     }
 
     /// Selects another reading for the rejected texts, if there is one, and returns the pairs that it changed.

@@ -108,10 +108,9 @@ impl<T> Path<T> {
     /// Adds the parameters with these names and places to the description of an operation. The route attributes write
     /// the call.
     pub fn describe_parameters(operation: &mut Operation, names: &[(&str, ParameterPlace)]) {
-        operation.path_parameters::<T>(names).faults(
-            StatusCode::BAD_REQUEST,
-            "A parameter of the path is not what is expected.",
-        );
+        operation
+            .path_parameters::<T>(names)
+            .faults(StatusCode::BAD_REQUEST, "A parameter of the path is not as expected.");
     }
 }
 

@@ -237,7 +237,7 @@ impl Builder {
         let schema = self.schemas.problem();
         let mut problem = Content::from([(PROBLEM.to_owned(), vec![schema])]);
         in_form(&mut problem, self.errors.as_ref());
-        let mut problem = json!({ "description": "Any other answer is a problem.", "content": content(problem) });
+        let mut problem = json!({ "description": "Any other response is a problem.", "content": content(problem) });
         if self.errors.as_ref().is_some_and(Content::is_empty) {
             problem = json!({ "description": "Any other response is an error." });
         }
@@ -467,10 +467,10 @@ fn sentences(mut descriptions: Vec<String>) -> String {
 
 fn meaning(status: &str) -> &str {
     match status {
-        "default" => "The handler's answer.",
+        "default" => "The handler's response.",
         "2XX" => "Success.",
         "3XX" => "A redirect.",
-        "4XX" => "The request is refused.",
+        "4XX" => "The request is rejected.",
         "5XX" => "The server failed.",
         code => code
             .parse()

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_variant_has_is_not_required() {
+    fn fields_of_one_variant_are_not_required() {
         let schema = json!({
             "properties": { "name": {} },
             "required": ["name"],

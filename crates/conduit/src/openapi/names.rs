@@ -16,11 +16,11 @@ const RESERVED: [&str; 3] = ["Fault", "Problem", "ProblemWithFaults"];
 /// The crate of [`RESERVED`] names.
 const OWN: &str = "conduit";
 
-/// The suffix of a schema for input where serde reads and writes the type in different forms. No type is called so: in a
-/// name, a hyphen begins an argument, and the type has none left.
+/// The suffix of a schema for input where serde reads and writes the type in different forms. No name of a type ends
+/// with it: in a name, a hyphen begins an argument.
 const INPUT_SUFFIX: &str = "-Input";
 
-/// The names in the document of all definitions, by the name that the generator gave them.
+/// The names of all definitions in the document, by the generator's names.
 pub(super) struct Names {
     input: BTreeMap<String, String>,
     output: BTreeMap<String, String>,

@@ -191,7 +191,7 @@ impl Operation {
     }
 
     /// Records that a part of the operation could not be described, with the remedy: it is logged when the
-    /// application starts, and a test can ask for it.
+    /// application starts, and a test can check it.
     pub fn gap(&mut self, what: impl Into<String>) -> &mut Self {
         let what = what.into();
         if !self.gaps.contains(&what) {
@@ -316,8 +316,8 @@ fn all_of(security: &[Vec<Alternative>]) -> Vec<Alternative> {
 
 /// The parts that are read from the request.
 impl Operation {
-    /// Adds a parameter. One of the same place and name that is there already stays as it is, and is required if either
-    /// of them is.
+    /// Adds a parameter. An existing one of the same place and name is kept, and becomes required if the new
+    /// one is.
     pub fn parameter(&mut self, mut parameter: Parameter) -> &mut Self {
         if self.may_be_missing() && parameter.place != "path" {
             parameter.required = false;
@@ -367,7 +367,7 @@ impl Operation {
         self.fields_of(schema, type_name::<T>(), header_parameter)
     }
 
-    /// Adds a cookie for each field that serde reads of a `T`. The elements of a list stand in one, between commas.
+    /// Adds a cookie for each field that serde reads of a `T`. The elements of a list share one cookie, separated by commas.
     pub fn cookie_fields<T>(&mut self) -> &mut Self {
         let schema = self.input_schema_of::<T>();
         self.fields_of(schema, type_name::<T>(), cookie_parameter)

@@ -96,7 +96,7 @@ pub(crate) fn pages<S>(routes: &Routes<S>, context: &DocumentContext<'_>, path: 
         ],
         body,
     };
-    // A client that has a page asks each time for another version of it, and may keep an asset.
+    // A client revalidates its page each time, and may cache an asset.
     let html = fixed("", "text/html; charset=utf-8", "no-cache", page.into());
     vec![
         html.with(CONTENT_SECURITY_POLICY, policy(&document)).page(),
@@ -159,7 +159,7 @@ fn html(document: &Document, path: &str) -> String {
         .replace("{title}", &escape(document.title()))
 }
 
-/// The page loads nothing from elsewhere, and asks only this server and those that the document names. Swagger UI sets
+/// The page loads nothing from other hosts, and sends requests to this server and those in the document only. Swagger UI sets
 /// styles of its elements.
 fn policy(document: &Document) -> String {
     let is_safe = |letter: char| letter.is_ascii_alphanumeric() || "-.:[]/".contains(letter);

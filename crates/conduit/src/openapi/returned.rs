@@ -34,7 +34,7 @@ impl<R: IntoResponse> Returned<R> {
 ///
 /// # Panics
 ///
-/// Always: there is no such value.
+/// Always, since there is no such value.
 pub fn never_made<T>() -> T {
     unreachable!("a call is described by its type and never made")
 }

@@ -1,8 +1,8 @@
 //! The schemas of the types that handlers name, and the handlers' descriptions.
 //!
-//! An extractor or a response such as `Json<T>` has no bound on `T` that would let it make a schema: a handler may use
-//! types without one. So the route attributes look at each type in a handler's signature, where it is concrete, and
-//! make its schema [known](SchemaOf) if it has one; `Json<T>` then asks by the type whether there is one.
+//! An extractor or a response such as `Json<T>` has no bound on `T` that would provide a schema: a handler may use
+//! types without one. So the route attributes [register](SchemaOf) the schema of each concrete type in a handler's
+//! signature, if it has one; `Json<T>` then looks it up by the type.
 
 use std::any::TypeId;
 use std::borrow::Cow;
@@ -107,8 +107,8 @@ fn generator(side: Side) -> SchemaGenerator {
     .into_generator()
 }
 
-/// Adds the bounds of integers that schemars leaves out, up to 32 bits. Those of 64 bits are no numbers that each
-/// reader of JSON has (RFC 8259, section 6), and no literals that each generator of clients can write.
+/// Adds the bounds of integers that schemars leaves out, up to 32 bits. Bounds of 64 bits exceed the numbers of
+/// some JSON parsers (RFC 8259, section 6), and the literals of some generators of clients.
 fn with_bounds() -> RecursiveTransform<fn(&mut Schema)> {
     RecursiveTransform(|schema| {
         let (minimum, maximum) = match schema.get("format").and_then(Value::as_str) {
@@ -197,7 +197,7 @@ impl Schemas {
         }
     }
 
-    /// All definitions: those of [`INPUT`] and of [`OUTPUT`]. Both have all types that were asked for, so that the
+    /// All definitions: those of [`INPUT`] and of [`OUTPUT`]. Both have all requested types, so that the
     /// difference between them does not depend on the use of a type.
     pub(super) fn into_definitions(mut self) -> [Definitions; 2] {
         for kind in self.asked.values() {

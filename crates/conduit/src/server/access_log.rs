@@ -80,7 +80,7 @@ impl Line {
         self.id.push_str(id.as_str());
     }
 
-    /// The line of what was no valid request.
+    /// The line of an invalid request.
     pub(super) fn refused(peer: SocketAddr) -> Self {
         Line {
             peer: Some(peer),
@@ -152,7 +152,7 @@ impl Line {
     }
 }
 
-/// An address, or what stands for one that is not known.
+/// An address, or the placeholder for an unknown one.
 struct Address(Option<IpAddr>, &'static str);
 
 impl std::fmt::Display for Address {

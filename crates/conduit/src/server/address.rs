@@ -76,7 +76,7 @@ impl FromStr for ListenAddress {
                             let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777);
                             (
                                 path,
-                                Some(mode.ok_or_else(|| wrong("the mode is no octal number up to 777"))?),
+                                Some(mode.ok_or_else(|| wrong("the mode is not an octal number up to 777"))?),
                             )
                         }
                         None => (path, None),

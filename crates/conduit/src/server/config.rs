@@ -92,13 +92,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Notes that the program has set what this variable would set: it wins over the environment.
+    /// Records that the program has set the setting of this variable, and overrides the environment.
     pub(crate) fn choose(&mut self, variable: &str) {
         let row = SETTINGS.iter().position(|setting| setting.variable == variable);
         self.chosen |= 1 << row.expect("a builder method names a row of the table");
     }
 
-    /// The settings with what the environment says where the program says nothing.
+    /// The settings, with values of the environment unless the program has set them.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl Config {
 }
 
 impl Config {
-    /// Each setting's variable and value, the default in words where it is no number.
+    /// Each setting's variable and value, the default in words if it is not a number.
     pub(crate) fn values(&self) -> Vec<(&'static str, String)> {
         let mut config = self.clone();
         let value = |setting: &Setting| {
@@ -249,16 +249,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
         method: "peer_connection_limit",
         variable: "CONDUIT_PEER_CONNECTION_LIMIT",
         bounds: "connections of one peer address (IPv4 address, or IPv6 network of 64 bits) on all workers",
-        over: "503 and a close; a connection of TLS is closed without an answer",
+        over: "503 and a close; a TLS connection is closed without a response",
         limit: Some(Limit::PeerConnections),
-        default: Some("half of what all workers hold, but at least 64"),
+        default: Some("half of the connections of all workers, but at least 64"),
         place: |config| Place::CountOrElse(&mut config.peer_connections),
     },
     Setting {
         method: "request_limit",
         variable: "CONDUIT_REQUEST_LIMIT",
         bounds: "requests of one connection",
-        over: "the last answer says `connection: close`",
+        over: "the last response has `connection: close`",
         limit: Some(Limit::Requests),
         default: None,
         place: |config| Place::Count(&mut config.requests),
@@ -320,8 +320,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         method: "minimum_rate",
         variable: "CONDUIT_MINIMUM_RATE",
-        bounds: "how slowly a body may come, or a response be taken",
-        over: "a body: 408 and a close; a response: it is broken off",
+        bounds: "the minimum rate of a body, and of a response's transfer",
+        over: "a body: 408 and a close; a response: it is aborted",
         limit: Some(Limit::BodyRate),
         default: None,
         place: |config| Place::Rate(&mut config.minimum_rate),
@@ -329,7 +329,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         method: "minimum_rate",
         variable: "CONDUIT_RATE_GRACE",
-        bounds: "how long a client may be below the minimum rate, and how long it may stop",
+        bounds: "the time that a client may be below the minimum rate, or send nothing",
         over: "",
         limit: None,
         default: None,
@@ -347,8 +347,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         method: "tcp_keep_alive",
         variable: "CONDUIT_TCP_KEEP_ALIVE",
-        bounds: "silence on a TCP connection before the system probes the peer, 4 times in 60 s; `0s` probes none",
-        over: "a peer that acknowledges no probe is gone: close",
+        bounds: "idle time of a TCP connection before the system probes the peer, 4 times in 60 s; `0s` disables probes",
+        over: "close if the peer acknowledges no probe",
         limit: None,
         default: None,
         place: |config| Place::Duration(&mut config.tcp_keep_alive),
@@ -356,8 +356,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         method: "blocked_after",
         variable: "CONDUIT_BLOCKED_AFTER",
-        bounds: "a handler that keeps its worker without waiting",
-        over: "named in a warning, once while it does and once when it ends; `0s` names none",
+        bounds: "a handler that blocks its worker",
+        over: "a warning while it blocks, and another one when it ends; `0s` disables them",
         limit: None,
         default: None,
         place: |config| Place::Duration(&mut config.blocked_after),
@@ -365,7 +365,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         method: "shutdown_timeout",
         variable: "CONDUIT_SHUTDOWN_TIMEOUT",
-        bounds: "what is being served when the server stops",
+        bounds: "requests in progress when the server stops",
         over: "named in the log and closed",
         limit: None,
         default: None,
@@ -374,7 +374,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         method: "stop_delay",
         variable: "CONDUIT_STOP_DELAY",
-        bounds: "serving on after the word to stop, while readiness is false already",
+        bounds: "further service after the request to stop, while readiness is false already",
         over: "accepting stops",
         limit: None,
         default: None,

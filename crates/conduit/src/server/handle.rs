@@ -83,8 +83,8 @@ impl ServerHandle {
     }
 
     /// Stops gracefully: no more connections are accepted, idle ones are closed, and requests and
-    /// [tasks](crate::Tasks) in progress have the [shutdown timeout](crate::App::shutdown_timeout) to finish. Where there
-    /// is a [delay](crate::App::stop_delay), the server first serves for that long and is no longer ready.
+    /// [tasks](crate::Tasks) in progress have the [shutdown timeout](crate::App::shutdown_timeout) to finish. With a
+    /// [delay](crate::App::stop_delay), the server first serves for that time without being ready.
     pub fn stop(&self) {
         self.advance(if self.0.delay.is_zero() { STOPPING } else { UNREADY });
     }
@@ -194,7 +194,7 @@ impl ServerHandle {
         self.0.definitions
     }
 
-    /// The effect of SIGINT and SIGTERM: the first stops, the second closes. After a handover the first that comes stops.
+    /// The effect of SIGINT and SIGTERM: the first stops, the second closes. After a handover the first signal stops.
     pub(super) fn stop_or_close(&self) {
         if self.0.keeps_idle.swap(false, Ordering::AcqRel) {
             self.0.changed.notify_waiters();

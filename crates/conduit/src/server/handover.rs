@@ -1,4 +1,4 @@
-//! A server that replaces itself: the listening sockets of the running process go to the one that it starts.
+//! Replacement of a running server: its process passes the listening sockets to a successor that it starts.
 //!
 //! The predecessor's half is [`Handover`], the successor's are [`take`] and [`Predecessor`]. Between them is a pair of Unix
 //! sockets, the successor's end of which is its standard input: so no descriptor has to be left open over an `exec` for
@@ -80,7 +80,7 @@ impl Predecessor {
     /// Reports to the predecessor that all workers serve.
     pub(super) fn report_ready(mut self) {
         if let Err(error) = self.0.write_all(&[READY]) {
-            tracing::warn!(%error, "the process that this one takes over from has gone; serving all the same");
+            tracing::warn!(%error, "the predecessor process has ended; serving anyway");
         }
     }
 }
@@ -125,7 +125,7 @@ fn receive() -> io::Result<(Predecessor, Vec<Passed>)> {
         let origin = match kind {
             "asked" => Origin::Asked(text.to_owned()),
             "given" => Origin::Given(text.to_owned()),
-            other => return Err(io::Error::other(format!("{other:?} is no kind of socket"))),
+            other => return Err(io::Error::other(format!("{other:?} is not a kind of socket"))),
         };
         let count: usize = count.parse().map_err(io::Error::other)?;
         while descriptors.len() < count {
@@ -217,7 +217,7 @@ impl Handover {
                 Ok(successor) => {
                     tracing::info!(
                         process = successor.id(),
-                        "another process has taken over; finishing what is served"
+                        "another process has taken over; finishing the requests in progress"
                     );
                     manager::tell(format!("MAINPID={}\nREADY=1", successor.id()).as_bytes());
                     self.handle.leave();
@@ -339,7 +339,7 @@ fn wait_until_ready(stream: &UnixStream, limit: Duration, handle: &ServerHandle)
     }
 }
 
-/// Lets a successor that serves already finish what it has accepted.
+/// Lets a successor that serves already finish its accepted requests.
 fn end_gently(successor: &Child) {
     // It may have ended by itself.
     let _ = rustix::process::kill_process(Pid::from_child(successor), rustix::process::Signal::TERM);

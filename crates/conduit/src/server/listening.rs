@@ -346,7 +346,7 @@ impl Listening {
                 Ok((Bound::Unix(name), ListenerSocket::Unix(socket.into())))
             }
             other => {
-                let why = format!("{description} is at {other}, which is no IP address and no Unix socket");
+                let why = format!("{description} is at {other}, which is neither an IP address nor a Unix socket");
                 Err(failed(io::Error::other(why)))
             }
         }
@@ -560,7 +560,7 @@ impl SocketFile {
 }
 
 impl SocketFile {
-    /// It belongs to another process now.
+    /// Keeps the file, which belongs to another process now.
     pub(super) fn leave(self) {
         std::mem::forget(self);
     }

@@ -22,7 +22,7 @@ const FREE_PART: usize = 8;
 pub(crate) struct Budget {
     limit_bytes: usize,
     used_bytes: AtomicUsize,
-    /// The limit that strikes when there is no room.
+    /// The limit that is counted when the memory is exhausted.
     limit: Limit,
 }
 

@@ -92,7 +92,7 @@ impl Networks {
             let text = text.as_ref();
             assert!(
                 all.add(text).is_some(),
-                "`{text}` is no network: write one such as `10.0.0.0/8` or `2001:db8::/32`, an address, or `unix`"
+                "`{text}` is not a network: write one such as `10.0.0.0/8` or `2001:db8::/32`, an address, or `unix`"
             );
         }
         all

@@ -254,7 +254,7 @@ mod tests {
     use crate::server::access_log::AccessLog;
     use crate::server::watch::Watch;
 
-    /// Samples nothing, and remembers by what it could have decided.
+    /// Samples nothing, and records the input of its decision.
     #[derive(Clone, Debug, Default)]
     struct Picky(Arc<Mutex<Vec<String>>>);
 

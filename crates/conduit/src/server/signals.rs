@@ -1,7 +1,7 @@
 //! Signals, and the end of a shutdown, on a thread that runs nothing else.
 //!
 //! The thread neither logs nor opens files, and no handler runs on it. A full log pipe, a handler that blocks its worker or
-//! a file system that hangs can therefore not keep the process from ending: what may block is left to other threads, which
+//! a file system that hangs can therefore not keep the process from ending: blocking work runs on other threads, which
 //! the [`ServerHandle`] notifies.
 
 use std::convert::Infallible;
@@ -118,7 +118,7 @@ impl Signals {
 async fn stuck(handle: &ServerHandle, limit: Duration) {
     handle.reached(UNREADY).await;
     handle.stopping().await;
-    // They close at the limit by themselves, or before it when they are asked to.
+    // They close at the limit by themselves, or earlier at a second signal.
     let _ = tokio::time::timeout(limit, handle.reached(CLOSING)).await;
     tokio::time::sleep(STUCK_AFTER).await;
 }
@@ -127,7 +127,7 @@ async fn stuck(handle: &ServerHandle, limit: Duration) {
 fn exit_without_workers(handle: &ServerHandle) -> ! {
     let (logged, is_logged) = mpsc::channel::<Infallible>();
     let handle = handle.clone();
-    // The log may be what blocks. Where no thread can be started the process ends without a message.
+    // The log itself may block. If no thread can be started, the process ends without a message.
     let _ = thread::Builder::new().spawn(move || {
         let _logged = logged;
         for (worker, route) in polled_routes(&handle) {

@@ -423,7 +423,7 @@ fn a_file_is_read_through_a_flattened_struct_and_comes_in_no_other_body() {
     assert_refused(
         &response,
         422,
-        "body.picture: a file comes in a form with files, multipart/form-data, only",
+        "body.picture: files are accepted only in a form with files, multipart/form-data",
     );
 }
 

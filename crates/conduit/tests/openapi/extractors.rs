@@ -201,7 +201,7 @@ fn beside_a_rejection_that_may_be_any_problem_there_is_still_an_answer_of_succes
     assert_eq!(responses("/pair")["default"], problem);
     assert_eq!(
         *responses("/anything"),
-        json!({ "default": { "description": "The handler's answer." } })
+        json!({ "default": { "description": "The handler's response." } })
     );
 }
 

@@ -265,7 +265,7 @@ impl<S, K: Key> FromRequest<S> for ApiKey<K> {
                 return Err(problem);
             }
             (Some(key), true) => key,
-            (Some(_), false) => return Err(Problem::bad_request(format!("{place} comes more than once"))),
+            (Some(_), false) => return Err(Problem::bad_request(format!("{place} is sent more than once"))),
         };
         let key = key.ok_or_else(|| Problem::bad_request(format!("{place} is not UTF-8")))?;
         Ok(ApiKey {
@@ -310,7 +310,7 @@ fn authorization<'a>(request: &'a Request, scheme: &str) -> Result<Option<&'a st
     let Some(field) = fields.next() else { return Ok(None) };
     if fields.next().is_some() {
         // Another reader of the same request may take the other one.
-        return Err(Problem::bad_request("the field authorization comes more than once"));
+        return Err(Problem::bad_request("the field authorization is sent more than once"));
     }
     let text = str::from_utf8(field).map_err(|_| Problem::bad_request("the field authorization is not ASCII"))?;
     let (name, credentials) = text.split_once(' ').unwrap_or((text, ""));

@@ -238,14 +238,14 @@ impl JwtVerifier {
     ///
     /// The reason why the token is rejected, in words that a client may read.
     pub fn verify<C: Readable>(&self, token: &str) -> Result<C, JwtRefused> {
-        let header = decode_header(token).map_err(|_| JwtRefused("the token is no signed JSON Web Token"))?;
+        let header = decode_header(token).map_err(|_| JwtRefused("the token is not a signed JSON Web Token"))?;
         if header.crit.is_some() {
             return Err(JwtRefused(
                 "the token has critical header parameters that are not understood",
             ));
         }
         let keys = Arc::clone(&self.0.keys.read().unwrap_or_else(PoisonError::into_inner));
-        let mut refused = JwtRefused("no key is known that the token could be signed with");
+        let mut refused = JwtRefused("no known key matches the token");
         for key in keys.iter() {
             let is_other = header.kid.is_some() && key.id.is_some() && header.kid != key.id;
             if is_other || key.algorithm != header.alg {
@@ -263,7 +263,7 @@ impl JwtVerifier {
             match decode(token, &key.key, &validation) {
                 Ok(data) => return Ok(data.claims),
                 Err(error) => {
-                    tracing::debug!(%error, "refused a token");
+                    tracing::debug!(%error, "rejected a token");
                     refused = JwtRefused(reason(error.kind()));
                     if !matches!(error.kind(), ErrorKind::InvalidSignature) {
                         break;
@@ -339,7 +339,7 @@ fn reason(kind: &ErrorKind) -> &'static str {
         ErrorKind::InvalidAudience => "the token is for another audience",
         ErrorKind::MissingRequiredClaim(_) => "the token lacks a claim that is required: exp, or iss or aud",
         ErrorKind::InvalidSignature => "the signature of the token is wrong",
-        ErrorKind::Json(_) | ErrorKind::InvalidClaimFormat(_) => "the claims of the token are not what is expected",
+        ErrorKind::Json(_) | ErrorKind::InvalidClaimFormat(_) => "the claims of the token are not as expected",
         _ => "the token cannot be verified",
     }
 }

@@ -254,7 +254,7 @@ impl Spool {
 }
 
 /// The error of a file in another body than a form's.
-const NO_FORM: &str = "a file comes in a form with files, multipart/form-data, only";
+const NO_FORM: &str = "files are accepted only in a form with files, multipart/form-data";
 
 thread_local! {
     /// The files of the form that is being read into a struct on this thread; none outside of that.

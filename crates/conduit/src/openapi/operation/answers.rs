@@ -119,7 +119,9 @@ impl Operation {
     pub fn redirect(&mut self) -> &mut Self {
         if !self.context.is_silent {
             let answer = self.responses.entry("3XX".to_owned()).or_default();
-            answer.headers.insert("location".to_owned(), text_field("Where to go."));
+            answer
+                .headers
+                .insert("location".to_owned(), text_field("The target of the redirect."));
         }
         self
     }
@@ -215,7 +217,7 @@ impl Operation {
                 .is_some_and(|answer| !answer.is_any_problem());
         if !is_known {
             self.gap(format!(
-                "`{name}` does not say what it answers: implement `IntoResponse::describe` for what is in it"
+                "`{name}` does not describe its responses: implement `IntoResponse::describe` for its content"
             ));
             self.responses.entry("2XX".to_owned()).or_default();
         }

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_space_of_line_comments_is_no_part_of_the_text() {
+    fn the_space_of_line_comments_is_not_part_of_the_text() {
         assert_eq!(
             rendered(&[Comment(" One."), Comment(""), Comment("   * two"), Comment("     deep")]),
             "One.\n\n  * two\n    deep"

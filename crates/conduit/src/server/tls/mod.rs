@@ -268,7 +268,7 @@ impl Loaded {
                 tracing::error!(
                     file,
                     validity,
-                    "the certificate is not valid now, clients refuse it: renew it"
+                    "the certificate is not valid now, clients reject it: renew it"
                 );
             }
         }

@@ -432,9 +432,9 @@ fn append(buffer: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> Result<usize
                 buffer.truncate(before + written);
                 return Ok(());
             }
-            // It has not said so of as much room as it had.
+            // The buffer had the size that rustls requested.
             Err(Needs::Bytes(count)) if before + count > buffer.len() => buffer.resize(before + count, 0),
-            Err(Needs::Bytes(_)) => return Err(invalid("rustls needs more room than it says")),
+            Err(Needs::Bytes(_)) => return Err(invalid("rustls needs more room than it requested")),
             Err(Needs::Nothing(error)) => return Err(error),
         }
     }
