@@ -39,7 +39,7 @@ const SINGLE_VALUES: [&str; 28] = [
     "Cow",
 ];
 
-/// Types of one value that are in every program, and no extractors.
+/// Types of one value that are in every program, and are not extractors.
 pub(crate) const PRIMITIVES: [&str; 16] = [
     "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64", "bool",
     "char",
@@ -78,7 +78,7 @@ const EXTRACTORS: [&str; 14] = [
     "Vec",
 ];
 
-/// Types that take the body, so that a second one is refused where the handler is written and not where it is used.
+/// Types that take the body, so that a second one is rejected where the handler is defined and not where it is used.
 const BODIES: [&str; 8] = [
     "Json",
     "Form",
@@ -255,7 +255,7 @@ fn not_taken(pattern: Pattern<'_>, path: Span, function: &Ident, name: &str) -> 
     Error::new(path, message)
 }
 
-/// Whether a type may be an alias of `Path<…>`: it is written as a name that is known for nothing else.
+/// Returns whether a type may be an alias of `Path<…>`: its name has no other known meaning.
 fn may_be_alias(ty: &Type) -> bool {
     let Type::Path(path) = ty else { return false };
     let Some(last) = path.path.segments.last() else {
@@ -403,7 +403,7 @@ fn no_parameter(pattern: Pattern<'_>, parameters: &[&str], name: &str, span: Spa
     };
     Error::new(
         span,
-        format!("`{name}` is no parameter of the path `{written}`: {remedy}"),
+        format!("`{name}` is not a parameter of the path `{written}`: {remedy}"),
     )
 }
 

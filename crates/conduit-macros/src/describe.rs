@@ -65,7 +65,7 @@ pub(crate) fn describe(item: &ItemFn, count: usize, arguments: &[Argument]) -> T
     }
 }
 
-/// What an argument reads.
+/// The description of an argument's input.
 fn described(ty: &Type, count: usize, argument: &Argument, operation: &Ident) -> TokenStream {
     let span = Span::mixed_site().located_at(ty.span());
     let list = listed(argument.parameters(), count);

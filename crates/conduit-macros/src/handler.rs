@@ -51,9 +51,9 @@ struct Place {
     disconnect: Option<Ident>,
 }
 
-/// The function untouched, so that errors in it keep their places, and what belongs to it behind it.
+/// The unchanged function, so that its errors keep their spans, followed by the generated items.
 ///
-/// Handlers stay on their thread, so the lint that asks for futures that are `Send` says nothing about them.
+/// Handlers stay on their thread, so the lint that requires `Send` futures does not apply to them.
 fn beside(item: TokenStream, route: Result<Place, Error>) -> TokenStream {
     let more = match Function::parse(item.clone()) {
         Ok(function) => match function.second_route() {
@@ -231,7 +231,7 @@ impl Function {
         quote!(#item #stub)
     }
 
-    /// The type beside the function, and its implementations of `Route` and `Handler`.
+    /// The generated type, and its implementations of `Route` and `Handler`.
     ///
     /// After an error it still has both, so that the lists that name it show no errors of their own.
     fn expand(&self, route: Result<Place, Error>) -> TokenStream {
@@ -288,7 +288,7 @@ impl Function {
         self.item.sig.ident.unraw().to_string()
     }
 
-    /// The item that tells the route's method and path.
+    /// The item with the route's method and path.
     fn definition(
         &self,
         method: &str,
@@ -503,7 +503,7 @@ impl Function {
         let ident = &self.item.sig.ident;
         let mut items: Vec<TokenStream> = error.clone().into_iter().map(Error::into_compile_error).collect();
         let name = self.name();
-        // Its line makes the path another one than that of any other route.
+        // Its line makes the path differ from that of any other route.
         let path = quote!(::core::concat!("/", #name, ":", ::core::line!()));
         items.push(self.definition("GET", path, None, &[]));
         items.push(quote! {
@@ -562,7 +562,7 @@ fn typed(input: &FnArg) -> Option<&PatType> {
     }
 }
 
-/// Whether an attribute is one of this crate's, as far as its name shows.
+/// Returns whether an attribute has the name of one of this crate's attributes.
 fn is_route(attribute: &Attribute) -> bool {
     const ROUTES: [&str; 8] = ["get", "post", "put", "patch", "delete", "head", "options", "route"];
     let last = attribute.path().segments.last();

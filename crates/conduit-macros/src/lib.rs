@@ -1,8 +1,8 @@
 //! The attributes and macros of the Conduit web framework; use them through its crate, `conduit`.
 //!
-//! - `handler`: `#[get]` and its kin
-//! - `arguments`: which argument takes which parameter of the path
-//! - `describe`: what a handler reads and answers, for the OpenAPI document
+//! - `handler`: `#[get]` and the other route attributes
+//! - `arguments`: the assignment of the path's parameters to arguments
+//! - `describe`: the description of a handler for the OpenAPI document
 //! - `list`: `routes!` and `nested_routes!`
 //! - `derive`: `PathParams` and `FromRef`; `derive_problem`: `Problem`
 #![forbid(unsafe_code)]
@@ -87,8 +87,8 @@ pub fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// A layer is any expression, which is evaluated once, when the application is made; each worker gets a clone.
 ///
 /// A prefix starts with a slash, does not end in one, and has no `{*rest}`. A route `/` under a prefix is the prefix itself.
-/// A handler takes a parameter of the prefix as one of its own path, by an argument of the same name, or leaves it alone. A
-/// list whose handlers take parameters of a prefix in another list is written with [`nested_routes!`](macro@nested_routes).
+/// A handler may take a parameter of the prefix like one of its path, by an argument of the same name. Use
+/// [`nested_routes!`](macro@nested_routes) for a list whose handlers take parameters of a prefix in another list.
 ///
 /// # Errors
 /// It is a compile error if two routes of one method match the same paths, wherever they come from, if a path with its
@@ -98,7 +98,7 @@ pub fn routes(input: TokenStream) -> TokenStream {
     list::expand(list::List::Routes, input.into()).into()
 }
 
-/// A list of routes that stands under a prefix of another list, and whose handlers may take the parameters of that prefix.
+/// A list of routes for a prefix in another list, whose handlers may take the parameters of that prefix.
 ///
 /// ```text
 /// mod comments {

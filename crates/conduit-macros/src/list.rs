@@ -17,7 +17,7 @@ use syn::{Attribute, Error, Expr, LitStr, Meta, Path, Token, bracketed, token};
 pub(crate) enum List {
     /// `routes!`: handlers take parameters of paths in the list only.
     Routes,
-    /// `nested_routes!`: the list stands under a prefix of another list, whose parameters handlers may take.
+    /// `nested_routes!`: the list is under a prefix of another list, whose parameters handlers may take.
     Nested,
 }
 
@@ -44,8 +44,8 @@ pub(crate) fn expand(list: List, input: TokenStream) -> TokenStream {
         ),
         List::Nested => (table, quote!(::conduit::route::NestedRoutes)),
     };
-    // Each node is coerced where it stands, in the array. A function that did it would have the state
-    // as a parameter, which is inferred wrongly where a part of the state is missing.
+    // Each node is coerced in place, in the array. A function for it would have the state
+    // as a parameter, which is inferred wrongly if a part of the state is missing.
     let routes = quote! {
         #list::new(#table, const { &[#(#nodes),*] },
             ::conduit::route::Package::new(
@@ -75,7 +75,7 @@ struct Handlers {
 }
 
 impl Handlers {
-    /// Gives each handler among the nodes its alias.
+    /// Assigns each handler among the nodes its alias.
     fn of(nodes: &mut [Conditional]) -> Self {
         let mut handlers = Handlers::default();
         for Conditional { conditions, node } in nodes {
