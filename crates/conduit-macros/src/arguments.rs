@@ -60,7 +60,7 @@ const BORROWED: [&str; 8] = [
 /// Extractors that hold what serde has read.
 const OWNING: [&str; 6] = ["Path", "Query", "Json", "Form", "Header", "MultipartForm"];
 
-/// Extractors that are no alias of `Path`.
+/// Extractors that are not aliases of `Path`.
 const EXTRACTORS: [&str; 14] = [
     "Query",
     "Header",

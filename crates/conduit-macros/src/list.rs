@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn where_they_cannot_be_seen_none_are_told() {
+    fn unknown_crates_yield_none() {
         assert_eq!(of(&["rust-analyzer-proc-macro-srv"]), None);
         assert_eq!(of(&["rustc", "--extern", "conduit", "@more"]), None);
         assert_eq!(of(&["rustc", "--extern"]), None);

@@ -64,7 +64,7 @@ impl Client {
         self.is_secure
     }
 
-    /// The host, and the port if there is one, that the client asked for.
+    /// The host of the request, and its port if there is one.
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
     }

@@ -230,7 +230,7 @@ fn rejected(part: &str, status: StatusCode, error: &Error) -> Problem {
     Problem::faults(status, &[error.fault(part)])
 }
 
-/// The problem of a body that is no JSON, or not the JSON of the type that was asked for.
+/// The problem of a body that is not JSON, or not the JSON of the expected type.
 #[cold]
 fn bad_json(body: &[u8], error: &Error) -> Problem {
     // The parser reports some values of the wrong kind as syntax errors: only the whole text decides.
@@ -260,7 +260,7 @@ fn check_json(body: &[u8]) -> Result<(), String> {
 }
 
 /// Checks the request's content type: `application/` and a subtype that is accepted; its parameters do not matter. A body that
-/// is still encoded is refused.
+/// is still encoded is rejected.
 fn require_type(request: &Request, expected: &'static str, accepts: fn(&str) -> bool) -> Result<(), Problem> {
     require_decoded(request)?;
     let Some(value) = request.header(CONTENT_TYPE.as_str()) else {

@@ -171,7 +171,7 @@ impl Error {
         )
     }
 
-    /// A text that is not of the kind asked for.
+    /// A text that is not of the expected kind.
     pub(super) fn mismatch(hint: Hint, text: &str) -> Self {
         Error::expected(hint.words().unwrap_or_default(), text)
     }

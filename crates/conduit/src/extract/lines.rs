@@ -8,7 +8,7 @@ use super::error::Error;
 use super::fields::Node;
 use super::text::TextDeserializer;
 
-/// Header fields or cookies, which `part` names, that a struct asks for by the names of its fields.
+/// Header fields or cookies, which `part` names, that a struct requests by the names of its fields.
 pub(super) struct Lines<F> {
     pub(super) part: &'static str,
     pub(super) find: F,

@@ -45,7 +45,7 @@ struct Pair {
     value: Value,
     /// The name has brackets that lead to a field inside of another one.
     has_steps: bool,
-    /// The name ends in `[]`, which is no step.
+    /// The name ends in `[]`, which is not a step.
     is_open: bool,
     /// The name has too many brackets.
     is_too_deep: bool,

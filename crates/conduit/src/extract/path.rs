@@ -85,7 +85,7 @@ impl<T> Path<T> {
     ///
     /// # Errors
     ///
-    /// When a value is not UTF-8 once decoded, or not what `T` reads.
+    /// When a decoded value is not UTF-8, or is not valid for `T`.
     pub fn from_parameters(request: &Request, names: &'static [(&'static str, ParameterPlace)]) -> Result<Self, Problem>
     where
         T: Readable,
@@ -94,7 +94,7 @@ impl<T> Path<T> {
             Ok(value) => Ok(Path(value)),
             Err(error) => {
                 let error = match names {
-                    // A type that takes a text and refuses it afterwards does so out of sight of the deserializer.
+                    // A type that takes a text and rejects it afterwards does so unnoticed by the deserializer.
                     [(name, place)] => error
                         .found(request.parameter_at(name, *place).unwrap_or_default())
                         .of_name(name),
@@ -114,7 +114,7 @@ impl<T> Path<T> {
     }
 }
 
-/// An argument that takes a parameter of the path. A route attribute asks for it where an argument has the name of a
+/// An argument that takes a parameter of the path. A route attribute requires it if an argument has the name of a
 /// parameter and its type may be an alias of [`Path`].
 #[diagnostic::on_unimplemented(
     message = "an argument with the name of a parameter of the path is a `Path`, and `{Self}` is not",

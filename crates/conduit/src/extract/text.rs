@@ -7,7 +7,7 @@ use serde::forward_to_deserialize_any;
 
 use super::error::{Error, Hint};
 
-/// Reads a text as the type that is asked for: numbers and such are parsed, an enum is one of its names.
+/// Reads a text as the expected type: numbers and similar types are parsed, an enum is one of its names.
 pub(super) struct TextDeserializer<'r>(pub(super) Cow<'r, str>);
 
 macro_rules! parse {
@@ -23,7 +23,7 @@ macro_rules! parse {
     )*};
 }
 
-/// NaN and infinities are no numbers of JSON, and a range rule would let NaN pass.
+/// NaN and infinities are not JSON numbers, and a range rule would let NaN pass.
 macro_rules! parse_finite {
     ($($method:ident $visit:ident $type:ty;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_written_again() {
+    fn a_parsed_address_is_displayed_unchanged() {
         for text in [
             "127.0.0.1:80",
             "[::]:80",
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_is_refused_with_the_reason() {
+    fn an_invalid_address_is_rejected_with_the_reason() {
         for (text, why) in [
             ("", "no port"),
             ("localhost", "no port"),

@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_sets_what_the_program_does_not() {
+    fn the_environment_sets_settings_that_the_program_does_not() {
         let mut config = Config {
             body_bytes: 5,
             ..Config::default()
@@ -520,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_with_its_variable_and_with_what_is_expected() {
+    fn an_invalid_value_is_reported_with_its_variable_and_the_expected_form() {
         for (variable, value, expected) in [
             ("CONDUIT_WORKERS", "0", "a whole number from 1 up"),
             ("CONDUIT_REQUEST_LIMIT", "-1", "a whole number from 1 up"),
@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn each_default_is_what_its_own_text_says() {
+    fn each_default_equals_its_parsed_text() {
         let mut defaults = Config::default();
         for setting in SETTINGS {
             let mut place = (setting.place)(&mut defaults);

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_no_list_of_networks_is_named_with_what_is_expected() {
+    fn an_invalid_list_of_networks_is_reported_with_the_expected_form() {
         for (variable, value) in [(TRUSTED, "10.0.0.1/8"), (HEADER, "10.0.0.0/8,"), (HEADER, "::1 unix")] {
             let error = Proxies::default()
                 .with_environment(|name| (name == variable).then(|| value.into()))
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn an_invalid_network_is_rejected() {
         for text in [
             "",
             "10.0.0.1/8",

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sampler_that_is_not_ours_may_decide_by_what_is_known_of_the_request() {
+    fn a_custom_sampler_sees_the_attributes_of_the_request() {
         let picky = Picky::default();
         let provider = SdkTracerProvider::builder().with_sampler(picky.clone()).build();
         let layer = tracing_opentelemetry::OpenTelemetryLayer::new(provider.tracer("a test"));
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut_between_letters() {
+    fn long_input_is_cut_between_characters() {
         let text = "é".repeat(KEPT_BYTES);
         assert_eq!(cut(&text).len(), KEPT_BYTES);
         assert_eq!(cut(&format!("x{text}")).len(), KEPT_BYTES - 1);

@@ -206,7 +206,7 @@ impl<K> Clone for ApiKey<K> {
 impl<K: Key> ApiKey<K> {
     /// 401 for a key that is wrong.
     pub fn refused(detail: &'static str) -> Problem {
-        // There is no registered scheme; the field must be there all the same (RFC 9110, section 15.5.2).
+        // There is no registered scheme, but the field is required (RFC 9110, section 15.5.2).
         let challenge = match K::PLACE {
             KeyPlace::Header(name) => format!("ApiKey in=\"header\", name=\"{name}\""),
             KeyPlace::Query(name) => format!("ApiKey in=\"query\", name=\"{name}\""),

@@ -176,7 +176,7 @@ impl JwtVerifier {
     ///
     /// # Errors
     ///
-    /// When the text is no key set, or no key in it is for signatures.
+    /// When the text is not a key set, or has no key for signatures.
     pub fn key_set(json: &str) -> Result<Self, JwtKeyError> {
         Ok(JwtVerifier::of(keys_of_set(json)?))
     }

@@ -24,7 +24,7 @@ use crate::response::{IntoResponse, Response};
 /// | --- | --- |
 /// | [`total_bytes`](MultipartLimits::total_bytes) | the application's limit on bodies, 2 MiB |
 /// | [`fields`](MultipartLimits::fields) | 256 |
-/// | [`text_bytes`](MultipartLimits::text_bytes), of each field that is no file | 64 KiB |
+/// | [`text_bytes`](MultipartLimits::text_bytes), of each field that is not a file | 64 KiB |
 /// | [`file_bytes`](MultipartLimits::file_bytes), of each file | none but that of the body |
 /// | [`field_bytes`](MultipartLimits::field_bytes), of the fields of one name | as above |
 /// | [`head_bytes`](MultipartLimits::head_bytes), of the head of each field | 8 KiB |
