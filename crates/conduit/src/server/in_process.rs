@@ -160,6 +160,30 @@ struct State {
     server_gone: bool,
     /// The client waits for bytes, and the clock may skip until they come.
     skipping: bool,
+    /// The state of the generator that shortens the server's transfers, if a test has seeded it.
+    shortened: Option<u64>,
+}
+
+impl State {
+    /// Returns the length of the server's next transfer: `bytes` unless a test has seeded short transfers.
+    ///
+    /// # Errors
+    /// `WouldBlock` for some of the shortened transfers, as after a spurious event.
+    fn transfer(&mut self, bytes: usize) -> io::Result<usize> {
+        let Some(generator) = &mut self.shortened else {
+            return Ok(bytes);
+        };
+        *generator = generator
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let random = (*generator >> 35) as usize;
+        match random % 8 {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            1 | 2 => Ok(bytes.min(1 + random / 8 % 4)),
+            3..=5 => Ok(bytes.min(1 + random / 8 % 2048)),
+            _ => Ok(bytes),
+        }
+    }
 }
 
 /// The worker's end; its drop closes the connection.
@@ -200,7 +224,8 @@ impl ServerEnd {
                 Err(io::ErrorKind::WouldBlock.into())
             };
         }
-        let count = io::Read::read(&mut state.to_server, buffer)?;
+        let most = state.transfer(buffer.len())?;
+        let count = io::Read::read(&mut state.to_server, &mut buffer[..most])?;
         self.pipe.changed.notify_all();
         Ok(count)
     }
@@ -214,6 +239,7 @@ impl ServerEnd {
         if room == 0 && !bytes.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        let room = state.transfer(room)?;
         state.to_client.extend(&bytes[..room]);
         self.tell(state);
         Ok(room)
@@ -321,6 +347,24 @@ impl ClientEnd {
             self.process.wake();
         }
         Ok(())
+    }
+
+    /// Writes as many of these bytes as the pipe has room for, and returns their number.
+    pub(crate) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = lock(&self.pipe.state);
+        if state.server_gone || state.client_gone {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let room = PIPE_BYTES.saturating_sub(state.to_server.len()).min(bytes.len());
+        state.to_server.extend(&bytes[..room]);
+        drop(state);
+        self.process.wake();
+        Ok(room)
+    }
+
+    /// Shortens the server's transfers to lengths that depend on this seed.
+    pub(crate) fn shorten_transfers(&self, seed: u64) {
+        lock(&self.pipe.state).shortened = Some(seed);
     }
 
     /// Ends the direction to the server.

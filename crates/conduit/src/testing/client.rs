@@ -217,6 +217,11 @@ impl TestClient {
         }
     }
 
+    /// The handle of the server: its statistics, and the methods that stop it.
+    pub fn handle(&self) -> ServerHandle {
+        self.running.handle.clone()
+    }
+
     /// The value of a cookie that is kept.
     pub fn cookie(&self, name: &str) -> Option<String> {
         let now = self.now();

@@ -49,6 +49,36 @@ impl TestConnection {
         self.wire.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Sends as many of these bytes as the server has room for, without waiting, and returns their number; `None` if the
+    /// server has closed the connection.
+    pub fn send_now(&mut self, bytes: impl AsRef<[u8]>) -> Option<usize> {
+        self.wire.write_now(bytes.as_ref()).ok()
+    }
+
+    /// Takes received bytes, at most so many, without waiting for more.
+    pub fn read_now(&mut self, most: usize) -> Vec<u8> {
+        if self.received.is_empty() && !self.ended {
+            // An error means that no bytes have arrived.
+            let _ = self.take(most, Wire::read_now);
+        }
+        let rest = self.received.split_off(self.received.len().min(most));
+        std::mem::replace(&mut self.received, rest)
+    }
+
+    /// Shortens each read and write of the server on this connection to a length that depends on this seed. Some of them
+    /// transfer nothing, as after a spurious event. The default is transfers as long as the buffers permit.
+    ///
+    /// # Panics
+    ///
+    /// With [`TestClient::over_socket`](super::TestClient::over_socket), where the system chooses the lengths.
+    #[track_caller]
+    pub fn shorten_transfers(&mut self, seed: u64) {
+        assert!(
+            self.wire.shorten_transfers(seed),
+            "short transfers need a connection in process: make the client with TestClient::new"
+        );
+    }
+
     /// Ends the client's half of the connection: the server reads the end of the stream after the bytes that were sent
     /// before, and can still send.
     pub fn end(&mut self) {

@@ -43,6 +43,33 @@ impl Wire {
         }
     }
 
+    /// Writes as many of these bytes as there is room for without waiting, and returns their number.
+    pub(super) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Wire::Memory(end, _) => end.write_now(bytes),
+            Wire::Socket(stream) => {
+                stream.set_nonblocking(true)?;
+                let written = (&**stream).write(bytes);
+                stream.set_nonblocking(false)?;
+                match written {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+                    written => written,
+                }
+            }
+        }
+    }
+
+    /// Shortens the server's transfers to lengths that depend on this seed. Returns false for a socket.
+    pub(super) fn shorten_transfers(&self, seed: u64) -> bool {
+        match self {
+            Wire::Memory(end, _) => {
+                end.shorten_transfers(seed);
+                true
+            }
+            Wire::Socket(_) => false,
+        }
+    }
+
     /// Ends this half of the connection for all clones.
     pub(super) fn end(&self) {
         match self {

@@ -1,0 +1,193 @@
+//! The application of a run: each handler follows the plan of its exchange, and counts its parts that are alive.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use conduit::prelude::*;
+use conduit::testing::TestClient;
+use conduit::{BoxError, Response};
+use futures_core::Stream;
+use tokio::sync::oneshot;
+
+use crate::model::{Answer, Exchange, Piece, Reads, content, digest, streamed_bytes};
+use crate::run::Run;
+
+/// The part of a run that its handlers share with the simulator.
+#[derive(Clone, Default)]
+pub(crate) struct World(Arc<Mutex<Parts>>);
+
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) seed: u64,
+    pub(crate) client: Option<TestClient>,
+    pub(crate) exchanges: Vec<Exchange>,
+    /// For each exchange.
+    pub(crate) activity: Vec<Activity>,
+    /// Handlers and streams that wait for the simulator.
+    pub(crate) gates: Vec<oneshot::Sender<()>>,
+}
+
+/// The parts of an exchange in the application.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Activity {
+    pub(crate) started: usize,
+    pub(crate) handlers: usize,
+    pub(crate) streams: usize,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let world = World::default();
+        world.lock().seed = seed;
+        world
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Parts> {
+        self.0.lock().expect("no panic under this lock")
+    }
+
+    fn gate(&self) -> oneshot::Receiver<()> {
+        let (open, opened) = oneshot::channel();
+        self.lock().gates.push(open);
+        opened
+    }
+
+    fn enter(&self, id: usize, count: fn(&mut Activity) -> &mut usize) -> Alive {
+        *count(&mut self.lock().activity[id]) += 1;
+        Alive {
+            world: self.clone(),
+            id,
+            count,
+        }
+    }
+}
+
+/// Counts a handler or a stream until its drop.
+struct Alive {
+    world: World,
+    id: usize,
+    count: fn(&mut Activity) -> &mut usize,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        *(self.count)(&mut self.world.lock().activity[self.id]) -= 1;
+    }
+}
+
+/// The body of a streamed response.
+struct Pieces {
+    world: World,
+    _alive: Alive,
+    pieces: std::vec::IntoIter<Piece>,
+    content: Bytes,
+    gate: Option<oneshot::Receiver<()>>,
+}
+
+impl Stream for Pieces {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(gate) = &mut self.gate {
+                let _ = std::task::ready!(Pin::new(gate).poll(context));
+                self.gate = None;
+            }
+            match self.pieces.next() {
+                Some(Piece::Bytes(length)) => return Poll::Ready(Some(Ok(self.content.split_to(length)))),
+                Some(Piece::Wait) => self.gate = Some(self.world.gate()),
+                Some(Piece::Fail) => return Poll::Ready(Some(Err("a simulated failure".into()))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+async fn answer(world: World, id: usize, mut body: Body) -> Result<Response, Problem> {
+    let _alive = world.enter(id, |activity| &mut activity.handlers);
+    let plan = {
+        let mut parts = world.lock();
+        parts.activity[id].started += 1;
+        parts.exchanges[id].clone()
+    };
+    if plan.waits_first {
+        let _ = world.gate().await;
+    }
+    let mut held = None;
+    let read = match plan.reads {
+        Reads::All => digest(&body.collect().await?),
+        Reads::Part => {
+            let _ = poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;
+            "a part".to_owned()
+        }
+        Reads::Drops => {
+            drop(body);
+            "nothing".to_owned()
+        }
+        Reads::Holds => {
+            held = Some(body);
+            "nothing".to_owned()
+        }
+    };
+    if plan.waits_after {
+        let _ = world.gate().await;
+    }
+    drop(held);
+    let body = match plan.answer {
+        Answer::Text(length) => Body::from(content(id, length)),
+        Answer::Problem => return Err(Problem::new(StatusCode::IM_A_TEAPOT)),
+        Answer::Panic => panic!("a simulated panic"),
+        Answer::Stream { pieces, sized } => {
+            let length = streamed_bytes(&pieces);
+            // A stream that fails has less than it declared.
+            let declared = length as u64 + u64::from(pieces.contains(&Piece::Fail));
+            let stream = Pieces {
+                _alive: world.enter(id, |activity| &mut activity.streams),
+                world,
+                pieces: pieces.into_iter(),
+                content: content(id, length).into(),
+                gate: None,
+            };
+            if sized {
+                Body::from_sized_stream(stream, declared)
+            } else {
+                Body::from_stream(stream)
+            }
+        }
+    };
+    Ok(([(HeaderName::from_static("x-exchange"), format!("{id} {read}"))], body).into_response())
+}
+
+#[get("/finish/{id}")]
+async fn get_finish(id: Path<usize>, world: State<World>, body: Body) -> Result<Response, Problem> {
+    answer(world.0, *id, body).await
+}
+
+#[post("/finish/{id}", disconnect = "finish")]
+async fn post_finish(id: Path<usize>, world: State<World>, body: Body) -> Result<Response, Problem> {
+    answer(world.0, *id, body).await
+}
+
+#[get("/abort/{id}", disconnect = "abort")]
+async fn get_abort(id: Path<usize>, world: State<World>, body: Body) -> Result<Response, Problem> {
+    answer(world.0, *id, body).await
+}
+
+#[post("/abort/{id}", disconnect = "abort")]
+async fn post_abort(id: Path<usize>, world: State<World>, body: Body) -> Result<Response, Problem> {
+    answer(world.0, *id, body).await
+}
+
+/// Runs the simulator on the worker's thread, which orders all events by the seed alone. Returns the digest of the run,
+/// or the violated invariant as a problem.
+#[post("/simulate")]
+async fn simulate(world: State<World>) -> Result<String, Problem> {
+    tokio::time::pause();
+    let ended = Run::new(world.0).simulate().await;
+    tokio::time::resume();
+    ended.map_err(|violation| Problem::new(StatusCode::CONFLICT).with_detail(violation))
+}
+
+pub(crate) const ROUTES: conduit::Routes<World> = routes![get_finish, post_finish, get_abort, post_abort, simulate];

@@ -1,0 +1,287 @@
+//! The client's side of one connection: the bytes that it sends, and the responses that it parses and compares.
+
+use conduit::testing::TestConnection;
+
+use crate::model::{Exchange, Kind, Reads, content, digest};
+
+/// One connection of a run.
+pub(crate) struct Client {
+    /// `None` once the client has closed it.
+    pub(crate) connection: Option<TestConnection>,
+    /// The numbers of its exchanges, with the place in `outgoing` where each request ends.
+    pub(crate) requests: Vec<(usize, usize)>,
+    pub(crate) outgoing: Vec<u8>,
+    pub(crate) sent: usize,
+    incoming: Vec<u8>,
+    /// The number of complete responses.
+    pub(crate) answered: usize,
+    /// A response announced the end of the connection.
+    pub(crate) closing: bool,
+    /// The server has ended its half of the stream.
+    pub(crate) ended: bool,
+    /// The client has ended its half of the stream.
+    pub(crate) half_closed: bool,
+    /// The deadlines of the connection may have passed.
+    pub(crate) late: bool,
+}
+
+struct Response {
+    status: u16,
+    close_delimited: bool,
+    closes: bool,
+    exchange: Option<String>,
+    content: Vec<u8>,
+    used: usize,
+}
+
+impl Client {
+    pub(crate) fn new(connection: TestConnection, requests: Vec<(usize, usize)>, outgoing: Vec<u8>) -> Self {
+        Client {
+            connection: Some(connection),
+            requests,
+            outgoing,
+            sent: 0,
+            incoming: Vec::new(),
+            answered: 0,
+            closing: false,
+            ended: false,
+            half_closed: false,
+            late: false,
+        }
+    }
+
+    /// Sends at most so many bytes; returns the number of bytes sent.
+    pub(crate) fn send(&mut self, most: usize) -> usize {
+        let Some(connection) = self.connection.as_mut().filter(|_| !self.half_closed) else {
+            return 0;
+        };
+        let end = self.outgoing.len().min(self.sent + most);
+        let sent = connection.send_now(&self.outgoing[self.sent..end]).unwrap_or(0);
+        self.sent += sent;
+        sent
+    }
+
+    /// Takes at most so many bytes; returns their number.
+    pub(crate) fn read(&mut self, most: usize) -> usize {
+        let Some(connection) = &mut self.connection else {
+            return 0;
+        };
+        let bytes = connection.read_now(most.max(1));
+        self.incoming.extend_from_slice(&bytes);
+        if bytes.is_empty() {
+            self.ended = connection.is_closed();
+        }
+        bytes.len()
+    }
+
+    /// The number of requests that were sent completely.
+    pub(crate) fn sent_requests(&self) -> usize {
+        self.requests.iter().filter(|(_, end)| *end <= self.sent).count()
+    }
+
+    /// Compares the responses that have arrived with the plans of their exchanges.
+    pub(crate) fn check(&mut self, exchanges: &[Exchange], stopped: bool) -> Result<(), String> {
+        while !self.incoming.is_empty() {
+            if self.closing {
+                return Err(format!("{} bytes after a closing response", self.incoming.len()));
+            }
+            let Some(&(id, _)) = self.requests.get(self.answered) else {
+                return Err(format!("{} bytes without a request", self.incoming.len()));
+            };
+            let exchange = &exchanges[id];
+            // The server does not know the method of an incomplete head.
+            let head_only = exchange.kind == Kind::Head && self.answered < self.sent_requests();
+            let Some(response) = parse(&self.incoming, head_only, self.ended)? else {
+                return Ok(());
+            };
+            self.incoming.drain(..response.used);
+            self.compare(id, exchange, &response, stopped)?;
+            self.answered += 1;
+            self.closing = response.closes;
+        }
+        Ok(())
+    }
+
+    fn compare(&self, id: usize, exchange: &Exchange, response: &Response, stopped: bool) -> Result<(), String> {
+        let sent_whole = self.answered < self.sent_requests();
+        let refused = match response.status {
+            408 => self.late,
+            400 => self.half_closed && !sent_whole,
+            _ => false,
+        };
+        if refused {
+            return Ok(());
+        }
+        let wrong = |what: &str| {
+            Err(format!(
+                "exchange {id}: wrong {what}: {} for {exchange:?}",
+                response.status
+            ))
+        };
+        if response.status != exchange.status() {
+            return wrong("status");
+        }
+        if exchange.fails() && !exchange.http10 {
+            return wrong("end: the stream failed and the response is complete");
+        }
+        if response.closes && !(exchange.may_close() || stopped || self.late || self.half_closed) {
+            return wrong("close");
+        }
+        if exchange.fails() {
+            return Ok(());
+        }
+        // A pipe in memory shows a reset as an end: a client cannot see that a close-delimited response is incomplete.
+        let may_end = response.close_delimited && (self.late || self.half_closed);
+        let is_right = |expected: Vec<u8>| match may_end {
+            true => expected.starts_with(&response.content),
+            false => expected == response.content,
+        };
+        if !exchange.content(id).is_none_or(is_right) {
+            return wrong("content");
+        }
+        if exchange.status() == 200 {
+            let read = match exchange.reads {
+                Reads::All => digest(&content(id, exchange.body_length())),
+                Reads::Part => "a part".to_owned(),
+                Reads::Drops | Reads::Holds => "nothing".to_owned(),
+            };
+            if response.exchange != Some(format!("{id} {read}")) {
+                return wrong("request body in the handler");
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that all requests that must be answered are. Everything was sent that could be, every gate is open.
+    pub(crate) fn check_end(&self, exchanges: &[Exchange], stopped: bool) -> Result<(), String> {
+        if self.connection.is_none() || self.late || self.closing {
+            return Ok(());
+        }
+        let unanswered = &self.requests[self.answered..];
+        if unanswered.first().is_some_and(|(id, _)| exchanges[*id].fails()) {
+            return match self.ended {
+                true => Ok(()),
+                false => Err("the connection is open after a response that failed".to_owned()),
+            };
+        }
+        // The head of a streamed response precedes the decision to discard no more of a long request body.
+        let last = self
+            .answered
+            .checked_sub(1)
+            .map(|last| &exchanges[self.requests[last].0]);
+        if self.ended && last.is_some_and(Exchange::may_close) {
+            return Ok(());
+        }
+        if !self.incoming.is_empty() && !self.half_closed {
+            return Err(format!(
+                "{} bytes of a response that is not complete",
+                self.incoming.len()
+            ));
+        }
+        let aborts = unanswered.iter().any(|(id, _)| exchanges[*id].aborts);
+        if self.half_closed && aborts {
+            return Ok(());
+        }
+        let missing = self.sent_requests() - self.answered.min(self.sent_requests());
+        // A stop closes the connection between two requests.
+        if missing > 0 && !stopped {
+            return Err(format!(
+                "{missing} requests have no response; the connection ended: {}",
+                self.ended
+            ));
+        }
+        if self.ended && !(stopped || self.half_closed) {
+            return Err("the connection ended without an announcement".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn describe(&self, exchanges: &[Exchange]) -> String {
+        let plans: Vec<_> = self
+            .requests
+            .iter()
+            .map(|(id, end)| (id, end, &exchanges[*id]))
+            .collect();
+        format!(
+            "sent {} of {}, answered {}, unparsed {}, closing {}, ended {}, half closed {}, late {}: {plans:?}",
+            self.sent,
+            self.outgoing.len(),
+            self.answered,
+            self.incoming.len(),
+            self.closing,
+            self.ended,
+            self.half_closed,
+            self.late
+        )
+    }
+}
+
+/// Parses a final response, if it is complete.
+fn parse(bytes: &[u8], head_only: bool, ended: bool) -> Result<Option<Response>, String> {
+    let mut start = 0;
+    loop {
+        let Some(length) = find(&bytes[start..], b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let head = String::from_utf8_lossy(&bytes[start..start + length]).into_owned();
+        start += length + 4;
+        let status = head.get(9..12).and_then(|status| status.parse::<u16>().ok());
+        let status = status
+            .filter(|_| head.starts_with("HTTP/1.1 "))
+            .ok_or_else(|| format!("not a status line: {:.60}", head))?;
+        if status == 100 {
+            continue;
+        }
+        let field = |name: &str| {
+            let mut lines = head.lines().skip(1);
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned))
+        };
+        let close_delimited = !head_only && field("content-length").is_none() && field("transfer-encoding").is_none();
+        let content = if head_only {
+            Some((Vec::new(), 0))
+        } else if field("transfer-encoding").is_some() {
+            chunks(&bytes[start..])?
+        } else if let Some(length) = field("content-length") {
+            let length: usize = length.parse().map_err(|_| format!("content-length {length:?}"))?;
+            bytes[start..].get(..length).map(|content| (content.to_vec(), length))
+        } else {
+            ended.then(|| (bytes[start..].to_vec(), bytes.len() - start))
+        };
+        return Ok(content.map(|(content, used)| Response {
+            status,
+            close_delimited,
+            closes: close_delimited || field("connection").as_deref() == Some("close"),
+            exchange: field("x-exchange"),
+            content,
+            used: start + used,
+        }));
+    }
+}
+
+/// The content of a chunked body and its length with the framing, if it is complete.
+fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
+    let (mut content, mut place) = (Vec::new(), 0);
+    loop {
+        let Some(line) = find(&bytes[place..], b"\r\n") else {
+            return Ok(None);
+        };
+        let size = String::from_utf8_lossy(&bytes[place..place + line]).into_owned();
+        let size = usize::from_str_radix(&size, 16).map_err(|_| format!("chunk size {size:.20?}"))?;
+        place += line + 2;
+        let Some(chunk) = bytes.get(place..place + size + 2) else {
+            return Ok(None);
+        };
+        if &chunk[size..] != b"\r\n" {
+            return Err("a chunk without its end".to_owned());
+        }
+        content.extend_from_slice(&chunk[..size]);
+        place += size + 2;
+        if size == 0 {
+            return Ok(Some((content, place)));
+        }
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}

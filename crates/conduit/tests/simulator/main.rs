@@ -1,0 +1,102 @@
+//! A simulator of whole connections, in the manner of TigerBeetle's VOPR.
+//!
+//! A seed determines a run: clients that send and read in random pieces, stall, half-close and disappear; handlers that
+//! read all, some or none of their bodies and complete in random order; responses that stream, stay pending and fail;
+//! steps of the clock; a graceful stop. The simulator runs as a handler on the worker's thread with the clock paused, so
+//! that the order of events depends on the seed only. After each step it compares the responses with a naive model, and
+//! counts the parts of exchanges that are alive.
+//!
+//! A failure names its seed: `CONDUIT_SIMULATOR_SEED=17` replays one run, `CONDUIT_SIMULATOR_SEEDS=100000` runs more.
+
+mod application;
+mod client;
+mod model;
+mod random;
+mod run;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use conduit::prelude::*;
+use conduit::testing::TestClient;
+
+use crate::application::{ROUTES, World};
+use crate::run::DEADLINE;
+
+/// The number of runs unless the environment sets it.
+const SEEDS: u64 = 3_000;
+/// The maximum number of threads that run seeds.
+const THREADS: usize = 4;
+
+/// Runs one seed. Returns the digest of its events.
+fn simulate(seed: u64) -> Result<String, String> {
+    let world = World::new(seed);
+    let app = App::new(world.clone())
+        .routes(ROUTES)
+        .head_timeout(DEADLINE)
+        .idle_timeout(DEADLINE)
+        .minimum_rate(1, DEADLINE)
+        .shutdown_timeout(Duration::from_secs(3600));
+    let client = TestClient::new(app).with_patience(Duration::from_secs(120));
+    world.lock().client = Some(client.clone());
+    let response = client.post("/simulate").send();
+    let text = response.text().to_owned();
+    match response.status().as_u16() {
+        200 => Ok(text),
+        _ => Err(format!(
+            "seed {seed}: {}\nreplay: CONDUIT_SIMULATOR_SEED={seed} cargo test -p conduit-web --all-features --test simulator",
+            text.replace("\\n", "\n").replace("), (", "),\n  (")
+        )),
+    }
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    match value.parse() {
+        Ok(number) => Some(number),
+        Err(_) => panic!("invalid {name}={value:?}: expected a number"),
+    }
+}
+
+#[test]
+fn invariants_hold_for_each_seed() {
+    if let Some(seed) = from_environment("CONDUIT_SIMULATOR_SEED") {
+        if let Err(violation) = simulate(seed) {
+            panic!("{violation}");
+        }
+        return;
+    }
+    let seeds = from_environment("CONDUIT_SIMULATOR_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    let work = || loop {
+        let seed = next.fetch_add(1, Relaxed);
+        if seed >= seeds {
+            return Ok(());
+        }
+        if let Err(violation) = simulate(seed) {
+            // The other threads stop, too.
+            next.store(seeds, Relaxed);
+            return Err(violation);
+        }
+    };
+    let ended: Vec<Result<(), String>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().expect("no panic"))
+            .collect()
+    });
+    for result in ended {
+        if let Err(violation) = result {
+            panic!("{violation}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_replays_the_same_events() {
+    for seed in 0..50 {
+        assert_eq!(simulate(seed), simulate(seed), "seed {seed}");
+    }
+}

@@ -1,0 +1,239 @@
+//! The exchanges of a run, and the response that each of them must have.
+
+use crate::random::Random;
+
+/// One request and its response, as both sides plan it.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    pub(crate) kind: Kind,
+    pub(crate) body: Framing,
+    pub(crate) http10: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) expects_continue: bool,
+    pub(crate) upgrade: bool,
+    /// The route declares `disconnect = "abort"`.
+    pub(crate) aborts: bool,
+    pub(crate) waits_first: bool,
+    pub(crate) reads: Reads,
+    pub(crate) waits_after: bool,
+    pub(crate) answer: Answer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Get,
+    Head,
+    Post,
+    /// A `GET` that no route matches.
+    Missing,
+    /// A head that is not valid.
+    Malformed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    None,
+    Sized(usize),
+    Chunked(usize),
+}
+
+/// The handler's use of the request body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    All,
+    /// The first piece; the rest is dropped.
+    Part,
+    Drops,
+    /// The body lives unread until the handler returns.
+    Holds,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    Text(usize),
+    Problem,
+    Panic,
+    Stream { pieces: Vec<Piece>, sized: bool },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Bytes(usize),
+    /// The stream is pending until the simulator opens its gate.
+    Wait,
+    Fail,
+}
+
+impl Exchange {
+    pub(crate) fn random(random: &mut Random) -> Self {
+        let kind = match random.below(20) {
+            0..=7 => Kind::Get,
+            8 | 9 => Kind::Head,
+            10..=17 => Kind::Post,
+            18 => Kind::Missing,
+            _ if random.chance(40) => Kind::Malformed,
+            _ => Kind::Get,
+        };
+        let body = match random.below(4) {
+            _ if kind != Kind::Post => Framing::None,
+            0 | 1 => Framing::Sized(random.length()),
+            _ => Framing::Chunked(random.length()),
+        };
+        let http10 = random.chance(4) && !matches!(body, Framing::Chunked(_));
+        Exchange {
+            kind,
+            body,
+            http10,
+            keep_alive: !random.chance(5),
+            expects_continue: body != Framing::None && !http10 && random.chance(10),
+            upgrade: !http10 && random.chance(5),
+            aborts: random.chance(30),
+            waits_first: random.chance(15),
+            reads: match random.below(10) {
+                0 => Reads::Part,
+                1 => Reads::Drops,
+                2 => Reads::Holds,
+                _ => Reads::All,
+            },
+            waits_after: random.chance(25),
+            answer: match random.below(20) {
+                0..=9 => Answer::Text(random.length()),
+                10 => Answer::Problem,
+                11 if random.chance(40) => Answer::Panic,
+                _ => Answer::Stream {
+                    pieces: pieces(random),
+                    sized: random.chance(40),
+                },
+            },
+        }
+    }
+
+    /// The bytes of the request with this number.
+    pub(crate) fn request(&self, id: usize, random: &mut Random) -> Vec<u8> {
+        let version = if self.http10 { "1.0" } else { "1.1" };
+        let policy = if self.aborts { "abort" } else { "finish" };
+        let line = match self.kind {
+            Kind::Get => format!("GET /{policy}/{id}"),
+            Kind::Head => format!("HEAD /{policy}/{id}"),
+            Kind::Post => format!("POST /{policy}/{id}"),
+            Kind::Missing => format!("GET /missing/{id}"),
+            Kind::Malformed => return format!("GET /finish/{id} HTTP/1.1\r\nhost : a\r\n\r\n").into_bytes(),
+        };
+        let mut head = format!("{line} HTTP/{version}\r\nhost: a\r\n");
+        match (self.keep_alive, self.http10, self.upgrade) {
+            (true, true, _) => head.push_str("connection: keep-alive\r\n"),
+            (true, false, true) => head.push_str("connection: upgrade\r\nupgrade: simulated\r\n"),
+            (false, ..) => head.push_str("connection: close\r\n"),
+            _ => {}
+        }
+        if self.expects_continue {
+            head.push_str("expect: 100-continue\r\n");
+        }
+        let length = self.body_length();
+        match self.body {
+            Framing::None => {}
+            Framing::Sized(_) => head.push_str(&format!("content-length: {length}\r\n")),
+            Framing::Chunked(_) => head.push_str("transfer-encoding: chunked\r\n"),
+        }
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        let body = content(id, length);
+        match self.body {
+            Framing::Chunked(_) => {
+                let mut rest = &body[..];
+                while !rest.is_empty() {
+                    let (chunk, after) = rest.split_at((1 + random.length()).min(rest.len()));
+                    bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                    bytes.extend_from_slice(chunk);
+                    bytes.extend_from_slice(b"\r\n");
+                    rest = after;
+                }
+                bytes.extend_from_slice(b"0\r\n\r\n");
+            }
+            _ => bytes.extend_from_slice(&body),
+        }
+        bytes
+    }
+
+    pub(crate) fn body_length(&self) -> usize {
+        match self.body {
+            Framing::None => 0,
+            Framing::Sized(length) | Framing::Chunked(length) => length,
+        }
+    }
+
+    /// The status of the response.
+    pub(crate) fn status(&self) -> u16 {
+        match (self.kind, &self.answer) {
+            (Kind::Missing, _) => 404,
+            (Kind::Malformed, _) => 400,
+            (_, Answer::Problem) => 418,
+            (_, Answer::Panic) => 500,
+            _ => 200,
+        }
+    }
+
+    /// The content of the response; `None` where it is a problem document.
+    pub(crate) fn content(&self, id: usize) -> Option<Vec<u8>> {
+        if self.kind == Kind::Head {
+            return Some(Vec::new());
+        }
+        if self.status() != 200 {
+            return None;
+        }
+        match &self.answer {
+            Answer::Text(length) => Some(content(id, *length)),
+            Answer::Stream { pieces, .. } => Some(content(id, streamed_bytes(pieces))),
+            _ => None,
+        }
+    }
+
+    /// The response ends before its content is complete.
+    pub(crate) fn fails(&self) -> bool {
+        let fails = matches!(&self.answer, Answer::Stream { pieces, .. } if pieces.contains(&Piece::Fail));
+        fails && self.status() == 200 && self.kind != Kind::Head
+    }
+
+    /// The server may close the connection after the response although neither side was asked to.
+    pub(crate) fn may_close(&self) -> bool {
+        let unread = self.body_length() > 0 && (self.reads != Reads::All || self.kind == Kind::Missing);
+        unread || !self.keep_alive || self.http10 || self.kind == Kind::Malformed
+    }
+}
+
+fn pieces(random: &mut Random) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = (0..random.below(6))
+        .map(|_| match random.below(4) {
+            0 => Piece::Wait,
+            _ => Piece::Bytes(1 + random.length()),
+        })
+        .collect();
+    if random.chance(10) {
+        pieces.push(Piece::Fail);
+    }
+    pieces
+}
+
+/// The number of bytes of a stream.
+pub(crate) fn streamed_bytes(pieces: &[Piece]) -> usize {
+    let length = |piece: &Piece| match piece {
+        Piece::Bytes(length) => *length,
+        Piece::Wait | Piece::Fail => 0,
+    };
+    pieces.iter().map(length).sum()
+}
+
+/// The content of a message: a pattern that differs for each exchange.
+pub(crate) fn content(id: usize, length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|place| (place * 7 + place / 251 + id * 13) as u8)
+        .collect()
+}
+
+/// The digest of a body, as handlers return it (FNV-1a).
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3)
+    });
+    format!("{}-{hash:x}", bytes.len())
+}

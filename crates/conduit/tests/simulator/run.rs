@@ -1,0 +1,280 @@
+//! One run: random actions of clients, handlers and the clock, with the invariants checked after each.
+
+use std::time::Duration;
+
+use conduit::testing::TestClient;
+
+use crate::application::World;
+use crate::client::Client;
+use crate::model::Exchange;
+use crate::random::Random;
+
+/// Each deadline of the server. The small steps of the clock add up to less.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+/// The number of small steps of the clock, of a second each.
+const SMALL_STEPS: usize = 10;
+/// The number of worker turns without progress after which the server is quiescent.
+const QUIET_TURNS: usize = 12;
+
+pub(crate) struct Run {
+    random: Random,
+    world: World,
+    client: TestClient,
+    clients: Vec<Client>,
+    small_steps: usize,
+    stopped: bool,
+    /// Digest of the server's progress after each step.
+    digest: u64,
+    log: Vec<String>,
+}
+
+impl Run {
+    /// Takes the client out of the world: the server must end with the test's own client.
+    pub(crate) fn new(world: World) -> Self {
+        let (seed, client) = {
+            let mut parts = world.lock();
+            (parts.seed, parts.client.take().expect("a client"))
+        };
+        Run {
+            random: Random::new(seed),
+            world,
+            client,
+            clients: Vec::new(),
+            small_steps: 0,
+            stopped: false,
+            digest: seed,
+            log: Vec::new(),
+        }
+    }
+
+    /// Returns the digest of the run, or the violated invariant with the actions before it.
+    pub(crate) async fn simulate(mut self) -> Result<String, String> {
+        let ended = self.run().await;
+        ended.map_err(|violation| {
+            let exchanges = self.world.lock().exchanges.clone();
+            let clients = self.clients.iter().map(|client| client.describe(&exchanges));
+            let clients: Vec<_> = clients.collect();
+            format!("{violation}\n{}\n{}", self.log.join("\n"), clients.join("\n"))
+        })?;
+        Ok(format!("{:x}", self.digest))
+    }
+
+    async fn run(&mut self) -> Result<(), String> {
+        let steps = 10 + self.random.below(80);
+        self.connect();
+        for _ in 0..steps {
+            self.act().await;
+            let turns = self.random.below(4);
+            self.turns(turns).await;
+            self.check()?;
+        }
+        self.complete().await?;
+        self.close().await
+    }
+
+    fn connect(&mut self) {
+        let mut connection = self.client.connect();
+        if self.random.chance(60) {
+            connection.shorten_transfers(self.random.next());
+        }
+        let (mut requests, mut outgoing) = (Vec::new(), Vec::new());
+        let mut parts = self.world.lock();
+        for _ in 0..1 + self.random.below(5) {
+            let id = parts.exchanges.len();
+            let exchange = Exchange::random(&mut self.random);
+            outgoing.extend(exchange.request(id, &mut self.random));
+            requests.push((id, outgoing.len()));
+            parts.exchanges.push(exchange);
+            parts.activity.push(Default::default());
+        }
+        drop(parts);
+        self.clients.push(Client::new(connection, requests, outgoing));
+    }
+
+    /// One random action.
+    async fn act(&mut self) {
+        let index = self.random.below(self.clients.len());
+        let length = self.random.length() + 1;
+        let choice = self.random.below(100);
+        self.log
+            .push(format!("client {index}, action {choice}, length {length}"));
+        let may_connect = self.clients.len() < 5 && !self.stopped;
+        let client = &mut self.clients[index];
+        match choice {
+            0..=39 => {
+                client.send(length);
+            }
+            40..=64 => {
+                client.read(length);
+            }
+            65..=84 => self.open_gate(),
+            85..=90 if may_connect => self.connect(),
+            91 => {
+                if let Some(connection) = client.connection.as_mut() {
+                    connection.end();
+                    client.half_closed = true;
+                }
+            }
+            92 => client.connection = None,
+            93..=96 if self.small_steps < SMALL_STEPS => {
+                self.small_steps += 1;
+                self.second().await;
+            }
+            97 if self.random.chance(20) => self.jump().await,
+            98 if self.random.chance(30) => self.stop(),
+            _ => {}
+        }
+    }
+
+    /// Lets a random handler or stream go on.
+    fn open_gate(&mut self) {
+        let mut parts = self.world.lock();
+        if !parts.gates.is_empty() {
+            let index = self.random.below(parts.gates.len());
+            // Its receiver may be dropped.
+            let _ = parts.gates.swap_remove(index).send(());
+        }
+    }
+
+    fn stop(&mut self) {
+        self.client.handle().stop();
+        self.stopped = true;
+    }
+
+    /// A step of the clock over all deadlines.
+    async fn jump(&mut self) {
+        for client in &mut self.clients {
+            client.late = true;
+        }
+        for _ in 0..2 * DEADLINE.as_secs() + 10 {
+            self.second().await;
+        }
+    }
+
+    /// Moves the clock on by a second.
+    async fn second(&mut self) {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        self.turns(2).await;
+    }
+
+    /// Gives the worker so many turns.
+    async fn turns(&self, count: usize) {
+        for _ in 0..count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Gives the worker turns until it makes no progress.
+    async fn settle(&self) {
+        let mut quiet = 0;
+        let mut before = self.client.handle().statistics();
+        while quiet < QUIET_TURNS {
+            self.turns(1).await;
+            let now = self.client.handle().statistics();
+            quiet = if now == before { quiet + 1 } else { 0 };
+            before = now;
+        }
+    }
+
+    /// The invariants that hold at each moment.
+    fn check(&mut self) -> Result<(), String> {
+        let parts = self.world.lock();
+        for (index, client) in self.clients.iter_mut().enumerate() {
+            let checked = client.check(&parts.exchanges, self.stopped);
+            checked.map_err(|violation| format!("client {index}: {violation}"))?;
+            if client.ended {
+                for (id, _) in &client.requests {
+                    let activity = parts.activity[*id];
+                    let aborts = parts.exchanges[*id].aborts;
+                    if activity.streams > 0 || (aborts && activity.handlers > 0) {
+                        return Err(format!("exchange {id} is alive after its connection: {activity:?}"));
+                    }
+                }
+            }
+        }
+        let mut started = 0;
+        for (id, activity) in parts.activity.iter().enumerate() {
+            if activity.started > 1 || activity.handlers > 1 || activity.streams > 1 {
+                return Err(format!("exchange {id} started more than once: {activity:?}"));
+            }
+            started += activity.started as u64;
+        }
+        let statistics = self.client.handle().statistics();
+        // The request that runs the simulator is one of them.
+        let (least, most) = (started + 1, parts.exchanges.len() as u64 + 1);
+        if !(least..=most).contains(&statistics.requests) {
+            return Err(format!(
+                "{} requests counted, {started} handlers started",
+                statistics.requests
+            ));
+        }
+        for progress in [statistics.requests, statistics.sent_bytes, statistics.received_bytes] {
+            self.digest = (self.digest ^ progress).wrapping_mul(0x100_0000_01B3).rotate_left(7);
+        }
+        Ok(())
+    }
+
+    /// Sends and reads everything, opens all gates, and checks that every response is complete.
+    async fn complete(&mut self) -> Result<(), String> {
+        loop {
+            let mut progress = 0;
+            for client in &mut self.clients {
+                progress += client.send(usize::MAX / 2);
+                while client.read(1 << 16) > 0 {
+                    progress += 1;
+                }
+            }
+            while !self.world.lock().gates.is_empty() {
+                self.open_gate();
+                progress += 1;
+            }
+            self.settle().await;
+            self.check()?;
+            for client in &mut self.clients {
+                while client.read(1 << 16) > 0 {
+                    progress += 1;
+                }
+            }
+            self.check()?;
+            if progress == 0 && self.world.lock().gates.is_empty() {
+                break;
+            }
+        }
+        let exchanges = self.world.lock().exchanges.clone();
+        for (index, client) in self.clients.iter().enumerate() {
+            let checked = client.check_end(&exchanges, self.stopped);
+            checked.map_err(|violation| format!("client {index}: {violation}"))?;
+        }
+        Ok(())
+    }
+
+    /// Ends all connections by a stop, by deadlines or by the clients, and checks that nothing is left of them.
+    async fn close(&mut self) -> Result<(), String> {
+        let choice = self.random.below(3);
+        self.log.push(format!("end {choice}"));
+        match choice {
+            0 => self.stop(),
+            1 => self.jump().await,
+            _ => self.clients.iter_mut().for_each(|client| client.connection = None),
+        }
+        self.settle().await;
+        // The time for which connections linger.
+        for _ in 0..5 {
+            self.second().await;
+        }
+        self.complete().await?;
+        let statistics = self.client.handle().statistics();
+        let accepted = self.clients.len() as u64 + 1;
+        if statistics.accepted_connections != accepted || statistics.open_connections != 1 {
+            return Err(format!(
+                "{accepted} connections were opened, all but one closed: {statistics:?}"
+            ));
+        }
+        let parts = self.world.lock();
+        let alive = |activity: &&crate::application::Activity| activity.handlers + activity.streams > 0;
+        match parts.activity.iter().find(alive) {
+            Some(activity) => Err(format!("alive after the end: {activity:?}")),
+            None => Ok(()),
+        }
+    }
+}
