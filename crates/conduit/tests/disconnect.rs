@@ -7,12 +7,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use conduit::Disconnect;
 use conduit::prelude::*;
 use futures_core::Stream;
-use support::{Client, Running, serve};
+use support::{Client, Running, serve, wait_for};
 use tokio::sync::Semaphore;
 
 #[derive(Clone)]
@@ -168,14 +168,6 @@ fn ask(running: &Running, seen: &Seen, target: &str) -> Client {
     client.send(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
     wait_for(|| seen.started.load(SeqCst) > before);
     client
-}
-
-fn wait_for(condition: impl Fn() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(Instant::now() < patience, "it does not come about");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Closes so that the server sees a reset.

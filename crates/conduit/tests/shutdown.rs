@@ -4,11 +4,11 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::{ServerHandle, Shutdown, Tasks};
-use support::{Running, start};
+use support::{Running, start, wait_for};
 
 #[derive(Clone, Default)]
 struct Seen {
@@ -70,14 +70,6 @@ fn serve(seen: &Seen, limit: Duration) -> (Running, ServerHandle) {
     let running = start(app.listen("127.0.0.1:0").expect("it listens"));
     let handle = running.handle();
     (running, handle)
-}
-
-fn wait_for(condition: impl Fn() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(Instant::now() < patience, "it does not come about");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]

@@ -9,12 +9,22 @@ pub(crate) mod program;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conduit::{App, Routes, Server, ServerHandle};
 
 /// The time that a test waits for bytes before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until the condition is true.
+#[track_caller]
+pub(crate) fn wait_for(condition: impl Fn() -> bool) {
+    let patience = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < patience, "the condition is still false");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
 
 /// A server on a free port, stopped when dropped.
 pub(crate) struct Running {
