@@ -211,7 +211,7 @@ impl Error {
     /// The error of a level that passed a visitor a list or an object (`given`): the values inside of it have been described, or
     /// serde kept it for later and nothing more is known. Only a list or an object that is rejected itself, and a list that is too
     /// short, are still to be described.
-    pub(super) fn from_inside(mut self, given: Kind) -> Self {
+    pub(super) fn settled_inside(mut self, given: Kind) -> Self {
         let is_whole = match self.0.cause {
             Cause::Mismatch { kind, .. } => self.0.steps.is_empty() && (kind == given || kind == Kind::Short),
             Cause::Message(_) | Cause::Parser { .. } => false,
@@ -221,7 +221,7 @@ impl Error {
     }
 
     /// The error of a level that passed a visitor the elements of a list.
-    pub(super) fn from_elements(self, hint: Hint) -> Self {
+    pub(super) fn settled_elements(self, hint: Hint) -> Self {
         match self.0.cause {
             Cause::Mismatch { kind: Kind::Short, .. } if self.0.steps.is_empty() => self.settled(hint),
             _ => self,

@@ -448,7 +448,7 @@ impl<'de, 'a: 'de> Node<'de, 'a> {
         };
         let list = visitor
             .visit_seq(&mut numbered)
-            .map_err(|error| error.from_elements(hint))?;
+            .map_err(|error| error.settled_elements(hint))?;
         match numbered.rest.len() {
             0 => Ok(list),
             more => Err(Error::count(

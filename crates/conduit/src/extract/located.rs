@@ -171,7 +171,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for LocatedVisitor<'_, V> {
         let LocatedVisitor { visitor, slot } = self;
         visitor
             .visit_seq(LocatedList { inner, slot, index: 0 })
-            .map_err(|error| slot.put(error.from_inside(Kind::List)))
+            .map_err(|error| slot.put(error.settled_inside(Kind::List)))
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
@@ -183,14 +183,14 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for LocatedVisitor<'_, V> {
         };
         visitor
             .visit_map(map)
-            .map_err(|error| slot.put(error.from_inside(Kind::Object)))
+            .map_err(|error| slot.put(error.settled_inside(Kind::Object)))
     }
 
     fn visit_enum<A: de::EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let LocatedVisitor { visitor, slot } = self;
         visitor
             .visit_enum(LocatedEnum { inner, slot })
-            .map_err(|error| slot.put(error.from_inside(Kind::Other)))
+            .map_err(|error| slot.put(error.settled_inside(Kind::Other)))
     }
 }
 

@@ -184,7 +184,7 @@ mod tests {
         let deep: Vec<Step<'_>> = (0..128)
             .flat_map(|index| [Step::Key("name"), Step::Index(index)])
             .collect();
-        for steps in [&[Step::Key(&*long)][..], &deep] {
+        for steps in [&[Step::Key(&long)][..], &deep] {
             let fault = Fault::of_json(steps.iter().copied(), &*long);
             assert!(fault.path.len() < 500 && fault.message.len() < 500, "{fault}");
             assert_eq!(fault.pointer, None);

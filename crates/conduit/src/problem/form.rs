@@ -34,6 +34,9 @@ pub(crate) fn is_development_on_this_thread() -> bool {
 
 type Form = dyn Fn(Problem, &ErrorContext<'_>) -> Response + Send + Sync;
 
+/// Describes the responses of a form.
+type Describe = dyn Fn(&mut Operation) + Send + Sync;
+
 /// The error format of an application, from [`App`](crate::App); the same for all workers.
 #[derive(Clone, Default)]
 pub(crate) struct ErrorForm {
@@ -44,7 +47,7 @@ pub(crate) struct ErrorForm {
     pub(crate) place: Option<&'static Location<'static>>,
     /// Describes the responses that the form makes.
     #[cfg_attr(not(feature = "openapi"), allow(dead_code))]
-    pub(crate) description: Option<Arc<dyn Fn(&mut Operation) + Send + Sync>>,
+    pub(crate) description: Option<Arc<Describe>>,
 }
 
 impl ErrorForm {
