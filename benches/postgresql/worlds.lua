@@ -1,0 +1,15 @@
+-- Requests rows of the table `worlds` in an order that is the same in each run.
+require "report"
+
+local requests = {}
+
+function init()
+   math.randomseed(42)
+   for id = 1, 10000 do
+      requests[id] = wrk.format("GET", "/worlds/" .. id)
+   end
+end
+
+function request()
+   return requests[math.random(10000)]
+end
