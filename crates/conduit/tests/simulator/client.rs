@@ -178,7 +178,9 @@ impl Client {
                 self.incoming.len()
             ));
         }
-        let aborts = unanswered.iter().any(|(id, _)| exchanges[*id].aborts);
+        // A sized response may be complete before the end of its stream, which a half-close still cuts off.
+        let in_progress = &self.requests[self.answered.saturating_sub(1)..];
+        let aborts = in_progress.iter().any(|(id, _)| exchanges[*id].aborts);
         if self.half_closed && aborts {
             return Ok(());
         }
