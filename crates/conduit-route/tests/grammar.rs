@@ -220,7 +220,7 @@ fn a_bad_path_is_refused_when_a_table_is_built() {
     let message = refusal(&[("GET", "/a//b")]).expect("the path is bad");
     assert_eq!(
         message,
-        "bad path `/a//b`: there is an empty segment at byte 3: write one slash"
+        "bad path `/a//b`: there is an empty segment at byte 3: write one slash (app::show, src/main.rs:1)"
     );
     assert!(refusal(&[("GET", "")]).is_some());
     assert!(refusal(&[("GET", "/{a}/{a}")]).is_some());
