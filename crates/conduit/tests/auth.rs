@@ -305,7 +305,7 @@ mod jwt {
         let longer = Header::new(Algorithm::HS512);
         let secret = EncodingKey::from_secret(SECRET);
         assert!(refusal(&server, &token(&longer, &right, &secret)).contains("no known key"));
-        assert!(refusal(&server, "no.token.atall").contains("no signed"));
+        assert!(refusal(&server, "no.token.atall").contains("not a signed"));
     }
 
     #[test]
