@@ -180,7 +180,7 @@ async fn post_abort(id: Path<usize>, world: State<World>, body: Body) -> Result<
     answer(world.0, *id, body).await
 }
 
-/// Runs the simulator on the worker's thread, which orders all events by the seed alone. Returns the digest of the run,
+/// Runs the simulator on the worker's thread, which orders all events by the seed alone. Returns the log of the run,
 /// or the violated invariant as a problem.
 #[post("/simulate")]
 async fn simulate(world: State<World>) -> Result<String, Problem> {
