@@ -288,7 +288,8 @@ impl Link {
         let (count, progress) = match uncopied.send(&mut self.stream, &mut self.output, &mut self.sent) {
             Ok(sent) => sent,
             Err(error) => {
-                discard(uncopied);
+                // The access log subtracts the rest of it.
+                self.uncopied = Some(uncopied);
                 return Err(error);
             }
         };
