@@ -5,6 +5,7 @@
 //! a fuzzer. No `unsafe`.
 //!
 //! - [`h1`]: the server's side of HTTP/1.1 (RFC 9112).
+//! - [`h2`]: the server's side of HTTP/2 (RFC 9113).
 //! - [`multipart`]: the bodies of forms with files (RFC 7578).
 //! - [`proxy`]: the header of the PROXY protocol.
 //! - [`http_date`]: the value of the `Date` field.
@@ -36,6 +37,7 @@
 
 mod date;
 pub mod h1;
+pub mod h2;
 pub mod multipart;
 pub mod proxy;
 

@@ -78,10 +78,10 @@
 mod body;
 mod connection;
 mod error;
-mod head;
-mod map;
+pub(crate) mod head;
+pub(crate) mod map;
 mod response;
-mod scan;
+pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
 

@@ -10,19 +10,19 @@ use super::error::{Error, Reason};
 
 /// A field line: where its name and its value are in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Field {
-    pub(super) name: u32,
-    pub(super) name_end: u32,
-    pub(super) value: u32,
-    pub(super) value_end: u32,
+pub(crate) struct Field {
+    pub(crate) name: u32,
+    pub(crate) name_end: u32,
+    pub(crate) value: u32,
+    pub(crate) value_end: u32,
 }
 
 impl Field {
-    pub(super) fn name<'a>(&self, window: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn name<'a>(&self, window: &'a [u8]) -> &'a [u8] {
         &window[self.name as usize..self.name_end as usize]
     }
 
-    pub(super) fn value<'a>(&self, window: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn value<'a>(&self, window: &'a [u8]) -> &'a [u8] {
         &window[self.value as usize..self.value_end as usize]
     }
 }
@@ -263,7 +263,7 @@ fn skip_path(window: &[u8], from: usize) -> usize {
 }
 
 /// Returns whether the bytes are a path with an optional query, which [`TARGET_LIMIT`] bounds.
-pub(super) fn is_path_and_query(target: &[u8]) -> bool {
+pub(crate) fn is_path_and_query(target: &[u8]) -> bool {
     let path = skip_path(target, 0);
     let end = match target.get(path) {
         Some(b'?') => skip_query(target, path),
@@ -277,7 +277,7 @@ pub(super) fn is_path_and_query(target: &[u8]) -> bool {
 /// Values are long, so sixteen bytes are looked at together first, in a form that the compiler
 /// turns into vector instructions; a block that is not plain text is left to the words.
 #[inline]
-fn skip_value(window: &[u8], from: usize) -> usize {
+pub(crate) fn skip_value(window: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(block) = window.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
         if block
@@ -368,8 +368,8 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 
 /// Returns whether the byte is allowed in a token (RFC 9110, section 5.6.2).
 #[inline]
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    TOKEN[byte as usize]
 }
 
 /// Returns whether the byte is allowed in a field value: visible, obs-text, space or tab (RFC 9110,

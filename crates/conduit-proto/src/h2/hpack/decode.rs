@@ -1,0 +1,235 @@
+//! Decoding field blocks.
+
+use super::table::{STATIC, TABLE_BYTES, Table};
+use super::{DecodeError, Kind, huffman, integer};
+use crate::h1::scan::Field;
+
+/// The receiver of decoded fields.
+pub(in crate::h2) trait Sink {
+    /// Returns whether more fields are wanted. If not, the rest of the block only updates the table, and costs work in
+    /// proportion to its encoded length, however large the fields are.
+    fn wants_more(&self) -> bool;
+
+    /// Takes a field, whose name and value are at the end of `bytes`. What it does not want, it removes from there.
+    fn field(&mut self, bytes: &mut Vec<u8>, kind: Kind, field: Field);
+}
+
+/// The decoder of one connection's received blocks.
+#[derive(Debug)]
+pub struct Decoder {
+    table: Table,
+}
+
+/// The kinds of the static table's entries.
+static STATIC_KINDS: [Kind; STATIC_LENGTH] = {
+    let mut kinds = [Kind::Other; STATIC_LENGTH];
+    let mut at = 0;
+    while at < STATIC_LENGTH {
+        kinds[at] = Kind::of_name(STATIC[at].0.as_bytes());
+        at += 1;
+    }
+    kinds
+};
+const STATIC_LENGTH: usize = 61;
+
+/// The kinds as they are kept in the dynamic table.
+const KINDS: [Kind; 16] = [
+    Kind::Method,
+    Kind::Scheme,
+    Kind::Authority,
+    Kind::Path,
+    Kind::Protocol,
+    Kind::UnknownPseudo,
+    Kind::ConnectionSpecific,
+    Kind::InvalidName,
+    Kind::InvalidValue,
+    Kind::Te,
+    Kind::ContentLength,
+    Kind::Host,
+    Kind::Cookie,
+    Kind::Expect,
+    Kind::Priority,
+    Kind::Other,
+];
+
+impl Decoder {
+    /// A decoder with an empty dynamic table, which allocates nothing before its first entry.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { table: Table::new() }
+    }
+
+    /// Decodes a whole block, and calls `each` with each name and value. Neither is validated.
+    ///
+    /// A block can refer to an entry of the table as often as it has bytes, so the fields together may have 4,000 times
+    /// the length of the block.
+    ///
+    /// # Errors
+    ///
+    /// The block is malformed. The tables of the two sides may differ from here on, so the connection has to end.
+    pub fn decode(&mut self, block: &[u8], each: impl FnMut(&[u8], &[u8])) -> Result<(), DecodeError> {
+        struct Each<F>(F);
+        impl<F: FnMut(&[u8], &[u8])> Sink for Each<F> {
+            fn wants_more(&self) -> bool {
+                true
+            }
+
+            fn field(&mut self, bytes: &mut Vec<u8>, _: Kind, field: Field) {
+                self.0(field.name(bytes), field.value(bytes));
+                bytes.clear();
+            }
+        }
+        self.decode_into(block, &mut Vec::new(), &mut Each(each))
+    }
+
+    /// Decodes a whole block. Appends names and values to `bytes`, and passes each field to the sink.
+    pub(in crate::h2) fn decode_into(
+        &mut self,
+        block: &[u8],
+        bytes: &mut Vec<u8>,
+        sink: &mut impl Sink,
+    ) -> Result<(), DecodeError> {
+        let mut input = block;
+        let mut is_start = true;
+        while let Some(&first) = input.first() {
+            match first {
+                0x80.. => {
+                    let index = integer::decode(&mut input, 7)?;
+                    self.indexed(index, bytes, sink)?;
+                }
+                0x40..0x80 => {
+                    let (kind, field) = self.literal(&mut input, 6, bytes)?;
+                    self.table.insert(field.name(bytes), field.value(bytes), kind as u32);
+                    emit(bytes, kind, field, sink);
+                }
+                0x20..0x40 => {
+                    let size = integer::decode(&mut input, 5)?;
+                    if !is_start {
+                        return Err(DecodeError::LateTableSize);
+                    }
+                    if size > TABLE_BYTES {
+                        return Err(DecodeError::TableSize);
+                    }
+                    self.table.set_max_size(size);
+                    continue;
+                }
+                // Without indexing, and never indexed.
+                0..0x20 => {
+                    let (kind, field) = self.literal(&mut input, 4, bytes)?;
+                    emit(bytes, kind, field, sink);
+                }
+            }
+            is_start = false;
+        }
+        Ok(())
+    }
+
+    fn indexed(&self, index: usize, bytes: &mut Vec<u8>, sink: &mut impl Sink) -> Result<(), DecodeError> {
+        let position = index.checked_sub(1).ok_or(DecodeError::Index)?;
+        let (name, value, kind) = match STATIC.get(position) {
+            Some((name, value)) => (name.as_bytes(), value.as_bytes(), STATIC_KINDS[position]),
+            None => {
+                let found = self.table.get(position - STATIC.len()).ok_or(DecodeError::Index)?;
+                (found.name, found.value, KINDS[found.tag as usize])
+            }
+        };
+        if sink.wants_more() {
+            let start = bytes.len();
+            bytes.extend_from_slice(name);
+            bytes.extend_from_slice(value);
+            sink.field(bytes, kind, field(start, start + name.len(), bytes.len()));
+        }
+        Ok(())
+    }
+
+    /// Decodes a literal field, whose name may be one of the table.
+    fn literal(&self, input: &mut &[u8], prefix: u8, bytes: &mut Vec<u8>) -> Result<(Kind, Field), DecodeError> {
+        let start = bytes.len();
+        let index = integer::decode(input, prefix)?;
+        let kind = match index.checked_sub(1) {
+            None => {
+                string(input, bytes)?;
+                Kind::of_name(&bytes[start..])
+            }
+            Some(position) => match STATIC.get(position) {
+                Some((name, _)) => {
+                    bytes.extend_from_slice(name.as_bytes());
+                    STATIC_KINDS[position]
+                }
+                None => {
+                    let found = self.table.get(position - STATIC.len()).ok_or(DecodeError::Index)?;
+                    bytes.extend_from_slice(found.name);
+                    match KINDS[found.tag as usize] {
+                        // The value of the entry does not matter here.
+                        Kind::InvalidValue => Kind::of_name(found.name),
+                        kind => kind,
+                    }
+                }
+            },
+        };
+        let name_end = bytes.len();
+        string(input, bytes)?;
+        let kind = kind.with_value(&bytes[name_end..]);
+        Ok((kind, field(start, name_end, bytes.len())))
+    }
+
+    /// The size of the dynamic table as RFC 7541, section 4.1 counts it.
+    #[must_use]
+    pub fn table_size(&self) -> usize {
+        self.table.size()
+    }
+
+    /// The number of bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.table.heap_bytes()
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn emit(bytes: &mut Vec<u8>, kind: Kind, field: Field, sink: &mut impl Sink) {
+    if sink.wants_more() {
+        sink.field(bytes, kind, field);
+    } else {
+        bytes.truncate(field.name as usize);
+    }
+}
+
+/// Decodes a string literal (RFC 7541, section 5.2).
+fn string(input: &mut &[u8], bytes: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let is_huffman = input.first().ok_or(DecodeError::Truncated)? & 0x80 != 0;
+    let length = integer::decode(input, 7)?;
+    let (string, rest) = input.split_at_checked(length).ok_or(DecodeError::Truncated)?;
+    *input = rest;
+    if is_huffman {
+        return huffman::decode(string, bytes).ok_or(DecodeError::Huffman);
+    }
+    bytes.extend_from_slice(string);
+    Ok(())
+}
+
+fn field(name: usize, name_end: usize, value_end: usize) -> Field {
+    Field {
+        name: name as u32,
+        name_end: name_end as u32,
+        value: name_end as u32,
+        value_end: value_end as u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_found_by_its_number() {
+        for kind in KINDS {
+            assert_eq!(KINDS[kind as usize], kind);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The static and the dynamic table (RFC 7541, section 2.3).
+
+use std::collections::VecDeque;
+
+/// The size of a dynamic table, as RFC 7541, section 4.1 counts it: 4,096, the default of SETTINGS_HEADER_TABLE_SIZE.
+pub const TABLE_BYTES: usize = 4096;
+
+/// The number that RFC 7541, section 4.1 adds to each entry's bytes.
+const ENTRY_OVERHEAD: usize = 32;
+
+/// The length of the buffer at which the bytes of evicted entries are removed from it.
+const BUFFER_BYTES: usize = 2 * TABLE_BYTES;
+
+/// The static table; its first entry has the index 1 (RFC 7541, appendix A).
+pub(super) static STATIC: [(&str, &str); 61] = [
+    (":authority", ""),
+    (":method", "GET"),
+    (":method", "POST"),
+    (":path", "/"),
+    (":path", "/index.html"),
+    (":scheme", "http"),
+    (":scheme", "https"),
+    (":status", "200"),
+    (":status", "204"),
+    (":status", "206"),
+    (":status", "304"),
+    (":status", "400"),
+    (":status", "404"),
+    (":status", "500"),
+    ("accept-charset", ""),
+    ("accept-encoding", "gzip, deflate"),
+    ("accept-language", ""),
+    ("accept-ranges", ""),
+    ("accept", ""),
+    ("access-control-allow-origin", ""),
+    ("age", ""),
+    ("allow", ""),
+    ("authorization", ""),
+    ("cache-control", ""),
+    ("content-disposition", ""),
+    ("content-encoding", ""),
+    ("content-language", ""),
+    ("content-length", ""),
+    ("content-location", ""),
+    ("content-range", ""),
+    ("content-type", ""),
+    ("cookie", ""),
+    ("date", ""),
+    ("etag", ""),
+    ("expect", ""),
+    ("expires", ""),
+    ("from", ""),
+    ("host", ""),
+    ("if-match", ""),
+    ("if-modified-since", ""),
+    ("if-none-match", ""),
+    ("if-range", ""),
+    ("if-unmodified-since", ""),
+    ("last-modified", ""),
+    ("link", ""),
+    ("location", ""),
+    ("max-forwards", ""),
+    ("proxy-authenticate", ""),
+    ("proxy-authorization", ""),
+    ("range", ""),
+    ("referer", ""),
+    ("refresh", ""),
+    ("retry-after", ""),
+    ("server", ""),
+    ("set-cookie", ""),
+    ("strict-transport-security", ""),
+    ("transfer-encoding", ""),
+    ("user-agent", ""),
+    ("vary", ""),
+    ("via", ""),
+    ("www-authenticate", ""),
+];
+
+/// The first and the last index of the static table that have the value in them.
+pub(super) const STATUSES: std::ops::RangeInclusive<usize> = 8..=14;
+
+/// The index of the first entry of the static table with this name, for the names of response fields.
+pub(super) fn static_index(name: &str) -> Option<usize> {
+    Some(match name {
+        "accept-ranges" => 18,
+        "access-control-allow-origin" => 20,
+        "age" => 21,
+        "allow" => 22,
+        "cache-control" => 24,
+        "content-disposition" => 25,
+        "content-encoding" => 26,
+        "content-language" => 27,
+        "content-length" => 28,
+        "content-location" => 29,
+        "content-range" => 30,
+        "content-type" => 31,
+        "date" => 33,
+        "etag" => 34,
+        "expires" => 36,
+        "last-modified" => 44,
+        "link" => 45,
+        "location" => 46,
+        "proxy-authenticate" => 48,
+        "retry-after" => 53,
+        "server" => 54,
+        "set-cookie" => 55,
+        "strict-transport-security" => 56,
+        "vary" => 59,
+        "via" => 60,
+        "www-authenticate" => 61,
+        _ => return None,
+    })
+}
+
+/// A dynamic table: the newest entry has the lowest index. Allocates nothing before its first entry, and nothing more
+/// once it has been full.
+///
+/// The bytes of all entries are in one buffer in the order of their insertion; evicted ones are removed from its start
+/// when it has grown to twice the size of the table.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// The newest entry is the last.
+    entries: VecDeque<Entry>,
+    bytes: Vec<u8>,
+    /// The number of bytes that were removed from the start of `bytes`, modulo 2^32.
+    removed: u32,
+    /// `size <= max_size <= TABLE_BYTES`, counted as RFC 7541, section 4.1 does.
+    size: usize,
+    max_size: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// The position in all bytes that were ever inserted, modulo 2^32.
+    start: u32,
+    name_length: u16,
+    value_length: u16,
+    tag: u32,
+}
+
+/// An entry of a dynamic table, with the number that was inserted along with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) value: &'a [u8],
+    pub(super) tag: u32,
+}
+
+impl Table {
+    pub(super) const fn new() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            bytes: Vec::new(),
+            removed: 0,
+            size: 0,
+            max_size: TABLE_BYTES,
+        }
+    }
+
+    /// Changes the size, at most to [`TABLE_BYTES`], and evicts entries until the rest fits.
+    pub(super) fn set_max_size(&mut self, max_size: usize) {
+        self.max_size = max_size.min(TABLE_BYTES);
+        self.evict(self.max_size);
+    }
+
+    /// The entry at a position; the newest has the position 0.
+    pub(super) fn get(&self, position: usize) -> Option<Found<'_>> {
+        let last = self.entries.len().checked_sub(1)?;
+        let entry = self.entries.get(last.checked_sub(position)?)?;
+        Some(self.found(entry))
+    }
+
+    /// The position of the entry with this tag, name and value.
+    pub(super) fn find(&self, tag: u32, name: &[u8], value: &[u8]) -> Option<usize> {
+        let is_equal = |entry: &Entry| {
+            entry.tag == tag && {
+                let found = self.found(entry);
+                found.name == name && found.value == value
+            }
+        };
+        self.entries.iter().rev().position(is_equal)
+    }
+
+    /// Inserts an entry, and evicts the oldest ones until it fits. One that is larger than the table empties it, and is not
+    /// inserted (RFC 7541, section 4.4).
+    pub(super) fn insert(&mut self, name: &[u8], value: &[u8], tag: u32) {
+        let size = name.len() + value.len() + ENTRY_OVERHEAD;
+        self.evict(self.max_size.saturating_sub(size));
+        if size > self.max_size {
+            return;
+        }
+        if self.bytes.len() + name.len() + value.len() > BUFFER_BYTES {
+            let dead = match self.entries.front() {
+                Some(oldest) => oldest.start.wrapping_sub(self.removed) as usize,
+                None => self.bytes.len(),
+            };
+            self.bytes.drain(..dead);
+            self.removed = self.removed.wrapping_add(dead as u32);
+        }
+        // The lengths are smaller than the table.
+        self.entries.push_back(Entry {
+            start: self.removed.wrapping_add(self.bytes.len() as u32),
+            name_length: name.len() as u16,
+            value_length: value.len() as u16,
+            tag,
+        });
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.size += size;
+    }
+
+    /// Evicts the oldest entries until at most `size` is left.
+    fn evict(&mut self, size: usize) {
+        while self.size > size
+            && let Some(oldest) = self.entries.pop_front()
+        {
+            self.size -= usize::from(oldest.name_length) + usize::from(oldest.value_length) + ENTRY_OVERHEAD;
+        }
+    }
+
+    fn found(&self, entry: &Entry) -> Found<'_> {
+        let bytes = &self.bytes[entry.start.wrapping_sub(self.removed) as usize..];
+        let (name, rest) = bytes.split_at(usize::from(entry.name_length));
+        Found {
+            name,
+            value: &rest[..usize::from(entry.value_length)],
+            tag: entry.tag,
+        }
+    }
+
+    /// The size as RFC 7541, section 4.1 counts it.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) fn max_size(&self) -> usize {
+        self.max_size
+    }
+
+    /// The number of bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn static_indices_are_those_of_the_first_entry_with_the_name() {
+        for (name, _) in STATIC {
+            if let Some(index) = static_index(name) {
+                assert_eq!(
+                    STATIC.iter().position(|entry| entry.0 == name),
+                    Some(index - 1),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn entries_survive_the_removal_of_evicted_bytes() {
+        let mut table = Table::new();
+        for number in 0..10_000_u32 {
+            let (name, value) = (format!("name-{number}"), "v".repeat(number as usize % 90));
+            table.insert(name.as_bytes(), value.as_bytes(), number);
+            assert!(table.size() <= TABLE_BYTES && table.bytes.len() <= BUFFER_BYTES);
+            for position in 0..table.entries.len() {
+                let old = number - position as u32;
+                let found = table.get(position).unwrap();
+                assert_eq!(found.name, format!("name-{old}").as_bytes());
+                assert_eq!(found.value.len(), old as usize % 90);
+                assert_eq!(found.tag, old);
+            }
+        }
+        assert!(table.heap_bytes() <= 2 * BUFFER_BYTES, "{}", table.heap_bytes());
+    }
+
+    #[test]
+    fn an_entry_larger_than_the_table_empties_it() {
+        let mut table = Table::new();
+        table.insert(b"a", b"b", 0);
+        table.insert(b"a", &[b'x'; TABLE_BYTES - ENTRY_OVERHEAD], 0);
+        assert_eq!((table.entries.len(), table.size()), (0, 0));
+        table.insert(b"a", &[b'x'; TABLE_BYTES - ENTRY_OVERHEAD - 1], 0);
+        assert_eq!((table.entries.len(), table.size()), (1, TABLE_BYTES));
+    }
+}

@@ -1,0 +1,3 @@
+//! The HTTP/2 engine from outside.
+
+mod hpack;
