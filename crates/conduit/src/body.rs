@@ -663,6 +663,12 @@ impl Channel {
         self.worker_waits.get() || self.abandoned.get()
     }
 
+    /// The memory of received bytes that were not read.
+    #[cfg(feature = "testing")]
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        self.buffer.borrow().capacity()
+    }
+
     /// Requests a command for the time when the reader wants bytes.
     pub(crate) fn tell_when_wanted(&self) {
         self.worker_waits.set(true);

@@ -10,6 +10,10 @@ use conduit::testing::TestClient;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+mod support;
+
+use support::wait_for;
+
 #[derive(Clone, Default)]
 struct Watched {
     dropped: Arc<AtomicBool>,
@@ -285,6 +289,39 @@ fn events_are_read_one_by_one_and_a_client_that_goes_ends_the_stream() {
     };
     suite(TestClient::new);
     suite(TestClient::over_socket);
+}
+
+#[test]
+fn reset_ends_the_connection_and_its_handler() {
+    for client in [TestClient::new, TestClient::over_socket] {
+        let client = client(App::new(Watched::default()).routes(routes![ticks, hello]));
+        for (bytes, expected) in [("GET /he", 0), ("GET /ticks HTTP/1.1\r\nhost: a\r\n\r\n", 1)] {
+            let mut connection = client.connect();
+            assert!(connection.send(bytes));
+            wait_for(|| client.handle().statistics().received_bytes >= bytes.len() as u64);
+            connection.reset();
+            wait_for(|| client.handle().statistics().open_connections == 0);
+            assert_eq!(client.handle().statistics().requests, expected);
+        }
+    }
+}
+
+#[test]
+fn resources_are_those_in_use() {
+    let client = TestClient::new(app());
+    let mut connection = client.connect();
+    assert!(connection.send("GET /hello HTTP/1.1\r\nhost: a\r\n\r\n"));
+    wait_for(|| client.resources().idle_connections == 1);
+    assert_eq!(client.resources().buffer_bytes, 0);
+    assert!(connection.send("GET /he"));
+    wait_for(|| client.resources().buffer_bytes >= 7);
+    assert_eq!(client.resources().idle_connections, 0);
+    drop(connection);
+    let slow = client.get("/slow").start();
+    wait_for(|| client.resources().handlers == 1);
+    client.advance(Duration::from_secs(3601));
+    slow.finish();
+    wait_for(|| client.resources() == Default::default());
 }
 
 #[test]

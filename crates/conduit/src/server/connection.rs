@@ -86,6 +86,12 @@ impl Connection {
         self.link.memory_readiness()
     }
 
+    /// The memory that it holds for input, output and bodies.
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.link.buffer_bytes() + self.protocol.buffer_bytes()
+    }
+
     /// Returns whether the next bytes may be read into a part of the worker's buffer, to be served together with those of other
     /// connections: TLS decrypts in the buffer, and a body arrives in large pieces.
     pub(super) fn joins_batch(&self) -> bool {

@@ -38,6 +38,25 @@ pub(crate) struct InProcess {
     paused: AtomicBool,
     /// By how much the worker's clock is ahead, in milliseconds.
     ahead_millis: AtomicU64,
+    resources: Mutex<Resources>,
+}
+
+/// The resources that an application holds in process, at the end of a turn of its worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resources {
+    /// Open connections that wait for a request.
+    pub idle_connections: usize,
+    /// The memory of idle connections for input, output and bodies. It is 0 unless the server has a fault.
+    pub idle_buffer_bytes: usize,
+    /// The memory of all connections for input, output and bodies.
+    pub buffer_bytes: usize,
+    /// Handlers that were not ready at once, with or without a client.
+    pub handlers: usize,
+    /// [Tasks](crate::Tasks) in progress.
+    pub tasks: usize,
+    /// The used part of the [memory for bodies](crate::App::body_memory).
+    pub body_memory_bytes: usize,
 }
 
 impl InProcess {
@@ -73,6 +92,17 @@ impl InProcess {
     /// The time of the day on the worker's clock.
     pub(crate) fn now(&self) -> SystemTime {
         SystemTime::now() + Duration::from_millis(self.ahead_millis.load(Ordering::Acquire))
+    }
+
+    /// The resources at the end of the worker's last turn. Wakes the worker for another one.
+    pub(crate) fn resources(&self) -> Resources {
+        self.wake();
+        lock(&self.resources).clone()
+    }
+
+    /// The last step of each turn of the worker.
+    pub(super) fn end_turn(&self, resources: Resources) {
+        *lock(&self.resources) = resources;
     }
 
     fn wake(&self) {
@@ -155,6 +185,8 @@ struct State {
     /// The client sends nothing more.
     client_ended: bool,
     client_gone: bool,
+    /// The client has reset the connection: bytes in both directions are lost.
+    reset: bool,
     /// The server sends nothing more.
     server_ended: bool,
     server_gone: bool,
@@ -165,6 +197,17 @@ struct State {
 }
 
 impl State {
+    /// Checks that the connection is not reset.
+    ///
+    /// # Errors
+    /// `ConnectionReset` after a reset.
+    fn check_reset(&self) -> io::Result<()> {
+        match self.reset {
+            true => Err(io::ErrorKind::ConnectionReset.into()),
+            false => Ok(()),
+        }
+    }
+
     /// Returns the length of the server's next transfer: `bytes` unless a test has seeded short transfers.
     ///
     /// # Errors
@@ -203,6 +246,7 @@ impl ServerEnd {
     /// As [`recv`](Self::recv), and what is received stays.
     pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let state = lock(&self.pipe.state);
+        state.check_reset()?;
         if state.to_server.is_empty() && !state.client_ended {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -217,6 +261,7 @@ impl ServerEnd {
 
     pub(super) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = lock(&self.pipe.state);
+        state.check_reset()?;
         if state.to_server.is_empty() {
             return if state.client_ended {
                 Ok(0)
@@ -232,6 +277,7 @@ impl ServerEnd {
 
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = lock(&self.pipe.state);
+        state.check_reset()?;
         if state.client_gone {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -261,7 +307,8 @@ impl ServerEnd {
         let state = lock(&self.pipe.state);
         let readable = interest.is_readable() && (!state.to_server.is_empty() || state.client_ended);
         let writable = interest.is_writable() && (state.client_gone || state.to_client.len() < PIPE_BYTES);
-        let hang_up = state.client_gone && !interest.is_readable();
+        // A reset is reported without any interest, as EPOLLERR and EPOLLHUP are.
+        let hang_up = state.reset || (state.client_gone && !interest.is_readable());
         // If the bytes before the end are read, the rest is reported again.
         let read_closed = interest.is_hang_up() && !interest.is_readable() && state.client_ended;
         (readable || writable || hang_up || read_closed).then_some(Readiness {
@@ -375,7 +422,19 @@ impl ClientEnd {
 
     /// Closes both directions.
     pub(crate) fn close(&self) {
+        self.leave(lock(&self.pipe.state));
+    }
+
+    /// Resets the connection: closes both directions, and discards the bytes in them.
+    pub(crate) fn reset(&self) {
         let mut state = lock(&self.pipe.state);
+        state.reset = true;
+        state.to_server.clear();
+        state.to_client.clear();
+        self.leave(state);
+    }
+
+    fn leave(&self, mut state: MutexGuard<'_, State>) {
         state.client_ended = true;
         state.client_gone = true;
         self.stop_skipping(&mut state);

@@ -34,6 +34,8 @@ use super::deadlines::{Second, Wheel};
 use super::exchange::Environment;
 use super::handle::{ServerHandle, StopOnDrop};
 use super::idle::Idle;
+#[cfg(feature = "testing")]
+use super::in_process::Resources;
 use super::listening::{AcceptError, Accepted, Listener};
 use super::peers::Peers;
 use super::transport::Transport;
@@ -704,6 +706,27 @@ impl Worker {
             });
         }
     }
+
+    /// Reports the resources to a test client.
+    fn report_resources(&self) {
+        let Some(process) = &self.shared.config.in_process else {
+            return;
+        };
+        let WorkCounts { handlers, tasks } = self.shared.running.counts();
+        let mut resources = Resources::default();
+        for (_, connection) in &self.connections {
+            let bytes = connection.buffer_bytes();
+            resources.buffer_bytes += bytes;
+            if connection.idle_since().is_some() {
+                resources.idle_connections += 1;
+                resources.idle_buffer_bytes += bytes;
+            }
+        }
+        resources.handlers = handlers;
+        resources.tasks = tasks;
+        resources.body_memory_bytes = self.handle.budgets().bodies.used_bytes();
+        process.end_turn(resources);
+    }
 }
 
 /// The task that a worker is.
@@ -750,6 +773,8 @@ impl Future for Driver {
             }
         }
         worker.resume_accepting();
+        #[cfg(feature = "testing")]
+        worker.report_resources();
         if worker.has_ended(context) {
             return Poll::Ready(Ok(worker.cut_off));
         }

@@ -16,7 +16,7 @@ use super::wire::Wire;
 use crate::app::App;
 use crate::route::Routes;
 use crate::server::ServerHandle;
-use crate::server::in_process::InProcess;
+use crate::server::in_process::{InProcess, Resources};
 
 /// The time that a test waits for the application before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -220,6 +220,17 @@ impl TestClient {
     /// The handle of the server: its statistics, and the methods that stop it.
     pub fn handle(&self) -> ServerHandle {
         self.running.handle.clone()
+    }
+
+    /// The resources that the application holds in process, at the end of its worker's last turn. Each call wakes the worker
+    /// for another turn, so that a loop sees later changes.
+    ///
+    /// # Panics
+    ///
+    /// With [`over_socket`](Self::over_socket).
+    #[track_caller]
+    pub fn resources(&self) -> Resources {
+        self.process("resources are counted").resources()
     }
 
     /// The value of a cookie that is kept.

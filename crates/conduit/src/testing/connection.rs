@@ -33,6 +33,7 @@ pub struct TestConnection {
     wire: Wire,
     received: Vec<u8>,
     ended: bool,
+    is_reset: bool,
 }
 
 impl TestConnection {
@@ -41,6 +42,7 @@ impl TestConnection {
             wire,
             received: Vec::new(),
             ended: false,
+            is_reset: false,
         }
     }
 
@@ -83,6 +85,20 @@ impl TestConnection {
     /// before, and can still send.
     pub fn end(&mut self) {
         self.wire.end();
+    }
+
+    /// Resets the connection, as a client that crashes does: bytes that the server has not read are lost, and its next read
+    /// or write fails with `ECONNRESET`. A plain drop closes the connection instead.
+    ///
+    /// # Panics
+    ///
+    /// With [`TestClient::over_socket`](super::TestClient::over_socket), when the system refuses to reset the socket.
+    #[track_caller]
+    pub fn reset(mut self) {
+        if let Err(error) = self.wire.reset() {
+            panic!("the socket cannot be reset: {error}");
+        }
+        self.is_reset = true;
     }
 
     /// Waits for bytes, and takes those that have come, at most so many; none at the end of the stream.
@@ -159,6 +175,8 @@ impl fmt::Debug for TestConnection {
 
 impl Drop for TestConnection {
     fn drop(&mut self) {
-        self.wire.close();
+        if !self.is_reset {
+            self.wire.close();
+        }
     }
 }

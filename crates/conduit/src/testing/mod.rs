@@ -60,3 +60,5 @@ pub use connection::TestConnection;
 pub use events::ServerEvent;
 pub use request::{TestCall, TestRequest, TestUpload};
 pub use response::{TestResponse, TestStream};
+
+pub use crate::server::in_process::Resources;

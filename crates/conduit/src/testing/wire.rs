@@ -5,6 +5,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use conduit_net::option::{self, Options as _};
+
 use crate::server::in_process::ClientEnd;
 
 /// A connection to the application; its drop closes it. A clone is the same connection.
@@ -77,6 +79,15 @@ impl Wire {
             // It fails if the server has closed already.
             Wire::Socket(stream) => drop(stream.shutdown(Shutdown::Write)),
         }
+    }
+
+    /// Resets the connection for all clones; a socket when the last of them is dropped.
+    pub(super) fn reset(&self) -> io::Result<()> {
+        match self {
+            Wire::Memory(end, _) => end.reset(),
+            Wire::Socket(stream) => stream.set_option(option::LINGER, Some(Duration::ZERO))?,
+        }
+        Ok(())
     }
 
     /// Closes the connection for all clones.

@@ -150,6 +150,12 @@ impl Exchange {
         !self.request_body.as_ref().is_some_and(|body| body.is_unwanted())
     }
 
+    /// The memory that it holds for the request's body.
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.request_body.as_ref().map_or(0, |body| body.buffer_bytes())
+    }
+
     // The response.
 
     /// Returns whether a handler runs, whose response is expected.

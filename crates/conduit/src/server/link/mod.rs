@@ -512,6 +512,12 @@ impl Link {
         }
     }
 
+    /// The memory that it holds for input and output.
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.pending.capacity() + self.output.capacity() + self.uncopied_left() as usize
+    }
+
     // The end.
 
     /// Ends the server's half of the stream: the client reads the end after what was sent before.

@@ -186,6 +186,15 @@ impl Protocol {
         matches!(self, Protocol::Http1(http1) if http1.reads_little())
     }
 
+    /// The memory that it holds for bodies.
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        match self {
+            Protocol::Http1(http1) => http1.buffer_bytes(),
+            _ => 0,
+        }
+    }
+
     /// Cancels everything that is in progress. Returns whether the stream must be reset, because an end would look as if the
     /// output were whole.
     pub(super) fn cancel(&mut self, link: &Link, shared: &mut Shared) -> bool {

@@ -310,6 +310,12 @@ impl Http1 {
             && self.engine.phase() == Phase::Idle
     }
 
+    /// The memory that it holds for the request's body.
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.exchange.buffer_bytes()
+    }
+
     /// Cancels the exchange. Returns whether the client must see a reset.
     pub(super) fn cancel(&mut self, link: &Link, shared: &mut Shared) -> bool {
         self.exchange.cancel(link.uncopied_left(), shared);
