@@ -196,21 +196,21 @@ pub(crate) enum Subject {
     Nothing,
     Ip(SocketAddr),
     Vsock(VsockAddress),
-    Name(Name),
+    Name(NamePrefix),
 }
 
 /// The beginning of a path or host name.
 #[derive(Clone, Debug)]
-pub(crate) struct Name {
+pub(crate) struct NamePrefix {
     bytes: [u8; 64],
     /// `length <= 64`
     length: u8,
     cut: bool,
 }
 
-impl Name {
-    fn new(mark: &[u8], text: &[u8]) -> Name {
-        let mut name = Name {
+impl NamePrefix {
+    fn new(mark: &[u8], text: &[u8]) -> NamePrefix {
+        let mut name = NamePrefix {
             bytes: [0; 64],
             length: 0,
             cut: mark.len() + text.len() > 64,
@@ -251,7 +251,7 @@ impl From<Option<SocketAddr>> for Subject {
 
 impl From<&str> for Subject {
     fn from(text: &str) -> Subject {
-        Subject::Name(Name::new(b"", text.as_bytes()))
+        Subject::Name(NamePrefix::new(b"", text.as_bytes()))
     }
 }
 
@@ -261,8 +261,8 @@ impl From<&Address> for Subject {
             Address::Ip(address) => Subject::Ip(*address),
             Address::Vsock(address) => Subject::Vsock(*address),
             Address::Unix(address) => match (address.path_bytes(), address.abstract_name()) {
-                (Some(path), _) => Subject::Name(Name::new(b"", path)),
-                (None, Some(name)) => Subject::Name(Name::new(b"@", name)),
+                (Some(path), _) => Subject::Name(NamePrefix::new(b"", path)),
+                (None, Some(name)) => Subject::Name(NamePrefix::new(b"@", name)),
                 (None, None) => Subject::Nothing,
             },
             Address::Other(_) => Subject::Nothing,

@@ -9,14 +9,14 @@ use core::fmt;
 /// It takes 12 bytes for each event of its capacity on x86-64 Linux, 16 to 64 elsewhere. With kqueue, reading and writing
 /// readiness of one source are two events.
 pub struct Events {
-    pub(crate) inner: sys::poller::Events,
+    pub(crate) inner: sys::poller::EventBuffer,
 }
 
 impl Events {
     /// Room for `capacity` events a wait, at least one.
     pub fn with_capacity(capacity: usize) -> Events {
         Events {
-            inner: sys::poller::Events::with_capacity(capacity.max(1)),
+            inner: sys::poller::EventBuffer::with_capacity(capacity.max(1)),
         }
     }
 

@@ -20,7 +20,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 /// See epoll(7) and kqueue(2).
 #[derive(Debug)]
 pub struct Poller {
-    inner: sys::poller::Poller,
+    inner: sys::poller::Backend,
 }
 
 impl Poller {
@@ -30,7 +30,7 @@ impl Poller {
     /// `EMFILE` and `ENFILE` when no descriptor is left.
     pub fn new() -> Result<Poller> {
         Ok(Poller {
-            inner: sys::poller::Poller::new()?,
+            inner: sys::poller::Backend::new()?,
         })
     }
 
@@ -259,7 +259,7 @@ pub use sys::poller::EventSlot;
 
 /// The iterator of [`Events::iter`](crate::Events::iter).
 pub struct Iter<'a> {
-    pub(crate) inner: sys::poller::Iter<'a>,
+    pub(crate) inner: sys::poller::BufferIter<'a>,
 }
 
 impl Iterator for Iter<'_> {

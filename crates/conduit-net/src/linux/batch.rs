@@ -32,13 +32,13 @@ pub struct ReceiveBatch {
     buffers: Vec<u8>,
     bytes_each: usize,
     /// As many as `headers`; the headers point to them, so neither list ever grows.
-    places: Vec<Place>,
+    slots: Vec<ReceiveSlot>,
     headers: Vec<libc::mmsghdr>,
     /// `received <= headers.len()`
     received: usize,
 }
 
-struct Place {
+struct ReceiveSlot {
     from: MaybeUninit<SocketAddrStorage>,
     piece: libc::iovec,
     control: ReceiveControl,
@@ -68,8 +68,8 @@ impl ReceiveBatch {
     /// Room for `count` datagrams (at most 1024 are received at once) of `bytes_each`.
     pub fn new(count: usize, bytes_each: usize) -> ReceiveBatch {
         let count = count.clamp(1, 1024);
-        let mut places = Vec::with_capacity(count);
-        places.resize_with(count, || Place {
+        let mut slots = Vec::with_capacity(count);
+        slots.resize_with(count, || ReceiveSlot {
             from: MaybeUninit::uninit(),
             piece: libc::iovec {
                 iov_base: core::ptr::null_mut(),
@@ -86,7 +86,7 @@ impl ReceiveBatch {
         ReceiveBatch {
             buffers: vec![0; count * bytes_each],
             bytes_each,
-            places,
+            slots,
             headers,
             received: 0,
         }
@@ -99,16 +99,16 @@ impl ReceiveBatch {
     /// `WouldBlock` if none has arrived and the socket is non-blocking.
     pub fn receive(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.received = 0;
-        for (index, (place, header)) in self.places.iter_mut().zip(&mut self.headers).enumerate() {
-            place.control.clear();
-            place.piece.iov_base = self.buffers[index * self.bytes_each..].as_mut_ptr().cast();
-            place.piece.iov_len = self.bytes_each;
+        for (index, (slot, header)) in self.slots.iter_mut().zip(&mut self.headers).enumerate() {
+            slot.control.clear();
+            slot.piece.iov_base = self.buffers[index * self.bytes_each..].as_mut_ptr().cast();
+            slot.piece.iov_len = self.bytes_each;
             let message = &mut header.msg_hdr;
-            message.msg_name = place.from.as_mut_ptr().cast();
+            message.msg_name = slot.from.as_mut_ptr().cast();
             message.msg_namelen = size_of::<SocketAddrStorage>() as libc::socklen_t;
-            message.msg_iov = &raw mut place.piece;
+            message.msg_iov = &raw mut slot.piece;
             message.msg_iovlen = 1;
-            let room = place.control.space();
+            let room = slot.control.space();
             message.msg_control = room.as_mut_ptr().cast();
             message.msg_controllen = room.len() as _;
         }
@@ -129,9 +129,9 @@ impl ReceiveBatch {
                 Err(_) => ops::again(io::last_errno())?,
             }
         };
-        for (place, header) in self.places.iter_mut().zip(&self.headers).take(received) {
+        for (slot, header) in self.slots.iter_mut().zip(&self.headers).take(received) {
             // SAFETY: the kernel has filled that much of the room.
-            unsafe { place.control.set_filled(header.msg_hdr.msg_controllen as usize) };
+            unsafe { slot.control.set_filled(header.msg_hdr.msg_controllen as usize) };
         }
         self.received = received;
         Ok(received)
@@ -141,18 +141,18 @@ impl ReceiveBatch {
     pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = Datagram<'_>> {
         let received = self.received;
         let buffers = self.buffers.chunks(self.bytes_each.max(1));
-        self.places
+        self.slots
             .iter_mut()
             .zip(&self.headers)
             .zip(buffers)
             .take(received)
-            .map(|((place, header), buffer)| Datagram {
+            .map(|((slot, header), buffer)| Datagram {
                 bytes: &buffer[..(header.msg_len as usize).min(buffer.len())],
                 // SAFETY: the kernel has filled as much of the address as it says.
-                from: unsafe { ops::received_address(&place.from, header.msg_hdr.msg_namelen) },
+                from: unsafe { ops::received_address(&slot.from, header.msg_hdr.msg_namelen) },
                 truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
                 control_truncated: header.msg_hdr.msg_flags & libc::MSG_CTRUNC != 0,
-                control: place.control.messages(),
+                control: slot.control.messages(),
             })
     }
 }

@@ -12,7 +12,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 #[derive(Debug)]
-pub(crate) struct Poller {
+pub(crate) struct Backend {
     epoll: OwnedFd,
     /// Registered edge-triggered: each write is one event, and it never has to be read to stop being ready.
     waker: OwnedFd,
@@ -22,8 +22,8 @@ pub(crate) struct Poller {
     nanoseconds: AtomicBool,
 }
 
-impl Poller {
-    pub(crate) fn new() -> Result<Poller> {
+impl Backend {
+    pub(crate) fn new() -> Result<Backend> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(
@@ -32,7 +32,7 @@ impl Poller {
             EventData::new_u64(WAKE_KEY),
             EventFlags::IN | EventFlags::ET,
         )?;
-        Ok(Poller {
+        Ok(Backend {
             epoll,
             waker,
             waking: AtomicBool::new(false),
@@ -74,7 +74,7 @@ impl Poller {
 
     #[cfg(feature = "std")]
     #[inline]
-    pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> Result<usize> {
+    pub(crate) fn wait(&self, events: &mut EventBuffer, timeout: Option<Duration>) -> Result<usize> {
         events.list.clear();
         let spare = events.list.spare_capacity_mut();
         // SAFETY: a slot is a kernel event and nothing else (repr(transparent)).
@@ -86,12 +86,16 @@ impl Poller {
     }
 
     #[inline]
-    pub(crate) fn wait_into<'a>(&self, slots: &'a mut [EventSlot], timeout: Option<Duration>) -> Result<Iter<'a>> {
+    pub(crate) fn wait_into<'a>(
+        &self,
+        slots: &'a mut [EventSlot],
+        timeout: Option<Duration>,
+    ) -> Result<BufferIter<'a>> {
         // SAFETY: a slot is a kernel event and nothing else (repr(transparent)); the kernel writes whole events only, so the
         // slots stay initialised.
         let places = unsafe { core::slice::from_raw_parts_mut(slots.as_mut_ptr().cast(), slots.len()) };
         let count = self.fill(places, timeout)?;
-        Ok(Iter {
+        Ok(BufferIter {
             list: slots[..count].iter(),
         })
     }
@@ -203,7 +207,7 @@ impl Poller {
     }
 }
 
-impl AsFd for Poller {
+impl AsFd for Backend {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }
@@ -230,14 +234,14 @@ impl core::fmt::Debug for EventSlot {
 
 /// The kernel writes straight into this list, and it is read from there.
 #[cfg(feature = "std")]
-pub(crate) struct Events {
+pub(crate) struct EventBuffer {
     list: Vec<EventSlot>,
 }
 
 #[cfg(feature = "std")]
-impl Events {
-    pub(crate) fn with_capacity(capacity: usize) -> Events {
-        Events {
+impl EventBuffer {
+    pub(crate) fn with_capacity(capacity: usize) -> EventBuffer {
+        EventBuffer {
             list: Vec::with_capacity(capacity),
         }
     }
@@ -258,16 +262,16 @@ impl Events {
     }
 
     #[inline]
-    pub(crate) fn iter(&self) -> Iter<'_> {
-        Iter { list: self.list.iter() }
+    pub(crate) fn iter(&self) -> BufferIter<'_> {
+        BufferIter { list: self.list.iter() }
     }
 }
 
-pub(crate) struct Iter<'a> {
+pub(crate) struct BufferIter<'a> {
     list: core::slice::Iter<'a, EventSlot>,
 }
 
-impl Iterator for Iter<'_> {
+impl Iterator for BufferIter<'_> {
     type Item = Event;
 
     #[inline]

@@ -9,13 +9,13 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 #[derive(Debug)]
-pub(crate) struct Poller {
+pub(crate) struct Backend {
     inner: polling::Poller,
 }
 
-impl Poller {
-    pub(crate) fn new() -> Result<Poller> {
-        Ok(Poller {
+impl Backend {
+    pub(crate) fn new() -> Result<Backend> {
+        Ok(Backend {
             inner: polling::Poller::new()?,
         })
     }
@@ -42,7 +42,7 @@ impl Poller {
         self.remove(source.as_fd())
     }
 
-    pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> Result<usize> {
+    pub(crate) fn wait(&self, events: &mut EventBuffer, timeout: Option<Duration>) -> Result<usize> {
         // The list is appended to, not replaced.
         events.inner.clear();
         self.inner.wait(&mut events.inner, timeout)
@@ -53,19 +53,19 @@ impl Poller {
     }
 }
 
-impl AsFd for Poller {
+impl AsFd for Backend {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inner.as_fd()
     }
 }
 
-pub(crate) struct Events {
+pub(crate) struct EventBuffer {
     inner: polling::Events,
 }
 
-impl Events {
-    pub(crate) fn with_capacity(capacity: usize) -> Events {
-        Events {
+impl EventBuffer {
+    pub(crate) fn with_capacity(capacity: usize) -> EventBuffer {
+        EventBuffer {
             inner: polling::Events::with_capacity(NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN)),
         }
     }
@@ -82,13 +82,13 @@ impl Events {
         self.inner.clear();
     }
 
-    pub(crate) fn iter(&self) -> Iter<'_> {
+    pub(crate) fn iter(&self) -> BufferIter<'_> {
         Box::new(self.inner.iter().map(event))
     }
 }
 
 /// The iterator of `polling` has no name, so it is boxed: one small allocation a turn, on this backend only.
-pub(crate) type Iter<'a> = Box<dyn Iterator<Item = Event> + 'a>;
+pub(crate) type BufferIter<'a> = Box<dyn Iterator<Item = Event> + 'a>;
 
 fn event(event: polling::Event) -> Event {
     Event {
