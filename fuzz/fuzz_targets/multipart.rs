@@ -4,21 +4,21 @@
 #![no_main]
 
 use bytes::Bytes;
-use conduit_proto::multipart::{Event, Parser};
+use conduit_proto::multipart::{MultipartEvent, MultipartParser};
 use libfuzzer_sys::fuzz_target;
 
 /// Success without an error, and the content of each part.
 fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (bool, Vec<Vec<u8>>) {
-    let mut parser = Parser::new("x");
+    let mut parser = MultipartParser::new("x");
     let mut contents: Vec<Vec<u8>> = Vec::new();
-    let mut take = |parser: &mut Parser| loop {
+    let mut take = |parser: &mut MultipartParser| loop {
         match parser.poll_event() {
-            Ok(Some(Event::Part(_))) => contents.push(Vec::new()),
-            Ok(Some(Event::Content(piece))) => {
+            Ok(Some(MultipartEvent::Part(_))) => contents.push(Vec::new()),
+            Ok(Some(MultipartEvent::Content(piece))) => {
                 assert!(!piece.is_empty());
                 contents.last_mut().expect("a part has begun").extend_from_slice(&piece);
             }
-            Ok(Some(Event::EndOfPart | Event::End)) => {}
+            Ok(Some(MultipartEvent::EndOfPart | MultipartEvent::End)) => {}
             Ok(None) => return true,
             Err(_) => return false,
         }

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use conduit_proto::proxy::{Header, LENGTH_LIMIT, Parser};
+use conduit_proto::proxy::{Header, LENGTH_LIMIT, HeaderParser};
 use libfuzzer_sys::fuzz_target;
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -16,7 +16,7 @@ type Outcome = Result<Option<(Header, usize)>, ()>;
 
 /// The parser's result for these pieces, one after the other.
 fn parse<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
-    let mut parser = Parser::new();
+    let mut parser = HeaderParser::new();
     let mut used = 0;
     for piece in pieces {
         let (step, header) = parser.handle_input(piece).map_err(|_| ())?;

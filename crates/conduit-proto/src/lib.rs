@@ -31,7 +31,7 @@
 //!     b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\nhello"
 //! );
 //! assert!(connection.keep_alive() && input.is_empty());
-//! # Ok::<(), conduit_proto::h1::Error>(())
+//! # Ok::<(), conduit_proto::h1::RequestError>(())
 //! ```
 #![forbid(unsafe_code)]
 

@@ -4,13 +4,13 @@
 //! read from known proxies only. The specification is `proxy-protocol.txt` of
 //! HAProxy.
 //!
-//! A [`Parser`] is given what has been received, and says how much of it was the header's. It keeps what it needs, at
+//! A [`HeaderParser`] is given what has been received, and says how much of it was the header's. It keeps what it needs, at
 //! most 232 bytes, and never requests bytes after the header.
 //!
 //! ```
-//! use conduit_proto::proxy::{Header, Parser};
+//! use conduit_proto::proxy::{Header, HeaderParser};
 //!
-//! let mut parser = Parser::new();
+//! let mut parser = HeaderParser::new();
 //! let (used, header) = parser.handle_input(b"PROXY TCP4 192.0.2.7 ")?;
 //! assert_eq!((used, header), (21, None));
 //! let (used, header) = parser.handle_input(b"198.51.100.1 56324 443\r\nGET / HTTP/1.1\r\n")?;
@@ -18,7 +18,7 @@
 //! let Some(Header::Internet { source, destination }) = header else { panic!("a header of TCP") };
 //! assert_eq!(source, "192.0.2.7:56324".parse().unwrap());
 //! assert_eq!(destination, "198.51.100.1:443".parse().unwrap());
-//! # Ok::<(), conduit_proto::proxy::Error>(())
+//! # Ok::<(), conduit_proto::proxy::HeaderError>(())
 //! ```
 //!
 //! # Refused input
@@ -64,7 +64,7 @@ pub enum Header {
 /// The input is not a header of the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Error {
+pub enum HeaderError {
     /// It begins as neither version does.
     Signature,
     /// The line of version 1 is longer than 107 bytes, or ends in something else than CR and LF.
@@ -79,35 +79,35 @@ pub enum Error {
     Length,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Error::Signature => "no PROXY header: the connection must begin with one",
-            Error::Line => "a PROXY line that does not end in CR and LF within 107 bytes",
-            Error::Word => "a PROXY line with a bad protocol, address or port",
-            Error::Command => "a PROXY header with an unknown version or command",
-            Error::Family => "a PROXY header with an unknown family or transport",
-            Error::Length => "a PROXY header whose length does not fit its addresses, or is above the limit",
+            HeaderError::Signature => "no PROXY header: the connection must begin with one",
+            HeaderError::Line => "a PROXY line that does not end in CR and LF within 107 bytes",
+            HeaderError::Word => "a PROXY line with a bad protocol, address or port",
+            HeaderError::Command => "a PROXY header with an unknown version or command",
+            HeaderError::Family => "a PROXY header with an unknown family or transport",
+            HeaderError::Length => "a PROXY header whose length does not fit its addresses, or is above the limit",
         })
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for HeaderError {}
 
 /// Reads the header of one connection, in pieces of any size.
 #[derive(Clone)]
-pub struct Parser {
+pub struct HeaderParser {
     /// The header as far as it is kept; extensions are not.
     kept: [u8; FIXED + ADDRESSES],
     /// The number of received bytes. `come <= FIXED + LENGTH_LIMIT`
     come: usize,
 }
 
-impl Parser {
+impl HeaderParser {
     /// A parser of a connection of which nothing was read.
     #[must_use]
     pub const fn new() -> Self {
-        Parser {
+        HeaderParser {
             kept: [0; FIXED + ADDRESSES],
             come: 0,
         }
@@ -119,7 +119,7 @@ impl Parser {
     /// # Errors
     ///
     /// When it is no header, from the first byte that cannot be one: the connection has to be closed.
-    pub fn handle_input(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), Error> {
+    pub fn handle_input(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), HeaderError> {
         let mut used = 0;
         while used < input.len() {
             let wanted = self.wanted()?;
@@ -140,7 +140,7 @@ impl Parser {
     }
 
     /// The number of bytes until the next decision; at least 1.
-    fn wanted(&self) -> Result<usize, Error> {
+    fn wanted(&self) -> Result<usize, HeaderError> {
         if self.come < FIXED || self.kept[0] == b'P' {
             // A line may end at any byte, and faults are reported at once.
             return Ok(1);
@@ -149,33 +149,33 @@ impl Parser {
     }
 
     /// The length of the bytes after the fixed part of version 2.
-    fn length(&self) -> Result<usize, Error> {
+    fn length(&self) -> Result<usize, HeaderError> {
         let length = usize::from(u16::from_be_bytes([self.kept[14], self.kept[15]]));
         if length > LENGTH_LIMIT {
-            return Err(Error::Length);
+            return Err(HeaderError::Length);
         }
         Ok(length)
     }
 
     /// The header, if it is whole; an error if it cannot become one.
-    fn header(&self) -> Result<Option<Header>, Error> {
+    fn header(&self) -> Result<Option<Header>, HeaderError> {
         let come = &self.kept[..self.come.min(self.kept.len())];
         if come[0] == b'P' {
             return line(come);
         }
         let begun = come.len().min(SIGNATURE.len());
         if come[..begun] != SIGNATURE[..begun] {
-            return Err(Error::Signature);
+            return Err(HeaderError::Signature);
         }
         if come.get(12).is_some_and(|command| !matches!(command, 0x20 | 0x21)) {
-            return Err(Error::Command);
+            return Err(HeaderError::Command);
         }
         let is_local = come.get(12) == Some(&0x20);
         // TCP and UDP over IPv4 and IPv6, both kinds of Unix sockets, and unspecified. The family of LOCAL is ignored, as
         // section 2.2 asks: a health check must not fail because of it.
         let families = |family: &u8| matches!(family, 0x00 | 0x11 | 0x12 | 0x21 | 0x22 | 0x31 | 0x32);
         if !is_local && come.get(13).is_some_and(|family| !families(family)) {
-            return Err(Error::Family);
+            return Err(HeaderError::Family);
         }
         if self.come < FIXED {
             return Ok(None);
@@ -190,7 +190,7 @@ impl Parser {
             _ => 0,
         };
         if length < addresses {
-            return Err(Error::Length);
+            return Err(HeaderError::Length);
         }
         if self.come < FIXED + length {
             return Ok(None);
@@ -204,56 +204,56 @@ impl Parser {
     }
 }
 
-impl Default for Parser {
+impl Default for HeaderParser {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Parser {
+impl fmt::Debug for HeaderParser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parser")
+        f.debug_struct("HeaderParser")
             .field("come", &self.come)
             .finish_non_exhaustive()
     }
 }
 
 /// Parses a complete line of version 1.
-fn line(come: &[u8]) -> Result<Option<Header>, Error> {
+fn line(come: &[u8]) -> Result<Option<Header>, HeaderError> {
     const START: &[u8] = b"PROXY ";
     let begun = come.len().min(START.len());
     if come[..begun] != START[..begun] {
-        return Err(Error::Signature);
+        return Err(HeaderError::Signature);
     }
     let Some(line) = come.strip_suffix(b"\n") else {
         return if come.len() < LINE_LIMIT {
             Ok(None)
         } else {
-            Err(Error::Line)
+            Err(HeaderError::Line)
         };
     };
-    let line = line.strip_suffix(b"\r").ok_or(Error::Line)?;
-    let words = str::from_utf8(&line[START.len()..]).map_err(|_| Error::Word)?;
+    let line = line.strip_suffix(b"\r").ok_or(HeaderError::Line)?;
+    let words = str::from_utf8(&line[START.len()..]).map_err(|_| HeaderError::Word)?;
     let mut words = words.split(' ');
     let is_v4 = match words.next() {
         // The rest of the line is ignored.
         Some("UNKNOWN") => return Ok(Some(Header::Unknown)),
         Some("TCP4") => true,
         Some("TCP6") => false,
-        _ => return Err(Error::Word),
+        _ => return Err(HeaderError::Word),
     };
     let address = |word: Option<&str>| {
-        let word = word.ok_or(Error::Word)?;
+        let word = word.ok_or(HeaderError::Word)?;
         if is_v4 {
-            word.parse().map(IpAddr::V4).map_err(|_| Error::Word)
+            word.parse().map(IpAddr::V4).map_err(|_| HeaderError::Word)
         } else {
-            word.parse().map(IpAddr::V6).map_err(|_| Error::Word)
+            word.parse().map(IpAddr::V6).map_err(|_| HeaderError::Word)
         }
     };
     let (source, destination) = (address(words.next())?, address(words.next())?);
     let (source_port, destination_port) = (port(words.next())?, port(words.next())?);
     if words.next().is_some() {
-        return Err(Error::Word);
+        return Err(HeaderError::Word);
     }
     Ok(Some(Header::Internet {
         source: SocketAddr::new(source, source_port),
@@ -262,13 +262,13 @@ fn line(come: &[u8]) -> Result<Option<Header>, Error> {
 }
 
 /// A decimal number up to 65535 without leading zeros.
-fn port(word: Option<&str>) -> Result<u16, Error> {
-    let word = word.ok_or(Error::Word)?;
+fn port(word: Option<&str>) -> Result<u16, HeaderError> {
+    let word = word.ok_or(HeaderError::Word)?;
     let digits = word.bytes().all(|byte| byte.is_ascii_digit());
     if !digits || (word.len() > 1 && word.starts_with('0')) {
-        return Err(Error::Word);
+        return Err(HeaderError::Word);
     }
-    word.parse().map_err(|_| Error::Word)
+    word.parse().map_err(|_| HeaderError::Word)
 }
 
 /// The addresses of version 2: 4 or 16 bytes of the source, as many of the destination, and the ports of both.

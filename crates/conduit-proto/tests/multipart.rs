@@ -1,30 +1,30 @@
 //! `multipart/form-data`: forms as clients send them, cut anywhere, and invalid ones.
 
 use bytes::Bytes;
-use conduit_proto::multipart::{Error, Event, FIELDS_LIMIT, Parser, boundary};
+use conduit_proto::multipart::{FIELDS_LIMIT, MultipartError, MultipartEvent, MultipartParser, boundary};
 use proptest::prelude::*;
 
 /// The content of a body: name, file name and content of each part.
 type Parts = Vec<(String, Option<String>, Vec<u8>)>;
 
-fn read<'a>(boundary: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Result<Parts, Error> {
-    let mut parser = Parser::new(boundary);
+fn read<'a>(boundary: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Result<Parts, MultipartError> {
+    let mut parser = MultipartParser::new(boundary);
     let mut parts = Parts::new();
     let mut is_open = false;
-    let mut drain = |parser: &mut Parser| {
+    let mut drain = |parser: &mut MultipartParser| {
         while let Some(event) = parser.poll_event()? {
             match event {
-                Event::Part(head) => {
+                MultipartEvent::Part(head) => {
                     assert!(!is_open);
                     is_open = true;
                     parts.push((head.name, head.file_name, Vec::new()));
                 }
-                Event::Content(piece) => {
+                MultipartEvent::Content(piece) => {
                     assert!(is_open && !piece.is_empty());
                     parts.last_mut().expect("a part has begun").2.extend_from_slice(&piece);
                 }
-                Event::EndOfPart => assert!(std::mem::replace(&mut is_open, false)),
-                Event::End => assert!(!is_open),
+                MultipartEvent::EndOfPart => assert!(std::mem::replace(&mut is_open, false)),
+                MultipartEvent::End => assert!(!is_open),
             }
         }
         Ok(())
@@ -38,13 +38,13 @@ fn read<'a>(boundary: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Result<Pa
     Ok(parts)
 }
 
-fn whole(body: &[u8]) -> Result<Parts, Error> {
+fn whole(body: &[u8]) -> Result<Parts, MultipartError> {
     read("xyz", std::iter::once(body))
 }
 
 fn malformed(body: &[u8]) -> &'static str {
     match whole(body) {
-        Err(Error::Malformed { what }) => what,
+        Err(MultipartError::Malformed { what }) => what,
         other => panic!("{other:?} of {}", body.escape_ascii()),
     }
 }
@@ -90,8 +90,8 @@ fn a_form_is_the_same_however_it_is_cut() {
 fn the_first_delimiter_may_stand_at_the_beginning_and_there_may_be_no_part() {
     assert_eq!(whole(b"--xyz--"), Ok(Parts::new()));
     assert_eq!(whole(b"\r\n--xyz--\r\n"), Ok(Parts::new()));
-    assert_eq!(whole(b""), Err(Error::Incomplete));
-    assert_eq!(whole(b" --xyz--"), Err(Error::Incomplete));
+    assert_eq!(whole(b""), Err(MultipartError::Incomplete));
+    assert_eq!(whole(b" --xyz--"), Err(MultipartError::Incomplete));
 }
 
 #[test]
@@ -147,26 +147,32 @@ fn what_breaks_the_grammar_is_refused_with_its_reason() {
 fn a_head_has_limits_for_its_length_and_its_fields() {
     let mut endless = b"--xyz\r\nContent-Disposition: form-data; name=a\r\nX: ".to_vec();
     endless.resize(20_000, b'x');
-    assert_eq!(whole(&endless), Err(Error::HeadTooLong { limit_bytes: 8192 }));
-    let mut parser = Parser::new("xyz").head_limit(10);
+    assert_eq!(whole(&endless), Err(MultipartError::HeadTooLong { limit_bytes: 8192 }));
+    let mut parser = MultipartParser::new("xyz").head_limit(10);
     parser.handle_input(Bytes::from_static(b"--xyz\r\nX-A: 1234567"));
-    assert_eq!(parser.poll_event(), Err(Error::HeadTooLong { limit_bytes: 10 }));
-    assert_eq!(parser.poll_event(), Err(Error::HeadTooLong { limit_bytes: 10 }));
+    assert_eq!(
+        parser.poll_event(),
+        Err(MultipartError::HeadTooLong { limit_bytes: 10 })
+    );
+    assert_eq!(
+        parser.poll_event(),
+        Err(MultipartError::HeadTooLong { limit_bytes: 10 })
+    );
     let many = "X: y\r\n".repeat(FIELDS_LIMIT);
     let body = format!("--xyz\r\n{many}Content-Disposition: form-data; name=a\r\n\r\n\r\n--xyz--");
-    assert_eq!(whole(body.as_bytes()), Err(Error::TooManyFields));
+    assert_eq!(whole(body.as_bytes()), Err(MultipartError::TooManyFields));
     let mut padding = b"--xyz".to_vec();
     padding.resize(20_000, b' ');
-    assert!(matches!(whole(&padding), Err(Error::Malformed { .. })));
+    assert!(matches!(whole(&padding), Err(MultipartError::Malformed { .. })));
 }
 
 #[test]
 fn content_is_given_as_it_comes_and_at_most_a_delimiter_is_held_back() {
-    let mut parser = Parser::new("xyz");
+    let mut parser = MultipartParser::new("xyz");
     parser.handle_input(Bytes::from_static(
         b"--xyz\r\nContent-Disposition: form-data; name=a\r\n\r\n",
     ));
-    assert!(matches!(parser.poll_event(), Ok(Some(Event::Part(_)))));
+    assert!(matches!(parser.poll_event(), Ok(Some(MultipartEvent::Part(_)))));
     for (piece, given) in [
         (&b"abc"[..], &b"abc"[..]),
         (b"d\r", b"d"),
@@ -176,7 +182,7 @@ fn content_is_given_as_it_comes_and_at_most_a_delimiter_is_held_back() {
     ] {
         parser.handle_input(Bytes::from_static(piece));
         let mut come = Vec::new();
-        while let Ok(Some(Event::Content(content))) = parser.poll_event() {
+        while let Ok(Some(MultipartEvent::Content(content))) = parser.poll_event() {
             come.extend_from_slice(&content);
         }
         assert_eq!(come, given, "after {}", piece.escape_ascii());
@@ -208,7 +214,10 @@ fn a_boundary_is_what_rfc_2046_allows() {
         &format!("; boundary={longest}x"),
     ] {
         let outcome = of(&format!("multipart/form-data{wrong}"));
-        assert!(matches!(outcome, Err(Error::Malformed { .. })), "{wrong}: {outcome:?}");
+        assert!(
+            matches!(outcome, Err(MultipartError::Malformed { .. })),
+            "{wrong}: {outcome:?}"
+        );
     }
 }
 

@@ -1,11 +1,11 @@
 //! The PROXY protocol: whole headers, headers in pieces, and invalid ones. The sections are those of `proxy-protocol.txt`.
 
-use conduit_proto::proxy::{Error, Header, LENGTH_LIMIT, Parser};
+use conduit_proto::proxy::{Header, HeaderError, HeaderParser, LENGTH_LIMIT};
 
 /// Section, name, bytes, outcome. `GET` after a header must not be consumed.
-type Case = (&'static str, &'static str, Vec<u8>, Result<Header, Error>);
+type Case = (&'static str, &'static str, Vec<u8>, Result<Header, HeaderError>);
 
-fn internet(source: &str, destination: &str) -> Result<Header, Error> {
+fn internet(source: &str, destination: &str) -> Result<Header, HeaderError> {
     Ok(Header::Internet {
         source: source.parse().expect("an address"),
         destination: destination.parse().expect("an address"),
@@ -55,27 +55,27 @@ fn cases() -> Vec<Case> {
         ("2.1", "UNKNOWN", line("PROXY UNKNOWN\r\n"), Ok(Header::Unknown)),
         ("2.1", "UNKNOWN with anything", line("PROXY UNKNOWN ffff::1 x y z\r\n"), Ok(Header::Unknown)),
         ("2.1", "a line of 107 bytes", line(&longest), Ok(Header::Unknown)),
-        ("2.1", "a line of 108 bytes", line(&too_long), Err(Error::Line)),
-        ("2.1", "no end", line(&"PROXY TCP4 ".repeat(20)), Err(Error::Line)),
-        ("2.1", "LF alone", line("PROXY UNKNOWN\n"), Err(Error::Line)),
-        ("2.1", "small letters", line("proxy TCP4 192.0.2.7 198.51.100.1 1 2\r\n"), Err(Error::Signature)),
-        ("2.1", "another protocol", line("PROXY UDP4 192.0.2.7 198.51.100.1 1 2\r\n"), Err(Error::Word)),
-        ("2.1", "no protocol", line("PROXY \r\n"), Err(Error::Word)),
-        ("2.1", "no space", line("PROXYTCP4 192.0.2.7 198.51.100.1 1 2\r\n"), Err(Error::Signature)),
-        ("2.1", "two spaces", line("PROXY TCP4  192.0.2.7 198.51.100.1 1 2\r\n"), Err(Error::Word)),
-        ("2.1", "a tab", line("PROXY TCP4\t192.0.2.7 198.51.100.1 1 2\r\n"), Err(Error::Word)),
-        ("2.1", "a space at the end", line("PROXY TCP4 192.0.2.7 198.51.100.1 1 2 \r\n"), Err(Error::Word)),
-        ("2.1", "too few words", line("PROXY TCP4 192.0.2.7 198.51.100.1 1\r\n"), Err(Error::Word)),
-        ("2.1", "the other family", line("PROXY TCP4 ::1 ::1 1 2\r\n"), Err(Error::Word)),
-        ("2.1", "an address with a leading zero", line("PROXY TCP4 192.0.2.07 198.51.100.1 1 2\r\n"), Err(Error::Word)),
-        ("2.1", "a port with a leading zero", line("PROXY TCP4 192.0.2.7 198.51.100.1 01 2\r\n"), Err(Error::Word)),
-        ("2.1", "a port with a sign", line("PROXY TCP4 192.0.2.7 198.51.100.1 +1 2\r\n"), Err(Error::Word)),
-        ("2.1", "a port of 65536", line("PROXY TCP4 192.0.2.7 198.51.100.1 1 65536\r\n"), Err(Error::Word)),
-        ("2.1", "bytes that are no text", b"PROXY TCP4 \xff\xfe 1 1 1\r\n".to_vec(), Err(Error::Word)),
-        ("2", "a request", line("GET / HTTP/1.1\r\n\r\n"), Err(Error::Signature)),
-        ("2", "a request line that begins alike", line("PUT / HTTP/1.1\r\n\r\n"), Err(Error::Signature)),
-        ("2", "a hello of TLS", vec![0x16, 3, 1, 2, 0, 1], Err(Error::Signature)),
-        ("2", "empty lines", line("\r\n\r\nGET / HTTP/1.1\r\n"), Err(Error::Signature)),
+        ("2.1", "a line of 108 bytes", line(&too_long), Err(HeaderError::Line)),
+        ("2.1", "no end", line(&"PROXY TCP4 ".repeat(20)), Err(HeaderError::Line)),
+        ("2.1", "LF alone", line("PROXY UNKNOWN\n"), Err(HeaderError::Line)),
+        ("2.1", "small letters", line("proxy TCP4 192.0.2.7 198.51.100.1 1 2\r\n"), Err(HeaderError::Signature)),
+        ("2.1", "another protocol", line("PROXY UDP4 192.0.2.7 198.51.100.1 1 2\r\n"), Err(HeaderError::Word)),
+        ("2.1", "no protocol", line("PROXY \r\n"), Err(HeaderError::Word)),
+        ("2.1", "no space", line("PROXYTCP4 192.0.2.7 198.51.100.1 1 2\r\n"), Err(HeaderError::Signature)),
+        ("2.1", "two spaces", line("PROXY TCP4  192.0.2.7 198.51.100.1 1 2\r\n"), Err(HeaderError::Word)),
+        ("2.1", "a tab", line("PROXY TCP4\t192.0.2.7 198.51.100.1 1 2\r\n"), Err(HeaderError::Word)),
+        ("2.1", "a space at the end", line("PROXY TCP4 192.0.2.7 198.51.100.1 1 2 \r\n"), Err(HeaderError::Word)),
+        ("2.1", "too few words", line("PROXY TCP4 192.0.2.7 198.51.100.1 1\r\n"), Err(HeaderError::Word)),
+        ("2.1", "the other family", line("PROXY TCP4 ::1 ::1 1 2\r\n"), Err(HeaderError::Word)),
+        ("2.1", "an address with a leading zero", line("PROXY TCP4 192.0.2.07 198.51.100.1 1 2\r\n"), Err(HeaderError::Word)),
+        ("2.1", "a port with a leading zero", line("PROXY TCP4 192.0.2.7 198.51.100.1 01 2\r\n"), Err(HeaderError::Word)),
+        ("2.1", "a port with a sign", line("PROXY TCP4 192.0.2.7 198.51.100.1 +1 2\r\n"), Err(HeaderError::Word)),
+        ("2.1", "a port of 65536", line("PROXY TCP4 192.0.2.7 198.51.100.1 1 65536\r\n"), Err(HeaderError::Word)),
+        ("2.1", "bytes that are no text", b"PROXY TCP4 \xff\xfe 1 1 1\r\n".to_vec(), Err(HeaderError::Word)),
+        ("2", "a request", line("GET / HTTP/1.1\r\n\r\n"), Err(HeaderError::Signature)),
+        ("2", "a request line that begins alike", line("PUT / HTTP/1.1\r\n\r\n"), Err(HeaderError::Signature)),
+        ("2", "a hello of TLS", vec![0x16, 3, 1, 2, 0, 1], Err(HeaderError::Signature)),
+        ("2", "empty lines", line("\r\n\r\nGET / HTTP/1.1\r\n"), Err(HeaderError::Signature)),
         ("2.2", "TCP over IPv4", v2(0x21, 0x11, &V4), ours()),
         ("2.2", "UDP over IPv4", v2(0x21, 0x12, &V4), ours()),
         ("2.2", "TCP over IPv6", v2(0x21, 0x21, &v6()), internet("[2001:db8::7]:56324", "[::1]:443")),
@@ -89,28 +89,28 @@ fn cases() -> Vec<Case> {
         ("2.2", "LOCAL of an unknown transport with bytes", v2(0x20, 0x1f, &[9; 300]), Ok(Header::Local)),
         ("2.2", "LOCAL of every bit", v2(0x20, 0xff, &V4), Ok(Header::Local)),
         ("2.2", "LOCAL of a Unix socket without addresses", v2(0x20, 0x31, &[]), Ok(Header::Local)),
-        ("2.2", "LOCAL of an unknown family above the limit", v2_of_length(0x20, 0x41, LENGTH_LIMIT + 1, &[]), Err(Error::Length)),
-        ("2.2", "a family without a transport", v2(0x21, 0x10, &V4), Err(Error::Family)),
-        ("2.2", "a transport without a family", v2(0x21, 0x01, &[]), Err(Error::Family)),
+        ("2.2", "LOCAL of an unknown family above the limit", v2_of_length(0x20, 0x41, LENGTH_LIMIT + 1, &[]), Err(HeaderError::Length)),
+        ("2.2", "a family without a transport", v2(0x21, 0x10, &V4), Err(HeaderError::Family)),
+        ("2.2", "a transport without a family", v2(0x21, 0x01, &[]), Err(HeaderError::Family)),
         ("2.2.1", "extensions", v2(0x21, 0x11, &extended(60)), ours()),
         ("2.2.1", "extensions up to the limit", v2(0x21, 0x11, &extended(LENGTH_LIMIT - 12)), ours()),
-        ("2.2.1", "extensions above the limit", v2(0x21, 0x11, &extended(LENGTH_LIMIT - 11)), Err(Error::Length)),
-        ("2.2", "the longest length that there is", v2_of_length(0x20, 0x00, 65535, &[]), Err(Error::Length)),
-        ("2.2", "a length short of the addresses", v2(0x21, 0x11, &V4[..11]), Err(Error::Length)),
-        ("2.2", "a length of IPv4 for IPv6", v2(0x21, 0x21, &V4), Err(Error::Length)),
-        ("2.2", "a short Unix address", v2(0x21, 0x32, &[0; 215]), Err(Error::Length)),
-        ("2.2", "version 1 in binary", v2(0x11, 0x11, &V4), Err(Error::Command)),
-        ("2.2", "version 3", v2(0x31, 0x11, &V4), Err(Error::Command)),
-        ("2.2", "another command", v2(0x22, 0x11, &V4), Err(Error::Command)),
-        ("2.2", "another family", v2(0x21, 0x41, &V4), Err(Error::Family)),
-        ("2.2", "another transport", v2(0x21, 0x13, &V4), Err(Error::Family)),
+        ("2.2.1", "extensions above the limit", v2(0x21, 0x11, &extended(LENGTH_LIMIT - 11)), Err(HeaderError::Length)),
+        ("2.2", "the longest length that there is", v2_of_length(0x20, 0x00, 65535, &[]), Err(HeaderError::Length)),
+        ("2.2", "a length short of the addresses", v2(0x21, 0x11, &V4[..11]), Err(HeaderError::Length)),
+        ("2.2", "a length of IPv4 for IPv6", v2(0x21, 0x21, &V4), Err(HeaderError::Length)),
+        ("2.2", "a short Unix address", v2(0x21, 0x32, &[0; 215]), Err(HeaderError::Length)),
+        ("2.2", "version 1 in binary", v2(0x11, 0x11, &V4), Err(HeaderError::Command)),
+        ("2.2", "version 3", v2(0x31, 0x11, &V4), Err(HeaderError::Command)),
+        ("2.2", "another command", v2(0x22, 0x11, &V4), Err(HeaderError::Command)),
+        ("2.2", "another family", v2(0x21, 0x41, &V4), Err(HeaderError::Family)),
+        ("2.2", "another transport", v2(0x21, 0x13, &V4), Err(HeaderError::Family)),
     ];
     cases
 }
 
 /// Gives the bytes in pieces of this length; the header and how much was used.
-fn run(bytes: &[u8], length: usize) -> Result<Option<(Header, usize)>, Error> {
-    let mut parser = Parser::new();
+fn run(bytes: &[u8], length: usize) -> Result<Option<(Header, usize)>, HeaderError> {
+    let mut parser = HeaderParser::new();
     let mut used = 0;
     for piece in bytes.chunks(length) {
         let (step, header) = parser.handle_input(piece)?;
@@ -158,7 +158,10 @@ fn a_header_that_is_cut_off_is_not_whole() {
 
 #[test]
 fn what_cannot_be_a_header_is_refused_at_its_first_wrong_byte() {
-    assert_eq!(run(b"G", 1), Err(Error::Signature));
-    assert_eq!(run(b"PR\r", 1), Err(Error::Signature));
-    assert_eq!(run(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff", 1), Err(Error::Length));
+    assert_eq!(run(b"G", 1), Err(HeaderError::Signature));
+    assert_eq!(run(b"PR\r", 1), Err(HeaderError::Signature));
+    assert_eq!(
+        run(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff", 1),
+        Err(HeaderError::Length)
+    );
 }

@@ -1,6 +1,6 @@
 //! Decoding the chunked transfer coding (RFC 9112, section 7.1).
 
-use super::error::{Error, Reason};
+use super::error::{Reason, RequestError};
 use super::scan;
 
 /// The longest size that is read: sixteen digits hold 64 bits.
@@ -86,7 +86,7 @@ impl Chunked {
         &mut self,
         input: &'a [u8],
         extension_room: &mut u32,
-    ) -> Result<(usize, Decoded<'a>), Error> {
+    ) -> Result<(usize, Decoded<'a>), RequestError> {
         let mut at = 0;
         loop {
             if let Self::Data { left } = *self {
@@ -108,7 +108,7 @@ impl Chunked {
                 return Ok((at, Decoded::NeedMore));
             };
             at += 1;
-            *self = self.step(byte, extension_room).map_err(Error::new)?;
+            *self = self.step(byte, extension_room).map_err(RequestError::new)?;
         }
     }
 

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode, Version};
 
 use super::body::{Chunked, Decoded};
-use super::error::{Error, Reason};
+use super::error::{Reason, RequestError};
 use super::head::{Head, Progress};
 use super::{BodyLength, Event, Limits, Phase, scan};
 
@@ -145,14 +145,14 @@ impl Connection {
     /// # Errors
     ///
     /// The peer broke the protocol, and where its next message would start is unknown. Answer it
-    /// with the [`Error::status`] if [`Connection::can_answer`], else break off; then close.
+    /// with the [`RequestError::status`] if [`Connection::can_answer`], else break off; then close.
     #[inline]
     pub fn handle_input<'a>(
         &mut self,
         input: &'a [u8],
         head: &mut Head,
         limits: &Limits,
-    ) -> Result<(usize, Event<'a>), Error> {
+    ) -> Result<(usize, Event<'a>), RequestError> {
         let mut at = 0;
         loop {
             let skipping = self.writing == Writing::Done && self.reading != Reading::Closed;
@@ -175,7 +175,7 @@ impl Connection {
         }
     }
 
-    /// Returns whether a response's head may be written: a request or an [`Error`] waits for its
+    /// Returns whether a response's head may be written: a request or a [`RequestError`] waits for its
     /// response, or no response has been written yet.
     #[must_use]
     pub fn can_answer(&self) -> bool {
@@ -267,7 +267,7 @@ impl Connection {
 
     /// An error ends the reading, and the connection with the answer.
     #[cold]
-    fn fail(&mut self, error: Error) -> Error {
+    fn fail(&mut self, error: RequestError) -> RequestError {
         self.stop_reading();
         if self.writing == Writing::Nothing {
             // The head was not read to its end: answer as to any request of HTTP/1.1.
@@ -299,7 +299,7 @@ impl Connection {
         input: &'a [u8],
         head: &mut Head,
         limits: &Limits,
-    ) -> Result<(usize, Event<'a>), Error> {
+    ) -> Result<(usize, Event<'a>), RequestError> {
         let Reading::Head {
             mut progress,
             mut blank_lines,
@@ -316,7 +316,7 @@ impl Connection {
             None | Some(b'\r') => None,
             // No request starts so: another protocol, such as TLS, need not be waited for.
             Some(&byte) if !scan::is_token_byte(byte) => {
-                return Err(Error::at(Reason::Method, 0));
+                return Err(RequestError::at(Reason::Method, 0));
             }
             Some(_) => head.parse(&input[start..], &mut progress, limits)?,
         };
@@ -356,7 +356,7 @@ impl Connection {
         self.continue_pending = head.expects_continue();
     }
 
-    fn read_body<'a>(&mut self, input: &'a [u8], limits: &Limits) -> Result<(usize, Event<'a>), Error> {
+    fn read_body<'a>(&mut self, input: &'a [u8], limits: &Limits) -> Result<(usize, Event<'a>), RequestError> {
         if self.reading == (Reading::Exact { left: 0 }) {
             self.reading = Reading::Complete;
             return Ok((0, Event::End(None)));
@@ -411,22 +411,22 @@ impl Default for Connection {
 
 /// The length of the empty lines at the start of the input.
 #[cold]
-fn skip_blank_lines(input: &[u8], count: &mut u8) -> Result<usize, Error> {
+fn skip_blank_lines(input: &[u8], count: &mut u8) -> Result<usize, RequestError> {
     let mut at = 0;
     loop {
         match input.get(at) {
             Some(b'\r') => {}
-            Some(b'\n') => return Err(Error::new(Reason::LineEnd)),
+            Some(b'\n') => return Err(RequestError::new(Reason::LineEnd)),
             _ => return Ok(at),
         }
         match input.get(at + 1) {
             Some(b'\n') => at += 2,
-            Some(_) => return Err(Error::new(Reason::LineEnd)),
+            Some(_) => return Err(RequestError::new(Reason::LineEnd)),
             None => return Ok(at),
         }
         *count += 1;
         if *count > BLANK_LINES {
-            return Err(Error::new(Reason::BlankLines));
+            return Err(RequestError::new(Reason::BlankLines));
         }
     }
 }

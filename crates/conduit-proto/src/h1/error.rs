@@ -9,12 +9,12 @@ use http::StatusCode;
 /// Displays as one sentence with the place, the rule and the remedy; it never quotes the peer's
 /// bytes, so it may be logged and sent back as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Error {
+pub struct RequestError {
     reason: Reason,
     offset: Option<u32>,
 }
 
-impl Error {
+impl RequestError {
     pub(super) const fn new(reason: Reason) -> Self {
         Self { reason, offset: None }
     }
@@ -53,7 +53,7 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason.detail())?;
         match self.offset {
@@ -63,7 +63,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for RequestError {}
 
 /// The rule that a request broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, Method, Version};
 
-use super::error::{Error, Reason};
+use super::error::{Reason, RequestError};
 use super::map::{fill_map, map_of};
 use super::scan::{self, Field, Line, RequestLine};
 use super::{BodyLength, Limits, TARGET_LIMIT};
@@ -31,7 +31,7 @@ use super::{BodyLength, Limits, TARGET_LIMIT};
 /// assert_eq!(head.query(), Some("full"));
 /// assert_eq!(head.authority(), Some("example.org"));
 /// assert_eq!(head.header("accept"), Some(&b"*/*"[..]));
-/// # Ok::<(), conduit_proto::h1::Error>(())
+/// # Ok::<(), conduit_proto::h1::RequestError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Head {
@@ -296,7 +296,7 @@ impl Head {
         input: &[u8],
         progress: &mut Progress,
         limits: &Limits,
-    ) -> Result<Option<usize>, Error> {
+    ) -> Result<Option<usize>, RequestError> {
         let limit = limits.head_limit();
         let window = &input[..input.len().min(limit)];
         if !progress.has_new_line(window) {
@@ -321,7 +321,7 @@ impl Head {
                 Line::Field(end) => {
                     count += 1;
                     if count > limits.field_limit() {
-                        return Err(Error::at(Reason::TooManyFields, next));
+                        return Err(RequestError::at(Reason::TooManyFields, next));
                     }
                     next = end;
                 }
@@ -346,7 +346,7 @@ impl Head {
     /// Takes over a complete head whose lines are all valid and whose fields are in place.
     // As `parse`.
     #[inline(never)]
-    fn fill(&mut self, bytes: &[u8], line: &RequestLine) -> Result<(), Error> {
+    fn fill(&mut self, bytes: &[u8], line: &RequestLine) -> Result<(), RequestError> {
         self.bytes.clear();
         self.bytes.extend_from_slice(bytes);
         self.version = match line.minor {
@@ -356,13 +356,14 @@ impl Head {
         let method = &bytes[..line.method_end];
         // Most requests have the same method as the previous one.
         if method != b"GET" || self.method != Method::GET {
-            self.method = Method::from_bytes(method).map_err(|_| Error::at(Reason::Method, 0))?;
+            self.method = Method::from_bytes(method).map_err(|_| RequestError::at(Reason::Method, 0))?;
         }
         let start = line.method_end + 1;
         (self.target_start, self.target_end) = (start as u32, line.target_end as u32);
         (self.authority_start, self.authority_end) = (0, 0);
         let query = line.query - start;
-        self.split_target(query).ok_or(Error::at(Reason::Target, start))?;
+        self.split_target(query)
+            .ok_or(RequestError::at(Reason::Target, start))?;
         self.read_framing()
     }
 
@@ -405,7 +406,7 @@ impl Head {
     }
 
     /// Reads the fields that say how long the message is and what becomes of the connection.
-    fn read_framing(&mut self) -> Result<(), Error> {
+    fn read_framing(&mut self) -> Result<(), RequestError> {
         let mut framing = Framing::default();
         self.host = None;
         let old = self.version == Version::HTTP_10;
@@ -420,13 +421,13 @@ impl Head {
                 6 | 10 | 14 | 17 => framing.read(name, field.value(&self.bytes), old),
                 _ => continue,
             };
-            read.map_err(|reason| Error::at(reason, field.name as usize))?;
+            read.map_err(|reason| RequestError::at(reason, field.name as usize))?;
         }
         self.body = framing.body(old)?;
         self.expects_continue = framing.expects_continue && self.body != BodyLength::None;
         self.keep_alive = !framing.close && (!old || framing.keep_alive);
         if self.host.is_none() && !old {
-            return Err(Error::new(Reason::MissingHost));
+            return Err(RequestError::new(Reason::MissingHost));
         }
         Ok(())
     }
@@ -480,14 +481,14 @@ impl Progress {
 
     /// Remembers that the input was scanned; an error if the limit leaves no room for more.
     #[cold]
-    pub(super) fn wait<T>(&mut self, input: &[u8], limit: usize) -> Result<Option<T>, Error> {
+    pub(super) fn wait<T>(&mut self, input: &[u8], limit: usize) -> Result<Option<T>, RequestError> {
         if let Some(window) = input.get(..limit) {
             let reason = match self.checked {
                 0 if scan::is_token(window) => Reason::MethodTooLong,
                 0 => Reason::RequestLineTooLong,
                 _ => Reason::HeadTooLarge,
             };
-            return Err(Error::at(reason, limit));
+            return Err(RequestError::at(reason, limit));
         }
         self.scanned = input.len() as u32;
         Ok(None)
@@ -497,8 +498,12 @@ impl Progress {
     ///
     /// `left` is what the head has left of the limits. Gives the length of the section and its
     /// fields, if there are any that may be there.
-    pub(super) fn parse_trailers(&mut self, input: &[u8], left: &Limits) -> Result<Option<(usize, Trailers)>, Error> {
-        const TOO_LARGE: Error = Error::new(Reason::TrailersTooLarge);
+    pub(super) fn parse_trailers(
+        &mut self,
+        input: &[u8],
+        left: &Limits,
+    ) -> Result<Option<(usize, Trailers)>, RequestError> {
+        const TOO_LARGE: RequestError = RequestError::new(Reason::TrailersTooLarge);
         let window = &input[..input.len().min(left.head_bytes)];
         if !self.has_new_line(window) {
             return self.wait(input, left.head_bytes).map_err(|_| TOO_LARGE);
@@ -507,7 +512,8 @@ impl Progress {
         let mut next = self.checked as usize;
         let from_start = next == 0;
         loop {
-            let line = scan::field_line(window, next, &mut fields).map_err(|error| Error::new(error.reason()))?;
+            let line =
+                scan::field_line(window, next, &mut fields).map_err(|error| RequestError::new(error.reason()))?;
             match line {
                 Line::Field(end) => {
                     self.fields += 1;
@@ -613,14 +619,14 @@ impl Framing {
         Ok(())
     }
 
-    fn body(&self, old: bool) -> Result<BodyLength, Error> {
+    fn body(&self, old: bool) -> Result<BodyLength, RequestError> {
         if !self.transfer_encoding {
             return Ok(match self.content_length {
                 None | Some(0) => BodyLength::None,
                 Some(length) => BodyLength::Exact(length),
             });
         }
-        Err(Error::new(if self.content_length.is_some() {
+        Err(RequestError::new(if self.content_length.is_some() {
             Reason::AmbiguousLength
         } else if old {
             Reason::TransferEncodingVersion

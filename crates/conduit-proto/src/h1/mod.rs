@@ -20,7 +20,7 @@
 //! Between a complete request and the end of its answer `handle_input` gives [`Event::Blocked`]:
 //! requests of a pipeline are answered one by one and in order. A caller need not read meanwhile.
 //!
-//! An [`Error`] is the peer's fault. It ends the reading; the connection may still write an
+//! A [`RequestError`] is the peer's fault. It ends the reading; the connection may still write an
 //! answer if [`Connection::can_answer`], and then has to be closed.
 //!
 //! ```
@@ -54,7 +54,7 @@
 //!     pending.drain(..start);
 //! }
 //! assert!(output.ends_with(b"\r\n\r\nabcde"));
-//! # Ok::<(), conduit_proto::h1::Error>(())
+//! # Ok::<(), conduit_proto::h1::RequestError>(())
 //! ```
 //!
 //! # Refused input
@@ -86,7 +86,7 @@ pub(crate) mod scan;
 mod tests;
 
 pub use connection::{Connection, DRAIN_BYTES};
-pub use error::{BodyError, Error, Reason};
+pub use error::{BodyError, Reason, RequestError};
 pub use head::Head;
 use http::HeaderMap;
 

@@ -185,7 +185,7 @@ impl Connection {
     /// let start = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n";
     /// assert!(connection.write_usual(&mut out, start, b"hello", b"Fri, 27 Nov 2026 00:00:00 GMT"));
     /// assert!(out.starts_with(start) && out.ends_with(b"\r\n\r\nhello"));
-    /// # Ok::<(), conduit_proto::h1::Error>(())
+    /// # Ok::<(), conduit_proto::h1::RequestError>(())
     /// ```
     pub fn write_usual(&mut self, out: &mut Vec<u8>, start: &[u8], body: &[u8], date: &[u8; 29]) -> bool {
         let is_usual = matches!((self.reading, self.writing), (Reading::Complete, Writing::Waiting))

@@ -6,7 +6,7 @@
 //! bytes were cut into pieces.
 
 use super::TARGET_LIMIT;
-use super::error::{Error, Reason};
+use super::error::{Reason, RequestError};
 
 /// A field line: where its name and its value are in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(super) struct RequestLine {
 
 /// Reads the request line at the start of the window; `None` if it is not complete.
 #[inline]
-pub(super) fn request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
+pub(super) fn request_line(window: &[u8]) -> Result<Option<RequestLine>, RequestError> {
     match try_request_line(window) {
         Ok(line) => Ok(line),
         Err(error) => if_line_is_complete(window, 0, error).map(|()| None),
@@ -63,7 +63,7 @@ pub(super) fn request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> 
 /// The field is not returned: through a result in memory its positions would be written one by one
 /// and read in pairs, for which the processor has to wait; that was a third of the whole parse.
 #[inline(always)]
-pub(super) fn field_line(window: &[u8], at: usize, fields: &mut Vec<Field>) -> Result<Line, Error> {
+pub(super) fn field_line(window: &[u8], at: usize, fields: &mut Vec<Field>) -> Result<Line, RequestError> {
     match try_field_line(window, at, fields) {
         Ok(line) => Ok(line),
         Err(error) => if_line_is_complete(window, at, error).map(|()| Line::Partial),
@@ -72,7 +72,7 @@ pub(super) fn field_line(window: &[u8], at: usize, fields: &mut Vec<Field>) -> R
 
 /// Gives the error back if the line that starts at `at` has its LF already.
 #[cold]
-fn if_line_is_complete(window: &[u8], at: usize, error: Error) -> Result<(), Error> {
+fn if_line_is_complete(window: &[u8], at: usize, error: RequestError) -> Result<(), RequestError> {
     match find_line_feed(&window[at..]) {
         Some(_) => Err(error),
         None => Ok(()),
@@ -80,7 +80,7 @@ fn if_line_is_complete(window: &[u8], at: usize, error: Error) -> Result<(), Err
 }
 
 #[inline]
-fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
+fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, RequestError> {
     // The method that most requests have needs no search.
     let method_end = if window.starts_with(b"GET ") {
         3
@@ -90,9 +90,9 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
     match window.get(method_end) {
         Some(b' ') if method_end > 0 => {}
         Some(b'\r' | b'\n') if method_end > 0 => {
-            return Err(Error::at(Reason::RequestLine, method_end));
+            return Err(RequestError::at(Reason::RequestLine, method_end));
         }
-        Some(_) => return Err(Error::at(Reason::Method, method_end)),
+        Some(_) => return Err(RequestError::at(Reason::Method, method_end)),
         None => return Ok(None),
     }
     let target = method_end + 1;
@@ -102,12 +102,12 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
         _ => query,
     };
     if target_end - target > TARGET_LIMIT {
-        return Err(Error::at(Reason::RequestLineTooLong, target_end));
+        return Err(RequestError::at(Reason::RequestLineTooLong, target_end));
     }
     match window.get(target_end) {
         Some(b' ') if target_end > target => {}
-        Some(b' ' | b'\r' | b'\n') => return Err(Error::at(Reason::RequestLine, target_end)),
-        Some(_) => return Err(Error::at(Reason::Target, target_end)),
+        Some(b' ' | b'\r' | b'\n') => return Err(RequestError::at(Reason::RequestLine, target_end)),
+        Some(_) => return Err(RequestError::at(Reason::Target, target_end)),
         None => return Ok(None),
     }
     let version = &window[target_end + 1..];
@@ -130,7 +130,7 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, Error> {
 
 /// The minor version of a line's rest that is not `HTTP/1.1`, at `offset`.
 #[cold]
-fn slow_version(version: &[u8], offset: usize) -> Result<Option<u8>, Error> {
+fn slow_version(version: &[u8], offset: usize) -> Result<Option<u8>, RequestError> {
     let Some(line_feed) = find_line_feed(version) else {
         return Ok(None);
     };
@@ -140,22 +140,22 @@ fn slow_version(version: &[u8], offset: usize) -> Result<Option<u8>, Error> {
         {
             match end {
                 b"\r\n" => {}
-                b"\n" => return Err(Error::at(Reason::LineEnd, offset + 8)),
-                _ => return Err(Error::at(Reason::Version, offset + 8)),
+                b"\n" => return Err(RequestError::at(Reason::LineEnd, offset + 8)),
+                _ => return Err(RequestError::at(Reason::Version, offset + 8)),
             }
             match (major, minor) {
                 (b'1', b'0') => Ok(Some(0)),
                 (b'1', _) => Ok(Some(1)),
-                _ => Err(Error::at(Reason::UnsupportedVersion, offset)),
+                _ => Err(RequestError::at(Reason::UnsupportedVersion, offset)),
             }
         }
-        _ => Err(Error::at(Reason::Version, offset)),
+        _ => Err(RequestError::at(Reason::Version, offset)),
     }
 }
 
 // Inlined for the same reason as the field is not returned.
 #[inline(always)]
-fn try_field_line(window: &[u8], at: usize, fields: &mut Vec<Field>) -> Result<Line, Error> {
+fn try_field_line(window: &[u8], at: usize, fields: &mut Vec<Field>) -> Result<Line, RequestError> {
     let name_end = skip_token(window, at);
     match window.get(name_end) {
         Some(b':') if name_end > at => {}
@@ -169,8 +169,8 @@ fn try_field_line(window: &[u8], at: usize, fields: &mut Vec<Field>) -> Result<L
     let line_end = skip_value(window, value);
     match window.get(line_end..line_end + 2) {
         Some(b"\r\n") => {}
-        Some([b'\r' | b'\n', _]) => return Err(Error::at(Reason::LineEnd, line_end)),
-        Some(_) => return Err(Error::at(Reason::FieldValue, line_end)),
+        Some([b'\r' | b'\n', _]) => return Err(RequestError::at(Reason::LineEnd, line_end)),
+        Some(_) => return Err(RequestError::at(Reason::FieldValue, line_end)),
         // The last byte of the window, or none: it may be a CR whose LF has not come.
         None => return incomplete_value(window, line_end),
     }
@@ -188,20 +188,20 @@ fn try_field_line(window: &[u8], at: usize, fields: &mut Vec<Field>) -> Result<L
 }
 
 #[cold]
-fn incomplete_value(window: &[u8], line_end: usize) -> Result<Line, Error> {
+fn incomplete_value(window: &[u8], line_end: usize) -> Result<Line, RequestError> {
     match window.get(line_end) {
-        Some(b'\n') => Err(Error::at(Reason::LineEnd, line_end)),
+        Some(b'\n') => Err(RequestError::at(Reason::LineEnd, line_end)),
         _ => Ok(Line::Partial),
     }
 }
 
 /// A line whose name does not end in a colon: the empty line, or an error.
 #[inline]
-fn odd_field_line(window: &[u8], at: usize, name_end: usize) -> Result<Line, Error> {
+fn odd_field_line(window: &[u8], at: usize, name_end: usize) -> Result<Line, RequestError> {
     if name_end == at && window[at] == b'\r' {
         return match window.get(at + 1) {
             Some(b'\n') => Ok(Line::End(at + 2)),
-            Some(_) => Err(Error::at(Reason::LineEnd, at)),
+            Some(_) => Err(RequestError::at(Reason::LineEnd, at)),
             None => Ok(Line::Partial),
         };
     }
@@ -209,7 +209,7 @@ fn odd_field_line(window: &[u8], at: usize, name_end: usize) -> Result<Line, Err
 }
 
 #[cold]
-fn field_name_error(window: &[u8], at: usize, name_end: usize) -> Error {
+fn field_name_error(window: &[u8], at: usize, name_end: usize) -> RequestError {
     let reason = match window[name_end] {
         b' ' | b'\t' if name_end == at => Reason::Folding,
         b' ' | b'\t' => {
@@ -222,7 +222,7 @@ fn field_name_error(window: &[u8], at: usize, name_end: usize) -> Error {
         b'\n' if name_end == at => Reason::LineEnd,
         _ => Reason::FieldName,
     };
-    Error::at(reason, name_end)
+    RequestError::at(reason, name_end)
 }
 
 /// Where the first LF is.

@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_DISPOSITION, HeaderMap, HeaderName, HeaderValue};
 
-use super::{Error, FIELDS_LIMIT};
+use super::{FIELDS_LIMIT, MultipartError};
 
 /// The longest boundary (RFC 2046, section 5.1.1).
 const BOUNDARY_LIMIT: usize = 70;
@@ -21,7 +21,7 @@ pub struct PartHead {
 
 impl PartHead {
     /// Parses a head without the empty line at its end.
-    pub(super) fn parse(head: &[u8]) -> Result<Self, Error> {
+    pub(super) fn parse(head: &[u8]) -> Result<Self, MultipartError> {
         let mut headers = HeaderMap::new();
         let mut rest = head;
         while !rest.is_empty() {
@@ -29,16 +29,16 @@ impl PartHead {
             let (line, more) = rest.split_at(end);
             rest = more.get(2..).unwrap_or_default();
             if headers.len() == FIELDS_LIMIT {
-                return Err(Error::TooManyFields);
+                return Err(MultipartError::TooManyFields);
             }
-            let (name, value) = field(line).ok_or(Error::Malformed {
+            let (name, value) = field(line).ok_or(MultipartError::Malformed {
                 what: "a line in the head of a part is no header field",
             })?;
             headers.append(name, value);
         }
         let mut dispositions = headers.get_all(CONTENT_DISPOSITION).iter();
         let (Some(disposition), None) = (dispositions.next(), dispositions.next()) else {
-            return Err(Error::Malformed {
+            return Err(MultipartError::Malformed {
                 what: "the head of a part has no content-disposition, or several",
             });
         };
@@ -60,10 +60,10 @@ fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 }
 
 /// The name and the file name that a `Content-Disposition` gives (RFC 7578, section 4.2).
-fn disposition_of(value: &[u8]) -> Result<(String, Option<String>), Error> {
+fn disposition_of(value: &[u8]) -> Result<(String, Option<String>), MultipartError> {
     let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
     if !kind.trim_ascii().eq_ignore_ascii_case(b"form-data") {
-        return Err(Error::Malformed {
+        return Err(MultipartError::Malformed {
             what: "the content-disposition of a part is not form-data",
         });
     }
@@ -76,20 +76,20 @@ fn disposition_of(value: &[u8]) -> Result<(String, Option<String>), Error> {
             () if key.eq_ignore_ascii_case(b"filename") => &mut file_name,
             () => continue,
         };
-        let text = String::from_utf8(value).map_err(|_| Error::Malformed {
+        let text = String::from_utf8(value).map_err(|_| MultipartError::Malformed {
             what: "the name of a part, or of its file, is not UTF-8",
         })?;
         if place.replace(text).is_some() {
             return Err(REPEATED);
         }
     }
-    let name = name.ok_or(Error::Malformed {
+    let name = name.ok_or(MultipartError::Malformed {
         what: "the content-disposition of a part has no name",
     })?;
     Ok((name, file_name))
 }
 
-const REPEATED: Error = Error::Malformed {
+const REPEATED: MultipartError = MultipartError::Malformed {
     what: "a parameter of a header field comes twice",
 };
 
@@ -99,7 +99,7 @@ const REPEATED: Error = Error::Malformed {
 ///
 /// When it gives none, or one that RFC 2046 does not allow: 1 to 70 letters, digits and ``'()+_,-./:=? ``, the last of them
 /// no space.
-pub fn boundary(content_type: &[u8]) -> Result<Option<String>, Error> {
+pub fn boundary(content_type: &[u8]) -> Result<Option<String>, MultipartError> {
     let kind = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
     if !kind.trim_ascii().eq_ignore_ascii_case(b"multipart/form-data") {
         return Ok(None);
@@ -111,7 +111,7 @@ pub fn boundary(content_type: &[u8]) -> Result<Option<String>, Error> {
             return Err(REPEATED);
         }
     }
-    let boundary = boundary.ok_or(Error::Malformed {
+    let boundary = boundary.ok_or(MultipartError::Malformed {
         what: "the content-type, multipart/form-data, has no boundary",
     })?;
     let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
@@ -120,7 +120,7 @@ pub fn boundary(content_type: &[u8]) -> Result<Option<String>, Error> {
         && boundary.last() != Some(&b' ');
     match String::from_utf8(boundary) {
         Ok(boundary) if is_right => Ok(Some(boundary)),
-        _ => Err(Error::Malformed {
+        _ => Err(MultipartError::Malformed {
             what: "the boundary in the content-type is not 1 to 70 of the characters that RFC 2046 allows",
         }),
     }
@@ -132,7 +132,7 @@ pub fn boundary(content_type: &[u8]) -> Result<Option<String>, Error> {
 struct Parameters<'a>(&'a [u8]);
 
 impl<'a> Iterator for Parameters<'a> {
-    type Item = Result<(&'a [u8], Vec<u8>), Error>;
+    type Item = Result<(&'a [u8], Vec<u8>), MultipartError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -153,14 +153,14 @@ impl<'a> Iterator for Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    fn fail(&mut self) -> Error {
+    fn fail(&mut self) -> MultipartError {
         self.0 = &[];
-        Error::Malformed {
+        MultipartError::Malformed {
             what: "the parameters of a header field are not name=value, with a semicolon before each",
         }
     }
 
-    fn parameter(&mut self) -> Result<(&'a [u8], Vec<u8>), Error> {
+    fn parameter(&mut self) -> Result<(&'a [u8], Vec<u8>), MultipartError> {
         let text = self.0;
         let Some(equals) = memchr::memchr2(b'=', b';', text).filter(|at| text[*at] == b'=') else {
             return Err(self.fail());

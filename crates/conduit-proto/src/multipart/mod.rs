@@ -1,36 +1,36 @@
 //! `multipart/form-data` (RFC 7578; RFC 2046, section 5.1), read as its bytes come.
 //!
-//! A [`Parser`] is given pieces of the body, however they are cut, and gives [`Event`]s. It holds back no more than the head
-//! of one part, which has a limit, or as much of a piece as may be the beginning of a delimiter; it looks at each byte a
-//! bounded number of times.
+//! A [`MultipartParser`] takes the body in pieces of any size and returns [`MultipartEvent`]s. It buffers at most the head of
+//! one part, which has a limit, or the end of a piece that may begin a delimiter. It reads each byte a bounded number of
+//! times.
 //!
 //! ```text
 //!            delimiter                   CR LF             CR LF CR LF
 //! Preamble ─────────────> Delimited ───────────────> Head ──────────────> Content ── delimiter ──> Delimited
-//!                             │ "--"                 Event::Part          Event::Content   Event::EndOfPart
+//!                             │ "--"                      event Part          event Content   event EndOfPart
 //!                             v
-//!                         Epilogue   Event::End
+//!                         Epilogue   event End
 //! ```
 //!
 //! A part of two bytes, followed by half of the delimiter:
 //!
 //! ```
 //! use bytes::Bytes;
-//! use conduit_proto::multipart::{Event, Parser, boundary};
+//! use conduit_proto::multipart::{MultipartEvent, MultipartParser, boundary};
 //!
 //! let boundary = boundary(b"multipart/form-data; boundary=xyz")?.expect("the type is that of a form");
-//! let mut parser = Parser::new(&boundary);
+//! let mut parser = MultipartParser::new(&boundary);
 //! parser.handle_input(Bytes::from_static(
 //!     b"--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nhi\r\n--x",
 //! ));
-//! let Some(Event::Part(part)) = parser.poll_event()? else { panic!("the head is whole") };
+//! let Some(MultipartEvent::Part(part)) = parser.poll_event()? else { panic!("the head is whole") };
 //! assert_eq!(part.name, "a");
-//! assert_eq!(parser.poll_event()?, Some(Event::Content(Bytes::from_static(b"hi"))));
+//! assert_eq!(parser.poll_event()?, Some(MultipartEvent::Content(Bytes::from_static(b"hi"))));
 //! assert_eq!(parser.poll_event()?, None);
 //! parser.handle_input(Bytes::from_static(b"yz--\r\n"));
-//! assert_eq!(parser.poll_event()?, Some(Event::EndOfPart));
-//! assert_eq!(parser.poll_event()?, Some(Event::End));
-//! # Ok::<(), conduit_proto::multipart::Error>(())
+//! assert_eq!(parser.poll_event()?, Some(MultipartEvent::EndOfPart));
+//! assert_eq!(parser.poll_event()?, Some(MultipartEvent::End));
+//! # Ok::<(), conduit_proto::multipart::MultipartError>(())
 //! ```
 //!
 //! # Refused input
@@ -49,7 +49,7 @@ use memchr::memmem::{self, Finder};
 
 pub use head::{PartHead, boundary};
 
-/// The default limit of a part's head in bytes; see [`Parser::head_limit`].
+/// The default limit of a part's head in bytes; see [`MultipartParser::head_limit`].
 pub const HEAD_LIMIT_BYTES: usize = 8 * 1024;
 
 /// The maximum number of fields in a part's head.
@@ -57,7 +57,7 @@ pub const FIELDS_LIMIT: usize = 32;
 
 /// The next event of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum MultipartEvent {
     /// A part begins.
     Part(PartHead),
     /// A piece of the part's content; never empty.
@@ -71,7 +71,7 @@ pub enum Event {
 /// The input is not `multipart/form-data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Error {
+pub enum MultipartError {
     /// The head of a part is longer than its limit.
     HeadTooLong {
         /// The limit.
@@ -88,25 +88,29 @@ pub enum Error {
     Incomplete,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for MultipartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::HeadTooLong { limit_bytes } => {
+            MultipartError::HeadTooLong { limit_bytes } => {
                 write!(f, "the head of a part is longer than the limit of {limit_bytes} bytes")
             }
-            Error::TooManyFields => write!(f, "the head of a part has more fields than the limit of {FIELDS_LIMIT}"),
-            Error::Malformed { what } => f.write_str(what),
-            Error::Incomplete => f.write_str("the body ends before its last delimiter"),
+            MultipartError::TooManyFields => {
+                write!(f, "the head of a part has more fields than the limit of {FIELDS_LIMIT}")
+            }
+            MultipartError::Malformed { what } => f.write_str(what),
+            MultipartError::Incomplete => f.write_str("the body ends before its last delimiter"),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for MultipartError {}
 
-/// Reads a body: after each [`handle_input`](Parser::handle_input), and after [`handle_end`](Parser::handle_end), call
-/// [`poll_event`](Parser::poll_event) until it gives `None`.
+/// Parses a body.
+///
+/// After each [`handle_input`](MultipartParser::handle_input), and after [`handle_end`](MultipartParser::handle_end), call
+/// [`poll_event`](MultipartParser::poll_event) until it returns `None`.
 #[derive(Debug)]
-pub struct Parser {
+pub struct MultipartParser {
     /// Received bytes that are not returned yet.
     buffer: BytesMut,
     /// CR, LF, two hyphens and the boundary.
@@ -128,14 +132,14 @@ enum State {
     Head,
     Content,
     Epilogue,
-    Failed(Error),
+    Failed(MultipartError),
 }
 
-impl Parser {
+impl MultipartParser {
     /// A parser of a body with this boundary.
     pub fn new(boundary: &str) -> Self {
         let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
-        Parser {
+        MultipartParser {
             // The first delimiter may stand at the very beginning: the end of a line before it makes it like all others.
             buffer: BytesMut::from(&b"\r\n"[..]),
             delimiter: Finder::new(&delimiter).into_owned(),
@@ -178,7 +182,7 @@ impl Parser {
     /// # Errors
     ///
     /// When what came is no `multipart/form-data`, or passes a limit. Each further call gives the same error.
-    pub fn poll_event(&mut self) -> Result<Option<Event>, Error> {
+    pub fn poll_event(&mut self) -> Result<Option<MultipartEvent>, MultipartError> {
         let event = self.next_event();
         match event {
             Err(error) => {
@@ -186,15 +190,15 @@ impl Parser {
                 self.buffer.clear();
             }
             Ok(None) if self.has_ended && self.state != State::Epilogue => {
-                self.state = State::Failed(Error::Incomplete);
-                return Err(Error::Incomplete);
+                self.state = State::Failed(MultipartError::Incomplete);
+                return Err(MultipartError::Incomplete);
             }
             Ok(_) => {}
         }
         event
     }
 
-    fn next_event(&mut self) -> Result<Option<Event>, Error> {
+    fn next_event(&mut self) -> Result<Option<MultipartEvent>, MultipartError> {
         loop {
             match self.state {
                 State::Preamble => match self.delimiter.find(&self.buffer) {
@@ -211,13 +215,13 @@ impl Parser {
                         return Ok(None);
                     }
                     if self.state == State::Epilogue {
-                        return Ok(Some(Event::End));
+                        return Ok(Some(MultipartEvent::End));
                     }
                 }
                 State::Head => {
                     let Some(head) = self.head()? else { return Ok(None) };
                     self.state = State::Content;
-                    return Ok(Some(Event::Part(head)));
+                    return Ok(Some(MultipartEvent::Part(head)));
                 }
                 State::Content => return Ok(self.content()),
                 State::Epilogue => return Ok(None),
@@ -232,8 +236,8 @@ impl Parser {
     }
 
     /// Reads the rest of a delimiter's line, if it is there.
-    fn end_of_delimiter(&mut self) -> Result<bool, Error> {
-        let malformed = Error::Malformed {
+    fn end_of_delimiter(&mut self) -> Result<bool, MultipartError> {
+        let malformed = MultipartError::Malformed {
             what: "a boundary is followed by other text on its line",
         };
         if self.buffer.starts_with(b"--") {
@@ -263,20 +267,20 @@ impl Parser {
         }
     }
 
-    fn head(&mut self) -> Result<Option<PartHead>, Error> {
+    fn head(&mut self) -> Result<Option<PartHead>, MultipartError> {
         // Its last line ends three bytes before what was searched, if it does.
         let from = self.searched.saturating_sub(3);
         let end = memmem::find(&self.buffer[from..], b"\r\n\r\n").map(|at| from + at + 4);
         let limit_bytes = self.head_limit;
         if end.unwrap_or(self.buffer.len()) > limit_bytes {
-            return Err(Error::HeadTooLong { limit_bytes });
+            return Err(MultipartError::HeadTooLong { limit_bytes });
         }
         match end {
             Some(end) => {
                 // It would be the name of a field, while who looks for boundaries alone finds another part there.
                 let lines = &self.buffer[..end - 4];
                 if lines.starts_with(&self.delimiter.needle()[2..]) || self.delimiter.find(lines).is_some() {
-                    return Err(Error::Malformed {
+                    return Err(MultipartError::Malformed {
                         what: "the head of a part contains a boundary",
                     });
                 }
@@ -290,7 +294,7 @@ impl Parser {
         }
     }
 
-    fn content(&mut self) -> Option<Event> {
+    fn content(&mut self) -> Option<MultipartEvent> {
         if self.is_at_start && !self.buffer.starts_with(self.delimiter.needle()) {
             if self.delimiter.needle().starts_with(&self.buffer) {
                 return None;
@@ -301,12 +305,12 @@ impl Parser {
         let length = match self.delimiter.find(&self.buffer) {
             Some(0) => {
                 self.pass_delimiter(0);
-                return Some(Event::EndOfPart);
+                return Some(MultipartEvent::EndOfPart);
             }
             Some(at) => at,
             None => self.buffer.len() - self.held_back(),
         };
-        (length > 0).then(|| Event::Content(self.buffer.split_to(length).freeze()))
+        (length > 0).then(|| MultipartEvent::Content(self.buffer.split_to(length).freeze()))
     }
 
     /// The number of bytes at the end of the buffer that may begin a delimiter. It has one CR, at its beginning: so it

@@ -1,6 +1,6 @@
 //! The life of a connection: pipelines, keep-alive, ignored bodies, errors, upgrades.
 
-use conduit_proto::h1::{BodyLength, Connection, DRAIN_BYTES, Error, Event, Head, Limits, Phase};
+use conduit_proto::h1::{BodyLength, Connection, DRAIN_BYTES, Event, Head, Limits, Phase, RequestError};
 use conduit_proto::http_date;
 use http::{HeaderMap, StatusCode};
 
@@ -25,7 +25,7 @@ impl Peer {
         }
     }
 
-    fn input<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Event<'a>), Error> {
+    fn input<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Event<'a>), RequestError> {
         self.connection.handle_input(input, &mut self.head, &Limits::default())
     }
 
@@ -49,7 +49,7 @@ fn a_connection_is_small_and_so_is_an_event() {
     assert!(size_of::<Connection>() <= 64, "{}", size_of::<Connection>());
     assert!(size_of::<Head>() <= 160, "{}", size_of::<Head>());
     assert!(size_of::<Event<'_>>() <= 24, "{}", size_of::<Event<'_>>());
-    assert!(size_of::<Error>() <= 12, "{}", size_of::<Error>());
+    assert!(size_of::<RequestError>() <= 12, "{}", size_of::<RequestError>());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use conduit_proto::multipart::{Error, Event, Parser, PartHead, boundary};
+use conduit_proto::multipart::{MultipartError, MultipartEvent, MultipartParser, PartHead, boundary};
 use futures_core::Stream;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
@@ -70,7 +70,7 @@ const MEDIA_TYPE: &str = "multipart/form-data";
 /// ```
 pub struct Multipart {
     body: Body,
-    parser: Parser,
+    parser: MultipartParser,
     limits: Arc<MultipartLimits>,
     /// The number of fields that have begun.
     fields: usize,
@@ -117,7 +117,7 @@ impl<S> FromRequest<S> for Multipart {
             }
         };
         Ok(Multipart {
-            parser: Parser::new(&boundary).head_limit(limits.head_bytes),
+            parser: MultipartParser::new(&boundary).head_limit(limits.head_bytes),
             body: request.take_body(),
             limits,
             fields: 0,
@@ -160,9 +160,9 @@ impl Multipart {
     pub async fn next_field(&mut self) -> Result<Option<Field<'_>>, Problem> {
         let head = loop {
             match self.next_event().await.map_err(|error| error.problem(None))? {
-                Event::Part(head) => break head,
-                Event::Content(_) | Event::EndOfPart => {}
-                Event::End => return Ok(None),
+                MultipartEvent::Part(head) => break head,
+                MultipartEvent::Content(_) | MultipartEvent::EndOfPart => {}
+                MultipartEvent::End => return Ok(None),
             }
         };
         if self.fields == self.limits.fields {
@@ -182,13 +182,13 @@ impl Multipart {
         }))
     }
 
-    async fn next_event(&mut self) -> Result<Event, Broken> {
+    async fn next_event(&mut self) -> Result<MultipartEvent, Broken> {
         loop {
             if let Some(event) = self.parser.poll_event().map_err(Broken::Form)? {
                 return Ok(event);
             }
             if self.has_ended {
-                return Ok(Event::End);
+                return Ok(MultipartEvent::End);
             }
             match std::future::poll_fn(|context| Pin::new(&mut self.body).poll_next(context)).await {
                 Some(Ok(piece)) => self.parser.handle_input(piece),
@@ -205,7 +205,7 @@ impl Multipart {
 /// Why no more can be read.
 enum Broken {
     Body(Problem),
-    Form(Error),
+    Form(MultipartError),
 }
 
 impl Broken {
@@ -216,7 +216,7 @@ impl Broken {
             Broken::Form(error) => error,
         };
         let status = match error {
-            Error::HeadTooLong { .. } | Error::TooManyFields => StatusCode::PAYLOAD_TOO_LARGE,
+            MultipartError::HeadTooLong { .. } | MultipartError::TooManyFields => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         };
         Problem::faults(status, &[Fault::at("body", field.map(Step::Key), error.to_string())])
@@ -274,7 +274,7 @@ impl Field<'_> {
         }
         let event = self.form.next_event().await;
         match event.map_err(|error| error.problem(Some(&self.head.name)))? {
-            Event::Content(piece) => {
+            MultipartEvent::Content(piece) => {
                 self.received += piece.len() as u64;
                 if self.received > self.limit_bytes {
                     let message = format!("longer than the limit of {} bytes", self.limit_bytes);
@@ -282,7 +282,7 @@ impl Field<'_> {
                 }
                 Ok(Some(piece))
             }
-            Event::Part(_) | Event::EndOfPart | Event::End => {
+            MultipartEvent::Part(_) | MultipartEvent::EndOfPart | MultipartEvent::End => {
                 self.has_ended = true;
                 Ok(None)
             }

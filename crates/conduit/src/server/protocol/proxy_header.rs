@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use conduit_net::Interest;
-use conduit_proto::proxy::{Header, Parser};
+use conduit_proto::proxy::{Header, HeaderParser};
 
 use super::{Protocol, Step};
 use crate::server::connection_info::Origin;
@@ -12,7 +12,7 @@ use crate::server::link::{Link, Timer, reading};
 use crate::server::worker::Shared;
 
 #[derive(Default)]
-pub(in crate::server) struct ProxyHeader(Parser);
+pub(in crate::server) struct ProxyHeader(HeaderParser);
 
 impl ProxyHeader {
     /// Input is below any encryption. Nothing after the header is taken, so that TLS begins at its first byte.
