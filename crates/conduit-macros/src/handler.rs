@@ -29,22 +29,22 @@ pub(crate) fn expand(method: &str, arguments: TokenStream, item: TokenStream) ->
             ));
         }
         let (path, disconnect) = path_at_the_end(input)?;
-        Ok(Place {
+        Ok(RouteArguments {
             method: method.to_owned(),
             path,
             disconnect,
         })
     };
-    beside(item, path.parse2(arguments))
+    with_generated_items(item, path.parse2(arguments))
 }
 
 /// Expands `#[route(METHOD, "/path")]`.
 pub(crate) fn expand_route(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    beside(item, method_and_path.parse2(arguments))
+    with_generated_items(item, method_and_path.parse2(arguments))
 }
 
 /// The arguments of an attribute.
-struct Place {
+struct RouteArguments {
     method: String,
     path: LitStr,
     /// The variant of `Disconnect`.
@@ -54,7 +54,7 @@ struct Place {
 /// The unchanged function, so that its errors keep their spans, followed by the generated items.
 ///
 /// Handlers stay on their thread, so the lint that requires `Send` futures does not apply to them.
-fn beside(item: TokenStream, route: Result<Place, Error>) -> TokenStream {
+fn with_generated_items(item: TokenStream, route: Result<RouteArguments, Error>) -> TokenStream {
     let more = match Function::parse(item.clone()) {
         Ok(function) => match function.second_route() {
             Some(error) => return function.without_second_route(&error),
@@ -65,7 +65,7 @@ fn beside(item: TokenStream, route: Result<Place, Error>) -> TokenStream {
     quote!(#[allow(clippy::future_not_send)] #item #more)
 }
 
-fn method_and_path(input: ParseStream<'_>) -> Result<Place, Error> {
+fn method_and_path(input: ParseStream<'_>) -> Result<RouteArguments, Error> {
     let example = "write `#[route(PROPFIND, \"/files/{*path}\")]`";
     let (method, span) = if input.peek(LitStr) {
         let method: LitStr = input.parse()?;
@@ -104,7 +104,7 @@ fn method_and_path(input: ParseStream<'_>) -> Result<Place, Error> {
         ));
     }
     let (path, disconnect) = path_at_the_end(input)?;
-    Ok(Place {
+    Ok(RouteArguments {
         method,
         path,
         disconnect,
@@ -234,14 +234,14 @@ impl Function {
     /// The generated type, and its implementations of `Route` and `Handler`.
     ///
     /// After an error it still has both, so that the lists that name it show no errors of their own.
-    fn expand(&self, route: Result<Place, Error>) -> TokenStream {
-        let route = route.and_then(|place| match Pattern::parse(&place.path.value()) {
-            Ok(_) => Ok(place),
-            Err(error) => Err(Error::new(place.path.span(), error)),
+    fn expand(&self, route: Result<RouteArguments, Error>) -> TokenStream {
+        let route = route.and_then(|arguments| match Pattern::parse(&arguments.path.value()) {
+            Ok(_) => Ok(arguments),
+            Err(error) => Err(Error::new(arguments.path.span(), error)),
         });
-        let route = route.and_then(|place| self.borrowed_answer().map_or(Ok(place), Err));
+        let route = route.and_then(|arguments| self.borrowed_answer().map_or(Ok(arguments), Err));
         let handlers = match &route {
-            Ok(place) => self.handlers(place),
+            Ok(arguments) => self.handlers(arguments),
             Err(error) => self.stub(error),
         };
         let ItemFn {
@@ -318,8 +318,8 @@ impl Function {
     }
 
     /// `Handler` for each combination of the conditions on the arguments, mostly just one.
-    fn handlers(&self, place: &Place) -> TokenStream {
-        let path = &place.path;
+    fn handlers(&self, route: &RouteArguments) -> TokenStream {
+        let path = &route.path;
         let inputs: Vec<&PatType> = self.item.sig.inputs.iter().filter_map(typed).collect();
         let conditional: Vec<&PatType> = inputs
             .iter()
@@ -334,7 +334,7 @@ impl Function {
         let mut handlers = TokenStream::new();
         for combination in 0..1_usize << conditional.len() {
             let is_present = |input: &PatType| match conditional.iter().position(|other| std::ptr::eq(*other, input)) {
-                Some(place) => combination >> place & 1 == 1,
+                Some(index) => combination >> index & 1 == 1,
                 None => true,
             };
             let present: Vec<&PatType> = inputs.iter().copied().filter(|input| is_present(input)).collect();
@@ -354,7 +354,7 @@ impl Function {
             // It was parsed before.
             let Ok(pattern) = Pattern::parse(&text) else { continue };
             let items = match classify(pattern, path.span(), &self.item.sig.ident, &present) {
-                Ok(arguments) => self.handler(place, pattern.parameters(), &arguments),
+                Ok(arguments) => self.handler(route, pattern.parameters(), &arguments),
                 Err(error) => self.stub_items(&error),
             };
             handlers.extend(items.into_iter().map(|item| quote!(#conditions #combined #item)));
@@ -363,7 +363,7 @@ impl Function {
     }
 
     /// The items that make the function a `Handler`.
-    fn handler(&self, place: &Place, count: usize, arguments: &[Argument]) -> Vec<TokenStream> {
+    fn handler(&self, route: &RouteArguments, count: usize, arguments: &[Argument]) -> Vec<TokenStream> {
         let Signature {
             ident,
             asyncness,
@@ -373,7 +373,7 @@ impl Function {
         let request = Ident::new("__request", Span::mixed_site());
         let state = Ident::new("__state", Span::mixed_site());
         let names: Vec<Ident> = (0..arguments.len())
-            .map(|place| format_ident!("__argument_{place}", span = Span::mixed_site()))
+            .map(|index| format_ident!("__argument_{index}", span = Span::mixed_site()))
             .collect();
         let mut bounds = Vec::new();
         // Each with its text and whether it takes the body, which only its type knows.
@@ -438,10 +438,10 @@ impl Function {
             }
         }
         steps.append(&mut last_steps);
-        let path = place.path.value();
+        let path = route.path.value();
         let of_prefix = arguments.iter().flat_map(Argument::of_prefix);
         let of_prefix: Vec<&str> = of_prefix.map(|parameter| parameter.name.as_str()).collect();
-        items.push(self.definition(&place.method, quote!(#path), place.disconnect.as_ref(), &of_prefix));
+        items.push(self.definition(&route.method, quote!(#path), route.disconnect.as_ref(), &of_prefix));
         let span = match output {
             ReturnType::Default => ident.span(),
             ReturnType::Type(_, ty) => ty.span(),
@@ -524,8 +524,8 @@ impl Function {
 /// The names and places of parameters of a path that has `count`.
 pub(crate) fn listed(parameters: &[Parameter], count: usize) -> TokenStream {
     let each = parameters.iter().map(|Parameter { name, place, .. }| match place {
-        Some(place) => {
-            let after = count - 1 - place;
+        Some(position) => {
+            let after = count - 1 - position;
             quote!((#name, ::conduit::route::ParameterPlace::FromEnd(#after)))
         }
         None => quote!((#name, ::conduit::route::ParameterPlace::Prefix)),
