@@ -31,7 +31,7 @@ pub(crate) fn check(sources: &[Source]) -> Vec<Finding> {
         let mut graph = Graph::new();
         for (file, source) in &files {
             let here = room(file);
-            let imported = imports(&source.text)
+            let imported = imports(source)
                 .into_iter()
                 .filter(|there| rooms.contains(there) && *there != here);
             graph.entry(here.clone()).or_default().extend(imported);
@@ -55,11 +55,10 @@ fn room(file: &str) -> String {
 }
 
 /// The first segments of the paths that start with `crate::`.
-fn imports(text: &str) -> BTreeSet<String> {
+fn imports(source: &Source) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    // Tests may import what they like, and come last.
-    let code = text.lines().take_while(|line| *line != "#[cfg(test)]");
-    for line in code.filter(|line| !line.trim_start().starts_with("//")) {
+    let code = source.code().filter(|line| !line.trim_start().starts_with("//"));
+    for line in code {
         for part in line.split("crate::").skip(1) {
             if let Some(list) = part.strip_prefix('{') {
                 let names = list.trim_end_matches(['}', ';']).split(',');

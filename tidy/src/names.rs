@@ -1,41 +1,77 @@
-//! Type names: one name means one thing in a crate.
+//! Type names: one name means one thing in a crate, and is a term of the field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Finding;
 use crate::source::Source;
 
-/// Finds types that are declared with the same name in several modules of a crate.
+/// Names that describe no role, and standard terms for what they named here.
+const UNCLEAR: [(&str, &str); 17] = [
+    ("Letter", "Command"),
+    ("Outbox", "CommandSender"),
+    ("Told", "Readiness"),
+    ("Fate", "Disposition, Step"),
+    ("Facts", "ConnectionInfo"),
+    ("Made", "ErasedLayer"),
+    ("Surroundings", "AppStack"),
+    ("Outlet", "StreamGate"),
+    ("Pace", "TransferRate"),
+    ("Tail", "PendingBody"),
+    ("Attended", "InstrumentedHandler"),
+    ("Making", "LayerBuilder"),
+    ("Certify", "TlsConfig"),
+    ("Securing", "TlsAcceptor"),
+    ("Secure", "TlsStream"),
+    ("Place", "SettingRef, Slot, Position"),
+    ("Given", "the role of the value"),
+];
+
+/// Finds types whose name is unclear, or is declared in several modules of a crate.
 pub(crate) fn check(sources: &[Source]) -> Vec<Finding> {
+    let mut findings = Vec::new();
     let mut declared: BTreeMap<(&str, &str), Vec<(&Source, usize)>> = BTreeMap::new();
     for source in sources {
         let Some(name) = crate_of(&source.path) else { continue };
-        for (line, declaration) in declarations(&source.text) {
+        for (line, declaration) in declarations(source) {
             declared.entry((name, declaration)).or_default().push((source, line));
+            if let Some((_, terms)) = UNCLEAR.iter().find(|(unclear, _)| *unclear == declaration) {
+                findings.push(finding(
+                    source,
+                    line,
+                    format!("`{declaration}` describes no role: use a term such as {terms}"),
+                ));
+            }
         }
     }
-    let mut findings = Vec::new();
     for ((name, declaration), places) in declared {
-        let mut paths: Vec<&str> = places.iter().map(|(source, _)| source.path.as_str()).collect();
-        paths.dedup();
-        // Alternatives for a platform or a feature are one type.
-        if paths.iter().filter(|path| !is_alternative(path)).count() < 2 && paths.len() <= 2 || paths.len() < 2 {
+        let modules: BTreeSet<String> = places.iter().map(|(source, _)| module(&source.path)).collect();
+        if modules.len() < 2 {
             continue;
         }
+        let mut paths: Vec<&str> = places.iter().map(|(source, _)| source.path.as_str()).collect();
+        paths.dedup();
         for (source, line) in places {
-            findings.push(Finding {
-                rule: "name",
-                path: source.path.clone(),
+            findings.push(finding(
+                source,
                 line,
-                message: format!(
+                format!(
                     "`{declaration}` is declared {} times in {name}: {}",
                     paths.len(),
                     paths.join(", ")
                 ),
-            });
+            ));
         }
     }
     findings
+}
+
+fn finding(source: &Source, line: usize, message: String) -> Finding {
+    Finding {
+        rule: "name",
+        path: source.path.clone(),
+        line,
+        message,
+    }
 }
 
 /// The library that a file belongs to; tests and programs are not libraries.
@@ -44,34 +80,36 @@ fn crate_of(path: &str) -> Option<&str> {
     (rest.starts_with("src/") && rest.ends_with(".rs")).then_some(name)
 }
 
-fn is_alternative(path: &str) -> bool {
-    let file = path.rsplit('/').next().unwrap_or(path);
-    let suffixes = ["_linux.rs", "_other.rs", "_portable.rs"];
-    file.starts_with("without_")
-        || suffixes.iter().any(|suffix| file.ends_with(suffix))
-        || path.contains("/sys/")
-        || path.contains("/linux/")
+/// The path of the module that a file implements. Alternatives for a platform or a feature implement the same module.
+fn module(path: &str) -> String {
+    // The files of `sys` are alternatives.
+    if let Some((before, _)) = path.split_once("/sys/") {
+        return format!("{before}/sys");
+    }
+    let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let file = file.trim_end_matches(".rs").trim_start_matches("without_");
+    let file = ["_linux", "_other", "_portable"]
+        .iter()
+        .find_map(|suffix| file.strip_suffix(suffix))
+        .unwrap_or(file);
+    format!("{directory}/{file}")
 }
 
 /// The names of the structs, enums, traits and unions of a file, before its tests.
-fn declarations(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let is_code = |line: &&str| *line != "#[cfg(test)]";
-    text.lines()
-        .take_while(is_code)
-        .enumerate()
-        .filter_map(|(index, line)| {
-            let rest = match line.strip_prefix("pub") {
-                Some(rest) if rest.starts_with('(') => rest.split_once(") ")?.1,
-                Some(rest) => rest.strip_prefix(' ')?,
-                None => line,
-            };
-            let (kind, rest) = rest.split_once(' ')?;
-            if !["struct", "enum", "trait", "union"].contains(&kind) {
-                return None;
-            }
-            let end = rest.find(|character: char| !(character.is_alphanumeric() || character == '_'));
-            Some((index + 1, &rest[..end.unwrap_or(rest.len())]))
-        })
+fn declarations(source: &Source) -> impl Iterator<Item = (usize, &str)> {
+    source.code().enumerate().filter_map(|(index, line)| {
+        let rest = match line.strip_prefix("pub") {
+            Some(rest) if rest.starts_with('(') => rest.split_once(") ")?.1,
+            Some(rest) => rest.strip_prefix(' ')?,
+            None => line,
+        };
+        let (kind, rest) = rest.split_once(' ')?;
+        if !["struct", "enum", "trait", "union"].contains(&kind) {
+            return None;
+        }
+        let end = rest.find(|character: char| !(character.is_alphanumeric() || character == '_'));
+        Some((index + 1, &rest[..end.unwrap_or(rest.len())]))
+    })
 }
 
 #[cfg(test)]
@@ -81,7 +119,7 @@ mod tests {
     #[test]
     fn a_name_that_two_modules_declare_is_found_in_both() {
         let one = crate::source("crates/a/src/one.rs", "pub(crate) struct Key(u64);\n");
-        let two = crate::source("crates/a/src/two.rs", "enum Key {}\n\n#[cfg(test)]\nstruct Other;\n");
+        let two = crate::source("crates/a/src/two.rs", "#[cfg(test)]\nmod tests;\nenum Key {}\n");
         let other = crate::source("crates/b/src/one.rs", "struct Key;\n");
         let found = check(&[one, two, other]);
         assert_eq!(found.len(), 2);
@@ -96,5 +134,24 @@ mod tests {
         let one = crate::source("crates/a/src/disk_linux.rs", "struct Disk;\n");
         let two = crate::source("crates/a/src/disk_other.rs", "struct Disk;\n");
         assert!(check(&[one, two]).is_empty());
+        let one = crate::source("crates/a/src/sys/epoll.rs", "struct Backend;\n");
+        let two = crate::source("crates/a/src/sys/portable.rs", "struct Backend;\n");
+        assert!(check(&[one, two]).is_empty());
+    }
+
+    #[test]
+    fn an_alternative_with_the_name_of_another_module_is_found() {
+        let one = crate::source("crates/a/src/sys/epoll.rs", "struct Poller;\n");
+        let two = crate::source("crates/a/src/poller.rs", "pub struct Poller;\n");
+        assert_eq!(check(&[one, two]).len(), 2);
+    }
+
+    #[test]
+    fn a_name_that_describes_no_role_is_found_with_a_term() {
+        let found = check(&[crate::source("crates/a/src/one.rs", "struct Letter;\n")]);
+        assert_eq!(
+            found[0].message,
+            "`Letter` describes no role: use a term such as Command"
+        );
     }
 }

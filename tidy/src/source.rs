@@ -18,6 +18,17 @@ impl Source {
     pub(crate) fn is_markdown(&self) -> bool {
         self.path.ends_with(".md")
     }
+
+    /// The lines before the module of unit tests, which is the last item of a file.
+    ///
+    /// `mod tests;` is a line like any other: the tests are another file, and declarations follow.
+    pub(crate) fn code(&self) -> impl Iterator<Item = &str> {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let is_tests =
+            |pair: &[&str]| pair[0].starts_with("#[cfg(") && pair[0].contains("test") && pair[1] == "mod tests {";
+        let end = lines.windows(2).position(is_tests).unwrap_or(lines.len());
+        lines.into_iter().take(end)
+    }
 }
 
 /// The root of the repository.
@@ -53,4 +64,24 @@ pub(crate) fn all(root: &Path) -> Vec<Source> {
         })
     };
     paths.into_iter().filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn code_ends_at_the_module_of_unit_tests() {
+        let lines = |text| {
+            crate::source("a.rs", text)
+                .code()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lines("a\n#[cfg(test)]\nmod tests {\nb\n}\n"), ["a"]);
+        assert_eq!(lines("a\n#[cfg(all(test, unix))]\nmod tests {\n}\n"), ["a"]);
+        assert_eq!(
+            lines("#[cfg(test)]\nmod tests;\nb\n"),
+            ["#[cfg(test)]", "mod tests;", "b"]
+        );
+        assert_eq!(lines("#[cfg(test)]\nuse a::b;\nc\n").len(), 3);
+    }
 }
