@@ -218,6 +218,30 @@ fn the_access_log_has_the_fields_of_a_request() {
 }
 
 #[test]
+fn long_input_is_cut_in_the_access_log_and_in_spans() {
+    listen_to_the_log();
+    for form in [AccessLog::Fields, AccessLog::Combined] {
+        let server = serve(App::new(()).routes(routes![user]).access_log(form));
+        let path = format!("/cut-in-{form:?}/{}", "x".repeat(3000));
+        let (long, method) = ("é".repeat(1500), "M".repeat(3000));
+        server.request(format!(
+            "{method} {path} HTTP/1.1\r\nhost: test\r\nuser-agent: {long}\r\nreferer: {long}\r\n\r\n"
+        ));
+        let is_it = |line: &Value| line.to_string().contains(&path[..20]);
+        let logged = line(|line| line["target"] == "conduit::access" && is_it(line));
+        // Four texts of 1 KiB, two of them with four characters for each byte, whose backslash JSON escapes.
+        assert!(logged.to_string().len() < 14 * 1024, "{logged}");
+        let text = logged["fields"].to_string();
+        assert_eq!(text.matches('…').count(), 4, "{logged}");
+        let closed = line(|line| line["fields"]["message"] == "close" && is_it(line));
+        for name in ["method", "path"] {
+            let text = closed["span"][name].as_str().expect("a text");
+            assert!(text.len() == 1024 && text.ends_with('…'), "{closed}");
+        }
+    }
+}
+
+#[test]
 fn the_access_log_has_lines_in_the_combined_format() {
     listen_to_the_log();
     let server = serve(App::new(()).routes(routes![streamed]).access_log(AccessLog::Combined));

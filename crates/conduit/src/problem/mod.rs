@@ -23,7 +23,7 @@ use serde_json::Value;
 use self::carried::Carried;
 pub use self::carried::{Cause, IntoProblem, Never};
 pub use self::excerpt::Excerpt;
-pub(crate) use self::excerpt::bounded;
+pub(crate) use self::excerpt::{bounded, log_escaped, logged, logged_message};
 #[cfg(feature = "validate")]
 pub(crate) use self::fault::LISTED_FAULTS;
 pub use self::fault::{Fault, Step};
@@ -137,6 +137,7 @@ impl Problem {
 
     /// 500 for a handler that panicked with this message.
     pub(crate) fn panicked(message: &str) -> Self {
+        let message = logged_message(message);
         tracing::error!(panic = message, "a handler panicked");
         let mut problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
         problem.0.causes.push(format!("the handler panicked: {message}"));
@@ -149,7 +150,7 @@ impl Problem {
     pub fn with_cause(mut self, error: &(dyn StdError + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
-            self.0.causes.push(error.to_string());
+            self.0.causes.push(logged_message(error));
             cause = error.source();
         }
         let (status, chain) = (self.0.status.as_u16(), self.0.causes.join(": "));

@@ -1,5 +1,6 @@
 //! The access log: one event of `tracing` for each request, after the last byte of its response.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,6 +9,7 @@ use http::{Method, Version};
 use super::clock;
 use crate::extract::Client;
 use crate::layer::RequestId;
+use crate::problem::{log_escaped, logged};
 use crate::request::Request;
 
 /// The capacity of a text buffer that is kept for the next request.
@@ -16,7 +18,8 @@ const KEPT_BYTES: usize = 1024;
 /// The format of the access log; see [`App::access_log`](crate::App::access_log).
 ///
 /// Both forms are events of `tracing` at the level `INFO` with the target `conduit::access`, so that a subscriber
-/// decides their destination. In client input, bytes other than visible ASCII are written as `\xHH`.
+/// decides their destination. In client input, bytes other than visible ASCII are written as `\xHH`; of a target, a method
+/// or a field that is longer than 1 KiB, the first 1 KiB is written, and `…`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessLog {
@@ -27,8 +30,8 @@ pub enum AccessLog {
     /// address of the [`Client`], empty where it is not known), `peer` (that of the nearest hop), `method`,
     /// `target` (as it was sent), `version`, `route` (the template, empty where none matched), `status`, `bytes` (of the
     /// answer's body), `duration_us`, `complete` (false if the answer broke off), `referer`, `user_agent`, `request_id` (of the
-    /// layer [`RequestIds`](crate::layer::RequestIds), empty without it). Of bytes that
-    /// are no valid request only `client`, `peer`, `status` and `bytes` are known; texts are empty.
+    /// layer [`RequestIds`](crate::layer::RequestIds), empty without it and for a client that disconnected before the
+    /// response). An invalid request has only `client`, `peer`, `status` and `bytes`; its texts are empty.
     Fields,
     /// An event whose message is a line in the combined log format of Apache and nginx, followed by the duration in
     /// microseconds, without fields:
@@ -111,9 +114,9 @@ impl Line {
         let Some(peer) = self.peer else { return };
         let client = |unknown| Address(self.client, unknown);
         let (method, version) = match &self.start {
-            Some((method, Version::HTTP_10)) => (method.as_str(), "HTTP/1.0"),
-            Some((method, _)) => (method.as_str(), "HTTP/1.1"),
-            None => ("", ""),
+            Some((method, Version::HTTP_10)) => (logged(method.as_str()), "HTTP/1.0"),
+            Some((method, _)) => (logged(method.as_str()), "HTTP/1.1"),
+            None => (Cow::Borrowed(""), ""),
         };
         match form {
             AccessLog::Off => {}
@@ -121,7 +124,7 @@ impl Line {
                 target: "conduit::access",
                 client = %client(""),
                 peer = %peer.ip(),
-                method,
+                method = &*method,
                 target = self.target,
                 version,
                 route = self.route,
@@ -168,16 +171,14 @@ fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 
-/// Appends a client's text, harmless inside of quotes.
+/// Appends a client's text, harmless inside of quotes and not longer than the log allows.
 fn escape(bytes: &[u8], text: &mut String) {
-    for &byte in bytes {
-        match byte {
-            b' '..=b'~' if byte != b'"' && byte != b'\\' => text.push(byte.into()),
-            _ => {
-                let _ = write!(text, "\\x{byte:02X}");
-            }
+    log_escaped(bytes, text, |byte, text| match byte {
+        b' '..=b'~' if byte != b'"' && byte != b'\\' => text.push(byte.into()),
+        _ => {
+            let _ = write!(text, "\\x{byte:02X}");
         }
-    }
+    });
 }
 
 /// An HTTP date in the order of the common log format.

@@ -15,12 +15,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::extract::Client;
 use crate::opentelemetry::SAMPLES_BLINDLY;
+use crate::problem::logged;
 use crate::request::Request;
 use crate::route::Definition;
 
-/// The maximum size of client input in an attribute: the queue of spans is bounded by their number, so the size of a
-/// span must be bounded too.
-const KEPT_BYTES: usize = 1024;
 /// The number of bytes of `tracestate` that are passed on; services must pass on 512 (W3C Trace Context, section 3.3.1.5).
 const STATE_BYTES: usize = 512;
 /// Methods that may be part of a name (RFC 9110, section 9, and RFC 5789).
@@ -122,7 +120,8 @@ fn name(span: &Span, request: &Request, route: Option<&'static Definition>) {
     span.record("otel.kind", "server");
 }
 
-/// Passes to `set` the attributes of a request that are known before its response.
+/// Passes to `set` the attributes of a request that are known before its response. The queue of spans is bounded by their
+/// number, so each text of the client is bounded too.
 fn describe(request: &Request, route: Option<&'static Definition>, mut set: impl FnMut(KeyValue)) {
     let sent = request.method().as_str();
     match (
@@ -133,19 +132,19 @@ fn describe(request: &Request, route: Option<&'static Definition>, mut set: impl
         (None, Some(method)) => set(KeyValue::new("http.request.method", method.to_owned())),
         (None, None) => {
             set(KeyValue::new("http.request.method", "_OTHER"));
-            set(KeyValue::new("http.request.method_original", cut(sent).to_owned()));
+            set(KeyValue::new("http.request.method_original", logged(sent).into_owned()));
         }
     }
     if let Some(route) = route {
         set(KeyValue::new("http.route", route.path));
     }
-    set(KeyValue::new("url.path", cut(request.path()).to_owned()));
+    set(KeyValue::new("url.path", logged(request.path()).into_owned()));
     if let Some(query) = request.query() {
-        set(KeyValue::new("url.query", cut(&without_secrets(query)).to_owned()));
+        set(KeyValue::new("url.query", logged(&without_secrets(query)).into_owned()));
     }
     if let Some(agent) = request.header("user-agent") {
-        let agent = String::from_utf8_lossy(&agent[..agent.len().min(KEPT_BYTES)]);
-        set(KeyValue::new("user_agent.original", cut(&agent).to_owned()));
+        let agent = String::from_utf8_lossy(agent);
+        set(KeyValue::new("user_agent.original", logged(&agent).into_owned()));
     }
     let version = match request.version() {
         Version::HTTP_10 => "1.0",
@@ -160,18 +159,13 @@ fn describe(request: &Request, route: Option<&'static Definition>, mut set: impl
     }
     if let Some(host) = client.host().and_then(|host| host.parse::<Authority>().ok()) {
         let name = host.host().trim_start_matches('[').trim_end_matches(']');
-        set(KeyValue::new("server.address", cut(name).to_owned()));
+        set(KeyValue::new("server.address", logged(name).into_owned()));
         let usual = if client.is_secure() { 443 } else { 80 };
         set(KeyValue::new(
             "server.port",
             i64::from(host.port_u16().unwrap_or(usual)),
         ));
     }
-}
-
-/// The first [`KEPT_BYTES`].
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(KEPT_BYTES)]
 }
 
 /// The query with `REDACTED` in place of values that grant access.
@@ -344,13 +338,5 @@ mod tests {
         ] {
             assert_eq!(without_secrets(query), expected);
         }
-    }
-
-    #[test]
-    fn long_input_is_cut_between_characters() {
-        let text = "é".repeat(KEPT_BYTES);
-        assert_eq!(cut(&text).len(), KEPT_BYTES);
-        assert_eq!(cut(&format!("x{text}")).len(), KEPT_BYTES - 1);
-        assert_eq!(cut("short"), "short");
     }
 }

@@ -14,6 +14,7 @@ use super::access_log::{self, AccessLog, Line};
 use super::counts::Counts;
 use super::server_span::ServerSpan;
 use crate::panics::caught;
+use crate::problem::logged;
 use crate::request::Request;
 use crate::response::Response;
 use crate::route::Definition;
@@ -78,9 +79,9 @@ impl Watch {
             // Empty, and in no log, unless a layer exports the span.
             otel.name = Empty,
             otel.kind = Empty,
-            method = request.method().as_str(),
+            method = &*logged(request.method().as_str()),
             route = route.map(|(_, definition)| definition.path),
-            path = request.path(),
+            path = &*logged(request.path()),
             peer = %peer,
             status = Empty,
             duration_us = Empty,

@@ -16,7 +16,7 @@ use super::credentials::Bearer;
 use crate::extract::Readable;
 use crate::extract::{FromRef, FromRequest};
 use crate::openapi::{Operation, SecurityScheme};
-use crate::problem::Problem;
+use crate::problem::{Problem, bounded};
 use crate::request::Request;
 
 /// RFC 7518, section 3.2: a key for HS256 has at least as many bits as the hash.
@@ -263,7 +263,8 @@ impl JwtVerifier {
             match decode(token, &key.key, &validation) {
                 Ok(data) => return Ok(data.claims),
                 Err(error) => {
-                    tracing::debug!(%error, "rejected a token");
+                    // The text of an error of the claims quotes a value of the token.
+                    tracing::debug!(error = bounded(&error), "rejected a token");
                     refused = JwtRefused(reason(error.kind()));
                     if !matches!(error.kind(), ErrorKind::InvalidSignature) {
                         break;
