@@ -221,6 +221,23 @@ fn a_key_is_taken_from_its_place_and_from_no_other() {
     assert_eq!(ask(&server, "/cookie", &["cookie: key=1; key=2"]).status, 400);
 }
 
+#[test]
+fn key_that_is_not_utf8_once_decoded_is_a_bad_request_in_every_place() {
+    let server = server();
+    assert_eq!(ask(&server, "/query?%6Bey=%C3%A9+1%", &[]).text(), "é 1%");
+    for (target, field, place) in [
+        ("/query?key=%FF", "a: b", "the field key of the query"),
+        ("/query?a=b&key=k%C3", "a: b", "the field key of the query"),
+        ("/cookie", "cookie: key=%FF", "the cookie key"),
+    ] {
+        let refused = ask(&server, target, &[field]);
+        assert_eq!(refused.status, 400, "{target}");
+        assert_eq!(refused.problem()["detail"], format!("{place} is not UTF-8"));
+    }
+    // A name that is not UTF-8 is another name.
+    assert_eq!(ask(&server, "/query?%FFkey=1", &[]).status, 401);
+}
+
 #[cfg(feature = "jwt")]
 mod jwt {
     use std::time::{SystemTime, UNIX_EPOCH};

@@ -155,6 +155,13 @@ fn split(urlencoded: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)
     })
 }
 
+/// The decoded values of all pairs with this name in a query; `None` for a value that is not UTF-8.
+pub(super) fn values<'a>(urlencoded: &'a [u8], name: &'a str) -> impl Iterator<Item = Option<String>> {
+    split(urlencoded)
+        .filter(move |(sent, _)| plus_decoded(&urlencoded[sent.clone()]).eq(name.bytes()))
+        .map(|(_, value)| String::from_utf8(plus_decoded(&urlencoded[value]).collect()).ok())
+}
+
 impl<'a> Pairs<'a> {
     /// No pairs, with room for some.
     fn with_capacity(text: Cow<'a, str>, count: usize) -> Self {

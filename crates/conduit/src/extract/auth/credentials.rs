@@ -9,8 +9,8 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 
 use super::Secret;
-use crate::extract::FromRequest;
 use crate::extract::sent_cookies::sent_values;
+use crate::extract::{FromRequest, pairs};
 use crate::openapi::{Operation, SecurityScheme};
 use crate::problem::Problem;
 use crate::request::Request;
@@ -158,12 +158,12 @@ pub trait Key {
     const PLACE: KeyPlace;
 }
 
-/// A key of the application's own, in a header field, the query or a cookie. A cookie is read as `Cookies` reads it:
-/// percent-decoded, without quotes around it.
+/// A key that the application defines, in a header field, the query or a cookie. A field of the query is decoded as `Query`
+/// decodes it; a cookie is read as `Cookies` reads it: percent-decoded, without quotes around it.
 ///
 /// # Errors
 ///
-/// Rejects with 401 if there is no key, and with 400 if there are several or the key is not UTF-8.
+/// Rejects with 401 if there is no key, and with 400 if there are several or the decoded key is not UTF-8.
 ///
 /// # Example
 ///
@@ -224,10 +224,7 @@ impl<K: Key> ApiKey<K> {
                 let values = request.header_all(name);
                 values.map(|value| String::from_utf8(value.to_vec()).ok()).collect()
             }
-            KeyPlace::Query(name) => form_urlencoded::parse(request.query().unwrap_or("").as_bytes())
-                .filter(|(key, _)| key == name)
-                .map(|(_, value)| Some(value.into_owned()))
-                .collect(),
+            KeyPlace::Query(name) => pairs::values(request.query().unwrap_or("").as_bytes(), name).collect(),
             KeyPlace::Authorization(scheme) => {
                 let fields: Vec<&[u8]> = request.header_all("authorization").collect();
                 let keys = match fields[..] {
