@@ -241,6 +241,37 @@ fn body_beyond_the_memory_for_bodies_is_refused_and_the_server_is_not_ready() {
     }
 }
 
+#[test]
+fn client_that_still_sends_a_refused_body_receives_the_503_and_a_clean_close() {
+    let _alone = alone();
+    let app = App::new(()).routes(routes![length]).workers(1);
+    let server = serve(app.body_memory(1 << 20).body_limit(u64::MAX));
+    let unfinished = &post("/length", "", &[b'x'; 1_048_000])[..1_000_000];
+    let mut holder = server.connect();
+    holder.send(unfinished);
+    while server.handle().statistics().received_bytes < unfinished.len() as u64 {
+        std::thread::yield_now();
+    }
+    // More than the kernel's buffers hold, so that the client still sends when the response arrives.
+    let body = vec![b'x'; 32 << 20];
+    let length = format!("content-length: {}\r\n\r\n", body.len());
+    // The end of the chunked body may be near: the server reads a little before it closes.
+    let chunked = format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n", body.len());
+    for (framing, connection) in [(length, Some("close")), (chunked, None)] {
+        let mut client = server.connect();
+        let mut half = client.duplicate();
+        client.send(format!("POST /length HTTP/1.1\r\nhost: test\r\n{framing}"));
+        std::thread::scope(|scope| {
+            // The server stops to read at its bound for a closing connection, so not all of it may be sent.
+            scope.spawn(|| io::Write::write_all(&mut half, &body));
+            let refused = client.response();
+            assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+            assert_eq!(refused.header("connection"), connection, "{framing}");
+            assert!(client.is_closed());
+        });
+    }
+}
+
 mod quoted {
     use conduit::layer::{Idempotency, MethodOverride};
     use serde::Deserialize;
@@ -256,6 +287,45 @@ mod quoted {
         _colour: Option<Colour>,
         #[serde(default)]
         _flags: Vec<bool>,
+    }
+
+    /// A field of each kind that a text is not.
+    #[derive(Deserialize)]
+    struct Scalars {
+        #[serde(default)]
+        _float: Option<f64>,
+        #[serde(default)]
+        _large: Option<u128>,
+        #[serde(default)]
+        _pair: Option<(u8, u8)>,
+        #[serde(default)]
+        _object: Option<Order>,
+    }
+
+    #[post("/scalars")]
+    async fn scalars(_scalars: Json<Scalars>) {}
+
+    #[test]
+    fn rejection_of_a_long_text_builds_no_long_message() {
+        let _alone = alone();
+        let server = serve(App::new(()).routes(routes![json, scalars]));
+        let as_json = "content-type: application/json\r\n";
+        let long = "\u{7f}".repeat(1_900_000);
+        for (path, field) in [
+            ("/json", "_number"),
+            ("/json", "_colour"),
+            ("/json", "_flags"),
+            ("/scalars", "_float"),
+            ("/scalars", "_pair"),
+            ("/scalars", "_object"),
+            ("/scalars", "_large"),
+        ] {
+            let request = post(path, as_json, format!("{{\"{field}\":\"{long}\"}}").as_bytes());
+            let (response, peak) = peak_of(|| server.request(&request));
+            assert_eq!(response.status, 422, "{field}");
+            // The body alone, whose buffer grows by doubling.
+            assert!(peak < 2 * request.len(), "{field}: {peak} bytes");
+        }
     }
 
     #[derive(Deserialize)]
