@@ -72,7 +72,7 @@ fn an_expired_certificate_is_replaced_by_any_other() {
 }
 
 #[test]
-fn a_certificate_path_that_is_a_pipe_or_a_device_is_refused_without_a_read() {
+fn certificate_path_that_is_a_pipe_or_a_device_is_refused_at_the_start_and_later() {
     let files = Files::new("pipe");
     let authority = Authority::new();
     let valid = authority.issue("localhost");
@@ -87,6 +87,15 @@ fn a_certificate_path_that_is_a_pipe_or_a_device_is_refused_without_a_read() {
             std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
         }
         // Nothing writes into the pipe, and the device has no end.
+        let with_files = app(Tls::files(files.0.join("chain.pem"), files.0.join("key.pem")));
+        let error = with_files
+            .listen("127.0.0.1:0")
+            .err()
+            .expect("no server starts with it")
+            .to_string();
+        let kind = if name == "chain.pem" { "a pipe" } else { "a device" };
+        let fault = format!("{name}: it is {kind}; give the path of a regular file");
+        assert!(error.contains(&fault), "{error}");
         handle.reload();
         assert!(handle.statistics().failed_certificate_reloads >= failed, "{name}");
         assert_eq!(certificate_in_use(&running, &authority), der(&valid.0));
