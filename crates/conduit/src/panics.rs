@@ -6,6 +6,8 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::problem::logged_message;
+
 /// Calls what may panic. Gives `None` if it did; the panic's text is in the log then.
 ///
 /// The state of an interrupted call must not be used: its caller drops or resets it.
@@ -18,6 +20,11 @@ pub(crate) fn caught<T>(place: &'static str, call: impl FnOnce() -> T) -> Option
             None
         }
     }
+}
+
+/// Emits an event outside of a connection. A subscriber that panics, such as one that cannot write, loses the event only.
+pub(crate) fn emit(event: impl FnOnce()) {
+    caught("the subscriber panicked", event);
 }
 
 /// Drops what holds values of the application's.
@@ -45,7 +52,7 @@ pub(crate) fn message(panic: Box<dyn Any + Send>) -> String {
 
 #[cold]
 fn report(place: &'static str, panic: Box<dyn Any + Send>) {
-    let panic = message(panic);
+    let panic = logged_message(message(panic));
     // The subscriber itself may have panicked, and may panic with each request: the payload must not leak.
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| tracing::error!(panic, "{place}"))) {
         drop(message(another));

@@ -19,7 +19,7 @@ use tracing::Span;
 use super::ServerHandle;
 use super::counts::Counts;
 use crate::endpoint::panicked;
-use crate::panics::discard;
+use crate::panics::{discard, emit};
 use crate::response::Response;
 use crate::route::Definition;
 
@@ -159,29 +159,33 @@ fn look(
                 known.named = true;
                 let (method, route, handler) = name(running, definitions);
                 let blocked_ms = blocked.as_millis() as u64;
-                tracing::warn!(
-                    method,
-                    route,
-                    handler,
-                    worker,
-                    blocked_ms,
-                    "a handler blocks its worker: all connections of the worker wait for it; \
+                emit(|| {
+                    tracing::warn!(
+                        method,
+                        route,
+                        handler,
+                        worker,
+                        blocked_ms,
+                        "a handler blocks its worker: all connections of the worker wait for it; \
                      move what takes long to tokio::task::spawn_blocking"
-                );
+                    )
+                });
             }
         }
         _ => {
             if let Some(known) = seen.take().filter(|known| known.named) {
                 let (method, route, handler) = name(known.running, definitions);
                 let blocked_ms = (now - known.since).as_millis() as u64;
-                tracing::warn!(
-                    method,
-                    route,
-                    handler,
-                    worker,
-                    blocked_ms,
-                    "the handler has let its worker go"
-                );
+                emit(|| {
+                    tracing::warn!(
+                        method,
+                        route,
+                        handler,
+                        worker,
+                        blocked_ms,
+                        "the handler has let its worker go"
+                    )
+                });
             }
             if running & ROUTE != 0 {
                 *seen = Some(Seen {

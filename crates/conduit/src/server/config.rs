@@ -14,6 +14,7 @@ use super::counts::Limit;
 use super::proxies::Proxies;
 use super::transport::TlsConfig;
 use crate::error::{Error, Result};
+use crate::panics::emit;
 use crate::route::Disconnect;
 
 /// The settings of a server; each is documented at the method of [`App`](crate::App) that sets it.
@@ -115,7 +116,7 @@ impl Config {
                     return Err(Error::variable(setting.variable, value, place.expected()));
                 }
                 let (value, unit) = (place.text(), place.unit());
-                tracing::info!(setting.variable, value, unit, setting.bounds, "set by the environment");
+                emit(|| tracing::info!(setting.variable, value, unit, setting.bounds, "set by the environment"));
             }
         }
         self.proxies = self.proxies.with_environment(variable)?;

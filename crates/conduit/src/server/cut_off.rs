@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::work::WorkCounts;
+use crate::panics::emit;
 
 /// The numbers of one worker, or of all.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,13 +33,15 @@ impl CutOff {
             work,
             uncounted_tasks,
         } = self;
-        tracing::info!(
-            cut_connections = connections,
-            cut_handlers = work.handlers,
-            cut_tasks = work.tasks,
-            uncounted_tasks,
-            uptime_seconds = uptime.as_secs(),
-            "stopped"
-        );
+        emit(|| {
+            tracing::info!(
+                cut_connections = connections,
+                cut_handlers = work.handlers,
+                cut_tasks = work.tasks,
+                uncounted_tasks,
+                uptime_seconds = uptime.as_secs(),
+                "stopped"
+            )
+        });
     }
 }

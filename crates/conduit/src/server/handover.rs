@@ -31,6 +31,7 @@ use tokio::sync::oneshot;
 use super::listening::ListenerSocket;
 use super::{ServerHandle, manager};
 use crate::error::{Error, Result};
+use crate::panics::emit;
 
 /// The environment variable with the id of the process that passes its sockets to the successor.
 const PREDECESSOR: &str = "CONDUIT_PREDECESSOR";
@@ -80,7 +81,7 @@ impl Predecessor {
     /// Reports to the predecessor that all workers serve.
     pub(super) fn report_ready(mut self) {
         if let Err(error) = self.0.write_all(&[READY]) {
-            tracing::warn!(%error, "the predecessor process has ended; serving anyway");
+            emit(|| tracing::warn!(%error, "the predecessor process has ended; serving anyway"));
         }
     }
 }
@@ -203,11 +204,11 @@ impl Handover {
         let handle = self.handle.clone();
         while handle.unless_stopping(handle.handover_requested()).await.is_some() {
             if let Err(error) = refuse_first_process(std::process::id()) {
-                tracing::error!(%error, "no other process has taken over; serving on");
+                emit(|| tracing::error!(%error, "no other process has taken over; serving on"));
                 continue;
             }
             manager::tell(&manager::reloading());
-            tracing::info!("starting the process that is to take over");
+            emit(|| tracing::info!("starting the process that is to take over"));
             let outcome = match self.attempt() {
                 Ok(attempt) => attempt.await,
                 Err(error) => Err(error),
@@ -215,15 +216,17 @@ impl Handover {
             match outcome {
                 Ok(successor) if self.handle.is_stopping() => end_gently(&successor),
                 Ok(successor) => {
-                    tracing::info!(
-                        process = successor.id(),
-                        "another process has taken over; finishing the requests in progress"
-                    );
+                    emit(|| {
+                        tracing::info!(
+                            process = successor.id(),
+                            "another process has taken over; finishing the requests in progress"
+                        )
+                    });
                     manager::tell(format!("MAINPID={}\nREADY=1", successor.id()).as_bytes());
                     self.handle.leave();
                 }
                 Err(error) => {
-                    tracing::error!(%error, "no other process has taken over; serving on");
+                    emit(|| tracing::error!(%error, "no other process has taken over; serving on"));
                     manager::tell(manager::READY);
                 }
             }

@@ -27,6 +27,7 @@ use super::handover::{self, Kept, Origin, Passed, Predecessor};
 use super::transport::{TlsAcceptor, TlsConfig, Transport};
 use crate::error::{Error, Result};
 use crate::extract::UnixPeer;
+use crate::panics::emit;
 
 /// The placeholder address of the peer of a Unix socket.
 const NO_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
@@ -264,7 +265,7 @@ impl Listening {
             listening.add(bound, origin, sockets, config)?;
         }
         for passed in passed {
-            tracing::warn!(address = %passed.origin, "not listening any more where the process before did");
+            emit(|| tracing::warn!(address = %passed.origin, "not listening any more where the process before did"));
         }
         if listening.bound.is_empty() {
             let nothing = io::Error::other("there is no address");

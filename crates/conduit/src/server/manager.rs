@@ -4,6 +4,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use conduit_net::{UnixAddress, UnixDatagram};
 
+use crate::panics::emit;
+
 /// The server serves.
 pub(super) const READY: &[u8] = b"READY=1";
 /// A shutdown has begun, and the server finishes its requests.
@@ -27,6 +29,6 @@ pub(super) fn tell(state: &[u8]) {
     };
     let told = address.and_then(|address| UnixDatagram::unbound()?.send_to(state, &address));
     if let Err(error) = told {
-        tracing::warn!(%error, ?place, "cannot notify the manager at NOTIFY_SOCKET");
+        emit(|| tracing::warn!(%error, ?place, "cannot notify the manager at NOTIFY_SOCKET"));
     }
 }

@@ -64,6 +64,7 @@ use tokio::sync::mpsc;
 use crate::dispatch::Plan;
 use crate::error::{Error, Result};
 use crate::metrics;
+use crate::panics::emit;
 use crate::state_source::OpenState;
 use cohort::Cohort;
 use config::Config;
@@ -348,7 +349,7 @@ fn watch_workers(handle: ServerHandle, threshold: Duration) -> Option<std::sync:
     match thread::Builder::new().name("conduit-watch".to_owned()).spawn(watch) {
         Ok(_) => Some(running),
         Err(error) => {
-            tracing::warn!(%error, "cannot start the thread that names handlers that block");
+            emit(|| tracing::warn!(%error, "cannot start the thread that names handlers that block"));
             None
         }
     }
@@ -420,7 +421,7 @@ async fn report_stop(handle: ServerHandle) -> Infallible {
     if handle.has_started() && !handle.is_replaced() {
         manager::tell(manager::STOPPING);
         let connections = handle.statistics().open_connections;
-        tracing::info!(connections, "stopping; finishing the requests in progress");
+        emit(|| tracing::info!(connections, "stopping; finishing the requests in progress"));
     }
     std::future::pending().await
 }

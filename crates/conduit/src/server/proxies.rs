@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::panics::emit;
 
 /// The environment variables that list proxies, unless the program does.
 const TRUSTED: &str = "CONDUIT_TRUSTED_PROXIES";
@@ -47,7 +48,7 @@ impl Proxies {
                 Error::variable(name, value.to_string_lossy(), expected)
             })?;
             let value = value.to_string_lossy();
-            tracing::info!(name, %value, "set by the environment");
+            emit(|| tracing::info!(name, %value, "set by the environment"));
             Ok(Some(networks))
         };
         if let Some(trusted) = read(TRUSTED, self.forwarding.is_some())? {

@@ -138,6 +138,8 @@ fn exit_without_workers(handle: &ServerHandle) -> ! {
             exit_code = EXIT_CODE,
             "a worker is stuck; ending the process without it"
         );
+        // A subscriber with a writer of `conduit::log` has only queued the messages.
+        crate::log::flush(LOG_PATIENCE);
     });
     let _ = is_logged.recv_timeout(LOG_PATIENCE);
     // The functions of atexit(3) may wait for a lock that a stuck thread holds.

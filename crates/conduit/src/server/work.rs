@@ -9,6 +9,7 @@ use slab::Slab;
 use tokio::time::Instant;
 
 use super::deadlines::Second;
+use crate::panics::emit;
 use crate::route::Definition;
 
 /// The handlers and tasks of one worker.
@@ -87,11 +88,13 @@ impl Work {
                 Entry::Handler { route, client, began } => {
                     let (method, route) = method_and_path(*route);
                     let seconds = now.saturating_sub(*began);
-                    tracing::warn!(peer = %client, method, route, seconds, "cut off a handler at the shutdown");
+                    emit(
+                        || tracing::warn!(peer = %client, method, route, seconds, "cut off a handler at the shutdown"),
+                    );
                 }
                 Entry::Task { name, began } => {
                     let seconds = began.elapsed().as_secs();
-                    tracing::warn!(task = name, seconds, "cut off a task at the shutdown");
+                    emit(|| tracing::warn!(task = name, seconds, "cut off a task at the shutdown"));
                 }
             }
         }

@@ -43,7 +43,7 @@ use super::watch::{Watch, Watched};
 use super::work::{Work, WorkCounts};
 use crate::dispatch::{Application, Plan};
 use crate::error::{Error, Result};
-use crate::panics::caught;
+use crate::panics::{caught, emit};
 use crate::request::Request;
 use crate::state_source::OpenState;
 
@@ -476,10 +476,12 @@ impl Worker {
             };
             if is_full && leaves.is_none() {
                 self.shared.counts().strike(Limit::Connections);
-                tracing::debug!(
-                    limit = self.connection_limit,
-                    "the worker has its limit of connections; others wait"
-                );
+                emit(|| {
+                    tracing::debug!(
+                        limit = self.connection_limit,
+                        "the worker has its limit of connections; others wait"
+                    )
+                });
                 self.pause_accepting();
                 self.full_until = self.shared.now + 1;
                 return false;
@@ -488,7 +490,7 @@ impl Worker {
                 Ok(accepted) => {
                     if let Some(key) = leaves {
                         self.shared.counts().strike(Limit::IdleConnections);
-                        tracing::debug!("closed an idle connection for a new one");
+                        emit(|| tracing::debug!("closed an idle connection for a new one"));
                         self.close_connection(key);
                     }
                     self.welcome(accepted);
@@ -499,7 +501,7 @@ impl Worker {
                 Err(AcceptError::System(error)) => {
                     // No descriptor or no memory left (EMFILE, ENFILE, ENOBUFS, ENOMEM): the clients wait in the queue
                     // until the next second, and those that are connected go on.
-                    tracing::warn!(%error, "cannot accept connections; trying again in a second");
+                    emit(|| tracing::warn!(%error, "cannot accept connections; trying again in a second"));
                     self.pause_accepting();
                     self.accept_from = self.shared.now + 1;
                     return false;
@@ -527,7 +529,7 @@ impl Worker {
         let counts = self.shared.counts();
         counts.strike(Limit::PeerConnections);
         counts.closed.add(1);
-        tracing::debug!(%peer, "the peer has its limit of connections");
+        emit(|| tracing::debug!(%peer, "the peer has its limit of connections"));
         if transport.is_secure() {
             // A response would need the handshake, which costs more than serving it.
             return;
@@ -592,7 +594,7 @@ impl Worker {
                 .poller
                 .add(&*listener.socket, place as ConnectionId, Interest::READABLE)
             {
-                tracing::error!(%error, "cannot watch a listening socket; trying again in a second");
+                emit(|| tracing::error!(%error, "cannot watch a listening socket; trying again in a second"));
                 self.pause_accepting();
                 self.accept_from = self.shared.now + 1;
                 return;
@@ -650,12 +652,14 @@ impl Worker {
                 uncounted_tasks: 0,
             });
             if connections + work.handlers + work.tasks > 0 {
-                tracing::warn!(
-                    connections,
-                    handlers = work.handlers,
-                    tasks = work.tasks,
-                    "closing what was not finished at the shutdown"
-                );
+                emit(|| {
+                    tracing::warn!(
+                        connections,
+                        handlers = work.handlers,
+                        tasks = work.tasks,
+                        "closing what was not finished at the shutdown"
+                    )
+                });
             }
             self.shared.running.name_in_log(self.shared.now);
             for key in self.keys() {

@@ -24,6 +24,7 @@ use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSess
 
 use super::transport::{TlsAcceptor, TlsConfig, TlsStream, Transport};
 use crate::error::{Error, Result};
+use crate::panics::emit;
 use session::Session;
 
 /// The number of stored TLS 1.2 sessions for clients without support of tickets; each takes a few hundred bytes.
@@ -265,11 +266,13 @@ impl Loaded {
         for identity in &self.identities {
             if !identity.validity().contains(now) {
                 let (file, validity) = (identity.place(), interval(identity.validity()));
-                tracing::error!(
-                    file,
-                    validity,
-                    "the certificate is not valid now, clients reject it: renew it"
-                );
+                emit(|| {
+                    tracing::error!(
+                        file,
+                        validity,
+                        "the certificate is not valid now, clients reject it: renew it"
+                    )
+                });
             }
         }
     }
@@ -345,7 +348,9 @@ impl Certificates {
             Ok(loaded) => loaded,
             Err(error) => {
                 self.failed_reloads.fetch_add(1, Relaxed);
-                tracing::error!(%error, "cannot use the certificates that have changed; keeping the previous ones");
+                emit(
+                    || tracing::error!(%error, "cannot use the certificates that have changed; keeping the previous ones"),
+                );
                 return;
             }
         };
@@ -353,12 +358,14 @@ impl Certificates {
             self.failed_reloads.fetch_add(1, Relaxed);
             let (file, validity) = (after.place(), interval(after.validity()));
             let previous = interval(before.validity());
-            tracing::error!(
-                file,
-                validity,
-                previous,
-                "the new certificate is not valid now; keeping the previous ones while they are: renew it"
-            );
+            emit(|| {
+                tracing::error!(
+                    file,
+                    validity,
+                    previous,
+                    "the new certificate is not valid now; keeping the previous ones while they are: renew it"
+                )
+            });
             state.waiting = Some(loaded);
             return;
         }
@@ -370,7 +377,7 @@ impl Certificates {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&loaded.config);
         self.not_after.store(loaded.not_after(), Relaxed);
         state.loaded = loaded;
-        tracing::info!("read the certificates again");
+        emit(|| tracing::info!("read the certificates again"));
     }
 }
 
