@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use conduit::Disconnect;
 use conduit::prelude::*;
+use conduit::{Disconnect, Tasks};
 use futures_core::Stream;
 use support::{Client, Running, serve, wait_for};
 use tokio::sync::Semaphore;
@@ -143,6 +143,29 @@ impl Stream for Echo {
     }
 }
 
+/// A stream that fails at once.
+struct Failing;
+
+impl Stream for Failing {
+    type Item = Result<Bytes, conduit::BoxError>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Err("no more".into())))
+    }
+}
+
+/// A task waits for the rest of the request's body while the response fails.
+#[post("/failing")]
+async fn failing(seen: State<Seen>, tasks: Tasks, body: Body) -> Body {
+    tasks.spawn("reads the body", async move {
+        seen.started.fetch_add(1, SeqCst);
+        if body.collect().await.is_err() {
+            seen.finished.fetch_add(1, SeqCst);
+        }
+    });
+    Body::from_stream(Failing)
+}
+
 /// Runs the application; what all handlers wait for is held back.
 fn start(disconnect: Option<Disconnect>) -> (Running, Seen) {
     let seen = Seen::default();
@@ -154,7 +177,8 @@ fn start(disconnect: Option<Disconnect>) -> (Running, Seen) {
         upload_unread,
         quiet,
         quiet_abort,
-        quiet_echo
+        quiet_echo,
+        failing
     ]);
     if let Some(disconnect) = disconnect {
         app = app.disconnect(disconnect);
@@ -329,6 +353,16 @@ fn a_pending_stream_is_dropped_when_its_connection_is_reset() {
     wait_for(|| running.handle().statistics().open_connections == 0);
     assert_eq!(seen.started.load(SeqCst), RESETS);
     assert_eq!(running.handle().statistics().accepted_connections, u64::from(RESETS));
+}
+
+#[test]
+fn aborted_response_ends_the_request_body_that_a_task_reads() {
+    let (running, seen) = start(None);
+    let mut client = running.connect();
+    client.send("POST /failing HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabc");
+    assert!(client.received("\r\n\r\n"));
+    wait_for(|| seen.finished.load(SeqCst) == 1);
+    assert_eq!(seen.started.load(SeqCst), 1);
 }
 
 #[test]

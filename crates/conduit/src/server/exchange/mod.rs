@@ -277,24 +277,25 @@ impl Exchange {
         }
     }
 
-    /// The response is not complete, and never will be. `unsent_bytes` of its body were written and not sent.
+    /// The response is aborted: its stream and the request's body end. `unsent_bytes` of the response's body were written and
+    /// not sent.
     pub(super) fn break_off(&mut self, unsent_bytes: u64, shared: &mut Shared) {
         if let ExchangeState::Streaming(gate, _) = &self.state {
             gate.close();
             self.state = ExchangeState::Idle;
         }
+        // First the record, before code that may panic.
         if let Some(mut record) = self.record.take() {
             record.body_bytes = record.body_bytes.saturating_sub(unsent_bytes);
             shared.end_watch(record, false);
         }
+        self.break_body();
     }
 
     /// The stream or its connection has ended. The handler goes on without it unless its route has chosen otherwise; the
     /// response's stream and the request's body end.
     pub(super) fn cancel(&mut self, unsent_bytes: u64, shared: &mut Shared) {
-        // First the record, before code that may panic.
         self.break_off(unsent_bytes, shared);
-        self.break_body();
         self.replace_handler();
     }
 
