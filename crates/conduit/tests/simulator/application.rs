@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use conduit::prelude::*;
 use conduit::testing::TestClient;
-use conduit::{BoxError, Response};
+use conduit::{BoxError, Response, Tasks};
 use futures_core::Stream;
 use tokio::sync::oneshot;
 
@@ -25,7 +25,9 @@ pub(crate) struct Parts {
     pub(crate) exchanges: Vec<Exchange>,
     /// For each exchange.
     pub(crate) activity: Vec<Activity>,
-    /// Handlers and streams that wait for the simulator.
+    /// Bytes that a task has read and its request does not have.
+    pub(crate) violations: Vec<String>,
+    /// Handlers, streams and tasks that wait for the simulator.
     pub(crate) gates: Vec<oneshot::Sender<()>>,
 }
 
@@ -35,6 +37,7 @@ pub(crate) struct Activity {
     pub(crate) started: usize,
     pub(crate) handlers: usize,
     pub(crate) streams: usize,
+    pub(crate) tasks: usize,
 }
 
 impl World {
@@ -105,7 +108,34 @@ impl Stream for Pieces {
     }
 }
 
-async fn answer(world: World, id: usize, mut body: Body) -> Result<Response, Problem> {
+/// Reads a body with its own pace, while its handler or a later one runs.
+async fn read_late(world: World, id: usize, mut body: Body, waits: usize, _alive: Alive) {
+    let mut read = Vec::new();
+    for count in 0.. {
+        if count < waits {
+            let _ = world.gate().await;
+        }
+        match poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
+            Some(Ok(piece)) => read.extend_from_slice(&piece),
+            ended => {
+                let mut parts = world.lock();
+                let expected = content(id, parts.exchanges[id].body_length());
+                let is_right = match ended {
+                    None => read == expected,
+                    Some(_) => expected.starts_with(&read),
+                };
+                if !is_right {
+                    let bytes = read.len();
+                    let violation = format!("the task of exchange {id} has read {bytes} bytes that differ");
+                    parts.violations.push(violation);
+                }
+                return;
+            }
+        }
+    }
+}
+
+async fn answer(world: World, tasks: Tasks, id: usize, mut body: Body) -> Result<Response, Problem> {
     let _alive = world.enter(id, |activity| &mut activity.handlers);
     let plan = {
         let mut parts = world.lock();
@@ -124,6 +154,11 @@ async fn answer(world: World, id: usize, mut body: Body) -> Result<Response, Pro
         }
         Reads::Drops => {
             drop(body);
+            "nothing".to_owned()
+        }
+        Reads::Task(waits) => {
+            let alive = world.enter(id, |activity| &mut activity.tasks);
+            tasks.spawn("reads late", read_late(world.clone(), id, body, waits, alive));
             "nothing".to_owned()
         }
         Reads::Holds => {
@@ -161,23 +196,23 @@ async fn answer(world: World, id: usize, mut body: Body) -> Result<Response, Pro
 }
 
 #[get("/finish/{id}")]
-async fn get_finish(id: Path<usize>, world: State<World>, body: Body) -> Result<Response, Problem> {
-    answer(world.0, *id, body).await
+async fn get_finish(id: Path<usize>, world: State<World>, tasks: Tasks, body: Body) -> Result<Response, Problem> {
+    answer(world.0, tasks, *id, body).await
 }
 
 #[post("/finish/{id}", disconnect = "finish")]
-async fn post_finish(id: Path<usize>, world: State<World>, body: Body) -> Result<Response, Problem> {
-    answer(world.0, *id, body).await
+async fn post_finish(id: Path<usize>, world: State<World>, tasks: Tasks, body: Body) -> Result<Response, Problem> {
+    answer(world.0, tasks, *id, body).await
 }
 
 #[get("/abort/{id}", disconnect = "abort")]
-async fn get_abort(id: Path<usize>, world: State<World>, body: Body) -> Result<Response, Problem> {
-    answer(world.0, *id, body).await
+async fn get_abort(id: Path<usize>, world: State<World>, tasks: Tasks, body: Body) -> Result<Response, Problem> {
+    answer(world.0, tasks, *id, body).await
 }
 
 #[post("/abort/{id}", disconnect = "abort")]
-async fn post_abort(id: Path<usize>, world: State<World>, body: Body) -> Result<Response, Problem> {
-    answer(world.0, *id, body).await
+async fn post_abort(id: Path<usize>, world: State<World>, tasks: Tasks, body: Body) -> Result<Response, Problem> {
+    answer(world.0, tasks, *id, body).await
 }
 
 /// Runs the simulator on the worker's thread, which orders all events by the seed alone. Returns the log of the run,

@@ -1,5 +1,7 @@
 //! The client's side of one connection: the bytes that it sends, and the responses that it parses and compares.
 
+use std::collections::VecDeque;
+
 use conduit::testing::TestConnection;
 
 use crate::model::{Exchange, Kind, Reads, content, digest};
@@ -11,6 +13,8 @@ pub(crate) struct Client {
     /// The numbers of its exchanges, with the place in `outgoing` where each request ends.
     pub(crate) requests: Vec<(usize, usize)>,
     pub(crate) outgoing: Vec<u8>,
+    /// The places in `outgoing` where the client pauses once: after each head that expects `100 Continue`.
+    pauses: VecDeque<usize>,
     pub(crate) sent: usize,
     incoming: Vec<u8>,
     /// The number of complete responses.
@@ -27,6 +31,8 @@ pub(crate) struct Client {
 
 struct Response {
     status: u16,
+    /// The number of responses with 100 before it.
+    continues: usize,
     close_delimited: bool,
     closes: bool,
     exchange: Option<String>,
@@ -35,11 +41,12 @@ struct Response {
 }
 
 impl Client {
-    pub(crate) fn new(connection: TestConnection, requests: Vec<(usize, usize)>, outgoing: Vec<u8>) -> Self {
+    pub(crate) fn new(connection: TestConnection) -> Self {
         Client {
             connection: Some(connection),
-            requests,
-            outgoing,
+            requests: Vec::new(),
+            outgoing: Vec::new(),
+            pauses: VecDeque::new(),
             sent: 0,
             incoming: Vec::new(),
             answered: 0,
@@ -50,12 +57,25 @@ impl Client {
         }
     }
 
+    /// Adds a request to what the client sends.
+    pub(crate) fn add(&mut self, id: usize, exchange: &Exchange, request: &[u8]) {
+        if exchange.expects_continue {
+            let head = find(request, b"\r\n\r\n").expect("a head") + 4;
+            self.pauses.push_back(self.outgoing.len() + head);
+        }
+        self.outgoing.extend_from_slice(request);
+        self.requests.push((id, self.outgoing.len()));
+    }
+
     /// Sends at most so many bytes; returns the number of bytes sent.
     pub(crate) fn send(&mut self, most: usize) -> usize {
         let Some(connection) = self.connection.as_mut().filter(|_| !self.half_closed) else {
             return 0;
         };
-        let end = self.outgoing.len().min(self.sent + most);
+        let mut end = self.outgoing.len().min(self.sent + most);
+        if let Some(pause) = self.pauses.pop_front_if(|pause| *pause <= end) {
+            end = pause.max(self.sent);
+        }
         let sent = connection.send_now(&self.outgoing[self.sent..end]).unwrap_or(0);
         self.sent += sent;
         sent
@@ -118,6 +138,9 @@ impl Client {
                 response.status
             ))
         };
+        if response.continues > usize::from(exchange.may_continue()) {
+            return wrong("number of responses with 100");
+        }
         if response.status != exchange.status() {
             return wrong("status");
         }
@@ -143,7 +166,7 @@ impl Client {
             let read = match exchange.reads {
                 Reads::All => digest(&content(id, exchange.body_length())),
                 Reads::Part => "a part".to_owned(),
-                Reads::Drops | Reads::Holds => "nothing".to_owned(),
+                Reads::Drops | Reads::Holds | Reads::Task(_) => "nothing".to_owned(),
             };
             if response.exchange != Some(format!("{id} {read}")) {
                 return wrong("request body in the handler");
@@ -220,7 +243,7 @@ impl Client {
 
 /// Parses a final response, if it is complete.
 fn parse(bytes: &[u8], head_only: bool, ended: bool) -> Result<Option<Response>, String> {
-    let mut start = 0;
+    let (mut start, mut continues) = (0, 0);
     loop {
         let Some(length) = find(&bytes[start..], b"\r\n\r\n") else {
             return Ok(None);
@@ -232,6 +255,7 @@ fn parse(bytes: &[u8], head_only: bool, ended: bool) -> Result<Option<Response>,
             .filter(|_| head.starts_with("HTTP/1.1 "))
             .ok_or_else(|| format!("not a status line: {:.60}", head))?;
         if status == 100 {
+            continues += 1;
             continue;
         }
         let field = |name: &str| {
@@ -251,6 +275,7 @@ fn parse(bytes: &[u8], head_only: bool, ended: bool) -> Result<Option<Response>,
         };
         return Ok(content.map(|(content, used)| Response {
             status,
+            continues,
             close_delimited,
             closes: close_delimited || field("connection").as_deref() == Some("close"),
             exchange: field("x-exchange"),

@@ -1,10 +1,12 @@
 //! A simulator of whole connections, in the manner of TigerBeetle's VOPR.
 //!
-//! A seed determines a run: clients that send and read in random pieces, stall, half-close and disappear; handlers that
-//! read all, some or none of their bodies and complete in random order; responses that stream, stay pending and fail;
-//! steps of the clock; a graceful stop. The simulator runs as a handler on the worker's thread with the clock paused, so
-//! that the order of events depends on the seed only. After each step it compares the responses with a naive model, and
-//! counts the parts of exchanges that are alive.
+//! A seed determines a run: clients that send and read in random pieces, stall, half-close, close and reset; handlers that
+//! read all, some or none of their bodies and complete in random order; tasks that read a body after its response;
+//! responses that stream, stay pending and fail; steps of the clock; a graceful stop. The simulator runs as a handler on
+//! the worker's thread with the clock paused, so that the order of events depends on the seed only. After each step it
+//! compares the responses with a naive model, and counts the parts of exchanges that are alive. While the server is
+//! quiescent, idle connections hold no memory, and the server's counts of connections, handlers and tasks are those of the
+//! model; when all requests are answered, nothing is left of them.
 //!
 //! A failure names its seed: `CONDUIT_SIMULATOR_SEED=17` replays one run, `CONDUIT_SIMULATOR_SEEDS=100000` runs more.
 

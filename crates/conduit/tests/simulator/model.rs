@@ -46,6 +46,8 @@ pub(crate) enum Reads {
     Drops,
     /// The body lives unread until the handler returns.
     Holds,
+    /// A task reads it, which may go on after the response: it waits for the simulator before so many of its reads.
+    Task(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +95,7 @@ impl Exchange {
                 0 => Reads::Part,
                 1 => Reads::Drops,
                 2 => Reads::Holds,
+                3 | 4 => Reads::Task(random.below(4)),
                 _ => Reads::All,
             },
             waits_after: random.chance(25),
@@ -105,6 +108,33 @@ impl Exchange {
                     sized: random.chance(40),
                 },
             },
+        }
+    }
+
+    /// A request of a client that uploads. In turns, a task holds a body that is longer than the server buffers, and a handler
+    /// waits while it holds one that the client announces: commands about the first body may arrive late, during the second
+    /// exchange, and must not act on it.
+    pub(crate) fn upload(is_long: bool, random: &mut Random) -> Self {
+        Exchange {
+            kind: Kind::Post,
+            body: Framing::Sized(if is_long {
+                65_000 + random.below(65_000)
+            } else {
+                1 + random.below(300)
+            }),
+            http10: false,
+            keep_alive: true,
+            expects_continue: !is_long,
+            upgrade: false,
+            aborts: random.chance(30),
+            waits_first: false,
+            reads: if is_long {
+                Reads::Task(random.below(3))
+            } else {
+                Reads::Holds
+            },
+            waits_after: true,
+            answer: Answer::Text(random.length()),
         }
     }
 
@@ -188,6 +218,12 @@ impl Exchange {
         }
     }
 
+    /// Returns whether the server may ask for the body with `100 Continue`: the handler reads of it.
+    pub(crate) fn may_continue(&self) -> bool {
+        let reads = !matches!(self.reads, Reads::Drops | Reads::Holds);
+        self.expects_continue && reads && self.kind == Kind::Post
+    }
+
     /// The response ends before its content is complete.
     pub(crate) fn fails(&self) -> bool {
         let fails = matches!(&self.answer, Answer::Stream { pieces, .. } if pieces.contains(&Piece::Fail));
@@ -196,7 +232,8 @@ impl Exchange {
 
     /// The server may close the connection after the response although neither side was asked to.
     pub(crate) fn may_close(&self) -> bool {
-        let unread = self.body_length() > 0 && (self.reads != Reads::All || self.kind == Kind::Missing);
+        let has_body = self.body_length() > 0 || matches!(self.body, Framing::Chunked(_));
+        let unread = has_body && (self.reads != Reads::All || self.kind == Kind::Missing);
         unread || !self.keep_alive || self.http10 || self.kind == Kind::Malformed
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use conduit::testing::TestClient;
+use conduit::testing::{Resources, TestClient};
 
-use crate::application::World;
+use crate::application::{Activity, World};
 use crate::client::Client;
 use crate::model::Exchange;
 use crate::random::Random;
@@ -63,7 +63,7 @@ impl Run {
         self.turns(QUIET_TURNS).await;
         self.connect();
         for _ in 0..steps {
-            self.act().await;
+            self.act().await?;
             let turns = self.random.below(4);
             self.turns(turns).await;
             self.check()?;
@@ -77,22 +77,25 @@ impl Run {
         if self.random.chance(60) {
             connection.shorten_transfers(self.random.next());
         }
-        let (mut requests, mut outgoing) = (Vec::new(), Vec::new());
+        let mut client = Client::new(connection);
         let mut parts = self.world.lock();
-        for _ in 0..1 + self.random.below(5) {
+        let uploads = self.random.chance(10);
+        for count in 0..1 + self.random.below(5) {
             let id = parts.exchanges.len();
-            let exchange = Exchange::random(&mut self.random);
-            outgoing.extend(exchange.request(id, &mut self.random));
-            requests.push((id, outgoing.len()));
+            let exchange = match uploads {
+                true => Exchange::upload(count % 2 == 0, &mut self.random),
+                false => Exchange::random(&mut self.random),
+            };
+            client.add(id, &exchange, &exchange.request(id, &mut self.random));
             parts.exchanges.push(exchange);
             parts.activity.push(Default::default());
         }
         drop(parts);
-        self.clients.push(Client::new(connection, requests, outgoing));
+        self.clients.push(client);
     }
 
     /// One random action.
-    async fn act(&mut self) {
+    async fn act(&mut self) -> Result<(), String> {
         let index = self.random.below(self.clients.len());
         let length = self.random.length() + 1;
         let choice = self.random.below(100);
@@ -107,8 +110,9 @@ impl Run {
             40..=64 => {
                 client.read(length);
             }
-            65..=84 => self.open_gate(),
-            85..=90 if may_connect => self.connect(),
+            65..=82 => self.open_gate(),
+            83..=85 => self.open_gates(),
+            86..=90 if may_connect => self.connect(),
             91 => {
                 if let Some(connection) = client.connection.as_mut() {
                     connection.end();
@@ -116,23 +120,37 @@ impl Run {
                 }
             }
             92 => client.connection = None,
-            93..=96 if self.small_steps < SMALL_STEPS => {
+            93 => {
+                if let Some(connection) = client.connection.take() {
+                    connection.reset();
+                }
+            }
+            94 => drop(self.check_quiescent().await?),
+            95..=97 if self.small_steps < SMALL_STEPS => {
                 self.small_steps += 1;
                 self.second().await;
             }
-            97 if self.random.chance(20) => self.jump().await,
-            98 if self.random.chance(30) => self.stop(),
+            98 if self.random.chance(20) => self.jump().await,
+            99 if self.random.chance(30) => self.stop(),
             _ => {}
         }
+        Ok(())
     }
 
-    /// Lets a random handler or stream go on.
+    /// Lets a random handler, stream or task go on.
     fn open_gate(&mut self) {
         let mut parts = self.world.lock();
         if !parts.gates.is_empty() {
             let index = self.random.below(parts.gates.len());
             // Its receiver may be dropped.
             let _ = parts.gates.swap_remove(index).send(());
+        }
+    }
+
+    /// Lets all handlers, streams and tasks go on, in a random order and in the same turn.
+    fn open_gates(&mut self) {
+        while !self.world.lock().gates.is_empty() {
+            self.open_gate();
         }
     }
 
@@ -179,6 +197,9 @@ impl Run {
     /// The invariants that hold at each moment.
     fn check(&mut self) -> Result<(), String> {
         let parts = self.world.lock();
+        if let Some(violation) = parts.violations.first() {
+            return Err(violation.clone());
+        }
         for (index, client) in self.clients.iter_mut().enumerate() {
             let checked = client.check(&parts.exchanges, self.stopped);
             checked.map_err(|violation| format!("client {index}: {violation}"))?;
@@ -194,7 +215,7 @@ impl Run {
         }
         let mut started = 0;
         for (id, activity) in parts.activity.iter().enumerate() {
-            if activity.started > 1 || activity.handlers > 1 || activity.streams > 1 {
+            if activity.started > 1 || activity.handlers > 1 || activity.streams > 1 || activity.tasks > 1 {
                 return Err(format!("exchange {id} started more than once: {activity:?}"));
             }
             started += activity.started as u64;
@@ -218,20 +239,69 @@ impl Run {
         Ok(())
     }
 
+    /// The invariants that hold while the server waits for its clients, handlers, streams and tasks.
+    async fn check_quiescent(&mut self) -> Result<Resources, String> {
+        self.settle().await;
+        // The first call wakes the worker.
+        self.client.resources();
+        self.turns(2).await;
+        let resources = self.client.resources();
+        let parts = self.world.lock();
+        let sum = |count: fn(&Activity) -> usize| parts.activity.iter().map(count).sum::<usize>();
+        // One handler runs the simulator.
+        let (handlers, tasks) = (1 + sum(|activity| activity.handlers), sum(|activity| activity.tasks));
+        if (resources.handlers, resources.tasks) != (handlers, tasks) {
+            return Err(format!(
+                "{handlers} handlers and {tasks} tasks are alive: {resources:?}"
+            ));
+        }
+        if resources.idle_buffer_bytes > 0 {
+            return Err(format!("idle connections hold memory: {resources:?}"));
+        }
+        let gone = self.clients.iter().filter(|client| client.connection.is_none());
+        for (id, _) in gone.flat_map(|client| &client.requests) {
+            let activity = parts.activity[*id];
+            if activity.streams > 0 || (parts.exchanges[*id].aborts && activity.handlers > 0) {
+                return Err(format!("exchange {id} is alive after its client: {activity:?}"));
+            }
+        }
+        let connected = self.clients.iter().filter(|client| client.connection.is_some()).count();
+        let open = self.client.handle().statistics().open_connections;
+        if open > 1 + connected as u64 {
+            return Err(format!("{open} connections are open, of {connected} clients"));
+        }
+        Ok(resources)
+    }
+
+    /// The invariants that hold when each client has sent and read everything, and every gate is open.
+    async fn check_complete(&mut self) -> Result<(), String> {
+        let resources = self.check_quiescent().await?;
+        let is_open = |client: &&Client| client.connection.is_some() && !client.ended;
+        let idle_connections = self.clients.iter().filter(is_open).count();
+        let mut expected = Resources::default();
+        expected.idle_connections = idle_connections;
+        // It runs the simulator.
+        expected.handlers = 1;
+        match resources == expected {
+            true => Ok(()),
+            false => Err(format!(
+                "complete, with {idle_connections} idle connections: {resources:?}"
+            )),
+        }
+    }
+
     /// Sends and reads everything, opens all gates, and checks that every response is complete.
     async fn complete(&mut self) -> Result<(), String> {
         loop {
-            let mut progress = 0;
+            let mut progress = self.world.lock().gates.len();
+            let before = self.client.handle().statistics();
             for client in &mut self.clients {
                 progress += client.send(usize::MAX / 2);
                 while client.read(1 << 16) > 0 {
                     progress += 1;
                 }
             }
-            while !self.world.lock().gates.is_empty() {
-                self.open_gate();
-                progress += 1;
-            }
+            self.open_gates();
             self.settle().await;
             self.check()?;
             for client in &mut self.clients {
@@ -240,10 +310,12 @@ impl Run {
                 }
             }
             self.check()?;
-            if progress == 0 && self.world.lock().gates.is_empty() {
+            let is_quiet = before == self.client.handle().statistics() && self.world.lock().gates.is_empty();
+            if progress == 0 && is_quiet {
                 break;
             }
         }
+        self.check_complete().await?;
         let exchanges = self.world.lock().exchanges.clone();
         for (index, client) in self.clients.iter().enumerate() {
             let checked = client.check_end(&exchanges, self.stopped);
@@ -275,7 +347,7 @@ impl Run {
             ));
         }
         let parts = self.world.lock();
-        let alive = |activity: &&crate::application::Activity| activity.handlers + activity.streams > 0;
+        let alive = |activity: &&Activity| activity.handlers + activity.streams + activity.tasks > 0;
         match parts.activity.iter().find(alive) {
             Some(activity) => Err(format!("alive after the end: {activity:?}")),
             None => Ok(()),
