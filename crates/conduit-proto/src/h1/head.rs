@@ -35,28 +35,31 @@ use super::{BodyLength, Limits, TARGET_LIMIT};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Head {
-    method: Method,
-    version: Version,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
     /// The target is `bytes[target_start..target_end]`: a URI reference in visible ASCII.
-    target_start: u32,
-    target_end: u32,
+    pub(crate) target_start: u32,
+    pub(crate) target_end: u32,
     /// The path is `target[path_start..path_end]`; `path_start <= path_end <= target.len()`.
-    path_start: u32,
-    path_end: u32,
+    pub(crate) path_start: u32,
+    pub(crate) path_end: u32,
     /// The authority of the target that was received is `bytes[authority_start..authority_end]` if not empty.
-    authority_start: u32,
-    authority_end: u32,
+    pub(crate) authority_start: u32,
+    pub(crate) authority_end: u32,
+    /// The protocol of an extended `CONNECT` in HTTP/2 is `bytes[protocol_start..protocol_end]` if not empty.
+    pub(crate) protocol_start: u32,
+    pub(crate) protocol_end: u32,
     /// The whole head, from the request line to the empty line; the fields are ranges of it.
-    bytes: Vec<u8>,
-    fields: Vec<Field>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) fields: Vec<Field>,
     /// Which of the fields is `Host`.
-    host: Option<u32>,
+    pub(crate) host: Option<u32>,
     /// The value of the last `Host` that was found valid: nearly every request has the same one, which is then not
     /// checked again. Not a part of this request.
-    valid_host: Vec<u8>,
-    body: BodyLength,
-    expects_continue: bool,
-    keep_alive: bool,
+    pub(crate) valid_host: Vec<u8>,
+    pub(crate) body: BodyLength,
+    pub(crate) expects_continue: bool,
+    pub(crate) keep_alive: bool,
 }
 
 impl Head {
@@ -72,6 +75,8 @@ impl Head {
             path_end: 0,
             authority_start: 0,
             authority_end: 0,
+            protocol_start: 0,
+            protocol_end: 0,
             bytes: Vec::new(),
             fields: Vec::new(),
             host: None,
@@ -89,6 +94,7 @@ impl Head {
         (self.target_start, self.target_end) = (0, 0);
         (self.path_start, self.path_end) = (0, 0);
         (self.authority_start, self.authority_end) = (0, 0);
+        (self.protocol_start, self.protocol_end) = (0, 0);
         self.bytes.clear();
         self.fields.clear();
         self.host = None;
@@ -158,7 +164,7 @@ impl Head {
         }
     }
 
-    /// `HTTP_10` or `HTTP_11`; a request of a higher 1.x is one of 1.1 (RFC 9110, section 2.5). A head that was
+    /// `HTTP_10`, `HTTP_11` or `HTTP_2`; a request of a higher 1.x is one of 1.1 (RFC 9110, section 2.5). A head that was
     /// [assembled](Self::assemble) has the version that it was given.
     #[must_use]
     pub fn version(&self) -> Version {
@@ -232,6 +238,17 @@ impl Head {
         str::from_utf8(host).ok().filter(|host| !host.is_empty())
     }
 
+    /// The protocol that an extended `CONNECT` of HTTP/2 asks for, such as `websocket` (RFC 8441, section 4).
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        if self.version != Version::HTTP_2 || self.protocol_start == self.protocol_end {
+            return None;
+        }
+        Some(text(
+            &self.bytes[self.protocol_start as usize..self.protocol_end as usize],
+        ))
+    }
+
     /// The fields in the order and the case that they were sent in; a value has no white space
     /// around it and may have bytes above 0x7f (RFC 9110, section 5.5).
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
@@ -262,6 +279,12 @@ impl Head {
     #[must_use]
     pub fn header_map(&self) -> HeaderMap {
         map_of(&self.bytes, &self.fields)
+    }
+
+    /// The number of bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.bytes.capacity() + self.fields.capacity() * size_of::<Field>() + self.valid_host.capacity()
     }
 
     /// The framing of the request's body.
@@ -642,7 +665,7 @@ impl Framing {
 
 /// Checks the value of `Host` unless it is the one that was valid last.
 #[inline]
-fn check_host(value: &[u8], valid: &mut Vec<u8>) -> Result<(), Reason> {
+pub(crate) fn check_host(value: &[u8], valid: &mut Vec<u8>) -> Result<(), Reason> {
     /// A host name has at most 253 bytes; a longer value, which the grammar allows, is not worth its memory.
     const KEPT_BYTES: usize = 256;
     if value == valid && !value.is_empty() {
@@ -659,7 +682,7 @@ fn check_host(value: &[u8], valid: &mut Vec<u8>) -> Result<(), Reason> {
 }
 
 /// A decimal number of digits alone, below 2^64.
-pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
@@ -725,7 +748,7 @@ fn is_authority(value: &[u8]) -> bool {
 }
 
 /// Returns whether this is a non-empty host and a port (RFC 9112, section 3.2.3).
-fn is_connect_authority(target: &[u8]) -> bool {
+pub(crate) fn is_connect_authority(target: &[u8]) -> bool {
     match host_length(target).map(|length| target.split_at(length)) {
         Some((host @ [_, ..], [b':', port @ ..])) => !is_encoded(host) && !port.is_empty() && is_port(port),
         _ => false,
@@ -762,7 +785,7 @@ fn host_length(value: &[u8]) -> Option<usize> {
 
 /// Returns whether a field may be in a trailer section: not if it affects framing, routing,
 /// authentication or the interpretation of the content (RFC 9110, section 6.5.1).
-pub(super) fn is_allowed_trailer(name: &HeaderName) -> bool {
+pub(crate) fn is_allowed_trailer(name: &HeaderName) -> bool {
     use http::header as h;
     const FORBIDDEN: [HeaderName; 20] = [
         h::AUTHORIZATION,

@@ -109,7 +109,7 @@ fn set_values(map: &mut HeaderMap, bytes: &[u8], fields: &[Field]) -> bool {
 }
 
 /// Adds the fields to the map, each value a slice of one shared copy of the bytes.
-pub(super) fn fill_map(map: &mut HeaderMap, bytes: &[u8], fields: &[Field], keep: impl Fn(&HeaderName) -> bool) {
+pub(crate) fn fill_map(map: &mut HeaderMap, bytes: &[u8], fields: &[Field], keep: impl Fn(&HeaderName) -> bool) {
     let Some((start, shared)) = shared(bytes, fields) else {
         return;
     };

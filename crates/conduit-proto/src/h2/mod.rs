@@ -1,3 +1,188 @@
-//! The server's side of HTTP/2 (RFC 9113), in parts: the compression of fields is complete.
+//! The server's side of HTTP/2 as an engine without I/O (RFC 9113), with HPACK (RFC 7541), priorities (RFC 9218) and
+//! extended CONNECT (RFC 8441).
+//!
+//! # The order of calls
+//!
+//! A [`Connection`] is one client's state. Each output is appended to a buffer of the caller, so that all frames of one
+//! turn are sent at once. [`Connection::new`] appends the server's SETTINGS. Then, in each turn:
+//!
+//! 1. [`Connection::handle_input`] with the received bytes until it gives [`Event::NeedMore`]. It returns the number of
+//!    consumed bytes and an event; the caller keeps the rest and passes it again with the next bytes.
+//!    - [`Event::Request`]: the [`Head`](crate::h1::Head) is filled, as by HTTP/1.1. If its
+//!      [`body`](crate::h1::Head::body) is not [`BodyLength::None`](crate::h1::BodyLength::None), [`Event::Body`] follows
+//!      for each piece and [`Event::End`] once.
+//!    - [`Event::Reset`]: the stream is closed. Its handler may be cancelled; nothing more is sent.
+//! 2. [`Connection::consumed`] for each part of a body that its reader has taken: flow control follows the reader.
+//! 3. The response, at any time after the request: [`Connection::write_head`], any number of
+//!    [`Connection::write_body`], and [`Connection::write_end`]; or all at once with [`Connection::write_response`].
+//!    `write_body` takes as many bytes as flow control permits.
+//! 4. A caller with bytes that were not taken calls [`Connection::set_pending`]. While there is room for output,
+//!    [`Connection::next_pending`] names the stream that sends next.
+//! 5. If [`Connection::is_finished`], close after the output is sent.
+//!
+//! An [`Error`] is the peer's fault and ends the connection; GOAWAY is in the output. Errors of a single stream end it with
+//! RST_STREAM, without an action of the caller.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use conduit_proto::h1::Head;
+//! use conduit_proto::h2::{Connection, Event, Limits};
+//!
+//! let (mut head, mut output) = (Head::new(), Vec::new());
+//! let mut connection = Connection::new(&Limits::default(), &mut output);
+//! let now = Duration::ZERO;
+//!
+//! // The preface, empty SETTINGS, and HEADERS: GET / with the authority "a".
+//! let received = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x06\x01\x05\0\0\0\x01\x82\x84\x86\x41\x01a";
+//! let mut start = 0;
+//! loop {
+//!     let (used, event) = connection.handle_input(&received[start..], &mut head, &mut output, now)?;
+//!     start += used;
+//!     match event {
+//!         Event::Request(stream) => {
+//!             assert_eq!((head.path(), head.authority()), ("/", Some("a")));
+//!             let (headers, date) = (http::HeaderMap::new(), conduit_proto::http_date(0));
+//!             connection.write_response(&mut output, stream, http::StatusCode::OK, &headers, b"hello", &date);
+//!         }
+//!         Event::NeedMore => break,
+//!         _ => {}
+//!     }
+//! }
+//! assert_eq!(start, received.len());
+//! assert!(output.ends_with(b"\0\0\x05\0\x01\0\0\0\x01hello"));
+//! # Ok::<(), conduit_proto::h2::Error>(())
+//! ```
+//!
+//! # Protection
+//!
+//! All limits are on by default ([`Limits`]). Frames that cost work and transfer nothing, such as resets in either
+//! direction, SETTINGS, PRIORITY and empty DATA, take from one budget. A connection without budget is first delayed
+//! ([`Event::Delayed`]) and later closed with ENHANCE_YOUR_CALM. WINDOW_UPDATE and PING take from it only beyond three for
+//! each request and each sent DATA frame. The tree of RFC 7540 priorities is ignored.
+//!
+//! # Cost
+//!
+//! In the steady state a request without trailers allocates nothing. Streams use the slots of earlier ones; the tables of
+//! HPACK are allocated at their first entry.
 
+mod connection;
+mod data;
+mod error;
+mod flow;
+mod frame;
+mod glitch;
+mod headers;
 pub mod hpack;
+mod preface;
+mod priority;
+mod receive;
+mod request;
+mod send;
+mod settings;
+mod stream;
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+pub use connection::{Connection, Phase};
+pub use error::{Error, ErrorCode, Reason};
+pub use preface::{Preface, detect_preface};
+pub use priority::Priority;
+pub use stream::StreamId;
+
+/// The limits of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The number of concurrent streams. More are refused with REFUSED_STREAM, after which a client may try again. Default:
+    /// 128. Values above 65,535 mean that.
+    pub streams: u32,
+    /// The size of a field section, counted as SETTINGS_MAX_HEADER_LIST_SIZE is: 32 bytes for each field, besides its name
+    /// and value. A request with a larger one is [refused](Event::Refused) with 431. Default: 64 KiB. Values above 1 GiB
+    /// mean 1 GiB.
+    pub header_list_bytes: usize,
+    /// The number of fields in a section, each part of a cookie included and pseudo-fields not. Default: 100. Values above
+    /// 24,576 mean that.
+    pub headers: usize,
+    /// The number of CONTINUATION frames of one section. Default: 8.
+    pub continuations: u8,
+    /// The number of bytes of a body that a stream may hold before its reader takes them. Default: 64 KiB.
+    pub stream_window: u32,
+    /// The size that the window of a stream grows to while its reader takes all that arrives. Default: 1 MiB.
+    pub max_stream_window: u32,
+    /// The number of bytes that all bodies of a connection may hold before their readers take them. Default: 1 MiB. Values
+    /// below 65,535 mean that.
+    pub connection_window: u32,
+    /// The number of frames without a use that are permitted at once. Default: 1,000.
+    pub glitches: u32,
+    /// The number of frames without a use that are permitted each second. Default: 33.
+    pub glitches_per_second: u32,
+    /// Offers extended CONNECT (RFC 8441). Default: false.
+    pub extended_connect: bool,
+}
+
+impl Limits {
+    /// The limits within the ranges that the documentation names.
+    fn clamped(mut self) -> Self {
+        self.streams = self.streams.min(u16::MAX.into());
+        self.header_list_bytes = self.header_list_bytes.min(1 << 30);
+        self.headers = self.headers.min(24_576);
+        self.stream_window = self.stream_window.min(flow::MAX_WINDOW);
+        self.connection_window = self.connection_window.clamp(flow::DEFAULT_WINDOW, flow::MAX_WINDOW);
+        self
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            streams: 128,
+            header_list_bytes: 64 * 1024,
+            headers: 100,
+            continuations: 8,
+            stream_window: 64 * 1024,
+            max_stream_window: 1024 * 1024,
+            connection_window: 1024 * 1024,
+            glitches: 1000,
+            glitches_per_second: 33,
+            extended_connect: false,
+        }
+    }
+}
+
+/// The event of [`Connection::handle_input`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Nothing complete: call again with more. Something may have been used nevertheless.
+    NeedMore,
+    /// A request: its head is in the [`Head`](crate::h1::Head).
+    Request(StreamId),
+    /// A request over a limit: respond with the [status](Reason::status) of the reason. The head is not filled; a body is
+    /// skipped.
+    Refused(StreamId, Reason),
+    /// A piece of the request's body, not empty. The caller reports it with [`Connection::consumed`] once its reader has
+    /// taken it.
+    Body(StreamId, &'a [u8]),
+    /// The request's body has ended, with these trailers. Comes exactly once for each request whose body is not
+    /// [`BodyLength::None`](crate::h1::BodyLength::None), unless the stream is closed first. Fields that do not belong in
+    /// trailers are left out (RFC 9110, section 6.5.1).
+    End(StreamId, Option<Box<HeaderMap>>),
+    /// The stream of a request is closed: by the client with this code, or because the client has broken a rule.
+    Reset(StreamId, ResetCause),
+    /// A stream was reset before its request became an event, for this reason. Only for logs and counters.
+    Rejected(Reason),
+    /// The client sends too many frames without a use: read nothing and call again at this time.
+    Delayed(Duration),
+    /// The connection reads no more: all input is used, to no effect.
+    Closed,
+}
+
+/// The cause of the end of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetCause {
+    /// RST_STREAM from the client.
+    Peer(ErrorCode),
+    /// The client has broken a rule, and has got RST_STREAM.
+    Rule(Reason),
+}

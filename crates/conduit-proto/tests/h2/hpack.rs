@@ -6,6 +6,9 @@ use proptest::prelude::*;
 
 type Fields = Vec<(String, String)>;
 
+/// A block, its fields, and the size of the table after it.
+type Example = (&'static str, &'static [(&'static str, &'static str)], usize);
+
 /// Bytes in hexadecimal, with any spaces.
 pub(crate) fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
@@ -27,7 +30,7 @@ fn error(block: &str) -> Option<DecodeError> {
 }
 
 /// Decodes blocks of one connection, and compares fields and the size of the table after each.
-fn examples(mut decoder: Decoder, blocks: [(&str, &[(&str, &str)], usize); 3]) {
+fn examples(mut decoder: Decoder, blocks: [Example; 3]) {
     for (block, expected, size) in blocks {
         let fields = decode(&mut decoder, &hex(block)).unwrap();
         let expected: Fields = expected

@@ -1,3 +1,9 @@
 //! The HTTP/2 engine from outside.
 
+mod attacks;
+mod cases;
+mod conformance;
+mod drive;
+mod frames;
 mod hpack;
+mod server;

@@ -10,7 +10,7 @@ pub(in crate::h2) trait Sink {
     /// proportion to its encoded length, however large the fields are.
     fn wants_more(&self) -> bool;
 
-    /// Takes a field, whose name and value are at the end of `bytes`. What it does not want, it removes from there.
+    /// Takes a field, whose name and value are at the end of `bytes`.
     fn field(&mut self, bytes: &mut Vec<u8>, kind: Kind, field: Field);
 }
 

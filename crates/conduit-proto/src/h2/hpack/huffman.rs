@@ -178,8 +178,7 @@ fn decode_into(input: &[u8], output: &mut [u8]) -> Option<usize> {
 /// The symbol of a code that is longer than [`SHORT_BITS`], and its length.
 #[cold]
 fn long_code(bits: u64) -> (u16, usize) {
-    for length in SHORT_BITS + 1..LONGEST {
-        let range = RANGES[length];
+    for (length, range) in RANGES.iter().enumerate().take(LONGEST).skip(SHORT_BITS + 1) {
         let offset = ((bits >> (64 - length)) as u32).wrapping_sub(range.code);
         if offset < range.count {
             return (SYMBOLS[(range.position + offset) as usize], length);

@@ -28,6 +28,7 @@ mod integer;
 mod table;
 
 pub use self::decode::Decoder;
+pub(super) use self::decode::Sink;
 pub use self::encode::Encoder;
 pub use self::table::TABLE_BYTES;
 

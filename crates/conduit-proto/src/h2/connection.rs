@@ -1,0 +1,380 @@
+//! One connection: its state, its streams' ends, and its own end.
+
+use std::time::Duration;
+
+use super::error::{Error, ErrorCode, Reason};
+use super::flow::{DEFAULT_WINDOW, ReceiveWindow, SendWindow};
+use super::frame;
+use super::glitch::{Bucket, Verdict};
+use super::hpack::{Decoder, Encoder};
+use super::priority::Priority;
+use super::receive::Step;
+use super::settings::{self, PeerSettings};
+use super::stream::{Reading, Resets, Stream, StreamId, Streams, Writing};
+use super::{Event, Limits, ResetCause};
+use crate::h1::Head;
+
+/// The server's side of one HTTP/2 connection. See [the module](super) for the order of calls.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) limits: Limits,
+    pub(super) input: Input,
+    pub(super) decoder: Decoder,
+    pub(super) encoder: Encoder,
+    pub(super) streams: Streams,
+    pub(super) resets: Resets,
+    pub(super) peer: PeerSettings,
+    /// The peer has acknowledged the settings.
+    pub(super) settings_acknowledged: bool,
+    pub(super) received: ReceiveWindow,
+    pub(super) send: SendWindow,
+    /// The largest number of a stream that the peer has opened.
+    pub(super) last_stream: u32,
+    pub(super) shutdown: Shutdown,
+    /// The code of the client's GOAWAY.
+    pub(super) peer_go_away: Option<ErrorCode>,
+    pub(super) glitches: Bucket,
+    pub(super) delayed_until: Option<Duration>,
+    /// The number of WINDOW_UPDATE and PING frames that are no glitches.
+    pub(super) credit: u32,
+    /// The priorities of streams that are not open yet (RFC 9218, section 7.1).
+    pub(super) early_priorities: Vec<(u32, Priority)>,
+}
+
+/// The place in the input.
+///
+/// ```text
+///   Preface ──> Frame <──────────────── any other frame, whole
+///                │ ▲ ▲
+///                │ │ └── end of a frame ── Data (pieces as they arrive), Skipped
+///                │ │
+///                │ └── END_HEADERS ── Block <── CONTINUATION
+///                └── HEADERS without END_HEADERS ──▲
+///
+///   any ── connection error ──> Closed
+/// ```
+#[derive(Debug)]
+pub(super) enum Input {
+    Preface,
+    /// At the header of a frame.
+    Frame,
+    /// Within DATA.
+    Data {
+        /// The stream, unless nothing of the frame is wanted.
+        stream: Option<StreamId>,
+        left: usize,
+        padding: usize,
+        end_stream: bool,
+    },
+    /// Within a frame whose payload does not matter.
+    Skipped {
+        left: usize,
+    },
+    /// At the header of CONTINUATION.
+    Block(Box<Block>),
+    Closed,
+}
+
+/// A field block that continues in CONTINUATION.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) stream: u32,
+    pub(super) end_stream: bool,
+    pub(super) depends_on_itself: bool,
+    pub(super) continuations: u8,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The end of the connection by the server (RFC 9113, section 6.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shutdown {
+    None,
+    /// GOAWAY with 2^31-1 and PING are written: new streams are accepted for one round trip.
+    Announced,
+    /// GOAWAY with the last stream is written: later streams are ignored.
+    Last(u32),
+}
+
+/// The state of a connection for the deadlines of its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The preface or the client's SETTINGS have not arrived.
+    Preface,
+    /// No stream is open, and no field block has begun.
+    Idle,
+    /// A field block has begun and not ended.
+    Block,
+    /// Streams are open.
+    Streams,
+    /// Nothing is read any more.
+    Closed,
+}
+
+/// The payload of the PING that measures the round trip of a shutdown.
+pub(super) const SHUTDOWN_PING: [u8; 8] = *b"shutdown";
+
+/// The largest last stream of a GOAWAY (RFC 9113, section 6.8).
+const ALL_STREAMS: u32 = (1 << 31) - 1;
+
+impl Connection {
+    /// A connection on which nothing has been received. Appends the server's SETTINGS.
+    #[must_use]
+    pub fn new(limits: &Limits, out: &mut Vec<u8>) -> Self {
+        let limits = limits.clamped();
+        settings::write(out, &limits);
+        Self {
+            limits,
+            input: Input::Preface,
+            decoder: Decoder::new(),
+            encoder: Encoder::new(),
+            streams: Streams::new(),
+            resets: Resets::new(),
+            peer: PeerSettings::DEFAULT,
+            settings_acknowledged: false,
+            received: ReceiveWindow::new(limits.connection_window, limits.connection_window),
+            send: SendWindow::new(DEFAULT_WINDOW),
+            last_stream: 0,
+            shutdown: Shutdown::None,
+            peer_go_away: None,
+            glitches: Bucket::new(limits.glitches, limits.glitches_per_second),
+            delayed_until: None,
+            credit: 0,
+            early_priorities: Vec::new(),
+        }
+    }
+
+    /// Takes what has been received and not yet used, and gives how much of it was used and one event.
+    ///
+    /// `input` starts where the last call stopped using, and has at least what was left over then: at most one frame of
+    /// 16,393 bytes. `head` is written when the event is [`Event::Request`] and may hold anything else before. `now` is the
+    /// time of any clock that does not go back. Call again at once after any event but `NeedMore`, `Delayed` and `Closed`.
+    ///
+    /// # Errors
+    ///
+    /// A connection error (RFC 9113, section 5.4.1). GOAWAY is in the output; send it, then close. All streams are closed
+    /// without further events.
+    #[inline]
+    pub fn handle_input<'a>(
+        &mut self,
+        input: &'a [u8],
+        head: &mut Head,
+        out: &mut Vec<u8>,
+        now: Duration,
+    ) -> Result<(usize, Event<'a>), Error> {
+        let mut at = 0;
+        loop {
+            if let Some(until) = self.delayed_until {
+                if now < until {
+                    return Ok((at, Event::Delayed(until)));
+                }
+                self.delayed_until = None;
+            }
+            match self.step(&input[at..], head, out, now) {
+                Ok(Step::Continue(used)) => at += used,
+                Ok(Step::Event(used, event)) => return Ok((at + used, event)),
+                Err(reason) => {
+                    self.abort_for(reason, out);
+                    return Err(Error::new(reason));
+                }
+            }
+        }
+    }
+
+    /// Ends the connection with GOAWAY and this code. All streams are closed without events.
+    pub fn abort(&mut self, out: &mut Vec<u8>, code: ErrorCode) {
+        self.close(out, code, "");
+    }
+
+    fn abort_for(&mut self, reason: Reason, out: &mut Vec<u8>) {
+        self.close(out, reason.code(), reason.detail());
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>, code: ErrorCode, detail: &str) {
+        if matches!(self.input, Input::Closed) {
+            return;
+        }
+        let last = match self.shutdown {
+            Shutdown::Last(last) => last,
+            Shutdown::None | Shutdown::Announced => self.last_stream,
+        };
+        frame::write_go_away(out, last, code, detail);
+        self.input = Input::Closed;
+        self.streams = Streams::new();
+    }
+
+    /// Begins a graceful shutdown: announces it, and accepts new streams until the client has noticed.
+    pub fn shutdown(&mut self, out: &mut Vec<u8>) {
+        if self.shutdown == Shutdown::None && !matches!(self.input, Input::Closed) {
+            self.shutdown = Shutdown::Announced;
+            frame::write_go_away(out, ALL_STREAMS, ErrorCode::NO_ERROR, "");
+            frame::write_ping(out, 0, &SHUTDOWN_PING);
+        }
+    }
+
+    /// Ends the acceptance of streams: the last ones are those that have arrived. Happens by itself when the client
+    /// responds to the PING of [`shutdown`](Self::shutdown); call it if that takes too long.
+    pub fn stop_accepting(&mut self, out: &mut Vec<u8>) {
+        if matches!(self.shutdown, Shutdown::Last(_)) || matches!(self.input, Input::Closed) {
+            return;
+        }
+        self.shutdown = Shutdown::Last(self.last_stream);
+        frame::write_go_away(out, self.last_stream, ErrorCode::NO_ERROR, "");
+    }
+
+    /// Returns whether the connection is to be closed after its output is sent: after an error, or when the last stream
+    /// has closed after a GOAWAY of either side.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let is_last = matches!(self.shutdown, Shutdown::Last(_)) || self.peer_go_away.is_some();
+        matches!(self.input, Input::Closed) || is_last && self.streams.open() == 0
+    }
+
+    /// The code of the client's GOAWAY, if it has sent one. Its open streams continue.
+    #[must_use]
+    pub fn peer_go_away(&self) -> Option<ErrorCode> {
+        self.peer_go_away
+    }
+
+    /// The number of open streams.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.streams.open() as usize
+    }
+
+    /// Returns whether the stream is open in at least one direction.
+    #[must_use]
+    pub fn is_open(&self, stream: StreamId) -> bool {
+        self.streams.get(stream).is_some()
+    }
+
+    /// Returns whether the body of the stream's request has not ended.
+    #[must_use]
+    pub fn is_receiving(&self, stream: StreamId) -> bool {
+        self.streams
+            .get(stream)
+            .is_some_and(|stream| stream.reading != Reading::Ended)
+    }
+
+    /// The state of the connection for deadlines.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.input {
+            Input::Closed => Phase::Closed,
+            Input::Preface => Phase::Preface,
+            _ if !self.peer.arrived => Phase::Preface,
+            Input::Block(_) => Phase::Block,
+            _ if self.streams.open() == 0 => Phase::Idle,
+            _ => Phase::Streams,
+        }
+    }
+
+    /// Reports bytes of a body that its reader has taken, and appends WINDOW_UPDATE frames when half of a window is free.
+    ///
+    /// The bytes of a closed stream are reported by themselves.
+    pub fn consumed(&mut self, out: &mut Vec<u8>, stream: StreamId, bytes: usize) {
+        let Some(state) = self.streams.get_mut(stream) else {
+            return;
+        };
+        let bytes = u32::try_from(bytes)
+            .unwrap_or(u32::MAX)
+            .min(state.received.outstanding());
+        if let Some(increment) = state.received.consume(bytes)
+            && state.reading != Reading::Ended
+        {
+            frame::write_window_update(out, stream.number(), increment);
+        }
+        self.release(out, bytes);
+    }
+
+    /// Frees a part of the connection's window.
+    pub(super) fn release(&mut self, out: &mut Vec<u8>, bytes: u32) {
+        if let Some(increment) = self.received.consume(bytes) {
+            frame::write_window_update(out, 0, increment);
+        }
+    }
+
+    /// Ends a stream with RST_STREAM and this code.
+    pub fn reset(&mut self, out: &mut Vec<u8>, stream: StreamId, code: ErrorCode) {
+        if let Some(state) = self.streams.get(stream) {
+            if state.reading != Reading::Ended {
+                self.resets.add(stream.number());
+            }
+            frame::write_reset(out, stream.number(), code);
+            self.remove(out, stream);
+        }
+    }
+
+    /// Removes a stream, and frees the part of the connection's window that it has used.
+    pub(super) fn remove(&mut self, out: &mut Vec<u8>, stream: StreamId) {
+        if let Some(state) = self.streams.get(stream) {
+            let outstanding = state.received.outstanding();
+            self.streams.remove(stream);
+            self.release(out, outstanding);
+        }
+    }
+
+    /// Removes a stream whose response has ended; a request that has not ended is ended (RFC 9113, section 8.1).
+    pub(super) fn end_response(&mut self, out: &mut Vec<u8>, stream: StreamId) {
+        match self.streams.get_mut(stream) {
+            Some(Stream {
+                reading: Reading::Ended,
+                ..
+            }) => self.remove(out, stream),
+            Some(_) => self.reset(out, stream, ErrorCode::NO_ERROR),
+            None => {}
+        }
+    }
+
+    /// Resets a stream whose client has broken a rule, which costs a glitch.
+    pub(super) fn stream_error<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        stream: StreamId,
+        reason: Reason,
+        now: Duration,
+    ) -> Result<Event<'a>, Reason> {
+        self.reset(out, stream, reason.code());
+        self.glitch(now)?;
+        Ok(Event::Reset(stream, ResetCause::Rule(reason)))
+    }
+
+    /// Counts a frame that costs work and transfers nothing.
+    pub(super) fn glitch(&mut self, now: Duration) -> Result<(), Reason> {
+        match self.glitches.take(now) {
+            Verdict::Permitted => Ok(()),
+            Verdict::Delayed(until) => {
+                self.delayed_until = Some(until);
+                Ok(())
+            }
+            Verdict::Flood => Err(Reason::Flood),
+        }
+    }
+
+    /// Frees memory that an idle connection does not need. The tables of HPACK stay.
+    pub fn shrink(&mut self) {
+        self.streams.shrink();
+        self.early_priorities = Vec::new();
+    }
+
+    /// The number of bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let block = match &self.input {
+            Input::Block(block) => size_of::<Block>() + block.bytes.capacity(),
+            _ => 0,
+        };
+        block
+            + self.decoder.heap_bytes()
+            + self.encoder.heap_bytes()
+            + self.streams.heap_bytes()
+            + self.resets.heap_bytes()
+            + self.early_priorities.capacity() * size_of::<(u32, Priority)>()
+    }
+
+    /// Takes the response of a stream, if its head is not written.
+    pub(super) fn unanswered(&mut self, stream: StreamId) -> Option<&mut Stream> {
+        self.streams
+            .get_mut(stream)
+            .filter(|stream| stream.writing == Writing::Head)
+    }
+}

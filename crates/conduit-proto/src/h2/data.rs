@@ -1,0 +1,147 @@
+//! DATA: pieces of bodies as they arrive, and flow control (RFC 9113, section 6.1).
+
+use std::time::Duration;
+
+use super::Event;
+use super::connection::{Connection, Input};
+use super::error::Reason;
+use super::frame::{HEADER_BYTES, Header, flags};
+use super::receive::Step;
+use super::stream::{Reading, Stream, StreamId};
+
+/// DATA that is shorter costs more work than its bytes are worth. The prefix of a gRPC message alone has five bytes.
+const TINY_BYTES: usize = 5;
+
+impl Connection {
+    /// Takes the header of DATA, and the length of its padding.
+    pub(super) fn data<'a>(
+        &mut self,
+        header: &Header,
+        input: &'a [u8],
+        out: &mut Vec<u8>,
+        now: Duration,
+    ) -> Result<Step<'a>, Reason> {
+        let (mut used, mut left, mut padding) = (HEADER_BYTES, header.length, 0);
+        if header.has(flags::PADDED) {
+            if left == 0 {
+                return Err(Reason::FrameSize);
+            }
+            let Some(&length) = input.get(HEADER_BYTES) else {
+                return Ok(Step::Event(0, Event::NeedMore));
+            };
+            (used, padding) = (used + 1, usize::from(length));
+            left = (left - 1).checked_sub(padding).ok_or(Reason::Padding)?;
+        }
+        if self.is_idle(header.stream) {
+            return Err(Reason::IdleStream);
+        }
+        let end_stream = header.has(flags::END_STREAM);
+        if left < TINY_BYTES && !end_stream {
+            self.glitch(now)?;
+        }
+        // All of the payload counts, padding included (RFC 9113, section 6.9.1).
+        let length = header.length as u32;
+        if !self.received.receive(length) {
+            return Err(Reason::WindowExceeded);
+        }
+        self.input = Input::Data {
+            stream: self.streams.find(header.stream),
+            left,
+            padding,
+            end_stream,
+        };
+        let Some((id, stream)) = self.streams.find_mut(header.stream) else {
+            if !self.is_ignored(header.stream) {
+                return Err(Reason::ClosedStream);
+            }
+            self.release(out, length);
+            return Ok(Step::Continue(used));
+        };
+        match take(stream, length, left as u64, end_stream) {
+            Ok(()) => {
+                // The reader never sees padding, nor a body that is not wanted.
+                let unread = match stream.reading {
+                    Reading::Discarded => header.length,
+                    Reading::Body { .. } | Reading::Ended => header.length - left,
+                };
+                if unread > 0 {
+                    self.consumed(out, id, unread);
+                }
+                Ok(Step::Continue(used))
+            }
+            Err(reason) => {
+                // The stream has not counted the frame.
+                self.release(out, length);
+                Ok(Step::Event(used, self.stream_error(out, id, reason, now)?))
+            }
+        }
+    }
+
+    /// Takes the payload of DATA, as far as it is there. The payload of a stream that has closed is skipped.
+    pub(super) fn data_payload<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
+        let Input::Data {
+            stream,
+            left,
+            padding,
+            end_stream,
+        } = &mut self.input
+        else {
+            return Step::Continue(0);
+        };
+        let wanted = stream.filter(|id| {
+            self.streams
+                .get(*id)
+                .is_some_and(|stream| matches!(stream.reading, Reading::Body { .. }))
+        });
+        if *left + *padding > 0 {
+            let is_data = *left > 0;
+            let rest = if is_data { left } else { padding };
+            let piece = &input[..input.len().min(*rest)];
+            *rest -= piece.len();
+            return match wanted {
+                _ if piece.is_empty() => Step::Event(0, Event::NeedMore),
+                Some(id) if is_data => Step::Event(piece.len(), Event::Body(id, piece)),
+                _ => Step::Continue(piece.len()),
+            };
+        }
+        let ended = stream.filter(|_| *end_stream);
+        self.input = Input::Frame;
+        match ended {
+            Some(id) => {
+                self.end_request(id);
+                match wanted {
+                    Some(id) => Step::Event(0, Event::End(id, None)),
+                    None => Step::Continue(0),
+                }
+            }
+            None => Step::Continue(0),
+        }
+    }
+
+    /// The request of a stream has ended. Its response has not, because that would have closed the stream.
+    pub(super) fn end_request(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.reading = Reading::Ended;
+        }
+    }
+}
+
+/// Takes a frame into account: the window, the state, and the declared length of the body.
+fn take(stream: &mut Stream, length: u32, data: u64, end_stream: bool) -> Result<(), Reason> {
+    match &mut stream.reading {
+        Reading::Ended => return Err(Reason::HalfClosed),
+        Reading::Body { left: Some(left) } => {
+            let rest = left.checked_sub(data).ok_or(Reason::BodyLength)?;
+            if end_stream && rest > 0 {
+                return Err(Reason::BodyLength);
+            }
+            *left = rest;
+        }
+        Reading::Body { left: None } | Reading::Discarded => {}
+    }
+    if stream.received.receive(length) {
+        Ok(())
+    } else {
+        Err(Reason::WindowExceeded)
+    }
+}

@@ -1,0 +1,153 @@
+//! Flow control (RFC 9113, section 5.2).
+
+/// The size of a window before any setting (RFC 9113, section 6.9.2).
+pub(super) const DEFAULT_WINDOW: u32 = 65_535;
+/// The largest size of a window (RFC 9113, section 6.9.1).
+pub(super) const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// The window for DATA that the peer sends.
+///
+/// `available + outstanding + unannounced == size`: each received byte is outstanding until the reader has consumed it,
+/// and then unannounced until a WINDOW_UPDATE. A half of the window is announced at once, so updates are few, and the peer
+/// never waits with less than that half unless the reader lags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ReceiveWindow {
+    size: u32,
+    /// The largest size that the window grows to.
+    max_size: u32,
+    /// The number of bytes that the peer may send.
+    available: u32,
+    /// The number of received bytes that are not consumed.
+    outstanding: u32,
+    /// The number of consumed bytes that the peer does not know of.
+    unannounced: u32,
+}
+
+impl ReceiveWindow {
+    pub(super) fn new(size: u32, max_size: u32) -> Self {
+        Self {
+            size,
+            max_size: max_size.clamp(size, MAX_WINDOW),
+            available: size,
+            outstanding: 0,
+            unannounced: 0,
+        }
+    }
+
+    /// Takes received bytes; false if the window is smaller.
+    #[must_use]
+    pub(super) fn receive(&mut self, bytes: u32) -> bool {
+        match self.available.checked_sub(bytes) {
+            Some(available) => {
+                self.available = available;
+                self.outstanding += bytes;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Marks received bytes as consumed. Returns the increment to announce, if it is time.
+    ///
+    /// A window whose reader consumes all that arrives limits the throughput of a link with a high latency, so it doubles.
+    #[must_use]
+    pub(super) fn consume(&mut self, bytes: u32) -> Option<u32> {
+        let bytes = bytes.min(self.outstanding);
+        self.outstanding -= bytes;
+        self.unannounced += bytes;
+        if bytes == 0 || self.unannounced < self.size.div_ceil(2) {
+            return None;
+        }
+        let mut increment = self.unannounced;
+        if self.outstanding == 0 && self.size < self.max_size {
+            let size = self.size.saturating_mul(2).min(self.max_size);
+            increment += size - self.size;
+            self.size = size;
+        }
+        self.unannounced = 0;
+        self.available += increment;
+        Some(increment)
+    }
+
+    /// The number of received bytes that are not consumed.
+    pub(super) fn outstanding(&self) -> u32 {
+        self.outstanding
+    }
+}
+
+/// The window for DATA that is sent to the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SendWindow {
+    /// Negative after a setting that makes it smaller (RFC 9113, section 6.9.2).
+    available: i64,
+}
+
+impl SendWindow {
+    pub(super) fn new(size: u32) -> Self {
+        Self {
+            available: i64::from(size),
+        }
+    }
+
+    /// The number of bytes that may be sent.
+    #[inline]
+    pub(super) fn available(&self) -> usize {
+        usize::try_from(self.available).unwrap_or(0)
+    }
+
+    /// Takes bytes that are sent.
+    #[inline]
+    pub(super) fn send(&mut self, bytes: usize) {
+        self.available -= bytes as i64;
+    }
+
+    /// Changes the size; false if it exceeds the largest one.
+    #[must_use]
+    pub(super) fn grow(&mut self, change: i64) -> bool {
+        self.available += change;
+        self.available <= i64::from(MAX_WINDOW)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn updates_come_at_half_of_the_window() {
+        let mut window = ReceiveWindow::new(100, 100);
+        assert!(window.receive(100));
+        assert!(!window.receive(1));
+        assert_eq!(window.consume(49), None);
+        assert_eq!(window.consume(1), Some(50));
+        assert!(window.receive(50));
+        assert!(!window.receive(1));
+        assert_eq!(window.outstanding(), 100);
+        assert_eq!(window.consume(1000), Some(100), "no more than has arrived");
+        assert_eq!(window.consume(1), None);
+    }
+
+    #[test]
+    fn a_window_grows_while_its_reader_consumes_all() {
+        let mut window = ReceiveWindow::new(100, 350);
+        assert!(window.receive(60));
+        assert_eq!(window.consume(50), Some(50), "ten bytes are outstanding");
+        assert!(window.receive(60));
+        assert_eq!(window.consume(70), Some(70 + 100));
+        assert!(window.receive(200));
+        assert_eq!(window.consume(200), Some(200 + 150));
+        assert!(window.receive(350));
+        assert!(!window.receive(1));
+    }
+
+    #[test]
+    fn a_send_window_may_be_negative() {
+        let mut window = SendWindow::new(10);
+        window.send(10);
+        assert!(window.grow(-5));
+        assert_eq!(window.available(), 0);
+        assert!(window.grow(6));
+        assert_eq!(window.available(), 1);
+        assert!(!window.grow(i64::from(MAX_WINDOW)));
+    }
+}

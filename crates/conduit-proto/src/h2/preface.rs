@@ -1,0 +1,35 @@
+//! The client's connection preface (RFC 9113, section 3.4).
+
+/// The bytes with which each client begins.
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The result of [`detect_preface`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preface {
+    /// The input begins with the whole preface: the client speaks HTTP/2.
+    Whole,
+    /// The input is a beginning of the preface, or empty: more is needed.
+    Partial,
+    /// The client speaks another protocol.
+    Mismatch,
+}
+
+/// Compares the first bytes of a connection with the preface, which begins with no method that HTTP/1.1 has.
+///
+/// ```
+/// use conduit_proto::h2::{Preface, detect_preface};
+///
+/// assert_eq!(detect_preface(b"PRI * HT"), Preface::Partial);
+/// assert_eq!(detect_preface(b"PUT / HTTP/1.1\r\n"), Preface::Mismatch);
+/// assert_eq!(detect_preface(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0"), Preface::Whole);
+/// ```
+#[must_use]
+pub fn detect_preface(input: &[u8]) -> Preface {
+    if input.starts_with(PREFACE) {
+        Preface::Whole
+    } else if PREFACE.starts_with(input) {
+        Preface::Partial
+    } else {
+        Preface::Mismatch
+    }
+}

@@ -1,0 +1,342 @@
+//! From a decoded field section to the head of a request (RFC 9113, section 8.3).
+
+use http::{HeaderMap, Method, Version};
+
+use super::Limits;
+use super::error::Reason;
+use super::hpack::{Decoder, Kind, Sink};
+use super::priority::Priority;
+use crate::h1::head::{check_host, decimal, is_allowed_trailer, is_connect_authority};
+use crate::h1::map::fill_map;
+use crate::h1::scan::{self, Field};
+use crate::h1::{BodyLength, Head, TARGET_LIMIT};
+
+/// A range of the head's bytes.
+type Range = (u32, u32);
+
+/// The section that is being decoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Head,
+    Trailers,
+    /// Nothing of it is wanted.
+    Ignored,
+}
+
+/// The fields of a section, as far as they are decoded.
+struct Assembly<'a> {
+    section: Section,
+    limits: &'a Limits,
+    fields: &'a mut Vec<Field>,
+    /// The ranges of the pseudo-fields, by their [`Kind`].
+    pseudo: [Option<Range>; 5],
+    /// The size of the section as SETTINGS_MAX_HEADER_LIST_SIZE counts it.
+    list_bytes: usize,
+    content_length: Option<u64>,
+    host: Option<u32>,
+    cookies: u32,
+    expects_continue: bool,
+    priority: Priority,
+    /// The first rule that the section breaks, or the limit that it exceeds.
+    fault: Option<Reason>,
+}
+
+/// The properties of a request that the [`Head`] does not have.
+pub(super) struct Accepted {
+    pub(super) content_length: Option<u64>,
+    pub(super) priority: Priority,
+}
+
+impl<'a> Assembly<'a> {
+    fn new(section: Section, limits: &'a Limits, fields: &'a mut Vec<Field>) -> Self {
+        Self {
+            section,
+            limits,
+            fields,
+            pseudo: [None; 5],
+            list_bytes: 0,
+            content_length: None,
+            host: None,
+            cookies: 0,
+            expects_continue: false,
+            priority: Priority::default(),
+            fault: None,
+        }
+    }
+
+    fn add(&mut self, bytes: &[u8], kind: Kind, field: Field) -> Result<(), Reason> {
+        /// The number that RFC 9113, section 6.5.2 adds to the bytes of each field.
+        const OVERHEAD: usize = 32;
+        self.list_bytes += (field.value_end - field.name) as usize + OVERHEAD;
+        if self.list_bytes > self.limits.header_list_bytes {
+            return Err(Reason::HeadTooLarge);
+        }
+        let value = field.value(bytes);
+        match kind {
+            Kind::Method | Kind::Scheme | Kind::Authority | Kind::Path | Kind::Protocol => {
+                let is_misplaced = self.section != Section::Head || !self.fields.is_empty();
+                let range = (field.value, field.value_end);
+                return match self.pseudo[kind as usize].replace(range) {
+                    None if !is_misplaced => Ok(()),
+                    _ => Err(Reason::PseudoField),
+                };
+            }
+            Kind::UnknownPseudo => return Err(Reason::PseudoField),
+            Kind::ConnectionSpecific => return Err(Reason::ConnectionField),
+            Kind::InvalidName => return Err(Reason::FieldName),
+            Kind::InvalidValue => return Err(Reason::FieldValue),
+            Kind::Te if !value.eq_ignore_ascii_case(b"trailers") => return Err(Reason::Te),
+            Kind::ContentLength => {
+                let length = decimal(value).ok_or(Reason::ContentLength)?;
+                if self.content_length.replace(length).is_some() {
+                    return Err(Reason::ContentLength);
+                }
+            }
+            Kind::Host => {
+                if self.host.replace(self.fields.len() as u32).is_some() {
+                    return Err(Reason::Host);
+                }
+            }
+            Kind::Cookie => self.cookies += 1,
+            Kind::Expect => self.expects_continue = value.eq_ignore_ascii_case(b"100-continue"),
+            Kind::Priority => self.priority = Priority::parse(value),
+            Kind::Te | Kind::Other => {}
+        }
+        if self.fields.len() == self.limits.headers {
+            return Err(Reason::TooManyFields);
+        }
+        self.fields.push(field);
+        Ok(())
+    }
+}
+
+impl Sink for Assembly<'_> {
+    fn wants_more(&self) -> bool {
+        self.fault.is_none() && self.section != Section::Ignored
+    }
+
+    #[inline]
+    fn field(&mut self, bytes: &mut Vec<u8>, kind: Kind, field: Field) {
+        if let Err(reason) = self.add(bytes, kind, field) {
+            self.fault = Some(reason);
+        }
+    }
+}
+
+/// A section that has an error: of the connection, or only of its stream.
+pub(super) enum Fault {
+    Connection,
+    Stream(Reason),
+}
+
+/// Decodes the block of a request into its head.
+pub(super) fn read_head(
+    decoder: &mut Decoder,
+    block: &[u8],
+    end_stream: bool,
+    head: &mut Head,
+    limits: &Limits,
+) -> Result<Accepted, Fault> {
+    head.clear();
+    let mut assembly = Assembly::new(Section::Head, limits, &mut head.fields);
+    decoder
+        .decode_into(block, &mut head.bytes, &mut assembly)
+        .map_err(|_| Fault::Connection)?;
+    if let Some(reason) = assembly.fault {
+        // The response to a request over a limit depends on its method.
+        if matches!(assembly.pseudo[Kind::Method as usize], Some(method) if slice(&head.bytes, method) == b"HEAD") {
+            head.method = Method::HEAD;
+        }
+        return Err(Fault::Stream(reason));
+    }
+    let Assembly {
+        pseudo,
+        content_length,
+        host,
+        cookies,
+        expects_continue,
+        priority,
+        ..
+    } = assembly;
+    head.host = host;
+    head.version = Version::HTTP_2;
+    read_target(head, pseudo, limits).map_err(Fault::Stream)?;
+    if cookies > 1 {
+        join_cookies(head);
+    }
+    head.body = match content_length {
+        None | Some(0) if end_stream => BodyLength::None,
+        Some(_) if end_stream => return Err(Fault::Stream(Reason::BodyLength)),
+        Some(length) => BodyLength::Exact(length),
+        None => BodyLength::Chunked,
+    };
+    head.expects_continue = expects_continue && !end_stream;
+    Ok(Accepted {
+        content_length,
+        priority,
+    })
+}
+
+/// Checks the pseudo-fields and sets method, target and authority (RFC 9113, section 8.3.1; RFC 8441, section 4).
+fn read_target(head: &mut Head, pseudo: [Option<Range>; 5], limits: &Limits) -> Result<(), Reason> {
+    let [method, scheme, authority, path, protocol] = pseudo;
+    let method = method.ok_or(Reason::MissingPseudoField)?;
+    let name = slice(&head.bytes, method);
+    if name != b"GET" {
+        head.method = Method::from_bytes(name).map_err(|_| Reason::Method)?;
+    }
+    let is_connect = head.method == Method::CONNECT;
+    if protocol.is_some() && !(is_connect && limits.extended_connect) {
+        return Err(Reason::PseudoField);
+    }
+    if is_connect && protocol.is_none() {
+        let (None, None, Some(authority)) = (scheme, path, authority) else {
+            return Err(Reason::MissingPseudoField);
+        };
+        if !is_connect_authority(slice(&head.bytes, authority)) {
+            return Err(Reason::Authority);
+        }
+        (head.target_start, head.target_end) = authority;
+        let length = authority.1 - authority.0;
+        (head.path_start, head.path_end) = (length, length);
+        return read_authority(head, Some(authority), true);
+    }
+    let (Some(scheme), Some(path)) = (scheme, path) else {
+        return Err(Reason::MissingPseudoField);
+    };
+    let scheme = slice(&head.bytes, scheme);
+    let needs_authority = matches!(scheme, b"https" | b"http");
+    if !needs_authority && !is_scheme(scheme) {
+        return Err(Reason::Scheme);
+    }
+    let target = slice(&head.bytes, path);
+    if target.len() > TARGET_LIMIT {
+        return Err(Reason::TargetTooLong);
+    }
+    let is_asterisk = target == b"*" && head.method == Method::OPTIONS;
+    if !is_asterisk && !scan::is_path_and_query(target) {
+        return Err(Reason::Path);
+    }
+    let query = memchr::memchr(b'?', target).unwrap_or(target.len());
+    (head.path_start, head.path_end) = (0, query as u32);
+    (head.target_start, head.target_end) = path;
+    if let Some(protocol) = protocol {
+        if !is_protocol(slice(&head.bytes, protocol)) {
+            return Err(Reason::PseudoField);
+        }
+        (head.protocol_start, head.protocol_end) = protocol;
+    }
+    read_authority(head, authority, needs_authority)
+}
+
+/// Checks `:authority` and `host`, of which a request to an HTTP server has one, and which must be equal.
+fn read_authority(head: &mut Head, authority: Option<Range>, is_needed: bool) -> Result<(), Reason> {
+    let host = head.host.map(|index| {
+        let field = &head.fields[index as usize];
+        (field.value, field.value_end)
+    });
+    let Some(range) = authority.or(host) else {
+        return if is_needed {
+            Err(Reason::MissingPseudoField)
+        } else {
+            Ok(())
+        };
+    };
+    let value = slice(&head.bytes, range);
+    if value.is_empty() && is_needed {
+        return Err(Reason::Authority);
+    }
+    check_host(value, &mut head.valid_host).map_err(|_| Reason::Authority)?;
+    if let (Some(_), Some(host)) = (authority, host)
+        && !slice(&head.bytes, host).eq_ignore_ascii_case(value)
+    {
+        return Err(Reason::Host);
+    }
+    if authority.is_some() {
+        (head.authority_start, head.authority_end) = range;
+    }
+    Ok(())
+}
+
+/// Joins the parts of the field `cookie` (RFC 9113, section 8.2.3): the joined one is the last field, as the bytes of a
+/// field follow those of the one before it.
+#[cold]
+fn join_cookies(head: &mut Head) {
+    let name = head.bytes.len() as u32;
+    head.bytes.extend_from_slice(b"cookie");
+    let value = head.bytes.len();
+    let host = head.host.take();
+    let (mut index, mut kept) = (0, 0);
+    let bytes = &mut head.bytes;
+    let moved_host = &mut head.host;
+    head.fields.retain(|field| {
+        let is_cookie = field.name(bytes) == b"cookie";
+        if is_cookie {
+            if bytes.len() > value {
+                bytes.extend_from_slice(b"; ");
+            }
+            bytes.extend_from_within(field.value as usize..field.value_end as usize);
+        } else {
+            if host == Some(index) {
+                *moved_host = Some(kept);
+            }
+            kept += 1;
+        }
+        index += 1;
+        !is_cookie
+    });
+    head.fields.push(Field {
+        name,
+        name_end: value as u32,
+        value: value as u32,
+        value_end: head.bytes.len() as u32,
+    });
+}
+
+/// Decodes the block of a trailer section. Gives the fields that may be in one, if there are any.
+pub(super) fn read_trailers(
+    decoder: &mut Decoder,
+    block: &[u8],
+    limits: &Limits,
+) -> Result<Option<Box<HeaderMap>>, Fault> {
+    let (mut bytes, mut fields) = (Vec::new(), Vec::new());
+    let mut assembly = Assembly::new(Section::Trailers, limits, &mut fields);
+    decoder
+        .decode_into(block, &mut bytes, &mut assembly)
+        .map_err(|_| Fault::Connection)?;
+    match assembly.fault {
+        None => {}
+        Some(Reason::HeadTooLarge | Reason::TooManyFields) => return Err(Fault::Stream(Reason::TrailersTooLarge)),
+        Some(reason) => return Err(Fault::Stream(reason)),
+    }
+    let mut map = HeaderMap::new();
+    fill_map(&mut map, &bytes, &fields, is_allowed_trailer);
+    Ok((!map.is_empty()).then(|| Box::new(map)))
+}
+
+/// Decodes a block for its effect on the dynamic table (RFC 9113, section 4.3).
+pub(super) fn ignore_section(decoder: &mut Decoder, block: &[u8], limits: &Limits) -> Result<(), Fault> {
+    let mut fields = Vec::new();
+    let mut assembly = Assembly::new(Section::Ignored, limits, &mut fields);
+    decoder
+        .decode_into(block, &mut Vec::new(), &mut assembly)
+        .map_err(|_| Fault::Connection)
+}
+
+fn slice(bytes: &[u8], (start, end): Range) -> &[u8] {
+    &bytes[start as usize..end as usize]
+}
+
+/// Returns whether this is a scheme (RFC 3986, section 3.1).
+fn is_scheme(scheme: &[u8]) -> bool {
+    scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+}
+
+/// Returns whether this is a protocol with an optional version (RFC 9110, section 7.8).
+fn is_protocol(protocol: &[u8]) -> bool {
+    let mut parts = protocol.splitn(2, |&byte| byte == b'/');
+    parts.all(|part| !part.is_empty() && part.iter().all(|&byte| scan::is_token_byte(byte)))
+}

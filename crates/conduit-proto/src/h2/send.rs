@@ -1,0 +1,287 @@
+//! Responses: heads, bodies within the windows, trailers (RFC 9113, section 8.1).
+
+use http::header::{self, HeaderMap};
+use http::{HeaderName, StatusCode};
+
+use super::connection::Connection;
+use super::error::ErrorCode;
+use super::frame::{self, Kind, flags};
+use super::stream::{MethodKind, StreamId, Writing};
+use crate::h1::head::{decimal, is_allowed_trailer};
+use crate::h1::{BodyError, BodyLength};
+
+impl Connection {
+    /// Appends the head of a response: status, `headers`, `content-length`, `date`.
+    ///
+    /// As on HTTP/1.1, `connection`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `upgrade` and `content-length` in
+    /// `headers` are not sent, except for the `content-length` of a response to `HEAD` and of a 304. A `date` in `headers`
+    /// replaces `date`. A 1xx is sent at once, and the response is still to come; 101 does not exist in HTTP/2 and is
+    /// left out.
+    ///
+    /// A response to `HEAD`, one with 204, 205 or 304, and one whose body is [`BodyLength::None`] has ended, as has each
+    /// stream whose response has: a request that has not ended is ended with RST_STREAM(NO_ERROR).
+    ///
+    /// For a closed stream, or after the head of its response, nothing is written.
+    pub fn write_head(
+        &mut self,
+        out: &mut Vec<u8>,
+        stream: StreamId,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: BodyLength,
+        date: &[u8; 29],
+    ) {
+        if status.is_informational() {
+            return self.inform(out, stream, status, headers);
+        }
+        let Some(state) = self.unanswered(stream) else {
+            return;
+        };
+        let is_connected = state.method == MethodKind::Connect && status.is_success();
+        let has_no_body = matches!(
+            status,
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+        );
+        let (length, writing) = if is_connected {
+            (None, Writing::Body { left: None })
+        } else if has_no_body || state.method == MethodKind::Head {
+            let length = match (status, body) {
+                (StatusCode::NO_CONTENT, _) => None,
+                (StatusCode::RESET_CONTENT, _) => Some(0),
+                // The length that a GET would have, if it is known (RFC 9110, section 8.6).
+                (StatusCode::NOT_MODIFIED, _) => declared_length(headers),
+                (_, BodyLength::Exact(length)) => declared_length(headers).or(Some(length)),
+                _ => declared_length(headers),
+            };
+            (length, Writing::Ended)
+        } else {
+            match body {
+                BodyLength::None | BodyLength::Exact(0) => (Some(0), Writing::Ended),
+                BodyLength::Exact(length) => (Some(length), Writing::Body { left: Some(length) }),
+                BodyLength::Chunked => (None, Writing::Body { left: None }),
+            }
+        };
+        state.writing = writing;
+
+        let start = frame::begin_headers(out);
+        self.encoder.begin(out);
+        self.encoder.status(out, status);
+        let has_date = self.encode_fields(out, headers, |name| !is_owned(name));
+        if let Some(length) = length {
+            self.encoder.content_length(out, length);
+        }
+        if !has_date {
+            self.encoder.date(out, date);
+        }
+        let is_end = writing == Writing::Ended;
+        frame::end_headers(out, start, stream.number(), is_end, self.peer.max_payload);
+        if is_end {
+            self.end_response(out, stream);
+        }
+    }
+
+    /// Appends an informational response, such as 103, before the response (RFC 9110, section 15.2).
+    pub fn inform(&mut self, out: &mut Vec<u8>, stream: StreamId, status: StatusCode, headers: &HeaderMap) {
+        let is_permitted = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
+        debug_assert!(
+            is_permitted || status == StatusCode::SWITCHING_PROTOCOLS,
+            "{status} is final"
+        );
+        let Some(state) = self.unanswered(stream).filter(|_| is_permitted) else {
+            return;
+        };
+        if status == StatusCode::CONTINUE {
+            state.expects_continue = false;
+        }
+        let start = frame::begin_headers(out);
+        self.encoder.begin(out);
+        self.encoder.status(out, status);
+        self.encode_fields(out, headers, |name| !is_owned(name));
+        frame::end_headers(out, start, stream.number(), false, self.peer.max_payload);
+    }
+
+    /// Appends `100 Continue` if the client waits for it: once, before the response. Call it when the body is wanted.
+    pub fn write_continue(&mut self, out: &mut Vec<u8>, stream: StreamId) {
+        if matches!(self.unanswered(stream), Some(state) if state.expects_continue) {
+            self.inform(out, stream, StatusCode::CONTINUE, &HeaderMap::new());
+        }
+    }
+
+    /// The number of bytes of DATA that the peer takes of this stream now.
+    #[must_use]
+    pub fn sendable(&self, stream: StreamId) -> usize {
+        match self.streams.get(stream) {
+            Some(state) => state.send.available().min(self.send.available()),
+            None => 0,
+        }
+    }
+
+    /// Returns whether pieces of the response's body are expected. If false, the caller need not produce one.
+    #[must_use]
+    pub fn wants_body(&self, stream: StreamId) -> bool {
+        matches!(self.streams.get(stream), Some(state) if matches!(state.writing, Writing::Body { .. }))
+    }
+
+    /// Appends as much of a piece as the windows permit, in frames, and returns the number of bytes that it took. If `is_last`
+    /// and all of it is taken, the response ends, as with [`write_end`](Self::write_end).
+    ///
+    /// Where no body is expected, all is taken and nothing written.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::TooLong`] if the head declared fewer bytes: what was declared is written, and the rest is left out.
+    /// [`BodyError::TooShort`] if the last piece does not reach the declared length: the stream is reset.
+    pub fn write_body(
+        &mut self,
+        out: &mut Vec<u8>,
+        stream: StreamId,
+        piece: &[u8],
+        is_last: bool,
+    ) -> Result<usize, BodyError> {
+        let max_payload = self.peer.max_payload;
+        let Some(state) = self.streams.get_mut(stream) else {
+            return Ok(piece.len());
+        };
+        let Writing::Body { left } = &mut state.writing else {
+            return Ok(piece.len());
+        };
+        let declared = left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let fitting = &piece[..piece.len().min(declared)];
+        let excess = piece.len() - fitting.len();
+        let taken = fitting.len().min(state.send.available()).min(self.send.available());
+        if let Some(left) = left {
+            *left -= taken as u64;
+        }
+        let is_whole = taken == fitting.len();
+        let missing = left.unwrap_or(0);
+        let ends = is_last && is_whole && missing == 0;
+        state.send.send(taken);
+        state.sent += taken as u64;
+        self.send.send(taken);
+
+        let mut rest = &fitting[..taken];
+        while !rest.is_empty() || ends && taken == 0 {
+            let (part, after) = rest.split_at(rest.len().min(max_payload));
+            rest = after;
+            let end = if ends && rest.is_empty() { flags::END_STREAM } else { 0 };
+            frame::write_header(out, part.len(), Kind::Data, end, stream.number());
+            out.extend_from_slice(part);
+            self.add_credit();
+            if rest.is_empty() {
+                break;
+            }
+        }
+        if ends {
+            self.end_response(out, stream);
+        } else if is_last && is_whole {
+            self.reset(out, stream, ErrorCode::INTERNAL_ERROR);
+            return Err(BodyError::TooShort { missing });
+        }
+        match excess as u64 {
+            excess if excess > 0 && is_whole => Err(BodyError::TooLong { excess }),
+            _ => Ok(taken),
+        }
+    }
+
+    /// Ends the response, with trailers if there are any; fields that do not belong there are left out (RFC 9110, section
+    /// 6.5.1). The stream closes: a request that has not ended is ended with RST_STREAM(NO_ERROR).
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::TooShort`] if the head declared more bytes: the stream is reset.
+    pub fn write_end(
+        &mut self,
+        out: &mut Vec<u8>,
+        stream: StreamId,
+        trailers: Option<&HeaderMap>,
+    ) -> Result<(), BodyError> {
+        let is_allowed = |name: &HeaderName| is_allowed_trailer(name) && !is_owned(name);
+        let trailers = trailers.filter(|trailers| trailers.keys().any(is_allowed));
+        let Some(trailers) = trailers else {
+            return self.write_body(out, stream, b"", true).map(|_| ());
+        };
+        let Some(state) = self.streams.get(stream) else {
+            return Ok(());
+        };
+        match state.writing {
+            Writing::Body {
+                left: Some(missing @ 1..),
+            } => {
+                self.reset(out, stream, ErrorCode::INTERNAL_ERROR);
+                return Err(BodyError::TooShort { missing });
+            }
+            // Only DATA may be sent on a connected stream (RFC 9113, section 8.5).
+            Writing::Body { .. } if state.method == MethodKind::Connect => {
+                return self.write_body(out, stream, b"", true).map(|_| ());
+            }
+            Writing::Body { .. } => {}
+            Writing::Head | Writing::Ended => return Ok(()),
+        }
+        let start = frame::begin_headers(out);
+        self.encoder.begin(out);
+        self.encode_fields(out, trailers, is_allowed);
+        frame::end_headers(out, start, stream.number(), true, self.peer.max_payload);
+        self.end_response(out, stream);
+        Ok(())
+    }
+
+    /// Appends a whole response: [`write_head`](Self::write_head) with the length of `body`, and `body` as far as the windows
+    /// permit. Returns the number of bytes of `body` that it took; the rest follows with [`write_body`](Self::write_body).
+    pub fn write_response(
+        &mut self,
+        out: &mut Vec<u8>,
+        stream: StreamId,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        date: &[u8; 29],
+    ) -> usize {
+        self.write_head(out, stream, status, headers, BodyLength::Exact(body.len() as u64), date);
+        // The length is the one that the head has declared, so there is no error.
+        self.write_body(out, stream, body, true).unwrap_or(body.len())
+    }
+
+    /// Says whether the caller has bytes of DATA that were not taken.
+    pub fn set_pending(&mut self, stream: StreamId, is_pending: bool) {
+        if let Some(state) = self.streams.get_mut(stream) {
+            state.pending = is_pending;
+        }
+    }
+
+    /// The stream to send from next, of those that are [pending](Self::set_pending) and whose windows have room, in the order
+    /// of RFC 9218.
+    ///
+    /// Give [`write_body`](Self::write_body) one piece of about 16 KiB of it, and call again while there is room in the
+    /// output: then large responses of one urgency take turns, and small ones do not wait for them.
+    pub fn next_pending(&mut self) -> Option<StreamId> {
+        if self.send.available() == 0 {
+            return None;
+        }
+        self.streams.next_pending()
+    }
+
+    /// Encodes the fields that are kept. Returns whether `date` is one.
+    fn encode_fields(&mut self, out: &mut Vec<u8>, headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> bool {
+        let mut has_date = false;
+        for (name, value) in headers {
+            if keep(name) {
+                self.encoder.field(out, name, value);
+                has_date |= *name == header::DATE;
+            }
+        }
+        has_date
+    }
+}
+
+/// Returns whether the engine writes the field, or HTTP/2 does not have it (RFC 9113, section 8.2.2).
+fn is_owned(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "content-length" | "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
+    )
+}
+
+/// The length in `content-length`.
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    decimal(headers.get(header::CONTENT_LENGTH)?.as_bytes())
+}

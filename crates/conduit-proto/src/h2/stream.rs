@@ -1,0 +1,279 @@
+//! Streams, their states, and the order in which they send (RFC 9113, section 5.1; RFC 9218, section 10).
+
+use std::collections::VecDeque;
+
+use super::flow::{ReceiveWindow, SendWindow};
+use super::priority::Priority;
+
+/// A request and its response.
+///
+/// Names an open stream of one connection; after the stream has closed, calls with it have no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StreamId {
+    number: u32,
+    slot: u16,
+}
+
+impl StreamId {
+    /// The number of the stream in frames: odd, and larger than those of all streams before it.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.number
+    }
+
+    /// An index below [`Limits::streams`](super::Limits::streams) that no other open stream has, for a table of the caller.
+    #[must_use]
+    pub fn slot(self) -> usize {
+        usize::from(self.slot)
+    }
+}
+
+/// The request of a stream.
+///
+/// ```text
+///   HEADERS ──> Body ──────── END_STREAM ──> Ended
+///        │ over a limit                        ▲
+///        └────> Discarded ─── END_STREAM ──────┤
+///        └────────────────── END_STREAM ───────┘
+/// ```
+///
+/// An RST_STREAM in either direction removes the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// The body arrives. `left` is the missing part of `content-length`.
+    Body { left: Option<u64> },
+    /// The body arrives and is not wanted.
+    Discarded,
+    /// END_STREAM has arrived.
+    Ended,
+}
+
+/// The response of a stream.
+///
+/// ```text
+///   Head ── write_head ──> Body ── write_end ──> Ended
+///      └────── without a body ─────────────────────▲
+/// ```
+///
+/// A stream is removed when both of its directions have ended. If the response ends first, RST_STREAM(NO_ERROR) ends the
+/// request (RFC 9113, section 8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writing {
+    Head,
+    /// `left` is the missing part of the declared length.
+    Body {
+        left: Option<u64>,
+    },
+    Ended,
+}
+
+/// The properties of the method that affect the response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MethodKind {
+    Head,
+    Connect,
+    Other,
+}
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) reading: Reading,
+    pub(super) writing: Writing,
+    pub(super) method: MethodKind,
+    /// The client waits for `100 Continue`.
+    pub(super) expects_continue: bool,
+    pub(super) received: ReceiveWindow,
+    pub(super) send: SendWindow,
+    pub(super) priority: Priority,
+    /// The caller has bytes to send.
+    pub(super) pending: bool,
+    /// The number of bytes of DATA that were sent.
+    pub(super) sent: u64,
+    /// The turn in which the stream has sent last, for the round among equals.
+    pub(super) turn: u32,
+}
+
+/// A response is large once it has sent this many bytes: it takes turns with others of its urgency, so that they do not wait for its
+/// end, although RFC 9218, section 10 recommends to send one after the other.
+const LARGE_BYTES: u64 = 64 * 1024;
+
+/// The open streams of a connection, each in a slot that later streams use again.
+#[derive(Debug)]
+pub(super) struct Streams {
+    /// The number of the stream in each slot; 0 for a free one. Apart from the streams, so that a search reads few bytes.
+    numbers: Vec<u32>,
+    slots: Vec<Stream>,
+    open: u32,
+    turn: u32,
+}
+
+impl Streams {
+    pub(super) const fn new() -> Self {
+        Self {
+            numbers: Vec::new(),
+            slots: Vec::new(),
+            open: 0,
+            turn: 0,
+        }
+    }
+
+    /// The number of open streams.
+    pub(super) fn open(&self) -> u32 {
+        self.open
+    }
+
+    pub(super) fn insert(&mut self, number: u32, stream: Stream) -> StreamId {
+        self.open += 1;
+        let slot = match self.numbers.iter().position(|&number| number == 0) {
+            Some(slot) => {
+                self.numbers[slot] = number;
+                self.slots[slot] = stream;
+                slot
+            }
+            None => {
+                self.numbers.push(number);
+                self.slots.push(stream);
+                self.slots.len() - 1
+            }
+        };
+        StreamId {
+            number,
+            // There are at most as many slots as streams are permitted.
+            slot: slot as u16,
+        }
+    }
+
+    /// The open stream with this number.
+    pub(super) fn find(&self, number: u32) -> Option<StreamId> {
+        let slot = self.numbers.iter().position(|&other| other == number)? as u16;
+        Some(StreamId { number, slot })
+    }
+
+    /// The open stream with this number, and its state.
+    pub(super) fn find_mut(&mut self, number: u32) -> Option<(StreamId, &mut Stream)> {
+        let id = self.find(number)?;
+        Some((id, self.slots.get_mut(id.slot())?))
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
+        match self.numbers.get(id.slot()) {
+            Some(&number) if number == id.number => self.slots.get_mut(id.slot()),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, id: StreamId) -> Option<&Stream> {
+        match self.numbers.get(id.slot()) {
+            Some(&number) if number == id.number => self.slots.get(id.slot()),
+            _ => None,
+        }
+    }
+
+    /// Frees the slot of an open stream. The stream's last state is left in it.
+    pub(super) fn remove(&mut self, id: StreamId) {
+        if self.numbers.get(id.slot()) == Some(&id.number) {
+            self.numbers[id.slot()] = 0;
+            self.open -= 1;
+        }
+    }
+
+    /// All open streams.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (StreamId, &Stream)> {
+        self.numbers
+            .iter()
+            .zip(&self.slots)
+            .enumerate()
+            .filter(|(_, (number, _))| **number != 0)
+            .map(|(slot, (&number, stream))| {
+                let slot = slot as u16;
+                (StreamId { number, slot }, stream)
+            })
+    }
+
+    /// All open streams, to change them.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.numbers
+            .iter()
+            .zip(&mut self.slots)
+            .filter(|(number, _)| **number != 0)
+            .map(|(_, stream)| stream)
+    }
+
+    /// The stream whose pending bytes are to be sent next: the most urgent, of those the ones that are neither large nor
+    /// incremental in the order of their requests, and then the others in turn.
+    ///
+    /// Each fourth choice is for the others if there are any, so that small responses do not starve large ones either.
+    pub(super) fn next_pending(&mut self) -> Option<StreamId> {
+        let favours_large = self.turn % 4 == 3;
+        let key = |id: StreamId, stream: &Stream| {
+            let takes_turns = stream.priority.incremental || stream.sent >= LARGE_BYTES;
+            let order = if takes_turns { stream.turn } else { id.number };
+            (stream.priority.urgency, takes_turns != favours_large, order)
+        };
+        let is_ready = |stream: &Stream| stream.pending && stream.send.available() > 0;
+        let (id, _) = self
+            .iter()
+            .filter(|(_, stream)| is_ready(stream))
+            .min_by_key(|(id, stream)| key(*id, stream))?;
+        self.turn = self.turn.wrapping_add(1);
+        let turn = self.turn;
+        if let Some(stream) = self.get_mut(id) {
+            stream.turn = turn;
+        }
+        Some(id)
+    }
+
+    /// Frees the memory of slots if no stream is open.
+    pub(super) fn shrink(&mut self) {
+        if self.open == 0 {
+            self.numbers = Vec::new();
+            self.slots = Vec::new();
+        }
+    }
+
+    /// The number of bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.numbers.capacity() * size_of::<u32>() + self.slots.capacity() * size_of::<Stream>()
+    }
+}
+
+/// The streams that the server has reset before the request had ended: frames for them may still be under way, and are
+/// ignored (RFC 9113, section 5.1).
+#[derive(Debug)]
+pub(super) struct Resets {
+    numbers: VecDeque<u32>,
+    /// The largest number that was removed from the front; closed streams up to it may have been reset.
+    forgotten: u32,
+}
+
+impl Resets {
+    const KEPT: usize = 128;
+
+    pub(super) const fn new() -> Self {
+        Self {
+            numbers: VecDeque::new(),
+            forgotten: 0,
+        }
+    }
+
+    pub(super) fn add(&mut self, number: u32) {
+        if self.numbers.len() == Self::KEPT
+            && let Some(oldest) = self.numbers.pop_front()
+        {
+            self.forgotten = self.forgotten.max(oldest);
+        }
+        self.numbers.push_back(number);
+    }
+
+    /// Returns whether a closed stream may have been reset by the server.
+    pub(super) fn contains(&self, number: u32) -> bool {
+        number <= self.forgotten || self.numbers.contains(&number)
+    }
+
+    /// The number of bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.numbers.capacity() * size_of::<u32>()
+    }
+}

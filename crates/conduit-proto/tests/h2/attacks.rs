@@ -1,0 +1,301 @@
+//! Attacks on servers that have become known, and bounded memory during each.
+
+use std::time::Duration;
+
+use conduit_proto::h2::{ErrorCode, Limits, Reason};
+
+use crate::drive::{Seen, Server};
+use crate::frames::*;
+
+/// The most that a connection may hold, besides the bodies that its windows permit.
+const MEMORY: usize = 256 * 1024;
+
+/// Sends a frame again and again, up to `times`, in pieces with a pause after each delay. Returns the count of frames until
+/// the connection was closed, and the count of delays.
+fn flood(server: &mut Server, times: usize, mut frames: impl FnMut(usize) -> Vec<u8>) -> (usize, usize) {
+    let mut delays = 0;
+    for sent in 0..times {
+        server.receive(&frames(sent));
+        while server.seen.last() == Some(&Seen::Delayed) {
+            // As a server does: nothing is read for that time.
+            server.seen.pop();
+            delays += 1;
+            server.now += Duration::from_millis(100);
+            server.receive(b"");
+        }
+        assert!(
+            server.connection.heap_bytes() <= MEMORY,
+            "{}",
+            server.connection.heap_bytes()
+        );
+        if let Some(error) = server.error() {
+            assert_eq!(error.reason(), Reason::Flood);
+            assert_eq!(error.code(), ErrorCode::ENHANCE_YOUR_CALM);
+            assert!(matches!(
+                server.read().last(),
+                Some(Received::GoAway(_, ErrorCode::ENHANCE_YOUR_CALM))
+            ));
+            return (sent, delays);
+        }
+        server.seen.clear();
+        server.output.clear();
+    }
+    panic!("the connection is open after {times} frames and {delays} delays");
+}
+
+fn number(index: usize) -> u32 {
+    1 + 2 * index as u32
+}
+
+/// The budget, the delays, and no more.
+fn assert_closed((sent, delays): (usize, usize)) {
+    assert!((1000..1500).contains(&sent), "{sent} frames");
+    assert_eq!(delays, 32);
+}
+
+#[test]
+fn rapid_reset() {
+    let mut server = Server::open(&Limits::default());
+    assert_closed(flood(&mut server, 10_000, |index| {
+        [get(number(index), "/hold"), reset(number(index), ErrorCode::CANCEL)].concat()
+    }));
+}
+
+#[test]
+fn made_you_reset_by_window_update() {
+    for increment in [0, 0x7fff_ffff] {
+        let mut server = Server::open(&Limits::default());
+        assert_closed(flood(&mut server, 10_000, |index| {
+            [get(number(index), "/hold"), window_update(number(index), increment)].concat()
+        }));
+    }
+}
+
+#[test]
+fn made_you_reset_by_data_after_the_end() {
+    let mut server = Server::open(&Limits::default());
+    assert_closed(flood(&mut server, 10_000, |index| {
+        [get(number(index), "/hold"), last_data(number(index), b"")].concat()
+    }));
+}
+
+#[test]
+fn made_you_reset_by_headers_after_the_end() {
+    let mut server = Server::open(&Limits::default());
+    assert_closed(flood(&mut server, 10_000, |index| {
+        [get(number(index), "/hold"), get(number(index), "/")].concat()
+    }));
+}
+
+#[test]
+fn made_you_reset_by_priority() {
+    for priority in [&[0; 4][..], &[0; 6]] {
+        let mut server = Server::open(&Limits::default());
+        assert_closed(flood(&mut server, 10_000, |index| {
+            [get(number(index), "/hold"), frame(PRIORITY, 0, number(index), priority)].concat()
+        }));
+    }
+}
+
+#[test]
+fn made_you_reset_by_a_wrong_length() {
+    let mut server = Server::open(&Limits::default());
+    assert_closed(flood(&mut server, 10_000, |index| {
+        [
+            post(number(index), "/hold", &[("content-length", "1")]),
+            data(number(index), b"longer"),
+        ]
+        .concat()
+    }));
+}
+
+#[test]
+fn malformed_requests() {
+    let mut server = Server::open(&Limits::default());
+    assert_closed(flood(&mut server, 10_000, |index| {
+        with_fields(number(index), &[("A", "b")])
+    }));
+}
+
+#[test]
+fn more_streams_than_permitted() {
+    let mut server = Server::open(&Limits::default());
+    for index in 0..128 {
+        server.receive(&get(number(index), "/hold"));
+    }
+    assert_eq!(server.connection.open_streams(), 128);
+    server.receive(&get(number(128), "/hold"));
+    assert_eq!(server.read(), [Received::Reset(257, ErrorCode::REFUSED_STREAM)]);
+    assert_eq!(server.seen.pop(), Some(Seen::Rejected(Reason::TooManyStreams)));
+    assert_closed(flood(&mut server, 10_000, |index| get(number(129 + index), "/hold")));
+}
+
+#[test]
+fn frames_without_a_use() {
+    let frames: [(&str, Vec<u8>); 12] = [
+        ("PING", ping()),
+        ("PING with ACK", frame(PING, ACK, 0, b"12345678")),
+        ("SETTINGS", settings(&[])),
+        ("SETTINGS with ACK", frame(SETTINGS, ACK, 0, b"")),
+        ("settings of the window", settings(&[(4, 1), (4, 65_535)])),
+        ("PRIORITY", frame(PRIORITY, 0, 9, &[0; 5])),
+        ("PRIORITY_UPDATE", frame(PRIORITY_UPDATE, 0, 0, b"\0\0\x01\x01u=1")),
+        ("WINDOW_UPDATE", window_update(0, 1)),
+        ("WINDOW_UPDATE of a closed stream", window_update(1, 1)),
+        ("an unknown frame", frame(0x77, 0, 0, b"")),
+        ("a large unknown frame", frame(0x77, 0, 0, &[0; 1000])),
+        ("GOAWAY", frame(GOAWAY, 0, 0, &[0; 8])),
+    ];
+    for (name, frame) in frames {
+        let mut server = Server::open(&Limits::default());
+        server.receive(&get(1, "/"));
+        let (sent, delays) = flood(&mut server, 10_000, |_| frame.clone());
+        assert!(
+            (1000..1500).contains(&sent) && delays == 32,
+            "{name}: {sent} frames, {delays} delays"
+        );
+    }
+}
+
+#[test]
+fn empty_data() {
+    for frame in [data(1, b""), data(1, b"abcd"), frame(DATA, PADDED, 1, b"\x03\0\0\0")] {
+        let mut server = Server::open(&Limits::default());
+        server.receive(&post(1, "/", &[]));
+        assert_closed(flood(&mut server, 10_000, |_| frame.clone()));
+    }
+}
+
+/// A budget that counts each small DATA frame breaks streams of gRPC messages.
+#[test]
+fn small_messages_are_no_flood() {
+    let mut server = Server::open(&Limits::default());
+    server.receive(&post(1, "/", &[]));
+    for _ in 0..50_000 {
+        server.receive(&data(1, b"\0\0\0\0\0"));
+        server.seen.clear();
+        server.output.clear();
+    }
+    server.receive(&last_data(1, b""));
+    assert_eq!(server.seen, [Seen::End(1, Vec::new())]);
+}
+
+/// Clients measure the bandwidth with PING, and open windows, after each DATA frame.
+#[test]
+fn updates_in_proportion_to_sent_data_are_no_flood() {
+    let mut server = Server::open(&Limits::default());
+    for index in 0..20_000 {
+        let number = number(index);
+        server.receive(&[get(number, "/"), window_update(0, 5), window_update(number, 5), ping()].concat());
+        assert_eq!(server.seen.len(), 1);
+        server.seen.clear();
+        server.output.clear();
+    }
+}
+
+#[test]
+fn cancelled_requests_at_a_moderate_rate_are_no_flood() {
+    let mut server = Server::open(&Limits::default());
+    for index in 0..20_000 {
+        server.receive(&[get(number(index), "/hold"), reset(number(index), ErrorCode::CANCEL)].concat());
+        assert_eq!(server.seen.len(), 2);
+        server.seen.clear();
+        server.output.clear();
+        server.now += Duration::from_millis(31);
+    }
+}
+
+#[test]
+fn continuation_flood() {
+    for payload in [&b""[..], b"\0", &[0; 16_384]] {
+        let mut server = Server::open(&Limits::default());
+        server.receive(&frame(HEADERS, 0, 1, b""));
+        let mut sent = 0;
+        while server.error().is_none() {
+            server.receive(&frame(CONTINUATION, 0, 1, payload));
+            assert!(server.connection.heap_bytes() <= MEMORY);
+            sent += 1;
+        }
+        assert!(sent <= 9, "{sent}");
+        assert_eq!(server.error().unwrap().code(), ErrorCode::ENHANCE_YOUR_CALM);
+        assert_eq!(server.connection.heap_bytes(), 0, "memory after the error");
+    }
+}
+
+/// One entry of 4 KB in the table, and a block of references to it: 32 KB on the wire, 130 MB decoded.
+#[test]
+fn hpack_bomb() {
+    let mut server = Server::open(&Limits::default());
+    let mut entry = block(&pseudo("GET", "/"));
+    literal(&mut entry, 0x40, b"a", &[b'x'; 4000]);
+    server.receive(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &entry));
+    let pseudo = block(&pseudo("GET", "/"));
+    for index in 1..200 {
+        let number = number(index);
+        server.receive(&frame(HEADERS, END_STREAM, number, &pseudo));
+        server.receive(&frame(CONTINUATION, 0, number, &[0xbe; 16_384]));
+        server.receive(&frame(CONTINUATION, END_HEADERS, number, &[0xbe; 16_384]));
+        assert_eq!(server.seen.pop(), Some(Seen::Refused(number, Reason::HeadTooLarge)));
+        assert!(server.connection.heap_bytes() <= MEMORY);
+        // The section that is permitted, as a buffer that grows by doubling holds it.
+        assert!(server.head_bytes() <= 160 * 1024, "{}", server.head_bytes());
+        server.output.clear();
+    }
+}
+
+#[test]
+fn cookie_crumbs() {
+    let mut server = Server::open(&Limits::default());
+    let mut entry = block(&pseudo("GET", "/"));
+    literal(&mut entry, 0x40, b"cookie", b"");
+    server.receive(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &entry));
+    let bomb = [block(&pseudo("GET", "/")), vec![0xbe; 16_000]].concat();
+    server.receive(&frame(HEADERS, END_HEADERS | END_STREAM, 3, &bomb));
+    assert_eq!(server.seen.pop(), Some(Seen::Refused(3, Reason::TooManyFields)));
+}
+
+/// A client that opens no window: responses wait with their callers, and the connection holds none.
+#[test]
+fn window_of_no_bytes() {
+    let mut server = Server::open(&Limits::default());
+    server.receive(&settings(&[(4, 0)]));
+    for index in 0..128 {
+        server.receive(&get(number(index), "/"));
+    }
+    let received = server.read();
+    assert!(!received.iter().any(|frame| matches!(frame, Received::Data { .. })));
+    assert_eq!(server.connection.open_streams(), 128);
+    assert!(server.connection.heap_bytes() <= MEMORY);
+    assert_eq!(server.connection.next_pending(), None);
+}
+
+/// DATA of streams that have closed returns to the window of the connection, or the connection would stall.
+#[test]
+fn no_window_leaks() {
+    let mut server = Server::open(&Limits::default());
+    let part = [0; 16_384];
+    let padded = [&[200][..], &part[..16_383]].concat();
+    let mut window = 1 << 20;
+    for index in 0..300 {
+        let number = number(index);
+        server.now += Duration::from_secs(1);
+        // An early response, then the rest of the body; a body that is never read, and a reset.
+        let path = ["/early", "/unread", "/hold"][index % 3];
+        server.receive(&post(number, path, &[]));
+        server.receive(&frame(DATA, PADDED, number, &padded));
+        server.receive(&data(number, &part));
+        if index % 3 != 0 {
+            server.receive(&reset(number, ErrorCode::CANCEL));
+        }
+        window -= 2 * 16_384;
+        for frame in server.read() {
+            if let Received::WindowUpdate(0, increment) = frame {
+                window += increment;
+            }
+        }
+        assert!(window >= 1 << 18, "{window} bytes are left at request {index}");
+        assert_eq!(server.error(), None);
+        server.seen.clear();
+    }
+    assert_eq!(server.connection.open_streams(), 0);
+}

@@ -1,0 +1,563 @@
+//! The server's side: responses, flow control, the order of output, and the end of a connection.
+
+use conduit_proto::h1::{BodyError, BodyLength};
+use conduit_proto::h2::{ErrorCode, Limits, Phase, StreamId};
+use conduit_proto::http_date;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::drive::{Seen, Server};
+use crate::frames::*;
+
+fn open() -> Server {
+    Server::open(&Limits::default())
+}
+
+/// A server with a held request of this method.
+fn request(method: &str) -> (Server, StreamId) {
+    let mut server = open();
+    server.receive(&crate::frames::request(1, &pseudo(method, "/hold")));
+    let stream = server.stream(1);
+    (server, stream)
+}
+
+fn write_head(server: &mut Server, stream: StreamId, status: u16, headers: &HeaderMap, body: BodyLength) {
+    let (status, date) = (StatusCode::from_u16(status).unwrap(), http_date(784_111_777));
+    let output = &mut server.output;
+    server
+        .connection
+        .write_head(output, stream, status, headers, body, &date);
+}
+
+fn write_body(server: &mut Server, stream: StreamId, piece: &[u8], is_last: bool) -> Result<usize, BodyError> {
+    server.connection.write_body(&mut server.output, stream, piece, is_last)
+}
+
+fn write_end(server: &mut Server, stream: StreamId, trailers: Option<&HeaderMap>) -> Result<(), BodyError> {
+    server.connection.write_end(&mut server.output, stream, trailers)
+}
+
+fn data_frame(stream: u32, bytes: &[u8], end_stream: bool) -> Received {
+    let bytes = bytes.to_vec();
+    Received::Data {
+        stream,
+        bytes,
+        end_stream,
+    }
+}
+
+/// The fields of the only head, and whether it ends the stream.
+fn head(server: &mut Server) -> (Vec<(String, String)>, bool) {
+    match &server.read()[..] {
+        [Received::Head { fields, end_stream, .. }] => (fields.clone(), *end_stream),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn fields(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    fields.iter().map(owned).collect()
+}
+
+const DATE: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+
+#[test]
+fn the_first_output_is_settings_and_the_window_of_the_connection() {
+    let mut server = Server::new(&Limits::default());
+    let expected = [
+        Received::Settings(vec![(3, 128), (4, 65_536), (6, 65_536), (9, 1)]),
+        Received::WindowUpdate(0, (1 << 20) - 65_535),
+    ];
+    assert_eq!(server.read(), expected);
+}
+
+#[test]
+fn framing_belongs_to_the_engine() {
+    let (mut server, stream) = request("GET");
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("connection", "close"),
+        ("keep-alive", "5"),
+        ("proxy-connection", "close"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "x"),
+        ("content-length", "7"),
+        ("x-a", "b"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    write_head(&mut server, stream, 200, &headers, BodyLength::Exact(2));
+    let expected = [(":status", "200"), ("x-a", "b"), ("content-length", "2"), DATE];
+    assert_eq!(head(&mut server), (fields(&expected), false));
+    assert_eq!(write_body(&mut server, stream, b"ok", true), Ok(2));
+    assert_eq!(server.read(), [data_frame(1, b"ok", true)]);
+    assert!(!server.connection.is_open(stream));
+}
+
+#[test]
+fn a_date_of_the_caller_replaces_the_date() {
+    let (mut server, stream) = request("GET");
+    let headers = HeaderMap::from_iter([(header::DATE, HeaderValue::from_static("today"))]);
+    write_head(&mut server, stream, 200, &headers, BodyLength::Chunked);
+    assert_eq!(head(&mut server).0, fields(&[(":status", "200"), ("date", "today")]));
+}
+
+#[test]
+fn responses_without_a_body_end_with_their_head() {
+    let declared = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from_static("9"))]);
+    for (method, status, headers, body, length) in [
+        ("GET", 200, HeaderMap::new(), BodyLength::None, Some("0")),
+        ("GET", 200, HeaderMap::new(), BodyLength::Exact(0), Some("0")),
+        ("GET", 204, declared.clone(), BodyLength::Exact(5), None),
+        ("GET", 205, HeaderMap::new(), BodyLength::Exact(5), Some("0")),
+        ("GET", 304, HeaderMap::new(), BodyLength::Exact(5), None),
+        ("GET", 304, declared.clone(), BodyLength::None, Some("9")),
+        ("HEAD", 200, HeaderMap::new(), BodyLength::Exact(5), Some("5")),
+        ("HEAD", 200, declared, BodyLength::None, Some("9")),
+        ("HEAD", 200, HeaderMap::new(), BodyLength::Chunked, None),
+    ] {
+        let (mut server, stream) = request(method);
+        write_head(&mut server, stream, status, &headers, body);
+        let (fields, end_stream) = head(&mut server);
+        let found = fields.iter().find(|(name, _)| name == "content-length");
+        assert_eq!(found.map(|(_, value)| &value[..]), length, "{method} {status} {body:?}");
+        assert!(end_stream && !server.connection.is_open(stream));
+        assert!(!server.connection.wants_body(stream));
+        assert_eq!(write_body(&mut server, stream, b"12345", true), Ok(5));
+        assert_eq!(write_end(&mut server, stream, None), Ok(()));
+        assert_eq!(server.read(), []);
+    }
+}
+
+#[test]
+fn a_body_has_the_length_that_its_head_declares() {
+    let (mut server, stream) = request("GET");
+    write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Exact(5));
+    server.read();
+    assert_eq!(
+        write_body(&mut server, stream, b"1234567", false),
+        Err(BodyError::TooLong { excess: 2 })
+    );
+    assert_eq!(write_end(&mut server, stream, None), Ok(()));
+    assert_eq!(
+        server.read(),
+        [data_frame(1, b"12345", false), data_frame(1, b"", true)]
+    );
+
+    for by_piece in [true, false] {
+        let (mut server, stream) = request("GET");
+        write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Exact(5));
+        server.read();
+        let too_short = BodyError::TooShort { missing: 3 };
+        if by_piece {
+            assert_eq!(write_body(&mut server, stream, b"12", true), Err(too_short));
+        } else {
+            assert_eq!(write_body(&mut server, stream, b"12", false), Ok(2));
+            assert_eq!(write_end(&mut server, stream, None), Err(too_short));
+        }
+        let expected = [
+            data_frame(1, b"12", false),
+            Received::Reset(1, ErrorCode::INTERNAL_ERROR),
+        ];
+        assert_eq!(server.read(), expected);
+        assert!(!server.connection.is_open(stream));
+    }
+}
+
+#[test]
+fn trailers_end_the_stream() {
+    let (mut server, stream) = request("GET");
+    write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Chunked);
+    assert_eq!(write_body(&mut server, stream, b"body", false), Ok(4));
+    server.read();
+    let trailers = HeaderMap::from_iter([
+        (
+            header::HeaderName::from_static("grpc-status"),
+            HeaderValue::from_static("0"),
+        ),
+        (header::CONTENT_LENGTH, HeaderValue::from_static("4")),
+    ]);
+    assert_eq!(write_end(&mut server, stream, Some(&trailers)), Ok(()));
+    assert_eq!(head(&mut server), (fields(&[("grpc-status", "0")]), true));
+    assert!(!server.connection.is_open(stream));
+}
+
+/// gRPC: the request of a stream in both directions may be open when the response ends, which must be no CANCEL.
+#[test]
+fn no_error_follows_trailers_of_an_early_response() {
+    let mut server = open();
+    server.receive(&post(1, "/hold", &[]));
+    let stream = server.stream(1);
+    write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Chunked);
+    let trailers = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("a"))]);
+    write_end(&mut server, stream, Some(&trailers)).unwrap();
+    let received = server.read();
+    assert!(matches!(received[1], Received::Head { end_stream: true, .. }));
+    assert_eq!(received[2..], [Received::Reset(1, ErrorCode::NO_ERROR)]);
+    // The client has not noticed yet.
+    server.receive(&[data(1, b"body!"), trailers_frame()].concat());
+    assert_eq!((server.error(), server.read()), (None, Vec::new()));
+}
+
+fn trailers_frame() -> Vec<u8> {
+    trailers(1, &[("a", "b")])
+}
+
+#[test]
+fn informational_responses_precede_the_response() {
+    let (mut server, stream) = request("GET");
+    let link = HeaderMap::from_iter([(header::LINK, HeaderValue::from_static("</a>; rel=preload"))]);
+    let output = &mut server.output;
+    server.connection.inform(output, stream, StatusCode::EARLY_HINTS, &link);
+    let expected = [(":status", "103"), ("link", "</a>; rel=preload")];
+    assert_eq!(head(&mut server), (fields(&expected), false));
+    write_head(&mut server, stream, 102, &HeaderMap::new(), BodyLength::None);
+    assert_eq!(head(&mut server), (fields(&[(":status", "102")]), false));
+    write_head(&mut server, stream, 101, &HeaderMap::new(), BodyLength::None);
+    assert_eq!(server.read(), [], "101 does not exist");
+    write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::None);
+    assert!(head(&mut server).1);
+    let output = &mut server.output;
+    server.connection.inform(output, stream, StatusCode::EARLY_HINTS, &link);
+    assert_eq!(server.read(), []);
+}
+
+#[test]
+fn continue_is_sent_once_where_the_client_waits() {
+    let mut server = open();
+    server.receive(&post(1, "/hold", &[("expect", "100-continue")]));
+    let stream = server.stream(1);
+    assert_eq!(head(&mut server).0, fields(&[(":status", "100")]));
+    server.connection.write_continue(&mut server.output, stream);
+    assert_eq!(server.read(), []);
+    server.receive(&with_fields(3, &[("expect", "100-continue")]));
+    assert_eq!(server.read()[0].status(), Some((3, "200")), "no body");
+}
+
+#[test]
+fn a_large_head_continues_in_continuation() {
+    let (mut server, stream) = request("GET");
+    let value = HeaderValue::from_bytes(&[b'{'; 9000]).unwrap();
+    let headers: HeaderMap = (0..5)
+        .map(|number| (format!("x-{number}").parse().unwrap(), value.clone()))
+        .collect();
+    write_head(&mut server, stream, 200, &headers, BodyLength::None);
+    // `parse` joins and checks the frames.
+    let (fields, end_stream) = head(&mut server);
+    assert_eq!(fields.len(), 8);
+    assert!(fields.iter().filter(|(_, value)| value.len() == 9000).count() == 5 && end_stream);
+}
+
+#[test]
+fn a_body_waits_for_the_windows() {
+    let mut server = open();
+    server.receive(&[settings(&[(4, 10)]), get(1, "/hold"), get(3, "/hold")].concat());
+    server.read();
+    let (first, second) = (server.stream(1), server.stream(3));
+    for stream in [first, second] {
+        write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Exact(25));
+    }
+    server.read();
+    assert_eq!(server.connection.sendable(first), 10);
+    assert_eq!(write_body(&mut server, first, &[b'x'; 25], true), Ok(10));
+    assert_eq!(server.read(), [data_frame(1, &[b'x'; 10], false)]);
+    assert_eq!(write_body(&mut server, first, &[b'x'; 15], true), Ok(0));
+    assert_eq!(server.read(), []);
+
+    server.connection.set_pending(first, true);
+    assert_eq!(server.connection.next_pending(), None);
+    server.receive(&window_update(1, 7));
+    assert_eq!(server.connection.next_pending(), Some(first));
+    assert_eq!(write_body(&mut server, first, &[b'x'; 15], true), Ok(7));
+    // The setting changes the windows of open streams, also below 0.
+    server.receive(&settings(&[(4, 5)]));
+    server.receive(&window_update(1, 12));
+    assert_eq!(server.connection.sendable(first), 7);
+    server.read();
+    assert_eq!(write_body(&mut server, first, &[b'x'; 8], true), Ok(7));
+    server.receive(&window_update(1, 100));
+    assert_eq!(write_body(&mut server, first, b"x", true), Ok(1));
+    let received = server.read();
+    assert_eq!(received.last(), Some(&data_frame(1, b"x", true)));
+    assert!(!server.connection.is_open(first));
+}
+
+#[test]
+fn all_streams_share_the_window_of_the_connection() {
+    let mut server = open();
+    server.receive(&[settings(&[(4, 1 << 20)]), get(1, "/hold"), get(3, "/hold")].concat());
+    let (first, second) = (server.stream(1), server.stream(3));
+    for stream in [first, second] {
+        write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Chunked);
+    }
+    assert_eq!(write_body(&mut server, first, &[0; 60_000], false), Ok(60_000));
+    assert_eq!(write_body(&mut server, second, &[0; 60_000], false), Ok(5535));
+    assert_eq!(write_end(&mut server, second, None), Ok(()), "the end needs no window");
+    server.connection.set_pending(first, true);
+    assert_eq!(server.connection.next_pending(), None);
+    server.receive(&window_update(0, 9));
+    assert_eq!(server.connection.next_pending(), Some(first));
+    assert_eq!(write_body(&mut server, first, &[0; 60_000], false), Ok(9));
+}
+
+#[test]
+fn frames_have_the_length_that_the_client_permits() {
+    let mut server = open();
+    server.receive(
+        &[
+            settings(&[(4, 1 << 20), (5, 1 << 20)]),
+            window_update(0, 1 << 20),
+            get(1, "/hold"),
+        ]
+        .concat(),
+    );
+    server.read();
+    let stream = server.stream(1);
+    write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Chunked);
+    server.read();
+    assert_eq!(write_body(&mut server, stream, &[0; 40_000], true), Ok(40_000));
+    let lengths: Vec<_> = server
+        .read()
+        .iter()
+        .map(|frame| match frame {
+            Received::Data { bytes, end_stream, .. } => (bytes.len(), *end_stream),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(lengths, [(16_384, false), (16_384, false), (7232, true)]);
+}
+
+/// Streams with a pending response of these priorities.
+fn pending(priorities: &[&str]) -> Server {
+    let mut server = open();
+    server.receive(&settings(&[(4, 1 << 24)]));
+    server.receive(&window_update(0, 1 << 24));
+    for (index, priority) in priorities.iter().enumerate() {
+        let number = 1 + 2 * index as u32;
+        let fields = [&pseudo("GET", "/hold")[..], &[("priority", priority)]].concat();
+        server.receive(&crate::frames::request(number, &fields));
+        let stream = server.stream(number);
+        write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Chunked);
+        server.connection.set_pending(stream, true);
+    }
+    server
+}
+
+/// The numbers of the streams that send next, 16 KiB each.
+fn order(server: &mut Server, count: usize) -> Vec<u32> {
+    (0..count)
+        .map_while(|_| {
+            let stream = server.connection.next_pending()?;
+            write_body(server, stream, &[0; 16_384], false).unwrap();
+            Some(stream.number())
+        })
+        .collect()
+}
+
+#[test]
+fn urgent_responses_precede_others() {
+    let mut server = pending(&["u=5", "u=1", "u=3", "u=0"]);
+    for expected in [7, 3, 5, 1] {
+        let stream = server.connection.next_pending().unwrap();
+        assert_eq!(stream.number(), expected);
+        server.connection.set_pending(stream, false);
+    }
+    assert_eq!(server.connection.next_pending(), None);
+}
+
+#[test]
+fn incremental_responses_of_one_urgency_take_turns() {
+    let mut server = pending(&["i", "i", "i"]);
+    assert_eq!(order(&mut server, 6), [1, 3, 5, 1, 3, 5]);
+}
+
+#[test]
+fn small_responses_precede_large_ones_of_their_urgency() {
+    let mut server = pending(&["", ""]);
+    // The first is sent alone until it is large; then the second is small.
+    assert_eq!(order(&mut server, 4), [1, 1, 1, 1]);
+    let order = order(&mut server, 8);
+    let small = order.iter().filter(|number| **number == 3).count();
+    assert!(small >= 4 && order.contains(&1), "{order:?}");
+}
+
+#[test]
+fn a_priority_update_changes_the_order() {
+    let mut server = pending(&["u=3", "u=3"]);
+    server.receive(&frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\x03u=0"));
+    assert_eq!(order(&mut server, 2), [3, 3]);
+    // One that arrives before its stream.
+    server.receive(&frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\x05u=0"));
+    server.receive(&get(5, "/hold"));
+    let stream = server.stream(5);
+    write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Chunked);
+    server.connection.set_pending(stream, true);
+    server.connection.set_pending(server.stream(3), false);
+    assert_eq!(order(&mut server, 1), [5]);
+}
+
+#[test]
+fn windows_follow_the_reader() {
+    let mut server = open();
+    server.receive(&post(1, "/unread", &[]));
+    let stream = server.stream(1);
+    for _ in 0..4 {
+        server.receive(&data(1, &[0; 16_384]));
+    }
+    assert_eq!(server.read(), [], "no update before the body is read");
+    server.connection.consumed(&mut server.output, stream, 30_000);
+    assert_eq!(server.read(), []);
+    server.connection.consumed(&mut server.output, stream, 2768);
+    assert_eq!(server.read(), [Received::WindowUpdate(1, 32_768)]);
+    // A reader that has taken all gets a larger window.
+    server.connection.consumed(&mut server.output, stream, 32_768);
+    assert_eq!(server.read(), [Received::WindowUpdate(1, 32_768 + 65_536)]);
+}
+
+#[test]
+fn a_reader_that_keeps_up_gets_a_window_for_fast_links() {
+    let mut server = open();
+    server.receive(&post(1, "/", &[]));
+    let mut window: u32 = 65_536;
+    for _ in 0..500 {
+        server.receive(&data(1, &[0; 16_384]));
+        window -= 16_384;
+        for frame in server.read() {
+            if let Received::WindowUpdate(1, increment) = frame {
+                window += increment;
+            }
+        }
+    }
+    assert!((1 << 19..=1 << 20).contains(&window), "{window}");
+}
+
+#[test]
+fn a_graceful_shutdown_has_two_steps() {
+    let mut server = open();
+    server.receive(&get(1, "/hold"));
+    server.connection.shutdown(&mut server.output);
+    server.connection.shutdown(&mut server.output);
+    let expected = [
+        Received::GoAway((1 << 31) - 1, ErrorCode::NO_ERROR),
+        Received::Ping(b"shutdown".to_vec()),
+    ];
+    assert_eq!(server.read(), expected);
+    // A request that was under way is served.
+    server.receive(&get(3, "/"));
+    assert_eq!(server.read()[0].status(), Some((3, "200")));
+    server.receive(&frame(PING, ACK, 0, b"shutdown"));
+    assert_eq!(server.read(), [Received::GoAway(3, ErrorCode::NO_ERROR)]);
+    // A later one is not, but its fields are decoded and its body counts.
+    server.seen.clear();
+    let mut fields = block(&pseudo("POST", "/"));
+    literal(&mut fields, 0x40, b"x", b"y");
+    server.receive(&frame(HEADERS, END_HEADERS, 5, &fields));
+    server.receive(&[data(5, b"hello"), reset(5, ErrorCode::CANCEL)].concat());
+    assert_eq!(server.read(), []);
+    assert_eq!(server.seen, []);
+
+    assert!(!server.connection.is_finished());
+    let stream = server.stream(1);
+    write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::None);
+    assert!(server.connection.is_finished());
+}
+
+#[test]
+fn an_idle_connection_is_finished_after_the_last_go_away() {
+    let mut server = open();
+    server.connection.shutdown(&mut server.output);
+    assert!(!server.connection.is_finished());
+    server.connection.stop_accepting(&mut server.output);
+    assert!(server.connection.is_finished());
+    assert_eq!(server.read().last(), Some(&Received::GoAway(0, ErrorCode::NO_ERROR)));
+    // The answer to PING comes too late.
+    server.receive(&frame(PING, ACK, 0, b"shutdown"));
+    assert_eq!(server.read(), []);
+}
+
+#[test]
+fn a_go_away_of_the_client_ends_the_connection_after_its_streams() {
+    let mut server = open();
+    server.receive(&[get(1, "/hold"), frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 9])].concat());
+    assert_eq!(server.connection.peer_go_away(), Some(ErrorCode::COMPRESSION_ERROR));
+    assert!(!server.connection.is_finished());
+    let stream = server.stream(1);
+    server.connection.reset(&mut server.output, stream, ErrorCode::CANCEL);
+    assert!(server.connection.is_finished());
+}
+
+#[test]
+fn calls_for_closed_streams_have_no_effect() {
+    let (mut server, stream) = request("GET");
+    server.receive(&reset(1, ErrorCode::CANCEL));
+    // Another stream uses the slot.
+    server.receive(&get(3, "/hold"));
+    assert_eq!(server.stream(3).slot(), stream.slot());
+    write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Chunked);
+    assert_eq!(write_body(&mut server, stream, b"late", true), Ok(4));
+    assert_eq!(write_end(&mut server, stream, None), Ok(()));
+    server.connection.consumed(&mut server.output, stream, 9);
+    server.connection.set_pending(stream, true);
+    server.connection.reset(&mut server.output, stream, ErrorCode::CANCEL);
+    assert_eq!(server.read(), []);
+    assert_eq!(
+        (server.connection.next_pending(), server.connection.open_streams()),
+        (None, 1)
+    );
+}
+
+#[test]
+fn a_connected_stream_carries_data_alone() {
+    let mut server = open();
+    let fields = [(":method", "CONNECT"), (":authority", "a:1")];
+    server.receive(&frame(HEADERS, END_HEADERS, 1, &block(&fields)));
+    let stream = server.stream(1);
+    write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::None);
+    let (fields, end_stream) = head(&mut server);
+    assert!(!end_stream && fields.iter().all(|(name, _)| name != "content-length"));
+    server.receive(&data(1, b"ping!"));
+    assert_eq!(write_body(&mut server, stream, b"pong!", false), Ok(5));
+    assert_eq!(server.read(), [data_frame(1, b"pong!", false)]);
+    server.receive(&trailers(1, &[]));
+    assert_eq!(server.read(), [Received::Reset(1, ErrorCode::PROTOCOL_ERROR)]);
+}
+
+#[test]
+fn phases_are_those_of_the_streams() {
+    let mut server = Server::new(&Limits::default());
+    let phases = |server: &mut Server, input: &[u8]| {
+        server.receive(input);
+        server.connection.phase()
+    };
+    assert_eq!(phases(&mut server, PREFACE), Phase::Preface);
+    assert_eq!(phases(&mut server, &settings(&[])), Phase::Idle);
+    assert_eq!(phases(&mut server, &frame(HEADERS, END_STREAM, 1, b"")), Phase::Block);
+    let fields = block(&pseudo("GET", "/hold"));
+    assert_eq!(
+        phases(&mut server, &frame(CONTINUATION, END_HEADERS, 1, &fields)),
+        Phase::Streams
+    );
+    assert_eq!(phases(&mut server, &reset(1, ErrorCode::CANCEL)), Phase::Idle);
+    server.connection.abort(&mut server.output, ErrorCode::NO_ERROR);
+    assert_eq!(phases(&mut server, &get(3, "/")), Phase::Closed);
+    assert!(matches!(server.seen.last(), Some(Seen::Reset(1, _))));
+}
+
+#[test]
+fn an_idle_connection_holds_its_tables_alone() {
+    let mut server = open();
+    assert_eq!(server.connection.heap_bytes(), 0);
+    for number in 0..100 {
+        server.receive(&get(1 + 2 * number, "/"));
+    }
+    server.connection.shrink();
+    assert!(
+        server.connection.heap_bytes() < 1024,
+        "{}",
+        server.connection.heap_bytes()
+    );
+    assert!(
+        size_of_val(&server.connection) <= 640,
+        "{}",
+        size_of_val(&server.connection)
+    );
+}
