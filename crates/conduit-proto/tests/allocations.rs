@@ -2,9 +2,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::time::Duration;
 
 use conduit_proto::h1::{BodyLength, Connection, Event, Head, Limits};
-use conduit_proto::http_date;
+use conduit_proto::{h2, http_date};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 /// Counts the allocations of each thread, so that the test harness's own do not matter.
@@ -91,6 +92,89 @@ fn a_small_request_and_its_answer_allocate_nothing() {
     let steady = allocations(|| {
         for _ in 0..100 {
             serve(stream, &mut head, &mut out, &headers);
+            out.clear();
+        }
+    });
+    assert_eq!(steady, 0);
+}
+
+/// Reads and answers all requests of an HTTP/2 client's input.
+fn serve_h2(connection: &mut h2::Connection, input: &[u8], head: &mut Head, out: &mut Vec<u8>, headers: &HeaderMap) {
+    let date = &http_date(784_111_777);
+    let mut at = 0;
+    loop {
+        let step = connection.handle_input(&input[at..], head, out, Duration::ZERO);
+        let (used, event) = step.expect("a valid stream");
+        at += used;
+        match event {
+            h2::Event::NeedMore => break,
+            h2::Event::Request(stream) if head.body() == BodyLength::None => {
+                connection.write_response(out, stream, StatusCode::OK, headers, b"hello", date);
+            }
+            h2::Event::Request(_) => {}
+            h2::Event::Body(stream, piece) => connection.consumed(out, stream, piece.len()),
+            h2::Event::End(stream, _) => {
+                connection.write_head(out, stream, StatusCode::OK, headers, BodyLength::Chunked, date);
+                connection.write_body(out, stream, b"hello", false).expect("no length");
+                connection.write_end(out, stream, None).expect("no length");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(at, input.len());
+}
+
+/// Frames of HEADERS for `GET /` with a field that the table keeps, and of a `POST` with a body, on these streams.
+fn h2_requests(get: u32, post: u32) -> Vec<u8> {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        frame
+    };
+    let field = format!("a{}", (b'a' + (get % 23) as u8) as char);
+    let fields = |method: u8| {
+        [
+            &[method, 0x84, 0x87, 0x41, 1, b'a', 0x40, 1, b'x', 2][..],
+            field.as_bytes(),
+        ]
+        .concat()
+    };
+    [
+        frame(1, 5, get, &fields(0x82)),
+        frame(1, 4, post, &fields(0x83)),
+        frame(0, 1, post, b"hello"),
+        frame(8, 0, 0, &10_u32.to_be_bytes()),
+    ]
+    .concat()
+}
+
+#[test]
+fn small_requests_of_http_2_allocate_nothing() {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    headers.insert(header::SERVER, HeaderValue::from_static("conduit"));
+    headers.insert("x-app", HeaderValue::from_static("a"));
+    let (mut head, mut out) = (Head::new(), Vec::new());
+    let mut connection = h2::Connection::new(&h2::Limits::default(), &mut out);
+    let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    serve_h2(&mut connection, opening, &mut head, &mut out, &headers);
+
+    let inputs: Vec<_> = (0..2000)
+        .map(|index| h2_requests(1 + 4 * index, 3 + 4 * index))
+        .collect();
+    let (first, rest) = inputs.split_at(1000);
+    let warm_up = allocations(|| {
+        for input in first {
+            serve_h2(&mut connection, input, &mut head, &mut out, &headers);
+            out.clear();
+        }
+    });
+    assert!(warm_up > 0, "the counter does not count");
+    let steady = allocations(|| {
+        for input in rest {
+            serve_h2(&mut connection, input, &mut head, &mut out, &headers);
             out.clear();
         }
     });

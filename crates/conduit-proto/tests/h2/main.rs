@@ -7,3 +7,4 @@ mod drive;
 mod frames;
 mod hpack;
 mod server;
+mod twin;
