@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::arguments::{Asked, asked};
 use crate::built_in;
-use crate::dispatch::{Plan, Surroundings};
+use crate::dispatch::{AppStack, Plan};
 use crate::error::{Error, Result};
 use crate::fallback::Fallback;
 use crate::layer::Middleware;
@@ -21,11 +21,14 @@ use crate::routes_table::RoutesTable;
 use crate::server::address::ListenOn;
 use crate::server::listening::Listening;
 use crate::server::{Server, refuse_runtime, worker_count};
-use crate::state_source::{Opening, StateSource};
+use crate::state::AppState;
+#[cfg(feature = "testing")]
+use crate::state::Opening;
+use crate::state_source::StateSource;
 
+use crate::networks::{Forwarding, Networks};
 use crate::server::access_log::AccessLog;
 use crate::server::config::Config;
-use crate::server::proxies::{Forwarding, Networks};
 
 /// The address that [`App::run`] serves unless `CONDUIT_ADDR` names another.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
@@ -61,19 +64,6 @@ impl<S: 'static> Routed<S> for Routes<S> {
     }
 }
 
-/// A state that all workers share: every type that is `Clone` and `Send` and borrows nothing, so there is nothing to
-/// implement. The trait exists for the messages of the compiler.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the state of an application",
-    label = "each worker thread gets a clone of the state",
-    note = "write `#[derive(Clone)]` on `{Self}`; it must be `Send` and own its data: put values that all workers share into an `Arc`, not in an `Rc`",
-    note = "a state that each worker opens by itself, with `App::open_per_worker`, needs neither"
-)]
-pub trait AppState: Clone + Send + 'static {}
-
-#[diagnostic::do_not_recommend]
-impl<S: Clone + Send + 'static> AppState for S {}
-
 /// An application: a state, its routes, and the settings of the server that it becomes.
 ///
 /// Every limit and deadline has a default that protects a server on the open internet.
@@ -102,7 +92,7 @@ pub struct App<S, R = NoRoutes> {
     pub(crate) info: Option<Info>,
     /// The path of the docs page, if there is one.
     pub(crate) docs: Option<String>,
-    surroundings: Surroundings<S>,
+    surroundings: AppStack<S>,
     config: Config,
     /// Set if `run` handles arguments such as `--routes`.
     arguments: bool,
@@ -235,7 +225,7 @@ impl<S> App<S> {
             routes: NoRoutes,
             info: None,
             docs: None,
-            surroundings: Surroundings::default(),
+            surroundings: AppStack::default(),
             config: Config::default(),
             arguments: true,
         }

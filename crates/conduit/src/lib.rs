@@ -48,40 +48,33 @@ extern crate self as conduit;
 
 mod app;
 mod arguments;
-mod body;
-mod built_in;
-mod dispatch;
-mod endpoint;
-mod error;
 pub mod extract;
-mod fallback;
-mod file;
 #[cfg(doctest)]
 mod guides;
 pub mod health;
 pub mod layer;
 pub mod log;
 pub mod metrics;
-mod nearest;
 pub mod openapi;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
-mod panics;
-mod pool;
-pub mod problem;
-mod request;
-pub mod response;
-pub mod route;
 mod routes_table;
 mod server;
 mod state_source;
-mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
 
-pub use app::{App, AppState, NoRoutes, Routed, Routeless};
+// The paths of core's modules in this crate.
+use conduit_core::{
+    body, built_in, connection_info, current, dispatch, endpoint, error, exchange_id, fallback, file, limit, memory,
+    networks, panics, pool, request, state,
+};
+
+pub use conduit_core::{problem, response, route};
+
+pub use app::{App, NoRoutes, Routed, Routeless};
 pub use body::{Body, BodyError, BoxError};
 pub use conduit_macros::{
     FromRef, PathParams, Problem, delete, get, head, nested_routes, options, patch, post, put, route, routes,
@@ -106,6 +99,7 @@ pub use extract::{
 pub use extract::{Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use fallback::Fallback;
 pub use layer::{Layer, Middleware, Next};
+pub use limit::Limit;
 pub use problem::Problem;
 pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, NoContent, Redirect, Response, Status};
@@ -115,7 +109,8 @@ pub use server::access_log::AccessLog;
 pub use server::address::{ListenAddress, ListenOn};
 #[cfg(feature = "tls")]
 pub use server::tls::Tls;
-pub use server::{Limit, Server, ServerHandle, Statistics};
+pub use server::{Server, ServerHandle, Statistics};
+pub use state::AppState;
 
 pub use bytes::Bytes;
 #[cfg(feature = "cookies")]
@@ -129,6 +124,8 @@ pub mod prelude {
     #[cfg(feature = "cookies")]
     pub use crate::CookieValues;
     pub use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+    #[cfg(feature = "openapi")]
+    pub use crate::openapi::DescribeRoutes;
     pub use crate::{
         App, Body, Bytes, Created, Form, FromRef, FromRequest, Header, Html, IntoResponse, Json, Layer, NestedRoutes,
         Next, NoContent, Path, PathParams, PeerAddr, Problem, Query, Redirect, Request, Response, Routes, State,

@@ -31,10 +31,10 @@ use conduit_macros::get;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 
+use crate::limit::Limit;
 use crate::route::{Definition, Route};
 use crate::server::ServerHandle;
 use crate::server::config::Config;
-use crate::server::counts::Limit;
 use crate::server::current;
 use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
 

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use crate::app::AppState;
 use crate::error::{Error, Result};
 use crate::server::{main_runtime, refuse_runtime};
+use crate::state::{AppState, LocalFuture, OpenState, SharedState, StatePerWorker};
 
-type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 type SendFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The state of an application that does not serve yet.
@@ -22,28 +21,13 @@ pub(crate) enum StateSource<S> {
     Once(SendFuture<Result<Box<dyn OpenState<S>>>>),
 }
 
-/// Gives a worker its state, on the worker's thread. Only this has to be `Send`, not the state.
-pub(crate) trait OpenState<S>: Send {
-    /// The same for another worker.
-    fn duplicate(&self) -> Box<dyn OpenState<S>>;
-
-    fn open(self: Box<Self>) -> Opening<S>;
-}
-
-/// The state of one worker.
-pub(crate) enum Opening<S> {
-    Ready(S),
-    /// To be awaited on the worker's runtime.
-    Pending(LocalFuture<Result<S>>),
-}
-
 impl<S> StateSource<S> {
     /// A clone of this value for each worker.
     pub(crate) fn shared(state: S) -> Self
     where
         S: AppState,
     {
-        StateSource::Workers(Box::new(Shared(state)))
+        StateSource::Workers(Box::new(SharedState(state)))
     }
 
     /// A clone of the future's output for each worker.
@@ -53,7 +37,7 @@ impl<S> StateSource<S> {
     {
         StateSource::Once(Box::pin(async move {
             let state = state.await.map_err(Into::into)?;
-            Ok(Box::new(Shared(state)) as Box<dyn OpenState<S>>)
+            Ok(Box::new(SharedState(state)) as Box<dyn OpenState<S>>)
         }))
     }
 
@@ -68,7 +52,7 @@ impl<S> StateSource<S> {
             let opening = open();
             Box::pin(async move { opening.await.map_err(Into::into) })
         };
-        StateSource::Workers(Box::new(PerWorker(Arc::new(open))))
+        StateSource::Workers(Box::new(StatePerWorker(Arc::new(open))))
     }
 
     /// Awaits the future of [`App::open`](crate::App::open), and returns the runtime that it ran on.
@@ -95,29 +79,5 @@ impl<S> fmt::Debug for StateSource<S> {
             StateSource::Workers(_) => "Workers",
             StateSource::Once(_) => "Once",
         })
-    }
-}
-
-struct Shared<S>(S);
-
-impl<S: AppState> OpenState<S> for Shared<S> {
-    fn duplicate(&self) -> Box<dyn OpenState<S>> {
-        Box::new(Shared(self.0.clone()))
-    }
-
-    fn open(self: Box<Self>) -> Opening<S> {
-        Opening::Ready(self.0)
-    }
-}
-
-struct PerWorker<S>(Arc<dyn Fn() -> LocalFuture<Result<S>> + Send + Sync>);
-
-impl<S: 'static> OpenState<S> for PerWorker<S> {
-    fn duplicate(&self) -> Box<dyn OpenState<S>> {
-        Box::new(PerWorker(Arc::clone(&self.0)))
-    }
-
-    fn open(self: Box<Self>) -> Opening<S> {
-        Opening::Pending((self.0)())
     }
 }

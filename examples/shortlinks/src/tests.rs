@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use conduit::openapi::DescribeRoutes;
 use conduit::testing::{TestClient, TestResponse};
 use serde_json::{Value, json};
 

@@ -8,10 +8,10 @@ use http::HeaderMap;
 use http::uri::Authority;
 
 use super::FromRequest;
+use crate::connection_info::Origin;
+use crate::networks::Forwarding;
 use crate::openapi::Operation;
 use crate::request::Request;
-use crate::server::connection_info::Origin;
-use crate::server::proxies::Forwarding;
 
 /// The client as the outermost trusted proxy saw it: its address, and the scheme and host of its request. Without a
 /// proxy they are those of the connection and the request.

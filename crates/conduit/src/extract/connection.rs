@@ -1,6 +1,7 @@
 //! The identity of the connection's peer, where it is more than an address.
 
 use super::FromRequest;
+use crate::connection_info::PeerProcess;
 use crate::openapi::Operation;
 #[cfg(feature = "tls")]
 use crate::openapi::SecurityScheme;
@@ -37,14 +38,9 @@ pub struct UnixPeer {
     pub group: u32,
 }
 
-impl UnixPeer {
-    pub(crate) fn new(process: u32, user: u32, group: u32) -> Self {
-        UnixPeer { process, user, group }
-    }
-}
-
 fn unix_peer(request: &Request) -> Option<UnixPeer> {
-    request.facts()?.unix
+    let PeerProcess { process, user, group } = request.facts()?.unix?;
+    Some(UnixPeer { process, user, group })
 }
 
 #[diagnostic::do_not_recommend]

@@ -10,6 +10,7 @@ use super::{FromRequest, Readable};
 use crate::openapi::Operation;
 use crate::problem::{Excerpt, Fault, Problem};
 use crate::request::Request;
+use conduit_core::openapi::name_in_head;
 
 /// Header fields of the request, parsed: each field of the struct takes the header field of its name, with hyphens for the
 /// underscores.
@@ -78,11 +79,6 @@ impl<S, T: Readable> FromRequest<S> for Header<T> {
             .header_fields::<T>()
             .faults(StatusCode::BAD_REQUEST, "The header fields are not as expected.");
     }
-}
-
-/// The name of a header field that a struct's field of this name takes.
-pub(crate) fn name_in_head(name: &str) -> String {
-    name.replace('_', "-").to_ascii_lowercase()
 }
 
 #[cold]

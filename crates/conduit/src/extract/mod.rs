@@ -13,8 +13,8 @@
 //! | `Valid<Json<T>>` and similar (feature `validate`) | the same, with validated values | 422, or as `Json` |
 //! | `Cookies`, `SignedCookies`, `PrivateCookies` (feature `cookies`) | the cookies, to read and set | – |
 //! | [`Extension<T>`] | a value that a layer has attached | 500 |
-//! | [`Bytes`], [`String`], [`Body`] | the body: whole, as text, as a stream | 400, 413 |
-//! | [`HeaderMap`], [`Method`], [`Uri`], [`Version`] | parts of the request's head | – |
+//! | [`Bytes`](crate::Bytes), [`String`], [`Body`](crate::Body) | the body: whole, as text, as a stream | 400, 413 |
+//! | [`HeaderMap`](http::HeaderMap), [`Method`](http::Method), [`Uri`](http::Uri), [`Version`](http::Version) | parts of the request's head | – |
 //! | [`Auth<T>`](auth::Auth), [`Bearer`](auth::Bearer), [`Basic`](auth::Basic), [`ApiKey`](auth::ApiKey) | the authenticated client, or its credentials | 401 |
 //! | [`PeerAddr`] | the address of the peer | – |
 //! | `ClientCertificate` (feature `tls`) | the client's certificate | 403 without one |
@@ -59,12 +59,8 @@ mod text;
 mod valid;
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use serde::de::DeserializeOwned;
 
 pub use client::Client;
@@ -78,7 +74,6 @@ pub use cookie_values::CookieValues;
 pub use cookies::{CookieKey, Cookies, PrivateCookies, ShortSecret, SignedCookies};
 pub use extension::{Attachable, Extension};
 pub use header::Header;
-pub(crate) use header::name_in_head;
 #[cfg(feature = "multipart")]
 pub use multipart::{Field, Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use path::{Path, PathArgument, PathParams};
@@ -89,78 +84,11 @@ pub use tasks::Tasks;
 #[cfg(feature = "validate")]
 pub use valid::{Content, HasRules, Valid};
 
-use crate::body::{Body, BodyError};
+pub(crate) use conduit_core::extract::TOO_LARGE;
+pub use conduit_core::extract::{FromRef, FromRequest, PeerAddr};
+
 use crate::openapi::Operation;
-use crate::problem::Problem;
 use crate::request::Request;
-use crate::response::{IntoResponse, Response};
-
-/// The condition of a 413, in descriptions.
-pub(crate) const TOO_LARGE: &str = "The body is longer than the server takes.";
-
-/// An argument of a handler that is extracted from a request, in an application with the state `S`.
-///
-/// # Example
-///
-/// An extractor of one's own, which works in an application with any state:
-///
-/// ```
-/// use conduit::prelude::*;
-///
-/// struct ApiKey(String);
-///
-/// impl<S> FromRequest<S> for ApiKey {
-///     type Rejection = Problem;
-///
-///     async fn from_request(request: &mut Request, _state: &S) -> Result<Self, Problem> {
-///         match request.header("x-api-key").and_then(|key| str::from_utf8(key).ok()) {
-///             Some(key) => Ok(ApiKey(key.to_owned())),
-///             None => Err(Problem::unauthorized("the header field x-api-key is missing")),
-///         }
-///     }
-/// }
-///
-/// #[get("/secret")]
-/// async fn secret(key: ApiKey) -> String {
-///     format!("your key has {} bytes", key.0.len())
-/// }
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be taken from a request in an application whose state is `{S}`",
-    label = "not an extractor",
-    note = "a handler takes `Path`, `Query`, `Json`, `Form`, `Header`, `State`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of them, or a type of yours that implements `FromRequest`"
-)]
-pub trait FromRequest<S>: Sized {
-    /// Set if this takes the request's body, so that no other argument of the handler can. Default: `false`.
-    const TAKES_BODY: bool = false;
-
-    /// The response if the extraction fails.
-    type Rejection: IntoResponse;
-
-    /// Extracts the argument.
-    ///
-    /// # Errors
-    ///
-    /// When the request lacks the value, or has it in an invalid form. The rejection is the response.
-    fn from_request(request: &mut Request, state: &S) -> impl Future<Output = Result<Self, Self::Rejection>>;
-
-    /// Returns whether the request has no input for this extractor at all, so that an `Option` of it is `None` instead of
-    /// a rejection. Default: `false`.
-    fn is_absent(request: &Request) -> bool {
-        let _ = request;
-        false
-    }
-
-    /// Adds this extractor's input and its rejections to the description of an operation.
-    ///
-    /// The default adds the rejection's responses and records a gap: the input is unknown.
-    fn describe(operation: &mut Operation) {
-        operation.on_failure(Self::Rejection::describe).gap(format!(
-            "the extractor `{}` does not describe its input: implement `FromRequest::describe` for it",
-            std::any::type_name::<Self>()
-        ));
-    }
-}
 
 /// A type that serde reads from a request: every type that implements `serde::Deserialize` and borrows nothing. There is
 /// nothing to implement: it replaces [`DeserializeOwned`] in bounds for the sake of the compiler's messages.
@@ -173,48 +101,6 @@ pub trait Readable: DeserializeOwned {}
 
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> Readable for T {}
-
-/// A part of an application's state that is made from the whole state `S`.
-///
-/// Every state is made from itself. `#[derive(FromRef)]` on the state makes each of its fields available as
-/// [`State`] by its type.
-///
-/// # Example
-///
-/// Two parts of a state:
-///
-/// ```
-/// use conduit::prelude::*;
-///
-/// #[derive(Clone)]
-/// struct Greeting(&'static str);
-///
-/// #[derive(Clone, FromRef)]
-/// struct Site {
-///     greeting: Greeting,
-///     visits: std::sync::Arc<std::sync::atomic::AtomicU64>,
-/// }
-///
-/// #[get("/")]
-/// async fn greet(greeting: State<Greeting>) -> &'static str {
-///     greeting.0.0
-/// }
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "the application's state `{S}` has no `{Self}`",
-    label = "`State<{Self}>` is taken, or routes with the state `{Self}` are mounted, in an application whose state is `{S}`",
-    note = "give `{S}` a field of type `{Self}` and derive `FromRef` for it, or implement `FromRef<{S}>` for `{Self}`"
-)]
-pub trait FromRef<S>: Sized {
-    /// Returns the part as an owned value; it is usually cheap to clone.
-    fn from_ref(state: &S) -> Self;
-}
-
-impl<T: Clone> FromRef<T> for T {
-    fn from_ref(state: &T) -> T {
-        state.clone()
-    }
-}
 
 /// The application's state, or a part that [`FromRef`] makes from it.
 ///
@@ -233,11 +119,6 @@ impl<S, T: FromRef<S>> FromRequest<S> for State<T> {
     /// It does not depend on the request's content.
     fn describe(_: &mut Operation) {}
 }
-
-/// The address of the connection's peer: the client, or a proxy in front of the server. `0.0.0.0:0` for a Unix socket, see
-/// [`Request::peer_address`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerAddr(pub SocketAddr);
 
 macro_rules! reads_as_its_content {
     ($($type:ident),*) => {$(
@@ -263,156 +144,3 @@ reads_as_its_content!(Path, Query, Json, Form, Header, State, Auth, Extension);
 reads_as_its_content!(MultipartForm);
 #[cfg(feature = "cookies")]
 reads_as_its_content!(CookieValues);
-
-macro_rules! from_the_head {
-    ($($type:ty, $request:ident => $value:expr;)*) => {$(
-        #[diagnostic::do_not_recommend]
-        impl<S> FromRequest<S> for $type {
-            type Rejection = Infallible;
-
-            async fn from_request($request: &mut Request, _: &S) -> Result<Self, Infallible> {
-                Ok($value)
-            }
-
-            /// Every request has it.
-            fn describe(_: &mut Operation) {}
-        }
-    )*};
-}
-
-from_the_head! {
-    Method, request => request.method().clone();
-    Uri, request => request.uri().clone();
-    Version, request => request.version();
-    HeaderMap, request => request.take_headers();
-    PeerAddr, request => PeerAddr(request.peer_address());
-}
-
-#[diagnostic::do_not_recommend]
-impl<S> FromRequest<S> for Request {
-    const TAKES_BODY: bool = true;
-    type Rejection = Infallible;
-
-    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
-        Ok(std::mem::replace(request, Request::blank()))
-    }
-
-    /// The handler describes its use of the request itself.
-    fn describe(operation: &mut Operation) {
-        operation.optional(|operation| {
-            operation.body("*/*", true);
-        });
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<S> FromRequest<S> for Body {
-    const TAKES_BODY: bool = true;
-    type Rejection = Infallible;
-
-    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
-        Ok(request.take_body())
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.optional(|operation| {
-            operation.body("*/*", true);
-        });
-    }
-
-    fn is_absent(request: &Request) -> bool {
-        !request.has_body()
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<S> FromRequest<S> for Bytes {
-    const TAKES_BODY: bool = true;
-    type Rejection = Problem;
-
-    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        Ok(request.take_body().collect().await?)
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.optional(|operation| {
-            operation.body("application/octet-stream", true);
-        });
-        operation.problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
-    }
-
-    fn is_absent(request: &Request) -> bool {
-        !request.has_body()
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<S> FromRequest<S> for String {
-    const TAKES_BODY: bool = true;
-    type Rejection = Problem;
-
-    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        let (bytes, charge) = request.take_body().collect_buffer().await?.into_parts();
-        request.hold(charge);
-        String::from_utf8(bytes).map_err(|error| {
-            let place = error.utf8_error().valid_up_to();
-            Problem::bad_request(format!(
-                "the body is not UTF-8: byte {place} is not part of a character"
-            ))
-        })
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.optional(|operation| {
-            operation.body("text/plain", Operation::text());
-        });
-        operation
-            .problem(StatusCode::BAD_REQUEST, "The body is not UTF-8.")
-            .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
-    }
-
-    fn is_absent(request: &Request) -> bool {
-        !request.has_body()
-    }
-}
-
-impl<S, T: FromRequest<S>> FromRequest<S> for Option<T> {
-    const TAKES_BODY: bool = T::TAKES_BODY;
-    type Rejection = T::Rejection;
-
-    async fn from_request(request: &mut Request, state: &S) -> Result<Self, T::Rejection> {
-        if T::is_absent(request) || request.has_no_body_after_all(T::is_absent).await {
-            return Ok(None);
-        }
-        T::from_request(request, state).await.map(Some)
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.optional(T::describe);
-    }
-}
-
-impl<S, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
-    const TAKES_BODY: bool = T::TAKES_BODY;
-    type Rejection = Infallible;
-
-    async fn from_request(request: &mut Request, state: &S) -> Result<Self, Infallible> {
-        Ok(T::from_request(request, state).await)
-    }
-
-    /// The handler responds itself to a rejection of `T`.
-    fn describe(operation: &mut Operation) {
-        operation.without_responses(T::describe);
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl IntoResponse for BodyError {
-    fn into_response(self) -> Response {
-        self.problem().into_response()
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.any_problem();
-    }
-}

@@ -7,13 +7,13 @@ use http::StatusCode;
 
 #[cfg(feature = "multipart")]
 use super::MultipartForm;
-use super::header::name_in_head;
 use super::sent::{Names, Sent};
 use super::{Form, FromRequest, Header, Json, Path, Query, Readable};
 use crate::openapi::Operation;
 use crate::problem::{Fault, LISTED_FAULTS, Problem, Step};
 use crate::request::Request;
 use crate::route::ParameterPlace;
+use conduit_core::openapi::name_in_head;
 
 /// A [`Json`], [`Form`], [`Query`], [`Header`] or [`Path`] whose values keep the rules that their type states with `#[garde(…)]`, by the crate
 /// [`garde`]. The feature `validate`.

@@ -14,10 +14,10 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::coded_tags::{self, Marks};
 use super::coding::{Coding, Encoder};
 use super::{Layer, Next, fields};
-use crate::body::{Body, BodyError, BoxError, Kind};
+use crate::body::{Body, BodyError, BodyKind, BoxError};
+use crate::memory::Charge;
 use crate::request::Request;
 use crate::response::Response;
-use crate::server::memory::Charge;
 
 /// A body in memory up to this length is compressed at once, a longer one piece by piece, so that other requests of the
 /// worker have their turn.
@@ -234,9 +234,9 @@ fn compressed(response: Response, coding: Coding) -> Response {
 /// The bytes of a body that is in memory.
 fn in_memory(body: Body) -> Bytes {
     match body.0 {
-        Kind::Static(bytes) => Bytes::from_static(bytes),
-        Kind::Bytes(bytes) => bytes,
-        Kind::Buffer(buffer) => Bytes::from(buffer),
+        BodyKind::Static(bytes) => Bytes::from_static(bytes),
+        BodyKind::Bytes(bytes) => bytes,
+        BodyKind::Buffer(buffer) => Bytes::from(buffer),
         _ => Bytes::new(),
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, StatusCode};
 use super::hash::hash;
 use super::preconditions::FAILED;
 use super::{Layer, Next, Preconditions};
-use crate::body::{Body, Kind};
+use crate::body::{Body, BodyKind};
 use crate::openapi::{Operation, Parameter};
 use crate::request::Request;
 use crate::response::Response;
@@ -110,6 +110,7 @@ impl Layer for Conditional {
     }
 }
 
+#[cfg(feature = "openapi")]
 /// The response to a request that would be this one without the conditions of the request.
 pub(crate) fn conditional(request: &Request, response: Response) -> Response {
     Preconditions::of(request).apply(response)
@@ -118,9 +119,9 @@ pub(crate) fn conditional(request: &Request, response: Response) -> Response {
 /// A strong tag of a body that is in memory; `None` of a stream.
 fn tag_of(body: &Body) -> Option<HeaderValue> {
     let bytes: &[u8] = match &body.0 {
-        Kind::Static(bytes) => bytes,
-        Kind::Bytes(bytes) => bytes,
-        Kind::Buffer(buffer) => buffer,
+        BodyKind::Static(bytes) => bytes,
+        BodyKind::Bytes(bytes) => bytes,
+        BodyKind::Buffer(buffer) => buffer,
         _ => return None,
     };
     Some(strong_tag(bytes))

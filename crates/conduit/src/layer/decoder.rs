@@ -7,8 +7,8 @@ use zstd::stream::raw::{DParameter, Operation};
 
 use super::coding::Coding;
 use crate::body::BodyError;
-use crate::server::counts::Limit;
-use crate::server::current;
+use crate::current;
+use crate::limit::Limit;
 
 /// The most bytes that a step gives.
 const STEP_BYTES: usize = 32 * 1024;

@@ -16,7 +16,7 @@
 //!
 //! [`Routes::layers`](crate::Routes::layers) and [`App::layers`](crate::App::layers) return the names in that order.
 //!
-//! The route is known before the first layer runs: see [`Request::route`]. A layer of the application that changes
+//! The route is known before the first layer runs: see [`Request::route`](crate::Request::route). A layer of the application that changes
 //! the method or the path causes another route look-up.
 //!
 //! # Cost
@@ -79,7 +79,6 @@ mod decoder;
 #[cfg(feature = "compression")]
 mod decompression;
 mod fields;
-mod function;
 mod hash;
 mod idempotency;
 mod method_override;
@@ -91,24 +90,13 @@ mod store;
 mod timeout;
 mod trailing_slash;
 
-use std::any::Any;
-use std::borrow::Cow;
-use std::fmt;
-use std::future::{Future, poll_fn};
-use std::marker::PhantomData;
-use std::rc::Rc;
-#[cfg(feature = "tower")]
-use std::task::Context;
-use std::task::Poll;
-
 pub use body_limit::BodyLimit;
 #[cfg(feature = "compression")]
 pub use compression::Compression;
 pub use concurrency::ConcurrencyLimit;
 pub use conditional::Conditional;
-pub(crate) use conditional::conditional;
 #[cfg(feature = "openapi")]
-pub(crate) use conditional::strong_tag;
+pub(crate) use conditional::{conditional, strong_tag};
 pub use cors::Cors;
 #[cfg(feature = "compression")]
 pub use decompression::Decompression;
@@ -122,277 +110,10 @@ pub use store::{MemoryStore, Store, StoreFull, Value};
 pub use timeout::Timeout;
 pub use trailing_slash::TrailingSlash;
 
-use crate::endpoint::{Endpoint, Outcome, endpoint};
-use crate::openapi::Operation;
-use crate::request::Request;
-use crate::response::Response;
-
-/// A type between the server and the handlers; the [module](self) explains the order of calls.
-///
-/// It is made once. Each worker thread gets a clone, so that it needs no lock for what it knows by itself; what is to be
-/// the same for all workers is shared through an `Arc`. It need not be `Sync`.
-///
-/// # Example
-///
-/// A layer that rejects bodies beyond a limit:
-///
-/// ```
-/// use conduit::prelude::*;
-///
-/// #[derive(Clone)]
-/// struct LongestPath(usize);
-///
-/// impl Layer for LongestPath {
-///     async fn call(&self, request: Request, next: Next) -> Response {
-///         if request.path().len() > self.0 {
-///             return StatusCode::URI_TOO_LONG.into_response();
-///         }
-///         next.run(request).await
-///     }
-/// }
-///
-/// #[get("/{*path}")]
-/// async fn show(path: Path<String>) -> String {
-///     path.0
-/// }
-///
-/// let app = App::new(()).routes(routes![#[layer(LongestPath(100))] show]);
-/// ```
-pub trait Layer: Clone + Send + 'static {
-    /// Answers the request, by itself or through `next`.
-    fn call(&self, request: Request, next: Next) -> impl Future<Output = Response>;
-
-    /// The name of this layer in the table of routes. Default: the name of its type without the modules.
-    fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed(short_name::<Self>())
-    }
-
-    /// Adds the inputs and responses of this layer to the description of each operation inside of
-    /// it. It runs after the handler and the inner layers. The default adds nothing.
-    ///
-    /// # Example
-    ///
-    /// A layer that asks for a header field:
-    ///
-    /// ```
-    /// use conduit::openapi::{Operation, Parameter};
-    /// use conduit::prelude::*;
-    ///
-    /// #[derive(Clone)]
-    /// struct Versioned;
-    ///
-    /// impl Layer for Versioned {
-    ///     async fn call(&self, request: Request, next: Next) -> Response {
-    ///         match request.header("x-version") {
-    ///             Some(b"2") => next.run(request).await,
-    ///             _ => Problem::bad_request("x-version: 2 is expected").into_response(),
-    ///         }
-    ///     }
-    ///
-    ///     fn describe(&self, operation: &mut Operation) {
-    ///         operation
-    ///             .parameter(Parameter::header("x-version").required(true))
-    ///             .problem(StatusCode::BAD_REQUEST, "The version is not 2.");
-    ///     }
-    /// }
-    ///
-    /// #[get("/")]
-    /// async fn home() -> &'static str {
-    ///     "home"
-    /// }
-    ///
-    /// let app = App::new(()).routes(routes![#[layer(Versioned)] home]);
-    /// ```
-    fn describe(&self, operation: &mut Operation) {
-        let _ = operation;
-    }
-}
-
-/// An argument for a layer: a [`Layer`], or an `async` function that takes up to six
-/// [extractors](crate::extract), the [`Request`] and [`Next`], and returns a [response](crate::IntoResponse).
-///
-/// The extractors of a function must not take the body, because the handler needs it. `M` distinguishes the forms
-/// for the compiler and is always inferred.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no layer in an application whose state is `{S}`",
-    label = "not a layer",
-    note = "a layer is an `async fn(Request, Next) -> Response`, which may take extractors such as `State<…>` before the request and return any response; or a type that implements `Layer`, which asks for `Clone` and `Send`",
-    note = "its arguments are its own and no references: write `mut request: Request` where it changes the request, not `request: &mut Request`"
-)]
-pub trait Middleware<S, M>: Clone + Send + 'static {
-    /// Evaluated where the layer is given, it refuses to compile a layer that takes the request's body.
-    const LEAVES_THE_BODY: () = ();
-
-    /// Takes what it needs from the request and the state, and answers, by itself or through `next`.
-    fn handle(self: Rc<Self>, request: Request, state: Rc<S>, next: Next) -> impl Future<Output = Response> + 'static;
-
-    /// Its name in the table of routes.
-    fn name(&self) -> Cow<'static, str>;
-
-    /// Adds what this reads and answers by itself to the description of an operation. A function adds what its extractors
-    /// and its type of errors say of themselves; what it calls inside is not known.
-    fn describe(&self, operation: &mut Operation);
-}
-
-impl<S: 'static, L: Layer> Middleware<S, ()> for L {
-    async fn handle(self: Rc<Self>, request: Request, _: Rc<S>, next: Next) -> Response {
-        self.call(request, next).await
-    }
-
-    fn name(&self) -> Cow<'static, str> {
-        Layer::name(self)
-    }
-
-    fn describe(&self, operation: &mut Operation) {
-        Layer::describe(self, operation);
-    }
-}
-
-/// The rest of a request's way: the layers inside of this one, and the handler.
-#[derive(Clone)]
-pub struct Next(Rc<dyn Endpoint>);
-
-impl Next {
-    pub(crate) fn new(inner: Rc<dyn Endpoint>) -> Self {
-        Next(inner)
-    }
-
-    /// Starts to answer: a pending future was polled once, and is polled again by the caller.
-    #[cfg(feature = "tower")]
-    pub(crate) fn start(&self, request: Request, context: &mut Context<'_>) -> Outcome {
-        self.0.call(request, context)
-    }
-
-    /// The response of what is inside. A panic there is a 500.
-    ///
-    /// # Cancel safety
-    ///
-    /// When the future is dropped the handler's is dropped with it, at the `await` where it waits.
-    pub async fn run(self, request: Request) -> Response {
-        let mut request = Some(request);
-        let outcome = poll_fn(|context| match request.take() {
-            Some(request) => Poll::Ready(self.0.call(request, context)),
-            // It was ready at its first poll.
-            None => Poll::Pending,
-        });
-        match outcome.await {
-            Outcome::Ready(response) => response,
-            Outcome::Pending(response) => response.await,
-        }
-    }
-}
-
-impl fmt::Debug for Next {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Next")
-    }
-}
+pub(crate) use conduit_core::layer::erase;
+#[cfg(feature = "tower")]
+pub(crate) use conduit_core::layer::short_name;
+pub use conduit_core::layer::{Layer, Middleware, Next};
 
 /// The description of `retry-after`.
 const SECONDS_TO_WAIT: &str = "The number of seconds to wait before the next try.";
-
-/// The name of a type or function without its modules and what it is generic over: `Cors`, `auth`.
-pub(crate) fn short_name<T>() -> &'static str {
-    shortened(std::any::type_name::<T>())
-}
-
-fn shortened(name: &str) -> &str {
-    // The form of a trait method: `<app::Key as app::Guard>::check`.
-    let from = if name.starts_with('<') {
-        name.rfind(">::").map_or(0, |place| place + 1)
-    } else {
-        0
-    };
-    let end = name[from..].find('<').map_or(name.len(), |place| from + place);
-    match name[..end].rfind("::") {
-        Some(place) => &name[place + 2..end],
-        None => &name[..end],
-    }
-}
-
-/// Puts a layer around an endpoint.
-pub(crate) type Surrounder = Box<dyn Fn(Rc<dyn Endpoint>) -> Rc<dyn Endpoint>>;
-
-/// Wraps endpoints in this layer, which they share.
-pub(crate) fn surrounder<S: 'static, L: Middleware<S, M>, M>(layer: L, state: &Rc<S>) -> Surrounder {
-    let (layer, state) = (Rc::new(layer), Rc::clone(state));
-    Box::new(move |inner| {
-        let (layer, state) = (Rc::clone(&layer), Rc::clone(&state));
-        endpoint(move |request| {
-            let next = Next::new(Rc::clone(&inner));
-            Rc::clone(&layer).handle(request, Rc::clone(&state), next)
-        })
-    })
-}
-
-/// A layer of the application, its type erased.
-pub(crate) trait AnyLayer<S>: Send {
-    fn duplicate(&self) -> Box<dyn AnyLayer<S>>;
-    fn name(&self) -> Cow<'static, str>;
-    fn describe(&self, operation: &mut Operation);
-    fn surrounder(self: Box<Self>, state: &Rc<S>) -> Surrounder;
-}
-
-struct Erased<L, M>(L, PhantomData<fn() -> M>);
-
-impl<S: 'static, L: Middleware<S, M>, M: 'static> AnyLayer<S> for Erased<L, M> {
-    fn duplicate(&self) -> Box<dyn AnyLayer<S>> {
-        erase::<S, L, M>(self.0.clone())
-    }
-
-    fn name(&self) -> Cow<'static, str> {
-        self.0.name()
-    }
-
-    fn describe(&self, operation: &mut Operation) {
-        self.0.describe(operation);
-    }
-
-    fn surrounder(self: Box<Self>, state: &Rc<S>) -> Surrounder {
-        surrounder(self.0, state)
-    }
-}
-
-/// A layer without its type.
-pub(crate) fn erase<S: 'static, L: Middleware<S, M>, M: 'static>(layer: L) -> Box<dyn AnyLayer<S>> {
-    Box::new(Erased(layer, PhantomData))
-}
-
-/// A layer of a list, whose state only the list knows.
-pub(crate) trait Made: Send {
-    fn duplicate(&self) -> Box<dyn Made>;
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
-}
-
-impl<L: Clone + Send + 'static> Made for L {
-    fn duplicate(&self) -> Box<dyn Made> {
-        Box::new(self.clone())
-    }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shortened;
-
-    #[test]
-    fn a_name_is_short_without_modules_and_generics() {
-        for (name, short) in [
-            ("app::auth", "auth"),
-            ("auth", "auth"),
-            (
-                "tower_http::trace::layer::TraceLayer<tower_http::classify::SharedClassifier<app::Kind>>",
-                "TraceLayer",
-            ),
-            ("TraceLayer<app::Kind>", "TraceLayer"),
-            ("app::guard<app::Key>", "guard"),
-            ("<app::Key as app::Guard>::check", "check"),
-            ("app::main::{{closure}}", "{{closure}}"),
-        ] {
-            assert_eq!(shortened(name), short, "{name}");
-        }
-    }
-}

@@ -15,9 +15,10 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::time::MissedTickBehavior;
 
 use super::{seconds, seconds_since_1970, totals_of_routes};
+use crate::limit::Limit;
 use crate::panics::caught;
 use crate::server::ServerHandle;
-use crate::server::counts::{Limit, Statistics};
+use crate::server::counts::Statistics;
 use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
 
 static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();

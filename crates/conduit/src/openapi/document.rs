@@ -9,13 +9,13 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::names::Names;
-use super::operation::{Answer, Content, PROBLEM, insert};
 use super::shared::{share, without_unused};
-use super::{Descriptions, DocumentContext, Info, Operation, Parameter, Schemas};
+use super::{Descriptions, DocumentContext, Info, Operation, Parameter};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::problem::ErrorForm;
 use crate::route::{Definition, Package, Routes};
+use conduit_core::openapi::{Answer, Content, PROBLEM, Schemas, insert};
 
 /// The methods that OpenAPI 3.1 knows.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -108,12 +108,17 @@ impl fmt::Display for Document {
     }
 }
 
-impl<S> Routes<S> {
+/// The document of a list of routes; in the [prelude](crate::prelude).
+pub trait DescribeRoutes {
     /// The OpenAPI 3.1 document of these routes; no state is needed for it.
     ///
     /// The layers of an application, which are around all of its routes, are not in it:
     /// [`App::openapi`](App::openapi) describes them too.
-    pub fn openapi(&self, info: Info) -> Document {
+    fn openapi(&self, info: Info) -> Document;
+}
+
+impl<S> DescribeRoutes for Routes<S> {
+    fn openapi(&self, info: Info) -> Document {
         let context = DocumentContext {
             layers: Box::new(|_| ()),
             info: Some(&info),

@@ -9,41 +9,30 @@
 
 #[cfg(feature = "openapi")]
 mod document;
-mod fields;
 mod info;
-mod kind;
 #[cfg(feature = "openapi")]
 mod names;
-mod operation;
 #[cfg(feature = "openapi")]
 mod page;
-mod parameter;
-#[cfg(feature = "openapi")]
-mod problem;
-mod returned;
-#[cfg_attr(feature = "openapi", path = "schemas.rs")]
-#[cfg_attr(not(feature = "openapi"), path = "without_schemas.rs")]
-mod schemas;
-mod security;
 #[cfg(feature = "openapi")]
 mod shared;
+#[cfg(not(feature = "openapi"))]
+mod without_document;
 
 #[cfg(feature = "openapi")]
 pub(crate) use document::print;
 #[cfg(feature = "openapi")]
-pub use document::{Document, Gap};
+pub use document::{DescribeRoutes, Document, Gap};
 pub use info::Info;
-pub use kind::ProblemKind;
-pub use operation::{DocComment, Operation};
 #[cfg(feature = "openapi")]
 pub(crate) use page::pages;
-pub use parameter::Parameter;
-pub use returned::{NotAResponse, Returned, never_made};
-pub(crate) use schemas::Schemas;
-pub use schemas::{Descriptions, HasNoSchema, SchemaOf};
 #[cfg(not(feature = "openapi"))]
-pub(crate) use schemas::{pages, print};
-pub use security::SecurityScheme;
+pub(crate) use without_document::{pages, print};
+
+pub use conduit_core::openapi::{
+    Descriptions, DocComment, HasNoSchema, NotAResponse, Operation, Parameter, ProblemKind, Returned, SchemaOf,
+    SecurityScheme, never_made,
+};
 
 use crate::problem::ErrorForm;
 

@@ -13,7 +13,7 @@ use super::DocumentContext;
 use super::document::{Document, document_of};
 use crate::app::App;
 use crate::built_in::BuiltIn;
-use crate::layer::strong_tag;
+use crate::layer::{conditional, strong_tag};
 use crate::response::IntoResponse;
 use crate::route::Routes;
 
@@ -134,13 +134,13 @@ impl Fixed {
     /// The page with an entity tag, made once.
     fn page(mut self) -> BuiltIn {
         self.headers.push((ETAG, strong_tag(&self.body)));
-        BuiltIn::new(self.path, move || {
+        BuiltIn::new(self.path, move |request| {
             let mut response = self.body.clone().into_response();
             let headers = response.headers_mut();
             for (name, value) in &self.headers {
                 headers.insert(name.clone(), value.clone());
             }
-            response
+            conditional(request, response)
         })
     }
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::commands::ConnectionId;
+use crate::exchange_id::ConnectionId;
 
 /// The largest number of connections in a batch.
 pub(super) const TOGETHER: usize = 32;

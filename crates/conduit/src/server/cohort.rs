@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, watch};
 use super::ServerHandle;
 use crate::error::{Error, Result};
 use crate::panics::message;
-use crate::state_source::{OpenState, Opening};
+use crate::state::{OpenState, Opening};
 
 /// A worker's membership. No worker drops its runtime while another one may use what is registered with it, such as a
 /// connection of a shared pool: tokio would fail each use ("it is being shutdown").

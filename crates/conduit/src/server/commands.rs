@@ -10,30 +10,9 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
-use crate::body::BodyError;
+use crate::body::{BodyError, BodyEvent, BodyEventSender, BodyEvents};
+use crate::exchange_id::ExchangeId;
 use crate::response::Response;
-
-/// Identifies a connection of a worker. The lower half is its index, the upper half the number of connections before it, so
-/// that no two connections of a worker have the same.
-pub(crate) type ConnectionId = u64;
-
-/// Identifies a stream of a connection. HTTP/1.1 has one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct StreamId(u32);
-
-impl StreamId {
-    /// The stream of a protocol that has no others.
-    pub(crate) const ONLY: StreamId = StreamId(0);
-}
-
-/// Identifies an exchange: the address of a command.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct ExchangeId {
-    pub(crate) connection: ConnectionId,
-    pub(crate) stream: StreamId,
-    /// The number of exchanges on the stream so far, this one included; it may wrap around.
-    pub(crate) generation: u32,
-}
 
 /// An event on an exchange besides input, room for output, and time.
 pub(crate) enum Command {
@@ -45,10 +24,8 @@ pub(crate) enum Command {
     StreamEnd(Result<(), BodyError>),
     /// The next bytes of the response's file are in memory.
     FileRead,
-    /// The handler wants more of the request's body than has arrived.
-    BodyWanted,
-    /// The handler has dropped the request's body.
-    BodyAbandoned,
+    /// The handler wants more of the request's body, or has dropped it.
+    Body(BodyEvent),
 }
 
 /// The commands of one worker.
@@ -62,6 +39,11 @@ impl CommandQueue {
     /// Takes all commands, and leaves `empty` for the next ones.
     pub(crate) fn take(&self, empty: Vec<(ExchangeId, Command)>) -> Vec<(ExchangeId, Command)> {
         self.commands.replace(empty)
+    }
+
+    fn push(&self, exchange: ExchangeId, command: Command) {
+        self.commands.borrow_mut().push((exchange, command));
+        self.wake();
     }
 
     /// Registers the worker's waker.
@@ -80,6 +62,12 @@ impl CommandQueue {
     }
 }
 
+impl BodyEvents for CommandQueue {
+    fn send(&self, exchange: ExchangeId, event: BodyEvent) {
+        self.push(exchange, Command::Body(event));
+    }
+}
+
 /// Sends the commands of one exchange.
 #[derive(Clone)]
 pub(crate) struct CommandSender {
@@ -93,7 +81,11 @@ impl CommandSender {
     }
 
     pub(crate) fn send(&self, command: Command) {
-        self.queue.commands.borrow_mut().push((self.exchange, command));
-        self.queue.wake();
+        self.queue.push(self.exchange, command);
+    }
+
+    /// The sender for the reading end of the request's body.
+    pub(crate) fn for_body(self) -> BodyEventSender {
+        BodyEventSender::new(self.queue, self.exchange)
     }
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use conduit_proto::h1::Limits;
 
 use super::access_log::AccessLog;
-use super::counts::Limit;
 use super::proxies::Proxies;
 use super::transport::TlsConfig;
 use crate::error::{Error, Result};
+use crate::limit::Limit;
 use crate::panics::emit;
 use crate::route::Disconnect;
 

@@ -10,14 +10,15 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::commands::{Command, ConnectionId, ExchangeId};
-use super::connection_info::ConnectionInfo;
+use super::commands::Command;
 use super::deadlines::Second;
 use super::link::{Link, Timer};
 use super::protocol::{Lingering, Protocol, ProxyHeader, Step};
-use super::proxies::Forwarding;
 use super::transport::Transport;
 use super::worker::{Readiness, Shared};
+use crate::connection_info::ConnectionInfo;
+use crate::exchange_id::{ConnectionId, ExchangeId};
+use crate::networks::Forwarding;
 
 /// True if a connection goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,14 +1,12 @@
 //! The server whose worker runs on this thread.
 
-use std::cell::RefCell;
+use std::rc::Rc;
 
 use super::ServerHandle;
-use super::counts::Limit;
 use super::work::Work;
-
-thread_local! {
-    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
-}
+use crate::current::{self, CurrentWorker};
+use crate::limit::Limit;
+use crate::memory::Budgets;
 
 struct Current {
     server: ServerHandle,
@@ -16,27 +14,27 @@ struct Current {
     work: Work,
 }
 
+impl CurrentWorker for Current {
+    fn budgets(&self) -> &Budgets {
+        self.server.budgets()
+    }
+
+    fn strike(&self, limit: Limit) {
+        self.server.counts()[self.worker].strike(limit);
+    }
+}
+
 /// Makes this thread the worker with this number.
 pub(super) fn enter(server: ServerHandle, worker: usize, work: Work) {
-    CURRENT.set(Some(Current { server, worker, work }));
+    current::enter(Rc::new(Current { server, worker, work }));
 }
 
 /// The server, if a worker runs on this thread.
 pub(crate) fn server() -> Option<ServerHandle> {
-    CURRENT.with_borrow(|current| current.as_ref().map(|current| current.server.clone()))
+    current::worker::<Current>().map(|current| current.server.clone())
 }
 
 /// The handlers and tasks of this thread's worker.
 pub(crate) fn work() -> Option<Work> {
-    CURRENT.with_borrow(|current| current.as_ref().map(|current| current.work.clone()))
-}
-
-/// Counts that a limit has struck, if a worker runs on this thread.
-#[cold]
-pub(crate) fn strike(limit: Limit) {
-    CURRENT.with_borrow(|current| {
-        if let Some(current) = current {
-            current.server.counts()[current.worker].strike(limit);
-        }
-    });
+    current::worker::<Current>().map(|current| current.work.clone())
 }

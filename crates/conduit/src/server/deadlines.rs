@@ -7,7 +7,7 @@
 //! The wheel is short, so that the identifier of a closed connection does not stay for long: a server with 50,000 new
 //! connections a second keeps 15 seconds of them, 6 MB. In return an open connection is checked every 15 seconds.
 
-use super::commands::ConnectionId;
+use crate::exchange_id::ConnectionId;
 
 /// The number of slots, in seconds. A deadline further away waits in the last slot and is then put in again.
 const SLOTS: u32 = 16;

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 
 use super::config::Config;
 use super::counts::{Counts, Statistics};
-use super::memory::{self, Budgets};
 use super::transport::TlsAcceptor;
+use crate::memory::{self, Budgets};
 use crate::metrics;
 use crate::route::Definition;
 

@@ -4,8 +4,8 @@
 //! Nothing is kept in order for it: a request costs nothing here. A worker that is full looks at all of its connections, once
 //! a second at most, and remembers the longest idle; it closes one for each client that it accepts.
 
-use super::commands::ConnectionId;
 use super::deadlines::Second;
+use crate::exchange_id::ConnectionId;
 
 /// For how long a connection must have been idle: one that has just been answered, or accepted, has its time to ask.
 const AT_LEAST: Second = 2;

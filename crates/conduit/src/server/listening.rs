@@ -22,11 +22,10 @@ use rustix::io::Errno;
 
 use super::address::{ListenAddress, Place, Scheme};
 use super::config::Config;
-use super::connection_info::ConnectionInfo;
 use super::handover::{self, Kept, Origin, Passed, Predecessor};
 use super::transport::{TlsAcceptor, TlsConfig, Transport};
+use crate::connection_info::{ConnectionInfo, PeerProcess};
 use crate::error::{Error, Result};
-use crate::extract::UnixPeer;
 use crate::panics::emit;
 
 /// The placeholder address of the peer of a Unix socket.
@@ -139,9 +138,13 @@ impl Listener {
 }
 
 /// The peer process, if the system reports it.
-fn unix_peer(stream: &UnixStream) -> Option<UnixPeer> {
+fn unix_peer(stream: &UnixStream) -> Option<PeerProcess> {
     let peer = stream.option(option::PEER_CREDENTIALS).ok()?;
-    Some(UnixPeer::new(u32::try_from(peer.process).ok()?, peer.user, peer.group))
+    Some(PeerProcess {
+        process: u32::try_from(peer.process).ok()?,
+        user: peer.user,
+        group: peer.group,
+    })
 }
 
 impl From<io::Error> for AcceptError {

@@ -22,20 +22,20 @@ use tracing::Span;
 
 use super::cohort::Cohort;
 use super::config::Config;
-use super::connection_info::ConnectionInfo;
 use super::current;
 use super::deadlines::Second;
 use super::exchange::{Called, Environment, call};
 use super::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
 use super::work::Work;
 use super::{watch_workers, worker_count};
-use crate::body::{Body, Kind};
+use crate::body::{Body, BodyKind};
+use crate::connection_info::ConnectionInfo;
 use crate::dispatch::{Application, Plan};
 use crate::endpoint::panicked;
 use crate::error::{Error, Result};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::state_source::OpenState;
+use crate::state::OpenState;
 use crate::tower::SendBody;
 
 /// The threads of an application. They end when this is dropped, once what runs on them has ended.
@@ -412,7 +412,7 @@ impl Asked {
             tracing::error!(status = %response.status(), "a handler answered with a status that ends no request");
             response = application.show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         }
-        if let Kind::Limited(limited) = &response.body().0
+        if let BodyKind::Limited(limited) = &response.body().0
             && let Err(error) = limited.check_limit()
         {
             // The answer was to be the request's own body.

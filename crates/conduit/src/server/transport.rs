@@ -13,8 +13,8 @@ use conduit_net::{Interest, Poller, Shutdown, TcpStream, UnixStream};
 
 use http::HeaderValue;
 
-use super::connection_info::ConnectionInfo;
 use super::worker::PORTABLE_POLLER;
+use crate::connection_info::ConnectionInfo;
 use crate::error::Result;
 
 /// The stream of one connection.

@@ -24,10 +24,10 @@ use tokio::time::Instant;
 use super::batch::{Batch, Member};
 use super::clock::{self, WorkerClock};
 use super::cohort::Cohort;
-use super::commands::{Command, CommandQueue, ConnectionId, ExchangeId};
+use super::commands::{Command, CommandQueue};
 use super::config::Config;
 use super::connection::{Connection, Disposition};
-use super::counts::{Counts, Limit};
+use super::counts::Counts;
 use super::current;
 use super::cut_off::CutOff;
 use super::deadlines::{Second, Wheel};
@@ -43,9 +43,11 @@ use super::watch::{Watch, Watched};
 use super::work::{Work, WorkCounts};
 use crate::dispatch::{Application, Plan};
 use crate::error::{Error, Result};
+use crate::exchange_id::{ConnectionId, ExchangeId};
+use crate::limit::Limit;
 use crate::panics::{caught, emit};
 use crate::request::Request;
-use crate::state_source::OpenState;
+use crate::state::OpenState;
 
 /// The number of events that a turn takes from the poller; then tokio has its turn.
 const EVENTS_A_TURN: usize = 1024;

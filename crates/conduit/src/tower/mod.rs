@@ -84,7 +84,6 @@
 //! do not pass in either direction.
 
 mod app_service;
-mod body;
 mod layer;
 
 use std::borrow::Cow;
@@ -95,8 +94,7 @@ use http::Uri;
 use tower_service::Service;
 
 pub use app_service::{AppFuture, AppService, LocalAppService};
-pub use body::SendBody;
-pub(crate) use body::is_too_long;
+pub use conduit_core::interop::SendBody;
 pub use layer::{
     AroundHandlers, Inside, NextService, RequestBody, SendNextFuture, SendNextService, TowerLayer, layer, send_layer,
 };

@@ -22,12 +22,12 @@ pub use self::limits::MultipartLimits;
 use self::file::Spool;
 use super::content::require_decoded;
 use super::{FromRequest, TOO_LARGE};
-use crate::body::{Body, BodyError};
+use crate::body::Body;
+use crate::memory::Charge;
 use crate::openapi::Operation;
 use crate::pool::FREE_BYTES;
 use crate::problem::{Excerpt, Fault, Problem, Step};
 use crate::request::Request;
-use crate::server::memory::Charge;
 
 const MEDIA_TYPE: &str = "multipart/form-data";
 
@@ -192,7 +192,7 @@ impl Multipart {
             }
             match std::future::poll_fn(|context| Pin::new(&mut self.body).poll_next(context)).await {
                 Some(Ok(piece)) => self.parser.handle_input(piece),
-                Some(Err(error)) => return Err(Broken::Body(error.problem())),
+                Some(Err(error)) => return Err(Broken::Body(Problem::of_body_error(&error))),
                 None => {
                     self.has_ended = true;
                     self.parser.handle_end();
@@ -230,7 +230,7 @@ impl Multipart {
         let charged = self.kept_bytes.saturating_sub(FREE_BYTES);
         match self.charge.raise_to(charged, charged) {
             Ok(_) => Ok(()),
-            Err(exhausted) => Err(BodyError::from(exhausted).problem()),
+            Err(exhausted) => Err(Problem::of_body_error(&exhausted.into())),
         }
     }
 }

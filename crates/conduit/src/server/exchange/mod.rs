@@ -109,7 +109,7 @@ impl Exchange {
 
     /// Prepares the channel that the handler reads the body from.
     pub(super) fn open_body(&mut self, request: &mut Request, sender: CommandSender) {
-        let channel = request.open_channel(sender);
+        let channel = request.open_channel(sender.for_body());
         if request.head().expects_continue() {
             channel.tell_when_wanted();
         }

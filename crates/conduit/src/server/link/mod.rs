@@ -1,6 +1,7 @@
 //! The byte stream of a connection, with everything that does not depend on the protocol: input that is not used yet, output
 //! that is not sent yet, the poller's interest, and the deadline.
 
+mod file;
 mod timer;
 mod uncopied;
 
@@ -16,14 +17,15 @@ pub(super) use self::timer::{LINGER_SECONDS, Timer};
 use self::uncopied::SendProgress;
 pub(super) use self::uncopied::{UNCOPIED_BYTES, Uncopied};
 use super::batch::TOGETHER;
-use super::commands::{Command, CommandSender, ConnectionId};
-use super::connection_info::{ConnectionInfo, Origin};
+use super::commands::{Command, CommandSender};
 use super::deadlines::Second;
-use super::proxies::Forwarding;
 use super::transport::Transport;
 #[cfg(feature = "testing")]
 use super::worker::Readiness;
 use super::worker::Shared;
+use crate::connection_info::{ConnectionInfo, Origin};
+use crate::exchange_id::ConnectionId;
+use crate::networks::Forwarding;
 use crate::panics::discard;
 
 /// Above this number of unsent bytes no further request of a connection is served, and no further piece of a stream is asked

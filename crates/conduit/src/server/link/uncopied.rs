@@ -7,9 +7,10 @@ use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes};
 
-use crate::body::{Body, Kind};
+use crate::body::{Body, BodyKind};
 use crate::file::FilePart;
 use crate::server::disk;
+use crate::server::link::file;
 use crate::server::transport::Transport;
 
 /// From this length on bytes are sent from where they are. Fewer are copied after their head: that costs less than a send
@@ -64,13 +65,15 @@ impl Uncopied {
     pub(in crate::server) fn body(body: Body) -> Self {
         let length = body.len().unwrap_or_default();
         let content = match body.0 {
-            Kind::Static(bytes) => UncopiedContent::Bytes(Bytes::from_static(bytes)),
-            Kind::Bytes(bytes) => UncopiedContent::Bytes(bytes),
-            Kind::Buffer(buffer) | Kind::Problem(_, buffer) => UncopiedContent::Bytes(Bytes::from_owner(buffer)),
-            Kind::File(part) => UncopiedContent::File(part),
-            Kind::Empty | Kind::Stream(..) | Kind::Incoming(_) => UncopiedContent::Bytes(Bytes::new()),
+            BodyKind::Static(bytes) => UncopiedContent::Bytes(Bytes::from_static(bytes)),
+            BodyKind::Bytes(bytes) => UncopiedContent::Bytes(bytes),
+            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => {
+                UncopiedContent::Bytes(Bytes::from_owner(buffer))
+            }
+            BodyKind::File(part) => UncopiedContent::File(part),
+            BodyKind::Empty | BodyKind::Stream(..) | BodyKind::Incoming(_) => UncopiedContent::Bytes(Bytes::new()),
             #[cfg(feature = "tower")]
-            Kind::Limited(_) => UncopiedContent::Bytes(Bytes::new()),
+            BodyKind::Limited(_) => UncopiedContent::Bytes(Bytes::new()),
         };
         Uncopied {
             content,
@@ -202,7 +205,7 @@ fn send_file(
         let unsent = output.len() - *sent;
         if reads && part.left() > 0 && unsent < READ_BYTES {
             let before = part.left();
-            match part.read_to(output, READ_BYTES) {
+            match file::read_to(part, output, READ_BYTES) {
                 Ok(()) => share = share.saturating_sub(before - part.left()),
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                     return Ok((total, SendProgress::Failed(error)));
@@ -215,7 +218,7 @@ fn send_file(
         if output.len() > *sent {
             let bytes = &output[*sent..];
             // Kept back for the file only if that follows at once, and not when the disk has to be waited for.
-            let follows = !reads && part.left() > 0 && part.look(part.left().min(share)).is_ok();
+            let follows = !reads && part.left() > 0 && file::look(part, part.left().min(share)).is_ok();
             let result = match transport.plain_socket() {
                 Some(socket) if follows => disk::send_before(socket, bytes),
                 _ => transport.send(bytes),
@@ -231,7 +234,7 @@ fn send_file(
             output.clear();
             *sent = 0;
         } else if let Some(socket) = transport.plain_socket().filter(|_| part.left() > 0) {
-            match part.send_to(socket, part.left().min(share)) {
+            match file::send_to(part, socket, part.left().min(share)) {
                 Ok(0) => return Ok((total, SendProgress::NoRoom)),
                 Ok(count) => {
                     total += count;

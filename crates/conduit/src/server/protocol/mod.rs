@@ -24,9 +24,10 @@ use self::http1::Http1;
 pub(super) use self::lingering::Lingering;
 use self::negotiating::Negotiating;
 pub(super) use self::proxy_header::ProxyHeader;
-use super::commands::{Command, ExchangeId};
+use super::commands::Command;
 use super::link::{Link, Timer};
 use super::worker::Shared;
+use crate::exchange_id::ExchangeId;
 
 /// The protocol of a connection, at this time.
 pub(super) enum Protocol {

@@ -3,7 +3,7 @@
 use conduit_net::Interest;
 
 use super::Step;
-use crate::server::counts::Limit;
+use crate::limit::Limit;
 use crate::server::link::{Link, Timer, reading};
 use crate::server::worker::Shared;
 

@@ -6,8 +6,8 @@ use conduit_net::Interest;
 use conduit_proto::proxy::{Header, HeaderParser};
 
 use super::{Protocol, Step};
-use crate::server::connection_info::Origin;
-use crate::server::counts::Limit;
+use crate::connection_info::Origin;
+use crate::limit::Limit;
 use crate::server::link::{Link, Timer, reading};
 use crate::server::worker::Shared;
 

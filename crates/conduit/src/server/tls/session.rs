@@ -19,7 +19,7 @@ use rustls::unbuffered::{
 };
 use rustls::{ProtocolVersion, ServerConfig};
 
-use crate::server::connection_info::{ConnectionInfo, TlsInfo};
+use crate::connection_info::{ConnectionInfo, TlsInfo};
 use crate::server::transport::{Received, TlsStream, Transport};
 
 /// The bytes that are encrypted at a time; the connection holds what the socket does not take of them.

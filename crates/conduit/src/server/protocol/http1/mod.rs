@@ -11,10 +11,12 @@ use conduit_proto::h1::{self, Phase};
 use http::StatusCode;
 
 use super::{Lingering, Protocol, Step, Upgrade};
+use crate::body::BodyEvent;
+use crate::exchange_id::{ExchangeId, StreamId};
+use crate::limit::Limit;
 use crate::panics::discard;
 use crate::problem::Problem;
-use crate::server::commands::{Command, CommandSender, ExchangeId, StreamId};
-use crate::server::counts::Limit;
+use crate::server::commands::{Command, CommandSender};
 use crate::server::exchange::Exchange;
 use crate::server::link::{Link, Timer, reading};
 use crate::server::worker::Shared;
@@ -175,11 +177,11 @@ impl Http1 {
             }
             Command::StreamEnd(result) => self.end_stream(result, link, shared),
             Command::FileRead => link.has_loaded(),
-            Command::BodyWanted => {
+            Command::Body(BodyEvent::Wanted) => {
                 self.engine.write_continue(&mut link.output);
                 self.resume_input();
             }
-            Command::BodyAbandoned => self.resume_input(),
+            Command::Body(BodyEvent::Abandoned) => self.resume_input(),
         }
         Step::Continue
     }

@@ -3,9 +3,9 @@
 use conduit_proto::h1::{BodyLength, Event, Reason};
 
 use super::{Http1, InputState};
+use crate::limit::Limit;
 use crate::problem::Problem;
 use crate::request::Request;
-use crate::server::counts::Limit;
 use crate::server::link::Link;
 use crate::server::protocol::Step;
 use crate::server::worker::Shared;

@@ -8,13 +8,13 @@ use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::{HeaderValue, StatusCode};
 
 use super::{Ending, Http1};
-use crate::body::{Body, BodyError, Kind};
+use crate::body::{Body, BodyError, BodyKind};
+use crate::limit::Limit;
 use crate::panics::discard;
 use crate::pool::{self, Untouched};
 use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
 use crate::server::blocking::Instrumentation;
-use crate::server::counts::Limit;
 use crate::server::exchange::next_piece;
 use crate::server::link::{Link, UNCOPIED_BYTES, Uncopied};
 use crate::server::protocol::Upgrade;
@@ -50,15 +50,15 @@ impl Http1 {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
         let bytes: &[u8] = match &response.body().0 {
-            Kind::Empty => &[],
-            Kind::Static(bytes) => bytes,
-            Kind::Bytes(bytes) => bytes,
-            Kind::Buffer(buffer) | Kind::Problem(_, buffer) => buffer,
-            Kind::File(_) => return self.respond_uncopied(response, link, shared),
-            Kind::Stream(..) | Kind::Incoming(_) => return self.respond_by_stream(response, link, shared),
+            BodyKind::Empty => &[],
+            BodyKind::Static(bytes) => bytes,
+            BodyKind::Bytes(bytes) => bytes,
+            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => buffer,
+            BodyKind::File(_) => return self.respond_uncopied(response, link, shared),
+            BodyKind::Stream(..) | BodyKind::Incoming(_) => return self.respond_by_stream(response, link, shared),
             // The body of a request to an application that is a service, as the response of one that serves here.
             #[cfg(feature = "tower")]
-            Kind::Limited(_) => {
+            BodyKind::Limited(_) => {
                 let response = response.map(|body| match body.len() {
                     Some(length) => Body::from_sized_stream(body, length),
                     None => Body::from_stream(body),
@@ -78,7 +78,7 @@ impl Http1 {
                 .write_response(output, response.status(), response.headers(), bytes, &shared.date);
         }
         let (parts, body) = response.into_parts();
-        if let Kind::Bytes(_) = &body.0 {
+        if let BodyKind::Bytes(_) = &body.0 {
             // They may have an owner of the application's.
             discard(body);
         }
@@ -118,7 +118,7 @@ impl Http1 {
     /// Writes the head of a response whose body is a stream, or a request's, and the part of it that is there.
     fn respond_by_stream(&mut self, response: Response, link: &mut Link, shared: &mut Shared) {
         let (parts, body) = response.into_parts();
-        if let Kind::Incoming(incoming) = &body.0 {
+        if let BodyKind::Incoming(incoming) = &body.0 {
             if let Err(error) = incoming.check_limit(0) {
                 discard(parts);
                 let refused = shared.application.show(error.into_response());
@@ -154,7 +154,7 @@ impl Http1 {
                 .write_response_head(&mut link.output, parts.status, &parts.headers, length, &shared.date);
         pool::recycle(parts, None);
         if is_wanted && length > 0 {
-            if let Kind::File(_) = &body.0 {
+            if let BodyKind::File(_) = &body.0 {
                 self.exchange.record_body(length);
             }
             self.drop_request_body();
@@ -176,7 +176,7 @@ impl Http1 {
         shared: &mut Shared,
     ) -> Option<(Body, Option<BodyError>)> {
         // Where the length is declared each piece is checked after what is sent; a request's body is on its way.
-        if !matches!(body.0, Kind::Stream(_, None)) {
+        if !matches!(body.0, BodyKind::Stream(_, None)) {
             return Some((body, None));
         }
         let start = link.output.len();

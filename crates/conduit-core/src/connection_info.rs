@@ -1,0 +1,55 @@
+//! Properties of a connection besides its client's address, shared by its requests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::networks::Forwarding;
+
+/// Information about a connection. One that has none, such as plain TCP, holds no memory for it.
+#[derive(Clone, Debug, Default)]
+#[doc(hidden)]
+pub struct ConnectionInfo {
+    /// The process at the other end of a Unix socket.
+    pub unix: Option<PeerProcess>,
+    /// The results of the TLS handshake; present on each connection with TLS.
+    #[doc(hidden)]
+    pub tls: Option<TlsInfo>,
+    #[doc(hidden)]
+    pub origin: Origin,
+    /// The field in which the nearest hop names the clients of requests, where that hop is a trusted proxy.
+    #[doc(hidden)]
+    pub forwarding: Option<Arc<Forwarding>>,
+}
+
+/// The client of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+#[doc(hidden)]
+pub enum Origin {
+    /// The socket's peer.
+    #[default]
+    Peer,
+    /// A client that the PROXY header does not name.
+    Unknown,
+    /// The client that the PROXY header names.
+    Address(SocketAddr),
+}
+
+/// The results of a TLS handshake.
+#[derive(Clone, Debug)]
+#[doc(hidden)]
+pub struct TlsInfo {
+    /// The client's certificates, its own first; none where it showed none.
+    #[doc(hidden)]
+    pub certificates: Vec<Box<[u8]>>,
+}
+
+/// The process at the other end of a Unix socket at the time of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerProcess {
+    /// Its number; 0 for one of another container.
+    pub process: u32,
+    /// The number of the user whose rights it has.
+    pub user: u32,
+    /// The number of its group.
+    pub group: u32,
+}

@@ -1,0 +1,376 @@
+//! An application on one worker: its layers, and the dispatch of a request to the handler of its route.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+use std::task::Context;
+
+use conduit_route::Miss;
+use http::header::ALLOW;
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::built_in::{self, BuiltIn};
+use crate::endpoint::{Endpoint, Outcome};
+use crate::fallback::AnyFallback;
+use crate::layer::{AnyLayer, ErasedLayer};
+use crate::nearest::nearest;
+use crate::openapi::Operation;
+use crate::problem::{ConnectedForm, ErrorForm, Excerpt, Problem, RequestSummary};
+use crate::request::{Matched, Request};
+use crate::response::{IntoResponse, Response};
+use crate::route::{Definition, EndpointBuilder, LayerBuilder, Routes, Table};
+
+/// The plan from which each worker builds its [`Application`]: the routes, and everything that all workers share.
+#[doc(hidden)]
+pub struct Plan<S: 'static> {
+    routes: Routes<S>,
+    /// The layers that are written in the list, in its order.
+    made: Vec<Box<dyn ErasedLayer>>,
+    surroundings: AppStack<S>,
+}
+
+/// The parts of an application around its routes.
+#[doc(hidden)]
+pub struct AppStack<S> {
+    /// The first is the innermost.
+    #[doc(hidden)]
+    pub layers: Vec<Box<dyn AnyLayer<S>>>,
+    /// The handler of requests without a route.
+    #[doc(hidden)]
+    pub fallback: Option<Box<dyn AnyFallback<S>>>,
+    /// The format of errors.
+    #[doc(hidden)]
+    pub errors: ErrorForm,
+    /// Pages of the framework's own.
+    #[doc(hidden)]
+    pub pages: Vec<BuiltIn>,
+}
+
+impl<S> Default for AppStack<S> {
+    fn default() -> Self {
+        AppStack {
+            layers: Vec::new(),
+            fallback: None,
+            errors: ErrorForm::default(),
+            pages: Vec::new(),
+        }
+    }
+}
+
+impl<S> Clone for AppStack<S> {
+    fn clone(&self) -> Self {
+        AppStack {
+            layers: self.layers.iter().map(|layer| layer.duplicate()).collect(),
+            fallback: self.fallback.as_ref().map(|fallback| fallback.duplicate()),
+            errors: self.errors.clone(),
+            pages: self.pages.clone(),
+        }
+    }
+}
+
+impl<S> AppStack<S> {
+    /// The names of the layers, the outermost first.
+    #[doc(hidden)]
+    pub fn names(&self) -> Vec<Cow<'static, str>> {
+        self.layers.iter().rev().map(|layer| layer.name()).collect()
+    }
+}
+
+impl<S> AppStack<S> {
+    /// Adds what the layers say of themselves, the innermost first.
+    #[doc(hidden)]
+    pub fn describe(&self, operation: &mut Operation) {
+        self.layers.iter().for_each(|layer| layer.describe(operation));
+    }
+}
+
+impl<S> fmt::Debug for AppStack<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppStack")
+            .field("layers", &self.names())
+            .field("fallback", &self.fallback.is_some())
+            .field("errors", &self.errors)
+            .finish()
+    }
+}
+
+impl<S: 'static> Plan<S> {
+    #[doc(hidden)]
+    pub fn new(routes: Routes<S>, surroundings: AppStack<S>) -> Self {
+        let mut making = LayerBuilder::default();
+        routes.make(&mut making);
+        Plan {
+            routes,
+            made: making.made,
+            surroundings,
+        }
+    }
+
+    /// The application on this thread.
+    #[doc(hidden)]
+    pub fn connect(self, state: S) -> Application {
+        let state = Rc::new(state);
+        let mut connecting = EndpointBuilder::new(self.made);
+        self.routes.connect(&state, &mut connecting);
+        let mut endpoints = connecting.finish();
+        let table = self.routes.table();
+        assert_eq!(
+            endpoints.len(),
+            table.definitions().len(),
+            "a table has one handler for each definition"
+        );
+        let pages: Rc<[BuiltIn]> = self.surroundings.pages.into();
+        built_in::put_before(&pages, table, &mut endpoints);
+        let dispatcher = Rc::new(Dispatcher {
+            is_development: self.surroundings.errors.is_development(),
+            pages,
+            table,
+            endpoints,
+            fallback: self.surroundings.fallback.map(|fallback| fallback.endpoint(&state)),
+        });
+        let errors = self.surroundings.errors.connect();
+        let mut outermost: Option<Rc<dyn Endpoint>> = None;
+        for layer in self.surroundings.layers {
+            let inner = outermost.unwrap_or_else(|| Rc::clone(&dispatcher) as Rc<dyn Endpoint>);
+            outermost = Some(layer.surrounder(&state)(inner));
+        }
+        Application {
+            dispatcher,
+            outermost,
+            errors,
+        }
+    }
+}
+
+impl<S> Clone for Plan<S> {
+    fn clone(&self) -> Self {
+        Plan {
+            routes: self.routes,
+            made: self.made.iter().map(|layer| layer.duplicate()).collect(),
+            surroundings: self.surroundings.clone(),
+        }
+    }
+}
+
+impl<S> Plan<S> {
+    /// Method, path and handler of each route, in the order of the table.
+    #[doc(hidden)]
+    pub fn definitions(&self) -> &'static [Definition] {
+        self.routes.definitions()
+    }
+}
+
+/// An application, ready to serve on this thread.
+#[doc(hidden)]
+pub struct Application {
+    dispatcher: Rc<Dispatcher>,
+    /// The outermost layer of the application, if it has any.
+    outermost: Option<Rc<dyn Endpoint>>,
+    /// The format of errors, unless it is the default.
+    errors: Option<ConnectedForm>,
+}
+
+impl Application {
+    /// The request's route, and its place in the table.
+    #[doc(hidden)]
+    pub fn route(&self, request: &mut Request) -> Option<(usize, &'static Definition)> {
+        let index = self.dispatcher.find(request).ok()?;
+        Some((index, &self.dispatcher.table.definitions()[index]))
+    }
+
+    /// Starts to answer a request.
+    #[doc(hidden)]
+    pub fn serve(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
+        let Some(errors) = &self.errors else {
+            return self.answer(request, context);
+        };
+        let _ = self.dispatcher.find(&mut request);
+        let facts = RequestSummary::of(&request);
+        match self.answer(request, context) {
+            Outcome::Ready(response) => Outcome::Ready(errors.apply(response, &facts)),
+            Outcome::Pending(handler) => {
+                let errors = errors.clone();
+                Outcome::Pending(Box::pin(async move { errors.apply(handler.await, &facts) }))
+            }
+        }
+    }
+
+    /// An answer of the server's own to what never became a request, in the application's form for errors.
+    #[doc(hidden)]
+    pub fn show(&self, response: Response) -> Response {
+        match &self.errors {
+            Some(errors) => errors.apply(response, &RequestSummary::default()),
+            None => response,
+        }
+    }
+
+    fn answer(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
+        match &self.outermost {
+            None => self.dispatcher.call(request, context),
+            Some(outermost) => {
+                // The layers may ask for the route.
+                let _ = self.dispatcher.find(&mut request);
+                outermost.call(request, context)
+            }
+        }
+    }
+}
+
+/// The innermost endpoint of an application: calls the handler of a request's route.
+struct Dispatcher {
+    table: &'static Table,
+    /// In the order of the table.
+    endpoints: Vec<Rc<dyn Endpoint>>,
+    fallback: Option<Rc<dyn Endpoint>>,
+    pages: Rc<[BuiltIn]>,
+    /// A miss lists the nearest routes.
+    is_development: bool,
+}
+
+impl Dispatcher {
+    /// Finds the request's route, unless it is known and neither method nor path have been changed since: its place in the
+    /// table.
+    #[inline]
+    fn find(&self, request: &mut Request) -> Result<usize, Miss> {
+        match request.routing().2 {
+            Matched::NotYet => self.look_up(request),
+            Matched::Route(index, _) => Ok(*index),
+            Matched::Missed(miss, _) => Err(*miss),
+        }
+    }
+
+    fn look_up(&self, request: &mut Request) -> Result<usize, Miss> {
+        let (head, parameters, matched) = request.routing();
+        let found = self.table.find(head.method().as_str(), head.path_bytes(), parameters);
+        *matched = match found {
+            Ok(index) => Matched::Route(index, &self.table.definitions()[index]),
+            Err(miss) => Matched::Missed(miss, self.table),
+        };
+        found
+    }
+
+    /// The response to a request without a route: `OPTIONS` and `Allow` derive from the routes of the path (RFC 9110,
+    /// sections 9.3.7 and 15.5.6). A method that neither a standard nor a route has is reported first: no path would
+    /// change the response (section 9.1).
+    fn without_route(&self, request: &Request, miss: Miss) -> Response {
+        let table = self.table;
+        let path = request.path();
+        if request.method() == Method::OPTIONS && path == "*" {
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        if request.method() == Method::CONNECT {
+            return no_tunnel();
+        }
+        let method = request.method().as_str();
+        let is_known = |route: &Definition| route.method == method;
+        if !REGISTERED.contains(&method) && !table.definitions().iter().any(is_known) {
+            return Problem::new(StatusCode::NOT_IMPLEMENTED)
+                .with_detail(format!("no route has the method {}", Excerpt::new(method)))
+                .into_response();
+        }
+        if miss == Miss::NotFound {
+            let problem = Problem::not_found(format!("no route matches {}", Excerpt::new(path)));
+            return self.with_nearest(problem, request).into_response();
+        }
+        let mut methods = table.allow(path);
+        // It is answered here for each path that has a route.
+        if !methods.contains(&"OPTIONS") {
+            methods.push("OPTIONS");
+        }
+        let methods = methods.join(", ");
+        let allow = HeaderValue::try_from(&methods).expect("methods are tokens");
+        if request.method() == Method::OPTIONS {
+            return (StatusCode::NO_CONTENT, [(ALLOW, allow)], ()).into_response();
+        }
+        let path = Excerpt::new(path);
+        let detail = format!("{} is not allowed; {path} has {methods}", Excerpt::new(method));
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED)
+            .with_detail(detail)
+            .with_header(ALLOW, allow);
+        self.with_nearest(problem, request).into_response()
+    }
+
+    /// In development a client learns which routes it came close to.
+    fn with_nearest(&self, problem: Problem, request: &Request) -> Problem {
+        if !self.is_development {
+            return problem;
+        }
+        let nearest = nearest(self.table.definitions(), request.method().as_str(), request.path());
+        problem.with("nearest", nearest)
+    }
+}
+
+/// The answer to `CONNECT` (RFC 9110, section 9.3.6).
+#[doc(hidden)]
+pub fn no_tunnel() -> Response {
+    Problem::new(StatusCode::NOT_IMPLEMENTED)
+        .with_detail("this is an origin server, which makes no tunnels")
+        .into_response()
+}
+
+impl Endpoint for Dispatcher {
+    fn call(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
+        let miss = match self.find(&mut request) {
+            Ok(index) => return self.endpoints[index].call(request, context),
+            Err(miss) => miss,
+        };
+        if let Some(response) = built_in::answer(&self.pages, &request) {
+            return Outcome::Ready(response);
+        }
+        // Neither has a path for a fallback. A catch-all must not turn an origin server into a tunnel (RFC 9110,
+        // section 9.3.6).
+        let is_of_the_server = match *request.method() {
+            Method::OPTIONS => request.path() == "*",
+            Method::CONNECT => true,
+            _ => false,
+        };
+        match &self.fallback {
+            Some(fallback) if miss == Miss::NotFound && !is_of_the_server => fallback.call(request, context),
+            _ => Outcome::Ready(self.without_route(&request, miss)),
+        }
+    }
+}
+
+/// The methods of the IANA's registry (RFC 9110, section 16.1.1), but for those that an origin server has no use for: a
+/// request with one of them is understood, whether or not there is a route for it.
+const REGISTERED: [&str; 39] = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PUT",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "TRACE",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+];

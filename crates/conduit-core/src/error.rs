@@ -1,0 +1,180 @@
+//! Why a server could not start or go on.
+
+use std::fmt;
+use std::io;
+
+/// The return type of [`main`](crate#example) of a Conduit program.
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;
+
+/// Why a server could not start or go on. Its text names what failed, the value, and what to do.
+///
+/// `?` makes it of any error of a program's start-up, and of a text.
+///
+/// # Example
+///
+/// A setting that must be there:
+///
+/// ```
+/// fn database_url() -> conduit::Result<String> {
+///     Ok(std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set: export it as postgres://…")?)
+/// }
+/// # assert!(database_url().unwrap_err().to_string().starts_with("DATABASE_URL"));
+/// ```
+pub struct Error(ErrorKind);
+
+enum ErrorKind {
+    /// The address is invalid, or its name does not resolve.
+    Address { address: String, cause: io::Error },
+    /// The socket layer could not listen.
+    Listen(Box<dyn std::error::Error + Send + Sync>),
+    /// An environment variable has a value that cannot be used.
+    Variable {
+        name: &'static str,
+        value: String,
+        expected: &'static str,
+    },
+    /// The address, which could not be listened on, is that of an environment variable.
+    FromVariable { name: &'static str, error: Box<Error> },
+    /// A page of the framework's own has the path of a route.
+    Taken {
+        path: String,
+        route: conduit_route::Definition,
+    },
+    /// It was called where a runtime is driven already.
+    InsideRuntime,
+    /// A worker could not open its state.
+    State { worker: usize, error: Box<Error> },
+    /// Something that the server needs of the system failed.
+    System { operation: &'static str, cause: io::Error },
+    /// An error of the program's own, on its way out of `main`.
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    #[doc(hidden)]
+    pub fn address(address: impl Into<String>, cause: io::Error) -> Self {
+        Error(ErrorKind::Address {
+            address: address.into(),
+            cause,
+        })
+    }
+
+    #[doc(hidden)]
+    pub fn listen(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Error(ErrorKind::Listen(cause.into()))
+    }
+
+    #[doc(hidden)]
+    pub fn variable(name: &'static str, value: impl Into<String>, expected: &'static str) -> Self {
+        Error(ErrorKind::Variable {
+            name,
+            value: value.into(),
+            expected,
+        })
+    }
+
+    /// Adds that the address comes from an environment variable, to an error that is about the address.
+    #[doc(hidden)]
+    pub fn of_variable(self, name: &'static str) -> Self {
+        match self.0 {
+            ErrorKind::Address { .. } | ErrorKind::Listen(_) => Error(ErrorKind::FromVariable {
+                name,
+                error: Box::new(self),
+            }),
+            _ => self,
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn taken(path: &str, route: &conduit_route::Definition) -> Self {
+        Error(ErrorKind::Taken {
+            path: path.to_owned(),
+            route: *route,
+        })
+    }
+
+    #[doc(hidden)]
+    pub fn inside_runtime() -> Self {
+        Error(ErrorKind::InsideRuntime)
+    }
+
+    #[doc(hidden)]
+    pub fn state(worker: usize, error: Error) -> Self {
+        Error(ErrorKind::State {
+            worker,
+            error: Box::new(error),
+        })
+    }
+
+    #[doc(hidden)]
+    pub fn system(operation: &'static str, cause: io::Error) -> Self {
+        Error(ErrorKind::System { operation, cause })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            ErrorKind::Address { address, cause } => write!(
+                f,
+                "cannot listen on {address:?}: {cause}; give an address and a port such as 127.0.0.1:8080 or [::]:80"
+            ),
+            ErrorKind::Listen(error) => error.fmt(f),
+            ErrorKind::Variable { name, value, expected } => {
+                write!(
+                    f,
+                    "the environment variable {name} is {value:?}: {expected} is expected"
+                )
+            }
+            ErrorKind::FromVariable { name, error } => {
+                write!(f, "{error} (the address is that of {name} in the environment)")
+            }
+            ErrorKind::Taken { path, route } => write!(
+                f,
+                "the docs page needs the path {path}, which is that of the route {} at {}:{}: give one of them another",
+                route.handler, route.file, route.line
+            ),
+            ErrorKind::InsideRuntime => f.write_str(
+                "the server cannot run inside of a tokio runtime, it makes its own: write `fn main()` without `async` and \
+                 without `#[tokio::main]`; what must be awaited before the server starts, such as a connection to a \
+                 database, goes into `App::open(async { … })` or `App::open_per_worker`; inside of a test take `conduit::testing::TestClient`, or \
+                 call the server on a thread of its own with `std::thread::spawn`",
+            ),
+            ErrorKind::State { worker, error } => write!(f, "cannot open the state of worker {worker}: {error}"),
+            ErrorKind::System { operation, cause } => write!(f, "cannot {operation}: {cause}"),
+            ErrorKind::Other(error) => write_with_sources(error.as_ref(), f),
+        }
+    }
+}
+
+/// Writes an error and its sources, each of which follows from the next; a source that the text before it contains is
+/// skipped.
+fn write_with_sources(error: &dyn std::error::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut before = error.to_string();
+    f.write_str(&before)?;
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !before.contains(&text) {
+            write!(f, ": {text}")?;
+        }
+        before = text;
+        source = error.source();
+    }
+    Ok(())
+}
+
+/// The same text as `Display`, because that is what a `main` that returns the error prints.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+// `Error` does not turn into a boxed error, so that this can hold for every type that does: each `std::error::Error`, a text,
+// boxed errors and `anyhow::Error`.
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Error(ErrorKind::Other(error.into()))
+    }
+}

@@ -1,0 +1,25 @@
+//! The addresses of exchanges.
+
+/// Identifies a connection of a worker. The lower half is its index, the upper half the number of connections before it, so
+/// that no two connections of a worker have the same.
+pub type ConnectionId = u64;
+
+/// Identifies a stream of a connection. HTTP/1.1 has one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StreamId(u32);
+
+impl StreamId {
+    /// The stream of a protocol that has no others.
+    pub const ONLY: StreamId = StreamId(0);
+}
+
+/// Identifies an exchange: the address of a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExchangeId {
+    /// The connection of the worker.
+    pub connection: ConnectionId,
+    /// The stream of the connection.
+    pub stream: StreamId,
+    /// The number of exchanges on the stream so far, this one included; it may wrap around.
+    pub generation: u32,
+}

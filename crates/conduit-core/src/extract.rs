@@ -1,0 +1,282 @@
+//! Arguments of handlers: [`FromRequest`], and the types of the standard library and of `http` that implement it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
+
+use crate::body::{Body, BodyError};
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// The condition of a 413, in descriptions.
+#[doc(hidden)]
+pub const TOO_LARGE: &str = "The body is longer than the server takes.";
+
+/// An argument of a handler that is extracted from a request, in an application with the state `S`.
+///
+/// # Example
+///
+/// An extractor of one's own, which works in an application with any state:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// struct ApiKey(String);
+///
+/// impl<S> FromRequest<S> for ApiKey {
+///     type Rejection = Problem;
+///
+///     async fn from_request(request: &mut Request, _state: &S) -> Result<Self, Problem> {
+///         match request.header("x-api-key").and_then(|key| str::from_utf8(key).ok()) {
+///             Some(key) => Ok(ApiKey(key.to_owned())),
+///             None => Err(Problem::unauthorized("the header field x-api-key is missing")),
+///         }
+///     }
+/// }
+///
+/// #[get("/secret")]
+/// async fn secret(key: ApiKey) -> String {
+///     format!("your key has {} bytes", key.0.len())
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be taken from a request in an application whose state is `{S}`",
+    label = "not an extractor",
+    note = "a handler takes `Path`, `Query`, `Json`, `Form`, `Header`, `State`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of them, or a type of yours that implements `FromRequest`"
+)]
+pub trait FromRequest<S>: Sized {
+    /// Set if this takes the request's body, so that no other argument of the handler can. Default: `false`.
+    const TAKES_BODY: bool = false;
+
+    /// The response if the extraction fails.
+    type Rejection: IntoResponse;
+
+    /// Extracts the argument.
+    ///
+    /// # Errors
+    ///
+    /// When the request lacks the value, or has it in an invalid form. The rejection is the response.
+    fn from_request(request: &mut Request, state: &S) -> impl Future<Output = Result<Self, Self::Rejection>>;
+
+    /// Returns whether the request has no input for this extractor at all, so that an `Option` of it is `None` instead of
+    /// a rejection. Default: `false`.
+    fn is_absent(request: &Request) -> bool {
+        let _ = request;
+        false
+    }
+
+    /// Adds this extractor's input and its rejections to the description of an operation.
+    ///
+    /// The default adds the rejection's responses and records a gap: the input is unknown.
+    fn describe(operation: &mut Operation) {
+        operation.on_failure(Self::Rejection::describe).gap(format!(
+            "the extractor `{}` does not describe its input: implement `FromRequest::describe` for it",
+            std::any::type_name::<Self>()
+        ));
+    }
+}
+
+/// A part of an application's state that is made from the whole state `S`.
+///
+/// Every state is made from itself. `#[derive(FromRef)]` on the state makes each of its fields available as
+/// `State` by its type.
+///
+/// # Example
+///
+/// Two parts of a state:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct Greeting(&'static str);
+///
+/// #[derive(Clone, FromRef)]
+/// struct Site {
+///     greeting: Greeting,
+///     visits: std::sync::Arc<std::sync::atomic::AtomicU64>,
+/// }
+///
+/// #[get("/")]
+/// async fn greet(greeting: State<Greeting>) -> &'static str {
+///     greeting.0.0
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "the application's state `{S}` has no `{Self}`",
+    label = "`State<{Self}>` is taken, or routes with the state `{Self}` are mounted, in an application whose state is `{S}`",
+    note = "give `{S}` a field of type `{Self}` and derive `FromRef` for it, or implement `FromRef<{S}>` for `{Self}`"
+)]
+pub trait FromRef<S>: Sized {
+    /// Returns the part as an owned value; it is usually cheap to clone.
+    fn from_ref(state: &S) -> Self;
+}
+
+impl<T: Clone> FromRef<T> for T {
+    fn from_ref(state: &T) -> T {
+        state.clone()
+    }
+}
+
+/// The address of the connection's peer: the client, or a proxy in front of the server. `0.0.0.0:0` for a Unix socket, see
+/// [`Request::peer_address`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+macro_rules! from_the_head {
+    ($($type:ty, $request:ident => $value:expr;)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<S> FromRequest<S> for $type {
+            type Rejection = Infallible;
+
+            async fn from_request($request: &mut Request, _: &S) -> Result<Self, Infallible> {
+                Ok($value)
+            }
+
+            /// Every request has it.
+            fn describe(_: &mut Operation) {}
+        }
+    )*};
+}
+
+from_the_head! {
+    Method, request => request.method().clone();
+    Uri, request => request.uri().clone();
+    Version, request => request.version();
+    HeaderMap, request => request.take_headers();
+    PeerAddr, request => PeerAddr(request.peer_address());
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> FromRequest<S> for Request {
+    const TAKES_BODY: bool = true;
+    type Rejection = Infallible;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
+        Ok(std::mem::replace(request, Request::blank()))
+    }
+
+    /// The handler describes its use of the request itself.
+    fn describe(operation: &mut Operation) {
+        operation.optional(|operation| {
+            operation.body("*/*", true);
+        });
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> FromRequest<S> for Body {
+    const TAKES_BODY: bool = true;
+    type Rejection = Infallible;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
+        Ok(request.take_body())
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.optional(|operation| {
+            operation.body("*/*", true);
+        });
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        !request.has_body()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> FromRequest<S> for Bytes {
+    const TAKES_BODY: bool = true;
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        Ok(request.take_body().collect().await?)
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.optional(|operation| {
+            operation.body("application/octet-stream", true);
+        });
+        operation.problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        !request.has_body()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> FromRequest<S> for String {
+    const TAKES_BODY: bool = true;
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        let (bytes, charge) = request.take_body().collect_buffer().await?.into_parts();
+        request.hold(charge);
+        String::from_utf8(bytes).map_err(|error| {
+            let place = error.utf8_error().valid_up_to();
+            Problem::bad_request(format!(
+                "the body is not UTF-8: byte {place} is not part of a character"
+            ))
+        })
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.optional(|operation| {
+            operation.body("text/plain", Operation::text());
+        });
+        operation
+            .problem(StatusCode::BAD_REQUEST, "The body is not UTF-8.")
+            .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        !request.has_body()
+    }
+}
+
+impl<S, T: FromRequest<S>> FromRequest<S> for Option<T> {
+    const TAKES_BODY: bool = T::TAKES_BODY;
+    type Rejection = T::Rejection;
+
+    async fn from_request(request: &mut Request, state: &S) -> Result<Self, T::Rejection> {
+        if T::is_absent(request) || request.has_no_body_after_all(T::is_absent).await {
+            return Ok(None);
+        }
+        T::from_request(request, state).await.map(Some)
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.optional(T::describe);
+    }
+}
+
+impl<S, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
+    const TAKES_BODY: bool = T::TAKES_BODY;
+    type Rejection = Infallible;
+
+    async fn from_request(request: &mut Request, state: &S) -> Result<Self, Infallible> {
+        Ok(T::from_request(request, state).await)
+    }
+
+    /// The handler responds itself to a rejection of `T`.
+    fn describe(operation: &mut Operation) {
+        operation.without_responses(T::describe);
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoResponse for BodyError {
+    fn into_response(self) -> Response {
+        Problem::of_body_error(&self).into_response()
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.any_problem();
+    }
+}

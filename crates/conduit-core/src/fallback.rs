@@ -1,0 +1,89 @@
+//! The handler of requests that no route matches.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use crate::endpoint::{Endpoint, endpoint};
+use crate::extract::FromRequest;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// The argument of `App::fallback`: an `async` function without a path, whose arguments are
+/// [extractors](crate::extract), up to six of them, and whose return value is a [response](IntoResponse).
+///
+/// `M` distinguishes the argument lists for the compiler and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no fallback in an application whose state is `{S}`",
+    label = "not a fallback",
+    note = "a fallback is an `async fn` that takes extractors, such as `Request` or `State<…>`, and returns a response"
+)]
+pub trait Fallback<S, M>: Clone + Send + 'static {
+    /// Takes the arguments from the request, calls the function, and makes its return value a response.
+    fn answer(self: Rc<Self>, request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static;
+}
+
+macro_rules! functions {
+    ($($argument:ident)*) => {
+        impl<S, F, Answer, $($argument,)*> Fallback<S, fn($($argument,)*)> for F
+        where
+            S: 'static,
+            F: Fn($($argument,)*) -> Answer + Clone + Send + 'static,
+            Answer: Future<Output: IntoResponse> + 'static,
+            $($argument: FromRequest<S> + 'static,)*
+        {
+            #[allow(non_snake_case, unused_mut, unused_variables, reason = "with no argument nothing is taken")]
+            fn answer(self: Rc<Self>, mut request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static {
+                const {
+                    assert!(
+                        0 $(+ $argument::TAKES_BODY as usize)* <= 1,
+                        "two arguments of a fallback take the request's body, which can be taken once: remove one",
+                    );
+                }
+                async move {
+                    $(let $argument = match $argument::from_request(&mut request, &state).await {
+                        Ok(argument) => argument,
+                        Err(rejection) => return rejection.into_response(),
+                    };)*
+                    (*self)($($argument,)*).await.into_response()
+                }
+            }
+        }
+    };
+}
+
+functions!();
+functions!(A);
+functions!(A B);
+functions!(A B C);
+functions!(A B C D);
+functions!(A B C D E);
+functions!(A B C D E G);
+
+/// A fallback, its types erased.
+#[doc(hidden)]
+pub trait AnyFallback<S>: Send {
+    fn duplicate(&self) -> Box<dyn AnyFallback<S>>;
+
+    /// The fallback, ready to answer on this thread.
+    fn endpoint(self: Box<Self>, state: &Rc<S>) -> Rc<dyn Endpoint>;
+}
+
+/// A fallback of the type `F` for [`AnyFallback`].
+struct TypedFallback<F, M>(F, std::marker::PhantomData<fn() -> M>);
+
+impl<S: 'static, F: Fallback<S, M>, M: 'static> AnyFallback<S> for TypedFallback<F, M> {
+    fn duplicate(&self) -> Box<dyn AnyFallback<S>> {
+        erase::<S, F, M>(self.0.clone())
+    }
+
+    fn endpoint(self: Box<Self>, state: &Rc<S>) -> Rc<dyn Endpoint> {
+        let (fallback, state) = (Rc::new(self.0), Rc::clone(state));
+        endpoint(move |request| Rc::clone(&fallback).answer(request, Rc::clone(&state)))
+    }
+}
+
+/// A fallback without its types.
+#[doc(hidden)]
+pub fn erase<S: 'static, F: Fallback<S, M>, M: 'static>(fallback: F) -> Box<dyn AnyFallback<S>> {
+    Box::new(TypedFallback(fallback, std::marker::PhantomData))
+}

@@ -1,0 +1,342 @@
+//! Bodies between this library and `http_body`, on one thread and from one thread to another.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Buf, Bytes};
+use futures_core::Stream;
+use http_body::{Frame, SizeHint};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::body::{Body, BodyError, BodyKind, BoxError};
+use crate::pool::Buffer;
+use crate::problem::Problem;
+
+/// A body that may leave its worker's thread: that of a request which a service gets, or of a response of an
+/// `AppService`.
+///
+/// Bytes in memory are handed over unchanged. A task on the worker hands a stream over piece by piece, starting with
+/// the first poll, and each after the previous one was taken. Dropping this end ends the task and the
+/// stream.
+pub struct SendBody {
+    pieces: SendPieces,
+    /// The problem that it displays: converting it back to this library's body restores the problem.
+    problem: Option<Box<Problem>>,
+    /// A response keeps the application's threads, which give its pieces.
+    threads: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+enum SendPieces {
+    Memory(Bytes),
+    Stream {
+        pieces: mpsc::Receiver<Piece>,
+        /// Has the task begin.
+        begin: Option<oneshot::Sender<()>>,
+        /// The number of remaining bytes, if known.
+        left: Option<u64>,
+    },
+    Ended,
+}
+
+/// Messages of a stream's task. They include the end, because a task that vanished with its runtime has not sent it.
+enum Piece {
+    Data(Bytes),
+    Failed(BodyError),
+    End,
+}
+
+impl SendBody {
+    /// To be called on the worker's thread.
+    #[doc(hidden)]
+    pub fn new(body: Body) -> Self {
+        let left = body.len();
+        let mut problem = None;
+        let bytes = match body.0 {
+            BodyKind::Empty => Bytes::new(),
+            BodyKind::Static(bytes) => Bytes::from_static(bytes),
+            BodyKind::Bytes(bytes) => bytes,
+            BodyKind::Buffer(buffer) => Bytes::from(buffer.into_vec()),
+            BodyKind::Presented(value, buffer) => {
+                problem = value.downcast().ok();
+                Bytes::from(buffer.into_vec())
+            }
+            kind => {
+                let (sender, pieces) = mpsc::channel(1);
+                let (begin, begun) = oneshot::channel();
+                tokio::task::spawn_local(hand_over(Body(kind), begun, sender));
+                let begin = Some(begin);
+                return SendBody {
+                    pieces: SendPieces::Stream { pieces, begin, left },
+                    problem,
+                    threads: None,
+                };
+            }
+        };
+        SendBody {
+            pieces: SendPieces::Memory(bytes),
+            problem,
+            threads: None,
+        }
+    }
+
+    /// Keeps the threads until the stream has ended, or is dropped; what is in memory needs none.
+    #[doc(hidden)]
+    pub fn keep<T: Any + Send + Sync>(&mut self, threads: &Arc<T>) {
+        let threads = || Arc::clone(threads) as Arc<dyn Any + Send + Sync>;
+        self.threads = matches!(self.pieces, SendPieces::Stream { .. }).then(threads);
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match &mut self.pieces {
+            SendPieces::Ended => Poll::Ready(None),
+            SendPieces::Memory(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.pieces = SendPieces::Ended;
+                Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)))
+            }
+            SendPieces::Stream { pieces, begin, left } => {
+                if let Some(begin) = begin.take() {
+                    // A vanished task is detected below.
+                    let _ = begin.send(());
+                }
+                let last = match std::task::ready!(pieces.poll_recv(context)) {
+                    Some(Piece::Data(bytes)) => {
+                        if let Some(left) = left {
+                            *left = left.saturating_sub(bytes.len() as u64);
+                        }
+                        return Poll::Ready(Some(Ok(bytes)));
+                    }
+                    Some(Piece::Failed(error)) => Some(Err(error)),
+                    Some(Piece::End) => None,
+                    None => Some(Err(BodyError::Incomplete)),
+                };
+                self.pieces = SendPieces::Ended;
+                self.threads = None;
+                Poll::Ready(last)
+            }
+        }
+    }
+}
+
+/// Hands a stream over, a piece at a time, until it has ended or its receiver is dropped.
+async fn hand_over(mut body: Body, begun: oneshot::Receiver<()>, sender: mpsc::Sender<Piece>) {
+    if begun.await.is_err() {
+        return;
+    }
+    loop {
+        let Ok(room) = sender.reserve().await else { return };
+        let mut closed = pin!(sender.closed());
+        let next = poll_fn(|context| {
+            if closed.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            // The stream is the user's. After a panic it is dropped and never polled again.
+            let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut body).poll_next(context)));
+            match polled {
+                Ok(next) => next.map(Some),
+                Err(_) => Poll::Ready(Some(Some(Err(BodyError::Stream(
+                    "the stream of a body panicked".into(),
+                ))))),
+            }
+        });
+        match next.await {
+            None => return,
+            Some(None) => return room.send(Piece::End),
+            Some(Some(Err(error))) => return room.send(Piece::Failed(error)),
+            Some(Some(Ok(piece))) => room.send(Piece::Data(piece)),
+        }
+    }
+}
+
+/// A body of no bytes.
+impl Default for SendBody {
+    fn default() -> Self {
+        SendBody {
+            pieces: SendPieces::Ended,
+            problem: None,
+            threads: None,
+        }
+    }
+}
+
+impl fmt::Debug for SendBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SendBody")
+    }
+}
+
+impl http_body::Body for SendBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.poll_piece(context)
+            .map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.pieces {
+            SendPieces::Memory(bytes) => bytes.is_empty(),
+            SendPieces::Stream { .. } => false,
+            SendPieces::Ended => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.pieces {
+            SendPieces::Memory(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            SendPieces::Stream { left, .. } => left.map_or_else(SizeHint::default, SizeHint::with_exact),
+            SendPieces::Ended => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.poll_next(context)
+            .map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.len().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Body {
+    /// A body from one of another library. Its trailer fields are not sent. Needs the feature `tower`.
+    pub fn from_http_body<B>(body: B) -> Self
+    where
+        B: http_body::Body<Error: Into<BoxError>> + 'static,
+    {
+        let body = match own_or_empty(body) {
+            Ok(body) => return body,
+            Err(body) => body,
+        };
+        let length = body.size_hint().exact();
+        let mut frames = Frames {
+            first: None,
+            body: Box::pin(body),
+            told: |error| error,
+        };
+        // Most bodies are one piece in memory: sent with its length, and without a task.
+        if length.is_some() {
+            let mut context = Context::from_waker(Waker::noop());
+            match Pin::new(&mut frames).poll_next(&mut context) {
+                Poll::Ready(Some(Ok(piece))) if length == Some(piece.len() as u64) => return Body::from(piece),
+                Poll::Ready(first) => frames.first = first,
+                Poll::Pending => {}
+            }
+        }
+        Body::from_stream(frames)
+    }
+
+    /// The body of a request from one of another library. It is not polled before it is read: a client may delay
+    /// it until then (RFC 9110, section 10.1.1). Its errors are the client's.
+    #[doc(hidden)]
+    pub fn of_request<B>(body: B) -> Self
+    where
+        B: http_body::Body<Error: Into<BoxError>> + 'static,
+    {
+        let body = match own_or_empty(body) {
+            Ok(body) => return body,
+            Err(body) => body,
+        };
+        let length = body.size_hint().exact();
+        let frames = Frames {
+            first: None,
+            body: Box::pin(body),
+            told: |error| Box::new(BodyError::of_request(error)),
+        };
+        match length {
+            Some(length) => Body::from_sized_stream(frames, length),
+            None => Body::from_stream(frames),
+        }
+    }
+}
+
+/// No conversion: an own body that passed through a layer is unchanged.
+fn own_or_empty<B: http_body::Body + 'static>(body: B) -> Result<Body, B> {
+    let mut body = Some(body);
+    if let Some(own) = (&mut body as &mut dyn Any).downcast_mut::<Option<Body>>() {
+        return Ok(own.take().unwrap_or_default());
+    }
+    if let Some(Some(sent)) = (&mut body as &mut dyn Any).downcast_mut::<Option<SendBody>>()
+        && let SendPieces::Memory(bytes) = &sent.pieces
+        && let Some(problem) = sent.problem.take()
+    {
+        return Ok(Body(BodyKind::Presented(problem, Buffer::from(bytes.to_vec()))));
+    }
+    match body.filter(|body| !body.is_end_stream()) {
+        Some(body) => Err(body),
+        None => Ok(Body::empty()),
+    }
+}
+
+impl BodyError {
+    /// An error of another library about a request's body, which may wrap an own error.
+    fn of_request(error: BoxError) -> Self {
+        let error = match error.downcast() {
+            Ok(own) => return *own,
+            Err(error) => error,
+        };
+        let own = causes(&*error).find_map(|cause| match cause.downcast_ref()? {
+            BodyError::TooLarge { limit_bytes } => Some(BodyError::TooLarge {
+                limit_bytes: *limit_bytes,
+            }),
+            BodyError::Incomplete => Some(BodyError::Incomplete),
+            _ => None,
+        });
+        own.unwrap_or(BodyError::Unreadable(error))
+    }
+}
+
+/// The error and what it comes from.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
+}
+
+/// The data of a body's frames.
+struct Frames<B> {
+    /// The bytes that were read before.
+    first: Option<Result<Bytes, BoxError>>,
+    body: Pin<Box<B>>,
+    /// The mapping of its errors.
+    told: fn(BoxError) -> BoxError,
+}
+
+impl<B: http_body::Body<Error: Into<BoxError>>> Stream for Frames<B> {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
+        loop {
+            let frame = match std::task::ready!(self.body.as_mut().poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Some(Err((self.told)(error.into())))),
+                None => return Poll::Ready(None),
+            };
+            if let Ok(mut data) = frame.into_data() {
+                let length = data.remaining();
+                return Poll::Ready(Some(Ok(data.copy_to_bytes(length))));
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The limits that protect a server.
+
+/// A limit or deadline that can be hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// The connections of a worker (`App::connection_limit`): the times at which a worker stopped accepting.
+    Connections,
+    /// The connections of a worker (`App::connection_limit`): the connections that were closed for new ones, because they
+    /// had been without a request for the longest.
+    IdleConnections,
+    /// The connections of one peer address (`App::peer_connection_limit`).
+    PeerConnections,
+    /// The requests of one connection (`App::request_limit`).
+    Requests,
+    /// The time for a handshake (`App::handshake_timeout`).
+    HandshakeTime,
+    /// The time for a head (`App::head_timeout`).
+    HeadTime,
+    /// The size of a head (`App::head_limit`).
+    HeadBytes,
+    /// The number of header fields (`App::header_limit`).
+    Headers,
+    /// The size of a body (`App::body_limit`).
+    BodyBytes,
+    /// The memory for bodies (`App::body_memory`).
+    BodyMemory,
+    /// The memory for compressed streams, which depends on that for bodies (`App::body_memory`).
+    CompressionMemory,
+    /// The rate (`App::minimum_rate`) of a body.
+    BodyRate,
+    /// The rate (`App::minimum_rate`) at which a response is taken.
+    WriteRate,
+    /// The time without a request (`App::idle_timeout`).
+    IdleTime,
+}
+
+impl Limit {
+    /// Each limit.
+    pub const ALL: [Limit; 14] = [
+        Limit::Connections,
+        Limit::IdleConnections,
+        Limit::PeerConnections,
+        Limit::Requests,
+        Limit::HandshakeTime,
+        Limit::HeadTime,
+        Limit::HeadBytes,
+        Limit::Headers,
+        Limit::BodyBytes,
+        Limit::BodyMemory,
+        Limit::CompressionMemory,
+        Limit::BodyRate,
+        Limit::WriteRate,
+        Limit::IdleTime,
+    ];
+
+    /// Its name in metrics and in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Limit::Connections => "connections",
+            Limit::IdleConnections => "idle_connections",
+            Limit::PeerConnections => "peer_connections",
+            Limit::Requests => "requests",
+            Limit::HandshakeTime => "handshake_time",
+            Limit::HeadTime => "head_time",
+            Limit::HeadBytes => "head_bytes",
+            Limit::Headers => "headers",
+            Limit::BodyBytes => "body_bytes",
+            Limit::BodyMemory => "body_memory",
+            Limit::CompressionMemory => "compression_memory",
+            Limit::BodyRate => "body_rate",
+            Limit::WriteRate => "write_rate",
+            Limit::IdleTime => "idle_time",
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The memory of a process for bodies: a budget, and the parts that are taken of it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::current;
+use crate::limit::Limit;
+
+/// The part of the machine's memory that is the default budget.
+const DEFAULT_PART: u64 = 4;
+/// The default where the machine's memory is not known.
+const DEFAULT_BYTES: u64 = 256 * 1024 * 1024;
+/// The part of the budget that encoders of streams may have besides it.
+const ENCODERS_PART: usize = 4;
+/// A server is ready while this part of the budget is free.
+const FREE_PART: usize = 8;
+
+/// A number of bytes, and the parts taken of them.
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct Budget {
+    limit_bytes: usize,
+    used_bytes: AtomicUsize,
+    /// The limit that is counted when the memory is exhausted.
+    limit: Limit,
+}
+
+/// The budgets of a server.
+#[derive(Clone, Debug)]
+#[doc(hidden)]
+pub struct Budgets {
+    #[doc(hidden)]
+    pub bodies: Arc<Budget>,
+    #[doc(hidden)]
+    pub encoders: Arc<Budget>,
+}
+
+impl Budgets {
+    #[doc(hidden)]
+    pub fn new(limit_bytes: u64) -> Self {
+        let limit_bytes = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
+        let budget = |limit_bytes, limit| {
+            Arc::new(Budget {
+                limit_bytes,
+                used_bytes: AtomicUsize::new(0),
+                limit,
+            })
+        };
+        Budgets {
+            bodies: budget(limit_bytes, Limit::BodyMemory),
+            encoders: budget(limit_bytes / ENCODERS_PART, Limit::CompressionMemory),
+        }
+    }
+
+    /// Returns whether there is room for further bodies.
+    #[doc(hidden)]
+    pub fn has_room(&self) -> bool {
+        self.bodies.used_bytes() < self.bodies.limit_bytes - self.bodies.limit_bytes / FREE_PART
+    }
+}
+
+impl Budget {
+    #[doc(hidden)]
+    pub fn used_bytes(&self) -> usize {
+        self.used_bytes.load(Relaxed)
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), Exhausted> {
+        let taken = self.used_bytes.fetch_update(Relaxed, Relaxed, |used| {
+            used.checked_add(bytes).filter(|used| *used <= self.limit_bytes)
+        });
+        taken.map(drop).map_err(|_| Exhausted)
+    }
+}
+
+/// A budget has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(hidden)]
+pub struct Exhausted;
+
+/// A part of a budget, returned when it is dropped.
+#[derive(Debug, Default)]
+#[doc(hidden)]
+pub struct Charge {
+    budget: Option<Arc<Budget>>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// A part of the budget for encoders of the server on this thread; without a server it is free.
+    #[doc(hidden)]
+    pub fn of_encoders(bytes: usize) -> Result<Self, Exhausted> {
+        let budget = current::budgets().map(|budgets| budgets.encoders);
+        let mut charge = Charge { budget, bytes: 0 };
+        charge.take(bytes).map_err(|exhausted| charge.refused(exhausted))?;
+        Ok(charge)
+    }
+
+    /// Takes more bytes for a body, so that there are `wanted` in all, or else `needed`. Returns how many there are.
+    #[doc(hidden)]
+    pub fn raise_to(&mut self, wanted: usize, needed: usize) -> Result<usize, Exhausted> {
+        if wanted <= self.bytes {
+            return Ok(wanted);
+        }
+        if self.budget.is_none() {
+            self.budget = current::budgets().map(|budgets| budgets.bodies);
+        }
+        for bytes in [wanted, needed] {
+            if self.take(bytes.saturating_sub(self.bytes)).is_ok() {
+                return Ok(bytes);
+            }
+        }
+        Err(self.refused(Exhausted))
+    }
+
+    /// Counts that the budget has no room.
+    fn refused(&self, exhausted: Exhausted) -> Exhausted {
+        if let Some(budget) = &self.budget {
+            current::strike(budget.limit);
+        }
+        exhausted
+    }
+
+    fn take(&mut self, more: usize) -> Result<(), Exhausted> {
+        if let Some(budget) = &self.budget {
+            budget.take(more)?;
+            self.bytes += more;
+        }
+        Ok(())
+    }
+
+    /// Returns whether it holds any bytes.
+    #[doc(hidden)]
+    pub fn is_some(&self) -> bool {
+        self.bytes > 0
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.budget {
+            budget.used_bytes.fetch_sub(self.bytes, Relaxed);
+        }
+    }
+}
+
+/// The default budget: a quarter of the memory that the process may use, by its control group or else the machine.
+#[doc(hidden)]
+pub fn default_bytes() -> u64 {
+    usable_bytes(Path::new("/")).map_or(DEFAULT_BYTES, |bytes| bytes / DEFAULT_PART)
+}
+
+/// The smallest limit of the control groups of this process and of the machine (cgroups(7), proc_meminfo(5)).
+fn usable_bytes(root: &Path) -> Option<u64> {
+    let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    let limits = groups.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, group) = (fields.next()?, fields.next()?.trim_start_matches('/'));
+        match controllers {
+            "" => limit_of(&root.join("sys/fs/cgroup"), group, "memory.max"),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                limit_of(&root.join("sys/fs/cgroup/memory"), group, "memory.limit_in_bytes")
+            }
+            _ => None,
+        }
+    });
+    limits.chain(machine_bytes(root)).min()
+}
+
+/// The smallest limit of a group and those above it. In a container the group's own path may not be visible.
+fn limit_of(hierarchy: &Path, group: &str, file: &str) -> Option<u64> {
+    let group = hierarchy.join(group);
+    let groups = group.ancestors().take_while(|above| above.starts_with(hierarchy));
+    let limit = |group: &Path| fs::read_to_string(group.join(file)).ok()?.trim().parse::<u64>().ok();
+    groups.filter_map(limit).min()
+}
+
+fn machine_bytes(root: &Path) -> Option<u64> {
+    let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budget_is_the_smallest_limit_of_the_groups_and_the_machine() {
+        let root = tempfile::tempdir().expect("a directory");
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+            fs::write(path, text).expect("a file");
+        };
+        assert_eq!(usable_bytes(root.path()), None);
+        write("proc/meminfo", "MemTotal:        8000 kB\nMemFree: 1 kB\n");
+        assert_eq!(usable_bytes(root.path()), Some(8_192_000));
+        write("proc/self/cgroup", "0::/app.slice/one\n");
+        write("sys/fs/cgroup/app.slice/memory.max", "5000000\n");
+        write("sys/fs/cgroup/app.slice/one/memory.max", "max\n");
+        assert_eq!(usable_bytes(root.path()), Some(5_000_000));
+        write("sys/fs/cgroup/memory.max", "4000000\n");
+        assert_eq!(usable_bytes(root.path()), Some(4_000_000));
+        write("proc/self/cgroup", "5:cpu,memory:/hidden\n4:pids:/\n");
+        assert_eq!(usable_bytes(root.path()), Some(8_192_000));
+        write("sys/fs/cgroup/memory/memory.limit_in_bytes", "3000000\n");
+        assert_eq!(usable_bytes(root.path()), Some(3_000_000));
+    }
+}

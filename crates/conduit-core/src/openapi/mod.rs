@@ -1,0 +1,29 @@
+//! The description of an operation, from the types of its handler.
+//!
+//! Every extractor, response and handler can describe itself: [`FromRequest::describe`](crate::extract::FromRequest::describe)
+//! and [`IntoResponse::describe`](crate::response::IntoResponse::describe) add their part to an [`Operation`]. They exist
+//! whether or not the feature `openapi` is on; without it they are never called, and the linker removes them.
+
+// Without the feature the descriptions are never read.
+#![cfg_attr(not(feature = "openapi"), allow(dead_code))]
+
+mod fields;
+mod kind;
+mod operation;
+mod parameter;
+#[cfg(feature = "openapi")]
+mod problem;
+mod returned;
+#[cfg_attr(feature = "openapi", path = "schemas.rs")]
+#[cfg_attr(not(feature = "openapi"), path = "without_schemas.rs")]
+mod schemas;
+mod security;
+
+pub use kind::ProblemKind;
+pub use operation::{Answer, Content, DocComment, Operation, PROBLEM, insert};
+pub use parameter::{Parameter, name_in_head};
+pub use returned::{NotAResponse, Returned, never_made};
+#[cfg(feature = "openapi")]
+pub use schemas::{Definitions, INPUT, OUTPUT, reference_in};
+pub use schemas::{Descriptions, HasNoSchema, SchemaOf, Schemas};
+pub use security::SecurityScheme;

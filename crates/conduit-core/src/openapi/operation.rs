@@ -1,0 +1,587 @@
+//! `Operation`: the requests and responses of a handler, from its arguments and its return type.
+
+mod answers;
+mod documentation;
+
+use std::any::type_name;
+use std::collections::BTreeMap;
+use std::mem;
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+pub use self::answers::Answer;
+pub use self::documentation::DocComment;
+use super::fields::{fields, has_null, without_null};
+use super::parameter::name_in_head;
+use super::{Parameter, Schemas, SecurityScheme};
+use crate::route::ParameterPlace;
+
+/// The media type of problems (RFC 9457, section 6.1).
+#[doc(hidden)]
+pub const PROBLEM: &str = "application/problem+json";
+
+/// The requests and responses of a handler: an operation of OpenAPI 3.1 under construction.
+///
+/// Extractors and responses add to it in their `describe` functions.
+///
+/// # Example
+///
+/// An extractor that reads a header field, and a response with a custom media type:
+///
+/// ```
+/// use conduit::openapi::{Operation, Parameter};
+/// use conduit::prelude::*;
+///
+/// struct Tenant(String);
+///
+/// impl<S> FromRequest<S> for Tenant {
+///     type Rejection = Problem;
+///
+///     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+///         match request.header("x-tenant").and_then(|name| str::from_utf8(name).ok()) {
+///             Some(name) => Ok(Tenant(name.to_owned())),
+///             None => Err(Problem::bad_request("the header field x-tenant is missing")),
+///         }
+///     }
+///
+///     fn describe(operation: &mut Operation) {
+///         operation
+///             .parameter(Parameter::header("x-tenant").required(true).description("Whose data it is."))
+///             .problem(StatusCode::BAD_REQUEST, "The header field `x-tenant` is missing.");
+///     }
+/// }
+///
+/// struct Csv(String);
+///
+/// impl IntoResponse for Csv {
+///     fn into_response(self) -> Response {
+///         ([("content-type", "text/csv")], self.0).into_response()
+///     }
+///
+///     fn describe(operation: &mut Operation) {
+///         operation.response("text/csv", Operation::text());
+///     }
+/// }
+///
+/// #[get("/report.csv")]
+/// async fn report(tenant: Tenant) -> Csv {
+///     Csv(format!("tenant\n{}\n", tenant.0))
+/// }
+/// ```
+pub struct Operation {
+    method: &'static str,
+    #[doc(hidden)]
+    pub summary: Option<String>,
+    #[doc(hidden)]
+    pub description: Option<String>,
+    #[doc(hidden)]
+    pub deprecated: bool,
+    #[doc(hidden)]
+    pub hidden: bool,
+    #[doc(hidden)]
+    pub parameters: Vec<Parameter>,
+    #[doc(hidden)]
+    pub body: Option<Content>,
+    #[doc(hidden)]
+    pub body_is_required: bool,
+    /// The encoding of the fields of forms, by media type.
+    #[doc(hidden)]
+    pub encodings: BTreeMap<String, Value>,
+    /// By status: `200`, `4XX`, `default`.
+    #[doc(hidden)]
+    pub responses: BTreeMap<String, Answer>,
+    /// The security requirements of a request: one alternative of each must hold.
+    security: Vec<Vec<Alternative>>,
+    /// The security schemes that the alternatives name.
+    #[doc(hidden)]
+    pub security_schemes: BTreeMap<String, SecurityScheme>,
+    #[doc(hidden)]
+    pub schemas: Schemas,
+    /// The parts that could not be described, in words.
+    #[doc(hidden)]
+    pub gaps: Vec<String>,
+    context: Context,
+}
+
+/// Media types and the schemas of their content; one media type may have several.
+#[doc(hidden)]
+pub type Content = BTreeMap<String, Vec<Value>>;
+
+/// Security schemes that admit a request together, each with its scopes; an empty list admits every request.
+pub(super) type Alternative = BTreeMap<String, Vec<String>>;
+
+/// Where in a type the description is.
+#[derive(Clone, Copy, Debug)]
+struct Context {
+    /// The statuses of a response that does not name its own.
+    status: DescribedStatus,
+    side: Side,
+    is_optional: bool,
+    /// A request may have something else in place of it.
+    is_alternative: bool,
+    is_silent: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum DescribedStatus {
+    Known(StatusCode),
+    /// It is known only at run time.
+    Unknown,
+    /// Not even whether it is one of success.
+    Any,
+}
+
+/// Returns whether the status of a response means success.
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Either,
+    Success,
+    Failure,
+}
+
+impl Operation {
+    #[doc(hidden)]
+    pub fn new(method: &'static str, schemas: Schemas) -> Self {
+        Operation {
+            method,
+            summary: None,
+            description: None,
+            deprecated: false,
+            hidden: false,
+            parameters: Vec::new(),
+            body: None,
+            body_is_required: false,
+            encodings: BTreeMap::new(),
+            responses: BTreeMap::new(),
+            security: Vec::new(),
+            security_schemes: BTreeMap::new(),
+            schemas,
+            gaps: Vec::new(),
+            context: Context {
+                status: DescribedStatus::Known(StatusCode::OK),
+                side: Side::Either,
+                is_optional: false,
+                is_alternative: false,
+                is_silent: false,
+            },
+        }
+    }
+
+    /// The schema of any text.
+    pub fn text() -> Value {
+        json!({ "type": "string" })
+    }
+}
+
+/// About the operation as a whole.
+impl Operation {
+    /// Its method, such as `GET`: the behaviour of a layer may depend on it.
+    pub fn method(&self) -> &'static str {
+        self.method
+    }
+
+    /// Sets the summary: a few words.
+    pub fn summary(&mut self, text: impl Into<String>) -> &mut Self {
+        self.summary = Some(text.into());
+        self
+    }
+
+    /// Sets the description; CommonMark.
+    pub fn description(&mut self, text: impl Into<String>) -> &mut Self {
+        self.description = Some(text.into());
+        self
+    }
+
+    /// Marks the operation as deprecated.
+    pub fn deprecated(&mut self) -> &mut Self {
+        self.deprecated = true;
+        self
+    }
+
+    /// Leaves the operation out of the document.
+    pub fn hide(&mut self) -> &mut Self {
+        self.hidden = true;
+        self
+    }
+
+    /// Records that a part of the operation could not be described, with the remedy: it is logged when the
+    /// application starts, and a test can check it.
+    pub fn gap(&mut self, what: impl Into<String>) -> &mut Self {
+        let what = what.into();
+        if !self.gaps.contains(&what) {
+            self.gaps.push(what);
+        }
+        self
+    }
+
+    /// Adds a security scheme that a request must satisfy, under the name that the document knows it by. Several that
+    /// are added must all be satisfied; use [`any_of`](Operation::any_of) where one of several is enough.
+    pub fn security(&mut self, name: impl Into<String>, scheme: SecurityScheme, scopes: &[&str]) -> &mut Self {
+        let name = name.into();
+        self.security_schemes.entry(name.clone()).or_insert(scheme);
+        let mut scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        scopes.sort();
+        scopes.dedup();
+        self.require_any(vec![Alternative::from([(name, scopes)])])
+    }
+
+    /// Adds several alternative ways of authentication, of which a request needs one. Each is the `describe` of an
+    /// extractor.
+    ///
+    /// # Example
+    ///
+    /// A token that programs send in `authorization`, and browsers in a cookie:
+    ///
+    /// ```
+    /// use conduit::openapi::Operation;
+    /// use conduit::prelude::*;
+    /// use conduit::{ApiKey, Bearer, Key, KeyPlace, Secret};
+    ///
+    /// struct Session;
+    ///
+    /// impl Key for Session {
+    ///     const PLACE: KeyPlace = KeyPlace::Cookie("session");
+    /// }
+    ///
+    /// struct Token(Secret);
+    ///
+    /// impl<S> FromRequest<S> for Token {
+    ///     type Rejection = Problem;
+    ///
+    ///     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+    ///         match Option::<ApiKey<Session>>::from_request(request, state).await? {
+    ///             Some(cookie) => Ok(Token(cookie.key)),
+    ///             None => Bearer::from_request(request, state).await.map(|bearer| Token(bearer.token)),
+    ///         }
+    ///     }
+    ///
+    ///     fn describe(operation: &mut Operation) {
+    ///         operation.any_of(&[
+    ///             <Bearer as FromRequest<S>>::describe,
+    ///             <ApiKey<Session> as FromRequest<S>>::describe,
+    ///         ]);
+    ///     }
+    /// }
+    ///
+    /// #[get("/me")]
+    /// async fn me(token: Token) -> String {
+    ///     format!("your token has {} bytes", token.0.reveal().len())
+    /// }
+    /// ```
+    pub fn any_of(&mut self, ways: &[fn(&mut Operation)]) -> &mut Self {
+        let before = mem::take(&mut self.security);
+        let mut alternatives = Vec::new();
+        for describe in ways {
+            let alone = |context: &mut Context| {
+                context.is_optional = false;
+                context.is_alternative = true;
+            };
+            self.within(alone, describe);
+            alternatives.extend(all_of(&mem::take(&mut self.security)));
+        }
+        self.security = before;
+        self.require_any(alternatives)
+    }
+
+    fn require_any(&mut self, mut alternatives: Vec<Alternative>) -> &mut Self {
+        // A request without is let in, too, where the handler itself takes the rejection.
+        if self.context.is_optional || self.context.is_silent {
+            alternatives.push(Alternative::new());
+        }
+        if !alternatives.is_empty() && !self.security.contains(&alternatives) {
+            self.security.push(alternatives);
+        }
+        self
+    }
+
+    /// The alternatives of which a request must satisfy one. Empty if there is no requirement.
+    #[doc(hidden)]
+    pub fn alternatives(&self) -> Vec<Alternative> {
+        match &self.security[..] {
+            [] => Vec::new(),
+            security => all_of(security),
+        }
+    }
+}
+
+/// The alternatives of a request that must satisfy one of each.
+fn all_of(security: &[Vec<Alternative>]) -> Vec<Alternative> {
+    let mut all = vec![Alternative::new()];
+    for alternatives in security {
+        let mut next: Vec<Alternative> = Vec::new();
+        for (known, more) in all
+            .iter()
+            .flat_map(|known| alternatives.iter().map(move |more| (known, more)))
+        {
+            let mut both = known.clone();
+            for (name, scopes) in more {
+                let known: &mut Vec<String> = both.entry(name.clone()).or_default();
+                known.extend(scopes.iter().cloned());
+                known.sort();
+                known.dedup();
+            }
+            if !next.contains(&both) {
+                next.push(both);
+            }
+        }
+        all = next;
+    }
+    all
+}
+
+/// The parts that are read from the request.
+impl Operation {
+    /// Adds a parameter. An existing one of the same place and name is kept, and becomes required if the new
+    /// one is.
+    pub fn parameter(&mut self, mut parameter: Parameter) -> &mut Self {
+        if self.may_be_missing() && parameter.place != "path" {
+            parameter.required = false;
+        }
+        match self.parameters.iter_mut().find(|known| known.is_same_as(&parameter)) {
+            Some(known) => known.required |= parameter.required,
+            None => self.parameters.push(parameter),
+        }
+        self
+    }
+
+    fn may_be_missing(&self) -> bool {
+        self.context.is_optional || self.context.is_alternative
+    }
+
+    /// Returns whether this is inside of [`optional`](Operation::optional): a request without it is not rejected.
+    #[doc(hidden)]
+    pub fn is_optional(&self) -> bool {
+        self.context.is_optional
+    }
+
+    /// Returns whether the response may have this status, as far as it is known.
+    #[doc(hidden)]
+    pub fn may_answer(&self, status: StatusCode) -> bool {
+        let any = self
+            .responses
+            .get("default")
+            .is_some_and(|answer| !answer.is_any_problem());
+        let of_class = format!("{}XX", status.as_u16() / 100);
+        any || self.responses.contains_key(status.as_str()) || self.responses.contains_key(&of_class)
+    }
+
+    /// Returns whether the body of the request is read.
+    #[doc(hidden)]
+    pub fn reads_a_body(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Adds a field of the query for each field that serde reads of a `T`. A nested field is sent with the names
+    /// of its fields in brackets (`style: deepObject`).
+    pub fn query_fields<T>(&mut self) -> &mut Self {
+        let schema = self.input_schema_of::<T>();
+        self.fields_of(schema, type_name::<T>(), query_parameter)
+    }
+
+    /// Adds a header field for each field that serde reads of a `T`, with hyphens for the underscores in its name.
+    pub fn header_fields<T>(&mut self) -> &mut Self {
+        let schema = self.input_schema_of::<T>();
+        self.fields_of(schema, type_name::<T>(), header_parameter)
+    }
+
+    /// Adds a cookie for each field that serde reads of a `T`. The elements of a list share one cookie, separated by commas.
+    pub fn cookie_fields<T>(&mut self) -> &mut Self {
+        let schema = self.input_schema_of::<T>();
+        self.fields_of(schema, type_name::<T>(), cookie_parameter)
+    }
+
+    /// Adds a parameter for each field in the schema of a type, if it is known; `make` takes its name and its type in JSON.
+    ///
+    /// It is not generic: a document has many types, and each copy costs time to build.
+    fn fields_of(&mut self, schema: Option<Value>, type_name: &str, make: fn(&str, &str) -> Parameter) -> &mut Self {
+        let Some(schema) = schema else {
+            return self;
+        };
+        let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
+        if fields.is_empty()
+            && schema.get("properties").is_none()
+            && !schema.get("type").is_some_and(|kind| kind == "object")
+        {
+            self.gap(format!("the schema of `{type_name}` does not list its fields"));
+        }
+        for field in fields {
+            let kind = self.kind_of(&field.schema);
+            let mut parameter = make(&field.name, &kind).required(field.required).schema(field.schema);
+            if let Some(text) = field.description {
+                parameter = parameter.description(text);
+            }
+            self.parameter(if field.deprecated {
+                parameter.deprecated()
+            } else {
+                parameter
+            });
+        }
+        self
+    }
+
+    /// The `type` of a schema, or of the target of its reference; empty unless there is exactly one.
+    fn kind_of(&self, schema: &Value) -> String {
+        let target = schema.get("$ref").and_then(|reference| self.schemas.inlined(reference));
+        let kind = target.as_ref().unwrap_or(schema).get("type");
+        kind.and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// Adds parameters of the path: all that one argument takes as a `T`, from left to right. The route attributes write
+    /// the call.
+    pub fn path_parameters<T>(&mut self, names: &[(&str, ParameterPlace)]) -> &mut Self {
+        let schema = self.input_schema_of::<T>();
+        self.path_parameters_of(schema, names)
+    }
+
+    fn path_parameters_of(&mut self, schema: Option<Value>, names: &[(&str, ParameterPlace)]) -> &mut Self {
+        let schema = schema.unwrap_or_else(Operation::text);
+        let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
+        let items = schema.get("prefixItems").and_then(Value::as_array);
+        for (place, (name, _)) in names.iter().enumerate() {
+            let mut parameter = Parameter::path(*name);
+            if let Some(field) = fields.iter().find(|field| field.name == *name) {
+                parameter = parameter.schema(field.schema.clone());
+                if let Some(text) = &field.description {
+                    parameter = parameter.description(text);
+                }
+            } else if let Some(item) = items.and_then(|items| items.get(place)) {
+                parameter = parameter.schema(without_null(item, &|reference| self.schemas.inlined(reference)));
+            } else if names.len() == 1 {
+                parameter = parameter.schema(without_null(&schema, &|reference| self.schemas.inlined(reference)));
+            }
+            self.parameter(parameter);
+        }
+        self
+    }
+
+    /// Adds a media type in which the request's body may be sent, with the schema of its content.
+    pub fn body(&mut self, media_type: &str, schema: impl Into<Value>) -> &mut Self {
+        let schemas = self
+            .body
+            .get_or_insert_default()
+            .entry(media_type.to_owned())
+            .or_default();
+        insert(schemas, schema.into());
+        self.body_is_required |= !self.may_be_missing();
+        self
+    }
+
+    /// Adds a media type in which the request's body may be sent, with the schema that serde reads as a `T`.
+    pub fn body_of<T>(&mut self, media_type: &str) -> &mut Self {
+        let schema = self.input_schema_of::<T>().unwrap_or(Value::Bool(true));
+        self.body(media_type, schema)
+    }
+
+    /// Adds a media type of forms in which the request's body may be sent, with the schema that serde reads as a `T`. A
+    /// nested field is sent with the names of its fields in brackets.
+    pub fn form_of<T>(&mut self, media_type: &str) -> &mut Self {
+        let known = self.schemas.input::<T>();
+        if let Some(schema) = &known {
+            let fields = fields(schema, &|reference| self.schemas.inlined(reference));
+            let nested = fields
+                .into_iter()
+                .filter(|field| self.kind_of(&field.schema) == "object");
+            let encoding: Map<String, Value> = nested
+                .map(|field| (field.name, json!({ "style": "deepObject", "explode": true })))
+                .collect();
+            if !encoding.is_empty() {
+                self.encodings.insert(media_type.to_owned(), Value::Object(encoding));
+            }
+        }
+        let resolve = |reference: &Value| self.schemas.inlined(reference);
+        match known.filter(|schema| has_null(schema, &resolve)) {
+            Some(schema) => {
+                let schema = without_null(&schema, &resolve);
+                self.body(media_type, schema)
+            }
+            None => self.body_of::<T>(media_type),
+        }
+    }
+
+    /// Adds the description by `describe` as optional parts of a request.
+    pub fn optional(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
+        self.within(|context| context.is_optional = true, describe)
+    }
+
+    /// Adds the parts that `describe` adds, without the responses, where the handler takes a rejection itself. Its security
+    /// is optional then, since the handler may serve a request without credentials.
+    pub fn without_responses(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
+        self.within(|context| context.is_silent = true, describe)
+    }
+
+    /// The schema that serde reads as a `T`, if the handler's signature names `T` and it has one; otherwise there is
+    /// a gap.
+    pub fn input_schema_of<T>(&mut self) -> Option<Value> {
+        let schema = self.schemas.input::<T>();
+        self.require(type_name::<T>(), schema)
+    }
+
+    /// The schema that serde writes of a `T`, if the handler's signature names `T` and it has one; otherwise there is
+    /// a gap.
+    pub fn output_schema_of<T>(&mut self) -> Option<Value> {
+        let schema = self.schemas.output::<T>();
+        self.require(type_name::<T>(), schema)
+    }
+
+    /// The schema that serde writes of a `T`, as the member `name` of a problem; anything, with a gap, where it is not
+    /// known. `#[derive(Problem)]` writes the call.
+    pub fn member_schema_of<T>(&mut self, name: &str) -> Value {
+        self.schemas.output::<T>().unwrap_or_else(|| {
+            self.gap(format!(
+                "the schema of `{}`, the member `{name}` of a problem, is not known: derive `JsonSchema` for it",
+                type_name::<T>()
+            ));
+            Value::Bool(true)
+        })
+    }
+
+    fn require(&mut self, name: &str, schema: Option<Value>) -> Option<Value> {
+        if schema.is_none() {
+            self.gap(format!(
+                "the schema of `{name}` is not known: derive `JsonSchema` for it, and write the type out in the \
+                 handler's signature, not as an alias or `impl Trait`"
+            ));
+        }
+        schema
+    }
+}
+
+fn query_parameter(name: &str, kind: &str) -> Parameter {
+    match (Parameter::query(name), kind) {
+        (parameter, "object") => parameter.member("style", "deepObject").member("explode", true),
+        (parameter, _) => parameter,
+    }
+}
+
+fn header_parameter(name: &str, _: &str) -> Parameter {
+    Parameter::header(name_in_head(name))
+}
+
+fn cookie_parameter(name: &str, kind: &str) -> Parameter {
+    match (Parameter::cookie(name), kind) {
+        (parameter, "array") => parameter.member("explode", false),
+        (parameter, _) => parameter,
+    }
+}
+
+/// Adds a schema, unless it is there already.
+#[doc(hidden)]
+pub fn insert(schemas: &mut Vec<Value>, schema: Value) {
+    if !schemas.contains(&schema) {
+        schemas.push(schema);
+    }
+}
+
+/// A value that one of two schemas describes.
+pub(super) fn any_of(first: Value, second: Value) -> Value {
+    match first {
+        Value::Object(mut members) if members.len() == 1 && members.contains_key("anyOf") => {
+            if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
+                insert(choices, second);
+            }
+            Value::Object(members)
+        }
+        first => json!({ "anyOf": [first, second] }),
+    }
+}

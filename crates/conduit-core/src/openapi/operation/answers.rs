@@ -1,0 +1,277 @@
+//! The responses of an operation.
+
+use std::any::type_name;
+use std::collections::BTreeMap;
+use std::mem;
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::{Content, Context, DescribedStatus, Operation, PROBLEM, Side, insert};
+use crate::openapi::ProblemKind;
+use crate::response::IntoResponse;
+
+/// The known responses with one status.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Sentences.
+    pub descriptions: Vec<String>,
+    /// Header objects by name.
+    pub headers: Map<String, Value>,
+    /// Schemas by media type.
+    pub content: Content,
+}
+
+impl Answer {
+    /// Set for a problem of which no detail is known.
+    #[doc(hidden)]
+    pub fn is_any_problem(&self) -> bool {
+        !self.content.is_empty() && self.content.keys().all(|kind| kind == PROBLEM)
+    }
+}
+
+/// The responses.
+impl Operation {
+    /// Adds a response with a body of this media type and schema.
+    ///
+    /// Its status is 200, unless it is inside of [`at_status`](Operation::at_status) or a similar method.
+    pub fn response(&mut self, media_type: &str, schema: impl Into<Value>) -> &mut Self {
+        let schema = schema.into();
+        self.answers(|answer| {
+            insert(answer.content.entry(media_type.to_owned()).or_default(), schema.clone());
+        })
+    }
+
+    /// Adds a response with a body of this media type, with the schema that serde writes of a `T`.
+    pub fn response_of<T>(&mut self, media_type: &str) -> &mut Self {
+        let schema = self.output_schema_of::<T>().unwrap_or(Value::Bool(true));
+        self.response(media_type, schema)
+    }
+
+    /// Adds a response of which only the status is known.
+    pub fn response_without_body(&mut self) -> &mut Self {
+        self.answers(|_| ())
+    }
+
+    /// Adds a header field to the response.
+    pub fn response_header(&mut self, name: &str, description: &str) -> &mut Self {
+        let header = text_field(description);
+        self.answers(|answer| {
+            answer.headers.insert(name.to_owned(), header.clone());
+        })
+    }
+
+    /// Adds a header field to every response that is known so far. A layer is described after its inner endpoint, so
+    /// these are the responses that it passes on.
+    pub fn header_of_every_response(&mut self, name: &str, description: &str) -> &mut Self {
+        let named = self.responses.iter_mut().filter(|(status, _)| *status != "default");
+        for (_, answer) in named {
+            answer.headers.insert(name.to_owned(), text_field(description));
+        }
+        self
+    }
+
+    /// Adds a header field to the response with this status, if there is such a response.
+    #[doc(hidden)]
+    pub fn header_of_known_response(&mut self, status: StatusCode, name: &str, description: &str) {
+        if let Some(answer) = self.responses.get_mut(status.as_str()) {
+            answer.headers.insert(name.to_owned(), text_field(description));
+        }
+    }
+
+    /// Sets the description of the response, in CommonMark. The default, also for an empty text, is the reason phrase.
+    pub fn response_description(&mut self, text: &str) -> &mut Self {
+        self.answers(|answer| {
+            if !text.is_empty() && !answer.descriptions.iter().any(|known| known == text) {
+                answer.descriptions.push(text.to_owned());
+            }
+        })
+    }
+
+    /// Adds a problem (RFC 9457) with this status; the description states its condition.
+    pub fn problem(&mut self, status: StatusCode, description: &str) -> &mut Self {
+        let schema = self.schemas.problem();
+        self.problem_as(status, schema, description)
+    }
+
+    /// Adds a problem that lists the faults of the request, as [`Problem::faults`](crate::problem::Problem::faults) makes it.
+    pub fn faults(&mut self, status: StatusCode, description: &str) -> &mut Self {
+        let schema = self.schemas.faults();
+        self.problem_as(status, schema, description)
+    }
+
+    /// Adds a problem of a specific kind, with its schema.
+    pub fn problem_kind(&mut self, status: StatusCode, kind: ProblemKind) -> &mut Self {
+        let description = kind.title.clone().unwrap_or_default();
+        let problem = self.schemas.problem();
+        let schema = match kind.schema(status, &problem) {
+            Some(schema) => match kind.id {
+                Some(id) => self.schemas.kind(id, schema),
+                None => schema,
+            },
+            None => problem,
+        };
+        self.problem_as(status, schema, &description)
+    }
+
+    fn problem_as(&mut self, status: StatusCode, schema: Value, description: &str) -> &mut Self {
+        self.at_status(status, |operation| {
+            operation.response(PROBLEM, schema).response_description(description);
+        })
+    }
+
+    /// Adds a redirect whose 3xx status is known only at run time.
+    pub fn redirect(&mut self) -> &mut Self {
+        if !self.context.is_silent {
+            let answer = self.responses.entry("3XX".to_owned()).or_default();
+            answer
+                .headers
+                .insert("location".to_owned(), text_field("The target of the redirect."));
+        }
+        self
+    }
+
+    /// Adds that any status may come with a problem. Every operation has this, unless it describes the remaining
+    /// statuses itself.
+    pub fn any_problem(&mut self) -> &mut Self {
+        if self.context.is_silent {
+            return self;
+        }
+        let schema = self.schemas.problem();
+        let answer = self.responses.entry("default".to_owned()).or_default();
+        insert(answer.content.entry(PROBLEM.to_owned()).or_default(), schema);
+        self
+    }
+
+    /// Adds the responses that `describe` adds; those without an explicit status get this one.
+    pub fn at_status(&mut self, status: StatusCode, describe: impl FnOnce(&mut Operation)) -> &mut Self {
+        self.within(|context| context.status = DescribedStatus::Known(status), describe)
+    }
+
+    /// Adds the responses that `describe` adds; the status is known only at run time. It is 2xx, unless this is inside of
+    /// [`on_failure`](Operation::on_failure).
+    pub fn at_unknown_status(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
+        self.within(|context| context.status = DescribedStatus::Unknown, describe)
+    }
+
+    /// Adds a response without any details.
+    #[doc(hidden)]
+    pub fn any_response(&mut self) -> &mut Self {
+        self.within(
+            |context| context.status = DescribedStatus::Any,
+            |operation| {
+                operation.response_without_body();
+            },
+        )
+    }
+
+    /// Adds the responses that `describe` adds, as successful ones: an unknown status is 2xx.
+    pub fn on_success(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
+        self.within(|context| context.side = Side::Success, describe)
+    }
+
+    /// Adds the responses that `describe` adds, as failures: an unknown status is 4xx or 5xx.
+    pub fn on_failure(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
+        self.within(|context| context.side = Side::Failure, describe)
+    }
+
+    pub(super) fn within(
+        &mut self,
+        change: impl FnOnce(&mut Context),
+        describe: impl FnOnce(&mut Operation),
+    ) -> &mut Self {
+        let before = self.context;
+        change(&mut self.context);
+        describe(self);
+        self.context = before;
+        self
+    }
+
+    /// Calls a function with each response of the current context.
+    fn answers(&mut self, change: impl Fn(&mut Answer)) -> &mut Self {
+        let known;
+        let keys: &[&str] = match (self.context.status, self.context.side) {
+            _ if self.context.is_silent => &[],
+            (DescribedStatus::Known(status), _) => {
+                known = status;
+                &[known.as_str()]
+            }
+            (DescribedStatus::Any, Side::Either) => &["default"],
+            (DescribedStatus::Unknown | DescribedStatus::Any, Side::Failure) => &["4XX", "5XX"],
+            (DescribedStatus::Unknown, Side::Either)
+            | (DescribedStatus::Unknown | DescribedStatus::Any, Side::Success) => &["2XX"],
+        };
+        for key in keys {
+            change(self.responses.entry((*key).to_owned()).or_default());
+        }
+        self
+    }
+
+    /// Adds the responses of a handler's return type.
+    pub fn returned<R: IntoResponse>(&mut self) {
+        self.returned_as(type_name::<R>(), R::describe);
+    }
+
+    /// The same for a type of this name, so that it is compiled once for all types.
+    fn returned_as(&mut self, name: &str, describe: fn(&mut Operation)) {
+        let arguments = mem::take(&mut self.responses);
+        describe(self);
+        let is_success = |status: &String| matches!(status.as_bytes()[0], b'1'..=b'3');
+        let is_known = self.responses.keys().any(is_success)
+            || self
+                .responses
+                .get("default")
+                .is_some_and(|answer| !answer.is_any_problem());
+        if !is_known {
+            self.gap(format!(
+                "`{name}` does not describe its responses: implement `IntoResponse::describe` for its content"
+            ));
+            self.responses.entry("2XX".to_owned()).or_default();
+        }
+        self.merge(arguments);
+    }
+
+    /// Adds the responses of a layer function: those that it makes by itself. The successful responses are those that
+    /// it passes on.
+    #[doc(hidden)]
+    pub fn returned_by_a_layer<R: IntoResponse>(&mut self) {
+        let inner = mem::take(&mut self.responses);
+        R::describe(self);
+        let mut own = mem::replace(&mut self.responses, inner);
+        own.retain(|status, answer| match &**status {
+            "default" => answer.is_any_problem(),
+            "2XX" => !answer.content.is_empty(),
+            _ => true,
+        });
+        self.merge(own);
+    }
+
+    fn merge(&mut self, responses: BTreeMap<String, Answer>) {
+        for (status, answer) in responses {
+            if let Some(known) = self.responses.get(&status)
+                && status == "default"
+                && answer.is_any_problem()
+                && !known.is_any_problem()
+            {
+                // Any response may be a problem, and need not be one.
+                continue;
+            }
+            let known = self.responses.entry(status).or_default();
+            for description in answer.descriptions {
+                if !known.descriptions.contains(&description) {
+                    known.descriptions.push(description);
+                }
+            }
+            known.headers.extend(answer.headers);
+            for (media_type, schemas) in answer.content {
+                let all = known.content.entry(media_type).or_default();
+                schemas.into_iter().for_each(|schema| insert(all, schema));
+            }
+        }
+    }
+}
+
+/// A header field with any text.
+fn text_field(description: &str) -> Value {
+    json!({ "description": description, "schema": { "type": "string" } })
+}

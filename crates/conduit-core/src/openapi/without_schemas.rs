@@ -1,0 +1,84 @@
+//! Stubs for the schemas of types and the descriptions of handlers where the feature `openapi` is off.
+
+#![allow(
+    clippy::extra_unused_type_parameters,
+    reason = "the twin of this file, with the feature, asks for the type"
+)]
+
+use std::marker::PhantomData;
+
+use serde_json::Value;
+
+use super::Operation;
+use crate::route::Handler;
+
+/// The schemas of the types in a document.
+#[derive(Debug, Default)]
+#[doc(hidden)]
+pub struct Schemas;
+
+impl Schemas {
+    #[doc(hidden)]
+    pub fn input<T>(&mut self) -> Option<Value> {
+        None
+    }
+
+    #[doc(hidden)]
+    pub fn output<T>(&mut self) -> Option<Value> {
+        None
+    }
+
+    #[doc(hidden)]
+    pub fn problem(&mut self) -> Value {
+        Value::Bool(true)
+    }
+
+    #[doc(hidden)]
+    pub fn faults(&mut self) -> Value {
+        Value::Bool(true)
+    }
+
+    #[doc(hidden)]
+    pub fn kind(&mut self, _: &'static str, schema: Value) -> Value {
+        schema
+    }
+
+    #[doc(hidden)]
+    pub fn inlined(&self, _: &Value) -> Option<Value> {
+        None
+    }
+}
+
+/// A type that a handler names; without the feature `openapi` it has no schema.
+#[derive(Debug)]
+pub struct SchemaOf<T: ?Sized>(PhantomData<fn() -> Box<T>>);
+
+/// Makes no schema known.
+pub trait HasNoSchema: Sized {
+    /// Does nothing.
+    fn make_known(self, operation: &mut Operation) {
+        let _ = operation;
+    }
+}
+
+impl<T: ?Sized> HasNoSchema for SchemaOf<T> {}
+
+impl<T: ?Sized> SchemaOf<T> {
+    /// The type.
+    pub const NEW: Self = SchemaOf(PhantomData);
+}
+
+/// The descriptions of an application's handlers; without the feature `openapi` it stays empty.
+#[derive(Debug, Default)]
+pub struct Descriptions;
+
+impl Descriptions {
+    /// Adds a handler's.
+    pub fn add<S, H: Handler<S>>(&mut self) {}
+
+    #[doc(hidden)]
+    pub fn begin_layer<L: 'static>(&mut self, _: impl FnOnce() -> L, _: fn(&L, &mut Operation)) {}
+
+    #[doc(hidden)]
+    pub fn end_layer(&mut self) {}
+}

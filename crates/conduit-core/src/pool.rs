@@ -1,0 +1,279 @@
+//! Buffers and heads of responses that a worker uses again.
+//!
+//! Each worker thread keeps what its last requests needed: after the first few requests a small request allocates
+//! nothing. The pools are bounded in count and in the size of what they keep, so a burst of large requests does not
+//! stay in memory.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::response::Parts;
+use http::{HeaderValue, StatusCode, Version};
+
+use crate::memory::{Charge, Exhausted};
+use crate::panics::discard;
+
+/// The number of buffers, and of response heads of each content type, that a thread keeps.
+const KEPT: usize = 64;
+/// A buffer that has grown beyond this is freed rather than kept.
+const KEPT_BUFFER_BYTES: usize = 64 * 1024;
+/// The capacity of a buffer that is not taken from the budget of memory.
+#[doc(hidden)]
+pub const FREE_BYTES: usize = 4 * 1024;
+/// A header map that has grown beyond this is freed rather than kept.
+const KEPT_HEADER_CAPACITY: usize = 64;
+
+thread_local! {
+    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static RESPONSE_PARTS: RefCell<[Vec<Parts>; MEDIA_TYPES.len()]> =
+        const { RefCell::new([const { Vec::new() }; MEDIA_TYPES.len()]) };
+}
+
+/// A byte buffer that goes back to its thread's pool when it is dropped.
+#[derive(Default)]
+#[doc(hidden)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    /// The part of the budget of memory that the capacity takes, where [`append`](Buffer::append) has raised it.
+    charge: Charge,
+}
+
+impl Buffer {
+    /// An empty buffer, with the capacity of an earlier one where the pool has one.
+    #[doc(hidden)]
+    pub fn take() -> Self {
+        Buffer::from(BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default())
+    }
+
+    /// The bytes as a vector, which does not return to the pool.
+    #[doc(hidden)]
+    pub fn into_vec(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// The bytes as a vector, and its part of the budget of memory.
+    #[doc(hidden)]
+    pub fn into_parts(mut self) -> (Vec<u8>, Charge) {
+        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.charge))
+    }
+
+    /// Appends bytes of a body, whose memory is taken from the server's budget.
+    #[inline]
+    #[doc(hidden)]
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
+        if self.bytes.capacity() - self.bytes.len() < bytes.len() {
+            self.grow(bytes.len())?;
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    #[cold]
+    fn grow(&mut self, more: usize) -> Result<(), Exhausted> {
+        let needed = self.bytes.len() + more;
+        let doubled = needed.max(2 * self.bytes.capacity());
+        let charged = |capacity: usize| capacity.saturating_sub(FREE_BYTES);
+        let raised = self.charge.raise_to(charged(doubled), charged(needed))?;
+        let capacity = if raised == charged(doubled) { doubled } else { needed };
+        self.bytes.reserve_exact(capacity - self.bytes.len());
+        Ok(())
+    }
+}
+
+impl From<Buffer> for Bytes {
+    /// The bytes keep their part of the budget of memory, if they have one.
+    fn from(buffer: Buffer) -> Self {
+        if buffer.charge.is_some() {
+            return Bytes::from_owner(buffer);
+        }
+        Bytes::from(buffer.into_vec())
+    }
+}
+
+/// The vector's memory serves later buffers of the thread.
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Buffer {
+            bytes,
+            charge: Charge::default(),
+        }
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let capacity = self.bytes.capacity();
+        if capacity == 0 || capacity > KEPT_BUFFER_BYTES {
+            return;
+        }
+        self.bytes.clear();
+        let buffer = std::mem::take(&mut self.bytes);
+        // A body can outlive its thread's locals; then it is simply freed.
+        let _ = BUFFERS.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < KEPT {
+                pool.push(buffer);
+            }
+        });
+    }
+}
+
+impl Deref for Buffer {
+    type Target = Vec<u8>;
+    fn deref(&self) -> &Vec<u8> {
+        &self.bytes
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+}
+
+/// The content types that Conduit's own responses have.
+#[derive(Clone, Copy)]
+#[doc(hidden)]
+pub enum MediaType {
+    Text,
+    Json,
+    Html,
+    Bytes,
+    Problem,
+    Form,
+}
+
+macro_rules! media_types {
+    ($($value:literal,)*) => {
+        /// Their values, in the order of [`MediaType`].
+        static MEDIA_TYPES: [&str; 6] = [$($value,)*];
+
+        /// The heads of responses as [`response`] gives them, in the same order, written out.
+        static HEADS: [&str; 6] = [$(concat!("HTTP/1.1 200 OK\r\ncontent-type: ", $value, "\r\n"),)*];
+    };
+}
+
+media_types! {
+    "text/plain; charset=utf-8",
+    "application/json",
+    "text/html; charset=utf-8",
+    "application/octet-stream",
+    "application/problem+json",
+    "application/x-www-form-urlencoded",
+}
+
+impl MediaType {
+    /// Type and subtype, without parameters.
+    #[doc(hidden)]
+    pub fn essence(self) -> &'static str {
+        let value = MEDIA_TYPES[self as usize];
+        value.split_once(';').map_or(value, |(essence, _)| essence)
+    }
+}
+
+/// A response with status 200, this body and this content type, and no other field.
+///
+/// Most responses are sent with just that field, and so most heads come back as they were given: one pool for each
+/// type, and the next response of the type has nothing to insert.
+#[inline]
+#[doc(hidden)]
+pub fn response<B>(body: B, media_type: MediaType) -> http::Response<B> {
+    let place = media_type as usize;
+    let kept = RESPONSE_PARTS.with_borrow_mut(|pools| pools[place].pop());
+    match kept {
+        Some(parts) => http::Response::from_parts(parts, body),
+        None => new_response(body, place),
+    }
+}
+
+#[cold]
+fn new_response<B>(body: B, place: usize) -> http::Response<B> {
+    let mut response = http::Response::new(body);
+    response.headers_mut().reserve(4);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPES[place]));
+    response
+}
+
+/// A head that nothing was changed in since [`response`] gave it.
+#[derive(Clone, Copy)]
+#[doc(hidden)]
+pub struct Untouched(usize);
+
+impl Untouched {
+    #[inline]
+    #[doc(hidden)]
+    pub fn of<B>(response: &http::Response<B>) -> Option<Self> {
+        let headers = response.headers();
+        let is_plain = response.status() == StatusCode::OK
+            && response.version() == Version::HTTP_11
+            && headers.len() == 1
+            && headers.capacity() <= KEPT_HEADER_CAPACITY
+            && response.extensions().is_empty();
+        if !is_plain {
+            return None;
+        }
+        let (name, value) = headers.iter().next()?;
+        if *name != CONTENT_TYPE {
+            return None;
+        }
+        place_of(value).map(Untouched)
+    }
+
+    /// The status line and the fields.
+    #[doc(hidden)]
+    pub fn written(self) -> &'static [u8] {
+        HEADS[self.0].as_bytes()
+    }
+}
+
+/// The content type that this value is the text of. The same address and length are the same text, since it never changes; the
+/// same text elsewhere would at worst mean that a head is not kept.
+#[inline]
+fn place_of(value: &HeaderValue) -> Option<usize> {
+    MEDIA_TYPES
+        .iter()
+        .position(|known| std::ptr::eq(known.as_bytes(), value.as_bytes()))
+}
+
+/// Gives a response's head back to its thread's pool, if it has one of the content types that [`response`] gives.
+#[doc(hidden)]
+pub fn recycle(mut parts: Parts, untouched: Option<Untouched>) {
+    if let Some(Untouched(place)) = untouched {
+        return keep(parts, place);
+    }
+    if parts.headers.capacity() > KEPT_HEADER_CAPACITY || !parts.extensions.is_empty() {
+        return discard(parts);
+    }
+    let Some(place) = parts.headers.get(CONTENT_TYPE).and_then(place_of) else {
+        return;
+    };
+    if parts.headers.len() > 1 {
+        // Fields of handlers and layers are removed; the map keeps its memory.
+        parts.headers.clear();
+        parts
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPES[place]));
+    }
+    parts.status = StatusCode::OK;
+    parts.version = Version::HTTP_11;
+    keep(parts, place);
+}
+
+#[inline]
+fn keep(parts: Parts, place: usize) {
+    RESPONSE_PARTS.with_borrow_mut(|pools| {
+        if pools[place].len() < KEPT {
+            pools[place].push(parts);
+        }
+    });
+}

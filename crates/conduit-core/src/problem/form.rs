@@ -1,0 +1,272 @@
+//! The form that errors have in the whole application, and what is shown of them in development.
+
+use std::cell::Cell;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::{fmt, mem};
+
+use conduit_proto::h1::Head;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, VARY};
+use http::{HeaderValue, Method};
+
+use super::Problem;
+use crate::body::{Body, BodyKind};
+use crate::nearest::told;
+use crate::openapi::Operation;
+use crate::panics::{caught, discard};
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+use crate::route::Definition;
+
+/// The environment variable that says whether the program is in development.
+const ENVIRONMENT: &str = "CONDUIT_ENV";
+
+thread_local! {
+    static IS_DEVELOPMENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns whether the application of this worker thread is in development; `false` on other threads.
+#[doc(hidden)]
+pub fn is_development_on_this_thread() -> bool {
+    IS_DEVELOPMENT.get()
+}
+
+type Form = dyn Fn(Problem, &ErrorContext<'_>) -> Response + Send + Sync;
+
+/// Describes the responses of a form.
+type Describe = dyn Fn(&mut Operation) + Send + Sync;
+
+/// The error format of an application, from `App`; the same for all workers.
+#[derive(Clone, Default)]
+#[doc(hidden)]
+pub struct ErrorForm {
+    #[doc(hidden)]
+    pub development: Option<bool>,
+    #[doc(hidden)]
+    pub form: Option<Arc<Form>>,
+    /// The line that set the form.
+    #[cfg_attr(not(feature = "openapi"), allow(dead_code))]
+    #[doc(hidden)]
+    pub place: Option<&'static Location<'static>>,
+    /// Describes the responses that the form makes.
+    #[cfg_attr(not(feature = "openapi"), allow(dead_code))]
+    #[doc(hidden)]
+    pub description: Option<Arc<Describe>>,
+}
+
+impl ErrorForm {
+    /// Returns whether the application is in development: its setting, else `CONDUIT_ENV`, else the build profile.
+    #[doc(hidden)]
+    pub fn is_development(&self) -> bool {
+        self.development.unwrap_or_else(|| match std::env::var(ENVIRONMENT) {
+            Ok(environment) if environment == "development" => true,
+            Ok(_) => false,
+            Err(_) => cfg!(debug_assertions),
+        })
+    }
+
+    /// The format that a worker applies; `None` to leave every problem unchanged.
+    #[doc(hidden)]
+    pub fn connect(&self) -> Option<ConnectedForm> {
+        let development = self.is_development();
+        IS_DEVELOPMENT.set(development);
+        (development || self.form.is_some()).then(|| ConnectedForm {
+            development,
+            form: self.form.clone(),
+        })
+    }
+}
+
+impl fmt::Debug for ErrorForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorForm")
+            .field("development", &self.development)
+            .field("form", &self.form.is_some())
+            .finish()
+    }
+}
+
+/// The error format of a worker.
+#[derive(Clone)]
+#[doc(hidden)]
+pub struct ConnectedForm {
+    development: bool,
+    form: Option<Arc<Form>>,
+}
+
+impl ConnectedForm {
+    /// The response in the application's form, if it is a problem; any other stays as it is.
+    #[doc(hidden)]
+    pub fn apply(&self, response: Response, facts: &RequestSummary) -> Response {
+        if response.body().problem().is_none() {
+            return response;
+        }
+        let (parts, Body(BodyKind::Presented(problem, json))) = response.into_parts() else {
+            unreachable!("the body presents a problem");
+        };
+        let mut problem = *problem.downcast::<Problem>().expect("the body presents a problem");
+        let context = ErrorContext {
+            facts,
+            development: self.development,
+        };
+        if self.development {
+            problem.show_route(facts);
+            problem.show_causes();
+        }
+        // In development a browser shows the page, unless the form has a page itself.
+        let page = (self.development && context.wants_html()).then(|| problem.clone());
+        let mut shown = match &self.form {
+            // One that panics leaves the problem as it came.
+            Some(form) => match caught("the form of errors panicked", || form(problem, &context)) {
+                Some(shown) => shown,
+                None => return Response::from_parts(parts, Body(BodyKind::Buffer(json))),
+            },
+            None => problem.into_response(),
+        };
+        if let Some(problem) = page
+            && !is_html(&shown)
+        {
+            discard(mem::replace(&mut shown, problem.into_page(&context)));
+        }
+        // Fields that layers have added, such as those of CORS, stay.
+        let own: Vec<HeaderName> = shown.headers().keys().cloned().collect();
+        for (name, value) in &parts.headers {
+            if name != CONTENT_TYPE && !own.contains(name) {
+                shown.headers_mut().append(name, value.clone());
+            }
+        }
+        if self.development {
+            let headers = shown.headers_mut();
+            headers.append(VARY, HeaderValue::from_static("accept"));
+            // Other responses to the same target do not vary by it, and the next build may answer otherwise.
+            headers
+                .entry(CACHE_CONTROL)
+                .or_insert(HeaderValue::from_static("no-store"));
+        }
+        discard(parts);
+        shown
+    }
+}
+
+fn is_html(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"))
+}
+
+impl Problem {
+    /// In development the client learns which route it is whose handler did not take what it sent.
+    fn show_route(&mut self, facts: &RequestSummary) {
+        let refused = matches!(self.0.status.as_u16(), 400 | 415 | 422);
+        if let Some(route) = facts.route
+            && refused
+            && self.member("route").is_none()
+        {
+            self.0.extensions.push(("route".into(), told(route)));
+        }
+    }
+
+    /// In development the client sees what the log does.
+    fn show_causes(&mut self) {
+        if self.0.causes.is_empty() {
+            return;
+        }
+        if self.0.detail.is_none() {
+            self.0.detail = Some(self.0.causes.join(": ").into());
+        }
+        let causes = self.0.causes.iter().map(String::as_str).collect::<Vec<_>>();
+        self.0.extensions.push(("causes".into(), causes.into()));
+    }
+}
+
+/// The request properties that an error's format may depend on, kept during the request.
+#[derive(Default)]
+#[doc(hidden)]
+pub struct RequestSummary {
+    head: Option<Rc<Head>>,
+    route: Option<&'static Definition>,
+}
+
+impl RequestSummary {
+    #[doc(hidden)]
+    pub fn of(request: &Request) -> Self {
+        RequestSummary {
+            head: Some(Rc::new(request.head().clone())),
+            route: request.route(),
+        }
+    }
+}
+
+/// The request that a problem answers, as far as there was one: a head that could not be read has none.
+#[derive(Clone, Copy)]
+pub struct ErrorContext<'a> {
+    facts: &'a RequestSummary,
+    development: bool,
+}
+
+impl<'a> ErrorContext<'a> {
+    /// The method.
+    pub fn method(&self) -> Option<&'a Method> {
+        self.facts.head.as_ref().map(|head| head.method())
+    }
+
+    /// The path as it was sent.
+    pub fn path(&self) -> Option<&'a str> {
+        self.facts.head.as_ref().map(|head| head.path())
+    }
+
+    /// The query as it was sent.
+    pub fn query(&self) -> Option<&'a str> {
+        self.facts.head.as_ref().and_then(|head| head.query())
+    }
+
+    /// The first header field with this name.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.facts.head.as_ref().and_then(|head| head.header(name))
+    }
+
+    /// The route that matched, if any did.
+    pub fn route(&self) -> Option<&'static Definition> {
+        self.facts.route
+    }
+
+    /// Returns whether the application is in development (`App::development`): then the problem's causes may be shown.
+    #[doc(hidden)]
+    pub fn is_development(&self) -> bool {
+        self.development
+    }
+
+    /// Returns whether the client requests a page, as browsers do: its `accept` names `text/html`, and JSON at most
+    /// as much (RFC 9110, section 12.5.1).
+    pub fn wants_html(&self) -> bool {
+        let accept = String::from_utf8_lossy(self.header("accept").unwrap_or_default());
+        let (mut html, mut json) = (0.0, 0.0);
+        for range in accept.split(',') {
+            let mut parameters = range.split(';').map(str::trim);
+            let name = parameters.next().unwrap_or_default();
+            let quality = parameters
+                .find_map(|parameter| parameter.strip_prefix("q=").or(parameter.strip_prefix("Q=")))
+                .map_or(1.0, |quality| quality.parse::<f32>().unwrap_or(0.0));
+            if name.eq_ignore_ascii_case("text/html") {
+                html = quality;
+            } else if ["application/json", "application/problem+json"]
+                .iter()
+                .any(|json| name.eq_ignore_ascii_case(json))
+            {
+                json = quality.max(json);
+            }
+        }
+        html > 0.0 && html >= json
+    }
+}
+
+impl fmt::Debug for ErrorContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorContext")
+            .field("method", &self.method())
+            .field("path", &self.path())
+            .field("route", &self.route())
+            .field("development", &self.development)
+            .finish()
+    }
+}

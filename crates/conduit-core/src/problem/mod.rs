@@ -1,0 +1,384 @@
+//! Errors in one form: problem details (RFC 9457).
+//!
+//! [`Problem`] is an error response. Any error turns into one by `?`; `#[derive(Problem)]` gives each variant of an
+//! error type of one's own its status, title and detail; `App::errors` changes how all of them
+//! look.
+
+mod carried;
+mod excerpt;
+mod fault;
+mod form;
+mod page;
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use http::header::HeaderName;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use self::carried::Carried;
+pub use self::carried::{Cause, IntoProblem, Never};
+pub use self::excerpt::Excerpt;
+pub use self::excerpt::{bounded, log_escaped, logged, logged_message};
+pub use self::fault::LISTED_FAULTS;
+pub use self::fault::{Fault, Step};
+pub use self::form::ErrorContext;
+pub use self::form::is_development_on_this_thread;
+pub use self::form::{ConnectedForm, ErrorForm, RequestSummary};
+use crate::body::{Body, BodyError, BodyKind, BoxError};
+use crate::openapi::Operation;
+use crate::pool::{Buffer, MediaType};
+use crate::response::{IntoResponse, Response, with_type};
+
+/// An error response in the form of RFC 9457: `application/problem+json` with the members `type`, `title`, `status`,
+/// `detail`, `instance`, and any others that the problem brings.
+///
+/// Every error that Conduit itself answers has this form. A handler returns its own as the `Err` of a `Result`. Any
+/// other error turns into a 500 by `?`, be it a `std::error::Error`, a boxed one, an `anyhow::Error` or an
+/// `eyre::Report`: its text and those of its sources are logged, and the client sees them only in
+/// development (`App::development`). `#[derive(Problem)]` makes an error type of one's own into problems.
+///
+/// # Example
+///
+/// A handler that says what was not found:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[get("/users/{id}")]
+/// async fn show(id: Path<u64>) -> Result<String, Problem> {
+///     match *id {
+///         1 => Ok("the first user".to_owned()),
+///         id => Err(Problem::not_found(format!("no user has the id {id}"))),
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem(Box<Members>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Members {
+    status: StatusCode,
+    kind: Option<Cow<'static, str>>,
+    title: Option<Cow<'static, str>>,
+    detail: Option<Cow<'static, str>>,
+    instance: Option<Cow<'static, str>>,
+    extensions: Vec<(Cow<'static, str>, Value)>,
+    headers: HeaderMap,
+    /// The text of the error that it comes from, then those of its sources. It is not part of the response.
+    causes: Vec<String>,
+}
+
+impl Problem {
+    /// A problem that says no more than its status: the title is the status's reason phrase.
+    pub fn new(status: StatusCode) -> Self {
+        Problem(Box::new(Members {
+            status,
+            kind: None,
+            title: None,
+            detail: None,
+            instance: None,
+            extensions: Vec::new(),
+            headers: HeaderMap::new(),
+            causes: Vec::new(),
+        }))
+    }
+
+    /// 400: the request is wrong; `detail` says how.
+    pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::BAD_REQUEST).with_detail(detail)
+    }
+
+    /// 401: the request lacks valid credentials.
+    pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::UNAUTHORIZED).with_detail(detail)
+    }
+
+    /// 403: the client may not do this.
+    pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::FORBIDDEN).with_detail(detail)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::NOT_FOUND).with_detail(detail)
+    }
+
+    /// 409: the request conflicts with the state of the thing.
+    pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::CONFLICT).with_detail(detail)
+    }
+
+    /// 413: the body is longer than the server takes.
+    pub fn payload_too_large(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE).with_detail(detail)
+    }
+
+    /// 415: the body's media type is not one that the handler reads.
+    pub fn unsupported_media_type(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_detail(detail)
+    }
+
+    /// 422: the body is well-formed but its values are not what the handler takes.
+    pub fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY).with_detail(detail)
+    }
+
+    /// 500 for an error of the server's own. The error and its sources are logged; the client sees only the status.
+    pub fn internal(error: &(dyn StdError + 'static)) -> Self {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR).with_cause(error)
+    }
+
+    /// 500 for a handler that panicked with this message.
+    #[doc(hidden)]
+    pub fn panicked(message: &str) -> Self {
+        let message = logged_message(message);
+        tracing::error!(panic = message, "a handler panicked");
+        let mut problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
+        problem.0.causes.push(format!("the handler panicked: {message}"));
+        problem
+    }
+
+    /// Sets the error that the problem comes from, for the log and for development (`App::development`): in
+    /// production the client does not see it. It is logged here, with its sources; as an error if the status is one of
+    /// the server's (5xx), otherwise at the level `debug`.
+    pub fn with_cause(mut self, error: &(dyn StdError + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            self.0.causes.push(logged_message(error));
+            cause = error.source();
+        }
+        let (status, chain) = (self.0.status.as_u16(), self.0.causes.join(": "));
+        if self.0.status.is_server_error() {
+            tracing::error!(status, error = %chain, "a handler failed");
+        } else {
+            tracing::debug!(status, error = %chain, "a handler refused");
+        }
+        self
+    }
+
+    /// Sets what is particular to this occurrence, for a person to read.
+    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// Sets the URI that identifies the kind of problem; without it the kind is `about:blank`, "no more than the
+    /// status says", and the member is left out.
+    pub fn with_type(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
+        self.0.kind = Some(uri.into());
+        self
+    }
+
+    /// Sets the short text that is the same for every problem of this kind; without it it is the status's reason
+    /// phrase.
+    pub fn with_title(mut self, title: impl Into<Cow<'static, str>>) -> Self {
+        self.0.title = Some(title.into());
+        self
+    }
+
+    /// Sets the URI that identifies this occurrence.
+    pub fn with_instance(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
+        self.0.instance = Some(uri.into());
+        self
+    }
+
+    /// Adds a member of the problem's own (RFC 9457, section 3.2). The names of the standard members are taken.
+    ///
+    /// # Panics
+    ///
+    /// When `name` is `type`, `title`, `status`, `detail` or `instance`.
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        let name = name.into();
+        assert!(
+            !matches!(&*name, "type" | "title" | "status" | "detail" | "instance"),
+            "`{name}` is a standard member of a problem: set it with the method of its name",
+        );
+        self.0.extensions.push((name, value.into()));
+        self
+    }
+
+    /// As [`with`](Problem::with), with any value that serde writes. One that cannot be written is logged and left out.
+    pub fn with_serialized(self, name: impl Into<Cow<'static, str>>, value: &impl Serialize) -> Self {
+        match serde_json::to_value(value) {
+            Ok(value) => self.with(name, value),
+            Err(error) => {
+                tracing::error!(%error, "a member of a problem cannot be written as JSON");
+                self
+            }
+        }
+    }
+
+    /// Adds a header field to the response, such as `Retry-After` or `Allow`.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.append(name, value);
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The text that is particular to this occurrence.
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+
+    /// The short text that is the same for every problem of this kind: the status's reason phrase unless one was set.
+    pub fn title(&self) -> Option<&str> {
+        self.0.title.as_deref().or(self.0.status.canonical_reason())
+    }
+
+    /// The URI of the kind of problem; `about:blank` unless one was set.
+    pub fn type_uri(&self) -> &str {
+        self.0.kind.as_deref().unwrap_or("about:blank")
+    }
+
+    /// The member of this name that [`with`](Problem::with) added.
+    pub fn member(&self, name: &str) -> Option<&Value> {
+        let mut members = self.0.extensions.iter();
+        members.find(|member| member.0 == name).map(|member| &member.1)
+    }
+
+    /// The header fields of the response besides its content type.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    /// The text of the error that the problem comes from and those of its sources: not for clients in production.
+    pub fn causes(&self) -> &[String] {
+        &self.0.causes
+    }
+
+    /// The problem as an error that turns into the same problem again by `?`. `#[derive(Problem)]` uses it.
+    pub fn into_error(self) -> BoxError {
+        Box::new(Carried(self))
+    }
+
+    /// The problem's members as JSON, in a buffer of the worker's pool.
+    fn to_json(&self) -> Buffer {
+        let mut buffer = Buffer::take();
+        serde_json::to_writer(&mut *buffer as &mut Vec<u8>, self)
+            .expect("a problem's members are strings, numbers and JSON values");
+        buffer
+    }
+}
+
+impl Body {
+    /// The problem of an error response whose body is unchanged. A layer may read it; a layer that encodes bodies should
+    /// leave it unchanged, because the application's form for errors (`App::errors`) runs after all
+    /// layers.
+    pub fn problem(&self) -> Option<&Problem> {
+        match &self.0 {
+            BodyKind::Presented(value, _) => value.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl Problem {
+    /// The response to a client whose body could not be read.
+    pub fn of_body_error(error: &BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { .. } => Problem::payload_too_large(error.to_string()),
+            BodyError::Incomplete | BodyError::Malformed { .. } => Problem::bad_request(error.to_string()),
+            BodyError::OutOfMemory => Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+                .with_detail(error.to_string())
+                .with_header(RETRY_AFTER, HeaderValue::from_static("1")),
+            BodyError::Stream(error) => Problem::internal(&**error),
+            #[cfg(feature = "tower")]
+            BodyError::Unreadable(error) if is_too_long(&**error) => {
+                Problem::payload_too_large("the body is longer than the limit of a layer on its way")
+            }
+            // The message of the other library may disclose details to the client.
+            #[cfg(feature = "tower")]
+            BodyError::Unreadable(error) => {
+                tracing::debug!(
+                    error = &**error as &dyn std::error::Error,
+                    "a request's body could not be read"
+                );
+                Problem::bad_request("the body could not be read")
+            }
+        }
+    }
+}
+
+/// Returns whether the error of a body is the length limit of `http-body-util`, which layers of tower set.
+#[cfg(feature = "tower")]
+fn is_too_long(error: &(dyn StdError + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| (*error).source());
+    causes.any(|cause| cause.is::<http_body_util::LengthLimitError>())
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = &*self.0;
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(kind) = &members.kind {
+            map.serialize_entry("type", kind)?;
+        }
+        if let Some(title) = self.title() {
+            map.serialize_entry("title", title)?;
+        }
+        map.serialize_entry("status", &members.status.as_u16())?;
+        if let Some(detail) = &members.detail {
+            map.serialize_entry("detail", detail)?;
+        }
+        if let Some(instance) = &members.instance {
+            map.serialize_entry("instance", instance)?;
+        }
+        for (name, value) in &members.extensions {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let json = self.to_json();
+        let status = self.0.status;
+        let headers = self.0.headers.clone();
+        // The body carries the problem on to where the application's form for errors is applied.
+        let mut response = with_type(Body(BodyKind::Presented(Box::new(self), json)), MediaType::Problem);
+        *response.status_mut() = status;
+        response.headers_mut().extend(headers);
+        response
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.any_problem();
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.status)?;
+        match &self.0.detail {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
+// `Problem` does not turn into a boxed error, so that this can hold for every type that does: each `std::error::Error` that
+// can be sent between threads, boxed errors, `anyhow::Error`, `eyre::Report`, and types with `#[derive(Problem)]`, which carry
+// their problem. All of them are `Unpin`, except for an error whose derive brings a conversion of the type itself.
+impl<E: Into<BoxError> + Unpin> From<E> for Problem {
+    fn from(error: E) -> Self {
+        match error.into().downcast::<Carried>() {
+            Ok(carried) => carried.0,
+            Err(error) => match error.downcast_ref::<BodyError>() {
+                Some(error) => Problem::of_body_error(error),
+                None => Problem::internal(&*error),
+            },
+        }
+    }
+}

@@ -1,0 +1,558 @@
+//! The request as a handler sees it.
+
+use std::cell::{OnceCell, RefCell};
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use conduit_proto::h1::{BodyLength, Head};
+use conduit_route::{Definition, Miss, Parameters, Table};
+use http::uri::PathAndQuery;
+use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
+
+use crate::body::{Body, BodyEventSender, BodyKind, Channel, Incoming};
+use crate::connection_info::ConnectionInfo;
+use crate::memory::Charge;
+use crate::pool::Buffer;
+use crate::route::ParameterPlace;
+use crate::target;
+
+/// The number of requests whose memory a thread keeps for reuse.
+const KEPT: usize = 64;
+
+thread_local! {
+    #[expect(clippy::vec_box, reason = "a request moves between its users as one pointer: the box is what is kept")]
+    static FREE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A request: method, target, header fields, path parameters, the client's address, and the body.
+///
+/// A handler may take the whole request, or parts of it through [extractors](crate::extract). Its memory is
+/// reused for later requests, and the [`HeaderMap`] and the [`Uri`] are built on demand;
+/// [`header`](Request::header) and [`path`](Request::path) return the received bytes at no cost.
+///
+/// # Example
+///
+/// A response that describes the request:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// #[get("/what")]
+/// fn what(request: Request) -> String {
+///     format!("{} {} from {}", request.method(), request.path(), request.peer_address())
+/// }
+/// ```
+pub struct Request(Option<Box<Parts>>);
+
+/// The state of the look-up of a request's route.
+#[derive(Clone, Copy, Debug, Default)]
+#[doc(hidden)]
+pub enum Matched {
+    /// Not looked up since the request was received, or since its method or path was changed.
+    #[default]
+    NotYet,
+    /// The index in the table, and the route.
+    Route(usize, &'static Definition),
+    /// No route of this table matches.
+    Missed(Miss, &'static Table),
+}
+
+/// A layer's transformation of the body; its arguments are the body and the limit of its length.
+type Reading = Box<dyn FnOnce(Body, u64) -> Body>;
+
+#[derive(Default)]
+struct Parts {
+    head: Head,
+    parameters: Parameters,
+    matched: Matched,
+    peer: Option<SocketAddr>,
+    facts: Option<Rc<ConnectionInfo>>,
+    uri: OnceCell<Uri>,
+    headers: OnceCell<HeaderMap>,
+    /// The map has been changed: the head is outdated.
+    edited: bool,
+    extensions: Extensions,
+    /// The body, until it is taken.
+    body: Option<BodyLength>,
+    /// The body, until it is taken, of a request that another server has read.
+    #[cfg(feature = "tower")]
+    foreign: Option<Body>,
+    /// The body that a layer has set instead.
+    replaced: Option<Body>,
+    /// The transformation of the body when it is taken.
+    reading: Option<Reading>,
+    body_limit: u64,
+    channel: Rc<Channel>,
+    /// The bytes that an extractor has read of the body, for an outer extractor.
+    #[cfg(feature = "validate")]
+    read: Read,
+}
+
+/// The state of keeping the bytes that are read of a body.
+#[cfg(feature = "validate")]
+#[derive(Default)]
+enum Read {
+    #[default]
+    Dropped,
+    Wanted,
+    Kept(Buffer),
+}
+
+impl Request {
+    /// The method (RFC 9110, section 9).
+    pub fn method(&self) -> &Method {
+        self.parts().head.method()
+    }
+
+    /// The path as it was sent: not percent-decoded, without the query.
+    pub fn path(&self) -> &str {
+        self.parts().head.path()
+    }
+
+    /// The query as it was sent, without the `?`; `None` where the target has no `?`.
+    pub fn query(&self) -> Option<&str> {
+        self.parts().head.query()
+    }
+
+    /// The request's target as a [`Uri`]; built at the first call. Its path and query equal [`path`](Request::path) and
+    /// [`query`](Request::query); it has an authority where the target is absolute.
+    pub fn uri(&self) -> &Uri {
+        self.parts().uri.get_or_init(|| target::uri_of(&self.parts().head))
+    }
+
+    /// The version of HTTP that the client speaks.
+    pub fn version(&self) -> Version {
+        self.parts().head.version()
+    }
+
+    /// The first header field with this name, as it was sent; the name is compared without regard to case.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        let parts = self.parts();
+        if parts.edited {
+            return parts.headers.get()?.get(name).map(HeaderValue::as_bytes);
+        }
+        parts.head.header(name)
+    }
+
+    /// The values of all header fields with this name; no map is built for them.
+    #[doc(hidden)]
+    pub fn header_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let parts = self.parts();
+        let edited = parts.headers.get().filter(|_| parts.edited);
+        let edited = edited.map(|map| map.get_all(name).iter().map(HeaderValue::as_bytes));
+        let sent = edited.is_none().then(|| parts.head.header_all(name));
+        edited.into_iter().flatten().chain(sent.into_iter().flatten())
+    }
+
+    /// All header fields; the map is built at the first call.
+    pub fn headers(&self) -> &HeaderMap {
+        let parts = self.parts();
+        parts.headers.get_or_init(|| parts.head.header_map())
+    }
+
+    /// As [`headers`](Request::headers), to add, change or remove fields on the way to the handler. Values that the engine
+    /// has parsed from them, such as the length of the body, do not change.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        let parts = self.parts_mut();
+        parts.headers.get_or_init(|| parts.head.header_map());
+        parts.edited = true;
+        parts.headers.get_mut().expect("it was built just now")
+    }
+
+    /// The header fields as an owned map.
+    #[doc(hidden)]
+    pub fn take_headers(&mut self) -> HeaderMap {
+        let parts = self.parts_mut();
+        if parts.edited {
+            return parts.headers.get().cloned().unwrap_or_default();
+        }
+        parts.headers.take().unwrap_or_else(|| parts.head.header_map())
+    }
+
+    /// The address of the connection's peer. For a Unix socket it is the unspecified address `0.0.0.0:0`, which cannot be
+    /// mistaken for an address of this machine; `UnixPeer` identifies the peer process.
+    pub fn peer_address(&self) -> SocketAddr {
+        self.parts().peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// The route that the request was matched to: its method, path and handler as written; `None` if no route matches,
+    /// and before the next look-up after [`set_method`](Request::set_method) or
+    /// [`set_path`](Request::set_path).
+    pub fn route(&self) -> Option<&'static Definition> {
+        match self.parts().matched {
+            Matched::Route(_, definition) => Some(definition),
+            Matched::NotYet | Matched::Missed(..) => None,
+        }
+    }
+
+    /// Changes the method on the way to the handler. In a layer of the application the route is looked up again; a layer of
+    /// a list runs after the look-up. The response still follows the original method: `HEAD` has no body.
+    pub fn set_method(&mut self, method: Method) {
+        let parts = self.parts_mut();
+        parts.head.set_method(method);
+        parts.matched = Matched::NotYet;
+    }
+
+    /// Changes the path and keeps the query, and the authority of an absolute target. In a layer of the application the
+    /// route is looked up again; a layer of a list runs after the look-up. Bytes that a path cannot hold are percent-encoded, `?`
+    /// and `#` too, and a missing slash at the beginning is added.
+    ///
+    /// # Panics
+    ///
+    /// When path and query are longer than 65,534 bytes, which is the longest target that a request may have.
+    pub fn set_path(&mut self, path: &str) {
+        self.set_uri(target::with_path(self.uri(), path, self.query()));
+    }
+
+    /// Changes the target to that of a URI.
+    #[doc(hidden)]
+    pub fn set_uri(&mut self, uri: Uri) {
+        let uri = target::normalized(uri);
+        let parts = self.parts_mut();
+        parts
+            .head
+            .set_target(uri.path_and_query().map_or("/", PathAndQuery::as_str));
+        parts.uri = OnceCell::from(uri);
+        parts.parameters = Parameters::default();
+        parts.matched = Matched::NotYet;
+    }
+
+    /// Returns whether it was received over this server's TLS.
+    pub fn is_tls(&self) -> bool {
+        self.facts().is_some_and(|facts| facts.tls.is_some())
+    }
+
+    /// The value of the route's parameter at this index, counted from 0 in the order of the path, without
+    /// percent-decoding.
+    pub fn parameter(&self, index: usize) -> Option<&str> {
+        let parts = self.parts();
+        let bytes = parts.head.path_bytes().get(parts.parameters.range(index)?)?;
+        str::from_utf8(bytes).ok()
+    }
+
+    /// The value of the parameter with this name and place in the route's path, as it was sent.
+    #[doc(hidden)]
+    pub fn parameter_at(&self, name: &str, place: ParameterPlace) -> Option<&str> {
+        let index = match place {
+            ParameterPlace::FromEnd(after) => self.parts().parameters.len().checked_sub(after + 1)?,
+            ParameterPlace::Prefix => {
+                let mut names = self.route()?.path.split('{').skip(1);
+                names.position(|rest| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('}')))?
+            }
+        };
+        self.parameter(index)
+    }
+
+    /// Values of any type that the application attaches to the request on its way to the handler.
+    pub fn extensions(&self) -> &Extensions {
+        &self.parts().extensions
+    }
+
+    /// As [`extensions`](Request::extensions), to add or remove values.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.parts_mut().extensions
+    }
+
+    /// Returns whether the request has a body (RFC 9112, section 6.3). A declared length of 0 means no body.
+    pub fn has_body(&self) -> bool {
+        let parts = self.parts();
+        #[cfg(feature = "tower")]
+        let body = parts.replaced.as_ref().or(parts.foreign.as_ref());
+        #[cfg(not(feature = "tower"))]
+        let body = parts.replaced.as_ref();
+        match body {
+            Some(body) => !body.is_empty(),
+            None => parts.head.body() != BodyLength::None,
+        }
+    }
+
+    /// Returns whether a chunked body, which declares no length, turns out to have no bytes. If `is_absent` returns true,
+    /// it waits for the first bytes without taking them.
+    #[doc(hidden)]
+    pub async fn has_no_body_after_all(&mut self, is_absent: impl FnOnce(&Request) -> bool) -> bool {
+        let parts = self.parts_mut();
+        #[cfg(feature = "tower")]
+        let is_foreign = parts.foreign.is_some();
+        #[cfg(not(feature = "tower"))]
+        let is_foreign = false;
+        if parts.body != Some(BodyLength::Chunked) || parts.replaced.is_some() || is_foreign {
+            return false;
+        }
+        parts.replaced = Some(Body::empty());
+        let would_be_absent = is_absent(self);
+        let parts = self.parts_mut();
+        parts.replaced = None;
+        would_be_absent && std::future::poll_fn(|context| parts.channel.poll_is_empty(context)).await
+    }
+
+    /// Replaces the request's body for inner layers and the handler. The application's limit on bodies does not apply to
+    /// it, except for bytes that it takes from the original body.
+    pub fn set_body(&mut self, body: Body) {
+        let parts = self.parts_mut();
+        parts.replaced = Some(body);
+        parts.reading = None;
+    }
+
+    /// Keeps a part of the budget of memory until the handler has ended.
+    #[doc(hidden)]
+    pub fn hold(&mut self, charge: Charge) {
+        if charge.is_some() {
+            self.extensions_mut().insert(Held(Arc::new(charge)));
+        }
+    }
+
+    /// Transforms the body by `reading` when it is taken, with the limit of its length at that time.
+    #[doc(hidden)]
+    pub fn read_body_through(&mut self, reading: impl FnOnce(Body, u64) -> Body + 'static) {
+        self.parts_mut().reading = Some(Box::new(reading));
+    }
+
+    /// The declared length of the body in bytes; `None` without a declaration or without a body.
+    #[doc(hidden)]
+    pub fn declared_length(&self) -> Option<u64> {
+        #[cfg(feature = "tower")]
+        if let Some(body) = &self.parts().foreign {
+            return body.len();
+        }
+        match self.parts().body {
+            Some(BodyLength::Exact(length)) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// Sets the maximum size of the body in bytes, which replaces the application's limit.
+    #[doc(hidden)]
+    pub fn set_body_limit(&mut self, bytes: u64) {
+        self.parts_mut().body_limit = bytes;
+    }
+
+    /// Returns whether a request without a route would have one at this path.
+    #[doc(hidden)]
+    pub fn is_routed_at(&self, path: &str) -> bool {
+        let parts = self.parts();
+        let Matched::Missed(_, table) = parts.matched else {
+            return false;
+        };
+        table
+            .find(parts.head.method().as_str(), path, &mut Parameters::new())
+            .is_ok()
+    }
+
+    /// Takes the body. A second call returns an empty one.
+    pub fn take_body(&mut self) -> Body {
+        let body = self.take_body_as_sent();
+        let parts = self.parts_mut();
+        match parts.reading.take() {
+            Some(reading) => reading(body, parts.body_limit),
+            None => body,
+        }
+    }
+
+    /// Makes an extractor that reads the body keep the bytes.
+    #[cfg(feature = "validate")]
+    #[doc(hidden)]
+    pub fn keep_what_is_read(&mut self) {
+        self.parts_mut().read = Read::Wanted;
+    }
+
+    /// Returns whether an outer extractor wants the bytes of the body.
+    #[cfg(feature = "validate")]
+    #[doc(hidden)]
+    pub fn keeps_what_is_read(&self) -> bool {
+        matches!(self.parts().read, Read::Wanted)
+    }
+
+    /// Takes over bytes that an extractor has read and no longer needs.
+    #[doc(hidden)]
+    pub fn was_read(&mut self, bytes: Buffer) {
+        #[cfg(feature = "validate")]
+        if matches!(self.parts().read, Read::Wanted) {
+            self.parts_mut().read = Read::Kept(bytes);
+            return;
+        }
+        drop(bytes);
+    }
+
+    /// The bytes that were read since they were requested.
+    #[cfg(feature = "validate")]
+    #[doc(hidden)]
+    pub fn take_what_was_read(&mut self) -> Buffer {
+        match std::mem::take(&mut self.parts_mut().read) {
+            Read::Kept(bytes) => bytes,
+            Read::Wanted | Read::Dropped => Buffer::default(),
+        }
+    }
+
+    fn take_body_as_sent(&mut self) -> Body {
+        let parts = self.parts_mut();
+        if let Some(body) = &mut parts.replaced {
+            return std::mem::take(body);
+        }
+        #[cfg(feature = "tower")]
+        if let Some(body) = &mut parts.foreign {
+            return std::mem::take(body).limited(parts.body_limit);
+        }
+        let declared = match parts.body.take() {
+            None | Some(BodyLength::None) => return Body::empty(),
+            Some(BodyLength::Exact(length)) => Some(length),
+            Some(BodyLength::Chunked) => None,
+        };
+        Body(BodyKind::Incoming(Incoming::new(
+            Rc::clone(&parts.channel),
+            parts.body_limit,
+            declared,
+        )))
+    }
+
+    fn parts(&self) -> &Parts {
+        self.0.as_deref().expect("a request has its parts until it is dropped")
+    }
+
+    fn parts_mut(&mut self) -> &mut Parts {
+        self.0
+            .as_deref_mut()
+            .expect("a request has its parts until it is dropped")
+    }
+}
+
+/// A part of the budget of memory, among the request's extensions.
+#[derive(Clone)]
+struct Held(#[expect(dead_code, reason = "its drop returns the part")] Arc<Charge>);
+
+/// Methods for the worker.
+impl Request {
+    /// Memory for a request whose head is yet to be parsed.
+    #[doc(hidden)]
+    pub fn blank() -> Self {
+        Request(Some(FREE.with_borrow_mut(Vec::pop).unwrap_or_default()))
+    }
+
+    /// A request that another server has read; missing information about the peer is unknown.
+    #[cfg(feature = "tower")]
+    #[doc(hidden)]
+    pub fn assembled(
+        request: http::Request<Body>,
+        peer: Option<SocketAddr>,
+        facts: Option<Rc<ConnectionInfo>>,
+        body_limit: u64,
+    ) -> Self {
+        let (head, body) = request.into_parts();
+        let mut request = Request::blank();
+        let parts = request.parts_mut();
+        let mut headers = head.headers;
+        // HTTP/2 and 3 name the host in the target alone; in HTTP/1.1 the target wins (RFC 9113, section 8.3.1; RFC 9112,
+        // section 3.2.2).
+        let authority = head.uri.authority().map(|authority| authority.as_str());
+        let host = authority.map(|authority| authority.rsplit('@').next().unwrap_or_default());
+        if let Some(Ok(host)) = host.map(HeaderValue::try_from) {
+            headers.insert(http::header::HOST, host);
+        }
+        let uri = match head.uri.path_and_query() {
+            None if head.method == Method::CONNECT => head.uri,
+            Some(path) if path == "*" => head.uri,
+            _ => target::normalized(head.uri),
+        };
+        let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+        parts.head.assemble(head.method, head.version, target, &headers);
+        parts.uri = OnceCell::from(uri);
+        parts.headers = OnceCell::from(headers);
+        parts.extensions = head.extensions;
+        parts.foreign = Some(body);
+        parts.peer = peer;
+        parts.facts = facts;
+        parts.body_limit = body_limit;
+        request
+    }
+
+    /// The information about the connection besides the peer's address, if any.
+    #[doc(hidden)]
+    pub fn facts(&self) -> Option<&ConnectionInfo> {
+        self.parts().facts.as_deref()
+    }
+
+    #[doc(hidden)]
+    pub fn head(&self) -> &Head {
+        &self.parts().head
+    }
+
+    #[doc(hidden)]
+    pub fn head_mut(&mut self) -> &mut Head {
+        &mut self.parts_mut().head
+    }
+
+    /// The method and path, and the storage for the parameters and for the route.
+    #[doc(hidden)]
+    pub fn routing(&mut self) -> (&Head, &mut Parameters, &mut Matched) {
+        let parts = self.parts_mut();
+        (&parts.head, &mut parts.parameters, &mut parts.matched)
+    }
+
+    /// Sets the parts that are not in the head.
+    #[doc(hidden)]
+    pub fn arrived(&mut self, peer: SocketAddr, facts: Option<&Rc<ConnectionInfo>>, body_limit: u64) {
+        let parts = self.parts_mut();
+        parts.peer = Some(peer);
+        parts.facts = facts.cloned();
+        parts.body_limit = body_limit;
+        parts.body = Some(parts.head.body());
+    }
+
+    /// The channel that the worker feeds the body into.
+    pub fn open_channel(&mut self, sender: BodyEventSender) -> Rc<Channel> {
+        let channel = &mut self.parts_mut().channel;
+        if Rc::get_mut(channel).is_none() {
+            *channel = Rc::default();
+        }
+        channel.open(sender);
+        Rc::clone(channel)
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let Some(mut parts) = self.0.take() else { return };
+        // Nothing of this request may be seen in another.
+        parts.head.clear();
+        parts.parameters.clear();
+        parts.matched = Matched::NotYet;
+        parts.peer = None;
+        parts.facts = None;
+        parts.uri.take();
+        parts.headers.take();
+        parts.edited = false;
+        parts.extensions.clear();
+        parts.body = None;
+        #[cfg(feature = "tower")]
+        {
+            parts.foreign = None;
+        }
+        parts.replaced = None;
+        parts.reading = None;
+        #[cfg(feature = "validate")]
+        {
+            parts.read = Read::Dropped;
+        }
+        // A request can outlive its thread's locals; then it is simply freed.
+        let _ = FREE.try_with(|free| {
+            let mut free = free.borrow_mut();
+            if free.len() < KEPT {
+                free.push(parts);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = self.head();
+        f.debug_struct("Request")
+            .field("method", head.method())
+            .field("target", &head.target())
+            .field("version", &head.version())
+            .field("headers", self.headers())
+            .field("peer", &self.parts().peer)
+            .finish_non_exhaustive()
+    }
+}

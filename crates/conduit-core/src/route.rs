@@ -1,0 +1,448 @@
+//! Routes: what the attributes and `routes!` make, and how a request finds its handler.
+//!
+//! `#[get("/users/{id}")]` and its kin keep the function as it is and add a type of the same name that implements
+//! [`Route`] and [`Handler`]. `routes![…]` makes [`Routes`] from such names and from other lists: the compiler sorts
+//! their [`Definition`]s into a [`Table`] in static memory, or refuses them.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+pub use crate::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name;
+pub use conduit_route::{
+    Definition, Disconnect, Part, Table, require_names, require_one_body, require_prefixes, table,
+};
+
+use crate::endpoint::{Endpoint, endpoint};
+use crate::extract::FromRef;
+use crate::layer::{ErasedLayer, Middleware, Surrounder, surrounder};
+use crate::openapi::{Descriptions, Operation};
+use crate::request::Request;
+use crate::response::Response;
+
+/// The position of a parameter among those of the path that a route has in the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterPlace {
+    /// In the handler's own path, counted from the last one, which is 0: so prefixes do not change it.
+    FromEnd(usize),
+    /// In a prefix, found by its name.
+    Prefix,
+}
+
+/// A handler's place in the application: its method and path. The route attributes implement it.
+#[diagnostic::on_unimplemented(
+    message = "this is not a route: it has no attribute such as `#[get(\"/path\")]`",
+    label = "not a route",
+    note = "write `#[get(\"/path\")]` or one of its kin on the line before the function; a list of routes is a constant, whose name is in upper case"
+)]
+pub trait Route {
+    /// Method, path, and the source location of the handler.
+    const DEFINITION: Definition;
+}
+
+/// The method and path that a route attribute names. The attributes implement it, and [`Route`] follows: so an error about a
+/// type that is no route does not list the handlers there are.
+pub trait Attributed {
+    /// Method, path, and the position of the handler in the source.
+    const DEFINITION: Definition;
+}
+
+#[diagnostic::do_not_recommend]
+impl<H: Attributed> Route for H {
+    const DEFINITION: Definition = H::DEFINITION;
+}
+
+/// Defines the type that a route attribute adds to a handler. A type cannot be defined in an `impl`, nor where a module or
+/// another type has its name; the compiler's error shows the name of this macro.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name {
+    ($(#[$attribute:meta])* $visibility:vis $name:ident) => {
+        $(#[$attribute])*
+        #[allow(non_camel_case_types, missing_docs, unreachable_pub)]
+        $visibility struct $name {}
+    };
+}
+
+/// The type of an entry that is a function without a route attribute, for a precise compile error.
+pub struct NotARoute;
+
+/// One message is enough: that it is no [`Route`].
+#[diagnostic::do_not_recommend]
+impl<S: 'static> Handler<S> for NotARoute {
+    fn call(_: Request, _: Rc<S>) -> impl Future<Output = Response> + 'static {
+        std::future::pending()
+    }
+}
+
+/// A handler that works in an application whose state is `S`. The route attributes implement it for every state
+/// that the handler's arguments can be taken from.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler in an application whose state is `{S}`",
+    note = "write `#[get(\"/path\")]` or one of its kin on the line before the function"
+)]
+pub trait Handler<S>: 'static {
+    /// Takes the arguments from the request, calls the function, and makes its return value a response.
+    fn call(request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static;
+
+    /// Adds what the arguments read and what the function returns to the description of an operation. The default adds
+    /// nothing.
+    fn describe(operation: &mut Operation) {
+        let _ = operation;
+    }
+}
+
+/// One entry of [`Routes`]: a handler as a [`Leaf`], the `Routes` of another module or crate, or the beginning
+/// ([`Layered`]) or the end ([`EndOfLayer`]) of what a layer is around.
+pub trait Node<S>: Sync {
+    /// Makes what the workers get clones of: the layers of this entry, in the order of the list.
+    fn make(&self, making: &mut LayerBuilder);
+
+    /// Makes the handlers of this entry ready to serve on a worker, in the order of the table.
+    fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder);
+
+    /// Adds the descriptions of this entry's handlers, in the order of the table. The default adds none.
+    fn describe(&self, descriptions: &mut Descriptions) {
+        let _ = descriptions;
+    }
+}
+
+/// A handler as an entry of [`Routes`].
+pub struct Leaf<H>(PhantomData<fn() -> H>);
+
+impl<H> Leaf<H> {
+    /// The entry.
+    pub const NEW: Self = Leaf(PhantomData);
+}
+
+impl<S: 'static, H: Handler<S>> Node<S> for Leaf<H> {
+    fn make(&self, making: &mut LayerBuilder) {
+        making.layers.push(making.open.clone());
+    }
+
+    fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
+        let state = Rc::clone(state);
+        let endpoint = endpoint(move |request| H::call(request, Rc::clone(&state)));
+        connecting.endpoints.push(endpoint);
+    }
+
+    fn describe(&self, descriptions: &mut Descriptions) {
+        descriptions.add::<S, H>();
+    }
+}
+
+impl<S: 'static, Part: FromRef<S> + 'static> Node<S> for Routes<Part> {
+    fn make(&self, making: &mut LayerBuilder) {
+        Routes::make(self, making);
+    }
+
+    fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
+        Routes::connect(self, &Rc::new(Part::from_ref(state)), connecting);
+    }
+
+    fn describe(&self, descriptions: &mut Descriptions) {
+        for node in self.nodes {
+            node.describe(descriptions);
+        }
+    }
+}
+
+/// The beginning of what a layer of a list is around, up to its [`EndOfLayer`]; `routes!` writes it.
+///
+/// The layer is made by a function, once, when the application is: so it may be any expression.
+pub struct Layered<F, L, M> {
+    make: F,
+    types: PhantomData<fn() -> (L, M)>,
+}
+
+impl<F: Fn() -> L, L, M> Layered<F, L, M> {
+    /// The layer that `make` makes.
+    pub const fn new(make: F) -> Self {
+        Layered {
+            make,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<S: 'static, F: Fn() -> L + Sync, L: Middleware<S, M>, M> Node<S> for Layered<F, L, M> {
+    fn make(&self, making: &mut LayerBuilder) {
+        const { L::LEAVES_THE_BODY };
+        let layer = (self.make)();
+        making.open.push(layer.name());
+        making.made.push(Box::new(layer));
+    }
+
+    fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
+        let layer = connecting
+            .made
+            .next()
+            .and_then(|layer| layer.into_any().downcast::<L>().ok())
+            .expect("the layers of a list are made in the order in which they are connected");
+        let from = connecting.endpoints.len();
+        connecting.open.push((surrounder(*layer, state), from));
+    }
+
+    fn describe(&self, descriptions: &mut Descriptions) {
+        descriptions.begin_layer(&self.make, Middleware::<S, M>::describe);
+    }
+}
+
+/// The end of what the innermost layer that has begun is around; `routes!` writes it.
+pub struct EndOfLayer;
+
+impl<S> Node<S> for EndOfLayer {
+    fn make(&self, making: &mut LayerBuilder) {
+        making.open.pop();
+    }
+
+    fn connect(&self, _: &Rc<S>, connecting: &mut EndpointBuilder) {
+        let (surround, from) = connecting.open.pop().expect("each layer has a beginning and an end");
+        for endpoint in &mut connecting.endpoints[from..] {
+            *endpoint = surround(Rc::clone(endpoint));
+        }
+    }
+
+    fn describe(&self, descriptions: &mut Descriptions) {
+        descriptions.end_layer();
+    }
+}
+
+/// The result of [`Node::make`].
+#[derive(Default)]
+pub struct LayerBuilder {
+    #[doc(hidden)]
+    pub made: Vec<Box<dyn ErasedLayer>>,
+    /// The names of the layers around the next route, the outermost first.
+    open: Vec<Cow<'static, str>>,
+    /// The same for each route so far.
+    layers: Vec<Vec<Cow<'static, str>>>,
+}
+
+/// The result of [`Node::connect`]: the handlers of an application on one worker, in the order of the table.
+pub struct EndpointBuilder {
+    endpoints: Vec<Rc<dyn Endpoint>>,
+    made: std::vec::IntoIter<Box<dyn ErasedLayer>>,
+    /// Layers that have begun, the innermost last, and the first endpoint of each.
+    open: Vec<(Surrounder, usize)>,
+}
+
+impl EndpointBuilder {
+    #[doc(hidden)]
+    pub fn new(made: Vec<Box<dyn ErasedLayer>>) -> Self {
+        EndpointBuilder {
+            endpoints: Vec::new(),
+            made: made.into_iter(),
+            open: Vec::new(),
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn finish(self) -> Vec<Rc<dyn Endpoint>> {
+        assert!(self.open.is_empty(), "each layer has a beginning and an end");
+        self.endpoints
+    }
+}
+
+/// The package of a list of routes, according to cargo.
+#[derive(Clone, Copy, Debug)]
+pub struct Package {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// Its description; empty where it has none.
+    pub description: &'static str,
+    /// The module of the list: `app::users`.
+    pub module: &'static str,
+}
+
+impl Package {
+    /// A package from cargo's variables, if cargo builds it.
+    pub const fn new(
+        name: Option<&'static str>,
+        version: Option<&'static str>,
+        description: Option<&'static str>,
+        module: &'static str,
+    ) -> Self {
+        Package {
+            module,
+            name: or(name, "application"),
+            version: or(version, "0.0.0"),
+            description: or(description, ""),
+        }
+    }
+
+    /// The name of the crate, as it begins the paths of its types.
+    #[cfg(feature = "openapi")]
+    #[doc(hidden)]
+    pub fn crate_name(&self) -> &'static str {
+        self.module.split("::").next().unwrap_or(self.module)
+    }
+}
+
+/// `Option::unwrap_or` is no `const fn`.
+const fn or(text: Option<&'static str>, otherwise: &'static str) -> &'static str {
+    match text {
+        Some(text) => text,
+        None => otherwise,
+    }
+}
+
+/// The routes of an application, or of a module or crate that one mounts; made by `routes!`.
+///
+/// `S` is the state that the handlers take their `State` from. A list with another state can be
+/// mounted where the application's state has that one as a part (see [`FromRef`]).
+///
+/// # Example
+///
+/// A module's list, mounted under a prefix:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// mod admin {
+///     use conduit::prelude::*;
+///
+///     #[get("/users")]
+///     pub async fn users() -> &'static str {
+///         "all users"
+///     }
+///
+///     pub const ROUTES: Routes = routes![users];
+/// }
+///
+/// #[get("/")]
+/// async fn home() -> &'static str {
+///     "home"
+/// }
+///
+/// let app = App::new(()).routes(routes![home, "/admin" => admin::ROUTES]);
+/// ```
+pub struct Routes<S: 'static = ()> {
+    table: &'static Table,
+    nodes: &'static [&'static dyn Node<S>],
+    package: Package,
+}
+
+impl<S> Routes<S> {
+    /// Routes from a table and an entry for each of its definitions or mounted lists, in the same order; `routes!`
+    /// writes the call.
+    pub const fn new(table: &'static Table, nodes: &'static [&'static dyn Node<S>], package: Package) -> Self {
+        Routes { table, nodes, package }
+    }
+
+    /// Method, path, handler and place in the source of each route.
+    pub const fn definitions(&self) -> &'static [Definition] {
+        self.table.definitions()
+    }
+
+    /// The package that the list is written in.
+    pub const fn package(&self) -> Package {
+        self.package
+    }
+
+    /// The table that finds the route of a request.
+    #[doc(hidden)]
+    pub fn table(&self) -> &'static Table {
+        self.table
+    }
+
+    /// The names of the layers around each route, the outermost first, in the order of [`definitions`](Self::definitions).
+    /// The layers of the application, which are around all of it, are not among them.
+    pub fn layers(&self) -> Vec<Vec<Cow<'static, str>>> {
+        let mut making = LayerBuilder::default();
+        self.make(&mut making);
+        making.layers
+    }
+
+    #[cfg(feature = "openapi")]
+    #[doc(hidden)]
+    pub fn describe_all(&self, descriptions: &mut Descriptions) {
+        for node in self.nodes {
+            node.describe(descriptions);
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn make(&self, making: &mut LayerBuilder) {
+        for node in self.nodes {
+            node.make(making);
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
+        for node in self.nodes {
+            node.connect(state, connecting);
+        }
+    }
+}
+
+/// A list of routes whose handlers may take parameters of a prefix that another list mounts it under; made by
+/// `nested_routes!`.
+///
+/// # Example
+///
+/// The comments of an article, with the article in the prefix:
+///
+/// ```
+/// use conduit::prelude::*;
+///
+/// mod comments {
+///     use conduit::prelude::*;
+///
+///     #[get("/{id}")]
+///     async fn show(slug: Path<String>, id: Path<u64>) -> String {
+///         format!("comment {id} on {slug}")
+///     }
+///
+///     pub const ROUTES: NestedRoutes = nested_routes![show];
+/// }
+///
+/// let app = App::new(()).routes(routes!["/articles/{slug}/comments" => comments::ROUTES]);
+/// ```
+pub struct NestedRoutes<S: 'static = ()>(Routes<S>);
+
+impl<S> NestedRoutes<S> {
+    /// As [`Routes::new`]; `nested_routes!` writes the call.
+    pub const fn new(table: &'static Table, nodes: &'static [&'static dyn Node<S>], package: Package) -> Self {
+        NestedRoutes(Routes::new(table, nodes, package))
+    }
+
+    /// Method, path, handler and position in the source of each route.
+    pub const fn definitions(&self) -> &'static [Definition] {
+        self.0.definitions()
+    }
+}
+
+impl<S: 'static, Part: FromRef<S> + 'static> Node<S> for NestedRoutes<Part> {
+    fn make(&self, making: &mut LayerBuilder) {
+        Node::<S>::make(&self.0, making);
+    }
+
+    fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
+        Node::<S>::connect(&self.0, state, connecting);
+    }
+
+    fn describe(&self, descriptions: &mut Descriptions) {
+        Node::<S>::describe(&self.0, descriptions);
+    }
+}
+
+impl<S> Clone for NestedRoutes<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for NestedRoutes<S> {}
+
+impl<S> Clone for Routes<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Routes<S> {}
