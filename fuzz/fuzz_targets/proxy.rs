@@ -85,7 +85,9 @@ fn twin_of_binary(stream: &[u8]) -> Outcome {
     let byte = |at: usize| stream.get(at).copied();
     if stream[..begun] != SIGNATURE[..begun]
         || byte(12).is_some_and(|byte| byte != 0x20 && byte != 0x21)
-        || byte(13).is_some_and(|byte| ![0x00, 0x11, 0x12, 0x21, 0x22, 0x31, 0x32].contains(&byte))
+        // The family of `LOCAL` is ignored (section 2.2).
+        || byte(12) == Some(0x21)
+            && byte(13).is_some_and(|byte| ![0x00, 0x11, 0x12, 0x21, 0x22, 0x31, 0x32].contains(&byte))
     {
         return Err(());
     }
