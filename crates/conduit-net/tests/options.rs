@@ -314,6 +314,7 @@ fn the_receive_low_water_mark_delays_readiness() {
     let (near, far) = connected();
     far.set_option(option::RECEIVE_LOW_WATER, 10).unwrap();
     near.send(b"12345").unwrap();
+    // A negative check with the kernel: readiness must not come, so a time is needed.
     assert!(!wait_readable(&far, Some(Duration::from_millis(20))).unwrap());
     near.send(b"67890").unwrap();
     assert!(wait_readable(&far, None).unwrap());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use conduit::prelude::*;
 use futures_core::Stream;
-use support::{Running, serve};
+use support::{Running, serve, wait_for};
 
 /// Panics when it is dropped.
 #[derive(Clone)]
@@ -200,23 +200,19 @@ fn a_stream_that_panics_when_it_is_dropped_unsent_does_not_concern_the_answer_to
 #[test]
 fn a_response_that_panics_when_it_is_dropped_after_its_client_has_gone_does_not_concern_others() {
     #[get("/without-client")]
-    async fn for_nobody() -> Response {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    async fn for_nobody(shutdown: conduit::Shutdown) -> Response {
+        shutdown.requested().await;
         with_extension("extended")
     }
 
     let server = serve(App::new(()).routes(routes![for_nobody, hello]));
     let mut client = server.connect();
     client.send("GET /without-client HTTP/1.1\r\nhost: test\r\n\r\n");
-    while server.handle().statistics().requests < 1 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_for(|| server.handle().statistics().requests == 1);
     let stream = client.duplicate();
     rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("an option");
     drop((stream, client));
-    while server.handle().statistics().open_connections > 0 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_for(|| server.handle().statistics().open_connections == 0);
     // The server ends after the handler, whose response has no client.
     let handle = server.handle();
     assert_eq!(server.get("/").text(), "hello");

@@ -12,11 +12,24 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use conduit::prelude::*;
+use conduit::testing::{TestClient, TestConnection};
 use futures_core::Stream;
-use support::serve;
+use support::{serve, wait_for};
 use tokio::sync::Semaphore;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Reads until this text has come.
+fn read_until(connection: &mut TestConnection, text: &str) -> String {
+    let mut read = String::new();
+    while !read.contains(text) {
+        let bytes = connection.read(1 << 16);
+        assert!(!bytes.is_empty(), "closed before {text:?}: {read}");
+        read += &String::from_utf8(bytes).expect("ASCII");
+    }
+    read
+}
 
 #[get("/")]
 async fn hello() -> &'static str {
@@ -76,24 +89,24 @@ fn a_client_that_sends_and_never_reads_is_not_read_from_without_bound() {
 
 #[post("/ignore-later")]
 async fn ignore_later() -> &'static str {
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::sleep(SECOND).await;
     "ignored"
 }
 
 #[test]
 fn a_body_that_a_waiting_handler_never_takes_does_not_stall_the_next_request() {
-    let server = serve(App::new(()).routes(routes![hello, ignore_later]));
+    let client = TestClient::new(App::new(()).routes(routes![hello, ignore_later]));
     for framing in [
         "content-length: 100000\r\n\r\n".to_owned() + &"x".repeat(100_000),
         "transfer-encoding: chunked\r\n\r\n186a0\r\n".to_owned() + &"x".repeat(100_000) + "\r\n0\r\n\r\n",
     ] {
-        let mut client = server.connect();
-        client.send(format!("POST /ignore-later HTTP/1.1\r\nhost: test\r\n{framing}"));
-        let response = client.response();
-        assert_eq!(response.text(), "ignored");
-        if response.header("connection") != Some("close") {
-            client.send(GET);
-            assert_eq!(client.response().text(), "Hello, World!");
+        let mut connection = client.connect();
+        assert!(connection.send(format!("POST /ignore-later HTTP/1.1\r\nhost: test\r\n{framing}")));
+        client.advance(2 * SECOND);
+        let response = read_until(&mut connection, "ignored");
+        if !response.contains("connection: close") {
+            assert!(connection.send(GET));
+            read_until(&mut connection, "Hello, World!");
         }
     }
 }
@@ -142,44 +155,50 @@ fn arguments_behind_the_whole_request_see_this_request_and_no_other() {
 
 #[test]
 fn a_client_whose_reads_end_in_the_middle_of_a_head_is_not_timed_out_while_it_goes_on() {
-    let server = serve(App::new(()).routes(routes![hello]).head_timeout(Duration::from_secs(1)));
-    let mut client = server.connect();
+    let client = TestClient::new(App::new(()).routes(routes![hello]).head_timeout(10 * SECOND));
+    let mut connection = client.connect();
     let (beginning, end) = GET.split_at(10);
-    client.send(beginning);
+    assert!(connection.send(beginning));
     // For longer than the limit of one head.
     for _ in 0..30 {
-        std::thread::sleep(Duration::from_millis(100));
-        client.send(format!("{end}{beginning}"));
-        assert_eq!(client.response().status, 200);
+        client.advance(SECOND);
+        assert!(connection.send(format!("{end}{beginning}")));
+        let response = read_until(&mut connection, "Hello, World!");
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
     }
 }
 
 #[post("/late")]
 async fn late(body: Body) -> Result<String, Problem> {
-    tokio::time::sleep(Duration::from_millis(3500)).await;
+    tokio::time::sleep(10 * SECOND).await;
     Ok(body.collect().await?.len().to_string())
 }
 
 #[post("/dropped")]
 async fn dropped(body: Body) -> StatusCode {
     drop(body);
-    tokio::time::sleep(Duration::from_millis(10)).await;
+    tokio::time::sleep(SECOND).await;
     StatusCode::FORBIDDEN
 }
 
 #[test]
 fn a_client_that_waits_for_100_is_not_late_and_is_not_told_to_send_what_was_dropped() {
     let app = App::new(()).routes(routes![late, dropped]);
-    let server = serve(app.minimum_rate(1024, Duration::from_secs(1)));
+    let client = TestClient::new(app.minimum_rate(1024, SECOND));
     let expects = "HTTP/1.1\r\nhost: test\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n";
-    let mut client = server.connect();
-    client.send(format!("POST /late {expects}"));
-    assert_eq!(client.response().status, 100);
-    client.send("abc");
-    assert_eq!(client.response().text(), "3");
-    let mut client = server.connect();
-    client.send(format!("POST /dropped {expects}"));
-    assert_eq!(client.response().status, 403);
+    let mut connection = client.connect();
+    assert!(connection.send(format!("POST /late {expects}")));
+    client.advance(9 * SECOND);
+    assert_eq!(connection.received(), b"");
+    client.advance(2 * SECOND);
+    assert_eq!(connection.received(), b"HTTP/1.1 100 Continue\r\n\r\n");
+    assert!(connection.send("abc"));
+    let response = read_until(&mut connection, "\r\n\r\n3");
+    assert!(response.contains("HTTP/1.1 200 OK"), "{response}");
+    let mut connection = client.connect();
+    assert!(connection.send(format!("POST /dropped {expects}")));
+    client.advance(2 * SECOND);
+    assert!(connection.received().starts_with(b"HTTP/1.1 403 "));
 }
 
 #[test]
@@ -189,21 +208,26 @@ fn the_longest_durations_are_no_limit_and_no_panic() {
         .head_timeout(Duration::MAX)
         .idle_timeout(Duration::MAX)
         .shutdown_timeout(Duration::MAX);
-    let server = serve(app);
-    let mut client = server.connect();
-    client.send("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 6\r\n\r\nabc");
-    // The clock of the deadlines moves on meanwhile.
-    std::thread::sleep(Duration::from_millis(1200));
-    client.send("def");
-    assert_eq!(client.response().text(), "abcdef");
-    server.handle().stop();
-    server.wait().expect("the server ends well");
+    let client = TestClient::new(app);
+    let mut connection = client.connect();
+    assert!(connection.send("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 6\r\n\r\nabc"));
+    client.advance(3600 * SECOND);
+    assert!(connection.send("def"));
+    let response = read_until(&mut connection, "def");
+    assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
+    client.handle().stop();
+    connection.rest();
+    // The drop of the client joins the server, which must end well.
 }
 
 #[get("/blocking")]
 async fn blocking() -> &'static str {
-    // Longer than the test waits for anything.
-    let _ = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(60))).await;
+    let blocked = tokio::task::spawn_blocking(|| {
+        loop {
+            std::thread::park();
+        }
+    });
+    let _ = blocked.await;
     "blocked"
 }
 
@@ -289,23 +313,36 @@ fn a_place_below_the_limit_of_connections_is_used_when_it_becomes_free() {
     }
 }
 
+static GO: Semaphore = Semaphore::const_new(0);
+
+#[post("/ignore-until-asked")]
+async fn ignore_until_asked() -> &'static str {
+    GO.acquire().await.expect("it stays open").forget();
+    "ignored"
+}
+
 #[test]
 fn requests_behind_the_last_one_do_not_reset_the_connection_before_the_answer_is_read() {
-    let server = serve(App::new(()).routes(routes![hello, ignore_later]));
+    let server = serve(App::new(()).routes(routes![hello, ignore_until_asked]));
     let mut client = server.connect();
-    client.send("POST /ignore-later HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    let closing = "POST /ignore-until-asked HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    client.send(closing);
     client.send(GET.repeat(3));
+    // A real socket: only the kernel resets a connection with unread bytes.
+    assert_eq!(server.get("/").status, 200);
+    GO.add_permits(1);
     assert_eq!(client.response().text(), "ignored");
     assert!(client.is_closed());
 }
 
 /// Waits for a piece of the request's body; then gives more than the kernel holds, and a second piece at once.
-struct Prompted(Option<Body>, Vec<Bytes>);
+struct Prompted(Option<Body>, Vec<Bytes>, Given);
 
 impl Stream for Prompted {
     type Item = Result<Bytes, conduit::BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.2.0.fetch_add(1, Ordering::SeqCst);
         if let Some(body) = &mut self.0 {
             let Poll::Ready(_) = Pin::new(body).poll_next(context) else {
                 return Poll::Pending;
@@ -317,23 +354,25 @@ impl Stream for Prompted {
 }
 
 #[post("/prompted")]
-async fn prompted(body: Body) -> Body {
+async fn prompted(body: Body, polls: State<Given>) -> Body {
     Body::from_stream(Prompted(
         Some(body),
         vec![Bytes::from_static(b"end"), Bytes::from(vec![b'a'; 16 << 20])],
+        polls.0,
     ))
 }
 
 /// Client input during the production of a piece made the stream produce another, which overtook the rest of the first.
 #[test]
 fn pieces_of_a_stream_stay_in_order_while_the_request_still_comes() {
-    let server = serve(App::new(()).routes(routes![prompted]));
+    let polls = Given::default();
+    let server = serve(App::new(polls.clone()).routes(routes![prompted]));
     let mut client = server.connect();
-    client.send("POST /prompted HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\n\r\n");
-    // The stream has been asked for its first piece when the body comes. Without the pause the test would show less.
-    std::thread::sleep(Duration::from_millis(50));
+    let head = "POST /prompted HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\n\r\n";
+    client.send(head);
+    wait_for(|| polls.0.load(Ordering::SeqCst) > 0);
     client.send("x");
-    std::thread::sleep(Duration::from_millis(50));
+    wait_for(|| server.handle().statistics().received_bytes > head.len() as u64);
     let body = client.response().body;
     assert_eq!(body.len(), (16 << 20) + 3);
     assert!(body[..16 << 20].iter().all(|byte| *byte == b'a'));
@@ -387,7 +426,7 @@ async fn refuse(body: Body, turns: State<Turns>) -> StatusCode {
     turns.reader.add_permits(1);
     turns.has_read.acquire().await.expect("it stays open").forget();
     // The worker receives the task's command before it receives this response.
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    tokio::task::yield_now().await;
     drop(body);
     StatusCode::UNAUTHORIZED
 }
@@ -461,9 +500,7 @@ fn a_connection_lingers_for_a_bounded_time_and_discards_a_bounded_number_of_byte
     assert_eq!(client.response().text(), "Hello, World!");
     assert!(client.is_closed());
     // The client keeps its half open, and is let go all the same.
-    while open() > 0 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for(|| open() == 0);
     let mut client = server.connect();
     client.send(closing);
     assert!(

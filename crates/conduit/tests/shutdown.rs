@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -9,11 +10,32 @@ use std::time::Duration;
 use conduit::prelude::*;
 use conduit::{ServerHandle, Shutdown, Tasks};
 use support::{Running, start, wait_for};
+use tokio::sync::Semaphore;
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Seen {
     started: Arc<AtomicU32>,
     finished: Arc<AtomicBool>,
+    /// The event that handlers and tasks await after the request to stop.
+    go: Arc<Semaphore>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Seen {
+            started: Arc::default(),
+            finished: Arc::default(),
+            go: Arc::new(Semaphore::new(0)),
+        }
+    }
+}
+
+/// Stops the server, and lets handlers and tasks finish once it listens no more.
+fn stop(running: &Running, seen: &Seen) {
+    running.handle().stop();
+    wait_for(|| TcpStream::connect(running.address).is_err());
+    assert!(!seen.finished.load(SeqCst));
+    seen.go.add_permits(1);
 }
 
 #[get("/notified")]
@@ -21,8 +43,7 @@ async fn told(shutdown: Shutdown, seen: State<Seen>) -> String {
     let before = shutdown.is_requested();
     seen.started.fetch_add(1, SeqCst);
     shutdown.requested().await;
-    // Work that takes a while, with or without a client.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    seen.go.acquire().await.expect("it stays open").forget();
     seen.finished.store(true, SeqCst);
     format!("{before} {}", shutdown.is_requested())
 }
@@ -40,7 +61,7 @@ async fn spawns(tasks: Tasks, shutdown: Shutdown, seen: State<Seen>) {
     tasks.spawn("a mail", async move {
         seen.started.fetch_add(1, SeqCst);
         shutdown.requested().await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        seen.go.acquire().await.expect("it stays open").forget();
         seen.finished.store(true, SeqCst);
     });
 }
@@ -80,7 +101,7 @@ fn a_handler_is_told_and_its_answer_is_the_last() {
     client.send("GET /notified HTTP/1.1\r\nhost: test\r\n\r\n");
     wait_for(|| seen.started.load(SeqCst) == 1);
     assert!(!handle.is_stopping());
-    handle.stop();
+    stop(&running, &seen);
     assert!(handle.is_stopping());
     let response = client.response();
     assert_eq!(response.text(), "false true");
@@ -91,12 +112,12 @@ fn a_handler_is_told_and_its_answer_is_the_last() {
 #[test]
 fn a_handler_whose_client_has_gone_is_finished() {
     let seen = Seen::default();
-    let (running, handle) = serve(&seen, Duration::from_secs(30));
+    let (running, _) = serve(&seen, Duration::from_secs(30));
     let mut client = running.connect();
     client.send("GET /notified HTTP/1.1\r\nhost: test\r\n\r\n");
     wait_for(|| seen.started.load(SeqCst) == 1);
     drop(client);
-    handle.stop();
+    stop(&running, &seen);
     running.wait().expect("it ends well");
     assert!(seen.finished.load(SeqCst));
 }
@@ -119,11 +140,10 @@ fn a_handler_that_does_not_end_does_not_hold_the_server() {
 #[test]
 fn task_of_a_handler_is_finished_after_the_response() {
     let seen = Seen::default();
-    let (running, handle) = serve(&seen, Duration::from_secs(3600));
+    let (running, _) = serve(&seen, Duration::from_secs(3600));
     assert_eq!(running.get("/spawns").status, 200);
     wait_for(|| seen.started.load(SeqCst) == 1);
-    assert!(!seen.finished.load(SeqCst));
-    handle.stop();
+    stop(&running, &seen);
     running.wait().expect("it ends well");
     assert!(seen.finished.load(SeqCst));
 }

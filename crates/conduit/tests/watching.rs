@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use conduit::prelude::*;
 use conduit::{AccessLog, health, metrics};
 use serde_json::Value;
-use support::{Running, serve};
+use support::{Running, serve, wait_for};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 /// The time that a test waits for a line before it fails.
@@ -70,7 +70,7 @@ async fn user(id: Path<u64>) -> Result<String, Problem> {
 
 #[get("/waits")]
 async fn waits() -> &'static str {
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    tokio::task::yield_now().await;
     tracing::info!("said while it is handled");
     "waited"
 }
@@ -99,10 +99,18 @@ fn streamed() -> Body {
     Body::from_stream(Pieces(0))
 }
 
-#[get("/blocks/{milliseconds}")]
-fn blocks(milliseconds: Path<u64>) -> &'static str {
-    std::thread::sleep(Duration::from_millis(*milliseconds));
+/// Blocks its worker until the log names it.
+#[get("/blocks")]
+fn blocks() -> &'static str {
+    line(|line| is_blocked(line, "/blocks"));
     "done"
+}
+
+/// Returns whether the line says that a handler of this route blocks its worker.
+fn is_blocked(line: &Value, route: &str) -> bool {
+    let fields = &line["fields"];
+    let text = fields["message"].as_str().unwrap_or_default();
+    fields["route"] == route && text.contains("blocks its worker")
 }
 
 #[test]
@@ -169,10 +177,9 @@ fn what_the_program_counts_stands_on_the_same_page() {
 #[test]
 fn health_is_told_and_readiness_ends_with_the_word_to_stop() {
     #[get("/after-the-stop")]
-    async fn after_the_stop() -> (StatusCode, &'static str) {
-        while health::is_ready() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+    async fn after_the_stop(shutdown: conduit::Shutdown) -> (StatusCode, &'static str) {
+        shutdown.requested().await;
+        assert!(!health::is_ready());
         health::readyz()
     }
 
@@ -183,9 +190,7 @@ fn health_is_told_and_readiness_ends_with_the_word_to_stop() {
     let mut client = server.connect();
     client.send("GET /after-the-stop HTTP/1.1\r\nhost: test\r\n\r\n");
     let handle = server.handle();
-    while handle.statistics().requests < 3 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_for(|| handle.statistics().requests == 3);
     handle.stop();
     let stopping = client.response();
     assert_eq!((stopping.status, stopping.text()), (503, "stopping\n"));
@@ -316,9 +321,7 @@ fn a_client_that_has_gone_before_its_answer_is_logged_as_incomplete() {
     let server = serve(App::new(()).routes(routes![never]).access_log(AccessLog::Fields));
     let mut client = server.connect();
     client.send("GET /never?gone HTTP/1.1\r\nhost: test\r\n\r\n");
-    while server.handle().statistics().requests < 1 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_for(|| server.handle().statistics().requests == 1);
     server.handle().close();
     let line = line(|line| line["fields"]["target"] == "/never?gone");
     assert_eq!(line["fields"]["status"], 499);
@@ -354,11 +357,10 @@ fn a_handler_that_blocks_its_worker_is_named_while_it_does_and_when_it_ends() {
             .blocked_after(Duration::from_millis(20)),
     );
     let mut client = server.connect();
-    client.send("GET /blocks/1000 HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.send("GET /blocks HTTP/1.1\r\nhost: test\r\n\r\n");
     let is_about_it = |line: &Value, says: &str| {
         let fields = &line["fields"];
-        fields["route"] == "/blocks/{milliseconds}"
-            && fields["message"].as_str().is_some_and(|text| text.contains(says))
+        fields["route"] == "/blocks" && fields["message"].as_str().is_some_and(|text| text.contains(says))
     };
     let named = line(|line| is_about_it(line, "blocks its worker"));
     assert_eq!(named["level"], "WARN");
@@ -460,7 +462,7 @@ fn a_stream_stands_inside_of_its_requests_span_and_is_named_when_it_blocks_its_w
                     return std::task::Poll::Ready(None);
                 }
                 tracing::info!("said inside of the stream");
-                std::thread::sleep(Duration::from_millis(500));
+                line(|line| is_blocked(line, "/blocking-stream"));
                 std::task::Poll::Ready(Some(Ok(Bytes::from_static(b"piece"))))
             }
         }
@@ -474,12 +476,7 @@ fn a_stream_stands_inside_of_its_requests_span_and_is_named_when_it_blocks_its_w
     assert_eq!(server.get("/blocking-stream").text(), "piece");
     let inside = line(|line| line["fields"]["message"] == "said inside of the stream");
     assert_eq!(inside["span"]["route"], "/blocking-stream");
-    let named = line(|line| {
-        line["fields"]["route"] == "/blocking-stream"
-            && line["fields"]["message"]
-                .as_str()
-                .is_some_and(|text| text.contains("blocks its worker"))
-    });
+    let named = line(|line| is_blocked(line, "/blocking-stream"));
     assert_eq!(named["fields"]["handler"], "watching::blocking_stream");
     let closed = line(|line| line["fields"]["message"] == "close" && line["span"]["route"] == "/blocking-stream");
     assert_eq!(
