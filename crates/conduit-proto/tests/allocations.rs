@@ -99,7 +99,13 @@ fn a_small_request_and_its_answer_allocate_nothing() {
 }
 
 /// Reads and answers all requests of an HTTP/2 client's input.
-fn serve_h2(connection: &mut h2::Connection, input: &[u8], head: &mut Head, out: &mut Vec<u8>, headers: &HeaderMap) {
+fn serve_h2(
+    connection: &mut h2::Http2Connection,
+    input: &[u8],
+    head: &mut Head,
+    out: &mut Vec<u8>,
+    headers: &HeaderMap,
+) {
     let date = &http_date(784_111_777);
     let mut at = 0;
     loop {
@@ -107,13 +113,13 @@ fn serve_h2(connection: &mut h2::Connection, input: &[u8], head: &mut Head, out:
         let (used, event) = step.expect("a valid stream");
         at += used;
         match event {
-            h2::Event::NeedMore => break,
-            h2::Event::Request(stream) if head.body() == BodyLength::None => {
+            h2::Http2Event::NeedMore => break,
+            h2::Http2Event::Request(stream) if head.body() == BodyLength::None => {
                 connection.write_response(out, stream, StatusCode::OK, headers, b"hello", date);
             }
-            h2::Event::Request(_) => {}
-            h2::Event::Body(stream, piece) => connection.consumed(out, stream, piece.len()),
-            h2::Event::End(stream, _) => {
+            h2::Http2Event::Request(_) => {}
+            h2::Http2Event::Body(stream, piece) => connection.consumed(out, stream, piece.len()),
+            h2::Http2Event::End(stream, _) => {
                 connection.write_head(out, stream, StatusCode::OK, headers, BodyLength::Chunked, date);
                 connection.write_body(out, stream, b"hello", false).expect("no length");
                 connection.write_end(out, stream, None).expect("no length");
@@ -157,7 +163,7 @@ fn small_requests_of_http_2_allocate_nothing() {
     headers.insert(header::SERVER, HeaderValue::from_static("conduit"));
     headers.insert("x-app", HeaderValue::from_static("a"));
     let (mut head, mut out) = (Head::new(), Vec::new());
-    let mut connection = h2::Connection::new(&h2::Limits::default(), &mut out);
+    let mut connection = h2::Http2Connection::new(&h2::Http2Limits::default(), &mut out);
     let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     serve_h2(&mut connection, opening, &mut head, &mut out, &headers);
 

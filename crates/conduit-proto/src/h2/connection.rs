@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::error::{Error, ErrorCode, Reason};
+use super::error::{ConnectionError, ErrorCode, Http2Reason};
 use super::flow::{DEFAULT_WINDOW, ReceiveWindow, SendWindow};
 use super::frame;
 use super::glitch::{Bucket, Verdict};
@@ -10,14 +10,14 @@ use super::hpack::{Decoder, Encoder};
 use super::priority::Priority;
 use super::receive::Step;
 use super::settings::{self, PeerSettings};
-use super::stream::{Reading, Resets, Stream, StreamId, Streams, Writing};
-use super::{Event, Limits, ResetCause};
+use super::stream::{RequestState, Resets, ResponseState, Stream, StreamId, Streams};
+use super::{Http2Event, Http2Limits, ResetCause};
 use crate::h1::Head;
 
 /// The server's side of one HTTP/2 connection. See [the module](super) for the order of calls.
 #[derive(Debug)]
-pub struct Connection {
-    pub(super) limits: Limits,
+pub struct Http2Connection {
+    pub(super) limits: Http2Limits,
     pub(super) input: Input,
     pub(super) decoder: Decoder,
     pub(super) encoder: Encoder,
@@ -97,7 +97,7 @@ pub(super) enum Shutdown {
 
 /// The state of a connection for the deadlines of its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum Http2Phase {
     /// The preface or the client's SETTINGS have not arrived.
     Preface,
     /// No stream is open, and no field block has begun.
@@ -116,10 +116,10 @@ pub(super) const SHUTDOWN_PING: [u8; 8] = *b"shutdown";
 /// The largest last stream of a GOAWAY (RFC 9113, section 6.8).
 const ALL_STREAMS: u32 = (1 << 31) - 1;
 
-impl Connection {
+impl Http2Connection {
     /// A connection on which nothing has been received. Appends the server's SETTINGS.
     #[must_use]
-    pub fn new(limits: &Limits, out: &mut Vec<u8>) -> Self {
+    pub fn new(limits: &Http2Limits, out: &mut Vec<u8>) -> Self {
         let limits = limits.clamped();
         settings::write(out, &limits);
         Self {
@@ -146,7 +146,7 @@ impl Connection {
     /// Takes what has been received and not yet used, and gives how much of it was used and one event.
     ///
     /// `input` starts where the last call stopped using, and has at least what was left over then: at most one frame of
-    /// 16,393 bytes. `head` is written when the event is [`Event::Request`] and may hold anything else before. `now` is the
+    /// 16,393 bytes. `head` is written when the event is [`Http2Event::Request`] and may hold anything else before. `now` is the
     /// time of any clock that does not go back. Call again at once after any event but `NeedMore`, `Delayed` and `Closed`.
     ///
     /// # Errors
@@ -160,12 +160,12 @@ impl Connection {
         head: &mut Head,
         out: &mut Vec<u8>,
         now: Duration,
-    ) -> Result<(usize, Event<'a>), Error> {
+    ) -> Result<(usize, Http2Event<'a>), ConnectionError> {
         let mut at = 0;
         loop {
             if let Some(until) = self.delayed_until {
                 if now < until {
-                    return Ok((at, Event::Delayed(until)));
+                    return Ok((at, Http2Event::Delayed(until)));
                 }
                 self.delayed_until = None;
             }
@@ -174,7 +174,7 @@ impl Connection {
                 Ok(Step::Event(used, event)) => return Ok((at + used, event)),
                 Err(reason) => {
                     self.abort_for(reason, out);
-                    return Err(Error::new(reason));
+                    return Err(ConnectionError::new(reason));
                 }
             }
         }
@@ -185,7 +185,7 @@ impl Connection {
         self.close(out, code, "");
     }
 
-    fn abort_for(&mut self, reason: Reason, out: &mut Vec<u8>) {
+    fn abort_for(&mut self, reason: Http2Reason, out: &mut Vec<u8>) {
         self.close(out, reason.code(), reason.detail());
     }
 
@@ -252,19 +252,19 @@ impl Connection {
     pub fn is_receiving(&self, stream: StreamId) -> bool {
         self.streams
             .get(stream)
-            .is_some_and(|stream| stream.reading != Reading::Ended)
+            .is_some_and(|stream| stream.reading != RequestState::Ended)
     }
 
     /// The state of the connection for deadlines.
     #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> Http2Phase {
         match self.input {
-            Input::Closed => Phase::Closed,
-            Input::Preface => Phase::Preface,
-            _ if !self.peer.arrived => Phase::Preface,
-            Input::Block(_) => Phase::Block,
-            _ if self.streams.open() == 0 => Phase::Idle,
-            _ => Phase::Streams,
+            Input::Closed => Http2Phase::Closed,
+            Input::Preface => Http2Phase::Preface,
+            _ if !self.peer.arrived => Http2Phase::Preface,
+            Input::Block(_) => Http2Phase::Block,
+            _ if self.streams.open() == 0 => Http2Phase::Idle,
+            _ => Http2Phase::Streams,
         }
     }
 
@@ -279,7 +279,7 @@ impl Connection {
             .unwrap_or(u32::MAX)
             .min(state.received.outstanding());
         if let Some(increment) = state.received.consume(bytes)
-            && state.reading != Reading::Ended
+            && state.reading != RequestState::Ended
         {
             frame::write_window_update(out, stream.number(), increment);
         }
@@ -296,7 +296,7 @@ impl Connection {
     /// Ends a stream with RST_STREAM and this code.
     pub fn reset(&mut self, out: &mut Vec<u8>, stream: StreamId, code: ErrorCode) {
         if let Some(state) = self.streams.get(stream) {
-            if state.reading != Reading::Ended {
+            if state.reading != RequestState::Ended {
                 self.resets.add(stream.number());
             }
             frame::write_reset(out, stream.number(), code);
@@ -317,7 +317,7 @@ impl Connection {
     pub(super) fn end_response(&mut self, out: &mut Vec<u8>, stream: StreamId) {
         match self.streams.get_mut(stream) {
             Some(Stream {
-                reading: Reading::Ended,
+                reading: RequestState::Ended,
                 ..
             }) => self.remove(out, stream),
             Some(_) => self.reset(out, stream, ErrorCode::NO_ERROR),
@@ -330,23 +330,23 @@ impl Connection {
         &mut self,
         out: &mut Vec<u8>,
         stream: StreamId,
-        reason: Reason,
+        reason: Http2Reason,
         now: Duration,
-    ) -> Result<Event<'a>, Reason> {
+    ) -> Result<Http2Event<'a>, Http2Reason> {
         self.reset(out, stream, reason.code());
         self.glitch(now)?;
-        Ok(Event::Reset(stream, ResetCause::Rule(reason)))
+        Ok(Http2Event::Reset(stream, ResetCause::Rule(reason)))
     }
 
     /// Counts a frame that costs work and transfers nothing.
-    pub(super) fn glitch(&mut self, now: Duration) -> Result<(), Reason> {
+    pub(super) fn glitch(&mut self, now: Duration) -> Result<(), Http2Reason> {
         match self.glitches.take(now) {
             Verdict::Permitted => Ok(()),
             Verdict::Delayed(until) => {
                 self.delayed_until = Some(until);
                 Ok(())
             }
-            Verdict::Flood => Err(Reason::Flood),
+            Verdict::Flood => Err(Http2Reason::Flood),
         }
     }
 
@@ -375,6 +375,6 @@ impl Connection {
     pub(super) fn unanswered(&mut self, stream: StreamId) -> Option<&mut Stream> {
         self.streams
             .get_mut(stream)
-            .filter(|stream| stream.writing == Writing::Head)
+            .filter(|stream| stream.writing == ResponseState::Head)
     }
 }

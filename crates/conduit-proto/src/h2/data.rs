@@ -2,38 +2,38 @@
 
 use std::time::Duration;
 
-use super::Event;
-use super::connection::{Connection, Input};
-use super::error::Reason;
-use super::frame::{HEADER_BYTES, Header, flags};
+use super::Http2Event;
+use super::connection::{Http2Connection, Input};
+use super::error::Http2Reason;
+use super::frame::{FrameHeader, HEADER_BYTES, flags};
 use super::receive::Step;
-use super::stream::{Reading, Stream, StreamId};
+use super::stream::{RequestState, Stream, StreamId};
 
 /// DATA that is shorter costs more work than its bytes are worth. The prefix of a gRPC message alone has five bytes.
 const TINY_BYTES: usize = 5;
 
-impl Connection {
+impl Http2Connection {
     /// Takes the header of DATA, and the length of its padding.
     pub(super) fn data<'a>(
         &mut self,
-        header: &Header,
+        header: &FrameHeader,
         input: &'a [u8],
         out: &mut Vec<u8>,
         now: Duration,
-    ) -> Result<Step<'a>, Reason> {
+    ) -> Result<Step<'a>, Http2Reason> {
         let (mut used, mut left, mut padding) = (HEADER_BYTES, header.length, 0);
         if header.has(flags::PADDED) {
             if left == 0 {
-                return Err(Reason::FrameSize);
+                return Err(Http2Reason::FrameSize);
             }
             let Some(&length) = input.get(HEADER_BYTES) else {
-                return Ok(Step::Event(0, Event::NeedMore));
+                return Ok(Step::Event(0, Http2Event::NeedMore));
             };
             (used, padding) = (used + 1, usize::from(length));
-            left = (left - 1).checked_sub(padding).ok_or(Reason::Padding)?;
+            left = (left - 1).checked_sub(padding).ok_or(Http2Reason::Padding)?;
         }
         if self.is_idle(header.stream) {
-            return Err(Reason::IdleStream);
+            return Err(Http2Reason::IdleStream);
         }
         let end_stream = header.has(flags::END_STREAM);
         if left < TINY_BYTES && !end_stream {
@@ -42,7 +42,7 @@ impl Connection {
         // All of the payload counts, padding included (RFC 9113, section 6.9.1).
         let length = header.length as u32;
         if !self.received.receive(length) {
-            return Err(Reason::WindowExceeded);
+            return Err(Http2Reason::WindowExceeded);
         }
         self.input = Input::Data {
             stream: self.streams.find(header.stream),
@@ -52,7 +52,7 @@ impl Connection {
         };
         let Some((id, stream)) = self.streams.find_mut(header.stream) else {
             if !self.is_ignored(header.stream) {
-                return Err(Reason::ClosedStream);
+                return Err(Http2Reason::ClosedStream);
             }
             self.release(out, length);
             return Ok(Step::Continue(used));
@@ -61,8 +61,8 @@ impl Connection {
             Ok(()) => {
                 // The reader never sees padding, nor a body that is not wanted.
                 let unread = match stream.reading {
-                    Reading::Discarded => header.length,
-                    Reading::Body { .. } | Reading::Ended => header.length - left,
+                    RequestState::Discarded => header.length,
+                    RequestState::Body { .. } | RequestState::Ended => header.length - left,
                 };
                 if unread > 0 {
                     self.consumed(out, id, unread);
@@ -91,7 +91,7 @@ impl Connection {
         let wanted = stream.filter(|id| {
             self.streams
                 .get(*id)
-                .is_some_and(|stream| matches!(stream.reading, Reading::Body { .. }))
+                .is_some_and(|stream| matches!(stream.reading, RequestState::Body { .. }))
         });
         if *left + *padding > 0 {
             let is_data = *left > 0;
@@ -99,8 +99,8 @@ impl Connection {
             let piece = &input[..input.len().min(*rest)];
             *rest -= piece.len();
             return match wanted {
-                _ if piece.is_empty() => Step::Event(0, Event::NeedMore),
-                Some(id) if is_data => Step::Event(piece.len(), Event::Body(id, piece)),
+                _ if piece.is_empty() => Step::Event(0, Http2Event::NeedMore),
+                Some(id) if is_data => Step::Event(piece.len(), Http2Event::Body(id, piece)),
                 _ => Step::Continue(piece.len()),
             };
         }
@@ -110,7 +110,7 @@ impl Connection {
             Some(id) => {
                 self.end_request(id);
                 match wanted {
-                    Some(id) => Step::Event(0, Event::End(id, None)),
+                    Some(id) => Step::Event(0, Http2Event::End(id, None)),
                     None => Step::Continue(0),
                 }
             }
@@ -121,27 +121,27 @@ impl Connection {
     /// The request of a stream has ended. Its response has not, because that would have closed the stream.
     pub(super) fn end_request(&mut self, id: StreamId) {
         if let Some(stream) = self.streams.get_mut(id) {
-            stream.reading = Reading::Ended;
+            stream.reading = RequestState::Ended;
         }
     }
 }
 
 /// Takes a frame into account: the window, the state, and the declared length of the body.
-fn take(stream: &mut Stream, length: u32, data: u64, end_stream: bool) -> Result<(), Reason> {
+fn take(stream: &mut Stream, length: u32, data: u64, end_stream: bool) -> Result<(), Http2Reason> {
     match &mut stream.reading {
-        Reading::Ended => return Err(Reason::HalfClosed),
-        Reading::Body { left: Some(left) } => {
-            let rest = left.checked_sub(data).ok_or(Reason::BodyLength)?;
+        RequestState::Ended => return Err(Http2Reason::HalfClosed),
+        RequestState::Body { left: Some(left) } => {
+            let rest = left.checked_sub(data).ok_or(Http2Reason::BodyLength)?;
             if end_stream && rest > 0 {
-                return Err(Reason::BodyLength);
+                return Err(Http2Reason::BodyLength);
             }
             *left = rest;
         }
-        Reading::Body { left: None } | Reading::Discarded => {}
+        RequestState::Body { left: None } | RequestState::Discarded => {}
     }
     if stream.received.receive(length) {
         Ok(())
     } else {
-        Err(Reason::WindowExceeded)
+        Err(Http2Reason::WindowExceeded)
     }
 }

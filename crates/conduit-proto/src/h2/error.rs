@@ -72,18 +72,18 @@ impl fmt::Display for ErrorCode {
 
 /// A connection error: the peer broke the protocol, and GOAWAY with its code is in the output. Send the output, then close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Error {
-    reason: Reason,
+pub struct ConnectionError {
+    reason: Http2Reason,
 }
 
-impl Error {
-    pub(super) const fn new(reason: Reason) -> Self {
+impl ConnectionError {
+    pub(super) const fn new(reason: Http2Reason) -> Self {
         Self { reason }
     }
 
     /// The rule that was broken.
     #[must_use]
-    pub fn reason(&self) -> Reason {
+    pub fn reason(&self) -> Http2Reason {
         self.reason
     }
 
@@ -94,13 +94,13 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code(), self.reason.detail())
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for ConnectionError {}
 
 /// Declares the reasons with their code and their message.
 macro_rules! reasons {
@@ -108,11 +108,11 @@ macro_rules! reasons {
         /// The rule that a peer broke.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum Reason {
+        pub enum Http2Reason {
             $($(#[doc = $doc])* $name,)*
         }
 
-        impl Reason {
+        impl Http2Reason {
             /// The error code that the peer receives.
             #[must_use]
             pub fn code(self) -> ErrorCode {
@@ -219,7 +219,7 @@ reasons! {
     TargetTooLong ENHANCE_YOUR_CALM "the path is longer than the limit: shorten it";
 }
 
-impl Reason {
+impl Http2Reason {
     /// The status of the response to a request that is valid and over a limit.
     #[must_use]
     pub fn status(self) -> Option<StatusCode> {

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::Event;
-use super::connection::{Block, Connection, Input, Shutdown};
-use super::error::Reason;
+use super::Http2Event;
+use super::connection::{Block, Http2Connection, Input, Shutdown};
+use super::error::Http2Reason;
 use super::flow::{DEFAULT_WINDOW, ReceiveWindow, SendWindow};
-use super::frame::{self, Header, MAX_PAYLOAD, flags, number, without_padding};
+use super::frame::{self, FrameHeader, MAX_PAYLOAD, flags, number, without_padding};
 use super::priority::Priority;
 use super::receive::Handled;
 use super::request::{self, Fault};
-use super::stream::{MethodKind, Reading, Stream, StreamId, Writing};
+use super::stream::{RequestState, ResponseState, Stream, StreamId, StreamMethod};
 use crate::h1::Head;
 
 /// A whole field section.
 #[derive(Clone, Copy)]
-struct Section<'a> {
+struct FieldSection<'a> {
     stream: u32,
     end_stream: bool,
     /// The deprecated priority names the stream itself.
@@ -25,22 +25,22 @@ struct Section<'a> {
     block: &'a [u8],
 }
 
-impl Connection {
+impl Http2Connection {
     pub(super) fn headers<'a>(
         &mut self,
-        header: &Header,
+        header: &FrameHeader,
         payload: &[u8],
         head: &mut Head,
         out: &mut Vec<u8>,
         now: Duration,
     ) -> Handled<'a> {
         if header.stream.is_multiple_of(2) {
-            return Err(Reason::StreamNumber);
+            return Err(Http2Reason::StreamNumber);
         }
         let mut block = without_padding(header, payload)?;
         let mut depends_on_itself = false;
         if header.has(flags::PRIORITY) {
-            let (priority, rest) = block.split_first_chunk::<5>().ok_or(Reason::FrameSize)?;
+            let (priority, rest) = block.split_first_chunk::<5>().ok_or(Http2Reason::FrameSize)?;
             let [a, b, c, d, _weight] = *priority;
             depends_on_itself = number([a, b, c, d]) == header.stream;
             block = rest;
@@ -56,7 +56,7 @@ impl Connection {
             }));
             return Ok(None);
         }
-        let section = Section {
+        let section = FieldSection {
             stream,
             end_stream,
             depends_on_itself,
@@ -67,21 +67,21 @@ impl Connection {
 
     pub(super) fn continuation<'a>(
         &mut self,
-        header: &Header,
+        header: &FrameHeader,
         payload: &[u8],
         head: &mut Head,
         out: &mut Vec<u8>,
         now: Duration,
     ) -> Handled<'a> {
         let Input::Block(block) = &mut self.input else {
-            return Err(Reason::UnexpectedContinuation);
+            return Err(Http2Reason::UnexpectedContinuation);
         };
         block.continuations += 1;
         if block.continuations > self.limits.continuations {
-            return Err(Reason::TooManyContinuations);
+            return Err(Http2Reason::TooManyContinuations);
         }
         if block.bytes.len() + payload.len() > self.limits.header_list_bytes + MAX_PAYLOAD {
-            return Err(Reason::BlockTooLarge);
+            return Err(Http2Reason::BlockTooLarge);
         }
         block.bytes.extend_from_slice(payload);
         if !header.has(flags::END_HEADERS) {
@@ -90,7 +90,7 @@ impl Connection {
         let Input::Block(block) = std::mem::replace(&mut self.input, Input::Frame) else {
             return Ok(None);
         };
-        let section = Section {
+        let section = FieldSection {
             stream: block.stream,
             end_stream: block.end_stream,
             depends_on_itself: block.depends_on_itself,
@@ -101,7 +101,13 @@ impl Connection {
 
     /// Takes a section as the request of a new stream or the trailers of an open one. Each is decoded, because the tables
     /// of both sides have to stay equal (RFC 9113, section 4.3).
-    fn section<'a>(&mut self, section: Section<'_>, head: &mut Head, out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
+    fn section<'a>(
+        &mut self,
+        section: FieldSection<'_>,
+        head: &mut Head,
+        out: &mut Vec<u8>,
+        now: Duration,
+    ) -> Handled<'a> {
         if section.stream > self.last_stream {
             return self.request(section, head, out, now);
         }
@@ -109,13 +115,19 @@ impl Connection {
             return self.trailers(section, id, out, now);
         }
         if !self.is_ignored(section.stream) {
-            return Err(Reason::ClosedStream);
+            return Err(Http2Reason::ClosedStream);
         }
         self.ignore(section)?;
         Ok(None)
     }
 
-    fn request<'a>(&mut self, section: Section<'_>, head: &mut Head, out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
+    fn request<'a>(
+        &mut self,
+        section: FieldSection<'_>,
+        head: &mut Head,
+        out: &mut Vec<u8>,
+        now: Duration,
+    ) -> Handled<'a> {
         self.last_stream = section.stream;
         if matches!(self.shutdown, Shutdown::Last(_)) {
             self.ignore(section)?;
@@ -124,47 +136,47 @@ impl Connection {
         }
         if self.streams.open() >= self.limits.streams {
             self.ignore(section)?;
-            return self.reject(section, Reason::TooManyStreams, out, now);
+            return self.reject(section, Http2Reason::TooManyStreams, out, now);
         }
         if section.depends_on_itself {
             self.ignore(section)?;
-            return self.reject(section, Reason::SelfDependency, out, now);
+            return self.reject(section, Http2Reason::SelfDependency, out, now);
         }
         let read = request::read_head(&mut self.decoder, section.block, section.end_stream, head, &self.limits);
-        let mut reading = Reading::Ended;
+        let mut reading = RequestState::Ended;
         match read {
             Ok(accepted) => {
                 if !section.end_stream {
-                    reading = Reading::Body {
+                    reading = RequestState::Body {
                         left: accepted.content_length,
                     };
                 }
                 let id = self.open(section.stream, reading, accepted.priority, head);
-                Ok(Some(Event::Request(id)))
+                Ok(Some(Http2Event::Request(id)))
             }
-            Err(Fault::Connection) => Err(Reason::Compression),
+            Err(Fault::Connection) => Err(Http2Reason::Compression),
             Err(Fault::Stream(reason)) if reason.status().is_some() => {
                 if !section.end_stream {
-                    reading = Reading::Discarded;
+                    reading = RequestState::Discarded;
                 }
                 let id = self.open(section.stream, reading, Priority::default(), head);
-                Ok(Some(Event::Refused(id, reason)))
+                Ok(Some(Http2Event::Refused(id, reason)))
             }
             Err(Fault::Stream(reason)) => self.reject(section, reason, out, now),
         }
     }
 
     /// Opens a stream in a free slot.
-    fn open(&mut self, stream: u32, reading: Reading, priority: Priority, head: &Head) -> StreamId {
+    fn open(&mut self, stream: u32, reading: RequestState, priority: Priority, head: &Head) -> StreamId {
         let early = self.early_priorities.iter().position(|(other, _)| *other == stream);
         let priority = match early {
             Some(index) => self.early_priorities.swap_remove(index).1,
             None => priority,
         };
         let method = match *head.method() {
-            Method::HEAD => MethodKind::Head,
-            Method::CONNECT => MethodKind::Connect,
-            _ => MethodKind::Other,
+            Method::HEAD => StreamMethod::Head,
+            Method::CONNECT => StreamMethod::Connect,
+            _ => StreamMethod::Other,
         };
         // A client that does not know the settings yet may use the default.
         let window = match self.settings_acknowledged {
@@ -176,7 +188,7 @@ impl Connection {
             stream,
             Stream {
                 reading,
-                writing: Writing::Head,
+                writing: ResponseState::Head,
                 method,
                 expects_continue: head.expects_continue(),
                 received: ReceiveWindow::new(window, self.limits.max_stream_window),
@@ -189,16 +201,24 @@ impl Connection {
         )
     }
 
-    fn trailers<'a>(&mut self, section: Section<'_>, id: StreamId, out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
+    fn trailers<'a>(
+        &mut self,
+        section: FieldSection<'_>,
+        id: StreamId,
+        out: &mut Vec<u8>,
+        now: Duration,
+    ) -> Handled<'a> {
         let (mut fault, mut is_wanted) = (None, false);
         if let Some(stream) = self.streams.get(id) {
-            is_wanted = matches!(stream.reading, Reading::Body { .. });
+            is_wanted = matches!(stream.reading, RequestState::Body { .. });
             fault = match stream.reading {
-                Reading::Ended => Some(Reason::HalfClosed),
-                _ if stream.method == MethodKind::Connect && stream.writing != Writing::Head => Some(Reason::Connected),
-                _ if !section.end_stream => Some(Reason::TrailersWithoutEnd),
-                _ if section.depends_on_itself => Some(Reason::SelfDependency),
-                Reading::Body { left: Some(1..) } => Some(Reason::BodyLength),
+                RequestState::Ended => Some(Http2Reason::HalfClosed),
+                _ if stream.method == StreamMethod::Connect && stream.writing != ResponseState::Head => {
+                    Some(Http2Reason::Connected)
+                }
+                _ if !section.end_stream => Some(Http2Reason::TrailersWithoutEnd),
+                _ if section.depends_on_itself => Some(Http2Reason::SelfDependency),
+                RequestState::Body { left: Some(1..) } => Some(Http2Reason::BodyLength),
                 _ => None,
             };
         }
@@ -208,25 +228,31 @@ impl Connection {
         }
         let trailers = match request::read_trailers(&mut self.decoder, section.block, &self.limits) {
             Ok(trailers) => trailers,
-            Err(Fault::Connection) => return Err(Reason::Compression),
+            Err(Fault::Connection) => return Err(Http2Reason::Compression),
             Err(Fault::Stream(reason)) => return self.stream_error(out, id, reason, now).map(Some),
         };
         self.end_request(id);
-        Ok(is_wanted.then_some(Event::End(id, trailers)))
+        Ok(is_wanted.then_some(Http2Event::End(id, trailers)))
     }
 
     /// Resets a stream before it opens.
-    fn reject<'a>(&mut self, section: Section<'_>, reason: Reason, out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
+    fn reject<'a>(
+        &mut self,
+        section: FieldSection<'_>,
+        reason: Http2Reason,
+        out: &mut Vec<u8>,
+        now: Duration,
+    ) -> Handled<'a> {
         if !section.end_stream {
             self.resets.add(section.stream);
         }
         frame::write_reset(out, section.stream, reason.code());
         self.glitch(now)?;
-        Ok(Some(Event::Rejected(reason)))
+        Ok(Some(Http2Event::Rejected(reason)))
     }
 
     /// Decodes a section for its effect on the dynamic table.
-    fn ignore(&mut self, section: Section<'_>) -> Result<(), Reason> {
-        request::ignore_section(&mut self.decoder, section.block, &self.limits).map_err(|_| Reason::Compression)
+    fn ignore(&mut self, section: FieldSection<'_>) -> Result<(), Http2Reason> {
+        request::ignore_section(&mut self.decoder, section.block, &self.limits).map_err(|_| Http2Reason::Compression)
     }
 }

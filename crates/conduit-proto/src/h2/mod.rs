@@ -3,34 +3,34 @@
 //!
 //! # The order of calls
 //!
-//! A [`Connection`] is one client's state. Each output is appended to a buffer of the caller, so that all frames of one
-//! turn are sent at once. [`Connection::new`] appends the server's SETTINGS. Then, in each turn:
+//! A [`Http2Connection`] is one client's state. Each output is appended to a buffer of the caller, so that all frames of one
+//! turn are sent at once. [`Http2Connection::new`] appends the server's SETTINGS. Then, in each turn:
 //!
-//! 1. [`Connection::handle_input`] with the received bytes until it gives [`Event::NeedMore`]. It returns the number of
+//! 1. [`Http2Connection::handle_input`] with the received bytes until it gives [`Http2Event::NeedMore`]. It returns the number of
 //!    consumed bytes and an event; the caller keeps the rest and passes it again with the next bytes.
-//!    - [`Event::Request`]: the [`Head`](crate::h1::Head) is filled, as by HTTP/1.1. If its
-//!      [`body`](crate::h1::Head::body) is not [`BodyLength::None`](crate::h1::BodyLength::None), [`Event::Body`] follows
-//!      for each piece and [`Event::End`] once.
-//!    - [`Event::Reset`]: the stream is closed. Its handler may be cancelled; nothing more is sent.
-//! 2. [`Connection::consumed`] for each part of a body that its reader has taken: flow control follows the reader.
-//! 3. The response, at any time after the request: [`Connection::write_head`], any number of
-//!    [`Connection::write_body`], and [`Connection::write_end`]; or all at once with [`Connection::write_response`].
+//!    - [`Http2Event::Request`]: the [`Head`](crate::h1::Head) is filled, as by HTTP/1.1. If its
+//!      [`body`](crate::h1::Head::body) is not [`BodyLength::None`](crate::h1::BodyLength::None), [`Http2Event::Body`] follows
+//!      for each piece and [`Http2Event::End`] once.
+//!    - [`Http2Event::Reset`]: the stream is closed. Its handler may be cancelled; nothing more is sent.
+//! 2. [`Http2Connection::consumed`] for each part of a body that its reader has taken: flow control follows the reader.
+//! 3. The response, at any time after the request: [`Http2Connection::write_head`], any number of
+//!    [`Http2Connection::write_body`], and [`Http2Connection::write_end`]; or all at once with [`Http2Connection::write_response`].
 //!    `write_body` takes as many bytes as flow control permits.
-//! 4. A caller with bytes that were not taken calls [`Connection::set_pending`]. While there is room for output,
-//!    [`Connection::next_pending`] names the stream that sends next.
-//! 5. If [`Connection::is_finished`], close after the output is sent.
+//! 4. A caller with bytes that were not taken calls [`Http2Connection::set_pending`]. While there is room for output,
+//!    [`Http2Connection::next_pending`] names the stream that sends next.
+//! 5. If [`Http2Connection::is_finished`], close after the output is sent.
 //!
-//! An [`Error`] is the peer's fault and ends the connection; GOAWAY is in the output. Errors of a single stream end it with
-//! RST_STREAM, without an action of the caller.
+//! A [`ConnectionError`] is the peer's fault and ends the connection; GOAWAY is in the output. Errors of a single stream end
+//! it with RST_STREAM, without an action of the caller.
 //!
 //! ```
 //! use std::time::Duration;
 //!
 //! use conduit_proto::h1::Head;
-//! use conduit_proto::h2::{Connection, Event, Limits};
+//! use conduit_proto::h2::{Http2Connection, Http2Event, Http2Limits};
 //!
 //! let (mut head, mut output) = (Head::new(), Vec::new());
-//! let mut connection = Connection::new(&Limits::default(), &mut output);
+//! let mut connection = Http2Connection::new(&Http2Limits::default(), &mut output);
 //! let now = Duration::ZERO;
 //!
 //! // The preface, empty SETTINGS, and HEADERS: GET / with the authority "a".
@@ -40,25 +40,25 @@
 //!     let (used, event) = connection.handle_input(&received[start..], &mut head, &mut output, now)?;
 //!     start += used;
 //!     match event {
-//!         Event::Request(stream) => {
+//!         Http2Event::Request(stream) => {
 //!             assert_eq!((head.path(), head.authority()), ("/", Some("a")));
 //!             let (headers, date) = (http::HeaderMap::new(), conduit_proto::http_date(0));
 //!             connection.write_response(&mut output, stream, http::StatusCode::OK, &headers, b"hello", &date);
 //!         }
-//!         Event::NeedMore => break,
+//!         Http2Event::NeedMore => break,
 //!         _ => {}
 //!     }
 //! }
 //! assert_eq!(start, received.len());
 //! assert!(output.ends_with(b"\0\0\x05\0\x01\0\0\0\x01hello"));
-//! # Ok::<(), conduit_proto::h2::Error>(())
+//! # Ok::<(), conduit_proto::h2::ConnectionError>(())
 //! ```
 //!
 //! # Protection
 //!
-//! All limits are on by default ([`Limits`]). Frames that cost work and transfer nothing, such as resets in either
+//! All limits are on by default ([`Http2Limits`]). Frames that cost work and transfer nothing, such as resets in either
 //! direction, SETTINGS, PRIORITY and empty DATA, take from one budget. A connection without budget is first delayed
-//! ([`Event::Delayed`]) and later closed with ENHANCE_YOUR_CALM. WINDOW_UPDATE and PING take from it only beyond three for
+//! ([`Http2Event::Delayed`]) and later closed with ENHANCE_YOUR_CALM. WINDOW_UPDATE and PING take from it only beyond three for
 //! each request and each sent DATA frame. The tree of RFC 7540 priorities is ignored.
 //!
 //! # Cost
@@ -86,20 +86,20 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-pub use connection::{Connection, Phase};
-pub use error::{Error, ErrorCode, Reason};
+pub use connection::{Http2Connection, Http2Phase};
+pub use error::{ConnectionError, ErrorCode, Http2Reason};
 pub use preface::{Preface, detect_preface};
 pub use priority::Priority;
 pub use stream::StreamId;
 
 /// The limits of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct Http2Limits {
     /// The number of concurrent streams. More are refused with REFUSED_STREAM, after which a client may try again. Default:
     /// 128. Values above 65,535 mean that.
     pub streams: u32,
     /// The size of a field section, counted as SETTINGS_MAX_HEADER_LIST_SIZE is: 32 bytes for each field, besides its name
-    /// and value. A request with a larger one is [refused](Event::Refused) with 431. Default: 64 KiB. Values above 1 GiB
+    /// and value. A request with a larger one is [refused](Http2Event::Refused) with 431. Default: 64 KiB. Values above 1 GiB
     /// mean 1 GiB.
     pub header_list_bytes: usize,
     /// The number of fields in a section, each part of a cookie included and pseudo-fields not. Default: 100. Values above
@@ -122,7 +122,7 @@ pub struct Limits {
     pub extended_connect: bool,
 }
 
-impl Limits {
+impl Http2Limits {
     /// The limits within the ranges that the documentation names.
     fn clamped(mut self) -> Self {
         self.streams = self.streams.min(u16::MAX.into());
@@ -134,7 +134,7 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
+impl Default for Http2Limits {
     fn default() -> Self {
         Self {
             streams: 128,
@@ -151,17 +151,17 @@ impl Default for Limits {
     }
 }
 
-/// The event of [`Connection::handle_input`].
+/// The event of [`Http2Connection::handle_input`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event<'a> {
+pub enum Http2Event<'a> {
     /// Nothing complete: call again with more. Something may have been used nevertheless.
     NeedMore,
     /// A request: its head is in the [`Head`](crate::h1::Head).
     Request(StreamId),
-    /// A request over a limit: respond with the [status](Reason::status) of the reason. The head is not filled; a body is
+    /// A request over a limit: respond with the [status](Http2Reason::status) of the reason. The head is not filled; a body is
     /// skipped.
-    Refused(StreamId, Reason),
-    /// A piece of the request's body, not empty. The caller reports it with [`Connection::consumed`] once its reader has
+    Refused(StreamId, Http2Reason),
+    /// A piece of the request's body, not empty. The caller reports it with [`Http2Connection::consumed`] once its reader has
     /// taken it.
     Body(StreamId, &'a [u8]),
     /// The request's body has ended, with these trailers. Comes exactly once for each request whose body is not
@@ -171,7 +171,7 @@ pub enum Event<'a> {
     /// The stream of a request is closed: by the client with this code, or because the client has broken a rule.
     Reset(StreamId, ResetCause),
     /// A stream was reset before its request became an event, for this reason. Only for logs and counters.
-    Rejected(Reason),
+    Rejected(Http2Reason),
     /// The client sends too many frames without a use: read nothing and call again at this time.
     Delayed(Duration),
     /// The connection reads no more: all input is used, to no effect.
@@ -184,5 +184,5 @@ pub enum ResetCause {
     /// RST_STREAM from the client.
     Peer(ErrorCode),
     /// The client has broken a rule, and has got RST_STREAM.
-    Rule(Reason),
+    Rule(Http2Reason),
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::connection::{Connection, Input, SHUTDOWN_PING, Shutdown};
-use super::error::{ErrorCode, Reason};
-use super::frame::{self, HEADER_BYTES, Header, Kind, MAX_PAYLOAD, flags, number};
+use super::connection::{Http2Connection, Input, SHUTDOWN_PING, Shutdown};
+use super::error::{ErrorCode, Http2Reason};
+use super::frame::{self, FrameHeader, FrameKind, HEADER_BYTES, MAX_PAYLOAD, flags, number};
 use super::preface::{PREFACE, Preface, detect_preface};
 use super::priority::Priority;
-use super::{Event, ResetCause};
+use super::{Http2Event, ResetCause};
 use crate::h1::Head;
 
-/// The number of [`useful`](Connection::useful) frames that a request or a sent DATA frame permits: WINDOW_UPDATE for the
+/// The number of [`useful`](Http2Connection::useful) frames that a request or a sent DATA frame permits: WINDOW_UPDATE for the
 /// stream and for the connection, and PING.
 const CREDIT: u32 = 3;
 const MAX_CREDIT: u32 = 4096;
@@ -22,27 +22,27 @@ pub(super) enum Step<'a> {
     /// This many bytes are used, and the state has changed.
     Continue(usize),
     /// The same, and there is an event.
-    Event(usize, Event<'a>),
+    Event(usize, Http2Event<'a>),
 }
 
 /// The result of a whole frame.
-pub(super) type Handled<'a> = Result<Option<Event<'a>>, Reason>;
+pub(super) type Handled<'a> = Result<Option<Http2Event<'a>>, Http2Reason>;
 
-impl Connection {
+impl Http2Connection {
     pub(super) fn step<'a>(
         &mut self,
         input: &'a [u8],
         head: &mut Head,
         out: &mut Vec<u8>,
         now: Duration,
-    ) -> Result<Step<'a>, Reason> {
+    ) -> Result<Step<'a>, Http2Reason> {
         match self.input {
             Input::Frame | Input::Block(_) => self.frame(input, head, out, now),
             Input::Data { .. } => Ok(self.data_payload(input)),
             Input::Skipped { left } => {
                 let used = left.min(input.len());
                 if used == 0 && left > 0 {
-                    return Ok(Step::Event(0, Event::NeedMore));
+                    return Ok(Step::Event(0, Http2Event::NeedMore));
                 }
                 self.input = match left - used {
                     0 => Input::Frame,
@@ -55,10 +55,10 @@ impl Connection {
                     self.input = Input::Frame;
                     Ok(Step::Continue(PREFACE.len()))
                 }
-                Preface::Partial => Ok(Step::Event(0, Event::NeedMore)),
-                Preface::Mismatch => Err(Reason::Preface),
+                Preface::Partial => Ok(Step::Event(0, Http2Event::NeedMore)),
+                Preface::Mismatch => Err(Http2Reason::Preface),
             },
-            Input::Closed => Ok(Step::Event(input.len(), Event::Closed)),
+            Input::Closed => Ok(Step::Event(input.len(), Http2Event::Closed)),
         }
     }
 
@@ -69,18 +69,18 @@ impl Connection {
         head: &mut Head,
         out: &mut Vec<u8>,
         now: Duration,
-    ) -> Result<Step<'a>, Reason> {
-        let Some(header) = Header::parse(input) else {
-            return Ok(Step::Event(0, Event::NeedMore));
+    ) -> Result<Step<'a>, Http2Reason> {
+        let Some(header) = FrameHeader::parse(input) else {
+            return Ok(Step::Event(0, Http2Event::NeedMore));
         };
         self.check(&header)?;
         match header.kind {
-            Kind::Data => return self.data(&header, input, out, now),
-            Kind::Unknown | Kind::GoAway if header.length > 8 => {
+            FrameKind::Data => return self.data(&header, input, out, now),
+            FrameKind::Unknown | FrameKind::GoAway if header.length > 8 => {
                 // The debug data of GOAWAY is skipped.
-                let taken = if header.kind == Kind::GoAway { 8 } else { 0 };
+                let taken = if header.kind == FrameKind::GoAway { 8 } else { 0 };
                 let Some(payload) = input.get(HEADER_BYTES..HEADER_BYTES + taken) else {
-                    return Ok(Step::Event(0, Event::NeedMore));
+                    return Ok(Step::Event(0, Http2Event::NeedMore));
                 };
                 self.go_away(payload);
                 self.glitch(now)?;
@@ -93,27 +93,27 @@ impl Connection {
         }
         let used = HEADER_BYTES + header.length;
         let Some(payload) = input.get(HEADER_BYTES..used) else {
-            return Ok(Step::Event(0, Event::NeedMore));
+            return Ok(Step::Event(0, Http2Event::NeedMore));
         };
         let event = match header.kind {
-            Kind::Headers => self.headers(&header, payload, head, out, now)?,
-            Kind::Continuation => self.continuation(&header, payload, head, out, now)?,
-            Kind::RstStream => self.rst_stream(&header, payload, out, now)?,
-            Kind::WindowUpdate => self.window_update(&header, payload, out, now)?,
-            Kind::Priority => self.priority(&header, payload, out, now)?,
-            Kind::Settings => self.settings(&header, payload, out, now)?,
-            Kind::Ping => self.ping(&header, payload, out, now)?,
-            Kind::PriorityUpdate => self.priority_update(payload, now)?,
-            Kind::GoAway => {
+            FrameKind::Headers => self.headers(&header, payload, head, out, now)?,
+            FrameKind::Continuation => self.continuation(&header, payload, head, out, now)?,
+            FrameKind::RstStream => self.rst_stream(&header, payload, out, now)?,
+            FrameKind::WindowUpdate => self.window_update(&header, payload, out, now)?,
+            FrameKind::Priority => self.priority(&header, payload, out, now)?,
+            FrameKind::Settings => self.settings(&header, payload, out, now)?,
+            FrameKind::Ping => self.ping(&header, payload, out, now)?,
+            FrameKind::PriorityUpdate => self.priority_update(payload, now)?,
+            FrameKind::GoAway => {
                 self.go_away(payload);
                 self.glitch(now)?;
                 None
             }
-            Kind::Unknown => {
+            FrameKind::Unknown => {
                 self.glitch(now)?;
                 None
             }
-            Kind::Data | Kind::PushPromise => None,
+            FrameKind::Data | FrameKind::PushPromise => None,
         };
         Ok(match event {
             Some(event) => Step::Event(used, event),
@@ -122,38 +122,38 @@ impl Connection {
     }
 
     /// Checks what a frame's header shows: its length, its stream, and its place among the frames.
-    fn check(&self, header: &Header) -> Result<(), Reason> {
+    fn check(&self, header: &FrameHeader) -> Result<(), Http2Reason> {
         if header.length > MAX_PAYLOAD {
-            return Err(Reason::FrameSize);
+            return Err(Http2Reason::FrameSize);
         }
         if let Input::Block(block) = &self.input {
             return match header.kind {
-                Kind::Continuation if header.stream == block.stream => Ok(()),
-                _ => Err(Reason::ExpectedContinuation),
+                FrameKind::Continuation if header.stream == block.stream => Ok(()),
+                _ => Err(Http2Reason::ExpectedContinuation),
             };
         }
-        if !self.peer.arrived && (header.kind != Kind::Settings || header.has(flags::ACK)) {
-            return Err(Reason::MissingSettings);
+        if !self.peer.arrived && (header.kind != FrameKind::Settings || header.has(flags::ACK)) {
+            return Err(Http2Reason::MissingSettings);
         }
         let (of_connection, length) = match header.kind {
-            Kind::Continuation => return Err(Reason::UnexpectedContinuation),
-            Kind::PushPromise => return Err(Reason::PushPromise),
-            Kind::Unknown => return Ok(()),
-            Kind::Data | Kind::Headers | Kind::Priority => (false, None),
-            Kind::RstStream => (false, Some(4)),
-            Kind::Settings if header.has(flags::ACK) => (true, Some(0)),
-            Kind::Settings => (true, None),
-            Kind::Ping => (true, Some(8)),
-            Kind::GoAway if header.length < 8 => return Err(Reason::FrameSize),
-            Kind::PriorityUpdate if header.length < 4 => return Err(Reason::FrameSize),
-            Kind::GoAway | Kind::PriorityUpdate => (true, None),
-            Kind::WindowUpdate => (header.stream == 0, Some(4)),
+            FrameKind::Continuation => return Err(Http2Reason::UnexpectedContinuation),
+            FrameKind::PushPromise => return Err(Http2Reason::PushPromise),
+            FrameKind::Unknown => return Ok(()),
+            FrameKind::Data | FrameKind::Headers | FrameKind::Priority => (false, None),
+            FrameKind::RstStream => (false, Some(4)),
+            FrameKind::Settings if header.has(flags::ACK) => (true, Some(0)),
+            FrameKind::Settings => (true, None),
+            FrameKind::Ping => (true, Some(8)),
+            FrameKind::GoAway if header.length < 8 => return Err(Http2Reason::FrameSize),
+            FrameKind::PriorityUpdate if header.length < 4 => return Err(Http2Reason::FrameSize),
+            FrameKind::GoAway | FrameKind::PriorityUpdate => (true, None),
+            FrameKind::WindowUpdate => (header.stream == 0, Some(4)),
         };
         if (header.stream == 0) != of_connection {
-            return Err(Reason::StreamNumber);
+            return Err(Http2Reason::StreamNumber);
         }
         if length.is_some_and(|length| length != header.length) {
-            return Err(Reason::FrameSize);
+            return Err(Http2Reason::FrameSize);
         }
         Ok(())
     }
@@ -169,9 +169,15 @@ impl Connection {
         matches!(self.shutdown, Shutdown::Last(last) if number > last) || self.resets.contains(number)
     }
 
-    fn rst_stream<'a>(&mut self, header: &Header, payload: &[u8], out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
+    fn rst_stream<'a>(
+        &mut self,
+        header: &FrameHeader,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+        now: Duration,
+    ) -> Handled<'a> {
         if self.is_idle(header.stream) {
-            return Err(Reason::IdleStream);
+            return Err(Http2Reason::IdleStream);
         }
         self.glitch(now)?;
         let Some(id) = self.streams.find(header.stream) else {
@@ -179,44 +185,50 @@ impl Connection {
         };
         self.remove(out, id);
         let code = ErrorCode(u32::from_be_bytes(four(payload)));
-        Ok(Some(Event::Reset(id, ResetCause::Peer(code))))
+        Ok(Some(Http2Event::Reset(id, ResetCause::Peer(code))))
     }
 
-    fn window_update<'a>(&mut self, header: &Header, payload: &[u8], out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
+    fn window_update<'a>(
+        &mut self,
+        header: &FrameHeader,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+        now: Duration,
+    ) -> Handled<'a> {
         let increment = number(four(payload));
         self.useful(now)?;
         if header.stream == 0 {
             return match increment {
-                0 => Err(Reason::ZeroIncrement),
+                0 => Err(Http2Reason::ZeroIncrement),
                 _ if self.send.grow(i64::from(increment)) => Ok(None),
-                _ => Err(Reason::WindowOverflow),
+                _ => Err(Http2Reason::WindowOverflow),
             };
         }
         if self.is_idle(header.stream) {
-            return Err(Reason::IdleStream);
+            return Err(Http2Reason::IdleStream);
         }
         let Some((id, stream)) = self.streams.find_mut(header.stream) else {
             return Ok(None);
         };
         let fault = if increment == 0 {
-            Reason::ZeroIncrement
+            Http2Reason::ZeroIncrement
         } else if stream.send.grow(i64::from(increment)) {
             return Ok(None);
         } else {
-            Reason::WindowOverflow
+            Http2Reason::WindowOverflow
         };
         self.stream_error(out, id, fault, now).map(Some)
     }
 
     /// PRIORITY: checked and ignored (RFC 9113, section 6.3).
-    fn priority<'a>(&mut self, header: &Header, payload: &[u8], out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
+    fn priority<'a>(&mut self, header: &FrameHeader, payload: &[u8], out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
         let fault = match payload.split_first_chunk() {
             Some((dependency, [_])) if number(*dependency) != header.stream => {
                 self.glitch(now)?;
                 return Ok(None);
             }
-            Some((_, [_])) => Reason::SelfDependency,
-            _ => Reason::FrameSize,
+            Some((_, [_])) => Http2Reason::SelfDependency,
+            _ => Http2Reason::FrameSize,
         };
         match self.streams.find(header.stream) {
             Some(id) => self.stream_error(out, id, fault, now).map(Some),
@@ -225,7 +237,7 @@ impl Connection {
         }
     }
 
-    fn settings<'a>(&mut self, header: &Header, payload: &[u8], out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
+    fn settings<'a>(&mut self, header: &FrameHeader, payload: &[u8], out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
         if header.has(flags::ACK) {
             if self.settings_acknowledged {
                 self.glitch(now)?;
@@ -243,18 +255,18 @@ impl Connection {
         if change != 0 {
             for stream in self.streams.iter_mut() {
                 if !stream.send.grow(change) {
-                    return Err(Reason::SettingWindow);
+                    return Err(Http2Reason::SettingWindow);
                 }
             }
         }
-        frame::write_header(out, 0, Kind::Settings, flags::ACK, 0);
+        frame::write_header(out, 0, FrameKind::Settings, flags::ACK, 0);
         Ok(None)
     }
 
-    fn ping<'a>(&mut self, header: &Header, payload: &[u8], out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
+    fn ping<'a>(&mut self, header: &FrameHeader, payload: &[u8], out: &mut Vec<u8>, now: Duration) -> Handled<'a> {
         if !header.has(flags::ACK) {
             self.useful(now)?;
-            frame::write_header(out, payload.len(), Kind::Ping, flags::ACK, 0);
+            frame::write_header(out, payload.len(), FrameKind::Ping, flags::ACK, 0);
             out.extend_from_slice(payload);
         } else if payload == SHUTDOWN_PING && self.shutdown == Shutdown::Announced {
             self.stop_accepting(out);
@@ -268,7 +280,7 @@ impl Connection {
     fn priority_update<'a>(&mut self, payload: &[u8], now: Duration) -> Handled<'a> {
         let stream = number(four(payload));
         if stream.is_multiple_of(2) {
-            return Err(Reason::PriorityUpdate);
+            return Err(Http2Reason::PriorityUpdate);
         }
         self.glitch(now)?;
         let priority = Priority::parse(&payload[4..]);
@@ -294,7 +306,7 @@ impl Connection {
 
     /// Counts a frame that is useful in proportion to the frames that it follows: WINDOW_UPDATE, and PING, with which
     /// clients measure the bandwidth of a link.
-    fn useful(&mut self, now: Duration) -> Result<(), Reason> {
+    fn useful(&mut self, now: Duration) -> Result<(), Http2Reason> {
         match self.credit.checked_sub(1) {
             Some(credit) => {
                 self.credit = credit;

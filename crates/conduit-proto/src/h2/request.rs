@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, Method, Version};
 
-use super::Limits;
-use super::error::Reason;
-use super::hpack::{Decoder, Kind, Sink};
+use super::Http2Limits;
+use super::error::Http2Reason;
+use super::hpack::{Decoder, FieldKind, Sink};
 use super::priority::Priority;
 use crate::h1::head::{check_host, decimal, is_allowed_trailer, is_connect_authority};
 use crate::h1::map::fill_map;
@@ -16,7 +16,7 @@ type Range = (u32, u32);
 
 /// The section that is being decoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Section {
+enum SectionKind {
     Head,
     Trailers,
     /// Nothing of it is wanted.
@@ -25,10 +25,10 @@ enum Section {
 
 /// The fields of a section, as far as they are decoded.
 struct Assembly<'a> {
-    section: Section,
-    limits: &'a Limits,
+    section: SectionKind,
+    limits: &'a Http2Limits,
     fields: &'a mut Vec<Field>,
-    /// The ranges of the pseudo-fields, by their [`Kind`].
+    /// The ranges of the pseudo-fields, by their [`FieldKind`].
     pseudo: [Option<Range>; 5],
     /// The size of the section as SETTINGS_MAX_HEADER_LIST_SIZE counts it.
     list_bytes: usize,
@@ -38,7 +38,7 @@ struct Assembly<'a> {
     expects_continue: bool,
     priority: Priority,
     /// The first rule that the section breaks, or the limit that it exceeds.
-    fault: Option<Reason>,
+    fault: Option<Http2Reason>,
 }
 
 /// The properties of a request that the [`Head`] does not have.
@@ -48,7 +48,7 @@ pub(super) struct Accepted {
 }
 
 impl<'a> Assembly<'a> {
-    fn new(section: Section, limits: &'a Limits, fields: &'a mut Vec<Field>) -> Self {
+    fn new(section: SectionKind, limits: &'a Http2Limits, fields: &'a mut Vec<Field>) -> Self {
         Self {
             section,
             limits,
@@ -64,46 +64,46 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    fn add(&mut self, bytes: &[u8], kind: Kind, field: Field) -> Result<(), Reason> {
+    fn add(&mut self, bytes: &[u8], kind: FieldKind, field: Field) -> Result<(), Http2Reason> {
         /// The number that RFC 9113, section 6.5.2 adds to the bytes of each field.
         const OVERHEAD: usize = 32;
         self.list_bytes += (field.value_end - field.name) as usize + OVERHEAD;
         if self.list_bytes > self.limits.header_list_bytes {
-            return Err(Reason::HeadTooLarge);
+            return Err(Http2Reason::HeadTooLarge);
         }
         let value = field.value(bytes);
         match kind {
-            Kind::Method | Kind::Scheme | Kind::Authority | Kind::Path | Kind::Protocol => {
-                let is_misplaced = self.section != Section::Head || !self.fields.is_empty();
+            FieldKind::Method | FieldKind::Scheme | FieldKind::Authority | FieldKind::Path | FieldKind::Protocol => {
+                let is_misplaced = self.section != SectionKind::Head || !self.fields.is_empty();
                 let range = (field.value, field.value_end);
                 return match self.pseudo[kind as usize].replace(range) {
                     None if !is_misplaced => Ok(()),
-                    _ => Err(Reason::PseudoField),
+                    _ => Err(Http2Reason::PseudoField),
                 };
             }
-            Kind::UnknownPseudo => return Err(Reason::PseudoField),
-            Kind::ConnectionSpecific => return Err(Reason::ConnectionField),
-            Kind::InvalidName => return Err(Reason::FieldName),
-            Kind::InvalidValue => return Err(Reason::FieldValue),
-            Kind::Te if !value.eq_ignore_ascii_case(b"trailers") => return Err(Reason::Te),
-            Kind::ContentLength => {
-                let length = decimal(value).ok_or(Reason::ContentLength)?;
+            FieldKind::UnknownPseudo => return Err(Http2Reason::PseudoField),
+            FieldKind::ConnectionSpecific => return Err(Http2Reason::ConnectionField),
+            FieldKind::InvalidName => return Err(Http2Reason::FieldName),
+            FieldKind::InvalidValue => return Err(Http2Reason::FieldValue),
+            FieldKind::Te if !value.eq_ignore_ascii_case(b"trailers") => return Err(Http2Reason::Te),
+            FieldKind::ContentLength => {
+                let length = decimal(value).ok_or(Http2Reason::ContentLength)?;
                 if self.content_length.replace(length).is_some() {
-                    return Err(Reason::ContentLength);
+                    return Err(Http2Reason::ContentLength);
                 }
             }
-            Kind::Host => {
+            FieldKind::Host => {
                 if self.host.replace(self.fields.len() as u32).is_some() {
-                    return Err(Reason::Host);
+                    return Err(Http2Reason::Host);
                 }
             }
-            Kind::Cookie => self.cookies += 1,
-            Kind::Expect => self.expects_continue = value.eq_ignore_ascii_case(b"100-continue"),
-            Kind::Priority => self.priority = Priority::parse(value),
-            Kind::Te | Kind::Other => {}
+            FieldKind::Cookie => self.cookies += 1,
+            FieldKind::Expect => self.expects_continue = value.eq_ignore_ascii_case(b"100-continue"),
+            FieldKind::Priority => self.priority = Priority::parse(value),
+            FieldKind::Te | FieldKind::Other => {}
         }
         if self.fields.len() == self.limits.headers {
-            return Err(Reason::TooManyFields);
+            return Err(Http2Reason::TooManyFields);
         }
         self.fields.push(field);
         Ok(())
@@ -112,11 +112,11 @@ impl<'a> Assembly<'a> {
 
 impl Sink for Assembly<'_> {
     fn wants_more(&self) -> bool {
-        self.fault.is_none() && self.section != Section::Ignored
+        self.fault.is_none() && self.section != SectionKind::Ignored
     }
 
     #[inline]
-    fn field(&mut self, bytes: &mut Vec<u8>, kind: Kind, field: Field) {
+    fn field(&mut self, bytes: &mut Vec<u8>, kind: FieldKind, field: Field) {
         if let Err(reason) = self.add(bytes, kind, field) {
             self.fault = Some(reason);
         }
@@ -126,7 +126,7 @@ impl Sink for Assembly<'_> {
 /// A section that has an error: of the connection, or only of its stream.
 pub(super) enum Fault {
     Connection,
-    Stream(Reason),
+    Stream(Http2Reason),
 }
 
 /// Decodes the block of a request into its head.
@@ -135,16 +135,17 @@ pub(super) fn read_head(
     block: &[u8],
     end_stream: bool,
     head: &mut Head,
-    limits: &Limits,
+    limits: &Http2Limits,
 ) -> Result<Accepted, Fault> {
     head.clear();
-    let mut assembly = Assembly::new(Section::Head, limits, &mut head.fields);
+    let mut assembly = Assembly::new(SectionKind::Head, limits, &mut head.fields);
     decoder
         .decode_into(block, &mut head.bytes, &mut assembly)
         .map_err(|_| Fault::Connection)?;
     if let Some(reason) = assembly.fault {
         // The response to a request over a limit depends on its method.
-        if matches!(assembly.pseudo[Kind::Method as usize], Some(method) if slice(&head.bytes, method) == b"HEAD") {
+        if matches!(assembly.pseudo[FieldKind::Method as usize], Some(method) if slice(&head.bytes, method) == b"HEAD")
+        {
             head.method = Method::HEAD;
         }
         return Err(Fault::Stream(reason));
@@ -166,7 +167,7 @@ pub(super) fn read_head(
     }
     head.body = match content_length {
         None | Some(0) if end_stream => BodyLength::None,
-        Some(_) if end_stream => return Err(Fault::Stream(Reason::BodyLength)),
+        Some(_) if end_stream => return Err(Fault::Stream(Http2Reason::BodyLength)),
         Some(length) => BodyLength::Exact(length),
         None => BodyLength::Chunked,
     };
@@ -178,23 +179,23 @@ pub(super) fn read_head(
 }
 
 /// Checks the pseudo-fields and sets method, target and authority (RFC 9113, section 8.3.1; RFC 8441, section 4).
-fn read_target(head: &mut Head, pseudo: [Option<Range>; 5], limits: &Limits) -> Result<(), Reason> {
+fn read_target(head: &mut Head, pseudo: [Option<Range>; 5], limits: &Http2Limits) -> Result<(), Http2Reason> {
     let [method, scheme, authority, path, protocol] = pseudo;
-    let method = method.ok_or(Reason::MissingPseudoField)?;
+    let method = method.ok_or(Http2Reason::MissingPseudoField)?;
     let name = slice(&head.bytes, method);
     if name != b"GET" {
-        head.method = Method::from_bytes(name).map_err(|_| Reason::Method)?;
+        head.method = Method::from_bytes(name).map_err(|_| Http2Reason::Method)?;
     }
     let is_connect = head.method == Method::CONNECT;
     if protocol.is_some() && !(is_connect && limits.extended_connect) {
-        return Err(Reason::PseudoField);
+        return Err(Http2Reason::PseudoField);
     }
     if is_connect && protocol.is_none() {
         let (None, None, Some(authority)) = (scheme, path, authority) else {
-            return Err(Reason::MissingPseudoField);
+            return Err(Http2Reason::MissingPseudoField);
         };
         if !is_connect_authority(slice(&head.bytes, authority)) {
-            return Err(Reason::Authority);
+            return Err(Http2Reason::Authority);
         }
         (head.target_start, head.target_end) = authority;
         let length = authority.1 - authority.0;
@@ -202,27 +203,27 @@ fn read_target(head: &mut Head, pseudo: [Option<Range>; 5], limits: &Limits) -> 
         return read_authority(head, Some(authority), true);
     }
     let (Some(scheme), Some(path)) = (scheme, path) else {
-        return Err(Reason::MissingPseudoField);
+        return Err(Http2Reason::MissingPseudoField);
     };
     let scheme = slice(&head.bytes, scheme);
     let needs_authority = matches!(scheme, b"https" | b"http");
     if !needs_authority && !is_scheme(scheme) {
-        return Err(Reason::Scheme);
+        return Err(Http2Reason::Scheme);
     }
     let target = slice(&head.bytes, path);
     if target.len() > TARGET_LIMIT {
-        return Err(Reason::TargetTooLong);
+        return Err(Http2Reason::TargetTooLong);
     }
     let is_asterisk = target == b"*" && head.method == Method::OPTIONS;
     if !is_asterisk && !scan::is_path_and_query(target) {
-        return Err(Reason::Path);
+        return Err(Http2Reason::Path);
     }
     let query = memchr::memchr(b'?', target).unwrap_or(target.len());
     (head.path_start, head.path_end) = (0, query as u32);
     (head.target_start, head.target_end) = path;
     if let Some(protocol) = protocol {
         if !is_protocol(slice(&head.bytes, protocol)) {
-            return Err(Reason::PseudoField);
+            return Err(Http2Reason::PseudoField);
         }
         (head.protocol_start, head.protocol_end) = protocol;
     }
@@ -230,27 +231,27 @@ fn read_target(head: &mut Head, pseudo: [Option<Range>; 5], limits: &Limits) -> 
 }
 
 /// Checks `:authority` and `host`, of which a request to an HTTP server has one, and which must be equal.
-fn read_authority(head: &mut Head, authority: Option<Range>, is_needed: bool) -> Result<(), Reason> {
+fn read_authority(head: &mut Head, authority: Option<Range>, is_needed: bool) -> Result<(), Http2Reason> {
     let host = head.host.map(|index| {
         let field = &head.fields[index as usize];
         (field.value, field.value_end)
     });
     let Some(range) = authority.or(host) else {
         return if is_needed {
-            Err(Reason::MissingPseudoField)
+            Err(Http2Reason::MissingPseudoField)
         } else {
             Ok(())
         };
     };
     let value = slice(&head.bytes, range);
     if value.is_empty() && is_needed {
-        return Err(Reason::Authority);
+        return Err(Http2Reason::Authority);
     }
-    check_host(value, &mut head.valid_host).map_err(|_| Reason::Authority)?;
+    check_host(value, &mut head.valid_host).map_err(|_| Http2Reason::Authority)?;
     if let (Some(_), Some(host)) = (authority, host)
         && !slice(&head.bytes, host).eq_ignore_ascii_case(value)
     {
-        return Err(Reason::Host);
+        return Err(Http2Reason::Host);
     }
     if authority.is_some() {
         (head.authority_start, head.authority_end) = range;
@@ -297,16 +298,18 @@ fn join_cookies(head: &mut Head) {
 pub(super) fn read_trailers(
     decoder: &mut Decoder,
     block: &[u8],
-    limits: &Limits,
+    limits: &Http2Limits,
 ) -> Result<Option<Box<HeaderMap>>, Fault> {
     let (mut bytes, mut fields) = (Vec::new(), Vec::new());
-    let mut assembly = Assembly::new(Section::Trailers, limits, &mut fields);
+    let mut assembly = Assembly::new(SectionKind::Trailers, limits, &mut fields);
     decoder
         .decode_into(block, &mut bytes, &mut assembly)
         .map_err(|_| Fault::Connection)?;
     match assembly.fault {
         None => {}
-        Some(Reason::HeadTooLarge | Reason::TooManyFields) => return Err(Fault::Stream(Reason::TrailersTooLarge)),
+        Some(Http2Reason::HeadTooLarge | Http2Reason::TooManyFields) => {
+            return Err(Fault::Stream(Http2Reason::TrailersTooLarge));
+        }
         Some(reason) => return Err(Fault::Stream(reason)),
     }
     let mut map = HeaderMap::new();
@@ -315,9 +318,9 @@ pub(super) fn read_trailers(
 }
 
 /// Decodes a block for its effect on the dynamic table (RFC 9113, section 4.3).
-pub(super) fn ignore_section(decoder: &mut Decoder, block: &[u8], limits: &Limits) -> Result<(), Fault> {
+pub(super) fn ignore_section(decoder: &mut Decoder, block: &[u8], limits: &Http2Limits) -> Result<(), Fault> {
     let mut fields = Vec::new();
-    let mut assembly = Assembly::new(Section::Ignored, limits, &mut fields);
+    let mut assembly = Assembly::new(SectionKind::Ignored, limits, &mut fields);
     decoder
         .decode_into(block, &mut Vec::new(), &mut assembly)
         .map_err(|_| Fault::Connection)

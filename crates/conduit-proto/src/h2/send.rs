@@ -3,14 +3,14 @@
 use http::header::{self, HeaderMap};
 use http::{HeaderName, StatusCode};
 
-use super::connection::Connection;
+use super::connection::Http2Connection;
 use super::error::ErrorCode;
-use super::frame::{self, Kind, flags};
-use super::stream::{MethodKind, StreamId, Writing};
+use super::frame::{self, FrameKind, flags};
+use super::stream::{ResponseState, StreamId, StreamMethod};
 use crate::h1::head::{decimal, is_allowed_trailer};
 use crate::h1::{BodyError, BodyLength};
 
-impl Connection {
+impl Http2Connection {
     /// Appends the head of a response: status, `headers`, `content-length`, `date`.
     ///
     /// As on HTTP/1.1, `connection`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `upgrade` and `content-length` in
@@ -37,14 +37,14 @@ impl Connection {
         let Some(state) = self.unanswered(stream) else {
             return;
         };
-        let is_connected = state.method == MethodKind::Connect && status.is_success();
+        let is_connected = state.method == StreamMethod::Connect && status.is_success();
         let has_no_body = matches!(
             status,
             StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
         );
         let (length, writing) = if is_connected {
-            (None, Writing::Body { left: None })
-        } else if has_no_body || state.method == MethodKind::Head {
+            (None, ResponseState::Body { left: None })
+        } else if has_no_body || state.method == StreamMethod::Head {
             let length = match (status, body) {
                 (StatusCode::NO_CONTENT, _) => None,
                 (StatusCode::RESET_CONTENT, _) => Some(0),
@@ -53,12 +53,12 @@ impl Connection {
                 (_, BodyLength::Exact(length)) => declared_length(headers).or(Some(length)),
                 _ => declared_length(headers),
             };
-            (length, Writing::Ended)
+            (length, ResponseState::Ended)
         } else {
             match body {
-                BodyLength::None | BodyLength::Exact(0) => (Some(0), Writing::Ended),
-                BodyLength::Exact(length) => (Some(length), Writing::Body { left: Some(length) }),
-                BodyLength::Chunked => (None, Writing::Body { left: None }),
+                BodyLength::None | BodyLength::Exact(0) => (Some(0), ResponseState::Ended),
+                BodyLength::Exact(length) => (Some(length), ResponseState::Body { left: Some(length) }),
+                BodyLength::Chunked => (None, ResponseState::Body { left: None }),
             }
         };
         state.writing = writing;
@@ -73,7 +73,7 @@ impl Connection {
         if !has_date {
             self.encoder.date(out, date);
         }
-        let is_end = writing == Writing::Ended;
+        let is_end = writing == ResponseState::Ended;
         frame::end_headers(out, start, stream.number(), is_end, self.peer.max_payload);
         if is_end {
             self.end_response(out, stream);
@@ -119,7 +119,7 @@ impl Connection {
     /// Returns whether pieces of the response's body are expected. If false, the caller need not produce one.
     #[must_use]
     pub fn wants_body(&self, stream: StreamId) -> bool {
-        matches!(self.streams.get(stream), Some(state) if matches!(state.writing, Writing::Body { .. }))
+        matches!(self.streams.get(stream), Some(state) if matches!(state.writing, ResponseState::Body { .. }))
     }
 
     /// Appends as much of a piece as the windows permit, in frames, and returns the number of bytes that it took. If `is_last`
@@ -142,7 +142,7 @@ impl Connection {
         let Some(state) = self.streams.get_mut(stream) else {
             return Ok(piece.len());
         };
-        let Writing::Body { left } = &mut state.writing else {
+        let ResponseState::Body { left } = &mut state.writing else {
             return Ok(piece.len());
         };
         let declared = left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
@@ -164,7 +164,7 @@ impl Connection {
             let (part, after) = rest.split_at(rest.len().min(max_payload));
             rest = after;
             let end = if ends && rest.is_empty() { flags::END_STREAM } else { 0 };
-            frame::write_header(out, part.len(), Kind::Data, end, stream.number());
+            frame::write_header(out, part.len(), FrameKind::Data, end, stream.number());
             out.extend_from_slice(part);
             self.add_credit();
             if rest.is_empty() {
@@ -204,18 +204,18 @@ impl Connection {
             return Ok(());
         };
         match state.writing {
-            Writing::Body {
+            ResponseState::Body {
                 left: Some(missing @ 1..),
             } => {
                 self.reset(out, stream, ErrorCode::INTERNAL_ERROR);
                 return Err(BodyError::TooShort { missing });
             }
             // Only DATA may be sent on a connected stream (RFC 9113, section 8.5).
-            Writing::Body { .. } if state.method == MethodKind::Connect => {
+            ResponseState::Body { .. } if state.method == StreamMethod::Connect => {
                 return self.write_body(out, stream, b"", true).map(|_| ());
             }
-            Writing::Body { .. } => {}
-            Writing::Head | Writing::Ended => return Ok(()),
+            ResponseState::Body { .. } => {}
+            ResponseState::Head | ResponseState::Ended => return Ok(()),
         }
         let start = frame::begin_headers(out);
         self.encoder.begin(out);

@@ -1,9 +1,9 @@
 //! Settings in both directions (RFC 9113, section 6.5).
 
-use super::Limits;
-use super::error::Reason;
+use super::Http2Limits;
+use super::error::Http2Reason;
 use super::flow::{DEFAULT_WINDOW, MAX_WINDOW};
-use super::frame::{self, Kind, MAX_PAYLOAD};
+use super::frame::{self, FrameKind, MAX_PAYLOAD};
 
 const HEADER_TABLE_SIZE: u16 = 0x1;
 const ENABLE_PUSH: u16 = 0x2;
@@ -35,22 +35,22 @@ impl PeerSettings {
     };
 
     /// Takes the values of a frame in their order. Calls `table_size` for each SETTINGS_HEADER_TABLE_SIZE.
-    pub(super) fn read(&mut self, payload: &[u8], mut table_size: impl FnMut(u32)) -> Result<(), Reason> {
+    pub(super) fn read(&mut self, payload: &[u8], mut table_size: impl FnMut(u32)) -> Result<(), Http2Reason> {
         let (settings, []) = payload.as_chunks::<6>() else {
-            return Err(Reason::FrameSize);
+            return Err(Http2Reason::FrameSize);
         };
         let mut no_old_priorities = 0;
         for &[id_high, id_low, a, b, c, d] in settings {
             let value = u32::from_be_bytes([a, b, c, d]);
             match u16::from_be_bytes([id_high, id_low]) {
                 HEADER_TABLE_SIZE => table_size(value),
-                ENABLE_PUSH | ENABLE_CONNECT_PROTOCOL if value > 1 => return Err(Reason::SettingValue),
-                INITIAL_WINDOW_SIZE if value > MAX_WINDOW => return Err(Reason::SettingWindow),
+                ENABLE_PUSH | ENABLE_CONNECT_PROTOCOL if value > 1 => return Err(Http2Reason::SettingValue),
+                INITIAL_WINDOW_SIZE if value > MAX_WINDOW => return Err(Http2Reason::SettingWindow),
                 INITIAL_WINDOW_SIZE => self.initial_window = value,
-                MAX_FRAME_SIZE if !(1 << 14..1 << 24).contains(&value) => return Err(Reason::SettingValue),
+                MAX_FRAME_SIZE if !(1 << 14..1 << 24).contains(&value) => return Err(Http2Reason::SettingValue),
                 // Larger frames would let one stream occupy the connection.
                 MAX_FRAME_SIZE => self.max_payload = (value as usize).min(MAX_PAYLOAD),
-                NO_RFC7540_PRIORITIES if value > 1 => return Err(Reason::SettingValue),
+                NO_RFC7540_PRIORITIES if value > 1 => return Err(Http2Reason::SettingValue),
                 NO_RFC7540_PRIORITIES => no_old_priorities = value,
                 _ => {}
             }
@@ -58,7 +58,7 @@ impl PeerSettings {
         match self.no_old_priorities {
             None => self.no_old_priorities = Some(no_old_priorities),
             // A later frame may omit the setting.
-            Some(first) if no_old_priorities > first => return Err(Reason::SettingValue),
+            Some(first) if no_old_priorities > first => return Err(Http2Reason::SettingValue),
             Some(_) => {}
         }
         self.arrived = true;
@@ -67,7 +67,7 @@ impl PeerSettings {
 }
 
 /// Appends the server's SETTINGS, and the WINDOW_UPDATE that gives the connection's window its size.
-pub(super) fn write(out: &mut Vec<u8>, limits: &Limits) {
+pub(super) fn write(out: &mut Vec<u8>, limits: &Http2Limits) {
     let settings = [
         (MAX_CONCURRENT_STREAMS, limits.streams),
         (INITIAL_WINDOW_SIZE, limits.stream_window),
@@ -79,7 +79,7 @@ pub(super) fn write(out: &mut Vec<u8>, limits: &Limits) {
         true => &settings[..],
         false => &settings[..4],
     };
-    frame::write_header(out, settings.len() * 6, Kind::Settings, 0, 0);
+    frame::write_header(out, settings.len() * 6, FrameKind::Settings, 0, 0);
     for (id, value) in settings {
         out.extend_from_slice(&id.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());

@@ -21,7 +21,7 @@ impl StreamId {
         self.number
     }
 
-    /// An index below [`Limits::streams`](super::Limits::streams) that no other open stream has, for a table of the caller.
+    /// An index below [`Http2Limits::streams`](super::Http2Limits::streams) that no other open stream has, for a table of the caller.
     #[must_use]
     pub fn slot(self) -> usize {
         usize::from(self.slot)
@@ -39,7 +39,7 @@ impl StreamId {
 ///
 /// An RST_STREAM in either direction removes the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum RequestState {
     /// The body arrives. `left` is the missing part of `content-length`.
     Body { left: Option<u64> },
     /// The body arrives and is not wanted.
@@ -58,7 +58,7 @@ pub(super) enum Reading {
 /// A stream is removed when both of its directions have ended. If the response ends first, RST_STREAM(NO_ERROR) ends the
 /// request (RFC 9113, section 8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Writing {
+pub(super) enum ResponseState {
     Head,
     /// `left` is the missing part of the declared length.
     Body {
@@ -69,7 +69,7 @@ pub(super) enum Writing {
 
 /// The properties of the method that affect the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MethodKind {
+pub(super) enum StreamMethod {
     Head,
     Connect,
     Other,
@@ -77,9 +77,9 @@ pub(super) enum MethodKind {
 
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub(super) reading: Reading,
-    pub(super) writing: Writing,
-    pub(super) method: MethodKind,
+    pub(super) reading: RequestState,
+    pub(super) writing: ResponseState,
+    pub(super) method: StreamMethod,
     /// The client waits for `100 Continue`.
     pub(super) expects_continue: bool,
     pub(super) received: ReceiveWindow,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conduit_proto::h2::{ErrorCode, Limits, Reason};
+use conduit_proto::h2::{ErrorCode, Http2Limits, Http2Reason};
 
 use crate::drive::{Seen, Server};
 use crate::frames::*;
@@ -29,7 +29,7 @@ fn flood(server: &mut Server, times: usize, mut frames: impl FnMut(usize) -> Vec
             server.connection.heap_bytes()
         );
         if let Some(error) = server.error() {
-            assert_eq!(error.reason(), Reason::Flood);
+            assert_eq!(error.reason(), Http2Reason::Flood);
             assert_eq!(error.code(), ErrorCode::ENHANCE_YOUR_CALM);
             assert!(matches!(
                 server.read().last(),
@@ -55,7 +55,7 @@ fn assert_closed((sent, delays): (usize, usize)) {
 
 #[test]
 fn rapid_reset() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     assert_closed(flood(&mut server, 10_000, |index| {
         [get(number(index), "/hold"), reset(number(index), ErrorCode::CANCEL)].concat()
     }));
@@ -64,7 +64,7 @@ fn rapid_reset() {
 #[test]
 fn made_you_reset_by_window_update() {
     for increment in [0, 0x7fff_ffff] {
-        let mut server = Server::open(&Limits::default());
+        let mut server = Server::open(&Http2Limits::default());
         assert_closed(flood(&mut server, 10_000, |index| {
             [get(number(index), "/hold"), window_update(number(index), increment)].concat()
         }));
@@ -73,7 +73,7 @@ fn made_you_reset_by_window_update() {
 
 #[test]
 fn made_you_reset_by_data_after_the_end() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     assert_closed(flood(&mut server, 10_000, |index| {
         [get(number(index), "/hold"), last_data(number(index), b"")].concat()
     }));
@@ -81,7 +81,7 @@ fn made_you_reset_by_data_after_the_end() {
 
 #[test]
 fn made_you_reset_by_headers_after_the_end() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     assert_closed(flood(&mut server, 10_000, |index| {
         [get(number(index), "/hold"), get(number(index), "/")].concat()
     }));
@@ -90,7 +90,7 @@ fn made_you_reset_by_headers_after_the_end() {
 #[test]
 fn made_you_reset_by_priority() {
     for priority in [&[0; 4][..], &[0; 6]] {
-        let mut server = Server::open(&Limits::default());
+        let mut server = Server::open(&Http2Limits::default());
         assert_closed(flood(&mut server, 10_000, |index| {
             [get(number(index), "/hold"), frame(PRIORITY, 0, number(index), priority)].concat()
         }));
@@ -99,7 +99,7 @@ fn made_you_reset_by_priority() {
 
 #[test]
 fn made_you_reset_by_a_wrong_length() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     assert_closed(flood(&mut server, 10_000, |index| {
         [
             post(number(index), "/hold", &[("content-length", "1")]),
@@ -111,7 +111,7 @@ fn made_you_reset_by_a_wrong_length() {
 
 #[test]
 fn malformed_requests() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     assert_closed(flood(&mut server, 10_000, |index| {
         with_fields(number(index), &[("A", "b")])
     }));
@@ -119,14 +119,14 @@ fn malformed_requests() {
 
 #[test]
 fn more_streams_than_permitted() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     for index in 0..128 {
         server.receive(&get(number(index), "/hold"));
     }
     assert_eq!(server.connection.open_streams(), 128);
     server.receive(&get(number(128), "/hold"));
     assert_eq!(server.read(), [Received::Reset(257, ErrorCode::REFUSED_STREAM)]);
-    assert_eq!(server.seen.pop(), Some(Seen::Rejected(Reason::TooManyStreams)));
+    assert_eq!(server.seen.pop(), Some(Seen::Rejected(Http2Reason::TooManyStreams)));
     assert_closed(flood(&mut server, 10_000, |index| get(number(129 + index), "/hold")));
 }
 
@@ -147,7 +147,7 @@ fn frames_without_a_use() {
         ("GOAWAY", frame(GOAWAY, 0, 0, &[0; 8])),
     ];
     for (name, frame) in frames {
-        let mut server = Server::open(&Limits::default());
+        let mut server = Server::open(&Http2Limits::default());
         server.receive(&get(1, "/"));
         let (sent, delays) = flood(&mut server, 10_000, |_| frame.clone());
         assert!(
@@ -160,7 +160,7 @@ fn frames_without_a_use() {
 #[test]
 fn empty_data() {
     for frame in [data(1, b""), data(1, b"abcd"), frame(DATA, PADDED, 1, b"\x03\0\0\0")] {
-        let mut server = Server::open(&Limits::default());
+        let mut server = Server::open(&Http2Limits::default());
         server.receive(&post(1, "/", &[]));
         assert_closed(flood(&mut server, 10_000, |_| frame.clone()));
     }
@@ -169,7 +169,7 @@ fn empty_data() {
 /// A budget that counts each small DATA frame breaks streams of gRPC messages.
 #[test]
 fn small_messages_are_no_flood() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     server.receive(&post(1, "/", &[]));
     for _ in 0..50_000 {
         server.receive(&data(1, b"\0\0\0\0\0"));
@@ -183,7 +183,7 @@ fn small_messages_are_no_flood() {
 /// Clients measure the bandwidth with PING, and open windows, after each DATA frame.
 #[test]
 fn updates_in_proportion_to_sent_data_are_no_flood() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     for index in 0..20_000 {
         let number = number(index);
         server.receive(&[get(number, "/"), window_update(0, 5), window_update(number, 5), ping()].concat());
@@ -195,7 +195,7 @@ fn updates_in_proportion_to_sent_data_are_no_flood() {
 
 #[test]
 fn cancelled_requests_at_a_moderate_rate_are_no_flood() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     for index in 0..20_000 {
         server.receive(&[get(number(index), "/hold"), reset(number(index), ErrorCode::CANCEL)].concat());
         assert_eq!(server.seen.len(), 2);
@@ -208,7 +208,7 @@ fn cancelled_requests_at_a_moderate_rate_are_no_flood() {
 #[test]
 fn continuation_flood() {
     for payload in [&b""[..], b"\0", &[0; 16_384]] {
-        let mut server = Server::open(&Limits::default());
+        let mut server = Server::open(&Http2Limits::default());
         server.receive(&frame(HEADERS, 0, 1, b""));
         let mut sent = 0;
         while server.error().is_none() {
@@ -225,7 +225,7 @@ fn continuation_flood() {
 /// One entry of 4 KB in the table, and a block of references to it: 32 KB on the wire, 130 MB decoded.
 #[test]
 fn hpack_bomb() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     let mut entry = block(&pseudo("GET", "/"));
     literal(&mut entry, 0x40, b"a", &[b'x'; 4000]);
     server.receive(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &entry));
@@ -235,7 +235,10 @@ fn hpack_bomb() {
         server.receive(&frame(HEADERS, END_STREAM, number, &pseudo));
         server.receive(&frame(CONTINUATION, 0, number, &[0xbe; 16_384]));
         server.receive(&frame(CONTINUATION, END_HEADERS, number, &[0xbe; 16_384]));
-        assert_eq!(server.seen.pop(), Some(Seen::Refused(number, Reason::HeadTooLarge)));
+        assert_eq!(
+            server.seen.pop(),
+            Some(Seen::Refused(number, Http2Reason::HeadTooLarge))
+        );
         assert!(server.connection.heap_bytes() <= MEMORY);
         // The section that is permitted, as a buffer that grows by doubling holds it.
         assert!(server.head_bytes() <= 160 * 1024, "{}", server.head_bytes());
@@ -245,19 +248,19 @@ fn hpack_bomb() {
 
 #[test]
 fn cookie_crumbs() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     let mut entry = block(&pseudo("GET", "/"));
     literal(&mut entry, 0x40, b"cookie", b"");
     server.receive(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &entry));
     let bomb = [block(&pseudo("GET", "/")), vec![0xbe; 16_000]].concat();
     server.receive(&frame(HEADERS, END_HEADERS | END_STREAM, 3, &bomb));
-    assert_eq!(server.seen.pop(), Some(Seen::Refused(3, Reason::TooManyFields)));
+    assert_eq!(server.seen.pop(), Some(Seen::Refused(3, Http2Reason::TooManyFields)));
 }
 
 /// A client that opens no window: responses wait with their callers, and the connection holds none.
 #[test]
 fn window_of_no_bytes() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     server.receive(&settings(&[(4, 0)]));
     for index in 0..128 {
         server.receive(&get(number(index), "/"));
@@ -272,7 +275,7 @@ fn window_of_no_bytes() {
 /// DATA of streams that have closed returns to the window of the connection, or the connection would stall.
 #[test]
 fn no_window_leaks() {
-    let mut server = Server::open(&Limits::default());
+    let mut server = Server::open(&Http2Limits::default());
     let part = [0; 16_384];
     let padded = [&[200][..], &part[..16_383]].concat();
     let mut window = 1 << 20;

@@ -1,7 +1,7 @@
 //! One rule of RFC 9113, 7541, 8441 or 9218 a row, each received whole and cut at every byte.
 
 use conduit_proto::h2::hpack::Decoder;
-use conduit_proto::h2::{ErrorCode, Limits};
+use conduit_proto::h2::{ErrorCode, Http2Limits};
 
 use crate::cases::{self, Case, Expect};
 use crate::drive::{Seen, Server};
@@ -19,9 +19,9 @@ struct Transcript {
 }
 
 fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Transcript {
-    let limits = Limits {
+    let limits = Http2Limits {
         extended_connect: true,
-        ..Limits::default()
+        ..Http2Limits::default()
     };
     let mut server = Server::new(&limits);
     for piece in pieces {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conduit_proto::h1::{BodyLength, Head};
 use conduit_proto::h2::hpack::Decoder;
-use conduit_proto::h2::{Connection, Error, Event, Limits, Reason, ResetCause, StreamId};
+use conduit_proto::h2::{ConnectionError, Http2Connection, Http2Event, Http2Limits, Http2Reason, ResetCause, StreamId};
 use conduit_proto::http_date;
 use http::{HeaderMap, StatusCode};
 
@@ -14,14 +14,14 @@ use crate::frames::{Received, parse};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     Request(u32, Request),
-    Refused(u32, Reason),
+    Refused(u32, Http2Reason),
     /// Consecutive pieces are joined.
     Body(u32, Vec<u8>),
     End(u32, Vec<(String, Vec<u8>)>),
     Reset(u32, ResetCause),
-    Rejected(Reason),
+    Rejected(Http2Reason),
     Delayed,
-    Error(Error),
+    Error(ConnectionError),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Request {
 /// A server of one connection. It responds to a request when it is complete, with its method and target; `/early` in
 /// the path responds at the head, `/hold` never. Bodies are consumed at once, unless the path has `/unread`.
 pub(crate) struct Server {
-    pub(crate) connection: Connection,
+    pub(crate) connection: Http2Connection,
     head: Head,
     pending: Vec<u8>,
     held: Vec<(StreamId, Held)>,
@@ -80,10 +80,10 @@ struct Held {
 }
 
 impl Server {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Http2Limits) -> Self {
         let mut output = Vec::new();
         Self {
-            connection: Connection::new(limits, &mut output),
+            connection: Http2Connection::new(limits, &mut output),
             head: Head::new(),
             pending: Vec::new(),
             held: Vec::new(),
@@ -95,7 +95,7 @@ impl Server {
     }
 
     /// A server that has received the preface and empty SETTINGS, and whose first output is read.
-    pub(crate) fn open(limits: &Limits) -> Self {
+    pub(crate) fn open(limits: &Http2Limits) -> Self {
         let mut server = Self::new(limits);
         server.receive(&crate::frames::opening());
         server.read();
@@ -130,19 +130,19 @@ impl Server {
             };
             at += used;
             match event {
-                Event::NeedMore => break,
-                Event::Closed => {
+                Http2Event::NeedMore => break,
+                Http2Event::Closed => {
                     assert_eq!(at, input.len());
                     break;
                 }
-                Event::Delayed(until) => {
+                Http2Event::Delayed(until) => {
                     assert!(until > self.now);
                     if self.seen.last() != Some(&Seen::Delayed) {
                         self.seen.push(Seen::Delayed);
                     }
                     break;
                 }
-                Event::Request(id) => {
+                Http2Event::Request(id) => {
                     let request = Request::of(&self.head);
                     let held = Held {
                         path: request.path.clone(),
@@ -158,12 +158,12 @@ impl Server {
                         self.respond(id);
                     }
                 }
-                Event::Refused(id, reason) => {
+                Http2Event::Refused(id, reason) => {
                     self.seen.push(Seen::Refused(id.number(), reason));
                     let status = reason.status().unwrap();
                     self.write(id, status, b"refused");
                 }
-                Event::Body(id, piece) => {
+                Http2Event::Body(id, piece) => {
                     assert!(!piece.is_empty());
                     let length = piece.len();
                     match self.seen.last_mut() {
@@ -175,7 +175,7 @@ impl Server {
                         self.connection.consumed(&mut self.output, id, length);
                     }
                 }
-                Event::End(id, trailers) => {
+                Http2Event::End(id, trailers) => {
                     let trailers = trailers.unwrap_or_default();
                     let trailers = trailers
                         .iter()
@@ -183,12 +183,12 @@ impl Server {
                     self.seen.push(Seen::End(id.number(), trailers.collect()));
                     self.respond(id);
                 }
-                Event::Reset(id, cause) => {
+                Http2Event::Reset(id, cause) => {
                     assert!(!self.connection.is_open(id));
                     self.held.retain(|(other, _)| *other != id);
                     self.seen.push(Seen::Reset(id.number(), cause));
                 }
-                Event::Rejected(reason) => self.seen.push(Seen::Rejected(reason)),
+                Http2Event::Rejected(reason) => self.seen.push(Seen::Rejected(reason)),
             }
         }
         self.pending = input[at..].to_vec();
@@ -217,7 +217,7 @@ impl Server {
     }
 
     /// The connection error, if there was one.
-    pub(crate) fn error(&self) -> Option<Error> {
+    pub(crate) fn error(&self) -> Option<ConnectionError> {
         self.seen.iter().find_map(|seen| match seen {
             Seen::Error(error) => Some(*error),
             _ => None,

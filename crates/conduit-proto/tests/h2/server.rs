@@ -1,7 +1,7 @@
 //! The server's side: responses, flow control, the order of output, and the end of a connection.
 
 use conduit_proto::h1::{BodyError, BodyLength};
-use conduit_proto::h2::{ErrorCode, Limits, Phase, StreamId};
+use conduit_proto::h2::{ErrorCode, Http2Limits, Http2Phase, StreamId};
 use conduit_proto::http_date;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -9,7 +9,7 @@ use crate::drive::{Seen, Server};
 use crate::frames::*;
 
 fn open() -> Server {
-    Server::open(&Limits::default())
+    Server::open(&Http2Limits::default())
 }
 
 /// A server with a held request of this method.
@@ -62,7 +62,7 @@ const DATE: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
 
 #[test]
 fn the_first_output_is_settings_and_the_window_of_the_connection() {
-    let mut server = Server::new(&Limits::default());
+    let mut server = Server::new(&Http2Limits::default());
     let expected = [
         Received::Settings(vec![(3, 128), (4, 65_536), (6, 65_536), (9, 1)]),
         Received::WindowUpdate(0, (1 << 20) - 65_535),
@@ -523,22 +523,25 @@ fn a_connected_stream_carries_data_alone() {
 
 #[test]
 fn phases_are_those_of_the_streams() {
-    let mut server = Server::new(&Limits::default());
+    let mut server = Server::new(&Http2Limits::default());
     let phases = |server: &mut Server, input: &[u8]| {
         server.receive(input);
         server.connection.phase()
     };
-    assert_eq!(phases(&mut server, PREFACE), Phase::Preface);
-    assert_eq!(phases(&mut server, &settings(&[])), Phase::Idle);
-    assert_eq!(phases(&mut server, &frame(HEADERS, END_STREAM, 1, b"")), Phase::Block);
+    assert_eq!(phases(&mut server, PREFACE), Http2Phase::Preface);
+    assert_eq!(phases(&mut server, &settings(&[])), Http2Phase::Idle);
+    assert_eq!(
+        phases(&mut server, &frame(HEADERS, END_STREAM, 1, b"")),
+        Http2Phase::Block
+    );
     let fields = block(&pseudo("GET", "/hold"));
     assert_eq!(
         phases(&mut server, &frame(CONTINUATION, END_HEADERS, 1, &fields)),
-        Phase::Streams
+        Http2Phase::Streams
     );
-    assert_eq!(phases(&mut server, &reset(1, ErrorCode::CANCEL)), Phase::Idle);
+    assert_eq!(phases(&mut server, &reset(1, ErrorCode::CANCEL)), Http2Phase::Idle);
     server.connection.abort(&mut server.output, ErrorCode::NO_ERROR);
-    assert_eq!(phases(&mut server, &get(3, "/")), Phase::Closed);
+    assert_eq!(phases(&mut server, &get(3, "/")), Http2Phase::Closed);
     assert!(matches!(server.seen.last(), Some(Seen::Reset(1, _))));
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use conduit_proto::h1::{BodyLength, Head};
-use conduit_proto::h2::{Connection, Event, Limits, StreamId};
+use conduit_proto::h2::{Http2Connection, Http2Event, Http2Limits, StreamId};
 use conduit_proto::http_date;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
 use proptest::prelude::*;
@@ -44,9 +44,9 @@ struct Echo {
 }
 
 /// Responds to each request with its fields, its body and its trailers, in the order that the engine chooses.
-async fn serve(mut io: DuplexStream, limits: Limits) {
+async fn serve(mut io: DuplexStream, limits: Http2Limits) {
     let (mut head, mut output) = (Head::new(), Vec::new());
-    let mut connection = Connection::new(&limits, &mut output);
+    let mut connection = Http2Connection::new(&limits, &mut output);
     let mut echoes: HashMap<StreamId, Echo> = HashMap::new();
     let (mut pending, mut buffer) = (Vec::new(), [0; 5000]);
     loop {
@@ -64,8 +64,8 @@ async fn serve(mut io: DuplexStream, limits: Limits) {
             let (used, event) = step.expect("a client without faults");
             at += used;
             match event {
-                Event::NeedMore => break,
-                Event::Request(id) => {
+                Http2Event::NeedMore => break,
+                Http2Event::Request(id) => {
                     assert_eq!(head.authority(), Some("example.org"));
                     let mut headers = head.header_map();
                     headers.insert("x-method", head.method().as_str().parse().unwrap());
@@ -81,11 +81,11 @@ async fn serve(mut io: DuplexStream, limits: Limits) {
                         begin(&mut connection, &mut output, &mut echoes, id);
                     }
                 }
-                Event::Body(id, piece) => {
+                Http2Event::Body(id, piece) => {
                     echoes.get_mut(&id).unwrap().body.extend_from_slice(piece);
                     connection.consumed(&mut output, id, piece.len());
                 }
-                Event::End(id, trailers) => {
+                Http2Event::End(id, trailers) => {
                     echoes.get_mut(&id).unwrap().trailers = trailers.map(|trailers| *trailers);
                     begin(&mut connection, &mut output, &mut echoes, id);
                 }
@@ -100,7 +100,7 @@ async fn serve(mut io: DuplexStream, limits: Limits) {
 }
 
 /// Begins the response of a whole request.
-fn begin(connection: &mut Connection, output: &mut Vec<u8>, echoes: &mut HashMap<StreamId, Echo>, id: StreamId) {
+fn begin(connection: &mut Http2Connection, output: &mut Vec<u8>, echoes: &mut HashMap<StreamId, Echo>, id: StreamId) {
     let echo = &echoes[&id];
     let length = match echo.trailers {
         Some(_) => BodyLength::Chunked,
@@ -116,7 +116,7 @@ fn begin(connection: &mut Connection, output: &mut Vec<u8>, echoes: &mut HashMap
 }
 
 /// Sends a piece of a response.
-fn send(connection: &mut Connection, output: &mut Vec<u8>, echoes: &mut HashMap<StreamId, Echo>, id: StreamId) {
+fn send(connection: &mut Http2Connection, output: &mut Vec<u8>, echoes: &mut HashMap<StreamId, Echo>, id: StreamId) {
     let echo = echoes.get_mut(&id).unwrap();
     let rest = &echo.body[echo.sent..];
     let piece = &rest[..rest.len().min(10_000)];
@@ -300,7 +300,7 @@ proptest! {
         let runtime = Builder::new_current_thread().build().unwrap();
         LocalSet::new().block_on(&runtime, async {
             let (near, far) = tokio::io::duplex(small_window.pipe);
-            let server = tokio::task::spawn_local(serve(far, Limits::default()));
+            let server = tokio::task::spawn_local(serve(far, Http2Limits::default()));
             exchange(near, &small_window, &messages).await;
             server.await.unwrap();
         });

@@ -1,7 +1,7 @@
 //! Decoding field blocks.
 
 use super::table::{STATIC, TABLE_BYTES, Table};
-use super::{DecodeError, Kind, huffman, integer};
+use super::{DecodeError, FieldKind, huffman, integer};
 use crate::h1::scan::Field;
 
 /// The receiver of decoded fields.
@@ -11,7 +11,7 @@ pub(in crate::h2) trait Sink {
     fn wants_more(&self) -> bool;
 
     /// Takes a field, whose name and value are at the end of `bytes`.
-    fn field(&mut self, bytes: &mut Vec<u8>, kind: Kind, field: Field);
+    fn field(&mut self, bytes: &mut Vec<u8>, kind: FieldKind, field: Field);
 }
 
 /// The decoder of one connection's received blocks.
@@ -21,11 +21,11 @@ pub struct Decoder {
 }
 
 /// The kinds of the static table's entries.
-static STATIC_KINDS: [Kind; STATIC_LENGTH] = {
-    let mut kinds = [Kind::Other; STATIC_LENGTH];
+static STATIC_KINDS: [FieldKind; STATIC_LENGTH] = {
+    let mut kinds = [FieldKind::Other; STATIC_LENGTH];
     let mut at = 0;
     while at < STATIC_LENGTH {
-        kinds[at] = Kind::of_name(STATIC[at].0.as_bytes());
+        kinds[at] = FieldKind::of_name(STATIC[at].0.as_bytes());
         at += 1;
     }
     kinds
@@ -33,23 +33,23 @@ static STATIC_KINDS: [Kind; STATIC_LENGTH] = {
 const STATIC_LENGTH: usize = 61;
 
 /// The kinds as they are kept in the dynamic table.
-const KINDS: [Kind; 16] = [
-    Kind::Method,
-    Kind::Scheme,
-    Kind::Authority,
-    Kind::Path,
-    Kind::Protocol,
-    Kind::UnknownPseudo,
-    Kind::ConnectionSpecific,
-    Kind::InvalidName,
-    Kind::InvalidValue,
-    Kind::Te,
-    Kind::ContentLength,
-    Kind::Host,
-    Kind::Cookie,
-    Kind::Expect,
-    Kind::Priority,
-    Kind::Other,
+const KINDS: [FieldKind; 16] = [
+    FieldKind::Method,
+    FieldKind::Scheme,
+    FieldKind::Authority,
+    FieldKind::Path,
+    FieldKind::Protocol,
+    FieldKind::UnknownPseudo,
+    FieldKind::ConnectionSpecific,
+    FieldKind::InvalidName,
+    FieldKind::InvalidValue,
+    FieldKind::Te,
+    FieldKind::ContentLength,
+    FieldKind::Host,
+    FieldKind::Cookie,
+    FieldKind::Expect,
+    FieldKind::Priority,
+    FieldKind::Other,
 ];
 
 impl Decoder {
@@ -74,7 +74,7 @@ impl Decoder {
                 true
             }
 
-            fn field(&mut self, bytes: &mut Vec<u8>, _: Kind, field: Field) {
+            fn field(&mut self, bytes: &mut Vec<u8>, _: FieldKind, field: Field) {
                 self.0(field.name(bytes), field.value(bytes));
                 bytes.clear();
             }
@@ -143,13 +143,13 @@ impl Decoder {
     }
 
     /// Decodes a literal field, whose name may be one of the table.
-    fn literal(&self, input: &mut &[u8], prefix: u8, bytes: &mut Vec<u8>) -> Result<(Kind, Field), DecodeError> {
+    fn literal(&self, input: &mut &[u8], prefix: u8, bytes: &mut Vec<u8>) -> Result<(FieldKind, Field), DecodeError> {
         let start = bytes.len();
         let index = integer::decode(input, prefix)?;
         let kind = match index.checked_sub(1) {
             None => {
                 string(input, bytes)?;
-                Kind::of_name(&bytes[start..])
+                FieldKind::of_name(&bytes[start..])
             }
             Some(position) => match STATIC.get(position) {
                 Some((name, _)) => {
@@ -161,7 +161,7 @@ impl Decoder {
                     bytes.extend_from_slice(found.name);
                     match KINDS[found.tag as usize] {
                         // The value of the entry does not matter here.
-                        Kind::InvalidValue => Kind::of_name(found.name),
+                        FieldKind::InvalidValue => FieldKind::of_name(found.name),
                         kind => kind,
                     }
                 }
@@ -192,7 +192,7 @@ impl Default for Decoder {
     }
 }
 
-fn emit(bytes: &mut Vec<u8>, kind: Kind, field: Field, sink: &mut impl Sink) {
+fn emit(bytes: &mut Vec<u8>, kind: FieldKind, field: Field, sink: &mut impl Sink) {
     if sink.wants_more() {
         sink.field(bytes, kind, field);
     } else {

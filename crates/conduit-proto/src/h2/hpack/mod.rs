@@ -71,7 +71,7 @@ impl std::error::Error for DecodeError {}
 
 /// The meaning of a field for the receiver of a request, found once when the field is decoded or enters the dynamic table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FieldKind {
     /// `:method`.
     Method,
     /// `:scheme`.
@@ -106,7 +106,7 @@ pub(super) enum Kind {
     Other,
 }
 
-impl Kind {
+impl FieldKind {
     /// The kind of a field with this name and a valid value.
     const fn of_name(name: &[u8]) -> Self {
         match name {
