@@ -13,5 +13,6 @@ mod multipart;
 #[cfg(feature = "openapi")]
 mod nested;
 mod pairs;
+mod pairs_twin;
 #[cfg(feature = "validate")]
 mod valid;

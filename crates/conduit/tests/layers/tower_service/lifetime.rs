@@ -1,0 +1,250 @@
+//! The threads of a service and its state: their beginning, their end, and calls that are dropped.
+
+use std::future::Future;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use ::tower::ServiceExt;
+use conduit::prelude::*;
+use conduit::tower::AppService;
+use conduit::{Disconnect, Shutdown};
+use tokio::sync::Semaphore;
+
+use super::{PATIENCE, ask, block_on, get};
+use crate::handlers::new;
+
+/// Reports when all of its clones, and so all threads of an application, are dropped.
+#[derive(Clone)]
+pub(super) struct Alive {
+    _guard: Arc<Guard>,
+    go: Arc<Semaphore>,
+    told: mpsc::Sender<&'static str>,
+}
+
+struct Guard(mpsc::Sender<&'static str>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // The test may be over.
+        let _ = self.0.send("ended");
+    }
+}
+
+impl Alive {
+    pub(super) fn new() -> (Alive, mpsc::Receiver<&'static str>) {
+        let (told, hears) = mpsc::channel();
+        let alive = Alive {
+            _guard: Arc::new(Guard(told.clone())),
+            go: Arc::new(Semaphore::new(0)),
+            told,
+        };
+        (alive, hears)
+    }
+}
+
+#[get("/work")]
+pub(super) async fn work(alive: State<Alive>) -> &'static str {
+    let _ = alive.told.send("begun");
+    drop(alive.go.acquire().await);
+    let _ = alive.told.send("finished");
+    "done"
+}
+
+#[get("/aborted", disconnect = "abort")]
+async fn aborted(alive: State<Alive>) -> &'static str {
+    struct Dropped(mpsc::Sender<&'static str>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            let _ = self.0.send("dropped");
+        }
+    }
+    let _dropped = Dropped(alive.told.clone());
+    let _ = alive.told.send("begun");
+    std::future::pending().await
+}
+
+#[get("/until-told")]
+async fn until_told(alive: State<Alive>, shutdown: Shutdown) -> &'static str {
+    let _ = alive.told.send("begun");
+    shutdown.requested().await;
+    let _ = alive.told.send("told");
+    "the program stops"
+}
+
+#[get("/for-ever")]
+async fn for_ever(alive: State<Alive>) {
+    let _ = alive.told.send("begun");
+    std::future::pending().await
+}
+
+pub(super) fn alive(shutdown: Duration) -> (AppService, Arc<Semaphore>, mpsc::Receiver<&'static str>) {
+    let (alive, hears) = Alive::new();
+    let go = Arc::clone(&alive.go);
+    let routes = routes![new, work, aborted, until_told, for_ever, conduit::health::readyz];
+    let app = App::new(alive).routes(routes).workers(2).shutdown_timeout(shutdown);
+    (app.into_service().expect("threads can be started"), go, hears)
+}
+
+pub(super) const LONG: Duration = Duration::from_secs(3600);
+
+#[test]
+fn the_threads_end_with_the_last_clone() {
+    let (service, _, hears) = alive(LONG);
+    let clone = service.clone();
+    assert_eq!(block_on(ask(service, get("/new/7"))).1, "new 7");
+    assert_eq!(block_on(ask(clone.clone(), get("/new/7"))).1, "new 7");
+    assert!(hears.try_recv().is_err(), "they have ended while there is a clone");
+    drop(clone);
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("ended"));
+}
+
+#[test]
+fn what_was_asked_is_answered_after_the_last_clone_has_gone() {
+    let (service, go, hears) = alive(Duration::ZERO);
+    block_on(async {
+        let answer = tokio::spawn(ask(service, get("/work")));
+        tokio::task::yield_now().await;
+        assert_eq!(hears.recv_timeout(PATIENCE), Ok("begun"));
+        go.add_permits(1);
+        assert_eq!(answer.await.expect("no panic").1, "done");
+    });
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("finished"));
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("ended"));
+}
+
+/// Asks, and goes when the handler has begun.
+fn ask_and_go(service: &AppService, path: &str, hears: &mpsc::Receiver<&'static str>) {
+    let mut answer = Box::pin(service.clone().oneshot(get(path)));
+    assert!(
+        answer
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("begun"));
+}
+
+#[test]
+fn a_caller_that_goes_is_a_client_that_goes() {
+    let (service, go, hears) = alive(LONG);
+    ask_and_go(&service, "/aborted", &hears);
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("dropped"));
+    ask_and_go(&service, "/work", &hears);
+    go.add_permits(1);
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("finished"));
+    let app = App::new(Alive::new().0)
+        .routes(routes![new])
+        .disconnect(Disconnect::Abort);
+    drop(app.into_service().expect("threads can be started"));
+}
+
+#[test]
+fn handlers_without_a_caller_are_told_and_have_the_time_of_a_shutdown() {
+    let (service, _, hears) = alive(LONG);
+    ask_and_go(&service, "/until-told", &hears);
+    assert!(hears.try_recv().is_err(), "the notification came while a clone exists");
+    drop(service);
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("told"));
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("ended"));
+
+    let (service, _, hears) = alive(Duration::from_millis(10));
+    ask_and_go(&service, "/for-ever", &hears);
+    drop(service);
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("ended"));
+}
+
+#[test]
+fn the_handle_tells_handlers_and_closes() {
+    let (service, _, hears) = alive(LONG);
+    block_on(async {
+        assert_eq!(ask(service.clone(), get("/readyz")).await.0.status, StatusCode::OK);
+        let told = tokio::spawn(ask(service.clone(), get("/until-told")));
+        let cut_off = tokio::spawn(ask(service.clone(), get("/for-ever")));
+        tokio::task::yield_now().await;
+        assert_eq!(hears.recv_timeout(PATIENCE), Ok("begun"));
+        assert_eq!(hears.recv_timeout(PATIENCE), Ok("begun"));
+        service.handle().stop();
+        assert_eq!(told.await.expect("no panic").1, "the program stops");
+        assert_eq!(
+            ask(service.clone(), get("/readyz")).await.0.status,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        assert_eq!(ask(service.clone(), get("/new/7")).await.1, "new 7");
+        service.handle().close();
+        assert_eq!(
+            cut_off.await.expect("no panic").0.status,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        assert_eq!(
+            ask(service.clone(), get("/new/7")).await.0.status,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+    });
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("told"));
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("ended"));
+}
+
+#[get("/asks-the-state")]
+async fn asks_the_state(
+    questions: State<tokio::sync::mpsc::Sender<tokio::sync::oneshot::Sender<&'static str>>>,
+) -> &'static str {
+    let (ask, answer) = tokio::sync::oneshot::channel();
+    questions.send(ask).await.expect("the task of the state runs");
+    answer.await.expect("it answers")
+}
+
+#[test]
+fn the_runtime_of_the_state_goes_on() {
+    let open = async {
+        let (sender, mut questions) = tokio::sync::mpsc::channel::<tokio::sync::oneshot::Sender<_>>(1);
+        tokio::spawn(async move {
+            while let Some(question) = questions.recv().await {
+                let _ = question.send("the task of the state");
+            }
+        });
+        Ok::<_, std::io::Error>(sender)
+    };
+    let app = App::open(open).expect("a state").routes(routes![asks_the_state]);
+    let service = app.into_service().expect("threads can be started");
+    assert_eq!(
+        block_on(ask(service, get("/asks-the-state"))).1,
+        "the task of the state"
+    );
+    let app = App::open(async { Ok::<_, std::io::Error>(()) })
+        .expect("a state")
+        .routes(routes![new]);
+    let refused = app.into_local_service().expect_err("its runtime would not be driven");
+    assert_eq!(
+        refused.to_string(),
+        "cannot serve on this thread alone: App::open and App::open_per_worker need a server's threads: await the \
+         state yourself and use App::new, or use into_service"
+    );
+}
+
+#[get("/opened-on")]
+async fn opened_on(thread: State<std::rc::Rc<str>>) -> String {
+    let current = std::thread::current();
+    format!("{} {}", *thread, current.name().unwrap_or_default())
+}
+
+#[test]
+fn each_thread_opens_its_state() {
+    let open = || async {
+        let thread: std::rc::Rc<str> = std::thread::current().name().unwrap_or_default().into();
+        Ok::<_, std::io::Error>(thread)
+    };
+    let app = App::open_per_worker(open).routes(routes![opened_on]).workers(1);
+    let service = app.into_service().expect("threads can be started");
+    let (_, text) = block_on(ask(service, get("/opened-on")));
+    assert_eq!(text, "conduit-service-0 conduit-service-0");
+}
+
+#[test]
+fn error_of_a_thread_that_opens_its_state_is_that_of_the_service() {
+    let open = || async { Err::<std::rc::Rc<str>, _>(std::io::Error::other("no database")) };
+    let app = App::open_per_worker(open).routes(routes![opened_on]).workers(2);
+    let error = app.into_service().expect_err("no thread can start").to_string();
+    assert!(error.starts_with("cannot open the state of worker "), "{error}");
+    assert!(error.ends_with(": no database"), "{error}");
+}

@@ -1,0 +1,258 @@
+//! A service in an axum router, in another application, under hyper, and on one thread.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use ::tower::{Service, ServiceExt};
+use conduit::prelude::*;
+use conduit::tower::{LocalAppService, SendBody};
+use conduit::{Client as TrueClient, http};
+
+use super::lifetime::{Alive, LONG, alive, work};
+use super::{Counted, PATIENCE, ask, block_on, framed, get, late_panic, post, rc, what};
+use crate::handlers::{echo, new, panics, stream};
+use crate::support::Client;
+
+#[test]
+fn an_axum_router_has_it_under_a_path_and_as_its_fallback() {
+    async fn old() -> &'static str {
+        "old"
+    }
+    let told = ::tower::util::MapRequestLayer::new(|mut request: axum::extract::Request| {
+        request.extensions_mut().insert("from outside");
+        request
+    });
+    let app = || {
+        App::new(())
+            .routes(routes![what, echo, stream])
+            .into_service()
+            .expect("threads can be started")
+    };
+    let router = axum::Router::new()
+        .route("/old", axum::routing::get(old))
+        .nest_service("/api", app())
+        .fallback_service(app())
+        .layer(told);
+    block_on(async {
+        let of_axum = |target: &str| get(target).map(axum::body::Body::new);
+        assert_eq!(ask(router.clone(), of_axum("/old")).await.1, "old");
+        let expected = "from outside 0.0.0.0:0 /what?a=b HTTP/1.1";
+        assert_eq!(ask(router.clone(), of_axum("/api/what?a=b")).await.1, expected);
+        assert_eq!(ask(router.clone(), of_axum("/what?a=b")).await.1, expected);
+        assert_eq!(
+            ask(router.clone(), of_axum("/nowhere")).await.0.status,
+            StatusCode::NOT_FOUND
+        );
+        for path in ["/api/echo", "/api/stream", "/stream"] {
+            let text = "x".repeat(300_000);
+            assert_eq!(
+                ask(router.clone(), post(path, text.clone()).map(axum::body::Body::new))
+                    .await
+                    .1,
+                text
+            );
+        }
+    });
+}
+
+/// A server in front may accept more than the engine here: every view of its target is the same nevertheless.
+#[test]
+fn every_view_of_a_target_that_another_server_has_read_is_the_same() {
+    #[get("/{*rest}")]
+    async fn views(rest: Path<String>, request: Request) -> String {
+        assert!(!rest.is_empty());
+        let uri = request.uri();
+        assert_eq!((uri.path(), uri.query()), (request.path(), request.query()));
+        format!("{uri} {:?}", TrueClient::of(&request).host())
+    }
+    let service = App::new(())
+        .routes(routes![views])
+        .into_service()
+        .expect("threads can be started");
+    block_on(async {
+        for (target, seen) in [
+            ("/|a?[b]", "/|a?[b] None"),
+            ("/\u{e4}?\u{f6}", "/%C3%A4?%C3%B6 None"),
+            ("http://b/c?d", "http://b/c?d Some(\"b\")"),
+            ("https://u:p@b:81/\u{e4}", "https://u:p@b:81/%C3%A4 Some(\"b:81\")"),
+        ] {
+            assert_eq!(ask(service.clone(), get(target)).await.1, seen);
+        }
+    });
+}
+
+#[test]
+fn an_application_is_mounted_in_another_and_knows_the_target_as_it_came() {
+    async fn whereabouts(request: axum::extract::Request) -> String {
+        let original = request.extensions().get::<conduit::tower::OriginalUri>();
+        format!("{} {}", original.expect("the target as it came").0, request.uri())
+    }
+    let router = axum::Router::new().fallback(whereabouts);
+    let inner = App::new(())
+        .routes(routes![new, stream])
+        .layer(conduit::tower::mount("/inner", router));
+    let inner = inner.into_service().expect("threads can be started");
+    let outer = crate::support::serve(
+        App::new(())
+            .routes(routes![echo])
+            .layer(conduit::tower::mount("/outer", inner)),
+    );
+    assert_eq!(outer.get("/outer/new/7").text(), "new 7");
+    assert_eq!(outer.get("/outer/inner/a?b=c").text(), "/outer/inner/a?b=c /a?b=c");
+    let text = "x".repeat(300_000);
+    let sent = format!("POST /outer/stream HTTP/1.1\r\nhost: test\r\ncontent-length: 300000\r\n\r\n{text}");
+    assert_eq!(outer.request(sent).text(), text);
+}
+
+/// Serves with hyper on a free port until the test ends.
+fn under_hyper<S>(service: S) -> SocketAddr
+where
+    S: Service<
+            http::Request<hyper::body::Incoming>,
+            Response = http::Response<SendBody>,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + 'static,
+{
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of loopback can be listened on");
+    let address = listener.local_addr().expect("it has an address");
+    listener.set_nonblocking(true).expect("it can be polled");
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime can be made").block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("it can be polled");
+            while let Ok((stream, peer)) = listener.accept().await {
+                let told = ::tower::util::MapRequest::new(service.clone(), move |mut request: http::Request<_>| {
+                    request.extensions_mut().insert(PeerAddr(peer));
+                    request
+                });
+                let service = hyper_util::service::TowerToHyperService::new(told);
+                let stream = hyper_util::rt::TokioIo::new(stream);
+                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(stream, service));
+            }
+        });
+    });
+    address
+}
+
+#[test]
+fn hyper_serves_it_over_a_socket() {
+    let routes = routes![new, echo, stream, what, framed];
+    let service = App::new(()).routes(routes).body_limit(1_000_000).into_service();
+    let address = under_hyper(service.expect("threads can be started"));
+    let mut client = Client::connect(address);
+    client.send("GET /new/7 HTTP/1.1\r\nhost: test\r\n\r\n");
+    let answer = client.response();
+    assert_eq!(
+        (answer.status, answer.text(), answer.header("content-length")),
+        (200, "new 7", Some("5"))
+    );
+    client.send("GET /what?a=b HTTP/1.1\r\nhost: test\r\n\r\n");
+    let told = client.response().text().to_string();
+    assert!(
+        told.starts_with("nothing 127.0.0.1:") && told.ends_with(" /what?a=b HTTP/1.1"),
+        "{told}"
+    );
+    client.send("HEAD /framed HTTP/1.1\r\nhost: test\r\n\r\nGET /framed HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(client.response_to("HEAD").header("content-length"), Some("3"));
+    assert_eq!(client.response().text(), "eleven long");
+
+    let body = "0123456789".repeat(30_000);
+    client.send(format!(
+        "POST /stream HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    ));
+    let mut writer = client.duplicate();
+    let sent = body.clone();
+    let writing = std::thread::spawn(move || std::io::Write::write_all(&mut writer, sent.as_bytes()));
+    let answer = client.response();
+    assert_eq!(answer.text(), body);
+    writing.join().expect("no panic").expect("all is taken");
+
+    // A client that delays its body receives `100 Continue` when the body is read, and only then.
+    client.send("POST /echo HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
+    assert_eq!(client.response().status, 100);
+    client.send("Hello");
+    assert_eq!(client.response().text(), "Hello");
+    client.send("POST /echo HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 1000001\r\n\r\n");
+    assert_eq!(client.response().status, 413);
+}
+
+#[test]
+fn a_client_that_goes_from_hyper_drops_the_handler() {
+    let (service, _, hears) = alive(LONG);
+    let address = under_hyper(service);
+    let mut client = Client::connect(address);
+    client.send("GET /aborted HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("begun"));
+    drop(client);
+    assert_eq!(hears.recv_timeout(PATIENCE), Ok("dropped"));
+}
+
+fn local() -> LocalAppService {
+    let routes = routes![new, echo, stream, panics, late_panic, rc, what];
+    App::new(())
+        .routes(routes)
+        .into_local_service()
+        .expect("an application")
+}
+
+#[test]
+fn on_one_thread_nothing_need_be_send() {
+    block_on(async {
+        let service = local();
+        assert_eq!(ask(service.clone(), get("/rc/8")).await.1, "9");
+        assert_eq!(
+            ask(service.clone(), get("/late-panic")).await.0.status,
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
+        let mut request = get("/what");
+        request
+            .extensions_mut()
+            .insert(PeerAddr(SocketAddr::from(([192, 0, 2, 1], 4711))));
+        assert_eq!(
+            ask(service.clone(), request).await.1,
+            "nothing 192.0.2.1:4711 /what HTTP/1.1"
+        );
+        let pieces = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&pieces);
+        let next = move |asked, _: &mut Context<'_>| {
+            counted.set(asked);
+            Poll::Ready((asked < 5).then(|| Ok(Bytes::from_static(b"piece "))))
+        };
+        let body = Counted {
+            asked: 0,
+            next,
+            length: None,
+        };
+        let request = http::Request::post("/stream").body(body).expect("a request");
+        let response = service.oneshot(request).await.unwrap_or_else(|never| match never {});
+        assert_eq!(pieces.get(), 0, "no reader yet");
+        assert_eq!(response.into_body().collect().await.expect("whole"), "piece ".repeat(5));
+    });
+}
+
+#[test]
+fn on_one_thread_the_handler_is_dropped_with_its_call() {
+    let (alive, hears) = Alive::new();
+    let app = App::new(alive).routes(routes![work]);
+    let service = app.into_local_service().expect("an application");
+    block_on(async {
+        let mut answer = Box::pin(service.oneshot(get("/work")));
+        assert!(
+            answer
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+        assert_eq!(hears.try_recv(), Ok("begun"));
+        drop(answer);
+    });
+    assert_eq!(hears.try_recv(), Ok("ended"));
+}
