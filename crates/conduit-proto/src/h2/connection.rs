@@ -146,13 +146,14 @@ impl Http2Connection {
     /// Takes what has been received and not yet used, and gives how much of it was used and one event.
     ///
     /// `input` starts where the last call stopped using, and has at least what was left over then: at most one frame of
-    /// 16,393 bytes. `head` is written when the event is [`Http2Event::Request`] and may hold anything else before. `now` is the
-    /// time of any clock that does not go back. Call again at once after any event but `NeedMore`, `Delayed` and `Closed`.
+    /// 16,393 bytes. `head` is written when the event is [`Http2Event::Request`] and may hold anything else before.
+    /// `now` is the time of any clock that does not go back. Call again at once after any event but `NeedMore`,
+    /// `Delayed` and `Closed`.
     ///
     /// # Errors
     ///
-    /// A connection error (RFC 9113, section 5.4.1). GOAWAY is in the output; send it, then close. All streams are closed
-    /// without further events.
+    /// A connection error (RFC 9113, section 5.4.1). GOAWAY is in the output; send it, then close. All streams are
+    /// closed without further events.
     #[inline]
     pub fn handle_input<'a>(
         &mut self,
@@ -268,7 +269,8 @@ impl Http2Connection {
         }
     }
 
-    /// Reports bytes of a body that its reader has taken, and appends WINDOW_UPDATE frames when half of a window is free.
+    /// Reports bytes of a body that its reader has taken, and appends WINDOW_UPDATE frames when half of a window is
+    /// free.
     ///
     /// The bytes of a closed stream are reported by themselves.
     pub fn consumed(&mut self, out: &mut Vec<u8>, stream: StreamId, bytes: usize) {

@@ -70,7 +70,8 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// A connection error: the peer broke the protocol, and GOAWAY with its code is in the output. Send the output, then close.
+/// A connection error: the peer broke the protocol, and GOAWAY with its code is in the output. Send the output, then
+/// close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionError {
     reason: Http2Reason,
@@ -157,7 +158,8 @@ reasons! {
     Padding PROTOCOL_ERROR "the padding is longer than the frame: shorten it";
     /// A setting has an invalid value (RFC 9113, section 6.5.2).
     SettingValue PROTOCOL_ERROR "the value of a setting is invalid: keep to its range";
-    /// SETTINGS_INITIAL_WINDOW_SIZE above 2^31-1, or one that makes the window of a stream larger (RFC 9113, section 6.9.2).
+    /// SETTINGS_INITIAL_WINDOW_SIZE above 2^31-1, or one that makes the window of a stream larger (RFC 9113, section
+    /// 6.9.2).
     SettingWindow FLOW_CONTROL_ERROR "SETTINGS_INITIAL_WINDOW_SIZE makes a window larger than 2^31-1: reduce it";
     /// WINDOW_UPDATE by 0 (RFC 9113, section 6.9).
     ZeroIncrement PROTOCOL_ERROR "WINDOW_UPDATE by 0: send a positive increment";

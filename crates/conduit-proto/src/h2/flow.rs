@@ -8,8 +8,8 @@ pub(super) const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// The window for DATA that the peer sends.
 ///
 /// `available + outstanding + unannounced == size`: each received byte is outstanding until the reader has consumed it,
-/// and then unannounced until a WINDOW_UPDATE. A half of the window is announced at once, so updates are few, and the peer
-/// never waits with less than that half unless the reader lags.
+/// and then unannounced until a WINDOW_UPDATE. A half of the window is announced at once, so updates are few, and the
+/// peer never waits with less than that half unless the reader lags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReceiveWindow {
     size: u32,
@@ -49,7 +49,8 @@ impl ReceiveWindow {
 
     /// Marks received bytes as consumed. Returns the increment to announce, if it is time.
     ///
-    /// A window whose reader consumes all that arrives limits the throughput of a link with a high latency, so it doubles.
+    /// A window whose reader consumes all that arrives limits the throughput of a link with a high latency, so it
+    /// doubles.
     #[must_use]
     pub(super) fn consume(&mut self, bytes: u32) -> Option<u32> {
         let bytes = bytes.min(self.outstanding);

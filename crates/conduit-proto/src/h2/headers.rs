@@ -99,8 +99,8 @@ impl Http2Connection {
         self.section(section, head, out, now)
     }
 
-    /// Takes a section as the request of a new stream or the trailers of an open one. Each is decoded, because the tables
-    /// of both sides have to stay equal (RFC 9113, section 4.3).
+    /// Takes a section as the request of a new stream or the trailers of an open one. Each is decoded, because the
+    /// tables of both sides have to stay equal (RFC 9113, section 4.3).
     fn section<'a>(
         &mut self,
         section: FieldSection<'_>,

@@ -3,25 +3,25 @@
 //!
 //! # The order of calls
 //!
-//! A [`Http2Connection`] is one client's state. Each output is appended to a buffer of the caller, so that all frames of one
-//! turn are sent at once. [`Http2Connection::new`] appends the server's SETTINGS. Then, in each turn:
+//! A [`Http2Connection`] is one client's state. Each output is appended to a buffer of the caller, so that all frames
+//! of one turn are sent at once. [`Http2Connection::new`] appends the server's SETTINGS. Then, in each turn:
 //!
-//! 1. [`Http2Connection::handle_input`] with the received bytes until it gives [`Http2Event::NeedMore`]. It returns the number of
-//!    consumed bytes and an event; the caller keeps the rest and passes it again with the next bytes.
+//! 1. [`Http2Connection::handle_input`] with the received bytes until it gives [`Http2Event::NeedMore`]. It returns the
+//!    number of consumed bytes and an event; the caller keeps the rest and passes it again with the next bytes.
 //!    - [`Http2Event::Request`]: the [`Head`](crate::h1::Head) is filled, as by HTTP/1.1. If its
-//!      [`body`](crate::h1::Head::body) is not [`BodyLength::None`](crate::h1::BodyLength::None), [`Http2Event::Body`] follows
-//!      for each piece and [`Http2Event::End`] once.
+//!      [`body`](crate::h1::Head::body) is not [`BodyLength::None`](crate::h1::BodyLength::None), [`Http2Event::Body`]
+//!      follows for each piece and [`Http2Event::End`] once.
 //!    - [`Http2Event::Reset`]: the stream is closed. Its handler may be cancelled; nothing more is sent.
 //! 2. [`Http2Connection::consumed`] for each part of a body that its reader has taken: flow control follows the reader.
 //! 3. The response, at any time after the request: [`Http2Connection::write_head`], any number of
-//!    [`Http2Connection::write_body`], and [`Http2Connection::write_end`]; or all at once with [`Http2Connection::write_response`].
-//!    `write_body` takes as many bytes as flow control permits.
+//!    [`Http2Connection::write_body`], and [`Http2Connection::write_end`]; or all at once with
+//!    [`Http2Connection::write_response`]. `write_body` takes as many bytes as flow control permits.
 //! 4. A caller with bytes that were not taken calls [`Http2Connection::set_pending`]. While there is room for output,
 //!    [`Http2Connection::next_pending`] names the stream that sends next.
 //! 5. If [`Http2Connection::is_finished`], close after the output is sent.
 //!
-//! A [`ConnectionError`] is the peer's fault and ends the connection; GOAWAY is in the output. Errors of a single stream end
-//! it with RST_STREAM, without an action of the caller.
+//! A [`ConnectionError`] is the peer's fault and ends the connection; GOAWAY is in the output. Errors of a single
+//! stream end it with RST_STREAM, without an action of the caller.
 //!
 //! ```
 //! use std::time::Duration;
@@ -34,7 +34,8 @@
 //! let now = Duration::ZERO;
 //!
 //! // The preface, empty SETTINGS, and HEADERS: GET / with the authority "a".
-//! let received = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x06\x01\x05\0\0\0\x01\x82\x84\x86\x41\x01a";
+//! let received = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+//!     \0\0\0\x04\0\0\0\0\0\0\0\x06\x01\x05\0\0\0\x01\x82\x84\x86\x41\x01a";
 //! let mut start = 0;
 //! loop {
 //!     let (used, event) = connection.handle_input(&received[start..], &mut head, &mut output, now)?;
@@ -58,13 +59,13 @@
 //!
 //! All limits are on by default ([`Http2Limits`]). Frames that cost work and transfer nothing, such as resets in either
 //! direction, SETTINGS, PRIORITY and empty DATA, take from one budget. A connection without budget is first delayed
-//! ([`Http2Event::Delayed`]) and later closed with ENHANCE_YOUR_CALM. WINDOW_UPDATE and PING take from it only beyond three for
-//! each request and each sent DATA frame. The tree of RFC 7540 priorities is ignored.
+//! ([`Http2Event::Delayed`]) and later closed with ENHANCE_YOUR_CALM. WINDOW_UPDATE and PING take from it only beyond
+//! three for each request and each sent DATA frame. The tree of RFC 7540 priorities is ignored.
 //!
 //! # Cost
 //!
-//! In the steady state a request without trailers allocates nothing. Streams use the slots of earlier ones; the tables of
-//! HPACK are allocated at their first entry.
+//! In the steady state a request without trailers allocates nothing. Streams use the slots of earlier ones; the tables
+//! of HPACK are allocated at their first entry.
 
 mod connection;
 mod data;
@@ -95,15 +96,15 @@ pub use stream::StreamId;
 /// The limits of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Http2Limits {
-    /// The number of concurrent streams. More are refused with REFUSED_STREAM, after which a client may try again. Default:
-    /// 128. Values above 65,535 mean that.
+    /// The number of concurrent streams. More are refused with REFUSED_STREAM, after which a client may try again.
+    /// Default: 128. Values above 65,535 mean that.
     pub streams: u32,
-    /// The size of a field section, counted as SETTINGS_MAX_HEADER_LIST_SIZE is: 32 bytes for each field, besides its name
-    /// and value. A request with a larger one is [refused](Http2Event::Refused) with 431. Default: 64 KiB. Values above 1 GiB
-    /// mean 1 GiB.
+    /// The size of a field section, counted as SETTINGS_MAX_HEADER_LIST_SIZE is: 32 bytes for each field, besides its
+    /// name and value. A request with a larger one is [refused](Http2Event::Refused) with 431. Default: 64 KiB. Values
+    /// above 1 GiB mean 1 GiB.
     pub header_list_bytes: usize,
-    /// The number of fields in a section, each part of a cookie included and pseudo-fields not. Default: 100. Values above
-    /// 24,576 mean that.
+    /// The number of fields in a section, each part of a cookie included and pseudo-fields not. Default: 100. Values
+    /// above 24,576 mean that.
     pub headers: usize,
     /// The number of CONTINUATION frames of one section. Default: 8.
     pub continuations: u8,
@@ -111,8 +112,8 @@ pub struct Http2Limits {
     pub stream_window: u32,
     /// The size that the window of a stream grows to while its reader takes all that arrives. Default: 1 MiB.
     pub max_stream_window: u32,
-    /// The number of bytes that all bodies of a connection may hold before their readers take them. Default: 1 MiB. Values
-    /// below 65,535 mean that.
+    /// The number of bytes that all bodies of a connection may hold before their readers take them. Default: 1 MiB.
+    /// Values below 65,535 mean that.
     pub connection_window: u32,
     /// The number of frames without a use that are permitted at once. Default: 1,000.
     pub glitches: u32,
@@ -158,15 +159,15 @@ pub enum Http2Event<'a> {
     NeedMore,
     /// A request: its head is in the [`Head`](crate::h1::Head).
     Request(StreamId),
-    /// A request over a limit: respond with the [status](Http2Reason::status) of the reason. The head is not filled; a body is
-    /// skipped.
+    /// A request over a limit: respond with the [status](Http2Reason::status) of the reason. The head is not filled; a
+    /// body is skipped.
     Refused(StreamId, Http2Reason),
-    /// A piece of the request's body, not empty. The caller reports it with [`Http2Connection::consumed`] once its reader has
-    /// taken it.
+    /// A piece of the request's body, not empty. The caller reports it with [`Http2Connection::consumed`] once its
+    /// reader has taken it.
     Body(StreamId, &'a [u8]),
     /// The request's body has ended, with these trailers. Comes exactly once for each request whose body is not
-    /// [`BodyLength::None`](crate::h1::BodyLength::None), unless the stream is closed first. Fields that do not belong in
-    /// trailers are left out (RFC 9110, section 6.5.1).
+    /// [`BodyLength::None`](crate::h1::BodyLength::None), unless the stream is closed first. Fields that do not belong
+    /// in trailers are left out (RFC 9110, section 6.5.1).
     End(StreamId, Option<Box<HeaderMap>>),
     /// The stream of a request is closed: by the client with this code, or because the client has broken a rule.
     Reset(StreamId, ResetCause),

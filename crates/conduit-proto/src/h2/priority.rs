@@ -19,8 +19,8 @@ impl Default for Priority {
 }
 
 impl Priority {
-    /// Reads the value of the field `priority`, a dictionary (RFC 8941, section 3.2). Unknown members, parameters, and values
-    /// of another type are ignored, and of a repeated member the last counts.
+    /// Reads the value of the field `priority`, a dictionary (RFC 8941, section 3.2). Unknown members, parameters, and
+    /// values of another type are ignored, and of a repeated member the last counts.
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {
         let mut priority = Self::default();

@@ -10,8 +10,8 @@ use super::priority::Priority;
 use super::{Http2Event, ResetCause};
 use crate::h1::Head;
 
-/// The number of [`useful`](Http2Connection::useful) frames that a request or a sent DATA frame permits: WINDOW_UPDATE for the
-/// stream and for the connection, and PING.
+/// The number of [`useful`](Http2Connection::useful) frames that a request or a sent DATA frame permits: WINDOW_UPDATE
+/// for the stream and for the connection, and PING.
 const CREDIT: u32 = 3;
 const MAX_CREDIT: u32 = 4096;
 /// The number of priorities that are kept for streams that are not open.
@@ -163,8 +163,8 @@ impl Http2Connection {
         number > self.last_stream || number.is_multiple_of(2)
     }
 
-    /// Returns whether frames of a stream that is not open are to be ignored: it has arrived after the last GOAWAY, or the
-    /// peer may not know yet that it is closed.
+    /// Returns whether frames of a stream that is not open are to be ignored: it has arrived after the last GOAWAY, or
+    /// the peer may not know yet that it is closed.
     pub(super) fn is_ignored(&self, number: u32) -> bool {
         matches!(self.shutdown, Shutdown::Last(last) if number > last) || self.resets.contains(number)
     }

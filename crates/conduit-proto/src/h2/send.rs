@@ -10,16 +10,19 @@ use super::stream::{ResponseState, StreamId, StreamMethod};
 use crate::h1::head::{decimal, is_allowed_trailer};
 use crate::h1::{BodyError, BodyLength};
 
+/// A frame that a window has made shorter permits no WINDOW_UPDATE: a client could otherwise request byte after byte.
+const USEFUL_BYTES: usize = 1024;
+
 impl Http2Connection {
     /// Appends the head of a response: status, `headers`, `content-length`, `date`.
     ///
-    /// As on HTTP/1.1, `connection`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `upgrade` and `content-length` in
-    /// `headers` are not sent, except for the `content-length` of a response to `HEAD` and of a 304. A `date` in `headers`
-    /// replaces `date`. A 1xx is sent at once, and the response is still to come; 101 does not exist in HTTP/2 and is
-    /// left out.
+    /// As on HTTP/1.1, `connection`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `upgrade` and
+    /// `content-length` in `headers` are not sent, except for the `content-length` of a response to `HEAD` and of a
+    /// 304. A `date` in `headers` replaces `date`. A 1xx is sent at once, and the response is still to come; 101 does
+    /// not exist in HTTP/2 and is left out.
     ///
-    /// A response to `HEAD`, one with 204, 205 or 304, and one whose body is [`BodyLength::None`] has ended, as has each
-    /// stream whose response has: a request that has not ended is ended with RST_STREAM(NO_ERROR).
+    /// A response to `HEAD`, one with 204, 205 or 304, and one whose body is [`BodyLength::None`] has ended, as has
+    /// each stream whose response has: a request that has not ended is ended with RST_STREAM(NO_ERROR).
     ///
     /// For a closed stream, or after the head of its response, nothing is written.
     pub fn write_head(
@@ -122,8 +125,8 @@ impl Http2Connection {
         matches!(self.streams.get(stream), Some(state) if matches!(state.writing, ResponseState::Body { .. }))
     }
 
-    /// Appends as much of a piece as the windows permit, in frames, and returns the number of bytes that it took. If `is_last`
-    /// and all of it is taken, the response ends, as with [`write_end`](Self::write_end).
+    /// Appends as much of a piece as the windows permit, in frames, and returns the number of bytes that it took. If
+    /// `is_last` and all of it is taken, the response ends, as with [`write_end`](Self::write_end).
     ///
     /// Where no body is expected, all is taken and nothing written.
     ///
@@ -166,7 +169,9 @@ impl Http2Connection {
             let end = if ends && rest.is_empty() { flags::END_STREAM } else { 0 };
             frame::write_header(out, part.len(), FrameKind::Data, end, stream.number());
             out.extend_from_slice(part);
-            self.add_credit();
+            if is_whole || part.len() >= USEFUL_BYTES {
+                self.add_credit();
+            }
             if rest.is_empty() {
                 break;
             }
@@ -183,8 +188,8 @@ impl Http2Connection {
         }
     }
 
-    /// Ends the response, with trailers if there are any; fields that do not belong there are left out (RFC 9110, section
-    /// 6.5.1). The stream closes: a request that has not ended is ended with RST_STREAM(NO_ERROR).
+    /// Ends the response, with trailers if there are any; fields that do not belong there are left out (RFC 9110,
+    /// section 6.5.1). The stream closes: a request that has not ended is ended with RST_STREAM(NO_ERROR).
     ///
     /// # Errors
     ///
@@ -225,8 +230,9 @@ impl Http2Connection {
         Ok(())
     }
 
-    /// Appends a whole response: [`write_head`](Self::write_head) with the length of `body`, and `body` as far as the windows
-    /// permit. Returns the number of bytes of `body` that it took; the rest follows with [`write_body`](Self::write_body).
+    /// Appends a whole response: [`write_head`](Self::write_head) with the length of `body`, and `body` as far as the
+    /// windows permit. Returns the number of bytes of `body` that it took; the rest follows with
+    /// [`write_body`](Self::write_body).
     pub fn write_response(
         &mut self,
         out: &mut Vec<u8>,
@@ -241,15 +247,15 @@ impl Http2Connection {
         self.write_body(out, stream, body, true).unwrap_or(body.len())
     }
 
-    /// Says whether the caller has bytes of DATA that were not taken.
+    /// Records that the caller has bytes of DATA that were not taken, or that it has none.
     pub fn set_pending(&mut self, stream: StreamId, is_pending: bool) {
         if let Some(state) = self.streams.get_mut(stream) {
             state.pending = is_pending;
         }
     }
 
-    /// The stream to send from next, of those that are [pending](Self::set_pending) and whose windows have room, in the order
-    /// of RFC 9218.
+    /// The stream to send from next, of those that are [pending](Self::set_pending) and whose windows have room, in the
+    /// order of RFC 9218.
     ///
     /// Give [`write_body`](Self::write_body) one piece of about 16 KiB of it, and call again while there is room in the
     /// output: then large responses of one urgency take turns, and small ones do not wait for them.

@@ -21,7 +21,8 @@ impl StreamId {
         self.number
     }
 
-    /// An index below [`Http2Limits::streams`](super::Http2Limits::streams) that no other open stream has, for a table of the caller.
+    /// An index below [`Http2Limits::streams`](super::Http2Limits::streams) that no other open stream has, for a table
+    /// of the caller.
     #[must_use]
     pub fn slot(self) -> usize {
         usize::from(self.slot)
@@ -55,8 +56,8 @@ pub(super) enum RequestState {
 ///      └────── without a body ─────────────────────▲
 /// ```
 ///
-/// A stream is removed when both of its directions have ended. If the response ends first, RST_STREAM(NO_ERROR) ends the
-/// request (RFC 9113, section 8.1).
+/// A stream is removed when both of its directions have ended. If the response ends first, RST_STREAM(NO_ERROR) ends
+/// the request (RFC 9113, section 8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResponseState {
     Head,
@@ -93,14 +94,15 @@ pub(super) struct Stream {
     pub(super) turn: u32,
 }
 
-/// A response is large once it has sent this many bytes: it takes turns with others of its urgency, so that they do not wait for its
-/// end, although RFC 9218, section 10 recommends to send one after the other.
+/// A response is large once it has sent this many bytes: it takes turns with others of its urgency, so that they do not
+/// wait for its end, although RFC 9218, section 10 recommends to send one after the other.
 const LARGE_BYTES: u64 = 64 * 1024;
 
 /// The open streams of a connection, each in a slot that later streams use again.
 #[derive(Debug)]
 pub(super) struct Streams {
-    /// The number of the stream in each slot; 0 for a free one. Apart from the streams, so that a search reads few bytes.
+    /// The number of the stream in each slot; 0 for a free one. Apart from the streams, so that a search reads few
+    /// bytes.
     numbers: Vec<u32>,
     slots: Vec<Stream>,
     open: u32,
@@ -201,8 +203,8 @@ impl Streams {
             .map(|(_, stream)| stream)
     }
 
-    /// The stream whose pending bytes are to be sent next: the most urgent, of those the ones that are neither large nor
-    /// incremental in the order of their requests, and then the others in turn.
+    /// The stream whose pending bytes are to be sent next: the most urgent, of those the ones that are neither large
+    /// nor incremental in the order of their requests, and then the others in turn.
     ///
     /// Each fourth choice is for the others if there are any, so that small responses do not starve large ones either.
     pub(super) fn next_pending(&mut self) -> Option<StreamId> {

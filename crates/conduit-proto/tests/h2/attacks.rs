@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use conduit_proto::h2::{ErrorCode, Http2Limits, Http2Reason};
+use conduit_proto::http_date;
+use http::{HeaderMap, StatusCode};
 
 use crate::drive::{Seen, Server};
 use crate::frames::*;
@@ -270,6 +272,36 @@ fn window_of_no_bytes() {
     assert_eq!(server.connection.open_streams(), 128);
     assert!(server.connection.heap_bytes() <= MEMORY);
     assert_eq!(server.connection.next_pending(), None);
+}
+
+/// A client that takes a response byte after byte.
+#[test]
+fn windows_of_one_byte() {
+    let mut server = Server::open(&Http2Limits::default());
+    server.receive(&[settings(&[(4, 0)]), get(1, "/hold")].concat());
+    let stream = server.stream(1);
+    let (status, headers, date) = (StatusCode::OK, HeaderMap::new(), http_date(0));
+    let body = vec![0; 100_000];
+    server
+        .connection
+        .write_response(&mut server.output, stream, status, &headers, &body, &date);
+    server.connection.set_pending(stream, true);
+    let mut sent = 0;
+    while server.error().is_none() {
+        server.receive(&window_update(1, 1));
+        while server.seen.last() == Some(&Seen::Delayed) {
+            server.seen.pop();
+            server.now += Duration::from_millis(100);
+            server.receive(b"");
+        }
+        if let Some(stream) = server.connection.next_pending() {
+            sent += server
+                .connection
+                .write_body(&mut server.output, stream, &body, true)
+                .unwrap();
+        }
+    }
+    assert!((1000..1500).contains(&sent), "{sent} bytes");
 }
 
 /// DATA of streams that have closed returns to the window of the connection, or the connection would stall.

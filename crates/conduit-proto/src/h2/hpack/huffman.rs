@@ -1,8 +1,8 @@
 //! The Huffman code of string literals (RFC 7541, section 5.2 and appendix B).
 //!
-//! The code is canonical: codes of one length are consecutive, in the order of their symbols. So the lengths alone define
-//! it, and every table here is computed from them by the compiler. Decoding looks up [`SHORT_BITS`] bits at once; the few
-//! longer codes, of symbols that are rare in fields, are found by their length.
+//! The code is canonical: codes of one length are consecutive, in the order of their symbols. So the lengths alone
+//! define it, and every table here is computed from them by the compiler. Decoding looks up [`SHORT_BITS`] bits at
+//! once; the few longer codes, of symbols that are rare in fields, are found by their length.
 
 /// The lengths of the codes of all bytes, and of EOS (RFC 7541, appendix B).
 #[rustfmt::skip]

@@ -21,8 +21,8 @@ pub(super) fn encode(out: &mut Vec<u8>, first: u8, prefix: u8, value: usize) {
 
 /// Decodes the integer at the start of `input`, whose first byte is there, and moves `input` past it.
 ///
-/// An integer of more than 32 bits is an error, and so is one with more than five bytes after its prefix, however many of
-/// its bits are zeros.
+/// An integer of more than 32 bits is an error, and so is one with more than five bytes after its prefix, however many
+/// of its bits are zeros.
 #[inline]
 pub(super) fn decode(input: &mut &[u8], prefix: u8) -> Result<usize, DecodeError> {
     let (&first, mut rest) = input.split_first().ok_or(DecodeError::Truncated)?;

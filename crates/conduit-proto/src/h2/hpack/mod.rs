@@ -69,7 +69,8 @@ impl std::fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// The meaning of a field for the receiver of a request, found once when the field is decoded or enters the dynamic table.
+/// The meaning of a field for the receiver of a request, found once when the field is decoded or enters the dynamic
+/// table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FieldKind {
     /// `:method`.

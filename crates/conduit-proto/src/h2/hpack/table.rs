@@ -181,8 +181,8 @@ impl Table {
         self.entries.iter().rev().position(is_equal)
     }
 
-    /// Inserts an entry, and evicts the oldest ones until it fits. One that is larger than the table empties it, and is not
-    /// inserted (RFC 7541, section 4.4).
+    /// Inserts an entry, and evicts the oldest ones until it fits. One that is larger than the table empties it, and is
+    /// not inserted (RFC 7541, section 4.4).
     pub(super) fn insert(&mut self, name: &[u8], value: &[u8], tag: u32) {
         let size = name.len() + value.len() + ENTRY_OVERHEAD;
         self.evict(self.max_size.saturating_sub(size));
