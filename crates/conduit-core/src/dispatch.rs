@@ -10,7 +10,7 @@ use http::header::ALLOW;
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::built_in::{self, BuiltIn};
-use crate::endpoint::{Endpoint, Outcome};
+use crate::endpoint::{Endpoint, Outcome, PendingHandler};
 use crate::fallback::AnyFallback;
 use crate::layer::{AnyLayer, ErasedLayer};
 use crate::nearest::nearest;
@@ -190,7 +190,7 @@ impl Application {
             Outcome::Ready(response) => Outcome::Ready(errors.apply(response, &facts)),
             Outcome::Pending(handler) => {
                 let errors = errors.clone();
-                Outcome::Pending(Box::pin(async move { errors.apply(handler.await, &facts) }))
+                Outcome::Pending(PendingHandler::new(async move { errors.apply(handler.await, &facts) }))
             }
         }
     }

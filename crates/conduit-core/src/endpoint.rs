@@ -1,31 +1,32 @@
 //! Endpoints: type-erased handlers, and layers around them.
 //!
-//! Each endpoint keeps the memory of its futures and writes the next request's future into it, so that a response that is
-//! ready at once allocates nothing, through any number of layers.
+//! Each endpoint keeps the memory of a future and writes the next request's future into it, so that a response that is
+//! ready at once allocates nothing, through any number of layers. A program has many handlers, and each copy of generic
+//! code costs time to build: only [`FutureSlot`] and [`Source`] are generic in the handler.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::panics::message;
+use pin_project_lite::pin_project;
+
+use crate::panics::{discard, message};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-
-/// The number of futures of one endpoint whose memory a worker keeps.
-const KEPT_FUTURES: usize = 64;
 
 /// The result of calling an endpoint with a request.
 #[doc(hidden)]
 pub enum Outcome {
     /// The response is ready.
     Ready(Response),
-    /// The response is pending; the future never panics.
-    Pending(Pin<Box<dyn Future<Output = Response>>>),
+    /// The response is pending.
+    Pending(PendingHandler),
 }
 
 /// One handler with its state, or one layer with its inner endpoint.
@@ -36,109 +37,154 @@ pub trait Endpoint {
     fn call(&self, request: Request, context: &mut Context<'_>) -> Outcome;
 }
 
-/// A future that stays where it is pinned while its memory serves one request after the other.
-type Slot<F> = Pin<Box<Option<F>>>;
-
-struct FutureEndpoint<Start, F> {
-    start: Start,
-    /// Slots without a future, to be used again.
-    free: Rc<RefCell<Vec<Slot<F>>>>,
-}
-
 /// An endpoint whose response comes from the future that `start` makes of the request.
 #[doc(hidden)]
 pub fn endpoint<Start, F>(start: Start) -> Rc<dyn Endpoint>
 where
-    Start: Fn(Request) -> F + 'static,
+    Start: Fn(Request) -> F + Clone + 'static,
     F: Future<Output = Response> + 'static,
 {
-    Rc::new(FutureEndpoint {
+    let source: Box<dyn MakeSlot> = Box::new(Source {
         start,
-        free: Rc::default(),
+        future: PhantomData,
+    });
+    Rc::new(FutureEndpoint {
+        source,
+        free: Cell::new(None),
     })
 }
 
-impl<Start, F> Endpoint for FutureEndpoint<Start, F>
-where
-    Start: Fn(Request) -> F,
-    F: Future<Output = Response> + 'static,
-{
+/// A handler or a layer, without its type.
+struct FutureEndpoint {
+    source: Box<dyn MakeSlot>,
+    /// Memory for the next request's future. A pending future takes its memory along.
+    free: Cell<Option<Pin<Box<dyn Slot>>>>,
+}
+
+impl Endpoint for FutureEndpoint {
     /// Polls the future once, in place. Most are ready then, without an allocation. A pending one is polled again by the
     /// outer layer, or as a separate task with that task's waker, so the worker passes a waker that does nothing.
     fn call(&self, request: Request, context: &mut Context<'_>) -> Outcome {
-        let mut slot = self.free.borrow_mut().pop().unwrap_or_else(|| Box::pin(None));
+        let mut slot = match self.free.take() {
+            Some(slot) => slot,
+            None => self.source.slot(),
+        };
         // After a panic the future is dropped and never polled again, so its broken state is not observable.
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            slot.set(Some((self.start)(request)));
-            let polled = poll(&mut slot, context);
-            if polled.is_ready() {
-                slot.set(None);
-            }
-            polled
-        }));
-        match polled {
+        match catch_unwind(AssertUnwindSafe(|| slot.as_mut().run(request, context))) {
             Ok(Poll::Ready(response)) => {
-                keep(&self.free, slot);
+                self.free.set(Some(slot));
                 Outcome::Ready(response)
             }
-            Ok(Poll::Pending) => Outcome::Pending(Box::pin(Running {
-                slot: Some(slot),
-                free: Rc::clone(&self.free),
-            })),
+            Ok(Poll::Pending) => Outcome::Pending(PendingHandler(Some(slot))),
             Err(panic) => {
                 // A future that panics may do so again when it is dropped.
-                drop(Running {
-                    slot: Some(slot),
-                    free: Rc::clone(&self.free),
-                });
+                drop(PendingHandler(Some(slot)));
                 Outcome::Ready(panicked(panic))
             }
         }
     }
 }
 
-// As a part of its caller, which has just put the future there, it knows where the future begins.
-#[inline(always)]
-fn poll<F: Future>(slot: &mut Slot<F>, context: &mut Context<'_>) -> Poll<F::Output> {
-    slot.as_mut()
-        .as_pin_mut()
-        .expect("a handler is polled until it is ready")
-        .poll(context)
+/// Makes the slots of one handler.
+trait MakeSlot {
+    fn slot(&self) -> Pin<Box<dyn Slot>>;
 }
 
-/// Keeps an empty slot for a later request.
-fn keep<F>(free: &RefCell<Vec<Slot<F>>>, slot: Slot<F>) {
-    let mut free = free.borrow_mut();
-    if free.len() < KEPT_FUTURES {
-        free.push(slot);
+struct Source<Start, F> {
+    start: Start,
+    future: PhantomData<fn() -> F>,
+}
+
+impl<Start, F> MakeSlot for Source<Start, F>
+where
+    Start: Fn(Request) -> F + Clone + 'static,
+    F: Future<Output = Response> + 'static,
+{
+    fn slot(&self) -> Pin<Box<dyn Slot>> {
+        Box::pin(FutureSlot {
+            start: self.start.clone(),
+            future: None,
+        })
     }
 }
 
-/// A pending future in its slot, which is returned when the future has ended or is dropped.
-struct Running<F> {
-    slot: Option<Slot<F>>,
-    free: Rc<RefCell<Vec<Slot<F>>>>,
+/// The memory of a future.
+trait Slot {
+    /// Starts the future of a request and polls it once. A future that is ready is dropped.
+    fn run(self: Pin<&mut Self>, request: Request, context: &mut Context<'_>) -> Poll<Response>;
+
+    /// Polls the future.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response>;
 }
 
-impl<F: Future<Output = Response>> Future for Running<F> {
+pin_project! {
+    /// The memory of a future that stays where it is pinned while it serves one request after the other.
+    struct FutureSlot<Start, F> {
+        start: Start,
+        #[pin]
+        future: Option<F>,
+    }
+}
+
+impl<Start, F> Slot for FutureSlot<Start, F>
+where
+    Start: Fn(Request) -> F,
+    F: Future<Output = Response>,
+{
+    fn run(self: Pin<&mut Self>, request: Request, context: &mut Context<'_>) -> Poll<Response> {
+        let mut this = self.project();
+        this.future.set(Some((this.start)(request)));
+        let polled = poll(this.future.as_mut(), context);
+        if let Poll::Ready(_) = polled {
+            this.future.set(None);
+        }
+        polled
+    }
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
+        poll(self.project().future, context)
+    }
+}
+
+// As a part of its caller, which has just put the future there, it knows where the future begins.
+#[inline(always)]
+fn poll<F: Future<Output = Response>>(future: Pin<&mut Option<F>>, context: &mut Context<'_>) -> Poll<Response> {
+    match future.as_pin_mut() {
+        Some(future) => future.poll(context),
+        None => unreachable!("a handler is polled until it is ready"),
+    }
+}
+
+/// A response that was not ready at once. A panic of its future becomes a response, too.
+pub struct PendingHandler(Option<Pin<Box<dyn Slot>>>);
+
+impl PendingHandler {
+    /// A response from this future.
+    pub fn new<F: Future<Output = Response> + 'static>(future: F) -> Self {
+        PendingHandler(Some(Box::pin(FutureSlot {
+            start: |_| -> F { unreachable!("a pending handler is not started again") },
+            future: Some(future),
+        })))
+    }
+}
+
+impl Future for PendingHandler {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
         let slot = self
-            .slot
+            .0
             .as_mut()
-            .expect("a running handler keeps its slot until it is dropped");
-        catch_unwind(AssertUnwindSafe(|| poll(slot, context))).unwrap_or_else(|panic| Poll::Ready(panicked(panic)))
+            .expect("a pending handler keeps its slot until it is dropped");
+        catch_unwind(AssertUnwindSafe(|| slot.as_mut().poll(context)))
+            .unwrap_or_else(|panic| Poll::Ready(panicked(panic)))
     }
 }
 
-impl<F> Drop for Running<F> {
+impl Drop for PendingHandler {
     fn drop(&mut self) {
-        if let Some(mut slot) = self.slot.take()
-            && catch_unwind(AssertUnwindSafe(|| slot.set(None))).is_ok()
-        {
-            keep(&self.free, slot);
-        }
+        // A panic of a destructor must not reach the connection.
+        discard(self.0.take());
     }
 }
 

@@ -18,7 +18,7 @@ use tracing::Span;
 
 use super::ServerHandle;
 use super::counts::Counts;
-use crate::endpoint::panicked;
+use crate::endpoint::{PendingHandler, panicked};
 use crate::panics::{discard, emit};
 use crate::response::Response;
 use crate::route::Definition;
@@ -66,9 +66,6 @@ impl Running {
     }
 }
 
-/// A handler that was not ready at once.
-pub(super) type Handler = Pin<Box<dyn Future<Output = Response>>>;
-
 /// The part of a request that continues as a task: its polls are recorded, and entered in the request's span.
 pub(super) struct Instrumentation {
     pub(super) route: Option<usize>,
@@ -88,7 +85,7 @@ impl Instrumentation {
 /// A handler that continues as a task. Its connection waits for it without a deadline, so it responds in every case.
 pub(super) struct InstrumentedHandler {
     /// `None` after its response.
-    pub(super) handler: Option<Handler>,
+    pub(super) handler: Option<PendingHandler>,
     pub(super) instrumentation: Instrumentation,
 }
 
@@ -103,7 +100,7 @@ impl Future for InstrumentedHandler {
         let poll = || {
             instrumentation.during(|| {
                 let running = handler.as_mut().expect("a handler is polled until it has responded");
-                let polled = running.as_mut().poll(context);
+                let polled = Pin::new(running).poll(context);
                 if polled.is_ready() {
                     *handler = None;
                 }

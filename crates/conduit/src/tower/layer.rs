@@ -15,7 +15,7 @@ use tracing::Instrument;
 
 use super::{SendBody, call, from_http, into_http};
 use crate::body::{Body, BoxError};
-use crate::endpoint::Outcome;
+use crate::endpoint::{Outcome, PendingHandler};
 use crate::layer::{Layer, Next};
 use crate::problem::Problem;
 use crate::request::Request;
@@ -256,15 +256,12 @@ impl<B: RequestBody> Service<http::Request<B>> for SendNextService {
 }
 
 /// Runs a handler until its receiver is dropped.
-async fn go_on(
-    mut handler: Pin<Box<dyn Future<Output = Response>>>,
-    mut answer: oneshot::Sender<http::Response<SendBody>>,
-) {
+async fn go_on(mut handler: PendingHandler, mut answer: oneshot::Sender<http::Response<SendBody>>) {
     let response = poll_fn(|context| {
         if answer.poll_closed(context).is_ready() {
             return Poll::Ready(None);
         }
-        handler.as_mut().poll(context).map(Some)
+        Pin::new(&mut handler).poll(context).map(Some)
     });
     if let Some(response) = response.await {
         // The receiver may have been dropped.
