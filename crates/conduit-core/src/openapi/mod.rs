@@ -25,5 +25,5 @@ pub use parameter::{Parameter, name_in_head};
 pub use returned::{NotAResponse, Returned, never_made};
 #[cfg(feature = "openapi")]
 pub use schemas::{Definitions, INPUT, OUTPUT, reference_in};
-pub use schemas::{Descriptions, HasNoSchema, SchemaOf, Schemas};
+pub use schemas::{Descriptions, HasNoSchema, SchemaOf, Schemas, TypeKey};
 pub use security::SecurityScheme;

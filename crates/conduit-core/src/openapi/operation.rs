@@ -3,7 +3,6 @@
 mod answers;
 mod documentation;
 
-use std::any::type_name;
 use std::collections::BTreeMap;
 use std::mem;
 
@@ -14,7 +13,7 @@ pub use self::answers::Answer;
 pub use self::documentation::DocComment;
 use super::fields::{fields, has_null, without_null};
 use super::parameter::name_in_head;
-use super::{Parameter, Schemas, SecurityScheme};
+use super::{Parameter, Schemas, SecurityScheme, TypeKey};
 use crate::route::ParameterPlace;
 
 /// The media type of problems (RFC 9457, section 6.1).
@@ -375,27 +374,27 @@ impl Operation {
     /// Adds a field of the query for each field that serde reads of a `T`. A nested field is sent with the names
     /// of its fields in brackets (`style: deepObject`).
     pub fn query_fields<T>(&mut self) -> &mut Self {
-        let schema = self.input_schema_of::<T>();
-        self.fields_of(schema, type_name::<T>(), query_parameter)
+        self.query_fields_of(TypeKey::of::<T>())
     }
 
     /// Adds a header field for each field that serde reads of a `T`, with hyphens for the underscores in its name.
     pub fn header_fields<T>(&mut self) -> &mut Self {
-        let schema = self.input_schema_of::<T>();
-        self.fields_of(schema, type_name::<T>(), header_parameter)
+        self.fields_of(TypeKey::of::<T>(), header_parameter)
     }
 
     /// Adds a cookie for each field that serde reads of a `T`. The elements of a list share one cookie, separated by commas.
     pub fn cookie_fields<T>(&mut self) -> &mut Self {
-        let schema = self.input_schema_of::<T>();
-        self.fields_of(schema, type_name::<T>(), cookie_parameter)
+        self.fields_of(TypeKey::of::<T>(), cookie_parameter)
+    }
+
+    #[doc(hidden)]
+    pub fn query_fields_of(&mut self, of: TypeKey) -> &mut Self {
+        self.fields_of(of, query_parameter)
     }
 
     /// Adds a parameter for each field in the schema of a type, if it is known; `make` takes its name and its type in JSON.
-    ///
-    /// It is not generic: a document has many types, and each copy costs time to build.
-    fn fields_of(&mut self, schema: Option<Value>, type_name: &str, make: fn(&str, &str) -> Parameter) -> &mut Self {
-        let Some(schema) = schema else {
+    fn fields_of(&mut self, of: TypeKey, make: fn(&str, &str) -> Parameter) -> &mut Self {
+        let Some(schema) = self.input_schema_of_key(of) else {
             return self;
         };
         let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
@@ -403,7 +402,7 @@ impl Operation {
             && schema.get("properties").is_none()
             && !schema.get("type").is_some_and(|kind| kind == "object")
         {
-            self.gap(format!("the schema of `{type_name}` does not list its fields"));
+            self.gap(format!("the schema of `{}` does not list its fields", of.name()));
         }
         for field in fields {
             let kind = self.kind_of(&field.schema);
@@ -430,12 +429,12 @@ impl Operation {
     /// Adds parameters of the path: all that one argument takes as a `T`, from left to right. The route attributes write
     /// the call.
     pub fn path_parameters<T>(&mut self, names: &[(&str, ParameterPlace)]) -> &mut Self {
-        let schema = self.input_schema_of::<T>();
-        self.path_parameters_of(schema, names)
+        self.path_parameters_of(TypeKey::of::<T>(), names)
     }
 
-    fn path_parameters_of(&mut self, schema: Option<Value>, names: &[(&str, ParameterPlace)]) -> &mut Self {
-        let schema = schema.unwrap_or_else(Operation::text);
+    #[doc(hidden)]
+    pub fn path_parameters_of(&mut self, of: TypeKey, names: &[(&str, ParameterPlace)]) -> &mut Self {
+        let schema = self.input_schema_of_key(of).unwrap_or_else(Operation::text);
         let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
         let items = schema.get("prefixItems").and_then(Value::as_array);
         for (place, (name, _)) in names.iter().enumerate() {
@@ -469,14 +468,23 @@ impl Operation {
 
     /// Adds a media type in which the request's body may be sent, with the schema that serde reads as a `T`.
     pub fn body_of<T>(&mut self, media_type: &str) -> &mut Self {
-        let schema = self.input_schema_of::<T>().unwrap_or(Value::Bool(true));
+        self.body_of_key(TypeKey::of::<T>(), media_type)
+    }
+
+    #[doc(hidden)]
+    pub fn body_of_key(&mut self, of: TypeKey, media_type: &str) -> &mut Self {
+        let schema = self.input_schema_of_key(of).unwrap_or(Value::Bool(true));
         self.body(media_type, schema)
     }
 
     /// Adds a media type of forms in which the request's body may be sent, with the schema that serde reads as a `T`. A
     /// nested field is sent with the names of its fields in brackets.
     pub fn form_of<T>(&mut self, media_type: &str) -> &mut Self {
-        let known = self.schemas.input::<T>();
+        self.form_of_key(TypeKey::of::<T>(), media_type)
+    }
+
+    fn form_of_key(&mut self, of: TypeKey, media_type: &str) -> &mut Self {
+        let known = self.schemas.input(of);
         if let Some(schema) = &known {
             let fields = fields(schema, &|reference| self.schemas.inlined(reference));
             let nested = fields
@@ -495,7 +503,7 @@ impl Operation {
                 let schema = without_null(&schema, &resolve);
                 self.body(media_type, schema)
             }
-            None => self.body_of::<T>(media_type),
+            None => self.body_of_key(of, media_type),
         }
     }
 
@@ -513,24 +521,33 @@ impl Operation {
     /// The schema that serde reads as a `T`, if the handler's signature names `T` and it has one; otherwise there is
     /// a gap.
     pub fn input_schema_of<T>(&mut self) -> Option<Value> {
-        let schema = self.schemas.input::<T>();
-        self.require(type_name::<T>(), schema)
+        self.input_schema_of_key(TypeKey::of::<T>())
+    }
+
+    fn input_schema_of_key(&mut self, of: TypeKey) -> Option<Value> {
+        let schema = self.schemas.input(of);
+        self.require(of.name(), schema)
     }
 
     /// The schema that serde writes of a `T`, if the handler's signature names `T` and it has one; otherwise there is
     /// a gap.
     pub fn output_schema_of<T>(&mut self) -> Option<Value> {
-        let schema = self.schemas.output::<T>();
-        self.require(type_name::<T>(), schema)
+        self.output_schema_of_key(TypeKey::of::<T>())
+    }
+
+    fn output_schema_of_key(&mut self, of: TypeKey) -> Option<Value> {
+        let schema = self.schemas.output(of);
+        self.require(of.name(), schema)
     }
 
     /// The schema that serde writes of a `T`, as the member `name` of a problem; anything, with a gap, where it is not
     /// known. `#[derive(Problem)]` writes the call.
     pub fn member_schema_of<T>(&mut self, name: &str) -> Value {
-        self.schemas.output::<T>().unwrap_or_else(|| {
+        let of = TypeKey::of::<T>();
+        self.schemas.output(of).unwrap_or_else(|| {
             self.gap(format!(
                 "the schema of `{}`, the member `{name}` of a problem, is not known: derive `JsonSchema` for it",
-                type_name::<T>()
+                of.name()
             ));
             Value::Bool(true)
         })

@@ -4,7 +4,7 @@
 //! types without one. So the route attributes [register](SchemaOf) the schema of each concrete type in a handler's
 //! signature, if it has one; `Json<T>` then looks it up by the type.
 
-use std::any::TypeId;
+use std::any::{TypeId, type_name};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -43,12 +43,38 @@ pub struct Schemas {
     kinds: Vec<&'static str>,
 }
 
+/// A type whose schema may be known: its identity and its name.
+///
+/// A document has many types: functions that take this are compiled once, and not for each of them.
+#[derive(Clone, Copy)]
+#[doc(hidden)]
+pub struct TypeKey {
+    id: TypeId,
+    name: &'static str,
+}
+
+impl TypeKey {
+    /// The key of a type.
+    pub fn of<T: ?Sized>() -> Self {
+        TypeKey {
+            id: typeid::of::<T>(),
+            name: type_name::<T>(),
+        }
+    }
+
+    /// The name of the type, for messages.
+    pub(crate) fn name(self) -> &'static str {
+        self.name
+    }
+}
+
 /// A type that has a schema.
 #[derive(Clone, Copy)]
 struct Type {
     type_id: fn() -> TypeId,
     make: fn(&mut SchemaGenerator) -> Schema,
     id: fn() -> Cow<'static, str>,
+    is_inline: fn() -> bool,
 }
 
 impl Type {
@@ -57,6 +83,7 @@ impl Type {
             type_id: typeid::of::<T>,
             make: SchemaGenerator::subschema_for::<T>,
             id: T::schema_id,
+            is_inline: T::inline_schema,
         }
     }
 
@@ -144,18 +171,18 @@ impl Schemas {
 
     /// The schema that serde reads as a `T`, if it is known.
     #[doc(hidden)]
-    pub fn input<T>(&mut self) -> Option<Value> {
-        self.known_schema(Direction::Input, typeid::of::<T>())
+    pub fn input(&mut self, of: TypeKey) -> Option<Value> {
+        self.known_schema(Direction::Input, of)
     }
 
     /// The schema that serde writes of a `T`, if it is known.
     #[doc(hidden)]
-    pub fn output<T>(&mut self) -> Option<Value> {
-        self.known_schema(Direction::Output, typeid::of::<T>())
+    pub fn output(&mut self, of: TypeKey) -> Option<Value> {
+        self.known_schema(Direction::Output, of)
     }
 
-    fn known_schema(&mut self, side: Direction, of: TypeId) -> Option<Value> {
-        let kind = *self.known.get(&of)?;
+    fn known_schema(&mut self, side: Direction, of: TypeKey) -> Option<Value> {
+        let kind = *self.known.get(&of.id)?;
         Some(self.schema(side, kind))
     }
 
@@ -197,9 +224,9 @@ impl Schemas {
     }
 
     /// Makes a type known. The error is the id that another type with another schema has too.
-    fn make_known<T: JsonSchema + ?Sized>(&mut self) -> Result<(), Cow<'static, str>> {
-        let (key, kind, id) = (typeid::of::<T>(), Type::of::<T>(), T::schema_id());
-        if self.known.insert(key, kind).is_some() || T::inline_schema() {
+    fn make_known(&mut self, kind: Type) -> Result<(), Cow<'static, str>> {
+        let (key, id) = ((kind.type_id)(), (kind.id)());
+        if self.known.insert(key, kind).is_some() || (kind.is_inline)() {
             return Ok(());
         }
         let mut same = self.known.values().filter(|known| (known.id)() == id);
@@ -280,11 +307,7 @@ impl<T: ?Sized> SchemaOf<T> {
 impl<T: JsonSchema + ?Sized> SchemaOf<T> {
     /// Makes the type's schema known.
     pub fn make_known(self, operation: &mut Operation) {
-        if let Err(id) = operation.schemas.make_known::<T>() {
-            operation.gap(format!(
-                "two types with different schemas have the id `{id}`: rename one of them by `#[schemars(rename = \"…\")]`"
-            ));
-        }
+        operation.make_known(Type::of::<T>());
     }
 }
 
@@ -308,6 +331,15 @@ pub fn reference_in(place: &str, reference: &str) -> Option<String> {
 
 /// Schemas of types that are known where the description is written.
 impl Operation {
+    /// Makes the schema of a type known.
+    fn make_known(&mut self, kind: Type) {
+        if let Err(id) = self.schemas.make_known(kind) {
+            self.gap(format!(
+                "two types with different schemas have the id `{id}`: rename one of them by `#[schemars(rename = \"…\")]`"
+            ));
+        }
+    }
+
     /// The schema that serde reads as a `T`.
     pub fn input_schema<T: JsonSchema>(&mut self) -> Value {
         self.schemas.schema(Direction::Input, Type::of::<T>())

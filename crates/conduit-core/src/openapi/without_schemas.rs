@@ -5,6 +5,7 @@
     reason = "the twin of this file, with the feature, asks for the type"
 )]
 
+use std::any::type_name;
 use std::marker::PhantomData;
 
 use serde_json::Value;
@@ -19,12 +20,12 @@ pub struct Schemas;
 
 impl Schemas {
     #[doc(hidden)]
-    pub fn input<T>(&mut self) -> Option<Value> {
+    pub fn input(&mut self, _: TypeKey) -> Option<Value> {
         None
     }
 
     #[doc(hidden)]
-    pub fn output<T>(&mut self) -> Option<Value> {
+    pub fn output(&mut self, _: TypeKey) -> Option<Value> {
         None
     }
 
@@ -46,6 +47,22 @@ impl Schemas {
     #[doc(hidden)]
     pub fn inlined(&self, _: &Value) -> Option<Value> {
         None
+    }
+}
+
+/// A type whose schema is not known: its name.
+#[derive(Clone, Copy)]
+#[doc(hidden)]
+pub struct TypeKey(&'static str);
+
+impl TypeKey {
+    /// The key of a type.
+    pub fn of<T: ?Sized>() -> Self {
+        TypeKey(type_name::<T>())
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        self.0
     }
 }
 

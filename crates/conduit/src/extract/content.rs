@@ -10,7 +10,7 @@ use super::located::from_json;
 use super::pairs::Pairs;
 use super::{FromRequest, Readable, TOO_LARGE};
 use crate::body::Body;
-use crate::openapi::Operation;
+use crate::openapi::{Operation, TypeKey};
 use crate::pool::{Buffer, MediaType};
 use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
@@ -104,15 +104,7 @@ impl<S, T: Readable> FromRequest<S> for Json<T> {
     }
 
     fn describe(operation: &mut Operation) {
-        operation
-            .body_of::<T>("application/json")
-            .problem(StatusCode::BAD_REQUEST, "The body is not JSON.")
-            .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
-            .problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body's media type is not JSON.")
-            .faults(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The body is JSON, but not as expected.",
-            );
+        describe_json(operation, TypeKey::of::<T>());
     }
 
     fn is_absent(request: &Request) -> bool {
@@ -123,14 +115,12 @@ impl<S, T: Readable> FromRequest<S> for Json<T> {
 impl<T: Writable> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         let mut buffer = Buffer::take();
-        match serde_json::to_writer(&mut *buffer as &mut Vec<u8>, &self.0) {
-            Ok(()) => with_type(Body::from(buffer), MediaType::Json),
-            Err(error) => Problem::internal(&error).into_response(),
-        }
+        let written = serde_json::to_writer(&mut *buffer as &mut Vec<u8>, &self.0);
+        json_response(buffer, written)
     }
 
     fn describe(operation: &mut Operation) {
-        operation.response_of::<T>("application/json");
+        operation.response_of_key(TypeKey::of::<T>(), "application/json");
     }
 }
 
@@ -187,23 +177,32 @@ impl<S, T: Readable> FromRequest<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        let query = request.query().unwrap_or("");
-        let pairs = Pairs::parse(query.as_bytes()).map_err(|error| error.problem("query", StatusCode::BAD_REQUEST))?;
-        match pairs.read() {
+        match query_pairs(request)?.read() {
             Ok(value) => Ok(Query(value)),
             Err(error) => Err(rejected("query", StatusCode::BAD_REQUEST, &error)),
         }
     }
 
     fn describe(operation: &mut Operation) {
-        operation
-            .query_fields::<T>()
-            .faults(StatusCode::BAD_REQUEST, "The query's fields are not as expected.");
+        describe_query(operation, TypeKey::of::<T>());
     }
 
     fn is_absent(request: &Request) -> bool {
         request.query().is_none()
     }
+}
+
+fn json_response(buffer: Buffer, written: serde_json::Result<()>) -> Response {
+    match written {
+        Ok(()) => with_type(Body::from(buffer), MediaType::Json),
+        Err(error) => Problem::internal(&error).into_response(),
+    }
+}
+
+/// The pairs of the query.
+fn query_pairs(request: &Request) -> Result<Pairs<'_>, Problem> {
+    let query = request.query().unwrap_or("");
+    Pairs::parse(query.as_bytes()).map_err(|error| error.problem("query", StatusCode::BAD_REQUEST))
 }
 
 fn is_json(subtype: &str) -> bool {
@@ -222,6 +221,24 @@ async fn body_of_type(
 ) -> Result<Buffer, Problem> {
     require_type(request, expected, accepts)?;
     Ok(request.take_body().collect_buffer().await?)
+}
+
+fn describe_json(operation: &mut Operation, of: TypeKey) {
+    operation
+        .body_of_key(of, "application/json")
+        .problem(StatusCode::BAD_REQUEST, "The body is not JSON.")
+        .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+        .problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body's media type is not JSON.")
+        .faults(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The body is JSON, but not as expected.",
+        );
+}
+
+fn describe_query(operation: &mut Operation, of: TypeKey) {
+    operation
+        .query_fields_of(of)
+        .faults(StatusCode::BAD_REQUEST, "The query's fields are not as expected.");
 }
 
 /// The problem of a value that does not fit, in a part of the request.

@@ -7,6 +7,19 @@ use serde::de::{self, Expected, Unexpected};
 use super::refusals;
 use crate::problem::{Excerpt, Fault, Step, bounded};
 
+/// `Result::map_err` in place. serde's functions are compiled for each type of a program, and the method and its closure
+/// would be two more functions for each of them.
+macro_rules! map_error {
+    ($result:expr, $error:ident => $other:expr) => {
+        match $result {
+            Ok(value) => Ok(value),
+            Err($error) => Err($other),
+        }
+    };
+}
+
+pub(super) use map_error;
+
 /// A rejected value. One pointer, because every value that is read carries it in its `Result`.
 #[derive(Debug)]
 pub(super) struct Error(Box<Rejection>);

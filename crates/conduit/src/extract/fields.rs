@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
-use super::error::{Error, Hint, one_of};
+use super::error::{Error, Hint, map_error, one_of};
 use super::pairs::{Found, Pairs, Reading, Scalar};
 use super::text::TextDeserializer;
 
@@ -246,10 +246,10 @@ impl<'de, 'a: 'de> de::MapAccess<'de> for Groups<'de, 'a> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         self.current = self.next();
         match self.current {
-            Some((name, _)) => seed
-                .deserialize(TextDeserializer(Cow::Borrowed(name)))
-                .map(Some)
-                .map_err(|error| error.of_name(name)),
+            Some((name, _)) => match seed.deserialize(TextDeserializer(Cow::Borrowed(name))) {
+                Ok(key) => Ok(Some(key)),
+                Err(error) => Err(error.of_name(name)),
+            },
             None => Ok(None),
         }
     }
@@ -258,8 +258,7 @@ impl<'de, 'a: 'de> de::MapAccess<'de> for Groups<'de, 'a> {
         let Some((name, group)) = self.current.take() else {
             return Err(Error::new("a value was asked for before its name"));
         };
-        seed.deserialize(Node::Group(group))
-            .map_err(|error| group.found(error).in_field(name))
+        map_error!(seed.deserialize(Node::Group(group)), error => group.found(error).in_field(name))
     }
 }
 

@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Visitor};
+use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Expected, Unexpected, Visitor};
 
-use super::error::{Error, Hint, Kind};
+use super::error::{Error, Hint, Kind, map_error};
 use super::text::TextDeserializer;
 
 /// Reads a value from a JSON text (RFC 8259).
@@ -21,8 +21,10 @@ pub(super) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
         inner: &mut parser,
         slot: &slot,
     })?;
-    parser.end().map_err(Error::of_parser)?;
-    Ok(value)
+    match parser.end() {
+        Ok(()) => Ok(value),
+        Err(error) => Err(Error::of_parser(error)),
+    }
 }
 
 /// Our error while the inner parser's is on its way out.
@@ -35,6 +37,12 @@ impl Slot {
     fn put<E: de::Error>(&self, error: Error) -> E {
         self.0.set(Some(error));
         E::custom("")
+    }
+
+    /// Stores the error of a visitor that does not accept a value, and returns an error of the inner parser.
+    #[cold]
+    fn reject<E: de::Error>(&self, found: Unexpected<'_>, expected: &dyn Expected) -> E {
+        self.put(de::Error::invalid_type(found, expected))
     }
 
     /// Our stored error; without one, the inner parser has rejected the value itself.
@@ -50,13 +58,14 @@ struct Located<'s, D> {
 }
 
 macro_rules! with_hint {
-    ($($method:ident($($argument:ident: $type:ty),*) as $inner:ident($($passed:ident),*), $hint:expr;)*) => {$(
+    ($($method:ident($($argument:ident: $type:ty),*) as $inner:ident($($passed:ident),*) by $visitor:ident, $hint:expr;)*) => {$(
         fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Error> {
             let slot = self.slot;
             $(let _ = $argument;)*
-            self.inner
-                .$inner($($passed,)* LocatedVisitor { visitor, slot })
-                .map_err(|error| slot.take(error).settled($hint))
+            map_error!(
+                self.inner.$inner($($passed,)* $visitor { visitor, slot }),
+                error => slot.take(error).settled($hint)
+            )
         }
     )*};
 }
@@ -67,38 +76,38 @@ impl<'de, D: de::Deserializer<'de>> de::Deserializer<'de> for Located<'_, D> {
     type Error = Error;
 
     with_hint! {
-        deserialize_any() as deserialize_any(), Hint::Unknown;
-        deserialize_bool() as deserialize_any(), Hint::Boolean;
-        deserialize_i8() as deserialize_any(), Hint::I8;
-        deserialize_i16() as deserialize_any(), Hint::I16;
-        deserialize_i32() as deserialize_any(), Hint::I32;
-        deserialize_i64() as deserialize_any(), Hint::I64;
-        deserialize_i128() as deserialize_i128(), Hint::I128;
-        deserialize_u8() as deserialize_any(), Hint::U8;
-        deserialize_u16() as deserialize_any(), Hint::U16;
-        deserialize_u32() as deserialize_any(), Hint::U32;
-        deserialize_u64() as deserialize_any(), Hint::U64;
-        deserialize_u128() as deserialize_u128(), Hint::U128;
-        deserialize_f32() as deserialize_any(), Hint::Number;
-        deserialize_f64() as deserialize_any(), Hint::Number;
-        deserialize_char() as deserialize_any(), Hint::Unknown;
-        deserialize_str() as deserialize_any(), Hint::Unknown;
-        deserialize_string() as deserialize_any(), Hint::Unknown;
-        deserialize_bytes() as deserialize_bytes(), Hint::Unknown;
-        deserialize_byte_buf() as deserialize_byte_buf(), Hint::Unknown;
-        deserialize_option() as deserialize_option(), Hint::Unknown;
-        deserialize_unit() as deserialize_any(), Hint::Null;
-        deserialize_unit_struct(name: &'static str) as deserialize_any(), Hint::Null;
-        deserialize_newtype_struct(name: &'static str) as deserialize_newtype_struct(name), Hint::Unknown;
-        deserialize_seq() as deserialize_any(), Hint::List;
-        deserialize_tuple(length: usize) as deserialize_any(), Hint::Elements(length);
-        deserialize_tuple_struct(name: &'static str, length: usize) as deserialize_any(), Hint::Elements(length);
-        deserialize_map() as deserialize_any(), Hint::Object;
-        deserialize_struct(name: &'static str, names: &'static [&'static str]) as deserialize_any(), Hint::Object;
-        deserialize_enum(name: &'static str, variants: &'static [&'static str]) as deserialize_enum(name, variants),
+        deserialize_any() as deserialize_any() by LocatedVisitor, Hint::Unknown;
+        deserialize_bool() as deserialize_any() by LocatedVisitor, Hint::Boolean;
+        deserialize_i8() as deserialize_any() by LocatedVisitor, Hint::I8;
+        deserialize_i16() as deserialize_any() by LocatedVisitor, Hint::I16;
+        deserialize_i32() as deserialize_any() by LocatedVisitor, Hint::I32;
+        deserialize_i64() as deserialize_any() by LocatedVisitor, Hint::I64;
+        deserialize_i128() as deserialize_i128() by LocatedVisitor, Hint::I128;
+        deserialize_u8() as deserialize_any() by LocatedVisitor, Hint::U8;
+        deserialize_u16() as deserialize_any() by LocatedVisitor, Hint::U16;
+        deserialize_u32() as deserialize_any() by LocatedVisitor, Hint::U32;
+        deserialize_u64() as deserialize_any() by LocatedVisitor, Hint::U64;
+        deserialize_u128() as deserialize_u128() by LocatedVisitor, Hint::U128;
+        deserialize_f32() as deserialize_any() by LocatedVisitor, Hint::Number;
+        deserialize_f64() as deserialize_any() by LocatedVisitor, Hint::Number;
+        deserialize_char() as deserialize_any() by LocatedVisitor, Hint::Unknown;
+        deserialize_str() as deserialize_any() by LocatedVisitor, Hint::Unknown;
+        deserialize_string() as deserialize_any() by LocatedVisitor, Hint::Unknown;
+        deserialize_bytes() as deserialize_bytes() by LocatedVisitor, Hint::Unknown;
+        deserialize_byte_buf() as deserialize_byte_buf() by LocatedVisitor, Hint::Unknown;
+        deserialize_option() as deserialize_option() by LocatedVisitor, Hint::Unknown;
+        deserialize_unit() as deserialize_any() by LocatedVisitor, Hint::Null;
+        deserialize_unit_struct(name: &'static str) as deserialize_any() by LocatedVisitor, Hint::Null;
+        deserialize_newtype_struct(name: &'static str) as deserialize_newtype_struct(name) by LocatedVisitor, Hint::Unknown;
+        deserialize_seq() as deserialize_any() by LocatedVisitor, Hint::List;
+        deserialize_tuple(length: usize) as deserialize_any() by LocatedVisitor, Hint::Elements(length);
+        deserialize_tuple_struct(name: &'static str, length: usize) as deserialize_any() by LocatedVisitor, Hint::Elements(length);
+        deserialize_map() as deserialize_any() by LocatedVisitor, Hint::Object;
+        deserialize_struct(name: &'static str, names: &'static [&'static str]) as deserialize_any() by ObjectVisitor, Hint::Object;
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]) as deserialize_enum(name, variants) by LocatedVisitor,
             Hint::Variants(variants);
-        deserialize_identifier() as deserialize_any(), Hint::Unknown;
-        deserialize_ignored_any() as deserialize_ignored_any(), Hint::Unknown;
+        deserialize_identifier() as deserialize_any() by LocatedVisitor, Hint::Unknown;
+        deserialize_ignored_any() as deserialize_ignored_any() by LocatedVisitor, Hint::Unknown;
     }
 }
 
@@ -110,7 +119,7 @@ struct LocatedVisitor<'s, V> {
 macro_rules! visit_a_value {
     ($($method:ident $type:ty;)*) => {$(
         fn $method<E: de::Error>(self, value: $type) -> Result<V::Value, E> {
-            self.visitor.$method(value).map_err(|error| self.slot.put(error))
+            map_error!(self.visitor.$method(value), error => self.slot.put(error))
         }
     )*};
 }
@@ -146,51 +155,107 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for LocatedVisitor<'_, V> {
     }
 
     fn visit_none<E: de::Error>(self) -> Result<V::Value, E> {
-        self.visitor.visit_none().map_err(|error| self.slot.put(error))
+        map_error!(self.visitor.visit_none(), error => self.slot.put(error))
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<V::Value, E> {
-        self.visitor.visit_unit().map_err(|error| self.slot.put(error))
+        map_error!(self.visitor.visit_unit(), error => self.slot.put(error))
     }
 
     fn visit_some<D: de::Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let LocatedVisitor { visitor, slot } = self;
-        visitor
-            .visit_some(Located { inner, slot })
-            .map_err(|error| slot.put(error))
+        map_error!(visitor.visit_some(Located { inner, slot }), error => slot.put(error))
     }
 
     fn visit_newtype_struct<D: de::Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let LocatedVisitor { visitor, slot } = self;
-        visitor
-            .visit_newtype_struct(Located { inner, slot })
-            .map_err(|error| slot.put(error))
+        map_error!(visitor.visit_newtype_struct(Located { inner, slot }), error => slot.put(error))
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let LocatedVisitor { visitor, slot } = self;
-        visitor
-            .visit_seq(LocatedList { inner, slot, index: 0 })
-            .map_err(|error| slot.put(error.settled_inside(Kind::List)))
+        visit_list(visitor, inner, slot)
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let LocatedVisitor { visitor, slot } = self;
-        let map = LocatedMap {
-            inner,
-            slot,
-            name: Cow::Borrowed(""),
-        };
-        visitor
-            .visit_map(map)
-            .map_err(|error| slot.put(error.settled_inside(Kind::Object)))
+        visit_object(visitor, inner, slot)
     }
 
     fn visit_enum<A: de::EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let LocatedVisitor { visitor, slot } = self;
-        visitor
-            .visit_enum(LocatedEnum { inner, slot })
-            .map_err(|error| slot.put(error.settled_inside(Kind::Other)))
+        map_error!(
+            visitor.visit_enum(LocatedEnum { inner, slot }),
+            error => slot.put(error.settled_inside(Kind::Other))
+        )
+    }
+}
+
+fn visit_list<'de, V: Visitor<'de>, A: de::SeqAccess<'de>>(
+    visitor: V,
+    inner: A,
+    slot: &Slot,
+) -> Result<V::Value, A::Error> {
+    map_error!(
+        visitor.visit_seq(LocatedList { inner, slot, index: 0 }),
+        error => slot.put(error.settled_inside(Kind::List))
+    )
+}
+
+fn visit_object<'de, V: Visitor<'de>, A: de::MapAccess<'de>>(
+    visitor: V,
+    inner: A,
+    slot: &Slot,
+) -> Result<V::Value, A::Error> {
+    let map = LocatedMap {
+        inner,
+        slot,
+        name: Cow::Borrowed(""),
+    };
+    map_error!(visitor.visit_map(map), error => slot.put(error.settled_inside(Kind::Object)))
+}
+
+/// A visitor that requests an object or a list, as every derived struct does. It never receives another value, so that its
+/// methods for those are not compiled for each type of a program.
+struct ObjectVisitor<'s, V> {
+    visitor: V,
+    slot: &'s Slot,
+}
+
+macro_rules! reject_a_value {
+    ($($method:ident($value:ident: $type:ty) as $found:expr;)*) => {$(
+        fn $method<E: de::Error>(self, $value: $type) -> Result<V::Value, E> {
+            Err(self.slot.reject($found, &self.visitor))
+        }
+    )*};
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for ObjectVisitor<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.expecting(f)
+    }
+
+    reject_a_value! {
+        visit_bool(value: bool) as Unexpected::Bool(value);
+        visit_i64(value: i64) as Unexpected::Signed(value);
+        visit_u64(value: u64) as Unexpected::Unsigned(value);
+        visit_f64(value: f64) as Unexpected::Float(value);
+        visit_str(value: &str) as Unexpected::Str(value);
+        visit_borrowed_str(value: &'de str) as Unexpected::Str(value);
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<V::Value, E> {
+        Err(self.slot.reject(Unexpected::Unit, &self.visitor))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        visit_list(self.visitor, inner, self.slot)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        visit_object(self.visitor, inner, self.slot)
     }
 }
 
@@ -204,8 +269,7 @@ impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for LocatedSeed<'_, T> {
 
     fn deserialize<D: de::Deserializer<'de>>(self, inner: D) -> Result<T::Value, D::Error> {
         let LocatedSeed { seed, slot } = self;
-        seed.deserialize(Located { inner, slot })
-            .map_err(|error| slot.put(error))
+        map_error!(seed.deserialize(Located { inner, slot }), error => slot.put(error))
     }
 }
 
@@ -221,9 +285,10 @@ impl<'de, A: de::SeqAccess<'de>> de::SeqAccess<'de> for LocatedList<'_, A> {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let (slot, index) = (self.slot, self.index);
         self.index += 1;
-        self.inner
-            .next_element_seed(LocatedSeed { seed, slot })
-            .map_err(|error| slot.take(error).in_element(index))
+        map_error!(
+            self.inner.next_element_seed(LocatedSeed { seed, slot }),
+            error => slot.take(error).in_element(index)
+        )
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -238,25 +303,39 @@ struct LocatedMap<'s, 'de, A> {
     name: Cow<'de, str>,
 }
 
+impl<'de, A: de::MapAccess<'de>> LocatedMap<'_, 'de, A> {
+    /// Reads the name of the next member. Returns whether there is one.
+    fn next_name(&mut self) -> Result<bool, Error> {
+        match self.inner.next_key::<Name<'de>>() {
+            Ok(Some(Name(name))) => {
+                self.name = name;
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(error) => Err(self.slot.take(error)),
+        }
+    }
+}
+
 impl<'de, A: de::MapAccess<'de>> de::MapAccess<'de> for LocatedMap<'_, 'de, A> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        let name = self.inner.next_key::<Name<'de>>();
-        let Some(Name(name)) = name.map_err(|error| self.slot.take(error))? else {
+        if !self.next_name()? {
             return Ok(None);
-        };
-        self.name = name;
-        seed.deserialize(TextDeserializer(self.name.clone()))
-            .map(Some)
-            .map_err(|error| error.of_name(&self.name))
+        }
+        match seed.deserialize(TextDeserializer(self.name.clone())) {
+            Ok(key) => Ok(Some(key)),
+            Err(error) => Err(error.of_name(&self.name)),
+        }
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
         let slot = self.slot;
-        self.inner
-            .next_value_seed(LocatedSeed { seed, slot })
-            .map_err(|error| slot.take(error).in_field(&self.name))
+        map_error!(
+            self.inner.next_value_seed(LocatedSeed { seed, slot }),
+            error => slot.take(error).in_field(&self.name)
+        )
     }
 
     fn size_hint(&self) -> Option<usize> {

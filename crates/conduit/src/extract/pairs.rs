@@ -11,7 +11,7 @@ use std::ops::Range;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::error::{Error, Kind};
+use super::error::{Error, Kind, map_error};
 use super::fields::Root;
 use super::refusals;
 use crate::problem::{Excerpt, Fault, Problem, Step};
@@ -301,19 +301,22 @@ impl<'a> Pairs<'a> {
                 break;
             } else if let indices @ [_, ..] = &*self.change_refused(outcome.is_err()) {
                 changed = indices.to_vec();
-                before = Some(outcome.map_err(|error| self.placed(error)));
-            } else if is_about_a_reading(&outcome) && self.is_scalar(&changed) {
+                before = Some(map_error!(outcome, error => self.placed(error)));
+            } else if is_about_a_reading(outcome.as_ref().err()) && self.is_scalar(&changed) {
                 // A list of one number was passed as that number.
                 changed
                     .iter()
                     .for_each(|index| self.all[*index].reading = Reading::List);
-            } else if is_about_a_reading(&outcome) && before.is_some() {
+            } else if is_about_a_reading(outcome.as_ref().err()) && before.is_some() {
                 break;
             } else {
-                return outcome.map_err(|error| self.placed(error));
+                return map_error!(outcome, error => self.placed(error));
             }
         }
-        before.unwrap_or_else(|| Err(Error::new("too many fields have values that their types reject")))
+        match before {
+            Some(outcome) => outcome,
+            None => Err(Error::new("too many fields have values that their types reject")),
+        }
     }
 
     /// Selects another reading for the rejected texts, if there is one, and returns the pairs that it changed.
@@ -489,8 +492,8 @@ impl<'a> Pairs<'a> {
 }
 
 /// Returns whether the error is about a value that was parsed from a text, and that no level has described.
-fn is_about_a_reading<T>(outcome: &Result<T, Error>) -> bool {
-    let kind = outcome.as_ref().err().and_then(Error::refused_kind);
+fn is_about_a_reading(error: Option<&Error>) -> bool {
+    let kind = error.and_then(Error::refused_kind);
     kind.is_some_and(|kind| kind != Kind::Text)
 }
 

@@ -11,7 +11,7 @@ use serde::forward_to_deserialize_any;
 use super::Readable;
 use super::error::Error;
 use super::text::TextDeserializer;
-use crate::openapi::Operation;
+use crate::openapi::{Operation, TypeKey};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::route::ParameterPlace;
@@ -92,26 +92,34 @@ impl<T> Path<T> {
     {
         match T::deserialize(ParametersDeserializer { request, names }) {
             Ok(value) => Ok(Path(value)),
-            Err(error) => {
-                let error = match names {
-                    // A type that takes a text and rejects it afterwards does so unnoticed by the deserializer.
-                    [(name, place)] => error
-                        .found(request.parameter_at(name, *place).unwrap_or_default())
-                        .of_name(name),
-                    _ => error,
-                };
-                Err(Problem::faults(StatusCode::BAD_REQUEST, &[error.fault("path")]))
-            }
+            Err(error) => Err(rejected(request, names, error)),
         }
     }
 
     /// Adds the parameters with these names and places to the description of an operation. The route attributes write
     /// the call.
     pub fn describe_parameters(operation: &mut Operation, names: &[(&str, ParameterPlace)]) {
-        operation
-            .path_parameters::<T>(names)
-            .faults(StatusCode::BAD_REQUEST, "A parameter of the path is not as expected.");
+        describe_path(operation, TypeKey::of::<T>(), names);
     }
+}
+
+fn describe_path(operation: &mut Operation, of: TypeKey, names: &[(&str, ParameterPlace)]) {
+    operation
+        .path_parameters_of(of, names)
+        .faults(StatusCode::BAD_REQUEST, "A parameter of the path is not as expected.");
+}
+
+/// The rejection of a parameter that a type does not take.
+#[cold]
+fn rejected(request: &Request, names: &'static [(&'static str, ParameterPlace)], error: Error) -> Problem {
+    let error = match names {
+        // The deserializer does not see a type that takes a text and rejects it afterwards.
+        [(name, place)] => error
+            .found(request.parameter_at(name, *place).unwrap_or_default())
+            .of_name(name),
+        _ => error,
+    };
+    Problem::faults(StatusCode::BAD_REQUEST, &[error.fault("path")])
 }
 
 /// An argument that takes a parameter of the path. A route attribute requires it if an argument has the name of a

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::{self, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::error::{Error, Hint};
+use super::error::{Error, Hint, map_error};
 
 /// Reads a text as the expected type: numbers and similar types are parsed, an enum is one of its names.
 pub(super) struct TextDeserializer<'r>(pub(super) Cow<'r, str>);
@@ -14,9 +14,10 @@ macro_rules! parse {
     ($($method:ident $visit:ident $type:ty, $hint:expr;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             match self.0.parse::<$type>() {
-                Ok(value) => visitor
-                    .$visit(value)
-                    .map_err(|error: Error| error.settled_with(Hint::Unknown, &self.0)),
+                Ok(value) => map_error!(
+                    visitor.$visit(value),
+                    error => Error::settled_with(error, Hint::Unknown, &self.0)
+                ),
                 Err(_) => Err(Error::mismatch($hint, &self.0)),
             }
         }
@@ -28,9 +29,10 @@ macro_rules! parse_finite {
     ($($method:ident $visit:ident $type:ty;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             match self.0.parse::<$type>() {
-                Ok(value) if value.is_finite() => visitor
-                    .$visit(value)
-                    .map_err(|error: Error| error.settled_with(Hint::Unknown, &self.0)),
+                Ok(value) if value.is_finite() => map_error!(
+                    visitor.$visit(value),
+                    error => Error::settled_with(error, Hint::Unknown, &self.0)
+                ),
                 _ => Err(Error::mismatch(Hint::Number, &self.0)),
             }
         }
@@ -41,12 +43,14 @@ impl<'de> TextDeserializer<'de> {
     /// Gives the text to a visitor that may expect something else.
     pub(super) fn visit<V: Visitor<'de>>(self, hint: Hint, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
-            Cow::Borrowed(text) => visitor
-                .visit_borrowed_str(text)
-                .map_err(|error: Error| error.settled_with(hint, text)),
-            Cow::Owned(text) => visitor
-                .visit_str(&text)
-                .map_err(|error: Error| error.settled_with(hint, &text)),
+            Cow::Borrowed(text) => map_error!(
+                visitor.visit_borrowed_str(text),
+                error => Error::settled_with(error, hint, text)
+            ),
+            Cow::Owned(text) => map_error!(
+                visitor.visit_str(&text),
+                error => Error::settled_with(error, hint, &text)
+            ),
         }
     }
 }

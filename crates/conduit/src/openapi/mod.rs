@@ -29,6 +29,7 @@ pub(crate) use page::pages;
 #[cfg(not(feature = "openapi"))]
 pub(crate) use without_document::{pages, print};
 
+pub(crate) use conduit_core::openapi::TypeKey;
 pub use conduit_core::openapi::{
     Descriptions, DocComment, HasNoSchema, NotAResponse, Operation, Parameter, ProblemKind, Returned, SchemaOf,
     SecurityScheme, never_made,

@@ -7,6 +7,7 @@ use std::mem;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::super::TypeKey;
 use super::{Content, Context, DescribedStatus, Operation, PROBLEM, Side, insert};
 use crate::openapi::ProblemKind;
 use crate::response::IntoResponse;
@@ -44,7 +45,12 @@ impl Operation {
 
     /// Adds a response with a body of this media type, with the schema that serde writes of a `T`.
     pub fn response_of<T>(&mut self, media_type: &str) -> &mut Self {
-        let schema = self.output_schema_of::<T>().unwrap_or(Value::Bool(true));
+        self.response_of_key(TypeKey::of::<T>(), media_type)
+    }
+
+    #[doc(hidden)]
+    pub fn response_of_key(&mut self, of: TypeKey, media_type: &str) -> &mut Self {
+        let schema = self.output_schema_of_key(of).unwrap_or(Value::Bool(true));
         self.response(media_type, schema)
     }
 
