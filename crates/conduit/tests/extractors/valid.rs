@@ -346,14 +346,14 @@ fn all_broken_rules_are_listed_at_once_with_their_places() {
     assert_eq!(places.len(), 3);
     assert!(errors.iter().all(|error| error["message"].is_string()));
 
-    for response in [
-        server.get("/page?size=11"),
-        server.get("/maybe?size=11"),
-        post(&server, "/form", "application/x-www-form-urlencoded", "size=11"),
+    let form = post(&server, "/form", "application/x-www-form-urlencoded", "size=11");
+    for (response, path) in [
+        (server.get("/page?size=11"), "query.size"),
+        (server.get("/maybe?size=11"), "query.size"),
+        (form, "body.size"),
     ] {
         assert_eq!(response.status, 422);
-        let path = response.problem()["errors"][0]["path"].clone();
-        assert!(path == "query.size" || path == "body.size", "{path}");
+        assert_eq!(response.problem()["errors"][0]["path"], path);
     }
 }
 

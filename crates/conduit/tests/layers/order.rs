@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use conduit::prelude::*;
 
 use crate::request;
-use crate::support::{Response as Received, serve};
+use crate::support::{Response as Received, serve, start};
 
 /// The application's state, and the state of the lists in it.
 #[derive(Clone, FromRef)]
@@ -255,11 +255,30 @@ fn a_layer_is_cloned_for_each_worker_and_shared_by_what_it_is_around() {
         }
     }
 
+    const WORKERS: usize = 3;
     let count = Arc::new(AtomicUsize::new(0));
-    let server = serve(site().layer(Counted(Arc::clone(&count), Cell::new(0))));
-    assert_eq!(way(&server.get("/plain")), "1");
-    assert_eq!(way(&server.get("/after")), "2");
-    assert_eq!(count.load(Ordering::SeqCst), 2);
+    let app = site().layer(Counted(Arc::clone(&count), Cell::new(0))).workers(WORKERS);
+    let server = start(
+        app.listen("127.0.0.1:0")
+            .expect("a port of loopback can be listened on"),
+    );
+    let (mut requests, mut firsts) = (0, 0);
+    let mut is_first = || {
+        requests += 1;
+        way(&server.get(["/plain", "/after"][requests % 2])) == "1"
+    };
+    // The kernel distributes connections by a hash of their ports.
+    for _ in 0..10_000 {
+        firsts += usize::from(is_first());
+        if firsts == WORKERS {
+            break;
+        }
+    }
+    assert_eq!(firsts, WORKERS, "a worker has no clone, or serves nothing");
+    for _ in 0..50 {
+        assert!(!is_first(), "a worker has a second clone");
+    }
+    assert_eq!(count.load(Ordering::SeqCst), requests);
 }
 
 #[test]

@@ -130,16 +130,31 @@ fn responses_are_compressed() {
     assert_eq!(text, server.get("/long").text());
 }
 
+/// The target of the innermost span around the handler.
+#[get("/span")]
+async fn span() -> &'static str {
+    tokio::task::yield_now().await;
+    let span = tracing::Span::current();
+    span.metadata().map_or("none", |metadata| metadata.target())
+}
+
 #[test]
 fn requests_are_traced_with_the_handlers_inside() {
-    let layer =
-        TraceLayer::new_for_http().on_response(|response: &http::Response<Body>, _: Duration, span: &tracing::Span| {
-            // The type of the body is the handler's own.
-            assert!(span.is_disabled() || response.status().is_success());
-        });
-    let server = around(layer);
+    // It enables all spans. No other test of this program needs a subscriber.
+    tracing::subscriber::set_global_default(tracing_subscriber::registry()).expect("no subscriber is set");
+    let (sender, responses) = mpsc::channel();
+    let layer = TraceLayer::new_for_http().on_response(
+        // The type of the body is the handler's own.
+        move |response: &http::Response<Body>, _: Duration, span: &tracing::Span| {
+            let _ = sender.send((response.status().as_u16(), span.is_disabled()));
+        },
+    );
+    let app = App::new(()).routes(routes![new, stream, span]);
+    let server = serve(app.layer(conduit::tower::layer(layer)));
     assert_eq!(server.get("/new/7").text(), "new 7");
     assert_eq!(post_chunked(&server, "/stream", "0123456789").text(), "0123456789");
+    assert_eq!(server.get("/span").text(), "tower_http::trace::make_span");
+    assert_eq!(responses.try_iter().collect::<Vec<_>>(), [(200, false); 3]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The threads of a service and its state: their beginning, their end, and calls that are dropped.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Waker};
@@ -234,10 +235,14 @@ fn each_thread_opens_its_state() {
         let thread: std::rc::Rc<str> = std::thread::current().name().unwrap_or_default().into();
         Ok::<_, std::io::Error>(thread)
     };
-    let app = App::open_per_worker(open).routes(routes![opened_on]).workers(1);
+    const THREADS: usize = 3;
+    let app = App::open_per_worker(open).routes(routes![opened_on]).workers(THREADS);
     let service = app.into_service().expect("threads can be started");
-    let (_, text) = block_on(ask(service, get("/opened-on")));
-    assert_eq!(text, "conduit-service-0 conduit-service-0");
+    let texts: BTreeSet<String> = (0..100)
+        .map(|_| block_on(ask(service.clone(), get("/opened-on"))).1)
+        .collect();
+    let expected = (0..THREADS).map(|number| format!("conduit-service-{number} conduit-service-{number}"));
+    assert_eq!(texts, expected.collect());
 }
 
 #[test]
