@@ -403,3 +403,20 @@ proptest! {
         }
     }
 }
+
+/// Blocks of another implementation, with changes of the table's size, all representations, and Huffman or not.
+#[test]
+fn the_blocks_of_another_encoder_decode() {
+    let (mut decoder, mut fields, mut blocks) = (Decoder::new(), Vec::new().into_iter(), 0);
+    for line in include_str!("hpack_vectors.txt").lines().skip(1) {
+        if let Some(field) = line.strip_prefix('\t') {
+            let (name, value) = field.split_once('\t').unwrap();
+            assert_eq!(fields.next(), Some((name.to_owned(), value.to_owned())));
+        } else {
+            assert_eq!(fields.next(), None);
+            fields = decode(&mut decoder, &hex(line)).unwrap().into_iter();
+            blocks += 1;
+        }
+    }
+    assert_eq!((fields.next(), blocks), (None, 24));
+}
