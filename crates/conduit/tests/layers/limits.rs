@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use conduit::layer::{BodyLimit, ConcurrencyLimit, Timeout};
 use conduit::prelude::*;
+use conduit::testing::TestClient;
 use tokio::sync::Notify;
 
 use crate::request;
@@ -25,25 +26,26 @@ async fn now() -> &'static str {
     "now"
 }
 
-const SHORT: Duration = Duration::from_millis(20);
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn a_handler_that_does_not_answer_in_time_is_answered_for() {
-    let server = serve(App::new(()).routes(routes![
-        #[layer(Timeout::new(SHORT))]
+    let app = App::new(()).routes(routes![
+        #[layer(Timeout::new(HOUR))]
         [never, now],
-        #[layer(Timeout::new(SHORT).status(StatusCode::GATEWAY_TIMEOUT))]
+        #[layer(Timeout::new(HOUR).status(StatusCode::GATEWAY_TIMEOUT))]
         gateway,
-    ]));
-    let mut client = server.connect();
-    client.send(request("GET", "/never", &[]));
-    let answer = client.response();
-    assert_eq!(answer.status, 503);
-    assert_eq!(answer.problem()["detail"], "there was no answer within 20ms");
-    client.send(request("GET", "/gateway", &[]));
-    assert_eq!(client.response().status, 504);
-    client.send(request("GET", "/now", &[]));
-    assert_eq!(client.response().text(), "now");
+    ]);
+    let client = TestClient::new(app).skip_waiting();
+    let answer = client.get("/never").send();
+    answer.assert_status(503);
+    assert!(
+        answer.text().contains("there was no answer within 3600s"),
+        "{}",
+        answer.text()
+    );
+    client.get("/gateway").send().assert_status(504);
+    client.get("/now").send().assert_text("now");
 }
 
 /// Handlers that wait until they are released, and say when they have come in.
