@@ -10,7 +10,7 @@ use conduit::prelude::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use support::{Running, serve};
+use support::{Running, serve, wait_for};
 
 #[get("/")]
 async fn hello() -> &'static str {
@@ -182,9 +182,7 @@ fn connections_that_are_read_together_are_answered_as_each_alone() {
         let held = HELD.lock().expect("no thread panics");
         KEPT.store(false, Ordering::SeqCst);
         keeper.send("GET /hold HTTP/1.1\r\nhost: test\r\n\r\n");
-        while !KEPT.load(Ordering::SeqCst) {
-            std::thread::yield_now();
-        }
+        wait_for(|| KEPT.load(Ordering::SeqCst));
         for (number, client) in clients.iter_mut().enumerate() {
             let places = places(number);
             client.send_what_is_taken(&script[places[part]..places[part + 1]]);

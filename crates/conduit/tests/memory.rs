@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use conduit::prelude::*;
 use conduit::{Limit, health};
 use futures_core::Stream;
-use support::{Running, serve};
+use support::{Running, serve, wait_for};
 
 static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 static PEAK_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -222,9 +222,7 @@ fn body_beyond_the_memory_for_bodies_is_refused_and_the_server_is_not_ready() {
     let mut unfinished = server.connect();
     let part = &post("/length", "", &[b'x'; 1_048_000])[..1_000_000];
     unfinished.send(part);
-    while server.handle().statistics().received_bytes < part.len() as u64 {
-        std::thread::yield_now();
-    }
+    wait_for(|| server.handle().statistics().received_bytes >= part.len() as u64);
     let length = |bytes: usize| server.request(post("/length", "", &vec![b'x'; bytes]));
     let refused = length(200_000);
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));

@@ -13,7 +13,7 @@ use std::time::Duration;
 use conduit::prelude::*;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqlitePoolOptions;
-use support::{Client, Running, serve};
+use support::{Client, Running, serve, wait_for};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Barrier, Mutex, Semaphore, oneshot};
 
@@ -488,9 +488,7 @@ fn clients_that_an_idle_worker_has_opened_work_until_all_workers_have_finished()
     assert_eq!(idle.response().status, 200);
     drop(idle);
     busy.send("GET /clients HTTP/1.1\r\nhost: test\r\n\r\n");
-    while server.get("/clients/waiting").text() != "1" {
-        std::thread::yield_now();
-    }
+    wait_for(|| server.get("/clients/waiting").text() == "1");
     server.handle().stop();
     let response = busy.response();
     assert_eq!((response.status, response.text()), (200, "done"));

@@ -125,7 +125,9 @@ impl Run {
                     connection.reset();
                 }
             }
-            94 => drop(self.check_quiescent().await?),
+            94 => {
+                self.check_quiescent().await?;
+            }
             95..=97 if self.small_steps < SMALL_STEPS => {
                 self.small_steps += 1;
                 self.second().await;

@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use conduit::Tls;
 use conduit_net::{Options, option};
@@ -13,7 +12,7 @@ use rustls::crypto::{
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, ClientConfig, ClientConnection, NamedGroup, SignatureScheme, StreamOwned};
 
-use super::support::Running;
+use super::support::{Running, wait_for};
 use super::{Authority, PATIENCE, all_of, get, serve};
 
 const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
@@ -29,11 +28,7 @@ fn alert(running: &Running, config: ClientConfig) -> Option<AlertDescription> {
 
 /// Waits until the server has counted so many handshakes that failed: the client may read the alert before.
 fn wait_for_failures(running: &Running, count: u64) {
-    let patience = Instant::now() + PATIENCE;
-    while running.handle().statistics().failed_handshakes < count {
-        assert!(Instant::now() < patience, "they are not counted");
-        std::thread::yield_now();
-    }
+    wait_for(|| running.handle().statistics().failed_handshakes >= count);
     assert_eq!(running.handle().statistics().failed_handshakes, count);
 }
 
