@@ -118,6 +118,7 @@ impl Http2Connection {
             return Err(Http2Reason::ClosedStream);
         }
         self.ignore(section)?;
+        self.glitch(now)?;
         Ok(None)
     }
 

@@ -132,6 +132,14 @@ fn more_streams_than_permitted() {
     assert_closed(flood(&mut server, 10_000, |index| get(number(129 + index), "/hold")));
 }
 
+/// Trailers of a stream that the server has reset are ignored, and decoded nevertheless.
+#[test]
+fn trailers_of_a_stream_that_is_reset() {
+    let mut server = Server::open(&Http2Limits::default());
+    server.receive(&post(1, "/early", &[]));
+    assert_closed(flood(&mut server, 10_000, |_| trailers(1, &[("a", "b")])));
+}
+
 #[test]
 fn frames_without_a_use() {
     let frames: [(&str, Vec<u8>); 12] = [
