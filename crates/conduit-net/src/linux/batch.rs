@@ -8,9 +8,9 @@ use rustix::fd::{AsFd, AsRawFd};
 use rustix::net::SocketAddrAny;
 use rustix::net::addr::SocketAddrStorage;
 
-/// Room for many datagrams, received with one call and reused from call to call.
+/// Buffers for many datagrams, which one call fills and the next call reuses.
 ///
-/// It takes the datagrams' room and about 500 bytes more for each.
+/// A batch takes the size of its buffers and about 500 bytes more for each datagram.
 ///
 /// ```
 /// use conduit_net::{ReceiveBatch, SendBatch, SendControl, UdpSocket};
@@ -52,20 +52,20 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
     /// The sender.
     pub from: Option<Address>,
-    /// The datagram was longer than its room, and the rest is lost.
+    /// The datagram was longer than its buffer, and the rest is lost.
     pub truncated: bool,
-    /// There were more control messages than room for them; the system closed the descriptors among the rest.
+    /// The control messages did not fit into their buffer; the system closed the descriptors among the rest.
     pub control_truncated: bool,
-    /// The control messages that came with the datagram. Descriptors that the caller does not take are closed with the next
-    /// [`receive`](ReceiveBatch::receive), or when the batch is dropped.
+    /// The control messages of the datagram. The next [`receive`](ReceiveBatch::receive), or the drop of the batch, closes
+    /// descriptors that the caller does not take.
     pub control: ControlMessages<'a>,
 }
 
-// SAFETY: the pointers in the headers are to memory that the batch itself owns.
+// SAFETY: the pointers in the headers are to memory that the batch owns.
 unsafe impl Send for ReceiveBatch {}
 
 impl ReceiveBatch {
-    /// Room for `count` datagrams (at most 1024 are received at once) of `bytes_each`.
+    /// A batch for `count` datagrams, 1 to 1024, of `bytes_each`.
     pub fn new(count: usize, bytes_each: usize) -> ReceiveBatch {
         let count = count.clamp(1, 1024);
         let mut slots = Vec::with_capacity(count);
@@ -92,11 +92,11 @@ impl ReceiveBatch {
         }
     }
 
-    /// Receives the datagrams that have arrived, at most as many as there is room for, and returns their number. It replaces
-    /// the datagrams of the previous call. In blocking mode it waits for the first datagram only (`MSG_WAITFORONE`).
+    /// Receives datagrams until the queue of the socket is empty or the batch is full, and returns their number. Replaces the
+    /// datagrams of the previous call. In blocking mode the call waits for the first datagram only (`MSG_WAITFORONE`).
     ///
     /// # Errors
-    /// `WouldBlock` if none has arrived and the socket is non-blocking.
+    /// `WouldBlock` if no datagram has arrived and the socket is non-blocking.
     pub fn receive(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.received = 0;
         for (index, (slot, header)) in self.slots.iter_mut().zip(&mut self.headers).enumerate() {
@@ -113,8 +113,8 @@ impl ReceiveBatch {
             message.msg_controllen = room.len() as _;
         }
         let received = loop {
-            // SAFETY: the headers were just pointed to memory of this batch, of the lengths beside the pointers, that the kernel
-            // may write; nothing of it moves during the call.
+            // SAFETY: each pointer in the headers is to memory of this batch, has the length that follows it, and may be written
+            // by the kernel; the memory does not move during the call.
             let count = unsafe {
                 libc::recvmmsg(
                     socket.as_fd().as_raw_fd(),
@@ -130,7 +130,7 @@ impl ReceiveBatch {
             }
         };
         for (slot, header) in self.slots.iter_mut().zip(&self.headers).take(received) {
-            // SAFETY: the kernel has filled that much of the room.
+            // SAFETY: the kernel has initialised this number of bytes.
             unsafe { slot.control.set_filled(header.msg_hdr.msg_controllen as usize) };
         }
         self.received = received;
@@ -148,7 +148,7 @@ impl ReceiveBatch {
             .take(received)
             .map(|((slot, header), buffer)| Datagram {
                 bytes: &buffer[..(header.msg_len as usize).min(buffer.len())],
-                // SAFETY: the kernel has filled as much of the address as it says.
+                // SAFETY: the kernel has initialised `msg_namelen` bytes of the address.
                 from: unsafe { ops::received_address(&slot.from, header.msg_hdr.msg_namelen) },
                 truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
                 control_truncated: header.msg_hdr.msg_flags & libc::MSG_CTRUNC != 0,
@@ -165,7 +165,7 @@ impl core::fmt::Debug for ReceiveBatch {
     }
 }
 
-/// Datagrams to be sent with one call. They are borrowed, not copied.
+/// Datagrams that one call sends. Their bytes are borrowed, not copied.
 pub struct SendBatch<'a> {
     outgoing: Vec<Outgoing<'a>>,
     headers: Vec<libc::mmsghdr>,
@@ -178,11 +178,11 @@ struct Outgoing<'a> {
     control: &'a [u8],
 }
 
-// SAFETY: the pointers in the headers and pieces are set anew for each call, to what the batch owns or borrows.
+// SAFETY: each call sets the pointers in the headers and pieces again, to memory that the batch owns or borrows.
 unsafe impl Send for SendBatch<'_> {}
 
 impl<'a> SendBatch<'a> {
-    /// No datagrams yet.
+    /// A batch without datagrams.
     pub const fn new() -> SendBatch<'a> {
         SendBatch {
             outgoing: Vec::new(),
@@ -210,22 +210,22 @@ impl<'a> SendBatch<'a> {
         Ok(())
     }
 
-    /// How many datagrams wait to be sent.
+    /// The number of datagrams that are not sent yet.
     pub fn len(&self) -> usize {
         self.outgoing.len()
     }
 
-    /// Whether none waits.
+    /// Returns whether all datagrams are sent.
     pub fn is_empty(&self) -> bool {
         self.outgoing.is_empty()
     }
 
-    /// Sends the datagrams, at most 1024 at once, removes those that were sent, and returns their number. In blocking mode it
-    /// waits for room until it has sent all of them.
+    /// Sends at most 1024 datagrams, removes them from the batch, and returns their number. In blocking mode the call waits
+    /// until the socket has room for all of them.
     ///
     /// # Errors
-    /// The first datagram's, if it cannot be sent: `WouldBlock` if there is no room and the socket is non-blocking, `EMSGSIZE`
-    /// if it is too long.
+    /// The error of the first datagram: `WouldBlock` if the socket has no room and is non-blocking, `EMSGSIZE` if the datagram
+    /// is too long. An error of a later datagram is returned by the next call.
     pub fn send(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.headers.clear();
         self.pieces.clear();
@@ -252,8 +252,8 @@ impl<'a> SendBatch<'a> {
             });
         }
         loop {
-            // SAFETY: every pointer is to memory of the length beside it that the batch owns or borrows and the kernel only
-            // reads, but for the lengths sent, which it writes into the headers.
+            // SAFETY: each pointer is to memory that the batch owns or borrows, of the length that follows it. The kernel writes
+            // only the numbers of sent bytes, into the headers.
             let count = unsafe {
                 libc::sendmmsg(
                     socket.as_fd().as_raw_fd(),

@@ -5,10 +5,11 @@ use crate::socket::ops;
 use crate::{ReceiveControl, Received};
 use rustix::fd::AsFd;
 
-/// Takes an entry off a socket's error queue: an ICMP error (with [`RECEIVE_ERRORS`](crate::option::RECEIVE_ERRORS)), the time
-/// stamp of something sent (with [`TIMESTAMPING`](crate::option::TIMESTAMPING)) or the completion of a zero-copy send. The
-/// buffers get the bytes that were sent, `from` is where they were sent to, and a
-/// [`ControlMessage::QueuedError`](crate::ControlMessage::QueuedError) says what it is about. ip(7).
+/// Removes an entry from a socket's error queue: an ICMP error (with [`RECEIVE_ERRORS`](crate::option::RECEIVE_ERRORS)), the time
+/// stamp of a sent message (with [`TIMESTAMPING`](crate::option::TIMESTAMPING)) or the completion of a zero-copy send. ip(7).
+///
+/// The buffers receive the bytes that were sent, `from` is their destination, and a
+/// [`ControlMessage::QueuedError`](crate::ControlMessage::QueuedError) describes the entry.
 ///
 /// A [`Poller`](crate::Poller) reports entries as an error event.
 ///

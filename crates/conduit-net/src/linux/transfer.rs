@@ -1,22 +1,22 @@
-//! Bytes that never come to user space.
+//! Transfers between descriptors without a copy in user space.
 
 use crate::io;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::pipe::SpliceFlags;
 
-/// Sends up to `count` bytes of a file, from `offset` on, which is moved on by what was sent; the file's own position stays. 0 is
-/// the end of the file. sendfile(2).
+/// Sends up to `count` bytes of a file from `offset`, advances `offset`, and returns the number of sent bytes; 0 is the end of
+/// the file. The position of the file does not change. sendfile(2).
 ///
-/// It is three system calls: two keep SIGPIPE off the thread meanwhile, for which sendfile has no flag.
+/// It takes three system calls: two block SIGPIPE for the thread during the call, because sendfile has no flag for it.
 ///
-/// A file that shrinks meanwhile ends early; one that is overwritten may be sent in either form.
+/// A file that shrinks during the call ends early; a file that is overwritten may be sent in either form.
 ///
 /// # Errors
 /// `WouldBlock` if there is no room; `EINVAL` for a source that cannot be mapped (use [`splice`]).
 pub fn send_file(socket: &impl AsFd, file: &impl AsFd, offset: &mut u64, count: usize) -> io::Result<usize> {
     loop {
-        // Unlike send, it has no flag against SIGPIPE: the signal is kept off the thread while the call runs.
+        // Unlike send, sendfile has no flag against SIGPIPE.
         match without_pipe_signal(|| rustix::fs::sendfile(socket, file, Some(offset), count)) {
             Err(Errno::INTR) => {}
             result => return Ok(result?),
@@ -24,9 +24,8 @@ pub fn send_file(socket: &impl AsFd, file: &impl AsFd, offset: &mut u64, count: 
     }
 }
 
-/// Sends as much of `bytes` as there is room for, as a stream's `send`, and says that more follows at once, such as a file by
-/// [`send_file`]: a packet that is not full is kept back for it, for at most 200 ms. `MSG_MORE`, send(2); a Unix socket has no
-/// packets.
+/// Sends as much of `bytes` as the socket has room for, and announces more bytes, such as those of a file by [`send_file`]: the
+/// kernel delays a packet that is not full for at most 200 ms. `MSG_MORE`, send(2). It has no effect on a Unix socket.
 ///
 /// # Errors
 /// `WouldBlock` if there is no room; `BrokenPipe` or `ConnectionReset` if the connection is closed.
@@ -35,13 +34,13 @@ pub fn send_more(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::io::retry_on_intr(|| rustix::net::send(socket, bytes, flags))?)
 }
 
-/// Reads from a file at `offset` what is in memory, and does not wait for the disk; 0 is the end of the file. The file's
-/// own position stays. preadv2(2) with `RWF_NOWAIT`.
+/// Reads bytes of a file at `offset` from the page cache, without waiting for the disk; 0 is the end of the file. The position
+/// of the file does not change. preadv2(2) with `RWF_NOWAIT`.
 ///
-/// A file system without this information (`EOPNOTSUPP`) is read as if its files were in memory, which may wait.
+/// On a file system without this flag (`EOPNOTSUPP`) the call reads from the disk and may wait.
 ///
 /// # Errors
-/// `WouldBlock` if the next bytes are not in memory; what the file system reports.
+/// `WouldBlock` if the next bytes are not in the page cache; the errors of the file system.
 pub fn read_cached(file: &impl AsFd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     loop {
         let mut pieces = [rustix::io::IoSliceMut::new(&mut *buffer)];
@@ -57,11 +56,12 @@ pub fn read_cached(file: &impl AsFd, buffer: &mut [u8], offset: u64) -> io::Resu
     }
 }
 
-/// Moves up to `count` bytes from one descriptor to the other, one of which must be a pipe. 0 is the end of the source.
-/// It never waits for the pipe. It waits for a TCP socket in blocking mode, which `SPLICE_F_NONBLOCK` does not cover. splice(2).
+/// Moves up to `count` bytes from one descriptor to another, one of which must be a pipe; 0 is the end of the source. splice(2).
+///
+/// The call never waits for the pipe. It waits for a TCP socket in blocking mode, which `SPLICE_F_NONBLOCK` does not cover.
 ///
 /// # Errors
-/// `WouldBlock` if nothing is there or there is no room; `EINVAL` if neither is a pipe.
+/// `WouldBlock` if the source has no bytes or the target has no room; `EINVAL` if neither is a pipe.
 pub fn splice(from: &impl AsFd, to: &impl AsFd, count: usize) -> io::Result<usize> {
     loop {
         let moved = without_pipe_signal(|| {
@@ -74,8 +74,8 @@ pub fn splice(from: &impl AsFd, to: &impl AsFd, count: usize) -> io::Result<usiz
     }
 }
 
-/// Runs a call that would raise SIGPIPE if the peer is gone, without that signal: it is blocked for this thread, and taken off
-/// again if the call raised it. Where it was blocked or pending before, it is left as it was.
+/// Runs a call that raises SIGPIPE if the peer has closed the connection, without that signal: it is blocked for this thread and
+/// removed if the call raised it. A signal that was blocked or pending before stays so.
 fn without_pipe_signal<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
     // SAFETY: zero is a valid set of signals.
     let (mut pipe, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { core::mem::zeroed() };
@@ -91,7 +91,7 @@ fn without_pipe_signal<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, 
     if !was_blocked {
         if matches!(result, Err(Errno::PIPE)) {
             let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            // SAFETY: the set and the time are live; no information is asked for.
+            // SAFETY: the set and the time are live; the null pointer requests no information.
             unsafe { libc::sigtimedwait(&raw const pipe, core::ptr::null_mut(), &raw const now) };
         }
         // SAFETY: the set is live and was filled above.

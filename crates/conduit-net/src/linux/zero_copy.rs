@@ -1,4 +1,4 @@
-//! Sending without copying: `MSG_ZEROCOPY`, and the kernel's word that it is done.
+//! Sending without a copy: `MSG_ZEROCOPY`, and the kernel's completion messages.
 
 use crate::control::{ControlMessage, ReceiveControl, SendControl};
 use crate::io::{self, IoSlice};
@@ -16,9 +16,10 @@ pub(crate) const ORIGIN_ZERO_COPY: u8 = 5;
 /// `SO_EE_CODE_ZEROCOPY_COPIED` of linux/errqueue.h, which libc lacks.
 pub(crate) const CODE_COPIED: u8 = 1;
 
-/// A TCP connection that sends without copying, and holds each buffer until the kernel is done with it. Linux 4.14.
+/// A TCP connection that sends without a copy and holds each buffer until the kernel has completed the send. Linux 4.14.
 ///
-/// It pays from about 10 KB a call on a real network; on loopback the kernel copies all the same, and says so.
+/// It is faster than copying from about 10 KB a call on a network; on loopback the kernel copies, and reports it
+/// ([`Completion::copied`]).
 ///
 /// ```
 /// use conduit_net::{ListenOptions, TcpListener, TcpStream, ZeroCopy};
@@ -44,27 +45,27 @@ pub(crate) const CODE_COPIED: u8 = 1;
 #[derive(Debug)]
 pub struct ZeroCopy {
     stream: TcpStream,
-    /// One for each send that is not done, in order; `None` for those that are done before an earlier one.
+    /// The sends in order, from the first incomplete one; `None` for a completed one.
     held: VecDeque<Option<Arc<[u8]>>>,
     /// The number that the kernel gave to the first of `held`.
     first: u32,
 }
 
-/// A send that is done.
+/// A completed send.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Completion {
-    /// The buffer, given back.
+    /// The buffer of the send.
     pub buffer: Arc<[u8]>,
-    /// The kernel had to copy after all, as it does on loopback.
+    /// The kernel has copied the bytes, as it does on loopback.
     pub copied: bool,
 }
 
 impl ZeroCopy {
-    /// Takes a connection over that has not sent with zero copy before.
+    /// Takes a connection that has not sent with `MSG_ZEROCOPY` before.
     ///
     /// # Errors
-    /// Where the system cannot send without copying.
+    /// The system does not support `SO_ZEROCOPY`.
     pub fn new(stream: TcpStream) -> Result<ZeroCopy, Error> {
         stream.set_option(option::ZERO_COPY, true)?;
         Ok(ZeroCopy {
@@ -74,11 +75,11 @@ impl ZeroCopy {
         })
     }
 
-    /// Sends as much of the range of `buffer` as there is room for, and returns the number of bytes. The buffer is shared and
-    /// immutable, and it is held until [`complete`](ZeroCopy::complete) has reported its completion.
+    /// Sends as much of the range of `buffer` as the socket has room for, and returns the number of bytes. The buffer is shared
+    /// and immutable, and is held until [`complete`](ZeroCopy::complete) has reported its completion.
     ///
     /// # Errors
-    /// As [`TcpStream::send`], and `ENOBUFS` when too much is under way (`net.core.optmem_max`): complete some first.
+    /// As [`TcpStream::send`], and `ENOBUFS` when too many sends are pending (`net.core.optmem_max`): call `complete` first.
     ///
     /// # Panics
     /// If the range is not within the buffer.
@@ -97,11 +98,11 @@ impl ZeroCopy {
         self.held.iter().flatten().count()
     }
 
-    /// Hands over every send that has completed since, and returns their number. A [`Poller`](crate::Poller) reports
-    /// completions as an error event.
+    /// Passes each send that has completed since the last call to `done`, and returns their number. A [`Poller`](crate::Poller)
+    /// reports completions as an error event.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none in normal operation.
     pub fn complete(&mut self, mut done: impl FnMut(Completion)) -> io::Result<usize> {
         let mut count = 0;
         let mut control = ReceiveControl::new();
@@ -134,14 +135,14 @@ impl ZeroCopy {
         }
     }
 
-    /// The connection, to receive from or to watch.
+    /// The connection, for receiving and for a poller.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
     }
 }
 
-/// The kernel may still read from buffers whose sends are not done: they are leaked, as memory that is freed and used again would
-/// go out to the peer. Call [`complete`](ZeroCopy::complete) until nothing is [pending](ZeroCopy::pending) to avoid that.
+/// Leaks the buffers of pending sends: the kernel may still read from them, and would send memory that was freed and reused.
+/// Call [`complete`](ZeroCopy::complete) until no send is [pending](ZeroCopy::pending) before the drop.
 impl Drop for ZeroCopy {
     fn drop(&mut self) {
         let _ = self.complete(drop);

@@ -1,4 +1,4 @@
-//! What many connections share.
+//! The configuration that connections share.
 
 use super::{TlsError, Validity, pem, read_pem_file};
 use rustls::crypto::aws_lc_rs;
@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A chain of certificates, the own one first, and its private key.
+/// A chain of certificates, from the server's or client's own to that of an issuer, and the private key of the first.
 #[derive(Clone)]
 pub struct Identity {
     certified: Arc<CertifiedKey>,
@@ -23,16 +23,16 @@ impl Identity {
     /// Reads PEM texts: the chain, and the key (PKCS #8, PKCS #1 or SEC 1).
     ///
     /// # Errors
-    /// With the line or the kind of the fault and the remedy, when a text holds no certificate or no key, or the key is
-    /// encrypted or does not belong to the first certificate.
+    /// A text has no certificate or no key, or the key is encrypted or does not belong to the first certificate. The error
+    /// names the line or the kind of the fault and the remedy.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
         Identity::new(chain, "the text", key, "the text")
     }
 
-    /// Reads PEM files of at most 4 MiB: the chain, and the key. It refuses what is not a regular file.
+    /// Reads PEM files of at most 4 MiB: the chain, and the key. Both must be regular files.
     ///
     /// # Errors
-    /// As [`from_pem`](Identity::from_pem), with the file's path.
+    /// As [`from_pem`](Identity::from_pem); the error names the path of the file.
     pub fn from_pem_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Identity, TlsError> {
         let (chain, key) = (chain.as_ref(), key.as_ref());
         let places = [chain, key].map(|path| path.display().to_string());
@@ -65,12 +65,12 @@ impl Identity {
         })
     }
 
-    /// The time in which the own certificate is valid. An identity is good to be used outside of it too, but peers refuse it.
+    /// The validity of the first certificate. An identity may be used outside of it, but peers refuse it.
     pub fn validity(&self) -> Validity {
         self.validity
     }
 
-    /// The path of the chain's file, or `the text`: for messages.
+    /// The path of the chain's file, or `the text`, for messages.
     pub fn place(&self) -> &str {
         &self.place
     }
@@ -86,14 +86,14 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// What a server's connections share. Cloning it is cheap.
+/// The configuration of a server's connections. A clone is a reference.
 #[derive(Clone, Debug)]
 pub struct TlsServer {
     pub(crate) config: Arc<ServerConfig>,
 }
 
 impl TlsServer {
-    /// A server with this certificate for whoever asks for no name, or for one that no other certificate is for.
+    /// A server that presents this certificate to clients that request no name, or a name without a certificate.
     pub fn builder(identity: Identity) -> TlsServerBuilder {
         TlsServerBuilder {
             default: identity,
@@ -104,12 +104,12 @@ impl TlsServer {
         }
     }
 
-    /// A configuration of rustls, for what this module does not do.
+    /// Uses a configuration of rustls, for features that this module lacks.
     pub fn from_rustls(config: Arc<ServerConfig>) -> TlsServer {
         TlsServer { config }
     }
 
-    /// The configuration of rustls, for those who drive rustls themselves or change what this module does not.
+    /// The configuration of rustls, for callers that use rustls directly.
     pub fn rustls(&self) -> &Arc<ServerConfig> {
         &self.config
     }
@@ -126,41 +126,43 @@ pub struct TlsServerBuilder {
 }
 
 impl TlsServerBuilder {
-    /// A further certificate, for clients that ask for this host (SNI, RFC 6066). `*.example.com` is for each name with one
-    /// label more than `example.com` that has no certificate of its own.
+    /// Adds a certificate for clients that request this host (SNI, RFC 6066). `*.example.com` matches each name with one label
+    /// more than `example.com` that has no separate certificate.
     pub fn identity_for(mut self, host: &str, identity: Identity) -> TlsServerBuilder {
         self.named.push((host.to_owned(), identity));
         self
     }
 
-    /// The protocols that are spoken, the preferred first (ALPN, RFC 7301): `&["h2", "http/1.1"]`. Default: none is agreed on.
+    /// Sets the supported protocols in order of preference (ALPN, RFC 7301): `&["h2", "http/1.1"]`. Default: none, so the
+    /// handshake selects no protocol.
     pub fn protocols(mut self, names: &[&str]) -> TlsServerBuilder {
         self.protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
         self
     }
 
-    /// Clients must show a certificate whose issuer is in this PEM text. Default: none is asked for.
+    /// Requires a certificate from clients, by an issuer in this PEM text. Default: the server requests none.
     ///
     /// # Errors
-    /// When it is no PEM text with certificates.
+    /// The text has no PEM section with a certificate.
     pub fn require_client_certificates(mut self, issuers_pem: &[u8]) -> Result<TlsServerBuilder, TlsError> {
         self.clients = Some(roots(RootCertStore::empty(), issuers_pem, "the text")?);
         Ok(self)
     }
 
-    /// As [`require_client_certificates`](TlsServerBuilder::require_client_certificates), but a client may show none.
+    /// As [`require_client_certificates`](TlsServerBuilder::require_client_certificates), but a client without a certificate is
+    /// accepted.
     ///
     /// # Errors
-    /// When it is no PEM text with certificates.
+    /// The text has no PEM section with a certificate.
     pub fn accept_client_certificates(mut self, issuers_pem: &[u8]) -> Result<TlsServerBuilder, TlsError> {
         self.clients_required = false;
         self.require_client_certificates(issuers_pem)
     }
 
-    /// The server.
+    /// Builds the server.
     ///
     /// # Errors
-    /// When a certificate is not for the host it is given for.
+    /// A certificate is not valid for its host.
     pub fn build(self) -> Result<TlsServer, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
@@ -199,7 +201,7 @@ impl TlsServerBuilder {
     }
 }
 
-/// The certificate of the name that the client asks for, or the default.
+/// Selects the certificate of the name that the client requests, or the default.
 #[derive(Debug)]
 struct Resolver {
     /// In lower case.
@@ -207,10 +209,10 @@ struct Resolver {
     default: Arc<CertifiedKey>,
 }
 
-/// Fails if the certificate is not for the host.
+/// Returns an error if the certificate is not valid for the host.
 fn check_host(host: &str, identity: &CertifiedKey) -> Result<(), TlsError> {
     let failed = |cause: &dyn fmt::Display| TlsError::configuration("the certificate for", host, cause);
-    // What stands for one label is tried with one.
+    // A wildcard matches one label.
     let name = host.strip_prefix("*.").map(|parent| format!("label.{parent}"));
     let name = ServerName::try_from(name.as_deref().unwrap_or(host)).map_err(|cause| failed(&cause))?;
     let certificate = identity.end_entity_cert().map_err(|cause| failed(&cause))?;
@@ -231,14 +233,14 @@ impl ResolvesServerCert for Resolver {
     }
 }
 
-/// What a client's connections share. Cloning it is cheap.
+/// The configuration of a client's connections. A clone is a reference.
 #[derive(Clone, Debug)]
 pub struct TlsClient {
     pub(crate) config: Arc<ClientConfig>,
 }
 
 impl TlsClient {
-    /// A client that trusts nobody yet.
+    /// A client that trusts no issuer yet.
     pub fn builder() -> TlsClientBuilder {
         TlsClientBuilder {
             trusted: RootCertStore::empty(),
@@ -247,7 +249,7 @@ impl TlsClient {
         }
     }
 
-    /// A configuration of rustls, for what this module does not do.
+    /// Uses a configuration of rustls, for features that this module lacks.
     pub fn from_rustls(config: Arc<ClientConfig>) -> TlsClient {
         TlsClient { config }
     }
@@ -262,42 +264,42 @@ pub struct TlsClientBuilder {
 }
 
 impl TlsClientBuilder {
-    /// Trusts the certificates of a PEM text, and what they issued.
+    /// Trusts the certificates in a PEM text, and certificates that they have issued.
     ///
     /// # Errors
-    /// When it is no PEM text with certificates.
+    /// The text has no PEM section with a certificate.
     pub fn trust_pem(mut self, issuers: &[u8]) -> Result<TlsClientBuilder, TlsError> {
         self.trusted = roots(self.trusted, issuers, "the text")?;
         Ok(self)
     }
 
-    /// Trusts the certificates of a PEM file, and what they issued. Linux systems have the public ones in
-    /// `/etc/ssl/certs/ca-certificates.crt` or `/etc/pki/tls/certs/ca-bundle.crt`.
+    /// Trusts the certificates in a PEM file, and certificates that they have issued. Linux systems have those of public issuers
+    /// in `/etc/ssl/certs/ca-certificates.crt` or `/etc/pki/tls/certs/ca-bundle.crt`.
     ///
     /// # Errors
-    /// With the path, when it cannot be read or holds no certificates.
+    /// The file cannot be read or has no certificate. The error names the path.
     pub fn trust_pem_file(mut self, issuers: impl AsRef<Path>) -> Result<TlsClientBuilder, TlsError> {
         let path = issuers.as_ref();
         self.trusted = roots(self.trusted, &read_pem_file(path)?, &path.display().to_string())?;
         Ok(self)
     }
 
-    /// Shows this certificate to servers that ask for one. Default: none.
+    /// Sets the certificate for servers that request one. Default: none.
     pub fn identity(mut self, identity: Identity) -> TlsClientBuilder {
         self.identity = Some(identity);
         self
     }
 
-    /// The protocols that are spoken, the preferred first (ALPN, RFC 7301). Default: none is offered.
+    /// Sets the offered protocols in order of preference (ALPN, RFC 7301). Default: none.
     pub fn protocols(mut self, names: &[&str]) -> TlsClientBuilder {
         self.protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
         self
     }
 
-    /// The client.
+    /// Builds the client.
     ///
     /// # Errors
-    /// When the cryptography of this system supports no version of TLS.
+    /// The cryptographic provider supports no version of TLS.
     pub fn build(self) -> Result<TlsClient, TlsError> {
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?

@@ -1,24 +1,24 @@
-//! Which side failed, and why.
+//! Errors of TLS connections and their configuration.
 
 use rustls::{AlertDescription, CertificateError, Error as Cause, InvalidMessage, PeerIncompatible};
 use std::fmt;
 use std::io;
 
-/// A TLS connection, or its configuration, that failed.
+/// An error of a TLS connection or of its configuration.
 ///
-/// Its text says which side refused what, why, and what to do, for instance: `we refuse the peer's certificate: it has expired;
+/// Its text names the side that refused the handshake, the reason and the remedy, for instance: `we refuse the peer's certificate: it has expired;
 /// the peer must renew it (or this machine's clock is wrong)`.
 #[derive(Debug)]
 pub struct TlsError {
     cause: Failure,
 }
 
-/// Who failed.
+/// The side at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// The peer did something that this side refuses.
+    /// The peer: this side refuses its message or certificate.
     Peer,
-    /// This side did something that the peer refused: it said so in an alert.
+    /// This side: the peer refused its message or certificate with an alert.
     Ours,
     /// The caller's configuration, or the stream below.
     Local,
@@ -36,7 +36,7 @@ pub(crate) enum Failure {
 }
 
 impl TlsError {
-    /// Who failed.
+    /// The side at fault.
     pub fn side(&self) -> Side {
         match &self.cause {
             Failure::Tls(Cause::AlertReceived(_)) => Side::Ours,
@@ -71,7 +71,7 @@ impl From<Cause> for TlsError {
 }
 
 impl From<io::Error> for TlsError {
-    /// Finds a TLS error inside again, as reading and writing give it.
+    /// Returns the `TlsError` inside an error of reading or writing.
     fn from(error: io::Error) -> TlsError {
         match error.downcast::<TlsError>() {
             Ok(error) => error,
@@ -129,7 +129,7 @@ impl std::error::Error for TlsError {
     }
 }
 
-/// Why this side refuses the peer's certificate.
+/// Writes the reason for which this side refuses the peer's certificate.
 fn certificate(f: &mut fmt::Formatter<'_>, error: &CertificateError) -> fmt::Result {
     f.write_str("we refuse the peer's certificate: ")?;
     match error {
@@ -166,7 +166,7 @@ fn certificate(f: &mut fmt::Formatter<'_>, error: &CertificateError) -> fmt::Res
     }
 }
 
-/// What the peer has against this side, as far as its alert says.
+/// Writes the reason for which the peer refuses this side, as its alert gives it.
 fn refused(f: &mut fmt::Formatter<'_>, alert: AlertDescription) -> fmt::Result {
     let why = match alert {
         AlertDescription::CertificateExpired => "our certificate has expired; renew it (or the peer's clock is wrong)",

@@ -8,17 +8,17 @@ use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-/// The largest file that is read, in bytes: twenty times the public certificates of a Linux distribution.
+/// The maximum size of a file in bytes: twenty times the public certificates of a Linux distribution.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 /// An error message names at most this many sections of a text.
 const SECTIONS_SHOWN: usize = 3;
 const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 
-/// Reads a file of certificates or keys: a regular file of at most 4 MiB. Devices, pipes and directories are refused without
-/// being read, so that the call cannot wait for a writer.
+/// Reads a file of certificates or keys: a regular file of at most 4 MiB. Devices, pipes and directories are refused without a
+/// read, so the call cannot wait for a writer.
 ///
 /// # Errors
-/// With the path, when it is not such a file or cannot be read.
+/// The file is of another kind, larger, or not readable. The error names the path.
 pub fn read_pem_file(path: impl AsRef<Path>) -> Result<Vec<u8>, TlsError> {
     let path = path.as_ref();
     read(path).map_err(|why| TlsError::configuration("the file", path.display(), why))
@@ -26,7 +26,7 @@ pub fn read_pem_file(path: impl AsRef<Path>) -> Result<Vec<u8>, TlsError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |cause: std::io::Error| cause.to_string();
-    // Opening some devices has effects, so the path is examined before; it may lead to another file by the time it is open.
+    // Opening some devices has effects, so the path is examined first; the open file is examined again, since the path may change.
     examine(&std::fs::metadata(path).map_err(failed)?)?;
     let file: File = OpenOptions::new()
         .read(true)
@@ -96,7 +96,7 @@ enum Wanted {
     Key,
 }
 
-/// Describes why a text gives nothing of what is wanted. `cause` is the parser's error, if it failed.
+/// The reason why a text has no wanted section, and the remedy. `cause` is the parser's error, if it failed.
 fn fault(pem: &[u8], wanted: Wanted, cause: Option<String>) -> String {
     let (label, command) = match wanted {
         Wanted::Certificate => ("CERTIFICATE", "x509"),
@@ -147,7 +147,7 @@ struct Section<'a> {
     /// The number of its first line, from 1.
     line: usize,
     is_encrypted: bool,
-    /// The line that breaks the syntax, and how.
+    /// The line that breaks the syntax, and the fault.
     fault: Option<(usize, &'static str)>,
 }
 

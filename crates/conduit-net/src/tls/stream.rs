@@ -7,20 +7,20 @@ use rustls::{ClientConnection, Connection, ServerConnection};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 
-/// TLS over a stream, on either side. It reads and writes as the stream does: what would block there is `WouldBlock` here, and is
-/// to be tried again when the stream is ready for [`interest`](TlsStream::interest).
+/// A TLS connection over a stream, on either side. A call that would block on the stream returns `WouldBlock`; call again when the
+/// stream is ready for [`interest`](TlsStream::interest).
 ///
-/// It takes about 20 KB while the handshake runs and 2 KB and what is buffered after.
+/// It takes about 20 KB during the handshake, then 2 KB and the buffered bytes.
 pub struct TlsStream<S> {
     connection: Connection,
     stream: S,
 }
 
 impl<S: Read + Write> TlsStream<S> {
-    /// The server's side. Nothing is read or written yet.
+    /// Creates the server's side. It neither reads nor writes yet.
     ///
     /// # Errors
-    /// When no random numbers are to be had.
+    /// The system provides no random numbers.
     pub fn accept(server: &TlsServer, stream: S) -> Result<TlsStream<S>, TlsError> {
         Ok(TlsStream {
             connection: ServerConnection::new(server.config.clone())?.into(),
@@ -28,11 +28,11 @@ impl<S: Read + Write> TlsStream<S> {
         })
     }
 
-    /// The client's side, which expects the peer to be `host`: a name (it is also told to the peer) or an IP address. Nothing is
-    /// read or written yet.
+    /// Creates the client's side. The peer's certificate must be valid for `host`, a name (which the client sends, SNI) or an IP
+    /// address. It neither reads nor writes yet.
     ///
     /// # Errors
-    /// When `host` is neither name nor address.
+    /// `host` is neither a name nor an address.
     pub fn connect(client: &TlsClient, host: &str, stream: S) -> Result<TlsStream<S>, TlsError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|cause| TlsError::configuration("the host name", host, cause))?;
@@ -42,11 +42,11 @@ impl<S: Read + Write> TlsStream<S> {
         })
     }
 
-    /// Goes on with the handshake as far as the stream lets it; true when it is done. Reading and writing do this by themselves;
-    /// alone it is for those who want to know the peer first.
+    /// Continues the handshake until it is complete (true) or the stream would block (false). Reading and writing call it; a
+    /// separate call serves to know the peer before the first byte.
     ///
     /// # Errors
-    /// Which side failed, and why. The peer has been told, as far as the stream took it.
+    /// The handshake failed. The peer receives an alert if the stream has room for it.
     pub fn handshake(&mut self) -> Result<bool, TlsError> {
         while self.connection.is_handshaking() {
             match self.step() {
@@ -61,8 +61,8 @@ impl<S: Read + Write> TlsStream<S> {
         }
     }
 
-    /// Tells the peer that nothing more is sent, as TLS wants it before the stream is closed: otherwise the peer cannot tell an
-    /// end from an attack that cut it off.
+    /// Sends the end of the data (`close_notify`), which TLS requires before the stream is closed: without it the peer cannot
+    /// distinguish an end from a truncation attack.
     ///
     /// # Errors
     /// As for writing.
@@ -71,7 +71,7 @@ impl<S: Read + Write> TlsStream<S> {
         self.send_pending()
     }
 
-    /// One move of the handshake: what is to be sent goes first.
+    /// Runs one step of the handshake: sends pending bytes, else reads.
     fn step(&mut self) -> io::Result<()> {
         if self.connection.wants_write() {
             self.connection.write_tls(&mut self.stream).map(|_| ())
@@ -80,14 +80,14 @@ impl<S: Read + Write> TlsStream<S> {
         }
     }
 
-    /// Reads what is there below; false at its end.
+    /// Reads and processes bytes of the stream; false at its end.
     fn take_in(&mut self) -> io::Result<bool> {
         let count = match self.connection.read_tls(&mut self.stream) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
             result => result?,
         };
         if let Err(cause) = self.connection.process_new_packets() {
-            // The alert that tells the peer; if there is no room for it, the peer sees the end only.
+            // The alert. Without room for it, the peer receives only the end of the stream.
             let _ = self.send_pending();
             return Err(TlsError::from(cause).into());
         }
@@ -113,7 +113,7 @@ impl<S: Read + Write> TlsStream<S> {
 }
 
 impl<S> TlsStream<S> {
-    /// What the stream below should be watched for.
+    /// The readiness of the stream to wait for.
     pub fn interest(&self) -> Interest {
         match (self.connection.wants_read(), self.connection.wants_write()) {
             (true, true) => Interest::BOTH,
@@ -122,12 +122,12 @@ impl<S> TlsStream<S> {
         }
     }
 
-    /// The protocol that was agreed on, once the handshake is done.
+    /// The protocol that ALPN selected, after the handshake.
     pub fn protocol(&self) -> Option<&[u8]> {
         self.connection.alpn_protocol()
     }
 
-    /// The host that the client asked for, on the server's side.
+    /// The host that the client requested (SNI), on the server's side.
     pub fn host(&self) -> Option<&str> {
         match &self.connection {
             Connection::Server(connection) => connection.server_name(),
@@ -135,17 +135,17 @@ impl<S> TlsStream<S> {
         }
     }
 
-    /// The peer's certificates, its own first, once the handshake is done.
+    /// The peer's certificates, its own first, after the handshake.
     pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         self.connection.peer_certificates()
     }
 
-    /// The stream below.
+    /// The underlying stream.
     pub fn stream(&self) -> &S {
         &self.stream
     }
 
-    /// The connection of rustls, for what this type does not do.
+    /// The connection of rustls, for features that this type lacks.
     pub fn connection(&mut self) -> &mut Connection {
         &mut self.connection
     }
@@ -159,11 +159,11 @@ impl<S: Read + Write> Read for TlsStream<S> {
         loop {
             match self.connection.reader().read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // The peer said that it is done, or an end without that, which is an error: it may be an attack.
+                // The end by `close_notify`, or an end without it, which is an error: it may be an attack.
                 result => return result,
             }
             self.take_in()?;
-            // What came may want an answer, such as a new key.
+            // A message may require a reply, such as a key update.
             match self.send_pending() {
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
                 _ => {}
@@ -173,12 +173,12 @@ impl<S: Read + Write> Read for TlsStream<S> {
 }
 
 impl<S: Read + Write> Write for TlsStream<S> {
-    /// What was taken is sent with the next call at the latest; [`flush`](Write::flush) sends it now.
+    /// Buffers bytes that the stream has no room for; the next call, or [`flush`](Write::flush), sends them.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.handshake()? {
             return Err(ErrorKind::WouldBlock.into());
         }
-        // What was taken before goes first, so that the buffer stays bounded.
+        // Bytes of earlier calls go first, so that the buffer stays bounded.
         self.send_pending()?;
         let taken = self.connection.writer().write(bytes)?;
         match self.send_pending() {

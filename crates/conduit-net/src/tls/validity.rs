@@ -1,4 +1,4 @@
-//! The time in which a certificate is valid, which neither rustls nor webpki gives: RFC 5280, section 4.1.2.5.
+//! The validity of a certificate, which neither rustls nor webpki returns: RFC 5280, section 4.1.2.5.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +19,7 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// Reads it from a certificate in DER; `None` if the structure is not that of a certificate.
+    /// Reads the validity of a certificate in DER; `None` if the structure is not that of a certificate.
     pub(super) fn of(certificate: &[u8]) -> Option<Validity> {
         let (certificate, _) = element(certificate, SEQUENCE)?;
         let (mut fields, _) = element(certificate, SEQUENCE)?;
@@ -36,7 +36,7 @@ impl Validity {
         Some(Validity { not_before, not_after })
     }
 
-    /// Whether the certificate is valid at this time.
+    /// Returns whether the certificate is valid at this time.
     pub fn contains(&self, time: SystemTime) -> bool {
         (self.not_before..=self.not_after).contains(&time)
     }
@@ -62,7 +62,7 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 fn time(bytes: &[u8]) -> Option<(SystemTime, &[u8])> {
     let (year, digits, rest) = if let Some((text, rest)) = element(bytes, UTC_TIME) {
         let (year, digits) = text.split_at_checked(2)?;
-        // RFC 5280: years from 50 on are those of the 20th century.
+        // RFC 5280: years from 50 are in the 20th century.
         let year = number(year)?;
         (if year < 50 { 2000 + year } else { 1900 + year }, digits, rest)
     } else {
