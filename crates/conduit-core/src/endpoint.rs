@@ -2,7 +2,7 @@
 //!
 //! Each endpoint keeps the memory of a future and writes the next request's future into it, so that a response that is
 //! ready at once allocates nothing, through any number of layers. A program has many handlers, and each copy of generic
-//! code costs time to build: only [`FutureSlot`] and [`Source`] are generic in the handler.
+//! code costs time to build: only `FutureSlot` and `Source` are generic in the handler.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -135,7 +135,7 @@ where
         let mut this = self.project();
         this.future.set(Some((this.start)(request)));
         let polled = poll(this.future.as_mut(), context);
-        if let Poll::Ready(_) = polled {
+        if polled.is_ready() {
             this.future.set(None);
         }
         polled

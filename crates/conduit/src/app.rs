@@ -27,7 +27,8 @@ use crate::state::Opening;
 use crate::state_source::StateSource;
 
 use crate::networks::{Forwarding, Networks};
-use crate::server::access_log::AccessLog;
+use crate::observer::AppObserver;
+use crate::observer::access_log::AccessLog;
 use crate::server::config::Config;
 
 /// The address that [`App::run`] serves unless `CONDUIT_ADDR` names another.
@@ -94,6 +95,7 @@ pub struct App<S, R = NoRoutes> {
     pub(crate) docs: Option<String>,
     surroundings: AppStack<S>,
     config: Config,
+    observer: AppObserver,
     /// Set if `run` handles arguments such as `--routes`.
     arguments: bool,
 }
@@ -227,6 +229,7 @@ impl<S> App<S> {
             docs: None,
             surroundings: AppStack::default(),
             config: Config::default(),
+            observer: AppObserver::default(),
             arguments: true,
         }
     }
@@ -249,6 +252,7 @@ impl<S, R> App<S, R> {
             docs: self.docs,
             surroundings: self.surroundings,
             config: self.config,
+            observer: self.observer,
             arguments: self.arguments,
         }
     }
@@ -595,7 +599,7 @@ impl<S, R> App<S, R> {
     /// let app = App::new(()).routes(routes![home]).access_log(AccessLog::Combined);
     /// ```
     pub fn access_log(mut self, form: AccessLog) -> Self {
-        self.config.access_log = form;
+        self.observer.access_log = form;
         self
     }
 
@@ -628,7 +632,7 @@ impl<S, R> App<S, R> {
     /// ```
     #[cfg(feature = "metrics")]
     pub fn record_metrics(mut self) -> Self {
-        self.config.records_metrics = true;
+        self.observer.records_metrics = true;
         self
     }
 
@@ -833,7 +837,7 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         self.add_pages()?;
-        let mut config = self.config.with_environment(|name| std::env::var_os(name))?;
+        let mut config = observed(self.config, self.observer, &self.routes.list())?;
         config.in_process = Some(process);
         let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes.list(), self.surroundings);
@@ -876,7 +880,7 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         self.add_pages()?;
-        let config = self.config.with_environment(|name| std::env::var_os(name))?;
+        let config = observed(self.config, self.observer, &self.routes.list())?;
         let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes.list(), self.surroundings);
         let threads = crate::server::service::Threads::start(state, plan, config, runtime)?;
@@ -901,7 +905,7 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         self.add_pages()?;
-        let config = self.config.with_environment(|name| std::env::var_os(name))?;
+        let config = observed(self.config, self.observer, &self.routes.list())?;
         let state = match self.state {
             StateSource::Once(_) => None,
             StateSource::Workers(state) => match state.open() {
@@ -981,11 +985,23 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         self.add_pages()?;
-        let config = self.config.with_environment(|name| std::env::var_os(name))?;
+        let config = observed(self.config, self.observer, &self.routes.list())?;
         let addresses = addresses.addresses()?;
         let (state, runtime) = self.state.settle()?;
         let listening = Listening::on(&addresses, worker_count(&config), &config)?;
         let plan = Plan::new(self.routes.list(), self.surroundings);
         Server::new(listening, state, plan, config, runtime)
     }
+}
+
+/// The settings of the server, with the environment's, and the observers that the application has chosen.
+fn observed<S>(config: Config, mut observer: AppObserver, routes: &Routes<S>) -> Result<Config> {
+    let mut config = config.with_environment(|name| std::env::var_os(name))?;
+    observer.has_metrics_page = crate::metrics::is_wanted(routes.definitions());
+    #[cfg(feature = "metrics")]
+    if observer.has_metrics_page {
+        crate::metrics::recorder::install();
+    }
+    config.observer = Arc::new(observer);
+    Ok(config)
 }

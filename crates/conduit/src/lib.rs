@@ -55,22 +55,27 @@ pub mod health;
 pub mod layer;
 pub mod log;
 pub mod metrics;
+mod observer;
 pub mod openapi;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
 mod routes_table;
-mod server;
 mod state_source;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
 
-// The paths of core's modules in this crate.
+// The paths of these crates' modules in this one.
+#[cfg_attr(
+    not(feature = "compression"),
+    allow(unused_imports, reason = "each feature needs some of them")
+)]
 use conduit_core::{
-    body, built_in, connection_info, current, dispatch, endpoint, error, exchange_id, fallback, file, limit, memory,
-    networks, panics, pool, request, state,
+    body, built_in, connection_info, current, dispatch, endpoint, error, fallback, limit, memory, networks, panics,
+    pool, request, state,
 };
+use conduit_server as server;
 
 pub use conduit_core::{problem, response, route};
 
@@ -100,12 +105,12 @@ pub use extract::{Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use fallback::Fallback;
 pub use layer::{Layer, Middleware, Next};
 pub use limit::Limit;
+pub use observer::access_log::AccessLog;
 pub use problem::Problem;
 pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, NoContent, Redirect, Response, Status};
 pub use route::{Disconnect, NestedRoutes, Routes};
 pub use routes_table::{RouteRow, RoutesTable};
-pub use server::access_log::AccessLog;
 pub use server::address::{ListenAddress, ListenOn};
 #[cfg(feature = "tls")]
 pub use server::tls::Tls;

@@ -33,8 +33,6 @@ use crate::problem::bounded;
 const WAITING_BYTES: usize = 1024 * 1024;
 /// The time between two attempts to write to a descriptor that is full and does not block.
 const RETRY: Duration = Duration::from_millis(20);
-/// The time that the last lines of a server have at its end.
-pub(crate) const LAST_LINES: Duration = Duration::from_secs(1);
 
 static STDERR: Queue = Queue::new(|| io::stderr().as_fd().try_clone_to_owned().map(File::from));
 static STDOUT: Queue = Queue::new(|| io::stdout().as_fd().try_clone_to_owned().map(File::from));

@@ -34,7 +34,6 @@ use http::header::CONTENT_TYPE;
 use crate::limit::Limit;
 use crate::route::{Definition, Route};
 use crate::server::ServerHandle;
-use crate::server::config::Config;
 use crate::server::current;
 use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
 
@@ -60,11 +59,6 @@ pub(crate) fn is_wanted(definitions: &[Definition]) -> bool {
     definitions
         .iter()
         .any(|definition| definition.handler == page::DEFINITION.handler)
-}
-
-/// Set if requests are counted by route.
-pub(crate) fn counts_routes(definitions: &[Definition], config: &Config) -> bool {
-    is_wanted(definitions) || config.records_metrics
 }
 
 /// Passes the server's numbers on to the program's recorder for as long as it is polled, if that is wanted.

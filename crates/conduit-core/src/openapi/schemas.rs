@@ -392,7 +392,7 @@ impl Descriptions {
 
     /// The number of handlers.
     #[doc(hidden)]
-    pub fn len(&self) -> usize {
+    pub fn handler_count(&self) -> usize {
         self.handlers.len()
     }
 

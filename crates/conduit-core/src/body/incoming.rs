@@ -1,0 +1,357 @@
+//! The reading end of a request's body, and the channel that the worker feeds.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::HeaderMap;
+
+use super::{Body, BodyError, BodyKind};
+use crate::current;
+use crate::exchange_id::ExchangeId;
+use crate::limit::Limit;
+use crate::pool::Buffer;
+
+/// The buffer size of a request's body for a handler that reads it as a stream; when it is full, the server stops
+/// reading from the socket, and TCP slows the client down.
+const STREAM_WINDOW_BYTES: usize = 64 * 1024;
+
+/// The reading half of a request's body.
+#[doc(hidden)]
+pub struct Incoming {
+    pub(super) channel: Rc<Channel>,
+    pub(super) limit: u64,
+    pub(super) received: u64,
+    pub(super) declared: Option<u64>,
+    /// An error was returned: nothing follows it.
+    pub(super) failed: bool,
+}
+
+impl Incoming {
+    #[doc(hidden)]
+    pub fn new(channel: Rc<Channel>, limit: u64, declared: Option<u64>) -> Self {
+        Incoming {
+            channel,
+            limit,
+            received: 0,
+            declared,
+            failed: false,
+        }
+    }
+
+    /// Returns whether the body exceeds the limit, by its declared or its received length.
+    #[doc(hidden)]
+    pub fn check_limit(&self, come: u64) -> Result<(), BodyError> {
+        let length = self.declared.unwrap_or(0).max(come);
+        if length > self.limit {
+            current::strike(Limit::BodyBytes);
+            return Err(BodyError::TooLarge {
+                limit_bytes: self.limit,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn poll_all(&mut self, context: &mut Context<'_>) -> Poll<Result<Buffer, BodyError>> {
+        self.check_limit(self.received + self.channel.buffer.borrow().len() as u64)?;
+        match self.channel.state.get() {
+            State::Open => {
+                self.channel
+                    .window
+                    .set(usize::try_from(self.limit).unwrap_or(usize::MAX).saturating_add(1));
+                self.channel.wait(context);
+                Poll::Pending
+            }
+            State::Broken => Poll::Ready(Err(BodyError::Incomplete)),
+            State::Refused => Poll::Ready(Err(BodyError::OutOfMemory)),
+            State::Ended => Poll::Ready(Ok(self.channel.buffer.take())),
+        }
+    }
+
+    pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if self.failed {
+            return Poll::Ready(None);
+        }
+        let polled = self.poll_next_piece(context);
+        self.failed = matches!(polled, Poll::Ready(Some(Err(_))));
+        polled
+    }
+
+    fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let piece = self.channel.buffer.take();
+        self.received += piece.len() as u64;
+        if let Err(error) = self.check_limit(self.received) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        if !piece.is_empty() {
+            self.channel.resume_if_paused();
+            // From here on it is in the memory of the stream's reader.
+            return Poll::Ready(Some(Ok(Bytes::from(piece.into_vec()))));
+        }
+        match self.channel.state.get() {
+            State::Open => {
+                self.channel.wait(context);
+                Poll::Pending
+            }
+            State::Broken => Poll::Ready(Some(Err(BodyError::Incomplete))),
+            State::Refused => Poll::Ready(Some(Err(BodyError::OutOfMemory))),
+            State::Ended => Poll::Ready(None),
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // The reader is dropped: further input is discarded, so reading must not stay paused.
+        self.channel.buffer.take();
+        self.channel.abandoned.set(true);
+        self.channel.tell_worker(BodyEvent::Abandoned);
+    }
+}
+
+/// A request's body from another source than a connection of this server, with its limit.
+#[cfg(feature = "tower")]
+#[doc(hidden)]
+pub struct Limited {
+    pub(super) body: Body,
+    pub(super) limit: u64,
+    pub(super) received: u64,
+    /// An error was returned: nothing follows it.
+    pub(super) failed: bool,
+}
+
+#[cfg(feature = "tower")]
+impl Limited {
+    /// Returns whether the body exceeds the limit, by its declared or its received length.
+    #[doc(hidden)]
+    pub fn check_limit(&self) -> Result<(), BodyError> {
+        let length = self.received.saturating_add(self.body.len().unwrap_or(0));
+        if length > self.limit {
+            current::strike(Limit::BodyBytes);
+            return Err(BodyError::TooLarge {
+                limit_bytes: self.limit,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if self.failed {
+            return Poll::Ready(None);
+        }
+        let polled = self.poll_next_piece(context);
+        self.failed = matches!(polled, Poll::Ready(Some(Err(_))));
+        polled
+    }
+
+    fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        // Before reading: the client may wait before it sends a body that is rejected anyway.
+        self.check_limit()?;
+        let next = std::task::ready!(Pin::new(&mut self.body).poll_next(context));
+        if let Some(Ok(piece)) = &next {
+            self.received += piece.len() as u64;
+            self.check_limit()?;
+        }
+        Poll::Ready(next)
+    }
+}
+
+#[cfg(feature = "tower")]
+impl Body {
+    /// A request's body that is held to a limit; it is the application's until another is set.
+    #[doc(hidden)]
+    pub fn limited(self, limit: u64) -> Self {
+        if self.is_empty() {
+            return self;
+        }
+        Body(BodyKind::Limited(Box::new(Limited {
+            body: self,
+            limit,
+            received: 0,
+            failed: false,
+        })))
+    }
+}
+
+/// An event at the reading end of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyEvent {
+    /// The reader wants more than has arrived.
+    Wanted,
+    /// The reader is dropped.
+    Abandoned,
+}
+
+/// The recipient of the events at the reading ends of request bodies: the worker.
+pub trait BodyEvents {
+    /// Adds an event of this exchange.
+    fn send(&self, exchange: ExchangeId, event: BodyEvent);
+}
+
+/// Sends the events of one exchange.
+#[derive(Clone)]
+pub struct BodyEventSender {
+    events: Rc<dyn BodyEvents>,
+    exchange: ExchangeId,
+}
+
+impl BodyEventSender {
+    /// A sender of the events of this exchange.
+    pub fn new(events: Rc<dyn BodyEvents>, exchange: ExchangeId) -> Self {
+        BodyEventSender { events, exchange }
+    }
+
+    fn send(&self, event: BodyEvent) {
+        self.events.send(self.exchange, event);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum State {
+    #[default]
+    Open,
+    Ended,
+    Broken,
+    /// The server has no memory for it.
+    Refused,
+}
+
+/// The state that the worker and the reader of one request's body share. Both are on the same thread.
+#[derive(Default)]
+#[doc(hidden)]
+pub struct Channel {
+    /// Received bytes that were not read yet.
+    buffer: RefCell<Buffer>,
+    /// The worker stops reading from the socket while `buffer` holds at least this many bytes.
+    window: Cell<usize>,
+    state: Cell<State>,
+    pub(super) trailers: RefCell<Option<Box<HeaderMap>>>,
+    reader: RefCell<Option<Waker>>,
+    /// The worker stopped reading, or waits to send `100 Continue`: notify it when the reader wants more.
+    worker_waits: Cell<bool>,
+    abandoned: Cell<bool>,
+    sender: RefCell<Option<BodyEventSender>>,
+}
+
+impl Channel {
+    /// Makes the channel ready for a new request.
+    pub fn open(&self, sender: BodyEventSender) {
+        self.buffer.take();
+        self.window.set(STREAM_WINDOW_BYTES);
+        self.state.set(State::Open);
+        self.trailers.take();
+        self.reader.take();
+        self.worker_waits.set(false);
+        self.abandoned.set(false);
+        *self.sender.borrow_mut() = Some(sender);
+    }
+
+    /// Adds a piece. Gives whether more may be read from the socket now.
+    #[doc(hidden)]
+    pub fn push(&self, piece: &[u8]) -> bool {
+        if self.abandoned.get() {
+            return true;
+        }
+        let mut buffer = self.buffer.borrow_mut();
+        if buffer.capacity() == 0 {
+            *buffer = Buffer::take();
+        }
+        if buffer.append(piece).is_err() {
+            drop(buffer);
+            self.refuse();
+            return true;
+        }
+        let room = buffer.len() < self.window.get();
+        drop(buffer);
+        self.wake();
+        room
+    }
+
+    /// Frees the memory of the body, and has the rest thrown away.
+    #[cold]
+    fn refuse(&self) {
+        self.buffer.take();
+        self.abandoned.set(true);
+        self.state.set(State::Refused);
+        self.wake();
+    }
+
+    /// Says that the body has ended.
+    #[doc(hidden)]
+    pub fn end(&self, trailers: Option<Box<HeaderMap>>) {
+        *self.trailers.borrow_mut() = trailers;
+        if self.state.get() == State::Open {
+            self.state.set(State::Ended);
+        }
+        self.wake();
+    }
+
+    /// Says that no more will come although the body has not ended.
+    #[doc(hidden)]
+    pub fn break_off(&self) {
+        if self.state.get() == State::Open {
+            self.state.set(State::Broken);
+            self.wake();
+        }
+    }
+
+    /// Returns whether the reader has not yet requested the bytes that the worker or the client holds back, or never will.
+    #[doc(hidden)]
+    pub fn is_unwanted(&self) -> bool {
+        self.worker_waits.get() || self.abandoned.get()
+    }
+
+    /// The memory of received bytes that were not read.
+    #[doc(hidden)]
+    pub fn buffer_bytes(&self) -> usize {
+        self.buffer.borrow().capacity()
+    }
+
+    /// Requests a command for the time when the reader wants bytes.
+    #[doc(hidden)]
+    pub fn tell_when_wanted(&self) {
+        self.worker_waits.set(true);
+    }
+
+    /// Returns whether the body ended without a byte, once that is known. Received bytes stay in the buffer.
+    #[doc(hidden)]
+    pub fn poll_is_empty(&self, context: &mut Context<'_>) -> Poll<bool> {
+        if !self.buffer.borrow().is_empty() {
+            return Poll::Ready(false);
+        }
+        match self.state.get() {
+            State::Open => {
+                self.wait(context);
+                Poll::Pending
+            }
+            State::Ended => Poll::Ready(true),
+            State::Broken | State::Refused => Poll::Ready(false),
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.reader.take() {
+            waker.wake();
+        }
+    }
+
+    fn wait(&self, context: &mut Context<'_>) {
+        self.resume_if_paused();
+        *self.reader.borrow_mut() = Some(context.waker().clone());
+    }
+
+    fn resume_if_paused(&self) {
+        self.tell_worker(BodyEvent::Wanted);
+    }
+
+    fn tell_worker(&self, event: BodyEvent) {
+        if self.worker_waits.replace(false)
+            && let Some(sender) = &*self.sender.borrow()
+        {
+            sender.send(event);
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Bodies of requests and responses.
+
+mod incoming;
+
+use std::any::Any;
+use std::fmt;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::HeaderMap;
+
+#[cfg(feature = "tower")]
+pub use self::incoming::Limited;
+pub use self::incoming::{BodyEvent, BodyEventSender, BodyEvents, Channel, Incoming};
+use crate::file::FilePart;
+use crate::memory::Exhausted;
+use crate::pool::Buffer;
+
+/// A user's error, as a stream of bytes or a handler may return it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of a request or of a response: nothing, bytes, or a stream of bytes.
+///
+/// A response's body is made from strings and bytes with [`From`], or from a stream with [`Body::from_stream`]. As an
+/// argument of a handler it is the request's body: a [`Stream`] of its chunks as received, with back-pressure, or
+/// the whole body with [`Body::collect`]. So an echo is `async fn echo(body: Body) -> Body { body }`.
+///
+/// # Limits
+///
+/// A request's body is never longer than the application's limit (`App::body_limit`, 2 MiB
+/// unless set) or the one set with [`Body::with_limit`]; reading beyond it fails with
+/// [`BodyError::TooLarge`], which results in a 413.
+pub struct Body(#[doc(hidden)] pub BodyKind);
+
+#[doc(hidden)]
+pub enum BodyKind {
+    Empty,
+    Static(&'static [u8]),
+    Bytes(Bytes),
+    Buffer(Buffer),
+    /// Bytes, and the value that they present: a later step may present it in another form.
+    Presented(Box<dyn Any>, Buffer),
+    File(FilePart),
+    /// With the total length of its chunks, if known.
+    Stream(Pin<Box<dyn PieceStream>>, Option<u64>),
+    Incoming(Incoming),
+    /// A request's body that another server reads, which does not know the application's limit.
+    #[cfg(feature = "tower")]
+    Limited(Box<Limited>),
+}
+
+impl Body {
+    /// The bytes, if it is not a stream.
+    #[doc(hidden)]
+    pub fn whole(&self) -> Option<&[u8]> {
+        match &self.0 {
+            BodyKind::Empty => Some(&[]),
+            BodyKind::Static(bytes) => Some(bytes),
+            BodyKind::Bytes(bytes) => Some(bytes),
+            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Some(buffer),
+            BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_) => None,
+            #[cfg(feature = "tower")]
+            BodyKind::Limited(_) => None,
+        }
+    }
+
+    /// A body without bytes.
+    pub const fn empty() -> Self {
+        Body(BodyKind::Empty)
+    }
+
+    /// A body whose chunks come from a stream. Its length is unknown, so it is sent with the chunked transfer coding
+    /// (RFC 9112, section 7.1), or, to an HTTP/1.0 client, until the connection closes.
+    ///
+    /// The next chunk is requested when the client has received enough of the previous ones. When the stream returns an
+    /// error, the connection is closed in the middle of the body, so that the client notices the truncation, and
+    /// the error is logged.
+    pub fn from_stream<S, B, E>(stream: S) -> Self
+    where
+        S: Stream<Item = Result<B, E>> + 'static,
+        B: Into<Bytes>,
+        E: Into<BoxError>,
+    {
+        Body(BodyKind::Stream(Box::pin(stream), None))
+    }
+
+    /// As [`from_stream`](Body::from_stream), of a stream whose chunks have `length` bytes in total: the response declares it in
+    /// `content-length`.
+    ///
+    /// When the stream returns more or fewer bytes, the connection is closed in the middle of the body, so that the client
+    /// notices the truncation, and the error is logged.
+    pub fn from_sized_stream<S, B, E>(stream: S, length: u64) -> Self
+    where
+        S: Stream<Item = Result<B, E>> + 'static,
+        B: Into<Bytes>,
+        E: Into<BoxError>,
+    {
+        Body(BodyKind::Stream(Box::pin(stream), Some(length)))
+    }
+
+    /// The bytes of a file from `range.start` to `range.end`, counted from its beginning; a range that ends before it starts
+    /// is empty. The file's own position is neither used nor changed.
+    ///
+    /// # Transmission
+    ///
+    /// On Linux the bytes of a large file are sent from the kernel's page cache to the socket without a copy in this program
+    /// (sendfile(2)); up to 64 KiB, and over TLS, they are read into the worker's buffer and sent with the head of the
+    /// response. Ranges that are not in the cache are read by a thread of tokio's pool for blocking work, so that a slow disk
+    /// does not block the worker. The worker itself waits for the disk only where the kernel does not report the state of its
+    /// cache (systems other than Linux, some file systems).
+    ///
+    /// Opening a file waits for the disk, too: open it with `tokio::fs::File` and use `into_std`, if that matters.
+    ///
+    /// When the file turns out to be shorter, or cannot be read, the connection is closed in the middle of the body, so
+    /// that the client notices the truncation, and the error is logged. A file that is overwritten meanwhile may be sent as a
+    /// mixture of both versions; replace files by renaming.
+    ///
+    /// # Example
+    ///
+    /// A whole file:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    ///
+    /// #[get("/report.csv")]
+    /// async fn report() -> Result<Body, Problem> {
+    ///     let file = std::fs::File::open("report.csv")?;
+    ///     let length = file.metadata()?.len();
+    ///     Ok(Body::from_file(file, 0..length))
+    /// }
+    /// ```
+    pub fn from_file(file: std::fs::File, range: Range<u64>) -> Self {
+        Body(BodyKind::File(FilePart::new(
+            file,
+            range.start,
+            range.end.saturating_sub(range.start),
+        )))
+    }
+
+    /// The number of bytes, if it is known before they are read.
+    pub fn len(&self) -> Option<u64> {
+        match &self.0 {
+            BodyKind::Empty => Some(0),
+            BodyKind::Static(bytes) => Some(bytes.len() as u64),
+            BodyKind::Bytes(bytes) => Some(bytes.len() as u64),
+            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Some(buffer.len() as u64),
+            BodyKind::File(part) => Some(part.left()),
+            BodyKind::Stream(_, length) => *length,
+            BodyKind::Incoming(incoming) => incoming.declared.map(|length| length.saturating_sub(incoming.received)),
+            #[cfg(feature = "tower")]
+            BodyKind::Limited(limited) => limited.body.len(),
+        }
+    }
+
+    /// Returns whether the whole body is in memory, so that reading it never waits.
+    #[doc(hidden)]
+    pub fn is_in_memory(&self) -> bool {
+        #[cfg(feature = "tower")]
+        if matches!(self.0, BodyKind::Limited(_)) {
+            return false;
+        }
+        !matches!(self.0, BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_))
+    }
+
+    /// Returns whether the body is known to have no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// Sets how many bytes a request's body may have in all, in place of the application's limit. It has no effect
+    /// on a body that did not come from a client.
+    pub fn with_limit(mut self, bytes: u64) -> Self {
+        match &mut self.0 {
+            BodyKind::Incoming(incoming) => incoming.limit = bytes,
+            #[cfg(feature = "tower")]
+            BodyKind::Limited(limited) => limited.limit = bytes,
+            _ => {}
+        }
+        self
+    }
+
+    /// Reads all bytes of the body.
+    ///
+    /// # Errors
+    ///
+    /// When a request's body is longer than the limit, is cut short, or is malformed; or when the stream of a
+    /// response's body returns an error.
+    pub async fn collect(self) -> Result<Bytes, BodyError> {
+        match self.0 {
+            BodyKind::Static(bytes) => Ok(Bytes::from_static(bytes)),
+            BodyKind::Bytes(bytes) => Ok(bytes),
+            kind => Ok(Bytes::from(Body(kind).collect_buffer().await?)),
+        }
+    }
+
+    /// As [`collect`](Body::collect), into a buffer of the worker's pool: a small body allocates nothing.
+    #[doc(hidden)]
+    pub async fn collect_buffer(mut self) -> Result<Buffer, BodyError> {
+        if let BodyKind::Incoming(incoming) = &mut self.0 {
+            return std::future::poll_fn(|context| incoming.poll_all(context)).await;
+        }
+        let mut all = Buffer::take();
+        while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut self).poll_next(context)).await {
+            all.append(&piece?)?;
+        }
+        Ok(all)
+    }
+
+    /// The trailer fields that came after a request's chunked body (RFC 9112, section 7.1.2); `None` before the body
+    /// has been read to its end, or where none were sent.
+    pub fn trailers(&self) -> Option<HeaderMap> {
+        match &self.0 {
+            BodyKind::Incoming(incoming) => incoming.channel.trailers.borrow().as_deref().cloned(),
+            _ => None,
+        }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Body::empty()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.len() {
+            Some(length) => write!(f, "Body({length} bytes)"),
+            None => f.write_str("Body(stream)"),
+        }
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let body = self.get_mut();
+        let bytes = match &mut body.0 {
+            BodyKind::Stream(stream, length) => {
+                let piece = stream.as_mut().poll_piece(context);
+                if let (Poll::Ready(Some(Ok(piece))), Some(left)) = (&piece, length) {
+                    *left = left.saturating_sub(piece.len() as u64);
+                }
+                return piece.map_err(BodyError::of_stream);
+            }
+            BodyKind::File(part) => {
+                return part
+                    .poll_piece(context)
+                    .map_err(|error| BodyError::of_stream(Box::new(error)));
+            }
+            BodyKind::Incoming(incoming) => return incoming.poll_piece(context),
+            #[cfg(feature = "tower")]
+            BodyKind::Limited(limited) => return limited.poll_piece(context),
+            BodyKind::Empty => return Poll::Ready(None),
+            BodyKind::Static(bytes) => Bytes::from_static(bytes),
+            BodyKind::Bytes(bytes) => std::mem::take(bytes),
+            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Bytes::from(std::mem::take(buffer)),
+        };
+        body.0 = BodyKind::Empty;
+        Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)))
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Body(BodyKind::Static(text.as_bytes()))
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Body(BodyKind::Static(bytes))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Body::from(text.into_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Body(BodyKind::Buffer(Buffer::from(bytes)))
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Body(BodyKind::Bytes(bytes))
+    }
+}
+
+impl From<Buffer> for Body {
+    fn from(buffer: Buffer) -> Self {
+        Body(BodyKind::Buffer(buffer))
+    }
+}
+
+/// Any stream of things that are bytes, seen as one of `Bytes`.
+#[doc(hidden)]
+pub trait PieceStream {
+    fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>>;
+}
+
+impl<S, B, E> PieceStream for S
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Into<Bytes>,
+    E: Into<BoxError>,
+{
+    fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        self.poll_next(context)
+            .map(|item| item.map(|piece| piece.map(Into::into).map_err(Into::into)))
+    }
+}
+
+/// Why a body could not be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// The body is longer than its limit. Answers 413.
+    TooLarge {
+        /// The limit that was passed.
+        limit_bytes: u64,
+    },
+    /// The client disconnected, or violated the protocol, before the end of the body.
+    Incomplete,
+    /// The server's memory for bodies (`App::body_memory`) is exhausted. Results in a 503 with `retry-after`.
+    OutOfMemory,
+    /// The body is not in the coding of its `content-encoding`. Results in a 400.
+    Malformed {
+        /// The declared coding, such as `gzip`.
+        coding: &'static str,
+    },
+    /// The stream of the body returned this error. Results in a 500.
+    Stream(BoxError),
+    /// Another library on the path of a request's body, such as a server or a layer of tower, returned this error. Results
+    /// in a 400, or in a 413 for a limit of `http-body-util`. Needs the feature `tower`.
+    #[cfg(feature = "tower")]
+    Unreadable(BoxError),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyError::TooLarge { limit_bytes } => {
+                write!(f, "the body is longer than the limit of {limit_bytes} bytes")
+            }
+            BodyError::Incomplete => f.write_str("the body ended before it was whole"),
+            BodyError::OutOfMemory => {
+                f.write_str("the server has no memory for the body at the moment; try again later")
+            }
+            BodyError::Malformed { coding } => write!(f, "the body is not in its content-encoding, {coding}"),
+            BodyError::Stream(error) => write!(f, "the body's stream failed: {error}"),
+            #[cfg(feature = "tower")]
+            BodyError::Unreadable(error) => write!(f, "the body could not be read: {error}"),
+        }
+    }
+}
+
+impl BodyError {
+    /// The error of a stream, which may read another body and pass on its error.
+    fn of_stream(error: BoxError) -> Self {
+        error.downcast().map_or_else(BodyError::Stream, |error| *error)
+    }
+}
+
+impl From<Exhausted> for BodyError {
+    fn from(_: Exhausted) -> Self {
+        BodyError::OutOfMemory
+    }
+}
+
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BodyError::Stream(error) => Some(&**error),
+            #[cfg(feature = "tower")]
+            BodyError::Unreadable(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}

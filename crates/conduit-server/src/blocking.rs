@@ -1,0 +1,212 @@
+//! Reports a handler that blocks its worker, while it still runs.
+//!
+//! A worker serves all of its connections on one thread, so a long computation or a blocking call in a handler
+//! delays all of them. Each worker records the handler that it polls, by a store before and a store after; a separate
+//! thread reads the records periodically. So a poll costs two stores to memory with a single writer and no clock reading,
+//! and a handler that never returns is reported too, which a clock reading after the poll could not do.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tracing::Span;
+
+use crate::ServerHandle;
+use crate::counts::Counts;
+use crate::endpoint::{PendingHandler, panicked};
+use crate::panics::{discard, emit};
+use crate::response::Response;
+use crate::route::Definition;
+
+/// The bits for the route; those above count the polls.
+const ROUTE_BITS: u32 = 20;
+const ROUTE: u64 = (1 << ROUTE_BITS) - 1;
+/// The placeholder for a request without a route.
+const NO_ROUTE: u64 = ROUTE;
+
+/// The current poll of a worker: the count of polls, followed by the index of the route plus 1, or by 0 for no poll.
+#[derive(Debug, Default)]
+pub(crate) struct Running(AtomicU64);
+
+impl Running {
+    /// A poll of the handler of this route begins.
+    #[inline]
+    fn begin(&self, route: Option<usize>) {
+        let count = (self.0.load(Relaxed) >> ROUTE_BITS).wrapping_add(1);
+        let route = route.map_or(NO_ROUTE, |route| (route as u64 + 1).min(NO_ROUTE));
+        self.0.store(count << ROUTE_BITS | route, Relaxed);
+    }
+
+    #[inline]
+    fn end(&self) {
+        self.0.store(self.0.load(Relaxed) & !ROUTE, Relaxed);
+    }
+
+    /// Calls a function that polls the handler of this route.
+    #[inline]
+    pub(super) fn during<T>(&self, route: Option<usize>, poll: impl FnOnce() -> T) -> T {
+        /// Ends it in a panic, too.
+        struct Ends<'a>(&'a Running);
+
+        impl Drop for Ends<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                self.0.end();
+            }
+        }
+
+        self.begin(route);
+        let _ends = Ends(self);
+        poll()
+    }
+}
+
+/// The part of a request that continues as a task: its polls are recorded, and entered in the request's span.
+pub(super) struct Instrumentation {
+    pub(super) route: Option<usize>,
+    pub(super) span: Span,
+    pub(super) counts: Arc<[Counts]>,
+    pub(super) worker: usize,
+}
+
+impl Instrumentation {
+    /// Calls a function that polls the application's code.
+    pub(super) fn during<T>(&self, poll: impl FnOnce() -> T) -> T {
+        let _inside = self.span.enter();
+        self.counts[self.worker].running.during(self.route, poll)
+    }
+}
+
+/// A handler that continues as a task. Its connection waits for it without a deadline, so it responds in every case.
+pub(super) struct InstrumentedHandler {
+    /// `None` after its response.
+    pub(super) handler: Option<PendingHandler>,
+    pub(super) instrumentation: Instrumentation,
+}
+
+impl Future for InstrumentedHandler {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
+        let InstrumentedHandler {
+            handler,
+            instrumentation,
+        } = &mut *self;
+        let poll = || {
+            instrumentation.during(|| {
+                let running = handler.as_mut().expect("a handler is polled until it has responded");
+                let polled = Pin::new(running).poll(context);
+                if polled.is_ready() {
+                    *handler = None;
+                }
+                polled
+            })
+        };
+        // A handler catches its panics; this one is of the code around it, such as a subscriber. The future is dropped, so its
+        // broken state is not observable.
+        catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+            if let Some(handler) = handler.take() {
+                discard(handler);
+            }
+            Poll::Ready(panicked(panic))
+        })
+    }
+}
+
+/// The watching thread's record of one worker.
+#[derive(Clone, Copy)]
+struct Seen {
+    running: u64,
+    since: Instant,
+    /// It was reported already.
+    named: bool,
+}
+
+/// Reports handlers that block a worker for longer than `threshold`, until the sender of `ended` is dropped.
+pub(super) fn watch(server: &ServerHandle, threshold: Duration, ended: &Receiver<std::convert::Infallible>) {
+    let (counts, definitions) = (server.counts(), server.definitions());
+    let mut seen: Vec<Option<Seen>> = vec![None; counts.len()];
+    let period = (threshold / 2).max(Duration::from_millis(1));
+    while ended.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
+        let now = Instant::now();
+        for (worker, (counts, seen)) in counts.iter().zip(&mut seen).enumerate() {
+            let running = counts.running.0.load(Relaxed);
+            look(worker, running, now, threshold, definitions, seen);
+        }
+    }
+}
+
+fn look(
+    worker: usize,
+    running: u64,
+    now: Instant,
+    threshold: Duration,
+    definitions: &'static [Definition],
+    seen: &mut Option<Seen>,
+) {
+    match seen {
+        Some(known) if known.running == running => {
+            let blocked = now - known.since;
+            if blocked >= threshold && !known.named {
+                known.named = true;
+                let (method, route, handler) = name(running, definitions);
+                let blocked_ms = blocked.as_millis() as u64;
+                emit(|| {
+                    tracing::warn!(
+                        method,
+                        route,
+                        handler,
+                        worker,
+                        blocked_ms,
+                        "a handler blocks its worker: all connections of the worker wait for it; \
+                     move what takes long to tokio::task::spawn_blocking"
+                    )
+                });
+            }
+        }
+        _ => {
+            if let Some(known) = seen.take().filter(|known| known.named) {
+                let (method, route, handler) = name(known.running, definitions);
+                let blocked_ms = (now - known.since).as_millis() as u64;
+                emit(|| {
+                    tracing::warn!(
+                        method,
+                        route,
+                        handler,
+                        worker,
+                        blocked_ms,
+                        "the handler has let its worker go"
+                    )
+                });
+            }
+            if running & ROUTE != 0 {
+                *seen = Some(Seen {
+                    running,
+                    since: now,
+                    named: false,
+                });
+            }
+        }
+    }
+}
+
+/// The workers that poll a handler at the moment, and its route where it has one.
+pub(super) fn polled_routes(server: &ServerHandle) -> impl Iterator<Item = (usize, &'static Definition)> {
+    let definitions = server.definitions();
+    server.counts().iter().enumerate().filter_map(|(worker, counts)| {
+        let route = (counts.running.0.load(Relaxed) & ROUTE) as usize;
+        Some((worker, definitions.get(route.wrapping_sub(1))?))
+    })
+}
+
+fn name(running: u64, definitions: &'static [Definition]) -> (&'static str, &'static str, &'static str) {
+    let route = ((running & ROUTE) as usize).wrapping_sub(1);
+    definitions.get(route).map_or(("", "", ""), |definition| {
+        (definition.method, definition.path, definition.handler)
+    })
+}

@@ -1,0 +1,65 @@
+//! The workers of one server: they open their states one after the other, and end together.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, watch};
+
+use crate::ServerHandle;
+use crate::error::{Error, Result};
+use crate::panics::message;
+use crate::state::{OpenState, Opening};
+
+/// A worker's membership. No worker drops its runtime while another one may use what is registered with it, such as a
+/// connection of a shared pool: tokio would fail each use ("it is being shutdown").
+#[derive(Clone)]
+pub(super) struct Cohort {
+    turn: Arc<Mutex<()>>,
+    /// No value is ever sent: the channel closes when the last worker has left.
+    members: watch::Sender<()>,
+}
+
+impl Cohort {
+    pub(super) fn new() -> Self {
+        Cohort {
+            turn: Arc::default(),
+            members: watch::Sender::new(()),
+        }
+    }
+
+    /// The state of the worker that runs on this thread; `None` if the server stops before it is open. One worker opens
+    /// at a time, so that the migrations of a database, which the first one applies, are there for the others.
+    pub(super) async fn open<S: 'static>(
+        &self,
+        state: Box<dyn OpenState<S>>,
+        worker: usize,
+        server: &ServerHandle,
+    ) -> Result<Option<S>> {
+        let turn = Arc::clone(&self.turn);
+        let task = tokio::task::spawn_local(async move {
+            let _turn = turn.lock_owned().await;
+            match state.open() {
+                Opening::Ready(state) => Ok(state),
+                Opening::Pending(state) => state.await,
+            }
+        });
+        let abort = task.abort_handle();
+        match server.unless_stopping(task).await {
+            Some(Ok(opened)) => opened.map(Some).map_err(|error| Error::state(worker, error)),
+            Some(Err(panic)) => {
+                let cause = std::io::Error::other(format!("panicked: {}", message(panic.into_panic())));
+                Err(Error::state(worker, cause.into()))
+            }
+            None => {
+                abort.abort();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Leaves, and waits until all others have left. The runtime of this thread is driven meanwhile.
+    pub(super) async fn leave(self) {
+        let mut others = self.members.subscribe();
+        drop(self.members);
+        while others.changed().await.is_ok() {}
+    }
+}

@@ -1,0 +1,590 @@
+//! The limits and deadlines of a server. Every limit is on by default.
+//!
+//! [`SETTINGS`] is the one table of the limits and deadlines: the environment's parser, the messages about bad values,
+//! and the table in `docs/limits.md` come from it. The defaults are those of [`Config::default`].
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conduit_proto::h1::Limits;
+
+use crate::error::{Error, Result};
+use crate::limit::Limit;
+use crate::observer::{NoObserver, Observer};
+use crate::panics::emit;
+use crate::proxies::Proxies;
+use crate::route::Disconnect;
+use crate::transport::TlsConfig;
+
+/// The settings of a server; each is documented at the method of `App` that sets it.
+#[derive(Clone, Debug)]
+#[doc(hidden)]
+pub struct Config {
+    #[doc(hidden)]
+    pub workers: Option<usize>,
+    /// The certificates, if connections are encrypted.
+    #[doc(hidden)]
+    pub tls: Option<Arc<dyn TlsConfig>>,
+    #[doc(hidden)]
+    pub head: Limits,
+    #[doc(hidden)]
+    pub body_bytes: u64,
+    /// The memory for bodies of the whole process; `None` is a part of the available memory.
+    #[doc(hidden)]
+    pub body_memory: Option<u64>,
+    #[doc(hidden)]
+    pub head_timeout: Duration,
+    #[doc(hidden)]
+    pub idle_timeout: Duration,
+    /// The idle time of a TCP connection before the system probes it; zero disables probes.
+    #[doc(hidden)]
+    pub tcp_keep_alive: Duration,
+    #[doc(hidden)]
+    pub minimum_rate: u64,
+    #[doc(hidden)]
+    pub rate_grace: Duration,
+    /// The deadline of the TLS handshake.
+    #[doc(hidden)]
+    pub handshake_timeout: Duration,
+    #[doc(hidden)]
+    pub shutdown_timeout: Duration,
+    /// The time between the request to stop and the end of accepting.
+    #[doc(hidden)]
+    pub stop_delay: Duration,
+    /// The deadline for a successor to serve.
+    #[doc(hidden)]
+    pub restart_timeout: Duration,
+    #[doc(hidden)]
+    pub connections: Option<usize>,
+    /// Connections of one peer address on all workers; `None` is half of the connections of all workers, but at least 64.
+    #[doc(hidden)]
+    pub peer_connections: Option<usize>,
+    #[doc(hidden)]
+    pub requests: u64,
+    /// The time that a handler may block its worker before a warning; zero disables it.
+    #[doc(hidden)]
+    pub blocked_after: Duration,
+    #[doc(hidden)]
+    pub observer: Arc<dyn Observer>,
+    /// The treatment of a handler whose client disconnects, unless its route sets it.
+    #[doc(hidden)]
+    pub disconnect: Disconnect,
+    /// The proxies whose forwarding headers are trusted.
+    #[doc(hidden)]
+    pub proxies: Proxies,
+    /// The connection point of a test client.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub in_process: Option<std::sync::Arc<super::in_process::InProcess>>,
+    /// The rows of [`SETTINGS`] that the program has set itself, a bit each.
+    chosen: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            workers: None,
+            tls: None,
+            head: Limits::default(),
+            body_bytes: 2 * 1024 * 1024,
+            body_memory: None,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            tcp_keep_alive: Duration::from_secs(60),
+            minimum_rate: 1024,
+            rate_grace: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(30),
+            stop_delay: Duration::ZERO,
+            restart_timeout: Duration::from_secs(60),
+            connections: None,
+            peer_connections: None,
+            requests: 1_000_000,
+            blocked_after: Duration::from_millis(100),
+            observer: Arc::new(NoObserver),
+            disconnect: Disconnect::Finish,
+            proxies: Proxies::default(),
+            #[cfg(feature = "testing")]
+            in_process: None,
+            chosen: 0,
+        }
+    }
+}
+
+impl Config {
+    /// Records that the program has set the setting of this variable, and overrides the environment.
+    #[doc(hidden)]
+    pub fn choose(&mut self, variable: &str) {
+        let row = SETTINGS.iter().position(|setting| setting.variable == variable);
+        self.chosen |= 1 << row.expect("a builder method names a row of the table");
+    }
+
+    /// The settings, with values of the environment unless the program has set them.
+    ///
+    /// # Errors
+    ///
+    /// When a variable's value cannot be used; a variable that the program overrides is not looked at.
+    #[doc(hidden)]
+    pub fn with_environment(mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        for (row, setting) in SETTINGS.iter().enumerate() {
+            if self.chosen & 1 << row != 0 {
+                continue;
+            }
+            if let Some(value) = variable(setting.variable) {
+                let mut place = (setting.place)(&mut self);
+                if value.to_str().and_then(|text| place.set(text)).is_none() {
+                    let value = value.to_string_lossy();
+                    return Err(Error::variable(setting.variable, value, place.expected()));
+                }
+                let (value, unit) = (place.text(), place.unit());
+                emit(|| tracing::info!(setting.variable, value, unit, setting.bounds, "set by the environment"));
+            }
+        }
+        self.proxies = self.proxies.with_environment(variable)?;
+        Ok(self)
+    }
+}
+
+impl Config {
+    /// Each setting's variable and value, the default in words if it is not a number.
+    #[doc(hidden)]
+    pub fn values(&self) -> Vec<(&'static str, String)> {
+        let mut config = self.clone();
+        let value = |setting: &Setting| {
+            let text = (setting.place)(&mut config).text();
+            let text = if text.is_empty() {
+                setting.default.unwrap_or_default().to_owned()
+            } else {
+                text
+            };
+            (setting.variable, text)
+        };
+        SETTINGS.iter().map(value).collect()
+    }
+}
+
+/// A limit or deadline: one row of the table.
+#[doc(hidden)]
+pub struct Setting {
+    /// The method of `App` that sets it.
+    #[doc(hidden)]
+    pub method: &'static str,
+    /// The environment variable that sets it, unless the program does.
+    #[doc(hidden)]
+    pub variable: &'static str,
+    /// The bounded quantity.
+    #[doc(hidden)]
+    pub bounds: &'static str,
+    /// The consequence for a client, or a server, that exceeds it.
+    #[doc(hidden)]
+    pub over: &'static str,
+    /// The counter of its hits.
+    #[doc(hidden)]
+    pub limit: Option<Limit>,
+    /// The default in words, if it is not a number.
+    #[doc(hidden)]
+    pub default: Option<&'static str>,
+    place: fn(&mut Config) -> SettingRef<'_>,
+}
+
+/// The location of a setting's value, which also determines its unit.
+enum SettingRef<'a> {
+    Count(&'a mut u64),
+    Fields(&'a mut usize),
+    CountOrElse(&'a mut Option<usize>),
+    Bytes(&'a mut u64),
+    BytesOrElse(&'a mut Option<u64>),
+    Memory(&'a mut usize),
+    Rate(&'a mut u64),
+    Duration(&'a mut Duration),
+}
+
+impl SettingRef<'_> {
+    /// Sets the value; `None` if the text is invalid.
+    fn set(&mut self, text: &str) -> Option<()> {
+        match self {
+            SettingRef::Count(count) => **count = text.parse().ok().filter(|&count| count > 0)?,
+            SettingRef::Fields(count) => **count = text.parse().ok()?,
+            SettingRef::CountOrElse(count) => **count = Some(text.parse().ok().filter(|&count| count > 0)?),
+            SettingRef::Bytes(bytes) | SettingRef::Rate(bytes) => **bytes = parse_bytes(text)?,
+            SettingRef::BytesOrElse(bytes) => **bytes = Some(parse_bytes(text)?),
+            SettingRef::Memory(bytes) => **bytes = usize::try_from(parse_bytes(text)?).ok()?,
+            SettingRef::Duration(duration) => **duration = parse_duration(text)?,
+        }
+        Some(())
+    }
+
+    fn expected(&self) -> &'static str {
+        match self {
+            SettingRef::Count(_) | SettingRef::CountOrElse(_) => "a whole number from 1 up",
+            SettingRef::Fields(_) => "a whole number",
+            SettingRef::Bytes(_) | SettingRef::BytesOrElse(_) | SettingRef::Memory(_) => {
+                "a number of bytes such as 16384, 16KiB or 2MiB"
+            }
+            SettingRef::Rate(_) => "a number of bytes a second such as 1024 or 1KiB",
+            SettingRef::Duration(_) => "a duration such as 10s, 500ms or 2m",
+        }
+    }
+
+    fn unit(&self) -> &'static str {
+        match self {
+            SettingRef::Count(_) | SettingRef::CountOrElse(_) | SettingRef::Fields(_) => "number",
+            SettingRef::Bytes(_) | SettingRef::BytesOrElse(_) | SettingRef::Memory(_) => "bytes",
+            SettingRef::Rate(_) => "bytes a second",
+            SettingRef::Duration(_) => "duration",
+        }
+    }
+
+    /// The value as the environment would have it.
+    fn text(&self) -> String {
+        match self {
+            SettingRef::Count(count) => count.to_string(),
+            SettingRef::Fields(count) => count.to_string(),
+            SettingRef::CountOrElse(count) => count.map(|count| count.to_string()).unwrap_or_default(),
+            SettingRef::Bytes(bytes) | SettingRef::Rate(bytes) => show_bytes(**bytes),
+            SettingRef::BytesOrElse(bytes) => bytes.map(show_bytes).unwrap_or_default(),
+            SettingRef::Memory(bytes) => show_bytes(**bytes as u64),
+            SettingRef::Duration(duration) if duration.subsec_millis() != 0 => format!("{}ms", duration.as_millis()),
+            SettingRef::Duration(duration) => format!("{}s", duration.as_secs()),
+        }
+    }
+}
+
+/// The table of limits and deadlines.
+#[doc(hidden)]
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        method: "workers",
+        variable: "CONDUIT_WORKERS",
+        bounds: "worker threads",
+        over: "",
+        limit: None,
+        default: Some("the cores that the process may use"),
+        place: |config| SettingRef::CountOrElse(&mut config.workers),
+    },
+    Setting {
+        method: "connection_limit",
+        variable: "CONDUIT_CONNECTION_LIMIT",
+        bounds: "connections of one worker",
+        over: "the connection that has been idle for the longest, at least 2 s, is closed for the new one; without one, \
+               clients wait in the kernel's queue",
+        limit: Some(Limit::Connections),
+        default: Some("the worker's share of the process's limit of descriptors"),
+        place: |config| SettingRef::CountOrElse(&mut config.connections),
+    },
+    Setting {
+        method: "peer_connection_limit",
+        variable: "CONDUIT_PEER_CONNECTION_LIMIT",
+        bounds: "connections of one peer address (IPv4 address, or IPv6 network of 64 bits) on all workers",
+        over: "503 and a close; a TLS connection is closed without a response",
+        limit: Some(Limit::PeerConnections),
+        default: Some("half of the connections of all workers, but at least 64"),
+        place: |config| SettingRef::CountOrElse(&mut config.peer_connections),
+    },
+    Setting {
+        method: "request_limit",
+        variable: "CONDUIT_REQUEST_LIMIT",
+        bounds: "requests of one connection",
+        over: "the last response has `connection: close`",
+        limit: Some(Limit::Requests),
+        default: None,
+        place: |config| SettingRef::Count(&mut config.requests),
+    },
+    Setting {
+        method: "handshake_timeout",
+        variable: "CONDUIT_HANDSHAKE_TIMEOUT",
+        bounds: "the TLS handshake",
+        over: "close",
+        limit: Some(Limit::HandshakeTime),
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.handshake_timeout),
+    },
+    Setting {
+        method: "head_timeout",
+        variable: "CONDUIT_HEAD_TIMEOUT",
+        bounds: "a request's head, from its first byte to its last",
+        over: "408 and a close",
+        limit: Some(Limit::HeadTime),
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.head_timeout),
+    },
+    Setting {
+        method: "head_limit",
+        variable: "CONDUIT_HEAD_LIMIT",
+        bounds: "a request's head",
+        over: "431, or 414 when the request line alone is too long, or 501 when its method alone is, and a close",
+        limit: Some(Limit::HeadBytes),
+        default: None,
+        place: |config| SettingRef::Memory(&mut config.head.head_bytes),
+    },
+    Setting {
+        method: "header_limit",
+        variable: "CONDUIT_HEADER_LIMIT",
+        bounds: "header fields of a request",
+        over: "431 and a close",
+        limit: Some(Limit::Headers),
+        default: None,
+        place: |config| SettingRef::Fields(&mut config.head.headers),
+    },
+    Setting {
+        method: "body_limit",
+        variable: "CONDUIT_BODY_LIMIT",
+        bounds: "a request's body",
+        over: "413",
+        limit: Some(Limit::BodyBytes),
+        default: None,
+        place: |config| SettingRef::Bytes(&mut config.body_bytes),
+    },
+    Setting {
+        method: "body_memory",
+        variable: "CONDUIT_BODY_MEMORY",
+        bounds: "memory of request bodies in buffers, on all workers",
+        over: "503 with `retry-after`; a response stream whose encoder is beyond a quarter of it is not compressed",
+        limit: Some(Limit::BodyMemory),
+        default: Some("a quarter of the memory that the process may use"),
+        place: |config| SettingRef::BytesOrElse(&mut config.body_memory),
+    },
+    Setting {
+        method: "minimum_rate",
+        variable: "CONDUIT_MINIMUM_RATE",
+        bounds: "the minimum rate of a body, and of a response's transfer",
+        over: "a body: 408 and a close; a response: it is aborted",
+        limit: Some(Limit::BodyRate),
+        default: None,
+        place: |config| SettingRef::Rate(&mut config.minimum_rate),
+    },
+    Setting {
+        method: "minimum_rate",
+        variable: "CONDUIT_RATE_GRACE",
+        bounds: "the time that a client may be below the minimum rate, or send nothing",
+        over: "",
+        limit: None,
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.rate_grace),
+    },
+    Setting {
+        method: "idle_timeout",
+        variable: "CONDUIT_IDLE_TIMEOUT",
+        bounds: "a connection without a request, or with nothing to send to a client that has ended its half",
+        over: "close",
+        limit: Some(Limit::IdleTime),
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.idle_timeout),
+    },
+    Setting {
+        method: "tcp_keep_alive",
+        variable: "CONDUIT_TCP_KEEP_ALIVE",
+        bounds: "idle time of a TCP connection before the system probes the peer, 4 times in 60 s; `0s` disables probes",
+        over: "close if the peer acknowledges no probe",
+        limit: None,
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.tcp_keep_alive),
+    },
+    Setting {
+        method: "blocked_after",
+        variable: "CONDUIT_BLOCKED_AFTER",
+        bounds: "a handler that blocks its worker",
+        over: "a warning while it blocks, and another one when it ends; `0s` disables them",
+        limit: None,
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.blocked_after),
+    },
+    Setting {
+        method: "shutdown_timeout",
+        variable: "CONDUIT_SHUTDOWN_TIMEOUT",
+        bounds: "requests in progress when the server stops",
+        over: "named in the log and closed",
+        limit: None,
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.shutdown_timeout),
+    },
+    Setting {
+        method: "stop_delay",
+        variable: "CONDUIT_STOP_DELAY",
+        bounds: "further service after the request to stop, while readiness is false already",
+        over: "accepting stops",
+        limit: None,
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.stop_delay),
+    },
+    Setting {
+        method: "restart_timeout",
+        variable: "CONDUIT_RESTART_TIMEOUT",
+        bounds: "the start of the process that takes over at SIGUSR2",
+        over: "it is ended, and the old one serves on",
+        limit: None,
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.restart_timeout),
+    },
+];
+
+/// A number of bytes: digits, and a unit of 1024 or none.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let (digits, unit) = split_unit(text);
+    let factor = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// A duration: digits and a unit; without one it is seconds.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (digits, unit) = split_unit(text);
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "" | "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, unit) = text.split_at(digits);
+    (digits, unit.strip_prefix(' ').unwrap_or(unit))
+}
+
+fn show_bytes(bytes: u64) -> String {
+    match bytes {
+        _ if bytes > 0 && bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
+        _ if bytes > 0 && bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
+        _ => bytes.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// The table of `docs/limits.md`.
+    fn documented() -> String {
+        let mut table = String::from(
+            "| `App` | variable | bounds | unit | default | what happens over it | counted as |\n\
+             | --- | --- | --- | --- | --- | --- | --- |\n",
+        );
+        let mut defaults = Config::default();
+        for setting in SETTINGS {
+            let place = (setting.place)(&mut defaults);
+            let default = setting.default.map_or_else(|| place.text(), str::to_owned);
+            let counted = match setting.limit {
+                None => "–".to_owned(),
+                Some(Limit::BodyRate) => format!("`{}`, `{}`", Limit::BodyRate.name(), Limit::WriteRate.name()),
+                Some(Limit::Connections) => {
+                    format!("`{}`, `{}`", Limit::IdleConnections.name(), Limit::Connections.name())
+                }
+                Some(Limit::BodyMemory) => {
+                    format!("`{}`, `{}`", Limit::BodyMemory.name(), Limit::CompressionMemory.name())
+                }
+                Some(limit) => format!("`{}`", limit.name()),
+            };
+            let over = if setting.over.is_empty() { "–" } else { setting.over };
+            let (method, variable, bounds, unit) = (setting.method, setting.variable, setting.bounds, place.unit());
+            writeln!(
+                table,
+                "| `{method}` | `{variable}` | {bounds} | {unit} | {default} | {over} | {counted} |"
+            )
+            .expect("a string takes everything");
+        }
+        table
+    }
+
+    #[test]
+    fn the_documented_table_is_that_of_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
+        let text = std::fs::read_to_string(path).expect("docs/limits.md can be read");
+        assert!(
+            text.contains(&documented()),
+            "put this table into docs/limits.md:\n{}",
+            documented()
+        );
+    }
+
+    #[test]
+    fn each_setting_has_a_method_of_app() {
+        let source = include_str!("../../conduit/src/app.rs");
+        for setting in SETTINGS {
+            let method = format!("pub fn {}(mut self", setting.method);
+            assert!(source.contains(&method), "App has no {method}");
+            let chosen = format!("\"{}\"", setting.variable);
+            assert!(
+                source.contains(&chosen),
+                "App::{} does not choose {chosen}",
+                setting.method
+            );
+        }
+    }
+
+    #[test]
+    fn the_environment_sets_settings_that_the_program_does_not() {
+        let mut config = Config {
+            body_bytes: 5,
+            ..Config::default()
+        };
+        config.choose("CONDUIT_BODY_LIMIT");
+        let config = config
+            .with_environment(|name| match name {
+                "CONDUIT_BODY_LIMIT" => Some("7".into()),
+                "CONDUIT_HEAD_LIMIT" => Some("32KiB".into()),
+                "CONDUIT_IDLE_TIMEOUT" => Some("2m".into()),
+                "CONDUIT_HEAD_TIMEOUT" => Some("1500ms".into()),
+                "CONDUIT_PEER_CONNECTION_LIMIT" => Some("9".into()),
+                _ => None,
+            })
+            .expect("each value is one");
+        assert_eq!(config.body_bytes, 5);
+        assert_eq!(config.head.head_bytes, 32 * 1024);
+        assert_eq!(config.idle_timeout, Duration::from_secs(120));
+        assert_eq!(config.head_timeout, Duration::from_millis(1500));
+        assert_eq!(config.peer_connections, Some(9));
+    }
+
+    #[test]
+    fn an_invalid_value_is_reported_with_its_variable_and_the_expected_form() {
+        for (variable, value, expected) in [
+            ("CONDUIT_WORKERS", "0", "a whole number from 1 up"),
+            ("CONDUIT_REQUEST_LIMIT", "-1", "a whole number from 1 up"),
+            (
+                "CONDUIT_BODY_LIMIT",
+                "2 MB",
+                "a number of bytes such as 16384, 16KiB or 2MiB",
+            ),
+            (
+                "CONDUIT_HEAD_LIMIT",
+                "99999999999GiB",
+                "a number of bytes such as 16384, 16KiB or 2MiB",
+            ),
+            ("CONDUIT_IDLE_TIMEOUT", "soon", "a duration such as 10s, 500ms or 2m"),
+            ("CONDUIT_IDLE_TIMEOUT", "", "a duration such as 10s, 500ms or 2m"),
+        ] {
+            let error = Config::default()
+                .with_environment(|name| (name == variable).then(|| value.into()))
+                .expect_err("the value is invalid");
+            assert_eq!(
+                error.to_string(),
+                format!("the environment variable {variable} is {value:?}: {expected} is expected")
+            );
+        }
+    }
+
+    #[test]
+    fn each_default_equals_its_parsed_text() {
+        let mut defaults = Config::default();
+        for setting in SETTINGS {
+            let mut place = (setting.place)(&mut defaults);
+            let text = place.text();
+            if setting.default.is_none() {
+                place.set(&text).expect("a default can be written down");
+                assert_eq!(place.text(), text, "{}", setting.variable);
+            }
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! One connection: a [`Link`] for bytes, room and time, and the [`Protocol`] that it speaks.
+//!
+//! The worker calls it for input, room, commands, timers and the shutdown. Each of these passes through the protocol and ends
+//! in [`finish`](Connection::finish), which sends the output, lets the protocol continue, and derives the poller's interest
+//! and the timer from its state. Reading, serving and sending are separate, so that a batch of connections does each together.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::commands::Command;
+use crate::connection_info::ConnectionInfo;
+use crate::deadlines::Second;
+use crate::exchange_id::{ConnectionId, ExchangeId};
+use crate::link::{Link, Timer};
+use crate::networks::Forwarding;
+use crate::protocol::{Lingering, Protocol, ProxyHeader, Step};
+use crate::transport::Transport;
+use crate::worker::{Readiness, Shared};
+
+/// True if a connection goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(super) enum Disposition {
+    Open,
+    Closed,
+}
+
+pub(super) struct Connection {
+    link: Link,
+    protocol: Protocol,
+}
+
+impl Connection {
+    pub(super) fn new(
+        stream: Transport,
+        peer: SocketAddr,
+        info: Option<Rc<ConnectionInfo>>,
+        id: ConnectionId,
+        now: Second,
+    ) -> Self {
+        let link = Link::new(stream, peer, info, id, now);
+        let protocol = Protocol::first(&link);
+        Connection { link, protocol }
+    }
+
+    /// Sets the address whose limit it counts for, whether a PROXY header comes first, and the field in which the peer names
+    /// its clients.
+    pub(super) fn set_origin(
+        &mut self,
+        counted: Option<IpAddr>,
+        has_header: bool,
+        forwarding: Option<Arc<Forwarding>>,
+    ) {
+        self.link.count_for(counted);
+        self.link.set_forwarding(forwarding);
+        if has_header && !self.link.is_in_memory_without_proxy() {
+            self.protocol = Protocol::ProxyHeader(Box::<ProxyHeader>::default());
+        }
+    }
+
+    pub(super) fn id(&self) -> ConnectionId {
+        self.link.id
+    }
+
+    /// The second since which it has been without a request, if nothing is in progress.
+    pub(super) fn idle_since(&self) -> Option<Second> {
+        let is_idle = self.link.timer() == Timer::Idle && self.protocol.is_idle();
+        is_idle.then(|| self.link.idle_since())
+    }
+
+    /// Returns whether the last response is sent, and the connection waits for the client's end.
+    pub(super) fn is_lingering(&self) -> bool {
+        matches!(self.protocol, Protocol::Lingering(_))
+    }
+
+    /// Returns whether the system holds bytes of the client that were not received. It costs a system call.
+    pub(super) fn has_unread_input(&self) -> bool {
+        self.link.has_unread_input()
+    }
+
+    /// The readiness that a poller would report for a connection in memory.
+    #[cfg(feature = "testing")]
+    pub(super) fn memory_readiness(&self) -> Option<Readiness> {
+        self.link.memory_readiness()
+    }
+
+    /// The memory that it holds for input, output and bodies.
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.link.buffer_bytes() + self.protocol.buffer_bytes()
+    }
+
+    /// Returns whether the next bytes may be read into a part of the worker's buffer, to be served together with those of other
+    /// connections: TLS decrypts in the buffer, and a body arrives in large pieces.
+    pub(super) fn joins_batch(&self) -> bool {
+        self.link.is_watched_for_input() && !self.link.is_secure() && self.protocol.reads_little()
+    }
+
+    /// The poller has reported readiness.
+    pub(super) fn on_ready(&mut self, ready: Readiness, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
+        let is_gone = ready.hang_up || (ready.read_closed && self.protocol.ends_with_client());
+        if is_gone && !self.link.is_watched_for_input() {
+            return Disposition::Closed;
+        }
+        if ready.writable && (self.link.flush().is_err() || self.finish(shared) == Disposition::Closed) {
+            return Disposition::Closed;
+        }
+        if ready.readable {
+            return self.read_and_serve(buffer, ready.read_closed, shared);
+        }
+        Disposition::Open
+    }
+
+    /// Reads once, and serves what has arrived.
+    pub(super) fn read_and_serve(&mut self, buffer: &mut [u8], read_closed: bool, shared: &mut Shared) -> Disposition {
+        match self.read(buffer, read_closed, shared) {
+            ControlFlow::Break(disposition) => disposition,
+            ControlFlow::Continue(bytes) => match self.serve(&buffer[..bytes], shared) {
+                Disposition::Open => self.finish(shared),
+                Disposition::Closed => Disposition::Closed,
+            },
+        }
+    }
+
+    /// Reads once. Returns the number of bytes to serve, or the disposition of a connection without any.
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        read_closed: bool,
+        shared: &mut Shared,
+    ) -> ControlFlow<Disposition, usize> {
+        if !matches!(self.protocol, Protocol::Http1(_))
+            && let Some(disposition) = self.read_raw(buffer, read_closed, shared)
+        {
+            return ControlFlow::Break(disposition);
+        }
+        let input = match self.link.recv(buffer, read_closed, shared) {
+            Ok(input) => input,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return ControlFlow::Break(self.finish(shared));
+            }
+            Err(error) => return ControlFlow::Break(self.receive_failed(&error, shared)),
+        };
+        if input.negotiated && matches!(self.protocol, Protocol::Negotiating(_)) {
+            self.protocol = Protocol::negotiated();
+        }
+        if input.bytes == 0 {
+            return ControlFlow::Break(self.finish(shared));
+        }
+        ControlFlow::Continue(input.bytes)
+    }
+
+    /// The stream has failed. A client that broke the protocol of TLS gets time to read the alert: closing with bytes of it
+    /// unread would reset the connection.
+    #[cold]
+    fn receive_failed(&mut self, error: &io::Error, shared: &mut Shared) -> Disposition {
+        let is_protocol_fault = error.kind() == io::ErrorKind::InvalidData;
+        if matches!(self.protocol, Protocol::Negotiating(_)) {
+            shared.counts().failed_handshakes.add(1);
+            tracing::debug!(peer = %self.link.peer(), %error, "TLS handshake failed");
+        } else if is_protocol_fault {
+            tracing::debug!(peer = %self.link.peer(), %error, "TLS connection failed");
+        }
+        if !is_protocol_fault || self.protocol.is_serving() || self.link.has_output() {
+            return Disposition::Closed;
+        }
+        if self.link.shutdown().is_err() {
+            return Disposition::Closed;
+        }
+        self.protocol = Protocol::Lingering(Lingering::default());
+        self.finish(shared)
+    }
+
+    /// Reads below any encryption, for the protocols before and after it. Returns none if another protocol follows.
+    #[cold]
+    fn read_raw(&mut self, buffer: &mut [u8], read_closed: bool, shared: &mut Shared) -> Option<Disposition> {
+        loop {
+            let received = match &self.protocol {
+                Protocol::ProxyHeader(_) => self.link.peek_raw(buffer),
+                Protocol::Lingering(_) => self.link.recv_raw(buffer, read_closed, shared),
+                _ => return None,
+            };
+            let received = match received {
+                Ok(0) => return Some(Disposition::Closed),
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(self.finish(shared)),
+                Err(_) => return Some(Disposition::Closed),
+            };
+            let mut input = &buffer[..received];
+            let step = self.protocol.on_input(&mut self.link, &mut input, shared);
+            let used = received - input.len();
+            let is_header = matches!(self.protocol, Protocol::ProxyHeader(_));
+            if is_header && self.link.take_raw(&mut buffer[..used]).is_err() {
+                return Some(Disposition::Closed);
+            }
+            match step {
+                Step::Close => return Some(Disposition::Closed),
+                Step::Switch(next) => self.protocol = *next,
+                Step::Continue if is_header => {}
+                Step::Continue => return Some(self.finish(shared)),
+            }
+        }
+    }
+
+    /// Serves input after what is pending. The output is sent by [`finish`](Self::finish), which must follow.
+    #[inline]
+    pub(super) fn serve(&mut self, fresh: &[u8], shared: &mut Shared) -> Disposition {
+        if !self.link.pending.is_empty() {
+            return self.serve_pending(fresh, shared);
+        }
+        let mut input = fresh;
+        let disposition = self.pass_on(&mut input, shared);
+        if !input.is_empty() {
+            self.link.pending = input.to_vec();
+        }
+        disposition
+    }
+
+    #[cold]
+    fn serve_pending(&mut self, fresh: &[u8], shared: &mut Shared) -> Disposition {
+        let mut pending = std::mem::take(&mut self.link.pending);
+        pending.extend_from_slice(fresh);
+        let mut input = &pending[..];
+        let disposition = self.pass_on(&mut input, shared);
+        let used = pending.len() - input.len();
+        if used < pending.len() {
+            pending.drain(..used);
+            self.link.pending = pending;
+        }
+        disposition
+    }
+
+    /// Passes input to the protocol, and the rest of it to the protocol that follows.
+    #[inline]
+    fn pass_on(&mut self, input: &mut &[u8], shared: &mut Shared) -> Disposition {
+        loop {
+            match self.protocol.on_input(&mut self.link, input, shared) {
+                Step::Continue => return Disposition::Open,
+                Step::Switch(next) => self.protocol = *next,
+                Step::Close => return Disposition::Closed,
+            }
+        }
+    }
+
+    /// Sends the output as far as there is room, and lets the protocol continue with what had to wait for that. Then the
+    /// connection waits for the events that its state calls for.
+    pub(super) fn finish(&mut self, shared: &mut Shared) -> Disposition {
+        loop {
+            if self.link.is_secure() && self.protocol.sends_last() {
+                self.link.end_with_next_send();
+            }
+            if self.link.send(shared).is_err() {
+                return Disposition::Closed;
+            }
+            if let Protocol::Http1(http1) = &self.protocol
+                && self.link.is_at_rest()
+                && http1.is_at_rest()
+                && !shared.stopping
+            {
+                // Nothing would change but the time.
+                debug_assert_eq!(self.protocol.waits_for(&self.link).1, Timer::Idle);
+                self.link.idle_again(shared.now);
+                return Disposition::Open;
+            }
+            let had_output = self.link.has_output();
+            let step = self.protocol.on_writable(&mut self.link, shared);
+            // Output that is not copied may have failed.
+            let is_full = had_output && self.link.has_output();
+            let continues = match step {
+                Step::Continue => !is_full && self.protocol.wants_input(),
+                Step::Switch(next) => {
+                    self.protocol = *next;
+                    !self.link.pending.is_empty()
+                }
+                Step::Close => return Disposition::Closed,
+            };
+            if continues {
+                if self.serve(&[], shared) == Disposition::Closed {
+                    return Disposition::Closed;
+                }
+            } else if is_full || !self.link.has_output() {
+                break;
+            }
+        }
+        let (interest, timer) = self.protocol.waits_for(&self.link);
+        if let Err(error) = self.link.watch(interest, timer, shared) {
+            tracing::error!(%error, "cannot watch a connection");
+            return Disposition::Closed;
+        }
+        Disposition::Open
+    }
+
+    /// A task has sent a command.
+    pub(super) fn on_command(&mut self, exchange: ExchangeId, command: Command, shared: &mut Shared) -> Disposition {
+        let step = self.protocol.on_command(exchange, command, &mut self.link, shared);
+        self.take_step(step, shared)
+    }
+
+    /// The connection's slot of the wheel may be due. Input that has arrived is served before a deadline is enforced: a
+    /// worker that was stalled may have left it in the kernel.
+    pub(super) fn check_deadline(&mut self, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
+        if !self.link.is_due(shared) {
+            return Disposition::Open;
+        }
+        if self.link.flush_deferred().is_err() {
+            return Disposition::Closed;
+        }
+        self.link.measure_reader(shared);
+        // A handler that drops its body sends a command only where the worker waits for one.
+        let (_, timer) = self.protocol.waits_for(&self.link);
+        self.link.set_timer(timer, shared);
+        if !self.link.is_late(shared) {
+            return Disposition::Open;
+        }
+        if self.link.is_watched_for_input() {
+            let disposition = self.read_and_serve(buffer, false, shared);
+            if disposition == Disposition::Closed || !self.link.is_late(shared) {
+                return disposition;
+            }
+        }
+        let step = self.protocol.on_timer(&mut self.link, shared);
+        self.take_step(step, shared)
+    }
+
+    /// The server stops: the connection closes after the requests that were sent before, which it may not have read yet.
+    pub(super) fn on_shutdown(&mut self, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
+        let step = self.protocol.on_shutdown(&mut self.link, false, shared);
+        if matches!(step, Step::Continue) && self.link.is_watched_for_input() {
+            return self.read_and_serve(buffer, false, shared);
+        }
+        self.take_step(step, shared)
+    }
+
+    /// The time for the shutdown is over: says in the log what is cut off. The connection must be closed.
+    pub(super) fn log_cut_off(&mut self, shared: &mut Shared) {
+        let _ = self.protocol.on_shutdown(&mut self.link, true, shared);
+    }
+
+    #[inline]
+    fn take_step(&mut self, step: Step, shared: &mut Shared) -> Disposition {
+        match step {
+            Step::Continue => {}
+            Step::Switch(next) => self.protocol = *next,
+            Step::Close => return Disposition::Closed,
+        }
+        self.finish(shared)
+    }
+
+    /// Closes the connection and cancels everything that is in progress on it.
+    pub(super) fn close(mut self, shared: &mut Shared) {
+        // First the mandatory steps, before code that may panic.
+        shared.counts().closed.add(1);
+        self.link.leave_peers(shared);
+        let resets = self.protocol.cancel(&self.link, shared);
+        self.link.close(resets, shared);
+    }
+}

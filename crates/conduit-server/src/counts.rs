@@ -1,0 +1,149 @@
+//! The counters of a server: connections, requests, bytes, and hits of each limit.
+//!
+//! Each worker is the only writer of its counters: an addition is a load and a store, without a lock and
+//! without another core's cache line. Readers sum them up.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use crate::blocking::Running;
+use crate::latency::RouteCounts;
+use crate::limit::Limit;
+
+/// The counters of one worker. Aligned so that no two workers write to one cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+#[doc(hidden)]
+pub struct Counts {
+    #[doc(hidden)]
+    pub accepted: Counter,
+    #[doc(hidden)]
+    pub closed: Counter,
+    #[doc(hidden)]
+    pub failed_handshakes: Counter,
+    #[doc(hidden)]
+    pub requests: Counter,
+    #[doc(hidden)]
+    pub received_bytes: Counter,
+    #[doc(hidden)]
+    pub sent_bytes: Counter,
+    /// The delay of the worker's last one-second tick, in microseconds.
+    #[doc(hidden)]
+    pub lag_micros: Counter,
+    /// The current poll of the worker; see [`running`](super::blocking).
+    pub(crate) running: Running,
+    /// One for each route, in the order of the table, and one for requests without a route. Empty if they are not
+    /// counted.
+    #[doc(hidden)]
+    pub routes: Box<[RouteCounts]>,
+    struck: [Counter; Limit::ALL.len()],
+}
+
+impl Counts {
+    /// The counters of a worker, with those of `routes` routes unless routes are not counted.
+    #[doc(hidden)]
+    pub fn new(routes: Option<usize>) -> Self {
+        Counts {
+            routes: (0..routes.map_or(0, |routes| routes + 1))
+                .map(|_| RouteCounts::default())
+                .collect(),
+            ..Counts::default()
+        }
+    }
+
+    /// Counts a response of the route at this index.
+    #[doc(hidden)]
+    pub fn answered(&self, route: Option<usize>, status: u16, took: Duration) {
+        let place = route.unwrap_or(self.routes.len().wrapping_sub(1));
+        if let Some(counts) = self.routes.get(place) {
+            counts.add(status, took);
+        }
+    }
+
+    /// Counts a hit of a limit.
+    #[cold]
+    #[doc(hidden)]
+    pub fn strike(&self, limit: Limit) {
+        self.struck[limit as usize].add(1);
+    }
+}
+
+/// A counter that one thread adds to and any thread reads.
+#[derive(Debug, Default)]
+#[doc(hidden)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the one writing thread may call it.
+    #[inline]
+    #[doc(hidden)]
+    pub fn add(&self, count: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(count), Relaxed);
+    }
+
+    #[doc(hidden)]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    #[doc(hidden)]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The statistics of a server, of all workers; from [`ServerHandle::statistics`](crate::ServerHandle::statistics).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Connections that were accepted.
+    pub accepted_connections: u64,
+    /// Connections that are open.
+    pub open_connections: u64,
+    /// TLS handshakes that failed: the client or the server rejected the other, or the client closed in the middle. The cause
+    /// of each is logged at debug level. Those that stalled count as [`Limit::HandshakeTime`] instead.
+    pub failed_handshakes: u64,
+    /// The times that files of certificates were read again and could not be used: damaged, or not valid now while the previous
+    /// certificate is.
+    pub failed_certificate_reloads: u64,
+    /// The time at which the first of the certificates in use expires; `None` without TLS.
+    pub certificates_not_after: Option<SystemTime>,
+    /// Requests whose head was read and is valid.
+    pub requests: u64,
+    /// Bytes that were received, without those of TLS.
+    pub received_bytes: u64,
+    /// Bytes that were sent, without those of TLS.
+    pub sent_bytes: u64,
+    /// The delay of the latest one-second tick, in microseconds; the maximum of all workers. While a handler blocks its
+    /// worker, the worker's previous value counts.
+    pub loop_lag_micros: u64,
+    struck: [u64; Limit::ALL.len()],
+}
+
+impl Statistics {
+    #[doc(hidden)]
+    pub fn of(workers: &[Counts]) -> Self {
+        let mut sum = Statistics::default();
+        for counts in workers {
+            // Closed first: a connection between the two reads counts as open, so the difference is never negative.
+            let closed = counts.closed.get();
+            let accepted = counts.accepted.get();
+            sum.accepted_connections += accepted;
+            sum.open_connections += accepted.saturating_sub(closed);
+            sum.failed_handshakes += counts.failed_handshakes.get();
+            sum.requests += counts.requests.get();
+            sum.received_bytes += counts.received_bytes.get();
+            sum.sent_bytes += counts.sent_bytes.get();
+            sum.loop_lag_micros = sum.loop_lag_micros.max(counts.lag_micros.get());
+            for (sum, struck) in sum.struck.iter_mut().zip(&counts.struck) {
+                *sum += struck.get();
+            }
+        }
+        sum
+    }
+
+    /// The number of hits of this limit.
+    pub fn struck(&self, limit: Limit) -> u64 {
+        self.struck[limit as usize]
+    }
+}

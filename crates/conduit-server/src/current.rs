@@ -1,0 +1,42 @@
+//! The server whose worker runs on this thread.
+
+use std::rc::Rc;
+
+use crate::ServerHandle;
+use crate::limit::Limit;
+use crate::memory::Budgets;
+use crate::work::Work;
+use conduit_core::current::{self, CurrentWorker};
+
+struct Current {
+    server: ServerHandle,
+    worker: usize,
+    work: Work,
+}
+
+impl CurrentWorker for Current {
+    fn budgets(&self) -> &Budgets {
+        self.server.budgets()
+    }
+
+    fn strike(&self, limit: Limit) {
+        self.server.counts()[self.worker].strike(limit);
+    }
+}
+
+/// Makes this thread the worker with this number.
+pub(super) fn enter(server: ServerHandle, worker: usize, work: Work) {
+    current::enter(Rc::new(Current { server, worker, work }));
+}
+
+/// The server, if a worker runs on this thread.
+#[doc(hidden)]
+pub fn server() -> Option<ServerHandle> {
+    current::worker::<Current>().map(|current| current.server.clone())
+}
+
+/// The handlers and tasks of this thread's worker.
+#[doc(hidden)]
+pub fn work() -> Option<Work> {
+    current::worker::<Current>().map(|current| current.work.clone())
+}

@@ -1,0 +1,28 @@
+//! Reading and sending files without waiting for the disk: preadv2(2) with `RWF_NOWAIT`, and sendfile(2).
+
+use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use crate::Failed;
+
+pub(crate) fn read_from_memory(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    conduit_net::read_cached(file, buffer, offset)
+}
+
+/// True if a file can be sent without being read.
+pub(crate) const SENDS_FILES: bool = true;
+
+pub(crate) fn send(socket: BorrowedFd<'_>, file: &File, offset: u64, bytes: u64) -> Result<Option<u64>, Failed> {
+    let mut place = offset;
+    match conduit_net::send_file(&socket, file, &mut place, usize::try_from(bytes).unwrap_or(usize::MAX)) {
+        Ok(count) => Ok(Some(count as u64)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(Failed::Socket(error)),
+    }
+}
+
+/// Sends bytes that a part of a file follows: they wait for it, to leave in one packet.
+pub(crate) fn send_before(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    conduit_net::send_more(&socket, bytes)
+}

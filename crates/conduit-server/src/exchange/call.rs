@@ -1,0 +1,126 @@
+//! A request's way to its handler, and a handler that is not ready at once.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::task::AbortHandle;
+use tracing::Span;
+
+use crate::blocking::{Instrumentation, InstrumentedHandler};
+use crate::counts::Counts;
+use crate::deadlines::Second;
+use crate::dispatch::Application;
+use crate::endpoint::Outcome;
+use crate::request::Request;
+use crate::response::Response;
+use crate::route::{Definition, Disconnect};
+use crate::work::{InProgress, Work};
+
+/// A route and its index in the table.
+pub(crate) type Route = (usize, &'static Definition);
+
+/// The parts of a worker, or of a service's thread, that serve an exchange.
+pub(crate) struct Environment<'a> {
+    pub(crate) application: &'a Application,
+    /// The counts of all workers, and the index of this one.
+    pub(crate) counts: &'a Arc<[Counts]>,
+    pub(crate) worker: usize,
+    pub(crate) handlers: &'a Work,
+    /// The action at the end of a client whose route has chosen none.
+    pub(crate) disconnect: Disconnect,
+    pub(crate) now: Second,
+}
+
+impl Environment<'_> {
+    /// The instrumentation of a task for a request of this route.
+    pub(crate) fn instrument(&self, route: Option<Route>, span: Span) -> Instrumentation {
+        Instrumentation {
+            route: route.map(|(index, _)| index),
+            span,
+            counts: Arc::clone(self.counts),
+            worker: self.worker,
+        }
+    }
+
+    /// The action at the end of the client of a request of this route.
+    pub(crate) fn disconnect(&self, route: Option<Route>) -> Disconnect {
+        let chosen = route.and_then(|(_, definition)| definition.disconnect);
+        chosen.unwrap_or(self.disconnect)
+    }
+}
+
+/// The result of calling the application.
+pub(crate) enum Called {
+    Ready(Response),
+    Pending(PendingResponse),
+}
+
+/// Calls the application with a request whose route was looked up.
+#[inline]
+pub(crate) fn call(
+    request: Request,
+    route: Option<Route>,
+    client: SocketAddr,
+    span: &Span,
+    environment: &Environment<'_>,
+) -> Called {
+    // A handler that is not ready is polled again, by its task.
+    let mut context = Context::from_waker(Waker::noop());
+    let outcome = {
+        let _inside = span.enter();
+        let running = &environment.counts[environment.worker].running;
+        let index = route.map(|(index, _)| index);
+        running.during(index, || environment.application.serve(request, &mut context))
+    };
+    match outcome {
+        Outcome::Ready(response) => Called::Ready(response),
+        Outcome::Pending(handler) => {
+            let handler = InstrumentedHandler {
+                handler: Some(handler),
+                instrumentation: environment.instrument(route, span.clone()),
+            };
+            let definition = route.map(|(_, definition)| definition);
+            Called::Pending(PendingResponse {
+                handler,
+                in_progress: environment.handlers.enter(definition, client, environment.now),
+                disconnect: environment.disconnect(route),
+            })
+        }
+    }
+}
+
+/// The response of a handler that was not ready at once; it goes on as a task. A shutdown waits for it.
+pub(crate) struct PendingResponse {
+    handler: InstrumentedHandler,
+    #[expect(dead_code, reason = "its drop ends the wait of a shutdown")]
+    in_progress: InProgress,
+    disconnect: Disconnect,
+}
+
+impl PendingResponse {
+    /// Spawns the task, which passes the response to `deliver`. Returns the handle that aborts it, if it ends with its
+    /// client.
+    pub(crate) fn spawn(self, deliver: impl FnOnce(Response) + 'static) -> Option<AbortHandle> {
+        let aborts = self.ends_with_client();
+        let task = tokio::task::spawn_local(async move {
+            let response = self.await;
+            deliver(response);
+        });
+        aborts.then(|| task.abort_handle())
+    }
+
+    pub(crate) fn ends_with_client(&self) -> bool {
+        self.disconnect == Disconnect::Abort
+    }
+}
+
+impl Future for PendingResponse {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
+        Pin::new(&mut self.handler).poll(context)
+    }
+}

@@ -1,0 +1,490 @@
+//! Connections of the test client in the memory of this process: the worker serves them as it serves sockets.
+//!
+//! A `Pipe` replaces the kernel's two socket buffers. The worker queries the pipes each turn, like a poller,
+//! so that everything above `Transport` is as in
+//! production. The clock is tokio's, which a test may move.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use conduit_net::Interest;
+
+use crate::clock::ahead;
+use crate::worker::Readiness;
+
+/// The capacity of each direction of a pipe, like that of a socket's buffer.
+const PIPE_BYTES: usize = 64 * 1024;
+/// The number of turns for other tasks after each step of the clock.
+const TURNS_A_STEP: usize = 8;
+/// The clock goes on in at most this many steps, of at least a second.
+const STEPS: u32 = 1000;
+
+/// The state that the test client and the worker share.
+#[derive(Debug, Default)]
+#[doc(hidden)]
+pub struct InProcess {
+    worker: Mutex<Option<Waker>>,
+    arrivals: Mutex<Vec<(ServerEnd, SocketAddr)>>,
+    advances: Mutex<Vec<(Duration, mpsc::Sender<()>)>>,
+    /// The number of clients that wait for bytes while the clock may skip.
+    waiting: AtomicUsize,
+    /// True if the clock is paused except for skips; only the worker's thread changes it.
+    paused: AtomicBool,
+    /// By how much the worker's clock is ahead, in milliseconds.
+    ahead_millis: AtomicU64,
+    resources: Mutex<Resources>,
+}
+
+/// The resources that an application holds in process, at the end of a turn of its worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resources {
+    /// Open connections that wait for a request.
+    pub idle_connections: usize,
+    /// The memory of idle connections for input, output and bodies. It is 0 unless the server has a fault.
+    pub idle_buffer_bytes: usize,
+    /// The memory of all connections for input, output and bodies.
+    pub buffer_bytes: usize,
+    /// Handlers that were not ready at once, with or without a client.
+    pub handlers: usize,
+    /// `Tasks` in progress.
+    pub tasks: usize,
+    /// The used part of the memory for bodies (`App::body_memory`).
+    pub body_memory_bytes: usize,
+}
+
+impl InProcess {
+    /// A new connection from this address. With `skips` the clock jumps to the next timer while the client waits. One that
+    /// is `raw` has a PROXY header where its address must; on others the client knows of none.
+    #[doc(hidden)]
+    pub fn connect(self: &Arc<Self>, peer: SocketAddr, skips: bool, raw: bool) -> ClientEnd {
+        let pipe = Arc::new(Pipe {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let server = ServerEnd {
+            pipe: Arc::clone(&pipe),
+            process: Arc::clone(self),
+            raw,
+        };
+        lock(&self.arrivals).push((server, peer));
+        self.wake();
+        ClientEnd {
+            pipe,
+            process: Arc::clone(self),
+            skips,
+        }
+    }
+
+    /// Moves the clock on and lets everything run that waited for it. Returns false if the server has ended.
+    #[doc(hidden)]
+    pub fn advance(&self, duration: Duration) -> bool {
+        let (done, is_done) = mpsc::channel();
+        lock(&self.advances).push((duration, done));
+        self.wake();
+        is_done.recv_timeout(Duration::from_secs(60)).is_ok()
+    }
+
+    /// The time of the day on the worker's clock.
+    #[doc(hidden)]
+    pub fn now(&self) -> SystemTime {
+        SystemTime::now() + Duration::from_millis(self.ahead_millis.load(Ordering::Acquire))
+    }
+
+    /// The resources at the end of the worker's last turn. Wakes the worker for another one.
+    #[doc(hidden)]
+    pub fn resources(&self) -> Resources {
+        self.wake();
+        lock(&self.resources).clone()
+    }
+
+    /// The last step of each turn of the worker.
+    pub(super) fn end_turn(&self, resources: Resources) {
+        *lock(&self.resources) = resources;
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*lock(&self.worker) {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Stops or starts the clock, as the clients need it; to be called on the worker's thread.
+    fn settle_clock(&self) {
+        let pause = self.waiting.load(Ordering::Acquire) > 0;
+        if self.paused.swap(pause, Ordering::AcqRel) != pause {
+            if pause {
+                tokio::time::pause();
+            } else {
+                tokio::time::resume();
+            }
+        }
+    }
+
+    fn step(&self, duration: Duration) {
+        let paused = self.paused.load(Ordering::Acquire);
+        if !paused {
+            tokio::time::pause();
+        }
+        // It moves the clock at its first poll; what it waits for afterwards is done by the caller.
+        let advance = pin!(tokio::time::advance(duration));
+        let _ = advance.poll(&mut Context::from_waker(Waker::noop()));
+        if !paused {
+            tokio::time::resume();
+        }
+    }
+
+    /// The worker's step at each turn before it serves connections; returns new connections.
+    pub(super) fn begin_turn(self: &Arc<Self>, waker: &Waker) -> Vec<(ServerEnd, SocketAddr)> {
+        *lock(&self.worker) = Some(waker.clone());
+        self.settle_clock();
+        self.ahead_millis.store(ahead().as_millis() as u64, Ordering::Release);
+        for (duration, done) in std::mem::take(&mut *lock(&self.advances)) {
+            let process = Arc::clone(self);
+            tokio::task::spawn_local(async move {
+                process.advance_in_steps(duration).await;
+                // The caller may have given up.
+                let _ = done.send(());
+            });
+        }
+        std::mem::take(&mut *lock(&self.arrivals))
+    }
+
+    /// In steps, so that what happens after one timer is there before the next one.
+    async fn advance_in_steps(&self, duration: Duration) {
+        let step = (duration / STEPS).max(Duration::from_secs(1));
+        let mut left = duration;
+        loop {
+            let now = left.min(step);
+            self.step(now);
+            left -= now;
+            for _ in 0..TURNS_A_STEP {
+                self.wake();
+                tokio::task::yield_now().await;
+            }
+            if left.is_zero() {
+                return;
+            }
+        }
+    }
+}
+
+/// Both directions of a connection.
+#[derive(Debug)]
+struct Pipe {
+    state: Mutex<PipeState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct PipeState {
+    to_server: VecDeque<u8>,
+    to_client: VecDeque<u8>,
+    /// The client sends nothing more.
+    client_ended: bool,
+    client_gone: bool,
+    /// The client has reset the connection: bytes in both directions are lost.
+    reset: bool,
+    /// The server sends nothing more.
+    server_ended: bool,
+    server_gone: bool,
+    /// The client waits for bytes, and the clock may skip until they come.
+    skipping: bool,
+    /// The state of the generator that shortens the server's transfers, if a test has seeded it.
+    shortened: Option<u64>,
+}
+
+impl PipeState {
+    /// Checks that the connection is not reset.
+    ///
+    /// # Errors
+    /// `ConnectionReset` after a reset.
+    fn check_reset(&self) -> io::Result<()> {
+        match self.reset {
+            true => Err(io::ErrorKind::ConnectionReset.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns the length of the server's next transfer: `bytes` unless a test has seeded short transfers.
+    ///
+    /// # Errors
+    /// `WouldBlock` for some of the shortened transfers, as after a spurious event.
+    fn transfer(&mut self, bytes: usize) -> io::Result<usize> {
+        let Some(generator) = &mut self.shortened else {
+            return Ok(bytes);
+        };
+        *generator = generator
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let random = (*generator >> 35) as usize;
+        match random % 8 {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            1 | 2 => Ok(bytes.min(1 + random / 8 % 4)),
+            3..=5 => Ok(bytes.min(1 + random / 8 % 2048)),
+            _ => Ok(bytes),
+        }
+    }
+}
+
+/// The worker's end; its drop closes the connection.
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct ServerEnd {
+    pipe: Arc<Pipe>,
+    process: Arc<InProcess>,
+    raw: bool,
+}
+
+impl ServerEnd {
+    /// Returns whether the client says each byte for itself.
+    pub(super) fn is_raw(&self) -> bool {
+        self.raw
+    }
+
+    /// As [`recv`](Self::recv), and what is received stays.
+    pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let state = lock(&self.pipe.state);
+        state.check_reset()?;
+        if state.to_server.is_empty() && !state.client_ended {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let (first, second) = state.to_server.as_slices();
+        let mut count = 0;
+        for (place, byte) in buffer.iter_mut().zip(first.iter().chain(second)) {
+            *place = *byte;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    pub(super) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = lock(&self.pipe.state);
+        state.check_reset()?;
+        if state.to_server.is_empty() {
+            return if state.client_ended {
+                Ok(0)
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            };
+        }
+        let most = state.transfer(buffer.len())?;
+        let count = io::Read::read(&mut state.to_server, &mut buffer[..most])?;
+        self.pipe.changed.notify_all();
+        Ok(count)
+    }
+
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = lock(&self.pipe.state);
+        state.check_reset()?;
+        if state.client_gone {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let room = PIPE_BYTES.saturating_sub(state.to_client.len()).min(bytes.len());
+        if room == 0 && !bytes.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let room = state.transfer(room)?;
+        state.to_client.extend(&bytes[..room]);
+        self.tell(state);
+        Ok(room)
+    }
+
+    /// The bytes that the client has not read yet.
+    pub(super) fn outgoing_bytes(&self) -> usize {
+        lock(&self.pipe.state).to_client.len()
+    }
+
+    pub(super) fn shutdown(&mut self) {
+        let mut state = lock(&self.pipe.state);
+        state.server_ended = true;
+        self.tell(state);
+    }
+
+    /// The readiness that a poller with this interest would report now.
+    pub(super) fn readiness(&self, interest: Interest) -> Option<Readiness> {
+        let state = lock(&self.pipe.state);
+        let readable = interest.is_readable() && (!state.to_server.is_empty() || state.client_ended);
+        let writable = interest.is_writable() && (state.client_gone || state.to_client.len() < PIPE_BYTES);
+        // A reset is reported without any interest, as EPOLLERR and EPOLLHUP are.
+        let hang_up = state.reset || (state.client_gone && !interest.is_readable());
+        // If the bytes before the end are read, the rest is reported again.
+        let read_closed = interest.is_hang_up() && !interest.is_readable() && state.client_ended;
+        (readable || writable || hang_up || read_closed).then_some(Readiness {
+            readable,
+            read_closed,
+            writable,
+            hang_up,
+        })
+    }
+
+    /// Wakes the client; time goes its usual way again.
+    fn tell(&self, mut state: MutexGuard<'_, PipeState>) {
+        if std::mem::take(&mut state.skipping) {
+            self.process.waiting.fetch_sub(1, Ordering::AcqRel);
+            self.process.settle_clock();
+        }
+        drop(state);
+        self.pipe.changed.notify_all();
+    }
+}
+
+impl Drop for ServerEnd {
+    fn drop(&mut self) {
+        let mut state = lock(&self.pipe.state);
+        state.server_ended = true;
+        state.server_gone = true;
+        if std::mem::take(&mut state.skipping) {
+            // The worker's next turn, if there is one, starts the clock.
+            self.process.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        drop(state);
+        self.pipe.changed.notify_all();
+    }
+}
+
+/// The client's end; its drop closes the connection.
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct ClientEnd {
+    pipe: Arc<Pipe>,
+    process: Arc<InProcess>,
+    skips: bool,
+}
+
+impl ClientEnd {
+    /// Reads what is there, at least a byte; 0 is the end.
+    #[doc(hidden)]
+    pub fn read(&self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
+        let until = Instant::now() + patience;
+        let mut state = lock(&self.pipe.state);
+        loop {
+            if !state.to_client.is_empty() {
+                let count = io::Read::read(&mut state.to_client, buffer)?;
+                drop(state);
+                self.process.wake();
+                return Ok(count);
+            }
+            if state.server_ended {
+                return Ok(0);
+            }
+            if self.skips && !state.skipping {
+                state.skipping = true;
+                self.process.waiting.fetch_add(1, Ordering::AcqRel);
+                self.process.wake();
+            }
+            state = self.wait(state, until)?;
+        }
+    }
+
+    /// Writes all of it, as the server takes it.
+    #[doc(hidden)]
+    pub fn write_all(&self, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
+        let until = Instant::now() + patience;
+        let mut state = lock(&self.pipe.state);
+        while !bytes.is_empty() {
+            if state.server_gone || state.client_gone {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            let room = PIPE_BYTES.saturating_sub(state.to_server.len()).min(bytes.len());
+            if room == 0 {
+                state = self.wait(state, until)?;
+                continue;
+            }
+            state.to_server.extend(&bytes[..room]);
+            bytes = &bytes[room..];
+            self.process.wake();
+        }
+        Ok(())
+    }
+
+    /// Writes as many of these bytes as the pipe has room for, and returns their number.
+    #[doc(hidden)]
+    pub fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = lock(&self.pipe.state);
+        if state.server_gone || state.client_gone {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let room = PIPE_BYTES.saturating_sub(state.to_server.len()).min(bytes.len());
+        state.to_server.extend(&bytes[..room]);
+        drop(state);
+        self.process.wake();
+        Ok(room)
+    }
+
+    /// Shortens the server's transfers to lengths that depend on this seed.
+    #[doc(hidden)]
+    pub fn shorten_transfers(&self, seed: u64) {
+        lock(&self.pipe.state).shortened = Some(seed);
+    }
+
+    /// Ends the direction to the server.
+    #[doc(hidden)]
+    pub fn end(&self) {
+        lock(&self.pipe.state).client_ended = true;
+        self.process.wake();
+    }
+
+    /// Closes both directions.
+    #[doc(hidden)]
+    pub fn close(&self) {
+        self.leave(lock(&self.pipe.state));
+    }
+
+    /// Resets the connection: closes both directions, and discards the bytes in them.
+    #[doc(hidden)]
+    pub fn reset(&self) {
+        let mut state = lock(&self.pipe.state);
+        state.reset = true;
+        state.to_server.clear();
+        state.to_client.clear();
+        self.leave(state);
+    }
+
+    fn leave(&self, mut state: MutexGuard<'_, PipeState>) {
+        state.client_ended = true;
+        state.client_gone = true;
+        self.stop_skipping(&mut state);
+        drop(state);
+        self.pipe.changed.notify_all();
+        self.process.wake();
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, PipeState>, until: Instant) -> io::Result<MutexGuard<'a, PipeState>> {
+        let left = until.saturating_duration_since(Instant::now());
+        let (mut state, _) = self
+            .pipe
+            .changed
+            .wait_timeout(state, left)
+            .unwrap_or_else(PoisonError::into_inner);
+        if left.is_zero() {
+            self.stop_skipping(&mut state);
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(state)
+    }
+
+    fn stop_skipping(&self, state: &mut PipeState) {
+        if std::mem::take(&mut state.skipping) {
+            self.process.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Drop for ClientEnd {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Nothing that is kept under these locks is left half done by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,278 @@
+//! Deadlines of a connection, and the minimum rate of its transfers.
+
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::deadlines::{Second, WheelSlot};
+
+/// The event that a connection waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Timer {
+    /// A handler, a response's stream or the disk: there is no deadline.
+    Off,
+    /// The end of the PROXY header.
+    ProxyHeader,
+    /// The end of the TLS handshake.
+    Handshake,
+    /// The next request.
+    Idle,
+    /// The rest of a request's head.
+    Head,
+    /// More of a body that the handler wants, or that is skipped.
+    Body,
+    /// Room for output.
+    Room,
+    /// A handler or a stream, after the client has ended its half of the stream and may be gone.
+    HalfClosed,
+    /// The end of the client's half of the stream, after the last response.
+    Linger,
+}
+
+/// The time for which a connection lingers after its last response, and again while its client takes that at the minimum
+/// rate.
+pub(crate) const LINGER_SECONDS: u64 = 2;
+
+/// The deadline of a connection.
+pub(super) struct Deadline {
+    pub(super) timer: Timer,
+    /// The second in which the connection began to wait.
+    since: Second,
+    /// The second since which there has been no request.
+    pub(super) idle_since: Second,
+    pub(super) slot: WheelSlot,
+    /// A request has arrived since the timer was set.
+    restarts: bool,
+    pub(super) rate: TransferRate,
+}
+
+impl Deadline {
+    pub(super) fn new(timer: Timer, now: Second) -> Self {
+        Deadline {
+            timer,
+            since: now,
+            idle_since: now,
+            slot: WheelSlot::default(),
+            restarts: false,
+            rate: TransferRate::default(),
+        }
+    }
+
+    /// Restarts the timer when it is set next, also for the same event: it belongs to another request.
+    #[inline]
+    pub(super) fn restart(&mut self) {
+        self.restarts = true;
+    }
+
+    /// The seconds since the timer was set.
+    pub(super) fn waited(&self, now: Second) -> Second {
+        now.saturating_sub(self.since)
+    }
+
+    /// Gives the time of the timer again.
+    pub(super) fn extend(&mut self, now: Second) {
+        self.since = now;
+    }
+
+    /// Waits for the next request, as before. The deadline has only moved away, which the wheel finds out by itself.
+    #[inline]
+    pub(super) fn idle_again(&mut self, now: Second) {
+        if std::mem::take(&mut self.restarts) {
+            (self.since, self.idle_since) = (now, now);
+            self.rate.of = Timer::Idle;
+        }
+    }
+
+    /// Waits for this event. Nothing changes if the connection waits for it already, on behalf of the same request.
+    pub(super) fn set(&mut self, timer: Timer, now: Second, config: &Config) {
+        let restarts = std::mem::take(&mut self.restarts);
+        if timer == self.timer && !restarts {
+            return;
+        }
+        let before = std::mem::replace(&mut self.timer, timer);
+        let since = std::mem::replace(&mut self.since, now);
+        if matches!(before, Timer::Off | Timer::HalfClosed) {
+            self.rate.resume(now - since);
+        }
+        match timer {
+            Timer::Idle | Timer::Head => {
+                if restarts || !matches!(before, Timer::Idle | Timer::Head) {
+                    self.idle_since = now;
+                }
+                self.rate.of = timer;
+            }
+            // The same transfer continues after a time in which the handler or the disk lagged. A reader is measured
+            // over all pieces of a response, and over all responses of a pipeline.
+            Timer::Room if self.rate.of == Timer::Room => {}
+            Timer::Body if self.rate.of == Timer::Body && !restarts => {}
+            Timer::Body | Timer::Room => self.rate.begin(timer, now, config),
+            _ => {}
+        }
+    }
+
+    /// The second in which the time is over.
+    pub(super) fn second(&mut self, config: &Config) -> Option<Second> {
+        match self.timer {
+            Timer::Off => None,
+            Timer::Handshake => Some(after(self.since, config.handshake_timeout)),
+            Timer::ProxyHeader => Some(after(self.since, config.head_timeout)),
+            Timer::Idle => Some(after(self.idle_since, config.idle_timeout)),
+            Timer::HalfClosed => Some(after(self.since, config.idle_timeout)),
+            // A head that begins in the idle time has its own; empty lines and the like do not add up.
+            Timer::Head => {
+                let first = config.idle_timeout.saturating_add(config.head_timeout);
+                Some(after(self.since, config.head_timeout).min(after(self.idle_since, first)))
+            }
+            Timer::Body | Timer::Room => Some(self.rate.until(config)),
+            Timer::Linger => Some(after(self.since, Duration::from_secs(LINGER_SECONDS))),
+        }
+    }
+}
+
+/// The second when this time is over. One has begun already: one more, so that no client is cut off early.
+fn after(since: Second, time: Duration) -> Second {
+    since
+        .saturating_add(Second::try_from(time.as_secs()).unwrap_or(Second::MAX))
+        .saturating_add(1)
+}
+
+/// The rate of a transfer, measured against the minimum rate.
+///
+/// A client has time until a second that its bytes move on, by as many seconds as the minimum rate needs for them, but never
+/// further than the grace from the last of them. So a client that stops has a grace and no more, and over any stretch of
+/// time a client has to move the bytes of the minimum rate in that stretch less a grace.
+pub(super) struct TransferRate {
+    /// [`Timer::Body`] or [`Timer::Room`] while there is a transfer.
+    of: Timer,
+    /// The second until which the client has time.
+    until: Second,
+    /// The second in which the last byte has moved.
+    moved: Second,
+    /// The bytes that have moved and have not moved `until` yet.
+    bytes: u64,
+    /// The number of sent bytes that the client had taken at the last look.
+    taken_bytes: u64,
+}
+
+impl Default for TransferRate {
+    fn default() -> Self {
+        TransferRate {
+            of: Timer::Off,
+            until: 0,
+            moved: 0,
+            bytes: 0,
+            taken_bytes: 0,
+        }
+    }
+}
+
+impl TransferRate {
+    /// Counts bytes that have moved.
+    #[inline]
+    pub(super) fn moved(&mut self, bytes: u64, now: Second, config: &Config) {
+        if now != self.moved {
+            // Earlier bytes give no more than a grace from then.
+            self.until(config);
+            self.moved = now;
+        }
+        self.bytes += bytes;
+    }
+
+    /// Counts what the client has taken, `taken_bytes` in all. Returns the number of bytes since the last look.
+    pub(super) fn took(&mut self, taken_bytes: u64, now: Second, config: &Config) -> u64 {
+        let bytes = taken_bytes.saturating_sub(self.taken_bytes);
+        if bytes > 0 {
+            self.taken_bytes = taken_bytes;
+            self.moved(bytes, now, config);
+        }
+        bytes
+    }
+
+    /// Begins with a whole grace.
+    fn begin(&mut self, of: Timer, now: Second, config: &Config) {
+        self.of = of;
+        self.until = after(now, config.rate_grace);
+        self.moved = now;
+        self.bytes = 0;
+    }
+
+    /// Goes on after seconds that are not the client's.
+    fn resume(&mut self, seconds: Second) {
+        self.until = self.until.saturating_add(seconds);
+        self.moved = self.moved.saturating_add(seconds);
+    }
+
+    /// The second until which the client has time, by all bytes that have moved.
+    fn until(&mut self, config: &Config) -> Second {
+        let rate = config.minimum_rate.max(1);
+        let seconds = Second::try_from(self.bytes / rate).unwrap_or(Second::MAX);
+        self.bytes %= rate;
+        self.until = self
+            .until
+            .saturating_add(seconds)
+            .min(after(self.moved, config.rate_grace));
+        self.until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A transfer since this second, at 1024 bytes a second with a grace of 10.
+    fn since(now: Second) -> (TransferRate, Config) {
+        let mut config = Config::default();
+        config.rate_grace = Duration::from_secs(10);
+        let mut rate = TransferRate::default();
+        rate.begin(Timer::Body, now, &config);
+        (rate, config)
+    }
+
+    /// The second in which a client is late that moves this number of bytes in each.
+    fn late(bytes_a_second: u64) -> Option<Second> {
+        let (mut rate, config) = since(100);
+        (101..1100).find(|now| {
+            rate.moved(bytes_a_second, *now, &config);
+            rate.until(&config) <= *now
+        })
+    }
+
+    #[test]
+    fn a_client_at_the_rate_is_never_late_and_one_below_it_is_when_the_grace_is_used_up() {
+        assert_eq!(late(1024), None);
+        assert_eq!(late(1500), None, "bytes of less than a second add up");
+        assert_eq!(late(0), Some(111));
+        // Half a second of the grace in each second.
+        assert_eq!(late(512), Some(121));
+    }
+
+    #[test]
+    fn bytes_that_have_moved_give_no_more_than_a_grace_from_then() {
+        let (mut rate, config) = since(100);
+        rate.moved(1 << 30, 105, &config);
+        assert_eq!(rate.until(&config), 116);
+        // Not from the next byte, although there was no look in between.
+        rate.moved(1 << 30, 107, &config);
+        rate.moved(1, 117, &config);
+        assert_eq!(rate.until(&config), 118);
+    }
+
+    #[test]
+    fn a_reader_gets_time_for_the_bytes_since_the_last_look_and_for_none_twice() {
+        let (mut rate, config) = since(100);
+        rate.took(5 * 1024, 103, &config);
+        assert_eq!(rate.until(&config), 114);
+        rate.took(5 * 1024, 112, &config);
+        // A Unix socket counts more memory than bytes.
+        rate.took(4 * 1024, 113, &config);
+        assert_eq!(rate.until(&config), 114);
+        rate.took(7 * 1024, 113, &config);
+        assert_eq!(rate.until(&config), 116);
+    }
+
+    #[test]
+    fn time_that_is_not_the_clients_is_given_back() {
+        let (mut rate, config) = since(100);
+        rate.resume(1000);
+        assert_eq!(rate.until(&config), 1111);
+    }
+}

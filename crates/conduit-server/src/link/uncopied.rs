@@ -1,0 +1,262 @@
+//! Output that is not copied into the buffer: large bytes of a response, or a part of a file.
+//!
+//! The buffer is sent first, the uncopied output follows it. Nothing is written while there is uncopied output, so that one
+//! is enough.
+
+use std::io::{self, IoSlice};
+
+use bytes::{Buf, Bytes};
+
+use crate::body::{Body, BodyKind};
+use crate::disk;
+use crate::file::FilePart;
+use crate::link::file;
+use crate::transport::Transport;
+
+/// From this length on bytes are sent from where they are. Fewer are copied after their head: that costs less than a send
+/// of several pieces costs beyond a send of one.
+pub(crate) const UNCOPIED_BYTES: usize = 8 * 1024;
+/// The number of bytes of a file that are read into the output buffer at a time: where they have to be encrypted, and where
+/// the file is no longer than that, so that it leaves with the head of its response by one call.
+const READ_BYTES: usize = 64 * 1024;
+/// The number of bytes of a file that a turn sends before other connections have theirs.
+const SHARE_BYTES: u64 = 1024 * 1024;
+
+pub(crate) struct Uncopied {
+    content: UncopiedContent,
+    /// The number of bytes that the content had.
+    length: u64,
+    /// The framing after the content.
+    after: &'static [u8],
+    state: UncopiedState,
+}
+
+enum UncopiedContent {
+    Bytes(Bytes),
+    File(FilePart),
+}
+
+enum UncopiedState {
+    Sending,
+    /// The file's next bytes have to be read from the disk.
+    NotInMemory,
+    /// A thread reads them.
+    Loading,
+    /// The file ended, or could not be read, before the length that was announced.
+    Failed(io::Error),
+}
+
+/// The progress of sending.
+pub(super) enum SendProgress {
+    /// All is sent.
+    Done,
+    /// The socket has no more room.
+    NoRoom,
+    /// The turn's share is sent, and there may be more room.
+    Share,
+    /// The file's next bytes have to be read from the disk.
+    NotInMemory,
+    /// The file ended, or could not be read, before the length that was announced.
+    Failed(io::Error),
+}
+
+impl Uncopied {
+    /// The body of a response whose length is known; a stream has none.
+    pub(crate) fn body(body: Body) -> Self {
+        let length = body.len().unwrap_or_default();
+        let content = match body.0 {
+            BodyKind::Static(bytes) => UncopiedContent::Bytes(Bytes::from_static(bytes)),
+            BodyKind::Bytes(bytes) => UncopiedContent::Bytes(bytes),
+            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => {
+                UncopiedContent::Bytes(Bytes::from_owner(buffer))
+            }
+            BodyKind::File(part) => UncopiedContent::File(part),
+            BodyKind::Empty | BodyKind::Stream(..) | BodyKind::Incoming(_) => UncopiedContent::Bytes(Bytes::new()),
+            #[cfg(feature = "tower")]
+            BodyKind::Limited(_) => UncopiedContent::Bytes(Bytes::new()),
+        };
+        Uncopied {
+            content,
+            length,
+            after: b"",
+            state: UncopiedState::Sending,
+        }
+    }
+
+    /// A piece of a stream, and the framing after it.
+    pub(crate) fn piece(bytes: Bytes, after: &'static [u8]) -> Self {
+        Uncopied {
+            length: bytes.len() as u64,
+            content: UncopiedContent::Bytes(bytes),
+            after,
+            state: UncopiedState::Sending,
+        }
+    }
+
+    /// The number of bytes of the content that are not sent, while `unsent_bytes` of the buffer before it are not. The
+    /// buffer may hold bytes of a file.
+    pub(super) fn left(&self, unsent_bytes: usize) -> u64 {
+        match &self.content {
+            UncopiedContent::Bytes(bytes) => bytes.len() as u64,
+            UncopiedContent::File(part) => self.length.min(part.left() + unsent_bytes as u64),
+        }
+    }
+
+    pub(super) fn is_sending(&self) -> bool {
+        matches!(self.state, UncopiedState::Sending)
+    }
+
+    /// Returns whether the client is not waited for, but the disk.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        matches!(self.state, UncopiedState::NotInMemory | UncopiedState::Loading)
+    }
+
+    /// The part of the file that is to be read on another thread, once.
+    pub(super) fn take_load(&mut self) -> Option<FilePart> {
+        match (&self.content, &self.state) {
+            (UncopiedContent::File(part), UncopiedState::NotInMemory) => {
+                self.state = UncopiedState::Loading;
+                Some(part.next(SHARE_BYTES))
+            }
+            _ => None,
+        }
+    }
+
+    /// The thread has read it.
+    pub(super) fn has_loaded(&mut self) {
+        if let (UncopiedContent::File(part), UncopiedState::Loading) = (&mut self.content, &self.state) {
+            part.warm(SHARE_BYTES);
+            self.state = UncopiedState::Sending;
+        }
+    }
+
+    /// The error of the file, if it cannot be sent to its end.
+    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+        match std::mem::replace(&mut self.state, UncopiedState::Sending) {
+            UncopiedState::Failed(error) => Some(error),
+            state => {
+                self.state = state;
+                None
+            }
+        }
+    }
+
+    /// Sends `output` from `sent` on, and then the content, as far as there is room. Returns the number of bytes that were
+    /// sent.
+    ///
+    /// # Errors
+    /// The connection has failed.
+    pub(super) fn send(
+        &mut self,
+        transport: &mut Transport,
+        output: &mut Vec<u8>,
+        sent: &mut usize,
+    ) -> io::Result<(u64, SendProgress)> {
+        match &mut self.content {
+            UncopiedContent::Bytes(bytes) => send_bytes(transport, output, sent, bytes, &mut self.after),
+            UncopiedContent::File(part) => send_file(transport, output, sent, part),
+        }
+    }
+
+    /// Notes that sending cannot go on by itself.
+    pub(super) fn stop(&mut self, progress: SendProgress) {
+        self.state = match progress {
+            SendProgress::NotInMemory => UncopiedState::NotInMemory,
+            SendProgress::Failed(error) => UncopiedState::Failed(error),
+            SendProgress::Done | SendProgress::NoRoom | SendProgress::Share => UncopiedState::Sending,
+        };
+    }
+}
+
+/// Sends the buffer, the bytes and the framing after them with one call.
+fn send_bytes(
+    transport: &mut Transport,
+    output: &[u8],
+    sent: &mut usize,
+    bytes: &mut Bytes,
+    after: &mut &'static [u8],
+) -> io::Result<(u64, SendProgress)> {
+    let pieces = [IoSlice::new(&output[*sent..]), IoSlice::new(bytes), IoSlice::new(after)];
+    let Some(count) = room(transport.send_vectored(&pieces))? else {
+        return Ok((0, SendProgress::NoRoom));
+    };
+    let of_output = count.min(output.len() - *sent);
+    let of_bytes = (count - of_output).min(bytes.len());
+    *sent += of_output;
+    bytes.advance(of_bytes);
+    *after = &after[count - of_output - of_bytes..];
+    let done = *sent == output.len() && bytes.is_empty() && after.is_empty();
+    Ok((
+        count as u64,
+        if done { SendProgress::Done } else { SendProgress::NoRoom },
+    ))
+}
+
+fn send_file(
+    transport: &mut Transport,
+    output: &mut Vec<u8>,
+    sent: &mut usize,
+    part: &mut FilePart,
+) -> io::Result<(u64, SendProgress)> {
+    // Otherwise the system sends it after its head.
+    let reads = part.left() <= READ_BYTES as u64 || !disk::SENDS_FILES || transport.plain_socket().is_none();
+    let (mut total, mut share) = (0, SHARE_BYTES);
+    while share > 0 {
+        let unsent = output.len() - *sent;
+        if reads && part.left() > 0 && unsent < READ_BYTES {
+            let before = part.left();
+            match file::read_to(part, output, READ_BYTES) {
+                Ok(()) => share = share.saturating_sub(before - part.left()),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Ok((total, SendProgress::Failed(error)));
+                }
+                // The bytes in memory are sent while the disk works.
+                Err(_) if unsent > 0 => {}
+                Err(_) => return Ok((total, SendProgress::NotInMemory)),
+            }
+        }
+        if output.len() > *sent {
+            let bytes = &output[*sent..];
+            // Kept back for the file only if that follows at once, and not when the disk has to be waited for.
+            let follows = !reads && part.left() > 0 && file::look(part, part.left().min(share)).is_ok();
+            let result = match transport.plain_socket() {
+                Some(socket) if follows => disk::send_before(socket, bytes),
+                _ => transport.send(bytes),
+            };
+            let Some(count) = room(result)? else {
+                return Ok((total, SendProgress::NoRoom));
+            };
+            *sent += count;
+            total += count as u64;
+            if *sent < output.len() {
+                return Ok((total, SendProgress::NoRoom));
+            }
+            output.clear();
+            *sent = 0;
+        } else if let Some(socket) = transport.plain_socket().filter(|_| part.left() > 0) {
+            match file::send_to(part, socket, part.left().min(share)) {
+                Ok(0) => return Ok((total, SendProgress::NoRoom)),
+                Ok(count) => {
+                    total += count;
+                    share -= count;
+                }
+                Err(disk::Failed::NotInMemory) => return Ok((total, SendProgress::NotInMemory)),
+                Err(disk::Failed::File(error)) => return Ok((total, SendProgress::Failed(error))),
+                Err(disk::Failed::Socket(error)) => return Err(error),
+            }
+        }
+        if part.left() == 0 && output.is_empty() {
+            return Ok((total, SendProgress::Done));
+        }
+    }
+    Ok((total, SendProgress::Share))
+}
+
+/// The number of bytes that were sent, if there was room.
+fn room(sent: io::Result<usize>) -> io::Result<Option<usize>> {
+    match sent {
+        Ok(count) => Ok(Some(count)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}

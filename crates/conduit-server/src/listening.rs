@@ -1,0 +1,621 @@
+//! Listening sockets: their creation, their distribution among the workers, and their removal.
+//!
+//! On a TCP address each worker has a separate socket (`SO_REUSEPORT`): the kernel distributes the connections, and no worker
+//! waits for another. All workers share a Unix socket, or a socket that the program's manager has opened.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conduit_net::socket_activation::{self, ActivatedSocket};
+use conduit_net::{
+    Address, Domain, Kind, ListenOptions, Options, Protocol, Socket, TcpListener, UnixAddress, UnixListener,
+    UnixStream, option,
+};
+use rustix::io::Errno;
+
+use crate::address::{ListenAddress, Location, Scheme};
+use crate::config::Config;
+use crate::connection_info::{ConnectionInfo, PeerProcess};
+use crate::error::{Error, Result};
+use crate::handover::{self, Kept, Passed, Predecessor, SocketSource};
+use crate::panics::emit;
+use crate::transport::{TlsAcceptor, TlsConfig, Transport};
+
+/// The placeholder address of the peer of a Unix socket.
+const NO_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+/// The length of a Unix socket's queue of connections.
+const UNIX_BACKLOG: u32 = 4096;
+
+/// The unsent data that the system buffers for a client: enough that a fast client never waits for the worker, and
+/// a few percent of the socket buffer that a client which does not read would occupy.
+const NOT_SENT_BYTES: usize = 128 * 1024;
+
+/// The maximum of `TCP_KEEPIDLE` on Linux.
+const KEEP_ALIVE_IDLE_MAX: Duration = Duration::from_secs(32767);
+/// The time between two probes of a silent connection.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// The number of unanswered probes after which the system closes a connection.
+const KEEP_ALIVE_PROBES: u32 = 4;
+
+/// A socket that accepts connections.
+#[derive(Debug)]
+#[doc(hidden)]
+pub enum ListenerSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl AsFd for ListenerSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            ListenerSocket::Tcp(listener) => listener.as_fd(),
+            ListenerSocket::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+impl ListenerSocket {
+    /// Makes the system probe accepted connections that are idle for this time; zero disables probes. Accepted
+    /// connections inherit the options, without a system call for each.
+    fn set_keep_alive(&self, idle: Duration) -> std::result::Result<(), conduit_net::Error> {
+        if let ListenerSocket::Unix(_) = self {
+            return Ok(());
+        }
+        self.set_option(option::KEEP_ALIVE, !idle.is_zero())?;
+        if !idle.is_zero() && option::KEEP_ALIVE_IDLE.is_supported() {
+            let idle = idle.clamp(Duration::from_secs(1), KEEP_ALIVE_IDLE_MAX);
+            self.set_option(option::KEEP_ALIVE_IDLE, idle)?;
+            self.set_option(option::KEEP_ALIVE_INTERVAL, KEEP_ALIVE_INTERVAL)?;
+            self.set_option(option::KEEP_ALIVE_COUNT, KEEP_ALIVE_PROBES)?;
+        }
+        Ok(())
+    }
+}
+
+/// A listening socket as a worker has it.
+#[derive(Clone, Debug)]
+pub(super) struct Listener {
+    pub(super) socket: Arc<ListenerSocket>,
+    /// The certificates, if its connections are encrypted.
+    pub(super) tls: Option<Arc<dyn TlsAcceptor>>,
+}
+
+/// A connection that was accepted.
+pub(super) struct Accepted {
+    pub(super) transport: Transport,
+    pub(super) peer: SocketAddr,
+    pub(super) info: Option<Rc<ConnectionInfo>>,
+}
+
+/// The reason why no connection was accepted.
+#[derive(Debug)]
+pub(super) enum AcceptError {
+    /// No connection is waiting.
+    Nobody,
+    /// This client has disconnected; the next may be waiting.
+    Client,
+    /// The process lacks resources: no descriptor, no memory.
+    System(io::Error),
+}
+
+impl Listener {
+    pub(super) fn accept(&self) -> std::result::Result<Accepted, AcceptError> {
+        match &*self.socket {
+            ListenerSocket::Tcp(listener) => {
+                let (stream, peer) = listener.accept().map_err(AcceptError::from)?;
+                let mut transport = Transport::Tcp(stream);
+                if let Some(tls) = &self.tls {
+                    transport = Transport::Tls(tls.accept(transport).map_err(AcceptError::System)?);
+                }
+                Ok(Accepted {
+                    transport,
+                    peer,
+                    info: None,
+                })
+            }
+            ListenerSocket::Unix(listener) => {
+                let (stream, _) = listener.accept().map_err(AcceptError::from)?;
+                let info = unix_peer(&stream).map(|peer| {
+                    Rc::new(ConnectionInfo {
+                        unix: Some(peer),
+                        ..ConnectionInfo::default()
+                    })
+                });
+                Ok(Accepted {
+                    transport: Transport::Unix(stream),
+                    peer: NO_ADDRESS,
+                    info,
+                })
+            }
+        }
+    }
+}
+
+/// The peer process, if the system reports it.
+fn unix_peer(stream: &UnixStream) -> Option<PeerProcess> {
+    let peer = stream.option(option::PEER_CREDENTIALS).ok()?;
+    Some(PeerProcess {
+        process: u32::try_from(peer.process).ok()?,
+        user: peer.user,
+        group: peer.group,
+    })
+}
+
+impl From<io::Error> for AcceptError {
+    /// Linux reports network errors of the connection at accept(2), which are treated as if no connection had waited.
+    fn from(error: io::Error) -> Self {
+        match Errno::from_io_error(&error) {
+            // `EWOULDBLOCK` has the same number.
+            Some(Errno::AGAIN) => AcceptError::Nobody,
+            Some(
+                Errno::CONNABORTED
+                | Errno::CONNRESET
+                | Errno::NETDOWN
+                | Errno::PROTO
+                | Errno::NOPROTOOPT
+                | Errno::HOSTDOWN
+                | Errno::NONET
+                | Errno::HOSTUNREACH
+                | Errno::OPNOTSUPP
+                | Errno::NETUNREACH
+                | Errno::TIMEDOUT
+                // A rule of the firewall forbids this client.
+                | Errno::PERM,
+            ) => AcceptError::Client,
+            _ => AcceptError::System(error),
+        }
+    }
+}
+
+/// The actual listening addresses of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum Bound {
+    Ip(SocketAddr, Scheme),
+    Unix(String),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bound::Ip(address, Scheme::Http) => write!(f, "http://{address}"),
+            Bound::Ip(address, Scheme::Https) => write!(f, "https://{address}"),
+            Bound::Unix(name) => write!(f, "unix:{name}"),
+        }
+    }
+}
+
+/// The listening sockets of a server.
+#[doc(hidden)]
+pub struct Listening {
+    pub(super) bound: Vec<Bound>,
+    /// The listening sockets of each worker.
+    pub(super) workers: Vec<Vec<Listener>>,
+    pub(super) tls: Option<Arc<dyn TlsAcceptor>>,
+    /// Removed when the server has ended.
+    pub(super) files: Vec<SocketFile>,
+    /// Duplicates of the sockets, for a successor.
+    pub(super) kept: Vec<Kept>,
+    /// The origin of the sockets, if another process has passed them.
+    pub(super) predecessor: Option<Predecessor>,
+}
+
+impl Listening {
+    #[doc(hidden)]
+    pub fn on(addresses: &[ListenAddress], workers: usize, config: &Config) -> Result<Self> {
+        let mut listening = Listening {
+            tls: config.tls.as_deref().map(TlsConfig::load).transpose()?,
+            bound: Vec::new(),
+            workers: vec![Vec::new(); workers],
+            files: Vec::new(),
+            kept: Vec::new(),
+            predecessor: None,
+        };
+        let mut passed = Vec::new();
+        if let Some((predecessor, sockets)) = handover::take()? {
+            listening.predecessor = Some(predecessor);
+            passed = sockets;
+        }
+        let activated =
+            socket_activation::take().map_err(|cause| Error::system("take the sockets of LISTEN_FDS", cause))?;
+        let activated = activated
+            .into_iter()
+            .map(Activated::from)
+            .chain(activated_before(&mut passed));
+        for activated in activated {
+            let origin = SocketSource::Given(activated.name.clone());
+            let (bound, socket) = listening.on_activated(activated)?;
+            listening.add(bound, origin, vec![socket], config)?;
+        }
+        if !listening.bound.is_empty() {
+            return Ok(listening);
+        }
+        for address in addresses {
+            let origin = SocketSource::Asked(address.to_string());
+            if let Some(place) = passed.iter().position(|passed| passed.origin == origin) {
+                let sockets = passed.swap_remove(place).sockets;
+                if let Some((bound, sockets)) = listening.passed(address, sockets)? {
+                    listening.add(bound, origin, sockets, config)?;
+                    continue;
+                }
+            }
+            let (bound, sockets) = match &address.place {
+                Location::Ip(ip) => {
+                    let scheme = listening.scheme_of(address)?;
+                    let (ip, sockets) = on_ip(*ip, addresses, workers)?;
+                    (Bound::Ip(ip, scheme), sockets)
+                }
+                Location::Host(host) => {
+                    let scheme = listening.scheme_of(address)?;
+                    let (ip, sockets) = on_host(host, addresses, workers)?;
+                    (Bound::Ip(ip, scheme), sockets)
+                }
+                Location::Unix(path, mode) => {
+                    let (socket, file) = on_path(path, *mode)?;
+                    listening.files.push(file);
+                    (Bound::Unix(path.display().to_string()), vec![socket])
+                }
+                Location::Abstract(name) => {
+                    let unix = UnixAddress::from_abstract_name(name.as_bytes())
+                        .map_err(|cause| Error::address(address.to_string(), cause))?;
+                    let socket = UnixListener::bind(&unix).map_err(Error::listen)?;
+                    (Bound::Unix(format!("@{name}")), vec![ListenerSocket::Unix(socket)])
+                }
+            };
+            listening.add(bound, origin, sockets, config)?;
+        }
+        for passed in passed {
+            emit(|| tracing::warn!(address = %passed.origin, "not listening any more where the process before did"));
+        }
+        if listening.bound.is_empty() {
+            let nothing = io::Error::other("there is no address");
+            return Err(Error::address("", nothing));
+        }
+        Ok(listening)
+    }
+
+    /// Sockets of this address from the predecessor. `None` if they are unusable.
+    fn passed(
+        &mut self,
+        address: &ListenAddress,
+        sockets: Vec<Socket>,
+    ) -> Result<Option<(Bound, Vec<ListenerSocket>)>> {
+        let failed = |cause: io::Error| Error::address(address.to_string(), cause);
+        let Some(first) = sockets.first() else {
+            return Ok(None);
+        };
+        let bound = match &address.place {
+            Location::Ip(_) | Location::Host(_) => match first.local_address().map_err(failed)? {
+                Address::Ip(ip) => Bound::Ip(ip, self.scheme_of(address)?),
+                other => {
+                    let why = format!("the process before has passed a socket at {other}");
+                    return Err(failed(io::Error::other(why)));
+                }
+            },
+            Location::Unix(path, _) => {
+                // Without its file no client can connect to it.
+                let Ok(file) = SocketFile::of(path) else {
+                    return Ok(None);
+                };
+                self.files.push(file);
+                Bound::Unix(path.display().to_string())
+            }
+            Location::Abstract(name) => Bound::Unix(format!("@{name}")),
+        };
+        let listens = |socket: Socket| match &bound {
+            Bound::Ip(..) => ListenerSocket::Tcp(socket.into()),
+            Bound::Unix(_) => ListenerSocket::Unix(socket.into()),
+        };
+        let sockets = sockets.into_iter().map(listens).collect();
+        Ok(Some((bound, sockets)))
+    }
+
+    /// A socket that the service manager has opened. Its name chooses between HTTP and HTTPS.
+    fn on_activated(&self, activated: Activated) -> Result<(Bound, ListenerSocket)> {
+        let Activated {
+            socket,
+            name,
+            description,
+        } = activated;
+        let failed = |cause: io::Error| Error::system("listen on a socket of LISTEN_FDS", cause);
+        match socket.local_address().map_err(failed)? {
+            Address::Ip(ip) => {
+                let named = match name.as_str() {
+                    "http" => Some(Scheme::Http),
+                    "https" => Some(Scheme::Https),
+                    _ => None,
+                };
+                let scheme = self.scheme(named).ok_or_else(|| {
+                    let why = format!("{description} needs certificates, which App::tls names");
+                    failed(io::Error::other(why))
+                })?;
+                // Accepted connections inherit it.
+                socket.set_option(option::NO_DELAY, true).map_err(Error::listen)?;
+                if option::NOT_SENT_LOW_WATER.is_supported() {
+                    socket
+                        .set_option(option::NOT_SENT_LOW_WATER, NOT_SENT_BYTES)
+                        .map_err(Error::listen)?;
+                }
+                Ok((Bound::Ip(ip, scheme), ListenerSocket::Tcp(socket.into())))
+            }
+            Address::Unix(unix) => {
+                let name = match (unix.path_bytes(), unix.abstract_name()) {
+                    (Some(path), _) => String::from_utf8_lossy(path).into_owned(),
+                    (None, Some(name)) => format!("@{}", String::from_utf8_lossy(name)),
+                    (None, None) => description,
+                };
+                Ok((Bound::Unix(name), ListenerSocket::Unix(socket.into())))
+            }
+            other => {
+                let why = format!("{description} is at {other}, which is neither an IP address nor a Unix socket");
+                Err(failed(io::Error::other(why)))
+            }
+        }
+    }
+
+    /// The protocol at an IP address: that of its text, otherwise TLS if there are certificates.
+    fn scheme_of(&self, address: &ListenAddress) -> Result<Scheme> {
+        self.scheme(address.scheme).ok_or_else(|| {
+            let cause = io::Error::other("https:// needs certificates, which App::tls names");
+            Error::address(address.to_string(), cause)
+        })
+    }
+
+    /// `None` for TLS without certificates.
+    fn scheme(&self, asked: Option<Scheme>) -> Option<Scheme> {
+        if asked == Some(Scheme::Https) && self.tls.is_none() {
+            return None;
+        }
+        let usual = if self.tls.is_some() {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        };
+        Some(asked.unwrap_or(usual))
+    }
+
+    /// The port to which clients on plain TCP are redirected, if they are.
+    pub(super) fn redirect(&self) -> Option<u16> {
+        self.tls.as_ref().filter(|tls| tls.redirects())?;
+        self.bound.iter().find_map(|bound| match bound {
+            Bound::Ip(address, Scheme::Https) => Some(address.port()),
+            _ => None,
+        })
+    }
+
+    /// No socket and one worker: connections come from this process's memory.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn in_process() -> Self {
+        Listening {
+            bound: Vec::new(),
+            workers: vec![Vec::new()],
+            tls: None,
+            files: Vec::new(),
+            kept: Vec::new(),
+            predecessor: None,
+        }
+    }
+
+    /// Distributes the sockets of one address: one for each worker, or shared ones if there are fewer.
+    fn add(&mut self, bound: Bound, origin: SocketSource, sockets: Vec<ListenerSocket>, config: &Config) -> Result {
+        for socket in &sockets {
+            socket.set_keep_alive(config.tcp_keep_alive).map_err(Error::listen)?;
+        }
+        let sockets: Vec<Arc<ListenerSocket>> = sockets.into_iter().map(Arc::new).collect();
+        let workers = self.workers.len();
+        let tls = self
+            .tls
+            .as_ref()
+            .filter(|_| matches!(bound, Bound::Ip(_, Scheme::Https)));
+        for turn in 0..workers.max(sockets.len()) {
+            self.workers[turn % workers].push(Listener {
+                socket: Arc::clone(&sockets[turn % sockets.len()]),
+                tls: tls.cloned(),
+            });
+        }
+        self.bound.push(bound);
+        self.kept.push((origin, sockets));
+        Ok(())
+    }
+}
+
+/// A socket that the service manager has opened, for this process or for its predecessor.
+struct Activated {
+    socket: Socket,
+    name: String,
+    /// The socket in an error message.
+    description: String,
+}
+
+impl From<ActivatedSocket> for Activated {
+    fn from(activated: ActivatedSocket) -> Self {
+        Activated {
+            description: activated.to_string(),
+            socket: activated.socket,
+            name: activated.name,
+        }
+    }
+}
+
+/// Takes the sockets that the service manager opened for the predecessor out of those that the predecessor passed.
+fn activated_before(passed: &mut Vec<Passed>) -> Vec<Activated> {
+    let activated = |Passed { origin, sockets }: Passed| match origin {
+        SocketSource::Asked(_) => Vec::new(),
+        SocketSource::Given(name) => {
+            let description = format!("a socket of the predecessor ({name:?})");
+            let activated = |socket| Activated {
+                socket,
+                name: name.clone(),
+                description: description.clone(),
+            };
+            sockets.into_iter().map(activated).collect()
+        }
+    };
+    passed
+        .extract_if(.., |passed| matches!(passed.origin, SocketSource::Given(_)))
+        .flat_map(activated)
+        .collect()
+}
+
+fn on_host(host: &str, all: &[ListenAddress], workers: usize) -> Result<(SocketAddr, Vec<ListenerSocket>)> {
+    let mut failed = Error::address(host, io::Error::other("the name has no address"));
+    let addresses = host.to_socket_addrs().map_err(|cause| Error::address(host, cause))?;
+    for address in addresses {
+        match on_ip(address, all, workers) {
+            Ok(listening) => return Ok(listening),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// A socket for each worker, so that the kernel distributes the connections and no worker waits for another.
+fn on_ip(address: SocketAddr, all: &[ListenAddress], workers: usize) -> Result<(SocketAddr, Vec<ListenerSocket>)> {
+    // `[::]` includes IPv4 on some systems, and its port would conflict with `0.0.0.0` in the same list.
+    let beside_v4 = address.is_ipv6()
+        && all.iter().any(
+            |other| matches!(other.place, Location::Ip(SocketAddr::V4(other)) if other.port() == address.port() && other.port() != 0),
+        );
+    let mut options = ListenOptions::new().no_delay(true).reuse_port(workers > 1);
+    if option::NOT_SENT_LOW_WATER.is_supported() {
+        options = options.not_sent_low_water_bytes(NOT_SENT_BYTES);
+    }
+    if beside_v4 {
+        options = options.only_v6(true);
+    }
+    if workers > 1 {
+        refuse_taken(address, beside_v4)?;
+    }
+    let first = TcpListener::bind(address, &options).map_err(Error::listen)?;
+    let address = first
+        .local_addr()
+        .map_err(|cause| Error::system("read the listening address", cause))?;
+    let mut sockets = vec![ListenerSocket::Tcp(first)];
+    while sockets.len() < workers {
+        let socket = TcpListener::bind(address, &options).map_err(Error::listen)?;
+        sockets.push(ListenerSocket::Tcp(socket));
+    }
+    Ok((address, sockets))
+}
+
+/// Fails if another process listens on the address. Workers share it by SO_REUSEPORT, which by itself would also allow a
+/// second program of the same user to take a part of the first one's connections.
+fn refuse_taken(address: SocketAddr, only_v6: bool) -> Result {
+    let domain = if address.is_ipv4() { Domain::V4 } else { Domain::V6 };
+    let socket = Socket::new(domain, Kind::STREAM, Protocol::DEFAULT).map_err(Error::listen)?;
+    socket.set_option(option::REUSE_ADDRESS, true).map_err(Error::listen)?;
+    if only_v6 {
+        socket.set_option(option::ONLY_V6, true).map_err(Error::listen)?;
+    }
+    socket.bind(&Address::Ip(address)).map_err(Error::listen)
+}
+
+/// Listens on a path. A stale file of a server that no longer runs is removed first.
+fn on_path(path: &Path, mode: Option<u32>) -> Result<(ListenerSocket, SocketFile)> {
+    let failed = |cause: io::Error| Error::address(format!("unix:{}", path.display()), cause);
+    let address = UnixAddress::from_path(path).map_err(|_| {
+        failed(io::Error::other(
+            "the path is longer than a socket's may be, 107 bytes; use a shorter one",
+        ))
+    })?;
+    if is_stale(path, &address) {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    let socket = Socket::new(Domain::UNIX, Kind::STREAM, Protocol::DEFAULT).map_err(Error::listen)?;
+    socket.bind(&Address::Unix(address)).map_err(Error::listen)?;
+    let file = SocketFile::of(path).map_err(failed)?;
+    // Before it listens: until then no client can connect, so the permissions of the umask never apply.
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+    }
+    socket.listen(UNIX_BACKLOG).map_err(Error::listen)?;
+    Ok((ListenerSocket::Unix(socket.into()), file))
+}
+
+/// Returns whether the path is a socket without a listener.
+fn is_stale(path: &Path, address: &UnixAddress) -> bool {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    is_socket
+        && UnixStream::connect(address)
+            .is_err_and(|error| error.raw_os_error() == Some(Errno::CONNREFUSED.raw_os_error()))
+}
+
+/// The file of a Unix socket, which is removed when this is dropped, unless another server has replaced it.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Its device and inode: they identify the file.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(SocketFile {
+            path: path.to_owned(),
+            identity: identity(path)?,
+        })
+    }
+}
+
+impl SocketFile {
+    /// Keeps the file, which belongs to another process now.
+    pub(super) fn leave(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            // There is no caller left for an error; the next server removes the file.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let file = std::fs::symlink_metadata(path)?;
+    Ok((file.dev(), file.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_belongs_to_one_client_does_not_concern_the_others() {
+        for errno in [
+            Errno::PROTO,
+            Errno::NETDOWN,
+            Errno::HOSTUNREACH,
+            Errno::CONNABORTED,
+            Errno::PERM,
+        ] {
+            assert!(
+                matches!(AcceptError::from(io::Error::from(errno)), AcceptError::Client),
+                "{errno}"
+            );
+        }
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::BADF] {
+            assert!(
+                matches!(AcceptError::from(io::Error::from(errno)), AcceptError::System(_)),
+                "{errno}"
+            );
+        }
+        assert!(matches!(
+            AcceptError::from(io::Error::from(Errno::WOULDBLOCK)),
+            AcceptError::Nobody
+        ));
+    }
+}

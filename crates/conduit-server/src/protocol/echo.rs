@@ -1,0 +1,43 @@
+//! A protocol for tests, which returns its input: the end of an upgrade by a response with status 101.
+
+use conduit_net::Interest;
+
+use super::Step;
+use crate::link::{Link, Timer, reading};
+use crate::worker::Shared;
+
+pub(crate) struct Echo;
+
+impl Echo {
+    pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
+        link.begin_output(shared);
+        link.output.extend_from_slice(input);
+        *input = &[];
+        Step::Continue
+    }
+
+    pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> Step {
+        if link.read_closed && !link.has_output() {
+            Step::Close
+        } else {
+            Step::Continue
+        }
+    }
+
+    pub(super) fn on_timer(&mut self, _: &mut Link, _: &mut Shared) -> Step {
+        Step::Close
+    }
+
+    pub(super) fn on_shutdown(&mut self, _: &mut Link, _: bool, _: &mut Shared) -> Step {
+        Step::Close
+    }
+
+    pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
+        let interest = if link.has_room() && !link.read_closed {
+            reading()
+        } else {
+            Interest::NONE
+        };
+        (interest, Timer::Off)
+    }
+}

@@ -1,0 +1,332 @@
+//! HTTP/1.1 on a connection: one exchange after the other.
+//!
+//! [`request`] passes input to the engine and requests to their exchange, [`response`] writes responses. The engine decides
+//! on framing and on the end of the connection; this module decides what to wait for.
+
+mod request;
+mod response;
+
+use conduit_net::Interest;
+use conduit_proto::h1::{self, Phase};
+use http::StatusCode;
+
+use super::{Lingering, Protocol, Step, Upgrade};
+use crate::body::BodyEvent;
+use crate::commands::{Command, CommandSender};
+use crate::exchange::Exchange;
+use crate::exchange_id::{ExchangeId, StreamId};
+use crate::limit::Limit;
+use crate::link::{Link, Timer, reading};
+use crate::panics::discard;
+use crate::problem::Problem;
+use crate::worker::Shared;
+
+pub(crate) struct Http1 {
+    engine: h1::Connection,
+    exchange: Exchange,
+    input: InputState,
+    ending: Ending,
+    /// The number of requests that have arrived.
+    requests: u64,
+}
+
+/// The use of input that has arrived.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InputState {
+    /// All of it is used, or the rest is the beginning of something: more is needed.
+    NeedsMore,
+    /// There is more to use once there is room for the output that it leads to.
+    Ready,
+    /// A whole request waits for the end of the response before it.
+    Blocked,
+    /// The handler lags with the body.
+    Paused,
+}
+
+/// The end of the connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Clean,
+    /// A close-delimited response was aborted, or a client does not take its response: reset instead of closing cleanly.
+    Reset,
+    /// A response has switched to another protocol.
+    Upgrade(Upgrade),
+}
+
+impl Http1 {
+    pub(crate) fn new() -> Self {
+        Http1 {
+            engine: h1::Connection::new(),
+            exchange: Exchange::new(),
+            input: InputState::NeedsMore,
+            ending: Ending::Clean,
+            requests: 0,
+        }
+    }
+
+    fn exchange_id(&self, link: &Link) -> ExchangeId {
+        ExchangeId {
+            connection: link.id,
+            stream: StreamId::ONLY,
+            generation: self.requests as u32,
+        }
+    }
+
+    /// The sender for tasks and bodies of the request that arrived last.
+    fn sender(&self, link: &Link, shared: &Shared) -> CommandSender {
+        CommandSender::new(shared.commands.clone(), self.exchange_id(link))
+    }
+
+    /// Continues after the output was sent: with a stream, with input that had to wait, or with the end of the connection.
+    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        self.continue_output(link, shared);
+        if let Ending::Upgrade(upgrade) = self.ending {
+            return Step::switch(Protocol::upgraded(upgrade));
+        }
+        if link.read_closed && self.exchange.ends_with_client() {
+            return Step::Close;
+        }
+        if self.input == InputState::Ready && !link.has_output() {
+            return Step::Continue;
+        }
+        if !self.exchange.is_serving() && !link.has_output() {
+            if link.read_closed {
+                return Step::Close;
+            }
+            if !self.engine.keep_alive() {
+                return self.finish(link);
+            }
+            if shared.stopping && !shared.keeps_idle && self.engine.phase() == Phase::Idle {
+                // The system still sends the last response to a client that is slow to take it.
+                return match link.outgoing_bytes() {
+                    0 => Step::Close,
+                    _ => self.finish(link),
+                };
+            }
+        }
+        if link.read_closed && self.input == InputState::NeedsMore {
+            // The handler has got all that has arrived, and the body has not ended.
+            self.exchange.break_body();
+        }
+        Step::Continue
+    }
+
+    /// Continues with the output that the link has sent, or cannot send.
+    fn continue_output(&mut self, link: &mut Link, shared: &mut Shared) {
+        if link.has_uncopied() {
+            let unsent_bytes = link.uncopied_left();
+            if let Some(error) = link.take_failure() {
+                self.abort_response(&error.to_string(), unsent_bytes, link, shared);
+            }
+            let sender = self.sender(link, shared);
+            link.load_file(sender);
+        } else if self.exchange.is_idle() && self.exchange.has_record() {
+            // The uncopied body of a response is sent.
+            self.exchange.end(shared);
+        }
+        if link.has_room() {
+            self.exchange.offer_room();
+        }
+    }
+
+    /// Ends the server's half of the stream after the last response, and lingers until the client has ended its own.
+    fn finish(&mut self, link: &mut Link) -> Step {
+        if self.ending == Ending::Reset {
+            return Step::Close;
+        }
+        match link.shutdown() {
+            Ok(()) => {}
+            // The end of TLS waits for room, after which the connection comes here again.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Step::Continue,
+            Err(_) => return Step::Close,
+        }
+        link.pending = Vec::new();
+        Step::switch(Protocol::Lingering(Lingering::default()))
+    }
+
+    pub(super) fn on_command(
+        &mut self,
+        exchange: ExchangeId,
+        command: Command,
+        link: &mut Link,
+        shared: &mut Shared,
+    ) -> Step {
+        if exchange != self.exchange_id(link) {
+            // Its response is complete: the command must not act on the next one.
+            discard(command);
+            return Step::Continue;
+        }
+        link.begin_output(shared);
+        match command {
+            Command::Response(response) => {
+                // The connection may have responded by itself before.
+                if self.exchange.is_handling() {
+                    self.exchange.has_responded();
+                    self.respond(response, link, shared);
+                } else {
+                    discard(response);
+                }
+            }
+            Command::Piece(piece) => {
+                if let Some(piece) = self.exchange.take_piece(piece) {
+                    self.write_piece_or_abort(piece, link, shared);
+                    if link.timer() == Timer::HalfClosed {
+                        link.extend_timer(shared);
+                    }
+                }
+            }
+            Command::StreamEnd(result) => self.end_stream(result, link, shared),
+            Command::FileRead => link.has_loaded(),
+            Command::Body(BodyEvent::Wanted) => {
+                self.engine.write_continue(&mut link.output);
+                self.resume_input();
+            }
+            Command::Body(BodyEvent::Abandoned) => self.resume_input(),
+        }
+        Step::Continue
+    }
+
+    /// The handler no longer keeps the input from being used.
+    fn resume_input(&mut self) {
+        if self.input == InputState::Paused {
+            self.input = InputState::Ready;
+        }
+    }
+
+    /// The response is written: the request after it may be served.
+    fn unblock_input(&mut self) {
+        if matches!(self.input, InputState::Paused | InputState::Blocked) {
+            self.input = InputState::Ready;
+        }
+    }
+
+    pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        let (limit, late) = match link.timer() {
+            Timer::Head => (Limit::HeadTime, "the head of the request did not arrive in time"),
+            Timer::Body => (Limit::BodyRate, "the body of the request arrives too slowly"),
+            Timer::Room => {
+                // The system must not keep what the client does not take.
+                self.ending = Ending::Reset;
+                return close_late(Limit::WriteRate, link, shared);
+            }
+            Timer::Idle | Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
+            Timer::Off | Timer::ProxyHeader | Timer::Handshake | Timer::Linger => return Step::Close,
+        };
+        shared.counts().strike(limit);
+        tracing::debug!(peer = %link.peer(), "{late}");
+        link.begin_output(shared);
+        let problem = Problem::new(StatusCode::REQUEST_TIMEOUT).with_detail(late);
+        self.refuse(problem, link, shared);
+        Step::Continue
+    }
+
+    /// The connection ends after the response that is in progress; an idle one at once.
+    pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
+        if !is_over {
+            return Step::Continue;
+        }
+        let stage = if self.exchange.is_handling() {
+            // Handlers are logged by themselves.
+            return Step::Close;
+        } else if self.exchange.is_streaming() {
+            "the response's stream has not ended"
+        } else if link.has_output() {
+            "the response is not sent"
+        } else {
+            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now));
+            tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
+            return Step::Close;
+        };
+        self.exchange.log_cut_off(link.peer(), stage, shared);
+        Step::Close
+    }
+
+    /// Reads on while requests can be served, or while a body that is not paused is missing. While a client has ended its
+    /// half, has sent more than can be served now, or does not take its responses, nothing is read.
+    pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
+        let can_use = !matches!(self.input, InputState::Paused | InputState::Blocked);
+        let reads =
+            !link.read_closed && can_use && (!link.has_output() || (link.has_room() && self.exchange.has_body()));
+        let interest = if reads {
+            reading()
+        } else if !link.read_closed && self.exchange.ends_with_client() {
+            // Nothing is read, such as requests after this one, but the end is reported wherever it is.
+            Interest::HANG_UP
+        } else {
+            Interest::NONE
+        };
+        (interest, self.timer(link))
+    }
+
+    fn timer(&self, link: &Link) -> Timer {
+        if link.waits_for_disk() {
+            return Timer::Off;
+        } else if link.has_output() {
+            return Timer::Room;
+        }
+        match self.engine.phase() {
+            // A record of TLS that has begun counts as the beginning of a head.
+            Phase::Idle if link.holds_input() => Timer::Head,
+            Phase::Idle => Timer::Idle,
+            Phase::Head => Timer::Head,
+            // A client that sends on what its handler does not want, or that waits to be asked for it, is not late.
+            Phase::Body if self.exchange.wants_body() => Timer::Body,
+            Phase::Drain => Timer::Body,
+            _ if self.exchange.is_serving() && link.read_closed => Timer::HalfClosed,
+            _ if self.exchange.is_serving() => Timer::Off,
+            _ => Timer::Idle,
+        }
+    }
+
+    pub(super) fn wants_input(&self) -> bool {
+        self.input == InputState::Ready
+    }
+
+    pub(super) fn ends_with_client(&self) -> bool {
+        self.exchange.ends_with_client()
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.exchange.is_serving()
+    }
+
+    /// Returns whether the last response is complete, and the connection closes after it.
+    pub(super) fn sends_last(&self) -> bool {
+        !self.engine.keep_alive() && !self.exchange.is_serving() && self.ending == Ending::Clean
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.engine.phase() == Phase::Idle
+    }
+
+    pub(super) fn reads_little(&self) -> bool {
+        self.engine.phase() != Phase::Body
+    }
+
+    /// Returns whether a turn has ended as most do: all is written, and the next request is expected as the last one was.
+    #[inline]
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.input == InputState::NeedsMore
+            && self.exchange.is_at_rest()
+            && self.engine.keep_alive()
+            && self.engine.phase() == Phase::Idle
+    }
+
+    /// The memory that it holds for the request's body.
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.exchange.buffer_bytes()
+    }
+
+    /// Cancels the exchange. Returns whether the client must see a reset.
+    pub(super) fn cancel(&mut self, link: &Link, shared: &mut Shared) -> bool {
+        self.exchange.cancel(link.uncopied_left(), shared);
+        self.ending == Ending::Reset || self.engine.ends_with_stream()
+    }
+}
+
+fn close_late(limit: Limit, link: &Link, shared: &Shared) -> Step {
+    shared.counts().strike(limit);
+    tracing::debug!(peer = %link.peer(), limit = limit.name(), "closed a connection");
+    Step::Close
+}

@@ -1,0 +1,293 @@
+//! From responses to bytes: the head, the body as far as it is there, and responses that fail.
+
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use conduit_proto::h1::{self, BodyLength, Phase};
+use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY, UPGRADE};
+use http::{HeaderValue, StatusCode};
+
+use super::{Ending, Http1};
+use crate::blocking::Instrumentation;
+use crate::body::{Body, BodyError, BodyKind};
+use crate::exchange::next_piece;
+use crate::limit::Limit;
+use crate::link::{Link, UNCOPIED_BYTES, Uncopied};
+use crate::panics::discard;
+use crate::pool::{self, Untouched};
+use crate::problem::Problem;
+use crate::protocol::Upgrade;
+use crate::response::{IntoResponse, Response};
+use crate::worker::Shared;
+
+/// The pieces of a stream that are taken at once before its head is sent, if they are there.
+const READY_PIECES: usize = 8;
+const READY_BYTES: usize = 16 * 1024;
+
+impl Http1 {
+    /// Writes a response, or its head and the part of its body that is there.
+    pub(super) fn respond(&mut self, mut response: Response, link: &mut Link, shared: &mut Shared) {
+        if self.engine.is_no_answer(response.status()) {
+            return self.respond_without_end(response, link, shared);
+        }
+        self.exchange.record_head(&response);
+        let is_last = self.requests >= shared.config.requests;
+        if is_last {
+            shared.counts().strike(Limit::Requests);
+        }
+        // The client has ended its half in the middle of the body, and all that arrived was taken in.
+        let is_cut_short = link.read_closed && !self.exchange.has_body() && self.engine.phase() == Phase::Body;
+        // After 413 the rest of the body is not read, however long it is.
+        let is_too_large = self.exchange.has_body() && response.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        if is_last || shared.stopping || is_cut_short || is_too_large {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(hsts) = &shared.hsts
+            && link.is_secure()
+        {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        let bytes: &[u8] = match &response.body().0 {
+            BodyKind::Empty => &[],
+            BodyKind::Static(bytes) => bytes,
+            BodyKind::Bytes(bytes) => bytes,
+            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => buffer,
+            BodyKind::File(_) => return self.respond_uncopied(response, link, shared),
+            BodyKind::Stream(..) | BodyKind::Incoming(_) => return self.respond_by_stream(response, link, shared),
+            // The body of a request to an application that is a service, as the response of one that serves here.
+            #[cfg(feature = "tower")]
+            BodyKind::Limited(_) => {
+                let response = response.map(|body| match body.len() {
+                    Some(length) => Body::from_sized_stream(body, length),
+                    None => Body::from_stream(body),
+                });
+                return self.respond(response, link, shared);
+            }
+        };
+        if bytes.len() >= UNCOPIED_BYTES {
+            return self.respond_uncopied(response, link, shared);
+        }
+        let output = &mut link.output;
+        let untouched = Untouched::of(&response);
+        let is_written =
+            untouched.is_some_and(|head| self.engine.write_usual(output, head.written(), bytes, &shared.date));
+        if !is_written {
+            self.engine
+                .write_response(output, response.status(), response.headers(), bytes, &shared.date);
+        }
+        let (parts, body) = response.into_parts();
+        if let BodyKind::Bytes(_) = &body.0 {
+            // They may have an owner of the application's.
+            discard(body);
+        }
+        pool::recycle(parts, untouched);
+        self.end_response(shared);
+    }
+
+    /// Writes a response with a status after which HTTP does not go on: a switch to another protocol, or a mistake.
+    #[cold]
+    fn respond_without_end(&mut self, response: Response, link: &mut Link, shared: &mut Shared) {
+        let status = response.status();
+        let name = response.headers().get(UPGRADE).map(HeaderValue::as_bytes);
+        if status == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(upgrade) = name.and_then(Upgrade::named)
+        {
+            self.exchange.record_head(&response);
+            self.engine.write_head(
+                &mut link.output,
+                status,
+                response.headers(),
+                BodyLength::None,
+                &shared.date,
+            );
+            discard(response);
+            self.end_response(shared);
+            self.ending = Ending::Upgrade(upgrade);
+            return;
+        }
+        tracing::error!(%status, "a handler returned a status that is not that of a final response");
+        discard(response);
+        let failed = shared
+            .application
+            .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+        self.respond(failed, link, shared);
+    }
+
+    /// Writes the head of a response whose body is a stream, or a request's, and the part of it that is there.
+    fn respond_by_stream(&mut self, response: Response, link: &mut Link, shared: &mut Shared) {
+        let (parts, body) = response.into_parts();
+        if let BodyKind::Incoming(incoming) = &body.0 {
+            if let Err(error) = incoming.check_limit(0) {
+                discard(parts);
+                let refused = shared.application.show(error.into_response());
+                return self.respond(refused, link, shared);
+            }
+            // The response is the request's own body: the client must send it before it sees a status.
+            self.engine.write_continue(&mut link.output);
+        }
+        let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
+        self.engine
+            .write_head(&mut link.output, parts.status, &parts.headers, length, &shared.date);
+        pool::recycle(parts, None);
+        if !self.engine.wants_body() {
+            // It has not begun: there are no bytes that could be too few.
+            let _ = self.engine.write_end(&mut link.output, None);
+            discard(body);
+            return self.end_response(shared);
+        }
+        self.exchange.begin_stream(shared);
+        let instrumentation = self.exchange.instrument_stream(shared);
+        if let Some((body, failed)) = self.write_ready_pieces(body, &instrumentation, link, shared) {
+            let sender = self.sender(link, shared);
+            self.exchange.spawn_stream(body, failed, instrumentation, sender);
+        }
+    }
+
+    /// Writes the head of a response whose body is sent from where it is.
+    fn respond_uncopied(&mut self, response: Response, link: &mut Link, shared: &mut Shared) {
+        let (parts, body) = response.into_parts();
+        let length = body.len().unwrap_or_default();
+        let is_wanted =
+            self.engine
+                .write_response_head(&mut link.output, parts.status, &parts.headers, length, &shared.date);
+        pool::recycle(parts, None);
+        if is_wanted && length > 0 {
+            if let BodyKind::File(_) = &body.0 {
+                self.exchange.record_body(length);
+            }
+            self.drop_request_body();
+            // The response is complete when all of the body is sent.
+            link.put_uncopied(Uncopied::body(body));
+        } else {
+            discard(body);
+            self.end_response(shared);
+        }
+    }
+
+    /// Writes the first pieces of a stream after its head, if they are there at once: they leave together, and a stream that
+    /// ends so needs no task. Returns the rest, and an error that comes next.
+    fn write_ready_pieces(
+        &mut self,
+        mut body: Body,
+        instrumentation: &Instrumentation,
+        link: &mut Link,
+        shared: &mut Shared,
+    ) -> Option<(Body, Option<BodyError>)> {
+        // Where the length is declared each piece is checked after what is sent; a request's body is on its way.
+        if !matches!(body.0, BodyKind::Stream(_, None)) {
+            return Some((body, None));
+        }
+        let start = link.output.len();
+        for _ in 0..READY_PIECES {
+            if link.has_uncopied() || link.output.len() - start >= READY_BYTES {
+                break;
+            }
+            // The task that polls the stream next leaves a waker that wakes.
+            match next_piece(&mut body, instrumentation, &mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(piece))) => {
+                    if !self.write_piece_or_abort(piece, link, shared) {
+                        discard(body);
+                        return None;
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Some((body, Some(error))),
+                Poll::Ready(None) => {
+                    discard(body);
+                    self.end_stream(Ok(()), link, shared);
+                    return None;
+                }
+            }
+        }
+        Some((body, None))
+    }
+
+    /// Writes a piece of the response's stream. Returns whether the response goes on.
+    pub(super) fn write_piece_or_abort(&mut self, piece: Bytes, link: &mut Link, shared: &mut Shared) -> bool {
+        let length = piece.len() as u64;
+        if self.write_piece(piece, link).is_err() {
+            self.abort_response("the stream is longer than its declared length", 0, link, shared);
+            return false;
+        }
+        self.exchange.record_body(length);
+        true
+    }
+
+    /// Writes a piece of the response's stream; a large one is sent from where it is.
+    fn write_piece(&mut self, mut piece: Bytes, link: &mut Link) -> Result<(), h1::BodyError> {
+        if piece.len() < UNCOPIED_BYTES {
+            return self.engine.write_body(&mut link.output, &piece);
+        }
+        let (length, after) = self.engine.frame_body(&mut link.output, piece.len() as u64)?;
+        piece.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        if !piece.is_empty() {
+            link.put_uncopied(Uncopied::piece(piece, after));
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_stream(&mut self, result: Result<(), BodyError>, link: &mut Link, shared: &mut Shared) {
+        if !self.exchange.is_streaming() {
+            return;
+        }
+        match result {
+            Ok(()) => match self.engine.write_end(&mut link.output, None) {
+                Ok(()) => {
+                    self.exchange.end_stream();
+                    self.end_response(shared);
+                }
+                Err(_) => self.abort_response("the stream is shorter than its declared length", 0, link, shared),
+            },
+            Err(error) => self.abort_response(&error.to_string(), 0, link, shared),
+        }
+    }
+
+    /// Aborts a response that cannot be finished: the client sees a close in the middle of it. `unsent_bytes` of its body
+    /// were recorded and are not sent.
+    pub(super) fn abort_response(&mut self, error: &str, unsent_bytes: u64, link: &Link, shared: &mut Shared) {
+        tracing::warn!(peer = %link.peer(), error, "aborted a response");
+        if self.engine.ends_with_stream() {
+            self.ending = Ending::Reset;
+        }
+        self.engine.abort();
+        self.exchange.break_off(unsent_bytes, shared);
+    }
+
+    /// Responds in place of a handler, if there was no response yet, and closes.
+    pub(super) fn refuse(&mut self, problem: Problem, link: &mut Link, shared: &mut Shared) {
+        self.drop_request_body();
+        if self.engine.can_answer() {
+            let mut response = shared.application.show(problem.into_response());
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+            if !self.exchange.has_record() {
+                let bytes = response.body().len().unwrap_or_default();
+                shared.watch.refused(link.client(), response.status(), bytes);
+            }
+            self.exchange.replace_handler();
+            self.respond(response, link, shared);
+        } else if self.exchange.is_streaming() {
+            // The response goes on; without a body to wait for there is no deadline that could pass again.
+            self.engine.stop_reading();
+        } else {
+            self.engine.abort();
+        }
+    }
+
+    /// The response is written.
+    #[inline]
+    fn end_response(&mut self, shared: &mut Shared) {
+        self.drop_request_body();
+        self.exchange.end(shared);
+    }
+
+    /// The handler no longer gets the rest of the request's body. The engine skips it, or closes.
+    #[inline]
+    fn drop_request_body(&mut self) {
+        self.exchange.break_body();
+        self.unblock_input();
+    }
+}

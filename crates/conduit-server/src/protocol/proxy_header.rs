@@ -1,0 +1,74 @@
+//! The PROXY header before everything else, where a trusted proxy sends one.
+
+use std::net::IpAddr;
+
+use conduit_net::Interest;
+use conduit_proto::proxy::{Header, HeaderParser};
+
+use super::{Protocol, Step};
+use crate::connection_info::Origin;
+use crate::limit::Limit;
+use crate::link::{Link, Timer, reading};
+use crate::worker::Shared;
+
+#[derive(Default)]
+pub(crate) struct ProxyHeader(HeaderParser);
+
+impl ProxyHeader {
+    /// Input is below any encryption. Nothing after the header is taken, so that TLS begins at its first byte.
+    pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
+        let (used, header) = match self.0.handle_input(input) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!(peer = %link.peer(), %error, "closed a connection at its PROXY header");
+                return Step::Close;
+            }
+        };
+        *input = &input[used..];
+        match header {
+            None => Step::Continue,
+            Some(header) => apply(header, link, shared),
+        }
+    }
+
+    pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> Step {
+        if link.read_closed { Step::Close } else { Step::Continue }
+    }
+
+    pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        shared.counts().strike(Limit::HeadTime);
+        tracing::debug!(peer = %link.peer(), "the PROXY header did not arrive in time");
+        Step::Close
+    }
+
+    pub(super) fn on_shutdown(&mut self, _: &mut Link, _: bool, shared: &mut Shared) -> Step {
+        if shared.keeps_idle { Step::Continue } else { Step::Close }
+    }
+
+    pub(super) fn waits_for(&self, _: &Link) -> (Interest, Timer) {
+        (reading(), Timer::ProxyHeader)
+    }
+}
+
+/// Sets the client that the header names.
+fn apply(header: Header, link: &mut Link, shared: &mut Shared) -> Step {
+    let (origin, forwarding) = match header {
+        Header::Local => return Step::switch(Protocol::first(link)),
+        Header::Internet { source, .. } if !source.ip().is_unspecified() => {
+            let address: IpAddr = source.ip();
+            if !shared.peers.enter(address) {
+                shared.counts().strike(Limit::PeerConnections);
+                tracing::debug!(peer = %link.peer(), client = %address, "the client has its limit of connections");
+                return Step::Close;
+            }
+            link.count_for(Some(address));
+            (Origin::Address(source), shared.config.proxies.forwarding_of(source))
+        }
+        Header::Internet { .. } | Header::Unknown => (Origin::Unknown, None),
+    };
+    link.update_info(|info| {
+        info.origin = origin;
+        info.forwarding = forwarding;
+    });
+    Step::switch(Protocol::first(link))
+}

@@ -1,0 +1,457 @@
+//! An application without connections: separate threads serve requests that another server has read.
+//!
+//! Each thread has what a worker has but for the poller: a tokio runtime, the application, handlers that are polled in place
+//! and go on as tasks. Requests come through a channel and are answered through another, one for each.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::thread;
+
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::Span;
+
+use crate::body::{Body, BodyKind};
+use crate::cohort::Cohort;
+use crate::config::Config;
+use crate::connection_info::ConnectionInfo;
+use crate::current;
+use crate::deadlines::Second;
+use crate::dispatch::{Application, Plan};
+use crate::endpoint::panicked;
+use crate::error::{Error, Result};
+use crate::exchange::{Called, Environment, call};
+use crate::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+use crate::state::OpenState;
+use crate::work::Work;
+use crate::{watch_workers, worker_count};
+use conduit_core::interop::SendBody;
+
+/// The threads of an application. They end when this is dropped, once what runs on them has ended.
+#[doc(hidden)]
+pub struct Threads {
+    threads: Vec<Thread>,
+    /// Where the search for the thread with the fewest requests begins next.
+    next: AtomicUsize,
+    handle: ServerHandle,
+}
+
+struct Thread {
+    jobs: mpsc::UnboundedSender<Job>,
+    /// The number of its requests with a waiting caller.
+    open: Arc<AtomicUsize>,
+}
+
+/// A request, and the receiver of its response.
+struct Job {
+    request: Box<dyn FnOnce() -> http::Request<Body> + Send>,
+    peer: Option<SocketAddr>,
+    /// The span of the caller.
+    span: Span,
+    answer: oneshot::Sender<http::Response<SendBody>>,
+}
+
+/// A pending response; `Err` if the thread has ended.
+#[doc(hidden)]
+pub struct Answer {
+    answer: oneshot::Receiver<http::Response<SendBody>>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Answer {
+    #[doc(hidden)]
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<http::Response<SendBody>>> {
+        pin!(&mut self.answer).poll(context).map(std::result::Result::ok)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Threads {
+    /// Starts as many threads as the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// When a thread cannot open its state, or the system refuses one.
+    #[doc(hidden)]
+    pub fn start<S: 'static>(
+        state: Box<dyn OpenState<S>>,
+        plan: Plan<S>,
+        config: Config,
+        runtime: Option<Runtime>,
+    ) -> Result<Self> {
+        let workers = worker_count(&config);
+        let handle = ServerHandle::new(workers, &config, None, plan.definitions());
+        let watching = watch_workers(handle.clone(), config.blocked_after);
+        // Nothing is ever sent: the channel closes when the last thread has ended, normally or not.
+        let (running, ended) = mpsc::channel::<Infallible>(1);
+        let failed = |cause| Error::system("start a thread of the application", cause);
+        let mut threads = Threads {
+            threads: Vec::with_capacity(workers),
+            next: AtomicUsize::new(0),
+            handle: handle.clone(),
+        };
+        let cohort = Cohort::new();
+        let (opened, has_opened) = std::sync::mpsc::channel();
+        for number in 0..workers {
+            let (jobs, requests) = mpsc::unbounded_channel();
+            let start = ThreadStart {
+                number,
+                state: state.duplicate(),
+                plan: plan.clone(),
+                config: config.clone(),
+                handle: handle.clone(),
+                cohort: cohort.clone(),
+                opened: opened.clone(),
+                requests,
+            };
+            let (running, watching) = (running.clone(), watching.clone());
+            let serve = move || {
+                let _running = (running, watching, StopOnDrop(start.handle.clone()));
+                serve(start);
+            };
+            let name = format!("conduit-service-{number}");
+            thread::Builder::new().name(name).spawn(serve).map_err(failed)?;
+            threads.threads.push(Thread {
+                jobs,
+                open: Arc::default(),
+            });
+        }
+        drop((running, state, plan, cohort, opened));
+        if let Some(runtime) = runtime {
+            let name = "conduit-state".to_owned();
+            let drive = move || drive(runtime, ended);
+            thread::Builder::new().name(name).spawn(drive).map_err(failed)?;
+        }
+        // The channel closes when each thread has sent its result or has panicked.
+        has_opened.iter().collect::<Result<()>>()?;
+        Ok(threads)
+    }
+
+    #[doc(hidden)]
+    pub fn handle(&self) -> &ServerHandle {
+        &self.handle
+    }
+
+    /// Has the thread that has the fewest requests answer this one, which is made there.
+    #[doc(hidden)]
+    pub fn answer(
+        &self,
+        request: impl FnOnce() -> http::Request<Body> + Send + 'static,
+        peer: Option<SocketAddr>,
+    ) -> Answer {
+        let count = self.threads.len();
+        let begin = self.next.fetch_add(1, Relaxed);
+        let all = (0..count).map(|step| &self.threads[begin.wrapping_add(step) % count]);
+        let thread = all
+            .min_by_key(|thread| (thread.jobs.is_closed(), thread.open.load(Relaxed)))
+            .expect("a service has at least one thread");
+        let (answer, receiver) = oneshot::channel();
+        thread.open.fetch_add(1, Relaxed);
+        let job = Job {
+            request: Box::new(request),
+            peer,
+            span: Span::current(),
+            answer,
+        };
+        // If the thread has ended, the response's channel closes with the job.
+        let _ = thread.jobs.send(job);
+        Answer {
+            answer: receiver,
+            open: Arc::clone(&thread.open),
+        }
+    }
+}
+
+impl Drop for Threads {
+    /// No caller is left: running handlers are notified, and have the time of a shutdown.
+    fn drop(&mut self) {
+        self.handle.advance(STOPPING);
+    }
+}
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Threads").field("count", &self.threads.len()).finish()
+    }
+}
+
+/// Drives the runtime that the state was made on, as long as there is a thread.
+fn drive(runtime: Runtime, mut ended: mpsc::Receiver<Infallible>) {
+    runtime.block_on(async { ended.recv().await.map_or((), |never| match never {}) });
+    runtime.shutdown_background();
+}
+
+/// Everything that a thread needs to serve.
+struct ThreadStart<S: 'static> {
+    number: usize,
+    state: Box<dyn OpenState<S>>,
+    plan: Plan<S>,
+    config: Config,
+    handle: ServerHandle,
+    cohort: Cohort,
+    /// Takes the result of the start.
+    opened: std::sync::mpsc::Sender<Result<()>>,
+    requests: mpsc::UnboundedReceiver<Job>,
+}
+
+/// Serves on this thread until the last caller has gone, or the application is closed; then drives the runtime until all
+/// threads have finished.
+fn serve<S: 'static>(start: ThreadStart<S>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default());
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            let _ = start.opened.send(Err(Error::system("make a tokio runtime", cause)));
+            return;
+        }
+    };
+    let served = runtime.block_on(async move {
+        let (cohort, stop) = (start.cohort.clone(), StopOnDrop(start.handle.clone()));
+        // A task, as the driver of a worker is.
+        let served = tokio::task::spawn_local(Service::serve(start)).await;
+        drop(stop);
+        cohort.leave().await;
+        served
+    });
+    runtime.shutdown_background();
+    served.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+}
+
+/// The application on one thread.
+struct Service {
+    application: Rc<Application>,
+    config: Config,
+    handle: ServerHandle,
+    number: usize,
+    started: Instant,
+    /// The handlers and tasks in progress.
+    work: Work,
+}
+
+impl Service {
+    async fn serve<S: 'static>(start: ThreadStart<S>) {
+        let ThreadStart {
+            number,
+            state,
+            plan,
+            config,
+            handle,
+            cohort,
+            opened,
+            requests,
+        } = start;
+        let work = Work::default();
+        current::enter(handle.clone(), number, work.clone());
+        let state = match cohort.open(state, number, &handle).await {
+            Ok(Some(state)) => state,
+            Ok(None) => return,
+            Err(error) => {
+                // The receiver waits for it, unless it has the error of another thread already.
+                let _ = opened.send(Err(error));
+                return;
+            }
+        };
+        drop(cohort);
+        let service = Service {
+            application: Rc::new(plan.connect(state)),
+            config,
+            handle,
+            number,
+            started: Instant::now(),
+            work,
+        };
+        let _ = opened.send(Ok(()));
+        drop(opened);
+        service.run(requests).await;
+    }
+
+    async fn run(self, mut requests: mpsc::UnboundedReceiver<Job>) {
+        let mut closed = pin!(self.handle.reached(CLOSING));
+        let mut delay = pin!(self.handle.stop_after_delay());
+        loop {
+            let next = poll_fn(|context| {
+                let Poll::Pending = delay.as_mut().poll(context);
+                match closed.as_mut().poll(context) {
+                    Poll::Ready(()) => Poll::Ready(None),
+                    Poll::Pending => requests.poll_recv(context),
+                }
+            });
+            let Some(job) = next.await else { break };
+            self.answer(job);
+        }
+        let mut limit = pin!(tokio::time::sleep(self.config.shutdown_timeout));
+        let is_over = poll_fn(|context| {
+            if self.work.poll_finished(context).is_ready() {
+                return Poll::Ready(false);
+            }
+            // It may have been ready above already.
+            let over = self.handle.is_closing()
+                || closed.as_mut().poll(context).is_ready()
+                || limit.as_mut().poll(context).is_ready();
+            if over { Poll::Ready(true) } else { Poll::Pending }
+        });
+        if is_over.await {
+            self.work.name_in_log(self.now());
+        }
+    }
+
+    /// Seconds since the thread began.
+    fn now(&self) -> Second {
+        self.started.elapsed().as_secs() as Second + 1
+    }
+
+    /// The parts that serve an exchange.
+    fn environment(&self) -> Environment<'_> {
+        Environment {
+            application: &self.application,
+            counts: self.handle.counts(),
+            worker: self.number,
+            handlers: &self.work,
+            disconnect: self.config.disconnect,
+            now: self.now(),
+        }
+    }
+
+    /// Calls the application with a request; a handler that is not ready goes on as a task.
+    fn answer(&self, job: Job) {
+        let Job {
+            request,
+            peer,
+            span,
+            answer,
+        } = job;
+        if answer.is_closed() {
+            // Its caller has gone, and it has not begun.
+            return;
+        }
+        self.handle.counts()[self.number].requests.add(1);
+        // Another library reports the end and the length of the body.
+        let assembled = catch_unwind(AssertUnwindSafe(|| assemble(request(), peer, &self.config)));
+        let mut request = match assembled {
+            Ok(request) => request,
+            Err(panic) => return send(self.application.show(panicked(panic)), answer),
+        };
+        let route = self.application.route(&mut request);
+        let asked = Asked::of(&request);
+        let client = request.peer_address();
+        let pending = match call(request, route, client, &span, &self.environment()) {
+            Called::Ready(response) => return send(asked.finish(response, &self.application), answer),
+            Called::Pending(pending) => pending,
+        };
+        let application = Rc::clone(&self.application);
+        tokio::task::spawn_local(async move {
+            let mut answer = answer;
+            let aborts = pending.ends_with_client();
+            let mut pending = pin!(pending);
+            let response = poll_fn(|context| {
+                if aborts && answer.poll_closed(context).is_ready() {
+                    return Poll::Ready(None);
+                }
+                pending.as_mut().poll(context).map(Some)
+            });
+            if let Some(response) = response.await {
+                send(asked.finish(response, &application), answer);
+            }
+        });
+    }
+}
+
+fn send(response: Response, answer: oneshot::Sender<http::Response<SendBody>>) {
+    // The caller may have gone.
+    let _ = answer.send(response.map(SendBody::new));
+}
+
+/// A request for an application, from one that another server has read.
+#[doc(hidden)]
+pub fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: &Config) -> Request {
+    let forwarding = peer.and_then(|peer| config.proxies.forwarding_of(peer));
+    let facts = forwarding.map(|forwarding| {
+        Rc::new(ConnectionInfo {
+            forwarding: Some(forwarding),
+            ..ConnectionInfo::default()
+        })
+    });
+    Request::assembled(request, peer, facts, config.body_bytes)
+}
+
+/// The properties of a request that its response depends on.
+#[derive(Clone, Copy)]
+#[doc(hidden)]
+pub struct Asked {
+    is_head: bool,
+    is_connect: bool,
+}
+
+impl Asked {
+    #[doc(hidden)]
+    pub fn of(request: &Request) -> Self {
+        let method = request.head().method();
+        Asked {
+            is_head: *method == http::Method::HEAD,
+            is_connect: *method == http::Method::CONNECT,
+        }
+    }
+
+    /// The response in the form in which another server sends it: what this one's engine would write itself, or leave out,
+    /// is not left to chance.
+    #[doc(hidden)]
+    pub fn finish(self, mut response: Response, application: &Application) -> Response {
+        use http::StatusCode;
+        use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+        const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+        // A 2xx to CONNECT would make a tunnel (RFC 9110, section 9.3.6), which this server does not serve.
+        if response.status().is_informational() || self.is_connect && response.status().is_success() {
+            tracing::error!(status = %response.status(), "a handler answered with a status that ends no request");
+            response = application.show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+        }
+        if let BodyKind::Limited(limited) = &response.body().0
+            && let Err(error) = limited.check_limit()
+        {
+            // The answer was to be the request's own body.
+            response = application.show(error.into_response());
+        }
+        let status = response.status();
+        let known = response.body().len();
+        let headers = response.headers_mut();
+        for name in [TRANSFER_ENCODING, CONNECTION, KEEP_ALIVE] {
+            headers.remove(name);
+        }
+        let bodiless = [
+            StatusCode::NO_CONTENT,
+            StatusCode::RESET_CONTENT,
+            StatusCode::NOT_MODIFIED,
+        ]
+        .contains(&status);
+        if status == StatusCode::NOT_MODIFIED || self.is_head && !bodiless {
+            // The length that the answer to a GET would have (RFC 9110, section 8.6).
+            if let (Some(known), true) = (known, !headers.contains_key(CONTENT_LENGTH) && !bodiless) {
+                headers.insert(CONTENT_LENGTH, known.into());
+            }
+        } else {
+            // It follows from the body.
+            headers.remove(CONTENT_LENGTH);
+        }
+        if bodiless || self.is_head {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+}

@@ -1,0 +1,151 @@
+//! Signals, and the end of a shutdown, on a thread that runs nothing else.
+//!
+//! The thread neither logs nor opens files, and no handler runs on it. A full log pipe, a handler that blocks its worker or
+//! a file system that hangs can therefore not keep the process from ending: blocking work runs on other threads, which
+//! the [`ServerHandle`] notifies.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::mpsc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Signal as Number, getpid, kill_process};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::ServerHandle;
+use crate::blocking::polled_routes;
+use crate::handle::{CLOSING, UNREADY};
+
+/// The time for workers to end after the shutdown's deadline; then the process ends without them.
+const STUCK_AFTER: Duration = Duration::from_secs(2);
+/// The time for the last message of the log.
+const LOG_PATIENCE: Duration = Duration::from_millis(500);
+/// The time for functions that the program has registered with atexit(3).
+const EXIT_PATIENCE: Duration = Duration::from_secs(1);
+/// The exit code of a process that ends without its workers.
+const EXIT_CODE: i32 = 1;
+
+/// Ends the thread when it is dropped; signals then have no effect.
+pub(super) struct SignalThread {
+    _running: oneshot::Sender<Infallible>,
+}
+
+/// Handles SIGINT, SIGTERM, SIGUSR2 and, where certificates come from files, SIGHUP from now on. Ends the process if
+/// workers are stuck `limit` after the server stops.
+///
+/// # Errors
+///
+/// When the system refuses a runtime, a signal handler or a thread.
+pub(super) fn handle_signals(handle: ServerHandle, limit: Duration) -> io::Result<SignalThread> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::register(handle.has_files())?
+    };
+    let (running, ended) = oneshot::channel();
+    thread::Builder::new()
+        .name("conduit-signals".to_owned())
+        .spawn(move || run(&runtime, signals, &handle, limit, ended))?;
+    Ok(SignalThread { _running: running })
+}
+
+fn run(
+    runtime: &Runtime,
+    mut signals: Signals,
+    handle: &ServerHandle,
+    limit: Duration,
+    ended: oneshot::Receiver<Infallible>,
+) {
+    runtime.block_on(async {
+        let mut ended = pin!(ended);
+        let mut delay = pin!(handle.stop_after_delay());
+        let mut stuck = pin!(stuck(handle, limit));
+        poll_fn(|context| {
+            signals.poll(handle, context);
+            let Poll::Pending = delay.as_mut().poll(context);
+            if stuck.as_mut().poll(context).is_ready() {
+                exit_without_workers(handle);
+            }
+            ended.as_mut().poll(context).map(drop)
+        })
+        .await;
+    });
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    replace: Signal,
+    /// Only where there are files to read again: otherwise SIGHUP ends the process, as a closed terminal expects.
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    fn register(has_files: bool) -> io::Result<Self> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            replace: signal(SignalKind::user_defined2())?,
+            hang_up: has_files.then(|| signal(SignalKind::hangup())).transpose()?,
+        })
+    }
+
+    fn poll(&mut self, handle: &ServerHandle, context: &mut Context<'_>) {
+        if let Some(hang_up) = &mut self.hang_up {
+            while hang_up.poll_recv(context).is_ready() {
+                handle.request_reload();
+            }
+        }
+        while self.replace.poll_recv(context).is_ready() {
+            handle.request_handover();
+        }
+        while self.interrupt.poll_recv(context).is_ready() || self.terminate.poll_recv(context).is_ready() {
+            if handle.is_closing() {
+                exit_without_workers(handle);
+            }
+            handle.stop_or_close();
+        }
+    }
+}
+
+/// Waits until the workers should have ended by themselves.
+async fn stuck(handle: &ServerHandle, limit: Duration) {
+    handle.reached(UNREADY).await;
+    handle.stopping().await;
+    // They close at the limit by themselves, or earlier at a second signal.
+    let _ = tokio::time::timeout(limit, handle.reached(CLOSING)).await;
+    tokio::time::sleep(STUCK_AFTER).await;
+}
+
+/// Ends the process. The log gets a message if it takes one.
+fn exit_without_workers(handle: &ServerHandle) -> ! {
+    let (logged, is_logged) = mpsc::channel::<Infallible>();
+    let handle = handle.clone();
+    // The log itself may block. If no thread can be started, the process ends without a message.
+    let _ = thread::Builder::new().spawn(move || {
+        let _logged = logged;
+        for (worker, route) in polled_routes(&handle) {
+            let (method, path, handler) = (route.method, route.path, route.handler);
+            tracing::error!(worker, method, route = path, handler, "this handler blocks its worker");
+        }
+        tracing::error!(
+            exit_code = EXIT_CODE,
+            "a worker is stuck; ending the process without it"
+        );
+        // A subscriber with a writer of `conduit::log` has only queued the messages.
+        handle.observer().flush(LOG_PATIENCE);
+    });
+    let _ = is_logged.recv_timeout(LOG_PATIENCE);
+    // The functions of atexit(3) may wait for a lock that a stuck thread holds.
+    let _ = thread::Builder::new().spawn(|| {
+        thread::sleep(EXIT_PATIENCE);
+        let _ = kill_process(getpid(), Number::KILL);
+    });
+    std::process::exit(EXIT_CODE)
+}

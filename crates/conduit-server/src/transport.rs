@@ -1,0 +1,396 @@
+//! The stream of bytes below a connection: TCP, a Unix socket, or what encrypts one of them.
+//!
+//! The connection's own state knows nothing of the kind: it receives into the worker's buffer, sends the engine's
+//! output, and queries whether the stream has finished either.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use conduit_net::{Interest, Poller, Shutdown, TcpStream, UnixStream};
+
+use http::HeaderValue;
+
+use crate::connection_info::ConnectionInfo;
+use crate::error::Result;
+use crate::worker::PORTABLE_POLLER;
+
+/// The stream of one connection.
+#[doc(hidden)]
+pub enum Transport {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    /// A pointer with a table of functions: a program that never calls `App::tls` does not contain TLS, and its
+    /// connections stay small.
+    Tls(Box<dyn TlsStream>),
+    /// In the memory of this process: the client is a test.
+    #[cfg(feature = "testing")]
+    Memory(super::in_process::ServerEnd),
+}
+
+/// The result of a read.
+#[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
+pub struct Received {
+    /// The number of input bytes at the beginning of the buffer.
+    pub(super) bytes: usize,
+    /// The number of bytes from the network: an incomplete record has not produced input yet.
+    pub(super) raw_bytes: usize,
+    /// The client has ended its half of the stream: nothing comes after these bytes.
+    pub(super) ended: bool,
+    /// The socket may have more, whether or not the poller says so again.
+    pub(super) more: bool,
+}
+
+/// An encrypted stream.
+#[doc(hidden)]
+pub trait TlsStream {
+    /// As [`Transport::recv`]; it may use the whole buffer for what is encrypted. 0 bytes that are not the end: what came
+    /// was for the encryption itself.
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received>;
+
+    /// As [`Transport::send`].
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// As [`Transport::end_with_next_send`].
+    fn end_with_next_send(&mut self);
+
+    /// As [`Transport::flush`].
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// As [`Transport::defers_output`].
+    fn defers_output(&self) -> bool;
+
+    /// As [`Transport::holds_output`].
+    fn holds_output(&self) -> bool;
+
+    /// As [`Transport::holds_input`].
+    fn holds_input(&self) -> bool;
+
+    /// The number of encrypted bytes that wait for room.
+    fn held_bytes(&self) -> usize;
+
+    /// As [`Transport::take_info`].
+    fn take_info(&mut self) -> Option<ConnectionInfo>;
+
+    /// Ends our half of the encrypted stream, as far as there is room for that.
+    fn send_close_notify(&mut self);
+
+    /// The stream below.
+    fn stream(&self) -> &Transport;
+
+    /// The stream below, of which nothing is wanted any more but its close.
+    fn into_stream(self: Box<Self>) -> Transport;
+}
+
+/// The certificates of a server, by which it accepts encrypted streams.
+#[doc(hidden)]
+pub trait TlsAcceptor: Send + Sync + fmt::Debug {
+    /// Begins an encrypted stream over this one. It receives and sends nothing yet.
+    fn accept(&self, below: Transport) -> io::Result<Box<dyn TlsStream>>;
+
+    /// Reads the files again if one of them has changed.
+    fn reload_if_changed(&self);
+
+    /// Reads the files again.
+    fn reload(&self);
+
+    /// The end of the validity that ends first.
+    fn not_after(&self) -> SystemTime;
+
+    /// The number of times that files could not be used when they were read again.
+    fn failed_reloads(&self) -> u64;
+
+    /// Returns whether certificates come from files.
+    fn has_files(&self) -> bool;
+
+    /// The value of `strict-transport-security`, if it is configured.
+    fn hsts(&self) -> Option<HeaderValue>;
+
+    /// Returns whether requests over plain TCP are redirected to HTTPS.
+    fn redirects(&self) -> bool;
+}
+
+/// The settings of TLS.
+#[doc(hidden)]
+pub trait TlsConfig: Send + Sync + fmt::Debug {
+    /// Reads the certificates for the first time.
+    fn load(&self) -> Result<Arc<dyn TlsAcceptor>>;
+}
+
+impl Transport {
+    /// Receives what is there, at most the length of `buffer`.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there yet; otherwise the connection is closed.
+    #[inline]
+    pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        let bytes = match self {
+            Transport::Tcp(stream) => stream.recv(buffer)?,
+            Transport::Unix(stream) => stream.recv(buffer)?,
+            Transport::Tls(stream) => return stream.recv(buffer),
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => end.recv(buffer)?,
+        };
+        Ok(Received {
+            bytes,
+            raw_bytes: bytes,
+            ended: bytes == 0,
+            more: bytes == buffer.len(),
+        })
+    }
+
+    /// Peeks at the received bytes of the network, below any encryption.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there yet; otherwise the connection is closed.
+    pub(super) fn peek_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(stream) => stream.peek(buffer),
+            Transport::Unix(stream) => stream.peek(buffer),
+            Transport::Tls(stream) => stream.stream().peek_raw(buffer),
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => end.peek(buffer),
+        }
+    }
+
+    /// Receives bytes of the network, below any encryption; 0 is the end.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there yet; otherwise the connection has failed.
+    pub(super) fn take_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(stream) => stream.recv(buffer),
+            Transport::Unix(stream) => stream.recv(buffer),
+            Transport::Tls(stream) => stream.stream().take_raw(buffer),
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => end.recv(buffer),
+        }
+    }
+
+    /// Sends as much as there is room for, and returns the number of bytes. Uncounted bytes must be passed again, at the
+    /// beginning of the next call: encryption may have consumed a part of them already.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is no room; otherwise the connection is closed.
+    #[inline]
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(stream) => stream.send(bytes),
+            Transport::Unix(stream) => stream.send(bytes),
+            Transport::Tls(stream) => stream.send(bytes),
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => end.send(bytes),
+        }
+    }
+
+    /// As [`send`](Self::send), of several pieces with one call.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub(super) fn send_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(stream) => return stream.send_vectored(pieces),
+            Transport::Unix(stream) => return stream.send_vectored(pieces),
+            Transport::Tls(_) => {}
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => {}
+        }
+        // Copied or encrypted they are no longer the caller's memory: nothing is gained by giving them together.
+        let mut sent = 0;
+        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+            match self.send(piece) {
+                Ok(count) => {
+                    sent += count;
+                    if count < piece.len() {
+                        break;
+                    }
+                }
+                Err(_) if sent > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Announces that the next [`send`](Self::send) is the last one: an encrypted stream ends together with its last byte.
+    pub(super) fn end_with_next_send(&mut self) {
+        if let Transport::Tls(stream) = self {
+            stream.end_with_next_send();
+        }
+    }
+
+    /// Returns whether messages of the encryption wait to go with the next bytes. They may wait for a second or two,
+    /// then [`flush`](Self::flush) sends them.
+    #[inline]
+    pub(super) fn defers_output(&self) -> bool {
+        match self {
+            Transport::Tls(stream) => stream.defers_output(),
+            _ => false,
+        }
+    }
+
+    /// Sends the messages of the encryption itself, such as its part of the handshake.
+    ///
+    /// # Errors
+    /// The connection has failed. A full socket is not an error.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Tcp(_) | Transport::Unix(_) => Ok(()),
+            Transport::Tls(stream) => stream.flush(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Returns whether there is something of the encryption's own that waits for room.
+    #[inline]
+    pub(super) fn holds_output(&self) -> bool {
+        match self {
+            Transport::Tcp(_) | Transport::Unix(_) => false,
+            Transport::Tls(stream) => stream.holds_output(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => false,
+        }
+    }
+
+    /// Returns whether the beginning of something encrypted has come, of which nothing can be read yet.
+    #[inline]
+    pub(super) fn holds_input(&self) -> bool {
+        match self {
+            Transport::Tcp(_) | Transport::Unix(_) => false,
+            Transport::Tls(stream) => stream.holds_input(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => false,
+        }
+    }
+
+    /// The number of sent bytes that the client's system has not received yet; 0 on systems without this information.
+    /// It costs a system call.
+    pub(super) fn outgoing_bytes(&self) -> usize {
+        match self {
+            Transport::Tcp(stream) => stream.outgoing_bytes().unwrap_or(0),
+            Transport::Unix(stream) => stream.outgoing_bytes().unwrap_or(0),
+            Transport::Tls(stream) => stream.held_bytes() + stream.stream().outgoing_bytes(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => end.outgoing_bytes(),
+        }
+    }
+
+    /// The handshake's information about the client, once: at the first call after its end.
+    #[inline]
+    pub(super) fn take_info(&mut self) -> Option<ConnectionInfo> {
+        match self {
+            Transport::Tcp(_) | Transport::Unix(_) => None,
+            Transport::Tls(stream) => stream.take_info(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => None,
+        }
+    }
+
+    /// The socket, if what is sent goes through it as it is: then the kernel can send a file into it.
+    pub(super) fn plain_socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Transport::Tls(_) => None,
+            plain => plain.descriptor(),
+        }
+    }
+
+    /// Returns whether what is sent is encrypted.
+    pub(super) fn is_secure(&self) -> bool {
+        matches!(self, Transport::Tls(_))
+    }
+
+    /// Ends our half of the stream: the client reads the end after what was sent before.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the end of the encryption waits for room: [`flush`](Self::flush), then call it again. Otherwise the
+    /// connection has failed.
+    pub(super) fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => {
+                end.shutdown();
+                Ok(())
+            }
+            Transport::Tls(stream) => {
+                stream.send_close_notify();
+                if stream.holds_output() {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                match stream.stream() {
+                    Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
+                    Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
+                    Transport::Tls(_) => Ok(()),
+                    #[cfg(feature = "testing")]
+                    Transport::Memory(_) => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Closes the stream so that the client sees a reset, not an end; what it has not taken yet is lost. A Unix socket has
+    /// no reset, its client sees the end.
+    pub(super) fn reset(self, poller: &Poller, known: bool) {
+        match self {
+            Transport::Tls(stream) => return stream.into_stream().reset(poller, known),
+            // A socket that refuses has been reset by the client.
+            Transport::Tcp(ref stream) => drop(stream.set_linger(Some(Duration::ZERO))),
+            _ => {}
+        }
+        self.close(poller, known);
+    }
+
+    /// Closes the stream, which the poller forgets if it knew it.
+    pub(super) fn close(self, poller: &Poller, known: bool) {
+        let socket: OwnedFd = match self {
+            Transport::Tcp(stream) => stream.into(),
+            Transport::Unix(stream) => stream.into(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => return,
+            Transport::Tls(mut stream) => {
+                stream.send_close_notify();
+                return stream.into_stream().close(poller, known);
+            }
+        };
+        if known {
+            // It cannot fail in a way that matters: the descriptor is closed in any case.
+            let _ = poller.close(socket);
+        }
+    }
+
+    /// Makes the poller watch for `interest`, and report its current state at once; `known` is true if it watches
+    /// the stream already. Each change is reported once: the kernel then need not check the socket again with the next
+    /// wait. The portable poller does not report an end after bytes, so it stays level-triggered.
+    ///
+    /// # Errors
+    /// The system's.
+    #[inline]
+    pub(super) fn watch(&self, poller: &Poller, key: u64, interest: Interest, known: bool) -> io::Result<()> {
+        let Some(descriptor) = self.descriptor() else {
+            return Ok(());
+        };
+        let interest = if PORTABLE_POLLER { interest } else { interest.edge() };
+        if known {
+            poller.modify(&descriptor, key, interest)
+        } else {
+            poller.add(&descriptor, key, interest)
+        }
+    }
+
+    /// The socket below; memory has none.
+    #[inline]
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Transport::Tcp(stream) => Some(stream.as_fd()),
+            Transport::Unix(stream) => Some(stream.as_fd()),
+            Transport::Tls(stream) => stream.stream().descriptor(),
+            #[cfg(feature = "testing")]
+            Transport::Memory(_) => None,
+        }
+    }
+}

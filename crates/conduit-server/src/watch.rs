@@ -1,0 +1,184 @@
+//! The observation of requests: a span while a request is handled, a line in the access log, and the counts of its route.
+//!
+//! A request without observers costs nothing: no clock is read, nothing is copied. For an observed request the
+//! memory comes from a pool of the worker, so that the steady state does not allocate either.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{Method, StatusCode};
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::counts::Counts;
+use crate::observer::{Observer, RequestEnd, RequestRecord};
+use crate::panics::caught;
+use crate::problem::logged;
+use crate::request::Request;
+use crate::response::Response;
+use crate::route::Definition;
+
+/// The status in the log for a client that disconnected before the response; nginx writes the same.
+const CLIENT_GONE: u16 = 499;
+/// The number of requests whose memory a worker keeps for reuse.
+const KEPT: usize = 64;
+
+/// The target of the span of a request.
+#[doc(hidden)]
+pub const REQUEST_TARGET: &str = "conduit::request";
+
+const SUBSCRIBER: &str = "the subscriber panicked";
+
+/// The observers of a worker's requests.
+pub(super) struct Watch {
+    observer: Arc<dyn Observer>,
+    /// Set if routes are counted: the application has the page of metrics, or passes them on.
+    counts_routes: bool,
+    #[expect(
+        clippy::vec_box,
+        reason = "a request that is watched moves as one pointer: the box is what is kept"
+    )]
+    free: Vec<Box<Watched>>,
+}
+
+/// An observed request, from its head to the end of its response.
+pub(super) struct Watched {
+    started: Instant,
+    /// The index of its route in the table.
+    route: Option<usize>,
+    pub(super) span: Span,
+    record: Box<dyn RequestRecord>,
+    status: u16,
+    /// The response is sent without its body.
+    head_only: bool,
+    /// The number of sent bytes of the response's body.
+    pub(super) body_bytes: u64,
+}
+
+impl Watch {
+    pub(super) fn new(observer: Arc<dyn Observer>, counts_routes: bool) -> Self {
+        Watch {
+            observer,
+            counts_routes,
+            free: Vec::new(),
+        }
+    }
+
+    /// Begins to observe a request; `None` if there are no observers.
+    #[inline]
+    pub(super) fn begin(
+        &mut self,
+        request: &Request,
+        route: Option<(usize, &'static Definition)>,
+        peer: SocketAddr,
+    ) -> Option<Box<Watched>> {
+        let span = tracing::info_span!(
+            target: REQUEST_TARGET,
+            "request",
+            // Empty, and in no log, unless a layer exports the span.
+            otel.name = Empty,
+            otel.kind = Empty,
+            method = &*logged(request.method().as_str()),
+            route = route.map(|(_, definition)| definition.path),
+            path = &*logged(request.path()),
+            peer = %peer,
+            status = Empty,
+            duration_us = Empty,
+            bytes = Empty,
+        );
+        let is_wanted = self.observer.wants_requests();
+        if span.is_disabled() && !is_wanted && !self.counts_routes {
+            return None;
+        }
+        Some(self.watch(request, route, peer, span, is_wanted))
+    }
+
+    fn watch(
+        &mut self,
+        request: &Request,
+        route: Option<(usize, &'static Definition)>,
+        peer: SocketAddr,
+        span: Span,
+        is_wanted: bool,
+    ) -> Box<Watched> {
+        let mut watched = self
+            .free
+            .pop()
+            .unwrap_or_else(|| Box::new(Watched::blank(self.observer.new_record())));
+        watched.started = Instant::now();
+        watched.route = route.map(|(index, _)| index);
+        let definition = route.map(|(_, definition)| definition);
+        watched.record.begin(request, definition, peer, &span, is_wanted);
+        watched.span = span;
+        watched.status = CLIENT_GONE;
+        watched.head_only = request.method() == Method::HEAD;
+        watched
+    }
+
+    /// Reports an invalid request, and the status and size of its response.
+    #[cold]
+    pub(super) fn refused(&self, peer: SocketAddr, status: StatusCode, bytes: u64) {
+        caught(SUBSCRIBER, || {
+            self.observer.on_invalid_request(peer, status.as_u16(), bytes)
+        });
+    }
+
+    /// The response is complete, or was aborted.
+    pub(super) fn end(&mut self, mut watched: Box<Watched>, complete: bool, counts: &Counts) {
+        let took = watched.started.elapsed();
+        if self.counts_routes {
+            counts.answered(watched.route, watched.status, took);
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        // The response does not depend on a subscriber: one that panics loses its line, not the connection.
+        caught(SUBSCRIBER, || watched.report(micros, complete));
+        watched.record.clear();
+        caught(SUBSCRIBER, || watched.span = Span::none());
+        watched.body_bytes = 0;
+        if self.free.len() < KEPT {
+            self.free.push(watched);
+        }
+    }
+}
+
+impl Watched {
+    fn blank(record: Box<dyn RequestRecord>) -> Self {
+        Watched {
+            started: Instant::now(),
+            route: None,
+            span: Span::none(),
+            record,
+            status: CLIENT_GONE,
+            head_only: false,
+            body_bytes: 0,
+        }
+    }
+
+    /// Passes the end of the request on to the subscriber.
+    fn report(&mut self, micros: u64, is_complete: bool) {
+        let status = self.status;
+        // The exporter of spans ends its span before the span of the subscriber has its last fields.
+        self.record.end(&RequestEnd {
+            status: (status != CLIENT_GONE).then_some(status),
+            micros,
+            body_bytes: self.body_bytes,
+            is_complete,
+        });
+        if !self.span.is_disabled() {
+            self.span.record("status", status);
+            self.span.record("duration_us", micros);
+            self.span.record("bytes", self.body_bytes);
+        }
+    }
+
+    /// The head of the answer is written.
+    pub(super) fn answered(&mut self, response: &Response) {
+        self.status = response.status().as_u16();
+        self.record.on_response(response);
+        self.body_bytes = match response.body().whole() {
+            Some(bytes) if !self.head_only => bytes.len() as u64,
+            _ => 0,
+        };
+    }
+}

@@ -1,0 +1,120 @@
+//! The observers of an application: the access log, the spans of OpenTelemetry, the page and the exporter of metrics.
+
+pub(crate) mod access_log;
+#[cfg_attr(feature = "opentelemetry", path = "server_span.rs")]
+#[cfg_attr(not(feature = "opentelemetry"), path = "without_server_span.rs")]
+mod server_span;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tracing::Span;
+
+use self::access_log::{AccessLog, Line};
+use self::server_span::ServerSpan;
+use crate::metrics;
+use crate::request::Request;
+use crate::response::Response;
+use crate::route::Definition;
+use crate::server::ServerHandle;
+use crate::server::observer::{Observer, RequestEnd, RequestRecord};
+
+/// The status in the log for a client that disconnected before the response; nginx writes the same.
+const CLIENT_GONE: u16 = 499;
+
+/// The observers that an application has chosen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AppObserver {
+    pub(crate) access_log: AccessLog,
+    /// The metrics of the server go to the program's recorder of the `metrics` crate.
+    pub(crate) records_metrics: bool,
+    /// The page of metrics is among the routes.
+    pub(crate) has_metrics_page: bool,
+}
+
+impl Observer for AppObserver {
+    fn counts_routes(&self) -> bool {
+        self.has_metrics_page || self.records_metrics
+    }
+
+    fn wants_requests(&self) -> bool {
+        self.access_log != AccessLog::Off && access_log::is_heard()
+    }
+
+    fn new_record(&self) -> Box<dyn RequestRecord> {
+        Box::new(AppRecord {
+            access_log: self.access_log,
+            server_span: ServerSpan::default(),
+            line: None,
+        })
+    }
+
+    fn on_invalid_request(&self, peer: SocketAddr, status: u16, bytes: u64) {
+        if self.wants_requests() {
+            Line::refused(peer).write(self.access_log, status, 0, bytes, true);
+        }
+    }
+
+    fn export(&self, server: ServerHandle) -> Pin<Box<dyn Future<Output = Infallible>>> {
+        Box::pin(metrics::forward(server, self.records_metrics))
+    }
+
+    fn every_second(&self) {
+        #[cfg(feature = "metrics")]
+        metrics::recorder::run_upkeep();
+    }
+
+    fn flush(&self, limit: Duration) {
+        crate::log::flush(limit);
+    }
+}
+
+struct AppRecord {
+    access_log: AccessLog,
+    server_span: ServerSpan,
+    line: Option<Line>,
+}
+
+impl RequestRecord for AppRecord {
+    fn begin(
+        &mut self,
+        request: &Request,
+        route: Option<&'static Definition>,
+        peer: SocketAddr,
+        span: &Span,
+        is_wanted: bool,
+    ) {
+        self.server_span = ServerSpan::begin(span, request, route);
+        if is_wanted {
+            let line = self.line.get_or_insert_default();
+            line.fill(request, route.map(|definition| definition.path), peer);
+        }
+    }
+
+    fn on_response(&mut self, response: &Response) {
+        if let Some(line) = &mut self.line
+            && let Some(id) = response.extensions().get()
+        {
+            line.fill_id(id);
+        }
+    }
+
+    fn end(&mut self, end: &RequestEnd) {
+        self.server_span.end(end.status, end.body_bytes, end.is_complete);
+        if let Some(line) = &mut self.line
+            && line.is_used()
+        {
+            let status = end.status.unwrap_or(CLIENT_GONE);
+            line.write(self.access_log, status, end.micros, end.body_bytes, end.is_complete);
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(line) = &mut self.line {
+            line.clear();
+        }
+    }
+}
