@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use crate::Failed;
+use super::Failed;
 
 pub(crate) fn read_from_memory(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     conduit_net::read_cached(file, buffer, offset)
