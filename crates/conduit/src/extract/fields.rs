@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
 use super::error::{Error, Hint, map_error, one_of};
-use super::pairs::{Found, Pairs, Reading, Scalar};
+use super::pairs::{Found, Pairs, Scalar, TextForm};
 use super::text::TextDeserializer;
 
 /// The name under which a type requests an uploaded file.
@@ -501,16 +501,16 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for Node<'de, 'a> {
             Found::File(place) => return visitor.visit_byte_buf(kept_file(place)),
         };
         match (group.pairs.reading(group.start), group.is_element) {
-            (Reading::Nothing, _) => visitor.visit_none(),
-            (Reading::Scalar, _) | (Reading::ScalarList, true) => match Scalar::parse(text) {
+            (TextForm::Nothing, _) => visitor.visit_none(),
+            (TextForm::Scalar, _) | (TextForm::ScalarList, true) => match Scalar::parse(text) {
                 Some(Scalar::Boolean(value)) => visitor.visit_bool(value),
                 Some(Scalar::Unsigned(value)) => visitor.visit_u64(value),
                 Some(Scalar::Signed(value)) => visitor.visit_i64(value),
                 Some(Scalar::Number(value)) => visitor.visit_f64(value),
                 None => visitor.visit_borrowed_str(text),
             },
-            (Reading::List | Reading::ScalarList, false) => Node::Group(group).visit_list(Hint::Unknown, visitor),
-            (Reading::Text, _) | (Reading::List, true) => {
+            (TextForm::List | TextForm::ScalarList, false) => Node::Group(group).visit_list(Hint::Unknown, visitor),
+            (TextForm::Text, _) | (TextForm::List, true) => {
                 group.pairs.note_taken(group.start);
                 visitor.visit_borrowed_str(text)
             }
@@ -535,7 +535,7 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for Node<'de, 'a> {
         if !is_empty || !group.has_values()? {
             return visitor.visit_some(self);
         }
-        if group.pairs.reading(group.start) == Reading::Nothing {
+        if group.pairs.reading(group.start) == TextForm::Nothing {
             return visitor.visit_none();
         }
         visitor

@@ -42,20 +42,20 @@ pub(super) struct Pairs<'a> {
 #[derive(Clone)]
 struct Pair {
     name: Range<usize>,
-    value: Value,
+    value: PairValue,
     /// The name has brackets that lead to a field inside of another one.
     has_steps: bool,
     /// The name ends in `[]`, which is not a step.
     is_open: bool,
     /// The name has too many brackets.
     is_too_deep: bool,
-    reading: Reading,
+    reading: TextForm,
     /// A type that accepts any value has taken the text.
     was_taken: Cell<bool>,
 }
 
 #[derive(Clone)]
-enum Value {
+enum PairValue {
     Text(Range<usize>),
     /// A file, by its index among those of the request.
     #[cfg_attr(not(feature = "multipart"), allow(dead_code, reason = "no other form has files"))]
@@ -64,7 +64,7 @@ enum Value {
 
 /// The form in which a text is passed to a type that accepts any value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum TextForm {
     #[default]
     Text,
     /// No value, of an empty text.
@@ -197,7 +197,7 @@ impl<'a> Pairs<'a> {
         };
         if !is_encoded {
             for (name, value) in split(urlencoded) {
-                pairs.all.push(Pair::new(name, Value::Text(value)));
+                pairs.all.push(Pair::new(name, PairValue::Text(value)));
             }
             match str::from_utf8(urlencoded) {
                 Ok(text) => pairs.text = Cow::Borrowed(text),
@@ -219,13 +219,13 @@ impl<'a> Pairs<'a> {
             };
             for (name, value) in split(urlencoded) {
                 let (name, value) = (push(name), push(value));
-                pairs.all.push(Pair::new(name, Value::Text(value)));
+                pairs.all.push(Pair::new(name, PairValue::Text(value)));
             }
             match String::from_utf8(text) {
                 Ok(text) => pairs.text = Cow::Owned(text),
                 Err(error) => {
                     let valid = error.utf8_error().valid_up_to();
-                    let is_there = |pair: &Pair| matches!(&pair.value, Value::Text(range) if range.end > valid);
+                    let is_there = |pair: &Pair| matches!(&pair.value, PairValue::Text(range) if range.end > valid);
                     let index = pairs.all.iter().position(is_there).unwrap_or_default();
                     return Err(not_utf8(split(urlencoded).nth(index).unwrap_or_default()));
                 }
@@ -244,14 +244,14 @@ impl<'a> Pairs<'a> {
     #[cfg(feature = "multipart")]
     pub(super) fn push_text(&mut self, name: &str, value: &str) {
         let (name, value) = (self.push(name), self.push(value));
-        self.all.push(Pair::new(name, Value::Text(value)));
+        self.all.push(Pair::new(name, PairValue::Text(value)));
     }
 
     /// Adds a file by its place among those that came.
     #[cfg(feature = "multipart")]
     pub(super) fn push_file(&mut self, name: &str, place: u64) {
         let name = self.push(name);
-        self.all.push(Pair::new(name, Value::File(place)));
+        self.all.push(Pair::new(name, PairValue::File(place)));
     }
 
     #[cfg(feature = "multipart")]
@@ -295,7 +295,7 @@ impl<'a> Pairs<'a> {
             if let Some(names) = self.literal_names.take() {
                 self.take_literally(names);
             } else if let Some(index) = self.refused_empty.take() {
-                self.change(index, Reading::Nothing);
+                self.change(index, TextForm::Nothing);
                 before = None;
             } else if outcome.is_err() && matches!(before, Some(Ok(_))) {
                 break;
@@ -306,7 +306,7 @@ impl<'a> Pairs<'a> {
                 // A list of one number was passed as that number.
                 changed
                     .iter()
-                    .for_each(|index| self.all[*index].reading = Reading::List);
+                    .for_each(|index| self.all[*index].reading = TextForm::List);
             } else if is_about_a_reading(outcome.as_ref().err()) && before.is_some() {
                 break;
             } else {
@@ -329,10 +329,10 @@ impl<'a> Pairs<'a> {
             let Some(index) = self.index_of(place) else { continue };
             let text = self.text_of(index);
             let reading = match self.all[index].reading {
-                Reading::Text if text.is_empty() => Reading::Nothing,
-                Reading::Text if Scalar::parse(text).is_some() => Reading::Scalar,
-                Reading::Text if has_failed => Reading::List,
-                Reading::List if Scalar::parse(text).is_some() => Reading::ScalarList,
+                TextForm::Text if text.is_empty() => TextForm::Nothing,
+                TextForm::Text if Scalar::parse(text).is_some() => TextForm::Scalar,
+                TextForm::Text if has_failed => TextForm::List,
+                TextForm::List if Scalar::parse(text).is_some() => TextForm::ScalarList,
                 _ => continue,
             };
             changed.extend(self.change(index, reading));
@@ -341,22 +341,22 @@ impl<'a> Pairs<'a> {
     }
 
     fn is_scalar(&self, changed: &[usize]) -> bool {
-        !changed.is_empty() && changed.iter().all(|index| self.all[*index].reading == Reading::Scalar)
+        !changed.is_empty() && changed.iter().all(|index| self.all[*index].reading == TextForm::Scalar)
     }
 
     /// Changes the reading of a pair, and of those at the same place in other elements of a list: `items[0][date]` and
     /// `items[1][date]` are of one type.
-    fn change(&mut self, index: usize, reading: Reading) -> Vec<usize> {
+    fn change(&mut self, index: usize, reading: TextForm) -> Vec<usize> {
         let model = self.all[index].clone();
         let before = model.reading;
         let is_like = |pair: &Pair| {
             let fits = match &pair.value {
-                Value::Text(range) => match reading {
-                    Reading::Nothing => range.is_empty(),
-                    Reading::Scalar | Reading::ScalarList => Scalar::parse(&self.text[range.clone()]).is_some(),
-                    Reading::Text | Reading::List => !range.is_empty(),
+                PairValue::Text(range) => match reading {
+                    TextForm::Nothing => range.is_empty(),
+                    TextForm::Scalar | TextForm::ScalarList => Scalar::parse(&self.text[range.clone()]).is_some(),
+                    TextForm::Text | TextForm::List => !range.is_empty(),
                 },
-                Value::File(_) => false,
+                PairValue::File(_) => false,
             };
             fits && pair.reading == before && pair.is_like(&model, &self.text)
         };
@@ -368,16 +368,16 @@ impl<'a> Pairs<'a> {
     /// The pair whose text is at this place in memory, if a type that accepts any value has taken it.
     fn index_of(&self, place: refusals::Place) -> Option<usize> {
         let is_there = |pair: &Pair| match &pair.value {
-            Value::Text(range) => pair.was_taken.get() && refusals::place(&self.text[range.clone()]) == place,
-            Value::File(_) => false,
+            PairValue::Text(range) => pair.was_taken.get() && refusals::place(&self.text[range.clone()]) == place,
+            PairValue::File(_) => false,
         };
         self.all.iter().position(is_there)
     }
 
     fn text_of(&self, index: usize) -> &str {
         match &self.all[index].value {
-            Value::Text(range) => &self.text[range.clone()],
-            Value::File(_) => "",
+            PairValue::Text(range) => &self.text[range.clone()],
+            PairValue::File(_) => "",
         }
     }
 
@@ -468,12 +468,12 @@ impl<'a> Pairs<'a> {
 
     pub(super) fn value(&self, index: usize) -> Found<'_> {
         match &self.all[index].value {
-            Value::Text(range) => Found::Text(&self.text[range.clone()]),
-            Value::File(place) => Found::File(*place),
+            PairValue::Text(range) => Found::Text(&self.text[range.clone()]),
+            PairValue::File(place) => Found::File(*place),
         }
     }
 
-    pub(super) fn reading(&self, index: usize) -> Reading {
+    pub(super) fn reading(&self, index: usize) -> TextForm {
         self.all[index].reading
     }
 
@@ -498,14 +498,14 @@ fn is_about_a_reading(error: Option<&Error>) -> bool {
 }
 
 impl Pair {
-    fn new(name: Range<usize>, value: Value) -> Self {
+    fn new(name: Range<usize>, value: PairValue) -> Self {
         Pair {
             name,
             value,
             has_steps: false,
             is_open: false,
             is_too_deep: false,
-            reading: Reading::default(),
+            reading: TextForm::default(),
             was_taken: Cell::new(false),
         }
     }
@@ -545,7 +545,7 @@ impl Pair {
 /// The steps that a name has: `a[b][c]` three, `a[]` one.
 #[cfg(feature = "validate")]
 pub(super) fn steps(name: &str) -> impl Iterator<Item = &str> {
-    let mut pair = Pair::new(0..name.len(), Value::Text(0..0));
+    let mut pair = Pair::new(0..name.len(), PairValue::Text(0..0));
     pair.has_steps = depth(name).is_some();
     pair.is_open = pair.has_steps && name.ends_with("[]");
     pair.steps(name)

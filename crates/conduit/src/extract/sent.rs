@@ -25,16 +25,16 @@ pub enum Sent<'a> {
 
 /// A value on the path to an invalid one.
 #[derive(Default)]
-struct Place<'a> {
-    below: Vec<(Step<'a>, Place<'a>)>,
-    found: Found,
+struct InputNode<'a> {
+    below: Vec<(Step<'a>, InputNode<'a>)>,
+    found: NameMatch,
     /// It is neither an object nor a list.
     is_single: bool,
 }
 
 /// The presence of a value in the input, and its name.
 #[derive(Default)]
-enum Found {
+enum NameMatch {
     #[default]
     No,
     /// By the name that the rule knows.
@@ -46,14 +46,14 @@ enum Found {
 }
 
 /// The names in the input, along these paths.
-pub(super) struct Names<'a>(Option<Place<'a>>);
+pub(super) struct InputNames<'a>(Option<InputNode<'a>>);
 
-impl<'a> Names<'a> {
+impl<'a> InputNames<'a> {
     pub(super) fn read<'w>(sent: Sent<'_>, ways: impl Iterator<Item = &'w [Step<'a>]>) -> Self
     where
         'a: 'w,
     {
-        let mut root = Place::default();
+        let mut root = InputNode::default();
         for way in ways {
             way.iter().fold(&mut root, |place, step| place.make(*step));
         }
@@ -67,9 +67,9 @@ impl<'a> Names<'a> {
                     let _ = pairs::steps(&name).try_fold(&mut root, |place, step| place.enter(step));
                 }
             }
-            Sent::Unknown => return Names(None),
+            Sent::Unknown => return InputNames(None),
         }
-        Names(Some(root))
+        InputNames(Some(root))
     }
 
     /// A way with the names that were sent, and how many of its steps lead to something that was sent.
@@ -82,8 +82,8 @@ impl<'a> Names<'a> {
         for (number, step) in way.iter().enumerate() {
             let below = place.below.iter().find(|(known, _)| known == step);
             let (below, name) = match below.map(|(_, below)| (below, &below.found)) {
-                Some((below, Found::Exactly)) => (below, *step),
-                Some((below, Found::As(name))) => (below, Step::Key(name)),
+                Some((below, NameMatch::Exactly)) => (below, *step),
+                Some((below, NameMatch::As(name))) => (below, Step::Key(name)),
                 _ => {
                     let count = resolved.len();
                     // The only field of a tuple struct is shown as the struct itself.
@@ -100,11 +100,11 @@ impl<'a> Names<'a> {
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> InputNode<'a> {
     fn make(&mut self, step: Step<'a>) -> &mut Self {
         let known = self.below.iter().position(|(known, _)| *known == step);
         let index = known.unwrap_or_else(|| {
-            self.below.push((step, Place::default()));
+            self.below.push((step, InputNode::default()));
             self.below.len() - 1
         });
         &mut self.below[index].1
@@ -114,19 +114,19 @@ impl<'a> Place<'a> {
     fn member(&mut self, name: &str) -> Option<&mut Self> {
         let exact = self.below.iter().position(|(step, _)| *step == Step::Key(name));
         if let Some(index) = exact {
-            return Some(self.below[index].1.found(Found::Exactly));
+            return Some(self.below[index].1.found(NameMatch::Exactly));
         }
         // `rename_all` of serde.
-        let like = |(step, place): &(Step<'_>, Place<'_>)| {
+        let like = |(step, place): &(Step<'_>, InputNode<'_>)| {
             let is_like = matches!(step, Step::Key(known) if are_like(known, name));
-            is_like && !matches!(place.found, Found::Exactly)
+            is_like && !matches!(place.found, NameMatch::Exactly)
         };
         if let Some(index) = self.below.iter().position(like) {
             let place = &mut self.below[index].1;
             return match place.found {
-                Found::No => Some(place.found(Found::As(name.to_owned()))),
+                NameMatch::No => Some(place.found(NameMatch::As(name.to_owned()))),
                 _ => {
-                    place.found(Found::Doubtful);
+                    place.found(NameMatch::Doubtful);
                     None
                 }
             };
@@ -137,12 +137,12 @@ impl<'a> Place<'a> {
     /// The place of the element with this number, if it is on a way.
     fn element(&mut self, index: usize) -> Option<&mut Self> {
         let known = self.below.iter_mut().find(|(step, _)| *step == Step::Index(index));
-        known.map(|(_, place)| place.found(Found::Exactly))
+        known.map(|(_, place)| place.found(NameMatch::Exactly))
     }
 
     fn lack(&mut self, index: usize) {
         if let Some(place) = self.element(index) {
-            place.found = Found::No;
+            place.found = NameMatch::No;
         }
     }
 
@@ -159,14 +159,14 @@ impl<'a> Place<'a> {
         self.below.iter().any(|(known, _)| *known == step)
     }
 
-    fn found(&mut self, found: Found) -> &mut Self {
+    fn found(&mut self, found: NameMatch) -> &mut Self {
         self.found = found;
         self
     }
 }
 
 /// Reads the value of a place; of none, nothing.
-struct Along<'p, 'a>(Option<&'p mut Place<'a>>);
+struct Along<'p, 'a>(Option<&'p mut InputNode<'a>>);
 
 impl<'de> DeserializeSeed<'de> for Along<'_, '_> {
     type Value = ();
@@ -179,7 +179,7 @@ impl<'de> DeserializeSeed<'de> for Along<'_, '_> {
     }
 }
 
-struct Read<'p, 'a>(&'p mut Place<'a>);
+struct Read<'p, 'a>(&'p mut InputNode<'a>);
 
 impl Read<'_, '_> {
     fn single<E>(self) -> Result<(), E> {

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 #[cfg(feature = "multipart")]
 use super::MultipartForm;
-use super::sent::{Names, Sent};
+use super::sent::{InputNames, Sent};
 use super::{Form, FromRequest, Header, Json, Path, Query, Readable};
 use crate::openapi::Operation;
 use crate::problem::{Fault, LISTED_FAULTS, Problem, Step};
@@ -301,7 +301,7 @@ fn broken_rules(report: &garde::Report, sent: Sent<'_>, fault_of: impl Fn(&[Step
         .map(|(path, error)| (components(path), error.message()))
         .collect();
     let ways: Vec<Vec<Step<'_>>> = broken.iter().map(|(components, _)| steps(components)).collect();
-    let names = Names::read(sent, ways.iter().map(|way| &way[..]));
+    let names = InputNames::read(sent, ways.iter().map(|way| &way[..]));
     let fault = |(way, (_, message)): (&Vec<Step<'_>>, &(_, &str))| {
         let (way, sent) = names.resolve(way);
         let mut fault = fault_of(&way, message);
@@ -317,7 +317,7 @@ fn broken_rules(report: &garde::Report, sent: Sent<'_>, fault_of: impl Fn(&[Step
 /// The kind of a component of a rule's path, as garde serialises it.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+enum PathComponent {
     None,
     Key,
     Index,
@@ -325,16 +325,16 @@ enum Kind {
 
 /// The components of a rule's path. Only the serialised form separates them: in the displayed one a member `a.b` is the same as
 /// `b` inside of `a`, and the keys of a map come from the client.
-fn components(path: &garde::Path) -> Vec<(Kind, String)> {
+fn components(path: &garde::Path) -> Vec<(PathComponent, String)> {
     let components = serde_json::to_value(path).and_then(serde_json::from_value);
     components.unwrap_or_default()
 }
 
-fn steps(components: &[(Kind, String)]) -> Vec<Step<'_>> {
+fn steps(components: &[(PathComponent, String)]) -> Vec<Step<'_>> {
     let steps = components.iter().filter_map(|(kind, component)| match kind {
-        Kind::None => None,
-        Kind::Key => Some(Step::Key(component)),
-        Kind::Index => component.parse().ok().map(Step::Index),
+        PathComponent::None => None,
+        PathComponent::Key => Some(Step::Key(component)),
+        PathComponent::Index => component.parse().ok().map(Step::Index),
     });
     steps.collect()
 }

@@ -39,7 +39,7 @@ impl ServerSpan {
         if span.is_disabled() {
             return none;
         }
-        let fields = Fields {
+        let fields = RequestFields {
             request,
             state: OnceCell::new(),
         };
@@ -185,13 +185,13 @@ fn without_secrets(query: &str) -> Cow<'_, str> {
 }
 
 /// The fields of a request, as a propagator reads them.
-struct Fields<'a> {
+struct RequestFields<'a> {
     request: &'a Request,
     /// All lines of `tracestate`, which are one list.
     state: OnceCell<String>,
 }
 
-impl Extractor for Fields<'_> {
+impl Extractor for RequestFields<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         match key {
             "traceparent" => {

@@ -20,12 +20,12 @@ mod tls;
 const ANSWER_BYTES: u64 = 4 << 20;
 
 /// A client that logs when the collector becomes unreachable and when it is back.
-pub(super) struct Client {
+pub(super) struct OtlpClient {
     agent: Agent,
     lost: AtomicBool,
 }
 
-impl Client {
+impl OtlpClient {
     pub(super) fn new(settings: &Settings) -> Result<Self> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -33,7 +33,7 @@ impl Client {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(settings.timeout));
-        Ok(Client {
+        Ok(OtlpClient {
             agent: tls::configure(config, |name| std::env::var_os(name))?
                 .build()
                 .new_agent(),
@@ -71,7 +71,7 @@ impl Client {
     }
 }
 
-impl HttpClient for Client {
+impl HttpClient for OtlpClient {
     fn send_bytes<'a, 'b>(
         &'a self,
         request: Request<Bytes>,
@@ -85,8 +85,8 @@ impl HttpClient for Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for OtlpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
+        f.debug_struct("OtlpClient").finish_non_exhaustive()
     }
 }

@@ -60,7 +60,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::client::Client;
+use self::client::OtlpClient;
 use self::processor::Processor;
 use self::settings::Settings;
 use crate::error::{Error, Result};
@@ -212,7 +212,7 @@ impl OpenTelemetry {
         }
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Client::new(&settings)?)
+            .with_http_client(OtlpClient::new(&settings)?)
             .build()?;
         let provider = SdkTracerProvider::builder()
             .with_span_processor(Processor::new(exporter))

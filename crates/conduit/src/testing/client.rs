@@ -38,12 +38,12 @@ pub(super) const REDIRECTS: usize = 10;
 #[derive(Clone)]
 pub struct TestClient {
     running: Arc<Running>,
-    pub(super) settings: Settings,
+    pub(super) settings: ClientSettings,
     jar: Arc<Mutex<Jar>>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
+pub(super) struct ClientSettings {
     pub(super) headers: HeaderMap,
     pub(super) follow_redirects: bool,
     skips: bool,
@@ -111,7 +111,7 @@ impl TestClient {
                 handle,
                 thread: Some(thread),
             }),
-            settings: Settings {
+            settings: ClientSettings {
                 headers: HeaderMap::new(),
                 follow_redirects: false,
                 skips: false,
@@ -294,7 +294,7 @@ impl TestClient {
     }
 
     pub(super) fn open(&self, raw: bool) -> io::Result<Wire> {
-        let Settings {
+        let ClientSettings {
             peer, skips, patience, ..
         } = self.settings;
         match &self.running.reach {

@@ -245,11 +245,11 @@ impl<B: RequestBody> Service<http::Request<B>> for SendNextService {
             None => Outcome::Ready(not_its_own()),
         };
         match outcome {
-            Outcome::Ready(response) => SendNextFuture(Sent::Ready(Some(response.map(SendBody::new)))),
+            Outcome::Ready(response) => SendNextFuture(SendNextState::Ready(Some(response.map(SendBody::new)))),
             Outcome::Pending(handler) => {
                 let (answer, receiver) = oneshot::channel();
                 tokio::task::spawn_local(go_on(handler, answer).in_current_span());
-                SendNextFuture(Sent::Waiting(receiver))
+                SendNextFuture(SendNextState::Waiting(receiver))
             }
         }
     }
@@ -271,10 +271,10 @@ async fn go_on(mut handler: PendingHandler, mut answer: oneshot::Sender<http::Re
 
 /// The answer of a [`SendNextService`]; the handler is dropped with it.
 #[derive(Debug)]
-pub struct SendNextFuture(Sent);
+pub struct SendNextFuture(SendNextState);
 
 #[derive(Debug)]
-enum Sent {
+enum SendNextState {
     Ready(Option<http::Response<SendBody>>),
     Waiting(oneshot::Receiver<http::Response<SendBody>>),
 }
@@ -284,8 +284,8 @@ impl Future for SendNextFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let answered = match &mut self.0 {
-            Sent::Ready(response) => response.take(),
-            Sent::Waiting(receiver) => std::task::ready!(Pin::new(receiver).poll(context)).ok(),
+            SendNextState::Ready(response) => response.take(),
+            SendNextState::Waiting(receiver) => std::task::ready!(Pin::new(receiver).poll(context)).ok(),
         };
         // The task vanishes only with its runtime.
         Poll::Ready(Ok(answered.unwrap_or_else(|| {

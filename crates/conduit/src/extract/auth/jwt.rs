@@ -117,11 +117,11 @@ pub struct JwtVerifier(Arc<Rules>);
 
 #[derive(Clone)]
 struct Rules {
-    keys: Arc<RwLock<Arc<[Key]>>>,
+    keys: Arc<RwLock<Arc<[VerificationKey]>>>,
     validation: Validation,
 }
 
-struct Key {
+struct VerificationKey {
     id: Option<String>,
     algorithm: Algorithm,
     key: DecodingKey,
@@ -182,14 +182,14 @@ impl JwtVerifier {
     }
 
     fn with(algorithm: Algorithm, key: DecodingKey) -> Self {
-        JwtVerifier::of(Arc::new([Key {
+        JwtVerifier::of(Arc::new([VerificationKey {
             id: None,
             algorithm,
             key,
         }]))
     }
 
-    fn of(keys: Arc<[Key]>) -> Self {
+    fn of(keys: Arc<[VerificationKey]>) -> Self {
         let first = keys.first().map_or(Algorithm::HS256, |key| key.algorithm);
         let mut validation = Validation::new(first);
         validation.validate_nbf = true;
@@ -286,7 +286,7 @@ impl fmt::Debug for JwtVerifier {
     }
 }
 
-fn keys_of_set(json: &str) -> Result<Arc<[Key]>, JwtKeyError> {
+fn keys_of_set(json: &str) -> Result<Arc<[VerificationKey]>, JwtKeyError> {
     let set: JwkSet =
         serde_json::from_str(json).map_err(|error| JwtKeyError(format!("the key set cannot be read: {error}")))?;
     let mut keys = Vec::new();
@@ -307,7 +307,7 @@ fn keys_of_set(json: &str) -> Result<Arc<[Key]>, JwtKeyError> {
         if !is_for_signatures {
             continue;
         }
-        keys.push(Key {
+        keys.push(VerificationKey {
             id: jwk.common.key_id.clone(),
             algorithm,
             key: DecodingKey::from_jwk(jwk).map_err(JwtKeyError::of)?,

@@ -25,11 +25,11 @@ pub struct UploadedFile {
     file_name: Option<String>,
     content_type: Option<String>,
     length: u64,
-    content: Content,
+    content: FileContent,
 }
 
 #[derive(Clone)]
-enum Content {
+enum FileContent {
     Memory(Bytes),
     /// Shared with the table of the form's files while the form is read, and with nothing else.
     Disk(Arc<NamedTempFile>),
@@ -65,8 +65,8 @@ impl UploadedFile {
     /// When its temporary file cannot be read.
     pub async fn bytes(&self) -> io::Result<Bytes> {
         let mut file = match &self.content {
-            Content::Memory(bytes) => return Ok(bytes.clone()),
-            Content::Disk(file) => file.reopen()?,
+            FileContent::Memory(bytes) => return Ok(bytes.clone()),
+            FileContent::Disk(file) => file.reopen()?,
         };
         let capacity = usize::try_from(self.length).unwrap_or_default();
         blocking(move || {
@@ -86,8 +86,8 @@ impl UploadedFile {
     pub async fn into_file(self) -> io::Result<File> {
         blocking(move || {
             let mut file = match self.content {
-                Content::Disk(file) => unshared(file).into_file(),
-                Content::Memory(bytes) => {
+                FileContent::Disk(file) => unshared(file).into_file(),
+                FileContent::Memory(bytes) => {
                     let mut file = tempfile::tempfile()?;
                     file.write_all(&bytes)?;
                     file
@@ -102,8 +102,8 @@ impl UploadedFile {
     /// It as the body of a response.
     pub fn into_body(self) -> Body {
         match self.content {
-            Content::Memory(bytes) => Body::from(bytes),
-            Content::Disk(file) => Body::from_file(unshared(file).into_file(), 0..self.length),
+            FileContent::Memory(bytes) => Body::from(bytes),
+            FileContent::Disk(file) => Body::from_file(unshared(file).into_file(), 0..self.length),
         }
     }
 
@@ -120,8 +120,8 @@ impl UploadedFile {
         let path = path.as_ref().to_owned();
         blocking(move || {
             let mut source: Box<dyn Read> = match self.content {
-                Content::Memory(bytes) => Box::new(io::Cursor::new(bytes)),
-                Content::Disk(file) => match unshared(file).persist(&path) {
+                FileContent::Memory(bytes) => Box::new(io::Cursor::new(bytes)),
+                FileContent::Disk(file) => match unshared(file).persist(&path) {
                     Ok(_) => return Ok(()),
                     Err(refused) if refused.error.kind() == ErrorKind::CrossesDevices => {
                         Box::new(refused.file.reopen()?)
@@ -241,8 +241,8 @@ impl Spool {
             self.write_out().await?;
         }
         let content = match self.disk {
-            Some(file) => Content::Disk(Arc::new(file)),
-            None => Content::Memory(self.buffer.into()),
+            Some(file) => FileContent::Disk(Arc::new(file)),
+            None => FileContent::Memory(self.buffer.into()),
         };
         Ok(UploadedFile {
             file_name,
