@@ -510,7 +510,7 @@ mod tests {
 
     #[test]
     fn each_setting_has_a_method_of_app() {
-        let source = include_str!("../../conduit/src/app.rs");
+        let source = include_str!("../../conduit/src/app/settings.rs");
         for setting in SETTINGS {
             let method = format!("pub fn {}(mut self", setting.method);
             assert!(source.contains(&method), "App has no {method}");
