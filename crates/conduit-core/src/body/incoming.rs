@@ -1,15 +1,13 @@
 //! The reading end of a request's body, and the channel that the worker feeds.
 
 use std::cell::{Cell, RefCell};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use futures_core::Stream;
 use http::HeaderMap;
 
-use super::{Body, BodyError, BodyKind};
+use super::BodyError;
 use crate::current;
 use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
@@ -109,70 +107,6 @@ impl Drop for Incoming {
         self.channel.buffer.take();
         self.channel.abandoned.set(true);
         self.channel.tell_worker(BodyEvent::Abandoned);
-    }
-}
-
-/// A request's body from another source than a connection of this server, with its limit.
-#[cfg(feature = "tower")]
-#[doc(hidden)]
-pub struct Limited {
-    pub(super) body: Body,
-    pub(super) limit: u64,
-    pub(super) received: u64,
-    /// An error was returned: nothing follows it.
-    pub(super) failed: bool,
-}
-
-#[cfg(feature = "tower")]
-impl Limited {
-    /// Returns whether the body exceeds the limit, by its declared or its received length.
-    #[doc(hidden)]
-    pub fn check_limit(&self) -> Result<(), BodyError> {
-        let length = self.received.saturating_add(self.body.len().unwrap_or(0));
-        if length > self.limit {
-            current::strike(Limit::BodyBytes);
-            return Err(BodyError::TooLarge {
-                limit_bytes: self.limit,
-            });
-        }
-        Ok(())
-    }
-
-    pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        if self.failed {
-            return Poll::Ready(None);
-        }
-        let polled = self.poll_next_piece(context);
-        self.failed = matches!(polled, Poll::Ready(Some(Err(_))));
-        polled
-    }
-
-    fn poll_next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        // Before reading: the client may wait before it sends a body that is rejected anyway.
-        self.check_limit()?;
-        let next = std::task::ready!(Pin::new(&mut self.body).poll_next(context));
-        if let Some(Ok(piece)) = &next {
-            self.received += piece.len() as u64;
-            self.check_limit()?;
-        }
-        Poll::Ready(next)
-    }
-}
-
-#[cfg(feature = "tower")]
-impl Body {
-    /// A request's body that is held to a limit; it is the application's until another is set.
-    #[doc(hidden)]
-    pub fn limited(self, limit: u64) -> Self {
-        if self.is_empty() {
-            return self;
-        }
-        Body(BodyKind::Limited(Box::new(Limited {
-            body: self,
-            limit,
-            received: 0,
-            failed: false,
-        })))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Bodies of requests and responses.
 
 mod incoming;
+#[cfg(feature = "tower")]
+mod limited;
 
 use std::any::Any;
 use std::fmt;
@@ -12,9 +14,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::HeaderMap;
 
-#[cfg(feature = "tower")]
-pub use self::incoming::Limited;
 pub use self::incoming::{BodyEvent, BodyEventSender, BodyEvents, Channel, Incoming};
+#[cfg(feature = "tower")]
+pub use self::limited::Limited;
 use crate::file::FilePart;
 use crate::memory::Exhausted;
 use crate::pool::Buffer;

@@ -23,7 +23,7 @@ use crate::server::address::ListenOn;
 use crate::server::listening::Listening;
 use crate::server::{Server, refuse_runtime, worker_count};
 use crate::state::AppState;
-#[cfg(feature = "testing")]
+#[cfg(feature = "tower")]
 use crate::state::Opening;
 use crate::state_source::StateSource;
 
