@@ -22,7 +22,8 @@ pub trait CurrentWorker: Any {
 
 /// Makes this the worker of this thread.
 pub fn enter(worker: Rc<dyn CurrentWorker>) {
-    CURRENT.set(Some(worker));
+    // The earlier one is dropped after the borrow.
+    drop(CURRENT.replace(Some(worker)));
 }
 
 /// The worker of this thread, if it has the type `W`.

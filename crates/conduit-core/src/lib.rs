@@ -1,7 +1,7 @@
 //! The parts of a Conduit application that know no server: requests, responses, bodies, problems, layers, routes.
 //!
-//! Applications use the crate `conduit-web`, which re-exports what they need. This crate is for the crates between the two:
-//! the server, the document, the test client. Items that only these need are hidden in its documentation.
+//! Applications use the crate `conduit-web`, which re-exports the public items. Depend on this crate to write a library of extractors,
+//! responses or layers. Members that only other crates of the workspace use are hidden in this documentation.
 
 #![forbid(unsafe_code)]
 

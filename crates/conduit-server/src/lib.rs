@@ -345,7 +345,7 @@ impl<S: 'static> Server<S> {
         if self.handle.is_replaced() {
             files.into_iter().for_each(SocketFile::leave);
         }
-        self.config.observer.flush(LAST_LINES);
+        panics::caught("an observer panicked", || self.config.observer.flush(LAST_LINES));
         result
     }
 }

@@ -14,6 +14,8 @@ use crate::response::Response;
 use crate::route::Definition;
 
 /// The observers of a server. The default of each method observes nothing.
+///
+/// A panic of [`export`](Self::export) ends the server; a panic of another method ends at most the connection.
 pub trait Observer: std::fmt::Debug + Send + Sync {
     /// Returns whether requests are counted by route.
     fn counts_routes(&self) -> bool {

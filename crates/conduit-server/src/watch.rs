@@ -158,7 +158,8 @@ impl Watched {
     /// Passes the end of the request on to the subscriber.
     fn report(&mut self, micros: u64, is_complete: bool) {
         let status = self.status;
-        // The exporter of spans ends its span before the span of the subscriber has its last fields.
+        // The record ends first: its span is exported before the subscriber's span has its last fields, and its line does not
+        // depend on them.
         self.record.end(&RequestEnd {
             status: (status != CLIENT_GONE).then_some(status),
             micros,

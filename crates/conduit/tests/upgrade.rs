@@ -6,7 +6,7 @@ use http::header::UPGRADE;
 
 #[get("/echo")]
 async fn echo() -> Response {
-    (StatusCode::SWITCHING_PROTOCOLS, [(UPGRADE, "test")], ()).into_response()
+    (StatusCode::SWITCHING_PROTOCOLS, [(UPGRADE, "conduit-test-echo")], ()).into_response()
 }
 
 /// Switches after a task, which sends the response as a command.
@@ -27,7 +27,9 @@ fn a_response_with_101_switches_to_the_protocol_that_it_names() {
     for target in ["/echo", "/echo-later"] {
         let mut connection = client.connect();
         // The first bytes of the other protocol follow the request at once.
-        let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: test\r\n\r\nfirst");
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: conduit-test-echo\r\n\r\nfirst"
+        );
         assert!(connection.send(request));
         assert_eq!(read_until(&mut connection, "first").matches("HTTP/1.1 101 ").count(), 1);
         assert!(connection.send("GET / HTTP/1.1\r\n\r\n"));

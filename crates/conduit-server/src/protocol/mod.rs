@@ -51,7 +51,7 @@ impl Upgrade {
     fn named(name: &[u8]) -> Option<Self> {
         match name {
             #[cfg(feature = "testing")]
-            b"test" => Some(Upgrade::Echo),
+            b"conduit-test-echo" => Some(Upgrade::Echo),
             _ => None,
         }
     }

@@ -14,6 +14,7 @@ use super::{STOPPING_TICK, Worker};
 use crate::commands::CommandQueue;
 use crate::cut_off::CutOff;
 use crate::handle::ServerHandle;
+use crate::panics::caught;
 #[cfg(feature = "testing")]
 use crate::{
     connection::Connection, in_process::Resources, listening::Accepted, transport::Transport, work::WorkCounts,
@@ -141,7 +142,7 @@ pub(super) async fn wake_every_second(commands: Rc<CommandQueue>, handle: Server
                     let lag = due.elapsed().as_micros();
                     counts[worker].lag_micros.set(lag.try_into().unwrap_or(u64::MAX));
                     if worker == 0 {
-                        handle.observer().every_second();
+                        caught("an observer panicked", || handle.observer().every_second());
                     }
                     Poll::Ready(stopped)
                 }

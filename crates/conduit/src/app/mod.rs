@@ -17,7 +17,7 @@ use crate::layer::Middleware;
 use crate::openapi::{DocumentContext, Info, Operation, pages, print};
 use crate::problem::{ErrorContext, Problem};
 use crate::response::Response;
-use crate::route::Routes;
+use crate::route::{Definition, Routes};
 use crate::routes_table::RoutesTable;
 use crate::server::address::ListenOn;
 use crate::server::listening::Listening;
@@ -491,6 +491,7 @@ impl<S: 'static, R> App<S, R> {
         config.in_process = Some(process);
         let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes.list(), self.surroundings);
+        install_recorder(plan.definitions());
         Server::new(Listening::in_process(), state, plan, config, runtime)
     }
 
@@ -533,6 +534,7 @@ impl<S: 'static, R> App<S, R> {
         let config = observed(self.config, self.observer, &self.routes.list())?;
         let (state, runtime) = self.state.settle()?;
         let plan = Plan::new(self.routes.list(), self.surroundings);
+        install_recorder(plan.definitions());
         let threads = crate::server::service::Threads::start(state, plan, config, runtime)?;
         Ok(crate::tower::AppService::new(threads))
     }
@@ -640,6 +642,7 @@ impl<S: 'static, R> App<S, R> {
         let (state, runtime) = self.state.settle()?;
         let listening = Listening::on(&addresses, worker_count(&config), &config)?;
         let plan = Plan::new(self.routes.list(), self.surroundings);
+        install_recorder(plan.definitions());
         Server::new(listening, state, plan, config, runtime)
     }
 }
@@ -648,10 +651,17 @@ impl<S: 'static, R> App<S, R> {
 fn observed<S>(config: Config, mut observer: AppObserver, routes: &Routes<S>) -> Result<Config> {
     let mut config = config.with_environment(|name| std::env::var_os(name))?;
     observer.has_metrics_page = crate::metrics::is_wanted(routes.definitions());
-    #[cfg(feature = "metrics")]
-    if observer.has_metrics_page {
-        crate::metrics::recorder::install();
-    }
     config.observer = Arc::new(observer);
     Ok(config)
+}
+
+/// Becomes the recorder of the `metrics` crate if the page of metrics is among the routes. To be called once the state is made,
+/// whose future may have set another recorder, and the addresses are listened on.
+fn install_recorder(definitions: &[Definition]) {
+    #[cfg(feature = "metrics")]
+    if crate::metrics::is_wanted(definitions) {
+        crate::metrics::recorder::install();
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = definitions;
 }

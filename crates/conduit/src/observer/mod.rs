@@ -113,6 +113,7 @@ impl RequestRecord for AppRecord {
     }
 
     fn clear(&mut self) {
+        self.server_span = ServerSpan::default();
         if let Some(line) = &mut self.line {
             line.clear();
         }
