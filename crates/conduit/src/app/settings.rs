@@ -340,8 +340,8 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the deadline for the successor process at SIGUSR2 ([`Server::run`]) to serve; a late successor is terminated, and
-    /// this process continues to serve. Default: 60 s.
+    /// Sets the deadline for the successor process at SIGUSR2 ([`Server::run`](crate::Server::run)) to serve; a late successor is
+    /// terminated, and this process continues to serve. Default: 60 s.
     pub fn restart_timeout(mut self, limit: Duration) -> Self {
         self.config.restart_timeout = limit;
         self.config.choose("CONDUIT_RESTART_TIMEOUT");
