@@ -135,9 +135,9 @@ mod tests {
 
     #[test]
     fn unix_sockets_are_meant_only_where_they_are_named() {
-        let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
-        assert!(Networks::of(["unix"]).have(nobody));
-        assert!(!Networks::of(["0.0.0.0/0", "::/0"]).have(nobody));
+        let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
+        assert!(Networks::of(["unix"]).have(unspecified));
+        assert!(!Networks::of(["0.0.0.0/0", "::/0"]).have(unspecified));
     }
 
     #[test]

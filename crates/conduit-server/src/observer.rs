@@ -13,6 +13,9 @@ use crate::request::Request;
 use crate::response::Response;
 use crate::route::Definition;
 
+/// The status in logs and counters for a client that disconnected before the response; nginx writes the same.
+pub const CLIENT_GONE: u16 = 499;
+
 /// The observers of a server. The default of each method observes nothing.
 ///
 /// A panic of [`export`](Self::export) ends the server; a panic of another method ends at most the connection.

@@ -115,7 +115,7 @@ mod tests {
 
         let empty = Proxies::default()
             .with_environment(|_| Some(" ".into()))
-            .expect("nobody");
+            .expect("an empty list");
         assert!(!empty.send_header(inside) && empty.forwarding_of(inside).is_none());
     }
 

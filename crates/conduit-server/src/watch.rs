@@ -12,15 +12,13 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::counts::Counts;
-use crate::observer::{Observer, RequestEnd, RequestRecord};
+use crate::observer::{CLIENT_GONE, Observer, RequestEnd, RequestRecord};
 use crate::panics::caught;
 use crate::problem::logged;
 use crate::request::Request;
 use crate::response::Response;
 use crate::route::Definition;
 
-/// The status in the log for a client that disconnected before the response; nginx writes the same.
-const CLIENT_GONE: u16 = 499;
 /// The number of requests whose memory a worker keeps for reuse.
 const KEPT: usize = 64;
 

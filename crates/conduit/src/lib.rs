@@ -72,8 +72,8 @@ pub mod tower;
     allow(unused_imports, reason = "each feature needs some of them")
 )]
 use conduit_core::{
-    body, built_in, connection_info, current, dispatch, endpoint, error, fallback, limit, memory, networks, panics,
-    pool, request, state,
+    body, built_in, connection_info, dispatch, endpoint, error, fallback, limit, memory, networks, panics, pool,
+    request, state,
 };
 use conduit_server as server;
 

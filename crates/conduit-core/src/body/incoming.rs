@@ -8,9 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::BodyError;
-use crate::current;
 use crate::exchange_id::ExchangeId;
-use crate::limit::Limit;
 use crate::pool::Buffer;
 
 /// The buffer size of a request's body for a handler that reads it as a stream; when it is full, the server stops
@@ -40,17 +38,11 @@ impl Incoming {
         }
     }
 
-    /// Returns whether the body exceeds the limit, by its declared or its received length.
+    /// Fails if the body exceeds the limit, by its declared or its received length.
     #[doc(hidden)]
-    pub fn check_limit(&self, come: u64) -> Result<(), BodyError> {
-        let length = self.declared.unwrap_or(0).max(come);
-        if length > self.limit {
-            current::strike(Limit::BodyBytes);
-            return Err(BodyError::TooLarge {
-                limit_bytes: self.limit,
-            });
-        }
-        Ok(())
+    pub fn check_limit(&self, received: u64) -> Result<(), BodyError> {
+        let length = self.declared.unwrap_or(0).max(received);
+        BodyError::check_length(length, self.limit)
     }
 
     pub(super) fn poll_all(&mut self, context: &mut Context<'_>) -> Poll<Result<Buffer, BodyError>> {

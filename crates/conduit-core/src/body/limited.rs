@@ -7,8 +7,6 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::{Body, BodyError, BodyKind};
-use crate::current;
-use crate::limit::Limit;
 
 /// A request's body from another source than a connection of this server, with its limit.
 #[doc(hidden)]
@@ -21,17 +19,11 @@ pub struct Limited {
 }
 
 impl Limited {
-    /// Returns whether the body exceeds the limit, by its declared or its received length.
+    /// Fails if the body exceeds the limit, by its declared or its received length.
     #[doc(hidden)]
     pub fn check_limit(&self) -> Result<(), BodyError> {
         let length = self.received.saturating_add(self.body.len().unwrap_or(0));
-        if length > self.limit {
-            current::strike(Limit::BodyBytes);
-            return Err(BodyError::TooLarge {
-                limit_bytes: self.limit,
-            });
-        }
-        Ok(())
+        BodyError::check_length(length, self.limit)
     }
 
     pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {

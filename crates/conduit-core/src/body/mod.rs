@@ -17,7 +17,9 @@ use http::HeaderMap;
 pub use self::incoming::{BodyEvent, BodyEventSender, BodyEvents, Channel, Incoming};
 #[cfg(feature = "tower")]
 pub use self::limited::Limited;
+use crate::current;
 use crate::file::FilePart;
+use crate::limit::Limit;
 use crate::memory::Exhausted;
 use crate::pool::Buffer;
 
@@ -366,6 +368,16 @@ impl fmt::Display for BodyError {
 }
 
 impl BodyError {
+    /// Fails if a body of this length exceeds the limit, and counts that.
+    #[doc(hidden)]
+    pub fn check_length(bytes: u64, limit_bytes: u64) -> Result<(), Self> {
+        if bytes > limit_bytes {
+            current::strike(Limit::BodyBytes);
+            return Err(BodyError::TooLarge { limit_bytes });
+        }
+        Ok(())
+    }
+
     /// The error of a stream, which may read another body and pass on its error.
     fn of_stream(error: BoxError) -> Self {
         error.downcast().map_or_else(BodyError::Stream, |error| *error)

@@ -2,7 +2,7 @@
 //!
 //! Every extractor, response and handler can describe itself: [`FromRequest::describe`](crate::extract::FromRequest::describe)
 //! and [`IntoResponse::describe`](crate::response::IntoResponse::describe) add their part to an [`Operation`]. They exist
-//! whether or not the feature `openapi` is on; without it they are never called, and the linker removes them.
+//! with and without the feature `openapi`; without it nothing calls them, and the linker removes them.
 
 // Without the feature the descriptions are never read.
 #![cfg_attr(not(feature = "openapi"), allow(dead_code))]

@@ -7,8 +7,6 @@ use zstd::stream::raw::{DParameter, Operation};
 
 use super::coding::Coding;
 use crate::body::BodyError;
-use crate::current;
-use crate::limit::Limit;
 
 /// The most bytes that a step gives.
 const STEP_BYTES: usize = 32 * 1024;
@@ -93,12 +91,7 @@ impl Decoder {
             }
         }
         self.given_bytes += given as u64;
-        if self.given_bytes > self.limit_bytes {
-            current::strike(Limit::BodyBytes);
-            return Err(BodyError::TooLarge {
-                limit_bytes: self.limit_bytes,
-            });
-        }
+        BodyError::check_length(self.given_bytes, self.limit_bytes)?;
         let is_full = given == output.len();
         output.truncate(given);
         Ok(Step { used, output, is_full })

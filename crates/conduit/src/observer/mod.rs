@@ -20,10 +20,7 @@ use crate::request::Request;
 use crate::response::Response;
 use crate::route::Definition;
 use crate::server::ServerHandle;
-use crate::server::observer::{Observer, RequestEnd, RequestRecord};
-
-/// The status in the log for a client that disconnected before the response; nginx writes the same.
-const CLIENT_GONE: u16 = 499;
+use crate::server::observer::{CLIENT_GONE, Observer, RequestEnd, RequestRecord};
 
 /// The observers that an application has chosen.
 #[derive(Clone, Copy, Debug, Default)]
