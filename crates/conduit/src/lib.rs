@@ -67,14 +67,7 @@ pub mod testing;
 pub mod tower;
 
 // The paths of these crates' modules in this one.
-#[cfg_attr(
-    not(feature = "compression"),
-    allow(unused_imports, reason = "each feature needs some of them")
-)]
-use conduit_core::{
-    body, built_in, connection_info, dispatch, endpoint, error, fallback, limit, memory, networks, panics, pool,
-    request, state,
-};
+use conduit_core::{body, built_in, connection_info, dispatch, error, fallback, limit, networks, pool, request, state};
 use conduit_server as server;
 
 pub use conduit_core::{problem, response, route};

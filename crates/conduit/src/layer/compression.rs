@@ -15,9 +15,9 @@ use super::coded_tags::{self, Marks};
 use super::coding::{Coding, Encoder};
 use super::{Layer, Next, fields};
 use crate::body::{Body, BodyError, BodyKind, BoxError};
-use crate::memory::Charge;
 use crate::request::Request;
 use crate::response::Response;
+use conduit_core::memory::Charge;
 
 /// A body in memory up to this length is compressed at once, a longer one piece by piece, so that other requests of the
 /// worker have their turn.

@@ -16,10 +16,10 @@ use tokio::time::MissedTickBehavior;
 
 use super::{seconds, seconds_since_1970, totals_of_routes};
 use crate::limit::Limit;
-use crate::panics::caught;
 use crate::server::ServerHandle;
 use crate::server::counts::Statistics;
 use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
+use conduit_core::panics::caught;
 
 static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 

@@ -14,13 +14,13 @@ use tower_service::Service;
 
 use super::{RequestBody, SendBody};
 use crate::dispatch::Application;
-use crate::endpoint::Outcome;
 use crate::extract::PeerAddr;
 use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
 use crate::server::ServerHandle;
 use crate::server::config::Config;
 use crate::server::service::{Answer, Asked, Threads, assemble};
+use conduit_core::endpoint::Outcome;
 
 /// An application as a service of tower, for another server: in an axum router, under hyper, inside layers of tower. Returned by
 /// [`App::into_service`](crate::App::into_service); the [module](super#an-application-as-a-service) lists the settings

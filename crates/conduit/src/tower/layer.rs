@@ -15,11 +15,11 @@ use tracing::Instrument;
 
 use super::{SendBody, call, from_http, into_http};
 use crate::body::{Body, BoxError};
-use crate::endpoint::{Outcome, PendingHandler};
 use crate::layer::{Layer, Next};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
+use conduit_core::endpoint::{Outcome, PendingHandler};
 
 /// Makes a layer of Conduit of one of tower, such as those of `tower-http`. The service that it makes is made once for each
 /// worker, and cloned for each request; what its clones share, such as a limit, holds for the worker.

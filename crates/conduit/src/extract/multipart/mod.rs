@@ -23,11 +23,11 @@ use self::file::Spool;
 use super::content::require_decoded;
 use super::{FromRequest, TOO_LARGE};
 use crate::body::Body;
-use crate::memory::Charge;
 use crate::openapi::Operation;
 use crate::pool::FREE_BYTES;
 use crate::problem::{Excerpt, Fault, Problem, Step};
 use crate::request::Request;
+use conduit_core::memory::Charge;
 
 const MEDIA_TYPE: &str = "multipart/form-data";
 
