@@ -49,6 +49,7 @@
 //! | control messages | [`SendControl`], [`ReceiveControl`], [`ControlMessage`] |
 //! | many at once | [`ReceiveBatch`], [`SendBatch`], [`ZeroCopy`], [`send_file`], [`send_more`], [`splice`], [`receive_error`] (Linux) |
 //! | readiness | [`Poller`], [`Interest`], [`Events`], [`Event`] |
+//! | files below a directory | [`Directory`] (feature `std`) |
 //! | errors | [`Error`], [`Operation`] |
 //! | TLS (feature `tls`) | `tls`: `TlsServer`, `TlsClient`, `TlsStream` |
 //! | sockets that a service manager passes | [`socket_activation`] |
@@ -74,6 +75,8 @@
 mod address;
 mod clock;
 mod control;
+#[cfg(feature = "std")]
+mod directory;
 mod error;
 #[cfg(feature = "std")]
 mod events;
@@ -105,6 +108,8 @@ pub mod io;
 pub use self::tokio::AsyncPoller;
 pub use address::{Address, UnixAddress, VsockAddress};
 pub use control::{ControlMessage, ControlMessages, Descriptors, QueuedError, ReceiveControl, SendControl};
+#[cfg(feature = "std")]
+pub use directory::{Attributes, Directory, DirectoryEntry, Found, Waiting};
 pub use error::{Error, Operation};
 #[cfg(feature = "std")]
 pub use events::Events;

@@ -1,0 +1,235 @@
+//! Files below a directory: a path is resolved without leaving it, through any links.
+
+#[cfg(target_os = "linux")]
+mod openat2;
+mod walk;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+/// An open directory, whose files and directories are opened by paths that cannot leave it.
+///
+/// A path is relative, and its components are separated by `/`. A symbolic link is followed while its target is below the
+/// directory; an absolute target, and one that leads out of the directory, is an error (`CrossesDevices`), even where the
+/// file that it names is below. Only regular files are opened for reading: to open a device, a named pipe or a terminal has
+/// effects, and a socket cannot be opened.
+///
+/// On Linux 5.6 and later, openat2(2) with `RESOLVE_BENEATH` resolves the path in one call. Elsewhere, and where a filter
+/// rejects that call, the components are opened one after the other without following links.
+///
+/// # Example
+///
+/// The first bytes of a file below a directory:
+///
+/// ```
+/// use conduit_net::{Directory, Found, Waiting};
+/// use std::io::Read;
+///
+/// let directory = Directory::open(env!("CARGO_MANIFEST_DIR").as_ref(), Waiting::Allowed)?;
+/// let Found::File(mut file, attributes) = directory.find(b"src/lib.rs", Waiting::Allowed)? else {
+///     panic!("a regular file");
+/// };
+/// let mut start = [0; 3];
+/// file.read_exact(&mut start)?;
+/// assert_eq!(&start, b"//!");
+/// assert!(attributes.length > 3);
+/// assert!(directory.find(b"../Cargo.toml", Waiting::Allowed).is_err());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Directory(OwnedFd);
+
+/// The permission of a call to wait for a disk or a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// The call waits as long as the file system needs.
+    Allowed,
+    /// The call fails with `WouldBlock` unless the kernel has the path in its cache (`RESOLVE_CACHED`, Linux 5.12). On other
+    /// systems it always fails so.
+    Never,
+}
+
+/// An object that a path names.
+#[derive(Debug)]
+pub enum Found {
+    /// A regular file, open for reading.
+    File(File, Attributes),
+    /// A directory.
+    Directory,
+    /// A device, a named pipe, or a socket.
+    Special,
+}
+
+/// The identity, the length and the times of a file, as fstat(2) returns them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// The file system.
+    pub device: u64,
+    /// The number of the file in the file system.
+    pub inode: u64,
+    /// The length in bytes.
+    pub length: u64,
+    /// The time of the last change of the content, in seconds from 1970, and the nanoseconds after them.
+    pub modified: (i64, u32),
+    /// The time of the last change of content or attributes, which no program can set.
+    pub changed: (i64, u32),
+}
+
+impl Attributes {
+    /// The attributes of an open file. It makes one call, which does not wait for a disk: the kernel has the attributes of
+    /// an open file. A network file system may ask its server.
+    ///
+    /// # Errors
+    /// The errors of fstat(2).
+    pub fn of(file: &impl AsFd) -> io::Result<Self> {
+        Ok(Attributes::new(&rustix::fs::fstat(file)?))
+    }
+
+    fn new(stat: &Stat) -> Self {
+        Attributes {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            length: stat.st_size as u64,
+            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as u32),
+        }
+    }
+
+    /// Returns whether both are of one file, whose content may have changed.
+    pub fn is_same_file(&self, other: &Attributes) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DirectoryEntry {
+    /// The name, in the bytes of the file system.
+    pub name: OsString,
+    /// True for a directory, and for a link to one.
+    pub is_directory: bool,
+    /// The length in bytes; 0 for a directory.
+    pub length: u64,
+    /// The time of the last change of the content, in seconds from 1970.
+    pub modified: i64,
+}
+
+impl Directory {
+    /// Opens a directory by a path of the process, which may lead through links.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`, `PermissionDenied`; `WouldBlock` as [`Waiting::Never`] has it.
+    pub fn open(path: &Path, waiting: Waiting) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if waiting == Waiting::Never {
+            #[cfg(target_os = "linux")]
+            return openat2::open_cached(rustix::fs::CWD, path, flags).map(Directory);
+            #[cfg(not(target_os = "linux"))]
+            return Err(Errno::WOULDBLOCK.into());
+        }
+        Ok(Directory(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
+    /// Opens the object at a path below the directory. The empty path is the directory.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`, `PermissionDenied`; `CrossesDevices` (`EXDEV`) for a path or a link that leads out of the
+    /// directory; `FilesystemLoop` for too many links; `InvalidFilename` for a name that is too long; `InvalidInput` for a
+    /// byte 0; `WouldBlock` as [`Waiting::Never`] has it.
+    pub fn find(&self, path: &[u8], waiting: Waiting) -> io::Result<Found> {
+        #[cfg(target_os = "linux")]
+        match openat2::find(self.0.as_fd(), path, waiting) {
+            Err(error) if openat2::is_missing(&error) && waiting == Waiting::Allowed => {}
+            result => return result,
+        }
+        self.find_by_walk(path, waiting)
+    }
+
+    /// As [`find`](Directory::find), and opens each component by itself: the twin for tests, and the only way on systems
+    /// without openat2(2). [`Waiting::Never`] always fails.
+    ///
+    /// # Errors
+    /// As [`find`](Directory::find).
+    pub fn find_by_walk(&self, path: &[u8], waiting: Waiting) -> io::Result<Found> {
+        match waiting {
+            Waiting::Allowed => walk::find(self.0.as_fd(), path),
+            Waiting::Never => Err(Errno::WOULDBLOCK.into()),
+        }
+    }
+
+    /// The attributes of the regular file at a path, which is not opened for reading; `None` for other objects.
+    ///
+    /// # Errors
+    /// As [`find`](Directory::find).
+    pub fn attributes(&self, path: &[u8], waiting: Waiting) -> io::Result<Option<Attributes>> {
+        #[cfg(target_os = "linux")]
+        match openat2::attributes(self.0.as_fd(), path, waiting) {
+            Err(error) if openat2::is_missing(&error) && waiting == Waiting::Allowed => {}
+            result => return result,
+        }
+        match waiting {
+            Waiting::Allowed => walk::attributes(self.0.as_fd(), path),
+            Waiting::Never => Err(Errno::WOULDBLOCK.into()),
+        }
+    }
+
+    /// The regular files and directories in the directory at a path, sorted by name, and whether there are more than `limit`.
+    /// Links out of the directory, and objects of other types, are left out. It waits for the disk.
+    ///
+    /// # Errors
+    /// As [`find`](Directory::find); `NotADirectory` for a file.
+    pub fn list(&self, path: &[u8], limit: usize) -> io::Result<(Vec<DirectoryEntry>, bool)> {
+        let directory = self.subdirectory(path)?;
+        let mut names = Vec::new();
+        let mut is_cut = false;
+        for entry in Dir::read_from(&directory)? {
+            let name = entry?.file_name().to_bytes().to_vec();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            if names.len() == limit {
+                is_cut = true;
+                break;
+            }
+            names.push(name);
+        }
+        names.sort_unstable();
+        let entries = names.into_iter().filter_map(|name| self.entry(path, name)).collect();
+        Ok((entries, is_cut))
+    }
+
+    /// The description of an entry; `None` where it has gone, leads out of the directory, or is of another type.
+    fn entry(&self, path: &[u8], name: Vec<u8>) -> Option<DirectoryEntry> {
+        let full = if path.is_empty() {
+            name.clone()
+        } else {
+            [path, b"/", &name].concat()
+        };
+        let stat = walk::stat(self.0.as_fd(), &full).ok()?;
+        let file_type = FileType::from_raw_mode(stat.st_mode);
+        let is_directory = file_type == FileType::Directory;
+        (is_directory || file_type == FileType::RegularFile).then(|| DirectoryEntry {
+            name: OsString::from_vec(name),
+            is_directory,
+            length: if is_directory { 0 } else { stat.st_size as u64 },
+            modified: stat.st_mtime as i64,
+        })
+    }
+
+    fn subdirectory(&self, path: &[u8]) -> io::Result<OwnedFd> {
+        walk::open_directory(self.0.as_fd(), path)
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
