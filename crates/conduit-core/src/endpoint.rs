@@ -69,18 +69,24 @@ impl Endpoint for FutureEndpoint {
             Some(slot) => slot,
             None => self.source.slot(),
         };
+        let mut ready = None;
         // After a panic the future is dropped and never polled again, so its broken state is not observable.
-        match catch_unwind(AssertUnwindSafe(|| slot.as_mut().run(request, context))) {
-            Ok(Poll::Ready(response)) => {
-                self.free.set(Some(slot));
-                Outcome::Ready(response)
-            }
-            Ok(Poll::Pending) => Outcome::Pending(PendingHandler(Some(slot))),
-            Err(panic) => {
-                // A future that panics may do so again when it is dropped.
-                drop(PendingHandler(Some(slot)));
-                Outcome::Ready(panicked(panic))
-            }
+        let called = catch_unwind(AssertUnwindSafe(|| slot.as_mut().run(request, context, &mut ready)));
+        if let Err(panic) = called {
+            // A future that panics may do so again when it is dropped.
+            drop(PendingHandler(Some(slot)));
+            return Outcome::Ready(panicked(panic));
+        }
+        // The slot goes first: with the response in a variable of its own here, it would be copied once more.
+        let unfinished = if ready.is_some() {
+            self.free.set(Some(slot));
+            None
+        } else {
+            Some(slot)
+        };
+        match ready {
+            Some(response) => Outcome::Ready(response),
+            None => Outcome::Pending(PendingHandler(unfinished)),
         }
     }
 }
@@ -110,8 +116,9 @@ where
 
 /// The memory of a future.
 trait Slot {
-    /// Starts the future of a request and polls it once. A future that is ready is dropped.
-    fn run(self: Pin<&mut Self>, request: Request, context: &mut Context<'_>) -> Poll<Response>;
+    /// Starts the future of a request and polls it once. A future that is ready is dropped, and its response is stored in
+    /// `ready`, which is empty before: a returned response would be copied twice more on its way through `catch_unwind`.
+    fn run(self: Pin<&mut Self>, request: Request, context: &mut Context<'_>, ready: &mut Option<Response>);
 
     /// Polls the future.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response>;
@@ -131,14 +138,13 @@ where
     Start: Fn(Request) -> F,
     F: Future<Output = Response>,
 {
-    fn run(self: Pin<&mut Self>, request: Request, context: &mut Context<'_>) -> Poll<Response> {
+    fn run(self: Pin<&mut Self>, request: Request, context: &mut Context<'_>, ready: &mut Option<Response>) {
         let mut this = self.project();
         this.future.set(Some((this.start)(request)));
-        let polled = poll(this.future.as_mut(), context);
-        if polled.is_ready() {
+        if let Poll::Ready(response) = poll(this.future.as_mut(), context) {
+            *ready = Some(response);
             this.future.set(None);
         }
-        polled
     }
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {

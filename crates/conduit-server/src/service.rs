@@ -27,9 +27,9 @@ use crate::connection_info::ConnectionInfo;
 use crate::current;
 use crate::deadlines::Second;
 use crate::dispatch::{Application, Plan};
-use crate::endpoint::panicked;
+use crate::endpoint::{Outcome, panicked};
 use crate::error::{Error, Result};
-use crate::exchange::{Called, Environment, call};
+use crate::exchange::Environment;
 use crate::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -352,9 +352,10 @@ impl Service {
         let route = self.application.route(&mut request);
         let asked = Asked::of(&request);
         let client = request.peer_address();
-        let pending = match call(request, route, client, &span, &self.environment()) {
-            Called::Ready(response) => return send(asked.finish(response, &self.application), answer),
-            Called::Pending(pending) => pending,
+        let environment = self.environment();
+        let pending = match environment.call(request, route, &span) {
+            Outcome::Ready(response) => return send(asked.finish(response, &self.application), answer),
+            Outcome::Pending(handler) => environment.pending(handler, route, client, &span),
         };
         let application = Rc::clone(&self.application);
         tokio::task::spawn_local(async move {

@@ -13,7 +13,7 @@ use crate::blocking::{Instrumentation, InstrumentedHandler};
 use crate::counts::Counts;
 use crate::deadlines::Second;
 use crate::dispatch::Application;
-use crate::endpoint::Outcome;
+use crate::endpoint::{Outcome, PendingHandler};
 use crate::request::Request;
 use crate::response::Response;
 use crate::route::{Definition, Disconnect};
@@ -35,6 +35,37 @@ pub(crate) struct Environment<'a> {
 }
 
 impl Environment<'_> {
+    /// Calls the application with a request whose route was looked up. A handler that is not ready continues as a task:
+    /// [`pending`](Environment::pending).
+    #[inline]
+    pub(crate) fn call(&self, request: Request, route: Option<Route>, span: &Span) -> Outcome {
+        // The task of a handler that is not ready polls it again.
+        let mut context = Context::from_waker(Waker::noop());
+        let _inside = span.enter();
+        let running = &self.counts[self.worker].running;
+        let index = route.map(|(index, _)| index);
+        running.during(index, || self.application.serve(request, &mut context))
+    }
+
+    /// The response of a handler that was not ready at once.
+    pub(crate) fn pending(
+        &self,
+        handler: PendingHandler,
+        route: Option<Route>,
+        client: SocketAddr,
+        span: &Span,
+    ) -> PendingResponse {
+        let definition = route.map(|(_, definition)| definition);
+        PendingResponse {
+            handler: InstrumentedHandler {
+                handler: Some(handler),
+                instrumentation: self.instrument(route, span.clone()),
+            },
+            in_progress: self.handlers.enter(definition, client, self.now),
+            disconnect: self.disconnect(route),
+        }
+    }
+
     /// The instrumentation of a task for a request of this route.
     pub(crate) fn instrument(&self, route: Option<Route>, span: Span) -> Instrumentation {
         Instrumentation {
@@ -49,46 +80,6 @@ impl Environment<'_> {
     pub(crate) fn disconnect(&self, route: Option<Route>) -> Disconnect {
         let chosen = route.and_then(|(_, definition)| definition.disconnect);
         chosen.unwrap_or(self.disconnect)
-    }
-}
-
-/// The result of calling the application.
-pub(crate) enum Called {
-    Ready(Response),
-    Pending(PendingResponse),
-}
-
-/// Calls the application with a request whose route was looked up.
-#[inline]
-pub(crate) fn call(
-    request: Request,
-    route: Option<Route>,
-    client: SocketAddr,
-    span: &Span,
-    environment: &Environment<'_>,
-) -> Called {
-    // A handler that is not ready is polled again, by its task.
-    let mut context = Context::from_waker(Waker::noop());
-    let outcome = {
-        let _inside = span.enter();
-        let running = &environment.counts[environment.worker].running;
-        let index = route.map(|(index, _)| index);
-        running.during(index, || environment.application.serve(request, &mut context))
-    };
-    match outcome {
-        Outcome::Ready(response) => Called::Ready(response),
-        Outcome::Pending(handler) => {
-            let handler = InstrumentedHandler {
-                handler: Some(handler),
-                instrumentation: environment.instrument(route, span.clone()),
-            };
-            let definition = route.map(|(_, definition)| definition);
-            Called::Pending(PendingResponse {
-                handler,
-                in_progress: environment.handlers.enter(definition, client, environment.now),
-                disconnect: environment.disconnect(route),
-            })
-        }
     }
 }
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A protocol drives it: [`begin`](Exchange::begin) with a request, `push_body` and `end_body` with the request's body, then
-//! `end` when the response is written, or `cancel`. [`call`] is the part that a service without connections uses too.
+//! `end` when the response is written, or `cancel`. [`Environment`] is the part that a service without connections uses too.
 
 mod call;
 mod gate;
@@ -23,7 +23,7 @@ use http::HeaderMap;
 use tokio::task::AbortHandle;
 use tracing::Span;
 
-pub(super) use self::call::{Called, Environment, Route, call};
+pub(super) use self::call::{Environment, Route};
 pub(super) use self::gate::{StreamGate, next_piece, pump};
 use super::blocking::Instrumentation;
 use super::commands::{Command, CommandSender};
@@ -33,6 +33,7 @@ use super::watch::Watched;
 use super::work::method_and_path;
 use super::worker::Shared;
 use crate::body::{Body, BodyError, Channel};
+use crate::endpoint::{Outcome, PendingHandler};
 use crate::request::Request;
 use crate::response::Response;
 use crate::route::Disconnect;
@@ -71,16 +72,16 @@ impl Exchange {
         }
     }
 
-    /// Routes a request and calls its handler. Returns the response if it is ready; otherwise it follows as a command.
-    /// `redirects` says that the client has to use HTTPS, if the application wants that.
+    /// Routes a request and calls its handler. A response that is ready is the caller's; a handler that is not ready becomes a
+    /// task with [`spawn_handler`](Exchange::spawn_handler). `redirects` says that the client has to use HTTPS, if the
+    /// application wants that.
     pub(super) fn begin(
         &mut self,
         mut request: Request,
         client: SocketAddr,
         redirects: bool,
-        sender: impl FnOnce(&Shared) -> CommandSender,
         shared: &mut Shared,
-    ) -> Option<Response> {
+    ) -> Outcome {
         let redirect = shared.redirect.filter(|_| redirects);
         // A request that is redirected has no route.
         let route = match redirect {
@@ -91,18 +92,24 @@ impl Exchange {
         self.started = shared.now;
         self.record = shared.watch.begin(&request, route, client);
         if let Some(port) = redirect {
-            return Some(to_https(&request, port));
+            return Outcome::Ready(to_https(&request, port));
         }
         let span = self.record.as_ref().map_or(&NO_SPAN, |record| &record.span);
-        match call(request, route, client, span, &shared.environment()) {
-            Called::Ready(response) => Some(response),
-            Called::Pending(pending) => {
-                let sender = sender(shared);
-                let handle = pending.spawn(move |response| sender.send(Command::Response(response)));
-                self.state = ExchangeState::Handling(handle);
-                None
-            }
-        }
+        shared.environment().call(request, route, span)
+    }
+
+    /// Spawns the task of a handler that was not ready. Its response follows as a command.
+    pub(super) fn spawn_handler(
+        &mut self,
+        handler: PendingHandler,
+        client: SocketAddr,
+        sender: CommandSender,
+        shared: &Shared,
+    ) {
+        let span = self.record.as_ref().map_or(&NO_SPAN, |record| &record.span);
+        let pending = shared.environment().pending(handler, self.route, client, span);
+        let handle = pending.spawn(move |response| sender.send(Command::Response(response)));
+        self.state = ExchangeState::Handling(handle);
     }
 
     // The request's body.

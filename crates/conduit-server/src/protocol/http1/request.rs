@@ -3,6 +3,7 @@
 use conduit_proto::h1::{BodyLength, Event, Reason};
 
 use super::{Http1, InputState};
+use crate::endpoint::Outcome;
 use crate::limit::Limit;
 use crate::link::Link;
 use crate::problem::Problem;
@@ -103,11 +104,13 @@ impl Http1 {
 
     /// Begins the exchange of a request, and writes the response if it is ready.
     fn begin(&mut self, request: Request, link: &mut Link, shared: &mut Shared) {
-        let id = self.exchange_id(link);
-        let sender = |shared: &Shared| super::CommandSender::new(shared.commands.clone(), id);
-        let redirects = link.is_plain_tcp();
-        if let Some(response) = self.exchange.begin(request, link.client(), redirects, sender, shared) {
-            self.respond(response, link, shared);
+        let client = link.client();
+        match self.exchange.begin(request, client, link.is_plain_tcp(), shared) {
+            Outcome::Ready(response) => self.respond(response, link, shared),
+            Outcome::Pending(handler) => {
+                let sender = self.sender(link, shared);
+                self.exchange.spawn_handler(handler, client, sender, shared);
+            }
         }
     }
 }
