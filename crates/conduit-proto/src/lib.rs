@@ -8,6 +8,7 @@
 //! - [`h2`]: the server's side of HTTP/2 (RFC 9113).
 //! - [`multipart`]: the bodies of forms with files (RFC 7578).
 //! - [`proxy`]: the header of the PROXY protocol.
+//! - `ws`, with the feature of that name: the server's side of WebSocket (RFC 6455, 7692).
 //! - [`http_date`]: the value of the `Date` field.
 //!
 //! A server of one connection, with the socket left out:
@@ -40,6 +41,8 @@ pub mod h1;
 pub mod h2;
 pub mod multipart;
 pub mod proxy;
+#[cfg(feature = "ws")]
+pub mod ws;
 
 pub use date::http_date;
 

@@ -217,3 +217,34 @@ fn the_map_of_a_head_shares_one_buffer() {
         "{count} allocations for other names and more bytes: the buffer and its owner, and two of the map"
     );
 }
+
+#[cfg(feature = "ws")]
+#[test]
+fn a_message_costs_the_allocation_that_the_caller_receives() {
+    use conduit_proto::ws::{Codecs, WebSocketConnection, WebSocketEvent, WebSocketLimits};
+
+    // Two texts and a ping, with a mask of zeros.
+    let input = b"\x81\x85\0\0\0\0Hello\x89\x82\0\0\0\0hi\x81\x85\0\0\0\0Hello";
+    let mut connection = WebSocketConnection::new(WebSocketLimits::default(), None);
+    let (mut codecs, mut out) = (Codecs::new(), Vec::with_capacity(1024));
+    let mut serve = || {
+        out.clear();
+        let mut at = 0;
+        loop {
+            let step = connection.handle_input(&input[at..], &mut codecs, &mut out);
+            let (used, event) = step.expect("valid frames");
+            at += used;
+            match event {
+                WebSocketEvent::Text(text) => {
+                    connection.write_text(&text, &mut codecs, &mut out);
+                }
+                WebSocketEvent::NeedMore => break,
+                event => assert_eq!(event, WebSocketEvent::Ping),
+            }
+        }
+        assert_eq!(out, b"\x81\x05Hello\x8a\x02hi\x81\x05Hello");
+    };
+    for _ in 0..100 {
+        assert_eq!(allocations(&mut serve), 2);
+    }
+}

@@ -1,0 +1,236 @@
+//! Compressed messages: both directions, the limit of decompression, and connections that share a compressor.
+
+use conduit_proto::ws::{CloseCode, Deflate, DeflateConfig, WebSocketEvent, WebSocketLimits};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+use http::{HeaderMap, HeaderValue, header};
+use proptest::prelude::*;
+
+use crate::drive::Server;
+use crate::frames::*;
+
+fn deflate(config: DeflateConfig, offer: &'static str) -> Deflate {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(offer));
+    config.negotiate(&headers).expect("the offer is accepted").0
+}
+
+fn config(context_takeover: bool) -> DeflateConfig {
+    DeflateConfig {
+        context_takeover,
+        least_bytes: 1,
+        level: 6,
+        ..DeflateConfig::default()
+    }
+}
+
+/// A client's compressor and decompressor.
+struct Client {
+    compress: Compress,
+    decompress: Decompress,
+    keeps_context: bool,
+}
+
+impl Client {
+    fn new(keeps_context: bool) -> Self {
+        Self {
+            compress: Compress::new(Compression::default(), false),
+            decompress: Decompress::new(false),
+            keeps_context,
+        }
+    }
+
+    fn deflate(&mut self, message: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(message.len() + message.len() / 8 + 64);
+        self.compress
+            .compress_vec(message, &mut out, FlushCompress::Sync)
+            .expect("the stream is open");
+        assert!(out.len() < out.capacity());
+        if !self.keeps_context {
+            self.compress.reset();
+        }
+        let end = out.strip_suffix(b"\x00\x00\xff\xff").expect("the end of a flush").len();
+        out.truncate(end);
+        out
+    }
+
+    fn inflate(&mut self, compressed: &[u8], length: usize) -> Vec<u8> {
+        let input = [compressed, b"\x00\x00\xff\xff"].concat();
+        let mut out = Vec::with_capacity(length + 64);
+        self.decompress
+            .decompress_vec(&input, &mut out, FlushDecompress::Sync)
+            .expect("a valid stream");
+        if !self.keeps_context {
+            self.decompress.reset(false);
+        }
+        out
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn messages_return_as_they_were_with_and_without_context(
+        messages in prop::collection::vec("[a-c]{0,600}|\\PC{0,300}", 1..6),
+        keeps_context: bool,
+        cut in 1usize..100,
+    ) {
+        let mut server = Server::new(WebSocketLimits::default(), Some(deflate(config(keeps_context), "permessage-deflate")));
+        let mut client = Client::new(keeps_context);
+        for message in messages {
+            let compressed = client.deflate(message.as_bytes());
+            for piece in frame(FIN | RSV1 | TEXT, &compressed).chunks(cut) {
+                server.receive(piece);
+            }
+            prop_assert_eq!(server.events.pop(), Some(WebSocketEvent::Text(message.clone())));
+            server.connection.write_text(&message, &mut server.codecs, &mut server.output);
+            let frames = parse(&std::mem::take(&mut server.output));
+            prop_assert_eq!(frames.len(), 1);
+            let (first, payload) = &frames[0];
+            if message.is_empty() {
+                prop_assert_eq!((*first, payload.len()), (FIN | TEXT, 0));
+            } else {
+                prop_assert_eq!(*first, FIN | RSV1 | TEXT);
+                prop_assert_eq!(client.inflate(payload, message.len()), message.as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
+fn each_window_that_is_negotiated_is_kept() {
+    let message: Vec<u8> = (0..60_000u32).flat_map(|at| (at % 2000).to_le_bytes()).collect();
+    for (bits, offer) in [
+        (9, "permessage-deflate; server_max_window_bits=9"),
+        (10, "permessage-deflate; server_max_window_bits=10"),
+        (12, "permessage-deflate; server_max_window_bits=12"),
+        (15, "permessage-deflate; server_max_window_bits=15"),
+    ] {
+        for context_takeover in [false, true] {
+            let deflate = deflate(config(context_takeover), offer);
+            let mut server = Server::new(WebSocketLimits::default(), Some(deflate));
+            let mut client = Client::new(context_takeover);
+            client.decompress = Decompress::new_with_window_bits(false, bits);
+            for _ in 0..2 {
+                server
+                    .connection
+                    .write_binary(&message, &mut server.codecs, &mut server.output);
+                let frames = parse(&std::mem::take(&mut server.output));
+                let input = [&frames[0].1[..], b"\x00\x00\xff\xff"].concat();
+                let mut out = Vec::with_capacity(message.len() + 64);
+                client
+                    .decompress
+                    .decompress_vec(&input, &mut out, FlushDecompress::Sync)
+                    .expect("no distance is beyond the window");
+                assert!(out == message, "{bits} bits");
+                if !context_takeover {
+                    client.decompress = Decompress::new_with_window_bits(false, bits);
+                }
+            }
+        }
+    }
+}
+
+/// A message that inflates to a thousand times its size ends at the limit.
+#[test]
+fn decompression_ends_at_the_limit_of_a_message() {
+    let bomb = Client::new(true).deflate(&vec![0; 64 << 20]);
+    assert!(bomb.len() < 100_000);
+    let limits = WebSocketLimits::default();
+    let mut server = Server::new(limits, Some(deflate(config(false), "permessage-deflate")));
+    server.receive(&frame(FIN | RSV1 | BINARY, &bomb));
+    assert_eq!(server.error.map(|error| error.code()), Some(CloseCode::TOO_BIG));
+    for (length, is_accepted) in [(limits.message_bytes, true), (limits.message_bytes + 1, false)] {
+        let mut server = Server::new(limits, Some(deflate(config(false), "permessage-deflate")));
+        server.receive(&frame(
+            FIN | RSV1 | BINARY,
+            &Client::new(true).deflate(&vec![7; length]),
+        ));
+        assert_eq!(server.error.is_none(), is_accepted, "{length}");
+    }
+}
+
+#[test]
+fn bytes_that_cannot_be_compressed_are_accepted_up_to_the_limit() {
+    let mut state = 1u32;
+    let noise: Vec<u8> = (0..WebSocketLimits::default().message_bytes - 1024)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect();
+    let compressed = Client::new(true).deflate(&noise);
+    assert!(compressed.len() > noise.len());
+    let mut server = Server::new(
+        WebSocketLimits::default(),
+        Some(deflate(config(false), "permessage-deflate")),
+    );
+    server.receive(&frame(FIN | RSV1 | BINARY, &compressed));
+    assert!(server.events == [WebSocketEvent::Binary(noise)]);
+}
+
+/// A compressor that served another connection before refers to nothing of its messages.
+#[test]
+fn connections_that_share_a_compressor_share_no_context() {
+    let secret = "the secret of another user, the secret of another user";
+    let mut first = Server::new(
+        WebSocketLimits::default(),
+        Some(deflate(config(false), "permessage-deflate")),
+    );
+    first
+        .connection
+        .write_text(secret, &mut first.codecs, &mut first.output);
+    let alone = std::mem::take(&mut first.output);
+    let mut second = Server::new(
+        WebSocketLimits::default(),
+        Some(deflate(config(false), "permessage-deflate")),
+    );
+    second
+        .connection
+        .write_text(secret, &mut first.codecs, &mut second.output);
+    assert_eq!(second.output, alone);
+    // And so does the decompressor: this message refers to the one before it.
+    let mut client = Client::new(true);
+    let one = client.deflate(secret.as_bytes());
+    let two = client.deflate(secret.as_bytes());
+    first.receive(&frame(FIN | RSV1 | TEXT, &one));
+    assert_eq!(first.events.pop(), Some(WebSocketEvent::Text(secret.to_owned())));
+    first.receive(&frame(FIN | RSV1 | TEXT, &two));
+    assert_eq!(first.error.map(|error| error.code()), Some(CloseCode::INVALID_PAYLOAD));
+}
+
+#[test]
+fn short_messages_are_not_compressed() {
+    let config = DeflateConfig::default();
+    let mut server = Server::new(WebSocketLimits::default(), Some(deflate(config, "permessage-deflate")));
+    for (length, first) in [(127, FIN | TEXT), (128, FIN | RSV1 | TEXT)] {
+        server
+            .connection
+            .write_text(&"a".repeat(length), &mut server.codecs, &mut server.output);
+        assert_eq!(parse(&std::mem::take(&mut server.output))[0].0, first);
+    }
+}
+
+/// A connection without context takeover holds nothing between messages.
+#[test]
+fn an_idle_connection_holds_no_buffer() {
+    for deflate in [None, Some(deflate(config(false), "permessage-deflate"))] {
+        let mut server = Server::new(WebSocketLimits::default(), deflate);
+        let empty = server.connection.heap_bytes();
+        let large = vec![b'a'; 100_000];
+        for piece in [frame(TEXT, &large), ping(b"1"), frame(FIN, &large)]
+            .concat()
+            .chunks(999)
+        {
+            server.receive(piece);
+        }
+        assert!(
+            matches!(&server.events[..], [WebSocketEvent::Ping, WebSocketEvent::Text(text)] if text.len() == 200_000)
+        );
+        assert_eq!(server.connection.heap_bytes(), empty);
+        // The length of a frame that has not arrived reserves little.
+        let [header, _] = [&frame(FIN | BINARY, &vec![0; 1 << 20])[..20], &[]];
+        server.receive(header);
+        assert!(server.connection.heap_bytes() <= empty + 65 * 1024);
+    }
+}

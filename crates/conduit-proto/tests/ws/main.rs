@@ -1,0 +1,10 @@
+//! The WebSocket engine from outside.
+
+mod cases;
+mod conformance;
+mod deflate;
+mod drive;
+mod frames;
+mod handshake;
+mod naive;
+mod twin;
