@@ -77,7 +77,7 @@ impl Endpoint for FutureEndpoint {
             drop(PendingHandler(Some(slot)));
             return Outcome::Ready(panicked(panic));
         }
-        // The slot goes first: with the response in a variable of its own here, it would be copied once more.
+        // The slot goes first: with the response in a separate variable, it would be copied once more.
         let unfinished = if ready.is_some() {
             self.free.set(Some(slot));
             None
