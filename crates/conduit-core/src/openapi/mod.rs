@@ -8,22 +8,24 @@
 #![cfg_attr(not(feature = "openapi"), allow(dead_code))]
 
 mod fields;
+mod info;
 mod kind;
 mod operation;
 mod parameter;
 #[cfg(feature = "openapi")]
 mod problem;
+mod registry;
 mod returned;
 #[cfg_attr(feature = "openapi", path = "schemas.rs")]
 #[cfg_attr(not(feature = "openapi"), path = "without_schemas.rs")]
 mod schemas;
 mod security;
 
+pub use info::Info;
 pub use kind::ProblemKind;
 pub use operation::{Answer, Content, DocComment, Operation, PROBLEM, insert};
 pub use parameter::{Parameter, name_in_head};
+pub use registry::{Direction, SchemaRegistry};
 pub use returned::{NotAResponse, Returned, never_made};
-#[cfg(feature = "openapi")]
-pub use schemas::{Definitions, INPUT, OUTPUT, reference_in};
-pub use schemas::{Descriptions, HasNoSchema, SchemaOf, Schemas, TypeKey};
+pub use schemas::{Descriptions, HasNoSchema, SchemaOf, SchemaType, TypeKey};
 pub use security::SecurityScheme;

@@ -5,6 +5,7 @@ mod documentation;
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::rc::Rc;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -13,7 +14,7 @@ pub use self::answers::Answer;
 pub use self::documentation::DocComment;
 use super::fields::{fields, has_null, without_null};
 use super::parameter::name_in_head;
-use super::{Parameter, Schemas, SecurityScheme, TypeKey};
+use super::{Direction, Parameter, SchemaRegistry, SecurityScheme, TypeKey};
 use crate::route::ParameterPlace;
 
 /// The media type of problems (RFC 9457, section 6.1).
@@ -95,8 +96,8 @@ pub struct Operation {
     /// The security schemes that the alternatives name.
     #[doc(hidden)]
     pub security_schemes: BTreeMap<String, SecurityScheme>,
-    #[doc(hidden)]
-    pub schemas: Schemas,
+    /// The schemas of types, which the document keeps.
+    pub(super) schemas: Rc<dyn SchemaRegistry>,
     /// The parts that could not be described, in words.
     #[doc(hidden)]
     pub gaps: Vec<String>,
@@ -141,7 +142,7 @@ enum Side {
 
 impl Operation {
     #[doc(hidden)]
-    pub fn new(method: &'static str, schemas: Schemas) -> Self {
+    pub fn new(method: &'static str, schemas: Rc<dyn SchemaRegistry>) -> Self {
         Operation {
             method,
             summary: None,
@@ -484,7 +485,7 @@ impl Operation {
     }
 
     fn form_of_key(&mut self, of: TypeKey, media_type: &str) -> &mut Self {
-        let known = self.schemas.input(of);
+        let known = self.schemas.known_schema(Direction::Input, of);
         if let Some(schema) = &known {
             let fields = fields(schema, &|reference| self.schemas.inlined(reference));
             let nested = fields
@@ -525,7 +526,7 @@ impl Operation {
     }
 
     fn input_schema_of_key(&mut self, of: TypeKey) -> Option<Value> {
-        let schema = self.schemas.input(of);
+        let schema = self.schemas.known_schema(Direction::Input, of);
         self.require(of.name(), schema)
     }
 
@@ -536,7 +537,7 @@ impl Operation {
     }
 
     fn output_schema_of_key(&mut self, of: TypeKey) -> Option<Value> {
-        let schema = self.schemas.output(of);
+        let schema = self.schemas.known_schema(Direction::Output, of);
         self.require(of.name(), schema)
     }
 
@@ -544,7 +545,7 @@ impl Operation {
     /// known. `#[derive(Problem)]` writes the call.
     pub fn member_schema_of<T>(&mut self, name: &str) -> Value {
         let of = TypeKey::of::<T>();
-        self.schemas.output(of).unwrap_or_else(|| {
+        self.schemas.known_schema(Direction::Output, of).unwrap_or_else(|| {
             self.gap(format!(
                 "the schema of `{}`, the member `{name}` of a problem, is not known: derive `JsonSchema` for it",
                 of.name()

@@ -6,34 +6,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::problem::{Fault, Problem};
 
-/// A problem that lists the faults of a request.
-pub(super) struct ProblemWithFaults;
-
-impl JsonSchema for ProblemWithFaults {
-    fn schema_name() -> Cow<'static, str> {
-        "ProblemWithFaults".into()
-    }
-
-    fn schema_id() -> Cow<'static, str> {
-        "conduit::ProblemWithFaults".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A problem with the faults of the request and their locations.",
-            "allOf": [generator.subschema_for::<Problem>()],
-            "properties": {
-                "errors": { "type": "array", "items": generator.subschema_for::<Fault>() },
-                "more_errors": {
-                    "type": "integer",
-                    "minimum": 1,
-                    "description": "The number of further faults that are not listed.",
-                },
-            },
-        })
-    }
-}
-
 impl JsonSchema for Fault {
     fn schema_name() -> Cow<'static, str> {
         "Fault".into()

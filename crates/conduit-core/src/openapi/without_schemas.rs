@@ -8,47 +8,8 @@
 use std::any::type_name;
 use std::marker::PhantomData;
 
-use serde_json::Value;
-
 use super::Operation;
 use crate::route::Handler;
-
-/// The schemas of the types in a document.
-#[derive(Debug, Default)]
-#[doc(hidden)]
-pub struct Schemas;
-
-impl Schemas {
-    #[doc(hidden)]
-    pub fn input(&mut self, _: TypeKey) -> Option<Value> {
-        None
-    }
-
-    #[doc(hidden)]
-    pub fn output(&mut self, _: TypeKey) -> Option<Value> {
-        None
-    }
-
-    #[doc(hidden)]
-    pub fn problem(&mut self) -> Value {
-        Value::Bool(true)
-    }
-
-    #[doc(hidden)]
-    pub fn faults(&mut self) -> Value {
-        Value::Bool(true)
-    }
-
-    #[doc(hidden)]
-    pub fn kind(&mut self, _: &'static str, schema: Value) -> Value {
-        schema
-    }
-
-    #[doc(hidden)]
-    pub fn inlined(&self, _: &Value) -> Option<Value> {
-        None
-    }
-}
 
 /// A type whose schema is not known: its name.
 #[derive(Clone, Copy)]
@@ -65,6 +26,11 @@ impl TypeKey {
         self.0
     }
 }
+
+/// A type that has a schema; no type has one without the feature `openapi`.
+#[derive(Clone, Copy)]
+#[doc(hidden)]
+pub enum SchemaType {}
 
 /// A type that a handler names; without the feature `openapi` it has no schema.
 #[derive(Debug)]

@@ -1,5 +1,8 @@
 //! The application: its state, its routes, its settings.
 
+#[cfg_attr(feature = "openapi", path = "document.rs")]
+#[cfg_attr(not(feature = "openapi"), path = "without_document.rs")]
+mod document;
 mod settings;
 
 use std::borrow::Cow;
@@ -14,7 +17,7 @@ use crate::dispatch::{AppStack, Plan};
 use crate::error::{Error, Result};
 use crate::fallback::Fallback;
 use crate::layer::Middleware;
-use crate::openapi::{DocumentContext, Info, Operation, pages, print};
+use crate::openapi::{Info, Operation};
 use crate::problem::{ErrorContext, Problem};
 use crate::response::Response;
 use crate::route::{Definition, Routes};
@@ -87,11 +90,11 @@ impl<S: 'static> Routed<S> for Routes<S> {
 #[derive(Debug)]
 pub struct App<S, R = NoRoutes> {
     state: StateSource<S>,
-    pub(crate) routes: R,
+    routes: R,
     /// The document's information about the application; by default that of the package.
-    pub(crate) info: Option<Info>,
+    info: Option<Info>,
     /// The path of the docs page, if there is one.
-    pub(crate) docs: Option<String>,
+    docs: Option<String>,
     surroundings: AppStack<S>,
     config: Config,
     observer: AppObserver,
@@ -324,15 +327,6 @@ impl<S: 'static, R> App<S, R> {
     /// of routes.
     pub fn layers(&self) -> Vec<Cow<'static, str>> {
         self.surroundings.names()
-    }
-
-    /// The parts of the application's document that do not come from its routes.
-    pub(crate) fn document_context(&self) -> DocumentContext<'_> {
-        DocumentContext {
-            layers: Box::new(|operation| self.surroundings.describe(operation)),
-            info: self.info.as_ref(),
-            errors: &self.surroundings.errors,
-        }
     }
 }
 
@@ -580,8 +574,7 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         let routes = self.routes.list();
-        let pages = pages(&routes, &self.document_context(), self.docs.as_deref());
-        self.surroundings.pages = pages;
+        self.surroundings.pages = self.document_pages();
         built_in::refuse_taken(&self.surroundings.pages, routes.definitions())
     }
 
@@ -593,7 +586,7 @@ impl<S: 'static, R> App<S, R> {
         match asked {
             // A reader such as `head` closes its end early.
             Asked::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
-            Asked::OpenApi => return print(&self.routes.list(), &self.document_context()),
+            Asked::OpenApi => return self.print_document(),
         }
         Ok(())
     }

@@ -111,8 +111,6 @@ pub use timeout::Timeout;
 pub use trailing_slash::TrailingSlash;
 
 pub(crate) use conduit_core::layer::erase;
-#[cfg(feature = "tower")]
-pub(crate) use conduit_core::layer::short_name;
 pub use conduit_core::layer::{Layer, Middleware, Next};
 
 /// The description of `retry-after`.

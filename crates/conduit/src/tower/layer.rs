@@ -15,11 +15,11 @@ use tracing::Instrument;
 
 use super::{SendBody, call, from_http, into_http};
 use crate::body::{Body, BoxError};
-use crate::layer::{Layer, Next};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use conduit_core::endpoint::{Outcome, PendingHandler};
+use conduit_core::layer::{Layer, Next};
 
 /// Makes a layer of Conduit of one of tower, such as those of `tower-http`. The service that it makes is made once for each
 /// worker, and cloned for each request; what its clones share, such as a limit, holds for the worker.
@@ -158,7 +158,7 @@ impl<L: AroundHandlers<N>, N: Inside> Layer for TowerLayer<L, N> {
     }
 
     fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed(crate::layer::short_name::<L>())
+        Cow::Borrowed(conduit_core::layer::short_name::<L>())
     }
 }
 

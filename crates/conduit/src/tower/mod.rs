@@ -102,10 +102,10 @@ pub use layer::{
 use crate::body::{Body, BoxError};
 use crate::extract::PeerAddr;
 use crate::fallback::Fallback;
-use crate::layer::{Layer, Next};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
+use conduit_core::layer::{Layer, Next};
 
 /// The target of a request as it came, in the extensions of what a [`service`] or a [`mount`]ed one is given.
 #[derive(Clone, Debug, PartialEq, Eq)]

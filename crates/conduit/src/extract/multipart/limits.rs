@@ -9,10 +9,10 @@ use http::StatusCode;
 
 use crate::body::BodyError;
 use crate::extract::TOO_LARGE;
-use crate::layer::{Layer, Next};
 use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
+use conduit_core::layer::{Layer, Next};
 
 /// Limits for the [`Multipart`](super::Multipart) and [`MultipartForm`](super::MultipartForm) inside of this layer,
 /// and the directory of their files.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use conduit_core::openapi::{Definitions, INPUT, OUTPUT, reference_in};
+use super::schemas::{Definitions, INPUT, OUTPUT, reference_in};
 
 /// Names that Conduit's own schemas have. A type of the application with one of them keeps its crate.
 const RESERVED: [&str; 3] = ["Fault", "Problem", "ProblemWithFaults"];

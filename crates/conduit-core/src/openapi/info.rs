@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// By default it describes the package that contains the application's `routes!`.
 #[derive(Clone, Debug)]
 pub struct Info {
-    pub(super) title: String,
+    title: String,
     version: String,
     description: Option<String>,
     servers: Vec<Value>,
@@ -37,7 +37,13 @@ impl Info {
         self
     }
 
-    pub(super) fn value(&self) -> Value {
+    /// The title of the API.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The object in a document, without the servers.
+    pub fn value(&self) -> Value {
         let mut value = json!({ "title": self.title, "version": self.version });
         if let Some(text) = &self.description {
             value["description"] = Value::from(text.as_str());
@@ -45,7 +51,8 @@ impl Info {
         value
     }
 
-    pub(super) fn servers(&self) -> &[Value] {
+    /// The "Server Objects" of a document, in the order in which they were added.
+    pub fn servers(&self) -> &[Value] {
         &self.servers
     }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::document::Path;
+/// A path and its operations by their methods.
+pub(super) type Path = (String, Vec<(String, Value)>);
 
 /// Moves header fields that are the same wherever they occur to `components`, those of responses and those of requests.
 ///

@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{self, Write};
+use std::rc::Rc;
 
+use conduit_core::openapi::{
+    Answer, Content, Descriptions, Info, Operation, PROBLEM, Parameter, SchemaRegistry as _, insert,
+};
+use conduit_core::problem::ErrorForm;
+use conduit_core::route::{Definition, Package, Routes};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::names::Names;
-use super::shared::{share, without_unused};
-use super::{Descriptions, DocumentContext, Info, Operation, Parameter};
-use crate::app::App;
-use crate::error::{Error, Result};
-use crate::problem::ErrorForm;
-use crate::route::{Definition, Package, Routes};
-use conduit_core::openapi::{Answer, Content, PROBLEM, Schemas, insert};
+use super::schemas::Schemas;
+use super::shared::{Path, share, without_unused};
 
 /// The methods that OpenAPI 3.1 knows.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -30,8 +30,23 @@ pub struct Document {
     gaps: Vec<Gap>,
 }
 
-/// A path and its operations by their methods.
-pub(super) type Path = (String, Vec<(String, Value)>);
+/// The parts of an application's document that do not come from its routes.
+pub struct DocumentContext<'a> {
+    /// Describes the layers of the application.
+    pub layers: Box<dyn Fn(&mut Operation) + 'a>,
+    /// The application as a whole; by default the package of its routes.
+    pub info: Option<&'a Info>,
+    /// The form of error responses.
+    pub errors: &'a ErrorForm,
+}
+
+impl fmt::Debug for DocumentContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DocumentContext")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
+    }
+}
 
 /// A gap of a document: a part whose type has no description.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,13 +68,36 @@ impl fmt::Display for Gap {
 }
 
 impl Document {
+    /// The document of routes in an application.
+    pub fn of<S>(routes: &Routes<S>, context: &DocumentContext<'_>) -> Document {
+        let mut descriptions = Descriptions::default();
+        routes.describe_all(&mut descriptions);
+        let definitions = routes.definitions();
+        assert_eq!(
+            definitions.len(),
+            descriptions.handler_count(),
+            "each route has one description"
+        );
+        let mut builder = Builder::default();
+        builder.describe_errors(context.errors);
+        for (index, definition) in definitions.iter().enumerate() {
+            let mut operation = builder.operation(definition.method);
+            descriptions.describe(index, &mut operation);
+            (context.layers)(&mut operation);
+            builder.add(definition, operation);
+        }
+        let package = routes.package();
+        let info = context.info.cloned().unwrap_or_else(|| of_package(package));
+        builder.finish(info, package)
+    }
+
     /// The gaps of the document. A test that asserts an empty list keeps it complete.
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps
     }
 
     pub(super) fn title(&self) -> &str {
-        &self.info.title
+        self.info.title()
     }
 
     pub(super) fn server_urls(&self) -> impl Iterator<Item = &str> {
@@ -108,12 +146,12 @@ impl fmt::Display for Document {
     }
 }
 
-/// The document of a list of routes; in the [prelude](crate::prelude).
+/// The document of a list of routes; in `conduit::prelude`.
 pub trait DescribeRoutes {
     /// The OpenAPI 3.1 document of these routes; no state is needed for it.
     ///
     /// The layers of an application, which are around all of its routes, are not in it:
-    /// [`App::openapi`](App::openapi) describes them too.
+    /// `App::openapi` describes them too.
     fn openapi(&self, info: Info) -> Document;
 }
 
@@ -124,62 +162,8 @@ impl<S> DescribeRoutes for Routes<S> {
             info: Some(&info),
             errors: &ErrorForm::default(),
         };
-        document_of(self, &context)
+        Document::of(self, &context)
     }
-}
-
-impl<S: 'static> App<S, Routes<S>> {
-    /// The OpenAPI 3.1 document of the application.
-    ///
-    /// # Example
-    ///
-    /// A test that the document is complete:
-    ///
-    /// ```
-    /// use conduit::prelude::*;
-    ///
-    /// #[derive(serde::Serialize, JsonSchema)]
-    /// struct User {
-    ///     id: u64,
-    /// }
-    ///
-    /// /// Show one user.
-    /// #[get("/users/{id}")]
-    /// async fn show(id: Path<u64>) -> Json<User> {
-    ///     Json(User { id: *id })
-    /// }
-    ///
-    /// let document = App::new(()).routes(routes![show]).openapi();
-    /// assert_eq!(document.gaps(), []);
-    /// assert!(document.to_string().contains("Show one user."));
-    /// ```
-    pub fn openapi(&self) -> Document {
-        document_of(&self.routes, &self.document_context())
-    }
-}
-
-/// The document of routes in an application.
-pub(super) fn document_of<S>(routes: &Routes<S>, context: &DocumentContext<'_>) -> Document {
-    let mut descriptions = Descriptions::default();
-    routes.describe_all(&mut descriptions);
-    let definitions = routes.definitions();
-    assert_eq!(
-        definitions.len(),
-        descriptions.handler_count(),
-        "each route has one description"
-    );
-    let mut builder = Builder::default();
-    builder.describe_errors(context.errors);
-    for (index, definition) in definitions.iter().enumerate() {
-        let mut operation = Operation::new(definition.method, std::mem::take(&mut builder.schemas));
-        descriptions.describe(index, &mut operation);
-        (context.layers)(&mut operation);
-        builder.schemas = std::mem::take(&mut operation.schemas);
-        builder.add(definition, operation);
-    }
-    let package = routes.package();
-    let info = context.info.cloned().unwrap_or_else(|| of_package(package));
-    builder.finish(info, package)
 }
 
 fn of_package(package: Package) -> Info {
@@ -191,22 +175,10 @@ fn of_package(package: Package) -> Info {
     }
 }
 
-/// Prints the document, and its gaps to standard error.
-pub(crate) fn print<S>(routes: &Routes<S>, context: &DocumentContext<'_>) -> Result {
-    let document = document_of(routes, context);
-    let print = || -> io::Result<()> {
-        for gap in document.gaps() {
-            writeln!(io::stderr(), "{gap}")?;
-        }
-        write!(io::stdout(), "{document}")
-    };
-    print().map_err(|cause| Error::system("print the document", cause))
-}
-
 /// A document while it is put together.
 #[derive(Default)]
 struct Builder {
-    schemas: Schemas,
+    schemas: Rc<Schemas>,
     paths: Vec<Path>,
     security_schemes: Map<String, Value>,
     operation_ids: BTreeSet<String>,
@@ -216,10 +188,14 @@ struct Builder {
 }
 
 impl Builder {
+    fn operation(&self, method: &'static str) -> Operation {
+        Operation::new(method, self.schemas.clone())
+    }
+
     /// Takes the content of error responses from the application's form of errors, if it has one.
     fn describe_errors(&mut self, form: &ErrorForm) {
         let Some(place) = form.place else { return };
-        let mut operation = Operation::new("GET", std::mem::take(&mut self.schemas));
+        let mut operation = self.operation("GET");
         match &form.description {
             Some(describe) => describe(&mut operation),
             None => {
@@ -228,7 +204,6 @@ impl Builder {
                 );
             }
         }
-        self.schemas = std::mem::take(&mut operation.schemas);
         self.gaps.extend(operation.gaps.into_iter().map(|what| Gap {
             handler: "App::errors",
             file: place.file(),
@@ -250,7 +225,7 @@ impl Builder {
         if self.errors.as_ref().is_some_and(Content::is_empty) {
             problem = json!({ "description": "Any other response is an error." });
         }
-        let (schemas, names) = Names::of(self.schemas.into_definitions(), package.crate_name());
+        let (schemas, names) = Names::of(self.schemas.take_definitions(), package.crate_name());
         let mut components = json!({ "responses": { "Problem": problem } });
         if !self.security_schemes.is_empty() {
             components["securitySchemes"] = Value::Object(self.security_schemes);

@@ -1,0 +1,18 @@
+//! The OpenAPI 3.1 document of a Conduit application, from the types of its handlers, and the page that shows it.
+//!
+//! Applications use the crate `conduit-web`, which re-exports the public items and adds the methods `openapi` and `docs` to
+//! its `App`. [`DescribeRoutes`] and [`Document`] work without an `App`, with the routes of `conduit-core`.
+//!
+//! `document` puts the operations together, `schemas` generates the schemas of their types, `names` names them, `shared`
+//! moves repeated parts to `components`, and `page` has the docs page with Swagger UI.
+
+#![forbid(unsafe_code)]
+
+mod document;
+mod names;
+mod page;
+mod schemas;
+mod shared;
+
+pub use document::{DescribeRoutes, Document, DocumentContext, Gap};
+pub use page::Page;

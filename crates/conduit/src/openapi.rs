@@ -1,0 +1,13 @@
+//! The description of an application: OpenAPI 3.1, from the types of its handlers.
+//!
+//! Every extractor, response and handler can describe itself: [`FromRequest::describe`](crate::FromRequest::describe)
+//! and [`IntoResponse::describe`](crate::IntoResponse::describe) add their part to an [`Operation`]. They exist
+//! with and without the feature `openapi`; without it nothing calls them, and the linker removes them.
+
+pub(crate) use conduit_core::openapi::TypeKey;
+pub use conduit_core::openapi::{
+    Descriptions, DocComment, HasNoSchema, Info, NotAResponse, Operation, Parameter, ProblemKind, Returned, SchemaOf,
+    SecurityScheme, never_made,
+};
+#[cfg(feature = "openapi")]
+pub use conduit_openapi::{DescribeRoutes, Document, Gap};
