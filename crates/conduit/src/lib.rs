@@ -61,8 +61,6 @@ pub mod openapi;
 pub mod opentelemetry;
 mod routes_table;
 mod state_source;
-#[cfg(feature = "testing")]
-pub mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
 
@@ -71,6 +69,9 @@ use conduit_core::{body, built_in, connection_info, dispatch, error, fallback, l
 use conduit_server as server;
 
 pub use conduit_core::{problem, response, route};
+#[cfg(feature = "testing")]
+#[doc(inline)]
+pub use conduit_testing as testing;
 
 pub use app::{App, NoRoutes, Routed, Routeless};
 pub use body::{Body, BodyError, BoxError};

@@ -4,6 +4,8 @@
 #[cfg_attr(not(feature = "openapi"), path = "without_document.rs")]
 mod document;
 mod settings;
+#[cfg(feature = "testing")]
+mod testing;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -469,24 +471,6 @@ impl<S: 'static, R> App<S, R> {
             pages.collect(),
             limits,
         )
-    }
-
-    /// A server of one worker without sockets, for a test client.
-    #[cfg(feature = "testing")]
-    pub(crate) fn serve_in_process(
-        mut self,
-        process: std::sync::Arc<crate::server::in_process::InProcess>,
-    ) -> Result<Server<S>>
-    where
-        R: Routed<S>,
-    {
-        self.add_pages()?;
-        let mut config = observed(self.config, self.observer, &self.routes.list())?;
-        config.in_process = Some(process);
-        let (state, runtime) = self.state.settle()?;
-        let plan = Plan::new(self.routes.list(), self.surroundings);
-        install_recorder(plan.definitions());
-        Server::new(Listening::in_process(), state, plan, config, runtime)
     }
 
     /// Makes the application a service of tower, for another server: an axum router, hyper, layers of tower. It starts

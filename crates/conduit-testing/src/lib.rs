@@ -45,6 +45,9 @@
 //! client.get("/links").send().assert_status(405).assert_header("allow", "POST, OPTIONS");
 //! ```
 
+#![forbid(unsafe_code)]
+
+mod application;
 mod client;
 mod connection;
 mod cookies;
@@ -55,10 +58,11 @@ mod request;
 mod response;
 mod wire;
 
+pub use application::TestApplication;
 pub use client::TestClient;
 pub use connection::TestConnection;
 pub use events::ServerEvent;
 pub use request::{TestCall, TestRequest, TestUpload};
 pub use response::{TestResponse, TestStream};
 
-pub use crate::server::in_process::Resources;
+pub use conduit_server::in_process::Resources;

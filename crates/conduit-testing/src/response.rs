@@ -9,8 +9,7 @@ use serde_json::Value;
 
 use super::difference::differences;
 use super::events::{ServerEvent, take_event};
-use super::reading::Reading;
-use super::request::told;
+use super::reading::{Reading, failure_message};
 
 /// The number of characters of a body in a failed assertion.
 const SHOWN: usize = 4000;
@@ -208,7 +207,7 @@ impl TestStream {
     pub fn piece(&mut self) -> Option<Vec<u8>> {
         match self.reading.piece() {
             Ok(piece) => piece,
-            Err(error) => panic!("{}: {}", self.response.request, told(&error)),
+            Err(error) => panic!("{}: {}", self.response.request, failure_message(&error)),
         }
     }
 

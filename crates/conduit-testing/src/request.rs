@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::io;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 
 use super::client::{REDIRECTS, TestClient, header};
-use super::reading::Reading;
+use super::reading::{Reading, failure_message};
 use super::response::{TestResponse, TestStream};
 use super::wire::Wire;
 
@@ -355,7 +354,7 @@ impl TestCall {
     pub fn stream(mut self) -> TestStream {
         let (status, headers) = match self.reading.head(&self.method) {
             Ok(head) => head,
-            Err(error) => panic!("{}: {}", self.name, told(&error)),
+            Err(error) => panic!("{}: {}", self.name, failure_message(&error)),
         };
         let now = self.client.now();
         self.client.jar().keep(&headers, &self.path, now);
@@ -410,19 +409,6 @@ impl TestUpload {
     /// Closes the connection in the middle of the body.
     pub fn disconnect(self) {
         drop(self);
-    }
-}
-
-/// The failure of an unreadable response.
-pub(super) fn told(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            "the application said nothing for as long as the test's patience lasts; if the handler waits for time, move \
-             the clock with `advance`, or use `skip_waiting`"
-                .to_owned()
-        }
-        io::ErrorKind::UnexpectedEof => "the application closed the connection before the end of its answer".to_owned(),
-        _ => format!("the answer cannot be read: {error}"),
     }
 }
 

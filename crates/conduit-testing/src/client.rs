@@ -7,16 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
+use conduit_server::in_process::{InProcess, Resources};
+use conduit_server::{Server, ServerHandle};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::application::TestApplication;
 use super::connection::TestConnection;
 use super::cookies::Jar;
 use super::request::TestRequest;
 use super::wire::Wire;
-use crate::app::App;
-use crate::route::Routes;
-use crate::server::ServerHandle;
-use crate::server::in_process::{InProcess, Resources};
 
 /// The time that a test waits for the application before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -60,13 +59,13 @@ enum Reach {
 struct Running {
     reach: Reach,
     handle: ServerHandle,
-    thread: Option<JoinHandle<crate::Result>>,
+    thread: Option<JoinHandle<conduit_core::error::Result>>,
 }
 
 impl TestClient {
     /// Serves the application in this process, without a socket.
     #[track_caller]
-    pub fn new<S: 'static>(app: App<S, Routes<S>>) -> Self {
+    pub fn new(app: impl TestApplication) -> Self {
         let process = Arc::new(InProcess::default());
         match app.serve_in_process(Arc::clone(&process)) {
             Ok(server) => Self::start(server, Reach::InProcess(process)),
@@ -77,8 +76,8 @@ impl TestClient {
     /// Serves the application on a port of 127.0.0.1 that the system chooses, and calls it through sockets. Time cannot be
     /// moved and the peer's address cannot be chosen; all else is as with [`new`](Self::new).
     #[track_caller]
-    pub fn over_socket<S: 'static>(app: App<S, Routes<S>>) -> Self {
-        match app.workers(1).listen("127.0.0.1:0") {
+    pub fn over_socket(app: impl TestApplication) -> Self {
+        match app.serve_over_socket() {
             Ok(server) => {
                 let address = server.address();
                 Self::start(server, Reach::Socket(address))
@@ -89,7 +88,7 @@ impl TestClient {
 
     /// Returns once the application serves.
     #[track_caller]
-    fn start<S: 'static>(server: crate::Server<S>, reach: Reach) -> Self {
+    fn start<S: 'static>(server: Server<S>, reach: Reach) -> Self {
         let handle = server.handle();
         let (started, has_started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -204,7 +203,7 @@ impl TestClient {
     }
 
     /// Opens a connection that sends exactly the given bytes, including a PROXY header where
-    /// [`App::proxy_protocol`] names the peer. In process it is never encrypted.
+    /// `App::proxy_protocol` names the peer. In process it is never encrypted.
     ///
     /// # Panics
     ///

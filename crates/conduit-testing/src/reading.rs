@@ -168,3 +168,16 @@ fn framing(method: &Method, status: StatusCode, headers: &HeaderMap) -> io::Resu
 fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
+
+/// The reason why a response cannot be read, with a remedy.
+pub(super) fn failure_message(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            "the application sent nothing within the patience of the test; if the handler waits for time, move the clock with \
+             `advance`, or use `skip_waiting`"
+                .to_owned()
+        }
+        io::ErrorKind::UnexpectedEof => "the application closed the connection before the end of its response".to_owned(),
+        _ => format!("the response cannot be read: {error}"),
+    }
+}

@@ -1,0 +1,32 @@
+//! The applications that a test client can serve.
+
+use std::sync::Arc;
+
+use conduit_core::error::Result;
+use conduit_server::Server;
+use conduit_server::in_process::InProcess;
+
+/// An application with routes, from which a [`TestClient`](crate::TestClient) makes a server of one worker.
+///
+/// `App` of `conduit-web` implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an application with routes",
+    label = "a test client needs an `App` with routes",
+    note = "write `.routes(routes![…])` with your handlers before this call"
+)]
+pub trait TestApplication {
+    /// The state of the application.
+    type State: 'static;
+
+    /// Makes a server without sockets, whose connections `process` makes.
+    ///
+    /// # Errors
+    /// Returns an error if the application cannot start.
+    fn serve_in_process(self, process: Arc<InProcess>) -> Result<Server<Self::State>>;
+
+    /// Makes a server that listens on a port of 127.0.0.1 that the system chooses.
+    ///
+    /// # Errors
+    /// Returns an error if the application cannot start, or cannot listen.
+    fn serve_over_socket(self) -> Result<Server<Self::State>>;
+}

@@ -1,0 +1,26 @@
+//! An application in the process of a test.
+
+use std::sync::Arc;
+
+use conduit_testing::TestApplication;
+
+use super::{App, Listening, Plan, Result, Routes, Server, install_recorder, observed};
+use crate::server::in_process::InProcess;
+
+impl<S: 'static> TestApplication for App<S, Routes<S>> {
+    type State = S;
+
+    fn serve_in_process(mut self, process: Arc<InProcess>) -> Result<Server<S>> {
+        self.add_pages()?;
+        let mut config = observed(self.config, self.observer, &self.routes)?;
+        config.in_process = Some(process);
+        let (state, runtime) = self.state.settle()?;
+        let plan = Plan::new(self.routes, self.surroundings);
+        install_recorder(plan.definitions());
+        Server::new(Listening::in_process(), state, plan, config, runtime)
+    }
+
+    fn serve_over_socket(self) -> Result<Server<S>> {
+        self.workers(1).listen("127.0.0.1:0")
+    }
+}
