@@ -8,10 +8,10 @@ use crate::arguments::Arguments;
 use crate::machine::{self, Machine};
 use crate::probe::AfterAnswer;
 use crate::process::{self, Process};
-use crate::results::{Build, IdleSample, LoadSample, Remark, Results, StartSample};
+use crate::results::{Build, IdleSample, LoadSample, PacedSample, Remark, Results, StartSample};
 use crate::rows::{Ability, Load, PLAINTEXT, Row, Work};
 use crate::servers::{Server, Source};
-use crate::{load, memory, probe, servers};
+use crate::{http2, load, memory, paced, probe, servers};
 
 /// Starts of each server in a round: a start is short, and its time varies more than any other figure.
 const STARTS: u32 = 10;
@@ -122,8 +122,9 @@ impl Campaign<'_> {
         }
         let outcome = match &row.work {
             Work::Load(load) => self.load(contestant, row, load, round),
-            Work::Idle { tls } => self.idle(contestant, row, *tls, round),
+            Work::Idle { tls, http2 } => self.idle(contestant, row, (*tls, *http2), round),
             Work::Start => self.start(contestant, row, round),
+            Work::Paced(load) => self.paced(contestant, row, load, round),
         };
         match outcome {
             Ok(figure) => {
@@ -161,7 +162,11 @@ impl Campaign<'_> {
     fn load(&mut self, contestant: &Contestant, row: &Row, load: &Load, round: u32) -> Result<String> {
         let canned = if load.close { "close" } else { load.question.canned };
         let mut process = self.spawn(contestant, row.ability, canned, load.tls)?;
-        let after = probe::rehearse(process.connect_when_ready()?, load)?;
+        let stream = process.connect_when_ready()?;
+        let after = match load.streams {
+            Some(_) => http2::rehearse(process.address, load, self.directory)?,
+            None => probe::rehearse(stream, load)?,
+        };
         if load.close && after == AfterAnswer::StillOpen {
             let text = "keeps the connection open after `Connection: close`".to_owned();
             let remark = Remark {
@@ -176,7 +181,11 @@ impl Campaign<'_> {
         let core = self.arguments.server_core;
         let (busy_before, stolen_before) = machine::busy_ticks(core);
         let before = process.cpu_time()?;
-        let report = load::run(load, process.address, self.arguments.seconds * load.times())?;
+        let seconds = self.arguments.seconds * load.times();
+        let report = match load.streams {
+            Some(streams) => http2::run(load, streams, process.address, seconds, self.directory)?,
+            None => load::run(load, process.address, seconds)?,
+        };
         // Closing the connections is part of the work, wherever the end of the load has left it.
         process.settle()?;
         let used = process.cpu_time()?.since(before);
@@ -203,9 +212,9 @@ impl Campaign<'_> {
         Ok(figure)
     }
 
-    fn idle(&mut self, contestant: &Contestant, row: &Row, tls: bool, round: u32) -> Result<String> {
+    fn idle(&mut self, contestant: &Contestant, row: &Row, (tls, http2): (bool, bool), round: u32) -> Result<String> {
         let mut process = self.spawn(contestant, row.ability, PLAINTEXT.canned, tls)?;
-        let bytes = memory::idle_connection_bytes(&mut process, self.idle_connections, tls)?;
+        let bytes = memory::idle_connection_bytes(&mut process, self.idle_connections, tls, http2)?;
         self.results.idles.push(IdleSample {
             server: contestant.server.name.into(),
             row: row.name.into(),
@@ -214,6 +223,33 @@ impl Campaign<'_> {
             bytes_per_connection: bytes,
         });
         Ok(format!("{bytes:.0} B a connection"))
+    }
+
+    /// Finds the server's capacity with the load of the row, and then measures at half of it.
+    fn paced(&mut self, contestant: &Contestant, row: &Row, load: &Load, round: u32) -> Result<String> {
+        let mut process = self.spawn(contestant, row.ability, load.question.canned, load.tls)?;
+        drop(process.connect_when_ready()?);
+        let capacity = match load.streams {
+            Some(streams) => http2::run(load, streams, process.address, 1, self.directory)?,
+            None => load::run(load, process.address, 1)?,
+        };
+        process.settle()?;
+        let rate = capacity.requests * 1_000_000 / capacity.microseconds.max(1) / 2;
+        let is_http2 = load.streams.is_some();
+        let latencies = paced::run(load.question, process.address, rate, self.arguments.seconds, is_http2)?;
+        self.results.paced.push(PacedSample {
+            server: contestant.server.name.into(),
+            row: row.name.into(),
+            round,
+            rate,
+            p50_us: latencies.p50_us,
+            p99_us: latencies.p99_us,
+            p999_us: latencies.p999_us,
+        });
+        Ok(format!(
+            "{rate}/s: {:.0} · {:.0} · {:.0} µs",
+            latencies.p50_us, latencies.p99_us, latencies.p999_us
+        ))
     }
 
     fn start(&mut self, contestant: &Contestant, row: &Row, round: u32) -> Result<String> {

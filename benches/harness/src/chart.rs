@@ -51,6 +51,8 @@ pub(crate) fn write_all(results: &Results, directory: &Path) -> Result<Vec<PathB
             Work::Load(_) => cpu(results, row.name, title),
             Work::Idle { .. } => idle(results, row),
             Work::Start => start(results),
+            // Three percentiles of each server are a table.
+            Work::Paced(_) => continue,
         };
         if chart.bars.is_empty() {
             continue;

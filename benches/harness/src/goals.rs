@@ -1,7 +1,7 @@
 //! The design's goals, and whether a run met them.
 
 use crate::results::Results;
-use crate::servers::{CONDUIT, FLOOR};
+use crate::servers::{CONDUIT, FLOOR, LIBH2O};
 
 /// One goal with its measurement.
 pub(crate) struct Goal {
@@ -34,6 +34,8 @@ const USER: Figure = |results, server, row| Some(results.cost(server, row)?.user
 
 const KEEP_ALIVE: &[&str] = &["plaintext", "json", "user"];
 const PER_REQUEST: &str = "CPU per request, 512 keep-alive connections, worst of plaintext, JSON and `/users/{id}`";
+const HTTP2: &str = "HTTP/2: CPU per request, worst of plaintext (1 × 100, 64 × 32), JSON and `/users/{id}`";
+const HTTP2_ROWS: &[&str] = &["h2-1x100", "h2-64x32", "h2-json", "h2-user"];
 
 /// Every goal that this command can judge.
 pub(crate) fn judge(results: &Results) -> Vec<Goal> {
@@ -67,6 +69,14 @@ pub(crate) fn judge(results: &Results) -> Vec<Goal> {
             results,
             "HTTPS: CPU per request, one connection per request",
             "tls-close",
+        ),
+        at_most(HTTP2, 0.80, LIBH2O, worst_of(results, HTTP2_ROWS, Some(LIBH2O))),
+        at_most(HTTP2, 0.20, "axum", worst_of(results, HTTP2_ROWS, Some("axum"))),
+        at_most(
+            "HTTP/2 over TLS: CPU per request, worst of 1 × 100 and 64 × 32 streams",
+            1.00,
+            LIBH2O,
+            worst_of(results, &["h2-tls-1x100", "h2-tls-64x32"], Some(LIBH2O)),
         ),
         single_goal(results, "a file of 4 KiB: CPU per request", "file-4k"),
         single_goal(results, "a file of 1 MiB: CPU per request", "file-1m"),
@@ -271,7 +281,10 @@ mod tests {
                 NotMeasured,
                 NotMeasured,
                 NotMeasured,
-                // Of HTTPS, files and flatness there are no figures either.
+                // Of HTTPS, HTTP/2, files and flatness there are no figures either.
+                NotMeasured,
+                NotMeasured,
+                NotMeasured,
                 NotMeasured,
                 NotMeasured,
                 NotMeasured,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::rows::Load;
 use crate::{Result, benches};
 
-/// The report of `wrk`.
+/// The report of `wrk`, or of `h2load`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
     pub(crate) requests: u64,
@@ -20,6 +20,23 @@ pub(crate) struct Report {
     write_errors: u64,
     timeouts: u64,
     bad_statuses: u64,
+}
+
+impl Report {
+    /// A report without errors.
+    pub(crate) fn clean(requests: u64, microseconds: u64, p50_us: u64, p99_us: u64) -> Self {
+        Report {
+            requests,
+            microseconds,
+            p50_us,
+            p99_us,
+            connect_errors: 0,
+            read_errors: 0,
+            write_errors: 0,
+            timeouts: 0,
+            bad_statuses: 0,
+        }
+    }
 }
 
 /// Returns the version of `wrk`.

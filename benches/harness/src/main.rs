@@ -11,6 +11,8 @@
 //! - [`process`]: a running server: pinned, checked, measured through `/proc`
 //! - [`probe`]: the checks that come before the clock
 //! - [`load`]: `wrk` and what it reports
+//! - [`http2`]: the same for HTTP/2: `h2load`, and the check with `curl`
+//! - [`paced`]: the load at a fixed rate
 //! - [`memory`]: idle connections and start-up
 //! - [`campaign`]: the rounds
 //! - [`results`]: what was measured, as it is written to JSON
@@ -22,9 +24,11 @@ mod arguments;
 mod campaign;
 mod chart;
 mod goals;
+mod http2;
 mod load;
 mod machine;
 mod memory;
+mod paced;
 mod probe;
 mod process;
 mod report;

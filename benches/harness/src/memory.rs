@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::Result;
 use crate::probe::Connection;
 use crate::process::Process;
-use crate::{probe, rows};
+use crate::{http2, probe, rows};
 
 const CONNECTIONS: u64 = 10_000;
 /// Descriptors that a server or the harness needs besides.
@@ -42,12 +42,13 @@ pub(crate) fn raise_descriptor_limit() -> Result<u64> {
 /// # Errors
 ///
 /// When a connection is refused, answered wrongly, or closed before the memory was read.
-pub(crate) fn idle_connection_bytes(server: &mut Process, count: u64, tls: bool) -> Result<f64> {
+pub(crate) fn idle_connection_bytes(server: &mut Process, count: u64, tls: bool, http2: bool) -> Result<f64> {
+    let ask = |connection: &mut Connection| match http2 {
+        true => http2::ask(connection),
+        false => probe::ask(connection, &rows::PLAINTEXT),
+    };
     // The first answer sets up what every connection shares.
-    probe::ask(
-        &mut Connection::new(server.connect_when_ready()?, tls)?,
-        &rows::PLAINTEXT,
-    )?;
+    ask(&mut Connection::new(server.connect_when_ready()?, tls)?)?;
     server.settle()?;
     let before = server.memory()?;
     let mut connections = Vec::new();
@@ -55,8 +56,7 @@ pub(crate) fn idle_connection_bytes(server: &mut Process, count: u64, tls: bool)
         let connection = TcpStream::connect(server.address);
         let connection = connection.map_err(|error| format!("refused connection {number} of {count}: {error}"))?;
         let mut connection = Connection::new(connection, tls)?;
-        probe::ask(&mut connection, &rows::PLAINTEXT)
-            .map_err(|error| format!("{error} (connection {number} of {count})"))?;
+        ask(&mut connection).map_err(|error| format!("{error} (connection {number} of {count})"))?;
         connections.push(connection);
     }
     server.settle()?;

@@ -135,10 +135,10 @@ impl Connection {
         }
     }
 
-    fn send(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let sent = match self {
-            Self::Plain(stream) => stream.write_all(text.as_bytes()),
-            Self::Encrypted(stream) => stream.write_all(text.as_bytes()),
+            Self::Plain(stream) => stream.write_all(bytes),
+            Self::Encrypted(stream) => stream.write_all(bytes),
         };
         sent.map_err(|error| format!("took no request: {error}"))?;
         // A server that has left Nagle's algorithm on waits for what this side acknowledges, which it else does 40 ms later.
@@ -213,7 +213,7 @@ fn trusting_config() -> Arc<ClientConfig> {
 ///
 /// A description of the fault in the response.
 pub(crate) fn ask(connection: &mut Connection, question: &Question) -> Result<()> {
-    connection.send(&request(question, false))?;
+    connection.send(request(question, false).as_bytes())?;
     Answer::read(&mut BufReader::new(connection))?.check(question)
 }
 
@@ -227,7 +227,7 @@ pub(crate) fn rehearse(stream: TcpStream, load: &Load) -> Result<AfterAnswer> {
     let times = if load.close { 1 } else { 2 };
     for _ in 0..times {
         let requests = request(load.question, load.close).repeat(load.pipeline as usize);
-        reader.get_mut().send(&requests)?;
+        reader.get_mut().send(requests.as_bytes())?;
         for _ in 0..load.pipeline {
             Answer::read(&mut reader)?.check(load.question)?;
         }

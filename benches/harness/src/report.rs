@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::Result;
 use crate::goals::{self, TOTAL, Verdict};
-use crate::results::{Build, Results};
+use crate::results::{Build, PacedSample, Results};
 use crate::rows::{self, Row, Work};
 use crate::servers::{self, FLOOR};
 use crate::statistics::{Spread, spread};
@@ -23,6 +23,7 @@ pub(crate) fn markdown(results: &Results) -> String {
     text += &cpu_tables(results);
     text += &ratio_table(results);
     text += &latency_table(results);
+    text += &paced_table(results);
     text += &memory_table(results);
     text += &remarks(results);
     text
@@ -243,15 +244,54 @@ fn latency_table(results: &Results) -> String {
     text
 }
 
+fn paced_table(results: &Results) -> String {
+    let rows: Vec<&Row> = rows::ALL
+        .iter()
+        .filter(|row| matches!(row.work, Work::Paced(_)))
+        .collect();
+    let mut text = String::from(
+        "\n### Latency at half of the capacity\n\nThousands of requests per second · 50th · 99th · 99.9th percentile of latency in µs; \
+         medians of the rounds. The rate of each server is half of its highest. Each latency counts from the time at which the \
+         request is due, so that a stall delays all requests that are due meanwhile.\n\n| server |",
+    );
+    for row in &rows {
+        let _ = write!(text, " {} |", row.title);
+    }
+    let _ = writeln!(text, "\n| --- |{}", " ---: |".repeat(rows.len()));
+    for (server, label) in servers(results, &rows) {
+        let _ = write!(text, "| {label} |");
+        for row in &rows {
+            let median = |figure: fn(&PacedSample) -> f64| {
+                let spread = results.paced(server, row.name, figure);
+                spread.map(|spread| spread.median)
+            };
+            let figure = median(|sample| sample.rate as f64 / 1e3).map(|rate| {
+                let [p50, p99, p999] = [
+                    median(|sample| sample.p50_us),
+                    median(|sample| sample.p99_us),
+                    median(|sample| sample.p999_us),
+                ]
+                .map(Option::unwrap_or_default);
+                format!("{rate:.1} · {p50:.0} · {p99:.0} · {p999:.0}")
+            });
+            let _ = write!(text, " {} |", cell(results, server, row.name, figure));
+        }
+        text += "\n";
+    }
+    text
+}
+
 fn memory_table(results: &Results) -> String {
     let connections = results.idles.first().map_or(0, |sample| sample.connections);
     let mut text = format!(
         "\n### Memory, start and size\n\nUser memory per idle connection is measured over {connections} connections that have each \
          served a request. Resident memory is shown idle, after the first answer, and after 512 connections of plaintext.\n\n\
-         | server | per idle connection | the same, HTTPS | resident, idle | resident, after load | start to first answer | program |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+         | server | per idle connection | the same, HTTPS | the same, HTTP/2 | resident, idle | resident, after load | start to first answer | program |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
-    let idles = rows::ALL.iter().filter(|row| !matches!(row.work, Work::Load(_)));
+    let idles = rows::ALL
+        .iter()
+        .filter(|row| matches!(row.work, Work::Idle { .. } | Work::Start));
     for (server, label) in servers(results, &idles.collect::<Vec<_>>()) {
         let idle = |server: &str, row| {
             results
@@ -272,6 +312,7 @@ fn memory_table(results: &Results) -> String {
         let cells = [
             cell(results, server, "idle", idle(server, "idle")),
             cell(results, server, "idle-tls", idle(server, "idle-tls")),
+            cell(results, server, "idle-h2", idle(server, "idle-h2")),
             cell(
                 results,
                 server,
@@ -344,7 +385,9 @@ mod tests {
         };
         let text = markdown(&results);
         assert!(
-            text.contains("| axum 0.8.9 | **failed** | **failed** | **failed** | **failed** | **failed** | – |"),
+            text.contains(
+                "| axum 0.8.9 | **failed** | **failed** | **failed** | **failed** | **failed** | **failed** | – |"
+            ),
             "{text}"
         );
         assert!(text.contains("- **failed:** axum: does not build: error\n"), "{text}");

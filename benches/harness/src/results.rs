@@ -22,6 +22,8 @@ pub(crate) struct Results {
     pub(crate) loads: Vec<LoadSample>,
     pub(crate) idles: Vec<IdleSample>,
     pub(crate) starts: Vec<StartSample>,
+    #[serde(default)]
+    pub(crate) paced: Vec<PacedSample>,
     /// A row that the server does not support; not a failure.
     pub(crate) not_applicable: Vec<Remark>,
     pub(crate) failures: Vec<Remark>,
@@ -76,6 +78,19 @@ pub(crate) struct StartSample {
     pub(crate) first_answer_seconds: f64,
     pub(crate) resident_bytes: u64,
     pub(crate) anonymous_bytes: u64,
+}
+
+/// One server at half of its capacity in one round.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct PacedSample {
+    pub(crate) server: String,
+    pub(crate) row: String,
+    pub(crate) round: u32,
+    /// Requests a second: half of those that the server answered when the load waited for it.
+    pub(crate) rate: u64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) p999_us: f64,
 }
 
 /// A word about one server under one row.
@@ -177,6 +192,15 @@ impl Results {
     pub(crate) fn start(&self, server: &str, figure: impl Fn(&StartSample) -> f64) -> Option<Spread> {
         let samples = self.starts.iter().filter(|sample| sample.server == server);
         spread(samples.map(figure)).filter(|_| !self.has_failed(server, "start"))
+    }
+
+    /// One figure of a server at half of its capacity.
+    pub(crate) fn paced(&self, server: &str, row: &str, figure: impl Fn(&PacedSample) -> f64) -> Option<Spread> {
+        let samples = self
+            .paced
+            .iter()
+            .filter(|sample| sample.server == server && sample.row == row);
+        spread(samples.map(figure)).filter(|_| !self.has_failed(server, row))
     }
 
     pub(crate) fn has_failed(&self, server: &str, row: &str) -> bool {

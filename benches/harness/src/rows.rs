@@ -20,19 +20,25 @@ pub(crate) enum Ability {
     Edge,
     /// The plain text among 9 or 999 other routes.
     Routes,
+    /// HTTP/2 with the three routes and a download, in cleartext and over TLS.
+    Http2,
+    /// HTTP/2 with a route that reads a body: a server that only sends files has none.
+    Http2Upload,
 }
 
 /// The load of a row.
 pub(crate) enum Work {
-    /// Requests from `wrk`.
+    /// Requests from `wrk`, or from `h2load`.
     Load(Load),
     /// Many connections that have each served a request and now wait.
-    Idle { tls: bool },
+    Idle { tls: bool, http2: bool },
     /// From the start of the program to its first answer.
     Start,
+    /// Requests at half of the rate that the load of another row reaches, each measured from the time at which it is due.
+    Paced(Load),
 }
 
-/// The requests of `wrk`.
+/// The requests of `wrk`, or of `h2load`.
 pub(crate) struct Load {
     pub(crate) question: &'static Question,
     pub(crate) connections: u32,
@@ -40,6 +46,8 @@ pub(crate) struct Load {
     pub(crate) pipeline: u32,
     /// Set if each request has a separate connection.
     pub(crate) close: bool,
+    /// The concurrent streams of each connection, if it is HTTP/2.
+    pub(crate) streams: Option<u32>,
     /// Set if it is encrypted.
     pub(crate) tls: bool,
     /// The header fields of each request besides `Host`.
@@ -74,6 +82,8 @@ impl Load {
 pub(crate) struct Question {
     pub(crate) path: &'static str,
     pub(crate) content_type: &'static str,
+    /// The bytes of the request's body, which makes it a `POST`.
+    pub(crate) upload_bytes: usize,
     /// This text, so often.
     pub(crate) body: (&'static str, usize),
     /// The second argument of `peers/floor`, which calls its canned answers so, and of the servers with many routes.
@@ -86,18 +96,21 @@ pub(crate) const LINE: &str = "Sixty-four bytes of a file, which a server gives 
 pub(crate) static PLAINTEXT: Question = Question {
     path: "/plaintext",
     content_type: "text/plain",
+    upload_bytes: 0,
     body: ("Hello, World!", 1),
     canned: "plaintext",
 };
 static JSON: Question = Question {
     path: "/json",
     content_type: "application/json",
+    upload_bytes: 0,
     body: (r#"{"message":"Hello, World!"}"#, 1),
     canned: "json",
 };
 static USER: Question = Question {
     path: "/users/42",
     content_type: "text/plain",
+    upload_bytes: 0,
     body: ("42", 1),
     canned: "user",
 };
@@ -105,26 +118,44 @@ static USER: Question = Question {
 static SMALL_FILE: Question = Question {
     path: "/static/4k.txt",
     content_type: "text/plain",
+    upload_bytes: 0,
     body: (LINE, 64),
     canned: "plaintext",
 };
 static LARGE_FILE: Question = Question {
     path: "/static/1m.txt",
     content_type: "text/plain",
+    upload_bytes: 0,
     body: (LINE, 16 * 1024),
     canned: "plaintext",
 };
 static AMONG_10: Question = Question {
     path: "/plaintext",
     content_type: "text/plain",
+    upload_bytes: 0,
     body: ("Hello, World!", 1),
     canned: "10",
 };
 static AMONG_1000: Question = Question {
     path: "/plaintext",
     content_type: "text/plain",
+    upload_bytes: 0,
     body: ("Hello, World!", 1),
     canned: "1000",
+};
+pub(crate) static UPLOAD: Question = Question {
+    path: "/upload",
+    content_type: "text/plain",
+    upload_bytes: 10 * 1024,
+    body: ("10240", 1),
+    canned: "plaintext",
+};
+static DOWNLOAD: Question = Question {
+    path: "/download",
+    content_type: "text/plain",
+    upload_bytes: 0,
+    body: (LINE, 16 * 1024),
+    canned: "plaintext",
 };
 /// The files, by the names that the servers find them under.
 pub(crate) static FILES: [&Question; 2] = [&SMALL_FILE, &LARGE_FILE];
@@ -135,6 +166,7 @@ const fn keep_alive(question: &'static Question, connections: u32) -> Work {
         connections,
         pipeline: 1,
         close: false,
+        streams: None,
         tls: false,
         fields: &[],
     })
@@ -146,7 +178,20 @@ const fn encrypted(connections: u32, close: bool) -> Work {
         connections,
         pipeline: 1,
         close,
+        streams: None,
         tls: true,
+        fields: &[],
+    })
+}
+
+const fn multiplexed(question: &'static Question, connections: u32, streams: u32, tls: bool) -> Work {
+    Work::Load(Load {
+        question,
+        connections,
+        pipeline: 1,
+        close: false,
+        streams: Some(streams),
+        tls,
         fields: &[],
     })
 }
@@ -197,6 +242,7 @@ pub(crate) static ALL: &[Row] = &[
             connections: 64,
             pipeline: 16,
             close: false,
+            streams: None,
             tls: false,
             fields: &[],
         }),
@@ -210,6 +256,7 @@ pub(crate) static ALL: &[Row] = &[
             connections: 64,
             pipeline: 1,
             close: false,
+            streams: None,
             tls: false,
             fields: BROWSER,
         }),
@@ -223,6 +270,7 @@ pub(crate) static ALL: &[Row] = &[
             connections: 64,
             pipeline: 1,
             close: true,
+            streams: None,
             tls: false,
             fields: &[],
         }),
@@ -231,7 +279,10 @@ pub(crate) static ALL: &[Row] = &[
         name: "idle",
         title: "idle connections",
         ability: Ability::Plain,
-        work: Work::Idle { tls: false },
+        work: Work::Idle {
+            tls: false,
+            http2: false,
+        },
     },
     Row {
         name: "start",
@@ -279,7 +330,101 @@ pub(crate) static ALL: &[Row] = &[
         name: "idle-tls",
         title: "idle HTTPS connections",
         ability: Ability::Edge,
-        work: Work::Idle { tls: true },
+        work: Work::Idle {
+            tls: true,
+            http2: false,
+        },
+    },
+    Row {
+        name: "h2-1x100",
+        title: "HTTP/2, `GET /plaintext`, 1 connection × 100 streams",
+        ability: Ability::Http2,
+        work: multiplexed(&PLAINTEXT, 1, 100, false),
+    },
+    Row {
+        name: "h2-64x32",
+        title: "HTTP/2, `GET /plaintext`, 64 × 32",
+        ability: Ability::Http2,
+        work: multiplexed(&PLAINTEXT, 64, 32, false),
+    },
+    Row {
+        name: "h2-json",
+        title: "HTTP/2, `GET /json`, 64 × 32",
+        ability: Ability::Http2,
+        work: multiplexed(&JSON, 64, 32, false),
+    },
+    Row {
+        name: "h2-user",
+        title: "HTTP/2, `GET /users/{id}`, 64 × 32",
+        ability: Ability::Http2,
+        work: multiplexed(&USER, 64, 32, false),
+    },
+    Row {
+        name: "h2-download",
+        title: "HTTP/2, 1 MiB from memory, 8 × 4",
+        ability: Ability::Http2,
+        work: multiplexed(&DOWNLOAD, 8, 4, false),
+    },
+    Row {
+        name: "h2-tls-1x100",
+        title: "HTTP/2 over TLS, `GET /plaintext`, 1 × 100",
+        ability: Ability::Http2,
+        work: multiplexed(&PLAINTEXT, 1, 100, true),
+    },
+    Row {
+        name: "h2-tls-64x32",
+        title: "HTTP/2 over TLS, `GET /plaintext`, 64 × 32",
+        ability: Ability::Http2,
+        work: multiplexed(&PLAINTEXT, 64, 32, true),
+    },
+    Row {
+        name: "h2-tls-download",
+        title: "HTTP/2 over TLS, 1 MiB from memory, 8 × 4",
+        ability: Ability::Http2,
+        work: multiplexed(&DOWNLOAD, 8, 4, true),
+    },
+    Row {
+        name: "idle-h2",
+        title: "idle HTTP/2 connections",
+        ability: Ability::Http2,
+        work: Work::Idle {
+            tls: false,
+            http2: true,
+        },
+    },
+    Row {
+        name: "h2-upload",
+        title: "HTTP/2, `POST` of 10 KiB, 64 × 32",
+        ability: Ability::Http2Upload,
+        work: multiplexed(&UPLOAD, 64, 32, false),
+    },
+    Row {
+        name: "paced",
+        title: "`GET /plaintext` at half of the capacity",
+        ability: Ability::Plain,
+        work: Work::Paced(Load {
+            question: &PLAINTEXT,
+            connections: 64,
+            pipeline: 1,
+            close: false,
+            streams: None,
+            tls: false,
+            fields: &[],
+        }),
+    },
+    Row {
+        name: "h2-paced",
+        title: "HTTP/2, `GET /plaintext` at half of the capacity",
+        ability: Ability::Http2,
+        work: Work::Paced(Load {
+            question: &PLAINTEXT,
+            connections: 8,
+            pipeline: 1,
+            close: false,
+            streams: Some(64),
+            tls: false,
+            fields: &[],
+        }),
     },
 ];
 

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::rows::Ability::{self, Edge, Plain, Routes};
-use crate::rows::{FILES, PLAINTEXT};
+use crate::rows::Ability::{self, Edge, Http2, Http2Upload, Plain, Routes};
+use crate::rows::{FILES, LINE, PLAINTEXT, UPLOAD};
 use crate::{Result, benches};
 
 /// One server that is measured.
@@ -28,14 +28,19 @@ pub(crate) enum Source {
     Package(&'static str),
     /// The same, started as `PROGRAM ADDRESS CANNED`: it needs the request in advance.
     Told(&'static str),
+    /// The C program in `benches/`, for the library of this pkg-config name, which is in this Debian package. It is started as
+    /// `PROGRAM ADDRESS [tls]`.
+    Compiled(&'static str, &'static str, &'static str),
     /// Installed: the name of the program and of the Debian package, and what writes its configuration.
     Installed(&'static str, &'static str, fn(SocketAddr, bool) -> String),
 }
 
-use Source::{Installed, Package, Told};
+use Source::{Compiled, Installed, Package, Told};
 
 /// The name of what this project is about.
 pub(crate) const CONDUIT: &str = "conduit";
+/// The name of the library that serves HTTP/2 with the least CPU.
+pub(crate) const LIBH2O: &str = "libh2o";
 /// The name of what no server can be below.
 pub(crate) const FLOOR: &str = "floor";
 
@@ -46,19 +51,31 @@ pub(crate) const ALL: &[Server] = &[
             (Plain, Package("bench-conduit")),
             (Edge, Package("bench-conduit-edge")),
             (Routes, Told("bench-conduit-routes")),
+            (Http2, Package("bench-conduit-http2")),
+            (Http2Upload, Package("bench-conduit-http2")),
         ],
         crate_name: Some("conduit-web"),
         note: "one worker; files by `Body::from_file`",
     },
     Server {
         name: "axum",
-        programs: &[(Plain, Package("bench-axum")), (Edge, Package("bench-axum-edge"))],
+        programs: &[
+            (Plain, Package("bench-axum")),
+            (Edge, Package("bench-axum-edge")),
+            (Http2, Package("bench-axum-http2")),
+            (Http2Upload, Package("bench-axum-http2")),
+        ],
         crate_name: Some("axum"),
         note: "current-thread tokio runtime; HTTPS by axum-server (rustls), files by tower-http",
     },
     Server {
         name: "actix-web",
-        programs: &[(Plain, Package("bench-actix")), (Edge, Package("bench-actix-edge"))],
+        programs: &[
+            (Plain, Package("bench-actix")),
+            (Edge, Package("bench-actix-edge")),
+            (Http2, Package("bench-actix-http2")),
+            (Http2Upload, Package("bench-actix-http2")),
+        ],
         crate_name: Some("actix-web"),
         note: "one worker thread, and a separate accept thread; HTTPS by rustls, files by actix-files",
     },
@@ -76,7 +93,11 @@ pub(crate) const ALL: &[Server] = &[
     },
     Server {
         name: "hyper",
-        programs: &[(Plain, Package("bench-hyper"))],
+        programs: &[
+            (Plain, Package("bench-hyper")),
+            (Http2, Package("bench-hyper-http2")),
+            (Http2Upload, Package("bench-hyper-http2")),
+        ],
         crate_name: Some("hyper"),
         note: "a hand-written service without a router; current-thread tokio runtime",
     },
@@ -94,7 +115,10 @@ pub(crate) const ALL: &[Server] = &[
     },
     Server {
         name: "nginx",
-        programs: &[(Edge, Installed("nginx", "nginx-light", nginx))],
+        programs: &[
+            (Edge, Installed("nginx", "nginx-light", nginx)),
+            (Http2, Installed("nginx", "nginx-light", nginx_http2)),
+        ],
         crate_name: None,
         note: "one process; HTTPS by OpenSSL, files by sendfile",
     },
@@ -103,6 +127,21 @@ pub(crate) const ALL: &[Server] = &[
         programs: &[(Edge, Installed("h2o", "h2o", h2o))],
         crate_name: None,
         note: "one thread; HTTPS by OpenSSL; its plain text is a file, because a handler would need an interpreter",
+    },
+    Server {
+        name: LIBH2O,
+        programs: &[
+            (
+                Http2,
+                Compiled("libh2o", "libh2o-evloop", "libh2o-evloop-dev libssl-dev"),
+            ),
+            (
+                Http2Upload,
+                Compiled("libh2o", "libh2o-evloop", "libh2o-evloop-dev libssl-dev"),
+            ),
+        ],
+        crate_name: None,
+        note: "handlers in C on its event loop, one thread; TLS by OpenSSL",
     },
     Server {
         name: FLOOR,
@@ -135,6 +174,13 @@ impl Server {
                 .unwrap_or_default()
                 .to_owned();
         }
+        if let Some((_, Compiled(_, library, _))) = self.programs.first() {
+            let output = Command::new("pkg-config").args(["--modversion", library]).output();
+            return output.map_or_else(
+                |_| String::new(),
+                |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+            );
+        }
         let lock = std::fs::read_to_string(benches().join("Cargo.lock")).unwrap_or_default();
         self.crate_name
             .and_then(|name| locked_version(&lock, name))
@@ -153,6 +199,7 @@ impl Source {
     pub(crate) fn build(self, jobs: u32) -> Result<PathBuf> {
         let package = match self {
             Package(package) | Told(package) => package,
+            Compiled(name, library, packages) => return compile(name, library, packages),
             Installed(program, package, _) => {
                 let path = path_of(program);
                 return match path.is_file() {
@@ -191,7 +238,7 @@ impl Source {
         let mut command = Command::new(program);
         command.current_dir(directory);
         match self {
-            Package(_) => command.arg(address.to_string()).args(tls.then_some("tls")),
+            Package(_) | Compiled(..) => command.arg(address.to_string()).args(tls.then_some("tls")),
             Told(_) => command.arg(address.to_string()).arg(canned),
             Installed(name, _, configuration) => {
                 let path = directory.join(format!("{name}.conf"));
@@ -219,6 +266,18 @@ fn nginx(address: SocketAddr, tls: bool) -> String {
          ssl_certificate_key key.pem;\n  server {{\n    listen {address}{ssl} backlog=4096;\n    \
          location = /plaintext {{ return 200 \"Hello, World!\"; }}\n    location /static/ {{ root .; }}\n  }}\n}}\n"
     )
+}
+
+/// HTTP/2 with the same answers: the user is a constant, because `return` takes no part of a path that is checked.
+fn nginx_http2(address: SocketAddr, tls: bool) -> String {
+    let ssl = if tls { " ssl" } else { "" };
+    nginx(address, tls)
+        .replace(&format!("{address}{ssl}"), &format!("{address}{ssl} http2"))
+        .replace(
+            "location /static/ { root .; }",
+            "location = /json { default_type application/json; return 200 '{\"message\":\"Hello, World!\"}'; }\n    \
+             location = /users/42 { return 200 42; }\n    location = /download { alias static/1m.txt; }",
+        )
 }
 
 /// The same for h2o.
@@ -252,10 +311,42 @@ pub(crate) fn furnish(directory: &Path) -> Result<()> {
     write("certificate.pem", certified.cert.pem().as_bytes())?;
     write("key.pem", certified.signing_key.serialize_pem().as_bytes())?;
     write("plaintext.txt", PLAINTEXT.body.0.as_bytes())?;
+    // `h2load` sends it.
+    write("upload.txt", LINE.repeat(UPLOAD.upload_bytes / LINE.len()).as_bytes())?;
     for question in FILES {
         write(question.path, question.body.0.repeat(question.body.1).as_bytes())?;
     }
     Ok(())
+}
+
+/// Compiles `NAME/main.c`, and gives the program's path.
+///
+/// # Errors
+///
+/// The compiler's output; the packages to install.
+fn compile(name: &str, library: &str, packages: &str) -> Result<PathBuf> {
+    let flags = Command::new("pkg-config")
+        .args(["--cflags", "--libs", library])
+        .output();
+    let flags = flags.ok().filter(|output| output.status.success());
+    let flags = flags
+        .ok_or_else(|| format!("there is no {library}; get it with `apt-get install {packages}` (Debian, Ubuntu)"))?;
+    let flags = String::from_utf8_lossy(&flags.stdout).into_owned();
+    let directory = target_directory().join("release");
+    std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let program = directory.join(format!("bench-{name}"));
+    let output = Command::new("cc")
+        .args(["-O3", "-DH2O_USE_EPOLL=1", "-o"])
+        .arg(&program)
+        .arg(benches().join(name).join("main.c"))
+        .args(flags.split_ascii_whitespace())
+        .args(["-lssl", "-lcrypto"])
+        .output()
+        .map_err(|error| format!("cannot start cc: {error}"))?;
+    match output.status.success() {
+        true => Ok(program),
+        false => Err(excerpt(&String::from_utf8_lossy(&output.stderr))),
+    }
 }
 
 /// Where an installed program is: in `PATH`, or where Debian puts servers.
