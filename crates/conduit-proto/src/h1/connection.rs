@@ -4,7 +4,8 @@ use http::{Method, StatusCode, Version};
 
 use super::body::{Chunked, Decoded};
 use super::error::{Reason, RequestError};
-use super::head::{Head, Progress};
+use super::head::Head;
+use super::progress::Progress;
 use super::{BodyLength, Event, Limits, Phase, scan};
 
 /// The number of bytes of a request's body that are skipped after its response: 64 KiB. If more is left,

@@ -75,11 +75,14 @@
 //! A connection is at most 64 bytes. In the steady state a request without trailers allocates
 //! nothing. The work is linear in the bytes, however they come.
 
+pub(crate) mod authority;
 mod body;
 mod connection;
 mod error;
+pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod map;
+mod progress;
 mod response;
 pub(crate) mod scan;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use http::{StatusCode, header::CONTENT_LENGTH};
 use super::BodyLength;
 use super::connection::{Connection, DRAIN_BYTES, MethodKind, Reading, Writing};
 use super::error::BodyError;
-use super::head::{decimal, is_allowed_trailer};
+use super::framing::{decimal, is_allowed_trailer};
 
 impl Connection {
     /// Appends the head of a response: status line, `headers`, framing, `Connection`, `Date`.

@@ -7,7 +7,7 @@ use super::connection::Http2Connection;
 use super::error::ErrorCode;
 use super::frame::{self, FrameKind, flags};
 use super::stream::{ResponseState, StreamId, StreamMethod};
-use crate::h1::head::{decimal, is_allowed_trailer};
+use crate::h1::framing::{decimal, is_allowed_trailer};
 use crate::h1::{BodyError, BodyLength};
 
 /// A frame that a window has made shorter permits no WINDOW_UPDATE: a client could otherwise request byte after byte.

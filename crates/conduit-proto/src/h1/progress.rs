@@ -1,0 +1,103 @@
+//! The progress of a section of fields that has not arrived completely, and the trailer section.
+
+use http::HeaderMap;
+
+use super::Limits;
+use super::error::{Reason, RequestError};
+use super::framing::is_allowed_trailer;
+use super::map::fill_map;
+use super::scan::{self, Line};
+
+/// The parsed length of an incomplete head or trailer section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// The lines before this are complete and valid; `checked <= scanned`.
+    pub(super) checked: u32,
+    /// From `checked` to here there is no LF.
+    scanned: u32,
+    /// The number of fields before `checked`.
+    pub(super) fields: u32,
+}
+
+/// The fields of a trailer section, if it has any that may be there.
+type Trailers = Option<Box<HeaderMap>>;
+
+impl Progress {
+    pub(super) const START: Self = Self {
+        checked: 0,
+        scanned: 0,
+        fields: 0,
+    };
+
+    /// Returns whether a line was completed since the last call, or this is the first.
+    #[inline]
+    pub(super) fn has_new_line(&self, window: &[u8]) -> bool {
+        let scanned = self.scanned as usize;
+        // A caller that has lost bytes is not a reason to panic: there is nothing new then.
+        scanned == 0
+            || window
+                .get(scanned..)
+                .is_some_and(|new| scan::find_line_feed(new).is_some())
+    }
+
+    /// Remembers that the input was scanned; an error if the limit leaves no room for more.
+    #[cold]
+    pub(super) fn wait<T>(&mut self, input: &[u8], limit: usize) -> Result<Option<T>, RequestError> {
+        if let Some(window) = input.get(..limit) {
+            let reason = match self.checked {
+                0 if scan::is_token(window) => Reason::MethodTooLong,
+                0 => Reason::RequestLineTooLong,
+                _ => Reason::HeadTooLarge,
+            };
+            return Err(RequestError::at(reason, limit));
+        }
+        self.scanned = input.len() as u32;
+        Ok(None)
+    }
+
+    /// Parses the trailer section at the start of `input`, as [`Head::parse`](super::Head::parse) does a head.
+    ///
+    /// `left` is what the head has left of the limits. Gives the length of the section and its
+    /// fields, if there are any that may be there.
+    pub(super) fn parse_trailers(
+        &mut self,
+        input: &[u8],
+        left: &Limits,
+    ) -> Result<Option<(usize, Trailers)>, RequestError> {
+        const TOO_LARGE: RequestError = RequestError::new(Reason::TrailersTooLarge);
+        let window = &input[..input.len().min(left.head_bytes)];
+        if !self.has_new_line(window) {
+            return self.wait(input, left.head_bytes).map_err(|_| TOO_LARGE);
+        }
+        let mut fields = Vec::new();
+        let mut next = self.checked as usize;
+        let from_start = next == 0;
+        loop {
+            let line =
+                scan::field_line(window, next, &mut fields).map_err(|error| RequestError::new(error.reason()))?;
+            match line {
+                Line::Field(end) => {
+                    self.fields += 1;
+                    if self.fields as usize > left.headers {
+                        return Err(TOO_LARGE);
+                    }
+                    next = end;
+                }
+                Line::End(end) if from_start => {
+                    let mut map = HeaderMap::new();
+                    fill_map(&mut map, window, &fields, is_allowed_trailer);
+                    let map = (!map.is_empty()).then(|| Box::new(map));
+                    return Ok(Some((end, map)));
+                }
+                Line::End(end) => {
+                    *self = Self::START;
+                    return self.parse_trailers(&window[..end], left);
+                }
+                Line::Partial => {
+                    self.checked = next as u32;
+                    return self.wait(input, left.head_bytes).map_err(|_| TOO_LARGE);
+                }
+            }
+        }
+    }
+}
