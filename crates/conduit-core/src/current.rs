@@ -17,7 +17,7 @@ pub trait CurrentWorker: Any {
     fn budgets(&self) -> &Budgets;
 
     /// Counts that a limit has been hit.
-    fn strike(&self, limit: Limit);
+    fn record_limit_hit(&self, limit: Limit);
 }
 
 /// Makes this the worker of this thread.
@@ -34,10 +34,10 @@ pub fn worker<W: CurrentWorker>() -> Option<Rc<W>> {
 
 /// Counts that a limit has been hit, if a worker runs on this thread.
 #[cold]
-pub fn strike(limit: Limit) {
+pub fn record_limit_hit(limit: Limit) {
     CURRENT.with_borrow(|current| {
         if let Some(worker) = current {
-            worker.strike(limit);
+            worker.record_limit_hit(limit);
         }
     });
 }

@@ -26,7 +26,7 @@ pub struct Plan<S: 'static> {
     routes: Routes<S>,
     /// The layers that are written in the list, in its order.
     made: Vec<Box<dyn ErasedLayer>>,
-    surroundings: AppStack<S>,
+    stack: AppStack<S>,
 }
 
 /// The parts of an application around its routes.
@@ -96,13 +96,13 @@ impl<S> fmt::Debug for AppStack<S> {
 
 impl<S: 'static> Plan<S> {
     #[doc(hidden)]
-    pub fn new(routes: Routes<S>, surroundings: AppStack<S>) -> Self {
+    pub fn new(routes: Routes<S>, stack: AppStack<S>) -> Self {
         let mut making = LayerBuilder::default();
         routes.make(&mut making);
         Plan {
             routes,
             made: making.made,
-            surroundings,
+            stack,
         }
     }
 
@@ -119,20 +119,20 @@ impl<S: 'static> Plan<S> {
             table.definitions().len(),
             "a table has one handler for each definition"
         );
-        let pages: Rc<[BuiltIn]> = self.surroundings.pages.into();
+        let pages: Rc<[BuiltIn]> = self.stack.pages.into();
         built_in::put_before(&pages, table, &mut endpoints);
         let dispatcher = Rc::new(Dispatcher {
-            is_development: self.surroundings.errors.is_development(),
+            is_development: self.stack.errors.is_development(),
             pages,
             table,
             endpoints,
-            fallback: self.surroundings.fallback.map(|fallback| fallback.endpoint(&state)),
+            fallback: self.stack.fallback.map(|fallback| fallback.endpoint(&state)),
         });
-        let errors = self.surroundings.errors.connect();
+        let errors = self.stack.errors.connect();
         let mut outermost: Option<Rc<dyn Endpoint>> = None;
-        for layer in self.surroundings.layers {
+        for layer in self.stack.layers {
             let inner = outermost.unwrap_or_else(|| Rc::clone(&dispatcher) as Rc<dyn Endpoint>);
-            outermost = Some(layer.surrounder(&state)(inner));
+            outermost = Some(layer.endpoint_wrapper(&state)(inner));
         }
         Application {
             dispatcher,
@@ -147,7 +147,7 @@ impl<S> Clone for Plan<S> {
         Plan {
             routes: self.routes,
             made: self.made.iter().map(|layer| layer.duplicate()).collect(),
-            surroundings: self.surroundings.clone(),
+            stack: self.stack.clone(),
         }
     }
 }
@@ -185,12 +185,14 @@ impl Application {
             return self.answer(request, context);
         };
         let _ = self.dispatcher.find(&mut request);
-        let facts = RequestSummary::of(&request);
+        let summary = RequestSummary::of(&request);
         match self.answer(request, context) {
-            Outcome::Ready(response) => Outcome::Ready(errors.apply(response, &facts)),
+            Outcome::Ready(response) => Outcome::Ready(errors.apply(response, &summary)),
             Outcome::Pending(handler) => {
                 let errors = errors.clone();
-                Outcome::Pending(PendingHandler::new(async move { errors.apply(handler.await, &facts) }))
+                Outcome::Pending(PendingHandler::new(
+                    async move { errors.apply(handler.await, &summary) },
+                ))
             }
         }
     }

@@ -232,7 +232,7 @@ impl Body {
         let mut frames = Frames {
             first: None,
             body: Box::pin(body),
-            told: |error| error,
+            map_error: |error| error,
         };
         // Most bodies are one piece in memory: sent with its length, and without a task.
         if length.is_some() {
@@ -261,7 +261,7 @@ impl Body {
         let frames = Frames {
             first: None,
             body: Box::pin(body),
-            told: |error| Box::new(BodyError::of_request(error)),
+            map_error: |error| Box::new(BodyError::of_request(error)),
         };
         match length {
             Some(length) => Body::from_sized_stream(frames, length),
@@ -317,7 +317,7 @@ struct Frames<B> {
     first: Option<Result<Bytes, BoxError>>,
     body: Pin<Box<B>>,
     /// The mapping of its errors.
-    told: fn(BoxError) -> BoxError,
+    map_error: fn(BoxError) -> BoxError,
 }
 
 impl<B: http_body::Body<Error: Into<BoxError>>> Stream for Frames<B> {
@@ -330,7 +330,7 @@ impl<B: http_body::Body<Error: Into<BoxError>>> Stream for Frames<B> {
         loop {
             let frame = match std::task::ready!(self.body.as_mut().poll_frame(context)) {
                 Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Some(Err((self.told)(error.into())))),
+                Some(Err(error)) => return Poll::Ready(Some(Err((self.map_error)(error.into())))),
                 None => return Poll::Ready(None),
             };
             if let Ok(mut data) = frame.into_data() {

@@ -118,7 +118,7 @@ impl Charge {
     /// Counts that the budget has no room.
     fn refused(&self, exhausted: Exhausted) -> Exhausted {
         if let Some(budget) = &self.budget {
-            current::strike(budget.limit);
+            current::record_limit_hit(budget.limit);
         }
         exhausted
     }

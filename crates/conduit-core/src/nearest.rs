@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::problem::Excerpt;
 
 /// The maximum number of reported routes.
-const TOLD: usize = 3;
+const LISTED: usize = 3;
 
 /// The longest text of a segment that is compared, in characters: longer than a name that a person types.
 const SEGMENT_CHARACTERS: usize = 40;
@@ -56,9 +56,9 @@ impl Near {
     }
 
     fn to_json(&self) -> Value {
-        let mut told = told(self.route);
-        told["because"] = self.reasons.join("; ").into();
-        told
+        let mut summary = route_summary(self.route);
+        summary["because"] = self.reasons.join("; ").into();
+        summary
     }
 }
 
@@ -72,13 +72,13 @@ pub fn nearest(definitions: &'static [Definition], method: &str, path: &str) -> 
         .collect();
     // The sort keeps routes that are equally far in the order of the list.
     all.sort_by(|one, other| one.cost.partial_cmp(&other.cost).unwrap_or(Ordering::Equal));
-    all.truncate(TOLD);
+    all.truncate(LISTED);
     all.iter().map(Near::to_json).collect()
 }
 
 /// A route as an error reports it.
 #[doc(hidden)]
-pub fn told(route: &Definition) -> Value {
+pub fn route_summary(route: &Definition) -> Value {
     json!({
         "method": route.method,
         "path": route.path,
@@ -188,8 +188,8 @@ fn prefix(given: &[&str], wanted: &[Segment<'_>]) -> Option<String> {
         Segment::Rest { .. } => !given.is_empty(),
     });
     // A parameter agrees with anything: some text must be the same too.
-    let is_told = |segment: &Segment<'_>| matches!(segment, Segment::Static(text) if !text.is_empty());
-    if !is_same || !wanted.iter().any(is_told) {
+    let is_literal = |segment: &Segment<'_>| matches!(segment, Segment::Static(text) if !text.is_empty());
+    if !is_same || !wanted.iter().any(is_literal) {
         return None;
     }
     if !given_before.is_empty() {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_route_is_told_with_the_reason() {
+    fn the_nearest_route_is_reported_with_the_reason() {
         because(
             "GET",
             "/user/7",
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_prefix_is_told() {
+    fn a_forgotten_prefix_is_reported() {
         because(
             "GET",
             "/jobs",

@@ -221,7 +221,7 @@ impl Request {
 
     /// Returns whether it was received over this server's TLS.
     pub fn is_tls(&self) -> bool {
-        self.facts().is_some_and(|facts| facts.tls.is_some())
+        self.connection_info().is_some_and(|info| info.tls.is_some())
     }
 
     /// The value of the route's parameter at this index, counted from 0 in the order of the path, without
@@ -468,7 +468,7 @@ impl Request {
 
     /// The information about the connection besides the peer's address, if any.
     #[doc(hidden)]
-    pub fn facts(&self) -> Option<&ConnectionInfo> {
+    pub fn connection_info(&self) -> Option<&ConnectionInfo> {
         self.parts().facts.as_deref()
     }
 

@@ -16,7 +16,7 @@ pub use conduit_route::{
 
 use crate::endpoint::{Endpoint, endpoint};
 use crate::extract::FromRef;
-use crate::layer::{ErasedLayer, Middleware, Surrounder, surrounder};
+use crate::layer::{EndpointWrapper, ErasedLayer, Middleware, endpoint_wrapper};
 use crate::openapi::{Descriptions, Operation};
 use crate::request::Request;
 use crate::response::Response;
@@ -181,7 +181,7 @@ impl<S: 'static, F: Fn() -> L + Sync, L: Middleware<S, M>, M> Node<S> for Layere
             .and_then(|layer| layer.into_any().downcast::<L>().ok())
             .expect("the layers of a list are made in the order in which they are connected");
         let from = connecting.endpoints.len();
-        connecting.open.push((surrounder(*layer, state), from));
+        connecting.open.push((endpoint_wrapper(*layer, state), from));
     }
 
     fn describe(&self, descriptions: &mut Descriptions) {
@@ -225,7 +225,7 @@ pub struct EndpointBuilder {
     endpoints: Vec<Rc<dyn Endpoint>>,
     made: std::vec::IntoIter<Box<dyn ErasedLayer>>,
     /// Layers that have begun, the innermost last, and the first endpoint of each.
-    open: Vec<(Surrounder, usize)>,
+    open: Vec<(EndpointWrapper, usize)>,
 }
 
 impl EndpointBuilder {

@@ -19,7 +19,7 @@ impl CurrentWorker for Current {
         self.server.budgets()
     }
 
-    fn strike(&self, limit: Limit) {
+    fn record_limit_hit(&self, limit: Limit) {
         self.server.counts()[self.worker].strike(limit);
     }
 }

@@ -207,7 +207,7 @@ impl Handover {
                 emit(|| tracing::error!(%error, "no other process has taken over; serving on"));
                 continue;
             }
-            manager::tell(&manager::reloading());
+            manager::notify(&manager::reloading());
             emit(|| tracing::info!("starting the process that is to take over"));
             let outcome = match self.attempt() {
                 Ok(attempt) => attempt.await,
@@ -222,12 +222,12 @@ impl Handover {
                             "another process has taken over; finishing the requests in progress"
                         )
                     });
-                    manager::tell(format!("MAINPID={}\nREADY=1", successor.id()).as_bytes());
+                    manager::notify(format!("MAINPID={}\nREADY=1", successor.id()).as_bytes());
                     self.handle.leave();
                 }
                 Err(error) => {
                     emit(|| tracing::error!(%error, "no other process has taken over; serving on"));
-                    manager::tell(manager::READY);
+                    manager::notify(manager::READY);
                 }
             }
         }
@@ -238,21 +238,22 @@ impl Handover {
     /// Starts a successor on a separate thread, because starting it and waiting for it block.
     fn attempt(&self) -> io::Result<impl Future<Output = io::Result<Child>>> {
         let (kept, limit, handle) = (Arc::clone(&self.kept), self.limit, self.handle.clone());
-        let (tell, told) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("conduit-handover".to_owned())
             .spawn(move || {
-                let outcome = start(&kept, limit, &handle);
+                let started = start(&kept, limit, &handle);
                 // Before the notification: from then on only the server has the sockets.
                 drop(kept);
-                if let Err(Ok(unwanted)) = tell.send(outcome) {
+                if let Err(Ok(unwanted)) = sender.send(started) {
                     end_gently(&unwanted);
                 }
             })?;
         let thread = Joined(Some(thread));
         Ok(async move {
             let _thread = thread;
-            told.await
+            outcome
+                .await
                 .unwrap_or_else(|_| Err(io::Error::other("the thread that waited for it panicked")))
         })
     }

@@ -293,7 +293,7 @@ impl ServerEnd {
         }
         let room = state.transfer(room)?;
         state.to_client.extend(&bytes[..room]);
-        self.tell(state);
+        self.notify_client(state);
         Ok(room)
     }
 
@@ -305,7 +305,7 @@ impl ServerEnd {
     pub(super) fn shutdown(&mut self) {
         let mut state = lock(&self.pipe.state);
         state.server_ended = true;
-        self.tell(state);
+        self.notify_client(state);
     }
 
     /// The readiness that a poller with this interest would report now.
@@ -325,8 +325,8 @@ impl ServerEnd {
         })
     }
 
-    /// Wakes the client; time goes its usual way again.
-    fn tell(&self, mut state: MutexGuard<'_, PipeState>) {
+    /// Wakes the client, and ends a jump of the clock.
+    fn notify_client(&self, mut state: MutexGuard<'_, PipeState>) {
         if std::mem::take(&mut state.skipping) {
             self.process.waiting.fetch_sub(1, Ordering::AcqRel);
             self.process.settle_clock();

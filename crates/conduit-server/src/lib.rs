@@ -198,7 +198,7 @@ impl<S: 'static> Server<S> {
             .map_err(|cause| Error::system("handle signals", cause))?;
         let kept = std::mem::take(&mut self.listening.kept);
         let handover = Handover::new(kept, self.config.restart_timeout, handle.clone());
-        let beside = {
+        let background = {
             let mut handover = Box::pin(handover.run());
             let mut report = Box::pin(report_stop(handle.clone()));
             poll_fn(move |context| {
@@ -215,11 +215,11 @@ impl<S: 'static> Server<S> {
             }
             // The predecessor informs the manager, which does not know a successor yet.
             if !is_successor {
-                manager::tell(manager::READY);
+                manager::notify(manager::READY);
             }
         };
         let began = Instant::now();
-        let cut_off = self.serve_beside(on_start, beside)?;
+        let cut_off = self.serve_with(on_start, background)?;
         cut_off.log(began.elapsed());
         Ok(())
     }
@@ -242,7 +242,7 @@ impl<S: 'static> Server<S> {
         }
         // Only `run` hands them over.
         self.listening.kept.clear();
-        self.serve_beside(on_start, std::future::pending()).map(drop)
+        self.serve_with(on_start, std::future::pending()).map(drop)
     }
 
     /// Drops the runtime without waiting, which tokio would refuse too.
@@ -251,8 +251,8 @@ impl<S: 'static> Server<S> {
         error
     }
 
-    /// Serves on the workers' threads. This thread drives the runtime of `App::open`, and `beside`.
-    fn serve_beside(self, on_start: impl FnOnce(), beside: impl Future<Output = Infallible>) -> Result<CutOff> {
+    /// Serves on the workers' threads. This thread drives the runtime of `App::open`, and `background`.
+    fn serve_with(self, on_start: impl FnOnce(), background: impl Future<Output = Infallible>) -> Result<CutOff> {
         // Ends its thread when this function ends.
         let _watching = watch_workers(self.handle.clone(), self.config.blocked_after);
         let workers = self.listening.workers.len();
@@ -306,7 +306,7 @@ impl<S: 'static> Server<S> {
         drop((self.state, self.plan, cohort, running));
         let handle = self.handle.clone();
         self.runtime.block_on(async {
-            let mut beside = pin!(beside);
+            let mut background = pin!(background);
             let mut watch = pin!(watch_files(handle.clone()));
             let mut delay = pin!(handle.stop_after_delay());
             let mut start = pin!(async {
@@ -321,7 +321,7 @@ impl<S: 'static> Server<S> {
             let mut forward = pin!(self.config.observer.export(handle.clone()));
             poll_fn(|context| {
                 let Poll::Pending = start.as_mut().poll(context);
-                let Poll::Pending = beside.as_mut().poll(context);
+                let Poll::Pending = background.as_mut().poll(context);
                 let Poll::Pending = watch.as_mut().poll(context);
                 let Poll::Pending = delay.as_mut().poll(context);
                 let Poll::Pending = forward.as_mut().poll(context);
@@ -415,9 +415,9 @@ async fn watch_files(handle: ServerHandle) -> Infallible {
         let tls = Arc::clone(tls);
         let read = move || {
             if is_requested {
-                manager::tell(&manager::reloading());
+                manager::notify(&manager::reloading());
                 tls.reload();
-                manager::tell(manager::READY);
+                manager::notify(manager::READY);
             } else {
                 tls.reload_if_changed();
             }
@@ -432,7 +432,7 @@ async fn report_stop(handle: ServerHandle) -> Infallible {
     handle.reached(UNREADY).await;
     // A server that cannot start has an error instead; after a handover the manager has another main process.
     if handle.has_started() && !handle.is_replaced() {
-        manager::tell(manager::STOPPING);
+        manager::notify(manager::STOPPING);
         let connections = handle.statistics().open_connections;
         emit(|| tracing::info!(connections, "stopping; finishing the requests in progress"));
     }

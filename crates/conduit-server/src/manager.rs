@@ -19,7 +19,7 @@ pub(super) fn reloading() -> Vec<u8> {
 }
 
 /// Notifies the manager at the socket `NOTIFY_SOCKET`. A failure does not prevent serving.
-pub(super) fn tell(state: &[u8]) {
+pub(super) fn notify(state: &[u8]) {
     let Some(place) = std::env::var_os("NOTIFY_SOCKET") else {
         return;
     };
@@ -27,8 +27,8 @@ pub(super) fn tell(state: &[u8]) {
         [b'@', name @ ..] => UnixAddress::from_abstract_name(name),
         _ => UnixAddress::from_path(&*place),
     };
-    let told = address.and_then(|address| UnixDatagram::unbound()?.send_to(state, &address));
-    if let Err(error) = told {
+    let result = address.and_then(|address| UnixDatagram::unbound()?.send_to(state, &address));
+    if let Err(error) = result {
         emit(|| tracing::warn!(%error, ?place, "cannot notify the manager at NOTIFY_SOCKET"));
     }
 }

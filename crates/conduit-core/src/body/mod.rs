@@ -372,7 +372,7 @@ impl BodyError {
     #[doc(hidden)]
     pub fn check_length(bytes: u64, limit_bytes: u64) -> Result<(), Self> {
         if bytes > limit_bytes {
-            current::strike(Limit::BodyBytes);
+            current::record_limit_hit(Limit::BodyBytes);
             return Err(BodyError::TooLarge { limit_bytes });
         }
         Ok(())

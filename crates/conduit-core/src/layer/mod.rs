@@ -199,11 +199,11 @@ fn shortened(name: &str) -> &str {
 
 /// Puts a layer around an endpoint.
 #[doc(hidden)]
-pub type Surrounder = Box<dyn Fn(Rc<dyn Endpoint>) -> Rc<dyn Endpoint>>;
+pub type EndpointWrapper = Box<dyn Fn(Rc<dyn Endpoint>) -> Rc<dyn Endpoint>>;
 
 /// Wraps endpoints in this layer, which they share.
 #[doc(hidden)]
-pub fn surrounder<S: 'static, L: Middleware<S, M>, M>(layer: L, state: &Rc<S>) -> Surrounder {
+pub fn endpoint_wrapper<S: 'static, L: Middleware<S, M>, M>(layer: L, state: &Rc<S>) -> EndpointWrapper {
     let (layer, state) = (Rc::new(layer), Rc::clone(state));
     Box::new(move |inner| {
         let (layer, state) = (Rc::clone(&layer), Rc::clone(&state));
@@ -220,7 +220,7 @@ pub trait AnyLayer<S>: Send {
     fn duplicate(&self) -> Box<dyn AnyLayer<S>>;
     fn name(&self) -> Cow<'static, str>;
     fn describe(&self, operation: &mut Operation);
-    fn surrounder(self: Box<Self>, state: &Rc<S>) -> Surrounder;
+    fn endpoint_wrapper(self: Box<Self>, state: &Rc<S>) -> EndpointWrapper;
 }
 
 struct TypedLayer<L, M>(L, PhantomData<fn() -> M>);
@@ -238,8 +238,8 @@ impl<S: 'static, L: Middleware<S, M>, M: 'static> AnyLayer<S> for TypedLayer<L, 
         self.0.describe(operation);
     }
 
-    fn surrounder(self: Box<Self>, state: &Rc<S>) -> Surrounder {
-        surrounder(self.0, state)
+    fn endpoint_wrapper(self: Box<Self>, state: &Rc<S>) -> EndpointWrapper {
+        endpoint_wrapper(self.0, state)
     }
 }
 

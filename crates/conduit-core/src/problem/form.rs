@@ -12,7 +12,7 @@ use http::{HeaderValue, Method};
 
 use super::Problem;
 use crate::body::{Body, BodyKind};
-use crate::nearest::told;
+use crate::nearest::route_summary;
 use crate::openapi::Operation;
 use crate::panics::{caught, discard};
 use crate::request::Request;
@@ -162,7 +162,7 @@ impl Problem {
             && refused
             && self.member("route").is_none()
         {
-            self.0.extensions.push(("route".into(), told(route)));
+            self.0.extensions.push(("route".into(), route_summary(route)));
         }
     }
 

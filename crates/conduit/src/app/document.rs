@@ -120,9 +120,9 @@ impl<S: 'static, R> App<S, R> {
     /// The parts of the document that do not come from the routes.
     fn document_context(&self) -> DocumentContext<'_> {
         DocumentContext {
-            layers: Box::new(|operation| self.surroundings.describe(operation)),
+            layers: Box::new(|operation| self.stack.describe(operation)),
             info: self.info.as_ref(),
-            errors: &self.surroundings.errors,
+            errors: &self.stack.errors,
         }
     }
 }

@@ -97,7 +97,7 @@ pub struct App<S, R = NoRoutes> {
     info: Option<Info>,
     /// The path of the docs page, if there is one.
     docs: Option<String>,
-    surroundings: AppStack<S>,
+    stack: AppStack<S>,
     config: Config,
     observer: AppObserver,
     /// Set if `run` handles arguments such as `--routes`.
@@ -231,7 +231,7 @@ impl<S> App<S> {
             routes: NoRoutes,
             info: None,
             docs: None,
-            surroundings: AppStack::default(),
+            stack: AppStack::default(),
             config: Config::default(),
             observer: AppObserver::default(),
             arguments: true,
@@ -254,7 +254,7 @@ impl<S, R> App<S, R> {
             routes,
             info: self.info,
             docs: self.docs,
-            surroundings: self.surroundings,
+            stack: self.stack,
             config: self.config,
             observer: self.observer,
             arguments: self.arguments,
@@ -294,7 +294,7 @@ impl<S: 'static, R> App<S, R> {
     /// ```
     pub fn layer<L: Middleware<S, M>, M: 'static>(mut self, layer: L) -> Self {
         const { L::LEAVES_THE_BODY };
-        self.surroundings.layers.push(crate::layer::erase(layer));
+        self.stack.layers.push(crate::layer::erase(layer));
         self
     }
 
@@ -321,14 +321,14 @@ impl<S: 'static, R> App<S, R> {
     /// let app = App::new(()).routes(routes![home]).fallback(missing);
     /// ```
     pub fn fallback<M: 'static>(mut self, fallback: impl Fallback<S, M>) -> Self {
-        self.surroundings.fallback = Some(crate::fallback::erase(fallback));
+        self.stack.fallback = Some(crate::fallback::erase(fallback));
         self
     }
 
     /// The names of the application's layers, the outermost first. [`Routes::layers`] has those in the list
     /// of routes.
     pub fn layers(&self) -> Vec<Cow<'static, str>> {
-        self.surroundings.names()
+        self.stack.names()
     }
 }
 
@@ -365,8 +365,8 @@ impl<S: 'static, R> App<S, R> {
     /// ```
     #[track_caller]
     pub fn errors(mut self, form: impl Fn(Problem, &ErrorContext<'_>) -> Response + Send + Sync + 'static) -> Self {
-        self.surroundings.errors.form = Some(Arc::new(form));
-        self.surroundings.errors.place = Some(Location::caller());
+        self.stack.errors.form = Some(Arc::new(form));
+        self.stack.errors.place = Some(Location::caller());
         self
     }
 
@@ -399,7 +399,7 @@ impl<S: 'static, R> App<S, R> {
     /// });
     /// ```
     pub fn describe_errors(mut self, describe: impl Fn(&mut Operation) + Send + Sync + 'static) -> Self {
-        self.surroundings.errors.description = Some(Arc::new(describe));
+        self.stack.errors.description = Some(Arc::new(describe));
         self
     }
 
@@ -413,7 +413,7 @@ impl<S: 'static, R> App<S, R> {
     /// value is production. Without it, a program that was built with `debug_assertions`, as by `cargo run`, is in
     /// development, and a program that was built with `--release` is in production.
     pub fn development(mut self, development: bool) -> Self {
-        self.surroundings.errors.development = Some(development);
+        self.stack.errors.development = Some(development);
         self
     }
 }
@@ -511,7 +511,7 @@ impl<S: 'static, R> App<S, R> {
         self.add_pages()?;
         let config = observed(self.config, self.observer, &self.routes.list())?;
         let (state, runtime) = self.state.settle()?;
-        let plan = Plan::new(self.routes.list(), self.surroundings);
+        let plan = Plan::new(self.routes.list(), self.stack);
         install_recorder(plan.definitions());
         let threads = crate::server::service::Threads::start(state, plan, config, runtime)?;
         Ok(crate::tower::AppService::new(threads))
@@ -548,7 +548,7 @@ impl<S: 'static, R> App<S, R> {
                          App::new, or use into_service";
             return Err(Error::system("serve on this thread alone", io::Error::other(cause)));
         };
-        let application = Plan::new(self.routes.list(), self.surroundings).connect(state);
+        let application = Plan::new(self.routes.list(), self.stack).connect(state);
         Ok(crate::tower::LocalAppService::new(application, config))
     }
 
@@ -558,8 +558,8 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         let routes = self.routes.list();
-        self.surroundings.pages = self.document_pages();
-        built_in::refuse_taken(&self.surroundings.pages, routes.definitions())
+        self.stack.pages = self.document_pages();
+        built_in::refuse_taken(&self.stack.pages, routes.definitions())
     }
 
     /// Performs the action in the program's arguments.
@@ -618,7 +618,7 @@ impl<S: 'static, R> App<S, R> {
         let addresses = addresses.addresses()?;
         let (state, runtime) = self.state.settle()?;
         let listening = Listening::on(&addresses, worker_count(&config), &config)?;
-        let plan = Plan::new(self.routes.list(), self.surroundings);
+        let plan = Plan::new(self.routes.list(), self.stack);
         install_recorder(plan.definitions());
         Server::new(listening, state, plan, config, runtime)
     }

@@ -15,7 +15,7 @@ impl<S: 'static> TestApplication for App<S, Routes<S>> {
         let mut config = observed(self.config, self.observer, &self.routes)?;
         config.in_process = Some(process);
         let (state, runtime) = self.state.settle()?;
-        let plan = Plan::new(self.routes, self.surroundings);
+        let plan = Plan::new(self.routes, self.stack);
         install_recorder(plan.definitions());
         Server::new(Listening::in_process(), state, plan, config, runtime)
     }

@@ -105,8 +105,8 @@ impl Client {
 
     /// The client, with a host only if a proxy sends it.
     fn without_own_host(request: &Request) -> Self {
-        let facts = request.facts();
-        let nearest = match facts.map(|facts| facts.origin).unwrap_or_default() {
+        let info = request.connection_info();
+        let nearest = match info.map(|info| info.origin).unwrap_or_default() {
             Origin::Peer => Some(request.peer_address().ip()).filter(|address| !address.is_unspecified()),
             Origin::Unknown => None,
             Origin::Address(address) => Some(address.ip()),
@@ -116,7 +116,7 @@ impl Client {
             is_secure: request.is_tls(),
             host: None,
         };
-        match facts.and_then(|facts| facts.forwarding.as_deref()) {
+        match info.and_then(|info| info.forwarding.as_deref()) {
             Some(forwarding) if forwarding.standard => client.read_standard(request.headers(), forwarding),
             Some(forwarding) => client.read_customary(request.headers(), forwarding),
             None => {}
@@ -129,15 +129,15 @@ impl Client {
         let hops = list(headers, "x-forwarded-for");
         let walked = self.walk(hops.split(',').rev().map(Some), forwarding);
         // Proxies that append have a value for each hop; those that set have one.
-        let told = |name| {
+        let hop_value = |name| {
             let all = list(headers, name);
             let values = || all.split(',').map(str::trim).filter(|value| !value.is_empty());
             let behind = values().count().saturating_sub(walked + 1);
             values().nth(behind).map(str::to_owned)
         };
-        self.tell(
-            told("x-forwarded-proto").as_deref(),
-            told("x-forwarded-host").as_deref(),
+        self.set_origin(
+            hop_value("x-forwarded-proto").as_deref(),
+            hop_value("x-forwarded-host").as_deref(),
         );
     }
 
@@ -153,7 +153,7 @@ impl Client {
         };
         let walked = self.walk(elements.iter().rev().map(|element| element.node.as_deref()), forwarding);
         if let Some(element) = elements.iter().rev().nth(walked) {
-            self.tell(element.scheme.as_deref(), element.host.as_deref());
+            self.set_origin(element.scheme.as_deref(), element.host.as_deref());
         }
     }
 
@@ -171,7 +171,8 @@ impl Client {
         walked
     }
 
-    fn tell(&mut self, scheme: Option<&str>, host: Option<&str>) {
+    /// Takes the scheme and the host, where they are valid.
+    fn set_origin(&mut self, scheme: Option<&str>, host: Option<&str>) {
         match scheme {
             Some(scheme) if scheme.eq_ignore_ascii_case("https") => self.is_secure = true,
             Some(scheme) if scheme.eq_ignore_ascii_case("http") => self.is_secure = false,

@@ -39,7 +39,7 @@ pub struct UnixPeer {
 }
 
 fn unix_peer(request: &Request) -> Option<UnixPeer> {
-    let PeerProcess { process, user, group } = request.facts()?.unix?;
+    let PeerProcess { process, user, group } = request.connection_info()?.unix?;
     Some(UnixPeer { process, user, group })
 }
 
@@ -118,7 +118,7 @@ impl ClientCertificate {
 
 #[cfg(feature = "tls")]
 fn client_certificates(request: &Request) -> Option<&[Box<[u8]>]> {
-    let certificates = &request.facts()?.tls.as_ref()?.certificates;
+    let certificates = &request.connection_info()?.tls.as_ref()?.certificates;
     (!certificates.is_empty()).then_some(certificates)
 }
 

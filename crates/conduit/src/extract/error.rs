@@ -47,7 +47,7 @@ enum Cause {
         kind: Kind,
         found: String,
         /// The rejected text, by its location in memory.
-        text: Option<refusals::Place>,
+        text: Option<refusals::TextPosition>,
     },
     Message(String),
     /// The error of the inner parser: a text that it cannot parse, or a value that it rejects without a visitor.
@@ -299,7 +299,7 @@ impl Error {
     }
 
     /// The text that a visitor rejected and that no level has described, because serde kept it for later.
-    pub(super) fn refused_text(&self) -> Option<refusals::Place> {
+    pub(super) fn refused_text(&self) -> Option<refusals::TextPosition> {
         match self.0.cause {
             Cause::Mismatch { text, .. } if !self.0.is_settled => text,
             _ => None,

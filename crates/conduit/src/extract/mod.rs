@@ -32,6 +32,8 @@
 
 pub mod auth;
 mod client;
+#[cfg(feature = "validate")]
+mod client_names;
 mod connection;
 mod content;
 #[cfg(feature = "cookies")]
@@ -49,8 +51,6 @@ mod multipart;
 mod pairs;
 mod path;
 mod refusals;
-#[cfg(feature = "validate")]
-mod sent;
 mod sent_cookies;
 mod shutdown;
 mod tasks;
@@ -64,6 +64,8 @@ use std::ops::{Deref, DerefMut};
 use serde::de::DeserializeOwned;
 
 pub use client::Client;
+#[cfg(feature = "validate")]
+pub use client_names::Sent;
 #[cfg(feature = "tls")]
 pub use connection::ClientCertificate;
 pub use connection::UnixPeer;
@@ -77,8 +79,6 @@ pub use header::Header;
 #[cfg(feature = "multipart")]
 pub use multipart::{Field, Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use path::{Path, PathArgument, PathParams};
-#[cfg(feature = "validate")]
-pub use sent::Sent;
 pub use shutdown::Shutdown;
 pub use tasks::Tasks;
 #[cfg(feature = "validate")]

@@ -366,9 +366,9 @@ impl<'a> Pairs<'a> {
     }
 
     /// The pair whose text is at this place in memory, if a type that accepts any value has taken it.
-    fn index_of(&self, place: refusals::Place) -> Option<usize> {
+    fn index_of(&self, place: refusals::TextPosition) -> Option<usize> {
         let is_there = |pair: &Pair| match &pair.value {
-            PairValue::Text(range) => pair.was_taken.get() && refusals::place(&self.text[range.clone()]) == place,
+            PairValue::Text(range) => pair.was_taken.get() && refusals::position(&self.text[range.clone()]) == place,
             PairValue::File(_) => false,
         };
         self.all.iter().position(is_there)

@@ -9,30 +9,30 @@ use std::cell::RefCell;
 /// The maximum number of recorded rejections; an attempt to read has few.
 const LIMIT: usize = 64;
 
-/// The place of a text in memory: its address and its length.
-pub(super) type Place = (usize, usize);
+/// The position of a text in memory: its address and its length.
+pub(super) type TextPosition = (usize, usize);
 
 thread_local! {
-    static REFUSED: RefCell<Vec<Place>> = const { RefCell::new(Vec::new()) };
+    static REFUSED: RefCell<Vec<TextPosition>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The place of a text.
-pub(super) fn place(text: &str) -> Place {
+/// The position of a text.
+pub(super) fn position(text: &str) -> TextPosition {
     (text.as_ptr().addr(), text.len())
 }
 
 /// Records that a visitor rejected this text.
 #[cold]
-pub(super) fn note(text: &str) -> Place {
-    let place = place(text);
+pub(super) fn note(text: &str) -> TextPosition {
+    let position = position(text);
     // An error may be created by a thread that is ending.
     let _ = REFUSED.try_with(|refused| {
         let mut refused = refused.borrow_mut();
         if refused.len() < LIMIT {
-            refused.push(place);
+            refused.push(position);
         }
     });
-    place
+    position
 }
 
 /// Removes all earlier records.
@@ -41,6 +41,6 @@ pub(super) fn clear() {
 }
 
 /// The texts rejected since [`clear`].
-pub(super) fn take() -> Vec<Place> {
+pub(super) fn take() -> Vec<TextPosition> {
     REFUSED.take()
 }

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 #[cfg(feature = "multipart")]
 use super::MultipartForm;
-use super::sent::{InputNames, Sent};
+use super::client_names::{InputNames, Sent};
 use super::{Form, FromRequest, Header, Json, Path, Query, Readable};
 use crate::openapi::Operation;
 use crate::problem::{Fault, LISTED_FAULTS, Problem, Step};

@@ -43,7 +43,7 @@ pub enum AccessLog {
 }
 
 /// Returns whether a subscriber wants the events.
-pub(super) fn is_heard() -> bool {
+pub(super) fn is_enabled() -> bool {
     tracing::enabled!(target: "conduit::access", tracing::Level::INFO)
 }
 

@@ -38,7 +38,7 @@ impl Observer for AppObserver {
     }
 
     fn wants_requests(&self) -> bool {
-        self.access_log != AccessLog::Off && access_log::is_heard()
+        self.access_log != AccessLog::Off && access_log::is_enabled()
     }
 
     fn new_record(&self) -> Box<dyn RequestRecord> {

@@ -51,8 +51,8 @@ impl OtlpClient {
                     tracing::info!(%endpoint, "the collector takes spans again");
                 }
             }
-            Ok(response) => self.tell_loss(&endpoint, &response.status()),
-            Err(error) => self.tell_loss(&endpoint, error),
+            Ok(response) => self.report_loss(&endpoint, &response.status()),
+            Err(error) => self.report_loss(&endpoint, error),
         }
         let (head, mut body) = sent?.into_parts();
         let body = body.with_config().limit(ANSWER_BYTES).read_to_vec();
@@ -64,7 +64,7 @@ impl OtlpClient {
     }
 
     /// Once, until it is found again.
-    fn tell_loss(&self, endpoint: &http::Uri, reason: &dyn fmt::Display) {
+    fn report_loss(&self, endpoint: &http::Uri, reason: &dyn fmt::Display) {
         if !self.lost.swap(true, Ordering::Relaxed) {
             tracing::warn!(%endpoint, %reason, "the collector does not take spans; those for which the queue has no room are dropped");
         }
