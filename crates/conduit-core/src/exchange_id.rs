@@ -11,6 +11,16 @@ pub struct StreamId(u32);
 impl StreamId {
     /// The stream of a protocol that has no others.
     pub const ONLY: StreamId = StreamId(0);
+
+    /// The stream in this place of its connection's table.
+    pub const fn at(place: u32) -> Self {
+        StreamId(place)
+    }
+
+    /// The place of the stream in its connection's table.
+    pub const fn place(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// Identifies an exchange: the address of a command.

@@ -33,11 +33,19 @@ pub enum Limit {
     WriteRate,
     /// The time without a request (`App::idle_timeout`).
     IdleTime,
+    /// The concurrent streams of an HTTP/2 connection (`App::http2_stream_limit`), handlers of reset streams included.
+    Http2Streams,
+    /// The frames of a head in HTTP/2 (`App::http2_continuation_limit`).
+    Http2Continuations,
+    /// The windows of request bodies in HTTP/2 (`App::http2_windows`).
+    Http2Windows,
+    /// The frames without a use in HTTP/2 (`App::http2_glitch_limit`): the delays, and the connections that were closed.
+    Http2Glitches,
 }
 
 impl Limit {
     /// Each limit.
-    pub const ALL: [Limit; 14] = [
+    pub const ALL: [Limit; 18] = [
         Limit::Connections,
         Limit::IdleConnections,
         Limit::PeerConnections,
@@ -52,6 +60,10 @@ impl Limit {
         Limit::BodyRate,
         Limit::WriteRate,
         Limit::IdleTime,
+        Limit::Http2Streams,
+        Limit::Http2Continuations,
+        Limit::Http2Windows,
+        Limit::Http2Glitches,
     ];
 
     /// Its name in metrics and in the log.
@@ -71,6 +83,10 @@ impl Limit {
             Limit::BodyRate => "body_rate",
             Limit::WriteRate => "write_rate",
             Limit::IdleTime => "idle_time",
+            Limit::Http2Streams => "http2_streams",
+            Limit::Http2Continuations => "http2_continuations",
+            Limit::Http2Windows => "http2_windows",
+            Limit::Http2Glitches => "http2_glitches",
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conduit_proto::h1::Limits;
+use conduit_proto::h2::Http2Limits;
 
 use crate::error::{Error, Result};
 use crate::limit::Limit;
@@ -62,6 +63,9 @@ pub struct Config {
     pub peer_connections: Option<usize>,
     #[doc(hidden)]
     pub requests: u64,
+    /// The limits of a connection with HTTP/2, except for the number of header fields, which `head` has.
+    #[doc(hidden)]
+    pub http2: Http2Limits,
     /// The time that a handler may block its worker before a warning; zero disables it.
     #[doc(hidden)]
     pub blocked_after: Duration,
@@ -78,7 +82,7 @@ pub struct Config {
     #[doc(hidden)]
     pub in_process: Option<std::sync::Arc<super::in_process::InProcess>>,
     /// The rows of [`SETTINGS`] that the program has set itself, a bit each.
-    chosen: u32,
+    chosen: u64,
 }
 
 impl Default for Config {
@@ -101,6 +105,7 @@ impl Default for Config {
             connections: None,
             peer_connections: None,
             requests: 1_000_000,
+            http2: Http2Limits::default(),
             blocked_after: Duration::from_millis(100),
             observer: Arc::new(NoObserver),
             disconnect: Disconnect::Finish,
@@ -147,6 +152,15 @@ impl Config {
 }
 
 impl Config {
+    /// The limits of a connection with HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(crate) fn http2_limits(&self) -> Http2Limits {
+        Http2Limits {
+            headers: self.head.headers,
+            ..self.http2
+        }
+    }
+
     /// Each setting's variable and value, the default in words if it is not a number.
     #[doc(hidden)]
     pub fn values(&self) -> Vec<(&'static str, String)> {
@@ -191,6 +205,9 @@ pub struct Setting {
 /// The location of a setting's value, which also determines its unit.
 enum SettingRef<'a> {
     Count(&'a mut u64),
+    Frames(&'a mut u32),
+    Continuations(&'a mut u8),
+    Window(&'a mut u32),
     Fields(&'a mut usize),
     CountOrElse(&'a mut Option<usize>),
     Bytes(&'a mut u64),
@@ -205,6 +222,9 @@ impl SettingRef<'_> {
     fn set(&mut self, text: &str) -> Option<()> {
         match self {
             SettingRef::Count(count) => **count = text.parse().ok().filter(|&count| count > 0)?,
+            SettingRef::Frames(count) => **count = text.parse().ok().filter(|&count| count > 0)?,
+            SettingRef::Continuations(count) => **count = text.parse().ok()?,
+            SettingRef::Window(bytes) => **bytes = u32::try_from(parse_bytes(text)?).ok().filter(|&bytes| bytes > 0)?,
             SettingRef::Fields(count) => **count = text.parse().ok()?,
             SettingRef::CountOrElse(count) => **count = Some(text.parse().ok().filter(|&count| count > 0)?),
             SettingRef::Bytes(bytes) | SettingRef::Rate(bytes) => **bytes = parse_bytes(text)?,
@@ -218,6 +238,9 @@ impl SettingRef<'_> {
     fn expected(&self) -> &'static str {
         match self {
             SettingRef::Count(_) | SettingRef::CountOrElse(_) => "a whole number from 1 up",
+            SettingRef::Frames(_) => "a whole number from 1 up, below 2^32",
+            SettingRef::Continuations(_) => "a whole number up to 255",
+            SettingRef::Window(_) => "a number of bytes such as 65536, 64KiB or 1MiB, below 4GiB",
             SettingRef::Fields(_) => "a whole number",
             SettingRef::Bytes(_) | SettingRef::BytesOrElse(_) | SettingRef::Memory(_) => {
                 "a number of bytes such as 16384, 16KiB or 2MiB"
@@ -229,8 +252,14 @@ impl SettingRef<'_> {
 
     fn unit(&self) -> &'static str {
         match self {
-            SettingRef::Count(_) | SettingRef::CountOrElse(_) | SettingRef::Fields(_) => "number",
-            SettingRef::Bytes(_) | SettingRef::BytesOrElse(_) | SettingRef::Memory(_) => "bytes",
+            SettingRef::Count(_)
+            | SettingRef::CountOrElse(_)
+            | SettingRef::Frames(_)
+            | SettingRef::Continuations(_)
+            | SettingRef::Fields(_) => "number",
+            SettingRef::Bytes(_) | SettingRef::BytesOrElse(_) | SettingRef::Window(_) | SettingRef::Memory(_) => {
+                "bytes"
+            }
             SettingRef::Rate(_) => "bytes a second",
             SettingRef::Duration(_) => "duration",
         }
@@ -240,6 +269,9 @@ impl SettingRef<'_> {
     fn text(&self) -> String {
         match self {
             SettingRef::Count(count) => count.to_string(),
+            SettingRef::Frames(count) => count.to_string(),
+            SettingRef::Continuations(count) => count.to_string(),
+            SettingRef::Window(bytes) => show_bytes((**bytes).into()),
             SettingRef::Fields(count) => count.to_string(),
             SettingRef::CountOrElse(count) => count.map(|count| count.to_string()).unwrap_or_default(),
             SettingRef::Bytes(bytes) | SettingRef::Rate(bytes) => show_bytes(**bytes),
@@ -286,7 +318,7 @@ pub const SETTINGS: &[Setting] = &[
         method: "request_limit",
         variable: "CONDUIT_REQUEST_LIMIT",
         bounds: "requests of one connection",
-        over: "the last response has `connection: close`",
+        over: "the last response has `connection: close`; in HTTP/2, GOAWAY",
         limit: Some(Limit::Requests),
         default: None,
         place: |config| SettingRef::Count(&mut config.requests),
@@ -294,8 +326,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "handshake_timeout",
         variable: "CONDUIT_HANDSHAKE_TIMEOUT",
-        bounds: "the TLS handshake",
-        over: "close",
+        bounds: "the TLS handshake; in HTTP/2, the acknowledgement of SETTINGS",
+        over: "close; in HTTP/2, SETTINGS_TIMEOUT",
         limit: Some(Limit::HandshakeTime),
         default: None,
         place: |config| SettingRef::Duration(&mut config.handshake_timeout),
@@ -304,7 +336,7 @@ pub const SETTINGS: &[Setting] = &[
         method: "head_timeout",
         variable: "CONDUIT_HEAD_TIMEOUT",
         bounds: "a request's head, from its first byte to its last",
-        over: "408 and a close",
+        over: "408 and a close; in HTTP/2, ENHANCE_YOUR_CALM for the connection",
         limit: Some(Limit::HeadTime),
         default: None,
         place: |config| SettingRef::Duration(&mut config.head_timeout),
@@ -312,7 +344,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "head_limit",
         variable: "CONDUIT_HEAD_LIMIT",
-        bounds: "a request's head",
+        bounds: "a request's head in HTTP/1.1",
         over: "431, or 414 when the request line alone is too long, or 501 when its method alone is, and a close",
         limit: Some(Limit::HeadBytes),
         default: None,
@@ -322,7 +354,7 @@ pub const SETTINGS: &[Setting] = &[
         method: "header_limit",
         variable: "CONDUIT_HEADER_LIMIT",
         bounds: "header fields of a request",
-        over: "431 and a close",
+        over: "431, and a close in HTTP/1.1",
         limit: Some(Limit::Headers),
         default: None,
         place: |config| SettingRef::Fields(&mut config.head.headers),
@@ -349,7 +381,7 @@ pub const SETTINGS: &[Setting] = &[
         method: "minimum_rate",
         variable: "CONDUIT_MINIMUM_RATE",
         bounds: "the minimum rate of a body, and of a response's transfer",
-        over: "a body: 408 and a close; a response: it is aborted",
+        over: "a body: 408, and a close in HTTP/1.1; a response: it is aborted",
         limit: Some(Limit::BodyRate),
         default: None,
         place: |config| SettingRef::Rate(&mut config.minimum_rate),
@@ -371,6 +403,80 @@ pub const SETTINGS: &[Setting] = &[
         limit: Some(Limit::IdleTime),
         default: None,
         place: |config| SettingRef::Duration(&mut config.idle_timeout),
+    },
+    Setting {
+        method: "http2_stream_limit",
+        variable: "CONDUIT_HTTP2_STREAM_LIMIT",
+        bounds: "concurrent requests of an HTTP/2 connection; at most 65535",
+        over: "REFUSED_STREAM for the request; while as many handlers of reset streams run, nothing is read",
+        limit: Some(Limit::Http2Streams),
+        default: None,
+        place: |config| SettingRef::Frames(&mut config.http2.streams),
+    },
+    Setting {
+        method: "http2_head_limit",
+        variable: "CONDUIT_HTTP2_HEAD_LIMIT",
+        bounds: "a request's head in HTTP/2: names and values, and 32 bytes for each field",
+        over: "431, or 414 when the target is too long for a URI; ENHANCE_YOUR_CALM for trailers, and for a head that is \
+               longer even while it is compressed",
+        limit: Some(Limit::HeadBytes),
+        default: None,
+        place: |config| SettingRef::Memory(&mut config.http2.header_list_bytes),
+    },
+    Setting {
+        method: "http2_continuation_limit",
+        variable: "CONDUIT_HTTP2_CONTINUATION_LIMIT",
+        bounds: "CONTINUATION frames of a head",
+        over: "ENHANCE_YOUR_CALM for the connection",
+        limit: Some(Limit::Http2Continuations),
+        default: None,
+        place: |config| SettingRef::Continuations(&mut config.http2.continuations),
+    },
+    Setting {
+        method: "http2_windows",
+        variable: "CONDUIT_HTTP2_STREAM_WINDOW",
+        bounds: "bytes of a body that arrive before the handler reads them",
+        over: "FLOW_CONTROL_ERROR for the stream",
+        limit: Some(Limit::Http2Windows),
+        default: None,
+        place: |config| SettingRef::Window(&mut config.http2.stream_window),
+    },
+    Setting {
+        method: "http2_windows",
+        variable: "CONDUIT_HTTP2_MAX_STREAM_WINDOW",
+        bounds: "the size that the window of a body grows to while the handler reads all that arrives",
+        over: "FLOW_CONTROL_ERROR for the stream",
+        limit: Some(Limit::Http2Windows),
+        default: None,
+        place: |config| SettingRef::Window(&mut config.http2.max_stream_window),
+    },
+    Setting {
+        method: "http2_windows",
+        variable: "CONDUIT_HTTP2_CONNECTION_WINDOW",
+        bounds: "bytes of all bodies of a connection that arrive before handlers read them; at least 65535",
+        over: "FLOW_CONTROL_ERROR for the connection",
+        limit: Some(Limit::Http2Windows),
+        default: None,
+        place: |config| SettingRef::Window(&mut config.http2.connection_window),
+    },
+    Setting {
+        method: "http2_glitch_limit",
+        variable: "CONDUIT_HTTP2_GLITCH_LIMIT",
+        bounds: "frames without a use at once: resets in either direction, SETTINGS, PRIORITY, empty DATA, and PING and \
+                 WINDOW_UPDATE beyond three for each request and each frame of a response",
+        over: "nothing is read for a second; at the 33rd time ENHANCE_YOUR_CALM for the connection",
+        limit: Some(Limit::Http2Glitches),
+        default: None,
+        place: |config| SettingRef::Frames(&mut config.http2.glitches),
+    },
+    Setting {
+        method: "http2_glitch_limit",
+        variable: "CONDUIT_HTTP2_GLITCH_RATE",
+        bounds: "frames without a use in each second thereafter",
+        over: "",
+        limit: None,
+        default: None,
+        place: |config| SettingRef::Frames(&mut config.http2.glitches_per_second),
     },
     Setting {
         method: "tcp_keep_alive",

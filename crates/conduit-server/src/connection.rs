@@ -132,7 +132,7 @@ impl Connection {
         read_closed: bool,
         shared: &mut Shared,
     ) -> ControlFlow<Disposition, usize> {
-        if !matches!(self.protocol, Protocol::Http1(_))
+        if !self.protocol.is_http()
             && let Some(disposition) = self.read_raw(buffer, read_closed, shared)
         {
             return ControlFlow::Break(disposition);
@@ -145,7 +145,7 @@ impl Connection {
             Err(error) => return ControlFlow::Break(self.receive_failed(&error, shared)),
         };
         if input.negotiated && matches!(self.protocol, Protocol::Negotiating(_)) {
-            self.protocol = Protocol::negotiated();
+            self.protocol = Protocol::negotiated(&mut self.link, shared);
         }
         if input.bytes == 0 {
             return ControlFlow::Break(self.finish(shared));
@@ -255,11 +255,7 @@ impl Connection {
             if self.link.send(shared).is_err() {
                 return Disposition::Closed;
             }
-            if let Protocol::Http1(http1) = &self.protocol
-                && self.link.is_at_rest()
-                && http1.is_at_rest()
-                && !shared.stopping
-            {
+            if self.link.is_at_rest() && self.protocol.is_at_rest(&self.link) && !shared.stopping {
                 // Nothing would change but the time.
                 debug_assert_eq!(self.protocol.waits_for(&self.link).1, Timer::Idle);
                 self.link.idle_again(shared.now);
@@ -270,7 +266,7 @@ impl Connection {
             // Output that is not copied may have failed.
             let is_full = had_output && self.link.has_output();
             let continues = match step {
-                Step::Continue => !is_full && self.protocol.wants_input(),
+                Step::Continue => self.protocol.wants_input(&self.link, is_full),
                 Step::Switch(next) => {
                     self.protocol = *next;
                     !self.link.pending.is_empty()
@@ -309,6 +305,7 @@ impl Connection {
             return Disposition::Closed;
         }
         self.link.measure_reader(shared);
+        self.protocol.shrink();
         // A handler that drops its body sends a command only where the worker waits for one.
         let (_, timer) = self.protocol.waits_for(&self.link);
         self.link.set_timer(timer, shared);
@@ -354,7 +351,7 @@ impl Connection {
         // First the mandatory steps, before code that may panic.
         shared.counts().closed.add(1);
         self.link.leave_peers(shared);
-        let resets = self.protocol.cancel(&self.link, shared);
+        let resets = self.protocol.cancel(&mut self.link, shared);
         self.link.close(resets, shared);
     }
 }

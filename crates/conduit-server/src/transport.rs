@@ -75,6 +75,10 @@ pub trait TlsStream {
     /// As [`Transport::take_info`].
     fn take_info(&mut self) -> Option<ConnectionInfo>;
 
+    /// As [`Transport::has_selected`].
+    #[cfg(feature = "http2")]
+    fn has_selected(&self, protocol: &[u8]) -> bool;
+
     /// Ends our half of the encrypted stream, as far as there is room for that.
     fn send_close_notify(&mut self);
 
@@ -288,6 +292,12 @@ impl Transport {
             #[cfg(feature = "testing")]
             Transport::Memory(_) => None,
         }
+    }
+
+    /// Returns whether the handshake has selected this application protocol (RFC 7301).
+    #[cfg(feature = "http2")]
+    pub(super) fn has_selected(&self, protocol: &[u8]) -> bool {
+        matches!(self, Transport::Tls(stream) if stream.has_selected(protocol))
     }
 
     /// The socket, if what is sent goes through it as it is: then the kernel can send a file into it.

@@ -52,12 +52,17 @@ impl Incoming {
                 self.channel
                     .window
                     .set(usize::try_from(self.limit).unwrap_or(usize::MAX).saturating_add(1));
+                self.channel.is_collected.set(true);
                 self.channel.wait(context);
                 Poll::Pending
             }
             State::Broken => Poll::Ready(Err(BodyError::Incomplete)),
             State::Refused => Poll::Ready(Err(BodyError::OutOfMemory)),
-            State::Ended => Poll::Ready(Ok(self.channel.buffer.take())),
+            State::Ended => {
+                let all = self.channel.buffer.take();
+                self.channel.resume_if_paused();
+                Poll::Ready(Ok(all))
+            }
         }
     }
 
@@ -153,6 +158,8 @@ pub struct Channel {
     buffer: RefCell<Buffer>,
     /// The worker stops reading from the socket while `buffer` holds at least this many bytes.
     window: Cell<usize>,
+    /// The reader wants the whole body at once.
+    is_collected: Cell<bool>,
     state: Cell<State>,
     pub(super) trailers: RefCell<Option<Box<HeaderMap>>>,
     reader: RefCell<Option<Waker>>,
@@ -167,6 +174,7 @@ impl Channel {
     pub fn open(&self, sender: BodyEventSender) {
         self.buffer.take();
         self.window.set(STREAM_WINDOW_BYTES);
+        self.is_collected.set(false);
         self.state.set(State::Open);
         self.trailers.take();
         self.reader.take();
@@ -228,6 +236,16 @@ impl Channel {
     #[doc(hidden)]
     pub fn is_unwanted(&self) -> bool {
         self.worker_waits.get() || self.abandoned.get()
+    }
+
+    /// The number of received bytes that the reader has not taken. A reader of the whole body has taken all that has arrived.
+    #[doc(hidden)]
+    pub fn unread_bytes(&self) -> usize {
+        if self.is_collected.get() {
+            0
+        } else {
+            self.buffer.borrow().len()
+        }
     }
 
     /// The memory of received bytes that were not read.

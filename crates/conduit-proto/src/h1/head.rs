@@ -250,6 +250,25 @@ impl Head {
         ))
     }
 
+    /// Adds the field `host` with the [authority](Self::authority) of a request that has none, as those of HTTP/2 (RFC 9113,
+    /// section 8.3.1): then readers of fields find the host of each version of HTTP in the same place.
+    pub fn add_host(&mut self) {
+        if self.host.is_some() || self.authority_start == self.authority_end {
+            return;
+        }
+        let (name, name_end) = append(&mut self.bytes, b"host");
+        let value = self.bytes.len() as u32;
+        self.bytes
+            .extend_from_within(self.authority_start as usize..self.authority_end as usize);
+        self.host = Some(self.fields.len() as u32);
+        self.fields.push(Field {
+            name,
+            name_end,
+            value,
+            value_end: self.bytes.len() as u32,
+        });
+    }
+
     /// The fields in the order and the case that they were sent in; a value has no white space
     /// around it and may have bytes above 0x7f (RFC 9110, section 5.5).
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::error::{ConnectionError, ErrorCode, Http2Reason};
 use super::flow::{DEFAULT_WINDOW, ReceiveWindow, SendWindow};
 use super::frame;
@@ -10,7 +12,7 @@ use super::hpack::{Decoder, Encoder};
 use super::priority::Priority;
 use super::receive::Step;
 use super::settings::{self, PeerSettings};
-use super::stream::{RequestState, Resets, ResponseState, Stream, StreamId, Streams};
+use super::stream::{RequestState, Resets, ResponseState, Stream, StreamId, StreamMethod, Streams};
 use super::{Http2Event, Http2Limits, ResetCause};
 use crate::h1::Head;
 
@@ -234,6 +236,30 @@ impl Http2Connection {
     #[must_use]
     pub fn peer_go_away(&self) -> Option<ErrorCode> {
         self.peer_go_away
+    }
+
+    /// Returns whether this status is not that of a response: after 1xx one is still to come, and after a 2xx to `CONNECT` the
+    /// stream belongs to the caller (RFC 9113, section 8.5).
+    #[must_use]
+    pub fn is_no_answer(&self, stream: StreamId, status: StatusCode) -> bool {
+        let is_connect = || {
+            self.streams
+                .get(stream)
+                .is_some_and(|stream| stream.method == StreamMethod::Connect)
+        };
+        status.is_informational() || status.is_success() && is_connect()
+    }
+
+    /// Returns whether the client has acknowledged the server's SETTINGS.
+    #[must_use]
+    pub fn is_settings_acknowledged(&self) -> bool {
+        self.settings_acknowledged
+    }
+
+    /// Returns whether a [`shutdown`](Self::shutdown) is announced, and the client has not responded to its PING.
+    #[must_use]
+    pub fn is_shutdown_announced(&self) -> bool {
+        self.shutdown == Shutdown::Announced
     }
 
     /// The number of open streams.

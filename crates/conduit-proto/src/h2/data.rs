@@ -36,14 +36,13 @@ impl Http2Connection {
             return Err(Http2Reason::IdleStream);
         }
         let end_stream = header.has(flags::END_STREAM);
-        if left < TINY_BYTES && !end_stream {
-            self.glitch(now)?;
-        }
         // All of the payload counts, padding included (RFC 9113, section 6.9.1).
         let length = header.length as u32;
         if !self.received.receive(length) {
             return Err(Http2Reason::WindowExceeded);
         }
+        let is_tiny = left < TINY_BYTES && !end_stream;
+        let mut is_cut_short = self.received.is_exhausted();
         self.input = Input::Data {
             stream: self.streams.find(header.stream),
             left,
@@ -55,10 +54,15 @@ impl Http2Connection {
                 return Err(Http2Reason::ClosedStream);
             }
             self.release(out, length);
+            if is_tiny {
+                self.glitch(now)?;
+            }
             return Ok(Step::Continue(used));
         };
         match take(stream, length, left as u64, end_stream) {
             Ok(()) => {
+                // A window ends anywhere: its last bytes are useful, however few they are.
+                is_cut_short |= stream.received.is_exhausted();
                 // The reader never sees padding, nor a body that is not wanted.
                 let unread = match stream.reading {
                     RequestState::Discarded => header.length,
@@ -66,6 +70,9 @@ impl Http2Connection {
                 };
                 if unread > 0 {
                     self.consumed(out, id, unread);
+                }
+                if is_tiny && !is_cut_short {
+                    self.glitch(now)?;
                 }
                 Ok(Step::Continue(used))
             }

@@ -47,6 +47,11 @@ impl ReceiveWindow {
         }
     }
 
+    /// Returns whether the peer may send no byte now.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.available == 0
+    }
+
     /// Marks received bytes as consumed. Returns the increment to announce, if it is time.
     ///
     /// A window whose reader consumes all that arrives limits the throughput of a link with a high latency, so it

@@ -110,7 +110,7 @@ pub(super) fn write_header(out: &mut Vec<u8>, length: usize, kind: FrameKind, fl
 }
 
 #[inline]
-fn header_bytes(length: usize, kind: FrameKind, flags: u8, stream: u32) -> [u8; HEADER_BYTES] {
+pub(super) fn header_bytes(length: usize, kind: FrameKind, flags: u8, stream: u32) -> [u8; HEADER_BYTES] {
     let [_, a, b, c] = (length as u32).to_be_bytes();
     let [d, e, f, g] = stream.to_be_bytes();
     [a, b, c, kind as u8, flags, d, e, f, g]

@@ -188,6 +188,68 @@ impl Http2Connection {
         }
     }
 
+    /// As [`write_body`](Self::write_body), of bytes that `fill` appends to the output in place: one DATA frame, whose payload
+    /// is not copied. `fill` gets the largest number of bytes that it may append, which is not 0, and returns whether they
+    /// are the last ones. Returns the number of bytes that it has appended.
+    ///
+    /// Where no byte may be sent now, `fill` is not called.
+    ///
+    /// # Errors
+    ///
+    /// The error of `fill`, after which nothing is written.
+    pub fn write_body_with<E>(
+        &mut self,
+        out: &mut Vec<u8>,
+        stream: StreamId,
+        fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<bool, E>,
+    ) -> Result<usize, E> {
+        let most = self.sendable(stream).min(self.peer.max_payload);
+        let Some(state) = self.streams.get_mut(stream) else {
+            return Ok(0);
+        };
+        let ResponseState::Body { left } = &mut state.writing else {
+            return Ok(0);
+        };
+        let declared = left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let most = most.min(declared);
+        if most == 0 {
+            return Ok(0);
+        }
+        let start = out.len();
+        frame::write_header(out, 0, FrameKind::Data, 0, stream.number());
+        let payload = out.len();
+        let is_last = match fill(out, most) {
+            Ok(is_last) => is_last,
+            Err(error) => {
+                out.truncate(start);
+                return Err(error);
+            }
+        };
+        out.truncate(payload + most);
+        let taken = out.len() - payload;
+        if let Some(left) = left {
+            *left -= taken as u64;
+        }
+        let ends = is_last && left.unwrap_or(0) == 0;
+        if taken == 0 && !ends {
+            out.truncate(start);
+            return Ok(0);
+        }
+        state.send.send(taken);
+        state.sent += taken as u64;
+        self.send.send(taken);
+        let end = if ends { flags::END_STREAM } else { 0 };
+        let header = frame::header_bytes(taken, FrameKind::Data, end, stream.number());
+        out[start..payload].copy_from_slice(&header);
+        if ends || taken >= USEFUL_BYTES {
+            self.add_credit();
+        }
+        if ends {
+            self.end_response(out, stream);
+        }
+        Ok(taken)
+    }
+
     /// Ends the response, with trailers if there are any; fields that do not belong there are left out (RFC 9110,
     /// section 6.5.1). The stream closes: a request that has not ended is ended with RST_STREAM(NO_ERROR).
     ///

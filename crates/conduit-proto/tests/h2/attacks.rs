@@ -342,3 +342,26 @@ fn no_window_leaks() {
     }
     assert_eq!(server.connection.open_streams(), 0);
 }
+
+#[test]
+fn a_single_byte_that_exhausts_a_window_is_free_and_another_is_not() {
+    let limits = Http2Limits {
+        glitches: 1,
+        glitches_per_second: 0,
+        max_stream_window: 65_536,
+        ..Http2Limits::default()
+    };
+    let mut server = Server::open(&limits);
+    server.receive(&frame(SETTINGS, ACK, 0, &[]));
+    for stream in [1, 3, 5] {
+        server.receive(&post(stream, "/unread", &[]));
+        for length in [16_384, 16_384, 16_384, 16_383, 1] {
+            server.receive(&data(stream, &vec![b'x'; length]));
+        }
+        assert!(!server.seen.contains(&Seen::Delayed), "{stream}");
+    }
+    for stream in [7, 9] {
+        server.receive(&[post(stream, "/unread", &[]), data(stream, b"x")].concat());
+    }
+    assert!(server.seen.contains(&Seen::Delayed));
+}

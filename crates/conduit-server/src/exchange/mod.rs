@@ -140,6 +140,27 @@ impl Exchange {
         }
     }
 
+    /// As [`end_body`](Self::end_body), while the number of [unread bytes](Self::unread_bytes) is still of interest.
+    #[cfg(feature = "http2")]
+    pub(super) fn complete_body(&mut self, trailers: Option<Box<HeaderMap>>) {
+        if let Some(body) = &self.request_body {
+            body.end(trailers);
+        }
+    }
+
+    /// The number of bytes of the body that the handler has not taken. If there are any, a command follows when it takes them.
+    #[cfg(feature = "http2")]
+    pub(super) fn unread_bytes(&self) -> usize {
+        let Some(body) = &self.request_body else {
+            return 0;
+        };
+        let bytes = body.unread_bytes();
+        if bytes > 0 {
+            body.tell_when_wanted();
+        }
+        bytes
+    }
+
     /// Ends the body before its end: no more of it arrives, or the handler no longer gets it.
     pub(super) fn break_body(&mut self) {
         if let Some(body) = self.request_body.take() {

@@ -11,7 +11,7 @@ use crate::file::{FilePart, shorter};
 ///
 /// # Errors
 /// `WouldBlock` where it would have to wait; `UnexpectedEof` where the file has become shorter.
-pub(super) fn read_to(part: &mut FilePart, buffer: &mut Vec<u8>, bytes: usize) -> io::Result<()> {
+pub(crate) fn read_to(part: &mut FilePart, buffer: &mut Vec<u8>, bytes: usize) -> io::Result<()> {
     let before = buffer.len();
     let wanted = usize::try_from(part.left()).unwrap_or(bytes).min(bytes);
     buffer.resize(before + wanted, 0);

@@ -12,7 +12,11 @@ use std::sync::Arc;
 
 use conduit_net::Interest;
 
+#[cfg(feature = "http2")]
+pub(super) use self::file::read_to;
 use self::timer::Deadline;
+#[cfg(feature = "http2")]
+pub(super) use self::timer::TransferRate;
 pub(super) use self::timer::{LINGER_SECONDS, Timer};
 use self::uncopied::SendProgress;
 pub(super) use self::uncopied::{UNCOPIED_BYTES, Uncopied};
@@ -31,6 +35,9 @@ use crate::panics::discard;
 /// Above this number of unsent bytes no further request of a connection is served, and no further piece of a stream is asked
 /// for.
 pub(super) const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
+/// The number of bytes of all streams that a connection sends before other connections have their turn.
+#[cfg(feature = "http2")]
+const SHARE_BYTES: u64 = 256 * 1024;
 /// The time that messages of the encryption, such as session tickets, wait for output to go with; one of these seconds has
 /// begun already.
 const DEFERRED_SECONDS: Second = 2;
@@ -63,6 +70,9 @@ pub(super) struct Link {
     uncopied: Option<Box<Uncopied>>,
     /// The number of bytes that the stream has accepted in all.
     sent_bytes: u64,
+    /// The number at which the connection has sent its share of the turn.
+    #[cfg(feature = "http2")]
+    share_end: u64,
     /// The poller's interest; `None` while it does not watch the stream.
     interest: Option<Interest>,
     /// The stream may have more input, or more room, than was used at the last event, and the poller reports each once.
@@ -98,6 +108,8 @@ impl Link {
             sent: 0,
             uncopied: None,
             sent_bytes: 0,
+            #[cfg(feature = "http2")]
+            share_end: SHARE_BYTES,
             interest: None,
             undrained: false,
             read_closed: false,
@@ -153,6 +165,12 @@ impl Link {
 
     pub(super) fn is_plain_tcp(&self) -> bool {
         matches!(self.stream, Transport::Tcp(_))
+    }
+
+    /// Returns whether the TLS handshake has selected this application protocol.
+    #[cfg(feature = "http2")]
+    pub(super) fn has_selected(&self, protocol: &[u8]) -> bool {
+        self.stream.has_selected(protocol)
     }
 
     // Input.
@@ -355,6 +373,15 @@ impl Link {
         self.uncopied.is_none() && self.output.len() < OUTPUT_HIGH_WATER_BYTES
     }
 
+    /// Returns whether the connection may send more before others have their turn. Otherwise it has to be reported as writable
+    /// again.
+    #[cfg(feature = "http2")]
+    pub(super) fn has_share(&mut self) -> bool {
+        let has_share = self.sent_bytes < self.share_end;
+        self.undrained |= !has_share;
+        has_share
+    }
+
     /// Returns whether the disk is waited for, and not the client.
     pub(super) fn waits_for_disk(&self) -> bool {
         self.uncopied.as_ref().is_some_and(|uncopied| uncopied.waits_for_disk())
@@ -431,6 +458,10 @@ impl Link {
             None => self.stream.watch(&shared.poller, self.id, interest, false)?,
         }
         self.interest = Some(interest);
+        #[cfg(feature = "http2")]
+        {
+            self.share_end = self.sent_bytes + SHARE_BYTES;
+        }
         self.set_timer(timer, shared);
         Ok(())
     }

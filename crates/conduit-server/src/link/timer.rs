@@ -26,6 +26,18 @@ pub(crate) enum Timer {
     HalfClosed,
     /// The end of the client's half of the stream, after the last response.
     Linger,
+    /// The transfers of streams, each with its rate: they are checked each second.
+    #[cfg(feature = "http2")]
+    Streams,
+    /// The end of a pause for a client that sends too many frames without a use.
+    #[cfg(feature = "http2")]
+    Delay,
+    /// The acknowledgement of the server's SETTINGS.
+    #[cfg(feature = "http2")]
+    Settings,
+    /// The response to the PING of a shutdown, after which no more requests are on their way.
+    #[cfg(feature = "http2")]
+    GoAway,
 }
 
 /// The time for which a connection lingers after its last response, and again while its client takes that at the minimum
@@ -124,6 +136,12 @@ impl Deadline {
             }
             Timer::Body | Timer::Room => Some(self.rate.until(config)),
             Timer::Linger => Some(after(self.since, Duration::from_secs(LINGER_SECONDS))),
+            #[cfg(feature = "http2")]
+            Timer::Streams | Timer::Delay => Some(self.since.saturating_add(1)),
+            #[cfg(feature = "http2")]
+            Timer::Settings => Some(after(self.since, config.handshake_timeout)),
+            #[cfg(feature = "http2")]
+            Timer::GoAway => Some(after(self.since, Duration::from_secs(LINGER_SECONDS))),
         }
     }
 }
@@ -140,7 +158,7 @@ fn after(since: Second, time: Duration) -> Second {
 /// A client has time until a second that its bytes move on, by as many seconds as the minimum rate needs for them, but never
 /// further than the grace from the last of them. So a client that stops has a grace and no more, and over any stretch of
 /// time a client has to move the bytes of the minimum rate in that stretch less a grace.
-pub(super) struct TransferRate {
+pub(crate) struct TransferRate {
     /// [`Timer::Body`] or [`Timer::Room`] while there is a transfer.
     of: Timer,
     /// The second until which the client has time.
@@ -168,7 +186,7 @@ impl Default for TransferRate {
 impl TransferRate {
     /// Counts bytes that have moved.
     #[inline]
-    pub(super) fn moved(&mut self, bytes: u64, now: Second, config: &Config) {
+    pub(crate) fn moved(&mut self, bytes: u64, now: Second, config: &Config) {
         if now != self.moved {
             // Earlier bytes give no more than a grace from then.
             self.until(config);
@@ -185,6 +203,15 @@ impl TransferRate {
             self.moved(bytes, now, config);
         }
         bytes
+    }
+
+    /// Measures this transfer, as before if it is the same. Returns whether the client is late.
+    #[cfg(feature = "http2")]
+    pub(crate) fn check(&mut self, of: Timer, now: Second, config: &Config) -> bool {
+        if self.of != of {
+            self.begin(of, now, config);
+        }
+        of != Timer::Off && self.until(config) <= now
     }
 
     /// Begins with a whole grace.

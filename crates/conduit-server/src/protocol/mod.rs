@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!   ProxyHeader ──header──> Negotiating ──ALPN──> Http1 ──last response──> Lingering
-//!        │                                          ^  │
-//!        └──────────── without TLS ─────────────────┘  └──101──> another protocol
+//!        │                       │                  ^  │  │                    ^
+//!        └──────────── without TLS ─────────────────┘  │  └──101──> another protocol
+//!                                └──ALPN──> Http2 <──preface                   │
+//!                                             └──last stream after GOAWAY──────┘
 //! ```
 //!
 //! Each protocol owns its state and uses the [`Link`] for bytes, time and room. It has five entry points, each of which
@@ -12,6 +14,8 @@
 #[cfg(feature = "testing")]
 mod echo;
 pub(super) mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 mod lingering;
 mod negotiating;
 mod proxy_header;
@@ -21,6 +25,8 @@ use conduit_net::Interest;
 #[cfg(feature = "testing")]
 use self::echo::Echo;
 use self::http1::Http1;
+#[cfg(feature = "http2")]
+use self::http2::Http2;
 pub(super) use self::lingering::Lingering;
 use self::negotiating::Negotiating;
 pub(super) use self::proxy_header::ProxyHeader;
@@ -28,12 +34,16 @@ use super::commands::Command;
 use super::link::{Link, Timer};
 use super::worker::Shared;
 use crate::exchange_id::ExchangeId;
+use crate::limit::Limit;
 
 /// The protocol of a connection, at this time.
 pub(super) enum Protocol {
     ProxyHeader(Box<ProxyHeader>),
     Negotiating(Negotiating),
     Http1(Http1),
+    /// A pointer: a connection with HTTP/1.1 stays small.
+    #[cfg(feature = "http2")]
+    Http2(Box<Http2>),
     Lingering(Lingering),
     #[cfg(feature = "testing")]
     Echo(Echo),
@@ -82,6 +92,8 @@ macro_rules! each {
             Protocol::Http1($protocol) => $call,
             Protocol::ProxyHeader($protocol) => $call,
             Protocol::Negotiating($protocol) => $call,
+            #[cfg(feature = "http2")]
+            Protocol::Http2($protocol) => $call,
             Protocol::Lingering($protocol) => $call,
             #[cfg(feature = "testing")]
             Protocol::Echo($protocol) => $call,
@@ -99,9 +111,25 @@ impl Protocol {
         }
     }
 
-    /// The protocol that the TLS handshake has agreed on. HTTP/1.1 is the only one on offer.
-    pub(super) fn negotiated() -> Self {
+    /// The protocol that the TLS handshake has selected (RFC 9113, section 3.2); HTTP/1.1 for a client without a choice.
+    #[cfg(feature = "http2")]
+    pub(super) fn negotiated(link: &mut Link, shared: &mut Shared) -> Self {
+        if link.has_selected(b"h2") {
+            Protocol::http2(link, shared)
+        } else {
+            Protocol::Http1(Http1::new())
+        }
+    }
+
+    /// The protocol that the TLS handshake has selected: HTTP/1.1 is the only one on offer.
+    #[cfg(not(feature = "http2"))]
+    pub(super) fn negotiated(_: &mut Link, _: &mut Shared) -> Self {
         Protocol::Http1(Http1::new())
+    }
+
+    #[cfg(feature = "http2")]
+    fn http2(link: &mut Link, shared: &mut Shared) -> Self {
+        Protocol::Http2(Box::new(Http2::new(link, shared)))
     }
 
     fn upgraded(upgrade: Upgrade) -> Self {
@@ -131,6 +159,8 @@ impl Protocol {
     ) -> Step {
         match self {
             Protocol::Http1(http1) => http1.on_command(exchange, command, link, shared),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(http2) => http2.on_command(exchange, command, link, shared),
             // The exchange is over.
             _ => {
                 crate::panics::discard(command);
@@ -154,9 +184,16 @@ impl Protocol {
         each!(self, protocol => protocol.waits_for(link))
     }
 
-    /// Returns whether it can use more input than it has taken, now that there is room.
-    pub(super) fn wants_input(&self) -> bool {
-        matches!(self, Protocol::Http1(http1) if http1.wants_input())
+    /// Returns whether it can use more input than it has taken, now that there is room. `is_full` says that output is left
+    /// which the client does not take now.
+    pub(super) fn wants_input(&self, link: &Link, is_full: bool) -> bool {
+        let _ = link;
+        match self {
+            Protocol::Http1(http1) => !is_full && http1.wants_input(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(http2) => http2.wants_input(link),
+            _ => false,
+        }
     }
 
     /// Returns whether the end of the client's half ends the connection, regardless of earlier input.
@@ -169,22 +206,73 @@ impl Protocol {
 
     /// Returns whether a part of a response is still to be made.
     pub(super) fn is_serving(&self) -> bool {
-        matches!(self, Protocol::Http1(http1) if http1.is_serving())
+        match self {
+            Protocol::Http1(http1) => http1.is_serving(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(http2) => http2.is_serving(),
+            _ => false,
+        }
     }
 
     /// Returns whether the output ends the stream.
     pub(super) fn sends_last(&self) -> bool {
-        matches!(self, Protocol::Http1(http1) if http1.sends_last())
+        match self {
+            Protocol::Http1(http1) => http1.sends_last(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(http2) => http2.sends_last(),
+            _ => false,
+        }
     }
 
     /// Returns whether the connection waits for a request and has nothing else to do.
     pub(super) fn is_idle(&self) -> bool {
-        matches!(self, Protocol::Http1(http1) if http1.is_idle())
+        match self {
+            Protocol::Http1(http1) => http1.is_idle(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(http2) => http2.is_idle(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether a turn has ended as most do: all is written, and the next request is expected as the last one was.
+    #[inline]
+    pub(super) fn is_at_rest(&self, link: &Link) -> bool {
+        let _ = link;
+        match self {
+            Protocol::Http1(http1) => http1.is_at_rest(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(http2) => http2.is_at_rest(link),
+            _ => false,
+        }
+    }
+
+    /// Frees memory that an idle connection does not need.
+    pub(super) fn shrink(&mut self) {
+        #[cfg(feature = "http2")]
+        if let Protocol::Http2(http2) = self {
+            http2.shrink();
+        }
+    }
+
+    /// Returns whether it is a version of HTTP: the others read below any encryption, or end with the handshake.
+    #[inline]
+    pub(super) fn is_http(&self) -> bool {
+        match self {
+            Protocol::Http1(_) => true,
+            #[cfg(feature = "http2")]
+            Protocol::Http2(_) => true,
+            _ => false,
+        }
     }
 
     /// Returns whether the next input may be read together with that of other connections: large input is read by itself.
     pub(super) fn reads_little(&self) -> bool {
-        matches!(self, Protocol::Http1(http1) if http1.reads_little())
+        match self {
+            Protocol::Http1(http1) => http1.reads_little(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(http2) => http2.reads_little(),
+            _ => false,
+        }
     }
 
     /// The memory that it holds for bodies.
@@ -192,16 +280,39 @@ impl Protocol {
     pub(super) fn buffer_bytes(&self) -> usize {
         match self {
             Protocol::Http1(http1) => http1.buffer_bytes(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(http2) => http2.buffer_bytes(),
             _ => 0,
         }
     }
 
     /// Cancels everything that is in progress. Returns whether the stream must be reset, because an end would look as if the
     /// output were whole.
-    pub(super) fn cancel(&mut self, link: &Link, shared: &mut Shared) -> bool {
+    pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
         match self {
             Protocol::Http1(http1) => http1.cancel(link, shared),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(http2) => http2.cancel(link, shared),
             _ => false,
         }
     }
+}
+
+/// Ends the server's half of the stream after the last output, and lingers until the client has ended its own.
+fn linger(link: &mut Link) -> Step {
+    match link.shutdown() {
+        Ok(()) => {}
+        // The end of TLS waits for room, after which the connection comes here again.
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Step::Continue,
+        Err(_) => return Step::Close,
+    }
+    link.pending = Vec::new();
+    Step::switch(Protocol::Lingering(Lingering::default()))
+}
+
+/// Closes a connection whose client is late.
+fn close_late(limit: Limit, link: &Link, shared: &Shared) -> Step {
+    shared.counts().strike(limit);
+    tracing::debug!(peer = %link.peer(), limit = limit.name(), "closed a connection");
+    Step::Close
 }

@@ -379,6 +379,11 @@ impl TlsStream for Session {
         })
     }
 
+    #[cfg(feature = "http2")]
+    fn has_selected(&self, protocol: &[u8]) -> bool {
+        self.tls.alpn_protocol() == Some(protocol)
+    }
+
     fn send_close_notify(&mut self) {
         if self.failed || self.close_notify == CloseNotify::Sent || self.tls.is_handshaking() {
             return;

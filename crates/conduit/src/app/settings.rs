@@ -53,7 +53,7 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the maximum size of a request's head (request line and header fields) in bytes; a larger one is rejected with
+    /// Sets the maximum size of a request's head in HTTP/1.1 (request line and header fields) in bytes; a larger one is rejected with
     /// 431, or with 414 if the request line alone is too long. Default: 16 KiB. It bounds the memory of a connection
     /// before its request is accepted.
     pub fn head_limit(mut self, bytes: usize) -> Self {
@@ -151,6 +151,75 @@ impl<S, R> App<S, R> {
         assert!(count > 0, "a connection needs at least 1 request");
         self.config.requests = count;
         self.config.choose("CONDUIT_REQUEST_LIMIT");
+        self
+    }
+
+    /// Sets the maximum number of concurrent requests of an HTTP/2 connection; a further one is refused with REFUSED_STREAM,
+    /// after which a client may send it again. Default: 128; values above 65,535 mean that. A handler that runs on after its
+    /// client has reset the stream counts too: while as many of them run, nothing is read from the connection.
+    ///
+    /// # Panics
+    ///
+    /// When `count` is 0.
+    pub fn http2_stream_limit(mut self, count: u32) -> Self {
+        assert!(count > 0, "an HTTP/2 connection needs at least 1 stream");
+        self.config.http2.streams = count;
+        self.config.choose("CONDUIT_HTTP2_STREAM_LIMIT");
+        self
+    }
+
+    /// Sets the maximum size of a request's head in HTTP/2, in bytes: its names and values without compression, and 32 bytes
+    /// for each field. A larger one is rejected with 431. Default: 64 KiB. The number of fields has the
+    /// [`header_limit`](App::header_limit), with each part of a cookie counted.
+    pub fn http2_head_limit(mut self, bytes: usize) -> Self {
+        self.config.http2.header_list_bytes = bytes;
+        self.config.choose("CONDUIT_HTTP2_HEAD_LIMIT");
+        self
+    }
+
+    /// Sets the maximum number of CONTINUATION frames of a head in HTTP/2; more close the connection with ENHANCE_YOUR_CALM.
+    /// Default: 8.
+    pub fn http2_continuation_limit(mut self, frames: u8) -> Self {
+        self.config.http2.continuations = frames;
+        self.config.choose("CONDUIT_HTTP2_CONTINUATION_LIMIT");
+        self
+    }
+
+    /// Sets the windows of request bodies in HTTP/2, in bytes: that of a stream, the size that it grows to while the handler
+    /// reads all that arrives, and that of the connection. Default: 64 KiB, 1 MiB and 1 MiB. A window bounds the memory of
+    /// bodies whose handlers lag, and the rate of an upload: one window in each round trip.
+    ///
+    /// # Panics
+    ///
+    /// When `stream` is 0.
+    pub fn http2_windows(mut self, stream: u32, max_stream: u32, connection: u32) -> Self {
+        assert!(stream > 0, "a stream needs a window of at least 1 byte");
+        self.config.http2.stream_window = stream;
+        self.config.http2.max_stream_window = max_stream;
+        self.config.http2.connection_window = connection;
+        self.config.choose("CONDUIT_HTTP2_STREAM_WINDOW");
+        self.config.choose("CONDUIT_HTTP2_MAX_STREAM_WINDOW");
+        self.config.choose("CONDUIT_HTTP2_CONNECTION_WINDOW");
+        self
+    }
+
+    /// Sets the number of frames without a use that an HTTP/2 connection may send at once, and in each second thereafter:
+    /// resets in either direction, SETTINGS, PRIORITY, empty DATA, and PING and WINDOW_UPDATE beyond three for each request and
+    /// each frame of a response. A connection beyond it is first delayed, and then closed with ENHANCE_YOUR_CALM. Default:
+    /// 1,000 and 33.
+    ///
+    /// # Panics
+    ///
+    /// When `burst` or `per_second` is 0.
+    pub fn http2_glitch_limit(mut self, burst: u32, per_second: u32) -> Self {
+        assert!(
+            burst > 0 && per_second > 0,
+            "clients send at least 1 frame without a use"
+        );
+        self.config.http2.glitches = burst;
+        self.config.http2.glitches_per_second = per_second;
+        self.config.choose("CONDUIT_HTTP2_GLITCH_LIMIT");
+        self.config.choose("CONDUIT_HTTP2_GLITCH_RATE");
         self
     }
 

@@ -115,6 +115,7 @@ impl Line {
         let client = |unknown| Address(self.client, unknown);
         let (method, version) = match &self.start {
             Some((method, Version::HTTP_10)) => (logged(method.as_str()), "HTTP/1.0"),
+            Some((method, Version::HTTP_2)) => (logged(method.as_str()), "HTTP/2.0"),
             Some((method, _)) => (logged(method.as_str()), "HTTP/1.1"),
             None => (Cow::Borrowed(""), ""),
         };

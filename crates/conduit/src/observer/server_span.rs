@@ -148,6 +148,7 @@ fn describe(request: &Request, route: Option<&'static Definition>, mut set: impl
     }
     let version = match request.version() {
         Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
         _ => "1.1",
     };
     set(KeyValue::new("network.protocol.version", version));

@@ -10,7 +10,7 @@ use conduit_net::Interest;
 use conduit_proto::h1::{self, Phase};
 use http::StatusCode;
 
-use super::{Lingering, Protocol, Step, Upgrade};
+use super::{Protocol, Step, Upgrade, close_late, linger};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
 use crate::exchange::Exchange;
@@ -134,14 +134,7 @@ impl Http1 {
         if self.ending == Ending::Reset {
             return Step::Close;
         }
-        match link.shutdown() {
-            Ok(()) => {}
-            // The end of TLS waits for room, after which the connection comes here again.
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Step::Continue,
-            Err(_) => return Step::Close,
-        }
-        link.pending = Vec::new();
-        Step::switch(Protocol::Lingering(Lingering::default()))
+        linger(link)
     }
 
     pub(super) fn on_command(
@@ -210,7 +203,7 @@ impl Http1 {
                 return close_late(Limit::WriteRate, link, shared);
             }
             Timer::Idle | Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
-            Timer::Off | Timer::ProxyHeader | Timer::Handshake | Timer::Linger => return Step::Close,
+            _ => return Step::Close,
         };
         shared.counts().strike(limit);
         tracing::debug!(peer = %link.peer(), "{late}");
@@ -323,10 +316,4 @@ impl Http1 {
         self.exchange.cancel(link.uncopied_left(), shared);
         self.ending == Ending::Reset || self.engine.ends_with_stream()
     }
-}
-
-fn close_late(limit: Limit, link: &Link, shared: &Shared) -> Step {
-    shared.counts().strike(limit);
-    tracing::debug!(peer = %link.peer(), limit = limit.name(), "closed a connection");
-    Step::Close
 }

@@ -1,12 +1,16 @@
 //! From input to handlers: bytes go through the engine, and each request to its exchange.
 
 use conduit_proto::h1::{BodyLength, Event, Reason};
+#[cfg(feature = "http2")]
+use conduit_proto::h2::{Preface, detect_preface};
 
 use super::{Http1, InputState};
 use crate::endpoint::Outcome;
 use crate::limit::Limit;
 use crate::link::Link;
 use crate::problem::Problem;
+#[cfg(feature = "http2")]
+use crate::protocol::Protocol;
 use crate::protocol::Step;
 use crate::request::Request;
 use crate::worker::Shared;
@@ -26,6 +30,11 @@ impl Http1 {
             let head = shared.request.head_mut();
             let (used, event) = match self.engine.handle_input(input, head, &shared.config.head) {
                 Ok(found) => found,
+                #[cfg(feature = "http2")]
+                Err(_) if self.requests == 0 && detect_preface(input) != Preface::Mismatch => {
+                    // The beginning of HTTP/2 is no request of HTTP/1.1 (RFC 9113, section 3.4).
+                    return Step::switch(Protocol::http2(link, shared));
+                }
                 Err(error) => {
                     drop(arriving);
                     *input = &[];

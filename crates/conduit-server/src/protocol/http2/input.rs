@@ -1,0 +1,213 @@
+//! From input to handlers: bytes go through the engine, and each request to its exchange.
+
+use conduit_proto::h1::BodyLength;
+use conduit_proto::h2::{self, ConnectionError, Http2Event, Http2Reason, ResetCause};
+
+use super::stream::Stream;
+use super::{Http2, InputUse};
+use crate::endpoint::Outcome;
+use crate::limit::Limit;
+use crate::link::Link;
+use crate::problem::Problem;
+use crate::protocol::Step;
+use crate::request::Request;
+use crate::worker::Shared;
+
+impl Http2 {
+    /// Serves the frames in the input, until there are no more, or there is no room for output.
+    pub(in crate::protocol) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
+        if matches!(self.input, InputUse::Paused | InputUse::Delayed) {
+            return Step::Continue;
+        }
+        link.begin_output(shared);
+        let now = Self::now(shared);
+        self.input = InputUse::Ready;
+        self.reads_bodies = false;
+        while link.has_room() {
+            let received: &[u8] = input;
+            let head = shared.request.head_mut();
+            let (used, event) = match self.engine.handle_input(received, head, &mut link.output, now) {
+                Ok(found) => found,
+                Err(error) => {
+                    *input = &[];
+                    self.input = InputUse::NeedsMore;
+                    self.fail(error, link, shared);
+                    return Step::Continue;
+                }
+            };
+            *input = &input[used..];
+            match event {
+                Http2Event::Request(id) => self.take_request(id, link, shared),
+                Http2Event::Refused(id, reason) => self.refuse_request(id, reason, link, shared),
+                Http2Event::Body(id, piece) => self.take_body(id, piece, link, shared),
+                Http2Event::End(id, trailers) => {
+                    let Some(stream) = self.stream(id) else { continue };
+                    stream.exchange.complete_body(trailers);
+                    if let Some(request) = stream.arriving.take() {
+                        self.begin(id, request, link, shared);
+                    }
+                }
+                Http2Event::Reset(id, cause) => {
+                    self.log_reset(id, cause, link, shared);
+                    self.cancel_stream(id, shared);
+                    if self.detached >= Self::stream_limit(shared) {
+                        shared.counts().strike(Limit::Http2Streams);
+                        self.input = InputUse::Paused;
+                        break;
+                    }
+                }
+                Http2Event::Rejected(reason) => {
+                    if let Some(limit) = limit_of(reason) {
+                        shared.counts().strike(limit);
+                    }
+                    tracing::debug!(peer = %link.peer(), reason = reason.detail(), "refused a request");
+                }
+                Http2Event::Delayed(_) => {
+                    shared.counts().strike(Limit::Http2Glitches);
+                    tracing::debug!(peer = %link.peer(), "delayed a client that sends too many frames without a use");
+                    self.input = InputUse::Delayed;
+                    break;
+                }
+                Http2Event::Closed => {
+                    *input = &[];
+                    self.input = InputUse::NeedsMore;
+                    break;
+                }
+                Http2Event::NeedMore => {
+                    self.input = InputUse::NeedsMore;
+                    break;
+                }
+            }
+        }
+        self.begin_arriving(link, shared);
+        Step::Continue
+    }
+
+    /// The slot of a new stream.
+    fn open(&mut self, id: h2::StreamId) -> &mut Stream {
+        while self.streams.len() <= id.slot() {
+            self.streams.push(Stream::new());
+        }
+        let stream = &mut self.streams[id.slot()];
+        stream.open(id);
+        stream
+    }
+
+    fn take_request(&mut self, id: h2::StreamId, link: &mut Link, shared: &mut Shared) {
+        let mut request = std::mem::replace(&mut shared.request, Request::blank());
+        request.head_mut().add_host();
+        request.arrived(link.peer(), link.info.as_ref(), shared.config.body_bytes);
+        shared.counts().requests.add(1);
+        self.requests += 1;
+        if self.requests == shared.config.requests {
+            shared.counts().strike(Limit::Requests);
+            self.engine.stop_accepting(&mut link.output);
+        }
+        link.restart_timer();
+        let has_body = request.head().body() != BodyLength::None;
+        let stream = self.open(id);
+        if !has_body {
+            return self.begin(id, request, link, shared);
+        }
+        // A request is handed over once the part of its body that is there has been taken in: then its handler is usually
+        // ready at once.
+        stream.exchange.open_body(&mut request, Self::sender(id, link, shared));
+        stream.arriving = Some(request);
+        self.arriving.push(id);
+        self.has_transfers = true;
+    }
+
+    fn take_body(&mut self, id: h2::StreamId, piece: &[u8], link: &mut Link, shared: &Shared) {
+        self.reads_bodies = true;
+        let Some(stream) = self.stream(id) else { return };
+        // Flow control bounds what is held: a handler that lags makes the client wait.
+        stream.exchange.push_body(piece);
+        stream.rate.moved(piece.len() as u64, shared.now, &shared.config);
+        stream.unread_bytes += piece.len();
+        if stream.arriving.is_none() {
+            self.report_consumed(id, link);
+        }
+    }
+
+    /// Begins the exchanges of requests whose body goes on in later input.
+    fn begin_arriving(&mut self, link: &mut Link, shared: &mut Shared) {
+        let mut arriving = std::mem::take(&mut self.arriving);
+        for id in arriving.drain(..) {
+            if let Some(request) = self.stream(id).and_then(|stream| stream.arriving.take()) {
+                self.begin(id, request, link, shared);
+            }
+        }
+        self.arriving = arriving;
+    }
+
+    /// Begins the exchange of a request, and writes the response if it is ready.
+    fn begin(&mut self, id: h2::StreamId, request: Request, link: &mut Link, shared: &mut Shared) {
+        let client = link.client();
+        let exchange = &mut self.streams[id.slot()].exchange;
+        match exchange.begin(request, client, link.is_plain_tcp(), shared) {
+            Outcome::Ready(response) => self.respond(id, response, link, shared),
+            Outcome::Pending(handler) => {
+                exchange.spawn_handler(handler, client, Self::sender(id, link, shared), shared);
+                self.report_consumed(id, link);
+            }
+        }
+    }
+
+    /// Responds to a request over a limit.
+    #[cold]
+    fn refuse_request(&mut self, id: h2::StreamId, reason: Http2Reason, link: &mut Link, shared: &mut Shared) {
+        if let Some(limit) = limit_of(reason) {
+            shared.counts().strike(limit);
+        }
+        tracing::debug!(peer = %link.peer(), reason = reason.detail(), "refused a request");
+        self.open(id);
+        let status = reason.status().unwrap_or(http::StatusCode::BAD_REQUEST);
+        let problem = Problem::new(status).with_detail(reason.detail());
+        self.refuse(id, problem, link, shared);
+    }
+
+    #[cold]
+    fn log_reset(&self, id: h2::StreamId, cause: ResetCause, link: &Link, shared: &Shared) {
+        let stream = id.number();
+        match cause {
+            ResetCause::Peer(code) => tracing::trace!(peer = %link.peer(), stream, %code, "the client reset a stream"),
+            ResetCause::Rule(reason) => {
+                if let Some(limit) = limit_of(reason) {
+                    shared.counts().strike(limit);
+                }
+                tracing::debug!(peer = %link.peer(), stream, reason = reason.detail(), "reset a stream");
+            }
+        }
+    }
+
+    /// The client has broken the protocol: GOAWAY is in the output, after which the connection closes.
+    #[cold]
+    fn fail(&mut self, error: ConnectionError, link: &Link, shared: &mut Shared) {
+        let reason = error.reason();
+        if let Some(limit) = limit_of(reason) {
+            shared.counts().strike(limit);
+        }
+        if reason == Http2Reason::Flood {
+            tracing::info!(peer = %link.peer(), %error, "closing a connection that floods the server");
+        } else {
+            tracing::debug!(peer = %link.peer(), %error, "closing a connection");
+        }
+        self.cancel_streams(shared);
+    }
+}
+
+/// The limit that a client has exceeded, if its fault was that.
+fn limit_of(reason: Http2Reason) -> Option<Limit> {
+    match reason {
+        Http2Reason::HeadTooLarge
+        | Http2Reason::TargetTooLong
+        | Http2Reason::TrailersTooLarge
+        | Http2Reason::BlockTooLarge => Some(Limit::HeadBytes),
+        Http2Reason::TooManyFields => Some(Limit::Headers),
+        Http2Reason::TooManyContinuations => Some(Limit::Http2Continuations),
+        Http2Reason::TooManyStreams => Some(Limit::Http2Streams),
+        Http2Reason::WindowExceeded => Some(Limit::Http2Windows),
+        Http2Reason::Flood => Some(Limit::Http2Glitches),
+        _ => None,
+    }
+}

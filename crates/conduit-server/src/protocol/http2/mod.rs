@@ -1,0 +1,461 @@
+//! HTTP/2 on a connection: an exchange for each stream.
+//!
+//! [`input`] passes input to the engine and requests to their exchanges, [`response`] writes responses, [`stream`] is the state
+//! of one stream. The engine decides on framing, windows and the order of streams; this module decides what to wait for.
+//!
+//! All frames of a read are served before the output is sent. A response in memory is written at once if it is small; the rest
+//! is pending, and the engine names the stream that writes next, while there is room.
+
+mod input;
+mod response;
+mod stream;
+
+use std::time::Duration;
+
+use conduit_net::Interest;
+use conduit_proto::h2::{self, ErrorCode, Http2Connection, Http2Phase};
+
+use self::stream::{Outgoing, Stream};
+use super::{Step, close_late, linger};
+use crate::body::BodyEvent;
+use crate::commands::{Command, CommandSender};
+use crate::exchange_id::{ExchangeId, StreamId};
+use crate::limit::Limit;
+use crate::link::{Link, Timer, reading};
+use crate::panics::discard;
+use crate::problem::Problem;
+use crate::worker::Shared;
+
+pub(crate) struct Http2 {
+    engine: Http2Connection,
+    /// The streams, by their slots.
+    streams: Vec<Stream>,
+    input: InputUse,
+    /// The last input had a part of a body.
+    reads_bodies: bool,
+    /// The streams whose requests wait for the part of their body that this input has.
+    arriving: Vec<h2::StreamId>,
+    /// The number of responses whose body comes from a stream.
+    streaming: usize,
+    /// A body may be incomplete, in either direction.
+    has_transfers: bool,
+    /// A response waits for the connection's next turn.
+    has_more: bool,
+    /// The number of handlers that run on although their stream is closed.
+    detached: usize,
+    /// The number of requests that have arrived.
+    requests: u64,
+    /// Something must look like a reset to the client: it does not take what it is sent.
+    resets: bool,
+}
+
+/// The use of input that has arrived.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InputUse {
+    /// All of it is used, or the rest is the beginning of a frame: more is needed.
+    NeedsMore,
+    /// There is more to use once there is room for the output that it leads to.
+    Ready,
+    /// Too many handlers of closed streams run.
+    Paused,
+    /// The client sends too many frames without a use.
+    Delayed,
+}
+
+impl Http2 {
+    /// Begins with the server's SETTINGS.
+    pub(super) fn new(link: &mut Link, shared: &mut Shared) -> Self {
+        link.begin_output(shared);
+        let mut engine = Http2Connection::new(&shared.config.http2_limits(), &mut link.output);
+        if shared.stopping {
+            engine.shutdown(&mut link.output);
+        }
+        Http2 {
+            engine,
+            streams: Vec::new(),
+            input: InputUse::NeedsMore,
+            reads_bodies: false,
+            arriving: Vec::new(),
+            streaming: 0,
+            has_transfers: false,
+            has_more: false,
+            detached: 0,
+            requests: 0,
+            resets: false,
+        }
+    }
+
+    /// The address of a stream for commands.
+    fn exchange_id(id: h2::StreamId, link: &Link) -> ExchangeId {
+        ExchangeId {
+            connection: link.id,
+            stream: StreamId::at(id.slot() as u32),
+            generation: id.number(),
+        }
+    }
+
+    /// The sender for tasks and bodies of a stream.
+    fn sender(id: h2::StreamId, link: &Link, shared: &Shared) -> CommandSender {
+        CommandSender::new(shared.commands.clone(), Self::exchange_id(id, link))
+    }
+
+    /// The state of an open stream.
+    fn stream(&mut self, id: h2::StreamId) -> Option<&mut Stream> {
+        self.streams.get_mut(id.slot()).filter(|stream| stream.id == Some(id))
+    }
+
+    /// The stream that a command is for, if it is open.
+    fn find(&self, exchange: ExchangeId) -> Option<h2::StreamId> {
+        let id = self.streams.get(exchange.stream.place())?.id?;
+        (id.number() == exchange.generation).then_some(id)
+    }
+
+    /// Continues after the output was sent: with responses that had to wait, or with the end of the connection.
+    pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        self.write_pending(link, shared);
+        if link.read_closed && self.input == InputUse::NeedsMore {
+            self.client_has_ended(link, shared);
+        }
+        if link.has_output() {
+            return Step::Continue;
+        }
+        if self.engine.is_finished() {
+            return if self.resets { Step::Close } else { linger(link) };
+        }
+        if link.read_closed && self.engine.open_streams() == 0 {
+            return Step::Close;
+        }
+        Step::Continue
+    }
+
+    /// The client has ended its half of the stream, and all that arrived before is used: bodies that have not ended never do, and
+    /// routes that end with their client end.
+    fn client_has_ended(&mut self, link: &mut Link, shared: &mut Shared) {
+        for slot in 0..self.streams.len() {
+            let Some(id) = self.streams[slot].id else { continue };
+            if self.streams[slot].exchange.ends_with_client() {
+                link.begin_output(shared);
+                self.engine.reset(&mut link.output, id, ErrorCode::CANCEL);
+                self.cancel_stream(id, shared);
+            } else if self.engine.is_receiving(id) {
+                self.streams[slot].exchange.break_body();
+            }
+        }
+    }
+
+    pub(super) fn on_command(
+        &mut self,
+        exchange: ExchangeId,
+        command: Command,
+        link: &mut Link,
+        shared: &mut Shared,
+    ) -> Step {
+        let Some(id) = self.find(exchange) else {
+            if let Command::Response(_) = command {
+                self.detached_has_ended(shared);
+            }
+            discard(command);
+            return Step::Continue;
+        };
+        link.begin_output(shared);
+        let stream = &mut self.streams[id.slot()];
+        match command {
+            Command::Response(response) => {
+                if stream.exchange.is_handling() {
+                    stream.exchange.has_responded();
+                    self.respond(id, response, link, shared);
+                } else {
+                    // The connection has responded in its place.
+                    discard(response);
+                    self.detached_has_ended(shared);
+                }
+            }
+            Command::Piece(piece) => {
+                if let Some(piece) = stream.exchange.take_piece(piece) {
+                    self.write_piece(id, piece, link, shared);
+                    if link.timer() == Timer::HalfClosed {
+                        link.extend_timer(shared);
+                    }
+                }
+            }
+            Command::StreamEnd(result) => self.end_stream(id, result, link, shared),
+            Command::FileRead => self.file_is_read(id),
+            Command::Body(event) => {
+                if event == BodyEvent::Wanted {
+                    self.engine.write_continue(&mut link.output, id);
+                }
+                self.report_consumed(id, link);
+            }
+        }
+        Step::Continue
+    }
+
+    /// A handler has ended that no stream waits for.
+    fn detached_has_ended(&mut self, shared: &Shared) {
+        self.detached = self.detached.saturating_sub(1);
+        if self.input == InputUse::Paused && self.detached < Self::stream_limit(shared) {
+            self.input = InputUse::Ready;
+        }
+    }
+
+    /// Reports to the engine what the handler has taken of the request's body, so that the client may send more.
+    fn report_consumed(&mut self, id: h2::StreamId, link: &mut Link) {
+        let Some(stream) = self.streams.get_mut(id.slot()).filter(|stream| stream.id == Some(id)) else {
+            return;
+        };
+        if stream.unread_bytes == 0 {
+            return;
+        }
+        let unread_bytes = stream.exchange.unread_bytes();
+        let taken = stream.unread_bytes.saturating_sub(unread_bytes);
+        stream.unread_bytes = unread_bytes;
+        if taken > 0 {
+            self.engine.consumed(&mut link.output, id, taken);
+        }
+    }
+
+    pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        let (limit, code) = match link.timer() {
+            Timer::Streams => {
+                self.check_transfers(link, shared);
+                link.extend_timer(shared);
+                return Step::Continue;
+            }
+            Timer::Delay => {
+                self.input = InputUse::Ready;
+                link.extend_timer(shared);
+                return Step::Continue;
+            }
+            Timer::GoAway => {
+                link.begin_output(shared);
+                self.engine.stop_accepting(&mut link.output);
+                return Step::Continue;
+            }
+            Timer::Head => (Limit::HeadTime, ErrorCode::ENHANCE_YOUR_CALM),
+            Timer::Settings => (Limit::HandshakeTime, ErrorCode::SETTINGS_TIMEOUT),
+            Timer::Idle => (Limit::IdleTime, ErrorCode::NO_ERROR),
+            Timer::Room => {
+                // The system must not keep what the client does not take.
+                self.resets = true;
+                return close_late(Limit::WriteRate, link, shared);
+            }
+            Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
+            Timer::Off | Timer::ProxyHeader | Timer::Handshake | Timer::Body | Timer::Linger => return Step::Close,
+        };
+        shared.counts().strike(limit);
+        tracing::debug!(peer = %link.peer(), limit = limit.name(), %code, "closing a connection");
+        link.begin_output(shared);
+        self.engine.abort(&mut link.output, code);
+        self.cancel_streams(shared);
+        Step::Continue
+    }
+
+    /// Ends the streams whose client sends a body, or takes a response, below the minimum rate.
+    fn check_transfers(&mut self, link: &mut Link, shared: &mut Shared) {
+        self.has_transfers = false;
+        for slot in 0..self.streams.len() {
+            let stream = &mut self.streams[slot];
+            let Some(id) = stream.id else { continue };
+            let is_blocked = stream.exchange.is_streaming() && self.engine.sendable(id) == 0;
+            let waits_for = if stream.outgoing.is_pending() || is_blocked {
+                Timer::Room
+            } else if self.engine.is_receiving(id) && stream.exchange.wants_body() {
+                Timer::Body
+            } else {
+                Timer::Off
+            };
+            let is_late = stream.rate.check(waits_for, shared.now, &shared.config);
+            self.has_transfers |= waits_for != Timer::Off || self.engine.is_receiving(id);
+            if !is_late {
+                continue;
+            }
+            link.begin_output(shared);
+            if waits_for == Timer::Room {
+                shared.counts().strike(Limit::WriteRate);
+                tracing::debug!(peer = %link.peer(), stream = id.number(), "the client takes a response too slowly");
+                self.engine.reset(&mut link.output, id, ErrorCode::CANCEL);
+                self.cancel_stream(id, shared);
+            } else {
+                shared.counts().strike(Limit::BodyRate);
+                let late = "the body of the request arrives too slowly";
+                tracing::debug!(peer = %link.peer(), stream = id.number(), "{late}");
+                let problem = Problem::new(http::StatusCode::REQUEST_TIMEOUT).with_detail(late);
+                self.refuse(id, problem, link, shared);
+            }
+        }
+    }
+
+    /// Announces the end to the client, whose open streams go on.
+    pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
+        link.begin_output(shared);
+        if !is_over {
+            self.engine.shutdown(&mut link.output);
+            return Step::Continue;
+        }
+        let is_silent = self.streams.iter().all(|stream| stream.id.is_none());
+        if is_silent && self.engine.phase() != Http2Phase::Idle {
+            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now));
+            tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
+        }
+        for stream in &self.streams {
+            let stage = match stream.id {
+                None => continue,
+                // Handlers are logged by themselves.
+                Some(_) if stream.exchange.is_handling() => continue,
+                Some(_) if stream.exchange.is_streaming() => "the response's stream has not ended",
+                Some(_) if stream.arriving.is_some() => "a request has not arrived completely",
+                Some(_) => "the response is not sent",
+            };
+            stream.exchange.log_cut_off(link.peer(), stage, shared);
+        }
+        Step::Close
+    }
+
+    /// Reads while there is room for the output that input leads to.
+    pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
+        let can_use = !matches!(self.input, InputUse::Paused | InputUse::Delayed);
+        let interest = if !link.read_closed && can_use && link.has_room() {
+            reading()
+        } else {
+            Interest::NONE
+        };
+        // Reported at once, since the connection is marked as undrained.
+        let interest = if self.has_more {
+            interest | Interest::WRITABLE
+        } else {
+            interest
+        };
+        (interest, self.timer(link))
+    }
+
+    fn timer(&self, link: &Link) -> Timer {
+        if link.has_output() {
+            return Timer::Room;
+        }
+        if self.input == InputUse::Delayed {
+            return Timer::Delay;
+        }
+        if self.input == InputUse::Paused {
+            return Timer::Off;
+        }
+        let has_partial_frame = self.input == InputUse::NeedsMore && !link.pending.is_empty();
+        let phase = self.engine.phase();
+        match phase {
+            Http2Phase::Closed => Timer::Off,
+            Http2Phase::Preface | Http2Phase::Block => Timer::Head,
+            _ if has_partial_frame => Timer::Head,
+            // A record of TLS that has begun counts as the beginning of a head.
+            Http2Phase::Idle if link.holds_input() => Timer::Head,
+            Http2Phase::Streams if self.has_transfers => Timer::Streams,
+            Http2Phase::Streams if link.read_closed => Timer::HalfClosed,
+            _ if self.engine.is_shutdown_announced() => Timer::GoAway,
+            _ if !self.engine.is_settings_acknowledged() => Timer::Settings,
+            Http2Phase::Idle => Timer::Idle,
+            Http2Phase::Streams => Timer::Off,
+        }
+    }
+
+    pub(super) fn wants_input(&self, link: &Link) -> bool {
+        self.input == InputUse::Ready && link.has_room()
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.engine.open_streams() > 0
+    }
+
+    /// Returns whether the last response is complete, and the connection closes after it.
+    pub(super) fn sends_last(&self) -> bool {
+        self.engine.is_finished() && !self.resets
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.engine.phase() == Http2Phase::Idle && self.input == InputUse::NeedsMore
+    }
+
+    pub(super) fn reads_little(&self) -> bool {
+        !self.reads_bodies
+    }
+
+    /// Returns whether a turn has ended as most do: all is written, and the next request is expected as the last one was.
+    #[inline]
+    pub(super) fn is_at_rest(&self, link: &Link) -> bool {
+        self.is_idle()
+            && link.pending.is_empty()
+            && self.engine.is_settings_acknowledged()
+            && !self.engine.is_finished()
+    }
+
+    /// Frees memory that the last requests needed.
+    pub(super) fn shrink(&mut self) {
+        if self.is_idle() {
+            self.engine.shrink();
+            self.streams = Vec::new();
+            self.arriving = Vec::new();
+        }
+    }
+
+    /// The memory that it holds for bodies.
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        let streams = self.streams.iter().filter(|stream| stream.id.is_some());
+        streams
+            .map(|stream| stream.exchange.buffer_bytes() + stream.outgoing.memory_bytes())
+            .sum()
+    }
+
+    /// Cancels all exchanges. Returns whether the client must see a reset.
+    pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
+        self.cancel_streams(shared);
+        if !self.resets && !link.has_output() && self.engine.phase() != Http2Phase::Closed {
+            // The client learns which of its requests it may send again, if it is still there.
+            link.begin_output(shared);
+            self.engine.abort(&mut link.output, ErrorCode::NO_ERROR);
+            let _ = link.send(shared);
+        }
+        self.resets
+    }
+
+    /// Cancels all exchanges: the engine has closed their streams.
+    fn cancel_streams(&mut self, shared: &mut Shared) {
+        self.arriving.clear();
+        for slot in 0..self.streams.len() {
+            if let Some(id) = self.streams[slot].id {
+                self.cancel_stream(id, shared);
+            }
+        }
+    }
+
+    /// Cancels the exchange of a stream that the engine has closed.
+    fn cancel_stream(&mut self, id: h2::StreamId, shared: &mut Shared) {
+        let Some(stream) = self.stream(id) else { return };
+        let outgoing = std::mem::replace(&mut stream.outgoing, Outgoing::Nothing);
+        let (was_streaming, is_handling) = (stream.exchange.is_streaming(), stream.exchange.is_handling());
+        let goes_on = is_handling && !stream.exchange.ends_with_client();
+        let arriving = stream.arriving.take();
+        stream.id = None;
+        self.detached += usize::from(goes_on);
+        self.streaming -= usize::from(was_streaming);
+        let stream = &mut self.streams[id.slot()];
+        stream.exchange.cancel(outgoing.left_bytes(), shared);
+        discard((outgoing, arriving));
+    }
+
+    /// The response of a stream is written, and the engine has closed it.
+    fn free(&mut self, id: h2::StreamId, shared: &mut Shared) {
+        let Some(stream) = self.stream(id) else { return };
+        stream.id = None;
+        stream.outgoing = Outgoing::Nothing;
+        stream.exchange.break_body();
+        stream.exchange.end(shared);
+    }
+
+    /// The number of requests that may be in progress.
+    fn stream_limit(shared: &Shared) -> usize {
+        shared.config.http2.streams.min(u32::from(u16::MAX)) as usize
+    }
+
+    /// The time of the engine. A second is precise enough for a budget that is refilled each second.
+    fn now(shared: &Shared) -> Duration {
+        Duration::from_secs(shared.now.into())
+    }
+}

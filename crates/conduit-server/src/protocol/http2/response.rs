@@ -1,0 +1,397 @@
+//! From responses to frames: heads, bodies within windows and room, and responses that fail.
+
+use std::io;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Buf as _, Bytes};
+use conduit_proto::h1::BodyLength;
+use conduit_proto::h2::{self, ErrorCode};
+use http::StatusCode;
+use http::header::STRICT_TRANSPORT_SECURITY;
+
+use super::Http2;
+use super::stream::Outgoing;
+use crate::blocking::Instrumentation;
+use crate::body::{Body, BodyError, BodyKind};
+use crate::commands::Command;
+use crate::exchange::next_piece;
+use crate::file::FilePart;
+use crate::link::{Link, read_to};
+use crate::panics::discard;
+use crate::pool::{self, Untouched};
+use crate::problem::Problem;
+use crate::response::{IntoResponse, Response};
+use crate::worker::Shared;
+
+/// The number of bytes of a response that are written before others have their turn; a shorter body is written at once.
+const PIECE_BYTES: usize = 16 * 1024;
+/// While this number of bytes is not sent, no further bytes of large bodies are written: small responses do not wait long.
+const FILL_BYTES: usize = 48 * 1024;
+/// The pieces of a stream that are taken at once after its head, if they are there.
+const READY_PIECES: usize = 8;
+/// The number of bytes that a thread reads of a file which is not in memory.
+const LOAD_BYTES: u64 = 1024 * 1024;
+
+impl Http2 {
+    /// Writes a response, or its head and the part of its body that is there.
+    pub(super) fn respond(&mut self, id: h2::StreamId, mut response: Response, link: &mut Link, shared: &mut Shared) {
+        if self.engine.is_no_answer(id, response.status()) {
+            tracing::error!(status = %response.status(), "a handler returned a status that is not that of a final response");
+            discard(response);
+            response = shared
+                .application
+                .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+        }
+        let Some(stream) = self.stream(id) else {
+            return discard(response);
+        };
+        stream.exchange.record_head(&response);
+        if let Some(hsts) = &shared.hsts
+            && link.is_secure()
+        {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        let bytes: &[u8] = match &response.body().0 {
+            BodyKind::Empty => &[],
+            BodyKind::Static(bytes) => bytes,
+            BodyKind::Bytes(bytes) => bytes,
+            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => buffer,
+            BodyKind::File(_) => return self.respond_by_file(id, response, link, shared),
+            BodyKind::Stream(..) | BodyKind::Incoming(_) => return self.respond_by_stream(id, response, link, shared),
+            // The body of a request to an application that is a service, as the response of one that serves here.
+            #[cfg(feature = "tower")]
+            BodyKind::Limited(_) => return self.respond_by_stream(id, response, link, shared),
+        };
+        let (status, headers, output) = (response.status(), response.headers(), &mut link.output);
+        let untouched = Untouched::of(&response);
+        let taken = if bytes.len() <= PIECE_BYTES {
+            self.engine
+                .write_response(output, id, status, headers, bytes, &shared.date)
+        } else {
+            let length = BodyLength::Exact(bytes.len() as u64);
+            self.engine
+                .write_head(output, id, status, headers, length, &shared.date);
+            if self.engine.wants_body(id) { 0 } else { bytes.len() }
+        };
+        let is_whole = taken == bytes.len();
+        let (parts, body) = response.into_parts();
+        pool::recycle(parts, untouched);
+        if is_whole {
+            if let BodyKind::Bytes(_) = &body.0 {
+                // They may have an owner of the application's.
+                discard(body);
+            }
+            return self.free(id, shared);
+        }
+        let mut rest = bytes_of(body);
+        rest.advance(taken);
+        self.set_outgoing(id, Outgoing::Last(rest));
+    }
+
+    /// Writes the head of a response whose body is a stream, or a request's, and the part of it that is there.
+    fn respond_by_stream(&mut self, id: h2::StreamId, response: Response, link: &mut Link, shared: &mut Shared) {
+        let (parts, body) = response.into_parts();
+        if let BodyKind::Incoming(incoming) = &body.0 {
+            if let Err(error) = incoming.check_limit(0) {
+                discard((parts, body));
+                let refused = shared.application.show(error.into_response());
+                return self.respond(id, refused, link, shared);
+            }
+            // The response is the request's own body: the client must send it before it sees a status.
+            self.engine.write_continue(&mut link.output, id);
+        }
+        let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
+        self.engine
+            .write_head(&mut link.output, id, parts.status, &parts.headers, length, &shared.date);
+        pool::recycle(parts, None);
+        if !self.engine.wants_body(id) {
+            discard(body);
+            return self.free(id, shared);
+        }
+        let exchange = &mut self.streams[id.slot()].exchange;
+        exchange.begin_stream(shared);
+        self.streaming += 1;
+        self.has_transfers = true;
+        let instrumentation = exchange.instrument_stream(shared);
+        if let Some((body, failed)) = self.write_ready_pieces(id, body, &instrumentation, link, shared) {
+            let sender = Self::sender(id, link, shared);
+            let exchange = &mut self.streams[id.slot()].exchange;
+            exchange.spawn_stream(body, failed, instrumentation, sender);
+        }
+    }
+
+    /// Writes the first pieces of a stream after its head, if they are there at once: they leave together, and a stream that
+    /// ends so needs no task. Returns the rest, and an error that comes next.
+    fn write_ready_pieces(
+        &mut self,
+        id: h2::StreamId,
+        mut body: Body,
+        instrumentation: &Instrumentation,
+        link: &mut Link,
+        shared: &mut Shared,
+    ) -> Option<(Body, Option<BodyError>)> {
+        // Where the length is declared each piece is checked after what is sent; a request's body is on its way.
+        if !matches!(body.0, BodyKind::Stream(_, None)) {
+            return Some((body, None));
+        }
+        let start = link.output.len();
+        for _ in 0..READY_PIECES {
+            let has_room = self.streams[id.slot()].outgoing.is_nothing() && self.engine.sendable(id) > 0;
+            if !has_room || link.output.len() - start >= PIECE_BYTES {
+                break;
+            }
+            // The task that polls the stream next leaves a waker that wakes.
+            match next_piece(&mut body, instrumentation, &mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(piece))) => {
+                    if !self.write_piece(id, piece, link, shared) {
+                        discard(body);
+                        return None;
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Some((body, Some(error))),
+                Poll::Ready(None) => {
+                    discard(body);
+                    self.end_stream(id, Ok(()), link, shared);
+                    return None;
+                }
+            }
+        }
+        Some((body, None))
+    }
+
+    /// Writes a piece of the response's stream, as far as there is room for it now. Returns whether the response goes on.
+    pub(super) fn write_piece(
+        &mut self,
+        id: h2::StreamId,
+        mut piece: Bytes,
+        link: &mut Link,
+        shared: &mut Shared,
+    ) -> bool {
+        self.streams[id.slot()].exchange.record_body(piece.len() as u64);
+        let first = &piece[..piece.len().min(PIECE_BYTES)];
+        let Ok(taken) = self.engine.write_body(&mut link.output, id, first, false) else {
+            self.abort_response(id, "the stream is longer than its declared length", link, shared);
+            return false;
+        };
+        let stream = &mut self.streams[id.slot()];
+        stream.rate.moved(taken as u64, shared.now, &shared.config);
+        if Outgoing::advance(&mut piece, taken) {
+            self.set_outgoing(id, Outgoing::Piece(piece));
+        }
+        // A client may never open its window again.
+        self.has_transfers |= self.engine.sendable(id) == 0;
+        true
+    }
+
+    pub(super) fn end_stream(
+        &mut self,
+        id: h2::StreamId,
+        result: Result<(), BodyError>,
+        link: &mut Link,
+        shared: &mut Shared,
+    ) {
+        let Some(stream) = self.stream(id).filter(|stream| stream.exchange.is_streaming()) else {
+            return;
+        };
+        match result {
+            Ok(()) => {
+                debug_assert!(
+                    stream.outgoing.is_nothing(),
+                    "a stream ends after its last piece is written"
+                );
+                if self.engine.write_end(&mut link.output, id, None).is_err() {
+                    return self.abort_response(id, "the stream is shorter than its declared length", link, shared);
+                }
+                self.streaming -= 1;
+                self.streams[id.slot()].exchange.end_stream();
+                self.free(id, shared);
+            }
+            Err(error) => self.abort_response(id, &error.to_string(), link, shared),
+        }
+    }
+
+    /// Writes the head of a response whose body is a part of a file; the engine names the stream when it may send.
+    fn respond_by_file(&mut self, id: h2::StreamId, response: Response, link: &mut Link, shared: &mut Shared) {
+        let (parts, body) = response.into_parts();
+        let length = body.len().unwrap_or_default();
+        let framing = BodyLength::Exact(length);
+        self.engine.write_head(
+            &mut link.output,
+            id,
+            parts.status,
+            &parts.headers,
+            framing,
+            &shared.date,
+        );
+        pool::recycle(parts, None);
+        match body.0 {
+            BodyKind::File(part) if length > 0 && self.engine.wants_body(id) => {
+                self.streams[id.slot()].exchange.record_body(length);
+                self.set_outgoing(id, Outgoing::File(part));
+            }
+            body => {
+                discard(body);
+                self.free(id, shared);
+            }
+        }
+    }
+
+    /// A thread has read the next bytes of a file.
+    pub(super) fn file_is_read(&mut self, id: h2::StreamId) {
+        let outgoing = &mut self.streams[id.slot()].outgoing;
+        match std::mem::replace(outgoing, Outgoing::Nothing) {
+            Outgoing::Loading(mut part) => {
+                part.warm(LOAD_BYTES);
+                self.set_outgoing(id, Outgoing::File(part));
+            }
+            other => *outgoing = other,
+        }
+    }
+
+    /// Sets the part of a response that waits for its window and for room.
+    fn set_outgoing(&mut self, id: h2::StreamId, outgoing: Outgoing) {
+        self.has_transfers = true;
+        self.engine.set_pending(id, true);
+        self.streams[id.slot()].outgoing = outgoing;
+    }
+
+    /// Writes what waits, stream by stream in the engine's order, while there is room; and lets streams make more.
+    pub(super) fn write_pending(&mut self, link: &mut Link, shared: &mut Shared) {
+        self.has_more = false;
+        while link.output.len() < FILL_BYTES {
+            let Some(id) = self.engine.next_pending() else { break };
+            if !link.has_share() {
+                self.has_more = true;
+                break;
+            }
+            link.begin_output(shared);
+            self.write_next(id, link, shared);
+        }
+        if self.streaming > 0 && link.output.len() < FILL_BYTES {
+            for stream in &self.streams {
+                if let Some(id) = stream.id
+                    && stream.outgoing.is_nothing()
+                    && self.engine.sendable(id) > 0
+                {
+                    stream.exchange.offer_room();
+                }
+            }
+        }
+    }
+
+    /// Writes the next bytes of one stream.
+    fn write_next(&mut self, id: h2::StreamId, link: &mut Link, shared: &mut Shared) {
+        let stream = &mut self.streams[id.slot()];
+        let output = &mut link.output;
+        let (written, outgoing) = match std::mem::replace(&mut stream.outgoing, Outgoing::Nothing) {
+            Outgoing::Last(mut bytes) => {
+                let part = &bytes[..bytes.len().min(PIECE_BYTES)];
+                let is_last = part.len() == bytes.len();
+                // The length is the one that the head has declared, so there is no error.
+                let taken = self.engine.write_body(output, id, part, is_last).unwrap_or(bytes.len());
+                if !Outgoing::advance(&mut bytes, taken) {
+                    discard(bytes);
+                    return self.free(id, shared);
+                }
+                (taken, Outgoing::Last(bytes))
+            }
+            Outgoing::Piece(mut bytes) => {
+                let part = &bytes[..bytes.len().min(PIECE_BYTES)];
+                match self.engine.write_body(output, id, part, false) {
+                    Ok(taken) if Outgoing::advance(&mut bytes, taken) => (taken, Outgoing::Piece(bytes)),
+                    Ok(taken) => {
+                        self.engine.set_pending(id, false);
+                        discard(bytes);
+                        (taken, Outgoing::Nothing)
+                    }
+                    Err(_) => {
+                        stream.outgoing = Outgoing::Piece(bytes);
+                        return self.abort_response(id, "the stream is longer than its declared length", link, shared);
+                    }
+                }
+            }
+            Outgoing::File(part) => return self.write_file(id, part, link, shared),
+            other => {
+                self.engine.set_pending(id, false);
+                (0, other)
+            }
+        };
+        stream.outgoing = outgoing;
+        stream.rate.moved(written as u64, shared.now, &shared.config);
+    }
+
+    /// Writes the next frame of a file. Bytes that are not in memory are read by a thread first.
+    fn write_file(&mut self, id: h2::StreamId, mut part: FilePart, link: &mut Link, shared: &mut Shared) {
+        let written = self.engine.write_body_with(&mut link.output, id, |output, most| {
+            read_to(&mut part, output, most)?;
+            Ok::<_, io::Error>(part.left() == 0)
+        });
+        let stream = &mut self.streams[id.slot()];
+        match written {
+            Ok(_) if part.left() == 0 => {
+                discard(part);
+                self.free(id, shared);
+            }
+            Ok(count) => {
+                stream.rate.moved(count as u64, shared.now, &shared.config);
+                stream.outgoing = Outgoing::File(part);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.engine.set_pending(id, false);
+                let next = part.next(LOAD_BYTES);
+                stream.outgoing = Outgoing::Loading(part);
+                let reading = tokio::task::spawn_blocking(|| next.load());
+                let sender = Self::sender(id, link, shared);
+                tokio::task::spawn_local(async move {
+                    // The next read finds the error of a thread that could not read.
+                    let _ = reading.await;
+                    sender.send(Command::FileRead);
+                });
+            }
+            Err(error) => {
+                stream.outgoing = Outgoing::File(part);
+                self.abort_response(id, &error.to_string(), link, shared);
+            }
+        }
+    }
+
+    /// Aborts a response that cannot be finished: the client sees a reset of the stream.
+    pub(super) fn abort_response(&mut self, id: h2::StreamId, error: &str, link: &mut Link, shared: &mut Shared) {
+        tracing::warn!(peer = %link.peer(), stream = id.number(), error, "aborted a response");
+        self.engine.reset(&mut link.output, id, ErrorCode::INTERNAL_ERROR);
+        self.cancel_stream(id, shared);
+    }
+
+    /// Responds in place of a handler, if there was no response yet, or else resets the stream.
+    pub(super) fn refuse(&mut self, id: h2::StreamId, problem: Problem, link: &mut Link, shared: &mut Shared) {
+        let response = shared.application.show(problem.into_response());
+        let Some(stream) = self.stream(id) else {
+            return discard(response);
+        };
+        stream.exchange.break_body();
+        if stream.exchange.is_streaming() || !stream.outgoing.is_nothing() {
+            discard(response);
+            self.engine.reset(&mut link.output, id, ErrorCode::CANCEL);
+            return self.cancel_stream(id, shared);
+        }
+        if !stream.exchange.has_record() {
+            let bytes = response.body().len().unwrap_or_default();
+            shared.watch.refused(link.client(), response.status(), bytes);
+        }
+        let goes_on = stream.exchange.is_handling() && !stream.exchange.ends_with_client();
+        stream.exchange.replace_handler();
+        self.detached += usize::from(goes_on);
+        self.respond(id, response, link, shared);
+    }
+}
+
+/// The bytes of a body in memory.
+fn bytes_of(body: Body) -> Bytes {
+    match body.0 {
+        BodyKind::Static(bytes) => Bytes::from_static(bytes),
+        BodyKind::Bytes(bytes) => bytes,
+        BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Bytes::from_owner(buffer),
+        _ => Bytes::new(),
+    }
+}

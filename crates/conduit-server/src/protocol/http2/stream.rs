@@ -1,0 +1,93 @@
+//! One stream: its exchange, and the part of its response that is not written.
+
+use bytes::{Buf as _, Bytes};
+use conduit_proto::h2;
+
+use crate::exchange::Exchange;
+use crate::file::FilePart;
+use crate::link::TransferRate;
+use crate::request::Request;
+
+/// A slot of the connection's table. It keeps its memory for the next stream.
+pub(super) struct Stream {
+    /// `None` while the slot is free.
+    pub(super) id: Option<h2::StreamId>,
+    pub(super) exchange: Exchange,
+    /// The request, until the part of its body in the current input is taken in.
+    pub(super) arriving: Option<Request>,
+    /// The number of bytes of the request's body that the handler had not taken at the last look.
+    pub(super) unread_bytes: usize,
+    pub(super) outgoing: Outgoing,
+    /// The rate of the transfer that the stream waits for.
+    pub(super) rate: TransferRate,
+}
+
+/// The part of a response that is there and not written.
+pub(super) enum Outgoing {
+    /// Nothing is there now.
+    Nothing,
+    /// The rest of a body in memory, which ends the response.
+    Last(Bytes),
+    /// The rest of a piece of the response's stream.
+    Piece(Bytes),
+    /// The rest of a file, which ends the response.
+    File(FilePart),
+    /// The same, while a thread reads the next of it.
+    Loading(FilePart),
+}
+
+impl Stream {
+    pub(super) fn new() -> Self {
+        Stream {
+            id: None,
+            exchange: Exchange::new(),
+            arriving: None,
+            unread_bytes: 0,
+            outgoing: Outgoing::Nothing,
+            rate: TransferRate::default(),
+        }
+    }
+
+    /// Begins the stream in a free slot.
+    pub(super) fn open(&mut self, id: h2::StreamId) {
+        debug_assert!(self.id.is_none(), "the slot of an open stream");
+        self.id = Some(id);
+        self.unread_bytes = 0;
+        self.rate = TransferRate::default();
+    }
+}
+
+impl Outgoing {
+    /// Returns whether bytes wait for a window or for room.
+    pub(super) fn is_pending(&self) -> bool {
+        !matches!(self, Outgoing::Nothing | Outgoing::Loading(_))
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self, Outgoing::Nothing)
+    }
+
+    /// The number of bytes that are recorded as sent and not written.
+    pub(super) fn left_bytes(&self) -> u64 {
+        match self {
+            Outgoing::Nothing => 0,
+            Outgoing::Last(bytes) | Outgoing::Piece(bytes) => bytes.len() as u64,
+            Outgoing::File(part) | Outgoing::Loading(part) => part.left(),
+        }
+    }
+
+    /// The number of bytes in memory.
+    #[cfg(feature = "testing")]
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Outgoing::Last(bytes) | Outgoing::Piece(bytes) => bytes.len(),
+            Outgoing::Nothing | Outgoing::File(_) | Outgoing::Loading(_) => 0,
+        }
+    }
+
+    /// Drops bytes that are written. Returns whether some are left.
+    pub(super) fn advance(bytes: &mut Bytes, count: usize) -> bool {
+        bytes.advance(count);
+        !bytes.is_empty()
+    }
+}

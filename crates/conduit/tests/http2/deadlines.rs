@@ -1,0 +1,145 @@
+//! Deadlines of connections and streams, with the clock in the test's hands.
+
+use std::time::Duration;
+
+use conduit::Limit;
+use conduit::testing::TestClient;
+use conduit_proto::h2::ErrorCode;
+
+use crate::client::Client;
+use crate::frames::{self, Received, data, frame, get, post};
+use crate::{DEADLINE, server};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn struck(server: &TestClient, limit: Limit) -> u64 {
+    server.handle().statistics().struck(limit)
+}
+
+#[test]
+fn an_idle_connection_ends_with_goaway() {
+    let server = server();
+    let mut client = Client::open(&server);
+    assert_eq!(client.get(1, "/").status, 200);
+    server.advance(DEADLINE - MINUTE);
+    assert_eq!(client.get(3, "/").status, 200);
+    server.advance(DEADLINE - MINUTE);
+    assert!(!client.connection.is_closed());
+    server.advance(2 * MINUTE);
+    assert!(client.rest().contains(&Received::GoAway(3, ErrorCode::NO_ERROR)));
+    assert_eq!(struck(&server, Limit::IdleTime), 1);
+}
+
+#[test]
+fn a_client_that_does_not_acknowledge_settings_is_disconnected() {
+    let server = server();
+    let mut client = Client::silent(&server);
+    client.send(&frames::opening());
+    server.advance(DEADLINE + MINUTE);
+    assert!(
+        client
+            .rest()
+            .contains(&Received::GoAway(0, ErrorCode::SETTINGS_TIMEOUT))
+    );
+    assert_eq!(struck(&server, Limit::HandshakeTime), 1);
+}
+
+#[test]
+fn a_head_that_drips_in_is_late() {
+    let server = server();
+    for part in [&frames::PREFACE[..10], frames::PREFACE] {
+        let mut client = Client::silent(&server);
+        client.send(part);
+        server.advance(DEADLINE + MINUTE);
+        assert!(client.connection.is_closed());
+    }
+    // HEADERS whose CONTINUATION does not follow, and a frame that is cut.
+    let block = frames::block(&frames::pseudo("GET", "/"));
+    let open = frame(frames::HEADERS, frames::END_STREAM, 1, &block);
+    for part in [&open[..], &open[..20]] {
+        let mut client = Client::open(&server);
+        client.send(part);
+        for _ in 0..5 {
+            server.advance(DEADLINE / 6);
+            client.send(b"");
+        }
+        assert!(!client.connection.is_closed());
+        server.advance(DEADLINE / 6 + MINUTE);
+        let frames = client.rest();
+        assert!(
+            frames
+                .iter()
+                .any(|frame| matches!(frame, Received::GoAway(_, ErrorCode::ENHANCE_YOUR_CALM))),
+            "{frames:?}"
+        );
+    }
+    assert!(struck(&server, Limit::HeadTime) >= 3);
+}
+
+#[test]
+fn a_slow_body_is_refused_and_other_streams_go_on() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&[post(1, "/length", &[]), data(1, &[b'a'; 1000])].concat());
+    // Requests on other streams give the slow one no more time.
+    let mut stream = 3;
+    for _ in 0..6 {
+        server.advance(DEADLINE / 5);
+        client.send(&data(1, b"123456"));
+        client.send(&get(stream, "/"));
+        assert_eq!(client.response(stream).status, 200);
+        stream += 2;
+    }
+    assert_eq!(client.response(1).status, 408);
+    assert_eq!(struck(&server, Limit::BodyRate), 1);
+    assert_eq!(client.get(stream, "/").status, 200);
+}
+
+#[test]
+fn a_body_that_the_handler_does_not_want_is_not_late() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&[post(1, "/unread", &[]), data(1, &[b'a'; 1000])].concat());
+    server.advance(2 * DEADLINE - MINUTE);
+    assert_eq!(client.get(3, "/").status, 200);
+    server.advance(2 * MINUTE);
+    assert_eq!(client.response(1).text(), "done");
+}
+
+#[test]
+fn a_response_whose_window_stays_closed_is_reset() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[(4, 1000)]);
+    client.send(&[get(1, "/large"), get(3, "/stream/20"), get(5, "/file")].concat());
+    for _ in 0..6 {
+        server.advance(DEADLINE / 5);
+        client.send(&frames::window_update(1, 1));
+    }
+    for stream in [1, 3, 5] {
+        client.read_until(|frame| *frame == Received::Reset(stream, ErrorCode::CANCEL));
+    }
+    assert_eq!(struck(&server, Limit::WriteRate), 3);
+    assert_eq!(client.get(7, "/").status, 200);
+    assert_eq!(server.resources().buffer_bytes, 0);
+}
+
+#[test]
+fn a_client_that_takes_no_output_is_reset() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&get(1, "/large"));
+    server.advance(DEADLINE + MINUTE);
+    assert_eq!(struck(&server, Limit::WriteRate), 1);
+    assert!(client.connection.is_closed());
+}
+
+#[test]
+fn a_handler_has_as_much_time_as_it_needs() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&get(1, "/slow"));
+    server.advance(DEADLINE / 2);
+    client.send(&frames::ping());
+    server.advance(DEADLINE);
+    assert_eq!(client.response(1).text(), "slow");
+}

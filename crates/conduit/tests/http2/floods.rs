@@ -1,0 +1,189 @@
+//! Floods and attacks, whose cost is bounded and counted.
+
+use std::time::Duration;
+
+use conduit::Limit;
+use conduit::testing::TestClient;
+use conduit_proto::h2::ErrorCode;
+
+use crate::client::Client;
+use crate::frames::{self, Received, data, frame, get, post};
+use crate::{DEADLINE, app, server};
+
+fn struck(server: &TestClient, limit: Limit) -> u64 {
+    server.handle().statistics().struck(limit)
+}
+
+/// Sends the same frames until the server closes the connection, second by second. Returns the rounds.
+fn flood(server: &TestClient, client: &mut Client, mut frames: impl FnMut(usize) -> Vec<u8>) -> usize {
+    for round in 0..200 {
+        // The server may read nothing of it.
+        client.offer(&frames(round));
+        server.advance(Duration::from_secs(1));
+        client.take_in();
+        assert!(server.resources().buffer_bytes < 2 * 1024 * 1024);
+        if client.connection.is_closed() {
+            return round;
+        }
+    }
+    panic!("the flood is not stopped");
+}
+
+#[test]
+fn floods_are_delayed_and_then_closed() {
+    let repeat = |frame: Vec<u8>| move |_: usize| frame.repeat(2000);
+    for (name, frames) in [
+        (
+            "ping",
+            Box::new(repeat(frames::ping())) as Box<dyn FnMut(usize) -> Vec<u8>>,
+        ),
+        ("settings", Box::new(repeat(frames::settings(&[(4, 1000)])))),
+        (
+            "priority",
+            Box::new(repeat(frame(frames::PRIORITY, 0, 1, &[0, 0, 0, 3, 16]))),
+        ),
+        ("window updates", Box::new(repeat(frames::window_update(0, 1)))),
+        ("unknown frames", Box::new(repeat(frame(0xfe, 0, 0, b"x")))),
+    ] {
+        let server = server();
+        let mut client = Client::open(&server);
+        let rounds = flood(&server, &mut client, frames);
+        assert!(rounds >= 10, "{name}: closed at once");
+        assert!(struck(&server, Limit::Http2Glitches) > 10, "{name}");
+        let goaway = |frame: &Received| matches!(frame, Received::GoAway(_, ErrorCode::ENHANCE_YOUR_CALM));
+        assert!(client.rest().iter().any(goaway), "{name}");
+    }
+}
+
+#[test]
+fn rapid_resets_run_no_more_handlers_than_streams() {
+    let server = TestClient::new(app().http2_stream_limit(10));
+    let mut client = Client::open(&server);
+    let mut next = 1;
+    for _ in 0..100 {
+        let mut burst = Vec::new();
+        for _ in 0..10 {
+            burst.extend(get(next, "/slow"));
+            burst.extend(frames::reset(next, ErrorCode::CANCEL));
+            next += 2;
+        }
+        client.offer(&burst);
+        server.advance(Duration::ZERO);
+        assert!(server.resources().handlers <= 20, "{}", server.resources().handlers);
+    }
+    assert!(struck(&server, Limit::Http2Streams) >= 1);
+    // The handlers end, and the connection goes on.
+    while server.resources().handlers > 0 {
+        server.advance(DEADLINE);
+        client.offer(&[]);
+    }
+    client.offer(&get(next, "/"));
+    assert_eq!(client.response(next).status, 200);
+}
+
+#[test]
+fn resets_that_the_client_provokes_run_no_more_handlers_than_streams() {
+    let server = TestClient::new(app().http2_stream_limit(10));
+    let mut client = Client::open(&server);
+    let mut next = 1;
+    for _ in 0..50 {
+        let mut burst = Vec::new();
+        for _ in 0..10 {
+            burst.extend(get(next, "/slow"));
+            burst.extend(frames::window_update(next, 0));
+            next += 2;
+        }
+        client.offer(&burst);
+        server.advance(Duration::ZERO);
+        assert!(server.resources().handlers <= 20);
+    }
+    assert!(struck(&server, Limit::Http2Streams) >= 1);
+}
+
+#[test]
+fn more_streams_than_the_limit_are_refused() {
+    let server = TestClient::new(app().http2_stream_limit(3));
+    let mut client = Client::open(&server);
+    client.send(&[get(1, "/slow"), get(3, "/slow"), get(5, "/slow"), get(7, "/")].concat());
+    client.read_until(|frame| *frame == Received::Reset(7, ErrorCode::REFUSED_STREAM));
+    assert_eq!(struck(&server, Limit::Http2Streams), 1);
+    server.advance(DEADLINE);
+    assert_eq!(client.get(9, "/").status, 200);
+}
+
+#[test]
+fn a_continuation_flood_is_closed() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&frame(frames::HEADERS, frames::END_STREAM, 1, b""));
+    client.send(&frame(frames::CONTINUATION, 0, 1, b"").repeat(9));
+    let frames = client.rest();
+    assert!(
+        frames.contains(&Received::GoAway(0, ErrorCode::ENHANCE_YOUR_CALM)),
+        "{frames:?}"
+    );
+    assert_eq!(struck(&server, Limit::Http2Continuations), 1);
+}
+
+#[test]
+fn an_hpack_bomb_takes_no_memory() {
+    let server = server();
+    let mut client = Client::open(&server);
+    // A field of 3,000 bytes enters the dynamic table, and is repeated by one byte each.
+    let mut block = frames::block(&frames::pseudo("GET", "/"));
+    frames::literal(&mut block, 0x40, b"x-bomb", &[b'b'; 3000]);
+    block.extend([0xbe; 10_000]);
+    client.send(&frame(
+        frames::HEADERS,
+        frames::END_STREAM | frames::END_HEADERS,
+        1,
+        &block,
+    ));
+    assert_eq!(client.response(1).status, 431);
+    let bomb = [frames::block(&frames::pseudo("GET", "/")), vec![0xbe; 16_000]].concat();
+    for stream in (3..200).step_by(2) {
+        client.send(&frame(
+            frames::HEADERS,
+            frames::END_STREAM | frames::END_HEADERS,
+            stream,
+            &bomb,
+        ));
+        assert_eq!(client.response(stream).status, 431);
+        assert!(server.resources().buffer_bytes < 2 * 1024 * 1024);
+    }
+    assert_eq!(struck(&server, Limit::HeadBytes) + struck(&server, Limit::Headers), 100);
+}
+
+#[test]
+fn empty_data_is_a_glitch_and_small_data_of_grpc_is_not() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&post(1, "/echo", &[]));
+    for _ in 0..3000 {
+        client.send(&data(1, b"12345"));
+    }
+    server.advance(Duration::ZERO);
+    assert_eq!(struck(&server, Limit::Http2Glitches), 0);
+    let rounds = flood(&server, &mut client, |_| data(1, b"").repeat(2000));
+    assert!(rounds >= 10);
+}
+
+#[test]
+fn windows_of_zero_hold_no_more_than_a_piece_of_each_stream() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[(4, 0)]);
+    for stream in (1..200).step_by(2) {
+        client.send(&get(stream, "/stream/100"));
+    }
+    server.advance(Duration::ZERO);
+    assert!(server.resources().buffer_bytes < 100 * 10_000 + 64 * 1024);
+    server.advance(DEADLINE + Duration::from_secs(60));
+    server.advance(Duration::from_secs(60));
+    assert_eq!(server.resources().buffer_bytes, 0);
+    client.take_in();
+    let resets = client
+        .frames
+        .iter()
+        .filter(|frame| matches!(frame, Received::Reset(..)));
+    assert_eq!(resets.count(), 100);
+}

@@ -1,0 +1,203 @@
+//! Flow control, back-pressure, the order of responses, and cancellation.
+
+use std::time::Duration;
+
+use conduit_proto::h2::ErrorCode;
+
+use crate::client::Client;
+use crate::frames::{self, Received, data, get, last_data, post};
+use crate::{DEADLINE, LARGE, server};
+
+/// The bytes that a client may send on a stream before the server has read any.
+const WINDOW: usize = 64 * 1024;
+
+fn window_updates(client: &mut Client, stream: u32) -> u32 {
+    client.take_in();
+    let updates = client.frames.iter().filter_map(|frame| match frame {
+        Received::WindowUpdate(other, increment) if *other == stream => Some(*increment),
+        _ => None,
+    });
+    updates.sum()
+}
+
+#[test]
+fn a_window_grows_only_as_the_handler_reads() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&post(1, "/unread", &[]));
+    client.send(&post(3, "/length", &[]));
+    for _ in 0..WINDOW / 16_384 {
+        client.send(&data(1, &[b'u'; 16_384]));
+        client.send(&data(3, &[b'r'; 16_384]));
+    }
+    server.advance(Duration::ZERO);
+    assert_eq!(window_updates(&mut client, 1), 0, "nothing of the body is read");
+    assert!(
+        window_updates(&mut client, 3) >= WINDOW as u32,
+        "all of the body is wanted"
+    );
+    assert!(server.resources().buffer_bytes >= WINDOW);
+    client.send(&data(1, b"x"));
+    client.read_until(|frame| *frame == Received::Reset(1, ErrorCode::FLOW_CONTROL_ERROR));
+    client.send(&last_data(3, b""));
+    assert_eq!(client.response(3).text(), format!("{WINDOW} bytes"));
+    assert_eq!(server.handle().statistics().struck(conduit::Limit::Http2Windows), 1);
+}
+
+#[test]
+fn a_body_that_the_handler_drops_is_discarded() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&post(1, "/dropped", &[]));
+    for _ in 0..8 {
+        for _ in 0..WINDOW / 2 / 16_384 {
+            client.send(&data(1, &[b'u'; 16_384]));
+        }
+        server.advance(Duration::ZERO);
+    }
+    assert!(window_updates(&mut client, 1) >= 4 * WINDOW as u32);
+    assert_eq!(server.resources().body_memory_bytes, 0);
+}
+
+#[test]
+fn a_body_that_is_read_later_frees_the_connection_then() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&post(1, "/later", &[]));
+    client.send(&last_data(1, &[b'u'; 10_000]));
+    assert_eq!(client.get(3, "/").status, 200);
+    server.advance(DEADLINE);
+    assert_eq!(client.response(1).text(), "10000 bytes");
+    // Far more than the connection's window in total.
+    for stream in (5..).step_by(2).take(200) {
+        client.send(&[post(stream, "/length", &[]), last_data(stream, &[b'u'; 10_000])].concat());
+        assert_eq!(client.response(stream).text(), "10000 bytes");
+    }
+}
+
+#[test]
+fn a_stream_makes_pieces_only_while_its_window_has_room() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[(4, 25_000)]);
+    client.send(&get(1, "/stream/100"));
+    server.advance(Duration::ZERO);
+    client.take_in();
+    let received: usize = client.frames.iter().map(data_bytes).sum();
+    assert_eq!(received, 25_000);
+    assert!(server.resources().buffer_bytes <= 10_000, "a piece waits");
+    client.send(&[frames::window_update(1, 1 << 20), frames::window_update(0, 1 << 20)].concat());
+    assert_eq!(client.response(1).body.len(), 1_000_000);
+}
+
+fn data_bytes(frame: &Received) -> usize {
+    match frame {
+        Received::Data { bytes, .. } => bytes.len(),
+        _ => 0,
+    }
+}
+
+#[test]
+fn large_responses_do_not_starve_small_ones() {
+    let server = server();
+    let mut client = Client::open(&server);
+    for stream in [1, 3, 5] {
+        client.send(&get(stream, "/large"));
+    }
+    client.send(&get(7, "/file"));
+    client.send(&get(9, "/"));
+    let mut before = 0;
+    loop {
+        let frame =
+            client.read_until(|frame| matches!(frame, Received::Data { .. } | Received::Head { stream: 9, .. }));
+        match frame {
+            Received::Data { stream: 9, .. } => unreachable!("a head comes first"),
+            Received::Data { bytes, .. } => before += bytes.len(),
+            _ => break,
+        }
+    }
+    // The pipe in memory and one filling of the output.
+    assert!(before <= LARGE / 2, "{before} bytes of large responses came first");
+    for stream in [1, 3, 5] {
+        assert_eq!(
+            client.response(stream).body.len() + before.min(1),
+            LARGE + before.min(1)
+        );
+    }
+}
+
+#[test]
+fn an_urgent_response_comes_first() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[(4, 0)]);
+    let with_priority = |stream, priority| {
+        frames::request(
+            stream,
+            &[&frames::pseudo("GET", "/large"), &[("priority", priority)][..]].concat(),
+        )
+    };
+    client.send(
+        &[
+            with_priority(1, "u=5"),
+            with_priority(3, "u=1"),
+            with_priority(5, "u=3"),
+        ]
+        .concat(),
+    );
+    server.advance(Duration::ZERO);
+    // The window of the connection is smaller than a response.
+    client.send(&frames::settings(&[(4, 1 << 20)]));
+    server.advance(Duration::ZERO);
+    client.take_in();
+    let streams: Vec<u32> = client
+        .frames
+        .iter()
+        .filter_map(|frame| match frame {
+            Received::Data { stream, .. } => Some(*stream),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        !streams.is_empty() && streams.iter().all(|stream| *stream == 3),
+        "{streams:?}"
+    );
+}
+
+#[test]
+fn a_reset_ends_the_handler_as_its_route_specifies() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&[get(1, "/slow"), get(3, "/aborted")].concat());
+    server.advance(Duration::ZERO);
+    assert_eq!(server.resources().handlers, 2);
+    client.send(&[frames::reset(1, ErrorCode::CANCEL), frames::reset(3, ErrorCode::CANCEL)].concat());
+    server.advance(Duration::ZERO);
+    server.advance(Duration::ZERO);
+    assert_eq!(server.resources().handlers, 1);
+    server.advance(DEADLINE);
+    assert_eq!(server.resources().handlers, 0);
+    assert_eq!(client.get(5, "/").status, 200);
+}
+
+#[test]
+fn a_reset_ends_the_streams_of_both_bodies() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[(4, 1000)]);
+    client.send(
+        &[
+            get(1, "/stream/100"),
+            get(3, "/large"),
+            get(5, "/file"),
+            post(7, "/echo", &[]),
+        ]
+        .concat(),
+    );
+    client.send(&data(7, &[b'e'; 5000]));
+    server.advance(Duration::ZERO);
+    for stream in [1, 3, 5, 7] {
+        client.send(&frames::reset(stream, ErrorCode::CANCEL));
+    }
+    server.advance(Duration::ZERO);
+    server.advance(Duration::ZERO);
+    assert_eq!(server.resources().buffer_bytes, 0);
+    assert_eq!(client.get(9, "/").status, 200);
+}

@@ -1,0 +1,198 @@
+//! HTTP/2 in the server: requests and responses, flow control, cancellation, deadlines, limits and the shutdown, with a client
+//! that sends exactly the given frames; and real clients.
+//!
+//! The engine has tests in `conduit-proto`; these are of what the server does with it.
+
+mod client;
+mod deadlines;
+mod floods;
+mod flow;
+#[allow(dead_code, reason = "the tests of the engine use the rest")]
+#[path = "../../../conduit-proto/tests/h2/frames.rs"]
+mod frames;
+#[cfg(feature = "tls")]
+mod real;
+mod requests;
+mod shutdown;
+#[cfg(feature = "tls")]
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use conduit::prelude::*;
+use conduit::testing::TestClient;
+
+/// Each deadline of these tests.
+const DEADLINE: Duration = Duration::from_secs(15 * 60);
+const LARGE: usize = 1024 * 1024;
+
+#[get("/")]
+fn hello() -> &'static str {
+    "hello"
+}
+
+#[get("/hello/{name}")]
+fn greet(name: Path<String>) -> String {
+    format!("hello {}", *name)
+}
+
+#[get("/large")]
+fn large() -> Vec<u8> {
+    pattern(LARGE)
+}
+
+#[get("/about")]
+fn about(request: Request) -> String {
+    let host = request.header("host").map(String::from_utf8_lossy);
+    let (version, uri) = (request.version(), request.uri());
+    format!(
+        "{version:?} {uri} {} {:?}",
+        host.unwrap_or_default(),
+        request.headers().get("cookie")
+    )
+}
+
+/// Reads the whole body.
+#[post("/length")]
+async fn length(body: Bytes) -> String {
+    format!("{} bytes", body.len())
+}
+
+#[post("/echo")]
+async fn echo(body: Body) -> Body {
+    body
+}
+
+/// Never reads its body.
+#[post("/unread")]
+async fn unread(body: Body) -> &'static str {
+    tokio::time::sleep(2 * DEADLINE).await;
+    drop(body);
+    "done"
+}
+
+/// Drops its body, and works on.
+#[post("/dropped")]
+async fn dropped(body: Body) -> &'static str {
+    drop(body);
+    tokio::time::sleep(DEADLINE).await;
+    "done"
+}
+
+/// Reads its body in a task that a test starts.
+#[post("/later")]
+async fn later(body: Bytes) -> String {
+    tokio::time::sleep(DEADLINE).await;
+    format!("{} bytes", body.len())
+}
+
+#[get("/slow")]
+async fn slow() -> &'static str {
+    tokio::time::sleep(DEADLINE).await;
+    "slow"
+}
+
+#[get("/aborted", disconnect = "abort")]
+async fn aborted() -> &'static str {
+    tokio::time::sleep(DEADLINE).await;
+    "slow"
+}
+
+#[get("/nothing")]
+fn nothing() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+#[get("/connection-fields")]
+fn connection_fields() -> impl IntoResponse {
+    let fields = [
+        ("connection", "x-own"),
+        ("keep-alive", "timeout=5"),
+        ("x-other", "kept"),
+    ];
+    (fields, "text")
+}
+
+#[get("/stream/{pieces}")]
+fn stream(pieces: Path<usize>) -> Body {
+    Body::from_stream(Pieces(*pieces, 10_000))
+}
+
+#[get("/wrong-length")]
+fn wrong_length() -> Body {
+    Body::from_sized_stream(Pieces(3, 10_000), 25_000)
+}
+
+#[get("/short-length")]
+fn short_length() -> Body {
+    Body::from_sized_stream(Pieces(3, 10_000), 35_000)
+}
+
+#[get("/file")]
+fn file() -> Result<Body, Problem> {
+    use std::io::Write as _;
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&pattern(LARGE))?;
+    Ok(Body::from_file(file, 10..LARGE as u64))
+}
+
+#[get("/panic")]
+fn panics() -> &'static str {
+    panic!("on purpose")
+}
+
+/// Pieces that are there at once.
+struct Pieces(usize, usize);
+
+impl futures_core::Stream for Pieces {
+    type Item = Result<Bytes, conduit::BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(left) = self.0.checked_sub(1) else {
+            return Poll::Ready(None);
+        };
+        self.0 = left;
+        Poll::Ready(Some(Ok(Bytes::from(vec![b'p'; self.1]))))
+    }
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|place| (place % 251) as u8).collect()
+}
+
+fn app() -> App<(), Routes<()>> {
+    App::new(())
+        .routes(routes![
+            hello,
+            greet,
+            large,
+            about,
+            length,
+            echo,
+            unread,
+            dropped,
+            later,
+            slow,
+            aborted,
+            nothing,
+            connection_fields,
+            stream,
+            wrong_length,
+            short_length,
+            file,
+            panics
+        ])
+        .head_timeout(DEADLINE)
+        .idle_timeout(DEADLINE)
+        .handshake_timeout(DEADLINE)
+        .shutdown_timeout(10 * DEADLINE)
+        .minimum_rate(1024, DEADLINE)
+        .body_limit(4 * 1024 * 1024)
+}
+
+fn server() -> TestClient {
+    TestClient::new(app())
+}

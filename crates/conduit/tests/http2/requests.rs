@@ -1,0 +1,233 @@
+//! Requests and responses: what a handler sees, and what a client gets, compared with HTTP/1.1.
+
+use conduit::testing::TestClient;
+use conduit_proto::h2::ErrorCode;
+
+use crate::client::Client;
+use crate::frames::{self, Received, data, get, last_data, post, request};
+use crate::{LARGE, pattern, server};
+
+#[test]
+fn a_handler_sees_the_same_request_as_in_http_1_1() {
+    let server = server();
+    let mut client = Client::open(&server);
+    let response = client.get(1, "/hello/world?query");
+    assert_eq!((response.status, response.text().as_str()), (200, "hello world"));
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", "/about?a=b"),
+        (":authority", "example.org:81"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+    ];
+    client.send(&request(3, &fields));
+    assert_eq!(
+        client.response(3).text(),
+        "HTTP/2.0 /about?a=b example.org:81 Some(\"a=1; b=2\")"
+    );
+}
+
+#[test]
+fn responses_are_those_of_http_1_1_without_fields_of_the_connection() {
+    let server = server();
+    let mut client = Client::open(&server);
+    let targets = [
+        "/",
+        "/large",
+        "/nothing",
+        "/connection-fields",
+        "/stream/20",
+        "/file",
+        "/missing",
+        "/panic",
+        "/echo",
+    ];
+    for (target, stream) in targets.into_iter().zip((1..).step_by(4)) {
+        for (method, stream) in [("GET", stream), ("HEAD", stream + 2)] {
+            let of_h1 = server.request(method, target).send();
+            client.send(&request(stream, &frames::pseudo(method, target)));
+            let response = client.response(stream);
+            assert_eq!(response.status, of_h1.status().as_u16(), "{method} {target}");
+            assert_eq!(response.body, of_h1.bytes().to_vec(), "{method} {target}");
+            let mut expected: Vec<_> = of_h1
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_str().expect("text").to_owned()))
+                .filter(|(name, _)| !["connection", "transfer-encoding", "date"].contains(&name.as_str()))
+                .collect();
+            let mut fields = response.fields;
+            fields.retain(|(name, _)| name != "date");
+            expected.sort();
+            fields.sort();
+            assert_eq!(fields, expected, "{method} {target}");
+        }
+    }
+}
+
+#[test]
+fn bodies_arrive_whole_and_in_pieces() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&[post(1, "/length", &[]), last_data(1, &[b'x'; 1000])].concat());
+    assert_eq!(client.response(1).text(), "1000 bytes");
+    client.send(&post(3, "/length", &[]));
+    server.advance(std::time::Duration::ZERO);
+    client.send(&data(3, b"12345"));
+    client.send(&post(5, "/length", &[("content-length", "3")]));
+    client.send(&last_data(5, b"123"));
+    assert_eq!(client.response(5).text(), "3 bytes", "a later request overtakes");
+    client.send(&last_data(3, b""));
+    assert_eq!(client.response(3).text(), "5 bytes");
+    client.send(&post(7, "/length", &[]));
+    client.send(&data(7, b"12345"));
+    client.send(&frames::trailers(7, &[("x-checksum", "1")]));
+    assert_eq!(client.response(7).text(), "5 bytes");
+}
+
+#[test]
+fn a_body_is_echoed_as_it_arrives() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&post(1, "/echo", &[]));
+    for round in 0..3 {
+        client.send(&data(1, format!("round {round}").as_bytes()));
+        let piece = client.read_until(|frame| matches!(frame, Received::Data { .. }));
+        let Received::Data { bytes, end_stream, .. } = piece else {
+            unreachable!()
+        };
+        assert_eq!((bytes, end_stream), (format!("round {round}").into_bytes(), false));
+    }
+    client.send(&last_data(1, b""));
+    client.read_until(|frame| matches!(frame, Received::Data { end_stream: true, .. }));
+}
+
+#[test]
+fn a_body_over_the_limit_is_refused_and_the_connection_goes_on() {
+    let server = TestClient::new(crate::app().body_limit(10));
+    let mut client = Client::open(&server);
+    client.send(&post(1, "/length", &[("content-length", "11")]));
+    assert_eq!(client.response(1).status, 413);
+    client.read_until(|frame| *frame == Received::Reset(1, ErrorCode::NO_ERROR));
+    client.send(&post(3, "/length", &[]));
+    client.send(&data(3, b"12345678901"));
+    assert_eq!(client.response(3).status, 413);
+    assert_eq!(client.get(5, "/").status, 200);
+    assert_eq!(server.handle().statistics().struck(conduit::Limit::BodyBytes), 2);
+}
+
+#[test]
+fn a_client_that_expects_100_continue_gets_it_when_the_handler_reads() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&post(
+        1,
+        "/length",
+        &[("expect", "100-continue"), ("content-length", "2")],
+    ));
+    let interim = client.read_until(|frame| matches!(frame, Received::Head { .. }));
+    assert_eq!(interim.status(), Some((1, "100")));
+    client.send(&last_data(1, b"ab"));
+    assert_eq!(client.response(1).text(), "2 bytes");
+}
+
+#[test]
+fn a_stream_whose_length_is_wrong_is_reset() {
+    let server = server();
+    let mut client = Client::open(&server);
+    for (path, stream) in [("/wrong-length", 1), ("/short-length", 3)] {
+        client.send(&get(stream, path));
+        client.read_until(|frame| *frame == Received::Reset(stream, ErrorCode::INTERNAL_ERROR));
+    }
+    assert_eq!(client.get(5, "/").text(), "hello");
+}
+
+#[test]
+fn all_requests_of_a_read_are_answered_together() {
+    let server = server();
+    let mut client = Client::open(&server);
+    let requests: Vec<u8> = (0..100).flat_map(|index| get(2 * index + 1, "/")).collect();
+    client.send(&requests);
+    for index in 0..100 {
+        assert_eq!(client.response(2 * index + 1).text(), "hello");
+    }
+    assert_eq!(server.handle().statistics().requests, 100);
+}
+
+#[test]
+fn a_request_over_a_limit_gets_431_and_the_connection_goes_on() {
+    let server = server();
+    let mut client = Client::open(&server);
+    let many: Vec<(String, &str)> = (0..101).map(|index| (format!("x-{index}"), "1")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    client.send(&frames::with_fields(1, &many));
+    assert_eq!(client.response(1).status, 431);
+    let long = "x".repeat(15_000);
+    let fields: Vec<(&str, &str)> = (0..5).map(|_| ("x-long", long.as_str())).collect();
+    let block = frames::block(&[&frames::pseudo("GET", "/"), &fields[..]].concat());
+    let mut parts = block.chunks(16_384);
+    client.send(&frames::frame(
+        frames::HEADERS,
+        frames::END_STREAM,
+        3,
+        parts.next().expect("a part"),
+    ));
+    let rest: Vec<&[u8]> = parts.collect();
+    for (index, part) in rest.iter().enumerate() {
+        let flags = if index + 1 == rest.len() {
+            frames::END_HEADERS
+        } else {
+            0
+        };
+        client.send(&frames::frame(frames::CONTINUATION, flags, 3, part));
+    }
+    assert_eq!(client.response(3).status, 431);
+    assert_eq!(client.get(5, "/").status, 200);
+    let statistics = server.handle().statistics();
+    assert_eq!(statistics.struck(conduit::Limit::Headers), 1);
+    assert_eq!(statistics.struck(conduit::Limit::HeadBytes), 1);
+}
+
+#[test]
+fn a_file_and_a_large_body_fit_any_windows() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[(4, 2000)]);
+    client.send(&get(1, "/file"));
+    client.send(&get(3, "/large"));
+    let mut received = [Vec::new(), Vec::new()];
+    let mut ended = 0;
+    while ended < 2 {
+        let frame = client.read_until(|frame| matches!(frame, Received::Data { .. }));
+        let Received::Data {
+            stream,
+            bytes,
+            end_stream,
+        } = frame
+        else {
+            unreachable!()
+        };
+        assert!(bytes.len() <= 2000);
+        let count = bytes.len() as u32;
+        received[stream as usize / 2].extend(bytes);
+        ended += u32::from(end_stream);
+        if count > 0 {
+            client.send(&frames::window_update(0, count));
+            if !end_stream {
+                client.send(&frames::window_update(stream, count));
+            }
+        }
+    }
+    assert!(received[0] == pattern(LARGE)[10..]);
+    assert!(received[1] == pattern(LARGE));
+}
+
+#[test]
+fn the_last_permitted_request_ends_the_connection() {
+    let server = TestClient::new(crate::app().request_limit(2));
+    let mut client = Client::open(&server);
+    client.send(&[get(1, "/"), get(3, "/"), get(5, "/")].concat());
+    let frames = client.rest();
+    let statuses: Vec<_> = frames.iter().filter_map(Received::status).collect();
+    assert_eq!(statuses, [(1, "200"), (3, "200")]);
+    assert!(frames.contains(&Received::GoAway(3, ErrorCode::NO_ERROR)), "{frames:?}");
+}
