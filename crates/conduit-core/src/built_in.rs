@@ -15,7 +15,6 @@ use crate::route::Table;
 
 /// A page that the framework serves to `GET` and `HEAD`.
 #[derive(Clone)]
-#[doc(hidden)]
 pub struct BuiltIn {
     path: String,
     answer: Arc<dyn Fn(&Request) -> Response + Send + Sync>,
@@ -32,7 +31,6 @@ impl BuiltIn {
 }
 
 /// Fails if a route has the path of a page.
-#[doc(hidden)]
 pub fn refuse_taken(pages: &[BuiltIn], definitions: &[Definition]) -> Result<(), Error> {
     for page in pages {
         if let Some(route) = definitions.iter().find(|route| route.path == page.path) {
@@ -43,7 +41,6 @@ pub fn refuse_taken(pages: &[BuiltIn], definitions: &[Definition]) -> Result<(),
 }
 
 /// The answer of the page that a request is for.
-#[doc(hidden)]
 pub fn answer(pages: &[BuiltIn], request: &Request) -> Option<Response> {
     let page = pages.iter().find(|page| page.path == request.path())?;
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -51,8 +48,7 @@ pub fn answer(pages: &[BuiltIn], request: &Request) -> Option<Response> {
 }
 
 /// Puts the pages before the routes that would match their paths too: a literal path comes before a parameter.
-#[doc(hidden)]
-pub fn put_before(pages: &Rc<[BuiltIn]>, table: &Table, endpoints: &mut [Rc<dyn Endpoint>]) {
+pub(crate) fn put_before(pages: &Rc<[BuiltIn]>, table: &Table, endpoints: &mut [Rc<dyn Endpoint>]) {
     let mut covered = Vec::new();
     for page in pages.iter() {
         for method in ["GET", "HEAD"] {

@@ -21,7 +21,6 @@ use crate::response::{IntoResponse, Response};
 use crate::route::{Definition, EndpointBuilder, LayerBuilder, Routes, Table};
 
 /// The plan from which each worker builds its [`Application`]: the routes, and everything that all workers share.
-#[doc(hidden)]
 pub struct Plan<S: 'static> {
     routes: Routes<S>,
     /// The layers that are written in the list, in its order.
@@ -30,19 +29,14 @@ pub struct Plan<S: 'static> {
 }
 
 /// The parts of an application around its routes.
-#[doc(hidden)]
 pub struct AppStack<S> {
     /// The first is the innermost.
-    #[doc(hidden)]
     pub layers: Vec<Box<dyn AnyLayer<S>>>,
     /// The handler of requests without a route.
-    #[doc(hidden)]
     pub fallback: Option<Box<dyn AnyFallback<S>>>,
     /// The format of errors.
-    #[doc(hidden)]
     pub errors: ErrorForm,
     /// Pages of the framework's own.
-    #[doc(hidden)]
     pub pages: Vec<BuiltIn>,
 }
 
@@ -70,7 +64,6 @@ impl<S> Clone for AppStack<S> {
 
 impl<S> AppStack<S> {
     /// The names of the layers, the outermost first.
-    #[doc(hidden)]
     pub fn names(&self) -> Vec<Cow<'static, str>> {
         self.layers.iter().rev().map(|layer| layer.name()).collect()
     }
@@ -78,7 +71,6 @@ impl<S> AppStack<S> {
 
 impl<S> AppStack<S> {
     /// Adds what the layers say of themselves, the innermost first.
-    #[doc(hidden)]
     pub fn describe(&self, operation: &mut Operation) {
         self.layers.iter().for_each(|layer| layer.describe(operation));
     }
@@ -95,7 +87,6 @@ impl<S> fmt::Debug for AppStack<S> {
 }
 
 impl<S: 'static> Plan<S> {
-    #[doc(hidden)]
     pub fn new(routes: Routes<S>, stack: AppStack<S>) -> Self {
         let mut making = LayerBuilder::default();
         routes.make(&mut making);
@@ -107,7 +98,6 @@ impl<S: 'static> Plan<S> {
     }
 
     /// The application on this thread.
-    #[doc(hidden)]
     pub fn connect(self, state: S) -> Application {
         let state = Rc::new(state);
         let mut connecting = EndpointBuilder::new(self.made);
@@ -154,14 +144,12 @@ impl<S> Clone for Plan<S> {
 
 impl<S> Plan<S> {
     /// Method, path and handler of each route, in the order of the table.
-    #[doc(hidden)]
     pub fn definitions(&self) -> &'static [Definition] {
         self.routes.definitions()
     }
 }
 
 /// An application, ready to serve on this thread.
-#[doc(hidden)]
 pub struct Application {
     dispatcher: Rc<Dispatcher>,
     /// The outermost layer of the application, if it has any.
@@ -172,14 +160,12 @@ pub struct Application {
 
 impl Application {
     /// The request's route, and its place in the table.
-    #[doc(hidden)]
     pub fn route(&self, request: &mut Request) -> Option<(usize, &'static Definition)> {
         let index = self.dispatcher.find(request).ok()?;
         Some((index, &self.dispatcher.table.definitions()[index]))
     }
 
     /// Starts to answer a request.
-    #[doc(hidden)]
     pub fn serve(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
         let Some(errors) = &self.errors else {
             return self.answer(request, context);
@@ -198,7 +184,6 @@ impl Application {
     }
 
     /// An answer of the server's own to what never became a request, in the application's form for errors.
-    #[doc(hidden)]
     pub fn show(&self, response: Response) -> Response {
         match &self.errors {
             Some(errors) => errors.apply(response, &RequestSummary::default()),
@@ -303,7 +288,6 @@ impl Dispatcher {
 }
 
 /// The answer to `CONNECT` (RFC 9110, section 9.3.6).
-#[doc(hidden)]
 pub fn no_tunnel() -> Response {
     Problem::new(StatusCode::NOT_IMPLEMENTED)
         .with_detail("this is an origin server, which makes no tunnels")

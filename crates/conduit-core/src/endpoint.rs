@@ -21,7 +21,6 @@ use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
 /// The result of calling an endpoint with a request.
-#[doc(hidden)]
 pub enum Outcome {
     /// The response is ready.
     Ready(Response),
@@ -30,7 +29,6 @@ pub enum Outcome {
 }
 
 /// One handler with its state, or one layer with its inner endpoint.
-#[doc(hidden)]
 pub trait Endpoint {
     /// Starts to process the request. A future that is not ready has been polled with `context` once; the caller polls it
     /// again, with another waker if necessary.
@@ -38,7 +36,6 @@ pub trait Endpoint {
 }
 
 /// An endpoint whose response comes from the future that `start` makes of the request.
-#[doc(hidden)]
 pub fn endpoint<Start, F>(start: Start) -> Rc<dyn Endpoint>
 where
     Start: Fn(Request) -> F + Clone + 'static,
@@ -195,7 +192,6 @@ impl Drop for PendingHandler {
 }
 
 /// 500, with the panic's message in the log.
-#[doc(hidden)]
 pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::panicked(&message(panic)).into_response()
 }

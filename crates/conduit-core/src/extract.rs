@@ -13,6 +13,21 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
+/// Calls a macro with the names of no parameter to six, for functions with as many extractors.
+macro_rules! for_each_arity {
+    ($implement:ident) => {
+        $implement!();
+        $implement!(A);
+        $implement!(A B);
+        $implement!(A B C);
+        $implement!(A B C D);
+        $implement!(A B C D E);
+        $implement!(A B C D E G);
+    };
+}
+
+pub(crate) use for_each_arity;
+
 /// The condition of a 413, in descriptions.
 #[doc(hidden)]
 pub const TOO_LARGE: &str = "The body is longer than the server takes.";

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::endpoint::{Endpoint, endpoint};
-use crate::extract::FromRequest;
+use crate::extract::{FromRequest, for_each_arity};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
@@ -51,13 +51,7 @@ macro_rules! functions {
     };
 }
 
-functions!();
-functions!(A);
-functions!(A B);
-functions!(A B C);
-functions!(A B C D);
-functions!(A B C D E);
-functions!(A B C D E G);
+for_each_arity!(functions);
 
 /// A fallback, its types erased.
 #[doc(hidden)]

@@ -14,7 +14,6 @@ use tokio::task::JoinHandle;
 const PIECE_BYTES: u64 = 64 * 1024;
 
 /// The unsent range of a file.
-#[doc(hidden)]
 pub struct FilePart {
     file: Arc<File>,
     offset: u64,
@@ -25,7 +24,6 @@ pub struct FilePart {
 }
 
 impl FilePart {
-    #[doc(hidden)]
     pub fn new(file: File, offset: u64, length: u64) -> Self {
         FilePart {
             file: Arc::new(file),
@@ -36,13 +34,11 @@ impl FilePart {
         }
     }
 
-    #[doc(hidden)]
     pub fn left(&self) -> u64 {
         self.left
     }
 
     /// The part that comes next, of at most `bytes`.
-    #[doc(hidden)]
     pub fn next(&self, bytes: u64) -> Self {
         FilePart {
             file: Arc::clone(&self.file),
@@ -54,14 +50,12 @@ impl FilePart {
     }
 
     /// Says that the next `bytes` were read.
-    #[doc(hidden)]
     pub fn warm(&mut self, bytes: u64) {
         self.warm_up_to = self.offset + bytes;
     }
 
     /// Reads all of the part, so that it is in memory. It may wait for the disk. The read for sending
     /// meets its errors again.
-    #[doc(hidden)]
     pub fn load(mut self) {
         while self.left > 0 && self.read_piece().is_ok() {}
     }
@@ -103,8 +97,7 @@ impl FilePart {
     }
 
     /// The next piece, read on a thread for that.
-    #[doc(hidden)]
-    pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.left == 0 {
             return Poll::Ready(None);
         }

@@ -224,16 +224,11 @@ impl Body {
     where
         B: http_body::Body<Error: Into<BoxError>> + 'static,
     {
-        let body = match own_or_empty(body) {
-            Ok(body) => return body,
-            Err(body) => body,
+        let mut frames = match Frames::of(body, |error| error) {
+            Ok(frames) => frames,
+            Err(own) => return own,
         };
-        let length = body.size_hint().exact();
-        let mut frames = Frames {
-            first: None,
-            body: Box::pin(body),
-            map_error: |error| error,
-        };
+        let length = frames.body.size_hint().exact();
         // Most bodies are one piece in memory: sent with its length, and without a task.
         if length.is_some() {
             let mut context = Context::from_waker(Waker::noop());
@@ -253,17 +248,11 @@ impl Body {
     where
         B: http_body::Body<Error: Into<BoxError>> + 'static,
     {
-        let body = match own_or_empty(body) {
-            Ok(body) => return body,
-            Err(body) => body,
+        let frames = match Frames::of(body, |error| Box::new(BodyError::of_request(error))) {
+            Ok(frames) => frames,
+            Err(own) => return own,
         };
-        let length = body.size_hint().exact();
-        let frames = Frames {
-            first: None,
-            body: Box::pin(body),
-            map_error: |error| Box::new(BodyError::of_request(error)),
-        };
-        match length {
+        match frames.body.size_hint().exact() {
             Some(length) => Body::from_sized_stream(frames, length),
             None => Body::from_stream(frames),
         }
@@ -318,6 +307,20 @@ struct Frames<B> {
     body: Pin<Box<B>>,
     /// The mapping of its errors.
     map_error: fn(BoxError) -> BoxError,
+}
+
+impl<B: http_body::Body + 'static> Frames<B> {
+    /// The frames of a body, or the own body if it is one or is empty.
+    fn of(body: B, map_error: fn(BoxError) -> BoxError) -> Result<Self, Body> {
+        match own_or_empty(body) {
+            Ok(own) => Err(own),
+            Err(body) => Ok(Frames {
+                first: None,
+                body: Box::pin(body),
+                map_error,
+            }),
+        }
+    }
 }
 
 impl<B: http_body::Body<Error: Into<BoxError>>> Stream for Frames<B> {

@@ -6,29 +6,41 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+#[doc(hidden)]
 pub mod built_in;
 pub mod connection_info;
+#[doc(hidden)]
 pub mod current;
+#[doc(hidden)]
 pub mod dispatch;
+#[doc(hidden)]
 pub mod endpoint;
 pub mod error;
+#[doc(hidden)]
 pub mod exchange_id;
 pub mod extract;
 pub mod fallback;
+#[doc(hidden)]
 pub mod file;
 #[cfg(feature = "tower")]
 pub mod interop;
 pub mod layer;
 pub mod limit;
+#[doc(hidden)]
 pub mod memory;
+#[doc(hidden)]
 pub mod nearest;
+#[doc(hidden)]
 pub mod networks;
 pub mod openapi;
+#[doc(hidden)]
 pub mod panics;
+#[doc(hidden)]
 pub mod pool;
 pub mod problem;
 pub mod request;
 pub mod response;
 pub mod route;
 pub mod state;
+#[doc(hidden)]
 pub mod target;

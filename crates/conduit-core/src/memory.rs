@@ -19,7 +19,6 @@ const FREE_PART: usize = 8;
 
 /// A number of bytes, and the parts taken of them.
 #[derive(Debug)]
-#[doc(hidden)]
 pub struct Budget {
     limit_bytes: usize,
     used_bytes: AtomicUsize,
@@ -29,16 +28,12 @@ pub struct Budget {
 
 /// The budgets of a server.
 #[derive(Clone, Debug)]
-#[doc(hidden)]
 pub struct Budgets {
-    #[doc(hidden)]
     pub bodies: Arc<Budget>,
-    #[doc(hidden)]
     pub encoders: Arc<Budget>,
 }
 
 impl Budgets {
-    #[doc(hidden)]
     pub fn new(limit_bytes: u64) -> Self {
         let limit_bytes = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
         let budget = |limit_bytes, limit| {
@@ -55,14 +50,12 @@ impl Budgets {
     }
 
     /// Returns whether there is room for further bodies.
-    #[doc(hidden)]
     pub fn has_room(&self) -> bool {
         self.bodies.used_bytes() < self.bodies.limit_bytes - self.bodies.limit_bytes / FREE_PART
     }
 }
 
 impl Budget {
-    #[doc(hidden)]
     pub fn used_bytes(&self) -> usize {
         self.used_bytes.load(Relaxed)
     }
@@ -77,12 +70,10 @@ impl Budget {
 
 /// A budget has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[doc(hidden)]
 pub struct Exhausted;
 
 /// A part of a budget, returned when it is dropped.
 #[derive(Debug, Default)]
-#[doc(hidden)]
 pub struct Charge {
     budget: Option<Arc<Budget>>,
     bytes: usize,
@@ -90,7 +81,6 @@ pub struct Charge {
 
 impl Charge {
     /// A part of the budget for encoders of the server on this thread; without a server it is free.
-    #[doc(hidden)]
     pub fn of_encoders(bytes: usize) -> Result<Self, Exhausted> {
         let budget = current::budgets().map(|budgets| budgets.encoders);
         let mut charge = Charge { budget, bytes: 0 };
@@ -99,7 +89,6 @@ impl Charge {
     }
 
     /// Takes more bytes for a body, so that there are `wanted` in all, or else `needed`. Returns how many there are.
-    #[doc(hidden)]
     pub fn raise_to(&mut self, wanted: usize, needed: usize) -> Result<usize, Exhausted> {
         if wanted <= self.bytes {
             return Ok(wanted);
@@ -132,7 +121,6 @@ impl Charge {
     }
 
     /// Returns whether it holds any bytes.
-    #[doc(hidden)]
     pub fn is_some(&self) -> bool {
         self.bytes > 0
     }
@@ -147,7 +135,6 @@ impl Drop for Charge {
 }
 
 /// The default budget: a quarter of the memory that the process may use, by its control group or else the machine.
-#[doc(hidden)]
 pub fn default_bytes() -> u64 {
     usable_bytes(Path::new("/")).map_or(DEFAULT_BYTES, |bytes| bytes / DEFAULT_PART)
 }

@@ -63,7 +63,6 @@ impl Near {
 }
 
 /// The routes that a request may have meant, the nearest first, each with the reason why it did not match.
-#[doc(hidden)]
 pub fn nearest(definitions: &'static [Definition], method: &str, path: &str) -> Vec<Value> {
     let mut all: Vec<Near> = definitions
         .iter()
@@ -77,7 +76,6 @@ pub fn nearest(definitions: &'static [Definition], method: &str, path: &str) -> 
 }
 
 /// A route as an error reports it.
-#[doc(hidden)]
 pub fn route_summary(route: &Definition) -> Value {
     json!({
         "method": route.method,

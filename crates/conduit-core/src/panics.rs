@@ -12,7 +12,6 @@ use crate::problem::logged_message;
 ///
 /// The state of an interrupted call must not be used: its caller drops or resets it.
 #[inline]
-#[doc(hidden)]
 pub fn caught<T>(place: &'static str, call: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(value) => Some(value),
@@ -24,19 +23,16 @@ pub fn caught<T>(place: &'static str, call: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// Emits an event outside of a connection. A subscriber that panics, such as one that cannot write, loses the event only.
-#[doc(hidden)]
 pub fn emit(event: impl FnOnce()) {
     caught("the subscriber panicked", event);
 }
 
 /// Drops what holds values of the application's.
-#[doc(hidden)]
 pub fn discard<T>(value: T) {
     caught("a value of a response panicked when it was dropped", || drop(value));
 }
 
 /// The text of a panic.
-#[doc(hidden)]
 pub fn message(panic: Box<dyn Any + Send>) -> String {
     let text = match panic.downcast::<&'static str>() {
         Ok(text) => return (*text).to_owned(),

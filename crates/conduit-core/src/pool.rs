@@ -20,7 +20,6 @@ const KEPT: usize = 64;
 /// A buffer that has grown beyond this is freed rather than kept.
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;
 /// The capacity of a buffer that is not taken from the budget of memory.
-#[doc(hidden)]
 pub const FREE_BYTES: usize = 4 * 1024;
 /// A header map that has grown beyond this is freed rather than kept.
 const KEPT_HEADER_CAPACITY: usize = 64;
@@ -33,7 +32,6 @@ thread_local! {
 
 /// A byte buffer that goes back to its thread's pool when it is dropped.
 #[derive(Default)]
-#[doc(hidden)]
 pub struct Buffer {
     bytes: Vec<u8>,
     /// The part of the budget of memory that the capacity takes, where [`append`](Buffer::append) has raised it.
@@ -42,26 +40,22 @@ pub struct Buffer {
 
 impl Buffer {
     /// An empty buffer, with the capacity of an earlier one where the pool has one.
-    #[doc(hidden)]
     pub fn take() -> Self {
         Buffer::from(BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default())
     }
 
     /// The bytes as a vector, which does not return to the pool.
-    #[doc(hidden)]
-    pub fn into_vec(mut self) -> Vec<u8> {
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
 
     /// The bytes as a vector, and its part of the budget of memory.
-    #[doc(hidden)]
     pub fn into_parts(mut self) -> (Vec<u8>, Charge) {
         (std::mem::take(&mut self.bytes), std::mem::take(&mut self.charge))
     }
 
     /// Appends bytes of a body, whose memory is taken from the server's budget.
     #[inline]
-    #[doc(hidden)]
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
         if self.bytes.capacity() - self.bytes.len() < bytes.len() {
             self.grow(bytes.len())?;
@@ -141,7 +135,6 @@ impl DerefMut for Buffer {
 
 /// The content types that Conduit's own responses have.
 #[derive(Clone, Copy)]
-#[doc(hidden)]
 pub enum MediaType {
     Text,
     Json,
@@ -172,7 +165,6 @@ media_types! {
 
 impl MediaType {
     /// Type and subtype, without parameters.
-    #[doc(hidden)]
     pub fn essence(self) -> &'static str {
         let value = MEDIA_TYPES[self as usize];
         value.split_once(';').map_or(value, |(essence, _)| essence)
@@ -184,7 +176,6 @@ impl MediaType {
 /// Most responses are sent with just that field, and so most heads come back as they were given: one pool for each
 /// type, and the next response of the type has nothing to insert.
 #[inline]
-#[doc(hidden)]
 pub fn response<B>(body: B, media_type: MediaType) -> http::Response<B> {
     let place = media_type as usize;
     let kept = RESPONSE_PARTS.with_borrow_mut(|pools| pools[place].pop());
@@ -206,12 +197,10 @@ fn new_response<B>(body: B, place: usize) -> http::Response<B> {
 
 /// A head that nothing was changed in since [`response`] gave it.
 #[derive(Clone, Copy)]
-#[doc(hidden)]
 pub struct Untouched(usize);
 
 impl Untouched {
     #[inline]
-    #[doc(hidden)]
     pub fn of<B>(response: &http::Response<B>) -> Option<Self> {
         let headers = response.headers();
         let is_plain = response.status() == StatusCode::OK
@@ -230,7 +219,6 @@ impl Untouched {
     }
 
     /// The status line and the fields.
-    #[doc(hidden)]
     pub fn written(self) -> &'static [u8] {
         HEADS[self.0].as_bytes()
     }
@@ -246,7 +234,6 @@ fn place_of(value: &HeaderValue) -> Option<usize> {
 }
 
 /// Gives a response's head back to its thread's pool, if it has one of the content types that [`response`] gives.
-#[doc(hidden)]
 pub fn recycle(mut parts: Parts, untouched: Option<Untouched>) {
     if let Some(Untouched(place)) = untouched {
         return keep(parts, place);

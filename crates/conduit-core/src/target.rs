@@ -18,8 +18,7 @@ const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'
 ///
 /// When a `Uri` cannot hold it. The engine accepts no such target; a `Uri` that differs from the path that is routed would
 /// let requests pass a guard that checks it.
-#[doc(hidden)]
-pub fn uri_of(head: &Head) -> Uri {
+pub(crate) fn uri_of(head: &Head) -> Uri {
     let target = head.target();
     if target.is_empty() {
         return Uri::default();
@@ -33,14 +32,12 @@ pub fn uri_of(head: &Head) -> Uri {
 }
 
 /// Returns the URI with another path and query, percent-encoded where necessary.
-#[doc(hidden)]
 pub fn with_path(uri: &Uri, path: &str, query: Option<&str>) -> Uri {
     with(uri.clone().into_parts(), path_and_query(path, query))
 }
 
 /// Returns the URI in a form that a head takes: with a path that starts with a slash, in ASCII.
-#[doc(hidden)]
-pub fn normalized(uri: Uri) -> Uri {
+pub(crate) fn normalized(uri: Uri) -> Uri {
     let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
     if target.starts_with('/') && target.is_ascii() {
         return uri;

@@ -41,7 +41,6 @@ impl WorkerClock {
 }
 
 /// The time since 1970.
-#[doc(hidden)]
 pub fn since_epoch() -> Duration {
     (SystemTime::now() + ahead())
         .duration_since(UNIX_EPOCH)

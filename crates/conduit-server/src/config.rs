@@ -20,66 +20,43 @@ use crate::transport::TlsConfig;
 
 /// The settings of a server; each is documented at the method of `App` that sets it.
 #[derive(Clone, Debug)]
-#[doc(hidden)]
 pub struct Config {
-    #[doc(hidden)]
     pub workers: Option<usize>,
     /// The certificates, if connections are encrypted.
-    #[doc(hidden)]
     pub tls: Option<Arc<dyn TlsConfig>>,
-    #[doc(hidden)]
     pub head: Limits,
-    #[doc(hidden)]
     pub body_bytes: u64,
     /// The memory for bodies of the whole process; `None` is a part of the available memory.
-    #[doc(hidden)]
     pub body_memory: Option<u64>,
-    #[doc(hidden)]
     pub head_timeout: Duration,
-    #[doc(hidden)]
     pub idle_timeout: Duration,
     /// The idle time of a TCP connection before the system probes it; zero disables probes.
-    #[doc(hidden)]
     pub tcp_keep_alive: Duration,
-    #[doc(hidden)]
     pub minimum_rate: u64,
-    #[doc(hidden)]
     pub rate_grace: Duration,
     /// The deadline of the TLS handshake.
-    #[doc(hidden)]
     pub handshake_timeout: Duration,
-    #[doc(hidden)]
     pub shutdown_timeout: Duration,
     /// The time between the request to stop and the end of accepting.
-    #[doc(hidden)]
     pub stop_delay: Duration,
     /// The deadline for a successor to serve.
-    #[doc(hidden)]
     pub restart_timeout: Duration,
-    #[doc(hidden)]
     pub connections: Option<usize>,
     /// Connections of one peer address on all workers; `None` is half of the connections of all workers, but at least 64.
-    #[doc(hidden)]
     pub peer_connections: Option<usize>,
-    #[doc(hidden)]
     pub requests: u64,
     /// The limits of a connection with HTTP/2, except for the number of header fields, which `head` has.
     #[doc(hidden)]
     pub http2: Http2Limits,
     /// The time that a handler may block its worker before a warning; zero disables it.
-    #[doc(hidden)]
     pub blocked_after: Duration,
-    #[doc(hidden)]
     pub observer: Arc<dyn Observer>,
     /// The treatment of a handler whose client disconnects, unless its route sets it.
-    #[doc(hidden)]
     pub disconnect: Disconnect,
     /// The proxies whose forwarding headers are trusted.
-    #[doc(hidden)]
     pub proxies: Proxies,
     /// The connection point of a test client.
     #[cfg(feature = "testing")]
-    #[doc(hidden)]
     pub in_process: Option<std::sync::Arc<super::in_process::InProcess>>,
     /// The rows of [`SETTINGS`] that the program has set itself, a bit each.
     chosen: u64,
@@ -119,7 +96,6 @@ impl Default for Config {
 
 impl Config {
     /// Records that the program has set the setting of this variable, and overrides the environment.
-    #[doc(hidden)]
     pub fn choose(&mut self, variable: &str) {
         let row = SETTINGS.iter().position(|setting| setting.variable == variable);
         self.chosen |= 1 << row.expect("a builder method names a row of the table");
@@ -130,7 +106,6 @@ impl Config {
     /// # Errors
     ///
     /// When a variable's value cannot be used; a variable that the program overrides is not looked at.
-    #[doc(hidden)]
     pub fn with_environment(mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         for (row, setting) in SETTINGS.iter().enumerate() {
             if self.chosen & 1 << row != 0 {
@@ -162,7 +137,6 @@ impl Config {
     }
 
     /// Each setting's variable and value, the default in words if it is not a number.
-    #[doc(hidden)]
     pub fn values(&self) -> Vec<(&'static str, String)> {
         let mut config = self.clone();
         let value = |setting: &Setting| {
@@ -179,25 +153,18 @@ impl Config {
 }
 
 /// A limit or deadline: one row of the table.
-#[doc(hidden)]
 pub struct Setting {
     /// The method of `App` that sets it.
-    #[doc(hidden)]
     pub method: &'static str,
     /// The environment variable that sets it, unless the program does.
-    #[doc(hidden)]
     pub variable: &'static str,
     /// The bounded quantity.
-    #[doc(hidden)]
     pub bounds: &'static str,
     /// The consequence for a client, or a server, that exceeds it.
-    #[doc(hidden)]
     pub over: &'static str,
     /// The counter of its hits.
-    #[doc(hidden)]
     pub limit: Option<Limit>,
     /// The default in words, if it is not a number.
-    #[doc(hidden)]
     pub default: Option<&'static str>,
     place: fn(&mut Config) -> SettingRef<'_>,
 }
@@ -284,7 +251,6 @@ impl SettingRef<'_> {
 }
 
 /// The table of limits and deadlines.
-#[doc(hidden)]
 pub const SETTINGS: &[Setting] = &[
     Setting {
         method: "workers",
@@ -612,21 +578,6 @@ mod tests {
             "put this table into docs/limits.md:\n{}",
             documented()
         );
-    }
-
-    #[test]
-    fn each_setting_has_a_method_of_app() {
-        let source = include_str!("../../conduit/src/app/settings.rs");
-        for setting in SETTINGS {
-            let method = format!("pub fn {}(mut self", setting.method);
-            assert!(source.contains(&method), "App has no {method}");
-            let chosen = format!("\"{}\"", setting.variable);
-            assert!(
-                source.contains(&chosen),
-                "App::{} does not choose {chosen}",
-                setting.method
-            );
-        }
     }
 
     #[test]

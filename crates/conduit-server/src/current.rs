@@ -30,13 +30,11 @@ pub(super) fn enter(server: ServerHandle, worker: usize, work: Work) {
 }
 
 /// The server, if a worker runs on this thread.
-#[doc(hidden)]
 pub fn server() -> Option<ServerHandle> {
     current::worker::<Current>().map(|current| current.server.clone())
 }
 
 /// The handlers and tasks of this thread's worker.
-#[doc(hidden)]
 pub fn work() -> Option<Work> {
     current::worker::<Current>().map(|current| current.work.clone())
 }

@@ -113,14 +113,12 @@ impl ServerHandle {
         self.0.replaced.load(Ordering::Acquire)
     }
 
-    #[doc(hidden)]
-    pub fn keeps_idle(&self) -> bool {
+    pub(crate) fn keeps_idle(&self) -> bool {
         self.0.keeps_idle.load(Ordering::Acquire)
     }
 
     /// A worker serves.
-    #[doc(hidden)]
-    pub fn worker_started(&self) {
+    pub(crate) fn worker_started(&self) {
         if self.0.starting.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.started.notify_one();
         }
@@ -229,8 +227,7 @@ impl ServerHandle {
         self.0.stage.load(Ordering::Acquire) >= STOPPING
     }
 
-    #[doc(hidden)]
-    pub fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.0.stage.load(Ordering::Acquire) == CLOSING
     }
 

@@ -28,7 +28,6 @@ const STEPS: u32 = 1000;
 
 /// The state that the test client and the worker share.
 #[derive(Debug, Default)]
-#[doc(hidden)]
 pub struct InProcess {
     worker: Mutex<Option<Waker>>,
     arrivals: Mutex<Vec<(ServerEnd, SocketAddr)>>,
@@ -63,7 +62,6 @@ pub struct Resources {
 impl InProcess {
     /// A new connection from this address. With `skips` the clock jumps to the next timer while the client waits. One that
     /// is `raw` has a PROXY header where its address must; on others the client knows of none.
-    #[doc(hidden)]
     pub fn connect(self: &Arc<Self>, peer: SocketAddr, skips: bool, raw: bool) -> ClientEnd {
         let pipe = Arc::new(Pipe {
             state: Mutex::default(),
@@ -84,7 +82,6 @@ impl InProcess {
     }
 
     /// Moves the clock on and lets everything run that waited for it. Returns false if the server has ended.
-    #[doc(hidden)]
     pub fn advance(&self, duration: Duration) -> bool {
         let (done, is_done) = mpsc::channel();
         lock(&self.advances).push((duration, done));
@@ -93,13 +90,11 @@ impl InProcess {
     }
 
     /// The time of the day on the worker's clock.
-    #[doc(hidden)]
     pub fn now(&self) -> SystemTime {
         SystemTime::now() + Duration::from_millis(self.ahead_millis.load(Ordering::Acquire))
     }
 
     /// The resources at the end of the worker's last turn. Wakes the worker for another one.
-    #[doc(hidden)]
     pub fn resources(&self) -> Resources {
         self.wake();
         lock(&self.resources).clone()
@@ -236,7 +231,6 @@ impl PipeState {
 
 /// The worker's end; its drop closes the connection.
 #[derive(Debug)]
-#[doc(hidden)]
 pub struct ServerEnd {
     pipe: Arc<Pipe>,
     process: Arc<InProcess>,
@@ -352,7 +346,6 @@ impl Drop for ServerEnd {
 
 /// The client's end; its drop closes the connection.
 #[derive(Debug)]
-#[doc(hidden)]
 pub struct ClientEnd {
     pipe: Arc<Pipe>,
     process: Arc<InProcess>,
@@ -361,7 +354,6 @@ pub struct ClientEnd {
 
 impl ClientEnd {
     /// Reads what is there, at least a byte; 0 is the end.
-    #[doc(hidden)]
     pub fn read(&self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
         let until = Instant::now() + patience;
         let mut state = lock(&self.pipe.state);
@@ -385,7 +377,6 @@ impl ClientEnd {
     }
 
     /// Writes all of it, as the server takes it.
-    #[doc(hidden)]
     pub fn write_all(&self, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
         let until = Instant::now() + patience;
         let mut state = lock(&self.pipe.state);
@@ -406,7 +397,6 @@ impl ClientEnd {
     }
 
     /// Writes as many of these bytes as the pipe has room for, and returns their number.
-    #[doc(hidden)]
     pub fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = lock(&self.pipe.state);
         if state.server_gone || state.client_gone {
@@ -420,26 +410,22 @@ impl ClientEnd {
     }
 
     /// Shortens the server's transfers to lengths that depend on this seed.
-    #[doc(hidden)]
     pub fn shorten_transfers(&self, seed: u64) {
         lock(&self.pipe.state).shortened = Some(seed);
     }
 
     /// Ends the direction to the server.
-    #[doc(hidden)]
     pub fn end(&self) {
         lock(&self.pipe.state).client_ended = true;
         self.process.wake();
     }
 
     /// Closes both directions.
-    #[doc(hidden)]
     pub fn close(&self) {
         self.leave(lock(&self.pipe.state));
     }
 
     /// Resets the connection: closes both directions, and discards the bytes in them.
-    #[doc(hidden)]
     pub fn reset(&self) {
         let mut state = lock(&self.pipe.state);
         state.reset = true;

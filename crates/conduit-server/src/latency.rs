@@ -10,14 +10,12 @@ use crate::counts::Counter;
 
 /// The upper bounds of the buckets in microseconds: from a handler that waits for nothing to the usual timeout of a
 /// client.
-#[doc(hidden)]
 pub const BOUNDS_MICROS: [u64; 16] = [
     10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000,
 ];
 
 /// The counters of one worker for one route.
 #[derive(Debug, Default)]
-#[doc(hidden)]
 pub struct RouteCounts {
     /// By the first digit of the status, from 1 on.
     classes: [Counter; 5],
@@ -27,7 +25,6 @@ pub struct RouteCounts {
 }
 
 impl RouteCounts {
-    #[doc(hidden)]
     pub fn add(&self, status: u16, took: Duration) {
         if let Some(class) = self.classes.get(usize::from(status / 100).wrapping_sub(1)) {
             class.add(1);
@@ -41,18 +38,13 @@ impl RouteCounts {
 
 /// The same of all workers, added up.
 #[derive(Clone, Default)]
-#[doc(hidden)]
 pub struct RouteTotals {
-    #[doc(hidden)]
     pub classes: [u64; 5],
-    #[doc(hidden)]
     pub buckets: [u64; BOUNDS_MICROS.len() + 1],
-    #[doc(hidden)]
     pub sum_nanos: u64,
 }
 
 impl RouteTotals {
-    #[doc(hidden)]
     pub fn add(&mut self, counts: &RouteCounts) {
         for (sum, count) in self.classes.iter_mut().zip(&counts.classes) {
             *sum += count.get();

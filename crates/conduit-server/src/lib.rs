@@ -14,12 +14,15 @@
 pub mod address;
 mod batch;
 mod blocking;
+#[doc(hidden)]
 pub mod clock;
 mod cohort;
 pub(crate) mod commands;
+#[doc(hidden)]
 pub mod config;
 mod connection;
 pub mod counts;
+#[doc(hidden)]
 pub mod current;
 mod cut_off;
 mod deadlines;
@@ -29,23 +32,31 @@ pub mod handle;
 mod handover;
 mod idle;
 #[cfg(feature = "testing")]
+#[doc(hidden)]
 pub mod in_process;
+#[doc(hidden)]
 pub mod latency;
 mod link;
+#[doc(hidden)]
 pub mod listening;
 mod manager;
 pub mod observer;
 mod peers;
 mod protocol;
+#[doc(hidden)]
 pub mod proxies;
 mod redirect;
 #[cfg(feature = "tower")]
+#[doc(hidden)]
 pub mod service;
 mod signals;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[doc(hidden)]
 pub mod transport;
+#[doc(hidden)]
 pub mod watch;
+#[doc(hidden)]
 pub mod work;
 mod worker;
 

@@ -46,7 +46,6 @@ const KEEP_ALIVE_PROBES: u32 = 4;
 
 /// A socket that accepts connections.
 #[derive(Debug)]
-#[doc(hidden)]
 pub enum ListenerSocket {
     Tcp(TcpListener),
     Unix(UnixListener),
@@ -176,7 +175,6 @@ impl From<io::Error> for AcceptError {
 
 /// The actual listening addresses of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[doc(hidden)]
 pub enum Bound {
     Ip(SocketAddr, Scheme),
     Unix(String),
@@ -193,7 +191,6 @@ impl fmt::Display for Bound {
 }
 
 /// The listening sockets of a server.
-#[doc(hidden)]
 pub struct Listening {
     pub(super) bound: Vec<Bound>,
     /// The listening sockets of each worker.
@@ -208,7 +205,6 @@ pub struct Listening {
 }
 
 impl Listening {
-    #[doc(hidden)]
     pub fn on(addresses: &[ListenAddress], workers: usize, config: &Config) -> Result<Self> {
         let mut listening = Listening {
             tls: config.tls.as_deref().map(TlsConfig::load).transpose()?,
@@ -392,7 +388,6 @@ impl Listening {
 
     /// No socket and one worker: connections come from this process's memory.
     #[cfg(feature = "testing")]
-    #[doc(hidden)]
     pub fn in_process() -> Self {
         Listening {
             bound: Vec::new(),

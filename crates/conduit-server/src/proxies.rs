@@ -14,16 +14,12 @@ const HEADER: &str = "CONDUIT_PROXY_PROTOCOL";
 
 /// The proxies in front of a server.
 #[derive(Clone, Debug, Default)]
-#[doc(hidden)]
 pub struct Proxies {
     /// Their connections begin with a header of the PROXY protocol. `None`: not set by the program.
-    #[doc(hidden)]
     pub header: Option<Networks>,
     /// Their requests have the client in header fields. `None`: not set by the program.
-    #[doc(hidden)]
     pub forwarding: Option<Arc<Forwarding>>,
     /// The fields are those of RFC 7239.
-    #[doc(hidden)]
     pub standard: bool,
 }
 
@@ -33,7 +29,6 @@ impl Proxies {
     /// # Errors
     ///
     /// When a variable's value is not a list of networks; a variable that the program overrides is ignored.
-    #[doc(hidden)]
     pub fn with_environment(mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let read = |name: &'static str, is_chosen: bool| -> Result<Option<Networks>> {
             let Some(value) = variable(name).filter(|_| !is_chosen) else {
@@ -59,14 +54,12 @@ impl Proxies {
     }
 
     /// Returns whether the connections of this peer begin with a header of the PROXY protocol.
-    #[doc(hidden)]
-    pub fn send_header(&self, peer: SocketAddr) -> bool {
+    pub(crate) fn send_header(&self, peer: SocketAddr) -> bool {
         self.header.as_ref().is_some_and(|known| known.have(peer))
     }
 
     /// The forwarding fields to read from requests of this hop, if it is a trusted proxy.
-    #[doc(hidden)]
-    pub fn forwarding_of(&self, hop: SocketAddr) -> Option<Arc<Forwarding>> {
+    pub(crate) fn forwarding_of(&self, hop: SocketAddr) -> Option<Arc<Forwarding>> {
         self.forwarding
             .as_ref()
             .filter(|known| known.trusted.have(hop))

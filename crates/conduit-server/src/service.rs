@@ -39,7 +39,6 @@ use crate::{watch_workers, worker_count};
 use conduit_core::interop::SendBody;
 
 /// The threads of an application. They end when this is dropped, once what runs on them has ended.
-#[doc(hidden)]
 pub struct Threads {
     threads: Vec<Thread>,
     /// Where the search for the thread with the fewest requests begins next.
@@ -63,14 +62,12 @@ struct Job {
 }
 
 /// A pending response; `Err` if the thread has ended.
-#[doc(hidden)]
 pub struct Answer {
     answer: oneshot::Receiver<http::Response<SendBody>>,
     open: Arc<AtomicUsize>,
 }
 
 impl Answer {
-    #[doc(hidden)]
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<http::Response<SendBody>>> {
         pin!(&mut self.answer).poll(context).map(std::result::Result::ok)
     }
@@ -88,7 +85,6 @@ impl Threads {
     /// # Errors
     ///
     /// When a thread cannot open its state, or the system refuses one.
-    #[doc(hidden)]
     pub fn start<S: 'static>(
         state: Box<dyn OpenState<S>>,
         plan: Plan<S>,
@@ -143,13 +139,11 @@ impl Threads {
         Ok(threads)
     }
 
-    #[doc(hidden)]
     pub fn handle(&self) -> &ServerHandle {
         &self.handle
     }
 
     /// Has the thread that has the fewest requests answer this one, which is made there.
-    #[doc(hidden)]
     pub fn answer(
         &self,
         request: impl FnOnce() -> http::Request<Body> + Send + 'static,
@@ -381,7 +375,6 @@ fn send(response: Response, answer: oneshot::Sender<http::Response<SendBody>>) {
 }
 
 /// A request for an application, from one that another server has read.
-#[doc(hidden)]
 pub fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: &Config) -> Request {
     let forwarding = peer.and_then(|peer| config.proxies.forwarding_of(peer));
     let facts = forwarding.map(|forwarding| {
@@ -395,14 +388,12 @@ pub fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: 
 
 /// The properties of a request that its response depends on.
 #[derive(Clone, Copy)]
-#[doc(hidden)]
 pub struct Asked {
     is_head: bool,
     is_connect: bool,
 }
 
 impl Asked {
-    #[doc(hidden)]
     pub fn of(request: &Request) -> Self {
         let method = request.head().method();
         Asked {
@@ -413,7 +404,6 @@ impl Asked {
 
     /// The response in the form in which another server sends it: what this one's engine would write itself, or leave out,
     /// is not left to chance.
-    #[doc(hidden)]
     pub fn finish(self, mut response: Response, application: &Application) -> Response {
         use http::StatusCode;
         use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};

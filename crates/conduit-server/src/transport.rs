@@ -18,7 +18,6 @@ use crate::error::Result;
 use crate::worker::PORTABLE_POLLER;
 
 /// The stream of one connection.
-#[doc(hidden)]
 pub enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -32,7 +31,6 @@ pub enum Transport {
 
 /// The result of a read.
 #[derive(Clone, Copy, Debug)]
-#[doc(hidden)]
 pub struct Received {
     /// The number of input bytes at the beginning of the buffer.
     pub(super) bytes: usize,
@@ -45,34 +43,33 @@ pub struct Received {
 }
 
 /// An encrypted stream.
-#[doc(hidden)]
 pub trait TlsStream {
-    /// As [`Transport::recv`]; it may use the whole buffer for what is encrypted. 0 bytes that are not the end: what came
+    /// As `Transport::recv`; it may use the whole buffer for what is encrypted. 0 bytes that are not the end: what came
     /// was for the encryption itself.
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received>;
 
-    /// As [`Transport::send`].
+    /// As `Transport::send`.
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// As [`Transport::end_with_next_send`].
+    /// As `Transport::end_with_next_send`.
     fn end_with_next_send(&mut self);
 
-    /// As [`Transport::flush`].
+    /// As `Transport::flush`.
     fn flush(&mut self) -> io::Result<()>;
 
-    /// As [`Transport::defers_output`].
+    /// As `Transport::defers_output`.
     fn defers_output(&self) -> bool;
 
-    /// As [`Transport::holds_output`].
+    /// As `Transport::holds_output`.
     fn holds_output(&self) -> bool;
 
-    /// As [`Transport::holds_input`].
+    /// As `Transport::holds_input`.
     fn holds_input(&self) -> bool;
 
     /// The number of encrypted bytes that wait for room.
     fn held_bytes(&self) -> usize;
 
-    /// As [`Transport::take_info`].
+    /// As `Transport::take_info`.
     fn take_info(&mut self) -> Option<ConnectionInfo>;
 
     /// As [`Transport::has_selected`].
@@ -90,7 +87,6 @@ pub trait TlsStream {
 }
 
 /// The certificates of a server, by which it accepts encrypted streams.
-#[doc(hidden)]
 pub trait TlsAcceptor: Send + Sync + fmt::Debug {
     /// Begins an encrypted stream over this one. It receives and sends nothing yet.
     fn accept(&self, below: Transport) -> io::Result<Box<dyn TlsStream>>;
@@ -118,7 +114,6 @@ pub trait TlsAcceptor: Send + Sync + fmt::Debug {
 }
 
 /// The settings of TLS.
-#[doc(hidden)]
 pub trait TlsConfig: Send + Sync + fmt::Debug {
     /// Reads the certificates for the first time.
     fn load(&self) -> Result<Arc<dyn TlsAcceptor>>;

@@ -23,7 +23,6 @@ use crate::route::Definition;
 const KEPT: usize = 64;
 
 /// The target of the span of a request.
-#[doc(hidden)]
 pub const REQUEST_TARGET: &str = "conduit::request";
 
 const SUBSCRIBER: &str = "the subscriber panicked";

@@ -14,7 +14,6 @@ use crate::route::Definition;
 
 /// The handlers and tasks of one worker.
 #[derive(Clone, Default)]
-#[doc(hidden)]
 pub struct Work(Rc<Registry>);
 
 #[derive(Default)]
@@ -50,7 +49,6 @@ impl Work {
     }
 
     /// Counts a task until the guard is dropped.
-    #[doc(hidden)]
     pub fn enter_task(&self, name: &'static str) -> InProgress {
         let began = Instant::now();
         self.add(Entry::Task { name, began })
@@ -104,7 +102,6 @@ impl Work {
 }
 
 /// A handler or task in progress.
-#[doc(hidden)]
 pub struct InProgress {
     work: Work,
     key: usize,

@@ -261,8 +261,7 @@ impl Channel {
     }
 
     /// Returns whether the body ended without a byte, once that is known. Received bytes stay in the buffer.
-    #[doc(hidden)]
-    pub fn poll_is_empty(&self, context: &mut Context<'_>) -> Poll<bool> {
+    pub(crate) fn poll_is_empty(&self, context: &mut Context<'_>) -> Poll<bool> {
         if !self.buffer.borrow().is_empty() {
             return Poll::Ready(false);
         }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::{Middleware, Next, short_name};
-use crate::extract::FromRequest;
+use crate::extract::{FromRequest, for_each_arity};
 use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -76,10 +76,4 @@ macro_rules! functions {
     };
 }
 
-functions!();
-functions!(A);
-functions!(A B);
-functions!(A B C);
-functions!(A B C D);
-functions!(A B C D E);
-functions!(A B C D E G);
+for_each_arity!(functions);

@@ -77,8 +77,7 @@ impl Parameter {
         self
     }
 
-    #[doc(hidden)]
-    pub fn is_same_as(&self, other: &Parameter) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Parameter) -> bool {
         // The names of header fields are case-insensitive (RFC 9110, section 5.1).
         self.place == other.place
             && (self.name == other.name || self.place == "header" && self.name.eq_ignore_ascii_case(&other.name))

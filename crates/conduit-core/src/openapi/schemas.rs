@@ -148,15 +148,13 @@ impl Descriptions {
     }
 
     /// Begins the scope of the layer that `make` makes.
-    #[doc(hidden)]
-    pub fn begin_layer<L: 'static>(&mut self, make: impl FnOnce() -> L, describe: fn(&L, &mut Operation)) {
+    pub(crate) fn begin_layer<L: 'static>(&mut self, make: impl FnOnce() -> L, describe: fn(&L, &mut Operation)) {
         let layer = make();
         self.open.push(Rc::new(move |operation| describe(&layer, operation)));
     }
 
     /// Ends the scope of the innermost open layer.
-    #[doc(hidden)]
-    pub fn end_layer(&mut self) {
+    pub(crate) fn end_layer(&mut self) {
         self.open.pop();
     }
 

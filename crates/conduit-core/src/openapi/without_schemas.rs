@@ -59,9 +59,7 @@ impl Descriptions {
     /// Adds a handler's.
     pub fn add<S, H: Handler<S>>(&mut self) {}
 
-    #[doc(hidden)]
-    pub fn begin_layer<L: 'static>(&mut self, _: impl FnOnce() -> L, _: fn(&L, &mut Operation)) {}
+    pub(crate) fn begin_layer<L: 'static>(&mut self, _: impl FnOnce() -> L, _: fn(&L, &mut Operation)) {}
 
-    #[doc(hidden)]
-    pub fn end_layer(&mut self) {}
+    pub(crate) fn end_layer(&mut self) {}
 }

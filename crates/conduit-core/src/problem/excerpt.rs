@@ -97,8 +97,7 @@ pub fn bounded(message: impl fmt::Display) -> String {
 }
 
 /// As [`bounded`] for the log: the text of an error or a panic, whole up to 4 KiB.
-#[doc(hidden)]
-pub fn logged_message(message: impl fmt::Display) -> String {
+pub(crate) fn logged_message(message: impl fmt::Display) -> String {
     bounded_to(LOGGED_MESSAGE_BYTES, message)
 }
 

@@ -67,8 +67,7 @@ impl ErrorForm {
     }
 
     /// The format that a worker applies; `None` to leave every problem unchanged.
-    #[doc(hidden)]
-    pub fn connect(&self) -> Option<ConnectedForm> {
+    pub(crate) fn connect(&self) -> Option<ConnectedForm> {
         let development = self.is_development();
         IS_DEVELOPMENT.set(development);
         (development || self.form.is_some()).then(|| ConnectedForm {
@@ -89,16 +88,14 @@ impl fmt::Debug for ErrorForm {
 
 /// The error format of a worker.
 #[derive(Clone)]
-#[doc(hidden)]
-pub struct ConnectedForm {
+pub(crate) struct ConnectedForm {
     development: bool,
     form: Option<Arc<Form>>,
 }
 
 impl ConnectedForm {
     /// The response in the application's form, if it is a problem; any other stays as it is.
-    #[doc(hidden)]
-    pub fn apply(&self, response: Response, facts: &RequestSummary) -> Response {
+    pub(crate) fn apply(&self, response: Response, facts: &RequestSummary) -> Response {
         if response.body().problem().is_none() {
             return response;
         }
@@ -181,15 +178,14 @@ impl Problem {
 
 /// The request properties that an error's format may depend on, kept during the request.
 #[derive(Default)]
-#[doc(hidden)]
-pub struct RequestSummary {
+pub(crate) struct RequestSummary {
     head: Option<Rc<Head>>,
     route: Option<&'static Definition>,
 }
 
 impl RequestSummary {
     #[doc(hidden)]
-    pub fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
         RequestSummary {
             head: Some(Rc::new(request.head().clone())),
             route: request.route(),

@@ -426,3 +426,23 @@ impl<S, R> App<S, R> {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::server::config::SETTINGS;
+
+    #[test]
+    fn each_setting_has_a_method_of_app() {
+        let source = include_str!("settings.rs");
+        for setting in SETTINGS {
+            let method = format!("pub fn {}(mut self", setting.method);
+            assert!(source.contains(&method), "App has no {method}");
+            let chosen = format!("\"{}\"", setting.variable);
+            assert!(
+                source.contains(&chosen),
+                "App::{} does not choose {chosen}",
+                setting.method
+            );
+        }
+    }
+}

@@ -161,8 +161,7 @@ impl Operation {
     }
 
     /// Adds a response without any details.
-    #[doc(hidden)]
-    pub fn any_response(&mut self) -> &mut Self {
+    pub(crate) fn any_response(&mut self) -> &mut Self {
         self.within(
             |context| context.status = DescribedStatus::Any,
             |operation| {
@@ -239,8 +238,7 @@ impl Operation {
 
     /// Adds the responses of a layer function: those that it makes by itself. The successful responses are those that
     /// it passes on.
-    #[doc(hidden)]
-    pub fn returned_by_a_layer<R: IntoResponse>(&mut self) {
+    pub(crate) fn returned_by_a_layer<R: IntoResponse>(&mut self) {
         let inner = mem::take(&mut self.responses);
         R::describe(self);
         let mut own = mem::replace(&mut self.responses, inner);
