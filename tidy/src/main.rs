@@ -1,5 +1,5 @@
 //! Checks of the source that neither the compiler nor clippy makes: the language of prose, the length of files, the
-//! uniqueness of type names, the direction of imports, and the place of `unsafe`.
+//! uniqueness of type names, the direction of imports, the place of `unsafe`, and the links of the documentation.
 //!
 //! ```sh
 //! cargo run -p tidy             # exits with 1 if a rule is broken
@@ -15,6 +15,7 @@ mod allow;
 mod cycles;
 mod files;
 mod language;
+mod links;
 mod names;
 mod source;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     findings.extend(files::check_forbids(&sources));
     findings.extend(names::check(&sources));
     findings.extend(cycles::check(&sources));
+    findings.extend(links::check(&root, &sources));
 
     if std::env::args().any(|argument| argument == "--allow") {
         allow::print(&findings);
