@@ -360,12 +360,8 @@ fn source(pattern: Pattern<'_>, parameters: &[&str], input: &PatType) -> Result<
     match (bound(&input.pat), inner) {
         (Bound::Names(names), Type::Tuple(tuple)) => {
             if names.len() != tuple.elems.len() {
-                let message = format!(
-                    "{} names for a tuple of {}: name each element",
-                    names.len(),
-                    tuple.elems.len()
-                );
-                return Err(Error::new(input.pat.span(), message));
+                // The compiler reports the pattern, so this reports nothing: all parameters count as taken.
+                return source(all(), None);
             }
             source(names.into_iter().map(named).collect(), None)
         }

@@ -71,8 +71,9 @@ fn described(ty: &Type, count: usize, argument: &Argument, operation: &Ident) ->
     let list = listed(argument.parameters(), count);
     match &argument.source {
         Source::Request => quote_spanned!(span=> <#ty as ::conduit::FromRequest<__State>>::describe(#operation);),
-        Source::Alias(_) => quote_spanned! {span=>
-            ::conduit::openapi::SchemaOf::<<#ty as ::conduit::extract::PathArgument>::Value>::NEW.make_known(#operation);
+        // The form and the span of the handler's call: the compiler shows equal errors once.
+        Source::Alias(_) => quote_spanned! {ty.span()=>
+            <#ty as ::conduit::extract::PathArgument>::schema().make_known(#operation);
             <#ty as ::conduit::extract::PathArgument>::describe(#operation, #list);
         },
         Source::Path { wrapper, .. } => match (wrapper, path_argument(ty, *wrapper)) {

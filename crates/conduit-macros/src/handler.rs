@@ -412,9 +412,9 @@ impl Function {
                     path_argument(&ty, *wrapper, *is_valid, &listed(parameters, count), &request)
                 }
                 Source::Alias(parameter) => {
-                    bounds.push(quote_spanned!(span=> #ty: ::conduit::extract::PathArgument));
+                    // Without a bound, which each list with the handler would report once more.
                     let list = listed(std::slice::from_ref(parameter), count);
-                    quote_spanned!(span=> <#ty as ::conduit::extract::PathArgument>::take(&#request, #list))
+                    quote_spanned!(ty.span()=> <#ty as ::conduit::extract::PathArgument>::take(&#request, #list))
                 }
             };
             // A result argument is passed on; other values are taken out of a result.

@@ -142,6 +142,13 @@ pub trait PathArgument: Sized {
 
     /// As [`Path::describe_parameters`].
     fn describe(operation: &mut Operation, names: &[(&str, ParameterPlace)]);
+
+    /// The schema of the value, which is registered if it exists.
+    #[cfg(feature = "openapi")]
+    #[doc(hidden)]
+    fn schema() -> crate::openapi::SchemaOf<Self::Value> {
+        crate::openapi::SchemaOf::NEW
+    }
 }
 
 impl<T: Readable> PathArgument for Path<T> {
