@@ -88,7 +88,13 @@ type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 ///
 /// A response whose status means that nothing was carried out is not stored, so that the corrected request is: from 500
 /// up, and 401, 403, 405, 406, 408, 411 to 413, 415, 417, 421, 425, 426, 428, 429 and 431. A response whose body is longer
-/// than 1 MiB, or for which the store has no room, is not stored either, and the key then answers 409.
+/// than 1 MiB or fails, or for which the store has no room, is not stored either, and the key then answers 409.
+///
+/// A handler that is dropped before it returns leaves its key reserved: a route with `disconnect = "abort"` whose client
+/// disconnects, a [`Timeout`](super::Timeout) outside of this layer, a shutdown that reaches its deadline. The layer does not
+/// know the progress of such a handler. The key answers 409 for the time of [`running_for`](Idempotency::running_for), and
+/// then the request is carried out again, as after the end of a process. Keep the default `disconnect = "finish"` where a
+/// request has effects outside of a transaction.
 ///
 /// A request is carried out only while the store keeps its marker: a store that fails or is full answers 503 with
 /// `retry-after` instead. The memory of a key is accounted to the owner that you set, or else to the client's address: a
@@ -212,8 +218,8 @@ impl<T: Store> Idempotency<T> {
         self
     }
 
-    /// Sets the time that a key stays reserved after its request ended without a response, for example because the process
-    /// ended. While the request is carried out its marker is renewed. The default is 60 s.
+    /// Sets the time that a key stays reserved after its request ended without a response, for example because its handler
+    /// was dropped or the process ended. While the request is carried out its marker is renewed. The default is 60 s.
     pub fn running_for(mut self, time: Duration) -> Self {
         self.running = time;
         self
@@ -264,10 +270,7 @@ impl<T: Store> Idempotency<T> {
             };
         }
         let response = self.run(request, next, &key, marker).await;
-        let (response, record) = match self.record(response, &fingerprint).await {
-            Ok((response, record)) => (Ok(response), record),
-            Err(error) => (Err(Problem::from(error)), None),
-        };
+        let (response, record) = self.record(response, &fingerprint).await;
         // The request is carried out: a store that fails now has logged it, and changes nothing of the answer.
         let answer = |bytes| Value {
             bytes,
@@ -280,7 +283,7 @@ impl<T: Store> Idempotency<T> {
             let unkept = unkept(&fingerprint);
             let _ = self.replace(&key, Some(&running), Some(answer(&unkept))).await;
         }
-        response
+        Ok(response?)
     }
 
     /// Carries the request out, and renews its marker meanwhile.
@@ -301,20 +304,25 @@ impl<T: Store> Idempotency<T> {
         replaced.map_err(|error| failed(&error))
     }
 
-    /// The response unchanged, and its record for the store; none if the request may be carried out again.
+    /// The response unchanged, or the error of its body, and the record for the store; none if the request may be carried
+    /// out again.
     async fn record(
         &self,
         response: Response,
         fingerprint: &[u8; 16],
-    ) -> Result<(Response, Option<Vec<u8>>), BodyError> {
+    ) -> (Result<Response, BodyError>, Option<Vec<u8>>) {
         let status = response.status();
         if status.is_server_error() || REFUSALS.contains(&status) {
-            return Ok((response, None));
+            return (Ok(response), None);
         }
         let (parts, mut body) = response.into_parts();
         let mut bytes = Vec::new();
         while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
-            bytes.extend_from_slice(&piece?);
+            match piece {
+                Ok(piece) => bytes.extend_from_slice(&piece),
+                // The handler has returned, so the request is carried out.
+                Err(error) => return (Err(error), Some(unkept(fingerprint))),
+            }
             if bytes.len() > self.longest_bytes {
                 tracing::warn!(
                     limit = self.longest_bytes,
@@ -325,7 +333,7 @@ impl<T: Store> Idempotency<T> {
                     rest: body,
                 };
                 let response = Response::from_parts(parts, Body::from_stream(rest));
-                return Ok((response, Some(unkept(fingerprint))));
+                return (Ok(response), Some(unkept(fingerprint)));
             }
         }
         let mut record = vec![DONE];
@@ -337,7 +345,7 @@ impl<T: Store> Idempotency<T> {
         }
         write_part(&mut record, b"");
         record.extend_from_slice(&bytes);
-        Ok((Response::from_parts(parts, Body::from(bytes)), Some(record)))
+        (Ok(Response::from_parts(parts, Body::from(bytes))), Some(record))
     }
 }
 

@@ -12,6 +12,7 @@ mod handlers;
 mod limits;
 mod order;
 mod paths;
+mod rate_limit;
 mod security;
 mod stored;
 #[cfg(feature = "tower")]

@@ -1,69 +1,29 @@
-//! Layers that keep something in a store: limits on rates, keys of idempotency.
+//! Keys of idempotency, in stores of any kind.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use conduit::Client;
 #[cfg(feature = "compression")]
 use conduit::layer::Compression;
-use conduit::layer::{Idempotency, MemoryStore, Preconditions, RateLimit, Store, Value};
+use conduit::layer::{Idempotency, MemoryStore, Preconditions, Store, Value};
 use conduit::prelude::*;
 #[cfg(feature = "testing")]
 use conduit::testing::TestClient;
 use tokio::sync::Notify;
 
-use crate::request;
-use crate::support::{Response as Received, Running, serve, start};
+use crate::support::{Response as Received, Running, serve};
 
-#[get("/")]
-async fn home() -> &'static str {
-    "home"
-}
-
+#[cfg(feature = "testing")]
 const HOUR: Duration = Duration::from_secs(3600);
-
-#[test]
-fn a_client_that_sends_too_much_is_told_when_to_come_back() {
-    let server = serve(App::new(()).routes(routes![home]).layer(RateLimit::new(3, HOUR)));
-    for left in ["2", "1", "0"] {
-        let answer = server.get("/");
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("ratelimit-policy"), Some("\"default\";q=3;w=3600"));
-        let rest = answer.header("ratelimit").expect("a field");
-        assert!(rest.starts_with(&format!("\"default\";r={left};t=")), "{rest}");
-    }
-    let refused = server.get("/");
-    assert_eq!(refused.status, 429);
-    let seconds: u64 = refused
-        .header("retry-after")
-        .expect("a field")
-        .parse()
-        .expect("a number");
-    assert!((1000..=1200).contains(&seconds), "{seconds}");
-    assert_eq!(
-        refused.problem()["detail"],
-        format!("3 requests in 3600s are allowed; the next is in {seconds} s")
-    );
-}
-
-#[test]
-fn each_key_has_a_budget_of_its_own() {
-    let server = serve(
-        App::new(())
-            .routes(routes![home])
-            .layer(RateLimit::new(1, HOUR).by_header("x-api-key")),
-    );
-    let by = |key: &str| server.request(request("GET", "/", &[("x-api-key", key)])).status;
-    assert_eq!([by("a"), by("a"), by("b"), by("b")], [200, 429, 200, 429]);
-    assert_eq!([server.get("/").status, server.get("/").status], [200, 429]);
-}
 
 /// The user that a guard has identified.
 #[derive(Clone)]
-struct User(String);
+pub(super) struct User(pub(super) String);
 
-async fn sign_in(mut request: Request, next: Next) -> Response {
+pub(super) async fn sign_in(mut request: Request, next: Next) -> Response {
     let user = request
         .header("x-user")
         .map(|user| User(String::from_utf8_lossy(user).into_owned()));
@@ -71,142 +31,6 @@ async fn sign_in(mut request: Request, next: Next) -> Response {
         request.extensions_mut().insert(user);
     }
     next.run(request).await
-}
-
-#[test]
-fn each_user_has_a_budget_of_its_own_wherever_it_comes_from() {
-    let limit = RateLimit::new(1, HOUR).by_extension(|user: &User| user.0.clone());
-    // The one that is added last meets the request first.
-    let app = App::new(()).routes(routes![home]).layer(limit).layer(sign_in);
-    let server = serve(app.trusted_proxies(["127.0.0.1"]));
-    let by = |user: &str, address: &str| {
-        let fields = [("x-user", user), ("x-forwarded-for", address)];
-        server.request(request("GET", "/", &fields)).status
-    };
-    assert_eq!([by("ann", "192.0.2.1"), by("ann", "192.0.2.2")], [200, 429]);
-    assert_eq!([by("bob", "192.0.2.1"), by("bob", "192.0.2.1")], [200, 429]);
-    // Without a user the address counts, and differs from every user name.
-    let from = |address: &str| {
-        server
-            .request(request("GET", "/", &[("x-forwarded-for", address)]))
-            .status
-    };
-    assert_eq!(
-        [from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.2")],
-        [200, 429, 200]
-    );
-    assert_eq!(by("192.0.2.1", "192.0.2.1"), 200);
-}
-
-#[test]
-fn behind_a_proxy_each_client_has_a_budget_of_its_own() {
-    for limit in [RateLimit::new(2, HOUR), RateLimit::new(2, HOUR).by_header("x-api-key")] {
-        let app = App::new(()).routes(routes![home]).layer(limit);
-        let server = serve(app.trusted_proxies(["127.0.0.1"]));
-        let from = |client: &str| {
-            server
-                .request(request("GET", "/", &[("x-forwarded-for", client)]))
-                .status
-        };
-        assert_eq!(["203.0.113.1"; 3].map(from), [200, 200, 429]);
-        assert_eq!(["203.0.113.99"; 3].map(from), [200, 200, 429]);
-        // The client's value is to the left of the proxy's.
-        assert_eq!(from("198.51.100.7, 203.0.113.1"), 429);
-        // A subscriber has 64 bits of addresses.
-        assert_eq!(["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(from), [200, 200, 429]);
-        assert_eq!(from("2001:db8:0:1::1"), 200);
-        // Clients without a forwarded address share one budget.
-        assert_eq!(["unknown", "hidden", "unknown"].map(from), [200, 200, 429]);
-    }
-}
-
-#[test]
-fn without_a_trusted_proxy_nobody_is_believed_who_he_is() {
-    let server = serve(App::new(()).routes(routes![home]).layer(RateLimit::new(1, HOUR)));
-    let from = |client: &str| {
-        server
-            .request(request("GET", "/", &[("x-forwarded-for", client)]))
-            .status
-    };
-    assert_eq!([from("203.0.113.1"), from("203.0.113.2")], [200, 429]);
-}
-
-#[test]
-fn a_proxy_header_names_whose_budget_it_is() {
-    let app = App::new(()).routes(routes![home]).layer(RateLimit::new(1, HOUR));
-    let server = serve(app.proxy_protocol(["127.0.0.1"]));
-    let from = |client: &str| {
-        let header = format!("PROXY TCP4 {client} 198.51.100.1 56324 443\r\n");
-        server.request(header + &request("GET", "/", &[])).status
-    };
-    assert_eq!(["192.0.2.7", "192.0.2.7", "192.0.2.8"].map(from), [200, 429, 200]);
-}
-
-#[test]
-fn a_key_of_ones_own_can_ask_for_the_client() {
-    let limit = RateLimit::new(1, HOUR).by(|request| {
-        let client = Client::of(request);
-        Some(format!("{:?} of {}", client.address(), client.host().unwrap_or("-")))
-    });
-    let server = serve(
-        App::new(())
-            .routes(routes![home])
-            .layer(limit)
-            .trusted_proxies(["127.0.0.1"]),
-    );
-    let from = |client: &str, host: &str| {
-        let fields = [("x-forwarded-for", client), ("x-forwarded-host", host)];
-        server.request(request("GET", "/", &fields)).status
-    };
-    assert_eq!([from("192.0.2.1", "a"), from("192.0.2.1", "a")], [200, 429]);
-    assert_eq!([from("192.0.2.2", "a"), from("192.0.2.1", "b")], [200, 200]);
-}
-
-#[test]
-fn requests_without_a_key_are_not_counted() {
-    let limit = RateLimit::new(1, HOUR).by(|request| request.query().map(str::to_owned));
-    let server = serve(App::new(()).routes(routes![home]).layer(limit));
-    let statuses = ["/", "/", "/?u=1", "/?u=1"].map(|target| server.get(target).status);
-    assert_eq!(statuses, [200, 200, 200, 429]);
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_user_of_the_machine_has_one_budget_over_a_unix_socket_and_shares_none_with_the_network() {
-    use std::io::{Read, Write};
-    let path = std::env::temp_dir().join(format!("conduit-limited-{}", std::process::id()));
-    let app = App::new(())
-        .routes(routes![home])
-        .layer(RateLimit::new(1, HOUR))
-        .workers(1);
-    let server = start(
-        app.listen(["127.0.0.1:0", &format!("unix:{}", path.display())])
-            .expect("both"),
-    );
-    let status = || {
-        let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("the server accepts");
-        let text = "GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
-        stream.write_all(text.as_bytes()).expect("taken");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        answer.split(' ').nth(1).expect("a status").to_owned()
-    };
-    assert_eq!([status(), status()], ["200", "429"]);
-    assert_eq!(server.get("/").status, 200);
-}
-
-#[cfg(feature = "testing")]
-#[test]
-fn a_budget_refills_as_the_clock_goes_on() {
-    let limit = RateLimit::new(2, Duration::from_secs(60));
-    let client = TestClient::new(App::new(()).routes(routes![home]).layer(limit));
-    let three = || [(); 3].map(|()| client.get("/").send().status().as_u16());
-    assert_eq!(three(), [200, 200, 429]);
-    client.advance(Duration::from_secs(120));
-    assert_eq!(three(), [200, 200, 429]);
-    // Half of the period gives half of the budget; some real time passes too.
-    client.advance(Duration::from_secs(31));
-    assert_eq!(three(), [200, 429, 429]);
 }
 
 #[cfg(feature = "testing")]
@@ -228,7 +52,7 @@ fn an_answer_is_forgotten_when_its_time_is_over() {
 
 /// A store that fails.
 #[derive(Clone)]
-struct Broken;
+pub(super) struct Broken;
 
 impl Store for Broken {
     type Error = &'static str;
@@ -240,16 +64,6 @@ impl Store for Broken {
     async fn replace(&self, _: &[u8], _: Option<&[u8]>, _: Option<Value<'_>>) -> Result<bool, &'static str> {
         Err("the database is away")
     }
-}
-
-#[test]
-fn a_rate_limit_without_its_store_lets_everything_through() {
-    let server = serve(
-        App::new(())
-            .routes(routes![home])
-            .layer(RateLimit::new(1, HOUR).store(Broken)),
-    );
-    assert_eq!([server.get("/").status, server.get("/").status], [200, 200]);
 }
 
 /// Counts how often something was carried out, and holds it back if it is to.
@@ -415,6 +229,67 @@ fn a_request_that_failed_is_carried_out_again() {
     assert_eq!(server.request(order(KEY, "ann", "fails")).status, 502);
     assert_eq!(server.request(order(KEY, "ann", "fails")).status, 502);
     assert_eq!(till.paid.load(Ordering::SeqCst), 2);
+}
+
+/// Pays, and responds with a stream that fails.
+#[post("/pay-and-fail")]
+async fn pay_and_fail(till: State<Till>) -> Body {
+    struct Failing;
+
+    impl futures_core::Stream for Failing {
+        type Item = Result<Bytes, conduit::BoxError>;
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(Some(Err("the printer has no paper".into())))
+        }
+    }
+
+    till.paid.fetch_add(1, Ordering::SeqCst);
+    Body::from_stream(Failing)
+}
+
+#[test]
+fn a_request_whose_response_body_fails_is_not_carried_out_again() {
+    let (till, _comes_in) = till();
+    let app = App::new(till.clone()).routes(routes![pay_and_fail]);
+    let server = serve(app.layer(Idempotency::new()).development(false));
+    let text = format!("POST /pay-and-fail HTTP/1.1\r\nhost: test\r\n{KEY}content-length: 0\r\n\r\n");
+    assert_eq!(server.request(&text).status, 500);
+    let again = server.request(&text);
+    assert_eq!((again.status, again.header("retry-after")), (409, None));
+    assert_eq!(
+        again.problem()["detail"],
+        "the request with this idempotency-key was carried out, and its answer was not kept"
+    );
+    assert_eq!(till.paid.load(Ordering::SeqCst), 1);
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_request_whose_handler_was_dropped_is_refused_until_its_reservation_ends() {
+    let (till, comes_in) = till();
+    let app = App::new(till.clone()).routes(routes![pay]);
+    // Without a skip of the clock, the marker is not renewed while the handler waits.
+    let app = app.layer(Idempotency::new()).disconnect(conduit::Disconnect::Abort);
+    let client = TestClient::new(app);
+    let mut first = client.connect();
+    let body = "slow";
+    assert!(first.send(format!(
+        "POST /pay HTTP/1.1\r\nhost: test\r\n{KEY}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )));
+    comes_in
+        .recv_timeout(Duration::from_secs(20))
+        .expect("it is carried out");
+    drop(first);
+    while client.resources().handlers > 0 {
+        std::thread::yield_now();
+    }
+    let again = || client.post("/pay").header("idempotency-key", "7f9c").body(body).send();
+    assert_eq!(again().status().as_u16(), 409);
+    client.advance(Duration::from_secs(61));
+    till.release.notify_one();
+    assert_eq!(again().text(), "slow 2");
 }
 
 /// A refusal because of a header field carries nothing out: the corrected request is carried out with the same key.
