@@ -122,6 +122,14 @@ async fn quiet_abort(seen: State<Seen>) -> Body {
     quiet_stream(seen.0.clone())
 }
 
+/// With a type that layers compress.
+#[get("/quiet-text")]
+async fn quiet_text(seen: State<Seen>) -> ([(HeaderName, HeaderValue); 1], Body) {
+    let content_type = HeaderValue::from_static("text/plain");
+    let headers = [(HeaderName::from_static("content-type"), content_type)];
+    (headers, quiet_stream(seen.0.clone()))
+}
+
 /// A stream that waits for the next bytes of the request.
 #[post("/quiet-echo")]
 async fn quiet_echo(seen: State<Seen>, body: Body) -> Body {
@@ -353,6 +361,41 @@ fn a_pending_stream_is_dropped_when_its_connection_is_reset() {
     wait_for(|| running.handle().statistics().open_connections == 0);
     assert_eq!(seen.started.load(SeqCst), RESETS);
     assert_eq!(running.handle().statistics().accepted_connections, u64::from(RESETS));
+}
+
+/// Streams that are pending inside of a layer are dropped when their connections are reset.
+#[cfg(any(feature = "compression", feature = "tower"))]
+fn layered_streams_are_dropped(layer: impl conduit::layer::Layer, field: Option<&str>) {
+    const RESETS: u32 = 10;
+    let seen = Seen::default();
+    let running = serve(App::new(seen.clone()).routes(routes![quiet_text]).layer(layer));
+    for _ in 0..RESETS {
+        let mut client = running.connect();
+        client.send("GET /quiet-text HTTP/1.1\r\nhost: test\r\naccept-encoding: gzip\r\n\r\n");
+        assert!(client.received(field.unwrap_or("first")), "the response has begun");
+        reset(client);
+    }
+    wait_for(|| seen.aborted.load(SeqCst) == RESETS);
+    wait_for(|| running.handle().statistics().open_connections == 0);
+}
+
+#[cfg(feature = "compression")]
+#[test]
+fn a_pending_stream_that_is_compressed_is_dropped_when_its_connection_is_reset() {
+    layered_streams_are_dropped(conduit::layer::Compression::new(), Some("content-encoding: gzip"));
+}
+
+#[cfg(feature = "tower")]
+#[test]
+fn a_pending_stream_inside_a_tower_layer_is_dropped_when_its_connection_is_reset() {
+    let sets = tower_http::set_header::SetResponseHeaderLayer::overriding(
+        HeaderName::from_static("x-layer"),
+        HeaderValue::from_static("tower"),
+    );
+    layered_streams_are_dropped(conduit::tower::layer(sets), None);
+    // This one puts another body around the stream.
+    let compresses = tower_http::compression::CompressionLayer::new();
+    layered_streams_are_dropped(conduit::tower::layer(compresses), Some("content-encoding: gzip"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use conduit::prelude::*;
-use conduit::{Tls, health};
+use conduit::{Shutdown, Tls, health};
 use rustix::process::Signal;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -40,6 +40,16 @@ async fn later(value: Path<String>) -> String {
     value.0
 }
 
+const LARGE: usize = 2 << 20;
+
+/// Responds when the process stops or is replaced.
+#[get("/large")]
+async fn large(shutdown: Shutdown) -> Vec<u8> {
+    writeln!(std::io::stderr(), "waits for the shutdown").expect("the test reads");
+    shutdown.requested().await;
+    vec![b'l'; LARGE]
+}
+
 /// Not a test: the program that the tests start, which is this file run again. Without the tests it does nothing.
 #[test]
 fn the_program() {
@@ -62,7 +72,7 @@ fn the_program() {
             }
         }
     };
-    let mut app = App::open_per_worker(open).routes(routes![process, echo, later, health::readyz]);
+    let mut app = App::open_per_worker(open).routes(routes![process, echo, later, large, health::readyz]);
     if directory.join("key.pem").exists() {
         app = app.tls(Tls::files(directory.join("chain.pem"), directory.join("key.pem")));
     }
@@ -204,6 +214,35 @@ fn a_connection_that_waits_is_answered_by_the_old_process_and_sent_to_the_new_on
     assert!(answer == old.to_string() || answer == new.to_string());
     assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
     assert_eq!(program.process(), new);
+}
+
+/// The response at a handover closes its connection, and bytes that arrive after it must not reset it.
+#[test]
+fn a_response_at_a_handover_arrives_whole_although_the_client_sends_more() {
+    let directory = Directory::new("large");
+    let mut program = Program::start(&mut program(&directory), 1);
+    let mores = ["\r\n", "GET /process HTTP/1.1\r\nhost: test\r\n\r\n"];
+    let mut clients = mores.map(|_| program.connect().stream);
+    for client in &mut clients {
+        client
+            .write_all(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n")
+            .expect("taken");
+    }
+    program.wait_for_log("two requests in progress", |log| {
+        log.matches("waits for the shutdown").count() == clients.len()
+    });
+    program.replace(program.child.id());
+    for (client, more) in clients.iter_mut().zip(mores) {
+        let mut received = vec![0; 16];
+        client.read_exact(&mut received).expect("the response has begun");
+        client.write_all(more.as_bytes()).expect("taken");
+        client.read_to_end(&mut received).expect("no reset");
+        let head = received.windows(4).position(|window| window == b"\r\n\r\n");
+        let head = head.expect("a head") + 4;
+        assert!(String::from_utf8_lossy(&received[..head]).contains("\r\nconnection: close\r\n"));
+        assert_eq!(received.len() - head, LARGE);
+    }
+    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]

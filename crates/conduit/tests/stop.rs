@@ -57,6 +57,24 @@ async fn tasks(tasks: Tasks) {
     tokio::task::spawn_local(std::future::pending::<()>());
 }
 
+/// Stops the clock of the worker: time passes only while the worker waits for a timer, and at once. If the worker waits
+/// after the begin of the shutdown, a task logs that time has passed.
+#[cfg(feature = "testing")]
+#[get("/stop-clock")]
+async fn stop_clock(shutdown: conduit::Shutdown) {
+    tokio::task::spawn_local(async move {
+        tokio::time::pause();
+        shutdown.requested().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        tracing::error!("time has passed since the begin of the shutdown");
+    });
+}
+
+#[cfg(feature = "testing")]
+const CLOCK: Routes = routes![stop_clock];
+#[cfg(not(feature = "testing"))]
+const CLOCK: Routes = routes![];
+
 /// Not a test: the program that the tests start, which is this file run again. Without the tests it does nothing.
 #[test]
 fn the_program() {
@@ -69,7 +87,7 @@ fn the_program() {
         .init();
     // As the end of a `main` that returns this.
     let code = App::new(())
-        .routes(routes![worker, length, block, log, tasks])
+        .routes(routes![worker, length, block, log, tasks, CLOCK])
         .run()
         .report();
     std::process::exit(if code == ExitCode::SUCCESS { 0 } else { 1 });
@@ -251,6 +269,30 @@ fn clients_that_keep_their_connections_do_not_delay_the_end() {
     assert!(log.contains("stopped cut_connections=0"), "{log}");
     assert_eq!(program.end(), Some(0));
     drop(clients);
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn an_idle_server_without_clients_stops_without_waiting() {
+    let mut program = Program::start(
+        program()
+            .env("CONDUIT_WORKERS", "1")
+            .env("CONDUIT_SHUTDOWN_TIMEOUT", "1h"),
+    );
+    let mut client = program.connect();
+    client.send("GET /stop-clock HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    assert!(client.is_closed());
+    drop(client);
+    program.signal(Signal::TERM);
+    let log = errors(&mut program.child);
+    assert!(
+        log.contains("stopping; finishing the requests in progress connections=0"),
+        "{log}"
+    );
+    assert!(log.contains("stopped cut_connections=0"), "{log}");
+    assert!(!log.contains("time has passed"), "{log}");
+    assert_eq!(program.end(), Some(0));
 }
 
 #[test]

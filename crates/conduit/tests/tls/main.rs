@@ -4,6 +4,7 @@
 
 mod certificates;
 mod handshake;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 
