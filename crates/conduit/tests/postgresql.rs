@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
@@ -13,10 +14,10 @@ use conduit::{Shutdown, health};
 use rustix::process::Signal;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
-use support::postgresql::PostgreSql;
 use support::program::{
-    Client, Directory, IS_PROGRAM, OnDrop, Program, connect, has_ended, limit_life, program, use_it, wait_for,
+    Client, Directory, IS_PROGRAM, OnDrop, PATIENCE, Program, connect, has_ended, limit_life, program, use_it, wait_for,
 };
+use support::service::Service as Database;
 use tokio::sync::Barrier;
 
 /// Set where all workers share one pool.
@@ -27,6 +28,8 @@ const WORKERS: usize = 4;
 const CONNECTIONS: usize = 4;
 /// The number of statements that each of them executes after it.
 const STATEMENTS: i64 = 20;
+/// The first id of the notes that are written during a stop.
+const FIRST_ID: i64 = 1 << 40;
 
 #[derive(Clone, FromRef)]
 struct Service {
@@ -145,7 +148,7 @@ fn the_program() {
     std::process::exit(i32::from(ended.is_err()));
 }
 
-fn start(directory: &Directory, database: &PostgreSql, shares: bool) -> Program {
+fn start(directory: &Directory, database: &Database, shares: bool) -> Program {
     let mut command = program(directory);
     command
         .env(URL, &database.url)
@@ -157,7 +160,7 @@ fn start(directory: &Directory, database: &PostgreSql, shares: bool) -> Program 
 }
 
 /// A connection to the same worker as the first one.
-fn connect_to(program: &Program, worker: &str) -> Client<std::net::TcpStream> {
+fn connect_to(program: &Program, worker: &str) -> Client<TcpStream> {
     // The kernel spreads connections by a hash of their ports.
     let same = || {
         let mut client = program.connect();
@@ -185,7 +188,7 @@ fn open_connections_on_all_workers(program: &Program) {
 }
 
 fn requests_in_progress_are_finished(name: &str, shares: bool) {
-    let Some(database) = PostgreSql::shared() else { return };
+    let Some(database) = Database::postgresql() else { return };
     let directory = Directory::new(name);
     let mut program = start(&directory, database, shares);
     open_connections_on_all_workers(&program);
@@ -226,6 +229,112 @@ fn stop_finishes_requests_that_use_a_shared_pool() {
     requests_in_progress_are_finished("shared-pool", true);
 }
 
+/// The results of the requests of all clients, by the id of each note.
+#[derive(Default)]
+struct Requests {
+    answered: Vec<i64>,
+    /// Their connections ended before the first byte of a response.
+    unanswered: Vec<i64>,
+}
+
+/// Sends one request after the other until the server listens no more. Each has another id.
+fn write_until_refused(address: SocketAddr, client: usize, answered: &AtomicU64) -> Requests {
+    let mut requests = Requests::default();
+    let mut ids = FIRST_ID + (client as i64) * 1_000_000..;
+    while let Ok(stream) = TcpStream::connect(address) {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        let mut client_connection = Client::new(stream);
+        while !client_connection.closes {
+            let id = ids.next().expect("there are many");
+            match client_connection.try_get(&format!("/notes/{id}")) {
+                Some(text) => {
+                    assert_eq!(text, format!("note {id}"));
+                    requests.answered.push(id);
+                    answered.fetch_add(1, SeqCst);
+                }
+                None => {
+                    requests.unanswered.push(id);
+                    break;
+                }
+            }
+            // Every second client opens a connection for each request.
+            if client % 2 == 1 {
+                break;
+            }
+        }
+    }
+    requests
+}
+
+/// The notes with these ids.
+fn stored(database: &Database, ids: &[i64]) -> Vec<i64> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let pool = PgPool::connect(&database.url).await.expect("the database accepts");
+        sqlx::query_scalar("SELECT id FROM notes WHERE id = ANY($1) ORDER BY id")
+            .bind(ids)
+            .fetch_all(&pool)
+            .await
+            .expect("rows")
+    })
+}
+
+/// A request that the server has read has a whole response, and any other has no effect.
+fn stop_under_load_loses_nothing(name: &str, shares: bool) {
+    const CLIENTS: usize = 8;
+    let Some(database) = Database::postgresql() else { return };
+    let directory = Directory::new(name);
+    let mut program = start(&directory, database, shares);
+    open_connections_on_all_workers(&program);
+    let (address, answered) = (program.tcp(), AtomicU64::new(0));
+    let all: Vec<Requests> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let answered = &answered;
+                // The clients of another test have other ids.
+                let client = client + usize::from(shares) * CLIENTS;
+                scope.spawn(move || write_until_refused(address, client, answered))
+            })
+            .collect();
+        let enough = || (answered.load(SeqCst) >= 20 * CLIENTS as u64).then_some(());
+        wait_for(enough, || format!("responses: {}", program.log()));
+        program.signal(program.child.id(), Signal::TERM);
+        clients
+            .into_iter()
+            .map(|client| client.join().expect("each response is whole"))
+            .collect()
+    });
+    let code = program.child.wait().expect("it ends").code();
+    assert_eq!(code, Some(0), "{}", program.log());
+    assert!(
+        program.log().contains("stopped cut_connections=0 cut_handlers=0"),
+        "{}",
+        program.log()
+    );
+    let mut answered: Vec<i64> = all.iter().flat_map(|requests| requests.answered.clone()).collect();
+    let unanswered: Vec<i64> = all.iter().flat_map(|requests| requests.unanswered.clone()).collect();
+    answered.sort_unstable();
+    assert_eq!(stored(database, &answered), answered);
+    assert_eq!(
+        stored(database, &unanswered),
+        [0; 0],
+        "requests without a response were carried out"
+    );
+}
+
+#[test]
+fn stop_under_load_loses_no_request_that_uses_a_pool_of_its_worker() {
+    stop_under_load_loses_nothing("load-pool", false);
+}
+
+#[test]
+fn stop_under_load_loses_no_request_that_uses_a_shared_pool() {
+    stop_under_load_loses_nothing("load-shared-pool", true);
+}
+
 fn check_note<T: std::io::Read + std::io::Write>(client: &mut Client<T>, turn: u64) {
     assert_eq!(client.get(&format!("/notes/{turn}")), format!("note {turn}"));
 }
@@ -233,7 +342,7 @@ fn check_note<T: std::io::Read + std::io::Write>(client: &mut Client<T>, turn: u
 fn restarts_fail_no_request(name: &str, shares: bool) {
     const CLIENTS: usize = 8;
     const RESTARTS: usize = 3;
-    let Some(database) = PostgreSql::shared() else { return };
+    let Some(database) = Database::postgresql() else { return };
     let directory = Directory::new(name);
     let program = start(&directory, database, shares);
     let address = program.tcp();

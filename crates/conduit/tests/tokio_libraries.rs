@@ -13,7 +13,7 @@ use std::time::Duration;
 use conduit::prelude::*;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqlitePoolOptions;
-use support::{Client, Running, serve, wait_for};
+use support::{Client, Running, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Barrier, Mutex, Semaphore, oneshot};
 
@@ -382,115 +382,4 @@ fn a_client_that_goes_away_while_its_handler_waits_disturbs_nobody() {
     drop(clients);
     gate.open(CONNECTIONS);
     assert_answers(&mut kept, |number| format!("{} passed", number + CONNECTIONS / 2));
-}
-
-/// Clients that one worker has opened and all workers use, as a shared pool has them.
-#[derive(Clone, Default, FromRef)]
-struct SharedClients {
-    /// Is registered with the runtime that opened it.
-    stream: Arc<Mutex<Option<tokio::net::TcpStream>>>,
-    /// Reaches a task on the runtime that spawned it, as multiplexed connections of redis and hyper do.
-    connection: Arc<Mutex<Option<tokio::sync::mpsc::Sender<oneshot::Sender<String>>>>>,
-    waiting: Arc<AtomicUsize>,
-}
-
-async fn exchange(stream: &mut tokio::net::TcpStream) -> std::io::Result<String> {
-    stream.write_all(b"ping").await?;
-    let mut answer = [0; 4];
-    stream.read_exact(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
-#[get("/thread")]
-async fn thread() -> String {
-    std::thread::current().name().unwrap_or_default().to_owned()
-}
-
-#[post("/clients/{port}")]
-async fn open_clients(port: Path<u16>, clients: State<SharedClients>) -> Result<(), Problem> {
-    let address = ("127.0.0.1", *port);
-    *clients.stream.lock().await = Some(tokio::net::TcpStream::connect(address).await?);
-    let mut stream = tokio::net::TcpStream::connect(address).await?;
-    let (sender, mut questions) = tokio::sync::mpsc::channel::<oneshot::Sender<String>>(1);
-    tokio::spawn(async move {
-        while let Some(question) = questions.recv().await {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            let _ = question.send(exchange(&mut stream).await.expect("the upstream echoes"));
-        }
-    });
-    *clients.connection.lock().await = Some(sender);
-    Ok(())
-}
-
-/// Uses the clients after the server has begun to stop.
-#[get("/clients")]
-async fn use_clients(clients: State<SharedClients>, shutdown: conduit::Shutdown) -> Result<&'static str, Problem> {
-    clients.waiting.fetch_add(1, SeqCst);
-    shutdown.requested().await;
-    for _ in 0..50 {
-        let mut stream = clients.stream.lock().await;
-        exchange(stream.as_mut().expect("it was opened")).await?;
-        let connection = clients.connection.lock().await;
-        let (ask, answer) = oneshot::channel();
-        connection.as_ref().expect("it was opened").send(ask).await?;
-        answer.await?;
-    }
-    Ok("done")
-}
-
-#[get("/clients/waiting")]
-async fn waiting_for_stop(waiting: State<Arc<AtomicUsize>>) -> String {
-    waiting.load(SeqCst).to_string()
-}
-
-/// Echoes on two connections until they end. Returns the port.
-fn start_echo() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of loopback can be listened on");
-    let port = listener.local_addr().expect("it has an address").port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().take(2) {
-            std::thread::spawn(move || {
-                let mut stream = stream.expect("a connection");
-                let mut writer = stream.try_clone().expect("a descriptor");
-                // The end of the server resets it.
-                let _ = std::io::copy(&mut stream, &mut writer);
-            });
-        }
-    });
-    port
-}
-
-/// A worker without connections has nothing to do at a stop, but its runtime serves what others share.
-#[test]
-fn clients_that_an_idle_worker_has_opened_work_until_all_workers_have_finished() {
-    let app = App::new(SharedClients::default())
-        .routes(routes![thread, open_clients, use_clients, waiting_for_stop])
-        .workers(2);
-    let server = support::start(app.listen("127.0.0.1:0").expect("it listens"));
-    let connect = |avoided: &str| {
-        for _ in 0..10_000 {
-            // The kernel spreads connections by a hash of their ports.
-            let mut client = server.connect();
-            client.send("GET /thread HTTP/1.1\r\nhost: test\r\n\r\n");
-            let thread = client.response().text().to_owned();
-            if thread != avoided {
-                return (client, thread);
-            }
-        }
-        panic!("only {avoided} serves");
-    };
-    let (mut idle, thread) = connect("");
-    let (mut busy, _) = connect(&thread);
-    idle.send(format!(
-        "POST /clients/{} HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n",
-        start_echo()
-    ));
-    assert_eq!(idle.response().status, 200);
-    drop(idle);
-    busy.send("GET /clients HTTP/1.1\r\nhost: test\r\n\r\n");
-    wait_for(|| server.get("/clients/waiting").text() == "1");
-    server.handle().stop();
-    let response = busy.response();
-    assert_eq!((response.status, response.text()), (200, "done"));
-    server.wait().expect("it ends well");
 }

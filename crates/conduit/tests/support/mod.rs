@@ -2,9 +2,9 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 #[cfg(target_os = "linux")]
-pub(crate) mod postgresql;
-#[cfg(target_os = "linux")]
 pub(crate) mod program;
+#[cfg(target_os = "linux")]
+pub(crate) mod service;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

@@ -1,7 +1,7 @@
 //! A program that a test starts, which is the file of the test run again, and its successors.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -214,10 +214,28 @@ impl<T: Read + Write> Client<T> {
         self.ask(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
     }
 
+    /// As [`get`](Self::get), and `None` if the connection ends before the first byte of a response.
+    pub(crate) fn try_get(&mut self, target: &str) -> Option<String> {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n");
+        self.stream.write_all(request.as_bytes()).ok()?;
+        let mut first = [0];
+        match self.stream.read(&mut first) {
+            Ok(1) => Some(self.read_response(&request, first.to_vec())),
+            Ok(_) => None,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("no response to {request:?}: {error}"),
+        }
+    }
+
     /// Sends a request and reads its answer; gives the body.
     pub(crate) fn ask(&mut self, request: &str) -> String {
         self.stream.write_all(request.as_bytes()).expect("the request is taken");
-        let (mut answer, mut input) = (Vec::new(), [0; 4096]);
+        self.read_response(request, Vec::new())
+    }
+
+    /// Reads the response whose first bytes are `answer`. Returns its body.
+    fn read_response(&mut self, request: &str, mut answer: Vec<u8>) -> String {
+        let mut input = [0; 4096];
         loop {
             let read = self.stream.read(&mut input).expect("no connection is reset");
             assert!(

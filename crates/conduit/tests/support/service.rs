@@ -1,30 +1,35 @@
-//! A PostgreSQL server for tests.
+//! Databases that tests start, each by a script in `tests/support`.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-/// The exit code of the script where PostgreSQL is not installed.
+/// The exit code of a script whose server is not installed.
 const NOT_INSTALLED: i32 = 77;
 
 /// A running server.
-pub(crate) struct PostgreSql {
+pub(crate) struct Service {
     /// Stops the server when its input ends.
     _script: Child,
     pub(crate) url: String,
 }
 
-impl PostgreSql {
-    /// The server of all tests of this process, with whose end it stops.
-    pub(crate) fn shared() -> Option<&'static Self> {
-        static SERVER: OnceLock<Option<PostgreSql>> = OnceLock::new();
-        SERVER.get_or_init(PostgreSql::start).as_ref()
+impl Service {
+    /// A PostgreSQL server for all tests of this process, with whose end it stops.
+    pub(crate) fn postgresql() -> Option<&'static Self> {
+        static SERVER: OnceLock<Option<Service>> = OnceLock::new();
+        SERVER.get_or_init(|| Service::start("postgresql")).as_ref()
     }
 
-    /// Starts a server. Returns `None` where PostgreSQL is not installed and the test is to be skipped; with `CI=true` it
-    /// fails.
-    fn start() -> Option<Self> {
-        let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/postgresql"))
+    /// A Redis server.
+    pub(crate) fn redis() -> Option<Self> {
+        Service::start("redis")
+    }
+
+    /// Starts a server. Returns `None` where it is not installed and the test is to be skipped; with `CI=true` it fails.
+    fn start(name: &str) -> Option<Self> {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support");
+        let mut script = Command::new(format!("{directory}/{name}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -44,6 +49,6 @@ impl PostgreSql {
             return None;
         }
         let url = url.trim_end().to_owned();
-        Some(PostgreSql { _script: script, url })
+        Some(Service { _script: script, url })
     }
 }
