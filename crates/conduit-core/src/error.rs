@@ -178,3 +178,28 @@ impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Error {
         Error(ErrorKind::Other(error.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_and_every_error_become_an_error_with_the_same_text() {
+        fn fails<E>(error: E) -> String
+        where
+            Error: From<E>,
+        {
+            let start = || -> Result {
+                Err(error)?;
+                Ok(())
+            };
+            start().expect_err("an error was returned").to_string()
+        }
+
+        let boxed: Box<dyn std::error::Error + Send + Sync> = "boxed".into();
+        assert_eq!(fails("a text"), "a text");
+        assert_eq!(fails(format!("{} texts", 2)), "2 texts");
+        assert_eq!(fails(boxed), "boxed");
+        assert_eq!(fails(io::Error::other("of the system")), "of the system");
+    }
+}

@@ -4,7 +4,7 @@ use conduit::Client;
 use conduit::prelude::*;
 
 use crate::request;
-use crate::support::serve;
+use crate::support::{Response as Received, Running, serve};
 
 /// The views of a handler, one a line.
 #[get("/{*rest}")]
@@ -23,28 +23,34 @@ async fn guard(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
+/// The response to a `GET` of this target, which may have any bytes.
+fn get(server: &Running, target: &[u8]) -> Received {
+    server.request([b"GET ", target, b" HTTP/1.1\r\nhost: test\r\n\r\n"].concat())
+}
+
 #[test]
 fn each_byte_of_a_path_and_a_query_is_seen_the_same_or_refused() {
     let server = serve(App::new(()).routes(routes![views]));
-    let mut refused = (String::new(), String::new());
-    for byte in '!'..='~' {
-        let (in_path, in_query) = (format!("/a{byte}b"), format!("a{byte}b"));
-        let answer = server.request(request("GET", &in_path));
-        let expected = match byte {
-            '?' => "/a\nb\n/a\nb".to_owned(),
-            _ => format!("{in_path}\n-\n{in_path}\n-"),
-        };
-        match answer.status {
-            400 => refused.0.push(byte),
-            _ => assert_eq!(answer.text(), expected),
+    let mut refused = (Vec::new(), Vec::new());
+    for byte in 0..=u8::MAX {
+        let letter = char::from(byte);
+        let answer = get(&server, &[b'/', b'a', byte, b'b']);
+        match (answer.status, letter) {
+            (400, _) => refused.0.push(byte),
+            (_, '?') => assert_eq!(answer.text(), "/a\nb\n/a\nb"),
+            _ => assert_eq!(answer.text(), format!("/a{letter}b\n-\n/a{letter}b\n-")),
         }
-        let answer = server.request(request("GET", &format!("/c?{in_query}")));
+        let answer = get(&server, &[b'/', b'c', b'?', b'a', byte, b'b']);
         match answer.status {
             400 => refused.1.push(byte),
-            _ => assert_eq!(answer.text(), format!("/c\n{in_query}\n/c\n{in_query}")),
+            _ => assert_eq!(answer.text(), format!("/c\na{letter}b\n/c\na{letter}b")),
         }
     }
-    assert_eq!(refused, ("#<>`".to_owned(), "\"#<>".to_owned()));
+    let refused_with = |visible: &[u8]| {
+        let is_refused = |byte: &u8| !byte.is_ascii_graphic() || visible.contains(byte);
+        (0..=u8::MAX).filter(is_refused).collect::<Vec<_>>()
+    };
+    assert_eq!(refused, (refused_with(b"#<>`"), refused_with(b"\"#<>")));
 }
 
 #[test]
