@@ -41,11 +41,17 @@ pub enum Limit {
     Http2Windows,
     /// The frames without a use in HTTP/2 (`App::http2_glitch_limit`): the delays, and the connections that were closed.
     Http2Glitches,
+    /// The size of a message of a WebSocket (`App::websocket_message_limit`).
+    WebSocketMessage,
+    /// The number of frames of a message of a WebSocket (`App::websocket_fragment_limit`).
+    WebSocketFragments,
+    /// The time without a sign of life of a WebSocket's client (`App::websocket_timeout`).
+    WebSocketTime,
 }
 
 impl Limit {
     /// Each limit.
-    pub const ALL: [Limit; 18] = [
+    pub const ALL: [Limit; 21] = [
         Limit::Connections,
         Limit::IdleConnections,
         Limit::PeerConnections,
@@ -64,6 +70,9 @@ impl Limit {
         Limit::Http2Continuations,
         Limit::Http2Windows,
         Limit::Http2Glitches,
+        Limit::WebSocketMessage,
+        Limit::WebSocketFragments,
+        Limit::WebSocketTime,
     ];
 
     /// Its name in metrics and in the log.
@@ -87,6 +96,9 @@ impl Limit {
             Limit::Http2Continuations => "http2_continuations",
             Limit::Http2Windows => "http2_windows",
             Limit::Http2Glitches => "http2_glitches",
+            Limit::WebSocketMessage => "websocket_message",
+            Limit::WebSocketFragments => "websocket_fragments",
+            Limit::WebSocketTime => "websocket_time",
         }
     }
 }

@@ -24,6 +24,9 @@ pub(crate) enum Command {
     StreamEnd(Result<(), BodyError>),
     /// The next bytes of the response's file are in memory.
     FileRead,
+    /// The handler of a WebSocket has queued messages, or has taken some after it lagged.
+    #[cfg(feature = "websocket")]
+    Socket,
     /// The handler wants more of the request's body, or has dropped it.
     Body(BodyEvent),
 }

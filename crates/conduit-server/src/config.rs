@@ -3,6 +3,8 @@
 //! [`SETTINGS`] is the one table of the limits and deadlines: the environment's parser, the messages about bad values,
 //! and the table in `docs/limits.md` come from it. The defaults are those of [`Config::default`].
 
+mod websocket;
+
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use conduit_proto::h1::Limits;
 use conduit_proto::h2::Http2Limits;
 
+pub use self::websocket::WebSocketConfig;
 use crate::error::{Error, Result};
 use crate::limit::Limit;
 use crate::observer::{NoObserver, Observer};
@@ -48,6 +51,7 @@ pub struct Config {
     /// The limits of a connection with HTTP/2, except for the number of header fields, which `head` has.
     #[doc(hidden)]
     pub http2: Http2Limits,
+    pub websocket: WebSocketConfig,
     /// The time that a handler may block its worker before a warning; zero disables it.
     pub blocked_after: Duration,
     pub observer: Arc<dyn Observer>,
@@ -83,6 +87,7 @@ impl Default for Config {
             peer_connections: None,
             requests: 1_000_000,
             http2: Http2Limits::default(),
+            websocket: WebSocketConfig::default(),
             blocked_after: Duration::from_millis(100),
             observer: Arc::new(NoObserver),
             disconnect: Disconnect::Finish,
@@ -108,7 +113,7 @@ impl Config {
     /// When a variable's value cannot be used; a variable that the program overrides is not looked at.
     pub fn with_environment(mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         for (row, setting) in SETTINGS.iter().enumerate() {
-            if self.chosen & 1 << row != 0 {
+            if self.chosen & 1u64 << row != 0 {
                 continue;
             }
             if let Some(value) = variable(setting.variable) {
@@ -461,6 +466,51 @@ pub const SETTINGS: &[Setting] = &[
         limit: None,
         default: None,
         place: |config| SettingRef::Duration(&mut config.blocked_after),
+    },
+    Setting {
+        method: "websocket_message_limit",
+        variable: "CONDUIT_WEBSOCKET_MESSAGE_LIMIT",
+        bounds: "a message of a WebSocket, after decompression; and a frame of it",
+        over: "close with 1009",
+        limit: Some(Limit::WebSocketMessage),
+        default: None,
+        place: |config| SettingRef::Memory(&mut config.websocket.message_bytes),
+    },
+    Setting {
+        method: "websocket_fragment_limit",
+        variable: "CONDUIT_WEBSOCKET_FRAGMENT_LIMIT",
+        bounds: "frames of a message of a WebSocket",
+        over: "close with 1008",
+        limit: Some(Limit::WebSocketFragments),
+        default: None,
+        place: |config| SettingRef::Count(&mut config.websocket.fragments),
+    },
+    Setting {
+        method: "websocket_queue_limit",
+        variable: "CONDUIT_WEBSOCKET_QUEUE_LIMIT",
+        bounds: "messages between a WebSocket and its handler, in each direction; a message counts 64 bytes more than it has",
+        over: "`send` waits, or nothing more is read",
+        limit: None,
+        default: None,
+        place: |config| SettingRef::Memory(&mut config.websocket.queue_bytes),
+    },
+    Setting {
+        method: "websocket_ping_interval",
+        variable: "CONDUIT_WEBSOCKET_PING_INTERVAL",
+        bounds: "silence of a WebSocket's client",
+        over: "a ping",
+        limit: None,
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.websocket.ping_after),
+    },
+    Setting {
+        method: "websocket_timeout",
+        variable: "CONDUIT_WEBSOCKET_TIMEOUT",
+        bounds: "silence of a WebSocket's client, which a pong ends",
+        over: "close",
+        limit: Some(Limit::WebSocketTime),
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.websocket.timeout),
     },
     Setting {
         method: "shutdown_timeout",

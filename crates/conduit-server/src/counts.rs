@@ -24,6 +24,15 @@ pub struct Counts {
     #[doc(hidden)]
     pub requests: Counter,
     #[doc(hidden)]
+    pub websockets_opened: Counter,
+    #[doc(hidden)]
+    pub websockets_closed: Counter,
+    /// Messages of WebSockets.
+    #[doc(hidden)]
+    pub received_messages: Counter,
+    #[doc(hidden)]
+    pub sent_messages: Counter,
+    #[doc(hidden)]
     pub received_bytes: Counter,
     #[doc(hidden)]
     pub sent_bytes: Counter,
@@ -110,6 +119,14 @@ pub struct Statistics {
     pub certificates_not_after: Option<SystemTime>,
     /// Requests whose head was read and is valid.
     pub requests: u64,
+    /// WebSockets that were opened.
+    pub opened_websockets: u64,
+    /// WebSockets that are open.
+    pub open_websockets: u64,
+    /// Messages of WebSockets that were received.
+    pub received_messages: u64,
+    /// Messages of WebSockets that were sent.
+    pub sent_messages: u64,
     /// Bytes that were received, without those of TLS.
     pub received_bytes: u64,
     /// Bytes that were sent, without those of TLS.
@@ -130,6 +147,12 @@ impl Statistics {
             let accepted = counts.accepted.get();
             sum.accepted_connections += accepted;
             sum.open_connections += accepted.saturating_sub(closed);
+            let closed = counts.websockets_closed.get();
+            let opened = counts.websockets_opened.get();
+            sum.opened_websockets += opened;
+            sum.open_websockets += opened.saturating_sub(closed);
+            sum.received_messages += counts.received_messages.get();
+            sum.sent_messages += counts.sent_messages.get();
             sum.failed_handshakes += counts.failed_handshakes.get();
             sum.requests += counts.requests.get();
             sum.received_bytes += counts.received_bytes.get();

@@ -56,6 +56,9 @@ pub mod tls;
 pub mod transport;
 #[doc(hidden)]
 pub mod watch;
+#[cfg(feature = "websocket")]
+#[doc(hidden)]
+pub mod websocket;
 #[doc(hidden)]
 pub mod work;
 mod worker;

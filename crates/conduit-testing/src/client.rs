@@ -15,6 +15,8 @@ use super::application::TestApplication;
 use super::connection::TestConnection;
 use super::cookies::Jar;
 use super::request::TestRequest;
+#[cfg(feature = "websocket")]
+use super::websocket::TestWebSocketRequest;
 use super::wire::Wire;
 
 /// The time that a test waits for the application before it fails.
@@ -290,6 +292,12 @@ impl TestClient {
     /// An `OPTIONS`.
     pub fn options(&self, target: &str) -> TestRequest {
         TestRequest::new(self.clone(), Method::OPTIONS, target)
+    }
+
+    /// A request that opens a WebSocket at this path and query.
+    #[cfg(feature = "websocket")]
+    pub fn websocket(&self, target: &str) -> TestWebSocketRequest {
+        TestWebSocketRequest::new(self.clone(), target)
     }
 
     pub(super) fn open(&self, raw: bool) -> io::Result<Wire> {

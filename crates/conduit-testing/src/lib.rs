@@ -56,6 +56,8 @@ mod events;
 mod reading;
 mod request;
 mod response;
+#[cfg(feature = "websocket")]
+mod websocket;
 mod wire;
 
 pub use application::TestApplication;
@@ -64,5 +66,7 @@ pub use connection::TestConnection;
 pub use events::ServerEvent;
 pub use request::{TestCall, TestRequest, TestUpload};
 pub use response::{TestResponse, TestStream};
+#[cfg(feature = "websocket")]
+pub use websocket::{TestFrame, TestWebSocket, TestWebSocketRequest};
 
 pub use conduit_server::in_process::Resources;

@@ -38,6 +38,7 @@
 //! - [`log`]: output that never blocks the server.
 //! - [`openapi`]: their descriptions, and the resulting document.
 //! - `opentelemetry`, with the feature of that name: requests as spans that are sent to a collector.
+//! - `websocket`, with the feature of that name: WebSockets.
 //! - `testing`, with the feature of that name: a client for tests.
 //! - [`Request`], [`Response`], [`Body`]: the whole thing, where a part is not enough.
 //!
@@ -63,6 +64,8 @@ mod routes_table;
 mod state_source;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 // The paths of these crates' modules in this one.
 use conduit_core::{body, built_in, connection_info, dispatch, error, fallback, limit, networks, pool, request, state};
@@ -110,6 +113,8 @@ pub use server::address::{ListenAddress, ListenOn};
 pub use server::tls::Tls;
 pub use server::{Server, ServerHandle, Statistics};
 pub use state::AppState;
+#[cfg(feature = "websocket")]
+pub use websocket::{WebSocket, WebSocketUpgrade};
 
 pub use bytes::Bytes;
 #[cfg(feature = "cookies")]

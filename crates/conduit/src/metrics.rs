@@ -122,6 +122,30 @@ fn write_server(server: &ServerHandle, text: &mut String) {
         ),
         ("conduit_sent_bytes_total", "counter", "Bytes sent.", now.sent_bytes),
         (
+            "conduit_websockets_opened_total",
+            "counter",
+            "WebSockets opened.",
+            now.opened_websockets,
+        ),
+        (
+            "conduit_websockets_open",
+            "gauge",
+            "WebSockets open.",
+            now.open_websockets,
+        ),
+        (
+            "conduit_websocket_messages_received_total",
+            "counter",
+            "Messages of WebSockets received.",
+            now.received_messages,
+        ),
+        (
+            "conduit_websocket_messages_sent_total",
+            "counter",
+            "Messages of WebSockets sent.",
+            now.sent_messages,
+        ),
+        (
             "conduit_body_memory_bytes",
             "gauge",
             "Memory of request bodies in buffers.",

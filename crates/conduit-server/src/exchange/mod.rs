@@ -30,6 +30,8 @@ use super::commands::{Command, CommandSender};
 use super::deadlines::Second;
 use super::redirect::to_https;
 use super::watch::Watched;
+#[cfg(feature = "websocket")]
+use super::work::InProgress;
 use super::work::method_and_path;
 use super::worker::Shared;
 use crate::body::{Body, BodyError, Channel};
@@ -110,6 +112,16 @@ impl Exchange {
         let pending = shared.environment().pending(handler, self.route, client, span);
         let handle = pending.spawn(move |response| sender.send(Command::Response(response)));
         self.state = ExchangeState::Handling(handle);
+    }
+
+    /// Counts the handler of the protocol that follows on the connection, which continues after the exchange; and returns
+    /// whether it ends with its client.
+    #[cfg(feature = "websocket")]
+    pub(super) fn continue_handler(&self, client: SocketAddr, shared: &Shared) -> (InProgress, bool) {
+        let environment = shared.environment();
+        let definition = self.route.map(|(_, definition)| definition);
+        let in_progress = environment.handlers.enter(definition, client, environment.now);
+        (in_progress, environment.disconnect(self.route) == Disconnect::Abort)
     }
 
     // The request's body.

@@ -38,7 +38,20 @@ pub(crate) enum Timer {
     /// The response to the PING of a shutdown, after which no more requests are on their way.
     #[cfg(feature = "http2")]
     GoAway,
+    /// Anything of the client of a WebSocket.
+    #[cfg(feature = "websocket")]
+    Quiet,
+    /// Anything of the client of a WebSocket, after a ping.
+    #[cfg(feature = "websocket")]
+    Pong,
+    /// The Close of the client of a WebSocket, after the server's.
+    #[cfg(feature = "websocket")]
+    SocketClosing,
 }
+
+/// The time that the client of a WebSocket has to close it after the server.
+#[cfg(feature = "websocket")]
+const CLOSING_TIME: Duration = Duration::from_secs(10);
 
 /// The time for which a connection lingers after its last response, and again while its client takes that at the minimum
 /// rate.
@@ -142,6 +155,15 @@ impl Deadline {
             Timer::Settings => Some(after(self.since, config.handshake_timeout)),
             #[cfg(feature = "http2")]
             Timer::GoAway => Some(after(self.since, Duration::from_secs(LINGER_SECONDS))),
+            #[cfg(feature = "websocket")]
+            Timer::Quiet => Some(after(self.since, config.websocket.ping_after)),
+            #[cfg(feature = "websocket")]
+            Timer::Pong => {
+                let rest = config.websocket.timeout.saturating_sub(config.websocket.ping_after);
+                Some(after(self.since, rest))
+            }
+            #[cfg(feature = "websocket")]
+            Timer::SocketClosing => Some(after(self.since, CLOSING_TIME)),
         }
     }
 }

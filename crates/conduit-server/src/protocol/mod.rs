@@ -3,7 +3,7 @@
 //! ```text
 //!   ProxyHeader ──header──> Negotiating ──ALPN──> Http1 ──last response──> Lingering
 //!        │                       │                  ^  │  │                    ^
-//!        └──────────── without TLS ─────────────────┘  │  └──101──> another protocol
+//!        └──────────── without TLS ─────────────────┘  │  └──101──> WebSocket
 //!                                └──ALPN──> Http2 <──preface                   │
 //!                                             └──last stream after GOAWAY──────┘
 //! ```
@@ -19,6 +19,8 @@ mod http2;
 mod lingering;
 mod negotiating;
 mod proxy_header;
+#[cfg(feature = "websocket")]
+pub(super) mod websocket;
 
 use conduit_net::Interest;
 
@@ -30,10 +32,12 @@ use self::http2::Http2;
 pub(super) use self::lingering::Lingering;
 use self::negotiating::Negotiating;
 pub(super) use self::proxy_header::ProxyHeader;
+#[cfg(feature = "websocket")]
+use self::websocket::WebSocket;
 use super::commands::Command;
 use super::link::{Link, Timer};
 use super::worker::Shared;
-use crate::exchange_id::ExchangeId;
+use crate::exchange_id::{ConnectionId, ExchangeId};
 use crate::limit::Limit;
 
 /// The protocol of a connection, at this time.
@@ -45,6 +49,8 @@ pub(super) enum Protocol {
     #[cfg(feature = "http2")]
     Http2(Box<Http2>),
     Lingering(Lingering),
+    #[cfg(feature = "websocket")]
+    WebSocket(Box<WebSocket>),
     #[cfg(feature = "testing")]
     Echo(Echo),
 }
@@ -52,6 +58,8 @@ pub(super) enum Protocol {
 /// A protocol that a response with status 101 can switch to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Upgrade {
+    #[cfg(feature = "websocket")]
+    WebSocket,
     #[cfg(feature = "testing")]
     Echo,
 }
@@ -60,6 +68,8 @@ impl Upgrade {
     /// The protocol of this name in the `upgrade` field.
     fn named(name: &[u8]) -> Option<Self> {
         match name {
+            #[cfg(feature = "websocket")]
+            b"websocket" => Some(Upgrade::WebSocket),
             #[cfg(feature = "testing")]
             b"conduit-test-echo" => Some(Upgrade::Echo),
             _ => None,
@@ -95,6 +105,8 @@ macro_rules! each {
             #[cfg(feature = "http2")]
             Protocol::Http2($protocol) => $call,
             Protocol::Lingering($protocol) => $call,
+            #[cfg(feature = "websocket")]
+            Protocol::WebSocket($protocol) => $call,
             #[cfg(feature = "testing")]
             Protocol::Echo($protocol) => $call,
         }
@@ -132,10 +144,15 @@ impl Protocol {
         Protocol::Http2(Box::new(Http2::new(link, shared)))
     }
 
-    fn upgraded(upgrade: Upgrade) -> Self {
+    /// The protocol that a response of this connection has switched to.
+    #[cold]
+    fn upgraded(upgrade: Upgrade, id: ConnectionId, shared: &mut Shared) -> Option<Self> {
+        let _ = (id, &shared);
         match upgrade {
+            #[cfg(feature = "websocket")]
+            Upgrade::WebSocket => shared.websockets.take(id).map(Protocol::WebSocket),
             #[cfg(feature = "testing")]
-            Upgrade::Echo => Protocol::Echo(Echo),
+            Upgrade::Echo => Some(Protocol::Echo(Echo)),
         }
     }
 
@@ -161,6 +178,8 @@ impl Protocol {
             Protocol::Http1(http1) => http1.on_command(exchange, command, link, shared),
             #[cfg(feature = "http2")]
             Protocol::Http2(http2) => http2.on_command(exchange, command, link, shared),
+            #[cfg(feature = "websocket")]
+            Protocol::WebSocket(socket) => socket.on_command(command, link, shared),
             // The exchange is over.
             _ => {
                 crate::panics::discard(command);
@@ -192,6 +211,8 @@ impl Protocol {
             Protocol::Http1(http1) => !is_full && http1.wants_input(),
             #[cfg(feature = "http2")]
             Protocol::Http2(http2) => http2.wants_input(link),
+            #[cfg(feature = "websocket")]
+            Protocol::WebSocket(socket) => !is_full && socket.wants_input(),
             _ => false,
         }
     }
@@ -204,12 +225,14 @@ impl Protocol {
         }
     }
 
-    /// Returns whether a part of a response is still to be made.
+    /// Returns whether a part of a response is still to be made, or a WebSocket is open.
     pub(super) fn is_serving(&self) -> bool {
         match self {
             Protocol::Http1(http1) => http1.is_serving(),
             #[cfg(feature = "http2")]
             Protocol::Http2(http2) => http2.is_serving(),
+            #[cfg(feature = "websocket")]
+            Protocol::WebSocket(socket) => socket.is_serving(),
             _ => false,
         }
     }
@@ -271,6 +294,8 @@ impl Protocol {
             Protocol::Http1(http1) => http1.reads_little(),
             #[cfg(feature = "http2")]
             Protocol::Http2(http2) => http2.reads_little(),
+            #[cfg(feature = "websocket")]
+            Protocol::WebSocket(socket) => socket.reads_little(),
             _ => false,
         }
     }
@@ -282,6 +307,8 @@ impl Protocol {
             Protocol::Http1(http1) => http1.buffer_bytes(),
             #[cfg(feature = "http2")]
             Protocol::Http2(http2) => http2.buffer_bytes(),
+            #[cfg(feature = "websocket")]
+            Protocol::WebSocket(socket) => socket.buffer_bytes(),
             _ => 0,
         }
     }
@@ -293,6 +320,8 @@ impl Protocol {
             Protocol::Http1(http1) => http1.cancel(link, shared),
             #[cfg(feature = "http2")]
             Protocol::Http2(http2) => http2.cancel(link, shared),
+            #[cfg(feature = "websocket")]
+            Protocol::WebSocket(socket) => socket.cancel(link, shared),
             _ => false,
         }
     }

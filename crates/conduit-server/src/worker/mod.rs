@@ -41,6 +41,8 @@ use crate::limit::Limit;
 use crate::listening::{AcceptError, Accepted, Listener};
 use crate::panics::{caught, emit};
 use crate::peers::Peers;
+#[cfg(feature = "websocket")]
+use crate::protocol::websocket::SharedWebSockets;
 use crate::request::Request;
 use crate::state::OpenState;
 use crate::transport::Transport;
@@ -132,6 +134,8 @@ pub(super) struct Shared {
     /// the portable poller any source) is not a change before the next wait, not even with a wider interest: the kernel's
     /// `ep_modify` wakes no waiter for a source that is still on the ready list.
     pub(super) more: bool,
+    #[cfg(feature = "websocket")]
+    pub(super) websockets: SharedWebSockets,
 }
 
 impl Shared {
@@ -239,6 +243,8 @@ impl Worker {
         } = start;
         let work = Work::default();
         current::enter(handle.clone(), number, work.clone());
+        #[cfg(feature = "websocket")]
+        crate::websocket::enter();
         let Some(state) = cohort.open(state, number, &handle).await? else {
             return Ok((CutOff::default(), work));
         };
@@ -268,6 +274,8 @@ impl Worker {
             stopping: false,
             keeps_idle: false,
             more: false,
+            #[cfg(feature = "websocket")]
+            websockets: SharedWebSockets::default(),
         };
         let started = Instant::now();
         let worker = Worker {

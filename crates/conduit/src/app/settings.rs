@@ -100,6 +100,51 @@ impl<S, R> App<S, R> {
         self
     }
 
+    /// Sets the maximum size of a message of a WebSocket in bytes, after decompression; a larger one closes the WebSocket with
+    /// 1009. Default: 1 MiB. [`WebSocketUpgrade::message_limit`](https://docs.rs/conduit-web) sets it for one WebSocket. It has no effect
+    /// without the feature `websocket`.
+    pub fn websocket_message_limit(mut self, bytes: usize) -> Self {
+        self.config.websocket.message_bytes = bytes;
+        self.config.choose("CONDUIT_WEBSOCKET_MESSAGE_LIMIT");
+        self
+    }
+
+    /// Sets the maximum number of frames of a message of a WebSocket; more close the WebSocket with 1008. Default: 1024.
+    ///
+    /// # Panics
+    ///
+    /// When `count` is 0.
+    pub fn websocket_fragment_limit(mut self, count: u32) -> Self {
+        assert!(count > 0, "a message has at least 1 frame");
+        self.config.websocket.fragments = count.into();
+        self.config.choose("CONDUIT_WEBSOCKET_FRAGMENT_LIMIT");
+        self
+    }
+
+    /// Sets the size of the queues between a WebSocket and its handler in bytes, for each direction. While the queue to the
+    /// client is full, `send` waits; while the other one is full, nothing more is read. A message may exceed the rest of a
+    /// queue. Default: 64 KiB.
+    pub fn websocket_queue_limit(mut self, bytes: usize) -> Self {
+        self.config.websocket.queue_bytes = bytes;
+        self.config.choose("CONDUIT_WEBSOCKET_QUEUE_LIMIT");
+        self
+    }
+
+    /// Sets the silence of a WebSocket's client after which the server sends a ping. Default: 30 s, with a resolution of 1 s.
+    pub fn websocket_ping_interval(mut self, interval: Duration) -> Self {
+        self.config.websocket.ping_after = interval;
+        self.config.choose("CONDUIT_WEBSOCKET_PING_INTERVAL");
+        self
+    }
+
+    /// Sets the silence of a WebSocket's client after which the server closes the connection: neither a message nor a pong
+    /// has arrived. Default: 60 s, with a resolution of 1 s.
+    pub fn websocket_timeout(mut self, limit: Duration) -> Self {
+        self.config.websocket.timeout = limit;
+        self.config.choose("CONDUIT_WEBSOCKET_TIMEOUT");
+        self
+    }
+
     /// Sets the minimum rate in bytes per second at which a client must send a body that the handler waits for, and receive a
     /// response; otherwise a body is rejected with 408, and a response is aborted. During the grace period the rate may be
     /// lower, or zero. Default: 1024 bytes per second with a grace period of 30 s, and a resolution of 1 s.

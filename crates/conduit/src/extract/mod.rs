@@ -18,6 +18,7 @@
 //! | [`Auth<T>`](auth::Auth), [`Bearer`](auth::Bearer), [`Basic`](auth::Basic), [`ApiKey`](auth::ApiKey) | the authenticated client, or its credentials | 401 |
 //! | [`PeerAddr`] | the address of the peer | – |
 //! | `ClientCertificate` (feature `tls`) | the client's certificate | 403 without one |
+//! | `WebSocketUpgrade` (feature `websocket`) | the request for a WebSocket | 400, 426 |
 //! | [`Shutdown`] | the shutdown of the server, to await | – |
 //! | [`Tasks`] | spawns work that continues after the response | – |
 //! | [`Client`] | the client behind the proxies: address, scheme, host | never |

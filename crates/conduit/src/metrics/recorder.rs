@@ -60,6 +60,8 @@ fn is_ours() -> bool {
 
 /// The connections of all servers of this process, as far as they have been passed on.
 static OPEN_CONNECTIONS: AtomicI64 = AtomicI64::new(0);
+/// The open WebSockets, in the same way.
+static OPEN_WEBSOCKETS: AtomicI64 = AtomicI64::new(0);
 
 /// Passes a server's numbers on to the recorder that the program has set, and the last of them when it is dropped.
 pub(super) struct Forwarding {
@@ -120,6 +122,21 @@ impl Forwarding {
             ),
             ("conduit_received_bytes_total", now.received_bytes, sent.received_bytes),
             ("conduit_sent_bytes_total", now.sent_bytes, sent.sent_bytes),
+            (
+                "conduit_websockets_opened_total",
+                now.opened_websockets,
+                sent.opened_websockets,
+            ),
+            (
+                "conduit_websocket_messages_received_total",
+                now.received_messages,
+                sent.received_messages,
+            ),
+            (
+                "conduit_websocket_messages_sent_total",
+                now.sent_messages,
+                sent.sent_messages,
+            ),
         ] {
             if now > sent {
                 counter!(name).increment(now - sent);
@@ -128,6 +145,9 @@ impl Forwarding {
         let opened = now.open_connections as i64 - sent.open_connections as i64;
         let open = OPEN_CONNECTIONS.fetch_add(opened, Ordering::Relaxed) + opened;
         gauge!("conduit_connections_open").set(open as f64);
+        let opened = now.open_websockets as i64 - sent.open_websockets as i64;
+        let open = OPEN_WEBSOCKETS.fetch_add(opened, Ordering::Relaxed) + opened;
+        gauge!("conduit_websockets_open").set(open as f64);
         if let Some(not_after) = now.certificates_not_after {
             gauge!("conduit_tls_certificate_not_after_seconds").set(seconds_since_1970(not_after) as f64);
         }
@@ -201,6 +221,13 @@ fn describe() {
     );
     describe_counter!("conduit_received_bytes_total", Unit::Bytes, "Bytes received.");
     describe_counter!("conduit_sent_bytes_total", Unit::Bytes, "Bytes sent.");
+    describe_counter!("conduit_websockets_opened_total", "WebSockets opened.");
+    describe_gauge!("conduit_websockets_open", "WebSockets open.");
+    describe_counter!(
+        "conduit_websocket_messages_received_total",
+        "Messages of WebSockets received."
+    );
+    describe_counter!("conduit_websocket_messages_sent_total", "Messages of WebSockets sent.");
     describe_counter!("conduit_limits_struck_total", "Hits of each limit or deadline.");
     describe_gauge!(
         "conduit_loop_lag_seconds",

@@ -81,7 +81,7 @@ impl Http1 {
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         self.continue_output(link, shared);
         if let Ending::Upgrade(upgrade) = self.ending {
-            return Step::switch(Protocol::upgraded(upgrade));
+            return Protocol::upgraded(upgrade, link.id, shared).map_or(Step::Close, Step::switch);
         }
         if link.read_closed && self.exchange.ends_with_client() {
             return Step::Close;
@@ -170,6 +170,8 @@ impl Http1 {
             }
             Command::StreamEnd(result) => self.end_stream(result, link, shared),
             Command::FileRead => link.has_loaded(),
+            #[cfg(feature = "websocket")]
+            Command::Socket => {}
             Command::Body(BodyEvent::Wanted) => {
                 self.engine.write_continue(&mut link.output);
                 self.resume_input();
@@ -312,8 +314,14 @@ impl Http1 {
     }
 
     /// Cancels the exchange. Returns whether the client must see a reset.
-    pub(super) fn cancel(&mut self, link: &Link, shared: &mut Shared) -> bool {
+    pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
         self.exchange.cancel(link.uncopied_left(), shared);
+        if let Ending::Upgrade(upgrade) = self.ending
+            && let Some(mut protocol) = Protocol::upgraded(upgrade, link.id, shared)
+        {
+            // The response with 101 could not be sent.
+            let _ = protocol.cancel(link, shared);
+        }
         self.ending == Ending::Reset || self.engine.ends_with_stream()
     }
 }

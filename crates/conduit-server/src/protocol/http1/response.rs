@@ -17,7 +17,11 @@ use crate::panics::discard;
 use crate::pool::{self, Untouched};
 use crate::problem::Problem;
 use crate::protocol::Upgrade;
+#[cfg(feature = "websocket")]
+use crate::protocol::websocket::WebSocket;
 use crate::response::{IntoResponse, Response};
+#[cfg(feature = "websocket")]
+use crate::websocket::Ticket;
 use crate::worker::Shared;
 
 /// The pieces of a stream that are taken at once before its head is sent, if they are there.
@@ -93,6 +97,7 @@ impl Http1 {
         let name = response.headers().get(UPGRADE).map(HeaderValue::as_bytes);
         if status == StatusCode::SWITCHING_PROTOCOLS
             && let Some(upgrade) = name.and_then(Upgrade::named)
+            && self.prepare_upgrade(upgrade, &response, link, shared)
         {
             self.exchange.record_head(&response);
             self.engine.write_head(
@@ -113,6 +118,25 @@ impl Http1 {
             .application
             .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         self.respond(failed, link, shared);
+    }
+
+    /// Makes what the next protocol needs of the response. Returns false if the response lacks it.
+    #[cfg_attr(
+        not(feature = "websocket"),
+        expect(unused_variables, reason = "only WebSockets need something")
+    )]
+    fn prepare_upgrade(&self, upgrade: Upgrade, response: &Response, link: &Link, shared: &mut Shared) -> bool {
+        #[cfg(feature = "websocket")]
+        if upgrade == Upgrade::WebSocket {
+            let ticket = response.extensions().get::<Ticket>();
+            let Some(socket) = ticket.and_then(Ticket::redeem) else {
+                return false;
+            };
+            let sender = self.sender(link, shared);
+            let socket = WebSocket::start(socket, &self.exchange, sender, link, shared);
+            shared.websockets.put(link.id, socket);
+        }
+        true
     }
 
     /// Writes the head of a response whose body is a stream, or a request's, and the part of it that is there.

@@ -180,6 +180,8 @@ impl Http2 {
             }
             Command::StreamEnd(result) => self.end_stream(id, result, link, shared),
             Command::FileRead => self.file_is_read(id),
+            #[cfg(feature = "websocket")]
+            Command::Socket => {}
             Command::Body(event) => {
                 if event == BodyEvent::Wanted {
                     self.engine.write_continue(&mut link.output, id);
@@ -241,6 +243,8 @@ impl Http2 {
             }
             Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
             Timer::Off | Timer::ProxyHeader | Timer::Handshake | Timer::Body | Timer::Linger => return Step::Close,
+            #[cfg(feature = "websocket")]
+            Timer::Quiet | Timer::Pong | Timer::SocketClosing => return Step::Close,
         };
         shared.counts().strike(limit);
         tracing::debug!(peer = %link.peer(), limit = limit.name(), %code, "closing a connection");

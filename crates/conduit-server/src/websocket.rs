@@ -1,0 +1,120 @@
+//! WebSockets: the channel between a connection and its handler, and the way of the handler from the response with 101 to the
+//! connection.
+//!
+//! ```text
+//!   response with a Ticket ──101──> PendingSocket ──> protocol::websocket (worker) <── Channel ──> task of the handler
+//! ```
+//!
+//! Both ends of a channel are on the worker's thread. The connection puts messages into it and wakes the handler; the handler
+//! queues messages and sends one command for all that it queues in a poll.
+
+mod channel;
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use conduit_proto::ws::CloseCode;
+use conduit_proto::ws::Deflate;
+
+pub(crate) use self::channel::{Channel, Queued};
+pub use self::channel::{Message, SocketHandle, WebSocketClosed};
+
+/// The result of a handler: an error is logged, and closes the WebSocket with 1011.
+pub type SocketResult = Result<(), conduit_core::body::BoxError>;
+
+/// The handler of a WebSocket.
+pub type SocketFuture = Pin<Box<dyn Future<Output = SocketResult>>>;
+
+/// A WebSocket whose response is on its way to the connection.
+pub struct PendingSocket {
+    channel: Rc<Channel>,
+    handler: SocketFuture,
+    options: SocketOptions,
+}
+
+/// The choices of a handler for its WebSocket.
+#[derive(Debug, Default)]
+pub struct SocketOptions {
+    /// The limit of a message, unless it is the server's.
+    pub message_bytes: Option<usize>,
+    /// The limit of each queue, unless it is the server's.
+    pub queue_bytes: Option<usize>,
+    /// The result of the negotiation of permessage-deflate.
+    pub deflate: Option<Deflate>,
+}
+
+impl PendingSocket {
+    /// A WebSocket with this handler.
+    pub fn new(options: SocketOptions, handler: impl FnOnce(SocketHandle) -> SocketFuture) -> Self {
+        let channel = Rc::new(Channel::default());
+        PendingSocket {
+            handler: handler(SocketHandle::new(Rc::clone(&channel))),
+            channel,
+            options,
+        }
+    }
+
+    /// Keeps it until a response with the ticket arrives at the connection. It is dropped together with the ticket.
+    pub fn into_ticket(self) -> Ticket {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        PENDING.with_borrow_mut(|pending| pending.push((number, self)));
+        Ticket(Arc::new(TicketNumber(number)))
+    }
+
+    /// The parts for the connection and for the task.
+    pub(crate) fn open(self) -> (Rc<Channel>, SocketFuture, SocketOptions) {
+        (self.channel, self.handler, self.options)
+    }
+}
+
+/// The extension of a response with 101 that leads to its WebSocket: an extension must be `Send`, which a handler is not.
+#[derive(Clone, Debug)]
+pub struct Ticket(Arc<TicketNumber>);
+
+#[derive(Debug)]
+struct TicketNumber(u64);
+
+thread_local! {
+    static IS_SERVED: Cell<bool> = const { Cell::new(false) };
+    static PENDING: RefCell<Vec<(u64, PendingSocket)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Connections of this thread can switch to a WebSocket.
+pub(crate) fn enter() {
+    IS_SERVED.set(true);
+}
+
+/// Returns whether the connections of this thread can switch to a WebSocket: not those of another server, whose service the
+/// application is.
+pub fn is_served() -> bool {
+    IS_SERVED.get()
+}
+
+impl Ticket {
+    /// The WebSocket, once, on the thread that it belongs to.
+    pub(crate) fn redeem(&self) -> Option<PendingSocket> {
+        take(self.0.0)
+    }
+}
+
+fn take(number: u64) -> Option<PendingSocket> {
+    let taken = PENDING.try_with(|pending| {
+        let mut pending = pending.borrow_mut();
+        let at = pending.iter().position(|(known, _)| *known == number)?;
+        Some(pending.swap_remove(at).1)
+    });
+    taken.ok().flatten()
+}
+
+impl Drop for TicketNumber {
+    fn drop(&mut self) {
+        if let Some(pending) = take(self.0) {
+            crate::panics::discard(pending);
+        }
+    }
+}

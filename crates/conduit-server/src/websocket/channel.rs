@@ -1,0 +1,405 @@
+//! The channel between a connection and the handler of its WebSocket: two bounded queues, and the end.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use conduit_proto::ws::CloseCode;
+
+use crate::commands::{Command, CommandSender};
+
+/// The memory that a message in a queue counts besides its bytes, so that empty messages are bounded too.
+const MESSAGE_BYTES: usize = 64;
+/// The number of messages whose place in a queue is kept until the connection is quiet.
+const KEPT_MESSAGES: usize = 16;
+
+/// A message of a WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// UTF-8.
+    Text(String),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+impl Message {
+    /// The text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Message::Text(text) => Some(text),
+            Message::Binary(_) => None,
+        }
+    }
+
+    /// The bytes of either kind.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Message::Text(text) => text.as_bytes(),
+            Message::Binary(bytes) => bytes,
+        }
+    }
+
+    fn cost(&self) -> usize {
+        self.as_bytes().len() + MESSAGE_BYTES
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Message::Text(text)
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Message::Text(text.to_owned())
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(bytes: Bytes) -> Self {
+        Message::Binary(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(bytes: Vec<u8>) -> Self {
+        Message::Binary(bytes.into())
+    }
+}
+
+/// The end of a WebSocket.
+///
+/// As an error it means that the message was not queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WebSocketClosed {
+    /// The code of the client's Close, or of the server's if that came first; `None` if the connection ended without one, or
+    /// if Close had no code.
+    pub code: Option<CloseCode>,
+    /// The reason in that Close.
+    pub reason: String,
+    /// Both sides have sent Close. Otherwise the connection was lost, or the client broke a rule.
+    pub is_clean: bool,
+}
+
+impl fmt::Display for WebSocketClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) if self.reason.is_empty() => write!(f, "the WebSocket is closed with {code}"),
+            Some(code) => write!(f, "the WebSocket is closed with {code}: {:.60}", self.reason),
+            None if self.is_clean => f.write_str("the WebSocket is closed"),
+            None => f.write_str("the connection of the WebSocket is lost"),
+        }
+    }
+}
+
+impl std::error::Error for WebSocketClosed {}
+
+/// An entry of the queue to the client.
+pub(crate) enum Queued {
+    Message(Message),
+    Close(CloseCode, String),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum ChannelPhase {
+    #[default]
+    Open,
+    /// Close is queued or sent.
+    Closing,
+    Ended,
+}
+
+#[derive(Default)]
+pub(crate) struct Channel {
+    phase: Cell<ChannelPhase>,
+    received: RefCell<VecDeque<Message>>,
+    received_bytes: Cell<usize>,
+    queued: RefCell<VecDeque<Queued>>,
+    queued_bytes: Cell<usize>,
+    limit_bytes: Cell<usize>,
+    reader: RefCell<Option<Waker>>,
+    writers: RefCell<Vec<Waker>>,
+    /// The task of the handler, which waits for the end.
+    task: RefCell<Option<Waker>>,
+    end: OnceCell<WebSocketClosed>,
+    sender: OnceCell<CommandSender>,
+    /// A command is on its way.
+    is_announced: Cell<bool>,
+    /// The connection has paused until the handler has taken messages.
+    is_paused: Cell<bool>,
+    /// The handler no longer receives messages.
+    has_no_reader: Cell<bool>,
+    /// The handler has dropped all handles.
+    is_abandoned: Cell<bool>,
+}
+
+// The connection's end.
+impl Channel {
+    pub(crate) fn set_limit(&self, bytes: usize) {
+        self.limit_bytes.set(bytes.max(1));
+    }
+
+    /// Commands of the handler go to this connection from now on.
+    pub(crate) fn connect(&self, sender: CommandSender) {
+        // It is set once.
+        let _ = self.sender.set(sender);
+    }
+
+    /// Passes a message to the handler, which [`wake_reader`](Self::wake_reader) wakes.
+    pub(crate) fn push(&self, message: Message) {
+        if !self.has_no_reader.get() {
+            self.received_bytes.set(self.received_bytes.get() + message.cost());
+            self.received.borrow_mut().push_back(message);
+        }
+    }
+
+    /// Returns whether the handler has to take messages before more are read; a command follows then.
+    pub(crate) fn pauses(&self) -> bool {
+        let pauses = self.received_bytes.get() >= self.limit_bytes.get();
+        self.is_paused.set(pauses);
+        pauses
+    }
+
+    pub(crate) fn wake_reader(&self) {
+        if !self.received.borrow().is_empty()
+            && let Some(waker) = self.reader.take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// The command of the handler has arrived: the next change has another one. Returns whether a paused connection goes on.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.is_announced.set(false);
+        self.is_paused.get() && self.has_taken_enough()
+    }
+
+    /// The next entry of the queue.
+    pub(crate) fn take_queued(&self) -> Option<Queued> {
+        let mut queued = self.queued.borrow_mut();
+        let next = queued.pop_front();
+        if let Some(Queued::Message(message)) = &next {
+            self.queued_bytes.set(self.queued_bytes.get() - message.cost());
+        }
+        if queued.is_empty() && queued.capacity() > KEPT_MESSAGES {
+            *queued = VecDeque::new();
+        }
+        next
+    }
+
+    /// Wakes those that wait for room in the queue, if there is some.
+    pub(crate) fn offer_room(&self) {
+        if self.queued_bytes.get() < self.limit_bytes.get() {
+            self.wake_writers();
+        }
+    }
+
+    fn wake_writers(&self) {
+        if !self.writers.borrow().is_empty() {
+            self.writers.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Queues Close after the messages that are queued; later ones are refused.
+    pub(crate) fn close(&self, code: CloseCode, reason: &str) {
+        if self.phase.get() == ChannelPhase::Open {
+            self.phase.set(ChannelPhase::Closing);
+            self.queued
+                .borrow_mut()
+                .push_back(Queued::Close(code, reason.to_owned()));
+            self.wake_writers();
+            self.announce();
+        }
+    }
+
+    /// Closes a channel whose handles are dropped.
+    pub(crate) fn close_if_abandoned(&self) {
+        if self.is_abandoned.get() {
+            self.close(CloseCode::NORMAL, "");
+        }
+    }
+
+    /// The connection has ended. The handler still receives the messages before that.
+    pub(crate) fn end(&self, end: WebSocketClosed) -> bool {
+        if self.phase.replace(ChannelPhase::Ended) == ChannelPhase::Ended {
+            return false;
+        }
+        // It is set once.
+        let _ = self.end.set(end);
+        drop(self.queued.take());
+        self.queued_bytes.set(0);
+        self.wake_writers();
+        for waker in [self.reader.take(), self.task.take()].into_iter().flatten() {
+            waker.wake();
+        }
+        true
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.phase.get() == ChannelPhase::Ended
+    }
+
+    /// Frees the memory of empty queues.
+    pub(crate) fn release_memory(&self) {
+        self.received.borrow_mut().shrink_to_fit();
+        self.queued.borrow_mut().shrink_to_fit();
+    }
+
+    /// The memory of messages.
+    #[cfg(feature = "testing")]
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        self.received_bytes.get() + self.queued_bytes.get()
+    }
+}
+
+// The handler's end.
+impl Channel {
+    /// Sends a command, unless one is on its way.
+    fn announce(&self) {
+        if let Some(sender) = self.sender.get()
+            && !self.is_announced.replace(true)
+        {
+            sender.send(Command::Socket);
+        }
+    }
+
+    fn has_taken_enough(&self) -> bool {
+        self.received_bytes.get() <= self.limit_bytes.get() / 2
+    }
+
+    fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        let mut received = self.received.borrow_mut();
+        if let Some(message) = received.pop_front() {
+            self.received_bytes.set(self.received_bytes.get() - message.cost());
+            if received.is_empty() && received.capacity() > KEPT_MESSAGES {
+                *received = VecDeque::new();
+            }
+            if self.is_paused.get() && self.has_taken_enough() {
+                self.announce();
+            }
+            return Poll::Ready(Some(message));
+        }
+        if self.has_ended() {
+            return Poll::Ready(None);
+        }
+        register(&self.reader, context.waker());
+        Poll::Pending
+    }
+
+    fn poll_send(&self, message: &mut Option<Message>, context: &mut Context<'_>) -> Poll<Result<(), WebSocketClosed>> {
+        if self.phase.get() != ChannelPhase::Open {
+            return Poll::Ready(Err(self.closed()));
+        }
+        if self.queued_bytes.get() >= self.limit_bytes.get() {
+            let mut writers = self.writers.borrow_mut();
+            if !writers.iter().any(|known| known.will_wake(context.waker())) {
+                writers.push(context.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        if let Some(message) = message.take() {
+            self.queued_bytes.set(self.queued_bytes.get() + message.cost());
+            self.queued.borrow_mut().push_back(Queued::Message(message));
+            self.announce();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits for the end; for the task of the handler.
+    pub(crate) fn poll_ended(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.has_ended() {
+            return Poll::Ready(());
+        }
+        register(&self.task, context.waker());
+        Poll::Pending
+    }
+
+    fn closed(&self) -> WebSocketClosed {
+        self.end.get().cloned().unwrap_or(WebSocketClosed {
+            code: None,
+            reason: String::new(),
+            is_clean: true,
+        })
+    }
+}
+
+fn register(place: &RefCell<Option<Waker>>, waker: &Waker) {
+    let mut place = place.borrow_mut();
+    if !place.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        *place = Some(waker.clone());
+    }
+}
+
+/// A handle of a handler on its WebSocket. The drop of the last one closes it with 1000.
+pub struct SocketHandle {
+    handles: Rc<Handles>,
+}
+
+struct Handles(Rc<Channel>);
+
+impl Drop for Handles {
+    fn drop(&mut self) {
+        self.0.is_abandoned.set(true);
+        self.0.announce();
+    }
+}
+
+impl SocketHandle {
+    pub(super) fn new(channel: Rc<Channel>) -> Self {
+        SocketHandle {
+            handles: Rc::new(Handles(channel)),
+        }
+    }
+
+    /// Another handle.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        SocketHandle {
+            handles: Rc::clone(&self.handles),
+        }
+    }
+
+    fn channel(&self) -> &Channel {
+        &self.handles.0
+    }
+
+    /// The next message; `None` after the end.
+    pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.channel().poll_recv(context)
+    }
+
+    /// Queues a message as soon as there is room.
+    ///
+    /// # Errors
+    ///
+    /// When the WebSocket is closed.
+    pub async fn send(&self, message: Message) -> Result<(), WebSocketClosed> {
+        let mut message = Some(message);
+        poll_fn(|context| self.channel().poll_send(&mut message, context)).await
+    }
+
+    /// Queues Close. The handler may receive until the client has closed too.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        self.channel().close(code, reason);
+    }
+
+    /// The end, if the WebSocket has ended.
+    pub fn end(&self) -> Option<&WebSocketClosed> {
+        self.channel().end.get()
+    }
+
+    /// Received messages are dropped from now on.
+    pub fn stop_receiving(&self) {
+        let channel = self.channel();
+        channel.has_no_reader.set(true);
+        drop(channel.received.take());
+        channel.received_bytes.set(0);
+        channel.announce();
+    }
+}

@@ -1,0 +1,195 @@
+//! Messages as JSON.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+
+use super::socket::{WebSocket, WebSocketReceiver, WebSocketSender};
+use super::{CloseCode, Message, WebSocketClosed};
+use crate::extract::Readable;
+
+/// A WebSocket whose messages are JSON: values of `In` from the client, and of `Out` to it.
+///
+/// # Example
+///
+/// A calculator:
+///
+/// ```
+/// use conduit::WebSocketUpgrade;
+/// use conduit::prelude::*;
+/// use conduit::testing::TestClient;
+/// use serde::{Deserialize, Serialize};
+/// use serde_json::json;
+///
+/// #[derive(Deserialize)]
+/// struct Add {
+///     a: i64,
+///     b: i64,
+/// }
+///
+/// #[derive(Serialize)]
+/// #[serde(rename_all = "lowercase")]
+/// enum Answer {
+///     Sum(i64),
+///     Error(String),
+/// }
+///
+/// #[get("/add")]
+/// async fn add(upgrade: WebSocketUpgrade) -> Response {
+///     upgrade.on_upgrade(|socket| async move {
+///         let mut socket = socket.json::<Add, Answer>();
+///         while let Some(message) = socket.recv().await {
+///             let answer = match message {
+///                 Ok(Add { a, b }) => Answer::Sum(a + b),
+///                 Err(error) => Answer::Error(error.to_string()),
+///             };
+///             socket.send(&answer).await?;
+///         }
+///         Ok(())
+///     })
+/// }
+///
+/// let client = TestClient::new(App::new(()).routes(routes![add]));
+/// let mut socket = client.websocket("/add").open();
+/// socket.send_json(&json!({ "a": 1, "b": 2 }));
+/// assert_eq!(socket.recv_json(), json!({ "sum": 3 }));
+/// socket.send("{}");
+/// assert!(socket.recv().as_text().is_some_and(|text| text.contains("missing field `a`")));
+/// ```
+pub struct JsonWebSocket<In, Out> {
+    sender: JsonSender<Out>,
+    receiver: JsonReceiver<In>,
+}
+
+impl<In: Readable, Out: Serialize> JsonWebSocket<In, Out> {
+    pub(super) fn new(socket: WebSocket) -> Self {
+        let (sender, receiver) = socket.split();
+        JsonWebSocket {
+            sender: JsonSender(sender, PhantomData),
+            receiver: JsonReceiver(receiver, PhantomData),
+        }
+    }
+
+    /// The next value; `None` after the end. A message that is not a value of `In` is an error, and the WebSocket stays open.
+    pub async fn recv(&mut self) -> Option<Result<In, JsonMessageError>> {
+        self.receiver.recv().await
+    }
+
+    /// Queues a value; waits while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// When the WebSocket is closed.
+    ///
+    /// # Panics
+    ///
+    /// If the value cannot be written as JSON, such as a map with keys that are not strings.
+    pub async fn send(&self, value: &Out) -> Result<(), WebSocketClosed> {
+        self.sender.send(value).await
+    }
+
+    /// As [`WebSocket::close`].
+    ///
+    /// # Panics
+    ///
+    /// If the code is [invalid](CloseCode::is_valid) in a frame.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        self.sender.0.close(code, reason);
+    }
+
+    /// The end, after `recv` has returned `None`.
+    pub fn end(&self) -> Option<&WebSocketClosed> {
+        self.receiver.0.end()
+    }
+
+    /// Divides it into two halves.
+    #[must_use]
+    pub fn split(self) -> (JsonSender<Out>, JsonReceiver<In>) {
+        (self.sender, self.receiver)
+    }
+}
+
+/// The half of a [`JsonWebSocket`] that sends. Clones send on the same WebSocket.
+pub struct JsonSender<Out>(WebSocketSender, PhantomData<fn(Out)>);
+
+impl<Out: Serialize> JsonSender<Out> {
+    /// As [`JsonWebSocket::send`].
+    ///
+    /// # Errors
+    ///
+    /// When the WebSocket is closed.
+    ///
+    /// # Panics
+    ///
+    /// If the value cannot be written as JSON.
+    pub async fn send(&self, value: &Out) -> Result<(), WebSocketClosed> {
+        let text = match serde_json::to_string(value) {
+            Ok(text) => text,
+            Err(error) => panic!("a {} is not JSON: {error}", std::any::type_name::<Out>()),
+        };
+        self.0.send(text).await
+    }
+
+    /// As [`WebSocket::close`].
+    ///
+    /// # Panics
+    ///
+    /// If the code is [invalid](CloseCode::is_valid) in a frame.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        self.0.close(code, reason);
+    }
+}
+
+impl<Out> Clone for JsonSender<Out> {
+    fn clone(&self) -> Self {
+        JsonSender(self.0.clone(), PhantomData)
+    }
+}
+
+/// The half of a [`JsonWebSocket`] that receives.
+pub struct JsonReceiver<In>(WebSocketReceiver, PhantomData<fn() -> In>);
+
+impl<In: Readable> JsonReceiver<In> {
+    /// As [`JsonWebSocket::recv`].
+    pub async fn recv(&mut self) -> Option<Result<In, JsonMessageError>> {
+        let message = self.0.recv().await?;
+        Some(serde_json::from_slice(message.as_bytes()).map_err(|error| JsonMessageError { error, message }))
+    }
+
+    /// The end, after `recv` has returned `None`.
+    pub fn end(&self) -> Option<&WebSocketClosed> {
+        self.0.end()
+    }
+}
+
+/// A message that is not the expected JSON.
+pub struct JsonMessageError {
+    error: serde_json::Error,
+    message: Message,
+}
+
+impl JsonMessageError {
+    /// The message.
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+}
+
+impl fmt::Display for JsonMessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the message is not the expected JSON: {}", self.error)
+    }
+}
+
+impl fmt::Debug for JsonMessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JsonMessageError").field(&self.error).finish()
+    }
+}
+
+impl std::error::Error for JsonMessageError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}

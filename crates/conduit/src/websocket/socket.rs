@@ -1,0 +1,157 @@
+//! An open WebSocket, and its halves.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use serde::Serialize;
+
+use super::json::JsonWebSocket;
+use super::{CloseCode, Message, WebSocketClosed};
+use crate::extract::Readable;
+use crate::server::websocket::SocketHandle;
+
+/// An open WebSocket: the argument of the function that [`on_upgrade`](super::WebSocketUpgrade::on_upgrade) takes.
+///
+/// Its drop closes the WebSocket with 1000, after the queued messages; the end of the handler drops it.
+pub struct WebSocket {
+    sender: WebSocketSender,
+    receiver: WebSocketReceiver,
+}
+
+impl WebSocket {
+    pub(super) fn new(handle: SocketHandle) -> Self {
+        WebSocket {
+            sender: WebSocketSender(handle.duplicate()),
+            receiver: WebSocketReceiver(handle),
+        }
+    }
+
+    /// The next message; `None` after the end, whose cause is [`end`](Self::end).
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped, as in `tokio::select!`, takes no message.
+    pub async fn recv(&mut self) -> Option<Message> {
+        self.receiver.recv().await
+    }
+
+    /// Queues a message; waits while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// When the WebSocket is closed. The message may also be lost if the connection ends later: only a response of the client
+    /// confirms it.
+    ///
+    /// # Cancel safety
+    ///
+    /// The message of a call that is dropped while it waits is not sent.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), WebSocketClosed> {
+        self.sender.send(message).await
+    }
+
+    /// Queues Close; later messages are refused. `recv` returns the client's messages until it has closed too.
+    ///
+    /// # Panics
+    ///
+    /// If the code is [invalid](CloseCode::is_valid) in a frame.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        self.sender.close(code, reason);
+    }
+
+    /// The end, after `recv` has returned `None`.
+    pub fn end(&self) -> Option<&WebSocketClosed> {
+        self.receiver.end()
+    }
+
+    /// Divides it into two halves, for example to send from another task.
+    #[must_use]
+    pub fn split(self) -> (WebSocketSender, WebSocketReceiver) {
+        (self.sender, self.receiver)
+    }
+
+    /// Has text messages be JSON: values of `In` from the client, and of `Out` to it.
+    #[must_use]
+    pub fn json<In: Readable, Out: Serialize>(self) -> JsonWebSocket<In, Out> {
+        JsonWebSocket::new(self)
+    }
+}
+
+/// The half of a WebSocket that sends. Clones send on the same WebSocket.
+pub struct WebSocketSender(SocketHandle);
+
+impl WebSocketSender {
+    /// As [`WebSocket::send`].
+    ///
+    /// # Errors
+    ///
+    /// When the WebSocket is closed.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), WebSocketClosed> {
+        self.0.send(message.into()).await
+    }
+
+    /// As [`WebSocket::close`].
+    ///
+    /// # Panics
+    ///
+    /// If the code is [invalid](CloseCode::is_valid) in a frame.
+    #[track_caller]
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        assert!(code.is_valid(), "a Close frame cannot contain {code}");
+        self.0.close(code, reason);
+    }
+}
+
+impl Clone for WebSocketSender {
+    fn clone(&self) -> Self {
+        WebSocketSender(self.0.duplicate())
+    }
+}
+
+/// The half of a WebSocket that receives. Messages that arrive after its drop are discarded.
+pub struct WebSocketReceiver(SocketHandle);
+
+impl WebSocketReceiver {
+    /// As [`WebSocket::recv`].
+    pub async fn recv(&mut self) -> Option<Message> {
+        poll_fn(|context| self.0.poll_recv(context)).await
+    }
+
+    /// The end, after `recv` has returned `None`.
+    pub fn end(&self) -> Option<&WebSocketClosed> {
+        self.0.end()
+    }
+}
+
+impl Stream for WebSocketReceiver {
+    type Item = Message;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.0.poll_recv(context)
+    }
+}
+
+impl Drop for WebSocketReceiver {
+    fn drop(&mut self) {
+        self.0.stop_receiving();
+    }
+}
+
+macro_rules! shows_its_end {
+    ($($type:ident: $handle:expr;)*) => {$(
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let handle: fn(&$type) -> &SocketHandle = $handle;
+                f.debug_struct(stringify!($type)).field("end", &handle(self).end()).finish()
+            }
+        }
+    )*};
+}
+
+shows_its_end! {
+    WebSocket: |socket| &socket.sender.0;
+    WebSocketSender: |sender| &sender.0;
+    WebSocketReceiver: |receiver| &receiver.0;
+}

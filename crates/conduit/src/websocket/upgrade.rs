@@ -1,0 +1,270 @@
+//! The extractor: from a request for an upgrade to the response with 101.
+
+use std::fmt;
+use std::future::Future;
+
+use conduit_proto::ws::{DeflateConfig, Handshake, HandshakeError, choose_subprotocol};
+use http::header::{
+    ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::origin::{Origin, PermittedOrigins};
+use super::socket::WebSocket;
+use crate::body::{Body, BoxError};
+use crate::extract::{Client, FromRequest};
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+use crate::server::websocket::{PendingSocket, SocketOptions, is_served};
+
+/// A request that opens a WebSocket. [`on_upgrade`](Self::on_upgrade) accepts it.
+///
+/// Other requests are rejected: with 426 if they request no upgrade, or another version than 13, and with 400 if the key is
+/// invalid.
+///
+/// # Example
+///
+/// A WebSocket for pages of two origins, with a choice of subprotocols:
+///
+/// ```
+/// use conduit::WebSocketUpgrade;
+/// use conduit::prelude::*;
+///
+/// #[get("/news")]
+/// async fn news(upgrade: WebSocketUpgrade) -> Response {
+///     upgrade
+///         .allow_origins(["https://example.org"])
+///         .subprotocols(["news.v2", "news.v1"])
+///         .on_upgrade(|socket| async move {
+///             socket.send("Nothing happened.").await
+///         })
+/// }
+/// ```
+pub struct WebSocketUpgrade {
+    handshake: Handshake,
+    /// The fields that are negotiated.
+    offers: HeaderMap,
+    origin: Origin,
+    origins: PermittedOrigins,
+    subprotocol: Option<String>,
+    compression: Option<DeflateConfig>,
+    message_bytes: Option<usize>,
+    queue_bytes: Option<usize>,
+}
+
+impl WebSocketUpgrade {
+    /// Permits pages of these origins besides the own one: scheme, host and port as browsers send them in `origin`, such as
+    /// `https://example.org`.
+    ///
+    /// By default only pages of the own origin are permitted: the host and port of the request, or those that a
+    /// [trusted proxy](crate::App::trusted_proxies) sends. Requests without `origin` are not from browsers, and are
+    /// always permitted.
+    pub fn allow_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
+        let more = origins.into_iter().map(Into::into);
+        match &mut self.origins {
+            PermittedOrigins::Own => self.origins = PermittedOrigins::Listed(more.collect()),
+            PermittedOrigins::Listed(listed) => listed.extend(more),
+            PermittedOrigins::Any => {}
+        }
+        self
+    }
+
+    /// Permits pages of any origin: for WebSockets that depend on no cookie and no network of the client.
+    pub fn allow_any_origin(mut self) -> Self {
+        self.origins = PermittedOrigins::Any;
+        self
+    }
+
+    /// Supports these subprotocols, the best first. The first one that the client offers is in the response; without one,
+    /// the response names none.
+    pub fn subprotocols<'a>(mut self, supported: impl IntoIterator<Item = &'a str>) -> Self {
+        self.subprotocol = choose_subprotocol(&self.offers, supported).map(str::to_owned);
+        self
+    }
+
+    /// The chosen subprotocol, after [`subprotocols`](Self::subprotocols).
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// Compresses messages (permessage-deflate, RFC 7692) where the client offers that. Default: no compression.
+    ///
+    /// The default configuration costs no memory for each WebSocket: all WebSockets of a worker share a compressor, and a
+    /// message does not refer to earlier ones. Do not compress messages that contain both a secret and text that another
+    /// user chooses: their length reveals whether the text equals the secret.
+    pub fn compression(mut self, config: DeflateConfig) -> Self {
+        self.compression = Some(config);
+        self
+    }
+
+    /// Sets the limit of a message, instead of [`App::websocket_message_limit`](crate::App::websocket_message_limit).
+    pub fn message_limit(mut self, bytes: usize) -> Self {
+        self.message_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets the size of each queue, instead of [`App::websocket_queue_limit`](crate::App::websocket_queue_limit).
+    pub fn queue_limit(mut self, bytes: usize) -> Self {
+        self.queue_bytes = Some(bytes);
+        self
+    }
+
+    /// The response that opens the WebSocket, and its handler. The handler begins when the response is written, and runs on
+    /// the same worker; it need not be `Send`. It returns `()` or a `Result`: an error is logged, and closes the WebSocket
+    /// with 1011.
+    ///
+    /// The response is 403 if the origin of the page is not permitted; then the handler is dropped.
+    pub fn on_upgrade<F, H>(self, handler: F) -> Response
+    where
+        F: FnOnce(WebSocket) -> H + 'static,
+        H: Future + 'static,
+        H::Output: SocketOutcome,
+    {
+        if !self.origins.permit(&self.origin) {
+            let origin = self.origin.sent.unwrap_or_default();
+            tracing::debug!(
+                origin,
+                "refused a WebSocket of another origin; WebSocketUpgrade::allow_origins permits it"
+            );
+            return Problem::forbidden("a page of this origin may not open this WebSocket").into_response();
+        }
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        insert(headers, SEC_WEBSOCKET_ACCEPT, self.handshake.accept());
+        if let Some(subprotocol) = &self.subprotocol {
+            insert(headers, SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        }
+        let deflate = self.compression.and_then(|config| {
+            let (deflate, value) = config.negotiate(&self.offers)?;
+            insert(headers, SEC_WEBSOCKET_EXTENSIONS, &value);
+            Some(deflate)
+        });
+        let options = SocketOptions {
+            message_bytes: self.message_bytes,
+            queue_bytes: self.queue_bytes,
+            deflate,
+        };
+        let socket = PendingSocket::new(options, |handle| {
+            let handler = handler(WebSocket::new(handle));
+            Box::pin(async move { handler.await.into_result() })
+        });
+        response.extensions_mut().insert(socket.into_ticket());
+        response
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    // Values of the engine, and a subprotocol that equals a part of a received field.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// The result of the handler of a WebSocket: `()`, or a `Result` whose error is logged.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a WebSocket's handler",
+    label = "the handler of this WebSocket returns `{Self}`",
+    note = "return `()`, or a `Result<(), E>` whose error converts into `Box<dyn std::error::Error + Send + Sync>`"
+)]
+pub trait SocketOutcome {
+    /// The error, if the handler has failed.
+    ///
+    /// # Errors
+    ///
+    /// That of the handler.
+    fn into_result(self) -> Result<(), BoxError>;
+}
+
+impl SocketOutcome for () {
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<E: Into<BoxError>> SocketOutcome for Result<(), E> {
+    fn into_result(self) -> Result<(), BoxError> {
+        self.map_err(Into::into)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> FromRequest<S> for WebSocketUpgrade {
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
+        let handshake = Handshake::parse(request.method(), request.version(), request.headers()).map_err(rejection)?;
+        if !is_served() {
+            return Err(Problem::new(StatusCode::NOT_IMPLEMENTED)
+                .with_detail("WebSockets need a connection of this server, and another server has accepted this one"));
+        }
+        let mut offers = HeaderMap::new();
+        for name in [SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_EXTENSIONS] {
+            for value in request.headers().get_all(&name) {
+                offers.append(name.clone(), value.clone());
+            }
+        }
+        let sent = request.header(ORIGIN.as_str());
+        let sent = sent.map(|origin| String::from_utf8_lossy(origin).into_owned());
+        // Only browsers send it.
+        let client = sent.is_some().then(|| Client::of(request));
+        let origin = Origin {
+            is_secure: client.as_ref().is_some_and(Client::is_secure),
+            host: client.and_then(|client| client.host().map(str::to_owned)),
+            sent,
+        };
+        Ok(WebSocketUpgrade {
+            handshake,
+            offers,
+            origin,
+            origins: PermittedOrigins::Own,
+            subprotocol: None,
+            compression: None,
+            message_bytes: None,
+            queue_bytes: None,
+        })
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.at_status(StatusCode::SWITCHING_PROTOCOLS, |operation| {
+            operation
+                .response_without_body()
+                .response_description("The connection is a WebSocket (RFC 6455) from here on.");
+        });
+        operation.problem(StatusCode::BAD_REQUEST, "The key of the WebSocket is invalid.");
+        operation.problem(
+            StatusCode::FORBIDDEN,
+            "A page of this origin may not open this WebSocket.",
+        );
+        operation.problem(
+            StatusCode::UPGRADE_REQUIRED,
+            "The request does not request an upgrade to version 13 of WebSocket.",
+        );
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        request.header(UPGRADE.as_str()).is_none()
+    }
+}
+
+fn rejection(error: HandshakeError) -> Problem {
+    let problem = Problem::new(error.status()).with_detail(error.to_string());
+    match error.status() {
+        StatusCode::UPGRADE_REQUIRED => problem
+            .with_header(UPGRADE, HeaderValue::from_static("websocket"))
+            .with_header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+        _ => problem,
+    }
+}
+
+impl fmt::Debug for WebSocketUpgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketUpgrade")
+            .field("origin", &self.origin)
+            .field("subprotocol", &self.subprotocol)
+            .finish_non_exhaustive()
+    }
+}

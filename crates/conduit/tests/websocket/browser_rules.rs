@@ -1,0 +1,165 @@
+//! The handshake: rejections, origins, subprotocols, layers.
+
+use std::time::Duration;
+
+use conduit::layer::{Compression, Conditional, Cors, RequestIds, SecurityHeaders, Timeout};
+use conduit::prelude::*;
+use conduit::testing::TestClient;
+use conduit::{AccessLog, WebSocketUpgrade};
+
+use crate::{echo, echo_client, echo_messages};
+
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+fn fields() -> [(&'static str, &'static str); 4] {
+    [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", KEY),
+    ]
+}
+
+#[test]
+fn requests_that_open_no_websocket_are_rejected_with_the_remedy() {
+    let client = echo_client();
+    client
+        .get("/echo")
+        .send()
+        .assert_status(426)
+        .assert_header("upgrade", "websocket")
+        .assert_header("sec-websocket-version", "13");
+    for (name, value, status, detail) in [
+        ("upgrade", "h2c", 426, "send 'upgrade: websocket'"),
+        ("connection", "keep-alive", 426, "'connection: upgrade'"),
+        ("sec-websocket-version", "12", 426, "send 'sec-websocket-version: 13'"),
+        ("sec-websocket-key", "short", 400, "16 bytes in base64"),
+    ] {
+        let mut request = client.get("/echo");
+        for (other, valid) in fields() {
+            request = request.header(other, if other == name { value } else { valid });
+        }
+        let response = request.send();
+        response.assert_status(status);
+        assert!(response.text().contains(detail), "{}", response.text());
+    }
+    client.post("/echo").send().assert_status(405);
+}
+
+#[get("/news")]
+async fn news(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.allow_origins(["https://example.org"]).on_upgrade(echo_messages)
+}
+
+#[get("/public")]
+async fn public(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.allow_any_origin().on_upgrade(echo_messages)
+}
+
+#[test]
+fn pages_of_other_origins_are_refused_unless_they_are_permitted() {
+    let client = TestClient::new(App::new(()).routes(routes![echo, news, public]));
+    for (path, origin, status) in [
+        ("/echo", "http://localhost", 101),
+        ("/echo", "https://localhost", 101),
+        ("/echo", "http://localhost:8080", 403),
+        ("/echo", "https://example.org", 403),
+        ("/echo", "null", 403),
+        ("/news", "http://localhost", 101),
+        ("/news", "https://example.org", 101),
+        ("/news", "http://example.org", 403),
+        ("/news", "https://evil.example.org", 403),
+        ("/public", "https://example.com", 101),
+        ("/public", "null", 101),
+    ] {
+        if status == 101 {
+            client.websocket(path).header("origin", origin).open();
+            continue;
+        }
+        let mut request = client.get(path).header("origin", origin);
+        for (name, value) in fields() {
+            request = request.header(name, value);
+        }
+        request.send().assert_status(status);
+    }
+}
+
+/// The proxy sends the host that the browser used.
+#[test]
+fn the_host_of_a_trusted_proxy_is_the_own_origin() {
+    let client = TestClient::new(App::new(()).routes(routes![echo]).trusted_proxies(["127.0.0.1"]));
+    client
+        .websocket("/echo")
+        .header("x-forwarded-host", "example.org")
+        .header("x-forwarded-proto", "https")
+        .header("x-forwarded-for", "192.0.2.1")
+        .header("origin", "https://example.org")
+        .open();
+}
+
+#[get("/chat")]
+async fn chat(upgrade: WebSocketUpgrade) -> Response {
+    let upgrade = upgrade.subprotocols(["chat.v2", "chat.v1"]);
+    let chosen = upgrade.subprotocol().unwrap_or("none").to_owned();
+    upgrade.on_upgrade(|socket| async move { socket.send(chosen).await })
+}
+
+#[test]
+fn the_first_supported_subprotocol_is_chosen() {
+    let client = TestClient::new(App::new(()).routes(routes![chat]));
+    for (offers, chosen) in [
+        (&["chat.v1, chat.v2"][..], Some("chat.v2")),
+        (&["chat.v1", "chat.v3"], Some("chat.v1")),
+        (&["chat.v3"], None),
+        (&[], None),
+    ] {
+        let mut request = client.websocket("/chat");
+        for offer in offers {
+            request = request.subprotocol(offer);
+        }
+        let mut socket = request.open();
+        assert_eq!(socket.subprotocol(), chosen);
+        assert_eq!(socket.recv().as_text(), Some(chosen.unwrap_or("none")));
+    }
+}
+
+/// A route for both.
+#[get("/either")]
+async fn either(upgrade: Option<WebSocketUpgrade>) -> Response {
+    match upgrade {
+        Some(upgrade) => upgrade.on_upgrade(echo_messages),
+        None => "a page".into_response(),
+    }
+}
+
+#[test]
+fn an_optional_upgrade_is_none_for_other_requests() {
+    let client = TestClient::new(App::new(()).routes(routes![either]));
+    client.get("/either").send().assert_status(200).assert_text("a page");
+    client.websocket("/either").open();
+}
+
+#[test]
+fn layers_leave_the_response_with_101_as_it_is() {
+    let app = App::new(())
+        .routes(routes![echo])
+        .layer(Compression::new())
+        .layer(Conditional::default())
+        .layer(Cors::new())
+        .layer(SecurityHeaders::new())
+        .layer(RequestIds::default())
+        .layer(Timeout::new(Duration::from_secs(5)))
+        .access_log(AccessLog::Fields);
+    let client = TestClient::new(app);
+    let mut socket = client
+        .websocket("/echo")
+        .header("accept-encoding", "gzip, br")
+        .header("origin", "http://localhost")
+        .open();
+    // The handler is not a part of the response that the timeout waits for.
+    client.advance(Duration::from_secs(20));
+    socket.send("hello");
+    assert_eq!(socket.recv().as_text(), Some("hello"));
+    assert!(!socket.headers().contains_key("content-encoding"));
+    assert!(!socket.headers().contains_key("content-length"));
+}

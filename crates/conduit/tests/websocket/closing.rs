@@ -1,0 +1,269 @@
+//! The end of a WebSocket, by either side, by deadlines and by the server's stop.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use conduit::prelude::*;
+use conduit::testing::{TestClient, TestFrame};
+use conduit::websocket::{CloseCode, WebSocketClosed};
+use conduit::{Limit, WebSocketUpgrade};
+
+use crate::{echo, echo_client, wait_for};
+
+/// Reports the end of each WebSocket.
+#[derive(Clone)]
+struct Ends(Sender<Option<WebSocketClosed>>);
+
+#[get("/watch")]
+async fn watch(upgrade: WebSocketUpgrade, ends: State<Ends>) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        while socket.recv().await.is_some() {}
+        // The test may have ended.
+        let _ = ends.0.0.send(socket.end().cloned());
+    })
+}
+
+fn watching() -> (TestClient, Receiver<Option<WebSocketClosed>>) {
+    let (sender, ends) = channel();
+    (TestClient::new(App::new(Ends(sender)).routes(routes![watch])), ends)
+}
+
+fn next(ends: &Receiver<Option<WebSocketClosed>>) -> WebSocketClosed {
+    let end = ends.recv_timeout(Duration::from_secs(30)).expect("the handler ends");
+    end.expect("the WebSocket has ended")
+}
+
+#[test]
+fn the_close_of_the_client_is_answered_and_passed_to_the_handler() {
+    let (client, ends) = watching();
+    let mut socket = client.websocket("/watch").open();
+    socket.close(CloseCode(4001), "enough");
+    assert_eq!(
+        socket.recv_frame(),
+        TestFrame::Close(Some(CloseCode(4001)), String::new())
+    );
+    assert_eq!(socket.recv_frame(), TestFrame::End);
+    let end = next(&ends);
+    assert_eq!(
+        (end.code, &end.reason[..], end.is_clean),
+        (Some(CloseCode(4001)), "enough", true)
+    );
+    assert_eq!(client.handle().statistics().open_websockets, 0);
+}
+
+#[test]
+fn a_client_that_vanishes_ends_the_handler() {
+    let (client, ends) = watching();
+    for reset in [false, true] {
+        let mut socket = client.websocket("/watch").open();
+        socket.send("message");
+        match reset {
+            true => drop(socket),
+            false => {
+                socket.connection().end();
+                assert_eq!(socket.recv_frame(), TestFrame::End);
+            }
+        }
+        let end = next(&ends);
+        assert_eq!((end.code, end.is_clean), (None, false));
+        assert_eq!(end.to_string(), "the connection of the WebSocket is lost");
+    }
+}
+
+#[test]
+fn a_broken_rule_closes_with_its_code() {
+    let (client, ends) = watching();
+    for (first, payload, code) in [
+        (0x83, &b""[..], CloseCode::PROTOCOL_ERROR),
+        (0x81, b"\xff", CloseCode::INVALID_PAYLOAD),
+        (0xc1, b"compressed", CloseCode::PROTOCOL_ERROR),
+    ] {
+        let mut socket = client.websocket("/watch").open();
+        socket.send_frame(first, payload);
+        assert_eq!(socket.closed(), Some(code));
+        assert_eq!(socket.recv_frame(), TestFrame::End);
+        let end = next(&ends);
+        assert_eq!((end.code, end.is_clean), (Some(code), false));
+    }
+}
+
+#[test]
+fn messages_above_the_limits_close_the_websocket_and_are_counted() {
+    let app = App::new(())
+        .routes(routes![echo])
+        .websocket_message_limit(1000)
+        .websocket_fragment_limit(3);
+    let client = TestClient::new(app);
+    let mut socket = client.websocket("/echo").open();
+    socket.send("a".repeat(1000));
+    assert_eq!(socket.recv().as_bytes().len(), 1000);
+    socket.send("a".repeat(1001));
+    assert_eq!(socket.closed(), Some(CloseCode::TOO_BIG));
+    // Small fragments, and empty ones, end too (CVE-2026-48779).
+    for payload in ["a", ""] {
+        let mut socket = client.websocket("/echo").open();
+        socket.send_frame(0x01, payload.as_bytes());
+        for _ in 0..3 {
+            socket.send_frame(0x00, payload.as_bytes());
+        }
+        assert_eq!(socket.closed(), Some(CloseCode::POLICY));
+    }
+    let statistics = client.handle().statistics();
+    assert_eq!(statistics.struck(Limit::WebSocketMessage), 1);
+    assert_eq!(statistics.struck(Limit::WebSocketFragments), 2);
+}
+
+#[test]
+fn a_silent_client_gets_a_ping_and_is_disconnected() {
+    let client = echo_client();
+    let mut alive = client.websocket("/echo").open();
+    let mut dead = client.websocket("/echo").open();
+    client.advance(Duration::from_secs(25));
+    assert!(alive.connection().received().is_empty() && dead.connection().received().is_empty());
+    client.advance(Duration::from_secs(10));
+    assert_eq!(alive.recv_frame(), TestFrame::Ping(Default::default()));
+    assert_eq!(dead.connection().received(), b"\x89\x00");
+    client.advance(Duration::from_secs(35));
+    assert_eq!(alive.recv_frame(), TestFrame::Ping(Default::default()));
+    assert!(dead.connection().is_closed());
+    assert_eq!(client.handle().statistics().struck(Limit::WebSocketTime), 1);
+    // The pong counts as a sign of life.
+    for _ in 0..10 {
+        client.advance(Duration::from_secs(35));
+        assert_eq!(alive.recv_frame(), TestFrame::Ping(Default::default()));
+    }
+    alive.send("hello");
+    assert_eq!(alive.recv().as_text(), Some("hello"));
+}
+
+#[get("/close")]
+async fn closes(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|socket| async move {
+        // The queued message comes first.
+        socket.send("last").await?;
+        socket.close(CloseCode(4000), "bye");
+        socket.send("late").await
+    })
+}
+
+#[get("/returns")]
+async fn returns(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|socket| async move { socket.send("last").await })
+}
+
+#[get("/panics")]
+async fn panics(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        let message = socket.recv().await;
+        assert!(message.is_none(), "a mistake");
+    })
+}
+
+#[get("/fails")]
+async fn fails(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|_socket| async move { Err::<(), _>(conduit::BoxError::from("a failure")) })
+}
+
+#[test]
+fn the_handlers_end_closes_the_websocket() {
+    let client = TestClient::new(App::new(()).routes(routes![closes, returns, panics, fails]));
+    let mut socket = client.websocket("/close").open();
+    assert_eq!(socket.recv().as_text(), Some("last"));
+    assert_eq!(
+        socket.recv_frame(),
+        TestFrame::Close(Some(CloseCode(4000)), "bye".to_owned())
+    );
+    assert_eq!(socket.recv_frame(), TestFrame::End);
+    let mut socket = client.websocket("/returns").open();
+    assert_eq!(socket.recv().as_text(), Some("last"));
+    assert_eq!(socket.closed(), Some(CloseCode::NORMAL));
+    let mut socket = client.websocket("/panics").open();
+    socket.send("now");
+    assert_eq!(socket.closed(), Some(CloseCode::INTERNAL_ERROR));
+    let mut socket = client.websocket("/fails").open();
+    assert_eq!(socket.closed(), Some(CloseCode::INTERNAL_ERROR));
+    wait_for(|| client.resources().handlers == 0);
+}
+
+#[get("/once")]
+async fn once(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        let _ = socket.recv().await;
+    })
+}
+
+/// A client that does not respond to Close is disconnected.
+#[test]
+fn a_client_that_does_not_close_too_is_disconnected() {
+    let client = TestClient::new(App::new(()).routes(routes![once]));
+    let mut socket = client.websocket("/once").open();
+    socket.send("now");
+    wait_for(|| socket.connection().received().ends_with(b"\x88\x02\x03\xe8"));
+    client.advance(Duration::from_secs(12));
+    assert!(socket.connection().is_closed());
+}
+
+/// A handler that waits for something else.
+#[get("/deaf")]
+async fn deaf(upgrade: WebSocketUpgrade, ends: State<Ends>) -> Response {
+    upgrade.on_upgrade(|_socket| async move {
+        struct Reports(Sender<Option<WebSocketClosed>>);
+        impl Drop for Reports {
+            fn drop(&mut self) {
+                let _ = self.0.send(None);
+            }
+        }
+        let _reports = Reports(ends.0.0);
+        std::future::pending::<()>().await;
+    })
+}
+
+#[get("/deaf-abort", disconnect = "abort")]
+async fn deaf_abort(upgrade: WebSocketUpgrade, ends: State<Ends>) -> Response {
+    deaf(upgrade, ends).await
+}
+
+#[test]
+fn a_handler_that_waits_for_something_else_is_dropped_after_its_connection() {
+    let (sender, ends) = channel();
+    let client = TestClient::new(App::new(Ends(sender)).routes(routes![deaf, deaf_abort]));
+    drop(client.websocket("/deaf-abort").open());
+    ends.recv_timeout(Duration::from_secs(30))
+        .expect("it is dropped at once");
+    drop(client.websocket("/deaf").open());
+    wait_for(|| client.handle().statistics().open_websockets == 0);
+    assert!(ends.try_recv().is_err());
+    client.advance(Duration::from_secs(11));
+    ends.recv_timeout(Duration::from_secs(30)).expect("it is dropped");
+    wait_for(|| client.resources().handlers == 0);
+}
+
+#[test]
+fn a_stop_closes_with_1001_after_the_queued_messages() {
+    let (client, ends) = watching();
+    let mut socket = client.websocket("/watch").open();
+    client.handle().stop();
+    assert_eq!(
+        socket.recv_frame(),
+        TestFrame::Close(Some(CloseCode::GOING_AWAY), "the server stops".to_owned())
+    );
+    assert_eq!(socket.recv_frame(), TestFrame::End);
+    assert!(next(&ends).is_clean);
+}
+
+#[test]
+fn a_refused_page_drops_the_handler() {
+    let client = echo_client();
+    for _ in 0..3 {
+        client
+            .get("/echo")
+            .header("origin", "https://example.org")
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .send()
+            .assert_status(403);
+    }
+    assert_eq!(client.handle().statistics().opened_websockets, 0);
+}
