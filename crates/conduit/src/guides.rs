@@ -42,6 +42,11 @@ pages! {
     Paths = "docs/guide/02-paths.md";
 }
 
+#[cfg(all(feature = "testing", feature = "websocket"))]
+pages! {
+    Live = "docs/guide/live.md";
+}
+
 #[cfg(all(feature = "testing", feature = "openapi"))]
 pages! {
     Input = "docs/guide/03-input.md";

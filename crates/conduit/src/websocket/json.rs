@@ -46,7 +46,7 @@ use crate::extract::Readable;
 ///             };
 ///             socket.send(&answer).await?;
 ///         }
-///         Ok(())
+///         Ok::<_, conduit::BoxError>(())
 ///     })
 /// }
 ///

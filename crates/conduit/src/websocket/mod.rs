@@ -5,18 +5,21 @@
 //! A WebSocket that returns each message:
 //!
 //! ```
-//! use conduit::WebSocketUpgrade;
 //! use conduit::prelude::*;
 //! use conduit::testing::TestClient;
+//! use conduit::websocket::WebSocketClosed;
+//! use conduit::{WebSocket, WebSocketUpgrade};
 //!
 //! #[get("/echo")]
 //! async fn echo(upgrade: WebSocketUpgrade) -> Response {
-//!     upgrade.on_upgrade(|mut socket| async move {
-//!         while let Some(message) = socket.recv().await {
-//!             socket.send(message).await?;
-//!         }
-//!         Ok(())
-//!     })
+//!     upgrade.on_upgrade(return_messages)
+//! }
+//!
+//! async fn return_messages(mut socket: WebSocket) -> Result<(), WebSocketClosed> {
+//!     while let Some(message) = socket.recv().await {
+//!         socket.send(message).await?;
+//!     }
+//!     Ok(())
 //! }
 //!
 //! let client = TestClient::new(App::new(()).routes(routes![echo]));
