@@ -18,10 +18,15 @@ const TABLE_SIZE: u8 = 0x20;
 
 /// Index of `:status` in the static table.
 const STATUS: usize = 8;
+/// Index of `date` in the static table.
+const DATE: usize = 33;
 /// Larger fields would evict most of the table.
 const INDEXED_BYTES: usize = TABLE_BYTES / 4;
 /// The number of fields that are remembered to notice a repetition.
 const SEEN: usize = 16;
+/// The number of entries that are found by the index of their name: `content-type`, `date`, `server` and `vary` have
+/// different places.
+const RECENT: usize = 8;
 
 /// The encoder of one connection's responses.
 ///
@@ -34,6 +39,8 @@ pub struct Encoder {
     unannounced_size: Option<usize>,
     /// The hashes of fields that were not indexed.
     seen: [u32; SEEN],
+    /// The numbers of the latest entries whose names are in the static table: most fields repeat the last value.
+    recent: [u32; RECENT],
 }
 
 /// The use of the dynamic table for a field.
@@ -57,6 +64,7 @@ impl Encoder {
             table: Table::new(),
             unannounced_size: None,
             seen: [0; SEEN],
+            recent: [0; RECENT],
         }
     }
 
@@ -93,17 +101,24 @@ impl Encoder {
 
     /// Appends a field. A value that is marked as sensitive, and a cookie, are never indexed.
     pub fn field(&mut self, out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-        let indexing = match indexing(name.as_str()) {
+        let name = name.as_str();
+        let index = static_index(name);
+        if !value.is_sensitive() && self.repeat(out, index, name.as_bytes(), value.as_bytes()) {
+            return;
+        }
+        let indexing = match indexing(name) {
             _ if value.is_sensitive() => Indexing::Never,
             indexing => indexing,
         };
-        let index = static_index(name.as_str());
-        self.encode(out, index, name.as_str().as_bytes(), value.as_bytes(), indexing);
+        self.encode(out, index, name.as_bytes(), value.as_bytes(), indexing);
     }
 
     /// Appends `date`.
     pub fn date(&mut self, out: &mut Vec<u8>, date: &[u8; 29]) {
-        self.encode(out, static_index("date"), b"date", date, Indexing::AtOnce);
+        let index = Some(DATE);
+        if !self.repeat(out, index, b"date", date) {
+            self.encode(out, index, b"date", date, Indexing::AtOnce);
+        }
     }
 
     /// Appends `content-length`.
@@ -125,6 +140,19 @@ impl Encoder {
         out.extend_from_slice(&digits[at..]);
     }
 
+    /// Appends a field that repeats the latest one with its name, which is in the dynamic table. Returns whether it does.
+    #[inline]
+    fn repeat(&mut self, out: &mut Vec<u8>, index: Option<usize>, name: &[u8], value: &[u8]) -> bool {
+        let Some(index) = index else { return false };
+        match self.table.find_number(self.recent[index % RECENT], name, value) {
+            Some(position) => {
+                integer::encode(out, INDEXED, 7, STATIC.len() + 1 + position);
+                true
+            }
+            None => false,
+        }
+    }
+
     fn encode(&mut self, out: &mut Vec<u8>, index: Option<usize>, name: &[u8], value: &[u8], indexing: Indexing) {
         let mut first = match indexing {
             Indexing::Never => NEVER_INDEXED,
@@ -133,6 +161,9 @@ impl Encoder {
         if matches!(indexing, Indexing::AtOnce | Indexing::WhenRepeated) {
             let hash = hash(name, value);
             if let Some(position) = self.table.find(hash, name, value) {
+                if let Some(index) = index {
+                    self.recent[index % RECENT] = self.table.number(position);
+                }
                 return integer::encode(out, INDEXED, 7, STATIC.len() + 1 + position);
             }
             let seen = &mut self.seen[hash as usize % SEEN];
@@ -140,6 +171,9 @@ impl Encoder {
             if repeats && name.len() + value.len() <= INDEXED_BYTES {
                 first = WITH_INDEXING;
                 self.table.insert(name, value, hash);
+                if let Some(index) = index {
+                    self.recent[index % RECENT] = self.table.number(0);
+                }
             } else {
                 *seen = hash;
             }

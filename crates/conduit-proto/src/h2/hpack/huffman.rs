@@ -143,19 +143,24 @@ pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) -> Option<()> {
 
 /// Decodes into `output`, which has room for the longest result. Returns the number of decoded bytes.
 fn decode_into(input: &[u8], output: &mut [u8]) -> Option<usize> {
-    let (mut at, mut written) = (0, 0);
-    // The top `count` bits of `bits` are the next ones of the input, the rest are zeros.
+    let (mut rest, mut written) = (input, 0);
+    // The top `count` bits of `bits` are the next ones of the input; once `rest` is empty, the others are zeros.
     let (mut bits, mut count) = (0_u64, 0_usize);
     loop {
-        if count < LONGEST {
-            if let Some(word) = input.get(at..).and_then(|rest| rest.first_chunk::<4>()) {
-                bits |= u64::from(u32::from_be_bytes(*word)) << (32 - count);
-                (at, count) = (at + 4, count + 32);
+        if count < LONGEST && !rest.is_empty() {
+            let room = (64 - count) / 8;
+            if let Some(word) = rest.first_chunk::<8>() {
+                // The bits of the next byte, which has no room as a whole, are set again with it.
+                bits |= u64::from_be_bytes(*word) >> count;
+                rest = &rest[room..];
+                count += 8 * room;
             } else {
-                while let Some(&byte) = input.get(at) {
-                    bits |= u64::from(byte) << (56 - count);
-                    (at, count) = (at + 1, count + 8);
+                let (taken, after) = rest.split_at(rest.len().min(room));
+                for &byte in taken {
+                    bits |= u64::from(byte) << 56 >> count;
+                    count += 8;
                 }
+                rest = after;
             }
         }
         let (symbol, length) = match SHORT[(bits >> (64 - SHORT_BITS)) as usize] {

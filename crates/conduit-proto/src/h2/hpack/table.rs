@@ -124,6 +124,8 @@ pub(super) struct Table {
     bytes: Vec<u8>,
     /// The number of bytes that were removed from the start of `bytes`, modulo 2^32.
     removed: u32,
+    /// The number of entries that were ever inserted, modulo 2^32.
+    inserted: u32,
     /// `size <= max_size <= TABLE_BYTES`, counted as RFC 7541, section 4.1 does.
     size: usize,
     max_size: usize,
@@ -152,6 +154,7 @@ impl Table {
             entries: VecDeque::new(),
             bytes: Vec::new(),
             removed: 0,
+            inserted: 0,
             size: 0,
             max_size: TABLE_BYTES,
         }
@@ -168,6 +171,18 @@ impl Table {
         let last = self.entries.len().checked_sub(1)?;
         let entry = self.entries.get(last.checked_sub(position)?)?;
         Some(self.found(entry))
+    }
+
+    /// The number of an entry, which does not change when others are inserted.
+    pub(super) fn number(&self, position: usize) -> u32 {
+        self.inserted.wrapping_sub(position as u32)
+    }
+
+    /// The position of the entry with this number, if it has this name and value.
+    pub(super) fn find_number(&self, number: u32, name: &[u8], value: &[u8]) -> Option<usize> {
+        let position = self.inserted.wrapping_sub(number) as usize;
+        let found = self.get(position)?;
+        (found.value == value && found.name == name).then_some(position)
     }
 
     /// The position of the entry with this tag, name and value.
@@ -206,6 +221,7 @@ impl Table {
         });
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
+        self.inserted = self.inserted.wrapping_add(1);
         self.size += size;
     }
 
