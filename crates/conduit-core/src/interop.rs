@@ -11,10 +11,11 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::body::{Body, BodyError, BodyKind, BoxError};
+use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
 use crate::pool::Buffer;
 use crate::problem::Problem;
 
@@ -48,7 +49,7 @@ enum SendPieces {
 enum Piece {
     Data(Bytes),
     Failed(BodyError),
-    End,
+    End(Option<HeaderMap>),
 }
 
 impl SendBody {
@@ -92,13 +93,13 @@ impl SendBody {
         self.threads = matches!(self.pieces, SendPieces::Stream { .. }).then(threads);
     }
 
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+    fn poll_next_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.pieces {
             SendPieces::Ended => Poll::Ready(None),
             SendPieces::Memory(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.pieces = SendPieces::Ended;
-                Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)))
+                Poll::Ready((!bytes.is_empty()).then_some(Ok(Frame::data(bytes))))
             }
             SendPieces::Stream { pieces, begin, left } => {
                 if let Some(begin) = begin.take() {
@@ -110,10 +111,10 @@ impl SendBody {
                         if let Some(left) = left {
                             *left = left.saturating_sub(bytes.len() as u64);
                         }
-                        return Poll::Ready(Some(Ok(bytes)));
+                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
                     }
                     Some(Piece::Failed(error)) => Some(Err(error)),
-                    Some(Piece::End) => None,
+                    Some(Piece::End(trailers)) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
                     None => Some(Err(BodyError::Incomplete)),
                 };
                 self.pieces = SendPieces::Ended;
@@ -147,7 +148,7 @@ async fn hand_over(mut body: Body, begun: oneshot::Receiver<()>, sender: mpsc::S
         });
         match next.await {
             None => return,
-            Some(None) => return room.send(Piece::End),
+            Some(None) => return room.send(Piece::End(body.trailers())),
             Some(Some(Err(error))) => return room.send(Piece::Failed(error)),
             Some(Some(Ok(piece))) => room.send(Piece::Data(piece)),
         }
@@ -179,8 +180,7 @@ impl http_body::Body for SendBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.poll_piece(context)
-            .map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        self.poll_next_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -204,9 +204,17 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.poll_next(context)
-            .map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(piece) = std::task::ready!(self.as_mut().poll_next(context)) {
+            return Poll::Ready(Some(piece.map(Frame::data)));
+        }
+        let trailers = self.trailers();
+        // Nothing follows: a stream that has ended is not polled again.
+        self.0 = BodyKind::Empty;
+        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -219,7 +227,7 @@ impl http_body::Body for Body {
 }
 
 impl Body {
-    /// A body from one of another library. Its trailer fields are not sent. Needs the feature `tower`.
+    /// A body from one of another library, with its trailer fields. Needs the feature `tower`.
     pub fn from_http_body<B>(body: B) -> Self
     where
         B: http_body::Body<Error: Into<BoxError>> + 'static,
@@ -232,13 +240,15 @@ impl Body {
         // Most bodies are one piece in memory: sent with its length, and without a task.
         if length.is_some() {
             let mut context = Context::from_waker(Waker::noop());
-            match Pin::new(&mut frames).poll_next(&mut context) {
-                Poll::Ready(Some(Ok(piece))) if length == Some(piece.len() as u64) => return Body::from(piece),
+            match Pin::new(&mut frames).poll_piece(&mut context) {
+                Poll::Ready(Some(Ok(piece))) if length == Some(piece.len() as u64) && frames.body.is_end_stream() => {
+                    return Body::from(piece);
+                }
                 Poll::Ready(first) => frames.first = first,
                 Poll::Pending => {}
             }
         }
-        Body::from_stream(frames)
+        Body(BodyKind::Stream(Box::pin(frames), None))
     }
 
     /// The body of a request from one of another library. It is not polled before it is read: a client may delay
@@ -252,10 +262,8 @@ impl Body {
             Ok(frames) => frames,
             Err(own) => return own,
         };
-        match frames.body.size_hint().exact() {
-            Some(length) => Body::from_sized_stream(frames, length),
-            None => Body::from_stream(frames),
-        }
+        let length = frames.body.size_hint().exact();
+        Body(BodyKind::Stream(Box::pin(frames), length))
     }
 }
 
@@ -300,11 +308,12 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
 }
 
-/// The data of a body's frames.
+/// The data and the trailer fields of a body's frames.
 struct Frames<B> {
     /// The bytes that were read before.
     first: Option<Result<Bytes, BoxError>>,
     body: Pin<Box<B>>,
+    trailers: Option<HeaderMap>,
     /// The mapping of its errors.
     map_error: fn(BoxError) -> BoxError,
 }
@@ -317,18 +326,20 @@ impl<B: http_body::Body + 'static> Frames<B> {
             Err(body) => Ok(Frames {
                 first: None,
                 body: Box::pin(body),
+                trailers: None,
                 map_error,
             }),
         }
     }
 }
 
-impl<B: http_body::Body<Error: Into<BoxError>>> Stream for Frames<B> {
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+impl<B: http_body::Body<Error: Into<BoxError>>> PieceStream for Frames<B> {
+    fn poll_piece(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(first));
+        }
+        if self.trailers.is_some() {
+            return Poll::Ready(None);
         }
         loop {
             let frame = match std::task::ready!(self.body.as_mut().poll_frame(context)) {
@@ -336,10 +347,23 @@ impl<B: http_body::Body<Error: Into<BoxError>>> Stream for Frames<B> {
                 Some(Err(error)) => return Poll::Ready(Some(Err((self.map_error)(error.into())))),
                 None => return Poll::Ready(None),
             };
-            if let Ok(mut data) = frame.into_data() {
-                let length = data.remaining();
-                return Poll::Ready(Some(Ok(data.copy_to_bytes(length))));
+            match frame.into_data() {
+                Ok(mut data) => {
+                    let length = data.remaining();
+                    return Poll::Ready(Some(Ok(data.copy_to_bytes(length))));
+                }
+                // They are the last frame: a body need not be ready for another poll.
+                Err(frame) => {
+                    self.trailers = frame.into_trailers().ok();
+                    if self.trailers.is_some() {
+                        return Poll::Ready(None);
+                    }
+                }
             }
         }
+    }
+
+    fn trailer_fields(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use conduit_proto::h1::{BodyLength, Head};
 use conduit_route::{Definition, Miss, Parameters, Table};
 use http::uri::PathAndQuery;
-use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::body::{Body, BodyEventSender, BodyKind, Channel, Incoming};
 use crate::connection_info::ConnectionInfo;
@@ -84,6 +84,8 @@ struct Parts {
     /// The transformation of the body when it is taken.
     reading: Option<Reading>,
     body_limit: u64,
+    /// The sender of informational responses, where the connection sends them.
+    informer: Option<BodyEventSender>,
     channel: Rc<Channel>,
     /// The bytes that an extractor has read of the body, for an outer extractor.
     #[cfg(feature = "validate")]
@@ -243,6 +245,42 @@ impl Request {
             }
         };
         self.parameter(index)
+    }
+
+    /// Sends an informational response before the response (RFC 9110, section 15.2), such as 103 with the fields `link` of what
+    /// the client can load meanwhile (RFC 8297).
+    ///
+    /// It is sent at once where the client has HTTP/2. In HTTP/1.1 some clients do not expect it, so `App::inform_http1` has to
+    /// permit it. Otherwise, and once the response has begun, nothing is sent.
+    ///
+    /// # Panics
+    ///
+    /// When the status is not informational; or is 100, which is sent when the handler reads the body, or 101, which is a
+    /// response.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    /// use http::{HeaderMap, HeaderValue, header};
+    ///
+    /// #[get("/page")]
+    /// async fn page(request: Request) -> &'static str {
+    ///     let style = HeaderValue::from_static("</style.css>; rel=preload; as=style");
+    ///     request.inform(StatusCode::EARLY_HINTS, HeaderMap::from_iter([(header::LINK, style)]));
+    ///     tokio::task::yield_now().await;
+    ///     "the page"
+    /// }
+    /// # let app = App::new(()).routes(routes![page]).inform_http1();
+    /// ```
+    pub fn inform(&self, status: StatusCode, headers: HeaderMap) {
+        assert!(
+            status.is_informational() && !matches!(status, StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS),
+            "{status} is no informational response: use 103 Early Hints, or 102"
+        );
+        if let Some(informer) = &self.parts().informer {
+            informer.inform(status, headers);
+        }
     }
 
     /// Values of any type that the application attaches to the request on its way to the handler.
@@ -499,6 +537,12 @@ impl Request {
         parts.body = Some(parts.head.body());
     }
 
+    /// Sets the sender of informational responses.
+    #[doc(hidden)]
+    pub fn set_informer(&mut self, informer: BodyEventSender) {
+        self.parts_mut().informer = Some(informer);
+    }
+
     /// The channel that the worker feeds the body into.
     pub fn open_channel(&mut self, sender: BodyEventSender) -> Rc<Channel> {
         let channel = &mut self.parts_mut().channel;
@@ -530,6 +574,7 @@ impl Drop for Request {
         }
         parts.replaced = None;
         parts.reading = None;
+        parts.informer = None;
         #[cfg(feature = "validate")]
         {
             parts.read = Read::Dropped;

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 
 use crate::body::{BodyError, BodyEvent, BodyEventSender, BodyEvents};
 use crate::exchange_id::ExchangeId;
@@ -20,8 +21,10 @@ pub(crate) enum Command {
     Response(Response),
     /// The response's stream has returned a piece.
     Piece(Bytes),
-    /// The response's stream has ended, or has failed.
-    StreamEnd(Result<(), BodyError>),
+    /// The response's stream has ended, with these trailers, or has failed.
+    StreamEnd(Result<Option<Box<HeaderMap>>, BodyError>),
+    /// The handler sends an informational response.
+    Inform(Box<(StatusCode, HeaderMap)>),
     /// The next bytes of the response's file are in memory.
     FileRead,
     /// The handler of a WebSocket has queued messages, or has taken some after it lagged.
@@ -68,6 +71,10 @@ impl CommandQueue {
 impl BodyEvents for CommandQueue {
     fn send(&self, exchange: ExchangeId, event: BodyEvent) {
         self.push(exchange, Command::Body(event));
+    }
+
+    fn inform(&self, exchange: ExchangeId, status: StatusCode, headers: HeaderMap) {
+        self.push(exchange, Command::Inform(Box::new((status, headers))));
     }
 }
 

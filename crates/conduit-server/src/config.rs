@@ -55,6 +55,9 @@ pub struct Config {
     /// The time that a handler may block its worker before a warning; zero disables it.
     pub blocked_after: Duration,
     pub observer: Arc<dyn Observer>,
+    /// Informational responses are sent in HTTP/1.1 too.
+    #[doc(hidden)]
+    pub informs_http1: bool,
     /// The treatment of a handler whose client disconnects, unless its route sets it.
     pub disconnect: Disconnect,
     /// The proxies whose forwarding headers are trusted.
@@ -90,6 +93,7 @@ impl Default for Config {
             websocket: WebSocketConfig::default(),
             blocked_after: Duration::from_millis(100),
             observer: Arc::new(NoObserver),
+            informs_http1: false,
             disconnect: Disconnect::Finish,
             proxies: Proxies::default(),
             #[cfg(feature = "testing")]

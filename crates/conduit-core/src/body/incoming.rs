@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use super::BodyError;
 use crate::exchange_id::ExchangeId;
@@ -120,6 +120,9 @@ pub enum BodyEvent {
 pub trait BodyEvents {
     /// Adds an event of this exchange.
     fn send(&self, exchange: ExchangeId, event: BodyEvent);
+
+    /// Sends an informational response on this exchange, unless its response has begun.
+    fn inform(&self, exchange: ExchangeId, status: StatusCode, headers: HeaderMap);
 }
 
 /// Sends the events of one exchange.
@@ -137,6 +140,11 @@ impl BodyEventSender {
 
     fn send(&self, event: BodyEvent) {
         self.events.send(self.exchange, event);
+    }
+
+    /// Sends an informational response, unless the response has begun.
+    pub(crate) fn inform(&self, status: StatusCode, headers: HeaderMap) {
+        self.events.inform(self.exchange, status, headers);
     }
 }
 

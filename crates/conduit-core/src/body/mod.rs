@@ -3,9 +3,11 @@
 mod incoming;
 #[cfg(feature = "tower")]
 mod limited;
+mod trailers;
 
 use std::any::Any;
 use std::fmt;
+use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,6 +19,7 @@ use http::HeaderMap;
 pub use self::incoming::{BodyEvent, BodyEventSender, BodyEvents, Channel, Incoming};
 #[cfg(feature = "tower")]
 pub use self::limited::Limited;
+use self::trailers::WithTrailers;
 use crate::current;
 use crate::file::FilePart;
 use crate::limit::Limit;
@@ -103,6 +106,34 @@ impl Body {
         E: Into<BoxError>,
     {
         Body(BodyKind::Stream(Box::pin(stream), Some(length)))
+    }
+
+    /// Sends these fields after the body (RFC 9110, section 6.5), such as a checksum of what was sent: the future is polled after
+    /// the last chunk. Fields that frame, route or authenticate a message are left out.
+    ///
+    /// HTTP/1.1 has trailers only in the chunked transfer coding, so the body declares no length, and a client of HTTP/1.0
+    /// receives none. A client may ignore them, and a proxy may remove them.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    /// use http::{HeaderMap, HeaderValue};
+    ///
+    /// #[get("/measured")]
+    /// async fn measured() -> Body {
+    ///     let fields = HeaderMap::from_iter([(http::HeaderName::from_static("x-rows"), HeaderValue::from_static("2"))]);
+    ///     Body::from("a,b").with_trailers(std::future::ready(fields))
+    /// }
+    ///
+    /// let client = conduit::testing::TestClient::new(App::new(()).routes(routes![measured]));
+    /// assert_eq!(client.get("/measured").send().text(), "a,b");
+    /// ```
+    pub fn with_trailers(self, trailers: impl Future<Output = HeaderMap> + 'static) -> Self {
+        Body(BodyKind::Stream(
+            Box::pin(WithTrailers::new(self, Box::pin(trailers))),
+            None,
+        ))
     }
 
     /// The bytes of a file from `range.start` to `range.end`, counted from its beginning; a range that ends before it starts
@@ -213,11 +244,14 @@ impl Body {
         Ok(all)
     }
 
-    /// The trailer fields that came after a request's chunked body (RFC 9112, section 7.1.2); `None` before the body
-    /// has been read to its end, or where none were sent.
+    /// The trailer fields after the body (RFC 9110, section 6.5); `None` before the body has been read to its end, or where
+    /// none were sent.
     pub fn trailers(&self) -> Option<HeaderMap> {
         match &self.0 {
             BodyKind::Incoming(incoming) => incoming.channel.trailers.borrow().as_deref().cloned(),
+            BodyKind::Stream(stream, _) => stream.trailer_fields().cloned(),
+            #[cfg(feature = "tower")]
+            BodyKind::Limited(limited) => limited.body.trailers(),
             _ => None,
         }
     }
@@ -309,6 +343,11 @@ impl From<Buffer> for Body {
 #[doc(hidden)]
 pub trait PieceStream {
     fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>>;
+
+    /// The trailer fields, after the last piece.
+    fn trailer_fields(&self) -> Option<&HeaderMap> {
+        None
+    }
 }
 
 impl<S, B, E> PieceStream for S

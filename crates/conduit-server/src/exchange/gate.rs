@@ -137,7 +137,7 @@ pub(crate) async fn pump(
                 continue;
             }
             Some(Some(Err(error))) => Err(error),
-            Some(None) => Ok(()),
+            Some(None) => Ok(body.trailers().map(Box::new)),
         };
         sender.send(Command::StreamEnd(end));
         break;

@@ -411,6 +411,13 @@ impl<S, R> App<S, R> {
         self
     }
 
+    /// Permits informational responses ([`Request::inform`](crate::Request::inform)) in HTTP/1.1, such as 103 Early Hints. Off by
+    /// default: some clients and proxies take the first status for the response. HTTP/2 has them in any case.
+    pub fn inform_http1(mut self) -> Self {
+        self.config.informs_http1 = true;
+        self
+    }
+
     /// Sets the treatment of an unfinished handler when its client disconnects, unless its route sets it: see [`Disconnect`].
     /// Default: [`Disconnect::Finish`]; `#[get("/report", disconnect = "abort")]` sets it for one route.
     ///

@@ -77,11 +77,17 @@
 //!
 //! [`LocalAppService`] is the same on one thread, without the channels.
 //!
+//! # gRPC
+//!
+//! A service of [`tonic`](https://docs.rs/tonic) is a fallback next to routes, on one port, and runs on the worker's own thread:
+//! `fallback(conduit::tower::service(EchoServer::new(echo)))`, with the feature `http2`. Trailers, responses of trailers only, and
+//! streams in both directions pass. [`body_limit`](crate::App::body_limit) counts all messages of a client's stream together. The
+//! deadline in `grpc-timeout` belongs to the server of tonic, not to its services; a client ends its call at its own deadline.
+//!
 //! # Limitations
 //!
 //! A service has no place in a list of routes, whose table knows each method and path: [`mount`] is a layer of the
-//! application. Layers that are to be around the mounted service alone are put around it with tower's means. Trailer fields
-//! do not pass in either direction.
+//! application. Layers that are to be around the mounted service alone are put around it with tower's means.
 
 mod app_service;
 mod layer;

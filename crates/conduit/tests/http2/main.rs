@@ -24,6 +24,8 @@ use std::time::Duration;
 
 use conduit::prelude::*;
 use conduit::testing::TestClient;
+use futures_core::Stream as _;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Each deadline of these tests.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
@@ -139,6 +141,30 @@ fn file() -> Result<Body, Problem> {
     Ok(Body::from_file(file, 10..LARGE as u64))
 }
 
+#[post("/with-trailers")]
+async fn with_trailers(mut body: Body) -> Body {
+    let mut length = 0;
+    while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
+        length += piece.expect("the body is whole").len();
+    }
+    let received = body.trailers().unwrap_or_default();
+    let text = format!("{length} bytes, {:?}", received.get("x-sent"));
+    let fields = [("x-checksum", "7"), ("content-length", "9")];
+    let fields = fields.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    Body::from(text).with_trailers(std::future::ready(HeaderMap::from_iter(fields)))
+}
+
+#[get("/early-hints")]
+async fn early_hints(request: Request) -> &'static str {
+    let link = HeaderValue::from_static("</style.css>; rel=preload");
+    request.inform(
+        StatusCode::EARLY_HINTS,
+        HeaderMap::from_iter([(http::header::LINK, link)]),
+    );
+    tokio::task::yield_now().await;
+    "page"
+}
+
 #[get("/panic")]
 fn panics() -> &'static str {
     panic!("on purpose")
@@ -183,6 +209,8 @@ fn app() -> App<(), Routes<()>> {
             wrong_length,
             short_length,
             file,
+            with_trailers,
+            early_hints,
             panics
         ])
         .head_timeout(DEADLINE)

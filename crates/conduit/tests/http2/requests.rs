@@ -231,3 +231,59 @@ fn the_last_permitted_request_ends_the_connection() {
     assert_eq!(statuses, [(1, "200"), (3, "200")]);
     assert!(frames.contains(&Received::GoAway(3, ErrorCode::NO_ERROR)), "{frames:?}");
 }
+
+#[test]
+fn trailers_pass_in_both_directions() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&[post(1, "/with-trailers", &[]), data(1, b"123")].concat());
+    client.send(&frames::trailers(1, &[("x-sent", "yes")]));
+    let is_last = |frame: &Received| matches!(frame, Received::Head { end_stream: true, .. });
+    let trailers = client.read_until(is_last);
+    let Received::Head { fields, .. } = trailers else {
+        unreachable!()
+    };
+    assert_eq!(fields, [("x-checksum".to_owned(), "7".to_owned())]);
+    let body = client.read_until(|frame| matches!(frame, Received::Data { .. }));
+    let Received::Data { bytes, .. } = body else {
+        unreachable!()
+    };
+    assert_eq!(String::from_utf8_lossy(&bytes), "3 bytes, Some(\"yes\")");
+    // The same over HTTP/1.1.
+    let mut connection = server.connect();
+    assert!(connection.send(
+        "POST /with-trailers HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n\
+         3\r\n123\r\n0\r\nx-sent: yes\r\n\r\n"
+    ));
+    let text = String::from_utf8_lossy(&connection.rest()).into_owned();
+    assert!(text.ends_with("\r\n0\r\nx-checksum: 7\r\n\r\n"), "{text}");
+    assert!(text.contains("3 bytes, Some(\"yes\")"), "{text}");
+    // Trailers of a response to HEAD, or without a body, do not exist.
+    client.send(&request(3, &frames::pseudo("HEAD", "/with-trailers")));
+    assert_eq!(client.response(3).status, 405);
+}
+
+#[test]
+fn an_informational_response_comes_before_the_response() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&get(1, "/early-hints"));
+    let heads: Vec<_> = (0..2)
+        .map(|_| client.read_until(|frame| matches!(frame, Received::Head { .. })))
+        .collect();
+    assert_eq!(heads[0].status(), Some((1, "103")));
+    assert!(matches!(&heads[0], Received::Head { fields, end_stream: false, .. } if fields[1].0 == "link"));
+    assert_eq!(heads[1].status(), Some((1, "200")));
+    // In HTTP/1.1 only where it is permitted.
+    for (server, count) in [(server, 0), (TestClient::new(crate::app().inform_http1()), 1)] {
+        let mut connection = server.connect();
+        assert!(connection.send("GET /early-hints HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"));
+        let text = String::from_utf8_lossy(&connection.rest()).into_owned();
+        assert_eq!(text.matches("HTTP/1.1 103 ").count(), count, "{text}");
+        assert!(text.contains("HTTP/1.1 200 ") && text.ends_with("page"), "{text}");
+        // The version without informational responses never gets one.
+        let mut connection = server.connect();
+        assert!(connection.send("GET /early-hints HTTP/1.0\r\n\r\n"));
+        assert!(!String::from_utf8_lossy(&connection.rest()).contains(" 103 "));
+    }
+}

@@ -7,7 +7,7 @@ mod request;
 mod response;
 
 use conduit_net::Interest;
-use conduit_proto::h1::{self, Phase};
+use conduit_proto::h1::{self, BodyLength, Phase};
 use http::StatusCode;
 
 use super::{Protocol, Step, Upgrade, close_late, linger};
@@ -169,6 +169,14 @@ impl Http1 {
                 }
             }
             Command::StreamEnd(result) => self.end_stream(result, link, shared),
+            Command::Inform(inform) => {
+                if self.exchange.is_handling() {
+                    let (status, headers) = *inform;
+                    let output = &mut link.output;
+                    self.engine
+                        .write_head(output, status, &headers, BodyLength::None, &shared.date);
+                }
+            }
             Command::FileRead => link.has_loaded(),
             #[cfg(feature = "websocket")]
             Command::Socket => {}

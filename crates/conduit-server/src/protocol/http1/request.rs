@@ -55,6 +55,9 @@ impl Http1 {
                     request.arrived(link.peer(), link.info.as_ref(), shared.config.body_bytes);
                     shared.counts().requests.add(1);
                     self.requests += 1;
+                    if shared.config.informs_http1 {
+                        request.set_informer(self.sender(link, shared).for_body());
+                    }
                     link.restart_timer();
                     if request.head().body() == BodyLength::None {
                         self.begin(request, link, shared);

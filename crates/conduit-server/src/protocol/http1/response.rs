@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use conduit_proto::h1::{self, BodyLength, Phase};
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY, UPGRADE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{Ending, Http1};
 use crate::blocking::Instrumentation;
@@ -219,8 +219,9 @@ impl Http1 {
                 }
                 Poll::Ready(Some(Err(error))) => return Some((body, Some(error))),
                 Poll::Ready(None) => {
+                    let trailers = body.trailers().map(Box::new);
                     discard(body);
-                    self.end_stream(Ok(()), link, shared);
+                    self.end_stream(Ok(trailers), link, shared);
                     return None;
                 }
             }
@@ -252,12 +253,17 @@ impl Http1 {
         Ok(())
     }
 
-    pub(super) fn end_stream(&mut self, result: Result<(), BodyError>, link: &mut Link, shared: &mut Shared) {
+    pub(super) fn end_stream(
+        &mut self,
+        result: Result<Option<Box<HeaderMap>>, BodyError>,
+        link: &mut Link,
+        shared: &mut Shared,
+    ) {
         if !self.exchange.is_streaming() {
             return;
         }
         match result {
-            Ok(()) => match self.engine.write_end(&mut link.output, None) {
+            Ok(trailers) => match self.engine.write_end(&mut link.output, trailers.as_deref()) {
                 Ok(()) => {
                     self.exchange.end_stream();
                     self.end_response(shared);

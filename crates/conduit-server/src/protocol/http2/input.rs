@@ -104,6 +104,7 @@ impl Http2 {
             self.engine.stop_accepting(&mut link.output);
         }
         link.restart_timer();
+        request.set_informer(Self::sender(id, link, shared).for_body());
         let has_body = request.head().body() != BodyLength::None;
         let stream = self.open(id);
         if !has_body {

@@ -179,6 +179,10 @@ impl Http2 {
                 }
             }
             Command::StreamEnd(result) => self.end_stream(id, result, link, shared),
+            Command::Inform(inform) => {
+                let (status, headers) = *inform;
+                self.engine.inform(&mut link.output, id, status, &headers);
+            }
             Command::FileRead => self.file_is_read(id),
             #[cfg(feature = "websocket")]
             Command::Socket => {}

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf as _, Bytes};
 use conduit_proto::h1::BodyLength;
 use conduit_proto::h2::{self, ErrorCode};
-use http::StatusCode;
 use http::header::STRICT_TRANSPORT_SECURITY;
+use http::{HeaderMap, StatusCode};
 
 use super::Http2;
 use super::stream::Outgoing;
@@ -151,8 +151,9 @@ impl Http2 {
                 }
                 Poll::Ready(Some(Err(error))) => return Some((body, Some(error))),
                 Poll::Ready(None) => {
+                    let trailers = body.trailers().map(Box::new);
                     discard(body);
-                    self.end_stream(id, Ok(()), link, shared);
+                    self.end_stream(id, Ok(trailers), link, shared);
                     return None;
                 }
             }
@@ -187,7 +188,7 @@ impl Http2 {
     pub(super) fn end_stream(
         &mut self,
         id: h2::StreamId,
-        result: Result<(), BodyError>,
+        result: Result<Option<Box<HeaderMap>>, BodyError>,
         link: &mut Link,
         shared: &mut Shared,
     ) {
@@ -195,12 +196,16 @@ impl Http2 {
             return;
         };
         match result {
-            Ok(()) => {
+            Ok(trailers) => {
                 debug_assert!(
                     stream.outgoing.is_nothing(),
                     "a stream ends after its last piece is written"
                 );
-                if self.engine.write_end(&mut link.output, id, None).is_err() {
+                if self
+                    .engine
+                    .write_end(&mut link.output, id, trailers.as_deref())
+                    .is_err()
+                {
                     return self.abort_response(id, "the stream is shorter than its declared length", link, shared);
                 }
                 self.streaming -= 1;
