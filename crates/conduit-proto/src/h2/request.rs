@@ -68,7 +68,18 @@ impl<'a> Assembly<'a> {
     fn add(&mut self, bytes: &[u8], kind: FieldKind, field: Field) -> Result<(), Http2Reason> {
         /// The number that RFC 9113, section 6.5.2 adds to the bytes of each field.
         const OVERHEAD: usize = 32;
+        /// The lengths of the names of pseudo-fields, by their kinds.
+        const PSEUDO_NAMES: [usize; 5] = [
+            ":method".len(),
+            ":scheme".len(),
+            ":authority".len(),
+            ":path".len(),
+            ":protocol".len(),
+        ];
         self.list_bytes += (field.value_end - field.name) as usize + OVERHEAD;
+        if kind.is_pseudo() && field.name == field.name_end {
+            self.list_bytes += PSEUDO_NAMES[kind as usize];
+        }
         if self.list_bytes > self.limits.header_list_bytes {
             return Err(Http2Reason::HeadTooLarge);
         }
@@ -112,6 +123,8 @@ impl<'a> Assembly<'a> {
 }
 
 impl Sink for Assembly<'_> {
+    const OMITS_PSEUDO_NAMES: bool = true;
+
     fn wants_more(&self) -> bool {
         self.fault.is_none() && self.section != SectionKind::Ignored
     }

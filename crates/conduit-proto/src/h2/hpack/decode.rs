@@ -6,6 +6,9 @@ use crate::h1::scan::Field;
 
 /// The receiver of decoded fields.
 pub(in crate::h2) trait Sink {
+    /// Whether the names of pseudo-fields are left out where the kind of the field implies them.
+    const OMITS_PSEUDO_NAMES: bool;
+
     /// Returns whether more fields are wanted. If not, the rest of the block only updates the table, and costs work in
     /// proportion to its encoded length, however large the fields are.
     fn wants_more(&self) -> bool;
@@ -70,6 +73,8 @@ impl Decoder {
     pub fn decode(&mut self, block: &[u8], each: impl FnMut(&[u8], &[u8])) -> Result<(), DecodeError> {
         struct Each<F>(F);
         impl<F: FnMut(&[u8], &[u8])> Sink for Each<F> {
+            const OMITS_PSEUDO_NAMES: bool = false;
+
             fn wants_more(&self) -> bool {
                 true
             }
@@ -124,7 +129,7 @@ impl Decoder {
         Ok(())
     }
 
-    fn indexed(&self, index: usize, bytes: &mut Vec<u8>, sink: &mut impl Sink) -> Result<(), DecodeError> {
+    fn indexed<S: Sink>(&self, index: usize, bytes: &mut Vec<u8>, sink: &mut S) -> Result<(), DecodeError> {
         let position = index.checked_sub(1).ok_or(DecodeError::Index)?;
         let (name, value, kind) = match STATIC.get(position) {
             Some((name, value)) => (name.as_bytes(), value.as_bytes(), STATIC_KINDS[position]),
@@ -135,9 +140,12 @@ impl Decoder {
         };
         if sink.wants_more() {
             let start = bytes.len();
-            bytes.extend_from_slice(name);
+            if !(S::OMITS_PSEUDO_NAMES && kind.is_pseudo()) {
+                bytes.extend_from_slice(name);
+            }
+            let name_end = bytes.len();
             bytes.extend_from_slice(value);
-            sink.field(bytes, kind, field(start, start + name.len(), bytes.len()));
+            sink.field(bytes, kind, field(start, name_end, bytes.len()));
         }
         Ok(())
     }

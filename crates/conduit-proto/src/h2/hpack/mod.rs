@@ -131,6 +131,11 @@ impl FieldKind {
         }
     }
 
+    /// Returns whether the kind is that of one pseudo-field, whose name it implies.
+    pub(super) const fn is_pseudo(self) -> bool {
+        self as usize <= Self::Protocol as usize
+    }
+
     /// The kind of a field with a name of this kind and any value.
     fn with_value(self, value: &[u8]) -> Self {
         let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
