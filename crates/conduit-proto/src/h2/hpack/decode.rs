@@ -6,7 +6,7 @@ use crate::h1::scan::Field;
 
 /// The receiver of decoded fields.
 pub(in crate::h2) trait Sink {
-    /// Whether the names of pseudo-fields are left out where the kind of the field implies them.
+    /// True if the names of pseudo-fields are left out where the kind of the field implies them.
     const OMITS_PSEUDO_NAMES: bool;
 
     /// Returns whether more fields are wanted. If not, the rest of the block only updates the table, and costs work in
