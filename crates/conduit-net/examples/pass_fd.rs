@@ -1,11 +1,11 @@
-//! A listener is handed to another process while clients stay connected: the old server passes its descriptor over a Unix socket,
-//! goes on with the clients it has, and ends with the last of them.
+//! Passes a listener to another process while clients remain connected: the old server sends its descriptor over a Unix
+//! socket, continues to serve its clients, and exits after the last one.
 //!
 //! ```text
-//! pass_fd serve HANDOVER            # listens on 127.0.0.1, any port, and hands over to a process that connects to the path HANDOVER
-//! pass_fd take HANDOVER             # takes the listener over, and serves on
+//! pass_fd serve HANDOVER   # listens on 127.0.0.1, and passes the listener to a process that connects to the path
+//! HANDOVER pass_fd take HANDOVER    # receives the listener, and continues to serve
 //! ```
-//! Each server answers every line with its process's number.
+//! Each server responds to every line with its process ID.
 #![allow(clippy::print_stdout, reason = "the banner is for the terminal")]
 
 use conduit_net::io::{IoSlice, IoSliceMut};
@@ -30,9 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let listener = match action.as_str() {
         "serve" => TcpListener::bind("127.0.0.1:0".parse()?, &ListenOptions::new())?,
         "take" => take(&UnixStream::connect(&address)?)?,
-        other => return Err(format!("unknown action {other}: it is serve or take").into()),
+        other => return Err(format!("unknown action {other}: expected serve or take").into()),
     };
-    // The previous process has closed its socket, but the path stays until it is removed.
+    // The previous process has closed its socket, but the file remains until it is removed.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
         _ => {}
@@ -74,7 +74,7 @@ fn serve(listener: TcpListener, handover: UnixListener) -> Result<(), Box<dyn Er
                         clients.insert(next_key, client);
                         next_key += 1;
                     }
-                    // The other process may have been faster.
+                    // The other process may have accepted the connection.
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                     Err(error) => return Err(error.into()),
                 },
@@ -83,8 +83,8 @@ fn serve(listener: TcpListener, handover: UnixListener) -> Result<(), Box<dyn Er
                     let mut control = SendControl::new();
                     control.push_descriptors(&[listener.as_fd()])?;
                     successor.send_message(&[IoSlice::new(b"L")], &control)?;
-                    // The successor holds the same socket: who waits in its queue stays there. It must be removed here, as
-                    // closing one of two descriptors does not stop the watching.
+                    // The successor has the same socket, so pending connections remain in its queue. The poller must
+                    // remove it explicitly, because closing one of two descriptors does not.
                     poller.remove(listener)?;
                     poller.remove(handover)?;
                     sockets = None;
@@ -103,7 +103,7 @@ fn serve(listener: TcpListener, handover: UnixListener) -> Result<(), Box<dyn Er
     Ok(())
 }
 
-/// False when the client has ended.
+/// Returns false if the client has closed the connection.
 fn answer(client: &TcpStream) -> Result<bool, Box<dyn Error>> {
     let mut bytes = [0; 1024];
     match client.recv(&mut bytes) {

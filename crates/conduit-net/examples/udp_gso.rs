@@ -1,10 +1,10 @@
-//! A file is sent over UDP on this machine, once datagram by datagram and once with segmentation offload (GSO and GRO), and what
-//! that saved is printed: system calls, and CPU time of the sending thread.
+//! Sends a file over UDP on this machine, once by single datagrams and once with segmentation offload (GSO and GRO),
+//! and prints the saved system calls and CPU time of the sending thread.
 //!
 //! ```text
 //! udp_gso FILE
 //! ```
-#![allow(clippy::print_stdout, reason = "what it found is for the terminal")]
+#![allow(clippy::print_stdout, reason = "the results are for the terminal")]
 
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("segmentation offload is Linux's: UDP_SEGMENT and UDP_GRO");
+    println!("segmentation offload requires Linux (UDP_SEGMENT, UDP_GRO)");
 }
 
 #[cfg(target_os = "linux")]
@@ -26,9 +26,9 @@ mod linux {
     use std::io::ErrorKind;
     use std::time::Duration;
 
-    /// The payload of a datagram on Ethernet, with room for tunnels.
+    /// The payload of a datagram on Ethernet, minus the overhead of tunnels.
     const DATAGRAM: usize = 1200;
-    /// The kernel takes at most 64 segments and 64 KB at once.
+    /// The kernel accepts at most 64 segments and 64 KB per call.
     const AT_ONCE: usize = 50 * DATAGRAM;
 
     struct Sent {
@@ -63,7 +63,7 @@ mod linux {
         Ok(())
     }
 
-    /// Sends `file` in pieces of `at_once`, which the kernel cuts into datagrams, and checks that it comes whole.
+    /// Sends `file` in pieces of `at_once`, which the kernel splits into datagrams, and checks the received bytes.
     fn transfer(file: &[u8], at_once: usize) -> Result<Sent, Box<dyn Error>> {
         let receiver = UdpSocket::bind("127.0.0.1:0".parse()?)?;
         receiver.set_option(option::COALESCE, true)?;
@@ -90,12 +90,12 @@ mod linux {
                 }
             }
             sent.cpu += thread_cpu() - before;
-            // UDP has no flow control: what was sent is received before more is.
+            // UDP has no flow control: each piece is received before the next one is sent.
             let mut left = piece.len();
             while left > 0 {
                 let came = receive(&receiver, &mut buffer)?;
                 if buffer[..came] != file[taken..taken + came] {
-                    return Err(format!("the bytes from {taken} on came damaged").into());
+                    return Err(format!("the bytes from {taken} on are damaged").into());
                 }
                 taken += came;
                 left -= came;
@@ -104,7 +104,7 @@ mod linux {
         Ok(sent)
     }
 
-    /// One buffer full: a datagram, or several that came as one.
+    /// Receives one datagram, or several coalesced ones.
     fn receive(receiver: &UdpSocket, buffer: &mut [u8]) -> Result<usize, Box<dyn Error>> {
         if !wait_readable(receiver, Some(Duration::from_secs(5)))? {
             return Err("a datagram was lost".into());
@@ -116,7 +116,7 @@ mod linux {
             _ => None,
         });
         if got.bytes > size.unwrap_or(DATAGRAM) && size.is_none() {
-            return Err("datagrams came as one without their size".into());
+            return Err("coalesced datagrams without their size".into());
         }
         Ok(got.bytes)
     }

@@ -1,4 +1,4 @@
-//! Where a socket is: an IP address and port, a path, or a virtual machine and port.
+//! Socket addresses: an IP address and port, a Unix path or name, or a virtual machine and port.
 
 use crate::io;
 use core::fmt;
@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
-/// The address of a socket of any kind.
+/// The address of a socket.
 ///
 /// ```
 /// use conduit_net::{Address, UnixAddress};
@@ -20,13 +20,13 @@ use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {
-    /// IPv4 or IPv6, with the port. ip(7), ipv6(7).
+    /// An IPv4 or IPv6 address and a port. ip(7), ipv6(7).
     Ip(SocketAddr),
-    /// A path or a name on this machine. unix(7).
+    /// A Unix path or name. unix(7).
     Unix(UnixAddress),
     /// A port of a virtual machine or its host. Linux. vsock(7).
     Vsock(VsockAddress),
-    /// An address of another family, which is all that is known of it.
+    /// The family of an address that this crate does not decode.
     Other(u16),
 }
 
@@ -50,7 +50,7 @@ impl Address {
 
     pub(crate) fn from_raw(raw: &SocketAddrAny) -> Address {
         match raw.address_family() {
-            // No more than the family: a socket that was never bound.
+            // Only the family: a socket that is not bound.
             AddressFamily::UNIX if raw.addr_len() as usize <= size_of::<[u8; 2]>() => {
                 Some(UnixAddress::unnamed().into())
             }
@@ -60,8 +60,8 @@ impl Address {
             AddressFamily::INET6 => SocketAddrV6::try_from(raw.clone())
                 .map(|address| Address::Ip(address.into()))
                 .ok(),
-            // A peer may be bound to a path of 108 bytes; Linux returns it with a zero byte after the structure, and rustix
-            // panics when it looks for that byte inside.
+            // A peer may be bound to a path of 108 bytes. Linux returns it with a zero byte after the structure, and
+            // rustix panics because it searches for this byte inside of the structure.
             AddressFamily::UNIX if raw.addr_len() as usize > crate::sys::names::ADDRESS_LIMIT => None,
             AddressFamily::UNIX => SocketAddrUnix::try_from(raw.clone())
                 .map(|inner| UnixAddress { inner: Some(inner) }.into())
@@ -106,7 +106,7 @@ impl From<VsockAddress> for Address {
     }
 }
 
-/// The address of a Unix socket: a path, an abstract name (Linux), or none. unix(7).
+/// The address of a Unix socket: a path, an abstract name (Linux), or unnamed. unix(7).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct UnixAddress {
     /// `None`: unnamed.
@@ -114,13 +114,13 @@ pub struct UnixAddress {
 }
 
 impl UnixAddress {
-    /// A path in the file system, of 1 to 107 bytes (103 on macOS and the BSDs). Binding creates the file; remove it before
-    /// the path is bound again.
+    /// A path in the file system, of 1 to 107 bytes (103 on macOS and the BSDs). Binding creates the file; remove it
+    /// before binding the path again.
     ///
-    /// Linux takes one byte more, without the zero byte that ends a path, but many programs cannot read such an address.
+    /// Linux also accepts 108 bytes, without a terminating zero byte, but many programs cannot read such an address.
     ///
     /// # Errors
-    /// `ENAMETOOLONG` for a longer path, `EINVAL` for an empty one and one with a zero byte.
+    /// `ENAMETOOLONG` for a longer path; `EINVAL` for an empty path and for a path with a zero byte.
     pub fn from_path(path: impl rustix::path::Arg) -> io::Result<UnixAddress> {
         let address = UnixAddress {
             inner: Some(SocketAddrUnix::new(path)?),
@@ -133,7 +133,8 @@ impl UnixAddress {
         }
     }
 
-    /// A name in Linux's own name space, of at most 107 bytes of any value: it is no file, and gone when its socket is.
+    /// A name in the abstract namespace of Linux, of at most 107 arbitrary bytes. It is not a file, and it disappears
+    /// with its socket.
     ///
     /// # Errors
     /// `ENAMETOOLONG` for a longer name; `EOPNOTSUPP` on other systems.
@@ -143,24 +144,24 @@ impl UnixAddress {
         })
     }
 
-    /// No name, as sockets have that were never bound.
+    /// The unnamed address, which a socket has before it is bound.
     pub fn unnamed() -> UnixAddress {
         UnixAddress { inner: None }
     }
 
-    /// The bytes of the path, if it is one.
+    /// The bytes of the path, if the address is a path.
     pub fn path_bytes(&self) -> Option<&[u8]> {
         let path = self.inner.as_ref()?.path_bytes()?;
-        // rustix leaves the zero byte in place after the longest path.
+        // rustix keeps the zero byte after the longest path.
         Some(path.strip_suffix(b"\0").unwrap_or(path))
     }
 
-    /// The abstract name, if it is one.
+    /// The abstract name, if the address is one.
     pub fn abstract_name(&self) -> Option<&[u8]> {
         crate::sys::names::abstract_of(self.inner.as_ref()?)
     }
 
-    /// Returns whether the address is neither a path nor a name.
+    /// Returns whether the address is unnamed.
     pub fn is_unnamed(&self) -> bool {
         self.path_bytes().is_none() && self.abstract_name().is_none()
     }
@@ -182,24 +183,25 @@ impl fmt::Debug for UnixAddress {
     }
 }
 
-/// The address of a vsock socket: a machine's context and a port in it. Linux. vsock(7).
+/// The address of a vsock socket: a context and a port. Linux. vsock(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VsockAddress {
-    /// The context: [`HOST`](VsockAddress::HOST), [`LOCAL`](VsockAddress::LOCAL), [`ANY`](VsockAddress::ANY) or a guest's number.
+    /// The context: [`HOST`](VsockAddress::HOST), [`LOCAL`](VsockAddress::LOCAL), [`ANY`](VsockAddress::ANY) or the
+    /// number of a guest.
     pub context: u32,
-    /// The port; `u32::MAX` lets the system choose one.
+    /// The port; for binding, `u32::MAX` makes the system select one.
     pub port: u32,
 }
 
 impl VsockAddress {
-    /// To bind: any context of this machine (`VMADDR_CID_ANY`).
+    /// For binding: any context of this machine (`VMADDR_CID_ANY`).
     pub const ANY: u32 = u32::MAX;
-    /// This machine itself (`VMADDR_CID_LOCAL`).
+    /// This machine (`VMADDR_CID_LOCAL`).
     pub const LOCAL: u32 = 1;
     /// The host of this virtual machine (`VMADDR_CID_HOST`).
     pub const HOST: u32 = 2;
 
-    /// The port of the context.
+    /// The address of a port in a context.
     pub const fn new(context: u32, port: u32) -> VsockAddress {
         VsockAddress { context, port }
     }

@@ -1,13 +1,13 @@
-//! The time left of a wait.
+//! Deadlines of waits.
 
 use core::time::Duration;
 
-/// A moment of the monotonic clock. Reading the clock is no system call (vdso(7)).
+/// A time of the monotonic clock. Reading the clock is not a system call (vdso(7)).
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline(Duration);
 
 impl Deadline {
-    /// `None` for a time so far off that it is no limit.
+    /// Returns `None` if the time is too far away to be represented, which means no limit.
     pub(crate) fn after(limit: Duration) -> Option<Deadline> {
         now().checked_add(limit).map(Deadline)
     }

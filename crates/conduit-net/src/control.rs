@@ -1,4 +1,4 @@
-//! Control messages, which accompany the bytes. cmsg(3).
+//! Control messages (ancillary data). cmsg(3).
 
 use crate::io;
 use crate::option::Credentials;
@@ -9,73 +9,78 @@ use core::time::Duration;
 use libc::{c_int, cmsghdr};
 use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
 
-/// The header's size, rounded up as the kernel does for the payload after it.
+/// The size of the header, aligned for the payload.
 const HEADER: usize = align(size_of::<cmsghdr>());
 
-/// Control messages rounded up to a word; cmsg(3), `CMSG_ALIGN`.
+/// Rounds up to the alignment of control messages; `CMSG_ALIGN` in cmsg(3).
 const fn align(length: usize) -> usize {
     length.next_multiple_of(ALIGNMENT)
 }
 
-/// macOS aligns to 4 bytes, everybody else to a long.
+// macOS aligns to 4 bytes, other systems to a long.
 const ALIGNMENT: usize = if cfg!(target_vendor = "apple") {
     4
 } else {
     size_of::<libc::c_long>()
 };
 
-/// One control message as it came.
+/// A received control message.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ControlMessage<'a> {
-    /// Where an IPv4 datagram came in: with [`RECEIVE_PACKET_INFO`](crate::option::RECEIVE_PACKET_INFO).
+    /// The interface and addresses of an IPv4 datagram; requires
+    /// [`RECEIVE_PACKET_INFO`](crate::option::RECEIVE_PACKET_INFO).
     PacketInfo4 {
-        /// The interface's number.
+        /// The index of the interface.
         interface: u32,
-        /// The address of this machine that answers should come from.
+        /// The local address, from which replies should be sent.
         local: Ipv4Addr,
-        /// The destination in the packet; it may be a group's or a broadcast address.
+        /// The destination address in the packet, which may be a multicast or broadcast address.
         destination: Ipv4Addr,
     },
-    /// Where an IPv6 datagram came in: with [`RECEIVE_PACKET_INFO_V6`](crate::option::RECEIVE_PACKET_INFO_V6).
+    /// The interface and address of an IPv6 datagram; requires
+    /// [`RECEIVE_PACKET_INFO_V6`](crate::option::RECEIVE_PACKET_INFO_V6).
     PacketInfo6 {
-        /// The interface's number.
+        /// The index of the interface.
         interface: u32,
-        /// The destination in the packet.
+        /// The destination address in the packet.
         destination: Ipv6Addr,
     },
-    /// The remaining hops, of IPv4 or IPv6: with [`RECEIVE_TIME_TO_LIVE`](crate::option::RECEIVE_TIME_TO_LIVE) or
+    /// The remaining hops, of IPv4 or IPv6; requires [`RECEIVE_TIME_TO_LIVE`](crate::option::RECEIVE_TIME_TO_LIVE) or
     /// [`RECEIVE_HOP_LIMIT`](crate::option::RECEIVE_HOP_LIMIT).
     Hops(u32),
-    /// The TOS byte or traffic class: with [`RECEIVE_TYPE_OF_SERVICE`](crate::option::RECEIVE_TYPE_OF_SERVICE) or
+    /// The TOS byte or traffic class; requires [`RECEIVE_TYPE_OF_SERVICE`](crate::option::RECEIVE_TYPE_OF_SERVICE) or
     /// [`RECEIVE_TRAFFIC_CLASS`](crate::option::RECEIVE_TRAFFIC_CLASS). The lower two bits are ECN (RFC 3168).
     TrafficClass(u8),
-    /// When the kernel got the datagram, since 1970 in UTC: with [`RECEIVE_TIMESTAMP`](crate::option::RECEIVE_TIMESTAMP).
+    /// The receive time of the datagram, since 1970 in UTC; requires
+    /// [`RECEIVE_TIMESTAMP`](crate::option::RECEIVE_TIMESTAMP).
     Timestamp(Duration),
-    /// Times of [`TIMESTAMPING`](crate::option::TIMESTAMPING), since 1970 in UTC; zero where a time is missing.
+    /// The times of [`TIMESTAMPING`](crate::option::TIMESTAMPING), since 1970 in UTC; zero if unavailable.
     Timestamping {
-        /// The kernel's time.
+        /// The time of the kernel.
         software: Duration,
-        /// The device's own clock.
+        /// The time of the device.
         hardware: Duration,
     },
-    /// The size of the datagrams that came as one buffer, the last may be shorter: with [`COALESCE`](crate::option::COALESCE).
+    /// The size of the coalesced datagrams, in bytes; the last one may be shorter. Requires
+    /// [`COALESCE`](crate::option::COALESCE).
     SegmentBytes(u32),
-    /// The number of datagrams dropped so far: with [`RECEIVE_DROPS`](crate::option::RECEIVE_DROPS).
+    /// The number of dropped datagrams so far; requires [`RECEIVE_DROPS`](crate::option::RECEIVE_DROPS).
     Drops(u32),
-    /// Descriptors from the other process; those that are not taken are closed on drop. unix(7).
+    /// Descriptors from another process; descriptors that the caller does not take are closed on drop. unix(7).
     Descriptors(Descriptors<'a>),
-    /// The sender of a Unix message: with [`RECEIVE_CREDENTIALS`](crate::option::RECEIVE_CREDENTIALS).
+    /// The sender of a Unix message; requires [`RECEIVE_CREDENTIALS`](crate::option::RECEIVE_CREDENTIALS).
     Credentials(Credentials),
-    /// An entry of the error queue (`IP_RECVERR`, `IPV6_RECVERR`): an ICMP error, or the completion of a zero-copy send.
+    /// An entry of the error queue (`IP_RECVERR`, `IPV6_RECVERR`): an ICMP error, or the completion of a zero-copy
+    /// send.
     QueuedError(QueuedError),
-    /// One that this crate has no form for, as it came.
+    /// A message of a kind that this crate does not decode.
     Unknown {
-        /// Its level, as in the system's headers.
+        /// The level, as in the headers of the system.
         level: i32,
-        /// Its type, as in the system's headers.
+        /// The type, as in the headers of the system.
         kind: i32,
-        /// Its payload.
+        /// The payload.
         data: &'a [u8],
     },
 }
@@ -83,34 +88,34 @@ pub enum ControlMessage<'a> {
 /// An entry of a socket's error queue: `struct sock_extended_err`. ip(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueuedError {
-    /// The error's number; 0 for what is no error.
+    /// The error number, or 0.
     pub number: u32,
-    /// Where it comes from: 1 this machine, 2 ICMP, 3 ICMPv6, 4 time stamps, 5 zero copy.
+    /// The origin: 1 this machine, 2 ICMP, 3 ICMPv6, 4 timestamps, 5 zero copy.
     pub origin: u8,
     /// The ICMP type.
     pub kind: u8,
-    /// The ICMP code; of a zero-copy completion, 1 if the bytes were copied after all.
+    /// The ICMP code. For a zero-copy completion: 1 if the kernel copied the bytes.
     pub code: u8,
-    /// The path's largest packet for `EMSGSIZE`; of a zero-copy completion, the first send that is done.
+    /// For `EMSGSIZE`: the path MTU. For a zero-copy completion: the number of the first completed send.
     pub info: u32,
-    /// Of a zero-copy completion, the last send that is done.
+    /// For a zero-copy completion: the number of the last completed send.
     pub data: u32,
 }
 
-/// Room for the control messages of one receive: `WORDS` times 8 bytes on the stack, 256 bytes by default, which is enough for
-/// all of the kinds above at once (with 16 descriptors).
+/// A buffer for the control messages of one receive: `WORDS` times 8 bytes on the stack. Default: 256 bytes, enough for
+/// all kinds above at once, with 16 descriptors.
 ///
-/// Descriptors that came and were not taken are closed when it is used again or dropped.
+/// Descriptors that the caller did not take are closed on reuse and on drop.
 #[repr(C, align(8))]
 pub struct ReceiveControl<const WORDS: usize = 32> {
     words: [u64; WORDS],
-    /// `walked <= filled <= 8 * WORDS`: messages before `walked` have been handed out.
+    /// `walked <= filled <= 8 * WORDS`: messages before `walked` have been returned.
     walked: usize,
     filled: usize,
 }
 
 impl ReceiveControl {
-    /// Empty room of the default size.
+    /// An empty buffer of the default size.
     pub const fn new() -> ReceiveControl {
         ReceiveControl::with_words()
     }
@@ -123,7 +128,7 @@ impl Default for ReceiveControl {
 }
 
 impl<const WORDS: usize> ReceiveControl<WORDS> {
-    /// Empty room of another size: `ReceiveControl::<128>::with_words()`.
+    /// An empty buffer of another size: `ReceiveControl::<128>::with_words()`.
     pub const fn with_words() -> ReceiveControl<WORDS> {
         ReceiveControl {
             words: [0; WORDS],
@@ -132,7 +137,7 @@ impl<const WORDS: usize> ReceiveControl<WORDS> {
         }
     }
 
-    /// The messages that came, each once: what was walked over is gone.
+    /// Returns the received messages; each message is returned once.
     ///
     /// ```
     /// use conduit_net::io::IoSliceMut;
@@ -155,7 +160,7 @@ impl<const WORDS: usize> ReceiveControl<WORDS> {
         }
     }
 
-    /// Forgets what is left, closing descriptors among it.
+    /// Discards the remaining messages and closes their descriptors.
     pub fn clear(&mut self) {
         self.messages().for_each(drop);
         self.walked = 0;
@@ -168,8 +173,8 @@ impl<const WORDS: usize> ReceiveControl<WORDS> {
     }
 
     /// # Safety
-    /// The kernel must have put control messages into the first `length` bytes of the space, and descriptors among them must be
-    /// without another owner.
+    /// The kernel must have written control messages into the first `length` bytes, and their descriptors must have no
+    /// other owner.
     pub(crate) unsafe fn set_filled(&mut self, length: usize) {
         self.walked = 0;
         self.filled = length.min(WORDS * 8);
@@ -206,11 +211,11 @@ impl<'a> Iterator for ControlMessages<'a> {
         if rest.len() < size_of::<cmsghdr>() {
             return None;
         }
-        // SAFETY: that many bytes are there, of integers; alignment is not asked for.
+        // SAFETY: the slice has at least this number of bytes; `read_unaligned` requires no alignment.
         let header = unsafe { rest.as_ptr().cast::<cmsghdr>().read_unaligned() };
         let length = header.cmsg_len as usize;
         if length < HEADER || length > rest.len() {
-            // Cut off by the system for want of room.
+            // The system truncated the message for lack of space.
             *self.walked = self.filled;
             return None;
         }
@@ -226,10 +231,10 @@ fn parse(level: c_int, kind: c_int, data: &[u8]) -> ControlMessage<'_> {
     crate::sys::control::parse(level, kind, data).unwrap_or(ControlMessage::Unknown { level, kind, data })
 }
 
-/// Descriptors that came with a message; each is closed in programs that the process starts, and on drop if it was not taken.
+/// The descriptors of a message. Each is close-on-exec, and is closed on drop unless the caller takes it.
 #[derive(Debug)]
 pub struct Descriptors<'a> {
-    /// Ints, each the number of a descriptor that this owns.
+    /// The numbers of the owned descriptors, as ints.
     numbers: &'a [u8],
 }
 
@@ -239,7 +244,7 @@ impl Iterator for Descriptors<'_> {
     fn next(&mut self) -> Option<OwnedFd> {
         let (number, rest) = self.numbers.split_first_chunk()?;
         self.numbers = rest;
-        // SAFETY: the kernel made the descriptor for this process, and the messages are walked over once only.
+        // SAFETY: the kernel created the descriptor for this process, and each message is returned only once.
         Some(unsafe { OwnedFd::from_raw_fd(c_int::from_ne_bytes(*number)) })
     }
 }
@@ -250,7 +255,7 @@ impl Drop for Descriptors<'_> {
     }
 }
 
-/// Control messages to be sent: `WORDS` times 8 bytes on the stack, 256 bytes by default.
+/// Control messages to send: `WORDS` times 8 bytes on the stack. Default: 256 bytes.
 ///
 /// ```
 /// use conduit_net::SendControl;
@@ -268,7 +273,7 @@ pub struct SendControl<'fd, const WORDS: usize = 32> {
 }
 
 impl SendControl<'_> {
-    /// No messages, with room of the default size.
+    /// An empty list with the default capacity.
     pub const fn new() -> Self {
         SendControl::with_words()
     }
@@ -281,7 +286,7 @@ impl Default for SendControl<'_> {
 }
 
 impl<'fd, const WORDS: usize> SendControl<'fd, WORDS> {
-    /// No messages, with room of another size.
+    /// An empty list with another capacity.
     pub const fn with_words() -> Self {
         SendControl {
             words: [0; WORDS],
@@ -290,31 +295,33 @@ impl<'fd, const WORDS: usize> SendControl<'fd, WORDS> {
         }
     }
 
-    /// Passes open descriptors to the process on the other side of a Unix socket, up to 253 at once; they stay open here. At
-    /// least one byte must be sent along on a stream. unix(7).
+    /// Passes open descriptors to the peer of a Unix socket, at most 253 at once; they stay open in this process. A
+    /// stream must send at least one byte with them. unix(7).
     ///
     /// # Errors
-    /// When there is no room.
+    /// The capacity is exceeded.
     pub fn push_descriptors(&mut self, descriptors: &[BorrowedFd<'fd>]) -> io::Result<()> {
-        // SAFETY: a BorrowedFd is an int (repr(transparent)), and each is a number without padding.
+        // SAFETY: a BorrowedFd is an int (repr(transparent)), without padding.
         let numbers =
             unsafe { core::slice::from_raw_parts(descriptors.as_ptr().cast::<u8>(), size_of_val(descriptors)) };
         self.push(libc::SOL_SOCKET, libc::SCM_RIGHTS, numbers)
     }
 
-    /// Adds any control message: its level and type as in the system's headers, and its payload.
+    /// Adds a control message of any kind, by its level and type in the headers of the system.
     ///
     /// # Errors
-    /// When there is no room, and for `SCM_RIGHTS`, whose descriptors must be known to be open:
-    /// [`push_descriptors`](SendControl::push_descriptors).
+    /// The capacity is exceeded; or the type is `SCM_RIGHTS`, which [`push_descriptors`](SendControl::push_descriptors)
+    /// sends because it requires open descriptors.
     pub fn push_raw(&mut self, level: i32, kind: i32, data: &[u8]) -> io::Result<()> {
         if (level, kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-            return Err(io::misuse("descriptors are passed with push_descriptors"));
+            return Err(io::misuse(
+                "SCM_RIGHTS is not allowed here: pass descriptors with push_descriptors",
+            ));
         }
         self.push(level, kind, data)
     }
 
-    /// Takes all messages out.
+    /// Removes all messages.
     pub fn clear(&mut self) {
         self.length = 0;
     }
@@ -330,7 +337,7 @@ impl<'fd, const WORDS: usize> SendControl<'fd, WORDS> {
         let bytes = unsafe { core::slice::from_raw_parts_mut(self.words.as_mut_ptr().cast::<u8>(), WORDS * 8) };
         let Some(place) = bytes.get_mut(start..end) else {
             return Err(io::misuse(
-                "no room for another control message: use SendControl with more words",
+                "the control messages exceed the capacity: use SendControl with more words",
             ));
         };
         place.fill(0);
@@ -339,7 +346,7 @@ impl<'fd, const WORDS: usize> SendControl<'fd, WORDS> {
         header.cmsg_len = (HEADER + data.len()) as _;
         header.cmsg_level = level;
         header.cmsg_type = kind;
-        // SAFETY: `place` is at least a header long; alignment is not asked for.
+        // SAFETY: `place` has at least the length of a header; `write_unaligned` requires no alignment.
         unsafe { place.as_mut_ptr().cast::<cmsghdr>().write_unaligned(header) };
         place[HEADER..HEADER + data.len()].copy_from_slice(data);
         self.length = end;

@@ -1,11 +1,11 @@
-//! Why a socket could not be made, and what to do about it.
+//! Errors of socket operations, with their remedies.
 
 use crate::{Address, VsockAddress, io};
 use core::fmt;
 use core::net::SocketAddr;
 use rustix::io::Errno;
 
-/// A failed attempt to set up a socket: what was tried, on which address, why it failed and, where one is known, the remedy.
+/// A failed socket operation: the operation, the address, the cause and, if known, the remedy.
 ///
 /// ```
 /// # use conduit_net::{ListenOptions, TcpListener};
@@ -15,15 +15,15 @@ use rustix::io::Errno;
 /// assert_eq!(
 ///     error.to_string(),
 ///     format!(
-///         "cannot bind {taken}: address in use (EADDRINUSE); another socket listens there: stop it, choose another port, \
+///         "cannot bind {taken}: address in use (EADDRINUSE); another socket uses the port: stop it, choose another port, \
+///         "cannot bind {taken}: address in use (EADDRINUSE); another socket uses the port: stop it, choose another port, \
 ///          or set reuse_port on every listener of this port"
-///     )
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It becomes an [`std::io::Error`] of the same kind and text with `?`; an `Error` that was made so is found again by the conversion
-/// back.
+/// `?` converts it into a [`std::io::Error`] with the same kind and text; the reverse conversion restores such an
+/// `Error`.
 #[derive(Debug)]
 pub struct Error {
     operation: Operation,
@@ -36,23 +36,23 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Making a socket: socket(2).
+    /// Creating a socket: socket(2).
     Open,
-    /// Giving a socket its local address: bind(2).
+    /// Binding a socket to a local address: bind(2).
     Bind,
-    /// Starting to take connections: listen(2).
+    /// Listening for connections: listen(2).
     Listen,
-    /// Making a connection: connect(2).
+    /// Connecting: connect(2).
     Connect,
-    /// Waiting for a connection, with a limit of time: accept(2).
+    /// Waiting for a connection with a timeout: accept(2).
     Accept,
     /// Setting the option of this name: setsockopt(2).
     Option(&'static str),
     /// Reading the option of this name: getsockopt(2).
     ReadOption(&'static str),
-    /// Finding the addresses of a host: getaddrinfo(3).
+    /// Resolving a host name: getaddrinfo(3).
     Resolve,
-    /// Anything else; from a [`std::io::Error`] that was not one of this crate's.
+    /// Another operation, from a [`std::io::Error`] of another origin.
     Other,
 }
 
@@ -62,7 +62,7 @@ impl Error {
         self.operation
     }
 
-    /// The IP address that it was tried on.
+    /// The IP address of the operation.
     pub fn address(&self) -> Option<SocketAddr> {
         match self.subject {
             Subject::Ip(address) => Some(address),
@@ -70,12 +70,12 @@ impl Error {
         }
     }
 
-    /// The system's number for the cause, if the system reported it.
+    /// The error number of the system, if the system reported the cause.
     pub fn raw_os_error(&self) -> Option<i32> {
         Some(io::errno(&self.cause)?.raw_os_error())
     }
 
-    /// What to do about it, where that is known.
+    /// The remedy, if one is known.
     pub fn remedy(&self) -> Option<&'static str> {
         use Operation::{Accept, Bind, Connect, Listen, Open, Option as Set, ReadOption as Get};
         let errno = io::errno(&self.cause)?;
@@ -85,43 +85,49 @@ impl Error {
         let named = matches!(self.subject, Subject::Name(_));
         Some(match (self.operation, errno) {
             (Bind, Errno::ACCESS) if privileged_port => {
-                "ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher port"
+                "ports below 1024 require CAP_NET_BIND_SERVICE: choose a higher port"
             }
             (Bind, Errno::ADDRINUSE) if named => {
-                "the path or name is taken: remove the file if no server uses it, or choose another"
+                "the path or name is in use: remove the file if no server uses it, or choose another"
             }
             (Bind | Listen, Errno::ADDRINUSE) => {
-                "another socket listens there: stop it, choose another port, or set reuse_port on every listener of this port"
+                "another socket uses the port: stop it, choose another port, or set reuse_port on every listener of this port"
             }
             (Bind, Errno::ADDRNOTAVAIL) => {
-                "no interface of this machine has this address: bind 0.0.0.0 or [::] for all interfaces, or one of their own"
+                "no interface of this machine has this address: bind 0.0.0.0 or [::] for all interfaces, or the address of one"
             }
-            (Bind, Errno::NOENT) => "the directory of the path does not exist: make it first",
+            (Bind, Errno::NOENT) => "the directory of the path does not exist: create it",
             (Bind | Connect, Errno::NODEV | Errno::AFNOSUPPORT) => {
-                "this system has no such kind of address: use another"
+                "this system does not support this kind of address: use another one"
             }
-            (Connect, Errno::NOENT) => "there is no such path: check it, and that the server runs",
+            (Connect, Errno::NOENT) => "the path does not exist: check the path, and that the server is running",
             (Connect, Errno::ADDRNOTAVAIL) => {
-                "no local port is free, or this is no address to connect to: check it, or close connections"
+                "no local port is free, or the address is not valid for connecting: check the address, or close connections"
             }
-            (Connect, Errno::CONNREFUSED) => "nothing listens there: check the port, and that the server runs",
+            (Connect, Errno::CONNREFUSED) => {
+                "no server listens on the port: check the port, and that the server is running"
+            }
             (Connect, Errno::TIMEDOUT) => {
-                "nothing answers there: check the address, the route and the firewalls between"
+                "no response from the address: check the address, the route and the firewalls"
             }
             (Connect, Errno::NETUNREACH | Errno::HOSTUNREACH) => {
                 "there is no route to this address: check the network, or use the other IP version"
             }
-            (Accept, Errno::TIMEDOUT) => "no connection came in time: wait longer, or go on without one",
-            (Open, Errno::AFNOSUPPORT) => "this system has no support for the IP version: use the other one",
-            (Open, Errno::PERM | Errno::ACCESS) => "raw sockets need CAP_NET_RAW",
-            (Open, Errno::MFILE) => "the process is at its limit of descriptors: raise it (ulimit -n) or close some",
-            (Open, Errno::NFILE) => "the system is at its limit of descriptors: raise it (fs.file-max) or close some",
+            (Accept, Errno::TIMEDOUT) => "no connection arrived within the timeout: increase the timeout",
+            (Open, Errno::AFNOSUPPORT) => "this system does not support the IP version: use the other one",
+            (Open, Errno::PERM | Errno::ACCESS) => "raw sockets require CAP_NET_RAW: grant it to the process",
+            (Open, Errno::MFILE) => {
+                "the process has reached its limit of descriptors: raise it (ulimit -n) or close some"
+            }
+            (Open, Errno::NFILE) => {
+                "the system has reached its limit of descriptors: raise it (fs.file-max) or close some"
+            }
             (Set(_), Errno::PERM | Errno::ACCESS) => self
                 .privilege
-                .unwrap_or("the process lacks a privilege that this option needs"),
-            (Set(_), Errno::NODEV) => "there is no interface of this name or number: `ip link` lists them",
+                .unwrap_or("the process lacks a privilege that this option requires"),
+            (Set(_), Errno::NODEV) => "no interface has this name or index: `ip link` lists the interfaces",
             (Set(_) | Get(_), Errno::NOPROTOOPT | Errno::OPNOTSUPP) => {
-                "this system, or this kind of socket, has no such option: leave it out"
+                "this system or this kind of socket does not support the option: remove it"
             }
             _ => return None,
         })
@@ -150,10 +156,7 @@ impl Error {
         self.cause
     }
 
-    #[cfg_attr(
-        not(feature = "std"),
-        expect(dead_code, reason = "the kind of an error is a notion of std")
-    )]
+    #[cfg_attr(not(feature = "std"), expect(dead_code, reason = "error kinds exist only in std"))]
     pub(crate) fn cause(&self) -> &io::Error {
         &self.cause
     }
@@ -169,7 +172,7 @@ impl fmt::Display for Error {
             Operation::Accept => ("accept", " on"),
             Operation::Option(_) => ("set", " for"),
             Operation::ReadOption(_) => ("read", " for"),
-            Operation::Resolve => ("find the host", ""),
+            Operation::Resolve => ("resolve the host", ""),
             Operation::Other => ("read or write", " on"),
         };
         write!(f, "cannot {verb}")?;
@@ -190,7 +193,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The object of the operation; never on the heap, so that errors need no `std`.
+/// The object of the operation. It has no heap memory, so that errors work without `std`.
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
     Nothing,
@@ -199,7 +202,7 @@ pub(crate) enum Subject {
     Name(NamePrefix),
 }
 
-/// The beginning of a path or host name.
+/// The prefix of a path or host name.
 #[derive(Clone, Debug)]
 pub(crate) struct NamePrefix {
     bytes: [u8; 64],
@@ -270,7 +273,7 @@ impl From<&Address> for Subject {
     }
 }
 
-/// The name of an error number as in errno(3), and what it means for a socket: the same words on every system.
+/// The name of an error number in errno(3), and its meaning for a socket: the same text on every system.
 fn name_and_meaning(errno: Errno) -> Option<(&'static str, &'static str)> {
     Some(match errno {
         Errno::ACCESS => ("EACCES", "permission denied"),

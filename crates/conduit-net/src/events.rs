@@ -1,19 +1,20 @@
-//! The list of events that a wait fills.
+//! The list of events that a wait returns.
 
 use crate::poller::{Event, Iter};
 use crate::sys;
 use core::fmt;
 
-/// The events of one wait. It is filled by [`Poller::wait`](crate::Poller::wait) and reused, so that waiting allocates nothing.
+/// The events of one wait. [`Poller::wait`](crate::Poller::wait) fills and reuses it, so that waiting does not
+/// allocate.
 ///
-/// It takes 12 bytes for each event of its capacity on x86-64 Linux, 16 to 64 elsewhere. With kqueue, reading and writing
-/// readiness of one source are two events.
+/// It uses 12 bytes per event of its capacity on x86-64 Linux, 16 to 64 elsewhere. With kqueue, readability and
+/// writability of one source are two events.
 pub struct Events {
     pub(crate) inner: sys::poller::EventBuffer,
 }
 
 impl Events {
-    /// Room for `capacity` events a wait, at least one.
+    /// An empty list with a capacity of `capacity` events, at least one.
     pub fn with_capacity(capacity: usize) -> Events {
         Events {
             inner: sys::poller::EventBuffer::with_capacity(capacity.max(1)),
@@ -46,7 +47,7 @@ impl Events {
         self.inner.capacity()
     }
 
-    /// Forgets the events.
+    /// Removes the events.
     pub fn clear(&mut self) {
         self.inner.clear();
     }

@@ -4,8 +4,8 @@ use crate::{Error, ListenOptions, Operation, TcpListener, TcpStream, io};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-/// The addresses of `host:port`, in the order in which they should be tried. It may ask name servers, and blocks until they have
-/// answered. getaddrinfo(3).
+/// The addresses of `host:port`, in the order in which to try them. It may query name servers, and blocks until they
+/// respond. getaddrinfo(3).
 ///
 /// ```
 /// let addresses = conduit_net::resolve("localhost:8080")?;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// ```
 ///
 /// # Errors
-/// With the name: it is unknown, no server answers, or the port is missing.
+/// The name is unknown, no name server responds, or the port is missing. The error contains the name.
 pub fn resolve(host: &str) -> Result<Vec<SocketAddr>, Error> {
     let failed = |cause: io::Error| Error::new(Operation::Resolve, host, cause);
     let addresses: Vec<_> = host.to_socket_addrs().map_err(failed)?.collect();
@@ -31,17 +31,17 @@ impl TcpListener {
     /// Listens on the first address of `host:port` that can be bound.
     ///
     /// # Errors
-    /// As [`resolve`] and [`bind`](TcpListener::bind); the last address's, if all fail.
+    /// As [`resolve`] and [`bind`](TcpListener::bind); the error of the last address, if all fail.
     pub fn bind_host(host: &str, options: &ListenOptions) -> Result<TcpListener, Error> {
         first(host, |address| TcpListener::bind(address, options))
     }
 }
 
 impl TcpStream {
-    /// Connects to the first address of `host:port` that answers, within `limit` for all of them together.
+    /// Connects to the first address of `host:port` that accepts, within `limit` for all of them together.
     ///
     /// # Errors
-    /// As [`resolve`] and [`connect_timeout`](TcpStream::connect_timeout); the last address's, if all fail.
+    /// As [`resolve`] and [`connect_timeout`](TcpStream::connect_timeout); the error of the last address, if all fail.
     pub fn connect_host(host: &str, limit: Duration) -> Result<TcpStream, Error> {
         let start = Instant::now();
         first(host, |address| {

@@ -1,9 +1,9 @@
 //! Native sockets and readiness polling.
 //!
-//! The crate owns its descriptors, makes one system call for each call of its hot functions, allocates nothing in them, and says
-//! in its errors what was tried, on which address, why it failed and what to do about it.
+//! Each hot function makes one system call and allocates nothing. The crate owns its descriptors. Errors contain the
+//! operation, the address, the cause and the remedy.
 //!
-//! A server of one thread accepts, echoes and waits like this:
+//! A server with one thread that echoes bytes:
 //!
 //! ```
 //! use conduit_net::{Events, Interest, ListenOptions, Poller, TcpListener, TcpStream};
@@ -39,7 +39,7 @@
 //!     }
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! | purpose | items |
 //!
 //! | what | where |
 //! | --- | --- |
@@ -56,20 +56,20 @@
 //! | tokio (feature `tokio`) | `TryFrom` for its sockets, both ways; `AsyncPoller`, a poller that a runtime watches |
 //!
 //! # Systems
-//!
-//! Linux has its own epoll backend. macOS, iOS and the BSDs use kqueue through the `polling` crate; building with
-//! `RUSTFLAGS="--cfg conduit_portable"` uses that crate on Linux too. With `default-features = false` the crate needs no `std`
+//! Linux has an epoll backend. macOS, iOS and the BSDs use kqueue through the `polling` crate, which `RUSTFLAGS="--cfg
+//! conduit_portable"` selects on Linux too. With `default-features = false` the crate works without `std` on Linux, and
+//! allocates nothing; its input and output types are then those of [`io`].
 //! on Linux, and allocates nothing; its input and output types are then those of [`io`].
 
 #![cfg_attr(not(feature = "std"), no_std)]
-// Without std, errors are plain numbers already.
+// Without std, errors are plain numbers.
 #![cfg_attr(
     not(feature = "std"),
     allow(clippy::useless_conversion, clippy::needless_question_mark)
 )]
 #![allow(
     clippy::unnecessary_cast,
-    reason = "the C types of lengths and numbers differ from system to system"
+    reason = "the C types of lengths and numbers differ between systems"
 )]
 
 mod address;
@@ -99,7 +99,7 @@ mod tokio;
 mod udp;
 mod unix;
 
-/// The types of input and output: those of `std`, or rustix's of the same names where there is no `std`.
+/// The input and output types: those of `std`, or rustix's types of the same names without `std`.
 #[cfg_attr(feature = "std", path = "io/std.rs")]
 #[cfg_attr(not(feature = "std"), path = "io/core.rs")]
 pub mod io;
@@ -127,12 +127,12 @@ pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
-/// The guide's code, compiled and run as doc tests.
+/// The code of the guide, compiled and run as doc tests.
 #[cfg(all(doctest, feature = "std"))]
 #[doc = include_str!("../../../docs/sockets.md")]
 struct Guide;
 
-/// The code of the crate's README, compiled with the documentation's tests.
+/// The code of the README, compiled as doc tests.
 #[cfg(all(doctest, feature = "std"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -6,8 +6,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use rustix::fd::{AsFd, BorrowedFd};
 
-/// The settings of a [`TcpListener`](crate::TcpListener). Settings of connections (no delay, keep-alive, buffer sizes) are set
-/// once, on the listener: accepted connections inherit them without further system calls.
+/// The settings of a [`TcpListener`](crate::TcpListener). Settings of connections (no delay, keep-alive, buffer sizes)
+/// are set once, on the listener; accepted connections inherit them without further system calls.
 ///
 /// ```
 /// use conduit_net::ListenOptions;
@@ -31,7 +31,7 @@ pub struct ListenOptions {
 }
 
 impl ListenOptions {
-    /// The defaults: a backlog of 4096, address reuse on, everything else as the system has it.
+    /// The defaults: a backlog of 4096, address reuse, and the system's default for everything else.
     pub const fn new() -> ListenOptions {
         ListenOptions {
             backlog: 4096,
@@ -50,94 +50,97 @@ impl ListenOptions {
         }
     }
 
-    /// The maximum number of established connections that wait to be accepted. Default: 4096, the system's own upper limit on Linux
-    /// (`net.core.somaxconn`), which silently limits larger values. listen(2).
+    /// The maximum number of established connections in the accept queue. Default: 4096, the default of
+    /// `net.core.somaxconn`, to which Linux silently limits larger values. listen(2).
     pub const fn backlog(mut self, connections: u32) -> ListenOptions {
         self.backlog = connections;
         self
     }
 
-    /// Allows binding the address while closed connections of an earlier socket linger on it (`SO_REUSEADDR`).
-    /// Default: on; otherwise a server could not restart for a minute. Two listeners on one port remain an error. socket(7).
+    /// Allows binding the address while closed connections of an earlier socket remain in TIME_WAIT (`SO_REUSEADDR`).
+    /// Default: on; without it, a server could not restart for a minute. Two listeners on one port remain an error.
+    /// socket(7).
     pub const fn reuse_address(mut self, on: bool) -> ListenOptions {
         self.reuse_address = on;
         self
     }
 
-    /// Allows several listeners, each with this option and of one user, to share the port; connections are spread
-    /// over them. Default: off. `SO_REUSEPORT` on Linux 3.9, `SO_REUSEPORT_LB` on FreeBSD 12; macOS shares the port without
-    /// spreading; an error elsewhere. socket(7).
+    /// Allows several listeners of one user, each with this option, to share the port; the kernel distributes
+    /// connections among them. Default: off. `SO_REUSEPORT` on Linux 3.9, `SO_REUSEPORT_LB` on FreeBSD 12; macOS shares
+    /// the port without distributing; an error on other systems. socket(7).
     pub const fn reuse_port(mut self, on: bool) -> ListenOptions {
         self.reuse_port = on;
         self
     }
 
-    /// Restricts an IPv6 listener to IPv6 (`IPV6_V6ONLY`); without effect on an IPv4 address. When it is off, IPv4
-    /// clients have addresses such as `::ffff:192.0.2.1`. Default: as the system has it (off on Linux,
-    /// `net.ipv6.bindv6only`). ipv6(7).
+    /// Restricts an IPv6 listener to IPv6 (`IPV6_V6ONLY`); no effect on an IPv4 address. If it is off, IPv4 clients
+    /// have addresses such as `::ffff:192.0.2.1`. Default: set by the system (off on Linux, `net.ipv6.bindv6only`).
+    /// ipv6(7).
     pub const fn only_v6(mut self, on: bool) -> ListenOptions {
         self.only_v6 = Some(on);
         self
     }
 
-    /// Makes connections send small pieces at once instead of after the acknowledgement of the last (`TCP_NODELAY`).
-    /// Default: as the system has it (off). tcp(7).
+    /// Makes connections send small segments without waiting for the acknowledgement of earlier ones (`TCP_NODELAY`).
+    /// Default: set by the system (off). tcp(7).
     pub const fn no_delay(mut self, on: bool) -> ListenOptions {
         self.no_delay = Some(on);
         self
     }
 
-    /// Probes idle connections, so that vanished peers are found out. Default: off. tcp(7).
+    /// Probes idle connections to detect unreachable peers. Default: off. tcp(7).
     pub const fn keep_alive(mut self, probes: KeepAlive) -> ListenOptions {
         self.keep_alive = Some(probes);
         self
     }
 
-    /// The time that closing a connection waits for unsent bytes, in whole seconds (`SO_LINGER`); zero resets the connection
-    /// instead. Default: closing returns at once and the system sends what is left. socket(7).
+    /// The time for which closing a connection waits for unsent bytes, in whole seconds (`SO_LINGER`); zero resets the
+    /// connection instead. Default: close at once, while the system sends the remaining bytes. socket(7).
     pub const fn linger(mut self, limit: Duration) -> ListenOptions {
         self.linger = Some(limit);
         self
     }
 
-    /// The size of each connection's receive buffer (`SO_RCVBUF`). Linux doubles it for its own book-keeping, caps it at
-    /// `net.core.rmem_max`, and no longer adapts it by itself. Default: the system adapts it. socket(7).
+    /// The size of each connection's receive buffer (`SO_RCVBUF`) in bytes. Linux doubles the value for its overhead,
+    /// limits it to `net.core.rmem_max`, and stops adjusting it automatically. Default: adjusted by the system.
+    /// socket(7).
     pub const fn receive_buffer_bytes(mut self, bytes: usize) -> ListenOptions {
         self.receive_buffer_bytes = Some(bytes);
         self
     }
 
-    /// The size of each connection's send buffer (`SO_SNDBUF`), with the cap `net.core.wmem_max` on Linux; otherwise as
-    /// [`receive_buffer_bytes`](ListenOptions::receive_buffer_bytes). socket(7).
+    /// The size of each connection's send buffer (`SO_SNDBUF`) in bytes, limited to `net.core.wmem_max` on Linux;
+    /// otherwise as [`receive_buffer_bytes`](ListenOptions::receive_buffer_bytes). socket(7).
     pub const fn send_buffer_bytes(mut self, bytes: usize) -> ListenOptions {
         self.send_buffer_bytes = Some(bytes);
         self
     }
 
-    /// The maximum number of unsent bytes of each connection, besides those in flight (`TCP_NOTSENT_LOWAT`): a send accepts no
-    /// more, and the socket is writable again when half of them are sent. A slow peer then costs little kernel memory, and
-    /// its progress is visible in small steps. Default: as the system has it (`net.ipv4.tcp_notsent_lowat`, no limit). Linux 3.12; an
-    /// error elsewhere. tcp(7).
+    /// The maximum number of unsent bytes in the send buffer of each connection, besides the bytes in flight
+    /// (`TCP_NOTSENT_LOWAT`); the socket is writable again when half of them are sent. A slow peer then uses little
+    /// kernel memory, and its progress is measured in small steps. Default: set by the system
+    /// (`net.ipv4.tcp_notsent_lowat`, no limit). Linux 3.12; an error on other systems. tcp(7).
     pub const fn not_sent_low_water_bytes(mut self, bytes: usize) -> ListenOptions {
         self.not_sent_low_water_bytes = Some(bytes);
         self
     }
 
-    /// Accepts a connection only when its first bytes have come, or this time has passed, rounded up to whole seconds
-    /// (`TCP_DEFER_ACCEPT`). Default: off. Linux; an error elsewhere. tcp(7).
+    /// Accepts a connection after its first bytes have arrived or this time has passed, rounded up to whole seconds
+    /// (`TCP_DEFER_ACCEPT`). Default: off. Linux; an error on other systems. tcp(7).
     pub const fn defer_accept(mut self, limit: Duration) -> ListenOptions {
         self.defer_accept = Some(limit);
         self
     }
 
-    /// Takes connections whose first bytes come with the first packet, up to this many pending (`TCP_FASTOPEN`). Default: off.
-    /// Linux; an error elsewhere. tcp(7), RFC 7413.
+    /// Accepts connections whose SYN packet contains data, up to this number pending (`TCP_FASTOPEN`). Default: off.
+    /// Linux; an error on other systems. tcp(7), RFC 7413.
     pub const fn fast_open(mut self, pending: u32) -> ListenOptions {
         self.fast_open = Some(pending);
         self
     }
 
-    /// Listens on the interface of this name only (`SO_BINDTODEVICE`). Default: any. Linux; an error elsewhere. socket(7).
+    /// Listens only on the interface with this name (`SO_BINDTODEVICE`). Default: all interfaces. Linux; an error on
+    /// other systems. socket(7).
     pub fn device(mut self, name: &str) -> ListenOptions {
         self.device = Some(Name::from(name));
         self
@@ -147,7 +150,7 @@ impl ListenOptions {
         i32::try_from(self.backlog).unwrap_or(i32::MAX)
     }
 
-    /// Sets what must be set before the socket is bound; for the rest that is early enough.
+    /// Applies all settings before binding, because some have no effect later.
     pub(crate) fn apply(&self, socket: BorrowedFd<'_>, address: SocketAddr) -> Result<(), Error> {
         self.set_all(socket, address.is_ipv6())
             .map_err(|error| error.on(address))
@@ -198,10 +201,10 @@ impl Default for ListenOptions {
     }
 }
 
-/// The probes of an idle connection (`SO_KEEPALIVE`). Unset values are the system's; on Linux: the first
-/// probe after 2 hours, then every 75 s, closed after 9. tcp(7).
+/// The keep-alive probes of an idle connection (`SO_KEEPALIVE`). Unset values are the system's; on Linux: the first
+/// probe after 2 hours, then every 75 s, closed after 9 unanswered probes. tcp(7).
 ///
-/// A peer that vanished is found out after idle + interval × count.
+/// An unreachable peer is detected after idle + interval × count.
 ///
 /// ```
 /// use conduit_net::KeepAlive;
@@ -216,7 +219,7 @@ pub struct KeepAlive {
 }
 
 impl KeepAlive {
-    /// Keep-alive with the times of the system.
+    /// Keep-alive with the system's times.
     pub const fn new() -> KeepAlive {
         KeepAlive {
             idle: None,

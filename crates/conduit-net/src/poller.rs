@@ -1,4 +1,4 @@
-//! Readiness: which sources can be read from or written to without blocking.
+//! Readiness: the sources that can be read from or written to without blocking.
 
 use crate::io::{self, Result};
 use crate::sys;
@@ -9,13 +9,14 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Waits until one of many sources is ready.
 ///
-/// Every source (anything with a descriptor that the system can poll) is added under a key of the caller's choice, and
-/// [`wait`](Poller::wait) returns the keys that are ready. Readiness is *level-triggered*: an event comes again with every wait for as
-/// long as its reason lasts, so a source need not be drained at once, and a hang-up after pending data is never lost.
+/// A source is anything with a descriptor that the system can poll. The caller adds it with a key, and
+/// [`wait`](Poller::wait) returns the keys of the ready sources. Readiness is *level-triggered*: every wait reports an
+/// event as long as its cause persists. So a source need not be drained at once, and a hang-up after pending data is
+/// not lost.
 ///
-/// One thread waits, any thread may [`notify`](Poller::notify) it and add, modify and remove sources. The poller's own
-/// descriptor is pollable: it is readable while events are waiting, so that a poller can be nested in another (in a tokio
-/// runtime with `AsyncPoller`, feature `tokio`).
+/// One thread waits; any thread may [`notify`](Poller::notify) it and add, modify and remove sources. The descriptor of
+/// the poller is readable while events are pending, so a poller can be nested in another one, or in a tokio runtime
+/// with `AsyncPoller` (feature `tokio`).
 ///
 /// See epoll(7) and kqueue(2).
 #[derive(Debug)]
@@ -24,76 +25,77 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// A poller with no sources. It holds one descriptor, and a further one for [`notify`](Poller::notify).
+    /// A poller without sources. It uses one descriptor, and another one for [`notify`](Poller::notify).
     ///
     /// # Errors
-    /// `EMFILE` and `ENFILE` when no descriptor is left.
+    /// `EMFILE` or `ENFILE` if no descriptor is available.
     pub fn new() -> Result<Poller> {
         Ok(Poller {
             inner: sys::poller::Backend::new()?,
         })
     }
 
-    /// Starts to watch `source`; its events carry `key`.
+    /// Adds `source`; its events have the key `key`.
     ///
-    /// Remove a source before its descriptor is closed, or let [`close`](Poller::close) do both. (On Linux, closing the last
-    /// descriptor of a source removes it too; elsewhere the number would stay taken.)
+    /// Remove a source before its descriptor is closed, or use [`close`](Poller::close) for both. On Linux, closing the
+    /// last descriptor of a source also removes it; on other systems its number remains registered.
     ///
     /// # Errors
-    /// `AlreadyExists` if this poller watches the source already, `EPERM` if it is of a kind that
-    /// cannot be polled (a regular file), `InvalidInput` for the key `u64::MAX`, which is reserved
-    /// (and for a key above `usize::MAX` on the portable backend).
+    /// `AlreadyExists` if the poller already has the source; `EPERM` if the source cannot be polled (a regular file);
+    /// `InvalidInput` for the key `u64::MAX`, which is reserved, and for a key above `usize::MAX` on the portable
+    /// backend.
     #[inline]
     pub fn add(&self, source: &impl AsFd, key: u64, interest: Interest) -> Result<()> {
         self.inner.add(source.as_fd(), usable(key)?, interest)
     }
 
-    /// Replaces the key and the interest of a source that this poller watches.
+    /// Replaces the key and the interest of a source.
     ///
     /// # Errors
-    /// `NotFound` if this poller does not watch the source; the key as in [`add`](Poller::add).
+    /// `NotFound` if the poller does not have the source; for the key as [`add`](Poller::add).
     #[inline]
     pub fn modify(&self, source: &impl AsFd, key: u64, interest: Interest) -> Result<()> {
         self.inner.modify(source.as_fd(), usable(key)?, interest)
     }
 
-    /// Stops watching `source`. Events of it that are in an [`Events`](crate::Events) already stay there.
+    /// Removes `source`. Its events in an existing [`Events`](crate::Events) remain.
     ///
     /// # Errors
-    /// `NotFound` if this poller does not watch the source.
+    /// `NotFound` if the poller does not have the source.
     #[inline]
     pub fn remove(&self, source: &impl AsFd) -> Result<()> {
         self.inner.remove(source.as_fd())
     }
 
-    /// Stops watching `source` and closes it, with as few system calls as the system needs: on Linux closing alone does both.
+    /// Removes and closes `source` with the fewest system calls: on Linux, closing does both.
     ///
-    /// The source must not have been duplicated (`try_clone`, `dup`): on Linux a duplicate would keep it watched.
+    /// The source must have no duplicate (`try_clone`, `dup`): on Linux a duplicate would remain registered.
     ///
     /// # Errors
-    /// `NotFound` where removal needs a system call and this poller does not watch the source. The source is
-    /// closed in any case.
+    /// `NotFound` if removal requires a system call and the poller does not have the source. The source is closed in
+    /// any case.
     #[inline]
     pub fn close(&self, source: impl Into<OwnedFd>) -> Result<()> {
         self.inner.close(source.into())
     }
 
-    /// Fills `events` with what is ready, waiting for something no longer than `timeout` (`None`: without limit), and returns the
-    /// number of events. It returns early, possibly with zero, after [`notify`](Poller::notify).
+    /// Waits at most `timeout` (`None`: without limit) for events, stores them in `events`, and returns their number.
+    /// It returns early, possibly with zero events, after [`notify`](Poller::notify).
     ///
-    /// It is one system call and no allocation on Linux; with a time-out of zero it never blocks. Time-outs are kept to the
-    /// nanosecond where the system can (Linux 5.11, kqueue), rounded up to the millisecond elsewhere. A signal does not end
-    /// the wait. When more sources are ready than `events` can hold, the rest comes with the next waits, in turn.
+    /// It makes one system call and no allocation on Linux; it does not block with a timeout of zero. The resolution of
+    /// the timeout is one nanosecond if the system supports it (Linux 5.11, kqueue); otherwise the timeout is rounded
+    /// up to milliseconds. A signal does not end the wait. If more sources are ready than `events` has room for, the
+    /// next waits report the others in turn.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     #[cfg(feature = "std")]
     #[inline]
     pub fn wait(&self, events: &mut crate::Events, timeout: Option<Duration>) -> Result<usize> {
         self.inner.wait(&mut events.inner, timeout)
     }
 
-    /// As [`wait`](Poller::wait), into memory of the caller's and with no heap: Linux's own backend only.
+    /// As [`wait`](Poller::wait), into memory of the caller, without the heap. Only with the epoll backend.
     ///
     /// # Errors
     /// As [`wait`](Poller::wait).
@@ -105,11 +107,11 @@ impl Poller {
         })
     }
 
-    /// Wakes the thread that waits, or lets the next wait return at once. Several calls before that wait are one wake-up, and
-    /// what a thread did before it called is visible to the woken one.
+    /// Wakes the waiting thread, or makes the next wait return at once. Several calls before that wait are one wake-up.
+    /// Memory writes before the call are visible to the woken thread.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn notify(&self) -> Result<()> {
         self.inner.notify()
     }
@@ -127,7 +129,8 @@ impl AsRawFd for Poller {
     }
 }
 
-/// The events of a source to report, and how often. Errors and hang-ups are always reported (kqueue: with any non-empty interest).
+/// The events of a source to report, and how often. Errors and hang-ups are always reported (kqueue: with any non-empty
+/// interest).
 ///
 /// ```
 /// use conduit_net::Interest;
@@ -141,61 +144,64 @@ const EDGE: u8 = 16;
 const ONE_SHOT: u8 = 32;
 
 impl Interest {
-    /// Nothing: the source stays known, and quiet.
+    /// No events: the source remains registered and is not reported.
     pub const NONE: Interest = Interest(0);
     /// Bytes, a connection to accept, or the end of the stream.
     pub const READABLE: Interest = Interest(1);
-    /// Room to send, or a finished attempt to connect.
+    /// Room to send, or the end of a connection attempt.
     pub const WRITABLE: Interest = Interest(2);
     /// [`READABLE`](Interest::READABLE) and [`WRITABLE`](Interest::WRITABLE).
     pub const BOTH: Interest = Interest(3);
-    /// Out-of-band bytes and the like: [`Event::priority`]. Not with kqueue. (The portable backend on Linux reports them as
-    /// readable, too.)
+    /// Out-of-band data: [`Event::priority`]. Not supported with kqueue. The portable backend on Linux also reports it
+    /// as readable.
     pub const PRIORITY: Interest = Interest(4);
-    /// The peer has finished sending: [`Event::read_closed`]. Linux's own backend; elsewhere reading shows it.
+    /// The peer has closed its sending side: [`Event::read_closed`]. Only with the epoll backend; other backends report
+    /// a readable source.
     pub const HANG_UP: Interest = Interest(8);
 
-    /// Reports an event once for each change instead of for as long as it lasts: read or write until `WouldBlock` after each event.
+    /// Reports an event once for each change instead of as long as it lasts: read or write until `WouldBlock` after
+    /// each event.
     pub const fn edge(self) -> Interest {
         Interest(self.0 | EDGE)
     }
 
-    /// Reports one event and then none until the source is [modified](Poller::modify), so that one thread of several handles it.
+    /// Reports one event, then no other until the source is [modified](Poller::modify), so that only one of several
+    /// threads handles it.
     pub const fn one_shot(self) -> Interest {
         Interest(self.0 | ONE_SHOT)
     }
 
-    /// Returns whether the interest contains reading.
+    /// Returns whether the interest contains [`READABLE`](Interest::READABLE).
     #[inline]
     pub const fn is_readable(self) -> bool {
         self.0 & Self::READABLE.0 != 0
     }
 
-    /// Returns whether the interest contains writing.
+    /// Returns whether the interest contains [`WRITABLE`](Interest::WRITABLE).
     #[inline]
     pub const fn is_writable(self) -> bool {
         self.0 & Self::WRITABLE.0 != 0
     }
 
-    /// Returns whether the interest contains priority.
+    /// Returns whether the interest contains [`PRIORITY`](Interest::PRIORITY).
     #[inline]
     pub const fn is_priority(self) -> bool {
         self.0 & Self::PRIORITY.0 != 0
     }
 
-    /// Returns whether the interest contains the peer's end of sending.
+    /// Returns whether the interest contains [`HANG_UP`](Interest::HANG_UP).
     #[inline]
     pub const fn is_hang_up(self) -> bool {
         self.0 & Self::HANG_UP.0 != 0
     }
 
-    /// Returns whether an event is reported once for each change.
+    /// Returns whether the interest is [edge-triggered](Interest::edge).
     #[inline]
     pub const fn is_edge(self) -> bool {
         self.0 & EDGE != 0
     }
 
-    /// Returns whether one event is reported.
+    /// Returns whether the interest is [one-shot](Interest::one_shot).
     #[inline]
     pub const fn is_one_shot(self) -> bool {
         self.0 & ONE_SHOT != 0
@@ -234,26 +240,26 @@ impl fmt::Debug for Interest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
-    /// The key that the source was added under.
+    /// The key of the source.
     pub key: u64,
-    /// A read or an accept will not block: there are bytes, the end of the stream, or an error to take.
+    /// A read or an accept does not block: there are bytes, the end of the stream, or a pending error.
     pub readable: bool,
-    /// A write will not block: there is room, or an error to take.
+    /// A write does not block: there is room in the send buffer, or a pending error.
     pub writable: bool,
-    /// Both directions are closed. Bytes that came before may still be waiting: read until the end of the stream. epoll
-    /// reports it; with kqueue a read shows the end.
+    /// Both directions are closed. Earlier bytes may still be unread: read until the end of the stream. Reported by
+    /// epoll; with kqueue, a read returns the end.
     pub hang_up: bool,
-    /// The source has failed, with a reset for instance; the next read or write returns the error. epoll reports it; with kqueue only
-    /// that read or write shows it.
+    /// The source has failed, for instance by a reset; the next read or write returns the error. Reported by epoll;
+    /// with kqueue, only the read or write returns it.
     pub error: bool,
-    /// The peer has finished sending: with [`Interest::HANG_UP`], on Linux's own backend. Bytes that came before may still be
-    /// waiting.
+    /// The peer has closed its sending side; requires [`Interest::HANG_UP`] and the epoll backend. Earlier bytes may
+    /// still be unread.
     pub read_closed: bool,
-    /// Out-of-band bytes, with [`Interest::PRIORITY`]; not with kqueue.
+    /// Out-of-band data; requires [`Interest::PRIORITY`]. Not supported with kqueue.
     pub priority: bool,
 }
 
-/// Room for one event of [`Poller::wait_into`].
+/// Storage for one event of [`Poller::wait_into`].
 #[cfg(all(target_os = "linux", not(conduit_portable)))]
 pub use sys::poller::EventSlot;
 
@@ -271,13 +277,15 @@ impl Iterator for Iter<'_> {
     }
 }
 
-/// The key of the wake-up of [`Poller::notify`], on every backend.
+/// The key of a wake-up by [`Poller::notify`], on every backend.
 pub(crate) const WAKE_KEY: u64 = u64::MAX;
 
 #[inline]
 fn usable(key: u64) -> Result<u64> {
     if key == WAKE_KEY {
-        return Err(io::misuse("the key u64::MAX is reserved for the poller: use another"));
+        return Err(io::misuse(
+            "the key u64::MAX is reserved for the poller: use another key",
+        ));
     }
     Ok(key)
 }

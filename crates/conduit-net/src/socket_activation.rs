@@ -1,8 +1,8 @@
-//! Socket activation: listening sockets that a service manager such as systemd opens and passes to the program it starts.
+//! Socket activation: listening sockets that a service manager such as systemd opens and passes to a program.
 //! sd_listen_fds(3).
 //!
-//! The manager sets three environment variables: `LISTEN_FDS` is the number of descriptors, which begin at 3, `LISTEN_PID` the
-//! process they are for, and `LISTEN_FDNAMES` their names, separated by colons.
+//! The manager sets three environment variables: `LISTEN_FDS` is the number of descriptors, starting at 3; `LISTEN_PID`
+//! is the ID of the receiving process; `LISTEN_FDNAMES` contains the names of the descriptors, separated by colons.
 //!
 //! ```
 //! for activated in conduit_net::socket_activation::take()? {
@@ -22,18 +22,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `SD_LISTEN_FDS_START`: the number of the first descriptor.
 const FIRST: RawFd = 3;
-/// A larger `LISTEN_FDS` is an error in the environment: each descriptor is examined.
+/// A larger `LISTEN_FDS` is rejected, because each descriptor is examined.
 const MAX_COUNT: RawFd = 4096;
 
-/// A listening stream socket that the service manager passed. It is non-blocking, and closed in programs that this one starts.
+/// A listening stream socket that the service manager passed. It is non-blocking and close-on-exec.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ActivatedSocket {
     /// The socket.
     pub socket: Socket,
-    /// The manager's name for it, such as systemd's `FileDescriptorName=`; empty if it has none.
+    /// The name of the socket in the manager, such as systemd's `FileDescriptorName=`; empty if it has none.
     pub name: String,
-    /// The number of its descriptor.
+    /// The number of the descriptor.
     pub number: RawFd,
 }
 
@@ -44,20 +44,20 @@ impl fmt::Display for ActivatedSocket {
     }
 }
 
-/// Takes over the sockets that were passed to this process: none if `LISTEN_PID` names another process, and none at the second
-/// call.
+/// Takes ownership of the sockets that were passed to this process. Returns none if `LISTEN_PID` is another process,
+/// and none at the second call.
 ///
-/// Every descriptor is examined before the first is taken. On an error the function owns none of them and closes none.
+/// Every descriptor is examined before the first is taken. On an error the function takes and closes none of them.
 ///
-/// The environment stays as it is, because changing it is unsound in a program with threads. The variables mean nothing to
-/// programs that this one starts: `LISTEN_PID` names this process.
+/// The environment is not changed, because that is unsound in a program with threads. Child processes ignore the
+/// variables, because `LISTEN_PID` is this process.
 ///
-/// Call it before the program opens any listening socket: a listening socket with the number of a passed one is
-/// indistinguishable from it.
+/// Call it before the program opens any listening socket: a listening socket with the number of a passed one cannot be
+/// distinguished from it.
 ///
 /// # Errors
-/// `LISTEN_FDS` is not a number, or a descriptor is not an open, listening stream socket. The message names the descriptor and
-/// the remedy.
+/// `LISTEN_FDS` is not a number, or a descriptor is not an open, listening stream socket. The message contains the
+/// descriptor and the remedy.
 pub fn take() -> io::Result<Vec<ActivatedSocket>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let count = count(|name| std::env::var_os(name), std::process::id())?;
@@ -74,8 +74,8 @@ pub fn take() -> io::Result<Vec<ActivatedSocket>> {
     passed
         .into_iter()
         .map(|(number, name)| {
-            // SAFETY: the descriptor is open and a listening socket, as was just found. The manager opened it for this process
-            // before the process began, says `LISTEN_PID`, and this function takes it once.
+            // SAFETY: the descriptor is open and a listening socket, as just checked. According to `LISTEN_PID` the
+            // manager opened it for this process before the start, and this function takes it only once.
             let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
             rustix::io::fcntl_setfd(&descriptor, FdFlags::CLOEXEC)?;
             let socket = Socket::from(descriptor);
@@ -89,7 +89,7 @@ pub fn take() -> io::Result<Vec<ActivatedSocket>> {
         .collect()
 }
 
-/// The number of descriptors that the environment says were passed to this process.
+/// The number of descriptors that the environment declares for this process.
 fn count(variable: impl Fn(&str) -> Option<OsString>, process: u32) -> io::Result<RawFd> {
     let process = process.to_string();
     let is_meant = variable("LISTEN_PID").as_deref().and_then(OsStr::to_str) == Some(&*process);
@@ -106,13 +106,14 @@ fn count(variable: impl Fn(&str) -> Option<OsString>, process: u32) -> io::Resul
     }
 }
 
-/// Fails with what the descriptor is unless it is an open, listening stream socket. The descriptor stays as it is.
+/// Checks that the descriptor is an open, listening stream socket; the error is the actual kind. The descriptor is
+/// unchanged.
 fn examine(number: RawFd) -> Result<(), String> {
-    // SAFETY: the call reads the flags of a descriptor by its number, and fails with EBADF if it is closed.
+    // SAFETY: the call reads the flags of a descriptor by number, and fails with EBADF if it is closed.
     if unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
         return Err(format!("is not open ({})", io::Error::last_os_error()));
     }
-    // SAFETY: the descriptor is open, as was just found, and this borrow ends with the function, which closes nothing.
+    // SAFETY: the descriptor is open, as just checked, and the borrow ends with this function, which closes nothing.
     let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
     match sockopt::socket_type(descriptor) {
         Err(_) => Err("is not a socket".to_owned()),
@@ -134,7 +135,7 @@ fn listens(socket: BorrowedFd<'_>) -> bool {
     sockopt::socket_acceptconn(socket).unwrap_or(false)
 }
 
-/// macOS declares `SO_ACCEPTCONN` and does not implement it; accepting from a socket that does not listen fails later.
+/// macOS declares `SO_ACCEPTCONN` without implementing it; accepting from a socket that does not listen fails later.
 #[cfg(target_vendor = "apple")]
 fn listens(_: BorrowedFd<'_>) -> bool {
     true
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_process_that_listen_pid_names_takes_sockets() {
+    fn only_the_process_in_listen_pid_takes_sockets() {
         assert_eq!(counted("2", "7").unwrap(), 2);
         assert_eq!(counted("2", "8").unwrap(), 0);
         assert_eq!(counted("2", "").unwrap(), 0);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_number_of_sockets_is_an_error_that_names_it() {
+    fn error_contains_an_invalid_number_of_sockets() {
         for wrong in ["", "-1", "x", "4097", "2147483647", "99999999999"] {
             let error = counted(wrong, "7").unwrap_err().to_string();
             assert!(error.starts_with(&format!("invalid LISTEN_FDS={wrong:?}: ")), "{error}");
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_open_listening_stream_socket_passes_the_examination() {
+    fn only_an_open_listening_stream_socket_is_accepted() {
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = TcpListener::bind(address, &ListenOptions::new()).unwrap();
         assert_eq!(examine(listener.as_raw_fd()), Ok(()));

@@ -1,4 +1,4 @@
-//! Conversions to and from tokio's sockets, and a poller inside tokio's.
+//! Conversions from and to tokio's sockets, and a poller nested in a tokio runtime.
 
 use crate::{Poller, TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
 use std::io;
@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
-/// A [`Poller`] whose own descriptor a tokio runtime watches: the task that polls it is woken when the poller has events.
+/// A [`Poller`] whose descriptor is registered with a tokio runtime: the task that polls it is woken when the poller
+/// has events.
 ///
-/// tokio watches edge-triggered. Call [`Poller::wait`] with a time-out of zero until it returns no events, and only then
-/// [clear](AsyncFdReadyGuard::clear_ready) the readiness; otherwise the events that are left wake no task.
+/// tokio is edge-triggered. Call [`Poller::wait`] with a timeout of zero until it returns no events, and only then
+/// [clear](AsyncFdReadyGuard::clear_ready) the readiness; remaining events would not wake the task.
 #[derive(Debug)]
 pub struct AsyncPoller {
     registered: AsyncFd<Rc<Poller>>,
@@ -20,40 +21,40 @@ impl AsyncPoller {
     /// Registers the poller with the tokio runtime of this thread.
     ///
     /// # Errors
-    /// When the system cannot watch another descriptor.
+    /// An error of the system, such as too many registered descriptors.
     ///
     /// # Panics
     /// Outside of a tokio runtime, or in one without I/O.
     pub fn new(poller: Rc<Poller>) -> io::Result<AsyncPoller> {
-        // Only readable interest: kqueue refuses to watch another kqueue for anything else.
-        // SAFETY: a poller owns one descriptor from its creation to its drop, and `as_raw_fd` returns that one. The `Rc`
-        // inside of the `AsyncFd` keeps the poller alive, and no method here gives mutable access that could replace it.
+        // Only readable interest: kqueue rejects other interest in a nested kqueue. SAFETY: a poller owns one
+        // descriptor from its creation to its drop, and `as_raw_fd` returns it. The `Rc` in the `AsyncFd` keeps the
+        // poller alive, and no method gives mutable access that could replace it.
         let registered = unsafe { AsyncFd::register_with_interest(poller, Interest::READABLE) };
         Ok(AsyncPoller {
             registered: registered?,
         })
     }
 
-    /// Ready while the poller has events; otherwise the task of this context is woken when it gets some.
+    /// Ready if the poller has events; otherwise the task of this context is woken when it has.
     ///
     /// # Errors
-    /// When the runtime shuts down.
+    /// The runtime shuts down.
     pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'_, Rc<Poller>>>> {
         self.registered.poll_read_ready(context)
     }
 
-    /// The poller.
+    /// The registered poller.
     pub fn poller(&self) -> &Rc<Poller> {
         self.registered.get_ref()
     }
 }
-/// Both ways, through the socket of `std`.
+/// Conversions in both directions, through the socket of `std`.
 macro_rules! conversions {
     ($($socket:ident: $std:ty, $tokio:ty;)*) => {$(
         impl TryFrom<$tokio> for $socket {
             type Error = io::Error;
 
-            /// Takes the socket out of tokio's runtime.
+            /// Deregisters the socket from the tokio runtime.
             fn try_from(socket: $tokio) -> io::Result<$socket> {
                 $socket::try_from(socket.into_std()?)
             }
@@ -62,9 +63,9 @@ macro_rules! conversions {
         impl TryFrom<$socket> for $tokio {
             type Error = io::Error;
 
-            /// Gives the socket to the tokio runtime that runs on this thread.
+            /// Registers the socket with the tokio runtime of this thread.
             fn try_from(socket: $socket) -> io::Result<$tokio> {
-                // tokio refuses sockets in blocking mode, and a mode may have been set.
+                // tokio rejects a socket in blocking mode, which the caller may have set.
                 socket.set_blocking(false)?;
                 <$tokio>::from_std(<$std>::from(socket))
             }

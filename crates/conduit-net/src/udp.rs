@@ -10,25 +10,25 @@ use rustix::net::{RecvFlags, SocketType};
 
 /// A non-blocking UDP socket.
 ///
-/// Each call is one system call and allocates nothing; an interrupted one (`EINTR`) is repeated. Its descriptor is closed on
-/// drop and in programs that the process starts. [`Options`] sets its options; batches, segmentation offload and control
-/// messages have types of their own: [`ReceiveBatch`](crate::ReceiveBatch), [`SendControl`](crate::SendControl).
+/// Each call is one system call without allocation, repeated if it is interrupted (`EINTR`). The descriptor is closed
+/// on drop and is close-on-exec. [`Options`] reads and sets options. For batches, segmentation offload and control
+/// messages see [`ReceiveBatch`](crate::ReceiveBatch) and [`SendControl`](crate::SendControl).
 #[derive(Debug)]
 pub struct UdpSocket {
     socket: OwnedFd,
 }
 
 impl UdpSocket {
-    /// Receives on `address`; port 0 lets the system choose one. `[::]` takes IPv4 too where the system's default says so;
-    /// [`bind_only_v6`](UdpSocket::bind_only_v6) chooses.
+    /// Binds to `address`; with port 0 the system selects a port. `[::]` also receives IPv4 if the system's default is
+    /// so; [`bind_only_v6`](UdpSocket::bind_only_v6) sets it explicitly.
     ///
     /// # Errors
-    /// With the address and the remedy, as [`TcpListener::bind`](crate::TcpListener::bind).
+    /// The error contains the address and the remedy, as for [`TcpListener::bind`](crate::TcpListener::bind).
     pub fn bind(address: SocketAddr) -> Result<UdpSocket, Error> {
         UdpSocket::bind_with(address, |_| Ok(()))
     }
 
-    /// As [`bind`](UdpSocket::bind), choosing whether an IPv6 socket takes IPv6 only or IPv4 too.
+    /// As [`bind`](UdpSocket::bind), with an explicit choice between IPv6 only and both versions for an IPv6 address.
     ///
     /// # Errors
     /// As [`bind`](UdpSocket::bind).
@@ -36,7 +36,8 @@ impl UdpSocket {
         UdpSocket::bind_with(address, |socket| socket.set_option(option::ONLY_V6, only_v6))
     }
 
-    /// As [`bind`](UdpSocket::bind), with options that must be set before: sharing the port, or binding to an interface.
+    /// As [`bind`](UdpSocket::bind), with options that must be set before binding, such as a shared port or an
+    /// interface.
     ///
     /// ```
     /// use conduit_net::{Options, UdpSocket, option};
@@ -49,7 +50,7 @@ impl UdpSocket {
     /// ```
     ///
     /// # Errors
-    /// As [`bind`](UdpSocket::bind), and what `set_up` gives.
+    /// As [`bind`](UdpSocket::bind), and the error of `set_up`.
     pub fn bind_with(
         address: SocketAddr,
         set_up: impl FnOnce(&UdpSocket) -> Result<(), Error>,
@@ -62,56 +63,56 @@ impl UdpSocket {
         Ok(socket)
     }
 
-    /// Sets the peer: [`send`](UdpSocket::send) goes to it, and only what it sends is received. It can be set again. Errors that
-    /// ICMP reports (`ConnectionRefused`) come up with the next call.
+    /// Sets the peer: [`send`](UdpSocket::send) sends to it, and only its datagrams are received. The peer can be
+    /// changed. The next call returns an error that ICMP reported (`ConnectionRefused`).
     ///
     /// # Errors
-    /// With the address and the remedy.
+    /// The error contains the address and the remedy.
     pub fn connect(&self, address: SocketAddr) -> Result<(), Error> {
         ops::start_connect(self.socket.as_fd(), &Address::Ip(address))
     }
 
-    /// Receives one datagram and its sender's address. A longer datagram is truncated to `buffer`;
-    /// [`receive_message`](UdpSocket::receive_message) reports it. recvfrom(2).
+    /// Receives one datagram and the address of its sender. A longer datagram is truncated to `buffer`, which
+    /// [`receive_message`](UdpSocket::receive_message) reports. recvfrom(2).
     ///
     /// # Errors
-    /// `WouldBlock` if none is there.
+    /// `WouldBlock` if no datagram is available.
     #[inline]
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let (count, from) = ops::recv_from(self.socket.as_fd(), buffer, RecvFlags::empty())?;
         Ok((count, ip_address(from)?))
     }
 
-    /// As [`recv_from`](UdpSocket::recv_from), and leaves the datagram to be received again.
+    /// As [`recv_from`](UdpSocket::recv_from), without removing the datagram from the queue.
     ///
     /// # Errors
-    /// `WouldBlock` if none is there.
+    /// `WouldBlock` if no datagram is available.
     pub fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let (count, from) = ops::recv_from(self.socket.as_fd(), buffer, RecvFlags::PEEK)?;
         Ok((count, ip_address(from)?))
     }
 
-    /// Sends one datagram to `to`; all of it or nothing. sendto(2).
+    /// Sends one whole datagram to `to`. sendto(2).
     ///
     /// # Errors
-    /// `WouldBlock` if there is no room, `EMSGSIZE` for more than one datagram holds.
+    /// `WouldBlock` if the send buffer is full, `EMSGSIZE` if the datagram is too long.
     #[inline]
     pub fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         ops::send_to(self.socket.as_fd(), bytes, &Address::Ip(to))
     }
 
-    /// The address of this side.
+    /// The local address.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         ip_address(Some(rustix::net::getsockname(&self.socket)?))
     }
 
-    /// The peer's address, where it was set.
+    /// The address of the peer.
     ///
     /// # Errors
-    /// `NotConnected` where it was not.
+    /// `NotConnected` if no peer is set.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         ip_address(rustix::net::getpeername(&self.socket)?)
     }

@@ -1,4 +1,4 @@
-//! Sockets of one machine, by path or name: unix(7).
+//! Unix domain sockets: unix(7).
 
 use crate::clock::Deadline;
 use crate::socket::{methods, ops};
@@ -9,30 +9,31 @@ use rustix::net::RecvFlags;
 
 /// A non-blocking Unix socket that accepts connections.
 ///
-/// The file of its path stays when it is dropped: remove it when the server ends, or before it binds again.
+/// Dropping the listener does not remove the file of its path: remove it when the server ends, or before binding again.
 #[derive(Debug)]
 pub struct UnixListener {
     socket: OwnedFd,
 }
 
-/// A non-blocking connection between processes of one machine. It passes descriptors too:
+/// A non-blocking connection between processes of one machine. It can pass descriptors:
 /// [`SendControl::push_descriptors`](crate::SendControl::push_descriptors).
 #[derive(Debug)]
 pub struct UnixStream {
     socket: OwnedFd,
 }
 
-/// A non-blocking Unix socket for single messages, which keep their bounds and their order and are not lost.
+/// A non-blocking Unix socket for datagrams, which are delivered reliably and in order.
 #[derive(Debug)]
 pub struct UnixDatagram {
     socket: OwnedFd,
 }
 
 impl UnixListener {
-    /// Listens on a path or name; 4096 connections may wait to be accepted.
+    /// Listens on a path or name, with a backlog of 4096 connections.
     ///
     /// # Errors
-    /// With the path and the remedy: it is taken, its directory is missing, no permission.
+    /// The path is in use, its directory does not exist, or permission is denied. The error contains the path and the
+    /// remedy.
     pub fn bind(address: &UnixAddress) -> Result<UnixListener, Error> {
         let address = Address::from(address.clone());
         let socket = Socket::new(Domain::UNIX, Kind::STREAM, Protocol::DEFAULT)?;
@@ -41,7 +42,7 @@ impl UnixListener {
         Ok(socket.into())
     }
 
-    /// Takes the next connection that waits, and the peer's address, which is mostly unnamed. accept4(2).
+    /// Accepts the next connection and returns the address of the peer, which is usually unnamed. accept4(2).
     ///
     /// # Errors
     /// As [`TcpListener::accept`](crate::TcpListener::accept).
@@ -50,98 +51,100 @@ impl UnixListener {
         Ok((UnixStream { socket }, unix_address(Address::from_raw_or_unnamed(peer))))
     }
 
-    /// Waits for a connection no longer than `limit`. On a socket in blocking mode the call may wait longer, if another thread
+    /// Waits at most `limit` for a connection. On a socket in blocking mode the call may wait longer, if another thread
     /// or process accepts the connection first.
     ///
     /// # Errors
-    /// As [`accept`](UnixListener::accept), and `ETIMEDOUT` when the time is over.
+    /// As [`accept`](UnixListener::accept), and `ETIMEDOUT` if `limit` elapses.
     pub fn accept_timeout(&self, limit: Duration) -> Result<(UnixStream, UnixAddress), Error> {
         let failed = |cause: rustix::io::Errno| Error::new(Operation::Accept, None, cause);
         let (socket, peer) = ops::accept_by(self.socket.as_fd(), Deadline::after(limit)).map_err(failed)?;
         Ok((UnixStream { socket }, unix_address(Address::from_raw_or_unnamed(peer))))
     }
 
-    /// The path or name that the socket listens on.
+    /// The path or name of the listener.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn local_addr(&self) -> io::Result<UnixAddress> {
         local(self.socket.as_fd())
     }
 }
 
 impl UnixStream {
-    /// Connects to a path or name; it succeeds at once or fails (`WouldBlock`: the listener's queue is full).
+    /// Connects to a path or name. The call does not wait: it returns `WouldBlock` if the backlog of the listener is
+    /// full.
     ///
     /// # Errors
-    /// With the path and the remedy: there is no such path, nothing listens there, no permission.
+    /// The path does not exist, no server listens on it, or permission is denied. The error contains the path and the
+    /// remedy.
     pub fn connect(address: &UnixAddress) -> Result<UnixStream, Error> {
         let socket = Socket::new(Domain::UNIX, Kind::STREAM, Protocol::DEFAULT)?;
         socket.start_connect(&address.clone().into())?;
         Ok(socket.into())
     }
 
-    /// Two streams that are connected to each other. socketpair(2).
+    /// Two connected streams. socketpair(2).
     ///
     /// # Errors
-    /// When no descriptor is left.
+    /// `EMFILE` or `ENFILE` if no descriptor is available.
     pub fn pair() -> Result<(UnixStream, UnixStream), Error> {
         let (one, two) = Socket::pair(Kind::STREAM)?;
         Ok((one.into(), two.into()))
     }
 
-    /// The address of this side, mostly unnamed.
+    /// The local address, which is usually unnamed.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn local_addr(&self) -> io::Result<UnixAddress> {
         local(self.socket.as_fd())
     }
 
-    /// The peer's address, unnamed for the side that accepted.
+    /// The address of the peer; unnamed on the accepting side.
     ///
     /// # Errors
-    /// `NotConnected` if there is no connection (any more).
+    /// `NotConnected` if the socket is not connected.
     pub fn peer_addr(&self) -> io::Result<UnixAddress> {
         Ok(unix_address(Address::from_raw_or_unnamed(rustix::net::getpeername(
             &self.socket,
         )?)))
     }
 
-    /// The number of sent bytes that the peer has not received yet; Linux counts the memory that holds them, which is
-    /// somewhat more, and 0 when the peer has received everything. Otherwise as
+    /// The number of sent bytes that the peer has not received yet. Linux counts the memory that contains them, which
+    /// is larger, and 0 if the peer has received everything. Otherwise as
     /// [`TcpStream::outgoing_bytes`](crate::TcpStream::outgoing_bytes).
     ///
     /// # Errors
-    /// `Unsupported` where the system does not report it.
+    /// `Unsupported` if the system does not report it.
     pub fn outgoing_bytes(&self) -> io::Result<usize> {
         Ok(crate::sys::queue::outgoing_bytes(self.socket.as_fd())?)
     }
 }
 
 impl UnixDatagram {
-    /// Receives on a path or name.
+    /// Binds to a path or name.
     ///
     /// # Errors
-    /// With the path and the remedy, as [`UnixListener::bind`].
+    /// As [`UnixListener::bind`].
     pub fn bind(address: &UnixAddress) -> Result<UnixDatagram, Error> {
         let socket = Socket::new(Domain::UNIX, Kind::DATAGRAM, Protocol::DEFAULT)?;
         socket.bind(&address.clone().into())?;
         Ok(socket.into())
     }
 
-    /// A socket without an address: it sends, and receives once it is connected.
+    /// A socket without an address. It can send, and it receives after it is connected.
     ///
     /// # Errors
-    /// When no descriptor is left.
+    /// `EMFILE` or `ENFILE` if no descriptor is available.
     pub fn unbound() -> Result<UnixDatagram, Error> {
         Ok(Socket::new(Domain::UNIX, Kind::DATAGRAM, Protocol::DEFAULT)?.into())
     }
 
-    /// Two sockets that are connected to each other. socketpair(2).
+    /// Two connected sockets. socketpair(2).
     ///
     /// # Errors
-    /// When no descriptor is left.
+    /// `EMFILE` or `ENFILE` if no descriptor is available.
     pub fn pair() -> Result<(UnixDatagram, UnixDatagram), Error> {
         let (one, two) = Socket::pair(Kind::DATAGRAM)?;
         Ok((one.into(), two.into()))
@@ -150,15 +153,15 @@ impl UnixDatagram {
     /// Sets the peer, as [`UdpSocket::connect`](crate::UdpSocket::connect).
     ///
     /// # Errors
-    /// With the path and the remedy.
+    /// The error contains the path and the remedy.
     pub fn connect(&self, address: &UnixAddress) -> Result<(), Error> {
         ops::start_connect(self.socket.as_fd(), &address.clone().into())
     }
 
-    /// Receives one message and its sender's address. A longer message is truncated to `buffer`.
+    /// Receives one message and the address of its sender. A longer message is truncated to `buffer`.
     ///
     /// # Errors
-    /// `WouldBlock` if none is there.
+    /// `WouldBlock` if no message is available.
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, UnixAddress)> {
         let (count, from) = ops::recv_from(self.socket.as_fd(), buffer, RecvFlags::empty())?;
         Ok((count, unix_address(Address::from_raw_or_unnamed(from))))
@@ -167,15 +170,16 @@ impl UnixDatagram {
     /// Sends one message to a path or name.
     ///
     /// # Errors
-    /// `WouldBlock` if the receiver's queue is full, `ConnectionRefused` and `NotFound` if it does not exist.
+    /// `WouldBlock` if the queue of the receiver is full; `ConnectionRefused` or `NotFound` if the receiver does not
+    /// exist.
     pub fn send_to(&self, bytes: &[u8], to: &UnixAddress) -> io::Result<usize> {
         ops::send_to(self.socket.as_fd(), bytes, &to.clone().into())
     }
 
-    /// The address of this side.
+    /// The local address.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn local_addr(&self) -> io::Result<UnixAddress> {
         local(self.socket.as_fd())
     }

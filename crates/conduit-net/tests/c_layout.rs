@@ -1,5 +1,5 @@
-//! Every constant and every C structure that the crate uses, compared with what the system's own headers say: a C program is
-//! compiled and asked.
+//! Every constant and C structure that the crate uses, compared with the headers of the system: a C program prints the
+//! values.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
@@ -14,14 +14,14 @@ const HEADERS: &str = "#define _GNU_SOURCE\n#include <stdio.h>\n#include <stddef
     #include <linux/errqueue.h>\n#include <linux/filter.h>\n#include <linux/tcp.h>\n#include <sys/uio.h>\n\
     #include <linux/net_tstamp.h>\n#include <sys/ioctl.h>\n#include <linux/sockios.h>\n#ifndef SOL_UDP\n#define SOL_UDP 17\n#endif\n";
 
-/// A name in C and its counterpart in Rust.
+/// A C expression and the value that Rust expects.
 type Claims = Vec<(String, i64)>;
 
 macro_rules! constants {
     ($($name:ident)*) => { vec![$((stringify!($name).to_string(), libc::$name as i64)),*] };
 }
 
-/// Size and the offsets of the fields: C's name of the structure, Rust's type, and for each field C's name and Rust's.
+/// The size, and the offset of each field: the C and Rust name of the structure and of each field.
 macro_rules! layout {
     ($claims:ident, $c:literal, $rust:ty, $($c_field:ident = $field:ident),*) => {
         $claims.push((format!("sizeof({})", $c), size_of::<$rust>() as i64));
@@ -46,7 +46,7 @@ fn constants() -> Claims {
     )
 }
 
-/// Constants that the crate writes down itself, or uses through rustix.
+/// Constants that the crate defines itself, or uses through rustix.
 fn others() -> Claims {
     use rustix::event::epoll::EventFlags;
     use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -179,7 +179,7 @@ fn structures() -> Claims {
     claims.push(("sizeof(socklen_t)".into(), size_of::<libc::socklen_t>() as i64));
     claims.push(("sizeof(sa_family_t)".into(), size_of::<libc::sa_family_t>() as i64));
     claims.push(("sizeof(suseconds_t)".into(), size_of::<libc::suseconds_t>() as i64));
-    // Structures that the crate defines for itself: their layouts are spelled out in its source and asserted there.
+    // The crate asserts the layouts of its structures against this file.
     for line in include_str!("../src/option/layouts.txt")
         .lines()
         .filter(|line| !line.is_empty())
@@ -190,7 +190,7 @@ fn structures() -> Claims {
     claims
 }
 
-/// The payloads that control messages are read from and written to, byte by byte.
+/// The payloads of control messages, which are encoded byte by byte.
 fn payloads() -> Claims {
     [
         ("sizeof(struct in_pktinfo)", 12),
@@ -215,7 +215,7 @@ fn payloads() -> Claims {
 }
 
 #[test]
-fn c_says_the_same_of_every_constant_and_structure() {
+fn constants_and_structures_equal_those_of_c() {
     let claims: Claims = [constants(), others(), structures(), payloads()].concat();
     let mut program = format!("{HEADERS}\nint main(void) {{\n");
     for (expression, _) in &claims {
@@ -241,9 +241,9 @@ fn c_says_the_same_of_every_constant_and_structure() {
     assert!(wrong.is_empty(), "ours and C's differ: {wrong:?}");
 }
 
-/// Reads the sources: a constant of libc that is used and not compared above is an error.
+/// Reads the sources, and fails if a constant of libc is used but not compared above.
 #[test]
-fn no_constant_is_used_without_being_compared() {
+fn every_used_constant_is_compared() {
     let compared: BTreeSet<_> = constants().into_iter().map(|(name, _)| name).collect();
     let mut used = BTreeSet::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];

@@ -1,4 +1,4 @@
-//! The cost of the hot calls: one system call each, and no allocation.
+//! The cost of the hot functions: one system call each, and no allocation.
 #![cfg(all(target_os = "linux", not(conduit_portable)))]
 
 use conduit_net::io::{IoSlice, IoSliceMut};
@@ -15,19 +15,19 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Counts for each thread by itself, as tests run side by side.
+/// Counts per thread, because tests run in parallel.
 struct Counting;
 
-// SAFETY: everything is handed on to the system's allocator.
+// SAFETY: every call is passed to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller fulfils the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller fulfils the contract of `dealloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -64,7 +64,7 @@ fn scene() -> Scene {
     }
 }
 
-/// Each of the hot calls once, in the order of `EXPECTED`.
+/// Each of the hot functions once, in the order of `EXPECTED`.
 fn hot_calls(scene: &mut Scene) {
     let Scene {
         listener,
@@ -118,7 +118,7 @@ const EXPECTED: [&str; 18] = [
 ];
 
 #[test]
-fn hot_calls_allocate_nothing() {
+fn hot_functions_do_not_allocate() {
     let mut scene = scene();
     let before = ALLOCATIONS.get();
     hot_calls(&mut scene);
@@ -126,11 +126,11 @@ fn hot_calls_allocate_nothing() {
 }
 
 #[test]
-fn each_hot_call_is_one_system_call() {
-    const TEST: &str = "each_hot_call_is_one_system_call";
+fn each_hot_function_is_one_system_call() {
+    const TEST: &str = "each_hot_function_is_one_system_call";
     if std::env::var_os("CONDUIT_NET_TRACED").is_some() {
         let mut scene = scene();
-        // Calls that nothing else makes mark the beginning and the end.
+        // Calls that nothing else makes mark the start and the end of the trace.
         rustix::process::getsid(None).unwrap();
         hot_calls(&mut scene);
         rustix::process::getsid(None).unwrap();
@@ -164,7 +164,7 @@ fn each_hot_call_is_one_system_call() {
         .skip_while(|call| *call != "getsid")
         .skip(1)
         .take_while(|call| *call != "getsid")
-        // Debug builds of std look at a descriptor before they close it.
+        // Debug builds of std check a descriptor before closing it.
         .filter(|call| *call != "fcntl")
         .collect();
     assert_eq!(calls, EXPECTED);

@@ -1,4 +1,4 @@
-//! Paths below a directory, resolved by the kernel and by the walk over components.
+//! Path resolution below a directory, by the kernel and by walking the components.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -68,7 +68,7 @@ fn tree(name: &str) -> (Tree, Directory) {
     (Tree(base), directory)
 }
 
-/// The content, or the type, or the kind of the error.
+/// The content, the type, or the kind of the error.
 fn outcome(found: io::Result<Found>) -> String {
     match found {
         Ok(Found::File(mut file, attributes)) => {
@@ -101,7 +101,7 @@ const CASES: &[(&str, &str)] = &[
     ("chain39", "file"),
     ("pipe", "special"),
     ("socket", "special"),
-    // Out of the directory.
+    // Outside of the directory.
     ("..", "CrossesDevices"),
     ("../secret", "CrossesDevices"),
     ("../root/file", "CrossesDevices"),
@@ -114,7 +114,7 @@ const CASES: &[(&str, &str)] = &[
     ("parent/secret", "CrossesDevices"),
     ("absolute", "CrossesDevices"),
     ("absolute-inside", "CrossesDevices"),
-    // Nothing there.
+    // Missing.
     ("missing", "NotFound"),
     ("dangling", "NotFound"),
     ("file/", "NotADirectory"),
@@ -126,7 +126,7 @@ const CASES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn kernel_and_walk_resolve_each_path_alike() {
+fn kernel_and_walk_resolve_paths_equally() {
     let (_tree, directory) = tree("twin");
     for (path, expected) in CASES {
         let path = path.as_bytes();
@@ -160,7 +160,7 @@ fn kernel_and_walk_resolve_each_path_alike() {
 }
 
 #[test]
-fn a_path_in_the_cache_of_the_kernel_needs_no_wait() {
+fn cached_path_is_resolved_without_waiting() {
     let (_tree, directory) = tree("cached");
     for (path, expected) in [
         ("file", "file"),
@@ -171,7 +171,7 @@ fn a_path_in_the_cache_of_the_kernel_needs_no_wait() {
         let first = outcome(directory.find(path.as_bytes(), Waiting::Allowed));
         let again = outcome(directory.find(path.as_bytes(), Waiting::Never));
         assert_eq!(first, expected);
-        // The kernel may drop a path from its cache at any time, and old ones have no such call.
+        // The kernel may evict a path from its cache at any time, and old kernels have no such call.
         assert!(
             again == expected || again == format!("{:?}", ErrorKind::WouldBlock),
             "{path}: {again}"
@@ -180,7 +180,7 @@ fn a_path_in_the_cache_of_the_kernel_needs_no_wait() {
 }
 
 #[test]
-fn attributes_distinguish_a_replaced_file_from_a_changed_one() {
+fn attributes_distinguish_replaced_from_modified_file() {
     let (tree, directory) = tree("attributes");
     let file = tree.0.join("root/file");
     let first = directory.attributes(b"file", Waiting::Allowed).unwrap().unwrap();
@@ -201,9 +201,9 @@ fn attributes_distinguish_a_replaced_file_from_a_changed_one() {
     assert!(directory.attributes(b"sub/out", Waiting::Allowed).is_err());
 }
 
-/// To open it for reading would let its writer begin, and end it by SIGPIPE.
+/// Opening it for reading would unblock its writer, and closing it would end the writer by SIGPIPE.
 #[test]
-fn a_pipe_is_not_opened_for_reading() {
+fn pipe_is_not_opened_for_reading() {
     let (tree, directory) = tree("pipe");
     for found in [
         directory.find(b"pipe", Waiting::Allowed),
@@ -217,7 +217,7 @@ fn a_pipe_is_not_opened_for_reading() {
 }
 
 #[test]
-fn a_list_has_the_files_and_directories_that_can_be_opened() {
+fn list_contains_only_openable_files_and_directories() {
     let (tree, directory) = tree("list");
     let (entries, is_cut) = directory.list(b"sub", 100).unwrap();
     let names: Vec<_> = entries
@@ -234,7 +234,7 @@ fn a_list_has_the_files_and_directories_that_can_be_opened() {
 }
 
 #[test]
-fn a_directory_is_opened_by_a_path_of_the_process() {
+fn directory_is_opened_by_a_process_path() {
     let (tree, _) = tree("open");
     assert!(Directory::open(&tree.0.join("root/to-sub"), Waiting::Allowed).is_ok());
     assert_eq!(

@@ -10,14 +10,14 @@ fn bind(address: &str) -> Result<TcpListener, Error> {
 }
 
 #[test]
-fn a_taken_address_is_named_with_its_remedy() {
+fn address_in_use_error_has_address_and_remedy() {
     let first = bind("127.0.0.1:0").unwrap();
     let address = first.local_addr().unwrap();
     let error = TcpListener::bind(address, &ListenOptions::new()).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot bind {address}: address in use (EADDRINUSE); another socket listens there: stop it, choose another port, \
+            "cannot bind {address}: address in use (EADDRINUSE); another socket uses the port: stop it, choose another port, \
              or set reuse_port on every listener of this port"
         )
     );
@@ -26,7 +26,7 @@ fn a_taken_address_is_named_with_its_remedy() {
 }
 
 #[test]
-fn an_address_of_another_machine_is_named_with_its_remedy() {
+fn foreign_address_error_has_address_and_remedy() {
     assert_eq!(
         bind("192.0.2.1:8080").unwrap_err().to_string(),
         "cannot bind 192.0.2.1:8080: address not available (EADDRNOTAVAIL); no interface of this machine has this address: bind \
@@ -34,13 +34,13 @@ fn an_address_of_another_machine_is_named_with_its_remedy() {
     );
 }
 
-/// The capabilities of the thread are dropped, so that the test says the same as root.
+/// The thread drops its capabilities, so that the result does not depend on the user.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_privileged_port_is_named_with_its_remedy() {
+fn privileged_port_error_has_port_and_remedy() {
     let start = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
     if start.trim().parse::<u16>().unwrap() <= 79 {
-        eprintln!("skipped: this system lets anybody bind port 79");
+        eprintln!("skipped: on this system every user can bind port 79");
         return;
     }
     std::thread::spawn(|| {
@@ -53,7 +53,7 @@ fn a_privileged_port_is_named_with_its_remedy() {
         }
         assert_eq!(
             bind("127.0.0.1:79").unwrap_err().to_string(),
-            "cannot bind 127.0.0.1:79: permission denied (EACCES); ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher \
+            "cannot bind 127.0.0.1:79: permission denied (EACCES); ports below 1024 require CAP_NET_BIND_SERVICE: choose a higher \
              port"
         );
     })
@@ -62,21 +62,21 @@ fn a_privileged_port_is_named_with_its_remedy() {
 }
 
 #[test]
-fn a_refused_connection_is_named_with_its_remedy() {
+fn refused_connection_error_has_address_and_remedy() {
     let free = bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = TcpStream::connect(free).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot connect to {free}: connection refused (ECONNREFUSED); nothing listens there: check the port, and that the \
-             server runs"
+            "cannot connect to {free}: connection refused (ECONNREFUSED); no server listens on the port: check the port, and that \
+             the server is running"
         )
     );
     assert_eq!(error.operation(), Operation::Connect);
 }
 
 #[test]
-fn it_becomes_an_io_error_and_comes_back_whole() {
+fn conversion_to_io_error_and_back_is_lossless() {
     let address: SocketAddr = "192.0.2.1:8080".parse().unwrap();
     let error = bind("192.0.2.1:8080").unwrap_err();
     let text = error.to_string();
@@ -94,11 +94,11 @@ fn it_becomes_an_io_error_and_comes_back_whole() {
 }
 
 #[test]
-fn a_foreign_io_error_keeps_its_kind_and_number() {
+fn foreign_io_error_keeps_its_kind_and_number() {
     let error = Error::from(io::Error::from_raw_os_error(rustix::io::Errno::PIPE.raw_os_error()));
     assert_eq!(error.to_string(), "cannot read or write: closed for writing (EPIPE)");
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::PIPE.raw_os_error()));
-    let error = Error::from(io::Error::new(ErrorKind::InvalidData, "what came makes no sense"));
-    assert_eq!(error.to_string(), "cannot read or write: what came makes no sense");
+    let error = Error::from(io::Error::new(ErrorKind::InvalidData, "invalid data"));
+    assert_eq!(error.to_string(), "cannot read or write: invalid data");
 }

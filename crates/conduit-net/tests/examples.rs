@@ -1,4 +1,4 @@
-//! The examples, run as programs and talked to.
+//! Runs the examples as programs.
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{Shutdown, TcpStream, UdpSocket};
@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// A program that ends with the test, also after a panic.
+/// A program that is killed at the end of the test, also after a panic.
 struct Program {
     child: Child,
     output: Lines<BufReader<ChildStdout>>,
@@ -67,7 +67,7 @@ fn scratch(name: &str) -> String {
 }
 
 #[test]
-fn echo_prints_a_line_back() {
+fn echo_returns_a_line() {
     let mut server = Program::start("echo", &["--bind", "127.0.0.1:0"]);
     let mut client = TcpStream::connect(server.address()).unwrap();
     client.write_all(b"Hello Conduit\n").unwrap();
@@ -78,7 +78,7 @@ fn echo_prints_a_line_back() {
 }
 
 #[test]
-fn echo_serves_a_thousand_clients_and_slow_ones() {
+fn echo_serves_1000_clients_and_slow_ones() {
     let mut server = Program::start("echo", &["--bind", "localhost:0"]);
     let address = server.address();
     let clients: Vec<_> = (0..1000).map(|_| TcpStream::connect(&address).unwrap()).collect();
@@ -98,7 +98,7 @@ fn echo_serves_a_thousand_clients_and_slow_ones() {
             BufReader::new(client).read_line(&mut line).unwrap();
             assert_eq!(line, format!("client {number}\n"));
         }
-        // Only now is the large one read back.
+        // The large response is read only now.
         let mut back = Vec::new();
         reader.read_to_end(&mut back).unwrap();
         assert!(back == *text);
@@ -106,7 +106,7 @@ fn echo_serves_a_thousand_clients_and_slow_ones() {
 }
 
 #[test]
-fn echo_speaks_udp_and_unix() {
+fn echo_serves_udp_and_unix() {
     let mut server = Program::start("echo", &["--udp", "--bind", "127.0.0.1:0"]);
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(server.address()).unwrap();
@@ -125,7 +125,7 @@ fn echo_speaks_udp_and_unix() {
 }
 
 #[test]
-fn echo_says_what_is_wrong_with_its_arguments() {
+fn echo_reports_invalid_arguments() {
     for (arguments, expected) in [
         (vec!["--bind"], "--bind needs HOST:PORT; usage: echo"),
         (vec!["--color"], "unknown argument --color; usage: echo"),
@@ -145,7 +145,7 @@ fn echo_says_what_is_wrong_with_its_arguments() {
 
 #[test]
 #[cfg(all(feature = "tls", target_os = "linux"))]
-fn echo_speaks_tls() {
+fn echo_serves_tls() {
     use conduit_net::tls::{TlsClient, TlsStream};
     let key = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let (certificates, private) = (scratch("certificates.pem"), scratch("key.pem"));
@@ -167,7 +167,7 @@ fn echo_speaks_tls() {
 }
 
 #[test]
-fn a_listener_is_handed_over_while_clients_stay_connected() {
+fn listener_handover_keeps_clients_connected() {
     let path = scratch("handover.sock");
     let mut old = Program::start("pass_fd", &["serve", &path]);
     let address = old.address();
@@ -196,7 +196,7 @@ fn a_listener_is_handed_over_while_clients_stay_connected() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_file_is_sent_with_segmentation_offload() {
+fn file_is_sent_with_segmentation_offload() {
     let file = scratch("gso.bin");
     std::fs::write(
         &file,

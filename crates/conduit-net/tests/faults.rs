@@ -1,4 +1,4 @@
-//! Faults of real systems: no descriptors left, resets in every state, full buffers, single bytes, storms of signals.
+//! Faults: no free descriptors, resets in every state, full buffers, single bytes, frequent signals.
 #![cfg(target_os = "linux")]
 
 use conduit_net::{
@@ -16,13 +16,13 @@ fn pair() -> (TcpStream, TcpStream) {
     (near, listener.accept_timeout(PATIENCE).unwrap().0)
 }
 
-/// Breaks the connection off with a reset.
+/// Closes the connection by a reset.
 fn reset(stream: TcpStream) {
     stream.set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
 }
 
-/// Runs a test of this file again in a separate process, where it may change process-wide settings.
+/// Runs a test of this file in a separate process, where it may change process-wide settings.
 fn alone(test: &str, run: impl FnOnce()) {
     if std::env::var_os("CONDUIT_NET_ALONE").is_some_and(|name| name == test) {
         return run();
@@ -36,11 +36,11 @@ fn alone(test: &str, run: impl FnOnce()) {
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The echo example serves with a small limit of descriptors; the clients are in this process, with a large one.
+/// The echo example serves with a low limit of descriptors; the clients are in this process, with a high limit.
 #[test]
-fn accepting_pauses_without_descriptors_and_goes_on_and_nobody_is_dropped() {
+fn accepting_resumes_after_running_out_of_descriptors_and_drops_no_client() {
     alone(
-        "accepting_pauses_without_descriptors_and_goes_on_and_nobody_is_dropped",
+        "accepting_resumes_after_running_out_of_descriptors_and_drops_no_client",
         || {
             let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
             let most = limit.maximum.unwrap_or(1 << 20);
@@ -78,7 +78,7 @@ fn accepting_pauses_without_descriptors_and_goes_on_and_nobody_is_dropped() {
                 .parse()
                 .unwrap();
 
-            // A wave holds more connections than the server has descriptors, and no more than its backlog keeps.
+            // A wave has more connections than the server has descriptors, and at most as many as its backlog.
             let served = std::panic::catch_unwind(|| {
                 let mut done = 0;
                 while done < clients {
@@ -88,7 +88,7 @@ fn accepting_pauses_without_descriptors_and_goes_on_and_nobody_is_dropped() {
                     for stream in &wave {
                         stream.send(b"hello").unwrap();
                     }
-                    // The first to be served end, and so let the next in; each of them is served.
+                    // A served client closes its connection, which frees a descriptor for the next one.
                     for (number, stream) in wave.into_iter().enumerate() {
                         assert!(
                             wait_readable(&stream, Some(PATIENCE)).unwrap(),
@@ -107,12 +107,12 @@ fn accepting_pauses_without_descriptors_and_goes_on_and_nobody_is_dropped() {
 }
 
 #[test]
-fn a_reset_before_accepting_does_not_stop_the_listener() {
+fn reset_before_accept_does_not_stop_the_listener() {
     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
     let address = listener.local_addr().unwrap();
     reset(TcpStream::connect(address).unwrap());
     let good = TcpStream::connect(address).unwrap();
-    // Some systems drop the first connection from the queue, others return it with its error.
+    // Some systems drop the first connection from the queue, others return its error.
     let stream = loop {
         let (stream, peer) = listener.accept_timeout(PATIENCE).unwrap();
         if peer == good.local_addr().unwrap() {
@@ -124,21 +124,21 @@ fn a_reset_before_accepting_does_not_stop_the_listener() {
 }
 
 #[test]
-fn a_reset_with_bytes_waiting_is_told_before_or_after_them_and_never_as_an_end() {
+fn reset_with_unread_bytes_is_never_an_end_of_stream() {
     let (near, far) = pair();
     far.send(b"waiting").unwrap();
     assert!(wait_readable(&near, Some(PATIENCE)).unwrap());
     reset(far);
-    // The reset may reach this end only after the bytes were read.
+    // The reset may arrive after the bytes were read.
     let mut bytes = 0;
     let error = loop {
         match near.recv(&mut [0; 64]) {
             Ok(count) => {
-                assert_ne!(count, 0, "an end in place of a reset");
+                assert_ne!(count, 0, "an end of stream instead of a reset");
                 bytes += count;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                assert!(wait_readable(&near, Some(PATIENCE)).unwrap(), "no reset came");
+                assert!(wait_readable(&near, Some(PATIENCE)).unwrap(), "no reset arrived");
             }
             Err(error) => break error,
         }
@@ -148,7 +148,7 @@ fn a_reset_with_bytes_waiting_is_told_before_or_after_them_and_never_as_an_end()
 }
 
 #[test]
-fn a_reset_after_half_close_is_an_error_on_both_paths() {
+fn reset_after_half_close_is_an_error_on_both_paths() {
     let (near, far) = pair();
     near.shutdown(Shutdown::Write).unwrap();
     assert!(wait_readable(&far, Some(PATIENCE)).unwrap());
@@ -160,7 +160,7 @@ fn a_reset_after_half_close_is_an_error_on_both_paths() {
 }
 
 #[test]
-fn a_reset_ends_a_wait_for_room() {
+fn reset_ends_a_wait_for_writability() {
     let (near, far) = pair();
     while near.send(&[0; 65536]).is_ok() {}
     assert!(!wait_writable(&near, Some(Duration::ZERO)).unwrap());
@@ -180,7 +180,7 @@ fn closing_with_unread_bytes_resets_the_peer() {
 }
 
 #[test]
-fn a_full_send_buffer_becomes_writable_when_the_peer_reads() {
+fn full_send_buffer_becomes_writable_when_the_peer_reads() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -201,7 +201,7 @@ fn a_full_send_buffer_becomes_writable_when_the_peer_reads() {
 }
 
 #[test]
-fn reads_of_single_bytes_lose_nothing() {
+fn single_byte_reads_are_lossless() {
     let (near, far) = pair();
     let text: Vec<u8> = (0..=255).collect();
     near.send(&text).unwrap();
@@ -219,12 +219,12 @@ fn reads_of_single_bytes_lose_nothing() {
     assert_eq!(far.recv(&mut []).unwrap(), 0);
 }
 
-/// The handler is set without SA_RESTART, so that every blocking call is cut short again and again.
+/// The handler is set without SA_RESTART, so that signals interrupt every blocking call repeatedly.
 #[test]
-fn a_storm_of_signals_does_not_show_in_blocking_calls() {
-    alone("a_storm_of_signals_does_not_show_in_blocking_calls", || {
+fn frequent_signals_do_not_affect_blocking_calls() {
+    alone("frequent_signals_do_not_affect_blocking_calls", || {
         extern "C" fn nothing(_signal: libc::c_int) {}
-        // SAFETY: zero is a valid action; the handler does nothing, which is safe in a signal.
+        // SAFETY: zero is a valid action; the handler is empty, which is safe in a signal handler.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = nothing as *const () as usize;
@@ -234,14 +234,14 @@ fn a_storm_of_signals_does_not_show_in_blocking_calls() {
             );
         }
         let done = std::sync::atomic::AtomicBool::new(false);
-        // SAFETY: it only returns this thread's id.
+        // SAFETY: the call only returns the ID of this thread.
         let target = unsafe { libc::pthread_self() };
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                    // SAFETY: the thread runs until the scope has ended.
+                    // SAFETY: the thread runs until the end of the scope.
                     unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
-                    // The interval of the signals: without it the calls would never get on.
+                    // The interval lets the calls make progress between signals.
                     std::thread::sleep(Duration::from_micros(50));
                 }
             });
@@ -255,7 +255,7 @@ fn blocking_calls() {
     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
     let address = listener.local_addr().unwrap();
     listener.set_blocking(true).unwrap();
-    // The pauses let the other thread block in a call that signals then interrupt; without them the test would show less.
+    // The pauses make the other thread block in a call, so that signals interrupt it.
     let peer = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(30));
         let stream = TcpStream::connect(address).unwrap();
@@ -273,7 +273,7 @@ fn blocking_calls() {
     (&stream).read_exact(&mut bytes).unwrap();
     let mut left = 8_000_000;
     while left > 0 {
-        // An interrupted send that has sent a part returns its length.
+        // An interrupted partial send returns its length.
         left -= stream.send(&vec![3; left]).unwrap();
     }
     drop(stream);
@@ -287,7 +287,7 @@ fn blocking_calls() {
         assert!(start.elapsed() >= timeout);
     }
     assert!(!wait_readable(&listener, Some(Duration::from_millis(30))).unwrap());
-    // A deadline needs a socket that does not block by itself.
+    // The timeout is implemented only for non-blocking sockets.
     listener.set_blocking(false).unwrap();
     assert_eq!(
         listener.accept_timeout(Duration::from_millis(30)).unwrap_err().kind(),

@@ -1,4 +1,4 @@
-//! Datagrams, Unix sockets, control messages, batches and the calls that copy nothing.
+//! Datagrams, Unix sockets, control messages, batches, and transfers without a copy.
 #![cfg(target_os = "linux")]
 
 use conduit_net::option::{self, Credentials};
@@ -26,7 +26,7 @@ fn tcp_pair() -> (TcpStream, TcpStream) {
 }
 
 #[test]
-fn datagrams_tell_their_sender_and_keep_their_bounds() {
+fn datagrams_have_their_sender_and_boundaries() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let one = UdpSocket::bind(address.parse().unwrap()).unwrap();
         let two = UdpSocket::bind(address.parse().unwrap()).unwrap();
@@ -50,7 +50,7 @@ fn datagrams_tell_their_sender_and_keep_their_bounds() {
 }
 
 #[test]
-fn a_closed_port_is_told_to_a_connected_datagram_socket() {
+fn closed_port_is_an_error_of_a_connected_datagram_socket() {
     let closed = udp().local_addr().unwrap();
     let socket = udp();
     socket.connect(closed).unwrap();
@@ -66,7 +66,7 @@ fn a_closed_port_is_told_to_a_connected_datagram_socket() {
 }
 
 #[test]
-fn bytes_come_into_uninitialised_memory_and_spare_capacity() {
+fn bytes_are_received_into_uninitialised_memory_and_spare_capacity() {
     let (near, far) = tcp_pair();
     near.send(b"hello world").unwrap();
     wait_readable(&far, None).unwrap();
@@ -87,7 +87,7 @@ fn bytes_come_into_uninitialised_memory_and_spare_capacity() {
 }
 
 #[test]
-fn unix_sockets_have_paths_abstract_names_or_none() {
+fn unix_sockets_have_a_path_or_an_abstract_name_or_no_name() {
     let path = std::env::temp_dir().join(format!("conduit-net-{}.sock", std::process::id()));
     let address = UnixAddress::from_path(path.as_os_str()).unwrap();
     let listener = UnixListener::bind(&address).unwrap();
@@ -105,7 +105,7 @@ fn unix_sockets_have_paths_abstract_names_or_none() {
         UnixStream::connect(&address)
             .unwrap_err()
             .to_string()
-            .contains("there is no such path")
+            .contains("the path does not exist")
     );
 
     let name = UnixAddress::from_abstract_name(format!("conduit-net-{}", std::process::id()).as_bytes()).unwrap();
@@ -121,7 +121,7 @@ fn unix_sockets_have_paths_abstract_names_or_none() {
 }
 
 #[test]
-fn a_unix_path_has_1_to_107_bytes_and_an_abstract_name_at_most_107() {
+fn unix_path_has_1_to_107_bytes_and_abstract_name_at_most_107() {
     let error = |address: std::io::Result<UnixAddress>| address.unwrap_err().raw_os_error().unwrap();
     let too_long = rustix::io::Errno::NAMETOOLONG.raw_os_error();
     let longest = UnixAddress::from_path("x".repeat(107)).unwrap();
@@ -137,10 +137,10 @@ fn a_unix_path_has_1_to_107_bytes_and_an_abstract_name_at_most_107() {
     assert_eq!(error(UnixAddress::from_abstract_name(&[b'x'; 108])), too_long);
 }
 
-/// Linux binds a path that fills `sun_path` and leaves no room for a zero byte.
+/// Linux binds a path that fills `sun_path` without a terminating zero byte.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_peer_that_is_bound_to_a_path_of_108_bytes_is_accepted() {
+fn peer_bound_to_a_path_of_108_bytes_is_accepted() {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, socket};
     let directory = std::env::temp_dir();
     let path = |length: usize| {
@@ -162,7 +162,7 @@ fn a_peer_that_is_bound_to_a_path_of_108_bytes_is_accepted() {
 }
 
 #[test]
-fn descriptors_are_passed_and_those_not_taken_are_closed() {
+fn untaken_descriptors_are_closed() {
     let (one, two) = UnixStream::pair().unwrap();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let mut control = SendControl::new();
@@ -188,13 +188,13 @@ fn descriptors_are_passed_and_those_not_taken_are_closed() {
     );
     std::fs::File::from(taken.pop().unwrap()).write_all(b"through").unwrap();
     let mut text = String::new();
-    // Ends only because the descriptor that was not taken is closed too.
+    // The end arrives only because the descriptor that was not taken is closed.
     reader.read_to_string(&mut text).unwrap();
     assert_eq!(text, "through");
 }
 
 #[test]
-fn descriptors_that_nobody_looked_at_are_closed() {
+fn descriptors_of_unread_messages_are_closed() {
     let (one, two) = UnixStream::pair().unwrap();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let mut control = SendControl::new();
@@ -209,7 +209,7 @@ fn descriptors_that_nobody_looked_at_are_closed() {
 }
 
 #[test]
-fn credentials_of_the_sender_come_with_a_message() {
+fn message_has_the_credentials_of_its_sender() {
     let (one, two) = UnixDatagram::pair().unwrap();
     two.set_option(option::RECEIVE_CREDENTIALS, true).unwrap();
     let me = Credentials {
@@ -231,7 +231,7 @@ fn credentials_of_the_sender_come_with_a_message() {
 }
 
 #[test]
-fn packet_info_tells_and_chooses_addresses() {
+fn packet_info_reports_and_selects_addresses() {
     let receiver = UdpSocket::bind("0.0.0.0:0".parse().unwrap()).unwrap();
     receiver.set_option(option::RECEIVE_PACKET_INFO, true).unwrap();
     let to = format!("127.0.0.9:{}", receiver.local_addr().unwrap().port())
@@ -292,8 +292,8 @@ fn packet_info_tells_and_chooses_addresses() {
 }
 
 #[test]
-fn an_unknown_message_is_given_to_the_caller() {
-    // IP_RECVORIGDSTADDR is 20 at level 0; this crate has no form for what it gives.
+fn unknown_control_message_is_returned_raw() {
+    // IP_RECVORIGDSTADDR is 20 at level 0; this crate does not decode its control message.
     let original = option::SocketOption::<option::Flag, option::WriteOnly>::raw("IP_RECVORIGDSTADDR", 0, 20);
     let (one, two) = (udp(), udp());
     two.set_option(original, true).unwrap();
@@ -314,7 +314,7 @@ fn an_unknown_message_is_given_to_the_caller() {
 }
 
 #[test]
-fn control_messages_that_do_not_fit_are_told() {
+fn truncated_control_messages_are_reported() {
     let (one, two) = (udp(), udp());
     two.set_option(option::RECEIVE_PACKET_INFO, true).unwrap();
     one.send_to(b"x", two.local_addr().unwrap()).unwrap();
@@ -334,7 +334,7 @@ fn control_messages_that_do_not_fit_are_told() {
 }
 
 #[test]
-fn one_buffer_goes_as_many_datagrams_and_comes_back_as_one() {
+fn segmentation_and_coalescing_round_trip() {
     let (one, two) = (udp(), udp());
     two.set_option(option::COALESCE, true).unwrap();
     let mut control = SendControl::new();
@@ -362,7 +362,7 @@ fn one_buffer_goes_as_many_datagrams_and_comes_back_as_one() {
 }
 
 #[test]
-fn a_batch_carries_many_datagrams_with_their_control_messages() {
+fn batch_transfers_datagrams_with_control_messages() {
     let (one, two) = (udp(), udp());
     two.set_option(option::RECEIVE_TIME_TO_LIVE, true).unwrap();
     let to = Address::from(two.local_addr().unwrap());
@@ -396,10 +396,10 @@ fn a_batch_carries_many_datagrams_with_their_control_messages() {
 }
 
 #[test]
-fn a_batch_on_a_blocking_socket_returns_what_has_arrived() {
+fn batch_on_a_blocking_socket_returns_available_datagrams() {
     let (one, two) = (udp(), udp());
     two.set_blocking(true).unwrap();
-    // Without this the fault would be a test that never ends.
+    // Without a timeout the test would hang on failure.
     two.set_option(conduit_net::option::RECEIVE_TIMEOUT, PATIENCE).unwrap();
     for text in [b"1", b"2", b"3"] {
         one.send_to(text, two.local_addr().unwrap()).unwrap();
@@ -411,9 +411,9 @@ fn a_batch_on_a_blocking_socket_returns_what_has_arrived() {
 }
 
 #[test]
-fn a_batch_reports_truncated_control_messages_of_each_datagram_and_closes_their_descriptors() {
+fn batch_reports_truncated_control_messages_and_closes_their_descriptors() {
     let (one, two) = UnixDatagram::pair().unwrap();
-    // The room of 256 bytes holds a header and 60 descriptors.
+    // A buffer of 256 bytes has room for a header and 60 descriptors.
     let mut control = SendControl::<128>::with_words();
     control.push_descriptors(&[one.as_fd(); 100]).unwrap();
     one.send_message(&[IoSlice::new(b"many")], &control).unwrap();
@@ -438,7 +438,7 @@ fn a_batch_reports_truncated_control_messages_of_each_datagram_and_closes_their_
 }
 
 #[test]
-fn a_file_is_sent_from_the_kernel() {
+fn file_is_sent_from_the_kernel() {
     let path = std::env::temp_dir().join(format!("conduit-net-file-{}", std::process::id()));
     let mut file = std::fs::File::options()
         .create(true)
@@ -495,7 +495,7 @@ fn bytes_are_spliced_from_socket_to_socket() {
 }
 
 #[test]
-fn sending_a_file_to_a_peer_that_is_gone_is_no_signal() {
+fn sending_a_file_to_a_closed_connection_raises_no_signal() {
     let (near, far) = tcp_pair();
     far.set_linger(Some(Duration::ZERO)).unwrap();
     drop(far);
@@ -513,7 +513,7 @@ fn sending_a_file_to_a_peer_that_is_gone_is_no_signal() {
 }
 
 #[test]
-fn zero_copy_gives_every_buffer_back_once() {
+fn zero_copy_returns_every_buffer_once() {
     let (near, far) = tcp_pair();
     let mut sender = ZeroCopy::new(near).unwrap();
     let buffers: Vec<Arc<[u8]>> = (0..20u8).map(|number| vec![number; 20_000].into()).collect();
@@ -555,7 +555,7 @@ fn zero_copy_gives_every_buffer_back_once() {
 }
 
 #[test]
-fn a_socket_of_any_kind_connects_and_accepts_with_a_deadline() {
+fn socket_of_any_kind_connects_and_accepts_with_a_timeout() {
     let (one, two) = Socket::pair(Kind::SEQUENTIAL_PACKETS).unwrap();
     one.send(b"a packet").unwrap();
     one.send(b"another").unwrap();
@@ -581,26 +581,26 @@ fn a_socket_of_any_kind_connects_and_accepts_with_a_deadline() {
             .unwrap_err()
             .to_string(),
         format!(
-            "cannot accept on {}: timed out (ETIMEDOUT); no connection came in time: wait longer, or go on without one",
+            "cannot accept on {}: timed out (ETIMEDOUT); no connection arrived within the timeout: increase the timeout",
             listener.local_addr().unwrap()
         )
     );
 }
 
 #[test]
-fn hosts_are_found_by_name() {
+fn host_names_are_resolved() {
     let listener = TcpListener::bind_host("localhost:0", &ListenOptions::new()).unwrap();
     let port = listener.local_addr().unwrap().port();
     TcpStream::connect_host(&format!("localhost:{port}"), PATIENCE).unwrap();
     let error = TcpStream::connect_host("no port", PATIENCE).unwrap_err();
     assert!(
-        error.to_string().starts_with("cannot find the host no port: "),
+        error.to_string().starts_with("cannot resolve the host no port: "),
         "{error}"
     );
 }
 
 #[test]
-fn a_clone_is_the_same_socket() {
+fn clone_shares_the_socket() {
     let (near, far) = tcp_pair();
     let clone = near.try_clone().unwrap();
     drop(near);
@@ -638,7 +638,7 @@ fn vsock_connects_within_the_machine() {
 }
 
 #[test]
-fn an_icmp_error_is_read_with_its_cause() {
+fn icmp_error_is_read_with_its_cause() {
     for (address, receive, origin) in [
         ("127.0.0.1:0", option::RECEIVE_ERRORS, 2),
         ("[::1]:0", option::RECEIVE_ERRORS_V6, 3),
@@ -650,7 +650,7 @@ fn an_icmp_error_is_read_with_its_cause() {
         let mut control = ReceiveControl::new();
         let mut bytes = [0; 16];
         let got = receive_error(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut control).unwrap();
-        // The sent bytes come back with their destination.
+        // The sent bytes are returned with their destination.
         assert_eq!((&bytes[..got.bytes], got.from), (&b"anyone?"[..], Some(closed.into())));
         let error = control.messages().find_map(|message| match message {
             ControlMessage::QueuedError(error) => Some((error.number, error.origin)),
@@ -665,7 +665,7 @@ fn an_icmp_error_is_read_with_its_cause() {
 }
 
 #[test]
-fn a_buffer_that_the_kernel_still_reads_is_never_freed() {
+fn buffer_of_a_pending_send_is_not_freed() {
     let (near, far) = tcp_pair();
     let mut sender = ZeroCopy::new(near).unwrap();
     let buffer: Arc<[u8]> = vec![9; 1 << 20].into();

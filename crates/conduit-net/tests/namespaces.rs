@@ -1,4 +1,5 @@
-//! Two hosts on one machine: network name spaces joined by veth pairs, which the tests make themselves where they have the right.
+//! Two hosts on one machine: network namespaces connected by veth pairs, which the tests create if they have the
+//! privilege.
 #![cfg(target_os = "linux")]
 
 use conduit_net::option::{self, Name};
@@ -11,15 +12,15 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Two name spaces, `a` and `b`, with two cables between them: 10.9.1.1 to 10.9.1.2 (devices `one`) and 10.9.2.1 to 10.9.2.2
-/// (devices `two`).
+/// Two namespaces, `a` and `b`, with two links: 10.9.1.1 to 10.9.1.2 (devices `one`) and 10.9.2.1 to 10.9.2.2 (devices
+/// `two`).
 struct Hosts {
     a: String,
     b: String,
 }
 
 impl Hosts {
-    /// `None`, with the reason said aloud, where this process may not make them.
+    /// Returns `None`, and prints the reason, if the process cannot create namespaces.
     fn new() -> Option<Hosts> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -30,7 +31,7 @@ impl Hosts {
         };
         for space in [&hosts.a, &hosts.b] {
             if let Err(reason) = ip(&["netns", "add", space]) {
-                eprintln!("skipped: this process cannot make network name spaces: {reason}");
+                eprintln!("skipped: this process cannot create network namespaces: {reason}");
                 return None;
             }
         }
@@ -58,7 +59,7 @@ impl Hosts {
         Some(hosts)
     }
 
-    /// Runs `work` on a thread that is in the name space; the sockets it makes stay there.
+    /// Runs `work` on a thread in the namespace; its sockets remain there.
     fn on<T: Send>(space: &str, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             scope
@@ -73,7 +74,7 @@ impl Hosts {
         })
     }
 
-    /// A connection from a to b over the first cable.
+    /// A connection from `a` to `b` over the first link.
     fn connected(&self) -> (TcpStream, TcpStream) {
         let listener = Hosts::on(&self.b, || {
             TcpListener::bind("10.9.1.2:0".parse().unwrap(), &ListenOptions::new()).unwrap()
@@ -83,8 +84,8 @@ impl Hosts {
         (near, listener.accept_timeout(PATIENCE).unwrap().0)
     }
 
-    /// The peer vanishes without a FIN: its side of the cable is pulled.
-    fn pull_the_cable(&self) {
+    /// Disconnects the peer without a FIN, by taking its side of the link down.
+    fn take_link_down(&self) {
         ip(&["-n", &self.b, "link", "set", "one", "down"]).unwrap();
     }
 }
@@ -114,7 +115,7 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
 }
 
 #[test]
-fn a_socket_bound_to_a_device_hears_that_cable_only() {
+fn socket_bound_to_a_device_receives_only_from_its_link() {
     let Some(hosts) = Hosts::new() else { return };
     let any: SocketAddr = "0.0.0.0:0".parse().unwrap();
     let receiver = Hosts::on(&hosts.b, || {
@@ -151,10 +152,10 @@ fn a_socket_bound_to_a_device_hears_that_cable_only() {
 }
 
 #[test]
-fn multicast_goes_from_host_to_host() {
+fn multicast_reaches_other_hosts() {
     let Some(hosts) = Hosts::new() else { return };
     let group: IpAddr = "239.9.9.9".parse().unwrap();
-    // The interface 0 is the one that the route to the group names.
+    // Interface 0 selects the interface by the route to the group.
     for space in [&hosts.a, &hosts.b] {
         ip(&["-n", space, "route", "add", "239.0.0.0/8", "dev", "one"]).unwrap();
     }
@@ -172,53 +173,53 @@ fn multicast_goes_from_host_to_host() {
     assert_eq!((count, from.ip().to_string().as_str()), (12, "10.9.1.1"));
     receiver.leave(group, 0).unwrap();
 
-    // For one sender only: the other one is not received.
+    // Joined for one sender only: datagrams of the other one are not received.
     let (wanted, unwanted): (IpAddr, IpAddr) = ("10.9.1.1".parse().unwrap(), "10.9.1.77".parse().unwrap());
     receiver.set_option(option::MULTICAST_ALL, false).unwrap();
     receiver.join_source(group, unwanted, 0).unwrap();
     sender.send_to(b"not received", to).unwrap();
     receiver.join_source(group, wanted, 0).unwrap();
-    sender.send_to(b"heard", to).unwrap();
+    sender.send_to(b"wanted", to).unwrap();
     assert!(wait_readable(&receiver, Some(PATIENCE)).unwrap());
     assert_eq!(receiver.recv(&mut [0; 32]).unwrap(), 5);
 }
 
 #[test]
-fn the_user_timeout_gives_a_silent_peer_up() {
+fn user_timeout_closes_the_connection_to_an_unreachable_peer() {
     let Some(hosts) = Hosts::new() else { return };
     let (near, _far) = hosts.connected();
     near.set_option(option::USER_TIMEOUT, Duration::from_millis(300))
         .unwrap();
-    hosts.pull_the_cable();
+    hosts.take_link_down();
     near.send(b"anyone?").unwrap();
     assert!(
         wait_readable(&near, Some(PATIENCE)).unwrap(),
-        "the connection was not given up"
+        "the connection was not closed"
     );
     assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::TimedOut);
 }
 
 #[test]
-fn keep_alive_finds_a_half_open_peer_out() {
+fn keep_alive_detects_a_half_open_connection() {
     let Some(hosts) = Hosts::new() else { return };
     let (near, _far) = hosts.connected();
     let second = Duration::from_secs(1);
     near.set_keep_alive(Some(&KeepAlive::new().idle(second).interval(second).count(1)))
         .unwrap();
-    hosts.pull_the_cable();
+    hosts.take_link_down();
     assert!(
         wait_readable(&near, Some(PATIENCE)).unwrap(),
-        "the peer was not found out"
+        "the half-open connection was not detected"
     );
     assert_eq!(near.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::TimedOut);
 }
 
 #[test]
-fn a_peer_that_forgot_the_connection_resets_it() {
+fn peer_without_the_connection_resets_it() {
     let Some(hosts) = Hosts::new() else { return };
     let (near, far) = hosts.connected();
-    hosts.pull_the_cable();
-    // It closes while its packets are lost, like a host that crashes and restarts.
+    hosts.take_link_down();
+    // The peer closes while its packets are lost, as a host that restarts does.
     far.set_linger(Some(Duration::ZERO)).unwrap();
     drop(far);
     ip(&["-n", &hosts.b, "link", "set", "one", "up"]).unwrap();
@@ -228,7 +229,7 @@ fn a_peer_that_forgot_the_connection_resets_it() {
 }
 
 #[test]
-fn bytes_come_whole_over_a_slow_cable_that_loses_packets() {
+fn transfer_is_lossless_over_a_slow_link_with_packet_loss() {
     let Some(hosts) = Hosts::new() else { return };
     let netem = [
         "-n", &hosts.a, "qdisc", "add", "dev", "one", "root", "netem", "delay", "5ms", "loss", "5%",
@@ -254,7 +255,7 @@ fn bytes_come_whole_over_a_slow_cable_that_loses_packets() {
 }
 
 #[test]
-fn multicast_of_ipv6_goes_from_host_to_host() {
+fn ipv6_multicast_reaches_other_hosts() {
     let Some(hosts) = Hosts::new() else { return };
     for (space, host) in [(&hosts.a, 1), (&hosts.b, 2)] {
         let address = format!("fd09::{host}/64");
@@ -291,31 +292,31 @@ fn multicast_of_ipv6_goes_from_host_to_host() {
     receiver.leave_source(group, "fd09::1".parse().unwrap(), index).unwrap();
 }
 
-/// The number of the device `one` in the name space of this thread.
+/// The index of the device `one` in the namespace of this thread.
 fn index_of_one() -> u32 {
-    // SAFETY: a live text that ends in zero.
+    // SAFETY: a live string with a terminating zero.
     unsafe { libc::if_nametoindex(c"one".as_ptr()) }
 }
 
 #[test]
-fn fast_open_sends_the_first_bytes_with_the_first_packet() {
+fn fast_open_sends_data_in_the_syn_packet() {
     let Some(hosts) = Hosts::new() else { return };
     for space in [&hosts.a, &hosts.b] {
-        // Each name space has its own setting; only the bits for clients and for servers together allow both.
+        // Each namespace has a separate setting; the bits for clients and servers together allow both.
         Hosts::on(space, || std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "3")).unwrap();
     }
     let listener = Hosts::on(&hosts.b, || {
         TcpListener::bind("10.9.1.2:0".parse().unwrap(), &ListenOptions::new().fast_open(16)).unwrap()
     });
     let address = conduit_net::Address::from(listener.local_addr().unwrap());
-    // The first connection brings a cookie, the second uses it.
+    // The first connection obtains a cookie, the second one uses it.
     for _ in 0..2 {
         let socket = Hosts::on(&hosts.a, || conduit_net::Socket::stream().unwrap());
         socket.set_option(option::FAST_OPEN_CONNECT, true).unwrap();
         socket.start_connect(&address).unwrap();
         let sent = socket.send(b"early");
         if let Err(error) = &sent {
-            // Without a cookie the bytes have to wait for the connection.
+            // Without a cookie the bytes are sent after the handshake.
             assert_eq!(error.kind(), ErrorKind::WouldBlock);
             assert!(wait_writable(&socket, Some(PATIENCE)).unwrap());
             socket.send(b"early").unwrap();

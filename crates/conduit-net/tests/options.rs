@@ -1,4 +1,4 @@
-//! Every option: set, read back from the kernel, and where loopback shows it, its effect.
+//! Every option: set, read back from the kernel, and its effect if it is observable on loopback.
 #![cfg(target_os = "linux")]
 
 use conduit_net::option::{self, Codec, Name, ReadWrite, SocketOption};
@@ -37,7 +37,7 @@ fn connected() -> (TcpStream, TcpStream) {
     (near, listener.accept_timeout(Duration::from_secs(5)).unwrap().0)
 }
 
-/// Which options a test has set and read back.
+/// The options that a test has set and read back.
 #[derive(Default)]
 struct Covered(Vec<&'static str>);
 
@@ -64,7 +64,7 @@ impl Covered {
         self.0.push(option.name());
     }
 
-    /// An option that needs a privilege: without it, the error names it.
+    /// Tests an option that requires a privilege; the error without it names the privilege.
     fn privileged<C>(&mut self, socket: &Socket, option: SocketOption<C, ReadWrite>, value: C::Value, privilege: &str)
     where
         C: Codec<Value: Copy + PartialEq + Debug>,
@@ -72,7 +72,7 @@ impl Covered {
         match socket.set_option(option, value) {
             Ok(()) => assert_eq!(socket.option(option).unwrap(), value, "{option:?}"),
             Err(error) => {
-                eprintln!("not read back for want of a privilege: {error}");
+                eprintln!("not read back because a privilege is missing: {error}");
                 assert!(error.to_string().contains(privilege), "{error}");
             }
         }
@@ -81,14 +81,14 @@ impl Covered {
 }
 
 #[test]
-fn what_is_set_is_read_back() {
+fn options_are_read_back() {
     let mut covered = Covered::default();
     sharing(&mut covered);
     scheduling(&mut covered);
     connections(&mut covered);
     datagrams(&mut covered);
     beside(&mut covered);
-    // Each of these has a separate test below.
+    // Each of these options has a separate test below.
     covered.0.extend([
         "steer_to_cpu",
         "receive_buffer_force",
@@ -132,7 +132,7 @@ fn scheduling(covered: &mut Covered) {
     covered.reads(&tcp(), option::RECEIVE_BUFFER, 32 * 1024, 64 * 1024);
     covered.reads(&tcp(), option::SEND_BUFFER, 32 * 1024, 64 * 1024);
     covered.keeps(&tcp(), option::RECEIVE_LOW_WATER, [100, 1]);
-    // The kernel counts in ticks of at least a millisecond.
+    // The kernel counts in ticks of at least one millisecond.
     covered.keeps(
         &tcp(),
         option::RECEIVE_TIMEOUT,
@@ -174,7 +174,7 @@ fn connections(covered: &mut Covered) {
     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new()).unwrap();
     covered.keeps(&Socket::from(listener), option::FAST_OPEN, [16]);
     covered.keeps(&tcp(), option::FAST_OPEN_CONNECT, [true, false]);
-    // It is kept as a number of retransmissions: 1 s, 3 s, 7 s, …
+    // The kernel stores a number of retransmissions: 1 s, 3 s, 7 s, …
     covered.reads(
         &tcp(),
         option::DEFER_ACCEPT,
@@ -215,7 +215,7 @@ fn beside(covered: &mut Covered) {
 }
 
 #[test]
-fn forced_buffers_pass_the_cap_or_name_the_privilege() {
+fn forced_buffers_exceed_the_limit_or_name_the_privilege() {
     for (force, read) in [
         (option::RECEIVE_BUFFER_FORCE, option::RECEIVE_BUFFER),
         (option::SEND_BUFFER_FORCE, option::SEND_BUFFER),
@@ -228,9 +228,9 @@ fn forced_buffers_pass_the_cap_or_name_the_privilege() {
     }
 }
 
-/// On a thread without capabilities, for any user.
+/// Runs on a thread without capabilities, so that the result does not depend on the user.
 #[test]
-fn a_missing_privilege_is_named() {
+fn error_names_a_missing_privilege() {
     std::thread::spawn(|| {
         let sets = rustix::thread::capabilities(None).unwrap();
         rustix::thread::set_capabilities(
@@ -244,17 +244,17 @@ fn a_missing_privilege_is_named() {
         let error = tcp().set_option(option::MARK, 1).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot set mark: not permitted (EPERM); it needs CAP_NET_ADMIN or CAP_NET_RAW"
+            "cannot set mark: not permitted (EPERM); it requires CAP_NET_ADMIN or CAP_NET_RAW"
         );
         let error = tcp().set_option(option::RECEIVE_BUFFER_FORCE, 1 << 20).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot set receive_buffer_force: not permitted (EPERM); it needs CAP_NET_ADMIN"
+            "cannot set receive_buffer_force: not permitted (EPERM); it requires CAP_NET_ADMIN"
         );
         let error = Socket::new(Domain::V4, Kind::RAW, Protocol::ICMP).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot open a socket: not permitted (EPERM); raw sockets need CAP_NET_RAW"
+            "cannot open a socket: not permitted (EPERM); raw sockets require CAP_NET_RAW: grant it to the process"
         );
     })
     .join()
@@ -262,17 +262,17 @@ fn a_missing_privilege_is_named() {
 }
 
 #[test]
-fn an_option_of_another_kind_of_socket_is_named() {
+fn error_names_an_unsupported_option() {
     let error = udp().set_option(option::NO_DELAY, true).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot set no_delay: no such option (ENOPROTOOPT); this system, or this kind of socket, has no such option: leave it out"
+        "cannot set no_delay: no such option (ENOPROTOOPT); this system or this kind of socket does not support the option: remove it"
     );
     assert!(tcp().option(option::PEER_CREDENTIALS).is_ok());
     let error = tcp()
         .set_option(option::BIND_TO_DEVICE, Name::from("no-such-device"))
         .unwrap_err();
-    assert!(error.to_string().contains("`ip link` lists them"), "{error}");
+    assert!(error.to_string().contains("`ip link` lists the interfaces"), "{error}");
     assert!(
         tcp()
             .set_option(
@@ -284,7 +284,7 @@ fn an_option_of_another_kind_of_socket_is_named() {
 }
 
 #[test]
-fn a_connection_tells_about_itself() {
+fn tcp_info_reports_the_connection() {
     let (near, far) = connected();
     near.send(&[1; 5000]).unwrap();
     wait_readable(&far, None).unwrap();
@@ -302,7 +302,7 @@ fn a_connection_tells_about_itself() {
 }
 
 #[test]
-fn a_unix_peer_has_credentials() {
+fn unix_peer_has_credentials() {
     let (one, _two) = UnixStream::pair().unwrap();
     let peer = one.option(option::PEER_CREDENTIALS).unwrap();
     assert_eq!(peer.process as u32, std::process::id());
@@ -310,18 +310,18 @@ fn a_unix_peer_has_credentials() {
 }
 
 #[test]
-fn the_receive_low_water_mark_delays_readiness() {
+fn receive_low_water_mark_delays_readiness() {
     let (near, far) = connected();
     far.set_option(option::RECEIVE_LOW_WATER, 10).unwrap();
     near.send(b"12345").unwrap();
-    // A negative check with the kernel: readiness must not come, so a time is needed.
+    // A negative check against the kernel requires a time limit.
     assert!(!wait_readable(&far, Some(Duration::from_millis(20))).unwrap());
     near.send(b"67890").unwrap();
     assert!(wait_readable(&far, None).unwrap());
 }
 
 #[test]
-fn the_not_sent_low_water_mark_ends_writability_early() {
+fn not_sent_low_water_mark_limits_writability() {
     let (near, _far) = connected();
     near.set_option(option::NOT_SENT_LOW_WATER, 1).unwrap();
     while near.send(&[0; 65536]).is_ok() {}
@@ -330,7 +330,7 @@ fn the_not_sent_low_water_mark_ends_writability_early() {
 }
 
 #[test]
-fn a_corked_stream_holds_a_part_of_a_segment_back() {
+fn corked_stream_delays_partial_segments() {
     let (near, far) = connected();
     near.set_option(option::CORK, true).unwrap();
     near.send(b"held").unwrap();
@@ -340,7 +340,7 @@ fn a_corked_stream_holds_a_part_of_a_segment_back() {
 }
 
 #[test]
-fn the_hops_and_class_that_are_set_arrive() {
+fn hops_and_traffic_class_are_received_as_set() {
     let receiver = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     receiver.set_option(option::RECEIVE_TIME_TO_LIVE, true).unwrap();
     receiver.set_option(option::RECEIVE_TYPE_OF_SERVICE, true).unwrap();
@@ -357,14 +357,14 @@ fn the_hops_and_class_that_are_set_arrive() {
 }
 
 #[test]
-fn a_foreign_address_can_be_bound_with_free_bind() {
+fn free_bind_binds_a_foreign_address() {
     let address: SocketAddr = "192.0.2.77:0".parse().unwrap();
     assert!(UdpSocket::bind(address).is_err());
     UdpSocket::bind_with(address, |socket| socket.set_option(option::FREE_BIND, true)).unwrap();
 }
 
 #[test]
-fn a_socket_that_is_bound_to_a_device_hears_only_that() {
+fn socket_bound_to_a_device_receives_only_from_it() {
     let any = "0.0.0.0:0".parse().unwrap();
     let socket = UdpSocket::bind_with(any, |socket| {
         socket.set_option(option::BIND_TO_DEVICE, Name::from("lo"))
@@ -377,14 +377,14 @@ fn a_socket_that_is_bound_to_a_device_hears_only_that() {
 }
 
 #[test]
-fn steering_sends_everything_from_one_cpu_to_one_socket() {
+fn steering_assigns_each_cpu_to_one_socket() {
     let options = ListenOptions::new().reuse_port(true);
     let one = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
     let address = one.local_addr().unwrap();
     let two = TcpListener::bind(address, &options).unwrap();
     one.set_option(option::STEER_TO_CPU, 2).unwrap();
     std::thread::spawn(move || {
-        // SAFETY: it only returns a number. (rustix's own reads the vDSO in a way that valgrind does not support.)
+        // SAFETY: the call only returns a number. (rustix reads the vDSO in a way that valgrind does not support.)
         let cpu = unsafe { libc::sched_getcpu() } as usize;
         let mut only = rustix::thread::CpuSet::new();
         only.set(cpu);
@@ -399,12 +399,12 @@ fn steering_sends_everything_from_one_cpu_to_one_socket() {
 }
 
 #[test]
-fn multicast_is_heard_by_those_who_joined() {
+fn multicast_is_received_by_members() {
     for (group, bind) in [("239.1.2.3", "0.0.0.0:0"), ("ff01::1234", "[::]:0")] {
         let group: IpAddr = group.parse().unwrap();
         let receiver = UdpSocket::bind(bind.parse().unwrap()).unwrap();
         let sender = UdpSocket::bind(bind.parse().unwrap()).unwrap();
-        let interface = 1; // the loopback interface of every network name space
+        let interface = 1; // the loopback interface of every network namespace
         match group {
             IpAddr::V4(_) => sender.set_option(option::MULTICAST_INTERFACE, interface).unwrap(),
             IpAddr::V6(_) => sender.set_option(option::MULTICAST_INTERFACE_V6, interface).unwrap(),
@@ -431,7 +431,7 @@ fn multicast_is_heard_by_those_who_joined() {
 }
 
 #[test]
-fn source_specific_multicast_takes_one_sender_only() {
+fn source_specific_multicast_receives_one_sender_only() {
     let group: IpAddr = "232.1.2.3".parse().unwrap();
     let receiver = UdpSocket::bind("0.0.0.0:0".parse().unwrap()).unwrap();
     receiver.set_option(option::MULTICAST_ALL, false).unwrap();
@@ -458,7 +458,7 @@ fn source_specific_multicast_takes_one_sender_only() {
 }
 
 #[test]
-fn fast_open_carries_the_first_bytes_with_the_first_packet() {
+fn fast_open_sends_data_in_the_syn_packet() {
     let mode = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_fastopen").unwrap();
     if mode.trim().parse::<u32>().unwrap() & 3 != 3 {
         eprintln!("skipped: net.ipv4.tcp_fastopen is {}, not 3", mode.trim());
@@ -477,7 +477,7 @@ fn fast_open_carries_the_first_bytes_with_the_first_packet() {
 }
 
 #[test]
-fn a_kernel_time_stamp_and_the_number_of_drops_come_with_a_datagram() {
+fn datagram_has_timestamp_and_number_of_drops() {
     let receiver = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     receiver.set_option(option::RECEIVE_TIMESTAMP, true).unwrap();
     receiver.set_option(option::RECEIVE_DROPS, true).unwrap();
@@ -510,7 +510,7 @@ fn a_kernel_time_stamp_and_the_number_of_drops_come_with_a_datagram() {
 }
 
 #[test]
-fn the_constants_of_the_table_are_all_on_linux() {
+fn linux_has_all_options_of_the_table() {
     assert!(option::TABLE.iter().all(|row| row.location().is_some()));
     assert!(option::MARK.is_supported());
     assert!(

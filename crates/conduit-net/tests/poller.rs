@@ -1,4 +1,5 @@
-//! Readiness: the same on every backend. `crates/conduit-net/portable` runs these with the portable one on Linux.
+//! Readiness, equal on every backend. `crates/conduit-net/portable` runs these tests with the portable backend on
+//! Linux.
 
 use conduit_net::{Event, Events, Interest, ListenOptions, Poller, TcpListener, TcpStream};
 use std::io::ErrorKind;
@@ -19,7 +20,7 @@ fn pair() -> (TcpStream, TcpStream) {
     }
 }
 
-/// Waits until something is ready.
+/// Waits until a source is ready.
 fn wait(poller: &Poller, events: &mut Events) -> Vec<Event> {
     while poller.wait(events, None).unwrap() == 0 {}
     assert_eq!(events.len(), events.iter().count());
@@ -96,7 +97,7 @@ fn one_thread_echoes_for_many_clients() {
 }
 
 #[test]
-fn readiness_is_told_again_until_it_is_used_up() {
+fn readiness_is_reported_until_consumed() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -116,7 +117,7 @@ fn readiness_is_told_again_until_it_is_used_up() {
 }
 
 #[test]
-fn interest_can_be_changed_and_taken_away() {
+fn interest_can_be_modified_and_removed() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -147,7 +148,7 @@ fn interest_can_be_changed_and_taken_away() {
 }
 
 #[test]
-fn a_short_read_keeps_a_pending_hangup() {
+fn short_read_keeps_pending_hangup() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -163,7 +164,7 @@ fn a_short_read_keeps_a_pending_hangup() {
 }
 
 #[test]
-fn a_reset_is_told_as_readable() {
+fn reset_is_reported_as_readable() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -179,7 +180,7 @@ fn a_reset_is_told_as_readable() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn both_directions_closed_is_a_hangup_and_one_is_not() {
+fn hangup_requires_both_directions_closed() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -192,13 +193,13 @@ fn both_directions_closed_is_a_hangup_and_one_is_not() {
 }
 
 #[test]
-fn a_refused_connection_is_told_as_writable_with_its_error() {
+fn refused_connection_is_writable_with_its_error() {
     let free = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new())
         .unwrap()
         .local_addr()
         .unwrap();
     let Ok(stream) = TcpStream::start_connect(free) else {
-        return; // refused at once: nothing to wait for
+        return; // refused at once
     };
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -211,7 +212,7 @@ fn a_refused_connection_is_told_as_writable_with_its_error() {
 }
 
 #[test]
-fn another_thread_wakes_a_wait_that_has_no_limit() {
+fn notify_wakes_a_wait_without_limit() {
     let poller = Poller::new().unwrap();
     let told = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -228,7 +229,7 @@ fn another_thread_wakes_a_wait_that_has_no_limit() {
 }
 
 #[test]
-fn several_notifications_are_one_wakeup_and_the_next_wait_returns_at_once() {
+fn several_notifications_are_one_wakeup() {
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(1);
     for _ in 0..3 {
@@ -264,7 +265,7 @@ fn no_notification_is_lost_between_threads() {
 }
 
 #[test]
-fn adding_a_source_twice_is_an_error_and_keeps_the_first() {
+fn adding_a_source_twice_is_an_error_and_keeps_the_first_key() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -278,7 +279,7 @@ fn adding_a_source_twice_is_an_error_and_keeps_the_first() {
 }
 
 #[test]
-fn a_foreign_source_cannot_be_modified_or_removed() {
+fn unknown_source_cannot_be_modified_or_removed() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     poller.add(&far, 1, Interest::READABLE).unwrap();
@@ -293,7 +294,7 @@ fn a_foreign_source_cannot_be_modified_or_removed() {
 }
 
 #[test]
-fn the_reserved_key_is_refused() {
+fn reserved_key_is_rejected() {
     let (near, _far) = pair();
     let poller = Poller::new().unwrap();
     assert_eq!(
@@ -308,7 +309,7 @@ fn the_reserved_key_is_refused() {
 }
 
 #[test]
-fn a_closed_source_makes_room_for_the_next_with_its_number() {
+fn descriptor_number_can_be_reused_after_close() {
     let poller = Poller::new().unwrap();
     for round in 0..3 {
         let (near, far) = pair();
@@ -321,7 +322,7 @@ fn a_closed_source_makes_room_for_the_next_with_its_number() {
 }
 
 #[test]
-fn more_ready_sources_than_capacity_come_in_turn() {
+fn ready_sources_beyond_capacity_are_reported_in_turn() {
     let pairs: Vec<_> = (0..10).map(|_| pair()).collect();
     let poller = Poller::new().unwrap();
     for (key, (near, far)) in pairs.iter().enumerate() {
@@ -339,7 +340,7 @@ fn more_ready_sources_than_capacity_come_in_turn() {
 }
 
 #[test]
-fn a_poller_is_a_source_of_another() {
+fn poller_can_be_nested() {
     let (near, far) = pair();
     let inner = Poller::new().unwrap();
     let outer = Poller::new().unwrap();
@@ -360,7 +361,7 @@ fn a_poller_is_a_source_of_another() {
 }
 
 #[test]
-fn every_length_of_timeout_ends() {
+fn timeouts_of_every_length_end() {
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
     for timeout in [
@@ -377,13 +378,13 @@ fn every_length_of_timeout_ends() {
 }
 
 #[test]
-fn interest_shows_its_name() {
+fn interest_debug_output_has_its_names() {
     assert_eq!(format!("{:?}", Interest::READABLE | Interest::WRITABLE), "BOTH");
     assert_eq!(format!("{:?}", Interest::NONE), "NONE");
 }
 
 #[test]
-fn an_edge_is_told_once_for_each_change() {
+fn edge_triggered_event_is_reported_once_per_change() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -397,7 +398,7 @@ fn an_edge_is_told_once_for_each_change() {
 }
 
 #[test]
-fn a_one_shot_is_told_once_until_it_is_armed_again() {
+fn one_shot_event_is_reported_once_until_modified() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -415,7 +416,7 @@ fn a_one_shot_is_told_once_until_it_is_armed_again() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn out_of_band_bytes_are_told_as_priority() {
+fn out_of_band_data_is_reported_as_priority() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -426,7 +427,7 @@ fn out_of_band_bytes_are_told_as_priority() {
 
 #[test]
 #[cfg(all(target_os = "linux", not(conduit_portable)))]
-fn the_end_of_the_peers_sending_is_told_on_request() {
+fn half_close_is_reported_on_request() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut events = Events::with_capacity(8);
@@ -440,7 +441,7 @@ fn the_end_of_the_peers_sending_is_told_on_request() {
 
 #[test]
 #[cfg(all(target_os = "linux", not(conduit_portable)))]
-fn a_wait_fills_memory_of_the_caller() {
+fn wait_into_uses_memory_of_the_caller() {
     let (near, far) = pair();
     let poller = Poller::new().unwrap();
     let mut slots = [conduit_net::EventSlot::EMPTY; 4];

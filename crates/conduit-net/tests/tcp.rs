@@ -1,4 +1,4 @@
-//! TCP over loopback: what a caller sees of accepting, connecting, sending, receiving and closing.
+//! TCP over loopback: accepting, connecting, sending, receiving and closing.
 
 use conduit_net::{KeepAlive, ListenOptions, Shutdown, TcpListener, TcpStream};
 use std::io::{ErrorKind, IoSlice, Read, Write};
@@ -10,7 +10,7 @@ fn listen(address: &str) -> TcpListener {
     TcpListener::bind(address.parse().unwrap(), &ListenOptions::new()).unwrap()
 }
 
-/// Both ends of a connection, and the address of the first as the second sees it.
+/// Both ends of a connection, and the address of the first as seen by the second.
 fn pair(listener: &TcpListener) -> (TcpStream, TcpStream, SocketAddr) {
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     wait_readable(listener);
@@ -38,7 +38,7 @@ fn receive(stream: &TcpStream, count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn bytes_go_both_ways_and_addresses_match() {
+fn bytes_are_transferred_both_ways_and_addresses_match() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let listener = listen(address);
         let (near, far, peer) = pair(&listener);
@@ -57,7 +57,7 @@ fn bytes_go_both_ways_and_addresses_match() {
 }
 
 #[test]
-fn nothing_to_accept_or_receive_would_block() {
+fn accept_and_receive_would_block_without_input() {
     let listener = listen("127.0.0.1:0");
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     let (near, far, _) = pair(&listener);
@@ -66,7 +66,7 @@ fn nothing_to_accept_or_receive_would_block() {
 }
 
 #[test]
-fn a_full_buffer_takes_a_part_and_then_would_block() {
+fn full_buffer_accepts_a_part_and_then_would_block() {
     let listener = listen("127.0.0.1:0");
     let (near, far, _) = pair(&listener);
     near.set_send_buffer_bytes(16 * 1024).unwrap();
@@ -104,7 +104,7 @@ fn what_the_peer_does_not_take_is_outgoing() {
     let outgoing = near.outgoing_bytes().unwrap();
     assert!(0 < outgoing && outgoing < sent, "{outgoing} of {sent}");
     assert_eq!(receive(&far, sent).len(), sent);
-    // The last acknowledgement follows the bytes.
+    // The last acknowledgement arrives after the bytes.
     while near.outgoing_bytes().unwrap() > 0 {
         std::thread::yield_now();
     }
@@ -119,7 +119,7 @@ fn what_the_peer_does_not_take_is_outgoing() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn an_accepted_connection_holds_no_more_than_the_low_water_of_its_listener() {
+fn accepted_connection_has_the_low_water_mark_of_its_listener() {
     use conduit_net::{Options, option};
 
     const LOW_WATER: usize = 64 * 1024;
@@ -136,12 +136,12 @@ fn an_accepted_connection_holds_no_more_than_the_low_water_of_its_listener() {
     let (_, without) = held(ListenOptions::new());
     let (inherited, with) = held(ListenOptions::new().not_sent_low_water_bytes(LOW_WATER));
     assert_eq!(inherited, LOW_WATER);
-    // The bytes in flight are added, and loopback segments are long.
+    // The limit excludes the bytes in flight, and loopback segments are large.
     assert!(4 * with < without, "{with}, and {without} without");
 }
 
 #[test]
-fn a_half_closed_stream_still_receives() {
+fn half_closed_stream_receives() {
     let listener = listen("127.0.0.1:0");
     let (near, far, _) = pair(&listener);
     near.send(b"last").unwrap();
@@ -154,7 +154,7 @@ fn a_half_closed_stream_still_receives() {
 }
 
 #[test]
-fn sending_to_a_peer_that_is_gone_is_an_error_and_no_signal() {
+fn sending_to_a_closed_connection_is_an_error_without_signal() {
     let listener = listen("127.0.0.1:0");
     let (near, far, _) = pair(&listener);
     far.set_linger(Some(Duration::ZERO)).unwrap();
@@ -169,7 +169,7 @@ fn sending_to_a_peer_that_is_gone_is_an_error_and_no_signal() {
 }
 
 #[test]
-fn dual_stack_takes_both_versions_and_only_v6_does_not() {
+fn dual_stack_accepts_both_versions_and_only_v6_does_not() {
     let both = TcpListener::bind("[::]:0".parse().unwrap(), &ListenOptions::new().only_v6(false)).unwrap();
     let port = both.local_addr().unwrap().port();
     let _four = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
@@ -187,7 +187,7 @@ fn dual_stack_takes_both_versions_and_only_v6_does_not() {
 }
 
 #[test]
-fn an_accepted_connection_inherits_the_options_of_the_listener() {
+fn accepted_connection_inherits_options_of_the_listener() {
     let options = ListenOptions::new()
         .no_delay(true)
         .keep_alive(
@@ -221,7 +221,7 @@ fn an_accepted_connection_inherits_the_options_of_the_listener() {
 }
 
 #[test]
-fn options_of_a_stream_are_read_back() {
+fn stream_options_are_read_back() {
     let listener = listen("127.0.0.1:0");
     let (near, _far, _) = pair(&listener);
     near.set_no_delay(true).unwrap();
@@ -236,7 +236,7 @@ fn options_of_a_stream_are_read_back() {
 
 #[test]
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
-fn listeners_with_reuse_port_share_a_port_and_spread_connections() {
+fn listeners_with_reuse_port_share_a_port_and_its_connections() {
     let options = ListenOptions::new().reuse_port(true);
     let one = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
     let address = one.local_addr().unwrap();
@@ -250,7 +250,7 @@ fn listeners_with_reuse_port_share_a_port_and_spread_connections() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn defer_accept_hides_a_connection_until_its_first_bytes() {
+fn defer_accept_delays_a_connection_until_its_first_bytes() {
     let options = ListenOptions::new().defer_accept(Duration::from_secs(30));
     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
     let silent = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -262,7 +262,7 @@ fn defer_accept_hides_a_connection_until_its_first_bytes() {
 }
 
 #[test]
-fn connecting_is_started_without_waiting() {
+fn start_connect_does_not_wait() {
     let listener = listen("127.0.0.1:0");
     let near = TcpStream::start_connect(listener.local_addr().unwrap()).unwrap();
     wait_readable(&listener);
@@ -275,8 +275,8 @@ fn connecting_is_started_without_waiting() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn connecting_gives_up_at_its_deadline() {
-    // A listener whose queue is full lets further attempts hang.
+fn connect_times_out() {
+    // If the accept queue is full, a connection attempt hangs.
     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), &ListenOptions::new().backlog(0)).unwrap();
     let address = listener.local_addr().unwrap();
     let mut queued = Vec::new();
@@ -310,7 +310,7 @@ fn sockets_are_not_inherited_by_other_programs() {
 }
 
 #[test]
-fn sockets_of_std_come_and_go() {
+fn std_sockets_convert_both_ways() {
     let listener = TcpListener::try_from(std::net::TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     let (near, far, _) = pair(&listener);

@@ -1,4 +1,4 @@
-//! The server without std is built, weighed and talked to.
+//! Builds the server without std, and checks its size and its behaviour.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", not(conduit_portable)))]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A program that ends with the test, also after a panic.
+/// A program that is killed at the end of the test, also after a panic.
 struct Server(Child);
 
 impl Drop for Server {
@@ -17,7 +17,7 @@ impl Drop for Server {
 }
 
 #[test]
-fn a_server_of_at_most_16_kb_echoes_for_many_clients() {
+fn server_of_at_most_16_kb_echoes_for_many_clients() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/tiny_echo/Cargo.toml");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny_echo");
     let built = Command::new(env!("CARGO"))
@@ -62,7 +62,7 @@ fn a_server_of_at_most_16_kb_echoes_for_many_clients() {
         assert_eq!(line, format!("Hello Conduit from {number}\n"));
     }
 
-    // Far more than the buffers hold, to a client that reads late: the server must wait for room, and lose nothing.
+    // More than the buffers have room for, to a client that reads late: the server must wait and lose nothing.
     let text: Vec<u8> = (0..4_000_000u32)
         .flat_map(|number| (number % 251).to_le_bytes())
         .collect();

@@ -1,4 +1,4 @@
-//! TLS over pipes in memory and over sockets, and what its errors say.
+//! TLS over memory pipes and sockets, and its errors.
 #![cfg(all(feature = "tls", target_os = "linux"))]
 
 use conduit_net::tls::{Identity, Side, TlsClient, TlsClientBuilder, TlsServer, TlsServerBuilder, TlsStream};
@@ -43,13 +43,13 @@ fn pair(client: TlsClientBuilder, host: &str, server: TlsServerBuilder) -> Pair 
     (near, TlsStream::accept(&server.build().unwrap(), far).unwrap())
 }
 
-/// Lets both sides go on in turn until both are done, or have failed: what each says.
+/// Runs the handshake on both sides in turn until each is done or has failed, and returns both results.
 fn shake((near, far): &mut Pair) -> (String, String) {
     let (mut client, mut server) = (None, None);
     for _ in 0..20 {
         for (side, said) in [(&mut *near, &mut client), (&mut *far, &mut server)] {
             if said.as_ref().is_none_or(|text| text == "done") {
-                // A side that has finished may still receive an alert from the other: a read returns it.
+                // A finished side may still receive an alert from the other one, which a read returns.
                 *said = match side.handshake() {
                     Ok(false) => None,
                     Err(error) => Some(error.to_string()),
@@ -65,7 +65,7 @@ fn shake((near, far): &mut Pair) -> (String, String) {
 }
 
 #[test]
-fn bytes_and_the_end_go_both_ways_without_blocking() {
+fn bytes_and_close_notify_are_transferred_both_ways_without_blocking() {
     let issuer = issuer();
     let mut pair = pair(
         client(&issuer).protocols(&["h2", "http/1.1"]),
@@ -92,7 +92,7 @@ fn bytes_and_the_end_go_both_ways_without_blocking() {
 }
 
 #[test]
-fn a_full_stream_would_block_and_loses_nothing() {
+fn full_stream_would_block_and_loses_nothing() {
     let issuer = issuer();
     let mut pair = pair(client(&issuer), "localhost", server(&issuer));
     shake(&mut pair);
@@ -124,7 +124,7 @@ fn a_full_stream_would_block_and_loses_nothing() {
 }
 
 #[test]
-fn blocking_streams_shake_hands_by_themselves() {
+fn blocking_streams_complete_the_handshake_on_first_use() {
     let issuer = issuer();
     let (mut near, mut far) = pair(client(&issuer), "localhost", server(&issuer));
     near.stream().set_blocking(true).unwrap();
@@ -139,7 +139,7 @@ fn blocking_streams_shake_hands_by_themselves() {
     near.read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"echo");
     echo.join().unwrap();
-    // The other side is gone without saying so: that is an error, not an end.
+    // The peer closed the stream without close_notify, which is an error.
     assert_eq!(near.read(&mut bytes).unwrap_err().kind(), ErrorKind::UnexpectedEof);
 }
 
@@ -154,7 +154,7 @@ fn each_host_has_its_certificate() {
 }
 
 #[test]
-fn an_expired_certificate_is_named_on_both_sides() {
+fn expired_certificate_is_reported_on_both_sides() {
     let issuer = issuer();
     let expired = identity(&issuer, "localhost", |params| {
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -163,47 +163,48 @@ fn an_expired_certificate_is_named_on_both_sides() {
     let (client, server) = shake(&mut pair(client(&issuer), "localhost", TlsServer::builder(expired)));
     assert_eq!(
         client,
-        "we refuse the peer's certificate: it has expired; the peer must renew it (or this machine's clock is wrong)"
+        "rejected the peer's certificate: it has expired; renew it, or correct the clock of this machine"
     );
     assert_eq!(
         server,
-        "the peer refused us: our certificate has expired; renew it (or the peer's clock is wrong) (alert CertificateExpired)"
+        "the peer rejected the handshake: the certificate of this side has expired; renew it, or correct the clock of the peer \
+         (alert CertificateExpired)"
     );
 }
 
 #[test]
-fn a_certificate_of_another_host_is_named() {
+fn certificate_for_another_host_is_reported() {
     let issuer = issuer();
     let (client, server) = shake(&mut pair(client(&issuer), "elsewhere.example", server(&issuer)));
     assert!(
         client.starts_with(
-            "we refuse the peer's certificate: it is for another host: we asked for elsewhere.example, it is for"
+            "rejected the peer's certificate: it is not valid for the host: expected elsewhere.example, found "
         ) && client.contains("localhost"),
         "{client}"
     );
     assert!(
-        server.starts_with("the peer refused us: our certificate is not good for it"),
+        server.starts_with("the peer rejected the handshake: the certificate of this side is not acceptable"),
         "{server}"
     );
 }
 
 #[test]
-fn an_unknown_issuer_is_named_on_both_sides() {
+fn unknown_issuer_is_reported_on_both_sides() {
     let (ours, theirs) = (issuer(), issuer_named("Another Authority"));
     let (client, server) = shake(&mut pair(client(&ours), "localhost", server(&theirs)));
     assert_eq!(
         client,
-        "we refuse the peer's certificate: its issuer is unknown; trust the issuer's certificate, or let the peer send the chain \
-         up to one we trust"
+        "rejected the peer's certificate: its issuer is unknown; trust the certificate of the issuer, or add the missing \
+         certificates to the peer's chain"
     );
     assert!(
-        server.starts_with("the peer refused us: the issuer of our certificate is unknown to it"),
+        server.starts_with("the peer rejected the handshake: the issuer of this side's certificate is unknown"),
         "{server}"
     );
 }
 
 #[test]
-fn client_certificates_are_checked_and_missing_ones_named() {
+fn client_certificates_are_verified_and_missing_ones_reported() {
     let issuer = issuer();
     let trusting = || {
         server(&issuer)
@@ -218,10 +219,10 @@ fn client_certificates_are_checked_and_missing_ones_named() {
     let (said, server) = shake(&mut pair(client(&issuer), "localhost", trusting()));
     assert_eq!(
         server,
-        "we refuse the peer: it showed no certificate; give it one that this side trusts"
+        "rejected the peer: it presented no certificate; configure one that this side trusts"
     );
     assert!(
-        said.starts_with("the peer refused us: it wants a certificate of us"),
+        said.starts_with("the peer rejected the handshake: a certificate is required"),
         "{said}"
     );
 
@@ -235,19 +236,22 @@ fn client_certificates_are_checked_and_missing_ones_named() {
 }
 
 #[test]
-fn no_protocol_in_common_is_named_on_both_sides() {
+fn missing_common_protocol_is_reported_on_both_sides() {
     let issuer = issuer();
     let (client, server) = shake(&mut pair(
         client(&issuer).protocols(&["h3"]),
         "localhost",
         server(&issuer).protocols(&["h2"]),
     ));
-    assert!(client.contains("it speaks none of our protocols (ALPN)"), "{client}");
-    assert!(server.contains("no protocol (ALPN) that this side speaks"), "{server}");
+    assert!(
+        client.contains("it supports none of the offered protocols (ALPN)"),
+        "{client}"
+    );
+    assert!(server.contains("no protocol (ALPN) of this side"), "{server}");
 }
 
 #[test]
-fn a_peer_without_tls_is_named() {
+fn peer_without_tls_is_reported() {
     let issuer = issuer();
     let (near, far) = UnixStream::pair().unwrap();
     let mut far = TlsStream::accept(&server(&issuer).build().unwrap(), far).unwrap();
@@ -256,13 +260,13 @@ fn a_peer_without_tls_is_named() {
     let error = far.handshake().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the peer does not speak TLS; check that both sides do, and the port"
+        "the peer does not use TLS; check the port, and that both sides use TLS"
     );
     assert_eq!(error.side(), Side::Peer);
 }
 
 #[test]
-fn files_and_names_that_cannot_be_used_are_named() {
+fn errors_contain_the_unusable_file_or_name() {
     let error = Identity::from_pem_files("/no/such/file.pem", "/no/key.pem").unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -273,7 +277,7 @@ fn files_and_names_that_cannot_be_used_are_named() {
     assert!(
         error
             .to_string()
-            .contains("it must have a section -----BEGIN CERTIFICATE-----"),
+            .contains("it must contain a section -----BEGIN CERTIFICATE-----"),
         "{error}"
     );
     let issuer = issuer();
@@ -293,7 +297,7 @@ fn pem_pair(issuer: &Issuer) -> (String, String) {
 }
 
 #[test]
-fn certificate_errors_name_the_line_or_the_kind_of_the_fault_and_the_remedy() {
+fn certificate_errors_have_the_line_or_kind_of_the_fault_and_the_remedy() {
     let issuer = issuer();
     let (chain, key) = pem_pair(&issuer);
     let (_, other_key) = pem_pair(&issuer);
@@ -335,7 +339,7 @@ fn certificate_errors_name_the_line_or_the_kind_of_the_fault_and_the_remedy() {
         (
             cut.as_bytes(),
             key.as_bytes(),
-            &["certificates", "line 1 begins a section that has no end"],
+            &["certificates", "line 1 starts a section without an end"],
         ),
         (no_certificate.as_bytes(), key.as_bytes(), &["not an X.509 certificate"]),
         (
@@ -382,7 +386,7 @@ fn certificate_errors_name_the_line_or_the_kind_of_the_fault_and_the_remedy() {
 }
 
 #[test]
-fn a_key_that_does_not_match_is_named_with_both_files() {
+fn key_mismatch_error_has_both_files() {
     let issuer = issuer();
     let directory = std::env::temp_dir().join(format!("conduit-net-tls-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
@@ -401,17 +405,17 @@ fn only_regular_files_of_bounded_size_are_read() {
     let directory = std::env::temp_dir().join(format!("conduit-net-pem-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let [pipe, large] = ["pipe", "large"].map(|name| directory.join(name));
-    // Nothing writes into it, so opening it to read would wait.
+    // The pipe has no writer, so opening it for reading would block.
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
     std::fs::File::create(&large).unwrap().set_len((4 << 20) + 1).unwrap();
     for (path, expected) in [
+        (std::path::Path::new("/dev/zero"), "it is a device; use a regular file"),
+        (&directory, "it is a directory; use a regular file"),
+        (&pipe, "it is a pipe; use a regular file"),
         (
-            std::path::Path::new("/dev/zero"),
-            "it is a device; give the path of a regular file",
+            &large,
+            "it is larger than 4 MiB; use a file that contains only PEM text",
         ),
-        (&directory, "it is a directory; give the path of a regular file"),
-        (&pipe, "it is a pipe; give the path of a regular file"),
-        (&large, "it is larger than 4 MiB; give a file with PEM text only"),
     ] {
         let error = conduit_net::tls::read_pem_file(path).unwrap_err().to_string();
         assert_eq!(error, format!("cannot use the file {}: {expected}", path.display()));
@@ -420,7 +424,7 @@ fn only_regular_files_of_bounded_size_are_read() {
 }
 
 #[test]
-fn an_identity_has_the_validity_of_its_own_certificate() {
+fn identity_has_the_validity_of_its_end_entity_certificate() {
     let issuer = issuer();
     let identity = identity(&issuer, "localhost", |params| {
         params.not_before = date_time_ymd(2020, 2, 29);

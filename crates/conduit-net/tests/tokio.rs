@@ -1,4 +1,4 @@
-//! tokio's side: sockets that go there and come back, and a poller nested in its runtime.
+//! Conversions from and to tokio's sockets, and a poller nested in a tokio runtime.
 #![cfg(feature = "tokio")]
 
 use conduit_net::{AsyncPoller, Events, Interest, ListenOptions, Poller, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 #[test]
-fn a_poller_nests_in_a_tokio_runtime() {
+fn poller_can_be_nested_in_a_tokio_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
@@ -33,7 +33,7 @@ fn a_poller_nests_in_a_tokio_runtime() {
             );
             assert!(events.iter().all(|event| event.key == 7 && event.readable));
             far.recv(&mut [0; 8]).unwrap();
-            // Nothing is left: only then may the readiness be cleared.
+            // No event is left, which is required before the readiness may be cleared.
             assert_eq!(poller.poller().wait(&mut events, Some(Duration::ZERO)).unwrap(), 0);
             guard.clear_ready();
         }
@@ -41,7 +41,7 @@ fn a_poller_nests_in_a_tokio_runtime() {
 }
 
 #[test]
-fn sockets_of_tokio_come_and_go() {
+fn tokio_sockets_convert_both_ways() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()

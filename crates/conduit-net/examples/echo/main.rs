@@ -1,9 +1,9 @@
-//! An echo server: everything that comes is sent back, for thousands of clients at once on one thread.
+//! An echo server for thousands of clients on one thread.
 //!
 //! ```text
 //! echo [--bind HOST:PORT] [--udp | --unix PATH | --tls CERTIFICATES KEY]
 //! ```
-//! Without arguments it is TCP on 0.0.0.0:8080: `echo "Hello Conduit" | nc localhost 8080` prints it back.
+//! Default: TCP on 0.0.0.0:8080. Try `echo "Hello Conduit" | nc localhost 8080`.
 #![allow(clippy::print_stdout, reason = "the banner is for the terminal")]
 
 #[cfg_attr(feature = "tls", path = "tls.rs")]
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: echo [--bind HOST:PORT] [--udp | --unix PATH | --tls CERTIFICATES KEY]";
 
-/// The settings from the arguments.
+/// The parsed arguments.
 struct Arguments {
     bind: String,
     mode: Mode,

@@ -1,4 +1,4 @@
-//! Without the feature, TLS is an error that says how to have it.
+//! Without the feature `tls`, TLS is an error with the remedy.
 
 use crate::streams::Accepted;
 use conduit_net::TcpStream;

@@ -1,13 +1,13 @@
-//! Streams of any kind: one poller, one shared buffer, and a rest per connection only where a client reads slowly.
+//! Streams of any kind: one poller, one shared buffer, and unsent bytes per connection only if the client reads slowly.
 
 use conduit_net::{Events, Interest, Poller, TcpStream, UnixStream};
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 
-/// A connection, with TLS or without.
+/// A connection with or without TLS.
 pub(crate) trait Wire: Read + Write {
-    /// Changes what the connection is watched for.
+    /// Changes the interest of the connection.
     fn watch(&self, poller: &Poller, key: u64, interest: Interest, new: bool) -> io::Result<()>;
 
     /// The interest that the stream itself requires.
@@ -19,7 +19,7 @@ pub(crate) trait Wire: Read + Write {
 /// The type of an accepted connection.
 pub(crate) type Accepted = io::Result<Box<dyn Wire>>;
 
-/// Watching anything with a descriptor.
+/// Registers anything with a descriptor, or changes its interest.
 pub(crate) fn watch(source: &impl AsFd, poller: &Poller, key: u64, interest: Interest, new: bool) -> io::Result<()> {
     if new {
         poller.add(source, key, interest)
@@ -42,7 +42,7 @@ impl Wire for UnixStream {
 
 struct Connection {
     wire: Box<dyn Wire>,
-    /// Received bytes that are not sent back yet; reading pauses while there are some.
+    /// Received bytes that are not sent back yet; reading pauses until they are sent.
     rest: Vec<u8>,
     ended: bool,
     interest: Interest,
@@ -50,7 +50,7 @@ struct Connection {
 
 const LISTENER: u64 = u64::MAX - 1;
 
-/// Accepts at most this many connections before the others get their turn.
+/// The maximum number of accepted connections per turn, so that other sources get their turn.
 const ACCEPTS_A_TURN: usize = 64;
 
 pub(crate) fn serve(listener: &impl AsFd, accept: impl Fn() -> Accepted) -> Result<(), Box<dyn Error>> {
@@ -67,7 +67,7 @@ pub(crate) fn serve(listener: &impl AsFd, accept: impl Fn() -> Accepted) -> Resu
             if event.key == LISTENER {
                 paused = !accept_some(&poller, &accept, &mut connections, &mut free)?;
                 if paused {
-                    // No descriptor is left: those who wait are accepted when a connection has ended.
+                    // No descriptor is available: pending connections are accepted after another one has closed.
                     poller.modify(listener, LISTENER, Interest::NONE)?;
                 }
                 continue;
@@ -88,7 +88,7 @@ pub(crate) fn serve(listener: &impl AsFd, accept: impl Fn() -> Accepted) -> Resu
     }
 }
 
-/// False when no descriptor is left.
+/// Returns false if no descriptor is available.
 fn accept_some(
     poller: &Poller,
     accept: &impl Fn() -> Accepted,
@@ -107,7 +107,7 @@ fn accept_some(
             {
                 return Ok(false);
             }
-            // That connection is gone; the next may be there.
+            // This connection was aborted; continue with the next one.
             Err(_) => continue,
         };
         let index = free.pop().unwrap_or_else(|| {
@@ -126,7 +126,7 @@ fn accept_some(
 }
 
 impl Connection {
-    /// Sends and receives as far as both go; an error, or the end, closes the connection.
+    /// Sends and receives until either would block; an error or the end closes the connection.
     fn turn(&mut self, poller: &Poller, key: u64, buffer: &mut [u8]) -> io::Result<()> {
         loop {
             while !self.rest.is_empty() {
@@ -157,7 +157,7 @@ impl Connection {
                     self.rest.extend_from_slice(&buffer[sent..count]);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    // A large rest of before is not kept for a client that may be silent for hours.
+                    // The memory of a large rest is freed, because the client may be idle for hours.
                     self.rest = Vec::new();
                     return self.watch(poller, key, self.wire.wants());
                 }

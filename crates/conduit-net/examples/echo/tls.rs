@@ -1,4 +1,4 @@
-//! TLS, where the feature is on.
+//! TLS, with the feature `tls`.
 
 use crate::streams::{Accepted, Wire, watch};
 use conduit_net::tls::{Identity, TlsServer, TlsStream};

@@ -1,4 +1,4 @@
-//! Datagrams: one at a time, back to their sender.
+//! Datagrams: each one is sent back to its sender.
 
 use conduit_net::{Events, Interest, Poller, UdpSocket};
 use std::error::Error;
@@ -13,7 +13,7 @@ pub(crate) fn serve(socket: &UdpSocket) -> Result<(), Box<dyn Error>> {
         poller.wait(&mut events, None)?;
         loop {
             match socket.recv_from(&mut buffer) {
-                // A datagram that cannot be sent is lost, as on the network.
+                // A datagram that cannot be sent is dropped, as on the network.
                 Ok((count, from)) => drop(socket.send_to(&buffer[..count], from)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error.into()),

@@ -1,4 +1,4 @@
-//! Leaves out of the binary what a small program has no use for.
+//! Excludes sections that a small binary does not need.
 
 fn main() {
     for argument in [

@@ -14,14 +14,15 @@ use std::path::Path;
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-/// An open directory, whose files and directories are opened by paths that cannot leave it.
+/// An open directory, which opens files and directories by paths that cannot leave it.
 ///
-/// A path is relative, and its components are separated by `/`. A symbolic link is followed while its target is below the
-/// directory; an absolute target, and one that leads out of the directory, is an error (`CrossesDevices`), even where the
-/// file that it names is below. Only regular files are opened for reading: to open a device, a named pipe or a terminal has
-/// effects, and a socket cannot be opened.
+/// A path is relative, with components separated by `/`. A symbolic link is followed if its target is below the
+/// directory; an absolute target, or one outside of the directory, is an error (`CrossesDevices`), even if it names a
+/// file below. Only regular files are opened for reading, because opening a device, a named pipe or a terminal has side
+/// effects.
 ///
-/// On Linux 5.6 and later, openat2(2) with `RESOLVE_BENEATH` resolves the path in one call. Elsewhere, and where a filter
+/// On Linux 5.6 and later, openat2(2) with `RESOLVE_BENEATH` resolves the path in one call. On other systems, and if a
+/// filter rejects the call, the components are opened in turn without following links.
 /// rejects that call, the components are opened one after the other without following links.
 ///
 /// # Example
@@ -46,13 +47,13 @@ use rustix::io::Errno;
 #[derive(Debug)]
 pub struct Directory(OwnedFd);
 
-/// The permission of a call to wait for a disk or a network.
+/// The permission of a call to block on a disk or a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// The call waits as long as the file system needs.
+    /// The call may block.
     Allowed,
-    /// The call fails with `WouldBlock` unless the kernel has the path in its cache (`RESOLVE_CACHED`, Linux 5.12). On other
-    /// systems it always fails so.
+    /// The call fails with `WouldBlock` unless the path is in the cache of the kernel (`RESOLVE_CACHED`, Linux 5.12).
+    /// On other systems it always fails with `WouldBlock`.
     Never,
 }
 
@@ -67,24 +68,25 @@ pub enum Found {
     Special,
 }
 
-/// The identity, the length and the times of a file, as fstat(2) returns them.
+/// The identity, length and times of a file. fstat(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
-    /// The file system.
+    /// The number of the file system.
     pub device: u64,
     /// The number of the file in the file system.
     pub inode: u64,
     /// The length in bytes.
     pub length: u64,
-    /// The time of the last change of the content, in seconds from 1970, and the nanoseconds after them.
+    /// The time of the last change of the content: seconds since 1970, and nanoseconds.
     pub modified: (i64, u32),
-    /// The time of the last change of content or attributes, which no program can set.
+    /// The time of the last change of content or attributes, which programs cannot set: seconds since 1970, and
+    /// nanoseconds.
     pub changed: (i64, u32),
 }
 
 impl Attributes {
-    /// The attributes of an open file. It makes one call, which does not wait for a disk: the kernel has the attributes of
-    /// an open file. A network file system may ask its server.
+    /// The attributes of an open file. The call does not block on a disk, because the kernel caches the attributes of
+    /// open files. A network file system may send a request.
     ///
     /// # Errors
     /// The errors of fstat(2).
@@ -102,7 +104,7 @@ impl Attributes {
         }
     }
 
-    /// Returns whether both are of one file, whose content may have changed.
+    /// Returns whether both are attributes of the same file, whose content may differ.
     pub fn is_same_file(&self, other: &Attributes) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
@@ -111,21 +113,21 @@ impl Attributes {
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DirectoryEntry {
-    /// The name, in the bytes of the file system.
+    /// The name, in the encoding of the file system.
     pub name: OsString,
     /// True for a directory, and for a link to one.
     pub is_directory: bool,
     /// The length in bytes; 0 for a directory.
     pub length: u64,
-    /// The time of the last change of the content, in seconds from 1970.
+    /// The time of the last change of the content, in seconds since 1970.
     pub modified: i64,
 }
 
 impl Directory {
-    /// Opens a directory by a path of the process, which may lead through links.
+    /// Opens a directory by a path of the process, which may contain symbolic links.
     ///
     /// # Errors
-    /// `NotFound`, `NotADirectory`, `PermissionDenied`; `WouldBlock` as [`Waiting::Never`] has it.
+    /// `NotFound`, `NotADirectory`, `PermissionDenied`; `WouldBlock` with [`Waiting::Never`].
     pub fn open(path: &Path, waiting: Waiting) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         if waiting == Waiting::Never {
@@ -140,9 +142,9 @@ impl Directory {
     /// Opens the object at a path below the directory. The empty path is the directory.
     ///
     /// # Errors
-    /// `NotFound`, `NotADirectory`, `PermissionDenied`; `CrossesDevices` (`EXDEV`) for a path or a link that leads out of the
-    /// directory; `FilesystemLoop` for too many links; `InvalidFilename` for a name that is too long; `InvalidInput` for a
-    /// byte 0; `WouldBlock` as [`Waiting::Never`] has it.
+    /// `NotFound`, `NotADirectory`, `PermissionDenied`; `CrossesDevices` (`EXDEV`) for a path or a link that leaves the
+    /// directory; `FilesystemLoop` for too many links; `InvalidFilename` for a name that is too long; `InvalidInput`
+    /// for a zero byte; `WouldBlock` with [`Waiting::Never`].
     pub fn find(&self, path: &[u8], waiting: Waiting) -> io::Result<Found> {
         #[cfg(target_os = "linux")]
         match openat2::find(self.0.as_fd(), path, waiting) {
@@ -152,8 +154,8 @@ impl Directory {
         self.find_by_walk(path, waiting)
     }
 
-    /// As [`find`](Directory::find), and opens each component by itself: the twin for tests, and the only way on systems
-    /// without openat2(2). [`Waiting::Never`] always fails.
+    /// As [`find`](Directory::find), with each component opened in turn. Tests compare both; it is the only way on
+    /// systems without openat2(2). [`Waiting::Never`] always fails.
     ///
     /// # Errors
     /// As [`find`](Directory::find).
@@ -164,7 +166,7 @@ impl Directory {
         }
     }
 
-    /// The attributes of the regular file at a path, which is not opened for reading; `None` for other objects.
+    /// The attributes of the regular file at a path, without opening it for reading; `None` for other objects.
     ///
     /// # Errors
     /// As [`find`](Directory::find).
@@ -180,8 +182,8 @@ impl Directory {
         }
     }
 
-    /// The regular files and directories in the directory at a path, sorted by name, and whether there are more than `limit`.
-    /// Links out of the directory, and objects of other types, are left out. It waits for the disk.
+    /// The regular files and directories in the directory at a path, sorted by name, and whether there are more than
+    /// `limit`. Links out of the directory and other kinds of objects are omitted. It may block on a disk.
     ///
     /// # Errors
     /// As [`find`](Directory::find); `NotADirectory` for a file.
@@ -205,7 +207,7 @@ impl Directory {
         Ok((entries, is_cut))
     }
 
-    /// The description of an entry; `None` where it has gone, leads out of the directory, or is of another type.
+    /// The description of an entry; `None` if it no longer exists, leaves the directory, or is of another kind.
     fn entry(&self, path: &[u8], name: Vec<u8>) -> Option<DirectoryEntry> {
         let full = if path.is_empty() {
             name.clone()

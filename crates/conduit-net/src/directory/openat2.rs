@@ -1,4 +1,4 @@
-//! openat2(2): the kernel resolves the path, below the directory.
+//! openat2(2): the kernel resolves the path below the directory.
 
 use std::fs::File;
 use std::io;
@@ -11,21 +11,21 @@ use rustix::path::Arg;
 
 use super::{Attributes, Found, Waiting};
 
-/// The number of attempts where another process renames directories on the path (`EAGAIN`, openat2(2)).
+/// The number of attempts if another process renames directories in the path (`EAGAIN`, openat2(2)).
 const ATTEMPTS: usize = 16;
 
-/// For reading: without waiting for a writer of a pipe, and without taking over a terminal.
+/// Flags for reading, without waiting for the writer of a pipe and without acquiring a controlling terminal.
 const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
 
-/// Returns whether the call does not exist (Linux before 5.6), or a filter of a container rejects it.
+/// Returns whether the call does not exist (Linux before 5.6), or a container's filter rejects it.
 pub(super) fn is_missing(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::NOSYS | Errno::PERM))
 }
 
-/// Opens the object, and looks at it before it is opened for reading.
+/// Opens the object, and checks its type before opening it for reading.
 pub(super) fn find(directory: BorrowedFd<'_>, path: &[u8], waiting: Waiting) -> io::Result<Found> {
     let object = open(directory, path, OFlags::PATH | OFlags::CLOEXEC, waiting)?;
     let stat = fstat(&object)?;
@@ -46,7 +46,7 @@ pub(super) fn attributes(directory: BorrowedFd<'_>, path: &[u8], waiting: Waitin
     Ok(is_file.then(|| Attributes::new(&stat)))
 }
 
-/// Opens a path whose components the kernel has in its cache.
+/// Opens a path if its components are in the cache of the kernel.
 pub(super) fn open_cached(directory: BorrowedFd<'_>, path: impl Arg, flags: OFlags) -> io::Result<OwnedFd> {
     static IS_UNKNOWN: AtomicBool = AtomicBool::new(false);
     if IS_UNKNOWN.load(Relaxed) {
@@ -61,7 +61,7 @@ pub(super) fn open_cached(directory: BorrowedFd<'_>, path: impl Arg, flags: OFla
     }
 }
 
-/// Opens the object that `object` names for reading. `/proc` has no race; without it, the path is resolved again.
+/// Opens `object` for reading. Through `/proc` this has no race; without `/proc`, the path is resolved again.
 fn reopen(
     directory: BorrowedFd<'_>,
     path: &[u8],
@@ -98,7 +98,7 @@ fn open(directory: BorrowedFd<'_>, path: &[u8], flags: OFlags, waiting: Waiting)
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) if waiting == Waiting::Allowed => {}
             Err(Errno::NOSYS | Errno::PERM) if waiting == Waiting::Never => return Err(Errno::WOULDBLOCK.into()),
-            // Linux 5.6 to 5.11.
+            // Linux 5.6 to 5.11 lacks `RESOLVE_CACHED`.
             Err(Errno::INVAL) if waiting == Waiting::Never => {
                 CACHED_IS_UNKNOWN.store(true, Relaxed);
                 return Err(Errno::WOULDBLOCK.into());

@@ -1,7 +1,7 @@
-//! The components of a path, opened one after the other, without following links.
+//! Path resolution that opens the components in turn, without following links.
 //!
-//! The directories from the root to the current one stay open, so that `..` in the target of a link returns to the one that
-//! was opened, and never to one that another process has moved.
+//! The directories from the root to the current one remain open, so that `..` in the target of a link returns to the
+//! opened directory, even if another process has moved it.
 
 use std::fs::File;
 use std::io;
@@ -12,13 +12,13 @@ use rustix::io::Errno;
 
 use super::{Attributes, Found};
 
-/// The number of links on one path, as in Linux.
+/// The maximum number of links in one path, as in Linux.
 const LINK_LIMIT: usize = 40;
 
 /// The object at the end of a path.
 enum End {
     Directory(OwnedFd),
-    /// The object of another type, in its directory.
+    /// An object of another type, and its directory.
     Other {
         /// `None` is the root.
         parent: Option<OwnedFd>,
@@ -34,7 +34,7 @@ pub(super) fn find(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Found> {
         End::Other { parent, name, stat } => (parent, name, Attributes::new(&stat)),
     };
     let parent = parent.as_ref().map_or(root, AsFd::as_fd);
-    // The object may be replaced between both calls. `NONBLOCK` keeps a pipe from being waited for.
+    // The object may be replaced between the calls. `NONBLOCK` prevents waiting for the writer of a pipe.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = openat(parent, name, flags, Mode::empty())?;
     let stat = fstat(&file)?;
@@ -73,7 +73,7 @@ fn resolve(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<End> {
         return Err(Errno::XDEV.into());
     }
     let mut parents: Vec<OwnedFd> = Vec::new();
-    // The components to come; the next one is the last.
+    // The remaining components in reverse order.
     let mut pending: Vec<Vec<u8>> = Vec::new();
     push(&mut pending, path);
     let mut links = 0;
@@ -122,7 +122,7 @@ fn subdirectory(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
     Ok(openat(parent, name, flags, Mode::empty())?)
 }
 
-/// Adds the components of a path. A slash at the end is a component, so that a file before it is an error.
+/// Adds the components of a path. A trailing slash is a component, so that a file before it is an error.
 fn push(pending: &mut Vec<Vec<u8>>, path: &[u8]) {
     pending.extend(path.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec));
 }

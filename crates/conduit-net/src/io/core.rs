@@ -1,16 +1,16 @@
-//! The types of input and output where there is no `std`: rustix's, laid out and named the same.
+//! The input and output types without `std`: rustix's types with the same layout and names.
 
 pub use rustix::io::{Errno as Error, IoSlice, IoSliceMut, Result};
 
 use rustix::io::Errno;
 
-/// The error number that the last failed call of libc has left.
+/// The error number of the last failed libc call.
 pub(crate) fn last_errno() -> Errno {
-    // SAFETY: the pointer is to this thread's own number, which lives as long as the thread.
+    // SAFETY: the pointer refers to the error number of this thread, which lives as long as the thread.
     Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
 }
 
-/// A mistake of the caller; there is no room for words in a number.
+/// The error for invalid use by the caller; a number cannot carry the text.
 pub(crate) fn misuse(_text: &'static str) -> Error {
     Errno::INVAL
 }

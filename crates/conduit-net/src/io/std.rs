@@ -1,15 +1,15 @@
-//! The types of input and output of `std`.
+//! The input and output types of `std`.
 
 pub use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Result};
 
 use rustix::io::Errno;
 
-/// The error number that the last failed call of libc has left.
+/// The error number of the last failed libc call.
 pub(crate) fn last_errno() -> Errno {
     Errno::from_io_error(&Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
-/// A mistake of the caller, with what to do instead.
+/// The error for invalid use by the caller, with the remedy.
 pub(crate) fn misuse(text: &'static str) -> Error {
     Error::new(ErrorKind::InvalidInput, text)
 }
@@ -19,7 +19,7 @@ pub(crate) fn errno(error: &Error) -> Option<Errno> {
 }
 
 impl crate::Error {
-    /// The kind of the cause.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.cause().kind()
     }

@@ -8,9 +8,9 @@ use rustix::fd::{AsFd, AsRawFd};
 use rustix::net::SocketAddrAny;
 use rustix::net::addr::SocketAddrStorage;
 
-/// Buffers for many datagrams, which one call fills and the next call reuses.
+/// Reusable buffers for the datagrams of one call.
 ///
-/// A batch takes the size of its buffers and about 500 bytes more for each datagram.
+/// The memory of a batch is the size of its buffers and about 500 bytes for each datagram.
 ///
 /// ```
 /// use conduit_net::{ReceiveBatch, SendBatch, SendControl, UdpSocket};
@@ -31,7 +31,7 @@ use rustix::net::addr::SocketAddrStorage;
 pub struct ReceiveBatch {
     buffers: Vec<u8>,
     bytes_each: usize,
-    /// As many as `headers`; the headers point to them, so neither list ever grows.
+    /// As many as `headers`, which point to them, so neither list grows.
     slots: Vec<ReceiveSlot>,
     headers: Vec<libc::mmsghdr>,
     /// `received <= headers.len()`
@@ -56,16 +56,16 @@ pub struct Datagram<'a> {
     pub truncated: bool,
     /// The control messages did not fit into their buffer; the system closed the descriptors among the rest.
     pub control_truncated: bool,
-    /// The control messages of the datagram. The next [`receive`](ReceiveBatch::receive), or the drop of the batch, closes
-    /// descriptors that the caller does not take.
+    /// The control messages of the datagram. The next [`receive`](ReceiveBatch::receive), or the drop of the batch,
+    /// closes descriptors that the caller does not take.
     pub control: ControlMessages<'a>,
 }
 
-// SAFETY: the pointers in the headers are to memory that the batch owns.
+// SAFETY: the pointers in the headers refer to memory that the batch owns.
 unsafe impl Send for ReceiveBatch {}
 
 impl ReceiveBatch {
-    /// A batch for `count` datagrams, 1 to 1024, of `bytes_each`.
+    /// A batch for `count` datagrams, 1 to 1024, of at most `bytes_each` bytes.
     pub fn new(count: usize, bytes_each: usize) -> ReceiveBatch {
         let count = count.clamp(1, 1024);
         let mut slots = Vec::with_capacity(count);
@@ -92,8 +92,9 @@ impl ReceiveBatch {
         }
     }
 
-    /// Receives datagrams until the queue of the socket is empty or the batch is full, and returns their number. Replaces the
-    /// datagrams of the previous call. In blocking mode the call waits for the first datagram only (`MSG_WAITFORONE`).
+    /// Receives datagrams until the queue of the socket is empty or the batch is full, and returns their number.
+    /// Replaces the datagrams of the previous call. In blocking mode the call waits for the first datagram only
+    /// (`MSG_WAITFORONE`).
     ///
     /// # Errors
     /// `WouldBlock` if no datagram has arrived and the socket is non-blocking.
@@ -113,8 +114,8 @@ impl ReceiveBatch {
             message.msg_controllen = room.len() as _;
         }
         let received = loop {
-            // SAFETY: each pointer in the headers is to memory of this batch, has the length that follows it, and may be written
-            // by the kernel; the memory does not move during the call.
+            // SAFETY: each pointer in the headers is to memory of this batch, has the length that follows it, and may
+            // be written by the kernel; the memory does not move during the call.
             let count = unsafe {
                 libc::recvmmsg(
                     socket.as_fd().as_raw_fd(),
@@ -165,7 +166,7 @@ impl core::fmt::Debug for ReceiveBatch {
     }
 }
 
-/// Datagrams that one call sends. Their bytes are borrowed, not copied.
+/// Datagrams to send with one call. Their bytes are borrowed, not copied.
 pub struct SendBatch<'a> {
     outgoing: Vec<Outgoing<'a>>,
     headers: Vec<libc::mmsghdr>,
@@ -220,12 +221,12 @@ impl<'a> SendBatch<'a> {
         self.outgoing.is_empty()
     }
 
-    /// Sends at most 1024 datagrams, removes them from the batch, and returns their number. In blocking mode the call waits
-    /// until the socket has room for all of them.
+    /// Sends at most 1024 datagrams, removes them from the batch, and returns their number. In blocking mode the call
+    /// waits until the send buffer has room for all of them.
     ///
     /// # Errors
-    /// The error of the first datagram: `WouldBlock` if the socket has no room and is non-blocking, `EMSGSIZE` if the datagram
-    /// is too long. An error of a later datagram is returned by the next call.
+    /// The error of the first datagram: `WouldBlock` if the send buffer is full and the socket is non-blocking,
+    /// `EMSGSIZE` if the datagram is too long. The next call returns an error of a later datagram.
     pub fn send(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.headers.clear();
         self.pieces.clear();
@@ -252,8 +253,8 @@ impl<'a> SendBatch<'a> {
             });
         }
         loop {
-            // SAFETY: each pointer is to memory that the batch owns or borrows, of the length that follows it. The kernel writes
-            // only the numbers of sent bytes, into the headers.
+            // SAFETY: each pointer is to memory that the batch owns or borrows, of the length that follows it. The
+            // kernel writes only the numbers of sent bytes, into the headers.
             let count = unsafe {
                 libc::sendmmsg(
                     socket.as_fd().as_raw_fd(),

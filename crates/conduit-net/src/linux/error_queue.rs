@@ -1,12 +1,13 @@
-//! The error queue of a socket: reports about bytes that it sent.
+//! The error queue of a socket: reports about sent bytes.
 
 use crate::io::{self, IoSliceMut};
 use crate::socket::ops;
 use crate::{ReceiveControl, Received};
 use rustix::fd::AsFd;
 
-/// Removes an entry from a socket's error queue: an ICMP error (with [`RECEIVE_ERRORS`](crate::option::RECEIVE_ERRORS)), the time
-/// stamp of a sent message (with [`TIMESTAMPING`](crate::option::TIMESTAMPING)) or the completion of a zero-copy send. ip(7).
+/// Removes an entry from a socket's error queue: an ICMP error (with
+/// [`RECEIVE_ERRORS`](crate::option::RECEIVE_ERRORS)), the time stamp of a sent message (with
+/// [`TIMESTAMPING`](crate::option::TIMESTAMPING)) or the completion of a zero-copy send. ip(7).
 ///
 /// The buffers receive the bytes that were sent, `from` is their destination, and a
 /// [`ControlMessage::QueuedError`](crate::ControlMessage::QueuedError) describes the entry.

@@ -1,4 +1,4 @@
-//! Calls that exist on Linux only.
+//! Linux-specific calls.
 
 #[cfg(feature = "std")]
 mod batch;

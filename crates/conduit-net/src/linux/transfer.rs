@@ -5,15 +5,15 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::pipe::SpliceFlags;
 
-/// Sends up to `count` bytes of a file from `offset`, advances `offset`, and returns the number of sent bytes; 0 is the end of
-/// the file. The position of the file does not change. sendfile(2).
+/// Sends up to `count` bytes of a file from `offset`, advances `offset`, and returns the number of sent bytes; 0 is the
+/// end of the file. The file position is unchanged. sendfile(2).
 ///
 /// It takes three system calls: two block SIGPIPE for the thread during the call, because sendfile has no flag for it.
 ///
-/// A file that shrinks during the call ends early; a file that is overwritten may be sent in either form.
+/// If the file shrinks during the call, fewer bytes are sent; if it is overwritten, the old or the new bytes are sent.
 ///
 /// # Errors
-/// `WouldBlock` if there is no room; `EINVAL` for a source that cannot be mapped (use [`splice`]).
+/// `WouldBlock` if the send buffer is full; `EINVAL` for a source that cannot be mapped (use [`splice`]).
 pub fn send_file(socket: &impl AsFd, file: &impl AsFd, offset: &mut u64, count: usize) -> io::Result<usize> {
     loop {
         // Unlike send, sendfile has no flag against SIGPIPE.
@@ -24,20 +24,21 @@ pub fn send_file(socket: &impl AsFd, file: &impl AsFd, offset: &mut u64, count: 
     }
 }
 
-/// Sends as much of `bytes` as the socket has room for, and announces more bytes, such as those of a file by [`send_file`]: the
-/// kernel delays a packet that is not full for at most 200 ms. `MSG_MORE`, send(2). It has no effect on a Unix socket.
+/// Sends as many of `bytes` as the send buffer has room for, and announces that more bytes follow, such as a file by
+/// [`send_file`]: the kernel delays a partial packet for at most 200 ms. It has no effect on a Unix socket. send(2),
+/// `MSG_MORE`.
 ///
 /// # Errors
-/// `WouldBlock` if there is no room; `BrokenPipe` or `ConnectionReset` if the connection is closed.
+/// `WouldBlock` if the send buffer is full; `BrokenPipe` or `ConnectionReset` if the connection is closed.
 pub fn send_more(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     let flags = crate::sys::socket::SEND_FLAGS | rustix::net::SendFlags::MORE;
     Ok(rustix::io::retry_on_intr(|| rustix::net::send(socket, bytes, flags))?)
 }
 
-/// Reads bytes of a file at `offset` from the page cache, without waiting for the disk; 0 is the end of the file. The position
-/// of the file does not change. preadv2(2) with `RWF_NOWAIT`.
+/// Reads bytes of a file at `offset` from the page cache, without waiting for the disk; 0 is the end of the file. The
+/// file position is unchanged. preadv2(2), `RWF_NOWAIT`.
 ///
-/// On a file system without this flag (`EOPNOTSUPP`) the call reads from the disk and may wait.
+/// On a file system without this flag (`EOPNOTSUPP`) the call reads from the disk and may block.
 ///
 /// # Errors
 /// `WouldBlock` if the next bytes are not in the page cache; the errors of the file system.
@@ -56,9 +57,11 @@ pub fn read_cached(file: &impl AsFd, buffer: &mut [u8], offset: u64) -> io::Resu
     }
 }
 
-/// Moves up to `count` bytes from one descriptor to another, one of which must be a pipe; 0 is the end of the source. splice(2).
+/// Moves up to `count` bytes from one descriptor to another, one of which must be a pipe; 0 is the end of the source.
+/// splice(2).
 ///
-/// The call never waits for the pipe. It waits for a TCP socket in blocking mode, which `SPLICE_F_NONBLOCK` does not cover.
+/// The call never blocks on the pipe. It blocks on a TCP socket in blocking mode, because `SPLICE_F_NONBLOCK` applies
+/// only to pipes.
 ///
 /// # Errors
 /// `WouldBlock` if the source has no bytes or the target has no room; `EINVAL` if neither is a pipe.
@@ -74,8 +77,8 @@ pub fn splice(from: &impl AsFd, to: &impl AsFd, count: usize) -> io::Result<usiz
     }
 }
 
-/// Runs a call that raises SIGPIPE if the peer has closed the connection, without that signal: it is blocked for this thread and
-/// removed if the call raised it. A signal that was blocked or pending before stays so.
+/// Runs a call that raises SIGPIPE if the peer has closed the connection, without delivering the signal: it is blocked
+/// for this thread, and removed if the call raised it. A signal that was blocked or pending before remains so.
 fn without_pipe_signal<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
     // SAFETY: zero is a valid set of signals.
     let (mut pipe, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { core::mem::zeroed() };

@@ -1,4 +1,4 @@
-//! Sending without a copy: `MSG_ZEROCOPY`, and the kernel's completion messages.
+//! Sends without a copy: `MSG_ZEROCOPY`, and the completion messages of the kernel.
 
 use crate::control::{ControlMessage, ReceiveControl, SendControl};
 use crate::io::{self, IoSlice};
@@ -16,10 +16,11 @@ pub(crate) const ORIGIN_ZERO_COPY: u8 = 5;
 /// `SO_EE_CODE_ZEROCOPY_COPIED` of linux/errqueue.h, which libc lacks.
 pub(crate) const CODE_COPIED: u8 = 1;
 
-/// A TCP connection that sends without a copy and holds each buffer until the kernel has completed the send. Linux 4.14.
+/// A TCP connection that sends without a copy, and keeps each buffer until the kernel has completed the send. Linux
+/// 4.14.
 ///
-/// It is faster than copying from about 10 KB a call on a network; on loopback the kernel copies, and reports it
-/// ([`Completion::copied`]).
+/// On a network it is faster than copying from about 10 KB per call. On loopback the kernel copies, and reports it in
+/// [`Completion::copied`].
 ///
 /// ```
 /// use conduit_net::{ListenOptions, TcpListener, TcpStream, ZeroCopy};
@@ -47,7 +48,7 @@ pub struct ZeroCopy {
     stream: TcpStream,
     /// The sends in order, from the first incomplete one; `None` for a completed one.
     held: VecDeque<Option<Arc<[u8]>>>,
-    /// The number that the kernel gave to the first of `held`.
+    /// The number of the first send in `held`, as the kernel counts them.
     first: u32,
 }
 
@@ -57,12 +58,12 @@ pub struct ZeroCopy {
 pub struct Completion {
     /// The buffer of the send.
     pub buffer: Arc<[u8]>,
-    /// The kernel has copied the bytes, as it does on loopback.
+    /// Set if the kernel copied the bytes, as it does on loopback.
     pub copied: bool,
 }
 
 impl ZeroCopy {
-    /// Takes a connection that has not sent with `MSG_ZEROCOPY` before.
+    /// Takes ownership of a connection that has not been used with `MSG_ZEROCOPY` before.
     ///
     /// # Errors
     /// The system does not support `SO_ZEROCOPY`.
@@ -75,11 +76,12 @@ impl ZeroCopy {
         })
     }
 
-    /// Sends as much of the range of `buffer` as the socket has room for, and returns the number of bytes. The buffer is shared
-    /// and immutable, and is held until [`complete`](ZeroCopy::complete) has reported its completion.
+    /// Sends as many bytes of the range of `buffer` as the send buffer has room for, and returns their number. The
+    /// buffer is shared, immutable, and kept until [`complete`](ZeroCopy::complete) has reported its completion.
     ///
     /// # Errors
-    /// As [`TcpStream::send`], and `ENOBUFS` when too many sends are pending (`net.core.optmem_max`): call `complete` first.
+    /// As [`TcpStream::send`], and `ENOBUFS` when too many sends are pending (`net.core.optmem_max`): call `complete`
+    /// first.
     ///
     /// # Panics
     /// If the range is not within the buffer.
@@ -93,16 +95,16 @@ impl ZeroCopy {
         Ok(sent)
     }
 
-    /// The number of held buffers.
+    /// The number of incomplete sends.
     pub fn pending(&self) -> usize {
         self.held.iter().flatten().count()
     }
 
-    /// Passes each send that has completed since the last call to `done`, and returns their number. A [`Poller`](crate::Poller)
-    /// reports completions as an error event.
+    /// Passes each send that has completed since the last call to `done`, and returns their number. A
+    /// [`Poller`](crate::Poller) reports completions as an error event.
     ///
     /// # Errors
-    /// An error of the system; none in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn complete(&mut self, mut done: impl FnMut(Completion)) -> io::Result<usize> {
         let mut count = 0;
         let mut control = ReceiveControl::new();
@@ -141,8 +143,8 @@ impl ZeroCopy {
     }
 }
 
-/// Leaks the buffers of pending sends: the kernel may still read from them, and would send memory that was freed and reused.
-/// Call [`complete`](ZeroCopy::complete) until no send is [pending](ZeroCopy::pending) before the drop.
+/// Leaks the buffers of incomplete sends: the kernel may still read them, and would send memory that was freed and
+/// reused. Call [`complete`](ZeroCopy::complete) until no send is [pending](ZeroCopy::pending) before the drop.
 impl Drop for ZeroCopy {
     fn drop(&mut self) {
         let _ = self.complete(drop);

@@ -1,4 +1,4 @@
-//! The representation of option values in Rust and in the kernel.
+//! Conversion of option values between Rust and the kernel.
 
 use crate::Address;
 use core::fmt;
@@ -8,40 +8,40 @@ use core::time::Duration;
 use libc::c_int;
 use rustix::io::Errno;
 
-/// The form of an option's value: what it is in Rust, and its bytes in the kernel.
+/// The representation of an option's value: its Rust type and its bytes in the kernel.
 pub trait Codec {
-    /// The value in Rust.
+    /// The Rust type of the value.
     type Value;
 
-    /// Hands the kernel's bytes for `value` to `set`.
+    /// Passes the kernel representation of `value` to `set`.
     ///
     /// # Errors
-    /// What `set` gives, and `EINVAL` for a value that has no form in the kernel.
+    /// The error of `set`, or `EINVAL` for a value without a kernel representation.
     fn encode(value: Self::Value, set: impl FnOnce(&[u8]) -> Result<(), Errno>) -> Result<(), Errno>;
 
-    /// Lets `get` fill a buffer (it says how many bytes it filled) and makes the value of it.
+    /// Decodes the bytes that `get` writes into its buffer; `get` returns their number.
     ///
     /// # Errors
-    /// What `get` gives, and `EINVAL` for bytes that are no value.
+    /// The error of `get`, or `EINVAL` for bytes that are not a valid value.
     fn decode(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<Self::Value, Errno>;
 }
 
-/// On or off: `bool`, an int in the kernel.
+/// A `bool`, an int in the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Flag;
-/// A number: `u32`, an int in the kernel.
+/// A `u32`, an int in the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Number;
-/// A number of 64 bits: `u64`.
+/// A `u64`.
 #[derive(Clone, Copy, Debug)]
 pub struct Number64;
-/// A number: `u8`, which the BSDs have as one byte and Linux takes as such.
+/// A `u8`: one byte on the BSDs, which Linux accepts too.
 #[derive(Clone, Copy, Debug)]
 pub struct Byte;
-/// A size in bytes: `usize`, an int in the kernel.
+/// A size in bytes as a `usize`, an int in the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes;
-/// A [`Duration`] in whole seconds; parts of a second are rounded up.
+/// A [`Duration`] in whole seconds, rounded up.
 #[derive(Clone, Copy, Debug)]
 pub struct Seconds;
 /// A [`Duration`] in whole milliseconds, rounded up.
@@ -50,25 +50,26 @@ pub struct Milliseconds;
 /// A [`Duration`] in whole microseconds, rounded up.
 #[derive(Clone, Copy, Debug)]
 pub struct Microseconds;
-/// A [`Duration`] as a timeval of microseconds, rounded up; zero is no limit.
+/// A [`Duration`] as a timeval, in microseconds, rounded up; zero means no limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeval;
-/// `Option<Duration>` in whole seconds, as `struct linger`.
+/// An `Option<Duration>` in whole seconds, as `struct linger`.
 #[derive(Clone, Copy, Debug)]
 pub struct Linger;
-/// A short text: [`Name`].
+/// A short string: [`Name`].
 #[derive(Clone, Copy, Debug)]
 pub struct Text;
-/// An interface's number, in `struct ip_mreqn`.
+/// The index of an interface, in `struct ip_mreqn`.
 #[derive(Clone, Copy, Debug)]
 pub struct Interface4;
 /// A multicast group on an interface: [`Membership`].
 #[derive(Clone, Copy, Debug)]
 pub struct Group;
-/// A multicast group and one sender: [`SourceMembership`].
+/// A multicast group and one source: [`SourceMembership`].
 #[derive(Clone, Copy, Debug)]
 pub struct SourceGroup;
-/// The number of sockets that share the port: `u32`, turned into a filter program that returns the receiving CPU modulo it.
+/// The number of sockets that share the port, as a `u32`: it becomes a filter program that returns the receiving CPU
+/// modulo this number.
 #[derive(Clone, Copy, Debug)]
 pub struct Steering;
 /// [`TcpInfo`].
@@ -92,7 +93,7 @@ macro_rules! int_codec {
             fn decode(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<$value, Errno> {
                 let mut bytes = [0; size_of::<c_int>()];
                 let filled = get(&mut bytes)?;
-                // Some of the BSDs' flags are one byte.
+                // Some flags of the BSDs have one byte.
                 let raw = if filled == 1 { c_int::from(bytes[0]) } else { c_int::from_ne_bytes(bytes) };
                 let from: fn(c_int) -> $value = $from;
                 Ok(from(raw))
@@ -103,7 +104,7 @@ macro_rules! int_codec {
 
 int_codec! {
     Flag: bool, |on| Some(c_int::from(on)), |raw| raw != 0;
-    // Marks and the like use all 32 bits.
+    // Values such as packet marks use all 32 bits.
     Number: u32, |number| Some(number as c_int), |raw| raw as u32;
     Bytes: usize, |bytes| c_int::try_from(bytes).ok(), |raw| raw as u32 as usize;
     Seconds: Duration, |time| units(time, 1_000_000_000), |raw| Duration::from_secs(raw.max(0) as u64);
@@ -111,7 +112,7 @@ int_codec! {
     Microseconds: Duration, |time| units(time, 1_000), |raw| Duration::from_micros(raw.max(0) as u64);
 }
 
-/// A part of a unit is a wait, not none: it counts as a whole one.
+/// A fraction of a unit counts as a whole unit, so that a short timeout does not become zero.
 fn units(time: Duration, nanoseconds: u128) -> Option<c_int> {
     c_int::try_from(time.as_nanos().div_ceil(nanoseconds)).ok()
 }
@@ -126,7 +127,7 @@ impl Codec for Number64 {
     fn decode(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<u64, Errno> {
         let mut bytes = [0; 8];
         match get(&mut bytes)? {
-            // Kernels before the 64-bit form give an int, of which all ones is no limit.
+            // Kernels before the 64-bit value return an int, in which all ones means no limit.
             4 => Ok(match u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) {
                 u32::MAX => u64::MAX,
                 number => number.into(),
@@ -150,23 +151,23 @@ impl Codec for Byte {
     }
 }
 
-/// A C structure as the kernel's bytes.
+/// Returns the bytes of a C structure.
 ///
 /// # Safety
-/// Every byte of the type must be initialised: it must have no padding.
+/// Every byte of the value must be initialised: the type has no padding.
 unsafe fn bytes_of<T>(value: &T) -> &[u8] {
-    // SAFETY: the caller's promise; the slice borrows the value.
+    // SAFETY: the caller guarantees that every byte is initialised; the slice borrows the value.
     unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) }
 }
 
-/// A C structure of integers that the kernel fills; what it leaves out stays zero.
+/// Returns a C structure of integers that `get` fills; bytes that it does not write are zero.
 ///
 /// # Safety
-/// Every pattern of bits must be a value of the type.
+/// Every bit pattern must be a valid value of the type.
 unsafe fn filled<T>(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<T, Errno> {
-    // SAFETY: zero is one of the patterns that the caller vouches for.
+    // SAFETY: the caller guarantees that every bit pattern is valid, so zero is.
     let mut value: T = unsafe { core::mem::zeroed() };
-    // SAFETY: the slice covers the value alone and every byte may be written.
+    // SAFETY: the slice covers exactly the value, and every byte may be written.
     get(unsafe { core::slice::from_raw_parts_mut((&raw mut value).cast(), size_of::<T>()) })?;
     Ok(value)
 }
@@ -185,7 +186,7 @@ impl Codec for Timeval {
     }
 
     fn decode(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<Duration, Errno> {
-        // SAFETY: integers.
+        // SAFETY: a structure of integers.
         let raw: libc::timeval = unsafe { filled(get)? };
         Ok(Duration::new(
             raw.tv_sec.max(0) as u64,
@@ -203,18 +204,18 @@ impl Codec for Linger {
             l_onoff: c_int::from(limit.is_some()),
             l_linger: seconds,
         };
-        // SAFETY: two ints without padding.
+        // SAFETY: two ints, without padding.
         set(unsafe { bytes_of(&raw) })
     }
 
     fn decode(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<Option<Duration>, Errno> {
-        // SAFETY: integers.
+        // SAFETY: a structure of integers.
         let raw: libc::linger = unsafe { filled(get)? };
         Ok((raw.l_onoff != 0).then(|| Duration::from_secs(raw.l_linger.max(0) as u64)))
     }
 }
 
-/// A short name: of an interface or of an algorithm, at most 16 bytes.
+/// The name of an interface or of an algorithm, at most 16 bytes.
 ///
 /// ```
 /// let name = conduit_net::option::Name::from("cubic");
@@ -223,19 +224,19 @@ impl Codec for Linger {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name {
     bytes: [u8; 16],
-    /// `length > 16`: too long to be a name, which setting refuses.
+    /// The length of the original text. `length > 16` means that it was truncated, and setting it fails.
     length: u8,
 }
 
 impl Name {
-    /// The name as text.
+    /// The name as a string.
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.bytes[..usize::from(self.length).min(16)]).unwrap_or_default()
     }
 }
 
 impl From<&str> for Name {
-    /// A text of more than 16 bytes is cut, and refused as invalid where it is set.
+    /// A text of more than 16 bytes is truncated; setting it returns `EINVAL`.
     fn from(text: &str) -> Name {
         let mut bytes = [0; 16];
         let kept = text.floor_char_boundary(16);
@@ -280,27 +281,27 @@ impl Codec for Text {
     }
 }
 
-/// A multicast group, IPv4 or IPv6, and the number of the interface (0: as the routes say).
+/// A multicast group, IPv4 or IPv6, and the index of the interface (0: the routing table selects it).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Membership {
-    /// The group's address.
+    /// The address of the group.
     pub group: IpAddr,
-    /// The interface's number.
+    /// The index of the interface.
     pub interface: u32,
 }
 
-/// A [`Membership`] for what one sender sends.
+/// A [`Membership`] that is limited to the datagrams of one sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SourceMembership {
-    /// The group's address.
+    /// The address of the group.
     pub group: IpAddr,
-    /// The sender's address.
+    /// The address of the sender.
     pub source: IpAddr,
-    /// The interface's number.
+    /// The index of the interface.
     pub interface: u32,
 }
 
-/// `struct group_source_req` of RFC 3678; `struct group_req` is its beginning.
+/// `struct group_source_req` of RFC 3678; its first fields are `struct group_req`.
 #[repr(C)]
 pub(crate) struct GroupSource {
     pub(crate) interface: u32,
@@ -308,7 +309,7 @@ pub(crate) struct GroupSource {
     pub(crate) source: libc::sockaddr_storage,
 }
 
-/// The bytes of a [`GroupSource`], made one field at a time: a structure's padding would not be initialised.
+/// The bytes of a [`GroupSource`], written field by field, because the padding of a structure is uninitialised.
 fn group_source(
     group: IpAddr,
     source: Option<IpAddr>,
@@ -331,7 +332,7 @@ fn put_address(bytes: &mut [u8], at: usize, address: IpAddr) -> Result<(), Errno
     let raw = Address::from(SocketAddr::new(address, 0))
         .to_raw()
         .map_err(|_| Errno::AFNOSUPPORT)?;
-    // SAFETY: that many bytes of the address are initialised.
+    // SAFETY: this number of bytes of the address is initialised.
     put(bytes, at, unsafe {
         core::slice::from_raw_parts(raw.as_ptr().cast(), raw.addr_len() as usize)
     });
@@ -380,7 +381,7 @@ impl Codec for Interface4 {
             address: [0; 4],
             interface: index as c_int,
         };
-        // SAFETY: three fields of four bytes without padding.
+        // SAFETY: three fields of four bytes, without padding.
         set(unsafe { bytes_of(&raw) })
     }
 
@@ -413,8 +414,8 @@ impl Codec for Steering {
         if sockets == 0 {
             return Err(Errno::INVAL);
         }
-        // A = the CPU's number (an absolute load from the address SKF_AD_OFF + SKF_AD_CPU); A %= sockets; return A.
-        // The numbers are those of linux/filter.h, and of no other system.
+        // A = the number of the CPU (an absolute load from SKF_AD_OFF + SKF_AD_CPU); A %= sockets; return A. The
+        // opcodes are those of linux/filter.h.
         let instruction = |code, operand| Instruction {
             code,
             if_true: 0,
@@ -426,7 +427,7 @@ impl Codec for Steering {
             instruction(0x94, sockets),
             instruction(0x16, 0),
         ];
-        // One field at a time: a structure's padding would not be initialised.
+        // Field by field: the padding of a structure is uninitialised.
         let mut bytes = [0; size_of::<Program>()];
         put(
             &mut bytes,
@@ -438,7 +439,7 @@ impl Codec for Steering {
             offset_of!(Program, instructions),
             &program.as_ptr().expose_provenance().to_ne_bytes(),
         );
-        // `program` lives until the kernel has copied it.
+        // `program` is live until the kernel has copied it.
         set(&bytes)
     }
 
@@ -451,11 +452,11 @@ impl Codec for Steering {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Credentials {
-    /// The process.
+    /// The process ID.
     pub process: i32,
-    /// Its effective user.
+    /// The effective user ID.
     pub user: u32,
-    /// Its effective group.
+    /// The effective group ID.
     pub group: u32,
 }
 
@@ -467,54 +468,54 @@ impl Codec for PeerCredentials {
     }
 
     fn decode(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<Credentials, Errno> {
-        // SAFETY: three integers, laid out as `struct ucred`.
+        // SAFETY: three integers in the layout of `struct ucred`.
         unsafe { filled(get) }
     }
 }
 
-/// The system's information about a TCP connection. Fields that an old kernel does not fill are zero. tcp(7).
+/// Kernel statistics of a TCP connection. Fields that the kernel does not support are zero. tcp(7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TcpInfo {
     /// The state, as in `linux/tcp_states.h`: 1 is established, 7 closed, 8 close-wait, 10 listening.
     pub state: u8,
-    /// The smoothed time of a round trip.
+    /// The smoothed round-trip time.
     pub round_trip: Duration,
-    /// Its mean deviation.
+    /// The mean deviation of the round-trip time.
     pub round_trip_variance: Duration,
-    /// The shortest seen.
+    /// The minimum round-trip time.
     pub round_trip_minimum: Duration,
-    /// The timeout for an acknowledgement.
+    /// The retransmission timeout.
     pub retransmission_timeout: Duration,
-    /// The largest segment that is sent, in bytes.
+    /// The maximum size of sent segments, in bytes.
     pub send_segment_bytes: u32,
-    /// The path's largest packet, in bytes.
+    /// The path MTU, in bytes.
     pub path_bytes: u32,
     /// The congestion window, in segments.
     pub congestion_window: u32,
-    /// Segments sent and not acknowledged.
+    /// The number of unacknowledged segments.
     pub unacknowledged: u32,
-    /// Segments held to be lost.
+    /// The number of segments that are assumed to be lost.
     pub lost: u32,
-    /// Segments sent again, ever.
+    /// The total number of retransmitted segments.
     pub retransmitted: u32,
-    /// Probes and repetitions without an answer, now.
+    /// The current number of probes and retransmissions without an acknowledgement.
     pub unanswered: u8,
-    /// Bytes that the peer has acknowledged.
+    /// The number of bytes that the peer has acknowledged.
     pub bytes_acknowledged: u64,
-    /// Bytes received.
+    /// The number of received bytes.
     pub bytes_received: u64,
-    /// Bytes in the send buffer that were not sent yet.
+    /// The number of unsent bytes in the send buffer.
     pub not_sent_bytes: u32,
-    /// The rate of delivery, in bytes per second.
+    /// The delivery rate, in bytes per second.
     pub delivery_rate: u64,
-    /// Segments with data that were received, ever.
+    /// The total number of received segments with data.
     pub data_segments_received: u32,
-    /// Segments with data that were sent, ever.
+    /// The total number of sent segments with data.
     pub data_segments_sent: u32,
 }
 
-/// `struct tcp_info` up to the fields that are used; the kernel fills as much as there is room for.
+/// The used prefix of `struct tcp_info`; the kernel writes at most the length of the buffer.
 #[repr(C)]
 pub(crate) struct RawTcpInfo {
     pub(crate) state: u8,
@@ -570,7 +571,7 @@ impl Codec for Info {
     }
 
     fn decode(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> Result<TcpInfo, Errno> {
-        // SAFETY: integers.
+        // SAFETY: a structure of integers.
         let raw: RawTcpInfo = unsafe { filled(get)? };
         let microseconds = |count: u32| Duration::from_micros(count.into());
         Ok(TcpInfo {
@@ -600,9 +601,9 @@ impl Codec for Info {
 mod tests {
     use super::*;
 
-    /// `layouts.txt` is compared with the C headers by an integration test; this holds the structures to it.
+    /// Compares the layouts with `layouts.txt`, which an integration test compares with the C headers.
     #[test]
-    fn the_layouts_are_those_that_are_compared_with_c() {
+    fn layouts_equal_the_c_headers() {
         let mut lines = String::new();
         macro_rules! layout {
             ($c:literal, $rust:ty, $($c_field:ident = $field:ident),*) => {
@@ -620,7 +621,7 @@ mod tests {
             gsr_group = group,
             gsr_source = source
         );
-        // The beginning of the former is the latter.
+        // `struct group_req` is the prefix of `struct group_source_req`.
         lines += &format!("sizeof(struct group_req) = {}\n", offset_of!(GroupSource, source));
         layout!(@fields "struct group_req", GroupSource, gr_interface = interface, gr_group = group);
         layout!(
@@ -639,7 +640,7 @@ mod tests {
             k = operand
         );
         layout!("struct sock_fprog", Program, len = length, filter = instructions);
-        // The kernel's structure grows at its end.
+        // Later kernels append fields to the structure.
         layout!(
             @fields "struct tcp_info", RawTcpInfo,
             tcpi_state = state, tcpi_ca_state = ca_state, tcpi_retransmits = retransmits, tcpi_probes = probes, tcpi_backoff = backoff, tcpi_options = options, tcpi_rto = rto, tcpi_ato = ato, tcpi_snd_mss = snd_mss, tcpi_rcv_mss = rcv_mss, tcpi_unacked = unacked, tcpi_sacked = sacked, tcpi_lost = lost, tcpi_retrans = retrans, tcpi_fackets = fackets, tcpi_last_data_sent = last_data_sent, tcpi_last_ack_sent = last_ack_sent, tcpi_last_data_recv = last_data_recv, tcpi_last_ack_recv = last_ack_recv, tcpi_pmtu = pmtu, tcpi_rcv_ssthresh = rcv_ssthresh, tcpi_rtt = rtt, tcpi_rttvar = rttvar, tcpi_snd_ssthresh = snd_ssthresh, tcpi_snd_cwnd = snd_cwnd, tcpi_advmss = advmss, tcpi_reordering = reordering, tcpi_rcv_rtt = rcv_rtt, tcpi_rcv_space = rcv_space, tcpi_total_retrans = total_retrans, tcpi_pacing_rate = pacing_rate, tcpi_max_pacing_rate = max_pacing_rate, tcpi_bytes_acked = bytes_acked, tcpi_bytes_received = bytes_received, tcpi_segs_out = segs_out, tcpi_segs_in = segs_in, tcpi_notsent_bytes = notsent_bytes, tcpi_min_rtt = min_rtt, tcpi_data_segs_in = data_segs_in, tcpi_data_segs_out = data_segs_out, tcpi_delivery_rate = delivery_rate

@@ -1,7 +1,7 @@
 //! Typed socket options: one constant each, with its type, unit, default, systems and man page.
 //!
-//! [`Options`] reads and sets them on anything with a descriptor, the sockets of `std` and tokio too. An option that a
-//! system lacks is an error that names it, not a missing name, so that code with an alternative compiles everywhere.
+//! [`Options`] reads and sets them on anything with a descriptor, including the sockets of `std` and tokio. All
+//! constants exist on all systems, so that portable code compiles; an unsupported option is an error that names it.
 //!
 //! ```
 //! use conduit_net::{ListenOptions, Options, TcpListener, option};
@@ -31,8 +31,8 @@ use core::marker::PhantomData;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
-/// An option whose values are of the codec `C` and which can be read or set as `A` says. The constants of this module are all
-/// there are; [`raw`](SocketOption::raw) makes one for what is missing.
+/// An option with values of the codec `C` and the access `A`. The constants of this module are instances;
+/// [`raw`](SocketOption::raw) creates others.
 pub struct SocketOption<C, A> {
     pub(crate) row: Row,
     kind: PhantomData<(C, A)>,
@@ -57,7 +57,7 @@ impl<C, A> SocketOption<C, A> {
         SocketOption { row, kind: PhantomData }
     }
 
-    /// An option that this module does not have, by the level and number of this system's headers.
+    /// An option that this module lacks, by its level and number in the headers of the system.
     ///
     /// ```
     /// use conduit_net::{ListenOptions, Options, TcpListener, option};
@@ -77,12 +77,12 @@ impl<C, A> SocketOption<C, A> {
         })
     }
 
-    /// Its name, as errors give it.
+    /// The name of the option, as in errors.
     pub const fn name(self) -> &'static str {
         self.row.name
     }
 
-    /// Returns whether this system has the option. An old kernel may still lack it.
+    /// Returns whether this system has the option. An old kernel may lack it.
     pub const fn is_supported(self) -> bool {
         self.row.at.is_some()
     }
@@ -103,7 +103,7 @@ impl Row {
         self.name
     }
 
-    /// Its level and number on this system, if it has the option.
+    /// The level and number of the option on this system, if it exists.
     pub const fn location(&self) -> Option<(i32, i32)> {
         self.at
     }
@@ -113,7 +113,7 @@ impl Row {
         self.access
     }
 
-    /// The privilege that setting may need.
+    /// The privilege that setting the option may require.
     pub const fn privilege(&self) -> Option<&'static str> {
         self.privilege
     }
@@ -162,13 +162,14 @@ mod private {
     impl Sealed for super::WriteOnly {}
 }
 
-/// Reading and setting the options of anything with a descriptor.
+/// Reads and sets the options of anything with a descriptor.
 pub trait Options: AsFd {
-    /// Sets an option: one system call, setsockopt(2).
+    /// Sets an option with one system call, setsockopt(2).
     ///
     /// # Errors
-    /// With the option's name and the remedy: `EPERM` or `EACCES` for want of the privilege that it names, `EOPNOTSUPP` and
-    /// `ENOPROTOOPT` where this system or this kind of socket has no such option, `EINVAL` and `EDOM` for a value out of range.
+    /// The error names the option and the remedy: `EPERM` or `EACCES` if the process lacks the required privilege,
+    /// `EOPNOTSUPP` or `ENOPROTOOPT` if the system or the kind of socket lacks the option, `EINVAL` or `EDOM` for a
+    /// value out of range.
     fn set_option<C: Codec, A: Writable>(&self, option: SocketOption<C, A>, value: C::Value) -> Result<(), Error> {
         let row = option.row;
         let failed = |cause| row.failed(Operation::Option(row.name), cause);
@@ -176,10 +177,10 @@ pub trait Options: AsFd {
         C::encode(value, |bytes| set(self.as_fd(), level, number, bytes)).map_err(failed)
     }
 
-    /// Reads an option: one system call, getsockopt(2).
+    /// Reads an option with one system call, getsockopt(2).
     ///
     /// # Errors
-    /// With the option's name: where this system or this kind of socket has no such option.
+    /// The system or the kind of socket lacks the option, which the error names.
     fn option<C: Codec, A: Readable>(&self, option: SocketOption<C, A>) -> Result<C::Value, Error> {
         let row = option.row;
         let failed = |cause| row.failed(Operation::ReadOption(row.name), cause);
@@ -187,10 +188,12 @@ pub trait Options: AsFd {
         C::decode(|bytes| get(self.as_fd(), level, number, bytes)).map_err(failed)
     }
 
-    /// Joins a multicast group, IPv4 or IPv6, on the interface of this number (0: as the routes say). Linux.
+    /// Joins a multicast group, IPv4 or IPv6, on the interface with this index (0: the routing table selects it).
+    /// Linux.
     ///
     /// # Errors
-    /// `EINVAL` if it is no multicast address, `ENODEV` for an unknown interface, `EADDRINUSE` if it is joined already.
+    /// `EINVAL` if `group` is not a multicast address, `ENODEV` for an unknown interface, `EADDRINUSE` if already
+    /// joined.
     fn join(&self, group: core::net::IpAddr, interface: u32) -> Result<(), Error> {
         self.set_option(
             if group.is_ipv4() { JOIN_V4 } else { JOIN_V6 },
@@ -201,7 +204,7 @@ pub trait Options: AsFd {
     /// Leaves a multicast group.
     ///
     /// # Errors
-    /// `EADDRNOTAVAIL` if it was not joined.
+    /// `EADDRNOTAVAIL` if the group was not joined.
     fn leave(&self, group: core::net::IpAddr, interface: u32) -> Result<(), Error> {
         self.set_option(
             if group.is_ipv4() { LEAVE_V4 } else { LEAVE_V6 },
@@ -209,7 +212,7 @@ pub trait Options: AsFd {
         )
     }
 
-    /// Joins a multicast group for what `source` sends to it only. Linux.
+    /// Joins a multicast group for datagrams from `source` only. Linux.
     ///
     /// # Errors
     /// As [`join`](Options::join).
@@ -232,7 +235,7 @@ pub trait Options: AsFd {
     /// Leaves a multicast group that was joined for one source.
     ///
     /// # Errors
-    /// `EADDRNOTAVAIL` if it was not joined.
+    /// `EADDRNOTAVAIL` if the group was not joined.
     fn leave_source(&self, group: core::net::IpAddr, source: core::net::IpAddr, interface: u32) -> Result<(), Error> {
         let option = if group.is_ipv4() {
             LEAVE_SOURCE_V4
@@ -253,7 +256,7 @@ pub trait Options: AsFd {
 impl<S: AsFd + ?Sized> Options for S {}
 
 fn set(socket: BorrowedFd<'_>, level: i32, number: i32, value: &[u8]) -> Result<(), Errno> {
-    // SAFETY: the kernel reads the live bytes of the length that is given.
+    // SAFETY: the kernel reads the given number of live bytes.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -266,10 +269,10 @@ fn set(socket: BorrowedFd<'_>, level: i32, number: i32, value: &[u8]) -> Result<
     if result == 0 { Ok(()) } else { Err(io::last_errno()) }
 }
 
-/// Fills `value` and says how much of it the kernel has filled.
+/// Reads the option into `value` and returns the number of bytes that the kernel wrote.
 fn get(socket: BorrowedFd<'_>, level: i32, number: i32, value: &mut [u8]) -> Result<usize, Errno> {
     let mut length = value.len() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes of the live buffer and then says how many in `length`.
+    // SAFETY: the kernel writes at most `length` bytes of the live buffer, and their number into `length`.
     let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),

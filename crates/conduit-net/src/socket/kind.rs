@@ -10,15 +10,15 @@ pub struct Domain(AddressFamily);
 impl Domain {
     /// IPv4. ip(7).
     pub const V4: Domain = Domain(AddressFamily::INET);
-    /// IPv6, and IPv4 too where [`ONLY_V6`](crate::option::ONLY_V6) is off. ipv6(7).
+    /// IPv6, and also IPv4 if [`ONLY_V6`](crate::option::ONLY_V6) is off. ipv6(7).
     pub const V6: Domain = Domain(AddressFamily::INET6);
-    /// Paths and names on this machine. unix(7).
+    /// Unix paths and names. unix(7).
     pub const UNIX: Domain = Domain(AddressFamily::UNIX);
 
     /// Virtual machines and their host. Linux; [`Socket::new`](crate::Socket::new) fails elsewhere. vsock(7).
     pub const VSOCK: Domain = Domain::raw(40);
 
-    /// Another family, by the number of this system's headers (`AF_PACKET`, `AF_NETLINK`, …).
+    /// Another family, by its number in the headers of the system (`AF_PACKET`, `AF_NETLINK`, …).
     pub const fn raw(number: u16) -> Domain {
         Domain(AddressFamily::from_raw(number as _))
     }
@@ -33,13 +33,13 @@ impl Domain {
 pub struct Kind(SocketType);
 
 impl Kind {
-    /// A stream of bytes over a connection.
+    /// A connection that transfers a byte stream.
     pub const STREAM: Kind = Kind(SocketType::STREAM);
-    /// Single messages.
+    /// Datagrams.
     pub const DATAGRAM: Kind = Kind(SocketType::DGRAM);
-    /// Messages in order over a connection.
+    /// A connection that transfers messages in order.
     pub const SEQUENTIAL_PACKETS: Kind = Kind(SocketType::SEQPACKET);
-    /// A protocol's packets themselves. raw(7).
+    /// Raw packets. raw(7).
     pub const RAW: Kind = Kind(SocketType::RAW);
 
     pub(crate) fn inner(self) -> SocketType {
@@ -47,20 +47,20 @@ impl Kind {
     }
 }
 
-/// Which protocol carries it. protocols(5).
+/// The protocol of a socket. protocols(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Protocol(Option<RawProtocol>);
 
 impl Protocol {
-    /// The one that the domain and the kind suggest.
+    /// The default protocol of the domain and the kind.
     pub const DEFAULT: Protocol = Protocol(None);
     /// TCP.
     pub const TCP: Protocol = Protocol::raw(6);
     /// UDP.
     pub const UDP: Protocol = Protocol::raw(17);
-    /// ICMP for IPv4; with [`Kind::DATAGRAM`] an unprivileged ping on Linux.
+    /// ICMP for IPv4; with [`Kind::DATAGRAM`], ping without a privilege on Linux.
     pub const ICMP: Protocol = Protocol::raw(1);
-    /// TCP over several paths at once. Linux 5.6, RFC 8684.
+    /// Multipath TCP. Linux 5.6, RFC 8684.
     pub const MPTCP: Protocol = Protocol::raw(262);
 
     /// Another protocol, by its number.

@@ -1,32 +1,36 @@
-//! The methods that several kinds of sockets share, each written once. Every type that uses these has a field `socket: OwnedFd`.
+//! The methods that several kinds of sockets share. Every type that uses these macros has a field `socket: OwnedFd`.
 
 /// Methods of every socket: its descriptor, the conversions, and the pending error.
 macro_rules! common {
     ($socket:ident, $should:literal) => {
         impl $socket {
-            /// The error that waits on the socket, taken off it (`SO_ERROR`): how an attempt to connect ended, for instance.
+            /// Returns and resets the pending error (`SO_ERROR`), such as the result of a connection attempt.
+            /// socket(7).
             ///
             /// # Errors
-            /// When the option cannot be read.
+            /// An error of the system; none is expected in normal operation.
             pub fn take_error(&self) -> $crate::io::Result<Option<$crate::io::Error>> {
-                Ok(rustix::net::sockopt::socket_error(&self.socket)?.err().map($crate::io::Error::from))
+                Ok(rustix::net::sockopt::socket_error(&self.socket)?
+                    .err()
+                    .map($crate::io::Error::from))
             }
 
-            /// Makes calls wait instead of failing with `WouldBlock`. Sockets of this crate start
-            /// non-blocking. fcntl(2).
+            /// Sets whether calls block instead of returning `WouldBlock`. Default: non-blocking. fcntl(2).
             ///
             /// # Errors
-            /// What the system reports; nothing in normal operation.
+            /// An error of the system; none is expected in normal operation.
             pub fn set_blocking(&self, on: bool) -> $crate::io::Result<()> {
                 $crate::socket::ops::set_blocking(rustix::fd::AsFd::as_fd(&self.socket), on)
             }
 
-            /// A second descriptor of the same socket: what is set on one holds for both. dup(2).
+            /// Returns a second descriptor of the same socket; both share all settings. dup(2).
             ///
             /// # Errors
-            /// When no descriptor is left.
+            /// `EMFILE` if the process has no free descriptor.
             pub fn try_clone(&self) -> $crate::io::Result<Self> {
-                Ok(Self { socket: rustix::io::fcntl_dupfd_cloexec(&self.socket, 0)? })
+                Ok(Self {
+                    socket: rustix::io::fcntl_dupfd_cloexec(&self.socket, 0)?,
+                })
             }
         }
 
@@ -51,7 +55,7 @@ macro_rules! common {
             }
         }
 
-        #[doc = concat!("The descriptor is taken as it is: ", $should, ", and in non-blocking mode where it is polled.")]
+        #[doc = concat!("The descriptor is not checked: ", $should, ", and be in non-blocking mode if it is polled.")]
         impl From<rustix::fd::OwnedFd> for $socket {
             #[inline]
             fn from(socket: rustix::fd::OwnedFd) -> $socket {
@@ -65,11 +69,11 @@ macro_rules! common {
 macro_rules! stream {
     ($socket:ident) => {
         impl $socket {
-            /// Receives what is there, at most the length of `buffer`; 0 is the end of a stream (or an empty buffer or
-            /// datagram). recv(2).
+            /// Receives available bytes, at most the length of `buffer`. Returns 0 at the end of a stream, and for an
+            /// empty buffer or datagram. recv(2).
             ///
             /// # Errors
-            /// `WouldBlock` if nothing is there yet; `ConnectionReset` if the peer broke the connection off.
+            /// `WouldBlock` if no bytes are available; `ConnectionReset` if the peer aborted the connection.
             #[inline]
             pub fn recv(&self, buffer: &mut [u8]) -> $crate::io::Result<usize> {
                 $crate::socket::ops::recv(
@@ -79,7 +83,7 @@ macro_rules! stream {
                 )
             }
 
-            /// Receives into memory that was not initialised, and gives the part that is now.
+            /// Receives into uninitialised memory and returns the initialised part.
             ///
             /// # Errors
             /// As [`recv`](Self::recv).
@@ -91,8 +95,8 @@ macro_rules! stream {
                 $crate::socket::ops::recv_uninit(rustix::fd::AsFd::as_fd(&self.socket), buffer)
             }
 
-            /// Receives into the spare capacity of `buffer`, which it neither clears nor grows, and says how many bytes were
-            /// appended.
+            /// Receives into the spare capacity of `buffer`, which is neither cleared nor grown. Returns the number of
+            /// appended bytes.
             ///
             /// # Errors
             /// As [`recv`](Self::recv).
@@ -100,12 +104,12 @@ macro_rules! stream {
             #[inline]
             pub fn recv_spare(&self, buffer: &mut Vec<u8>) -> $crate::io::Result<usize> {
                 let count = self.recv_uninit(buffer.spare_capacity_mut())?.len();
-                // SAFETY: that many bytes after the length have been initialised, within the capacity.
+                // SAFETY: recv has initialised `count` bytes after the length, within the capacity.
                 unsafe { buffer.set_len(buffer.len() + count) };
                 Ok(count)
             }
 
-            /// Receives into several buffers, one after the other filled. readv(2).
+            /// Receives into several buffers in order. readv(2).
             ///
             /// # Errors
             /// As [`recv`](Self::recv).
@@ -115,7 +119,7 @@ macro_rules! stream {
                 })?)
             }
 
-            /// Receives and leaves what was received where it is, to be received again.
+            /// Receives without removing the bytes from the queue. recv(2), `MSG_PEEK`.
             ///
             /// # Errors
             /// As [`recv`](Self::recv).
@@ -127,21 +131,21 @@ macro_rules! stream {
                 )
             }
 
-            /// Sends as much of `bytes` as there is room for, and says how much that was: send the rest when the socket is
-            /// writable again. A peer that is gone is an error, never a SIGPIPE. send(2).
+            /// Sends as many of `bytes` as the send buffer has room for, and returns their number; send the rest when
+            /// the socket is writable. A closed connection is an error, never a SIGPIPE. send(2).
             ///
             /// # Errors
-            /// `WouldBlock` if there is no room; `BrokenPipe` or `ConnectionReset` if the connection is closed.
+            /// `WouldBlock` if the send buffer is full; `BrokenPipe` or `ConnectionReset` if the connection is closed.
             #[inline]
             pub fn send(&self, bytes: &[u8]) -> $crate::io::Result<usize> {
                 $crate::socket::ops::send(rustix::fd::AsFd::as_fd(&self.socket), bytes)
             }
 
-            /// Sends several pieces with one call, as if they were one; otherwise as [`send`](Self::send). Systems take a
-            /// limited number of pieces at once (1024 on Linux). sendmsg(2).
+            /// Sends several slices with one call; otherwise as [`send`](Self::send). Systems limit the number of
+            /// slices (1024 on Linux). sendmsg(2).
             ///
             /// # Errors
-            /// As [`send`](Self::send); `EMSGSIZE` or `EINVAL` for too many pieces.
+            /// As [`send`](Self::send); `EMSGSIZE` or `EINVAL` for too many slices.
             #[inline]
             pub fn send_vectored(&self, pieces: &[$crate::io::IoSlice<'_>]) -> $crate::io::Result<usize> {
                 Ok(rustix::io::retry_on_intr(|| {
@@ -154,10 +158,11 @@ macro_rules! stream {
                 })?)
             }
 
-            /// Sends pieces together with control messages. sendmsg(2).
+            /// Sends slices together with control messages. sendmsg(2).
             ///
             /// # Errors
-            /// As [`send`](Self::send); `EINVAL` and `EPERM` for control messages that this socket or process may not send.
+            /// As [`send`](Self::send); `EINVAL` or `EPERM` for control messages that the socket or process must not
+            /// send.
             pub fn send_message<const WORDS: usize>(
                 &self,
                 pieces: &[$crate::io::IoSlice<'_>],
@@ -166,10 +171,10 @@ macro_rules! stream {
                 $crate::socket::ops::send_message(rustix::fd::AsFd::as_fd(&self.socket), pieces, None, control, 0)
             }
 
-            /// Closes one direction or both, for every descriptor of this socket. shutdown(2).
+            /// Closes one direction or both, for all descriptors of this socket. shutdown(2).
             ///
             /// # Errors
-            /// `NotConnected` if there is no connection (any more).
+            /// `NotConnected` if the socket is not connected.
             pub fn shutdown(&self, how: impl Into<$crate::Shutdown>) -> $crate::io::Result<()> {
                 $crate::socket::ops::shutdown(rustix::fd::AsFd::as_fd(&self.socket), how.into())
             }
@@ -179,15 +184,14 @@ macro_rules! stream {
     };
 }
 
-/// Receiving with control messages.
+/// Methods for receiving with control messages.
 macro_rules! messages {
     ($socket:ident) => {
         impl $socket {
-            /// Receives into `buffers`; the accompanying control messages replace those in `control`.
-            /// recvmsg(2).
+            /// Receives into `buffers`, and replaces the messages in `control` by the received ones. recvmsg(2).
             ///
             /// # Errors
-            /// As for receiving without.
+            /// As for receiving without control messages.
             pub fn receive_message<const WORDS: usize>(
                 &self,
                 buffers: &mut [$crate::io::IoSliceMut<'_>],
@@ -199,15 +203,15 @@ macro_rules! messages {
     };
 }
 
-/// Methods of a socket that sends single messages, each to its own address.
+/// Methods of a socket that sends single messages, each to an address.
 macro_rules! datagram {
     ($socket:ident) => {
         impl $socket {
-            /// Sends pieces as one datagram to `to`, together with control messages. sendmsg(2).
+            /// Sends slices as one datagram to `to`, together with control messages. sendmsg(2).
             ///
             /// # Errors
-            /// `WouldBlock` if there is no room; `EMSGSIZE` for more than one datagram holds; `EINVAL` and `EPERM` for control
-            /// messages that this socket or process may not send.
+            /// `WouldBlock` if the send buffer is full; `EMSGSIZE` if the datagram is too long; `EINVAL` or `EPERM` for
+            /// control messages that the socket or process must not send.
             pub fn send_message_to<const WORDS: usize>(
                 &self,
                 pieces: &[$crate::io::IoSlice<'_>],
@@ -226,7 +230,7 @@ macro_rules! datagram {
     };
 }
 
-/// `Read` and `Write` for a socket and a shared one.
+/// `Read` and `Write` for a socket and for a shared reference to it.
 #[cfg(feature = "std")]
 macro_rules! std_stream {
     ($socket:ident) => {
@@ -265,11 +269,11 @@ macro_rules! std_stream {
     ($socket:ident) => {};
 }
 
-/// Conversions to and from the same socket of `std`.
+/// Conversions from and to the corresponding socket of `std`.
 #[cfg(feature = "std")]
 macro_rules! std_conversions {
     ($socket:ident, $std:ty) => {
-        /// The socket stays in non-blocking mode.
+        /// The socket remains in non-blocking mode.
         impl From<$socket> for $std {
             fn from(socket: $socket) -> $std {
                 socket.socket.into()
@@ -279,7 +283,7 @@ macro_rules! std_conversions {
         impl TryFrom<$std> for $socket {
             type Error = std::io::Error;
 
-            /// Takes the socket over and puts it into non-blocking mode.
+            /// Takes ownership of the socket and sets it to non-blocking mode.
             fn try_from(socket: $std) -> std::io::Result<$socket> {
                 socket.set_nonblocking(true)?;
                 Ok($socket {
@@ -295,7 +299,7 @@ macro_rules! std_conversions {
     ($socket:ident, $std:ty) => {};
 }
 
-/// Conversions to and from [`Socket`](crate::Socket), for what the typed socket does not do.
+/// Conversions from and to [`Socket`](crate::Socket), for operations that the typed socket lacks.
 macro_rules! socket_conversions {
     ($socket:ident) => {
         impl From<$socket> for $crate::Socket {

@@ -15,10 +15,10 @@ use rustix::event::PollFlags;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 
-/// A non-blocking socket of any domain, type and protocol: what the typed sockets are made of, for those who need another kind.
+/// A non-blocking socket of any domain, type and protocol. The typed sockets are based on it; use it for other kinds.
 ///
-/// Its descriptor is closed on drop and in programs that the process starts. Every call is one system call and allocates
-/// nothing; an interrupted one (`EINTR`) is repeated, and a peer that is gone is an error, never a SIGPIPE.
+/// The descriptor is closed on drop and is close-on-exec. Each call is one system call without allocation, repeated if
+/// it is interrupted (`EINTR`). A closed connection is an error, never a SIGPIPE.
 ///
 /// ```
 /// use conduit_net::{Address, Domain, Kind, Protocol, Socket};
@@ -41,10 +41,10 @@ impl Socket {
         Socket::new(Domain::V4, Kind::STREAM, Protocol::DEFAULT)
     }
 
-    /// A socket that is bound to nothing and connected to nothing. socket(2).
+    /// A socket that is neither bound nor connected. socket(2).
     ///
     /// # Errors
-    /// The system does not have this combination, a raw socket needs `CAP_NET_RAW`, no descriptor is left.
+    /// The system does not support the combination, a raw socket requires `CAP_NET_RAW`, or no descriptor is available.
     pub fn new(domain: Domain, kind: Kind, protocol: Protocol) -> Result<Socket, Error> {
         match sys::socket::open(domain.inner(), kind.inner(), protocol.inner()) {
             Ok(socket) => Ok(Socket { socket }),
@@ -52,10 +52,10 @@ impl Socket {
         }
     }
 
-    /// Two Unix sockets that are connected to each other. socketpair(2).
+    /// Two connected Unix sockets. socketpair(2).
     ///
     /// # Errors
-    /// The kind does not exist for Unix sockets, no descriptor is left.
+    /// Unix sockets do not support the kind, or no descriptor is available.
     pub fn pair(kind: Kind) -> Result<(Socket, Socket), Error> {
         match sys::socket::pair(kind.inner()) {
             Ok((one, two)) => Ok((Socket { socket: one }, Socket { socket: two })),
@@ -63,25 +63,26 @@ impl Socket {
         }
     }
 
-    /// Gives the socket its local address. bind(2).
+    /// Binds the socket to a local address. bind(2).
     ///
     /// # Errors
-    /// With the address and the remedy: in use, not of this machine, a privileged port.
+    /// The address is in use or not of this machine, or the port requires a privilege. The error contains the address
+    /// and the remedy.
     pub fn bind(&self, address: &Address) -> Result<(), Error> {
         let failed = |cause: io::Error| Error::new(Operation::Bind, address, cause);
         rustix::net::bind(&self.socket, &address.to_raw().map_err(failed)?).map_err(|cause| failed(cause.into()))
     }
 
-    /// Starts to take connections, of which `backlog` may wait to be accepted. listen(2).
+    /// Listens for connections, with at most `backlog` in the accept queue. listen(2).
     ///
     /// # Errors
-    /// The kind of socket takes no connections; the address is in use.
+    /// The kind of socket does not accept connections, or the address is in use.
     pub fn listen(&self, backlog: u32) -> Result<(), Error> {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         rustix::net::listen(&self.socket, backlog).map_err(|cause| Error::new(Operation::Listen, None, cause))
     }
 
-    /// Takes the next connection that waits, and the peer's address. accept4(2).
+    /// Accepts the next connection and returns the address of the peer. accept4(2).
     ///
     /// # Errors
     /// As [`TcpListener::accept`](crate::TcpListener::accept).
@@ -90,48 +91,48 @@ impl Socket {
         Ok((Socket { socket }, Address::from_raw_or_unnamed(peer)))
     }
 
-    /// Waits for a connection no longer than `limit`. On a socket in blocking mode the call may wait longer, if another thread
+    /// Waits at most `limit` for a connection. On a socket in blocking mode the call may wait longer, if another thread
     /// or process accepts the connection first.
     ///
     /// # Errors
-    /// As [`accept`](Socket::accept), and `ETIMEDOUT` when the time is over.
+    /// As [`accept`](Socket::accept), and `ETIMEDOUT` if `limit` elapses.
     pub fn accept_timeout(&self, limit: Duration) -> Result<(Socket, Address), Error> {
         let (socket, peer) = ops::accept_by(self.socket.as_fd(), Deadline::after(limit))
             .map_err(|cause| Error::new(Operation::Accept, None, cause))?;
         Ok((Socket { socket }, Address::from_raw_or_unnamed(peer)))
     }
 
-    /// Starts to connect to `address` and does not wait: the socket is writable when the attempt is over, and
-    /// [`take_error`](Socket::take_error) says how it ended. A datagram socket is connected at once. connect(2).
+    /// Starts to connect to `address` without waiting: the socket is writable at the end of the attempt, and
+    /// [`take_error`](Socket::take_error) returns its result. A datagram socket is connected at once. connect(2).
     ///
     /// # Errors
-    /// With the address and the remedy, as far as it is known at once.
+    /// The attempt fails at once. The error contains the address and the remedy.
     pub fn start_connect(&self, address: &Address) -> Result<(), Error> {
         ops::start_connect(self.socket.as_fd(), address)
     }
 
-    /// Connects to `address` and waits for it, no longer than `limit` if there is one. (A socket that was set to block waits as
-    /// long as the system does.)
+    /// Connects to `address`, and waits at most `limit`, if there is one. A socket in blocking mode waits until the
+    /// system times out.
     ///
     /// # Errors
-    /// With the address and the remedy: refused, unreachable, timed out.
+    /// The connection is refused, unreachable or timed out. The error contains the address and the remedy.
     pub fn connect(&self, address: &Address, limit: Option<Duration>) -> Result<(), Error> {
         ops::start_connect(self.socket.as_fd(), address)?;
         ops::finish_connect(self.socket.as_fd(), address, limit.and_then(Deadline::after))
     }
 
-    /// The address of this side.
+    /// The local address.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn local_address(&self) -> io::Result<Address> {
         Ok(Address::from_raw(&rustix::net::getsockname(&self.socket)?))
     }
 
-    /// The peer's address.
+    /// The address of the peer.
     ///
     /// # Errors
-    /// `ENOTCONN` if there is no connection (any more).
+    /// `ENOTCONN` if the socket is not connected.
     pub fn peer_address(&self) -> io::Result<Address> {
         Ok(Address::from_raw_or_unnamed(rustix::net::getpeername(&self.socket)?))
     }
@@ -142,20 +143,20 @@ methods::stream!(Socket);
 methods::std_stream!(Socket);
 methods::datagram!(Socket);
 
-/// Waits until a socket is readable (or has ended, or failed), no longer than `limit`; false when the time is over.
+/// Waits at most `limit` until a socket is readable, closed or failed; returns `false` if `limit` elapses. ppoll(2).
 ///
-/// For the odd wait of a client or a test; a server waits with a [`Poller`](crate::Poller). ppoll(2).
+/// It is meant for clients and tests; a server waits with a [`Poller`](crate::Poller).
 ///
 /// # Errors
-/// What the system reports; nothing in normal operation.
+/// An error of the system; none is expected in normal operation.
 pub fn wait_readable(source: &impl AsFd, limit: Option<Duration>) -> io::Result<bool> {
     wait(source, PollFlags::IN, limit)
 }
 
-/// Waits until a socket is writable (or has failed), no longer than `limit`; false when the time is over. ppoll(2).
+/// Waits at most `limit` until a socket is writable or failed; returns `false` if `limit` elapses. ppoll(2).
 ///
 /// # Errors
-/// What the system reports; nothing in normal operation.
+/// An error of the system; none is expected in normal operation.
 pub fn wait_writable(source: &impl AsFd, limit: Option<Duration>) -> io::Result<bool> {
     wait(source, PollFlags::OUT, limit)
 }

@@ -1,4 +1,4 @@
-//! Operations shared by sockets of several kinds; the typed sockets' methods call them.
+//! Operations that sockets of several kinds share; the methods of the typed sockets call them.
 
 use crate::clock::Deadline;
 use crate::control::{ReceiveControl, SendControl};
@@ -11,14 +11,14 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::net::addr::SocketAddrStorage;
 use rustix::net::{RecvFlags, SocketAddrAny};
 
-/// Which direction a `shutdown` closes. [`std::net::Shutdown`] converts into it.
+/// The direction that `shutdown` closes. [`std::net::Shutdown`] converts into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shutdown {
-    /// Nothing more is read; reading gives the end of the stream.
+    /// Receiving: a read returns the end of the stream.
     Read,
-    /// Nothing more is sent; the peer reads the end of the stream after what was sent before.
+    /// Sending: the peer reads the end of the stream after the bytes sent before.
     Write,
-    /// Both.
+    /// Both directions.
     Both,
 }
 
@@ -28,11 +28,11 @@ pub enum Shutdown {
 pub struct Received {
     /// The number of received bytes.
     pub bytes: usize,
-    /// The sender, where the kind of socket reports it.
+    /// The sender, if the kind of socket reports it.
     pub from: Option<Address>,
-    /// The datagram was longer than the buffers, and the rest is lost.
+    /// The datagram exceeded the buffers; the rest is lost.
     pub truncated: bool,
-    /// There were more control messages than room for them; descriptors among the rest were closed by the system.
+    /// The control messages exceeded their buffer; the system closed the descriptors in the rest.
     pub control_truncated: bool,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn accept_by(
     loop {
         wait(socket, PollFlags::IN, deadline)?;
         match retry_on_intr(|| sys::socket::accept(socket)) {
-            // Another process may have taken the connection between the two calls, or it may be gone.
+            // Another process may have accepted the connection between the two calls, or the peer may have closed it.
             Err(Errno::AGAIN | Errno::CONNABORTED) => {}
             result => return result,
         }
@@ -57,7 +57,7 @@ pub(crate) fn accept_by(
 pub(crate) fn start_connect(socket: BorrowedFd<'_>, address: &Address) -> Result<(), Error> {
     let failed = |cause: io::Error| Error::new(Operation::Connect, address, cause);
     match rustix::net::connect(socket, &address.to_raw().map_err(failed)?) {
-        // An interrupted attempt goes on in the background, as one that would block does: connect(2).
+        // An interrupted attempt continues in the background, as one that would block does: connect(2).
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(()),
         Err(cause) => Err(failed(cause.into())),
     }
@@ -75,7 +75,7 @@ pub(crate) fn finish_connect(
         .map_err(failed)
 }
 
-/// `TIMEDOUT` when the deadline passes.
+/// Returns `TIMEDOUT` at the deadline.
 pub(crate) fn wait(socket: BorrowedFd<'_>, flags: PollFlags, deadline: Option<Deadline>) -> Result<(), Errno> {
     let mut sockets = [PollFd::from_borrowed_fd(socket, flags)];
     loop {
@@ -104,7 +104,7 @@ pub(crate) fn recv_uninit<'a>(socket: BorrowedFd<'_>, buffer: &'a mut [MaybeUnin
             Err(error) => return Err(error.into()),
         }
     };
-    // SAFETY: recv(2) has filled that many bytes from the start.
+    // SAFETY: recv(2) has written `count` bytes.
     Ok(unsafe { buffer[..count].assume_init_mut() })
 }
 
@@ -146,7 +146,7 @@ pub(crate) fn set_blocking(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     Ok(rustix::fs::fcntl_setfl(socket, flags)?)
 }
 
-/// An empty header: every pointer null, every length zero.
+/// An empty header: all pointers are null, all lengths zero.
 pub(crate) fn header() -> libc::msghdr {
     // SAFETY: null pointers and zero lengths are valid values of the fields, on every system.
     unsafe { core::mem::zeroed() }
@@ -174,8 +174,9 @@ pub(crate) fn send_message<const WORDS: usize>(
     }
     let flags = sys::socket::SEND_FLAGS.bits() as libc::c_int | flags;
     loop {
-        // SAFETY: every pointer of the header is null with length zero, or to live memory of the length in the adjacent field, which the
-        // kernel only reads: the address, the pieces (IoSlice is laid out as iovec), the control messages.
+        // SAFETY: every pointer of the header is null with length zero, or refers to live memory of the length in the
+        // adjacent field: the address, the slices (IoSlice has the layout of iovec), the control messages. The kernel
+        // only reads them.
         let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, flags) };
         match usize::try_from(sent) {
             Ok(sent) => return Ok(sent),
@@ -201,16 +202,16 @@ pub(crate) fn receive_message<const WORDS: usize>(
         let room = control.space();
         message.msg_control = room.as_mut_ptr().cast();
         message.msg_controllen = room.len() as _;
-        // SAFETY: every pointer of the header is to live memory of the length in the adjacent field, which the kernel may write: the address,
-        // the buffers (IoSliceMut is laid out as iovec), the room for control messages.
+        // SAFETY: every pointer of the header refers to live memory of the length in the adjacent field: the address,
+        // the buffers (IoSliceMut has the layout of iovec), the control messages. The kernel may write them.
         let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | sys::socket::RECEIVE_FLAGS) };
         match usize::try_from(count) {
             Ok(bytes) => {
-                // SAFETY: the kernel has filled that much of the room.
+                // SAFETY: the kernel has written control messages of this length.
                 unsafe { control.set_filled(message.msg_controllen as usize) };
                 return Ok(Received {
                     bytes,
-                    // SAFETY: the kernel has filled as much of the address as it says.
+                    // SAFETY: the kernel has written `msg_namelen` bytes of the address.
                     from: unsafe { received_address(&from, message.msg_namelen) },
                     truncated: message.msg_flags & libc::MSG_TRUNC != 0,
                     control_truncated: message.msg_flags & libc::MSG_CTRUNC != 0,
@@ -221,7 +222,7 @@ pub(crate) fn receive_message<const WORDS: usize>(
     }
 }
 
-/// The address that a receiving call has written; none for connected streams.
+/// The address that a receiving call has written; `None` for connected streams.
 ///
 /// # Safety
 /// The first `length` bytes of the storage must be an address.
@@ -229,11 +230,11 @@ pub(crate) unsafe fn received_address(
     from: &MaybeUninit<SocketAddrStorage>,
     length: libc::socklen_t,
 ) -> Option<Address> {
-    // An unbound Unix socket has an empty address, or one without more than the family.
+    // An unbound Unix socket has an empty address, or only the family.
     if (length as usize) < size_of::<libc::sa_family_t>() + 1 || length as usize > size_of::<SocketAddrStorage>() {
         return None;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that the storage contains an address.
     Some(Address::from_raw(&unsafe {
         SocketAddrAny::read(from.as_ptr(), length as _)
     }))

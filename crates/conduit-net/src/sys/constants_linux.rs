@@ -1,8 +1,8 @@
-//! Where Linux keeps its options.
+//! The levels and numbers of options on Linux.
 
 use libc::c_int;
 
-/// Level and number of an option; `None`: this system has no such option.
+/// The level and number of an option; `None` if the system lacks it.
 pub(crate) type Location = Option<(c_int, c_int)>;
 
 pub(crate) const REUSE_ADDRESS: Location = Some((libc::SOL_SOCKET, libc::SO_REUSEADDR));

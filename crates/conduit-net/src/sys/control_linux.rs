@@ -26,7 +26,7 @@ pub(crate) fn parse(level: c_int, kind: c_int, data: &[u8]) -> Option<ControlMes
         (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => ControlMessage::Timestamp(time(data, 0)?),
         (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => ControlMessage::Timestamping {
             software: time(data, 0)?,
-            // The one between is no longer used.
+            // The timestamp at index 1 is obsolete.
             hardware: time(data, 2)?,
         },
         (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => ControlMessage::Drops(number(data)?),
@@ -58,7 +58,7 @@ fn number(data: &[u8]) -> Option<u32> {
     part(data, 0).map(u32::from_ne_bytes)
 }
 
-/// The `index`th timespec of the payload.
+/// The timespec at `index` in the payload.
 fn time(data: &[u8], index: usize) -> Option<Duration> {
     const HALF: usize = size_of::<libc::c_long>();
     let seconds = libc::c_long::from_ne_bytes(part(data, index * 2 * HALF)?);
@@ -69,20 +69,20 @@ fn time(data: &[u8], index: usize) -> Option<Duration> {
     ))
 }
 
-/// Control messages that Linux takes.
+/// Control messages that only Linux sends.
 impl<const WORDS: usize> SendControl<'_, WORDS> {
-    /// Sends the bytes as datagrams of this size each, the last may be shorter (GSO). UDP, Linux 4.18. udp(7).
+    /// Splits the bytes into datagrams of this size; the last one may be shorter (GSO). UDP, Linux 4.18. udp(7).
     ///
     /// # Errors
-    /// When there is no room.
+    /// The capacity is exceeded.
     pub fn push_segment_bytes(&mut self, bytes: u16) -> io::Result<()> {
         self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &bytes.to_ne_bytes())
     }
 
-    /// Sends from this address, through the interface of this number (0: as the routes say). IPv4, ip(7).
+    /// Sends from this address, through the interface with this index (0: the routing table selects it). IPv4, ip(7).
     ///
     /// # Errors
-    /// When there is no room.
+    /// The capacity is exceeded.
     pub fn push_packet_info4(&mut self, interface: u32, from: Ipv4Addr) -> io::Result<()> {
         let mut info = [0; 12];
         info[..4].copy_from_slice(&interface.to_ne_bytes());
@@ -90,10 +90,10 @@ impl<const WORDS: usize> SendControl<'_, WORDS> {
         self.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &info)
     }
 
-    /// Sends from this address, through the interface of this number (0: as the routes say). IPv6, ipv6(7).
+    /// Sends from this address, through the interface with this index (0: the routing table selects it). IPv6, ipv6(7).
     ///
     /// # Errors
-    /// When there is no room.
+    /// The capacity is exceeded.
     pub fn push_packet_info6(&mut self, interface: u32, from: Ipv6Addr) -> io::Result<()> {
         let mut info = [0; 20];
         info[..16].copy_from_slice(&from.octets());
@@ -104,7 +104,7 @@ impl<const WORDS: usize> SendControl<'_, WORDS> {
     /// Sets the hop limit of this IPv4 datagram.
     ///
     /// # Errors
-    /// When there is no room.
+    /// The capacity is exceeded.
     pub fn push_hops4(&mut self, hops: u8) -> io::Result<()> {
         self.push(libc::IPPROTO_IP, libc::IP_TTL, &c_int::from(hops).to_ne_bytes())
     }
@@ -112,7 +112,7 @@ impl<const WORDS: usize> SendControl<'_, WORDS> {
     /// Sets the hop limit of this IPv6 datagram.
     ///
     /// # Errors
-    /// When there is no room.
+    /// The capacity is exceeded.
     pub fn push_hops6(&mut self, hops: u8) -> io::Result<()> {
         self.push(
             libc::IPPROTO_IPV6,
@@ -121,27 +121,27 @@ impl<const WORDS: usize> SendControl<'_, WORDS> {
         )
     }
 
-    /// The TOS byte of this IPv4 datagram: DSCP and ECN.
+    /// Sets the TOS byte of this IPv4 datagram: DSCP and ECN.
     ///
     /// # Errors
-    /// When there is no room.
+    /// The capacity is exceeded.
     pub fn push_traffic_class4(&mut self, class: u8) -> io::Result<()> {
         self.push(libc::IPPROTO_IP, libc::IP_TOS, &c_int::from(class).to_ne_bytes())
     }
 
-    /// The traffic class of this IPv6 datagram: DSCP and ECN.
+    /// Sets the traffic class of this IPv6 datagram: DSCP and ECN.
     ///
     /// # Errors
-    /// When there is no room.
+    /// The capacity is exceeded.
     pub fn push_traffic_class6(&mut self, class: u8) -> io::Result<()> {
         self.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &c_int::from(class).to_ne_bytes())
     }
 
-    /// Sends the sender's credentials to the peer of a Unix socket. The kernel checks them; only privileged processes may send others.
-    /// unix(7).
+    /// Sends credentials to the peer of a Unix socket. The kernel checks them: only privileged processes may send those
+    /// of others. unix(7).
     ///
     /// # Errors
-    /// When there is no room.
+    /// The capacity is exceeded.
     pub fn push_credentials(&mut self, credentials: Credentials) -> io::Result<()> {
         let mut raw = [0; 12];
         raw[..4].copy_from_slice(&credentials.process.to_ne_bytes());

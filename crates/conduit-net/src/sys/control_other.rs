@@ -1,4 +1,4 @@
-//! Systems whose control messages, other than descriptors, are handed over as they come.
+//! Systems for which only descriptors are decoded; other control messages are returned as raw bytes.
 
 use crate::control::ControlMessage;
 

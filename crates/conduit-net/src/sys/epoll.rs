@@ -1,4 +1,4 @@
-//! The poller on Linux: epoll, with an eventfd to wake it.
+//! The poller on Linux: epoll, with an eventfd for wake-ups.
 
 use crate::clock::Deadline;
 use crate::io::{self, Result};
@@ -14,11 +14,11 @@ use rustix::io::Errno;
 #[derive(Debug)]
 pub(crate) struct Backend {
     epoll: OwnedFd,
-    /// Registered edge-triggered: each write is one event, and it never has to be read to stop being ready.
+    /// Registered edge-triggered: each write is one event, so the counter need not be read.
     waker: OwnedFd,
-    /// A wake-up is pending and not yet reported; another one would add nothing.
+    /// A wake-up is pending and not yet reported, so another write is unnecessary.
     waking: AtomicBool,
-    /// `epoll_pwait2` is there (Linux 5.11) and no sandbox forbids it.
+    /// `epoll_pwait2` exists (Linux 5.11), and no sandbox forbids it.
     nanoseconds: AtomicBool,
 }
 
@@ -65,7 +65,7 @@ impl Backend {
         Ok(epoll::delete(&self.epoll, source)?)
     }
 
-    /// Linux forgets a file by itself once its last descriptor is closed.
+    /// Linux removes a source when its last descriptor is closed.
     #[inline]
     pub(crate) fn close(&self, source: OwnedFd) -> Result<()> {
         drop(source);
@@ -77,10 +77,10 @@ impl Backend {
     pub(crate) fn wait(&self, events: &mut EventBuffer, timeout: Option<Duration>) -> Result<usize> {
         events.list.clear();
         let spare = events.list.spare_capacity_mut();
-        // SAFETY: a slot is a kernel event and nothing else (repr(transparent)).
+        // SAFETY: a slot is exactly a kernel event (repr(transparent)).
         let places = unsafe { core::slice::from_raw_parts_mut(spare.as_mut_ptr().cast(), spare.len()) };
         let count = self.fill(places, timeout)?;
-        // SAFETY: the list was empty, and that many of its places have been filled.
+        // SAFETY: the list was empty, and the kernel has written `count` events.
         unsafe { events.list.set_len(count) };
         Ok(count)
     }
@@ -91,8 +91,8 @@ impl Backend {
         slots: &'a mut [EventSlot],
         timeout: Option<Duration>,
     ) -> Result<BufferIter<'a>> {
-        // SAFETY: a slot is a kernel event and nothing else (repr(transparent)); the kernel writes whole events only, so the
-        // slots stay initialised.
+        // SAFETY: a slot is exactly a kernel event (repr(transparent)); the kernel writes only whole events, so the
+        // slots remain initialised.
         let places = unsafe { core::slice::from_raw_parts_mut(slots.as_mut_ptr().cast(), slots.len()) };
         let count = self.fill(places, timeout)?;
         Ok(BufferIter {
@@ -105,7 +105,7 @@ impl Backend {
             return Ok(());
         }
         match rustix::io::retry_on_intr(|| rustix::io::write(&self.waker, &1u64.to_ne_bytes())) {
-            // The counter is full after 2^64 - 2 unread wake-ups: empty it and start over.
+            // The counter is full after 2^64 - 2 unread wake-ups: reset it and repeat.
             Err(Errno::AGAIN) => {
                 let mut count = [0; 8];
                 rustix::io::read(&self.waker, &mut count)?;
@@ -119,7 +119,7 @@ impl Backend {
         }
     }
 
-    /// Waits, and says how many places from the start have been filled.
+    /// Waits, and returns the number of events at the start of `places`.
     #[inline]
     fn fill(&self, places: &mut [MaybeUninit<epoll::Event>], timeout: Option<Duration>) -> Result<usize> {
         let count = match timeout {
@@ -127,7 +127,7 @@ impl Backend {
             Some(Duration::ZERO) => self.wait_until_ready(places, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?,
             Some(timeout) => self.wait_for(places, timeout)?,
         };
-        // SAFETY: the kernel has filled that many places from the start.
+        // SAFETY: the kernel has written `count` events.
         let events = unsafe { places[..count].assume_init_mut() };
         // The wake-up is removed here, so that iterators over the events need not skip it.
         let Some(at) = events.iter().position(|event| event.data.u64() == WAKE_KEY) else {
@@ -138,7 +138,7 @@ impl Backend {
         Ok(count - 1)
     }
 
-    /// A limit of zero, or no limit, needs no clock, even if signals interrupt the wait.
+    /// A timeout of zero, or none, requires no clock, even if signals interrupt the wait.
     #[inline]
     fn wait_until_ready(&self, places: &mut [MaybeUninit<epoll::Event>], limit: Option<&Timespec>) -> Result<usize> {
         loop {
@@ -151,11 +151,11 @@ impl Backend {
     }
 
     fn wait_for(&self, places: &mut [MaybeUninit<epoll::Event>], timeout: Duration) -> Result<usize> {
-        // A clock reading is no system call; it is only needed where a signal may cut the wait short.
+        // Reading the clock is not a system call; it is required only if a signal interrupts the wait.
         let deadline = Deadline::after(timeout);
         let mut left = timeout;
         loop {
-            // A time too long for the kernel's type (292 billion years) is no limit at all.
+            // A timeout that exceeds the kernel's type (292 billion years) is no limit.
             let limit = Timespec::try_from(left).ok();
             match self.turn(places, limit.as_ref()) {
                 Err(Errno::INTR) => left = deadline.map_or(left, Deadline::left),
@@ -164,7 +164,7 @@ impl Backend {
         }
     }
 
-    /// Waits once, to the nanosecond where the kernel can.
+    /// Waits once, with nanosecond resolution if the kernel supports it.
     fn turn(
         &self,
         places: &mut [MaybeUninit<epoll::Event>],
@@ -175,23 +175,23 @@ impl Backend {
             && self.nanoseconds.load(Ordering::Relaxed)
         {
             match self.wait_precisely(places, limit) {
-                // Old kernels lack the call, and old sandboxes refuse what they do not know.
+                // Old kernels lack the call, and old sandboxes reject unknown calls.
                 Err(Errno::NOSYS | Errno::PERM) => self.nanoseconds.store(false, Ordering::Relaxed),
                 result => return result,
             }
         }
-        // Rounds up to whole milliseconds.
+        // The timeout is rounded up to whole milliseconds.
         epoll::wait(&self.epoll, places, limit).map(|(events, _)| events.len())
     }
 
-    /// `epoll_pwait2`: the same with nanoseconds.
+    /// `epoll_pwait2`, whose timeout has nanosecond resolution.
     fn wait_precisely(
         &self,
         places: &mut [MaybeUninit<epoll::Event>],
         limit: &Timespec,
     ) -> core::result::Result<usize, Errno> {
-        // SAFETY: there is room for the count of events that is given, which have the kernel's layout; the time-out is a live
-        // `__kernel_timespec`; a null signal mask leaves the mask alone.
+        // SAFETY: the buffer has the given number of slots in the kernel's layout; the timeout is a live
+        // `__kernel_timespec`; a null signal mask leaves the mask unchanged.
         let count = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
@@ -213,13 +213,13 @@ impl AsFd for Backend {
     }
 }
 
-/// Room for one event of [`Poller::wait_into`](crate::Poller::wait_into).
+/// Storage for one event of [`Poller::wait_into`](crate::Poller::wait_into).
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct EventSlot(epoll::Event);
 
 impl EventSlot {
-    /// An empty one.
+    /// An empty slot.
     pub const EMPTY: EventSlot = EventSlot(epoll::Event {
         flags: EventFlags::empty(),
         data: EventData::new_u64(0),
@@ -232,7 +232,7 @@ impl core::fmt::Debug for EventSlot {
     }
 }
 
-/// The kernel writes straight into this list, and it is read from there.
+/// The kernel writes directly into this list.
 #[cfg(feature = "std")]
 pub(crate) struct EventBuffer {
     list: Vec<EventSlot>,

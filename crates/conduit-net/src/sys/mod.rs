@@ -1,4 +1,4 @@
-//! Platform-specific code: each platform has whole files with one name for the rest of the crate.
+//! Platform-specific code: each platform has whole files under a common name.
 
 #[cfg_attr(all(target_os = "linux", not(conduit_portable)), path = "epoll.rs")]
 #[cfg_attr(any(not(target_os = "linux"), conduit_portable), path = "portable.rs")]

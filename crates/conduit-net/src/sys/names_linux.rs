@@ -1,13 +1,13 @@
-//! Addresses that only Linux has: abstract names and vsock.
+//! Addresses that only Linux supports: abstract names and vsock.
 
 use crate::VsockAddress;
 use rustix::io::Result;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
-/// The longest path of a Unix socket, in bytes, without the zero byte that ends it.
+/// The maximum length of the path of a Unix socket in bytes, without the terminating zero byte.
 pub(crate) const PATH_LIMIT: usize = 107;
 
-/// The longest address of a Unix socket, in bytes: the family, a path and a zero byte.
+/// The maximum length of a Unix address in bytes: the family, a path and a zero byte.
 pub(crate) const ADDRESS_LIMIT: usize = 2 + PATH_LIMIT + 1;
 
 pub(crate) fn from_abstract(name: &[u8]) -> Result<SocketAddrUnix> {
@@ -24,7 +24,7 @@ pub(crate) fn vsock_to_raw(address: VsockAddress) -> Result<SocketAddrAny> {
     raw.svm_family = libc::AF_VSOCK as libc::sa_family_t;
     raw.svm_cid = address.context;
     raw.svm_port = address.port;
-    // SAFETY: a whole address of the length that is given, which is copied byte by byte.
+    // SAFETY: a whole address of the given length, which is copied.
     Ok(unsafe { SocketAddrAny::read((&raw const raw).cast(), size_of::<libc::sockaddr_vm>() as u32) })
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn vsock_from_raw(raw: &SocketAddrAny) -> Option<VsockAddress> {
     if raw.address_family() != AddressFamily::VSOCK || (raw.addr_len() as usize) < size_of::<libc::sockaddr_vm>() {
         return None;
     }
-    // SAFETY: the family says what it is, and the length that all of it is there; alignment is not asked for.
+    // SAFETY: the family determines the type, and the length was checked; `read_unaligned` requires no alignment.
     let address = unsafe { raw.as_ptr().cast::<libc::sockaddr_vm>().read_unaligned() };
     Some(VsockAddress::new(address.svm_cid, address.svm_port))
 }

@@ -4,10 +4,10 @@ use crate::VsockAddress;
 use rustix::io::{Errno, Result};
 use rustix::net::{SocketAddrAny, SocketAddrUnix};
 
-/// The longest path of a Unix socket, in bytes, without the zero byte that ends it.
+/// The maximum length of the path of a Unix socket in bytes, without the terminating zero byte.
 pub(crate) const PATH_LIMIT: usize = 103;
 
-/// The longest address of a Unix socket, in bytes: the family, a path and a zero byte.
+/// The maximum length of a Unix address in bytes: the family, a path and a zero byte.
 pub(crate) const ADDRESS_LIMIT: usize = 2 + PATH_LIMIT + 1;
 
 pub(crate) fn from_abstract(_name: &[u8]) -> Result<SocketAddrUnix> {

@@ -1,4 +1,4 @@
-//! The poller everywhere else: kqueue, event ports or poll, through the `polling` crate.
+//! The portable poller: kqueue, event ports or poll, through the `polling` crate.
 
 use crate::poller::{Event, Interest};
 use polling::PollMode;
@@ -21,8 +21,8 @@ impl Backend {
     }
 
     pub(crate) fn add(&self, source: BorrowedFd<'_>, key: u64, interest: Interest) -> Result<()> {
-        // SAFETY: the descriptor is open, as it is borrowed. That a source must be removed before it is closed is asked of the
-        // caller; where that is forgotten, a stale number in a kqueue is harmless to memory: the system drops it by itself.
+        // SAFETY: the descriptor is open, because it is borrowed. The caller must remove a source before closing it; a
+        // stale number in a kqueue does not affect memory safety, because the system removes it.
         unsafe {
             self.inner
                 .add_with_mode(source.as_raw_fd(), request(key, interest)?, mode(interest))
@@ -43,7 +43,7 @@ impl Backend {
     }
 
     pub(crate) fn wait(&self, events: &mut EventBuffer, timeout: Option<Duration>) -> Result<usize> {
-        // The list is appended to, not replaced.
+        // `wait` appends to the list.
         events.inner.clear();
         self.inner.wait(&mut events.inner, timeout)
     }
@@ -87,7 +87,7 @@ impl EventBuffer {
     }
 }
 
-/// The iterator of `polling` has no name, so it is boxed: one small allocation a turn, on this backend only.
+/// Boxed, because the iterator of `polling` has no name: one small allocation per wait, on this backend only.
 pub(crate) type BufferIter<'a> = Box<dyn Iterator<Item = Event> + 'a>;
 
 fn event(event: polling::Event) -> Event {
@@ -106,7 +106,7 @@ fn request(key: u64, interest: Interest) -> Result<polling::Event> {
     let key = usize::try_from(key).map_err(|_| {
         Error::new(
             ErrorKind::InvalidInput,
-            format!("the key {key} is larger than this system's pointers"),
+            format!("the key {key} exceeds usize::MAX: use a smaller key"),
         )
     })?;
     let mut request = polling::Event::new(key, interest.is_readable(), interest.is_writable());

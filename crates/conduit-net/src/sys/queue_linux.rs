@@ -4,7 +4,7 @@ use rustix::fd::BorrowedFd;
 use rustix::io::Result;
 use rustix::ioctl::{Getter, Opcode, ioctl};
 
-/// `SIOCOUTQ`, which has the number of the same question to a terminal.
+/// `SIOCOUTQ`, which has the same number as the request for terminals.
 const OUTGOING: Opcode = libc::TIOCOUTQ as Opcode;
 
 pub(crate) fn outgoing_bytes(socket: BorrowedFd<'_>) -> Result<usize> {

@@ -1,4 +1,4 @@
-//! Sockets where the call that makes a descriptor sets its flags too, so that each is one system call.
+//! Sockets whose flags are set by the call that creates them, so that creation is one system call.
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Result;
@@ -6,10 +6,10 @@ use rustix::net::{AddressFamily, Protocol, SendFlags, SocketAddrAny, SocketFlags
 
 const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
-/// A peer that is gone is an error to handle, not a signal that ends the process.
+/// Sending to a closed connection is an error, not a signal that ends the process.
 pub(crate) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 
-/// Descriptors that come in a message are closed in programs that the process starts, from the first moment.
+/// Received descriptors are close-on-exec from the start.
 pub(crate) const RECEIVE_FLAGS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
 
 pub(crate) fn open(family: AddressFamily, kind: SocketType, protocol: Option<Protocol>) -> Result<OwnedFd> {

@@ -1,4 +1,5 @@
-//! Sockets on macOS and its kin: no flags at creation, and no `MSG_NOSIGNAL`, so each new socket is set up in further calls.
+//! Sockets on macOS and iOS: there are no flags at creation and no `MSG_NOSIGNAL`, so further calls set up each new
+//! socket.
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -8,7 +9,7 @@ use rustix::net::{AddressFamily, Protocol, SendFlags, SocketAddrAny, SocketFlags
 /// `SO_NOSIGPIPE` is set on every socket instead.
 pub(crate) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
-/// Descriptors that come in a message cannot be marked from the first moment here.
+/// There is no flag that makes received descriptors close-on-exec atomically.
 pub(crate) const RECEIVE_FLAGS: libc::c_int = 0;
 
 pub(crate) fn open(family: AddressFamily, kind: SocketType, protocol: Option<Protocol>) -> Result<OwnedFd> {

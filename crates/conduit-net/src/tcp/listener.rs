@@ -1,4 +1,4 @@
-//! The side that accepts.
+//! TCP listeners.
 
 use crate::clock::Deadline;
 use crate::socket::{methods, ops};
@@ -12,19 +12,20 @@ use rustix::net::SocketType;
 
 /// A non-blocking socket that accepts TCP connections.
 ///
-/// Its descriptor is closed on drop and in programs that the process starts.
+/// The descriptor is closed on drop and is close-on-exec.
 #[derive(Debug)]
 pub struct TcpListener {
     socket: OwnedFd,
 }
 
 impl TcpListener {
-    /// Listens on `address`. Port 0 lets the system choose one; [`local_addr`](TcpListener::local_addr) returns it. `[::]`
-    /// listens for IPv4 too unless [`only_v6`](ListenOptions::only_v6) or the system restricts it.
+    /// Listens on `address`. With port 0 the system selects a port, which [`local_addr`](TcpListener::local_addr)
+    /// returns. `[::]` also accepts IPv4 unless [`only_v6`](ListenOptions::only_v6) or the system's default excludes
+    /// it.
     ///
     /// # Errors
-    /// With the address and the remedy: the address is in use or not of this machine, the port needs a privilege, an option is
-    /// unknown to the system, no descriptor is left.
+    /// The address is in use or not of this machine, the port requires a privilege, the system lacks an option, or no
+    /// descriptor is available. The error contains the address and the remedy.
     pub fn bind(address: SocketAddr, options: &ListenOptions) -> Result<TcpListener, Error> {
         let failed = |operation| move |cause: Errno| Error::new(operation, address, cause);
         let socket = sys::socket::open(family(address), SocketType::STREAM, None).map_err(failed(Operation::Open))?;
@@ -34,25 +35,27 @@ impl TcpListener {
         Ok(TcpListener { socket })
     }
 
-    /// Takes the next connection that waits, and the peer's address. The stream is non-blocking and closed in programs that
-    /// the process starts: on Linux all by one call, accept4(2).
+    /// Accepts the next connection and returns the address of the peer. The stream is non-blocking and close-on-exec,
+    /// on Linux by a single call, accept4(2).
     ///
     /// # Errors
-    /// `WouldBlock` if none waits. `EMFILE` and `ENFILE` if no descriptor is left: the connection stays and can be accepted
-    /// later, so pause accepting (the listener stays readable) until descriptors have been closed. `ECONNABORTED` if the
-    /// connection was gone before it could be taken: go on with the next. On Linux, errors of the connection's network
-    /// (`ENETDOWN`, `EPROTO`, `EHOSTUNREACH` and others) come up here too and mean the same.
+    /// - `WouldBlock`: no connection is pending.
+    /// - `EMFILE`, `ENFILE`: no descriptor is available. The connection remains in the queue and the listener readable:
+    ///   pause   accepting until descriptors have been closed.
+    /// - `ECONNABORTED`: the peer closed the connection before it was accepted; continue with the next one. On Linux,
+    ///   network   errors of the connection (`ENETDOWN`, `EPROTO`, `EHOSTUNREACH` and others) are returned here too,
+    ///   with the same meaning.
     #[inline]
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (socket, peer) = ops::accept(self.socket.as_fd())?;
         Ok((TcpStream::from(socket), ip_address(peer)?))
     }
 
-    /// Waits for a connection no longer than `limit`. On a socket in blocking mode the call may wait longer, if another thread
+    /// Waits at most `limit` for a connection. On a socket in blocking mode the call may wait longer, if another thread
     /// or process accepts the connection first.
     ///
     /// # Errors
-    /// As [`accept`](TcpListener::accept), and `ETIMEDOUT` when the time is over.
+    /// As [`accept`](TcpListener::accept), and `ETIMEDOUT` if `limit` elapses.
     pub fn accept_timeout(&self, limit: Duration) -> Result<(TcpStream, SocketAddr), Error> {
         let failed = |cause: io::Error| Error::new(Operation::Accept, self.local_addr().ok(), cause);
         let (socket, peer) =
@@ -60,10 +63,10 @@ impl TcpListener {
         Ok((TcpStream::from(socket), ip_address(peer).map_err(failed)?))
     }
 
-    /// The address that the socket listens on.
+    /// The local address.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         ip_address(Some(rustix::net::getsockname(&self.socket)?))
     }

@@ -1,4 +1,4 @@
-//! A connection.
+//! TCP connections.
 
 use crate::clock::Deadline;
 use crate::option::{self, Options};
@@ -12,29 +12,30 @@ use rustix::net::SocketType;
 
 /// A non-blocking TCP connection.
 ///
-/// Each call is one system call and allocates nothing; an interrupted one (`EINTR`) is repeated. Its descriptor is closed on
-/// drop and in programs that the process starts.
+/// Each call is one system call without allocation, repeated if it is interrupted (`EINTR`). The descriptor is closed
+/// on drop and is close-on-exec.
 #[derive(Debug)]
 pub struct TcpStream {
     socket: OwnedFd,
 }
 
 impl TcpStream {
-    /// Connects to `address` and waits until the connection is established or the system gives up (about two minutes on
-    /// Linux). The stream is non-blocking from then on.
+    /// Connects to `address`, and waits until the connection is established or the system times out (about two minutes
+    /// on Linux). The stream is then non-blocking.
     ///
     /// # Errors
-    /// With the address and the remedy: refused, unreachable, timed out, no descriptor left.
+    /// The connection is refused, unreachable or timed out, or no descriptor is available. The error contains the
+    /// address and the remedy.
     pub fn connect(address: SocketAddr) -> Result<TcpStream, Error> {
         let stream = TcpStream::start_connect(address)?;
         stream.finish_connect(address, None)?;
         Ok(stream)
     }
 
-    /// Connects to `address` and waits for it no longer than `limit`.
+    /// Connects to `address`, and waits at most `limit`.
     ///
     /// # Errors
-    /// As [`connect`](TcpStream::connect), and `ETIMEDOUT` when the time is over.
+    /// As [`connect`](TcpStream::connect), and `ETIMEDOUT` if `limit` elapses.
     pub fn connect_timeout(address: SocketAddr, limit: Duration) -> Result<TcpStream, Error> {
         let deadline = Deadline::after(limit);
         let stream = TcpStream::start_connect(address)?;
@@ -42,11 +43,11 @@ impl TcpStream {
         Ok(stream)
     }
 
-    /// Starts to connect to `address` and does not wait. The stream becomes writable when the attempt is over;
-    /// [`take_error`](TcpStream::take_error) then says how it ended.
+    /// Starts to connect to `address` without waiting. The stream becomes writable at the end of the attempt;
+    /// [`take_error`](TcpStream::take_error) then returns its result.
     ///
     /// # Errors
-    /// As [`connect`](TcpStream::connect), as far as it is known at once.
+    /// As [`connect`](TcpStream::connect), if the attempt fails at once.
     pub fn start_connect(address: SocketAddr) -> Result<TcpStream, Error> {
         let socket = sys::socket::open(family(address), SocketType::STREAM, None)
             .map_err(|cause| Error::new(Operation::Open, address, cause))?;
@@ -54,40 +55,40 @@ impl TcpStream {
         Ok(TcpStream { socket })
     }
 
-    /// The peer's address.
+    /// The address of the peer.
     ///
     /// # Errors
-    /// `NotConnected` if there is no connection (any more).
+    /// `NotConnected` if the socket is not connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         ip_address(rustix::net::getpeername(&self.socket)?)
     }
 
-    /// The address of this side.
+    /// The local address.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         ip_address(Some(rustix::net::getsockname(&self.socket)?))
     }
 
-    /// Sends small pieces at once instead of after the acknowledgement of the last (`TCP_NODELAY`). System default: off.
+    /// Sends small segments without waiting for the acknowledgement of earlier ones (`TCP_NODELAY`). Default: off.
     /// tcp(7).
     ///
     /// # Errors
-    /// `EINVAL` on some systems once the connection is gone.
+    /// `EINVAL` on some systems if the connection is closed.
     pub fn set_no_delay(&self, on: bool) -> io::Result<()> {
         plain(self.set_option(option::NO_DELAY, on))
     }
 
-    /// Reads [`set_no_delay`](TcpStream::set_no_delay).
+    /// Returns whether [`set_no_delay`](TcpStream::set_no_delay) is on.
     ///
     /// # Errors
-    /// As for setting it.
+    /// As [`set_no_delay`](TcpStream::set_no_delay).
     pub fn no_delay(&self) -> io::Result<bool> {
         plain(self.option(option::NO_DELAY))
     }
 
-    /// Probes the connection while it is idle; `None` stops that (`SO_KEEPALIVE`). System default: off. tcp(7).
+    /// Probes the connection while it is idle (`SO_KEEPALIVE`); `None` turns it off. Default: off. tcp(7).
     ///
     /// # Errors
     /// `EINVAL` for a time of zero or more than 32,767 s, or a count above 127 (Linux).
@@ -98,68 +99,68 @@ impl TcpStream {
         })
     }
 
-    /// Probes the connection while it is idle.
+    /// Returns whether the connection is probed while it is idle.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn keep_alive(&self) -> io::Result<bool> {
         plain(self.option(option::KEEP_ALIVE))
     }
 
-    /// The time that closing waits for unsent bytes, in whole seconds; zero resets the connection instead; `None`, the default,
-    /// closes at once and lets the system send what is left (`SO_LINGER`). socket(7).
+    /// The time for which closing waits for unsent bytes, in whole seconds (`SO_LINGER`); zero resets the connection
+    /// instead. Default: `None`, which closes at once while the system sends the remaining bytes. socket(7).
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn set_linger(&self, limit: Option<Duration>) -> io::Result<()> {
         plain(self.set_option(option::LINGER, limit))
     }
 
-    /// Reads [`set_linger`](TcpStream::set_linger).
+    /// Returns the time set by [`set_linger`](TcpStream::set_linger).
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         plain(self.option(option::LINGER))
     }
 
-    /// The size of the receive buffer in bytes (`SO_RCVBUF`). Linux doubles it for its own book-keeping, caps it at
-    /// `net.core.rmem_max`, and no longer adapts it by itself. socket(7).
+    /// Sets the size of the receive buffer in bytes (`SO_RCVBUF`). Linux doubles the value for its overhead, limits it
+    /// to `net.core.rmem_max`, and stops adjusting it automatically. socket(7).
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn set_receive_buffer_bytes(&self, bytes: usize) -> io::Result<()> {
         plain(self.set_option(option::RECEIVE_BUFFER, bytes))
     }
 
-    /// The size of the receive buffer in bytes, as the system has it: on Linux twice what was set.
+    /// Returns the size of the receive buffer in bytes; on Linux twice the set value.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn receive_buffer_bytes(&self) -> io::Result<usize> {
         plain(self.option(option::RECEIVE_BUFFER))
     }
 
-    /// The size of the send buffer in bytes (`SO_SNDBUF`), with the cap `net.core.wmem_max` on Linux; otherwise as
+    /// Sets the size of the send buffer in bytes (`SO_SNDBUF`), limited to `net.core.wmem_max` on Linux; otherwise as
     /// [`set_receive_buffer_bytes`](TcpStream::set_receive_buffer_bytes). socket(7).
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn set_send_buffer_bytes(&self, bytes: usize) -> io::Result<()> {
         plain(self.set_option(option::SEND_BUFFER, bytes))
     }
 
-    /// The size of the send buffer in bytes, as the system has it: on Linux twice what was set.
+    /// Returns the size of the send buffer in bytes; on Linux twice the set value.
     ///
     /// # Errors
-    /// What the system reports; nothing in normal operation.
+    /// An error of the system; none is expected in normal operation.
     pub fn send_buffer_bytes(&self) -> io::Result<usize> {
         plain(self.option(option::SEND_BUFFER))
     }
 
-    /// The number of sent bytes that the peer's system has not acknowledged yet, including those that have not left this
-    /// machine. The number of bytes that the peer's program has read is unknown here; but its system acknowledges at most the
-    /// size of its receive buffer. `SIOCOUTQ` on Linux, `FIONWRITE` on FreeBSD and NetBSD, `SO_NWRITE` on macOS. tcp(7).
+    /// The number of sent bytes that the peer's system has not acknowledged, including unsent bytes in the buffer. It
+    /// does not include bytes that the peer's program has not read, which are at most the size of the peer's receive
+    /// buffer. `SIOCOUTQ` on Linux, `FIONWRITE` on FreeBSD and NetBSD, `SO_NWRITE` on macOS. tcp(7).
     ///
     /// # Errors
     /// `Unsupported` on other systems.
@@ -178,7 +179,7 @@ methods::std_stream!(TcpStream);
 methods::socket_conversions!(TcpStream);
 methods::std_conversions!(TcpStream, std::net::TcpStream);
 
-/// The cause alone: for options whose name the caller has just written.
+/// Reduces an error to its cause, for options that the name of the method already identifies.
 fn plain<T>(result: Result<T, Error>) -> io::Result<T> {
     result.map_err(Error::into_cause)
 }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A chain of certificates, from the server's or client's own to that of an issuer, and the private key of the first.
+/// A chain of certificates, from the end-entity certificate to one of an issuer, and the private key of the first.
 #[derive(Clone)]
 pub struct Identity {
     certified: Arc<CertifiedKey>,
@@ -20,11 +20,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads PEM texts: the chain, and the key (PKCS #8, PKCS #1 or SEC 1).
+    /// Parses PEM texts: the chain, and the key (PKCS #8, PKCS #1 or SEC 1).
     ///
     /// # Errors
-    /// A text has no certificate or no key, or the key is encrypted or does not belong to the first certificate. The error
-    /// names the line or the kind of the fault and the remedy.
+    /// A text contains no certificate or no key, or the key is encrypted or does not belong to the first certificate.
+    /// The error names the line or the kind of the fault, and the remedy.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
         Identity::new(chain, "the text", key, "the text")
     }
@@ -44,16 +44,16 @@ impl Identity {
         let key = pem::private_key(key, key_place)?;
         let validity = Validity::of(&chain[0]).filter(|_| ParsedCertificate::try_from(&chain[0]).is_ok());
         let validity = validity.ok_or_else(|| {
-            let why = "the first of them is not an X.509 certificate; issue it again";
+            let why = "the first one is not an X.509 certificate; issue it again";
             TlsError::configuration("the certificates in", chain_place, why)
         })?;
         let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|cause| {
             let why = match cause {
                 Cause::InconsistentKeys(_) => format!(
-                    "it does not belong to the first certificate in {chain_place}; give the key that this certificate was \
-                     issued for, and put the server's own certificate before those of its issuers"
+                    "it does not belong to the first certificate in {chain_place}; use the key of this certificate, and put \
+                     the end-entity certificate before those of its issuers"
                 ),
-                _ => "its kind is unknown; give a key of RSA (at least 2048 bits), ECDSA (P-256, P-384, P-521) or Ed25519"
+                _ => "its type is not supported; use a key of RSA (at least 2048 bits), ECDSA (P-256, P-384, P-521) or Ed25519"
                     .to_owned(),
             };
             TlsError::configuration("the private key in", key_place, why)
@@ -65,7 +65,7 @@ impl Identity {
         })
     }
 
-    /// The validity of the first certificate. An identity may be used outside of it, but peers refuse it.
+    /// The validity of the first certificate. An identity is usable outside of its validity, but peers reject it.
     pub fn validity(&self) -> Validity {
         self.validity
     }
@@ -126,15 +126,15 @@ pub struct TlsServerBuilder {
 }
 
 impl TlsServerBuilder {
-    /// Adds a certificate for clients that request this host (SNI, RFC 6066). `*.example.com` matches each name with one label
-    /// more than `example.com` that has no separate certificate.
+    /// Adds a certificate for clients that request this host (SNI, RFC 6066). `*.example.com` matches each name with
+    /// one label more than `example.com` that has no separate certificate.
     pub fn identity_for(mut self, host: &str, identity: Identity) -> TlsServerBuilder {
         self.named.push((host.to_owned(), identity));
         self
     }
 
-    /// Sets the supported protocols in order of preference (ALPN, RFC 7301): `&["h2", "http/1.1"]`. Default: none, so the
-    /// handshake selects no protocol.
+    /// Sets the supported protocols in order of preference (ALPN, RFC 7301): `&["h2", "http/1.1"]`. Default: none, so
+    /// the handshake selects no protocol.
     pub fn protocols(mut self, names: &[&str]) -> TlsServerBuilder {
         self.protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
         self
@@ -149,8 +149,8 @@ impl TlsServerBuilder {
         Ok(self)
     }
 
-    /// As [`require_client_certificates`](TlsServerBuilder::require_client_certificates), but a client without a certificate is
-    /// accepted.
+    /// As [`require_client_certificates`](TlsServerBuilder::require_client_certificates), but a client without a
+    /// certificate is accepted.
     ///
     /// # Errors
     /// The text has no PEM section with a certificate.
@@ -273,8 +273,8 @@ impl TlsClientBuilder {
         Ok(self)
     }
 
-    /// Trusts the certificates in a PEM file, and certificates that they have issued. Linux systems have those of public issuers
-    /// in `/etc/ssl/certs/ca-certificates.crt` or `/etc/pki/tls/certs/ca-bundle.crt`.
+    /// Trusts the certificates in a PEM file, and certificates that they have issued. Linux systems have those of
+    /// public issuers in `/etc/ssl/certs/ca-certificates.crt` or `/etc/pki/tls/certs/ca-bundle.crt`.
     ///
     /// # Errors
     /// The file cannot be read or has no certificate. The error names the path.
@@ -321,7 +321,7 @@ fn roots(mut store: RootCertStore, pem: &[u8], place: &str) -> Result<RootCertSt
         return Err(TlsError::configuration(
             "the certificates in",
             place,
-            "none of them can issue others",
+            "none of them is a CA certificate; use the certificate of an issuer",
         ));
     }
     Ok(store)

@@ -6,8 +6,8 @@ use std::io;
 
 /// An error of a TLS connection or of its configuration.
 ///
-/// Its text names the side that refused the handshake, the reason and the remedy, for instance: `we refuse the peer's certificate: it has expired;
-/// the peer must renew it (or this machine's clock is wrong)`.
+/// Its text names the side that rejected the handshake, the reason and the remedy, for instance: `rejected the peer's
+/// certificate: it has expired; renew it, or correct the clock of this machine`.
 #[derive(Debug)]
 pub struct TlsError {
     cause: Failure,
@@ -16,11 +16,11 @@ pub struct TlsError {
 /// The side at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// The peer: this side refuses its message or certificate.
+    /// The peer: this side rejects its message or certificate.
     Peer,
-    /// This side: the peer refused its message or certificate with an alert.
+    /// This side: the peer rejected its message or certificate by an alert.
     Ours,
-    /// The caller's configuration, or the stream below.
+    /// The configuration, or the underlying stream.
     Local,
 }
 
@@ -71,7 +71,7 @@ impl From<Cause> for TlsError {
 }
 
 impl From<io::Error> for TlsError {
-    /// Returns the `TlsError` inside an error of reading or writing.
+    /// Returns the `TlsError` that the error contains, or else wraps the error.
     fn from(error: io::Error) -> TlsError {
         match error.downcast::<TlsError>() {
             Ok(error) => error,
@@ -95,26 +95,25 @@ impl From<TlsError> for io::Error {
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
-            Failure::Io(error) => write!(f, "the stream below TLS failed: {error}"),
+            Failure::Io(error) => write!(f, "the underlying stream failed: {error}"),
             Failure::Configuration { what, place, cause } => write!(f, "cannot use {what} {place}: {cause}"),
             Failure::Tls(Cause::InvalidCertificate(error)) => certificate(f, error),
             Failure::Tls(Cause::NoCertificatesPresented) => {
-                f.write_str("we refuse the peer: it showed no certificate; give it one that this side trusts")
+                f.write_str("rejected the peer: it presented no certificate; configure one that this side trusts")
             }
             Failure::Tls(Cause::AlertReceived(alert)) => refused(f, *alert),
             Failure::Tls(Cause::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-                f.write_str("the peer does not speak TLS; check that both sides do, and the port")
+                f.write_str("the peer does not use TLS; check the port, and that both sides use TLS")
             }
             Failure::Tls(Cause::InvalidMessage(fault)) => write!(f, "the peer sent a malformed message: {fault:?}"),
-            Failure::Tls(Cause::NoApplicationProtocol) => f.write_str(
-                "we refuse the peer: it offers no protocol (ALPN) that this side speaks; let both name one in common",
-            ),
-            Failure::Tls(Cause::PeerIncompatible(PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon)) => f
-                .write_str(
-                    "we refuse the peer: no kind of signature in common; use a certificate with an ECDSA or RSA key",
-                ),
+            Failure::Tls(Cause::NoApplicationProtocol) => {
+                f.write_str("rejected the peer: it offers no protocol (ALPN) of this side; configure a common one")
+            }
+            Failure::Tls(Cause::PeerIncompatible(PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon)) => {
+                f.write_str("rejected the peer: no common signature scheme; use a certificate with an ECDSA or RSA key")
+            }
             Failure::Tls(cause) if self.side() == Side::Local => write!(f, "TLS failed on this side: {cause}"),
-            Failure::Tls(cause) => write!(f, "we refuse the peer: {cause}"),
+            Failure::Tls(cause) => write!(f, "rejected the peer: {cause}"),
         }
     }
 }
@@ -129,63 +128,67 @@ impl std::error::Error for TlsError {
     }
 }
 
-/// Writes the reason for which this side refuses the peer's certificate.
+/// Formats the reason why this side rejects the peer's certificate.
 fn certificate(f: &mut fmt::Formatter<'_>, error: &CertificateError) -> fmt::Result {
-    f.write_str("we refuse the peer's certificate: ")?;
+    f.write_str("rejected the peer's certificate: ")?;
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            f.write_str("it has expired; the peer must renew it (or this machine's clock is wrong)")
+            f.write_str("it has expired; renew it, or correct the clock of this machine")
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            f.write_str("it is not valid yet; check both machines' clocks")
+            f.write_str("it is not valid yet; check the clocks of both machines")
         }
         CertificateError::NotValidForName => {
-            f.write_str("it is for another host; connect by a name that is in it, or give the peer one for this name")
+            f.write_str("it is not valid for the host; connect by a name in the certificate, or add the name to the certificate")
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
             write!(
                 f,
-                "it is for another host: we asked for {}, it is for ",
+                "it is not valid for the host: expected {}, found ",
                 expected.to_str()
             )?;
             match presented.as_slice() {
-                [] => f.write_str("none")?,
+                [] => f.write_str("no names")?,
                 names => f.write_str(&names.join(", "))?,
             }
-            f.write_str("; connect by a name that is in it, or give the peer one for this name")
+            f.write_str("; connect by a name in the certificate, or add the name to the certificate")
         }
         CertificateError::UnknownIssuer => f.write_str(
-            "its issuer is unknown; trust the issuer's certificate, or let the peer send the chain up to one we trust",
+            "its issuer is unknown; trust the certificate of the issuer, or add the missing certificates to the peer's chain",
         ),
-        CertificateError::Revoked => f.write_str("it was revoked; the peer must use another"),
-        CertificateError::BadSignature => f.write_str("its signature is wrong; it is damaged or forged"),
+        CertificateError::Revoked => f.write_str("it was revoked; configure another one"),
+        CertificateError::BadSignature => f.write_str("its signature is invalid; it is damaged or forged"),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            f.write_str("it is not for this purpose; issue it for server or client authentication, as the peer uses it")
+            f.write_str("it is not valid for this purpose; issue it for server authentication or client authentication")
         }
         other => write!(f, "{other}"),
     }
 }
 
-/// Writes the reason for which the peer refuses this side, as its alert gives it.
+/// Formats the reason why the peer rejects the handshake, according to its alert.
 fn refused(f: &mut fmt::Formatter<'_>, alert: AlertDescription) -> fmt::Result {
     let why = match alert {
-        AlertDescription::CertificateExpired => "our certificate has expired; renew it (or the peer's clock is wrong)",
+        AlertDescription::CertificateExpired => {
+            "the certificate of this side has expired; renew it, or correct the clock of the peer"
+        }
         AlertDescription::UnknownCA => {
-            "the issuer of our certificate is unknown to it; let it trust the issuer, or send the chain up to one it trusts"
+            "the issuer of this side's certificate is unknown; trust it there, or add the missing certificates to the chain"
         }
         AlertDescription::BadCertificate | AlertDescription::UnsupportedCertificate => {
-            "our certificate is not good for it; check its names, purpose and signature"
+            "the certificate of this side is not acceptable; check its names, purpose and signature"
         }
-        AlertDescription::CertificateRevoked => "our certificate was revoked; use another",
-        AlertDescription::CertificateUnknown => "it cannot accept our certificate, and does not say why",
-        AlertDescription::CertificateRequired => "it wants a certificate of us; configure one that it trusts",
-        AlertDescription::UnrecognisedName => "it has no certificate for the name that we asked for; check the name",
+        AlertDescription::CertificateRevoked => "the certificate of this side was revoked; configure another one",
+        AlertDescription::CertificateUnknown => {
+            "the certificate of this side is not acceptable; the log of the peer may have the reason"
+        }
+        AlertDescription::CertificateRequired => "a certificate is required; configure one that the peer trusts",
+        AlertDescription::UnrecognisedName => "it has no certificate for the requested name; check the name",
         AlertDescription::NoApplicationProtocol => {
-            "it speaks none of our protocols (ALPN); let both name one in common"
+            "it supports none of the offered protocols (ALPN); configure a common one"
         }
-        AlertDescription::ProtocolVersion => "it speaks no TLS version of ours (1.2, 1.3)",
-        AlertDescription::HandshakeFailure => "no cipher, curve or signature in common",
-        other => return write!(f, "the peer refused us: alert {other:?}"),
+        AlertDescription::ProtocolVersion => "it supports neither TLS 1.2 nor TLS 1.3",
+        AlertDescription::HandshakeFailure => "no common cipher suite, key exchange group or signature scheme",
+        other => return write!(f, "the peer rejected the handshake: alert {other:?}"),
     };
-    write!(f, "the peer refused us: {why} (alert {alert:?})")
+    write!(f, "the peer rejected the handshake: {why} (alert {alert:?})")
 }

@@ -1,8 +1,7 @@
 //! TLS 1.2 and 1.3 over any stream, blocking or not, by rustls. RFC 8446.
 //!
-//! [`TlsServer`] and [`TlsClient`] hold the configuration that connections share: certificates, trust, protocols. A
-//! [`TlsStream`] is one connection over any stream that implements `Read` and `Write`.
-//!
+//! [`TlsServer`] and [`TlsClient`] contain the configuration that connections share: certificates, trusted issuers,
+//! protocols. A [`TlsStream`] is one connection over any stream that implements `Read` and `Write`.
 //! ```no_run
 //! use conduit_net::TcpStream;
 //! use conduit_net::tls::{TlsClient, TlsStream};

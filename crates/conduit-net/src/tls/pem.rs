@@ -1,4 +1,5 @@
-//! Certificates and keys as PEM text (RFC 7468). Errors name the file, the line or the kind of the fault, and the remedy.
+//! Certificates and keys as PEM text (RFC 7468). Errors name the file, the line or the kind of the fault, and the
+//! remedy.
 
 use super::TlsError;
 use rustls::pki_types::pem::PemObject;
@@ -14,11 +15,11 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 const SECTIONS_SHOWN: usize = 3;
 const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 
-/// Reads a file of certificates or keys: a regular file of at most 4 MiB. Devices, pipes and directories are refused without a
-/// read, so the call cannot wait for a writer.
+/// Reads a regular file of at most 4 MiB with certificates or keys. Devices, pipes and directories are rejected before
+/// a read, so the call cannot block on a writer.
 ///
 /// # Errors
-/// The file is of another kind, larger, or not readable. The error names the path.
+/// The file is of another kind, too large, or not readable. The error contains the path.
 pub fn read_pem_file(path: impl AsRef<Path>) -> Result<Vec<u8>, TlsError> {
     let path = path.as_ref();
     read(path).map_err(|why| TlsError::configuration("the file", path.display(), why))
@@ -26,7 +27,8 @@ pub fn read_pem_file(path: impl AsRef<Path>) -> Result<Vec<u8>, TlsError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |cause: std::io::Error| cause.to_string();
-    // Opening some devices has effects, so the path is examined first; the open file is examined again, since the path may change.
+    // Opening some devices has side effects, so the path is examined first; the open file is examined again, because
+    // the path may have changed.
     examine(&std::fs::metadata(path).map_err(failed)?)?;
     let file: File = OpenOptions::new()
         .read(true)
@@ -59,12 +61,12 @@ fn examine(file: &Metadata) -> Result<(), String> {
     } else {
         "a device"
     };
-    Err(format!("it is {kind}; give the path of a regular file"))
+    Err(format!("it is {kind}; use a regular file"))
 }
 
 fn too_large() -> String {
     format!(
-        "it is larger than {} MiB; give a file with PEM text only",
+        "it is larger than {} MiB; use a file that contains only PEM text",
         MAX_FILE_BYTES >> 20
     )
 }
@@ -96,18 +98,18 @@ enum Wanted {
     Key,
 }
 
-/// The reason why a text has no wanted section, and the remedy. `cause` is the parser's error, if it failed.
+/// The reason why a text contains no section of the wanted kind, and the remedy. `cause` is the parser's error, if any.
 fn fault(pem: &[u8], wanted: Wanted, cause: Option<String>) -> String {
     let (label, command) = match wanted {
         Wanted::Certificate => ("CERTIFICATE", "x509"),
         Wanted::Key => ("PRIVATE KEY", "pkey"),
     };
     if pem.iter().all(u8::is_ascii_whitespace) {
-        return format!("it is empty; it must have a section -----BEGIN {label}-----");
+        return format!("it is empty; it must contain a section -----BEGIN {label}-----");
     }
     // An ASN.1 sequence with a length of two bytes.
     if pem.starts_with(&[0x30, 0x82]) {
-        return format!("it is DER, not PEM; convert it with `openssl {command} -inform der -in DER -out PEM`");
+        return format!("it is DER instead of PEM; convert it with `openssl {command} -inform der -in DER -out PEM`");
     }
     let text = String::from_utf8_lossy(pem);
     let found = sections(&text);
@@ -115,16 +117,16 @@ fn fault(pem: &[u8], wanted: Wanted, cause: Option<String>) -> String {
         && let Some(section) = found.iter().find(|section| section.is_encrypted)
     {
         return format!(
-            "the key at line {} is encrypted, and there is no passphrase here; decrypt it with `openssl pkey -in KEY -out \
-             PLAIN`, and protect that file by its permissions",
+            "the key at line {} is encrypted, and passphrases are not supported; decrypt it with `openssl pkey -in KEY -out \
+             PLAIN`, and protect the output by file permissions",
             section.line
         );
     }
     if let Some((line, why)) = found.iter().find_map(|section| section.fault) {
-        return format!("line {line} {why}; the file is damaged, write it again");
+        return format!("line {line} {why}; the file is damaged; create it again");
     }
     match (found.as_slice(), cause) {
-        ([], _) => format!("it is not PEM; it must have a section -----BEGIN {label}-----"),
+        ([], _) => format!("it is not PEM; it must contain a section -----BEGIN {label}-----"),
         (found, Some(cause)) if found.iter().any(|section| section.label.ends_with(label)) => cause,
         (found, _) => {
             let shown: Vec<String> = found
@@ -133,21 +135,20 @@ fn fault(pem: &[u8], wanted: Wanted, cause: Option<String>) -> String {
                 .map(|section| format!("{} (line {})", section.label, section.line))
                 .collect();
             format!(
-                "there is no section -----BEGIN {label}-----, only {}; check that the paths of certificate and key are not \
-                 interchanged",
+                "no section -----BEGIN {label}-----, only {}; check that the paths of certificate and key are not interchanged",
                 shown.join(", ")
             )
         }
     }
 }
 
-/// One section of a PEM text.
+/// A section of a PEM text.
 struct Section<'a> {
     label: &'a str,
     /// The number of its first line, from 1.
     line: usize,
     is_encrypted: bool,
-    /// The line that breaks the syntax, and the fault.
+    /// The line with a syntax error, and the error.
     fault: Option<(usize, &'static str)>,
 }
 
@@ -159,7 +160,7 @@ fn sections(text: &str) -> Vec<Section<'_>> {
         if let Some(begin) = text.strip_prefix("-----BEGIN ") {
             if is_open && let Some(before) = found.last_mut() {
                 let line = before.line;
-                before.fault.get_or_insert((line, "begins a section that has no end"));
+                before.fault.get_or_insert((line, "starts a section without an end"));
             }
             let label = begin.strip_suffix("-----");
             let shown = label.unwrap_or(begin);
@@ -168,9 +169,7 @@ fn sections(text: &str) -> Vec<Section<'_>> {
                 label: &shown[..end],
                 line,
                 is_encrypted: shown == ENCRYPTED_KEY,
-                fault: label
-                    .is_none()
-                    .then_some((line, "is a section's first line without its -----")),
+                fault: label.is_none().then_some((line, "starts a section without its -----")),
             });
             is_open = true;
         } else if text.starts_with("-----END ") {
@@ -188,7 +187,7 @@ fn sections(text: &str) -> Vec<Section<'_>> {
     }
     if is_open && let Some(last) = found.last_mut() {
         let line = last.line;
-        last.fault.get_or_insert((line, "begins a section that has no end"));
+        last.fault.get_or_insert((line, "starts a section without an end"));
     }
     found
 }

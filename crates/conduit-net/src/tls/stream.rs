@@ -1,4 +1,4 @@
-//! One connection.
+//! A TLS connection.
 
 use super::{TlsClient, TlsError, TlsServer};
 use crate::Interest;
@@ -7,17 +7,17 @@ use rustls::{ClientConnection, Connection, ServerConnection};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 
-/// A TLS connection over a stream, on either side. A call that would block on the stream returns `WouldBlock`; call again when the
-/// stream is ready for [`interest`](TlsStream::interest).
+/// A TLS connection over a stream, as server or client. A call returns `WouldBlock` if the stream would block; call it
+/// again when the stream is ready for [`interest`](TlsStream::interest).
 ///
-/// It takes about 20 KB during the handshake, then 2 KB and the buffered bytes.
+/// It uses about 20 KB during the handshake, then 2 KB and the buffered bytes.
 pub struct TlsStream<S> {
     connection: Connection,
     stream: S,
 }
 
 impl<S: Read + Write> TlsStream<S> {
-    /// Creates the server's side. It neither reads nor writes yet.
+    /// Creates the server side, without reading or writing.
     ///
     /// # Errors
     /// The system provides no random numbers.
@@ -28,11 +28,11 @@ impl<S: Read + Write> TlsStream<S> {
         })
     }
 
-    /// Creates the client's side. The peer's certificate must be valid for `host`, a name (which the client sends, SNI) or an IP
-    /// address. It neither reads nor writes yet.
+    /// Creates the client side, without reading or writing. The peer's certificate must be valid for `host`, which is a
+    /// name (sent as SNI) or an IP address.
     ///
     /// # Errors
-    /// `host` is neither a name nor an address.
+    /// `host` is neither a name nor an IP address.
     pub fn connect(client: &TlsClient, host: &str, stream: S) -> Result<TlsStream<S>, TlsError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|cause| TlsError::configuration("the host name", host, cause))?;
@@ -42,8 +42,8 @@ impl<S: Read + Write> TlsStream<S> {
         })
     }
 
-    /// Continues the handshake until it is complete (true) or the stream would block (false). Reading and writing call it; a
-    /// separate call serves to know the peer before the first byte.
+    /// Continues the handshake until it is complete (`true`) or the stream would block (`false`). Reading and writing
+    /// call it; a separate call is required only to examine the peer before the first byte.
     ///
     /// # Errors
     /// The handshake failed. The peer receives an alert if the stream has room for it.
@@ -61,8 +61,8 @@ impl<S: Read + Write> TlsStream<S> {
         }
     }
 
-    /// Sends the end of the data (`close_notify`), which TLS requires before the stream is closed: without it the peer cannot
-    /// distinguish an end from a truncation attack.
+    /// Sends the end of the data (`close_notify`), which TLS requires before the stream is closed: without it, the peer
+    /// cannot distinguish the end from a truncation attack.
     ///
     /// # Errors
     /// As for writing.
@@ -87,14 +87,14 @@ impl<S: Read + Write> TlsStream<S> {
             result => result?,
         };
         if let Err(cause) = self.connection.process_new_packets() {
-            // The alert. Without room for it, the peer receives only the end of the stream.
+            // Sends the alert. If the stream has no room for it, the peer receives only the end of the stream.
             let _ = self.send_pending();
             return Err(TlsError::from(cause).into());
         }
         if count == 0 && self.connection.is_handshaking() {
             return Err(io::Error::new(
                 ErrorKind::UnexpectedEof,
-                "the peer ended the connection during the TLS handshake",
+                "the peer closed the connection during the TLS handshake",
             ));
         }
         Ok(count > 0)
@@ -113,7 +113,7 @@ impl<S: Read + Write> TlsStream<S> {
 }
 
 impl<S> TlsStream<S> {
-    /// The readiness of the stream to wait for.
+    /// The readiness of the stream that the next call requires.
     pub fn interest(&self) -> Interest {
         match (self.connection.wants_read(), self.connection.wants_write()) {
             (true, true) => Interest::BOTH,
@@ -135,7 +135,7 @@ impl<S> TlsStream<S> {
         }
     }
 
-    /// The peer's certificates, its own first, after the handshake.
+    /// The certificates of the peer, its end-entity certificate first, after the handshake.
     pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         self.connection.peer_certificates()
     }
@@ -159,7 +159,8 @@ impl<S: Read + Write> Read for TlsStream<S> {
         loop {
             match self.connection.reader().read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // The end by `close_notify`, or an end without it, which is an error: it may be an attack.
+                // The end of the data by `close_notify`, or the end of the stream without it: an error, because it may
+                // be an attack.
                 result => return result,
             }
             self.take_in()?;
@@ -178,7 +179,7 @@ impl<S: Read + Write> Write for TlsStream<S> {
         if !self.handshake()? {
             return Err(ErrorKind::WouldBlock.into());
         }
-        // Bytes of earlier calls go first, so that the buffer stays bounded.
+        // Bytes of earlier calls are sent first, so that the buffer remains bounded.
         self.send_pending()?;
         let taken = self.connection.writer().write(bytes)?;
         match self.send_pending() {

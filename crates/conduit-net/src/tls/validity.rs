@@ -9,7 +9,7 @@ const SEQUENCE: u8 = 0x30;
 /// `[0]`, of the version.
 const CONTEXT_0: u8 = 0xa0;
 
-/// The first and the last second of a certificate's validity.
+/// The period in which a certificate is valid: its first and last second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     /// `notBefore`.
@@ -19,7 +19,7 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// Reads the validity of a certificate in DER; `None` if the structure is not that of a certificate.
+    /// Parses the validity of a certificate in DER; `None` if the bytes are not a certificate.
     pub(super) fn of(certificate: &[u8]) -> Option<Validity> {
         let (certificate, _) = element(certificate, SEQUENCE)?;
         let (mut fields, _) = element(certificate, SEQUENCE)?;
@@ -42,7 +42,7 @@ impl Validity {
     }
 }
 
-/// The content of the DER element that the bytes begin with, if it has this tag, and the bytes after it.
+/// The content of the first DER element, if it has the given tag, and the bytes after it.
 fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&[found, first], rest) = bytes.split_first_chunk()?;
     if found != tag {
@@ -77,7 +77,7 @@ fn time(bytes: &[u8]) -> Option<(SystemTime, &[u8])> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    // Before 1970 every certificate has expired: the exact time does not matter.
+    // A time before 1970 is in the past in any case; its exact value is irrelevant.
     let days = u64::try_from(days_since_1970(year, month, day)).unwrap_or(0);
     let seconds = ((days * 24 + hour as u64) * 60 + minute as u64) * 60 + second as u64;
     Some((UNIX_EPOCH + Duration::from_secs(seconds), rest))
@@ -89,7 +89,7 @@ fn number(digits: &[u8]) -> Option<i64> {
     })
 }
 
-/// Counts in years that begin with March, so that the leap day is the last of its year.
+/// Years start with March, so that the leap day is the last day of a year.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_both_forms_are_read() {
+    fn both_time_formats_are_parsed() {
         assert_eq!(seconds(UTC_TIME, "941106084937Z"), Some(784_111_777));
         assert_eq!(seconds(GENERALIZED_TIME, "19941106084937Z"), Some(784_111_777));
         assert_eq!(seconds(UTC_TIME, "000229000000Z"), Some(951_782_400));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_certificate_have_no_validity() {
+    fn bytes_other_than_a_certificate_have_no_validity() {
         for bytes in [
             &b""[..],
             b"\x30",

@@ -260,7 +260,7 @@ impl TlsStream for Session {
         // A check of the port, which sends nothing, is not a failed handshake.
         let has_begun = self.tls.protocol_version().is_some() || !self.incoming.is_empty();
         if received.ended && has_begun && self.tls.is_handshaking() {
-            let why = "the client ended the connection during the TLS handshake";
+            let why = "the client closed the connection during the TLS handshake";
             return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
         }
         // After the handshake of TLS 1.3 no client waits for a message of the server's: they are session tickets.

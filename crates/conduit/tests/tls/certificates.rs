@@ -94,7 +94,7 @@ fn certificate_path_that_is_a_pipe_or_a_device_is_refused_at_the_start_and_later
             .expect("no server starts with it")
             .to_string();
         let kind = if name == "chain.pem" { "a pipe" } else { "a device" };
-        let fault = format!("{name}: it is {kind}; give the path of a regular file");
+        let fault = format!("{name}: it is {kind}; use a regular file");
         assert!(error.contains(&fault), "{error}");
         handle.reload();
         assert!(handle.statistics().failed_certificate_reloads >= failed, "{name}");

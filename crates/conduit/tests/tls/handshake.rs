@@ -156,7 +156,7 @@ fn a_failed_handshake_is_logged_with_its_peer_and_cause() {
         line.contains("DEBUG") && line.contains("TLS handshake failed"),
         "{line}"
     );
-    assert!(line.contains("the peer does not speak TLS"), "{line}");
+    assert!(line.contains("the peer does not use TLS"), "{line}");
 }
 
 /// The log of this process.

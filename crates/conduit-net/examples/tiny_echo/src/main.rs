@@ -1,7 +1,7 @@
-//! A TCP echo server without std: `tiny_echo [PORT]`, 8080 by default, on all addresses of IPv4.
+//! A TCP echo server without std: `tiny_echo [PORT]`, by default 8080, on all IPv4 addresses.
 //!
-//! One thread serves up to 1,000 connections and holds no buffer for any of them: what came is looked at, sent back, and only
-//! then taken, as far as there was room to send it.
+//! One thread serves up to 1,000 connections without a buffer for any of them: it peeks at the received bytes, sends
+//! them back, and removes only the sent ones from the socket.
 #![no_std]
 #![no_main]
 
@@ -10,22 +10,22 @@ use conduit_net::{EventSlot, Interest, ListenOptions, Poller, TcpListener, TcpSt
 use core::ffi::{CStr, c_char, c_int};
 use core::net::{Ipv4Addr, SocketAddr};
 
-/// Descriptors are numbers from 0 on, so they are the keys too.
+/// Descriptors are small numbers, so they are also the keys.
 const CONNECTIONS: usize = 1_000;
 const LISTENER: u64 = u64::MAX - 1;
 
 /// # Safety
-/// It is called by the C run time, with the arguments as C has them.
+/// The C runtime calls it with the arguments of the program.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn main(count: c_int, arguments: *const *const c_char) -> c_int {
     let port = if count > 1 {
-        // SAFETY: there are `count` pointers to strings that end in zero.
+        // SAFETY: `arguments` has `count` pointers to zero-terminated strings.
         parse(unsafe { CStr::from_ptr(*arguments.add(1)) }.to_bytes())
     } else {
         Some(8080)
     };
     let Some(port) = port else {
-        return fail(b"tiny_echo: the port is a number from 0 to 65535\n");
+        return fail(b"tiny_echo: invalid port: expected a number from 0 to 65535\n");
     };
     match serve(port) {
         Err(Error::ADDRINUSE) => fail(b"tiny_echo: another program listens on the port: choose another\n"),
@@ -50,7 +50,7 @@ fn serve(port: u16) -> Result<()> {
             if event.key == LISTENER {
                 if let Ok((stream, _)) = listener.accept() {
                     let key = key_of(&stream);
-                    // One too many is closed by dropping it.
+                    // A connection beyond the limit is closed by dropping it.
                     if let Some(place) = connections.get_mut(key) {
                         poller.add(&stream, key as u64, Interest::READABLE)?;
                         *place = Some(stream);
