@@ -60,9 +60,9 @@ pub const TOO_LARGE: &str = "The body is longer than the server takes.";
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be taken from a request in an application whose state is `{S}`",
+    message = "`{Self}` is not an extractor in an application whose state is `{S}`",
     label = "not an extractor",
-    note = "a handler takes `Path`, `Query`, `Json`, `Form`, `Header`, `State`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of them, or a type of yours that implements `FromRequest`"
+    note = "the extractors are `Path`, `Query`, `Json`, `Form`, `Header`, `State`, `HeaderMap`, `Method`, `Uri`, `Bytes`, `String`, `PeerAddr`, `Request`, an `Option` or `Result` of one of them, and types that implement `FromRequest`"
 )]
 pub trait FromRequest<S>: Sized {
     /// Set if this takes the request's body, so that no other argument of the handler can. Default: `false`.
@@ -124,8 +124,8 @@ pub trait FromRequest<S>: Sized {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "the application's state `{S}` has no `{Self}`",
-    label = "`State<{Self}>` is taken, or routes with the state `{Self}` are mounted, in an application whose state is `{S}`",
-    note = "give `{S}` a field of type `{Self}` and derive `FromRef` for it, or implement `FromRef<{S}>` for `{Self}`"
+    label = "required by an argument `State<{Self}>` or by routes with the state `{Self}`",
+    note = "add a field of type `{Self}` to `{S}` and derive `FromRef`, or implement `FromRef<{S}>` for `{Self}`"
 )]
 pub trait FromRef<S>: Sized {
     /// Returns the part as an owned value; it is usually cheap to clone.

@@ -13,9 +13,9 @@ use crate::response::{IntoResponse, Response};
 ///
 /// `M` distinguishes the argument lists for the compiler and is always inferred.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no fallback in an application whose state is `{S}`",
+    message = "`{Self}` is not a fallback in an application whose state is `{S}`",
     label = "not a fallback",
-    note = "a fallback is an `async fn` that takes extractors, such as `Request` or `State<…>`, and returns a response"
+    note = "a fallback is an `async fn` whose arguments are extractors, such as `Request` or `State<…>`, and that returns a response"
 )]
 pub trait Fallback<S, M>: Clone + Send + 'static {
     /// Takes the arguments from the request, calls the function, and makes its return value a response.

@@ -43,8 +43,8 @@ pub type Response = http::Response<Body>;
 /// A body that serde serializes: every type that derives `serde::Serialize`, so there is nothing to implement. It replaces
 /// [`Serialize`] in bounds, so that compile errors name the missing derive.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be written into a response",
-    label = "serde cannot write a `{Self}`",
+    message = "`{Self}` cannot be serialized into a response",
+    label = "`{Self}` does not implement `serde::Serialize`",
     note = "write `#[derive(serde::Serialize)]` on `{Self}`"
 )]
 pub trait Writable: Serialize {}
@@ -75,8 +75,8 @@ impl<T: Serialize> Writable for T {}
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be made into a response",
-    label = "a handler returns this",
+    message = "`{Self}` cannot be converted into a response",
+    label = "the return type of a handler",
     note = "return a string, bytes, `Json(…)`, `Html(…)`, a `StatusCode`, a tuple of status, header fields and one of these, or a `Result` of them; or implement `IntoResponse` for `{Self}`"
 )]
 pub trait IntoResponse {
@@ -219,10 +219,10 @@ impl IntoResponse for StatusCode {
 /// An `Err` of a handler's `Result`: any type that converts to a response, so there is nothing to
 /// implement. It replaces [`IntoResponse`] in bounds, so that compile errors name the remedy.
 #[diagnostic::on_unimplemented(
-    message = "the error `{Self}` cannot be made into a response",
-    label = "a handler returns this as an error",
-    note = "return `Result<_, Problem>`: `?` turns any error into one, which is logged and answered with 500",
-    note = "for an error type of your own that has a status: `#[derive(Problem)]`, or implement `IntoResponse`"
+    message = "the error `{Self}` cannot be converted into a response",
+    label = "the error type of a handler",
+    note = "return `Result<_, Problem>`: `?` converts any error into a `Problem` with status 500, which is logged",
+    note = "to choose the status of an error type, write `#[derive(Problem)]` on it or implement `IntoResponse`"
 )]
 pub trait IntoErrorResponse: IntoResponse {}
 
@@ -328,7 +328,7 @@ where
 /// not allow makes the response a 500 problem, and is logged.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither a status nor a set of header fields",
-    note = "the first of a pair is a `StatusCode`, a `HeaderMap`, or an array such as `[(\"cache-control\", \"no-store\")]`"
+    note = "the first element of a pair must be a `StatusCode`, a `HeaderMap`, or an array such as `[(\"cache-control\", \"no-store\")]`"
 )]
 pub trait IntoHeaders {
     /// Sets the fields in `headers`.

@@ -34,7 +34,7 @@ pub enum ParameterPlace {
 #[diagnostic::on_unimplemented(
     message = "this is not a route: it has no attribute such as `#[get(\"/path\")]`",
     label = "not a route",
-    note = "write `#[get(\"/path\")]` or one of its kin on the line before the function; a list of routes is a constant, whose name is in upper case"
+    note = "write `#[get(\"/path\")]` or another route attribute before the function; a list of routes is a constant with an upper-case name"
 )]
 pub trait Route {
     /// Method, path, and the source location of the handler.
@@ -53,8 +53,8 @@ impl<H: Attributed> Route for H {
     const DEFINITION: Definition = H::DEFINITION;
 }
 
-/// Defines the type that a route attribute adds to a handler. A type cannot be defined in an `impl`, nor where a module or
-/// another type has its name; the compiler's error shows the name of this macro.
+/// Defines the type that a route attribute adds to a handler. The compiler rejects the type in an `impl`, and next to a
+/// module or type of the same name; its error contains the name of this macro.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name {
@@ -68,7 +68,7 @@ macro_rules! a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name
 /// The type of an entry that is a function without a route attribute, for a precise compile error.
 pub struct NotARoute;
 
-/// One message is enough: that it is no [`Route`].
+/// Suppresses a second error: the compiler already reports that the entry is not a [`Route`].
 #[diagnostic::do_not_recommend]
 impl<S: 'static> Handler<S> for NotARoute {
     fn call(_: Request, _: Rc<S>) -> impl Future<Output = Response> + 'static {
@@ -80,7 +80,7 @@ impl<S: 'static> Handler<S> for NotARoute {
 /// that the handler's arguments can be taken from.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler in an application whose state is `{S}`",
-    note = "write `#[get(\"/path\")]` or one of its kin on the line before the function"
+    note = "write `#[get(\"/path\")]` or another route attribute before the function"
 )]
 pub trait Handler<S>: 'static {
     /// Takes the arguments from the request, calls the function, and makes its return value a response.

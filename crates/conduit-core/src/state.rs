@@ -13,9 +13,9 @@ pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 /// implement. The trait exists for the messages of the compiler.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the state of an application",
-    label = "each worker thread gets a clone of the state",
-    note = "write `#[derive(Clone)]` on `{Self}`; it must be `Send` and own its data: put values that all workers share into an `Arc`, not in an `Rc`",
-    note = "a state that each worker opens by itself, with `App::open_per_worker`, needs neither"
+    label = "the state must be `Clone`, `Send` and `'static`",
+    note = "each worker thread gets a clone: write `#[derive(Clone)]` on `{Self}`, and share values between the workers in an `Arc` instead of an `Rc`",
+    note = "`App::open_per_worker` creates a separate state on each worker thread, which needs neither `Clone` nor `Send`"
 )]
 pub trait AppState: Clone + Send + 'static {}
 

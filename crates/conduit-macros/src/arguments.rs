@@ -1,4 +1,4 @@
-//! The assignment of the path's parameters to arguments.
+//! The assignment of path parameters to arguments.
 
 use conduit_route::Pattern;
 use proc_macro2::{Ident, Span};
@@ -7,7 +7,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Error, GenericArgument, Pat, PatType, PathArguments, Type};
 
-/// Types of one value: an argument of such a type takes one parameter, never all of them.
+/// Types with a single value: an argument of such a type takes one parameter, never all of them.
 const SINGLE_VALUES: [&str; 28] = [
     "u8",
     "u16",
@@ -39,13 +39,13 @@ const SINGLE_VALUES: [&str; 28] = [
     "Cow",
 ];
 
-/// Types of one value that are in every program, and are not extractors.
+/// Primitive types, which are never extractors.
 pub(crate) const PRIMITIVES: [&str; 16] = [
     "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64", "bool",
     "char",
 ];
 
-/// Extractors besides those of [`BODIES`] and `Path` that a user may try to borrow.
+/// Extractors that a user may try to take by reference, besides those in [`BODIES`].
 const BORROWED: [&str; 8] = [
     "Path",
     "Query",
@@ -57,10 +57,10 @@ const BORROWED: [&str; 8] = [
     "Extension",
 ];
 
-/// Extractors that hold what serde has read.
+/// Extractors whose content serde deserializes.
 const OWNING: [&str; 6] = ["Path", "Query", "Json", "Form", "Header", "MultipartForm"];
 
-/// Extractors that are not aliases of `Path`.
+/// Types that are not aliases of `Path`.
 const EXTRACTORS: [&str; 14] = [
     "Query",
     "Header",
@@ -78,7 +78,7 @@ const EXTRACTORS: [&str; 14] = [
     "Vec",
 ];
 
-/// Types that take the body, so that a second one is rejected where the handler is defined and not where it is used.
+/// Types that consume the body. A second one is then reported at the definition of the handler instead of at its use.
 const BODIES: [&str; 8] = [
     "Json",
     "Form",
@@ -90,7 +90,7 @@ const BODIES: [&str; 8] = [
     "MultipartForm",
 ];
 
-/// Returns whether an argument of this type is the whole request, which is taken last, at any position.
+/// Returns whether an argument has the type `Request`, which is extracted last because it takes everything.
 pub(crate) fn takes_all(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Request"))
 }
@@ -98,14 +98,14 @@ pub(crate) fn takes_all(ty: &Type) -> bool {
 /// One argument of a handler, and the source of its value.
 pub(crate) struct Argument {
     pub(crate) ty: Type,
-    /// Its source text, for messages.
+    /// The source text, for messages.
     pub(crate) text: String,
     pub(crate) source: Source,
 }
 
 /// The source of an argument's value.
 pub(crate) enum Source {
-    /// `FromRequest`.
+    /// `FromRequest::from_request`.
     Request,
     /// Parameters of the path.
     Path {
@@ -115,7 +115,7 @@ pub(crate) enum Source {
         parameters: Vec<Parameter>,
         structure: Option<Box<Type>>,
     },
-    /// A parameter that an argument of its name takes, whose type is not seen to be a `Path`: it may be an alias of one.
+    /// A parameter with the name of an argument whose type is unknown: it may be an alias of `Path`.
     Alias(Parameter),
 }
 
@@ -123,7 +123,7 @@ pub(crate) enum Source {
 pub(crate) struct Parameter {
     pub(crate) name: String,
     span: Span,
-    /// Its place in the handler's own path; `None` for a parameter of the prefix that the handler is listed under.
+    /// The index of the parameter in the handler's path; `None` for a parameter of a prefix in a list.
     pub(crate) place: Option<usize>,
 }
 
@@ -135,7 +135,7 @@ pub(crate) enum Wrapper {
     Result,
 }
 
-/// The arguments of a handler, with a source for each.
+/// Assigns a source to each argument of a handler.
 ///
 /// # Errors
 /// All mismatches between the path and the arguments, combined.
@@ -158,7 +158,7 @@ pub(crate) fn classify(
             Err(error) => combine(&mut errors, error),
         }
     }
-    // An argument with the wrong name would be reported a second time as a parameter that no argument takes.
+    // An argument with a wrong name would be reported again as a parameter without an argument.
     if errors.is_none() {
         let misnamed = arguments.iter().flat_map(Argument::of_prefix);
         let misnamed: Vec<(String, Span)> = misnamed
@@ -182,7 +182,7 @@ pub(crate) fn classify(
                 None => {}
             }
         }
-        // Where all parameters of the path are taken, the others are those of a prefix, which the list checks.
+        // If all parameters of the path are taken, the others belong to a prefix; the list checks them.
         let is_complete = |place| arguments.iter().any(|argument: &Argument| argument.takes(place));
         if !(0..parameters.len()).all(is_complete) {
             for (name, span) in &misnamed {
@@ -206,7 +206,7 @@ impl Argument {
         self.parameters().iter().any(|parameter| parameter.place == Some(place))
     }
 
-    /// The parameters that it takes.
+    /// The parameters that the argument takes.
     pub(crate) fn parameters(&self) -> &[Parameter] {
         match &self.source {
             Source::Request => &[],
@@ -215,13 +215,13 @@ impl Argument {
         }
     }
 
-    /// Those of them that are not in the handler's own path.
+    /// The parameters that the argument takes from a prefix.
     pub(crate) fn of_prefix(&self) -> impl Iterator<Item = &Parameter> {
         self.parameters().iter().filter(|parameter| parameter.place.is_none())
     }
 }
 
-/// A part of the source without the spaces that the compiler inserts between all tokens.
+/// The source text without the spaces that the compiler inserts between tokens.
 fn as_written(tokens: &impl ToTokens) -> String {
     let mut text = tokens.to_token_stream().to_string();
     for (spaced, close) in [
@@ -265,7 +265,7 @@ fn may_be_alias(ty: &Type) -> bool {
     !is_known(&SINGLE_VALUES) && !is_known(&EXTRACTORS) && !is_known(&BODIES)
 }
 
-/// Returns whether an argument has the name of a parameter, and would take it if it were a `Path`.
+/// Returns whether an argument has the name of a parameter.
 fn is_named(input: &PatType, parameter: &str) -> bool {
     match bound(&input.pat) {
         Bound::Name(name) => name.unraw().to_string().trim_start_matches('_') == parameter.trim_start_matches('_'),
@@ -273,7 +273,7 @@ fn is_named(input: &PatType, parameter: &str) -> bool {
     }
 }
 
-/// An argument that has the name of a parameter, and is not a `Path`.
+/// The error for an argument that has the name of a parameter but is not a `Path`.
 fn no_path(pattern: Pattern<'_>, name: &str, input: &PatType) -> Error {
     let written = pattern.path();
     let ty = match &*input.ty {
@@ -281,12 +281,12 @@ fn no_path(pattern: Pattern<'_>, name: &str, input: &PatType) -> Error {
         ty => as_written(ty),
     };
     let message = format!(
-        "`{name}` is a parameter of the path `{written}`, which a handler takes as a `Path`: write `{name}: Path<{ty}>`"
+        "`{name}` is a parameter of the path `{written}`, but the argument is not a `Path`: write `{name}: Path<{ty}>`"
     );
     Error::new(input.ty.span(), message)
 }
 
-/// An argument of a type that is easily mistaken for an extractor.
+/// The error for a type that is not an extractor but is easily mistaken for one.
 fn no_extractor(input: &PatType) -> Option<Error> {
     if let Type::Reference(reference) = &*input.ty {
         let name = match &*reference.elem {
@@ -300,18 +300,16 @@ fn no_extractor(input: &PatType) -> Option<Error> {
             _ if BODIES.contains(&&*name) || BORROWED.contains(&&*name) => &name,
             _ => return None,
         };
-        let message = format!(
-            "a handler's arguments are owned values and cannot be references: write `{instead}` without the `&`"
-        );
+        let message = format!("an argument of a handler cannot be a reference: write `{instead}` without the `&`");
         return Some(Error::new(input.ty.span(), message));
     }
     let Type::Path(path) = &*input.ty else { return None };
     let name = path.path.get_ident()?.to_string();
     PRIMITIVES.contains(&&*name).then(|| {
         let message = format!(
-            "a `{name}` alone does not determine its source in the request: write `Path<{name}>` for a parameter of the path, \
-             `Json<{name}>` for the body, `State<{name}>` for a part of the state; for a field of the query or the head, \
-             `Query<…>` or `Header<…>` of a struct that has it"
+            "`{name}` is not an extractor: write `Path<{name}>` for a parameter of the path, \
+             `Json<{name}>` for the body, `State<{name}>` for a part of the state, \
+             or `Query<…>` or `Header<…>` of a struct with a field of this type"
         );
         Error::new(input.ty.span(), message)
     })
@@ -376,8 +374,8 @@ fn source(pattern: Pattern<'_>, parameters: &[&str], input: &PatType) -> Result<
         }
         (_, _) if is_single_value(inner) => {
             let message = format!(
-                "an argument without a name does not show which parameter of the path `{}` it takes: \
-                 name it after one of {}, with `_` before the name if the handler does not read it",
+                "an argument without a name cannot take a parameter of the path `{}`, which has {}: \
+                 use the name of a parameter, with a leading `_` if the value is unused",
                 pattern.path(),
                 counted(parameters)
             );
@@ -390,10 +388,10 @@ fn source(pattern: Pattern<'_>, parameters: &[&str], input: &PatType) -> Result<
 fn no_parameter(pattern: Pattern<'_>, parameters: &[&str], name: &str, span: Span) -> Error {
     let written = pattern.path();
     let remedy = match parameters {
-        [] => format!("write `{{{name}}}` into the path or remove the argument"),
+        [] => format!("add `{{{name}}}` to the path or remove the argument"),
         [only] => format!("rename the argument to `{only}` or the parameter to `{{{name}}}`"),
         _ => format!(
-            "rename the argument to one of {} or write `{{{name}}}` into the path",
+            "rename the argument to one of {} or add `{{{name}}}` to the path",
             listed(parameters)
         ),
     };
@@ -406,13 +404,14 @@ fn no_parameter(pattern: Pattern<'_>, parameters: &[&str], name: &str, span: Spa
 fn wrong_arity(pattern: Pattern<'_>, parameters: &[&str], ty: &Type, arity: usize) -> Error {
     let written = pattern.path();
     let count = counted(parameters);
-    let remedy =
-        "give the tuple one element for each parameter, or name the ones it takes: `Path((a, b)): Path<(A, B)>`";
-    let message = format!("a tuple of {arity} for a path with {count}, `{written}`: {remedy}");
+    let remedy = "write one element for each parameter, or name the parameters to take: `Path((a, b)): Path<(A, B)>`";
+    let message = format!(
+        "a tuple of length {arity} cannot take the parameters of the path `{written}`, which has {count}: {remedy}"
+    );
     Error::new(ty.span(), message)
 }
 
-/// `a`, `b`, in quotes.
+/// The names in quotes, separated by commas.
 fn listed(names: &[&str]) -> String {
     names
         .iter()
@@ -421,7 +420,7 @@ fn listed(names: &[&str]) -> String {
         .join(", ")
 }
 
-/// `2 parameters (`a`, `b`)`.
+/// The number of names, and the names: `2 parameters (`a`, `b`)`.
 fn counted(names: &[&str]) -> String {
     match names {
         [] => "no parameters".to_owned(),
@@ -472,14 +471,14 @@ fn ends_in(path: &syn::Path, name: &str) -> bool {
     path.segments.last().is_some_and(|last| last.ident == name)
 }
 
-/// A `Path<T>`, alone or inside of others.
+/// A `Path<T>`, which may be wrapped in other types.
 struct PathType<'a> {
     wrapper: Wrapper,
     is_valid: bool,
     inner: &'a Type,
 }
 
-/// Finds the `T` of `Path<T>` and `Valid<Path<T>>`, or of either in an `Option` or a `Result`.
+/// Finds the `T` of `Path<T>` and `Valid<Path<T>>`, each of which may be in an `Option` or a `Result`.
 fn path_type(ty: &Type) -> Option<PathType<'_>> {
     let (name, inner) = generic(ty)?;
     let (wrapper, ty) = match name.to_string().as_str() {
@@ -497,7 +496,7 @@ fn path_type(ty: &Type) -> Option<PathType<'_>> {
     })
 }
 
-/// An extractor of a borrowed type: values that serde makes of a request are owned.
+/// The error for an extractor of a borrowed type: serde deserializes only owned values from a request.
 fn borrowing(ty: &Type) -> Option<Error> {
     let (name, inner) = generic(ty)?;
     if ["Option", "Result", "Valid"].iter().any(|wrapper| name == wrapper) {
@@ -515,7 +514,7 @@ fn borrowing(ty: &Type) -> Option<Error> {
             return None;
         };
         let message = format!(
-            "a `{name}` owns its value and cannot be borrowed from: write `{}` instead of `{}`",
+            "`{name}` cannot contain borrowed data: write `{}` instead of `{}`",
             owned(&reference.elem),
             as_written(element)
         );
@@ -523,7 +522,7 @@ fn borrowing(ty: &Type) -> Option<Error> {
     })
 }
 
-/// The last name of a type's path and its first type argument.
+/// The last segment of a type's path and its first type argument.
 fn generic(ty: &Type) -> Option<(&Ident, &Type)> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last()?;
@@ -544,7 +543,7 @@ fn is_single_value(ty: &Type) -> bool {
         .is_some_and(|last| SINGLE_VALUES.iter().any(|name| last.ident == name))
 }
 
-/// An error at each argument that is known to take the body, if there are two.
+/// An error at each argument after the first that is known to consume the body.
 fn two_bodies(inputs: &[&PatType]) -> Option<Error> {
     let bodies: Vec<_> = inputs
         .iter()
@@ -553,14 +552,13 @@ fn two_bodies(inputs: &[&PatType]) -> Option<Error> {
     let (_, first) = bodies.first()?;
     let mut errors = None;
     for (input, name) in bodies.get(1..)? {
-        let message =
-            format!("`{first}` and `{name}` both take the request's body, which can be taken once: remove one");
+        let message = format!("`{first}` and `{name}` both consume the request body: remove one of the arguments");
         combine(&mut errors, Error::new(input.ty.span(), message));
     }
     errors
 }
 
-/// The name of the type that takes the body, which may be wrapped: `Valid<Json<T>>`.
+/// The name of the type that consumes the body, without wrappers such as `Valid<Json<T>>`.
 fn body(ty: &Type) -> Option<&Ident> {
     let Type::Path(path) = ty else { return None };
     let last = &path.path.segments.last()?.ident;

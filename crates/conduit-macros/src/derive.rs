@@ -24,10 +24,7 @@ fn expand_or_error(input: TokenStream, expand: fn(&DeriveInput) -> Result<TokenS
 }
 
 fn path_params_of(input: &DeriveInput) -> Result<TokenStream, Error> {
-    let fields = named_fields(
-        input,
-        "`PathParams` takes the parameters of a path by the names of a struct's fields",
-    )?;
+    let fields = named_fields(input, "`PathParams` maps path parameters to fields by name")?;
     for attribute in input
         .attrs
         .iter()
@@ -36,7 +33,7 @@ fn path_params_of(input: &DeriveInput) -> Result<TokenStream, Error> {
         attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("rename_all") {
                 return Err(meta.error(
-                    "`rename_all` is not known to `PathParams`: write `#[serde(rename = \"…\")]` on the fields",
+                    "`PathParams` does not support `rename_all`: write `#[serde(rename = \"…\")]` on the fields",
                 ));
             }
             skip_value(&meta)
@@ -55,7 +52,7 @@ fn path_params_of(input: &DeriveInput) -> Result<TokenStream, Error> {
     })
 }
 
-/// The name of the parameter that a field takes, if any.
+/// The parameter name of a field; `None` if the field is skipped.
 fn parameter(field: &Field) -> Result<Option<String>, Error> {
     let mut name = field.ident.as_ref().map(|ident| ident.unraw().to_string());
     for attribute in field
@@ -75,7 +72,7 @@ fn parameter(field: &Field) -> Result<Option<String>, Error> {
                 return Ok(());
             }
             if meta.path.is_ident("flatten") {
-                return Err(meta.error("the names of a flattened field are unknown: write its fields into the struct"));
+                return Err(meta.error("`PathParams` does not support `flatten`: write the fields into the struct"));
             }
             skip_value(&meta)
         })?;
@@ -99,7 +96,7 @@ fn renamed(meta: &ParseNestedMeta<'_>) -> Result<Option<LitStr>, Error> {
     Ok(name)
 }
 
-/// Ignores the other attributes of serde.
+/// Skips an attribute of serde that has no effect on parameter names.
 fn skip_value(meta: &ParseNestedMeta<'_>) -> Result<(), Error> {
     if meta.input.peek(Token![=]) {
         meta.value()?.parse::<syn::Expr>()?;
@@ -112,7 +109,7 @@ fn skip_value(meta: &ParseNestedMeta<'_>) -> Result<(), Error> {
 }
 
 fn from_ref_of(input: &DeriveInput) -> Result<TokenStream, Error> {
-    let fields = named_fields(input, "`FromRef` makes the fields of a struct available")?;
+    let fields = named_fields(input, "`FromRef` selects a field by its type")?;
     if !input.generics.params.is_empty() {
         let message = "`FromRef` cannot be derived for a generic struct: implement it for the types that you use";
         return Err(Error::new(input.generics.span(), message));
@@ -128,11 +125,11 @@ fn from_ref_of(input: &DeriveInput) -> Result<TokenStream, Error> {
         let text = ty.to_token_stream().to_string();
         if let Some((_, first)) = seen.iter().find(|(seen, _)| *seen == text) {
             let message = format!(
-                "two fields have the type `{text}`, so `State<{text}>` could be either: \
-                 write `#[from_ref(skip)]` on one, or give it a separate type"
+                "two fields have the type `{text}`, so `State<{text}>` is ambiguous: \
+                 write `#[from_ref(skip)]` on one, or change its type"
             );
             let mut error = Error::new(ty.span(), message);
-            error.combine(Error::new(first.ty.span(), "this is the other field"));
+            error.combine(Error::new(first.ty.span(), "the other field with this type"));
             return Err(error);
         }
         seen.push((text, field));
@@ -159,7 +156,7 @@ fn is_skipped(field: &Field) -> Result<bool, Error> {
                 skipped = true;
                 return Ok(());
             }
-            Err(meta.error("the only option is `#[from_ref(skip)]`"))
+            Err(meta.error("unknown option: write `#[from_ref(skip)]`"))
         })?;
     }
     Ok(skipped)

@@ -23,7 +23,7 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
     let mut shows_itself = false;
     let is_generic = input.generics.type_params().next().is_some();
     let (generics, arguments, conditions) = input.generics.split_for_impl();
-    // A borrowing or generic error may not be `'static`, as a cause must be.
+    // A cause must be `'static`, which a borrowing or generic error may not be.
     let is_cause = implements_error && input.generics.params.is_empty();
     let mut each = |attributes: &[Attribute], name: TokenStream, span: proc_macro2::Span, fields: &Fields| {
         let case = Case::parse(attributes, span, fields)?;
@@ -51,7 +51,12 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
                 each(&variant.attrs, quote!(#ident::#name), name.span(), &variant.fields)?;
             }
         }
-        Data::Union(_) => return Err(Error::new(ident.span(), "a problem is an enum or a struct")),
+        Data::Union(_) => {
+            return Err(Error::new(
+                ident.span(),
+                "`Problem` cannot be derived for a union: write an enum or a struct",
+            ));
+        }
     }
     let text = shows_itself.then(|| quote!(let __text = ::std::string::ToString::to_string(&self);));
     let into_problem = if implements_error {
@@ -92,11 +97,11 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
     })
 }
 
-/// The conversion that `?` uses for a type that implements `std::error::Error`.
+/// Generates the conversion that `?` uses for a type that implements `std::error::Error`.
 ///
-/// Such a type already turns into a `BoxError`, so it would be covered by the conversion of all errors, which cannot
-/// know the status. That conversion requires `Unpin`; an `Unpin` implementation whose condition never holds excludes the
-/// type from it, and permits a separate conversion.
+/// Such a type converts into a `BoxError`, so the blanket conversion of errors to problems, which has no status, would
+/// apply. That conversion requires `Unpin`. An `Unpin` implementation with an unsatisfiable condition excludes the type
+/// from it and permits a separate conversion.
 fn into_problem_of_an_error(input: &DeriveInput) -> TokenStream {
     let ident = &input.ident;
     let (generics, arguments, conditions) = input.generics.split_for_impl();
@@ -129,7 +134,7 @@ fn derives_error(input: &DeriveInput) -> bool {
     has_error(&input.attrs) || in_a_variant
 }
 
-/// The value that is made from its cause alone.
+/// The expression that constructs the value from its cause alone.
 fn construct(name: &TokenStream, fields: &Fields, place: usize) -> TokenStream {
     match fields {
         Fields::Named(fields) => {
@@ -147,7 +152,7 @@ struct Case<'a> {
     roles: Vec<Role>,
 }
 
-/// The contents of `#[problem(…)]` on a variant or a struct.
+/// The options of `#[problem(…)]` on a variant or a struct.
 #[derive(Default)]
 struct Options {
     status: Option<Expr>,
@@ -155,22 +160,22 @@ struct Options {
     kind: Option<LitStr>,
     detail: Detail,
     transparent: bool,
-    /// On the type: it implements `std::error::Error` by hand.
+    /// On the type: `std::error::Error` is implemented by hand.
     std_error: bool,
 }
 
-/// The text of an occurrence.
+/// The source of the detail, which describes one occurrence of the problem.
 #[derive(Default)]
 enum Detail {
     #[default]
     None,
     /// `detail = "…"`
     Format(LitStr),
-    /// `detail` alone: the text that the error displays.
+    /// `detail` alone: the `Display` text of the error.
     Display(proc_macro2::Span),
 }
 
-/// The part that a field has in the problem.
+/// The purpose of a field in the problem.
 #[derive(Default)]
 struct Role {
     from: Option<Conversion>,
@@ -178,12 +183,12 @@ struct Role {
     member: Option<String>,
 }
 
-/// The attribute that makes a variant from a field.
+/// The attribute that requests a conversion from a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Conversion {
     /// `#[problem(from)]`
     Problem,
-    /// `#[from]`, which `thiserror` reads where the type derives its `Error`.
+    /// `#[from]`, which `thiserror` also reads if the type derives its `Error`.
     Plain,
 }
 
@@ -194,23 +199,23 @@ impl<'a> Case<'a> {
         let case = Case { options, fields, roles };
         if case.options.transparent {
             if fields.len() != 1 {
-                let message = "a transparent variant has one field, the error that is converted";
+                let message = "a transparent variant must have exactly one field, the error to convert";
                 return Err(Error::new(span, message));
             }
         } else if case.options.status.is_none() {
             let message = "the status is missing: write `#[problem(status = 404)]`, \
-                or `#[problem(transparent)]` where the only field says it";
+                or `#[problem(transparent)]` to use the status of the only field";
             return Err(Error::new(span, message));
         }
         if case.from(false).is_some() && fields.len() != 1 {
-            let message = "`?` can make this only from its cause: a field with `from` must be the only one";
+            let message = "`?` has only the value of the `from` field: remove the other fields, or remove `from`";
             return Err(Error::new(span, message));
         }
         Ok(case)
     }
 
-    /// The index and type of the field that `?` makes this from. Where the type `derives_error`, `thiserror` writes the
-    /// conversion of a plain `#[from]`.
+    /// The index and type of the field that `?` converts from. If the type `derives_error`, `thiserror` generates the
+    /// conversion for a plain `#[from]`.
     fn from(&self, derives_error: bool) -> Option<(usize, &Type)> {
         let place = self.roles.iter().position(|role| match role.from {
             Some(Conversion::Problem) => true,
@@ -220,7 +225,7 @@ impl<'a> Case<'a> {
         self.fields.iter().nth(place).map(|field| (place, &field.ty))
     }
 
-    /// The names that the fields are bound to: the fields' names, or `_0` and so on.
+    /// The names that the fields are bound to: the names of the fields, or `_0`, `_1`, ….
     fn bindings(&self) -> Vec<Ident> {
         let span = match &self.options.detail {
             Detail::Format(text) => text.span(),
@@ -233,7 +238,7 @@ impl<'a> Case<'a> {
         self.fields.iter().enumerate().map(name).collect()
     }
 
-    /// The arm that makes the problem; `is_cause` where the error itself is the cause, with its own source.
+    /// The match arm that constructs the problem. Set `is_cause` if the error itself is the cause, with its own source.
     fn arm(&self, name: &TokenStream, is_cause: bool) -> TokenStream {
         let bindings = self.bindings();
         let pattern = match self.fields {
@@ -279,7 +284,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The problem, without its cause.
+    /// The expression for the problem without its cause.
     fn problem(&self, bindings: &[Ident]) -> TokenStream {
         let status = self.options.status_code();
         let mut calls = TokenStream::new();
@@ -307,8 +312,8 @@ impl<'a> Case<'a> {
 }
 
 impl Case<'_> {
-    /// Describes the problem for the OpenAPI document; `id` becomes the name of its schema. The schemas of a generic type
-    /// differ, so they have no name.
+    /// Describes the problem for the OpenAPI document; `id` becomes the name of its schema. A generic type has several
+    /// schemas, so they have no name.
     fn description(&self, id: &str, is_generic: bool) -> TokenStream {
         if self.options.transparent {
             return quote!(__operation.any_problem(););
@@ -360,7 +365,8 @@ impl Options {
                     "std_error" => options.std_error = true,
                     _ => {
                         return Err(meta.error(
-                            "a problem has `status = 404`, `title = \"…\"`, `type = \"…\"`, `detail = \"…\"`, or is `transparent`",
+                            "unknown option: write `status = 404`, `title = \"…\"`, `type = \"…\"`, `detail = \"…\"`, `detail`, \
+                             `transparent` or `std_error`",
                         ));
                     }
                 }
@@ -392,7 +398,7 @@ impl Options {
     }
 }
 
-/// Checks that a numeric status is one of an error.
+/// Checks that a numeric status is an error status.
 fn status(status: Expr) -> Result<Expr, Error> {
     if let Expr::Lit(literal) = &status {
         let number = match &literal.lit {
@@ -400,7 +406,7 @@ fn status(status: Expr) -> Result<Expr, Error> {
             _ => None,
         };
         if !number.is_some_and(|number| (400..600).contains(&number)) {
-            let message = "the status of a problem is a number from 400 to 599, or a constant such as \
+            let message = "invalid status: write a number from 400 to 599, or a constant such as \
                 `StatusCode::NOT_FOUND`";
             return Err(Error::new(literal.span(), message));
         }
@@ -432,7 +438,7 @@ impl Role {
                 } else if meta.path.is_ident("member") {
                     role.member = Some(member(&meta, name.as_deref())?);
                 } else {
-                    return Err(meta.error("a field of a problem is `from`, `source`, or `member`"));
+                    return Err(meta.error("unknown option of a field: write `from`, `source` or `member`"));
                 }
                 Ok(())
             })?;
@@ -441,24 +447,26 @@ impl Role {
     }
 }
 
-/// The name of a member: that of the attribute, or else the field's.
+/// The name of a member: the value of the attribute, or the name of the field.
 fn member(meta: &syn::meta::ParseNestedMeta<'_>, field: Option<&str>) -> Result<String, Error> {
     let name = if meta.input.peek(Token![=]) {
         meta.value()?.parse::<LitStr>()?.value()
     } else {
         match field {
             Some(name) => name.to_owned(),
-            None => return Err(meta.error("a field without a name needs one for its member: `member = \"limit\"`")),
+            None => {
+                return Err(meta.error("the member of a field without a name needs a name: write `member = \"limit\"`"));
+            }
         }
     };
     if matches!(&*name, "type" | "title" | "status" | "detail" | "instance") {
-        let message = format!("`{name}` is a standard member of a problem: give this one another name");
+        let message = format!("`{name}` is a standard member of a problem (RFC 9457, section 3.1): use another name");
         return Err(meta.error(message));
     }
     Ok(name)
 }
 
-/// A format string whose numbers of fields, `{0}`, have become names, `{_0}`.
+/// The format string with positional arguments, `{0}`, replaced by names, `{_0}`.
 fn with_named_places(text: &LitStr) -> LitStr {
     let value = text.value();
     let mut named = String::with_capacity(value.len() + 4);

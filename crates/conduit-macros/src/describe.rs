@@ -9,15 +9,15 @@ use syn::{Attribute, Expr, GenericArgument, ItemFn, Meta, PathArguments, ReturnT
 use crate::arguments::{Argument, Source, Wrapper};
 use crate::handler::{Static, listed};
 
-/// Types whose arguments matter and that have no schema themselves.
+/// Types without a schema whose type arguments may have one.
 const CARRIERS: [&str; 10] = [
     "Result", "Json", "Form", "Query", "Path", "Valid", "Created", "Status", "Html", "Pin",
 ];
 
-/// Types that the client does not see.
+/// Types that have no effect on the request or response that a client exchanges.
 const UNSEEN: [&str; 3] = ["State", "Problem", "Infallible"];
 
-/// The function `describe` of a handler's `Handler`, whose path has `count` parameters; nothing without the feature `openapi`.
+/// Generates `Handler::describe` for a handler whose path has `count` parameters; empty without the feature `openapi`.
 pub(crate) fn describe(item: &ItemFn, count: usize, arguments: &[Argument]) -> TokenStream {
     if !cfg!(feature = "openapi") {
         return TokenStream::new();
@@ -85,7 +85,7 @@ fn described(ty: &Type, count: usize, argument: &Argument, operation: &Ident) ->
     }
 }
 
-/// The `Path<T>` inside of an `Option` or `Result`.
+/// The `Path<T>` in an `Option` or `Result`.
 fn path_argument(ty: &Type, wrapper: Wrapper) -> Option<&Type> {
     if wrapper == Wrapper::None {
         return Some(ty);
@@ -120,7 +120,7 @@ fn documentation(attribute: &Attribute) -> Option<TokenStream> {
     }
 }
 
-/// Returns whether a text is written as `///` or `/**`; the compiler passes both to macros as `#[doc = …]`.
+/// Returns whether the text was written as `///` or `/**`; the compiler passes both to macros as `#[doc = …]`.
 fn is_comment(text: &Expr) -> bool {
     let source = text.span().source_text();
     source.is_some_and(|source| source.starts_with("///") || source.starts_with("/**"))
@@ -145,7 +145,7 @@ struct Known {
 }
 
 impl Known {
-    /// Looks for types inside of `ty`, which is an extractor or a response itself.
+    /// Adds the types in `ty`, which is itself an extractor or a response.
     fn look_into(&mut self, ty: &Type) {
         match ty {
             Type::Path(path) => {
@@ -164,7 +164,7 @@ impl Known {
         }
     }
 
-    /// Adds a type and those inside of it.
+    /// Adds a type and the types in it.
     fn add(&mut self, ty: &Type) {
         let name = match ty {
             Type::Path(path) => path.path.segments.last().map(|last| &last.ident),
@@ -189,8 +189,8 @@ impl Known {
                 self.types.push(ty.clone());
             }
         }
-        // The schema of a list contains that of its elements, but only a registered type gets a name that distinguishes it
-        // from another one of the same name.
+        // The schema of a list contains the schema of its elements, but only a registered type gets a unique name if
+        // another type has the same name.
         match ty {
             Type::Tuple(tuple) => tuple.elems.iter().for_each(|inner| self.add(inner)),
             _ => self.look_into(ty),
@@ -198,7 +198,7 @@ impl Known {
     }
 }
 
-/// Finds `impl Trait`, and other types that cannot be repeated in generated code.
+/// Detects `impl Trait` and other types that cannot be repeated in generated code.
 struct Unnamed(bool);
 
 impl VisitMut for Unnamed {

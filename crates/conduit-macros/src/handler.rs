@@ -15,17 +15,17 @@ use syn::{
 use crate::arguments::{Argument, PRIMITIVES, Parameter, Source, Wrapper, classify, owned, takes_all};
 use crate::describe::describe;
 
-/// Most arguments of one handler that may have `#[cfg]`: one implementation is made for each combination.
+/// The maximum number of arguments with `#[cfg]` in one handler: each combination generates one implementation.
 const CONDITION_LIMIT: usize = 4;
 
-/// Expands an attribute that is named after its method: its argument is the path.
+/// Expands an attribute with the name of a method; its argument is the path.
 pub(crate) fn expand(method: &str, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let path = |input: ParseStream<'_>| {
         if !input.peek(LitStr) {
             let name = method.to_ascii_lowercase();
             return Err(Error::new(
                 input.span(),
-                format!("a path is missing: write `#[{name}(\"/users/{{id}}\")]`"),
+                format!("the path is missing: write `#[{name}(\"/users/{{id}}\")]`"),
             ));
         }
         let (path, disconnect) = path_at_the_end(input)?;
@@ -51,9 +51,9 @@ struct RouteArguments {
     disconnect: Option<Ident>,
 }
 
-/// The unchanged function, so that its errors keep their spans, followed by the generated items.
+/// Returns the unchanged function, so that its errors keep their spans, followed by the generated items.
 ///
-/// Handlers stay on their thread, so the lint that requires `Send` futures does not apply to them.
+/// Handlers run on one thread, so the lint that requires `Send` futures does not apply.
 fn with_generated_items(item: TokenStream, route: Result<RouteArguments, Error>) -> TokenStream {
     let more = match Function::parse(item.clone()) {
         Ok(function) => match function.second_route() {
@@ -74,19 +74,19 @@ fn method_and_path(input: ParseStream<'_>) -> Result<RouteArguments, Error> {
         let method = input.call(Ident::parse_any)?;
         (method.to_string(), method.span())
     } else {
-        return Err(Error::new(input.span(), format!("a method is missing: {example}")));
+        return Err(Error::new(input.span(), format!("the method is missing: {example}")));
     };
     if method.starts_with('/') {
         return Err(Error::new(
             span,
-            format!("a method is missing before the path: {example}"),
+            format!("the method is missing before the path: {example}"),
         ));
     }
     // RFC 9110, section 5.6.2.
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if method.is_empty() || !method.bytes().all(is_token) {
         let message =
-            format!("`{method}` is not a method: use letters, digits and `-` (RFC 9110, section 9.1): {example}");
+            format!("invalid method `{method}`: use letters, digits and `-` (RFC 9110, section 9.1): {example}");
         return Err(Error::new(span, message));
     }
     if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
@@ -100,7 +100,7 @@ fn method_and_path(input: ParseStream<'_>) -> Result<RouteArguments, Error> {
     if comma.is_none() || !input.peek(LitStr) {
         return Err(Error::new(
             input.span(),
-            format!("a path is missing after the method: {example}"),
+            format!("the path is missing after the method: {example}"),
         ));
     }
     let (path, disconnect) = path_at_the_end(input)?;
@@ -123,20 +123,23 @@ fn path_at_the_end(input: ParseStream<'_>) -> Result<(LitStr, Option<Ident>), Er
         let message = if disconnect.is_some() {
             "unexpected argument after `disconnect`: remove it"
         } else {
-            "a route has one path: write a handler for each path, which may call one function"
+            "a route has only one path: write one handler for each path; they can call a common function"
         };
         return Err(Error::new(input.span(), message));
     }
     Ok((path, disconnect))
 }
 
-/// Reads `disconnect = "abort"`.
+/// Parses `disconnect = "abort"`.
 fn disconnection(input: ParseStream<'_>) -> Result<Ident, Error> {
-    let remedy = "write `disconnect = \"finish\"` to run the handler to its end when its client disconnects, \
+    let remedy = "write `disconnect = \"finish\"` to complete the handler after its client disconnects, \
         or `disconnect = \"abort\"` to drop it";
     let name = input.call(Ident::parse_any)?;
     if name != "disconnect" {
-        return Err(Error::new(name.span(), format!("a route has no `{name}`: {remedy}")));
+        return Err(Error::new(
+            name.span(),
+            format!("unknown option `{name}` of a route: {remedy}"),
+        ));
     }
     let equals = input.parse::<Option<Token![=]>>()?;
     if equals.is_none() || !input.peek(LitStr) {
@@ -147,14 +150,14 @@ fn disconnection(input: ParseStream<'_>) -> Result<Ident, Error> {
         "finish" => "Finish",
         "abort" => "Abort",
         other => {
-            let message = format!("`{other}` is not a value of `disconnect`: {remedy}");
+            let message = format!("invalid `disconnect` value `{other}`: {remedy}");
             return Err(Error::new(value.span(), message));
         }
     };
     Ok(Ident::new(variant, Span::mixed_site()))
 }
 
-/// A function with an attribute.
+/// A function with a route attribute.
 struct Function {
     item: ItemFn,
 }
@@ -163,11 +166,11 @@ impl Function {
     fn parse(item: TokenStream) -> Result<Self, Error> {
         let function = match syn::parse2::<Item>(item.clone()) {
             Ok(Item::Fn(function)) => function,
-            // A part of an item, such as a method, is not an `Item`.
+            // A method is not an `Item`.
             Ok(other) => {
                 return Err(Error::new(
                     other.span(),
-                    "a route attribute belongs on a `fn` or `async fn`",
+                    "a route attribute applies only to a `fn` or `async fn`",
                 ));
             }
             Err(error) => syn::parse2::<ItemFn>(item).map_err(|_| error)?,
@@ -181,12 +184,12 @@ impl Function {
         } = &function.sig;
         if let Some(FnArg::Receiver(receiver)) = inputs.first() {
             let message = "a handler cannot be a method, because there is no `self` to call it on: \
-                write a function outside of the `impl` and take what it needs as `State<…>`";
+                write a function outside of the `impl` and take the data as `State<…>`";
             return Err(Error::new(receiver.span(), message));
         }
         if !generics.params.is_empty() {
-            let message = "a handler cannot be generic, because a request does not select a type: \
-                write one handler for each type, each of which may call a generic function";
+            let message = "a handler cannot be generic, because a request cannot choose a type: \
+                write one handler for each type, each of which can call a generic function";
             return Err(Error::new(generics.span(), message));
         }
         for input in inputs {
@@ -195,14 +198,14 @@ impl Function {
                 generic.visit_type_mut(&mut input.ty.clone());
             }
             if let Some(span) = generic.0 {
-                let message = "an argument of a handler cannot be `impl Trait`, because a request does not select a type: write the type";
+                let message = "an argument of a handler cannot be `impl Trait`, because a request cannot choose a type: write a concrete type";
                 return Err(Error::new(span, message));
             }
         }
         let name = ident.to_string();
         if PRIMITIVES.contains(&&*name) || name == "str" {
             let message = format!(
-                "a handler cannot be called `{name}`: the attribute adds a type of the same name, which would hide the \
+                "a handler cannot be named `{name}`: the attribute adds a type of the same name, which would hide the \
                  primitive type in this module: rename the function"
             );
             return Err(Error::new(ident.span(), message));
@@ -210,20 +213,20 @@ impl Function {
         if let Safety::Unsafe(token) = safety {
             return Err(Error::new(
                 token.span(),
-                "a handler cannot be `unsafe`, any request calls it",
+                "a handler cannot be `unsafe`, because any request can call it: write a safe function",
             ));
         }
         Ok(Function { item: function })
     }
 
-    /// A second route attribute, which would define the type of the handler once more.
+    /// The error for a second route attribute, which would define the type of the handler again.
     fn second_route(&self) -> Option<Error> {
         let attribute = self.item.attrs.iter().find(|attribute| is_route(attribute))?;
-        let message = "a function has one route: write a second handler that calls this function";
+        let message = "a function can have only one route: write a second handler that calls this function";
         Some(Error::new(attribute.span(), message))
     }
 
-    /// The function with an error in place of its other routes, so that they show no errors of their own.
+    /// The function without its other route attributes, so that they report no further errors.
     fn without_second_route(mut self, error: &Error) -> TokenStream {
         self.item.attrs.retain(|attribute| !is_route(attribute));
         let item = &self.item;
@@ -233,7 +236,7 @@ impl Function {
 
     /// The generated type, and its implementations of `Route` and `Handler`.
     ///
-    /// After an error it still has both, so that the lists that name it show no errors of their own.
+    /// They are generated after an error too, so that the lists that contain the handler report no further errors.
     fn expand(&self, route: Result<RouteArguments, Error>) -> TokenStream {
         let route = route.and_then(|arguments| match Pattern::parse(&arguments.path.value()) {
             Ok(_) => Ok(arguments),
@@ -262,7 +265,7 @@ impl Function {
         }
     }
 
-    /// A borrowing response, which is an error: the arguments are dropped when the function has returned.
+    /// The error for a borrowed return type: the arguments are dropped when the function returns.
     fn borrowed_answer(&self) -> Option<Error> {
         let Signature { inputs, output, .. } = &self.item.sig;
         let ReturnType::Type(_, ty) = output else { return None };
@@ -279,7 +282,7 @@ impl Function {
         let (reference, owned) = found.reference?;
         let message = format!(
             "handlers cannot return borrowed data: write `{owned}`, or `&'static` \
-             for data in the program"
+             for constant data"
         );
         Some(Error::new_spanned(reference, message))
     }
@@ -317,7 +320,7 @@ impl Function {
         }
     }
 
-    /// `Handler` for each combination of the conditions on the arguments, mostly just one.
+    /// Implements `Handler` for each combination of the conditions on the arguments; there is usually only one.
     fn handlers(&self, route: &RouteArguments) -> TokenStream {
         let path = &route.path;
         let inputs: Vec<&PatType> = self.item.sig.inputs.iter().filter_map(typed).collect();
@@ -351,7 +354,7 @@ impl Function {
                 quote!(#[cfg(all(#(#each),*))])
             });
             let text = path.value();
-            // It was parsed before.
+            // The caller has parsed the path, so this cannot fail.
             let Ok(pattern) = Pattern::parse(&text) else { continue };
             let items = match classify(pattern, path.span(), &self.item.sig.ident, &present) {
                 Ok(arguments) => self.handler(route, pattern.parameters(), &arguments),
@@ -362,7 +365,7 @@ impl Function {
         handlers
     }
 
-    /// The items that make the function a `Handler`.
+    /// The items of the `Handler` implementation.
     fn handler(&self, route: &RouteArguments, count: usize, arguments: &[Argument]) -> Vec<TokenStream> {
         let Signature {
             ident,
@@ -376,7 +379,7 @@ impl Function {
             .map(|index| format_ident!("__argument_{index}", span = Span::mixed_site()))
             .collect();
         let mut bounds = Vec::new();
-        // Each with its text and whether it takes the body, which only its type knows.
+        // The source text of each argument and its `FromRequest::TAKES_BODY`.
         let mut takers: Vec<TokenStream> = Vec::new();
         let mut body_checks = Vec::new();
         let name_text = self.name();
@@ -417,7 +420,7 @@ impl Function {
                     quote_spanned!(ty.span()=> <#ty as ::conduit::extract::PathArgument>::take(&#request, #list))
                 }
             };
-            // A result argument is passed on; other values are taken out of a result.
+            // An argument of type `Result` receives the result; for other types an error ends the extraction.
             let step = match &argument.source {
                 Source::Path {
                     wrapper: Wrapper::Option | Wrapper::Result,
@@ -430,7 +433,7 @@ impl Function {
                     };
                 },
             };
-            // The request as a whole leaves nothing for the others.
+            // `Request` takes everything, so it is extracted after all other arguments.
             if takes_all(&argument.ty) {
                 last_steps.push(step)
             } else {
@@ -476,7 +479,7 @@ impl Function {
         items
     }
 
-    /// An assertion that the struct's fields are the parameters of the path.
+    /// An assertion that the fields of the struct are the parameters of the path.
     fn name_check(&self, structure: &Type) -> TokenStream {
         let ident = &self.item.sig.ident;
         let text = structure.to_token_stream().to_string();
@@ -498,12 +501,12 @@ impl Function {
             .collect()
     }
 
-    /// An error, and a `Handler` that will never be called.
+    /// The error, and a `Handler` that is never called.
     fn stub_items(&self, error: &Error) -> Vec<TokenStream> {
         let ident = &self.item.sig.ident;
         let mut items: Vec<TokenStream> = error.clone().into_iter().map(Error::into_compile_error).collect();
         let name = self.name();
-        // Its line makes the path differ from that of any other route.
+        // The line number makes the path unique, so that no conflict is reported.
         let path = quote!(::core::concat!("/", #name, ":", ::core::line!()));
         items.push(self.definition("GET", path, None, &[]));
         items.push(quote! {
@@ -521,7 +524,7 @@ impl Function {
     }
 }
 
-/// The names and places of parameters of a path that has `count`.
+/// The names and indices of parameters for a path that has `count` of them.
 pub(crate) fn listed(parameters: &[Parameter], count: usize) -> TokenStream {
     let each = parameters.iter().map(|Parameter { name, place, .. }| match place {
         Some(position) => {
@@ -533,7 +536,7 @@ pub(crate) fn listed(parameters: &[Parameter], count: usize) -> TokenStream {
     quote!(&[#(#each),*])
 }
 
-/// The expression that takes a `Path` argument from the request.
+/// The expression that extracts a `Path` argument from the request.
 fn path_argument(ty: &Type, wrapper: Wrapper, is_valid: bool, list: &TokenStream, request: &Ident) -> TokenStream {
     let span = Span::mixed_site().located_at(ty.span());
     let taken = if is_valid {
@@ -543,7 +546,7 @@ fn path_argument(ty: &Type, wrapper: Wrapper, is_valid: bool, list: &TokenStream
     };
     match wrapper {
         Wrapper::None => quote_spanned!(span=> <#ty>::from_parameters(&#request, #list)),
-        // The type inside is named by the argument's own type: `Path::<_>` is inferred from it.
+        // The type of the argument determines the inner type, which `Path::<_>` infers.
         Wrapper::Option => quote_spanned! {span=> {
             let __taken: #ty = #taken::from_parameters(&#request, #list).ok();
             __taken
@@ -562,7 +565,7 @@ fn typed(input: &FnArg) -> Option<&PatType> {
     }
 }
 
-/// Returns whether an attribute has the name of one of this crate's attributes.
+/// Returns whether an attribute is one of the route attributes of this crate.
 fn is_route(attribute: &Attribute) -> bool {
     const ROUTES: [&str; 8] = ["get", "post", "put", "patch", "delete", "head", "options", "route"];
     let last = attribute.path().segments.last();
@@ -595,7 +598,7 @@ fn predicates(attributes: &[Attribute]) -> Vec<TokenStream> {
         .collect()
 }
 
-/// Names elided lifetimes: an argument has nothing to borrow from.
+/// Replaces elided lifetimes by `'static`: an argument cannot borrow.
 pub(crate) struct Static;
 
 impl VisitMut for Static {
@@ -612,7 +615,7 @@ impl VisitMut for Static {
     }
 }
 
-/// Finds the first reference without a lifetime, with what would own the same, and whether there is a lifetime.
+/// Finds the first reference without a lifetime and its owned counterpart, and whether any lifetime exists.
 #[derive(Default)]
 struct Borrowed {
     reference: Option<(TypeReference, String)>,

@@ -1,4 +1,4 @@
-//! The attributes and macros of the Conduit web framework; use them through its crate, `conduit`.
+//! The attributes and macros of the Conduit web framework. Use them through the crate `conduit`.
 //!
 //! - `handler`: `#[get]` and the other route attributes
 //! - `arguments`: the assignment of the path's parameters to arguments
@@ -20,7 +20,7 @@ macro_rules! method_attributes {
     ($($name:ident $method:literal)*) => {$(
         #[doc = concat!("Makes a function the handler of `", $method, "` requests for a path.")]
         ///
-        /// The same as [`macro@route`] with this method; see there for the details.
+        /// This is [`macro@route`] with a fixed method; see there for the details.
         #[proc_macro_attribute]
         pub fn $name(arguments: TokenStream, item: TokenStream) -> TokenStream {
             handler::expand($method, arguments.into(), item.into()).into()
@@ -38,67 +38,67 @@ method_attributes! {
     options "OPTIONS"
 }
 
-/// Makes a function the handler of one method's requests for a path: `#[route(PROPFIND, "/files/{*path}")]`.
+/// Makes a function the handler for requests with a method and a path: `#[route(PROPFIND, "/files/{*path}")]`.
 ///
-/// The function, `async` or not, is unchanged. The attribute adds a type of the same name, which
-/// [`routes!`](macro@routes) takes. Each argument is extracted from the request: a `Path` by the parameters
-/// of the path, any other through `FromRequest`. `IntoResponse` makes the return value a response.
+/// The function may be `async` and is not changed. The attribute adds a type of the same name, which
+/// [`routes!`](macro@routes) refers to. Each argument is extracted from the request: a `Path` from the parameters of
+/// the path, any other type by `FromRequest`. `IntoResponse` converts the return value into a response.
 ///
 /// # Path arguments
 /// | argument | takes |
 /// | --- | --- |
-/// | `id: Path<u64>`, `Path(id): Path<u64>` | the parameter `{id}`; `_id` for an unused one |
+/// | `id: Path<u64>`, `Path(id): Path<u64>` | the parameter `{id}`; write `_id` for an unused one |
 /// | `Path((a, b)): Path<(A, B)>` | the parameters `{a}` and `{b}` |
-/// | `all: Path<(A, B)>` | all parameters, from left to right |
-/// | `all: Path<T>` with `T: PathParams` | all parameters, by the names of the struct's fields |
+/// | `all: Path<(A, B)>` | all parameters, in the order of the path |
+/// | `all: Path<T>` with `T: PathParams` | all parameters, by the names of the fields |
 ///
 /// Each of them may be in an `Option` or a `Result`.
 ///
 /// # Client disconnects
-/// An argument after the path sets the treatment of an unfinished handler when its client disconnects: with
-/// `#[get("/report", disconnect = "abort")]` the handler is dropped, with `disconnect = "finish"` it runs to its end
-/// and its response is discarded. The default is that of `App::disconnect`, which is to finish unless
-/// set.
+/// The optional argument `disconnect` selects the action on a pending handler whose client disconnects. With
+/// `#[get("/report", disconnect = "abort")]` the handler is dropped; with `disconnect = "finish"` it runs to completion
+/// and its response is discarded. Default: the setting of `App::disconnect`, which is to finish.
 ///
 /// # Errors
-/// Compile errors are: an invalid path, a parameter of the path without an argument, an argument for a
-/// parameter that the path does not have, and two arguments that take the body.
+/// An invalid path, a path parameter without an argument, an argument for an unknown parameter, and two arguments that
+/// consume the body are compile errors.
 #[proc_macro_attribute]
 pub fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {
     handler::expand_route(arguments.into(), item.into()).into()
 }
 
-/// A list of routes, for `App::routes` or as a constant for other lists.
+/// A list of routes, for `App::routes` or for a constant that other lists include.
 ///
 /// ```text
 /// pub const ROUTES: Routes<Store> = routes![
 ///     show, users::create,            // handlers
-///     health::ROUTES,                 // all routes of another list: its name is in upper case
+///     health::ROUTES,                 // all routes of another list: a constant with an upper-case name
 ///     "/admin" => admin::ROUTES,      // the same, each path with a prefix
 ///     "/v1" => [list, find],          // handlers with a prefix
-///     #[layer(auth)] change,          // a handler inside of a layer
-///     #[layer(auth, Timeout::new(LONG))] "/jobs" => jobs::ROUTES, // a list inside of two: `auth` is the outer
-///     #[layer(auth)] [rename, remove], // handlers inside of a layer they share
-///     "/articles/{slug}/comments" => [list, add], // a prefix with a parameter, which handlers may take
-///     #[cfg(debug_assertions)] inspect, // only where the condition holds
+///     #[layer(auth)] change,          // a handler in a layer
+///     #[layer(auth, Timeout::new(LONG))] "/jobs" => jobs::ROUTES, // a list in two layers: `auth` is the outer one
+///     #[layer(auth)] [rename, remove], // handlers that share a layer
+///     "/articles/{slug}/comments" => [list, add], // a prefix with a parameter, which the handlers may take
+///     #[cfg(debug_assertions)] inspect, // only if the condition holds
 /// ];
 /// ```
 ///
-/// A layer is any expression, which is evaluated once, when the application is made; each worker gets a clone.
+/// A layer is an expression. It is evaluated once, when the application is built; each worker gets a clone of the
+/// value.
 ///
-/// A prefix starts with a slash, does not end in one, and has no `{*rest}`. A route `/` under a prefix is the prefix itself.
-/// A handler may take a parameter of the prefix like one of its path, by an argument of the same name. Use
+/// A prefix starts with a slash and has neither a trailing slash nor a `{*rest}`. A route `/` under a prefix has the
+/// prefix as its path. A handler takes a parameter of the prefix by an argument of the same name. Use
 /// [`nested_routes!`](macro@nested_routes) for a list whose handlers take parameters of a prefix in another list.
 ///
 /// # Errors
-/// It is a compile error if two routes of one method match the same paths, wherever they come from, if a path with its
-/// prefixes has two parameters of one name, and if a handler takes a parameter that neither its path nor a prefix has.
+/// It is a compile error if two routes with the same method match the same paths, if a path with its prefixes has two
+/// parameters with the same name, or if a handler takes a parameter that its full path does not have.
 #[proc_macro]
 pub fn routes(input: TokenStream) -> TokenStream {
     list::expand(list::List::Routes, input.into()).into()
 }
 
-/// A list of routes for a prefix in another list, whose handlers may take the parameters of that prefix.
+/// A list of routes for use under a prefix in another list; its handlers may take the parameters of that prefix.
 ///
 /// ```text
 /// mod comments {
@@ -111,57 +111,58 @@ pub fn routes(input: TokenStream) -> TokenStream {
 /// routes!["/articles/{slug}/comments" => comments::ROUTES]
 /// ```
 ///
-/// The entries are those of [`routes!`](macro@routes). `App::routes` takes only a list in which each parameter that a handler
-/// takes is in its path, and `routes!` checks that.
+/// The entries have the syntax of [`routes!`](macro@routes), which checks that each parameter of a handler is in its
+/// full path. `App::routes` does not accept this list directly.
 #[proc_macro]
 pub fn nested_routes(input: TokenStream) -> TokenStream {
     list::expand(list::List::Nested, input.into()).into()
 }
 
-/// Makes the names of a struct's fields available, so that it can take all parameters of a path.
+/// Implements `PathParams`: an argument `Path<T>` of this struct takes all parameters of a path by their names.
 ///
-/// A field's name is the parameter's; `#[serde(rename = "…")]` changes it as for serde, and
-/// `#[serde(skip)]` leaves the field out.
+/// The name of a field is the name of its parameter; `#[serde(rename = "…")]` changes it as for serde, and
+/// `#[serde(skip)]` excludes the field.
 #[proc_macro_derive(PathParams, attributes(serde))]
 pub fn path_params(input: TokenStream) -> TokenStream {
     derive::path_params(input.into()).into()
 }
 
-/// Makes each field of a state available by its type: implements `FromRef<State>` for it, by cloning.
+/// Implements `FromRef` for the type of each field of an application state, by cloning the field.
 ///
-/// A field with `#[from_ref(skip)]` is left out; so must all but one of the fields of the same type be.
+/// `#[from_ref(skip)]` excludes a field. If several fields have the same type, exclude all but one.
 #[proc_macro_derive(FromRef, attributes(from_ref))]
 pub fn from_ref(input: TokenStream) -> TokenStream {
     derive::from_ref(input.into()).into()
 }
 
-/// Makes an error type into problem details (RFC 9457): each variant has its status, title and detail.
+/// Converts an error type into problem details (RFC 9457): each variant has a status, a title and a detail.
 ///
-/// A handler may then return it as the `Err` of a `Result`, and `?` turns it into a `Problem` with the same members.
+/// A handler may return the type as the `Err` of a `Result`, and `?` converts it into a `Problem` with the same
+/// members.
 ///
 /// # Attributes of a struct or a variant
 /// | attribute | sets |
 /// | --- | --- |
 /// | `#[problem(status = 404)]`, `#[problem(status = StatusCode::NOT_FOUND)]` | the status; required |
-/// | `title = "…"` | the text that all problems of the kind share; by default the status's reason phrase |
-/// | `type = "…"` | the URI of the kind of problem |
-/// | `detail = "no user has the id {id}"` | the text of this occurrence, a format string over the fields, `{0}` in a tuple |
-/// | `detail` | the same, as the error displays itself |
-/// | `#[problem(transparent)]` | the problem is that of the only field, any error |
+/// | `title = "…"` | the summary that all problems of this type share; default: the reason phrase of the status |
+/// | `type = "…"` | the URI of the problem type |
+/// | `detail = "no user has the id {id}"` | the text for one occurrence, a format string over the fields; `{0}` in a tuple |
+/// | `detail` | the same, from the `Display` text of the error |
+/// | `#[problem(transparent)]` | the problem of the only field, which may be any error |
 ///
 /// # Attributes of a field
 /// | attribute | sets |
 /// | --- | --- |
-/// | `#[from]`, `#[problem(from)]` | the cause, which `?` makes the variant from |
-/// | `#[source]`, `#[problem(source)]` | the cause; so is a field named `source` |
-/// | `#[problem(member)]`, `#[problem(member = "…")]` | a member of the problem, as serde writes the field |
+/// | `#[from]`, `#[problem(from)]` | the cause; `?` converts it into the variant |
+/// | `#[source]`, `#[problem(source)]` | the cause; also set by the field name `source` |
+/// | `#[problem(member)]`, `#[problem(member = "…")]` | a member of the problem with the serialized field |
 ///
-/// A cause is logged with its sources. In production the client does not see it.
+/// A cause is logged with its sources. In production, the client does not receive it.
 ///
 /// # Together with `std::error::Error`
-/// The type may derive `thiserror::Error` too; the derive sees its `#[error(…)]`, and leaves the conversion of a `#[from]`
-/// to it. A type that implements `std::error::Error` in another way has `#[problem(std_error)]`. The error then is its own
-/// cause, and is logged with its sources.
+/// The type may also derive `thiserror::Error`; the derive detects its `#[error(…)]` and leaves the conversion of a
+/// `#[from]` to it. A type that implements `std::error::Error` in another way requires `#[problem(std_error)]`. The
+/// error is then its own cause and is logged with its sources.
 ///
 /// ```text
 /// #[derive(Debug, thiserror::Error, Problem)]
@@ -175,8 +176,9 @@ pub fn from_ref(input: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// Such a type keeps its status where `?` turns it into a `Problem`. A `BoxError` or an `anyhow::Error` in between hides it,
-/// and the response is a 500: convert before, with `Problem::from`. The type is not `Unpin`, which no error needs.
+/// Such a type keeps its status when `?` converts it into a `Problem`. A `BoxError` or an `anyhow::Error` in between
+/// hides the status, and the response is a 500; convert with `Problem::from` first. The type does not implement
+/// `Unpin`, which errors do not need.
 #[proc_macro_derive(Problem, attributes(problem, from, source))]
 pub fn problem(input: TokenStream) -> TokenStream {
     derive_problem::expand(input.into()).into()

@@ -15,13 +15,13 @@ use syn::{Attribute, Error, Expr, LitStr, Meta, Path, Token, bracketed, token};
 /// The macro that a list is written with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum List {
-    /// `routes!`: handlers take parameters of paths in the list only.
+    /// `routes!`: handlers take only parameters of paths in the list.
     Routes,
-    /// `nested_routes!`: the list is under a prefix of another list, whose parameters handlers may take.
+    /// `nested_routes!`: handlers may also take parameters of a prefix in another list.
     Nested,
 }
 
-/// Expands the list to a call of `Routes::new` with a table and a node for each entry.
+/// Expands the list to a call of `Routes::new` with a table and one node for each entry.
 pub(crate) fn expand(list: List, input: TokenStream) -> TokenStream {
     let entries = match Punctuated::<Entry, Token![,]>::parse_terminated.parse2(input) {
         Ok(entries) => entries,
@@ -44,8 +44,8 @@ pub(crate) fn expand(list: List, input: TokenStream) -> TokenStream {
         ),
         List::Nested => (table, quote!(::conduit::route::NestedRoutes)),
     };
-    // Each node is coerced in place, in the array. A function for it would have the state
-    // as a parameter, which is inferred wrongly if a part of the state is missing.
+    // Each node is coerced in place, in the array. A function would have the state as a type parameter, which the
+    // compiler infers wrongly if the state has no such part.
     let routes = quote! {
         #list::new(#table, const { &[#(#nodes),*] },
             ::conduit::route::Package::new(
@@ -58,24 +58,24 @@ pub(crate) fn expand(list: List, input: TokenStream) -> TokenStream {
     handlers.around(&routes)
 }
 
-/// The handlers of a list that are imported under an alias: those that are named by a path such as `users::show`.
+/// The handlers of a list that are imported under an alias because the list names them by a path such as `users::show`.
 ///
-/// An import includes the function and the type that the route attribute generates. A function without an attribute has
-/// no such type, and the alias refers to the import of the outer block, `NotARoute`: so the compiler prints our
-/// message, instead of a missing type.
+/// The import includes the function and the type that its route attribute generates. Without an attribute there is no
+/// such type, and the alias refers to `NotARoute` from the outer block, so that the compiler prints our message instead
+/// of a missing type.
 ///
-/// A single name is used unchanged. The compiler rejects an import of it as ambiguous if an outer scope has the same name,
-/// since a macro generated it: with `use super::*` in a module, in a function, with the name of a crate.
+/// A single identifier is used unchanged. The compiler rejects a generated import of it as ambiguous if an outer scope
+/// has the same name: with `use super::*` in a module, in a function, or with the name of a crate.
 #[derive(Default)]
 struct Handlers {
     paths: Vec<Path>,
     aliases: Vec<Ident>,
-    /// The `#[cfg]`s of each.
+    /// The `#[cfg]` attributes of each handler.
     conditions: Vec<TokenStream>,
 }
 
 impl Handlers {
-    /// Assigns each handler among the nodes its alias.
+    /// Assigns an alias to each handler in `nodes` that needs one.
     fn of(nodes: &mut [Conditional]) -> Self {
         let mut handlers = Handlers::default();
         for Conditional { conditions, node } in nodes {
@@ -112,7 +112,7 @@ impl Handlers {
     }
 }
 
-/// Returns whether a path begins with the name of a crate among the compiler's arguments, as far as it is known.
+/// Returns whether a path may begin with the name of a crate; true if the compiler's arguments are unknown.
 fn may_be_crate(path: &Path) -> bool {
     static CRATES: OnceLock<Option<Vec<String>>> = OnceLock::new();
     let Some(crates) = CRATES.get_or_init(|| crates(std::env::args_os())) else {
@@ -122,11 +122,11 @@ fn may_be_crate(path: &Path) -> bool {
     first.is_none_or(|first| OWN_CRATES.contains(&&*first) || crates.contains(&first))
 }
 
-/// Crates that the compiler knows without an argument.
+/// Crates that need no compiler argument.
 const OWN_CRATES: [&str; 5] = ["std", "core", "alloc", "test", "proc_macro"];
 
-/// The names of the crates among the compiler's arguments, `--extern bytes=libbytes.rlib`; `None` if it may have others
-/// that are not visible, as in an editor.
+/// The names of the crates in the compiler's arguments, `--extern bytes=libbytes.rlib`; `None` if there may be others,
+/// as in an editor.
 fn crates(arguments: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
     let mut arguments = arguments.skip(1);
     let mut crates = Vec::new();
@@ -144,11 +144,11 @@ fn crates(arguments: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
         let name = given.split('=').next().unwrap_or_default();
         crates.push(name.rsplit(':').next().unwrap_or_default().to_owned());
     }
-    // At least the user of this crate is among them.
+    // The crate that uses this macro must be present.
     (!crates.is_empty()).then_some(crates)
 }
 
-/// One entry as written.
+/// One entry as written in the source.
 enum Entry {
     /// `admin::show`, `admin::ROUTES`
     Path(Path),
@@ -211,7 +211,7 @@ fn layers(attributes: Vec<Attribute>) -> Result<Vec<Expr>, Error> {
     for attribute in attributes {
         const REMEDY: &str = "write `#[layer(auth)]`, or several as `#[layer(first, second)]`";
         if !attribute.path().is_ident("layer") {
-            let message = format!("an entry has only layers and `#[cfg(…)]` before it: {REMEDY}");
+            let message = format!("an entry accepts only the attributes `#[layer(…)]` and `#[cfg(…)]`: {REMEDY}");
             return Err(Error::new(attribute.path().span(), message));
         }
         let Meta::List(list) = &attribute.meta else {
@@ -230,7 +230,7 @@ fn entry_path(input: ParseStream<'_>) -> Result<Path, Error> {
     let is_path = input.peek(syn::Ident::peek_any) || input.peek(Token![::]);
     if !is_path {
         return Err(input.error(
-            "an entry is the name of a handler, the name of another list, or either with a prefix: \
+            "expected a handler, a list of routes, or either with a prefix: \
              write `show`, `admin::ROUTES`, `\"/admin\" => admin::ROUTES` or `\"/v1\" => [list, find]`",
         ));
     }
@@ -255,7 +255,7 @@ impl Entry {
             }))),
             Entry::Prefixed(own, entry) => {
                 let prefix = format!("{prefix}{}", own.value());
-                // Each is right by itself; together they may have two parameters of one name, or too many.
+                // Two prefixes that are valid alone may have two parameters of one name, or too many, in combination.
                 Pattern::parse_prefix(&prefix).map_err(|error| Error::new(own.span(), error))?;
                 entry.flatten(&prefix, conditions, nodes)?;
             }
@@ -280,7 +280,7 @@ impl Entry {
     }
 }
 
-/// A node with the `#[cfg]`s that it is compiled under.
+/// A node with its `#[cfg]` attributes.
 struct Conditional {
     conditions: Vec<Attribute>,
     node: Node,
@@ -300,8 +300,8 @@ impl Conditional {
     }
 }
 
-/// One entry without nested ones: the beginning and the end of a layer's scope are in the same list, so that each
-/// is coerced to a node of the list's state.
+/// One entry, without nesting: the start and the end of a layer's scope are separate nodes of one list, so that each is
+/// coerced to a node of the state of the list.
 enum Node {
     Leaf(Leaf),
     Layer(Box<Expr>),
@@ -321,7 +321,7 @@ impl Node {
             Node::Leaf(leaf) => leaf.node(),
             Node::Layer(layer) => {
                 let span = Span::mixed_site().located_at(layer.span());
-                // Made by a function, when the application is: a layer need not be a constant.
+                // A function creates the layer together with the application, because a layer need not be a constant.
                 quote_spanned!(span=> &const { ::conduit::route::Layered::new(|| #layer) })
             }
             Node::EndOfLayer => quote!(&::conduit::route::EndOfLayer),
@@ -329,7 +329,7 @@ impl Node {
     }
 }
 
-/// One entry with all prefixes before it.
+/// One entry with its full prefix.
 struct Leaf {
     prefix: String,
     path: Path,
@@ -338,8 +338,8 @@ struct Leaf {
 }
 
 impl Leaf {
-    /// Returns whether the path names a list, which is a constant, and not a handler, which is a function: by
-    /// the case of its name.
+    /// Returns whether the path names a list, which is a constant, and not a handler, which is a function. The case of
+    /// the name decides.
     fn is_list(&self) -> bool {
         self.path.segments.last().is_some_and(|last| {
             let name = last.ident.unraw().to_string();
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn the_crates_are_those_that_the_compiler_was_given() {
+    fn crates_are_parsed_from_compiler_arguments() {
         let given = [
             "rustc",
             "--crate-name",
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_crates_yield_none() {
+    fn incomplete_arguments_yield_no_crates() {
         assert_eq!(of(&["rust-analyzer-proc-macro-srv"]), None);
         assert_eq!(of(&["rustc", "--extern", "conduit", "@more"]), None);
         assert_eq!(of(&["rustc", "--extern"]), None);

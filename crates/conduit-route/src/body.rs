@@ -2,11 +2,11 @@
 
 use crate::text::Text;
 
-/// Demands that an argument of the handler `function` does not take the request's body if one of those `before` it does.
-/// Each is its text and whether it takes the body, which only its type knows.
+/// Panics if `argument` and one of the arguments `before` it both consume the request body. Each argument of the
+/// handler `function` is its source text and its `FromRequest::TAKES_BODY`.
 ///
 /// # Panics
-/// If two take it, with both. In `const` evaluation that is a compile error.
+/// If two arguments consume the body, with the text of both. In `const` evaluation this is a compile error.
 #[track_caller]
 pub const fn require_one_body(function: &str, before: &[(&str, bool)], argument: (&str, bool)) {
     let mut at = 0;
@@ -16,7 +16,7 @@ pub const fn require_one_body(function: &str, before: &[(&str, bool)], argument:
             let text = Text::new()
                 .with("two arguments of `")
                 .with(function)
-                .with("` take the request's body, which can be taken once: `")
+                .with("` consume the request body: `")
                 .with(earlier)
                 .with("` and `")
                 .with(argument.0)

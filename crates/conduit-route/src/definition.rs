@@ -2,32 +2,32 @@
 
 use crate::pattern::Pattern;
 
-/// One route as it was written down.
+/// One route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Definition {
     /// The method, case-sensitive (RFC 9110, section 9.1): `GET`.
     pub method: &'static str,
-    /// The path, as the grammar of [`Pattern`] has it.
+    /// The path, in the grammar of [`Pattern`].
     pub path: &'static str,
     /// The handler's path, for messages: `app::users::show`.
     pub handler: &'static str,
-    /// The source file in which the route was written down.
+    /// The source file that contains the route.
     pub file: &'static str,
     /// The line in `file`, counted from 1.
     pub line: u32,
     /// The action on a handler whose client disconnects, if the route declares one.
     pub disconnect: Option<Disconnect>,
-    /// The parameters that the handler takes from a prefix, because its own path does not have them.
+    /// The parameters that the handler takes and that only a prefix of its path contains.
     pub of_prefix: &'static [&'static str],
 }
 
 /// The action on a pending handler whose client disconnects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Disconnect {
-    /// It runs to its end, and its answer is thrown away.
+    /// The handler runs to completion, and its response is discarded. The default.
     #[default]
     Finish,
-    /// It is dropped where it waits.
+    /// The handler's future is dropped.
     Abort,
 }
 
@@ -36,11 +36,11 @@ pub enum Disconnect {
 pub enum Part {
     /// A route.
     Route(Definition),
-    /// A list of routes under a prefix, which is empty or obeys [`Pattern::parse_prefix`].
+    /// A list of routes under a prefix, which is empty or valid for [`Pattern::parse_prefix`].
     ///
-    /// The prefix is put before each route's path; a route `/` under a prefix is the prefix itself.
+    /// Each path is the prefix followed by the route's path; a route `/` has the prefix alone as its path.
     Mount {
-        /// The text to put before each path.
+        /// The prefix.
         prefix: &'static str,
         /// The routes.
         definitions: &'static [Definition],
@@ -61,7 +61,7 @@ pub const fn count(parts: &[Part]) -> usize {
     total
 }
 
-/// The bytes that [`join`] needs for the paths in `parts` that have a prefix.
+/// The total length in bytes of the paths in `parts` that have a prefix, for [`join`].
 pub const fn joined_bytes(parts: &[Part]) -> usize {
     let mut total = 0;
     let mut at = 0;
@@ -78,10 +78,10 @@ pub const fn joined_bytes(parts: &[Part]) -> usize {
     total
 }
 
-/// Writes the paths of `parts` that have a prefix one after the other.
+/// Concatenates the paths of `parts` that have a prefix.
 ///
 /// # Panics
-/// If `BYTES` is less than [`joined_bytes`], or a prefix is bad.
+/// If `BYTES` is less than [`joined_bytes`], or a prefix is invalid.
 #[track_caller]
 pub const fn join<const BYTES: usize>(parts: &[Part]) -> [u8; BYTES] {
     let mut text = [0; BYTES];
@@ -113,10 +113,10 @@ pub const fn join<const BYTES: usize>(parts: &[Part]) -> [u8; BYTES] {
     text
 }
 
-/// The routes of `parts` in the order of the list; `joined` is what [`join`] made of them.
+/// The routes of `parts` in the order of the list; `joined` is the result of [`join`] for the same parts.
 ///
 /// # Panics
-/// If `ROUTES` is not [`count`], or `joined` is not what [`join`] made of `parts`.
+/// If `ROUTES` is not [`count`], or `joined` is not the result of [`join`] for `parts`.
 pub const fn flatten<const ROUTES: usize>(parts: &[Part], joined: &'static [u8]) -> [Definition; ROUTES] {
     const BLANK: Definition = Definition {
         method: "",
@@ -146,7 +146,7 @@ pub const fn flatten<const ROUTES: usize>(parts: &[Part], joined: &'static [u8])
                         let (path, rest) = joined.split_at(length);
                         all[next].path = match str::from_utf8(path) {
                             Ok(path) => path,
-                            Err(_) => panic!("the paths were joined from other parts"),
+                            Err(_) => panic!("`joined` does not contain the paths of these parts"),
                         };
                         joined = rest;
                     }
@@ -161,7 +161,7 @@ pub const fn flatten<const ROUTES: usize>(parts: &[Part], joined: &'static [u8])
     all
 }
 
-/// The length of `prefix` followed by `path`; 0 without a prefix, where `path` is used unchanged.
+/// The length of `prefix` followed by `path`; 0 without a prefix, because `path` is then used unchanged.
 const fn joined_length(prefix: &str, path: &str) -> usize {
     match (prefix.len(), path.len()) {
         (0, _) => 0,

@@ -1,10 +1,9 @@
-//! Building a table, in `const` evaluation or at run time.
+//! Construction of a table, in `const` evaluation or at run time.
 //!
-//! The routes are put into a trie of segments, one by one, so that two paths that differ in their
-//! parameters' names alone end at the same node: that is how a conflict is found. When all are in,
-//! each node learns what to try when its literal segments lead nowhere (its own alternatives from
-//! the most specific to the least, then those of the nodes above it), and all is copied into arrays
-//! that are just as long as needed.
+//! Each route is inserted into a trie of segments. Two paths that differ only in parameter names end at the same node,
+//! which is how conflicts are detected. A second pass links each node to its fallback, which a search continues with if
+//! no literal segment matches: the alternatives of the node from the most specific to the least, then those of its
+//! ancestors. The result is copied into arrays of the exact length.
 
 use crate::definition::Definition;
 use crate::key::{Key, WORD, first_word, same, same_from};
@@ -12,24 +11,24 @@ use crate::pattern::{Braces, Names, PATH_LIMIT, Pattern, Scanned};
 use crate::table::{Alternative, Endpoint, Literal, NONE, Node, Shape, slot_of, tag};
 use crate::text::Text;
 
-/// The array lengths that a [`Draft`] of some routes needs.
+/// The array lengths that a [`Draft`] requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// The routes themselves.
+    /// The number of routes.
     pub routes: usize,
-    /// One node for each segment at most, and the root.
+    /// An upper bound of the nodes: one for each segment, and the root.
     pub nodes: usize,
-    /// A power of two, at least four times the literal segments at most.
+    /// A power of two, at least four times the upper bound of the literal segments.
     pub slots: usize,
 }
 
 impl Size {
-    /// The size for `definitions`: an upper bound, which [`Draft::size`] makes exact.
+    /// An upper bound for `definitions`; [`Draft::size`] returns the exact size.
     pub const fn of(definitions: &[Definition]) -> Size {
         let mut nodes = 1;
         let mut route = 0;
         while route < definitions.len() {
-            // Each segment has a slash and at least one byte more, but for the last, which may be empty.
+            // Each segment has a slash and at least one more byte, except for the last, which may be empty.
             nodes += definitions[route].path.len() / 2 + 1;
             route += 1;
         }
@@ -44,22 +43,22 @@ impl Size {
 /// The lengths of the arrays that [`Draft::finish`] creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExactSize {
-    /// The nodes.
+    /// The number of nodes.
     pub nodes: usize,
     /// A power of two, at least four times the literal segments.
     pub slots: usize,
-    /// The literal segments, and one that stands for none.
+    /// The number of literal segments, plus 1 for the unused entry 0.
     pub literals: usize,
-    /// The ways to bind a parameter.
+    /// The number of parameter alternatives.
     pub alternatives: usize,
 }
 
-/// A table that is being built, in arrays as long as [`Size`] says or longer.
+/// A table under construction, in arrays of at least the length of [`Size`].
 #[derive(Clone, Copy)]
 pub struct Draft<const ROUTES: usize, const NODES: usize, const SLOTS: usize> {
     nodes: [DraftNode; NODES],
     node_count: usize,
-    /// The first stands for none.
+    /// Entry 0 means "no literal".
     literals: [Literal; NODES],
     origins: [u32; NODES],
     literal_count: usize,
@@ -71,11 +70,11 @@ pub struct Draft<const ROUTES: usize, const NODES: usize, const SLOTS: usize> {
     refusal: Refusal,
 }
 
-/// Why no table can be made of the routes.
+/// The reason why the routes form no table.
 #[derive(Clone, Copy)]
 enum Refusal {
     None,
-    /// The path of this route is bad.
+    /// The path of this route is invalid.
     Path(usize),
     /// These two routes match the same paths.
     Conflict(usize, usize),
@@ -84,13 +83,13 @@ enum Refusal {
 #[derive(Clone, Copy)]
 struct DraftNode {
     has_literals: bool,
-    /// The most specific alternative; the others follow along their `otherwise`.
+    /// The most specific alternative; `otherwise` links it to the less specific ones.
     alternative: u32,
     endpoint: u32,
-    /// The node above, and the alternative that leads from there if it is no literal segment.
+    /// The parent node, and the parent's alternative that leads here, unless it is a literal segment.
     parent: u32,
     through: u32,
-    /// As in [`Alternative`], for the alternatives of this node.
+    /// The same as in [`Alternative`], for the alternatives of this node.
     bound: u8,
     offset: u16,
 }
@@ -124,10 +123,10 @@ const ROOT: DraftNode = DraftNode {
 };
 
 impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, NODES, SLOTS> {
-    /// Puts all routes into one trie, up to the first that is refused; see [`Draft::accept`].
+    /// Inserts the routes, up to the first invalid one; see [`Draft::accept`].
     ///
     /// # Panics
-    /// If the arrays are shorter than [`Size::of`] says.
+    /// If an array is shorter than [`Size::of`] returns.
     pub const fn new(definitions: &[Definition]) -> Self {
         let size = Size::of(definitions);
         assert!(size.routes <= ROUTES && size.nodes <= NODES && size.slots <= SLOTS && SLOTS.is_power_of_two());
@@ -156,14 +155,14 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         draft
     }
 
-    /// Demands that no route was refused.
+    /// Panics if a route was rejected.
     ///
-    /// It is a separate step, so that in `const` evaluation it is the last and only one that fails,
-    /// and the compiler reports one error at the list of the routes.
+    /// This is a separate step so that in `const` evaluation it is the only one that fails, and the compiler reports
+    /// one error at the list of routes.
     ///
     /// # Panics
-    /// If a path is bad, or if two routes of one method match the same paths.
-    // The compiler leaves tracked functions out of what it shows.
+    /// If a path is invalid, or if two routes with the same method match the same paths.
+    // The compiler omits `track_caller` functions from the trace of a `const` error.
     #[track_caller]
     pub const fn accept(&self, definitions: &[Definition]) {
         match self.refusal {
@@ -180,7 +179,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         }
     }
 
-    /// The array lengths that are just as long as needed.
+    /// The exact array lengths.
     pub const fn size(&self) -> ExactSize {
         ExactSize {
             nodes: self.node_count,
@@ -190,10 +189,10 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         }
     }
 
-    /// Copies the finished trie into arrays as long as [`Draft::size`] says or longer.
+    /// Copies the finished trie into arrays of at least the length of [`Draft::size`].
     ///
     /// # Panics
-    /// If the arrays are shorter, or the number of `FINAL_SLOTS` is no power of two.
+    /// If an array is shorter, or `FINAL_SLOTS` is not a power of two.
     pub const fn finish<
         const FINAL_NODES: usize,
         const FINAL_SLOTS: usize,
@@ -322,7 +321,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         let place = self.literal_count;
         assert!(
             place < u16::MAX as usize,
-            "a table has at most 65,534 literal segments: split the routes"
+            "a table has at most 65,534 literal segments: replace some by parameters"
         );
         self.literals[place] = Literal {
             first: key.first,
@@ -353,7 +352,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         same_from(path, start + WORD, held, held_start, key.length as usize - 2 * WORD)
     }
 
-    /// The node after a parameter, whose alternative is inserted before the less specific ones.
+    /// The node after a parameter; its alternative is inserted before the less specific ones.
     const fn add_alternative(
         &mut self,
         definitions: &[Definition],
@@ -455,9 +454,9 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         }
     }
 
-    /// Lets each node's last alternative go on to what comes next for the nodes above it.
+    /// Links the last alternative of each node to the fallback of its ancestors.
     ///
-    /// A node follows its parent in `nodes`, so the parent's own links are complete by then.
+    /// A node follows its parent in `nodes`, so the links of the parent are complete.
     const fn link(&mut self) {
         let mut node = 0;
         while node < self.node_count {
@@ -472,7 +471,7 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         }
     }
 
-    /// The node after a whole-segment parameter, if that is the first alternative of `node`.
+    /// The node after a whole-segment parameter, if this parameter is the first alternative of `node`.
     const fn plain(&self, node: &DraftNode) -> u32 {
         if node.alternative == NONE {
             return NONE;
@@ -481,13 +480,13 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         if matches!(shape, Shape::Plain) { child } else { NONE }
     }
 
-    /// What to try when no literal segment of `node` leads on.
+    /// The alternative to try when no literal segment of `node` matches.
     const fn otherwise(&self, node: usize) -> u32 {
         let own = self.nodes[node].alternative;
         if own == NONE { self.otherwise_above(node) } else { own }
     }
 
-    /// What to try when nothing at all leads on from `node`.
+    /// The alternative of an ancestor to try when nothing in `node` matches.
     const fn otherwise_above(&self, node: usize) -> u32 {
         let mut node = node;
         while node != 0 {
@@ -521,12 +520,12 @@ pub struct Storage<
     pub(crate) endpoints: [Endpoint; ROUTES],
 }
 
-/// A slot takes only two bytes, so that there are many and the chains are short.
+/// The number of slots. A slot has only two bytes, so a low load factor is cheap and keeps the chains short.
 const fn slots_for(literals: usize) -> usize {
     (4 * literals).next_power_of_two()
 }
 
-/// The more specific an alternative, the higher: by its shape, then its prefix, then its suffix.
+/// The specificity of an alternative, higher first: by shape, then length of prefix, then length of suffix.
 const fn rank(alternative: &Alternative) -> u64 {
     let shape = match alternative.shape {
         Shape::Affixed => 2,
@@ -563,7 +562,7 @@ const fn named(text: Text, definition: &Definition) -> Text {
     in_definition(text, definition)
 }
 
-/// The text, with the handler and its position.
+/// The text followed by the handler and its position.
 const fn in_definition(text: Text, definition: &Definition) -> Text {
     text.with(" (")
         .with(definition.handler)

@@ -1,20 +1,20 @@
-//! A segment of a path as three numbers, so that comparing two is cheap.
+//! A path segment as three integers, for a cheap comparison.
 //!
-//! A segment's first and last eight bytes and its length are its key: up to 16 bytes they say all; of
-//! a longer one the middle must be compared as well. Eight bytes are read at a time, the first in the
-//! lowest bits; most segments are shorter, so that one word has the segment and the slash after it.
+//! The key of a segment is its first eight bytes, its last eight bytes and its length. A key is exact up to 16 bytes;
+//! the middle of a longer segment is compared separately. Words are little-endian. Most segments are shorter than eight
+//! bytes, so that one word contains the segment and the slash after it.
 
 const SLASHES: u64 = u64::from_ne_bytes([b'/'; 8]);
 const LOW_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
 const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 
-/// The number of bytes of a word; a key holds two, so that a segment of twice as many has no middle.
+/// The number of bytes in a word. A key has two words, so a segment of up to twice as many bytes has no middle.
 pub(crate) const WORD: usize = 8;
 
 /// One segment of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    /// The first eight bytes, filled up with zeros.
+    /// The first eight bytes, padded with zeros.
     pub(crate) first: u64,
     /// The last eight bytes if there are more than eight, else 0.
     pub(crate) second: u64,
@@ -22,17 +22,17 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// A number whose upper bits are spread well, to be added to a node's own.
+    /// A hash with well distributed upper bits, to which the hash of a node is added.
     #[inline(always)]
     pub(crate) const fn hash(self) -> u64 {
         (self.first ^ self.second.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 }
 
-/// The path of a request, with at least eight bytes to read.
+/// The path of a request, padded to at least eight readable bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
-    /// The path; followed by zeros if it is shorter than eight bytes.
+    /// The path, followed by zeros if it is shorter than eight bytes.
     bytes: &'a [u8],
     length: usize,
 }
@@ -41,16 +41,16 @@ pub(crate) struct Subject<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Start {
     start: usize,
-    /// The first eight bytes of the path from the segment's start on, zeros after the path's end.
+    /// The first eight bytes of the path from the start of the segment, padded with zeros after the end of the path.
     word: u64,
-    /// The highest bit of the first byte of `word` that is a slash; bits further up mean nothing.
+    /// The highest bit of the first slash byte in `word`; higher bits are undefined.
     slash: u64,
-    /// Where the segment ends.
+    /// The end of the segment.
     pub(crate) end: usize,
 }
 
 impl<'a> Subject<'a> {
-    /// A subject over `path`, which is copied to `short` if it is shorter than a word.
+    /// A subject for `path`, which is copied to `short` if it is shorter than a word.
     #[inline(always)]
     pub(crate) fn new(path: &'a [u8], short: &'a mut [u8; WORD]) -> Self {
         let length = path.len();
@@ -113,7 +113,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Where the segment ends whose bytes before `at` hold no slash.
+    /// The end of the segment that has no slash before `at`.
     #[inline]
     fn end_of_segment(self, mut at: usize) -> usize {
         while let Some(eight) = self.bytes[at..].first_chunk::<WORD>() {
@@ -130,7 +130,7 @@ impl<'a> Subject<'a> {
         at.min(self.length)
     }
 
-    /// The eight bytes from `at` on.
+    /// The eight bytes that start at `at`.
     #[inline(always)]
     fn word(self, at: usize) -> u64 {
         match self.bytes[at..].first_chunk::<WORD>() {
@@ -140,7 +140,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The first eight bytes of `bytes`, zeros after the end.
+/// The first eight bytes of `bytes`, padded with zeros.
 #[inline(always)]
 pub(crate) const fn first_word(bytes: &[u8]) -> u64 {
     let length = if bytes.len() < 8 { bytes.len() } else { 8 };
@@ -153,7 +153,7 @@ pub(crate) const fn first_word(bytes: &[u8]) -> u64 {
     word
 }
 
-/// The same at run time, without a loop: from texts that overlap in the middle.
+/// The same at run time, without a loop: combines two reads that overlap in the middle.
 #[inline(always)]
 pub(crate) fn first_word_now(bytes: &[u8]) -> u64 {
     let last = bytes.len().wrapping_sub(1);
@@ -169,26 +169,26 @@ pub(crate) fn first_word_now(bytes: &[u8]) -> u64 {
     }
 }
 
-/// The highest bit of the first byte of `word` that is a slash; bits further up mean nothing.
+/// The highest bit of the first slash byte in `word`; higher bits are undefined.
 #[inline(always)]
 const fn first_slash(word: u64) -> u64 {
     let zero_where_slash = word ^ SLASHES;
     zero_where_slash.wrapping_sub(LOW_BITS) & !zero_where_slash & HIGH_BITS
 }
 
-/// The place of the first slash in a word, or 8.
+/// The index of the first slash in a word, or 8.
 #[inline(always)]
 const fn index(slash: u64) -> usize {
     (slash.trailing_zeros() / 8) as usize
 }
 
-/// All bits of the bytes before the first slash.
+/// A mask of the bytes before the first slash.
 #[inline(always)]
 const fn below(slash: u64) -> u64 {
     ((slash & slash.wrapping_neg()) >> 7).wrapping_sub(1)
 }
 
-/// Returns whether two texts are equal, for `const` evaluation, which lacks `==`.
+/// Returns whether two byte strings are equal; `==` is not available in `const` evaluation.
 pub(crate) const fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && same_from(one, 0, other, 0, one.len())
 }
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_word_is_the_same_with_and_without_a_loop() {
+    fn first_word_is_equal_with_and_without_a_loop() {
         for length in 0..12 {
             let bytes: Vec<u8> = (1..=length).collect();
             assert_eq!(first_word_now(&bytes), first_word(&bytes), "{bytes:?}");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_the_same_from_a_request_and_from_a_route() {
+    fn request_and_route_have_equal_keys() {
         let tail = "/tail-that-makes-the-path-longer";
         for length in 1..40 {
             let text = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEF";

@@ -1,9 +1,8 @@
 //! Path patterns, conflict rules and a route table that the compiler builds.
 //!
-//! A [`Definition`] is one route: a method and a path such as `/users/{id}`, whose grammar
-//! [`Pattern`] documents. [`table!`] joins lists of them, each under a prefix if need be, and builds a
-//! [`Table`] in static memory while the program is compiled. A bad path and two routes that match
-//! the same paths are compile errors that name the places.
+//! A [`Definition`] is one route: a method and a path such as `/users/{id}`, in the grammar of [`Pattern`]. [`table!`]
+//! concatenates lists of routes, each with an optional prefix, and builds a [`Table`] in static memory at compile time.
+//! An invalid path, or two routes that match the same paths, are compile errors that name the places.
 //!
 //! ```
 //! use conduit_route::{Definition, Miss, Parameters, Part, Table, table};
@@ -24,11 +23,11 @@
 //! ```
 //!
 //! - `pattern`: the grammar of a path
-//! - `definition`: a route, and joining lists of routes
-//! - `draft`: building a table
+//! - `definition`: a route, and the concatenation of lists of routes
+//! - `draft`: construction of a table
 //! - `table`: matching
-//! - `names`, `body`: what the arguments of a handler must keep
-//! - `key`: a segment as three numbers
+//! - `names`, `body`: checks of a handler's arguments
+//! - `key`: a segment as three integers
 //! - `text`: messages in `const` evaluation
 #![forbid(unsafe_code)]
 
@@ -50,8 +49,7 @@ pub use table::{Miss, Parameters, Table};
 
 /// Builds a table in static memory from a list of constant [`Part`]s: `&'static Table`.
 ///
-/// The routes keep the order of the list: [`Table::find`] gives a place in it. A fault in
-/// them is a compile error.
+/// [`Table::find`] returns an index into the list. An error in a route is a compile error.
 ///
 /// ```compile_fail
 /// use conduit_route::{Definition, Part, table};
@@ -66,7 +64,7 @@ pub use table::{Miss, Parameters, Table};
 #[macro_export]
 macro_rules! table {
     ($($part:expr),* $(,)?) => {{
-        // Constants are not hygienic: a list of the user's may be called `TABLE`, and a type `u8`.
+        // Constants are not hygienic: the user may have a constant `TABLE` or a type `u8`.
         const __PARTS: &[$crate::Part] = &[$($part),*];
         const __JOINED: &[::core::primitive::u8] = &$crate::join::<{ $crate::joined_bytes(__PARTS) }>(__PARTS);
         const __DEFINITIONS: &[$crate::Definition] = &$crate::flatten::<{ $crate::count(__PARTS) }>(__PARTS, __JOINED);
@@ -86,7 +84,7 @@ macro_rules! table {
     }};
 }
 
-/// The code of the crate's README, compiled with the documentation's tests.
+/// The code of the README, compiled as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,16 +1,15 @@
-//! Comparing the parameters of a path with the fields of a struct that takes them.
+//! Checks of the parameters of a path against the names that a handler takes.
 
 use crate::definition::Definition;
 use crate::pattern::{Pattern, Segment};
 use crate::table::Table;
 use crate::text::Text;
 
-/// Demands that `fields`, those of the struct called `structure`, are the parameters of the route's
-/// path, in any order.
+/// Panics unless `fields`, the fields of the struct `structure`, are the parameters of the route's path, in any order.
 ///
 /// # Panics
-/// If a parameter has no field or a field no parameter, with both places and the remedy. In `const`
-/// evaluation that is a compile error.
+/// If a parameter has no field or a field has no parameter; the message has both places and the remedy. In `const`
+/// evaluation this is a compile error.
 #[track_caller]
 pub const fn require_names(definition: &Definition, structure: &str, fields: &[&str]) {
     let pattern = match Pattern::parse(definition.path) {
@@ -30,7 +29,7 @@ pub const fn require_names(definition: &Definition, structure: &str, fields: &[&
             let text = text
                 .with("` has no field `")
                 .with(name)
-                .with("`: add the field to the struct or take the parameter out of the path");
+                .with("`: add the field to the struct or remove the parameter from the path");
             panic!("{}", text.as_str());
         }
     }
@@ -45,17 +44,18 @@ pub const fn require_names(definition: &Definition, structure: &str, fields: &[&
             let text = text
                 .with("` has the field `")
                 .with(fields[at])
-                .with("`: take the field out of the struct or add the parameter to the path");
+                .with("`: remove the field from the struct or add the parameter to the path");
             panic!("{}", text.as_str());
         }
         at += 1;
     }
 }
 
-/// The table, whose handlers take no parameter that their paths, with all prefixes before them, do not have.
+/// Returns the table if each handler takes only parameters of its full path, including all prefixes.
 ///
 /// # Panics
-/// If one does, with its position and the remedy. In `const` evaluation that is a compile error.
+/// If a handler takes another parameter; the message has its position and the remedy. In `const` evaluation this is a
+/// compile error.
 #[track_caller]
 pub const fn require_prefixes(table: &'static Table) -> &'static Table {
     let definitions = table.definitions();
@@ -72,10 +72,10 @@ pub const fn require_prefixes(table: &'static Table) -> &'static Table {
                     .with("has no parameter `{")
                     .with(name)
                     .with(
-                        "}`, but an argument of the handler takes it: add it to the path or to a prefix before it, or ",
+                        "}`, which an argument of the handler takes: add the parameter to the path or its prefix, or ",
                     )
                     .with(
-                        "remove the argument; a list under a prefix of another list is written with `nested_routes!`",
+                        "remove the argument; if another list adds the prefix, write this list with `nested_routes!`",
                     );
                 panic!("{}", text.as_str());
             }

@@ -5,27 +5,27 @@ use core::fmt;
 use crate::key::{Key, WORD, same_from};
 use crate::text::Text;
 
-/// Most parameters that one path may have.
+/// The maximum number of parameters in a path.
 pub const PARAMETER_LIMIT: usize = 16;
 
-/// Longest path in bytes, a prefix that it is mounted under included.
+/// The maximum length of a path in bytes, including its prefix.
 pub const PATH_LIMIT: usize = 4096;
 
-/// A path that obeys the grammar.
+/// A valid route path.
 ///
-/// Each segment, the text between two slashes, is one of:
+/// Each segment (the text between two slashes) is one of:
 ///
 /// | segment | matches |
 /// | --- | --- |
 /// | `users` | exactly these bytes |
-/// | `{name}` | one segment that is not empty |
-/// | `v{n}`, `{name}.json`, `a-{x}.b` | one segment that starts and ends so, with something in between |
-/// | `{*rest}` | all that is left, slashes included, at least one byte; only as the last segment |
+/// | `{name}` | one non-empty segment |
+/// | `v{n}`, `{name}.json`, `a-{x}.b` | one segment with this prefix and suffix, and at least one byte in between |
+/// | `{*rest}` | the rest of the path, including slashes, at least one byte; only as the last segment |
 ///
-/// A segment has at most one parameter, a path at most [`PARAMETER_LIMIT`]. A name is an ASCII
-/// identifier and occurs once in a path. Literal text is what RFC 3986 section 3.3 allows in a
-/// segment, other characters percent-encoded with upper-case digits; it is compared byte by byte.
-/// An empty segment is allowed at the end only (`/` and `/users/`, which is another path than `/users`).
+/// A segment has at most one parameter, a path at most [`PARAMETER_LIMIT`]. A parameter name is an ASCII identifier and
+/// is unique in its path. Literal text is limited to the characters of a segment in RFC 3986, section 3.3; other
+/// characters are percent-encoded with upper-case digits. It is compared byte by byte. Only the last segment can be
+/// empty: `/` and `/users/`, which is a different path from `/users`.
 ///
 /// ```
 /// use conduit_route::{Pattern, Segment};
@@ -38,7 +38,7 @@ pub const PATH_LIMIT: usize = 4096;
 /// );
 ///
 /// let error = Pattern::parse("/files/{name").unwrap_err();
-/// assert_eq!(error.to_string(), "bad path `/files/{name`: the `{` at byte 7 is never closed: write `{name}`");
+/// assert_eq!(error.to_string(), "invalid path `/files/{name`: the `{` at byte 7 has no closing `}`: write `{name}`");
 /// # Ok::<(), conduit_route::PathError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +48,10 @@ pub struct Pattern<'a> {
 }
 
 impl<'a> Pattern<'a> {
-    /// Parses a route's path.
+    /// Parses the path of a route.
     ///
     /// # Errors
-    /// The first place, from the left, where `path` breaks the grammar.
+    /// Reports the first error, from the left.
     pub const fn parse(path: &'a str) -> Result<Self, PathError<'a>> {
         let bytes = path.as_bytes();
         if bytes.is_empty() || bytes[0] != b'/' {
@@ -80,10 +80,10 @@ impl<'a> Pattern<'a> {
         }
     }
 
-    /// Parses the prefix that a list of routes is mounted under: a path that does not end in a slash nor in a `{*rest}`.
+    /// Parses the prefix of a list of routes: a path that has neither a trailing slash nor a `{*rest}`.
     ///
     /// # Errors
-    /// The first place, from the left, where `prefix` breaks the grammar.
+    /// Reports the first error, from the left.
     pub const fn parse_prefix(prefix: &'a str) -> Result<Self, PathError<'a>> {
         let pattern = match Self::parse(prefix) {
             Ok(pattern) => pattern,
@@ -104,12 +104,12 @@ impl<'a> Pattern<'a> {
         Ok(pattern)
     }
 
-    /// The path as it was written.
+    /// The source text of the path.
     pub const fn path(self) -> &'a str {
         self.path
     }
 
-    /// The number of parameters, the rest included.
+    /// The number of parameters, including `{*rest}`.
     pub const fn parameters(self) -> usize {
         self.parameters
     }
@@ -136,16 +136,16 @@ impl<'a> Pattern<'a> {
 pub enum Segment<'a> {
     /// Literal text; empty only as the last segment.
     Static(&'a str),
-    /// One parameter with the literal text around it, which is mostly empty.
+    /// A parameter with its literal prefix and suffix, which are usually empty.
     Parameter {
-        /// The literal text before the parameter.
+        /// The literal text before the parameter, or empty.
         prefix: &'a str,
         /// The parameter's name.
         name: &'a str,
-        /// The literal text after the parameter.
+        /// The literal text after the parameter, or empty.
         suffix: &'a str,
     },
-    /// All that is left of the path.
+    /// The rest of the path.
     Rest {
         /// The parameter's name.
         name: &'a str,
@@ -156,12 +156,12 @@ pub enum Segment<'a> {
 #[derive(Clone, Debug)]
 pub struct Segments<'a> {
     path: &'a str,
-    /// The start of the next segment; after the path's end if this is the last.
+    /// The start of the next segment, or past the end of the path after the last one.
     next: usize,
 }
 
 impl<'a> Segments<'a> {
-    /// The next segment; the twin of [`Iterator::next`] for `const` evaluation.
+    /// Returns the next segment, as [`Iterator::next`] does, in `const` evaluation.
     pub const fn next_segment(&mut self) -> Option<Segment<'a>> {
         let bytes = self.path.as_bytes();
         if self.next > bytes.len() {
@@ -204,16 +204,16 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
-/// A path that breaks the grammar: what is wrong, where, and what to write instead.
+/// The error for an invalid path. Its text names the error, the position and the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathError<'a> {
     path: &'a str,
     mistake: Mistake,
-    /// The bytes of `path` that are at fault.
+    /// The invalid bytes of `path`.
     at: Span,
 }
 
-/// A fault of a path.
+/// The kind of an error in a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mistake {
     NoLeadingSlash,
@@ -246,12 +246,12 @@ impl<'a> PathError<'a> {
         }
     }
 
-    /// The bytes of the path that are at fault.
+    /// The range of the invalid bytes in the path.
     pub const fn range(&self) -> core::ops::Range<usize> {
         self.at.start..self.at.end
     }
 
-    /// The path, or as much of a long one as leaves room for what is wrong with it.
+    /// The path, truncated so that the message has room for the error.
     const fn path_start(&self) -> &'a str {
         const ROOM: usize = 256;
         if self.path.len() <= ROOM {
@@ -266,42 +266,42 @@ impl<'a> PathError<'a> {
 
     pub(crate) const fn text(&self) -> Text {
         let text = match self.mistake {
-            Mistake::PrefixEndsInSlash | Mistake::PrefixHasRest => Text::new().with("bad prefix `"),
-            _ => Text::new().with("bad path `"),
+            Mistake::PrefixEndsInSlash | Mistake::PrefixHasRest => Text::new().with("invalid prefix `"),
+            _ => Text::new().with("invalid path `"),
         };
         let text = text.with(self.path_start()).with("`: ");
         let part = slice(self.path, self.at.start, self.at.end);
         match self.mistake {
-            Mistake::NoLeadingSlash => text.with("it does not start with a slash: write `/").with(self.path_start()).with("`"),
+            Mistake::NoLeadingSlash => text.with("the leading slash is missing: write `/").with(self.path_start()).with("`"),
             Mistake::TooLong => {
                 text.with("it is longer than ").with_number(PATH_LIMIT).with(" bytes: shorten it")
             }
             Mistake::EmptySegment => {
-                text.with("there is an empty segment at byte ").with_number(self.at.start).with(": write one slash")
+                text.with("empty segment at byte ").with_number(self.at.start).with(": write one slash")
             }
             Mistake::DotSegment => text
-                .with("clients resolve the segment `")
+                .with("clients remove the segment `")
                 .with(part)
-                .with("` away before they send (RFC 3986, section 5.2.4): leave it out"),
+                .with("` before sending a request (RFC 3986, section 5.2.4): remove it"),
             Mistake::Character => percent_encoded(text.with("`").with(part).with("` must be percent-encoded: write `"), part),
             Mistake::Query => text
                 .with("`")
                 .with(part)
-                .with("` starts the query or the fragment, which is no part of a path: end the path before it and take a `Query<…>` argument"),
+                .with("` starts the query or fragment, which is not part of a path: end the path before it; a handler reads the query as `Query<…>`"),
             Mistake::Escape => text
                 .with("the `%` at byte ")
                 .with_number(self.at.start)
                 .with(" must be followed by two upper-case hexadecimal digits: write `%25` for a percent sign"),
             Mistake::OldParameter => {
                 let name = slice(part, 1, part.len());
-                let text = text.with("a parameter is not written `").with(part).with("`: write `{");
+                let text = text.with("`").with(part).with("` is not the syntax of a parameter: write `{");
                 let text = if part.as_bytes()[0] == b'*' { text.with("*") } else { text };
-                percent_encoded(text.with(name).with("}` (or `"), slice(part, 0, 1)).with(" for the character itself)")
+                percent_encoded(text.with(name).with("}`, or `"), slice(part, 0, 1)).with(" for the character itself")
             }
             Mistake::Unclosed => text
                 .with("the `{` at byte ")
                 .with_number(self.at.start)
-                .with(" is never closed: write `{")
+                .with(" has no closing `}`: write `{")
                 .with(identifier_at(part, 1))
                 .with("}`"),
             Mistake::Unopened => text
@@ -313,36 +313,36 @@ impl<'a> PathError<'a> {
                 .with_number(self.at.start)
                 .with(" has no name: write `{name}` or `{*name}`"),
             Mistake::Name => text
-                .with("`")
+                .with("invalid parameter name `")
                 .with(part)
-                .with("` is no name for a parameter: use ASCII letters, digits and `_`, and start with a letter"),
+                .with("`: use ASCII letters, digits and `_`, and start with a letter"),
             Mistake::DuplicateName => {
-                text.with("there are two parameters of the name `").with(part).with("`: rename one")
+                text.with("two parameters are named `").with(part).with("`: rename one")
             }
             Mistake::TwoParameters => text
                 .with("the segment `")
                 .with(part)
-                .with("` has two parameters: put a slash between them, or take one and split it in the handler"),
+                .with("` has two parameters: separate them by a slash, or use one and split its value in the handler"),
             Mistake::TooManyParameters => text
                 .with("`{")
                 .with(part)
-                .with("}` is one parameter more than the ")
+                .with("}` exceeds the limit of ")
                 .with_number(PARAMETER_LIMIT)
-                .with(" that a path may have: take a `{*rest}`"),
+                .with(" parameters in a path: replace the last ones by `{*rest}`"),
             Mistake::RestNotLast => {
-                text.with("`").with(part).with("` takes all that is left: make it the last segment")
+                text.with("`").with(part).with("` matches the rest of the path: make it the last segment")
             }
             Mistake::RestWithText => text
                 .with("`")
                 .with(part)
-                .with("` takes whole segments: it can have no text before or after it, put a slash between them"),
+                .with("` matches whole segments: separate it from other text by a slash"),
             Mistake::PrefixEndsInSlash => {
-                text.with("it ends in a slash, and the routes under it start with one: leave it out")
+                text.with("the trailing slash duplicates the leading slash of its routes: remove it")
             }
             Mistake::PrefixHasRest => text
                 .with("`")
                 .with(part)
-                .with("` takes all that is left of the path: write it in each route's own path"),
+                .with("` matches the rest of the path: write it in the path of each route"),
         }
     }
 }
@@ -355,23 +355,23 @@ impl fmt::Display for PathError<'_> {
 
 impl core::error::Error for PathError<'_> {}
 
-/// A range of bytes that a `const fn` can copy.
+/// A range of bytes. Unlike `Range` it is `Copy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     start: usize,
     end: usize,
 }
 
-/// A segment that was checked.
+/// A checked segment.
 ///
-/// `const` evaluation takes about a microsecond for each little step and many for each call to the
-/// standard library, so that this goes over each byte once, for the grammar and the key together.
+/// `const` evaluation takes about a microsecond for each step and much more for each call of the standard library, so
+/// one pass over the bytes checks the grammar and computes the key.
 #[derive(Clone, Copy)]
 pub(crate) struct Scanned {
     pub(crate) end: usize,
-    /// The key of the whole segment if it is literal.
+    /// The key of the segment, if it is literal.
     pub(crate) key: Key,
-    /// The braces and what is between them.
+    /// The braces and the text between them.
     pub(crate) parameter: Option<Braces>,
 }
 
@@ -379,7 +379,7 @@ pub(crate) struct Scanned {
 #[derive(Clone, Copy)]
 pub(crate) struct Braces {
     pub(crate) open: usize,
-    /// After the closing brace.
+    /// The position after the closing brace.
     pub(crate) end: usize,
     pub(crate) is_rest: bool,
 }
@@ -465,7 +465,7 @@ impl Scanned {
     }
 }
 
-/// The names of a path's parameters so far.
+/// The parameter names of a path so far.
 pub(crate) struct Names {
     names: [Span; PARAMETER_LIMIT],
     count: usize,
@@ -479,7 +479,7 @@ impl Names {
         }
     }
 
-    /// Adds the name of the parameter in a segment, if there is one.
+    /// Adds the parameter name of a segment, if it has one.
     pub(crate) const fn add<'a>(&mut self, path: &'a str, scanned: &Scanned) -> Result<(), PathError<'a>> {
         let Some(braces) = scanned.parameter else { return Ok(()) };
         let bytes = path.as_bytes();
@@ -502,18 +502,18 @@ impl Names {
     }
 }
 
-/// The meaning of a byte outside of braces.
+/// The class of a byte outside of braces.
 #[derive(Clone, Copy)]
 enum Class {
-    /// It stands for itself.
+    /// Literal text.
     Plain,
     Slash,
     Open,
-    /// That depends on its neighbours, or it is not allowed.
+    /// Valid only in some positions, or invalid.
     Special,
 }
 
-/// RFC 3986, section 3.3, without the characters that need a closer look at some places.
+/// RFC 3986, section 3.3, except for the characters that are valid only in some positions.
 const CLASSES: [Class; 256] = {
     let mut classes = [Class::Special; 256];
     let plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~!$&'()+,;=@";
@@ -527,7 +527,7 @@ const CLASSES: [Class; 256] = {
     classes
 };
 
-/// Checks the parameter whose brace is at `open`.
+/// Checks the parameter whose opening brace is at `open`.
 const fn scan_parameter(path: &str, start: usize, open: usize) -> Result<Braces, PathError<'_>> {
     let bytes = path.as_bytes();
     let length = bytes.len();
@@ -565,7 +565,7 @@ const fn scan_parameter(path: &str, start: usize, open: usize) -> Result<Braces,
     Ok(Braces { open, end, is_rest })
 }
 
-/// Checks the character at `at`, which is not plain: where the next one starts.
+/// Checks the special character at `at` and returns the position of the next character.
 const fn scan_special(path: &str, start: usize, at: usize) -> Result<usize, PathError<'_>> {
     let bytes = path.as_bytes();
     match bytes[at] {
@@ -603,7 +603,7 @@ const fn percent_encoded(text: Text, part: &str) -> Text {
     text.with("`")
 }
 
-/// The identifier that starts at `start` of `part`, or `name` if it is missing.
+/// The identifier that starts at `start` in `part`, or `name` as a placeholder.
 const fn identifier_at(part: &str, start: usize) -> &str {
     let bytes = part.as_bytes();
     let mut end = start;

@@ -7,52 +7,52 @@ use crate::draft::Storage;
 use crate::key::{Key, Subject, WORD, first_word, first_word_now};
 use crate::pattern::PARAMETER_LIMIT;
 
-/// Stands for "none" where an index is expected.
+/// The index that means "none".
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// Where a path's next segment is decided: the segments so far, as the routes have them, are the same.
+/// A position in the trie: all paths that reach it match the same sequence of pattern segments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
-    /// Set if a following segment is literal, so that the slots must be searched.
+    /// Set if a literal segment can follow, so that the slots must be searched.
     pub(crate) has_literals: bool,
-    /// The node after a parameter that takes the whole segment, if that is the first alternative.
+    /// The node after a whole-segment parameter, if this parameter is the first alternative.
     pub(crate) plain: u32,
-    /// What to try when no literal segment follows: this node's own first alternative or else what
-    /// comes next for the nodes above it.
+    /// The alternative to try when no literal segment matches: the first one of this node, or else the fallback of its
+    /// ancestors.
     pub(crate) otherwise: u32,
-    /// The first route that ends here.
+    /// The first route whose path ends at this node.
     pub(crate) endpoint: u32,
 }
 
-/// One literal segment after one node: an entry of a hash table whose slots each start a chain.
+/// A literal segment after a node: an entry of a hash table with chaining.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Literal {
     pub(crate) first: u64,
     pub(crate) second: u64,
-    /// The [`tag`] of the node before the segment and its length.
+    /// The [`tag`] of the preceding node and the length of the segment.
     pub(crate) tag: u64,
     /// The node after the segment.
     pub(crate) child: u32,
-    /// The next literal of the same slot; 0, which has the tag of no segment, at the chain's end.
+    /// The next literal in the same slot; 0 ends the chain, because entry 0 has the tag of no segment.
     pub(crate) next: u16,
-    /// Where the segment starts in the path of the route that it comes from.
+    /// The start of the segment in the path of its route.
     pub(crate) start: u16,
 }
 
-/// One way to bind a parameter to a segment.
+/// A parameter that can follow a node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alternative {
     /// The node after the segment.
     pub(crate) child: u32,
-    /// What to try when this leads nowhere.
+    /// The alternative to try when this one fails.
     pub(crate) otherwise: u32,
-    /// The number of parameters that are bound before this one.
+    /// The number of parameters bound before this one.
     pub(crate) bound: u8,
     pub(crate) shape: Shape,
-    /// Where the segment starts, counted from the end of the parameter before it or else from the
-    /// path's start. Backtracking needs no stack: the bound parameters give the position.
+    /// The start of the segment, relative to the end of the previous parameter, or else to the start of the path. So
+    /// backtracking needs no stack: the bound parameters determine the position.
     pub(crate) offset: u16,
-    /// Whose path holds the prefix and the suffix.
+    /// The index of the route whose path contains the prefix and the suffix.
     pub(crate) definition: u32,
     pub(crate) prefix: (u16, u16),
     pub(crate) suffix: (u16, u16),
@@ -61,7 +61,7 @@ pub(crate) struct Alternative {
 /// The literal text around a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// Text before it, after it, or both.
+    /// A prefix, a suffix, or both.
     Affixed,
     /// The whole segment.
     Plain,
@@ -69,36 +69,35 @@ pub(crate) enum Shape {
     Rest,
 }
 
-/// One route at the node where its path ends; the index is that of its definition.
+/// A route at the node where its path ends. Its index is the index of its definition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Endpoint {
-    /// The method's first eight bytes, filled up with zeros.
+    /// The first eight bytes of the method, padded with zeros.
     pub(crate) method: u64,
     pub(crate) method_length: u32,
     /// The next route that ends at the same node.
     pub(crate) next: u32,
 }
 
-/// Routes, ready to be matched; [`table!`](crate::table!) makes one in static memory.
+/// A compiled list of routes; [`table!`](crate::table!) builds one in static memory.
 ///
-/// A path is matched as it was sent, percent-encoding included, segment by segment. Of the routes
-/// that match, the one wins that is most specific in the first segment where they differ: a literal
-/// segment before one with a prefix or suffix (the longer prefix first, then the longer suffix), then
-/// `{name}`, then `{*rest}`. The order in which the routes are listed does not matter. A route that
-/// lacks the method does not stand in the way of a less specific one that has it.
+/// A path is matched as received, without percent-decoding, segment by segment. If several routes match, the most
+/// specific one in the first segment where they differ wins: a literal segment, then a parameter with a prefix or
+/// suffix (the longer prefix first, then the longer suffix), then `{name}`, then `{*rest}`. The order of the list is
+/// irrelevant. A route without the method of the request does not hide a less specific route with it.
 ///
-/// A match takes time in proportion to the path's length, plus what backtracking needs: at most one
-/// visit to each node of the table. It needs no heap and does not recurse.
+/// The time of a match is proportional to the length of the path, plus the time for backtracking: at most one visit to
+/// each node of the table. Matching does not allocate or recurse.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     definitions: &'static [Definition],
     nodes: &'static [Node],
-    /// The first literal of each slot. A power of two in number, at most a quarter of them taken.
+    /// The first literal of each slot. The length is a power of two, and at least four times the number of literals.
     slots: &'static [u16],
-    /// A hash shifted right by this number is an index into `slots`.
+    /// The right shift that reduces a hash to an index into `slots`.
     shift: u32,
     literals: &'static [Literal],
-    /// The route that each literal comes from.
+    /// The index of the route that each literal comes from.
     origins: &'static [u32],
     alternatives: &'static [Alternative],
     endpoints: &'static [Endpoint],
@@ -106,19 +105,19 @@ pub struct Table {
 
 /// The parameters of a match: ranges of the path's bytes, from left to right.
 ///
-/// It can be used again for the next match without being cleared.
+/// The value can be reused for the next match without [`clear`](Parameters::clear).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Parameters {
     ranges: [(u32, u32); PARAMETER_LIMIT],
     length: usize,
 }
 
-/// Why no route was found.
+/// The reason why no route was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Miss {
     /// No route matches the path: 404 (RFC 9110, section 15.5.5).
     NotFound,
-    /// Routes match the path, but none has the method: 405 (RFC 9110, section 15.5.6).
+    /// Routes match the path, but not the method: 405 (RFC 9110, section 15.5.6).
     MethodNotAllowed,
 }
 
@@ -141,34 +140,34 @@ impl Parameters {
         self.length == 0
     }
 
-    /// The parameter at `index`, counted from the left of the path from 0.
+    /// The parameter at `index`, counted from 0 from the left.
     ///
-    /// `path` must be the path that was matched; of another path it is some other text, or `None`.
+    /// `path` must be the path that was matched. With another path the result is unspecified text or `None`.
     pub fn get<'p>(&self, index: usize, path: &'p str) -> Option<&'p str> {
         path.get(self.range(index)?)
     }
 
-    /// The bytes of the path that the parameter at `index` is, counted as in [`get`](Parameters::get).
+    /// The byte range of the parameter at `index`, counted as in [`get`](Parameters::get).
     pub fn range(&self, index: usize) -> Option<Range<usize>> {
         let &(start, end) = self.ranges[..self.length].get(index)?;
         Some(start as usize..end as usize)
     }
 
-    /// Forgets the parameters.
+    /// Removes all parameters.
     pub const fn clear(&mut self) {
         self.length = 0;
     }
 }
 
-/// A node at which a path ends.
+/// A node where the path ends.
 struct Found {
     node: u32,
-    /// The number of parameters that were bound on the way.
+    /// The number of bound parameters.
     bound: usize,
 }
 
 impl Table {
-    /// A table over what a [`Draft`](crate::Draft) was finished into.
+    /// A table that uses the arrays of a finished [`Draft`](crate::Draft).
     pub const fn new<
         const NODES: usize,
         const SLOTS: usize,
@@ -191,18 +190,18 @@ impl Table {
         }
     }
 
-    /// The routes, in the order in which they were listed.
+    /// The routes, in the order of the list.
     pub const fn definitions(&self) -> &'static [Definition] {
         self.definitions
     }
 
-    /// The route for `method` and `path`, as an index into [`Table::definitions`]; its parameters
-    /// are left in `parameters`.
+    /// Returns the index in [`Table::definitions`] of the route for `method` and `path`, and stores its parameters in
+    /// `parameters`.
     ///
-    /// A `GET` route answers `HEAD` too, unless there is a `HEAD` route of just the same path.
+    /// A `GET` route also matches `HEAD`, unless a `HEAD` route has the same path.
     ///
     /// # Errors
-    /// [`Miss`] distinguishes a path that has a route for another method; `parameters` is then empty.
+    /// [`Miss`] distinguishes an unknown path from a path with routes for other methods; `parameters` is then empty.
     #[inline]
     pub fn find(&self, method: &str, path: impl AsRef<[u8]>, parameters: &mut Parameters) -> Result<usize, Miss> {
         parameters.length = 0;
@@ -229,10 +228,10 @@ impl Table {
         }
     }
 
-    /// The methods that would find a route for `path`, each once; empty if no route matches it.
+    /// Returns the methods of the routes that match `path`, without duplicates; empty if no route matches.
     ///
-    /// `HEAD` is among them where `GET` is. This is for the `Allow` field of an answer
-    /// (RFC 9110, section 10.2.1), and allocates.
+    /// It contains `HEAD` if it contains `GET`. Use it for the `Allow` field of a response (RFC 9110, section 10.2.1).
+    /// It allocates.
     pub fn allow(&self, path: &str) -> Vec<&'static str> {
         let mut methods = Vec::new();
         let mut add = |method| {
@@ -261,7 +260,7 @@ impl Table {
         methods
     }
 
-    /// The most specific node at which the path ends.
+    /// The most specific node where the path ends.
     #[inline(always)]
     fn first(&self, path: Subject<'_>, parameters: &mut Parameters) -> Option<Found> {
         match self.descend(path, 0, 1, 0, parameters) {
@@ -270,14 +269,14 @@ impl Table {
         }
     }
 
-    /// The next node after `node` at which the path ends.
+    /// The next node after `node` where the path ends.
     #[cold]
     fn next(&self, path: Subject<'_>, node: u32, parameters: &mut Parameters) -> Option<Found> {
         self.go_back(path, self.nodes[node as usize].otherwise, parameters)
     }
 
-    /// Follows literal segments, and parameters that take a whole one, from `start` on: the node at
-    /// the path's end if routes end there, or else the alternative to try.
+    /// Follows literal segments and whole-segment parameters from `start`. Returns the node at the end of the path if a
+    /// route ends there, or else the alternative to try.
     #[inline(always)]
     fn descend(
         &self,
@@ -320,7 +319,7 @@ impl Table {
         }
     }
 
-    /// Follows the empty segment at the end of a path, which no parameter takes.
+    /// Follows the empty segment at the end of a path, which no parameter matches.
     #[cold]
     fn empty(&self, path: Subject<'_>, record: &Node, node: u32, bound: usize) -> Result<Found, u32> {
         let key = Key {
@@ -339,7 +338,7 @@ impl Table {
         }
     }
 
-    /// Tries alternatives, from `next` on, until one leads to the path's end.
+    /// Tries alternatives, starting with `next`, until one reaches the end of the path.
     #[inline(never)]
     fn go_back(&self, path: Subject<'_>, mut next: u32, parameters: &mut Parameters) -> Option<Found> {
         while next != NONE {
@@ -364,7 +363,7 @@ impl Table {
         None
     }
 
-    /// The node after the literal segment at `start` whose key is `key`.
+    /// The node after the literal segment at `start` with the key `key`.
     #[inline(always)]
     fn literal(&self, path: Subject<'_>, node: u32, start: usize, key: Key) -> Option<u32> {
         let tag = tag(node, key);
@@ -390,7 +389,7 @@ impl Table {
         path.slice(start + WORD, start + length - WORD) == &pattern[held + WORD..held + length - WORD]
     }
 
-    /// Binds a parameter as `alternative` has it: where the segment ends.
+    /// Binds the parameter of `alternative` and returns the end of its segment.
     fn bind(&self, path: Subject<'_>, alternative: &Alternative, parameters: &mut Parameters) -> Option<usize> {
         let bound = alternative.bound as usize;
         let before = if bound == 0 {
@@ -399,7 +398,7 @@ impl Table {
             parameters.ranges[bound - 1].1 as usize
         };
         let start = before + alternative.offset as usize;
-        // The path may have ended at the node whose alternative this is.
+        // The path may end at the node of this alternative.
         if start >= path.len() {
             return None;
         }
@@ -435,7 +434,7 @@ impl Table {
         Some((from, from + inner.len()))
     }
 
-    /// The route for `method`, whose first bytes are `key`, among those that end at `node`.
+    /// The route for `method`, whose first bytes are `key`, among the routes that end at `node`.
     #[inline(always)]
     fn endpoint(&self, node: u32, method: &str, key: u64) -> Option<u32> {
         let first = self.nodes[node as usize].endpoint;
@@ -463,20 +462,20 @@ impl Table {
     }
 }
 
-/// The matchable part of a path: empty for a path without a leading slash (RFC 9112, section 3.2),
-/// or too long for its positions to be stored.
+/// Returns the path for matching; `None` without a leading slash (RFC 9112, section 3.2) or if positions in it do not
+/// fit into their type.
 #[inline(always)]
 fn subject<'a>(path: &'a [u8], short: &'a mut [u8; 8]) -> Option<Subject<'a>> {
     (path.first() == Some(&b'/') && path.len() < NONE as usize).then(|| Subject::new(path, short))
 }
 
-/// A node and the length of a literal segment after it.
+/// A hash key of a node and the length of a literal segment after it.
 #[inline(always)]
 pub(crate) const fn tag(node: u32, key: Key) -> u64 {
     (node as u64) << 32 | key.length as u64
 }
 
-/// Where to look first for a literal segment, whose tag comes from [`tag`].
+/// The slot of a literal segment; `tag` is the result of [`tag`].
 #[inline(always)]
 pub(crate) const fn slot_of(tag: u64, key: Key, shift: u32) -> usize {
     let hash = key.hash().wrapping_add(tag.wrapping_mul(0xD1B5_4A32_D192_ED03));

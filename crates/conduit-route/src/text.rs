@@ -1,11 +1,11 @@
-//! Building an error message where there is no allocator: in `const` evaluation.
+//! Error messages in `const` evaluation, where there is no allocator.
 
-/// Longest message in bytes; what does not fit is cut off.
+/// The maximum length of a message in bytes; longer text is truncated.
 const CAPACITY: usize = 1024;
 
-/// A message that a `const fn` puts together and panics with.
+/// A message that a `const fn` builds and panics with.
 ///
-/// The first `length` bytes are UTF-8: only whole characters are ever added.
+/// The first `length` bytes are UTF-8: only whole characters are added.
 #[derive(Clone, Copy)]
 pub(crate) struct Text {
     bytes: [u8; CAPACITY],
@@ -20,7 +20,7 @@ impl Text {
         }
     }
 
-    /// Adds `text`, or as much of it as there is room for.
+    /// Appends `text`, truncated to the remaining capacity.
     pub(crate) const fn with(mut self, text: &str) -> Self {
         let room = CAPACITY - self.length;
         let mut taken = if text.len() < room { text.len() } else { room };
@@ -44,7 +44,7 @@ impl Text {
         text.with_byte(b'0' + (number % 10) as u8)
     }
 
-    /// Adds `byte` as `%` and two upper-case hexadecimal digits (RFC 3986, section 2.1).
+    /// Appends `byte` as `%` and two upper-case hexadecimal digits (RFC 3986, section 2.1).
     pub(crate) const fn with_percent_encoded(self, byte: u8) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
         self.with("%")
@@ -52,7 +52,7 @@ impl Text {
             .with_byte(DIGITS[(byte & 15) as usize])
     }
 
-    /// Adds one ASCII byte.
+    /// Appends one ASCII byte.
     const fn with_byte(mut self, byte: u8) -> Self {
         if self.length < CAPACITY {
             self.bytes[self.length] = byte;

@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 use conduit_route::{Definition, Draft, Pattern, Segment, require_names};
 
 #[test]
-fn good_paths_are_parsed() {
+fn valid_paths_are_parsed() {
     for (path, parameters) in [
         ("/", 0),
         ("/users", 0),
@@ -22,8 +22,8 @@ fn good_paths_are_parsed() {
 }
 
 #[test]
-fn segments_are_told_apart() {
-    let pattern = Pattern::parse("/a/{b}/c{d}e/{*f}").expect("the path is good");
+fn pattern_has_the_kind_of_each_segment() {
+    let pattern = Pattern::parse("/a/{b}/c{d}e/{*f}").expect("the path is valid");
     let segments: Vec<_> = pattern.segments().collect();
     let parameter = |prefix, name, suffix| Segment::Parameter { prefix, name, suffix };
     assert_eq!(
@@ -39,25 +39,25 @@ fn segments_are_told_apart() {
 }
 
 #[test]
-fn a_bad_path_is_told_with_its_remedy() {
+fn invalid_path_error_has_position_and_remedy() {
     for (path, message) in [
-        ("", "it does not start with a slash: write `/`"),
-        ("users", "it does not start with a slash: write `/users`"),
-        ("/a//b", "there is an empty segment at byte 3: write one slash"),
-        ("//", "there is an empty segment at byte 1: write one slash"),
+        ("", "the leading slash is missing: write `/`"),
+        ("users", "the leading slash is missing: write `/users`"),
+        ("/a//b", "empty segment at byte 3: write one slash"),
+        ("//", "empty segment at byte 1: write one slash"),
         (
             "/a/../b",
-            "clients resolve the segment `..` away before they send (RFC 3986, section 5.2.4): leave it out",
+            "clients remove the segment `..` before sending a request (RFC 3986, section 5.2.4): remove it",
         ),
         (
             "/.",
-            "clients resolve the segment `.` away before they send (RFC 3986, section 5.2.4): leave it out",
+            "clients remove the segment `.` before sending a request (RFC 3986, section 5.2.4): remove it",
         ),
         ("/a b", "` ` must be percent-encoded: write `%20`"),
         ("/caf\u{e9}", "`\u{e9}` must be percent-encoded: write `%C3%A9`"),
         (
             "/a?b",
-            "`?` starts the query or the fragment, which is no part of a path: end the path before it and take a `Query<…>` argument",
+            "`?` starts the query or fragment, which is not part of a path: end the path before it; a handler reads the query as `Query<…>`",
         ),
         (
             "/a%2f",
@@ -69,15 +69,15 @@ fn a_bad_path_is_told_with_its_remedy() {
         ),
         (
             "/:id/x",
-            "a parameter is not written `:id`: write `{id}` (or `%3A` for the character itself)",
+            "`:id` is not the syntax of a parameter: write `{id}`, or `%3A` for the character itself",
         ),
         (
             "/*rest",
-            "a parameter is not written `*rest`: write `{*rest}` (or `%2A` for the character itself)",
+            "`*rest` is not the syntax of a parameter: write `{*rest}`, or `%2A` for the character itself",
         ),
-        ("/{id", "the `{` at byte 1 is never closed: write `{id}`"),
-        ("/{id/x}", "the `{` at byte 1 is never closed: write `{id}`"),
-        ("/{", "the `{` at byte 1 is never closed: write `{name}`"),
+        ("/{id", "the `{` at byte 1 has no closing `}`: write `{id}`"),
+        ("/{id/x}", "the `{` at byte 1 has no closing `}`: write `{id}`"),
+        ("/{", "the `{` at byte 1 has no closing `}`: write `{name}`"),
         (
             "/a}",
             "the `}` at byte 2 has no `{` before it: write `{name}` for a parameter, `%7D` for a brace",
@@ -92,38 +92,44 @@ fn a_bad_path_is_told_with_its_remedy() {
         ),
         (
             "/{1a}",
-            "`1a` is no name for a parameter: use ASCII letters, digits and `_`, and start with a letter",
+            "invalid parameter name `1a`: use ASCII letters, digits and `_`, and start with a letter",
         ),
         (
             "/{user-id}",
-            "`user-id` is no name for a parameter: use ASCII letters, digits and `_`, and start with a letter",
+            "invalid parameter name `user-id`: use ASCII letters, digits and `_`, and start with a letter",
         ),
         (
             "/{_}",
-            "`_` is no name for a parameter: use ASCII letters, digits and `_`, and start with a letter",
+            "invalid parameter name `_`: use ASCII letters, digits and `_`, and start with a letter",
         ),
-        ("/{a}/{a}", "there are two parameters of the name `a`: rename one"),
+        ("/{a}/{a}", "two parameters are named `a`: rename one"),
         (
             "/{a}-{b}",
-            "the segment `{a}-{b}` has two parameters: put a slash between them, or take one and split it in the handler",
+            "the segment `{a}-{b}` has two parameters: separate them by a slash, or use one and split its value in the handler",
         ),
-        ("/{*a}/b", "`{*a}` takes all that is left: make it the last segment"),
-        ("/{*a}/", "`{*a}` takes all that is left: make it the last segment"),
+        (
+            "/{*a}/b",
+            "`{*a}` matches the rest of the path: make it the last segment",
+        ),
+        (
+            "/{*a}/",
+            "`{*a}` matches the rest of the path: make it the last segment",
+        ),
         (
             "/x{*a}",
-            "`{*a}` takes whole segments: it can have no text before or after it, put a slash between them",
+            "`{*a}` matches whole segments: separate it from other text by a slash",
         ),
         (
             "/{*a}.b",
-            "`{*a}` takes whole segments: it can have no text before or after it, put a slash between them",
+            "`{*a}` matches whole segments: separate it from other text by a slash",
         ),
         (
             "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}/{o}/{p}/{q}",
-            "`{q}` is one parameter more than the 16 that a path may have: take a `{*rest}`",
+            "`{q}` exceeds the limit of 16 parameters in a path: replace the last ones by `{*rest}`",
         ),
     ] {
         let error = Pattern::parse(path).expect_err(path);
-        assert_eq!(error.to_string(), format!("bad path `{path}`: {message}"));
+        assert_eq!(error.to_string(), format!("invalid path `{path}`: {message}"));
     }
     let long = format!("/{}", "a".repeat(4096));
     assert!(
@@ -135,30 +141,30 @@ fn a_bad_path_is_told_with_its_remedy() {
 }
 
 #[test]
-fn a_bad_prefix_is_told_with_its_remedy() {
+fn invalid_prefix_error_has_remedy() {
     for (prefix, message) in [
         (
             "/admin/",
-            "it ends in a slash, and the routes under it start with one: leave it out",
+            "the trailing slash duplicates the leading slash of its routes: remove it",
         ),
         (
             "/",
-            "it ends in a slash, and the routes under it start with one: leave it out",
+            "the trailing slash duplicates the leading slash of its routes: remove it",
         ),
         (
             "/files/{*rest}",
-            "`{*rest}` takes all that is left of the path: write it in each route's own path",
+            "`{*rest}` matches the rest of the path: write it in the path of each route",
         ),
     ] {
         let error = Pattern::parse_prefix(prefix).expect_err(prefix);
-        assert_eq!(error.to_string(), format!("bad prefix `{prefix}`: {message}"));
+        assert_eq!(error.to_string(), format!("invalid prefix `{prefix}`: {message}"));
     }
     assert!(Pattern::parse_prefix("/admin").is_ok());
     assert!(Pattern::parse_prefix("/{tenant}/v{version}").is_ok());
     assert!(Pattern::parse_prefix("admin").is_err());
 }
 
-/// The panic message of building a table of routes, if it panics.
+/// The panic message of the construction of a table, if it panics.
 fn refusal(routes: &[(&'static str, &'static str)]) -> Option<String> {
     let definitions: Vec<Definition> = routes
         .iter()
@@ -178,7 +184,7 @@ fn refusal(routes: &[(&'static str, &'static str)]) -> Option<String> {
 }
 
 #[test]
-fn a_conflict_names_both_places_and_the_remedy() {
+fn conflict_message_has_both_places_and_the_remedy() {
     assert_eq!(
         refusal(&[("GET", "/users/{a}"), ("POST", "/users/{a}"), ("GET", "/users/{b}")]).as_deref(),
         Some(
@@ -189,7 +195,7 @@ fn a_conflict_names_both_places_and_the_remedy() {
 }
 
 #[test]
-fn paths_that_differ_in_names_alone_conflict() {
+fn paths_that_differ_only_in_names_conflict() {
     for (one, other) in [
         ("/a", "/a"),
         ("/{a}", "/{b}"),
@@ -216,18 +222,18 @@ fn paths_of_different_precedence_do_not_conflict() {
 }
 
 #[test]
-fn a_bad_path_is_refused_when_a_table_is_built() {
-    let message = refusal(&[("GET", "/a//b")]).expect("the path is bad");
+fn table_construction_rejects_an_invalid_path() {
+    let message = refusal(&[("GET", "/a//b")]).expect("the path is invalid");
     assert_eq!(
         message,
-        "bad path `/a//b`: there is an empty segment at byte 3: write one slash (app::show, src/main.rs:1)"
+        "invalid path `/a//b`: empty segment at byte 3: write one slash (app::show, src/main.rs:1)"
     );
     assert!(refusal(&[("GET", "")]).is_some());
     assert!(refusal(&[("GET", "/{a}/{a}")]).is_some());
 }
 
 #[test]
-fn a_struct_must_have_the_parameters_of_the_path() {
+fn struct_fields_must_equal_the_path_parameters() {
     const SHOW: Definition = Definition {
         method: "GET",
         path: "/{a}/{b}",
@@ -246,14 +252,14 @@ fn a_struct_must_have_the_parameters_of_the_path() {
         refusal(&["a"]).as_deref(),
         Some(
             "the path `/{a}/{b}` of `app::show` (src/main.rs:7) has the parameter `{b}`, but `Place` has no field `b`: \
-             add the field to the struct or take the parameter out of the path"
+             add the field to the struct or remove the parameter from the path"
         )
     );
     assert_eq!(
         refusal(&["a", "b", "c"]).as_deref(),
         Some(
             "the path `/{a}/{b}` of `app::show` (src/main.rs:7) has no parameter `{c}`, but `Place` has the field `c`: \
-             take the field out of the struct or add the parameter to the path"
+             remove the field from the struct or add the parameter to the path"
         )
     );
 }

@@ -1,4 +1,4 @@
-//! The rules of matching, one by one.
+//! Rules of matching.
 
 use conduit_route::{Definition, Miss, Parameters, Part, Table, table};
 
@@ -18,7 +18,7 @@ const fn definition(method: &'static str, path: &'static str) -> Definition {
     }
 }
 
-/// The path of the route that was found, and the parameters.
+/// The path of the matched route, and the parameters.
 fn find<'p>(table: &Table, method: &str, path: &'p str) -> Result<(&'static str, Vec<&'p str>), Miss> {
     let mut parameters = Parameters::new();
     let route = table.find(method, path, &mut parameters)?;
@@ -29,7 +29,7 @@ fn find<'p>(table: &Table, method: &str, path: &'p str) -> Result<(&'static str,
 }
 
 #[test]
-fn a_more_specific_segment_wins() {
+fn more_specific_segment_wins() {
     const TABLE: &Table = table![
         route("GET", "/{*rest}"),
         route("GET", "/{name}"),
@@ -56,7 +56,7 @@ fn a_more_specific_segment_wins() {
 }
 
 #[test]
-fn a_dead_end_leads_back_to_a_less_specific_route() {
+fn search_backtracks_to_a_less_specific_route() {
     const TABLE: &Table = table![
         route("GET", "/a/b/c"),
         route("GET", "/a/{x}/d"),
@@ -74,7 +74,7 @@ fn a_dead_end_leads_back_to_a_less_specific_route() {
 }
 
 #[test]
-fn a_route_without_the_method_does_not_hide_one_that_has_it() {
+fn route_without_the_method_does_not_hide_a_less_specific_one() {
     const TABLE: &Table = table![
         route("GET", "/users/me"),
         route("DELETE", "/users/{id}"),
@@ -90,7 +90,7 @@ fn a_route_without_the_method_does_not_hide_one_that_has_it() {
 }
 
 #[test]
-fn a_get_route_answers_head_unless_there_is_a_head_route() {
+fn get_route_matches_head_unless_a_head_route_exists() {
     const TABLE: &Table = table![
         route("GET", "/a"),
         route("GET", "/b"),
@@ -106,7 +106,7 @@ fn a_get_route_answers_head_unless_there_is_a_head_route() {
 }
 
 #[test]
-fn methods_are_compared_whole_and_with_their_case() {
+fn methods_are_compared_in_full_and_case_sensitive() {
     const TABLE: &Table = table![
         route("VERSION-CONTROL", "/"),
         route("VERSION-", "/long"),
@@ -121,7 +121,7 @@ fn methods_are_compared_whole_and_with_their_case() {
 }
 
 #[test]
-fn a_trailing_slash_is_another_path() {
+fn trailing_slash_is_significant() {
     const TABLE: &Table = table![
         route("GET", "/a"),
         route("GET", "/b/"),
@@ -136,7 +136,7 @@ fn a_trailing_slash_is_another_path() {
 }
 
 #[test]
-fn what_is_no_path_matches_nothing() {
+fn target_without_a_leading_slash_matches_no_route() {
     const TABLE: &Table = table![route("GET", "/{*rest}"), route("GET", "/")];
     for path in ["", "*", "a", "é/"] {
         assert_eq!(find(TABLE, "GET", path), Err(Miss::NotFound), "{path}");
@@ -147,7 +147,7 @@ fn what_is_no_path_matches_nothing() {
 }
 
 #[test]
-fn parameters_are_what_was_sent() {
+fn parameters_are_not_decoded() {
     const TABLE: &Table = table![route("GET", "/{a}/x-{b}.y/{*c}")];
     assert_eq!(
         find(TABLE, "GET", "/é%20/x-ü.y/%2F/ö").map(|found| found.1),
@@ -156,7 +156,7 @@ fn parameters_are_what_was_sent() {
 }
 
 #[test]
-fn a_failed_search_leaves_no_parameters() {
+fn failed_search_clears_parameters() {
     const TABLE: &Table = table![route("GET", "/{a}/{b}/c")];
     let mut parameters = Parameters::new();
     assert!(TABLE.find("GET", "/x/y/c", &mut parameters).is_ok());
@@ -167,7 +167,7 @@ fn a_failed_search_leaves_no_parameters() {
 }
 
 #[test]
-fn a_mounted_list_has_its_prefix_before_each_path() {
+fn mount_prepends_its_prefix_to_each_path() {
     const INNER: &[Definition] = &[
         definition("GET", "/"),
         definition("GET", "/{id}"),

@@ -1,4 +1,4 @@
-//! The table compared with a plain matcher that tries every route on every path.
+//! The table compared with a naive matcher that tries every route.
 
 use std::cmp::Reverse;
 
@@ -6,12 +6,12 @@ use conduit_route::{Definition, Draft, Miss, Parameters, Pattern, Segment, Stora
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// Room for the largest set of routes that is generated.
+/// Capacity for the largest generated set of routes.
 const ROUTES: usize = 24;
 const NODES: usize = 1024;
 const SLOTS: usize = 4096;
 
-/// A table that is built at run time; it stays in memory, as a table of the compiler's would.
+/// A table that is built at run time and leaked, because a table has static lifetime.
 fn table(definitions: &'static [Definition]) -> &'static Table {
     let draft = Draft::<ROUTES, NODES, SLOTS>::new(definitions);
     draft.accept(definitions);
@@ -31,11 +31,11 @@ fn definition(method: &'static str, path: &str) -> Definition {
     }
 }
 
-/// The precedence of a route: the lower, the more specific.
+/// The precedence of a route; the lowest is the most specific.
 type Rank = Vec<(u8, Reverse<usize>, Reverse<usize>)>;
 
 fn rank(path: &str) -> Rank {
-    let pattern = Pattern::parse(path).expect("the path is good");
+    let pattern = Pattern::parse(path).expect("the path is valid");
     let segments = pattern.segments().map(|segment| match segment {
         Segment::Static(_) => (0, Reverse(0), Reverse(0)),
         Segment::Parameter {
@@ -47,9 +47,9 @@ fn rank(path: &str) -> Rank {
     segments.collect()
 }
 
-/// The parameters of `path` by `pattern`, if it matches.
+/// The parameters of `path` if it matches `pattern`.
 fn captures<'p>(pattern: &str, path: &'p str) -> Option<Vec<&'p str>> {
-    let pattern = Pattern::parse(pattern).expect("the path is good");
+    let pattern = Pattern::parse(pattern).expect("the path is valid");
     let mut left = Some(path.strip_prefix('/')?);
     let mut values = Vec::new();
     for segment in pattern.segments() {
@@ -92,7 +92,7 @@ fn naive_find<'p>(definitions: &[Definition], method: &str, path: &'p str) -> Re
         return Err(Miss::NotFound);
     }
     for (route, values) in &found {
-        // The most specific path has the first word, and a HEAD route of it goes before its GET route.
+        // The most specific path takes precedence, and a HEAD route of it takes precedence over its GET route.
         let same_path = || found.iter().filter(|other| rank_equal(definitions, other.0, *route));
         let fallback = if method == "HEAD" { "GET" } else { method };
         for method in [method, fallback] {
@@ -123,7 +123,7 @@ fn naive_allow(definitions: &[Definition], path: &str) -> Vec<&'static str> {
 }
 
 fn find<'p>(table: &Table, method: &str, path: &'p str) -> Result<(usize, Vec<&'p str>), Miss> {
-    // The leftovers of the last match must not matter.
+    // A search must ignore the parameters of the previous match.
     let mut parameters = Parameters::new();
     let _ = table.find("GET", "/a/b/c/d", &mut parameters);
     let found = table.find(method, path, &mut parameters);
@@ -133,7 +133,7 @@ fn find<'p>(table: &Table, method: &str, path: &'p str) -> Result<(usize, Vec<&'
     found.map(|route| (route, values))
 }
 
-/// Routes that do not conflict, from a small alphabet so that they overlap.
+/// Routes without conflicts, from a small alphabet so that they overlap.
 fn routes() -> impl Strategy<Value = Vec<Definition>> {
     let literal = select(vec![
         "a",
@@ -159,7 +159,7 @@ fn routes() -> impl Strategy<Value = Vec<Definition>> {
     ];
     let last = prop_oneof![6 => Just(""), 1 => Just("/{*rest}"), 1 => Just("/")];
     let path = (prop::collection::vec(segment, 0..4), last).prop_map(|(segments, last)| {
-        // Each parameter has a different name.
+        // Parameter names in a path are unique.
         let named = segments.iter().enumerate().map(|(at, segment)| {
             format!(
                 "/{}",
@@ -186,7 +186,7 @@ fn routes() -> impl Strategy<Value = Vec<Definition>> {
     })
 }
 
-/// A path that some route matches, or nearly.
+/// A path that matches a route, or nearly does.
 fn path(definitions: &[Definition], route: Index, values: &[&str], changes: &[(Index, char)]) -> String {
     let mut path = String::new();
     for (at, part) in definitions[route.index(definitions.len())].path.split('{').enumerate() {
@@ -241,7 +241,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_table_finds_what_trying_every_route_finds((definitions, paths) in routes().prop_flat_map(paths)) {
+    fn table_and_naive_matcher_agree((definitions, paths) in routes().prop_flat_map(paths)) {
         let definitions: &'static [Definition] = definitions.leak();
         let table = table(definitions);
         for path in &paths {
@@ -255,7 +255,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_the_list_does_not_matter((definitions, paths) in routes().prop_flat_map(paths), seed in any::<u64>()) {
+    fn order_of_the_list_is_irrelevant((definitions, paths) in routes().prop_flat_map(paths), seed in any::<u64>()) {
         let mut shuffled = definitions.clone();
         for last in (1..shuffled.len()).rev() {
             shuffled.swap(last, (seed.rotate_left(last as u32) % (last as u64 + 1)) as usize);
@@ -269,9 +269,9 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_parsed_without_a_panic(path in "/?([a-z./:*%{}_ é?#]|[{]a[}]|[{][*]a[}]){0,24}") {
+    fn parsing_arbitrary_text_does_not_panic(path in "/?([a-z./:*%{}_ é?#]|[{]a[}]|[{][*]a[}]){0,24}") {
         if let Err(error) = Pattern::parse(&path) {
-            let start = format!("bad path `{path}`: ");
+            let start = format!("invalid path `{path}`: ");
             prop_assert!(error.to_string().starts_with(&start));
             prop_assert!(path.get(error.range()).is_some());
         }

@@ -12,15 +12,15 @@ use crate::response::{IntoResponse, Response};
 
 macro_rules! takes_the_body {
     () => {
-        "takes the request's body, which the handler needs: take it out of the layer's arguments; to look at the body, take \
-         it from the `Request` with `take_body` and put it back with `set_body`"
+        "consumes the request body, which the handler needs: remove the argument; to inspect the body, remove it from the \
+         `Request` with `take_body` and restore it with `set_body`"
     };
 }
 
-/// Demands that no argument of a layer takes the body; each says whether it does, from the first on.
+/// Panics, at compile time, if an argument of a layer consumes the body; `takes_body` has one entry for each argument.
 ///
-/// `FromRequest` says it by a constant, which no bound can ask for. The assertion is one of each function that is given a
-/// layer, so that the compiler shows the call, and the name of the function that is the layer.
+/// `FromRequest::TAKES_BODY` is a constant, which a trait bound cannot check. Each function that receives a layer
+/// evaluates the assertion, so that the compiler prints the call and the name of the layer.
 #[track_caller]
 const fn leave_the_body(takes_body: &[bool]) {
     let mut place = 0;

@@ -102,10 +102,10 @@ pub trait Layer: Clone + Send + 'static {
 /// The extractors of a function must not take the body, because the handler needs it. `M` distinguishes the forms
 /// for the compiler and is always inferred.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no layer in an application whose state is `{S}`",
+    message = "`{Self}` is not a layer in an application whose state is `{S}`",
     label = "not a layer",
-    note = "a layer is an `async fn(Request, Next) -> Response`, which may take extractors such as `State<…>` before the request and return any response; or a type that implements `Layer`, which asks for `Clone` and `Send`",
-    note = "its arguments are its own and no references: write `mut request: Request` where it changes the request, not `request: &mut Request`"
+    note = "a layer is an `async fn(Request, Next) -> Response`, with optional extractors such as `State<…>` before the request and any response type; or a type that implements `Layer`, `Clone` and `Send`",
+    note = "its arguments cannot be references: to change the request, write `mut request: Request` instead of `request: &mut Request`"
 )]
 pub trait Middleware<S, M>: Clone + Send + 'static {
     /// Evaluated where the layer is given, it refuses to compile a layer that takes the request's body.

@@ -8,7 +8,7 @@ use super::Problem;
 /// An error that is a [`Problem`]: what `#[derive(Problem)]` implements, and what can be written by hand for an error
 /// whose response the attributes cannot say.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say which problem it is",
+    message = "`{Self}` cannot be converted into a problem",
     note = "derive `conduit::Problem` for it, or implement `IntoProblem`"
 )]
 pub trait IntoProblem {

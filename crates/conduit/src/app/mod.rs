@@ -44,9 +44,9 @@ pub struct NoRoutes;
 
 /// The type parameter of an application before [`App::routes`]: [`NoRoutes`] only.
 #[diagnostic::on_unimplemented(
-    message = "the application has its routes already",
+    message = "the application already has routes",
     label = "a second list of routes",
-    note = "write one list, so that the compiler sees every conflict: `.routes(routes![home, users::ROUTES, \"/admin\" => admin::ROUTES])`"
+    note = "write one list, so that the compiler finds every conflict: `.routes(routes![home, users::ROUTES, \"/admin\" => admin::ROUTES])`"
 )]
 pub trait Routeless {}
 

@@ -65,9 +65,9 @@ impl Error for Missing {}
 /// A value that a layer can attach to a request: every type that is `Clone`, `Send`, `Sync` and `'static`. There is
 /// nothing to implement: the trait exists for the compiler's messages.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be taken as an `Extension`",
-    label = "a handler gets a clone of it",
-    note = "write `#[derive(Clone)]` on `{Self}`, or take it in an `Arc`; it must be `Send` and `Sync` and own its data"
+    message = "`{Self}` cannot be an `Extension`",
+    label = "an extension must be `Clone`, `Send`, `Sync` and `'static`",
+    note = "each handler gets a clone: write `#[derive(Clone)]` on `{Self}`, or wrap it in an `Arc`"
 )]
 pub trait Attachable: Clone + Send + Sync + 'static {}
 

@@ -94,9 +94,9 @@ use crate::request::Request;
 /// A type that serde reads from a request: every type that implements `serde::Deserialize` and borrows nothing. There is
 /// nothing to implement: it replaces [`DeserializeOwned`] in bounds for the sake of the compiler's messages.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be read from a request",
-    label = "serde cannot read a `{Self}`",
-    note = "write `#[derive(serde::Deserialize)]` on `{Self}`; where it has fields that borrow, such as a `&str`, let them own their data, as a `String` does"
+    message = "`{Self}` cannot be deserialized from a request",
+    label = "`{Self}` does not implement `serde::Deserialize` for owned data",
+    note = "write `#[derive(serde::Deserialize)]` on `{Self}`; replace fields that borrow, such as `&str`, by owned ones, such as `String`"
 )]
 pub trait Readable: DeserializeOwned {}
 

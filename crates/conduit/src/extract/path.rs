@@ -70,10 +70,10 @@ impl<T: fmt::Display> fmt::Display for Path<T> {
 
 /// A struct that takes all parameters of a path by their names. Derive it, next to serde's `Deserialize`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say which parameters of the path it takes",
-    label = "the argument's name is not a parameter of the path, and its type is not a struct of parameters",
-    note = "give the argument the name of the parameter, or take a struct that derives `serde::Deserialize` and `conduit::PathParams`",
-    note = "for a parameter of a prefix with a type of yours, write `Path((slug,)): Path<(Slug,)>`"
+    message = "`{Self}` cannot take parameters of the path by their names",
+    label = "neither the name of a parameter nor a struct of parameters",
+    note = "name the argument after the parameter, or use a struct that derives `serde::Deserialize` and `conduit::PathParams`",
+    note = "for a parameter of a prefix with a custom type, write `Path((slug,)): Path<(Slug,)>`"
 )]
 pub trait PathParams {
     /// The names of the parameters, those of the struct's fields.
@@ -125,9 +125,9 @@ fn rejected(request: &Request, names: &'static [(&'static str, ParameterPlace)],
 /// An argument that takes a parameter of the path. A route attribute requires it if an argument has the name of a
 /// parameter and its type may be an alias of [`Path`].
 #[diagnostic::on_unimplemented(
-    message = "an argument with the name of a parameter of the path is a `Path`, and `{Self}` is not",
+    message = "an argument with the name of a path parameter must be a `Path`, and `{Self}` is not",
     label = "not a `Path`",
-    note = "write `Path<{Self}>` to take the parameter as a `{Self}`, or give the argument another name"
+    note = "write `Path<{Self}>` to take the parameter as a `{Self}`, or rename the argument"
 )]
 pub trait PathArgument: Sized {
     /// The type of the parameter's value.

@@ -88,9 +88,9 @@ pub struct Valid<E>(pub E);
 /// A type with rules: every type that derives `garde::Validate`. There is nothing to implement: the trait exists for
 /// the compiler's messages.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` has no rules that `Valid` could check",
-    label = "there is nothing to check in a `{Self}`",
-    note = "write `#[derive(garde::Validate)]` on `{Self}`, and a rule at each field, such as `#[garde(range(min = 1))]` or `#[garde(skip)]`"
+    message = "`{Self}` has no validation rules",
+    label = "`Valid` requires `garde::Validate`",
+    note = "write `#[derive(garde::Validate)]` on `{Self}`, and a rule on each field, such as `#[garde(range(min = 1))]` or `#[garde(skip)]`"
 )]
 pub trait HasRules: Validate<Context: Default> {}
 
@@ -99,8 +99,8 @@ impl<T: Validate<Context: Default>> HasRules for T {}
 
 /// An extractor whose content [`Valid`] can check.
 #[diagnostic::on_unimplemented(
-    message = "`Valid` cannot look into `{Self}`",
-    note = "take `Valid<Json<T>>`, `Valid<Form<T>>`, `Valid<Query<T>>` or `Valid<Header<T>>`, or implement `Content` for an extractor of yours"
+    message = "`Valid` does not support `{Self}`",
+    note = "write `Valid<Json<T>>`, `Valid<Form<T>>`, `Valid<Query<T>>` or `Valid<Header<T>>`, or implement `Content` for a custom extractor"
 )]
 pub trait Content {
     /// The inner value.

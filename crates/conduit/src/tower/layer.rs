@@ -89,10 +89,10 @@ pub fn send_layer<L: AroundHandlers<SendNextService>>(layer: L) -> TowerLayer<L,
 /// body, or an error that converts to a boxed error, which is logged and becomes a 500. The layer and the service
 /// are `Clone` and `Send`. With a [`SendNextService`] the same applies to `http::Request<SendBody>`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no layer of tower that fits around a handler",
-    label = "does not fit around a handler",
-    note = "what it makes of a `{N}` must be `Clone`, `Send` and a `Service` for an `http::Request` whose response is an `http::Response`; the request's body is a `conduit::Body`, or of `conduit::tower::send_layer` a `SendBody`",
-    note = "the bodies and futures of `conduit::tower::layer` are not `Send`: `conduit::tower::send_layer` takes a layer that asks for that"
+    message = "`{Self}` is not a tower layer for handlers",
+    label = "not a layer for handlers",
+    note = "its service for a `{N}` must be `Clone`, `Send` and a `Service` of `http::Request` whose response is an `http::Response`; the request body is a `conduit::Body`, or a `SendBody` with `conduit::tower::send_layer`",
+    note = "the bodies and futures of `conduit::tower::layer` are not `Send`: use `conduit::tower::send_layer` for a layer that requires `Send`"
 )]
 pub trait AroundHandlers<N: Inside = NextService>: Clone + Send + 'static {
     /// The resulting service.
@@ -313,9 +313,9 @@ fn not_its_own() -> Response {
 /// It is any body of `http-body`. Where reading it fails the handler's extractor answers 400, or 413 where it is a limit of
 /// `http-body-util` that it has passed.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the body of a request on its way to a handler",
-    label = "a layer of tower gives requests this body",
-    note = "it must be an `http_body::Body` whose error turns into `Box<dyn Error + Send + Sync>`, and borrow nothing"
+    message = "`{Self}` cannot be the body of a request to a handler",
+    label = "the request body that this tower layer produces",
+    note = "it must be a `'static` `http_body::Body` whose error converts into `Box<dyn Error + Send + Sync>`"
 )]
 pub trait RequestBody: Sized + 'static {
     /// The body, as a handler reads it.

@@ -64,9 +64,9 @@ pub use credentials::{ApiKey, Basic, Bearer, Key, KeyPlace};
 ///
 /// The [module](self) has an example.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say how it is authenticated in an application whose state is `{S}`",
-    label = "`Auth` takes a type that implements `Authenticate`",
-    note = "implement `Authenticate<S>` for `{Self}`: its `Credentials` are `Bearer`, `Basic` or `ApiKey<…>`"
+    message = "`{Self}` is not authenticated in an application whose state is `{S}`",
+    label = "`Auth` requires `Authenticate`",
+    note = "implement `Authenticate<S>` for `{Self}`: its `Credentials` can be `Bearer`, `Basic` or `ApiKey<…>`"
 )]
 pub trait Authenticate<S>: Sized {
     /// The credentials: [`Bearer`], [`Basic`], [`ApiKey`], or a custom extractor.
