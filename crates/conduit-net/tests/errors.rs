@@ -30,7 +30,7 @@ fn foreign_address_error_has_address_and_remedy() {
     assert_eq!(
         bind("192.0.2.1:8080").unwrap_err().to_string(),
         "cannot bind 192.0.2.1:8080: address not available (EADDRNOTAVAIL); no interface of this machine has this address: bind \
-         0.0.0.0 or [::] for all interfaces, or one of their own"
+         0.0.0.0 or [::] for all interfaces, or the address of one"
     );
 }
 

@@ -1,9 +1,8 @@
 //! The cost of one request in the engine, in nanoseconds of one core.
 //!
-//! `cargo bench -p conduit-proto`. Each figure is the best of many batches, since other
-//! load of the machine only adds; the input is hidden from the compiler and the output used.
-//! httparse's plain reading of the same bytes is printed for comparison: it does less (no copy,
-//! no framing, no check of the target), so it is a yardstick rather than a competitor.
+//! `cargo bench -p conduit-proto`. Each figure is the best of many batches, because other load only adds time. The
+//! input is hidden from the compiler, and the output is used. For comparison, it prints the time of httparse for the
+//! same bytes, which does less: no copy, no framing, no check of the target.
 #![expect(clippy::print_stdout, reason = "the program's purpose is to print figures")]
 #![forbid(unsafe_code)]
 
@@ -61,7 +60,7 @@ fn main() {
     );
 }
 
-/// Reads one request; answers it with three fields and 13 bytes, or with as little as there is.
+/// Parses one request, and optionally writes a response of three fields and 13 bytes.
 fn parse_and_answer(request: &[u8], answer: bool) -> f64 {
     let mut headers = HeaderMap::new();
     if answer {

@@ -1,7 +1,7 @@
 //! The cost of one request in the HTTP/2 engine, in nanoseconds of one core.
 //!
 //! `cargo bench -p conduit-proto --bench h2`. Each figure is the best of many batches of 100 requests, each on a new
-//! stream of one connection: their input is parsed, and each has a response of 13 bytes with four fields.
+//! stream of one connection: parsing the request, and writing a response of four fields and 13 bytes.
 #![expect(clippy::print_stdout, reason = "the program's purpose is to print figures")]
 #![forbid(unsafe_code)]
 
@@ -117,13 +117,13 @@ fn push(input: &mut Vec<u8>, stream: u32, block: &[u8]) {
     input.extend(block);
 }
 
-/// Fields as literals without compression, of this representation.
+/// Fields as uncompressed literals with this representation.
 fn literals(fields: &[(&str, &str)], first: u8) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(first);
         for string in [name, value] {
-            // No string here is longer than the prefix holds.
+            // Each string is shorter than the maximum of the prefix.
             block.push(string.len() as u8);
             block.extend(string.bytes());
         }

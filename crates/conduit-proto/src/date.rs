@@ -1,4 +1,4 @@
-//! Dates of HTTP, without a clock: the caller says what time it is.
+//! HTTP dates. There is no clock here: the caller provides the time.
 
 const DAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
 const MONTHS: [&[u8; 3]; 12] = [
@@ -8,14 +8,15 @@ const MONTHS: [&[u8; 3]; 12] = [
 /// 9999-12-31 23:59:59, the last second whose year has four digits.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// Writes a moment as an IMF-fixdate, the form of the `Date` field (RFC 9110, section 5.6.7).
+/// Formats a time as an IMF-fixdate, the format of the `Date` field (RFC 9110, section 5.6.7).
 ///
-/// `unix_seconds` counts from 1970-01-01 00:00:00 UTC. The form has room for four digits of year,
-/// so what lies after the year 9999 is written as its last second.
+/// `unix_seconds` counts from 1970-01-01 00:00:00 UTC. The format has four digits for the year, so a time after the
+/// year 9999 becomes its last second.
 ///
-/// Writing one costs about 20 ns; a server writes it once a second and keeps it.
+/// A call takes about 20 ns; a server formats the date once per second and reuses it.
 ///
 /// ```
+/// assert_eq!(&conduit_proto::http_date(784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");
 /// assert_eq!(&conduit_proto::http_date(784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");
 /// ```
 #[must_use]
@@ -37,12 +38,11 @@ pub fn http_date(unix_seconds: u64) -> [u8; 29] {
     text
 }
 
-/// Year, month (1 to 12) and day (1 to 31) of a count of days since 1970-01-01.
+/// The year, month (1 to 12) and day (1 to 31) of a number of days since 1970-01-01.
 ///
-/// The calendar repeats every 400 years (146,097 days). Inside such an era the years are counted
-/// from 1 March, so that the leap day is the last of its year and a month's first day follows
-/// from its number alone: the months from March on have 31, 30, 31, 30, 31 days, twice and a bit,
-/// which is what `(153 * month + 2) / 5` adds up.
+/// The calendar repeats every 400 years (146,097 days). Within such an era, years start on 1 March, so that the leap
+/// day is the last day of a year and the first day of a month depends only on the month: the months from March have 31,
+/// 30, 31, 30, 31 days, repeated, which `(153 * month + 2) / 5` sums up.
 fn civil_from_days(days: u64) -> (u32, u32, u32) {
     let days = days + 719_468; // from 0000-03-01
     let era = days / 146_097;
@@ -73,9 +73,9 @@ mod tests {
         String::from_utf8(http_date(unix_seconds).to_vec()).unwrap()
     }
 
-    /// Counts the days one by one, as a calendar does.
+    /// Compares the result with counting the days one by one.
     #[test]
-    fn every_day_of_five_centuries_is_the_next_day_of_the_calendar() {
+    fn consecutive_days_of_five_centuries_are_consecutive_dates() {
         let (mut year, mut month, mut day) = (1970_u32, 1_u32, 1_u32);
         for days in 0..182_622_u64 {
             assert_eq!(super::civil_from_days(days), (year, month, day), "{days}");
@@ -96,19 +96,19 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_rfc_is_written_as_there() {
+    fn example_of_the_rfc_is_formatted() {
         assert_eq!(date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 
     #[test]
-    fn a_leap_day_and_the_seconds_around_it() {
+    fn leap_day_and_adjacent_seconds_are_formatted() {
         assert_eq!(date(951_782_399), "Mon, 28 Feb 2000 23:59:59 GMT");
         assert_eq!(date(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
         assert_eq!(date(951_868_800), "Wed, 01 Mar 2000 00:00:00 GMT");
     }
 
     #[test]
-    fn what_lies_after_the_year_9999_is_its_last_second() {
+    fn time_after_year_9999_becomes_its_last_second() {
         assert_eq!(date(253_402_300_799), "Fri, 31 Dec 9999 23:59:59 GMT");
         assert_eq!(date(u64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
     }

@@ -1,17 +1,16 @@
-//! Protocol engines that do no I/O: bytes go in, events and bytes come out.
+//! Protocol engines without I/O: bytes in, events and bytes out.
 //!
-//! Nothing here opens a socket, reads a clock or starts a thread. The caller moves the bytes and
-//! says what time it is, so an engine behaves the same with epoll, with TLS, in a test and in
-//! a fuzzer. No `unsafe`.
+//! An engine does not open a socket, read a clock or start a thread. The caller transfers the bytes and provides the
+//! time, so an engine behaves equally with epoll, with TLS, in a test and in a fuzzer. The crate contains no `unsafe`.
 //!
-//! - [`h1`]: the server's side of HTTP/1.1 (RFC 9112).
-//! - [`h2`]: the server's side of HTTP/2 (RFC 9113).
+//! - [`h1`]: the server side of HTTP/1.1 (RFC 9112).
+//! - [`h2`]: the server side of HTTP/2 (RFC 9113).
 //! - [`multipart`]: the bodies of forms with files (RFC 7578).
 //! - [`proxy`]: the header of the PROXY protocol.
-//! - `ws`, with the feature of that name: the server's side of WebSocket (RFC 6455, 7692).
+//! - `ws`, with the feature `ws`: the server side of WebSocket (RFC 6455, 7692).
 //! - [`http_date`]: the value of the `Date` field.
 //!
-//! A server of one connection, with the socket left out:
+//! A server with one connection, without the socket:
 //!
 //! ```
 //! use conduit_proto::h1::{BodyLength, Connection, Event, Head, Limits};
@@ -46,7 +45,7 @@ pub mod ws;
 
 pub use date::http_date;
 
-/// The code of the crate's README, compiled with the documentation's tests.
+/// The code of the README, compiled as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

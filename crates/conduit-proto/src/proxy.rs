@@ -1,11 +1,10 @@
-//! The PROXY protocol, versions 1 and 2: the client's address from a proxy that forwards bytes.
+//! The PROXY protocol, versions 1 and 2: the address of the client, sent by a proxy that forwards bytes.
 //!
-//! The header precedes everything else on a connection, TLS included. Its sender can claim any address, so it must be
-//! read from known proxies only. The specification is `proxy-protocol.txt` of
-//! HAProxy.
+//! The header precedes all other bytes of a connection, including TLS. The sender can claim any address, so accept it
+//! only from known proxies. The specification is `proxy-protocol.txt` of HAProxy.
 //!
-//! A [`HeaderParser`] is given what has been received, and says how much of it was the header's. It keeps what it needs, at
-//! most 232 bytes, and never requests bytes after the header.
+//! A [`HeaderParser`] receives bytes and returns the number of bytes that belong to the header. It stores at most 232
+//! bytes, and never consumes bytes after the header.
 //!
 //! ```
 //! use conduit_proto::proxy::{Header, HeaderParser};
@@ -21,42 +20,42 @@
 //! # Ok::<(), conduit_proto::proxy::HeaderError>(())
 //! ```
 //!
-//! # Refused input
+//! # Rejected input
 //!
-//! Anything that is no header, from the first byte that shows it. In version 1: a line of more than 107 bytes, any spacing
-//! but one space, numbers with leading zeros, addresses of the other family, a line that does not end in CR and LF. In
-//! version 2: another version or command, a family or transport that the specification does not have, a length that is too
-//! short for the addresses, and one above [`LENGTH_LIMIT`]. Extensions (TLVs) are skipped and not looked into.
+//! The input is rejected at the first byte that cannot be part of a header. In version 1: a line of more than 107
+//! bytes, other spacing than one space, numbers with leading zeros, addresses of the other family, a line that does not
+//! end in CR and LF. In version 2: an unknown version or command, a family or transport that the specification does not
+//! define, and a length that is too short for the addresses or exceeds [`LENGTH_LIMIT`]. Extensions (TLVs) are skipped
+//! without validation.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The longest header of version 2 that is read, in bytes after its first 16: 4096. Addresses take at most 216; the rest
-/// is room for extensions, such as the names and certificates of TLS.
+/// The maximum length of a version 2 header in bytes, after its first 16: 4096. Addresses take at most 216; the rest is
+/// for extensions, such as TLS names and certificates.
 pub const LENGTH_LIMIT: usize = 4096;
 
-/// The longest line of version 1, with its end.
+/// The maximum length of a version 1 line, including its end.
 const LINE_LIMIT: usize = 107;
 /// The signature of version 2.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The fixed part of version 2: signature, version and command, family and transport, length.
 const FIXED: usize = 16;
-/// The addresses of two Unix sockets: the longest that there are.
+/// The length of the addresses of two Unix sockets, which are the longest.
 const ADDRESSES: usize = 216;
 
 /// The content of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Header {
-    /// The proxy speaks for itself, as it does to see whether the server lives: the client is the proxy.
+    /// `LOCAL`: the proxy opened the connection itself, such as for a health check; the client is the proxy.
     Local,
-    /// It forwards a connection whose addresses it does not know, or that are of no family that a server here has, such as
-    /// those of a Unix socket: nothing is known of the client.
+    /// The proxy forwards a connection whose addresses are unknown or unsupported, such as those of Unix sockets.
     Unknown,
-    /// It forwards a connection over TCP, or datagrams over UDP.
+    /// The proxy forwards a connection over TCP, or datagrams over UDP.
     Internet {
-        /// The client's address.
+        /// The address of the client.
         source: SocketAddr,
-        /// The address that the client has connected to.
+        /// The address to which the client connected.
         destination: SocketAddr,
     },
 }
@@ -65,46 +64,48 @@ pub enum Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderError {
-    /// It begins as neither version does.
+    /// The input starts with the signature of neither version.
     Signature,
-    /// The line of version 1 is longer than 107 bytes, or ends in something else than CR and LF.
+    /// The line of version 1 is longer than 107 bytes, or does not end in CR and LF.
     Line,
-    /// A word of version 1's line: its protocol, an address, a port, or how many there are.
+    /// A word in the line of version 1 is invalid: the protocol, an address, a port, or their number.
     Word,
-    /// Neither `LOCAL` nor `PROXY` of version 2.
+    /// The command of version 2 is neither `LOCAL` nor `PROXY`.
     Command,
-    /// A family or a transport that version 2 does not have, in a header of the command `PROXY`.
+    /// Version 2 does not define the family or the transport in a header with the command `PROXY`.
     Family,
-    /// The length of version 2 is too short for the addresses, or above [`LENGTH_LIMIT`].
+    /// The length in version 2 is too short for the addresses, or exceeds [`LENGTH_LIMIT`].
     Length,
 }
 
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            HeaderError::Signature => "no PROXY header: the connection must begin with one",
-            HeaderError::Line => "a PROXY line that does not end in CR and LF within 107 bytes",
-            HeaderError::Word => "a PROXY line with a bad protocol, address or port",
-            HeaderError::Command => "a PROXY header with an unknown version or command",
-            HeaderError::Family => "a PROXY header with an unknown family or transport",
-            HeaderError::Length => "a PROXY header whose length does not fit its addresses, or is above the limit",
+            HeaderError::Signature => {
+                "the connection does not start with a PROXY header: configure the proxy to send one"
+            }
+            HeaderError::Line => "the PROXY line does not end in CR and LF within 107 bytes",
+            HeaderError::Word => "the PROXY line has an invalid protocol, address or port",
+            HeaderError::Command => "the PROXY header has an unknown version or command",
+            HeaderError::Family => "the PROXY header has an unknown family or transport",
+            HeaderError::Length => "the length in the PROXY header is too short for its addresses or exceeds the limit",
         })
     }
 }
 
 impl std::error::Error for HeaderError {}
 
-/// Reads the header of one connection, in pieces of any size.
+/// An incremental parser for the header of one connection.
 #[derive(Clone)]
 pub struct HeaderParser {
-    /// The header as far as it is kept; extensions are not.
+    /// The stored part of the header, without extensions.
     kept: [u8; FIXED + ADDRESSES],
-    /// The number of received bytes. `come <= FIXED + LENGTH_LIMIT`
+    /// The number of received bytes; `come <= FIXED + LENGTH_LIMIT`.
     come: usize,
 }
 
 impl HeaderParser {
-    /// A parser of a connection of which nothing was read.
+    /// A parser for a new connection.
     #[must_use]
     pub const fn new() -> Self {
         HeaderParser {
@@ -113,12 +114,12 @@ impl HeaderParser {
         }
     }
 
-    /// Takes what has been received and says how much of it was the header's, and what the header says once it is whole.
-    /// Until then all of `input` is used. Must not be called again after a header or an error.
+    /// Parses received bytes. Returns the number of bytes that belong to the header, and the header if it is complete;
+    /// until then, all of `input` belongs to it. Must not be called again after a header or an error.
     ///
     /// # Errors
     ///
-    /// When it is no header, from the first byte that cannot be one: the connection has to be closed.
+    /// The input is not a header, from the first byte that cannot be part of one. Close the connection.
     pub fn handle_input(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), HeaderError> {
         let mut used = 0;
         while used < input.len() {
@@ -142,7 +143,7 @@ impl HeaderParser {
     /// The number of bytes until the next decision; at least 1.
     fn wanted(&self) -> Result<usize, HeaderError> {
         if self.come < FIXED || self.kept[0] == b'P' {
-            // A line may end at any byte, and faults are reported at once.
+            // The line may end at any byte, and errors are reported at once.
             return Ok(1);
         }
         Ok(FIXED + self.length()? - self.come)
@@ -157,7 +158,7 @@ impl HeaderParser {
         Ok(length)
     }
 
-    /// The header, if it is whole; an error if it cannot become one.
+    /// The header, if it is complete; an error if it cannot become valid.
     fn header(&self) -> Result<Option<Header>, HeaderError> {
         let come = &self.kept[..self.come.min(self.kept.len())];
         if come[0] == b'P' {
@@ -171,8 +172,8 @@ impl HeaderParser {
             return Err(HeaderError::Command);
         }
         let is_local = come.get(12) == Some(&0x20);
-        // TCP and UDP over IPv4 and IPv6, both kinds of Unix sockets, and unspecified. The family of LOCAL is ignored, as
-        // section 2.2 asks: a health check must not fail because of it.
+        // TCP and UDP over IPv4 and IPv6, both kinds of Unix sockets, and unspecified. The family of LOCAL is ignored
+        // (section 2.2): it must not make a health check fail.
         let families = |family: &u8| matches!(family, 0x00 | 0x11 | 0x12 | 0x21 | 0x22 | 0x31 | 0x32);
         if !is_local && come.get(13).is_some_and(|family| !families(family)) {
             return Err(HeaderError::Family);

@@ -1,4 +1,4 @@
-//! In the steady state a small request costs no allocation.
+//! In the steady state, a small request does not allocate.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,29 +8,29 @@ use conduit_proto::h1::{BodyLength, Connection, Event, Head, Limits};
 use conduit_proto::{h2, http_date};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-/// Counts the allocations of each thread, so that the test harness's own do not matter.
+/// Counts the allocations of each thread, so that those of the test harness are excluded.
 struct Counting;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call is passed unchanged to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller fulfils the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller fulfils the contract of `dealloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller fulfils the contract of `realloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -44,7 +44,7 @@ fn allocations(call: impl FnOnce()) -> usize {
     COUNT.with(Cell::get) - before
 }
 
-/// Reads and answers everything in the stream, which ends with a complete request.
+/// Parses all requests in the stream, which ends with a complete one, and writes their responses.
 fn serve(stream: &[u8], head: &mut Head, out: &mut Vec<u8>, headers: &HeaderMap) {
     let mut connection = Connection::new();
     let date = &http_date(784_111_777);
@@ -75,7 +75,7 @@ fn serve(stream: &[u8], head: &mut Head, out: &mut Vec<u8>, headers: &HeaderMap)
 }
 
 #[test]
-fn a_small_request_and_its_answer_allocate_nothing() {
+fn small_request_and_response_do_not_allocate() {
     let stream = b"GET /users/7?full HTTP/1.1\r\nHost: example.org\r\nAccept: */*\r\nCookie: a=b\r\n\r\n\
         DELETE /users/8 HTTP/1.1\r\nHost: example.org\r\nX-Token: 0123456789abcdef\r\n\r\n\
         POST /users HTTP/1.1\r\nHost: example.org\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nabcde\
@@ -98,7 +98,7 @@ fn a_small_request_and_its_answer_allocate_nothing() {
     assert_eq!(steady, 0);
 }
 
-/// Reads and answers all requests of an HTTP/2 client's input.
+/// Parses all requests in the input of an HTTP/2 client, and writes their responses.
 fn serve_h2(
     connection: &mut h2::Http2Connection,
     input: &[u8],
@@ -130,7 +130,7 @@ fn serve_h2(
     assert_eq!(at, input.len());
 }
 
-/// Frames of HEADERS for `GET /` with a field that the table keeps, and of a `POST` with a body, on these streams.
+/// HEADERS of a `GET /` with a field for the dynamic table, and of a `POST` with a body, on these streams.
 fn h2_requests(get: u32, post: u32) -> Vec<u8> {
     let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
         let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
@@ -157,7 +157,7 @@ fn h2_requests(get: u32, post: u32) -> Vec<u8> {
 }
 
 #[test]
-fn small_requests_of_http_2_allocate_nothing() {
+fn small_http_2_requests_do_not_allocate() {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     headers.insert(header::SERVER, HeaderValue::from_static("conduit"));
@@ -188,7 +188,7 @@ fn small_requests_of_http_2_allocate_nothing() {
 }
 
 #[test]
-fn a_date_allocates_nothing() {
+fn date_does_not_allocate() {
     let count = allocations(|| {
         std::hint::black_box(http_date(784_111_777));
     });
@@ -196,7 +196,7 @@ fn a_date_allocates_nothing() {
 }
 
 #[test]
-fn the_map_of_a_head_shares_one_buffer() {
+fn header_map_shares_one_buffer() {
     let head_of = |fields: &str| {
         let stream = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}Cookie: a=b\r\nReferer: c\r\n\r\n");
         let mut head = Head::new();

@@ -1,10 +1,10 @@
-//! `multipart/form-data`: forms as clients send them, cut anywhere, and invalid ones.
+//! `multipart/form-data`: forms as sent by clients, divided at any position, and invalid ones.
 
 use bytes::Bytes;
 use conduit_proto::multipart::{FIELDS_LIMIT, MultipartError, MultipartEvent, MultipartParser, boundary};
 use proptest::prelude::*;
 
-/// The content of a body: name, file name and content of each part.
+/// The parts of a body: name, file name and content of each.
 type Parts = Vec<(String, Option<String>, Vec<u8>)>;
 
 fn read<'a>(boundary: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Result<Parts, MultipartError> {
@@ -56,8 +56,8 @@ const FORM: &[u8] = b"preamble\r\n--xyz\r\nContent-Disposition: form-data; name=
     \r\n--xyz\r\nContent-Disposition: form-data; name=\"\"\r\n\r\n\r\n--xyz--\r\nepilogue \r\n--xyz\r\n";
 
 #[test]
-fn a_form_is_the_same_however_it_is_cut() {
-    // The part that looks like a delimiter is one: it must not be sent, and is refused.
+fn form_does_not_depend_on_the_division() {
+    // Content that contains the delimiter is invalid, and is rejected.
     assert_eq!(malformed(FORM), "a boundary is followed by other text on its line");
     let form: Vec<u8> = String::from_utf8(FORM.to_vec())
         .expect("text")
@@ -87,7 +87,7 @@ fn a_form_is_the_same_however_it_is_cut() {
 }
 
 #[test]
-fn the_first_delimiter_may_stand_at_the_beginning_and_there_may_be_no_part() {
+fn body_may_start_with_the_delimiter_and_have_no_part() {
     assert_eq!(whole(b"--xyz--"), Ok(Parts::new()));
     assert_eq!(whole(b"\r\n--xyz--\r\n"), Ok(Parts::new()));
     assert_eq!(whole(b""), Err(MultipartError::Incomplete));
@@ -95,7 +95,7 @@ fn the_first_delimiter_may_stand_at_the_beginning_and_there_may_be_no_part() {
 }
 
 #[test]
-fn what_breaks_the_grammar_is_refused_with_its_reason() {
+fn invalid_bodies_are_rejected_with_a_reason() {
     let part = |head: &str| malformed(format!("--xyz\r\n{head}\r\n\r\n\r\n--xyz--").as_bytes());
     assert_eq!(
         malformed(b"--xyz?\r\n"),
@@ -110,7 +110,7 @@ fn what_breaks_the_grammar_is_refused_with_its_reason() {
         "--xyz: b\r\nContent-Disposition: form-data; name=a",
         "Content-Disposition: form-data; name=a\r\n--xyzz: b\r\nc: d",
     ] {
-        assert_eq!(part(head), "the head of a part contains a boundary");
+        assert_eq!(part(head), "the head of a part contains the boundary");
     }
     let missing = "the head of a part has no content-disposition, or several";
     assert_eq!(malformed(b"--xyz\r\n\r\n\r\n\r\n--xyz--"), missing);
@@ -119,7 +119,7 @@ fn what_breaks_the_grammar_is_refused_with_its_reason() {
         part("Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b"),
         missing
     );
-    let line = "a line in the head of a part is no header field";
+    let line = "a line in the head of a part is not a header field";
     assert_eq!(part("Content-Disposition: form-data;\r\n name=a"), line);
     assert_eq!(part("Content-Disposition: form-data; name=\"a\rb\""), line);
     assert_eq!(part("Content-Disposition: form-data; name=\"a\nX: b\""), line);
@@ -134,17 +134,17 @@ fn what_breaks_the_grammar_is_refused_with_its_reason() {
     );
     assert_eq!(
         part("Content-Disposition: form-data; name=a; NAME=b"),
-        "a parameter of a header field comes twice"
+        "a parameter of a header field is repeated"
     );
     for parameters in ["; name", "; name=\"a", "; name=\"a\" b", "name=a\" b"] {
         assert!(!part(&format!("Content-Disposition: form-data{parameters}")).is_empty());
     }
     let body = b"--xyz\r\nContent-Disposition: form-data; name=\"\xff\"\r\n\r\n\r\n--xyz--";
-    assert_eq!(malformed(body), "the name of a part, or of its file, is not UTF-8");
+    assert_eq!(malformed(body), "the name of a part or of its file is not UTF-8");
 }
 
 #[test]
-fn a_head_has_limits_for_its_length_and_its_fields() {
+fn head_length_and_number_of_fields_are_limited() {
     let mut endless = b"--xyz\r\nContent-Disposition: form-data; name=a\r\nX: ".to_vec();
     endless.resize(20_000, b'x');
     assert_eq!(whole(&endless), Err(MultipartError::HeadTooLong { limit_bytes: 8192 }));
@@ -167,7 +167,7 @@ fn a_head_has_limits_for_its_length_and_its_fields() {
 }
 
 #[test]
-fn content_is_given_as_it_comes_and_at_most_a_delimiter_is_held_back() {
+fn content_is_returned_at_once_except_a_possible_delimiter() {
     let mut parser = MultipartParser::new("xyz");
     parser.handle_input(Bytes::from_static(
         b"--xyz\r\nContent-Disposition: form-data; name=a\r\n\r\n",
@@ -190,7 +190,7 @@ fn content_is_given_as_it_comes_and_at_most_a_delimiter_is_held_back() {
 }
 
 #[test]
-fn a_boundary_is_what_rfc_2046_allows() {
+fn boundary_must_conform_to_rfc_2046() {
     let of = |text: &str| boundary(text.as_bytes());
     let right = |text: &str| Ok(Some(text.to_owned()));
     assert_eq!(of("multipart/form-data; boundary=a-b"), right("a-b"));
@@ -221,7 +221,7 @@ fn a_boundary_is_what_rfc_2046_allows() {
     }
 }
 
-/// The same by searching the whole body: lines that begin with the delimiter are where it is cut.
+/// A naive parser, which searches the whole body for lines that start with the delimiter.
 fn twin(body: &[u8]) -> Option<Parts> {
     let text = [b"\r\n", body].concat();
     let mut parts = Parts::new();
@@ -248,7 +248,7 @@ fn twin(body: &[u8]) -> Option<Parts> {
 
 proptest! {
     #[test]
-    fn any_pieces_are_read_as_a_search_in_the_whole_body_reads_them(
+    fn parser_agrees_with_the_naive_parser_for_any_division(
         words in prop::collection::vec(
             prop::sample::select(vec![
                 "\r", "\n", "\r\n", "-", "--", "--xyz", "\r\n--xyz", "\r\n--xyz\r\n", "\r\n--xy", "a", " ",

@@ -1,8 +1,9 @@
-//! The PROXY protocol: whole headers, headers in pieces, and invalid ones. The sections are those of `proxy-protocol.txt`.
+//! The PROXY protocol: whole headers, headers in pieces, and invalid ones. Section numbers refer to
+//! `proxy-protocol.txt`.
 
 use conduit_proto::proxy::{Header, HeaderError, HeaderParser, LENGTH_LIMIT};
 
-/// Section, name, bytes, outcome. `GET` after a header must not be consumed.
+/// Section, name, bytes, result. `GET` after a header must not be consumed.
 type Case = (&'static str, &'static str, Vec<u8>, Result<Header, HeaderError>);
 
 fn internet(source: &str, destination: &str) -> Result<Header, HeaderError> {
@@ -12,7 +13,7 @@ fn internet(source: &str, destination: &str) -> Result<Header, HeaderError> {
     })
 }
 
-/// A header of version 2 of these bytes, with the length that they have.
+/// A version 2 header with these bytes and their length.
 fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     v2_of_length(command, family, rest.len(), rest)
 }
@@ -35,7 +36,7 @@ fn v6() -> Vec<u8> {
     bytes
 }
 
-/// V4's addresses, and extensions of this length in all.
+/// A version 2 header with extensions of this total length.
 fn extended(length: usize) -> Vec<u8> {
     let mut bytes = V4.to_vec();
     bytes.resize(12 + length, 0xaa);
@@ -108,7 +109,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// Gives the bytes in pieces of this length; the header and how much was used.
+/// Parses the bytes in pieces of this length; returns the header and the number of consumed bytes.
 fn run(bytes: &[u8], length: usize) -> Result<Option<(Header, usize)>, HeaderError> {
     let mut parser = HeaderParser::new();
     let mut used = 0;
@@ -128,7 +129,7 @@ fn run(bytes: &[u8], length: usize) -> Result<Option<(Header, usize)>, HeaderErr
 }
 
 #[test]
-fn a_header_says_the_same_however_it_is_cut() {
+fn header_does_not_depend_on_the_division() {
     for (section, name, bytes, outcome) in cases() {
         let mut followed = bytes.clone();
         followed.extend(b"GET / HTTP/1.1\r\n");
@@ -141,7 +142,7 @@ fn a_header_says_the_same_however_it_is_cut() {
 }
 
 #[test]
-fn a_header_that_is_cut_off_is_not_whole() {
+fn truncated_header_is_incomplete() {
     for (section, name, bytes, outcome) in cases() {
         if outcome.is_err() {
             continue;
@@ -157,7 +158,7 @@ fn a_header_that_is_cut_off_is_not_whole() {
 }
 
 #[test]
-fn what_cannot_be_a_header_is_refused_at_its_first_wrong_byte() {
+fn invalid_header_is_rejected_at_its_first_invalid_byte() {
     assert_eq!(run(b"G", 1), Err(HeaderError::Signature));
     assert_eq!(run(b"PR\r", 1), Err(HeaderError::Signature));
     assert_eq!(

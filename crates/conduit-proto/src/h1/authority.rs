@@ -6,10 +6,10 @@ use super::error::Reason;
 use super::framing::decimal;
 use super::scan;
 
-/// Checks the value of `Host` unless it is the one that was valid last.
+/// Checks the value of `Host`; `valid` is the last valid value, which is not checked again.
 #[inline]
 pub(crate) fn check_host(value: &[u8], valid: &mut Vec<u8>) -> Result<(), Reason> {
-    /// A host name has at most 253 bytes; a longer value, which the grammar allows, is not worth its memory.
+    /// A host name has at most 253 bytes; caching a longer value, which the grammar allows, is not worth its memory.
     const KEPT_BYTES: usize = 256;
     if value == valid && !value.is_empty() {
         return Ok(());
@@ -24,7 +24,7 @@ pub(crate) fn check_host(value: &[u8], valid: &mut Vec<u8>) -> Result<(), Reason
     Ok(())
 }
 
-/// Where the authority of an absolute target starts. The schemes are those that are served here.
+/// The start of the authority in an absolute target with a supported scheme.
 pub(super) fn absolute_prefix(target: &[u8]) -> Option<usize> {
     [&b"http://"[..], b"https://"]
         .into_iter()
@@ -36,8 +36,8 @@ pub(super) fn absolute_prefix(target: &[u8]) -> Option<usize> {
         .map(<[u8]>::len)
 }
 
-/// Returns whether this is `uri-host [":" port]` (RFC 9110, section 7.2); the host may be empty, as in
-/// the grammar of reg-name, and so may the port.
+/// Returns whether this is `uri-host [":" port]` (RFC 9110, section 7.2). The host and the port may be empty, as in the
+/// grammar.
 pub(super) fn is_authority(value: &[u8]) -> bool {
     match host_length(value).map(|length| &value[length..]) {
         Some([] | [b':']) => true,
@@ -54,15 +54,15 @@ pub(crate) fn is_connect_authority(target: &[u8]) -> bool {
     }
 }
 
-/// Returns whether a host has percent-encoding, which is refused in a target: [`http::uri::Authority`] holds none, and browsers
-/// decode a host before they send it.
+/// Returns whether a host is percent-encoded, which is rejected in a target: [`http::uri::Authority`] does not support
+/// it, and browsers decode a host before sending it.
 pub(super) fn is_encoded(host: &[u8]) -> bool {
     host.contains(&b'%')
 }
 
-/// The length of the host at the start; `None` without one. Brackets contain an IPv6 address (RFC 3986, section 3.2.2),
-/// without a zone, which is meaningless to another machine. The form for future versions (`[v1.x]`) is refused,
-/// because no such version exists.
+/// The length of the host at the start; `None` without a host. Brackets contain an IPv6 address (RFC 3986, section
+/// 3.2.2) without a zone, which is meaningless to another machine. The format for future versions (`[v1.x]`) is
+/// rejected, because no such version exists.
 fn host_length(value: &[u8]) -> Option<usize> {
     if value.first() == Some(&b'[') {
         let end = value.iter().position(|&byte| byte == b']')?;

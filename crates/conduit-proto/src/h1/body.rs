@@ -1,12 +1,12 @@
-//! Decoding the chunked transfer coding (RFC 9112, section 7.1).
+//! The decoder for the chunked transfer coding (RFC 9112, section 7.1).
 
 use super::error::{Reason, RequestError};
 use super::scan;
 
-/// The longest size that is read: sixteen digits hold 64 bits.
+/// The maximum number of size digits: sixteen digits represent 64 bits.
 const SIZE_DIGITS: u8 = 16;
 
-/// Where a chunked body is.
+/// The state of a chunked body.
 ///
 /// ```text
 ///          digit              ';'                     CR
@@ -19,18 +19,18 @@ const SIZE_DIGITS: u8 = 16;
 ///                 LF          CR        all bytes
 /// ```
 ///
-/// [`Extension`] has the places inside of an extension.
+/// [`Extension`] has the states within an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chunked {
     /// In the digits of a size. `digits <= 16`.
     Size { size: u64, digits: u8 },
-    /// In the white space after the size, which only `;` may follow.
+    /// In the white space after the size; only `;` may follow.
     Blank { size: u64 },
     /// After a `;`.
     Extension { size: u64, place: Extension },
     /// After the CR of a size line.
     SizeEnd { size: u64 },
-    /// In the data: this much is to come. `left > 0`.
+    /// In the data, with the number of remaining bytes. `left > 0`.
     Data { left: u64 },
     /// After the data, before its CR.
     DataCr,
@@ -40,48 +40,48 @@ pub(super) enum Chunked {
     Trailers,
 }
 
-/// The place inside of a chunk extension: `BWS name [BWS "=" BWS value]`, where the value is a token or a quoted string.
+/// The state within a chunk extension: `BWS name [BWS "=" BWS value]`, where the value is a token or a quoted string.
 ///
-/// A CR ends the size line after `Name`, `Value` and `Closed` and nowhere else.
+/// A CR ends the size line only after `Name`, `Value` and `Closed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extension {
     /// Before the name.
     Start,
     Name,
-    /// In the white space after the name, which only `=` and `;` may follow.
+    /// In the white space after the name; only `=` and `;` may follow.
     NameEnd,
     /// After the `=`.
     ValueStart,
     /// In a value that is a token.
     Value,
-    /// Inside of the quotes.
+    /// In a quoted string.
     Quoted,
-    /// After a backslash inside of the quotes.
+    /// After a backslash in a quoted string.
     Escaped,
     /// After the closing quote.
     Closed,
-    /// In the white space after the value, which only `;` may follow.
+    /// In the white space after the value; only `;` may follow.
     ValueEnd,
 }
 
 /// The result of [`Chunked::decode`].
 pub(super) enum Decoded<'a> {
-    /// All input is used up.
+    /// All input is consumed.
     NeedMore,
-    /// A piece of the data, not empty.
+    /// A non-empty piece of the data.
     Data(&'a [u8]),
-    /// The last chunk is over: the trailer section begins.
+    /// The last chunk has ended: the trailer section follows.
     Trailers,
 }
 
 impl Chunked {
     pub(super) const START: Self = Self::Size { size: 0, digits: 0 };
 
-    /// Takes a step for each byte of framing until there is data to give or nothing left.
+    /// Decodes framing bytes until there is data, or the input ends.
     ///
-    /// Returns the number of bytes of `input` that it used. `extension_room` is the number of bytes
-    /// that extensions may still have, counted over all chunks of a body: a sender could otherwise
-    /// spend our time on extensions of endless one-byte chunks.
+    /// Returns the number of consumed bytes of `input`. `extension_room` is the remaining length of extensions in all
+    /// chunks of the body: without this limit, a client could make the server process extensions of one-byte chunks
+    /// without end.
     pub(super) fn decode<'a>(
         &mut self,
         input: &'a [u8],

@@ -1,4 +1,4 @@
-//! One connection: which request is being read, and which answer written.
+//! The state of a connection: reading requests and writing responses.
 
 use http::{Method, StatusCode, Version};
 
@@ -8,38 +8,38 @@ use super::head::Head;
 use super::progress::Progress;
 use super::{BodyLength, Event, Limits, Phase, scan};
 
-/// The number of bytes of a request's body that are skipped after its response: 64 KiB. If more is left,
-/// closing the connection is cheaper.
+/// The number of bytes of a request body that are discarded after its response: 64 KiB. If more remain, closing the
+/// connection is cheaper.
 pub const DRAIN_BYTES: u64 = 64 * 1024;
 
 /// The maximum number of empty lines before a request line (RFC 9112, section 2.2 requires one).
 const BLANK_LINES: u8 = 8;
 
-/// The server's side of one HTTP/1.1 connection. See [the module](super) for the order of calls.
+/// The server side of one HTTP/1.1 connection. See [the module](super) for the order of calls.
 ///
-/// At most 64 bytes, and no allocation: bytes that are not used up stay with the caller.
+/// Its size is at most 64 bytes, without heap memory: the caller keeps unconsumed bytes.
 #[derive(Debug)]
 pub struct Connection {
     pub(super) reading: Reading,
     pub(super) writing: Writing,
-    /// The remaining bytes of the head limit for trailers.
+    /// The remaining part of the head limit for trailers.
     trailer_bytes: u32,
-    /// The remaining bytes for chunk extensions.
+    /// The remaining length of chunk extensions.
     extension_room: u32,
-    /// The skipped bytes of a body after its response.
+    /// The number of body bytes discarded after the response.
     drained: u32,
     /// The number of fields in the head.
     fields: u32,
-    /// The request is of HTTP/1.0.
+    /// The request has version HTTP/1.0.
     pub(super) old: bool,
     pub(super) method: MethodKind,
-    /// The connection may go on after this answer.
+    /// The connection may persist after this response.
     pub(super) keep_alive: bool,
-    /// The client waits for `100 Continue` and has got no answer.
+    /// The client expects `100 Continue` and has received no response.
     pub(super) continue_pending: bool,
 }
 
-/// Where the reading of requests is.
+/// The state of reading requests.
 ///
 /// ```text
 ///            head complete, chunked
@@ -51,16 +51,17 @@ pub struct Connection {
 ///        ▲                                                               │
 ///        └────────────── answer finished, connection kept ───────────────┘
 ///
-///      any ── an error, or an answer finished that does not keep the connection ──▶ Closed
+///        └────────────── response finished, connection kept ─────────────┘
 /// ```
-///
+///      any ── an error, or a response finished that does not keep the connection ──▶ Closed
 /// If the answer is finished before the body, `Exact`, `Chunked` and `Trailers` go on without
-/// events, and their end leads back to `Head`.
+/// If the response is finished before the body, `Exact`, `Chunked` and `Trailers` discard the rest without events, and
+/// lead to `Head` at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     /// Before or in a head. `blank_lines <= 8`.
     Head { progress: Progress, blank_lines: u8 },
-    /// In a body of known length: this much is to come.
+    /// In a body of known length, with the number of remaining bytes.
     Exact { left: u64 },
     /// In a chunked body.
     Chunked(Chunked),
@@ -68,7 +69,7 @@ pub(super) enum Reading {
     Trailers(Progress),
     /// The request is complete.
     Complete,
-    /// Nothing is read any more.
+    /// Input is ignored.
     Closed,
 }
 
@@ -79,7 +80,7 @@ impl Reading {
     };
 }
 
-/// Where the writing of the answer is.
+/// The state of writing the response.
 ///
 /// ```text
 ///  Nothing ──request──▶ Waiting ──write_head──▶ Exact | Chunked | UntilClose | Bodiless
@@ -91,21 +92,21 @@ impl Reading {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writing {
-    /// No request has come.
+    /// There is no request.
     Nothing,
-    /// A request, or an error in one, waits for its answer.
+    /// A request, or an invalid one, has no response yet.
     Waiting,
-    /// In a body of declared length: this much is to come.
+    /// In a body of declared length, with the number of remaining bytes.
     Exact { left: u64 },
     /// In a chunked body.
     Chunked,
     /// In a body that ends with the connection.
     UntilClose,
-    /// The response has no body on the wire, regardless of the caller's writes.
+    /// The response has no body on the wire; body writes are discarded.
     Bodiless,
-    /// The answer is finished; the request is not.
+    /// The response is finished; the request is not.
     Done,
-    /// The bytes of the connection are no longer ours.
+    /// The bytes of the connection belong to the caller.
     Upgraded,
 }
 
@@ -118,7 +119,7 @@ pub(super) enum MethodKind {
 }
 
 impl Connection {
-    /// A connection on which nothing has been received.
+    /// A new connection.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -135,18 +136,17 @@ impl Connection {
         }
     }
 
-    /// Takes what has been received and not yet used, and gives how much of it was used and one
-    /// event.
+    /// Parses received bytes, and returns the number of consumed bytes and one event.
     ///
-    /// `input` starts where the last call stopped using, and has at least what was left over then.
-    /// `head` is written when the event is [`Event::Request`] and may hold anything else before;
-    /// it need not be the same from call to call. Call again at once after `Request`, `Body` and
-    /// `End`: there may be more in the input.
+    /// `input` starts with the first unconsumed byte and contains at least the bytes that the last call left. The event
+    /// [`Event::Request`] means that `head` is filled; before that, its content is unspecified, and it may differ
+    /// between calls. After `Request`, `Body` and `End`, call again at once, because the input may contain further
+    /// events.
     ///
     /// # Errors
     ///
-    /// The peer broke the protocol, and where its next message would start is unknown. Answer it
-    /// with the [`RequestError::status`] if [`Connection::can_answer`], else break off; then close.
+    /// The peer violated the protocol, and the start of its next message is unknown. Respond with the
+    /// [`RequestError::status`] if [`Connection::can_answer`], then close the connection.
     #[inline]
     pub fn handle_input<'a>(
         &mut self,
@@ -176,23 +176,23 @@ impl Connection {
         }
     }
 
-    /// Returns whether a response's head may be written: a request or a [`RequestError`] waits for its
-    /// response, or no response has been written yet.
+    /// Returns whether the head of a response may be written: a request or a [`RequestError`] has no response yet, or
+    /// there has been no request at all.
     #[must_use]
     pub fn can_answer(&self) -> bool {
         matches!(self.writing, Writing::Waiting | Writing::Nothing)
     }
 
-    /// Returns whether a response of this status is not final: 1xx, and 2xx to `CONNECT`, after which the bytes of the
-    /// connection belong to the caller (RFC 9110, sections 9.3.6 and 15.2).
+    /// Returns whether a response with this status is not final: 1xx, and 2xx to `CONNECT`, after which the bytes of
+    /// the connection belong to the caller (RFC 9110, sections 9.3.6 and 15.2).
     #[must_use]
     #[inline]
     pub fn is_no_answer(&self, status: StatusCode) -> bool {
         status.is_informational() || self.method == MethodKind::Connect && status.is_success()
     }
 
-    /// Returns whether pieces of a response's body are expected: its head is written, and neither the
-    /// method nor the status forbids a body. If false, the caller need not produce one.
+    /// Returns whether the response has a body to write: its head is written, and neither the method nor the status
+    /// forbids a body. If false, the caller need not produce one.
     #[must_use]
     pub fn wants_body(&self) -> bool {
         matches!(
@@ -201,9 +201,9 @@ impl Connection {
         )
     }
 
-    /// Returns whether the current response ends with the stream, like a response of unknown length for a client of
-    /// HTTP/1.0 (RFC 9112, section 6.3). If it cannot be finished, only a reset reveals that to the client (section 8).
-    /// Call it before [`abort`](Self::abort).
+    /// Returns whether the end of the stream delimits the current response, as for an unknown length with a client of
+    /// HTTP/1.0 (RFC 9112, section 6.3). If such a response cannot be completed, only a reset indicates that to the
+    /// client (section 8). Call it before [`abort`](Self::abort).
     #[must_use]
     pub fn ends_with_stream(&self) -> bool {
         self.writing == Writing::UntilClose
@@ -211,15 +211,14 @@ impl Connection {
 
     /// Returns whether the connection persists. If false, close it after sending all output.
     ///
-    /// The head of the response decides it and announces it to the client. It may still
-    /// turn false later: after an error, after [`abort`](Self::abort), after a body that was too
-    /// short, or when too much of the request's body is left to be skipped.
+    /// The head of the response determines and announces it. It may become false later: after an error, after
+    /// [`abort`](Self::abort), after a body that was too short, or if too much of the request body remains.
     #[must_use]
     pub fn keep_alive(&self) -> bool {
         self.keep_alive
     }
 
-    /// The phase of the connection.
+    /// The phase of the connection, for deadlines.
     #[must_use]
     pub fn phase(&self) -> Phase {
         match self.reading {
@@ -233,23 +232,23 @@ impl Connection {
         }
     }
 
-    /// Stops reading: the rest of the request is not awaited. The current response continues, and the
-    /// connection must be closed after it.
+    /// Stops reading: the rest of the request is ignored. The current response continues; close the connection after
+    /// it.
     pub fn stop_reading(&mut self) {
         self.keep_alive = false;
         self.reading = Reading::Closed;
         self.continue_pending = false;
     }
 
-    /// Breaks off: nothing more is read, nothing more is written, and the connection must be
-    /// closed. For an answer that cannot be finished; its client sees that it is not complete.
+    /// Stops reading and writing; close the connection. Use it for a response that cannot be completed: the client
+    /// detects that it is incomplete.
     pub fn abort(&mut self) {
         self.keep_alive = false;
         self.reading = Reading::Closed;
         self.writing = Writing::Done;
     }
 
-    /// The answer is complete: goes on to the next request, if there is to be one.
+    /// Ends the response, and starts the next request if the connection persists.
     pub(super) fn finish_answer(&mut self) {
         self.writing = Writing::Done;
         self.drained = 0;
@@ -266,12 +265,12 @@ impl Connection {
         self.writing = Writing::Nothing;
     }
 
-    /// An error ends the reading, and the connection with the answer.
+    /// Records an error: it ends reading, and the connection closes after the response.
     #[cold]
     fn fail(&mut self, error: RequestError) -> RequestError {
         self.stop_reading();
         if self.writing == Writing::Nothing {
-            // The head was not read to its end: answer as to any request of HTTP/1.1.
+            // The head is incomplete, so the response is one to an HTTP/1.1 request.
             self.writing = Writing::Waiting;
             self.old = false;
             self.method = MethodKind::Other;
@@ -279,7 +278,7 @@ impl Connection {
         error
     }
 
-    /// Skips an event of a body whose request is answered; false if the event is to be given.
+    /// Discards a body event of a request that has its response; returns false if the caller receives the event.
     #[cold]
     fn skip(&mut self, used: usize, event: &Event<'_>) -> bool {
         self.drained = self.drained.saturating_add(u32::try_from(used).unwrap_or(u32::MAX));
@@ -313,9 +312,9 @@ impl Connection {
             start = skip_blank_lines(input, &mut blank_lines)?;
         }
         let parsed = match input.get(start) {
-            // Nothing, or a CR that may start an empty line.
+            // No byte, or a CR that may start an empty line.
             None | Some(b'\r') => None,
-            // No request starts so: another protocol, such as TLS, need not be waited for.
+            // No method starts with this byte: another protocol, such as TLS, is rejected at its first byte.
             Some(&byte) if !scan::is_token_byte(byte) => {
                 return Err(RequestError::at(Reason::Method, 0));
             }
@@ -365,7 +364,7 @@ impl Connection {
         if input.is_empty() {
             return Ok((0, Event::NeedMore));
         }
-        // A client that sends its body waits no longer (RFC 9110, section 10.1.1).
+        // The client has sent its body without `100 Continue` (RFC 9110, section 10.1.1).
         self.continue_pending = false;
         let mut at = 0;
         if let Reading::Exact { left } = self.reading {

@@ -5,7 +5,7 @@ use http::HeaderName;
 use super::BodyLength;
 use super::error::{Reason, RequestError};
 
-/// The fields of a head that determine the message's length and the connection.
+/// The fields of a head that determine the length of the message and the end of the connection.
 #[derive(Default)]
 pub(super) struct Framing {
     content_length: Option<u64>,
@@ -20,8 +20,8 @@ pub(super) struct Framing {
 }
 
 impl Framing {
-    /// Reads a field, if it is one of these.
-    // Inlined, its comparisons would have sixteen constants loaded for each head, needed or not.
+    /// Parses a field, if it is one of these.
+    // Inlined, it would load sixteen constants for each head, even if none of them is needed.
     #[inline(never)]
     pub(super) fn read(&mut self, name: &[u8], value: &[u8], old: bool) -> Result<(), Reason> {
         match name.len() {
@@ -55,8 +55,8 @@ impl Framing {
         Ok(())
     }
 
-    /// Repeated equal values might be read as one (RFC 9110, section 8.6); a client that sends
-    /// them is broken or hostile, and a proxy in front may read them otherwise.
+    /// Repeated equal values could be combined (RFC 9110, section 8.6), but a client that sends them is faulty or
+    /// malicious, and a proxy in front may interpret them differently.
     fn content_length(&mut self, value: &[u8]) -> Result<(), Reason> {
         let length = decimal(value).ok_or(Reason::ContentLength)?;
         match self.content_length.replace(length) {
@@ -65,8 +65,9 @@ impl Framing {
         }
     }
 
-    /// The lines of the field are one list, of which `chunked` must be the last. An empty element is an error: RFC 9110,
-    /// section 5.6.1.2 asks recipients to ignore a few, but readers differ in them, and here the reading frames the message.
+    /// The lines of the field form one list, whose last element must be `chunked`. An empty element is an error: RFC
+    /// 9110, section 5.6.1.2 requires recipients to ignore a few, but parsers differ, and the result determines the
+    /// framing.
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Reason> {
         self.transfer_encoding = true;
         for coding in value.split(|&byte| byte == b',') {
@@ -104,7 +105,7 @@ impl Framing {
     }
 }
 
-/// A decimal number of digits alone, below 2^64.
+/// A decimal number below 2^64, of digits only.
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -118,8 +119,8 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Returns whether a field may be in a trailer section: not if it affects framing, routing,
-/// authentication or the interpretation of the content (RFC 9110, section 6.5.1).
+/// Returns whether a field is allowed in a trailer section: it must not affect framing, routing, authentication or the
+/// interpretation of the content (RFC 9110, section 6.5.1).
 pub(crate) fn is_allowed_trailer(name: &HeaderName) -> bool {
     use http::header as h;
     const FORBIDDEN: [HeaderName; 20] = [

@@ -1,4 +1,4 @@
-//! The head of a request: its line and its fields, and what they mean for the connection.
+//! The head of a request: the request line and the fields.
 
 use http::header::HOST;
 use http::{HeaderMap, Method, Version};
@@ -11,12 +11,11 @@ use super::progress::Progress;
 use super::scan::{self, Field, Line, RequestLine};
 use super::{BodyLength, Limits, TARGET_LIMIT};
 
-/// The head of one request.
+/// The head of a request.
 ///
-/// It owns a copy of the bytes and is meant to be reused: [`Connection::handle_input`] clears and
-/// fills it, and it keeps its capacity, so that parsing allocates nothing once it has grown to
-/// the size of the largest request. One a worker is enough; it holds nothing of a request that is
-/// not complete.
+/// It owns a copy of the bytes and is meant for reuse: [`Connection::handle_input`] clears and fills it. It keeps its
+/// capacity, so that parsing does not allocate once the capacity suffices for the largest request. One per worker is
+/// enough, because it contains nothing of an incomplete request.
 ///
 /// [`Connection::handle_input`]: super::Connection::handle_input
 ///
@@ -44,19 +43,19 @@ pub struct Head {
     /// The path is `target[path_start..path_end]`; `path_start <= path_end <= target.len()`.
     pub(crate) path_start: u32,
     pub(crate) path_end: u32,
-    /// The authority of the target that was received is `bytes[authority_start..authority_end]` if not empty.
+    /// The authority of the received target is `bytes[authority_start..authority_end]`, unless empty.
     pub(crate) authority_start: u32,
     pub(crate) authority_end: u32,
-    /// The protocol of an extended `CONNECT` in HTTP/2 is `bytes[protocol_start..protocol_end]` if not empty.
+    /// The protocol of an extended `CONNECT` in HTTP/2 is `bytes[protocol_start..protocol_end]`, unless empty.
     pub(crate) protocol_start: u32,
     pub(crate) protocol_end: u32,
     /// The whole head, from the request line to the empty line; the fields are ranges of it.
     pub(crate) bytes: Vec<u8>,
     pub(crate) fields: Vec<Field>,
-    /// Which of the fields is `Host`.
+    /// The index of the field `Host`.
     pub(crate) host: Option<u32>,
-    /// The value of the last `Host` that was found valid: nearly every request has the same one, which is then not
-    /// checked again. Not a part of this request.
+    /// The last valid value of `Host`, which is not checked again: most requests have the same value. Not a part of
+    /// this request.
     pub(crate) valid_host: Vec<u8>,
     pub(crate) body: BodyLength,
     pub(crate) expects_continue: bool,
@@ -64,7 +63,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// An empty head: `GET` of an empty target. Allocates nothing before its first request.
+    /// An empty head, with the method `GET` and an empty target. Allocates at the first request.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -88,7 +87,7 @@ impl Head {
         }
     }
 
-    /// Forgets the request and keeps the capacity.
+    /// Removes the request and keeps the capacity.
     pub fn clear(&mut self) {
         self.method = Method::GET;
         self.version = Version::HTTP_11;
@@ -104,41 +103,41 @@ impl Head {
         self.keep_alive = true;
     }
 
-    /// The method, case-sensitive; any token is one (RFC 9110, section 9.1).
+    /// The method, case-sensitive; any token is allowed (RFC 9110, section 9.1).
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.method
     }
 
-    /// Changes the method for later readers of the head. The connection continues with the original one.
+    /// Replaces the method for later readers of the head. The connection continues with the original one.
     pub fn set_method(&mut self, method: Method) {
         self.method = method;
     }
 
-    /// Changes the target to another in origin form, which starts with a slash. The authority stays the same.
+    /// Replaces the target by another one in origin form, which starts with a slash. The authority is unchanged.
     ///
     /// # Panics
     ///
-    /// If `target` is not a path with an optional query that the engine accepts in a request (RFC 9112, section 3.2.1), or
-    /// is longer than [`TARGET_LIMIT`].
+    /// If `target` is not a path with an optional query that the engine accepts (RFC 9112, section 3.2.1), or is longer
+    /// than [`TARGET_LIMIT`].
     pub fn set_target(&mut self, target: &str) {
         assert!(
             scan::is_path_and_query(target.as_bytes()),
-            "a target in origin form starts with a slash, has at most {TARGET_LIMIT} bytes and only those of a URI: {:?}",
+            "invalid target {:?}: expected a path with a leading slash, of at most {TARGET_LIMIT} bytes that a URI allows",
             target.chars().take(40).collect::<String>()
         );
-        // After the received head, because the fields and the authority are ranges of it.
+        // Appended to the received head, because the fields and the authority are ranges of it.
         (self.target_start, self.target_end) = append(&mut self.bytes, target.as_bytes());
         let end = target.find('?').unwrap_or(target.len());
         (self.path_start, self.path_end) = (0, end as u32);
     }
 
-    /// Fills the head with that of a request which something else has read, such as another server. Only the target is
-    /// checked. The head describes neither a body nor a connection.
+    /// Fills the head with a request that another parser has read, such as another server. Only the target is checked.
+    /// The head then describes neither a body nor a connection.
     ///
     /// # Panics
     ///
-    /// If `target` is neither `*`, nor empty for `CONNECT`, nor one that [`set_target`](Self::set_target) takes; if the
+    /// If `target` is neither `*`, nor empty for `CONNECT`, nor valid for [`set_target`](Self::set_target); or if the
     /// head is longer than 4 GiB.
     pub fn assemble(&mut self, method: Method, version: Version, target: &str, headers: &HeaderMap) {
         self.clear();
@@ -165,15 +164,15 @@ impl Head {
         }
     }
 
-    /// `HTTP_10`, `HTTP_11` or `HTTP_2`; a request of a higher 1.x is one of 1.1 (RFC 9110, section 2.5). A head that was
-    /// [assembled](Self::assemble) has the version that it was given.
+    /// `HTTP_10`, `HTTP_11` or `HTTP_2`; a higher 1.x is treated as 1.1 (RFC 9110, section 2.5). An
+    /// [assembled](Self::assemble) head has the given version.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The request target as it was sent, in the form that its method wants (RFC 9112, section
-    /// 3.2). [`http::Uri`] holds it, with the same path, query and authority.
+    /// The request target as received, in a form that its method allows (RFC 9112, section 3.2). It is a valid
+    /// [`http::Uri`], with the same path, query and authority.
     #[must_use]
     pub fn target(&self) -> &str {
         text(self.target_bytes())
@@ -183,18 +182,16 @@ impl Head {
         &self.bytes[self.target_start as usize..self.target_end as usize]
     }
 
-    /// The path of the target, not decoded, without the query.
+    /// The path of the target, without decoding and without the query.
     ///
-    /// Starts with `/`; it is `*` for the asterisk form of `OPTIONS`, and empty for `CONNECT`. An
-    /// absolute target without a path has `/`, but `*` where the method is `OPTIONS` and there is no query (RFC 9112,
-    /// section 3.2.4).
+    /// It starts with `/`, except for `*`, the asterisk form of `OPTIONS`, and the empty path of `CONNECT`. An absolute
+    /// target without a path has the path `/`, or `*` for `OPTIONS` without a query (RFC 9112, section 3.2.4).
     #[must_use]
     pub fn path(&self) -> &str {
         text(self.path_bytes())
     }
 
-    /// The bytes of [`path`](Self::path): ASCII. Costs nothing, where the text is checked each time that it is asked
-    /// for.
+    /// The bytes of [`path`](Self::path), which are ASCII. Unlike `path`, it does not validate the text on each call.
     #[must_use]
     #[inline]
     pub fn path_bytes(&self) -> &[u8] {
@@ -206,7 +203,7 @@ impl Head {
         path
     }
 
-    /// The meaning of an empty path.
+    /// The path of a target whose path is empty.
     #[cold]
     fn empty_path(&self, without_query: bool) -> &'static [u8] {
         match self.method {
@@ -216,7 +213,7 @@ impl Head {
         }
     }
 
-    /// The text after the first `?` of the target, not decoded; `Some("")` if nothing does.
+    /// The text after the first `?` of the target, without decoding; `Some("")` if the `?` is its last byte.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.target_bytes()[self.path_end as usize..]
@@ -224,11 +221,11 @@ impl Head {
             .map(text)
     }
 
-    /// The host of the request: the authority of an absolute target or of `CONNECT`, else the
-    /// value of `Host`, which loses to an absolute target (RFC 9112, section 3.2.2).
+    /// The host of the request: the authority of an absolute target or of `CONNECT`, else the value of `Host`. An
+    /// absolute target takes precedence over `Host` (RFC 9112, section 3.2.2).
     ///
-    /// A host and perhaps a port, without user information. `None` if `Host` is empty or, in
-    /// HTTP/1.0, missing.
+    /// It is a host with an optional port, without user information. `None` if `Host` is empty or, in HTTP/1.0,
+    /// missing.
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
         if self.authority_start < self.authority_end {
@@ -239,7 +236,7 @@ impl Head {
         str::from_utf8(host).ok().filter(|host| !host.is_empty())
     }
 
-    /// The protocol that an extended `CONNECT` of HTTP/2 asks for, such as `websocket` (RFC 8441, section 4).
+    /// The protocol of an extended `CONNECT` in HTTP/2, such as `websocket` (RFC 8441, section 4).
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
         if self.version != Version::HTTP_2 || self.protocol_start == self.protocol_end {
@@ -250,8 +247,8 @@ impl Head {
         ))
     }
 
-    /// Adds the field `host` with the [authority](Self::authority) of a request that has none, as those of HTTP/2 (RFC 9113,
-    /// section 8.3.1): then readers of fields find the host of each version of HTTP in the same place.
+    /// Adds the field `host` with the [authority](Self::authority) if it is missing, as in HTTP/2 (RFC 9113, section
+    /// 8.3.1), so that handlers find the host in the same field with each version of HTTP.
     pub fn add_host(&mut self) {
         if self.host.is_some() || self.authority_start == self.authority_end {
             return;
@@ -269,24 +266,23 @@ impl Head {
         });
     }
 
-    /// The fields in the order and the case that they were sent in; a value has no white space
-    /// around it and may have bytes above 0x7f (RFC 9110, section 5.5).
+    /// The fields in their received order and case. A value has no surrounding white space and may contain bytes above
+    /// 0x7f (RFC 9110, section 5.5).
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
         self.fields.iter().map(|field| {
-            // A name is made of token bytes, all ASCII, so this never falls back.
+            // A name consists of token bytes, which are ASCII, so the default is never used.
             let name = str::from_utf8(field.name(&self.bytes)).unwrap_or_default();
             (name, field.value(&self.bytes))
         })
     }
 
-    /// The value of the first field of this name, in any case. Reads each field; builds
-    /// nothing.
+    /// The value of the first field with this name, case-insensitive. Searches all fields; builds no map.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.header_all(name).next()
     }
 
-    /// The values of all fields of this name, in any case, in order.
+    /// The values of all fields with this name, case-insensitive, in order.
     pub fn header_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.fields
             .iter()
@@ -294,8 +290,8 @@ impl Head {
             .map(|field| field.value(&self.bytes))
     }
 
-    /// All fields as a map. The values share one buffer: an allocation, or two where it is more than 256 bytes, and those
-    /// of the map. The names are kept for the next map of the thread.
+    /// All fields as a map. The values share one buffer: one allocation, or two for more than 256 bytes, and those of
+    /// the map. The names are kept for the next map of the thread.
     #[must_use]
     pub fn header_map(&self) -> HeaderMap {
         map_of(&self.bytes, &self.fields)
@@ -313,26 +309,25 @@ impl Head {
         self.body
     }
 
-    /// Returns whether the client waits for `100 Continue` before it sends its body (RFC 9110,
-    /// section 10.1.1). Never without a body, nor in HTTP/1.0.
+    /// Returns whether the client expects `100 Continue` before it sends its body (RFC 9110, section 10.1.1). Always
+    /// false without a body, and in HTTP/1.0.
     #[must_use]
     pub fn expects_continue(&self) -> bool {
         self.expects_continue
     }
 
-    /// Returns whether the client permits the connection to persist after this request (RFC 9112, section 9.3).
+    /// Returns whether the client allows the connection to persist after this request (RFC 9112, section 9.3).
     #[must_use]
     pub fn keep_alive(&self) -> bool {
         self.keep_alive
     }
 
-    /// Parses the head at the start of `input`, which is where a request line starts.
+    /// Parses the head at the start of `input`, which is the start of a request line.
     ///
-    /// Gives the length of the head once it is complete. Until then `progress` remembers what
-    /// need not be looked at again: each byte is searched for the end of its line once, and each
-    /// line is checked once when it is complete and once more when the whole head is, so the work
-    /// is linear in the bytes however they come.
-    // As a part of a large function it would keep its places in memory rather than in registers.
+    /// Returns the length of the head if it is complete. Until then, `progress` records the parsed part: each byte is
+    /// searched for the end of its line once, and each line is checked once when it is complete and once more with the
+    /// whole head. So the work is linear in the number of bytes, independent of the pieces.
+    // Inlined into a large function, it would keep its positions in memory instead of registers.
     #[inline(never)]
     pub(super) fn parse(
         &mut self,
@@ -370,7 +365,7 @@ impl Head {
                 }
                 Line::End(end) => {
                     let Some(line) = line else {
-                        // Earlier calls have checked the first lines; now they are all there.
+                        // Earlier calls have checked the first lines; now the head is complete.
                         *progress = Progress::START;
                         return self.parse(&window[..end], progress, limits);
                     };
@@ -386,8 +381,8 @@ impl Head {
         }
     }
 
-    /// Takes over a complete head whose lines are all valid and whose fields are in place.
-    // As `parse`.
+    /// Takes over a complete head whose lines are all valid.
+    // Not inlined, for the same reason as `parse`.
     #[inline(never)]
     fn fill(&mut self, bytes: &[u8], line: &RequestLine) -> Result<(), RequestError> {
         self.bytes.clear();
@@ -410,8 +405,8 @@ impl Head {
         self.read_framing()
     }
 
-    /// Finds authority, path and query of the target, whose first `?` is at `query` or which has none before that, its end;
-    /// `None` if it is in no valid form.
+    /// Splits the target into authority, path and query; `query` is the position of its first `?` before any fragment,
+    /// or its end. Returns `None` if the target has no valid form.
     #[inline]
     fn split_target(&mut self, query: usize) -> Option<()> {
         let target = &self.bytes[self.target_start as usize..self.target_end as usize];
@@ -442,20 +437,20 @@ impl Head {
                 end
             }
         };
-        // A `?` before the path would have ended the authority, and an authority cannot hold one.
+        // A `?` before the path would have ended the authority, which cannot contain one.
         debug_assert!(path <= query && query <= target.len());
         (self.path_start, self.path_end) = (path as u32, query as u32);
         Some(())
     }
 
-    /// Reads the fields that say how long the message is and what becomes of the connection.
+    /// Parses the fields that determine the length of the message and the end of the connection.
     fn read_framing(&mut self) -> Result<(), RequestError> {
         let mut framing = Framing::default();
         self.host = None;
         let old = self.version == Version::HTTP_10;
         for (index, field) in self.fields.iter().enumerate() {
             let name = field.name(&self.bytes);
-            // Few fields have one of these lengths, so most cost one comparison.
+            // Few fields have one of these lengths, so most fields cost one comparison.
             let read = match name.len() {
                 4 if is_host(name) => match self.host.replace(index as u32) {
                     None => check_host(field.value(&self.bytes), &mut self.valid_host),
@@ -476,7 +471,7 @@ impl Head {
     }
 }
 
-/// Appends bytes, and gives where they are.
+/// Appends bytes and returns their range.
 fn append(all: &mut Vec<u8>, bytes: &[u8]) -> (u32, u32) {
     let place = |all: &Vec<u8>| u32::try_from(all.len()).expect("a head is shorter than 4 GiB");
     let start = place(all);
@@ -490,15 +485,15 @@ impl Default for Head {
     }
 }
 
-/// Returns whether these four bytes of a name are `host` in any case.
+/// Returns whether these four bytes of a name are `host`, case-insensitive.
 #[inline]
 fn is_host(name: &[u8]) -> bool {
-    // The bit makes an upper-case letter a lower-case one, and no other byte of a token a letter.
+    // The bit converts an upper-case letter to lower case, and no other token byte into a letter.
     name.first_chunk()
         .is_some_and(|name| u32::from_ne_bytes(*name) | 0x2020_2020 == u32::from_ne_bytes(*b"host"))
 }
 
-/// The text of bytes that the scanner let through: visible ASCII, so this never falls back.
+/// The text of bytes that the scanner accepted: they are visible ASCII, so the default is never used.
 fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).unwrap_or_default()
 }

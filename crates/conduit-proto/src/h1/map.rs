@@ -1,9 +1,9 @@
 //! Fields as a map.
 //!
-//! To build a map from nothing takes about 300 instructions for each field: its name is looked up among those that are
-//! known, hashed, and put into its place. But the requests of one client, and of all clients of one kind, have the same names
-//! in the same order. So each thread keeps the names of a map that it has built, and the next one is a copy of that with
-//! other values, as long as the names agree. No value of a request is kept.
+//! Building a map costs about 300 instructions per field: the name is looked up among the known names, hashed, and
+//! inserted. Requests of one client, and of similar clients, have the same names in the same order. So each thread
+//! keeps the names of a map, and the next map is a copy with other values if the names are equal. No value of a request
+//! is kept.
 
 use std::cell::RefCell;
 use std::mem::replace;
@@ -13,13 +13,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::scan::Field;
 
-/// Fields whose bytes are so many live in one allocation together.
+/// Fields of at most this total length share one allocation.
 const SMALL_BYTES: usize = 256;
-/// The names of more fields, or of more bytes, are not kept.
+/// The names are not kept if there are more fields, or more bytes.
 const KEPT_NAMES: usize = 32;
 const KEPT_BYTES: usize = 1024;
-/// The number of maps with other names before the kept names are replaced: with clients of many kinds in turn, nearly
-/// no work is wasted.
+/// The number of maps with other names before the kept names are replaced, so that different kinds of clients in turn
+/// cause little wasted work.
 const PATIENCE: u32 = 4;
 
 thread_local! {
@@ -29,19 +29,19 @@ thread_local! {
 /// The names of a map that this thread has built.
 #[derive(Default)]
 struct Last {
-    /// In their order, and no name twice; each value is empty.
+    /// The names in their order, without repetition; each value is empty.
     map: HeaderMap,
-    /// The names as sent, concatenated, and the end of each: comparing bytes is faster than comparing regardless of case,
-    /// and a client always writes a name in the same way.
+    /// The received names, concatenated, and the end of each. A byte comparison is faster than a case-insensitive one,
+    /// and a client always sends a name in the same case.
     sent: Vec<u8>,
     ends: Vec<usize>,
-    /// The number of maps with other names since these were kept.
+    /// The number of maps with other names since these names were kept.
     others: u32,
 }
 
 /// The fields as a map. The values share one copy of the bytes.
 pub(super) fn map_of(bytes: &[u8], fields: &[Field]) -> HeaderMap {
-    // In a thread that ends nothing is kept any more.
+    // The thread-local value no longer exists while the thread ends.
     LAST.try_with(|last| last.borrow_mut().map_of(bytes, fields))
         .unwrap_or_else(|_| map_from_nothing(bytes, fields))
 }
@@ -76,7 +76,7 @@ impl Last {
 
     fn keep(&mut self, map: &HeaderMap, bytes: &[u8], fields: &[Field]) {
         let names_bytes: usize = fields.iter().map(|field| field.name(bytes).len()).sum();
-        // A name that came twice is one name of the map.
+        // Repeated names are a single name of the map.
         if map.keys_len() != fields.len() || fields.len() > KEPT_NAMES || names_bytes > KEPT_BYTES {
             return;
         }
@@ -94,7 +94,7 @@ impl Last {
     }
 }
 
-/// Sets each name to the value of the field at its position; false if a value is invalid for a map.
+/// Sets each name to the value of the field at its position; returns false if a value is invalid.
 fn set_values(map: &mut HeaderMap, bytes: &[u8], fields: &[Field]) -> bool {
     let Some((start, shared)) = shared(bytes, fields) else {
         return true;
@@ -108,13 +108,13 @@ fn set_values(map: &mut HeaderMap, bytes: &[u8], fields: &[Field]) -> bool {
     true
 }
 
-/// Adds the fields to the map, each value a slice of one shared copy of the bytes.
+/// Adds the fields to the map; each value is a slice of one shared copy of the bytes.
 pub(crate) fn fill_map(map: &mut HeaderMap, bytes: &[u8], fields: &[Field], keep: impl Fn(&HeaderName) -> bool) {
     let Some((start, shared)) = shared(bytes, fields) else {
         return;
     };
     for field in fields {
-        // The scanner lets through exactly the names and values that the map takes.
+        // The scanner accepts exactly the names and values that the map accepts.
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(field.name(bytes)),
             HeaderValue::from_maybe_shared(value(&shared, start, field)),
@@ -129,7 +129,7 @@ fn value(shared: &Bytes, start: usize, field: &Field) -> Bytes {
     shared.slice(field.value as usize - start..field.value_end as usize - start)
 }
 
-/// A copy of the bytes from the first field to the last, and where it starts.
+/// A copy of the bytes from the first field to the last, and its start.
 fn shared(bytes: &[u8], fields: &[Field]) -> Option<(usize, Bytes)> {
     let (first, last) = (fields.first()?, fields.last()?);
     let start = first.name as usize;
@@ -141,7 +141,7 @@ fn shared(bytes: &[u8], fields: &[Field]) -> Option<(usize, Bytes)> {
     Some((start, shared))
 }
 
-/// Bytes next to their reference count.
+/// Bytes and their reference count in one allocation.
 struct Small {
     bytes: [u8; SMALL_BYTES],
     length: usize,
@@ -170,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    /// Lines of a head, and where their fields are.
+    /// A head with these lines, and its fields.
     fn head(lines: &[(String, String)]) -> (Vec<u8>, Vec<Field>) {
         let (mut bytes, mut fields) = (b"GET / HTTP/1.1\r\n".to_vec(), Vec::new());
         for (name, value) in lines {
@@ -204,11 +204,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_map_is_the_same_whatever_maps_were_built_before(heads in prop::collection::vec((lines(), 1_usize..7), 1..6)) {
+        fn map_does_not_depend_on_previous_maps(heads in prop::collection::vec((lines(), 1_usize..7), 1..6)) {
             let mut last = Last::default();
             for (lines, times) in heads {
                 for time in 0..times {
-                    // The same names, and values of their own.
+                    // The same names with other values.
                     let lines: Vec<_> = lines.iter().map(|(name, value)| (name.clone(), format!("{value}{time}"))).collect();
                     let (bytes, fields) = head(&lines);
                     let (quick, plain) = (last.map_of(&bytes, &fields), map_from_nothing(&bytes, &fields));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_the_last_kind_of_client_are_kept_and_no_values() {
+    fn only_names_are_kept_for_the_next_map() {
         let client = |name: &str| {
             head(&[
                 ("host".to_owned(), "a".to_owned()),

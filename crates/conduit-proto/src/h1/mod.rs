@@ -1,30 +1,26 @@
-//! The server's side of HTTP/1.1 as an engine without I/O (RFC 9112).
+//! The server side of HTTP/1.1 as an engine without I/O (RFC 9112).
 //!
 //! # The order of calls
 //!
-//! A [`Connection`] is one client's state. Received bytes go to
-//! [`Connection::handle_input`], which returns the number of consumed bytes and an event; the caller
-//! keeps the rest and passes it again with the next bytes. Output is appended to a
-//! buffer of the caller.
+//! A [`Connection`] is the state of one client. Pass received bytes to [`Connection::handle_input`], which returns the
+//! number of consumed bytes and an event; keep the remaining bytes and pass them again together with the next ones.
+//! Output is appended to a buffer of the caller.
 //!
-//! 1. `handle_input` until it gives [`Event::Request`]. The [`Head`] is filled.
-//! 2. If [`Head::body`] is not [`BodyLength::None`]: `handle_input` gives [`Event::Body`] for each
-//!    piece and [`Event::End`] once. Before the first piece, [`Connection::write_continue`]
-//!    answers a client that waits for it. An unwanted body need not be read.
-//! 3. At any time from 1 on, the answer: [`Connection::write_head`], any number of
-//!    [`Connection::write_body`], and [`Connection::write_end`]; or all of them at once with
-//!    [`Connection::write_response`].
-//! 4. If [`Connection::keep_alive`] is false, close when the buffer is sent. Else go on with 1;
-//!    what is left of the last request's body is skipped on the way, without events.
+//! 1. Call `handle_input` until it returns [`Event::Request`]. The [`Head`] is filled.
+//! 2. If [`Head::body`] is not [`BodyLength::None`], `handle_input` returns [`Event::Body`] for each piece and
+//!    [`Event::End`]    once. Before the first piece, [`Connection::write_continue`] responds to a client that expects
+//!    `100 Continue`. An    unwanted body need not be read.
+//! 3. At any time after step 1, write the response: [`Connection::write_head`], any number of
+//!    [`Connection::write_body`], and    [`Connection::write_end`]; or all at once with [`Connection::write_response`].
+//! 4. If [`Connection::keep_alive`] is false, close the connection after sending the output. Otherwise continue with
+//!    step 1;    the rest of the request body is discarded without events.
 //!
-//! Between a complete request and the end of its answer `handle_input` gives [`Event::Blocked`]:
-//! requests of a pipeline are answered one by one and in order. A caller need not read meanwhile.
+//! Between a complete request and the end of its response, `handle_input` returns [`Event::Blocked`]: pipelined
+//! requests are processed one at a time and in order. The caller need not read meanwhile.
 //!
-//! A [`RequestError`] is the peer's fault. It ends the reading; the connection may still write an
-//! answer if [`Connection::can_answer`], and then has to be closed.
+//! A [`RequestError`] is caused by the peer and ends reading. Write a response if [`Connection::can_answer`], then
+//! close the connection.
 //!
-//! ```
-//! use conduit_proto::h1::{BodyLength, Connection, Event, Head, Limits};
 //!
 //! let (mut connection, mut head) = (Connection::new(), Head::new());
 //! let (mut body, mut output) = (Vec::new(), Vec::new());
@@ -53,22 +49,21 @@
 //!     }
 //!     pending.drain(..start);
 //! }
-//! assert!(output.ends_with(b"\r\n\r\nabcde"));
-//! # Ok::<(), conduit_proto::h1::RequestError>(())
-//! ```
+//! # Rejected input
 //!
-//! # Refused input
+//! Bytes that two parsers interpret differently allow request smuggling, so the parser is strict where RFC 9112 leaves
+//! a choice: lines end only in CR LF, fields are not folded, `Content-Length` is one number and occurs once,
+//! `Transfer-Encoding` is `chunked` and requires HTTP/1.1, and chunk extensions follow their grammar. A target that is
+//! not a valid [`http::Uri`] is rejected, so that [`Head::path`] and the `Uri` are always equal. Each [`Reason`] names
+//! its section. Events and errors do not depend on the division of the input into pieces.
 //!
-//! Bytes that two parsers read differently allow request smuggling, so the parser is strict where
-//! RFC 9112 leaves a choice: lines end in CR LF and nothing else,
-//! fields are not folded, a `Content-Length` is one number and occurs once,
-//! `Transfer-Encoding` is `chunked` and HTTP/1.1, a chunk extension follows its grammar. A target
-//! that an [`http::Uri`] cannot hold is refused, so that [`Head::path`] and the `Uri` are always
-//! equal. Each [`Reason`] names its section. Nothing depends on how the bytes were cut into pieces
-//! on their way: the events and errors are the same.
+//! A value cannot split the output: an [`http::HeaderValue`] contains neither CR nor LF, and only the engine writes
+//! `Content-Length`, `Transfer-Encoding` and `Connection`.
 //!
-//! A value cannot split the output: a [`http::HeaderValue`] has neither CR nor LF, and
-//! the engine alone writes `Content-Length`, `Transfer-Encoding` and `Connection`.
+//! # Cost
+//!
+//! The size of a connection is at most 64 bytes. In the steady state, a request without trailers does not allocate. The
+//! work is linear in the number of bytes, independent of the pieces.
 //!
 //! # Cost
 //!
@@ -93,31 +88,31 @@ pub use error::{BodyError, Reason, RequestError};
 pub use head::Head;
 use http::HeaderMap;
 
-/// The longest request target, in bytes: 65,534, which is the longest that an [`http::Uri`] holds. A longer one is refused
-/// with 414, however large the limit of the head is.
+/// The maximum length of a request target in bytes: 65,534, the maximum of [`http::Uri`]. A longer one is rejected with
+/// 414, regardless of the limit of the head.
 pub const TARGET_LIMIT: usize = u16::MAX as usize - 1;
 
-/// The limits of a request's head.
+/// The limits of a request head.
 ///
-/// A larger head is refused with 431, or 414 for the request line.
+/// A larger head is rejected with 431, or with 414 if the request line exceeds the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The length of the head in bytes, from the first byte of the request line to the empty line
-    /// that ends it; the trailers of the same request count too, and the chunk extensions have as
-    /// much again. Default: 16 KiB. Values above 1 GiB mean 1 GiB.
+    /// The length of the head in bytes, from the first byte of the request line to the empty line at its end. The
+    /// trailers of the request count too; chunk extensions have a separate limit of the same size. Default: 16 KiB.
+    /// Values above 1 GiB mean 1 GiB.
     pub head_bytes: usize,
-    /// The number of fields, those of the trailers included. Default: 100. Values above 24,576 mean
-    /// that, which is what an [`http::HeaderMap`] has room for.
+    /// The number of fields, including trailers. Default: 100. Values above 24,576, the capacity of an
+    /// [`http::HeaderMap`], mean 24,576.
     pub headers: usize,
 }
 
 impl Limits {
-    /// The limit of the head, small enough for the positions in it to be 32 bits wide.
+    /// The limit of the head, so that positions in it fit into 32 bits.
     fn head_limit(&self) -> usize {
         self.head_bytes.min(1 << 30)
     }
 
-    /// The limit of the fields, small enough for a map of them not to panic.
+    /// The limit of the number of fields, so that a map of them does not panic.
     fn field_limit(&self) -> usize {
         self.headers.min(24_576)
     }
@@ -135,57 +130,57 @@ impl Default for Limits {
 /// The framing of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BodyLength {
-    /// There is no body. (A request with `Content-Length: 0` has none either.)
+    /// No body, or `Content-Length: 0` in a request.
     #[default]
     None,
-    /// This many bytes.
+    /// A body of this number of bytes.
     Exact(u64),
-    /// As many as come: chunked, or in a response to HTTP/1.0 up to the close.
+    /// A body of unknown length: chunked, or, in a response to HTTP/1.0, delimited by the end of the connection.
     Chunked,
 }
 
 /// The event of [`Connection::handle_input`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// Nothing complete: call again with more. Something may have been used nevertheless, such as
-    /// empty lines before a request or the framing of chunks.
+    /// There is no complete event: call again with more input. Some bytes may have been consumed, such as empty lines
+    /// before a request or the framing of chunks.
     NeedMore,
-    /// A request: its head is in the [`Head`].
+    /// The head of a request, in the [`Head`].
     Request,
-    /// A piece of the request's body, decoded, not empty.
+    /// A non-empty, decoded piece of the request body.
     Body(&'a [u8]),
-    /// The request's body has ended, with these trailers. Comes exactly once for each request
-    /// whose [`Head::body`] is not [`BodyLength::None`], unless its answer is finished first.
+    /// The end of the request body, with its trailers. It occurs exactly once for each request whose [`Head::body`] is
+    /// not [`BodyLength::None`], unless the response is finished first.
     ///
-    /// Fields that frame, route or authenticate a message, or say how to read it, do not belong in
-    /// trailers and are left out (RFC 9110, section 6.5.1).
+    /// Fields that affect framing, routing, authentication or the interpretation of the content are not allowed in
+    /// trailers and are removed (RFC 9110, section 6.5.1).
     End(Option<Box<HeaderMap>>),
-    /// A complete request waits for the end of its answer; nothing is used until then.
+    /// The request is complete and its response is not; no input is consumed until then.
     Blocked,
-    /// The connection reads no more: all input is used, to no effect.
+    /// The connection no longer reads: all input is discarded.
     Closed,
-    /// The connection speaks another protocol since an answer with 101, or with 2xx to `CONNECT`;
-    /// all input from here on is of that protocol, and nothing is used.
+    /// The connection has switched protocols by a response with 101, or with 2xx to `CONNECT`. Further input belongs to
+    /// the new protocol and is not consumed.
     Upgraded,
 }
 
-/// The phase of a connection, for the deadlines of its owner.
+/// The phase of a connection, for deadlines.
 ///
-/// When the peer ends the stream, `Idle` is the only phase in which no message is incomplete.
+/// If the peer ends the stream, `Idle` is the only phase without an incomplete message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Between requests: no byte of the next one is there.
+    /// Between requests: no byte of the next one has arrived.
     Idle,
-    /// A part of a head is there.
+    /// A part of a head has arrived.
     Head,
-    /// The body of a request is coming in; its answer may be under way already.
+    /// The request body is incomplete; its response may have started.
     Body,
-    /// The request is complete and its answer is not.
+    /// The request is complete and its response is not.
     Answer,
-    /// The answer is complete; what is left of the request's body is being skipped.
+    /// The response is complete, and the rest of the request body is discarded.
     Drain,
-    /// Nothing is read any more; an answer may still be under way.
+    /// Input is ignored; a response may be incomplete.
     Closed,
-    /// The connection speaks another protocol.
+    /// The connection has switched protocols.
     Upgraded,
 }

@@ -1,4 +1,4 @@
-//! The progress of a section of fields that has not arrived completely, and the trailer section.
+//! Incremental parsing of field sections, and the trailer section.
 
 use http::HeaderMap;
 
@@ -8,18 +8,18 @@ use super::framing::is_allowed_trailer;
 use super::map::fill_map;
 use super::scan::{self, Line};
 
-/// The parsed length of an incomplete head or trailer section.
+/// The progress of parsing an incomplete head or trailer section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Progress {
-    /// The lines before this are complete and valid; `checked <= scanned`.
+    /// Lines before this position are complete and valid; `checked <= scanned`.
     pub(super) checked: u32,
-    /// From `checked` to here there is no LF.
+    /// There is no LF between `checked` and this position.
     scanned: u32,
     /// The number of fields before `checked`.
     pub(super) fields: u32,
 }
 
-/// The fields of a trailer section, if it has any that may be there.
+/// The allowed fields of a trailer section, if there are any.
 type Trailers = Option<Box<HeaderMap>>;
 
 impl Progress {
@@ -29,18 +29,18 @@ impl Progress {
         fields: 0,
     };
 
-    /// Returns whether a line was completed since the last call, or this is the first.
+    /// Returns whether a line has been completed since the last call, or this is the first call.
     #[inline]
     pub(super) fn has_new_line(&self, window: &[u8]) -> bool {
         let scanned = self.scanned as usize;
-        // A caller that has lost bytes is not a reason to panic: there is nothing new then.
+        // If the caller passes fewer bytes than before, nothing is new; it must not cause a panic.
         scanned == 0
             || window
                 .get(scanned..)
                 .is_some_and(|new| scan::find_line_feed(new).is_some())
     }
 
-    /// Remembers that the input was scanned; an error if the limit leaves no room for more.
+    /// Records that the input was scanned; returns an error if the limit leaves no room for more input.
     #[cold]
     pub(super) fn wait<T>(&mut self, input: &[u8], limit: usize) -> Result<Option<T>, RequestError> {
         if let Some(window) = input.get(..limit) {
@@ -55,10 +55,10 @@ impl Progress {
         Ok(None)
     }
 
-    /// Parses the trailer section at the start of `input`, as [`Head::parse`](super::Head::parse) does a head.
+    /// Parses the trailer section at the start of `input`, incrementally as [`Head::parse`](super::Head::parse).
     ///
-    /// `left` is what the head has left of the limits. Gives the length of the section and its
-    /// fields, if there are any that may be there.
+    /// `left` is the remaining part of the head limit. Returns the length of the section, and its allowed fields, if
+    /// there are any.
     pub(super) fn parse_trailers(
         &mut self,
         input: &[u8],

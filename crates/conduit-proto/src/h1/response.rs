@@ -1,4 +1,4 @@
-//! Writing the answer: status line, fields, and the framing of the body (RFC 9112, section 6).
+//! Responses: status line, fields, and the framing of the body (RFC 9112, section 6).
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, header::CONTENT_LENGTH};
@@ -11,27 +11,25 @@ use super::framing::{decimal, is_allowed_trailer};
 impl Connection {
     /// Appends the head of a response: status line, `headers`, framing, `Connection`, `Date`.
     ///
-    /// The engine owns the framing. `content-length`, `transfer-encoding`, `connection` and
-    /// `keep-alive` in `headers` are not sent; what they are used for is this: `connection: close`
-    /// closes, and `content-length` is sent in the answer to `HEAD` and in a 304, which have no
-    /// body to be measured. A `date` in `headers` stands for `date`.
+    /// The engine determines the framing. The fields `content-length`, `transfer-encoding`, `connection` and
+    /// `keep-alive` in `headers` are not sent, with two exceptions: `connection: close` closes the connection, and
+    /// `content-length` is sent in a response to `HEAD` and in a 304, which have no body. A `date` in `headers`
+    /// replaces `date`.
     ///
-    /// - 204 and 304 have no body, nor has the answer to `HEAD`; what is written of it is left
-    ///   out. A 205 is empty.
-    /// - [`BodyLength::Chunked`] is sent chunked, and up to the close to a client of HTTP/1.0.
-    /// - A 1xx other than 101 is sent at once, and the response is still to come. A client of
-    ///   HTTP/1.0 does not get it.
-    /// - 101, and 2xx to `CONNECT`, end HTTP on this connection: there is no body, what follows is
-    ///   the caller's. `headers` has the `upgrade`, the engine adds `connection: upgrade`.
+    /// - 204, 304 and responses to `HEAD` have no body; body writes are discarded. A 205 has an empty body.
+    /// - [`BodyLength::Chunked`] is sent chunked, or delimited by the end of the connection to a client of HTTP/1.0.
+    /// - A 1xx other than 101 is sent at once and does not replace the response. A client of HTTP/1.0 does not receive
+    ///   it.
+    /// - 101, and 2xx to `CONNECT`, end HTTP on this connection: there is no body, and subsequent bytes belong to the
+    ///   caller.   `headers` contains `upgrade`; the engine adds `connection: upgrade`.
     ///
-    /// Here it is decided whether the connection goes on, as [`keep_alive`](Self::keep_alive) says
-    /// afterwards: not if the client does not want it, after an error, or if the client still waits
-    /// for `100 Continue`. A body of the request that is still coming may be read during the response;
-    /// if more than [`DRAIN_BYTES`] of it are left when the answer ends, the connection closes then.
+    /// The head determines whether the connection persists ([`keep_alive`](Self::keep_alive)): it does not if the
+    /// client refuses, after an error, or if the client still expects `100 Continue`. An incomplete request body may be
+    /// read during the response; if more than [`DRAIN_BYTES`] of it remain at the end of the response, the connection
+    /// closes.
     ///
-    /// Without a request, such as for a 408, the answer closes the connection. Once a head is
-    /// written there is no other: one that is written nevertheless is a mistake of the caller,
-    /// which is left out and closes the connection.
+    /// Without a request, such as for a 408, the response closes the connection. A second head is an error of the
+    /// caller; it is discarded and closes the connection.
     pub fn write_head(
         &mut self,
         out: &mut Vec<u8>,
@@ -41,7 +39,7 @@ impl Connection {
         date: &[u8; 29],
     ) {
         if !self.can_answer() {
-            debug_assert!(false, "a response's head is written twice");
+            debug_assert!(false, "the head of a response is written twice");
             self.keep_alive = false;
             return;
         }
@@ -84,15 +82,15 @@ impl Connection {
         }
     }
 
-    /// Appends a piece of the response's body, framed as the head has said.
+    /// Appends a piece of the response body, framed according to the head.
     ///
-    /// If the response has no body, to `HEAD` or with 204, the piece is omitted without an error. An
-    /// empty piece writes nothing.
+    /// The piece is discarded without an error if the response has no body (to `HEAD`, or with 204). An empty piece
+    /// writes nothing.
     ///
     /// # Errors
     ///
-    /// [`BodyError::TooLong`] if the head declared fewer bytes: what fits is written, the framing
-    /// is right, and the connection goes on.
+    /// [`BodyError::TooLong`] if the head declared fewer bytes: the declared bytes are written, the framing is correct,
+    /// and the connection continues.
     pub fn write_body(&mut self, out: &mut Vec<u8>, piece: &[u8]) -> Result<(), BodyError> {
         match self.writing {
             Writing::Exact { left } => {
@@ -121,10 +119,10 @@ impl Connection {
         }
     }
 
-    /// Ends the response: after its last piece, and after the head of one without a body.
+    /// Ends the response, after its last piece, or after the head of a response without a body.
     ///
-    /// `trailers` are sent if the body is chunked, and are left out otherwise, as are fields that
-    /// frame, route or authenticate (RFC 9110, section 6.5.1).
+    /// `trailers` are sent only with a chunked body, without fields that affect framing, routing or authentication (RFC
+    /// 9110, section 6.5.1).
     ///
     /// # Errors
     ///
@@ -153,11 +151,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Appends a whole response: [`write_head`](Self::write_head) with the length of `body`,
-    /// `body`, and the end.
+    /// Appends a whole response: [`write_head`](Self::write_head) with the length of `body`, `body`, and the end.
     ///
-    /// The request's body is not read after it: if more than [`DRAIN_BYTES`] of a known length are
-    /// still to come, the response says that the connection closes.
+    /// The rest of the request body is discarded: if more than [`DRAIN_BYTES`] of a known length remain, the response
+    /// announces that the connection closes.
     pub fn write_response(
         &mut self,
         out: &mut Vec<u8>,
@@ -171,11 +168,11 @@ impl Connection {
         }
     }
 
-    /// As [`write_response`](Self::write_response), of a head that was written out before: `start` is the status line of a 200
-    /// and field lines, each with its CRLF, none of them `date` or one that the engine owns.
+    /// As [`write_response`](Self::write_response), with a prepared head: `start` is the status line of a 200 and field
+    /// lines, each with its CRLF, without `date` and without fields that the engine writes.
     ///
-    /// Gives whether it was the usual case: a request of HTTP/1.1 that has come whole and keeps the connection, and whose
-    /// method is neither `HEAD` nor `CONNECT`. In any other nothing was written.
+    /// Returns whether the fast path applies: a complete HTTP/1.1 request that keeps the connection, with a method
+    /// other than `HEAD` and `CONNECT`. Otherwise nothing is written.
     ///
     /// ```
     /// use conduit_proto::h1::{Connection, Head, Limits};
@@ -203,8 +200,8 @@ impl Connection {
         is_usual
     }
 
-    /// As [`write_response`](Self::write_response), but for the body's bytes: gives whether they belong to the answer, in
-    /// which case the caller sends exactly `length` of them after the bytes in `out`, before anything that is written later.
+    /// As [`write_response`](Self::write_response), without the bytes of the body. Returns whether the response has
+    /// them; if so, the caller sends exactly `length` bytes after the bytes in `out`, before any later output.
     pub fn write_response_head(
         &mut self,
         out: &mut Vec<u8>,
@@ -228,13 +225,13 @@ impl Connection {
         wanted
     }
 
-    /// As [`write_body`](Self::write_body) of a piece of `length` bytes, but for the bytes themselves: appends the framing
-    /// before them. Returns the number of bytes that the caller sends after those in `out`, and the framing after
-    /// them, before anything that is written later.
+    /// As [`write_body`](Self::write_body) of a piece of `length` bytes, without the bytes: appends the framing before
+    /// them. Returns the number of bytes that the caller sends after the bytes in `out`, and the framing that follows
+    /// them, before any later output.
     ///
     /// # Errors
     ///
-    /// [`BodyError::TooLong`] if the head declared fewer bytes: nothing is written, and nothing of the piece may be sent.
+    /// [`BodyError::TooLong`] if the head declared fewer bytes: nothing is written, and the piece must not be sent.
     pub fn frame_body(&mut self, out: &mut Vec<u8>, length: u64) -> Result<(u64, &'static [u8]), BodyError> {
         match self.writing {
             Writing::Exact { left } if length > left => Err(BodyError::TooLong { excess: length - left }),
@@ -252,8 +249,8 @@ impl Connection {
         }
     }
 
-    /// Appends `100 Continue` if the client waits for it: once, before its body and before the
-    /// response's head; else nothing. Call it when the body is wanted.
+    /// Appends `100 Continue` if the client expects it: once, before its body and before the head of the response. Call
+    /// it when the body is wanted.
     pub fn write_continue(&mut self, out: &mut Vec<u8>) {
         if self.continue_pending && self.writing == Writing::Waiting {
             self.continue_pending = false;
@@ -261,7 +258,7 @@ impl Connection {
         }
     }
 
-    /// A response before the response (RFC 9110, section 15.2).
+    /// Writes an informational response (RFC 9110, section 15.2).
     #[cold]
     fn write_interim(&mut self, out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
         if self.old || self.writing == Writing::Nothing {
@@ -275,7 +272,7 @@ impl Connection {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Writes the field that says how long the body is, and gives the state to write it in.
+    /// Writes the field that declares the length of the body, and returns the state for writing the body.
     fn write_framing(
         &mut self,
         out: &mut Vec<u8>,
@@ -298,7 +295,7 @@ impl Connection {
             _ => {}
         }
         if self.method == MethodKind::Head {
-            // The length that a GET would have, if it is known (RFC 9110, section 8.6).
+            // The length of the response to a GET, if known (RFC 9110, section 8.6).
             if let Some(length) = declared {
                 write_content_length(out, length);
             } else if let BodyLength::Exact(length) = body {
@@ -327,7 +324,7 @@ impl Connection {
     }
 }
 
-/// The fields in `headers` that the engine writes.
+/// The fields in `headers` that the engine handles itself.
 #[derive(Default)]
 struct Owned {
     content_length: Option<u64>,
@@ -335,12 +332,12 @@ struct Owned {
     date: bool,
 }
 
-/// Writes the fields, but for those that the engine owns.
+/// Writes all fields except those that the engine handles itself.
 #[inline]
 fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) -> Owned {
     let mut owned = Owned::default();
     for (name, value) in headers {
-        // The one field that nearly every response has.
+        // Nearly every response has this field.
         if *name == header::CONTENT_TYPE {
             write_line(out, b"content-type", value);
         } else if *name == CONTENT_LENGTH {
@@ -366,10 +363,10 @@ fn write_line(out: &mut Vec<u8>, name: &[u8], value: &HeaderValue) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The `date` and the empty line after it.
+/// Writes `date` and the empty line.
 ///
-/// Each piece is written to where it stays: one that was put together in a local first would be read before it has left
-/// the processor's store buffer, in other sizes than it was written in, and for that the processor waits.
+/// Each piece is written directly to its place. A local buffer would be read in other sizes than it was written in,
+/// before the processor's store buffer is flushed, and the processor would stall.
 #[inline]
 fn write_date_and_end(out: &mut Vec<u8>, date: &[u8; 29]) {
     out.extend_from_slice(b"date: ");
@@ -385,7 +382,7 @@ fn write_status_line(out: &mut Vec<u8>, status: StatusCode) {
     }
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
-    // The space stays when there is no reason phrase (RFC 9112, section 4).
+    // The space is required without a reason phrase too (RFC 9112, section 4).
     out.extend_from_slice(b" ");
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
@@ -399,7 +396,7 @@ fn write_content_length(out: &mut Vec<u8>, length: u64) {
         0..10 => out.extend_from_slice(&[digit(length), b'\r', b'\n']),
         10..100 => out.extend_from_slice(&[digit(length / 10), digit(length), b'\r', b'\n']),
         _ => {
-            /// As many as 64 bits can have.
+            /// The maximum number of digits of 64 bits.
             const DIGITS: usize = 20;
             let mut digits = [0; DIGITS];
             let (mut rest, mut at) = (length, DIGITS);

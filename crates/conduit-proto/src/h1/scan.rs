@@ -1,14 +1,13 @@
-//! Reading lines of a head: the request line, field lines, and what bytes they may have.
+//! The scanner for the lines of a head: the request line, field lines, and their bytes.
 //!
-//! Every function here looks at a window that starts at the first byte of the request line and
-//! says one of three things: this is what is at `at`, this is wrong, or there is not enough. What
-//! is wrong is only said once the line is complete, so that the answer does not depend on how the
-//! bytes were cut into pieces.
+//! Every function receives a window that starts at the first byte of the request line, and has one of three results:
+//! the line at `at`, an error, or "incomplete". An error is reported only if its line is complete, so that the result
+//! does not depend on the division of the input into pieces.
 
 use super::TARGET_LIMIT;
 use super::error::{Reason, RequestError};
 
-/// A field line: where its name and its value are in the window.
+/// A field line: the ranges of its name and its value in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) name: u32,
@@ -29,27 +28,27 @@ impl Field {
 
 /// The kind of a line in the field section.
 pub(super) enum Line {
-    /// A field, which was added; and where the next line starts.
+    /// A field, which was added to the list, and the start of the next line.
     Field(usize),
-    /// The empty line that ends the section, and where what follows it starts.
+    /// The empty line that ends the section, and the position after it.
     End(usize),
-    /// The line is not complete.
+    /// The line is incomplete.
     Partial,
 }
 
 /// A request line: `method SP target SP version CRLF`, with the method at 0.
 pub(super) struct RequestLine {
     pub(super) method_end: usize,
-    /// Where the first `?` of the target is, or else its end.
+    /// The position of the first `?` in the target, or the end of the target.
     pub(super) query: usize,
     pub(super) target_end: usize,
-    /// The minor version: 0 or 1. A higher one is spoken to as 1.1 (RFC 9110, section 2.5).
+    /// The minor version: 0 or 1. A higher one is treated as 1 (RFC 9110, section 2.5).
     pub(super) minor: u8,
-    /// Where the field section starts.
+    /// The start of the field section.
     pub(super) end: usize,
 }
 
-/// Reads the request line at the start of the window; `None` if it is not complete.
+/// Parses the request line at the start of the window; `None` if it is incomplete.
 #[inline]
 pub(super) fn request_line(window: &[u8]) -> Result<Option<RequestLine>, RequestError> {
     match try_request_line(window) {
@@ -58,10 +57,10 @@ pub(super) fn request_line(window: &[u8]) -> Result<Option<RequestLine>, Request
     }
 }
 
-/// Reads the line that starts at `at`, and adds its field.
+/// Parses the line that starts at `at`, and adds its field.
 ///
-/// The field is not returned: through a result in memory its positions would be written one by one
-/// and read in pairs, for which the processor has to wait; that was a third of the whole parse.
+/// The field is not returned, because a result in memory would be written position by position and read in pairs, for
+/// which the processor stalls. That took a third of the parsing time.
 #[inline(always)]
 pub(super) fn field_line(window: &[u8], at: usize, fields: &mut Vec<Field>) -> Result<Line, RequestError> {
     match try_field_line(window, at, fields) {
@@ -70,7 +69,7 @@ pub(super) fn field_line(window: &[u8], at: usize, fields: &mut Vec<Field>) -> R
     }
 }
 
-/// Gives the error back if the line that starts at `at` has its LF already.
+/// Returns the error if the line that starts at `at` contains its LF.
 #[cold]
 fn if_line_is_complete(window: &[u8], at: usize, error: RequestError) -> Result<(), RequestError> {
     match find_line_feed(&window[at..]) {
@@ -81,7 +80,7 @@ fn if_line_is_complete(window: &[u8], at: usize, error: RequestError) -> Result<
 
 #[inline]
 fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, RequestError> {
-    // The method that most requests have needs no search.
+    // The most frequent method needs no search.
     let method_end = if window.starts_with(b"GET ") {
         3
     } else {
@@ -128,7 +127,7 @@ fn try_request_line(window: &[u8]) -> Result<Option<RequestLine>, RequestError> 
     }))
 }
 
-/// The minor version of a line's rest that is not `HTTP/1.1`, at `offset`.
+/// The minor version, if it is not `HTTP/1.1`; `version` is the rest of the line at `offset`.
 #[cold]
 fn slow_version(version: &[u8], offset: usize) -> Result<Option<u8>, RequestError> {
     let Some(line_feed) = find_line_feed(version) else {
@@ -153,7 +152,7 @@ fn slow_version(version: &[u8], offset: usize) -> Result<Option<u8>, RequestErro
     }
 }
 
-// Inlined for the same reason as the field is not returned.
+// Inlined, for the same reason for which the field is not returned.
 #[inline(always)]
 fn try_field_line(window: &[u8], at: usize, fields: &mut Vec<Field>) -> Result<Line, RequestError> {
     let name_end = skip_token(window, at);
@@ -171,7 +170,7 @@ fn try_field_line(window: &[u8], at: usize, fields: &mut Vec<Field>) -> Result<L
         Some(b"\r\n") => {}
         Some([b'\r' | b'\n', _]) => return Err(RequestError::at(Reason::LineEnd, line_end)),
         Some(_) => return Err(RequestError::at(Reason::FieldValue, line_end)),
-        // The last byte of the window, or none: it may be a CR whose LF has not come.
+        // The end of the window, which may be a CR whose LF has not arrived.
         None => return incomplete_value(window, line_end),
     }
     let mut value_end = line_end;
@@ -195,7 +194,7 @@ fn incomplete_value(window: &[u8], line_end: usize) -> Result<Line, RequestError
     }
 }
 
-/// A line whose name does not end in a colon: the empty line, or an error.
+/// Parses a line whose name does not end in a colon: the empty line, or an error.
 #[inline]
 fn odd_field_line(window: &[u8], at: usize, name_end: usize) -> Result<Line, RequestError> {
     if name_end == at && window[at] == b'\r' {
@@ -225,44 +224,44 @@ fn field_name_error(window: &[u8], at: usize, name_end: usize) -> RequestError {
     RequestError::at(reason, name_end)
 }
 
-/// Where the first LF is.
+/// The position of the first LF.
 #[inline]
 pub(super) fn find_line_feed(bytes: &[u8]) -> Option<usize> {
     work::add(bytes.len());
     memchr::memchr(b'\n', bytes)
 }
 
-/// Where, from `from` on, the first byte is that a token has not.
+/// The position of the first byte, starting at `from`, that is not allowed in a token.
 #[inline]
 fn skip_token(window: &[u8], from: usize) -> usize {
     skip(window, from, not_letter_or_hyphen, &TOKEN)
 }
 
-/// The end of the query that starts at `from` with its `?`.
+/// The end of the query that starts with its `?` at `from`.
 #[inline]
 fn skip_query(window: &[u8], from: usize) -> usize {
     skip(
         window,
         from,
-        // The bytes below `$` that a query lacks are all but `!`.
+        // Of the bytes below `$`, a query contains only `!`.
         |word| word | below(word, b'$') | delete(word) | equal(word | (ONES * 0x02), b'>'),
         &QUERY,
     )
 }
 
-/// The end of the path that starts at `from`, or of what precedes a path in the other forms of a target.
+/// The end of the path that starts at `from`, or of the text before it in the other forms of a target.
 #[inline]
 fn skip_path(window: &[u8], from: usize) -> usize {
     skip(
         window,
         from,
-        // Of the bytes below `-` only `%` is frequent in paths, and of the four from `<` to `?` none.
+        // Of the bytes below `-`, only `%` is frequent in paths; the bytes from `<` to `?` are not.
         |word| word | below(word, b'-') | delete(word) | equal(word | (ONES * 0x03), b'?') | equal(word, b'`'),
         &PATH,
     )
 }
 
-/// Returns whether the bytes are a path with an optional query, which [`TARGET_LIMIT`] bounds.
+/// Returns whether the bytes are a path with an optional query, of at most [`TARGET_LIMIT`] bytes.
 pub(crate) fn is_path_and_query(target: &[u8]) -> bool {
     let path = skip_path(target, 0);
     let end = match target.get(path) {
@@ -272,10 +271,10 @@ pub(crate) fn is_path_and_query(target: &[u8]) -> bool {
     target.first() == Some(&b'/') && end == target.len() && end <= TARGET_LIMIT
 }
 
-/// Where, from `from` on, the first byte is that a field value has not.
+/// The position of the first byte, starting at `from`, that is not allowed in a field value.
 ///
-/// Values are long, so sixteen bytes are looked at together first, in a form that the compiler
-/// turns into vector instructions; a block that is not plain text is left to the words.
+/// Values are long, so sixteen bytes are checked at once, in code that the compiler vectorises. A block with other than
+/// plain text is checked word by word.
 #[inline]
 pub(crate) fn skip_value(window: &[u8], from: usize) -> usize {
     let mut at = from;
@@ -293,11 +292,11 @@ pub(crate) fn skip_value(window: &[u8], from: usize) -> usize {
     skip(window, at, |word| below(word, 0x20) | delete(word), &VALUE)
 }
 
-/// Skips the bytes that the table has, eight at a time.
+/// Skips the bytes that are in the table, eight at a time.
 ///
-/// `stops` looks at eight bytes in a word, the first in the lowest bits, and sets the top bit of
-/// those to stop at. It may name bytes that the table has, which costs a little time, and it may
-/// be wrong above the first stop; below that, it names every byte that the table has not.
+/// `stops` receives eight bytes in a word, the first in the lowest bits, and sets the top bit of the bytes to stop at.
+/// It may include bytes of the table, which costs a little time, and bits above the first stop may be wrong. Up to the
+/// first stop it must include every byte that is not in the table.
 #[inline(always)]
 fn skip(window: &[u8], from: usize, stops: impl Fn(u64) -> u64, table: &[bool; 256]) -> usize {
     let mut at = from;
@@ -329,27 +328,27 @@ const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
 
 /// Sets the top bit of the bytes below a limit of at most 0x80.
 ///
-/// Such a byte borrows when the limit is subtracted, and has no top bit itself. The borrow may
-/// make the byte above one too many, so only the lowest is sure.
+/// Subtracting the limit from such a byte borrows, and its own top bit is clear. The borrow may affect the byte above,
+/// so only the lowest set bit is exact.
 #[inline]
 fn below(word: u64, limit: u8) -> u64 {
     word.wrapping_sub(ONES * u64::from(limit)) & !word
 }
 
-/// Sets the top bit of the bytes that are this one, which is ASCII; only the lowest is sure.
+/// Sets the top bit of the bytes that are equal to an ASCII byte; only the lowest set bit is exact.
 #[inline]
 fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * u64::from(byte)), 1)
 }
 
-/// Sets the top bit of the bytes that are 0x7f, or 0xff.
+/// Sets the top bit of the bytes 0x7f and 0xff.
 #[inline]
 fn delete(word: u64) -> u64 {
     (word & !TOPS) + ONES
 }
 
-/// Sets the top bit of the bytes that are neither a letter nor a hyphen, as most of a field name
-/// is. Without borrows: the top bits are taken away first, so no sum is above 0xff.
+/// Sets the top bit of the bytes that are neither a letter nor a hyphen, of which most field names consist. It is
+/// exact, because the top bits are masked first, so that no sum exceeds 0xff.
 #[inline]
 fn not_letter_or_hyphen(word: u64) -> u64 {
     let low = word & !TOPS;
@@ -379,8 +378,8 @@ pub(super) fn is_value_byte(byte: u8) -> bool {
     VALUE[usize::from(byte)]
 }
 
-/// Where, from `from` on, the first byte is that a host name has not: it has the unreserved ones and the sub-delims of
-/// RFC 3986, section 3.2.2.
+/// The position of the first byte, starting at `from`, that is not allowed in a registered name: unreserved characters
+/// and sub-delims of RFC 3986, section 3.2.2.
 #[inline]
 pub(super) fn skip_reg_name(value: &[u8], from: usize) -> usize {
     let rest = &value[from..];
@@ -424,18 +423,18 @@ static REG_NAME: [bool; 256] = table(
     0,
 );
 
-/// The bytes of a path: visible ASCII without those that RFC 3986, section 3.3 excludes and no browser sends (they are in
-/// the path percent-encode set of the URL standard). `"`, `[`, `\`, `]`, `^`, `{`, `|` and `}` are accepted, because some
-/// clients send them as they are and [`http::Uri`] holds them.
+/// The bytes of a path: visible ASCII without the characters that RFC 3986, section 3.3 excludes and that no browser
+/// sends (the path percent-encode set of the URL standard). `"`, `[`, `\`, `]`, `^`, `{`, `|` and `}` are accepted,
+/// because some clients send them without encoding and [`http::Uri`] accepts them.
 static PATH: [bool; 256] = without(b"#<>?`", table(b"", 0x21, 0x7f));
 
-/// The bytes of a query, with its `?`: visible ASCII without those that RFC 3986, section 3.4 excludes and no browser sends
-/// (the query percent-encode set of the URL standard).
+/// The bytes of a query, including its `?`: visible ASCII without the characters that RFC 3986, section 3.4 excludes
+/// and that no browser sends (the query percent-encode set of the URL standard).
 static QUERY: [bool; 256] = without(b"\"#<>", table(b"", 0x21, 0x7f));
 
 static VALUE: [bool; 256] = without(b"\x7f", table(b"\t\xff", 0x20, 0xff));
 
-/// Counts the bytes that were looked at, so that a test can hold the work linear.
+/// Counts the processed bytes, for the tests of linear work.
 pub(super) mod work {
     #[cfg(test)]
     thread_local! {
@@ -458,7 +457,7 @@ mod tests {
 
     type Skip = fn(&[u8], usize) -> usize;
 
-    /// Each way to skip, and what it skips.
+    /// Each skip function and its table.
     const SKIPS: [(Skip, &[bool; 256]); 4] = [
         (skip_token, &TOKEN),
         (skip_query, &QUERY),
@@ -466,9 +465,9 @@ mod tests {
         (skip_value, &VALUE),
     ];
 
-    /// Each byte at each place of a word, between bytes on both sides of it that do not stop.
+    /// Tests each byte at each position of a word, surrounded by bytes that do not stop.
     #[test]
-    fn eight_bytes_at_a_time_skip_what_the_tables_have() {
+    fn word_wise_skipping_agrees_with_the_tables() {
         for (skip, table) in SKIPS {
             for byte in 0..=u8::MAX {
                 for filler in [b'a', b'Z', b'-', b'~', b'!', b'0'] {
@@ -484,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn two_stops_in_a_word_stop_at_the_first() {
+    fn skipping_ends_at_the_first_of_two_stops() {
         for first in 0..=u8::MAX {
             for second in 0..=u8::MAX {
                 let window = [b'a', first, second, b'a', b'a', b'a', b'a', b'a', b'a'];

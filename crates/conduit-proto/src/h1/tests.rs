@@ -1,10 +1,10 @@
-//! Tests of internals: the number of bytes that the parser reads.
+//! Tests of internals: the number of bytes that the parser processes.
 
 use super::scan::work;
 use super::{Connection, Event, Head, Limits};
 
-/// Feeds a stream in pieces of a length until the first request or its end; gives the number of
-/// bytes that were looked at.
+/// Feeds a stream in pieces of the given length until the first request or its end. Returns the number of processed
+/// bytes.
 fn bytes_looked_at(stream: &[u8], piece: usize) -> usize {
     let (mut connection, mut head) = (Connection::new(), Head::new());
     work::BYTES.with(|count| count.set(0));
@@ -33,22 +33,22 @@ fn bytes_looked_at(stream: &[u8], piece: usize) -> usize {
 
 const PIECES: [usize; 7] = [1, 2, 3, 10, 100, 4096, usize::MAX >> 1];
 
-/// Each byte is looked at as a part of an incomplete line, of a complete line, and of the whole
-/// head, and is searched once for the end of its line: four times at most.
+/// Each byte is processed at most four times: in an incomplete line, in a complete line, in the whole head, and in the
+/// search for the end of its line.
 #[track_caller]
 fn assert_linear(name: &str, stream: &[u8]) {
     for piece in PIECES {
         let work = bytes_looked_at(stream, piece);
         assert!(
             work <= 4 * stream.len() + 64,
-            "{name}: {work} bytes were looked at for {} in pieces of {piece}",
+            "{name}: {work} bytes were processed for {} in pieces of {piece}",
             stream.len()
         );
     }
 }
 
 #[test]
-fn dripping_a_head_of_one_long_line_is_linear_work() {
+fn parsing_one_long_line_in_small_pieces_is_linear() {
     let value = "v".repeat(16_000);
     let stream = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {value}\r\n\r\n");
     assert_linear("a long value", stream.as_bytes());
@@ -59,7 +59,7 @@ fn dripping_a_head_of_one_long_line_is_linear_work() {
 }
 
 #[test]
-fn dripping_a_head_of_many_lines_is_linear_work() {
+fn parsing_many_lines_in_small_pieces_is_linear() {
     let fields = format!("X: {}\r\n", "v".repeat(155)).repeat(99);
     let stream = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
     assert!(stream.len() > 15_000);
@@ -67,16 +67,16 @@ fn dripping_a_head_of_many_lines_is_linear_work() {
 }
 
 #[test]
-fn dripping_trailers_is_linear_work() {
+fn parsing_trailers_in_small_pieces_is_linear() {
     let fields = format!("X: {}\r\n", "v".repeat(155)).repeat(90);
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let stream = format!("{head}0\r\n{fields}\r\n");
     assert_linear("many trailers", stream.as_bytes());
 }
 
-/// A byte that is wrong far back in an incomplete line must not be found again with each piece.
+/// An invalid byte early in an incomplete line must not be found again with each piece.
 #[test]
-fn dripping_a_head_with_a_fault_is_linear_work() {
+fn parsing_an_invalid_line_in_small_pieces_is_linear() {
     let (mut connection, mut head) = (Connection::new(), Head::new());
     let stream = format!("GET / HTTP/1.1\r\nHost: a\r\nX: \0{}", "v".repeat(16_000));
     work::BYTES.with(|count| count.set(0));

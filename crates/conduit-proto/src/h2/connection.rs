@@ -1,4 +1,4 @@
-//! One connection: its state, its streams' ends, and its own end.
+//! The state of a connection, and the end of its streams and of itself.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::stream::{RequestState, Resets, ResponseState, Stream, StreamId, Strea
 use super::{Http2Event, Http2Limits, ResetCause};
 use crate::h1::Head;
 
-/// The server's side of one HTTP/2 connection. See [the module](super) for the order of calls.
+/// The server side of one HTTP/2 connection. See [the module](super) for the order of calls.
 #[derive(Debug)]
 pub struct Http2Connection {
     pub(super) limits: Http2Limits,
@@ -30,20 +30,20 @@ pub struct Http2Connection {
     pub(super) settings_acknowledged: bool,
     pub(super) received: ReceiveWindow,
     pub(super) send: SendWindow,
-    /// The largest number of a stream that the peer has opened.
+    /// The highest stream number that the peer has opened.
     pub(super) last_stream: u32,
     pub(super) shutdown: Shutdown,
     /// The code of the client's GOAWAY.
     pub(super) peer_go_away: Option<ErrorCode>,
     pub(super) glitches: Bucket,
     pub(super) delayed_until: Option<Duration>,
-    /// The number of WINDOW_UPDATE and PING frames that are no glitches.
+    /// The number of further WINDOW_UPDATE and PING frames that do not count as glitches.
     pub(super) credit: u32,
     /// The priorities of streams that are not open yet (RFC 9218, section 7.1).
     pub(super) early_priorities: Vec<(u32, Priority)>,
 }
 
-/// The place in the input.
+/// The position in the input.
 ///
 /// ```text
 ///   Preface ──> Frame <──────────────── any other frame, whole
@@ -62,13 +62,13 @@ pub(super) enum Input {
     Frame,
     /// Within DATA.
     Data {
-        /// The stream, unless nothing of the frame is wanted.
+        /// The stream, unless the frame is discarded.
         stream: Option<StreamId>,
         left: usize,
         padding: usize,
         end_stream: bool,
     },
-    /// Within a frame whose payload does not matter.
+    /// Within a frame whose payload is discarded.
     Skipped {
         left: usize,
     },
@@ -97,29 +97,29 @@ pub(super) enum Shutdown {
     Last(u32),
 }
 
-/// The state of a connection for the deadlines of its owner.
+/// The phase of a connection, for deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Http2Phase {
     /// The preface or the client's SETTINGS have not arrived.
     Preface,
     /// No stream is open, and no field block has begun.
     Idle,
-    /// A field block has begun and not ended.
+    /// A field block is incomplete.
     Block,
     /// Streams are open.
     Streams,
-    /// Nothing is read any more.
+    /// Input is ignored.
     Closed,
 }
 
 /// The payload of the PING that measures the round trip of a shutdown.
 pub(super) const SHUTDOWN_PING: [u8; 8] = *b"shutdown";
 
-/// The largest last stream of a GOAWAY (RFC 9113, section 6.8).
+/// The highest stream number, used in the first GOAWAY of a shutdown (RFC 9113, section 6.8).
 const ALL_STREAMS: u32 = (1 << 31) - 1;
 
 impl Http2Connection {
-    /// A connection on which nothing has been received. Appends the server's SETTINGS.
+    /// A new connection. Appends the server's SETTINGS.
     #[must_use]
     pub fn new(limits: &Http2Limits, out: &mut Vec<u8>) -> Self {
         let limits = limits.clamped();
@@ -145,17 +145,17 @@ impl Http2Connection {
         }
     }
 
-    /// Takes what has been received and not yet used, and gives how much of it was used and one event.
+    /// Parses received bytes, and returns the number of consumed bytes and one event.
     ///
-    /// `input` starts where the last call stopped using, and has at least what was left over then: at most one frame of
-    /// 16,393 bytes. `head` is written when the event is [`Http2Event::Request`] and may hold anything else before.
-    /// `now` is the time of any clock that does not go back. Call again at once after any event but `NeedMore`,
-    /// `Delayed` and `Closed`.
+    /// `input` starts with the first unconsumed byte and contains at least the bytes that the last call left: at most
+    /// one frame of 16,393 bytes. The event [`Http2Event::Request`] means that `head` is filled; before that, its
+    /// content is unspecified. `now` is the time of any monotonic clock. After any event except `NeedMore`, `Delayed`
+    /// and `Closed`, call again at once.
     ///
     /// # Errors
     ///
-    /// A connection error (RFC 9113, section 5.4.1). GOAWAY is in the output; send it, then close. All streams are
-    /// closed without further events.
+    /// A connection error (RFC 9113, section 5.4.1). GOAWAY is in the output; send it, then close the connection. All
+    /// streams are closed without further events.
     #[inline]
     pub fn handle_input<'a>(
         &mut self,
@@ -205,7 +205,7 @@ impl Http2Connection {
         self.streams = Streams::new();
     }
 
-    /// Begins a graceful shutdown: announces it, and accepts new streams until the client has noticed.
+    /// Starts a graceful shutdown: announces it, and accepts new streams until the client has acknowledged it.
     pub fn shutdown(&mut self, out: &mut Vec<u8>) {
         if self.shutdown == Shutdown::None && !matches!(self.input, Input::Closed) {
             self.shutdown = Shutdown::Announced;
@@ -214,8 +214,8 @@ impl Http2Connection {
         }
     }
 
-    /// Ends the acceptance of streams: the last ones are those that have arrived. Happens by itself when the client
-    /// responds to the PING of [`shutdown`](Self::shutdown); call it if that takes too long.
+    /// Stops accepting streams, except for those that have arrived. The client's response to the PING of
+    /// [`shutdown`](Self::shutdown) has the same effect; call this if it takes too long.
     pub fn stop_accepting(&mut self, out: &mut Vec<u8>) {
         if matches!(self.shutdown, Shutdown::Last(_)) || matches!(self.input, Input::Closed) {
             return;
@@ -224,7 +224,7 @@ impl Http2Connection {
         frame::write_go_away(out, self.last_stream, ErrorCode::NO_ERROR, "");
     }
 
-    /// Returns whether the connection is to be closed after its output is sent: after an error, or when the last stream
+    /// Returns whether the connection is to be closed after sending its output: after an error, or when the last stream
     /// has closed after a GOAWAY of either side.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -232,14 +232,14 @@ impl Http2Connection {
         matches!(self.input, Input::Closed) || is_last && self.streams.open() == 0
     }
 
-    /// The code of the client's GOAWAY, if it has sent one. Its open streams continue.
+    /// The code of the client's GOAWAY, if it was received. Open streams continue.
     #[must_use]
     pub fn peer_go_away(&self) -> Option<ErrorCode> {
         self.peer_go_away
     }
 
-    /// Returns whether this status is not that of a response: after 1xx one is still to come, and after a 2xx to `CONNECT` the
-    /// stream belongs to the caller (RFC 9113, section 8.5).
+    /// Returns whether this status is not that of a response: after 1xx one is still to come, and after a 2xx to
+    /// `CONNECT` the stream belongs to the caller (RFC 9113, section 8.5).
     #[must_use]
     pub fn is_no_answer(&self, stream: StreamId, status: StatusCode) -> bool {
         let is_connect = || {
@@ -282,7 +282,7 @@ impl Http2Connection {
             .is_some_and(|stream| stream.reading != RequestState::Ended)
     }
 
-    /// The state of the connection for deadlines.
+    /// The phase of the connection, for deadlines.
     #[must_use]
     pub fn phase(&self) -> Http2Phase {
         match self.input {
@@ -295,10 +295,10 @@ impl Http2Connection {
         }
     }
 
-    /// Reports bytes of a body that its reader has taken, and appends WINDOW_UPDATE frames when half of a window is
+    /// Reports that the reader of a body has consumed bytes, and appends WINDOW_UPDATE frames when half of a window is
     /// free.
     ///
-    /// The bytes of a closed stream are reported by themselves.
+    /// The remaining bytes of a closed stream are released automatically.
     pub fn consumed(&mut self, out: &mut Vec<u8>, stream: StreamId, bytes: usize) {
         let Some(state) = self.streams.get_mut(stream) else {
             return;
@@ -332,7 +332,7 @@ impl Http2Connection {
         }
     }
 
-    /// Removes a stream, and frees the part of the connection's window that it has used.
+    /// Removes a stream, and releases its part of the connection's window.
     pub(super) fn remove(&mut self, out: &mut Vec<u8>, stream: StreamId) {
         if let Some(state) = self.streams.get(stream) {
             let outstanding = state.received.outstanding();
@@ -341,7 +341,7 @@ impl Http2Connection {
         }
     }
 
-    /// Removes a stream whose response has ended; a request that has not ended is ended (RFC 9113, section 8.1).
+    /// Removes a stream whose response has ended, and ends an incomplete request (RFC 9113, section 8.1).
     pub(super) fn end_response(&mut self, out: &mut Vec<u8>, stream: StreamId) {
         match self.streams.get_mut(stream) {
             Some(Stream {
@@ -353,7 +353,7 @@ impl Http2Connection {
         }
     }
 
-    /// Resets a stream whose client has broken a rule, which costs a glitch.
+    /// Resets a stream whose client has violated a rule, which counts as a glitch.
     pub(super) fn stream_error<'a>(
         &mut self,
         out: &mut Vec<u8>,
@@ -378,7 +378,7 @@ impl Http2Connection {
         }
     }
 
-    /// Frees memory that an idle connection does not need. The tables of HPACK stay.
+    /// Frees memory that an idle connection does not need, except for the tables of HPACK.
     pub fn shrink(&mut self) {
         self.streams.shrink();
         self.early_priorities = Vec::new();
@@ -399,7 +399,7 @@ impl Http2Connection {
             + self.early_priorities.capacity() * size_of::<(u32, Priority)>()
     }
 
-    /// Takes the response of a stream, if its head is not written.
+    /// Returns the state of a stream if the head of its response is not written.
     pub(super) fn unanswered(&mut self, stream: StreamId) -> Option<&mut Stream> {
         self.streams
             .get_mut(stream)

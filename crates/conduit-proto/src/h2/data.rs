@@ -1,4 +1,4 @@
-//! DATA: pieces of bodies as they arrive, and flow control (RFC 9113, section 6.1).
+//! DATA: pieces of bodies, and flow control (RFC 9113, section 6.1).
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use super::frame::{FrameHeader, HEADER_BYTES, flags};
 use super::receive::Step;
 use super::stream::{RequestState, Stream, StreamId};
 
-/// DATA that is shorter costs more work than its bytes are worth. The prefix of a gRPC message alone has five bytes.
+/// Shorter DATA costs more work than its bytes are worth. The prefix of a gRPC message alone has five bytes.
 const TINY_BYTES: usize = 5;
 
 impl Http2Connection {
-    /// Takes the header of DATA, and the length of its padding.
+    /// Processes the header of DATA, and the length of its padding.
     pub(super) fn data<'a>(
         &mut self,
         header: &FrameHeader,
@@ -36,7 +36,7 @@ impl Http2Connection {
             return Err(Http2Reason::IdleStream);
         }
         let end_stream = header.has(flags::END_STREAM);
-        // All of the payload counts, padding included (RFC 9113, section 6.9.1).
+        // The whole payload counts, including padding (RFC 9113, section 6.9.1).
         let length = header.length as u32;
         if !self.received.receive(length) {
             return Err(Http2Reason::WindowExceeded);
@@ -61,9 +61,9 @@ impl Http2Connection {
         };
         match take(stream, length, left as u64, end_stream) {
             Ok(()) => {
-                // A window ends anywhere: its last bytes are useful, however few they are.
+                // The last bytes of a window are useful, even if they are few, because a window may have any size.
                 is_cut_short |= stream.received.is_exhausted();
-                // The reader never sees padding, nor a body that is not wanted.
+                // The reader receives neither padding nor an unwanted body.
                 let unread = match stream.reading {
                     RequestState::Discarded => header.length,
                     RequestState::Body { .. } | RequestState::Ended => header.length - left,
@@ -77,14 +77,14 @@ impl Http2Connection {
                 Ok(Step::Continue(used))
             }
             Err(reason) => {
-                // The stream has not counted the frame.
+                // The window of the stream does not include this frame.
                 self.release(out, length);
                 Ok(Step::Event(used, self.stream_error(out, id, reason, now)?))
             }
         }
     }
 
-    /// Takes the payload of DATA, as far as it is there. The payload of a stream that has closed is skipped.
+    /// Processes the available payload of DATA. The payload of a closed stream is discarded.
     pub(super) fn data_payload<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         let Input::Data {
             stream,
@@ -125,7 +125,7 @@ impl Http2Connection {
         }
     }
 
-    /// The request of a stream has ended. Its response has not, because that would have closed the stream.
+    /// Ends the request of a stream whose response has not ended.
     pub(super) fn end_request(&mut self, id: StreamId) {
         if let Some(stream) = self.streams.get_mut(id) {
             stream.reading = RequestState::Ended;
@@ -133,7 +133,7 @@ impl Http2Connection {
     }
 }
 
-/// Takes a frame into account: the window, the state, and the declared length of the body.
+/// Updates the window, the state, and the remaining declared length of the body.
 fn take(stream: &mut Stream, length: u32, data: u64, end_stream: bool) -> Result<(), Http2Reason> {
     match &mut stream.reading {
         RequestState::Ended => return Err(Http2Reason::HalfClosed),

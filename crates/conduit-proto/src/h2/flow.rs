@@ -1,25 +1,25 @@
 //! Flow control (RFC 9113, section 5.2).
 
-/// The size of a window before any setting (RFC 9113, section 6.9.2).
+/// The initial size of a window (RFC 9113, section 6.9.2).
 pub(super) const DEFAULT_WINDOW: u32 = 65_535;
-/// The largest size of a window (RFC 9113, section 6.9.1).
+/// The maximum size of a window (RFC 9113, section 6.9.1).
 pub(super) const MAX_WINDOW: u32 = (1 << 31) - 1;
 
-/// The window for DATA that the peer sends.
+/// The window for DATA from the peer.
 ///
-/// `available + outstanding + unannounced == size`: each received byte is outstanding until the reader has consumed it,
-/// and then unannounced until a WINDOW_UPDATE. A half of the window is announced at once, so updates are few, and the
-/// peer never waits with less than that half unless the reader lags.
+/// `available + outstanding + unannounced == size`: a received byte is outstanding until the reader has consumed it,
+/// then unannounced until a WINDOW_UPDATE. Half of the window is announced at once, so that updates are few and the
+/// peer always has at least half of the window, unless the reader lags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReceiveWindow {
     size: u32,
-    /// The largest size that the window grows to.
+    /// The maximum size of the window.
     max_size: u32,
     /// The number of bytes that the peer may send.
     available: u32,
     /// The number of received bytes that are not consumed.
     outstanding: u32,
-    /// The number of consumed bytes that the peer does not know of.
+    /// The number of consumed bytes that are not announced to the peer.
     unannounced: u32,
 }
 
@@ -34,7 +34,7 @@ impl ReceiveWindow {
         }
     }
 
-    /// Takes received bytes; false if the window is smaller.
+    /// Counts received bytes; returns false if they exceed the window.
     #[must_use]
     pub(super) fn receive(&mut self, bytes: u32) -> bool {
         match self.available.checked_sub(bytes) {
@@ -52,9 +52,9 @@ impl ReceiveWindow {
         self.available == 0
     }
 
-    /// Marks received bytes as consumed. Returns the increment to announce, if it is time.
+    /// Counts consumed bytes. Returns the increment to announce, if any.
     ///
-    /// A window whose reader consumes all that arrives limits the throughput of a link with a high latency, so it
+    /// A window whose reader consumes everything limits the throughput of a link with high latency, so its size
     /// doubles.
     #[must_use]
     pub(super) fn consume(&mut self, bytes: u32) -> Option<u32> {
@@ -81,10 +81,10 @@ impl ReceiveWindow {
     }
 }
 
-/// The window for DATA that is sent to the peer.
+/// The window for DATA to the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SendWindow {
-    /// Negative after a setting that makes it smaller (RFC 9113, section 6.9.2).
+    /// Negative after a setting that reduces the window (RFC 9113, section 6.9.2).
     available: i64,
 }
 
@@ -101,13 +101,13 @@ impl SendWindow {
         usize::try_from(self.available).unwrap_or(0)
     }
 
-    /// Takes bytes that are sent.
+    /// Counts sent bytes.
     #[inline]
     pub(super) fn send(&mut self, bytes: usize) {
         self.available -= bytes as i64;
     }
 
-    /// Changes the size; false if it exceeds the largest one.
+    /// Changes the size; returns false if it exceeds the maximum.
     #[must_use]
     pub(super) fn grow(&mut self, change: i64) -> bool {
         self.available += change;
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn updates_come_at_half_of_the_window() {
+    fn update_is_due_at_half_of_the_window() {
         let mut window = ReceiveWindow::new(100, 100);
         assert!(window.receive(100));
         assert!(!window.receive(1));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_grows_while_its_reader_consumes_all() {
+    fn window_grows_while_its_reader_consumes_everything() {
         let mut window = ReceiveWindow::new(100, 350);
         assert!(window.receive(60));
         assert_eq!(window.consume(50), Some(50), "ten bytes are outstanding");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_send_window_may_be_negative() {
+    fn send_window_may_be_negative() {
         let mut window = SendWindow::new(10);
         window.send(10);
         assert!(window.grow(-5));

@@ -2,9 +2,9 @@
 
 use super::error::{ErrorCode, Http2Reason};
 
-/// The length of a frame's header.
+/// The length of a frame header.
 pub(super) const HEADER_BYTES: usize = 9;
-/// The longest payload that is accepted: the default of SETTINGS_MAX_FRAME_SIZE (RFC 9113, section 6.5.2).
+/// The maximum accepted payload: the default of SETTINGS_MAX_FRAME_SIZE (RFC 9113, section 6.5.2).
 pub(super) const MAX_PAYLOAD: usize = 16_384;
 
 /// Flags (RFC 9113, section 6).
@@ -63,12 +63,12 @@ pub(super) struct FrameHeader {
     pub(super) length: usize,
     pub(super) kind: FrameKind,
     pub(super) flags: u8,
-    /// The stream, without the reserved bit; 0 for the connection.
+    /// The stream number without the reserved bit; 0 for the connection.
     pub(super) stream: u32,
 }
 
 impl FrameHeader {
-    /// The header at the start of the input; `None` if it is not complete.
+    /// Parses the header at the start of the input; `None` if it is incomplete.
     #[inline]
     pub(super) fn parse(input: &[u8]) -> Option<Self> {
         let &[a, b, c, kind, flags, d, e, f, g] = input.first_chunk::<HEADER_BYTES>()?;
@@ -85,7 +85,7 @@ impl FrameHeader {
     }
 }
 
-/// A number of 31 bits.
+/// A 31-bit number.
 pub(super) fn number(bytes: [u8; 4]) -> u32 {
     u32::from_be_bytes(bytes) & 0x7fff_ffff
 }
@@ -116,14 +116,14 @@ pub(super) fn header_bytes(length: usize, kind: FrameKind, flags: u8, stream: u3
     [a, b, c, kind as u8, flags, d, e, f, g]
 }
 
-/// Begins HEADERS: reserves its header. The caller appends the field block.
+/// Starts HEADERS: reserves its header. The caller appends the field block.
 pub(super) fn begin_headers(out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES]);
     start
 }
 
-/// Ends HEADERS that began at `start`; a block that is longer than a frame may be continues in CONTINUATION.
+/// Ends HEADERS that started at `start`; the rest of a block that exceeds a frame is sent in CONTINUATION.
 pub(super) fn end_headers(out: &mut Vec<u8>, start: usize, stream: u32, end_stream: bool, max_payload: usize) {
     let end_stream = if end_stream { flags::END_STREAM } else { 0 };
     let length = out.len() - start - HEADER_BYTES;

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-/// The price of one glitch, in the unit of the bucket, in which one millisecond adds the rate of a second.
+/// The price of a glitch in the unit of the bucket: one millisecond adds the rate per second.
 const PRICE: u64 = 1000;
-/// The time for which a connection is not read once its bucket is empty.
+/// The time for which a connection is not read when its bucket is empty.
 const DELAY: Duration = Duration::from_millis(100);
 /// The number of delays after which the connection is closed.
 const DELAYS: u32 = 32;
 
-/// The verdict on a glitch.
+/// The decision about a glitch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Permitted,
-    /// Read nothing until then.
+    /// Read nothing until this time.
     Delayed(Duration),
     /// Close the connection.
     Flood,
@@ -26,9 +26,9 @@ pub(super) struct Bucket {
     level: u64,
     burst: u64,
     per_second: u64,
-    /// The milliseconds of the clock for which the level is right.
+    /// The time of `level`, in milliseconds of the clock.
     filled: u64,
-    /// The number of delays since the bucket was half full.
+    /// The number of delays since the bucket was last half full.
     delays: u32,
 }
 
@@ -75,14 +75,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_delays_then_closes_and_refills() {
+    fn bucket_delays_then_closes_and_refills() {
         let at = Duration::from_millis;
         let mut bucket = Bucket::new(10, 33);
         for _ in 0..10 {
             assert_eq!(bucket.take(at(5)), Verdict::Permitted);
         }
         assert_eq!(bucket.take(at(5)), Verdict::Delayed(at(105)));
-        // A hundred milliseconds give three tokens and a bit.
+        // A hundred milliseconds add slightly more than three tokens.
         for _ in 0..3 {
             assert_eq!(bucket.take(at(105)), Verdict::Permitted);
         }
@@ -90,7 +90,7 @@ mod tests {
             assert_eq!(bucket.take(at(105)), Verdict::Delayed(at(205)));
         }
         assert_eq!(bucket.take(at(105)), Verdict::Flood);
-        // A quiet second forgives.
+        // A second without glitches refills the bucket.
         assert_eq!(bucket.take(at(1105)), Verdict::Permitted);
         assert_eq!(bucket.take(at(0)), Verdict::Permitted, "a clock that goes back");
     }

@@ -20,7 +20,7 @@ use crate::h1::Head;
 struct FieldSection<'a> {
     stream: u32,
     end_stream: bool,
-    /// The deprecated priority names the stream itself.
+    /// The deprecated priority refers to the stream itself.
     depends_on_itself: bool,
     block: &'a [u8],
 }
@@ -99,8 +99,8 @@ impl Http2Connection {
         self.section(section, head, out, now)
     }
 
-    /// Takes a section as the request of a new stream or the trailers of an open one. Each is decoded, because the
-    /// tables of both sides have to stay equal (RFC 9113, section 4.3).
+    /// Processes a section as the request of a new stream or the trailers of an open one. Every section is decoded,
+    /// because the tables of both sides must remain equal (RFC 9113, section 4.3).
     fn section<'a>(
         &mut self,
         section: FieldSection<'_>,
@@ -179,7 +179,7 @@ impl Http2Connection {
             Method::CONNECT => StreamMethod::Connect,
             _ => StreamMethod::Other,
         };
-        // A client that does not know the settings yet may use the default.
+        // A client that has not acknowledged the settings may use the default window.
         let window = match self.settings_acknowledged {
             true => self.limits.stream_window,
             false => self.limits.stream_window.max(DEFAULT_WINDOW),

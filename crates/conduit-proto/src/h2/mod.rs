@@ -1,32 +1,28 @@
-//! The server's side of HTTP/2 as an engine without I/O (RFC 9113), with HPACK (RFC 7541), priorities (RFC 9218) and
+//! The server side of HTTP/2 as an engine without I/O (RFC 9113), with HPACK (RFC 7541), priorities (RFC 9218) and
 //! extended CONNECT (RFC 8441).
 //!
 //! # The order of calls
 //!
-//! A [`Http2Connection`] is one client's state. Each output is appended to a buffer of the caller, so that all frames
-//! of one turn are sent at once. [`Http2Connection::new`] appends the server's SETTINGS. Then, in each turn:
+//! An [`Http2Connection`] is the state of one client. All output is appended to a buffer of the caller, so that the
+//! frames of one turn are sent together. [`Http2Connection::new`] appends the server's SETTINGS. Then, in each turn:
 //!
-//! 1. [`Http2Connection::handle_input`] with the received bytes until it gives [`Http2Event::NeedMore`]. It returns the
-//!    number of consumed bytes and an event; the caller keeps the rest and passes it again with the next bytes.
-//!    - [`Http2Event::Request`]: the [`Head`](crate::h1::Head) is filled, as by HTTP/1.1. If its
+//! 1. Pass the received bytes to [`Http2Connection::handle_input`] until it returns [`Http2Event::NeedMore`]. It
+//!    returns the    number of consumed bytes and an event; keep the remaining bytes and pass them again together with
+//!    the next ones.    - [`Http2Event::Request`]: the [`Head`](crate::h1::Head) is filled, as by HTTP/1.1. If its
 //!      [`body`](crate::h1::Head::body) is not [`BodyLength::None`](crate::h1::BodyLength::None), [`Http2Event::Body`]
 //!      follows for each piece and [`Http2Event::End`] once.
 //!    - [`Http2Event::Reset`]: the stream is closed. Its handler may be cancelled; nothing more is sent.
-//! 2. [`Http2Connection::consumed`] for each part of a body that its reader has taken: flow control follows the reader.
-//! 3. The response, at any time after the request: [`Http2Connection::write_head`], any number of
-//!    [`Http2Connection::write_body`], and [`Http2Connection::write_end`]; or all at once with
-//!    [`Http2Connection::write_response`]. `write_body` takes as many bytes as flow control permits.
-//! 4. A caller with bytes that were not taken calls [`Http2Connection::set_pending`]. While there is room for output,
-//!    [`Http2Connection::next_pending`] names the stream that sends next.
-//! 5. If [`Http2Connection::is_finished`], close after the output is sent.
+//! 2. Call [`Http2Connection::consumed`] for each part of a body that its reader has consumed, for flow control.
+//! 3. Write the response at any time after the request: [`Http2Connection::write_head`], any number of   
+//!    [`Http2Connection::write_body`], and [`Http2Connection::write_end`]; or all at once with   
+//!    [`Http2Connection::write_response`]. `write_body` accepts as many bytes as flow control permits.
+//! 4. If it has not accepted all bytes, call [`Http2Connection::set_pending`]. While there is room for output,   
+//!    [`Http2Connection::next_pending`] returns the stream that sends next.
+//! 5. If [`Http2Connection::is_finished`], close the connection after sending the output.
 //!
-//! A [`ConnectionError`] is the peer's fault and ends the connection; GOAWAY is in the output. Errors of a single
-//! stream end it with RST_STREAM, without an action of the caller.
+//! A [`ConnectionError`] is caused by the peer and ends the connection; GOAWAY is in the output. An error of a single
+//! stream ends it with RST_STREAM, without an action of the caller.
 //!
-//! ```
-//! use std::time::Duration;
-//!
-//! use conduit_proto::h1::Head;
 //! use conduit_proto::h2::{Http2Connection, Http2Event, Http2Limits};
 //!
 //! let (mut head, mut output) = (Head::new(), Vec::new());
@@ -49,23 +45,20 @@
 //!         Http2Event::NeedMore => break,
 //!         _ => {}
 //!     }
-//! }
-//! assert_eq!(start, received.len());
-//! assert!(output.ends_with(b"\0\0\x05\0\x01\0\0\0\x01hello"));
+//! } assert_eq!(start, received.len()); assert!(output.ends_with(b"\0\0\x05\0\x01\0\0\0\x01hello"));
 //! # Ok::<(), conduit_proto::h2::ConnectionError>(())
 //! ```
-//!
 //! # Protection
 //!
-//! All limits are on by default ([`Http2Limits`]). Frames that cost work and transfer nothing, such as resets in either
-//! direction, SETTINGS, PRIORITY and empty DATA, take from one budget. A connection without budget is first delayed
-//! ([`Http2Event::Delayed`]) and later closed with ENHANCE_YOUR_CALM. WINDOW_UPDATE and PING take from it only beyond
-//! three for each request and each sent DATA frame. The tree of RFC 7540 priorities is ignored.
+//! All limits have defaults ([`Http2Limits`]). Frames that cost work and transfer nothing, such as resets in either
+//! direction, SETTINGS, PRIORITY and empty DATA, share one budget. If it is used up, the connection is first delayed
+//! ([`Http2Event::Delayed`]) and later closed with ENHANCE_YOUR_CALM. WINDOW_UPDATE and PING count only if there are
+//! more than three for each request and each sent DATA frame. The tree of RFC 7540 priorities is ignored.
 //!
 //! # Cost
 //!
-//! In the steady state a request without trailers allocates nothing. Streams use the slots of earlier ones; the tables
-//! of HPACK are allocated at their first entry.
+//! In the steady state, a request without trailers does not allocate. Streams reuse the slots of earlier ones; the
+//! tables of HPACK are allocated at their first entry.
 
 mod connection;
 mod data;
@@ -96,35 +89,34 @@ pub use stream::StreamId;
 /// The limits of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Http2Limits {
-    /// The number of concurrent streams. More are refused with REFUSED_STREAM, after which a client may try again.
-    /// Default: 128. Values above 65,535 mean that.
+    /// The number of concurrent streams. Further ones are refused with REFUSED_STREAM, so that a client may retry.
+    /// Default: 128. Values above 65,535 mean 65,535.
     pub streams: u32,
-    /// The size of a field section, counted as SETTINGS_MAX_HEADER_LIST_SIZE is: 32 bytes for each field, besides its
-    /// name and value. A request with a larger one is [refused](Http2Event::Refused) with 431. Default: 64 KiB. Values
+    /// The size of a field section as defined for SETTINGS_MAX_HEADER_LIST_SIZE: the length of name and value, and 32
+    /// bytes, for each field. A larger request is [refused](Http2Event::Refused) with 431. Default: 64 KiB. Values
     /// above 1 GiB mean 1 GiB.
     pub header_list_bytes: usize,
-    /// The number of fields in a section, each part of a cookie included and pseudo-fields not. Default: 100. Values
-    /// above 24,576 mean that.
+    /// The number of fields in a section, including each part of a cookie, without pseudo-fields. Default: 100. Values
+    /// above 24,576 mean 24,576.
     pub headers: usize,
     /// The number of CONTINUATION frames of one section. Default: 8.
     pub continuations: u8,
-    /// The number of bytes of a body that a stream may hold before its reader takes them. Default: 64 KiB.
+    /// The number of unconsumed bytes of the body of a stream. Default: 64 KiB.
     pub stream_window: u32,
-    /// The size that the window of a stream grows to while its reader takes all that arrives. Default: 1 MiB.
+    /// The maximum window of a stream, to which it grows while its reader consumes everything. Default: 1 MiB.
     pub max_stream_window: u32,
-    /// The number of bytes that all bodies of a connection may hold before their readers take them. Default: 1 MiB.
-    /// Values below 65,535 mean that.
+    /// The number of unconsumed bytes of all bodies of a connection. Default: 1 MiB. Values below 65,535 mean 65,535.
     pub connection_window: u32,
-    /// The number of frames without a use that are permitted at once. Default: 1,000.
+    /// The burst of useless frames. Default: 1,000.
     pub glitches: u32,
-    /// The number of frames without a use that are permitted each second. Default: 33.
+    /// The sustained number of useless frames per second. Default: 33.
     pub glitches_per_second: u32,
     /// Offers extended CONNECT (RFC 8441). Default: false.
     pub extended_connect: bool,
 }
 
 impl Http2Limits {
-    /// The limits within the ranges that the documentation names.
+    /// The limits, clamped to the documented ranges.
     fn clamped(mut self) -> Self {
         self.streams = self.streams.min(u16::MAX.into());
         self.header_list_bytes = self.header_list_bytes.min(1 << 30);
@@ -155,27 +147,27 @@ impl Default for Http2Limits {
 /// The event of [`Http2Connection::handle_input`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Http2Event<'a> {
-    /// Nothing complete: call again with more. Something may have been used nevertheless.
+    /// There is no complete event: call again with more input. Some bytes may have been consumed.
     NeedMore,
-    /// A request: its head is in the [`Head`](crate::h1::Head).
+    /// The head of a request, in the [`Head`](crate::h1::Head).
     Request(StreamId),
-    /// A request over a limit: respond with the [status](Http2Reason::status) of the reason. The head is not filled; a
-    /// body is skipped.
+    /// A request that exceeds a limit: respond with the [status](Http2Reason::status) of the reason. The head is not
+    /// filled, and the body is discarded.
     Refused(StreamId, Http2Reason),
-    /// A piece of the request's body, not empty. The caller reports it with [`Http2Connection::consumed`] once its
-    /// reader has taken it.
+    /// A non-empty piece of the request body. The caller calls [`Http2Connection::consumed`] after its reader has
+    /// consumed it.
     Body(StreamId, &'a [u8]),
-    /// The request's body has ended, with these trailers. Comes exactly once for each request whose body is not
-    /// [`BodyLength::None`](crate::h1::BodyLength::None), unless the stream is closed first. Fields that do not belong
-    /// in trailers are left out (RFC 9110, section 6.5.1).
+    /// The end of the request body, with its trailers. It occurs exactly once for each request whose body is not
+    /// [`BodyLength::None`](crate::h1::BodyLength::None), unless the stream is closed first. Fields that are not
+    /// allowed in trailers are removed (RFC 9110, section 6.5.1).
     End(StreamId, Option<Box<HeaderMap>>),
-    /// The stream of a request is closed: by the client with this code, or because the client has broken a rule.
+    /// The stream of a request was closed, by the client or because the client violated a rule.
     Reset(StreamId, ResetCause),
-    /// A stream was reset before its request became an event, for this reason. Only for logs and counters.
+    /// A stream was reset before its request became an event, for this reason. For logs and counters.
     Rejected(Http2Reason),
-    /// The client sends too many frames without a use: read nothing and call again at this time.
+    /// The client sends too many useless frames: stop reading, and call again at this time.
     Delayed(Duration),
-    /// The connection reads no more: all input is used, to no effect.
+    /// The connection no longer reads: all input is discarded.
     Closed,
 }
 
@@ -184,6 +176,6 @@ pub enum Http2Event<'a> {
 pub enum ResetCause {
     /// RST_STREAM from the client.
     Peer(ErrorCode),
-    /// The client has broken a rule, and has got RST_STREAM.
+    /// The client violated a rule and was sent RST_STREAM.
     Rule(Http2Reason),
 }

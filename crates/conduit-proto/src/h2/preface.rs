@@ -1,20 +1,20 @@
 //! The client's connection preface (RFC 9113, section 3.4).
 
-/// The bytes with which each client begins.
+/// The first bytes of each client.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The result of [`detect_preface`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preface {
-    /// The input begins with the whole preface: the client speaks HTTP/2.
+    /// The input starts with the whole preface: the client uses HTTP/2.
     Whole,
-    /// The input is a beginning of the preface, or empty: more is needed.
+    /// The input is empty or a proper prefix of the preface: more input is required.
     Partial,
-    /// The client speaks another protocol.
+    /// The client uses another protocol.
     Mismatch,
 }
 
-/// Compares the first bytes of a connection with the preface, which begins with no method that HTTP/1.1 has.
+/// Compares the first bytes of a connection with the preface, which no HTTP/1.1 request starts with.
 ///
 /// ```
 /// use conduit_proto::h2::{Preface, detect_preface};

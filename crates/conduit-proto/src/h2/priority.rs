@@ -3,9 +3,9 @@
 /// The priority of a response (RFC 9218, section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Priority {
-    /// From 0, the most urgent, to 7. Default: 3.
+    /// The urgency, from 0, the most urgent, to 7. Default: 3.
     pub urgency: u8,
-    /// The client can use parts of the response as they arrive. Default: false.
+    /// The client can process parts of the response as they arrive. Default: false.
     pub incremental: bool,
 }
 
@@ -19,8 +19,8 @@ impl Default for Priority {
 }
 
 impl Priority {
-    /// Reads the value of the field `priority`, a dictionary (RFC 8941, section 3.2). Unknown members, parameters, and
-    /// values of another type are ignored, and of a repeated member the last counts.
+    /// Parses the value of the field `priority`, a dictionary (RFC 8941, section 3.2). Unknown members, parameters, and
+    /// values of another type are ignored. The last occurrence of a repeated member counts.
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {
         let mut priority = Self::default();
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_field_is_a_dictionary_with_unknown_members() {
+    fn unknown_members_and_types_are_ignored() {
         for (value, urgency, incremental) in [
             ("", 3, false),
             ("u=0", 0, false),

@@ -1,4 +1,4 @@
-//! Received frames, one after the other (RFC 9113, section 6).
+//! Processing of received frames (RFC 9113, section 6).
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use super::priority::Priority;
 use super::{Http2Event, ResetCause};
 use crate::h1::Head;
 
-/// The number of [`useful`](Http2Connection::useful) frames that a request or a sent DATA frame permits: WINDOW_UPDATE
-/// for the stream and for the connection, and PING.
+/// The number of [`useful`](Http2Connection::useful) frames for each request or sent DATA frame: WINDOW_UPDATE for the
+/// stream and for the connection, and PING.
 const CREDIT: u32 = 3;
 const MAX_CREDIT: u32 = 4096;
-/// The number of priorities that are kept for streams that are not open.
+/// The number of priorities that are kept for idle streams.
 const EARLY_PRIORITIES: usize = 16;
 
 /// A step in the input.
 pub(super) enum Step<'a> {
-    /// This many bytes are used, and the state has changed.
+    /// The number of consumed bytes; the state has changed.
     Continue(usize),
-    /// The same, and there is an event.
+    /// The number of consumed bytes, and an event.
     Event(usize, Http2Event<'a>),
 }
 
-/// The result of a whole frame.
+/// The result of processing a whole frame.
 pub(super) type Handled<'a> = Result<Option<Http2Event<'a>>, Http2Reason>;
 
 impl Http2Connection {
@@ -62,7 +62,8 @@ impl Http2Connection {
         }
     }
 
-    /// Takes the frame at the start of the input, whole unless it is DATA or its payload does not matter.
+    /// Processes the frame at the start of the input, which must be whole unless it is DATA or its payload is
+    /// discarded.
     fn frame<'a>(
         &mut self,
         input: &'a [u8],
@@ -77,7 +78,7 @@ impl Http2Connection {
         match header.kind {
             FrameKind::Data => return self.data(&header, input, out, now),
             FrameKind::Unknown | FrameKind::GoAway if header.length > 8 => {
-                // The debug data of GOAWAY is skipped.
+                // The debug data of GOAWAY is discarded.
                 let taken = if header.kind == FrameKind::GoAway { 8 } else { 0 };
                 let Some(payload) = input.get(HEADER_BYTES..HEADER_BYTES + taken) else {
                     return Ok(Step::Event(0, Http2Event::NeedMore));
@@ -121,7 +122,7 @@ impl Http2Connection {
         })
     }
 
-    /// Checks what a frame's header shows: its length, its stream, and its place among the frames.
+    /// Checks the header of a frame: its length, its stream, and its position in the sequence of frames.
     fn check(&self, header: &FrameHeader) -> Result<(), Http2Reason> {
         if header.length > MAX_PAYLOAD {
             return Err(Http2Reason::FrameSize);
@@ -163,8 +164,8 @@ impl Http2Connection {
         number > self.last_stream || number.is_multiple_of(2)
     }
 
-    /// Returns whether frames of a stream that is not open are to be ignored: it has arrived after the last GOAWAY, or
-    /// the peer may not know yet that it is closed.
+    /// Returns whether frames of a closed stream are ignored: the stream arrived after the last GOAWAY, or the peer may
+    /// not have received its end yet.
     pub(super) fn is_ignored(&self, number: u32) -> bool {
         matches!(self.shutdown, Shutdown::Last(last) if number > last) || self.resets.contains(number)
     }
@@ -232,7 +233,7 @@ impl Http2Connection {
         };
         match self.streams.find(header.stream) {
             Some(id) => self.stream_error(out, id, fault, now).map(Some),
-            // RST_STREAM is not permitted for an idle stream, and useless for a closed one.
+            // RST_STREAM is not allowed for an idle stream, and has no effect for a closed one.
             None => Err(fault),
         }
     }
@@ -304,8 +305,8 @@ impl Http2Connection {
         }
     }
 
-    /// Counts a frame that is useful in proportion to the frames that it follows: WINDOW_UPDATE, and PING, with which
-    /// clients measure the bandwidth of a link.
+    /// Counts a frame that is legitimate in proportion to other frames: WINDOW_UPDATE, and PING, by which clients
+    /// measure the bandwidth of a link.
     fn useful(&mut self, now: Duration) -> Result<(), Http2Reason> {
         match self.credit.checked_sub(1) {
             Some(credit) => {
@@ -316,7 +317,7 @@ impl Http2Connection {
         }
     }
 
-    /// Permits [`useful`](Self::useful) frames after a request or a DATA frame.
+    /// Permits further [`useful`](Self::useful) frames after a request or a sent DATA frame.
     pub(super) fn add_credit(&mut self) {
         self.credit = (self.credit + CREDIT).min(MAX_CREDIT);
     }

@@ -1,4 +1,4 @@
-//! From a decoded field section to the head of a request (RFC 9113, section 8.3).
+//! Conversion of a decoded field section into the head of a request (RFC 9113, section 8.3).
 
 use http::{HeaderMap, Method, Version};
 
@@ -20,7 +20,7 @@ type Range = (u32, u32);
 enum SectionKind {
     Head,
     Trailers,
-    /// Nothing of it is wanted.
+    /// The section is discarded.
     Ignored,
 }
 
@@ -31,18 +31,18 @@ struct Assembly<'a> {
     fields: &'a mut Vec<Field>,
     /// The ranges of the pseudo-fields, by their [`FieldKind`].
     pseudo: [Option<Range>; 5],
-    /// The size of the section as SETTINGS_MAX_HEADER_LIST_SIZE counts it.
+    /// The size of the section as defined for SETTINGS_MAX_HEADER_LIST_SIZE.
     list_bytes: usize,
     content_length: Option<u64>,
     host: Option<u32>,
     cookies: u32,
     expects_continue: bool,
     priority: Priority,
-    /// The first rule that the section breaks, or the limit that it exceeds.
+    /// The first rule that the section violates, or the limit that it exceeds.
     fault: Option<Http2Reason>,
 }
 
-/// The properties of a request that the [`Head`] does not have.
+/// The properties of a request that are not in the [`Head`].
 pub(super) struct Accepted {
     pub(super) content_length: Option<u64>,
     pub(super) priority: Priority,
@@ -66,7 +66,7 @@ impl<'a> Assembly<'a> {
     }
 
     fn add(&mut self, bytes: &[u8], kind: FieldKind, field: Field) -> Result<(), Http2Reason> {
-        /// The number that RFC 9113, section 6.5.2 adds to the bytes of each field.
+        /// The overhead that RFC 9113, section 6.5.2 adds to the length of each field.
         const OVERHEAD: usize = 32;
         /// The lengths of the names of pseudo-fields, by their kinds.
         const PSEUDO_NAMES: [usize; 5] = [
@@ -137,7 +137,7 @@ impl Sink for Assembly<'_> {
     }
 }
 
-/// A section that has an error: of the connection, or only of its stream.
+/// The error of a section, for the connection or only for its stream.
 pub(super) enum Fault {
     Connection,
     Stream(Http2Reason),
@@ -157,7 +157,7 @@ pub(super) fn read_head(
         .decode_into(block, &mut head.bytes, &mut assembly)
         .map_err(|_| Fault::Connection)?;
     if let Some(reason) = assembly.fault {
-        // The response to a request over a limit depends on its method.
+        // The response to a request that exceeds a limit depends on its method.
         if matches!(assembly.pseudo[FieldKind::Method as usize], Some(method) if slice(&head.bytes, method) == b"HEAD")
         {
             head.method = Method::HEAD;
@@ -244,7 +244,7 @@ fn read_target(head: &mut Head, pseudo: [Option<Range>; 5], limits: &Http2Limits
     read_authority(head, authority, needs_authority)
 }
 
-/// Checks `:authority` and `host`, of which a request to an HTTP server has one, and which must be equal.
+/// Checks `:authority` and `host`: a request to an HTTP server has at least one of them, and they must be equal.
 fn read_authority(head: &mut Head, authority: Option<Range>, is_needed: bool) -> Result<(), Http2Reason> {
     let host = head.host.map(|index| {
         let field = &head.fields[index as usize];
@@ -273,8 +273,8 @@ fn read_authority(head: &mut Head, authority: Option<Range>, is_needed: bool) ->
     Ok(())
 }
 
-/// Joins the parts of the field `cookie` (RFC 9113, section 8.2.3): the joined one is the last field, as the bytes of a
-/// field follow those of the one before it.
+/// Joins the parts of the field `cookie` (RFC 9113, section 8.2.3). The joined field is the last one, because the bytes
+/// of fields are stored in order.
 #[cold]
 fn join_cookies(head: &mut Head) {
     let name = head.bytes.len() as u32;
@@ -308,7 +308,7 @@ fn join_cookies(head: &mut Head) {
     });
 }
 
-/// Decodes the block of a trailer section. Gives the fields that may be in one, if there are any.
+/// Decodes the block of a trailer section, and returns its allowed fields, if there are any.
 pub(super) fn read_trailers(
     decoder: &mut Decoder,
     block: &[u8],
@@ -344,7 +344,7 @@ fn slice(bytes: &[u8], (start, end): Range) -> &[u8] {
     &bytes[start as usize..end as usize]
 }
 
-/// Returns whether this is a scheme (RFC 3986, section 3.1).
+/// Returns whether this is a valid scheme (RFC 3986, section 3.1).
 fn is_scheme(scheme: &[u8]) -> bool {
     scheme.first().is_some_and(u8::is_ascii_alphabetic)
         && scheme

@@ -10,19 +10,20 @@ use super::stream::{ResponseState, StreamId, StreamMethod};
 use crate::h1::framing::{decimal, is_allowed_trailer};
 use crate::h1::{BodyError, BodyLength};
 
-/// A frame that a window has made shorter permits no WINDOW_UPDATE: a client could otherwise request byte after byte.
+/// A shorter frame, which the window has limited, earns no WINDOW_UPDATE: otherwise a client could request single
+/// bytes.
 const USEFUL_BYTES: usize = 1024;
 
 impl Http2Connection {
     /// Appends the head of a response: status, `headers`, `content-length`, `date`.
     ///
-    /// As on HTTP/1.1, `connection`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `upgrade` and
+    /// As in HTTP/1.1, the fields `connection`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `upgrade` and
     /// `content-length` in `headers` are not sent, except for the `content-length` of a response to `HEAD` and of a
-    /// 304. A `date` in `headers` replaces `date`. A 1xx is sent at once, and the response is still to come; 101 does
-    /// not exist in HTTP/2 and is left out.
+    /// 304. A `date` in `headers` replaces `date`. A 1xx is sent at once and does not replace the response; 101 does
+    /// not exist in HTTP/2 and is discarded.
     ///
-    /// A response to `HEAD`, one with 204, 205 or 304, and one whose body is [`BodyLength::None`] has ended, as has
-    /// each stream whose response has: a request that has not ended is ended with RST_STREAM(NO_ERROR).
+    /// A response to `HEAD`, a 204, 205 or 304, and a response with [`BodyLength::None`] ends with its head. At the end
+    /// of a response, an incomplete request is ended with RST_STREAM(NO_ERROR).
     ///
     /// For a closed stream, or after the head of its response, nothing is written.
     pub fn write_head(
@@ -51,7 +52,7 @@ impl Http2Connection {
             let length = match (status, body) {
                 (StatusCode::NO_CONTENT, _) => None,
                 (StatusCode::RESET_CONTENT, _) => Some(0),
-                // The length that a GET would have, if it is known (RFC 9110, section 8.6).
+                // The length of the response to a GET, if known (RFC 9110, section 8.6).
                 (StatusCode::NOT_MODIFIED, _) => declared_length(headers),
                 (_, BodyLength::Exact(length)) => declared_length(headers).or(Some(length)),
                 _ => declared_length(headers),
@@ -88,7 +89,7 @@ impl Http2Connection {
         let is_permitted = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
         debug_assert!(
             is_permitted || status == StatusCode::SWITCHING_PROTOCOLS,
-            "{status} is final"
+            "{status} is a final status: use write_head"
         );
         let Some(state) = self.unanswered(stream).filter(|_| is_permitted) else {
             return;
@@ -103,14 +104,14 @@ impl Http2Connection {
         frame::end_headers(out, start, stream.number(), false, self.peer.max_payload);
     }
 
-    /// Appends `100 Continue` if the client waits for it: once, before the response. Call it when the body is wanted.
+    /// Appends `100 Continue` if the client expects it: once, before the response. Call it when the body is wanted.
     pub fn write_continue(&mut self, out: &mut Vec<u8>, stream: StreamId) {
         if matches!(self.unanswered(stream), Some(state) if state.expects_continue) {
             self.inform(out, stream, StatusCode::CONTINUE, &HeaderMap::new());
         }
     }
 
-    /// The number of bytes of DATA that the peer takes of this stream now.
+    /// The number of bytes of DATA that the windows permit for this stream now.
     #[must_use]
     pub fn sendable(&self, stream: StreamId) -> usize {
         match self.streams.get(stream) {
@@ -119,20 +120,20 @@ impl Http2Connection {
         }
     }
 
-    /// Returns whether pieces of the response's body are expected. If false, the caller need not produce one.
+    /// Returns whether the response has a body to write. If false, the caller need not produce one.
     #[must_use]
     pub fn wants_body(&self, stream: StreamId) -> bool {
         matches!(self.streams.get(stream), Some(state) if matches!(state.writing, ResponseState::Body { .. }))
     }
 
-    /// Appends as much of a piece as the windows permit, in frames, and returns the number of bytes that it took. If
-    /// `is_last` and all of it is taken, the response ends, as with [`write_end`](Self::write_end).
+    /// Appends as much of a piece as the windows permit, in frames, and returns the number of accepted bytes. If
+    /// `is_last` and all bytes are accepted, the response ends, as with [`write_end`](Self::write_end).
     ///
-    /// Where no body is expected, all is taken and nothing written.
+    /// If the response has no body, all bytes are accepted and discarded.
     ///
     /// # Errors
     ///
-    /// [`BodyError::TooLong`] if the head declared fewer bytes: what was declared is written, and the rest is left out.
+    /// [`BodyError::TooLong`] if the head declared fewer bytes: the declared bytes are written, the others discarded.
     /// [`BodyError::TooShort`] if the last piece does not reach the declared length: the stream is reset.
     pub fn write_body(
         &mut self,
@@ -188,9 +189,9 @@ impl Http2Connection {
         }
     }
 
-    /// As [`write_body`](Self::write_body), of bytes that `fill` appends to the output in place: one DATA frame, whose payload
-    /// is not copied. `fill` gets the largest number of bytes that it may append, which is not 0, and returns whether they
-    /// are the last ones. Returns the number of bytes that it has appended.
+    /// As [`write_body`](Self::write_body), of bytes that `fill` appends to the output in place: one DATA frame, whose
+    /// payload is not copied. `fill` gets the largest number of bytes that it may append, which is not 0, and returns
+    /// whether they are the last ones. Returns the number of bytes that it has appended.
     ///
     /// Where no byte may be sent now, `fill` is not called.
     ///
@@ -250,8 +251,8 @@ impl Http2Connection {
         Ok(taken)
     }
 
-    /// Ends the response, with trailers if there are any; fields that do not belong there are left out (RFC 9110,
-    /// section 6.5.1). The stream closes: a request that has not ended is ended with RST_STREAM(NO_ERROR).
+    /// Ends the response, with optional trailers; fields that are not allowed there are removed (RFC 9110, section
+    /// 6.5.1). The stream closes: an incomplete request is ended with RST_STREAM(NO_ERROR).
     ///
     /// # Errors
     ///
@@ -292,8 +293,8 @@ impl Http2Connection {
         Ok(())
     }
 
-    /// Appends a whole response: [`write_head`](Self::write_head) with the length of `body`, and `body` as far as the
-    /// windows permit. Returns the number of bytes of `body` that it took; the rest follows with
+    /// Appends a whole response: [`write_head`](Self::write_head) with the length of `body`, and as much of `body` as
+    /// the windows permit. Returns the number of accepted bytes of `body`; write the others with
     /// [`write_body`](Self::write_body).
     pub fn write_response(
         &mut self,
@@ -305,22 +306,22 @@ impl Http2Connection {
         date: &[u8; 29],
     ) -> usize {
         self.write_head(out, stream, status, headers, BodyLength::Exact(body.len() as u64), date);
-        // The length is the one that the head has declared, so there is no error.
+        // The head has declared this length, so there is no error.
         self.write_body(out, stream, body, true).unwrap_or(body.len())
     }
 
-    /// Records that the caller has bytes of DATA that were not taken, or that it has none.
+    /// Records whether the caller has bytes of DATA that were not accepted yet.
     pub fn set_pending(&mut self, stream: StreamId, is_pending: bool) {
         if let Some(state) = self.streams.get_mut(stream) {
             state.pending = is_pending;
         }
     }
 
-    /// The stream to send from next, of those that are [pending](Self::set_pending) and whose windows have room, in the
-    /// order of RFC 9218.
+    /// Returns the stream to send from next, among those that are [pending](Self::set_pending) and whose windows have
+    /// room, in the order of RFC 9218.
     ///
-    /// Give [`write_body`](Self::write_body) one piece of about 16 KiB of it, and call again while there is room in the
-    /// output: then large responses of one urgency take turns, and small ones do not wait for them.
+    /// Pass a piece of about 16 KiB to [`write_body`](Self::write_body), and call again while there is room in the
+    /// output. Large responses of one urgency then take turns, and small ones do not wait for them.
     pub fn next_pending(&mut self) -> Option<StreamId> {
         if self.send.available() == 0 {
             return None;
@@ -328,7 +329,7 @@ impl Http2Connection {
         self.streams.next_pending()
     }
 
-    /// Encodes the fields that are kept. Returns whether `date` is one.
+    /// Encodes the fields that `keep` accepts. Returns whether `date` is among them.
     fn encode_fields(&mut self, out: &mut Vec<u8>, headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> bool {
         let mut has_date = false;
         for (name, value) in headers {
@@ -341,7 +342,7 @@ impl Http2Connection {
     }
 }
 
-/// Returns whether the engine writes the field, or HTTP/2 does not have it (RFC 9113, section 8.2.2).
+/// Returns whether the engine writes the field, or HTTP/2 forbids it (RFC 9113, section 8.2.2).
 fn is_owned(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -349,7 +350,7 @@ fn is_owned(name: &HeaderName) -> bool {
     )
 }
 
-/// The length in `content-length`.
+/// The value of `content-length`.
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     decimal(headers.get(header::CONTENT_LENGTH)?.as_bytes())
 }

@@ -21,7 +21,7 @@ const NO_RFC7540_PRIORITIES: u16 = 0x9;
 pub(super) struct PeerSettings {
     pub(super) initial_window: u32,
     pub(super) max_payload: usize,
-    /// SETTINGS_NO_RFC7540_PRIORITIES of the first frame, which must not change.
+    /// SETTINGS_NO_RFC7540_PRIORITIES of the first frame; later frames must not change it.
     no_old_priorities: Option<u32>,
     pub(super) arrived: bool,
 }
@@ -34,7 +34,7 @@ impl PeerSettings {
         arrived: false,
     };
 
-    /// Takes the values of a frame in their order. Calls `table_size` for each SETTINGS_HEADER_TABLE_SIZE.
+    /// Applies the values of a frame in their order. Calls `table_size` for each SETTINGS_HEADER_TABLE_SIZE.
     pub(super) fn read(&mut self, payload: &[u8], mut table_size: impl FnMut(u32)) -> Result<(), Http2Reason> {
         let (settings, []) = payload.as_chunks::<6>() else {
             return Err(Http2Reason::FrameSize);
@@ -66,7 +66,7 @@ impl PeerSettings {
     }
 }
 
-/// Appends the server's SETTINGS, and the WINDOW_UPDATE that gives the connection's window its size.
+/// Appends the server's SETTINGS, and the WINDOW_UPDATE that sets the window of the connection.
 pub(super) fn write(out: &mut Vec<u8>, limits: &Http2Limits) {
     let settings = [
         (MAX_CONCURRENT_STREAMS, limits.streams),

@@ -1,4 +1,4 @@
-//! Streams, their states, and the order in which they send (RFC 9113, section 5.1; RFC 9218, section 10).
+//! Streams, their states, and the order of sending (RFC 9113, section 5.1; RFC 9218, section 10).
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use super::priority::Priority;
 
 /// A request and its response.
 ///
-/// Names an open stream of one connection; after the stream has closed, calls with it have no effect.
+/// Identifies an open stream of one connection; after the stream has closed, calls with it have no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StreamId {
     number: u32,
@@ -15,13 +15,13 @@ pub struct StreamId {
 }
 
 impl StreamId {
-    /// The number of the stream in frames: odd, and larger than those of all streams before it.
+    /// The number of the stream in frames: odd, and higher than those of all earlier streams.
     #[must_use]
     pub fn number(self) -> u32 {
         self.number
     }
 
-    /// An index below [`Http2Limits::streams`](super::Http2Limits::streams) that no other open stream has, for a table
+    /// An index below [`Http2Limits::streams`](super::Http2Limits::streams), unique among the open streams, for a table
     /// of the caller.
     #[must_use]
     pub fn slot(self) -> usize {
@@ -41,9 +41,9 @@ impl StreamId {
 /// An RST_STREAM in either direction removes the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestState {
-    /// The body arrives. `left` is the missing part of `content-length`.
+    /// The body is incomplete. `left` is the remaining part of `content-length`.
     Body { left: Option<u64> },
-    /// The body arrives and is not wanted.
+    /// The body is incomplete, and is discarded.
     Discarded,
     /// END_STREAM has arrived.
     Ended,
@@ -61,7 +61,7 @@ pub(super) enum RequestState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResponseState {
     Head,
-    /// `left` is the missing part of the declared length.
+    /// `left` is the remaining part of the declared length.
     Body {
         left: Option<u64>,
     },
@@ -81,28 +81,27 @@ pub(super) struct Stream {
     pub(super) reading: RequestState,
     pub(super) writing: ResponseState,
     pub(super) method: StreamMethod,
-    /// The client waits for `100 Continue`.
+    /// The client expects `100 Continue`.
     pub(super) expects_continue: bool,
     pub(super) received: ReceiveWindow,
     pub(super) send: SendWindow,
     pub(super) priority: Priority,
     /// The caller has bytes to send.
     pub(super) pending: bool,
-    /// The number of bytes of DATA that were sent.
+    /// The number of sent bytes of DATA.
     pub(super) sent: u64,
-    /// The turn in which the stream has sent last, for the round among equals.
+    /// The turn of the last send, for taking turns.
     pub(super) turn: u32,
 }
 
-/// A response is large once it has sent this many bytes: it takes turns with others of its urgency, so that they do not
-/// wait for its end, although RFC 9218, section 10 recommends to send one after the other.
+/// A response is large after this number of sent bytes. Large responses of one urgency take turns, so that they do not
+/// wait for each other, although RFC 9218, section 10 recommends sending one after the other.
 const LARGE_BYTES: u64 = 64 * 1024;
 
-/// The open streams of a connection, each in a slot that later streams use again.
+/// The open streams of a connection. Later streams reuse the slots of closed ones.
 #[derive(Debug)]
 pub(super) struct Streams {
-    /// The number of the stream in each slot; 0 for a free one. Apart from the streams, so that a search reads few
-    /// bytes.
+    /// The stream number in each slot; 0 for a free slot. Separate from the streams, so that a search reads few bytes.
     numbers: Vec<u32>,
     slots: Vec<Stream>,
     open: u32,
@@ -140,7 +139,7 @@ impl Streams {
         };
         StreamId {
             number,
-            // There are at most as many slots as streams are permitted.
+            // There are at most as many slots as permitted streams.
             slot: slot as u16,
         }
     }
@@ -173,7 +172,7 @@ impl Streams {
         }
     }
 
-    /// Frees the slot of an open stream. The stream's last state is left in it.
+    /// Frees the slot of an open stream. The slot keeps the last state of the stream.
     pub(super) fn remove(&mut self, id: StreamId) {
         if self.numbers.get(id.slot()) == Some(&id.number) {
             self.numbers[id.slot()] = 0;
@@ -194,7 +193,7 @@ impl Streams {
             })
     }
 
-    /// All open streams, to change them.
+    /// All open streams, mutable.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
         self.numbers
             .iter()
@@ -203,10 +202,10 @@ impl Streams {
             .map(|(_, stream)| stream)
     }
 
-    /// The stream whose pending bytes are to be sent next: the most urgent, of those the ones that are neither large
-    /// nor incremental in the order of their requests, and then the others in turn.
+    /// The stream that sends next: the most urgent one. Among streams of equal urgency, those that are neither large
+    /// nor incremental send first, in the order of their requests; the others take turns.
     ///
-    /// Each fourth choice is for the others if there are any, so that small responses do not starve large ones either.
+    /// Every fourth choice prefers the others, so that small responses do not starve large ones.
     pub(super) fn next_pending(&mut self) -> Option<StreamId> {
         let favours_large = self.turn % 4 == 3;
         let key = |id: StreamId, stream: &Stream| {
@@ -227,7 +226,7 @@ impl Streams {
         Some(id)
     }
 
-    /// Frees the memory of slots if no stream is open.
+    /// Frees the memory of the slots if no stream is open.
     pub(super) fn shrink(&mut self) {
         if self.open == 0 {
             self.numbers = Vec::new();
@@ -241,12 +240,12 @@ impl Streams {
     }
 }
 
-/// The streams that the server has reset before the request had ended: frames for them may still be under way, and are
+/// The streams that the server has reset before the end of the request: frames for them may still arrive and are
 /// ignored (RFC 9113, section 5.1).
 #[derive(Debug)]
 pub(super) struct Resets {
     numbers: VecDeque<u32>,
-    /// The largest number that was removed from the front; closed streams up to it may have been reset.
+    /// The highest number removed from the front; closed streams up to it may have been reset.
     forgotten: u32,
 }
 

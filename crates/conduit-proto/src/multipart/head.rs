@@ -1,18 +1,18 @@
-//! The heads of parts, and the boundary between them.
+//! The heads of parts, and the boundary.
 
 use http::header::{CONTENT_DISPOSITION, HeaderMap, HeaderName, HeaderValue};
 
 use super::{FIELDS_LIMIT, MultipartError};
 
-/// The longest boundary (RFC 2046, section 5.1.1).
+/// The maximum length of a boundary (RFC 2046, section 5.1.1).
 const BOUNDARY_LIMIT: usize = 70;
 
 /// The head of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartHead {
-    /// The name of the form's field.
+    /// The name of the form field.
     pub name: String,
-    /// The client's name for the file, as sent. It may be anything, a path too: it must not be used as one (RFC
+    /// The client's name for the file, as received. It may be any text, including a path; do not use it as a path (RFC
     /// 7578, section 4.2).
     pub file_name: Option<String>,
     /// All fields of the head.
@@ -32,7 +32,7 @@ impl PartHead {
                 return Err(MultipartError::TooManyFields);
             }
             let (name, value) = field(line).ok_or(MultipartError::Malformed {
-                what: "a line in the head of a part is no header field",
+                what: "a line in the head of a part is not a header field",
             })?;
             headers.append(name, value);
         }
@@ -51,7 +51,7 @@ impl PartHead {
     }
 }
 
-/// A line of a head (RFC 9112, section 5): neither folded, nor with control characters.
+/// Parses a line of a head (RFC 9112, section 5), which must not be folded or contain control characters.
 fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let colon = memchr::memchr(b':', line)?;
     let name = HeaderName::from_bytes(&line[..colon]).ok()?;
@@ -59,7 +59,7 @@ fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     Some((name, value))
 }
 
-/// The name and the file name that a `Content-Disposition` gives (RFC 7578, section 4.2).
+/// The name and the file name in a `Content-Disposition` (RFC 7578, section 4.2).
 fn disposition_of(value: &[u8]) -> Result<(String, Option<String>), MultipartError> {
     let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
     if !kind.trim_ascii().eq_ignore_ascii_case(b"form-data") {
@@ -77,7 +77,7 @@ fn disposition_of(value: &[u8]) -> Result<(String, Option<String>), MultipartErr
             () => continue,
         };
         let text = String::from_utf8(value).map_err(|_| MultipartError::Malformed {
-            what: "the name of a part, or of its file, is not UTF-8",
+            what: "the name of a part or of its file is not UTF-8",
         })?;
         if place.replace(text).is_some() {
             return Err(REPEATED);
@@ -90,15 +90,15 @@ fn disposition_of(value: &[u8]) -> Result<(String, Option<String>), MultipartErr
 }
 
 const REPEATED: MultipartError = MultipartError::Malformed {
-    what: "a parameter of a header field comes twice",
+    what: "a parameter of a header field is repeated",
 };
 
-/// The boundary that a request's `Content-Type` gives; `None` where that is not `multipart/form-data`.
+/// The boundary in the `Content-Type` of a request; `None` if the type is not `multipart/form-data`.
 ///
 /// # Errors
 ///
-/// When it gives none, or one that RFC 2046 does not allow: 1 to 70 letters, digits and ``'()+_,-./:=? ``, the last of them
-/// no space.
+/// The boundary is missing, or RFC 2046 does not allow it: it must have 1 to 70 letters, digits and ``'()+_,-./:=? ``,
+/// and must not end with a space.
 pub fn boundary(content_type: &[u8]) -> Result<Option<String>, MultipartError> {
     let kind = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
     if !kind.trim_ascii().eq_ignore_ascii_case(b"multipart/form-data") {
@@ -112,7 +112,7 @@ pub fn boundary(content_type: &[u8]) -> Result<Option<String>, MultipartError> {
         }
     }
     let boundary = boundary.ok_or(MultipartError::Malformed {
-        what: "the content-type, multipart/form-data, has no boundary",
+        what: "the content-type multipart/form-data has no boundary",
     })?;
     let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
     let is_right = (1..=BOUNDARY_LIMIT).contains(&boundary.len())
@@ -121,14 +121,14 @@ pub fn boundary(content_type: &[u8]) -> Result<Option<String>, MultipartError> {
     match String::from_utf8(boundary) {
         Ok(boundary) if is_right => Ok(Some(boundary)),
         _ => Err(MultipartError::Malformed {
-            what: "the boundary in the content-type is not 1 to 70 of the characters that RFC 2046 allows",
+            what: "the boundary in the content-type must have 1 to 70 of the characters that RFC 2046 allows",
         }),
     }
 }
 
-/// The parameters after a value, each with its `;` before it: a name, and a token or a quoted string (RFC 2045, section
-/// 5.1). As all clients send it and RFC 2183 does not say, a value may have bytes above ASCII, and a backslash that precedes
-/// neither a quote nor another backslash is literal.
+/// The parameters after a value, each with a leading `;`: a name, and a token or a quoted string (RFC 2045, section
+/// 5.1). A value may contain non-ASCII bytes, and a backslash is literal unless it precedes a quote or another
+/// backslash: all clients send them so, and RFC 2183 does not define it.
 struct Parameters<'a>(&'a [u8]);
 
 impl<'a> Iterator for Parameters<'a> {
@@ -144,7 +144,7 @@ impl<'a> Iterator for Parameters<'a> {
                 return Some(Err(self.fail()));
             };
             self.0 = rest.trim_ascii_start();
-            // Nothing between two semicolons, or after the last.
+            // An empty parameter, between two semicolons or at the end.
             if !self.0.is_empty() && self.0[0] != b';' {
                 return Some(self.parameter());
             }
@@ -156,7 +156,7 @@ impl<'a> Parameters<'a> {
     fn fail(&mut self) -> MultipartError {
         self.0 = &[];
         MultipartError::Malformed {
-            what: "the parameters of a header field are not name=value, with a semicolon before each",
+            what: "the parameters of a header field must be name=value, each after a semicolon",
         }
     }
 

@@ -1,8 +1,8 @@
-//! `multipart/form-data` (RFC 7578; RFC 2046, section 5.1), read as its bytes come.
+//! An incremental parser for `multipart/form-data` (RFC 7578; RFC 2046, section 5.1).
 //!
-//! A [`MultipartParser`] takes the body in pieces of any size and returns [`MultipartEvent`]s. It buffers at most the head of
-//! one part, which has a limit, or the end of a piece that may begin a delimiter. It reads each byte a bounded number of
-//! times.
+//! A [`MultipartParser`] accepts the body in pieces of any size and returns [`MultipartEvent`]s. It buffers at most the
+//! head of one part, which has a limit, or the end of a piece that may start a delimiter. It processes each byte a
+//! bounded number of times.
 //!
 //! ```text
 //!            delimiter                   CR LF             CR LF CR LF
@@ -12,7 +12,7 @@
 //!                         Epilogue   event End
 //! ```
 //!
-//! A part of two bytes, followed by half of the delimiter:
+//! A part of two bytes, followed by half of a delimiter:
 //!
 //! ```
 //! use bytes::Bytes;
@@ -32,13 +32,14 @@
 //! assert_eq!(parser.poll_event()?, Some(MultipartEvent::End));
 //! # Ok::<(), conduit_proto::multipart::MultipartError>(())
 //! ```
+//! # Rejected input
 //!
-//! # Refused input
-//!
-//! A boundary that RFC 2046 does not allow; a delimiter followed by anything but white space and the end of
-//! its line; a head that is longer than its limit, has more than [`FIELDS_LIMIT`] fields, a folded line, or a bare `CR` or
-//! `LF`; a part without a `Content-Disposition: form-data` that has a name, or with two, or with one whose parameters
-//! repeat; a name that is not UTF-8; a body that ends before its last delimiter.
+//! - a boundary that RFC 2046 does not allow
+//! - a delimiter that is followed by other text than white space on its line
+//! - a head that exceeds its limit, has more than [`FIELDS_LIMIT`] fields, a folded line, or a bare `CR` or `LF`
+//! - a part without a `Content-Disposition: form-data` with a name, or with a repeated one, or with repeated parameters
+//! - a name that is not UTF-8
+//! - a body that ends before its last delimiter
 
 mod head;
 
@@ -58,13 +59,13 @@ pub const FIELDS_LIMIT: usize = 32;
 /// The next event of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MultipartEvent {
-    /// A part begins.
+    /// The start of a part.
     Part(PartHead),
-    /// A piece of the part's content; never empty.
+    /// A non-empty piece of the content of the part.
     Content(Bytes),
-    /// The part has ended.
+    /// The end of the part.
     EndOfPart,
-    /// The body has ended. Bytes after its last delimiter are ignored.
+    /// The end of the body. Bytes after the last delimiter are ignored.
     End,
 }
 
@@ -72,16 +73,16 @@ pub enum MultipartEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MultipartError {
-    /// The head of a part is longer than its limit.
+    /// The head of a part exceeds its limit.
     HeadTooLong {
         /// The limit.
         limit_bytes: usize,
     },
     /// The head of a part has more than [`FIELDS_LIMIT`] fields.
     TooManyFields,
-    /// The bytes break the grammar.
+    /// The input violates the grammar.
     Malformed {
-        /// In which way.
+        /// The violation.
         what: &'static str,
     },
     /// The body has ended before its last delimiter.
@@ -105,21 +106,22 @@ impl fmt::Display for MultipartError {
 
 impl std::error::Error for MultipartError {}
 
-/// Parses a body.
+/// An incremental parser for one body.
 ///
-/// After each [`handle_input`](MultipartParser::handle_input), and after [`handle_end`](MultipartParser::handle_end), call
-/// [`poll_event`](MultipartParser::poll_event) until it returns `None`.
+/// After each [`handle_input`](MultipartParser::handle_input), and after [`handle_end`](MultipartParser::handle_end),
+/// call [`poll_event`](MultipartParser::poll_event) until it returns `None`.
 #[derive(Debug)]
 pub struct MultipartParser {
-    /// Received bytes that are not returned yet.
+    /// Received bytes that have not been returned yet.
     buffer: BytesMut,
     /// CR, LF, two hyphens and the boundary.
     delimiter: Finder<'static>,
     state: State,
     head_limit: usize,
-    /// The length of the buffer's start that does not contain the end of the head.
+    /// The length of the prefix of the buffer that does not contain the end of the head.
     searched: usize,
-    /// The end of the head's last line is still in the buffer: a delimiter may begin with it, after which the part is empty.
+    /// The end of the head's last line is still in the buffer, because a delimiter may start with it; the part is then
+    /// empty.
     is_at_start: bool,
     has_ended: bool,
 }
@@ -136,11 +138,11 @@ enum State {
 }
 
 impl MultipartParser {
-    /// A parser of a body with this boundary.
+    /// A parser for a body with this boundary.
     pub fn new(boundary: &str) -> Self {
         let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
         MultipartParser {
-            // The first delimiter may stand at the very beginning: the end of a line before it makes it like all others.
+            // The first delimiter may be at the start of the body; with a preceding line end it is found as all others.
             buffer: BytesMut::from(&b"\r\n"[..]),
             delimiter: Finder::new(&delimiter).into_owned(),
             state: State::Preamble,
@@ -151,19 +153,19 @@ impl MultipartParser {
         }
     }
 
-    /// Sets how long the head of each part may be, in bytes; [`HEAD_LIMIT_BYTES`] unless set.
+    /// Sets the maximum length of the head of each part, in bytes. Default: [`HEAD_LIMIT_BYTES`].
     pub fn head_limit(mut self, bytes: usize) -> Self {
         self.head_limit = bytes;
         self
     }
 
-    /// Takes the next piece of the body.
+    /// Adds the next piece of the body.
     pub fn handle_input(&mut self, piece: Bytes) {
         if self.state == State::Epilogue {
             return;
         }
         if self.buffer.is_empty() {
-            // An unshared piece is not copied.
+            // A piece that is not shared is not copied.
             self.buffer = piece
                 .try_into_mut()
                 .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
@@ -172,16 +174,16 @@ impl MultipartParser {
         }
     }
 
-    /// Says that no more comes.
+    /// Marks the end of the body.
     pub fn handle_end(&mut self) {
         self.has_ended = true;
     }
 
-    /// The next event; `None` if more of the body is required, and after the end.
+    /// Returns the next event; `None` if more of the body is required, and after the end.
     ///
     /// # Errors
     ///
-    /// When what came is no `multipart/form-data`, or passes a limit. Each further call gives the same error.
+    /// The input is not `multipart/form-data`, or exceeds a limit. Each further call returns the same error.
     pub fn poll_event(&mut self) -> Result<Option<MultipartEvent>, MultipartError> {
         let event = self.next_event();
         match event {
@@ -235,7 +237,7 @@ impl MultipartParser {
         self.state = State::Delimited;
     }
 
-    /// Reads the rest of a delimiter's line, if it is there.
+    /// Parses the rest of a delimiter's line; returns false if it is incomplete.
     fn end_of_delimiter(&mut self) -> Result<bool, MultipartError> {
         let malformed = MultipartError::Malformed {
             what: "a boundary is followed by other text on its line",
@@ -268,7 +270,7 @@ impl MultipartParser {
     }
 
     fn head(&mut self) -> Result<Option<PartHead>, MultipartError> {
-        // Its last line ends three bytes before what was searched, if it does.
+        // The end of the head may start up to three bytes before the end of the searched part.
         let from = self.searched.saturating_sub(3);
         let end = memmem::find(&self.buffer[from..], b"\r\n\r\n").map(|at| from + at + 4);
         let limit_bytes = self.head_limit;
@@ -277,11 +279,11 @@ impl MultipartParser {
         }
         match end {
             Some(end) => {
-                // It would be the name of a field, while who looks for boundaries alone finds another part there.
+                // A parser that searches only for boundaries would find another part here.
                 let lines = &self.buffer[..end - 4];
                 if lines.starts_with(&self.delimiter.needle()[2..]) || self.delimiter.find(lines).is_some() {
                     return Err(MultipartError::Malformed {
-                        what: "the head of a part contains a boundary",
+                        what: "the head of a part contains the boundary",
                     });
                 }
                 self.is_at_start = true;
@@ -313,8 +315,8 @@ impl MultipartParser {
         (length > 0).then(|| MultipartEvent::Content(self.buffer.split_to(length).freeze()))
     }
 
-    /// The number of bytes at the end of the buffer that may begin a delimiter. It has one CR, at its beginning: so it
-    /// can begin only at the last one.
+    /// The number of bytes at the end of the buffer that may start a delimiter. A delimiter has a CR only at its start,
+    /// so it can start only at the last CR.
     fn held_back(&self) -> usize {
         let needle = self.delimiter.needle();
         let tail = &self.buffer[self.buffer.len().saturating_sub(needle.len() - 1)..];

@@ -1,4 +1,4 @@
-//! The length of a request's body, and the chunked coding: RFC 9112, sections 6 and 7.
+//! The length of a request body, and the chunked coding: RFC 9112, sections 6 and 7.
 
 use conduit_proto::h1::{Limits, Reason};
 
@@ -123,12 +123,12 @@ const CHUNKS: &[(&str, &str, &[u8], Expect)] = &[
 ];
 
 #[test]
-fn the_length_of_a_body_is_never_ambiguous() {
+fn body_length_is_unambiguous() {
     check(LENGTHS);
 }
 
 #[test]
-fn chunks_are_read_strictly() {
+fn chunks_are_parsed_strictly() {
     for (section, name, chunks, expect) in CHUNKS {
         let name = format!("{name} (section {section})");
         let mut stream = format!("{R}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
@@ -153,7 +153,7 @@ fn chunked(rest: &str) -> String {
 }
 
 #[test]
-fn a_chunked_body_is_its_data_and_its_trailers() {
+fn chunked_body_has_data_and_trailers() {
     let stream = chunked("3;x\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\nX-Sum:  7 \r\nx-sum: 8\r\n\r\n");
     let seen = run_every_way("chunked", stream.as_bytes());
     assert_eq!(seen.body(), b"abc0123456789abcdef");
@@ -162,7 +162,7 @@ fn a_chunked_body_is_its_data_and_its_trailers() {
 }
 
 #[test]
-fn trailers_that_frame_or_route_are_left_out_and_never_merged() {
+fn framing_and_routing_trailers_are_removed() {
     let stream =
         chunked("0\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\nHost: b\r\nAuthorization: c\r\nX: y\r\n\r\n");
     let seen = run_every_way("trailers", stream.as_bytes());
@@ -198,7 +198,7 @@ fn trailers_count_towards_the_limits_of_the_head() {
 }
 
 #[test]
-fn chunk_extensions_have_one_limit_for_all_chunks_together() {
+fn chunk_extensions_share_one_limit() {
     let limits = Limits {
         head_bytes: 100,
         headers: 10,
@@ -213,13 +213,13 @@ fn chunk_extensions_have_one_limit_for_all_chunks_together() {
 }
 
 #[test]
-fn an_empty_body_of_known_length_has_no_end() {
+fn empty_body_of_known_length_has_no_end_event() {
     let seen = run_every_way("empty", format!("{R}Content-Length: 0\r\n\r\n").as_bytes());
     assert!(!seen.seen.iter().any(|seen| matches!(seen, Seen::End(_))));
 }
 
 #[test]
-fn the_end_of_a_body_comes_without_further_input() {
+fn end_of_body_requires_no_further_input() {
     let seen = run_whole(
         format!("{R}Content-Length: 3\r\n\r\nabc").as_bytes(),
         &Limits::default(),

@@ -1,12 +1,12 @@
-//! Holds what the engine reads to what others read: the naive twin, and httparse.
+//! Compares the engine with two other parsers: a naive one, and httparse.
 
 use conduit_proto::h1::{BodyLength, Limits};
 
 use crate::drive::{Request, Seen, run_whole};
 use crate::naive::{self, Naive};
 
-/// The head at the start of a stream, which has no empty lines before it, is read as the twin
-/// reads it: accepted as the same, refused with a status that the twin allows, or incomplete.
+/// Compares the head at the start of a stream, without empty lines before it, with the naive parser: accepted with the
+/// same content, rejected with an allowed status, or incomplete.
 pub(crate) fn head_with_twin(stream: &[u8]) {
     let seen = run_whole(stream, &limits(stream));
     match (naive::head(stream), seen.seen.first()) {
@@ -27,7 +27,7 @@ pub(crate) fn head_with_twin(stream: &[u8]) {
     }
 }
 
-/// A chunked body is decoded as the twin decodes it.
+/// Compares a chunked body with the naive parser.
 pub(crate) fn chunks_with_twin(body: &[u8]) {
     let mut stream = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     stream.extend_from_slice(body);
@@ -35,7 +35,7 @@ pub(crate) fn chunks_with_twin(body: &[u8]) {
     assert_eq!(seen.requests()[0].body, BodyLength::Chunked);
     let ended = seen.seen.iter().position(|seen| matches!(seen, Seen::End(_)));
     match naive::chunked(body) {
-        // The twin judges whole lines, the engine each byte: it may know of an error before.
+        // The naive parser checks whole lines, the engine each byte, so the engine may report an error earlier.
         Naive::Incomplete => assert_eq!(ended, None),
         Naive::Refused(statuses) => {
             assert_eq!(ended, None);
@@ -54,8 +54,8 @@ pub(crate) fn chunks_with_twin(body: &[u8]) {
     }
 }
 
-/// httparse takes what the engine takes, and reads the same in it. (It takes more: LF alone, any
-/// target, any framing; and it knows no HTTP/1.2.)
+/// Compares an accepted head with httparse, which must return the same content. (httparse accepts more: LF alone, any
+/// target, any framing; and it rejects HTTP/1.2.)
 pub(crate) fn head_with_httparse(stream: &[u8]) {
     let seen = run_whole(stream, &limits(stream));
     let Some(Seen::Request(request)) = seen.seen.first() else {
@@ -68,7 +68,7 @@ pub(crate) fn head_with_httparse(stream: &[u8]) {
             assert!(status.is_complete());
             same_as_httparse(request, &parsed);
         }
-        // The only fault that the engine accepts: a minor version above 1.
+        // The engine accepts only one error of httparse: a minor version above 1.
         Err(error) => {
             assert_eq!(error, httparse::Error::Version);
             let known = [&b" HTTP/1.0\r\n"[..], b" HTTP/1.1\r\n"];
@@ -90,7 +90,7 @@ fn same_as_httparse(request: &Request, parsed: &httparse::Request<'_, '_>) {
     assert_eq!(request.headers, fields.collect::<Vec<_>>());
 }
 
-/// Limits that a stream of this length never meets.
+/// Limits that a stream of this length cannot exceed.
 fn limits(stream: &[u8]) -> Limits {
     Limits {
         head_bytes: stream.len() + 64,

@@ -1,4 +1,4 @@
-//! The life of a connection: pipelines, keep-alive, ignored bodies, errors, upgrades.
+//! The states of a connection: pipelines, keep-alive, ignored bodies, errors, upgrades.
 
 use conduit_proto::h1::{BodyLength, Connection, DRAIN_BYTES, Event, Head, Limits, Phase, RequestError};
 use conduit_proto::http_date;
@@ -9,7 +9,7 @@ use crate::head::run_every_way;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// A connection and what belongs to it, to be driven step by step.
+/// A connection with its buffers, for step-by-step tests.
 struct Peer {
     connection: Connection,
     head: Head,
@@ -45,7 +45,7 @@ impl Peer {
 }
 
 #[test]
-fn a_connection_is_small_and_so_is_an_event() {
+fn connection_and_event_are_small() {
     assert!(size_of::<Connection>() <= 64, "{}", size_of::<Connection>());
     assert!(size_of::<Head>() <= 160, "{}", size_of::<Head>());
     assert!(size_of::<Event<'_>>() <= 24, "{}", size_of::<Event<'_>>());
@@ -53,7 +53,7 @@ fn a_connection_is_small_and_so_is_an_event() {
 }
 
 #[test]
-fn a_pipeline_is_answered_one_by_one() {
+fn pipelined_requests_are_processed_in_order() {
     let mut peer = Peer::new();
     let stream = GET.repeat(2);
     assert_eq!(peer.input(stream.as_bytes()), Ok((GET.len(), Event::Request)));
@@ -65,7 +65,7 @@ fn a_pipeline_is_answered_one_by_one() {
 }
 
 #[test]
-fn the_phases_of_a_request() {
+fn phases_follow_the_request() {
     let mut peer = Peer::new();
     let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n";
     assert_eq!(peer.connection.phase(), Phase::Idle);
@@ -83,7 +83,7 @@ fn the_phases_of_a_request() {
 }
 
 #[test]
-fn keep_alive_is_what_both_sides_want() {
+fn keep_alive_requires_both_sides() {
     for (version, connection, goes_on) in [
         ("1.1", "", true),
         ("1.1", "Connection: close\r\n", false),
@@ -110,7 +110,7 @@ fn keep_alive_is_what_both_sides_want() {
 }
 
 #[test]
-fn a_short_body_that_nobody_reads_is_skipped() {
+fn short_unread_body_is_discarded() {
     for body in [
         "Content-Length: 5\r\n\r\nabcde",
         "Transfer-Encoding: chunked\r\n\r\n5;x\r\nabcde\r\n0\r\nX: y\r\n\r\n",
@@ -129,7 +129,7 @@ fn a_short_body_that_nobody_reads_is_skipped() {
 }
 
 #[test]
-fn a_long_body_that_nobody_reads_closes_the_connection_and_says_so() {
+fn long_unread_body_closes_the_connection_with_an_announcement() {
     let mut peer = Peer::request(&format!(
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
         DRAIN_BYTES + 1
@@ -141,7 +141,7 @@ fn a_long_body_that_nobody_reads_closes_the_connection_and_says_so() {
 }
 
 #[test]
-fn a_long_body_can_be_read_beside_an_answer_that_streams() {
+fn long_body_can_be_read_during_a_streamed_response() {
     let (headers, date) = (HeaderMap::new(), http_date(0));
     let length = usize::try_from(DRAIN_BYTES).expect("64 KiB") + 1;
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
@@ -162,7 +162,7 @@ fn a_long_body_can_be_read_beside_an_answer_that_streams() {
 }
 
 #[test]
-fn a_long_chunked_body_that_nobody_reads_closes_the_connection() {
+fn long_unread_chunked_body_closes_the_connection() {
     let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
     let stream = |chunks: usize| {
         let chunks = chunk.repeat(chunks);
@@ -178,7 +178,7 @@ fn a_long_chunked_body_that_nobody_reads_closes_the_connection() {
 }
 
 #[test]
-fn the_rest_of_a_body_is_skipped_in_its_own_phase() {
+fn rest_of_a_body_is_discarded_in_the_drain_phase() {
     let mut peer = Peer::request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
     assert_eq!(peer.input(b"a"), Ok((1, Event::Body(b"a"))));
     peer.answer(StatusCode::OK);
@@ -193,7 +193,7 @@ fn the_rest_of_a_body_is_skipped_in_its_own_phase() {
 const EXPECT: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
 
 #[test]
-fn a_client_that_waits_is_told_to_continue_once() {
+fn continue_is_sent_once_if_expected() {
     let mut peer = Peer::request(EXPECT);
     assert!(peer.head.expects_continue());
     peer.connection.write_continue(&mut peer.output);
@@ -204,7 +204,7 @@ fn a_client_that_waits_is_told_to_continue_once() {
 }
 
 #[test]
-fn a_client_that_does_not_wait_is_not_told_to_continue() {
+fn continue_is_not_sent_if_not_expected() {
     let mut peer = Peer::request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
     peer.connection.write_continue(&mut peer.output);
     assert_eq!(peer.output, b"");
@@ -222,9 +222,9 @@ fn a_client_that_does_not_wait_is_not_told_to_continue() {
     assert_eq!(old.output, b"");
 }
 
-/// The client may or may not send the body then, so the next byte is ambiguous.
+/// The client may or may not send the body, so the next byte is ambiguous.
 #[test]
-fn an_answer_to_a_client_that_still_waits_closes() {
+fn response_before_continue_closes_the_connection() {
     let mut peer = Peer::request(EXPECT);
     let output = peer.answer(StatusCode::UNAUTHORIZED);
     assert!(output.contains("connection: close\r\n"));
@@ -232,7 +232,7 @@ fn an_answer_to_a_client_that_still_waits_closes() {
 }
 
 #[test]
-fn no_continue_comes_in_the_middle_of_an_answer() {
+fn continue_is_not_sent_within_a_response() {
     let mut peer = Peer::request(EXPECT);
     let (headers, date) = (HeaderMap::new(), http_date(0));
     let (connection, out) = (&mut peer.connection, &mut peer.output);
@@ -243,7 +243,7 @@ fn no_continue_comes_in_the_middle_of_an_answer() {
 }
 
 #[test]
-fn a_body_of_unknown_length_closes_a_kept_connection_of_http_1_0() {
+fn body_of_unknown_length_closes_an_http_1_0_connection() {
     let mut peer = Peer::request("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     let (headers, date) = (HeaderMap::new(), http_date(0));
     let (connection, out) = (&mut peer.connection, &mut peer.output);
@@ -256,7 +256,7 @@ fn a_body_of_unknown_length_closes_a_kept_connection_of_http_1_0() {
 }
 
 #[test]
-fn an_error_is_answered_and_closes() {
+fn error_has_a_response_and_closes() {
     let mut peer = Peer::new();
     let stream = b"GET / HTTP/1.1\r\n\r\n";
     let error = peer.input(stream).expect_err("no Host");
@@ -269,7 +269,7 @@ fn an_error_is_answered_and_closes() {
 }
 
 #[test]
-fn an_error_in_a_body_can_be_answered_until_the_answer_has_begun() {
+fn error_in_a_body_can_have_a_response_until_one_has_started() {
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let mut waiting = Peer::request(head);
     waiting.input(b"x").expect_err("no size");
@@ -287,7 +287,7 @@ fn an_error_in_a_body_can_be_answered_until_the_answer_has_begun() {
 }
 
 #[test]
-fn an_error_in_the_rest_of_a_body_that_is_skipped_only_closes() {
+fn error_in_a_discarded_body_only_closes() {
     let stream = "POST /early HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx";
     let seen = run_every_way("an error while skipping", stream.as_bytes());
     assert_eq!(seen.output.windows(5).filter(|five| five == b"HTTP/").count(), 1);
@@ -295,7 +295,7 @@ fn an_error_in_the_rest_of_a_body_that_is_skipped_only_closes() {
 }
 
 #[test]
-fn an_answer_without_a_request_closes() {
+fn response_without_a_request_closes() {
     let mut peer = Peer::new();
     assert_eq!(peer.input(b"GET / HT"), Ok((0, Event::NeedMore)));
     assert!(peer.connection.can_answer());
@@ -307,7 +307,7 @@ fn an_answer_without_a_request_closes() {
 }
 
 #[test]
-fn switching_protocols_leaves_the_rest_alone() {
+fn switching_protocols_leaves_further_input_unconsumed() {
     let stream = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n\x81\x00";
     let seen = run_every_way("upgrade", stream);
     assert_eq!(seen.phase, Phase::Upgraded);
@@ -319,7 +319,7 @@ fn switching_protocols_leaves_the_rest_alone() {
 }
 
 #[test]
-fn a_tunnel_has_no_framing() {
+fn tunnel_has_no_framing() {
     let mut peer = Peer::request("CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n");
     let (headers, date) = (HeaderMap::new(), http_date(0));
     let body = BodyLength::None;
@@ -331,7 +331,7 @@ fn a_tunnel_has_no_framing() {
 }
 
 #[test]
-fn nothing_is_read_or_written_after_abort() {
+fn abort_stops_reading_and_writing() {
     let mut peer = Peer::request(GET);
     peer.connection.abort();
     assert!(!peer.connection.keep_alive() && !peer.connection.can_answer());

@@ -1,15 +1,15 @@
-//! A server without sockets: feeds a connection pieces of a stream, answers what it finds, and
-//! notes down everything that can be seen.
+//! A server without sockets: feeds pieces of a stream to a connection, writes responses, and records everything
+//! observable.
 
 use conduit_proto::h1::{BodyLength, Connection, Event, Head, Limits, Phase, Reason};
 use conduit_proto::http_date;
 use http::{HeaderMap, StatusCode};
 
-/// An event, with everything that it says.
+/// An event with its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     Request(Box<Request>),
-    /// Consecutive pieces are joined, since where they were cut says nothing.
+    /// Consecutive pieces are joined, because their division is irrelevant.
     Body(Vec<u8>),
     End(Vec<(String, Vec<u8>)>),
     Error(StatusCode, Reason, Option<usize>),
@@ -51,7 +51,7 @@ impl Request {
     }
 }
 
-/// Everything that can be seen of a connection.
+/// The observable behaviour of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Transcript {
     pub(crate) seen: Vec<Seen>,
@@ -78,7 +78,7 @@ impl Transcript {
         })
     }
 
-    /// The bodies of all requests, one after the other.
+    /// The concatenated bodies of all requests.
     pub(crate) fn body(&self) -> Vec<u8> {
         self.seen
             .iter()
@@ -93,9 +93,9 @@ impl Transcript {
 
 /// Runs a connection over the pieces of a stream.
 ///
-/// A request without a body is answered at once, one with a body at its end; `/early` in the path
-/// answers at the head, `/stream` streams the answer, `/continue` sends `100 Continue`, and an
-/// `Upgrade` field switches protocols.
+/// The response to a request is written at its head if it has no body, else at its end. In the path, `/early` requests
+/// a response at the head, `/stream` a streamed response, `/continue` a `100 Continue`; an `Upgrade` field switches
+/// protocols.
 pub(crate) fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Transcript {
     let mut server = Server {
         connection: Connection::new(),
@@ -126,7 +126,7 @@ pub(crate) fn run_byte_by_byte(stream: &[u8], limits: &Limits) -> Transcript {
     run(stream.chunks(1), limits)
 }
 
-/// Cuts a stream after each of the given lengths, as far as it reaches.
+/// Cuts a stream into pieces of the given lengths, and the rest.
 pub(crate) fn cut<'a>(mut stream: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     for &length in lengths {

@@ -1,21 +1,21 @@
-//! Request lines, fields and limits: RFC 9112, sections 2, 3, 5 and 6; one row a case.
+//! Request lines, fields and limits: RFC 9112, sections 2, 3, 5 and 6, one row per case.
 
 use conduit_proto::h1::{Connection, Head, Limits, Reason, TARGET_LIMIT};
 use http::{HeaderMap, Method, Version};
 
 use crate::drive::{Transcript, cut, run, run_byte_by_byte, run_whole};
 
-/// The outcome of a case.
+/// The expected result of a case.
 pub(crate) enum Expect {
-    /// So many requests, and no error.
+    /// This number of requests, and no error.
     Accept(usize),
-    /// An error with this status and reason, after so many requests.
+    /// An error with this status and reason.
     Refuse(u16, Reason),
-    /// Neither a request nor an error: more has to come.
+    /// Neither a request nor an error: the input is incomplete.
     Wait,
 }
 
-/// A case: the section of RFC 9112, or of RFC 9110 if it starts so, the behaviour, the stream.
+/// A case: the section of RFC 9112, or of RFC 9110 if so marked, the behaviour, and the stream.
 pub(crate) type Case = (&'static str, &'static str, &'static [u8], Expect);
 
 use Expect::{Accept, Refuse, Wait};
@@ -156,7 +156,7 @@ const FIELDS: &[Case] = &[
     ("5", "a wrong field is refused though the head is not complete", b"GET / HTTP/1.1\r\nHost : a\r\nX", Refuse(400, Reason::SpaceBeforeColon)),
 ];
 
-/// Runs a case in every way, and gives what was seen the same in all.
+/// Runs a case with every division into pieces, and returns the common result.
 pub(crate) fn run_every_way(name: &str, stream: &[u8]) -> Transcript {
     let limits = Limits::default();
     let whole = run_whole(stream, &limits);
@@ -191,27 +191,27 @@ pub(crate) fn check(cases: &[Case]) {
 }
 
 #[test]
-fn request_lines_are_read_strictly() {
+fn request_lines_are_parsed_strictly() {
     check(REQUEST_LINES);
 }
 
 #[test]
-fn a_target_has_the_form_that_its_method_wants() {
+fn target_form_must_match_the_method() {
     check(TARGETS);
 }
 
 #[test]
-fn host_is_there_once_and_valid() {
+fn host_must_be_valid_and_unique() {
     check(HOSTS);
 }
 
 #[test]
-fn field_lines_are_read_strictly() {
+fn field_lines_are_parsed_strictly() {
     check(FIELDS);
 }
 
 #[test]
-fn a_head_says_what_was_sent() {
+fn head_has_the_received_content() {
     let stream =
         b"POST /a%20b?c=%64 HTTP/1.1\r\nHOST: example.org:80\r\nX-a:  1 \r\nx-A: \xff\r\nContent-Length: 2\r\n\r\nhi";
     let seen = run_every_way("a head", stream);
@@ -237,7 +237,7 @@ fn a_head_says_what_was_sent() {
 }
 
 #[test]
-fn an_absolute_target_wins_over_host() {
+fn absolute_target_takes_precedence_over_host() {
     for (target, authority, path, query) in [
         ("http://b:81/c?d", "b:81", "/c", Some("d")),
         ("HTTPS://b", "b", "/", None),
@@ -254,7 +254,7 @@ fn an_absolute_target_wins_over_host() {
 }
 
 #[test]
-fn an_absolute_target_without_a_path_is_the_server_for_options() {
+fn absolute_options_target_without_a_path_is_an_asterisk() {
     for (target, path, query) in [
         ("http://b", "*", None),
         ("http://b/", "/", None),
@@ -270,7 +270,7 @@ fn an_absolute_target_without_a_path_is_the_server_for_options() {
 }
 
 #[test]
-fn the_map_of_a_head_has_every_value_in_order() {
+fn header_map_has_every_value_in_order() {
     use conduit_proto::h1::{Connection, Head};
     let stream = b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\ny: 2\r\nx: 3\r\n\r\n";
     let mut head = Head::new();
@@ -287,7 +287,7 @@ fn the_map_of_a_head_has_every_value_in_order() {
 }
 
 #[test]
-fn a_head_may_fill_the_limit_and_not_a_byte_more() {
+fn head_limit_is_inclusive() {
     let stream = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut limits = Limits {
         head_bytes: stream.len(),
@@ -303,7 +303,7 @@ fn a_head_may_fill_the_limit_and_not_a_byte_more() {
 }
 
 #[test]
-fn a_request_line_that_fills_the_limit_is_a_414() {
+fn request_line_at_the_limit_is_414() {
     let limits = Limits {
         head_bytes: 32,
         headers: 1,
@@ -316,7 +316,7 @@ fn a_request_line_that_fills_the_limit_is_a_414() {
 }
 
 #[test]
-fn a_method_that_fills_the_limit_is_a_501() {
+fn method_at_the_limit_is_501() {
     let limits = Limits {
         head_bytes: 32,
         headers: 1,
@@ -334,7 +334,7 @@ fn a_method_that_fills_the_limit_is_a_501() {
 }
 
 #[test]
-fn a_target_longer_than_any_uri_is_a_414() {
+fn target_longer_than_a_uri_is_414() {
     let limits = Limits {
         head_bytes: 100_000,
         headers: 1,
@@ -352,7 +352,7 @@ fn a_target_longer_than_any_uri_is_a_414() {
 }
 
 #[test]
-fn a_changed_target_keeps_the_authority() {
+fn set_target_keeps_the_authority() {
     let mut head = Head::new();
     let input = b"GET http://b:81/c?d HTTP/1.1\r\nHost: a\r\n\r\n";
     Connection::new()
@@ -367,7 +367,7 @@ fn a_changed_target_keeps_the_authority() {
 }
 
 #[test]
-fn one_field_above_the_limit_is_a_431() {
+fn one_field_above_the_limit_is_431() {
     let limits = Limits::default();
     let stream = |fields: usize| {
         let rest = "X: y\r\n".repeat(fields - 1);
@@ -385,7 +385,7 @@ fn one_field_above_the_limit_is_a_431() {
 }
 
 #[test]
-fn a_map_of_as_many_fields_as_any_limit_allows_does_not_panic() {
+fn header_map_of_the_maximum_number_of_fields_does_not_panic() {
     use conduit_proto::h1::{Connection, Head};
     let limits = Limits {
         head_bytes: usize::MAX,
@@ -404,7 +404,7 @@ fn a_map_of_as_many_fields_as_any_limit_allows_does_not_panic() {
 }
 
 #[test]
-fn an_error_says_where_and_what_to_do() {
+fn error_has_position_and_remedy() {
     use conduit_proto::h1::{Connection, Head};
     let stream = b"GET / HTTP/1.1\r\nHost : a\r\n\r\n";
     let error = Connection::new()
@@ -418,7 +418,7 @@ fn an_error_says_where_and_what_to_do() {
 }
 
 #[test]
-fn an_assembled_head_is_read_as_one_that_was_parsed() {
+fn assembled_head_equals_a_parsed_one() {
     let mut parsed = Head::new();
     let input = b"PUT /a/b?c=d HTTP/1.1\r\nHost: example.org\r\nAccept: a\r\nX-Other: \xff\r\nAccept: b\r\n\r\n";
     let (used, _) = Connection::new()
@@ -426,7 +426,7 @@ fn an_assembled_head_is_read_as_one_that_was_parsed() {
         .expect("a valid head");
     assert_eq!(used, input.len());
     let mut assembled = Head::new();
-    // Nothing is left of what was in it before.
+    // Nothing of the previous content is left.
     assembled.assemble(Method::GET, Version::HTTP_2, "/something-else", &parsed.header_map());
     assembled.assemble(Method::PUT, Version::HTTP_11, "/a/b?c=d", &parsed.header_map());
     for head in [&parsed, &assembled] {

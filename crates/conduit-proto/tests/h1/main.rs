@@ -1,4 +1,4 @@
-//! The HTTP/1.1 engine from outside: what it takes, what it refuses, what it writes.
+//! Tests of the HTTP/1.1 engine through its public interface.
 
 mod body;
 mod compare;

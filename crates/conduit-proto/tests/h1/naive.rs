@@ -1,13 +1,13 @@
-//! A second reading of heads and chunks, written to be seen to be right: it looks at whole lines
-//! with the standard library's string functions, allocates as it likes, and is slow.
+//! A second parser for heads and chunks, written for obvious correctness: it processes whole lines by the string
+//! functions of the standard library, without regard to speed.
 
 use conduit_proto::h1::BodyLength;
 
-/// The start of a stream.
+/// The result for the start of a stream.
 #[derive(Debug)]
 pub(crate) enum Naive<T> {
     Incomplete,
-    /// Refused with any one of these: which of several faults is named first is not our matter.
+    /// Rejected with any of these statuses: the order in which several errors are found is unspecified.
     Refused(Vec<u16>),
     Accepted(T),
 }
@@ -24,7 +24,7 @@ pub(crate) struct NaiveHead {
     pub(crate) length: usize,
 }
 
-/// The first line, with its LF, and what follows it.
+/// The first line with its LF, and the bytes after it.
 fn line(stream: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = stream.iter().position(|&byte| byte == b'\n')? + 1;
     Some(stream.split_at(end))
@@ -55,7 +55,7 @@ fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
     (is_token(name) && is_value(value)).then(|| (String::from_utf8_lossy(name).into_owned(), trim(value).to_vec()))
 }
 
-/// Reads a head at the start of a stream without empty lines before it.
+/// Parses a head at the start of a stream without empty lines before it.
 pub(crate) fn head(stream: &[u8]) -> Naive<NaiveHead> {
     if stream.first().is_some_and(|first| !is_token(&[*first])) {
         return Naive::Refused(vec![400]);
@@ -124,7 +124,7 @@ fn values(headers: &[(String, Vec<u8>)], name: &str) -> Vec<String> {
     headers
         .iter()
         .filter(|(found, _)| found.to_lowercase() == name)
-        // One character for each byte: what is not ASCII fits nothing that is looked for.
+        // One character for each byte; non-ASCII bytes match nothing.
         .map(|(_, value)| value.iter().map(|&byte| char::from(byte)).collect())
         .collect()
 }
@@ -136,7 +136,7 @@ fn list(headers: &[(String, Vec<u8>)], name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Body, keep-alive and expectation; or the statuses of all that is wrong.
+/// Body, keep-alive and expectation; or the statuses of all errors.
 fn meaning(
     method: &str,
     target: &str,
@@ -194,7 +194,7 @@ fn meaning(
 fn is_target(method: &str, target: &str) -> bool {
     if method == "CONNECT" {
         let parts = target.rsplit_once(':');
-        // A colon inside of brackets leaves no host before it.
+        // A colon within brackets leaves an invalid host before it.
         let splits = |(host, port): (&str, &str)| !host.is_empty() && is_host(host) && !port.is_empty();
         return !target.contains('%') && is_host(target) && parts.is_some_and(splits);
     }
@@ -213,7 +213,7 @@ fn is_target(method: &str, target: &str) -> bool {
         && is_host(host)
 }
 
-/// `host`, `host:` or `host:port`, where host is a name, perhaps empty, or an IP in brackets.
+/// `host`, `host:` or `host:port`, where host is a name, possibly empty, or an IP address in brackets.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((literal, port)) => {
@@ -239,7 +239,7 @@ fn is_host(text: &str) -> bool {
     port_is_valid && is_name(host)
 }
 
-/// Eight groups, or fewer around one gap; an IPv4 address may stand for the last two (RFC 3986, section 3.2.2).
+/// Eight groups, or fewer around one gap; an IPv4 address may replace the last two (RFC 3986, section 3.2.2).
 fn is_ipv6(literal: &str) -> bool {
     /// The number of groups in a text; `None` if one is invalid.
     fn groups(text: &str, ipv4: bool) -> Option<usize> {
@@ -280,7 +280,7 @@ fn is_name(host: &str) -> bool {
     parts.next().is_some_and(plain) && parts.all(encoded)
 }
 
-/// A chunked body: its data, and how many bytes of the stream it took.
+/// Parses a chunked body: its data, and its length in the stream.
 pub(crate) fn chunked(mut stream: &[u8]) -> Naive<(Vec<u8>, usize)> {
     let total = stream.len();
     let mut data = Vec::new();

@@ -24,7 +24,7 @@ fn request(method: &str, version: &str) -> Connection {
     connection
 }
 
-/// Writes a response in pieces; gives what was written, and whether the connection goes on.
+/// Writes a response in pieces; returns the output, and whether the connection persists.
 fn respond(
     connection: &mut Connection,
     status: u16,
@@ -42,8 +42,8 @@ fn respond(
     (String::from_utf8(out).expect("text"), connection.keep_alive())
 }
 
-/// Writes the same answer to the same request out of a head that was written before and out of a map: gives what either
-/// has written, and whether the first was the usual case.
+/// Writes the same response to the same request from a prepared head and from a map. Returns both outputs, and whether
+/// the fast path applied.
 fn respond_both_ways(input: &str, body: &str) -> (Vec<u8>, Vec<u8>, bool) {
     let start = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n";
     let fields = headers(&[("content-type", "text/plain")]);
@@ -67,7 +67,7 @@ fn respond_both_ways(input: &str, body: &str) -> (Vec<u8>, Vec<u8>, bool) {
 }
 
 #[test]
-fn a_head_that_was_written_before_makes_the_same_response_in_the_usual_case_and_none_in_another() {
+fn prepared_head_makes_the_same_response_on_the_fast_path() {
     let lengths = (0..120).chain([999, 1000, 1001, 9_999, 65_536, 1_000_000]);
     for body in lengths.map(|length| "x".repeat(length)) {
         let (usual, other, is_usual) = respond_both_ways("GET / HTTP/1.1\r\nHost: a\r\n\r\n", &body);
@@ -92,11 +92,11 @@ fn a_head_that_was_written_before_makes_the_same_response_in_the_usual_case_and_
     assert!(!before_a_request);
 }
 
-/// Method, version, status, fields, body; then framing, what follows the head, and keep-alive.
+/// Method, version, status, fields, body; then framing, the bytes after the head, and keep-alive.
 type Case<'a> = (&'a str, &'a str, u16, &'a HeaderMap, BodyLength, &'a str, &'a str, bool);
 
 #[test]
-fn each_kind_of_response_is_framed_in_its_one_way() {
+fn framing_follows_the_kind_of_response() {
     let none = BodyLength::None;
     let no_length = headers(&[]);
     let length = headers(&[("content-length", "7")]);
@@ -108,7 +108,7 @@ fn each_kind_of_response_is_framed_in_its_one_way() {
         ("GET", "1.1", 200, &no_length, Chunked, "transfer-encoding: chunked\r\n", "2\r\nok\r\n0\r\n\r\n", true),
         ("GET", "1.0", 200, &no_length, Exact(2), "content-length: 2\r\nconnection: close\r\n", "ok", false),
         ("GET", "1.0", 200, &no_length, Chunked, "connection: close\r\n", "ok", false),
-        // The caller's length is not believed where there is a body to be measured.
+        // The caller's length is ignored if the length of the body is known.
         ("GET", "1.1", 200, &length, Exact(2), "content-length: 2\r\n", "ok", true),
         ("GET", "1.1", 200, &length, Chunked, "transfer-encoding: chunked\r\n", "2\r\nok\r\n0\r\n\r\n", true),
         ("GET", "1.1", 200, &length, none, "content-length: 0\r\n", "", true),
@@ -139,7 +139,7 @@ fn each_kind_of_response_is_framed_in_its_one_way() {
 }
 
 #[test]
-fn a_whole_response_is_what_its_pieces_would_be() {
+fn whole_response_equals_its_pieces() {
     let fields = headers(&[("x-a", "1"), ("content-length", "9"), ("connection", "close")]);
     for method in ["GET", "HEAD"] {
         for status in [200, 204, 205, 304, 404] {
@@ -155,7 +155,7 @@ fn a_whole_response_is_what_its_pieces_would_be() {
 }
 
 #[test]
-fn the_fields_of_the_caller_are_sent_in_order_but_for_those_of_the_engine() {
+fn caller_fields_are_sent_in_order_except_engine_fields() {
     let fields = headers(&[
         ("x-a", "1"),
         ("transfer-encoding", "gzip"),
@@ -172,7 +172,7 @@ fn the_fields_of_the_caller_are_sent_in_order_but_for_those_of_the_engine() {
 }
 
 #[test]
-fn the_caller_can_close_and_can_set_the_date() {
+fn caller_can_close_and_set_the_date() {
     let fields = headers(&[("connection", "X, Close"), ("date", "yesterday")]);
     let (output, goes_on) = respond(&mut request("GET", "1.1"), 200, &fields, Exact(0), &[]);
     let expected = "HTTP/1.1 200 OK\r\ndate: yesterday\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -180,13 +180,13 @@ fn the_caller_can_close_and_can_set_the_date() {
 }
 
 #[test]
-fn an_unknown_status_keeps_the_space_before_its_missing_reason() {
+fn unknown_status_keeps_the_space_before_an_empty_reason() {
     let (output, _) = respond(&mut request("GET", "1.1"), 599, &headers(&[]), Exact(0), &[]);
     assert!(output.starts_with("HTTP/1.1 599 \r\n"));
 }
 
 #[test]
-fn an_interim_response_comes_before_the_response() {
+fn informational_response_precedes_the_response() {
     let link = headers(&[("link", "</a>")]);
     let mut connection = request("GET", "1.1");
     let mut out = Vec::new();
@@ -202,7 +202,7 @@ fn an_interim_response_comes_before_the_response() {
 }
 
 #[test]
-fn a_chunk_has_its_length_in_hexadecimal() {
+fn chunk_length_is_hexadecimal() {
     let mut connection = request("GET", "1.1");
     let mut out = Vec::new();
     connection.write_head(&mut out, StatusCode::OK, &headers(&[]), Chunked, &http_date(0));
@@ -219,7 +219,7 @@ fn a_chunk_has_its_length_in_hexadecimal() {
 }
 
 #[test]
-fn a_body_that_is_too_long_is_cut_and_reported() {
+fn excess_body_is_discarded_and_reported() {
     let mut connection = request("GET", "1.1");
     let mut out = Vec::new();
     connection.write_head(&mut out, StatusCode::OK, &headers(&[]), Exact(3), &http_date(0));
@@ -232,7 +232,7 @@ fn a_body_that_is_too_long_is_cut_and_reported() {
 }
 
 #[test]
-fn a_body_that_is_too_short_closes_and_is_reported() {
+fn short_body_closes_and_is_reported() {
     let mut connection = request("GET", "1.1");
     let mut out = Vec::new();
     connection.write_head(&mut out, StatusCode::OK, &headers(&[]), Exact(3), &http_date(0));
@@ -243,7 +243,7 @@ fn a_body_that_is_too_short_closes_and_is_reported() {
 }
 
 #[test]
-fn every_content_length_is_decimal() {
+fn content_length_is_decimal() {
     for length in [0, 9, 10, 99, 100, 12_345, u64::MAX] {
         let mut out = Vec::new();
         let exact = Exact(length);

@@ -1,11 +1,11 @@
-//! However a stream is cut into pieces, it says the same.
+//! The behaviour does not depend on the division of a stream into pieces.
 
 use conduit_proto::h1::Limits;
 use proptest::prelude::*;
 
 use crate::drive::{cut, run, run_byte_by_byte, run_whole};
 
-/// Parts of which streams are put together: whole requests, and what makes trouble.
+/// Building blocks of streams: whole requests, and critical fragments.
 const PARTS: &[&str] = &[
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /stream HTTP/1.1\r\nHost: a\r\nAccept: text/html, */*;q=0.5\r\n\r\n",
@@ -38,7 +38,7 @@ const PARTS: &[&str] = &[
     "HTTP/1.1",
 ];
 
-/// Streams that are valid, streams with a few bytes changed, and noise.
+/// Valid streams, streams with a few changed bytes, and random bytes.
 pub(crate) fn streams() -> impl Strategy<Value = Vec<u8>> {
     let parts = prop::collection::vec(prop::sample::select(PARTS), 1..6).prop_map(|parts| parts.concat().into_bytes());
     let byte = prop_oneof![
@@ -68,7 +68,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_split_of_any_stream_gives_the_same_events_and_the_same_answers(
+    fn events_and_responses_do_not_depend_on_the_split(
         stream in streams(),
         lengths in prop::collection::vec(0..40_usize, 0..12),
         small in any::<bool>(),

@@ -1,10 +1,10 @@
-//! The engine reads as its naive twin does, and takes nothing that httparse refuses.
+//! The engine agrees with the naive parser, and accepts nothing that httparse rejects.
 
 use proptest::prelude::*;
 
 use crate::compare;
 
-/// Lines, and pieces of lines, of which heads are put together.
+/// Lines and fragments from which heads are composed.
 const LINES: &[&str] = &[
     "Host: a\r\n",
     "host: [::1]:80\r\n",
@@ -65,7 +65,7 @@ const REQUEST_LINES: &[&str] = &[
     "G:T / HTTP/1.1\r\n",
 ];
 
-/// More of those that are right, so that some addresses are.
+/// Valid parts occur more often, so that some addresses are valid.
 const PARTS_OF_ADDRESSES: &[&str] = &[
     ":",
     ":",
@@ -128,7 +128,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_head_is_read_as_the_twin_reads_it(
+    fn head_agrees_with_the_naive_parser(
         first in prop::sample::select(REQUEST_LINES),
         rest in prop::collection::vec(prop::sample::select(LINES), 0..5),
         end in prop::bool::weighted(0.9),
@@ -136,14 +136,14 @@ proptest! {
     ) {
         let mut stream = format!("{first}{}{}", rest.concat(), if end { "\r\n" } else { "" }).into_bytes();
         change(&mut stream, changes);
-        // Empty lines before a request are not the twin's matter.
+        // The naive parser does not handle empty lines before a request.
         prop_assume!(!stream.starts_with(b"\r"));
         compare::head_with_twin(&stream);
         compare::head_with_httparse(&stream);
     }
 
     #[test]
-    fn an_address_in_brackets_is_read_as_the_twin_reads_it(
+    fn bracketed_address_agrees_with_the_naive_parser(
         parts in prop::collection::vec(prop::sample::select(PARTS_OF_ADDRESSES), 0..18),
         line in prop::sample::select(&["GET / HTTP/1.1\r\nHost: [@]:80", "CONNECT [@]:80 HTTP/1.1\r\nHost: a"][..]),
     ) {
@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn chunks_are_decoded_as_the_twin_decodes_them(
+    fn chunks_agree_with_the_naive_parser(
         chunks in prop::collection::vec(prop::sample::select(CHUNKS), 1..8),
         changes in changes(),
     ) {

@@ -1,4 +1,4 @@
-//! Attacks on servers that have become known, and bounded memory during each.
+//! Known attacks on servers, with bounded memory during each.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use http::{HeaderMap, StatusCode};
 use crate::drive::{Seen, Server};
 use crate::frames::*;
 
-/// The most that a connection may hold, besides the bodies that its windows permit.
+/// The memory limit of a connection, excluding bodies within its windows.
 const MEMORY: usize = 256 * 1024;
 
-/// Sends a frame again and again, up to `times`, in pieces with a pause after each delay. Returns the count of frames until
-/// the connection was closed, and the count of delays.
+/// Sends a frame up to `times` times, in pieces with a pause after each delay. Returns the number of frames before the
+/// connection was closed, and the number of delays.
 fn flood(server: &mut Server, times: usize, mut frames: impl FnMut(usize) -> Vec<u8>) -> (usize, usize) {
     let mut delays = 0;
     for sent in 0..times {
         server.receive(&frames(sent));
         while server.seen.last() == Some(&Seen::Delayed) {
-            // As a server does: nothing is read for that time.
+            // As in a server: nothing is read for that time.
             server.seen.pop();
             delays += 1;
             server.now += Duration::from_millis(100);
@@ -49,7 +49,7 @@ fn number(index: usize) -> u32 {
     1 + 2 * index as u32
 }
 
-/// The budget, the delays, and no more.
+/// Checks that the budget and the delays were used up, and nothing more.
 fn assert_closed((sent, delays): (usize, usize)) {
     assert!((1000..1500).contains(&sent), "{sent} frames");
     assert_eq!(delays, 32);
@@ -132,9 +132,9 @@ fn more_streams_than_permitted() {
     assert_closed(flood(&mut server, 10_000, |index| get(number(129 + index), "/hold")));
 }
 
-/// Trailers of a stream that the server has reset are ignored, and decoded nevertheless.
+/// Trailers of a stream that the server has reset are ignored, but decoded.
 #[test]
-fn trailers_of_a_stream_that_is_reset() {
+fn trailers_of_a_reset_stream_are_decoded_and_ignored() {
     let mut server = Server::open(&Http2Limits::default());
     server.receive(&post(1, "/early", &[]));
     assert_closed(flood(&mut server, 10_000, |_| trailers(1, &[("a", "b")])));
@@ -176,9 +176,9 @@ fn empty_data() {
     }
 }
 
-/// A budget that counts each small DATA frame breaks streams of gRPC messages.
+/// A budget that counts each small DATA frame would break streams of gRPC messages.
 #[test]
-fn small_messages_are_no_flood() {
+fn small_messages_are_not_a_flood() {
     let mut server = Server::open(&Http2Limits::default());
     server.receive(&post(1, "/", &[]));
     for _ in 0..50_000 {
@@ -190,9 +190,9 @@ fn small_messages_are_no_flood() {
     assert_eq!(server.seen, [Seen::End(1, Vec::new())]);
 }
 
-/// Clients measure the bandwidth with PING, and open windows, after each DATA frame.
+/// Clients send PING to measure the bandwidth, and open windows, after each DATA frame.
 #[test]
-fn updates_in_proportion_to_sent_data_are_no_flood() {
+fn updates_in_proportion_to_sent_data_are_not_a_flood() {
     let mut server = Server::open(&Http2Limits::default());
     for index in 0..20_000 {
         let number = number(index);
@@ -204,7 +204,7 @@ fn updates_in_proportion_to_sent_data_are_no_flood() {
 }
 
 #[test]
-fn cancelled_requests_at_a_moderate_rate_are_no_flood() {
+fn cancelled_requests_at_a_moderate_rate_are_not_a_flood() {
     let mut server = Server::open(&Http2Limits::default());
     for index in 0..20_000 {
         server.receive(&[get(number(index), "/hold"), reset(number(index), ErrorCode::CANCEL)].concat());
@@ -250,7 +250,7 @@ fn hpack_bomb() {
             Some(Seen::Refused(number, Http2Reason::HeadTooLarge))
         );
         assert!(server.connection.heap_bytes() <= MEMORY);
-        // The section that is permitted, as a buffer that grows by doubling holds it.
+        // The permitted section, in a buffer that grows by doubling.
         assert!(server.head_bytes() <= 160 * 1024, "{}", server.head_bytes());
         server.output.clear();
     }
@@ -267,9 +267,9 @@ fn cookie_crumbs() {
     assert_eq!(server.seen.pop(), Some(Seen::Refused(3, Http2Reason::TooManyFields)));
 }
 
-/// A client that opens no window: responses wait with their callers, and the connection holds none.
+/// A client that opens no window: response bodies remain with their callers, and the connection buffers none.
 #[test]
-fn window_of_no_bytes() {
+fn empty_window_buffers_no_response() {
     let mut server = Server::open(&Http2Limits::default());
     server.receive(&settings(&[(4, 0)]));
     for index in 0..128 {
@@ -282,9 +282,9 @@ fn window_of_no_bytes() {
     assert_eq!(server.connection.next_pending(), None);
 }
 
-/// A client that takes a response byte after byte.
+/// A client that accepts a response byte by byte.
 #[test]
-fn windows_of_one_byte() {
+fn one_byte_windows_are_delayed() {
     let mut server = Server::open(&Http2Limits::default());
     server.receive(&[settings(&[(4, 0)]), get(1, "/hold")].concat());
     let stream = server.stream(1);
@@ -312,9 +312,9 @@ fn windows_of_one_byte() {
     assert!((1000..1500).contains(&sent), "{sent} bytes");
 }
 
-/// DATA of streams that have closed returns to the window of the connection, or the connection would stall.
+/// DATA of closed streams is returned to the window of the connection; otherwise the connection would stall.
 #[test]
-fn no_window_leaks() {
+fn connection_window_does_not_leak() {
     let mut server = Server::open(&Http2Limits::default());
     let part = [0; 16_384];
     let padded = [&[200][..], &part[..16_383]].concat();
@@ -322,7 +322,7 @@ fn no_window_leaks() {
     for index in 0..300 {
         let number = number(index);
         server.now += Duration::from_secs(1);
-        // An early response, then the rest of the body; a body that is never read, and a reset.
+        // An early response before the rest of the body; a body that is never read; a reset.
         let path = ["/early", "/unread", "/hold"][index % 3];
         server.receive(&post(number, path, &[]));
         server.receive(&frame(DATA, PADDED, number, &padded));

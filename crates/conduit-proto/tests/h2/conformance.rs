@@ -1,4 +1,4 @@
-//! One rule of RFC 9113, 7541, 8441 or 9218 a row, each received whole and cut at every byte.
+//! One rule of RFC 9113, 7541, 8441 or 9218 per row. Each input is received whole, and cut at every byte.
 
 use conduit_proto::h2::hpack::Decoder;
 use conduit_proto::h2::{ErrorCode, Http2Limits};
@@ -7,14 +7,14 @@ use crate::cases::{self, Case, Expect};
 use crate::drive::{Seen, Server};
 use crate::frames::{PREFACE, Received, get, opening, parse, ping};
 
-/// The stream of the request that shows that a connection still works.
+/// The stream of the request that checks that a connection still works.
 const LAST: u32 = 0x7fff_fff1;
 
-/// Everything visible of a connection.
+/// The observable behaviour of a connection.
 #[derive(Debug, PartialEq, Eq)]
 struct Transcript {
     seen: Vec<Seen>,
-    /// Without WINDOW_UPDATE, whose times depend on the pieces.
+    /// Without WINDOW_UPDATE, whose timing depends on the pieces.
     received: Vec<Received>,
 }
 
@@ -118,7 +118,7 @@ fn stream_of(case: &Case) -> Vec<u8> {
 }
 
 #[test]
-fn each_rule_is_applied() {
+fn every_rule_is_applied() {
     let cases = cases::all();
     let mut failures = Vec::new();
     for case in &cases {
@@ -137,14 +137,14 @@ fn each_rule_is_applied() {
 }
 
 #[test]
-fn each_rule_is_applied_wherever_the_stream_is_cut() {
+fn every_rule_is_applied_for_every_cut() {
     for case in cases::all() {
         let stream = stream_of(&case);
         let whole = run([&stream[..]]);
-        // One byte each, except for the few long ones.
+        // One byte each, except for a few long streams.
         let length = 1 + stream.len() / 4000;
         assert_eq!(run(stream.chunks(length)), whole, "{} {}", case.section, case.name);
-        // The opening is the same in all cases; frames as large as the limit are cut at fewer places.
+        // The opening is equal in all cases; maximum-size frames are cut at fewer positions.
         let start = if case.is_bare { 0 } else { PREFACE.len() };
         for at in (start..stream.len()).step_by(1 + stream.len() / 600) {
             let (first, rest) = stream.split_at(at);

@@ -1,4 +1,4 @@
-//! A server without sockets: feeds a connection pieces of a stream, responds, and records all that is visible.
+//! A server without sockets: feeds pieces of a stream to a connection, responds, and records everything observable.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::frames::{Received, parse};
 
-/// An event with everything that it says.
+/// An event with its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     Request(u32, Request),
@@ -61,8 +61,8 @@ impl Request {
     }
 }
 
-/// A server of one connection. It responds to a request when it is complete, with its method and target; `/early` in
-/// the path responds at the head, `/hold` never. Bodies are consumed at once, unless the path has `/unread`.
+/// A server with one connection. It responds to a complete request with its method and target. In the path, `/early`
+/// requests a response at the head, `/hold` none, and `/unread` that the body is not consumed at once.
 pub(crate) struct Server {
     pub(crate) connection: Http2Connection,
     head: Head,
@@ -195,7 +195,7 @@ impl Server {
         assert!(self.pending.len() <= 16_393 || matches!(self.seen.last(), Some(Seen::Delayed)));
     }
 
-    /// The number of bytes that the head holds.
+    /// The heap memory of the head, in bytes.
     pub(crate) fn head_bytes(&self) -> usize {
         self.head.heap_bytes()
     }
@@ -216,7 +216,7 @@ impl Server {
             .write_response(output, id, status, &headers, body, &date);
     }
 
-    /// The connection error, if there was one.
+    /// The connection error, if any.
     pub(crate) fn error(&self) -> Option<ConnectionError> {
         self.seen.iter().find_map(|seen| match seen {
             Seen::Error(error) => Some(*error),

@@ -1,4 +1,4 @@
-//! Frames as a client writes and reads them.
+//! Frames of a client: writing and parsing.
 
 use conduit_proto::h2::ErrorCode;
 use conduit_proto::h2::hpack::Decoder;
@@ -69,22 +69,22 @@ pub(crate) fn pseudo<'a>(method: &'a str, path: &'a str) -> [(&'a str, &'a str);
     ]
 }
 
-/// HEADERS that end the stream.
+/// HEADERS with END_STREAM.
 pub(crate) fn get(stream: u32, path: &str) -> Vec<u8> {
     request(stream, &pseudo("GET", path))
 }
 
-/// HEADERS that end the stream, with these fields.
+/// HEADERS with END_STREAM and these fields.
 pub(crate) fn request(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(fields))
 }
 
-/// `GET /` and more fields, which ends the stream.
+/// `GET /` with additional fields and END_STREAM.
 pub(crate) fn with_fields(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
     request(stream, &[&pseudo("GET", "/"), fields].concat())
 }
 
-/// HEADERS of a request whose body follows.
+/// HEADERS of a request with a body.
 pub(crate) fn post(stream: u32, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     frame(
         HEADERS,
@@ -131,7 +131,7 @@ pub(crate) fn opening() -> Vec<u8> {
     [PREFACE, &settings(&[])].concat()
 }
 
-/// A frame that a server has sent.
+/// A frame from a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Received {
     Head {
@@ -163,7 +163,7 @@ impl Received {
     }
 }
 
-/// Reads all frames of a server.
+/// Parses all frames of a server.
 pub(crate) fn parse(mut output: &[u8], decoder: &mut Decoder) -> Vec<Received> {
     let mut received = Vec::new();
     while !output.is_empty() {

@@ -1,4 +1,4 @@
-//! The examples of RFC 7541, appendix C, in full, and what a decoder rejects.
+//! The examples of RFC 7541, appendix C, and the errors of the decoder.
 
 use conduit_proto::h2::hpack::{DecodeError, Decoder, Encoder, TABLE_BYTES};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 type Fields = Vec<(String, String)>;
 
-/// A block, its fields, and the size of the table after it.
+/// A block, its fields, and the resulting size of the table.
 type Example = (&'static str, &'static [(&'static str, &'static str)], usize);
 
-/// Bytes in hexadecimal, with any spaces.
+/// Parses hexadecimal digits; spaces are ignored.
 pub(crate) fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     digits
@@ -29,7 +29,7 @@ fn error(block: &str) -> Option<DecodeError> {
     Decoder::new().decode(&hex(block), |_, _| {}).err()
 }
 
-/// Decodes blocks of one connection, and compares fields and the size of the table after each.
+/// Decodes blocks of one connection, and compares the fields and the table size after each.
 fn examples(mut decoder: Decoder, blocks: [Example; 3]) {
     for (block, expected, size) in blocks {
         let fields = decode(&mut decoder, &hex(block)).unwrap();
@@ -140,7 +140,7 @@ const RESPONSES: [&[(&str, &str)]; 3] = [
     ],
 ];
 
-/// A decoder whose table has 256 bytes, as in C.5 and C.6.
+/// A decoder with a table of 256 bytes, as in C.5 and C.6.
 fn small_table() -> Decoder {
     let mut decoder = Decoder::new();
     decoder.decode(&hex("3fe101"), |_, _| {}).unwrap();
@@ -194,7 +194,7 @@ fn c_6_responses_with_huffman() {
 
 #[test]
 fn integers_have_at_most_32_bits() {
-    // The index 15, with five bytes of zeros after the prefix, and with six.
+    // Index 15, with five and with six zero bytes after the prefix.
     assert_eq!(error("0f8080808000 00"), None);
     assert_eq!(error("0f808080808000 00"), Some(DecodeError::Integer));
     assert_eq!(error("0f80808080"), Some(DecodeError::Truncated));
@@ -212,20 +212,20 @@ fn indices_beyond_the_tables_are_errors() {
     assert_eq!(error("7e00"), Some(DecodeError::Index));
     assert_eq!(error("0f2f00"), Some(DecodeError::Index));
     assert_eq!(error("bd"), None);
-    // One entry, and the second.
+    // One entry, and a reference to a second one.
     assert_eq!(error("4001610162be"), None);
     assert_eq!(error("4001610162bf"), Some(DecodeError::Index));
 }
 
 #[test]
-fn strings_end_within_the_block() {
+fn strings_must_end_within_the_block() {
     for block in ["40", "4001", "400161", "40016101", "4082a8", "00016103ff", "04"] {
         assert_eq!(error(block), Some(DecodeError::Truncated), "{block}");
     }
 }
 
 #[test]
-fn huffman_padding_is_short_and_ones() {
+fn huffman_padding_must_be_short_and_ones() {
     // `a` is 00011: three bits of padding.
     assert_eq!(error("000161811f"), None);
     assert_eq!(error("000161811e"), Some(DecodeError::Huffman));
@@ -239,13 +239,13 @@ fn huffman_padding_is_short_and_ones() {
 }
 
 #[test]
-fn table_sizes_change_at_the_start_up_to_the_limit() {
+fn table_size_changes_only_at_the_start_and_within_the_limit() {
     assert_eq!(error("20"), None);
     assert_eq!(error("203fe11f82"), None, "two changes");
     assert_eq!(error("3fe11f"), None, "4096");
     assert_eq!(error("3fe21f"), Some(DecodeError::TableSize), "4097");
     assert_eq!(error("8220"), Some(DecodeError::LateTableSize));
-    // A smaller table evicts.
+    // A smaller table evicts the entry.
     assert_eq!(error("4001610162"), None);
     let mut decoder = Decoder::new();
     assert!(decoder.decode(&hex("4001610162"), |_, _| {}).is_ok());
@@ -255,7 +255,7 @@ fn table_sizes_change_at_the_start_up_to_the_limit() {
 }
 
 #[test]
-fn a_table_has_memory_from_its_first_entry_on_and_is_bounded() {
+fn table_allocates_at_its_first_entry_and_is_bounded() {
     let mut decoder = Decoder::new();
     decoder.decode(&hex("828684"), |_, _| {}).unwrap();
     assert_eq!(decoder.heap_bytes(), 0);
@@ -280,7 +280,7 @@ fn encode(encoder: &mut Encoder, status: StatusCode, fields: &[(HeaderName, Head
 }
 
 #[test]
-fn a_repeated_response_head_has_a_byte_for_each_field() {
+fn repeated_response_head_has_one_byte_per_field() {
     let mut encoder = Encoder::new();
     let date = conduit_proto::http_date(784_111_777);
     let head = |encoder: &mut Encoder, date: &[u8; 29]| {
@@ -297,14 +297,14 @@ fn a_repeated_response_head_has_a_byte_for_each_field() {
     let first = head(&mut encoder, &date);
     assert!(first > 50, "{first}");
     assert_eq!(head(&mut encoder, &date), 9);
-    // Another second.
+    // The date changes.
     let later = conduit_proto::http_date(784_111_778);
     assert_eq!(head(&mut encoder, &later), 9 + 24);
     assert_eq!(head(&mut encoder, &later), 9);
 }
 
 #[test]
-fn secrets_are_never_indexed_and_unique_values_not() {
+fn secret_and_unique_values_are_not_indexed() {
     let mut encoder = Encoder::new();
     let mut secret = HeaderValue::from_static("0123456789");
     secret.set_sensitive(true);
@@ -322,7 +322,7 @@ fn secrets_are_never_indexed_and_unique_values_not() {
 }
 
 #[test]
-fn an_unlisted_field_is_indexed_at_its_second_occurrence() {
+fn other_field_is_indexed_at_its_second_occurrence() {
     let mut encoder = Encoder::new();
     let field = [(HeaderName::from_static("x-app"), HeaderValue::from_static("seven"))];
     let lengths: Vec<_> = (0..4)
@@ -333,7 +333,7 @@ fn an_unlisted_field_is_indexed_at_its_second_occurrence() {
 }
 
 #[test]
-fn changed_table_sizes_are_announced_the_smallest_first() {
+fn table_size_changes_are_announced_smallest_first() {
     let mut encoder = Encoder::new();
     encoder.set_max_size(TABLE_BYTES);
     assert_eq!(encode(&mut encoder, StatusCode::OK, &[]), [0x88], "nothing changes");
@@ -374,7 +374,7 @@ fn fields() -> impl Strategy<Value = Vec<(HeaderName, HeaderValue)>> {
 
 proptest! {
     #[test]
-    fn what_the_encoder_writes_the_decoder_reads(
+    fn encoding_and_decoding_round_trips(
         heads in prop::collection::vec((100_u16..1000, fields(), prop::option::weighted(0.2, 0_usize..5000)), 1..12)
     ) {
         let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
@@ -393,7 +393,7 @@ proptest! {
     }
 
     #[test]
-    fn any_block_decodes_or_fails(blocks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..6)) {
+    fn decoding_arbitrary_bytes_does_not_panic(blocks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..6)) {
         let mut decoder = Decoder::new();
         for block in blocks {
             if decoder.decode(&block, |_, _| {}).is_err() {
@@ -404,9 +404,9 @@ proptest! {
     }
 }
 
-/// Blocks of another implementation, with changes of the table's size, all representations, and Huffman or not.
+/// Blocks of another encoder, with table size changes, all representations, with and without Huffman.
 #[test]
-fn the_blocks_of_another_encoder_decode() {
+fn blocks_of_another_encoder_are_decoded() {
     let (mut decoder, mut fields, mut blocks) = (Decoder::new(), Vec::new().into_iter(), 0);
     for line in include_str!("hpack_vectors.txt").lines().skip(1) {
         if let Some(field) = line.strip_prefix('\t') {

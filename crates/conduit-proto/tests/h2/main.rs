@@ -1,4 +1,4 @@
-//! The HTTP/2 engine from outside.
+//! Tests of the HTTP/2 engine through its public interface.
 
 mod attacks;
 mod cases;

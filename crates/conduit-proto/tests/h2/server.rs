@@ -1,4 +1,4 @@
-//! The server's side: responses, flow control, the order of output, and the end of a connection.
+//! The sending side: responses, flow control, the order of output, and the end of a connection.
 
 use conduit_proto::h1::{BodyError, BodyLength};
 use conduit_proto::h2::{ErrorCode, Http2Limits, Http2Phase, StreamId};
@@ -12,7 +12,7 @@ fn open() -> Server {
     Server::open(&Http2Limits::default())
 }
 
-/// A server with a held request of this method.
+/// A server with an unanswered request of this method.
 fn request(method: &str) -> (Server, StreamId) {
     let mut server = open();
     server.receive(&crate::frames::request(1, &pseudo(method, "/hold")));
@@ -45,7 +45,7 @@ fn data_frame(stream: u32, bytes: &[u8], end_stream: bool) -> Received {
     }
 }
 
-/// The fields of the only head, and whether it ends the stream.
+/// The fields of the only head, and whether it has END_STREAM.
 fn head(server: &mut Server) -> (Vec<(String, String)>, bool) {
     match &server.read()[..] {
         [Received::Head { fields, end_stream, .. }] => (fields.clone(), *end_stream),
@@ -61,7 +61,7 @@ fn fields(fields: &[(&str, &str)]) -> Vec<(String, String)> {
 const DATE: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
 
 #[test]
-fn the_first_output_is_settings_and_the_window_of_the_connection() {
+fn first_output_is_settings_and_the_connection_window() {
     let mut server = Server::new(&Http2Limits::default());
     let expected = [
         Received::Settings(vec![(3, 128), (4, 65_536), (6, 65_536), (9, 1)]),
@@ -71,7 +71,7 @@ fn the_first_output_is_settings_and_the_window_of_the_connection() {
 }
 
 #[test]
-fn framing_belongs_to_the_engine() {
+fn framing_fields_of_the_caller_are_not_sent() {
     let (mut server, stream) = request("GET");
     let mut headers = HeaderMap::new();
     for (name, value) in [
@@ -94,7 +94,7 @@ fn framing_belongs_to_the_engine() {
 }
 
 #[test]
-fn a_date_of_the_caller_replaces_the_date() {
+fn date_of_the_caller_replaces_the_date() {
     let (mut server, stream) = request("GET");
     let headers = HeaderMap::from_iter([(header::DATE, HeaderValue::from_static("today"))]);
     write_head(&mut server, stream, 200, &headers, BodyLength::Chunked);
@@ -129,7 +129,7 @@ fn responses_without_a_body_end_with_their_head() {
 }
 
 #[test]
-fn a_body_has_the_length_that_its_head_declares() {
+fn body_must_have_the_declared_length() {
     let (mut server, stream) = request("GET");
     write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Exact(5));
     server.read();
@@ -181,7 +181,7 @@ fn trailers_end_the_stream() {
     assert!(!server.connection.is_open(stream));
 }
 
-/// gRPC: the request of a stream in both directions may be open when the response ends, which must be no CANCEL.
+/// gRPC: the request of a bidirectional stream may be open when the response ends, which must not be CANCEL.
 #[test]
 fn no_error_follows_trailers_of_an_early_response() {
     let mut server = open();
@@ -193,7 +193,7 @@ fn no_error_follows_trailers_of_an_early_response() {
     let received = server.read();
     assert!(matches!(received[1], Received::Head { end_stream: true, .. }));
     assert_eq!(received[2..], [Received::Reset(1, ErrorCode::NO_ERROR)]);
-    // The client has not noticed yet.
+    // The client has not received the end yet.
     server.receive(&[data(1, b"body!"), trailers_frame()].concat());
     assert_eq!((server.error(), server.read()), (None, Vec::new()));
 }
@@ -222,7 +222,7 @@ fn informational_responses_precede_the_response() {
 }
 
 #[test]
-fn continue_is_sent_once_where_the_client_waits() {
+fn continue_is_sent_once_if_expected() {
     let mut server = open();
     server.receive(&post(1, "/hold", &[("expect", "100-continue")]));
     let stream = server.stream(1);
@@ -234,7 +234,7 @@ fn continue_is_sent_once_where_the_client_waits() {
 }
 
 #[test]
-fn a_large_head_continues_in_continuation() {
+fn large_head_is_continued_in_continuation() {
     let (mut server, stream) = request("GET");
     let value = HeaderValue::from_bytes(&[b'{'; 9000]).unwrap();
     let headers: HeaderMap = (0..5)
@@ -248,7 +248,7 @@ fn a_large_head_continues_in_continuation() {
 }
 
 #[test]
-fn a_body_waits_for_the_windows() {
+fn body_is_limited_by_the_windows() {
     let mut server = open();
     server.receive(&[settings(&[(4, 10)]), get(1, "/hold"), get(3, "/hold")].concat());
     server.read();
@@ -268,7 +268,7 @@ fn a_body_waits_for_the_windows() {
     server.receive(&window_update(1, 7));
     assert_eq!(server.connection.next_pending(), Some(first));
     assert_eq!(write_body(&mut server, first, &[b'x'; 15], true), Ok(7));
-    // The setting changes the windows of open streams, also below 0.
+    // The setting changes the windows of open streams, possibly below 0.
     server.receive(&settings(&[(4, 5)]));
     server.receive(&window_update(1, 12));
     assert_eq!(server.connection.sendable(first), 7);
@@ -300,7 +300,7 @@ fn all_streams_share_the_window_of_the_connection() {
 }
 
 #[test]
-fn frames_have_the_length_that_the_client_permits() {
+fn frames_have_at_most_the_permitted_length() {
     let mut server = open();
     server.receive(
         &[
@@ -326,7 +326,7 @@ fn frames_have_the_length_that_the_client_permits() {
     assert_eq!(lengths, [(16_384, false), (16_384, false), (7232, true)]);
 }
 
-/// Streams with a pending response of these priorities.
+/// Streams with a pending response and these priorities.
 fn pending(priorities: &[&str]) -> Server {
     let mut server = open();
     server.receive(&settings(&[(4, 1 << 24)]));
@@ -342,7 +342,7 @@ fn pending(priorities: &[&str]) -> Server {
     server
 }
 
-/// The numbers of the streams that send next, 16 KiB each.
+/// The numbers of the streams in the order of sending, 16 KiB each.
 fn order(server: &mut Server, count: usize) -> Vec<u32> {
     (0..count)
         .map_while(|_| {
@@ -373,7 +373,7 @@ fn incremental_responses_of_one_urgency_take_turns() {
 #[test]
 fn small_responses_precede_large_ones_of_their_urgency() {
     let mut server = pending(&["", ""]);
-    // The first is sent alone until it is large; then the second is small.
+    // The first one is sent alone until it is large; then the second one is small.
     assert_eq!(order(&mut server, 4), [1, 1, 1, 1]);
     let order = order(&mut server, 8);
     let small = order.iter().filter(|number| **number == 3).count();
@@ -381,11 +381,11 @@ fn small_responses_precede_large_ones_of_their_urgency() {
 }
 
 #[test]
-fn a_priority_update_changes_the_order() {
+fn priority_update_changes_the_order() {
     let mut server = pending(&["u=3", "u=3"]);
     server.receive(&frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\x03u=0"));
     assert_eq!(order(&mut server, 2), [3, 3]);
-    // One that arrives before its stream.
+    // An update that arrives before its stream.
     server.receive(&frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\x05u=0"));
     server.receive(&get(5, "/hold"));
     let stream = server.stream(5);
@@ -396,7 +396,7 @@ fn a_priority_update_changes_the_order() {
 }
 
 #[test]
-fn windows_follow_the_reader() {
+fn windows_are_updated_after_consumption() {
     let mut server = open();
     server.receive(&post(1, "/unread", &[]));
     let stream = server.stream(1);
@@ -408,13 +408,13 @@ fn windows_follow_the_reader() {
     assert_eq!(server.read(), []);
     server.connection.consumed(&mut server.output, stream, 2768);
     assert_eq!(server.read(), [Received::WindowUpdate(1, 32_768)]);
-    // A reader that has taken all gets a larger window.
+    // A reader that has consumed everything gets a larger window.
     server.connection.consumed(&mut server.output, stream, 32_768);
     assert_eq!(server.read(), [Received::WindowUpdate(1, 32_768 + 65_536)]);
 }
 
 #[test]
-fn a_reader_that_keeps_up_gets_a_window_for_fast_links() {
+fn window_grows_for_a_fast_reader() {
     let mut server = open();
     server.receive(&post(1, "/", &[]));
     let mut window: u32 = 65_536;
@@ -431,7 +431,7 @@ fn a_reader_that_keeps_up_gets_a_window_for_fast_links() {
 }
 
 #[test]
-fn a_graceful_shutdown_has_two_steps() {
+fn graceful_shutdown_has_two_steps() {
     let mut server = open();
     server.receive(&get(1, "/hold"));
     server.connection.shutdown(&mut server.output);
@@ -441,12 +441,12 @@ fn a_graceful_shutdown_has_two_steps() {
         Received::Ping(b"shutdown".to_vec()),
     ];
     assert_eq!(server.read(), expected);
-    // A request that was under way is served.
+    // A request that was already sent is served.
     server.receive(&get(3, "/"));
     assert_eq!(server.read()[0].status(), Some((3, "200")));
     server.receive(&frame(PING, ACK, 0, b"shutdown"));
     assert_eq!(server.read(), [Received::GoAway(3, ErrorCode::NO_ERROR)]);
-    // A later one is not, but its fields are decoded and its body counts.
+    // A later request is ignored, but its fields are decoded and its body counts.
     server.seen.clear();
     let mut fields = block(&pseudo("POST", "/"));
     literal(&mut fields, 0x40, b"x", b"y");
@@ -462,20 +462,20 @@ fn a_graceful_shutdown_has_two_steps() {
 }
 
 #[test]
-fn an_idle_connection_is_finished_after_the_last_go_away() {
+fn idle_connection_is_finished_after_the_last_go_away() {
     let mut server = open();
     server.connection.shutdown(&mut server.output);
     assert!(!server.connection.is_finished());
     server.connection.stop_accepting(&mut server.output);
     assert!(server.connection.is_finished());
     assert_eq!(server.read().last(), Some(&Received::GoAway(0, ErrorCode::NO_ERROR)));
-    // The answer to PING comes too late.
+    // The response to PING arrives late.
     server.receive(&frame(PING, ACK, 0, b"shutdown"));
     assert_eq!(server.read(), []);
 }
 
 #[test]
-fn a_go_away_of_the_client_ends_the_connection_after_its_streams() {
+fn client_go_away_ends_the_connection_after_its_streams() {
     let mut server = open();
     server.receive(&[get(1, "/hold"), frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 9])].concat());
     assert_eq!(server.connection.peer_go_away(), Some(ErrorCode::COMPRESSION_ERROR));
@@ -489,7 +489,7 @@ fn a_go_away_of_the_client_ends_the_connection_after_its_streams() {
 fn calls_for_closed_streams_have_no_effect() {
     let (mut server, stream) = request("GET");
     server.receive(&reset(1, ErrorCode::CANCEL));
-    // Another stream uses the slot.
+    // Another stream reuses the slot.
     server.receive(&get(3, "/hold"));
     assert_eq!(server.stream(3).slot(), stream.slot());
     write_head(&mut server, stream, 200, &HeaderMap::new(), BodyLength::Chunked);
@@ -506,7 +506,7 @@ fn calls_for_closed_streams_have_no_effect() {
 }
 
 #[test]
-fn a_connected_stream_carries_data_alone() {
+fn connected_stream_transfers_only_data() {
     let mut server = open();
     let fields = [(":method", "CONNECT"), (":authority", "a:1")];
     server.receive(&frame(HEADERS, END_HEADERS, 1, &block(&fields)));
@@ -522,7 +522,7 @@ fn a_connected_stream_carries_data_alone() {
 }
 
 #[test]
-fn phases_are_those_of_the_streams() {
+fn phase_follows_the_streams() {
     let mut server = Server::new(&Http2Limits::default());
     let phases = |server: &mut Server, input: &[u8]| {
         server.receive(input);
@@ -546,7 +546,7 @@ fn phases_are_those_of_the_streams() {
 }
 
 #[test]
-fn an_idle_connection_holds_its_tables_alone() {
+fn idle_connection_keeps_only_its_tables() {
     let mut server = open();
     assert_eq!(server.connection.heap_bytes(), 0);
     for number in 0..100 {

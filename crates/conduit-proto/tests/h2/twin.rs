@@ -1,5 +1,5 @@
-//! The `h2` crate as the client of an echo server: its encoder against our decoder, our encoder against its decoder, and
-//! flow control in both directions, with random requests, windows and tables.
+//! The `h2` crate as the client of an echo server: its encoder against our decoder, our encoder against its decoder,
+//! and flow control in both directions, with random requests, windows and table sizes.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
-/// A request, and its response.
+/// A request and its response.
 #[derive(Debug, Clone)]
 struct Message {
     method: Method,
@@ -31,7 +31,7 @@ struct Client {
     connection_window: u32,
     table: u32,
     frame: u32,
-    /// The number of bytes that a pipe holds.
+    /// The capacity of the pipe in bytes.
     pipe: usize,
 }
 
@@ -43,7 +43,7 @@ struct Echo {
     sent: usize,
 }
 
-/// Responds to each request with its fields, its body and its trailers, in the order that the engine chooses.
+/// Responds to each request with its fields, body and trailers, in the order that the engine selects.
 async fn serve(mut io: DuplexStream, limits: Http2Limits) {
     let (mut head, mut output) = (Head::new(), Vec::new());
     let mut connection = Http2Connection::new(&limits, &mut output);
@@ -99,7 +99,7 @@ async fn serve(mut io: DuplexStream, limits: Http2Limits) {
     }
 }
 
-/// Begins the response of a whole request.
+/// Starts the response to a complete request.
 fn begin(connection: &mut Http2Connection, output: &mut Vec<u8>, echoes: &mut HashMap<StreamId, Echo>, id: StreamId) {
     let echo = &echoes[&id];
     let length = match echo.trailers {
@@ -205,7 +205,7 @@ fn check_fields(message: &Message, mut fields: HeaderMap) {
     assert_eq!(sorted(&fields), sorted(&message.headers));
 }
 
-/// The fields by name; those of one name keep their order.
+/// The fields sorted by name; fields of one name keep their order.
 fn sorted(map: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     let mut fields: Vec<_> = map
         .iter()
@@ -236,7 +236,7 @@ fn headers(allowed: usize) -> impl Strategy<Value = HeaderMap> {
         for (name, value) in fields {
             let name = name.parse::<HeaderName>().unwrap();
             let value = HeaderValue::from_bytes(&value).unwrap();
-            // The parts of a cookie are joined, and a caller's date occurs once.
+            // The parts of a cookie are joined, and a date of the caller replaces the engine's.
             if name == "cookie" || name == "date" {
                 map.insert(name, value);
             } else {
@@ -274,7 +274,7 @@ fn message() -> impl Strategy<Value = Message> {
     })
 }
 
-/// Settings of a client. Much smaller windows are a flood of WINDOW_UPDATE.
+/// Client settings. With much smaller windows, the WINDOW_UPDATE frames would be a flood.
 fn client() -> impl Strategy<Value = Client> {
     let client = (
         4096_u32..200_000,
@@ -296,7 +296,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn the_h2_crate_receives_what_it_has_sent(client in client(), messages in prop::collection::vec(message(), 1..20)) {
+    fn h2_client_receives_its_echoes(client in client(), messages in prop::collection::vec(message(), 1..20)) {
         let runtime = Builder::new_current_thread().build().unwrap();
         LocalSet::new().block_on(&runtime, async {
             let (near, far) = tokio::io::duplex(client.pipe);

@@ -331,7 +331,7 @@ fn what_is_no_such_form_is_refused_with_the_reason() {
     assert_refused(
         &post_as("content-type: multipart/form-data\r\n", "x"),
         400,
-        "the content-type, multipart/form-data, has no boundary",
+        "the content-type multipart/form-data has no boundary",
     );
     let incomplete = "the body ends before its last delimiter";
     assert_refused(&post_as(typed, ""), 400, &format!("body: {incomplete}"));

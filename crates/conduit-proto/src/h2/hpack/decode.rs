@@ -1,4 +1,4 @@
-//! Decoding field blocks.
+//! The decoder of field blocks.
 
 use super::table::{STATIC, TABLE_BYTES, Table};
 use super::{DecodeError, FieldKind, huffman, integer};
@@ -6,18 +6,18 @@ use crate::h1::scan::Field;
 
 /// The receiver of decoded fields.
 pub(in crate::h2) trait Sink {
-    /// True if the names of pseudo-fields are left out where the kind of the field implies them.
+    /// Set if the name of a pseudo-field, which its kind implies, is omitted.
     const OMITS_PSEUDO_NAMES: bool;
 
-    /// Returns whether more fields are wanted. If not, the rest of the block only updates the table, and costs work in
-    /// proportion to its encoded length, however large the fields are.
+    /// Returns whether more fields are wanted. If not, the rest of the block only updates the table, with work in
+    /// proportion to its encoded length, independent of the length of the fields.
     fn wants_more(&self) -> bool;
 
-    /// Takes a field, whose name and value are at the end of `bytes`.
+    /// Receives a field, whose name and value are at the end of `bytes`.
     fn field(&mut self, bytes: &mut Vec<u8>, kind: FieldKind, field: Field);
 }
 
-/// The decoder of one connection's received blocks.
+/// The decoder for the received blocks of one connection.
 #[derive(Debug)]
 pub struct Decoder {
     table: Table,
@@ -35,7 +35,7 @@ static STATIC_KINDS: [FieldKind; STATIC_LENGTH] = {
 };
 const STATIC_LENGTH: usize = 61;
 
-/// The kinds as they are kept in the dynamic table.
+/// The kinds, by their number in the dynamic table.
 const KINDS: [FieldKind; 16] = [
     FieldKind::Method,
     FieldKind::Scheme,
@@ -56,20 +56,20 @@ const KINDS: [FieldKind; 16] = [
 ];
 
 impl Decoder {
-    /// A decoder with an empty dynamic table, which allocates nothing before its first entry.
+    /// A decoder with an empty dynamic table. Allocates at the first entry.
     #[must_use]
     pub const fn new() -> Self {
         Self { table: Table::new() }
     }
 
-    /// Decodes a whole block, and calls `each` with each name and value. Neither is validated.
+    /// Decodes a whole block, and calls `each` with the name and value of each field, without validation.
     ///
-    /// A block can refer to an entry of the table as often as it has bytes, so the fields together may have 4,000 times
-    /// the length of the block.
+    /// A block can refer to an entry of the table once per byte, so the fields together may be 4,000 times longer than
+    /// the block.
     ///
     /// # Errors
     ///
-    /// The block is malformed. The tables of the two sides may differ from here on, so the connection has to end.
+    /// The block is malformed. The tables of the two sides may differ, so the connection must end.
     pub fn decode(&mut self, block: &[u8], each: impl FnMut(&[u8], &[u8])) -> Result<(), DecodeError> {
         struct Each<F>(F);
         impl<F: FnMut(&[u8], &[u8])> Sink for Each<F> {
@@ -118,7 +118,7 @@ impl Decoder {
                     self.table.set_max_size(size);
                     continue;
                 }
-                // Without indexing, and never indexed.
+                // A literal without indexing, or never indexed.
                 0..0x20 => {
                     let (kind, field) = self.literal(&mut input, 4, bytes)?;
                     emit(bytes, kind, field, sink);
@@ -150,7 +150,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Decodes a literal field, whose name may be one of the table.
+    /// Decodes a literal field, whose name may be an index into the table.
     fn literal(&self, input: &mut &[u8], prefix: u8, bytes: &mut Vec<u8>) -> Result<(FieldKind, Field), DecodeError> {
         let start = bytes.len();
         let index = integer::decode(input, prefix)?;
@@ -168,7 +168,7 @@ impl Decoder {
                     let found = self.table.get(position - STATIC.len()).ok_or(DecodeError::Index)?;
                     bytes.extend_from_slice(found.name);
                     match KINDS[found.tag as usize] {
-                        // The value of the entry does not matter here.
+                        // The value of the entry is irrelevant.
                         FieldKind::InvalidValue => FieldKind::of_name(found.name),
                         kind => kind,
                     }
@@ -181,7 +181,7 @@ impl Decoder {
         Ok((kind, field(start, name_end, bytes.len())))
     }
 
-    /// The size of the dynamic table as RFC 7541, section 4.1 counts it.
+    /// The size of the dynamic table as defined in RFC 7541, section 4.1.
     #[must_use]
     pub fn table_size(&self) -> usize {
         self.table.size()
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_found_by_its_number() {
+    fn kinds_convert_to_their_numbers_and_back() {
         for kind in KINDS {
             assert_eq!(KINDS[kind as usize], kind);
         }

@@ -1,4 +1,4 @@
-//! Encoding field blocks of responses.
+//! The encoder of field blocks.
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
@@ -11,31 +11,31 @@ const INDEXED: u8 = 0x80;
 const WITH_INDEXING: u8 = 0x40;
 /// A literal without indexing (RFC 7541, section 6.2.2).
 const WITHOUT_INDEXING: u8 = 0;
-/// A literal that intermediaries may not index either (RFC 7541, section 6.2.3).
+/// A literal that intermediaries must not index either (RFC 7541, section 6.2.3).
 const NEVER_INDEXED: u8 = 0x10;
 /// A change of the dynamic table's size (RFC 7541, section 6.3).
 const TABLE_SIZE: u8 = 0x20;
 
-/// Index of `:status` in the static table.
+/// The index of `:status` in the static table.
 const STATUS: usize = 8;
 /// Index of `date` in the static table.
 const DATE: usize = 33;
 /// Larger fields would evict most of the table.
 const INDEXED_BYTES: usize = TABLE_BYTES / 4;
-/// The number of fields that are remembered to notice a repetition.
+/// The number of recent fields that are recorded to detect repetition.
 const SEEN: usize = 16;
 /// The number of entries that are found by the index of their name: `content-type`, `date`, `server` and `vary` have
 /// different places.
 const RECENT: usize = 8;
 
-/// The encoder of one connection's responses.
+/// The encoder for the responses of one connection.
 ///
-/// Fields whose values repeat from response to response enter the dynamic table at once, other ones at their second
-/// occurrence, and those that differ each time or are secret never: then a common head has one byte for each field.
+/// Fields whose values usually repeat enter the dynamic table at once, other fields at their second occurrence, and
+/// fields that are unique or secret never. A typical head is then encoded with one byte per field.
 #[derive(Debug)]
 pub struct Encoder {
     table: Table,
-    /// The smallest size that was set since the last block, if the peer does not know it yet (RFC 7541, section 4.2).
+    /// The smallest size set since the last block, if it is not announced yet (RFC 7541, section 4.2).
     unannounced_size: Option<usize>,
     /// The hashes of fields that were not indexed.
     seen: [u32; SEEN],
@@ -57,7 +57,7 @@ enum Indexing {
 }
 
 impl Encoder {
-    /// An encoder with an empty dynamic table, which allocates nothing before its first entry.
+    /// An encoder with an empty dynamic table. Allocates at the first entry.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -68,7 +68,7 @@ impl Encoder {
         }
     }
 
-    /// Sets the size that the peer permits; at most [`TABLE_BYTES`] are used. The next block announces a change.
+    /// Sets the size that the peer allows; at most [`TABLE_BYTES`] are used. The next block announces the change.
     pub fn set_max_size(&mut self, size: usize) {
         let size = size.min(TABLE_BYTES);
         if size == self.table.max_size() && self.unannounced_size.is_none() {
@@ -78,7 +78,7 @@ impl Encoder {
         self.unannounced_size = Some(self.unannounced_size.map_or(size, |smallest| smallest.min(size)));
     }
 
-    /// Begins a block: announces changes of the table's size.
+    /// Starts a block: announces changes of the table size.
     pub fn begin(&mut self, out: &mut Vec<u8>) {
         if let Some(smallest) = self.unannounced_size.take() {
             let size = self.table.max_size();
@@ -99,7 +99,7 @@ impl Encoder {
         }
     }
 
-    /// Appends a field. A value that is marked as sensitive, and a cookie, are never indexed.
+    /// Appends a field. A sensitive value and a cookie are never indexed.
     pub fn field(&mut self, out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
         let name = name.as_str();
         let index = static_index(name);
@@ -135,7 +135,7 @@ impl Encoder {
                 break;
             }
         }
-        // `content-length` without indexing, and a string that is not compressed: both indices fit their prefixes.
+        // `content-length` without indexing, and an uncompressed string: both integers fit their prefixes.
         out.extend_from_slice(&[0x0f, 28 - 15, (DIGITS - at) as u8]);
         out.extend_from_slice(&digits[at..]);
     }
@@ -235,7 +235,7 @@ fn indexing(name: &str) -> Indexing {
     }
 }
 
-/// A hash that finds an entry of the table; equality is checked as well.
+/// A hash for lookups in the table, which also compare the text.
 fn hash(name: &[u8], value: &[u8]) -> u32 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = (name.len() as u64) << 32 | value.len() as u64;
@@ -248,6 +248,6 @@ fn hash(name: &[u8], value: &[u8]) -> u32 {
             hash = (hash.rotate_left(5) ^ u64::from(byte)).wrapping_mul(FACTOR);
         }
     }
-    // Zero marks a place in which no field was seen.
+    // Zero marks an unused place.
     ((hash >> 32) as u32).max(1)
 }

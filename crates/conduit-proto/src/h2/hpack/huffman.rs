@@ -1,8 +1,8 @@
 //! The Huffman code of string literals (RFC 7541, section 5.2 and appendix B).
 //!
-//! The code is canonical: codes of one length are consecutive, in the order of their symbols. So the lengths alone
-//! define it, and every table here is computed from them by the compiler. Decoding looks up [`SHORT_BITS`] bits at
-//! once; the few longer codes, of symbols that are rare in fields, are found by their length.
+//! The code is canonical: codes of one length are consecutive, in the order of their symbols. So the lengths define the
+//! code, and the compiler computes every table from them. Decoding looks up [`SHORT_BITS`] bits at once; the few longer
+//! codes, of rare symbols, are found by their length.
 
 /// The lengths of the codes of all bytes, and of EOS (RFC 7541, appendix B).
 #[rustfmt::skip]
@@ -21,12 +21,12 @@ const LENGTHS: [u8; 257] = [
 const EOS: u16 = 256;
 const SHORTEST: usize = 5;
 const LONGEST: usize = 30;
-/// The number of bits that are looked up at once: a table of 4 KiB, which has every symbol that is frequent in fields.
+/// The number of bits per lookup: a table of 4 KiB that contains every frequent symbol.
 const SHORT_BITS: usize = 10;
 
 /// The code of each symbol, right-aligned.
 static CODES: [u32; 257] = TABLES.codes;
-/// For each beginning of [`SHORT_BITS`] bits, the symbol and its length; a length of 0 leads to the longer codes.
+/// For each sequence of [`SHORT_BITS`] bits, the first symbol and its length; the length 0 marks a longer code.
 static SHORT: [(u8, u8); 1 << SHORT_BITS] = short_codes();
 /// The symbols in the order of their codes.
 static SYMBOLS: [u16; 257] = TABLES.symbols;
@@ -102,7 +102,7 @@ const fn short_codes() -> [(u8, u8); 1 << SHORT_BITS] {
     short
 }
 
-/// The number of bytes that these bytes have when they are encoded.
+/// The length of the bytes after encoding.
 pub(super) fn encoded_length(bytes: &[u8]) -> usize {
     let bits: usize = bytes.iter().map(|&byte| usize::from(LENGTHS[usize::from(byte)])).sum();
     bits.div_ceil(8)
@@ -121,7 +121,7 @@ pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(&((bits >> count) as u32).to_be_bytes());
         }
     }
-    // Padding is the beginning of EOS: ones.
+    // The padding is a prefix of EOS: ones.
     let padding = count.wrapping_neg() & 7;
     bits = bits << padding | ((1 << padding) - 1);
     count += padding;
@@ -131,7 +131,8 @@ pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the decoded bytes. `None` if the input has EOS, or its padding is longer than 7 bits or not all ones.
+/// Appends the decoded bytes. Returns `None` if the input contains EOS, or its padding is longer than 7 bits or not all
+/// ones.
 pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let start = out.len();
     // No code is shorter than five bits.
@@ -141,10 +142,10 @@ pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) -> Option<()> {
     length.map(|_| ())
 }
 
-/// Decodes into `output`, which has room for the longest result. Returns the number of decoded bytes.
+/// Decodes into `output`, which must have room for the longest result. Returns the number of decoded bytes.
 fn decode_into(input: &[u8], output: &mut [u8]) -> Option<usize> {
     let (mut rest, mut written) = (input, 0);
-    // The top `count` bits of `bits` are the next ones of the input; once `rest` is empty, the others are zeros.
+    // The top `count` bits of `bits` are the next bits of the input; once `rest` is empty, the others are zero.
     let (mut bits, mut count) = (0_u64, 0_usize);
     loop {
         if count < LONGEST && !rest.is_empty() {
@@ -165,7 +166,7 @@ fn decode_into(input: &[u8], output: &mut [u8]) -> Option<usize> {
         }
         let (symbol, length) = match SHORT[(bits >> (64 - SHORT_BITS)) as usize] {
             (_, 0) => match long_code(bits) {
-                // The end: ones that are no whole symbol.
+                // The end of the input: ones that are not a complete symbol.
                 (_, length) if length > count => return is_padding(bits, count).then_some(written),
                 (EOS, _) => return None,
                 long => (long.0 as u8, long.1),
@@ -189,7 +190,7 @@ fn long_code(bits: u64) -> (u16, usize) {
             return (SYMBOLS[(range.position + offset) as usize], length);
         }
     }
-    // The code is complete: bits that begin no shorter code begin one of the longest.
+    // No shorter code matches, so this is one of the longest.
     let range = RANGES[LONGEST];
     let offset = ((bits >> (64 - LONGEST)) as u32)
         .wrapping_sub(range.code)
@@ -197,7 +198,7 @@ fn long_code(bits: u64) -> (u16, usize) {
     (SYMBOLS[(range.position + offset) as usize], LONGEST)
 }
 
-/// Returns whether the last bits are padding: fewer than eight, and the beginning of EOS.
+/// Returns whether the last bits are padding: fewer than eight, and a prefix of EOS.
 fn is_padding(bits: u64, count: usize) -> bool {
     count < 8 && (bits >> 56) as u8 == !(0xff_u8 >> count)
 }
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_last_codes_are_those_of_the_appendix() {
+    fn first_and_last_codes_equal_the_appendix() {
         assert_eq!(CODES[usize::from(b'0')], 0x0);
         assert_eq!(CODES[0], 0x1ff8);
         assert_eq!(CODES[usize::from(b'~')], 0x1ffd);
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_survives_at_every_bit_position() {
+    fn every_byte_is_decoded_at_every_bit_position() {
         for byte in 0..=255 {
             for before in 0..8 {
                 let mut bytes = vec![b'0'; before];
@@ -258,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn encoded_bytes_decode_to_themselves(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn encoding_and_decoding_round_trips(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             let mut encoded = Vec::new();
             encode(&bytes, &mut encoded);
             prop_assert_eq!(encoded.len(), encoded_length(&bytes));
@@ -266,7 +267,7 @@ mod tests {
         }
 
         #[test]
-        fn any_input_decodes_as_bit_by_bit(input in prop::collection::vec(prop_oneof![any::<u8>(), Just(0xff), 0xf8_u8..], 0..24)) {
+        fn table_decoding_agrees_with_bitwise_decoding(input in prop::collection::vec(prop_oneof![any::<u8>(), Just(0xff), 0xf8_u8..], 0..24)) {
             prop_assert_eq!(decode_quickly(&input), decode_plainly(&input));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::DecodeError;
 
-/// Appends an integer whose prefix is the low `prefix` bits of a byte; `first` has the bits above it.
+/// Appends an integer. Its prefix is the low `prefix` bits of the first byte; `first` contains the bits above it.
 #[inline]
 pub(super) fn encode(out: &mut Vec<u8>, first: u8, prefix: u8, value: usize) {
     let most = (1 << prefix) - 1;
@@ -19,10 +19,10 @@ pub(super) fn encode(out: &mut Vec<u8>, first: u8, prefix: u8, value: usize) {
     out.push(rest as u8);
 }
 
-/// Decodes the integer at the start of `input`, whose first byte is there, and moves `input` past it.
+/// Decodes the integer at the start of the non-empty `input`, and advances `input` past it.
 ///
-/// An integer of more than 32 bits is an error, and so is one with more than five bytes after its prefix, however many
-/// of its bits are zeros.
+/// An integer of more than 32 bits, or with more than five bytes after its prefix, is an error, even if these bytes are
+/// zero.
 #[inline]
 pub(super) fn decode(input: &mut &[u8], prefix: u8) -> Result<usize, DecodeError> {
     let (&first, mut rest) = input.split_first().ok_or(DecodeError::Truncated)?;
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_examples_of_appendix_c_1() {
+    fn examples_of_appendix_c_1() {
         for (value, prefix, bytes) in [(10, 5, &[0x0a][..]), (1337, 5, &[0x1f, 0x9a, 0x0a]), (42, 8, &[0x2a])] {
             let mut out = Vec::new();
             encode(&mut out, 0, prefix, value);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn every_prefix_holds_values_at_its_edges() {
+    fn values_at_the_limits_of_each_prefix_round_trip() {
         for prefix in 1..=8 {
             for value in (0..600).chain([16_383, 16_384, u32::MAX as usize]) {
                 let mut out = Vec::new();

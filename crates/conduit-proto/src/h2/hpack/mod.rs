@@ -44,11 +44,11 @@ pub enum DecodeError {
     Integer,
     /// A string has EOS, or more than 7 bits of padding, or padding that is not all ones (RFC 7541, section 5.2).
     Huffman,
-    /// The index 0, or one after the end of the dynamic table (RFC 7541, sections 2.3.3 and 6.1).
+    /// The index is 0, or beyond the end of the dynamic table (RFC 7541, sections 2.3.3 and 6.1).
     Index,
-    /// A size of the dynamic table above the limit (RFC 7541, section 6.3).
+    /// A size of the dynamic table exceeds the limit (RFC 7541, section 6.3).
     TableSize,
-    /// A change of the table's size after a field (RFC 7541, section 4.2).
+    /// A change of the table size follows a field (RFC 7541, section 4.2).
     LateTableSize,
 }
 
@@ -58,10 +58,10 @@ impl std::fmt::Display for DecodeError {
             Self::Truncated => "a field block ends within a field: send the whole block",
             Self::Integer => "an integer in a field block is longer than 32 bits: encode it with at most five bytes",
             Self::Huffman => "a string in a field block has EOS or invalid padding: pad with at most seven ones",
-            Self::Index => "an index in a field block is 0 or beyond the dynamic table: keep to the announced size",
-            Self::TableSize => "the size of the dynamic table is above the limit of 4096: keep to the setting",
+            Self::Index => "an index in a field block is 0 or beyond the dynamic table: use the announced table size",
+            Self::TableSize => "the size of the dynamic table exceeds the limit of 4096: use the size in SETTINGS",
             Self::LateTableSize => {
-                "the size of the dynamic table changes after a field: change it at the block's start"
+                "the size of the dynamic table changes after a field: change it at the start of a block"
             }
         })
     }
@@ -69,8 +69,8 @@ impl std::fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// The meaning of a field for the receiver of a request, found once when the field is decoded or enters the dynamic
-/// table.
+/// The meaning of a field for the receiver of a request, determined once when the field is decoded or enters the
+/// dynamic table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FieldKind {
     /// `:method`.
@@ -83,13 +83,13 @@ pub(super) enum FieldKind {
     Path,
     /// `:protocol` (RFC 8441).
     Protocol,
-    /// A name that begins with a colon and is not defined for requests (RFC 9113, section 8.3).
+    /// A name that starts with a colon and is not defined for requests (RFC 9113, section 8.3).
     UnknownPseudo,
-    /// A field of connections in HTTP/1.1 (RFC 9113, section 8.2.2).
+    /// A connection-specific field of HTTP/1.1 (RFC 9113, section 8.2.2).
     ConnectionSpecific,
-    /// The name is empty or has a byte that no lower-case token has (RFC 9113, section 8.2.1).
+    /// The name is empty or not a lower-case token (RFC 9113, section 8.2.1).
     InvalidName,
-    /// The value has a control byte, or white space at an end (RFC 9113, section 8.2.1).
+    /// The value has a control character or surrounding white space (RFC 9113, section 8.2.1).
     InvalidValue,
     /// `te`.
     Te,
@@ -131,12 +131,12 @@ impl FieldKind {
         }
     }
 
-    /// Returns whether the kind is that of one pseudo-field, whose name it implies.
+    /// Returns whether this is the kind of a single pseudo-field, which implies its name.
     pub(super) const fn is_pseudo(self) -> bool {
         self as usize <= Self::Protocol as usize
     }
 
-    /// The kind of a field with a name of this kind and any value.
+    /// The kind of a field with a name of this kind and the given value.
     fn with_value(self, value: &[u8]) -> Self {
         let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
         let is_valid = scan::skip_value(value, 0) == value.len() && !is_space(value.first()) && !is_space(value.last());

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-/// The size of a dynamic table, as RFC 7541, section 4.1 counts it: 4,096, the default of SETTINGS_HEADER_TABLE_SIZE.
+/// The size of a dynamic table as defined in RFC 7541, section 4.1: 4,096, the default of SETTINGS_HEADER_TABLE_SIZE.
 pub const TABLE_BYTES: usize = 4096;
 
-/// The number that RFC 7541, section 4.1 adds to each entry's bytes.
+/// The overhead that RFC 7541, section 4.1 adds to the length of each entry.
 const ENTRY_OVERHEAD: usize = 32;
 
-/// The length of the buffer at which the bytes of evicted entries are removed from it.
+/// The length of the buffer at which the bytes of evicted entries are removed.
 const BUFFER_BYTES: usize = 2 * TABLE_BYTES;
 
 /// The static table; its first entry has the index 1 (RFC 7541, appendix A).
@@ -76,10 +76,10 @@ pub(super) static STATIC: [(&str, &str); 61] = [
     ("www-authenticate", ""),
 ];
 
-/// The first and the last index of the static table that have the value in them.
+/// The first and the last static index with the name `:status`.
 pub(super) const STATUSES: std::ops::RangeInclusive<usize> = 8..=14;
 
-/// The index of the first entry of the static table with this name, for the names of response fields.
+/// The first static index with this name, for the names of response fields.
 pub(super) fn static_index(name: &str) -> Option<usize> {
     Some(match name {
         "accept-ranges" => 18,
@@ -112,35 +112,35 @@ pub(super) fn static_index(name: &str) -> Option<usize> {
     })
 }
 
-/// A dynamic table: the newest entry has the lowest index. Allocates nothing before its first entry, and nothing more
-/// once it has been full.
+/// A dynamic table: the newest entry has the lowest index. Allocates at the first entry, and no longer after the table
+/// has been full.
 ///
-/// The bytes of all entries are in one buffer in the order of their insertion; evicted ones are removed from its start
-/// when it has grown to twice the size of the table.
+/// One buffer contains the bytes of all entries in the order of insertion. The bytes of evicted entries are removed
+/// when the buffer has twice the size of the table.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// The newest entry is the last.
+    /// The entries; the newest one is the last.
     entries: VecDeque<Entry>,
     bytes: Vec<u8>,
-    /// The number of bytes that were removed from the start of `bytes`, modulo 2^32.
+    /// The number of bytes removed from the start of `bytes`, modulo 2^32.
     removed: u32,
-    /// The number of entries that were ever inserted, modulo 2^32.
+    /// The total number of inserted entries, modulo 2^32.
     inserted: u32,
-    /// `size <= max_size <= TABLE_BYTES`, counted as RFC 7541, section 4.1 does.
+    /// `size <= max_size <= TABLE_BYTES`, as defined in RFC 7541, section 4.1.
     size: usize,
     max_size: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// The position in all bytes that were ever inserted, modulo 2^32.
+    /// The position in the sequence of all inserted bytes, modulo 2^32.
     start: u32,
     name_length: u16,
     value_length: u16,
     tag: u32,
 }
 
-/// An entry of a dynamic table, with the number that was inserted along with it.
+/// An entry of a dynamic table, with its tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found<'a> {
     pub(super) name: &'a [u8],
@@ -160,13 +160,13 @@ impl Table {
         }
     }
 
-    /// Changes the size, at most to [`TABLE_BYTES`], and evicts entries until the rest fits.
+    /// Changes the size, to at most [`TABLE_BYTES`], and evicts entries until the others fit.
     pub(super) fn set_max_size(&mut self, max_size: usize) {
         self.max_size = max_size.min(TABLE_BYTES);
         self.evict(self.max_size);
     }
 
-    /// The entry at a position; the newest has the position 0.
+    /// The entry at a position; the newest one is at 0.
     pub(super) fn get(&self, position: usize) -> Option<Found<'_>> {
         let last = self.entries.len().checked_sub(1)?;
         let entry = self.entries.get(last.checked_sub(position)?)?;
@@ -196,8 +196,8 @@ impl Table {
         self.entries.iter().rev().position(is_equal)
     }
 
-    /// Inserts an entry, and evicts the oldest ones until it fits. One that is larger than the table empties it, and is
-    /// not inserted (RFC 7541, section 4.4).
+    /// Inserts an entry, and evicts the oldest ones until it fits. An entry larger than the table empties the table and
+    /// is not inserted (RFC 7541, section 4.4).
     pub(super) fn insert(&mut self, name: &[u8], value: &[u8], tag: u32) {
         let size = name.len() + value.len() + ENTRY_OVERHEAD;
         self.evict(self.max_size.saturating_sub(size));
@@ -225,7 +225,7 @@ impl Table {
         self.size += size;
     }
 
-    /// Evicts the oldest entries until at most `size` is left.
+    /// Evicts the oldest entries until the size is at most `size`.
     fn evict(&mut self, size: usize) {
         while self.size > size
             && let Some(oldest) = self.entries.pop_front()
@@ -244,7 +244,7 @@ impl Table {
         }
     }
 
-    /// The size as RFC 7541, section 4.1 counts it.
+    /// The size as defined in RFC 7541, section 4.1.
     pub(super) fn size(&self) -> usize {
         self.size
     }
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn static_indices_are_those_of_the_first_entry_with_the_name() {
+    fn static_index_is_the_first_entry_with_the_name() {
         for (name, _) in STATIC {
             if let Some(index) = static_index(name) {
                 assert_eq!(
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_survive_the_removal_of_evicted_bytes() {
+    fn entries_remain_after_removal_of_evicted_bytes() {
         let mut table = Table::new();
         for number in 0..10_000_u32 {
             let (name, value) = (format!("name-{number}"), "v".repeat(number as usize % 90));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_larger_than_the_table_empties_it() {
+    fn entry_larger_than_the_table_empties_it() {
         let mut table = Table::new();
         table.insert(b"a", b"b", 0);
         table.insert(b"a", &[b'x'; TABLE_BYTES - ENTRY_OVERHEAD], 0);

@@ -454,7 +454,7 @@ fn many_fields(count: usize) -> Vec<u8> {
     with_fields(1, &vec![("a", "b"); count])
 }
 
-/// A request whose section has about this many bytes.
+/// A request whose section has about this number of bytes.
 fn large_field(bytes: usize, end_stream: bool) -> Vec<u8> {
     let value = "x".repeat(bytes / 8 - 32 - 1);
     let mut fields = pseudo("GET", "/").to_vec();

@@ -1,4 +1,4 @@
-//! The preface, and frames by themselves (RFC 9113, sections 3, 4 and 6).
+//! The preface and single frames (RFC 9113, sections 3, 4 and 6).
 
 use conduit_proto::h2::ErrorCode as E;
 
@@ -561,13 +561,13 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// `GET /` on stream 1 with more flags, and bytes around the field block.
+/// `GET /` on stream 1 with additional flags, and bytes before and after the field block.
 fn headers_with(flags: u8, before: &[u8], after: &[u8]) -> Vec<u8> {
     let payload = [before, &block(&pseudo("GET", "/")), after].concat();
     frame(HEADERS, END_HEADERS | END_STREAM | flags, 1, &payload)
 }
 
-/// `GET /` on stream 1 in this many frames.
+/// `GET /` on stream 1, divided into this number of frames.
 fn split(frames: usize) -> Vec<u8> {
     let block = block(&pseudo("GET", "/"));
     let length = block.len() / frames;

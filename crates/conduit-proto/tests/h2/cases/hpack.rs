@@ -8,7 +8,8 @@ use crate::drive;
 use crate::frames::*;
 use crate::hpack::hex;
 
-/// HEADERS on stream 1 that end it: `GET / https` from the static table, the authority `a`, and more of a block.
+/// HEADERS on stream 1 with END_STREAM: `GET / https` from the static table, the authority `a`, and the rest of a
+/// block.
 fn headers(rest: &str) -> Vec<u8> {
     raw(1, &format!("828487 410161 {rest}"))
 }
@@ -17,12 +18,12 @@ fn raw(stream: u32, block: &str) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &hex(block))
 }
 
-/// Both requests have a response.
+/// Expects a response to both requests.
 fn both() -> super::Expect {
     Status(vec![(1, "200"), (3, "200")])
 }
 
-/// The request on stream 3 has the field of the dynamic table.
+/// Returns whether the request on stream 3 has the field of the dynamic table.
 fn has_field(seen: &[drive::Seen]) -> bool {
     let has = |seen: &drive::Seen| match seen {
         drive::Seen::Request(3, request) => request.headers == [("x".to_owned(), b"y".to_vec())],

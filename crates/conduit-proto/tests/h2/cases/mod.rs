@@ -10,13 +10,13 @@ use conduit_proto::h2::ErrorCode;
 
 use crate::drive::{Request, Seen};
 
-/// One row: what a client sends after its opening, and what follows.
+/// One row: the input of a client after its opening, and the expected result.
 pub(crate) struct Case {
-    /// Of RFC 9113, unless it names another one.
+    /// The section of RFC 9113, unless another RFC is named.
     pub(crate) section: &'static str,
     pub(crate) name: String,
     pub(crate) input: Vec<u8>,
-    /// The input begins with the preface.
+    /// The input starts with the preface.
     pub(crate) is_bare: bool,
     pub(crate) expect: Expect,
 }
@@ -26,20 +26,20 @@ pub(crate) enum Expect {
     Connection(ErrorCode),
     /// One RST_STREAM with this code; the connection continues.
     Stream(u32, ErrorCode),
-    /// These responses in this order, and no reset but NO_ERROR.
+    /// These responses in this order, and no reset except NO_ERROR.
     Status(Vec<(u32, &'static str)>),
-    /// A request for which this is true.
+    /// A request for which the predicate holds.
     Request(u32, fn(&Request) -> bool),
-    /// Events for which this is true.
+    /// Events for which the predicate holds.
     Seen(fn(&[Seen]) -> bool),
 }
 
-/// The response of each valid request.
+/// Expects the response to a valid request.
 pub(crate) fn served(stream: u32) -> Expect {
     Expect::Status(vec![(stream, "200")])
 }
 
-/// No response, and no error.
+/// Expects no response and no error.
 pub(crate) fn ignored() -> Expect {
     Expect::Status(Vec::new())
 }
@@ -54,7 +54,7 @@ fn case(section: &'static str, name: impl Into<String>, input: impl Parts, expec
     }
 }
 
-/// A case that begins with the first byte of the connection.
+/// A case whose input starts with the first byte of the connection.
 fn bare(section: &'static str, name: &str, input: impl Parts, expect: Expect) -> Case {
     Case {
         is_bare: true,
@@ -62,7 +62,7 @@ fn bare(section: &'static str, name: &str, input: impl Parts, expect: Expect) ->
     }
 }
 
-/// One frame or several.
+/// One or several frames.
 trait Parts {
     fn join(self) -> Vec<u8>;
 }

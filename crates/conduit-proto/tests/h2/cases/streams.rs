@@ -1,4 +1,4 @@
-//! The states of streams, flow control, and messages (RFC 9113, sections 5, 6.9 and 8.1).
+//! Stream states, flow control, and messages (RFC 9113, sections 5, 6.9 and 8.1).
 
 use conduit_proto::h2::ErrorCode as E;
 
@@ -7,7 +7,7 @@ use super::{Case, case, ignored, served};
 use crate::drive::Seen;
 use crate::frames::*;
 
-/// The fields of a request with this length of its body.
+/// The fields of a request with this content length.
 fn length(value: &str) -> [(&'static str, &str); 1] {
     [("content-length", value)]
 }
@@ -476,7 +476,7 @@ fn connect(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &block(&fields))
 }
 
-/// A request whose body is not consumed, and this many bytes of it.
+/// A request with this number of body bytes, which are not consumed.
 fn unread(stream: u32, bytes: usize) -> Vec<u8> {
     let mut input = post(stream, "/unread", &[]);
     for part in vec![b'x'; bytes].chunks(16_384) {
