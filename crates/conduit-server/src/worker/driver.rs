@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -120,8 +120,8 @@ impl Future for Driver {
             return Poll::Ready(Ok(worker.cut_off));
         }
         if worker.shared.more {
-            // Through the run queue, so that tasks, timers and other sockets come first.
-            context.waker().wake_by_ref();
+            // A turn may be long: tokio runs ready tasks and checks its sockets and timers before the next one.
+            let _ = pin!(tokio::task::yield_now()).poll(context);
         }
         Poll::Pending
     }

@@ -60,10 +60,6 @@ const LAST_ACCEPTS: usize = 4096;
 const INPUT_BYTES: usize = 64 * 1024;
 /// Minimum free buffer space before a read.
 const LEAST_INPUT_BYTES: usize = 16 * 1024;
-/// The interval at which tokio checks its sockets and timers while tasks are ready, in task polls. The driver is one task
-/// and a turn of it is long, so this is far below tokio's default of 61.
-const TASKS_BETWEEN_POLLS: u32 = 4;
-
 /// The interval at which a stopping worker checks its deadline, and for clients that have received their last response.
 const STOPPING_TICK: Duration = Duration::from_millis(50);
 
@@ -210,7 +206,6 @@ impl Worker {
     pub(super) fn run<S: 'static>(start: WorkerStart<S>) -> Result<CutOff> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .event_interval(TASKS_BETWEEN_POLLS)
             .build_local(tokio::runtime::LocalOptions::default())
             .map_err(|cause| Error::system("make a tokio runtime", cause))?;
         let ended = runtime.block_on(async {
