@@ -10,10 +10,14 @@ mod flow;
 #[allow(dead_code, reason = "the tests of the engine use the rest")]
 #[path = "../../../conduit-proto/tests/h2/frames.rs"]
 mod frames;
+#[allow(dead_code, reason = "the simulator uses the rest")]
+#[path = "../simulator/random.rs"]
+mod random;
 #[cfg(feature = "tls")]
 mod real;
 mod requests;
 mod shutdown;
+mod storm;
 #[cfg(feature = "tls")]
 #[path = "../support/mod.rs"]
 mod support;
