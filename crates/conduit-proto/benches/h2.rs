@@ -5,14 +5,17 @@
 #![expect(clippy::print_stdout, reason = "the program's purpose is to print figures")]
 #![forbid(unsafe_code)]
 
+#[path = "../tests/small_requests/mod.rs"]
+mod small_requests;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use conduit_proto::h1::Head;
-use conduit_proto::h2::{Http2Connection, Http2Event, Http2Limits};
-use conduit_proto::http_date;
+use conduit_proto::h2::{Http2Connection, Http2Limits};
+use http::HeaderName;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, SERVER};
-use http::{HeaderName, StatusCode};
+use small_requests::{OPENING, push, serve};
 
 /// The number of requests that arrive together.
 const BATCH: u32 = 100;
@@ -60,13 +63,12 @@ fn measure(fields: &[(&str, &str)], is_indexed: bool) -> f64 {
     headers.insert(HeaderName::from_static("x-app"), HeaderValue::from_static("a"));
     let (mut head, mut out) = (Head::new(), Vec::new());
     let mut connection = Http2Connection::new(&Http2Limits::default(), &mut out);
-    let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     // The first request fills the table.
-    let mut first = opening.to_vec();
-    push(&mut first, 1, &literals(fields, 0x40));
+    let mut first = OPENING.to_vec();
+    push(&mut first, 1, 5, 1, &literals(fields, 0x40));
     // The connection's window is large enough for all responses.
     first.extend(b"\0\0\x04\x08\0\0\0\0\0\x7f\0\0\0");
-    serve(&mut connection, &first, &mut head, &mut out, &headers);
+    serve(&mut connection, &first, &mut head, &mut out, &headers, b"Hello, world!");
     let block = match is_indexed {
         true => (0..fields.len() as u8)
             .rev()
@@ -79,42 +81,23 @@ fn measure(fields: &[(&str, &str)], is_indexed: bool) -> f64 {
     for _ in 0..3000 {
         let mut input = Vec::new();
         for _ in 0..BATCH {
-            push(&mut input, stream, &block);
+            push(&mut input, 1, 5, stream, &block);
             stream += 2;
         }
         out.clear();
         let start = Instant::now();
-        serve(&mut connection, black_box(&input), &mut head, &mut out, &headers);
+        serve(
+            &mut connection,
+            black_box(&input),
+            &mut head,
+            &mut out,
+            &headers,
+            b"Hello, world!",
+        );
         best = best.min(start.elapsed());
         black_box(&out);
     }
     best.as_nanos() as f64 / f64::from(BATCH)
-}
-
-fn serve(connection: &mut Http2Connection, input: &[u8], head: &mut Head, out: &mut Vec<u8>, headers: &HeaderMap) {
-    let date = &http_date(784_111_777);
-    let mut at = 0;
-    loop {
-        let step = connection.handle_input(&input[at..], head, out, Duration::ZERO);
-        let (used, event) = step.expect("a valid stream");
-        at += used;
-        match event {
-            Http2Event::NeedMore => return,
-            Http2Event::Request(stream) => {
-                black_box(head.path_bytes());
-                connection.write_response(out, stream, StatusCode::OK, headers, b"Hello, world!", date);
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-/// Appends HEADERS that end the stream.
-fn push(input: &mut Vec<u8>, stream: u32, block: &[u8]) {
-    input.extend(&(block.len() as u32).to_be_bytes()[1..]);
-    input.extend([1, 5]);
-    input.extend(stream.to_be_bytes());
-    input.extend(block);
 }
 
 /// Fields as uncompressed literals with this representation.

@@ -1,12 +1,14 @@
 //! In the steady state, a small request does not allocate.
 
+mod small_requests;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::time::Duration;
 
 use conduit_proto::h1::{BodyLength, Connection, Event, Head, Limits};
 use conduit_proto::{h2, http_date};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use small_requests::{OPENING, push};
 
 /// Counts the allocations of each thread, so that those of the test harness are excluded.
 struct Counting;
@@ -98,47 +100,8 @@ fn small_request_and_response_do_not_allocate() {
     assert_eq!(steady, 0);
 }
 
-/// Parses all requests in the input of an HTTP/2 client, and writes their responses.
-fn serve_h2(
-    connection: &mut h2::Http2Connection,
-    input: &[u8],
-    head: &mut Head,
-    out: &mut Vec<u8>,
-    headers: &HeaderMap,
-) {
-    let date = &http_date(784_111_777);
-    let mut at = 0;
-    loop {
-        let step = connection.handle_input(&input[at..], head, out, Duration::ZERO);
-        let (used, event) = step.expect("a valid stream");
-        at += used;
-        match event {
-            h2::Http2Event::NeedMore => break,
-            h2::Http2Event::Request(stream) if head.body() == BodyLength::None => {
-                connection.write_response(out, stream, StatusCode::OK, headers, b"hello", date);
-            }
-            h2::Http2Event::Request(_) => {}
-            h2::Http2Event::Body(stream, piece) => connection.consumed(out, stream, piece.len()),
-            h2::Http2Event::End(stream, _) => {
-                connection.write_head(out, stream, StatusCode::OK, headers, BodyLength::Chunked, date);
-                connection.write_body(out, stream, b"hello", false).expect("no length");
-                connection.write_end(out, stream, None).expect("no length");
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-    assert_eq!(at, input.len());
-}
-
 /// HEADERS of a `GET /` with a field for the dynamic table, and of a `POST` with a body, on these streams.
 fn h2_requests(get: u32, post: u32) -> Vec<u8> {
-    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
-        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        frame.extend([kind, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
-        frame
-    };
     let field = format!("a{}", (b'a' + (get % 23) as u8) as char);
     let fields = |method: u8| {
         [
@@ -147,13 +110,12 @@ fn h2_requests(get: u32, post: u32) -> Vec<u8> {
         ]
         .concat()
     };
-    [
-        frame(1, 5, get, &fields(0x82)),
-        frame(1, 4, post, &fields(0x83)),
-        frame(0, 1, post, b"hello"),
-        frame(8, 0, 0, &10_u32.to_be_bytes()),
-    ]
-    .concat()
+    let mut frames = Vec::new();
+    push(&mut frames, 1, 5, get, &fields(0x82));
+    push(&mut frames, 1, 4, post, &fields(0x83));
+    push(&mut frames, 0, 1, post, b"hello");
+    push(&mut frames, 8, 0, 0, &10_u32.to_be_bytes());
+    frames
 }
 
 #[test]
@@ -164,8 +126,7 @@ fn small_http_2_requests_do_not_allocate() {
     headers.insert("x-app", HeaderValue::from_static("a"));
     let (mut head, mut out) = (Head::new(), Vec::new());
     let mut connection = h2::Http2Connection::new(&h2::Http2Limits::default(), &mut out);
-    let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    serve_h2(&mut connection, opening, &mut head, &mut out, &headers);
+    small_requests::serve(&mut connection, OPENING, &mut head, &mut out, &headers, b"hello");
 
     let inputs: Vec<_> = (0..2000)
         .map(|index| h2_requests(1 + 4 * index, 3 + 4 * index))
@@ -173,14 +134,14 @@ fn small_http_2_requests_do_not_allocate() {
     let (first, rest) = inputs.split_at(1000);
     let warm_up = allocations(|| {
         for input in first {
-            serve_h2(&mut connection, input, &mut head, &mut out, &headers);
+            small_requests::serve(&mut connection, input, &mut head, &mut out, &headers, b"hello");
             out.clear();
         }
     });
     assert!(warm_up > 0, "the counter does not count");
     let steady = allocations(|| {
         for input in rest {
-            serve_h2(&mut connection, input, &mut head, &mut out, &headers);
+            small_requests::serve(&mut connection, input, &mut head, &mut out, &headers, b"hello");
             out.clear();
         }
     });
