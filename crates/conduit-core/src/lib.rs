@@ -8,6 +8,8 @@
 pub mod body;
 #[doc(hidden)]
 pub mod built_in;
+#[doc(hidden)]
+pub mod charge;
 pub mod connection_info;
 #[doc(hidden)]
 pub mod current;
@@ -16,6 +18,7 @@ pub mod dispatch;
 #[doc(hidden)]
 pub mod endpoint;
 pub mod error;
+mod excerpt;
 #[doc(hidden)]
 pub mod exchange_id;
 pub mod extract;

@@ -1,11 +1,10 @@
-//! The memory of a process for bodies: a budget, and the parts that are taken of it.
+//! The memory of a process for bodies, as budgets.
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::current;
 use crate::limit::Limit;
 
 /// The part of the machine's memory that is the default budget.
@@ -23,7 +22,7 @@ pub struct Budget {
     limit_bytes: usize,
     used_bytes: AtomicUsize,
     /// The limit that is counted when the memory is exhausted.
-    limit: Limit,
+    pub(crate) limit: Limit,
 }
 
 /// The budgets of a server.
@@ -60,79 +59,21 @@ impl Budget {
         self.used_bytes.load(Relaxed)
     }
 
-    fn take(&self, bytes: usize) -> Result<(), Exhausted> {
+    pub(crate) fn take(&self, bytes: usize) -> Result<(), Exhausted> {
         let taken = self.used_bytes.fetch_update(Relaxed, Relaxed, |used| {
             used.checked_add(bytes).filter(|used| *used <= self.limit_bytes)
         });
         taken.map(drop).map_err(|_| Exhausted)
+    }
+
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.used_bytes.fetch_sub(bytes, Relaxed);
     }
 }
 
 /// A budget has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted;
-
-/// A part of a budget, returned when it is dropped.
-#[derive(Debug, Default)]
-pub struct Charge {
-    budget: Option<Arc<Budget>>,
-    bytes: usize,
-}
-
-impl Charge {
-    /// A part of the budget for encoders of the server on this thread; without a server it is free.
-    pub fn of_encoders(bytes: usize) -> Result<Self, Exhausted> {
-        let budget = current::budgets().map(|budgets| budgets.encoders);
-        let mut charge = Charge { budget, bytes: 0 };
-        charge.take(bytes).map_err(|exhausted| charge.refused(exhausted))?;
-        Ok(charge)
-    }
-
-    /// Takes more bytes for a body, so that there are `wanted` in all, or else `needed`. Returns how many there are.
-    pub fn raise_to(&mut self, wanted: usize, needed: usize) -> Result<usize, Exhausted> {
-        if wanted <= self.bytes {
-            return Ok(wanted);
-        }
-        if self.budget.is_none() {
-            self.budget = current::budgets().map(|budgets| budgets.bodies);
-        }
-        for bytes in [wanted, needed] {
-            if self.take(bytes.saturating_sub(self.bytes)).is_ok() {
-                return Ok(bytes);
-            }
-        }
-        Err(self.refused(Exhausted))
-    }
-
-    /// Counts that the budget has no room.
-    fn refused(&self, exhausted: Exhausted) -> Exhausted {
-        if let Some(budget) = &self.budget {
-            current::record_limit_hit(budget.limit);
-        }
-        exhausted
-    }
-
-    fn take(&mut self, more: usize) -> Result<(), Exhausted> {
-        if let Some(budget) = &self.budget {
-            budget.take(more)?;
-            self.bytes += more;
-        }
-        Ok(())
-    }
-
-    /// Returns whether it holds any bytes.
-    pub fn is_some(&self) -> bool {
-        self.bytes > 0
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        if let Some(budget) = &self.budget {
-            budget.used_bytes.fetch_sub(self.bytes, Relaxed);
-        }
-    }
-}
 
 /// The default budget: a quarter of the memory that the process may use, by its control group or else the machine.
 pub fn default_bytes() -> u64 {

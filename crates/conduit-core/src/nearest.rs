@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use conduit_route::{Definition, Pattern, Segment};
 use serde_json::{Value, json};
 
-use crate::problem::Excerpt;
+use crate::excerpt::Excerpt;
 
 /// The maximum number of reported routes.
 const LISTED: usize = 3;

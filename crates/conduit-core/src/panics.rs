@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::problem::logged_message;
+use crate::excerpt::logged_message;
 
 /// Calls what may panic. Gives `None` if it did; the panic's text is in the log then.
 ///

@@ -12,7 +12,8 @@ use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use http::{HeaderValue, StatusCode, Version};
 
-use crate::memory::{Charge, Exhausted};
+use crate::charge::Charge;
+use crate::memory::Exhausted;
 use crate::panics::discard;
 
 /// The number of buffers, and of response heads of each content type, that a thread keeps.

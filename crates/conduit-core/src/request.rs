@@ -12,8 +12,8 @@ use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::body::{Body, BodyEventSender, BodyKind, Channel, Incoming};
+use crate::charge::Charge;
 use crate::connection_info::ConnectionInfo;
-use crate::memory::Charge;
 use crate::pool::Buffer;
 use crate::route::ParameterPlace;
 use crate::target;

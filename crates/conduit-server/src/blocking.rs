@@ -9,7 +9,6 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -22,49 +21,7 @@ use crate::endpoint::{PendingHandler, panicked};
 use crate::panics::{discard, emit};
 use crate::response::Response;
 use crate::route::Definition;
-
-/// The bits for the route; those above count the polls.
-const ROUTE_BITS: u32 = 20;
-const ROUTE: u64 = (1 << ROUTE_BITS) - 1;
-/// The placeholder for a request without a route.
-const NO_ROUTE: u64 = ROUTE;
-
-/// The current poll of a worker: the count of polls, followed by the index of the route plus 1, or by 0 for no poll.
-#[derive(Debug, Default)]
-pub(crate) struct Running(AtomicU64);
-
-impl Running {
-    /// A poll of the handler of this route begins.
-    #[inline]
-    fn begin(&self, route: Option<usize>) {
-        let count = (self.0.load(Relaxed) >> ROUTE_BITS).wrapping_add(1);
-        let route = route.map_or(NO_ROUTE, |route| (route as u64 + 1).min(NO_ROUTE));
-        self.0.store(count << ROUTE_BITS | route, Relaxed);
-    }
-
-    #[inline]
-    fn end(&self) {
-        self.0.store(self.0.load(Relaxed) & !ROUTE, Relaxed);
-    }
-
-    /// Calls a function that polls the handler of this route.
-    #[inline]
-    pub(super) fn during<T>(&self, route: Option<usize>, poll: impl FnOnce() -> T) -> T {
-        /// Ends it in a panic, too.
-        struct Ends<'a>(&'a Running);
-
-        impl Drop for Ends<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                self.0.end();
-            }
-        }
-
-        self.begin(route);
-        let _ends = Ends(self);
-        poll()
-    }
-}
+use crate::running::ROUTE;
 
 /// The part of a request that continues as a task: its polls are recorded, and entered in the request's span.
 pub(super) struct Instrumentation {
@@ -135,7 +92,7 @@ pub(super) fn watch(server: &ServerHandle, threshold: Duration, ended: &Receiver
     while ended.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
         let now = Instant::now();
         for (worker, (counts, seen)) in counts.iter().zip(&mut seen).enumerate() {
-            let running = counts.running.0.load(Relaxed);
+            let running = counts.running.get();
             look(worker, running, now, threshold, definitions, seen);
         }
     }
@@ -199,7 +156,7 @@ fn look(
 pub(super) fn polled_routes(server: &ServerHandle) -> impl Iterator<Item = (usize, &'static Definition)> {
     let definitions = server.definitions();
     server.counts().iter().enumerate().filter_map(|(worker, counts)| {
-        let route = (counts.running.0.load(Relaxed) & ROUTE) as usize;
+        let route = (counts.running.get() & ROUTE) as usize;
         Some((worker, definitions.get(route.wrapping_sub(1))?))
     })
 }

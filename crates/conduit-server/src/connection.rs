@@ -17,8 +17,9 @@ use crate::exchange_id::{ConnectionId, ExchangeId};
 use crate::link::{Link, Timer};
 use crate::networks::Forwarding;
 use crate::protocol::{Lingering, Protocol, ProxyHeader, Step};
+use crate::readiness::Readiness;
 use crate::transport::Transport;
-use crate::worker::{Readiness, Shared};
+use crate::worker::Shared;
 
 /// True if a connection goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,12 +3,12 @@
 //! Each worker is the only writer of its counters: an addition is a load and a store, without a lock and
 //! without another core's cache line. Readers sum them up.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-use crate::blocking::Running;
+use crate::counter::Counter;
 use crate::latency::RouteCounts;
 use crate::limit::Limit;
+use crate::running::Running;
 
 /// The counters of one worker. Aligned so that no two workers write to one cache line.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub struct Counts {
     /// The delay of the worker's last one-second tick, in microseconds.
     #[doc(hidden)]
     pub lag_micros: Counter,
-    /// The current poll of the worker; see [`running`](super::blocking).
+    /// The current poll of the worker; see `blocking`.
     pub(crate) running: Running,
     /// One for each route, in the order of the table, and one for requests without a route. Empty if they are not
     /// counted.
@@ -72,32 +72,8 @@ impl Counts {
     /// Counts a hit of a limit.
     #[cold]
     #[doc(hidden)]
-    pub fn strike(&self, limit: Limit) {
+    pub fn record_limit_hit(&self, limit: Limit) {
         self.struck[limit as usize].add(1);
-    }
-}
-
-/// A counter that one thread adds to and any thread reads.
-#[derive(Debug, Default)]
-#[doc(hidden)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds; only the one writing thread may call it.
-    #[inline]
-    #[doc(hidden)]
-    pub fn add(&self, count: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(count), Relaxed);
-    }
-
-    #[doc(hidden)]
-    pub fn set(&self, value: u64) {
-        self.0.store(value, Relaxed);
-    }
-
-    #[doc(hidden)]
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
     }
 }
 

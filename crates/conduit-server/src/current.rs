@@ -20,7 +20,7 @@ impl CurrentWorker for Current {
     }
 
     fn record_limit_hit(&self, limit: Limit) {
-        self.server.counts()[self.worker].strike(limit);
+        self.server.counts()[self.worker].record_limit_hit(limit);
     }
 }
 

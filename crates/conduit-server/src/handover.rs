@@ -29,7 +29,7 @@ use rustix::process::{Pid, getppid};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
-use crate::listening::ListenerSocket;
+use crate::listener_socket::ListenerSocket;
 use crate::panics::emit;
 use crate::{ServerHandle, manager};
 

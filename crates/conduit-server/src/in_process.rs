@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use conduit_net::Interest;
 
 use crate::clock::ahead;
-use crate::worker::Readiness;
+use crate::readiness::Readiness;
 
 /// The capacity of each direction of a pipe, like that of a socket's buffer.
 const PIPE_BYTES: usize = 64 * 1024;

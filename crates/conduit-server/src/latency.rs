@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::counts::Counter;
+use crate::counter::Counter;
 
 /// The upper bounds of the buckets in microseconds: from a handler that waits for nothing to the usual timeout of a
 /// client.

@@ -21,6 +21,7 @@ pub(crate) mod commands;
 #[doc(hidden)]
 pub mod config;
 mod connection;
+mod counter;
 pub mod counts;
 #[doc(hidden)]
 pub mod current;
@@ -37,6 +38,7 @@ pub mod in_process;
 #[doc(hidden)]
 pub mod latency;
 mod link;
+mod listener_socket;
 #[doc(hidden)]
 pub mod listening;
 mod manager;
@@ -45,7 +47,9 @@ mod peers;
 mod protocol;
 #[doc(hidden)]
 pub mod proxies;
+mod readiness;
 mod redirect;
+mod running;
 #[cfg(feature = "tower")]
 #[doc(hidden)]
 pub mod service;

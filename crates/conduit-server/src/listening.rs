@@ -6,12 +6,10 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use conduit_net::socket_activation::{self, ActivatedSocket};
 use conduit_net::{
@@ -25,6 +23,7 @@ use crate::config::Config;
 use crate::connection_info::{ConnectionInfo, PeerProcess};
 use crate::error::{Error, Result};
 use crate::handover::{self, Kept, Passed, Predecessor, SocketSource};
+use crate::listener_socket::ListenerSocket;
 use crate::panics::emit;
 use crate::transport::{TlsAcceptor, TlsConfig, Transport};
 
@@ -36,47 +35,6 @@ const UNIX_BACKLOG: u32 = 4096;
 /// The unsent data that the system buffers for a client: enough that a fast client never waits for the worker, and
 /// a few percent of the socket buffer that a client which does not read would occupy.
 const NOT_SENT_BYTES: usize = 128 * 1024;
-
-/// The maximum of `TCP_KEEPIDLE` on Linux.
-const KEEP_ALIVE_IDLE_MAX: Duration = Duration::from_secs(32767);
-/// The time between two probes of a silent connection.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// The number of unanswered probes after which the system closes a connection.
-const KEEP_ALIVE_PROBES: u32 = 4;
-
-/// A socket that accepts connections.
-#[derive(Debug)]
-pub enum ListenerSocket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl AsFd for ListenerSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            ListenerSocket::Tcp(listener) => listener.as_fd(),
-            ListenerSocket::Unix(listener) => listener.as_fd(),
-        }
-    }
-}
-
-impl ListenerSocket {
-    /// Makes the system probe accepted connections that are idle for this time; zero disables probes. Accepted
-    /// connections inherit the options, without a system call for each.
-    fn set_keep_alive(&self, idle: Duration) -> std::result::Result<(), conduit_net::Error> {
-        if let ListenerSocket::Unix(_) = self {
-            return Ok(());
-        }
-        self.set_option(option::KEEP_ALIVE, !idle.is_zero())?;
-        if !idle.is_zero() && option::KEEP_ALIVE_IDLE.is_supported() {
-            let idle = idle.clamp(Duration::from_secs(1), KEEP_ALIVE_IDLE_MAX);
-            self.set_option(option::KEEP_ALIVE_IDLE, idle)?;
-            self.set_option(option::KEEP_ALIVE_INTERVAL, KEEP_ALIVE_INTERVAL)?;
-            self.set_option(option::KEEP_ALIVE_COUNT, KEEP_ALIVE_PROBES)?;
-        }
-        Ok(())
-    }
-}
 
 /// A listening socket as a worker has it.
 #[derive(Clone, Debug)]

@@ -15,7 +15,9 @@ use http::HeaderValue;
 
 use crate::connection_info::ConnectionInfo;
 use crate::error::Result;
-use crate::worker::PORTABLE_POLLER;
+
+/// True if `conduit-net` polls through the `polling` crate.
+pub(super) const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_os = "linux")));
 
 /// The stream of one connection.
 pub enum Transport {

@@ -103,7 +103,7 @@ impl Drop for Incoming {
         // The reader is dropped: further input is discarded, so reading must not stay paused.
         self.channel.buffer.take();
         self.channel.abandoned.set(true);
-        self.channel.tell_worker(BodyEvent::Abandoned);
+        self.channel.notify_worker(BodyEvent::Abandoned);
     }
 }
 
@@ -264,7 +264,7 @@ impl Channel {
 
     /// Requests a command for the time when the reader wants bytes.
     #[doc(hidden)]
-    pub fn tell_when_wanted(&self) {
+    pub fn notify_when_wanted(&self) {
         self.worker_waits.set(true);
     }
 
@@ -295,10 +295,10 @@ impl Channel {
     }
 
     fn resume_if_paused(&self) {
-        self.tell_worker(BodyEvent::Wanted);
+        self.notify_worker(BodyEvent::Wanted);
     }
 
-    fn tell_worker(&self, event: BodyEvent) {
+    fn notify_worker(&self, event: BodyEvent) {
         if self.worker_waits.replace(false)
             && let Some(sender) = &*self.sender.borrow()
         {

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use serde::Serialize;
 
 use super::Problem;
-use super::excerpt::{Excerpt, bounded};
+use crate::excerpt::{Excerpt, bounded};
 
 /// The most faults that a problem lists.
 #[doc(hidden)]

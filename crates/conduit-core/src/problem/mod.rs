@@ -5,7 +5,6 @@
 //! look.
 
 mod carried;
-mod excerpt;
 mod fault;
 mod form;
 mod page;
@@ -23,9 +22,6 @@ use serde_json::Value;
 
 use self::carried::Carried;
 pub use self::carried::{Cause, IntoProblem, Never};
-pub use self::excerpt::Excerpt;
-pub(crate) use self::excerpt::logged_message;
-pub use self::excerpt::{bounded, log_escaped, logged};
 pub use self::fault::LISTED_FAULTS;
 pub use self::fault::{Fault, Step};
 pub use self::form::ErrorContext;
@@ -33,6 +29,8 @@ pub use self::form::ErrorForm;
 pub use self::form::is_development_on_this_thread;
 pub(crate) use self::form::{ConnectedForm, RequestSummary};
 use crate::body::{Body, BodyError, BodyKind, BoxError};
+use crate::excerpt::logged_message;
+pub use crate::excerpt::{Excerpt, bounded, log_escaped, logged};
 use crate::openapi::Operation;
 use crate::pool::{Buffer, MediaType};
 use crate::response::{IntoResponse, Response, with_type};

@@ -130,7 +130,7 @@ impl Exchange {
     pub(super) fn open_body(&mut self, request: &mut Request, sender: CommandSender) {
         let channel = request.open_channel(sender.for_body());
         if request.head().expects_continue() {
-            channel.tell_when_wanted();
+            channel.notify_when_wanted();
         }
         self.request_body = Some(channel);
     }
@@ -139,7 +139,7 @@ impl Exchange {
     pub(super) fn push_body(&self, piece: &[u8]) -> bool {
         match &self.request_body {
             Some(body) if !body.push(piece) => {
-                body.tell_when_wanted();
+                body.notify_when_wanted();
                 false
             }
             _ => true,
@@ -168,7 +168,7 @@ impl Exchange {
         };
         let bytes = body.unread_bytes();
         if bytes > 0 {
-            body.tell_when_wanted();
+            body.notify_when_wanted();
         }
         bytes
     }

@@ -23,9 +23,9 @@ pub(super) use self::uncopied::{UNCOPIED_BYTES, Uncopied};
 use super::batch::TOGETHER;
 use super::commands::{Command, CommandSender};
 use super::deadlines::Second;
-use super::transport::Transport;
 #[cfg(feature = "testing")]
-use super::worker::Readiness;
+use super::readiness::Readiness;
+use super::transport::Transport;
 use super::worker::Shared;
 use crate::connection_info::{ConnectionInfo, Origin};
 use crate::exchange_id::ConnectionId;

@@ -341,7 +341,7 @@ fn linger(link: &mut Link) -> Step {
 
 /// Closes a connection whose client is late.
 fn close_late(limit: Limit, link: &Link, shared: &Shared) -> Step {
-    shared.counts().strike(limit);
+    shared.counts().record_limit_hit(limit);
     tracing::debug!(peer = %link.peer(), limit = limit.name(), "closed a connection");
     Step::Close
 }

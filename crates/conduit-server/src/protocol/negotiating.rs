@@ -20,7 +20,7 @@ impl Negotiating {
     }
 
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        shared.counts().strike(Limit::HandshakeTime);
+        shared.counts().record_limit_hit(Limit::HandshakeTime);
         tracing::debug!(peer = %link.peer(), limit = Limit::HandshakeTime.name(), "closed a connection");
         Step::Close
     }

@@ -36,7 +36,7 @@ impl ProxyHeader {
     }
 
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        shared.counts().strike(Limit::HeadTime);
+        shared.counts().record_limit_hit(Limit::HeadTime);
         tracing::debug!(peer = %link.peer(), "the PROXY header did not arrive in time");
         Step::Close
     }
@@ -57,7 +57,7 @@ fn apply(header: Header, link: &mut Link, shared: &mut Shared) -> Step {
         Header::Internet { source, .. } if !source.ip().is_unspecified() => {
             let address: IpAddr = source.ip();
             if !shared.peers.enter(address) {
-                shared.counts().strike(Limit::PeerConnections);
+                shared.counts().record_limit_hit(Limit::PeerConnections);
                 tracing::debug!(peer = %link.peer(), client = %address, "the client has its limit of connections");
                 return Step::Close;
             }

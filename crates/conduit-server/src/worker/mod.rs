@@ -43,9 +43,10 @@ use crate::panics::{caught, emit};
 use crate::peers::Peers;
 #[cfg(feature = "websocket")]
 use crate::protocol::websocket::SharedWebSockets;
+use crate::readiness::Readiness;
 use crate::request::Request;
 use crate::state::OpenState;
-use crate::transport::Transport;
+use crate::transport::{PORTABLE_POLLER, Transport};
 use crate::watch::{Watch, Watched};
 use crate::work::{Work, WorkCounts};
 
@@ -63,9 +64,6 @@ const LEAST_INPUT_BYTES: usize = 16 * 1024;
 /// The interval at which a stopping worker checks its deadline, and for clients that have received their last response.
 const STOPPING_TICK: Duration = Duration::from_millis(50);
 
-/// True if `conduit-net` polls through the `polling` crate.
-pub(super) const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_os = "linux")));
-
 /// Keys below this are the indices of listening sockets. The upper half of a connection's identifier counts from 1.
 const CONNECTIONS: ConnectionId = 1 << 32;
 
@@ -82,17 +80,6 @@ pub(super) struct Limits {
     /// The HSTS value for connections with TLS, and the redirect of the others.
     pub(super) hsts: Option<HeaderValue>,
     pub(super) redirect: Option<u16>,
-}
-
-/// The readiness of a connection's stream.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Readiness {
-    pub(super) readable: bool,
-    /// The client has ended its half; bytes may come before the end.
-    pub(super) read_closed: bool,
-    pub(super) writable: bool,
-    /// The client has gone, or the connection has failed.
-    pub(super) hang_up: bool,
 }
 
 /// The state that all connections of a worker use.
@@ -478,7 +465,7 @@ impl Worker {
                 return false;
             };
             if is_full && leaves.is_none() {
-                self.shared.counts().strike(Limit::Connections);
+                self.shared.counts().record_limit_hit(Limit::Connections);
                 emit(|| {
                     tracing::debug!(
                         limit = self.connection_limit,
@@ -492,7 +479,7 @@ impl Worker {
             match listener.accept() {
                 Ok(accepted) => {
                     if let Some(key) = leaves {
-                        self.shared.counts().strike(Limit::IdleConnections);
+                        self.shared.counts().record_limit_hit(Limit::IdleConnections);
                         emit(|| tracing::debug!("closed an idle connection for a new one"));
                         self.close_connection(key);
                     }
@@ -530,7 +517,7 @@ impl Worker {
     /// kept, and nothing waits for it.
     fn refuse(&mut self, mut transport: Transport, peer: SocketAddr) {
         let counts = self.shared.counts();
-        counts.strike(Limit::PeerConnections);
+        counts.record_limit_hit(Limit::PeerConnections);
         counts.closed.add(1);
         emit(|| tracing::debug!(%peer, "the peer has its limit of connections"));
         if transport.is_secure() {

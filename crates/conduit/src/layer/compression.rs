@@ -17,7 +17,7 @@ use super::{Layer, Next, fields};
 use crate::body::{Body, BodyError, BodyKind, BoxError};
 use crate::request::Request;
 use crate::response::Response;
-use conduit_core::memory::Charge;
+use conduit_core::charge::Charge;
 
 /// A body in memory up to this length is compressed at once, a longer one piece by piece, so that other requests of the
 /// worker have their turn.

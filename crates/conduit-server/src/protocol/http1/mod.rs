@@ -215,7 +215,7 @@ impl Http1 {
             Timer::Idle | Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
             _ => return Step::Close,
         };
-        shared.counts().strike(limit);
+        shared.counts().record_limit_hit(limit);
         tracing::debug!(peer = %link.peer(), "{late}");
         link.begin_output(shared);
         let problem = Problem::new(StatusCode::REQUEST_TIMEOUT).with_detail(late);

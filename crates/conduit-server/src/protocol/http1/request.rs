@@ -40,7 +40,7 @@ impl Http1 {
                     *input = &[];
                     self.input = InputState::NeedsMore;
                     if let Some(limit) = limit_of(error.reason()) {
-                        shared.counts().strike(limit);
+                        shared.counts().record_limit_hit(limit);
                     }
                     tracing::debug!(peer = %link.peer(), %error, "refused a request");
                     let problem = Problem::new(error.status()).with_detail(error.to_string());

@@ -37,7 +37,7 @@ impl Http1 {
         self.exchange.record_head(&response);
         let is_last = self.requests >= shared.config.requests;
         if is_last {
-            shared.counts().strike(Limit::Requests);
+            shared.counts().record_limit_hit(Limit::Requests);
         }
         // The client has ended its half in the middle of the body, and all that arrived was taken in.
         let is_cut_short = link.read_closed && !self.exchange.has_body() && self.engine.phase() == Phase::Body;

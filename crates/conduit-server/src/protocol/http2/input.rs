@@ -51,19 +51,19 @@ impl Http2 {
                     self.log_reset(id, cause, link, shared);
                     self.cancel_stream(id, shared);
                     if self.detached >= Self::stream_limit(shared) {
-                        shared.counts().strike(Limit::Http2Streams);
+                        shared.counts().record_limit_hit(Limit::Http2Streams);
                         self.input = InputUse::Paused;
                         break;
                     }
                 }
                 Http2Event::Rejected(reason) => {
                     if let Some(limit) = limit_of(reason) {
-                        shared.counts().strike(limit);
+                        shared.counts().record_limit_hit(limit);
                     }
                     tracing::debug!(peer = %link.peer(), reason = reason.detail(), "refused a request");
                 }
                 Http2Event::Delayed(_) => {
-                    shared.counts().strike(Limit::Http2Glitches);
+                    shared.counts().record_limit_hit(Limit::Http2Glitches);
                     tracing::debug!(peer = %link.peer(), "delayed a client that sends too many frames without a use");
                     self.input = InputUse::Delayed;
                     break;
@@ -100,7 +100,7 @@ impl Http2 {
         shared.counts().requests.add(1);
         self.requests += 1;
         if self.requests == shared.config.requests {
-            shared.counts().strike(Limit::Requests);
+            shared.counts().record_limit_hit(Limit::Requests);
             self.engine.stop_accepting(&mut link.output);
         }
         link.restart_timer();
@@ -158,7 +158,7 @@ impl Http2 {
     #[cold]
     fn refuse_request(&mut self, id: h2::StreamId, reason: Http2Reason, link: &mut Link, shared: &mut Shared) {
         if let Some(limit) = limit_of(reason) {
-            shared.counts().strike(limit);
+            shared.counts().record_limit_hit(limit);
         }
         tracing::debug!(peer = %link.peer(), reason = reason.detail(), "refused a request");
         self.open(id);
@@ -174,7 +174,7 @@ impl Http2 {
             ResetCause::Peer(code) => tracing::trace!(peer = %link.peer(), stream, %code, "the client reset a stream"),
             ResetCause::Rule(reason) => {
                 if let Some(limit) = limit_of(reason) {
-                    shared.counts().strike(limit);
+                    shared.counts().record_limit_hit(limit);
                 }
                 tracing::debug!(peer = %link.peer(), stream, reason = reason.detail(), "reset a stream");
             }
@@ -186,7 +186,7 @@ impl Http2 {
     fn fail(&mut self, error: ConnectionError, link: &Link, shared: &mut Shared) {
         let reason = error.reason();
         if let Some(limit) = limit_of(reason) {
-            shared.counts().strike(limit);
+            shared.counts().record_limit_hit(limit);
         }
         if reason == Http2Reason::Flood {
             tracing::info!(peer = %link.peer(), %error, "closing a connection that floods the server");

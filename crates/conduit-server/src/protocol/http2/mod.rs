@@ -250,7 +250,7 @@ impl Http2 {
             #[cfg(feature = "websocket")]
             Timer::Quiet | Timer::Pong | Timer::SocketClosing => return Step::Close,
         };
-        shared.counts().strike(limit);
+        shared.counts().record_limit_hit(limit);
         tracing::debug!(peer = %link.peer(), limit = limit.name(), %code, "closing a connection");
         link.begin_output(shared);
         self.engine.abort(&mut link.output, code);
@@ -279,12 +279,12 @@ impl Http2 {
             }
             link.begin_output(shared);
             if waits_for == Timer::Room {
-                shared.counts().strike(Limit::WriteRate);
+                shared.counts().record_limit_hit(Limit::WriteRate);
                 tracing::debug!(peer = %link.peer(), stream = id.number(), "the client takes a response too slowly");
                 self.engine.reset(&mut link.output, id, ErrorCode::CANCEL);
                 self.cancel_stream(id, shared);
             } else {
-                shared.counts().strike(Limit::BodyRate);
+                shared.counts().record_limit_hit(Limit::BodyRate);
                 let late = "the body of the request arrives too slowly";
                 tracing::debug!(peer = %link.peer(), stream = id.number(), "{late}");
                 let problem = Problem::new(http::StatusCode::REQUEST_TIMEOUT).with_detail(late);

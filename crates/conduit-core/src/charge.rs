@@ -1,0 +1,68 @@
+//! The parts that are taken of a memory budget of the server on this thread.
+
+use std::sync::Arc;
+
+use crate::current;
+use crate::memory::{Budget, Exhausted};
+
+/// A part of a budget, returned when it is dropped.
+#[derive(Debug, Default)]
+pub struct Charge {
+    budget: Option<Arc<Budget>>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// A part of the budget for encoders of the server on this thread; without a server it is free.
+    pub fn of_encoders(bytes: usize) -> Result<Self, Exhausted> {
+        let budget = current::budgets().map(|budgets| budgets.encoders);
+        let mut charge = Charge { budget, bytes: 0 };
+        charge.take(bytes).map_err(|exhausted| charge.refused(exhausted))?;
+        Ok(charge)
+    }
+
+    /// Takes more bytes for a body, so that there are `wanted` in all, or else `needed`. Returns how many there are.
+    pub fn raise_to(&mut self, wanted: usize, needed: usize) -> Result<usize, Exhausted> {
+        if wanted <= self.bytes {
+            return Ok(wanted);
+        }
+        if self.budget.is_none() {
+            self.budget = current::budgets().map(|budgets| budgets.bodies);
+        }
+        for bytes in [wanted, needed] {
+            if self.take(bytes.saturating_sub(self.bytes)).is_ok() {
+                return Ok(bytes);
+            }
+        }
+        Err(self.refused(Exhausted))
+    }
+
+    /// Counts that the budget has no room.
+    fn refused(&self, exhausted: Exhausted) -> Exhausted {
+        if let Some(budget) = &self.budget {
+            current::record_limit_hit(budget.limit);
+        }
+        exhausted
+    }
+
+    fn take(&mut self, more: usize) -> Result<(), Exhausted> {
+        if let Some(budget) = &self.budget {
+            budget.take(more)?;
+            self.bytes += more;
+        }
+        Ok(())
+    }
+
+    /// Returns whether it holds any bytes.
+    pub fn is_some(&self) -> bool {
+        self.bytes > 0
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.budget {
+            budget.give_back(self.bytes);
+        }
+    }
+}
