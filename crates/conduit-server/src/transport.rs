@@ -74,7 +74,7 @@ pub trait TlsStream {
     /// As `Transport::take_info`.
     fn take_info(&mut self) -> Option<ConnectionInfo>;
 
-    /// As [`Transport::has_selected`].
+    /// As `Transport::has_selected`.
     #[cfg(feature = "http2")]
     fn has_selected(&self, protocol: &[u8]) -> bool;
 
