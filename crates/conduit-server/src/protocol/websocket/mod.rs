@@ -166,7 +166,7 @@ impl WebSocket {
             _ => None,
         };
         if let Some(limit) = limit {
-            shared.counts().strike(limit);
+            shared.counts().record_limit_hit(limit);
         }
         let detail = error.reason().detail().to_owned();
         self.end(Some(error.code()), detail, false, link, shared);
