@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::limit::Limit;
 use crate::memory::Budgets;
@@ -18,6 +19,27 @@ pub trait CurrentWorker: Any {
 
     /// Counts that a limit has been hit.
     fn record_limit_hit(&self, limit: Limit);
+
+    /// The bounds of its cache of open files.
+    fn file_cache(&self) -> FileCacheSettings;
+}
+
+/// The bounds of a worker's cache of open files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileCacheSettings {
+    /// The most files that are kept open; 0 keeps none.
+    pub files: usize,
+    /// The time for which a file is served without a look at its path.
+    pub check_interval: Duration,
+}
+
+impl Default for FileCacheSettings {
+    fn default() -> Self {
+        FileCacheSettings {
+            files: 256,
+            check_interval: Duration::from_secs(1),
+        }
+    }
 }
 
 /// Makes this the worker of this thread.
@@ -45,4 +67,9 @@ pub fn record_limit_hit(limit: Limit) {
 /// The memory budgets of the server, if a worker runs on this thread.
 pub fn budgets() -> Option<Budgets> {
     CURRENT.with_borrow(|current| current.as_ref().map(|worker| worker.budgets().clone()))
+}
+
+/// The bounds of the worker's cache of open files; the defaults if no worker runs on this thread.
+pub fn file_cache() -> FileCacheSettings {
+    CURRENT.with_borrow(|current| current.as_ref().map(|worker| worker.file_cache()).unwrap_or_default())
 }

@@ -25,8 +25,14 @@ pub struct FilePart {
 
 impl FilePart {
     pub fn new(file: File, offset: u64, length: u64) -> Self {
+        FilePart::shared(Arc::new(file), offset, length)
+    }
+
+    /// A part of a file that others read too.
+    #[doc(hidden)]
+    pub fn shared(file: Arc<File>, offset: u64, length: u64) -> Self {
         FilePart {
-            file: Arc::new(file),
+            file,
             offset,
             left: length,
             warm_up_to: 0,

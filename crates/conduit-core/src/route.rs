@@ -4,11 +4,14 @@
 //! [`Route`] and [`Handler`]. `routes![…]` makes [`Routes`] from such names and from other lists: the compiler sorts
 //! their [`Definition`]s into a [`Table`] in static memory, or refuses them.
 
+mod mount;
+
 use std::borrow::Cow;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+pub use self::mount::{Mount, Mounted, definitions as mount_definitions};
 pub use crate::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name;
 pub use conduit_route::{
     Definition, Disconnect, Part, Table, require_names, require_one_body, require_prefixes, table,
@@ -175,13 +178,9 @@ impl<S: 'static, F: Fn() -> L + Sync, L: Middleware<S, M>, M> Node<S> for Layere
     }
 
     fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
-        let layer = connecting
-            .made
-            .next()
-            .and_then(|layer| layer.into_any().downcast::<L>().ok())
-            .expect("the layers of a list are made in the order in which they are connected");
+        let layer = connecting.take_made::<L>();
         let from = connecting.endpoints.len();
-        connecting.open.push((endpoint_wrapper(*layer, state), from));
+        connecting.open.push((endpoint_wrapper(layer, state), from));
     }
 
     fn describe(&self, descriptions: &mut Descriptions) {
@@ -220,6 +219,14 @@ pub struct LayerBuilder {
     layers: Vec<Vec<Cow<'static, str>>>,
 }
 
+impl LayerBuilder {
+    /// Adds what `routes` routes share.
+    pub(crate) fn add_mount(&mut self, made: Box<dyn ErasedLayer>, routes: usize) {
+        self.made.push(made);
+        self.layers.extend(std::iter::repeat_n(self.open.clone(), routes));
+    }
+}
+
 /// The result of [`Node::connect`]: the handlers of an application on one worker, in the order of the table.
 pub struct EndpointBuilder {
     endpoints: Vec<Rc<dyn Endpoint>>,
@@ -236,6 +243,21 @@ impl EndpointBuilder {
             made: made.into_iter(),
             open: Vec::new(),
         }
+    }
+
+    /// Takes the next layer or mount.
+    ///
+    /// # Panics
+    ///
+    /// When it has another type: entries are connected in the order in which they are made.
+    pub(crate) fn take_made<T: 'static>(&mut self) -> T {
+        let made = self.made.next().and_then(|made| made.into_any().downcast::<T>().ok());
+        *made.expect("the entries of a list are connected in the order in which they are made")
+    }
+
+    /// Adds the endpoint of the next route.
+    pub(crate) fn add(&mut self, endpoint: Rc<dyn Endpoint>) {
+        self.endpoints.push(endpoint);
     }
 
     #[doc(hidden)]

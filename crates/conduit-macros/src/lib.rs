@@ -4,6 +4,7 @@
 //! - `arguments`: the assignment of the path's parameters to arguments
 //! - `describe`: the description of a handler for the OpenAPI document
 //! - `list`: `routes!` and `nested_routes!`
+//! - `embed`: `embed!`
 //! - `derive`: `PathParams` and `FromRef`; `derive_problem`: `Problem`
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,8 @@ mod arguments;
 mod derive;
 mod derive_problem;
 mod describe;
+#[cfg(feature = "files")]
+mod embed;
 mod handler;
 mod list;
 
@@ -79,6 +82,7 @@ pub fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///     #[layer(auth, Timeout::new(LONG))] "/jobs" => jobs::ROUTES, // a list in two layers: `auth` is the outer one
 ///     #[layer(auth)] [rename, remove], // handlers that share a layer
 ///     "/articles/{slug}/comments" => [list, add], // a prefix with a parameter, which the handlers may take
+///     "/static" => Files::new("public"), // the files of a directory: an expression, with the feature `files`
 ///     #[cfg(debug_assertions)] inspect, // only if the condition holds
 /// ];
 /// ```
@@ -116,6 +120,23 @@ pub fn routes(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn nested_routes(input: TokenStream) -> TokenStream {
     list::expand(list::List::Nested, input.into()).into()
+}
+
+/// Reads a directory when the program is compiled: `embed!("assets", "/assets")` is an `Embedded`, for `Files::embedded` and
+/// `asset!`.
+///
+/// The first argument is the directory, relative to the package's `Cargo.toml`, the second the prefix that its routes have, which is
+/// empty without one. Release builds contain the files, each also in gzip where that saves a twentieth, and in the
+/// codings of neighbours such as `app.js.br`; their addresses have a hash of the content in the name. Debug builds contain the names only, and
+/// read the files when they are requested, so that a change needs no build; `embed!("assets", "/assets", always)` contains
+/// the files in debug builds too. Names that begin with a dot are left out. The compiler notices changed files; for a new one
+/// the source with `embed!` has to change too.
+///
+/// Store it in a constant. Each use of the macro contains the files once more.
+#[cfg(feature = "files")]
+#[proc_macro]
+pub fn embed(input: TokenStream) -> TokenStream {
+    embed::expand(input.into()).into()
 }
 
 /// Implements `PathParams`: an argument `Path<T>` of this struct takes all parameters of a path by their names.

@@ -152,6 +152,8 @@ fn crates(arguments: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
 enum Entry {
     /// `admin::show`, `admin::ROUTES`
     Path(Path),
+    /// `Files::new("public")`
+    Mount(Box<Expr>),
     /// `"/admin" => …`
     Prefixed(LitStr, Box<Entry>),
     /// `[show, list]`, only after a prefix or a layer
@@ -184,7 +186,7 @@ impl Parse for Entry {
             return Ok(entry);
         }
         if !input.peek(LitStr) {
-            return Ok(Entry::Path(input.call(entry_path)?));
+            return input.call(path_or_mount);
         }
         let prefix: LitStr = input.parse()?;
         if let Err(error) = Pattern::parse_prefix(&prefix.value()) {
@@ -192,7 +194,7 @@ impl Parse for Entry {
         }
         input.parse::<Token![=>]>()?;
         if !input.peek(token::Bracket) {
-            return Ok(Entry::Prefixed(prefix, Box::new(Entry::Path(input.call(entry_path)?))));
+            return Ok(Entry::Prefixed(prefix, Box::new(input.call(path_or_mount)?)));
         }
         Ok(Entry::Prefixed(prefix, Box::new(input.call(entries)?)))
     }
@@ -226,6 +228,19 @@ fn layers(attributes: Vec<Attribute>) -> Result<Vec<Expr>, Error> {
     Ok(layers)
 }
 
+/// An entry that is a name, or an expression that begins with a call of an associated function.
+fn path_or_mount(input: ParseStream<'_>) -> Result<Entry, Error> {
+    let ahead = input.fork();
+    let is_call = ahead
+        .call(Path::parse_mod_style)
+        .is_ok_and(|path| path.segments.len() > 1)
+        && ahead.peek(token::Paren);
+    if is_call {
+        return Ok(Entry::Mount(Box::new(input.parse()?)));
+    }
+    Ok(Entry::Path(input.call(entry_path)?))
+}
+
 fn entry_path(input: ParseStream<'_>) -> Result<Path, Error> {
     let is_path = input.peek(syn::Ident::peek_any) || input.peek(Token![::]);
     if !is_path {
@@ -253,6 +268,10 @@ impl Entry {
                 path,
                 alias: None,
             }))),
+            Entry::Mount(make) => nodes.push(conditional(Node::Mount {
+                prefix: prefix.to_owned(),
+                make,
+            })),
             Entry::Prefixed(own, entry) => {
                 let prefix = format!("{prefix}{}", own.value());
                 // Two prefixes that are valid alone may have two parameters of one name, or too many, in combination.
@@ -304,6 +323,7 @@ impl Conditional {
 /// coerced to a node of the state of the list.
 enum Node {
     Leaf(Leaf),
+    Mount { prefix: String, make: Box<Expr> },
     Layer(Box<Expr>),
     EndOfLayer,
 }
@@ -312,6 +332,14 @@ impl Node {
     fn part(&self) -> Option<TokenStream> {
         match self {
             Node::Leaf(leaf) => Some(leaf.part()),
+            Node::Mount { prefix, make } => {
+                let paths = mount_paths(prefix);
+                let span = Span::mixed_site().located_at(make.span());
+                let place = quote!(::core::file!(), ::core::line!());
+                let definitions =
+                    quote_spanned!(span=> ::conduit::route::mount_definitions(&|| #make, [#(#paths),*], #place));
+                Some(quote!(::conduit::route::Part::Mount { prefix: "", definitions: &#definitions }))
+            }
             Node::Layer(_) | Node::EndOfLayer => None,
         }
     }
@@ -319,6 +347,11 @@ impl Node {
     fn node(&self) -> TokenStream {
         match self {
             Node::Leaf(leaf) => leaf.node(),
+            Node::Mount { prefix, make } => {
+                let routes = mount_paths(prefix).len();
+                let span = Span::mixed_site().located_at(make.span());
+                quote_spanned!(span=> &const { ::conduit::route::Mounted::new(|| #make, #routes) })
+            }
             Node::Layer(layer) => {
                 let span = Span::mixed_site().located_at(layer.span());
                 // A function creates the layer together with the application, because a layer need not be a constant.
@@ -327,6 +360,15 @@ impl Node {
             Node::EndOfLayer => quote!(&::conduit::route::EndOfLayer),
         }
     }
+}
+
+/// The paths of a mount: its prefix, the prefix with a slash at the end, and what is below it.
+fn mount_paths(prefix: &str) -> Vec<String> {
+    let mut paths = vec![format!("{prefix}/"), format!("{prefix}/{{*path}}")];
+    if !prefix.is_empty() {
+        paths.push(prefix.to_owned());
+    }
+    paths
 }
 
 /// One entry with its full prefix.

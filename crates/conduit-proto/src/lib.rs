@@ -8,7 +8,6 @@
 //! - [`multipart`]: the bodies of forms with files (RFC 7578).
 //! - [`proxy`]: the header of the PROXY protocol.
 //! - `ws`, with the feature `ws`: the server side of WebSocket (RFC 6455, 7692).
-//! - `ws`, with the feature of that name: the server's side of WebSocket (RFC 6455, 7692).
 //! - [`range`]: the field `Range` (RFC 9110, section 14). [`file_path`]: the path of a file from that of a request.
 //! - [`http_date`]: the value of the `Date` field.
 //!

@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conduit_core::current::FileCacheSettings;
 use conduit_proto::h1::Limits;
 use conduit_proto::h2::Http2Limits;
 
@@ -61,6 +62,9 @@ pub struct Config {
     pub informs_http1: bool,
     /// The treatment of a handler whose client disconnects, unless its route sets it.
     pub disconnect: Disconnect,
+    /// The bounds of each worker's cache of open files.
+    #[doc(hidden)]
+    pub files: FileCacheSettings,
     /// The proxies whose forwarding headers are trusted.
     pub proxies: Proxies,
     /// The connection point of a test client.
@@ -96,6 +100,7 @@ impl Default for Config {
             observer: Arc::new(NoObserver),
             informs_http1: false,
             disconnect: Disconnect::Finish,
+            files: FileCacheSettings::default(),
             proxies: Proxies::default(),
             #[cfg(feature = "testing")]
             in_process: None,

@@ -6,12 +6,13 @@ use crate::ServerHandle;
 use crate::limit::Limit;
 use crate::memory::Budgets;
 use crate::work::Work;
-use conduit_core::current::{self, CurrentWorker};
+use conduit_core::current::{self, CurrentWorker, FileCacheSettings};
 
 struct Current {
     server: ServerHandle,
     worker: usize,
     work: Work,
+    files: FileCacheSettings,
 }
 
 impl CurrentWorker for Current {
@@ -22,11 +23,20 @@ impl CurrentWorker for Current {
     fn record_limit_hit(&self, limit: Limit) {
         self.server.counts()[self.worker].record_limit_hit(limit);
     }
+
+    fn file_cache(&self) -> FileCacheSettings {
+        self.files
+    }
 }
 
 /// Makes this thread the worker with this number.
-pub(super) fn enter(server: ServerHandle, worker: usize, work: Work) {
-    current::enter(Rc::new(Current { server, worker, work }));
+pub(super) fn enter(server: ServerHandle, worker: usize, work: Work, files: FileCacheSettings) {
+    current::enter(Rc::new(Current {
+        server,
+        worker,
+        work,
+        files,
+    }));
 }
 
 /// The server, if a worker runs on this thread.

@@ -276,7 +276,7 @@ impl<S: 'static> Server<S> {
         let workers = self.listening.workers.len();
         let connections = match self.config.connections {
             Some(count) => count,
-            None => connections_per_worker(workers),
+            None => connections_per_worker(workers, self.config.files.files),
         };
         let half = (connections.saturating_mul(workers) / 2).max(64);
         let peers = Arc::new(Peers::new(self.config.peer_connections.unwrap_or(half)));
@@ -464,8 +464,9 @@ pub fn worker_count(config: &Config) -> usize {
     config.workers.unwrap_or_else(cores)
 }
 
-/// Raises the limit of descriptors as far as the process may, and gives each worker its share.
-fn connections_per_worker(workers: usize) -> usize {
+/// Raises the limit of descriptors as far as the process may, and gives each worker its share, less the files that it keeps
+/// open. All files together take a quarter of the descriptors at most.
+fn connections_per_worker(workers: usize, open_files: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -475,9 +476,10 @@ fn connections_per_worker(workers: usize) -> usize {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
+    let current = current.unwrap_or(1 << 20);
+    let files = workers.saturating_mul(open_files) as u64;
     let all = current
-        .unwrap_or(1 << 20)
-        .saturating_sub(SPARE_DESCRIPTORS)
+        .saturating_sub(SPARE_DESCRIPTORS + files.min(current / 4))
         .max(workers as u64);
     usize::try_from(all).unwrap_or(usize::MAX) / workers
 }

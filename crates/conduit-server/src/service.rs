@@ -253,7 +253,7 @@ impl Service {
             requests,
         } = start;
         let work = Work::default();
-        current::enter(handle.clone(), number, work.clone());
+        current::enter(handle.clone(), number, work.clone(), config.files);
         let state = match cohort.open(state, number, &handle).await {
             Ok(Some(state)) => state,
             Ok(None) => return,

@@ -73,3 +73,8 @@ pages! {
 pages! {
     FromAxum = "docs/guide/from-axum.md";
 }
+
+#[cfg(all(feature = "testing", feature = "files"))]
+pages! {
+    Files = "docs/guide/files.md";
+}

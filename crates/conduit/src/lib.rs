@@ -35,6 +35,7 @@
 //!   and the list [`routes!`]; [`mod@route`]: what they make.
 //! - [`extract`]: arguments of handlers. [`response`]: their return values. [`Problem`](struct@Problem): errors.
 //! - [`mod@layer`]: middleware as functions and ready-made types.
+//! - `Files`, with the feature `files`: files of a directory or of the program as an entry of the list.
 //! - [`log`]: output that never blocks the server.
 //! - [`openapi`]: their descriptions, and the resulting document.
 //! - `opentelemetry`, with the feature of that name: requests as spans that are sent to a collector.
@@ -50,6 +51,8 @@ extern crate self as conduit;
 mod app;
 mod arguments;
 pub mod extract;
+#[cfg(feature = "files")]
+mod files;
 #[cfg(doctest)]
 mod guides;
 pub mod health;
@@ -100,6 +103,8 @@ pub use extract::{
 #[cfg(feature = "multipart")]
 pub use extract::{Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use fallback::Fallback;
+#[cfg(feature = "files")]
+pub use files::{Embedded, Files};
 pub use layer::{Layer, Middleware, Next};
 pub use limit::Limit;
 pub use observer::access_log::AccessLog;
@@ -117,8 +122,13 @@ pub use state::AppState;
 pub use websocket::{WebSocket, WebSocketUpgrade};
 
 pub use bytes::Bytes;
+#[cfg(feature = "files")]
+pub use conduit_macros::embed;
 #[cfg(feature = "cookies")]
 pub use cookie;
+#[cfg(feature = "files")]
+#[doc(hidden)]
+pub use files::EmbeddedFile;
 pub use http;
 #[cfg(feature = "openapi")]
 pub use schemars::{self, JsonSchema};

@@ -141,8 +141,14 @@ type Layer = Rc<dyn Fn(&mut Operation)>;
 impl Descriptions {
     /// Adds a handler's.
     pub fn add<S, H: Handler<S>>(&mut self) {
+        self.add_described(H::describe);
+    }
+
+    /// Adds a handler by its description.
+    #[doc(hidden)]
+    pub fn add_described(&mut self, handler: fn(&mut Operation)) {
         self.handlers.push(Description {
-            handler: H::describe,
+            handler,
             layers: self.open.clone(),
         });
     }

@@ -225,6 +225,29 @@ impl Directory {
         })
     }
 
+    /// Returns whether an error of these methods means that a path names nothing that may be read below the directory: all
+    /// that [`find`](Directory::find) lists but `WouldBlock`. Others are faults of the system: a disk that fails, a process
+    /// without descriptors.
+    pub fn is_absence(error: &io::Error) -> bool {
+        matches!(
+            Errno::from_io_error(error),
+            Some(
+                Errno::NOENT
+                    | Errno::NOTDIR
+                    | Errno::ACCESS
+                    | Errno::XDEV
+                    | Errno::LOOP
+                    | Errno::NAMETOOLONG
+                    | Errno::INVAL
+            )
+        ) || error.kind() == io::ErrorKind::InvalidInput
+    }
+
+    /// Returns whether an error means that the process or the system has no descriptors left.
+    pub fn is_exhaustion(error: &io::Error) -> bool {
+        matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+    }
+
     fn subdirectory(&self, path: &[u8]) -> io::Result<OwnedFd> {
         walk::open_directory(self.0.as_fd(), path)
     }

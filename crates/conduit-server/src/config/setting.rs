@@ -387,6 +387,24 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         place: |config| SettingRef::Duration(&mut config.restart_timeout),
     },
+    Setting {
+        method: "file_cache",
+        variable: "CONDUIT_FILE_CACHE",
+        bounds: "files that a worker keeps open for `Files`",
+        over: "a file that was not requested lately is closed; `0` keeps none open",
+        limit: None,
+        default: None,
+        place: |config| SettingRef::Fields(&mut config.files.files),
+    },
+    Setting {
+        method: "file_check_interval",
+        variable: "CONDUIT_FILE_CHECK_INTERVAL",
+        bounds: "the time for which a worker serves an open file without a look at its path",
+        over: "the path is resolved again",
+        limit: None,
+        default: None,
+        place: |config| SettingRef::Duration(&mut config.files.check_interval),
+    },
 ];
 
 /// A number of bytes: digits, and a unit of 1024 or none.

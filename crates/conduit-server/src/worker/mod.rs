@@ -224,7 +224,7 @@ impl Worker {
             cohort,
         } = start;
         let work = Work::default();
-        current::enter(handle.clone(), number, work.clone());
+        current::enter(handle.clone(), number, work.clone(), config.files);
         #[cfg(feature = "websocket")]
         crate::websocket::enter();
         let Some(state) = cohort.open(state, number, &handle).await? else {

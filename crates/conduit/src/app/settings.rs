@@ -170,6 +170,23 @@ impl<S, R> App<S, R> {
         self
     }
 
+    /// Sets the number of files that a worker keeps open for `Files`, so that the next request does not open them again; the
+    /// one that was not requested lately is closed for a new one. Default: 256. 0 keeps none open. A file takes a descriptor and
+    /// about 500 bytes.
+    pub fn file_cache(mut self, files: usize) -> Self {
+        self.config.files.files = files;
+        self.config.choose("CONDUIT_FILE_CACHE");
+        self
+    }
+
+    /// Sets the time for which a worker serves an open file without a look at its path: a file that another one replaces by a
+    /// rename is served in its old version until then. Default: 1 s. Zero looks at each request.
+    pub fn file_check_interval(mut self, interval: Duration) -> Self {
+        self.config.files.check_interval = interval;
+        self.config.choose("CONDUIT_FILE_CHECK_INTERVAL");
+        self
+    }
+
     /// Sets the maximum number of concurrent connections of one peer address, on all workers; IPv6 addresses with the same
     /// 64-bit prefix count together. A further connection is rejected with 503 and closed. Default: half of the connections of
     /// all workers, but at least 64, so that no address can occupy the whole server. An address takes about 16 bytes while it

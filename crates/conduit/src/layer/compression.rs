@@ -11,6 +11,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::accept_encoding::accepted;
 use super::coded_tags::{self, Marks};
 use super::coding::{Coding, Encoder};
 use super::{Layer, Next, fields};
@@ -95,7 +96,9 @@ impl Default for Compression {
 
 impl Layer for Compression {
     async fn call(&self, mut request: Request, next: Next) -> Response {
-        let coding = fields::text(&request, &ACCEPT_ENCODING).and_then(preferred);
+        let coding = accepted(&request, CODINGS.map(Coding::name))
+            .next()
+            .map(|place| CODINGS[place]);
         let marks = Marks::remove_from(&mut request, &CODINGS, coding);
         let mut response = next.run(request).await;
         marks.restore_in(&mut response);
@@ -111,41 +114,6 @@ impl Layer for Compression {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed("Compression")
     }
-}
-
-/// The coding that the client prefers among those there are; `None` for the body as it is.
-fn preferred(accepted: &str) -> Option<Coding> {
-    let mut weights = [None; CODINGS.len()];
-    let (mut any, mut plain) = (None, None);
-    for member in accepted.split(',') {
-        let mut parts = member.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let weight = parts
-            .find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")))
-            .map_or(Some(1.0), |weight| weight.parse::<f32>().ok())
-            .filter(|weight| (0.0..=1.0).contains(weight));
-        let Some(weight) = weight else { continue };
-        match name {
-            "*" => any = Some(weight),
-            name if name.eq_ignore_ascii_case("identity") => plain = Some(weight),
-            name => {
-                let coding = Coding::named(name);
-                if let Some(place) = CODINGS.iter().position(|known| Some(*known) == coding) {
-                    weights[place] = Some(weight);
-                }
-            }
-        }
-    }
-    let mut best = None;
-    let mut best_weight = 0.0;
-    for (place, coding) in CODINGS.into_iter().enumerate() {
-        let weight = weights[place].or(any).unwrap_or(0.0);
-        if weight > best_weight {
-            (best, best_weight) = (Some(coding), weight);
-        }
-    }
-    // As it is only where the client says that it likes that more.
-    best.filter(|_| plain.is_none_or(|plain| plain <= best_weight))
 }
 
 fn is_compressible(response: &Response) -> bool {
@@ -315,36 +283,5 @@ impl Stream for Compressed {
         encoder.flush()?;
         this.unflushed = false;
         Poll::Ready(Some(Ok(Bytes::from(encoder.take()))))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_client_chooses_the_coding() {
-        let cases = [
-            ("gzip, deflate, br, zstd", Some(Coding::Zstd)),
-            ("gzip, deflate, br", Some(Coding::Brotli)),
-            ("gzip;q=0.9, br;q=0.5", Some(Coding::Gzip)),
-            ("GZIP", Some(Coding::Gzip)),
-            ("x-gzip", Some(Coding::Gzip)),
-            ("*", Some(Coding::Zstd)),
-            ("*;q=0.1, gzip", Some(Coding::Gzip)),
-            ("zstd;q=0, *", Some(Coding::Brotli)),
-            ("br;q=0", None),
-            ("identity", None),
-            ("identity, gzip;q=0.5", None),
-            ("identity;q=0.5, gzip", Some(Coding::Gzip)),
-            ("gzip;q=2", None),
-            ("gzip;q=x", None),
-            ("compress", None),
-            ("", None),
-            (",,;q=", None),
-        ];
-        for (accepted, wanted) in cases {
-            assert_eq!(preferred(accepted), wanted, "{accepted:?}");
-        }
     }
 }

@@ -110,7 +110,7 @@ impl Layer for Conditional {
     }
 }
 
-#[cfg(feature = "openapi")]
+#[cfg(any(feature = "files", feature = "openapi"))]
 /// The response to a request that would be this one without the conditions of the request.
 pub(crate) fn conditional(request: &Request, response: Response) -> Response {
     Preconditions::of(request).apply(response)

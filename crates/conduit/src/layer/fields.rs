@@ -33,7 +33,7 @@ pub(super) fn vary(response: &mut Response, name: &'static HeaderName) {
 }
 
 /// The value of the request's field as text; `None` where it is missing or no text.
-#[cfg(feature = "compression")]
+#[cfg(any(feature = "compression", feature = "files"))]
 pub(super) fn text<'a>(request: &'a crate::request::Request, name: &HeaderName) -> Option<&'a str> {
     request
         .header(name.as_str())

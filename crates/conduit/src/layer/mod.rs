@@ -64,6 +64,8 @@
 //!     .layer(server_name);
 //! ```
 
+#[cfg(any(feature = "compression", feature = "files"))]
+mod accept_encoding;
 mod body_limit;
 #[cfg(feature = "compression")]
 mod coded_tags;
@@ -90,12 +92,14 @@ mod store;
 mod timeout;
 mod trailing_slash;
 
+#[cfg(feature = "files")]
+pub(crate) use accept_encoding::accepted;
 pub use body_limit::BodyLimit;
 #[cfg(feature = "compression")]
 pub use compression::Compression;
 pub use concurrency::ConcurrencyLimit;
 pub use conditional::Conditional;
-#[cfg(feature = "openapi")]
+#[cfg(any(feature = "files", feature = "openapi"))]
 pub(crate) use conditional::{conditional, strong_tag};
 pub use cors::Cors;
 #[cfg(feature = "compression")]

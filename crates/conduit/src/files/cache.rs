@@ -1,0 +1,251 @@
+//! The files that a worker keeps open, of all `Files` together.
+//!
+//! A file is found by the number of its `Files`, its coding and its path. Where the cache is full, the oldest entry that was
+//! not used since it was last considered makes room (the clock algorithm): nothing is moved for a request.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::representation::{FileCoding, Representation};
+use conduit_core::current::{self, FileCacheSettings};
+
+/// The time after its last look-up at which a file is closed.
+const IDLE: Duration = Duration::from_secs(60);
+/// The number of entries that an insertion considers for closing.
+const CONSIDERED: usize = 2;
+
+thread_local! {
+    static CACHE: RefCell<Cache> = RefCell::new(Cache::default());
+}
+
+#[derive(Default)]
+struct Cache {
+    /// Those of the worker, once they are known.
+    settings: Option<FileCacheSettings>,
+    entries: HashMap<Rc<[u8]>, CacheEntry>,
+    /// The keys of all entries, the one to consider next first.
+    order: VecDeque<Rc<[u8]>>,
+    /// Memory for the key of a look-up.
+    key: Vec<u8>,
+}
+
+struct CacheEntry {
+    /// `None`: no file has this name.
+    file: Option<Arc<Representation>>,
+    checked: Instant,
+    used: bool,
+}
+
+/// The result of a look-up.
+pub(super) enum Cached {
+    /// It was checked within the interval. `None`: no file has this name.
+    Fresh(Option<Arc<Representation>>),
+    /// The path is to be resolved again.
+    Stale(Arc<Representation>),
+    Missing,
+}
+
+/// The place of a file.
+#[derive(Clone, Copy)]
+pub(super) struct CacheKey<'a> {
+    /// The number of its `Files`.
+    pub(super) files: u64,
+    pub(super) path: &'a [u8],
+    pub(super) coding: Option<FileCoding>,
+}
+
+impl CacheKey<'_> {
+    fn write_to(&self, key: &mut Vec<u8>) {
+        key.clear();
+        key.extend_from_slice(&self.files.to_ne_bytes());
+        key.push(self.coding.map_or(u8::MAX, |coding| coding as u8));
+        key.extend_from_slice(self.path);
+    }
+}
+
+/// The time for which an entry is fresh.
+pub(super) fn check_interval() -> Duration {
+    CACHE.with_borrow_mut(|cache| cache.settings().check_interval)
+}
+
+pub(super) fn find(place: CacheKey<'_>, now: Instant) -> Cached {
+    CACHE.with_borrow_mut(|cache| {
+        let interval = cache.settings().check_interval;
+        place.write_to(&mut cache.key);
+        let Some(entry) = cache.entries.get_mut(&*cache.key) else {
+            return Cached::Missing;
+        };
+        entry.used = true;
+        let is_fresh = now.duration_since(entry.checked) < interval;
+        match &entry.file {
+            file if is_fresh => Cached::Fresh(file.clone()),
+            Some(file) => Cached::Stale(Arc::clone(file)),
+            None => Cached::Missing,
+        }
+    })
+}
+
+/// Adds what was found at a place, or replaces it.
+pub(super) fn insert(place: CacheKey<'_>, file: Option<Arc<Representation>>, now: Instant) {
+    CACHE.with_borrow_mut(|cache| cache.insert(place, file, now));
+}
+
+/// Forgets what was at a place.
+pub(super) fn remove(place: CacheKey<'_>) {
+    CACHE.with_borrow_mut(|cache| {
+        place.write_to(&mut cache.key);
+        // The key stays in the order until it is considered.
+        cache.entries.remove(&*cache.key);
+    });
+}
+
+/// Closes all files: the process has no descriptors left.
+pub(super) fn clear() {
+    CACHE.with_borrow_mut(|cache| {
+        cache.entries.clear();
+        cache.order.clear();
+    });
+}
+
+impl Cache {
+    fn settings(&mut self) -> FileCacheSettings {
+        *self.settings.get_or_insert_with(current::file_cache)
+    }
+
+    fn insert(&mut self, place: CacheKey<'_>, file: Option<Arc<Representation>>, now: Instant) {
+        let limit = self.settings().files;
+        if limit == 0 {
+            return;
+        }
+        self.close_idle(now);
+        place.write_to(&mut self.key);
+        if let Some(entry) = self.entries.get_mut(&*self.key) {
+            entry.file = file;
+            entry.checked = now;
+            return;
+        }
+        // Keys without an entry count too, so that the order is bounded.
+        while self.order.len() >= limit {
+            self.consider_next(|entry| !std::mem::take(&mut entry.used));
+        }
+        let key: Rc<[u8]> = Rc::from(&*self.key);
+        self.order.push_back(Rc::clone(&key));
+        let used = false;
+        self.entries.insert(
+            key,
+            CacheEntry {
+                file,
+                checked: now,
+                used,
+            },
+        );
+    }
+
+    fn close_idle(&mut self, now: Instant) {
+        for _ in 0..CONSIDERED.min(self.order.len()) {
+            self.consider_next(|entry| now.duration_since(entry.checked) >= IDLE);
+        }
+    }
+
+    /// Removes the next entry, or moves it to the end.
+    fn consider_next(&mut self, is_removed: impl FnOnce(&mut CacheEntry) -> bool) {
+        let Some(key) = self.order.pop_front() else { return };
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        if is_removed(entry) {
+            self.entries.remove(&key);
+        } else {
+            self.order.push_back(key);
+        }
+    }
+}
+
+/// The number of entries of this thread's cache.
+#[cfg(test)]
+pub(super) fn len() -> usize {
+    CACHE.with_borrow(|cache| cache.entries.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(path: &str) -> CacheKey<'_> {
+        CacheKey {
+            files: 1,
+            path: path.as_bytes(),
+            coding: None,
+        }
+    }
+
+    /// The cache of this thread, with these bounds.
+    fn bounded(files: usize) {
+        let check_interval = Duration::from_secs(1);
+        CACHE.with_borrow_mut(|cache| {
+            *cache = Cache {
+                settings: Some(FileCacheSettings { files, check_interval }),
+                ..Cache::default()
+            }
+        });
+    }
+
+    fn is_known(path: &str, now: Instant) -> bool {
+        matches!(find(place(path), now), Cached::Fresh(None))
+    }
+
+    #[test]
+    fn a_full_cache_replaces_what_was_not_used() {
+        bounded(3);
+        let now = Instant::now();
+        for path in ["a", "b", "c"] {
+            insert(place(path), None, now);
+        }
+        assert!(is_known("a", now));
+        insert(place("d"), None, now);
+        assert!(is_known("a", now) && !is_known("b", now) && is_known("c", now) && is_known("d", now));
+        for number in 0..10_000 {
+            insert(place(&number.to_string()), None, now);
+            remove(place(&(number / 2).to_string()));
+            assert!(len() <= 3);
+            CACHE.with_borrow(|cache| assert!(cache.order.len() <= 3));
+        }
+    }
+
+    #[test]
+    fn an_entry_is_fresh_for_the_interval_and_closed_after_a_minute() {
+        bounded(3);
+        let now = Instant::now();
+        insert(place("a"), None, now);
+        assert!(is_known("a", now + Duration::from_millis(999)));
+        assert!(!is_known("a", now + Duration::from_secs(1)));
+        assert_eq!(len(), 1);
+        insert(place("b"), None, now + IDLE);
+        assert_eq!(len(), 1);
+    }
+
+    #[test]
+    fn places_of_other_codings_and_files_are_others() {
+        bounded(9);
+        let now = Instant::now();
+        insert(place("a"), None, now);
+        let coded = CacheKey {
+            coding: Some(FileCoding::Zstd),
+            ..place("a")
+        };
+        let other = CacheKey { files: 2, ..place("a") };
+        assert!(matches!(find(coded, now), Cached::Missing) && matches!(find(other, now), Cached::Missing));
+    }
+
+    #[test]
+    fn a_cache_of_no_files_keeps_none() {
+        bounded(0);
+        insert(place("a"), None, Instant::now());
+        assert_eq!(len(), 0);
+    }
+}

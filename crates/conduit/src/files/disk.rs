@@ -1,0 +1,232 @@
+//! The files of a directory, through the worker's cache.
+//!
+//! A path that is not in the cache is resolved on the worker while the kernel knows it (`RESOLVE_CACHED`), and otherwise on a
+//! thread for blocking calls.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use conduit_net::{Attributes, Directory, DirectoryEntry, Found, Waiting};
+use tokio::time::Instant;
+
+use super::FilesSettings;
+use super::cache::{self, CacheKey, Cached};
+use super::representation::{FileCoding, Representation};
+
+/// A directory on one worker.
+#[derive(Debug)]
+pub(super) struct Disk {
+    path: Arc<Path>,
+    /// The number of the `Files` in caches.
+    number: u64,
+    root: RefCell<Option<OpenRoot>>,
+}
+
+/// The open directory. It is opened again each interval, since a deployment may replace it, or a link to it.
+#[derive(Clone, Debug)]
+struct OpenRoot {
+    directory: Arc<Directory>,
+    opened: Instant,
+}
+
+/// An object at a path.
+pub(super) enum Object {
+    File(Arc<Representation>),
+    Directory,
+    /// Nothing, or nothing that is served.
+    Absent,
+}
+
+impl Clone for Disk {
+    /// The same directory for another worker.
+    fn clone(&self) -> Self {
+        Disk {
+            path: Arc::clone(&self.path),
+            number: self.number,
+            root: RefCell::new(None),
+        }
+    }
+}
+
+impl Disk {
+    pub(super) fn new(path: &Path) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        Disk {
+            // The working directory may change. An empty path has no absolute one, and does not name that directory.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into(),
+            number: COUNT.fetch_add(1, Relaxed),
+            root: RefCell::new(None),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The object at a path. With a coding it is the neighbour of the file in that coding, whose absence is remembered
+    /// too.
+    ///
+    /// # Errors
+    /// The system has no resources, or the disk fails.
+    pub(super) async fn find(
+        &self,
+        path: &[u8],
+        coding: Option<FileCoding>,
+        settings: &FilesSettings,
+    ) -> io::Result<Object> {
+        let now = Instant::now();
+        let place = CacheKey {
+            files: self.number,
+            path,
+            coding,
+        };
+        let known = match cache::find(place, now) {
+            Cached::Fresh(Some(file)) => return self.current(place, file, settings, now),
+            Cached::Fresh(None) => return Ok(Object::Absent),
+            Cached::Stale(file) => Some(file),
+            Cached::Missing => None,
+        };
+        let task = LookUp {
+            root: Arc::clone(&self.path),
+            directory: self.directory(now),
+            path: [path, coding.map_or("", FileCoding::extension).as_bytes()].concat(),
+            known: known.as_ref().and_then(|file| file.attributes),
+        };
+        let (directory, outcome) = match task.run(Waiting::Never) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => blocking(move || task.run(Waiting::Allowed)).await?,
+            result => result?,
+        };
+        self.keep(directory, now);
+        let is_directory = matches!(outcome, Outcome::Directory);
+        let file = match outcome {
+            Outcome::Same => known,
+            Outcome::File(file, attributes) => Some(Arc::new(Representation::of_file(
+                Arc::new(file),
+                attributes,
+                path,
+                coding,
+                settings,
+            ))),
+            Outcome::Directory | Outcome::Absent => None,
+        };
+        match file {
+            Some(file) => {
+                cache::insert(place, Some(Arc::clone(&file)), now);
+                self.current(place, file, settings, now)
+            }
+            None => {
+                match coding {
+                    Some(_) => cache::insert(place, None, now),
+                    None => cache::remove(place),
+                }
+                Ok(if is_directory {
+                    Object::Directory
+                } else {
+                    Object::Absent
+                })
+            }
+        }
+    }
+
+    /// The file with its current attributes: the tag of a response must be that of the bytes that are sent.
+    fn current(
+        &self,
+        place: CacheKey<'_>,
+        file: Arc<Representation>,
+        settings: &FilesSettings,
+        now: Instant,
+    ) -> io::Result<Object> {
+        let super::representation::ByteSource::File(open) = &file.content else {
+            return Ok(Object::File(file));
+        };
+        let attributes = Attributes::of(open)?;
+        if Some(attributes) == file.attributes {
+            return Ok(Object::File(file));
+        }
+        let changed = Representation::of_file(Arc::clone(open), attributes, place.path, place.coding, settings);
+        let changed = Arc::new(changed);
+        cache::insert(place, Some(Arc::clone(&changed)), now);
+        Ok(Object::File(changed))
+    }
+
+    /// The files and directories at a path, up to a number, and whether there are more.
+    pub(super) async fn list(&self, path: &[u8], limit: usize) -> io::Result<Option<(Vec<DirectoryEntry>, bool)>> {
+        let (root, path) = (Arc::clone(&self.path), path.to_vec());
+        let listed = blocking(move || Directory::open(&root, Waiting::Allowed)?.list(&path, limit)).await;
+        match listed {
+            Err(error) if Directory::is_absence(&error) => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    /// The directory, unless it is to be opened again.
+    fn directory(&self, now: Instant) -> Option<Arc<Directory>> {
+        let root = self.root.borrow();
+        let root = root.as_ref()?;
+        (now.duration_since(root.opened) < cache::check_interval()).then(|| Arc::clone(&root.directory))
+    }
+
+    fn keep(&self, directory: Option<Arc<Directory>>, now: Instant) {
+        if let Some(directory) = directory {
+            *self.root.borrow_mut() = Some(OpenRoot { directory, opened: now });
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(call).await.map_err(io::Error::other)?
+}
+
+/// The calls of a look-up, for any thread.
+struct LookUp {
+    root: Arc<Path>,
+    directory: Option<Arc<Directory>>,
+    path: Vec<u8>,
+    /// The attributes of the open file at the path.
+    known: Option<Attributes>,
+}
+
+enum Outcome {
+    /// The open file is still at the path.
+    Same,
+    File(File, Attributes),
+    Directory,
+    Absent,
+}
+
+impl LookUp {
+    /// Looks at the path. Returns the directory too if it was opened.
+    fn run(&self, waiting: Waiting) -> io::Result<(Option<Arc<Directory>>, Outcome)> {
+        let opened = match self.directory {
+            Some(_) => None,
+            None => match Directory::open(&self.root, waiting) {
+                Err(error) if Directory::is_absence(&error) => return Ok((None, Outcome::Absent)),
+                result => Some(Arc::new(result?)),
+            },
+        };
+        let directory = self.directory.as_ref().or(opened.as_ref()).expect("it was opened");
+        let outcome = match self.look(directory, waiting) {
+            Err(error) if Directory::is_absence(&error) => Outcome::Absent,
+            result => result?,
+        };
+        Ok((opened, outcome))
+    }
+
+    fn look(&self, directory: &Directory, waiting: Waiting) -> io::Result<Outcome> {
+        if let Some(known) = &self.known {
+            let attributes = directory.attributes(&self.path, waiting)?;
+            if attributes.is_some_and(|attributes| attributes.is_same_file(known)) {
+                return Ok(Outcome::Same);
+            }
+        }
+        Ok(match directory.find(&self.path, waiting)? {
+            Found::File(file, attributes) => Outcome::File(file, attributes),
+            Found::Directory => Outcome::Directory,
+            Found::Special => Outcome::Absent,
+        })
+    }
+}

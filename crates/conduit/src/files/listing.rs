@@ -1,0 +1,98 @@
+//! The page that lists a directory.
+
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, UNIX_EPOCH};
+
+use conduit_net::DirectoryEntry;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use http::{HeaderName, HeaderValue};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+
+use crate::response::{Html, IntoResponse, Response};
+
+/// The most entries of a page.
+pub(super) const ENTRIES: usize = 10_000;
+
+/// A browser loads and runs nothing for the page, so that a name cannot.
+const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The page for a directory, whose path was percent-decoded. `is_root`: it has no parent that is served.
+pub(super) fn page(
+    path: &[u8],
+    is_root: bool,
+    entries: &[DirectoryEntry],
+    is_cut: bool,
+    shows_hidden: bool,
+) -> Response {
+    let mut rows = String::new();
+    if !is_root {
+        rows.push_str("<tr><td><a href=\"../\">../</a><td><td>\n");
+    }
+    let visible = || {
+        entries
+            .iter()
+            .filter(|entry| shows_hidden || !entry.name.as_bytes().starts_with(b"."))
+    };
+    let (directories, files) = (
+        visible().filter(|entry| entry.is_directory),
+        visible().filter(|entry| !entry.is_directory),
+    );
+    for entry in directories.chain(files) {
+        // Every byte but letters and digits is encoded: a name can neither end the attribute nor look like a scheme.
+        let target = percent_encode(entry.name.as_bytes(), NON_ALPHANUMERIC);
+        let name = escaped(&String::from_utf8_lossy(entry.name.as_bytes()));
+        let slash = if entry.is_directory { "/" } else { "" };
+        let length = if entry.is_directory {
+            String::new()
+        } else {
+            entry.length.to_string()
+        };
+        let date = date(entry.modified);
+        let _ = writeln!(
+            rows,
+            "<tr><td><a href=\"{target}{slash}\">{name}{slash}</a><td>{length}<td>{date}"
+        );
+    }
+    let title = escaped(&String::from_utf8_lossy(path));
+    let cut = if is_cut {
+        format!("<p>The first {ENTRIES} entries.\n")
+    } else {
+        String::new()
+    };
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>/{title}</title>\n<h1>/{title}</h1>\n\
+         <table>\n<tr><th>Name<th>Bytes<th>Changed\n{rows}</table>\n{cut}"
+    );
+    let headers: [(HeaderName, HeaderValue); 2] = [
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    (headers, Html(page)).into_response()
+}
+
+fn date(seconds: i64) -> String {
+    let Ok(seconds) = u64::try_from(seconds) else {
+        return String::new();
+    };
+    // Beyond the year 9999 there is no date.
+    let last = 253_402_300_799;
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds.min(last)))
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            // Control characters are not allowed in HTML, and could reorder the text.
+            control if control.is_control() => escaped.push('\u{fffd}'),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,406 @@
+//! Files as they are: from a directory, or from the program.
+
+mod cache;
+mod disk;
+mod embedded;
+mod listing;
+mod patterns;
+mod representation;
+mod response;
+
+use std::cell::OnceCell;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use conduit_net::{Directory, Waiting};
+use conduit_proto::file_path::file_path;
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, VARY};
+
+use self::disk::{Disk, Object};
+pub use self::embedded::Embedded;
+#[doc(hidden)]
+pub use self::embedded::EmbeddedFile;
+use self::embedded::Table;
+use self::representation::{FileCoding, Representation};
+use self::response::respond;
+use crate::layer::accepted;
+use crate::openapi::Operation;
+use crate::problem::{Excerpt, Problem};
+use crate::request::Request;
+use crate::response::{IntoResponse, Redirect, Response};
+use crate::route::{Mount, ParameterPlace};
+
+/// A year: the longest time that caches keep anything.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// A cache asks each time, and receives 304 while the file is the same.
+const REVALIDATE: &str = "no-cache";
+
+/// The files of a directory, or of one in the program, as an entry of [`routes!`](crate::routes).
+///
+/// ```
+/// use conduit::Files;
+/// use conduit::prelude::*;
+///
+/// #[get("/api/time")]
+/// async fn time() -> &'static str {
+///     "noon"
+/// }
+///
+/// let app = App::new(()).routes(routes![time, "/static" => Files::new("public")]);
+/// ```
+///
+/// With a prefix the entry serves everything below it, without one everything that no other route matches. A prefix of the
+/// list that contains the entry has to be written before the entry too: `/docs/` is no path of a list under `/docs`.
+///
+/// # Requests
+///
+/// `GET` and `HEAD`; other methods are answered 405. Preconditions, `Range` with up to 16 ranges, and `If-Range` follow
+/// RFC 9110. A file's strong `etag` differs in each coding, and depends on its length, its times and its number in the file
+/// system: two copies of a file have different tags. The address of a directory without a slash at the end redirects to the one
+/// with it, which serves [`index.html`](Files::index).
+///
+/// Not served, with 404: names that begin with a dot, except for `.well-known` in the directory itself; links to files outside of
+/// the directory, and absolute links; devices, pipes and sockets; paths with a byte 0, a backslash or an encoded slash; files
+/// that the process may not read.
+///
+/// # Caches
+///
+/// `cache-control` is `no-cache` unless a [pattern](Files::cache_control) sets another: browsers keep the file, and ask each
+/// time whether it has changed. Each worker keeps [open files](crate::App::file_cache), and sends them without reading
+/// them (sendfile) on connections without TLS.
+///
+/// Needs the feature `files`.
+#[derive(Clone, Debug)]
+pub struct Files {
+    source: Source,
+    settings: Arc<FilesSettings>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Disk(Disk),
+    /// The table is made on each worker.
+    Embedded(Embedded, OnceCell<Table>),
+}
+
+impl Clone for Source {
+    fn clone(&self) -> Self {
+        match self {
+            Source::Disk(disk) => Source::Disk(disk.clone()),
+            Source::Embedded(embedded, _) => Source::Embedded(*embedded, OnceCell::new()),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct FilesSettings {
+    index: Option<String>,
+    lists: bool,
+    shows_hidden: bool,
+    has_neighbours: bool,
+    /// The page for navigations to other paths.
+    single_page: Option<String>,
+    /// Patterns of paths, the first that matches decides.
+    cache_control: Vec<(String, HeaderValue)>,
+    content_types: Vec<(String, HeaderValue)>,
+}
+
+impl FilesSettings {
+    fn cache_control(&self, path: &[u8]) -> HeaderValue {
+        first_match(&self.cache_control, path).unwrap_or(HeaderValue::from_static(REVALIDATE))
+    }
+
+    fn content_type(&self, path: &[u8]) -> Option<HeaderValue> {
+        first_match(&self.content_types, path)
+    }
+}
+
+fn first_match(rules: &[(String, HeaderValue)], path: &[u8]) -> Option<HeaderValue> {
+    let rule = rules.iter().find(|(pattern, _)| patterns::is_match(pattern, path));
+    rule.map(|(_, value)| value.clone())
+}
+
+impl Files {
+    /// The files below a directory. A relative path is relative to the working directory at this call.
+    ///
+    /// A directory that does not exist is logged as an error when the application is made, and every request is answered 404 until it
+    /// exists.
+    pub fn new(directory: impl AsRef<Path>) -> Self {
+        let disk = Disk::new(directory.as_ref());
+        if let Err(error) = Directory::open(disk.path(), Waiting::Allowed) {
+            let path = disk.path().display();
+            tracing::error!(%path, %error, "the directory of Files cannot be opened; its files are answered 404: create it, or correct the path");
+        }
+        Files::of(Source::Disk(disk))
+    }
+
+    /// The files of a directory that [`embed!`](macro@crate::embed) has read when the program was compiled: served from memory,
+    /// compressed, and for ever to be kept under their hashed names. In debug builds they are read from the directory.
+    pub fn embedded(embedded: Embedded) -> Self {
+        match embedded.on_disk() {
+            Some(directory) => Files::new(directory),
+            None => Files::of(Source::Embedded(embedded, OnceCell::new())).precompressed(),
+        }
+    }
+
+    fn of(source: Source) -> Self {
+        Files {
+            source,
+            settings: Arc::new(FilesSettings {
+                index: Some("index.html".to_owned()),
+                lists: false,
+                shows_hidden: false,
+                has_neighbours: false,
+                single_page: None,
+                cache_control: Vec::new(),
+                content_types: Vec::new(),
+            }),
+        }
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut FilesSettings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+
+    /// Sets the name of the file that a directory is served as. Default: `index.html`.
+    pub fn index(self, name: impl Into<String>) -> Self {
+        self.set(|settings| settings.index = Some(name.into()))
+    }
+
+    /// Serves no file for a directory.
+    pub fn without_index(self) -> Self {
+        self.set(|settings| settings.index = None)
+    }
+
+    /// Lists directories without an index file, up to 10,000 entries, as a page that loads and runs nothing. Without it they
+    /// are answered 404.
+    pub fn listing(self) -> Self {
+        self.set(|settings| settings.lists = true)
+    }
+
+    /// Serves files and directories whose names begin with a dot.
+    pub fn hidden_files(self) -> Self {
+        self.set(|settings| settings.shows_hidden = true)
+    }
+
+    /// Serves `app.js.zst`, `app.js.br` or `app.js.gz` as `app.js` to clients that accept that coding, if there is such a file
+    /// next to `app.js`. All responses then vary by `accept-encoding`. A build that changes
+    /// the file has to compress it again.
+    pub fn precompressed(self) -> Self {
+        self.set(|settings| settings.has_neighbours = true)
+    }
+
+    /// Serves this file where no other is found and the request is a navigation: for applications that read the address in the
+    /// browser. A navigation has `sec-fetch-mode: navigate`, or, from browsers older than 2023, accepts `text/html`; a missing
+    /// script or image stays a 404.
+    pub fn single_page(self, path: impl Into<String>) -> Self {
+        self.set(|settings| settings.single_page = Some(path.into()))
+    }
+
+    /// Sets `cache-control` for the files that a pattern matches. The first pattern that matches decides.
+    ///
+    /// In a pattern `*` is any text without a slash, `**` any text, and `?` one character. A pattern without a slash matches
+    /// the name of a file in any directory.
+    ///
+    /// # Panics
+    ///
+    /// When the value is no value of a header field.
+    ///
+    /// # Example
+    ///
+    /// Images are kept for a day:
+    ///
+    /// ```
+    /// use conduit::Files;
+    /// use conduit::prelude::*;
+    ///
+    /// let app = App::new(()).routes(routes![
+    ///     Files::new("public").immutable("assets/**").cache_control("*.png", "public, max-age=86400"),
+    /// ]);
+    /// ```
+    pub fn cache_control(self, pattern: impl Into<String>, value: impl AsRef<str>) -> Self {
+        let value = header_value("cache-control", value.as_ref());
+        self.set(|settings| settings.cache_control.push((pattern.into(), value)))
+    }
+
+    /// Has browsers keep the files that a pattern matches for a year without asking: for names with a hash of the content,
+    /// as bundlers make them.
+    pub fn immutable(self, pattern: impl Into<String>) -> Self {
+        self.cache_control(pattern, IMMUTABLE)
+    }
+
+    /// Sets `content-type` for the files that a pattern matches, in place of the one by the extension. The first pattern that
+    /// matches decides.
+    ///
+    /// # Panics
+    ///
+    /// When the value is no value of a header field.
+    pub fn content_type(self, pattern: impl Into<String>, value: impl AsRef<str>) -> Self {
+        let value = header_value("content-type", value.as_ref());
+        self.set(|settings| settings.content_types.push((pattern.into(), value)))
+    }
+}
+
+fn header_value(name: &str, value: &str) -> HeaderValue {
+    HeaderValue::from_str(value)
+        .unwrap_or_else(|_| panic!("{value:?} is no value of {name}: remove what is not visible ASCII"))
+}
+
+impl Mount for Files {
+    const HANDLER: &'static str = "conduit::Files";
+
+    async fn call(self: Rc<Self>, request: Request) -> Response {
+        match self.answer(&request).await {
+            Ok(response) => response,
+            Err(error) => {
+                if Directory::is_exhaustion(&error) {
+                    cache::clear();
+                }
+                Problem::from(error).into_response()
+            }
+        }
+    }
+
+    /// Files are no operations of an API.
+    fn describe(operation: &mut Operation) {
+        operation.hide();
+    }
+}
+
+impl Files {
+    async fn answer(&self, request: &Request) -> io::Result<Response> {
+        let is_below = request.route().is_some_and(|route| route.path.ends_with("/{*path}"));
+        let rest = match request.parameter_at("path", ParameterPlace::FromEnd(0)) {
+            Some(rest) if is_below => rest,
+            None if is_below => return self.without_file(request).await,
+            // The prefix, with or without a slash at the end.
+            _ if request.path().ends_with('/') => "",
+            _ => return Ok(redirect(request)),
+        };
+        let Some(path) = file_path(rest, self.settings.shows_hidden) else {
+            return self.without_file(request).await;
+        };
+        if path.is_empty() || path.ends_with(b"/") {
+            return self.directory(request, &path).await;
+        }
+        match self.find(&path, None).await? {
+            Object::File(file) => self.file(request, &path, file, None).await,
+            Object::Directory => Ok(redirect(request)),
+            Object::Absent => self.without_file(request).await,
+        }
+    }
+
+    /// The response with a directory: its path is empty or has a slash at the end.
+    async fn directory(&self, request: &Request, path: &[u8]) -> io::Result<Response> {
+        if let Some(index) = &self.settings.index {
+            let index = [path, index.as_bytes()].concat();
+            if let Object::File(file) = self.find(&index, None).await? {
+                return self.file(request, &index, file, None).await;
+            }
+        }
+        if self.settings.lists
+            && let Source::Disk(disk) = &self.source
+        {
+            let inner = path.strip_suffix(b"/").unwrap_or(path);
+            if let Some((entries, is_cut)) = disk.list(inner, listing::ENTRIES).await? {
+                let shows_hidden = self.settings.shows_hidden;
+                return Ok(listing::page(path, path.is_empty(), &entries, is_cut, shows_hidden));
+            }
+        }
+        self.without_file(request).await
+    }
+
+    /// The response with a file, in the coding that the client prefers of those there are.
+    async fn file(
+        &self,
+        request: &Request,
+        path: &[u8],
+        mut file: Arc<Representation>,
+        cache_control: Option<&'static str>,
+    ) -> io::Result<Response> {
+        if self.settings.has_neighbours {
+            for place in accepted(request, FileCoding::NAMES) {
+                if let Object::File(coded) = self.find(path, Some(FileCoding::ALL[place])).await? {
+                    file = coded;
+                    break;
+                }
+            }
+        }
+        Ok(respond(request, &file, self.vary(), cache_control))
+    }
+
+    /// 404, or the page of a single-page application.
+    async fn without_file(&self, request: &Request) -> io::Result<Response> {
+        if let Some(page) = &self.settings.single_page
+            && is_navigation(request)
+            && let Object::File(file) = self.find(page.as_bytes(), None).await?
+        {
+            // The address may name a file after the next deployment.
+            return self.file(request, page.as_bytes(), file, Some(REVALIDATE)).await;
+        }
+        let mut problem = Problem::not_found(format!("no file matches {}", Excerpt::new(request.path())));
+        if let Some(vary) = self.vary() {
+            problem = problem.with_header(VARY, HeaderValue::from_static(vary));
+        }
+        Ok(problem.into_response())
+    }
+
+    async fn find(&self, path: &[u8], coding: Option<FileCoding>) -> io::Result<Object> {
+        match &self.source {
+            Source::Disk(disk) => disk.find(path, coding, &self.settings).await,
+            Source::Embedded(embedded, table) => {
+                let table = table.get_or_init(|| Table::new(*embedded, &self.settings));
+                Ok(table.find(path, coding))
+            }
+        }
+    }
+
+    /// The fields of requests that choose among the responses of a path.
+    fn vary(&self) -> Option<&'static str> {
+        match (self.settings.has_neighbours, self.settings.single_page.is_some()) {
+            (false, false) => None,
+            (true, false) => Some("accept-encoding"),
+            (false, true) => Some("accept, sec-fetch-mode"),
+            (true, true) => Some("accept, accept-encoding, sec-fetch-mode"),
+        }
+    }
+}
+
+/// Redirects to the path with a slash at the end. The location is relative, so that it is right after a proxy that removes a
+/// prefix, and can name no other host.
+fn redirect(request: &Request) -> Response {
+    let last = request.path().rsplit('/').next().unwrap_or_default();
+    let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut response = Redirect::permanent(format!("./{last}/{query}")).into_response();
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static(REVALIDATE));
+    response
+}
+
+/// Returns whether a request loads a page, and not a part of one (Fetch Metadata).
+fn is_navigation(request: &Request) -> bool {
+    match request.header("sec-fetch-mode") {
+        Some(mode) => mode == b"navigate",
+        None => request.header_all("accept").any(|accept| {
+            let mut members = accept.split(|&byte| byte == b',').map(|member| {
+                let name = member.split(|&byte| byte == b';').next().unwrap_or_default();
+                name.trim_ascii()
+            });
+            members.any(|name| name.eq_ignore_ascii_case(b"text/html"))
+        }),
+    }
+}
+
+/// The address of a file of an [`Embedded`] directory, checked when the program is compiled: `asset!(ASSETS, "app.css")` is
+/// `"/assets/app-1a2b3c4d5e6f7a8b.css"`, and a compile error if there is no such file. In debug builds it has no hash.
+#[macro_export]
+macro_rules! asset {
+    ($directory:expr, $path:expr $(,)?) => {
+        const { $directory.url($path) }
+    };
+}

@@ -1,0 +1,142 @@
+//! A file as it is sent: its bytes in one coding, and the header fields that describe them.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use conduit_net::Attributes;
+use http::HeaderValue;
+
+use super::FilesSettings;
+use crate::body::{Body, BodyKind};
+use crate::layer::strong_tag;
+use conduit_core::file::FilePart;
+
+/// A content coding of files, which their names show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileCoding {
+    Zstd,
+    Brotli,
+    Gzip,
+}
+
+impl FileCoding {
+    /// In the order of preference where a client has none.
+    pub(super) const ALL: [FileCoding; 3] = [FileCoding::Zstd, FileCoding::Brotli, FileCoding::Gzip];
+    /// Their names in `accept-encoding`, in the same order.
+    pub(super) const NAMES: [&'static str; 3] = ["zstd", "br", "gzip"];
+
+    /// As `content-encoding` has it.
+    pub(super) const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// The end of the name of a file in this coding.
+    pub(super) const fn extension(self) -> &'static str {
+        match self {
+            FileCoding::Zstd => ".zst",
+            FileCoding::Brotli => ".br",
+            FileCoding::Gzip => ".gz",
+        }
+    }
+}
+
+/// The bytes of a representation.
+#[derive(Clone, Debug)]
+pub(super) enum ByteSource {
+    File(Arc<File>),
+    Embedded(&'static [u8]),
+}
+
+impl ByteSource {
+    /// A range of the bytes, which exists.
+    pub(super) fn part(&self, range: Range<u64>) -> Body {
+        match self {
+            ByteSource::File(file) => Body(BodyKind::File(FilePart::shared(
+                Arc::clone(file),
+                range.start,
+                range.end - range.start,
+            ))),
+            // The length of a slice fits into `usize`.
+            ByteSource::Embedded(bytes) => Body::from(&bytes[range.start as usize..range.end as usize]),
+        }
+    }
+}
+
+/// One representation of a file.
+#[derive(Debug)]
+pub(super) struct Representation {
+    pub(super) content: ByteSource,
+    pub(super) length: u64,
+    /// A strong tag.
+    pub(super) tag: HeaderValue,
+    /// Seconds from 1970, and the same as a date. It is missing where the file is from the future (RFC 9110, section 8.8.2.1).
+    pub(super) modified: Option<(u64, HeaderValue)>,
+    pub(super) content_type: HeaderValue,
+    pub(super) coding: Option<FileCoding>,
+    pub(super) cache_control: HeaderValue,
+    /// Those of the open file.
+    pub(super) attributes: Option<Attributes>,
+}
+
+impl Representation {
+    /// An open file. `path` is that of the file without coding.
+    ///
+    /// The tag covers the time of the last change of any kind, which no program can set, and the number of the file: two
+    /// versions of one length that a tool has given one date, as reproducible builds do, have different tags.
+    pub(super) fn of_file(
+        file: Arc<File>,
+        attributes: Attributes,
+        path: &[u8],
+        coding: Option<FileCoding>,
+        settings: &FilesSettings,
+    ) -> Self {
+        let Attributes {
+            device,
+            inode,
+            length,
+            modified,
+            changed,
+        } = attributes;
+        let tag = strong_tag(format!("{device} {inode} {length} {modified:?} {changed:?} {coding:?}").as_bytes());
+        Representation {
+            content: ByteSource::File(file),
+            length,
+            tag,
+            modified: date(modified.0),
+            content_type: content_type(path, settings),
+            coding,
+            cache_control: settings.cache_control(path),
+            attributes: Some(attributes),
+        }
+    }
+}
+
+/// The value of `last-modified`, unless it is in the future or before 1970.
+fn date(seconds: i64) -> Option<(u64, HeaderValue)> {
+    let seconds = u64::try_from(seconds).ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    if seconds > now {
+        return None;
+    }
+    let text = httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+    Some((seconds, HeaderValue::try_from(text).ok()?))
+}
+
+/// The media type by the settings, or by the extension. Text is UTF-8.
+pub(super) fn content_type(path: &[u8], settings: &FilesSettings) -> HeaderValue {
+    if let Some(chosen) = settings.content_type(path) {
+        return chosen;
+    }
+    let name = Path::new(std::ffi::OsStr::from_bytes(path));
+    let known = mime_infer::from_path(name).first_raw();
+    match known.unwrap_or("application/octet-stream") {
+        text if text.starts_with("text/") => {
+            HeaderValue::try_from(format!("{text}; charset=utf-8")).expect("a media type is visible text")
+        }
+        other => HeaderValue::from_static(other),
+    }
+}

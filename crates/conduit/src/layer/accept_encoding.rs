@@ -1,0 +1,91 @@
+//! The codings that a client accepts (RFC 9110, section 12.5.3).
+
+use http::header::ACCEPT_ENCODING;
+
+use super::fields;
+use crate::request::Request;
+
+/// The places of the codings of `names` that a client accepts, the preferred one first; in the order of `names` where it has
+/// no preference. Codings that it likes less than the body as it is are left out. A field that is missing accepts none.
+pub(crate) fn accepted<const N: usize>(request: &Request, names: [&str; N]) -> impl Iterator<Item = usize> + use<N> {
+    let value = fields::text(request, &ACCEPT_ENCODING).unwrap_or_default();
+    let weights = weights(value, names);
+    let mut places: [usize; N] = std::array::from_fn(|place| place);
+    places.sort_by(|&one, &other| weights[other].total_cmp(&weights[one]));
+    places.into_iter().take_while(move |&place| weights[place] > 0.0)
+}
+
+/// The weight of each coding; 0 for one that is not accepted.
+fn weights<const N: usize>(value: &str, names: [&str; N]) -> [f32; N] {
+    let mut weights = [None; N];
+    let (mut any, mut plain) = (None, None);
+    for member in value.split(',') {
+        let mut parts = member.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts
+            .find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")))
+            .map_or(Some(1.0), |weight| weight.parse::<f32>().ok())
+            .filter(|weight| (0.0..=1.0).contains(weight));
+        let Some(weight) = weight else { continue };
+        match name {
+            "*" => any = Some(weight),
+            name if name.eq_ignore_ascii_case("identity") => plain = Some(weight),
+            name => {
+                let name = if name.eq_ignore_ascii_case("x-gzip") {
+                    "gzip"
+                } else {
+                    name
+                };
+                if let Some(place) = names.iter().position(|known| name.eq_ignore_ascii_case(known)) {
+                    weights[place] = Some(weight);
+                }
+            }
+        }
+    }
+    weights.map(|weight| {
+        let weight = weight.or(any).unwrap_or(0.0);
+        // As it is only where the client says that it likes that more.
+        if plain.is_some_and(|plain| plain > weight) {
+            0.0
+        } else {
+            weight
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codings_are_in_the_order_of_the_client() {
+        const NAMES: [&str; 3] = ["zstd", "br", "gzip"];
+        for (value, expected) in [
+            ("", &[][..]),
+            ("gzip", &[2]),
+            ("GZIP", &[2]),
+            ("x-gzip", &[2]),
+            ("gzip, deflate, br, zstd", &[0, 1, 2]),
+            ("gzip, deflate, br", &[1, 2]),
+            ("gzip;q=0.9, br;q=0.5", &[2, 1]),
+            ("br;q=0", &[]),
+            ("br;q=0, gzip", &[2]),
+            ("*", &[0, 1, 2]),
+            ("*;q=0.1, gzip", &[2, 0, 1]),
+            ("zstd;q=0, *", &[1, 2]),
+            ("identity", &[]),
+            ("identity, gzip;q=0.5", &[]),
+            ("identity;q=0.5, gzip", &[2]),
+            ("gzip;q=2, BR;Q=0.3", &[1]),
+            ("gzip;q=x", &[]),
+            ("gzip;q=NaN", &[]),
+            ("compress", &[]),
+            (",,;q=", &[]),
+        ] {
+            let mut request = Request::blank();
+            let value = http::HeaderValue::from_static(value);
+            request.headers_mut().insert(ACCEPT_ENCODING, value.clone());
+            assert!(accepted(&request, NAMES).eq(expected.iter().copied()), "{value:?}");
+        }
+    }
+}
