@@ -123,6 +123,18 @@ fn the_first_supported_subprotocol_is_chosen() {
     }
 }
 
+#[test]
+fn the_document_describes_the_upgrade() {
+    let routes: Routes<()> = routes![echo];
+    let document = routes.openapi(conduit::openapi::Info::new("Echo", "1.0.0"));
+    assert!(document.gaps().is_empty(), "{:?}", document.gaps());
+    let document = serde_json::to_value(&document).expect("a document is JSON");
+    let responses = &document["paths"]["/echo"]["get"]["responses"];
+    for status in ["101", "400", "403", "426"] {
+        assert!(responses[status].is_object(), "{status}: {responses}");
+    }
+}
+
 /// A route for both.
 #[get("/either")]
 async fn either(upgrade: Option<WebSocketUpgrade>) -> Response {

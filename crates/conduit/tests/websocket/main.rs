@@ -4,6 +4,11 @@ mod browser_rules;
 mod closing;
 mod flow;
 mod messages;
+#[cfg(target_os = "linux")]
+mod restart;
+#[cfg(target_os = "linux")]
+#[path = "../support/mod.rs"]
+mod support;
 
 use conduit::prelude::*;
 use conduit::testing::TestClient;
@@ -24,6 +29,13 @@ async fn echo(upgrade: WebSocketUpgrade) -> Response {
 
 fn echo_client() -> TestClient {
     TestClient::new(App::new(()).routes(routes![echo]))
+}
+
+/// Not a test: the program that a test starts.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_program() {
+    restart::run_program();
 }
 
 /// Waits for a condition that the worker's next turns bring about.
