@@ -1,4 +1,4 @@
-//! Bringing a row to a server, in pieces, and judging what comes back.
+//! Sends a row to a server, in pieces, and checks the responses.
 
 use crate::case::{Answer, Case, Then, ok};
 use crate::client::{Client, escape, expect_answers};

@@ -245,7 +245,7 @@ fn send_until_full(attacked: &mut Attacked, clients: &[Client], request: &[u8]) 
 }
 
 #[test]
-fn two_hundred_pipelines_whose_answers_nobody_reads() {
+fn two_hundred_pipelines_with_unread_responses() {
     let mut attacked = Attacked::start();
     let clients: Vec<Client> = (0..200).map(|_| attacked.connect()).collect();
     send_until_full(&mut attacked, &clients, b"GET /large/16 HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -7,9 +7,10 @@ use crate::Finding;
 use crate::source::Source;
 
 const RULE: &str = "language";
+const TEST_NAME: &str = "test-name";
 
 /// Words that have a plainer alternative, and the alternative.
-const WORDS: [(&str, &str); 17] = [
+const WORDS: [(&str, &str); 20] = [
     ("tell", "return, report, notify"),
     ("tells", "returns, reports, notifies"),
     ("told", "reported, notified"),
@@ -27,10 +28,13 @@ const WORDS: [(&str, &str); 17] = [
     ("stood", "was"),
     ("nought", "zero"),
     ("whence", "from where"),
+    ("kin", "similar ones, by name"),
+    ("anybody", "any user, any client"),
+    ("everybody", "all users, all clients"),
 ];
 
 /// Phrases that have a plainer alternative, and the alternative.
-const PHRASES: [(&[&str], &str); 8] = [
+const PHRASES: [(&[&str], &str); 20] = [
     (&["is", "none"], "does not exist, is not one"),
     (&["are", "none"], "do not exist"),
     (&["is", "no", "more"], "no longer exists"),
@@ -39,10 +43,25 @@ const PHRASES: [(&[&str], &str); 8] = [
     (&["what", "there", "is"], "a noun"),
     (&["so", "much", "is"], "a number or a noun"),
     (&["is", "there", "is"], "a noun"),
+    (&["what", "came"], "the received bytes, the input"),
+    (&["what", "comes"], "the next bytes, the input"),
+    (&["what", "is", "left"], "the rest, the remaining bytes"),
+    (&["as", "they", "come"], "unchanged, in order"),
+    (&["break", "off"], "abort, close"),
+    (&["breaks", "off"], "aborts, closes"),
+    (&["broken", "off"], "aborted, closed"),
+    (&["thrown", "away"], "discarded"),
+    (&["throws", "away"], "discards"),
+    (&["gives", "up"], "times out, stops"),
+    (&["given", "up"], "closed, stopped"),
+    (&["for", "want", "of"], "because of missing"),
 ];
 
 /// Words that open a clause in place of a noun.
 const OPENINGS: [&str; 6] = ["What", "Whatever", "Who", "Whoever", "Whether", "How"];
+
+/// Words that a test's name must not have, besides [`WORDS`]: they open a clause in place of a noun.
+const NAME_CLAUSES: [&str; 2] = ["what", "who"];
 
 /// A thing can be behind these in the usual sense of the field.
 const BEHIND: [&str; 12] = [
@@ -90,6 +109,41 @@ pub(crate) fn check(source: &Source) -> Vec<Finding> {
         }
         let end = text.trim_end();
         starts_sentence = end.is_empty() || end.ends_with(['.', '!', '?', ':']);
+    }
+    if source.is_rust() {
+        findings.extend(test_names(source));
+    }
+    findings
+}
+
+/// The tests whose names have a word that prose must not have: `a_reset_is_told_as_readable`.
+fn test_names(source: &Source) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut is_test = false;
+    for (index, line) in source.text.lines().enumerate() {
+        let line = line.trim_start();
+        if line.starts_with("#[") {
+            is_test |= line.split(['(', ']']).next().is_some_and(|path| path.ends_with("test"));
+            continue;
+        }
+        let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+        let name = function.and_then(|rest| rest.split(['(', '<']).next());
+        if let Some(name) = name.filter(|_| is_test) {
+            for word in name.split('_') {
+                let instead = match WORDS.iter().find(|(banned, _)| *banned == word) {
+                    Some((_, instead)) => instead,
+                    None if NAME_CLAUSES.contains(&word) => "a noun",
+                    None => continue,
+                };
+                findings.push(Finding {
+                    rule: TEST_NAME,
+                    path: source.path.clone(),
+                    line: index + 1,
+                    message: format!("`{word}` in the name of a test: use {instead}"),
+                });
+            }
+        }
+        is_test = false;
     }
     findings
 }
@@ -246,6 +300,18 @@ mod tests {
         assert_eq!(count("a.rs", "/// The answer depends on\n/// What follows.\n"), 0);
         assert_eq!(count("a.md", "How to build it\n"), 0);
         assert_eq!(count("a.md", "What does it cost?\n"), 0);
+    }
+
+    #[test]
+    fn test_names_follow_the_rules_for_prose() {
+        assert_eq!(count("a.rs", "#[test]\nfn a_reset_is_told_as_readable() {}\n"), 1);
+        assert_eq!(count("a.rs", "    #[tokio::test]\n    async fn nobody_reads() {}\n"), 1);
+        assert_eq!(
+            count("a.rs", "#[test]\n#[cfg(unix)]\nfn what_is_sent_is_received() {}\n"),
+            1
+        );
+        assert_eq!(count("a.rs", "#[test]\nfn reset_is_reported_as_readable() {}\n"), 0);
+        assert_eq!(count("a.rs", "fn told() {}\n#[cfg(test)]\nmod tests {}\n"), 0);
     }
 
     #[test]

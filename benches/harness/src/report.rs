@@ -361,7 +361,7 @@ mod tests {
     use crate::results::Remark;
 
     #[test]
-    fn only_what_stands_between_the_marks_is_replaced() {
+    fn only_text_between_the_marks_is_replaced() {
         let page = format!("above\n{BEGIN}\nold\n{END}\nbelow\n");
         let expected = format!("above\n{BEGIN}\nnew\n{END}\nbelow\n");
         assert_eq!(replaced(&page, "new\n").as_deref(), Some(expected.as_str()));

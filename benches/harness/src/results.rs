@@ -56,7 +56,7 @@ pub(crate) struct LoadSample {
     pub(crate) p99_us: u64,
     pub(crate) resident_bytes: u64,
     pub(crate) anonymous_bytes: u64,
-    /// Seconds in which the server's core worked for anybody but the server, or was taken away by the hypervisor.
+    /// The seconds in which the core of the server ran another program, or the hypervisor used it for another machine.
     pub(crate) disturbed_seconds: f64,
 }
 

@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn an_installed_program_tells_its_version() {
+    fn version_of_an_installed_program_is_found() {
         assert_eq!(installed_version("nginx version: nginx/1.22.1\n"), Some("1.22.1"));
         assert_eq!(installed_version("h2o version 2.2.5\nOpenSSL: 3.0"), Some("2.2.5"));
         assert_eq!(installed_version(""), None);

@@ -112,10 +112,10 @@ pub const CASES: &[Case] = &[
     case("trailers without their end", "9112 8",
         b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n")
         .waits(&[problem(400)])
-        .choice("a server MAY answer a request that is cut off; here its handler does, whose body has broken off"),
+        .choice("a server MAY respond to a truncated request; here its handler responds"),
     case("no last chunk", "9112 8", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         .waits(&[problem(400)])
-        .choice("a server MAY answer a request that is cut off; here its handler does, whose body has broken off"),
+        .choice("a server MAY respond to a truncated request; here its handler responds"),
 
     case("no size", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\r\nabc\r\n0\r\n\r\n"),
     case("no size before an extension", "9112 7.1", b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n;a\r\n0\r\n\r\n"),

@@ -39,7 +39,7 @@ pub const CASES: &[Case] = &[
         .kept(&[ok("GET /seen/a")]),
     case("a body that stays away", "9112 8", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab")
         .waits(&[problem(400)])
-        .choice("a server MAY answer a request that is cut off; here its handler does, whose body has broken off"),
+        .choice("a server MAY respond to a truncated request; here its handler responds"),
 
     case("a negative length", "9110 8.6", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\nabc"),
     case("a length with a plus sign", "9110 8.6", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc"),

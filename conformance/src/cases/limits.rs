@@ -66,7 +66,7 @@ pub const CASES: &[Case] = &[
     repeated("an ignored body that is too long to skip", "9112 9.3",
         &[(b"POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n", 1), (b"b", 100)])
         .closed(&[ok("ignored").with(&[("connection", "close")])])
-        .choice("a server reads what is left of a body or closes; over 64 KiB it closes"),
+        .choice("a server reads the rest of a body or closes; above 64 KiB it closes"),
 
     repeated("an extension as long as is allowed", "9112 7.1.1", &[(CHUNKED, 1), (b"1;", 1), (b"e", 1024), (b"\r\na\r\n0\r\n\r\n", 1)])
         .kept(&[ok("a")]),

@@ -1,4 +1,4 @@
-//! Clients that break off, stall, flood, or speak nonsense. Any response to them is right, as long as the connection ends.
+//! Clients that disconnect early, stall, flood, or send invalid bytes. Any response is right, as long as the connection ends.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};

@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_like_no_route_has_no_nearest_one() {
+    fn dissimilar_path_has_no_nearest_route() {
         assert_eq!(first("GET", "/wp-login.php"), None);
         assert_eq!(first("GET", "/a/b/c/d/e/f"), None);
     }

@@ -1,6 +1,6 @@
 //! Routes: what the attributes and `routes!` make, and how a request finds its handler.
 //!
-//! `#[get("/users/{id}")]` and its kin keep the function as it is and add a type of the same name that implements
+//! Route attributes such as `#[get("/users/{id}")]` keep the function unchanged and add a type of the same name that implements
 //! [`Route`] and [`Handler`]. `routes![…]` makes [`Routes`] from such names and from other lists: the compiler sorts
 //! their [`Definition`]s into a [`Table`] in static memory, or refuses them.
 

@@ -108,7 +108,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn the_uri_of_a_target_is_what_the_router_sees_or_the_target_is_refused(
+        fn uri_equals_the_routed_target_or_the_target_is_rejected(
             method in prop::sample::select(&["GET", "OPTIONS", "CONNECT"][..]),
             target in targets(),
         ) {

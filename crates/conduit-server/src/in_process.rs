@@ -145,7 +145,7 @@ impl InProcess {
             let process = Arc::clone(self);
             tokio::task::spawn_local(async move {
                 process.advance_in_steps(duration).await;
-                // The caller may have given up.
+                // The caller may have stopped waiting.
                 let _ = done.send(());
             });
         }

@@ -187,7 +187,7 @@ impl<S: 'static> Server<S> {
 
     /// Serves until SIGINT or SIGTERM, and prints the addresses once all workers serve. After the signal no more
     /// connections are accepted, requests and tasks (`Tasks`) in progress are finished, and the call returns. A second
-    /// signal closes at once what is left. A manager such as systemd that has set `NOTIFY_SOCKET` is informed of the start
+    /// signal closes the remaining connections at once. A manager such as systemd that has set `NOTIFY_SOCKET` is informed of the start
     /// and the stop (sd_notify(3)).
     ///
     /// At SIGUSR2 the program is started again, by the name and with the arguments that this process was started with, and

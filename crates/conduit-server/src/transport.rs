@@ -46,8 +46,8 @@ pub struct Received {
 
 /// An encrypted stream.
 pub trait TlsStream {
-    /// As `Transport::recv`; it may use the whole buffer for what is encrypted. 0 bytes that are not the end: what came
-    /// was for the encryption itself.
+    /// As `Transport::recv`; it may use the whole buffer for what is encrypted. 0 bytes that are not the end: the
+    /// received bytes contained no data.
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received>;
 
     /// As `Transport::send`.

@@ -1,4 +1,4 @@
-//! Responses as they come from the wire: the head, then the body piece by piece (RFC 9112, sections 6 and 7).
+//! Responses as received: the head, then the body piece by piece (RFC 9112, sections 6 and 7).
 
 use std::io;
 
@@ -71,7 +71,7 @@ impl Reading {
         }
     }
 
-    /// The next bytes of the body, as they come; `None` at its end.
+    /// The next received bytes of the body; `None` at its end.
     pub(super) fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             match self.framing {

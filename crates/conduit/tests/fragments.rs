@@ -172,7 +172,7 @@ fn connections_that_are_read_together_are_answered_as_each_alone() {
     let whole = answers(&server, [script.as_bytes()]);
     let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
     for client in &mut clients {
-        // So it is accepted: what comes from now on waits in its socket while the worker is kept.
+        // So it is accepted: further bytes wait in its socket while the worker is blocked.
         client.send(SCRIPT[0]);
         client.response();
     }

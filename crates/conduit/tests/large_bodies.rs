@@ -116,7 +116,7 @@ fn answers(server: &Running, requests: &str) -> Vec<u8> {
         .expect("a timeout can be set");
     stream.write_all(requests.as_bytes()).expect("the server takes it");
     let mut all = Vec::new();
-    // A response that is broken off may end in a reset.
+    // An aborted response may end in a reset.
     let _ = stream.read_to_end(&mut all);
     all
 }

@@ -185,7 +185,7 @@ fn deadlines_are_counted_when_they_strike() {
     });
 }
 
-/// A response that goes on after the request's body has broken off: a piece when it has, and one three seconds later.
+/// A response that continues after the request body was aborted: a piece when it has, and one three seconds later.
 struct Outliving {
     body: Option<Body>,
     rest: Pin<Box<tokio::time::Sleep>>,

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_whom_there_is_not_costs_as_much_as_one_with_another_password() {
+    fn unknown_user_costs_as_much_as_a_wrong_password() {
         assert!(!run(is_right("correct horse".to_owned(), None)));
         let costs = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(costs(NOBODYS), costs(&run(hash("any".to_owned()))));

@@ -133,7 +133,7 @@ fn a_slug_that_is_taken_is_a_conflict_and_the_first_link_stays() {
 }
 
 #[test]
-fn all_rules_that_a_link_breaks_are_told_at_once() {
+fn all_violated_rules_of_a_link_are_reported_at_once() {
     as_ada(|client| {
         let refused = create(&client, json!({ "url": "javascript:alert(1)", "slug": "A B" }));
         assert_eq!(paths(&refused), ["body.slug", "body.url"]);
@@ -226,7 +226,7 @@ fn the_links_of_another_user_can_be_followed_and_nothing_else() {
 }
 
 #[test]
-fn who_has_not_signed_in_has_no_links() {
+fn links_require_a_session() {
     with_client(|client| {
         let refused = client.get("/api/links").send();
         refused.assert_status(401).assert_header("www-authenticate", "Bearer");
@@ -323,7 +323,7 @@ fn guessing_and_flooding_are_slowed_down() {
 }
 
 #[test]
-fn what_there_is_not_and_what_is_not_allowed_are_problems() {
+fn unknown_paths_and_methods_are_problems() {
     with_client(|client| {
         client.get("/nothing-here").send().assert_status(404);
         client.get("/nothing/here").send().assert_status(404);

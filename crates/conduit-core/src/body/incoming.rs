@@ -212,7 +212,7 @@ impl Channel {
         room
     }
 
-    /// Frees the memory of the body, and has the rest thrown away.
+    /// Frees the memory of the body, and discards the rest.
     #[cold]
     fn refuse(&self) {
         self.buffer.take();

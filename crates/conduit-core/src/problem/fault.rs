@@ -158,7 +158,7 @@ mod tests {
     use super::{Fault, LISTED_BYTES, Problem, Step};
 
     #[test]
-    fn a_path_and_a_pointer_lead_to_one_value_whatever_its_name_is() {
+    fn path_and_pointer_lead_to_the_same_value() {
         for (steps, path, pointer) in [
             (&[][..], "body", "#"),
             (

@@ -140,7 +140,7 @@ impl Shared {
         }
     }
 
-    /// A request's answer is complete, or has broken off.
+    /// A response is complete or aborted.
     pub(super) fn end_watch(&mut self, watched: Box<Watched>, complete: bool) {
         self.watch.end(watched, complete, &self.counts.0[self.counts.1]);
     }
@@ -486,7 +486,7 @@ impl Worker {
                     self.welcome(accepted);
                 }
                 Err(AcceptError::Nobody) => return false,
-                // The client has given up while it waited.
+                // The client has closed the connection while it waited.
                 Err(AcceptError::Client) => {}
                 Err(AcceptError::System(error)) => {
                     // No descriptor or no memory left (EMFILE, ENFILE, ENOBUFS, ENOMEM): the clients wait in the queue

@@ -16,7 +16,7 @@ use crate::response::{IntoResponse, Response};
 ///
 /// A request that declares a longer body is answered 413 before the handler is called; one that does not declare its
 /// length fails while it is read, which is a 413 too. Inside of `Decompression` the declared length is that before decompression, and
-/// what comes out of it is held to the limit too.
+/// the decompressed body is limited too.
 ///
 /// # Example
 ///

@@ -148,7 +148,7 @@ impl Encoder {
         std::mem::take(self.output())
     }
 
-    /// Ends the body: what is left of the output.
+    /// Ends the body, and returns the rest of the output.
     pub(super) fn finish(self) -> io::Result<Vec<u8>> {
         match self {
             Encoder::Gzip(writer) => writer.finish(),

@@ -39,7 +39,7 @@ type Key = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
 /// workers count together, and all clones of the layer. The counts are in a [`Store`], by default in
 /// memory. When the store fails, the request is accepted and the failure is logged.
 ///
-/// Answers say what is left, as draft-ietf-httpapi-ratelimit-headers has it: `ratelimit-policy: "default";q=100;w=60` and
+/// Responses contain the remaining budget, in the fields of draft-ietf-httpapi-ratelimit-headers: `ratelimit-policy: "default";q=100;w=60` and
 /// `ratelimit: "default";r=42;t=1` (42 are left, the next comes in a second).
 ///
 /// # Example

@@ -160,7 +160,7 @@ impl Injector for Fields<'_> {
     }
 }
 
-/// Sends spans to a collector for as long as it is held, and what is left of them when it is dropped.
+/// Sends spans to a collector while it is held, and the remaining ones when it is dropped.
 ///
 /// Keep it in `main` until the server has ended, in a variable with a name: `let _ = …` drops it at once. After that no
 /// more spans are made.

@@ -228,7 +228,7 @@ where
     }
 }
 
-/// The request in the form of the `http` crate, and what is left of it.
+/// The request in the form of the `http` crate, and its remaining parts.
 fn into_http(mut request: Request) -> (http::Request<Body>, Request) {
     let mut converted = http::Request::new(request.take_body());
     *converted.method_mut() = request.method().clone();

@@ -67,7 +67,7 @@ async fn never() {
     std::future::pending().await
 }
 
-/// A stream of three pieces, which may break off before the last.
+/// A stream of three pieces, which may end before the last.
 struct Pieces {
     given: u8,
     breaks: bool,

@@ -235,7 +235,7 @@ impl Browser {
         answer["result"].take()
     }
 
-    /// The next message of this kind; those before it are thrown away.
+    /// The next message of this kind; earlier ones are discarded.
     fn receive(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let mut message = Vec::new();

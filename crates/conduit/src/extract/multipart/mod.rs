@@ -31,7 +31,7 @@ use conduit_core::charge::Charge;
 
 const MEDIA_TYPE: &str = "multipart/form-data";
 
-/// The fields of a form with files, `multipart/form-data` (RFC 7578), one after the other as they come. The feature
+/// The fields of a form with files, `multipart/form-data` (RFC 7578), one after the other, in the order of the body. The feature
 /// `multipart`.
 ///
 /// Nothing is read ahead: while a field is not read, the client waits. To have all of a form in a struct take a
