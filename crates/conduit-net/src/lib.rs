@@ -39,9 +39,9 @@
 //!     }
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
-//! | purpose | items |
+//! ```
 //!
-//! | what | where |
+//! | purpose | items |
 //! | --- | --- |
 //! | sockets | [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`UnixListener`], [`UnixStream`], [`UnixDatagram`]; any kind: [`Socket`] |
 //! | addresses | [`Address`], [`UnixAddress`], [`VsockAddress`]; host names: [`resolve`] |
@@ -59,7 +59,6 @@
 //! Linux has an epoll backend. macOS, iOS and the BSDs use kqueue through the `polling` crate, which `RUSTFLAGS="--cfg
 //! conduit_portable"` selects on Linux too. With `default-features = false` the crate works without `std` on Linux, and
 //! allocates nothing; its input and output types are then those of [`io`].
-//! on Linux, and allocates nothing; its input and output types are then those of [`io`].
 
 #![cfg_attr(not(feature = "std"), no_std)]
 // Without std, errors are plain numbers.
