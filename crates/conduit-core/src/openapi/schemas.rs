@@ -145,8 +145,7 @@ impl Descriptions {
     }
 
     /// Adds a handler by its description.
-    #[doc(hidden)]
-    pub fn add_described(&mut self, handler: fn(&mut Operation)) {
+    pub(crate) fn add_described(&mut self, handler: fn(&mut Operation)) {
         self.handlers.push(Description {
             handler,
             layers: self.open.clone(),

@@ -59,6 +59,8 @@ impl Descriptions {
     /// Adds a handler's.
     pub fn add<S, H: Handler<S>>(&mut self) {}
 
+    pub(crate) fn add_described(&mut self, _: fn(&mut Operation)) {}
+
     pub(crate) fn begin_layer<L: 'static>(&mut self, _: impl FnOnce() -> L, _: fn(&L, &mut Operation)) {}
 
     pub(crate) fn end_layer(&mut self) {}
