@@ -16,8 +16,8 @@ use rustix::io::Errno;
 ///     error.to_string(),
 ///     format!(
 ///         "cannot bind {taken}: address in use (EADDRINUSE); another socket uses the port: stop it, choose another port, \
-///         "cannot bind {taken}: address in use (EADDRINUSE); another socket uses the port: stop it, choose another port, \
 ///          or set reuse_port on every listener of this port"
+///     )
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
