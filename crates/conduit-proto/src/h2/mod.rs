@@ -23,6 +23,10 @@
 //! A [`ConnectionError`] is caused by the peer and ends the connection; GOAWAY is in the output. An error of a single
 //! stream ends it with RST_STREAM, without an action of the caller.
 //!
+//! ```
+//! use std::time::Duration;
+//!
+//! use conduit_proto::h1::Head;
 //! use conduit_proto::h2::{Http2Connection, Http2Event, Http2Limits};
 //!
 //! let (mut head, mut output) = (Head::new(), Vec::new());
@@ -45,9 +49,12 @@
 //!         Http2Event::NeedMore => break,
 //!         _ => {}
 //!     }
-//! } assert_eq!(start, received.len()); assert!(output.ends_with(b"\0\0\x05\0\x01\0\0\0\x01hello"));
+//! }
+//! assert_eq!(start, received.len());
+//! assert!(output.ends_with(b"\0\0\x05\0\x01\0\0\0\x01hello"));
 //! # Ok::<(), conduit_proto::h2::ConnectionError>(())
 //! ```
+//!
 //! # Protection
 //!
 //! All limits have defaults ([`Http2Limits`]). Frames that cost work and transfer nothing, such as resets in either
