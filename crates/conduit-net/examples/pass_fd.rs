@@ -2,8 +2,8 @@
 //! socket, continues to serve its clients, and exits after the last one.
 //!
 //! ```text
-//! pass_fd serve HANDOVER   # listens on 127.0.0.1, and passes the listener to a process that connects to the path
-//! HANDOVER pass_fd take HANDOVER    # receives the listener, and continues to serve
+//! pass_fd serve HANDOVER   # listens on 127.0.0.1, and passes the listener to a process that connects to HANDOVER
+//! pass_fd take HANDOVER    # receives the listener, and continues to serve
 //! ```
 //! Each server responds to every line with its process ID.
 #![allow(clippy::print_stdout, reason = "the banner is for the terminal")]

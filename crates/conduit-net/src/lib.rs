@@ -56,9 +56,10 @@
 //! | tokio (feature `tokio`) | `TryFrom` for its sockets, both ways; `AsyncPoller`, a poller that a runtime watches |
 //!
 //! # Systems
-//! Linux has an epoll backend. macOS, iOS and the BSDs use kqueue through the `polling` crate, which `RUSTFLAGS="--cfg
-//! conduit_portable"` selects on Linux too. With `default-features = false` the crate works without `std` on Linux, and
-//! allocates nothing; its input and output types are then those of [`io`].
+//!
+//! Linux has an epoll backend. macOS, iOS and the BSDs use kqueue through the `polling` crate, which
+//! `RUSTFLAGS="--cfg conduit_portable"` selects on Linux too. With `default-features = false` the crate works without `std`
+//! on Linux, and allocates nothing; its input and output types are then those of [`io`].
 
 #![cfg_attr(not(feature = "std"), no_std)]
 // Without std, errors are plain numbers.

@@ -17,7 +17,6 @@ const LAST_SECOND: u64 = 253_402_300_799;
 ///
 /// ```
 /// assert_eq!(&conduit_proto::http_date(784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");
-/// assert_eq!(&conduit_proto::http_date(784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");
 /// ```
 #[must_use]
 pub fn http_date(unix_seconds: u64) -> [u8; 29] {

@@ -41,9 +41,9 @@ impl TcpListener {
     /// # Errors
     /// - `WouldBlock`: no connection is pending.
     /// - `EMFILE`, `ENFILE`: no descriptor is available. The connection remains in the queue and the listener readable:
-    ///   pause   accepting until descriptors have been closed.
+    ///   pause accepting until descriptors have been closed.
     /// - `ECONNABORTED`: the peer closed the connection before it was accepted; continue with the next one. On Linux,
-    ///   network   errors of the connection (`ENETDOWN`, `EPROTO`, `EHOSTUNREACH` and others) are returned here too,
+    ///   network errors of the connection (`ENETDOWN`, `EPROTO`, `EHOSTUNREACH` and others) are returned here too,
     ///   with the same meaning.
     #[inline]
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {

@@ -49,12 +49,11 @@ pub struct Connection {
 ///        │   head complete, no body                                      ▼
 ///        ├───────────────────────────────────────────────────────────▶ Complete
 ///        ▲                                                               │
-///        └────────────── answer finished, connection kept ───────────────┘
+///        └───────────── response finished, connection kept ──────────────┘
 ///
-///        └────────────── response finished, connection kept ─────────────┘
-/// ```
 ///      any ── an error, or a response finished that does not keep the connection ──▶ Closed
-/// If the answer is finished before the body, `Exact`, `Chunked` and `Trailers` go on without
+/// ```
+///
 /// If the response is finished before the body, `Exact`, `Chunked` and `Trailers` discard the rest without events, and
 /// lead to `Head` at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

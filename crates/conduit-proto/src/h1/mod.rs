@@ -7,13 +7,13 @@
 //! Output is appended to a buffer of the caller.
 //!
 //! 1. Call `handle_input` until it returns [`Event::Request`]. The [`Head`] is filled.
-//! 2. If [`Head::body`] is not [`BodyLength::None`], `handle_input` returns [`Event::Body`] for each piece and
-//!    [`Event::End`]    once. Before the first piece, [`Connection::write_continue`] responds to a client that expects
-//!    `100 Continue`. An    unwanted body need not be read.
-//! 3. At any time after step 1, write the response: [`Connection::write_head`], any number of
-//!    [`Connection::write_body`], and    [`Connection::write_end`]; or all at once with [`Connection::write_response`].
-//! 4. If [`Connection::keep_alive`] is false, close the connection after sending the output. Otherwise continue with
-//!    step 1;    the rest of the request body is discarded without events.
+//! 2. If [`Head::body`] is not [`BodyLength::None`], `handle_input` returns [`Event::Body`] for each piece and [`Event::End`]
+//!    once. Before the first piece, [`Connection::write_continue`] responds to a client that expects `100 Continue`. An
+//!    unwanted body need not be read.
+//! 3. At any time after step 1, write the response: [`Connection::write_head`], any number of [`Connection::write_body`], and
+//!    [`Connection::write_end`]; or all at once with [`Connection::write_response`].
+//! 4. If [`Connection::keep_alive`] is false, close the connection after sending the output. Otherwise continue with step 1;
+//!    the rest of the request body is discarded without events.
 //!
 //! Between a complete request and the end of its response, `handle_input` returns [`Event::Blocked`]: pipelined
 //! requests are processed one at a time and in order. The caller need not read meanwhile.
@@ -21,6 +21,8 @@
 //! A [`RequestError`] is caused by the peer and ends reading. Write a response if [`Connection::can_answer`], then
 //! close the connection.
 //!
+//! ```
+//! use conduit_proto::h1::{BodyLength, Connection, Event, Head, Limits};
 //!
 //! let (mut connection, mut head) = (Connection::new(), Head::new());
 //! let (mut body, mut output) = (Vec::new(), Vec::new());
@@ -49,6 +51,10 @@
 //!     }
 //!     pending.drain(..start);
 //! }
+//! assert!(output.ends_with(b"\r\n\r\nabcde"));
+//! # Ok::<(), conduit_proto::h1::RequestError>(())
+//! ```
+//!
 //! # Rejected input
 //!
 //! Bytes that two parsers interpret differently allow request smuggling, so the parser is strict where RFC 9112 leaves
@@ -64,11 +70,6 @@
 //!
 //! The size of a connection is at most 64 bytes. In the steady state, a request without trailers does not allocate. The
 //! work is linear in the number of bytes, independent of the pieces.
-//!
-//! # Cost
-//!
-//! A connection is at most 64 bytes. In the steady state a request without trailers allocates
-//! nothing. The work is linear in the bytes, however they come.
 
 pub(crate) mod authority;
 mod body;

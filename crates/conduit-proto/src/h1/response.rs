@@ -21,7 +21,7 @@ impl Connection {
     /// - A 1xx other than 101 is sent at once and does not replace the response. A client of HTTP/1.0 does not receive
     ///   it.
     /// - 101, and 2xx to `CONNECT`, end HTTP on this connection: there is no body, and subsequent bytes belong to the
-    ///   caller.   `headers` contains `upgrade`; the engine adds `connection: upgrade`.
+    ///   caller. `headers` contains `upgrade`; the engine adds `connection: upgrade`.
     ///
     /// The head determines whether the connection persists ([`keep_alive`](Self::keep_alive)): it does not if the
     /// client refuses, after an error, or if the client still expects `100 Continue`. An incomplete request body may be

@@ -6,17 +6,17 @@
 //! An [`Http2Connection`] is the state of one client. All output is appended to a buffer of the caller, so that the
 //! frames of one turn are sent together. [`Http2Connection::new`] appends the server's SETTINGS. Then, in each turn:
 //!
-//! 1. Pass the received bytes to [`Http2Connection::handle_input`] until it returns [`Http2Event::NeedMore`]. It
-//!    returns the    number of consumed bytes and an event; keep the remaining bytes and pass them again together with
-//!    the next ones.    - [`Http2Event::Request`]: the [`Head`](crate::h1::Head) is filled, as by HTTP/1.1. If its
+//! 1. Pass the received bytes to [`Http2Connection::handle_input`] until it returns [`Http2Event::NeedMore`]. It returns the
+//!    number of consumed bytes and an event; keep the remaining bytes and pass them again together with the next ones.
+//!    - [`Http2Event::Request`]: the [`Head`](crate::h1::Head) is filled, as by HTTP/1.1. If its
 //!      [`body`](crate::h1::Head::body) is not [`BodyLength::None`](crate::h1::BodyLength::None), [`Http2Event::Body`]
 //!      follows for each piece and [`Http2Event::End`] once.
 //!    - [`Http2Event::Reset`]: the stream is closed. Its handler may be cancelled; nothing more is sent.
 //! 2. Call [`Http2Connection::consumed`] for each part of a body that its reader has consumed, for flow control.
-//! 3. Write the response at any time after the request: [`Http2Connection::write_head`], any number of   
-//!    [`Http2Connection::write_body`], and [`Http2Connection::write_end`]; or all at once with   
+//! 3. Write the response at any time after the request: [`Http2Connection::write_head`], any number of
+//!    [`Http2Connection::write_body`], and [`Http2Connection::write_end`]; or all at once with
 //!    [`Http2Connection::write_response`]. `write_body` accepts as many bytes as flow control permits.
-//! 4. If it has not accepted all bytes, call [`Http2Connection::set_pending`]. While there is room for output,   
+//! 4. If it has not accepted all bytes, call [`Http2Connection::set_pending`]. While there is room for output,
 //!    [`Http2Connection::next_pending`] returns the stream that sends next.
 //! 5. If [`Http2Connection::is_finished`], close the connection after sending the output.
 //!
