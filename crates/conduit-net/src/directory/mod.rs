@@ -23,7 +23,6 @@ use rustix::io::Errno;
 ///
 /// On Linux 5.6 and later, openat2(2) with `RESOLVE_BENEATH` resolves the path in one call. On other systems, and if a
 /// filter rejects the call, the components are opened in turn without following links.
-/// rejects that call, the components are opened one after the other without following links.
 ///
 /// # Example
 ///

@@ -2,6 +2,7 @@
 //!
 //! [`TlsServer`] and [`TlsClient`] contain the configuration that connections share: certificates, trusted issuers,
 //! protocols. A [`TlsStream`] is one connection over any stream that implements `Read` and `Write`.
+//!
 //! ```no_run
 //! use conduit_net::TcpStream;
 //! use conduit_net::tls::{TlsClient, TlsStream};

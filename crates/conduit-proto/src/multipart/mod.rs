@@ -32,6 +32,7 @@
 //! assert_eq!(parser.poll_event()?, Some(MultipartEvent::End));
 //! # Ok::<(), conduit_proto::multipart::MultipartError>(())
 //! ```
+//!
 //! # Rejected input
 //!
 //! - a boundary that RFC 2046 does not allow
