@@ -6,8 +6,9 @@
 //! An [`Http2Connection`] is the state of one client. All output is appended to a buffer of the caller, so that the
 //! frames of one turn are sent together. [`Http2Connection::new`] appends the server's SETTINGS. Then, in each turn:
 //!
-//! 1. Pass the received bytes to [`Http2Connection::handle_input`] until it returns [`Http2Event::NeedMore`]. It returns the
-//!    number of consumed bytes and an event; keep the remaining bytes and pass them again together with the next ones.
+//! 1. Pass the received bytes to [`Http2Connection::handle_input`] until it returns [`Http2Event::NeedMore`]. It
+//!    returns the number of consumed bytes and an event; keep the remaining bytes and pass them again together with
+//!    the next ones.
 //!    - [`Http2Event::Request`]: the [`Head`](crate::h1::Head) is filled, as by HTTP/1.1. If its
 //!      [`body`](crate::h1::Head::body) is not [`BodyLength::None`](crate::h1::BodyLength::None), [`Http2Event::Body`]
 //!      follows for each piece and [`Http2Event::End`] once.

@@ -120,6 +120,18 @@ impl Http2Connection {
         }
     }
 
+    /// Returns whether the peer has closed the window of this stream; that of the connection is another one.
+    #[must_use]
+    pub fn is_window_closed(&self, stream: StreamId) -> bool {
+        matches!(self.streams.get(stream), Some(state) if state.send.available() == 0)
+    }
+
+    /// Returns whether the peer has closed the window of the connection.
+    #[must_use]
+    pub fn is_connection_window_closed(&self) -> bool {
+        self.send.available() == 0
+    }
+
     /// Returns whether the response has a body to write. If false, the caller need not produce one.
     #[must_use]
     pub fn wants_body(&self, stream: StreamId) -> bool {

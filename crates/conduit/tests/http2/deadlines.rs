@@ -124,6 +124,55 @@ fn a_response_whose_window_stays_closed_is_reset() {
 }
 
 #[test]
+fn a_response_that_waits_for_its_turn_is_not_late() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[(4, 1 << 20)]);
+    for stream in (1..40).step_by(2) {
+        client.send(&get(stream, "/large"));
+    }
+    // The window of the connection opens at a multiple of the minimum rate, and the responses share it.
+    for _ in 0..20 {
+        server.advance(DEADLINE / 5);
+        client.take_in();
+        client.send(&frames::window_update(0, 600_000));
+        for _ in 0..20 {
+            server.advance(Duration::ZERO);
+            client.take_in();
+        }
+    }
+    let is_reset = |frame: &&Received| matches!(frame, Received::Reset(..) | Received::GoAway(..));
+    assert_eq!(client.frames.iter().find(is_reset), None);
+    assert_eq!(struck(&server, Limit::WriteRate), 0);
+    // A window that stays closed ends the connection.
+    server.advance(2 * DEADLINE);
+    assert_eq!(struck(&server, Limit::WriteRate), 1);
+    assert!(client.connection.is_closed());
+}
+
+#[test]
+fn uploads_share_the_minimum_rate() {
+    let server = server();
+    let mut client = Client::open(&server);
+    for stream in (1..20).step_by(2) {
+        client.send(&post(stream, "/length", &[]));
+    }
+    // Twice the minimum rate for all of them, a fifth of it for each.
+    for _ in 0..10 {
+        server.advance(DEADLINE / 5);
+        for stream in (1..20).step_by(2) {
+            for _ in 0..3 {
+                client.send(&data(stream, &[b'u'; 12_300]));
+            }
+        }
+    }
+    for stream in (1..20).step_by(2) {
+        client.send(&frames::last_data(stream, b""));
+        assert_eq!(client.response(stream).text(), "369000 bytes");
+    }
+    assert_eq!(struck(&server, Limit::BodyRate), 0);
+}
+
+#[test]
 fn a_client_that_takes_no_output_is_reset() {
     let server = server();
     let mut client = Client::open(&server);

@@ -120,10 +120,11 @@ impl Http2 {
 
     fn take_body(&mut self, id: h2::StreamId, piece: &[u8], link: &mut Link, shared: &Shared) {
         self.reads_bodies = true;
+        let share = piece.len() as u64 * self.shares.receiving.max(1);
         let Some(stream) = self.stream(id) else { return };
         // Flow control bounds what is held: a handler that lags makes the client wait.
         stream.exchange.push_body(piece);
-        stream.rate.moved(piece.len() as u64, shared.now, &shared.config);
+        stream.rate.moved(share, shared.now, &shared.config);
         stream.unread_bytes += piece.len();
         if stream.arriving.is_none() {
             self.report_consumed(id, link);

@@ -21,7 +21,7 @@ use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
 use crate::exchange_id::{ExchangeId, StreamId};
 use crate::limit::Limit;
-use crate::link::{Link, Timer, reading};
+use crate::link::{Link, Timer, TransferRate, reading};
 use crate::panics::discard;
 use crate::problem::Problem;
 use crate::worker::Shared;
@@ -39,6 +39,10 @@ pub(crate) struct Http2 {
     streaming: usize,
     /// A body may be incomplete, in either direction.
     has_transfers: bool,
+    /// The numbers of streams that receive a body, and that send one, at the last check.
+    shares: Shares,
+    /// The rate at which the client opens the window of the connection.
+    rate: TransferRate,
     /// A response waits for the connection's next turn.
     has_more: bool,
     /// The number of handlers that run on although their stream is closed.
@@ -47,6 +51,13 @@ pub(crate) struct Http2 {
     requests: u64,
     /// Something must look like a reset to the client: it does not take what it is sent.
     resets: bool,
+}
+
+/// The streams that share the minimum rate of a connection.
+#[derive(Clone, Copy, Default)]
+struct Shares {
+    receiving: u64,
+    sending: u64,
 }
 
 /// The use of input that has arrived.
@@ -78,6 +89,8 @@ impl Http2 {
             arriving: Vec::new(),
             streaming: 0,
             has_transfers: false,
+            shares: Shares::default(),
+            rate: TransferRate::default(),
             has_more: false,
             detached: 0,
             requests: 0,
@@ -223,9 +236,8 @@ impl Http2 {
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let (limit, code) = match link.timer() {
             Timer::Streams => {
-                self.check_transfers(link, shared);
                 link.extend_timer(shared);
-                return Step::Continue;
+                return self.check_transfers(link, shared);
             }
             Timer::Delay => {
                 self.input = InputUse::Ready;
@@ -258,38 +270,63 @@ impl Http2 {
         Step::Continue
     }
 
-    /// Ends the streams whose client sends a body, or takes a response, below the minimum rate.
-    fn check_transfers(&mut self, link: &mut Link, shared: &mut Shared) {
+    /// Ends the streams whose client sends a body, or opens the window of a response, below its share of the minimum rate; and
+    /// the connection if its window stays closed. A response that only waits for its turn is not late.
+    fn check_transfers(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        let mut shares = Shares::default();
         self.has_transfers = false;
         for slot in 0..self.streams.len() {
             let stream = &mut self.streams[slot];
             let Some(id) = stream.id else { continue };
-            let is_blocked = stream.exchange.is_streaming() && self.engine.sendable(id) == 0;
-            let waits_for = if stream.outgoing.is_pending() || is_blocked {
-                Timer::Room
-            } else if self.engine.is_receiving(id) && stream.exchange.wants_body() {
-                Timer::Body
-            } else {
-                Timer::Off
+            let receives = self.engine.is_receiving(id) && stream.exchange.wants_body();
+            let sends = stream.outgoing.is_pending() || stream.exchange.is_streaming();
+            let is_closed = sends && self.engine.is_window_closed(id);
+            shares.receiving += u64::from(receives);
+            shares.sending += u64::from(sends);
+            self.has_transfers |= self.engine.is_receiving(id) || stream.outgoing.is_pending() || is_closed;
+            let waits_for = match (is_closed, receives) {
+                (true, _) => Timer::Room,
+                (false, true) => Timer::Body,
+                (false, false) => Timer::Off,
             };
-            let is_late = stream.rate.check(waits_for, shared.now, &shared.config);
-            self.has_transfers |= waits_for != Timer::Off || self.engine.is_receiving(id);
-            if !is_late {
-                continue;
+            if stream.rate.check(waits_for, shared.now, &shared.config) {
+                self.end_late(id, waits_for, link, shared);
             }
-            link.begin_output(shared);
-            if waits_for == Timer::Room {
-                shared.counts().record_limit_hit(Limit::WriteRate);
-                tracing::debug!(peer = %link.peer(), stream = id.number(), "the client takes a response too slowly");
-                self.engine.reset(&mut link.output, id, ErrorCode::CANCEL);
-                self.cancel_stream(id, shared);
-            } else {
-                shared.counts().record_limit_hit(Limit::BodyRate);
-                let late = "the body of the request arrives too slowly";
-                tracing::debug!(peer = %link.peer(), stream = id.number(), "{late}");
-                let problem = Problem::new(http::StatusCode::REQUEST_TIMEOUT).with_detail(late);
-                self.refuse(id, problem, link, shared);
-            }
+        }
+        self.shares = shares;
+        let is_closed = shares.sending > 0 && self.engine.is_connection_window_closed();
+        self.has_transfers |= is_closed;
+        let waits_for = if is_closed { Timer::Room } else { Timer::Off };
+        if self.rate.check(waits_for, shared.now, &shared.config) {
+            self.resets = true;
+            return close_late(Limit::WriteRate, link, shared);
+        }
+        Step::Continue
+    }
+
+    /// Ends a stream whose client is late with it.
+    #[cold]
+    fn end_late(&mut self, id: h2::StreamId, waits_for: Timer, link: &mut Link, shared: &mut Shared) {
+        link.begin_output(shared);
+        if waits_for == Timer::Room {
+            shared.counts().record_limit_hit(Limit::WriteRate);
+            tracing::debug!(peer = %link.peer(), stream = id.number(), "the client opens a window too slowly");
+            self.engine.reset(&mut link.output, id, ErrorCode::CANCEL);
+            return self.cancel_stream(id, shared);
+        }
+        shared.counts().record_limit_hit(Limit::BodyRate);
+        let late = "the body of the request arrives too slowly";
+        tracing::debug!(peer = %link.peer(), stream = id.number(), "{late}");
+        let problem = Problem::new(http::StatusCode::REQUEST_TIMEOUT).with_detail(late);
+        self.refuse(id, problem, link, shared);
+    }
+
+    /// Counts bytes of a response that are written.
+    fn has_written(&mut self, id: h2::StreamId, bytes: usize, shared: &Shared) {
+        let share = bytes as u64 * self.shares.sending.max(1);
+        self.rate.moved(bytes as u64, shared.now, &shared.config);
+        if let Some(stream) = self.stream(id) {
+            stream.rate.moved(share, shared.now, &shared.config);
         }
     }
 

@@ -175,8 +175,7 @@ impl Http2 {
             self.abort_response(id, "the stream is longer than its declared length", link, shared);
             return false;
         };
-        let stream = &mut self.streams[id.slot()];
-        stream.rate.moved(taken as u64, shared.now, &shared.config);
+        self.has_written(id, taken, shared);
         if Outgoing::advance(&mut piece, taken) {
             self.set_outgoing(id, Outgoing::Piece(piece));
         }
@@ -323,7 +322,7 @@ impl Http2 {
             }
         };
         stream.outgoing = outgoing;
-        stream.rate.moved(written as u64, shared.now, &shared.config);
+        self.has_written(id, written, shared);
     }
 
     /// Writes the next frame of a file. Bytes that are not in memory are read by a thread first.
@@ -339,8 +338,8 @@ impl Http2 {
                 self.free(id, shared);
             }
             Ok(count) => {
-                stream.rate.moved(count as u64, shared.now, &shared.config);
                 stream.outgoing = Outgoing::File(part);
+                self.has_written(id, count, shared);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.engine.set_pending(id, false);
