@@ -101,8 +101,8 @@ impl<S, R> App<S, R> {
     }
 
     /// Sets the maximum size of a message of a WebSocket in bytes, after decompression; a larger one closes the WebSocket with
-    /// 1009. Default: 1 MiB. [`WebSocketUpgrade::message_limit`](https://docs.rs/conduit-web) sets it for one WebSocket. It has no effect
-    /// without the feature `websocket`.
+    /// 1009. Default: 1 MiB. `WebSocketUpgrade::message_limit` sets it for one WebSocket. It has no effect without the feature
+    /// `websocket`.
     pub fn websocket_message_limit(mut self, bytes: usize) -> Self {
         self.config.websocket.message_bytes = bytes;
         self.config.choose("CONDUIT_WEBSOCKET_MESSAGE_LIMIT");
