@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -286,17 +288,22 @@ impl<T: Store> Idempotency<T> {
         Ok(response?)
     }
 
-    /// Carries the request out, and renews its marker meanwhile.
+    /// Carries the request out, and renews its marker meanwhile. A store that does not respond delays only the renewals.
     async fn run(&self, request: Request, next: Next, key: &[u8], marker: Value<'_>) -> Response {
         let mut response = pin!(next.run(request));
-        loop {
-            let renewal = (self.running / 2).max(SHORTEST_RENEWAL);
-            match tokio::time::timeout(renewal, &mut response).await {
-                Ok(response) => return response,
-                // The handler goes on whether the store has answered or not.
-                Err(_) => drop(self.replace(key, Some(marker.bytes), Some(marker)).await),
+        let renewal = (self.running / 2).max(SHORTEST_RENEWAL);
+        let mut renewals = pin!(async {
+            loop {
+                tokio::time::sleep(renewal).await;
+                // The store has logged its failure, and the next renewal may succeed.
+                drop(self.replace(key, Some(marker.bytes), Some(marker)).await);
             }
-        }
+        });
+        poll_fn(|context| match response.as_mut().poll(context) {
+            Poll::Ready(response) => Poll::Ready(response),
+            Poll::Pending => renewals.as_mut().poll(context),
+        })
+        .await
     }
 
     async fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: Option<Value<'_>>) -> Result<bool, Problem> {
@@ -317,7 +324,7 @@ impl<T: Store> Idempotency<T> {
         }
         let (parts, mut body) = response.into_parts();
         let mut bytes = Vec::new();
-        while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
+        while let Some(piece) = poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
             match piece {
                 Ok(piece) => bytes.extend_from_slice(&piece),
                 // The handler has returned, so the request is carried out.
@@ -370,10 +377,7 @@ impl<T: Store> Layer for Idempotency<T> {
         };
         operation
             .parameter(key)
-            .problem(
-                StatusCode::BAD_REQUEST,
-                "The idempotency key is missing, or none that can be read.",
-            )
+            .problem(StatusCode::BAD_REQUEST, "The idempotency key is missing or malformed.")
             .problem(
                 StatusCode::CONFLICT,
                 "A request with this key is being carried out, or its answer was not kept.",

@@ -527,3 +527,47 @@ fn marker_is_kept_for_as_long_as_its_request_is_carried_out() {
     });
     assert_eq!(till.paid.load(Ordering::SeqCst), 1);
 }
+
+/// A store that never responds to a renewal.
+#[derive(Clone)]
+struct WithoutRenewals;
+
+impl Store for WithoutRenewals {
+    type Error = &'static str;
+
+    async fn get(&self, _: &[u8]) -> Result<Option<Bytes>, &'static str> {
+        Ok(None)
+    }
+
+    async fn replace(&self, _: &[u8], expected: Option<&[u8]>, value: Option<Value<'_>>) -> Result<bool, &'static str> {
+        if expected.is_some() && value.is_some_and(|value| value.is_pinned) {
+            std::future::pending::<()>().await;
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_store_that_does_not_respond_to_a_renewal_does_not_stop_the_request() {
+    #[post("/slow")]
+    async fn slow() -> &'static str {
+        // The marker is renewed every 30 s.
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        "paid"
+    }
+
+    let layer = Idempotency::new().store(WithoutRenewals);
+    let client = Arc::new(TestClient::new(App::new(()).routes(routes![slow]).layer(layer)));
+    let (responded, response) = mpsc::channel();
+    let sender = Arc::clone(&client);
+    std::thread::spawn(move || {
+        let status = sender.post("/slow").header("idempotency-key", "7f9c").send().status();
+        responded.send(status).expect("the test waits");
+    });
+    let status = (0..100).find_map(|_| {
+        client.advance(Duration::from_secs(10));
+        response.recv_timeout(Duration::from_millis(200)).ok()
+    });
+    assert_eq!(status, Some(StatusCode::OK));
+}
