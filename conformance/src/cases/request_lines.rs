@@ -191,8 +191,6 @@ pub const CASES: &[Case] = &[
     case("HTTP/1.2 wants Host", "9112 3.2", b"GET / HTTP/1.2\r\n\r\n"),
     case("HTTP/2.0", "9110 15.6.6", b"GET / HTTP/2.0\r\nHost: a\r\n\r\n")
         .refused(505),
-    case("the preface of HTTP/2", "9113 3.4", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        .refused(505),
     case("HTTP/0.9 by name", "9110 15.6.6", b"GET / HTTP/0.9\r\nHost: a\r\n\r\n")
         .refused(505),
     case("HTTP/3.1", "9110 15.6.6", b"GET / HTTP/3.1\r\nHost: a\r\n\r\n")

@@ -90,7 +90,7 @@ use http::HeaderMap;
 
 pub use connection::{Http2Connection, Http2Phase};
 pub use error::{ConnectionError, ErrorCode, Http2Reason};
-pub use preface::{Preface, detect_preface};
+pub use preface::{PREFACE_LINE, Preface, detect_preface};
 pub use priority::Priority;
 pub use stream::StreamId;
 

@@ -3,6 +3,9 @@
 /// The first bytes of each client.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// The first line of the preface: a request line that HTTP/1.1 does not have. A connection that starts with it uses HTTP/2.
+pub const PREFACE_LINE: &[u8; 16] = b"PRI * HTTP/2.0\r\n";
+
 /// The result of [`detect_preface`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preface {

@@ -28,6 +28,21 @@ fn a_handler_sees_the_same_request_as_in_http_1_1() {
     );
 }
 
+/// A wrong preface has the same response however it is cut: its first line decides on the protocol.
+#[test]
+fn a_wrong_preface_ends_with_goaway_however_it_is_cut() {
+    let preface: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n";
+    let server = server();
+    for cut in 1..preface.len() {
+        let mut client = Client::silent(&server);
+        client.send(&preface[..cut]);
+        client.offer(&preface[cut..]);
+        let frames = client.rest();
+        let goaway = Received::GoAway(0, ErrorCode::PROTOCOL_ERROR);
+        assert!(frames.contains(&goaway), "cut at {cut}: {frames:?}");
+    }
+}
+
 #[test]
 fn responses_are_those_of_http_1_1_without_fields_of_the_connection() {
     let server = server();

@@ -2,7 +2,7 @@
 
 use conduit_proto::h1::{BodyLength, Event, Reason};
 #[cfg(feature = "http2")]
-use conduit_proto::h2::{Preface, detect_preface};
+use conduit_proto::h2::PREFACE_LINE;
 
 use super::{Http1, InputState};
 use crate::endpoint::Outcome;
@@ -31,7 +31,7 @@ impl Http1 {
             let (used, event) = match self.engine.handle_input(input, head, &shared.config.head) {
                 Ok(found) => found,
                 #[cfg(feature = "http2")]
-                Err(_) if self.requests == 0 && detect_preface(input) != Preface::Mismatch => {
+                Err(_) if self.requests == 0 && input.starts_with(PREFACE_LINE) => {
                     // The beginning of HTTP/2 is no request of HTTP/1.1 (RFC 9113, section 3.4).
                     return Step::switch(Protocol::http2(link, shared));
                 }
