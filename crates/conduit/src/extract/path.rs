@@ -127,7 +127,7 @@ fn rejected(request: &Request, names: &'static [(&'static str, ParameterPlace)],
 #[diagnostic::on_unimplemented(
     message = "an argument with the name of a path parameter must be a `Path`, and `{Self}` is not",
     label = "not a `Path`",
-    note = "write `Path<{Self}>` to take the parameter as a `{Self}`, or rename the argument"
+    note = "rename the argument if it is another extractor; if `{Self}` is the type of the parameter, write `Path<{Self}>`"
 )]
 pub trait PathArgument: Sized {
     /// The type of the parameter's value.
