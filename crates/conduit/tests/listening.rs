@@ -146,7 +146,7 @@ fn the_file_that_a_dead_server_left_is_replaced_and_that_of_a_live_one_is_not() 
     let Err(error) = app().listen(unix(&path, "")) else {
         panic!("the first server listens there");
     };
-    assert!(error.to_string().contains("the path or name is taken"), "{error}");
+    assert!(error.to_string().contains("the path or name is in use"), "{error}");
     assert!(path.exists());
     drop(server);
     assert!(!path.exists());

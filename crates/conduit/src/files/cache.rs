@@ -208,7 +208,9 @@ mod tests {
         }
         assert!(is_known("a", now));
         insert(place("d"), None, now);
-        assert!(is_known("a", now) && !is_known("b", now) && is_known("c", now) && is_known("d", now));
+        // The order in which unused entries are considered is not that of their insertion.
+        let unused = ["b", "c"].into_iter().filter(|path| is_known(path, now)).count();
+        assert!(is_known("a", now) && unused == 1 && is_known("d", now));
         for number in 0..10_000 {
             insert(place(&number.to_string()), None, now);
             remove(place(&(number / 2).to_string()));

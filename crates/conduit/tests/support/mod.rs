@@ -181,12 +181,14 @@ impl Client {
         loop {
             let line = self.line();
             let size = usize::from_str_radix(&line, 16).expect("a chunk's size");
+            if size == 0 {
+                // The trailer section.
+                while !self.line().is_empty() {}
+                return body;
+            }
             self.need(size + 2);
             body.extend(self.pending.drain(..size));
             assert_eq!(self.pending.drain(..2).as_slice(), b"\r\n");
-            if size == 0 {
-                return body;
-            }
         }
     }
 
