@@ -70,7 +70,7 @@ impl<S> AppStack<S> {
 }
 
 impl<S> AppStack<S> {
-    /// Adds what the layers say of themselves, the innermost first.
+    /// Adds the descriptions of the layers, the innermost first.
     pub fn describe(&self, operation: &mut Operation) {
         self.layers.iter().for_each(|layer| layer.describe(operation));
     }

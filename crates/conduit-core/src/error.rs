@@ -6,7 +6,7 @@ use std::io;
 /// The return type of [`main`](crate#example) of a Conduit program.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
-/// Why a server could not start or go on. Its text names what failed, the value, and what to do.
+/// The error of a server that cannot start or continue. Its message names the failed operation, the value and the remedy.
 ///
 /// `?` makes it of any error of a program's start-up, and of a text.
 ///

@@ -246,8 +246,8 @@ impl Connection {
         }
     }
 
-    /// Sends the output as far as there is room, and lets the protocol continue with what had to wait for that. Then the
-    /// connection waits for the events that its state calls for.
+    /// Sends as much output as the stream accepts, and continues the work of the protocol that waited for room. Then registers
+    /// the interest and the timer that the protocol's state requires.
     pub(super) fn finish(&mut self, shared: &mut Shared) -> Disposition {
         loop {
             if self.link.is_secure() && self.protocol.sends_last() {

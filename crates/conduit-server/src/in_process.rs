@@ -238,7 +238,7 @@ pub struct ServerEnd {
 }
 
 impl ServerEnd {
-    /// Returns whether the client says each byte for itself.
+    /// Returns whether the client writes every byte itself, the PROXY header included.
     pub(super) fn is_raw(&self) -> bool {
         self.raw
     }

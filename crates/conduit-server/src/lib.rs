@@ -368,7 +368,7 @@ impl<S: 'static> Server<S> {
     }
 }
 
-/// Starts the thread that looks whether a handler blocks its worker; it ends when what is returned is dropped.
+/// Starts the thread that reports handlers that block their worker. The thread ends when the returned sender is dropped.
 fn watch_workers(handle: ServerHandle, threshold: Duration) -> Option<std::sync::mpsc::Sender<Infallible>> {
     if threshold.is_zero() {
         return None;
@@ -404,7 +404,7 @@ pub fn refuse_runtime() -> Result {
     }
 }
 
-/// A runtime for what the program itself awaits: its state's making, signals.
+/// A runtime for the futures of the program itself: the opening of its state, and signals.
 #[doc(hidden)]
 pub fn main_runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_current_thread()

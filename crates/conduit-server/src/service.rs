@@ -1,7 +1,7 @@
 //! An application without connections: separate threads serve requests that another server has read.
 //!
-//! Each thread has what a worker has but for the poller: a tokio runtime, the application, handlers that are polled in place
-//! and go on as tasks. Requests come through a channel and are answered through another, one for each.
+//! Each thread is a worker without a poller: it has a tokio runtime and the application, polls handlers in place, and
+//! continues pending ones as tasks. Requests arrive through a channel; each response returns through its own one.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -402,15 +402,15 @@ impl Asked {
         }
     }
 
-    /// The response in the form in which another server sends it: what this one's engine would write itself, or leave out,
-    /// is not left to chance.
+    /// The response in a form that another server can send: this method removes and adds the framing fields that the
+    /// engine of this server would write itself.
     pub fn finish(self, mut response: Response, application: &Application) -> Response {
         use http::StatusCode;
         use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
         const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
         // A 2xx to CONNECT would make a tunnel (RFC 9110, section 9.3.6), which this server does not serve.
         if response.status().is_informational() || self.is_connect && response.status().is_success() {
-            tracing::error!(status = %response.status(), "a handler answered with a status that ends no request");
+            tracing::error!(status = %response.status(), "a handler returned a status that is not that of a final response");
             response = application.show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         }
         if let BodyKind::Limited(limited) = &response.body().0

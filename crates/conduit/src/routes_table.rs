@@ -6,7 +6,7 @@ use std::fmt;
 use conduit_route::{Definition, Disconnect};
 use serde::Serialize;
 
-/// Where the text says what becomes of a handler whose client goes.
+/// The column with the `disconnect` value of a handler.
 const DISCONNECT_COLUMN: usize = 4;
 
 /// Every route of an application with its layers; returned by [`App::routes_table`](crate::App::routes_table).

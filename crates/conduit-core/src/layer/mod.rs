@@ -17,8 +17,8 @@ use crate::response::Response;
 
 /// A type between the server and the handlers; the [module](self) explains the order of calls.
 ///
-/// It is made once. Each worker thread gets a clone, so that it needs no lock for what it knows by itself; what is to be
-/// the same for all workers is shared through an `Arc`. It need not be `Sync`.
+/// A layer is created once, and each worker thread gets a clone. State of one worker needs no lock; share state of all
+/// workers through an `Arc`. A layer need not be `Sync`.
 ///
 /// # Example
 ///
@@ -117,8 +117,8 @@ pub trait Middleware<S, M>: Clone + Send + 'static {
     /// Its name in the table of routes.
     fn name(&self) -> Cow<'static, str>;
 
-    /// Adds what this reads and answers by itself to the description of an operation. A function adds what its extractors
-    /// and its type of errors say of themselves; what it calls inside is not known.
+    /// Adds the inputs and the own responses of the layer to the description of an operation. A function adds the descriptions
+    /// of its extractors and of its error type; calls in its body are not described.
     fn describe(&self, operation: &mut Operation);
 }
 

@@ -152,7 +152,7 @@ fn is_html(response: &Response) -> bool {
 }
 
 impl Problem {
-    /// In development the client learns which route it is whose handler did not take what it sent.
+    /// In development, names the route whose handler rejected the input.
     fn show_route(&mut self, facts: &RequestSummary) {
         let refused = matches!(self.0.status.as_u16(), 400 | 415 | 422);
         if let Some(route) = facts.route

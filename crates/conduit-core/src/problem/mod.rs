@@ -75,7 +75,7 @@ struct Members {
 }
 
 impl Problem {
-    /// A problem that says no more than its status: the title is the status's reason phrase.
+    /// A problem with this status and nothing else: the title is the status's reason phrase.
     pub fn new(status: StatusCode) -> Self {
         Problem(Box::new(Members {
             status,

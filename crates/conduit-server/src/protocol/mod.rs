@@ -156,7 +156,7 @@ impl Protocol {
         }
     }
 
-    /// Input has arrived, or there is more room for what it leads to. Takes what it can use from the beginning of `input`.
+    /// Input has arrived, or the output has room again. Consumes a prefix of `input`.
     pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         each!(self, protocol => protocol.on_input(link, input, shared))
     }
@@ -193,7 +193,7 @@ impl Protocol {
         each!(self, protocol => protocol.on_timer(link, shared))
     }
 
-    /// The server stops. Says in the log what is cut off, if the time for the shutdown is over.
+    /// The server stops. Logs the interrupted work if the shutdown timeout has passed (`is_over`).
     pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
         each!(self, protocol => protocol.on_shutdown(link, is_over, shared))
     }

@@ -531,7 +531,7 @@ impl Worker {
         let _ = transport.shutdown();
     }
 
-    /// Takes a connection in, and serves what has come on it already.
+    /// Adds an accepted connection, and serves the input that has already arrived.
     fn welcome(&mut self, accepted: Accepted) {
         let Accepted { transport, peer, info } = accepted;
         self.shared.counts().accepted.add(1);

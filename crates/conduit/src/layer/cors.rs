@@ -18,7 +18,7 @@ use crate::response::Response;
 /// Says whether pages of an origin may read the answers: `https://app.example.com`.
 type Judge = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// Lets pages of other origins use the application, as far as it is said (Fetch standard, section 3.3).
+/// Lets pages of the listed origins use the application (Fetch standard, section 3.3).
 ///
 /// A browser lets a page read an answer of another origin only if the answer says so; for all but the simplest requests it
 /// asks first, with an `OPTIONS` request, the preflight. This layer answers preflights with 204 and adds the header fields

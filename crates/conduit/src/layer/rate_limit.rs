@@ -102,8 +102,8 @@ impl<T: Store> RateLimit<T> {
         })
     }
 
-    /// Counts by a value that a layer before this one has attached to the request, such as its user: `key` says what of it
-    /// makes a client. Requests without such a value count by their address.
+    /// Counts by a value that an earlier layer has attached to the request, such as its user: `key` returns the part of the value
+    /// that identifies a client. Requests without such a value count by their address.
     ///
     /// The layer that attaches it must be outside of this one: earlier in a list, and added later
     /// to an application.

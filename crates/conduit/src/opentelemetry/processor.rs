@@ -27,7 +27,7 @@ const SAID_TWICE: [&str; 11] = [
     "target",
 ];
 
-/// The queue; the spans of requests leave in front of it what they say twice.
+/// The queue of ended spans. Duplicate attributes are removed from the spans of requests before they enter it.
 #[derive(Debug)]
 pub(super) struct Processor(BatchSpanProcessor);
 

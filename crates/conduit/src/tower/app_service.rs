@@ -100,7 +100,7 @@ impl fmt::Debug for AppFuture {
     }
 }
 
-/// An application as a service of tower on one thread, that which it was made on. Made by
+/// An application as a tower service on the thread that created it. Created by
 /// [`App::into_local_service`](crate::App::into_local_service).
 ///
 /// A call begins when its future is polled, and costs neither a task nor a channel; request bodies need not be `Send`. Dropping

@@ -272,7 +272,7 @@ impl Http1 {
             Phase::Idle if link.holds_input() => Timer::Head,
             Phase::Idle => Timer::Idle,
             Phase::Head => Timer::Head,
-            // A client that sends on what its handler does not want, or that waits to be asked for it, is not late.
+            // A client is not late while its handler does not read the body, or while it waits for `100 Continue`.
             Phase::Body if self.exchange.wants_body() => Timer::Body,
             Phase::Drain => Timer::Body,
             _ if self.exchange.is_serving() && link.read_closed => Timer::HalfClosed,

@@ -49,7 +49,7 @@ pub(crate) struct Http2 {
     detached: usize,
     /// The number of requests that have arrived.
     requests: u64,
-    /// Something must look like a reset to the client: it does not take what it is sent.
+    /// Closing resets the connection instead of ending it cleanly: the client does not read its responses.
     resets: bool,
 }
 
