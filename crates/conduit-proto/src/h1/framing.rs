@@ -123,7 +123,7 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
 /// interpretation of the content (RFC 9110, section 6.5.1).
 pub(crate) fn is_allowed_trailer(name: &HeaderName) -> bool {
     use http::header as h;
-    const FORBIDDEN: [HeaderName; 20] = [
+    const FORBIDDEN: [HeaderName; 22] = [
         h::AUTHORIZATION,
         h::CACHE_CONTROL,
         h::CONNECTION,
@@ -144,6 +144,8 @@ pub(crate) fn is_allowed_trailer(name: &HeaderName) -> bool {
         h::TRAILER,
         h::TRANSFER_ENCODING,
         h::UPGRADE,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
     ];
     !FORBIDDEN.contains(name)
 }

@@ -213,7 +213,12 @@ fn chunk_length_is_hexadecimal() {
         assert_eq!(out, format!("{length:x}\r\n{data}\r\n").as_bytes());
         out.clear();
     }
-    let trailers = headers(&[("x-sum", "7"), ("content-length", "9")]);
+    let trailers = headers(&[
+        ("x-sum", "7"),
+        ("content-length", "9"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-connection", "close"),
+    ]);
     connection.write_end(&mut out, Some(&trailers)).expect("no length");
     assert_eq!(out, b"0\r\nx-sum: 7\r\n\r\n");
 }
