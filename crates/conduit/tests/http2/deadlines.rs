@@ -124,6 +124,37 @@ fn a_response_whose_window_stays_closed_is_reset() {
 }
 
 #[test]
+fn frames_that_drip_in_give_a_closed_window_no_more_time() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[(4, 0)]);
+    client.send(&get(1, "/large"));
+    // A type that no RFC defines, cut so that the deadline of a head runs, never for long.
+    let unknown = frame(0xbb, 0, 0, &[0; 16]);
+    for _ in 0..12 {
+        client.send(&unknown[..20]);
+        server.advance(DEADLINE / 10);
+        client.send(&unknown[20..]);
+    }
+    client.read_until(|frame| *frame == Received::Reset(1, ErrorCode::CANCEL));
+    assert_eq!(struck(&server, Limit::WriteRate), 1);
+}
+
+#[test]
+fn windows_that_are_closed_in_turn_give_no_more_time() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[]);
+    client.send(&get(1, "/large"));
+    for _ in 0..12 {
+        // The stream keeps its window closed, and then the connection.
+        client.offer(&frames::window_update(0, 1));
+        server.advance(DEADLINE / 10);
+        client.offer(&[frames::window_update(1, 1), frames::window_update(1, 1)].concat());
+        server.advance(DEADLINE / 10);
+    }
+    assert_eq!(struck(&server, Limit::WriteRate), 1);
+}
+
+#[test]
 fn a_response_that_waits_for_its_turn_is_not_late() {
     let server = server();
     let mut client = Client::with_settings(&server, &[(4, 1 << 20)]);

@@ -39,6 +39,8 @@ pub(crate) struct Http2 {
     streaming: usize,
     /// A body may be incomplete, in either direction.
     has_transfers: bool,
+    /// The second of the last check of transfers.
+    checked: u32,
     /// The numbers of streams that receive a body, and that send one, at the last check.
     shares: Shares,
     /// The rate at which the client opens the window of the connection.
@@ -89,6 +91,7 @@ impl Http2 {
             arriving: Vec::new(),
             streaming: 0,
             has_transfers: false,
+            checked: shared.now,
             shares: Shares::default(),
             rate: TransferRate::default(),
             has_more: false,
@@ -126,6 +129,13 @@ impl Http2 {
     /// Continues after the output was sent: with responses that had to wait, or with the end of the connection.
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         self.write_pending(link, shared);
+        // A client can keep another timer running.
+        if self.has_transfers
+            && self.checked != shared.now
+            && let Step::Close = self.check_transfers(link, shared)
+        {
+            return Step::Close;
+        }
         if link.read_closed && self.input == InputUse::NeedsMore {
             self.client_has_ended(link, shared);
         }
@@ -274,16 +284,26 @@ impl Http2 {
     /// the connection if its window stays closed. A response that only waits for its turn is not late.
     fn check_transfers(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let mut shares = Shares::default();
+        self.checked = shared.now;
         self.has_transfers = false;
+        let is_connection_closed = self.engine.is_connection_window_closed();
+        let mut is_any_closed = false;
         for slot in 0..self.streams.len() {
             let stream = &mut self.streams[slot];
             let Some(id) = stream.id else { continue };
-            let receives = self.engine.is_receiving(id) && stream.exchange.wants_body();
+            // A paused connection is not read.
+            let receives =
+                self.engine.is_receiving(id) && stream.exchange.wants_body() && self.input != InputUse::Paused;
             let sends = stream.outgoing.is_pending() || stream.exchange.is_streaming();
             let is_closed = sends && self.engine.is_window_closed(id);
             shares.receiving += u64::from(receives);
             shares.sending += u64::from(sends);
             self.has_transfers |= self.engine.is_receiving(id) || stream.outgoing.is_pending() || is_closed;
+            is_any_closed |= is_closed;
+            if sends && !is_closed && is_connection_closed {
+                // Windows that are closed in turn give the client no more time.
+                continue;
+            }
             let waits_for = match (is_closed, receives) {
                 (true, _) => Timer::Room,
                 (false, true) => Timer::Body,
@@ -297,7 +317,7 @@ impl Http2 {
         let is_closed = shares.sending > 0 && self.engine.is_connection_window_closed();
         self.has_transfers |= is_closed;
         let waits_for = if is_closed { Timer::Room } else { Timer::Off };
-        if self.rate.check(waits_for, shared.now, &shared.config) {
+        if (is_closed || !is_any_closed) && self.rate.check(waits_for, shared.now, &shared.config) {
             self.resets = true;
             return close_late(Limit::WriteRate, link, shared);
         }
@@ -381,7 +401,7 @@ impl Http2 {
             return Timer::Delay;
         }
         if self.input == InputUse::Paused {
-            return Timer::Off;
+            return if self.has_transfers { Timer::Streams } else { Timer::Off };
         }
         let has_partial_frame = self.input == InputUse::NeedsMore && !link.pending.is_empty();
         let phase = self.engine.phase();
