@@ -202,8 +202,8 @@ impl Http2Connection {
     }
 
     /// As [`write_body`](Self::write_body), of bytes that `fill` appends to the output in place: one DATA frame, whose
-    /// payload is not copied. `fill` gets the largest number of bytes that it may append, which is not 0, and returns
-    /// whether they are the last ones. Returns the number of bytes that it has appended.
+    /// payload is not copied. `fill` gets the largest number of bytes that it may append, which is not 0, and returns true
+    /// if they are the last ones. The result is the number of bytes that it has appended.
     ///
     /// Where no byte may be sent now, `fill` is not called.
     ///

@@ -47,6 +47,12 @@ impl Environment<'_> {
         running.during(index, || self.application.serve(request, &mut context))
     }
 
+    /// Counts a handler in progress, until the value is dropped.
+    pub(crate) fn enter(&self, route: Option<Route>, client: SocketAddr) -> InProgress {
+        let definition = route.map(|(_, definition)| definition);
+        self.handlers.enter(definition, client, self.now)
+    }
+
     /// The response of a handler that was not ready at once.
     pub(crate) fn pending(
         &self,
@@ -55,13 +61,12 @@ impl Environment<'_> {
         client: SocketAddr,
         span: &Span,
     ) -> PendingResponse {
-        let definition = route.map(|(_, definition)| definition);
         PendingResponse {
             handler: InstrumentedHandler {
                 handler: Some(handler),
                 instrumentation: self.instrument(route, span.clone()),
             },
-            in_progress: self.handlers.enter(definition, client, self.now),
+            in_progress: self.enter(route, client),
             disconnect: self.disconnect(route),
         }
     }

@@ -96,8 +96,12 @@ impl Exchange {
         if let Some(port) = redirect {
             return Outcome::Ready(to_https(&request, port));
         }
-        let span = self.record.as_ref().map_or(&NO_SPAN, |record| &record.span);
-        shared.environment().call(request, route, span)
+        shared.environment().call(request, route, self.span())
+    }
+
+    /// The span of the request, or an empty one.
+    fn span(&self) -> &Span {
+        self.record.as_ref().map_or(&NO_SPAN, |record| &record.span)
     }
 
     /// Spawns the task of a handler that was not ready. Its response follows as a command.
@@ -108,20 +112,18 @@ impl Exchange {
         sender: CommandSender,
         shared: &Shared,
     ) {
-        let span = self.record.as_ref().map_or(&NO_SPAN, |record| &record.span);
-        let pending = shared.environment().pending(handler, self.route, client, span);
+        let pending = shared.environment().pending(handler, self.route, client, self.span());
         let handle = pending.spawn(move |response| sender.send(Command::Response(response)));
         self.state = ExchangeState::Handling(handle);
     }
 
-    /// Counts the handler of the protocol that follows on the connection, which continues after the exchange; and returns
-    /// whether it ends with its client.
+    /// Counts the handler of the protocol that follows on the connection, which continues after the exchange. The second
+    /// value is true if the handler ends with its client.
     #[cfg(feature = "websocket")]
     pub(super) fn continue_handler(&self, client: SocketAddr, shared: &Shared) -> (InProgress, bool) {
         let environment = shared.environment();
-        let definition = self.route.map(|(_, definition)| definition);
-        let in_progress = environment.handlers.enter(definition, client, environment.now);
-        (in_progress, environment.disconnect(self.route) == Disconnect::Abort)
+        let aborts = environment.disconnect(self.route) == Disconnect::Abort;
+        (environment.enter(self.route, client), aborts)
     }
 
     // The request's body.
@@ -264,8 +266,7 @@ impl Exchange {
 
     /// The instrumentation of the task that polls the response's stream.
     pub(super) fn instrument_stream(&self, shared: &Shared) -> Instrumentation {
-        let span = self.record.as_ref().map_or(Span::none(), |record| record.span.clone());
-        shared.environment().instrument(self.route, span)
+        shared.environment().instrument(self.route, self.span().clone())
     }
 
     /// The response's body comes from a stream.

@@ -153,6 +153,13 @@ impl Encoder {
         }
     }
 
+    /// Remembers the entry at a position as the latest one with its name.
+    fn remember(&mut self, index: Option<usize>, position: usize) {
+        if let Some(index) = index {
+            self.recent[index % RECENT] = self.table.number(position);
+        }
+    }
+
     fn encode(&mut self, out: &mut Vec<u8>, index: Option<usize>, name: &[u8], value: &[u8], indexing: Indexing) {
         let mut first = match indexing {
             Indexing::Never => NEVER_INDEXED,
@@ -161,9 +168,7 @@ impl Encoder {
         if matches!(indexing, Indexing::AtOnce | Indexing::WhenRepeated) {
             let hash = hash(name, value);
             if let Some(position) = self.table.find(hash, name, value) {
-                if let Some(index) = index {
-                    self.recent[index % RECENT] = self.table.number(position);
-                }
+                self.remember(index, position);
                 return integer::encode(out, INDEXED, 7, STATIC.len() + 1 + position);
             }
             let seen = &mut self.seen[hash as usize % SEEN];
@@ -171,9 +176,7 @@ impl Encoder {
             if repeats && name.len() + value.len() <= INDEXED_BYTES {
                 first = WITH_INDEXING;
                 self.table.insert(name, value, hash);
-                if let Some(index) = index {
-                    self.recent[index % RECENT] = self.table.number(0);
-                }
+                self.remember(index, 0);
             } else {
                 *seen = hash;
             }
