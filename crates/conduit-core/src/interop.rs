@@ -248,7 +248,7 @@ impl Body {
                 Poll::Pending => {}
             }
         }
-        Body(BodyKind::Stream(Box::pin(frames), None))
+        Body::from_pieces(frames)
     }
 
     /// The body of a request from one of another library. It is not polled before it is read: a client may delay
@@ -363,7 +363,7 @@ impl<B: http_body::Body<Error: Into<BoxError>>> PieceStream for Frames<B> {
         }
     }
 
-    fn trailer_fields(&self) -> Option<&HeaderMap> {
-        self.trailers.as_ref()
+    fn trailer_fields(&self) -> Option<HeaderMap> {
+        self.trailers.clone()
     }
 }

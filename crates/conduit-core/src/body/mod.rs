@@ -108,8 +108,15 @@ impl Body {
         Body(BodyKind::Stream(Box::pin(stream), Some(length)))
     }
 
+    /// A body of pieces with trailer fields: of a layer that changes another body and keeps its trailers.
+    #[doc(hidden)]
+    pub fn from_pieces(pieces: impl PieceStream + 'static) -> Self {
+        Body(BodyKind::Stream(Box::pin(pieces), None))
+    }
+
     /// Sends these fields after the body (RFC 9110, section 6.5), such as a checksum of what was sent: the future is polled after
-    /// the last chunk. Fields that frame, route or authenticate a message are left out.
+    /// the last chunk. Fields that frame, route or authenticate a message are left out. The trailers of a body that has some are
+    /// sent too.
     ///
     /// HTTP/1.1 has trailers only in the chunked transfer coding, so the body declares no length, and a client of HTTP/1.0
     /// receives none. A client may ignore them, and a proxy may remove them.
@@ -130,10 +137,7 @@ impl Body {
     /// assert_eq!(client.get("/measured").send().text(), "a,b");
     /// ```
     pub fn with_trailers(self, trailers: impl Future<Output = HeaderMap> + 'static) -> Self {
-        Body(BodyKind::Stream(
-            Box::pin(WithTrailers::new(self, Box::pin(trailers))),
-            None,
-        ))
+        Body::from_pieces(WithTrailers::new(self, Box::pin(trailers)))
     }
 
     /// The bytes of a file from `range.start` to `range.end`, counted from its beginning; a range that ends before it starts
@@ -249,7 +253,7 @@ impl Body {
     pub fn trailers(&self) -> Option<HeaderMap> {
         match &self.0 {
             BodyKind::Incoming(incoming) => incoming.channel.trailers.borrow().as_deref().cloned(),
-            BodyKind::Stream(stream, _) => stream.trailer_fields().cloned(),
+            BodyKind::Stream(stream, _) => stream.trailer_fields(),
             #[cfg(feature = "tower")]
             BodyKind::Limited(limited) => limited.body.trailers(),
             _ => None,
@@ -345,7 +349,7 @@ pub trait PieceStream {
     fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>>;
 
     /// The trailer fields, after the last piece.
-    fn trailer_fields(&self) -> Option<&HeaderMap> {
+    fn trailer_fields(&self) -> Option<HeaderMap> {
         None
     }
 }

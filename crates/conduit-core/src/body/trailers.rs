@@ -44,19 +44,21 @@ impl PieceStream for WithTrailers {
             return Poll::Ready(None);
         };
         if *state == BodyState::Open {
-            if let Some(piece) = ready!(Pin::new(body).poll_next(context)) {
+            if let Some(piece) = ready!(Pin::new(&mut *body).poll_next(context)) {
                 return Poll::Ready(Some(piece.map_err(BoxError::from)));
             }
             *state = BodyState::Ended;
         }
         let fields = ready!(future.as_mut().poll(context));
-        *trailers = Trailers::Ready(fields);
+        let mut all = body.trailers().unwrap_or_default();
+        all.extend(fields);
+        *trailers = Trailers::Ready(all);
         Poll::Ready(None)
     }
 
-    fn trailer_fields(&self) -> Option<&HeaderMap> {
+    fn trailer_fields(&self) -> Option<HeaderMap> {
         match &self.trailers {
-            Trailers::Ready(fields) => Some(fields),
+            Trailers::Ready(fields) => Some(fields.clone()),
             Trailers::Pending(..) => None,
         }
     }

@@ -15,7 +15,7 @@ use super::accept_encoding::accepted;
 use super::coded_tags::{self, Marks};
 use super::coding::{Coding, Encoder};
 use super::{Layer, Next, fields};
-use crate::body::{Body, BodyError, BodyKind, BoxError};
+use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
 use crate::request::Request;
 use crate::response::Response;
 use conduit_core::charge::Charge;
@@ -196,7 +196,7 @@ fn compressed(response: Response, coding: Coding) -> Response {
         unflushed: false,
         _charge: charge,
     };
-    Response::from_parts(parts, Body::from_stream(compressed))
+    Response::from_parts(parts, Body::from_pieces(compressed))
 }
 
 /// The bytes of a body that is in memory.
@@ -245,10 +245,8 @@ struct Compressed {
     _charge: Charge,
 }
 
-impl Stream for Compressed {
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+impl PieceStream for Compressed {
+    fn poll_piece(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         let this = &mut *self;
         let Some(encoder) = &mut this.encoder else {
             return Poll::Ready(None);
@@ -283,5 +281,9 @@ impl Stream for Compressed {
         encoder.flush()?;
         this.unflushed = false;
         Poll::Ready(Some(Ok(Bytes::from(encoder.take()))))
+    }
+
+    fn trailer_fields(&self) -> Option<HeaderMap> {
+        self.body.trailers()
     }
 }

@@ -7,13 +7,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_core::Stream;
+use futures_core::Stream as _;
 use http::header::RETRY_AFTER;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Layer, Next, SECONDS_TO_WAIT};
-use crate::body::{Body, BodyError};
+use crate::body::{Body, BoxError, PieceStream};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -95,7 +95,7 @@ impl Layer for ConcurrencyLimit {
         if response.body().is_in_memory() {
             return response;
         }
-        response.map(|body| Body::from_stream(Held { body, _place: place }))
+        response.map(|body| Body::from_pieces(Held { body, _place: place }))
     }
 
     fn describe(&self, operation: &mut Operation) {
@@ -118,10 +118,12 @@ struct Held {
     _place: OwnedSemaphorePermit,
 }
 
-impl Stream for Held {
-    type Item = Result<Bytes, BodyError>;
+impl PieceStream for Held {
+    fn poll_piece(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        Pin::new(&mut self.body).poll_next(context).map_err(BoxError::from)
+    }
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.body).poll_next(context)
+    fn trailer_fields(&self) -> Option<HeaderMap> {
+        self.body.trailers()
     }
 }

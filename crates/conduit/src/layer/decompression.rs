@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use futures_core::Stream;
+use futures_core::Stream as _;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::coding::Coding;
 use super::decoder::Decoder;
 use super::{Layer, Next, fields};
-use crate::body::{Body, BodyError};
+use crate::body::{Body, BodyError, BoxError, PieceStream};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -75,7 +75,7 @@ impl Layer for Decompression {
         request.headers_mut().remove(CONTENT_ENCODING);
         request.headers_mut().remove(CONTENT_LENGTH);
         request.read_body_through(move |body, limit_bytes| {
-            Body::from_stream(Decompressed {
+            Body::from_pieces(Decompressed {
                 body,
                 decoder: Some(Decoder::new(coding, limit_bytes)),
                 input: Bytes::new(),
@@ -165,15 +165,20 @@ impl Decompressed {
     }
 }
 
-impl Stream for Decompressed {
-    type Item = Result<Bytes, BodyError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+impl PieceStream for Decompressed {
+    fn poll_piece(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         let output = std::task::ready!(self.poll_output(context));
         if !matches!(output, Ok(Some(_))) {
             self.decoder = None;
             self.input = Bytes::new();
         }
-        Poll::Ready(output.map(|output| output.map(Bytes::from)).transpose())
+        Poll::Ready(match output {
+            Ok(output) => output.map(|output| Ok(Bytes::from(output))),
+            Err(error) => Some(Err(error.into())),
+        })
+    }
+
+    fn trailer_fields(&self) -> Option<HeaderMap> {
+        self.body.trailers()
     }
 }

@@ -5,20 +5,20 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_core::Stream;
+use futures_core::Stream as _;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::json;
 
 use super::hash::hash;
 use super::rate_limit::by_address;
 use super::store::short_name;
 use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store, Value};
-use crate::body::{Body, BodyError};
+use crate::body::{Body, BodyError, BoxError, PieceStream};
 use crate::extract::TOO_LARGE;
 use crate::openapi::{Operation, Parameter};
 use crate::problem::{Excerpt, Problem};
@@ -35,6 +35,8 @@ const RUNNING: u8 = 0;
 const DONE: u8 = 1;
 /// The first byte of a marker of a request that was carried out, and whose response is not stored.
 const UNKEPT: u8 = 2;
+/// The first byte of a stored response with trailers.
+const DONE_WITH_TRAILERS: u8 = 3;
 
 /// The shortest time between two renewals of a marker.
 const SHORTEST_RENEWAL: Duration = Duration::from_millis(1);
@@ -339,20 +341,20 @@ impl<T: Store> Idempotency<T> {
                     first: Some(Bytes::from(bytes)),
                     rest: body,
                 };
-                let response = Response::from_parts(parts, Body::from_stream(rest));
+                let response = Response::from_parts(parts, Body::from_pieces(rest));
                 return (Ok(response), Some(unkept(fingerprint)));
             }
         }
-        let mut record = vec![DONE];
+        let trailers = body.trailers().filter(|trailers| !trailers.is_empty());
+        let mut record = vec![if trailers.is_some() { DONE_WITH_TRAILERS } else { DONE }];
         record.extend_from_slice(fingerprint);
         record.extend_from_slice(&status.as_u16().to_be_bytes());
-        for (name, value) in &parts.headers {
-            write_part(&mut record, name.as_str().as_bytes());
-            write_part(&mut record, value.as_bytes());
+        write_fields(&mut record, &parts.headers);
+        if let Some(trailers) = &trailers {
+            write_fields(&mut record, trailers);
         }
-        write_part(&mut record, b"");
         record.extend_from_slice(&bytes);
-        (Ok(Response::from_parts(parts, Body::from(bytes))), Some(record))
+        (Ok(Response::from_parts(parts, body_of(bytes, trailers))), Some(record))
     }
 }
 
@@ -480,32 +482,59 @@ fn replay(stored: &[u8], fingerprint: &[u8; 16]) -> Result<Response, Problem> {
         }
         _ => {}
     }
-    stored_response(rest).ok_or_else(|| failed(&"what is stored for a key cannot be read"))
+    let stored = stored_response(rest, kind == DONE_WITH_TRAILERS);
+    stored.ok_or_else(|| failed(&"what is stored for a key cannot be read"))
 }
 
-fn stored_response(stored: &[u8]) -> Option<Response> {
-    let (status, mut rest) = stored.split_first_chunk()?;
+fn stored_response(stored: &[u8], has_trailers: bool) -> Option<Response> {
+    let (status, rest) = stored.split_first_chunk()?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::from_u16(u16::from_be_bytes(*status)).ok()?;
-    loop {
-        let name;
-        (name, rest) = read_part(rest)?;
-        if name.is_empty() {
-            break;
-        }
-        let value;
-        (value, rest) = read_part(rest)?;
-        let name = HeaderName::from_bytes(name).ok()?;
-        response
-            .headers_mut()
-            .append(name, HeaderValue::from_bytes(value).ok()?);
+    let (fields, mut rest) = read_fields(rest)?;
+    *response.headers_mut() = fields;
+    let mut trailers = None;
+    if has_trailers {
+        let fields;
+        (fields, rest) = read_fields(rest)?;
+        trailers = Some(fields);
     }
-    *response.body_mut() = Body::from(rest.to_vec());
+    *response.body_mut() = body_of(rest.to_vec(), trailers);
     let replayed = HeaderName::from_static("idempotency-replayed");
     response
         .headers_mut()
         .insert(replayed, HeaderValue::from_static("true"));
     Some(response)
+}
+
+fn body_of(bytes: Vec<u8>, trailers: Option<HeaderMap>) -> Body {
+    let body = Body::from(bytes);
+    match trailers {
+        Some(trailers) => body.with_trailers(std::future::ready(trailers)),
+        None => body,
+    }
+}
+
+/// Appends fields, and an empty name after the last of them.
+fn write_fields(record: &mut Vec<u8>, fields: &HeaderMap) {
+    for (name, value) in fields {
+        write_part(record, name.as_str().as_bytes());
+        write_part(record, value.as_bytes());
+    }
+    write_part(record, b"");
+}
+
+/// Returns the fields at the start of a record, and the rest of it.
+fn read_fields(mut record: &[u8]) -> Option<(HeaderMap, &[u8])> {
+    let mut fields = HeaderMap::new();
+    loop {
+        let (name, rest) = read_part(record)?;
+        if name.is_empty() {
+            return Some((fields, rest));
+        }
+        let value;
+        (value, record) = read_part(rest)?;
+        fields.append(HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?);
+    }
 }
 
 fn write_part(record: &mut Vec<u8>, part: &[u8]) {
@@ -535,16 +564,15 @@ struct Rest {
     rest: Body,
 }
 
-impl Stream for Rest {
-    type Item = Result<Bytes, BodyError>;
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
+impl PieceStream for Rest {
+    fn poll_piece(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         match self.first.take() {
-            Some(first) => std::task::Poll::Ready(Some(Ok(first))),
-            None => Pin::new(&mut self.rest).poll_next(context),
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => Pin::new(&mut self.rest).poll_next(context).map_err(BoxError::from),
         }
+    }
+
+    fn trailer_fields(&self) -> Option<HeaderMap> {
+        self.rest.trailers()
     }
 }

@@ -21,6 +21,7 @@ mod tower;
 mod tower_http;
 #[cfg(feature = "tower")]
 mod tower_service;
+mod trailers;
 #[cfg(feature = "compression")]
 mod vary;
 

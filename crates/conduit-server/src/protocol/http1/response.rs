@@ -62,13 +62,7 @@ impl Http1 {
             BodyKind::Stream(..) | BodyKind::Incoming(_) => return self.respond_by_stream(response, link, shared),
             // The body of a request to an application that is a service, as the response of one that serves here.
             #[cfg(feature = "tower")]
-            BodyKind::Limited(_) => {
-                let response = response.map(|body| match body.len() {
-                    Some(length) => Body::from_sized_stream(body, length),
-                    None => Body::from_stream(body),
-                });
-                return self.respond(response, link, shared);
-            }
+            BodyKind::Limited(_) => return self.respond_by_stream(response, link, shared),
         };
         if bytes.len() >= UNCOPIED_BYTES {
             return self.respond_uncopied(response, link, shared);
