@@ -203,6 +203,25 @@ fn a_client_of_http_1_0_is_served() {
 }
 
 #[test]
+fn http_2_over_tls_must_be_negotiated() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue("localhost");
+    let running = serve(Tls::pem(chain, key));
+    for protocols in [vec![], vec![b"http/1.1".to_vec()]] {
+        let mut config = authority.client();
+        config.alpn_protocols = protocols;
+        let mut stream = super::connect(running.address, &Arc::new(config), "localhost");
+        stream
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+            .expect("taken");
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).expect("a response");
+        let response = String::from_utf8_lossy(&response);
+        assert!(response.starts_with("HTTP/1.1 505"), "{response}");
+    }
+}
+
+#[test]
 fn a_client_hello_of_up_to_64_kib_is_accepted() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");

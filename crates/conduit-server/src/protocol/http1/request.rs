@@ -31,8 +31,9 @@ impl Http1 {
             let (used, event) = match self.engine.handle_input(input, head, &shared.config.head) {
                 Ok(found) => found,
                 #[cfg(feature = "http2")]
-                Err(_) if self.requests == 0 && input.starts_with(PREFACE_LINE) => {
-                    // The beginning of HTTP/2 is no request of HTTP/1.1 (RFC 9113, section 3.4).
+                Err(_) if self.requests == 0 && !link.is_secure() && input.starts_with(PREFACE_LINE) => {
+                    // The beginning of HTTP/2 is no request of HTTP/1.1 (RFC 9113, section 3.4). Over TLS the client must
+                    // negotiate it (section 3.3).
                     return Step::switch(Protocol::http2(link, shared));
                 }
                 Err(error) => {
