@@ -15,9 +15,9 @@ use conduit_net::Interest;
 #[cfg(feature = "http2")]
 pub(super) use self::file::read_to;
 use self::timer::Deadline;
-#[cfg(feature = "http2")]
-pub(super) use self::timer::TransferRate;
 pub(super) use self::timer::{LINGER_SECONDS, Timer};
+#[cfg(feature = "http2")]
+pub(super) use self::timer::{TransferRate, after};
 use self::uncopied::SendProgress;
 pub(super) use self::uncopied::{UNCOPIED_BYTES, Uncopied};
 use super::batch::TOGETHER;

@@ -169,7 +169,7 @@ impl Deadline {
 }
 
 /// The second when this time is over. One has begun already: one more, so that no client is cut off early.
-fn after(since: Second, time: Duration) -> Second {
+pub(crate) fn after(since: Second, time: Duration) -> Second {
     since
         .saturating_add(Second::try_from(time.as_secs()).unwrap_or(Second::MAX))
         .saturating_add(1)

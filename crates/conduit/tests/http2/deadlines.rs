@@ -45,6 +45,65 @@ fn a_client_that_does_not_acknowledge_settings_is_disconnected() {
 }
 
 #[test]
+fn requests_give_no_more_time_for_the_acknowledgement_of_settings() {
+    let server = server();
+    let mut client = Client::silent(&server);
+    client.send(&frames::opening());
+    for stream in (1..).step_by(2).take(5) {
+        client.send(&get(stream, "/"));
+        assert_eq!(client.response(stream).status, 200);
+        server.advance(DEADLINE / 5);
+    }
+    server.advance(MINUTE);
+    let _ = client.connection.send(&get(11, "/"));
+    let frames = client.rest();
+    let is_timeout = |frame: &Received| matches!(frame, Received::GoAway(_, ErrorCode::SETTINGS_TIMEOUT));
+    assert!(frames.iter().any(is_timeout), "{frames:?}");
+    assert_eq!(struck(&server, Limit::HandshakeTime), 1);
+}
+
+#[test]
+fn reads_that_end_within_a_frame_are_not_late() {
+    let server = server();
+    let mut client = Client::open(&server);
+    client.send(&get(1, "/slow"));
+    // With a stream open, and without.
+    let mut stream = 3;
+    for _ in 0..2 {
+        let mut rest = Vec::new();
+        for _ in 0..6 {
+            let request = get(stream, "/");
+            client.send(&[&rest[..], &request[..request.len() - 3]].concat());
+            rest = request[request.len() - 3..].to_vec();
+            stream += 2;
+            server.advance(DEADLINE / 4);
+        }
+        client.send(&rest);
+        assert_eq!(client.response(stream - 2).status, 200);
+    }
+    assert_eq!(client.response(1).text(), "slow");
+    assert_eq!(struck(&server, Limit::HeadTime), 0);
+}
+
+#[test]
+fn pings_that_end_within_a_frame_do_not_keep_an_idle_connection() {
+    let server = server();
+    let mut client = Client::open(&server);
+    assert_eq!(client.get(1, "/").status, 200);
+    let ping = frames::ping();
+    let cut = [&ping[5..], &ping[..5]].concat();
+    client.send(&ping[..5]);
+    for turn in 0.. {
+        server.advance(DEADLINE / 2);
+        if !client.connection.send(&cut) {
+            break;
+        }
+        assert!(turn < 5, "the connection stays open");
+    }
+    assert_eq!(struck(&server, Limit::HeadTime), 1);
+}
+
+#[test]
 fn a_head_that_drips_in_is_late() {
     let server = server();
     for part in [&frames::PREFACE[..10], frames::PREFACE] {

@@ -1,13 +1,13 @@
 //! From input to handlers: bytes go through the engine, and each request to its exchange.
 
 use conduit_proto::h1::BodyLength;
-use conduit_proto::h2::{self, ConnectionError, Http2Event, Http2Reason, ResetCause};
+use conduit_proto::h2::{self, ConnectionError, Http2Event, Http2Phase, Http2Reason, ResetCause};
 
 use super::stream::Stream;
 use super::{Http2, InputUse};
 use crate::endpoint::Outcome;
 use crate::limit::Limit;
-use crate::link::Link;
+use crate::link::{Link, Timer};
 use crate::problem::Problem;
 use crate::protocol::Step;
 use crate::request::Request;
@@ -23,6 +23,7 @@ impl Http2 {
         let now = Self::now(shared);
         self.input = InputUse::Ready;
         self.reads_bodies = false;
+        let arrived_bytes = input.len();
         while link.has_room() {
             let received: &[u8] = input;
             let head = shared.request.head_mut();
@@ -80,7 +81,23 @@ impl Http2 {
             }
         }
         self.begin_arriving(link, shared);
+        if input.len() < arrived_bytes {
+            self.extend_head_time(link, shared);
+        }
         Step::Continue
+    }
+
+    /// Gives each frame the time of a head: a read may end within the next frame each time. Only frames of an open stream
+    /// extend the time of a connection beyond its idle time.
+    fn extend_head_time(&self, link: &mut Link, shared: &Shared) {
+        if link.timer() != Timer::Head {
+            return;
+        }
+        match self.engine.phase() {
+            Http2Phase::Streams => link.restart_timer(),
+            Http2Phase::Idle => link.extend_timer(shared),
+            Http2Phase::Preface | Http2Phase::Block | Http2Phase::Closed => {}
+        }
     }
 
     /// The slot of a new stream.

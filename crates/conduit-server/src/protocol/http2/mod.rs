@@ -19,9 +19,10 @@ use self::stream::{Outgoing, Stream};
 use super::{Step, close_late, linger};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
+use crate::deadlines::Second;
 use crate::exchange_id::{ExchangeId, StreamId};
 use crate::limit::Limit;
-use crate::link::{Link, Timer, TransferRate, reading};
+use crate::link::{Link, Timer, TransferRate, after, reading};
 use crate::panics::discard;
 use crate::problem::Problem;
 use crate::worker::Shared;
@@ -39,8 +40,10 @@ pub(crate) struct Http2 {
     streaming: usize,
     /// A body may be incomplete, in either direction.
     has_transfers: bool,
+    /// The second in which the connection began.
+    opened: Second,
     /// The second of the last check of transfers.
-    checked: u32,
+    checked: Second,
     /// The numbers of streams that receive a body, and that send one, at the last check.
     shares: Shares,
     /// The rate at which the client opens the window of the connection.
@@ -91,6 +94,7 @@ impl Http2 {
             arriving: Vec::new(),
             streaming: 0,
             has_transfers: false,
+            opened: shared.now,
             checked: shared.now,
             shares: Shares::default(),
             rate: TransferRate::default(),
@@ -130,6 +134,9 @@ impl Http2 {
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         self.write_pending(link, shared);
         // A client can keep another timer running.
+        if !self.engine.is_settings_acknowledged() && self.engine.phase() != Http2Phase::Closed {
+            self.check_settings(link, shared);
+        }
         if self.has_transfers
             && self.checked != shared.now
             && let Step::Close = self.check_transfers(link, shared)
@@ -272,12 +279,25 @@ impl Http2 {
             #[cfg(feature = "websocket")]
             Timer::Quiet | Timer::Pong | Timer::SocketClosing => return Step::Close,
         };
+        self.abort(limit, code, link, shared);
+        Step::Continue
+    }
+
+    /// Ends the connection of a client that exceeds a limit.
+    fn abort(&mut self, limit: Limit, code: ErrorCode, link: &mut Link, shared: &mut Shared) {
         shared.counts().record_limit_hit(limit);
         tracing::debug!(peer = %link.peer(), limit = limit.name(), %code, "closing a connection");
         link.begin_output(shared);
         self.engine.abort(&mut link.output, code);
         self.cancel_streams(shared);
-        Step::Continue
+    }
+
+    /// Ends the connection if the client has not acknowledged the server's SETTINGS in time (RFC 9113, section 6.5.3).
+    #[cold]
+    fn check_settings(&mut self, link: &mut Link, shared: &mut Shared) {
+        if after(self.opened, shared.config.handshake_timeout) <= shared.now {
+            self.abort(Limit::HandshakeTime, ErrorCode::SETTINGS_TIMEOUT, link, shared);
+        }
     }
 
     /// Ends the streams whose client sends a body, or opens the window of a response, below its share of the minimum rate; and
