@@ -18,8 +18,8 @@ use crate::link::{Link, Timer};
 use crate::networks::Forwarding;
 use crate::protocol::{Lingering, Protocol, ProxyHeader, Step};
 use crate::readiness::Readiness;
+use crate::shared::Shared;
 use crate::transport::Transport;
-use crate::worker::Shared;
 
 /// True if a connection goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -259,7 +259,7 @@ impl Connection {
             if self.link.is_at_rest() && self.protocol.is_at_rest(&self.link) && !shared.stopping {
                 // Nothing would change but the time.
                 debug_assert_eq!(self.protocol.waits_for(&self.link).1, Timer::Idle);
-                self.link.idle_again(shared.now);
+                self.link.idle_again(shared.now());
                 return Disposition::Open;
             }
             let had_output = self.link.has_output();
@@ -341,7 +341,12 @@ impl Connection {
     fn take_step(&mut self, step: Step, shared: &mut Shared) -> Disposition {
         match step {
             Step::Continue => {}
-            Step::Switch(next) => self.protocol = *next,
+            Step::Switch(next) => {
+                self.protocol = *next;
+                if self.serve(&[], shared) == Disposition::Closed {
+                    return Disposition::Closed;
+                }
+            }
             Step::Close => return Disposition::Closed,
         }
         self.finish(shared)

@@ -53,6 +53,7 @@ mod running;
 #[cfg(feature = "tower")]
 #[doc(hidden)]
 pub mod service;
+mod shared;
 mod signals;
 #[cfg(feature = "tls")]
 pub mod tls;

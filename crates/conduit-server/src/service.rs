@@ -3,6 +3,7 @@
 //! Each thread is a worker without a poller: it has a tokio runtime and the application, polls handlers in place, and
 //! continues pending ones as tasks. Requests arrive through a channel; each response returns through its own one.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -29,11 +30,12 @@ use crate::deadlines::Second;
 use crate::dispatch::{Application, Plan};
 use crate::endpoint::{Outcome, panicked};
 use crate::error::{Error, Result};
-use crate::exchange::Environment;
+use crate::exchange::{Environment, Exchange};
 use crate::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use crate::state::OpenState;
+use crate::watch::Watch;
 use crate::work::Work;
 use crate::{watch_workers, worker_count};
 use conduit_core::interop::SendBody;
@@ -231,10 +233,9 @@ fn serve<S: 'static>(start: ThreadStart<S>) {
 
 /// The application on one thread.
 struct Service {
-    application: Rc<Application>,
+    environment: Rc<RefCell<Environment>>,
     config: Config,
     handle: ServerHandle,
-    number: usize,
     started: Instant,
     /// The handlers and tasks in progress.
     work: Work,
@@ -264,11 +265,20 @@ impl Service {
             }
         };
         drop(cohort);
+        let environment = Environment {
+            application: plan.connect(state),
+            counts: Arc::clone(handle.counts()),
+            worker: number,
+            handlers: work.clone(),
+            watch: Watch::new(Arc::clone(&config.observer), false),
+            disconnect: config.disconnect,
+            redirect: None,
+            now: 1,
+        };
         let service = Service {
-            application: Rc::new(plan.connect(state)),
+            environment: Rc::new(RefCell::new(environment)),
             config,
             handle,
-            number,
             started: Instant::now(),
             work,
         };
@@ -312,19 +322,7 @@ impl Service {
         self.started.elapsed().as_secs() as Second + 1
     }
 
-    /// The parts that serve an exchange.
-    fn environment(&self) -> Environment<'_> {
-        Environment {
-            application: &self.application,
-            counts: self.handle.counts(),
-            worker: self.number,
-            handlers: &self.work,
-            disconnect: self.config.disconnect,
-            now: self.now(),
-        }
-    }
-
-    /// Calls the application with a request; a handler that is not ready goes on as a task.
+    /// Begins the exchange of a request; a handler that is not ready continues as a task.
     fn answer(&self, job: Job) {
         let Job {
             request,
@@ -336,22 +334,28 @@ impl Service {
             // Its caller has gone, and it has not begun.
             return;
         }
-        self.handle.counts()[self.number].requests.add(1);
+        let mut environment = self.environment.borrow_mut();
+        environment.now = self.now();
+        environment.counts().requests.add(1);
         // Another library reports the end and the length of the body.
         let assembled = catch_unwind(AssertUnwindSafe(|| assemble(request(), peer, &self.config)));
-        let mut request = match assembled {
+        let request = match assembled {
             Ok(request) => request,
-            Err(panic) => return send(self.application.show(panicked(panic)), answer),
+            Err(panic) => return send(environment.application.show(panicked(panic)), answer),
         };
-        let route = self.application.route(&mut request);
         let asked = Asked::of(&request);
         let client = request.peer_address();
-        let environment = self.environment();
-        let pending = match environment.call(request, route, &span) {
-            Outcome::Ready(response) => return send(asked.finish(response, &self.application), answer),
-            Outcome::Pending(handler) => environment.pending(handler, route, client, &span),
+        let mut exchange = Exchange::new();
+        let handler = match exchange.begin_within(span, request, &mut environment) {
+            Outcome::Ready(response) => {
+                let response = asked.finish(response, &environment.application);
+                exchange.end(&mut environment);
+                return send(response, answer);
+            }
+            Outcome::Pending(handler) => handler,
         };
-        let application = Rc::clone(&self.application);
+        let pending = exchange.pending(handler, client, &environment);
+        let shared = Rc::clone(&self.environment);
         tokio::task::spawn_local(async move {
             let mut answer = answer;
             let aborts = pending.ends_with_client();
@@ -362,8 +366,11 @@ impl Service {
                 }
                 pending.as_mut().poll(context).map(Some)
             });
-            if let Some(response) = response.await {
-                send(asked.finish(response, &application), answer);
+            let response = response.await;
+            let mut environment = shared.borrow_mut();
+            exchange.end(&mut environment);
+            if let Some(response) = response {
+                send(asked.finish(response, &environment.application), answer);
             }
         });
     }

@@ -49,6 +49,8 @@ pub(super) struct Watched {
     status: u16,
     /// The response is sent without its body.
     head_only: bool,
+    /// The observers receive it. Otherwise only its span is of use.
+    is_observed: bool,
     /// The number of sent bytes of the response's body.
     pub(super) body_bytes: u64,
 }
@@ -99,10 +101,7 @@ impl Watch {
         span: Span,
         is_wanted: bool,
     ) -> Box<Watched> {
-        let mut watched = self
-            .free
-            .pop()
-            .unwrap_or_else(|| Box::new(Watched::blank(self.observer.new_record())));
+        let mut watched = self.unused();
         watched.started = Instant::now();
         watched.route = route.map(|(index, _)| index);
         let definition = route.map(|(_, definition)| definition);
@@ -110,7 +109,26 @@ impl Watch {
         watched.span = span;
         watched.status = CLIENT_GONE;
         watched.head_only = request.method() == Method::HEAD;
+        watched.is_observed = true;
         watched
+    }
+
+    /// The memory of a request within a span that the server does not end; `None` if the span is disabled.
+    #[cfg(feature = "tower")]
+    pub(super) fn within(&mut self, span: Span) -> Option<Box<Watched>> {
+        if span.is_disabled() {
+            return None;
+        }
+        let mut watched = self.unused();
+        watched.span = span;
+        watched.is_observed = false;
+        Some(watched)
+    }
+
+    fn unused(&mut self) -> Box<Watched> {
+        self.free
+            .pop()
+            .unwrap_or_else(|| Box::new(Watched::blank(self.observer.new_record())))
     }
 
     /// Reports an invalid request, and the status and size of its response.
@@ -123,14 +141,16 @@ impl Watch {
 
     /// The response is complete, or was aborted.
     pub(super) fn end(&mut self, mut watched: Box<Watched>, complete: bool, counts: &Counts) {
-        let took = watched.started.elapsed();
-        if self.counts_routes {
-            counts.answered(watched.route, watched.status, took);
+        if watched.is_observed {
+            let took = watched.started.elapsed();
+            if self.counts_routes {
+                counts.answered(watched.route, watched.status, took);
+            }
+            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            // The response does not depend on a subscriber: one that panics loses its line, not the connection.
+            caught(SUBSCRIBER, || watched.report(micros, complete));
+            watched.record.clear();
         }
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        // The response does not depend on a subscriber: one that panics loses its line, not the connection.
-        caught(SUBSCRIBER, || watched.report(micros, complete));
-        watched.record.clear();
         caught(SUBSCRIBER, || watched.span = Span::none());
         watched.body_bytes = 0;
         if self.free.len() < KEPT {
@@ -148,6 +168,7 @@ impl Watched {
             record,
             status: CLIENT_GONE,
             head_only: false,
+            is_observed: false,
             body_bytes: 0,
         }
     }

@@ -10,9 +10,9 @@
 //! ```
 //!
 //! A protocol drives it: [`begin`](Exchange::begin) with a request, `push_body` and `end_body` with the request's body, then
-//! `end` when the response is written, or `cancel`. [`Environment`] is the part that a service without connections uses too.
+//! `end` when the response is written, or `cancel`. [`Environment`] has the application and the state of its thread.
 
-mod call;
+mod environment;
 mod gate;
 
 use std::net::SocketAddr;
@@ -23,7 +23,8 @@ use http::HeaderMap;
 use tokio::task::AbortHandle;
 use tracing::Span;
 
-pub(super) use self::call::{Environment, Route};
+pub(super) use self::environment::Environment;
+use self::environment::{PendingResponse, Route};
 pub(super) use self::gate::{StreamGate, next_piece, pump};
 use super::blocking::Instrumentation;
 use super::commands::{Command, CommandSender};
@@ -33,7 +34,6 @@ use super::watch::Watched;
 #[cfg(feature = "websocket")]
 use super::work::InProgress;
 use super::work::method_and_path;
-use super::worker::Shared;
 use crate::body::{Body, BodyError, Channel};
 use crate::endpoint::{Outcome, PendingHandler};
 use crate::request::Request;
@@ -82,21 +82,31 @@ impl Exchange {
         mut request: Request,
         client: SocketAddr,
         redirects: bool,
-        shared: &mut Shared,
+        environment: &mut Environment,
     ) -> Outcome {
-        let redirect = shared.redirect.filter(|_| redirects);
+        let redirect = environment.redirect.filter(|_| redirects);
         // A request that is redirected has no route.
         let route = match redirect {
-            None => shared.application.route(&mut request),
+            None => environment.application.route(&mut request),
             Some(_) => None,
         };
         self.route = route;
-        self.started = shared.now;
-        self.record = shared.watch.begin(&request, route, client);
+        self.started = environment.now;
+        self.record = environment.watch.begin(&request, route, client);
         if let Some(port) = redirect {
             return Outcome::Ready(to_https(&request, port));
         }
-        shared.environment().call(request, route, self.span())
+        environment.call(request, route, self.span())
+    }
+
+    /// As [`begin`](Exchange::begin), for a caller in this process: the request is within the caller's span, and another
+    /// library reports it.
+    #[cfg(feature = "tower")]
+    pub(super) fn begin_within(&mut self, span: Span, mut request: Request, environment: &mut Environment) -> Outcome {
+        self.route = environment.application.route(&mut request);
+        self.started = environment.now;
+        self.record = environment.watch.within(span);
+        environment.call(request, self.route, self.span())
     }
 
     /// The span of the request, or an empty one.
@@ -110,18 +120,27 @@ impl Exchange {
         handler: PendingHandler,
         client: SocketAddr,
         sender: CommandSender,
-        shared: &Shared,
+        environment: &Environment,
     ) {
-        let pending = shared.environment().pending(handler, self.route, client, self.span());
+        let pending = self.pending(handler, client, environment);
         let handle = pending.spawn(move |response| sender.send(Command::Response(response)));
         self.state = ExchangeState::Handling(handle);
+    }
+
+    /// The response of a handler that was not ready.
+    pub(super) fn pending(
+        &self,
+        handler: PendingHandler,
+        client: SocketAddr,
+        environment: &Environment,
+    ) -> PendingResponse {
+        environment.pending(handler, self.route, client, self.span())
     }
 
     /// Counts the handler of the protocol that follows on the connection, which continues after the exchange. The second
     /// value is true if the handler ends with its client.
     #[cfg(feature = "websocket")]
-    pub(super) fn continue_handler(&self, client: SocketAddr, shared: &Shared) -> (InProgress, bool) {
-        let environment = shared.environment();
+    pub(super) fn continue_handler(&self, client: SocketAddr, environment: &Environment) -> (InProgress, bool) {
         let aborts = environment.disconnect(self.route) == Disconnect::Abort;
         (environment.enter(self.route, client), aborts)
     }
@@ -265,13 +284,13 @@ impl Exchange {
     }
 
     /// The instrumentation of the task that polls the response's stream.
-    pub(super) fn instrument_stream(&self, shared: &Shared) -> Instrumentation {
-        shared.environment().instrument(self.route, self.span().clone())
+    pub(super) fn instrument_stream(&self, environment: &Environment) -> Instrumentation {
+        environment.instrument(self.route, self.span().clone())
     }
 
     /// The response's body comes from a stream.
-    pub(super) fn begin_stream(&mut self, shared: &Shared) {
-        let disconnect = shared.environment().disconnect(self.route);
+    pub(super) fn begin_stream(&mut self, environment: &Environment) {
+        let disconnect = environment.disconnect(self.route);
         self.state = ExchangeState::Streaming(Rc::default(), disconnect);
     }
 
@@ -312,15 +331,15 @@ impl Exchange {
 
     /// The response is complete.
     #[inline]
-    pub(super) fn end(&mut self, shared: &mut Shared) {
+    pub(super) fn end(&mut self, environment: &mut Environment) {
         if let Some(record) = self.record.take() {
-            shared.end_watch(record, true);
+            environment.end_watch(record, true);
         }
     }
 
     /// The response is aborted: its stream and the request's body end. `unsent_bytes` of the response's body were written and
     /// not sent.
-    pub(super) fn break_off(&mut self, unsent_bytes: u64, shared: &mut Shared) {
+    pub(super) fn break_off(&mut self, unsent_bytes: u64, environment: &mut Environment) {
         if let ExchangeState::Streaming(gate, _) = &self.state {
             gate.close();
             self.state = ExchangeState::Idle;
@@ -328,23 +347,23 @@ impl Exchange {
         // First the record, before code that may panic.
         if let Some(mut record) = self.record.take() {
             record.body_bytes = record.body_bytes.saturating_sub(unsent_bytes);
-            shared.end_watch(record, false);
+            environment.end_watch(record, false);
         }
         self.break_body();
     }
 
     /// The stream or its connection has ended. The handler goes on without it unless its route has chosen otherwise; the
     /// response's stream and the request's body end.
-    pub(super) fn cancel(&mut self, unsent_bytes: u64, shared: &mut Shared) {
-        self.break_off(unsent_bytes, shared);
+    pub(super) fn cancel(&mut self, unsent_bytes: u64, environment: &mut Environment) {
+        self.break_off(unsent_bytes, environment);
         self.replace_handler();
     }
 
     /// Says in the log what the end of the shutdown cuts off. `asked_seconds` counts from the request's arrival; handlers
     /// are logged by themselves.
-    pub(super) fn log_cut_off(&self, peer: SocketAddr, stage: &'static str, shared: &Shared) {
+    pub(super) fn log_cut_off(&self, peer: SocketAddr, stage: &'static str, environment: &Environment) {
         let (method, route) = method_and_path(self.route.map(|(_, definition)| definition));
-        let seconds = shared.now.saturating_sub(self.started);
+        let seconds = environment.now.saturating_sub(self.started);
         tracing::warn!(%peer, method, route, stage, seconds, "closed at the shutdown");
     }
 }

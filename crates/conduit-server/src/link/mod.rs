@@ -25,8 +25,8 @@ use super::commands::{Command, CommandSender};
 use super::deadlines::Second;
 #[cfg(feature = "testing")]
 use super::readiness::Readiness;
+use super::shared::Shared;
 use super::transport::Transport;
-use super::worker::Shared;
 use crate::connection_info::{ConnectionInfo, Origin};
 use crate::exchange_id::ConnectionId;
 use crate::networks::Forwarding;
@@ -191,7 +191,7 @@ impl Link {
         shared.counts().received_bytes.add(received.bytes as u64);
         if self.deadline.timer == Timer::Body {
             let bytes = received.raw_bytes as u64;
-            self.deadline.rate.moved(bytes, shared.now, &shared.config);
+            self.deadline.rate.moved(bytes, shared.now(), &shared.config);
         }
         Ok(Arrived {
             bytes: received.bytes,
@@ -467,13 +467,13 @@ impl Link {
     }
 
     pub(super) fn set_timer(&mut self, timer: Timer, shared: &mut Shared) {
-        self.deadline.set(timer, shared.now, &shared.config);
+        self.deadline.set(timer, shared.now(), &shared.config);
         let second = self.deadline.second(&shared.config);
         let due = if timer == Timer::Room {
             // A reader is measured each second.
             Some(0)
         } else if self.stream.defers_output() {
-            let flush = shared.now + DEFERRED_SECONDS;
+            let flush = shared.now() + DEFERRED_SECONDS;
             Some(second.map_or(flush, |second| second.min(flush)))
         } else {
             second
@@ -491,7 +491,7 @@ impl Link {
 
     /// Gives the time of the timer again.
     pub(super) fn extend_timer(&mut self, shared: &Shared) {
-        self.deadline.extend(shared.now);
+        self.deadline.extend(shared.now());
     }
 
     #[inline]
@@ -519,7 +519,7 @@ impl Link {
 
     pub(super) fn is_late(&mut self, shared: &Shared) -> bool {
         let second = self.deadline.second(&shared.config);
-        second.is_some_and(|second| second <= shared.now)
+        second.is_some_and(|second| second <= shared.now())
     }
 
     /// Measures how much the client takes of the output. Bytes that the socket accepts show nothing of that: the system may
@@ -533,7 +533,7 @@ impl Link {
     /// The number of bytes that the client has taken since the last look.
     pub(super) fn take_measure(&mut self, shared: &Shared) -> u64 {
         let taken = self.taken_bytes();
-        self.deadline.rate.took(taken, shared.now, &shared.config)
+        self.deadline.rate.took(taken, shared.now(), &shared.config)
     }
 
     /// The readiness that a poller would report for a connection in memory.

@@ -4,7 +4,7 @@ use conduit_net::Interest;
 
 use super::Step;
 use crate::link::{Link, Timer, reading};
-use crate::worker::Shared;
+use crate::shared::Shared;
 
 pub(crate) struct Echo;
 

@@ -7,7 +7,7 @@ use conduit_net::Interest;
 
 use super::Step;
 use crate::link::{LINGER_SECONDS, Link, Timer, reading};
-use crate::worker::Shared;
+use crate::shared::Shared;
 
 /// The number of bytes that a connection discards while it lingers.
 const LINGER_BYTES: u64 = 16 * 1024 * 1024;
@@ -49,7 +49,7 @@ impl Lingering {
 
     pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
         if is_over {
-            let seconds = link.waited(shared.now);
+            let seconds = link.waited(shared.now());
             let stage = "the client has not taken its response";
             tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
             return Step::Close;

@@ -23,6 +23,7 @@ mod proxy_header;
 pub(super) mod websocket;
 
 use conduit_net::Interest;
+use http::header::UPGRADE;
 
 #[cfg(feature = "testing")]
 use self::echo::Echo;
@@ -34,11 +35,15 @@ use self::negotiating::Negotiating;
 pub(super) use self::proxy_header::ProxyHeader;
 #[cfg(feature = "websocket")]
 use self::websocket::WebSocket;
-use super::commands::Command;
+use super::commands::{Command, CommandSender};
+use super::exchange::Exchange;
 use super::link::{Link, Timer};
-use super::worker::Shared;
-use crate::exchange_id::{ConnectionId, ExchangeId};
+use super::shared::Shared;
+use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
+use crate::response::Response;
+#[cfg(feature = "websocket")]
+use crate::websocket::Ticket;
 
 /// The protocol of a connection, at this time.
 pub(super) enum Protocol {
@@ -53,28 +58,6 @@ pub(super) enum Protocol {
     WebSocket(Box<WebSocket>),
     #[cfg(feature = "testing")]
     Echo(Echo),
-}
-
-/// A protocol that a response with status 101 can switch to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Upgrade {
-    #[cfg(feature = "websocket")]
-    WebSocket,
-    #[cfg(feature = "testing")]
-    Echo,
-}
-
-impl Upgrade {
-    /// The protocol of this name in the `upgrade` field.
-    fn named(name: &[u8]) -> Option<Self> {
-        match name {
-            #[cfg(feature = "websocket")]
-            b"websocket" => Some(Upgrade::WebSocket),
-            #[cfg(feature = "testing")]
-            b"conduit-test-echo" => Some(Upgrade::Echo),
-            _ => None,
-        }
-    }
 }
 
 /// The next step of a connection.
@@ -144,15 +127,27 @@ impl Protocol {
         Protocol::Http2(Box::new(Http2::new(link, shared)))
     }
 
-    /// The protocol that a response of this connection has switched to.
+    /// The protocol that the `upgrade` field of a response with status 101 names. Returns none if it is unknown, or if the
+    /// response lacks what the protocol needs.
     #[cold]
-    fn upgraded(upgrade: Upgrade, id: ConnectionId, shared: &mut Shared) -> Option<Self> {
-        let _ = (id, &shared);
-        match upgrade {
+    fn upgraded(
+        response: &Response,
+        exchange: &Exchange,
+        sender: CommandSender,
+        link: &Link,
+        shared: &mut Shared,
+    ) -> Option<Self> {
+        let _ = (exchange, &sender, link, &shared);
+        match response.headers().get(UPGRADE)?.as_bytes() {
             #[cfg(feature = "websocket")]
-            Upgrade::WebSocket => shared.websockets.take(id).map(Protocol::WebSocket),
+            b"websocket" => {
+                let socket = response.extensions().get::<Ticket>()?.redeem()?;
+                let socket = WebSocket::start(socket, exchange, sender, link, shared);
+                Some(Protocol::WebSocket(Box::new(socket)))
+            }
             #[cfg(feature = "testing")]
-            Upgrade::Echo => Some(Protocol::Echo(Echo)),
+            b"conduit-test-echo" => Some(Protocol::Echo(Echo)),
+            _ => None,
         }
     }
 

@@ -5,7 +5,7 @@ use conduit_net::Interest;
 use super::Step;
 use crate::limit::Limit;
 use crate::link::{Link, Timer, reading};
-use crate::worker::Shared;
+use crate::shared::Shared;
 
 pub(crate) struct Negotiating;
 

@@ -9,7 +9,7 @@ use super::{Protocol, Step};
 use crate::connection_info::Origin;
 use crate::limit::Limit;
 use crate::link::{Link, Timer, reading};
-use crate::worker::Shared;
+use crate::shared::Shared;
 
 #[derive(Default)]
 pub(crate) struct ProxyHeader(HeaderParser);

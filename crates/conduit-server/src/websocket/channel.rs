@@ -137,6 +137,8 @@ pub(crate) struct Channel {
     has_no_reader: Cell<bool>,
     /// The handler has dropped all handles.
     is_abandoned: Cell<bool>,
+    /// The handler was polled.
+    has_begun: Cell<bool>,
 }
 
 // The connection's end.
@@ -218,9 +220,17 @@ impl Channel {
         }
     }
 
+    /// The handler was polled: from here on the channel closes once its handles are dropped. Before that the handler may still
+    /// fail, which has another code.
+    pub(crate) fn has_begun(&self) {
+        if !self.has_begun.replace(true) && self.is_abandoned.get() {
+            self.announce();
+        }
+    }
+
     /// Closes a channel whose handles are dropped.
     pub(crate) fn close_if_abandoned(&self) {
-        if self.is_abandoned.get() {
+        if self.is_abandoned.get() && self.has_begun.get() {
             self.close(CloseCode::NORMAL, "");
         }
     }

@@ -53,7 +53,7 @@ impl Worker {
         let Some(process) = &self.shared.config.in_process else {
             return;
         };
-        let WorkCounts { handlers, tasks } = self.shared.running.counts();
+        let WorkCounts { handlers, tasks } = self.shared.environment.handlers.counts();
         let mut resources = Resources::default();
         for (_, connection) in &self.connections {
             let bytes = connection.buffer_bytes();

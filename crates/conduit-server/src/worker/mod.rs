@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use conduit_net::{AsyncPoller, Events, Interest, Poller};
 use conduit_proto::http_date;
+#[cfg(feature = "websocket")]
+use conduit_proto::ws::Codecs;
 use http::HeaderValue;
 use slab::Slab;
 use tokio::time::Instant;
@@ -27,11 +29,10 @@ use crate::cohort::Cohort;
 use crate::commands::{Command, CommandQueue};
 use crate::config::Config;
 use crate::connection::{Connection, Disposition};
-use crate::counts::Counts;
 use crate::current;
 use crate::cut_off::CutOff;
 use crate::deadlines::{Second, Wheel};
-use crate::dispatch::{Application, Plan};
+use crate::dispatch::Plan;
 use crate::error::{Error, Result};
 use crate::exchange::Environment;
 use crate::exchange_id::{ConnectionId, ExchangeId};
@@ -41,13 +42,12 @@ use crate::limit::Limit;
 use crate::listening::{AcceptError, Accepted, Listener};
 use crate::panics::{caught, emit};
 use crate::peers::Peers;
-#[cfg(feature = "websocket")]
-use crate::protocol::websocket::SharedWebSockets;
 use crate::readiness::Readiness;
 use crate::request::Request;
+use crate::shared::Shared;
 use crate::state::OpenState;
 use crate::transport::{PORTABLE_POLLER, Transport};
-use crate::watch::{Watch, Watched};
+use crate::watch::Watch;
 use crate::work::{Work, WorkCounts};
 
 /// The number of events that a turn takes from the poller; then tokio has its turn.
@@ -80,70 +80,6 @@ pub(super) struct Limits {
     /// The HSTS value for connections with TLS, and the redirect of the others.
     pub(super) hsts: Option<HeaderValue>,
     pub(super) redirect: Option<u16>,
-}
-
-/// The state that all connections of a worker use.
-pub(super) struct Shared {
-    pub(super) poller: Rc<Poller>,
-    pub(super) application: Application,
-    pub(super) config: Config,
-    pub(super) commands: Rc<CommandQueue>,
-    pub(super) wheel: Wheel,
-    pub(super) peers: Arc<Peers>,
-    /// The counts of all workers, and which of them is this one.
-    counts: (Arc<[Counts]>, usize),
-    pub(super) watch: Watch,
-    /// Seconds since the worker started.
-    pub(super) now: Second,
-    /// The value of the `date` header field.
-    pub(super) date: [u8; 29],
-    /// The memory for the next request's head.
-    pub(super) request: Request,
-    /// Buffers for what is written before it is sent.
-    pub(super) outputs: Vec<Vec<u8>>,
-    /// The value of `strict-transport-security` on connections with TLS, if that is wanted.
-    pub(super) hsts: Option<HeaderValue>,
-    /// The port that clients are sent to who come over plain TCP, if they are.
-    pub(super) redirect: Option<u16>,
-    /// The handlers that run as tasks, with or without a client, and the tasks that they spawned.
-    pub(super) running: Work,
-    /// No more requests are accepted on a connection once its current ones have been answered.
-    pub(super) stopping: bool,
-    /// Another process has taken over: idle connections stay until their next response, which contains `connection: close`, so
-    /// that no request meets a close in flight.
-    pub(super) keeps_idle: bool,
-    /// The poller must be polled again without a report: a source was not drained, or is watched for more than before. The
-    /// poller's descriptor, nested in tokio's poller, reports only changes. A source that stays ready (a listener, and with
-    /// the portable poller any source) is not a change before the next wait, not even with a wider interest: the kernel's
-    /// `ep_modify` wakes no waiter for a source that is still on the ready list.
-    pub(super) more: bool,
-    #[cfg(feature = "websocket")]
-    pub(super) websockets: SharedWebSockets,
-}
-
-impl Shared {
-    /// The counters of this worker.
-    pub(super) fn counts(&self) -> &Counts {
-        &self.counts.0[self.counts.1]
-    }
-
-    /// The parts that serve an exchange.
-    #[inline]
-    pub(super) fn environment(&self) -> Environment<'_> {
-        Environment {
-            application: &self.application,
-            counts: &self.counts.0,
-            worker: self.counts.1,
-            handlers: &self.running,
-            disconnect: self.config.disconnect,
-            now: self.now,
-        }
-    }
-
-    /// A response is complete or aborted.
-    pub(super) fn end_watch(&mut self, watched: Box<Watched>, complete: bool) {
-        self.watch.end(watched, complete, &self.counts.0[self.counts.1]);
-    }
 }
 
 pub(super) struct Worker {
@@ -236,28 +172,32 @@ impl Worker {
         let poller = Rc::new(Poller::new().map_err(failed)?);
         let commands = Rc::new(CommandQueue::default());
         let bell = tokio::task::spawn_local(wake_every_second(Rc::clone(&commands), handle.clone(), number));
-        let watch = Watch::new(Arc::clone(&config.observer), counts_routes);
+        let environment = Environment {
+            application: plan.connect(state),
+            counts: Arc::clone(handle.counts()),
+            worker: number,
+            handlers: work.clone(),
+            watch: Watch::new(Arc::clone(&config.observer), counts_routes),
+            disconnect: config.disconnect,
+            redirect: limits.redirect,
+            now: 1,
+        };
         let shared = Shared {
             poller: Rc::clone(&poller),
-            application: plan.connect(state),
+            environment,
             config,
             commands,
             wheel: Wheel::new(),
             peers: limits.peers,
-            counts: (Arc::clone(handle.counts()), number),
-            watch,
-            now: 1,
             date: [0; 29],
             request: Request::blank(),
             outputs: Vec::new(),
             hsts: limits.hsts,
-            redirect: limits.redirect,
-            running: work.clone(),
             stopping: false,
             keeps_idle: false,
             more: false,
             #[cfg(feature = "websocket")]
-            websockets: SharedWebSockets::default(),
+            codecs: Codecs::default(),
         };
         let started = Instant::now();
         let worker = Worker {
@@ -315,8 +255,9 @@ impl Worker {
         self.shared.date = http_date(unix_time.as_secs());
         // The next turn at or after the wall clock's next second changes the date again.
         self.next_second = now + Duration::from_nanos(1_000_000_000 - u64::from(unix_time.subsec_nanos()));
-        self.shared.now = self.clock.look(now, std::time::Instant::now());
-        for key in self.shared.wheel.advance(self.shared.now) {
+        let second = self.clock.look(now, std::time::Instant::now());
+        self.shared.environment.now = second;
+        for key in self.shared.wheel.advance(second) {
             self.with_input(key, Connection::check_deadline);
         }
     }
@@ -473,7 +414,7 @@ impl Worker {
                     )
                 });
                 self.pause_accepting();
-                self.full_until = self.shared.now + 1;
+                self.full_until = self.shared.now() + 1;
                 return false;
             }
             match listener.accept() {
@@ -493,7 +434,7 @@ impl Worker {
                     // until the next second, and those that are connected go on.
                     emit(|| tracing::warn!(%error, "cannot accept connections; trying again in a second"));
                     self.pause_accepting();
-                    self.accept_from = self.shared.now + 1;
+                    self.accept_from = self.shared.now() + 1;
                     return false;
                 }
             }
@@ -547,7 +488,7 @@ impl Worker {
         self.accepted = self.accepted.wrapping_add(1).max(1);
         let entry = self.connections.vacant_entry();
         let key = ConnectionId::from(self.accepted) << 32 | entry.key() as ConnectionId;
-        let connection = entry.insert(Connection::new(transport, peer, info, key, self.shared.now));
+        let connection = entry.insert(Connection::new(transport, peer, info, key, self.shared.now()));
         connection.set_origin(counted, header, forwarding);
         // Its request is often there already: then one event and one registration are saved.
         self.with_input(key, |connection, input, shared| {
@@ -562,7 +503,7 @@ impl Worker {
             let each = connections.iter();
             each.filter_map(|(_, connection)| Some((connection.idle_since()?, connection.id())))
         };
-        self.idle.longest(self.shared.now, all, |key| {
+        self.idle.longest(self.shared.now(), all, |key| {
             let connection = connections.get(key as u32 as usize);
             let connection = connection.filter(|connection| connection.id() == key)?;
             // Its next request may be in the kernel already: then another one goes.
@@ -572,8 +513,8 @@ impl Worker {
 
     /// Watches the listening sockets again when there is room for a connection again, or may be.
     fn resume_accepting(&mut self) {
-        let room = self.connections.len() < self.connection_limit || self.shared.now >= self.full_until;
-        let room = room && self.shared.now >= self.accept_from;
+        let room = self.connections.len() < self.connection_limit || self.shared.now() >= self.full_until;
+        let room = room && self.shared.now() >= self.accept_from;
         if !room || self.accepting || self.listeners.is_empty() {
             return;
         }
@@ -586,7 +527,7 @@ impl Worker {
             {
                 emit(|| tracing::error!(%error, "cannot watch a listening socket; trying again in a second"));
                 self.pause_accepting();
-                self.accept_from = self.shared.now + 1;
+                self.accept_from = self.shared.now() + 1;
                 return;
             }
         }
@@ -634,7 +575,7 @@ impl Worker {
             for key in self.keys() {
                 self.with_input(key, Connection::on_shutdown);
             }
-            let work = self.shared.running.counts();
+            let work = self.shared.environment.handlers.counts();
             let connections = self.connections.len();
             self.cut_off = self.cut_off.plus(CutOff {
                 connections,
@@ -651,7 +592,7 @@ impl Worker {
                     )
                 });
             }
-            self.shared.running.name_in_log(self.shared.now);
+            self.shared.environment.handlers.name_in_log(self.shared.now());
             for key in self.keys() {
                 self.with_connection(key, |connection, shared| {
                     connection.log_cut_off(shared);
@@ -669,6 +610,6 @@ impl Worker {
         // A handler whose client has gone is finished all the same.
         self.shared.stopping
             && self.connections.is_empty()
-            && (self.over || self.shared.running.poll_finished(context).is_ready())
+            && (self.over || self.shared.environment.handlers.poll_finished(context).is_ready())
     }
 }

@@ -164,9 +164,15 @@ async fn fails(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|_socket| async move { Err::<(), _>(conduit::BoxError::from("a failure")) })
 }
 
+#[get("/drops")]
+async fn drops(upgrade: WebSocketUpgrade) -> Response {
+    // The future does not capture the socket, so that the drop comes before its first poll.
+    upgrade.on_upgrade(|_socket| async move { Ok::<(), conduit::BoxError>(()) })
+}
+
 #[test]
 fn the_handlers_end_closes_the_websocket() {
-    let client = TestClient::new(App::new(()).routes(routes![closes, returns, panics, fails]));
+    let client = TestClient::new(App::new(()).routes(routes![closes, returns, panics, fails, drops]));
     let mut socket = client.websocket("/close").open();
     assert_eq!(socket.recv().as_text(), Some("last"));
     assert_eq!(
@@ -180,6 +186,8 @@ fn the_handlers_end_closes_the_websocket() {
     let mut socket = client.websocket("/panics").open();
     socket.send("now");
     assert_eq!(socket.closed(), Some(CloseCode::INTERNAL_ERROR));
+    let mut socket = client.websocket("/drops").open();
+    assert_eq!(socket.closed(), Some(CloseCode::NORMAL));
     let mut socket = client.websocket("/fails").open();
     assert_eq!(socket.closed(), Some(CloseCode::INTERNAL_ERROR));
     wait_for(|| client.resources().handlers == 0);

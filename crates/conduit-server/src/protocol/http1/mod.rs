@@ -10,7 +10,7 @@ use conduit_net::Interest;
 use conduit_proto::h1::{self, BodyLength, Phase};
 use http::StatusCode;
 
-use super::{Protocol, Step, Upgrade, close_late, linger};
+use super::{Step, close_late, linger};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
 use crate::exchange::Exchange;
@@ -19,13 +19,15 @@ use crate::limit::Limit;
 use crate::link::{Link, Timer, reading};
 use crate::panics::discard;
 use crate::problem::Problem;
-use crate::worker::Shared;
+use crate::shared::Shared;
 
 pub(crate) struct Http1 {
     engine: h1::Connection,
     exchange: Exchange,
     input: InputState,
-    ending: Ending,
+    /// Closing resets the connection instead of ending it cleanly: a close-delimited response was aborted, or the client does
+    /// not take its responses.
+    resets: bool,
     /// The number of requests that have arrived.
     requests: u64,
 }
@@ -43,23 +45,13 @@ enum InputState {
     Paused,
 }
 
-/// The end of the connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    Clean,
-    /// A close-delimited response was aborted, or a client does not take its response: reset instead of closing cleanly.
-    Reset,
-    /// A response has switched to another protocol.
-    Upgrade(Upgrade),
-}
-
 impl Http1 {
     pub(crate) fn new() -> Self {
         Http1 {
             engine: h1::Connection::new(),
             exchange: Exchange::new(),
             input: InputState::NeedsMore,
-            ending: Ending::Clean,
+            resets: false,
             requests: 0,
         }
     }
@@ -80,9 +72,6 @@ impl Http1 {
     /// Continues after the output was sent: with a stream, with input that had to wait, or with the end of the connection.
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         self.continue_output(link, shared);
-        if let Ending::Upgrade(upgrade) = self.ending {
-            return Protocol::upgraded(upgrade, link.id, shared).map_or(Step::Close, Step::switch);
-        }
         if link.read_closed && self.exchange.ends_with_client() {
             return Step::Close;
         }
@@ -122,7 +111,7 @@ impl Http1 {
             link.load_file(sender);
         } else if self.exchange.is_idle() && self.exchange.has_record() {
             // The uncopied body of a response is sent.
-            self.exchange.end(shared);
+            self.exchange.end(&mut shared.environment);
         }
         if link.has_room() {
             self.exchange.offer_room();
@@ -131,10 +120,7 @@ impl Http1 {
 
     /// Ends the server's half of the stream after the last response, and lingers until the client has ended its own.
     fn finish(&mut self, link: &mut Link) -> Step {
-        if self.ending == Ending::Reset {
-            return Step::Close;
-        }
-        linger(link)
+        if self.resets { Step::Close } else { linger(link) }
     }
 
     pub(super) fn on_command(
@@ -155,10 +141,9 @@ impl Http1 {
                 // The connection may have responded by itself before.
                 if self.exchange.is_handling() {
                     self.exchange.has_responded();
-                    self.respond(response, link, shared);
-                } else {
-                    discard(response);
+                    return self.answer(response, link, shared);
                 }
+                discard(response);
             }
             Command::Piece(piece) => {
                 if let Some(piece) = self.exchange.take_piece(piece) {
@@ -209,7 +194,7 @@ impl Http1 {
             Timer::Body => (Limit::BodyRate, "the body of the request arrives too slowly"),
             Timer::Room => {
                 // The system must not keep what the client does not take.
-                self.ending = Ending::Reset;
+                self.resets = true;
                 return close_late(Limit::WriteRate, link, shared);
             }
             Timer::Idle | Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
@@ -236,11 +221,11 @@ impl Http1 {
         } else if link.has_output() {
             "the response is not sent"
         } else {
-            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now));
+            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now()));
             tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
             return Step::Close;
         };
-        self.exchange.log_cut_off(link.peer(), stage, shared);
+        self.exchange.log_cut_off(link.peer(), stage, &shared.environment);
         Step::Close
     }
 
@@ -295,7 +280,7 @@ impl Http1 {
 
     /// Returns whether the last response is complete, and the connection closes after it.
     pub(super) fn sends_last(&self) -> bool {
-        !self.engine.keep_alive() && !self.exchange.is_serving() && self.ending == Ending::Clean
+        !self.engine.keep_alive() && !self.exchange.is_serving() && !self.resets
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -323,13 +308,7 @@ impl Http1 {
 
     /// Cancels the exchange. Returns whether the client must see a reset.
     pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
-        self.exchange.cancel(link.uncopied_left(), shared);
-        if let Ending::Upgrade(upgrade) = self.ending
-            && let Some(mut protocol) = Protocol::upgraded(upgrade, link.id, shared)
-        {
-            // The response with 101 could not be sent.
-            let _ = protocol.cancel(link, shared);
-        }
-        self.ending == Ending::Reset || self.engine.ends_with_stream()
+        self.exchange.cancel(link.uncopied_left(), &mut shared.environment);
+        self.resets || self.engine.ends_with_stream()
     }
 }

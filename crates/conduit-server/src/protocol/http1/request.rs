@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::protocol::Protocol;
 use crate::protocol::Step;
 use crate::request::Request;
-use crate::worker::Shared;
+use crate::shared::Shared;
 
 impl Http1 {
     /// Serves the requests in the input, until there are no more, the engine has to wait, or there is no room for output.
@@ -61,9 +61,12 @@ impl Http1 {
                     }
                     link.restart_timer();
                     if request.head().body() == BodyLength::None {
-                        self.begin(request, link, shared);
+                        let step = self.begin(request, link, shared);
+                        if let Step::Switch(_) = step {
+                            return step;
+                        }
                         if input.is_empty() {
-                            // The usual end: the engine need not be asked to find nothing.
+                            // The usual end: the engine would find nothing.
                             self.input = InputState::NeedsMore;
                             break;
                         }
@@ -80,8 +83,10 @@ impl Http1 {
                 }
                 Event::End(trailers) => {
                     self.exchange.end_body(trailers);
-                    if let Some(request) = arriving.take() {
-                        self.begin(request, link, shared);
+                    if let Some(request) = arriving.take()
+                        && let step @ Step::Switch(_) = self.begin(request, link, shared)
+                    {
+                        return step;
                     }
                 }
                 Event::Blocked => {
@@ -108,21 +113,26 @@ impl Http1 {
                 }
             }
         }
-        if let Some(request) = arriving {
+        match arriving {
             // A response that does not want the body ends a pause.
-            self.begin(request, link, shared);
+            Some(request) => self.begin(request, link, shared),
+            None => Step::Continue,
         }
-        Step::Continue
     }
 
     /// Begins the exchange of a request, and writes the response if it is ready.
-    fn begin(&mut self, request: Request, link: &mut Link, shared: &mut Shared) {
+    fn begin(&mut self, request: Request, link: &mut Link, shared: &mut Shared) -> Step {
         let client = link.client();
-        match self.exchange.begin(request, client, link.is_plain_tcp(), shared) {
-            Outcome::Ready(response) => self.respond(response, link, shared),
+        match self
+            .exchange
+            .begin(request, client, link.is_plain_tcp(), &mut shared.environment)
+        {
+            Outcome::Ready(response) => self.answer(response, link, shared),
             Outcome::Pending(handler) => {
                 let sender = self.sender(link, shared);
-                self.exchange.spawn_handler(handler, client, sender, shared);
+                self.exchange
+                    .spawn_handler(handler, client, sender, &shared.environment);
+                Step::Continue
             }
         }
     }

@@ -4,10 +4,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use conduit_proto::h1::{self, BodyLength, Phase};
-use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY, UPGRADE};
+use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{Ending, Http1};
+use super::Http1;
 use crate::blocking::Instrumentation;
 use crate::body::{Body, BodyError, BodyKind};
 use crate::exchange::next_piece;
@@ -16,23 +16,49 @@ use crate::link::{Link, UNCOPIED_BYTES, Uncopied};
 use crate::panics::discard;
 use crate::pool::{self, Untouched};
 use crate::problem::Problem;
-use crate::protocol::Upgrade;
-#[cfg(feature = "websocket")]
-use crate::protocol::websocket::WebSocket;
+use crate::protocol::{Protocol, Step};
 use crate::response::{IntoResponse, Response};
-#[cfg(feature = "websocket")]
-use crate::websocket::Ticket;
-use crate::worker::Shared;
+use crate::shared::Shared;
 
 /// The pieces of a stream that are taken at once before its head is sent, if they are there.
 const READY_PIECES: usize = 8;
 const READY_BYTES: usize = 16 * 1024;
 
 impl Http1 {
-    /// Writes a response, or its head and the part of its body that is there.
+    /// Writes the response of a handler. A response with 101 switches to the protocol that it names.
+    pub(super) fn answer(&mut self, response: Response, link: &mut Link, shared: &mut Shared) -> Step {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            self.respond(response, link, shared);
+            return Step::Continue;
+        }
+        self.upgrade(response, link, shared)
+    }
+
+    #[cold]
+    fn upgrade(&mut self, response: Response, link: &mut Link, shared: &mut Shared) -> Step {
+        let sender = self.sender(link, shared);
+        let Some(next) = Protocol::upgraded(&response, &self.exchange, sender, link, shared) else {
+            self.respond(response, link, shared);
+            return Step::Continue;
+        };
+        self.exchange.record_head(&response);
+        let (status, headers) = (response.status(), response.headers());
+        self.engine
+            .write_head(&mut link.output, status, headers, BodyLength::None, &shared.date);
+        discard(response);
+        self.end_response(shared);
+        Step::switch(next)
+    }
+
+    /// Writes a final response, or its head and the part of its body that is there.
     pub(super) fn respond(&mut self, mut response: Response, link: &mut Link, shared: &mut Shared) {
         if self.engine.is_no_answer(response.status()) {
-            return self.respond_without_end(response, link, shared);
+            tracing::error!(status = %response.status(), "a handler returned a status that is not that of a final response");
+            discard(response);
+            response = shared
+                .environment
+                .application
+                .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         }
         self.exchange.record_head(&response);
         let is_last = self.requests >= shared.config.requests;
@@ -84,62 +110,13 @@ impl Http1 {
         self.end_response(shared);
     }
 
-    /// Writes a response with a status after which HTTP does not go on: a switch to another protocol, or a mistake.
-    #[cold]
-    fn respond_without_end(&mut self, response: Response, link: &mut Link, shared: &mut Shared) {
-        let status = response.status();
-        let name = response.headers().get(UPGRADE).map(HeaderValue::as_bytes);
-        if status == StatusCode::SWITCHING_PROTOCOLS
-            && let Some(upgrade) = name.and_then(Upgrade::named)
-            && self.prepare_upgrade(upgrade, &response, link, shared)
-        {
-            self.exchange.record_head(&response);
-            self.engine.write_head(
-                &mut link.output,
-                status,
-                response.headers(),
-                BodyLength::None,
-                &shared.date,
-            );
-            discard(response);
-            self.end_response(shared);
-            self.ending = Ending::Upgrade(upgrade);
-            return;
-        }
-        tracing::error!(%status, "a handler returned a status that is not that of a final response");
-        discard(response);
-        let failed = shared
-            .application
-            .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
-        self.respond(failed, link, shared);
-    }
-
-    /// Makes what the next protocol needs of the response. Returns false if the response lacks it.
-    #[cfg_attr(
-        not(feature = "websocket"),
-        expect(unused_variables, reason = "only WebSockets need something")
-    )]
-    fn prepare_upgrade(&self, upgrade: Upgrade, response: &Response, link: &Link, shared: &mut Shared) -> bool {
-        #[cfg(feature = "websocket")]
-        if upgrade == Upgrade::WebSocket {
-            let ticket = response.extensions().get::<Ticket>();
-            let Some(socket) = ticket.and_then(Ticket::redeem) else {
-                return false;
-            };
-            let sender = self.sender(link, shared);
-            let socket = WebSocket::start(socket, &self.exchange, sender, link, shared);
-            shared.websockets.put(link.id, socket);
-        }
-        true
-    }
-
     /// Writes the head of a response whose body is a stream, or a request's, and the part of it that is there.
     fn respond_by_stream(&mut self, response: Response, link: &mut Link, shared: &mut Shared) {
         let (parts, body) = response.into_parts();
         if let BodyKind::Incoming(incoming) = &body.0 {
             if let Err(error) = incoming.check_limit(0) {
                 discard(parts);
-                let refused = shared.application.show(error.into_response());
+                let refused = shared.environment.application.show(error.into_response());
                 return self.respond(refused, link, shared);
             }
             // The response is the request's own body: the client must send it before it sees a status.
@@ -155,8 +132,8 @@ impl Http1 {
             discard(body);
             return self.end_response(shared);
         }
-        self.exchange.begin_stream(shared);
-        let instrumentation = self.exchange.instrument_stream(shared);
+        self.exchange.begin_stream(&shared.environment);
+        let instrumentation = self.exchange.instrument_stream(&shared.environment);
         if let Some((body, failed)) = self.write_ready_pieces(body, &instrumentation, link, shared) {
             let sender = self.sender(link, shared);
             self.exchange.spawn_stream(body, failed, instrumentation, sender);
@@ -273,23 +250,26 @@ impl Http1 {
     pub(super) fn abort_response(&mut self, error: &str, unsent_bytes: u64, link: &Link, shared: &mut Shared) {
         tracing::warn!(peer = %link.peer(), error, "aborted a response");
         if self.engine.ends_with_stream() {
-            self.ending = Ending::Reset;
+            self.resets = true;
         }
         self.engine.abort();
-        self.exchange.break_off(unsent_bytes, shared);
+        self.exchange.break_off(unsent_bytes, &mut shared.environment);
     }
 
     /// Responds in place of a handler, if there was no response yet, and closes.
     pub(super) fn refuse(&mut self, problem: Problem, link: &mut Link, shared: &mut Shared) {
         self.drop_request_body();
         if self.engine.can_answer() {
-            let mut response = shared.application.show(problem.into_response());
+            let mut response = shared.environment.application.show(problem.into_response());
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
             if !self.exchange.has_record() {
                 let bytes = response.body().len().unwrap_or_default();
-                shared.watch.refused(link.client(), response.status(), bytes);
+                shared
+                    .environment
+                    .watch
+                    .refused(link.client(), response.status(), bytes);
             }
             self.exchange.replace_handler();
             self.respond(response, link, shared);
@@ -305,7 +285,7 @@ impl Http1 {
     #[inline]
     fn end_response(&mut self, shared: &mut Shared) {
         self.drop_request_body();
-        self.exchange.end(shared);
+        self.exchange.end(&mut shared.environment);
     }
 
     /// The handler no longer gets the rest of the request's body. The engine skips it, or closes.

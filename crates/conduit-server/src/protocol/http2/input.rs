@@ -11,7 +11,7 @@ use crate::link::{Link, Timer};
 use crate::problem::Problem;
 use crate::protocol::Step;
 use crate::request::Request;
-use crate::worker::Shared;
+use crate::shared::Shared;
 
 impl Http2 {
     /// Serves the frames in the input, until there are no more, or there is no room for output.
@@ -141,7 +141,7 @@ impl Http2 {
         let Some(stream) = self.stream(id) else { return };
         // Flow control bounds what is held: a handler that lags makes the client wait.
         stream.exchange.push_body(piece);
-        stream.rate.moved(share, shared.now, &shared.config);
+        stream.rate.moved(share, shared.now(), &shared.config);
         stream.unread_bytes += piece.len();
         if stream.arriving.is_none() {
             self.report_consumed(id, link);
@@ -163,10 +163,10 @@ impl Http2 {
     fn begin(&mut self, id: h2::StreamId, request: Request, link: &mut Link, shared: &mut Shared) {
         let client = link.client();
         let exchange = &mut self.streams[id.slot()].exchange;
-        match exchange.begin(request, client, link.is_plain_tcp(), shared) {
+        match exchange.begin(request, client, link.is_plain_tcp(), &mut shared.environment) {
             Outcome::Ready(response) => self.respond(id, response, link, shared),
             Outcome::Pending(handler) => {
-                exchange.spawn_handler(handler, client, Self::sender(id, link, shared), shared);
+                exchange.spawn_handler(handler, client, Self::sender(id, link, shared), &shared.environment);
                 self.report_consumed(id, link);
             }
         }

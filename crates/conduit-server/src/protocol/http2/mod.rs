@@ -25,7 +25,7 @@ use crate::limit::Limit;
 use crate::link::{Link, Timer, TransferRate, after, reading};
 use crate::panics::discard;
 use crate::problem::Problem;
-use crate::worker::Shared;
+use crate::shared::Shared;
 
 pub(crate) struct Http2 {
     engine: Http2Connection,
@@ -94,8 +94,8 @@ impl Http2 {
             arriving: Vec::new(),
             streaming: 0,
             has_transfers: false,
-            opened: shared.now,
-            checked: shared.now,
+            opened: shared.now(),
+            checked: shared.now(),
             shares: Shares::default(),
             rate: TransferRate::default(),
             has_more: false,
@@ -138,7 +138,7 @@ impl Http2 {
             self.check_settings(link, shared);
         }
         if self.has_transfers
-            && self.checked != shared.now
+            && self.checked != shared.now()
             && let Step::Close = self.check_transfers(link, shared)
         {
             return Step::Close;
@@ -295,7 +295,7 @@ impl Http2 {
     /// Ends the connection if the client has not acknowledged the server's SETTINGS in time (RFC 9113, section 6.5.3).
     #[cold]
     fn check_settings(&mut self, link: &mut Link, shared: &mut Shared) {
-        if after(self.opened, shared.config.handshake_timeout) <= shared.now {
+        if after(self.opened, shared.config.handshake_timeout) <= shared.now() {
             self.abort(Limit::HandshakeTime, ErrorCode::SETTINGS_TIMEOUT, link, shared);
         }
     }
@@ -304,7 +304,7 @@ impl Http2 {
     /// the connection if its window stays closed. A response that only waits for its turn is not late.
     fn check_transfers(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let mut shares = Shares::default();
-        self.checked = shared.now;
+        self.checked = shared.now();
         self.has_transfers = false;
         let is_connection_closed = self.engine.is_connection_window_closed();
         let mut is_any_closed = false;
@@ -329,7 +329,7 @@ impl Http2 {
                 (false, true) => Timer::Body,
                 (false, false) => Timer::Off,
             };
-            if stream.rate.check(waits_for, shared.now, &shared.config) {
+            if stream.rate.check(waits_for, shared.now(), &shared.config) {
                 self.end_late(id, waits_for, link, shared);
             }
         }
@@ -337,7 +337,7 @@ impl Http2 {
         let is_closed = shares.sending > 0 && self.engine.is_connection_window_closed();
         self.has_transfers |= is_closed;
         let waits_for = if is_closed { Timer::Room } else { Timer::Off };
-        if (is_closed || !is_any_closed) && self.rate.check(waits_for, shared.now, &shared.config) {
+        if (is_closed || !is_any_closed) && self.rate.check(waits_for, shared.now(), &shared.config) {
             self.resets = true;
             return close_late(Limit::WriteRate, link, shared);
         }
@@ -364,9 +364,9 @@ impl Http2 {
     /// Counts bytes of a response that are written.
     fn has_written(&mut self, id: h2::StreamId, bytes: usize, shared: &Shared) {
         let share = bytes as u64 * self.shares.sending.max(1);
-        self.rate.moved(bytes as u64, shared.now, &shared.config);
+        self.rate.moved(bytes as u64, shared.now(), &shared.config);
         if let Some(stream) = self.stream(id) {
-            stream.rate.moved(share, shared.now, &shared.config);
+            stream.rate.moved(share, shared.now(), &shared.config);
         }
     }
 
@@ -379,7 +379,7 @@ impl Http2 {
         }
         let is_silent = self.streams.iter().all(|stream| stream.id.is_none());
         if is_silent && self.engine.phase() != Http2Phase::Idle {
-            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now));
+            let (stage, seconds) = ("a request has not arrived completely", link.waited(shared.now()));
             tracing::warn!(peer = %link.peer(), method = "", route = "", stage, seconds, "closed at the shutdown");
         }
         for stream in &self.streams {
@@ -391,7 +391,7 @@ impl Http2 {
                 Some(_) if stream.arriving.is_some() => "a request has not arrived completely",
                 Some(_) => "the response is not sent",
             };
-            stream.exchange.log_cut_off(link.peer(), stage, shared);
+            stream.exchange.log_cut_off(link.peer(), stage, &shared.environment);
         }
         Step::Close
     }
@@ -521,7 +521,7 @@ impl Http2 {
         self.detached += usize::from(goes_on);
         self.streaming -= usize::from(was_streaming);
         let stream = &mut self.streams[id.slot()];
-        stream.exchange.cancel(outgoing.left_bytes(), shared);
+        stream.exchange.cancel(outgoing.left_bytes(), &mut shared.environment);
         discard((outgoing, arriving));
     }
 
@@ -531,7 +531,7 @@ impl Http2 {
         stream.id = None;
         stream.outgoing = Outgoing::Nothing;
         stream.exchange.break_body();
-        stream.exchange.end(shared);
+        stream.exchange.end(&mut shared.environment);
     }
 
     /// The number of requests that may be in progress.
@@ -541,6 +541,6 @@ impl Http2 {
 
     /// The time of the engine. A second is precise enough for a budget that is refilled each second.
     fn now(shared: &Shared) -> Duration {
-        Duration::from_secs(shared.now.into())
+        Duration::from_secs(shared.now().into())
     }
 }

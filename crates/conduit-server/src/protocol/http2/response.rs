@@ -21,7 +21,7 @@ use crate::panics::discard;
 use crate::pool::{self, Untouched};
 use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
-use crate::worker::Shared;
+use crate::shared::Shared;
 
 /// The number of bytes of a response that are written before others have their turn; a shorter body is written at once.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -39,6 +39,7 @@ impl Http2 {
             tracing::error!(status = %response.status(), "a handler returned a status that is not that of a final response");
             discard(response);
             response = shared
+                .environment
                 .application
                 .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         }
@@ -94,7 +95,7 @@ impl Http2 {
         if let BodyKind::Incoming(incoming) = &body.0 {
             if let Err(error) = incoming.check_limit(0) {
                 discard((parts, body));
-                let refused = shared.application.show(error.into_response());
+                let refused = shared.environment.application.show(error.into_response());
                 return self.respond(id, refused, link, shared);
             }
             // The response is the request's own body: the client must send it before it sees a status.
@@ -109,10 +110,10 @@ impl Http2 {
             return self.free(id, shared);
         }
         let exchange = &mut self.streams[id.slot()].exchange;
-        exchange.begin_stream(shared);
+        exchange.begin_stream(&shared.environment);
         self.streaming += 1;
         self.has_transfers = true;
-        let instrumentation = exchange.instrument_stream(shared);
+        let instrumentation = exchange.instrument_stream(&shared.environment);
         if let Some((body, failed)) = self.write_ready_pieces(id, body, &instrumentation, link, shared) {
             let sender = Self::sender(id, link, shared);
             let exchange = &mut self.streams[id.slot()].exchange;
@@ -369,7 +370,7 @@ impl Http2 {
 
     /// Responds in place of a handler, if there was no response yet, or else resets the stream.
     pub(super) fn refuse(&mut self, id: h2::StreamId, problem: Problem, link: &mut Link, shared: &mut Shared) {
-        let response = shared.application.show(problem.into_response());
+        let response = shared.environment.application.show(problem.into_response());
         let Some(stream) = self.stream(id) else {
             return discard(response);
         };
@@ -381,7 +382,10 @@ impl Http2 {
         }
         if !stream.exchange.has_record() {
             let bytes = response.body().len().unwrap_or_default();
-            shared.watch.refused(link.client(), response.status(), bytes);
+            shared
+                .environment
+                .watch
+                .refused(link.client(), response.status(), bytes);
         }
         let goes_on = stream.exchange.is_handling() && !stream.exchange.ends_with_client();
         stream.exchange.replace_handler();

@@ -7,44 +7,22 @@ use std::rc::Rc;
 use bytes::Bytes;
 use conduit_net::Interest;
 use conduit_proto::ws::{
-    CloseCode, Codecs, MessageKind, WebSocketConnection, WebSocketError, WebSocketEvent, WebSocketLimits,
-    WebSocketReason, write_message_header,
+    CloseCode, MessageKind, WebSocketConnection, WebSocketError, WebSocketEvent, WebSocketLimits, WebSocketReason,
+    write_message_header,
 };
 
 use self::task::SocketTask;
 use super::{Step, close_late, linger};
 use crate::commands::{Command, CommandSender};
 use crate::exchange::Exchange;
-use crate::exchange_id::ConnectionId;
 use crate::limit::Limit;
 use crate::link::{Link, Timer, UNCOPIED_BYTES, Uncopied, reading};
 use crate::panics::discard;
+use crate::shared::Shared;
 use crate::websocket::{Channel, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed};
-use crate::worker::Shared;
 
 /// The rest of a frame up to which its connection is read together with others.
 const LITTLE_BYTES: u64 = 4 * 1024;
-
-/// The state that the WebSockets of a worker share.
-#[derive(Default)]
-pub(crate) struct SharedWebSockets {
-    /// The compressors of WebSockets without context takeover.
-    codecs: Codecs,
-    /// The WebSockets whose connections send the response with 101.
-    opening: Vec<(ConnectionId, Box<WebSocket>)>,
-}
-
-impl SharedWebSockets {
-    /// Keeps a WebSocket until the response with 101 is sent.
-    pub(super) fn put(&mut self, id: ConnectionId, socket: WebSocket) {
-        self.opening.push((id, Box::new(socket)));
-    }
-
-    pub(super) fn take(&mut self, id: ConnectionId) -> Option<Box<WebSocket>> {
-        let at = self.opening.iter().position(|(known, _)| *known == id)?;
-        Some(self.opening.swap_remove(at).1)
-    }
-}
 
 pub(crate) struct WebSocket {
     engine: WebSocketConnection,
@@ -91,8 +69,8 @@ impl WebSocket {
         };
         channel.set_limit(queue_bytes.unwrap_or(config.websocket.queue_bytes));
         channel.connect(sender);
-        let instrumentation = exchange.instrument_stream(shared);
-        let (in_progress, aborts) = exchange.continue_handler(link.client(), shared);
+        let instrumentation = exchange.instrument_stream(&shared.environment);
+        let (in_progress, aborts) = exchange.continue_handler(link.client(), &shared.environment);
         let task = SocketTask::new(handler, Rc::clone(&channel), instrumentation, aborts, in_progress);
         tokio::task::spawn_local(task);
         shared.counts().websockets_opened.add(1);
@@ -122,10 +100,7 @@ impl WebSocket {
                 self.input = SocketInput::Paused;
                 break;
             }
-            let event = match self
-                .engine
-                .handle_input(input, &mut shared.websockets.codecs, &mut link.output)
-            {
+            let event = match self.engine.handle_input(input, &mut shared.codecs, &mut link.output) {
                 Ok((used, event)) => {
                     *input = &input[used..];
                     event
@@ -226,13 +201,11 @@ impl WebSocket {
                 (MessageKind::Binary, bytes)
             }
             Queued::Message(Message::Text(text)) => {
-                self.engine
-                    .write_text(&text, &mut shared.websockets.codecs, &mut link.output);
+                self.engine.write_text(&text, &mut shared.codecs, &mut link.output);
                 return;
             }
             Queued::Message(Message::Binary(bytes)) => {
-                self.engine
-                    .write_binary(&bytes, &mut shared.websockets.codecs, &mut link.output);
+                self.engine.write_binary(&bytes, &mut shared.codecs, &mut link.output);
                 // They may have an owner of the application's.
                 return discard(bytes);
             }
@@ -282,7 +255,7 @@ impl WebSocket {
     /// messages.
     pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
         if is_over {
-            let seconds = link.waited(shared.now);
+            let seconds = link.waited(shared.now());
             let stage = "the WebSocket is not closed";
             tracing::warn!(peer = %link.peer(), stage, seconds, "closed at the shutdown");
             return Step::Close;

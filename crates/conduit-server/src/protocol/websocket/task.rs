@@ -58,7 +58,10 @@ impl SocketTask {
         let instrumentation = &self.instrumentation;
         let poll = || instrumentation.during(|| handler.as_mut().poll(context));
         let error = match catch_unwind(AssertUnwindSafe(poll)) {
-            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Pending) => {
+                self.channel.has_begun();
+                return Poll::Pending;
+            }
             Ok(Poll::Ready(Ok(()))) => None,
             // A handler that passes on the end of its connection has not failed.
             Ok(Poll::Ready(Err(_))) if self.channel.has_ended() => None,
@@ -70,6 +73,7 @@ impl SocketTask {
             self.channel.close(CloseCode::INTERNAL_ERROR, "");
         }
         discard(self.handler.take());
+        self.channel.has_begun();
         Poll::Ready(())
     }
 }

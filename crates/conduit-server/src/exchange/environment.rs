@@ -1,4 +1,4 @@
-//! A request's way to its handler, and a handler that is not ready at once.
+//! The environment of exchanges: the application, and the state of its thread that calls it.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -17,24 +17,37 @@ use crate::endpoint::{Outcome, PendingHandler};
 use crate::request::Request;
 use crate::response::Response;
 use crate::route::{Definition, Disconnect};
+use crate::watch::{Watch, Watched};
 use crate::work::{InProgress, Work};
 
 /// A route and its index in the table.
 pub(crate) type Route = (usize, &'static Definition);
 
-/// The parts of a worker, or of a service's thread, that serve an exchange.
-pub(crate) struct Environment<'a> {
-    pub(crate) application: &'a Application,
+/// The part of a worker, or of a service's thread, that serves exchanges.
+pub(crate) struct Environment {
+    pub(crate) application: Application,
     /// The counts of all workers, and the index of this one.
-    pub(crate) counts: &'a Arc<[Counts]>,
+    pub(crate) counts: Arc<[Counts]>,
     pub(crate) worker: usize,
-    pub(crate) handlers: &'a Work,
+    /// The handlers in progress as tasks, with or without a client, and the tasks that they spawned.
+    pub(crate) handlers: Work,
+    /// The observers of requests.
+    pub(crate) watch: Watch,
     /// The action at the end of a client whose route has chosen none.
     pub(crate) disconnect: Disconnect,
+    /// The HTTPS port to which requests over plain TCP are redirected; `None` serves them.
+    pub(crate) redirect: Option<u16>,
+    /// Seconds since the thread started to serve.
     pub(crate) now: Second,
 }
 
-impl Environment<'_> {
+impl Environment {
+    /// The counters of this thread.
+    #[inline]
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts[self.worker]
+    }
+
     /// Calls the application with a request whose route was looked up. A handler that is not ready continues as a task:
     /// [`pending`](Environment::pending).
     #[inline]
@@ -42,9 +55,9 @@ impl Environment<'_> {
         // The task of a handler that is not ready polls it again.
         let mut context = Context::from_waker(Waker::noop());
         let _inside = span.enter();
-        let running = &self.counts[self.worker].running;
         let index = route.map(|(index, _)| index);
-        running.during(index, || self.application.serve(request, &mut context))
+        let serve = || self.application.serve(request, &mut context);
+        self.counts().running.during(index, serve)
     }
 
     /// Counts a handler in progress, until the value is dropped.
@@ -76,7 +89,7 @@ impl Environment<'_> {
         Instrumentation {
             route: route.map(|(index, _)| index),
             span,
-            counts: Arc::clone(self.counts),
+            counts: Arc::clone(&self.counts),
             worker: self.worker,
         }
     }
@@ -85,6 +98,11 @@ impl Environment<'_> {
     pub(crate) fn disconnect(&self, route: Option<Route>) -> Disconnect {
         let chosen = route.and_then(|(_, definition)| definition.disconnect);
         chosen.unwrap_or(self.disconnect)
+    }
+
+    /// A response is complete or aborted.
+    pub(crate) fn end_watch(&mut self, watched: Box<Watched>, complete: bool) {
+        self.watch.end(watched, complete, &self.counts[self.worker]);
     }
 }
 

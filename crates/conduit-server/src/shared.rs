@@ -1,0 +1,64 @@
+//! The state of a worker that its connections share.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use conduit_net::Poller;
+#[cfg(feature = "websocket")]
+use conduit_proto::ws::Codecs;
+use http::HeaderValue;
+
+use crate::commands::CommandQueue;
+use crate::config::Config;
+use crate::counts::Counts;
+use crate::deadlines::{Second, Wheel};
+use crate::exchange::Environment;
+use crate::peers::Peers;
+use crate::request::Request;
+
+/// The state of a worker that links and protocols use. The worker owns it next to its connections, and passes it to each call.
+pub(super) struct Shared {
+    pub(super) poller: Rc<Poller>,
+    /// The part that serves exchanges.
+    pub(super) environment: Environment,
+    pub(super) config: Config,
+    pub(super) commands: Rc<CommandQueue>,
+    pub(super) wheel: Wheel,
+    /// The connections of each peer address, on all workers.
+    pub(super) peers: Arc<Peers>,
+    /// The value of the `date` header field.
+    pub(super) date: [u8; 29],
+    /// The memory for the next request's head.
+    pub(super) request: Request,
+    /// Memory for output; a connection takes a buffer when it begins to write.
+    pub(super) outputs: Vec<Vec<u8>>,
+    /// The value of `strict-transport-security` on connections with TLS; `None` without HSTS.
+    pub(super) hsts: Option<HeaderValue>,
+    /// The server stops: a connection closes after its current requests.
+    pub(super) stopping: bool,
+    /// Another process has taken over: idle connections stay until their next response, which contains `connection: close`, so
+    /// that no request meets a close in flight.
+    pub(super) keeps_idle: bool,
+    /// The poller must be polled again without a report: a source was not drained, or is watched for more than before. The
+    /// poller's descriptor, nested in tokio's poller, reports only changes. A source that stays ready (a listener, and with
+    /// the portable poller any source) is not a change before the next wait, not even with a wider interest: the kernel's
+    /// `ep_modify` wakes no waiter for a source that is still on the ready list.
+    pub(super) more: bool,
+    /// The compressors of WebSockets without context takeover.
+    #[cfg(feature = "websocket")]
+    pub(super) codecs: Codecs,
+}
+
+impl Shared {
+    /// The counters of this worker.
+    #[inline]
+    pub(super) fn counts(&self) -> &Counts {
+        self.environment.counts()
+    }
+
+    /// Seconds since the worker started.
+    #[inline]
+    pub(super) fn now(&self) -> Second {
+        self.environment.now
+    }
+}
