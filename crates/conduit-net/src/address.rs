@@ -1,5 +1,9 @@
 //! Socket addresses: an IP address and port, a Unix path or name, or a virtual machine and port.
 
+#[cfg_attr(target_os = "linux", path = "address/sys/linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "address/sys/other.rs")]
+mod sys;
+
 use crate::io;
 use core::fmt;
 use core::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -43,7 +47,7 @@ impl Address {
         Ok(match self {
             Address::Ip(address) => (*address).into(),
             Address::Unix(address) => address.inner.as_ref().ok_or(Errno::INVAL)?.as_any(),
-            Address::Vsock(address) => crate::sys::names::vsock_to_raw(*address)?,
+            Address::Vsock(address) => sys::vsock_to_raw(*address)?,
             Address::Other(_) => return Err(Errno::AFNOSUPPORT.into()),
         })
     }
@@ -62,11 +66,11 @@ impl Address {
                 .ok(),
             // A peer may be bound to a path of 108 bytes. Linux returns it with a zero byte after the structure, and
             // rustix panics because it searches for this byte inside of the structure.
-            AddressFamily::UNIX if raw.addr_len() as usize > crate::sys::names::ADDRESS_LIMIT => None,
+            AddressFamily::UNIX if raw.addr_len() as usize > sys::ADDRESS_LIMIT => None,
             AddressFamily::UNIX => SocketAddrUnix::try_from(raw.clone())
                 .map(|inner| UnixAddress { inner: Some(inner) }.into())
                 .ok(),
-            _ => crate::sys::names::vsock_from_raw(raw).map(Address::Vsock),
+            _ => sys::vsock_from_raw(raw).map(Address::Vsock),
         }
         .unwrap_or(Address::Other(raw.address_family().as_raw()))
     }
@@ -128,7 +132,7 @@ impl UnixAddress {
         match address.path_bytes() {
             // An empty path would be an abstract name.
             None => Err(Errno::INVAL.into()),
-            Some(path) if path.len() > crate::sys::names::PATH_LIMIT => Err(Errno::NAMETOOLONG.into()),
+            Some(path) if path.len() > sys::PATH_LIMIT => Err(Errno::NAMETOOLONG.into()),
             Some(_) => Ok(address),
         }
     }
@@ -140,7 +144,7 @@ impl UnixAddress {
     /// `ENAMETOOLONG` for a longer name; `EOPNOTSUPP` on other systems.
     pub fn from_abstract_name(name: &[u8]) -> io::Result<UnixAddress> {
         Ok(UnixAddress {
-            inner: Some(crate::sys::names::from_abstract(name)?),
+            inner: Some(sys::from_abstract(name)?),
         })
     }
 
@@ -158,7 +162,7 @@ impl UnixAddress {
 
     /// The abstract name, if the address is one.
     pub fn abstract_name(&self) -> Option<&[u8]> {
-        crate::sys::names::abstract_of(self.inner.as_ref()?)
+        sys::abstract_of(self.inner.as_ref()?)
     }
 
     /// Returns whether the address is unnamed.

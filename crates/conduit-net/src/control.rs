@@ -1,5 +1,9 @@
 //! Control messages (ancillary data). cmsg(3).
 
+#[cfg_attr(target_os = "linux", path = "control/sys/linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "control/sys/other.rs")]
+mod sys;
+
 use crate::io;
 use crate::option::Credentials;
 use core::fmt;
@@ -228,7 +232,7 @@ fn parse(level: c_int, kind: c_int, data: &[u8]) -> ControlMessage<'_> {
     if (level, kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
         return ControlMessage::Descriptors(Descriptors { numbers: data });
     }
-    crate::sys::control::parse(level, kind, data).unwrap_or(ControlMessage::Unknown { level, kind, data })
+    sys::parse(level, kind, data).unwrap_or(ControlMessage::Unknown { level, kind, data })
 }
 
 /// The descriptors of a message. Each is close-on-exec, and is closed on drop unless the caller takes it.

@@ -1,5 +1,9 @@
 //! Errors of socket operations, with their remedies.
 
+#[cfg_attr(feature = "std", path = "error/with_std.rs")]
+#[cfg_attr(not(feature = "std"), path = "error/without_std.rs")]
+mod conversions;
+
 use crate::{Address, VsockAddress, io};
 use core::fmt;
 use core::net::SocketAddr;

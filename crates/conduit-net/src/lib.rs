@@ -79,8 +79,6 @@ mod control;
 mod directory;
 mod error;
 #[cfg(feature = "std")]
-mod events;
-#[cfg(feature = "std")]
 mod host;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -112,8 +110,6 @@ pub use control::{ControlMessage, ControlMessages, Descriptors, QueuedError, Rec
 pub use directory::{Attributes, Directory, DirectoryEntry, Found, Waiting};
 pub use error::{Error, Operation};
 #[cfg(feature = "std")]
-pub use events::Events;
-#[cfg(feature = "std")]
 pub use host::resolve;
 #[cfg(target_os = "linux")]
 pub use linux::*;
@@ -121,6 +117,8 @@ pub use option::Options;
 pub use options::{KeepAlive, ListenOptions};
 #[cfg(all(target_os = "linux", not(conduit_portable)))]
 pub use poller::EventSlot;
+#[cfg(feature = "std")]
+pub use poller::Events;
 pub use poller::{Event, Interest, Iter, Poller};
 pub use socket::{Domain, Kind, Protocol, Received, Shutdown, Socket, wait_readable, wait_writable};
 pub use tcp::{TcpListener, TcpStream};

@@ -18,5 +18,3 @@ pub(crate) fn misuse(_text: &'static str) -> Error {
 pub(crate) fn errno(error: &Error) -> Option<Errno> {
     Some(*error)
 }
-
-impl core::error::Error for crate::Error {}

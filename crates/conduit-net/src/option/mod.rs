@@ -16,6 +16,14 @@
 //! ```
 
 mod codec;
+#[cfg_attr(target_os = "linux", path = "sys/linux.rs")]
+#[cfg_attr(target_os = "freebsd", path = "sys/freebsd.rs")]
+#[cfg_attr(target_vendor = "apple", path = "sys/apple.rs")]
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "freebsd", target_vendor = "apple")),
+    path = "sys/posix.rs"
+)]
+mod sys;
 mod table;
 
 pub use codec::{
@@ -24,7 +32,7 @@ pub use codec::{
 };
 pub use table::*;
 
-use crate::sys::constants::Location;
+use self::sys::Location;
 use crate::{Error, Operation, io};
 use core::fmt;
 use core::marker::PhantomData;

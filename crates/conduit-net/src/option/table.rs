@@ -2,8 +2,8 @@
 //! page.
 
 use super::codec::*;
+use super::sys as at;
 use super::{ReadOnly, ReadWrite, Row, SocketOption, WriteOnly};
-use crate::sys::constants as at;
 
 macro_rules! options {
     ($($(#[$doc:meta])* $name:ident: $codec:ident, $access:ident, $text:literal, $privilege:expr;)*) => {

@@ -1,5 +1,7 @@
 //! A socket of any kind.
 
+#[cfg(feature = "std")]
+mod conversions;
 mod kind;
 pub(crate) mod methods;
 pub(crate) mod ops;

@@ -1,6 +1,6 @@
 //! The portable poller: kqueue, event ports or poll, through the `polling` crate.
 
-use crate::poller::{Event, Interest};
+use super::{Event, Interest};
 use polling::PollMode;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::io::{Error, ErrorKind, Result};

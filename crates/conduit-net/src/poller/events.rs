@@ -1,7 +1,6 @@
 //! The list of events that a wait returns.
 
-use crate::poller::{Event, Iter};
-use crate::sys;
+use super::{Event, Iter, sys};
 use core::fmt;
 
 /// The events of one wait. [`Poller::wait`](crate::Poller::wait) fills and reuses it, so that waiting does not
@@ -10,14 +9,14 @@ use core::fmt;
 /// It uses 12 bytes per event of its capacity on x86-64 Linux, 16 to 64 elsewhere. With kqueue, readability and
 /// writability of one source are two events.
 pub struct Events {
-    pub(crate) inner: sys::poller::EventBuffer,
+    pub(crate) inner: sys::EventBuffer,
 }
 
 impl Events {
     /// An empty list with a capacity of `capacity` events, at least one.
     pub fn with_capacity(capacity: usize) -> Events {
         Events {
-            inner: sys::poller::EventBuffer::with_capacity(capacity.max(1)),
+            inner: sys::EventBuffer::with_capacity(capacity.max(1)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Addresses that only Linux supports: abstract names and vsock.
 
-use crate::VsockAddress;
+use super::VsockAddress;
 use rustix::io::Result;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 

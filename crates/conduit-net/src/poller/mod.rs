@@ -1,7 +1,14 @@
 //! Readiness: the sources that can be read from or written to without blocking.
 
+#[cfg(feature = "std")]
+mod events;
+#[cfg_attr(all(target_os = "linux", not(conduit_portable)), path = "sys/epoll.rs")]
+#[cfg_attr(any(not(target_os = "linux"), conduit_portable), path = "sys/portable.rs")]
+mod sys;
+
+#[cfg(feature = "std")]
+pub use self::events::Events;
 use crate::io::{self, Result};
-use crate::sys;
 use core::fmt;
 use core::ops::BitOr;
 use core::time::Duration;
@@ -21,7 +28,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 /// See epoll(7) and kqueue(2).
 #[derive(Debug)]
 pub struct Poller {
-    inner: sys::poller::Backend,
+    inner: sys::Backend,
 }
 
 impl Poller {
@@ -31,7 +38,7 @@ impl Poller {
     /// `EMFILE` or `ENFILE` if no descriptor is available.
     pub fn new() -> Result<Poller> {
         Ok(Poller {
-            inner: sys::poller::Backend::new()?,
+            inner: sys::Backend::new()?,
         })
     }
 
@@ -261,11 +268,11 @@ pub struct Event {
 
 /// Storage for one event of [`Poller::wait_into`].
 #[cfg(all(target_os = "linux", not(conduit_portable)))]
-pub use sys::poller::EventSlot;
+pub use sys::EventSlot;
 
 /// The iterator of [`Events::iter`](crate::Events::iter).
 pub struct Iter<'a> {
-    pub(crate) inner: sys::poller::BufferIter<'a>,
+    pub(crate) inner: sys::BufferIter<'a>,
 }
 
 impl Iterator for Iter<'_> {

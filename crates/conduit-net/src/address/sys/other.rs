@@ -1,6 +1,6 @@
 //! Systems without abstract names and vsock.
 
-use crate::VsockAddress;
+use super::VsockAddress;
 use rustix::io::{Errno, Result};
 use rustix::net::{SocketAddrAny, SocketAddrUnix};
 

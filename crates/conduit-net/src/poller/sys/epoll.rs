@@ -1,8 +1,8 @@
 //! The poller on Linux: epoll, with an eventfd for wake-ups.
 
+use super::{Event, Interest, WAKE_KEY};
 use crate::clock::Deadline;
 use crate::io::{self, Result};
-use crate::poller::{Event, Interest, WAKE_KEY};
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;

@@ -1,6 +1,6 @@
 //! The control messages of Linux.
 
-use crate::control::{ControlMessage, QueuedError, SendControl};
+use super::{ControlMessage, QueuedError, SendControl};
 use crate::io;
 use crate::option::Credentials;
 use core::net::{Ipv4Addr, Ipv6Addr};

@@ -1,0 +1,3 @@
+//! Errors of sockets without `std`.
+
+impl core::error::Error for super::Error {}
