@@ -11,11 +11,12 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::built_in::{self, BuiltIn};
 use crate::endpoint::{Endpoint, Outcome, PendingHandler};
+use crate::error_form::{ConnectedForm, ErrorForm, RequestSummary};
 use crate::fallback::AnyFallback;
 use crate::layer::{AnyLayer, ErasedLayer};
 use crate::nearest::nearest;
 use crate::openapi::Operation;
-use crate::problem::{ConnectedForm, ErrorForm, Excerpt, Problem, RequestSummary};
+use crate::problem::{Excerpt, Problem};
 use crate::request::{Matched, Request};
 use crate::response::{IntoResponse, Response};
 use crate::route::{Definition, EndpointBuilder, LayerBuilder, Routes, Table};

@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
-use crate::body::{Body, BodyError};
+use crate::body::Body;
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
-use crate::response::{IntoResponse, Response};
+use crate::response::IntoResponse;
 
 /// Calls a macro with the names of no parameter to six, for functions with as many extractors.
 macro_rules! for_each_arity {
@@ -282,16 +282,5 @@ impl<S, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
     /// The handler responds itself to a rejection of `T`.
     fn describe(operation: &mut Operation) {
         operation.without_responses(T::describe);
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl IntoResponse for BodyError {
-    fn into_response(self) -> Response {
-        Problem::of_body_error(&self).into_response()
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.any_problem();
     }
 }

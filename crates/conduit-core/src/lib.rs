@@ -18,6 +18,7 @@ pub mod dispatch;
 #[doc(hidden)]
 pub mod endpoint;
 pub mod error;
+pub mod error_form;
 mod excerpt;
 #[doc(hidden)]
 pub mod exchange_id;
@@ -25,6 +26,7 @@ pub mod extract;
 pub mod fallback;
 #[doc(hidden)]
 pub mod file;
+pub mod headers;
 #[cfg(feature = "tower")]
 pub mod interop;
 pub mod layer;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use conduit_proto::h1::{BodyLength, Head};
-use conduit_route::{Definition, Miss, Parameters, Table};
+use conduit_route::{Definition, Miss, ParameterPlace, Parameters, Table};
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
@@ -15,7 +15,6 @@ use crate::body::{Body, BodyEventSender, BodyKind, Channel, Incoming};
 use crate::charge::Charge;
 use crate::connection_info::ConnectionInfo;
 use crate::pool::Buffer;
-use crate::route::ParameterPlace;
 use crate::target;
 
 /// The number of requests whose memory a thread keeps for reuse.

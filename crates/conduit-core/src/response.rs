@@ -13,27 +13,30 @@
 //! | [`Status<CODE, T>`] | `CODE` | that of `T` |
 //! | [`Redirect`] | 303, 307 or 308, with `location` | – |
 //! | [`StatusCode`] | that; with a problem as its body from 400 up | `application/problem+json` from 400 up |
-//! | [`Problem`] | its own | `application/problem+json` |
+//! | [`Problem`](crate::problem::Problem) | its own | `application/problem+json` |
 //! | `(StatusCode, T)` | that | that of `T` |
 //! | `(H, T)`, `(StatusCode, H, T)` with header fields `H` | that of `T`, or the one given | that of `T`, unless `H` has one |
 //! | `H` alone | 200, no body | – |
 //! | `Option<T>` | that of `T`, or 404 | |
 //! | `Result<T, E>` | that of `T` or of `E` | |
 //!
-//! Header fields are a [`HeaderMap`] or an array of pairs of name and value.
+//! Header fields are a [`HeaderMap`](http::HeaderMap) or an array of pairs of name and value.
+
+mod returned;
+mod typed;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::header::{HeaderName, LOCATION};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
+pub use self::returned::{NotAResponse, Returned, never_made};
+pub use self::typed::{Created, Html, NoContent, Redirect, Status};
 use crate::body::Body;
 use crate::openapi::Operation;
 use crate::pool::{self, MediaType};
-use crate::problem::Problem;
 
 /// A response: status, header fields and a [`Body`].
 ///
@@ -197,25 +200,6 @@ impl IntoResponse for Cow<'static, str> {
     }
 }
 
-#[diagnostic::do_not_recommend]
-impl IntoResponse for StatusCode {
-    fn into_response(self) -> Response {
-        if self.is_client_error() || self.is_server_error() {
-            return Problem::new(self).into_response();
-        }
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = self;
-        response
-    }
-
-    /// Which one is known only at run time.
-    fn describe(operation: &mut Operation) {
-        operation.at_unknown_status(|operation| {
-            operation.response_without_body();
-        });
-    }
-}
-
 /// An `Err` of a handler's `Result`: any type that converts to a response, so there is nothing to
 /// implement. It replaces [`IntoResponse`] in bounds, so that compile errors name the remedy.
 #[diagnostic::on_unimplemented(
@@ -242,20 +226,6 @@ impl<T: IntoResponse, E: IntoErrorResponse> IntoResponse for Result<T, E> {
     }
 }
 
-impl<T: IntoResponse> IntoResponse for Option<T> {
-    fn into_response(self) -> Response {
-        match self {
-            Some(value) => value.into_response(),
-            None => Problem::new(StatusCode::NOT_FOUND).into_response(),
-        }
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.on_success(T::describe);
-        operation.problem(StatusCode::NOT_FOUND, "There is no such thing.");
-    }
-}
-
 impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
     fn into_response(self) -> Response {
         let mut response = self.1.into_response();
@@ -266,306 +236,4 @@ impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
     fn describe(operation: &mut Operation) {
         operation.at_unknown_status(T::describe);
     }
-}
-
-impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (H, T) {
-    fn into_response(self) -> Response {
-        let mut response = self.1.into_response();
-        match self.0.set(response.headers_mut()) {
-            Ok(()) => response,
-            Err(problem) => problem.into_response(),
-        }
-    }
-
-    fn describe(operation: &mut Operation) {
-        T::describe(operation);
-    }
-}
-
-impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (StatusCode, H, T) {
-    fn into_response(self) -> Response {
-        let mut response = self.2.into_response();
-        *response.status_mut() = self.0;
-        match self.1.set(response.headers_mut()) {
-            Ok(()) => response,
-            Err(problem) => problem.into_response(),
-        }
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.at_unknown_status(T::describe);
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl IntoResponse for HeaderMap {
-    fn into_response(self) -> Response {
-        (self, ()).into_response()
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.response_without_body();
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<K, V, const N: usize> IntoResponse for [(K, V); N]
-where
-    [(K, V); N]: IntoHeaders,
-{
-    fn into_response(self) -> Response {
-        (self, ()).into_response()
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.response_without_body();
-    }
-}
-
-/// Header fields that a handler returns together with a body: a [`HeaderMap`], or an array of pairs of a name and a value.
-///
-/// A field replaces one of the same name from the body's type. A name or value that HTTP does
-/// not allow makes the response a 500 problem, and is logged.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is neither a status nor a set of header fields",
-    note = "the first element of a pair must be a `StatusCode`, a `HeaderMap`, or an array such as `[(\"cache-control\", \"no-store\")]`"
-)]
-pub trait IntoHeaders {
-    /// Sets the fields in `headers`.
-    ///
-    /// # Errors
-    ///
-    /// If a name or a value is not valid in HTTP.
-    fn set(self, headers: &mut HeaderMap) -> Result<(), Problem>;
-}
-
-impl IntoHeaders for HeaderMap {
-    fn set(self, headers: &mut HeaderMap) -> Result<(), Problem> {
-        headers.extend(self);
-        Ok(())
-    }
-}
-
-impl<K, V, const N: usize> IntoHeaders for [(K, V); N]
-where
-    K: TryInto<HeaderName, Error: std::error::Error + 'static>,
-    V: TryInto<HeaderValue, Error: std::error::Error + 'static>,
-{
-    fn set(self, headers: &mut HeaderMap) -> Result<(), Problem> {
-        let mut earlier: [Option<HeaderName>; N] = [const { None }; N];
-        for (place, (name, value)) in self.into_iter().enumerate() {
-            let name = name.try_into().map_err(|error| Problem::internal(&error))?;
-            let value = value.try_into().map_err(|error| Problem::internal(&error))?;
-            // The first of a name replaces what the body brought; the next ones of it (set-cookie) are added.
-            if earlier.iter().flatten().any(|known| *known == name) {
-                headers.append(&name, value);
-            } else {
-                headers.insert(&name, value);
-            }
-            earlier[place] = Some(name);
-        }
-        Ok(())
-    }
-}
-
-/// A page: its content type is `text/html; charset=utf-8`. Escape user input before including it.
-#[derive(Clone, Copy, Debug)]
-pub struct Html<T>(pub T);
-
-#[diagnostic::do_not_recommend]
-impl<T: Into<Body>> IntoResponse for Html<T> {
-    fn into_response(self) -> Response {
-        with_type(self.0.into(), MediaType::Html)
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.response("text/html", Operation::text());
-    }
-}
-
-/// 201 with the address of what was made in `location` (RFC 9110, section 15.3.2), and a body that shows it.
-///
-/// # Example
-///
-/// A created user, shown as JSON:
-///
-/// ```
-/// use conduit::prelude::*;
-///
-/// #[post("/users")]
-/// async fn create(name: String) -> Created<Json<String>> {
-///     Created::at("/users/7", Json(name))
-/// }
-/// ```
-#[derive(Clone, Debug)]
-pub struct Created<T> {
-    location: Cow<'static, str>,
-    body: T,
-}
-
-impl<T> Created<T> {
-    /// The new resource is at `location`, a URI reference; `body` represents it.
-    pub fn at(location: impl Into<Cow<'static, str>>, body: T) -> Self {
-        Created {
-            location: location.into(),
-            body,
-        }
-    }
-}
-
-impl<T: IntoResponse> IntoResponse for Created<T> {
-    fn into_response(self) -> Response {
-        (StatusCode::CREATED, [(LOCATION, location(self.location))], self.body).into_response()
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.at_status(StatusCode::CREATED, |operation| {
-            T::describe(operation);
-            operation.response_header("location", "Where it is.");
-        });
-    }
-}
-
-/// 204: success without content (RFC 9110, section 15.3.5). It follows header fields or cookies:
-/// `(cookies, NoContent)`.
-///
-/// # Example
-///
-/// A page that is removed:
-///
-/// ```
-/// use conduit::prelude::*;
-///
-/// #[delete("/pages/{name}")]
-/// async fn remove(name: Path<String>) -> Result<NoContent, Problem> {
-///     match &*name.0 {
-///         "home" => Err(Problem::conflict("this page stays")),
-///         _ => Ok(NoContent),
-///     }
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NoContent;
-
-#[diagnostic::do_not_recommend]
-impl IntoResponse for NoContent {
-    fn into_response(self) -> Response {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        response
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.at_status(StatusCode::NO_CONTENT, |operation| {
-            operation.response_without_body();
-        });
-    }
-}
-
-/// A response whose type contains the status, so that the OpenAPI document has it: `Status<202, Json<Job>>`. A
-/// [`StatusCode`] in a tuple is known only when the handler runs.
-///
-/// A `CODE` below 200 or from 600 up does not compile. For 204 there is [`NoContent`], for 201 with the address of what was
-/// made [`Created`].
-///
-/// # Example
-///
-/// Work that is begun, and ends later:
-///
-/// ```
-/// use conduit::prelude::*;
-///
-/// #[post("/reports")]
-/// async fn begin() -> Status<202, Json<u64>> {
-///     Status(Json(7))
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status<const CODE: u16, T>(pub T);
-
-impl<const CODE: u16, T> Status<CODE, T> {
-    const STATUS: StatusCode = {
-        assert!(
-            CODE >= 200 && CODE < 600,
-            "the status of a response is a number from 200 to 599"
-        );
-        match StatusCode::from_u16(CODE) {
-            Ok(status) => status,
-            Err(_) => unreachable!(),
-        }
-    };
-}
-
-#[diagnostic::do_not_recommend]
-impl<const CODE: u16, T: IntoResponse> IntoResponse for Status<CODE, T> {
-    fn into_response(self) -> Response {
-        (Self::STATUS, self.0).into_response()
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.at_status(Self::STATUS, T::describe);
-    }
-}
-
-/// A redirect: a status of the 300s and a `location`.
-#[derive(Clone, Debug)]
-pub struct Redirect {
-    status: StatusCode,
-    location: Cow<'static, str>,
-}
-
-impl Redirect {
-    /// 303 See Other: the client requests the other address with `GET`, after any method. Use it after a posted form.
-    pub fn to(location: impl Into<Cow<'static, str>>) -> Self {
-        Redirect {
-            status: StatusCode::SEE_OTHER,
-            location: location.into(),
-        }
-    }
-
-    /// 307 Temporary Redirect: the client sends the same request to the other address, this time.
-    pub fn temporary(location: impl Into<Cow<'static, str>>) -> Self {
-        Redirect {
-            status: StatusCode::TEMPORARY_REDIRECT,
-            location: location.into(),
-        }
-    }
-
-    /// 308 Permanent Redirect: the client sends the same request to the other address, from now on.
-    pub fn permanent(location: impl Into<Cow<'static, str>>) -> Self {
-        Redirect {
-            status: StatusCode::PERMANENT_REDIRECT,
-            location: location.into(),
-        }
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl IntoResponse for Redirect {
-    fn into_response(self) -> Response {
-        (self.status, [(LOCATION, location(self.location))], ()).into_response()
-    }
-
-    fn describe(operation: &mut Operation) {
-        operation.redirect();
-    }
-}
-
-/// The bytes of a URI reference that must be percent-encoded in a header field: all that is not visible ASCII.
-const NOT_IN_A_URI: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
-/// The header value of a `location`, with what a URI cannot hold percent-encoded.
-fn location(reference: Cow<'static, str>) -> HeaderValue {
-    let encoded: Cow<'_, str> = percent_encoding::utf8_percent_encode(&reference, NOT_IN_A_URI).into();
-    HeaderValue::from_str(&encoded).expect("percent-encoding leaves only visible ASCII")
 }

@@ -4,6 +4,9 @@
 //! [`Route`] and [`Handler`]. `routes![…]` makes [`Routes`] from such names and from other lists: the compiler sorts
 //! their [`Definition`]s into a [`Table`] in static memory, or refuses them.
 
+#[cfg_attr(feature = "openapi", path = "route/descriptions.rs")]
+#[cfg_attr(not(feature = "openapi"), path = "route/without_descriptions.rs")]
+mod descriptions;
 mod mount;
 
 use std::borrow::Cow;
@@ -11,27 +14,19 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+pub use self::descriptions::Descriptions;
 pub use self::mount::{Mount, Mounted, definitions as mount_definitions};
 pub use crate::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name;
 pub use conduit_route::{
-    Definition, Disconnect, Part, Table, require_names, require_one_body, require_prefixes, table,
+    Definition, Disconnect, ParameterPlace, Part, Table, require_names, require_one_body, require_prefixes, table,
 };
 
 use crate::endpoint::{Endpoint, endpoint};
 use crate::extract::FromRef;
 use crate::layer::{EndpointWrapper, ErasedLayer, Middleware, endpoint_wrapper};
-use crate::openapi::{Descriptions, Operation};
+use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::Response;
-
-/// The position of a parameter among those of the path that a route has in the application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParameterPlace {
-    /// In the handler's own path, counted from the last one, which is 0: so prefixes do not change it.
-    FromEnd(usize),
-    /// In a prefix, found by its name.
-    Prefix,
-}
 
 /// A handler's place in the application: its method and path. The route attributes implement it.
 #[diagnostic::on_unimplemented(

@@ -1,11 +1,12 @@
 //! The assignment of path parameters to arguments.
 
 use conduit_route::Pattern;
-use proc_macro2::{Ident, Span};
-use quote::ToTokens;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Error, GenericArgument, Pat, PatType, PathArguments, Type};
+use syn::visit_mut::{self, VisitMut};
+use syn::{Error, GenericArgument, Lifetime, Pat, PatType, PathArguments, Type, TypeReference};
 
 /// Types with a single value: an argument of such a type takes one parameter, never all of them.
 const SINGLE_VALUES: [&str; 28] = [
@@ -569,4 +570,33 @@ fn body(ty: &Type) -> Option<&Ident> {
         return body(generic(ty)?.1);
     }
     None
+}
+
+/// The names and indices of parameters for a path that has `count` of them.
+pub(crate) fn parameter_list(parameters: &[Parameter], count: usize) -> TokenStream {
+    let each = parameters.iter().map(|Parameter { name, place, .. }| match place {
+        Some(position) => {
+            let after = count - 1 - position;
+            quote!((#name, ::conduit::route::ParameterPlace::FromEnd(#after)))
+        }
+        None => quote!((#name, ::conduit::route::ParameterPlace::Prefix)),
+    });
+    quote!(&[#(#each),*])
+}
+
+/// Replaces elided lifetimes by `'static`: an argument cannot borrow.
+pub(crate) struct Static;
+
+impl VisitMut for Static {
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        if lifetime.ident == "_" {
+            *lifetime = Lifetime::new("'static", lifetime.span());
+        }
+    }
+
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+        let span = reference.and_token.span;
+        reference.lifetime.get_or_insert_with(|| Lifetime::new("'static", span));
+        visit_mut::visit_type_reference_mut(self, reference);
+    }
 }

@@ -6,8 +6,7 @@ use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Expr, GenericArgument, ItemFn, Meta, PathArguments, ReturnType, Type, TypeImplTrait};
 
-use crate::arguments::{Argument, Source, Wrapper};
-use crate::handler::{Static, listed};
+use crate::arguments::{Argument, Source, Static, Wrapper, parameter_list};
 
 /// Types without a schema whose type arguments may have one.
 const CARRIERS: [&str; 10] = [
@@ -68,7 +67,7 @@ pub(crate) fn describe(item: &ItemFn, count: usize, arguments: &[Argument]) -> T
 /// The description of an argument's input.
 fn described(ty: &Type, count: usize, argument: &Argument, operation: &Ident) -> TokenStream {
     let span = Span::mixed_site().located_at(ty.span());
-    let list = listed(argument.parameters(), count);
+    let list = parameter_list(argument.parameters(), count);
     match &argument.source {
         Source::Request => quote_spanned!(span=> <#ty as ::conduit::FromRequest<__State>>::describe(#operation);),
         // The form and the span of the handler's call: the compiler shows equal errors once.

@@ -12,7 +12,7 @@ use syn::{
     TypeImplTrait, TypeReference,
 };
 
-use crate::arguments::{Argument, PRIMITIVES, Parameter, Source, Wrapper, classify, owned, takes_all};
+use crate::arguments::{Argument, PRIMITIVES, Source, Static, Wrapper, classify, owned, parameter_list, takes_all};
 use crate::describe::describe;
 
 /// The maximum number of arguments with `#[cfg]` in one handler: each combination generates one implementation.
@@ -412,11 +412,11 @@ impl Function {
                     if let Some(structure) = structure {
                         items.push(self.name_check(structure));
                     }
-                    path_argument(&ty, *wrapper, *is_valid, &listed(parameters, count), &request)
+                    path_argument(&ty, *wrapper, *is_valid, &parameter_list(parameters, count), &request)
                 }
                 Source::Alias(parameter) => {
                     // Without a bound, which each list with the handler would report once more.
-                    let list = listed(std::slice::from_ref(parameter), count);
+                    let list = parameter_list(std::slice::from_ref(parameter), count);
                     quote_spanned!(ty.span()=> <#ty as ::conduit::extract::PathArgument>::take(&#request, #list))
                 }
             };
@@ -524,18 +524,6 @@ impl Function {
     }
 }
 
-/// The names and indices of parameters for a path that has `count` of them.
-pub(crate) fn listed(parameters: &[Parameter], count: usize) -> TokenStream {
-    let each = parameters.iter().map(|Parameter { name, place, .. }| match place {
-        Some(position) => {
-            let after = count - 1 - position;
-            quote!((#name, ::conduit::route::ParameterPlace::FromEnd(#after)))
-        }
-        None => quote!((#name, ::conduit::route::ParameterPlace::Prefix)),
-    });
-    quote!(&[#(#each),*])
-}
-
 /// The expression that extracts a `Path` argument from the request.
 fn path_argument(ty: &Type, wrapper: Wrapper, is_valid: bool, list: &TokenStream, request: &Ident) -> TokenStream {
     let span = Span::mixed_site().located_at(ty.span());
@@ -596,23 +584,6 @@ fn predicates(attributes: &[Attribute]) -> Vec<TokenStream> {
         .filter(|attribute| is_condition(attribute))
         .filter_map(list)
         .collect()
-}
-
-/// Replaces elided lifetimes by `'static`: an argument cannot borrow.
-pub(crate) struct Static;
-
-impl VisitMut for Static {
-    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
-        if lifetime.ident == "_" {
-            *lifetime = Lifetime::new("'static", lifetime.span());
-        }
-    }
-
-    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
-        let span = reference.and_token.span;
-        reference.lifetime.get_or_insert_with(|| Lifetime::new("'static", span));
-        visit_mut::visit_type_reference_mut(self, reference);
-    }
 }
 
 /// Finds the first reference without a lifetime and its owned counterpart, and whether any lifetime exists.

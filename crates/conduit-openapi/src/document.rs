@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
-use conduit_core::openapi::{
-    Answer, Content, Descriptions, Info, Operation, PROBLEM, Parameter, SchemaRegistry as _, insert,
-};
-use conduit_core::problem::ErrorForm;
-use conduit_core::route::{Definition, Package, Routes};
+use conduit_core::error_form::ErrorForm;
+use conduit_core::openapi::{Answer, Content, Info, Operation, PROBLEM, Parameter, SchemaRegistry as _, insert};
+use conduit_core::route::{Definition, Descriptions, Package, Routes};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};

@@ -31,6 +31,15 @@ pub enum Disconnect {
     Abort,
 }
 
+/// The position of a parameter among those of the path that a route has in the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterPlace {
+    /// In the handler's own path, counted from the last one, which is 0: so prefixes do not change it.
+    FromEnd(usize),
+    /// In a prefix, found by its name.
+    Prefix,
+}
+
 /// One entry of the list that [`table!`](crate::table!) takes.
 #[derive(Clone, Copy, Debug)]
 pub enum Part {

@@ -8,7 +8,7 @@
 use crate::definition::Definition;
 use crate::key::{Key, WORD, first_word, same, same_from};
 use crate::pattern::{Braces, Names, PATH_LIMIT, Pattern, Scanned};
-use crate::table::{Alternative, Endpoint, Literal, NONE, Node, Shape, slot_of, tag};
+use crate::table::{Alternative, Endpoint, Literal, NONE, Node, Shape, Storage, slot_of, tag};
 use crate::text::Text;
 
 /// The array lengths that a [`Draft`] requires.
@@ -501,23 +501,6 @@ impl<const ROUTES: usize, const NODES: usize, const SLOTS: usize> Draft<ROUTES, 
         }
         NONE
     }
-}
-
-/// The arrays of a [`Table`](crate::Table).
-#[derive(Clone, Copy, Debug)]
-pub struct Storage<
-    const NODES: usize,
-    const SLOTS: usize,
-    const LITERALS: usize,
-    const ALTERNATIVES: usize,
-    const ROUTES: usize,
-> {
-    pub(crate) nodes: [Node; NODES],
-    pub(crate) slots: [u16; SLOTS],
-    pub(crate) literals: [Literal; LITERALS],
-    pub(crate) origins: [u32; LITERALS],
-    pub(crate) alternatives: [Alternative; ALTERNATIVES],
-    pub(crate) endpoints: [Endpoint; ROUTES],
 }
 
 /// The number of slots. A slot has only two bytes, so a low load factor is cheap and keeps the chains short.

@@ -41,11 +41,11 @@ mod table;
 mod text;
 
 pub use body::require_one_body;
-pub use definition::{Definition, Disconnect, Part, count, flatten, join, joined_bytes};
-pub use draft::{Draft, ExactSize, Size, Storage};
+pub use definition::{Definition, Disconnect, ParameterPlace, Part, count, flatten, join, joined_bytes};
+pub use draft::{Draft, ExactSize, Size};
 pub use names::{require_names, require_prefixes};
 pub use pattern::{PARAMETER_LIMIT, PATH_LIMIT, PathError, Pattern, Segment, Segments};
-pub use table::{Miss, Parameters, Table};
+pub use table::{Miss, Parameters, Storage, Table};
 
 /// Builds a table in static memory from a list of constant [`Part`]s: `&'static Table`.
 ///

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use crate::definition::Definition;
-use crate::draft::Storage;
 use crate::key::{Key, Subject, WORD, first_word, first_word_now};
 use crate::pattern::PARAMETER_LIMIT;
 
@@ -77,6 +76,23 @@ pub(crate) struct Endpoint {
     pub(crate) method_length: u32,
     /// The next route that ends at the same node.
     pub(crate) next: u32,
+}
+
+/// The arrays of a [`Table`].
+#[derive(Clone, Copy, Debug)]
+pub struct Storage<
+    const NODES: usize,
+    const SLOTS: usize,
+    const LITERALS: usize,
+    const ALTERNATIVES: usize,
+    const ROUTES: usize,
+> {
+    pub(crate) nodes: [Node; NODES],
+    pub(crate) slots: [u16; SLOTS],
+    pub(crate) literals: [Literal; LITERALS],
+    pub(crate) origins: [u32; LITERALS],
+    pub(crate) alternatives: [Alternative; ALTERNATIVES],
+    pub(crate) endpoints: [Endpoint; ROUTES],
 }
 
 /// A compiled list of routes; [`table!`](crate::table!) builds one in static memory.

@@ -74,7 +74,7 @@ pub mod websocket;
 use conduit_core::{body, built_in, connection_info, dispatch, error, fallback, limit, networks, pool, request, state};
 use conduit_server as server;
 
-pub use conduit_core::{problem, response, route};
+pub use conduit_core::route;
 #[cfg(feature = "testing")]
 #[doc(inline)]
 pub use conduit_testing as testing;
@@ -132,6 +132,20 @@ pub use files::EmbeddedFile;
 pub use http;
 #[cfg(feature = "openapi")]
 pub use schemars::{self, JsonSchema};
+
+/// Errors in one form: problem details (RFC 9457). [`Problem`](struct@Problem) is an error response.
+pub mod problem {
+    pub use conduit_core::error_form::ErrorContext;
+    #[doc(inline)]
+    pub use conduit_core::problem::*;
+}
+
+/// Return values of handlers. The module of [`conduit_core`](conduit_core::response) lists the types.
+pub mod response {
+    pub use conduit_core::headers::IntoHeaders;
+    #[doc(inline)]
+    pub use conduit_core::response::*;
+}
 
 /// The usual imports: `use conduit::prelude::*;`.
 pub mod prelude {

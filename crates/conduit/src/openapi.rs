@@ -6,8 +6,9 @@
 
 pub(crate) use conduit_core::openapi::TypeKey;
 pub use conduit_core::openapi::{
-    Descriptions, DocComment, HasNoSchema, Info, NotAResponse, Operation, Parameter, ProblemKind, Returned, SchemaOf,
-    SecurityScheme, never_made,
+    DocComment, HasNoSchema, Info, Operation, Parameter, ProblemKind, SchemaOf, SecurityScheme,
 };
+pub use conduit_core::response::{NotAResponse, Returned, never_made};
+pub use conduit_core::route::Descriptions;
 #[cfg(feature = "openapi")]
 pub use conduit_openapi::{DescribeRoutes, Document, Gap};

@@ -1,4 +1,6 @@
-//! The form that errors have in the whole application, and what is shown of them in development.
+//! The form of all errors of an application, and the details that it adds in development.
+
+mod page;
 
 use std::cell::Cell;
 use std::panic::Location;
@@ -7,17 +9,17 @@ use std::sync::Arc;
 use std::{fmt, mem};
 
 use conduit_proto::h1::Head;
+use conduit_route::Definition;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, VARY};
 use http::{HeaderValue, Method};
 
-use super::Problem;
 use crate::body::{Body, BodyKind};
 use crate::nearest::route_summary;
 use crate::openapi::Operation;
 use crate::panics::{caught, discard};
+use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::route::Definition;
 
 /// The environment variable that says whether the program is in development.
 const ENVIRONMENT: &str = "CONDUIT_ENV";
@@ -108,8 +110,7 @@ impl ConnectedForm {
             development: self.development,
         };
         if self.development {
-            problem.show_route(facts);
-            problem.show_causes();
+            problem = with_causes(with_route(problem, facts));
         }
         // In development a browser shows the page, unless the form has a page itself.
         let page = (self.development && context.wants_html()).then(|| problem.clone());
@@ -124,7 +125,7 @@ impl ConnectedForm {
         if let Some(problem) = page
             && !is_html(&shown)
         {
-            discard(mem::replace(&mut shown, problem.into_page(&context)));
+            discard(mem::replace(&mut shown, page::page(&problem, &context)));
         }
         // Fields that layers have added, such as those of CORS, stay.
         let own: Vec<HeaderName> = shown.headers().keys().cloned().collect();
@@ -151,29 +152,26 @@ fn is_html(response: &Response) -> bool {
     kind.is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"))
 }
 
-impl Problem {
-    /// In development, names the route whose handler rejected the input.
-    fn show_route(&mut self, facts: &RequestSummary) {
-        let refused = matches!(self.0.status.as_u16(), 400 | 415 | 422);
-        if let Some(route) = facts.route
-            && refused
-            && self.member("route").is_none()
-        {
-            self.0.extensions.push(("route".into(), route_summary(route)));
-        }
+/// Adds the route whose handler rejected the input.
+fn with_route(problem: Problem, facts: &RequestSummary) -> Problem {
+    let is_rejection = matches!(problem.status().as_u16(), 400 | 415 | 422);
+    match facts.route {
+        Some(route) if is_rejection && problem.member("route").is_none() => problem.with("route", route_summary(route)),
+        _ => problem,
     }
+}
 
-    /// In development the client sees what the log does.
-    fn show_causes(&mut self) {
-        if self.0.causes.is_empty() {
-            return;
-        }
-        if self.0.detail.is_none() {
-            self.0.detail = Some(self.0.causes.join(": ").into());
-        }
-        let causes = self.0.causes.iter().map(String::as_str).collect::<Vec<_>>();
-        self.0.extensions.push(("causes".into(), causes.into()));
+/// Adds the causes, which in production are only logged.
+fn with_causes(problem: Problem) -> Problem {
+    if problem.causes().is_empty() {
+        return problem;
     }
+    let causes = problem.causes().to_vec();
+    let problem = match problem.detail() {
+        None => problem.with_detail(causes.join(": ")),
+        Some(_) => problem,
+    };
+    problem.with("causes", causes)
 }
 
 /// The request properties that an error's format may depend on, kept during the request.

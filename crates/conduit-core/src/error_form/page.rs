@@ -8,8 +8,9 @@ use http::HeaderValue;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde_json::Value;
 
-use super::{ErrorContext, Problem};
+use super::ErrorContext;
 use crate::body::Body;
+use crate::problem::Problem;
 use crate::response::Response;
 
 const STYLE: &str = include_str!("page.css");
@@ -21,19 +22,17 @@ const POLICY: &str =
 /// The longest text of one place that is shown, in characters.
 const SHOWN: usize = 600;
 
-impl Problem {
-    /// The problem as a page for a developer.
-    pub(super) fn into_page(self, context: &ErrorContext<'_>) -> Response {
-        let mut page = String::with_capacity(4096);
-        write(&mut page, &self, context).expect("a string takes what is written to it");
-        let mut response = Response::new(Body::from(page));
-        *response.status_mut() = self.0.status;
-        let headers = response.headers_mut();
-        headers.extend(self.0.headers);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-        response
-    }
+/// The problem as a page for a developer.
+pub(super) fn page(problem: &Problem, context: &ErrorContext<'_>) -> Response {
+    let mut page = String::with_capacity(4096);
+    write(&mut page, problem, context).expect("a string takes what is written to it");
+    let mut response = Response::new(Body::from(page));
+    *response.status_mut() = problem.status();
+    let headers = response.headers_mut();
+    headers.extend(problem.headers().clone());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
 }
 
 fn write(page: &mut String, problem: &Problem, context: &ErrorContext<'_>) -> fmt::Result {
@@ -53,8 +52,8 @@ fn write(page: &mut String, problem: &Problem, context: &ErrorContext<'_>) -> fm
     if let Some(detail) = problem.detail() {
         writeln!(page, "<p>{}</p>", Escaped(detail))?;
     }
-    for (name, value) in &problem.0.extensions {
-        match (&**name, value) {
+    for (name, value) in problem.members() {
+        match (name, value) {
             ("nearest", Value::Array(routes)) if routes.is_empty() => writeln!(
                 page,
                 "<h2>Nearest routes</h2>\n<p>No route is like it. Start the program with <code>--routes</code> to see all \

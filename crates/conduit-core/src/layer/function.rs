@@ -70,7 +70,7 @@ macro_rules! functions {
 
             fn describe(&self, operation: &mut Operation) {
                 $(<$argument as FromRequest<S>>::describe(operation);)*
-                operation.returned_by_a_layer::<Answer::Output>();
+                operation.returned_by_a_layer(<Answer::Output as IntoResponse>::describe);
             }
         }
     };

@@ -12,10 +12,7 @@ mod info;
 mod kind;
 mod operation;
 mod parameter;
-#[cfg(feature = "openapi")]
-mod problem;
 mod registry;
-mod returned;
 #[cfg_attr(feature = "openapi", path = "schemas.rs")]
 #[cfg_attr(not(feature = "openapi"), path = "without_schemas.rs")]
 mod schemas;
@@ -26,6 +23,5 @@ pub use kind::ProblemKind;
 pub use operation::{Answer, Content, DocComment, Operation, PROBLEM, insert};
 pub use parameter::{Parameter, name_in_head};
 pub use registry::{Direction, SchemaRegistry};
-pub use returned::{NotAResponse, Returned, never_made};
-pub use schemas::{Descriptions, HasNoSchema, SchemaOf, SchemaType, TypeKey};
+pub use schemas::{HasNoSchema, SchemaOf, SchemaType, TypeKey};
 pub use security::SecurityScheme;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::rc::Rc;
 
+use conduit_route::ParameterPlace;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +16,6 @@ pub use self::documentation::DocComment;
 use super::fields::{fields, has_null, without_null};
 use super::parameter::name_in_head;
 use super::{Direction, Parameter, SchemaRegistry, SecurityScheme, TypeKey};
-use crate::route::ParameterPlace;
 
 /// The media type of problems (RFC 9457, section 6.1).
 #[doc(hidden)]

@@ -1,4 +1,4 @@
-//! The types that handlers name, and the descriptions of handlers.
+//! The types that handlers name.
 //!
 //! An extractor or a response such as `Json<T>` has no bound on `T` that would provide a schema: a handler may use
 //! types without one. So the route attributes [register](SchemaOf) the schema of each concrete type in a handler's
@@ -6,15 +6,12 @@
 
 use std::any::{TypeId, type_name};
 use std::borrow::Cow;
-use std::fmt;
 use std::marker::PhantomData;
-use std::rc::Rc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::{Direction, Operation};
-use crate::route::Handler;
 
 /// A type whose schema may be known: its identity and its name.
 ///
@@ -118,72 +115,5 @@ impl Operation {
     /// The schema that serde writes of a `T`.
     pub fn output_schema<T: JsonSchema>(&mut self) -> Value {
         self.schemas.schema(Direction::Output, SchemaType::of::<T>())
-    }
-}
-
-/// The descriptions of an application's handlers, in the order of its table.
-#[derive(Default)]
-pub struct Descriptions {
-    handlers: Vec<Description>,
-    /// The layers around the next handler, the outermost first.
-    open: Vec<Layer>,
-}
-
-/// The description functions of a handler and of its layers, the outermost first.
-struct Description {
-    handler: fn(&mut Operation),
-    layers: Vec<Layer>,
-}
-
-/// The description function of a layer.
-type Layer = Rc<dyn Fn(&mut Operation)>;
-
-impl Descriptions {
-    /// Adds a handler's.
-    pub fn add<S, H: Handler<S>>(&mut self) {
-        self.add_described(H::describe);
-    }
-
-    /// Adds a handler by its description.
-    pub(crate) fn add_described(&mut self, handler: fn(&mut Operation)) {
-        self.handlers.push(Description {
-            handler,
-            layers: self.open.clone(),
-        });
-    }
-
-    /// Begins the scope of the layer that `make` makes.
-    pub(crate) fn begin_layer<L: 'static>(&mut self, make: impl FnOnce() -> L, describe: fn(&L, &mut Operation)) {
-        let layer = make();
-        self.open.push(Rc::new(move |operation| describe(&layer, operation)));
-    }
-
-    /// Ends the scope of the innermost open layer.
-    pub(crate) fn end_layer(&mut self) {
-        self.open.pop();
-    }
-
-    /// The number of handlers.
-    #[doc(hidden)]
-    pub fn handler_count(&self) -> usize {
-        self.handlers.len()
-    }
-
-    /// Adds the descriptions of a handler and of its layers, from the innermost on.
-    #[doc(hidden)]
-    pub fn describe(&self, index: usize, operation: &mut Operation) {
-        let description = &self.handlers[index];
-        (description.handler)(operation);
-        for layer in description.layers.iter().rev() {
-            layer(operation);
-        }
-    }
-}
-
-impl fmt::Debug for Descriptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Descriptions")
-            .field("handlers", &self.handlers.len())
-            .finish_non_exhaustive()
     }
 }

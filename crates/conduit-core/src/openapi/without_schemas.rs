@@ -1,15 +1,9 @@
-//! Stubs for the schemas of types and the descriptions of handlers where the feature `openapi` is off.
-
-#![allow(
-    clippy::extra_unused_type_parameters,
-    reason = "the twin of this file, with the feature, asks for the type"
-)]
+//! Stubs for the schemas of types where the feature `openapi` is off.
 
 use std::any::type_name;
 use std::marker::PhantomData;
 
 use super::Operation;
-use crate::route::Handler;
 
 /// A type whose schema is not known: its name.
 #[derive(Clone, Copy)]
@@ -49,19 +43,4 @@ impl<T: ?Sized> HasNoSchema for SchemaOf<T> {}
 impl<T: ?Sized> SchemaOf<T> {
     /// The type.
     pub const NEW: Self = SchemaOf(PhantomData);
-}
-
-/// The descriptions of an application's handlers; without the feature `openapi` it stays empty.
-#[derive(Debug, Default)]
-pub struct Descriptions;
-
-impl Descriptions {
-    /// Adds a handler's.
-    pub fn add<S, H: Handler<S>>(&mut self) {}
-
-    pub(crate) fn add_described(&mut self, _: fn(&mut Operation)) {}
-
-    pub(crate) fn begin_layer<L: 'static>(&mut self, _: impl FnOnce() -> L, _: fn(&L, &mut Operation)) {}
-
-    pub(crate) fn end_layer(&mut self) {}
 }

@@ -6,8 +6,9 @@
 
 mod carried;
 mod fault;
-mod form;
-mod page;
+mod response;
+#[cfg(feature = "openapi")]
+mod schema;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -22,12 +23,7 @@ use serde_json::Value;
 
 use self::carried::Carried;
 pub use self::carried::{Cause, IntoProblem, Never};
-pub use self::fault::LISTED_FAULTS;
-pub use self::fault::{Fault, Step};
-pub use self::form::ErrorContext;
-pub use self::form::ErrorForm;
-pub use self::form::is_development_on_this_thread;
-pub(crate) use self::form::{ConnectedForm, RequestSummary};
+pub use self::fault::{Fault, LISTED_FAULTS, Step};
 use crate::body::{Body, BodyError, BodyKind, BoxError};
 use crate::excerpt::logged_message;
 pub use crate::excerpt::{Excerpt, bounded, log_escaped, logged};
@@ -244,6 +240,11 @@ impl Problem {
     pub fn member(&self, name: &str) -> Option<&Value> {
         let mut members = self.0.extensions.iter();
         members.find(|member| member.0 == name).map(|member| &member.1)
+    }
+
+    /// All members that [`with`](Problem::with) added, in their order.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.extensions.iter().map(|(name, value)| (&**name, value))
     }
 
     /// The header fields of the response besides its content type.

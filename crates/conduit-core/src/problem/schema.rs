@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::problem::{Fault, Problem};
+use super::{Fault, Problem};
 
 impl JsonSchema for Fault {
     fn schema_name() -> Cow<'static, str> {

@@ -1,10 +1,11 @@
 //! The return type of a handler, also where it cannot be named.
 
+use std::any::type_name;
 use std::future::Future;
 use std::marker::PhantomData;
 
-use super::Operation;
-use crate::response::IntoResponse;
+use super::IntoResponse;
+use crate::openapi::Operation;
 
 /// The type that a handler returns, found by inference, so that `impl IntoResponse` is described too. The route
 /// attributes write the calls.
@@ -20,6 +21,13 @@ impl<R> Returned<R> {
     /// The same of an `async` handler.
     pub fn by_future<F: Future<Output = R>>(_: impl FnOnce() -> F) -> Self {
         Returned(PhantomData)
+    }
+}
+
+impl Operation {
+    /// Adds the responses of a handler's return type.
+    pub fn returned<R: IntoResponse>(&mut self) {
+        self.returned_as(type_name::<R>(), R::describe);
     }
 }
 

@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use conduit_route::Definition;
 
-use super::{EndpointBuilder, LayerBuilder, Node};
+use super::{Descriptions, EndpointBuilder, LayerBuilder, Node};
 use crate::endpoint::endpoint;
-use crate::openapi::{Descriptions, Operation};
+use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::Response;
 

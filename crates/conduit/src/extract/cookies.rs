@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 
+use conduit_core::error_form::is_development_on_this_thread;
 use cookie::{Cookie, CookieJar, Key, SameSite};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
@@ -11,7 +12,7 @@ use super::sent_cookies::sent_cookies;
 use super::{FromRef, FromRequest};
 use crate::body::{Body, BoxError};
 use crate::openapi::Operation;
-use crate::problem::{Excerpt, Problem, is_development_on_this_thread};
+use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoHeaders, IntoResponse, Response};
 

@@ -1,16 +1,13 @@
 //! The responses of an operation.
 
-use std::any::type_name;
 use std::collections::BTreeMap;
 use std::mem;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::super::TypeKey;
+use super::super::{ProblemKind, TypeKey};
 use super::{Content, Context, DescribedStatus, Operation, PROBLEM, Side, insert};
-use crate::openapi::ProblemKind;
-use crate::response::IntoResponse;
 
 /// The known responses with one status.
 #[derive(Debug, Default)]
@@ -212,13 +209,9 @@ impl Operation {
         self
     }
 
-    /// Adds the responses of a handler's return type.
-    pub fn returned<R: IntoResponse>(&mut self) {
-        self.returned_as(type_name::<R>(), R::describe);
-    }
-
-    /// The same for a type of this name, so that it is compiled once for all types.
-    fn returned_as(&mut self, name: &str, describe: fn(&mut Operation)) {
+    /// Adds the responses that `describe` adds for the return type of a handler. The caller passes the name of the type, so
+    /// that this is compiled once.
+    pub(crate) fn returned_as(&mut self, name: &str, describe: fn(&mut Operation)) {
         let arguments = mem::take(&mut self.responses);
         describe(self);
         let is_success = |status: &String| matches!(status.as_bytes()[0], b'1'..=b'3');
@@ -236,11 +229,11 @@ impl Operation {
         self.merge(arguments);
     }
 
-    /// Adds the responses of a layer function: those that it makes by itself. The successful responses are those that
-    /// it passes on.
-    pub(crate) fn returned_by_a_layer<R: IntoResponse>(&mut self) {
+    /// Adds the responses that a layer function makes by itself, from the description of its return type. The successful
+    /// responses are those that it passes on.
+    pub(crate) fn returned_by_a_layer(&mut self, describe: fn(&mut Operation)) {
         let inner = mem::take(&mut self.responses);
-        R::describe(self);
+        describe(self);
         let mut own = mem::replace(&mut self.responses, inner);
         own.retain(|status, answer| match &**status {
             "default" => answer.is_any_problem(),
