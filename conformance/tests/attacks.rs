@@ -107,7 +107,7 @@ fn a_thousand_clients_that_send_a_head_byte_by_byte() {
 
 /// The server is a separate process: both ends of each connection would exceed the descriptor limit of one process.
 #[test]
-fn ten_thousand_connections_that_say_nothing() {
+fn ten_thousand_silent_connections() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let count = affordable(10_000, 1);
     let server = Target::start(&[]);

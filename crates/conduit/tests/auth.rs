@@ -106,7 +106,7 @@ async fn without_credentials(mut request: Request, next: Next) -> Response {
 }
 
 #[test]
-fn credentials_that_a_layer_has_taken_away_let_nobody_in() {
+fn credentials_that_a_layer_removed_do_not_authenticate() {
     let app = App::new(()).routes(routes![me, maybe, header, cookie]);
     let server = serve(app.layer(without_credentials));
     for (target, field) in [
@@ -123,7 +123,7 @@ fn credentials_that_a_layer_has_taken_away_let_nobody_in() {
 }
 
 #[test]
-fn a_bearer_token_lets_in_whom_the_application_knows() {
+fn bearer_token_of_a_known_user_authenticates() {
     let server = server();
     let known = ask(&server, "/me", &["authorization: bearer right"]);
     assert_eq!((known.status, known.text()), (200, "ada"));
@@ -139,7 +139,7 @@ fn a_bearer_token_lets_in_whom_the_application_knows() {
 }
 
 #[test]
-fn an_optional_guard_lets_in_who_sends_nothing_and_refuses_who_sends_what_is_wrong() {
+fn optional_guard_accepts_absent_credentials_and_rejects_wrong_ones() {
     let server = server();
     assert_eq!(ask(&server, "/maybe", &[]).text(), "nobody");
     assert_eq!(ask(&server, "/maybe", &["authorization: Bearer right"]).text(), "ada");
@@ -361,7 +361,7 @@ mod jwt {
     }
 
     #[test]
-    fn a_signer_names_what_it_cannot_sign() {
+    fn signer_rejects_invalid_keys_and_claims() {
         let signer = JwtSigner::hs256(SECRET).unwrap();
         let error = signer.sign(&[1, 2]).unwrap_err().to_string();
         assert!(error.contains("not a JSON object"), "{error}");
@@ -377,7 +377,7 @@ mod jwt {
     }
 
     #[test]
-    fn a_token_without_a_signature_or_with_what_is_critical_is_refused() {
+    fn token_without_signature_or_with_critical_header_is_rejected() {
         let server = server(JwtVerifier::hs256(SECRET).unwrap());
         // {"alg":"none"} . {"sub":"ada","exp":99999999999} .
         let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEiLCJleHAiOjk5OTk5OTk5OTk5fQ.";
@@ -448,7 +448,7 @@ mod jwt {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_before_it_is_used() {
+    fn invalid_key_is_rejected_before_its_use() {
         assert!(
             JwtVerifier::hs256(b"short")
                 .unwrap_err()

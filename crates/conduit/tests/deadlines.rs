@@ -137,7 +137,7 @@ fn assert_answered(connection: &mut TestConnection, status: &str) {
 }
 
 #[test]
-fn a_connection_that_says_nothing_is_closed_without_a_word() {
+fn silent_connection_is_closed_without_a_response() {
     let client = client();
     let mut connection = client.connect();
     client.advance(DEADLINE - MINUTE);
@@ -148,7 +148,7 @@ fn a_connection_that_says_nothing_is_closed_without_a_word() {
 }
 
 #[test]
-fn ten_thousand_connections_that_say_nothing_are_closed_while_others_are_served() {
+fn ten_thousand_silent_connections_are_closed_while_others_are_served() {
     let client = TestClient::new(
         App::new(())
             .routes(routes![hello])
@@ -166,7 +166,7 @@ fn ten_thousand_connections_that_say_nothing_are_closed_while_others_are_served(
 }
 
 #[test]
-fn the_idle_time_begins_anew_with_each_request() {
+fn idle_time_restarts_with_each_request() {
     let client = client();
     let mut connection = client.connect();
     for _ in 0..4 {
@@ -330,7 +330,7 @@ fn a_body_that_stops_after_a_fast_start_or_drips_on_is_408_once_the_grace_is_ove
 }
 
 #[test]
-fn a_body_that_nobody_wants_is_not_waited_for_while_its_handler_works() {
+fn unread_body_has_no_deadline_while_its_handler_runs() {
     // The client of the first waits for a word before it sends any of it (RFC 9110, section 10.1.1).
     for (expect, drips) in [("expect: 100-continue\r\n", ""), ("", "b")] {
         let client = client();

@@ -73,7 +73,7 @@ fn a_wrong_method_names_the_routes_of_the_path() {
 }
 
 #[test]
-fn what_a_handler_does_not_take_names_its_route() {
+fn rejection_of_an_argument_names_the_route() {
     let server = server(true);
     for (request, status, handler) in [
         (
@@ -215,7 +215,7 @@ fn a_browser_gets_the_page_unless_the_form_of_errors_has_one() {
 }
 
 #[test]
-fn in_production_nobody_is_told() {
+fn production_discloses_no_details() {
     let server = server(false);
     for line in ["GET /user/7", "DELETE /users", "POST /users", "GET /users/seven"] {
         let answer = browse(&server, line);

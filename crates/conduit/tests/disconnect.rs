@@ -223,7 +223,7 @@ fn a_handler_that_aborts_is_dropped_when_its_client_goes() {
 }
 
 #[test]
-fn a_handler_finishes_when_its_client_goes_unless_somebody_says_otherwise() {
+fn handler_finishes_after_its_client_disconnects_by_default() {
     for (disconnect, target) in [(None, "/usual"), (Some(Disconnect::Abort), "/finish")] {
         let (running, seen) = start(disconnect);
         drop(ask(&running, &seen, target));
@@ -238,7 +238,7 @@ fn a_handler_finishes_when_its_client_goes_unless_somebody_says_otherwise() {
 }
 
 #[test]
-fn the_application_says_it_for_routes_that_do_not() {
+fn application_sets_disconnect_for_routes_without_it() {
     let (running, seen) = start(Some(Disconnect::Abort));
     drop(ask(&running, &seen, "/usual"));
     wait_for(|| seen.aborted.load(SeqCst) == 1);

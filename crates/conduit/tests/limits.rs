@@ -297,7 +297,7 @@ fn a_steady_reader_above_the_minimum_rate_is_served_however_much_the_system_hold
 }
 
 #[test]
-fn a_client_that_reads_nothing_is_cut_off_whatever_the_system_holds_for_it() {
+fn client_that_reads_nothing_is_closed_in_spite_of_kernel_buffers() {
     let path = std::env::temp_dir().join(format!("conduit-limits-{}.sock", std::process::id()));
     let server = start(
         App::new(())
@@ -329,7 +329,7 @@ fn the_environment_sets_limits() {
             .args([
                 "--ignored",
                 "--exact",
-                "answers_with_what_the_environment_allows",
+                "serves_with_the_limits_of_the_environment",
                 "--nocapture",
             ])
             .env(variable, value)
@@ -347,7 +347,7 @@ fn the_environment_sets_limits() {
 
 #[test]
 #[ignore = "run by `the_environment_sets_limits` in a separate environment"]
-fn answers_with_what_the_environment_allows() {
+fn serves_with_the_limits_of_the_environment() {
     match App::new(()).routes(routes![echo]).workers(1).listen("127.0.0.1:0") {
         Err(error) => eprintln!("{error}"),
         Ok(server) => {

@@ -107,7 +107,7 @@ fn both_wildcards_can_share_a_port() {
 }
 
 #[test]
-fn what_is_for_unix_peers_is_refused_to_others() {
+fn routes_for_unix_peers_reject_other_peers() {
     let directory = Directory::new("only-unix");
     let running = start(
         app()
@@ -207,7 +207,7 @@ fn an_address_that_cannot_be_listened_on_frees_the_others() {
 }
 
 #[test]
-fn inside_of_a_runtime_the_error_says_what_to_write_and_nothing_is_bound() {
+fn error_inside_of_a_runtime_has_the_remedy_and_binds_nothing() {
     fn run() -> String {
         let error = app().run().expect_err("a runtime runs already");
         let server = app().listen("127.0.0.1:0").expect("it can be listened on");
@@ -236,7 +236,7 @@ fn inside_of_a_runtime_the_error_says_what_to_write_and_nothing_is_bound() {
 }
 
 #[test]
-fn a_thread_that_may_wait_serves_beside_a_runtime() {
+fn blocking_thread_serves_next_to_a_runtime() {
     fn serve() {
         let server = app().listen("127.0.0.1:0").expect("it can be listened on");
         let handle = server.handle();

@@ -160,7 +160,7 @@ fn a_form_for_errors_that_panics_leaves_the_plain_problem() {
 }
 
 #[test]
-fn what_panics_when_a_response_is_dropped_does_not_concern_the_response() {
+fn panic_in_a_drop_does_not_change_the_response() {
     for server in [serve(app()), server()] {
         let mut client = server.connect();
         for (target, status, text) in [

@@ -75,7 +75,7 @@ fn a_proxy_header_comes_over_a_unix_socket_too() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_proxy_header_stands_before_the_handshake_of_tls() {
+fn proxy_header_precedes_the_tls_handshake() {
     use std::io::{Read, Write};
     use std::sync::Arc;
 
@@ -120,7 +120,7 @@ fn a_proxy_header_stands_before_the_handshake_of_tls() {
 }
 
 #[test]
-fn a_proxy_without_its_header_is_closed_and_nobody_elses_header_is_read() {
+fn proxy_without_its_header_is_closed_and_headers_of_other_peers_are_ignored() {
     let server = serve(app().proxy_protocol(["127.0.0.1"]));
     for wrong in [
         "GET / HTTP/1.1\r\nhost: inner\r\n\r\n",

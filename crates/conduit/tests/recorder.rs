@@ -27,7 +27,7 @@ fn wait_for(recorded: &PrometheusHandle, line: &str) {
 }
 
 #[test]
-fn the_programs_recorder_is_given_what_the_server_counts() {
+fn recorder_of_the_program_receives_the_counters_of_the_server() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let recorded = recorder.handle();
     ::metrics::set_global_recorder(recorder).expect("no recorder is set");

@@ -182,7 +182,7 @@ async fn dropped(body: Body) -> StatusCode {
 }
 
 #[test]
-fn a_client_that_waits_for_100_is_not_late_and_is_not_told_to_send_what_was_dropped() {
+fn client_that_waits_for_100_has_no_deadline_and_receives_no_100_for_a_dropped_body() {
     let app = App::new(()).routes(routes![late, dropped]);
     let client = TestClient::new(app.minimum_rate(1024, SECOND));
     let expects = "HTTP/1.1\r\nhost: test\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n";
@@ -274,7 +274,7 @@ async fn tail(mut body: Body) -> Body {
 }
 
 #[test]
-fn what_is_left_of_a_body_has_the_length_of_what_is_left() {
+fn rest_of_a_body_has_the_length_of_the_rest() {
     let server = serve(App::new(()).routes(routes![tail]));
     let mut client = server.connect();
     client.send("POST /tail HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabcde");
@@ -380,7 +380,7 @@ fn pieces_of_a_stream_stay_in_order_while_the_request_still_comes() {
 }
 
 #[test]
-fn a_connect_is_no_tunnel_to_nowhere_whatever_answers_it() {
+fn connect_opens_no_tunnel_with_any_response() {
     async fn everything(request: Request) -> String {
         request.method().to_string()
     }

@@ -246,7 +246,7 @@ fn a_response_at_a_handover_arrives_whole_although_the_client_sends_more() {
 }
 
 #[test]
-fn the_time_for_a_shutdown_ends_what_waits_on_the_old_process() {
+fn old_process_ends_at_its_shutdown_timeout_with_an_idle_client() {
     let directory = Directory::new("ends");
     let mut program = Program::start(program(&directory).env("CONDUIT_SHUTDOWN_TIMEOUT", "1s"), 1);
     let mut idle = program.connect();
@@ -371,7 +371,7 @@ fn a_stop_while_a_successor_starts_ends_both() {
 }
 
 #[test]
-fn the_manager_is_told_which_process_it_has_now() {
+fn manager_receives_the_id_of_the_new_process() {
     let directory = Directory::new("manager");
     let place = directory.path("notify");
     let manager = UnixDatagram::bind(&place).expect("a socket");

@@ -37,7 +37,7 @@ fn app() -> App<(), Routes> {
 }
 
 #[test]
-fn each_route_is_told_with_its_place_and_layers() {
+fn table_lists_each_route_with_its_place_and_layers() {
     let table = app().routes_table();
     let [home, remove] = table.routes() else {
         panic!("two routes: {table}")
@@ -66,7 +66,7 @@ fn the_text_is_aligned() {
 }
 
 #[test]
-fn a_route_says_what_becomes_of_it_when_its_client_goes() {
+fn table_shows_the_disconnect_action_of_a_route() {
     let text = app().routes_table().to_string();
     assert!(!text.contains("DISCONNECT"), "no route says it: {text}");
     let table = App::new(()).routes(routes![home, report]).routes_table();
@@ -82,7 +82,7 @@ fn a_route_says_what_becomes_of_it_when_its_client_goes() {
 }
 
 #[test]
-fn limits_of_a_route_are_told_with_their_layers() {
+fn table_shows_limits_with_their_layers() {
     use conduit::layer::{BodyLimit, Timeout};
     const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
     let table = App::new(()).routes(routes![
@@ -97,7 +97,7 @@ fn limits_of_a_route_are_told_with_their_layers() {
 
 #[cfg(feature = "openapi")]
 #[test]
-fn the_docs_page_is_told() {
+fn table_contains_the_docs_page() {
     assert!(app().routes_table().pages().is_empty());
     let table = app().docs("/docs").routes_table();
     assert_eq!(table.pages(), ["/docs", "/docs/openapi.json"]);

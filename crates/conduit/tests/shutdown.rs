@@ -94,7 +94,7 @@ fn serve(seen: &Seen, limit: Duration) -> (Running, ServerHandle) {
 }
 
 #[test]
-fn a_handler_is_told_and_its_answer_is_the_last() {
+fn handler_receives_the_shutdown_and_its_response_is_the_last() {
     let seen = Seen::default();
     let (running, handle) = serve(&seen, Duration::from_secs(30));
     let mut client = running.connect();

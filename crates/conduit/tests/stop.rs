@@ -205,7 +205,7 @@ fn start_request(program: &Program) -> Client {
 }
 
 #[test]
-fn a_signal_finishes_what_is_served_and_ends_the_program_well() {
+fn signal_finishes_requests_and_exits_with_success() {
     for signal in [Signal::INT, Signal::TERM] {
         let program = Program::start(&mut program());
         let mut idle = program.connect();
@@ -372,7 +372,7 @@ fn tasks_that_are_cut_off_are_named_and_others_are_counted() {
 }
 
 #[test]
-fn the_address_is_what_conduit_addr_says() {
+fn conduit_addr_sets_the_address() {
     for (value, host) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("localhost:0", "")] {
         let program = Program::start(program().env("CONDUIT_ADDR", value));
         assert_ne!(program.address.port(), 0, "the port that the system chose");
@@ -419,7 +419,7 @@ fn without_conduit_addr_it_is_port_8080_of_loopback() {
 }
 
 #[test]
-fn there_are_as_many_workers_as_conduit_workers_says() {
+fn conduit_workers_sets_the_number_of_workers() {
     for count in [1, 3] {
         let program = Program::start(program().env("CONDUIT_WORKERS", count.to_string()));
         let mut workers = BTreeSet::new();
@@ -468,7 +468,7 @@ fn a_value_that_cannot_be_used_is_named_and_ends_the_program_with_1() {
 }
 
 #[test]
-fn a_second_program_on_the_same_address_is_refused_whatever_the_number_of_workers() {
+fn second_program_on_the_same_address_fails_with_any_number_of_workers() {
     for workers in ["1", "2"] {
         let first = Program::start(program().env("CONDUIT_WORKERS", workers));
         let address = first.address.to_string();
@@ -479,7 +479,7 @@ fn a_second_program_on_the_same_address_is_refused_whatever_the_number_of_worker
 }
 
 #[test]
-fn a_manager_is_told_of_the_start_and_the_stop() {
+fn manager_receives_start_and_stop() {
     let path = std::env::temp_dir().join(format!("conduit-notify-{}", std::process::id()));
     let manager = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
     manager

@@ -335,7 +335,7 @@ fn a_request_can_be_awaited() {
 }
 
 #[test]
-fn time_moves_when_it_is_told() {
+fn clock_advances_only_on_request() {
     let client = TestClient::new(app());
     let call = client.get("/slow").start();
     client.get("/hello").send();
@@ -387,7 +387,7 @@ fn message(fails: impl FnOnce()) -> String {
 }
 
 #[test]
-fn a_failed_assertion_tells_what_differs_and_shows_the_response() {
+fn failed_assertion_shows_the_difference_and_the_response() {
     let client = TestClient::new(app());
     let response = client.post("/items").json(&json!({ "name": "a", "price": 7 })).send();
     let said = message(|| {
@@ -411,7 +411,7 @@ fn a_failed_assertion_tells_what_differs_and_shows_the_response() {
 }
 
 #[test]
-fn what_only_works_in_process_says_so() {
+fn in_process_methods_panic_over_a_socket_with_the_reason() {
     let client = TestClient::over_socket(app());
     let said = message(|| client.advance(Duration::from_secs(1)));
     assert_eq!(

@@ -274,7 +274,7 @@ async fn blocking(number: Path<usize>, gate: State<Gate>) -> Result<String, Prob
 }
 
 #[test]
-fn blocking_work_runs_beside_the_worker() {
+fn blocking_work_runs_next_to_the_worker() {
     const THREADS: usize = 8;
     let gate = Gate::new();
     let server = serve(App::new(gate.clone()).routes(routes![waiting, blocking]));
@@ -373,7 +373,7 @@ async fn first(number: Path<usize>, gate: State<Gate>) -> String {
 }
 
 #[test]
-fn a_client_that_goes_away_while_its_handler_waits_disturbs_nobody() {
+fn disconnect_during_a_pending_handler_affects_no_other_client() {
     let gate = Gate::new();
     let server = serve(App::new(gate.clone()).routes(routes![waiting, first]));
     let mut clients = hang(&server, "/first", CONNECTIONS);

@@ -157,7 +157,7 @@ fn requests_are_counted_by_route_and_class_of_status() {
 
 #[cfg(feature = "metrics")]
 #[test]
-fn what_the_program_counts_stands_on_the_same_page() {
+fn counters_of_the_program_are_on_the_metrics_page() {
     #[get("/order")]
     fn order() -> &'static str {
         ::metrics::counter!("orders_total", "kind" => "test").increment(1);
@@ -175,7 +175,7 @@ fn what_the_program_counts_stands_on_the_same_page() {
 }
 
 #[test]
-fn health_is_told_and_readiness_ends_with_the_word_to_stop() {
+fn health_stays_and_readiness_ends_at_the_shutdown() {
     #[get("/after-the-stop")]
     async fn after_the_stop(shutdown: conduit::Shutdown) -> (StatusCode, &'static str) {
         shutdown.requested().await;
@@ -299,7 +299,7 @@ fn behind_a_proxy_the_access_log_has_the_client() {
 }
 
 #[test]
-fn the_access_log_has_what_is_no_valid_request() {
+fn access_log_contains_invalid_requests() {
     listen_to_the_log();
     let server = serve(App::new(()).routes(routes![user]).access_log(AccessLog::Fields));
     server.request("GET /users/7 HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n");
@@ -446,7 +446,7 @@ fn a_large_answer_is_complete_when_its_last_byte_is_sent_and_has_the_bytes_that_
 }
 
 #[test]
-fn a_stream_stands_inside_of_its_requests_span_and_is_named_when_it_blocks_its_worker() {
+fn stream_runs_in_the_span_of_its_request_and_is_named_when_it_blocks() {
     #[get("/blocking-stream")]
     fn blocking_stream() -> Body {
         struct Blocks(bool);
@@ -487,7 +487,7 @@ fn a_stream_stands_inside_of_its_requests_span_and_is_named_when_it_blocks_its_w
 
 #[cfg(feature = "tls")]
 #[test]
-fn who_is_sent_to_https_is_watched_as_well() {
+fn redirects_to_https_are_counted_and_logged() {
     listen_to_the_log();
     let app = App::new(())
         .routes(routes![user, metrics::page])

@@ -242,7 +242,7 @@ fn links_require_a_session() {
 }
 
 #[test]
-fn a_session_begins_with_the_password_and_ends_when_the_user_says_so() {
+fn session_begins_with_the_password_and_ends_at_logout() {
     with_client(|client| {
         let ada = json!({ "name": "ada", "password": PASSWORD });
         client

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_cache_replaces_what_was_not_used() {
+    fn full_cache_replaces_unused_entries() {
         bounded(3);
         let now = Instant::now();
         for path in ["a", "b", "c"] {

@@ -338,7 +338,7 @@ mod tests {
 
     /// RFC 9110, sections 13.1.1 and 8.8.3.
     #[test]
-    fn if_match_compares_strongly_and_fails_what_it_cannot_read() {
+    fn if_match_compares_strongly_and_fails_on_unreadable_values() {
         let m = "if-match";
         check(&[
             (&[], A, MODIFIED, Serve, Serve),

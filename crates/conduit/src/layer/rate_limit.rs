@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_and_the_time_until_more_are_told() {
+    fn rate_limit_fields_have_the_remaining_requests_and_the_time_until_more() {
         let start = 1_700_000_000 * SECOND;
         let first = take_at(0, start, 10, Duration::from_secs(60));
         assert_eq!((first.left, first.wait), (9, Duration::from_secs(6)));
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_has_one_budget_whatever_address_of_a_network_is_used() {
+    fn all_addresses_of_a_subscribers_network_share_one_budget() {
         let key = |address: &str| network(address.parse().expect("an address"));
         assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
         assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_cannot_be_used_is_named_with_its_variable_and_with_what_is_expected() {
+    fn error_of_an_unusable_file_names_the_variable_and_the_expected_content() {
         for (variable, path, expected) in [
             (
                 "OTEL_EXPORTER_OTLP_CERTIFICATE",

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_switched_off_is_not_looked_at() {
+    fn settings_of_a_disabled_exporter_are_not_read() {
         for off in [("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_TRACES_EXPORTER", "none")] {
             let settings = with(&[off, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).expect("nothing is refused");
             assert!(!settings.sends, "{off:?}");
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_with_its_variable_and_with_what_is_expected() {
+    fn error_of_a_bad_value_names_the_variable_and_the_expected_value() {
         for (variable, value, expected) in [
             ("OTEL_TRACES_EXPORTER", "console", "otlp or none"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", PROTOCOL),

@@ -303,7 +303,7 @@ fn an_error_of_thiserror_keeps_its_status_through_a_question_mark() {
 }
 
 #[test]
-fn a_derived_problem_has_what_its_attributes_say_however_it_travels() {
+fn derived_problem_keeps_its_attributes_on_every_path() {
     let server = server(false);
     for way in ["derived", "by-question-mark", "through-a-box", "outer"] {
         for (how, expected) in [

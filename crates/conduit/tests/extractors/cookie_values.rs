@@ -54,7 +54,7 @@ fn cookies_fill_a_struct_by_their_names_and_others_are_not_looked_at() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_its_place() {
+fn mismatched_cookie_is_rejected_with_its_name() {
     assert_eq!(refusal(""), "cookie.page-size: missing");
     assert_eq!(
         refusal("cookie: page-size=many\r\n"),

@@ -198,7 +198,7 @@ fn a_cookie_whose_name_would_not_come_back_is_not_set() {
 }
 
 #[test]
-fn a_cookie_is_set_with_careful_attributes_unless_it_says_otherwise() {
+fn cookie_has_safe_attributes_by_default() {
     let server = running(false);
     let response = server.get("/set");
     assert_eq!(response.text(), "set");

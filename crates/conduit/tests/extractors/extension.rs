@@ -36,7 +36,7 @@ fn a_value_that_a_layer_attached_is_given() {
 }
 
 #[test]
-fn a_value_that_no_layer_attached_is_a_fault_of_the_server_that_says_what_to_do() {
+fn missing_extension_is_a_server_error_with_the_remedy() {
     let server = serve(
         App::new(())
             .development(true)

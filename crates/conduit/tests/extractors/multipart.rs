@@ -195,7 +195,7 @@ fn a_form_fills_a_struct_with_its_texts_and_files() {
 }
 
 #[test]
-fn files_are_saved_where_the_server_says_and_temporary_ones_are_removed() {
+fn files_are_saved_in_the_directory_of_the_server_and_temporary_ones_removed() {
     let directory = directory();
     let server = limited(directory.path());
     std::fs::write(directory.path().join("saved-0"), "before").expect("a file");
@@ -227,7 +227,7 @@ fn files_are_saved_where_the_server_says_and_temporary_ones_are_removed() {
 }
 
 #[test]
-fn what_passes_a_limit_is_413_with_the_field_and_the_limit_and_leaves_no_file() {
+fn part_beyond_a_limit_is_413_with_field_and_limit_and_leaves_no_file() {
     let directory = directory();
     let server = limited(directory.path());
     let name = part("name=name", b"x");
@@ -309,7 +309,7 @@ fn a_client_that_goes_away_leaves_no_file() {
 }
 
 #[test]
-fn what_is_no_such_form_is_refused_with_the_reason() {
+fn invalid_form_is_rejected_with_the_reason() {
     let server = serve(App::new(()).routes(routes![stream, profile]));
     let post_as = |media_type: &str, body: &str| {
         let length = body.len();

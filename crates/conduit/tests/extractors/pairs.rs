@@ -514,7 +514,7 @@ fn flattened_structs_have_numbers_and_texts() {
 }
 
 #[test]
-fn enums_are_tagged_inside_beside_outside_and_not_at_all() {
+fn enums_are_tagged_internally_adjacently_externally_and_untagged() {
     let server = server();
     for (query, expected) in [
         (

@@ -265,7 +265,7 @@ fn post(server: &Running, path: &str, media_type: &str, body: &str) -> Response 
 }
 
 #[test]
-fn what_keeps_the_rules_is_given() {
+fn valid_values_reach_the_handler() {
     let server = serve(App::new(()).routes(ROUTES));
     let body = r#"{"name":"lamp","items":[{"price":7}]}"#;
     assert_eq!(post(&server, "/order", "application/json", body).text(), "lamp 1 7");
@@ -370,7 +370,7 @@ fn a_body_that_breaks_many_rules_is_answered_briefly() {
 }
 
 #[test]
-fn what_cannot_be_read_is_rejected_as_without_rules() {
+fn unreadable_values_are_rejected_as_without_rules() {
     let server = serve(App::new(()).routes(ROUTES));
     assert_eq!(post(&server, "/order", "application/json", "{").status, 400);
     assert_eq!(post(&server, "/order", "text/plain", "{}").status, 415);
@@ -378,7 +378,7 @@ fn what_cannot_be_read_is_rejected_as_without_rules() {
 }
 
 #[test]
-fn the_rules_stand_in_the_document() {
+fn document_contains_the_rules() {
     let document = ROUTES.openapi(Info::new("rules", "1"));
     assert_eq!(document.gaps(), []);
     let document = serde_json::to_value(&document).expect("a document is JSON");

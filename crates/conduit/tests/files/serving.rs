@@ -167,7 +167,7 @@ fn other_methods_are_refused_with_those_there_are() {
 }
 
 #[test]
-fn an_entry_without_a_prefix_serves_what_no_other_route_matches() {
+fn entry_without_a_prefix_serves_paths_without_another_route() {
     let client = TestClient::new(App::new(()).routes(routes![users, upload, Files::new(&*SITE)]));
     client.get("/").send().assert_text("<h1>home");
     client.get("/app.js").send().assert_text("run()");
@@ -332,7 +332,7 @@ fn hidden_files_are_served_on_request_and_a_way_up_never() {
 }
 
 #[test]
-fn a_layer_compresses_what_has_no_neighbour() {
+fn layer_compresses_a_file_without_a_compressed_variant() {
     static BIG: LazyLock<PathBuf> = LazyLock::new(|| {
         let path = directory("big");
         write(&path, &[("big.txt", &"text ".repeat(10_000))]);

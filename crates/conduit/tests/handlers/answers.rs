@@ -366,7 +366,7 @@ fn a_status_alone_is_empty_below_400_and_a_problem_from_400_up() {
 }
 
 #[test]
-fn a_status_without_a_body_says_no_length_and_the_connection_goes_on() {
+fn status_without_a_body_has_no_length_and_keeps_the_connection() {
     let server = server();
     let mut client = server.connect();
     for status in ["204", "304"] {
@@ -421,7 +421,7 @@ fn a_location_cannot_bring_a_field_of_its_own() {
 }
 
 #[test]
-fn what_was_created_has_a_location_and_is_shown() {
+fn created_resource_has_a_location_and_a_representation() {
     let response = server().request(request("POST", "/created/caf%C3%A9"));
     assert_eq!(
         (response.status, response.header("location")),

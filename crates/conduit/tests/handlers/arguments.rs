@@ -463,7 +463,7 @@ fn a_query_fills_fields_lists_options_and_defaults() {
 }
 
 #[test]
-fn a_query_that_does_not_fit_is_400_and_says_why() {
+fn mismatched_query_is_400_with_the_reason() {
     assert_refused(&[
         ("/page", &["query", "number"]),
         ("/page?", &["number"]),
@@ -487,7 +487,7 @@ fn header_fields_that_repeat_are_all_there() {
 }
 
 #[test]
-fn method_target_version_and_peer_are_what_was_sent() {
+fn method_target_version_and_peer_are_those_of_the_request() {
     let server = server();
     let mut client = server.connect();
     client.send(request("GET", "/head?x=%20y"));

@@ -138,7 +138,7 @@ fn chunked(target: &str, content_type: &str, chunks: &[&str]) -> String {
 }
 
 #[test]
-fn json_is_read_and_written_whatever_its_framing() {
+fn json_is_read_and_written_with_any_framing() {
     let server = server();
     let mut client = server.connect();
     for request in [
@@ -162,7 +162,7 @@ fn json_is_read_and_written_whatever_its_framing() {
 }
 
 #[test]
-fn json_under_another_content_type_is_415_and_says_what_came_and_what_is_expected() {
+fn json_with_another_content_type_is_415_with_the_received_and_the_expected_type() {
     let server = server();
     for content_type in [
         "text/plain",
@@ -207,7 +207,7 @@ fn text_that_is_no_json_is_400_with_its_line_and_column() {
 }
 
 #[test]
-fn json_of_another_shape_is_422_and_says_what_is_wrong() {
+fn mismatched_json_is_422_with_the_fault() {
     let server = server();
     for (body, part) in [
         ("{\"name\":\"Ada\"}", "body.age: missing"),
@@ -404,7 +404,7 @@ async fn survey(survey: Query<Survey>) -> String {
 }
 
 #[test]
-fn a_rejection_names_the_member_or_field_and_what_it_is() {
+fn rejection_names_the_member_or_field_and_its_value() {
     let server = serve(App::new(()).routes(routes![order, survey, form]));
     let response = server.request(post(
         "/orders",

@@ -165,7 +165,7 @@ fn a_route_without_the_method_gives_way_to_one_that_has_it() {
 }
 
 #[test]
-fn a_path_without_the_method_says_which_it_has() {
+fn response_405_lists_the_methods_of_the_path() {
     let server = server();
     for (method, target, allow) in [
         ("PATCH", "/users/me", "DELETE, GET, HEAD, OPTIONS"),

@@ -135,7 +135,7 @@ fn a_response_is_compressed_as_the_client_likes_it() {
 }
 
 #[test]
-fn what_would_not_gain_is_left_alone() {
+fn content_that_would_not_shrink_is_not_compressed() {
     let (server, _) = server();
     for target in ["/small", "/image", "/untouched", "/empty", "/nowhere"] {
         let answer = get(&server, target, "gzip, br, zstd");
@@ -183,7 +183,7 @@ fn each_coding_has_a_strong_tag_that_matches_for_it_alone() {
 }
 
 #[test]
-fn a_client_writes_back_what_it_has_read_compressed() {
+fn client_writes_back_a_version_that_it_read_compressed() {
     const VERSION: &str = "\"v7\"";
 
     #[get("/page")]

@@ -48,7 +48,7 @@ fn server() -> Running {
 }
 
 #[test]
-fn a_client_that_has_the_current_version_is_told_so() {
+fn client_with_the_current_version_receives_304() {
     let server = server();
     let first = server.get("/text");
     let tag = first.header("etag").expect("a tag").to_owned();
@@ -72,7 +72,7 @@ fn a_client_that_has_the_current_version_is_told_so() {
 }
 
 #[test]
-fn what_a_handler_says_of_its_version_counts() {
+fn version_of_the_handler_takes_precedence() {
     let server = server();
     let get = |target, name, value| server.request(request("GET", target, &[(name, value)])).status;
     assert_eq!(get("/tagged", "if-none-match", "\"v1\""), 304);

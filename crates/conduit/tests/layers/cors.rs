@@ -40,7 +40,7 @@ const ORIGIN: (&str, &str) = ("Origin", "https://app.example.com");
 const METHOD: (&str, &str) = ("Access-Control-Request-Method", "PUT");
 
 #[test]
-fn a_preflight_of_an_allowed_origin_is_told_what_it_may_do() {
+fn preflight_of_an_allowed_origin_lists_the_permissions() {
     let server = serving(site());
     let asked = ("Access-Control-Request-Headers", "content-type,x-key");
     let answer = server.request(request("OPTIONS", "/thing", &[ORIGIN, METHOD, asked]));
@@ -70,7 +70,7 @@ fn a_preflight_of_an_allowed_origin_is_told_what_it_may_do() {
 }
 
 #[test]
-fn an_origin_that_is_not_allowed_is_told_nothing() {
+fn origin_that_is_not_allowed_receives_no_cors_fields() {
     let server = serving(site());
     for origin in [
         "https://evil.example.com",
@@ -110,7 +110,7 @@ fn every_answer_to_an_allowed_origin_can_be_read_errors_too() {
 }
 
 #[test]
-fn a_cache_is_told_that_the_answer_depends_on_the_origin_even_where_there_is_none() {
+fn response_varies_by_origin_even_without_an_origin() {
     let server = serving(site());
     assert_eq!(server.get("/thing").header("vary"), Some("origin"));
     assert_eq!(server.get("/varies").header("vary"), Some("accept-language, Origin"));
@@ -130,7 +130,7 @@ fn an_options_request_that_is_no_preflight_goes_on() {
 }
 
 #[test]
-fn a_public_api_lets_everybody_in_without_credentials() {
+fn public_api_allows_all_origins_without_credentials() {
     let server = serving(Cors::permissive());
     let asked = ("access-control-request-headers", "authorization, x-any");
     let answer = server.request(request("OPTIONS", "/thing", &[("origin", "null"), METHOD, asked]));

@@ -130,7 +130,7 @@ async fn large(body: Bytes) -> String {
 }
 
 #[test]
-fn a_limit_on_bodies_holds_for_what_it_is_around() {
+fn body_limit_applies_to_the_routes_inside_of_it() {
     let server = serve(
         App::new(())
             .routes(routes![

@@ -187,7 +187,7 @@ fn layers_of_the_application_are_around_everything_the_last_outermost() {
 }
 
 #[test]
-fn the_names_of_layers_stand_in_the_order_in_which_a_request_meets_them() {
+fn names_of_layers_are_in_the_order_of_a_request() {
     let app = site().layer(Mark("first")).layer(function);
     assert_eq!(app.layers(), ["function", "Mark"]);
     let layers = ROUTES.layers();
@@ -240,7 +240,7 @@ fn a_panic_is_a_500_for_the_layers_around_it_and_the_next_request_goes_on() {
 }
 
 #[test]
-fn a_layer_is_cloned_for_each_worker_and_shared_by_what_it_is_around() {
+fn layer_is_cloned_for_each_worker_and_shared_by_its_routes() {
     #[derive(Clone)]
     struct Counted(Arc<AtomicUsize>, Cell<usize>);
 
@@ -307,7 +307,7 @@ fn layers_see_the_route_before_the_handler_runs() {
 }
 
 #[test]
-fn a_method_or_path_that_a_layer_of_the_application_changes_is_routed_anew() {
+fn changed_method_or_path_is_routed_again() {
     #[get("/users/{id}/name")]
     async fn name(id: Path<String>, uri: Uri) -> String {
         format!("{} {uri}", *id)
@@ -338,7 +338,7 @@ fn a_method_or_path_that_a_layer_of_the_application_changes_is_routed_anew() {
 }
 
 #[test]
-fn what_a_layer_changes_of_the_request_is_what_the_handler_sees() {
+fn handler_receives_the_request_as_changed_by_a_layer() {
     #[post("/echo")]
     async fn echo(headers: HeaderMap, body: String) -> String {
         format!("{:?} {:?} {body}", headers.get("x-added"), headers.get("x-removed"))

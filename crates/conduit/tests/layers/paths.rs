@@ -85,7 +85,7 @@ fn no_redirect_leads_to_another_host() {
 }
 
 #[test]
-fn a_post_can_stand_for_another_method_where_that_is_switched_on() {
+fn post_overrides_its_method_where_that_is_enabled() {
     let field = ("x-http-method-override", "DELETE");
     let plain = serve(App::new(()).routes(ROUTES));
     assert_eq!(plain.request(request("POST", "/about", &[field])).text(), "posted");

@@ -20,7 +20,7 @@ async fn home() -> &'static str {
 }
 
 #[test]
-fn a_client_that_sends_too_much_is_told_when_to_come_back() {
+fn client_beyond_its_budget_receives_429_with_retry_after() {
     let server = serve(App::new(()).routes(routes![home]).layer(RateLimit::new(3, HOUR)));
     for left in ["2", "1", "0"] {
         let answer = server.get("/");
@@ -103,7 +103,7 @@ fn behind_a_proxy_each_client_has_a_budget_of_its_own() {
 }
 
 #[test]
-fn without_a_trusted_proxy_nobody_is_believed_who_he_is() {
+fn forwarding_fields_are_ignored_without_a_trusted_proxy() {
     let server = serve(App::new(()).routes(routes![home]).layer(RateLimit::new(1, HOUR)));
     let from = |client: &str| {
         server

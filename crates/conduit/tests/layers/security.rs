@@ -22,7 +22,7 @@ async fn id(id: RequestId) -> String {
 }
 
 #[test]
-fn every_answer_tells_browsers_to_be_careful() {
+fn every_response_has_the_security_fields() {
     let server = serve(App::new(()).routes(routes![home, framed]).layer(SecurityHeaders::new()));
     for target in ["/", "/nowhere"] {
         let answer = server.get(target);

@@ -137,7 +137,7 @@ fn a_request_that_is_sent_again_has_the_answer_of_the_first() {
 }
 
 #[test]
-fn clients_who_sign_in_by_cookie_do_not_share_their_keys() {
+fn clients_with_different_session_cookies_do_not_share_keys() {
     let (till, _comes_in) = till();
     let server = paying(&till, Idempotency::new());
     let by = |cookie: &str| server.request(order(&format!("{KEY}cookie: session={cookie}\r\n"), "staging", "tea"));
@@ -176,7 +176,7 @@ fn a_key_can_belong_to_a_user_whose_cookies_change() {
 }
 
 #[test]
-fn what_is_stored_is_the_same_in_every_build() {
+fn stored_format_is_the_same_in_every_build() {
     let (till, _comes_in) = till();
     let store = MemoryStore::default();
     let server = paying(&till, Idempotency::new().store(store.clone()));

@@ -22,7 +22,7 @@ fn router() -> axum::Router {
 }
 
 #[test]
-fn what_has_no_route_goes_to_the_service() {
+fn requests_without_a_route_reach_the_service() {
     let app = App::new(())
         .routes(routes![new])
         .fallback(conduit::tower::service(router()));
@@ -69,7 +69,7 @@ fn a_layer_of_tower_is_around_a_handler() {
 }
 
 #[test]
-fn what_a_layer_of_tower_changes_is_what_the_handler_sees() {
+fn handler_receives_the_request_as_changed_by_a_layer_of_tower() {
     let layer = ::tower::util::MapRequestLayer::new(|mut request: http::Request<Body>| {
         *request.uri_mut() = Uri::from_static("/new/8");
         request
@@ -117,7 +117,7 @@ async fn whereabouts(request: axum::extract::Request) -> String {
 }
 
 #[test]
-fn a_service_is_told_the_peer_and_the_target_as_it_came() {
+fn service_receives_the_peer_and_the_original_target() {
     let router = axum::Router::new().fallback(whereabouts);
     let app = App::new(())
         .routes(routes![new])
@@ -138,7 +138,7 @@ fn a_service_is_told_the_peer_and_the_target_as_it_came() {
 }
 
 #[test]
-fn a_line_tells_axum_in_its_own_words() {
+fn layer_of_tower_converts_extensions_for_axum() {
     use axum::extract::{ConnectInfo, OriginalUri};
     async fn whoami(ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>, OriginalUri(uri): OriginalUri) -> String {
         format!("{} {uri}", peer.ip())

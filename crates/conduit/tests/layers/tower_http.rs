@@ -71,7 +71,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_limit_on_bodies_is_told_as_413_whether_or_not_the_length_is() {
+fn body_beyond_the_limit_is_413_with_and_without_a_length() {
     let server = around(RequestBodyLimitLayer::new(10));
     for path in ["/echo", "/stream"] {
         assert_eq!(post(&server, path, "", b"0123456789").text(), "0123456789");
@@ -265,7 +265,7 @@ fn header_fields_are_set() {
 }
 
 #[test]
-fn a_path_that_a_layer_changes_has_its_route_looked_for_anew() {
+fn path_changed_by_a_layer_is_routed_again() {
     let server = around(NormalizePathLayer::trim_trailing_slash());
     assert_eq!(server.get("/new/7/").text(), "new 7");
     assert_eq!(server.get("/new/7").text(), "new 7");

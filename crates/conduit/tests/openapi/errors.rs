@@ -58,7 +58,7 @@ fn a_form_of_errors_describes_each_error() {
 }
 
 #[test]
-fn a_form_that_keeps_problems_has_them_beside_its_own() {
+fn form_that_keeps_problems_describes_both_media_types() {
     let app = app().errors(coded).describe_errors(|operation| {
         operation.any_problem().response("text/html", Operation::text());
     });
@@ -73,7 +73,7 @@ fn a_form_that_keeps_problems_has_them_beside_its_own() {
 }
 
 #[test]
-fn a_form_without_a_description_is_a_gap_and_no_error_is_said_to_be_a_problem() {
+fn form_without_a_description_is_a_gap_and_describes_no_problem() {
     let document = app().errors(coded).openapi();
     let [gap] = document.gaps() else {
         panic!("{:?}", document.gaps())

@@ -151,7 +151,7 @@ fn picture() -> Result<Picture, Problem> {
 }
 
 #[test]
-fn what_is_not_described_is_told_with_its_place() {
+fn gaps_of_the_document_have_their_place() {
     let routes: Routes = routes![mute, picture];
     let document = routes.openapi(Info::new("gaps", "1"));
     let [schema, answer] = document.gaps() else {
@@ -216,7 +216,7 @@ fn the_docs_do_not_take_the_path_of_a_route() {
 }
 
 #[test]
-fn the_docs_come_before_a_parameter_and_the_document_says_what_the_program_prints() {
+fn docs_page_precedes_a_parameter_and_the_document_equals_the_printed_one() {
     let app = App::new(()).routes(routes![slug]).docs("/docs").workers(1);
     let expected = serde_json::to_value(app.openapi()).expect("a document is JSON");
     let server = app.listen("127.0.0.1:0").expect("a free port");

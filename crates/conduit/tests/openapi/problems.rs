@@ -142,7 +142,7 @@ fn each_variant_has_a_schema_of_its_own() {
 }
 
 #[test]
-fn an_error_is_what_its_schema_says() {
+fn error_matches_its_schema() {
     let stock = Some(Stock { left: 0 });
     let place = "here".to_owned();
     let problem = Problem::from(OrderError::Full { limit: 3, stock, place });
@@ -180,7 +180,7 @@ fn a_member_without_a_schema_is_a_gap() {
 }
 
 #[test]
-fn what_is_wrong_with_a_request_has_a_schema() {
+fn faults_of_a_request_have_a_schema() {
     let document = document();
     assert_eq!(
         schema_of(&document, "/orders", "post", "422"),

@@ -214,7 +214,7 @@ fn optional(_: Option<Auth<Operator>>) {}
 fn handled(_: Result<Auth<Operator>, Problem>) {}
 
 #[test]
-fn an_operation_that_lets_requests_in_without_credentials_says_so() {
+fn operation_with_optional_credentials_has_an_empty_alternative() {
     let document = document(&routes![required, optional, handled]);
     let security = |path: &str| &document["paths"][path]["get"]["security"];
     assert_eq!(*security("/required"), json!([{ "bearer": [] }]));

@@ -121,7 +121,7 @@ fn a_request_without_a_route_is_named_by_its_method_and_one_of_no_known_method_b
 }
 
 #[test]
-fn the_client_and_what_it_asked_for_are_those_in_front_of_trusted_proxies() {
+fn client_and_target_are_those_before_the_trusted_proxies() {
     let collector = Collector::new();
     let program = Program::start(&collector.url(), &[]);
     let fields = "x-forwarded-for: 2001:db8::7\r\nx-forwarded-proto: https\r\nx-forwarded-host: [2001:db8::1]\r\n";
@@ -137,7 +137,7 @@ fn the_client_and_what_it_asked_for_are_those_in_front_of_trusted_proxies() {
 }
 
 #[test]
-fn a_trace_goes_on_through_the_handler_to_whom_it_asks() {
+fn trace_continues_through_the_handler_to_its_peers() {
     let collector = Collector::new();
     let program = Program::start(&collector.url(), &[]);
     let answer = program.get(
@@ -220,7 +220,7 @@ fn a_malformed_parent_is_none() {
 }
 
 #[test]
-fn who_propagates_nothing_begins_traces_of_its_own() {
+fn requests_without_trace_context_begin_a_trace() {
     let collector = Collector::new();
     let program = Program::start(&collector.url(), &[("OTEL_PROPAGATORS", "none")]);
     let answer = program.get("/nested", &format!("traceparent: 00-{TRACE}-{PARENT}-01\r\n"));
@@ -230,7 +230,7 @@ fn who_propagates_nothing_begins_traces_of_its_own() {
 }
 
 #[test]
-fn what_the_server_is_to_blame_for_is_an_error_and_what_the_client_is_is_none() {
+fn server_faults_are_errors_of_the_span_and_client_faults_are_not() {
     let collector = Collector::new();
     let program = Program::start(&collector.url(), &[("RUST_LOG", "off")]);
     for (target, status) in [("/users/0", 404), ("/users/x", 400), ("/fails", 500), ("/panics", 500)] {
@@ -289,7 +289,7 @@ fn an_answer_that_did_not_come_whole_is_an_error() {
 }
 
 #[test]
-fn a_subscriber_of_ones_own_logs_what_it_did_and_sends_from_the_level_that_it_says() {
+fn custom_subscriber_keeps_its_log_and_sends_spans_of_its_level() {
     let collector = Collector::new();
     let program = Program::start(&collector.url(), &[(OWN_SUBSCRIBER, "1")]);
     program.get("/nested", "");
@@ -311,7 +311,7 @@ fn a_subscriber_of_ones_own_logs_what_it_did_and_sends_from_the_level_that_it_sa
 }
 
 #[test]
-fn what_is_long_is_cut() {
+fn long_attributes_are_cut() {
     let collector = Collector::new();
     let program = Program::start(&collector.url(), &[]);
     let long = "x".repeat(5000);
@@ -325,7 +325,7 @@ fn what_is_long_is_cut() {
 }
 
 #[test]
-fn what_has_ended_is_sent_when_it_is_asked_for() {
+fn flush_sends_ended_spans() {
     let collector = Collector::new();
     let program = Program::start(&collector.url(), &[]);
     program.get("/users/1", "");
@@ -387,7 +387,7 @@ fn a_collector_that_is_silent_holds_up_neither_requests_nor_memory_nor_the_end()
 }
 
 #[test]
-fn a_collector_that_is_not_there_is_told_of_and_the_program_ends() {
+fn missing_collector_is_logged_and_the_program_ends() {
     let (listener, nobody) = silent();
     drop(listener);
     let program = Program::start(
@@ -403,7 +403,7 @@ fn a_collector_that_is_not_there_is_told_of_and_the_program_ends() {
 }
 
 #[test]
-fn what_is_switched_off_makes_and_sends_nothing() {
+fn disabled_export_makes_and_sends_no_spans() {
     for off in [
         ("OTEL_SDK_DISABLED", "true"),
         ("OTEL_TRACES_EXPORTER", "none"),
@@ -441,7 +441,7 @@ fn a_variable_that_cannot_be_used_stops_the_program() {
 
 #[cfg(feature = "compression")]
 #[test]
-fn spans_are_sent_compressed_if_it_is_said() {
+fn spans_are_compressed_if_the_variable_is_set() {
     let collector = Collector::with(|app| app.layer(conduit::layer::Decompression::new()));
     let program = Program::start(&collector.url(), &[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")]);
     for _ in 0..20 {
@@ -478,7 +478,7 @@ mod encrypted {
     }
 
     #[test]
-    fn spans_are_sent_by_https_to_a_collector_of_ones_own_authority_that_wants_to_know_who_comes() {
+    fn spans_are_sent_by_https_with_a_client_certificate_to_a_private_authority() {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");

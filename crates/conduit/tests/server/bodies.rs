@@ -62,7 +62,7 @@ fn a_body_that_was_paused_is_read_on_although_nothing_more_comes() {
 }
 
 #[test]
-fn a_client_that_expects_100_is_told_to_continue_when_the_body_is_wanted() {
+fn client_that_expects_100_receives_it_when_the_body_is_read() {
     let server = server();
     let mut client = server.connect();
     client.send("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n");
@@ -75,7 +75,7 @@ fn a_client_that_expects_100_is_told_to_continue_when_the_body_is_wanted() {
 }
 
 #[test]
-fn a_body_that_nobody_read_does_not_become_the_next_request() {
+fn unread_body_does_not_become_the_next_request() {
     let server = server();
     let mut client = server.connect();
     let body = "GET /panic HTTP/1.1\r\nhost: test\r\n\r\n";

@@ -89,7 +89,7 @@ fn more_connections_than_the_limit_wait_and_are_served_later() {
 }
 
 #[test]
-fn stopping_finishes_what_is_served_and_closes_what_is_idle() {
+fn shutdown_finishes_requests_and_closes_idle_connections() {
     let state = TestState::default();
     let server = serve(App::new(state.clone()).routes(ROUTES));
     let mut idle = server.connect();
@@ -179,7 +179,7 @@ fn an_address_that_cannot_be_listened_on_is_named_with_a_remedy() {
 }
 
 #[test]
-fn what_a_state_has_spawned_goes_on_while_the_server_serves() {
+fn tasks_of_a_state_run_while_the_server_serves() {
     use tokio::sync::{mpsc, oneshot};
 
     #[derive(Clone)]

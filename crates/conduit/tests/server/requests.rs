@@ -98,7 +98,7 @@ fn head_is_get_without_the_body() {
 }
 
 #[test]
-fn options_and_405_say_which_methods_a_path_has() {
+fn options_and_405_list_the_methods_of_a_path() {
     let server = server();
     let response = server.request("OPTIONS /echo HTTP/1.1\r\nhost: test\r\n\r\n");
     assert_eq!(
@@ -158,7 +158,7 @@ fn a_client_that_ends_its_half_still_gets_its_answers() {
 }
 
 #[test]
-fn what_breaks_the_protocol_is_answered_with_a_problem_and_a_close() {
+fn protocol_violation_receives_a_problem_and_closes() {
     let server = server();
     let many_fields: String = (0..20_000).map(|number| format!("x-{number}: y\r\n")).collect();
     let cases = [

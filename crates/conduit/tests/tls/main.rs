@@ -396,7 +396,7 @@ fn a_file_that_is_not_there_is_named_at_the_start() {
 }
 
 #[test]
-fn the_end_is_told_in_the_stream() {
+fn close_notify_ends_the_stream() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");
     let running = serve(Tls::pem(chain, key));
@@ -475,7 +475,7 @@ fn a_handshake_that_stalls_is_closed() {
 }
 
 #[test]
-fn who_comes_over_http_is_sent_to_https_and_told_to_stay() {
+fn http_redirects_to_https_with_hsts() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");
     let tls = Tls::pem(chain, key).redirect_http().hsts(Duration::from_secs(60));
@@ -587,7 +587,7 @@ fn a_head_in_one_record_has_its_time_however_the_record_drips() {
 }
 
 #[test]
-fn a_body_in_long_records_is_measured_by_what_has_come_of_them() {
+fn rate_of_a_body_in_long_records_counts_received_bytes() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");
     let server = app(Tls::pem(chain, key))
@@ -619,7 +619,7 @@ fn a_body_in_long_records_is_measured_by_what_has_come_of_them() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_is_cut_off_whatever_the_system_holds_for_it() {
+fn client_that_reads_nothing_is_closed_in_spite_of_kernel_buffers() {
     let authority = Authority::new();
     let (chain, key) = authority.issue("localhost");
     let server = app(Tls::pem(chain, key))

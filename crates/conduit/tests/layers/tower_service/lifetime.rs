@@ -101,7 +101,7 @@ fn the_threads_end_with_the_last_clone() {
 }
 
 #[test]
-fn what_was_asked_is_answered_after_the_last_clone_has_gone() {
+fn pending_requests_complete_after_the_last_clone_is_dropped() {
     let (service, go, hears) = alive(Duration::ZERO);
     block_on(async {
         let answer = tokio::spawn(ask(service, get("/work")));
@@ -141,7 +141,7 @@ fn a_caller_that_goes_is_a_client_that_goes() {
 }
 
 #[test]
-fn handlers_without_a_caller_are_told_and_have_the_time_of_a_shutdown() {
+fn handlers_without_a_caller_receive_the_shutdown_and_its_time() {
     let (service, _, hears) = alive(LONG);
     ask_and_go(&service, "/until-told", &hears);
     assert!(hears.try_recv().is_err(), "the notification came while a clone exists");
@@ -156,7 +156,7 @@ fn handlers_without_a_caller_are_told_and_have_the_time_of_a_shutdown() {
 }
 
 #[test]
-fn the_handle_tells_handlers_and_closes() {
+fn handle_notifies_handlers_and_closes() {
     let (service, _, hears) = alive(LONG);
     block_on(async {
         assert_eq!(ask(service.clone(), get("/readyz")).await.0.status, StatusCode::OK);

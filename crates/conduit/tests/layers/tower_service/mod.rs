@@ -198,7 +198,7 @@ async fn secret(user: Basic) -> String {
 }
 
 #[test]
-fn what_the_outer_server_knows_reaches_the_handler() {
+fn connection_info_of_the_outer_server_reaches_the_handler() {
     let app = App::new(())
         .routes(routes![what, client, secret])
         .trusted_proxies(["192.0.2.1"]);
@@ -301,7 +301,7 @@ async fn informational() -> StatusCode {
 }
 
 #[test]
-fn what_a_handler_says_of_the_framing_is_left_out() {
+fn framing_fields_of_a_handler_are_left_out() {
     let app = App::new(()).routes(routes![framed, nothing, informational]);
     let service = app.into_service().expect("threads can be started");
     block_on(async {
