@@ -201,9 +201,9 @@ impl Http2Connection {
         }
     }
 
-    /// As [`write_body`](Self::write_body), of bytes that `fill` appends to the output in place: one DATA frame, whose
-    /// payload is not copied. `fill` gets the largest number of bytes that it may append, which is not 0, and returns true
-    /// if they are the last ones. The result is the number of bytes that it has appended.
+    /// As [`write_body`](Self::write_body), of one DATA frame whose payload is not copied. `fill` gets the largest number of
+    /// bytes of the payload, which is not 0; it returns their actual number, and true if they are the last ones. It appends
+    /// them to the output, or the caller sends them after the output. The result is their number.
     ///
     /// Where no byte may be sent now, `fill` is not called.
     ///
@@ -214,7 +214,7 @@ impl Http2Connection {
         &mut self,
         out: &mut Vec<u8>,
         stream: StreamId,
-        fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<bool, E>,
+        fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<(usize, bool), E>,
     ) -> Result<usize, E> {
         let most = self.sendable(stream).min(self.peer.max_payload);
         let Some(state) = self.streams.get_mut(stream) else {
@@ -231,15 +231,16 @@ impl Http2Connection {
         let start = out.len();
         frame::write_header(out, 0, FrameKind::Data, 0, stream.number());
         let payload = out.len();
-        let is_last = match fill(out, most) {
-            Ok(is_last) => is_last,
+        let (count, is_last) = match fill(out, most) {
+            Ok(filled) => filled,
             Err(error) => {
                 out.truncate(start);
                 return Err(error);
             }
         };
-        out.truncate(payload + most);
-        let taken = out.len() - payload;
+        debug_assert!(count <= most, "{count} bytes for a frame of at most {most}");
+        let taken = count.min(most);
+        out.truncate(payload + taken);
         if let Some(left) = left {
             *left -= taken as u64;
         }

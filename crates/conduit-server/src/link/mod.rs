@@ -2,6 +2,8 @@
 //! that is not sent yet, the poller's interest, and the deadline.
 
 mod file;
+#[cfg(feature = "http2")]
+mod gathered;
 mod timer;
 mod uncopied;
 
@@ -10,10 +12,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
+#[cfg(feature = "http2")]
+use bytes::Bytes;
 use conduit_net::Interest;
 
 #[cfg(feature = "http2")]
 pub(super) use self::file::read_to;
+#[cfg(feature = "http2")]
+use self::gathered::Gathered;
 use self::timer::Deadline;
 pub(super) use self::timer::{LINGER_SECONDS, Timer};
 #[cfg(feature = "http2")]
@@ -37,7 +43,7 @@ use crate::panics::discard;
 pub(super) const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
 /// The number of bytes of all streams that a connection sends before other connections have their turn.
 #[cfg(feature = "http2")]
-const SHARE_BYTES: u64 = 256 * 1024;
+const SHARE_BYTES: u64 = 512 * 1024;
 /// The time that messages of the encryption, such as session tickets, wait for output to go with; one of these seconds has
 /// begun already.
 const DEFERRED_SECONDS: Second = 2;
@@ -68,6 +74,9 @@ pub(super) struct Link {
     sent: usize,
     /// Sent after `output`. Nothing is written while it is there.
     uncopied: Option<Box<Uncopied>>,
+    /// Sent between parts of `output`, which may go on after it.
+    #[cfg(feature = "http2")]
+    gathered: Option<Box<Gathered>>,
     /// The number of bytes that the stream has accepted in all.
     sent_bytes: u64,
     /// The number at which the connection has sent its share of the turn.
@@ -107,6 +116,8 @@ impl Link {
             output: Vec::new(),
             sent: 0,
             uncopied: None,
+            #[cfg(feature = "http2")]
+            gathered: None,
             sent_bytes: 0,
             #[cfg(feature = "http2")]
             share_end: SHARE_BYTES,
@@ -255,6 +266,49 @@ impl Link {
         self.uncopied = Some(Box::new(uncopied));
     }
 
+    /// Returns whether bytes may be put into the output without a copy: encryption copies them in any case.
+    #[cfg(feature = "http2")]
+    pub(super) fn gathers(&self) -> bool {
+        !self.is_secure()
+    }
+
+    /// Puts bytes after `output`, which may go on after them, and sends them from where they are.
+    #[cfg(feature = "http2")]
+    pub(super) fn gather(&mut self, bytes: Bytes) {
+        self.gathered.get_or_insert_default().push(self.output.len(), bytes);
+    }
+
+    /// The number of gathered bytes that are not sent.
+    #[cfg(any(feature = "http2", feature = "testing"))]
+    pub(super) fn gathered_bytes(&self) -> usize {
+        #[cfg(feature = "http2")]
+        if let Some(gathered) = &self.gathered {
+            return gathered.length();
+        }
+        0
+    }
+
+    #[inline]
+    fn has_gathered(&self) -> bool {
+        #[cfg(feature = "http2")]
+        return self.gathered.is_some();
+        #[cfg(not(feature = "http2"))]
+        false
+    }
+
+    /// Sends the output with the gathered bytes in it.
+    #[cfg(feature = "http2")]
+    #[cold]
+    fn send_gathered(&mut self, shared: &Shared) -> io::Result<()> {
+        if let Some(gathered) = &mut self.gathered {
+            let count = gathered.send(&mut self.stream, &self.output, &mut self.sent)?;
+            self.sent_bytes += count;
+            shared.counts().sent_bytes.add(count);
+            self.gathered.take_if(|gathered| gathered.length() == 0);
+        }
+        Ok(())
+    }
+
     /// Sends `output`, and the uncopied output after it, as far as there is room. The memory of what is sent goes back to
     /// the worker.
     ///
@@ -264,6 +318,9 @@ impl Link {
     pub(super) fn send(&mut self, shared: &mut Shared) -> io::Result<()> {
         if self.uncopied.is_some() {
             self.send_uncopied(shared)?;
+        } else if self.has_gathered() {
+            #[cfg(feature = "http2")]
+            self.send_gathered(shared)?;
         } else if self.sent < self.output.len() {
             match self.stream.send(&self.output[self.sent..]) {
                 Ok(count) => {
@@ -276,7 +333,7 @@ impl Link {
             }
         }
         // A short write means that the socket is full.
-        if self.sent < self.output.len() {
+        if self.sent < self.output.len() || self.has_gathered() {
             self.shrink_output();
         } else if self.output.capacity() > 0 {
             self.sent = 0;
@@ -295,6 +352,10 @@ impl Link {
     fn shrink_output(&mut self) {
         if self.sent > self.output.len() / 2 {
             self.output.drain(..self.sent);
+            #[cfg(feature = "http2")]
+            if let Some(gathered) = &mut self.gathered {
+                gathered.shift(self.sent);
+            }
             self.sent = 0;
         }
         self.output.shrink_to(2 * self.output.len());
@@ -364,7 +425,7 @@ impl Link {
     /// Returns whether output waits to be sent.
     #[inline]
     pub(super) fn has_output(&self) -> bool {
-        !self.output.is_empty() || self.uncopied.is_some()
+        !self.output.is_empty() || self.uncopied.is_some() || self.has_gathered()
     }
 
     /// Returns whether more may be written.
@@ -548,7 +609,7 @@ impl Link {
     /// The memory that it holds for input and output.
     #[cfg(feature = "testing")]
     pub(super) fn buffer_bytes(&self) -> usize {
-        self.pending.capacity() + self.output.capacity() + self.uncopied_left() as usize
+        self.pending.capacity() + self.output.capacity() + self.uncopied_left() as usize + self.gathered_bytes()
     }
 
     // The end.

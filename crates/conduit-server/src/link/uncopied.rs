@@ -253,7 +253,7 @@ fn send_file(
 }
 
 /// The number of bytes that were sent, if there was room.
-fn room(sent: io::Result<usize>) -> io::Result<Option<usize>> {
+pub(super) fn room(sent: io::Result<usize>) -> io::Result<Option<usize>> {
     match sent {
         Ok(count) => Ok(Some(count)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),

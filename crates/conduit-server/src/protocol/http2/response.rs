@@ -1,11 +1,12 @@
 //! From responses to frames: heads, bodies within windows and room, and responses that fail.
 
+use std::convert::Infallible;
 use std::io;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf as _, Bytes};
-use conduit_proto::h1::BodyLength;
-use conduit_proto::h2::{self, ErrorCode};
+use conduit_proto::h1::{self, BodyLength};
+use conduit_proto::h2::{self, ErrorCode, Http2Connection};
 use http::header::STRICT_TRANSPORT_SECURITY;
 use http::{HeaderMap, StatusCode};
 
@@ -16,7 +17,7 @@ use crate::body::{Body, BodyError, BodyKind};
 use crate::commands::Command;
 use crate::exchange::next_piece;
 use crate::file::FilePart;
-use crate::link::{Link, read_to};
+use crate::link::{Link, UNCOPIED_BYTES, read_to};
 use crate::panics::discard;
 use crate::pool::{self, Untouched};
 use crate::problem::Problem;
@@ -27,6 +28,8 @@ use crate::shared::Shared;
 const PIECE_BYTES: usize = 16 * 1024;
 /// While this number of bytes is not sent, no further bytes of large bodies are written: small responses do not wait long.
 const FILL_BYTES: usize = 48 * 1024;
+/// The same for bytes that are sent from where they are. They take no memory, and a call sends all of them.
+const GATHERED_BYTES: usize = 128 * 1024;
 /// The pieces of a stream that are taken at once after its head, if they are there.
 const READY_PIECES: usize = 8;
 /// The number of bytes that a thread reads of a file which is not in memory.
@@ -135,10 +138,10 @@ impl Http2 {
         if !matches!(body.0, BodyKind::Stream(_, None)) {
             return Some((body, None));
         }
-        let start = link.output.len();
+        let start = link.output.len() + link.gathered_bytes();
         for _ in 0..READY_PIECES {
             let has_room = self.streams[id.slot()].outgoing.is_nothing() && self.engine.sendable(id) > 0;
-            if !has_room || link.output.len() - start >= PIECE_BYTES {
+            if !has_room || link.output.len() + link.gathered_bytes() - start >= PIECE_BYTES {
                 break;
             }
             // The task that polls the stream next leaves a waker that wakes.
@@ -171,13 +174,14 @@ impl Http2 {
         shared: &mut Shared,
     ) -> bool {
         self.streams[id.slot()].exchange.record_body(piece.len() as u64);
-        let first = &piece[..piece.len().min(PIECE_BYTES)];
-        let Ok(taken) = self.engine.write_body(&mut link.output, id, first, false) else {
+        let Ok(taken) = write_part(&mut self.engine, link, id, &mut piece, false) else {
             self.abort_response(id, "the stream is longer than its declared length", link, shared);
             return false;
         };
         self.has_written(id, taken, shared);
-        if Outgoing::advance(&mut piece, taken) {
+        if piece.is_empty() {
+            discard(piece);
+        } else {
             self.set_outgoing(id, Outgoing::Piece(piece));
         }
         // A client may never open its window again.
@@ -264,7 +268,7 @@ impl Http2 {
     /// Writes what waits, stream by stream in the engine's order, while there is room; and lets streams make more.
     pub(super) fn write_pending(&mut self, link: &mut Link, shared: &mut Shared) {
         self.has_more = false;
-        while link.output.len() < FILL_BYTES {
+        while link.output.len() < FILL_BYTES && link.gathered_bytes() < GATHERED_BYTES {
             let Some(id) = self.engine.next_pending() else { break };
             if !link.has_share() {
                 self.has_more = true;
@@ -273,7 +277,7 @@ impl Http2 {
             link.begin_output(shared);
             self.write_next(id, link, shared);
         }
-        if self.streaming > 0 && link.output.len() < FILL_BYTES {
+        if self.streaming > 0 && link.output.len() < FILL_BYTES && link.gathered_bytes() < GATHERED_BYTES {
             for stream in &self.streams {
                 if let Some(id) = stream.id
                     && stream.outgoing.is_nothing()
@@ -288,34 +292,27 @@ impl Http2 {
     /// Writes the next bytes of one stream.
     fn write_next(&mut self, id: h2::StreamId, link: &mut Link, shared: &mut Shared) {
         let stream = &mut self.streams[id.slot()];
-        let output = &mut link.output;
         let (written, outgoing) = match std::mem::replace(&mut stream.outgoing, Outgoing::Nothing) {
-            Outgoing::Last(mut bytes) => {
-                let part = &bytes[..bytes.len().min(PIECE_BYTES)];
-                let is_last = part.len() == bytes.len();
+            Outgoing::Last(mut bytes) => match write_part(&mut self.engine, link, id, &mut bytes, true) {
+                Ok(taken) if !bytes.is_empty() => (taken, Outgoing::Last(bytes)),
                 // The length is the one that the head has declared, so there is no error.
-                let taken = self.engine.write_body(output, id, part, is_last).unwrap_or(bytes.len());
-                if !Outgoing::advance(&mut bytes, taken) {
+                _ => {
                     discard(bytes);
                     return self.free(id, shared);
                 }
-                (taken, Outgoing::Last(bytes))
-            }
-            Outgoing::Piece(mut bytes) => {
-                let part = &bytes[..bytes.len().min(PIECE_BYTES)];
-                match self.engine.write_body(output, id, part, false) {
-                    Ok(taken) if Outgoing::advance(&mut bytes, taken) => (taken, Outgoing::Piece(bytes)),
-                    Ok(taken) => {
-                        self.engine.set_pending(id, false);
-                        discard(bytes);
-                        (taken, Outgoing::Nothing)
-                    }
-                    Err(_) => {
-                        stream.outgoing = Outgoing::Piece(bytes);
-                        return self.abort_response(id, "the stream is longer than its declared length", link, shared);
-                    }
+            },
+            Outgoing::Piece(mut bytes) => match write_part(&mut self.engine, link, id, &mut bytes, false) {
+                Ok(taken) if !bytes.is_empty() => (taken, Outgoing::Piece(bytes)),
+                Ok(taken) => {
+                    self.engine.set_pending(id, false);
+                    discard(bytes);
+                    (taken, Outgoing::Nothing)
                 }
-            }
+                Err(_) => {
+                    stream.outgoing = Outgoing::Piece(bytes);
+                    return self.abort_response(id, "the stream is longer than its declared length", link, shared);
+                }
+            },
             Outgoing::File(part) => return self.write_file(id, part, link, shared),
             other => {
                 self.engine.set_pending(id, false);
@@ -329,8 +326,9 @@ impl Http2 {
     /// Writes the next frame of a file. Bytes that are not in memory are read by a thread first.
     fn write_file(&mut self, id: h2::StreamId, mut part: FilePart, link: &mut Link, shared: &mut Shared) {
         let written = self.engine.write_body_with(&mut link.output, id, |output, most| {
+            let start = output.len();
             read_to(&mut part, output, most)?;
-            Ok::<_, io::Error>(part.left() == 0)
+            Ok::<_, io::Error>((output.len() - start, part.left() == 0))
         });
         let stream = &mut self.streams[id.slot()];
         match written {
@@ -392,6 +390,35 @@ impl Http2 {
         self.detached += usize::from(goes_on);
         self.respond(id, response, link, shared);
     }
+}
+
+/// Writes the first part of a body's bytes, as far as the windows permit, and removes it from them. Many bytes are not copied.
+/// Returns their number.
+///
+/// # Errors
+/// As [`write_body`](Http2Connection::write_body).
+fn write_part(
+    engine: &mut Http2Connection,
+    link: &mut Link,
+    id: h2::StreamId,
+    bytes: &mut Bytes,
+    is_last: bool,
+) -> Result<usize, h1::BodyError> {
+    let length = bytes.len().min(PIECE_BYTES);
+    let is_last = is_last && length == bytes.len();
+    if length >= UNCOPIED_BYTES && link.gathers() {
+        let written = engine.write_body_with(&mut link.output, id, |_, most| {
+            Ok::<_, Infallible>((length.min(most), is_last && length <= most))
+        });
+        // None are written where the declared length is reached.
+        if let Ok(count @ 1..) = written {
+            link.gather(bytes.split_to(count));
+            return Ok(count);
+        }
+    }
+    let count = engine.write_body(&mut link.output, id, &bytes[..length], is_last)?;
+    bytes.advance(count);
+    Ok(count)
 }
 
 /// The bytes of a body in memory.

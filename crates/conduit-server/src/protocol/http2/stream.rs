@@ -1,6 +1,6 @@
 //! One stream: its exchange, and the part of its response that is not written.
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use conduit_proto::h2;
 
 use crate::exchange::Exchange;
@@ -83,11 +83,5 @@ impl Outgoing {
             Outgoing::Last(bytes) | Outgoing::Piece(bytes) => bytes.len(),
             Outgoing::Nothing | Outgoing::File(_) | Outgoing::Loading(_) => 0,
         }
-    }
-
-    /// Drops bytes that are written. Returns whether some are left.
-    pub(super) fn advance(bytes: &mut Bytes, count: usize) -> bool {
-        bytes.advance(count);
-        !bytes.is_empty()
     }
 }
