@@ -21,6 +21,9 @@ use crate::readiness::Readiness;
 use crate::shared::Shared;
 use crate::transport::Transport;
 
+/// The number of bytes that a connection receives at most before its output is sent and other connections are served.
+const INPUT_SHARE_BYTES: usize = 512 * 1024;
+
 /// True if a connection goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
@@ -115,14 +118,25 @@ impl Connection {
         Disposition::Open
     }
 
-    /// Reads once, and serves what has arrived.
+    /// Reads, and serves what has arrived. A protocol that reads on receives more at once, so that one send follows all of
+    /// it.
     pub(super) fn read_and_serve(&mut self, buffer: &mut [u8], read_closed: bool, shared: &mut Shared) -> Disposition {
-        match self.read(buffer, read_closed, shared) {
-            ControlFlow::Break(disposition) => disposition,
-            ControlFlow::Continue(bytes) => match self.serve(&buffer[..bytes], shared) {
-                Disposition::Open => self.finish(shared),
-                Disposition::Closed => Disposition::Closed,
-            },
+        let mut share = INPUT_SHARE_BYTES;
+        loop {
+            let bytes = match self.read(buffer, read_closed, shared) {
+                ControlFlow::Break(disposition) => return disposition,
+                ControlFlow::Continue(bytes) => bytes,
+            };
+            let has_more = self.link.undrained;
+            if self.serve(&buffer[..bytes], shared) == Disposition::Closed {
+                return Disposition::Closed;
+            }
+            share = share.saturating_sub(bytes);
+            if share == 0 || !has_more || !self.protocol.reads_on(&self.link) {
+                return self.finish(shared);
+            }
+            // The next read determines it.
+            self.link.undrained = false;
         }
     }
 
@@ -290,10 +304,22 @@ impl Connection {
         Disposition::Open
     }
 
-    /// A task has sent a command.
+    /// A task has sent a command. [`finish`](Self::finish) must follow, and may follow several commands if the connection
+    /// [takes more](Self::takes_commands).
     pub(super) fn on_command(&mut self, exchange: ExchangeId, command: Command, shared: &mut Shared) -> Disposition {
-        let step = self.protocol.on_command(exchange, command, &mut self.link, shared);
-        self.take_step(step, shared)
+        match self.protocol.on_command(exchange, command, &mut self.link, shared) {
+            Step::Continue => Disposition::Open,
+            Step::Switch(next) => {
+                self.protocol = *next;
+                Disposition::Open
+            }
+            Step::Close => Disposition::Closed,
+        }
+    }
+
+    /// Returns whether a further command may precede the send of the output.
+    pub(super) fn takes_commands(&self) -> bool {
+        self.protocol.takes_commands(&self.link)
     }
 
     /// The connection's slot of the wheel may be due. Input that has arrived is served before a deadline is enforced: a

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -194,6 +194,8 @@ struct PipeState {
     skipping: bool,
     /// The state of the generator that shortens the server's transfers, if a test has seeded it.
     shortened: Option<u64>,
+    /// The number of calls by which the server has sent bytes.
+    sends: usize,
 }
 
 impl PipeState {
@@ -286,9 +288,16 @@ impl ServerEnd {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let room = state.transfer(room)?;
+        state.sends += 1;
         state.to_client.extend(&bytes[..room]);
         self.notify_client(state);
         Ok(room)
+    }
+
+    /// As [`send`](Self::send), of several pieces with one call.
+    pub(super) fn send_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let bytes: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
+        self.send(&bytes.concat())
     }
 
     /// The bytes that the client has not read yet.
@@ -407,6 +416,11 @@ impl ClientEnd {
         drop(state);
         self.process.wake();
         Ok(room)
+    }
+
+    /// The number of calls by which the server has sent bytes.
+    pub fn sends(&self) -> usize {
+        lock(&self.pipe.state).sends
     }
 
     /// Shortens the server's transfers to lengths that depend on this seed.

@@ -81,6 +81,16 @@ impl TestConnection {
         );
     }
 
+    /// The number of calls by which the server has sent bytes on this connection. Each would be a system call on a socket.
+    ///
+    /// # Panics
+    /// If the connection is a socket.
+    #[must_use]
+    pub fn server_sends(&self) -> usize {
+        let sends = self.wire.server_sends();
+        sends.expect("the sends of a server are counted in process: make the client with TestClient::new")
+    }
+
     /// Ends the client's half of the connection: the server reads the end of the stream after the bytes that were sent
     /// before, and can still send.
     pub fn end(&mut self) {

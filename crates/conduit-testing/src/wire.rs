@@ -60,6 +60,14 @@ impl Wire {
         }
     }
 
+    /// The number of calls by which the server has sent bytes; `None` for a socket.
+    pub(super) fn server_sends(&self) -> Option<usize> {
+        match self {
+            Wire::Memory(end, _) => Some(end.sends()),
+            Wire::Socket(_) => None,
+        }
+    }
+
     /// Shortens the server's transfers to lengths that depend on this seed. Returns false for a socket.
     pub(super) fn shorten_transfers(&self, seed: u64) -> bool {
         match self {

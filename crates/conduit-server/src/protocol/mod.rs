@@ -212,6 +212,26 @@ impl Protocol {
         }
     }
 
+    /// Returns whether more input may be received before the output is sent.
+    pub(super) fn reads_on(&self, link: &Link) -> bool {
+        let _ = link;
+        match self {
+            #[cfg(feature = "http2")]
+            Protocol::Http2(http2) => http2.reads_on(link),
+            _ => false,
+        }
+    }
+
+    /// Returns whether several commands may precede the send of the output: only the streams of HTTP/2 are independent.
+    pub(super) fn takes_commands(&self, link: &Link) -> bool {
+        let _ = link;
+        match self {
+            #[cfg(feature = "http2")]
+            Protocol::Http2(_) => link.has_room(),
+            _ => false,
+        }
+    }
+
     /// Returns whether the end of the client's half ends the connection, regardless of earlier input.
     pub(super) fn ends_with_client(&self) -> bool {
         match self {

@@ -23,7 +23,7 @@ use slab::Slab;
 use tokio::time::Instant;
 
 use self::driver::{Driver, wake_every_second};
-use crate::batch::{Batch, Member};
+use crate::batch::{Batch, Member, TOGETHER};
 use crate::clock::{self, WorkerClock};
 use crate::cohort::Cohort;
 use crate::commands::{Command, CommandQueue};
@@ -101,6 +101,8 @@ pub(super) struct Worker {
     batch: Batch,
     /// The memory of the last turn's commands.
     commands: Vec<(ExchangeId, Command)>,
+    /// The connections that have received commands since the last send: at most [`TOGETHER`].
+    commanded: Vec<ConnectionId>,
     handle: ServerHandle,
     clock: WorkerClock,
     /// When the second, and the date, change next.
@@ -213,6 +215,7 @@ impl Worker {
             input: vec![0; INPUT_BYTES],
             batch: Batch::new(),
             commands: Vec::new(),
+            commanded: Vec::new(),
             handle,
             clock: WorkerClock::new(started),
             next_second: started,
@@ -313,15 +316,37 @@ impl Worker {
         }
     }
 
+    /// Delivers the commands of a turn. The output of a connection is sent once for several commands.
     fn deliver_commands(&mut self) {
         // A command can lead to others, which follow in the next turn: so a turn has an end.
         let mut commands = self.shared.commands.take(std::mem::take(&mut self.commands));
         for (exchange, command) in commands.drain(..) {
-            self.with_connection(exchange.connection, |connection, shared| {
+            let id = exchange.connection;
+            let is_commanded = self.commanded.contains(&id);
+            self.with_connection(id, |connection, shared| {
+                if is_commanded && !connection.takes_commands() && connection.finish(shared) == Disposition::Closed {
+                    return Disposition::Closed;
+                }
                 connection.on_command(exchange, command, shared)
             });
+            if !is_commanded {
+                self.commanded.push(id);
+            }
+            if self.commanded.len() == TOGETHER {
+                self.finish_commanded();
+            }
         }
+        self.finish_commanded();
         self.commands = commands;
+    }
+
+    /// Sends the output of the connections that commands have reached.
+    fn finish_commanded(&mut self) {
+        let mut commanded = std::mem::take(&mut self.commanded);
+        for id in commanded.drain(..) {
+            self.with_connection(id, Connection::finish);
+        }
+        self.commanded = commanded;
     }
 
     fn handle_event(&mut self, event: conduit_net::Event) {

@@ -16,6 +16,7 @@ mod random;
 #[cfg(feature = "tls")]
 mod real;
 mod requests;
+mod sends;
 mod shutdown;
 mod storm;
 #[cfg(feature = "tls")]

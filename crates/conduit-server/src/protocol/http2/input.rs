@@ -80,9 +80,15 @@ impl Http2 {
                 }
             }
         }
-        self.begin_arriving(link, shared);
         if input.len() < arrived_bytes {
             self.extend_head_time(link, shared);
+        }
+        if !link.undrained {
+            self.begin_arriving(link, shared);
+        }
+        if self.has_transfers {
+            // Bodies leave with their heads.
+            self.write_pending(link, shared);
         }
         Step::Continue
     }
@@ -149,7 +155,11 @@ impl Http2 {
     }
 
     /// Begins the exchanges of requests whose body goes on in later input.
-    fn begin_arriving(&mut self, link: &mut Link, shared: &mut Shared) {
+    pub(super) fn begin_arriving(&mut self, link: &mut Link, shared: &mut Shared) {
+        if self.arriving.is_empty() {
+            return;
+        }
+        link.begin_output(shared);
         let mut arriving = std::mem::take(&mut self.arriving);
         for id in arriving.drain(..) {
             if let Some(request) = self.stream(id).and_then(|stream| stream.arriving.take()) {

@@ -34,7 +34,7 @@ pub(crate) struct Http2 {
     input: InputUse,
     /// The last input had a part of a body.
     reads_bodies: bool,
-    /// The streams whose requests wait for the part of their body that this input has.
+    /// The streams whose requests wait for the part of their body that has arrived and is not received yet.
     arriving: Vec<h2::StreamId>,
     /// The number of responses whose body comes from a stream.
     streaming: usize,
@@ -132,6 +132,7 @@ impl Http2 {
 
     /// Continues after the output was sent: with responses that had to wait, or with the end of the connection.
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        self.begin_arriving(link, shared);
         self.write_pending(link, shared);
         // A client can keep another timer running.
         if !self.engine.is_settings_acknowledged() && self.engine.phase() != Http2Phase::Closed {
@@ -442,6 +443,11 @@ impl Http2 {
 
     pub(super) fn wants_input(&self, link: &Link) -> bool {
         self.input == InputUse::Ready && link.has_room()
+    }
+
+    /// Returns whether more input is received before the output is sent.
+    pub(super) fn reads_on(&self, link: &Link) -> bool {
+        self.input == InputUse::NeedsMore && link.has_room()
     }
 
     pub(super) fn is_serving(&self) -> bool {

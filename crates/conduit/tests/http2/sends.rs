@@ -1,0 +1,114 @@
+//! The number of sends: the frames of one turn leave together.
+
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::frames::{Received, data, get, last_data, post};
+use crate::{DEADLINE, server};
+
+/// The length of a pipe in memory, and of the server's input buffer.
+const PIPE: usize = 64 * 1024;
+
+/// Waits until the server has served all input.
+fn settle(server: &conduit::testing::TestClient) {
+    server.advance(Duration::ZERO);
+    server.advance(Duration::ZERO);
+}
+
+fn updates(client: &mut Client) -> usize {
+    client.take_in();
+    let is_update = |frame: &&Received| matches!(frame, Received::WindowUpdate(..));
+    client.frames.iter().filter(is_update).count()
+}
+
+#[test]
+fn uploads_that_arrive_together_have_one_send_and_no_window_updates() {
+    let server = server();
+    let mut client = Client::open(&server);
+    settle(&server);
+    updates(&mut client);
+    client.frames.clear();
+    let sends = client.connection.server_sends();
+    let streams = || (1..41).step_by(2);
+    let upload = |stream| [post(stream, "/length", &[]), last_data(stream, &[b'u'; 3000])].concat();
+    client.offer(&streams().map(upload).collect::<Vec<_>>().concat());
+    settle(&server);
+    assert_eq!(client.connection.server_sends() - sends, 1);
+    assert_eq!(server.resources().handlers, 0);
+    assert_eq!(updates(&mut client), 0);
+    for stream in streams() {
+        assert_eq!(client.response(stream).text(), "3000 bytes");
+    }
+}
+
+/// The server cannot know whether more follows a read that fills its buffer.
+#[test]
+fn a_read_that_ends_with_the_buffer_begins_the_handler_of_an_incomplete_body() {
+    let server = server();
+    let mut client = Client::open(&server);
+    settle(&server);
+    let mut bytes = [post(1, "/length", &[]), data(1, &[b'u'; 16_000])].concat();
+    bytes.extend(
+        [
+            post(3, "/length", &[]),
+            data(3, &[b'u'; 16_000]),
+            data(3, &[b'u'; 16_000]),
+        ]
+        .concat(),
+    );
+    // The last frame ends with the buffer.
+    let left = PIPE - bytes.len() - 2 * 9;
+    bytes.extend([data(1, &vec![b'u'; left - 16_000]), data(1, &[b'u'; 16_000])].concat());
+    assert_eq!(bytes.len(), PIPE);
+    client.offer(&bytes);
+    settle(&server);
+    assert_eq!(server.resources().handlers, 2);
+    client.send(&[last_data(1, b""), last_data(3, b"")].concat());
+    assert_eq!(client.response(1).text(), format!("{} bytes", left + 16_000));
+    assert_eq!(client.response(3).text(), "32000 bytes");
+}
+
+#[test]
+fn responses_of_handlers_that_end_together_have_one_send() {
+    let server = server();
+    let mut client = Client::open(&server);
+    let streams = || (1..65).step_by(2);
+    client.offer(&streams().flat_map(|stream| get(stream, "/slow")).collect::<Vec<_>>());
+    settle(&server);
+    assert_eq!(server.resources().handlers, 32);
+    let sends = client.connection.server_sends();
+    server.advance(2 * DEADLINE);
+    for stream in streams() {
+        assert_eq!(client.response(stream).text(), "slow");
+    }
+    // The clock moves in steps, which may divide the timers.
+    let sends = client.connection.server_sends() - sends;
+    assert!(sends <= 2, "{sends} sends");
+}
+
+#[test]
+fn a_large_response_leaves_with_its_head_as_far_as_the_window_permits() {
+    let server = server();
+    let mut client = Client::with_settings(&server, &[(4, 48 * 1024)]);
+    settle(&server);
+    client.take_in();
+    let sends = client.connection.server_sends();
+    client.send(&get(1, "/large"));
+    settle(&server);
+    assert_eq!(client.connection.server_sends() - sends, 1);
+    client.take_in();
+    let lengths: Vec<usize> = client
+        .frames
+        .iter()
+        .filter_map(|frame| match frame {
+            Received::Data { bytes, .. } => Some(bytes.len()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lengths, [16_384; 3], "whole frames");
+    assert_eq!(
+        server.resources().buffer_bytes,
+        crate::LARGE - 48 * 1024,
+        "only the rest of the body"
+    );
+}
