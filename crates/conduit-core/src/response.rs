@@ -7,6 +7,7 @@
 //! | `&'static [u8]`, `Vec<u8>`, [`Bytes`] | 200 | `application/octet-stream` |
 //! | [`Body`], [`Response`] | 200, or its own | –, or its own |
 //! | `Json<T>` | 200 | `application/json` |
+//! | `Events<T>` | 200 | `text/event-stream` |
 //! | [`Html<T>`] | 200 | `text/html; charset=utf-8` |
 //! | [`Created<T>`] | 201, with `location` | that of `T` |
 //! | [`NoContent`] | 204, no body | – |
@@ -92,6 +93,11 @@ pub trait IntoResponse {
         let _ = operation;
     }
 }
+
+/// An extension of a response whose body is a stream: the end of the client ends it, on every route.
+#[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
+pub struct EndsWithClient;
 
 /// A response with this body and content type.
 #[inline]

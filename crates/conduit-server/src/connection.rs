@@ -349,6 +349,11 @@ impl Connection {
         self.take_step(step, shared)
     }
 
+    /// Returns whether the connection is one that its client opens for long, and opens again at once when it closes.
+    pub(super) fn lives_long(&self) -> bool {
+        self.protocol.lives_long()
+    }
+
     /// The server stops: the connection closes after the requests that were sent before, which it may not have read yet.
     pub(super) fn on_shutdown(&mut self, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
         let step = self.protocol.on_shutdown(&mut self.link, false, shared);

@@ -185,6 +185,8 @@ struct PipeState {
     /// The client sends nothing more.
     client_ended: bool,
     client_gone: bool,
+    /// The client's machine is unreachable: it acknowledges nothing.
+    client_vanished: bool,
     /// The client has reset the connection: bytes in both directions are lost.
     reset: bool,
     /// The server sends nothing more.
@@ -303,6 +305,16 @@ impl ServerEnd {
     /// The bytes that the client has not read yet.
     pub(super) fn outgoing_bytes(&self) -> usize {
         lock(&self.pipe.state).to_client.len()
+    }
+
+    /// The bytes that the client's system has not acknowledged.
+    pub(super) fn unacknowledged_bytes(&self) -> usize {
+        let state = lock(&self.pipe.state);
+        if state.client_vanished {
+            state.to_client.len()
+        } else {
+            0
+        }
     }
 
     pub(super) fn shutdown(&mut self) {
@@ -432,6 +444,11 @@ impl ClientEnd {
     pub fn end(&self) {
         lock(&self.pipe.state).client_ended = true;
         self.process.wake();
+    }
+
+    /// Cuts the connection without a notice to the server.
+    pub fn vanish(&self) {
+        lock(&self.pipe.state).client_vanished = true;
     }
 
     /// Closes both directions.

@@ -41,6 +41,8 @@ mod link;
 mod listener_socket;
 #[doc(hidden)]
 pub mod listening;
+#[doc(hidden)]
+pub mod live;
 mod manager;
 pub mod observer;
 mod peers;

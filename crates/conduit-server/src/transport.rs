@@ -280,6 +280,17 @@ impl Transport {
         }
     }
 
+    /// The number of sent bytes that the client's system has not acknowledged; 0 on systems without this information, and for
+    /// clients that cannot vanish. It costs a system call.
+    pub(super) fn unacknowledged_bytes(&self) -> usize {
+        match self {
+            Transport::Unix(_) => 0,
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => end.unacknowledged_bytes(),
+            _ => self.outgoing_bytes(),
+        }
+    }
+
     /// The handshake's information about the client, once: at the first call after its end.
     #[inline]
     pub(super) fn take_info(&mut self) -> Option<ConnectionInfo> {

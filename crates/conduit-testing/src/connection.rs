@@ -111,6 +111,20 @@ impl TestConnection {
         self.is_reset = true;
     }
 
+    /// Cuts the connection as the loss of the client's network does: the server gets no notice, and no acknowledgement of the
+    /// bytes that it sends.
+    ///
+    /// # Panics
+    ///
+    /// With [`TestClient::over_socket`](super::TestClient::over_socket), where the system acknowledges the bytes.
+    #[track_caller]
+    pub fn vanish(&mut self) {
+        assert!(
+            self.wire.vanish(),
+            "a client vanishes only in process: make it with TestClient::new"
+        );
+    }
+
     /// Waits for bytes, and takes those that have come, at most so many; none at the end of the stream.
     ///
     /// # Panics

@@ -97,6 +97,17 @@ impl Wire {
         Ok(())
     }
 
+    /// Cuts the connection without a notice to the server. Returns false for a socket.
+    pub(super) fn vanish(&self) -> bool {
+        match self {
+            Wire::Memory(end, _) => {
+                end.vanish();
+                true
+            }
+            Wire::Socket(_) => false,
+        }
+    }
+
     /// Closes the connection for all clones.
     pub(super) fn close(&self) {
         match self {

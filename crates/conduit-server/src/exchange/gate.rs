@@ -1,14 +1,14 @@
 //! A response's stream: a task polls it for the next piece when the connection has room for one.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use http::HeaderMap;
 
 use crate::blocking::Instrumentation;
 use crate::body::{Body, BodyError};
@@ -72,8 +72,8 @@ impl StreamGate {
     }
 
     /// Waits for room, and promises a piece for it. Returns false when the gate has closed.
-    async fn room(&self) -> bool {
-        poll_fn(|context| match self.state.get() {
+    fn poll_room(&self, context: &mut Context<'_>) -> Poll<bool> {
+        match self.state.get() {
             GateState::Closed => Poll::Ready(false),
             GateState::Room => {
                 self.state.set(GateState::Asked);
@@ -83,8 +83,7 @@ impl StreamGate {
                 self.register(context.waker());
                 Poll::Pending
             }
-        })
-        .await
+        }
     }
 
     fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
@@ -109,38 +108,80 @@ pub(crate) fn next_piece(
     })
 }
 
-/// Sends the pieces of a response's body to its connection, one for each time that the gate opens. `failed` is an error that
-/// the stream returned before; it is sent in place of the next piece.
-pub(crate) async fn pump(
-    body: Body,
-    failed: Option<BodyError>,
+/// Sends the pieces of a response's body to its connection, one for each time that the gate opens.
+///
+/// A hand-written future: an async function stores its arguments twice, and an idle stream holds it for long.
+pub(crate) struct Pump {
+    /// `None` after its end.
+    body: Option<Body>,
+    /// An error that the stream returned before; it is sent in place of the next piece.
+    failed: Option<Box<BodyError>>,
     gate: Rc<StreamGate>,
     sender: CommandSender,
     instrumentation: Instrumentation,
-) {
-    let mut body = body;
-    let mut failed = failed;
-    while gate.room().await {
-        let next = poll_fn(|context| {
-            if gate.poll_closed(context).is_ready() {
+    /// The gate has opened for the next piece.
+    is_asked: bool,
+}
+
+impl Pump {
+    pub(crate) fn new(
+        body: Body,
+        failed: Option<BodyError>,
+        gate: Rc<StreamGate>,
+        sender: CommandSender,
+        instrumentation: Instrumentation,
+    ) -> Self {
+        Pump {
+            body: Some(body),
+            failed: failed.map(Box::new),
+            gate,
+            sender,
+            instrumentation,
+            is_asked: false,
+        }
+    }
+
+    /// The end of the stream; `None` if the exchange is over.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Option<StreamEnd>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        loop {
+            if !self.is_asked {
+                if !ready!(self.gate.poll_room(context)) {
+                    return Poll::Ready(None);
+                }
+                self.is_asked = true;
+            }
+            if self.gate.poll_closed(context).is_ready() {
                 return Poll::Ready(None);
             }
-            if let Some(error) = failed.take() {
-                return Poll::Ready(Some(Some(Err(error))));
+            if let Some(error) = self.failed.take() {
+                return Poll::Ready(Some(Err(*error)));
             }
-            next_piece(&mut body, &instrumentation, context).map(Some)
-        });
-        let end = match next.await {
-            None => break,
-            Some(Some(Ok(piece))) => {
-                sender.send(Command::Piece(piece));
-                continue;
+            match ready!(next_piece(body, &self.instrumentation, context)) {
+                Some(Ok(piece)) => {
+                    self.is_asked = false;
+                    self.sender.send(Command::Piece(piece));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(Some(Ok(body.trailers().map(Box::new)))),
             }
-            Some(Some(Err(error))) => Err(error),
-            Some(None) => Ok(body.trailers().map(Box::new)),
-        };
-        sender.send(Command::StreamEnd(end));
-        break;
+        }
     }
-    discard(body);
+}
+
+/// The trailers after the stream, or its error.
+type StreamEnd = Result<Option<Box<HeaderMap>>, BodyError>;
+
+impl Future for Pump {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(end) = ready!(self.poll_end(context)) {
+            self.sender.send(Command::StreamEnd(end));
+        }
+        discard(self.body.take());
+        Poll::Ready(())
+    }
 }

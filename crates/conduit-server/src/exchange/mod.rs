@@ -20,12 +20,14 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::response::Parts;
 use tokio::task::AbortHandle;
 use tracing::Span;
 
 pub(super) use self::environment::Environment;
 use self::environment::{PendingResponse, Route};
-pub(super) use self::gate::{StreamGate, next_piece, pump};
+use self::gate::Pump;
+pub(super) use self::gate::{StreamGate, next_piece};
 use super::blocking::Instrumentation;
 use super::commands::{Command, CommandSender};
 use super::deadlines::Second;
@@ -37,7 +39,7 @@ use super::work::method_and_path;
 use crate::body::{Body, BodyError, Channel};
 use crate::endpoint::{Outcome, PendingHandler};
 use crate::request::Request;
-use crate::response::Response;
+use crate::response::{EndsWithClient, Response};
 use crate::route::Disconnect;
 
 /// The span of a request without one.
@@ -288,9 +290,12 @@ impl Exchange {
         environment.instrument(self.route, self.span().clone())
     }
 
-    /// The response's body comes from a stream.
-    pub(super) fn begin_stream(&mut self, environment: &Environment) {
-        let disconnect = environment.disconnect(self.route);
+    /// The response's body comes from a stream. The response may have chosen that it ends with its client.
+    pub(super) fn begin_stream(&mut self, parts: &Parts, environment: &Environment) {
+        let disconnect = match parts.extensions.get::<EndsWithClient>() {
+            Some(EndsWithClient) => Disconnect::Abort,
+            None => environment.disconnect(self.route),
+        };
         self.state = ExchangeState::Streaming(Rc::default(), disconnect);
     }
 
@@ -303,7 +308,7 @@ impl Exchange {
         sender: CommandSender,
     ) {
         if let ExchangeState::Streaming(gate, _) = &self.state {
-            tokio::task::spawn_local(pump(body, failed, Rc::clone(gate), sender, instrumentation));
+            tokio::task::spawn_local(Pump::new(body, failed, Rc::clone(gate), sender, instrumentation));
         }
     }
 

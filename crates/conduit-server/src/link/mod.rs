@@ -597,6 +597,12 @@ impl Link {
         self.deadline.rate.took(taken, shared.now(), &shared.config)
     }
 
+    /// Returns whether the client's system has acknowledged nothing since the last look, although bytes were on their way.
+    pub(super) fn is_unacknowledged(&mut self) -> bool {
+        let unacknowledged = self.stream.unacknowledged_bytes() as u64;
+        self.deadline.rate.is_unacknowledged(self.sent_bytes, unacknowledged)
+    }
+
     /// The readiness that a poller would report for a connection in memory.
     #[cfg(feature = "testing")]
     pub(super) fn memory_readiness(&self) -> Option<Readiness> {

@@ -24,6 +24,8 @@ pub(crate) enum Timer {
     Room,
     /// A handler or a stream, after the client has ended its half of the stream and may be gone.
     HalfClosed,
+    /// The next piece of a response's stream. Meanwhile the client has to acknowledge what was sent.
+    Unacknowledged,
     /// The end of the client's half of the stream, after the last response.
     Linger,
     /// The transfers of streams, each with its rate: they are checked each second.
@@ -56,6 +58,10 @@ const CLOSING_TIME: Duration = Duration::from_secs(10);
 /// The time for which a connection lingers after its last response, and again while its client takes that at the minimum
 /// rate.
 pub(crate) const LINGER_SECONDS: u64 = 2;
+
+/// A client is late that acknowledges nothing from one look to the next: after half of the grace at least, and after all of
+/// it at most.
+const LOOKS_A_GRACE: u32 = 2;
 
 /// The deadline of a connection.
 pub(super) struct Deadline {
@@ -115,7 +121,7 @@ impl Deadline {
         }
         let before = std::mem::replace(&mut self.timer, timer);
         let since = std::mem::replace(&mut self.since, now);
-        if matches!(before, Timer::Off | Timer::HalfClosed) {
+        if matches!(before, Timer::Off | Timer::HalfClosed | Timer::Unacknowledged) {
             self.rate.resume(now - since);
         }
         match timer {
@@ -148,6 +154,7 @@ impl Deadline {
                 Some(after(self.since, config.head_timeout).min(after(self.idle_since, first)))
             }
             Timer::Body | Timer::Room => Some(self.rate.until(config)),
+            Timer::Unacknowledged => Some(after(self.since, config.rate_grace / LOOKS_A_GRACE)),
             Timer::Linger => Some(after(self.since, Duration::from_secs(LINGER_SECONDS))),
             #[cfg(feature = "http2")]
             Timer::Streams | Timer::Delay => Some(self.since.saturating_add(1)),
@@ -191,6 +198,10 @@ pub(crate) struct TransferRate {
     bytes: u64,
     /// The number of sent bytes that the client had taken at the last look.
     taken_bytes: u64,
+    /// The lower half of the number of sent bytes that were acknowledged at the last look for that.
+    acknowledged: u32,
+    /// Not all bytes were acknowledged then.
+    was_unacknowledged: bool,
 }
 
 impl Default for TransferRate {
@@ -201,6 +212,8 @@ impl Default for TransferRate {
             moved: 0,
             bytes: 0,
             taken_bytes: 0,
+            acknowledged: 0,
+            was_unacknowledged: false,
         }
     }
 }
@@ -225,6 +238,15 @@ impl TransferRate {
             self.moved(bytes, now, config);
         }
         bytes
+    }
+
+    /// Looks at the acknowledgements of the client's system. Returns whether it has acknowledged none since the last look,
+    /// although bytes were on their way then.
+    pub(super) fn is_unacknowledged(&mut self, sent_bytes: u64, unacknowledged_bytes: u64) -> bool {
+        let acknowledged = sent_bytes.saturating_sub(unacknowledged_bytes) as u32;
+        let before = std::mem::replace(&mut self.acknowledged, acknowledged);
+        let was_unacknowledged = std::mem::replace(&mut self.was_unacknowledged, unacknowledged_bytes > 0);
+        was_unacknowledged && unacknowledged_bytes > 0 && before == acknowledged
     }
 
     /// Measures this transfer, as before if it is the same. Returns whether the client is late.
@@ -316,6 +338,18 @@ mod tests {
         assert_eq!(rate.until(&config), 114);
         rate.took(7 * 1024, 113, &config);
         assert_eq!(rate.until(&config), 116);
+    }
+
+    #[test]
+    fn bytes_that_are_not_acknowledged_from_one_look_to_the_next_make_the_client_late() {
+        let mut rate = TransferRate::default();
+        assert!(!rate.is_unacknowledged(100, 0));
+        // They may have been sent just now.
+        assert!(!rate.is_unacknowledged(110, 10));
+        assert!(!rate.is_unacknowledged(120, 15), "some of them are acknowledged");
+        assert!(rate.is_unacknowledged(130, 25));
+        assert!(!rate.is_unacknowledged(130, 0));
+        assert!(!rate.is_unacknowledged(140, 10));
     }
 
     #[test]

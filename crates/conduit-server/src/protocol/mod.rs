@@ -252,6 +252,15 @@ impl Protocol {
         }
     }
 
+    /// Returns whether clients keep it open for long. A shutdown closes such connections one after the other.
+    pub(super) fn lives_long(&self) -> bool {
+        #[cfg(feature = "websocket")]
+        if let Protocol::WebSocket(_) = self {
+            return true;
+        }
+        false
+    }
+
     /// Returns whether the output ends the stream.
     pub(super) fn sends_last(&self) -> bool {
         match self {
@@ -352,6 +361,15 @@ fn linger(link: &mut Link) -> Step {
     }
     link.pending = Vec::new();
     Step::switch(Protocol::Lingering(Lingering::default()))
+}
+
+/// Closes a connection with a stream whose client acknowledges nothing.
+fn check_acknowledged(link: &mut Link, shared: &Shared) -> Step {
+    if link.is_unacknowledged() {
+        return close_late(Limit::WriteRate, link, shared);
+    }
+    link.extend_timer(shared);
+    Step::Continue
 }
 
 /// Closes a connection whose client is late.

@@ -5,6 +5,7 @@
 //! directly: no task and no waker for each of them. Handlers run in place; a pending one continues as a separate
 //! task. So every tokio library works in a handler, on the same thread as the connections.
 
+mod drain;
 mod driver;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use http::HeaderValue;
 use slab::Slab;
 use tokio::time::Instant;
 
+use self::drain::Drain;
 use self::driver::{Driver, wake_every_second};
 use crate::batch::{Batch, Member, TOGETHER};
 use crate::clock::{self, WorkerClock};
@@ -40,6 +42,7 @@ use crate::handle::{ServerHandle, StopOnDrop};
 use crate::idle::Idle;
 use crate::limit::Limit;
 use crate::listening::{AcceptError, Accepted, Listener};
+use crate::live;
 use crate::panics::{caught, emit};
 use crate::peers::Peers;
 use crate::readiness::Readiness;
@@ -109,6 +112,8 @@ pub(super) struct Worker {
     next_second: Instant,
     /// The time when the shutdown closes the rest; `None` if it is too far away to be represented.
     stop_by: Option<Instant>,
+    /// The long-lived connections that have not closed, once the server stops.
+    drain: Option<Drain>,
     /// The time for the shutdown is over.
     over: bool,
     cut_off: CutOff,
@@ -163,6 +168,7 @@ impl Worker {
         } = start;
         let work = Work::default();
         current::enter(handle.clone(), number, work.clone(), config.files);
+        live::enter();
         #[cfg(feature = "websocket")]
         crate::websocket::enter();
         let Some(state) = cohort.open(state, number, &handle).await? else {
@@ -220,6 +226,7 @@ impl Worker {
             clock: WorkerClock::new(started),
             next_second: started,
             stop_by: None,
+            drain: None,
             over: false,
             cut_off: CutOff::default(),
         };
@@ -260,6 +267,7 @@ impl Worker {
         self.next_second = now + Duration::from_nanos(1_000_000_000 - u64::from(unix_time.subsec_nanos()));
         let second = self.clock.look(now, std::time::Instant::now());
         self.shared.environment.now = second;
+        live::tick(second);
         for key in self.shared.wheel.advance(second) {
             self.with_input(key, Connection::check_deadline);
         }
@@ -581,11 +589,16 @@ impl Worker {
             }
             self.pause_accepting();
             self.listeners = Vec::new();
+            self.begin_drain(now);
+        } else {
+            self.continue_drain(now);
         }
         if first || keeps_idle != self.shared.keeps_idle {
             self.shared.keeps_idle = keeps_idle;
             for key in self.keys() {
-                self.with_input(key, Connection::on_shutdown);
+                if !self.is_draining(key) {
+                    self.with_input(key, Connection::on_shutdown);
+                }
             }
         } else {
             let lingering = |(_, connection): (usize, &Connection)| connection.is_lingering().then(|| connection.id());

@@ -10,7 +10,7 @@ use conduit_net::Interest;
 use conduit_proto::h1::{self, BodyLength, Phase};
 use http::StatusCode;
 
-use super::{Step, close_late, linger};
+use super::{Step, check_acknowledged, close_late, linger};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
 use crate::exchange::Exchange;
@@ -198,6 +198,11 @@ impl Http1 {
                 return close_late(Limit::WriteRate, link, shared);
             }
             Timer::Idle | Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
+            Timer::Unacknowledged => {
+                let step = check_acknowledged(link, shared);
+                self.resets |= matches!(step, Step::Close);
+                return step;
+            }
             _ => return Step::Close,
         };
         shared.counts().record_limit_hit(limit);
@@ -261,6 +266,7 @@ impl Http1 {
             Phase::Body if self.exchange.wants_body() => Timer::Body,
             Phase::Drain => Timer::Body,
             _ if self.exchange.is_serving() && link.read_closed => Timer::HalfClosed,
+            _ if self.exchange.is_streaming() => Timer::Unacknowledged,
             _ if self.exchange.is_serving() => Timer::Off,
             _ => Timer::Idle,
         }

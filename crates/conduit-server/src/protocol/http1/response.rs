@@ -125,14 +125,15 @@ impl Http1 {
         let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
         self.engine
             .write_head(&mut link.output, parts.status, &parts.headers, length, &shared.date);
-        pool::recycle(parts, None);
         if !self.engine.wants_body() {
             // It has not begun: there are no bytes that could be too few.
             let _ = self.engine.write_end(&mut link.output, None);
+            pool::recycle(parts, None);
             discard(body);
             return self.end_response(shared);
         }
-        self.exchange.begin_stream(&shared.environment);
+        self.exchange.begin_stream(&parts, &shared.environment);
+        pool::recycle(parts, None);
         let instrumentation = self.exchange.instrument_stream(&shared.environment);
         if let Some((body, failed)) = self.write_ready_pieces(body, &instrumentation, link, shared) {
             let sender = self.sender(link, shared);

@@ -16,7 +16,7 @@ use conduit_net::Interest;
 use conduit_proto::h2::{self, ErrorCode, Http2Connection, Http2Phase};
 
 use self::stream::{Outgoing, Stream};
-use super::{Step, close_late, linger};
+use super::{Step, check_acknowledged, close_late, linger};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
 use crate::deadlines::Second;
@@ -276,6 +276,11 @@ impl Http2 {
                 return close_late(Limit::WriteRate, link, shared);
             }
             Timer::HalfClosed => return close_late(Limit::IdleTime, link, shared),
+            Timer::Unacknowledged => {
+                let step = check_acknowledged(link, shared);
+                self.resets |= matches!(step, Step::Close);
+                return step;
+            }
             Timer::Off | Timer::ProxyHeader | Timer::Handshake | Timer::Body | Timer::Linger => return Step::Close,
             #[cfg(feature = "websocket")]
             Timer::Quiet | Timer::Pong | Timer::SocketClosing => return Step::Close,
@@ -437,6 +442,7 @@ impl Http2 {
             _ if self.engine.is_shutdown_announced() => Timer::GoAway,
             _ if !self.engine.is_settings_acknowledged() => Timer::Settings,
             Http2Phase::Idle => Timer::Idle,
+            Http2Phase::Streams if self.streaming > 0 => Timer::Unacknowledged,
             Http2Phase::Streams => Timer::Off,
         }
     }

@@ -107,13 +107,14 @@ impl Http2 {
         let length = body.len().map_or(BodyLength::Chunked, BodyLength::Exact);
         self.engine
             .write_head(&mut link.output, id, parts.status, &parts.headers, length, &shared.date);
-        pool::recycle(parts, None);
         if !self.engine.wants_body(id) {
+            pool::recycle(parts, None);
             discard(body);
             return self.free(id, shared);
         }
         let exchange = &mut self.streams[id.slot()].exchange;
-        exchange.begin_stream(&shared.environment);
+        exchange.begin_stream(&parts, &shared.environment);
+        pool::recycle(parts, None);
         self.streaming += 1;
         self.has_transfers = true;
         let instrumentation = exchange.instrument_stream(&shared.environment);
