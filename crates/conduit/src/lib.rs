@@ -34,6 +34,7 @@
 //! - The route attributes [`get`], [`post`], [`put`], [`patch`], [`delete`], [`head`], [`options`], [`route`](macro@route)
 //!   and the list [`routes!`]; [`mod@route`]: what they make.
 //! - [`extract`]: arguments of handlers. [`response`]: their return values. [`Problem`](struct@Problem): errors.
+//! - [`events`]: event streams.
 //! - [`mod@layer`]: middleware as functions and ready-made types.
 //! - `Files`, with the feature `files`: files of a directory or of the program as an entry of the list.
 //! - [`log`]: output that never blocks the server.
@@ -50,6 +51,7 @@ extern crate self as conduit;
 
 mod app;
 mod arguments;
+pub mod events;
 pub mod extract;
 #[cfg(feature = "files")]
 mod files;
@@ -85,6 +87,7 @@ pub use conduit_macros::{
     FromRef, PathParams, Problem, delete, get, head, nested_routes, options, patch, post, put, route, routes,
 };
 pub use error::{Error, Result};
+pub use events::Events;
 #[cfg(feature = "tls")]
 pub use extract::ClientCertificate;
 #[cfg(feature = "cookies")]

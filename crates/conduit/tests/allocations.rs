@@ -10,10 +10,13 @@ use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::pin::Pin;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use conduit::Events;
 use conduit::layer::{BodyLimit, ConcurrencyLimit, Cors, MethodOverride, SecurityHeaders, Timeout, TrailingSlash};
 use conduit::prelude::*;
 use support::{Running, serve};
@@ -34,7 +37,7 @@ struct Count {
     live_bytes: AtomicI64,
     /// The most that they were since this was last set.
     peak_bytes: AtomicI64,
-    /// Of how many of the next allocations the place is printed.
+    /// The number of the next allocations whose place is printed.
     shown: AtomicU64,
 }
 
@@ -203,6 +206,7 @@ async fn echo(body: Body) -> Body {
 type Application = App<&'static Count, Routes<&'static Count>>;
 
 const ROUTES: Routes<&'static Count> = routes![
+    events,
     count,
     large,
     plaintext,
@@ -488,24 +492,47 @@ fn a_large_answer_that_is_not_read_costs_no_memory() {
 const IDLE: usize = 2_000;
 
 /// As many connections as `IDLE`, each of which has been served once.
-fn idle_connections(server: &Running) -> Vec<support::Client> {
-    let connections = (0..IDLE).map(|_| {
-        let mut client = server.connect();
-        client.send(PLAINTEXT);
-        assert_eq!(client.response().text(), "Hello, World!");
-        client
-    });
-    connections.collect()
+fn idle_connections(server: &Running, request: &str) -> Vec<support::Client> {
+    let mut connections: Vec<_> = (0..IDLE).map(|_| server.connect()).collect();
+    for client in &mut connections {
+        client.send(request);
+        assert!(client.head().starts_with("HTTP/1.1 200 "));
+    }
+    connections
 }
 
 #[test]
 fn an_idle_connection_holds_at_most_1_kib() {
     let (server, count) = counted();
     let before = count.live_bytes.load(SeqCst);
-    let connections = idle_connections(&server);
+    let connections = idle_connections(&server, PLAINTEXT);
     let each = (count.live_bytes.load(SeqCst) - before) / connections.len() as i64;
     eprintln!("{each} bytes of heap for each of {IDLE} idle connections that were served");
     assert!(each <= 1024, "{each} bytes for an idle connection");
+}
+
+struct Quiet;
+impl futures_core::Stream for Quiet {
+    type Item = u32;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<u32>> {
+        Poll::Pending
+    }
+}
+
+#[get("/events")]
+async fn events() -> Events<u32> {
+    Events::new(Quiet)
+}
+
+#[test]
+fn idle_event_stream_holds_at_most_1_kib() {
+    let (server, count) = counted();
+    let before = count.live_bytes.load(SeqCst);
+    let _open = idle_connections(&server, "GET /events HTTP/1.1\r\nhost: test\r\n\r\n");
+    let each = (count.live_bytes.load(SeqCst) - before) / IDLE as i64;
+    eprintln!("{each} bytes of heap for each of {IDLE} idle event streams");
+    assert!(each <= 1024);
 }
 
 #[test]
@@ -519,11 +546,11 @@ fn closed_connections_leave_no_more_than_their_places_for_the_next_ones() {
             .idle_timeout(Duration::from_secs(2)),
     );
     assert_eq!(server.get("/count").status, 200);
-    let connections = idle_connections(&server);
+    let connections = idle_connections(&server, PLAINTEXT);
     let peak = count.live_bytes.load(SeqCst);
     drop(connections);
     for _ in 0..4 {
-        drop(idle_connections(&server));
+        drop(idle_connections(&server, PLAINTEXT));
     }
     let patience = Instant::now() + Duration::from_secs(20);
     let mut client = server.connect();

@@ -19,6 +19,7 @@
 //! | [`PeerAddr`] | the address of the peer | – |
 //! | `ClientCertificate` (feature `tls`) | the client's certificate | 403 without one |
 //! | `WebSocketUpgrade` (feature `websocket`) | the request for a WebSocket | 400, 426 |
+//! | [`LastEventId`](crate::events::LastEventId) | the last event that the client of an event stream has received | never |
 //! | [`Shutdown`] | the shutdown of the server, to await | – |
 //! | [`Tasks`] | spawns work that continues after the response | – |
 //! | [`Client`] | the client behind the proxies: address, scheme, host | never |

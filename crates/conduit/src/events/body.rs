@@ -1,0 +1,179 @@
+//! The body of an event stream: events as soon as they are there, comments while it is quiet, and the end.
+
+use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::event::write_retry;
+use crate::BoxError;
+use crate::server::live::{LiveSignal, LiveStream};
+
+/// A comment, which clients ignore.
+const COMMENT: &[u8] = b":\n\n";
+/// Events that are there at the same time are sent together, up to this number of bytes.
+const PIECE_BYTES: usize = 16 * 1024;
+/// The least time before clients connect again after a shutdown, and the longest time that is added to it at random.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_JITTER_MILLIS: u64 = 4000;
+
+/// The events as bytes.
+pub(super) type Encoded = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>>>>;
+
+pub(super) struct EventBody {
+    source: Encoded,
+    quiet: QuietTimer,
+    /// The first field, if the application has set it.
+    retry: Option<Duration>,
+    end: BodyEnd,
+}
+
+/// The end of the stream, after the piece that is sent now.
+enum BodyEnd {
+    Open,
+    Failed(BoxError),
+    Ended,
+}
+
+/// The signals of the worker, or a timer where the application is the service of another server.
+enum QuietTimer {
+    Worker(LiveStream),
+    Own(Duration, Pin<Box<Sleep>>),
+}
+
+impl QuietTimer {
+    fn new(interval: Duration) -> Self {
+        match LiveStream::open(interval) {
+            Some(live) => QuietTimer::Worker(live),
+            None => QuietTimer::Own(interval, Box::pin(sleep(interval))),
+        }
+    }
+
+    fn has_sent(&mut self) {
+        match self {
+            QuietTimer::Worker(live) => live.has_sent(),
+            QuietTimer::Own(interval, sleep) => sleep.as_mut().reset(Instant::now() + *interval),
+        }
+    }
+
+    fn poll_signal(&mut self, context: &mut Context<'_>) -> Poll<LiveSignal> {
+        match self {
+            QuietTimer::Worker(live) => live.poll_signal(context),
+            QuietTimer::Own(_, sleep) => sleep.as_mut().poll(context).map(|()| LiveSignal::Quiet),
+        }
+    }
+}
+
+impl EventBody {
+    pub(super) fn new(source: Encoded, keep_alive: Duration, retry: Option<Duration>) -> Self {
+        EventBody {
+            source,
+            quiet: QuietTimer::new(keep_alive),
+            retry,
+            end: BodyEnd::Open,
+        }
+    }
+
+    /// The events that are there now, and the end if it is there.
+    fn take_ready(&mut self, context: &mut Context<'_>) -> Piece {
+        let mut piece = Piece::Empty;
+        if let Some(time) = self.retry.take() {
+            piece.push(retry_field(time));
+        }
+        while piece.len() < PIECE_BYTES {
+            match self.source.as_mut().poll_next(context) {
+                Poll::Ready(Some(Ok(event))) => piece.push(event),
+                Poll::Ready(Some(Err(error))) => {
+                    self.end = BodyEnd::Failed(error);
+                    break;
+                }
+                Poll::Ready(None) => {
+                    self.end = BodyEnd::Ended;
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        piece
+    }
+}
+
+impl Stream for EventBody {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let signal = this.quiet.poll_signal(context);
+        if let BodyEnd::Open = this.end {
+            if let Poll::Ready(LiveSignal::Closing) = signal {
+                this.end = BodyEnd::Ended;
+                // Clients that all connect again do so at different times.
+                let random = RandomState::new().hash_one(0) % RETRY_JITTER_MILLIS;
+                return Poll::Ready(Some(Ok(retry_field(RETRY + Duration::from_millis(random)))));
+            }
+            if let Some(piece) = this.take_ready(context).into_bytes() {
+                this.quiet.has_sent();
+                return Poll::Ready(Some(Ok(piece)));
+            }
+        }
+        match std::mem::replace(&mut this.end, BodyEnd::Ended) {
+            BodyEnd::Failed(error) => Poll::Ready(Some(Err(error))),
+            BodyEnd::Ended => Poll::Ready(None),
+            BodyEnd::Open => {
+                this.end = BodyEnd::Open;
+                if signal.is_pending() {
+                    return Poll::Pending;
+                }
+                this.quiet.has_sent();
+                Poll::Ready(Some(Ok(Bytes::from_static(COMMENT))))
+            }
+        }
+    }
+}
+
+fn retry_field(time: Duration) -> Bytes {
+    let mut field = Vec::new();
+    write_retry(&mut field, time);
+    field.push(b'\n');
+    Bytes::from(field)
+}
+
+/// Events that are sent together. One alone is not copied.
+enum Piece {
+    Empty,
+    One(Bytes),
+    Many(Vec<u8>),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Piece::Empty => 0,
+            Piece::One(bytes) => bytes.len(),
+            Piece::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn push(&mut self, event: Bytes) {
+        *self = match std::mem::replace(self, Piece::Empty) {
+            Piece::Empty => Piece::One(event),
+            Piece::One(first) => Piece::Many([&first[..], &event[..]].concat()),
+            Piece::Many(mut bytes) => {
+                bytes.extend_from_slice(&event);
+                Piece::Many(bytes)
+            }
+        };
+    }
+
+    fn into_bytes(self) -> Option<Bytes> {
+        match self {
+            Piece::Empty => None,
+            Piece::One(bytes) => Some(bytes),
+            Piece::Many(bytes) => Some(bytes.into()),
+        }
+    }
+}
