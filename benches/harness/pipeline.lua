@@ -1,4 +1,4 @@
--- Sends as many requests at once as the argument after `--` says.
+-- Sends a number of requests at once: the argument after `--`.
 require "report"
 
 local batch

@@ -52,6 +52,6 @@ fn main() {
     }
     let text =
         format!("/// 1,000 routes.\npub const TABLE: &conduit_route::Table = conduit_route::table![\n{parts}];\n");
-    let directory = env::var_os("OUT_DIR").expect("cargo says where to write");
+    let directory = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&directory).join("thousand.rs"), text).expect("the directory can be written");
 }

@@ -78,8 +78,7 @@ pub enum Framing {
     UntilClose,
 }
 
-/// A row whose outcome is still to be said: that the request is refused with 400, unless one of the methods says
-/// otherwise.
+/// A row whose request is refused with 400, unless one of the methods sets another outcome.
 #[must_use]
 pub const fn case(name: &'static str, section: &'static str, input: &'static [u8]) -> Case {
     Case {
@@ -168,7 +167,7 @@ impl Case {
         }
     }
 
-    /// Says what the RFC leaves open here.
+    /// Describes the choice that the RFC leaves open here.
     #[must_use]
     pub const fn choice(self, choice: &'static str) -> Self {
         Self { choice, ..self }

@@ -49,7 +49,7 @@ impl Certificate {
         &self.clients
     }
 
-    /// Writes it down for servers that are processes of their own.
+    /// Writes it to files for servers that are separate processes.
     ///
     /// # Panics
     ///

@@ -147,7 +147,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the server neither says anything nor closes.
+    /// When the server neither sends anything nor closes.
     pub fn rest(&mut self) -> Result<Vec<u8>, String> {
         while self.more()? {}
         Ok(std::mem::take(&mut self.received))

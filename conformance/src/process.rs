@@ -24,7 +24,7 @@ impl Target {
     ///
     /// # Panics
     ///
-    /// When it is not there, or does not say where it listens.
+    /// When it does not exist, or does not print its addresses.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
         let (child, [address]) = spawn(arguments);
@@ -43,7 +43,7 @@ impl Target {
     #[must_use]
     pub fn start_with_tls(arguments: &[&str]) -> Self {
         let certificate = Certificate::make();
-        // It has read them when it says where it listens.
+        // It has read them when it prints its addresses.
         let files = certificate.files();
         let paths = [files.chain(), files.key()].map(|path| path.to_str().expect("a path of ours"));
         let (child, [address, secure]) = spawn(&[arguments, &paths].concat());
@@ -88,7 +88,7 @@ impl Target {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.expect("Linux says it")
+        number.expect("Linux reports it")
     }
 
     /// As [`proportional_kib`].
@@ -123,10 +123,10 @@ pub fn proportional_kib(process: u32) -> u64 {
     let sums = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).expect("the process runs");
     let line = sums.lines().find_map(|line| line.strip_prefix("Pss:"));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.expect("Linux says it")
+    number.expect("Linux reports it")
 }
 
-/// Raises this process's limit of descriptors as far as it may, and says how many that are.
+/// Raises this process's limit of descriptors as far as it may, and returns the new limit.
 #[must_use]
 pub fn descriptor_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -156,7 +156,7 @@ fn spawn<const PORTS: usize>(arguments: &[&str]) -> (Child, [SocketAddr; PORTS])
         .unwrap_or_else(|error| panic!("{}: {error}; build the package's programs first", beside.display()));
     let mut lines = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
     let addresses = [(); PORTS].map(|()| {
-        let line = lines.next().and_then(Result::ok).expect("it says where it listens");
+        let line = lines.next().and_then(Result::ok).expect("it prints its addresses");
         let address = line.split_once("://").expect("a scheme and an address").1;
         address.parse().expect("an address")
     });

@@ -89,7 +89,7 @@ fn whole(server: &Running, case: &Case, input: &[u8], send: fn(&mut Client, &[u8
 /// Cuts the input at each of the places, on a connection each.
 ///
 /// A worker takes its connections and their bytes in the order in which they came, so that an answer to a request that
-/// was sent last says that all before it has been read: first that all have been accepted, then that the first halves
+/// was sent last proves that all before it has been read: first that all have been accepted, then that the first halves
 /// have been read.
 fn halves(server: &Running, case: &Case, input: &[u8], places: &[usize]) -> Result<(), String> {
     let mut clients: Vec<Client> = places.iter().map(|_| server.connect()).collect();

@@ -46,7 +46,7 @@ fn check(wire: Wire, delivery: Delivery) {
 }
 
 #[test]
-fn each_row_is_answered_as_the_rfcs_say() {
+fn each_row_is_answered_as_the_rfcs_require() {
     check(Wire::Tcp, Delivery::Whole);
 }
 

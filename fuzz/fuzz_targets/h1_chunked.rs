@@ -1,6 +1,6 @@
 //! A chunked body is decoded as the naive twin decodes it, however it is cut.
 //!
-//! The first byte of the input says how the rest is cut; the rest is the body.
+//! The first byte of the input determines the cuts of the rest; the rest is the body.
 #![no_main]
 
 #[expect(dead_code, reason = "other targets use what this one does not")]

@@ -1,6 +1,6 @@
-//! Any stream, cut anywhere, says the same as the whole, and nothing panics.
+//! Any stream, cut anywhere, has the same result as the whole, and nothing panics.
 //!
-//! The first byte of the input says how the rest is cut; the rest is the stream.
+//! The first byte of the input determines the cuts of the rest; the rest is the stream.
 #![no_main]
 
 #[expect(dead_code, reason = "the tests use what this target does not")]

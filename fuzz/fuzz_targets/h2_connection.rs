@@ -1,6 +1,6 @@
 //! A whole connection has the same events however its input is cut, bounded memory, and output that consists of frames.
 //!
-//! The first byte says how the rest is cut; the rest follows the preface.
+//! The first byte determines the cuts of the rest; the rest follows the preface.
 #![no_main]
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! A form with files is read as a naive twin reads the whole of it, however it is cut, and nothing is lost or made up.
 //!
-//! The first byte of the input says how the rest is cut; the rest is the body, whose boundary is `x`.
+//! The first byte of the input determines the cuts of the rest; the rest is the body, whose boundary is `x`.
 #![no_main]
 
 use bytes::Bytes;

@@ -1,7 +1,7 @@
-//! A header of the PROXY protocol is read as a naive twin reads the whole of it, however it is cut; what it says can be
+//! A header of the PROXY protocol is read as a naive twin reads the whole of it, cut anywhere; its content can be
 //! written in both versions, and is then read as the same.
 //!
-//! The first byte of the input says how the rest is cut; the rest is the stream.
+//! The first byte of the input determines the cuts of the rest; the rest is the stream.
 #![no_main]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,7 +1,7 @@
 //! A connection has the same events however its input is cut, and those of the naive twin; its memory is bounded, and its
 //! output consists of frames.
 //!
-//! The first byte says how the rest is cut.
+//! The first byte determines the cuts of the rest.
 #![no_main]
 
 use conduit_proto::ws::{Codecs, WebSocketConnection, WebSocketEvent, WebSocketLimits};

@@ -1,4 +1,4 @@
-//! The language of comments, documentation and messages: the patterns that a program can detect.
+//! The language of comments, documentation and messages, of scripts and manifests too: the patterns that a program can detect.
 //!
 //! A sentence has a noun as its subject and an active verb. Words that the standards of the field do not use for code
 //! (`tell`, `nobody`, `anew`, …) have a plain alternative in almost every place.
@@ -10,13 +10,19 @@ const RULE: &str = "language";
 const TEST_NAME: &str = "test-name";
 
 /// Words that have a plainer alternative, and the alternative.
-const WORDS: [(&str, &str); 20] = [
+const WORDS: [(&str, &str); 27] = [
     ("tell", "return, report, notify"),
     ("tells", "returns, reports, notifies"),
     ("told", "reported, notified"),
+    ("telling", "returning, reporting"),
+    ("say", "return, report, state, describe"),
+    ("says", "returns, reports, states, describes"),
+    ("said", "reported, stated, described"),
+    ("saying", "reporting, stating"),
     ("hear", "receive, notice"),
     ("hears", "receives, notices"),
     ("heard", "received, noticed"),
+    ("hearing", "receiving"),
     ("anew", "again"),
     ("nobody", "no caller, no client"),
     ("somebody", "a caller, a client"),
@@ -24,6 +30,7 @@ const WORDS: [(&str, &str); 20] = [
     ("whatever", "any"),
     ("whom", "a noun"),
     ("beside", "besides, next to"),
+    ("stand", "be"),
     ("stands", "is"),
     ("stood", "was"),
     ("nought", "zero"),
@@ -34,11 +41,13 @@ const WORDS: [(&str, &str); 20] = [
 ];
 
 /// Phrases that have a plainer alternative, and the alternative.
-const PHRASES: [(&[&str], &str); 20] = [
+const PHRASES: [(&[&str], &str); 22] = [
     (&["is", "none"], "does not exist, is not one"),
     (&["are", "none"], "do not exist"),
     (&["is", "no", "more"], "no longer exists"),
     (&["of", "its", "own"], "own, separate"),
+    (&["of", "their", "own"], "own, separate"),
+    (&["of", "one's", "own"], "custom"),
     (&["as", "it", "comes"], "unchanged"),
     (&["what", "there", "is"], "a noun"),
     (&["so", "much", "is"], "a number or a noun"),
@@ -90,6 +99,8 @@ pub(crate) fn check(source: &Source) -> Vec<Finding> {
         rust_prose(&source.text)
     } else if source.is_markdown() {
         markdown_prose(&source.text)
+    } else if let Some(mark) = source.comment_mark() {
+        comments(&source.text, mark)
     } else {
         return findings;
     };
@@ -171,6 +182,20 @@ fn rust_prose(text: &str) -> Vec<(usize, String)> {
     prose
 }
 
+/// The comments of a language whose comments extend from a mark to the end of the line.
+fn comments(text: &str, mark: &str) -> Vec<(usize, String)> {
+    let comment = |line: &str| {
+        let is_comment = |at: usize| at == 0 || line[..at].ends_with([' ', '\t']);
+        let at = line.match_indices(mark).map(|(at, _)| at).find(|at| is_comment(*at))?;
+        let comment = &line[at + mark.len()..];
+        (!comment.starts_with('!')).then(|| without_code(comment))
+    };
+    let lines = text.lines().enumerate();
+    lines
+        .filter_map(|(index, line)| Some((index + 1, comment(line)?)))
+        .collect()
+}
+
 /// The string literals that begin and end in a line.
 fn literals(line: &str) -> Vec<String> {
     let mut literals = Vec::new();
@@ -220,7 +245,8 @@ fn faults(text: &str, starts_sentence: bool) -> Vec<String> {
     let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
     for (index, word) in lower.iter().enumerate() {
         if let Some((_, instead)) = WORDS.iter().find(|(banned, _)| banned == word) {
-            let stands_for = word == "stands" && lower.get(index + 1).is_some_and(|next| next == "for");
+            let stands_for =
+                (word == "stands" || word == "stand") && lower.get(index + 1).is_some_and(|next| next == "for");
             if !stands_for {
                 faults.push(format!("`{word}`: use {instead}"));
             }
@@ -283,6 +309,14 @@ mod tests {
         assert_eq!(count("a.rs", "let x = \"nobody reads this\";\n"), 1);
         assert_eq!(count("a.rs", "let x = 1; // set anew\n"), 1);
         assert_eq!(count("a.md", "The file has a lock of its own.\n"), 1);
+    }
+
+    #[test]
+    fn comments_of_scripts_and_manifests_are_prose() {
+        assert_eq!(count("Cargo.toml", "# Nobody reads this.\nname = \"told\"\n"), 1);
+        assert_eq!(count("run", "#!/bin/sh\nstep tell # reads it anew\n"), 1);
+        assert_eq!(count("run", "#!/bin/sh\necho $# told\n"), 0);
+        assert_eq!(count("a.sql", "-- What the table has.\nselect 1;\n"), 1);
     }
 
     #[test]

@@ -19,6 +19,18 @@ impl Source {
         self.path.ends_with(".md")
     }
 
+    /// The mark that begins a comment, for scripts, manifests and sources of other languages.
+    pub(crate) fn comment_mark(&self) -> Option<&'static str> {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        match name.rsplit_once('.') {
+            Some((_, "toml" | "py" | "sh")) => Some("#"),
+            Some((_, "c" | "js")) => Some("//"),
+            Some((_, "lua" | "sql")) => Some("--"),
+            None if self.text.starts_with("#!") => Some("#"),
+            _ => None,
+        }
+    }
+
     /// The lines before the module of unit tests, which is the last item of a file.
     ///
     /// `mod tests;` is a line like any other: the tests are another file, and declarations follow.
@@ -40,14 +52,13 @@ pub(crate) fn root() -> PathBuf {
         .to_owned()
 }
 
-/// Every Rust and Markdown file that git tracks or would track.
+/// Every file with prose that git tracks or would track: Rust, Markdown, manifests, scripts.
 ///
 /// # Panics
 /// Panics if git cannot list the files.
 pub(crate) fn all(root: &Path) -> Vec<Source> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
-        .args(["--", "*.rs", "*.md"])
         .current_dir(root)
         .output()
         .expect("git is installed");
@@ -58,16 +69,27 @@ pub(crate) fn all(root: &Path) -> Vec<Source> {
     paths.dedup();
     let read = |path: &str| {
         let text = std::fs::read_to_string(root.join(path)).ok()?;
-        Some(Source {
+        let source = Source {
             path: path.to_owned(),
             text,
-        })
+        };
+        (source.is_rust() || source.is_markdown() || source.comment_mark().is_some()).then_some(source)
     };
     paths.into_iter().filter_map(read).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn scripts_and_manifests_have_a_comment_mark() {
+        let mark = |path, text| crate::source(path, text).comment_mark();
+        assert_eq!(mark("Cargo.toml", ""), Some("#"));
+        assert_eq!(mark(".ci/run", "#!/bin/sh\n"), Some("#"));
+        assert_eq!(mark("c/echo.c", ""), Some("//"));
+        assert_eq!(mark("LICENSE-MIT", "MIT"), None);
+        assert_eq!(mark("a.svg", "#!"), None);
+    }
+
     #[test]
     fn code_ends_at_the_module_of_unit_tests() {
         let lines = |text| {

@@ -56,7 +56,7 @@ pub(crate) fn version() -> Result<String> {
 ///
 /// # Errors
 ///
-/// When `wrk` fails, or any request did: a figure with errors in it says nothing.
+/// When `wrk` fails, or any request did: a figure with errors in it has no meaning.
 pub(crate) fn run(load: &Load, address: SocketAddr, seconds: u32) -> Result<Report> {
     let scripts = benches().join("harness");
     let script = if load.pipeline > 1 {

@@ -16,7 +16,7 @@
 //! - [`memory`]: idle connections and start-up
 //! - [`campaign`]: the rounds
 //! - [`results`]: what was measured, as it is written to JSON
-//! - [`goals`], [`report`], [`chart`]: what is said about it
+//! - [`goals`], [`report`], [`chart`]: its presentation
 
 #![forbid(unsafe_code)]
 

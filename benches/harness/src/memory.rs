@@ -37,7 +37,7 @@ pub(crate) fn raise_descriptor_limit() -> Result<u64> {
 
 /// Opens `count` connections, asks once on each, and gives the bytes of anonymous memory that each has added.
 ///
-/// Each is asked and answered before the next is opened: a server may give up on a connection that says nothing at first.
+/// Each is asked and answered before the next is opened: a server may close a connection that is silent at first.
 ///
 /// # Errors
 ///

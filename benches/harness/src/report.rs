@@ -16,7 +16,7 @@ const END: &str = "<!-- benches/run --write-docs: end -->";
 /// More than this part of the server's core gone to others is worth a warning.
 const DISTURBED: f64 = 0.03;
 
-/// Everything that is said about a run. `write!` into a `String` cannot fail.
+/// The report of a run. `write!` into a `String` cannot fail.
 pub(crate) fn markdown(results: &Results) -> String {
     let mut text = the_run(results);
     text += &the_goals(results);
@@ -148,7 +148,7 @@ fn servers<'a>(results: &'a Results, rows: &[&Row]) -> impl Iterator<Item = (&'a
     })
 }
 
-/// A cell without a figure says why.
+/// A cell without a figure has the reason.
 fn cell(results: &Results, server: &str, row: &str, figure: Option<String>) -> String {
     match figure {
         Some(figure) => figure,

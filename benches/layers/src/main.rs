@@ -100,7 +100,7 @@ struct Server {
 
 impl Server {
     fn start(framework: &str, case: &Case, directory: &Path) -> Result<Self> {
-        // Free a moment ago: no server here can say which port it was given.
+        // Free a moment ago: no server here reports the port that the system chose.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let process = Command::new("valgrind")
             .args(["--tool=callgrind", "--callgrind-out-file=counts"])

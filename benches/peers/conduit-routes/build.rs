@@ -50,6 +50,6 @@ fn main() {
         )
         .expect("a string takes all");
     }
-    let directory = env::var_os("OUT_DIR").expect("cargo says where to write");
+    let directory = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&directory).join("routes.rs"), text).expect("the directory can be written");
 }

@@ -27,7 +27,7 @@ pub fn run() -> Result<[Duration; 2], Box<dyn Error>> {
 
 fn by_libc(one: &UnixStream, two: &UnixStream) -> std::io::Result<()> {
     let mut buffer = [0u8; BYTES];
-    // SAFETY: the buffer is live and as long as it is said to be, and both descriptors are open.
+    // SAFETY: the buffer is live and has the length that is passed, and both descriptors are open.
     let counts = unsafe {
         let sent = libc::send(one.as_raw_fd(), buffer.as_ptr().cast(), BYTES, libc::MSG_NOSIGNAL);
         (sent, libc::recv(two.as_raw_fd(), buffer.as_mut_ptr().cast(), BYTES, 0))

@@ -39,9 +39,9 @@ pub const CASES: &[Case] = &[
     case("Connection cannot take the coding away", "9110 7.6.1",
         b"POST /body HTTP/1.1\r\nHost: a\r\nConnection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n")
         .kept(&[ok("a")]),
-    case("Proxy-Connection says nothing", "9112 9.3", b"GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n")
+    case("Proxy-Connection has no effect", "9112 9.3", b"GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n")
         .kept(&[ok("root")]),
-    case("Keep-Alive says nothing", "9112 9.3", b"GET / HTTP/1.1\r\nHost: a\r\nKeep-Alive: timeout=0, max=0\r\n\r\n")
+    case("Keep-Alive has no effect", "9112 9.3", b"GET / HTTP/1.1\r\nHost: a\r\nKeep-Alive: timeout=0, max=0\r\n\r\n")
         .kept(&[ok("root")]),
     case("close with a body", "9112 9.6", b"POST /body HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc")
         .closed(&[ok("abc")]),

@@ -57,7 +57,7 @@ pub(super) fn session(field: &Field, random: &mut Random) {
             std::thread::sleep(Duration::from_millis(50));
             matches!(stream.read(&mut [0]), Ok(1))
         }),
-        // Says nothing more.
+        // Sends nothing more.
         54 | 55 => stall(field, |_| {
             std::thread::sleep(Duration::from_millis(100));
             true

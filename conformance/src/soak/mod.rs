@@ -29,7 +29,7 @@ pub const GROWTH_KIB: u64 = 4096;
 /// The result of a soak.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Requests of clients that behave, each answered rightly unless [`wrong`](Self::wrong) says otherwise.
+    /// Requests of clients that behave, each answered correctly except for those in [`wrong`](Self::wrong).
     pub answered: u64,
     /// Connections that broke off or broke a rule.
     pub faults: u64,

@@ -36,7 +36,7 @@ pub const TOO_LARGE: &str = "The body is longer than the server takes.";
 ///
 /// # Example
 ///
-/// An extractor of one's own, which works in an application with any state:
+/// A custom extractor, which works in an application with any state:
 ///
 /// ```
 /// use conduit::prelude::*;

@@ -55,7 +55,7 @@ impl FilePart {
         }
     }
 
-    /// Says that the next `bytes` were read.
+    /// Records that the next `bytes` were read.
     pub fn warm(&mut self, bytes: u64) {
         self.warm_up_to = self.offset + bytes;
     }

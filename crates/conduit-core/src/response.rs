@@ -60,7 +60,7 @@ impl<T: Serialize> Writable for T {}
 ///
 /// # Example
 ///
-/// A type of one's own:
+/// A custom type:
 ///
 /// ```
 /// use conduit::prelude::*;

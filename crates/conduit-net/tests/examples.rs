@@ -135,10 +135,10 @@ fn echo_reports_invalid_arguments() {
         ),
     ] {
         let output = Command::new(path("echo")).args(&arguments).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            !output.status.success() && said.contains(expected),
-            "{arguments:?}: {said}"
+            !output.status.success() && message.contains(expected),
+            "{arguments:?}: {message}"
         );
     }
 }

@@ -363,7 +363,7 @@ impl Connection {
         self.take_step(step, shared)
     }
 
-    /// The time for the shutdown is over: says in the log what is cut off. The connection must be closed.
+    /// The time for the shutdown is over: logs the requests that are cut off. The connection must be closed.
     pub(super) fn log_cut_off(&mut self, shared: &mut Shared) {
         let _ = self.protocol.on_shutdown(&mut self.link, true, shared);
     }

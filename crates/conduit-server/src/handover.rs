@@ -169,7 +169,7 @@ fn pass(stream: &UnixStream, kept: &[Kept]) -> io::Result<()> {
     (&*stream).write_all(&length.to_be_bytes())?;
     (&*stream).write_all(list.as_bytes())?;
     let channel = conduit_net::UnixStream::from(OwnedFd::from(stream.try_clone()?));
-    // Each address's begin with a message of their own.
+    // A separate message begins the sockets of each address.
     for (_, sockets) in kept {
         for some in sockets.chunks(DESCRIPTORS_A_MESSAGE) {
             let descriptors: Vec<_> = some.iter().map(|socket| socket.as_fd()).collect();

@@ -391,7 +391,7 @@ fn watch_workers(handle: ServerHandle, threshold: Duration) -> Option<std::sync:
 const BUDGET: usize = 256;
 
 /// Fails in a future that a tokio runtime polls: its thread would wait for another runtime, which tokio refuses with a panic
-/// that does not say what to do.
+/// that does not name the remedy.
 ///
 /// The presence of a runtime is not enough: a thread that has entered one, or a blocking thread of it, may wait. Only
 /// a polled task has a budget, and is rescheduled when it is spent.
@@ -462,7 +462,7 @@ async fn report_stop(handle: ServerHandle) -> Infallible {
 
 #[doc(hidden)]
 pub fn worker_count(config: &Config) -> usize {
-    // Where the system does not say how many cores there are, one worker serves.
+    // Where the number of cores is unknown, one worker serves.
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     config.workers.unwrap_or_else(cores)
 }

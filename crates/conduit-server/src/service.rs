@@ -82,7 +82,7 @@ impl Drop for Answer {
 }
 
 impl Threads {
-    /// Starts as many threads as the configuration says.
+    /// Starts the number of threads that the configuration sets.
     ///
     /// # Errors
     ///

@@ -40,7 +40,7 @@ pub struct Received {
     pub(super) raw_bytes: usize,
     /// The client has ended its half of the stream: nothing comes after these bytes.
     pub(super) ended: bool,
-    /// The socket may have more, whether or not the poller says so again.
+    /// The socket may have more, although the poller may not report it again.
     pub(super) more: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Tests of an application: a client that calls it in this process, and assertions that say what differs.
+//! Tests of an application: a client that calls it in this process, and assertions that show the difference.
 //!
 //! With the feature `testing`, for the dev-dependencies of an application:
 //!

@@ -55,7 +55,7 @@ pub struct RouteRow {
     /// The line in `file`, counted from 1.
     pub line: u32,
     /// The names of the layers that the lists put around it, the outermost first. Those of the application are in
-    /// [`RoutesTable::layers`]. One that limits says its limit: `BodyLimit(1024 bytes)`.
+    /// [`RoutesTable::layers`]. The name of a limit has its value: `BodyLimit(1024 bytes)`.
     pub layers: Vec<Cow<'static, str>>,
     /// The action on the handler when its client disconnects, if the route declares one: `abort`. The default is
     /// [`App::disconnect`](crate::App::disconnect).
@@ -131,7 +131,7 @@ impl fmt::Display for RoutesTable {
                 Cow::Owned(row.layers.join(" > ")),
             ]);
         }
-        // Few programs say it for a route; the others need no column for it.
+        // Few programs set it for a route; the others need no column for it.
         let says_disconnect = self.routes.iter().any(|row| row.disconnect.is_some());
         let mut widths = [0; 6];
         for line in &lines {

@@ -276,7 +276,7 @@ fn allocations_per_thousand(request: &str, pipelined: usize) -> (u64, u64) {
     allocations_of(counted(), request, pipelined)
 }
 
-/// The same of an application of one's own.
+/// The same for another application.
 fn allocations_of((server, count): (Running, &'static Count), request: &str, pipelined: usize) -> (u64, u64) {
     let mut sender = Sender::new(&server, request, pipelined);
     let mut batches = [0; BATCHES];

@@ -74,7 +74,7 @@ async fn stream(length: Path<usize>) -> Body {
     Body::from_stream(pieces(vec![bytes(*length); 100]))
 }
 
-/// A stream of a hundred pieces of 10,000 bytes that says it has `length`.
+/// A stream of a hundred pieces of 10,000 bytes that declares `length`.
 #[get("/sized/{length}")]
 async fn sized(length: Path<u64>) -> Body {
     Body::from_sized_stream(pieces(vec![bytes(10_000); 100]), *length)
@@ -208,7 +208,7 @@ fn a_sized_stream_has_a_length_and_is_broken_off_if_it_lied() {
     let answer = answers(&server, &last("/sized/1000000"));
     assert!(String::from_utf8_lossy(&answer[..300]).contains("content-length: 1000000\r\n"));
     assert!(body(&answer) == bytes(10_000).repeat(100));
-    // Without `connection: close`: the server closes, and never sends more than it said.
+    // Without `connection: close`: the server closes, and never sends more than it declared.
     let answer = answers(&server, &get("/sized/1000001"));
     assert_eq!(body(&answer).len(), 1_000_000);
     let answer = answers(&server, &get("/sized/15000"));

@@ -394,7 +394,7 @@ fn manager_receives_the_id_of_the_new_process() {
     let ready = hear();
     assert_eq!((ready["MAINPID"].parse(), ready["READY"].as_str()), (Ok(new), "1"));
     assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
-    // The old one has said nothing more.
+    // The old one has sent nothing more.
     program.signal(new, Signal::TERM);
     assert_eq!(hear(), BTreeMap::from([("STOPPING".to_owned(), "1".to_owned())]));
 }

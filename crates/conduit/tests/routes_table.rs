@@ -68,7 +68,7 @@ fn the_text_is_aligned() {
 #[test]
 fn table_shows_the_disconnect_action_of_a_route() {
     let text = app().routes_table().to_string();
-    assert!(!text.contains("DISCONNECT"), "no route says it: {text}");
+    assert!(!text.contains("DISCONNECT"), "no route sets it: {text}");
     let table = App::new(()).routes(routes![home, report]).routes_table();
     assert_eq!(table.routes()[0].disconnect, None);
     assert_eq!(table.routes()[1].disconnect, Some(conduit::Disconnect::Abort));

@@ -146,7 +146,7 @@ fn start_upstream(answer: mpsc::Receiver<()>) -> (SocketAddr, std::thread::JoinH
             }
             asked.push((stream, question));
         }
-        answer.recv().expect("the test says when");
+        answer.recv().expect("the test sends it");
         for (mut stream, question) in asked {
             stream.write_all(&question).expect("the worker reads");
         }

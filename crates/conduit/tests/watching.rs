@@ -71,7 +71,7 @@ async fn user(id: Path<u64>) -> Result<String, Problem> {
 #[get("/waits")]
 async fn waits() -> &'static str {
     tokio::task::yield_now().await;
-    tracing::info!("said while it is handled");
+    tracing::info!("logged by the handler");
     "waited"
 }
 
@@ -106,7 +106,7 @@ fn blocks() -> &'static str {
     "done"
 }
 
-/// Returns whether the line says that a handler of this route blocks its worker.
+/// Returns whether the line reports that a handler of this route blocks its worker.
 fn is_blocked(line: &Value, route: &str) -> bool {
     let fields = &line["fields"];
     let text = fields["message"].as_str().unwrap_or_default();
@@ -333,7 +333,7 @@ fn a_span_is_around_the_handler_and_has_the_answer_when_it_closes() {
     listen_to_the_log();
     let server = serve(App::new(()).routes(routes![waits]));
     server.get("/waits");
-    let inside = line(|line| line["fields"]["message"] == "said while it is handled");
+    let inside = line(|line| line["fields"]["message"] == "logged by the handler");
     assert_eq!(inside["span"]["name"], "request");
     assert_eq!(inside["span"]["route"], "/waits");
     assert_eq!(inside["span"]["method"], "GET");
@@ -461,7 +461,7 @@ fn stream_runs_in_the_span_of_its_request_and_is_named_when_it_blocks() {
                 if std::mem::replace(&mut self.0, true) {
                     return std::task::Poll::Ready(None);
                 }
-                tracing::info!("said inside of the stream");
+                tracing::info!("logged by the stream");
                 line(|line| is_blocked(line, "/blocking-stream"));
                 std::task::Poll::Ready(Some(Ok(Bytes::from_static(b"piece"))))
             }
@@ -474,7 +474,7 @@ fn stream_runs_in_the_span_of_its_request_and_is_named_when_it_blocks() {
     let app = App::new(()).routes(routes![blocking_stream]);
     let server = serve(app.blocked_after(Duration::from_millis(20)));
     assert_eq!(server.get("/blocking-stream").text(), "piece");
-    let inside = line(|line| line["fields"]["message"] == "said inside of the stream");
+    let inside = line(|line| line["fields"]["message"] == "logged by the stream");
     assert_eq!(inside["span"]["route"], "/blocking-stream");
     let named = line(|line| is_blocked(line, "/blocking-stream"));
     assert_eq!(named["fields"]["handler"], "watching::blocking_stream");

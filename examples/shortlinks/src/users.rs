@@ -137,7 +137,7 @@ async fn sign_in(
     Ok((cookies, Created::at("/api/session", Json(Session { token, user }))))
 }
 
-/// Says who has signed in.
+/// Returns the signed-in user.
 #[get("/api/session")]
 async fn whoami(user: Auth<User>) -> Json<User> {
     Json(user.0)

@@ -194,7 +194,7 @@ async fn sign_in(
     ))
 }
 
-/// Says who has signed in.
+/// Returns the signed-in user.
 #[utoipa::path(
     get,
     path = "/api/session",

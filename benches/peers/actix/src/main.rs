@@ -1,4 +1,4 @@
-//! actix-web with one worker. It runs the worker and its accept loop on threads of their own.
+//! actix-web with one worker. It runs the worker and its accept loop on separate threads.
 
 use actix_web::{App, HttpServer, Responder, get, web};
 

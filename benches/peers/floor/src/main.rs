@@ -48,7 +48,7 @@ impl Answer {
 }
 
 impl Connection {
-    /// Reads once and answers once. `false` says that the connection is over.
+    /// Reads once and answers once. Returns `false` when the connection has ended.
     fn turn(&mut self, buffer: &mut [u8], answer: &Answer) -> bool {
         let received = match recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
             Ok((0, _)) => return false,

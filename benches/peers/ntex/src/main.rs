@@ -1,5 +1,5 @@
 //! ntex with one worker on its own runtime, neon, which takes io_uring where the kernel allows it and polling elsewhere.
-//! It runs the worker and its accept loop on threads of their own.
+//! It runs the worker and its accept loop on separate threads.
 
 use ntex::web;
 

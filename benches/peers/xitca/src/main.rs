@@ -1,4 +1,4 @@
-//! xitca-web with one worker. It runs the worker and its accept loop on threads of their own.
+//! xitca-web with one worker. It runs the worker and its accept loop on separate threads.
 
 use xitca_web::{
     App,

@@ -32,7 +32,7 @@ const fn secure(name: &'static str, run: fn(&Door, &AtomicBool)) -> Attack {
 
 pub(crate) const ATTACKS: &[Attack] = &[
     plain("no attack", |_, _| {}),
-    plain("10,000 connections that say nothing", |door, over| {
+    plain("10,000 silent connections", |door, over| {
         crowd(door, over, 10_000, b"", b"");
     }),
     plain("1,000 heads, a byte at a time", |door, over| {

@@ -221,7 +221,7 @@ impl Channel {
         self.wake();
     }
 
-    /// Says that the body has ended.
+    /// Ends the body.
     #[doc(hidden)]
     pub fn end(&self, trailers: Option<Box<HeaderMap>>) {
         *self.trailers.borrow_mut() = trailers;
@@ -231,7 +231,7 @@ impl Channel {
         self.wake();
     }
 
-    /// Says that no more will come although the body has not ended.
+    /// Aborts the body: its end was not received.
     #[doc(hidden)]
     pub fn break_off(&self) {
         if self.state.get() == State::Open {

@@ -21,7 +21,7 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// The environment variable that says whether the program is in development.
+/// The environment variable that sets development or production.
 const ENVIRONMENT: &str = "CONDUIT_ENV";
 
 thread_local! {

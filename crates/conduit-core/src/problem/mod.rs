@@ -1,8 +1,7 @@
 //! Errors in one form: problem details (RFC 9457).
 //!
 //! [`Problem`] is an error response. Any error turns into one by `?`; `#[derive(Problem)]` gives each variant of an
-//! error type of one's own its status, title and detail; `App::errors` changes how all of them
-//! look.
+//! error type its status, title and detail; `App::errors` sets the form of all errors of an application.
 
 mod carried;
 mod fault;
@@ -37,11 +36,11 @@ use crate::response::{IntoResponse, Response, with_type};
 /// Every error that Conduit itself answers has this form. A handler returns its own as the `Err` of a `Result`. Any
 /// other error turns into a 500 by `?`, be it a `std::error::Error`, a boxed one, an `anyhow::Error` or an
 /// `eyre::Report`: its text and those of its sources are logged, and the client sees them only in
-/// development (`App::development`). `#[derive(Problem)]` makes an error type of one's own into problems.
+/// development (`App::development`). `#[derive(Problem)]` converts an error type of the application into problems.
 ///
 /// # Example
 ///
-/// A handler that says what was not found:
+/// A handler whose error names the missing user:
 ///
 /// ```
 /// use conduit::prelude::*;
@@ -85,7 +84,7 @@ impl Problem {
         }))
     }
 
-    /// 400: the request is wrong; `detail` says how.
+    /// 400: the request is invalid; `detail` has the reason.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Problem::new(StatusCode::BAD_REQUEST).with_detail(detail)
     }
@@ -164,8 +163,8 @@ impl Problem {
         self
     }
 
-    /// Sets the URI that identifies the kind of problem; without it the kind is `about:blank`, "no more than the
-    /// status says", and the member is left out.
+    /// Sets the URI that identifies the kind of problem; without it the kind is `about:blank`, a
+    /// problem without more meaning than its status, and the member is left out.
     pub fn with_type(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
         self.0.kind = Some(uri.into());
         self

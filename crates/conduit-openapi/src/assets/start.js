@@ -1,4 +1,4 @@
-// The document is beside this script.
+// The document is next to this script.
 SwaggerUIBundle({
     url: new URL("openapi.json", document.currentScript.src).href,
     dom_id: "#docs",

@@ -23,7 +23,7 @@ pub(crate) fn head_with_twin(stream: &[u8]) {
             assert_eq!(request.expects_continue, twin.expects_continue);
             assert!(twin.length <= stream.len());
         }
-        (twin, seen) => panic!("the twin says {twin:?}, the engine {seen:?}"),
+        (twin, seen) => panic!("the twin returns {twin:?}, the engine {seen:?}"),
     }
 }
 

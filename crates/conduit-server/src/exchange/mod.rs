@@ -77,7 +77,7 @@ impl Exchange {
     }
 
     /// Routes a request and calls its handler. A response that is ready is the caller's; a handler that is not ready becomes a
-    /// task with [`spawn_handler`](Exchange::spawn_handler). `redirects` says that the client has to use HTTPS, if the
+    /// task with [`spawn_handler`](Exchange::spawn_handler). With `redirects` the client has to use HTTPS, if the
     /// application wants that.
     pub(super) fn begin(
         &mut self,
@@ -364,7 +364,7 @@ impl Exchange {
         self.replace_handler();
     }
 
-    /// Says in the log what the end of the shutdown cuts off. `asked_seconds` counts from the request's arrival; handlers
+    /// Logs the request that the end of the shutdown cuts off. `asked_seconds` counts from the request's arrival; handlers
     /// are logged by themselves.
     pub(super) fn log_cut_off(&self, peer: SocketAddr, stage: &'static str, environment: &Environment) {
         let (method, route) = method_and_path(self.route.map(|(_, definition)| definition));

@@ -186,7 +186,7 @@ impl Link {
 
     // Input.
 
-    /// Receives bytes, once. `read_closed` says that the poller has reported the end of the client's half.
+    /// Receives bytes, once. `read_closed` is set if the poller has reported the end of the client's half.
     ///
     /// # Errors
     /// `WouldBlock` if nothing is there; otherwise the connection has failed.

@@ -198,7 +198,7 @@ impl Protocol {
         each!(self, protocol => protocol.waits_for(link))
     }
 
-    /// Returns whether it can use more input than it has taken, now that there is room. `is_full` says that output is left
+    /// Returns whether it can use more input than it has taken, now that there is room. `is_full` is set if output is left
     /// which the client does not take now.
     pub(super) fn wants_input(&self, link: &Link, is_full: bool) -> bool {
         let _ = link;

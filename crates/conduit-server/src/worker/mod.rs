@@ -567,7 +567,7 @@ impl Worker {
     }
 
     /// Stops watching the listening sockets. They must not be forgotten by closing alone: another process may have them
-    /// too, and then the kernel goes on telling of them.
+    /// too, and then the kernel continues to report them.
     fn pause_accepting(&mut self) {
         self.accepting = false;
         for listener in &self.listeners {

@@ -44,7 +44,7 @@ fn weights<const N: usize>(value: &str, names: [&str; N]) -> [f32; N] {
     }
     weights.map(|weight| {
         let weight = weight.or(any).unwrap_or(0.0);
-        // As it is only where the client says that it likes that more.
+        // Unencoded only where the client prefers that.
         if plain.is_some_and(|plain| plain > weight) {
             0.0
         } else {

@@ -7,7 +7,7 @@ use flate2::Compress;
 use flate2::write::ZlibEncoder;
 use zstd::stream::raw::CParameter;
 
-/// The speed and size that the codings are set to: that of their own tools' defaults, but for brotli, whose default takes
+/// The speed and size that the codings are set to: the defaults of their tools, except for brotli, whose default takes
 /// ten times as long for a few per cent.
 const GZIP_LEVEL: u32 = 6;
 const BROTLI_LEVEL: u32 = 4;

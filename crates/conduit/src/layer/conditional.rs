@@ -49,7 +49,7 @@ impl Conditional {
         Conditional { makes_tags: true }
     }
 
-    /// Checks what handlers say, and makes no `etag`.
+    /// Uses the validators of handlers only, and makes no `etag`.
     pub const fn without_tags(mut self) -> Self {
         self.makes_tags = false;
         self

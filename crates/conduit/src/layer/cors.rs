@@ -15,13 +15,13 @@ use crate::body::Body;
 use crate::request::Request;
 use crate::response::Response;
 
-/// Says whether pages of an origin may read the answers: `https://app.example.com`.
+/// Returns whether pages of an origin, such as `https://app.example.com`, may read the responses.
 type Judge = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Lets pages of the listed origins use the application (Fetch standard, section 3.3).
 ///
-/// A browser lets a page read an answer of another origin only if the answer says so; for all but the simplest requests it
-/// asks first, with an `OPTIONS` request, the preflight. This layer answers preflights with 204 and adds the header fields
+/// A browser lets a page read a response of another origin only if the response permits it; before all but the simplest
+/// requests it sends an `OPTIONS` request, the preflight. This layer answers preflights with 204 and adds the header fields
 /// to all other responses, errors included. No origin is allowed by default: [`new`](Cors::new) starts without one.
 ///
 /// Every response has the same `vary` for one target and method: `origin` unless any origin is allowed, and for `OPTIONS`
@@ -135,7 +135,7 @@ impl Cors {
         self
     }
 
-    /// Allows pages of the origins that `allowed` says yes to, such as all subdomains. It is given the whole origin, and
+    /// Allows pages of the origins for which `allowed` returns true, such as all subdomains. It is given the whole origin, and
     /// must compare its end with care: `https://evil-example.com` ends in `example.com`.
     pub fn allow_origins(mut self, allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         self.origins = Origins::Judged(Arc::new(allowed));

@@ -24,7 +24,7 @@ pub(super) fn has_member(headers: &HeaderMap, name: &HeaderName, wanted: &str) -
     })
 }
 
-/// Says that the response depends on the request's field `name` (RFC 9110, section 12.5.5), if it does not say so yet.
+/// Adds the request field `name` to `vary`, on which the response depends (RFC 9110, section 12.5.5), unless it is there.
 pub(super) fn vary(response: &mut Response, name: &'static HeaderName) {
     let headers = response.headers_mut();
     if !has_member(headers, &VARY, name.as_str()) && !has_member(headers, &VARY, "*") {

@@ -161,14 +161,14 @@ impl<T: Store> Idempotency<T> {
         self
     }
 
-    /// Says who a client is: the text that `owner` returns is a part of each key, and the memory of the key in the store is
+    /// Identifies a client: the text that `owner` returns is a part of each key, and the memory of the key in the store is
     /// accounted to it. Return a text that a client cannot choose, such as the user that signed in.
     pub fn owned_by(mut self, owner: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
         self.owner = Arc::new(move |request| named(owner(request)));
         self
     }
 
-    /// Says who a client is by a value that a layer before this one has attached to the request, such as its user. Requests
+    /// Identifies a client by a value that a layer before this one has attached to the request, such as its user. Requests
     /// without such a value belong to their credentials.
     ///
     /// The layer that attaches it must be outside of this one: earlier in a list, and added later to

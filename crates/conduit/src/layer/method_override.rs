@@ -7,7 +7,7 @@ use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// Lets a `POST` say in the header field `x-http-method-override` that it is meant as `PUT`, `PATCH` or `DELETE`, for
+/// Replaces the method of a `POST` by that of its header field `x-http-method-override`, `PUT`, `PATCH` or `DELETE`, for
 /// clients and proxies that can send only `GET` and `POST`.
 ///
 /// It is opt-in, because a filter by method in front of the application, such as a

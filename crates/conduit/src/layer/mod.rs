@@ -11,7 +11,7 @@
 //!
 //! - The layers of the application, [`App::layer`](crate::App::layer), are around everything: the answers 404 and 405 too.
 //!   Each that is added is outside of those before it, so the last is the outermost.
-//! - The layers in the list of routes are around the entry that they are written before. They are read as they stand: the
+//! - The layers in the list of routes are around the entry that they are written before. In reading order, the
 //!   first is the outermost, and those of an outer list are outside of those of a list in it.
 //!
 //! [`Routes::layers`](crate::Routes::layers) and [`App::layers`](crate::App::layers) return the names in that order.

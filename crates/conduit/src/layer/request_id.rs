@@ -143,7 +143,7 @@ impl<S> FromRequest<S> for RequestId {
         Ok(request.extensions().get().cloned().unwrap_or_else(RequestId::random))
     }
 
-    /// The layer says which field it reads.
+    /// The layer describes the field that it reads.
     fn describe(_: &mut Operation) {}
 
     fn is_absent(request: &Request) -> bool {

@@ -109,7 +109,7 @@ impl SecurityHeaders {
     }
 
     /// For how long browsers use TLS only, and whether for all subdomains too. The default is one year with subdomains;
-    /// 0 takes back what was said before. The resolution is 1 s.
+    /// 0 withdraws an earlier value. The resolution is 1 s.
     pub fn strict_transport_security(mut self, duration: Duration, subdomains: bool) -> Self {
         let mut value = String::with_capacity(HSTS_BYTES);
         value.push_str("max-age=");
@@ -127,7 +127,7 @@ impl SecurityHeaders {
         self
     }
 
-    /// Says that clients come over TLS although the connection to this server has none, because a proxy ends it.
+    /// Declares that clients use TLS although the connection to this server has none, because a proxy terminates it.
     pub fn behind_tls(mut self) -> Self {
         self.behind_tls = true;
         self

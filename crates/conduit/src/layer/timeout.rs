@@ -15,7 +15,7 @@ use crate::response::{IntoResponse, Response};
 ///
 /// The answer is 503 (RFC 9110, section 15.6.4): the server could not do it now, and the client may try again. Set
 /// [`status`](Timeout::status) to 504 where the handler waits for another server on the client's behalf (section 15.6.5).
-/// 408 says that the *client* was slow to send its request (section 15.5.9); browsers send such a request again at once, so
+/// 408 means that the *client* was slow to send its request (section 15.5.9); browsers send such a request again at once, so
 /// it is right only where the time goes into reading the body.
 ///
 /// The time runs from the call of the layer to the head of the response; a response that is a stream may go on for longer.

@@ -1,8 +1,8 @@
 //! Requests as spans of [OpenTelemetry](https://opentelemetry.io), sent to a collector by OTLP over HTTP.
 //!
 //! The span of each request becomes a span of the kind `server`, named by method and route, with the attributes of the
-//! [semantic conventions for HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-spans/). Its parent is what the
-//! request's `traceparent` and `tracestate` say ([W3C Trace Context](https://www.w3.org/TR/trace-context/)); one that is
+//! [semantic conventions for HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-spans/). Its parent is the span
+//! in the request's `traceparent` and `tracestate` ([W3C Trace Context](https://www.w3.org/TR/trace-context/)); one that is
 //! malformed is no parent. Spans of `tracing` that a handler makes are its children, and what a handler logs are its events.
 //!
 //! Everything is set by the environment variables that OpenTelemetry has for all languages;
@@ -72,14 +72,14 @@ pub(crate) static SAMPLES_BLINDLY: AtomicBool = AtomicBool::new(false);
 
 /// The time that the end of the program waits for the last export.
 const LAST_WAIT: Duration = Duration::from_secs(5);
-/// The variable that says what is logged.
+/// The variable that selects the logged events.
 const LOG: &str = "RUST_LOG";
 
-/// Sends spans from now on, and logs to standard error what `RUST_LOG` says, by default from the level `INFO` on. One call
-/// for programs that have no subscriber of `tracing` of their own; others take [`OpenTelemetry::from_env`].
+/// Sends spans from now on, and logs the events that `RUST_LOG` selects to standard error, by default from the level `INFO` on.
+/// One call for programs without another subscriber of `tracing`; others take [`OpenTelemetry::from_env`].
 ///
-/// `RUST_LOG` is a level, or a list such as `info,sqlx=warn`. It says nothing about what is sent: those are the spans, and the
-/// events inside of them, from `INFO` on.
+/// `RUST_LOG` is a level, or a list such as `info,sqlx=warn`. It does not affect the export: spans, and the
+/// events inside of them, are sent from `INFO` on.
 ///
 /// # Errors
 ///
@@ -151,7 +151,7 @@ struct Fields<'a>(&'a mut HeaderMap);
 impl Injector for Fields<'_> {
     fn set(&mut self, key: &str, value: String) {
         let name = HeaderName::from_bytes(key.as_bytes());
-        // An empty `tracestate` says nothing.
+        // An empty `tracestate` has no entry.
         if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value))
             && !value.is_empty()
         {

@@ -30,8 +30,8 @@ use conduit_core::endpoint::Outcome;
 ///
 /// # Cancel safety
 ///
-/// The future of a call that is dropped is a client that has gone: its handler is finished, or dropped where its route or the
-/// application says so ([`App::disconnect`](crate::App::disconnect)). A response's body that is dropped ends the stream.
+/// A dropped future of a call is a client that has disconnected: its handler runs to its end, or is dropped where its route or
+/// the application sets that ([`App::disconnect`](crate::App::disconnect)). A response's body that is dropped ends the stream.
 #[derive(Clone, Debug)]
 pub struct AppService(Arc<Threads>);
 

@@ -245,7 +245,7 @@ mod part {
     pub(super) const ROUTES: Routes<Greeting> = routes![greeting];
 }
 
-/// An argument of the program's own: who asks, as a field says.
+/// A custom argument: the name of the caller in a header field.
 struct Asker(String);
 
 impl<S> FromRequest<S> for Asker {
@@ -256,7 +256,7 @@ impl<S> FromRequest<S> for Asker {
         tokio::task::yield_now().await;
         match request.header("x-asker") {
             Some(name) => Ok(Asker(String::from_utf8_lossy(name).into_owned())),
-            None => Err((StatusCode::UNAUTHORIZED, "say who asks")),
+            None => Err((StatusCode::UNAUTHORIZED, "the caller has no name")),
         }
     }
 
@@ -528,7 +528,7 @@ fn an_argument_of_ones_own_may_wait_and_has_a_rejection_of_its_own() {
         "me true"
     );
     let response = server.get("/asker");
-    assert_eq!((response.status, response.text()), (401, "say who asks"));
+    assert_eq!((response.status, response.text()), (401, "the caller has no name"));
     assert_eq!(server.get("/optional-asker").text(), "nobody");
 }
 

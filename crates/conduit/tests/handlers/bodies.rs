@@ -126,7 +126,7 @@ const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 const GOOD: &str = r#"{"name":"Ada","age":36}"#;
 
-/// A request whose body comes in chunks, and that says no length.
+/// A request with a chunked body, which declares no length.
 fn chunked(target: &str, content_type: &str, chunks: &[&str]) -> String {
     let mut request = format!(
         "POST {target} HTTP/1.1\r\nhost: test\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"

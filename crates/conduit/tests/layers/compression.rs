@@ -280,7 +280,7 @@ fn decoded_so_far(coding: &str, received: &[u8]) -> Vec<u8> {
         rest = rest.get(end + 4 + size..).unwrap_or_default();
     }
     let mut plain = Vec::new();
-    // An error only says that the end is not there yet.
+    // An error only means that the end is missing yet.
     let _ = match coding {
         "gzip" => {
             let mut decoder = flate2::write::GzDecoder::new(&mut plain);

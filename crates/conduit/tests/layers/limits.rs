@@ -48,7 +48,7 @@ fn a_handler_that_does_not_answer_in_time_is_answered_for() {
     client.get("/now").send().assert_text("now");
 }
 
-/// Handlers that wait until they are released, and say when they have come in.
+/// Handlers that wait until they are released, and report their start.
 #[derive(Clone)]
 struct Gate {
     release: Arc<Notify>,
@@ -109,7 +109,7 @@ fn a_request_waits_for_its_turn_if_it_may() {
     for client in &mut clients {
         client.send(request("GET", "/held", &[]));
     }
-    // One comes in when the one before has been released; in which order they come is not said.
+    // One comes in when the one before has been released; their order is unspecified.
     for _ in &clients {
         comes_in.recv_timeout(PATIENCE).expect("one is let in");
         gate.release.notify_one();

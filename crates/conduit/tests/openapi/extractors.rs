@@ -1,4 +1,4 @@
-//! Every extractor says what it reads, and how it is rejected.
+//! Every extractor describes its input and its rejections.
 
 use conduit::layer::{Preconditions, RequestId};
 use conduit::openapi::Info;

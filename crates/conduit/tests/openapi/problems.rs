@@ -1,4 +1,4 @@
-//! Errors of one's own, each with its schema.
+//! Errors of the application, each with its schema.
 
 use conduit::openapi::Info;
 use conduit::prelude::*;

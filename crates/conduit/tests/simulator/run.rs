@@ -196,7 +196,7 @@ impl Run {
         }
     }
 
-    /// The invariants that hold at each moment. The drop of a handler that was aborted needs a turn, so `turned` says whether
+    /// The invariants that hold at each moment. The drop of a handler that was aborted needs a turn, so `turned` states whether
     /// one was given since the last action.
     fn check(&mut self, turned: bool) -> Result<(), String> {
         let parts = self.world.lock();

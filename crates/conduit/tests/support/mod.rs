@@ -129,7 +129,7 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).expect("the stream can be ended");
     }
 
-    /// The next response, whose body ends as its head says.
+    /// The next response, whose body ends as its head declares.
     pub(crate) fn response(&mut self) -> Response {
         self.response_to("GET")
     }
@@ -222,7 +222,7 @@ impl Client {
                 true
             }
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => false,
-            Err(error) => panic!("the server says nothing: {error}"),
+            Err(error) => panic!("the server sends nothing: {error}"),
         }
     }
 

@@ -201,7 +201,7 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 /// A client that takes nothing but whole and right answers.
 pub(crate) struct Client<T> {
     pub(crate) stream: T,
-    /// The last answer said that there is no other on this connection.
+    /// The last response closes the connection.
     pub(crate) closes: bool,
 }
 

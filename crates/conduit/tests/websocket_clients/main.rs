@@ -1,6 +1,6 @@
 //! WebSockets as other implementations see them: all cases of Autobahn by kosoku, and the clients of Python and Node.js.
 //!
-//! Each is installed below the target directory. Without Python, Node.js or the network a test says so and judges nothing,
+//! Each is installed below the target directory. Without Python, Node.js or the network a test prints that and passes,
 //! but never in CI.
 
 #[path = "../support/mod.rs"]

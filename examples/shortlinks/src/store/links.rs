@@ -71,7 +71,7 @@ impl Store {
         follow.bind(slug).fetch_optional(&self.writer).await
     }
 
-    /// Removes the user's link. Says whether it was there.
+    /// Removes the user's link. Returns whether it existed.
     pub(crate) async fn remove(&self, owner: &User, slug: &str) -> sqlx::Result<bool> {
         let remove = sqlx::query("DELETE FROM links WHERE owner = ? AND slug = ?");
         let done = remove.bind(owner.id).bind(slug).execute(&self.writer).await?;

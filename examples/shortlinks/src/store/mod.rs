@@ -19,7 +19,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of concurrent readers.
 const READERS: u32 = 4;
 
-/// The steps from an empty database to the present one. SQLite's `user_version` says how many a file has gone; a step that
+/// The steps from an empty database to the present one. SQLite's `user_version` counts the steps of a file; a step that
 /// was ever released stays as it is.
 const STEPS: [&str; 2] = [
     // `AUTOINCREMENT`, because a page of the list begins after an id: an id that was deleted must not come again.

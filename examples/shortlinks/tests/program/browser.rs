@@ -1,6 +1,6 @@
 //! The page in a real browser: Chromium without a window, driven over its DevTools pipe.
 //!
-//! Where no Chromium is installed the test says so and passes, except where the environment has `CI=true`.
+//! Where no Chromium is installed the test prints that and passes, except where the environment has `CI=true`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

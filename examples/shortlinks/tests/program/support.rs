@@ -62,11 +62,11 @@ impl Service {
             .expect("the program starts");
         let mut output = BufReader::new(child.stdout.take().expect("its output is piped"));
         let mut line = String::new();
-        output.read_line(&mut line).expect("it says where it listens");
+        output.read_line(&mut line).expect("it prints its address");
         let address = line
             .trim_end()
             .strip_prefix("Listening on ")
-            .unwrap_or_else(|| panic!("it says where it listens, not {line:?}"))
+            .unwrap_or_else(|| panic!("expected the address, found {line:?}"))
             .to_owned();
         Service {
             child,
