@@ -147,6 +147,7 @@ impl Config {
     pub(crate) fn http2_limits(&self) -> Http2Limits {
         Http2Limits {
             headers: self.head.headers,
+            extended_connect: cfg!(feature = "websocket"),
             ..self.http2
         }
     }

@@ -114,6 +114,15 @@ impl Head {
         self.method = method;
     }
 
+    /// Turns an extended `CONNECT` into the `GET` that opens the same protocol in HTTP/1.1 (RFC 8441, section 5), for
+    /// later readers of the head: it has no body, because the DATA of its stream belongs to the protocol. The name of the
+    /// [`protocol`](Self::protocol) stays.
+    pub fn tunnel_as_get(&mut self) {
+        self.method = Method::GET;
+        self.body = BodyLength::None;
+        self.expects_continue = false;
+    }
+
     /// Replaces the target by another one in origin form, which starts with a slash. The authority is unchanged.
     ///
     /// # Panics

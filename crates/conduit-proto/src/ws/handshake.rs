@@ -11,14 +11,14 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// A request for an upgrade to WebSocket that follows the rules.
+/// A request for a WebSocket that follows the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handshake {
-    accept: String,
+    accept: Option<String>,
 }
 
 impl Handshake {
-    /// Checks a request. The check of its origin is the caller's.
+    /// Checks an upgrade of HTTP/1.1. The check of its origin is the caller's.
     ///
     /// # Errors
     ///
@@ -37,15 +37,30 @@ impl Handshake {
             return Err(HandshakeError::WebSocketVersion);
         }
         match single(headers, header::SEC_WEBSOCKET_KEY) {
-            Some(key) if is_key(key) => Ok(Self { accept: accept(key) }),
+            Some(key) if is_key(key) => Ok(Self {
+                accept: Some(accept(key)),
+            }),
             _ => Err(HandshakeError::Key),
         }
     }
 
-    /// The value of `sec-websocket-accept` in the response.
+    /// Checks an extended CONNECT of HTTP/2 whose `:protocol` is `websocket` (RFC 8441, section 5): it has no key, because
+    /// a `CONNECT` cannot be mistaken for another request. The check of its origin is the caller's.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the request breaks.
+    pub fn parse_connect(headers: &HeaderMap) -> Result<Self, HandshakeError> {
+        match single(headers, header::SEC_WEBSOCKET_VERSION) {
+            Some(b"13") => Ok(Self { accept: None }),
+            _ => Err(HandshakeError::WebSocketVersion),
+        }
+    }
+
+    /// The value of `sec-websocket-accept` in the response; `None` in HTTP/2.
     #[must_use]
-    pub fn accept(&self) -> &str {
-        &self.accept
+    pub fn accept(&self) -> Option<&str> {
+        self.accept.as_deref()
     }
 }
 
@@ -63,7 +78,7 @@ pub fn choose_subprotocol<'a>(headers: &HeaderMap, supported: impl IntoIterator<
 pub enum HandshakeError {
     /// The method is not GET.
     Method,
-    /// The version is not HTTP/1.1.
+    /// The version is not HTTP/1.1, and the request is no extended CONNECT of HTTP/2.
     Version,
     /// The fields `upgrade: websocket` and `connection: upgrade` are not both there.
     Upgrade,
@@ -88,7 +103,9 @@ impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Method => "a WebSocket begins with GET",
-            Self::Version => "a WebSocket begins with a request of HTTP/1.1",
+            Self::Version => {
+                "a WebSocket begins with a request of HTTP/1.1, or with CONNECT and ':protocol: websocket' in HTTP/2"
+            }
             Self::Upgrade => "this is a WebSocket: send 'upgrade: websocket' and 'connection: upgrade'",
             Self::WebSocketVersion => "the version of WebSocket is not supported: send 'sec-websocket-version: 13'",
             Self::Key => "sec-websocket-key is not 16 bytes in base64, sent once",

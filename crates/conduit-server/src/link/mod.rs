@@ -20,7 +20,7 @@ use conduit_net::Interest;
 pub(super) use self::file::read_to;
 #[cfg(feature = "http2")]
 use self::gathered::Gathered;
-use self::timer::Deadline;
+pub(super) use self::timer::Deadline;
 pub(super) use self::timer::{LINGER_SECONDS, Timer};
 #[cfg(feature = "http2")]
 pub(super) use self::timer::{TransferRate, after};
@@ -57,6 +57,16 @@ const KEPT_OUTPUT_BYTES: usize = 256 * 1024;
 #[inline]
 pub(super) fn reading() -> Interest {
     Interest::READABLE | Interest::HANG_UP
+}
+
+/// Gives the memory of output that is sent back to the worker.
+#[inline]
+pub(super) fn keep_output(mut output: Vec<u8>, shared: &mut Shared) {
+    if shared.outputs.len() < KEPT_OUTPUTS {
+        output.clear();
+        output.shrink_to(KEPT_OUTPUT_BYTES);
+        shared.outputs.push(output);
+    }
 }
 
 pub(super) struct Link {
@@ -337,12 +347,7 @@ impl Link {
             self.shrink_output();
         } else if self.output.capacity() > 0 {
             self.sent = 0;
-            let mut output = std::mem::take(&mut self.output);
-            if shared.outputs.len() < KEPT_OUTPUTS {
-                output.clear();
-                output.shrink_to(KEPT_OUTPUT_BYTES);
-                shared.outputs.push(output);
-            }
+            keep_output(std::mem::take(&mut self.output), shared);
         }
         Ok(())
     }

@@ -37,6 +37,9 @@ pub(crate) enum Timer {
     /// The acknowledgement of the server's SETTINGS.
     #[cfg(feature = "http2")]
     Settings,
+    /// The deadline of a WebSocket on a stream, which is in this second.
+    #[cfg(all(feature = "http2", feature = "websocket"))]
+    At(Second),
     /// The response to the PING of a shutdown, after which no more requests are on their way.
     #[cfg(feature = "http2")]
     GoAway,
@@ -64,8 +67,8 @@ pub(crate) const LINGER_SECONDS: u64 = 2;
 const LOOKS_A_GRACE: u32 = 2;
 
 /// The deadline of a connection.
-pub(super) struct Deadline {
-    pub(super) timer: Timer,
+pub(crate) struct Deadline {
+    pub(crate) timer: Timer,
     /// The second in which the connection began to wait.
     since: Second,
     /// The second since which there has been no request.
@@ -77,7 +80,7 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    pub(super) fn new(timer: Timer, now: Second) -> Self {
+    pub(crate) fn new(timer: Timer, now: Second) -> Self {
         Deadline {
             timer,
             since: now,
@@ -90,7 +93,7 @@ impl Deadline {
 
     /// Restarts the timer when it is set next, also for the same event: it belongs to another request.
     #[inline]
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.restarts = true;
     }
 
@@ -114,7 +117,7 @@ impl Deadline {
     }
 
     /// Waits for this event. Nothing changes if the connection waits for it already, on behalf of the same request.
-    pub(super) fn set(&mut self, timer: Timer, now: Second, config: &Config) {
+    pub(crate) fn set(&mut self, timer: Timer, now: Second, config: &Config) {
         let restarts = std::mem::take(&mut self.restarts);
         if timer == self.timer && !restarts {
             return;
@@ -141,7 +144,7 @@ impl Deadline {
     }
 
     /// The second in which the time is over.
-    pub(super) fn second(&mut self, config: &Config) -> Option<Second> {
+    pub(crate) fn second(&mut self, config: &Config) -> Option<Second> {
         match self.timer {
             Timer::Off => None,
             Timer::Handshake => Some(after(self.since, config.handshake_timeout)),
@@ -158,6 +161,8 @@ impl Deadline {
             Timer::Linger => Some(after(self.since, Duration::from_secs(LINGER_SECONDS))),
             #[cfg(feature = "http2")]
             Timer::Streams | Timer::Delay => Some(self.since.saturating_add(1)),
+            #[cfg(all(feature = "http2", feature = "websocket"))]
+            Timer::At(second) => Some(second),
             #[cfg(feature = "http2")]
             Timer::Settings => Some(after(self.since, config.handshake_timeout)),
             #[cfg(feature = "http2")]

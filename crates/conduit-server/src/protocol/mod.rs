@@ -254,11 +254,13 @@ impl Protocol {
 
     /// Returns whether clients keep it open for long. A shutdown closes such connections one after the other.
     pub(super) fn lives_long(&self) -> bool {
-        #[cfg(feature = "websocket")]
-        if let Protocol::WebSocket(_) = self {
-            return true;
+        match self {
+            #[cfg(feature = "websocket")]
+            Protocol::WebSocket(_) => true,
+            #[cfg(all(feature = "http2", feature = "websocket"))]
+            Protocol::Http2(http2) => http2.has_sockets(),
+            _ => false,
         }
-        false
     }
 
     /// Returns whether the output ends the stream.
@@ -345,7 +347,7 @@ impl Protocol {
             #[cfg(feature = "http2")]
             Protocol::Http2(http2) => http2.cancel(link, shared),
             #[cfg(feature = "websocket")]
-            Protocol::WebSocket(socket) => socket.cancel(link, shared),
+            Protocol::WebSocket(socket) => socket.cancel(shared),
             _ => false,
         }
     }

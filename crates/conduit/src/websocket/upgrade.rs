@@ -21,6 +21,9 @@ use crate::server::websocket::{PendingSocket, SocketOptions, is_served};
 
 /// A request that opens a WebSocket. [`on_upgrade`](Self::on_upgrade) accepts it.
 ///
+/// In HTTP/1.1 it is a `GET` with `upgrade: websocket`, and in HTTP/2 a `CONNECT` with `:protocol: websocket` (RFC 8441), which
+/// reaches the route of the `GET`. The handler sees no difference.
+///
 /// Other requests are rejected: with 426 if they request no upgrade, or another version than 13, and with 400 if the key is
 /// invalid.
 ///
@@ -111,7 +114,7 @@ impl WebSocketUpgrade {
         self
     }
 
-    /// The response that opens the WebSocket, and its handler. The handler begins when the response is written, and runs on
+    /// The response that opens the WebSocket, and its handler. Its status is 101, which HTTP/2 sends as 200. The handler begins when the response is written, and runs on
     /// the same worker; it need not be `Send`. It returns `()` or a `Result`: an error is logged, and closes the WebSocket
     /// with 1011.
     ///
@@ -134,7 +137,9 @@ impl WebSocketUpgrade {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        insert(headers, SEC_WEBSOCKET_ACCEPT, self.handshake.accept());
+        if let Some(accept) = self.handshake.accept() {
+            insert(headers, SEC_WEBSOCKET_ACCEPT, accept);
+        }
         if let Some(subprotocol) = &self.subprotocol {
             insert(headers, SEC_WEBSOCKET_PROTOCOL, subprotocol);
         }
@@ -196,7 +201,11 @@ impl<S> FromRequest<S> for WebSocketUpgrade {
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
-        let handshake = Handshake::parse(request.method(), request.version(), request.headers()).map_err(rejection)?;
+        let handshake = match request.head().protocol() {
+            Some(_) => Handshake::parse_connect(request.headers()),
+            None => Handshake::parse(request.method(), request.version(), request.headers()),
+        };
+        let handshake = handshake.map_err(rejection)?;
         if !is_served() {
             return Err(Problem::new(StatusCode::NOT_IMPLEMENTED)
                 .with_detail("WebSockets need a connection of this server, and another server has accepted this one"));
@@ -246,7 +255,7 @@ impl<S> FromRequest<S> for WebSocketUpgrade {
     }
 
     fn is_absent(request: &Request) -> bool {
-        request.header(UPGRADE.as_str()).is_none()
+        request.header(UPGRADE.as_str()).is_none() && request.head().protocol().is_none()
     }
 }
 

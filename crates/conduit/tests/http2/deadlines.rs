@@ -55,7 +55,7 @@ fn requests_give_no_more_time_for_the_acknowledgement_of_settings() {
         server.advance(DEADLINE / 5);
     }
     server.advance(MINUTE);
-    let _ = client.connection.send(&get(11, "/"));
+    let _ = client.connection.send(get(11, "/"));
     let frames = client.rest();
     let is_timeout = |frame: &Received| matches!(frame, Received::GoAway(_, ErrorCode::SETTINGS_TIMEOUT));
     assert!(frames.iter().any(is_timeout), "{frames:?}");

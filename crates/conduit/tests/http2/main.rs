@@ -22,6 +22,12 @@ mod storm;
 #[cfg(feature = "tls")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "websocket")]
+mod websocket;
+#[cfg(feature = "websocket")]
+#[allow(dead_code, reason = "the tests of the engine use the rest")]
+#[path = "../../../conduit-proto/tests/ws/frames.rs"]
+mod ws_frames;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

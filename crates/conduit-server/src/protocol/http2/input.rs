@@ -41,6 +41,8 @@ impl Http2 {
                 Http2Event::Request(id) => self.take_request(id, link, shared),
                 Http2Event::Refused(id, reason) => self.refuse_request(id, reason, link, shared),
                 Http2Event::Body(id, piece) => self.take_body(id, piece, link, shared),
+                #[cfg(feature = "websocket")]
+                Http2Event::End(id, _) if self.end_socket_input(id) => {}
                 Http2Event::End(id, trailers) => {
                     let Some(stream) = self.stream(id) else { continue };
                     stream.exchange.complete_body(trailers);
@@ -107,7 +109,7 @@ impl Http2 {
     }
 
     /// The slot of a new stream.
-    fn open(&mut self, id: h2::StreamId) -> &mut Stream {
+    pub(super) fn open(&mut self, id: h2::StreamId) -> &mut Stream {
         while self.streams.len() <= id.slot() {
             self.streams.push(Stream::new());
         }
@@ -128,6 +130,10 @@ impl Http2 {
         }
         link.restart_timer();
         request.set_informer(Self::sender(id, link, shared).for_body());
+        #[cfg(feature = "websocket")]
+        let Some(mut request) = self.begin_socket(id, request, link, shared) else {
+            return;
+        };
         let has_body = request.head().body() != BodyLength::None;
         let stream = self.open(id);
         if !has_body {
@@ -141,7 +147,11 @@ impl Http2 {
         self.has_transfers = true;
     }
 
-    fn take_body(&mut self, id: h2::StreamId, piece: &[u8], link: &mut Link, shared: &Shared) {
+    fn take_body(&mut self, id: h2::StreamId, piece: &[u8], link: &mut Link, shared: &mut Shared) {
+        #[cfg(feature = "websocket")]
+        if self.take_socket_bytes(id, piece, link, shared) {
+            return;
+        }
         self.reads_bodies = true;
         let share = piece.len() as u64 * self.shares.receiving.max(1);
         let Some(stream) = self.stream(id) else { return };
@@ -170,7 +180,7 @@ impl Http2 {
     }
 
     /// Begins the exchange of a request, and writes the response if it is ready.
-    fn begin(&mut self, id: h2::StreamId, request: Request, link: &mut Link, shared: &mut Shared) {
+    pub(super) fn begin(&mut self, id: h2::StreamId, request: Request, link: &mut Link, shared: &mut Shared) {
         let client = link.client();
         let exchange = &mut self.streams[id.slot()].exchange;
         match exchange.begin(request, client, link.is_plain_tcp(), &mut shared.environment) {

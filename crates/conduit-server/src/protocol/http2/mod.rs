@@ -9,6 +9,8 @@
 mod input;
 mod response;
 mod stream;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use conduit_net::Interest;
 use conduit_proto::h2::{self, ErrorCode, Http2Connection, Http2Phase};
 
 use self::stream::{Outgoing, Stream};
+#[cfg(feature = "websocket")]
+use self::websocket::Sockets;
 use super::{Step, check_acknowledged, close_late, linger};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
@@ -42,6 +46,8 @@ pub(crate) struct Http2 {
     has_transfers: bool,
     /// The second in which the connection began.
     opened: Second,
+    #[cfg(feature = "websocket")]
+    sockets: Sockets,
     /// The second of the last check of transfers.
     checked: Second,
     /// The numbers of streams that receive a body, and that send one, at the last check.
@@ -95,6 +101,8 @@ impl Http2 {
             streaming: 0,
             has_transfers: false,
             opened: shared.now(),
+            #[cfg(feature = "websocket")]
+            sockets: Sockets::default(),
             checked: shared.now(),
             shares: Shares::default(),
             rate: TransferRate::default(),
@@ -134,6 +142,8 @@ impl Http2 {
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         self.begin_arriving(link, shared);
         self.write_pending(link, shared);
+        #[cfg(feature = "websocket")]
+        self.drive_sockets(link, shared);
         // A client can keep another timer running.
         if !self.engine.is_settings_acknowledged() && self.engine.phase() != Http2Phase::Closed {
             self.check_settings(link, shared);
@@ -164,7 +174,7 @@ impl Http2 {
     fn client_has_ended(&mut self, link: &mut Link, shared: &mut Shared) {
         for slot in 0..self.streams.len() {
             let Some(id) = self.streams[slot].id else { continue };
-            if self.streams[slot].exchange.ends_with_client() {
+            if self.streams[slot].exchange.ends_with_client() || self.streams[slot].is_socket() {
                 link.begin_output(shared);
                 self.engine.reset(&mut link.output, id, ErrorCode::CANCEL);
                 self.cancel_stream(id, shared);
@@ -216,7 +226,7 @@ impl Http2 {
             }
             Command::FileRead => self.file_is_read(id),
             #[cfg(feature = "websocket")]
-            Command::Socket => {}
+            Command::Socket => self.resume_socket(id, link, shared),
             Command::Body(event) => {
                 if event == BodyEvent::Wanted {
                     self.engine.write_continue(&mut link.output, id);
@@ -260,6 +270,11 @@ impl Http2 {
             Timer::Delay => {
                 self.input = InputUse::Ready;
                 link.extend_timer(shared);
+                return Step::Continue;
+            }
+            #[cfg(feature = "websocket")]
+            Timer::At(_) => {
+                self.check_sockets(link, shared);
                 return Step::Continue;
             }
             Timer::GoAway => {
@@ -317,14 +332,14 @@ impl Http2 {
         for slot in 0..self.streams.len() {
             let stream = &mut self.streams[slot];
             let Some(id) = stream.id else { continue };
+            let has_body = self.engine.is_receiving(id) && !stream.is_socket();
             // A paused connection is not read.
-            let receives =
-                self.engine.is_receiving(id) && stream.exchange.wants_body() && self.input != InputUse::Paused;
+            let receives = has_body && stream.exchange.wants_body() && self.input != InputUse::Paused;
             let sends = stream.outgoing.is_pending() || stream.exchange.is_streaming();
             let is_closed = sends && self.engine.is_window_closed(id);
             shares.receiving += u64::from(receives);
             shares.sending += u64::from(sends);
-            self.has_transfers |= self.engine.is_receiving(id) || stream.outgoing.is_pending() || is_closed;
+            self.has_transfers |= has_body || stream.outgoing.is_pending() || is_closed;
             is_any_closed |= is_closed;
             if sends && !is_closed && is_connection_closed {
                 // Windows that are closed in turn give the client no more time.
@@ -381,6 +396,8 @@ impl Http2 {
         link.begin_output(shared);
         if !is_over {
             self.engine.shutdown(&mut link.output);
+            #[cfg(feature = "websocket")]
+            self.close_sockets(link, shared);
             return Step::Continue;
         }
         let is_silent = self.streams.iter().all(|stream| stream.id.is_none());
@@ -394,6 +411,7 @@ impl Http2 {
                 // Handlers are logged by themselves.
                 Some(_) if stream.exchange.is_handling() => continue,
                 Some(_) if stream.exchange.is_streaming() => "the response's stream has not ended",
+                Some(_) if stream.is_socket() => "the WebSocket is not closed",
                 Some(_) if stream.arriving.is_some() => "a request has not arrived completely",
                 Some(_) => "the response is not sent",
             };
@@ -442,8 +460,20 @@ impl Http2 {
             _ if self.engine.is_shutdown_announced() => Timer::GoAway,
             _ if !self.engine.is_settings_acknowledged() => Timer::Settings,
             Http2Phase::Idle => Timer::Idle,
-            Http2Phase::Streams if self.streaming > 0 => Timer::Unacknowledged,
-            Http2Phase::Streams => Timer::Off,
+            Http2Phase::Streams => self.timer_of_streams(),
+        }
+    }
+
+    /// The timer while no transfer waits for the client.
+    fn timer_of_streams(&self) -> Timer {
+        #[cfg(feature = "websocket")]
+        if let Some(timer) = self.sockets.timer() {
+            // Their pings notice a client that has vanished.
+            return timer;
+        }
+        match self.streaming {
+            0 => Timer::Off,
+            _ => Timer::Unacknowledged,
         }
     }
 
@@ -454,6 +484,11 @@ impl Http2 {
     /// Returns whether more input is received before the output is sent.
     pub(super) fn reads_on(&self, link: &Link) -> bool {
         self.input == InputUse::NeedsMore && link.has_room()
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(super) fn has_sockets(&self) -> bool {
+        self.sockets.open > 0
     }
 
     pub(super) fn is_serving(&self) -> bool {
@@ -495,9 +530,7 @@ impl Http2 {
     #[cfg(feature = "testing")]
     pub(super) fn buffer_bytes(&self) -> usize {
         let streams = self.streams.iter().filter(|stream| stream.id.is_some());
-        streams
-            .map(|stream| stream.exchange.buffer_bytes() + stream.outgoing.memory_bytes())
-            .sum()
+        streams.map(Stream::buffer_bytes).sum()
     }
 
     /// Cancels all exchanges. Returns whether the client must see a reset.
@@ -530,6 +563,10 @@ impl Http2 {
         let goes_on = is_handling && !stream.exchange.ends_with_client();
         let arriving = stream.arriving.take();
         stream.id = None;
+        #[cfg(feature = "websocket")]
+        if let Some(state) = stream.socket.take() {
+            self.lose_socket(*state, shared);
+        }
         self.detached += usize::from(goes_on);
         self.streaming -= usize::from(was_streaming);
         let stream = &mut self.streams[id.slot()];

@@ -25,7 +25,7 @@ use crate::response::{IntoResponse, Response};
 use crate::shared::Shared;
 
 /// The number of bytes of a response that are written before others have their turn; a shorter body is written at once.
-const PIECE_BYTES: usize = 16 * 1024;
+pub(super) const PIECE_BYTES: usize = 16 * 1024;
 /// While this number of bytes is not sent, no further bytes of large bodies are written: small responses do not wait long.
 const FILL_BYTES: usize = 48 * 1024;
 /// The same for bytes that are sent from where they are. They take no memory, and a call sends all of them.
@@ -38,6 +38,13 @@ const LOAD_BYTES: u64 = 1024 * 1024;
 impl Http2 {
     /// Writes a response, or its head and the part of its body that is there.
     pub(super) fn respond(&mut self, id: h2::StreamId, mut response: Response, link: &mut Link, shared: &mut Shared) {
+        #[cfg(feature = "websocket")]
+        if self.stream(id).is_some_and(|stream| stream.is_socket()) {
+            match self.open_socket(id, response, link, shared) {
+                Some(refusal) => response = refusal,
+                None => return,
+            }
+        }
         if self.engine.is_no_answer(id, response.status()) {
             tracing::error!(status = %response.status(), "a handler returned a status that is not that of a final response");
             discard(response);
@@ -260,7 +267,7 @@ impl Http2 {
     }
 
     /// Sets the part of a response that waits for its window and for room.
-    fn set_outgoing(&mut self, id: h2::StreamId, outgoing: Outgoing) {
+    pub(super) fn set_outgoing(&mut self, id: h2::StreamId, outgoing: Outgoing) {
         self.has_transfers = true;
         self.engine.set_pending(id, true);
         self.streams[id.slot()].outgoing = outgoing;
@@ -269,7 +276,7 @@ impl Http2 {
     /// Writes what waits, stream by stream in the engine's order, while there is room; and lets streams make more.
     pub(super) fn write_pending(&mut self, link: &mut Link, shared: &mut Shared) {
         self.has_more = false;
-        while link.output.len() < FILL_BYTES && link.gathered_bytes() < GATHERED_BYTES {
+        while !is_filled(link) {
             let Some(id) = self.engine.next_pending() else { break };
             if !link.has_share() {
                 self.has_more = true;
@@ -278,7 +285,7 @@ impl Http2 {
             link.begin_output(shared);
             self.write_next(id, link, shared);
         }
-        if self.streaming > 0 && link.output.len() < FILL_BYTES && link.gathered_bytes() < GATHERED_BYTES {
+        if self.streaming > 0 && !is_filled(link) {
             for stream in &self.streams {
                 if let Some(id) = stream.id
                     && stream.outgoing.is_nothing()
@@ -391,6 +398,11 @@ impl Http2 {
         self.detached += usize::from(goes_on);
         self.respond(id, response, link, shared);
     }
+}
+
+/// Returns whether no further bytes of large bodies are written before others are sent.
+pub(super) fn is_filled(link: &Link) -> bool {
+    link.output.len() >= FILL_BYTES || link.gathered_bytes() >= GATHERED_BYTES
 }
 
 /// Writes the first part of a body's bytes, as far as the windows permit, and removes it from them. Many bytes are not copied.

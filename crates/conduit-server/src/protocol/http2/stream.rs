@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use conduit_proto::h2;
 
+#[cfg(feature = "websocket")]
+use super::websocket::SocketStream;
 use crate::exchange::Exchange;
 use crate::file::FilePart;
 use crate::link::TransferRate;
@@ -20,6 +22,9 @@ pub(super) struct Stream {
     pub(super) outgoing: Outgoing,
     /// The rate of the transfer that the stream waits for.
     pub(super) rate: TransferRate,
+    /// Set from the request for a WebSocket on.
+    #[cfg(feature = "websocket")]
+    pub(super) socket: Option<Box<SocketStream>>,
 }
 
 /// The part of a response that is there and not written.
@@ -45,7 +50,29 @@ impl Stream {
             unread_bytes: 0,
             outgoing: Outgoing::Nothing,
             rate: TransferRate::default(),
+            #[cfg(feature = "websocket")]
+            socket: None,
         }
+    }
+
+    /// Returns whether it is a WebSocket, or a request for one: the DATA of its client is not a body.
+    #[cfg(feature = "websocket")]
+    pub(super) fn is_socket(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    #[cfg(not(feature = "websocket"))]
+    pub(super) fn is_socket(&self) -> bool {
+        false
+    }
+
+    /// The number of bytes in memory.
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        let bytes = self.exchange.buffer_bytes() + self.outgoing.memory_bytes();
+        #[cfg(feature = "websocket")]
+        let bytes = bytes + self.socket.as_ref().map_or(0, |socket| socket.buffer_bytes());
+        bytes
     }
 
     /// Begins the stream in a free slot.

@@ -1,0 +1,277 @@
+//! A WebSocket on any stream of bytes: frames through the engine, messages through the channel to the handler.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use conduit_proto::ws::{
+    CloseCode, MessageKind, WebSocketConnection, WebSocketError, WebSocketEvent, WebSocketLimits, WebSocketReason,
+    write_message_header,
+};
+
+use super::task::SocketTask;
+use crate::commands::CommandSender;
+use crate::exchange::Exchange;
+use crate::limit::Limit;
+use crate::link::{Link, Timer, UNCOPIED_BYTES};
+use crate::panics::discard;
+use crate::shared::Shared;
+use crate::websocket::{Channel, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed};
+
+/// The rest of a frame up to which its connection is read together with others.
+const LITTLE_BYTES: u64 = 4 * 1024;
+
+/// The output of a stream of bytes: that of a connection, or of a stream of HTTP/2.
+pub(in crate::protocol) trait SocketOutput {
+    fn has_room(&self) -> bool;
+
+    /// Gives the [`bytes`](Self::bytes) the memory of one of the worker's buffers, if they have none.
+    fn begin(&mut self, shared: &mut Shared);
+
+    /// The buffer that frames are appended to.
+    fn bytes(&mut self) -> &mut Vec<u8>;
+
+    /// Puts the payload of a frame after the bytes, without a copy. Nothing is written while it is there.
+    fn put(&mut self, payload: Bytes);
+}
+
+pub(in crate::protocol) struct Socket {
+    peer: SocketAddr,
+    engine: WebSocketConnection,
+    channel: Rc<Channel>,
+    input: SocketInput,
+    /// The client was silent, and a ping is on its way.
+    is_pinged: bool,
+}
+
+/// The use of input that has arrived.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::protocol) enum SocketInput {
+    /// All of it is used, or the rest is the beginning of a frame.
+    NeedsMore,
+    /// There is more to use once there is room for the output that it leads to.
+    Ready,
+    /// The handler lags.
+    Paused,
+}
+
+impl Socket {
+    /// Starts the handler as a task. It runs within the span of the request, and as a handler of its route.
+    pub(in crate::protocol) fn start(
+        socket: PendingSocket,
+        exchange: &Exchange,
+        sender: CommandSender,
+        link: &Link,
+        shared: &mut Shared,
+    ) -> Self {
+        let (channel, handler, options) = socket.open();
+        let SocketOptions {
+            message_bytes,
+            queue_bytes,
+            deflate,
+        } = options;
+        let config = &shared.config;
+        let message_bytes = message_bytes.unwrap_or(config.websocket.message_bytes);
+        let limits = WebSocketLimits {
+            message_bytes,
+            frame_bytes: message_bytes,
+            fragments: u32::try_from(config.websocket.fragments).unwrap_or(u32::MAX),
+        };
+        channel.set_limit(queue_bytes.unwrap_or(config.websocket.queue_bytes));
+        channel.connect(sender);
+        let instrumentation = exchange.instrument_stream(&shared.environment);
+        let (in_progress, aborts) = exchange.continue_handler(link.client(), &shared.environment);
+        let task = SocketTask::new(handler, Rc::clone(&channel), instrumentation, aborts, in_progress);
+        tokio::task::spawn_local(task);
+        shared.counts().websockets_opened.add(1);
+        Socket {
+            peer: link.peer(),
+            engine: WebSocketConnection::new(limits, deflate),
+            channel,
+            input: SocketInput::Ready,
+            is_pinged: false,
+        }
+    }
+
+    /// Takes the frames in the input, until there are no more, the handler lags, or there is no room for output.
+    pub(in crate::protocol) fn read(&mut self, input: &mut &[u8], output: &mut impl SocketOutput, shared: &mut Shared) {
+        if self.input == SocketInput::Paused {
+            return;
+        }
+        if !input.is_empty() {
+            self.is_pinged = false;
+        }
+        output.begin(shared);
+        self.input = SocketInput::Ready;
+        let mut messages = 0;
+        while output.has_room() {
+            if self.channel.pauses() {
+                self.input = SocketInput::Paused;
+                break;
+            }
+            let codecs = &mut shared.codecs;
+            let event = match self.engine.handle_input(input, codecs, output.bytes()) {
+                Ok((used, event)) => {
+                    *input = &input[used..];
+                    event
+                }
+                Err(error) => {
+                    self.refuse(error, shared);
+                    continue;
+                }
+            };
+            match event {
+                WebSocketEvent::Text(text) => {
+                    messages += 1;
+                    self.channel.push(Message::Text(text));
+                }
+                WebSocketEvent::Binary(bytes) => {
+                    messages += 1;
+                    self.channel.push(Message::Binary(bytes.into()));
+                }
+                WebSocketEvent::Ping | WebSocketEvent::Pong => {}
+                WebSocketEvent::Close(code, reason) => self.end(code, reason, true, shared),
+                WebSocketEvent::NeedMore | WebSocketEvent::Closed => {
+                    self.input = SocketInput::NeedsMore;
+                    break;
+                }
+            }
+        }
+        shared.counts().received_messages.add(messages);
+        self.channel.wake_reader();
+    }
+
+    /// The client broke a rule: Close is written.
+    #[cold]
+    fn refuse(&mut self, error: WebSocketError, shared: &Shared) {
+        let limit = match error.reason() {
+            WebSocketReason::FrameTooBig | WebSocketReason::MessageTooBig => Some(Limit::WebSocketMessage),
+            WebSocketReason::TooManyFragments => Some(Limit::WebSocketFragments),
+            _ => None,
+        };
+        if let Some(limit) = limit {
+            shared.counts().record_limit_hit(limit);
+        }
+        let detail = error.reason().detail().to_owned();
+        self.end(Some(error.code()), detail, false, shared);
+    }
+
+    /// The WebSocket has ended: the handler learns of it.
+    fn end(&mut self, code: Option<CloseCode>, reason: String, is_clean: bool, shared: &Shared) {
+        let code_number = code.map(|code| code.0);
+        let ended = self.channel.end(WebSocketClosed { code, reason, is_clean });
+        if ended {
+            shared.counts().websockets_closed.add(1);
+            tracing::debug!(peer = %self.peer, code = code_number, is_clean, "a WebSocket has ended");
+        }
+    }
+
+    /// The stream has ended, possibly without Close.
+    pub(in crate::protocol) fn lose(&mut self, shared: &Shared) {
+        self.end(None, String::new(), false, shared);
+    }
+
+    /// Writes the messages of the handler while there is room.
+    pub(in crate::protocol) fn write_queued(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
+        let mut messages = 0;
+        while output.has_room() {
+            let Some(next) = self.channel.take_queued() else {
+                self.channel.close_if_abandoned();
+                match self.channel.take_queued() {
+                    Some(close) => self.write(close, output, shared),
+                    None => break,
+                }
+                continue;
+            };
+            messages += u64::from(matches!(next, Queued::Message(_)));
+            self.write(next, output, shared);
+        }
+        shared.counts().sent_messages.add(messages);
+        self.channel.offer_room();
+    }
+
+    fn write(&mut self, next: Queued, output: &mut impl SocketOutput, shared: &mut Shared) {
+        output.begin(shared);
+        let codecs = &mut shared.codecs;
+        let (kind, payload) = match next {
+            Queued::Close(code, reason) => return self.engine.close(Some(code), &reason, output.bytes()),
+            Queued::Message(Message::Text(text)) if self.is_sent_from_place(text.len()) => {
+                (MessageKind::Text, Bytes::from(text))
+            }
+            Queued::Message(Message::Binary(bytes)) if self.is_sent_from_place(bytes.len()) => {
+                (MessageKind::Binary, bytes)
+            }
+            Queued::Message(Message::Text(text)) => {
+                self.engine.write_text(&text, codecs, output.bytes());
+                return;
+            }
+            Queued::Message(Message::Binary(bytes)) => {
+                self.engine.write_binary(&bytes, codecs, output.bytes());
+                // They may have an owner of the application's.
+                return discard(bytes);
+            }
+        };
+        write_message_header(kind, payload.len(), output.bytes());
+        output.put(payload);
+    }
+
+    /// Returns whether a message of this length is not copied into the output.
+    fn is_sent_from_place(&self, length: usize) -> bool {
+        length >= UNCOPIED_BYTES && self.engine.is_open() && !self.engine.compresses(length)
+    }
+
+    /// Writes a ping to a silent client.
+    pub(in crate::protocol) fn ping(&mut self, output: &mut impl SocketOutput, shared: &mut Shared) {
+        output.begin(shared);
+        self.engine.write_ping(output.bytes());
+        self.channel.release_memory();
+        self.is_pinged = true;
+    }
+
+    /// The command of the handler has arrived.
+    pub(in crate::protocol) fn resume(&mut self) {
+        if self.channel.has_arrived() && self.input == SocketInput::Paused {
+            self.input = SocketInput::Ready;
+        }
+    }
+
+    /// Queues Close: 1012 if another process serves, so that clients connect again, and 1001 otherwise.
+    pub(in crate::protocol) fn close_for_stop(&self, shared: &Shared) {
+        match shared.keeps_idle {
+            true => self.channel.close(CloseCode::RESTART, "the server restarts"),
+            false => self.channel.close(CloseCode::GOING_AWAY, "the server stops"),
+        }
+    }
+
+    pub(in crate::protocol) fn input(&self) -> SocketInput {
+        self.input
+    }
+
+    /// The event that it waits for, unless output waits for room.
+    pub(in crate::protocol) fn timer(&self) -> Timer {
+        if !self.engine.is_open() {
+            Timer::SocketClosing
+        } else if self.input == SocketInput::Paused {
+            // The handler lags, not the client.
+            Timer::Off
+        } else if self.is_pinged {
+            Timer::Pong
+        } else {
+            Timer::Quiet
+        }
+    }
+
+    /// Returns whether Close was sent in both directions.
+    pub(in crate::protocol) fn is_finished(&self) -> bool {
+        self.engine.is_finished()
+    }
+
+    pub(in crate::protocol) fn reads_little(&self) -> bool {
+        self.engine.expected_bytes() <= LITTLE_BYTES
+    }
+
+    #[cfg(feature = "testing")]
+    pub(in crate::protocol) fn buffer_bytes(&self) -> usize {
+        self.engine.heap_bytes() + self.channel.buffer_bytes()
+    }
+}
