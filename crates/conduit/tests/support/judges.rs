@@ -1,6 +1,6 @@
 //! Outside clients, which are installed below the target directory.
 //!
-//! Without Python, Node.js or the network a test says so and judges nothing; packages of Python must be there in CI.
+//! Without Python, Node.js or the network a test reports that and checks nothing; packages of Python must be there in CI.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
