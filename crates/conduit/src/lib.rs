@@ -34,7 +34,7 @@
 //! - The route attributes [`get`], [`post`], [`put`], [`patch`], [`delete`], [`head`], [`options`], [`route`](macro@route)
 //!   and the list [`routes!`]; [`mod@route`]: what they make.
 //! - [`extract`]: arguments of handlers. [`response`]: their return values. [`Problem`](struct@Problem): errors.
-//! - [`events`]: event streams.
+//! - [`events`]: event streams. [`hub`]: topics with subscribers, members and a history.
 //! - [`mod@layer`]: middleware as functions and ready-made types.
 //! - `Files`, with the feature `files`: files of a directory or of the program as an entry of the list.
 //! - [`log`]: output that never blocks the server.
@@ -58,6 +58,7 @@ mod files;
 #[cfg(doctest)]
 mod guides;
 pub mod health;
+pub mod hub;
 pub mod layer;
 pub mod log;
 pub mod metrics;
@@ -108,6 +109,7 @@ pub use extract::{Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use fallback::Fallback;
 #[cfg(feature = "files")]
 pub use files::{Embedded, Files};
+pub use hub::Hub;
 pub use layer::{Layer, Middleware, Next};
 pub use limit::Limit;
 pub use observer::access_log::AccessLog;

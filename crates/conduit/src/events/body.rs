@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const RETRY_JITTER_MILLIS: u64 = 4000;
 
 /// The events as bytes.
-pub(super) type Encoded = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>>>>;
+pub(crate) type Encoded = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>>>>;
 
 pub(super) struct EventBody {
     source: Encoded,

@@ -12,7 +12,8 @@ const NAME: &str = "last-event-id";
 /// The identity of the last event that the client has received before it connects again: the field `last-event-id`. `None`
 /// at the first connection, and for a value that cannot be an identity.
 ///
-/// It is input of the client, as any other field: look it up among the events that this client may receive.
+/// It is input of the client, as any other field: look it up among the events that this client may receive. A
+/// [`Topic`](crate::hub::Topic) does so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LastEventId(pub Option<EventText>);
 

@@ -61,7 +61,8 @@ use pin_project_lite::pin_project;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use self::body::{Encoded, EventBody};
+pub(crate) use self::body::Encoded;
+use self::body::EventBody;
 pub use self::event::{Event, EventText, IntoEvent, InvalidEventText};
 pub use self::last_event_id::LastEventId;
 use self::sender::Generator;
@@ -78,8 +79,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// A response that is a stream of events with data of type `T`, which serde writes as JSON.
 ///
-/// It comes from a [stream](Events::new), from a [function that sends](Events::generate), or from a
-/// [channel](Events::channel). The [module](self) states its guarantees.
+/// It comes from a [stream](Events::new), from a [function that sends](Events::generate), from a
+/// [channel](Events::channel), or from a [topic](crate::hub::Topic::events). The [module](self) states its guarantees.
 ///
 /// In the OpenAPI document it is a response of type `text/event-stream`. The schema is that of the data of each event,
 /// because OpenAPI 3.1 has no description of the items of a stream.
@@ -166,7 +167,7 @@ impl<T: Serialize + 'static> Events<T> {
 }
 
 impl<T> Events<T> {
-    fn from_encoded(source: Encoded) -> Self {
+    pub(crate) fn from_encoded(source: Encoded) -> Self {
         Events {
             source,
             keep_alive: KEEP_ALIVE,

@@ -1,0 +1,170 @@
+//! Messages of a topic, and their positions.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+/// The memory of a message besides its bytes, about.
+const MESSAGE_BYTES: usize = 160;
+
+/// The position of a message in its topic. Positions are ordered, also across restarts of the process. As text it is the
+/// identity of an event, such as `18c2a-7`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The time when the topic began, in milliseconds since 1970.
+    pub(super) epoch: u64,
+    /// The number of the message, from 1 on.
+    pub(super) number: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{}", self.epoch, self.number)
+    }
+}
+
+/// A text that is not the position of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidPosition;
+
+impl fmt::Display for InvalidPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected the position of a message, such as `18c2a-7`")
+    }
+}
+
+impl std::error::Error for InvalidPosition {}
+
+impl FromStr for Position {
+    type Err = InvalidPosition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
+        let (epoch, number) = text.split_once('-').ok_or(InvalidPosition)?;
+        // Only one text is a position.
+        let position = Position {
+            epoch: u64::from_str_radix(epoch, 16).map_err(|_| InvalidPosition)?,
+            number: number.parse().map_err(|_| InvalidPosition)?,
+        };
+        (position.to_string() == text)
+            .then_some(position)
+            .ok_or(InvalidPosition)
+    }
+}
+
+/// A message, encoded once for all subscribers of the process.
+pub(super) struct Message {
+    pub(super) position: Position,
+    pub(super) published: Instant,
+    json: Arc<str>,
+    event: OnceLock<Bytes>,
+}
+
+impl Message {
+    pub(super) fn new(position: Position, json: Arc<str>) -> Self {
+        Message {
+            position,
+            published: Instant::now(),
+            json,
+            event: OnceLock::new(),
+        }
+    }
+
+    /// The memory that the message takes.
+    pub(super) fn cost(&self) -> usize {
+        2 * self.json.len() + MESSAGE_BYTES
+    }
+
+    /// The bytes of the event.
+    pub(super) fn event(&self) -> Bytes {
+        let event = self
+            .event
+            .get_or_init(|| Bytes::from(format!("id: {}\ndata: {}\n\n", self.position, self.json)));
+        event.clone()
+    }
+}
+
+/// A message that a subscriber receives.
+pub struct Published<M> {
+    message: Arc<Message>,
+    _message: PhantomData<fn() -> M>,
+}
+
+impl<M> Published<M> {
+    pub(super) fn new(message: Arc<Message>) -> Self {
+        Published {
+            message,
+            _message: PhantomData,
+        }
+    }
+
+    /// The position, after which a subscriber may continue.
+    pub fn position(&self) -> Position {
+        self.message.position
+    }
+
+    /// The JSON of the message, for example to send it on a WebSocket. All subscribers share it.
+    pub fn json(&self) -> &Arc<str> {
+        &self.message.json
+    }
+
+    /// The bytes of the message as an event of an event stream, with its position as the identity.
+    pub fn event(&self) -> Bytes {
+        self.message.event()
+    }
+}
+
+impl<M: DeserializeOwned> Published<M> {
+    /// The message.
+    ///
+    /// # Errors
+    ///
+    /// When serde writes an `M` as JSON that it does not read as one.
+    pub fn value(&self) -> serde_json::Result<M> {
+        serde_json::from_str(self.json())
+    }
+}
+
+impl<M> Clone for Published<M> {
+    fn clone(&self) -> Self {
+        Published::new(Arc::clone(&self.message))
+    }
+}
+
+impl<M> fmt::Debug for Published<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Published")
+            .field("position", &self.position())
+            .field("bytes", &self.json().len())
+            .finish()
+    }
+}
+
+/// A command to the workers with a subscriber.
+#[derive(Clone)]
+pub(super) struct Notice {
+    /// The number among all notices of the topic: a subscriber ignores those from before its beginning.
+    pub(super) number: u64,
+    pub(super) change: Change,
+}
+
+/// The change of a topic.
+#[derive(Clone)]
+pub(super) enum Change {
+    Message(Arc<Message>),
+    Joined(Arc<str>),
+    Left(Arc<str>),
+}
+
+impl Notice {
+    pub(super) fn cost(&self) -> usize {
+        match &self.change {
+            Change::Message(message) => message.cost(),
+            Change::Joined(member) | Change::Left(member) => member.len() + MESSAGE_BYTES,
+        }
+    }
+}

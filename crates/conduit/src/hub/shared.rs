@@ -1,0 +1,331 @@
+//! The part of a hub that all workers share: the histories, the members, and the workers with subscribers.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::message::{Change, Message, Notice, Position};
+use super::{HubConfig, HubError};
+
+/// The number of parts, each with a lock.
+const SHARDS: usize = 16;
+/// The most bytes of notices that wait for a worker. A worker that is blocked for longer loses them, and its subscribers lag.
+const INBOX_BYTES: usize = 16 * 1024 * 1024;
+
+pub(super) struct SharedTopics {
+    pub(super) config: HubConfig,
+    /// Identifies the hub on each thread.
+    pub(super) number: u64,
+    hasher: RandomState,
+    shards: Box<[Mutex<TopicShard>]>,
+    topics: AtomicUsize,
+    /// The beginning of the topic that was made last, so that no two topics of one name have the same.
+    last_epoch: AtomicU64,
+    history_bytes: AtomicUsize,
+}
+
+#[derive(Default)]
+struct TopicShard {
+    topics: HashMap<Arc<str>, SharedTopic>,
+    /// Topics without a subscriber and a member, by the time when their last message leaves the history.
+    unused: VecDeque<(Instant, Arc<str>)>,
+}
+
+struct SharedTopic {
+    last: Position,
+    /// The number of notices so far.
+    notices: u64,
+    history: VecDeque<Arc<Message>>,
+    history_bytes: usize,
+    /// A message has left the history, or was not kept: positions before this one have a gap.
+    complete_after: Position,
+    workers: Vec<Arc<Inbox>>,
+    members: BTreeMap<Arc<str>, usize>,
+    is_listed_as_unused: bool,
+}
+
+/// The way of notices to a worker.
+pub(super) struct Inbox {
+    sender: mpsc::UnboundedSender<(Arc<str>, Notice)>,
+    waiting_bytes: AtomicUsize,
+    /// Notices were dropped. The worker counts them as missed by all of its subscribers.
+    pub(super) dropped: AtomicU64,
+}
+
+impl Inbox {
+    pub(super) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<(Arc<str>, Notice)>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let inbox = Inbox {
+            sender,
+            waiting_bytes: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+        };
+        (Arc::new(inbox), receiver)
+    }
+
+    fn send(&self, topic: &Arc<str>, notice: Notice) {
+        let cost = notice.cost();
+        if self.waiting_bytes.fetch_add(cost, Ordering::Relaxed) + cost > INBOX_BYTES {
+            self.waiting_bytes.fetch_sub(cost, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Release);
+            return;
+        }
+        // It fails when the worker has ended.
+        let _ = self.sender.send((Arc::clone(topic), notice));
+    }
+
+    pub(super) fn has_taken(&self, notice: &Notice) {
+        self.waiting_bytes.fetch_sub(notice.cost(), Ordering::Relaxed);
+    }
+}
+
+/// The messages that a new subscriber continues with.
+pub(super) struct Replay {
+    pub(super) messages: VecDeque<Arc<Message>>,
+    /// Messages before them are lost.
+    pub(super) has_gap: bool,
+    /// Notices up to this number are from before.
+    pub(super) last_notice: u64,
+}
+
+/// The beginning of a subscription.
+#[derive(Clone, Copy)]
+pub(super) enum ReplayFrom {
+    Now,
+    History,
+    After(Position),
+}
+
+impl SharedTopics {
+    pub(super) fn new(config: HubConfig) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        SharedTopics {
+            config,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            topics: AtomicUsize::new(0),
+            last_epoch: AtomicU64::new(0),
+            history_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn topics(&self) -> usize {
+        self.topics.load(Ordering::Relaxed)
+    }
+
+    fn shard(&self, name: &str) -> MutexGuard<'_, TopicShard> {
+        let at = self.hasher.hash_one(name) as usize % self.shards.len();
+        // No code of the application runs under the lock.
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls a function with a topic, which is made if it does not exist. Unused topics of its shard are removed.
+    fn with<T>(
+        &self,
+        name: &Arc<str>,
+        call: impl FnOnce(&mut SharedTopic) -> Result<T, HubError>,
+    ) -> Result<T, HubError> {
+        let now = Instant::now();
+        let mut shard = self.shard(name);
+        self.remove_unused(&mut shard, now);
+        if !shard.topics.contains_key(name) {
+            if self.topics.fetch_add(1, Ordering::Relaxed) >= self.config.topics {
+                self.topics.fetch_sub(1, Ordering::Relaxed);
+                return Err(HubError::Full { what: "topics" });
+            }
+            let start = Position {
+                epoch: self.next_epoch(),
+                number: 0,
+            };
+            let topic = SharedTopic {
+                last: start,
+                notices: 0,
+                history: VecDeque::new(),
+                history_bytes: 0,
+                complete_after: start,
+                workers: Vec::new(),
+                members: BTreeMap::new(),
+                is_listed_as_unused: false,
+            };
+            shard.topics.insert(Arc::clone(name), topic);
+        }
+        let TopicShard { topics, unused } = &mut *shard;
+        let Some(topic) = topics.get_mut(name) else {
+            return Err(HubError::Full { what: "topics" });
+        };
+        self.trim(topic, 0, now);
+        let result = call(topic);
+        if topic.workers.is_empty() && topic.members.is_empty() && !topic.is_listed_as_unused {
+            topic.is_listed_as_unused = true;
+            unused.push_back((now + self.config.history_time, Arc::clone(name)));
+        }
+        result
+    }
+
+    fn next_epoch(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let next = |last: u64| Some(now.max(last.saturating_add(1)));
+        let last = self.last_epoch.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let last = last.unwrap_or_else(|last| last);
+        now.max(last.saturating_add(1))
+    }
+
+    /// Removes topics that have had no subscriber and no member for the time of the history, and no later message.
+    fn remove_unused(&self, shard: &mut TopicShard, now: Instant) {
+        while let Some((_, name)) = shard.unused.pop_front_if(|(due, _)| *due <= now) {
+            let Some(topic) = shard.topics.get_mut(&name) else {
+                continue;
+            };
+            topic.is_listed_as_unused = false;
+            if !topic.workers.is_empty() || !topic.members.is_empty() {
+                continue;
+            }
+            self.trim(topic, 0, now);
+            match topic.history.back() {
+                Some(last) => {
+                    topic.is_listed_as_unused = true;
+                    shard
+                        .unused
+                        .push_back((last.published + self.config.history_time, name));
+                }
+                None => {
+                    shard.topics.remove(&name);
+                    self.topics.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Removes messages that are too old, and as many as a further one of this size requires.
+    fn trim(&self, topic: &mut SharedTopic, further_bytes: usize, now: Instant) {
+        let config = &self.config;
+        let further = usize::from(further_bytes > 0);
+        while let Some(oldest) = topic.history.front() {
+            let is_old = now.saturating_duration_since(oldest.published) >= config.history_time;
+            let is_over = topic.history.len() + further > config.history_messages
+                || topic.history_bytes + further_bytes > config.history_bytes
+                || self.history_bytes.load(Ordering::Relaxed) + further_bytes > config.memory_bytes;
+            let is_removed = is_old || (further_bytes > 0 && is_over);
+            if !is_removed {
+                break;
+            }
+            let cost = oldest.cost();
+            topic.complete_after = oldest.position;
+            topic.history.pop_front();
+            topic.history_bytes -= cost;
+            self.history_bytes.fetch_sub(cost, Ordering::Relaxed);
+        }
+    }
+
+    /// Publishes a message to all workers with a subscriber, and keeps it in the history.
+    pub(super) fn publish(&self, name: &Arc<str>, json: Arc<str>) -> Result<Position, HubError> {
+        self.with(name, |topic| {
+            topic.last.number += 1;
+            let message = Arc::new(Message::new(topic.last, json));
+            let cost = message.cost();
+            self.trim(topic, cost, message.published);
+            let fits = self.config.history_messages > 0
+                && cost <= self.config.history_bytes
+                && self.history_bytes.load(Ordering::Relaxed) + cost <= self.config.memory_bytes;
+            if fits {
+                topic.history.push_back(Arc::clone(&message));
+                topic.history_bytes += cost;
+                self.history_bytes.fetch_add(cost, Ordering::Relaxed);
+            } else {
+                topic.complete_after = topic.last;
+            }
+            topic.notify(name, Change::Message(message));
+            Ok(topic.last)
+        })
+    }
+
+    /// Subscribes a worker, if it is not yet, and returns the messages from this point on.
+    pub(super) fn subscribe(&self, name: &Arc<str>, inbox: &Arc<Inbox>, from: ReplayFrom) -> Result<Replay, HubError> {
+        self.with(name, |topic| {
+            if !topic.workers.iter().any(|known| Arc::ptr_eq(known, inbox)) {
+                topic.workers.push(Arc::clone(inbox));
+            }
+            let (after, has_gap) = match from {
+                ReplayFrom::Now => (topic.last, false),
+                ReplayFrom::History => (Position::default(), false),
+                ReplayFrom::After(position) => {
+                    let is_known = position >= topic.complete_after && position <= topic.last;
+                    (if is_known { position } else { Position::default() }, !is_known)
+                }
+            };
+            let later = topic.history.iter().filter(|message| message.position > after);
+            Ok(Replay {
+                messages: later.cloned().collect(),
+                has_gap,
+                last_notice: topic.notices,
+            })
+        })
+    }
+
+    /// A worker has no more subscribers of a topic.
+    pub(super) fn unsubscribe(&self, name: &Arc<str>, inbox: &Arc<Inbox>) {
+        // The topic exists.
+        let _ = self.with(name, |topic| {
+            topic.workers.retain(|known| !Arc::ptr_eq(known, inbox));
+            Ok(())
+        });
+    }
+
+    pub(super) fn join(&self, name: &Arc<str>, member: &Arc<str>) -> Result<(), HubError> {
+        self.with(name, |topic| {
+            if let Some(count) = topic.members.get_mut(member) {
+                *count += 1;
+                return Ok(());
+            }
+            if topic.members.len() >= self.config.members {
+                return Err(HubError::Full { what: "members" });
+            }
+            topic.members.insert(Arc::clone(member), 1);
+            topic.notify(name, Change::Joined(Arc::clone(member)));
+            Ok(())
+        })
+    }
+
+    pub(super) fn leave(&self, name: &Arc<str>, member: &Arc<str>) {
+        // The topic exists.
+        let _ = self.with(name, |topic| {
+            if let Some(count) = topic.members.get_mut(member) {
+                *count -= 1;
+                if *count == 0 {
+                    topic.members.remove(member);
+                    topic.notify(name, Change::Left(Arc::clone(member)));
+                }
+            }
+            Ok(())
+        });
+    }
+
+    /// The members that are present, in the order of their names.
+    pub(super) fn present(&self, name: &str) -> Vec<String> {
+        let shard = self.shard(name);
+        let topic = shard.topics.get(name);
+        let members = topic.iter().flat_map(|topic| topic.members.keys());
+        members.map(|member| member.to_string()).collect()
+    }
+}
+
+impl SharedTopic {
+    /// Sends a notice to each worker with a subscriber. The lock of the shard keeps the order.
+    fn notify(&mut self, name: &Arc<str>, change: Change) {
+        self.notices += 1;
+        let notice = Notice {
+            number: self.notices,
+            change,
+        };
+        for inbox in &self.workers {
+            inbox.send(name, notice.clone());
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A subscriber's view of a topic.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use super::local::Subscriber;
+use super::message::{Change, Message, Published};
+use super::shared::Replay;
+use super::topic::TopicFamily;
+use crate::BoxError;
+use crate::events::Events;
+
+/// The treatment of a subscriber that takes its messages too slowly: one that lags by more than
+/// [`HubConfig::lag_messages`](super::HubConfig::lag_messages) or
+/// [`HubConfig::history_bytes`](super::HubConfig::history_bytes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LagPolicy {
+    /// The oldest messages are dropped, and the subscriber receives [`Update::Missed`].
+    #[default]
+    DropOldest,
+    /// Only the latest message is of interest: a subscriber that has several waiting receives the last one, without
+    /// [`Update::Missed`].
+    KeepLatest,
+    /// The subscription ends. A client of an event stream connects again and continues from the history.
+    Close,
+}
+
+/// An update of a topic.
+#[derive(Debug)]
+pub enum Update<M> {
+    /// A message.
+    Message(Published<M>),
+    /// A member is present, after [`Subscription::with_presence`].
+    Joined(Arc<str>),
+    /// A member is no longer present, after [`Subscription::with_presence`].
+    Left(Arc<str>),
+    /// Messages are lost: the subscriber was too slow, or the history no longer has the messages after its position. It
+    /// needs the state that they have changed from elsewhere.
+    Missed,
+}
+
+/// The updates of a topic; a [`Stream`] of them. It belongs to the worker that it was made on.
+pub struct Subscription<F: TopicFamily> {
+    subscriber: Subscriber,
+    replay: VecDeque<Arc<Message>>,
+    has_gap: bool,
+    /// The number of the last notice from before.
+    last_notice: u64,
+    policy: LagPolicy,
+    has_presence: bool,
+    is_closed: bool,
+    _family: PhantomData<fn() -> F>,
+}
+
+impl<F: TopicFamily> Subscription<F> {
+    pub(super) fn new(subscriber: Subscriber, replay: Replay) -> Self {
+        Subscription {
+            subscriber,
+            replay: replay.messages,
+            has_gap: replay.has_gap,
+            last_notice: replay.last_notice,
+            policy: LagPolicy::default(),
+            has_presence: false,
+            is_closed: false,
+            _family: PhantomData,
+        }
+    }
+
+    /// Sets the treatment of this subscriber when it is slow. Default: [`LagPolicy::DropOldest`].
+    pub fn on_lag(mut self, policy: LagPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Receives [`Update::Joined`] and [`Update::Left`] too, from now on.
+    pub fn with_presence(mut self) -> Self {
+        self.has_presence = true;
+        self
+    }
+
+    /// The next update; `None` after the end by [`LagPolicy::Close`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped, as in `tokio::select!`, takes no update.
+    pub async fn next(&mut self) -> Option<Update<F::Message>> {
+        poll_fn(|context| self.poll_update(context)).await
+    }
+
+    /// An event stream of the updates. A message is an event with its position as the identity. [`Update::Missed`] is an event
+    /// `missed` with the data `null`; a member's arrival and departure are events `joined` and `left` with the name as JSON.
+    pub fn into_events(self) -> Events<F::Message> {
+        Events::from_encoded(Box::pin(EncodedUpdates(self)))
+    }
+
+    fn poll_update(&mut self, context: &mut Context<'_>) -> Poll<Option<Update<F::Message>>> {
+        if self.is_closed {
+            return Poll::Ready(None);
+        }
+        if std::mem::take(&mut self.has_gap) {
+            return Poll::Ready(Some(Update::Missed));
+        }
+        if let Some(message) = self.replay.pop_front() {
+            if self.replay.is_empty() {
+                self.replay = VecDeque::new();
+            }
+            return Poll::Ready(Some(Update::Message(Published::new(message))));
+        }
+        loop {
+            let Some(notice) = ready!(self.subscriber.poll_next(context)) else {
+                match self.policy {
+                    LagPolicy::DropOldest => return Poll::Ready(Some(Update::Missed)),
+                    LagPolicy::KeepLatest => continue,
+                    LagPolicy::Close => {
+                        self.is_closed = true;
+                        return Poll::Ready(None);
+                    }
+                }
+            };
+            if notice.number <= self.last_notice {
+                // The replay had it.
+                continue;
+            }
+            let is_outdated = || self.policy == LagPolicy::KeepLatest && self.subscriber.has_later_message();
+            return Poll::Ready(Some(match notice.change {
+                Change::Message(_) if is_outdated() => continue,
+                Change::Message(message) => Update::Message(Published::new(message)),
+                Change::Joined(_) | Change::Left(_) if !self.has_presence => continue,
+                Change::Joined(member) => Update::Joined(member),
+                Change::Left(member) => Update::Left(member),
+            }));
+        }
+    }
+}
+
+impl<F: TopicFamily> Unpin for Subscription<F> {}
+
+impl<F: TopicFamily> Stream for Subscription<F> {
+    type Item = Update<F::Message>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_update(context)
+    }
+}
+
+impl<F: TopicFamily> fmt::Debug for Subscription<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("family", &F::NAME)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The updates as the bytes of events.
+struct EncodedUpdates<F: TopicFamily>(Subscription<F>);
+
+impl<F: TopicFamily> Stream for EncodedUpdates<F> {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let update = ready!(self.0.poll_update(context));
+        Poll::Ready(update.map(|update| match update {
+            Update::Message(message) => Ok(message.event()),
+            Update::Missed => Ok(Bytes::from_static(b"event: missed\ndata: null\n\n")),
+            Update::Joined(member) => named("joined", &member),
+            Update::Left(member) => named("left", &member),
+        }))
+    }
+}
+
+fn named(name: &'static str, member: &Arc<str>) -> Result<Bytes, BoxError> {
+    Ok(crate::events::Event::new(&**member).name(name).encode()?)
+}

@@ -1,0 +1,229 @@
+//! Topics of one kind, and the handle of one topic.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::local::Subscriber;
+use super::message::Position;
+use super::shared::ReplayFrom;
+use super::subscription::Subscription;
+use super::{Hub, HubError};
+use crate::events::{Events, LastEventId};
+use crate::problem::Problem;
+
+/// The most bytes of a key, and of a member's name.
+const KEY_BYTES: usize = 512;
+
+/// Topics of one kind: the type of their messages, and the rule for the clients that may use them.
+///
+/// The [module](super) has an example.
+pub trait TopicFamily: 'static {
+    /// A name that no other family of the application has.
+    const NAME: &'static str;
+
+    /// The messages, which serde writes as JSON.
+    type Message: Serialize + DeserializeOwned + 'static;
+
+    /// The client as authenticated, with all that the decision depends on, such as a pool of connections to a database.
+    type Client: ?Sized;
+
+    /// Decides on the access of a client to the topic with this key. [`Hub::authorize`] calls it: this is the only place
+    /// that permits a client to use a topic.
+    ///
+    /// # Errors
+    ///
+    /// The problem that a client without access receives, such as 403 or 404.
+    fn authorize(client: &Self::Client, key: &str) -> impl Future<Output = Result<Access, Problem>>;
+}
+
+/// The access of a client to a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The client receives messages, and sees the members.
+    Subscribe,
+    /// The client also publishes, and may be a member.
+    PublishAndSubscribe,
+}
+
+/// The first message of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    /// The next message.
+    Now,
+    /// The oldest message of the history.
+    History,
+    /// The message after this position. [`Update::Missed`](super::Update::Missed) comes first if the history no longer has it,
+    /// and then all that the history has.
+    After(Position),
+}
+
+/// Continues after the last event of a client; a client without one begins with the next message. A text that is not a
+/// position has missed messages.
+impl From<LastEventId> for StartFrom {
+    fn from(last: LastEventId) -> Self {
+        match &last.0 {
+            None => StartFrom::Now,
+            Some(_) => StartFrom::After(last.parse().unwrap_or_default()),
+        }
+    }
+}
+
+/// A topic that a client may use. Clones are the same topic.
+pub struct Topic<F: TopicFamily> {
+    hub: Hub,
+    name: Arc<str>,
+    access: Access,
+    _family: PhantomData<fn() -> F>,
+}
+
+impl<F: TopicFamily> Topic<F> {
+    pub(super) fn new(hub: Hub, key: &str, access: Access) -> Result<Self, HubError> {
+        Ok(Topic {
+            hub,
+            // No name of a family has NUL at its end: no key makes it the topic of another family.
+            name: [F::NAME, "\0", checked(key)?].concat().into(),
+            access,
+            _family: PhantomData,
+        })
+    }
+
+    /// The key.
+    pub fn key(&self) -> &str {
+        &self.name[F::NAME.len() + 1..]
+    }
+
+    /// Publishes a message to all subscribers.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NotPermitted`] for a client that may only subscribe, [`HubError::LongMessage`], [`HubError::NotJson`], and
+    /// [`HubError::Full`] if the topic does not exist and there are too many.
+    pub async fn publish(&self, message: &F::Message) -> Result<Position, HubError> {
+        self.check_publish()?;
+        let json = serde_json::to_string(message).map_err(|_| HubError::NotJson)?;
+        let limit_bytes = self.hub.0.config.message_bytes;
+        if json.len() > limit_bytes {
+            return Err(HubError::LongMessage { limit_bytes });
+        }
+        self.hub.0.publish(&self.name, json.into())
+    }
+
+    fn check_publish(&self) -> Result<(), HubError> {
+        match self.access {
+            Access::PublishAndSubscribe => Ok(()),
+            Access::Subscribe => Err(HubError::NotPermitted),
+        }
+    }
+
+    /// Subscribes on this worker.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::Full`] if there are too many topics or subscriptions.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a `LocalRuntime` and a `LocalSet`; each worker of a server has one.
+    pub async fn subscribe(&self, from: impl Into<StartFrom>) -> Result<Subscription<F>, HubError> {
+        let from = match from.into() {
+            StartFrom::Now => ReplayFrom::Now,
+            StartFrom::History => ReplayFrom::History,
+            StartFrom::After(position) => ReplayFrom::After(position),
+        };
+        let (subscriber, replay) = Subscriber::new(&self.hub, &self.name, from)?;
+        Ok(Subscription::new(subscriber, replay))
+    }
+
+    /// Subscribes, as an event stream: [`Subscription::into_events`].
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe).
+    pub async fn events(&self, from: impl Into<StartFrom>) -> Result<Events<F::Message>, HubError> {
+        Ok(self.subscribe(from).await?.into_events())
+    }
+
+    /// Makes a member present until the value is dropped. Subscribers [with presence](Subscription::with_presence) are
+    /// notified of the first connection of a member, and of the end of the last one. A client that subscribes before it joins
+    /// is notified of itself, too.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NotPermitted`] for a client that may only subscribe, [`HubError::LongKey`] for a name of more than 512
+    /// bytes, and [`HubError::Full`] if the topic has too many members.
+    pub async fn join(&self, member: &str) -> Result<Presence, HubError> {
+        self.check_publish()?;
+        let member: Arc<str> = checked(member)?.into();
+        self.hub.0.join(&self.name, &member)?;
+        Ok(Presence {
+            hub: self.hub.clone(),
+            topic: Arc::clone(&self.name),
+            member,
+        })
+    }
+
+    /// The members that are present, in the order of their names.
+    pub async fn present(&self) -> Vec<String> {
+        self.hub.0.present(&self.name)
+    }
+}
+
+fn checked(text: &str) -> Result<&str, HubError> {
+    match text.len() <= KEY_BYTES {
+        true => Ok(text),
+        false => Err(HubError::LongKey { limit_bytes: KEY_BYTES }),
+    }
+}
+
+impl<F: TopicFamily> Clone for Topic<F> {
+    fn clone(&self) -> Self {
+        Topic {
+            hub: self.hub.clone(),
+            name: Arc::clone(&self.name),
+            access: self.access,
+            _family: PhantomData,
+        }
+    }
+}
+
+impl<F: TopicFamily> fmt::Debug for Topic<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topic")
+            .field("family", &F::NAME)
+            .field("key", &self.key())
+            .field("access", &self.access)
+            .finish()
+    }
+}
+
+/// The presence of a member in a topic, which ends with its drop.
+#[must_use = "the member leaves when this is dropped"]
+pub struct Presence {
+    hub: Hub,
+    topic: Arc<str>,
+    member: Arc<str>,
+}
+
+impl Presence {
+    /// The name of the member.
+    pub fn member(&self) -> &str {
+        &self.member
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.hub.0.leave(&self.topic, &self.member);
+    }
+}
+
+impl fmt::Debug for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Presence").field(&self.member).finish()
+    }
+}

@@ -1,0 +1,132 @@
+//! Slow subscribers, and the bounds of a hub.
+
+use crate::*;
+
+/// A client that reads nothing while so many large messages are published. Each has its number.
+fn lagging(path: &str) -> (TestClient, TestStream) {
+    let (client, _) = client_with(HubConfig {
+        lag_messages: 10,
+        ..HubConfig::default()
+    });
+    let stream = stream(&client, path);
+    for number in 0..200 {
+        say(&client, "ada", &format!("{number} {}", "a".repeat(10_000)));
+    }
+    (client, stream)
+}
+
+fn number(event: &ServerEvent) -> u32 {
+    let text = serde_json::from_str::<Said>(&event.data).expect("a message").text;
+    text.split(' ')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
+}
+
+#[test]
+fn slow_subscriber_misses_the_oldest_messages() {
+    let (_client, mut stream) = lagging("/ada");
+    let (mut missed, mut last) = (0, None);
+    while last != Some(199) {
+        let event = stream.event().expect("an event");
+        if event.event == "missed" {
+            missed += 1;
+        } else {
+            assert!(last < Some(number(&event)), "no message twice");
+            last = Some(number(&event));
+        }
+    }
+    assert!(missed >= 1);
+}
+
+#[test]
+fn slow_subscriber_receives_the_latest_message() {
+    let (client, mut stream) = lagging("/ada/latest");
+    let mut last = None;
+    let mut count = 0;
+    while last != Some(199) {
+        let event = stream.event().expect("an event");
+        assert_eq!(event.event, "");
+        assert!(last < Some(number(&event)));
+        last = Some(number(&event));
+        count += 1;
+    }
+    assert!(count < 100, "{count} messages");
+    say(&client, "ada", "200 next");
+    assert_eq!(number(&stream.event().expect("an event")), 200);
+}
+
+#[test]
+fn slow_subscriber_is_closed_and_continues_from_the_history() {
+    let (client, mut stream) = lagging("/ada/close");
+    let mut last = None;
+    while let Some(event) = stream.event() {
+        last = event.id;
+    }
+    let id = last.expect("some events");
+    let mut again = client
+        .get("/ada")
+        .header("x-user", "ada")
+        .header("last-event-id", &id)
+        .stream();
+    // The history of 256 KiB has the last messages only.
+    assert_eq!(again.event().expect("an event").event, "missed");
+    let mut event = again.event().expect("an event");
+    while number(&event) < 199 {
+        event = again.event().expect("an event");
+    }
+}
+
+#[test]
+fn bounds_are_errors_of_the_request_that_exceeds_them() {
+    let (client, _) = client_with(HubConfig {
+        topics: 2,
+        worker_subscriptions: 3,
+        members: 1,
+        message_bytes: 100,
+        ..HubConfig::default()
+    });
+    let get = |key: &str| client.get(&format!("/{key}")).header("x-user", key);
+    let streams: Vec<TestStream> = (0..3).map(|_| stream(&client, "/a")).collect();
+    let full = get("a").send();
+    full.assert_status(503);
+    assert!(full.text().contains("limit of subscriptions"), "{full}");
+    drop(streams);
+    // Until the worker has noticed.
+    let mut open = loop {
+        let open = get("a").stream();
+        if open.head().status() == 200 {
+            break open;
+        }
+    };
+    let _other = stream(&client, "/b");
+    let full = get("c").send();
+    full.assert_status(503);
+    assert!(full.text().contains("limit of topics"), "{full}");
+    let long = client.post("/a").header("x-user", "admin").text("a".repeat(100)).send();
+    long.assert_status(413);
+    assert!(long.text().contains("at most 100 bytes"), "{long}");
+    say(&client, "a", "short");
+    assert_eq!(text(open.event()), "short");
+}
+
+#[test]
+fn histories_share_a_bound_of_memory() {
+    let (client, _) = client_with(HubConfig {
+        memory_bytes: 100_000,
+        ..HubConfig::default()
+    });
+    for number in 0..100 {
+        say(&client, &format!("topic-{number}"), &"a".repeat(10_000));
+    }
+    // The first topics have their message, and the others none; subscribers notice that.
+    assert_eq!(text(stream(&client, "/topic-0/history").event()).len(), 10_000);
+    let last = say(&client, "topic-99", "short");
+    let mut open = client
+        .get("/topic-99")
+        .header("x-user", "topic-99")
+        .header("last-event-id", last)
+        .stream();
+    say(&client, "topic-99", &"b".repeat(10_000));
+    assert_eq!(text(open.event()).len(), 10_000);
+}
