@@ -5,21 +5,19 @@
 //! and the timer from its state. Reading, serving and sending are separate, so that a batch of connections does each together.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::commands::Command;
-use crate::connection_info::ConnectionInfo;
 use crate::deadlines::Second;
 use crate::exchange_id::{ConnectionId, ExchangeId};
-use crate::link::{Link, Timer};
+use crate::link::{InputMode, Link, Timer};
+use crate::listening::Accepted;
 use crate::networks::Forwarding;
-use crate::protocol::{Lingering, Protocol, ProxyHeader, Step};
+use crate::protocol::{Activity, Protocol, Step, linger};
 use crate::readiness::Readiness;
 use crate::shared::Shared;
-use crate::transport::Transport;
 
 /// The number of bytes that a connection receives at most before its output is sent and other connections are served.
 const INPUT_SHARE_BYTES: usize = 512 * 1024;
@@ -32,37 +30,30 @@ pub(super) enum Disposition {
     Closed,
 }
 
+/// The role of a peer as a client or a proxy.
+pub(super) struct PeerRole {
+    /// The address whose limit of connections it counts for, if it is a client.
+    pub(super) counted: Option<IpAddr>,
+    /// A PROXY header comes first.
+    pub(super) sends_header: bool,
+    /// The field in which the peer names its clients.
+    pub(super) forwarding: Option<Arc<Forwarding>>,
+}
+
 pub(super) struct Connection {
     link: Link,
     protocol: Protocol,
 }
 
 impl Connection {
-    pub(super) fn new(
-        stream: Transport,
-        peer: SocketAddr,
-        info: Option<Rc<ConnectionInfo>>,
-        id: ConnectionId,
-        now: Second,
-    ) -> Self {
-        let link = Link::new(stream, peer, info, id, now);
-        let protocol = Protocol::first(&link);
+    pub(super) fn new(accepted: Accepted, role: PeerRole, id: ConnectionId, now: Second) -> Self {
+        let Accepted { transport, peer, info } = accepted;
+        let mut link = Link::new(transport, peer, info, id, now);
+        link.count_for(role.counted);
+        link.set_forwarding(role.forwarding);
+        let has_header = role.sends_header && !link.is_in_memory_without_proxy();
+        let protocol = Protocol::first(&link, has_header);
         Connection { link, protocol }
-    }
-
-    /// Sets the address whose limit it counts for, whether a PROXY header comes first, and the field in which the peer names
-    /// its clients.
-    pub(super) fn set_origin(
-        &mut self,
-        counted: Option<IpAddr>,
-        has_header: bool,
-        forwarding: Option<Arc<Forwarding>>,
-    ) {
-        self.link.count_for(counted);
-        self.link.set_forwarding(forwarding);
-        if has_header && !self.link.is_in_memory_without_proxy() {
-            self.protocol = Protocol::ProxyHeader(Box::<ProxyHeader>::default());
-        }
     }
 
     pub(super) fn id(&self) -> ConnectionId {
@@ -71,13 +62,13 @@ impl Connection {
 
     /// The second since which it has been without a request, if nothing is in progress.
     pub(super) fn idle_since(&self) -> Option<Second> {
-        let is_idle = self.link.timer() == Timer::Idle && self.protocol.is_idle();
+        let is_idle = self.link.timer() == Timer::Idle && self.protocol.activity(&self.link) == Activity::Idle;
         is_idle.then(|| self.link.idle_since())
     }
 
     /// Returns whether the last response is sent, and the connection waits for the client's end.
     pub(super) fn is_lingering(&self) -> bool {
-        matches!(self.protocol, Protocol::Lingering(_))
+        self.protocol.activity(&self.link) == Activity::Lingering
     }
 
     /// Returns whether the system holds bytes of the client that were not received. It costs a system call.
@@ -98,16 +89,18 @@ impl Connection {
     }
 
     /// Returns whether the next bytes may be read into a part of the worker's buffer, to be served together with those of other
-    /// connections: TLS decrypts in the buffer, and a body arrives in large pieces.
+    /// connections. TLS decrypts in the whole buffer.
     pub(super) fn joins_batch(&self) -> bool {
-        self.link.is_watched_for_input() && !self.link.is_secure() && self.protocol.reads_little()
+        self.link.is_watched_for_input() && !self.link.is_secure() && self.protocol.input_mode() == InputMode::Batched
     }
 
     /// The poller has reported readiness.
     pub(super) fn on_ready(&mut self, ready: Readiness, buffer: &mut [u8], shared: &mut Shared) -> Disposition {
-        let is_gone = ready.hang_up || (ready.read_closed && self.protocol.ends_with_client());
-        if is_gone && !self.link.is_watched_for_input() {
-            return Disposition::Closed;
+        if (ready.hang_up || ready.read_closed) && !self.link.is_watched_for_input() {
+            let ends = Activity::Serving { ends_with_client: true };
+            if ready.hang_up || self.protocol.activity(&self.link) == ends {
+                return Disposition::Closed;
+            }
         }
         if ready.writable && (self.link.flush().is_err() || self.finish(shared) == Disposition::Closed) {
             return Disposition::Closed;
@@ -118,11 +111,12 @@ impl Connection {
         Disposition::Open
     }
 
-    /// Reads, and serves what has arrived. A protocol that reads on receives more at once, so that one send follows all of
-    /// it.
+    /// Reads, and serves the input. A protocol that defers its output receives more at once, so that one send follows all of it.
+    /// After peeked input the connection reads again, because the poller reports that input only once.
     pub(super) fn read_and_serve(&mut self, buffer: &mut [u8], read_closed: bool, shared: &mut Shared) -> Disposition {
         let mut share = INPUT_SHARE_BYTES;
         loop {
+            let mode = self.protocol.input_mode();
             let bytes = match self.read(buffer, read_closed, shared) {
                 ControlFlow::Break(disposition) => return disposition,
                 ControlFlow::Continue(bytes) => bytes,
@@ -131,8 +125,11 @@ impl Connection {
             if self.serve(&buffer[..bytes], shared) == Disposition::Closed {
                 return Disposition::Closed;
             }
+            if mode == InputMode::Peeked {
+                continue;
+            }
             share = share.saturating_sub(bytes);
-            if share == 0 || !has_more || !self.protocol.reads_on(&self.link) {
+            if share == 0 || !has_more || !self.protocol.defers_output(&self.link) {
                 return self.finish(shared);
             }
             // The next read determines it.
@@ -147,22 +144,18 @@ impl Connection {
         read_closed: bool,
         shared: &mut Shared,
     ) -> ControlFlow<Disposition, usize> {
-        if !self.protocol.is_http()
-            && let Some(disposition) = self.read_raw(buffer, read_closed, shared)
-        {
-            return ControlFlow::Break(disposition);
-        }
-        let input = match self.link.recv(buffer, read_closed, shared) {
+        let mode = self.protocol.input_mode();
+        let input = match self.link.recv(mode, buffer, read_closed, shared) {
             Ok(input) => input,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return ControlFlow::Break(self.finish(shared));
             }
+            Err(_) if matches!(mode, InputMode::Raw | InputMode::Peeked) => {
+                return ControlFlow::Break(Disposition::Closed);
+            }
             Err(error) => return ControlFlow::Break(self.receive_failed(&error, shared)),
         };
-        if input.negotiated && matches!(self.protocol, Protocol::Negotiating(_)) {
-            self.protocol = Protocol::negotiated(&mut self.link, shared);
-        }
-        if input.bytes == 0 {
+        if input.bytes == 0 && !input.negotiated {
             return ControlFlow::Break(self.finish(shared));
         }
         ControlFlow::Continue(input.bytes)
@@ -173,51 +166,24 @@ impl Connection {
     #[cold]
     fn receive_failed(&mut self, error: &io::Error, shared: &mut Shared) -> Disposition {
         let is_protocol_fault = error.kind() == io::ErrorKind::InvalidData;
-        if matches!(self.protocol, Protocol::Negotiating(_)) {
+        if self.link.is_handshaking() {
             shared.counts().failed_handshakes.add(1);
             tracing::debug!(peer = %self.link.peer(), %error, "TLS handshake failed");
         } else if is_protocol_fault {
             tracing::debug!(peer = %self.link.peer(), %error, "TLS connection failed");
         }
-        if !is_protocol_fault || self.protocol.is_serving() || self.link.has_output() {
+        let is_serving = matches!(
+            self.protocol.activity(&self.link),
+            Activity::Serving { .. } | Activity::LongLived
+        );
+        if !is_protocol_fault || is_serving || self.link.has_output() {
             return Disposition::Closed;
         }
-        if self.link.shutdown().is_err() {
-            return Disposition::Closed;
+        match linger(&mut self.link) {
+            Step::Switch(next) => self.protocol = *next,
+            _ => return Disposition::Closed,
         }
-        self.protocol = Protocol::Lingering(Lingering::default());
         self.finish(shared)
-    }
-
-    /// Reads below any encryption, for the protocols before and after it. Returns none if another protocol follows.
-    #[cold]
-    fn read_raw(&mut self, buffer: &mut [u8], read_closed: bool, shared: &mut Shared) -> Option<Disposition> {
-        loop {
-            let received = match &self.protocol {
-                Protocol::ProxyHeader(_) => self.link.peek_raw(buffer),
-                Protocol::Lingering(_) => self.link.recv_raw(buffer, read_closed, shared),
-                _ => return None,
-            };
-            let received = match received {
-                Ok(0) => return Some(Disposition::Closed),
-                Ok(received) => received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(self.finish(shared)),
-                Err(_) => return Some(Disposition::Closed),
-            };
-            let mut input = &buffer[..received];
-            let step = self.protocol.on_input(&mut self.link, &mut input, shared);
-            let used = received - input.len();
-            let is_header = matches!(self.protocol, Protocol::ProxyHeader(_));
-            if is_header && self.link.take_raw(&mut buffer[..used]).is_err() {
-                return Some(Disposition::Closed);
-            }
-            match step {
-                Step::Close => return Some(Disposition::Closed),
-                Step::Switch(next) => self.protocol = *next,
-                Step::Continue if is_header => {}
-                Step::Continue => return Some(self.finish(shared)),
-            }
-        }
     }
 
     /// Serves input after what is pending. The output is sent by [`finish`](Self::finish), which must follow.
@@ -253,7 +219,7 @@ impl Connection {
     fn pass_on(&mut self, input: &mut &[u8], shared: &mut Shared) -> Disposition {
         loop {
             match self.protocol.on_input(&mut self.link, input, shared) {
-                Step::Continue => return Disposition::Open,
+                Step::Continue | Step::Resume => return Disposition::Open,
                 Step::Switch(next) => self.protocol = *next,
                 Step::Close => return Disposition::Closed,
             }
@@ -264,13 +230,13 @@ impl Connection {
     /// the interest and the timer that the protocol's state requires.
     pub(super) fn finish(&mut self, shared: &mut Shared) -> Disposition {
         loop {
-            if self.link.is_secure() && self.protocol.sends_last() {
+            if self.link.is_secure() && self.protocol.activity(&self.link) == Activity::Ending {
                 self.link.end_with_next_send();
             }
             if self.link.send(shared).is_err() {
                 return Disposition::Closed;
             }
-            if self.link.is_at_rest() && self.protocol.is_at_rest(&self.link) && !shared.stopping {
+            if self.link.is_at_rest() && self.protocol.activity(&self.link) == Activity::Idle && !shared.stopping {
                 // Nothing would change but the time.
                 debug_assert_eq!(self.protocol.waits_for(&self.link).1, Timer::Idle);
                 self.link.idle_again(shared.now());
@@ -281,7 +247,8 @@ impl Connection {
             // Output that is not copied may have failed.
             let is_full = had_output && self.link.has_output();
             let continues = match step {
-                Step::Continue => self.protocol.wants_input(&self.link, is_full),
+                Step::Continue => false,
+                Step::Resume => true,
                 Step::Switch(next) => {
                     self.protocol = *next;
                     !self.link.pending.is_empty()
@@ -305,21 +272,15 @@ impl Connection {
     }
 
     /// A task has sent a command. [`finish`](Self::finish) must follow, and may follow several commands if the connection
-    /// [takes more](Self::takes_commands).
+    /// [defers its output](Self::defers_output).
     pub(super) fn on_command(&mut self, exchange: ExchangeId, command: Command, shared: &mut Shared) -> Disposition {
-        match self.protocol.on_command(exchange, command, &mut self.link, shared) {
-            Step::Continue => Disposition::Open,
-            Step::Switch(next) => {
-                self.protocol = *next;
-                Disposition::Open
-            }
-            Step::Close => Disposition::Closed,
-        }
+        let step = self.protocol.on_command(exchange, command, &mut self.link, shared);
+        self.apply(step, shared)
     }
 
     /// Returns whether a further command may precede the send of the output.
-    pub(super) fn takes_commands(&self) -> bool {
-        self.protocol.takes_commands(&self.link)
+    pub(super) fn defers_output(&self) -> bool {
+        self.protocol.defers_output(&self.link)
     }
 
     /// The connection's slot of the wheel may be due. Input that has arrived is served before a deadline is enforced: a
@@ -332,7 +293,7 @@ impl Connection {
             return Disposition::Closed;
         }
         self.link.measure_reader(shared);
-        self.protocol.shrink();
+        self.protocol.release_memory();
         // A handler that drops its body sends a command only where the worker waits for one.
         let (_, timer) = self.protocol.waits_for(&self.link);
         self.link.set_timer(timer, shared);
@@ -351,7 +312,7 @@ impl Connection {
 
     /// Returns whether the connection is one that its client opens for long, and opens again at once when it closes.
     pub(super) fn lives_long(&self) -> bool {
-        self.protocol.lives_long()
+        self.protocol.activity(&self.link) == Activity::LongLived
     }
 
     /// The server stops: the connection closes after the requests that were sent before, which it may not have read yet.
@@ -370,17 +331,23 @@ impl Connection {
 
     #[inline]
     fn take_step(&mut self, step: Step, shared: &mut Shared) -> Disposition {
+        match self.apply(step, shared) {
+            Disposition::Open => self.finish(shared),
+            Disposition::Closed => Disposition::Closed,
+        }
+    }
+
+    /// Applies a step, without the send of the output. A protocol that follows takes the input that is left.
+    #[inline]
+    fn apply(&mut self, step: Step, shared: &mut Shared) -> Disposition {
         match step {
-            Step::Continue => {}
+            Step::Continue | Step::Resume => Disposition::Open,
             Step::Switch(next) => {
                 self.protocol = *next;
-                if self.serve(&[], shared) == Disposition::Closed {
-                    return Disposition::Closed;
-                }
+                self.serve(&[], shared)
             }
-            Step::Close => return Disposition::Closed,
+            Step::Close => Disposition::Closed,
         }
-        self.finish(shared)
     }
 
     /// Closes the connection and cancels everything that is in progress on it.

@@ -44,6 +44,9 @@ pub(super) struct Shared {
     /// the portable poller any source) is not a change before the next wait, not even with a wider interest: the kernel's
     /// `ep_modify` wakes no waiter for a source that is still on the ready list.
     pub(super) more: bool,
+    /// Counts the turns of the worker.
+    #[cfg(feature = "http2")]
+    pub(super) turn: u64,
     /// The compressors of WebSockets without context takeover.
     #[cfg(feature = "websocket")]
     pub(super) codecs: Codecs,

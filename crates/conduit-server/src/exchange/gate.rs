@@ -11,7 +11,7 @@ use futures_core::Stream;
 use http::HeaderMap;
 
 use crate::blocking::Instrumentation;
-use crate::body::{Body, BodyError};
+use crate::body::{Body, BodyError, BodyKind};
 use crate::commands::{Command, CommandSender};
 use crate::panics::{discard, message};
 
@@ -95,84 +95,131 @@ impl StreamGate {
     }
 }
 
-/// The next piece of a body. A stream that panics is not polled again, so that its broken state is never seen.
-pub(crate) fn next_piece(
-    body: &mut Body,
-    instrumentation: &Instrumentation,
-    context: &mut Context<'_>,
-) -> Poll<Option<Result<Bytes, BodyError>>> {
-    let poll = || instrumentation.during(|| Pin::new(body).poll_next(context));
-    catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
-        let error = format!("the stream panicked: {}", message(panic));
-        Poll::Ready(Some(Err(BodyError::Stream(error.into()))))
-    })
+/// The number of pieces that are taken before a task polls the stream.
+const READY_PIECES: u8 = 8;
+
+/// The stream of a response's body.
+pub(crate) struct ResponseStream {
+    body: Body,
+    /// An error of the stream, which comes next.
+    failed: Option<Box<BodyError>>,
+    /// The number of pieces that [`take_ready`](Self::take_ready) may still take.
+    ready: u8,
+    instrumentation: Instrumentation,
 }
 
-/// Sends the pieces of a response's body to its connection, one for each time that the gate opens.
+/// A result of [`ResponseStream::take_ready`].
+pub(crate) enum ReadyPiece {
+    Piece(Bytes),
+    End(Option<Box<HeaderMap>>),
+    /// A task has to poll the stream.
+    NotReady,
+}
+
+impl ResponseStream {
+    pub(super) fn new(body: Body, instrumentation: Instrumentation) -> Self {
+        // Where the length is declared each piece is checked after what is sent; a request's body is on its way.
+        let is_unsized = matches!(body.0, BodyKind::Stream(_, None));
+        ResponseStream {
+            body,
+            failed: None,
+            ready: if is_unsized { READY_PIECES } else { 0 },
+            instrumentation,
+        }
+    }
+
+    /// Takes a piece that is ready when the head is written: it leaves with the head, and a stream that ends so needs no task.
+    pub(crate) fn take_ready(&mut self) -> ReadyPiece {
+        if self.ready == 0 {
+            return ReadyPiece::NotReady;
+        }
+        self.ready -= 1;
+        // The task that polls the stream next leaves a waker that wakes.
+        match self.poll_next(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => ReadyPiece::NotReady,
+            Poll::Ready(Some(Ok(piece))) => ReadyPiece::Piece(piece),
+            Poll::Ready(Some(Err(error))) => {
+                self.failed = Some(Box::new(error));
+                ReadyPiece::NotReady
+            }
+            Poll::Ready(None) => ReadyPiece::End(self.body.trailers().map(Box::new)),
+        }
+    }
+
+    /// The next piece. A stream that panics is not polled again, so that its broken state is never seen.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Some(Err(*error)));
+        }
+        let poll = || {
+            self.instrumentation
+                .during(|| Pin::new(&mut self.body).poll_next(context))
+        };
+        catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+            let error = format!("the stream panicked: {}", message(panic));
+            Poll::Ready(Some(Err(BodyError::Stream(error.into()))))
+        })
+    }
+}
+
+impl Drop for ResponseStream {
+    /// The drop of an application's stream may panic.
+    fn drop(&mut self) {
+        discard(std::mem::replace(&mut self.body, Body::empty()));
+    }
+}
+
+/// Sends the pieces of a response's body to its connection, one for each time that the gate opens, and then the end.
 ///
 /// A hand-written future: an async function stores its arguments twice, and an idle stream holds it for long.
-pub(crate) struct Pump {
+pub(super) struct Pump {
     /// `None` after its end.
-    body: Option<Body>,
-    /// An error that the stream returned before; it is sent in place of the next piece.
-    failed: Option<Box<BodyError>>,
+    stream: Option<ResponseStream>,
     gate: Rc<StreamGate>,
     sender: CommandSender,
-    instrumentation: Instrumentation,
     /// The gate has opened for the next piece.
-    is_asked: bool,
+    has_room: bool,
 }
 
+/// The trailers after the stream, or its error.
+type StreamEnd = Result<Option<Box<HeaderMap>>, BodyError>;
+
 impl Pump {
-    pub(crate) fn new(
-        body: Body,
-        failed: Option<BodyError>,
-        gate: Rc<StreamGate>,
-        sender: CommandSender,
-        instrumentation: Instrumentation,
-    ) -> Self {
+    pub(super) fn new(stream: ResponseStream, gate: Rc<StreamGate>, sender: CommandSender) -> Self {
         Pump {
-            body: Some(body),
-            failed: failed.map(Box::new),
+            stream: Some(stream),
             gate,
             sender,
-            instrumentation,
-            is_asked: false,
+            has_room: false,
         }
     }
 
     /// The end of the stream; `None` if the exchange is over.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Option<StreamEnd>> {
-        let Some(body) = &mut self.body else {
+        let Some(stream) = &mut self.stream else {
             return Poll::Ready(None);
         };
         loop {
-            if !self.is_asked {
+            if !self.has_room {
                 if !ready!(self.gate.poll_room(context)) {
                     return Poll::Ready(None);
                 }
-                self.is_asked = true;
+                self.has_room = true;
             }
             if self.gate.poll_closed(context).is_ready() {
                 return Poll::Ready(None);
             }
-            if let Some(error) = self.failed.take() {
-                return Poll::Ready(Some(Err(*error)));
-            }
-            match ready!(next_piece(body, &self.instrumentation, context)) {
+            match ready!(stream.poll_next(context)) {
                 Some(Ok(piece)) => {
-                    self.is_asked = false;
+                    self.has_room = false;
                     self.sender.send(Command::Piece(piece));
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(Some(Ok(body.trailers().map(Box::new)))),
+                None => return Poll::Ready(Some(Ok(stream.body.trailers().map(Box::new)))),
             }
         }
     }
 }
-
-/// The trailers after the stream, or its error.
-type StreamEnd = Result<Option<Box<HeaderMap>>, BodyError>;
 
 impl Future for Pump {
     type Output = ();
@@ -181,7 +228,7 @@ impl Future for Pump {
         if let Some(end) = ready!(self.poll_end(context)) {
             self.sender.send(Command::StreamEnd(end));
         }
-        discard(self.body.take());
+        self.stream = None;
         Poll::Ready(())
     }
 }

@@ -26,8 +26,8 @@ use tracing::Span;
 
 pub(super) use self::environment::Environment;
 use self::environment::{PendingResponse, Route};
-use self::gate::Pump;
-pub(super) use self::gate::{StreamGate, next_piece};
+pub(super) use self::gate::{ReadyPiece, ResponseStream};
+use self::gate::{Pump, StreamGate};
 use super::blocking::Instrumentation;
 use super::commands::{Command, CommandSender};
 use super::deadlines::Second;
@@ -36,7 +36,7 @@ use super::watch::Watched;
 #[cfg(feature = "websocket")]
 use super::work::InProgress;
 use super::work::method_and_path;
-use crate::body::{Body, BodyError, Channel};
+use crate::body::{Body, Channel};
 use crate::endpoint::{Outcome, PendingHandler};
 use crate::request::Request;
 use crate::response::{EndsWithClient, Response};
@@ -290,25 +290,21 @@ impl Exchange {
         environment.instrument(self.route, self.span().clone())
     }
 
-    /// The response's body comes from a stream. The response may have chosen that it ends with its client.
-    pub(super) fn begin_stream(&mut self, parts: &Parts, environment: &Environment) {
+    /// The response's body comes from a stream, whose first pieces the caller takes. The response may have chosen that it ends
+    /// with its client.
+    pub(super) fn begin_stream(&mut self, parts: &Parts, body: Body, environment: &Environment) -> ResponseStream {
         let disconnect = match parts.extensions.get::<EndsWithClient>() {
             Some(EndsWithClient) => Disconnect::Abort,
             None => environment.disconnect(self.route),
         };
         self.state = ExchangeState::Streaming(Rc::default(), disconnect);
+        ResponseStream::new(body, self.instrument_stream(environment))
     }
 
     /// Spawns the task that polls the stream, from here on.
-    pub(super) fn spawn_stream(
-        &mut self,
-        body: Body,
-        failed: Option<BodyError>,
-        instrumentation: Instrumentation,
-        sender: CommandSender,
-    ) {
+    pub(super) fn spawn_stream(&mut self, stream: ResponseStream, sender: CommandSender) {
         if let ExchangeState::Streaming(gate, _) = &self.state {
-            tokio::task::spawn_local(Pump::new(body, failed, Rc::clone(gate), sender, instrumentation));
+            tokio::task::spawn_local(Pump::new(stream, Rc::clone(gate), sender));
         }
     }
 

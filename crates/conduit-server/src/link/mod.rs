@@ -41,9 +41,6 @@ use crate::panics::discard;
 /// Above this number of unsent bytes no further request of a connection is served, and no further piece of a stream is asked
 /// for.
 pub(super) const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
-/// The number of bytes of all streams that a connection sends before other connections have their turn.
-#[cfg(feature = "http2")]
-const SHARE_BYTES: u64 = 512 * 1024;
 /// The time that messages of the encryption, such as session tickets, wait for output to go with; one of these seconds has
 /// begun already.
 const DEFERRED_SECONDS: Second = 2;
@@ -89,9 +86,6 @@ pub(super) struct Link {
     gathered: Option<Box<Gathered>>,
     /// The number of bytes that the stream has accepted in all.
     sent_bytes: u64,
-    /// The number at which the connection has sent its share of the turn.
-    #[cfg(feature = "http2")]
-    share_end: u64,
     /// The poller's interest; `None` while it does not watch the stream.
     interest: Option<Interest>,
     /// The stream may have more input, or more room, than was used at the last event, and the poller reports each once.
@@ -99,6 +93,19 @@ pub(super) struct Link {
     /// The client has ended its half of the stream.
     pub(super) read_closed: bool,
     deadline: Deadline,
+}
+
+/// The way in which a protocol reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum InputMode {
+    /// Little at a time: a worker reads from several connections before it serves them.
+    Batched,
+    /// Much at a time, with all of the worker's buffer.
+    Alone,
+    /// Below any encryption.
+    Raw,
+    /// Below any encryption, and the bytes stay until [`Link::discard_raw`] takes them.
+    Peeked,
 }
 
 /// The result of a read.
@@ -129,8 +136,6 @@ impl Link {
             #[cfg(feature = "http2")]
             gathered: None,
             sent_bytes: 0,
-            #[cfg(feature = "http2")]
-            share_end: SHARE_BYTES,
             interest: None,
             undrained: false,
             read_closed: false,
@@ -188,6 +193,11 @@ impl Link {
         matches!(self.stream, Transport::Tcp(_))
     }
 
+    /// Returns whether the TLS handshake is not complete.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.is_secure() && self.info.as_ref().is_none_or(|info| info.tls.is_none())
+    }
+
     /// Returns whether the TLS handshake has selected this application protocol.
     #[cfg(feature = "http2")]
     pub(super) fn has_selected(&self, protocol: &[u8]) -> bool {
@@ -199,8 +209,22 @@ impl Link {
     /// Receives bytes, once. `read_closed` is set if the poller has reported the end of the client's half.
     ///
     /// # Errors
-    /// `WouldBlock` if nothing is there; otherwise the connection has failed.
-    pub(super) fn recv(&mut self, buffer: &mut [u8], read_closed: bool, shared: &Shared) -> io::Result<Arrived> {
+    /// `WouldBlock` if nothing is there; otherwise the connection has failed, or has ended below the encryption.
+    #[inline]
+    pub(super) fn recv(
+        &mut self,
+        mode: InputMode,
+        buffer: &mut [u8],
+        read_closed: bool,
+        shared: &Shared,
+    ) -> io::Result<Arrived> {
+        match mode {
+            InputMode::Batched | InputMode::Alone => self.recv_decrypted(buffer, read_closed, shared),
+            InputMode::Raw | InputMode::Peeked => self.recv_raw(mode, buffer, read_closed, shared),
+        }
+    }
+
+    fn recv_decrypted(&mut self, buffer: &mut [u8], read_closed: bool, shared: &Shared) -> io::Result<Arrived> {
         let received = self.stream.recv(buffer)?;
         self.undrained |= received.more || (read_closed && !received.ended);
         self.read_closed |= received.ended;
@@ -220,36 +244,50 @@ impl Link {
         })
     }
 
-    /// Receives bytes below any encryption; 0 is the end. `read_closed` as in [`recv`](Self::recv).
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    pub(super) fn recv_raw(&mut self, buffer: &mut [u8], read_closed: bool, shared: &Shared) -> io::Result<usize> {
-        let received = self.stream.take_raw(buffer)?;
-        self.undrained |= read_closed || received == buffer.len();
-        shared.counts().received_bytes.add(received as u64);
-        Ok(received)
+    #[cold]
+    fn recv_raw(
+        &mut self,
+        mode: InputMode,
+        buffer: &mut [u8],
+        read_closed: bool,
+        shared: &Shared,
+    ) -> io::Result<Arrived> {
+        let bytes = if mode == InputMode::Peeked {
+            self.stream.peek_raw(buffer)?
+        } else {
+            let bytes = self.stream.take_raw(buffer)?;
+            self.undrained |= read_closed || bytes == buffer.len();
+            shared.counts().received_bytes.add(bytes as u64);
+            bytes
+        };
+        if bytes == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Arrived {
+            bytes,
+            negotiated: false,
+        })
     }
 
-    /// Reads bytes below any encryption, which stay; 0 is the end.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    pub(super) fn peek_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.peek_raw(buffer)
-    }
-
-    /// Takes bytes that [`peek_raw`](Self::peek_raw) has shown.
+    /// Takes bytes that were [peeked](InputMode::Peeked).
     ///
     /// # Errors
     /// The connection has failed.
-    pub(super) fn take_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.take_raw(buffer)
+    pub(super) fn discard_raw(&self, mut bytes: usize) -> io::Result<()> {
+        let mut buffer = [0; 256];
+        while bytes > 0 {
+            let most = bytes.min(buffer.len());
+            match self.stream.take_raw(&mut buffer[..most])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                taken => bytes -= taken,
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether the system holds bytes of the client that were not received. It costs a system call.
     pub(super) fn has_unread_input(&self) -> bool {
-        matches!(self.peek_raw(&mut [0]), Ok(1))
+        matches!(self.stream.peek_raw(&mut [0]), Ok(1))
     }
 
     /// Returns whether a part of an encrypted record has arrived, of which nothing can be used yet.
@@ -439,13 +477,10 @@ impl Link {
         self.uncopied.is_none() && self.output.len() < OUTPUT_HIGH_WATER_BYTES
     }
 
-    /// Returns whether the connection may send more before others have their turn. Otherwise it has to be reported as writable
-    /// again.
+    /// The number of bytes that the stream has accepted in all.
     #[cfg(feature = "http2")]
-    pub(super) fn has_share(&mut self) -> bool {
-        let has_share = self.sent_bytes < self.share_end;
-        self.undrained |= !has_share;
-        has_share
+    pub(super) fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
     }
 
     /// Returns whether the disk is waited for, and not the client.
@@ -524,10 +559,6 @@ impl Link {
             None => self.stream.watch(&shared.poller, self.id, interest, false)?,
         }
         self.interest = Some(interest);
-        #[cfg(feature = "http2")]
-        {
-            self.share_end = self.sent_bytes + SHARE_BYTES;
-        }
         self.set_timer(timer, shared);
         Ok(())
     }

@@ -2,8 +2,11 @@
 
 use conduit_net::Interest;
 
-use super::Step;
-use crate::link::{Link, Timer, reading};
+use super::{Activity, Step};
+use crate::commands::Command;
+use crate::exchange_id::ExchangeId;
+use crate::link::{InputMode, Link, Timer, reading};
+use crate::panics::discard;
 use crate::shared::Shared;
 
 pub(crate) struct Echo;
@@ -24,6 +27,12 @@ impl Echo {
         }
     }
 
+    /// The exchange of the command is over.
+    pub(super) fn on_command(&mut self, _: ExchangeId, command: Command, _: &mut Link, _: &mut Shared) -> Step {
+        discard(command);
+        Step::Continue
+    }
+
     pub(super) fn on_timer(&mut self, _: &mut Link, _: &mut Shared) -> Step {
         Step::Close
     }
@@ -39,5 +48,28 @@ impl Echo {
             Interest::NONE
         };
         (interest, Timer::Off)
+    }
+
+    pub(super) fn input_mode(&self) -> InputMode {
+        InputMode::Alone
+    }
+
+    pub(super) fn defers_output(&self, _: &Link) -> bool {
+        false
+    }
+
+    pub(super) fn activity(&self, _: &Link) -> Activity {
+        Activity::Receiving
+    }
+
+    pub(super) fn release_memory(&mut self) {}
+
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        0
+    }
+
+    pub(super) fn cancel(&mut self, _: &mut Link, _: &mut Shared) -> bool {
+        false
     }
 }

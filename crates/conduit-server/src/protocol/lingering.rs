@@ -5,8 +5,11 @@
 
 use conduit_net::Interest;
 
-use super::Step;
-use crate::link::{LINGER_SECONDS, Link, Timer, reading};
+use super::{Activity, Step};
+use crate::commands::Command;
+use crate::exchange_id::ExchangeId;
+use crate::link::{InputMode, LINGER_SECONDS, Link, Timer, reading};
+use crate::panics::discard;
 use crate::shared::Shared;
 
 /// The number of bytes that a connection discards while it lingers.
@@ -37,6 +40,12 @@ impl Lingering {
         Step::Continue
     }
 
+    /// The exchange of the command is over.
+    pub(super) fn on_command(&mut self, _: ExchangeId, command: Command, _: &mut Link, _: &mut Shared) -> Step {
+        discard(command);
+        Step::Continue
+    }
+
     /// Lingers on if the client has taken output at the minimum rate since the last look, and has not taken all of it.
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let least = shared.config.minimum_rate.saturating_mul(LINGER_SECONDS);
@@ -59,5 +68,28 @@ impl Lingering {
 
     pub(super) fn waits_for(&self, _: &Link) -> (Interest, Timer) {
         (reading(), Timer::Linger)
+    }
+
+    pub(super) fn input_mode(&self) -> InputMode {
+        InputMode::Raw
+    }
+
+    pub(super) fn defers_output(&self, _: &Link) -> bool {
+        false
+    }
+
+    pub(super) fn activity(&self, _: &Link) -> Activity {
+        Activity::Lingering
+    }
+
+    pub(super) fn release_memory(&mut self) {}
+
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        0
+    }
+
+    pub(super) fn cancel(&mut self, _: &mut Link, _: &mut Shared) -> bool {
+        false
     }
 }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Each protocol owns its state and uses the [`Link`] for bytes, time and room. It has five entry points, each of which
-//! returns a [`Step`].
+//! returns a [`Step`]: `on_input`, `on_writable`, `on_command`, `on_timer` and `on_shutdown`. After each turn the connection
+//! queries its state: `waits_for`, `input_mode` and `activity`.
 
 #[cfg(feature = "testing")]
 mod echo;
@@ -30,14 +31,14 @@ use self::echo::Echo;
 use self::http1::Http1;
 #[cfg(feature = "http2")]
 use self::http2::Http2;
-pub(super) use self::lingering::Lingering;
+use self::lingering::Lingering;
 use self::negotiating::Negotiating;
-pub(super) use self::proxy_header::ProxyHeader;
+use self::proxy_header::ProxyHeader;
 #[cfg(feature = "websocket")]
 use self::websocket::WebSocket;
 use super::commands::{Command, CommandSender};
 use super::exchange::Exchange;
-use super::link::{Link, Timer};
+use super::link::{InputMode, Link, Timer};
 use super::shared::Shared;
 use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
@@ -65,6 +66,8 @@ pub(super) enum Protocol {
 pub(super) enum Step {
     /// The protocol goes on when there is more input, room or time.
     Continue,
+    /// The protocol goes on with the input that is left. Only `on_writable` returns it.
+    Resume,
     /// Another protocol follows; the input that is left belongs to it.
     Switch(Box<Protocol>),
     Close,
@@ -78,7 +81,25 @@ impl Step {
     }
 }
 
-/// Calls the same method of each protocol.
+/// The activity of a protocol.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// Nothing is in progress: the connection waits for its next request.
+    Idle,
+    /// The client is to complete a handshake, a header, or a request without a response yet.
+    Receiving,
+    /// A part of a response is still to be made. `ends_with_client` means that the end of the client's half ends it, regardless
+    /// of earlier input.
+    Serving { ends_with_client: bool },
+    /// A WebSocket is open, which clients keep for long: a shutdown closes such connections one after the other.
+    LongLived,
+    /// The output ends the stream: the last response is complete.
+    Ending,
+    /// All is sent; the connection waits for the client's end.
+    Lingering,
+}
+
+/// Calls the same method of each protocol. No protocol has a default, so that a new one answers each question.
 macro_rules! each {
     ($self:expr, $protocol:ident => $call:expr) => {
         match $self {
@@ -97,9 +118,11 @@ macro_rules! each {
 }
 
 impl Protocol {
-    /// The first protocol of a connection, after its PROXY header if it has one.
-    pub(super) fn first(link: &Link) -> Self {
-        if link.is_secure() {
+    /// The first protocol of a connection. `has_header` means that its PROXY header has not arrived.
+    pub(super) fn first(link: &Link, has_header: bool) -> Self {
+        if has_header {
+            Protocol::ProxyHeader(Box::default())
+        } else if link.is_secure() {
             Protocol::Negotiating(Negotiating)
         } else {
             Protocol::Http1(Http1::new())
@@ -108,7 +131,7 @@ impl Protocol {
 
     /// The protocol that the TLS handshake has selected (RFC 9113, section 3.2); HTTP/1.1 for a client without a choice.
     #[cfg(feature = "http2")]
-    pub(super) fn negotiated(link: &mut Link, shared: &mut Shared) -> Self {
+    fn negotiated(link: &mut Link, shared: &mut Shared) -> Self {
         if link.has_selected(b"h2") {
             Protocol::http2(link, shared)
         } else {
@@ -118,7 +141,7 @@ impl Protocol {
 
     /// The protocol that the TLS handshake has selected: HTTP/1.1 is the only one on offer.
     #[cfg(not(feature = "http2"))]
-    pub(super) fn negotiated(_: &mut Link, _: &mut Shared) -> Self {
+    fn negotiated(_: &mut Link, _: &mut Shared) -> Self {
         Protocol::Http1(Http1::new())
     }
 
@@ -169,18 +192,7 @@ impl Protocol {
         link: &mut Link,
         shared: &mut Shared,
     ) -> Step {
-        match self {
-            Protocol::Http1(http1) => http1.on_command(exchange, command, link, shared),
-            #[cfg(feature = "http2")]
-            Protocol::Http2(http2) => http2.on_command(exchange, command, link, shared),
-            #[cfg(feature = "websocket")]
-            Protocol::WebSocket(socket) => socket.on_command(command, link, shared),
-            // The exchange is over.
-            _ => {
-                crate::panics::discard(command);
-                Step::Continue
-            }
-        }
+        each!(self, protocol => protocol.on_command(exchange, command, link, shared))
     }
 
     /// The time of the link's timer is over, and no input is there.
@@ -198,163 +210,42 @@ impl Protocol {
         each!(self, protocol => protocol.waits_for(link))
     }
 
-    /// Returns whether it can use more input than it has taken, now that there is room. `is_full` is set if output is left
-    /// which the client does not take now.
-    pub(super) fn wants_input(&self, link: &Link, is_full: bool) -> bool {
-        let _ = link;
-        match self {
-            Protocol::Http1(http1) => !is_full && http1.wants_input(),
-            #[cfg(feature = "http2")]
-            Protocol::Http2(http2) => http2.wants_input(link),
-            #[cfg(feature = "websocket")]
-            Protocol::WebSocket(socket) => !is_full && socket.wants_input(),
-            _ => false,
-        }
+    /// Returns whether more input and more commands may arrive before the output is sent.
+    pub(super) fn defers_output(&self, link: &Link) -> bool {
+        each!(self, protocol => protocol.defers_output(link))
     }
 
-    /// Returns whether more input may be received before the output is sent.
-    pub(super) fn reads_on(&self, link: &Link) -> bool {
-        let _ = link;
-        match self {
-            #[cfg(feature = "http2")]
-            Protocol::Http2(http2) => http2.reads_on(link),
-            _ => false,
-        }
-    }
-
-    /// Returns whether several commands may precede the send of the output: only the streams of HTTP/2 are independent.
-    pub(super) fn takes_commands(&self, link: &Link) -> bool {
-        let _ = link;
-        match self {
-            #[cfg(feature = "http2")]
-            Protocol::Http2(_) => link.has_room(),
-            _ => false,
-        }
-    }
-
-    /// Returns whether the end of the client's half ends the connection, regardless of earlier input.
-    pub(super) fn ends_with_client(&self) -> bool {
-        match self {
-            Protocol::Http1(http1) => http1.ends_with_client(),
-            _ => false,
-        }
-    }
-
-    /// Returns whether a part of a response is still to be made, or a WebSocket is open.
-    pub(super) fn is_serving(&self) -> bool {
-        match self {
-            Protocol::Http1(http1) => http1.is_serving(),
-            #[cfg(feature = "http2")]
-            Protocol::Http2(http2) => http2.is_serving(),
-            #[cfg(feature = "websocket")]
-            Protocol::WebSocket(socket) => socket.is_serving(),
-            _ => false,
-        }
-    }
-
-    /// Returns whether clients keep it open for long. A shutdown closes such connections one after the other.
-    pub(super) fn lives_long(&self) -> bool {
-        match self {
-            #[cfg(feature = "websocket")]
-            Protocol::WebSocket(_) => true,
-            #[cfg(all(feature = "http2", feature = "websocket"))]
-            Protocol::Http2(http2) => http2.has_sockets(),
-            _ => false,
-        }
-    }
-
-    /// Returns whether the output ends the stream.
-    pub(super) fn sends_last(&self) -> bool {
-        match self {
-            Protocol::Http1(http1) => http1.sends_last(),
-            #[cfg(feature = "http2")]
-            Protocol::Http2(http2) => http2.sends_last(),
-            _ => false,
-        }
-    }
-
-    /// Returns whether the connection waits for a request and has nothing else to do.
-    pub(super) fn is_idle(&self) -> bool {
-        match self {
-            Protocol::Http1(http1) => http1.is_idle(),
-            #[cfg(feature = "http2")]
-            Protocol::Http2(http2) => http2.is_idle(),
-            _ => false,
-        }
-    }
-
-    /// Returns whether a turn has ended as most do: all is written, and the next request is expected as the last one was.
+    /// The way in which it reads its next input.
     #[inline]
-    pub(super) fn is_at_rest(&self, link: &Link) -> bool {
-        let _ = link;
-        match self {
-            Protocol::Http1(http1) => http1.is_at_rest(),
-            #[cfg(feature = "http2")]
-            Protocol::Http2(http2) => http2.is_at_rest(link),
-            _ => false,
-        }
+    pub(super) fn input_mode(&self) -> InputMode {
+        each!(self, protocol => protocol.input_mode())
+    }
+
+    #[inline]
+    pub(super) fn activity(&self, link: &Link) -> Activity {
+        each!(self, protocol => protocol.activity(link))
     }
 
     /// Frees memory that an idle connection does not need.
-    pub(super) fn shrink(&mut self) {
-        #[cfg(feature = "http2")]
-        if let Protocol::Http2(http2) = self {
-            http2.shrink();
-        }
-    }
-
-    /// Returns whether it is a version of HTTP: the others read below any encryption, or end with the handshake.
-    #[inline]
-    pub(super) fn is_http(&self) -> bool {
-        match self {
-            Protocol::Http1(_) => true,
-            #[cfg(feature = "http2")]
-            Protocol::Http2(_) => true,
-            _ => false,
-        }
-    }
-
-    /// Returns whether the next input may be read together with that of other connections: large input is read by itself.
-    pub(super) fn reads_little(&self) -> bool {
-        match self {
-            Protocol::Http1(http1) => http1.reads_little(),
-            #[cfg(feature = "http2")]
-            Protocol::Http2(http2) => http2.reads_little(),
-            #[cfg(feature = "websocket")]
-            Protocol::WebSocket(socket) => socket.reads_little(),
-            _ => false,
-        }
+    pub(super) fn release_memory(&mut self) {
+        each!(self, protocol => protocol.release_memory());
     }
 
     /// The memory that it holds for bodies.
     #[cfg(feature = "testing")]
     pub(super) fn buffer_bytes(&self) -> usize {
-        match self {
-            Protocol::Http1(http1) => http1.buffer_bytes(),
-            #[cfg(feature = "http2")]
-            Protocol::Http2(http2) => http2.buffer_bytes(),
-            #[cfg(feature = "websocket")]
-            Protocol::WebSocket(socket) => socket.buffer_bytes(),
-            _ => 0,
-        }
+        each!(self, protocol => protocol.buffer_bytes())
     }
 
     /// Cancels everything that is in progress. Returns whether the stream must be reset, because an end would look as if the
     /// output were whole.
     pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
-        match self {
-            Protocol::Http1(http1) => http1.cancel(link, shared),
-            #[cfg(feature = "http2")]
-            Protocol::Http2(http2) => http2.cancel(link, shared),
-            #[cfg(feature = "websocket")]
-            Protocol::WebSocket(socket) => socket.cancel(shared),
-            _ => false,
-        }
+        each!(self, protocol => protocol.cancel(link, shared))
     }
 }
 
 /// Ends the server's half of the stream after the last output, and lingers until the client has ended its own.
-fn linger(link: &mut Link) -> Step {
+pub(super) fn linger(link: &mut Link) -> Step {
     match link.shutdown() {
         Ok(()) => {}
         // The end of TLS waits for room, after which the connection comes here again.

@@ -2,21 +2,33 @@
 
 use conduit_net::Interest;
 
-use super::Step;
+use super::{Activity, Protocol, Step};
+use crate::commands::Command;
+use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
-use crate::link::{Link, Timer, reading};
+use crate::link::{InputMode, Link, Timer, reading};
+use crate::panics::discard;
 use crate::shared::Shared;
 
 pub(crate) struct Negotiating;
 
 impl Negotiating {
-    /// The connection switches to the selected protocol before there is input.
-    pub(super) fn on_input(&mut self, _: &mut Link, _: &mut &[u8], _: &mut Shared) -> Step {
-        Step::Continue
+    /// The end of the handshake, with or without input, switches to the selected protocol.
+    pub(super) fn on_input(&mut self, link: &mut Link, _: &mut &[u8], shared: &mut Shared) -> Step {
+        if link.is_handshaking() {
+            return Step::Continue;
+        }
+        Step::switch(Protocol::negotiated(link, shared))
     }
 
     pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> Step {
         if link.read_closed { Step::Close } else { Step::Continue }
+    }
+
+    /// The exchange of the command is over.
+    pub(super) fn on_command(&mut self, _: ExchangeId, command: Command, _: &mut Link, _: &mut Shared) -> Step {
+        discard(command);
+        Step::Continue
     }
 
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
@@ -31,5 +43,28 @@ impl Negotiating {
 
     pub(super) fn waits_for(&self, _: &Link) -> (Interest, Timer) {
         (reading(), Timer::Handshake)
+    }
+
+    pub(super) fn input_mode(&self) -> InputMode {
+        InputMode::Alone
+    }
+
+    pub(super) fn defers_output(&self, _: &Link) -> bool {
+        false
+    }
+
+    pub(super) fn activity(&self, _: &Link) -> Activity {
+        Activity::Receiving
+    }
+
+    pub(super) fn release_memory(&mut self) {}
+
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        0
+    }
+
+    pub(super) fn cancel(&mut self, _: &mut Link, _: &mut Shared) -> bool {
+        false
     }
 }

@@ -5,17 +5,20 @@ use std::net::IpAddr;
 use conduit_net::Interest;
 use conduit_proto::proxy::{Header, HeaderParser};
 
-use super::{Protocol, Step};
+use super::{Activity, Protocol, Step};
+use crate::commands::Command;
 use crate::connection_info::Origin;
+use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
-use crate::link::{Link, Timer, reading};
+use crate::link::{InputMode, Link, Timer, reading};
+use crate::panics::discard;
 use crate::shared::Shared;
 
 #[derive(Default)]
 pub(crate) struct ProxyHeader(HeaderParser);
 
 impl ProxyHeader {
-    /// Input is below any encryption. Nothing after the header is taken, so that TLS begins at its first byte.
+    /// Takes the header, and no byte after it, so that TLS begins at its first byte.
     pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         let (used, header) = match self.0.handle_input(input) {
             Ok(found) => found,
@@ -24,7 +27,11 @@ impl ProxyHeader {
                 return Step::Close;
             }
         };
-        *input = &input[used..];
+        // The rest is read again by the next protocol.
+        *input = &[];
+        if link.discard_raw(used).is_err() {
+            return Step::Close;
+        }
         match header {
             None => Step::Continue,
             Some(header) => apply(header, link, shared),
@@ -33,6 +40,12 @@ impl ProxyHeader {
 
     pub(super) fn on_writable(&mut self, link: &mut Link, _: &mut Shared) -> Step {
         if link.read_closed { Step::Close } else { Step::Continue }
+    }
+
+    /// The exchange of the command is over.
+    pub(super) fn on_command(&mut self, _: ExchangeId, command: Command, _: &mut Link, _: &mut Shared) -> Step {
+        discard(command);
+        Step::Continue
     }
 
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
@@ -48,12 +61,35 @@ impl ProxyHeader {
     pub(super) fn waits_for(&self, _: &Link) -> (Interest, Timer) {
         (reading(), Timer::ProxyHeader)
     }
+
+    pub(super) fn input_mode(&self) -> InputMode {
+        InputMode::Peeked
+    }
+
+    pub(super) fn defers_output(&self, _: &Link) -> bool {
+        false
+    }
+
+    pub(super) fn activity(&self, _: &Link) -> Activity {
+        Activity::Receiving
+    }
+
+    pub(super) fn release_memory(&mut self) {}
+
+    #[cfg(feature = "testing")]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        0
+    }
+
+    pub(super) fn cancel(&mut self, _: &mut Link, _: &mut Shared) -> bool {
+        false
+    }
 }
 
 /// Sets the client that the header names.
 fn apply(header: Header, link: &mut Link, shared: &mut Shared) -> Step {
     let (origin, forwarding) = match header {
-        Header::Local => return Step::switch(Protocol::first(link)),
+        Header::Local => return Step::switch(Protocol::first(link, false)),
         Header::Internet { source, .. } if !source.ip().is_unspecified() => {
             let address: IpAddr = source.ip();
             if !shared.peers.enter(address) {
@@ -70,5 +106,5 @@ fn apply(header: Header, link: &mut Link, shared: &mut Shared) -> Step {
         info.origin = origin;
         info.forwarding = forwarding;
     });
-    Step::switch(Protocol::first(link))
+    Step::switch(Protocol::first(link, false))
 }

@@ -30,7 +30,7 @@ use crate::clock::{self, WorkerClock};
 use crate::cohort::Cohort;
 use crate::commands::{Command, CommandQueue};
 use crate::config::Config;
-use crate::connection::{Connection, Disposition};
+use crate::connection::{Connection, Disposition, PeerRole};
 use crate::current;
 use crate::cut_off::CutOff;
 use crate::deadlines::{Second, Wheel};
@@ -204,6 +204,8 @@ impl Worker {
             stopping: false,
             keeps_idle: false,
             more: false,
+            #[cfg(feature = "http2")]
+            turn: 0,
             #[cfg(feature = "websocket")]
             codecs: Codecs::default(),
         };
@@ -250,6 +252,10 @@ impl Worker {
 
     /// The work of a turn that does not come from the poller.
     fn begin_turn(&mut self) {
+        #[cfg(feature = "http2")]
+        {
+            self.shared.turn += 1;
+        }
         let now = Instant::now();
         if now >= self.next_second {
             self.new_second(now);
@@ -332,7 +338,7 @@ impl Worker {
             let id = exchange.connection;
             let is_commanded = self.commanded.contains(&id);
             self.with_connection(id, |connection, shared| {
-                if is_commanded && !connection.takes_commands() && connection.finish(shared) == Disposition::Closed {
+                if is_commanded && !connection.defers_output() && connection.finish(shared) == Disposition::Closed {
                     return Disposition::Closed;
                 }
                 connection.on_command(exchange, command, shared)
@@ -507,22 +513,25 @@ impl Worker {
 
     /// Adds an accepted connection, and serves the input that has already arrived.
     fn welcome(&mut self, accepted: Accepted) {
-        let Accepted { transport, peer, info } = accepted;
         self.shared.counts().accepted.add(1);
         let proxies = &self.shared.config.proxies;
+        let peer = accepted.peer;
         let forwarding = proxies.forwarding_of(peer);
-        let header = proxies.send_header(peer);
-        // A proxy's connections are everybody's: they are counted as their clients' where those are known.
-        let counted = (!header && forwarding.is_none()).then(|| peer.ip());
-        if counted.is_some_and(|address| !self.shared.peers.enter(address)) {
-            return self.refuse(transport, peer);
+        let sends_header = proxies.send_header(peer);
+        let role = PeerRole {
+            // A connection of a proxy counts for its client, if that is known.
+            counted: (!sends_header && forwarding.is_none()).then(|| peer.ip()),
+            sends_header,
+            forwarding,
+        };
+        if role.counted.is_some_and(|address| !self.shared.peers.enter(address)) {
+            return self.refuse(accepted.transport, peer);
         }
         // The upper half 0 is the listeners'.
         self.accepted = self.accepted.wrapping_add(1).max(1);
         let entry = self.connections.vacant_entry();
         let key = ConnectionId::from(self.accepted) << 32 | entry.key() as ConnectionId;
-        let connection = entry.insert(Connection::new(transport, peer, info, key, self.shared.now()));
-        connection.set_origin(counted, header, forwarding);
+        entry.insert(Connection::new(accepted, role, key, self.shared.now()));
         // Its request is often there already: then one event and one registration are saved.
         self.with_input(key, |connection, input, shared| {
             connection.read_and_serve(input, false, shared)

@@ -10,13 +10,13 @@ use conduit_net::Interest;
 use conduit_proto::h1::{self, BodyLength, Phase};
 use http::StatusCode;
 
-use super::{Step, check_acknowledged, close_late, linger};
+use super::{Activity, Step, check_acknowledged, close_late, linger};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
 use crate::exchange::Exchange;
 use crate::exchange_id::{ExchangeId, StreamId};
 use crate::limit::Limit;
-use crate::link::{Link, Timer, reading};
+use crate::link::{InputMode, Link, Timer, reading};
 use crate::panics::discard;
 use crate::problem::Problem;
 use crate::shared::Shared;
@@ -76,7 +76,7 @@ impl Http1 {
             return Step::Close;
         }
         if self.input == InputState::Ready && !link.has_output() {
-            return Step::Continue;
+            return Step::Resume;
         }
         if !self.exchange.is_serving() && !link.has_output() {
             if link.read_closed {
@@ -272,39 +272,44 @@ impl Http1 {
         }
     }
 
-    pub(super) fn wants_input(&self) -> bool {
-        self.input == InputState::Ready
+    /// A body arrives in large pieces.
+    pub(super) fn input_mode(&self) -> InputMode {
+        match self.engine.phase() {
+            Phase::Body => InputMode::Alone,
+            _ => InputMode::Batched,
+        }
     }
 
-    pub(super) fn ends_with_client(&self) -> bool {
-        self.exchange.ends_with_client()
+    pub(super) fn defers_output(&self, _: &Link) -> bool {
+        false
     }
 
-    pub(super) fn is_serving(&self) -> bool {
-        self.exchange.is_serving()
-    }
-
-    /// Returns whether the last response is complete, and the connection closes after it.
-    pub(super) fn sends_last(&self) -> bool {
-        !self.engine.keep_alive() && !self.exchange.is_serving() && !self.resets
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
-        self.engine.phase() == Phase::Idle
-    }
-
-    pub(super) fn reads_little(&self) -> bool {
-        self.engine.phase() != Phase::Body
+    #[inline]
+    pub(super) fn activity(&self, _: &Link) -> Activity {
+        if self.exchange.is_serving() {
+            let ends_with_client = self.exchange.ends_with_client();
+            Activity::Serving { ends_with_client }
+        } else if !self.engine.keep_alive() {
+            if self.resets {
+                Activity::Receiving
+            } else {
+                Activity::Ending
+            }
+        } else if self.is_idle() {
+            Activity::Idle
+        } else {
+            Activity::Receiving
+        }
     }
 
     /// Returns whether a turn has ended as most do: all is written, and the next request is expected as the last one was.
     #[inline]
-    pub(crate) fn is_at_rest(&self) -> bool {
-        self.input == InputState::NeedsMore
-            && self.exchange.is_at_rest()
-            && self.engine.keep_alive()
-            && self.engine.phase() == Phase::Idle
+    fn is_idle(&self) -> bool {
+        self.input == InputState::NeedsMore && self.exchange.is_at_rest() && self.engine.phase() == Phase::Idle
     }
+
+    /// An idle connection holds no memory for requests.
+    pub(super) fn release_memory(&mut self) {}
 
     /// The memory that it holds for the request's body.
     #[cfg(feature = "testing")]

@@ -1,16 +1,13 @@
 //! From responses to bytes: the head, the body as far as it is there, and responses that fail.
 
-use std::task::{Context, Poll, Waker};
-
 use bytes::Bytes;
 use conduit_proto::h1::{self, BodyLength, Phase};
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::Http1;
-use crate::blocking::Instrumentation;
-use crate::body::{Body, BodyError, BodyKind};
-use crate::exchange::next_piece;
+use crate::body::{BodyError, BodyKind};
+use crate::exchange::ReadyPiece;
 use crate::limit::Limit;
 use crate::link::{Link, UNCOPIED_BYTES, Uncopied};
 use crate::panics::discard;
@@ -20,8 +17,7 @@ use crate::protocol::{Protocol, Step};
 use crate::response::{IntoResponse, Response};
 use crate::shared::Shared;
 
-/// The pieces of a stream that are taken at once before its head is sent, if they are there.
-const READY_PIECES: usize = 8;
+/// From this number of bytes on no further piece of a stream is taken before its head is sent.
 const READY_BYTES: usize = 16 * 1024;
 
 impl Http1 {
@@ -132,13 +128,22 @@ impl Http1 {
             discard(body);
             return self.end_response(shared);
         }
-        self.exchange.begin_stream(&parts, &shared.environment);
+        let mut stream = self.exchange.begin_stream(&parts, body, &shared.environment);
         pool::recycle(parts, None);
-        let instrumentation = self.exchange.instrument_stream(&shared.environment);
-        if let Some((body, failed)) = self.write_ready_pieces(body, &instrumentation, link, shared) {
-            let sender = self.sender(link, shared);
-            self.exchange.spawn_stream(body, failed, instrumentation, sender);
+        let start = link.output.len();
+        while !link.has_uncopied() && link.output.len() - start < READY_BYTES {
+            match stream.take_ready() {
+                ReadyPiece::Piece(piece) => {
+                    if !self.write_piece_or_abort(piece, link, shared) {
+                        return;
+                    }
+                }
+                ReadyPiece::End(trailers) => return self.end_stream(Ok(trailers), link, shared),
+                ReadyPiece::NotReady => break,
+            }
         }
+        let sender = self.sender(link, shared);
+        self.exchange.spawn_stream(stream, sender);
     }
 
     /// Writes the head of a response whose body is sent from where it is.
@@ -160,45 +165,6 @@ impl Http1 {
             discard(body);
             self.end_response(shared);
         }
-    }
-
-    /// Writes the first pieces of a stream after its head, if they are there at once: they leave together, and a stream that
-    /// ends so needs no task. Returns the rest, and an error that comes next.
-    fn write_ready_pieces(
-        &mut self,
-        mut body: Body,
-        instrumentation: &Instrumentation,
-        link: &mut Link,
-        shared: &mut Shared,
-    ) -> Option<(Body, Option<BodyError>)> {
-        // Where the length is declared each piece is checked after what is sent; a request's body is on its way.
-        if !matches!(body.0, BodyKind::Stream(_, None)) {
-            return Some((body, None));
-        }
-        let start = link.output.len();
-        for _ in 0..READY_PIECES {
-            if link.has_uncopied() || link.output.len() - start >= READY_BYTES {
-                break;
-            }
-            // The task that polls the stream next leaves a waker that wakes.
-            match next_piece(&mut body, instrumentation, &mut Context::from_waker(Waker::noop())) {
-                Poll::Pending => break,
-                Poll::Ready(Some(Ok(piece))) => {
-                    if !self.write_piece_or_abort(piece, link, shared) {
-                        discard(body);
-                        return None;
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => return Some((body, Some(error))),
-                Poll::Ready(None) => {
-                    let trailers = body.trailers().map(Box::new);
-                    discard(body);
-                    self.end_stream(Ok(trailers), link, shared);
-                    return None;
-                }
-            }
-        }
-        Some((body, None))
     }
 
     /// Writes a piece of the response's stream. Returns whether the response goes on.

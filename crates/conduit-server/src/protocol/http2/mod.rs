@@ -20,13 +20,13 @@ use conduit_proto::h2::{self, ErrorCode, Http2Connection, Http2Phase};
 use self::stream::{Outgoing, Stream};
 #[cfg(feature = "websocket")]
 use self::websocket::Sockets;
-use super::{Step, check_acknowledged, close_late, linger};
+use super::{Activity, Step, check_acknowledged, close_late, linger};
 use crate::body::BodyEvent;
 use crate::commands::{Command, CommandSender};
 use crate::deadlines::Second;
 use crate::exchange_id::{ExchangeId, StreamId};
 use crate::limit::Limit;
-use crate::link::{Link, Timer, TransferRate, after, reading};
+use crate::link::{InputMode, Link, Timer, TransferRate, after, reading};
 use crate::panics::discard;
 use crate::problem::Problem;
 use crate::shared::Shared;
@@ -56,6 +56,8 @@ pub(crate) struct Http2 {
     rate: TransferRate,
     /// A response waits for the connection's next turn.
     has_more: bool,
+    /// The last turn of the worker in which the connection sent, and the number of sent bytes at which its share of it ends.
+    turn: (u64, u64),
     /// The number of handlers that run on although their stream is closed.
     detached: usize,
     /// The number of requests that have arrived.
@@ -107,6 +109,7 @@ impl Http2 {
             shares: Shares::default(),
             rate: TransferRate::default(),
             has_more: false,
+            turn: (0, 0),
             detached: 0,
             requests: 0,
             resets: false,
@@ -138,8 +141,15 @@ impl Http2 {
         (id.number() == exchange.generation).then_some(id)
     }
 
-    /// Continues after the output was sent: with responses that had to wait, or with the end of the connection.
+    /// Continues after the output was sent: with responses that had to wait, with input, or with the end of the connection.
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        match self.continue_output(link, shared) {
+            Step::Continue if self.input == InputUse::Ready && link.has_room() => Step::Resume,
+            step => step,
+        }
+    }
+
+    fn continue_output(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         self.begin_arriving(link, shared);
         self.write_pending(link, shared);
         #[cfg(feature = "websocket")]
@@ -477,48 +487,48 @@ impl Http2 {
         }
     }
 
-    pub(super) fn wants_input(&self, link: &Link) -> bool {
-        self.input == InputUse::Ready && link.has_room()
+    /// Bodies arrive in large pieces.
+    pub(super) fn input_mode(&self) -> InputMode {
+        if self.reads_bodies {
+            InputMode::Alone
+        } else {
+            InputMode::Batched
+        }
     }
 
-    /// Returns whether more input is received before the output is sent.
-    pub(super) fn reads_on(&self, link: &Link) -> bool {
+    /// The output of several streams leaves together.
+    pub(super) fn defers_output(&self, link: &Link) -> bool {
         self.input == InputUse::NeedsMore && link.has_room()
     }
 
-    #[cfg(feature = "websocket")]
-    pub(super) fn has_sockets(&self) -> bool {
-        self.sockets.open > 0
+    pub(super) fn activity(&self, link: &Link) -> Activity {
+        #[cfg(feature = "websocket")]
+        if self.sockets.open > 0 {
+            return Activity::LongLived;
+        }
+        if self.engine.open_streams() > 0 {
+            Activity::Serving {
+                ends_with_client: false,
+            }
+        } else if self.engine.is_finished() {
+            if self.resets {
+                Activity::Receiving
+            } else {
+                Activity::Ending
+            }
+        } else if self.is_idle() && link.pending.is_empty() && self.engine.is_settings_acknowledged() {
+            Activity::Idle
+        } else {
+            Activity::Receiving
+        }
     }
 
-    pub(super) fn is_serving(&self) -> bool {
-        self.engine.open_streams() > 0
-    }
-
-    /// Returns whether the last response is complete, and the connection closes after it.
-    pub(super) fn sends_last(&self) -> bool {
-        self.engine.is_finished() && !self.resets
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.engine.phase() == Http2Phase::Idle && self.input == InputUse::NeedsMore
     }
 
-    pub(super) fn reads_little(&self) -> bool {
-        !self.reads_bodies
-    }
-
-    /// Returns whether a turn has ended as most do: all is written, and the next request is expected as the last one was.
-    #[inline]
-    pub(super) fn is_at_rest(&self, link: &Link) -> bool {
-        self.is_idle()
-            && link.pending.is_empty()
-            && self.engine.is_settings_acknowledged()
-            && !self.engine.is_finished()
-    }
-
     /// Frees memory that the last requests needed.
-    pub(super) fn shrink(&mut self) {
+    pub(super) fn release_memory(&mut self) {
         if self.is_idle() {
             self.engine.shrink();
             self.streams = Vec::new();

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf as _, Bytes};
 use conduit_proto::h1::{self, BodyLength};
@@ -12,10 +11,9 @@ use http::{HeaderMap, StatusCode};
 
 use super::Http2;
 use super::stream::Outgoing;
-use crate::blocking::Instrumentation;
 use crate::body::{Body, BodyError, BodyKind};
 use crate::commands::Command;
-use crate::exchange::next_piece;
+use crate::exchange::ReadyPiece;
 use crate::file::FilePart;
 use crate::link::{Link, UNCOPIED_BYTES, read_to};
 use crate::panics::discard;
@@ -30,8 +28,8 @@ pub(super) const PIECE_BYTES: usize = 16 * 1024;
 const FILL_BYTES: usize = 48 * 1024;
 /// The same for bytes that are sent from where they are. They take no memory, and a call sends all of them.
 const GATHERED_BYTES: usize = 128 * 1024;
-/// The pieces of a stream that are taken at once after its head, if they are there.
-const READY_PIECES: usize = 8;
+/// The number of bytes that a connection sends in a turn of the worker, before other connections have theirs.
+const SHARE_BYTES: u64 = 512 * 1024;
 /// The number of bytes that a thread reads of a file which is not in memory.
 const LOAD_BYTES: u64 = 1024 * 1024;
 
@@ -120,57 +118,27 @@ impl Http2 {
             return self.free(id, shared);
         }
         let exchange = &mut self.streams[id.slot()].exchange;
-        exchange.begin_stream(&parts, &shared.environment);
+        let mut stream = exchange.begin_stream(&parts, body, &shared.environment);
         pool::recycle(parts, None);
         self.streaming += 1;
         self.has_transfers = true;
-        let instrumentation = exchange.instrument_stream(&shared.environment);
-        if let Some((body, failed)) = self.write_ready_pieces(id, body, &instrumentation, link, shared) {
-            let sender = Self::sender(id, link, shared);
-            let exchange = &mut self.streams[id.slot()].exchange;
-            exchange.spawn_stream(body, failed, instrumentation, sender);
-        }
-    }
-
-    /// Writes the first pieces of a stream after its head, if they are there at once: they leave together, and a stream that
-    /// ends so needs no task. Returns the rest, and an error that comes next.
-    fn write_ready_pieces(
-        &mut self,
-        id: h2::StreamId,
-        mut body: Body,
-        instrumentation: &Instrumentation,
-        link: &mut Link,
-        shared: &mut Shared,
-    ) -> Option<(Body, Option<BodyError>)> {
-        // Where the length is declared each piece is checked after what is sent; a request's body is on its way.
-        if !matches!(body.0, BodyKind::Stream(_, None)) {
-            return Some((body, None));
-        }
         let start = link.output.len() + link.gathered_bytes();
-        for _ in 0..READY_PIECES {
-            let has_room = self.streams[id.slot()].outgoing.is_nothing() && self.engine.sendable(id) > 0;
-            if !has_room || link.output.len() + link.gathered_bytes() - start >= PIECE_BYTES {
-                break;
-            }
-            // The task that polls the stream next leaves a waker that wakes.
-            match next_piece(&mut body, instrumentation, &mut Context::from_waker(Waker::noop())) {
-                Poll::Pending => break,
-                Poll::Ready(Some(Ok(piece))) => {
+        while self.streams[id.slot()].outgoing.is_nothing()
+            && self.engine.sendable(id) > 0
+            && link.output.len() + link.gathered_bytes() - start < PIECE_BYTES
+        {
+            match stream.take_ready() {
+                ReadyPiece::Piece(piece) => {
                     if !self.write_piece(id, piece, link, shared) {
-                        discard(body);
-                        return None;
+                        return;
                     }
                 }
-                Poll::Ready(Some(Err(error))) => return Some((body, Some(error))),
-                Poll::Ready(None) => {
-                    let trailers = body.trailers().map(Box::new);
-                    discard(body);
-                    self.end_stream(id, Ok(trailers), link, shared);
-                    return None;
-                }
+                ReadyPiece::End(trailers) => return self.end_stream(id, Ok(trailers), link, shared),
+                ReadyPiece::NotReady => break,
             }
         }
-        Some((body, None))
+        let sender = Self::sender(id, link, shared);
+        self.streams[id.slot()].exchange.spawn_stream(stream, sender);
     }
 
     /// Writes a piece of the response's stream, as far as there is room for it now. Returns whether the response goes on.
@@ -278,7 +246,7 @@ impl Http2 {
         self.has_more = false;
         while !is_filled(link) {
             let Some(id) = self.engine.next_pending() else { break };
-            if !link.has_share() {
+            if !self.has_share(link, shared) {
                 self.has_more = true;
                 break;
             }
@@ -295,6 +263,17 @@ impl Http2 {
                 }
             }
         }
+    }
+
+    /// Returns whether the connection may send more before others have their turn. Otherwise the poller reports it again.
+    fn has_share(&mut self, link: &mut Link, shared: &Shared) -> bool {
+        let sent_bytes = link.sent_bytes();
+        if self.turn.0 != shared.turn {
+            self.turn = (shared.turn, sent_bytes + SHARE_BYTES);
+        }
+        let has_share = sent_bytes < self.turn.1;
+        link.undrained |= !has_share;
+        has_share
     }
 
     /// Writes the next bytes of one stream.

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use conduit_net::Interest;
 
 pub(super) use self::socket::{Socket, SocketInput, SocketOutput};
-use super::{Step, close_late, linger};
+use super::{Activity, Step, close_late, linger};
 use crate::commands::{Command, CommandSender};
 use crate::exchange::Exchange;
+use crate::exchange_id::ExchangeId;
 use crate::limit::Limit;
-use crate::link::{Link, Timer, Uncopied, reading};
+use crate::link::{InputMode, Link, Timer, Uncopied, reading};
 use crate::panics::discard;
 use crate::shared::Shared;
 use crate::websocket::PendingSocket;
@@ -63,20 +64,25 @@ impl WebSocket {
     }
 
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
+        let had_output = link.has_output();
         self.socket.write_queued(link, shared);
-        if link.has_output() {
-            return Step::Continue;
+        if !link.has_output() {
+            if self.socket.is_finished() {
+                return linger(link);
+            }
+            if link.read_closed && self.socket.input() == SocketInput::NeedsMore {
+                return Step::Close;
+            }
         }
-        if self.socket.is_finished() {
-            return linger(link);
+        let is_full = had_output && link.has_output();
+        if self.socket.input() == SocketInput::Ready && !is_full {
+            Step::Resume
+        } else {
+            Step::Continue
         }
-        if link.read_closed && self.socket.input() == SocketInput::NeedsMore {
-            return Step::Close;
-        }
-        Step::Continue
     }
 
-    pub(super) fn on_command(&mut self, command: Command, link: &mut Link, shared: &mut Shared) -> Step {
+    pub(super) fn on_command(&mut self, _: ExchangeId, command: Command, link: &mut Link, shared: &mut Shared) -> Step {
         if !matches!(command, Command::Socket) {
             // It belongs to an earlier exchange.
             discard(command);
@@ -127,17 +133,31 @@ impl WebSocket {
         (interest, timer)
     }
 
-    pub(super) fn wants_input(&self) -> bool {
-        self.socket.input() == SocketInput::Ready
+    /// A long message arrives in large pieces.
+    pub(super) fn input_mode(&self) -> InputMode {
+        if self.socket.reads_little() {
+            InputMode::Batched
+        } else {
+            InputMode::Alone
+        }
     }
 
-    pub(super) fn is_serving(&self) -> bool {
-        !self.socket.is_finished()
+    pub(super) fn defers_output(&self, _: &Link) -> bool {
+        false
     }
 
-    pub(super) fn reads_little(&self) -> bool {
-        self.socket.reads_little()
+    pub(super) fn activity(&self, _: &Link) -> Activity {
+        if !self.socket.is_finished() {
+            Activity::LongLived
+        } else if self.resets {
+            Activity::Receiving
+        } else {
+            Activity::Ending
+        }
     }
+
+    /// A ping releases the memory of a silent WebSocket.
+    pub(super) fn release_memory(&mut self) {}
 
     #[cfg(feature = "testing")]
     pub(super) fn buffer_bytes(&self) -> usize {
@@ -145,7 +165,7 @@ impl WebSocket {
     }
 
     /// The connection ends. Returns whether the client must see a reset.
-    pub(super) fn cancel(&mut self, shared: &Shared) -> bool {
+    pub(super) fn cancel(&mut self, _: &mut Link, shared: &mut Shared) -> bool {
         self.socket.lose(shared);
         self.resets
     }
