@@ -6,8 +6,12 @@ pub(crate) mod program;
 #[cfg(target_os = "linux")]
 pub(crate) mod service;
 
+#[cfg(feature = "testing")]
+use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+#[cfg(feature = "testing")]
+use std::task::{Context, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,6 +28,17 @@ pub(crate) fn wait_for(condition: impl Fn() -> bool) {
         assert!(Instant::now() < patience, "the condition is still false");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Moves the clock of its worker, on which all deadlines depend, by this number of seconds.
+#[cfg(feature = "testing")]
+#[conduit::get("/later/{seconds}")]
+pub(crate) async fn later(seconds: conduit::Path<u64>) {
+    tokio::time::pause();
+    // The first poll moves the clock.
+    let moved = std::pin::pin!(tokio::time::advance(Duration::from_secs(*seconds)));
+    let _ = moved.poll(&mut Context::from_waker(Waker::noop()));
+    tokio::time::resume();
 }
 
 /// A server on a free port, stopped when dropped.

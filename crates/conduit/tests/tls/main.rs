@@ -4,6 +4,8 @@
 
 mod certificates;
 mod handshake;
+#[cfg(feature = "testing")]
+mod records;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
@@ -559,63 +561,6 @@ fn records_cut_anywhere_are_put_together() {
         }
     }
     assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
-}
-
-#[test]
-fn a_head_in_one_record_has_its_time_however_the_record_drips() {
-    let authority = Authority::new();
-    let (chain, key) = authority.issue("localhost");
-    let server = app(Tls::pem(chain, key))
-        .head_timeout(Duration::from_secs(1))
-        .idle_timeout(Duration::from_secs(2))
-        .listen("127.0.0.1:0");
-    let running = start(server.expect("it listens"));
-    let config = Arc::new(authority.client());
-    let (_, StreamOwned { mut conn, mut sock }) = get(running.address, &config, "localhost", "/").expect("an answer");
-    let head = format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(1000));
-    conn.writer().write_all(head.as_bytes()).expect("buffered");
-    let mut record = Vec::new();
-    conn.write_tls(&mut record).expect("into memory");
-    let mut taken = 0;
-    while taken < record.len() && sock.write_all(&record[taken..=taken]).is_ok() {
-        taken += 1;
-        // The pace of the client, in real time: TLS needs a real socket. The server checks its clock once a second.
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert!(taken < record.len(), "the server has waited for all {taken} bytes");
-    assert_eq!(running.handle().statistics().struck(conduit::Limit::HeadTime), 1);
-}
-
-#[test]
-fn rate_of_a_body_in_long_records_counts_received_bytes() {
-    let authority = Authority::new();
-    let (chain, key) = authority.issue("localhost");
-    let server = app(Tls::pem(chain, key))
-        .minimum_rate(1024, Duration::from_secs(2))
-        .listen("127.0.0.1:0");
-    let running = start(server.expect("it listens"));
-    let config = Arc::new(authority.client());
-    let (_, StreamOwned { mut conn, mut sock }) = get(running.address, &config, "localhost", "/").expect("an answer");
-    let head = "POST /echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 16000\r\n\r\n";
-    conn.writer().write_all(head.as_bytes()).expect("buffered");
-    conn.write_tls(&mut sock).expect("taken");
-    conn.writer().write_all(&pattern(16_000)).expect("buffered");
-    let mut record = Vec::new();
-    conn.write_tls(&mut record).expect("into memory");
-    // Three times the rate, for more than twice the grace, in real time: TLS needs a real socket.
-    for piece in record.chunks(300) {
-        sock.write_all(piece).expect("the server takes it");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let mut answer = Vec::new();
-    StreamOwned::new(conn, sock)
-        .read_to_end(&mut answer)
-        .expect("an answer");
-    assert!(
-        answer.ends_with(&pattern(16_000)),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
 }
 
 #[test]
