@@ -10,10 +10,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::config::Config;
 use crate::counts::{Counts, Statistics};
-use crate::memory::{self, Budgets};
-use crate::observer::Observer;
+use crate::memory::Budgets;
 use crate::route::Definition;
 use crate::transport::TlsAcceptor;
 
@@ -49,34 +47,32 @@ struct Lifecycle {
     /// The counts of each worker.
     counts: Arc<[Counts]>,
     definitions: &'static [Definition],
-    observer: Arc<dyn Observer>,
     budgets: Budgets,
 }
 
 impl ServerHandle {
-    /// A handle of a server that is about to serve.
+    /// A handle of a server whose workers, one for each of `counts`, are about to serve.
     pub(super) fn new(
-        workers: usize,
-        config: &Config,
-        tls: Option<Arc<dyn TlsAcceptor>>,
+        counts: Arc<[Counts]>,
         definitions: &'static [Definition],
+        budgets: Budgets,
+        delay: Duration,
+        tls: Option<Arc<dyn TlsAcceptor>>,
     ) -> Self {
-        let counted = config.observer.counts_routes().then_some(definitions.len());
         ServerHandle(Arc::new(Lifecycle {
             stage: AtomicU8::new(SERVING),
-            delay: config.stop_delay,
+            delay,
             changed: Notify::new(),
             replaced: AtomicBool::new(false),
             keeps_idle: AtomicBool::new(false),
-            starting: AtomicUsize::new(workers),
+            starting: AtomicUsize::new(counts.len()),
             started: Notify::new(),
             handover: Notify::new(),
             reload: Notify::new(),
             tls,
-            counts: (0..workers).map(|_| Counts::new(counted)).collect(),
+            counts,
             definitions,
-            observer: Arc::clone(&config.observer),
-            budgets: Budgets::new(config.body_memory.unwrap_or_else(memory::default_bytes)),
+            budgets,
         }))
     }
 
@@ -93,11 +89,6 @@ impl ServerHandle {
         tokio::time::sleep(self.0.delay).await;
         self.advance(STOPPING);
         std::future::pending().await
-    }
-
-    /// The observers of the server.
-    pub(super) fn observer(&self) -> &dyn Observer {
-        &*self.0.observer
     }
 
     /// Another process has taken over: stops, and keeps idle connections until their next response, which asks the

@@ -34,10 +34,10 @@ use crate::exchange::{Environment, Exchange};
 use crate::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
+use crate::server::{new_handle, watch_workers, worker_count};
 use crate::state::OpenState;
 use crate::watch::Watch;
 use crate::work::Work;
-use crate::{watch_workers, worker_count};
 use conduit_core::interop::SendBody;
 
 /// The threads of an application. They end when this is dropped, once what runs on them has ended.
@@ -94,7 +94,7 @@ impl Threads {
         runtime: Option<Runtime>,
     ) -> Result<Self> {
         let workers = worker_count(&config);
-        let handle = ServerHandle::new(workers, &config, None, plan.definitions());
+        let handle = new_handle(workers, &config, plan.definitions(), None);
         let watching = watch_workers(handle.clone(), config.blocked_after);
         // Nothing is ever sent: the channel closes when the last thread has ended, normally or not.
         let (running, ended) = mpsc::channel::<Infallible>(1);

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use crate::ServerHandle;
 use crate::blocking::polled_routes;
 use crate::handle::{CLOSING, UNREADY};
+use crate::observer::Observer;
 
 /// The time for workers to end after the shutdown's deadline; then the process ends without them.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
@@ -42,11 +43,15 @@ pub(super) struct SignalThread {
 /// # Errors
 ///
 /// When the system refuses a runtime, a signal handler or a thread.
-pub(super) fn handle_signals(handle: ServerHandle, limit: Duration) -> io::Result<SignalThread> {
+pub(super) fn handle_signals(
+    handle: ServerHandle,
+    observer: Arc<dyn Observer>,
+    limit: Duration,
+) -> io::Result<SignalThread> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = {
         let _inside = runtime.enter();
-        Signals::register(handle.has_files())?
+        Signals::register(observer, handle.has_files())?
     };
     let (running, ended) = oneshot::channel();
     thread::Builder::new()
@@ -70,7 +75,7 @@ fn run(
             signals.poll(handle, context);
             let Poll::Pending = delay.as_mut().poll(context);
             if stuck.as_mut().poll(context).is_ready() {
-                exit_without_workers(handle);
+                exit_without_workers(handle, &signals.observer);
             }
             ended.as_mut().poll(context).map(drop)
         })
@@ -79,6 +84,8 @@ fn run(
 }
 
 struct Signals {
+    /// Writes the last message of the log.
+    observer: Arc<dyn Observer>,
     interrupt: Signal,
     terminate: Signal,
     replace: Signal,
@@ -87,8 +94,9 @@ struct Signals {
 }
 
 impl Signals {
-    fn register(has_files: bool) -> io::Result<Self> {
+    fn register(observer: Arc<dyn Observer>, has_files: bool) -> io::Result<Self> {
         Ok(Signals {
+            observer,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             replace: signal(SignalKind::user_defined2())?,
@@ -107,7 +115,7 @@ impl Signals {
         }
         while self.interrupt.poll_recv(context).is_ready() || self.terminate.poll_recv(context).is_ready() {
             if handle.is_closing() {
-                exit_without_workers(handle);
+                exit_without_workers(handle, &self.observer);
             }
             handle.stop_or_close();
         }
@@ -124,9 +132,9 @@ async fn stuck(handle: &ServerHandle, limit: Duration) {
 }
 
 /// Ends the process. The log gets a message if it takes one.
-fn exit_without_workers(handle: &ServerHandle) -> ! {
+fn exit_without_workers(handle: &ServerHandle, observer: &Arc<dyn Observer>) -> ! {
     let (logged, is_logged) = mpsc::channel::<Infallible>();
-    let handle = handle.clone();
+    let (handle, observer) = (handle.clone(), Arc::clone(observer));
     // The log itself may block. If no thread can be started, the process ends without a message.
     let _ = thread::Builder::new().spawn(move || {
         let _logged = logged;
@@ -139,7 +147,7 @@ fn exit_without_workers(handle: &ServerHandle) -> ! {
             "a worker is stuck; ending the process without it"
         );
         // A subscriber with a writer of `conduit::log` has only queued the messages.
-        handle.observer().flush(LOG_PATIENCE);
+        observer.flush(LOG_PATIENCE);
     });
     let _ = is_logged.recv_timeout(LOG_PATIENCE);
     // The functions of atexit(3) may wait for a lock that a stuck thread holds.

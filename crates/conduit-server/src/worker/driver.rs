@@ -14,6 +14,7 @@ use super::{STOPPING_TICK, Worker};
 use crate::commands::CommandQueue;
 use crate::cut_off::CutOff;
 use crate::handle::ServerHandle;
+use crate::observer::Observer;
 use crate::panics::caught;
 #[cfg(feature = "testing")]
 use crate::{
@@ -129,7 +130,12 @@ impl Future for Driver {
 
 /// Wakes the worker at each second for its deadlines, and when the server stops. Records the delay of the
 /// second, which is the time that the worker was kept from its loop.
-pub(super) async fn wake_every_second(commands: Rc<CommandQueue>, handle: ServerHandle, worker: usize) {
+pub(super) async fn wake_every_second(
+    commands: Rc<CommandQueue>,
+    handle: ServerHandle,
+    observer: Arc<dyn Observer>,
+    worker: usize,
+) {
     let counts = Arc::clone(handle.counts());
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -142,7 +148,7 @@ pub(super) async fn wake_every_second(commands: Rc<CommandQueue>, handle: Server
                     let lag = due.elapsed().as_micros();
                     counts[worker].lag_micros.set(lag.try_into().unwrap_or(u64::MAX));
                     if worker == 0 {
-                        caught("an observer panicked", || handle.observer().every_second());
+                        caught("an observer panicked", || observer.every_second());
                     }
                     Poll::Ready(stopped)
                 }

@@ -179,7 +179,9 @@ impl Worker {
         let counts_routes = !handle.counts()[number].routes.is_empty();
         let poller = Rc::new(Poller::new().map_err(failed)?);
         let commands = Rc::new(CommandQueue::default());
-        let bell = tokio::task::spawn_local(wake_every_second(Rc::clone(&commands), handle.clone(), number));
+        let observer = Arc::clone(&config.observer);
+        let bell = wake_every_second(Rc::clone(&commands), handle.clone(), observer, number);
+        let bell = tokio::task::spawn_local(bell);
         let environment = Environment {
             application: plan.connect(state),
             counts: Arc::clone(handle.counts()),
