@@ -5,6 +5,7 @@
 //!
 //! - [`h1`]: the server side of HTTP/1.1 (RFC 9112).
 //! - [`h2`]: the server side of HTTP/2 (RFC 9113).
+//! - [`message`]: the framing of responses by method and status.
 //! - [`multipart`]: the bodies of forms with files (RFC 7578).
 //! - [`proxy`]: the header of the PROXY protocol.
 //! - `ws`, with the feature `ws`: the server side of WebSocket (RFC 6455, 7692).
@@ -40,6 +41,7 @@ mod date;
 pub mod file_path;
 pub mod h1;
 pub mod h2;
+pub mod message;
 pub mod multipart;
 pub mod proxy;
 pub mod range;

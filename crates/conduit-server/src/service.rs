@@ -16,6 +16,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::thread;
 
+use conduit_core::interop::SendBody;
+use conduit_proto::message::{BodyLength, MethodKind, ResponseBody};
+use http::StatusCode;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -38,7 +42,8 @@ use crate::server::{new_handle, watch_workers, worker_count};
 use crate::state::OpenState;
 use crate::watch::Watch;
 use crate::work::Work;
-use conduit_core::interop::SendBody;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// The threads of an application. They end when this is dropped, once what runs on them has ended.
 pub struct Threads {
@@ -343,12 +348,12 @@ impl Service {
             Ok(request) => request,
             Err(panic) => return send(environment.application.show(panicked(panic)), answer),
         };
-        let asked = Asked::of(&request);
+        let framing = ResponseFraming::of(&request);
         let client = request.peer_address();
         let mut exchange = Exchange::new();
         let handler = match exchange.begin_within(span, request, &mut environment) {
             Outcome::Ready(response) => {
-                let response = asked.finish(response, &environment.application);
+                let response = framing.finish(response, &environment.application);
                 exchange.end(&mut environment);
                 return send(response, answer);
             }
@@ -370,7 +375,7 @@ impl Service {
             let mut environment = shared.borrow_mut();
             exchange.end(&mut environment);
             if let Some(response) = response {
-                send(asked.finish(response, &environment.application), answer);
+                send(framing.finish(response, &environment.application), answer);
             }
         });
     }
@@ -384,70 +389,51 @@ fn send(response: Response, answer: oneshot::Sender<http::Response<SendBody>>) {
 /// A request for an application, from one that another server has read.
 pub fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: &Config) -> Request {
     let forwarding = peer.and_then(|peer| config.proxies.forwarding_of(peer));
-    let facts = forwarding.map(|forwarding| {
+    let info = forwarding.map(|forwarding| {
         Rc::new(ConnectionInfo {
             forwarding: Some(forwarding),
             ..ConnectionInfo::default()
         })
     });
-    Request::assembled(request, peer, facts, config.body_bytes)
+    Request::assembled(request, peer, info, config.body_bytes)
 }
 
-/// The properties of a request that its response depends on.
+/// The framing of a response that another library sends, by the method of its request.
 #[derive(Clone, Copy)]
-pub struct Asked {
-    is_head: bool,
-    is_connect: bool,
-}
+pub struct ResponseFraming(MethodKind);
 
-impl Asked {
+impl ResponseFraming {
     pub fn of(request: &Request) -> Self {
-        let method = request.head().method();
-        Asked {
-            is_head: *method == http::Method::HEAD,
-            is_connect: *method == http::Method::CONNECT,
-        }
+        ResponseFraming(MethodKind::of(request.head().method()))
     }
 
-    /// The response in a form that another server can send: this method removes and adds the framing fields that the
-    /// engine of this server would write itself.
+    /// The response without the fields that belong to the connection, and with the body and the `content-length` that the
+    /// engines of this server would send.
     pub fn finish(self, mut response: Response, application: &Application) -> Response {
-        use http::StatusCode;
-        use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
-        const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-        // A 2xx to CONNECT would make a tunnel (RFC 9110, section 9.3.6), which this server does not serve.
-        if response.status().is_informational() || self.is_connect && response.status().is_success() {
+        // A 2xx to CONNECT would make a tunnel, which this server does not serve.
+        if !self.0.has_final(response.status()) {
             tracing::error!(status = %response.status(), "a handler returned a status that is not that of a final response");
             response = application.show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         }
         if let BodyKind::Limited(limited) = &response.body().0
             && let Err(error) = limited.check_limit()
         {
-            // The answer was to be the request's own body.
+            // The body of the request, which exceeds its limit, was to be the response.
             response = application.show(error.into_response());
         }
         let status = response.status();
-        let known = response.body().len();
+        let body = response.body().len().map_or(BodyLength::Chunked, BodyLength::Exact);
         let headers = response.headers_mut();
         for name in [TRANSFER_ENCODING, CONNECTION, KEEP_ALIVE] {
             headers.remove(name);
         }
-        let bodiless = [
-            StatusCode::NO_CONTENT,
-            StatusCode::RESET_CONTENT,
-            StatusCode::NOT_MODIFIED,
-        ]
-        .contains(&status);
-        if status == StatusCode::NOT_MODIFIED || self.is_head && !bodiless {
-            // The length that the answer to a GET would have (RFC 9110, section 8.6).
-            if let (Some(known), true) = (known, !headers.contains_key(CONTENT_LENGTH) && !bodiless) {
-                headers.insert(CONTENT_LENGTH, known.into());
+        // The length of a body that is present follows from it.
+        let declared = headers.remove(CONTENT_LENGTH);
+        let declared = || declared?.to_str().ok()?.parse().ok();
+        if let ResponseBody::Bodiless(length) = ResponseBody::of(self.0, status, body, declared) {
+            if let Some(length) = length {
+                headers.insert(CONTENT_LENGTH, length.into());
             }
-        } else {
-            // It follows from the body.
-            headers.remove(CONTENT_LENGTH);
-        }
-        if bodiless || self.is_head {
             *response.body_mut() = Body::empty();
         }
         response

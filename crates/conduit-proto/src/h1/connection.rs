@@ -1,12 +1,13 @@
 //! The state of a connection: reading requests and writing responses.
 
-use http::{Method, StatusCode, Version};
+use http::{StatusCode, Version};
 
 use super::body::{Chunked, Decoded};
 use super::error::{Reason, RequestError};
 use super::head::Head;
 use super::progress::Progress;
 use super::{BodyLength, Event, Limits, Phase, scan};
+use crate::message::MethodKind;
 
 /// The number of bytes of a request body that are discarded after its response: 64 KiB. If more remain, closing the
 /// connection is cheaper.
@@ -109,14 +110,6 @@ pub(super) enum Writing {
     Upgraded,
 }
 
-/// The properties of the method that affect the response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MethodKind {
-    Head,
-    Connect,
-    Other,
-}
-
 impl Connection {
     /// A new connection.
     #[must_use]
@@ -187,7 +180,7 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn is_no_answer(&self, status: StatusCode) -> bool {
-        status.is_informational() || self.method == MethodKind::Connect && status.is_success()
+        !self.method.has_final(status)
     }
 
     /// Returns whether the response has a body to write: its head is written, and neither the method nor the status
@@ -346,11 +339,7 @@ impl Connection {
         self.writing = Writing::Waiting;
         self.fields = head.headers().len() as u32;
         self.old = head.version() == Version::HTTP_10;
-        self.method = match *head.method() {
-            Method::HEAD => MethodKind::Head,
-            Method::CONNECT => MethodKind::Connect,
-            _ => MethodKind::Other,
-        };
+        self.method = MethodKind::of(head.method());
         self.keep_alive = head.keep_alive();
         self.continue_pending = head.expects_continue();
     }

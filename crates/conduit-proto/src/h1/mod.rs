@@ -87,6 +87,8 @@ mod tests;
 pub use connection::{Connection, DRAIN_BYTES};
 pub use error::{BodyError, Reason, RequestError};
 pub use head::Head;
+
+pub use crate::message::BodyLength;
 use http::HeaderMap;
 
 /// The maximum length of a request target in bytes: 65,534, the maximum of [`http::Uri`]. A longer one is rejected with
@@ -126,18 +128,6 @@ impl Default for Limits {
             headers: 100,
         }
     }
-}
-
-/// The framing of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BodyLength {
-    /// No body, or `Content-Length: 0` in a request.
-    #[default]
-    None,
-    /// A body of this number of bytes.
-    Exact(u64),
-    /// A body of unknown length: chunked, or, in a response to HTTP/1.0, delimited by the end of the connection.
-    Chunked,
 }
 
 /// The event of [`Connection::handle_input`].

@@ -4,9 +4,10 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, header::CONTENT_LENGTH};
 
 use super::BodyLength;
-use super::connection::{Connection, DRAIN_BYTES, MethodKind, Reading, Writing};
+use super::connection::{Connection, DRAIN_BYTES, Reading, Writing};
 use super::error::BodyError;
 use super::framing::{decimal, is_allowed_trailer};
+use crate::message::{MethodKind, ResponseBody};
 
 impl Connection {
     /// Appends the head of a response: status line, `headers`, framing, `Connection`, `Date`.
@@ -280,29 +281,15 @@ impl Connection {
         body: BodyLength,
         declared: Option<u64>,
     ) -> Writing {
-        match status {
-            StatusCode::NO_CONTENT => return Writing::Bodiless,
-            StatusCode::RESET_CONTENT => {
-                write_content_length(out, 0);
-                return Writing::Bodiless;
-            }
-            StatusCode::NOT_MODIFIED => {
-                if let Some(length) = declared {
+        let body = match ResponseBody::of(self.method, status, body, || declared) {
+            ResponseBody::Present(body) => body,
+            ResponseBody::Bodiless(length) => {
+                if let Some(length) = length {
                     write_content_length(out, length);
                 }
                 return Writing::Bodiless;
             }
-            _ => {}
-        }
-        if self.method == MethodKind::Head {
-            // The length of the response to a GET, if known (RFC 9110, section 8.6).
-            if let Some(length) = declared {
-                write_content_length(out, length);
-            } else if let BodyLength::Exact(length) = body {
-                write_content_length(out, length);
-            }
-            return Writing::Bodiless;
-        }
+        };
         match body {
             BodyLength::None => {
                 write_content_length(out, 0);

@@ -12,9 +12,10 @@ use super::hpack::{Decoder, Encoder};
 use super::priority::Priority;
 use super::receive::Step;
 use super::settings::{self, PeerSettings};
-use super::stream::{RequestState, Resets, ResponseState, Stream, StreamId, StreamMethod, Streams};
+use super::stream::{RequestState, Resets, ResponseState, Stream, StreamId, Streams};
 use super::{Http2Event, Http2Limits, ResetCause};
 use crate::h1::Head;
+use crate::message::MethodKind;
 
 /// The server side of one HTTP/2 connection. See [the module](super) for the order of calls.
 #[derive(Debug)]
@@ -245,7 +246,7 @@ impl Http2Connection {
         let is_connect = || {
             self.streams
                 .get(stream)
-                .is_some_and(|stream| stream.method == StreamMethod::Connect)
+                .is_some_and(|stream| stream.method == MethodKind::Connect)
         };
         status.is_informational() || status.is_success() && is_connect()
     }

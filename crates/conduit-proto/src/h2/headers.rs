@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use http::Method;
-
 use super::Http2Event;
 use super::connection::{Block, Http2Connection, Input, Shutdown};
 use super::error::Http2Reason;
@@ -12,8 +10,9 @@ use super::frame::{self, FrameHeader, MAX_PAYLOAD, flags, number, without_paddin
 use super::priority::Priority;
 use super::receive::Handled;
 use super::request::{self, Fault};
-use super::stream::{RequestState, ResponseState, Stream, StreamId, StreamMethod};
+use super::stream::{RequestState, ResponseState, Stream, StreamId};
 use crate::h1::Head;
+use crate::message::MethodKind;
 
 /// A whole field section.
 #[derive(Clone, Copy)]
@@ -174,11 +173,7 @@ impl Http2Connection {
             Some(index) => self.early_priorities.swap_remove(index).1,
             None => priority,
         };
-        let method = match *head.method() {
-            Method::HEAD => StreamMethod::Head,
-            Method::CONNECT => StreamMethod::Connect,
-            _ => StreamMethod::Other,
-        };
+        let method = MethodKind::of(head.method());
         // A client that has not acknowledged the settings may use the default window.
         let window = match self.settings_acknowledged {
             true => self.limits.stream_window,
@@ -214,7 +209,7 @@ impl Http2Connection {
             is_wanted = matches!(stream.reading, RequestState::Body { .. });
             fault = match stream.reading {
                 RequestState::Ended => Some(Http2Reason::HalfClosed),
-                _ if stream.method == StreamMethod::Connect && stream.writing != ResponseState::Head => {
+                _ if stream.method == MethodKind::Connect && stream.writing != ResponseState::Head => {
                     Some(Http2Reason::Connected)
                 }
                 _ if !section.end_stream => Some(Http2Reason::TrailersWithoutEnd),

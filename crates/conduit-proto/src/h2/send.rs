@@ -6,9 +6,10 @@ use http::{HeaderName, StatusCode};
 use super::connection::Http2Connection;
 use super::error::ErrorCode;
 use super::frame::{self, FrameKind, flags};
-use super::stream::{ResponseState, StreamId, StreamMethod};
+use super::stream::{ResponseState, StreamId};
 use crate::h1::framing::{decimal, is_allowed_trailer};
 use crate::h1::{BodyError, BodyLength};
+use crate::message::{MethodKind, ResponseBody};
 
 /// A shorter frame, which the window has limited, earns no WINDOW_UPDATE: otherwise a client could request single
 /// bytes.
@@ -41,28 +42,17 @@ impl Http2Connection {
         let Some(state) = self.unanswered(stream) else {
             return;
         };
-        let is_connected = state.method == StreamMethod::Connect && status.is_success();
-        let has_no_body = matches!(
-            status,
-            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-        );
+        let is_connected = state.method == MethodKind::Connect && status.is_success();
         let (length, writing) = if is_connected {
             (None, ResponseState::Body { left: None })
-        } else if has_no_body || state.method == StreamMethod::Head {
-            let length = match (status, body) {
-                (StatusCode::NO_CONTENT, _) => None,
-                (StatusCode::RESET_CONTENT, _) => Some(0),
-                // The length of the response to a GET, if known (RFC 9110, section 8.6).
-                (StatusCode::NOT_MODIFIED, _) => declared_length(headers),
-                (_, BodyLength::Exact(length)) => declared_length(headers).or(Some(length)),
-                _ => declared_length(headers),
-            };
-            (length, ResponseState::Ended)
         } else {
-            match body {
-                BodyLength::None | BodyLength::Exact(0) => (Some(0), ResponseState::Ended),
-                BodyLength::Exact(length) => (Some(length), ResponseState::Body { left: Some(length) }),
-                BodyLength::Chunked => (None, ResponseState::Body { left: None }),
+            match ResponseBody::of(state.method, status, body, || declared_length(headers)) {
+                ResponseBody::Bodiless(length) => (length, ResponseState::Ended),
+                ResponseBody::Present(BodyLength::None | BodyLength::Exact(0)) => (Some(0), ResponseState::Ended),
+                ResponseBody::Present(BodyLength::Exact(length)) => {
+                    (Some(length), ResponseState::Body { left: Some(length) })
+                }
+                ResponseBody::Present(BodyLength::Chunked) => (None, ResponseState::Body { left: None }),
             }
         };
         state.writing = writing;
@@ -292,7 +282,7 @@ impl Http2Connection {
                 return Err(BodyError::TooShort { missing });
             }
             // Only DATA may be sent on a connected stream (RFC 9113, section 8.5).
-            ResponseState::Body { .. } if state.method == StreamMethod::Connect => {
+            ResponseState::Body { .. } if state.method == MethodKind::Connect => {
                 return self.write_body(out, stream, b"", true).map(|_| ());
             }
             ResponseState::Body { .. } => {}

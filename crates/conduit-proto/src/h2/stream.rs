@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::flow::{ReceiveWindow, SendWindow};
 use super::priority::Priority;
+use crate::message::MethodKind;
 
 /// A request and its response.
 ///
@@ -68,19 +69,11 @@ pub(super) enum ResponseState {
     Ended,
 }
 
-/// The properties of the method that affect the response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StreamMethod {
-    Head,
-    Connect,
-    Other,
-}
-
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) reading: RequestState,
     pub(super) writing: ResponseState,
-    pub(super) method: StreamMethod,
+    pub(super) method: MethodKind,
     /// The client expects `100 Continue`.
     pub(super) expects_continue: bool,
     pub(super) received: ReceiveWindow,

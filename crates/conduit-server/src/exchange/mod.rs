@@ -26,8 +26,8 @@ use tracing::Span;
 
 pub(super) use self::environment::Environment;
 use self::environment::{PendingResponse, Route};
-pub(super) use self::gate::{ReadyPiece, ResponseStream};
 use self::gate::{Pump, StreamGate};
+pub(super) use self::gate::{ReadyPiece, ResponseStream};
 use super::blocking::Instrumentation;
 use super::commands::{Command, CommandSender};
 use super::deadlines::Second;

@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::response::{IntoResponse, Response};
 use crate::server::ServerHandle;
 use crate::server::config::Config;
-use crate::server::service::{Answer, Asked, Threads, assemble};
+use crate::server::service::{Answer, ResponseFraming, Threads, assemble};
 use conduit_core::endpoint::Outcome;
 
 /// An application as a service of tower, for another server: in an axum router, under hyper, inside layers of tower. Returned by
@@ -139,7 +139,7 @@ impl<B: RequestBody> Service<http::Request<B>> for LocalAppService {
         Box::pin(async move {
             let peer = peer_of(&request);
             let request = assemble(request.map(RequestBody::into_body), peer, &local.config);
-            let asked = Asked::of(&request);
+            let framing = ResponseFraming::of(&request);
             let mut request = Some(request);
             let outcome = poll_fn(|context| match request.take() {
                 Some(request) => Poll::Ready(local.application.serve(request, context)),
@@ -150,7 +150,7 @@ impl<B: RequestBody> Service<http::Request<B>> for LocalAppService {
                 Outcome::Ready(response) => response,
                 Outcome::Pending(response) => response.await,
             };
-            Ok(asked.finish(response, &local.application))
+            Ok(framing.finish(response, &local.application))
         })
     }
 }
