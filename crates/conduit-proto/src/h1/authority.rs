@@ -2,27 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use super::error::Reason;
 use super::framing::decimal;
 use super::scan;
-
-/// Checks the value of `Host`; `valid` is the last valid value, which is not checked again.
-#[inline]
-pub(crate) fn check_host(value: &[u8], valid: &mut Vec<u8>) -> Result<(), Reason> {
-    /// A host name has at most 253 bytes; caching a longer value, which the grammar allows, is not worth its memory.
-    const KEPT_BYTES: usize = 256;
-    if value == valid && !value.is_empty() {
-        return Ok(());
-    }
-    if !is_authority(value) {
-        return Err(Reason::Host);
-    }
-    if value.len() <= KEPT_BYTES {
-        valid.clear();
-        valid.extend_from_slice(value);
-    }
-    Ok(())
-}
 
 /// The start of the authority in an absolute target with a supported scheme.
 pub(super) fn absolute_prefix(target: &[u8]) -> Option<usize> {

@@ -3,7 +3,7 @@
 use http::header::HOST;
 use http::{HeaderMap, Method, Version};
 
-use super::authority::{absolute_prefix, check_host, is_authority, is_connect_authority, is_encoded};
+use super::authority::{absolute_prefix, is_authority, is_connect_authority, is_encoded};
 use super::error::{Reason, RequestError};
 use super::framing::Framing;
 use super::map::map_of;
@@ -492,6 +492,24 @@ impl Default for Head {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Checks the value of `Host`; `valid` is the last valid value, which is not checked again.
+#[inline]
+pub(crate) fn check_host(value: &[u8], valid: &mut Vec<u8>) -> Result<(), Reason> {
+    /// A host name has at most 253 bytes; caching a longer value, which the grammar allows, is not worth its memory.
+    const KEPT_BYTES: usize = 256;
+    if value == valid && !value.is_empty() {
+        return Ok(());
+    }
+    if !is_authority(value) {
+        return Err(Reason::Host);
+    }
+    if value.len() <= KEPT_BYTES {
+        valid.clear();
+        valid.extend_from_slice(value);
+    }
+    Ok(())
 }
 
 /// Returns whether these four bytes of a name are `host`, case-insensitive.

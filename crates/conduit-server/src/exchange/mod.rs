@@ -12,11 +12,14 @@
 //! A protocol drives it: [`begin`](Exchange::begin) with a request, `push_body` and `end_body` with the request's body, then
 //! `end` when the response is written, or `cancel`. [`Environment`] has the application and the state of its thread.
 
-mod environment;
 mod gate;
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -24,23 +27,21 @@ use http::response::Parts;
 use tokio::task::AbortHandle;
 use tracing::Span;
 
-pub(super) use self::environment::Environment;
-use self::environment::{PendingResponse, Route};
 use self::gate::{Pump, StreamGate};
 pub(super) use self::gate::{ReadyPiece, ResponseStream};
-use super::blocking::Instrumentation;
-use super::commands::{Command, CommandSender};
-use super::deadlines::Second;
-use super::redirect::to_https;
-use super::watch::Watched;
-#[cfg(feature = "websocket")]
-use super::work::InProgress;
-use super::work::method_and_path;
+use crate::blocking::{Instrumentation, InstrumentedHandler};
 use crate::body::{Body, Channel};
+use crate::commands::{Command, CommandSender};
+use crate::counts::Counts;
+use crate::deadlines::Second;
+use crate::dispatch::Application;
 use crate::endpoint::{Outcome, PendingHandler};
+use crate::redirect::to_https;
 use crate::request::Request;
 use crate::response::{EndsWithClient, Response};
-use crate::route::Disconnect;
+use crate::route::{Definition, Disconnect};
+use crate::watch::{Watch, Watched};
+use crate::work::{InProgress, Work, method_and_path};
 
 /// The span of a request without one.
 static NO_SPAN: Span = Span::none();
@@ -366,5 +367,124 @@ impl Exchange {
         let (method, route) = method_and_path(self.route.map(|(_, definition)| definition));
         let seconds = environment.now.saturating_sub(self.started);
         tracing::warn!(%peer, method, route, stage, seconds, "closed at the shutdown");
+    }
+}
+
+/// A route and its index in the table.
+pub(super) type Route = (usize, &'static Definition);
+
+/// The part of a worker, or of a service's thread, that serves exchanges.
+pub(super) struct Environment {
+    pub(super) application: Application,
+    /// The counts of all workers, and the index of this one.
+    pub(super) counts: Arc<[Counts]>,
+    pub(super) worker: usize,
+    /// The handlers in progress as tasks, with or without a client, and the tasks that they spawned.
+    pub(super) handlers: Work,
+    /// The observers of requests.
+    pub(super) watch: Watch,
+    /// The action at the end of a client whose route has chosen none.
+    pub(super) disconnect: Disconnect,
+    /// The HTTPS port to which requests over plain TCP are redirected; `None` serves them.
+    pub(super) redirect: Option<u16>,
+    /// Seconds since the thread started to serve.
+    pub(super) now: Second,
+}
+
+impl Environment {
+    /// The counters of this thread.
+    #[inline]
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts[self.worker]
+    }
+
+    /// Calls the application with a request whose route was looked up. A handler that is not ready continues as a task:
+    /// [`pending`](Environment::pending).
+    #[inline]
+    pub(super) fn call(&self, request: Request, route: Option<Route>, span: &Span) -> Outcome {
+        // The task of a handler that is not ready polls it again.
+        let mut context = Context::from_waker(Waker::noop());
+        let _inside = span.enter();
+        let index = route.map(|(index, _)| index);
+        let serve = || self.application.serve(request, &mut context);
+        self.counts().running.during(index, serve)
+    }
+
+    /// Counts a handler in progress, until the value is dropped.
+    pub(super) fn enter(&self, route: Option<Route>, client: SocketAddr) -> InProgress {
+        let definition = route.map(|(_, definition)| definition);
+        self.handlers.enter(definition, client, self.now)
+    }
+
+    /// The response of a handler that was not ready at once.
+    pub(super) fn pending(
+        &self,
+        handler: PendingHandler,
+        route: Option<Route>,
+        client: SocketAddr,
+        span: &Span,
+    ) -> PendingResponse {
+        PendingResponse {
+            handler: InstrumentedHandler {
+                handler: Some(handler),
+                instrumentation: self.instrument(route, span.clone()),
+            },
+            in_progress: self.enter(route, client),
+            disconnect: self.disconnect(route),
+        }
+    }
+
+    /// The instrumentation of a task for a request of this route.
+    pub(super) fn instrument(&self, route: Option<Route>, span: Span) -> Instrumentation {
+        Instrumentation {
+            route: route.map(|(index, _)| index),
+            span,
+            counts: Arc::clone(&self.counts),
+            worker: self.worker,
+        }
+    }
+
+    /// The action at the end of the client of a request of this route.
+    pub(super) fn disconnect(&self, route: Option<Route>) -> Disconnect {
+        let chosen = route.and_then(|(_, definition)| definition.disconnect);
+        chosen.unwrap_or(self.disconnect)
+    }
+
+    /// A response is complete or aborted.
+    pub(super) fn end_watch(&mut self, watched: Box<Watched>, complete: bool) {
+        self.watch.end(watched, complete, &self.counts[self.worker]);
+    }
+}
+
+/// The response of a handler that was not ready at once; it goes on as a task. A shutdown waits for it.
+pub(super) struct PendingResponse {
+    handler: InstrumentedHandler,
+    #[expect(dead_code, reason = "its drop ends the wait of a shutdown")]
+    in_progress: InProgress,
+    disconnect: Disconnect,
+}
+
+impl PendingResponse {
+    /// Spawns the task, which passes the response to `deliver`. Returns the handle that aborts it, if it ends with its
+    /// client.
+    pub(super) fn spawn(self, deliver: impl FnOnce(Response) + 'static) -> Option<AbortHandle> {
+        let aborts = self.ends_with_client();
+        let task = tokio::task::spawn_local(async move {
+            let response = self.await;
+            deliver(response);
+        });
+        aborts.then(|| task.abort_handle())
+    }
+
+    pub(super) fn ends_with_client(&self) -> bool {
+        self.disconnect == Disconnect::Abort
+    }
+}
+
+impl Future for PendingResponse {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
+        Pin::new(&mut self.handler).poll(context)
     }
 }

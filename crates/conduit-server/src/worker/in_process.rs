@@ -1,0 +1,59 @@
+//! The turns of a worker with a test client in the memory of its process.
+
+use std::task::Waker;
+
+use super::Worker;
+use crate::connection::Connection;
+use crate::in_process::Resources;
+use crate::listening::Accepted;
+use crate::transport::Transport;
+use crate::work::WorkCounts;
+
+impl Worker {
+    /// Accepts the connections of a test client, and serves the ready ones.
+    pub(super) fn serve_in_process(&mut self, waker: &Waker) {
+        let Some(process) = self.shared.config.in_process.clone() else {
+            return;
+        };
+        for (end, peer) in process.begin_turn(waker) {
+            let transport = Transport::Memory(end);
+            self.welcome(Accepted {
+                transport,
+                peer,
+                info: None,
+            });
+        }
+        let ready = |(_, connection): (usize, &Connection)| Some((connection.id(), connection.memory_readiness()?));
+        let ready: Vec<_> = self.connections.iter().filter_map(ready).collect();
+        if !ready.is_empty() {
+            // They are asked again, until none is ready.
+            waker.wake_by_ref();
+        }
+        for (id, ready) in ready {
+            self.with_input(id, |connection, input, shared| {
+                connection.on_ready(ready, input, shared)
+            });
+        }
+    }
+
+    /// Reports the resources to a test client.
+    pub(super) fn report_resources(&self) {
+        let Some(process) = &self.shared.config.in_process else {
+            return;
+        };
+        let WorkCounts { handlers, tasks } = self.shared.environment.handlers.counts();
+        let mut resources = Resources::default();
+        for (_, connection) in &self.connections {
+            let bytes = connection.buffer_bytes();
+            resources.buffer_bytes += bytes;
+            if connection.idle_since().is_some() {
+                resources.idle_connections += 1;
+                resources.idle_buffer_bytes += bytes;
+            }
+        }
+        resources.handlers = handlers;
+        resources.tasks = tasks;
+        resources.body_memory_bytes = self.handle.budgets().bodies.used_bytes();
+        process.end_turn(resources);
+    }
+}

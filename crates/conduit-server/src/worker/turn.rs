@@ -1,0 +1,278 @@
+//! The turns of a worker: it takes a batch of events from the poller, and serves its connections directly.
+
+use std::future::Future;
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use conduit_net::{AsyncPoller, Events};
+use conduit_proto::http_date;
+use tokio::time::Instant;
+
+use super::{CONNECTIONS, INPUT_BYTES, Worker};
+use crate::batch::{Member, TOGETHER};
+use crate::clock;
+use crate::connection::{Connection, Disposition};
+use crate::cut_off::CutOff;
+use crate::exchange_id::ConnectionId;
+use crate::live;
+use crate::panics::caught;
+use crate::readiness::Readiness;
+use crate::shared::Shared;
+use crate::transport::PORTABLE_POLLER;
+
+/// Minimum free buffer space before a read.
+const LEAST_INPUT_BYTES: usize = 16 * 1024;
+
+/// The task that a worker is.
+pub(super) struct Driver {
+    pub(super) worker: Worker,
+    pub(super) readiness: AsyncPoller,
+    pub(super) events: Events,
+}
+
+impl Future for Driver {
+    type Output = io::Result<CutOff>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<CutOff>> {
+        let Driver {
+            worker,
+            readiness,
+            events,
+        } = self.get_mut();
+        worker.shared.commands.register(context.waker());
+        worker.begin_turn();
+        worker.deliver_commands();
+        #[cfg(feature = "testing")]
+        worker.serve_in_process(context.waker());
+        loop {
+            let ready = readiness.poll_ready(context)?;
+            if ready.is_pending() && !worker.shared.more {
+                break;
+            }
+            worker.shared.more = false;
+            let count = worker.shared.poller.wait(events, Some(Duration::ZERO))?;
+            if count > 0 {
+                // The portable poller allocates to iterate, so not for nothing.
+                worker.batch.begin();
+                events.iter().for_each(|event| worker.handle_event(event));
+                worker.serve_batch();
+            }
+            worker.shared.more |= count == events.capacity();
+            if worker.shared.more {
+                break;
+            }
+            // Nothing was left: asking again registers the waker.
+            if let Poll::Ready(mut guard) = ready {
+                guard.clear_ready();
+            }
+        }
+        worker.resume_accepting();
+        #[cfg(feature = "testing")]
+        worker.report_resources();
+        if worker.has_ended(context) {
+            return Poll::Ready(Ok(worker.cut_off));
+        }
+        if worker.shared.more {
+            // A turn may be long: tokio runs ready tasks and checks its sockets and timers before the next one.
+            let _ = pin!(tokio::task::yield_now()).poll(context);
+        }
+        Poll::Pending
+    }
+}
+
+impl Worker {
+    /// The work of a turn that does not come from the poller.
+    fn begin_turn(&mut self) {
+        #[cfg(feature = "http2")]
+        {
+            self.shared.turn += 1;
+        }
+        let now = Instant::now();
+        if now >= self.next_second {
+            self.new_second(now);
+        }
+        if self.handle.is_stopping() {
+            self.stop(now);
+        }
+        self.resume_accepting();
+    }
+
+    fn new_second(&mut self, now: Instant) {
+        let unix_time = clock::since_epoch();
+        self.shared.date = http_date(unix_time.as_secs());
+        // The next turn at or after the wall clock's next second changes the date again.
+        self.next_second = now + Duration::from_nanos(1_000_000_000 - u64::from(unix_time.subsec_nanos()));
+        let second = self.clock.look(now, std::time::Instant::now());
+        self.shared.environment.now = second;
+        live::tick(second);
+        for key in self.shared.wheel.advance(second) {
+            self.with_input(key, Connection::check_deadline);
+        }
+    }
+
+    /// Delivers the commands of a turn. The output of a connection is sent once for several commands.
+    fn deliver_commands(&mut self) {
+        // A command can lead to others, which follow in the next turn: so a turn has an end.
+        let mut commands = self.shared.commands.take(std::mem::take(&mut self.commands));
+        for (exchange, command) in commands.drain(..) {
+            let id = exchange.connection;
+            let is_commanded = self.commanded.contains(&id);
+            self.with_connection(id, |connection, shared| {
+                if is_commanded && !connection.defers_output() && connection.finish(shared) == Disposition::Closed {
+                    return Disposition::Closed;
+                }
+                connection.on_command(exchange, command, shared)
+            });
+            if !is_commanded {
+                self.commanded.push(id);
+            }
+            if self.commanded.len() == TOGETHER {
+                self.finish_commanded();
+            }
+        }
+        self.finish_commanded();
+        self.commands = commands;
+    }
+
+    /// Sends the output of the connections that commands have reached.
+    fn finish_commanded(&mut self) {
+        let mut commanded = std::mem::take(&mut self.commanded);
+        for id in commanded.drain(..) {
+            self.with_connection(id, Connection::finish);
+        }
+        self.commanded = commanded;
+    }
+
+    fn handle_event(&mut self, event: conduit_net::Event) {
+        if event.key < CONNECTIONS {
+            self.serve_batch();
+            self.shared.more |= self.accept(event.key as usize);
+            return;
+        }
+        // There may be more than one read takes: the bytes and the end. The portable poller does not report that.
+        self.shared.more |= event.readable && PORTABLE_POLLER;
+        let ready = Readiness {
+            readable: event.readable,
+            read_closed: event.read_closed,
+            writable: event.writable,
+            hang_up: event.hang_up || event.error,
+        };
+        if !self.add_to_batch(event.key, ready) {
+            self.serve_batch();
+            self.with_input(event.key, |connection, input, shared| {
+                connection.on_ready(ready, input, shared)
+            });
+        }
+    }
+
+    /// Reads from a connection that is served together with others; `false` if it has to be served by itself.
+    fn add_to_batch(&mut self, id: ConnectionId, ready: Readiness) -> bool {
+        let joins = ready.readable
+            && !ready.writable
+            && !ready.hang_up
+            && self
+                .connections
+                .get(id as u32 as usize)
+                .is_some_and(Connection::joins_batch);
+        if !joins {
+            return false;
+        }
+        let start = self.batch.filled;
+        let mut received = 0;
+        self.with_input(id, |connection, input, shared| {
+            match connection.read(&mut input[start..], ready.read_closed, shared) {
+                ControlFlow::Continue(bytes) => {
+                    received = bytes;
+                    Disposition::Open
+                }
+                ControlFlow::Break(disposition) => disposition,
+            }
+        });
+        if received > 0 {
+            let is_full = self.batch.add(id, received);
+            if is_full || INPUT_BYTES - self.batch.filled < LEAST_INPUT_BYTES {
+                self.serve_batch();
+            }
+        }
+        true
+    }
+
+    /// Serves the input of a batch, then sends the output.
+    fn serve_batch(&mut self) {
+        if self.batch.members.is_empty() {
+            return;
+        }
+        let input = std::mem::take(&mut self.input);
+        let mut members = std::mem::take(&mut self.batch.members);
+        for Member { id, bytes } in &members {
+            let bytes = &input[bytes.clone()];
+            self.with_connection(*id, |connection, shared| connection.serve(bytes, shared));
+        }
+        for Member { id, .. } in members.drain(..) {
+            self.with_connection(id, Connection::finish);
+        }
+        self.input = input;
+        self.batch.end(members);
+    }
+
+    /// Calls what happens on the connection with this key, if it is still there, and removes it if that was its end.
+    ///
+    /// A panic on the way, of the application's code where nothing else has caught it or of our own, costs the connection
+    /// and nothing else: it may have taken buffers from `shared`, which are replaced when they are missing.
+    pub(super) fn with_connection(
+        &mut self,
+        key: ConnectionId,
+        happens: impl FnOnce(&mut Connection, &mut Shared) -> Disposition,
+    ) {
+        let index = key as u32 as usize;
+        let (connections, shared) = (&mut self.connections, &mut self.shared);
+        // The values of `happens` are dropped here too if the connection has closed: a command may hold a response.
+        let disposition = caught(
+            "a panic outside of a handler; its connection is closed",
+            || match connections.get_mut(index).filter(|connection| connection.id() == key) {
+                Some(connection) => happens(connection, shared),
+                None => {
+                    drop(happens);
+                    Disposition::Open
+                }
+            },
+        );
+        if disposition != Some(Disposition::Open) {
+            self.close_connection(key);
+        }
+    }
+
+    /// As [`with_connection`](Self::with_connection), with the buffer that connections read into.
+    pub(super) fn with_input(
+        &mut self,
+        key: ConnectionId,
+        happens: impl FnOnce(&mut Connection, &mut [u8], &mut Shared) -> Disposition,
+    ) {
+        let mut input = std::mem::take(&mut self.input);
+        self.with_connection(key, |connection, shared| happens(connection, &mut input, shared));
+        self.input = input;
+    }
+
+    pub(super) fn close_connection(&mut self, key: ConnectionId) {
+        let index = key as u32 as usize;
+        if self
+            .connections
+            .get(index)
+            .is_some_and(|connection| connection.id() == key)
+        {
+            let connection = self.connections.remove(index);
+            let shared = &mut self.shared;
+            caught("a panic while a connection was closed", || connection.close(shared));
+        }
+    }
+
+    fn has_ended(&self, context: &mut Context<'_>) -> bool {
+        // A handler whose client has gone is finished all the same.
+        self.shared.stopping
+            && self.connections.is_empty()
+            && (self.over || self.shared.environment.handlers.poll_finished(context).is_ready())
+    }
+}
