@@ -3,6 +3,8 @@
 //!
 //! The engine has tests in `conduit-proto`; these are of what the server does with it.
 
+#[cfg(all(feature = "tls", feature = "websocket", target_os = "linux"))]
+mod browser;
 mod client;
 mod deadlines;
 mod floods;
@@ -10,6 +12,8 @@ mod flow;
 #[allow(dead_code, reason = "the tests of the engine use the rest")]
 #[path = "../../../conduit-proto/tests/h2/frames.rs"]
 mod frames;
+#[cfg(all(feature = "tls", target_os = "linux"))]
+mod proxies;
 #[allow(dead_code, reason = "the simulator uses the rest")]
 #[path = "../simulator/random.rs"]
 mod random;
@@ -176,6 +180,24 @@ async fn early_hints(request: Request) -> &'static str {
     "page"
 }
 
+/// Returns each message.
+#[cfg(feature = "websocket")]
+#[get("/websocket")]
+async fn websocket_echo(upgrade: conduit::WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        while let Some(message) = socket.recv().await {
+            socket.send(message).await?;
+        }
+        Ok::<_, conduit::websocket::WebSocketClosed>(())
+    })
+}
+
+#[cfg(not(feature = "websocket"))]
+#[get("/websocket")]
+fn websocket_echo() -> StatusCode {
+    StatusCode::NOT_IMPLEMENTED
+}
+
 #[get("/panic")]
 fn panics() -> &'static str {
     panic!("on purpose")
@@ -222,6 +244,7 @@ fn app() -> App<(), Routes<()>> {
             file,
             with_trailers,
             early_hints,
+            websocket_echo,
             panics
         ])
         .head_timeout(DEADLINE)

@@ -16,13 +16,13 @@ use crate::{LARGE, pattern};
 const HTTPX: &str = "httpx[http2]==0.28.1";
 
 /// A server with two addresses: the first is encrypted, the second is not.
-struct Server {
+pub(crate) struct Server {
     _running: Running,
     secure: SocketAddr,
-    plain: SocketAddr,
+    pub(crate) plain: SocketAddr,
 }
 
-fn serve() -> Server {
+pub(crate) fn serve() -> Server {
     let server = crate::app()
         .tls_self_signed()
         .workers(1)
@@ -37,7 +37,7 @@ fn serve() -> Server {
 }
 
 /// The command of a client; `None` where it is not installed.
-fn tool(name: &str) -> Option<Command> {
+pub(crate) fn tool(name: &str) -> Option<Command> {
     let is_there = Command::new(name)
         .arg("--version")
         .stdout(Stdio::null())
@@ -52,7 +52,7 @@ fn tool(name: &str) -> Option<Command> {
 }
 
 #[track_caller]
-fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     let output = command.output().expect("the client runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     let text = String::from_utf8_lossy(&output.stdout);
