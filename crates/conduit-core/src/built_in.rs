@@ -31,7 +31,7 @@ impl BuiltIn {
 }
 
 /// Fails if a route has the path of a page.
-pub fn refuse_taken(pages: &[BuiltIn], definitions: &[Definition]) -> Result<(), Error> {
+pub fn refuse_taken(pages: &[BuiltIn], definitions: &'static [Definition]) -> Result<(), Error> {
     for page in pages {
         if let Some(route) = definitions.iter().find(|route| route.path == page.path) {
             return Err(Error::taken(&page.path, route));

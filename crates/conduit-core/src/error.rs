@@ -38,7 +38,7 @@ enum ErrorKind {
     /// A page of the framework's own has the path of a route.
     Taken {
         path: String,
-        route: conduit_route::Definition,
+        route: &'static conduit_route::Definition,
     },
     /// It was called where a runtime is driven already.
     InsideRuntime,
@@ -86,10 +86,10 @@ impl Error {
     }
 
     #[doc(hidden)]
-    pub fn taken(path: &str, route: &conduit_route::Definition) -> Self {
+    pub fn taken(path: &str, route: &'static conduit_route::Definition) -> Self {
         Error(ErrorKind::Taken {
             path: path.to_owned(),
-            route: *route,
+            route,
         })
     }
 

@@ -237,6 +237,7 @@ mod tests {
             line: 12,
             disconnect: None,
             of_prefix: &[],
+            link: None,
         }
     }
 

@@ -473,14 +473,14 @@ fn ends_in(path: &syn::Path, name: &str) -> bool {
 }
 
 /// A `Path<T>`, which may be wrapped in other types.
-struct PathType<'a> {
+pub(crate) struct PathType<'a> {
     wrapper: Wrapper,
     is_valid: bool,
-    inner: &'a Type,
+    pub(crate) inner: &'a Type,
 }
 
 /// Finds the `T` of `Path<T>` and `Valid<Path<T>>`, each of which may be in an `Option` or a `Result`.
-fn path_type(ty: &Type) -> Option<PathType<'_>> {
+pub(crate) fn path_type(ty: &Type) -> Option<PathType<'_>> {
     let (name, inner) = generic(ty)?;
     let (wrapper, ty) = match name.to_string().as_str() {
         "Option" => (Wrapper::Option, inner),
@@ -524,7 +524,7 @@ fn borrowing(ty: &Type) -> Option<Error> {
 }
 
 /// The last segment of a type's path and its first type argument.
-fn generic(ty: &Type) -> Option<(&Ident, &Type)> {
+pub(crate) fn generic(ty: &Type) -> Option<(&Ident, &Type)> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last()?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else {

@@ -4,51 +4,29 @@ use conduit_route::Pattern;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Error, FnArg, Item, ItemFn, Lifetime, LitStr, Meta, PatType, ReturnType, Safety, Signature, Token, Type,
-    TypeImplTrait, TypeReference,
+    Attribute, Error, FnArg, Item, ItemFn, Lifetime, Meta, PatType, ReturnType, Safety, Signature, Type, TypeImplTrait,
+    TypeReference,
 };
 
 use crate::arguments::{Argument, PRIMITIVES, Source, Static, Wrapper, classify, owned, parameter_list, takes_all};
+use crate::attribute::RouteArguments;
 use crate::describe::describe;
+use crate::link;
 
 /// The maximum number of arguments with `#[cfg]` in one handler: each combination generates one implementation.
 const CONDITION_LIMIT: usize = 4;
 
 /// Expands an attribute with the name of a method; its argument is the path.
 pub(crate) fn expand(method: &str, arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let path = |input: ParseStream<'_>| {
-        if !input.peek(LitStr) {
-            let name = method.to_ascii_lowercase();
-            return Err(Error::new(
-                input.span(),
-                format!("the path is missing: write `#[{name}(\"/users/{{id}}\")]`"),
-            ));
-        }
-        let (path, disconnect) = path_at_the_end(input)?;
-        Ok(RouteArguments {
-            method: method.to_owned(),
-            path,
-            disconnect,
-        })
-    };
-    with_generated_items(item, path.parse2(arguments))
+    with_generated_items(item, RouteArguments::of_method(method, arguments))
 }
 
 /// Expands `#[route(METHOD, "/path")]`.
 pub(crate) fn expand_route(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    with_generated_items(item, method_and_path.parse2(arguments))
-}
-
-/// The arguments of an attribute.
-struct RouteArguments {
-    method: String,
-    path: LitStr,
-    /// The variant of `Disconnect`.
-    disconnect: Option<Ident>,
+    with_generated_items(item, RouteArguments::with_method(arguments))
 }
 
 /// Returns the unchanged function, so that its errors keep their spans, followed by the generated items.
@@ -63,98 +41,6 @@ fn with_generated_items(item: TokenStream, route: Result<RouteArguments, Error>)
         Err(error) => error.into_compile_error(),
     };
     quote!(#[allow(clippy::future_not_send)] #item #more)
-}
-
-fn method_and_path(input: ParseStream<'_>) -> Result<RouteArguments, Error> {
-    let example = "write `#[route(PROPFIND, \"/files/{*path}\")]`";
-    let (method, span) = if input.peek(LitStr) {
-        let method: LitStr = input.parse()?;
-        (method.value(), method.span())
-    } else if input.peek(Ident::peek_any) {
-        let method = input.call(Ident::parse_any)?;
-        (method.to_string(), method.span())
-    } else {
-        return Err(Error::new(input.span(), format!("the method is missing: {example}")));
-    };
-    if method.starts_with('/') {
-        return Err(Error::new(
-            span,
-            format!("the method is missing before the path: {example}"),
-        ));
-    }
-    // RFC 9110, section 5.6.2.
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if method.is_empty() || !method.bytes().all(is_token) {
-        let message =
-            format!("invalid method `{method}`: use letters, digits and `-` (RFC 9110, section 9.1): {example}");
-        return Err(Error::new(span, message));
-    }
-    if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        let upper = method.to_ascii_uppercase();
-        return Err(Error::new(
-            span,
-            format!("methods are case-sensitive (RFC 9110, section 9.1): write `{upper}`"),
-        ));
-    }
-    let comma = input.parse::<Option<Token![,]>>()?;
-    if comma.is_none() || !input.peek(LitStr) {
-        return Err(Error::new(
-            input.span(),
-            format!("the path is missing after the method: {example}"),
-        ));
-    }
-    let (path, disconnect) = path_at_the_end(input)?;
-    Ok(RouteArguments {
-        method,
-        path,
-        disconnect,
-    })
-}
-
-fn path_at_the_end(input: ParseStream<'_>) -> Result<(LitStr, Option<Ident>), Error> {
-    let path = input.parse()?;
-    input.parse::<Option<Token![,]>>()?;
-    let mut disconnect = None;
-    if input.peek(Ident::peek_any) {
-        disconnect = Some(disconnection(input)?);
-        input.parse::<Option<Token![,]>>()?;
-    }
-    if !input.is_empty() {
-        let message = if disconnect.is_some() {
-            "unexpected argument after `disconnect`: remove it"
-        } else {
-            "a route has only one path: write one handler for each path; they can call a common function"
-        };
-        return Err(Error::new(input.span(), message));
-    }
-    Ok((path, disconnect))
-}
-
-/// Parses `disconnect = "abort"`.
-fn disconnection(input: ParseStream<'_>) -> Result<Ident, Error> {
-    let remedy = "write `disconnect = \"finish\"` to complete the handler after its client disconnects, \
-        or `disconnect = \"abort\"` to drop it";
-    let name = input.call(Ident::parse_any)?;
-    if name != "disconnect" {
-        return Err(Error::new(
-            name.span(),
-            format!("unknown option `{name}` of a route: {remedy}"),
-        ));
-    }
-    let equals = input.parse::<Option<Token![=]>>()?;
-    if equals.is_none() || !input.peek(LitStr) {
-        return Err(Error::new(name.span(), format!("`disconnect` has no value: {remedy}")));
-    }
-    let value: LitStr = input.parse()?;
-    let variant = match value.value().as_str() {
-        "finish" => "Finish",
-        "abort" => "Abort",
-        other => {
-            let message = format!("invalid `disconnect` value `{other}`: {remedy}");
-            return Err(Error::new(value.span(), message));
-        }
-    };
-    Ok(Ident::new(variant, Span::mixed_site()))
 }
 
 /// A function with a route attribute.
@@ -292,17 +178,16 @@ impl Function {
     }
 
     /// The item with the route's method and path.
-    fn definition(
-        &self,
-        method: &str,
-        path: TokenStream,
-        disconnect: Option<&Ident>,
-        of_prefix: &[&str],
-    ) -> TokenStream {
+    fn definition(&self, path: TokenStream, route: Option<&RouteArguments>, of_prefix: &[&str]) -> TokenStream {
         let ident = &self.item.sig.ident;
         let name = self.name();
-        let disconnect = match disconnect {
+        let method = route.map_or("GET", |route| &route.method);
+        let disconnect = match route.and_then(|route| route.disconnect.as_ref()) {
             Some(variant) => quote!(::core::option::Option::Some(::conduit::Disconnect::#variant)),
+            None => quote!(::core::option::Option::None),
+        };
+        let link = match route.and_then(RouteArguments::link_path) {
+            Some(path) => quote!(::core::option::Option::Some(#path)),
             None => quote!(::core::option::Option::None),
         };
         quote! {
@@ -315,6 +200,7 @@ impl Function {
                     line: ::core::line!(),
                     disconnect: #disconnect,
                     of_prefix: &[#(#of_prefix),*],
+                    link: #link,
                 };
             }
         }
@@ -444,7 +330,8 @@ impl Function {
         let path = route.path.value();
         let of_prefix = arguments.iter().flat_map(Argument::of_prefix);
         let of_prefix: Vec<&str> = of_prefix.map(|parameter| parameter.name.as_str()).collect();
-        items.push(self.definition(&route.method, quote!(#path), route.disconnect.as_ref(), &of_prefix));
+        items.push(self.definition(quote!(#path), Some(route), &of_prefix));
+        items.extend(link::functions(&self.item, route, arguments));
         let span = match output {
             ReturnType::Default => ident.span(),
             ReturnType::Type(_, ty) => ty.span(),
@@ -508,7 +395,7 @@ impl Function {
         let name = self.name();
         // The line number makes the path unique, so that no conflict is reported.
         let path = quote!(::core::concat!("/", #name, ":", ::core::line!()));
-        items.push(self.definition("GET", path, None, &[]));
+        items.push(self.definition(path, None, &[]));
         items.push(quote! {
             #[allow(clippy::future_not_send)]
             impl<__State: 'static> ::conduit::route::Handler<__State> for #ident {

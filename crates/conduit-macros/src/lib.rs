@@ -1,20 +1,23 @@
 //! The attributes and macros of the Conduit web framework. Use them through the crate `conduit`.
 //!
-//! - `handler`: `#[get]` and the other route attributes
+//! - `handler`: `#[get]` and the other route attributes; `attribute`: their arguments
 //! - `arguments`: the assignment of the path's parameters to arguments
 //! - `describe`: the description of a handler for the OpenAPI document
+//! - `link`: the functions that make links to a route
 //! - `list`: `routes!` and `nested_routes!`
 //! - `embed`: `embed!`
 //! - `derive`: `PathParams` and `FromRef`; `derive_problem`: `Problem`
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod attribute;
 mod derive;
 mod derive_problem;
 mod describe;
 #[cfg(feature = "files")]
 mod embed;
 mod handler;
+mod link;
 mod list;
 
 use proc_macro::TokenStream;
@@ -62,8 +65,16 @@ method_attributes! {
 /// `#[get("/report", disconnect = "abort")]` the handler is dropped; with `disconnect = "finish"` it runs to completion
 /// and its response is discarded. Default: the setting of `App::disconnect`, which is to finish.
 ///
+/// # Links
+/// With the option `link`, as in `#[get("/users/{id}", link)]`, the type has the function `path`, which makes links to the route:
+/// `show::path(7)` is `/users/7`. Its arguments are the values of the path's parameters, of the types that the handler takes. If
+/// the handler takes a `Query<T>`, the function `path_and_query` has one more argument, a `T` or a reference to one. The types
+/// implement `serde::Serialize`. A route whose lists have a prefix names it, `link = "/admin"`, so that the link contains it;
+/// parameters of the prefix are arguments too.
+///
 /// # Errors
-/// An invalid path, a path parameter without an argument, an argument for an unknown parameter, and two arguments that
+/// It is a compile error if `routes!` has a route whose path with all prefixes is not the path of its links. An invalid path, a
+/// path parameter without an argument, an argument for an unknown parameter, and two arguments that
 /// consume the body are compile errors.
 #[proc_macro_attribute]
 pub fn route(arguments: TokenStream, item: TokenStream) -> TokenStream {

@@ -19,6 +19,8 @@ pub struct Definition {
     pub disconnect: Option<Disconnect>,
     /// The parameters that the handler takes and that only a prefix of its path contains.
     pub of_prefix: &'static [&'static str],
+    /// The path that the links of the handler have, if it makes any: that of the route with all prefixes.
+    pub link: Option<&'static str>,
 }
 
 /// The action on a pending handler whose client disconnects.
@@ -135,6 +137,7 @@ pub const fn flatten<const ROUTES: usize>(parts: &[Part], joined: &'static [u8])
         line: 0,
         disconnect: None,
         of_prefix: &[],
+        link: None,
     };
     let mut all = [BLANK; ROUTES];
     let mut next = 0;

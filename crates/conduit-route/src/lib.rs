@@ -8,9 +8,9 @@
 //! use conduit_route::{Definition, Miss, Parameters, Part, Table, table};
 //!
 //! const SHOW: Definition =
-//!     Definition { method: "GET", path: "/users/{id}", handler: "show", file: file!(), line: line!(), disconnect: None, of_prefix: &[] };
+//!     Definition { method: "GET", path: "/users/{id}", handler: "show", file: file!(), line: line!(), disconnect: None, of_prefix: &[], link: None };
 //! const FILES: &[Definition] =
-//!     &[Definition { method: "GET", path: "/{*rest}", handler: "files", file: file!(), line: line!(), disconnect: None, of_prefix: &[] }];
+//!     &[Definition { method: "GET", path: "/{*rest}", handler: "files", file: file!(), line: line!(), disconnect: None, of_prefix: &[], link: None }];
 //! const TABLE: &Table = table![Part::Route(SHOW), Part::Mount { prefix: "/files", definitions: FILES }];
 //!
 //! let mut parameters = Parameters::new();
@@ -55,7 +55,7 @@ pub use table::{Miss, Parameters, Storage, Table};
 /// use conduit_route::{Definition, Part, table};
 ///
 /// const fn get(path: &'static str, handler: &'static str) -> Part {
-///     Part::Route(Definition { method: "GET", path, handler, file: file!(), line: line!(), disconnect: None, of_prefix: &[] })
+///     Part::Route(Definition { method: "GET", path, handler, file: file!(), line: line!(), disconnect: None, of_prefix: &[], link: None })
 /// }
 /// // route conflict: GET /users/{id} (show, src/lib.rs:4) and GET /users/{name} (find, src/lib.rs:4)
 /// // match the same paths: remove one or change its path

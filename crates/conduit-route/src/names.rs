@@ -51,17 +51,19 @@ pub const fn require_names(definition: &Definition, structure: &str, fields: &[&
     }
 }
 
-/// Returns the table if each handler takes only parameters of its full path, including all prefixes.
+/// Returns the table if each handler takes only parameters of its full path, including all prefixes, and makes links to that
+/// path.
 ///
 /// # Panics
-/// If a handler takes another parameter; the message has its position and the remedy. In `const` evaluation this is a
-/// compile error.
+/// If a handler takes another parameter, or makes links to another path; the message has its position and the remedy. In
+/// `const` evaluation this is a compile error.
 #[track_caller]
 pub const fn require_prefixes(table: &'static Table) -> &'static Table {
     let definitions = table.definitions();
     let mut route = 0;
     while route < definitions.len() {
         let definition = &definitions[route];
+        require_link(definition);
         let mut at = 0;
         while at < definition.of_prefix.len() {
             let name = definition.of_prefix[at];
@@ -84,6 +86,20 @@ pub const fn require_prefixes(table: &'static Table) -> &'static Table {
         route += 1;
     }
     table
+}
+
+#[track_caller]
+const fn require_link(definition: &Definition) {
+    if let Some(link) = definition.link
+        && !crate::key::same(link.as_bytes(), definition.path.as_bytes())
+    {
+        let text = start(definition)
+            .with("is not the path of its links, `")
+            .with(link)
+            .with("`: write the prefix of all lists around the handler in its attribute, as in `link = \"/admin\"`; ");
+        let text = text.with("if another list adds the prefix, write this list with `nested_routes!`");
+        panic!("{}", text.as_str());
+    }
 }
 
 const fn start(definition: &Definition) -> Text {

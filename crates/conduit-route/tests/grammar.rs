@@ -177,6 +177,7 @@ fn refusal(routes: &[(&'static str, &'static str)]) -> Option<String> {
             line,
             disconnect: None,
             of_prefix: &[],
+            link: None,
         })
         .collect();
     let panic = catch_unwind(|| Draft::<4, 64, 256>::new(&definitions).accept(&definitions)).err()?;
@@ -242,6 +243,7 @@ fn struct_fields_must_equal_the_path_parameters() {
         line: 7,
         disconnect: None,
         of_prefix: &[],
+        link: None,
     };
     let refusal = |fields: &[&str]| {
         let panic = catch_unwind(|| require_names(&SHOW, "Place", fields)).err()?;

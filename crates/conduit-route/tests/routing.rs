@@ -15,6 +15,7 @@ const fn definition(method: &'static str, path: &'static str) -> Definition {
         line: 1,
         disconnect: None,
         of_prefix: &[],
+        link: None,
     }
 }
 

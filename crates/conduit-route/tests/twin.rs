@@ -28,6 +28,7 @@ fn definition(method: &'static str, path: &str) -> Definition {
         line: 1,
         disconnect: None,
         of_prefix: &[],
+        link: None,
     }
 }
 

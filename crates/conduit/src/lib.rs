@@ -35,6 +35,7 @@
 //!   and the list [`routes!`]; [`mod@route`]: what they make.
 //! - [`extract`]: arguments of handlers. [`response`]: their return values. [`Problem`](struct@Problem): errors.
 //! - [`events`]: event streams. [`hub`]: topics with subscribers, members and a history.
+//! - [`link`]: links to routes, which the compiler checks.
 //! - [`mod@layer`]: middleware as functions and ready-made types.
 //! - `Files`, with the feature `files`: files of a directory or of the program as an entry of the list.
 //! - [`log`]: output that never blocks the server.
@@ -60,6 +61,7 @@ mod guides;
 pub mod health;
 pub mod hub;
 pub mod layer;
+pub mod link;
 pub mod log;
 pub mod metrics;
 mod observer;

@@ -46,6 +46,7 @@ pub const fn definitions<M: Mount, const PATHS: usize>(
         line,
         disconnect: None,
         of_prefix: &[],
+        link: None,
     }; PATHS];
     let mut place = 0;
     while place < PATHS {

@@ -6,6 +6,8 @@ mod support;
 mod answers;
 mod arguments;
 mod bodies;
+#[cfg(feature = "testing")]
+mod links;
 mod routing;
 mod targets;
 

@@ -41,6 +41,18 @@ fn nothing() {}
 #[expect(clippy::unused_unit)]
 fn unit() -> () {}
 
+/// Linked.
+#[get("/linked/{id}", link, disconnect = "abort")]
+fn linked(id: Path<u64>, _query: Option<Query<Vec<(String, String)>>>) -> String {
+    linked::path(id.0)
+}
+
+/// A keyword, and a lifetime that is elided.
+#[get("/keywords/{type}/{*rest}", link)]
+fn keyword(Path(r#type): Path<std::borrow::Cow<'_, str>>, #[cfg(unix)] Path(rest): Path<String>) -> String {
+    format!("{type} {}", keyword::path(std::borrow::Cow::Borrowed("a"), rest))
+}
+
 /// Documented.
 #[get("/users/{id}")]
 async fn show(id: Path<u64>, State(name): State<String>) -> String {

@@ -1,0 +1,297 @@
+//! Links to routes, which the compiler checks.
+//!
+//! A route with the option `link` has a function that makes its links. A renamed path changes all of them; a renamed handler,
+//! another type of a parameter or one parameter more is a compile error.
+//!
+//! ```
+//! use conduit::prelude::*;
+//!
+//! #[get("/users/{name}/files/{*file}", link)]
+//! async fn show(name: Path<String>, file: Path<String>) -> Html<String> {
+//!     Html(format!(r#"<a href="{}">up</a> {file}"#, list::path(&name.0)))
+//! }
+//!
+//! #[derive(serde::Deserialize, serde::Serialize, JsonSchema)]
+//! struct Page {
+//!     after: Option<u32>,
+//! }
+//!
+//! #[get("/users/{name}", link)]
+//! async fn list(name: Path<String>, page: Query<Page>) -> Html<String> {
+//!     let next = list::path_and_query(&name.0, Page { after: Some(page.after.unwrap_or(0) + 20) });
+//!     Html(format!(r#"<a href="{next}">more</a>"#))
+//! }
+//!
+//! assert_eq!(show::path("ada", "notes/to do.txt"), "/users/ada/files/notes/to%20do.txt");
+//! assert_eq!(list::path_and_query("ada", Page { after: Some(20) }), "/users/ada?after=20");
+//! let app = App::new(()).routes(routes![show, list]);
+//! ```
+//!
+//! # Prefixes
+//!
+//! The link has to contain the prefix of every list around the route, which the attribute of a handler cannot see. The option
+//! names it, and `routes!` compares it with the list: a missing or outdated prefix is a compile error at the list. A list whose
+//! prefix is in another list is written with `nested_routes!`. Parameters of the prefix are arguments of the link.
+//!
+//! ```
+//! use conduit::prelude::*;
+//!
+//! mod comments {
+//!     use conduit::prelude::*;
+//!
+//!     #[get("/{id}", link = "/articles/{slug}/comments")]
+//!     pub async fn show(slug: Path<String>, id: Path<u64>) -> String {
+//!         format!("comment {id} on {slug}")
+//!     }
+//!
+//!     pub const ROUTES: NestedRoutes = nested_routes![show];
+//! }
+//!
+//! assert_eq!(comments::show::path("rust", 7), "/articles/rust/comments/7");
+//! let app = App::new(()).routes(routes!["/articles/{slug}/comments" => comments::ROUTES]);
+//! ```
+//!
+//! An application that another server mounts under a prefix, with [`App::into_service`](crate::App::into_service), has links
+//! without that prefix.
+//!
+//! # Encoding
+//!
+//! Values are percent-encoded, except for letters, digits and `-._~`, so that a link needs no further escaping in HTML. `{*rest}`
+//! keeps its slashes, unless the value has an empty segment, `.` or `..`: then they are encoded too, so that clients do not
+//! resolve it, and `//host` does not become another site. A text for `{id}` that is empty, `.` or `..` has no link: no request
+//! with it reaches the route (RFC 3986, section 5.2.4).
+//!
+//! A query has the form that [`Query`](crate::Query) reads: a list repeats its name, a struct in a struct has its fields in
+//! brackets, `None` is left out.
+
+mod values;
+
+use std::fmt::Write as _;
+
+use conduit_route::{Pattern, Segment};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+pub use values::LinkPairs;
+
+/// All bytes but the unreserved characters (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A value for a parameter of the type `T` in a link: a `T` or a reference to one, and a `&str` for a `String`. The type derives
+/// `serde::Serialize`; there is nothing to implement.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a value for `{T}` in a link",
+    label = "expected `{T}`, or a reference to one",
+    note = "the type of the parameter must implement `serde::Serialize`: write `#[derive(serde::Serialize)]` on `{T}`"
+)]
+pub trait LinkValue<T: ?Sized> {
+    /// The texts of the value.
+    ///
+    /// # Panics
+    ///
+    /// When the value is not a text, a number, a struct of them or a similar type that a path or a query can contain.
+    #[doc(hidden)]
+    fn pairs(&self) -> LinkPairs;
+}
+
+impl<T: Serialize> LinkValue<T> for T {
+    #[track_caller]
+    fn pairs(&self) -> LinkPairs {
+        LinkPairs::of(self)
+    }
+}
+
+impl<T: Serialize + ?Sized> LinkValue<T> for &T {
+    #[track_caller]
+    fn pairs(&self) -> LinkPairs {
+        LinkPairs::of(*self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl LinkValue<String> for &str {
+    fn pairs(&self) -> LinkPairs {
+        LinkPairs::of(*self)
+    }
+}
+
+/// A path with the values of its parameters. The route attributes write the call.
+///
+/// # Panics
+///
+/// When a parameter has no value.
+#[doc(hidden)]
+#[track_caller]
+pub fn path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> String {
+    let Ok(pattern) = Pattern::parse(path) else {
+        panic!("the route attribute has checked the path {path}");
+    };
+    let value = |name: &str| {
+        let of_parameter = values.iter().find(|(parameter, _)| *parameter == name);
+        let found = match of_parameter {
+            Some((_, pairs)) => pairs.only(),
+            None => values.iter().find_map(|(_, pairs)| pairs.of_name(name)),
+        };
+        found.unwrap_or_else(|| {
+            panic!("the value for {{{name}}} in a link to {path} serializes to no text: use a text, a number or a unit variant")
+        })
+    };
+    let mut link = String::with_capacity(path.len() + 16);
+    for segment in pattern.segments() {
+        link.push('/');
+        match segment {
+            Segment::Static(text) => link.push_str(text),
+            Segment::Parameter { prefix, name, suffix } => {
+                link.push_str(prefix);
+                push_encoded(&mut link, value(name));
+                link.push_str(suffix);
+            }
+            Segment::Rest { name } => push_rest(&mut link, value(name)),
+        }
+    }
+    link
+}
+
+/// A path with a query, which is left out if it has no fields. The route attributes write the call.
+#[doc(hidden)]
+pub fn with_query(mut path: String, query: &LinkPairs) -> String {
+    let mut separator = '?';
+    for (name, value) in query.named() {
+        path.push(separator);
+        push_encoded(&mut path, &name);
+        path.push('=');
+        push_encoded(&mut path, value);
+        separator = '&';
+    }
+    path
+}
+
+fn push_encoded(link: &mut String, text: &str) {
+    // A `String` takes everything.
+    let _ = write!(link, "{}", utf8_percent_encode(text, RESERVED));
+}
+
+/// Keeps the slashes where no client resolves the segments between them.
+fn push_rest(link: &mut String, text: &str) {
+    let is_resolved = |segment: &str| matches!(segment, "" | "." | "..");
+    // An empty segment at the end is a slash, which stays.
+    let inner = text.strip_suffix('/').unwrap_or(text);
+    if inner.split('/').any(is_resolved) {
+        return push_encoded(link, text);
+    }
+    for (place, segment) in text.split('/').enumerate() {
+        if place > 0 {
+            link.push('/');
+        }
+        push_encoded(link, segment);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Serialize;
+    use std::net::IpAddr;
+
+    fn one<T>(template: &'static str, value: impl LinkValue<T>) -> String {
+        path(template, &[("x", value.pairs())])
+    }
+
+    #[test]
+    fn values_of_a_segment_are_percent_encoded() {
+        for (value, expected) in [
+            ("ada", "/a/ada"),
+            ("a b/c?d#e%", "/a/a%20b%2Fc%3Fd%23e%25"),
+            ("a+b&\"'<>", "/a/a%2Bb%26%22%27%3C%3E"),
+            ("é~-._", "/a/%C3%A9~-._"),
+            ("\r\n\0", "/a/%0D%0A%00"),
+        ] {
+            assert_eq!(one::<String>("/a/{x}", value), expected);
+        }
+        assert_eq!(one::<u64>("/v{x}.json", 7), "/v7.json");
+        assert_eq!(one::<i128>("/{x}", i128::MIN), format!("/{}", i128::MIN));
+        assert_eq!(one::<bool>("/{x}", true), "/true");
+        assert_eq!(one::<char>("/{x}", '/'), "/%2F");
+        let address: IpAddr = "::1".parse().expect("an address");
+        assert_eq!(one::<IpAddr>("/{x}", &address), "/%3A%3A1");
+    }
+
+    #[test]
+    fn rest_keeps_slashes_that_no_client_resolves() {
+        for (value, expected) in [
+            ("a/b c/d", "/a/b%20c/d"),
+            ("a/", "/a/"),
+            ("/evil.example", "/%2Fevil.example"),
+            ("a//b", "/a%2F%2Fb"),
+            ("../a", "/..%2Fa"),
+            ("a/../b", "/a%2F..%2Fb"),
+            ("a/./b", "/a%2F.%2Fb"),
+            ("\\evil.example", "/%5Cevil.example"),
+        ] {
+            assert_eq!(one::<String>("/{*x}", value), expected);
+        }
+    }
+
+    #[derive(Serialize)]
+    struct UserId(u64);
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Order {
+        NewestFirst,
+    }
+
+    #[derive(Serialize)]
+    struct Filter {
+        tag: Vec<&'static str>,
+        price: Price,
+        order: Option<Order>,
+        items: Vec<Price>,
+        after: Option<u32>,
+    }
+
+    #[derive(Serialize)]
+    struct Price {
+        lt: u32,
+    }
+
+    #[test]
+    fn queries_have_the_form_that_the_extractor_reads() {
+        let filter = Filter {
+            tag: vec!["a&b", "c d"],
+            price: Price { lt: 90 },
+            order: Some(Order::NewestFirst),
+            items: vec![Price { lt: 1 }, Price { lt: 2 }],
+            after: None,
+        };
+        assert_eq!(
+            with_query("/".to_owned(), &LinkPairs::of(&filter)),
+            "/?tag=a%26b&tag=c%20d&price%5Blt%5D=90&order=newest-first&items%5B0%5D%5Blt%5D=1&items%5B1%5D%5Blt%5D=2"
+        );
+        assert_eq!(with_query("/".to_owned(), &().pairs()), "/");
+    }
+
+    #[test]
+    fn own_types_are_written_as_serde_writes_them() {
+        assert_eq!(one::<UserId>("/{x}", UserId(7)), "/7");
+        assert_eq!(one::<Order>("/{x}", &Order::NewestFirst), "/newest-first");
+    }
+
+    #[test]
+    #[should_panic(expected = "{x} in a link to /{x} serializes to no text")]
+    fn struct_is_no_value_of_one_parameter() {
+        one::<Price>("/{x}", Price { lt: 1 });
+    }
+
+    #[test]
+    #[should_panic(expected = "a link cannot contain this value: bytes have no text")]
+    fn bytes_are_no_value() {
+        struct Bytes;
+        impl Serialize for Bytes {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_bytes(b"a")
+            }
+        }
+        one::<Bytes>("/{x}", Bytes);
+    }
+}
