@@ -10,10 +10,11 @@ use http::header::ALLOW;
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::built_in::{self, BuiltIn};
+use crate::cross_origin::CrossOrigin;
 use crate::endpoint::{Endpoint, Outcome, PendingHandler};
 use crate::error_form::{ConnectedForm, ErrorForm, RequestSummary};
 use crate::fallback::AnyFallback;
-use crate::layer::{AnyLayer, ErasedLayer};
+use crate::layer::{AmbientEndpoint, AnyLayer, CrossOriginGuard, ErasedLayer, with_credentials};
 use crate::nearest::nearest;
 use crate::openapi::Operation;
 use crate::problem::{Excerpt, Problem};
@@ -37,6 +38,8 @@ pub struct AppStack<S> {
     pub fallback: Option<Box<dyn AnyFallback<S>>>,
     /// The format of errors.
     pub errors: ErrorForm,
+    /// The check of requests for handlers with ambient extractors.
+    pub cross_origin: Option<CrossOriginGuard>,
     /// Pages of the framework's own.
     pub pages: Vec<BuiltIn>,
 }
@@ -47,6 +50,7 @@ impl<S> Default for AppStack<S> {
             layers: Vec::new(),
             fallback: None,
             errors: ErrorForm::default(),
+            cross_origin: None,
             pages: Vec::new(),
         }
     }
@@ -58,6 +62,7 @@ impl<S> Clone for AppStack<S> {
             layers: self.layers.iter().map(|layer| layer.duplicate()).collect(),
             fallback: self.fallback.as_ref().map(|fallback| fallback.duplicate()),
             errors: self.errors.clone(),
+            cross_origin: self.cross_origin.clone(),
             pages: self.pages.clone(),
         }
     }
@@ -103,7 +108,9 @@ impl<S: 'static> Plan<S> {
         let state = Rc::new(state);
         let mut connecting = EndpointBuilder::new(self.made);
         self.routes.connect(&state, &mut connecting);
-        let mut endpoints = connecting.finish();
+        let guard = self.stack.cross_origin.as_ref();
+        let is_ambient = self.stack.layers.iter().any(|layer| layer.is_ambient());
+        let mut endpoints = connecting.finish(guard, is_ambient);
         let table = self.routes.table();
         assert_eq!(
             endpoints.len(),
@@ -117,13 +124,22 @@ impl<S: 'static> Plan<S> {
             pages,
             table,
             endpoints,
-            fallback: self.stack.fallback.map(|fallback| fallback.endpoint(&state)),
+            fallback: self.stack.fallback.map(|fallback| {
+                let cross_origin = CrossOrigin::of(&[is_ambient, fallback.is_ambient()]);
+                with_credentials(fallback.endpoint(&state), cross_origin, guard)
+            }),
         });
         let errors = self.stack.errors.connect();
         let mut outermost: Option<Rc<dyn Endpoint>> = None;
         for layer in self.stack.layers {
             let inner = outermost.unwrap_or_else(|| Rc::clone(&dispatcher) as Rc<dyn Endpoint>);
-            outermost = Some(layer.endpoint_wrapper(&state)(inner));
+            let is_ambient = layer.is_ambient();
+            let endpoint = layer.endpoint_wrapper(&state)(inner);
+            outermost = Some(match is_ambient {
+                // The routes check the origin, because each may permit others.
+                true => AmbientEndpoint::around(endpoint, None),
+                false => endpoint,
+            });
         }
         Application {
             dispatcher,

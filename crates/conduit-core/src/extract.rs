@@ -68,6 +68,15 @@ pub trait FromRequest<S>: Sized {
     /// Set if this takes the request's body, so that no other argument of the handler can. Default: `false`.
     const TAKES_BODY: bool = false;
 
+    /// Set if this reads credentials that browsers attach to requests of any site by themselves: cookies, names and
+    /// passwords (`Basic`), client certificates. A request with an unsafe method, such as `POST`, is then rejected with 403 if
+    /// it comes from a page of another origin, before its handler and the layers of its list run. Default: `false`.
+    ///
+    /// An extractor that reads the field `cookie` by itself has to set it. The option `cross_origin` of a route, as in
+    /// `#[post("/hook", cross_origin)]`, permits such requests, and
+    /// `App::trusted_origin` permits those of one origin.
+    const IS_AMBIENT: bool = false;
+
     /// The response if the extraction fails.
     type Rejection: IntoResponse;
 
@@ -257,6 +266,7 @@ impl<S> FromRequest<S> for String {
 
 impl<S, T: FromRequest<S>> FromRequest<S> for Option<T> {
     const TAKES_BODY: bool = T::TAKES_BODY;
+    const IS_AMBIENT: bool = T::IS_AMBIENT;
     type Rejection = T::Rejection;
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, T::Rejection> {
@@ -273,6 +283,7 @@ impl<S, T: FromRequest<S>> FromRequest<S> for Option<T> {
 
 impl<S, T: FromRequest<S>> FromRequest<S> for Result<T, T::Rejection> {
     const TAKES_BODY: bool = T::TAKES_BODY;
+    const IS_AMBIENT: bool = T::IS_AMBIENT;
     type Rejection = Infallible;
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Infallible> {

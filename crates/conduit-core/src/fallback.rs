@@ -18,6 +18,9 @@ use crate::response::{IntoResponse, Response};
     note = "a fallback is an `async fn` whose arguments are extractors, such as `Request` or `State<…>`, and that returns a response"
 )]
 pub trait Fallback<S, M>: Clone + Send + 'static {
+    /// Set if an argument [is ambient](crate::extract::FromRequest::IS_AMBIENT).
+    const IS_AMBIENT: bool = false;
+
     /// Takes the arguments from the request, calls the function, and makes its return value a response.
     fn answer(self: Rc<Self>, request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static;
 }
@@ -31,6 +34,8 @@ macro_rules! functions {
             Answer: Future<Output: IntoResponse> + 'static,
             $($argument: FromRequest<S> + 'static,)*
         {
+            const IS_AMBIENT: bool = false $(|| $argument::IS_AMBIENT)*;
+
             #[allow(non_snake_case, unused_mut, unused_variables, reason = "with no argument nothing is taken")]
             fn answer(self: Rc<Self>, mut request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static {
                 const {
@@ -57,6 +62,7 @@ for_each_arity!(functions);
 #[doc(hidden)]
 pub trait AnyFallback<S>: Send {
     fn duplicate(&self) -> Box<dyn AnyFallback<S>>;
+    fn is_ambient(&self) -> bool;
 
     /// The fallback, ready to answer on this thread.
     fn endpoint(self: Box<Self>, state: &Rc<S>) -> Rc<dyn Endpoint>;
@@ -68,6 +74,10 @@ struct TypedFallback<F, M>(F, std::marker::PhantomData<fn() -> M>);
 impl<S: 'static, F: Fallback<S, M>, M: 'static> AnyFallback<S> for TypedFallback<F, M> {
     fn duplicate(&self) -> Box<dyn AnyFallback<S>> {
         erase::<S, F, M>(self.0.clone())
+    }
+
+    fn is_ambient(&self) -> bool {
+        F::IS_AMBIENT
     }
 
     fn endpoint(self: Box<Self>, state: &Rc<S>) -> Rc<dyn Endpoint> {

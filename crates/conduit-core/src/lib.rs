@@ -11,6 +11,7 @@ pub mod built_in;
 #[doc(hidden)]
 pub mod charge;
 pub mod connection_info;
+mod cross_origin;
 #[doc(hidden)]
 pub mod current;
 #[doc(hidden)]

@@ -17,13 +17,14 @@ use std::rc::Rc;
 pub use self::descriptions::Descriptions;
 pub use self::mount::{Mount, Mounted, definitions as mount_definitions};
 pub use crate::a_handler_is_a_function_outside_of_impl_and_adds_a_type_of_its_name;
+pub use crate::cross_origin::CrossOrigin;
 pub use conduit_route::{
     Definition, Disconnect, ParameterPlace, Part, Table, require_names, require_one_body, require_prefixes, table,
 };
 
 use crate::endpoint::{Endpoint, endpoint};
 use crate::extract::FromRef;
-use crate::layer::{EndpointWrapper, ErasedLayer, Middleware, endpoint_wrapper};
+use crate::layer::{CrossOriginGuard, EndpointWrapper, ErasedLayer, Middleware, endpoint_wrapper, with_credentials};
 use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::Response;
@@ -81,6 +82,9 @@ impl<S: 'static> Handler<S> for NotARoute {
     note = "write `#[get(\"/path\")]` or another route attribute before the function"
 )]
 pub trait Handler<S>: 'static {
+    /// The requests of other origins that the handler takes. Default: all of them, for handlers without ambient extractors.
+    const CROSS_ORIGIN: CrossOrigin = CrossOrigin::Harmless;
+
     /// Takes the arguments from the request, calls the function, and makes its return value a response.
     fn call(request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static;
 
@@ -122,7 +126,7 @@ impl<S: 'static, H: Handler<S>> Node<S> for Leaf<H> {
     fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
         let state = Rc::clone(state);
         let endpoint = endpoint(move |request| H::call(request, Rc::clone(&state)));
-        connecting.endpoints.push(endpoint);
+        connecting.add(endpoint, H::CROSS_ORIGIN);
     }
 
     fn describe(&self, descriptions: &mut Descriptions) {
@@ -175,11 +179,13 @@ impl<S: 'static, F: Fn() -> L + Sync, L: Middleware<S, M>, M> Node<S> for Layere
     fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
         let layer = connecting.take_made::<L>();
         let from = connecting.endpoints.len();
-        connecting.open.push((endpoint_wrapper(layer, state), from));
+        connecting
+            .open
+            .push((endpoint_wrapper(layer, state), from, L::IS_AMBIENT));
     }
 
     fn describe(&self, descriptions: &mut Descriptions) {
-        descriptions.begin_layer(&self.make, Middleware::<S, M>::describe);
+        descriptions.begin_layer(&self.make, Middleware::<S, M>::describe, L::IS_AMBIENT);
     }
 }
 
@@ -192,9 +198,10 @@ impl<S> Node<S> for EndOfLayer {
     }
 
     fn connect(&self, _: &Rc<S>, connecting: &mut EndpointBuilder) {
-        let (surround, from) = connecting.open.pop().expect("each layer has a beginning and an end");
-        for endpoint in &mut connecting.endpoints[from..] {
+        let (surround, from, is_ambient) = connecting.open.pop().expect("each layer has a beginning and an end");
+        for (endpoint, cross_origin) in &mut connecting.endpoints[from..] {
             *endpoint = surround(Rc::clone(endpoint));
+            *cross_origin = cross_origin.in_layer(is_ambient);
         }
     }
 
@@ -224,10 +231,10 @@ impl LayerBuilder {
 
 /// The result of [`Node::connect`]: the handlers of an application on one worker, in the order of the table.
 pub struct EndpointBuilder {
-    endpoints: Vec<Rc<dyn Endpoint>>,
+    endpoints: Vec<(Rc<dyn Endpoint>, CrossOrigin)>,
     made: std::vec::IntoIter<Box<dyn ErasedLayer>>,
-    /// Layers that have begun, the innermost last, and the first endpoint of each.
-    open: Vec<(EndpointWrapper, usize)>,
+    /// Layers that have begun, the innermost last, the first endpoint of each, and whether its extractors are ambient.
+    open: Vec<(EndpointWrapper, usize, bool)>,
 }
 
 impl EndpointBuilder {
@@ -251,14 +258,19 @@ impl EndpointBuilder {
     }
 
     /// Adds the endpoint of the next route.
-    pub(crate) fn add(&mut self, endpoint: Rc<dyn Endpoint>) {
-        self.endpoints.push(endpoint);
+    pub(crate) fn add(&mut self, endpoint: Rc<dyn Endpoint>, cross_origin: CrossOrigin) {
+        self.endpoints.push((endpoint, cross_origin));
     }
 
+    /// The endpoints, with `guard` for those with ambient extractors; `is_ambient` is set if a layer of the application has
+    /// some.
     #[doc(hidden)]
-    pub fn finish(self) -> Vec<Rc<dyn Endpoint>> {
+    pub fn finish(self, guard: Option<&CrossOriginGuard>, is_ambient: bool) -> Vec<Rc<dyn Endpoint>> {
         assert!(self.open.is_empty(), "each layer has a beginning and an end");
-        self.endpoints
+        let guarded = |(endpoint, cross_origin): (Rc<dyn Endpoint>, CrossOrigin)| {
+            with_credentials(endpoint, cross_origin.in_layer(is_ambient), guard)
+        };
+        self.endpoints.into_iter().map(guarded).collect()
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct RouteArguments {
     pub(crate) path: LitStr,
     /// The variant of `Disconnect`.
     pub(crate) disconnect: Option<Ident>,
+    /// Set if pages of other origins may send requests with unsafe methods.
+    pub(crate) is_cross_origin: bool,
     /// Set if the route has functions that make its links.
     pub(crate) link: Option<LinkOption>,
 }
@@ -59,6 +61,7 @@ impl RouteArguments {
             method,
             path: input.parse()?,
             disconnect: None,
+            is_cross_origin: false,
             link: None,
         };
         input.parse::<Option<Token![,]>>()?;
@@ -77,11 +80,13 @@ impl RouteArguments {
         let name = input.call(Ident::parse_any)?;
         let is_repeated = match name.to_string().as_str() {
             "disconnect" => self.disconnect.replace(disconnection(&name, input)?).is_some(),
+            "cross_origin" => std::mem::replace(&mut self.is_cross_origin, true),
             "link" => self.link.replace(link(&name, &self.path, input)?).is_some(),
             other => {
                 let message = format!(
                     "unknown option `{other}` of a route: write `disconnect = \"abort\"` to drop the handler when its \
-                     client disconnects, or `link` for a function that makes links to the route"
+                     client disconnects, `cross_origin` to permit requests from pages of other origins, or `link` for a \
+                     function that makes links to the route"
                 );
                 return Err(Error::new(name.span(), message));
             }

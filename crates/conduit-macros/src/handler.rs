@@ -267,6 +267,7 @@ impl Function {
         let mut bounds = Vec::new();
         // The source text of each argument and its `FromRequest::TAKES_BODY`.
         let mut takers: Vec<TokenStream> = Vec::new();
+        let mut is_ambient: Vec<TokenStream> = Vec::new();
         let mut body_checks = Vec::new();
         let name_text = self.name();
         let mut items = Vec::new();
@@ -287,6 +288,7 @@ impl Function {
                         });
                     }
                     takers.push(taker);
+                    is_ambient.push(quote!(<#ty as ::conduit::FromRequest<__State>>::IS_AMBIENT));
                     quote_spanned!(span=> <#ty as ::conduit::FromRequest<__State>>::from_request(&mut #request, &#state).await)
                 }
                 Source::Path {
@@ -338,6 +340,13 @@ impl Function {
         };
         let span = Span::mixed_site().located_at(span);
         let description = describe(&self.item, count, arguments);
+        let cross_origin = match route.is_cross_origin {
+            true => Some(quote!(::conduit::route::CrossOrigin::Permitted)),
+            false if is_ambient.is_empty() => None,
+            false => Some(quote!(::conduit::route::CrossOrigin::of(&[#(#is_ambient),*]))),
+        };
+        let cross_origin =
+            cross_origin.map(|value| quote!(const CROSS_ORIGIN: ::conduit::route::CrossOrigin = #value;));
         let call = quote_spanned!(ident.span()=> #ident(#(#names),*));
         let wait = asyncness.is_some().then(|| quote_spanned!(span=> .await));
         let returned = Ident::new("__returned", span);
@@ -348,6 +357,8 @@ impl Function {
             where
                 #(#bounds,)*
             {
+                #cross_origin
+
                 fn call(
                     mut #request: ::conduit::Request,
                     #state: ::std::rc::Rc<__State>,

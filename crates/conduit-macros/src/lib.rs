@@ -65,6 +65,11 @@ method_attributes! {
 /// `#[get("/report", disconnect = "abort")]` the handler is dropped; with `disconnect = "finish"` it runs to completion
 /// and its response is discarded. Default: the setting of `App::disconnect`, which is to finish.
 ///
+/// # Pages of other origins
+/// A handler that reads cookies or other credentials that browsers attach by themselves takes no request with an unsafe method,
+/// such as `POST`, from a page of another origin: the response is 403. The option `cross_origin`, as in
+/// `#[post("/hook", cross_origin)]`, permits these requests for one route; `App::trusted_origin` permits those of one origin.
+///
 /// # Links
 /// With the option `link`, as in `#[get("/users/{id}", link)]`, the type has the function `path`, which makes links to the route:
 /// `show::path(7)` is `/users/7`. Its arguments are the values of the path's parameters, of the types that the handler takes. If

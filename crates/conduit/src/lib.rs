@@ -52,6 +52,7 @@ extern crate self as conduit;
 
 mod app;
 mod arguments;
+mod cross_origin;
 pub mod events;
 pub mod extract;
 #[cfg(feature = "files")]
@@ -68,6 +69,7 @@ mod observer;
 pub mod openapi;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
+mod origin;
 mod routes_table;
 mod state_source;
 #[cfg(feature = "tower")]

@@ -47,6 +47,7 @@ macro_rules! functions {
             $($argument: FromRequest<S> + 'static,)*
         {
             const LEAVES_THE_BODY: () = leave_the_body(&[$($argument::TAKES_BODY),*]);
+            const IS_AMBIENT: bool = false $(|| $argument::IS_AMBIENT)*;
 
             #[allow(non_snake_case, unused_mut, unused_variables, reason = "with no extractor nothing is taken")]
             fn handle(

@@ -1,5 +1,6 @@
 //! Layers between the server and the handlers.
 
+mod ambient;
 mod function;
 
 use std::any::Any;
@@ -10,6 +11,9 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+#[doc(hidden)]
+pub use self::ambient::CrossOriginGuard;
+pub(crate) use self::ambient::{AmbientEndpoint, with_credentials};
 use crate::endpoint::{Endpoint, Outcome, endpoint};
 use crate::openapi::Operation;
 use crate::request::Request;
@@ -110,6 +114,9 @@ pub trait Layer: Clone + Send + 'static {
 pub trait Middleware<S, M>: Clone + Send + 'static {
     /// Evaluated where the layer is given, it refuses to compile a layer that takes the request's body.
     const LEAVES_THE_BODY: () = ();
+
+    /// Set if an extractor of the layer [is ambient](crate::extract::FromRequest::IS_AMBIENT).
+    const IS_AMBIENT: bool = false;
 
     /// Takes what it needs from the request and the state, and answers, by itself or through `next`.
     fn handle(self: Rc<Self>, request: Request, state: Rc<S>, next: Next) -> impl Future<Output = Response> + 'static;
@@ -219,6 +226,7 @@ pub fn endpoint_wrapper<S: 'static, L: Middleware<S, M>, M>(layer: L, state: &Rc
 pub trait AnyLayer<S>: Send {
     fn duplicate(&self) -> Box<dyn AnyLayer<S>>;
     fn name(&self) -> Cow<'static, str>;
+    fn is_ambient(&self) -> bool;
     fn describe(&self, operation: &mut Operation);
     fn endpoint_wrapper(self: Box<Self>, state: &Rc<S>) -> EndpointWrapper;
 }
@@ -232,6 +240,10 @@ impl<S: 'static, L: Middleware<S, M>, M: 'static> AnyLayer<S> for TypedLayer<L, 
 
     fn name(&self) -> Cow<'static, str> {
         self.0.name()
+    }
+
+    fn is_ambient(&self) -> bool {
+        L::IS_AMBIENT
     }
 
     fn describe(&self, operation: &mut Operation) {

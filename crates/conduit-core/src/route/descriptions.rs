@@ -3,21 +3,34 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::Handler;
+use http::StatusCode;
+
+use super::{CrossOrigin, Handler};
 use crate::openapi::Operation;
 
 /// The descriptions of an application's handlers, in the order of its table.
 #[derive(Default)]
 pub struct Descriptions {
     handlers: Vec<Description>,
-    /// The layers around the next handler, the outermost first.
-    open: Vec<Layer>,
+    /// The layers around the next handler, the outermost first, and whether their extractors are ambient.
+    open: Vec<(Layer, bool)>,
 }
 
 /// The description functions of a handler and of its layers, the outermost first.
 struct Description {
     handler: fn(&mut Operation),
     layers: Vec<Layer>,
+    cross_origin: CrossOrigin,
+}
+
+/// Adds the rejection of requests of other origins to an operation with an unsafe method.
+fn describe_rejection(operation: &mut Operation) {
+    if !matches!(operation.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE") {
+        operation.problem(
+            StatusCode::FORBIDDEN,
+            "The request comes from a page of another origin, which may not act for the user.",
+        );
+    }
 }
 
 /// The description function of a layer.
@@ -26,21 +39,33 @@ type Layer = Rc<dyn Fn(&mut Operation)>;
 impl Descriptions {
     /// Adds a handler's.
     pub fn add<S, H: Handler<S>>(&mut self) {
-        self.add_described(H::describe);
+        self.push(H::describe, H::CROSS_ORIGIN);
     }
 
     /// Adds a handler by its description.
     pub(super) fn add_described(&mut self, handler: fn(&mut Operation)) {
+        self.push(handler, CrossOrigin::Harmless);
+    }
+
+    fn push(&mut self, handler: fn(&mut Operation), cross_origin: CrossOrigin) {
+        let is_ambient = self.open.iter().any(|(_, is_ambient)| *is_ambient);
         self.handlers.push(Description {
             handler,
-            layers: self.open.clone(),
+            layers: self.open.iter().map(|(layer, _)| Rc::clone(layer)).collect(),
+            cross_origin: cross_origin.in_layer(is_ambient),
         });
     }
 
     /// Begins the scope of the layer that `make` makes.
-    pub(super) fn begin_layer<L: 'static>(&mut self, make: impl FnOnce() -> L, describe: fn(&L, &mut Operation)) {
+    pub(super) fn begin_layer<L: 'static>(
+        &mut self,
+        make: impl FnOnce() -> L,
+        describe: fn(&L, &mut Operation),
+        is_ambient: bool,
+    ) {
         let layer = make();
-        self.open.push(Rc::new(move |operation| describe(&layer, operation)));
+        let layer: Layer = Rc::new(move |operation| describe(&layer, operation));
+        self.open.push((layer, is_ambient));
     }
 
     /// Ends the scope of the innermost open layer.
@@ -59,6 +84,9 @@ impl Descriptions {
     pub fn describe(&self, index: usize, operation: &mut Operation) {
         let description = &self.handlers[index];
         (description.handler)(operation);
+        if description.cross_origin == CrossOrigin::Rejected {
+            describe_rejection(operation);
+        }
         for layer in description.layers.iter().rev() {
             layer(operation);
         }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use conduit_route::Definition;
 
-use super::{Descriptions, EndpointBuilder, LayerBuilder, Node};
+use super::{CrossOrigin, Descriptions, EndpointBuilder, LayerBuilder, Node};
 use crate::endpoint::endpoint;
 use crate::openapi::Operation;
 use crate::request::Request;
@@ -83,7 +83,7 @@ impl<S: 'static, F: Fn() -> M + Sync, M: Mount> Node<S> for Mounted<F, M> {
         let mount = Rc::new(connecting.take_made::<M>());
         let endpoint = endpoint(move |request| Rc::clone(&mount).call(request));
         for _ in 0..self.routes {
-            connecting.add(Rc::clone(&endpoint));
+            connecting.add(Rc::clone(&endpoint), CrossOrigin::Harmless);
         }
     }
 

@@ -19,7 +19,7 @@ impl Descriptions {
 
     pub(super) fn add_described(&mut self, _: fn(&mut Operation)) {}
 
-    pub(super) fn begin_layer<L: 'static>(&mut self, _: impl FnOnce() -> L, _: fn(&L, &mut Operation)) {}
+    pub(super) fn begin_layer<L: 'static>(&mut self, _: impl FnOnce() -> L, _: fn(&L, &mut Operation), _: bool) {}
 
     pub(super) fn end_layer(&mut self) {}
 }

@@ -3,6 +3,7 @@
 #[cfg_attr(feature = "openapi", path = "document.rs")]
 #[cfg_attr(not(feature = "openapi"), path = "without_document.rs")]
 mod document;
+mod protection;
 mod settings;
 #[cfg(feature = "testing")]
 mod testing;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use crate::arguments::{Asked, asked};
 use crate::built_in;
+use crate::cross_origin;
 use crate::dispatch::{AppStack, Plan};
 use crate::error::{Error, Result};
 use crate::fallback::Fallback;
@@ -98,6 +100,8 @@ pub struct App<S, R = NoRoutes> {
     /// The path of the docs page, if there is one.
     docs: Option<String>,
     stack: AppStack<S>,
+    /// The origins whose pages may send requests to any route.
+    trusted_origins: Vec<String>,
     config: Config,
     observer: AppObserver,
     /// Set if `run` handles arguments such as `--routes`.
@@ -231,7 +235,11 @@ impl<S> App<S> {
             routes: NoRoutes,
             info: None,
             docs: None,
-            stack: AppStack::default(),
+            stack: AppStack {
+                cross_origin: Some(cross_origin::guard(Vec::new())),
+                ..AppStack::default()
+            },
+            trusted_origins: Vec::new(),
             config: Config::default(),
             observer: AppObserver::default(),
             arguments: true,
@@ -255,6 +263,7 @@ impl<S, R> App<S, R> {
             info: self.info,
             docs: self.docs,
             stack: self.stack,
+            trusted_origins: self.trusted_origins,
             config: self.config,
             observer: self.observer,
             arguments: self.arguments,

@@ -125,6 +125,7 @@ fn client_certificates(request: &Request) -> Option<&[Box<[u8]>]> {
 #[cfg(feature = "tls")]
 #[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for ClientCertificate {
+    const IS_AMBIENT: bool = true;
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {

@@ -55,6 +55,7 @@ pub struct CookieValues<T>(pub T);
 
 #[diagnostic::do_not_recommend]
 impl<S, T: Readable> FromRequest<S> for CookieValues<T> {
+    const IS_AMBIENT: bool = true;
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {

@@ -123,6 +123,7 @@ impl Cookies {
 
 #[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Cookies {
+    const IS_AMBIENT: bool = true;
     type Rejection = Infallible;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Infallible> {
@@ -315,6 +316,7 @@ macro_rules! with_a_key {
         where
             CookieKey: FromRef<S>,
         {
+            const IS_AMBIENT: bool = true;
             type Rejection = Infallible;
 
             async fn from_request(request: &mut Request, state: &S) -> Result<Self, Infallible> {

@@ -264,6 +264,7 @@ where
     E: FromRequest<S, Rejection = Problem> + Content<Value: HasRules>,
 {
     const TAKES_BODY: bool = E::TAKES_BODY;
+    const IS_AMBIENT: bool = E::IS_AMBIENT;
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {

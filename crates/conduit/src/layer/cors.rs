@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{Layer, Next, fields};
 use crate::body::Body;
+use crate::cross_origin::PermittedByCors;
 use crate::request::Request;
 use crate::response::Response;
 
@@ -118,16 +119,9 @@ impl Cors {
     ///
     /// When the origin has a path, a trailing slash or an upper-case letter, or no scheme: no browser sends such a one.
     /// After [`allow_any_origin`](Cors::allow_any_origin) or [`allow_origins`](Cors::allow_origins), which it would narrow.
+    #[track_caller]
     pub fn allow_origin(mut self, origin: &str) -> Self {
-        let rest = origin.split_once("://").map(|(_, rest)| rest);
-        let valid = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', '*']))
-            && origin
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase());
-        assert!(
-            valid,
-            "`{origin}` is no origin: write scheme, host and port in lower case, such as `https://app.example.com`"
-        );
+        crate::origin::require(origin);
         let Origins::Listed(origins) = &mut self.origins else {
             panic!("`{origin}` is allowed already: leave out `allow_any_origin` or `allow_origins`");
         };
@@ -190,7 +184,8 @@ impl Cors {
         self
     }
 
-    /// Lets pages send the user's cookies and other credentials of the application along.
+    /// Lets pages send the user's cookies and other credentials of the application along, also with unsafe methods to handlers
+    /// that read cookies.
     ///
     /// # Panics
     ///
@@ -298,7 +293,7 @@ impl std::fmt::Debug for Cors {
 }
 
 impl Layer for Cors {
-    async fn call(&self, request: Request, next: Next) -> Response {
+    async fn call(&self, mut request: Request, next: Next) -> Response {
         let origin = request.header("origin");
         let allowed = self.allowed(origin);
         let is_options = request.method() == Method::OPTIONS;
@@ -306,6 +301,9 @@ impl Layer for Cors {
         let mut response = if is_preflight {
             self.preflight(&request, allowed)
         } else {
+            if allowed.is_some() && self.credentials {
+                request.extensions_mut().insert(PermittedByCors);
+            }
             let mut response = next.run(request).await;
             if let Some(origin) = allowed {
                 self.allow(&mut response, origin);

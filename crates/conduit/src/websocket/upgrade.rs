@@ -5,15 +5,16 @@ use std::future::Future;
 
 use conduit_proto::ws::{DeflateConfig, Handshake, HandshakeError, choose_subprotocol};
 use http::header::{
-    ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::origin::{Origin, PermittedOrigins};
+use super::origin::PermittedOrigins;
 use super::socket::WebSocket;
 use crate::body::{Body, BoxError};
-use crate::extract::{Client, FromRequest};
+use crate::extract::FromRequest;
 use crate::openapi::Operation;
+use crate::origin::PageOrigin;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -49,7 +50,7 @@ pub struct WebSocketUpgrade {
     handshake: Handshake,
     /// The fields that are negotiated.
     offers: HeaderMap,
-    origin: Origin,
+    origin: PageOrigin,
     origins: PermittedOrigins,
     subprotocol: Option<String>,
     compression: Option<DeflateConfig>,
@@ -216,15 +217,7 @@ impl<S> FromRequest<S> for WebSocketUpgrade {
                 offers.append(name.clone(), value.clone());
             }
         }
-        let sent = request.header(ORIGIN.as_str());
-        let sent = sent.map(|origin| String::from_utf8_lossy(origin).into_owned());
-        // Only browsers send it.
-        let client = sent.is_some().then(|| Client::of(request));
-        let origin = Origin {
-            is_secure: client.as_ref().is_some_and(Client::is_secure),
-            host: client.and_then(|client| client.host().map(str::to_owned)),
-            sent,
-        };
+        let origin = PageOrigin::of(request);
         Ok(WebSocketUpgrade {
             handshake,
             offers,

@@ -7,6 +7,8 @@ mod support;
 mod compression;
 mod conditional;
 mod cors;
+#[cfg(all(feature = "cookies", feature = "openapi", feature = "testing"))]
+mod cross_origin;
 #[cfg(feature = "tower")]
 mod handlers;
 mod limits;

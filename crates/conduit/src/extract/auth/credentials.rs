@@ -116,6 +116,7 @@ impl Basic {
 
 #[diagnostic::do_not_recommend]
 impl<S> FromRequest<S> for Basic {
+    const IS_AMBIENT: bool = true;
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
@@ -245,6 +246,7 @@ impl<K: Key> ApiKey<K> {
 
 #[diagnostic::do_not_recommend]
 impl<S, K: Key> FromRequest<S> for ApiKey<K> {
+    const IS_AMBIENT: bool = matches!(K::PLACE, KeyPlace::Cookie(_));
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {

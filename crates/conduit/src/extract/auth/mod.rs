@@ -88,6 +88,7 @@ pub struct Auth<T>(pub T);
 
 impl<S, T: Authenticate<S>> FromRequest<S> for Auth<T> {
     const TAKES_BODY: bool = T::Credentials::TAKES_BODY;
+    const IS_AMBIENT: bool = T::Credentials::IS_AMBIENT;
     type Rejection = Problem;
 
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {

@@ -1,0 +1,121 @@
+//! Handlers with credentials that browsers attach by themselves: the rejection of requests of other origins, and the changes of
+//! responses that such credentials need.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
+
+use http::HeaderMap;
+
+use crate::cross_origin::CrossOrigin;
+use crate::endpoint::{Endpoint, Outcome, PendingHandler};
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+
+/// The endpoint with the check and the changes of responses that its extractors need.
+pub(crate) fn with_credentials(
+    inner: Rc<dyn Endpoint>,
+    cross_origin: CrossOrigin,
+    guard: Option<&CrossOriginGuard>,
+) -> Rc<dyn Endpoint> {
+    match cross_origin {
+        CrossOrigin::Harmless => inner,
+        CrossOrigin::Rejected => AmbientEndpoint::around(inner, guard),
+        CrossOrigin::Permitted => AmbientEndpoint::around(inner, None),
+    }
+}
+
+type Check = dyn Fn(&Request) -> Result<(), Problem> + Send + Sync;
+
+/// The check of a request before its handler: the problem rejects it.
+#[derive(Clone)]
+#[doc(hidden)]
+pub struct CrossOriginGuard(Arc<Check>);
+
+impl CrossOriginGuard {
+    pub fn new(check: impl Fn(&Request) -> Result<(), Problem> + Send + Sync + 'static) -> Self {
+        CrossOriginGuard(Arc::new(check))
+    }
+}
+
+impl fmt::Debug for CrossOriginGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CrossOriginGuard")
+    }
+}
+
+/// A change of a response's header fields.
+type Change = Box<dyn FnOnce(&mut HeaderMap) + Send>;
+
+/// In the extensions of a request: the changes of its response.
+#[derive(Clone, Default)]
+struct ResponseChanges(Arc<Mutex<Vec<Change>>>);
+
+impl ResponseChanges {
+    fn take(&self) -> Vec<Change> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn apply(&self, mut response: Response) -> Response {
+        for change in self.take() {
+            change(response.headers_mut());
+        }
+        response
+    }
+}
+
+impl Request {
+    /// Changes the header fields of the response to this request, also if it is an error: for an extractor, which returns no
+    /// response. Changes are made in the order of the calls, after the layers of the list. Returns whether the response can be
+    /// changed: only that of a handler or layer with an extractor that [is ambient](crate::extract::FromRequest::IS_AMBIENT).
+    pub fn change_response(&mut self, change: impl FnOnce(&mut HeaderMap) + Send + 'static) -> bool {
+        let Some(changes) = self.extensions().get::<ResponseChanges>() else {
+            return false;
+        };
+        changes
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Box::new(change));
+        true
+    }
+}
+
+/// An endpoint whose handler, or a layer around it, has ambient extractors.
+pub(crate) struct AmbientEndpoint {
+    guard: Option<CrossOriginGuard>,
+    inner: Rc<dyn Endpoint>,
+}
+
+impl AmbientEndpoint {
+    pub(crate) fn around(inner: Rc<dyn Endpoint>, guard: Option<&CrossOriginGuard>) -> Rc<dyn Endpoint> {
+        Rc::new(AmbientEndpoint {
+            guard: guard.cloned(),
+            inner,
+        })
+    }
+}
+
+impl Endpoint for AmbientEndpoint {
+    fn call(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
+        if let Some(guard) = self.guard.as_ref().filter(|_| !request.method().is_safe())
+            && let Err(problem) = (guard.0)(&request)
+        {
+            return Outcome::Ready(problem.into_response());
+        }
+        // A layer of the application with ambient extractors applies the changes.
+        if request.extensions().get::<ResponseChanges>().is_some() {
+            return self.inner.call(request, context);
+        }
+        let changes = ResponseChanges::default();
+        request.extensions_mut().insert(changes.clone());
+        match self.inner.call(request, context) {
+            Outcome::Ready(response) => Outcome::Ready(changes.apply(response)),
+            Outcome::Pending(handler) => {
+                Outcome::Pending(PendingHandler::new(async move { changes.apply(handler.await) }))
+            }
+        }
+    }
+}
