@@ -74,6 +74,11 @@ pages! {
     FromAxum = "docs/guide/from-axum.md";
 }
 
+#[cfg(all(feature = "testing", feature = "openapi", feature = "sessions"))]
+pages! {
+    Sessions = "docs/guide/sessions.md";
+}
+
 #[cfg(all(feature = "testing", feature = "files"))]
 pages! {
     Files = "docs/guide/files.md";

@@ -42,6 +42,7 @@
 //! - [`openapi`]: their descriptions, and the resulting document.
 //! - `opentelemetry`, with the feature of that name: requests as spans that are sent to a collector.
 //! - `websocket`, with the feature of that name: WebSockets.
+//! - `session`, with the feature `sessions`: data of visitors that the server keeps.
 //! - `testing`, with the feature of that name: a client for tests.
 //! - [`Request`], [`Response`], [`Body`]: the whole thing, where a part is not enough.
 //!
@@ -71,6 +72,8 @@ pub mod openapi;
 pub mod opentelemetry;
 mod origin;
 mod routes_table;
+#[cfg(feature = "sessions")]
+pub mod session;
 mod state_source;
 #[cfg(feature = "tower")]
 pub mod tower;

@@ -11,6 +11,7 @@
 //! | `Multipart`, `MultipartForm<T>` (feature `multipart`) | a form with files: as a stream, in a struct | 400, 413, 415, 422 |
 //! | [`State<T>`] | the application's state, or a part of it | – |
 //! | `Valid<Json<T>>` and similar (feature `validate`) | the same, with validated values | 422, or as `Json` |
+//! | `Session<T>`, `ActiveSession<T>` (feature `sessions`) | the data of a visitor's session | 503; 401 without one |
 //! | `Cookies`, `SignedCookies`, `PrivateCookies` (feature `cookies`) | the cookies, to read and set | – |
 //! | [`Extension<T>`] | a value that a layer has attached | 500 |
 //! | [`Bytes`](crate::Bytes), [`String`], [`Body`](crate::Body) | the body: whole, as text, as a stream | 400, 413 |
@@ -85,6 +86,9 @@ pub use shutdown::Shutdown;
 pub use tasks::Tasks;
 #[cfg(feature = "validate")]
 pub use valid::{Content, HasRules, Valid};
+
+#[cfg(feature = "sessions")]
+pub(crate) use sent_cookies::sent_values;
 
 pub(crate) use conduit_core::extract::TOO_LARGE;
 pub use conduit_core::extract::{FromRef, FromRequest, PeerAddr};

@@ -37,7 +37,7 @@ pub(super) fn sent_cookies(request: &Request) -> impl Iterator<Item = SentCookie
 }
 
 /// The values of all cookies of this name.
-pub(super) fn sent_values<'a>(
+pub(crate) fn sent_values<'a>(
     request: &'a Request,
     name: &str,
 ) -> impl Iterator<Item = Result<Cow<'a, str>, Utf8Error>> {

@@ -26,7 +26,11 @@ pub(super) fn has_member(headers: &HeaderMap, name: &HeaderName, wanted: &str) -
 
 /// Adds the request field `name` to `vary`, on which the response depends (RFC 9110, section 12.5.5), unless it is there.
 pub(super) fn vary(response: &mut Response, name: &'static HeaderName) {
-    let headers = response.headers_mut();
+    vary_on(response.headers_mut(), name);
+}
+
+/// As [`vary`], for the header fields of a response.
+pub(crate) fn vary_on(headers: &mut HeaderMap, name: &'static HeaderName) {
     if !has_member(headers, &VARY, name.as_str()) && !has_member(headers, &VARY, "*") {
         headers.append(VARY, HeaderValue::from_static(name.as_str()));
     }

@@ -84,6 +84,7 @@ mod fields;
 mod hash;
 mod idempotency;
 mod method_override;
+mod nonce;
 mod preconditions;
 mod rate_limit;
 mod request_id;
@@ -106,6 +107,7 @@ pub use cors::Cors;
 pub use decompression::Decompression;
 pub use idempotency::Idempotency;
 pub use method_override::MethodOverride;
+pub use nonce::CspNonce;
 pub use preconditions::Preconditions;
 pub use rate_limit::RateLimit;
 pub use request_id::{RequestId, RequestIds};
@@ -113,6 +115,11 @@ pub use security_headers::SecurityHeaders;
 pub use store::{MemoryStore, Store, StoreFull, Value};
 pub use timeout::Timeout;
 pub use trailing_slash::TrailingSlash;
+
+#[cfg(feature = "sessions")]
+pub(crate) use fields::vary_on;
+#[cfg(feature = "sessions")]
+pub(crate) use rate_limit::by_address;
 
 pub(crate) use conduit_core::layer::erase;
 pub use conduit_core::layer::{Layer, Middleware, Next};

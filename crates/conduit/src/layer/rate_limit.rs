@@ -272,7 +272,7 @@ fn take_at(arrival: u64, now: u64, requests: u64, period: Duration) -> Taken {
 }
 
 /// The key of a client that is known by its address alone.
-pub(super) fn by_address(request: &Request) -> String {
+pub(crate) fn by_address(request: &Request) -> String {
     let unix = || Some(format!("unix:{}", request.connection_info()?.unix?.user));
     match Client::address_of(request) {
         Some(address) => network(address),

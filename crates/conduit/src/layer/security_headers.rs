@@ -6,14 +6,17 @@ use http::header::{
     CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{Layer, Next};
+use super::{CspNonce, Layer, Next};
 use crate::request::Request;
-use crate::response::Response;
+use crate::response::{IntoResponse, Response};
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// The place of the nonce in a content security policy.
+const NONCE: &str = "{nonce}";
 
 /// The longest value of `strict-transport-security`.
 const HSTS_BYTES: usize = 64;
@@ -56,6 +59,8 @@ pub struct SecurityHeaders {
     fields: Vec<(HeaderName, HeaderValue)>,
     hsts: Option<HeaderValue>,
     behind_tls: bool,
+    /// A content security policy with the word `{nonce}`.
+    policy_with_nonce: Option<String>,
 }
 
 impl SecurityHeaders {
@@ -80,17 +85,29 @@ impl SecurityHeaders {
                 .collect(),
             hsts: None,
             behind_tls: false,
+            policy_with_nonce: None,
         }
         .strict_transport_security(Duration::from_secs(365 * 24 * 60 * 60), true)
     }
 
-    /// Sets the content security policy.
+    /// Sets the content security policy. If it has the word `{nonce}`, as in `script-src {nonce} 'strict-dynamic'`, each request
+    /// gets a new nonce, which takes its place; pages read it as a [`CspNonce`]. A 304 has no policy with a nonce: the browser would
+    /// apply it to the page in its cache, which has another one.
     ///
     /// # Panics
     ///
     /// When the policy holds anything but visible ASCII and spaces.
-    pub fn content_security_policy(self, policy: &str) -> Self {
-        self.set(CONTENT_SECURITY_POLICY, policy)
+    pub fn content_security_policy(mut self, policy: &str) -> Self {
+        self.policy_with_nonce = None;
+        if !policy.contains(NONCE) {
+            return self.set(CONTENT_SECURITY_POLICY, policy);
+        }
+        // Checked here, as it is without a nonce, rather than for each response.
+        self = self
+            .set(CONTENT_SECURITY_POLICY, policy)
+            .set(CONTENT_SECURITY_POLICY, "");
+        self.policy_with_nonce = Some(policy.to_owned());
+        self
     }
 
     /// Sets another field, of those above or of any other name; an empty value leaves it out.
@@ -151,9 +168,21 @@ impl Default for SecurityHeaders {
 }
 
 impl Layer for SecurityHeaders {
-    async fn call(&self, request: Request, next: Next) -> Response {
+    async fn call(&self, mut request: Request, next: Next) -> Response {
         let is_secure = request.is_tls();
+        let mut policy = None;
+        if let Some(template) = &self.policy_with_nonce {
+            let nonce = match CspNonce::random() {
+                Ok(nonce) => nonce,
+                Err(problem) => return problem.into_response(),
+            };
+            policy = HeaderValue::try_from(template.replace(NONCE, &format!("'nonce-{nonce}'"))).ok();
+            request.extensions_mut().insert(nonce);
+        }
         let mut response = next.run(request).await;
+        if let Some(policy) = policy.filter(|_| response.status() != StatusCode::NOT_MODIFIED) {
+            response.headers_mut().entry(CONTENT_SECURITY_POLICY).or_insert(policy);
+        }
         self.add(response.headers_mut(), is_secure);
         response
     }

@@ -1,6 +1,6 @@
 //! Header fields for browsers, and ids of requests.
 
-use conduit::layer::{RequestId, RequestIds, SecurityHeaders};
+use conduit::layer::{Conditional, CspNonce, RequestId, RequestIds, SecurityHeaders};
 use conduit::prelude::*;
 
 use crate::request;
@@ -39,6 +39,74 @@ fn every_response_has_the_security_fields() {
         assert_eq!(answer.header("strict-transport-security"), None, "there is no TLS");
     }
     assert_eq!(server.get("/framed").header("x-frame-options"), Some("SAMEORIGIN"));
+}
+
+#[get("/script")]
+async fn script(nonce: CspNonce) -> Html<String> {
+    Html(format!("<script nonce=\"{nonce}\">1</script>"))
+}
+
+#[get("/policy")]
+async fn own_policy() -> ([(&'static str, &'static str); 1], &'static str) {
+    ([("content-security-policy", "default-src 'none'")], "own")
+}
+
+#[test]
+fn each_response_has_another_nonce_which_its_page_has_too() {
+    let layer =
+        SecurityHeaders::new().content_security_policy("script-src {nonce} 'strict-dynamic'; style-src {nonce}");
+    let server = serve(App::new(()).routes(routes![home, script, own_policy]).layer(layer));
+    let mut nonces = Vec::new();
+    for _ in 0..2 {
+        let answer = server.get("/script");
+        let body = answer.text().to_owned();
+        let nonce = body.split('"').nth(1).expect("a nonce").to_owned();
+        assert_eq!(nonce.len(), 24);
+        let policy = format!("script-src 'nonce-{nonce}' 'strict-dynamic'; style-src 'nonce-{nonce}'");
+        assert_eq!(answer.header("content-security-policy"), Some(&*policy));
+        nonces.push(nonce);
+    }
+    assert_ne!(nonces[0], nonces[1]);
+    assert!(server.get("/nowhere").header("content-security-policy").is_some());
+    assert_eq!(
+        server.get("/policy").header("content-security-policy"),
+        Some("default-src 'none'")
+    );
+}
+
+#[test]
+fn not_modified_has_no_nonce_for_the_page_in_the_cache() {
+    let layer = SecurityHeaders::new().content_security_policy("script-src {nonce}");
+    let server = serve(
+        App::new(())
+            .routes(routes![home])
+            .layer(Conditional::new())
+            .layer(layer),
+    );
+    let tag = server.get("/").header("etag").expect("a tag").to_owned();
+    let answer = server.request(request("GET", "/", &[("if-none-match", &tag)]));
+    assert_eq!(answer.status, 304);
+    assert_eq!(answer.header("content-security-policy"), None);
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+}
+
+#[test]
+fn nonce_without_the_layer_is_an_error_with_the_remedy() {
+    let server = serve(
+        App::new(())
+            .routes(routes![script])
+            .layer(SecurityHeaders::new())
+            .development(true),
+    );
+    let answer = server.get("/script");
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("that has the word `{nonce}`"));
+}
+
+#[test]
+#[should_panic(expected = "is no value of content-security-policy")]
+fn policy_with_a_line_break_is_an_error() {
+    let _ = SecurityHeaders::new().content_security_policy("script-src {nonce}\r\n");
 }
 
 #[test]

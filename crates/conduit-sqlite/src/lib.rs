@@ -1,0 +1,165 @@
+#![forbid(unsafe_code)]
+//! A [`Store`] in SQLite: sessions, rate limits and idempotency keys that survive a restart, and that processes of one machine
+//! share.
+//!
+//! # Example
+//!
+//! Sessions in a file:
+//!
+//! ```no_run
+//! use conduit::prelude::*;
+//! use conduit::session::{Session, Sessions};
+//! use conduit_sqlite::SqliteStore;
+//!
+//! #[derive(Default, serde::Serialize, serde::Deserialize)]
+//! struct Visitor {
+//!     visits: u32,
+//! }
+//!
+//! #[get("/")]
+//! async fn home(mut session: Session<Visitor>) -> Result<String, Problem> {
+//!     let visits = session.update(|visitor| {
+//!         visitor.visits += 1;
+//!         visitor.visits
+//!     });
+//!     Ok(format!("visit {}", visits.await?))
+//! }
+//!
+//! fn main() -> conduit::Result {
+//!     let open = || async {
+//!         let store = SqliteStore::open("sessions.db").await?;
+//!         Ok::<_, sqlx::Error>(Sessions::new(store))
+//!     };
+//!     App::open_per_worker(open).routes(routes![home]).run()
+//! }
+//! ```
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use conduit::layer::{Store, Value};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+/// The time that a statement waits while another connection writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The number of ended values that one new value removes at most.
+const REMOVED_AT_ONCE: i64 = 16;
+
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS conduit_store (
+        key BLOB PRIMARY KEY,
+        value BLOB NOT NULL,
+        until_millis INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS conduit_store_by_end ON conduit_store (until_millis)";
+
+/// Values in the table `conduit_store` of a SQLite database, which may have other tables. Clones use the same connections.
+///
+/// Each change is one statement, so it is atomic among all processes that use the file. Values whose lifetime has ended are
+/// removed a few at a time, by later new values. The size is not bounded: it is that of the live values. The clock is the
+/// system's.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    pool: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens a file, or creates it, with a write-ahead log and one connection.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened or is no database.
+    pub async fn open(path: impl AsRef<Path>) -> sqlx::Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY_TIMEOUT);
+        // SQLite has one writer at a time, and each read is short.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await?;
+        SqliteStore::new(pool).await
+    }
+
+    /// Uses the connections of a pool whose database can be written, and creates the table if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// When the table cannot be created.
+    pub async fn new(pool: SqlitePool) -> sqlx::Result<Self> {
+        sqlx::raw_sql(TABLE).execute(&pool).await?;
+        Ok(SqliteStore { pool })
+    }
+
+    async fn insert(&self, key: &[u8], value: Value<'_>, now: i64) -> sqlx::Result<u64> {
+        // A row whose lifetime has ended is no value.
+        let insert = sqlx::query(
+            "INSERT INTO conduit_store (key, value, until_millis) VALUES (?1, ?2, ?3)
+            ON CONFLICT (key) DO UPDATE SET value = excluded.value, until_millis = excluded.until_millis
+            WHERE until_millis <= ?4",
+        );
+        let insert = insert.bind(key).bind(value.bytes).bind(until(now, value)).bind(now);
+        let inserted = insert.execute(&self.pool).await?.rows_affected();
+        let remove = sqlx::query(
+            "DELETE FROM conduit_store WHERE key IN
+            (SELECT key FROM conduit_store WHERE until_millis <= ?1 ORDER BY until_millis LIMIT ?2)",
+        );
+        remove.bind(now).bind(REMOVED_AT_ONCE).execute(&self.pool).await?;
+        Ok(inserted)
+    }
+
+    async fn update(&self, key: &[u8], expected: &[u8], value: Value<'_>, now: i64) -> sqlx::Result<u64> {
+        let update = sqlx::query(
+            "UPDATE conduit_store SET value = ?3, until_millis = ?4 WHERE key = ?1 AND value = ?2 AND until_millis > ?5",
+        );
+        let update = update
+            .bind(key)
+            .bind(expected)
+            .bind(value.bytes)
+            .bind(until(now, value))
+            .bind(now);
+        Ok(update.execute(&self.pool).await?.rows_affected())
+    }
+
+    async fn delete(&self, key: &[u8], expected: &[u8], now: i64) -> sqlx::Result<u64> {
+        let delete = sqlx::query("DELETE FROM conduit_store WHERE key = ?1 AND value = ?2 AND until_millis > ?3");
+        let delete = delete.bind(key).bind(expected).bind(now);
+        Ok(delete.execute(&self.pool).await?.rows_affected())
+    }
+}
+
+impl Store for SqliteStore {
+    type Error = sqlx::Error;
+
+    async fn get(&self, key: &[u8]) -> sqlx::Result<Option<Bytes>> {
+        let find = sqlx::query_scalar("SELECT value FROM conduit_store WHERE key = ?1 AND until_millis > ?2");
+        let value: Option<Vec<u8>> = find.bind(key).bind(now()).fetch_optional(&self.pool).await?;
+        Ok(value.map(Bytes::from))
+    }
+
+    async fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: Option<Value<'_>>) -> sqlx::Result<bool> {
+        let now = now();
+        let changed = match (expected, value) {
+            (None, Some(value)) => self.insert(key, value, now).await?,
+            (Some(expected), Some(value)) => self.update(key, expected, value, now).await?,
+            (Some(expected), None) => self.delete(key, expected, now).await?,
+            (None, None) => return Ok(self.get(key).await?.is_none()),
+        };
+        Ok(changed == 1)
+    }
+}
+
+/// The end of a value's lifetime.
+fn until(now: i64, value: Value<'_>) -> i64 {
+    now.saturating_add(i64::try_from(value.lifetime.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The time in milliseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,111 @@
+//! The store in SQLite: the contract of `Store`, and sessions that survive a restart.
+
+use std::time::Duration;
+
+use conduit::layer::{Store, Value};
+use conduit::prelude::*;
+use conduit::session::{Session, Sessions};
+use conduit::testing::TestClient;
+use conduit_sqlite::SqliteStore;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+fn value(bytes: &[u8], lifetime: Duration) -> Option<Value<'_>> {
+    Some(Value {
+        bytes,
+        lifetime,
+        account: "",
+        is_pinned: false,
+    })
+}
+
+#[tokio::test]
+async fn value_is_replaced_only_if_it_is_the_expected_one() -> sqlx::Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = SqliteStore::open(directory.path().join("store.db")).await?;
+    assert_eq!(store.get(b"k").await?, None);
+    assert!(store.replace(b"k", None, None).await?);
+    assert!(!store.replace(b"k", Some(b"1"), value(b"2", LONG)).await?);
+    assert!(store.replace(b"k", None, value(b"1", LONG)).await?);
+    assert!(!store.replace(b"k", None, value(b"2", LONG)).await?);
+    assert!(!store.replace(b"k", None, None).await?);
+    assert!(!store.replace(b"k", Some(b"0"), value(b"2", LONG)).await?);
+    assert!(!store.replace(b"k", Some(b"0"), None).await?);
+    assert_eq!(store.get(b"k").await?.as_deref(), Some(&b"1"[..]));
+    assert!(store.replace(b"k", Some(b"1"), value(b"2", LONG)).await?);
+    assert!(store.replace(b"k", Some(b"2"), None).await?);
+    assert_eq!(store.get(b"k").await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn value_whose_lifetime_has_ended_is_absent_and_makes_room() -> sqlx::Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = SqliteStore::open(directory.path().join("store.db")).await?;
+    assert!(store.replace(b"k", None, value(b"1", Duration::ZERO)).await?);
+    assert_eq!(store.get(b"k").await?, None);
+    assert!(!store.replace(b"k", Some(b"1"), value(b"2", LONG)).await?);
+    assert!(!store.replace(b"k", Some(b"1"), None).await?);
+    assert!(store.replace(b"k", None, value(b"3", Duration::MAX)).await?);
+    assert_eq!(store.get(b"k").await?.as_deref(), Some(&b"3"[..]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_of_two_connections_replaces_a_value() -> sqlx::Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("store.db");
+    let (one, other) = (SqliteStore::open(&path).await?, SqliteStore::open(&path).await?);
+    assert!(one.replace(b"k", None, value(b"0", LONG)).await?);
+    for round in 0..20_u8 {
+        let (expected, next) = ([round], [round + 1]);
+        let expected = if round == 0 { &b"0"[..] } else { &expected[..] };
+        let (first, second) = tokio::join!(
+            one.replace(b"k", Some(expected), value(&next, LONG)),
+            other.replace(b"k", Some(expected), value(&next, LONG)),
+        );
+        assert!(first? != second?, "round {round}");
+    }
+    Ok(())
+}
+
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Visitor {
+    visits: u32,
+}
+
+#[post("/")]
+async fn visit(mut session: Session<Visitor>) -> Result<String, Problem> {
+    session.update(|visitor| visitor.visits += 1).await?;
+    Ok(session.visits.to_string())
+}
+
+#[test]
+fn session_survives_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("sessions.db");
+    let start = || {
+        let path = path.clone();
+        let open = move || {
+            let path = path.clone();
+            async move { Ok::<_, sqlx::Error>(Sessions::new(SqliteStore::open(path).await?)) }
+        };
+        TestClient::new(App::open_per_worker(open).routes(routes![visit]).development(false))
+    };
+    let client = start();
+    client.post("/").send().assert_text("1");
+    client.post("/").send().assert_text("2");
+    let id = client.cookie("__Host-session").expect("a cookie");
+    drop(client);
+    let client = start();
+    client.set_cookie("__Host-session", &id);
+    client.post("/").send().assert_text("3");
+
+    let bytes = std::fs::read(&path).expect("the file");
+    let log = std::fs::read(path.with_extension("db-wal")).unwrap_or_default();
+    let has_id = |bytes: &[u8]| bytes.windows(id.len()).any(|window| window == id.as_bytes());
+    assert!(
+        !has_id(&bytes) && !has_id(&log),
+        "the file has no id that a request could use"
+    );
+}

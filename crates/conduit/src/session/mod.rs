@@ -1,0 +1,238 @@
+//! Sessions: data of a visitor that the server keeps between requests. The feature `sessions`.
+//!
+//! [`Session<T>`] is an argument of handlers. `T` is a struct of the application, which begins as its default; the browser has
+//! a random id in a cookie, and a [`Store`] has the data. The state has the [`Sessions`], the store and its settings: a missing
+//! one is a compile error.
+//!
+//! # Example
+//!
+//! Visitors who sign in:
+//!
+//! ```
+//! use conduit::prelude::*;
+//! use conduit::session::{ActiveSession, Session, Sessions};
+//! use conduit::{Auth, Authenticate};
+//! use conduit::testing::TestClient;
+//!
+//! #[derive(Default, serde::Serialize, serde::Deserialize)]
+//! #[serde(default)]
+//! struct Visitor {
+//!     user: Option<String>,
+//!     visits: u32,
+//! }
+//!
+//! /// The guard of pages for users.
+//! struct User(String);
+//!
+//! impl<S> Authenticate<S> for User
+//! where
+//!     Sessions: FromRef<S>,
+//! {
+//!     type Credentials = ActiveSession<Visitor>;
+//!
+//!     async fn authenticate(session: ActiveSession<Visitor>, _: &S) -> Result<User, Problem> {
+//!         let user = session.user.clone();
+//!         user.map(User).ok_or_else(|| ActiveSession::<Visitor>::refused("sign in first"))
+//!     }
+//! }
+//!
+//! #[post("/sign-in")]
+//! async fn sign_in(mut session: Session<Visitor>, name: String) -> Result<Redirect, Problem> {
+//!     // The password was right: the visitor goes on under a new id.
+//!     session.rotate(|visitor| visitor.user = Some(name.clone())).await?;
+//!     session.flash("Welcome").await?;
+//!     Ok(Redirect::to("/account"))
+//! }
+//!
+//! #[get("/account")]
+//! async fn account(user: Auth<User>, mut session: Session<Visitor>) -> Result<String, Problem> {
+//!     let visits = session.update(|visitor| {
+//!         visitor.visits += 1;
+//!         visitor.visits
+//!     });
+//!     let visits = visits.await?;
+//!     Ok(format!("{:?} {}: visit {visits}", session.take_flashes().await?, user.0.0))
+//! }
+//!
+//! #[post("/sign-out")]
+//! async fn sign_out(mut session: Session<Visitor>) -> Result<Redirect, Problem> {
+//!     session.end().await?;
+//!     Ok(Redirect::to("/"))
+//! }
+//!
+//! let app = App::new(Sessions::in_memory()).routes(routes![sign_in, account, sign_out]);
+//!
+//! let client = TestClient::new(app);
+//! client.get("/account").send().assert_status(401);
+//! client.post("/sign-in").text("ada").send().assert_status(303);
+//! client.get("/account").send().assert_text(r#"["Welcome"] ada: visit 1"#);
+//! client.get("/account").send().assert_text("[] ada: visit 2");
+//! client.post("/sign-out").send().assert_status(303);
+//! client.get("/account").send().assert_status(401);
+//! ```
+//!
+//! # Guarantees
+//!
+//! - **No lost write.** [`Session::update`] reads, changes and writes the data in one atomic step: where another request has
+//!   written meanwhile, the change is made again to the newer data.
+//! - **No return of an ended session.** A request that was under way while its session ended, or got a new id, gets a 409 when
+//!   it writes. It neither creates the session again nor sends a cookie.
+//! - **No session before the first write.** Requests that only read set no cookie and store nothing.
+//! - **No id that a client has chosen.** An unknown id is ignored, and the first write makes a new one. [`Session::rotate`]
+//!   replaces the id; use it where a visitor signs in.
+//! - **No id in the store.** An id has 256 bits from the system's random generator, and the store has its SHA-256.
+//! - **No request of another site.** A `Session` is [ambient](crate::FromRequest::IS_AMBIENT): a request with an unsafe method
+//!   from a page of another origin gets a 403.
+//!
+//! # The cookie
+//!
+//! `__Host-session` with `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/`: a browser sends it to this host alone, over TLS or to
+//! `localhost`, and no other host of the domain can set it. In [development](crate::App::development) it is `session` without
+//! `Secure`, so that a phone in the same network can be used. It lasts until the browser ends, unless the sessions are
+//! [`persistent`](Sessions::persistent). It is sent when the id changes, and not with each response.
+//!
+//! # Caches
+//!
+//! A response whose handler has extracted a session has `vary: cookie`, and `cache-control: private, no-cache` unless the handler
+//! sets the field. One that sets the cookie has `cache-control: no-store`.
+//!
+//! # Other stores
+//!
+//! [`MemoryStore`] loses all sessions at a restart. `conduit-sqlite` has a store in SQLite; a
+//! [`Store`] for Redis or PostgreSQL is two functions, `get` and an atomic compare and set. Open its pool for each worker, in
+//! [`App::open_per_worker`](crate::App::open_per_worker).
+//!
+//! [`Store`]: crate::layer::Store
+
+mod backend;
+mod extract;
+mod id;
+mod record;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cookie::SameSite;
+
+use self::backend::Backend;
+use crate::layer::{MemoryStore, Store};
+
+pub use self::extract::{ActiveSession, Session, SessionData};
+
+/// The store and the settings of sessions, a part of the application's state. Clones share the store.
+///
+/// # Example
+///
+/// Sessions that end after an hour without a request:
+///
+/// ```
+/// use conduit::layer::MemoryStore;
+/// use conduit::prelude::*;
+/// use conduit::session::{Session, Sessions};
+/// use std::time::Duration;
+///
+/// #[derive(Clone, FromRef)]
+/// struct Shop {
+///     sessions: Sessions,
+/// }
+///
+/// #[derive(Default, serde::Serialize, serde::Deserialize)]
+/// struct Cart(Vec<u32>);
+///
+/// #[post("/cart/{item}")]
+/// async fn add(item: Path<u32>, mut cart: Session<Cart>) -> Result<Redirect, Problem> {
+///     cart.update(|cart| cart.0.push(*item)).await?;
+///     Ok(Redirect::to("/cart"))
+/// }
+///
+/// let sessions = Sessions::new(MemoryStore::new(64 * 1024 * 1024)).idle_timeout(Duration::from_secs(3600));
+/// let app = App::new(Shop { sessions }).routes(routes![add]);
+/// ```
+#[derive(Clone)]
+pub struct Sessions {
+    store: Arc<dyn Backend>,
+    settings: Arc<SessionSettings>,
+}
+
+/// The settings that the cookie and the records of all sessions share.
+#[derive(Clone, Debug)]
+struct SessionSettings {
+    name: String,
+    same_site: SameSite,
+    is_persistent: bool,
+    idle: Duration,
+    lifetime: Duration,
+}
+
+impl Sessions {
+    /// Sessions in this store.
+    pub fn new(store: impl Store + Sync) -> Self {
+        Sessions {
+            store: Arc::new(store),
+            settings: Arc::new(SessionSettings {
+                name: "session".to_owned(),
+                same_site: SameSite::Lax,
+                is_persistent: false,
+                idle: Duration::from_secs(24 * 60 * 60),
+                lifetime: Duration::from_secs(30 * 24 * 60 * 60),
+            }),
+        }
+    }
+
+    /// Sessions in the memory of this process, 16 MiB of them: about 40,000. Clones share them.
+    pub fn in_memory() -> Self {
+        Sessions::new(MemoryStore::default())
+    }
+
+    /// Sets the time without requests after which a session ends. Default: 24 hours. The resolution is 1 s.
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        Arc::make_mut(&mut self.settings).idle = time;
+        self
+    }
+
+    /// Sets the time after which a session ends at the latest, counted from its begin or its last
+    /// [rotation](Session::rotate). Default: 30 days.
+    pub fn lifetime(mut self, time: Duration) -> Self {
+        Arc::make_mut(&mut self.settings).lifetime = time;
+        self
+    }
+
+    /// Lets browsers keep the cookie for the [lifetime](Self::lifetime), so that a session survives their end.
+    pub fn persistent(mut self) -> Self {
+        Arc::make_mut(&mut self.settings).is_persistent = true;
+        self
+    }
+
+    /// Sends the cookie only with requests that a page of this site causes, `SameSite=Strict`: a visitor who follows a link from
+    /// another site is then not signed in on the first page.
+    pub fn strict(mut self) -> Self {
+        Arc::make_mut(&mut self.settings).same_site = SameSite::Strict;
+        self
+    }
+
+    /// Sets the name of the cookie, which follows `__Host-`. Default: `session`. Two applications of one host need two names: a
+    /// cookie is sent to all ports. The OpenAPI document names the default.
+    ///
+    /// # Panics
+    ///
+    /// When the name is not made of letters, digits, `-` and `_`.
+    #[track_caller]
+    pub fn cookie_name(mut self, name: &str) -> Self {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        assert!(
+            !name.is_empty() && name.bytes().all(is_allowed),
+            "invalid cookie name `{name}`: use letters, digits, `-` and `_`"
+        );
+        Arc::make_mut(&mut self.settings).name = name.to_owned();
+        self
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
