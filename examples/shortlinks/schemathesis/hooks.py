@@ -13,11 +13,14 @@ urls = st.builds("{}://{}.{}{}".format, st.sampled_from(["http", "https"]), labe
 schemathesis.openapi.format("uri", urls)
 
 
+SESSION = ["POST /api/session", "DELETE /api/session"]
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Signing out ends the session that all other calls are made with, so it gets one of its own."""
-    authorization = (case.headers or {}).get("Authorization", "")
-    if case.operation.label == "DELETE /api/session" and authorization in os.environ["SHORTLINKS_TOKENS"].split(","):
+    """Signing in or out ends the session that all other calls are made with, so it gets another one."""
+    cookie = (case.headers or {}).get("Cookie", "")
+    if case.operation.label in SESSION and cookie in os.environ["SHORTLINKS_COOKIES"].split(","):
         credentials = {"name": "ada", "password": os.environ["SHORTLINKS_PASSWORD"]}
         session = requests.post(f"{os.environ['SHORTLINKS_ADDRESS']}/api/session", json=credentials, timeout=30)
-        case.headers["Authorization"] = f"Bearer {session.json()['token']}"
+        case.headers["Cookie"] = session.headers["set-cookie"].split(";")[0]

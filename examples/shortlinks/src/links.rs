@@ -88,7 +88,7 @@ async fn create(
         Some(slug) => insert_as(slug, &store, &user.0, &url).await?,
         None => insert_at_random(&store, &user.0, &url).await?,
     };
-    Ok(Created::at(format!("/api/links/{}", link.slug), Json(link)))
+    Ok(Created::at(show::path(&link.slug), Json(link)))
 }
 
 async fn insert_as(slug: &str, store: &Store, user: &User, url: &Url) -> Result<Link, LinkError> {
@@ -115,7 +115,7 @@ fn is_reserved(slug: &str) -> bool {
 }
 
 /// One of your links, without following it.
-#[get("/api/links/{slug}")]
+#[get("/api/links/{slug}", link)]
 async fn show(user: Auth<User>, slug: Path<String>, store: State<Store>) -> Result<Json<Link>, LinkError> {
     let link = store.find(&user.0, &slug).await?;
     link.map(Json).ok_or(LinkError::NoLink { slug: slug.0 })

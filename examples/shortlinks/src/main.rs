@@ -22,6 +22,7 @@ mod users;
 use conduit::layer::{Compression, Conditional, RateLimit, RequestIds, SecurityHeaders};
 use conduit::openapi::Info;
 use conduit::prelude::*;
+use conduit::session::Sessions;
 use settings::Settings;
 use store::{OpenError, Store, Writer};
 
@@ -38,6 +39,7 @@ const BODY_LIMIT_BYTES: u64 = 16 * 1024;
 #[derive(Clone, FromRef)]
 struct Service {
     store: Store,
+    sessions: Sessions,
     limits: Limits,
 }
 
@@ -65,15 +67,19 @@ fn app(settings: Settings) -> App<Service, Routes<Service>> {
     let open = move || {
         let (database, writer, limits) = (settings.database.clone(), writer.clone(), limits.clone());
         async move {
-            let store = Store::open(&database, &writer).await?;
-            Ok::<_, OpenError>(Service { store, limits })
+            let (store, sessions) = Store::open(&database, &writer).await?;
+            Ok::<_, OpenError>(Service {
+                store,
+                sessions,
+                limits,
+            })
         }
     };
     App::open_per_worker(open)
         .routes(ROUTES)
         .info(Info::new("Short links", env!("CARGO_PKG_VERSION")).description(
-            "Sign up with `POST /api/users`, sign in with `POST /api/session`, and send the token that you get as \
-             `authorization: Bearer …`. Whoever has signed in on the page has a cookie instead.",
+            "Sign up with `POST /api/users` and sign in with `POST /api/session`: the response sets the cookie that other \
+             requests need. Pages of other sites cannot use it.",
         ))
         .docs(DOCS)
         .body_limit(BODY_LIMIT_BYTES)

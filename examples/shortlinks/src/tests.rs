@@ -11,6 +11,7 @@ use crate::app;
 use crate::settings::Settings;
 
 const PASSWORD: &str = "correct horse";
+const COOKIE: &str = "__Host-session";
 
 /// A directory for a database, which goes when the test ends.
 struct Directory(PathBuf);
@@ -39,7 +40,7 @@ impl Drop for Directory {
 /// Runs a test as a client of the service that has not signed up.
 fn with_client(test: impl FnOnce(TestClient)) {
     let directory = Directory::new();
-    test(TestClient::new(app(directory.settings())));
+    test(TestClient::new(app(directory.settings()).development(false)));
 }
 
 /// Runs a test as one that has signed in as Ada.
@@ -52,11 +53,8 @@ fn signed_in(client: &TestClient, name: &str) -> TestClient {
     let client = client.another();
     let credentials = json!({ "name": name, "password": PASSWORD });
     client.post("/api/users").json(&credentials).send().assert_status(201);
-    let session = client.post("/api/session").json(&credentials).send();
-    session.assert_status(201);
-    let token = session.json::<Value>()["token"].as_str().expect("a token").to_owned();
-    client.clear_cookies();
-    client.with_bearer(&token)
+    client.post("/api/session").json(&credentials).send().assert_status(201);
+    client
 }
 
 fn create(client: &TestClient, link: Value) -> TestResponse {
@@ -229,13 +227,13 @@ fn the_links_of_another_user_can_be_followed_and_nothing_else() {
 fn links_require_a_session() {
     with_client(|client| {
         let refused = client.get("/api/links").send();
-        refused.assert_status(401).assert_header("www-authenticate", "Bearer");
+        let challenge = r#"ApiKey in="cookie", name="__Host-session""#;
+        refused.assert_status(401).assert_header("www-authenticate", challenge);
         create(&client, json!({ "url": "https://example.com" })).assert_status(401);
         client.get("/api/session").send().assert_status(401);
-        client.get("/api/links").bearer("nonsense").send().assert_status(401);
         client
             .get("/api/links")
-            .cookie("session", "nonsense")
+            .cookie(COOKIE, "nonsense")
             .send()
             .assert_status(401);
     });
@@ -261,29 +259,55 @@ fn session_begins_with_the_password_and_ends_at_logout() {
             assert_eq!(refused.problem()["detail"], "No user has this name and password.");
         }
 
-        // The page: the cookie is enough, and no script can read it.
+        // The cookie is enough, and no script can read it.
         let signed_in = client.post("/api/session").json(&ada).send();
-        signed_in.assert_status(201);
+        signed_in.assert_status(201).assert_json(&json!({ "name": "ada" }));
         let cookie = signed_in.header("set-cookie").expect("a cookie");
-        assert!(
-            cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
-            "{cookie}"
-        );
-        client
-            .get("/api/session")
-            .send()
-            .assert_status(200)
-            .assert_json(&json!({ "name": "ada" }));
+        let attributes = "; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=2592000";
+        assert!(cookie.starts_with(COOKIE) && cookie.ends_with(attributes), "{cookie}");
+        let session = client.get("/api/session").send();
+        session.assert_status(200).assert_json(&json!({ "name": "ada" }));
+        assert_eq!(session.header("set-cookie"), None);
 
-        // A program: the token is.
-        let token = signed_in.json::<Value>()["token"].as_str().expect("a token").to_owned();
-        let program = client.another().with_bearer(&token);
-        program.get("/api/session").send().assert_status(200);
+        // The second session of the same browser makes the id of the first one worthless.
+        let first = client.cookie(COOKIE).expect("a cookie");
+        client.post("/api/session").json(&ada).send().assert_status(201);
+        let second = client.cookie(COOKIE).expect("a cookie");
+        assert_ne!(first, second);
+        let thief = client.another();
+        thief
+            .get("/api/session")
+            .cookie(COOKIE, &first)
+            .send()
+            .assert_status(401);
 
         client.delete("/api/session").send().assert_status(204);
-        assert_eq!(client.cookie("session"), None);
+        assert_eq!(client.cookie(COOKIE), None);
         client.get("/api/session").send().assert_status(401);
-        program.get("/api/session").send().assert_status(401);
+        thief
+            .get("/api/session")
+            .cookie(COOKIE, &second)
+            .send()
+            .assert_status(401);
+    });
+}
+
+#[test]
+fn pages_of_other_sites_cannot_act_for_the_user() {
+    as_ada(|client| {
+        create(&client, json!({ "url": "https://example.com", "slug": "mine" }));
+        for (method, target) in [
+            ("POST", "/api/session"),
+            ("DELETE", "/api/session"),
+            ("POST", "/api/links"),
+            ("DELETE", "/api/links/mine"),
+        ] {
+            let attack = client.request(method, target).header("sec-fetch-site", "cross-site");
+            attack.send().assert_status(403);
+            let attack = client.request(method, target).header("origin", "https://evil.example");
+            attack.send().assert_status(403);
+        }
+        client.get("/api/links/mine").send().assert_status(200);
     });
 }
 
@@ -304,7 +328,7 @@ fn guessing_and_flooding_are_slowed_down() {
     let mut settings = directory.settings();
     settings.new_links_per_minute = 2;
     settings.sign_ins_per_minute = 3;
-    let ada = signed_in(&TestClient::new(app(settings)), "ada");
+    let ada = signed_in(&TestClient::new(app(settings).development(false)), "ada");
     ada.post("/api/session")
         .json(&json!({ "name": "ada", "password": "a wrong guess" }))
         .send()

@@ -1,15 +1,12 @@
-//! Users: signing up, in and out, and the guard for everything that is somebody's.
+//! Users: signing up, in and out, and the guard of an account's data.
 
-use conduit::cookie::time::Duration;
-use conduit::cookie::{Cookie, SameSite};
-use conduit::extract::Cookies;
-use conduit::openapi::Operation;
 use conduit::prelude::*;
-use conduit::{ApiKey, Auth, Authenticate, Bearer, Key, KeyPlace, Secret, Valid};
+use conduit::session::{ActiveSession, Session, Sessions};
+use conduit::{Auth, Authenticate, Valid};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{SESSION_DAYS, Store};
+use crate::store::Store;
 use crate::{Limits, Service, password};
 
 pub(crate) const ROUTES: Routes<Service> = routes![
@@ -19,59 +16,40 @@ pub(crate) const ROUTES: Routes<Service> = routes![
     sign_out
 ];
 
-const COOKIE: &str = "session";
-
 /// A user who has signed in. As `Auth<User>` it is the guard before a handler.
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub(crate) struct User {
     #[serde(skip)]
     pub(crate) id: i64,
     pub(crate) name: String,
 }
 
+/// The data of a session: id and name of the user who has signed in.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Visitor {
+    user: Option<(i64, String)>,
+}
+
 impl<S> Authenticate<S> for User
 where
-    Store: FromRef<S>,
+    Sessions: FromRef<S>,
 {
-    type Credentials = Token;
+    type Credentials = ActiveSession<Visitor>;
 
-    async fn authenticate(token: Token, state: &S) -> Result<User, Problem> {
-        let user = Store::from_ref(state).user_of_session(token.0.reveal()).await?;
-        user.ok_or_else(|| Bearer::refused("no session has this token: sign in again"))
-    }
-}
-
-/// A session's token: programs send it as a bearer token, the page as the cookie that signing in has set.
-pub(crate) struct Token(Secret);
-
-/// The cookie of the page. `SameSite=Strict` keeps other sites from acting for the user.
-struct SessionCookie;
-
-impl Key for SessionCookie {
-    const PLACE: KeyPlace = KeyPlace::Cookie(COOKIE);
-}
-
-impl<S> FromRequest<S> for Token {
-    type Rejection = Problem;
-
-    async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
-        let bearer = Option::<Bearer>::from_request(request, state).await?;
-        let cookie = Option::<ApiKey<SessionCookie>>::from_request(request, state).await?;
-        match (bearer, cookie) {
-            (Some(bearer), _) => Ok(Token(bearer.token)),
-            (None, Some(cookie)) => Ok(Token(cookie.key)),
-            (None, None) => Bearer::from_request(request, state)
-                .await
-                .map(|bearer| Token(bearer.token)),
+    async fn authenticate(session: ActiveSession<Visitor>, _: &S) -> Result<User, Problem> {
+        match &session.user {
+            Some((id, name)) => Ok(User {
+                id: *id,
+                name: name.clone(),
+            }),
+            None => Err(refused("sign in first")),
         }
     }
+}
 
-    fn describe(operation: &mut Operation) {
-        operation.any_of(&[
-            <Bearer as FromRequest<S>>::describe,
-            <ApiKey<SessionCookie> as FromRequest<S>>::describe,
-        ]);
-    }
+fn refused(detail: &'static str) -> Problem {
+    ActiveSession::<Visitor>::refused(detail)
 }
 
 /// A name and a password.
@@ -84,14 +62,6 @@ struct Credentials {
     /// 10 to 200 characters.
     #[garde(length(chars, min = 10, max = 200))]
     password: String,
-}
-
-/// A session, which lasts for 30 days.
-#[derive(Serialize, JsonSchema)]
-struct Session {
-    /// What to send as `authorization: Bearer …`. It is not shown again.
-    token: String,
-    user: User,
 }
 
 #[derive(Debug, Problem)]
@@ -119,41 +89,35 @@ async fn sign_up(new: Valid<Json<Credentials>>, store: State<Store>) -> Result<S
     }
 }
 
-/// Signs in: the answer has a token for programs, and sets it as a cookie for the page.
+/// Signs in: the response sets the cookie of a session. The id of an earlier session is invalid from then on.
 #[post("/api/session")]
 async fn sign_in(
     credentials: Valid<Json<Credentials>>,
-    mut cookies: Cookies,
+    mut session: Session<Visitor>,
     store: State<Store>,
-) -> Result<(Cookies, Created<Json<Session>>), Problem> {
+) -> Result<Created<Json<User>>, Problem> {
     let Valid(Json(Credentials { name, password })) = credentials;
     let (user, hash) = store.find_user(&name).await?.unzip();
     let is_right = password::is_right(password, hash).await?;
     let user = user.filter(|_| is_right);
-    let user = user.ok_or_else(|| Bearer::refused("No user has this name and password."))?;
-    let token = store.insert_session(&user).await?;
-    let cookie = Cookie::build((COOKIE, token.clone())).same_site(SameSite::Strict);
-    cookies.add(cookie.max_age(Duration::days(SESSION_DAYS)));
-    Ok((cookies, Created::at("/api/session", Json(Session { token, user }))))
+    let user = user.ok_or_else(|| refused("No user has this name and password."))?;
+    session
+        .rotate(|visitor| visitor.user = Some((user.id, user.name.clone())))
+        .await?;
+    Ok(Created::at(whoami::path(), Json(user)))
 }
 
 /// Returns the signed-in user.
-#[get("/api/session")]
+#[get("/api/session", link)]
 async fn whoami(user: Auth<User>) -> Json<User> {
     Json(user.0)
 }
 
-/// Signs out: the token is worth nothing from now on.
+/// Signs out: the session ends, also for those who know its cookie.
 #[delete("/api/session")]
-async fn sign_out(
-    _: Auth<User>,
-    token: Token,
-    mut cookies: Cookies,
-    store: State<Store>,
-) -> Result<(Cookies, NoContent), Problem> {
-    store.remove_session(token.0.reveal()).await?;
-    cookies.remove(COOKIE);
-    Ok((cookies, NoContent))
+async fn sign_out(_: Auth<User>, mut session: Session<Visitor>) -> Result<NoContent, Problem> {
+    session.end().await?;
+    Ok(NoContent)
 }
 
 /// Guessing passwords takes many tries, and each try takes work.

@@ -1,4 +1,4 @@
-//! Users, sessions and links, in a SQLite file.
+//! Users, links and the store of sessions, in a SQLite file.
 
 mod links;
 mod users;
@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use conduit::session::Sessions;
+use conduit_sqlite::SqliteStore;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::OnceCell;
 
 pub(crate) use links::Link;
-pub(crate) use users::SESSION_DAYS;
 
 /// The time that a statement waits for a database that another process has locked.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,7 +22,7 @@ const READERS: u32 = 4;
 
 /// The steps from an empty database to the present one. SQLite's `user_version` counts the steps of a file; a step that
 /// was ever released stays as it is.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     // `AUTOINCREMENT`, because a page of the list begins after an id: an id that was deleted must not come again.
     "CREATE TABLE IF NOT EXISTS links (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -44,6 +45,8 @@ const STEPS: [&str; 2] = [
     CREATE INDEX sessions_by_end ON sessions (ends_at);
     ALTER TABLE links ADD COLUMN owner INTEGER REFERENCES users (id) ON DELETE CASCADE;
     CREATE INDEX links_by_owner ON links (owner, id);",
+    // Sessions are in the table of `SqliteStore`.
+    "DROP TABLE sessions;",
 ];
 
 /// The database, as a worker has it. Clones share the same connections to the database.
@@ -62,8 +65,8 @@ pub(crate) struct Store {
 pub(crate) struct Writer(Arc<OnceCell<SqlitePool>>);
 
 impl Store {
-    /// Opens the file, or creates it, and creates missing tables.
-    pub(crate) async fn open(path: &Path, writer: &Writer) -> Result<Self, OpenError> {
+    /// Opens the file, or creates it, and creates missing tables, those of sessions too.
+    pub(crate) async fn open(path: &Path, writer: &Writer) -> Result<(Self, Sessions), OpenError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -73,7 +76,7 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
         match Self::connect(options, writer).await {
-            Ok(store) => Ok(store),
+            Ok(opened) => Ok(opened),
             Err(cause) => Err(OpenError {
                 path: path.to_owned(),
                 cause,
@@ -81,7 +84,7 @@ impl Store {
         }
     }
 
-    async fn connect(options: SqliteConnectOptions, writer: &Writer) -> sqlx::Result<Self> {
+    async fn connect(options: SqliteConnectOptions, writer: &Writer) -> sqlx::Result<(Self, Sessions)> {
         let open_writer = async || {
             let writer = SqlitePoolOptions::new()
                 .max_connections(1)
@@ -94,7 +97,10 @@ impl Store {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));
-        Ok(Store { writer, readers })
+        let sessions = Sessions::new(SqliteStore::new(writer.clone()).await?)
+            .persistent()
+            .strict();
+        Ok((Store { writer, readers }, sessions))
     }
 
     /// Checks that the database responds.

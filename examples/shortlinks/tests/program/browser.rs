@@ -2,7 +2,8 @@
 //!
 //! Where no Chromium is installed the test prints that and passes, except where the environment has `CI=true`.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -55,6 +56,14 @@ fn a_user_signs_up_makes_links_and_signs_out_on_the_page() {
 
         browser.value("element('sign-out').click()");
         browser.wait("!account.hidden && element('mine').hidden");
+        assert_eq!(browser.value("violations"), json!([]), "the page respects its policy");
+        // A script that is written into the page does not run.
+        browser.value(
+            "const injected = document.createElement('script'); injected.textContent = 'window.injected = true';
+            document.body.append(injected)",
+        );
+        assert_eq!(browser.value("window.injected === undefined"), true);
+        assert_eq!(browser.value("violations"), json!(["script-src-elem inline"]));
         assert_eq!(browser.value("document.querySelector('li')"), Value::Null);
         browser.open(&service.address);
         browser.wait("!account.hidden");
@@ -123,14 +132,8 @@ fn the_docs_page_tries_an_operation_as_a_user() {
         let list = "#operations-links-links_list";
         browser.wait(&format!("document.querySelector('{list}')"));
 
-        // The dialog takes the token; the page's framework notices a value only if the browser sets it.
-        browser.value("document.querySelector('.scheme-container .authorize').click()");
-        browser.wait("document.querySelector('.modal-ux input')");
-        browser.value("document.querySelector('.modal-ux input').focus()");
-        browser.call("Input.insertText", json!({ "text": service.token() }));
-        browser.value("document.querySelector('.modal-ux button.authorize').click()");
-        browser.wait("document.querySelector('.modal-ux button.btn-done')");
-        browser.value("document.querySelector('.modal-ux button.btn-done').click()");
+        // The page of the documentation has the origin of the service, so that the browser sends the cookie.
+        browser.sign_in_by_script(&service.address);
 
         browser.value(&format!(
             "document.querySelector('{list} button.opblock-summary-control').click()"
@@ -152,6 +155,87 @@ fn the_docs_page_tries_an_operation_as_a_user() {
             "document.querySelector('{list} .responses-wrapper').scrollIntoView()"
         ));
         browser.screenshot("docs-answer");
+    });
+}
+
+/// A page of another site, whose scripts may do what a page may do.
+fn attacker() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut head = [0; 4096];
+            let page =
+                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\nconnection: close\r\n\r\nevil";
+            // A browser that has gone away needs no page.
+            let _ = stream.read(&mut head).and_then(|_| stream.write_all(page.as_bytes()));
+        }
+    });
+    // Another host than that of the service, and so another site.
+    format!("http://localhost:{port}/")
+}
+
+#[test]
+fn pages_of_another_site_cannot_act_for_the_user() {
+    with_browser(|browser, database| {
+        let service = Service::start_as("ada", database);
+        service.create(&json!({ "url": "https://example.com/", "slug": "mine" }));
+        browser.open(&service.address);
+        browser.sign_in_by_script(&service.address);
+        let evil = attacker();
+        let address = json!(service.address);
+
+        // An image, a script and a simple request with cookies: they change nothing.
+        browser.open(&evil);
+        browser.value(&format!("new Image().src = {address} + '/api/session'"));
+        let simple = "{ method: 'POST', mode: 'no-cors', credentials: 'include', body: '{}' }";
+        browser.value(&format!(
+            "fetch({address} + '/api/links', {simple}).then(() => 0, () => 0)"
+        ));
+        // A request with another method needs a permission, which it does not get.
+        let delete = "{ method: 'DELETE', credentials: 'include' }";
+        let failed = browser.value(&format!(
+            "fetch({address} + '/api/session', {delete}).then(() => 'sent', () => 'blocked')"
+        ));
+        assert_eq!(failed, "blocked");
+
+        // A form that signs its victim in as another user.
+        browser.value(&format!(
+            "const form = document.createElement('form'); form.method = 'post'; form.action = {address} + '/api/session';
+            document.body.append(form); form.submit()"
+        ));
+        browser.wait("document.body?.textContent.includes('a page of another origin')");
+
+        browser.open(&service.address);
+        browser.wait("!element('who').hidden");
+        assert_eq!(browser.text("#user"), "ada");
+        browser.wait("document.querySelector('li[data-slug=mine]')");
+    });
+}
+
+#[test]
+fn cookie_of_a_session_is_for_this_host_alone_and_changes_at_sign_in() {
+    with_browser(|browser, database| {
+        let service = Service::start_as("ada", database);
+        browser.open(&service.address);
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            browser.sign_in_by_script(&service.address);
+            let cookies = browser.call("Network.getCookies", json!({ "urls": [service.address] }));
+            let [cookie] = &cookies["cookies"].as_array().expect("cookies")[..] else {
+                panic!("one cookie: {cookies}");
+            };
+            assert_eq!(cookie["name"], "__Host-session");
+            assert_eq!(cookie["domain"], "127.0.0.1");
+            assert_eq!(cookie["path"], "/");
+            assert_eq!(cookie["httpOnly"], true);
+            assert_eq!(cookie["secure"], true);
+            assert_eq!(cookie["sameSite"], "Strict");
+            seen.push(cookie["value"].clone());
+        }
+        assert_ne!(seen[0], seen[1]);
+        assert_eq!(browser.value("document.cookie"), "", "no script can read it");
     });
 }
 
@@ -215,6 +299,9 @@ impl Browser {
         );
         self.session = attached["sessionId"].as_str().map(str::to_owned);
         self.call("Page.enable", json!({}));
+        let record = "window.violations = []; addEventListener('securitypolicyviolation', \
+            (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));";
+        self.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": record }));
         self.call("Page.navigate", json!({ "url": address }));
         self.receive(|message| message["method"] == "Page.loadEventFired");
     }
@@ -274,6 +361,19 @@ impl Browser {
             }})"
         ));
         assert_eq!(held, true, "{condition} does not come about");
+    }
+
+    /// Signs in as Ada from a page of the service.
+    fn sign_in_by_script(&mut self, address: &str) {
+        let credentials = json!({ "name": "ada", "password": PASSWORD }).to_string();
+        let options = json!({
+            "method": "POST", "headers": { "content-type": "application/json" }, "body": credentials,
+        });
+        let status = self.value(&format!(
+            "fetch({} + '/api/session', {options}).then((response) => response.status)",
+            json!(address)
+        ));
+        assert_eq!(status, 201);
     }
 
     /// Fills in the form of a name and a password, and presses the button, once the one before has done its work.

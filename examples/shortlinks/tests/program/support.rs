@@ -49,8 +49,8 @@ pub(crate) struct Service {
     _output: BufReader<ChildStdout>,
     pub(crate) address: String,
     agent: Agent,
-    /// The cookie of the requests; empty before signing in.
-    token: String,
+    /// The field `cookie` of the requests; empty before signing in.
+    cookie: String,
 }
 
 impl Service {
@@ -73,7 +73,7 @@ impl Service {
             _output: output,
             address,
             agent: client(),
-            token: String::new(),
+            cookie: String::new(),
         }
     }
 
@@ -84,7 +84,8 @@ impl Service {
         service.post("/api/users", &credentials);
         let session = service.post("/api/session", &credentials);
         assert_eq!(session.status, 201, "{session:?}");
-        service.token = session.json()["token"].as_str().expect("a token").to_owned();
+        let cookie = session.header("set-cookie").split(';').next();
+        service.cookie = cookie.expect("a name and a value").to_owned();
         service
     }
 
@@ -96,11 +97,7 @@ impl Service {
 
     pub(crate) fn get(&self, path: &str) -> Answer {
         let request = self.agent.get(self.at(path));
-        request
-            .header("authorization", self.authorization())
-            .call()
-            .expect("an answer")
-            .into()
+        request.header("cookie", &self.cookie).call().expect("an answer").into()
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
@@ -108,16 +105,8 @@ impl Service {
             .agent
             .post(self.at(path))
             .header("content-type", "application/json");
-        let request = request.header("authorization", self.authorization());
+        let request = request.header("cookie", &self.cookie);
         request.send(body.to_string()).expect("an answer").into()
-    }
-
-    pub(crate) fn token(&self) -> &str {
-        &self.token
-    }
-
-    fn authorization(&self) -> String {
-        format!("Bearer {}", self.token)
     }
 
     /// Makes a link.
@@ -150,6 +139,7 @@ pub(crate) fn command(database: &Path) -> Command {
     command
         .env("SHORTLINKS_DB", database)
         .env("CONDUIT_ADDR", "127.0.0.1:0")
+        .env("CONDUIT_ENV", "production")
         .env("CONDUIT_WORKERS", WORKERS);
     command
 }
