@@ -22,7 +22,7 @@ use crate::shared::Shared;
 /// The number of bytes that a connection receives at most before its output is sent and other connections are served.
 const INPUT_SHARE_BYTES: usize = 512 * 1024;
 
-/// True if a connection goes on.
+/// The state of a connection after an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub(super) enum Disposition {

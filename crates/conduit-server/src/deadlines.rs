@@ -1,21 +1,21 @@
 //! A timer wheel for the deadlines of connections, with slots of one second.
 //!
-//! A connection is in one slot at a time. Its deadline usually moves further away with each request: then nothing is done
-//! until its slot is due, and only then it moves to the slot of its deadline. So a request costs nothing here, and a second
-//! costs in proportion to the connections in its slot.
+//! A connection is in one slot at a time. Its deadline usually moves further away with each request. It stays in its slot
+//! until that is due, and moves to the slot of its deadline only then. So a request costs nothing here, and a second costs in
+//! proportion to the connections in its slot.
 //!
-//! The wheel is short, so that the identifier of a closed connection does not stay for long: a server with 50,000 new
-//! connections a second keeps 15 seconds of them, 6 MB. In return an open connection is checked every 15 seconds.
+//! The wheel is short, which bounds the identifiers of closed connections: a server with 50,000 new connections a second keeps
+//! those of 15 seconds, 6 MB. In return each open connection is checked every 15 seconds.
 
 use crate::exchange_id::ConnectionId;
 
-/// The number of slots, in seconds. A deadline further away waits in the last slot and is then put in again.
+/// The number of slots, in seconds. A connection with a later deadline waits in the last slot, and then again.
 const SLOTS: u32 = 16;
 
 /// A second on the worker's own clock, counted from its start.
 pub(crate) type Second = u32;
 
-/// The place of a connection in the wheel; by default it has no place.
+/// The slot of a connection in the wheel; none by default.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct WheelSlot {
     /// The second of the slot; 0 for no slot.
@@ -24,7 +24,7 @@ pub(crate) struct WheelSlot {
 
 pub(crate) struct Wheel {
     slots: Vec<Vec<ConnectionId>>,
-    /// All slots up to this second have been handed out.
+    /// All slots up to this second were returned.
     now: Second,
 }
 
@@ -46,11 +46,11 @@ impl Wheel {
         self.slots[(second % SLOTS) as usize].push(key);
     }
 
-    /// Advances to `now` and returns the connections of the slots that were passed, to be checked with
+    /// Advances to `now`. Returns the connections of the slots on the way, for which the caller calls
     /// [`came_up`](Self::came_up).
     pub(crate) fn advance(&mut self, now: Second) -> Vec<ConnectionId> {
         let mut keys = Vec::new();
-        // A worker that slept for longer than the wheel has slots hands each out once.
+        // A worker that slept for longer than the wheel has slots returns each slot once.
         let first = (self.now + 1).max((now + 1).saturating_sub(SLOTS));
         for second in first..=now {
             let slot = std::mem::take(&mut self.slots[(second % SLOTS) as usize]);
@@ -64,8 +64,8 @@ impl Wheel {
         keys
     }
 
-    /// Returns whether the connection was in a slot that was passed; if so it has no slot now. Otherwise its entry stayed when it
-    /// moved to an earlier slot.
+    /// Returns whether the slot of the connection was passed, and removes the connection from it. Otherwise the entry is an
+    /// old one: the connection has moved to an earlier slot since.
     pub(crate) fn came_up(&self, slot: &mut WheelSlot) -> bool {
         let passed = slot.second != 0 && slot.second <= self.now;
         if passed {

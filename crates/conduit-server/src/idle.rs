@@ -1,29 +1,28 @@
-//! Which connections make room for new ones at the limit of connections: those that have been without a request for the
-//! longest.
+//! The idle connections that close for new ones at the limit of connections: the longest idle first.
 //!
-//! Nothing is kept in order for it: a request costs nothing here. A worker that is full looks at all of its connections, once
-//! a second at most, and remembers the longest idle; it closes one for each client that it accepts.
+//! No order is kept, so that a request costs nothing here. A full worker searches all of its connections, at most once a
+//! second, and keeps the longest idle; it closes one of them for each client that it accepts.
 
 use crate::deadlines::Second;
 use crate::exchange_id::ConnectionId;
 
-/// For how long a connection must have been idle: one that has just been answered, or accepted, has its time to ask.
+/// The minimum idle time: a new connection, and one after a response, has this time for its next request.
 const AT_LEAST: Second = 2;
-/// The number of remembered connections, and so of closes in a second.
+/// The number of connections that a search keeps, and the maximum number of closes in a second.
 const REMEMBERED: usize = 1024;
 
 /// The longest idle connections of a worker.
 #[derive(Default)]
 pub(super) struct Idle {
-    /// Since when, and which; the one that has been idle for the longest is the last.
+    /// The second since which each is idle, with its identifier; the longest idle is the last.
     longest: Vec<(Second, ConnectionId)>,
-    /// When they were looked for.
+    /// The second of the last search.
     looked: Second,
 }
 
 impl Idle {
-    /// The connection that has been idle for the longest. `all` gives each idle connection with the second since which it
-    /// is; `since` gives that second of one connection if it is still idle.
+    /// Returns the longest idle connection. `all` returns each idle connection with the second since which it is idle; `since`
+    /// returns that second for one connection, or `None` if it is no longer idle.
     pub(super) fn longest<All: Iterator<Item = (Second, ConnectionId)>>(
         &mut self,
         now: Second,

@@ -1,7 +1,7 @@
-//! The stream of bytes below a connection: TCP, a Unix socket, or what encrypts one of them.
+//! The byte stream of a connection: TCP, a Unix socket, or encryption over one of them.
 //!
-//! The connection's own state knows nothing of the kind: it receives into the worker's buffer, sends the engine's
-//! output, and queries whether the stream has finished either.
+//! A link does not depend on the kind: it receives into the buffer of the worker, sends the output of the protocol, and
+//! queries the state of the encryption where there is any.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -23,8 +23,7 @@ pub(super) const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_o
 pub enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
-    /// A pointer with a table of functions: a program that never calls `App::tls` does not contain TLS, and its
-    /// connections stay small.
+    /// A trait object: a program that never calls `App::tls` does not contain TLS, and its connections stay small.
     Tls(Box<dyn TlsStream>),
     /// In the memory of this process: the client is a test.
     #[cfg(feature = "testing")]
@@ -46,8 +45,8 @@ pub struct Received {
 
 /// An encrypted stream.
 pub trait TlsStream {
-    /// As `Transport::recv`; it may use the whole buffer for what is encrypted. 0 bytes that are not the end: the
-    /// received bytes contained no data.
+    /// As `Transport::recv`, with the whole buffer as memory for encrypted bytes. 0 bytes without an end: the received bytes
+    /// contained no data.
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received>;
 
     /// As `Transport::send`.
@@ -78,17 +77,17 @@ pub trait TlsStream {
     #[cfg(feature = "http2")]
     fn has_selected(&self, protocol: &[u8]) -> bool;
 
-    /// Ends our half of the encrypted stream, as far as there is room for that.
+    /// Ends the server's half of the encrypted stream, as far as there is room.
     fn send_close_notify(&mut self);
 
     /// The stream below.
     fn stream(&self) -> &Transport;
 
-    /// The stream below, of which nothing is wanted any more but its close.
+    /// The stream below, which is only closed after this.
     fn into_stream(self: Box<Self>) -> Transport;
 }
 
-/// The certificates of a server, by which it accepts encrypted streams.
+/// The certificates of a server, which accepts encrypted streams with them.
 pub trait TlsAcceptor: Send + Sync + fmt::Debug {
     /// Begins an encrypted stream over this one. It receives and sends nothing yet.
     fn accept(&self, below: Transport) -> io::Result<Box<dyn TlsStream>>;
@@ -99,7 +98,7 @@ pub trait TlsAcceptor: Send + Sync + fmt::Debug {
     /// Reads the files again.
     fn reload(&self);
 
-    /// The end of the validity that ends first.
+    /// The time at which the first of the certificates expires.
     fn not_after(&self) -> SystemTime;
 
     /// The number of times that files could not be used when they were read again.
@@ -122,7 +121,7 @@ pub trait TlsConfig: Send + Sync + fmt::Debug {
 }
 
 impl Transport {
-    /// Receives what is there, at most the length of `buffer`.
+    /// Receives the bytes that have arrived, at most the length of `buffer`.
     ///
     /// # Errors
     /// `WouldBlock` if nothing is there yet; otherwise the connection is closed.
@@ -223,8 +222,8 @@ impl Transport {
         }
     }
 
-    /// Returns whether messages of the encryption wait to go with the next bytes. They may wait for a second or two,
-    /// then [`flush`](Self::flush) sends them.
+    /// Returns whether messages of the encryption wait for the next output. After a second or two [`flush`](Self::flush) sends
+    /// them alone.
     #[inline]
     pub(super) fn defers_output(&self) -> bool {
         match self {
@@ -233,7 +232,7 @@ impl Transport {
         }
     }
 
-    /// Sends the messages of the encryption itself, such as its part of the handshake.
+    /// Sends the messages of the encryption, such as its part of the handshake.
     ///
     /// # Errors
     /// The connection has failed. A full socket is not an error.
@@ -246,7 +245,7 @@ impl Transport {
         }
     }
 
-    /// Returns whether there is something of the encryption's own that waits for room.
+    /// Returns whether messages of the encryption wait for room.
     #[inline]
     pub(super) fn holds_output(&self) -> bool {
         match self {
@@ -257,7 +256,7 @@ impl Transport {
         }
     }
 
-    /// Returns whether the beginning of something encrypted has come, of which nothing can be read yet.
+    /// Returns whether a part of an encrypted record has arrived, without the rest that it needs.
     #[inline]
     pub(super) fn holds_input(&self) -> bool {
         match self {
@@ -291,7 +290,7 @@ impl Transport {
         }
     }
 
-    /// The handshake's information about the client, once: at the first call after its end.
+    /// The information about the client from the handshake: once, at the first call after its end.
     #[inline]
     pub(super) fn take_info(&mut self) -> Option<ConnectionInfo> {
         match self {
@@ -308,7 +307,7 @@ impl Transport {
         matches!(self, Transport::Tls(stream) if stream.has_selected(protocol))
     }
 
-    /// The socket, if what is sent goes through it as it is: then the kernel can send a file into it.
+    /// The socket, if bytes are sent unchanged: the kernel can send a file into it.
     pub(super) fn plain_socket(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Transport::Tls(_) => None,
@@ -316,12 +315,12 @@ impl Transport {
         }
     }
 
-    /// Returns whether what is sent is encrypted.
+    /// Returns whether the stream is encrypted.
     pub(super) fn is_secure(&self) -> bool {
         matches!(self, Transport::Tls(_))
     }
 
-    /// Ends our half of the stream: the client reads the end after what was sent before.
+    /// Ends the server's half of the stream: the client reads the end after all earlier bytes.
     ///
     /// # Errors
     /// `WouldBlock` if the end of the encryption waits for room: [`flush`](Self::flush), then call it again. Otherwise the
@@ -351,19 +350,19 @@ impl Transport {
         }
     }
 
-    /// Closes the stream so that the client sees a reset, not an end; what it has not taken yet is lost. A Unix socket has
-    /// no reset, its client sees the end.
+    /// Closes the stream with a reset instead of an end; bytes that the client has not taken are lost. A Unix socket has no
+    /// reset, so its client reads an end.
     pub(super) fn reset(self, poller: &Poller, known: bool) {
         match self {
             Transport::Tls(stream) => return stream.into_stream().reset(poller, known),
-            // A socket that refuses has been reset by the client.
+            // An error means that the client has reset the connection.
             Transport::Tcp(ref stream) => drop(stream.set_linger(Some(Duration::ZERO))),
             _ => {}
         }
         self.close(poller, known);
     }
 
-    /// Closes the stream, which the poller forgets if it knew it.
+    /// Closes the stream, and removes it from the poller if that knows it.
     pub(super) fn close(self, poller: &Poller, known: bool) {
         let socket: OwnedFd = match self {
             Transport::Tcp(stream) => stream.into(),
@@ -376,14 +375,14 @@ impl Transport {
             }
         };
         if known {
-            // It cannot fail in a way that matters: the descriptor is closed in any case.
+            // An error has no effect: the descriptor is closed in any case.
             let _ = poller.close(socket);
         }
     }
 
-    /// Makes the poller watch for `interest`, and report its current state at once; `known` is true if it watches
-    /// the stream already. Each change is reported once: the kernel then need not check the socket again with the next
-    /// wait. The portable poller does not report an end after bytes, so it stays level-triggered.
+    /// Watches the stream for `interest`, and lets the poller report its current state at once; `known` is true if the poller
+    /// watches the stream already. Each change is reported once, so that the kernel need not check the socket again at the
+    /// next wait. The portable poller does not report an end after bytes, so it stays level-triggered.
     ///
     /// # Errors
     /// The system's.

@@ -32,13 +32,13 @@ enum GateState {
     Full,
     /// The stream may return a piece.
     Room,
-    /// The stream makes a piece, or the piece is on its way.
+    /// A piece is promised: the stream makes it, or its command is queued.
     Asked,
     Closed,
 }
 
 impl StreamGate {
-    /// The connection has room for a piece. One that is on its way comes first.
+    /// The connection has room for a piece. A promised piece comes first.
     pub(crate) fn open(&self) {
         if self.state.get() == GateState::Full {
             self.change(GateState::Room);
@@ -118,7 +118,8 @@ pub(crate) enum ReadyPiece {
 
 impl ResponseStream {
     pub(super) fn new(body: Body, instrumentation: Instrumentation) -> Self {
-        // Where the length is declared each piece is checked after what is sent; a request's body is on its way.
+        // A piece of a body with a declared length is checked against the sent bytes, and a body of a request may still
+        // arrive.
         let is_unsized = matches!(body.0, BodyKind::Stream(_, None));
         ResponseStream {
             body,
@@ -134,7 +135,7 @@ impl ResponseStream {
             return ReadyPiece::NotReady;
         }
         self.ready -= 1;
-        // The task that polls the stream next leaves a waker that wakes.
+        // The task that polls the stream next registers its waker.
         match self.poll_next(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => ReadyPiece::NotReady,
             Poll::Ready(Some(Ok(piece))) => ReadyPiece::Piece(piece),

@@ -77,9 +77,9 @@ impl Exchange {
         }
     }
 
-    /// Routes a request and calls its handler. A response that is ready is the caller's; a handler that is not ready becomes a
-    /// task with [`spawn_handler`](Exchange::spawn_handler). With `redirects` the client has to use HTTPS, if the
-    /// application wants that.
+    /// Routes a request and calls its handler. Returns the response if it is ready; a handler that is not ready becomes a task
+    /// with [`spawn_handler`](Exchange::spawn_handler). With `redirects` the response is a redirect to HTTPS if the
+    /// application requires that.
     pub(super) fn begin(
         &mut self,
         mut request: Request,
@@ -88,7 +88,7 @@ impl Exchange {
         environment: &mut Environment,
     ) -> Outcome {
         let redirect = environment.redirect.filter(|_| redirects);
-        // A request that is redirected has no route.
+        // A redirected request has no route.
         let route = match redirect {
             None => environment.application.route(&mut request),
             Some(_) => None,
@@ -159,7 +159,7 @@ impl Exchange {
         self.request_body = Some(channel);
     }
 
-    /// Adds a piece. Returns whether the handler keeps up; if not, a command follows when it wants more.
+    /// Adds a piece. Returns false if the handler lags: a command follows when it wants more.
     pub(super) fn push_body(&self, piece: &[u8]) -> bool {
         match &self.request_body {
             Some(body) if !body.push(piece) => {
@@ -197,7 +197,7 @@ impl Exchange {
         bytes
     }
 
-    /// Ends the body before its end: no more of it arrives, or the handler no longer gets it.
+    /// Breaks the body off before its end.
     pub(super) fn break_body(&mut self) {
         if let Some(body) = self.request_body.take() {
             body.break_off();
@@ -222,7 +222,7 @@ impl Exchange {
 
     // The response.
 
-    /// Returns whether a handler runs, whose response is expected.
+    /// Returns whether a handler runs.
     pub(super) fn is_handling(&self) -> bool {
         matches!(self.state, ExchangeState::Handling(_))
     }
@@ -231,7 +231,7 @@ impl Exchange {
         matches!(self.state, ExchangeState::Streaming(..))
     }
 
-    /// Returns whether a handler or a stream still makes a part of the response.
+    /// Returns whether a part of the response is still to be made, by a handler or a stream.
     pub(super) fn is_serving(&self) -> bool {
         !self.is_idle()
     }
@@ -354,15 +354,15 @@ impl Exchange {
         self.break_body();
     }
 
-    /// The stream or its connection has ended. The handler goes on without it unless its route has chosen otherwise; the
-    /// response's stream and the request's body end.
+    /// The stream or its connection has ended. The handler continues unless its route ends with its client; the stream of the
+    /// response and the body of the request end.
     pub(super) fn cancel(&mut self, unsent_bytes: u64, environment: &mut Environment) {
         self.break_off(unsent_bytes, environment);
         self.replace_handler();
     }
 
-    /// Logs the request that the end of the shutdown cuts off. `asked_seconds` counts from the request's arrival; handlers
-    /// are logged by themselves.
+    /// Logs the request that the end of the shutdown interrupts, with the seconds since its arrival; handlers are logged by
+    /// their worker.
     pub(super) fn log_cut_off(&self, peer: SocketAddr, stage: &'static str, environment: &Environment) {
         let (method, route) = method_and_path(self.route.map(|(_, definition)| definition));
         let seconds = environment.now.saturating_sub(self.started);
@@ -456,7 +456,7 @@ impl Environment {
     }
 }
 
-/// The response of a handler that was not ready at once; it goes on as a task. A shutdown waits for it.
+/// The response of a handler that was not ready at once. A shutdown waits for it.
 pub(super) struct PendingResponse {
     handler: InstrumentedHandler,
     #[expect(dead_code, reason = "its drop ends the wait of a shutdown")]

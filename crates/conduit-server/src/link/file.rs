@@ -30,7 +30,7 @@ pub(super) fn look(part: &FilePart, bytes: u64) -> Result<(), Failed> {
     if last < part.warm_up_to() {
         return Ok(());
     }
-    // The last byte stands for all: the kernel reads ahead in order, and evicts in about the same order.
+    // The last byte represents all: the kernel reads ahead in order, and evicts in about the same order.
     match disk::read_from_memory(part.file(), &mut [0], last) {
         Ok(0) => Err(Failed::File(shorter())),
         Ok(_) => Ok(()),

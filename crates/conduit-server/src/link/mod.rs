@@ -1,5 +1,5 @@
-//! The byte stream of a connection, with everything that does not depend on the protocol: input that is not used yet, output
-//! that is not sent yet, the poller's interest, and the deadline.
+//! The byte stream of a connection, and the state that does not depend on the protocol: unconsumed input, unsent output, the
+//! poller's interest, and the deadline.
 
 mod file;
 #[cfg(feature = "http2")]
@@ -38,25 +38,24 @@ use crate::exchange_id::ConnectionId;
 use crate::networks::Forwarding;
 use crate::panics::discard;
 
-/// Above this number of unsent bytes no further request of a connection is served, and no further piece of a stream is asked
-/// for.
+/// Above this number of unsent bytes the connection serves no further request, and requests no further piece of a stream.
 pub(super) const OUTPUT_HIGH_WATER_BYTES: usize = 64 * 1024;
-/// The time that messages of the encryption, such as session tickets, wait for output to go with; one of these seconds has
+/// The time for which messages of the encryption, such as session tickets, wait for output. The first of these seconds has
 /// begun already.
 const DEFERRED_SECONDS: Second = 2;
 /// The number of output buffers that a worker keeps: one for each connection of a batch.
 const KEPT_OUTPUTS: usize = TOGETHER;
-/// An output buffer is freed rather than kept when a response has made it larger than this.
+/// A larger output buffer is freed, not kept.
 const KEPT_OUTPUT_BYTES: usize = 256 * 1024;
 
-/// The interest of a connection that reads: with the end of the client's half reported besides its last bytes, since a read
-/// returns only one of the two.
+/// The interest of a connection that reads. The end of the client's half is reported besides its last bytes, because a read
+/// returns only one of them.
 #[inline]
 pub(super) fn reading() -> Interest {
     Interest::READABLE | Interest::HANG_UP
 }
 
-/// Gives the memory of output that is sent back to the worker.
+/// Returns the memory of sent output to the worker.
 #[inline]
 pub(super) fn keep_output(mut output: Vec<u8>, shared: &mut Shared) {
     if shared.outputs.len() < KEPT_OUTPUTS {
@@ -73,15 +72,15 @@ pub(super) struct Link {
     pub(super) info: Option<Rc<ConnectionInfo>>,
     /// The address whose limit of connections it counts for.
     counted: Option<IpAddr>,
-    /// Received and not used by the protocol yet.
+    /// Bytes that the protocol has not used.
     pub(super) pending: Vec<u8>,
-    /// Written and not sent; empty when all of it has been sent.
+    /// Unsent bytes; empty when all of them are sent.
     pub(super) output: Vec<u8>,
     /// The sent bytes at the beginning of `output`: `sent < output.len()`, or 0.
     sent: usize,
-    /// Sent after `output`. Nothing is written while it is there.
+    /// Follows `output`. The protocol writes nothing before it is sent.
     uncopied: Option<Box<Uncopied>>,
-    /// Sent between parts of `output`, which may go on after it.
+    /// Bytes between parts of `output`, which may continue after them.
     #[cfg(feature = "http2")]
     gathered: Option<Box<Gathered>>,
     /// The number of bytes that the stream has accepted in all.
@@ -150,7 +149,7 @@ impl Link {
         self.peer
     }
 
-    /// The client's address as far as the connection shows it.
+    /// The client's address: that of the PROXY header, or else that of the socket's peer.
     pub(super) fn client(&self) -> SocketAddr {
         match self.info.as_ref().map(|info| info.origin) {
             Some(Origin::Address(address)) => address,
@@ -158,7 +157,7 @@ impl Link {
         }
     }
 
-    /// Changes what is known of the connection.
+    /// Changes the information about the connection.
     pub(super) fn update_info(&mut self, update: impl FnOnce(&mut ConnectionInfo)) {
         let mut info = self.info.as_deref().cloned().unwrap_or_default();
         update(&mut info);
@@ -176,7 +175,7 @@ impl Link {
         self.counted = address;
     }
 
-    /// Returns whether the client is a part of a test that has no proxy.
+    /// Returns whether the client is a test in memory, without a proxy.
     pub(super) fn is_in_memory_without_proxy(&self) -> bool {
         match &self.stream {
             #[cfg(feature = "testing")]
@@ -297,7 +296,7 @@ impl Link {
 
     // Output.
 
-    /// Gives `output` the memory of one of the worker's buffers, if it has none.
+    /// Takes a buffer of the worker for `output`, unless that has memory.
     #[inline]
     pub(super) fn begin_output(&mut self, shared: &mut Shared) {
         if self.output.capacity() == 0 {
@@ -305,7 +304,7 @@ impl Link {
         }
     }
 
-    /// Puts bytes after `output` that are sent from where they are.
+    /// Appends bytes that are sent without a copy.
     pub(super) fn put_uncopied(&mut self, uncopied: Uncopied) {
         debug_assert!(
             self.uncopied.is_none(),
@@ -314,13 +313,13 @@ impl Link {
         self.uncopied = Some(Box::new(uncopied));
     }
 
-    /// Returns whether bytes may be put into the output without a copy: encryption copies them in any case.
+    /// Returns whether the output may have bytes that are not copied; encryption copies all of them.
     #[cfg(feature = "http2")]
     pub(super) fn gathers(&self) -> bool {
         !self.is_secure()
     }
 
-    /// Puts bytes after `output`, which may go on after them, and sends them from where they are.
+    /// Appends bytes that are sent without a copy; more output may follow them.
     #[cfg(feature = "http2")]
     pub(super) fn gather(&mut self, bytes: Bytes) {
         self.gathered.get_or_insert_default().push(self.output.len(), bytes);
@@ -357,8 +356,7 @@ impl Link {
         Ok(())
     }
 
-    /// Sends `output`, and the uncopied output after it, as far as there is room. The memory of what is sent goes back to
-    /// the worker.
+    /// Sends `output`, and then the uncopied output, as far as there is room. A sent buffer returns to the worker.
     ///
     /// # Errors
     /// The connection has failed.
@@ -390,7 +388,7 @@ impl Link {
         Ok(())
     }
 
-    /// Keeps no more memory than the unsent output needs: a buffer of the worker is larger.
+    /// Shrinks the memory to that of the unsent output, because a buffer of the worker is larger.
     #[cold]
     fn shrink_output(&mut self) {
         if self.sent > self.output.len() / 2 {
@@ -429,7 +427,8 @@ impl Link {
         Ok(())
     }
 
-    /// Has a thread read the next of a file, if that is not in memory; [`has_loaded`](Self::has_loaded) follows the command.
+    /// Starts a thread that reads the next part of the file, if that is not in memory. [`has_loaded`](Self::has_loaded)
+    /// follows its command.
     pub(super) fn load_file(&mut self, sender: CommandSender) {
         let Some(part) = self.uncopied.as_mut().and_then(|uncopied| uncopied.take_load()) else {
             return;
@@ -448,7 +447,7 @@ impl Link {
         }
     }
 
-    /// The error of a file that cannot be sent to its end, which is discarded.
+    /// Discards a file that cannot be sent to its end. Returns its error.
     pub(super) fn take_failure(&mut self) -> Option<io::Error> {
         let error = self.uncopied.as_mut()?.take_failure()?;
         discard(self.uncopied.take());
@@ -483,7 +482,7 @@ impl Link {
         self.sent_bytes
     }
 
-    /// Returns whether the disk is waited for, and not the client.
+    /// Returns whether the output waits for the disk and not for the client.
     pub(super) fn waits_for_disk(&self) -> bool {
         self.uncopied.as_ref().is_some_and(|uncopied| uncopied.waits_for_disk())
     }
@@ -495,7 +494,7 @@ impl Link {
         }
     }
 
-    /// Sends the messages of the encryption itself that wait to go with the next output.
+    /// Sends the messages of the encryption that wait for the next output.
     ///
     /// # Errors
     /// The connection has failed.
@@ -506,7 +505,7 @@ impl Link {
         Ok(())
     }
 
-    /// Sends the records of the encryption itself that wait for room.
+    /// Sends the records of the encryption that wait for room.
     ///
     /// # Errors
     /// The connection has failed.
@@ -552,7 +551,7 @@ impl Link {
         match self.interest {
             Some(watched) if watched == interest && !undrained => {}
             Some(watched) => {
-                // The poller has to report what is there already.
+                // The poller has to report the current state.
                 shared.more |= undrained || watched | interest != watched;
                 self.stream.watch(&shared.poller, self.id, interest, true)?;
             }
@@ -586,7 +585,7 @@ impl Link {
         self.deadline.restart();
     }
 
-    /// Gives the time of the timer again.
+    /// Restarts the time of the timer now.
     pub(super) fn extend_timer(&mut self, shared: &Shared) {
         self.deadline.extend(shared.now());
     }
@@ -619,15 +618,15 @@ impl Link {
         second.is_some_and(|second| second <= shared.now())
     }
 
-    /// Measures how much the client takes of the output. Bytes that the socket accepts show nothing of that: the system may
-    /// hold megabytes, and asks for more only when much of that is gone.
+    /// Measures the output that the client takes. Bytes in the buffer of the socket do not count: the system may hold
+    /// megabytes, and accepts more only after the client has taken many of them.
     pub(super) fn measure_reader(&mut self, shared: &Shared) {
         if self.deadline.timer == Timer::Room {
             self.take_measure(shared);
         }
     }
 
-    /// The number of bytes that the client has taken since the last look.
+    /// The number of bytes that the client has taken since the last measurement.
     pub(super) fn take_measure(&mut self, shared: &Shared) -> u64 {
         let taken = self.taken_bytes();
         self.deadline.rate.took(taken, shared.now(), &shared.config)
@@ -656,7 +655,7 @@ impl Link {
 
     // The end.
 
-    /// Ends the server's half of the stream: the client reads the end after what was sent before.
+    /// Ends the server's half of the stream: the client reads the end after all earlier bytes.
     ///
     /// # Errors
     /// `WouldBlock` if the end of the encryption waits for room; otherwise the connection has failed.
@@ -664,14 +663,14 @@ impl Link {
         self.stream.shutdown()
     }
 
-    /// No longer counts the connection for an address.
+    /// Stops counting the connection for its address.
     pub(super) fn leave_peers(&mut self, shared: &Shared) {
         if let Some(address) = self.counted.take() {
             shared.peers.leave(address);
         }
     }
 
-    /// Closes the stream; with `resets` so that the client sees a reset instead of an end.
+    /// Closes the stream: with a reset if `resets`, otherwise with an end.
     pub(super) fn close(self, resets: bool, shared: &Shared) {
         let is_watched = self.interest.is_some();
         if resets {

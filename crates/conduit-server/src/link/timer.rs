@@ -18,7 +18,7 @@ pub(crate) enum Timer {
     Idle,
     /// The rest of a request's head.
     Head,
-    /// More of a body that the handler wants, or that is skipped.
+    /// More of a body, which the handler reads or the connection skips.
     Body,
     /// Room for output.
     Room,
@@ -31,7 +31,7 @@ pub(crate) enum Timer {
     /// The transfers of streams, each with its rate: they are checked each second.
     #[cfg(feature = "http2")]
     Streams,
-    /// The end of a pause for a client that sends too many frames without a use.
+    /// The end of a pause after too many frames without a use.
     #[cfg(feature = "http2")]
     Delay,
     /// The acknowledgement of the server's SETTINGS.
@@ -40,13 +40,13 @@ pub(crate) enum Timer {
     /// The deadline of a WebSocket on a stream, which is in this second.
     #[cfg(all(feature = "http2", feature = "websocket"))]
     At(Second),
-    /// The response to the PING of a shutdown, after which no more requests are on their way.
+    /// The response to the PING of a shutdown. No request is on its way after it.
     #[cfg(feature = "http2")]
     GoAway,
-    /// Anything of the client of a WebSocket.
+    /// Any bytes from the client of a WebSocket.
     #[cfg(feature = "websocket")]
     Quiet,
-    /// Anything of the client of a WebSocket, after a ping.
+    /// Any bytes from the client of a WebSocket after a ping.
     #[cfg(feature = "websocket")]
     Pong,
     /// The Close of the client of a WebSocket, after the server's.
@@ -58,12 +58,11 @@ pub(crate) enum Timer {
 #[cfg(feature = "websocket")]
 const CLOSING_TIME: Duration = Duration::from_secs(10);
 
-/// The time for which a connection lingers after its last response, and again while its client takes that at the minimum
-/// rate.
+/// The time for which a connection lingers after its last response, and again while its client takes the response at the
+/// minimum rate.
 pub(crate) const LINGER_SECONDS: u64 = 2;
 
-/// A client is late that acknowledges nothing from one look to the next: after half of the grace at least, and after all of
-/// it at most.
+/// A client that acknowledges nothing between two checks is late: after between half of the grace and all of it.
 const LOOKS_A_GRACE: u32 = 2;
 
 /// The deadline of a connection.
@@ -102,12 +101,12 @@ impl Deadline {
         now.saturating_sub(self.since)
     }
 
-    /// Gives the time of the timer again.
+    /// Restarts the time of the timer now.
     pub(super) fn extend(&mut self, now: Second) {
         self.since = now;
     }
 
-    /// Waits for the next request, as before. The deadline has only moved away, which the wheel finds out by itself.
+    /// Waits for the next request, as before. The deadline has moved further away, which the wheel notices at the slot.
     #[inline]
     pub(super) fn idle_again(&mut self, now: Second) {
         if std::mem::take(&mut self.restarts) {
@@ -151,7 +150,7 @@ impl Deadline {
             Timer::ProxyHeader => Some(after(self.since, config.head_timeout)),
             Timer::Idle => Some(after(self.idle_since, config.idle_timeout)),
             Timer::HalfClosed => Some(after(self.since, config.idle_timeout)),
-            // A head that begins in the idle time has its own; empty lines and the like do not add up.
+            // A head that begins within the idle time has its full time, but empty lines before it do not add to that.
             Timer::Head => {
                 let first = config.idle_timeout.saturating_add(config.head_timeout);
                 Some(after(self.since, config.head_timeout).min(after(self.idle_since, first)))
@@ -180,7 +179,7 @@ impl Deadline {
     }
 }
 
-/// The second when this time is over. One has begun already: one more, so that no client is cut off early.
+/// The second at which this time is over. The current second has begun already, so one is added: no client is late early.
 pub(crate) fn after(since: Second, time: Duration) -> Second {
     since
         .saturating_add(Second::try_from(time.as_secs()).unwrap_or(Second::MAX))
@@ -189,21 +188,21 @@ pub(crate) fn after(since: Second, time: Duration) -> Second {
 
 /// The rate of a transfer, measured against the minimum rate.
 ///
-/// A client has time until a second that its bytes move on, by as many seconds as the minimum rate needs for them, but never
-/// further than the grace from the last of them. So a client that stops has a grace and no more, and over any stretch of
-/// time a client has to move the bytes of the minimum rate in that stretch less a grace.
+/// Each transferred byte extends the deadline by its time at the minimum rate, but to at most one grace after it. So a client
+/// that stops has one grace, and in any period a client has to transfer the bytes of the minimum rate for that period, less
+/// one grace.
 pub(crate) struct TransferRate {
     /// [`Timer::Body`] or [`Timer::Room`] while there is a transfer.
     of: Timer,
     /// The second until which the client has time.
     until: Second,
-    /// The second in which the last byte has moved.
+    /// The second of the last transferred byte.
     moved: Second,
-    /// The bytes that have moved and have not moved `until` yet.
+    /// Transferred bytes that have not extended `until`.
     bytes: u64,
-    /// The number of sent bytes that the client had taken at the last look.
+    /// The number of sent bytes that the client had taken at the last measurement.
     taken_bytes: u64,
-    /// The lower half of the number of sent bytes that were acknowledged at the last look for that.
+    /// The lower half of the number of sent bytes that were acknowledged at the last check.
     acknowledged: u32,
     /// Not all bytes were acknowledged then.
     was_unacknowledged: bool,
@@ -224,7 +223,7 @@ impl Default for TransferRate {
 }
 
 impl TransferRate {
-    /// Counts bytes that have moved.
+    /// Counts transferred bytes.
     #[inline]
     pub(crate) fn moved(&mut self, bytes: u64, now: Second, config: &Config) {
         if now != self.moved {
@@ -235,7 +234,7 @@ impl TransferRate {
         self.bytes += bytes;
     }
 
-    /// Counts what the client has taken, `taken_bytes` in all. Returns the number of bytes since the last look.
+    /// Counts the bytes that the client has taken, `taken_bytes` in total. Returns their number since the last call.
     pub(super) fn took(&mut self, taken_bytes: u64, now: Second, config: &Config) -> u64 {
         let bytes = taken_bytes.saturating_sub(self.taken_bytes);
         if bytes > 0 {
@@ -245,8 +244,8 @@ impl TransferRate {
         bytes
     }
 
-    /// Looks at the acknowledgements of the client's system. Returns whether it has acknowledged none since the last look,
-    /// although bytes were on their way then.
+    /// Checks the acknowledgements of the client. Returns true if there is none since the last check, although bytes were on
+    /// their way then.
     pub(super) fn is_unacknowledged(&mut self, sent_bytes: u64, unacknowledged_bytes: u64) -> bool {
         let acknowledged = sent_bytes.saturating_sub(unacknowledged_bytes) as u32;
         let before = std::mem::replace(&mut self.acknowledged, acknowledged);
@@ -271,13 +270,13 @@ impl TransferRate {
         self.bytes = 0;
     }
 
-    /// Goes on after seconds that are not the client's.
+    /// Continues after a pause that was not caused by the client.
     fn resume(&mut self, seconds: Second) {
         self.until = self.until.saturating_add(seconds);
         self.moved = self.moved.saturating_add(seconds);
     }
 
-    /// The second until which the client has time, by all bytes that have moved.
+    /// The deadline, with all transferred bytes.
     fn until(&mut self, config: &Config) -> Second {
         let rate = config.minimum_rate.max(1);
         let seconds = Second::try_from(self.bytes / rate).unwrap_or(Second::MAX);

@@ -13,11 +13,11 @@ use crate::file::FilePart;
 use crate::link::file;
 use crate::transport::Transport;
 
-/// From this length on bytes are sent from where they are. Fewer are copied after their head: that costs less than a send
-/// of several pieces costs beyond a send of one.
+/// The length from which on bytes are not copied. A copy of fewer bytes costs less than the difference between a send of
+/// several pieces and a send of one.
 pub(crate) const UNCOPIED_BYTES: usize = 8 * 1024;
-/// The number of bytes of a file that are read into the output buffer at a time: where they have to be encrypted, and where
-/// the file is no longer than that, so that it leaves with the head of its response by one call.
+/// The number of bytes of a file that are read into the output buffer at a time: of a file that is encrypted, and of a short
+/// file, which leaves together with the head of its response.
 const READ_BYTES: usize = 64 * 1024;
 /// The number of bytes of a file that a turn sends before other connections have theirs.
 const SHARE_BYTES: u64 = 1024 * 1024;
@@ -106,7 +106,7 @@ impl Uncopied {
         matches!(self.state, UncopiedState::Sending)
     }
 
-    /// Returns whether the client is not waited for, but the disk.
+    /// Returns whether the output waits for the disk and not for the client.
     pub(super) fn waits_for_disk(&self) -> bool {
         matches!(self.state, UncopiedState::NotInMemory | UncopiedState::Loading)
     }
@@ -158,7 +158,7 @@ impl Uncopied {
         }
     }
 
-    /// Notes that sending cannot go on by itself.
+    /// Records the reason for which sending stops.
     pub(super) fn stop(&mut self, progress: SendProgress) {
         self.state = match progress {
             SendProgress::NotInMemory => UncopiedState::NotInMemory,
@@ -198,7 +198,7 @@ fn send_file(
     sent: &mut usize,
     part: &mut FilePart,
 ) -> io::Result<(u64, SendProgress)> {
-    // Otherwise the system sends it after its head.
+    // Otherwise the system sends the file after the head.
     let reads = part.left() <= READ_BYTES as u64 || !disk::SENDS_FILES || transport.plain_socket().is_none();
     let (mut total, mut share) = (0, SHARE_BYTES);
     while share > 0 {
@@ -217,7 +217,7 @@ fn send_file(
         }
         if output.len() > *sent {
             let bytes = &output[*sent..];
-            // Kept back for the file only if that follows at once, and not when the disk has to be waited for.
+            // The kernel holds the head back only if the file follows at once, without a wait for the disk.
             let follows = !reads && part.left() > 0 && file::look(part, part.left().min(share)).is_ok();
             let result = match transport.plain_socket() {
                 Some(socket) if follows => disk::send_before(socket, bytes),

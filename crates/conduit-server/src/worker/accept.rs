@@ -14,10 +14,10 @@ use crate::transport::Transport;
 
 /// The number of connections that a turn accepts, so that a rush of new ones does not delay open ones.
 const ACCEPTS_A_TURN: usize = 64;
-/// The number of connections that a worker accepts at most from each listening socket when it stops. Clients that go on
-/// connecting must not keep it from that.
+/// The maximum number of connections that a worker accepts from each listening socket when it stops: clients that continue to
+/// connect must not prevent the stop.
 const LAST_ACCEPTS: usize = 4096;
-/// The answer to a client whose address has its limit of connections; nothing was read of its request.
+/// The response to a client whose address has reached its limit of connections. The server reads nothing of its request.
 const TOO_MANY_CONNECTIONS: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
@@ -27,7 +27,7 @@ impl Worker {
         for _ in 0..ACCEPTS_A_TURN {
             let is_full = self.connections.len() >= self.connection_limit;
             let leaves = is_full.then(|| self.longest_idle()).flatten();
-            // It may have been closed since the event came.
+            // A stop may have closed it since the event.
             let Some(listener) = self.listeners.get(place) else {
                 return false;
             };
@@ -56,8 +56,8 @@ impl Worker {
                 // The client has closed the connection while it waited.
                 Err(AcceptError::Client) => {}
                 Err(AcceptError::System(error)) => {
-                    // No descriptor or no memory left (EMFILE, ENFILE, ENOBUFS, ENOMEM): the clients wait in the queue
-                    // until the next second, and those that are connected go on.
+                    // No descriptor or no memory is left (EMFILE, ENFILE, ENOBUFS, ENOMEM): clients wait in the queue until
+                    // the next second, and open connections continue.
                     emit(|| tracing::warn!(%error, "cannot accept connections; trying again in a second"));
                     self.pause_accepting();
                     self.accept_from = self.shared.now() + 1;
@@ -96,19 +96,18 @@ impl Worker {
         if role.counted.is_some_and(|address| !self.shared.peers.enter(address)) {
             return self.refuse(accepted.transport, peer);
         }
-        // The upper half 0 is the listeners'.
+        // 0 in the upper half is for listeners.
         self.accepted = self.accepted.wrapping_add(1).max(1);
         let entry = self.connections.vacant_entry();
         let key = ConnectionId::from(self.accepted) << 32 | entry.key() as ConnectionId;
         entry.insert(Connection::new(accepted, role, key, self.shared.now()));
-        // Its request is often there already: then one event and one registration are saved.
+        // The request has often arrived: this saves one event and one registration.
         self.with_input(key, |connection, input, shared| {
             connection.read_and_serve(input, false, shared)
         });
     }
 
-    /// Turns a client away whose address has its limit of connections, at the cost of a few system calls: nothing is
-    /// kept, and nothing waits for it.
+    /// Rejects a client whose address has reached its limit of connections. This costs a few system calls and no memory.
     fn refuse(&mut self, mut transport: Transport, peer: SocketAddr) {
         let counts = self.shared.counts();
         counts.record_limit_hit(Limit::PeerConnections);
@@ -118,8 +117,8 @@ impl Worker {
             // A response would need the handshake, which costs more than serving it.
             return;
         }
-        // The received bytes of its request are read first, as far as one read goes: a close with unread bytes would
-        // reset the connection, and the client would not see the response. Failures do not matter here.
+        // One read takes the received bytes of the request, because a close with unread bytes would reset the connection
+        // before the client reads the response. Errors have no effect here.
         let _ = transport.recv(&mut self.input);
         let _ = transport.send(TOO_MANY_CONNECTIONS);
         let _ = transport.shutdown();
@@ -135,12 +134,12 @@ impl Worker {
         self.idle.longest(self.shared.now(), all, |key| {
             let connection = connections.get(key as u32 as usize);
             let connection = connection.filter(|connection| connection.id() == key)?;
-            // Its next request may be in the kernel already: then another one goes.
+            // If its next request is in the kernel already, another one closes.
             connection.idle_since().filter(|_| !connection.has_unread_input())
         })
     }
 
-    /// Watches the listening sockets again when there is room for a connection again, or may be.
+    /// Watches the listening sockets if there may be room for another connection.
     pub(super) fn resume_accepting(&mut self) {
         let room = self.connections.len() < self.connection_limit || self.shared.now() >= self.full_until;
         let room = room && self.shared.now() >= self.accept_from;
@@ -162,12 +161,12 @@ impl Worker {
         }
     }
 
-    /// Stops watching the listening sockets. They must not be forgotten by closing alone: another process may have them
-    /// too, and then the kernel continues to report them.
+    /// Stops watching the listening sockets. A close alone is not enough: another process may have them too, and then the
+    /// kernel continues to report them.
     pub(super) fn pause_accepting(&mut self) {
         self.accepting = false;
         for listener in &self.listeners {
-            // One that was not watched is not there to be removed.
+            // The poller does not know a socket that was not watched.
             let _ = self.shared.poller.remove(&*listener.socket);
         }
     }

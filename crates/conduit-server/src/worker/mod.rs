@@ -77,14 +77,14 @@ pub(super) struct Worker {
     connections: Slab<Connection>,
     /// Counts connections; it is the upper half of their identifiers.
     accepted: u32,
-    /// None any more once the server stops.
+    /// Empty once the server stops.
     listeners: Vec<Listener>,
-    /// True if the poller watches the listeners: not while there is no room for another connection.
+    /// True if the poller watches the listeners: while there is room for another connection.
     accepting: bool,
-    /// The second from which on it may be watched again.
+    /// The second from which on the listeners may be watched, after an error of `accept`.
     accept_from: Second,
     connection_limit: usize,
-    /// The second from which on it is looked again whether a connection makes room at the limit.
+    /// The second of the next search for a connection that makes room at the limit.
     full_until: Second,
     idle: Idle,
     input: Vec<u8>,
@@ -95,18 +95,18 @@ pub(super) struct Worker {
     commanded: Vec<ConnectionId>,
     handle: ServerHandle,
     clock: WorkerClock,
-    /// When the second, and the date, change next.
+    /// The time at which the second and the date change next.
     next_second: Instant,
-    /// The time when the shutdown closes the rest; `None` if it is too far away to be represented.
+    /// The time at which the shutdown closes the remaining connections; `None` if it is too far away to be represented.
     stop_by: Option<Instant>,
     /// The long-lived connections that have not closed, once the server stops.
     drain: Option<Drain>,
-    /// The time for the shutdown is over.
+    /// The shutdown timeout has passed.
     over: bool,
     cut_off: CutOff,
 }
 
-/// Everything that a worker needs to serve.
+/// The configuration and the shared parts that a worker starts with.
 pub(super) struct WorkerStart<S: 'static> {
     pub(super) number: usize,
     pub(super) listeners: Vec<Listener>,
@@ -128,16 +128,16 @@ impl Worker {
         let ended = runtime.block_on(async {
             let (cohort, stop) = (start.cohort.clone(), StopOnDrop(start.handle.clone()));
             let served = Worker::serve(start).await;
-            // The others stop, too, before they are waited for.
+            // The other workers stop, too, before this one waits for them.
             drop(stop);
             cohort.leave().await;
             let (mut cut_off, work) = served?;
-            // Everything that is left is dropped with the runtime.
+            // The runtime drops the remaining tasks.
             let WorkCounts { handlers, tasks } = work.counts();
             cut_off.uncounted_tasks = runtime.metrics().num_alive_tasks().saturating_sub(handlers + tasks);
             Ok(cut_off)
         });
-        // Calls on blocking threads have no part in the shutdown's deadline.
+        // The shutdown timeout does not cover calls on blocking threads.
         runtime.shutdown_background();
         ended
     }
@@ -231,7 +231,7 @@ impl Worker {
         // As a task, not as the future of `block_on`: a task that is woken on its own thread costs no system call.
         let served = tokio::task::spawn_local(driver).await;
         bell.abort();
-        // Its end is awaited so that it is not counted; it was aborted.
+        // An aborted task counts as alive until it is awaited.
         let _ = bell.await;
         let cut_off = served
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
@@ -239,7 +239,7 @@ impl Worker {
         Ok((cut_off, work))
     }
 
-    /// The changes of a stop, at its first turn and at later ones.
+    /// Stops the worker: the first turn of a stop, and each later one.
     fn stop(&mut self, now: Instant) {
         let keeps_idle = self.handle.keeps_idle();
         let first = !self.shared.stopping;

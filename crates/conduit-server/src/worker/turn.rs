@@ -55,7 +55,7 @@ impl Future for Driver {
             worker.shared.more = false;
             let count = worker.shared.poller.wait(events, Some(Duration::ZERO))?;
             if count > 0 {
-                // The portable poller allocates to iterate, so not for nothing.
+                // The portable poller allocates to iterate.
                 worker.batch.begin();
                 events.iter().for_each(|event| worker.handle_event(event));
                 worker.serve_batch();
@@ -64,7 +64,7 @@ impl Future for Driver {
             if worker.shared.more {
                 break;
             }
-            // Nothing was left: asking again registers the waker.
+            // No event is left: the next poll registers the waker.
             if let Poll::Ready(mut guard) = ready {
                 guard.clear_ready();
             }
@@ -103,7 +103,7 @@ impl Worker {
     fn new_second(&mut self, now: Instant) {
         let unix_time = clock::since_epoch();
         self.shared.date = http_date(unix_time.as_secs());
-        // The next turn at or after the wall clock's next second changes the date again.
+        // The next turn at or after the next second of the wall clock changes the date again.
         self.next_second = now + Duration::from_nanos(1_000_000_000 - u64::from(unix_time.subsec_nanos()));
         let second = self.clock.look(now, std::time::Instant::now());
         self.shared.environment.now = second;
@@ -115,7 +115,7 @@ impl Worker {
 
     /// Delivers the commands of a turn. The output of a connection is sent once for several commands.
     fn deliver_commands(&mut self) {
-        // A command can lead to others, which follow in the next turn: so a turn has an end.
+        // Commands that these lead to follow in the next turn, so that a turn has an end.
         let mut commands = self.shared.commands.take(std::mem::take(&mut self.commands));
         for (exchange, command) in commands.drain(..) {
             let id = exchange.connection;
@@ -152,7 +152,7 @@ impl Worker {
             self.shared.more |= self.accept(event.key as usize);
             return;
         }
-        // There may be more than one read takes: the bytes and the end. The portable poller does not report that.
+        // One read takes the bytes or the end, and the portable poller does not report that the other is left.
         self.shared.more |= event.readable && PORTABLE_POLLER;
         let ready = Readiness {
             readable: event.readable,
@@ -168,7 +168,7 @@ impl Worker {
         }
     }
 
-    /// Reads from a connection that is served together with others; `false` if it has to be served by itself.
+    /// Reads from a connection that is served together with others. Returns false if it has to be served alone.
     fn add_to_batch(&mut self, id: ConnectionId, ready: Readiness) -> bool {
         let joins = ready.readable
             && !ready.writable
@@ -218,10 +218,10 @@ impl Worker {
         self.batch.end(members);
     }
 
-    /// Calls what happens on the connection with this key, if it is still there, and removes it if that was its end.
+    /// Calls a function with the connection of this key, if it is open, and removes the connection if that closes it.
     ///
-    /// A panic on the way, of the application's code where nothing else has caught it or of our own, costs the connection
-    /// and nothing else: it may have taken buffers from `shared`, which are replaced when they are missing.
+    /// A panic of the application or of the server itself closes this connection only. The buffers that it had taken from
+    /// `shared` are replaced when they are missing.
     pub(super) fn with_connection(
         &mut self,
         key: ConnectionId,
@@ -229,7 +229,7 @@ impl Worker {
     ) {
         let index = key as u32 as usize;
         let (connections, shared) = (&mut self.connections, &mut self.shared);
-        // The values of `happens` are dropped here too if the connection has closed: a command may hold a response.
+        // The drop of a command for a closed connection may panic, too: it may hold a response.
         let disposition = caught(
             "a panic outside of a handler; its connection is closed",
             || match connections.get_mut(index).filter(|connection| connection.id() == key) {
@@ -270,7 +270,7 @@ impl Worker {
     }
 
     fn has_ended(&self, context: &mut Context<'_>) -> bool {
-        // A handler whose client has gone is finished all the same.
+        // A handler whose client has disconnected still runs to its end.
         self.shared.stopping
             && self.connections.is_empty()
             && (self.over || self.shared.environment.handlers.poll_finished(context).is_ready())

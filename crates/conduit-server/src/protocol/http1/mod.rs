@@ -40,9 +40,9 @@ pub(crate) struct Http1 {
 /// The use of input that has arrived.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum InputState {
-    /// All of it is used, or the rest is the beginning of something: more is needed.
+    /// All of it is used, or the rest is incomplete: more is needed.
     NeedsMore,
-    /// There is more to use once there is room for the output that it leads to.
+    /// More can be used once there is room for output.
     Ready,
     /// A whole request waits for the end of the response before it.
     Blocked,
@@ -74,14 +74,13 @@ impl Http1 {
         CommandSender::new(shared.commands.clone(), self.exchange_id(link))
     }
 
-    /// Serves the requests in the input, until there are no more, the engine has to wait, or there is no room for output.
+    /// Serves the requests in the input, until it is used, the engine has to wait, or there is no room for output.
     pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         if self.input == InputState::Paused {
             return Step::Continue;
         }
         link.begin_output(shared);
-        // A request is handed over once the part of its body that is there has been taken in: then its handler is usually
-        // ready at once.
+        // An exchange begins after the part of its body in this input, so that its handler is usually ready at the first poll.
         let mut arriving: Option<Request> = None;
         self.input = InputState::Ready;
         while link.has_room() {
@@ -212,7 +211,7 @@ impl Http1 {
                 return self.finish(link);
             }
             if shared.stopping && !shared.keeps_idle && self.engine.phase() == Phase::Idle {
-                // The system still sends the last response to a client that is slow to take it.
+                // The system still sends the last response to a slow client.
                 return match link.outgoing_bytes() {
                     0 => Step::Close,
                     _ => self.finish(link),
@@ -220,7 +219,7 @@ impl Http1 {
             }
         }
         if link.read_closed && self.input == InputState::NeedsMore {
-            // The handler has got all that has arrived, and the body has not ended.
+            // The handler has all bytes that arrived, and the body is incomplete.
             self.exchange.break_body();
         }
         Step::Continue
@@ -264,7 +263,7 @@ impl Http1 {
         link.begin_output(shared);
         match command {
             Command::Response(response) => {
-                // The connection may have responded by itself before.
+                // The connection may have responded in its place.
                 if self.exchange.is_handling() {
                     self.exchange.has_responded();
                     return self.answer(response, link, shared);
@@ -300,7 +299,7 @@ impl Http1 {
         Step::Continue
     }
 
-    /// The handler no longer keeps the input from being used.
+    /// The handler wants more input, or no longer blocks it.
     fn resume_input(&mut self) {
         if self.input == InputState::Paused {
             self.input = InputState::Ready;
@@ -339,7 +338,7 @@ impl Http1 {
         Step::Continue
     }
 
-    /// The connection ends after the response that is in progress; an idle one at once.
+    /// The connection closes after the response in progress, and at once if it is idle.
     pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
         if !is_over {
             return Step::Continue;
@@ -360,8 +359,8 @@ impl Http1 {
         Step::Close
     }
 
-    /// Reads on while requests can be served, or while a body that is not paused is missing. While a client has ended its
-    /// half, has sent more than can be served now, or does not take its responses, nothing is read.
+    /// Reads while requests can be served, or while a body that is not paused is incomplete. Reads nothing while the client
+    /// has ended its half, has sent more than can be served now, or does not take its responses.
     pub(super) fn waits_for(&self, link: &Link) -> (Interest, Timer) {
         let can_use = !matches!(self.input, InputState::Paused | InputState::Blocked);
         let reads =
@@ -369,7 +368,7 @@ impl Http1 {
         let interest = if reads {
             reading()
         } else if !link.read_closed && self.exchange.ends_with_client() {
-            // Nothing is read, such as requests after this one, but the end is reported wherever it is.
+            // Later requests stay unread, but the end of the stream is reported.
             Interest::HANG_UP
         } else {
             Interest::NONE
@@ -428,7 +427,7 @@ impl Http1 {
         }
     }
 
-    /// Returns whether a turn has ended as most do: all is written, and the next request is expected as the last one was.
+    /// Returns whether all is written, and the next request is expected as the last one was: the state after most turns.
     #[inline]
     fn is_idle(&self) -> bool {
         self.input == InputState::NeedsMore && self.exchange.is_at_rest() && self.engine.phase() == Phase::Idle
@@ -450,7 +449,7 @@ impl Http1 {
     }
 }
 
-/// The limit that a request has exceeded, if its fault was its size.
+/// The limit that a request has exceeded, if its size was the fault.
 fn limit_of(reason: Reason) -> Option<Limit> {
     match reason {
         Reason::RequestLineTooLong | Reason::MethodTooLong | Reason::HeadTooLarge | Reason::TrailersTooLarge => {

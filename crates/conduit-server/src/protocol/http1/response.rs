@@ -1,4 +1,4 @@
-//! From responses to bytes: the head, the body as far as it is there, and responses that fail.
+//! The responses of HTTP/1.1: heads, the part of the body that is ready, and responses that fail.
 
 use bytes::Bytes;
 use conduit_proto::h1::{self, BodyLength, Phase};
@@ -61,9 +61,9 @@ impl Http1 {
         if is_last {
             shared.counts().record_limit_hit(Limit::Requests);
         }
-        // The client has ended its half in the middle of the body, and all that arrived was taken in.
+        // The client has ended its half within the body, and all received bytes are used.
         let is_cut_short = link.read_closed && !self.exchange.has_body() && self.engine.phase() == Phase::Body;
-        // After 413 the rest of the body is not read, however long it is.
+        // After 413 the rest of the body stays unread.
         let is_too_large = self.exchange.has_body() && response.status() == StatusCode::PAYLOAD_TOO_LARGE;
         if is_last || shared.stopping || is_cut_short || is_too_large {
             response
@@ -82,7 +82,7 @@ impl Http1 {
             BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => buffer,
             BodyKind::File(_) => return self.respond_uncopied(response, link, shared),
             BodyKind::Stream(..) | BodyKind::Incoming(_) => return self.respond_by_stream(response, link, shared),
-            // The body of a request to an application that is a service, as the response of one that serves here.
+            // The body of a request to a service, returned as a response.
             #[cfg(feature = "tower")]
             BodyKind::Limited(_) => return self.respond_by_stream(response, link, shared),
         };
@@ -99,7 +99,7 @@ impl Http1 {
         }
         let (parts, body) = response.into_parts();
         if let BodyKind::Bytes(_) = &body.0 {
-            // They may have an owner of the application's.
+            // The bytes may belong to the application, whose drop may panic.
             discard(body);
         }
         pool::recycle(parts, untouched);
@@ -122,7 +122,7 @@ impl Http1 {
         self.engine
             .write_head(&mut link.output, parts.status, &parts.headers, length, &shared.date);
         if !self.engine.wants_body() {
-            // It has not begun: there are no bytes that could be too few.
+            // No byte is written, so none can be missing.
             let _ = self.engine.write_end(&mut link.output, None);
             pool::recycle(parts, None);
             discard(body);
@@ -146,7 +146,7 @@ impl Http1 {
         self.exchange.spawn_stream(stream, sender);
     }
 
-    /// Writes the head of a response whose body is sent from where it is.
+    /// Writes the head of a response whose body is not copied.
     fn respond_uncopied(&mut self, response: Response, link: &mut Link, shared: &mut Shared) {
         let (parts, body) = response.into_parts();
         let length = body.len().unwrap_or_default();
@@ -167,7 +167,7 @@ impl Http1 {
         }
     }
 
-    /// Writes a piece of the response's stream. Returns whether the response goes on.
+    /// Writes a piece of the response's stream. Returns false if that aborted the response.
     pub(super) fn write_piece_or_abort(&mut self, piece: Bytes, link: &mut Link, shared: &mut Shared) -> bool {
         let length = piece.len() as u64;
         if self.write_piece(piece, link).is_err() {
@@ -178,7 +178,7 @@ impl Http1 {
         true
     }
 
-    /// Writes a piece of the response's stream; a large one is sent from where it is.
+    /// Writes a piece of the response's stream; a large one is not copied.
     fn write_piece(&mut self, mut piece: Bytes, link: &mut Link) -> Result<(), h1::BodyError> {
         if piece.len() < UNCOPIED_BYTES {
             return self.engine.write_body(&mut link.output, &piece);
@@ -212,8 +212,8 @@ impl Http1 {
         }
     }
 
-    /// Aborts a response that cannot be finished: the client sees a close in the middle of it. `unsent_bytes` of its body
-    /// were recorded and are not sent.
+    /// Aborts a response that cannot be completed: its client reads a close within it. `unsent_bytes` of its body were
+    /// recorded and are not sent.
     pub(super) fn abort_response(&mut self, error: &str, unsent_bytes: u64, link: &Link, shared: &mut Shared) {
         tracing::warn!(peer = %link.peer(), error, "aborted a response");
         if self.engine.ends_with_stream() {
@@ -241,7 +241,7 @@ impl Http1 {
             self.exchange.replace_handler();
             self.respond(response, link, shared);
         } else if self.exchange.is_streaming() {
-            // The response goes on; without a body to wait for there is no deadline that could pass again.
+            // The response continues; without a body to wait for, no deadline can pass again.
             self.engine.stop_reading();
         } else {
             self.engine.abort();
@@ -255,7 +255,7 @@ impl Http1 {
         self.exchange.end(&mut shared.environment);
     }
 
-    /// The handler no longer gets the rest of the request's body. The engine skips it, or closes.
+    /// Takes the rest of the request's body from the handler. The engine skips it, or closes.
     #[inline]
     fn drop_request_body(&mut self) {
         self.exchange.break_body();
