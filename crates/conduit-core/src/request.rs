@@ -67,7 +67,7 @@ struct Parts {
     parameters: Parameters,
     matched: Matched,
     peer: Option<SocketAddr>,
-    facts: Option<Rc<ConnectionInfo>>,
+    info: Option<Rc<ConnectionInfo>>,
     uri: OnceCell<Uri>,
     headers: OnceCell<HeaderMap>,
     /// The map has been changed: the head is outdated.
@@ -472,7 +472,7 @@ impl Request {
     pub fn assembled(
         request: http::Request<Body>,
         peer: Option<SocketAddr>,
-        facts: Option<Rc<ConnectionInfo>>,
+        info: Option<Rc<ConnectionInfo>>,
         body_limit: u64,
     ) -> Self {
         let (head, body) = request.into_parts();
@@ -498,7 +498,7 @@ impl Request {
         parts.extensions = head.extensions;
         parts.foreign = Some(body);
         parts.peer = peer;
-        parts.facts = facts;
+        parts.info = info;
         parts.body_limit = body_limit;
         request
     }
@@ -506,7 +506,7 @@ impl Request {
     /// The information about the connection besides the peer's address, if any.
     #[doc(hidden)]
     pub fn connection_info(&self) -> Option<&ConnectionInfo> {
-        self.parts().facts.as_deref()
+        self.parts().info.as_deref()
     }
 
     #[doc(hidden)]
@@ -528,10 +528,10 @@ impl Request {
 
     /// Sets the parts that are not in the head.
     #[doc(hidden)]
-    pub fn arrived(&mut self, peer: SocketAddr, facts: Option<&Rc<ConnectionInfo>>, body_limit: u64) {
+    pub fn arrived(&mut self, peer: SocketAddr, info: Option<&Rc<ConnectionInfo>>, body_limit: u64) {
         let parts = self.parts_mut();
         parts.peer = Some(peer);
-        parts.facts = facts.cloned();
+        parts.info = info.cloned();
         parts.body_limit = body_limit;
         parts.body = Some(parts.head.body());
     }
@@ -561,7 +561,7 @@ impl Drop for Request {
         parts.parameters.clear();
         parts.matched = Matched::NotYet;
         parts.peer = None;
-        parts.facts = None;
+        parts.info = None;
         parts.uri.take();
         parts.headers.take();
         parts.edited = false;

@@ -93,12 +93,12 @@ pub(super) fn watch(server: &ServerHandle, threshold: Duration, ended: &Receiver
         let now = Instant::now();
         for (worker, (counts, seen)) in counts.iter().zip(&mut seen).enumerate() {
             let running = counts.running.get();
-            look(worker, running, now, threshold, definitions, seen);
+            inspect(worker, running, now, threshold, definitions, seen);
         }
     }
 }
 
-fn look(
+fn inspect(
     worker: usize,
     running: u64,
     now: Instant,

@@ -29,7 +29,7 @@ impl WorkerClock {
     }
 
     /// The current second, counted from 1.
-    pub(super) fn look(&mut self, now: Instant, now_real: std::time::Instant) -> Second {
+    pub(super) fn update(&mut self, now: Instant, now_real: std::time::Instant) -> Second {
         // A test moves the first clock and stops it, but does not stall the worker.
         let passed = (now - self.looked).min(now_real - self.looked_real);
         if passed > STALL {
@@ -67,7 +67,7 @@ mod tests {
         let (start, start_real) = (Instant::now(), std::time::Instant::now());
         let mut clock = WorkerClock::new(start);
         clock.looked_real = start_real;
-        let mut look = |after: u64| clock.look(start + seconds(after), start_real + seconds(after));
+        let mut look = |after: u64| clock.update(start + seconds(after), start_real + seconds(after));
         assert_eq!(
             [look(1), look(2), look(4)],
             [2, 3, 5],
@@ -82,7 +82,7 @@ mod tests {
         let (start, start_real) = (Instant::now(), std::time::Instant::now());
         let mut clock = WorkerClock::new(start);
         clock.looked_real = start_real;
-        assert_eq!(clock.look(start + seconds(100), start_real), 101);
-        assert_eq!(clock.look(start + seconds(101), start_real + seconds(100)), 102);
+        assert_eq!(clock.update(start + seconds(100), start_real), 101);
+        assert_eq!(clock.update(start + seconds(101), start_real + seconds(100)), 102);
     }
 }

@@ -45,7 +45,7 @@ pub struct Counts {
     /// counted.
     #[doc(hidden)]
     pub routes: Box<[RouteCounts]>,
-    struck: [Counter; Limit::ALL.len()],
+    limit_hits: [Counter; Limit::ALL.len()],
 }
 
 impl Counts {
@@ -62,7 +62,7 @@ impl Counts {
 
     /// Counts a response of the route at this index.
     #[doc(hidden)]
-    pub fn answered(&self, route: Option<usize>, status: u16, took: Duration) {
+    pub fn record_response(&self, route: Option<usize>, status: u16, took: Duration) {
         let place = route.unwrap_or(self.routes.len().wrapping_sub(1));
         if let Some(counts) = self.routes.get(place) {
             counts.add(status, took);
@@ -73,7 +73,7 @@ impl Counts {
     #[cold]
     #[doc(hidden)]
     pub fn record_limit_hit(&self, limit: Limit) {
-        self.struck[limit as usize].add(1);
+        self.limit_hits[limit as usize].add(1);
     }
 }
 
@@ -110,7 +110,7 @@ pub struct Statistics {
     /// The delay of the latest one-second tick, in microseconds; the maximum of all workers. While a handler blocks its
     /// worker, the worker's previous value counts.
     pub loop_lag_micros: u64,
-    struck: [u64; Limit::ALL.len()],
+    limit_hits: [u64; Limit::ALL.len()],
 }
 
 impl Statistics {
@@ -134,15 +134,15 @@ impl Statistics {
             sum.received_bytes += counts.received_bytes.get();
             sum.sent_bytes += counts.sent_bytes.get();
             sum.loop_lag_micros = sum.loop_lag_micros.max(counts.lag_micros.get());
-            for (sum, struck) in sum.struck.iter_mut().zip(&counts.struck) {
-                *sum += struck.get();
+            for (sum, hits) in sum.limit_hits.iter_mut().zip(&counts.limit_hits) {
+                *sum += hits.get();
             }
         }
         sum
     }
 
     /// The number of hits of this limit.
-    pub fn struck(&self, limit: Limit) -> u64 {
-        self.struck[limit as usize]
+    pub fn limit_hits(&self, limit: Limit) -> u64 {
+        self.limit_hits[limit as usize]
     }
 }

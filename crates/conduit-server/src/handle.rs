@@ -167,7 +167,7 @@ impl ServerHandle {
         self.advance(CLOSING);
     }
 
-    /// The numbers of connections, requests and bytes so far, and how often each limit struck.
+    /// The numbers of connections, requests and bytes so far, and the hits of each limit.
     ///
     /// They are sums over all workers, read one after the other while the workers serve.
     pub fn statistics(&self) -> Statistics {

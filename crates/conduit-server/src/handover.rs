@@ -51,16 +51,16 @@ const READY: u8 = b'R';
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SocketSource {
     /// The text of the address that the program requested.
-    Asked(String),
+    Requested(String),
     /// The name that the program's manager assigned.
-    Given(String),
+    Named(String),
 }
 
 impl fmt::Display for SocketSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SocketSource::Asked(address) => f.write_str(address),
-            SocketSource::Given(name) => write!(f, "a socket of LISTEN_FDS ({name:?})"),
+            SocketSource::Requested(address) => f.write_str(address),
+            SocketSource::Named(name) => write!(f, "a socket of LISTEN_FDS ({name:?})"),
         }
     }
 }
@@ -124,8 +124,8 @@ fn receive() -> io::Result<(Predecessor, Vec<Passed>)> {
     let mut words = list.split_terminator('\0');
     while let (Some(kind), Some(count), Some(text)) = (words.next(), words.next(), words.next()) {
         let origin = match kind {
-            "asked" => SocketSource::Asked(text.to_owned()),
-            "given" => SocketSource::Given(text.to_owned()),
+            "asked" => SocketSource::Requested(text.to_owned()),
+            "given" => SocketSource::Named(text.to_owned()),
             other => return Err(io::Error::other(format!("{other:?} is not a kind of socket"))),
         };
         let count: usize = count.parse().map_err(io::Error::other)?;
@@ -160,8 +160,8 @@ fn pass(stream: &UnixStream, kept: &[Kept]) -> io::Result<()> {
     let mut list = String::new();
     for (origin, sockets) in kept {
         let (kind, text) = match origin {
-            SocketSource::Asked(address) => ("asked", address),
-            SocketSource::Given(name) => ("given", name),
+            SocketSource::Requested(address) => ("asked", address),
+            SocketSource::Named(name) => ("given", name),
         };
         list.push_str(&format!("{kind}\0{}\0{text}\0", sockets.len()));
     }

@@ -55,7 +55,7 @@ pub(super) struct Accepted {
 #[derive(Debug)]
 pub(super) enum AcceptError {
     /// No connection is waiting.
-    Nobody,
+    Empty,
     /// This client has disconnected; the next may be waiting.
     Client,
     /// The process lacks resources: no descriptor, no memory.
@@ -110,7 +110,7 @@ impl From<io::Error> for AcceptError {
     fn from(error: io::Error) -> Self {
         match Errno::from_io_error(&error) {
             // `EWOULDBLOCK` has the same number.
-            Some(Errno::AGAIN) => AcceptError::Nobody,
+            Some(Errno::AGAIN) => AcceptError::Empty,
             Some(
                 Errno::CONNABORTED
                 | Errno::CONNRESET
@@ -184,7 +184,7 @@ impl Listening {
             .map(Activated::from)
             .chain(activated_before(&mut passed));
         for activated in activated {
-            let origin = SocketSource::Given(activated.name.clone());
+            let origin = SocketSource::Named(activated.name.clone());
             let (bound, socket) = listening.on_activated(activated)?;
             listening.add(bound, origin, vec![socket], config)?;
         }
@@ -192,7 +192,7 @@ impl Listening {
             return Ok(listening);
         }
         for address in addresses {
-            let origin = SocketSource::Asked(address.to_string());
+            let origin = SocketSource::Requested(address.to_string());
             if let Some(place) = passed.iter().position(|passed| passed.origin == origin) {
                 let sockets = passed.swap_remove(place).sockets;
                 if let Some((bound, sockets)) = listening.passed(address, sockets)? {
@@ -401,8 +401,8 @@ impl From<ActivatedSocket> for Activated {
 /// Takes the sockets that the service manager opened for the predecessor out of those that the predecessor passed.
 fn activated_before(passed: &mut Vec<Passed>) -> Vec<Activated> {
     let activated = |Passed { origin, sockets }: Passed| match origin {
-        SocketSource::Asked(_) => Vec::new(),
-        SocketSource::Given(name) => {
+        SocketSource::Requested(_) => Vec::new(),
+        SocketSource::Named(name) => {
             let description = format!("a socket of the predecessor ({name:?})");
             let activated = |socket| Activated {
                 socket,
@@ -413,7 +413,7 @@ fn activated_before(passed: &mut Vec<Passed>) -> Vec<Activated> {
         }
     };
     passed
-        .extract_if(.., |passed| matches!(passed.origin, SocketSource::Given(_)))
+        .extract_if(.., |passed| matches!(passed.origin, SocketSource::Named(_)))
         .flat_map(activated)
         .collect()
 }
@@ -568,7 +568,7 @@ mod tests {
         }
         assert!(matches!(
             AcceptError::from(io::Error::from(Errno::WOULDBLOCK)),
-            AcceptError::Nobody
+            AcceptError::Empty
         ));
     }
 }

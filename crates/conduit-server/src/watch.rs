@@ -144,7 +144,7 @@ impl Watch {
         if watched.is_observed {
             let took = watched.started.elapsed();
             if self.counts_routes {
-                counts.answered(watched.route, watched.status, took);
+                counts.record_response(watched.route, watched.status, took);
             }
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             // The response does not depend on a subscriber: one that panics loses its line, not the connection.
@@ -191,8 +191,8 @@ impl Watched {
         }
     }
 
-    /// The head of the answer is written.
-    pub(super) fn answered(&mut self, response: &Response) {
+    /// The head of the response is written.
+    pub(super) fn record_head(&mut self, response: &Response) {
         self.status = response.status().as_u16();
         self.record.on_response(response);
         self.body_bytes = match response.body().whole() {

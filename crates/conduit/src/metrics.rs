@@ -186,7 +186,7 @@ fn write_server(server: &ServerHandle, text: &mut String) {
             text,
             "conduit_limits_struck_total{{limit=\"{}\"}} {}",
             limit.name(),
-            now.struck(limit)
+            now.limit_hits(limit)
         );
     }
     text.push_str(

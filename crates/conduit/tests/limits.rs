@@ -78,7 +78,7 @@ fn a_peer_with_its_limit_of_connections_is_turned_away_and_served_again_when_one
         answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n") || answer.is_empty(),
         "{answer}"
     );
-    assert_eq!(server.handle().statistics().struck(Limit::PeerConnections), 1);
+    assert_eq!(server.handle().statistics().limit_hits(Limit::PeerConnections), 1);
 
     drop(second);
     wait_for_open(&server, 1);
@@ -100,7 +100,7 @@ fn the_last_request_of_a_connection_is_answered_with_a_close() {
     assert_eq!((last.status, last.header("connection")), (200, Some("close")));
     assert!(client.is_closed());
     let statistics = server.handle().statistics();
-    assert_eq!(statistics.struck(Limit::Requests), 1);
+    assert_eq!(statistics.limit_hits(Limit::Requests), 1);
     assert_eq!(statistics.requests, 3);
 }
 
@@ -142,7 +142,7 @@ fn each_refusal_for_its_size_is_counted_under_its_limit() {
     ];
     for (request, status, limit, struck) in cases {
         assert_eq!(server.request(&request).status, status, "{request}");
-        assert_eq!(server.handle().statistics().struck(limit), struck, "{request}");
+        assert_eq!(server.handle().statistics().limit_hits(limit), struck, "{request}");
     }
 }
 
@@ -181,7 +181,7 @@ fn deadlines_are_counted_when_they_strike() {
     assert!(silent.is_closed());
     wait_until("both have struck", || {
         let statistics = server.handle().statistics();
-        statistics.struck(Limit::HeadTime) == 1 && statistics.struck(Limit::IdleTime) == 1
+        statistics.limit_hits(Limit::HeadTime) == 1 && statistics.limit_hits(Limit::IdleTime) == 1
     });
 }
 
@@ -232,7 +232,7 @@ fn a_body_that_is_too_slow_is_broken_off_once_while_its_answer_goes_on() {
         response.ends_with("\r\n\r\n3\r\nabc\r\n3\r\ncut\r\n0\r\n\r\n"),
         "{response}"
     );
-    assert_eq!(client.handle().statistics().struck(Limit::BodyRate), 1);
+    assert_eq!(client.handle().statistics().limit_hits(Limit::BodyRate), 1);
 }
 
 /// Zeros without end, in pieces that are there at once.
@@ -291,7 +291,7 @@ fn a_steady_reader_above_the_minimum_rate_is_served_however_much_the_system_hold
         assert_eq!(clock.response().status, 200);
     }
     let statistics = server.handle().statistics();
-    assert_eq!(statistics.struck(Limit::WriteRate), 0);
+    assert_eq!(statistics.limit_hits(Limit::WriteRate), 0);
     assert_eq!(statistics.open_connections, 2);
 }
 
@@ -310,11 +310,11 @@ fn client_that_reads_nothing_is_closed_in_spite_of_kernel_buffers() {
         let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n");
         let mut tcp = TcpStream::connect(server.address).expect("the kernel accepts");
         let mut unix = UnixStream::connect(&path).expect("the kernel accepts");
-        let before = server.handle().statistics().struck(Limit::WriteRate);
+        let before = server.handle().statistics().limit_hits(Limit::WriteRate);
         tcp.write_all(request.as_bytes()).expect("the server takes it");
         unix.write_all(request.as_bytes()).expect("the server takes it");
         wait_until("the readers are cut off", || {
-            server.handle().statistics().struck(Limit::WriteRate) == before + 2
+            server.handle().statistics().limit_hits(Limit::WriteRate) == before + 2
         });
     }
 }
@@ -366,7 +366,7 @@ fn a_full_worker_closes_the_longest_idle_connection_for_a_new_client() {
     first.send(GET);
     assert_eq!(first.response().status, 200);
     let mut second = server.connect();
-    let struck = || server.handle().statistics().struck(Limit::IdleConnections);
+    let struck = || server.handle().statistics().limit_hits(Limit::IdleConnections);
     assert_eq!(struck(), 0);
     // Each of them waits until the longest idle has been so for long enough.
     let mut third = server.connect();
@@ -384,11 +384,11 @@ fn a_full_worker_closes_the_longest_idle_connection_for_a_new_client() {
     wait_until("both have begun to ask", || {
         statistics().received_bytes == received + 2 * line.len() as u64
     });
-    let full = statistics().struck(Limit::Connections);
+    let full = statistics().limit_hits(Limit::Connections);
     let mut fourth = server.connect();
     fourth.send(GET);
     wait_until("no connection has made room, twice", || {
-        statistics().struck(Limit::Connections) > full + 1
+        statistics().limit_hits(Limit::Connections) > full + 1
     });
     assert_eq!(struck(), 1);
     for client in [&mut second, &mut third] {

@@ -196,7 +196,7 @@ mod coded {
         let streams: Vec<_> = (0..4).map(|_| open(&server, "zstd")).collect();
         let compressed: Vec<_> = streams.iter().map(|(_, is_compressed)| *is_compressed).collect();
         assert_eq!(compressed, [true, true, false, false]);
-        assert_eq!(server.handle().statistics().struck(Limit::CompressionMemory), 2);
+        assert_eq!(server.handle().statistics().limit_hits(Limit::CompressionMemory), 2);
     }
 
     #[test]
@@ -226,7 +226,7 @@ fn body_beyond_the_memory_for_bodies_is_refused_and_the_server_is_not_ready() {
     let length = |bytes: usize| server.request(post("/length", "", &vec![b'x'; bytes]));
     let refused = length(200_000);
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
-    assert_eq!(server.handle().statistics().struck(Limit::BodyMemory), 1);
+    assert_eq!(server.handle().statistics().limit_hits(Limit::BodyMemory), 1);
     assert_eq!(server.get("/readyz").status, 503);
     // A small body needs no memory of the budget.
     assert_eq!(length(1000).text(), "1000");

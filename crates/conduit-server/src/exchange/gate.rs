@@ -33,7 +33,7 @@ enum GateState {
     /// The stream may return a piece.
     Room,
     /// A piece is promised: the stream makes it, or its command is queued.
-    Asked,
+    Promised,
     Closed,
 }
 
@@ -47,7 +47,7 @@ impl StreamGate {
 
     /// A piece has arrived.
     pub(crate) fn has_arrived(&self) {
-        if self.state.get() == GateState::Asked {
+        if self.state.get() == GateState::Promised {
             self.state.set(GateState::Full);
         }
     }
@@ -76,10 +76,10 @@ impl StreamGate {
         match self.state.get() {
             GateState::Closed => Poll::Ready(false),
             GateState::Room => {
-                self.state.set(GateState::Asked);
+                self.state.set(GateState::Promised);
                 Poll::Ready(true)
             }
-            GateState::Full | GateState::Asked => {
+            GateState::Full | GateState::Promised => {
                 self.register(context.waker());
                 Poll::Pending
             }

@@ -271,7 +271,7 @@ impl Exchange {
     /// Records the head of the response, and a body in memory.
     pub(super) fn record_head(&mut self, response: &Response) {
         if let Some(record) = &mut self.record {
-            record.answered(response);
+            record.record_head(response);
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn read_to(part: &mut FilePart, buffer: &mut Vec<u8>, bytes: usize) -
 }
 
 /// Returns whether the next `bytes`, at least one, can be sent without waiting for the disk.
-pub(super) fn look(part: &FilePart, bytes: u64) -> Result<(), Failed> {
+pub(super) fn check_in_memory(part: &FilePart, bytes: u64) -> Result<(), Failed> {
     let last = part.offset() + bytes - 1;
     if last < part.warm_up_to() {
         return Ok(());
@@ -42,7 +42,7 @@ pub(super) fn look(part: &FilePart, bytes: u64) -> Result<(), Failed> {
 /// Sends up to `bytes` of the file without bringing them to user space, and does not wait for the disk. 0: there is no
 /// room.
 pub(super) fn send_to(part: &mut FilePart, socket: BorrowedFd<'_>, bytes: u64) -> Result<u64, Failed> {
-    look(part, bytes)?;
+    check_in_memory(part, bytes)?;
     let sent = disk::send(socket, part.file(), part.offset(), bytes)?;
     match sent {
         None => Ok(0),

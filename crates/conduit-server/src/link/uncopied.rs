@@ -218,7 +218,7 @@ fn send_file(
         if output.len() > *sent {
             let bytes = &output[*sent..];
             // The kernel holds the head back only if the file follows at once, without a wait for the disk.
-            let follows = !reads && part.left() > 0 && file::look(part, part.left().min(share)).is_ok();
+            let follows = !reads && part.left() > 0 && file::check_in_memory(part, part.left().min(share)).is_ok();
             let result = match transport.plain_socket() {
                 Some(socket) if follows => disk::send_before(socket, bytes),
                 _ => transport.send(bytes),

@@ -50,9 +50,9 @@ impl Worker {
                         emit(|| tracing::debug!("closed an idle connection for a new one"));
                         self.close_connection(key);
                     }
-                    self.welcome(accepted);
+                    self.add_accepted(accepted);
                 }
-                Err(AcceptError::Nobody) => return false,
+                Err(AcceptError::Empty) => return false,
                 // The client has closed the connection while it waited.
                 Err(AcceptError::Client) => {}
                 Err(AcceptError::System(error)) => {
@@ -81,7 +81,7 @@ impl Worker {
     }
 
     /// Adds an accepted connection, and serves the input that has already arrived.
-    pub(super) fn welcome(&mut self, accepted: Accepted) {
+    pub(super) fn add_accepted(&mut self, accepted: Accepted) {
         self.shared.counts().accepted.add(1);
         let proxies = &self.shared.config.proxies;
         let peer = accepted.peer;

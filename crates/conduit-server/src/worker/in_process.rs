@@ -17,7 +17,7 @@ impl Worker {
         };
         for (end, peer) in process.begin_turn(waker) {
             let transport = Transport::Memory(end);
-            self.welcome(Accepted {
+            self.add_accepted(Accepted {
                 transport,
                 peer,
                 info: None,

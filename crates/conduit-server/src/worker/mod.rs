@@ -167,8 +167,8 @@ impl Worker {
         let poller = Rc::new(Poller::new().map_err(failed)?);
         let commands = Rc::new(CommandQueue::default());
         let observer = Arc::clone(&config.observer);
-        let bell = wake_every_second(Rc::clone(&commands), handle.clone(), observer, number);
-        let bell = tokio::task::spawn_local(bell);
+        let ticker = wake_every_second(Rc::clone(&commands), handle.clone(), observer, number);
+        let ticker = tokio::task::spawn_local(ticker);
         let environment = Environment {
             application: plan.connect(state),
             counts: Arc::clone(handle.counts()),
@@ -230,9 +230,9 @@ impl Worker {
         };
         // As a task, not as the future of `block_on`: a task that is woken on its own thread costs no system call.
         let served = tokio::task::spawn_local(driver).await;
-        bell.abort();
+        ticker.abort();
         // An aborted task counts as alive until it is awaited.
-        let _ = bell.await;
+        let _ = ticker.await;
         let cut_off = served
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
             .map_err(failed)?;

@@ -105,7 +105,7 @@ impl Worker {
         self.shared.date = http_date(unix_time.as_secs());
         // The next turn at or after the next second of the wall clock changes the date again.
         self.next_second = now + Duration::from_nanos(1_000_000_000 - u64::from(unix_time.subsec_nanos()));
-        let second = self.clock.look(now, std::time::Instant::now());
+        let second = self.clock.update(now, std::time::Instant::now());
         self.shared.environment.now = second;
         live::tick(second);
         for key in self.shared.wheel.advance(second) {
@@ -225,7 +225,7 @@ impl Worker {
     pub(super) fn with_connection(
         &mut self,
         key: ConnectionId,
-        happens: impl FnOnce(&mut Connection, &mut Shared) -> Disposition,
+        call: impl FnOnce(&mut Connection, &mut Shared) -> Disposition,
     ) {
         let index = key as u32 as usize;
         let (connections, shared) = (&mut self.connections, &mut self.shared);
@@ -233,9 +233,9 @@ impl Worker {
         let disposition = caught(
             "a panic outside of a handler; its connection is closed",
             || match connections.get_mut(index).filter(|connection| connection.id() == key) {
-                Some(connection) => happens(connection, shared),
+                Some(connection) => call(connection, shared),
                 None => {
-                    drop(happens);
+                    drop(call);
                     Disposition::Open
                 }
             },
@@ -249,10 +249,10 @@ impl Worker {
     pub(super) fn with_input(
         &mut self,
         key: ConnectionId,
-        happens: impl FnOnce(&mut Connection, &mut [u8], &mut Shared) -> Disposition,
+        call: impl FnOnce(&mut Connection, &mut [u8], &mut Shared) -> Disposition,
     ) {
         let mut input = std::mem::take(&mut self.input);
-        self.with_connection(key, |connection, shared| happens(connection, &mut input, shared));
+        self.with_connection(key, |connection, shared| call(connection, &mut input, shared));
         self.input = input;
     }
 

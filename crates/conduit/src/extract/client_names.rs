@@ -14,7 +14,7 @@ use crate::problem::Step;
 /// The client's input, which has the names of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Sent<'a> {
+pub enum ClientInput<'a> {
     /// A JSON text.
     Json(&'a [u8]),
     /// Fields of a query or a form, urlencoded.
@@ -49,7 +49,7 @@ enum NameMatch {
 pub(super) struct InputNames<'a>(Option<InputNode<'a>>);
 
 impl<'a> InputNames<'a> {
-    pub(super) fn read<'w>(sent: Sent<'_>, ways: impl Iterator<Item = &'w [Step<'a>]>) -> Self
+    pub(super) fn read<'w>(input: ClientInput<'_>, ways: impl Iterator<Item = &'w [Step<'a>]>) -> Self
     where
         'a: 'w,
     {
@@ -57,22 +57,22 @@ impl<'a> InputNames<'a> {
         for way in ways {
             way.iter().fold(&mut root, |place, step| place.make(*step));
         }
-        match sent {
-            Sent::Json(text) => {
+        match input {
+            ClientInput::Json(text) => {
                 // It has been read before, so it is well-formed.
                 let _ = Along(Some(&mut root)).deserialize(&mut serde_json::Deserializer::from_slice(text));
             }
-            Sent::Fields(text) => {
+            ClientInput::Fields(text) => {
                 for (name, _) in form_urlencoded::parse(text) {
                     let _ = pairs::steps(&name).try_fold(&mut root, |place, step| place.enter(step));
                 }
             }
-            Sent::Unknown => return InputNames(None),
+            ClientInput::Unknown => return InputNames(None),
         }
         InputNames(Some(root))
     }
 
-    /// A way with the names that were sent, and how many of its steps lead to something that was sent.
+    /// A way with the names of the client, and the number of its steps that exist in the input.
     pub(super) fn resolve<'s>(&'s self, way: &[Step<'s>]) -> (Vec<Step<'s>>, usize) {
         let Some(root) = &self.0 else {
             return (way.to_vec(), way.len());

@@ -68,7 +68,7 @@ use serde::de::DeserializeOwned;
 
 pub use client::Client;
 #[cfg(feature = "validate")]
-pub use client_names::Sent;
+pub use client_names::ClientInput;
 #[cfg(feature = "tls")]
 pub use connection::ClientCertificate;
 pub use connection::UnixPeer;

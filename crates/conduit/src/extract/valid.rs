@@ -7,7 +7,7 @@ use http::StatusCode;
 
 #[cfg(feature = "multipart")]
 use super::MultipartForm;
-use super::client_names::{InputNames, Sent};
+use super::client_names::{ClientInput, InputNames};
 use super::{Form, FromRequest, Header, Json, Path, Query, Readable};
 use crate::openapi::Operation;
 use crate::problem::{Fault, LISTED_FAULTS, Problem, Step};
@@ -115,9 +115,9 @@ pub trait Content {
     /// Returns the input that has the client's names of the values. `body` is the input of a [`Json`], a [`Form`] or a
     /// [`MultipartForm`](crate::MultipartForm), the last with names as in a form; it is empty for other extractors. By
     /// default the names are unknown, and the steps have Rust's names.
-    fn sent<'a>(request: &'a Request, body: &'a [u8]) -> Sent<'a> {
+    fn client_input<'a>(request: &'a Request, body: &'a [u8]) -> ClientInput<'a> {
         let _ = (request, body);
-        Sent::Unknown
+        ClientInput::Unknown
     }
 }
 
@@ -132,8 +132,8 @@ impl<T> Content for Json<T> {
         Fault::of_json(steps.iter().copied(), message)
     }
 
-    fn sent<'a>(_: &'a Request, body: &'a [u8]) -> Sent<'a> {
-        Sent::Json(body)
+    fn client_input<'a>(_: &'a Request, body: &'a [u8]) -> ClientInput<'a> {
+        ClientInput::Json(body)
     }
 }
 
@@ -148,8 +148,8 @@ impl<T> Content for Form<T> {
         Fault::at("body", steps.iter().copied(), message)
     }
 
-    fn sent<'a>(_: &'a Request, body: &'a [u8]) -> Sent<'a> {
-        Sent::Fields(body)
+    fn client_input<'a>(_: &'a Request, body: &'a [u8]) -> ClientInput<'a> {
+        ClientInput::Fields(body)
     }
 }
 
@@ -164,8 +164,8 @@ impl<T> Content for Query<T> {
         Fault::at("query", steps.iter().copied(), message)
     }
 
-    fn sent<'a>(request: &'a Request, _: &'a [u8]) -> Sent<'a> {
-        Sent::Fields(request.query().unwrap_or_default().as_bytes())
+    fn client_input<'a>(request: &'a Request, _: &'a [u8]) -> ClientInput<'a> {
+        ClientInput::Fields(request.query().unwrap_or_default().as_bytes())
     }
 }
 
@@ -197,8 +197,8 @@ impl<T> Content for MultipartForm<T> {
         Fault::at("body", steps.iter().copied(), message)
     }
 
-    fn sent<'a>(_: &'a Request, body: &'a [u8]) -> Sent<'a> {
-        Sent::Fields(body)
+    fn client_input<'a>(_: &'a Request, body: &'a [u8]) -> ClientInput<'a> {
+        ClientInput::Fields(body)
     }
 }
 
@@ -231,7 +231,7 @@ impl<T> Valid<Path<T>> {
         let taken = Path::<T>::from_parameters(request, names)?;
         match taken.0.validate() {
             Ok(()) => Ok(Valid(taken)),
-            Err(report) => Err(broken_rules(&report, Sent::Unknown, |steps, message| {
+            Err(report) => Err(broken_rules(&report, ClientInput::Unknown, |steps, message| {
                 Fault::at("path", in_parameters(names, steps), message)
             })),
         }
@@ -273,7 +273,7 @@ where
         let body = request.take_what_was_read();
         match taken.value().validate() {
             Ok(()) => Ok(Valid(taken)),
-            Err(report) => Err(broken_rules(&report, E::sent(request, &body), E::fault)),
+            Err(report) => Err(broken_rules(&report, E::client_input(request, &body), E::fault)),
         }
     }
 
@@ -296,18 +296,22 @@ fn describe_broken_rules(operation: &mut Operation) {
 
 /// A problem that lists broken rules. `fault_of` makes a fault from the steps to a value and the rule's message.
 #[cold]
-fn broken_rules(report: &garde::Report, sent: Sent<'_>, fault_of: impl Fn(&[Step<'_>], &str) -> Fault) -> Problem {
+fn broken_rules(
+    report: &garde::Report,
+    input: ClientInput<'_>,
+    fault_of: impl Fn(&[Step<'_>], &str) -> Fault,
+) -> Problem {
     let listed = report.iter().take(LISTED_FAULTS);
     let broken: Vec<_> = listed
         .map(|(path, error)| (components(path), error.message()))
         .collect();
     let ways: Vec<Vec<Step<'_>>> = broken.iter().map(|(components, _)| steps(components)).collect();
-    let names = InputNames::read(sent, ways.iter().map(|way| &way[..]));
+    let names = InputNames::read(input, ways.iter().map(|way| &way[..]));
     let fault = |(way, (_, message)): (&Vec<Step<'_>>, &(_, &str))| {
-        let (way, sent) = names.resolve(way);
+        let (way, known) = names.resolve(way);
         let mut fault = fault_of(&way, message);
         if fault.pointer.is_some() {
-            fault.pointer = fault_of(&way[..sent], "").pointer;
+            fault.pointer = fault_of(&way[..known], "").pointer;
         }
         fault
     };

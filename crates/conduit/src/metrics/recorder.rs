@@ -152,9 +152,9 @@ impl Forwarding {
             gauge!("conduit_tls_certificate_not_after_seconds").set(seconds_since_1970(not_after) as f64);
         }
         for limit in Limit::ALL {
-            let struck = now.struck(limit) - sent.struck(limit);
-            if struck > 0 {
-                counter!("conduit_limits_struck_total", "limit" => limit.name()).increment(struck);
+            let hits = now.limit_hits(limit) - sent.limit_hits(limit);
+            if hits > 0 {
+                counter!("conduit_limits_struck_total", "limit" => limit.name()).increment(hits);
             }
         }
         for (worker, counts) in self.server.counts().iter().enumerate() {

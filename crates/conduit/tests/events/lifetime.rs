@@ -98,7 +98,7 @@ fn client_that_vanishes_is_noticed_within_45_seconds() {
         client.advance(Duration::from_secs(30));
         ends.recv_timeout(PATIENCE).expect("the stream has ended");
     }
-    assert_eq!(client.handle().statistics().struck(Limit::WriteRate), 10);
+    assert_eq!(client.handle().statistics().limit_hits(Limit::WriteRate), 10);
     assert_eq!(client.resources().handlers, 0);
 }
 
@@ -148,7 +148,7 @@ fn plain_stream_of_a_vanished_client_ends() {
     assert!(silent.send("GET /plain HTTP/1.1\r\nhost: a\r\n\r\n"));
     silent.vanish();
     client.advance(Duration::from_secs(33));
-    wait_for(|| client.handle().statistics().struck(Limit::WriteRate) == 1);
+    wait_for(|| client.handle().statistics().limit_hits(Limit::WriteRate) == 1);
 }
 
 #[test]

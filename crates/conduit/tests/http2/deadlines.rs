@@ -13,7 +13,7 @@ use crate::{DEADLINE, server};
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn struck(server: &TestClient, limit: Limit) -> u64 {
-    server.handle().statistics().struck(limit)
+    server.handle().statistics().limit_hits(limit)
 }
 
 #[test]

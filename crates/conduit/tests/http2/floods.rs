@@ -11,7 +11,7 @@ use crate::frames::{self, Received, data, frame, get, post};
 use crate::{DEADLINE, app, server};
 
 fn struck(server: &TestClient, limit: Limit) -> u64 {
-    server.handle().statistics().struck(limit)
+    server.handle().statistics().limit_hits(limit)
 }
 
 /// Sends the same frames until the server closes the connection, second by second. Returns the rounds.

@@ -41,7 +41,7 @@ fn a_window_grows_only_as_the_handler_reads() {
     client.read_until(|frame| *frame == Received::Reset(1, ErrorCode::FLOW_CONTROL_ERROR));
     client.send(&last_data(3, b""));
     assert_eq!(client.response(3).text(), format!("{WINDOW} bytes"));
-    assert_eq!(server.handle().statistics().struck(conduit::Limit::Http2Windows), 1);
+    assert_eq!(server.handle().statistics().limit_hits(conduit::Limit::Http2Windows), 1);
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn a_body_over_the_limit_is_refused_and_the_connection_goes_on() {
     client.send(&data(3, b"12345678901"));
     assert_eq!(client.response(3).status, 413);
     assert_eq!(client.get(5, "/").status, 200);
-    assert_eq!(server.handle().statistics().struck(conduit::Limit::BodyBytes), 2);
+    assert_eq!(server.handle().statistics().limit_hits(conduit::Limit::BodyBytes), 2);
 }
 
 #[test]
@@ -199,8 +199,8 @@ fn a_request_over_a_limit_gets_431_and_the_connection_goes_on() {
     assert_eq!(client.response(3).status, 431);
     assert_eq!(client.get(5, "/").status, 200);
     let statistics = server.handle().statistics();
-    assert_eq!(statistics.struck(conduit::Limit::Headers), 1);
-    assert_eq!(statistics.struck(conduit::Limit::HeadBytes), 1);
+    assert_eq!(statistics.limit_hits(conduit::Limit::Headers), 1);
+    assert_eq!(statistics.limit_hits(conduit::Limit::HeadBytes), 1);
 }
 
 #[test]

@@ -428,7 +428,10 @@ fn a_broken_rule_closes_the_websocket_and_not_the_connection() {
         );
         assert_eq!(fixture.end().code, Some(code));
     }
-    assert_eq!(fixture.server.handle().statistics().struck(Limit::WebSocketMessage), 1);
+    assert_eq!(
+        fixture.server.handle().statistics().limit_hits(Limit::WebSocketMessage),
+        1
+    );
     assert_eq!(client.get(7, "/text").text(), "text");
 }
 
@@ -451,7 +454,7 @@ fn a_silent_client_gets_a_ping_and_its_stream_a_reset() {
         client.send(&data(1, &ws_frames::frame(0x8a, b"")));
     }
     client.read_until(|frame| *frame == Received::Reset(3, ErrorCode::CANCEL));
-    assert_eq!(fixture.server.handle().statistics().struck(Limit::WebSocketTime), 1);
+    assert_eq!(fixture.server.handle().statistics().limit_hits(Limit::WebSocketTime), 1);
     assert_echo(&mut client, 1, "alive");
 }
 
@@ -469,7 +472,7 @@ fn a_client_that_does_not_close_or_read_is_reset() {
     fixture.server.advance(Duration::from_secs(20));
     fixture.server.advance(Duration::from_secs(20));
     client.read_until(|frame| *frame == Received::Reset(1, ErrorCode::CANCEL));
-    assert_eq!(fixture.server.handle().statistics().struck(Limit::WriteRate), 1);
+    assert_eq!(fixture.server.handle().statistics().limit_hits(Limit::WriteRate), 1);
     assert_eq!(fixture.server.handle().statistics().open_websockets, 0);
 }
 

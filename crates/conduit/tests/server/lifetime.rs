@@ -62,7 +62,7 @@ fn a_client_that_never_reads_its_response_is_let_go() {
     let server = serve(app);
     let mut client = server.connect();
     client.send("GET /endless HTTP/1.1\r\nhost: test\r\n\r\n");
-    wait_for(|| server.handle().statistics().struck(Limit::WriteRate) == 1);
+    wait_for(|| server.handle().statistics().limit_hits(Limit::WriteRate) == 1);
     wait_for(|| server.handle().statistics().open_connections == 0);
     let asked = state.asked.load(Relaxed);
     client.rest();

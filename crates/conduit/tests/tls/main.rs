@@ -473,7 +473,7 @@ fn a_handshake_that_stalls_is_closed() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(running.handle().statistics().struck(conduit::Limit::HandshakeTime) >= 2);
+    assert!(running.handle().statistics().limit_hits(conduit::Limit::HandshakeTime) >= 2);
 }
 
 #[test]
@@ -576,7 +576,7 @@ fn client_that_reads_nothing_is_closed_in_spite_of_kernel_buffers() {
     // Far more than the system takes.
     let requests = "GET /long HTTP/1.1\r\nhost: test\r\n\r\n".repeat(20);
     stream.write_all(requests.as_bytes()).expect("taken");
-    wait_for(|| running.handle().statistics().struck(conduit::Limit::WriteRate) > 0);
+    wait_for(|| running.handle().statistics().limit_hits(conduit::Limit::WriteRate) > 0);
 }
 
 #[test]

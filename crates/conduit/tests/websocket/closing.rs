@@ -109,8 +109,8 @@ fn messages_above_the_limits_close_the_websocket_and_are_counted() {
         assert_eq!(socket.closed(), Some(CloseCode::POLICY));
     }
     let statistics = client.handle().statistics();
-    assert_eq!(statistics.struck(Limit::WebSocketMessage), 1);
-    assert_eq!(statistics.struck(Limit::WebSocketFragments), 2);
+    assert_eq!(statistics.limit_hits(Limit::WebSocketMessage), 1);
+    assert_eq!(statistics.limit_hits(Limit::WebSocketFragments), 2);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_silent_client_gets_a_ping_and_is_disconnected() {
     client.advance(Duration::from_secs(35));
     assert_eq!(alive.recv_frame(), TestFrame::Ping(Default::default()));
     assert!(dead.connection().is_closed());
-    assert_eq!(client.handle().statistics().struck(Limit::WebSocketTime), 1);
+    assert_eq!(client.handle().statistics().limit_hits(Limit::WebSocketTime), 1);
     // The pong counts as a sign of life.
     for _ in 0..10 {
         client.advance(Duration::from_secs(35));

@@ -42,7 +42,7 @@ fn the_limit_on_bodies_holds() {
             ask(service.clone(), chunked(11)).await.0.status,
             StatusCode::PAYLOAD_TOO_LARGE
         );
-        assert_eq!(service.handle().statistics().struck(Limit::BodyBytes), 3);
+        assert_eq!(service.handle().statistics().limit_hits(Limit::BodyBytes), 3);
     });
 }
 
