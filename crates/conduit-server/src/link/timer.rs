@@ -244,7 +244,7 @@ impl TransferRate {
         bytes
     }
 
-    /// Checks the acknowledgements of the client. Returns true if there is none since the last check, although bytes were on
+    /// Checks the acknowledgements of the client. Returns true if all are older than the last check, although bytes were on
     /// their way then.
     pub(super) fn is_unacknowledged(&mut self, sent_bytes: u64, unacknowledged_bytes: u64) -> bool {
         let acknowledged = sent_bytes.saturating_sub(unacknowledged_bytes) as u32;
