@@ -273,9 +273,10 @@ impl Operation {
         let before = mem::take(&mut self.security);
         let mut alternatives = Vec::new();
         for describe in ways {
-            let alone = |context: &mut Context| {
-                context.is_optional = false;
-                context.is_alternative = true;
+            let alone = Context {
+                is_optional: false,
+                is_alternative: true,
+                ..self.context
             };
             self.within(alone, describe);
             alternatives.extend(all_of(&mem::take(&mut self.security)));
@@ -510,13 +511,21 @@ impl Operation {
 
     /// Adds the description by `describe` as optional parts of a request.
     pub fn optional(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
-        self.within(|context| context.is_optional = true, describe)
+        let context = Context {
+            is_optional: true,
+            ..self.context
+        };
+        self.within(context, describe)
     }
 
     /// Adds the parts that `describe` adds, without the responses, where the handler takes a rejection itself. Its security
     /// is optional then, since the handler may serve a request without credentials.
     pub fn without_responses(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
-        self.within(|context| context.is_silent = true, describe)
+        let context = Context {
+            is_silent: true,
+            ..self.context
+        };
+        self.within(context, describe)
     }
 
     /// The schema that serde reads as a `T`, if the handler's signature names `T` and it has one; otherwise there is

@@ -57,10 +57,7 @@ impl<T> Created<T> {
 
 impl<T: IntoResponse> IntoResponse for Created<T> {
     fn into_response(self) -> Response {
-        let mut response = self.body.into_response();
-        *response.status_mut() = StatusCode::CREATED;
-        response.headers_mut().insert(LOCATION, location(self.location));
-        response
+        leading_to(self.body.into_response(), StatusCode::CREATED, &self.location)
     }
 
     fn describe(operation: &mut Operation) {
@@ -188,10 +185,7 @@ impl Redirect {
 #[diagnostic::do_not_recommend]
 impl IntoResponse for Redirect {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.status;
-        response.headers_mut().insert(LOCATION, location(self.location));
-        response
+        leading_to(Response::new(Body::empty()), self.status, &self.location)
     }
 
     fn describe(operation: &mut Operation) {
@@ -212,8 +206,11 @@ const NOT_IN_A_URI: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The header value of a `location`, with what a URI cannot hold percent-encoded.
-fn location(reference: Cow<'static, str>) -> HeaderValue {
-    let encoded: Cow<'_, str> = percent_encoding::utf8_percent_encode(&reference, NOT_IN_A_URI).into();
-    HeaderValue::from_str(&encoded).expect("percent-encoding leaves only visible ASCII")
+/// The response with this status and the field `location`. Bytes that a URI cannot hold are percent-encoded.
+fn leading_to(mut response: Response, status: StatusCode, reference: &str) -> Response {
+    let encoded: Cow<'_, str> = percent_encoding::utf8_percent_encode(reference, NOT_IN_A_URI).into();
+    let location = HeaderValue::from_str(&encoded).expect("percent-encoding leaves only visible ASCII");
+    *response.status_mut() = status;
+    response.headers_mut().insert(LOCATION, location);
+    response
 }

@@ -29,6 +29,14 @@ impl<'de, 'a: 'de> Root<'de, 'a> {
         self.0.check_depth()?;
         Ok(Groups::new(self.0, 0, self.0.len(), 0))
     }
+
+    /// The groups for a struct with these fields.
+    fn groups_of_struct(&self, names: &'static [&'static str]) -> Result<Groups<'de, 'a>, Error> {
+        if self.0.has_literal_name(names) {
+            return Err(Error::new("the names are read once more"));
+        }
+        self.groups()
+    }
 }
 
 impl<'de, 'a: 'de> de::Deserializer<'de> for Root<'de, 'a> {
@@ -44,10 +52,7 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for Root<'de, 'a> {
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        if self.0.has_literal_name(names) {
-            return Err(Error::new("the names are read once more"));
-        }
-        visitor.visit_map(self.groups()?)
+        visitor.visit_map(self.groups_of_struct(names)?)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

@@ -11,7 +11,7 @@ use std::ops::Range;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::error::{Error, Kind, map_error};
+use super::error::{Error, Kind};
 use super::fields::Root;
 use super::refusals;
 use crate::problem::{Excerpt, Fault, Problem, Step};
@@ -287,21 +287,35 @@ impl<'a> Pairs<'a> {
     /// A type that accepts any value receives texts. If it rejects one afterwards, the pairs are read
     /// again with that text as a number or a boolean, as a list, or as no value.
     pub(super) fn read<T: DeserializeOwned>(mut self) -> Result<T, Error> {
+        let mut values = Values::<T> {
+            last: None,
+            before: None,
+        };
+        let value = match self.attempts(&mut values)? {
+            Attempt::Last => values.last,
+            Attempt::Before => values.before,
+        };
+        Ok(value.expect("a successful attempt stores its value"))
+    }
+
+    /// Reads a value until no text has another reading. It is compiled once for the values of all types.
+    fn attempts(&mut self, values: &mut dyn Attempts) -> Result<Attempt, Error> {
         // The outcome before the last change, and the pairs that it changed.
-        let mut before: Option<Result<T, Error>> = None;
+        let mut before: Option<Result<(), Error>> = None;
         let mut changed = Vec::new();
         for _ in 0..ATTEMPTS.max(ATTEMPTED_PAIRS / self.all.len().max(1)) {
-            let outcome = T::deserialize(Root(&self));
+            let outcome = values.read(self);
             if let Some(names) = self.literal_names.take() {
                 self.take_literally(names);
             } else if let Some(index) = self.refused_empty.take() {
                 self.change(index, TextForm::Nothing);
                 before = None;
-            } else if outcome.is_err() && matches!(before, Some(Ok(_))) {
+            } else if outcome.is_err() && matches!(before, Some(Ok(()))) {
                 break;
             } else if let indices @ [_, ..] = &*self.change_refused(outcome.is_err()) {
                 changed = indices.to_vec();
-                before = Some(map_error!(outcome, error => self.placed(error)));
+                values.keep();
+                before = Some(outcome.map_err(|error| self.placed(error)));
             } else if is_about_a_reading(outcome.as_ref().err()) && self.is_scalar(&changed) {
                 // A list of one number was passed as that number.
                 changed
@@ -310,11 +324,11 @@ impl<'a> Pairs<'a> {
             } else if is_about_a_reading(outcome.as_ref().err()) && before.is_some() {
                 break;
             } else {
-                return map_error!(outcome, error => self.placed(error));
+                return outcome.map(|()| Attempt::Last).map_err(|error| self.placed(error));
             }
         }
         match before {
-            Some(outcome) => outcome,
+            Some(outcome) => outcome.map(|()| Attempt::Before),
             None => Err(Error::new("too many fields have values that their types reject")),
         }
     }
@@ -488,6 +502,43 @@ impl<'a> Pairs<'a> {
     /// An optional value has rejected the empty text of this pair.
     pub(super) fn note_refused_empty(&self, index: usize) {
         self.refused_empty.set(Some(index));
+    }
+}
+
+/// The attempt whose value is the result.
+enum Attempt {
+    Last,
+    Before,
+}
+
+/// The attempts to read a value, without its type.
+trait Attempts {
+    /// Reads the value, and stores it.
+    fn read(&mut self, pairs: &Pairs<'_>) -> Result<(), Error>;
+
+    /// Keeps the value during the next attempts.
+    fn keep(&mut self);
+}
+
+/// The values of the last attempt, and of the attempt before the last change.
+struct Values<T> {
+    last: Option<T>,
+    before: Option<T>,
+}
+
+impl<T: DeserializeOwned> Attempts for Values<T> {
+    fn read(&mut self, pairs: &Pairs<'_>) -> Result<(), Error> {
+        match T::deserialize(Root(pairs)) {
+            Ok(value) => {
+                self.last = Some(value);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn keep(&mut self) {
+        self.before = self.last.take();
     }
 }
 

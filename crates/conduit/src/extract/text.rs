@@ -42,16 +42,11 @@ macro_rules! parse_finite {
 impl<'de> TextDeserializer<'de> {
     /// Gives the text to a visitor that may expect something else.
     pub(super) fn visit<V: Visitor<'de>>(self, hint: Hint, visitor: V) -> Result<V::Value, Error> {
-        match self.0 {
-            Cow::Borrowed(text) => map_error!(
-                visitor.visit_borrowed_str(text),
-                error => Error::settled_with(error, hint, text)
-            ),
-            Cow::Owned(text) => map_error!(
-                visitor.visit_str(&text),
-                error => Error::settled_with(error, hint, &text)
-            ),
-        }
+        let outcome = match &self.0 {
+            Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+            Cow::Owned(text) => visitor.visit_str(text),
+        };
+        map_error!(outcome, error => Error::settled_with(error, hint, &self.0))
     }
 }
 

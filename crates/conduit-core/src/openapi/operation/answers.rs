@@ -148,42 +148,40 @@ impl Operation {
 
     /// Adds the responses that `describe` adds; those without an explicit status get this one.
     pub fn at_status(&mut self, status: StatusCode, describe: impl FnOnce(&mut Operation)) -> &mut Self {
-        self.within(|context| context.status = DescribedStatus::Known(status), describe)
+        let status = DescribedStatus::Known(status);
+        self.within(Context { status, ..self.context }, describe)
     }
 
     /// Adds the responses that `describe` adds; the status is known only at run time. It is 2xx, unless this is inside of
     /// [`on_failure`](Operation::on_failure).
     pub fn at_unknown_status(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
-        self.within(|context| context.status = DescribedStatus::Unknown, describe)
+        let status = DescribedStatus::Unknown;
+        self.within(Context { status, ..self.context }, describe)
     }
 
     /// Adds a response without any details.
     pub(crate) fn any_response(&mut self) -> &mut Self {
-        self.within(
-            |context| context.status = DescribedStatus::Any,
-            |operation| {
-                operation.response_without_body();
-            },
-        )
+        let status = DescribedStatus::Any;
+        self.within(Context { status, ..self.context }, |operation| {
+            operation.response_without_body();
+        })
     }
 
     /// Adds the responses that `describe` adds, as successful ones: an unknown status is 2xx.
     pub fn on_success(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
-        self.within(|context| context.side = Side::Success, describe)
+        let side = Side::Success;
+        self.within(Context { side, ..self.context }, describe)
     }
 
     /// Adds the responses that `describe` adds, as failures: an unknown status is 4xx or 5xx.
     pub fn on_failure(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
-        self.within(|context| context.side = Side::Failure, describe)
+        let side = Side::Failure;
+        self.within(Context { side, ..self.context }, describe)
     }
 
-    pub(super) fn within(
-        &mut self,
-        change: impl FnOnce(&mut Context),
-        describe: impl FnOnce(&mut Operation),
-    ) -> &mut Self {
-        let before = self.context;
-        change(&mut self.context);
+    /// Adds the parts that `describe` adds, in another context.
+    pub(super) fn within(&mut self, context: Context, describe: impl FnOnce(&mut Operation)) -> &mut Self {
+        let before = mem::replace(&mut self.context, context);
         describe(self);
         self.context = before;
         self
