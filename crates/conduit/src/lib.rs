@@ -34,7 +34,8 @@
 //! - The route attributes [`get`], [`post`], [`put`], [`patch`], [`delete`], [`head`], [`options`], [`route`](macro@route)
 //!   and the list [`routes!`]; [`mod@route`]: what they make.
 //! - [`extract`]: arguments of handlers. [`response`]: their return values. [`Problem`](struct@Problem): errors.
-//! - [`events`]: event streams. [`hub`]: topics with subscribers, members and a history.
+//! - [`events`]: event streams. [`hub`]: topics with subscribers, members and a history. [`runs`]: work that outlives its
+//!   request.
 //! - [`link`]: links to routes, which the compiler checks.
 //! - [`mod@layer`]: middleware as functions and ready-made types.
 //! - `Files`, with the feature `files`: files of a directory or of the program as an entry of the list.
@@ -72,6 +73,7 @@ pub mod openapi;
 pub mod opentelemetry;
 mod origin;
 mod routes_table;
+pub mod runs;
 #[cfg(feature = "sessions")]
 pub mod session;
 mod state_source;

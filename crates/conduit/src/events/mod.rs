@@ -73,7 +73,7 @@ use crate::openapi::Operation;
 use crate::response::{EndsWithClient, IntoResponse, Response};
 
 /// The media type of event streams.
-const MEDIA_TYPE: &str = "text/event-stream";
+pub(crate) const MEDIA_TYPE: &str = "text/event-stream";
 /// The default interval of comments.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 

@@ -45,6 +45,11 @@ use crate::server::work::Work;
 pub struct Tasks(Option<Work>);
 
 impl Tasks {
+    /// The tasks of this thread's worker.
+    pub(crate) fn of_this_worker() -> Self {
+        Tasks(current::work())
+    }
+
     /// Spawns a task on this worker. The name is for the log. The task runs in the current span of `tracing`; a handle that
     /// is dropped leaves it running.
     ///
@@ -74,7 +79,7 @@ impl<S> FromRequest<S> for Tasks {
     type Rejection = Infallible;
 
     async fn from_request(_: &mut Request, _: &S) -> Result<Self, Infallible> {
-        Ok(Tasks(current::work()))
+        Ok(Tasks::of_this_worker())
     }
 
     /// It does not depend on the request's content.

@@ -77,6 +77,7 @@ use std::time::Duration;
 
 pub use self::message::{Position, Published};
 use self::shared::SharedTopics;
+pub(crate) use self::subscription::encoded;
 pub use self::subscription::{LagPolicy, Subscription, Update};
 pub use self::topic::{Access, Presence, StartFrom, Topic, TopicFamily};
 use crate::problem::Problem;

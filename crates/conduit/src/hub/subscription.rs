@@ -168,12 +168,17 @@ impl<F: TopicFamily> Stream for EncodedUpdates<F> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let update = ready!(self.0.poll_update(context));
-        Poll::Ready(update.map(|update| match update {
-            Update::Message(message) => Ok(message.event()),
-            Update::Missed => Ok(Bytes::from_static(b"event: missed\ndata: null\n\n")),
-            Update::Joined(member) => named("joined", &member),
-            Update::Left(member) => named("left", &member),
-        }))
+        Poll::Ready(update.map(encoded))
+    }
+}
+
+/// An update as the bytes of an event.
+pub(crate) fn encoded<M>(update: Update<M>) -> Result<Bytes, BoxError> {
+    match update {
+        Update::Message(message) => Ok(message.event()),
+        Update::Missed => Ok(Bytes::from_static(b"event: missed\ndata: null\n\n")),
+        Update::Joined(member) => named("joined", &member),
+        Update::Left(member) => named("left", &member),
     }
 }
 

@@ -104,6 +104,11 @@ impl<F: TopicFamily> Topic<F> {
     /// [`HubError::NotPermitted`] for a client that may only subscribe, [`HubError::LongMessage`], [`HubError::NotJson`], and
     /// [`HubError::Full`] if the topic does not exist and there are too many.
     pub async fn publish(&self, message: &F::Message) -> Result<Position, HubError> {
+        self.publish_value(message)
+    }
+
+    /// Publishes a value that has the JSON of a message.
+    pub(crate) fn publish_value(&self, message: &impl Serialize) -> Result<Position, HubError> {
         self.check_publish()?;
         let json = serde_json::to_string(message).map_err(|_| HubError::NotJson)?;
         let limit_bytes = self.hub.0.config.message_bytes;

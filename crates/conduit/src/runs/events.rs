@@ -1,0 +1,110 @@
+//! The updates of a run as a response.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::StatusCode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::RunUpdate;
+use crate::BoxError;
+use crate::events::{Events, MEDIA_TYPE};
+use crate::hub::{Access, Subscription, TopicFamily, Update};
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::response::{IntoResponse, NoContent, Response};
+
+/// The topics of runs, which the registry finds by their owners.
+pub(super) struct RunFamily<P>(PhantomData<fn() -> P>);
+
+impl<P: Serialize + DeserializeOwned + 'static> TopicFamily for RunFamily<P> {
+    const NAME: &'static str = "run";
+    type Message = RunUpdate<P>;
+    type Client = ();
+
+    async fn authorize(_: &(), _: &str) -> Result<Access, Problem> {
+        Err(Problem::forbidden("only its owner follows a run"))
+    }
+}
+
+/// The updates of a run as an event stream, which ends after the last one; 204 for a client that has received that.
+pub struct RunEvents<P>(Option<Events<RunUpdate<P>>>);
+
+impl<P: Serialize + DeserializeOwned + 'static> RunEvents<P> {
+    pub(super) fn ended() -> Self {
+        RunEvents(None)
+    }
+
+    pub(super) fn of(updates: Subscription<RunFamily<P>>) -> Self {
+        let updates = UntilLast {
+            updates,
+            has_ended: false,
+        };
+        RunEvents(Some(Events::from_encoded(Box::pin(updates))))
+    }
+}
+
+impl<P> IntoResponse for RunEvents<P> {
+    fn into_response(self) -> Response {
+        match self.0 {
+            Some(events) => events.into_response(),
+            None => NoContent.into_response(),
+        }
+    }
+
+    fn describe(operation: &mut Operation) {
+        // The signature of a handler names the type of the progress, and not that of the updates.
+        let progress = operation.output_schema_of::<P>().unwrap_or_else(|| json!({}));
+        let running = json!({
+            "type": "object",
+            "properties": { "state": { "const": "running" }, "progress": progress },
+            "required": ["state", "progress"],
+        });
+        let last = json!({
+            "type": "object",
+            "properties": { "state": { "enum": ["succeeded", "failed", "cancelled", "cut_off"] } },
+            "required": ["state"],
+        });
+        operation
+            .response(MEDIA_TYPE, json!({ "anyOf": [running, last] }))
+            .response_description("An event stream; the schema is that of the data of each event.");
+        operation.at_status(StatusCode::NO_CONTENT, |operation| {
+            operation
+                .response_without_body()
+                .response_description("The client has received all updates.");
+        });
+    }
+}
+
+impl<P> fmt::Debug for RunEvents<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RunEvents").field(&self.0).finish()
+    }
+}
+
+/// Updates as the bytes of events, until the last one.
+struct UntilLast<P: Serialize + DeserializeOwned + 'static> {
+    updates: Subscription<RunFamily<P>>,
+    has_ended: bool,
+}
+
+impl<P: Serialize + DeserializeOwned + 'static> Stream for UntilLast<P> {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let update = ready!(Pin::new(&mut self.updates).poll_next(context));
+        if let Some(Update::Message(message)) = &update {
+            self.has_ended = message.value().is_ok_and(|update| update.is_last());
+        }
+        Poll::Ready(update.map(crate::hub::encoded))
+    }
+}

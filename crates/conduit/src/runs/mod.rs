@@ -1,0 +1,398 @@
+//! Work that outlives the request that starts it: the response is 202 with a `location`, where the client follows the progress
+//! as an event stream, connects again without a gap, or cancels.
+//!
+//! # Example
+//!
+//! Exports, each of which belongs to the user that has started it:
+//!
+//! ```
+//! use conduit::events::LastEventId;
+//! use conduit::prelude::*;
+//! use conduit::runs::{Accepted, RunEvents, Runs};
+//! use conduit::testing::TestClient;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize, JsonSchema)]
+//! struct Progress {
+//!     percent: u8,
+//! }
+//!
+//! // The authenticated user, in a real service.
+//! const USER: &str = "ada";
+//!
+//! #[post("/exports")]
+//! async fn start(runs: State<Runs<Progress>>) -> Result<Accepted, Problem> {
+//!     let run = runs.start(USER, "export", async |run| {
+//!         for percent in [50, 100] {
+//!             run.report(&Progress { percent }).await?;
+//!         }
+//!         Ok::<_, conduit::BoxError>(())
+//!     })?;
+//!     Ok(Accepted::at(format!("/exports/{}", run.id())))
+//! }
+//!
+//! #[get("/exports/{id}")]
+//! async fn follow(id: Path<String>, runs: State<Runs<Progress>>, last: LastEventId) -> Result<RunEvents<Progress>, Problem> {
+//!     runs.find(USER, &id)?.events(last).await
+//! }
+//!
+//! #[delete("/exports/{id}")]
+//! async fn cancel(id: Path<String>, runs: State<Runs<Progress>>) -> Result<NoContent, Problem> {
+//!     runs.find(USER, &id)?.cancel();
+//!     Ok(NoContent)
+//! }
+//!
+//! let client = TestClient::new(App::new(Runs::new()).routes(routes![start, follow, cancel]));
+//! let started = client.post("/exports").send();
+//! started.assert_status(202);
+//! let location = started.header("location").expect("a location").to_owned();
+//! let mut progress = client.get(&location).stream();
+//! let mut next = || progress.event().map(|event| event.data);
+//! assert_eq!(next().as_deref(), Some(r#"{"state":"running","progress":{"percent":50}}"#));
+//! assert_eq!(next().as_deref(), Some(r#"{"state":"running","progress":{"percent":100}}"#));
+//! assert_eq!(next().as_deref(), Some(r#"{"state":"succeeded"}"#));
+//! assert_eq!(next(), None);
+//! ```
+//!
+//! # Guarantees
+//!
+//! - **Owner**: a run is found only with the owner that has started it; for others it does not exist (404).
+//! - **Bounds**: [`RunsConfig`] limits the runs in progress, in all and for each owner, and the time that a finished one is kept.
+//! - **Shutdown**: a shutdown waits for runs as it does for [`Tasks`](crate::Tasks), and logs the name and age of each that it
+//!   cuts off. A run is a part of its process and ends with it: work that must survive that belongs into a database.
+//! - **End**: the stream ends after the last update. A client that connects again after it receives 204, so that `EventSource`
+//!   does not continue to connect.
+
+mod events;
+mod registry;
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub use self::events::RunEvents;
+use self::events::RunFamily;
+use self::registry::{Registry, RunRecord};
+use crate::events::{EventsOutcome, LastEventId};
+use crate::extract::Tasks;
+use crate::hub::{Hub, HubConfig, HubError, StartFrom, Topic};
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::response::{IntoResponse, Response};
+
+/// The runs of an application whose progress is a `P`. Clones are the same: one is a part of the state.
+pub struct Runs<P> {
+    registry: Arc<Registry>,
+    hub: Hub,
+    _progress: PhantomData<fn() -> P>,
+}
+
+/// The bounds of [`Runs`].
+#[derive(Clone, Debug)]
+pub struct RunsConfig {
+    /// The most runs in progress. Default: 100.
+    pub runs: usize,
+    /// The most runs in progress of one owner. Default: 10.
+    pub runs_of_owner: usize,
+    /// The time for which a finished run is kept for its client. Default: 5 minutes.
+    pub kept_time: Duration,
+    /// The most finished runs that are kept; the oldest are forgotten first. Default: 1,000.
+    pub kept: usize,
+    /// The most updates of a run that are kept for clients that connect again. Default: 100.
+    pub updates: usize,
+}
+
+impl Default for RunsConfig {
+    fn default() -> Self {
+        RunsConfig {
+            runs: 100,
+            runs_of_owner: 10,
+            kept_time: Duration::from_secs(300),
+            kept: 1000,
+            updates: 100,
+        }
+    }
+}
+
+/// An update of a run: the data of its events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum RunUpdate<P> {
+    /// The run has reported its progress.
+    Running {
+        /// The progress.
+        progress: P,
+    },
+    /// The run has ended without an error.
+    Succeeded,
+    /// The run has returned an error or has panicked. The log has the cause.
+    Failed,
+    /// The run was cancelled by its client.
+    Cancelled,
+    /// The server has stopped before the end of the run.
+    CutOff,
+}
+
+impl<P> RunUpdate<P> {
+    /// Returns whether it is the last update.
+    pub fn is_last(&self) -> bool {
+        !matches!(self, RunUpdate::Running { .. })
+    }
+}
+
+impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
+    /// Runs with the default bounds.
+    pub fn new() -> Self {
+        Runs::with(RunsConfig::default())
+    }
+
+    /// Runs with these bounds.
+    pub fn with(config: RunsConfig) -> Self {
+        let hub = Hub::with(HubConfig {
+            history_messages: config.updates,
+            history_time: config.kept_time,
+            ..HubConfig::default()
+        });
+        Runs {
+            registry: Arc::new(Registry::new(config)),
+            hub,
+            _progress: PhantomData,
+        }
+    }
+
+    /// Starts work on this worker, which goes on without its client. The name is for the log; the owner is the one that
+    /// [`find`](Self::find) requires, such as the identity of the authenticated user. The work need not be `Send`.
+    ///
+    /// It returns `()` or a `Result`, whose error is logged. A cancelled run is dropped where it waits.
+    ///
+    /// # Errors
+    ///
+    /// 429 for an owner with too many runs in progress, and 503 if there are too many in all.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a `LocalRuntime` and a `LocalSet`; each worker of a server has one.
+    pub fn start<F, W>(&self, owner: &str, name: &'static str, work: F) -> Result<Run<P>, Problem>
+    where
+        F: FnOnce(RunReporter<P>) -> W,
+        W: Future + 'static,
+        W::Output: EventsOutcome,
+    {
+        let record = self.registry.start(owner)?;
+        let run = self.run(Arc::clone(&record))?;
+        let reporter = RunReporter(run.topic.clone());
+        let end = RunEnd {
+            registry: Arc::clone(&self.registry),
+            record,
+            topic: run.topic.clone(),
+            last: None,
+        };
+        let work = work(reporter);
+        Tasks::of_this_worker().spawn(name, drive(work, name, end));
+        Ok(run)
+    }
+
+    /// The run with this identity, if this owner has started it.
+    ///
+    /// # Errors
+    ///
+    /// 404 for an unknown run, for one of another owner, and for one that has ended too long ago.
+    pub fn find(&self, owner: &str, id: &str) -> Result<Run<P>, Problem> {
+        let record = self.registry.find(owner, id);
+        let record = record.ok_or_else(|| Problem::not_found("this run does not exist, or has ended long ago"))?;
+        Ok(self.run(record)?)
+    }
+
+    /// The number of runs in progress.
+    pub fn in_progress(&self) -> usize {
+        self.registry.in_progress()
+    }
+
+    fn run(&self, record: Arc<RunRecord>) -> Result<Run<P>, HubError> {
+        let topic = self.hub.trusted(record.id())?;
+        Ok(Run { record, topic })
+    }
+}
+
+/// Polls the work until its end, or until it is cancelled.
+async fn drive<P, W>(work: W, name: &'static str, mut end: RunEnd<P>)
+where
+    P: Serialize + DeserializeOwned + 'static,
+    W: Future,
+    W::Output: EventsOutcome,
+{
+    let record = Arc::clone(&end.record);
+    let mut cancelled = pin!(record.cancelled());
+    let mut work = pin!(work);
+    let outcome = poll_fn(|context| match cancelled.as_mut().poll(context) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => work.as_mut().poll(context).map(Some),
+    });
+    let last = match outcome.await.map(EventsOutcome::into_result) {
+        None => RunUpdate::Cancelled,
+        Some(Ok(())) => RunUpdate::Succeeded,
+        Some(Err(error)) => {
+            tracing::error!(run = name, id = record.id(), %error, "a run has failed");
+            RunUpdate::Failed
+        }
+    };
+    end.last = Some(last);
+}
+
+/// Publishes the last update when the task of a run ends in any way.
+struct RunEnd<P: Serialize + DeserializeOwned + 'static> {
+    registry: Arc<Registry>,
+    record: Arc<RunRecord>,
+    topic: Topic<RunFamily<P>>,
+    last: Option<RunUpdate<P>>,
+}
+
+impl<P: Serialize + DeserializeOwned + 'static> Drop for RunEnd<P> {
+    fn drop(&mut self) {
+        let last = self.last.take().unwrap_or(match std::thread::panicking() {
+            true => RunUpdate::Failed,
+            false => RunUpdate::CutOff,
+        });
+        // It is short. Without a topic, of which there are too many, no client follows the run.
+        let position = self.topic.publish_value(&last).unwrap_or_default();
+        self.registry.end(&self.record, position);
+    }
+}
+
+impl<P: Serialize + DeserializeOwned + 'static> Default for Runs<P> {
+    fn default() -> Self {
+        Runs::new()
+    }
+}
+
+impl<P> Clone for Runs<P> {
+    fn clone(&self) -> Self {
+        Runs {
+            registry: Arc::clone(&self.registry),
+            hub: self.hub.clone(),
+            _progress: PhantomData,
+        }
+    }
+}
+
+impl<P> fmt::Debug for Runs<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runs")
+            .field("in_progress", &self.registry.in_progress())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A run that its owner has started.
+pub struct Run<P: Serialize + DeserializeOwned + 'static> {
+    record: Arc<RunRecord>,
+    topic: Topic<RunFamily<P>>,
+}
+
+impl<P: Serialize + DeserializeOwned + 'static> Run<P> {
+    /// The identity: 32 hexadecimal digits.
+    pub fn id(&self) -> &str {
+        self.record.id()
+    }
+
+    /// Returns whether the run has ended.
+    pub fn has_ended(&self) -> bool {
+        self.record.last_position().is_some()
+    }
+
+    /// Cancels the run, if it has not ended: its future is dropped where it waits.
+    pub fn cancel(&self) {
+        self.record.cancel();
+    }
+
+    /// The updates as an event stream: all that are kept, or those after the last event of the client. It ends after the last
+    /// update of the run.
+    ///
+    /// # Errors
+    ///
+    /// 503 if there are too many subscriptions.
+    pub async fn events(&self, last: LastEventId) -> Result<RunEvents<P>, Problem> {
+        let known = last.parse();
+        if let Some(end) = self.record.last_position()
+            && known.is_some_and(|known| known >= end)
+        {
+            return Ok(RunEvents::ended());
+        }
+        let from = known.map_or(StartFrom::History, StartFrom::After);
+        Ok(RunEvents::of(self.topic.subscribe(from).await?))
+    }
+}
+
+impl<P: Serialize + DeserializeOwned + 'static> fmt::Debug for Run<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("id", &self.id())
+            .field("has_ended", &self.has_ended())
+            .finish()
+    }
+}
+
+/// Reports the progress of a run to its clients.
+pub struct RunReporter<P: Serialize + DeserializeOwned + 'static>(Topic<RunFamily<P>>);
+
+impl<P: Serialize + DeserializeOwned + 'static> RunReporter<P> {
+    /// Reports progress, whether or not a client follows the run.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::LongMessage`] for progress of more than 64 KiB as JSON, and [`HubError::NotJson`].
+    pub async fn report(&self, progress: &P) -> Result<(), HubError> {
+        self.0.publish_value(&RunUpdate::Running { progress }).map(drop)
+    }
+}
+
+impl<P: Serialize + DeserializeOwned + 'static> fmt::Debug for RunReporter<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RunReporter").field(&self.0.key()).finish()
+    }
+}
+
+/// 202 with the `location` at which the client follows the work that it has started (RFC 9110, section 15.3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    location: String,
+}
+
+impl Accepted {
+    /// The response with this path or URI.
+    pub fn at(location: impl Into<String>) -> Self {
+        Accepted {
+            location: location.into(),
+        }
+    }
+}
+
+impl IntoResponse for Accepted {
+    fn into_response(self) -> Response {
+        let Ok(location) = HeaderValue::try_from(&self.location) else {
+            tracing::error!(location = self.location, "a location is not a valid field value");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        };
+        let mut response = StatusCode::ACCEPTED.into_response();
+        response.headers_mut().insert(LOCATION, location);
+        response
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.at_status(StatusCode::ACCEPTED, |operation| {
+            operation
+                .response_without_body()
+                .response_description("The work has begun.")
+                .response_header("location", "The place of its progress.");
+        });
+    }
+}

@@ -1,0 +1,137 @@
+//! The runs in progress, and those that have ended lately.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use http::StatusCode;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::RunsConfig;
+use crate::hub::Position;
+use crate::problem::Problem;
+
+pub(super) struct Registry {
+    config: RunsConfig,
+    random: [RandomState; 2],
+    started: AtomicU64,
+    state: Mutex<RegistryState>,
+}
+
+#[derive(Default)]
+struct RegistryState {
+    records: HashMap<Arc<str>, Arc<RunRecord>>,
+    in_progress: usize,
+    of_owners: HashMap<Arc<str>, usize>,
+    ended: VecDeque<(Instant, Arc<str>)>,
+}
+
+/// A run.
+pub(super) struct RunRecord {
+    id: Arc<str>,
+    owner: Arc<str>,
+    cancelled: Notify,
+    /// The position of the last update, after the end.
+    last_position: OnceLock<Position>,
+}
+
+impl RunRecord {
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn last_position(&self) -> Option<Position> {
+        self.last_position.get().copied()
+    }
+
+    pub(super) fn cancel(&self) {
+        // It is kept until the task waits for it.
+        self.cancelled.notify_one();
+    }
+
+    pub(super) async fn cancelled(&self) {
+        self.cancelled.notified().await;
+    }
+}
+
+impl Registry {
+    pub(super) fn new(config: RunsConfig) -> Self {
+        Registry {
+            config,
+            random: [RandomState::new(), RandomState::new()],
+            started: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RegistryState> {
+        // No code of the application runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn in_progress(&self) -> usize {
+        self.lock().in_progress
+    }
+
+    /// Adds a run in progress.
+    pub(super) fn start(&self, owner: &str) -> Result<Arc<RunRecord>, Problem> {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let [high, low] = self.random.each_ref().map(|random| random.hash_one(number));
+        let mut state = self.lock();
+        self.forget(&mut state);
+        if state.in_progress >= self.config.runs {
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+                .with_detail("the server has its limit of runs in progress; try again later"));
+        }
+        if state.of_owners.get(owner).copied().unwrap_or(0) >= self.config.runs_of_owner {
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS)
+                .with_detail("you have the limit of runs in progress; wait for one of them, or cancel it"));
+        }
+        let record = Arc::new(RunRecord {
+            id: format!("{high:016x}{low:016x}").into(),
+            owner: owner.into(),
+            cancelled: Notify::new(),
+            last_position: OnceLock::new(),
+        });
+        state.in_progress += 1;
+        *state.of_owners.entry(Arc::clone(&record.owner)).or_default() += 1;
+        state.records.insert(Arc::clone(&record.id), Arc::clone(&record));
+        Ok(record)
+    }
+
+    pub(super) fn find(&self, owner: &str, id: &str) -> Option<Arc<RunRecord>> {
+        let mut state = self.lock();
+        self.forget(&mut state);
+        state.records.get(id).filter(|record| *record.owner == *owner).cloned()
+    }
+
+    /// The run has ended with the update at this position.
+    pub(super) fn end(&self, record: &RunRecord, position: Position) {
+        let mut state = self.lock();
+        // It is set once.
+        let _ = record.last_position.set(position);
+        state.in_progress -= 1;
+        if let Some(count) = state.of_owners.get_mut(&record.owner) {
+            *count -= 1;
+            if *count == 0 {
+                state.of_owners.remove(&record.owner);
+            }
+        }
+        let until = Instant::now() + self.config.kept_time;
+        state.ended.push_back((until, Arc::clone(&record.id)));
+        self.forget(&mut state);
+    }
+
+    /// Removes the runs that have ended too long ago, and the oldest of too many.
+    fn forget(&self, state: &mut RegistryState) {
+        let now = Instant::now();
+        while let Some((until, id)) = state.ended.front()
+            && (*until <= now || state.ended.len() > self.config.kept)
+        {
+            state.records.remove(id);
+            state.ended.pop_front();
+        }
+    }
+}
