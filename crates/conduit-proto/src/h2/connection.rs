@@ -347,6 +347,11 @@ impl Http2Connection {
         match self.streams.get_mut(stream) {
             Some(Stream {
                 reading: RequestState::Ended,
+                received,
+                ..
+            }) if received.outstanding() == 0 => self.streams.remove(stream),
+            Some(Stream {
+                reading: RequestState::Ended,
                 ..
             }) => self.remove(out, stream),
             Some(_) => self.reset(out, stream, ErrorCode::NO_ERROR),

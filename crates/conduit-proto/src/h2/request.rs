@@ -16,6 +16,32 @@ use crate::h1::{BodyLength, Head, TARGET_LIMIT};
 /// A range of the head's bytes.
 type Range = (u32, u32);
 
+/// The values of pseudo-fields that most requests have. Each head begins with them, so that they need no copy.
+const KNOWN: &[u8; 12] = b"GETPOSThttps";
+
+/// The kind and the range in [`KNOWN`] of an entry of the static table.
+fn known_range(index: usize) -> Option<(FieldKind, Range)> {
+    Some(match index {
+        2 => (FieldKind::Method, (0, 3)),
+        3 => (FieldKind::Method, (3, 7)),
+        6 => (FieldKind::Scheme, (7, 11)),
+        7 => (FieldKind::Scheme, (7, 12)),
+        _ => return None,
+    })
+}
+
+/// The overhead that RFC 9113, section 6.5.2 adds to the length of each field.
+const OVERHEAD: usize = 32;
+
+/// The lengths of the names of pseudo-fields, by their kinds.
+const PSEUDO_NAMES: [usize; 5] = [
+    ":method".len(),
+    ":scheme".len(),
+    ":authority".len(),
+    ":path".len(),
+    ":protocol".len(),
+];
+
 /// The section that is being decoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SectionKind {
@@ -67,16 +93,6 @@ impl<'a> Assembly<'a> {
     }
 
     fn add(&mut self, bytes: &[u8], kind: FieldKind, field: Field) -> Result<(), Http2Reason> {
-        /// The overhead that RFC 9113, section 6.5.2 adds to the length of each field.
-        const OVERHEAD: usize = 32;
-        /// The lengths of the names of pseudo-fields, by their kinds.
-        const PSEUDO_NAMES: [usize; 5] = [
-            ":method".len(),
-            ":scheme".len(),
-            ":authority".len(),
-            ":path".len(),
-            ":protocol".len(),
-        ];
         self.list_bytes += (field.value_end - field.name) as usize + OVERHEAD;
         if kind.is_pseudo() && field.name == field.name_end {
             self.list_bytes += PSEUDO_NAMES[kind as usize];
@@ -131,6 +147,22 @@ impl Sink for Assembly<'_> {
     }
 
     #[inline]
+    fn known(&mut self, index: usize) -> bool {
+        let Some((kind, range)) = known_range(index) else {
+            return false;
+        };
+        let list_bytes = self.list_bytes + (range.1 - range.0) as usize + PSEUDO_NAMES[kind as usize] + OVERHEAD;
+        let pseudo = &mut self.pseudo[kind as usize];
+        let is_in_place = self.section == SectionKind::Head && self.fields.is_empty() && pseudo.is_none();
+        // Otherwise the general way finds the fault.
+        let is_valid = is_in_place && list_bytes <= self.limits.header_list_bytes;
+        if is_valid {
+            (*pseudo, self.list_bytes) = (Some(range), list_bytes);
+        }
+        is_valid
+    }
+
+    #[inline]
     fn field(&mut self, bytes: &mut Vec<u8>, kind: FieldKind, field: Field) {
         if let Err(reason) = self.add(bytes, kind, field) {
             self.fault = Some(reason);
@@ -153,6 +185,7 @@ pub(super) fn read_head(
     limits: &Http2Limits,
 ) -> Result<Accepted, Fault> {
     head.clear();
+    head.bytes.extend_from_slice(KNOWN);
     let mut assembly = Assembly::new(SectionKind::Head, limits, &mut head.fields);
     decoder
         .decode_into(block, &mut head.bytes, &mut assembly)
@@ -233,7 +266,12 @@ fn read_target(head: &mut Head, pseudo: [Option<Range>; 5], limits: &Http2Limits
     if !is_asterisk && !scan::is_path_and_query(target) {
         return Err(Http2Reason::Path);
     }
-    let query = memchr::memchr(b'?', target).unwrap_or(target.len());
+    // Shorter than the call for most paths.
+    let query = match target.len() {
+        ..32 => target.iter().position(|&byte| byte == b'?'),
+        _ => memchr::memchr(b'?', target),
+    };
+    let query = query.unwrap_or(target.len());
     (head.path_start, head.path_end) = (0, query as u32);
     (head.target_start, head.target_end) = path;
     if let Some(protocol) = protocol {

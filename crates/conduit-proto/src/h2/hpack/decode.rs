@@ -13,6 +13,12 @@ pub(in crate::h2) trait Sink {
     /// proportion to its encoded length, independent of the length of the fields.
     fn wants_more(&self) -> bool;
 
+    /// Takes an entry of the static table by its index, if its text is known. The default takes none.
+    #[inline]
+    fn known(&mut self, _index: usize) -> bool {
+        false
+    }
+
     /// Receives a field, whose name and value are at the end of `bytes`.
     fn field(&mut self, bytes: &mut Vec<u8>, kind: FieldKind, field: Field);
 }
@@ -88,11 +94,11 @@ impl Decoder {
     }
 
     /// Decodes a whole block. Appends names and values to `bytes`, and passes each field to the sink.
-    pub(in crate::h2) fn decode_into(
+    pub(in crate::h2) fn decode_into<S: Sink>(
         &mut self,
         block: &[u8],
         bytes: &mut Vec<u8>,
-        sink: &mut impl Sink,
+        sink: &mut S,
     ) -> Result<(), DecodeError> {
         let mut input = block;
         let mut is_start = true;
@@ -103,7 +109,7 @@ impl Decoder {
                     self.indexed(index, bytes, sink)?;
                 }
                 0x40..0x80 => {
-                    let (kind, field) = self.literal(&mut input, 6, bytes)?;
+                    let (kind, field) = self.literal(&mut input, 6, false, bytes)?;
                     self.table.insert(field.name(bytes), field.value(bytes), kind as u32);
                     emit(bytes, kind, field, sink);
                 }
@@ -120,7 +126,7 @@ impl Decoder {
                 }
                 // A literal without indexing, or never indexed.
                 0..0x20 => {
-                    let (kind, field) = self.literal(&mut input, 4, bytes)?;
+                    let (kind, field) = self.literal(&mut input, 4, S::OMITS_PSEUDO_NAMES, bytes)?;
                     emit(bytes, kind, field, sink);
                 }
             }
@@ -131,27 +137,50 @@ impl Decoder {
 
     fn indexed<S: Sink>(&self, index: usize, bytes: &mut Vec<u8>, sink: &mut S) -> Result<(), DecodeError> {
         let position = index.checked_sub(1).ok_or(DecodeError::Index)?;
-        let (name, value, kind) = match STATIC.get(position) {
-            Some((name, value)) => (name.as_bytes(), value.as_bytes(), STATIC_KINDS[position]),
+        let start = bytes.len();
+        let (kind, name_length) = match STATIC.get(position) {
+            Some((name, value)) => {
+                if !sink.wants_more() || sink.known(index) {
+                    return Ok(());
+                }
+                let kind = STATIC_KINDS[position];
+                let name = if S::OMITS_PSEUDO_NAMES && kind.is_pseudo() {
+                    ""
+                } else {
+                    name
+                };
+                bytes.extend_from_slice(name.as_bytes());
+                bytes.extend_from_slice(value.as_bytes());
+                (kind, name.len())
+            }
             None => {
                 let found = self.table.get(position - STATIC.len()).ok_or(DecodeError::Index)?;
-                (found.name, found.value, KINDS[found.tag as usize])
+                if !sink.wants_more() {
+                    return Ok(());
+                }
+                let kind = KINDS[found.tag as usize];
+                if S::OMITS_PSEUDO_NAMES && kind.is_pseudo() {
+                    bytes.extend_from_slice(found.value());
+                    (kind, 0)
+                } else {
+                    bytes.extend_from_slice(found.text);
+                    (kind, found.name_length)
+                }
             }
         };
-        if sink.wants_more() {
-            let start = bytes.len();
-            if !(S::OMITS_PSEUDO_NAMES && kind.is_pseudo()) {
-                bytes.extend_from_slice(name);
-            }
-            let name_end = bytes.len();
-            bytes.extend_from_slice(value);
-            sink.field(bytes, kind, field(start, name_end, bytes.len()));
-        }
+        sink.field(bytes, kind, field(start, start + name_length, bytes.len()));
         Ok(())
     }
 
-    /// Decodes a literal field, whose name may be an index into the table.
-    fn literal(&self, input: &mut &[u8], prefix: u8, bytes: &mut Vec<u8>) -> Result<(FieldKind, Field), DecodeError> {
+    /// Decodes a literal field, whose name may be an index into the table. The indexed name of a pseudo-field is omitted if
+    /// `omits_pseudo` is set.
+    fn literal(
+        &self,
+        input: &mut &[u8],
+        prefix: u8,
+        omits_pseudo: bool,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(FieldKind, Field), DecodeError> {
         let start = bytes.len();
         let index = integer::decode(input, prefix)?;
         let kind = match index.checked_sub(1) {
@@ -161,15 +190,18 @@ impl Decoder {
             }
             Some(position) => match STATIC.get(position) {
                 Some((name, _)) => {
-                    bytes.extend_from_slice(name.as_bytes());
-                    STATIC_KINDS[position]
+                    let kind = STATIC_KINDS[position];
+                    if !(omits_pseudo && kind.is_pseudo()) {
+                        bytes.extend_from_slice(name.as_bytes());
+                    }
+                    kind
                 }
                 None => {
                     let found = self.table.get(position - STATIC.len()).ok_or(DecodeError::Index)?;
-                    bytes.extend_from_slice(found.name);
+                    bytes.extend_from_slice(found.name());
                     match KINDS[found.tag as usize] {
                         // The value of the entry is irrelevant.
-                        FieldKind::InvalidValue => FieldKind::of_name(found.name),
+                        FieldKind::InvalidValue => FieldKind::of_name(found.name()),
                         kind => kind,
                     }
                 }

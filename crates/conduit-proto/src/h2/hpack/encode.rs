@@ -39,8 +39,9 @@ pub struct Encoder {
     unannounced_size: Option<usize>,
     /// The hashes of fields that were not indexed.
     seen: [u32; SEEN],
-    /// The numbers of the latest entries whose names are in the static table: most fields repeat the last value.
-    recent: [u32; RECENT],
+    /// The latest entries whose names are in the static table, as the index of the name and the number of the entry: most
+    /// fields repeat the last value.
+    recent: [(u8, u32); RECENT],
 }
 
 /// The use of the dynamic table for a field.
@@ -64,7 +65,7 @@ impl Encoder {
             table: Table::new(),
             unannounced_size: None,
             seen: [0; SEEN],
-            recent: [0; RECENT],
+            recent: [(0, 0); RECENT],
         }
     }
 
@@ -103,7 +104,7 @@ impl Encoder {
     pub fn field(&mut self, out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
         let name = name.as_str();
         let index = static_index(name);
-        if !value.is_sensitive() && self.repeat(out, index, name.as_bytes(), value.as_bytes()) {
+        if !value.is_sensitive() && self.repeat(out, index, value.as_bytes()) {
             return;
         }
         let indexing = match indexing(name) {
@@ -116,7 +117,7 @@ impl Encoder {
     /// Appends `date`.
     pub fn date(&mut self, out: &mut Vec<u8>, date: &[u8; 29]) {
         let index = Some(DATE);
-        if !self.repeat(out, index, b"date", date) {
+        if !self.repeat(out, index, date) {
             self.encode(out, index, b"date", date, Indexing::AtOnce);
         }
     }
@@ -142,9 +143,13 @@ impl Encoder {
 
     /// Appends a field that repeats the latest one with its name, which is in the dynamic table. Returns whether it does.
     #[inline]
-    fn repeat(&mut self, out: &mut Vec<u8>, index: Option<usize>, name: &[u8], value: &[u8]) -> bool {
+    fn repeat(&mut self, out: &mut Vec<u8>, index: Option<usize>, value: &[u8]) -> bool {
         let Some(index) = index else { return false };
-        match self.table.find_number(self.recent[index % RECENT], name, value) {
+        let (name, number) = self.recent[index % RECENT];
+        if usize::from(name) != index {
+            return false;
+        }
+        match self.table.find_number(number, value) {
             Some(position) => {
                 integer::encode(out, INDEXED, 7, STATIC.len() + 1 + position);
                 true
@@ -156,7 +161,8 @@ impl Encoder {
     /// Remembers the entry at a position as the latest one with its name.
     fn remember(&mut self, index: Option<usize>, position: usize) {
         if let Some(index) = index {
-            self.recent[index % RECENT] = self.table.number(position);
+            // Static indices are less than 62.
+            self.recent[index % RECENT] = (index as u8, self.table.number(position));
         }
     }
 

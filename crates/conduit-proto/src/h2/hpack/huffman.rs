@@ -148,21 +148,34 @@ fn decode_into(input: &[u8], output: &mut [u8]) -> Option<usize> {
     // The top `count` bits of `bits` are the next bits of the input; once `rest` is empty, the others are zero.
     let (mut bits, mut count) = (0_u64, 0_usize);
     loop {
-        if count < LONGEST && !rest.is_empty() {
-            let room = (64 - count) / 8;
-            if let Some(word) = rest.first_chunk::<8>() {
+        if !rest.is_empty() {
+            let taken = rest.len().min((64 - count) / 8);
+            let word = match rest.first_chunk::<8>() {
                 // The bits of the next byte, which has no room as a whole, are set again with it.
-                bits |= u64::from_be_bytes(*word) >> count;
-                rest = &rest[room..];
-                count += 8 * room;
-            } else {
-                let (taken, after) = rest.split_at(rest.len().min(room));
-                for &byte in taken {
-                    bits |= u64::from(byte) << 56 >> count;
-                    count += 8;
+                Some(word) => *word,
+                None => {
+                    let mut word = [0; 8];
+                    word[..rest.len()].copy_from_slice(rest);
+                    word
                 }
-                rest = after;
+            };
+            bits |= u64::from_be_bytes(word) >> count;
+            rest = &rest[taken..];
+            count += 8 * taken;
+        }
+        // No short code exceeds the bits that are left.
+        while count >= SHORT_BITS {
+            let (symbol, length) = SHORT[(bits >> (64 - SHORT_BITS)) as usize];
+            if length == 0 {
+                break;
             }
+            *output.get_mut(written)? = symbol;
+            written += 1;
+            bits <<= length;
+            count -= usize::from(length);
+        }
+        if count < LONGEST && !rest.is_empty() {
+            continue;
         }
         let (symbol, length) = match SHORT[(bits >> (64 - SHORT_BITS)) as usize] {
             (_, 0) => match long_code(bits) {

@@ -136,8 +136,13 @@ impl FieldKind {
         self as usize <= Self::Protocol as usize
     }
 
-    /// The kind of a field with a name of this kind and the given value.
+    /// The kind of a field with a name of this kind and the given value. The value of a pseudo-field has a narrower grammar,
+    /// which the request checks.
+    #[inline]
     fn with_value(self, value: &[u8]) -> Self {
+        if self.is_pseudo() {
+            return self;
+        }
         let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
         let is_valid = scan::skip_value(value, 0) == value.len() && !is_space(value.first()) && !is_space(value.last());
         match self {

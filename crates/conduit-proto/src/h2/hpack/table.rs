@@ -143,9 +143,20 @@ struct Entry {
 /// An entry of a dynamic table, with its tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found<'a> {
-    pub(super) name: &'a [u8],
-    pub(super) value: &'a [u8],
+    /// The name and the value.
+    pub(super) text: &'a [u8],
+    pub(super) name_length: usize,
     pub(super) tag: u32,
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn name(&self) -> &'a [u8] {
+        &self.text[..self.name_length]
+    }
+
+    pub(super) fn value(&self) -> &'a [u8] {
+        &self.text[self.name_length..]
+    }
 }
 
 impl Table {
@@ -178,11 +189,10 @@ impl Table {
         self.inserted.wrapping_sub(position as u32)
     }
 
-    /// The position of the entry with this number, if it has this name and value.
-    pub(super) fn find_number(&self, number: u32, name: &[u8], value: &[u8]) -> Option<usize> {
+    /// The position of the entry with this number, if it has this value.
+    pub(super) fn find_number(&self, number: u32, value: &[u8]) -> Option<usize> {
         let position = self.inserted.wrapping_sub(number) as usize;
-        let found = self.get(position)?;
-        (found.value == value && found.name == name).then_some(position)
+        (self.get(position)?.value() == value).then_some(position)
     }
 
     /// The position of the entry with this tag, name and value.
@@ -190,7 +200,7 @@ impl Table {
         let is_equal = |entry: &Entry| {
             entry.tag == tag && {
                 let found = self.found(entry);
-                found.name == name && found.value == value
+                found.name() == name && found.value() == value
             }
         };
         self.entries.iter().rev().position(is_equal)
@@ -235,11 +245,11 @@ impl Table {
     }
 
     fn found(&self, entry: &Entry) -> Found<'_> {
-        let bytes = &self.bytes[entry.start.wrapping_sub(self.removed) as usize..];
-        let (name, rest) = bytes.split_at(usize::from(entry.name_length));
+        let start = entry.start.wrapping_sub(self.removed) as usize;
+        let name_length = usize::from(entry.name_length);
         Found {
-            name,
-            value: &rest[..usize::from(entry.value_length)],
+            text: &self.bytes[start..start + name_length + usize::from(entry.value_length)],
+            name_length,
             tag: entry.tag,
         }
     }
@@ -286,8 +296,8 @@ mod tests {
             for position in 0..table.entries.len() {
                 let old = number - position as u32;
                 let found = table.get(position).unwrap();
-                assert_eq!(found.name, format!("name-{old}").as_bytes());
-                assert_eq!(found.value.len(), old as usize % 90);
+                assert_eq!(found.name(), format!("name-{old}").as_bytes());
+                assert_eq!(found.value().len(), old as usize % 90);
                 assert_eq!(found.tag, old);
             }
         }
