@@ -22,9 +22,9 @@ use crate::problem::Problem;
 /// A body that may leave its worker's thread: that of a request which a service gets, or of a response of an
 /// `AppService`.
 ///
-/// Bytes in memory are handed over unchanged. A task on the worker hands a stream over piece by piece, starting with
-/// the first poll, and each after the previous one was taken. Dropping this end ends the task and the
-/// stream.
+/// Bytes in memory are handed over unchanged, and so is the body of a request that has arrived. A task on the worker hands a
+/// stream over piece by piece, starting with the first poll, and each after the previous one was taken. Dropping this end ends
+/// the task and the stream.
 pub struct SendBody {
     pieces: SendPieces,
     /// The problem that it displays: converting it back to this library's body restores the problem.
@@ -56,8 +56,14 @@ impl SendBody {
     /// To be called on the worker's thread.
     #[doc(hidden)]
     pub fn new(body: Body) -> Self {
+        let mut body = body;
         let left = body.len();
         let mut problem = None;
+        if let BodyKind::Incoming(incoming) = &mut body.0
+            && let Some(whole) = incoming.take_whole()
+        {
+            body = Body(BodyKind::Buffer(whole));
+        }
         let bytes = match body.0 {
             BodyKind::Empty => Bytes::new(),
             BodyKind::Static(bytes) => Bytes::from_static(bytes),

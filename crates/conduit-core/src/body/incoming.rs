@@ -66,6 +66,20 @@ impl Incoming {
         }
     }
 
+    /// The whole body, if it has arrived, is within its limit, and has no trailers.
+    #[cfg(feature = "tower")]
+    pub(crate) fn take_whole(&mut self) -> Option<Buffer> {
+        let channel = &*self.channel;
+        let is_whole = channel.state.get() == State::Ended && channel.trailers.borrow().is_none();
+        let received = self.received + channel.buffer.borrow().len() as u64;
+        if !is_whole || self.failed || self.check_limit(received).is_err() {
+            return None;
+        }
+        let whole = channel.buffer.take();
+        self.channel.resume_if_paused();
+        Some(whole)
+    }
+
     pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         if self.failed {
             return Poll::Ready(None);

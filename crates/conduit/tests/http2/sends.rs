@@ -112,3 +112,39 @@ fn a_large_response_leaves_with_its_head_as_far_as_the_window_permits() {
         "only the rest of the body"
     );
 }
+
+/// A service of another library that returns the number of bytes that it knows its body to have.
+#[cfg(feature = "tower")]
+#[derive(Clone, Copy)]
+struct Hint;
+
+#[cfg(feature = "tower")]
+impl tower::Service<http::Request<conduit::tower::SendBody>> for Hint {
+    type Response = http::Response<String>;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<conduit::tower::SendBody>) -> Self::Future {
+        let hint = http_body::Body::size_hint(request.body());
+        std::future::ready(Ok(http::Response::new(format!("{:?}", hint.exact()))))
+    }
+}
+
+/// Otherwise a task hands the pieces over, and the response takes several turns.
+#[cfg(feature = "tower")]
+#[test]
+fn a_service_of_tower_gets_a_body_that_has_arrived_as_a_whole() {
+    use conduit::prelude::*;
+
+    let app = App::new(()).routes(routes![crate::hello]);
+    let server = conduit::testing::TestClient::new(app.fallback(conduit::tower::service(Hint)));
+    let mut client = Client::open(&server);
+    client.send(&[post(1, "/service", &[]), last_data(1, &[b'u'; 3000])].concat());
+    assert_eq!(client.response(1).text(), "Some(3000)");
+    client.send(&[post(3, "/service", &[]), data(3, &[b'u'; 3000])].concat());
+    assert_eq!(client.response(3).text(), "None");
+}
