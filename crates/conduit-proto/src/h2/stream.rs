@@ -125,6 +125,10 @@ impl Streams {
                 slot
             }
             None => {
+                if self.slots.is_empty() {
+                    // A connection that waits after one request holds no more than its slot.
+                    self.slots.reserve_exact(1);
+                }
                 self.numbers.push(number);
                 self.slots.push(stream);
                 self.slots.len() - 1

@@ -110,6 +110,10 @@ impl Http2 {
 
     /// The slot of a new stream.
     pub(super) fn open(&mut self, id: h2::StreamId) -> &mut Stream {
+        if self.streams.is_empty() {
+            // A connection that waits after one request holds no more than its slot.
+            self.streams.reserve_exact(1);
+        }
         while self.streams.len() <= id.slot() {
             self.streams.push(Stream::new());
         }
