@@ -367,6 +367,10 @@ impl Link {
         } else if self.has_gathered() {
             #[cfg(feature = "http2")]
             self.send_gathered(shared)?;
+            if self.has_gathered() {
+                self.shrink_output();
+                return Ok(());
+            }
         } else if self.sent < self.output.len() {
             match self.stream.send(&self.output[self.sent..]) {
                 Ok(count) => {
@@ -379,7 +383,7 @@ impl Link {
             }
         }
         // A short write means that the socket is full.
-        if self.sent < self.output.len() || self.has_gathered() {
+        if self.sent < self.output.len() {
             self.shrink_output();
         } else if self.output.capacity() > 0 {
             self.sent = 0;

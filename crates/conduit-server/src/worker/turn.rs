@@ -117,6 +117,10 @@ impl Worker {
     fn deliver_commands(&mut self) {
         // Commands that these lead to follow in the next turn, so that a turn has an end.
         let mut commands = self.shared.commands.take(std::mem::take(&mut self.commands));
+        if commands.is_empty() {
+            self.commands = commands;
+            return;
+        }
         for (exchange, command) in commands.drain(..) {
             let id = exchange.connection;
             let is_commanded = self.commanded.contains(&id);
