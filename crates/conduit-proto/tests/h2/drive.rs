@@ -37,7 +37,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    fn of(head: &Head) -> Self {
+    pub(crate) fn of(head: &Head) -> Self {
         assert_eq!(head.version(), http::Version::HTTP_2);
         let map = head.header_map();
         let headers: Vec<_> = head

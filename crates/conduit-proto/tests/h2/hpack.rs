@@ -4,19 +4,12 @@ use conduit_proto::h2::hpack::{DecodeError, Decoder, Encoder, TABLE_BYTES};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use proptest::prelude::*;
 
+use crate::frames::hex;
+
 type Fields = Vec<(String, String)>;
 
 /// A block, its fields, and the resulting size of the table.
 type Example = (&'static str, &'static [(&'static str, &'static str)], usize);
-
-/// Parses hexadecimal digits; spaces are ignored.
-pub(crate) fn hex(digits: &str) -> Vec<u8> {
-    let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
-}
 
 fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, DecodeError> {
     let mut fields = Vec::new();

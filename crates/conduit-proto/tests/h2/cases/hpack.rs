@@ -5,8 +5,8 @@ use conduit_proto::h2::ErrorCode as E;
 use super::Expect::{Connection, Request, Seen, Status};
 use super::{Case, case, served};
 use crate::drive;
+use crate::frames::hex;
 use crate::frames::*;
-use crate::hpack::hex;
 
 /// HEADERS on stream 1 with END_STREAM: `GET / https` from the static table, the authority `a`, and the rest of a
 /// block.
