@@ -1,7 +1,6 @@
 //! Bodies of requests and responses.
 
 mod incoming;
-#[cfg(feature = "tower")]
 mod limited;
 mod trailers;
 
@@ -17,7 +16,6 @@ use futures_core::Stream;
 use http::HeaderMap;
 
 pub use self::incoming::{BodyEvent, BodyEventSender, BodyEvents, Channel, Incoming};
-#[cfg(feature = "tower")]
 pub use self::limited::Limited;
 use self::trailers::WithTrailers;
 use crate::current;
@@ -55,7 +53,6 @@ pub enum BodyKind {
     Stream(Pin<Box<dyn PieceStream>>, Option<u64>),
     Incoming(Incoming),
     /// A request's body that another server reads, which does not know the application's limit.
-    #[cfg(feature = "tower")]
     Limited(Box<Limited>),
 }
 
@@ -68,9 +65,7 @@ impl Body {
             BodyKind::Static(bytes) => Some(bytes),
             BodyKind::Bytes(bytes) => Some(bytes),
             BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Some(buffer),
-            BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_) => None,
-            #[cfg(feature = "tower")]
-            BodyKind::Limited(_) => None,
+            BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => None,
         }
     }
 
@@ -189,7 +184,6 @@ impl Body {
             BodyKind::File(part) => Some(part.left()),
             BodyKind::Stream(_, length) => *length,
             BodyKind::Incoming(incoming) => incoming.declared.map(|length| length.saturating_sub(incoming.received)),
-            #[cfg(feature = "tower")]
             BodyKind::Limited(limited) => limited.body.len(),
         }
     }
@@ -197,11 +191,10 @@ impl Body {
     /// Returns whether the whole body is in memory, so that reading it never waits.
     #[doc(hidden)]
     pub fn is_in_memory(&self) -> bool {
-        #[cfg(feature = "tower")]
-        if matches!(self.0, BodyKind::Limited(_)) {
-            return false;
-        }
-        !matches!(self.0, BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_))
+        !matches!(
+            self.0,
+            BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_)
+        )
     }
 
     /// Returns whether the body is known to have no bytes.
@@ -214,7 +207,6 @@ impl Body {
     pub fn with_limit(mut self, bytes: u64) -> Self {
         match &mut self.0 {
             BodyKind::Incoming(incoming) => incoming.limit = bytes,
-            #[cfg(feature = "tower")]
             BodyKind::Limited(limited) => limited.limit = bytes,
             _ => {}
         }
@@ -254,7 +246,6 @@ impl Body {
         match &self.0 {
             BodyKind::Incoming(incoming) => incoming.channel.trailers.borrow().as_deref().cloned(),
             BodyKind::Stream(stream, _) => stream.trailer_fields(),
-            #[cfg(feature = "tower")]
             BodyKind::Limited(limited) => limited.body.trailers(),
             _ => None,
         }
@@ -295,7 +286,6 @@ impl Stream for Body {
                     .map_err(|error| BodyError::of_stream(Box::new(error)));
             }
             BodyKind::Incoming(incoming) => return incoming.poll_piece(context),
-            #[cfg(feature = "tower")]
             BodyKind::Limited(limited) => return limited.poll_piece(context),
             BodyKind::Empty => return Poll::Ready(None),
             BodyKind::Static(bytes) => Bytes::from_static(bytes),

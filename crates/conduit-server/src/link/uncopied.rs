@@ -71,9 +71,9 @@ impl Uncopied {
                 UncopiedContent::Bytes(Bytes::from_owner(buffer))
             }
             BodyKind::File(part) => UncopiedContent::File(part),
-            BodyKind::Empty | BodyKind::Stream(..) | BodyKind::Incoming(_) => UncopiedContent::Bytes(Bytes::new()),
-            #[cfg(feature = "tower")]
-            BodyKind::Limited(_) => UncopiedContent::Bytes(Bytes::new()),
+            BodyKind::Empty | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => {
+                UncopiedContent::Bytes(Bytes::new())
+            }
         };
         Uncopied {
             content,

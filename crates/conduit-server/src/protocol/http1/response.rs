@@ -81,10 +81,9 @@ impl Http1 {
             BodyKind::Bytes(bytes) => bytes,
             BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => buffer,
             BodyKind::File(_) => return self.respond_uncopied(response, link, shared),
-            BodyKind::Stream(..) | BodyKind::Incoming(_) => return self.respond_by_stream(response, link, shared),
-            // The body of a request to a service, returned as a response.
-            #[cfg(feature = "tower")]
-            BodyKind::Limited(_) => return self.respond_by_stream(response, link, shared),
+            BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => {
+                return self.respond_by_stream(response, link, shared);
+            }
         };
         if bytes.len() >= UNCOPIED_BYTES {
             return self.respond_uncopied(response, link, shared);

@@ -66,10 +66,9 @@ impl Http2 {
             BodyKind::Bytes(bytes) => bytes,
             BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => buffer,
             BodyKind::File(_) => return self.respond_by_file(id, response, link, shared),
-            BodyKind::Stream(..) | BodyKind::Incoming(_) => return self.respond_by_stream(id, response, link, shared),
-            // The body of a request to an application that is a service, as the response of one that serves here.
-            #[cfg(feature = "tower")]
-            BodyKind::Limited(_) => return self.respond_by_stream(id, response, link, shared),
+            BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => {
+                return self.respond_by_stream(id, response, link, shared);
+            }
         };
         let (status, headers, output) = (response.status(), response.headers(), &mut link.output);
         let untouched = Untouched::of(&response);
