@@ -20,6 +20,8 @@ mod random;
 #[cfg(feature = "tls")]
 mod real;
 mod requests;
+#[cfg(all(feature = "tls", target_os = "linux"))]
+mod restart;
 mod sends;
 mod shutdown;
 mod storm;
@@ -253,6 +255,13 @@ fn app() -> App<(), Routes<()>> {
         .shutdown_timeout(10 * DEADLINE)
         .minimum_rate(1024, DEADLINE)
         .body_limit(4 * 1024 * 1024)
+}
+
+/// Not a test: the program that a test starts.
+#[cfg(all(feature = "tls", target_os = "linux"))]
+#[test]
+fn the_program() {
+    restart::run_program();
 }
 
 fn server() -> TestClient {

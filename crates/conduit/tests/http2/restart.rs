@@ -1,0 +1,167 @@
+//! A program that is replaced at SIGUSR2, and stopped by SIGTERM, while clients of HTTP/2 have streams open.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use conduit::prelude::*;
+use h2::client::SendRequest;
+use rustix::process::Signal;
+
+use crate::support::program::{Directory, IS_PROGRAM, Program, has_ended, limit_life, program, wait_for};
+
+const CLIENTS: usize = 6;
+/// The number of concurrent streams of a client.
+const STREAMS: usize = 8;
+const RESTARTS: usize = 3;
+
+#[get("/process")]
+async fn process() -> String {
+    std::process::id().to_string()
+}
+
+#[get("/later/{value}")]
+async fn later(value: Path<String>) -> String {
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    value.0
+}
+
+#[post("/echo")]
+async fn echo(body: Bytes) -> Bytes {
+    body
+}
+
+/// The program that the test starts: this file run again.
+pub(crate) fn run_program() {
+    if std::env::var_os(IS_PROGRAM).is_none() {
+        return;
+    }
+    limit_life();
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+    let ended = App::new(()).routes(routes![process, later, echo]).run();
+    std::process::exit(i32::from(ended.is_err()));
+}
+
+/// The clients' view of the server.
+#[derive(Default)]
+struct Progress {
+    /// The server was stopped: a refused connection is expected.
+    is_stopped: AtomicBool,
+    responses: AtomicU64,
+}
+
+async fn connect(address: SocketAddr) -> Option<SendRequest<Bytes>> {
+    let stream = tokio::net::TcpStream::connect(address).await.ok()?;
+    let (client, connection) = h2::client::handshake(stream).await.ok()?;
+    tokio::spawn(connection);
+    Some(client)
+}
+
+/// One request; an error is a failed stream.
+async fn exchange(mut client: SendRequest<Bytes>, number: u64) -> Result<(), h2::Error> {
+    let body = Bytes::from(vec![b'e'; number as usize % 3000]);
+    let is_echo = number.is_multiple_of(2);
+    let request = match is_echo {
+        true => http::Request::post("http://a/echo").body(()),
+        false => http::Request::get(format!("http://a/later/{number}")).body(()),
+    };
+    let (response, mut sending) = client.send_request(request.expect("a request"), !is_echo)?;
+    if is_echo {
+        sending.send_data(body.clone(), true)?;
+    }
+    let (head, mut received) = response.await?.into_parts();
+    assert_eq!(head.status, StatusCode::OK);
+    let mut bytes = Vec::new();
+    while let Some(piece) = received.data().await {
+        let piece = piece?;
+        let _ = received.flow_control().release_capacity(piece.len());
+        bytes.extend(piece);
+    }
+    match is_echo {
+        true => assert!(bytes == body),
+        false => assert_eq!(bytes, number.to_string().into_bytes()),
+    }
+    Ok(())
+}
+
+/// Sends requests, on a new connection after the server has announced the end of one, until the server is stopped.
+async fn use_server(address: SocketAddr, progress: Arc<Progress>) {
+    let mut number = 0;
+    loop {
+        let Some(client) = connect(address).await else {
+            assert!(progress.is_stopped.load(Ordering::SeqCst), "a connection is refused");
+            return;
+        };
+        let mut on_connection = 0;
+        // An error means that the connection takes no more requests.
+        while let Ok(ready) = client.clone().ready().await {
+            let mut streams = tokio::task::JoinSet::new();
+            for _ in 0..STREAMS {
+                number += 1;
+                streams.spawn(exchange(ready.clone(), number));
+            }
+            while let Some(ended) = streams.join_next().await {
+                match ended.expect("a whole response") {
+                    Ok(()) => {
+                        on_connection += 1;
+                        progress.responses.fetch_add(1, Ordering::SeqCst);
+                    }
+                    // The crate has received GOAWAY between `ready` and the request, and has not sent it.
+                    Err(error) if error.is_go_away() && error.is_remote() => {}
+                    // The system has accepted the connection, and the stopping server never has.
+                    Err(error) if error.is_io() && on_connection == 0 && progress.is_stopped.load(Ordering::SeqCst) => {
+                    }
+                    Err(error) => assert!(
+                        !error.is_reset() && !error.is_io(),
+                        "a stream has failed after {on_connection} responses: {error:?}"
+                    ),
+                }
+            }
+        }
+    }
+}
+
+fn run_clients(address: SocketAddr, progress: &Arc<Progress>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let mut clients = tokio::task::JoinSet::new();
+        for _ in 0..CLIENTS {
+            clients.spawn(use_server(address, Arc::clone(progress)));
+        }
+        while let Some(ended) = clients.join_next().await {
+            ended.expect("no stream fails");
+        }
+    });
+}
+
+#[test]
+fn a_restart_and_a_stop_fail_no_stream() {
+    let directory = Directory::new("http2");
+    let mut program = Program::start(&mut program(&directory), 1);
+    let progress = Arc::new(Progress::default());
+    let (address, of_clients) = (program.tcp(), Arc::clone(&progress));
+    let clients = std::thread::spawn(move || run_clients(address, &of_clients));
+    let mut processes = vec![program.child.id()];
+    for _ in 0..RESTARTS {
+        let before = progress.responses.load(Ordering::SeqCst);
+        assert!(!clients.is_finished(), "a client has failed: {}", program.log());
+        let enough = || (progress.responses.load(Ordering::SeqCst) >= before + 300).then_some(());
+        wait_for(enough, || format!("responses: {}", program.log()));
+        processes.push(program.replace(*processes.last().expect("there is one")));
+    }
+    progress.is_stopped.store(true, Ordering::SeqCst);
+    let (last, gone) = processes.split_last().expect("there is one");
+    program.signal(*last, Signal::TERM);
+    clients.join().expect("no stream fails");
+    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    for &process in gone {
+        wait_for(
+            || has_ended(process).then_some(()),
+            || format!("an end: {}", program.log()),
+        );
+    }
+}
