@@ -45,14 +45,17 @@ const TLS_STEP: usize = 40;
 /// The requests that have reached the application, by the address of their client.
 static SEEN: LazyLock<Mutex<HashMap<SocketAddr, Vec<drive::Request>>>> = LazyLock::new(Mutex::default);
 
+fn record(client: SocketAddr, request: drive::Request) {
+    let mut seen = SEEN.lock().expect("no thread panics");
+    seen.entry(client).or_default().push(request);
+}
+
 /// Responds like the server of the engine's tests.
 async fn respond(mut request: Request) -> String {
     let seen = drive::Request::of(request.head());
     let path = seen.path.clone();
     let text = format!("{} {}", seen.method, seen.target);
-    let mut all = SEEN.lock().expect("no thread panics");
-    all.entry(request.peer_address()).or_default().push(seen);
-    drop(all);
+    record(request.peer_address(), seen);
     if path.contains("/hold") || path.contains("/unread") {
         std::future::pending::<()>().await;
     }
