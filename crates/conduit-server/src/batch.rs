@@ -1,7 +1,8 @@
 //! Connections that are served together.
 //!
-//! A worker reads from several connections, then serves all of them, then sends all of the output. Each of the three is much
-//! code, in the kernel and here; done for one connection after the other they evict each other from the processor's caches.
+//! A worker reads from several connections, then serves all of them, then sends all of the output. Each of these steps is much
+//! code, in the kernel and here: for one connection after the other, the steps would evict each other from the caches of the
+//! processor.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use crate::exchange_id::ConnectionId;
 /// The largest number of connections in a batch.
 pub(super) const TOGETHER: usize = 32;
 
-/// After a batch that takes longer each connection is served by itself, since the first response waits for the last handler.
+/// After a batch that takes longer each connection is served alone, since the first response waits for the last handler.
 const LONG: Duration = Duration::from_micros(500);
 
 /// One connection of a batch.

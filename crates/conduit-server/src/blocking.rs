@@ -39,7 +39,7 @@ impl Instrumentation {
     }
 }
 
-/// A handler that continues as a task. Its connection waits for it without a deadline, so it responds in every case.
+/// A handler that continues as a task. It always responds, because its connection waits for it without a deadline.
 pub(super) struct InstrumentedHandler {
     /// `None` after its response.
     pub(super) handler: Option<PendingHandler>,
@@ -64,8 +64,8 @@ impl Future for InstrumentedHandler {
                 polled
             })
         };
-        // A handler catches its panics; this one is of the code around it, such as a subscriber. The future is dropped, so its
-        // broken state is not observable.
+        // A handler catches its panics, so this one comes from the code around it, such as a subscriber. The future is
+        // dropped, and its broken state is not observable.
         catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
             if let Some(handler) = handler.take() {
                 discard(handler);

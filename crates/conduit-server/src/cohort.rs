@@ -1,4 +1,4 @@
-//! The workers of one server: they open their states one after the other, and end together.
+//! The workers of one server, which open their states one after the other, and end together.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::panics::message;
 use crate::state::{OpenState, Opening};
 
-/// A worker's membership. No worker drops its runtime while another one may use what is registered with it, such as a
-/// connection of a shared pool: tokio would fail each use ("it is being shutdown").
+/// A worker's membership. No worker drops its runtime while another one may use a resource that is registered with it, such as
+/// a connection of a shared pool: tokio would fail each use ("it is being shutdown").
 #[derive(Clone)]
 pub(super) struct Cohort {
     turn: Arc<Mutex<()>>,
@@ -56,7 +56,7 @@ impl Cohort {
         }
     }
 
-    /// Leaves, and waits until all others have left. The runtime of this thread is driven meanwhile.
+    /// Leaves, and waits until all others have left, while the runtime of this thread is driven.
     pub(super) async fn leave(self) {
         let mut others = self.members.subscribe();
         drop(self.members);

@@ -120,7 +120,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When a variable's value cannot be used; a variable that the program overrides is not looked at.
+    /// When the value of a variable is invalid, unless the program overrides that variable.
     pub fn with_environment(mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         for (row, setting) in SETTINGS.iter().enumerate() {
             if self.chosen & 1u64 << row != 0 {

@@ -11,7 +11,7 @@ mod sys;
 
 pub(crate) use sys::{SENDS_FILES, read_from_memory, send, send_before};
 
-/// Why nothing of a file was sent.
+/// The reason for which nothing of a file was sent.
 #[cfg_attr(
     not(target_os = "linux"),
     allow(dead_code, reason = "nothing is sent from a file there")

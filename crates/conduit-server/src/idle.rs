@@ -17,7 +17,7 @@ pub(super) struct Idle {
     /// The second since which each is idle, with its identifier; the longest idle is the last.
     longest: Vec<(Second, ConnectionId)>,
     /// The second of the last search.
-    looked: Second,
+    searched: Second,
 }
 
 impl Idle {
@@ -30,8 +30,8 @@ impl Idle {
         since: impl Fn(ConnectionId) -> Option<Second>,
     ) -> Option<ConnectionId> {
         self.forget_busy(&since);
-        if self.longest.is_empty() && self.looked != now {
-            self.looked = now;
+        if self.longest.is_empty() && self.searched != now {
+            self.searched = now;
             self.longest.extend(all().filter(|&(since, _)| since + AT_LEAST <= now));
             if self.longest.len() > REMEMBERED {
                 self.longest.select_nth_unstable(REMEMBERED);

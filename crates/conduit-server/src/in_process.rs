@@ -23,7 +23,7 @@ use crate::readiness::Readiness;
 const PIPE_BYTES: usize = 64 * 1024;
 /// The number of turns for other tasks after each step of the clock.
 const TURNS_A_STEP: usize = 8;
-/// The clock goes on in at most this many steps, of at least a second.
+/// The clock advances in at most this many steps, of at least a second.
 const STEPS: u32 = 1000;
 
 /// The state that the test client and the worker share.
@@ -128,7 +128,7 @@ impl InProcess {
         if !paused {
             tokio::time::pause();
         }
-        // It moves the clock at its first poll; what it waits for afterwards is done by the caller.
+        // The first poll moves the clock; the caller does the rest of its work.
         let advance = pin!(tokio::time::advance(duration));
         let _ = advance.poll(&mut Context::from_waker(Waker::noop()));
         if !paused {
@@ -152,7 +152,7 @@ impl InProcess {
         std::mem::take(&mut *lock(&self.arrivals))
     }
 
-    /// In steps, so that what happens after one timer is there before the next one.
+    /// In steps, so that the effects of one timer precede the next one.
     async fn advance_in_steps(&self, duration: Duration) {
         let step = (duration / STEPS).max(Duration::from_secs(1));
         let mut left = duration;
@@ -192,7 +192,7 @@ struct PipeState {
     /// The server sends nothing more.
     server_ended: bool,
     server_gone: bool,
-    /// The client waits for bytes, and the clock may skip until they come.
+    /// The client waits for bytes, and the clock may skip until they arrive.
     skipping: bool,
     /// The state of the generator that shortens the server's transfers, if a test has seeded it.
     shortened: Option<u64>,
@@ -247,7 +247,7 @@ impl ServerEnd {
         self.raw
     }
 
-    /// As [`recv`](Self::recv), and what is received stays.
+    /// As [`recv`](Self::recv), without consuming the bytes.
     pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let state = lock(&self.pipe.state);
         state.check_reset()?;
@@ -374,7 +374,7 @@ pub struct ClientEnd {
 }
 
 impl ClientEnd {
-    /// Reads what is there, at least a byte; 0 is the end.
+    /// Reads the bytes that have arrived, at least one; 0 is the end.
     pub fn read(&self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
         let until = Instant::now() + patience;
         let mut state = lock(&self.pipe.state);
@@ -501,7 +501,7 @@ impl Drop for ClientEnd {
     }
 }
 
-/// Nothing that is kept under these locks is left half done by a panic.
+/// No panic leaves the state under these locks incomplete.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,10 +4,10 @@
 //! of `conduit-core`; an [`Observer`](observer::Observer) receives what it reports. Items that only those crates need are hidden in
 //! its documentation.
 //!
-//! `worker` is the event loop, `connection` one connection, `link` the stream of bytes below it, `protocol` what is spoken on it,
-//! `exchange` one request and its response, `commands` the messages of tasks, `deadlines` the clock; [`listening`] makes the sockets
-//! that connections come from, `handover` passes them to the process that replaces this one. Workers share the request to
-//! stop, the counters of connections per peer, and the memory budget.
+//! `worker` is the event loop, `connection` one connection, `link` its byte stream, `protocol` the protocols on it, `exchange`
+//! one request and its response, `shared` the state of a worker that these use, `commands` the messages of tasks, `deadlines`
+//! the timer wheel; [`listening`] makes the listening sockets, `handover` passes them to the process that replaces this one.
+//! Workers share the request to stop, the counters of connections per peer, and the memory budget.
 
 #![forbid(unsafe_code)]
 

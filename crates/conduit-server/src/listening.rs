@@ -531,7 +531,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // There is no caller left for an error; the next server removes the file.
+            // No caller could receive an error; the next server removes the file.
             let _ = std::fs::remove_file(&self.path);
         }
     }

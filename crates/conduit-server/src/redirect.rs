@@ -32,6 +32,6 @@ pub(super) fn to_https(request: &Request, port: u16) -> Response {
     let location = location.and_then(|location| HeaderValue::try_from(location).ok());
     match location {
         Some(location) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)], ()).into_response(),
-        None => Problem::bad_request("come by https, and name the host").into_response(),
+        None => Problem::bad_request("use HTTPS, and send a Host field").into_response(),
     }
 }

@@ -90,8 +90,8 @@ impl<S: 'static> Server<S> {
         })
     }
 
-    /// The IP address that the server listens on, with the port that the system chose where 0 was asked for; the first
-    /// where there are several.
+    /// The IP address that the server listens on, with the port that the system chose if 0 was requested; the first of
+    /// several.
     ///
     /// # Panics
     ///
@@ -102,7 +102,7 @@ impl<S: 'static> Server<S> {
             .expect("a server that listens on Unix sockets only has no IP address")
     }
 
-    /// The IP addresses that the server listens on, in the order that was asked for.
+    /// The IP addresses that the server listens on, in the order of the request.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listening.bound.iter().filter_map(|bound| match bound {
             Bound::Ip(address, _) => Some(*address),
@@ -360,8 +360,8 @@ pub fn main_runtime() -> Result<Runtime> {
         .map_err(|cause| Error::system("make a tokio runtime", cause))
 }
 
-/// Reads the files of certificates again when they have changed, for which it looks once a second, and at each request.
-/// On a thread for blocking calls: a file system may hang.
+/// Reads the files of certificates again at each request, and when they have changed, which is checked once a second. A file
+/// system may hang, so this uses a thread for blocking calls.
 async fn watch_files(handle: ServerHandle) -> Infallible {
     let Some(tls) = handle.tls().filter(|tls| tls.has_files()) else {
         return std::future::pending().await;

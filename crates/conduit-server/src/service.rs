@@ -45,7 +45,7 @@ use crate::work::Work;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// The threads of an application. They end when this is dropped, once what runs on them has ended.
+/// The threads of an application. They end when this is dropped, after the requests and tasks in progress.
 pub struct Threads {
     threads: Vec<Thread>,
     /// Where the search for the thread with the fewest requests begins next.
@@ -180,7 +180,7 @@ impl Threads {
 }
 
 impl Drop for Threads {
-    /// No caller is left: running handlers are notified, and have the time of a shutdown.
+    /// No caller is left: handlers in progress are notified, and have the shutdown timeout to end.
     fn drop(&mut self) {
         self.handle.advance(STOPPING);
     }
@@ -192,7 +192,7 @@ impl fmt::Debug for Threads {
     }
 }
 
-/// Drives the runtime that the state was made on, as long as there is a thread.
+/// Drives the runtime of the state, as long as there is a thread.
 fn drive(runtime: Runtime, mut ended: mpsc::Receiver<Infallible>) {
     runtime.block_on(async { ended.recv().await.map_or((), |never| match never {}) });
     runtime.shutdown_background();
@@ -211,7 +211,7 @@ struct ThreadStart<S: 'static> {
     requests: mpsc::UnboundedReceiver<Job>,
 }
 
-/// Serves on this thread until the last caller has gone, or the application is closed; then drives the runtime until all
+/// Serves on this thread until the last caller is dropped or the application is closed; then drives the runtime until all
 /// threads have finished.
 fn serve<S: 'static>(start: ThreadStart<S>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -336,7 +336,7 @@ impl Service {
             answer,
         } = job;
         if answer.is_closed() {
-            // Its caller has gone, and it has not begun.
+            // The caller was dropped before the request began.
             return;
         }
         let mut environment = self.environment.borrow_mut();
@@ -382,7 +382,7 @@ impl Service {
 }
 
 fn send(response: Response, answer: oneshot::Sender<http::Response<SendBody>>) {
-    // The caller may have gone.
+    // The caller may be dropped.
     let _ = answer.send(response.map(SendBody::new));
 }
 

@@ -89,7 +89,7 @@ struct Signals {
     interrupt: Signal,
     terminate: Signal,
     replace: Signal,
-    /// Only where there are files to read again: otherwise SIGHUP ends the process, as a closed terminal expects.
+    /// Only for a server with files to read again: otherwise SIGHUP ends the process, as a closed terminal expects.
     hang_up: Option<Signal>,
 }
 
@@ -131,7 +131,7 @@ async fn stuck(handle: &ServerHandle, limit: Duration) {
     tokio::time::sleep(STUCK_AFTER).await;
 }
 
-/// Ends the process. The log gets a message if it takes one.
+/// Ends the process, with a message in the log if that accepts one.
 fn exit_without_workers(handle: &ServerHandle, observer: &Arc<dyn Observer>) -> ! {
     let (logged, is_logged) = mpsc::channel::<Infallible>();
     let (handle, observer) = (handle.clone(), Arc::clone(observer));

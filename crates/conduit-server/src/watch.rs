@@ -1,7 +1,7 @@
 //! The observation of requests: a span while a request is handled, a line in the access log, and the counts of its route.
 //!
-//! A request without observers costs nothing: no clock is read, nothing is copied. For an observed request the
-//! memory comes from a pool of the worker, so that the steady state does not allocate either.
+//! A request without observers reads no clock and copies nothing. The memory for an observed request comes from a pool of the
+//! worker, so that the steady state does not allocate.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -147,7 +147,7 @@ impl Watch {
                 counts.record_response(watched.route, watched.status, took);
             }
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            // The response does not depend on a subscriber: one that panics loses its line, not the connection.
+            // A subscriber that panics loses its line, and the connection continues.
             caught(SUBSCRIBER, || watched.report(micros, complete));
             watched.record.clear();
         }

@@ -1,5 +1,5 @@
-//! WebSockets: the channel between a connection and its handler, and the way of the handler from the response with 101 to the
-//! connection.
+//! WebSockets: the channel between a connection and its handler, and the transfer of the handler from the response with 101 to
+//! the connection.
 //!
 //! ```text
 //!   response with a Ticket ──101──> PendingSocket ──> protocol::websocket (worker) <── Channel ──> task of the handler
@@ -58,7 +58,7 @@ impl PendingSocket {
         }
     }
 
-    /// Keeps it until a response with the ticket arrives at the connection. It is dropped together with the ticket.
+    /// Keeps the WebSocket until a response with the ticket arrives at the connection, or the ticket is dropped.
     pub fn into_ticket(self) -> Ticket {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
@@ -89,14 +89,14 @@ pub(crate) fn enter() {
     IS_SERVED.set(true);
 }
 
-/// Returns whether the connections of this thread can switch to a WebSocket: not those of another server, whose service the
-/// application is.
+/// Returns whether the connections of this thread can switch to a WebSocket. Those of another server, which calls the
+/// application as a service, cannot.
 pub fn is_served() -> bool {
     IS_SERVED.get()
 }
 
 impl Ticket {
-    /// The WebSocket, once, on the thread that it belongs to.
+    /// Returns the WebSocket: once, and on its own thread.
     pub(crate) fn redeem(&self) -> Option<PendingSocket> {
         take(self.0.0)
     }

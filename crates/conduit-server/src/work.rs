@@ -1,4 +1,4 @@
-//! The handlers and tasks in progress on a worker: a shutdown waits for them, and names those that it cuts off.
+//! The handlers and tasks in progress on a worker. A shutdown waits for them, and logs those that it interrupts.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -81,7 +81,7 @@ impl Work {
         Poll::Pending
     }
 
-    /// Logs each handler and task that the end of the shutdown cuts off.
+    /// Logs each handler and task that the end of the shutdown interrupts.
     pub(super) fn name_in_log(&self, now: Second) {
         for (_, entry) in &*self.0.entries.borrow() {
             match entry {
@@ -121,7 +121,7 @@ impl Drop for InProgress {
     }
 }
 
-/// The method and path of a route in the log; empty where no route was found.
+/// The method and path of a route in the log; empty without a route.
 pub(super) fn method_and_path(route: Option<&'static Definition>) -> (&'static str, &'static str) {
     route.map_or(("", ""), |route| (route.method, route.path))
 }

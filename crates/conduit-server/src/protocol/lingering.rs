@@ -33,7 +33,7 @@ impl Lingering {
     }
 
     pub(super) fn on_writable(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
-        // Once the client has all that was sent, a wait for its end would only delay a stop.
+        // Once the client has all sent bytes, a wait for its end would only delay a stop.
         if link.read_closed || (shared.stopping && link.outgoing_bytes() == 0) {
             return Step::Close;
         }
@@ -46,7 +46,7 @@ impl Lingering {
         Step::Continue
     }
 
-    /// Lingers on if the client has taken output at the minimum rate since the last look, and has not taken all of it.
+    /// Lingers again if the client has taken output at the minimum rate since the last check, but not all of it.
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         let least = shared.config.minimum_rate.saturating_mul(LINGER_SECONDS);
         if link.outgoing_bytes() == 0 || link.take_measure(shared) < least {

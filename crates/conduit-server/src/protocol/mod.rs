@@ -51,7 +51,7 @@ pub(super) enum Protocol {
     ProxyHeader(Box<ProxyHeader>),
     Negotiating(Negotiating),
     Http1(Http1),
-    /// A pointer: a connection with HTTP/1.1 stays small.
+    /// A pointer, so that a connection with HTTP/1.1 stays small.
     #[cfg(feature = "http2")]
     Http2(Box<Http2>),
     Lingering(Lingering),
@@ -64,9 +64,9 @@ pub(super) enum Protocol {
 /// The next step of a connection.
 #[must_use]
 pub(super) enum Step {
-    /// The protocol goes on when there is more input, room or time.
+    /// The protocol continues with more input, room or time.
     Continue,
-    /// The protocol goes on with the input that is left. Only `on_writable` returns it.
+    /// The protocol continues with the input that is left. Only `on_writable` returns it.
     Resume,
     /// Another protocol follows; the input that is left belongs to it.
     Switch(Box<Protocol>),
@@ -74,7 +74,7 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// A switch, which is rare enough for an allocation: so the other steps stay small.
+    /// A switch. It is rare, so it allocates, and the other steps stay small.
     #[cold]
     fn switch(protocol: Protocol) -> Self {
         Step::Switch(Box::new(protocol))
@@ -99,7 +99,7 @@ pub(super) enum Activity {
     Lingering,
 }
 
-/// Calls the same method of each protocol. No protocol has a default, so that a new one answers each question.
+/// Calls the same method of each protocol. There are no defaults: a new protocol does not compile without all of them.
 macro_rules! each {
     ($self:expr, $protocol:ident => $call:expr) => {
         match $self {
@@ -139,7 +139,7 @@ impl Protocol {
         }
     }
 
-    /// The protocol that the TLS handshake has selected: HTTP/1.1 is the only one on offer.
+    /// The protocol that the TLS handshake has selected: the server offers HTTP/1.1 only.
     #[cfg(not(feature = "http2"))]
     fn negotiated(_: &mut Link, _: &mut Shared) -> Self {
         Protocol::Http1(Http1::new())
@@ -195,7 +195,7 @@ impl Protocol {
         each!(self, protocol => protocol.on_command(exchange, command, link, shared))
     }
 
-    /// The time of the link's timer is over, and no input is there.
+    /// The timer of the link has expired, and no input has arrived.
     pub(super) fn on_timer(&mut self, link: &mut Link, shared: &mut Shared) -> Step {
         each!(self, protocol => protocol.on_timer(link, shared))
     }
@@ -237,8 +237,8 @@ impl Protocol {
         each!(self, protocol => protocol.buffer_bytes())
     }
 
-    /// Cancels everything that is in progress. Returns whether the stream must be reset, because an end would look as if the
-    /// output were whole.
+    /// Cancels the exchanges in progress. Returns whether the stream must be reset: after an end, the client would take
+    /// incomplete output for complete.
     pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
         each!(self, protocol => protocol.cancel(link, shared))
     }
@@ -248,7 +248,7 @@ impl Protocol {
 pub(super) fn linger(link: &mut Link) -> Step {
     match link.shutdown() {
         Ok(()) => {}
-        // The end of TLS waits for room, after which the connection comes here again.
+        // The end of TLS waits for room, and then the protocol calls this again.
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Step::Continue,
         Err(_) => return Step::Close,
     }

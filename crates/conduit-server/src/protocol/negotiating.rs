@@ -1,4 +1,4 @@
-//! The TLS handshake, which is a matter of the link. Its end selects the protocol.
+//! The TLS handshake, which the link performs. Its end selects the protocol.
 
 use conduit_net::Interest;
 

@@ -1,4 +1,4 @@
-//! The PROXY header before everything else, where a trusted proxy sends one.
+//! The PROXY header, which a trusted proxy sends before all other bytes.
 
 use std::net::IpAddr;
 

@@ -246,7 +246,7 @@ struct Certificates {
 
 #[derive(Debug)]
 struct TlsState {
-    /// The state of the files at the last look, used or not.
+    /// The state of the files at the last check, whether they were used or not.
     seen: Vec<Option<Stamp>>,
     loaded: Loaded,
     /// Certificates that are not valid now, while those in use are.

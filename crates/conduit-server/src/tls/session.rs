@@ -22,7 +22,7 @@ use rustls::{ProtocolVersion, ServerConfig};
 use crate::connection_info::{ConnectionInfo, TlsInfo};
 use crate::transport::{Received, TlsStream, Transport};
 
-/// The bytes that are encrypted at a time; the connection holds what the socket does not take of them.
+/// The number of bytes that are encrypted at a time. The connection holds the encrypted bytes that the socket does not accept.
 const SEND_BYTES: usize = 64 * 1024;
 /// The shared buffer is freed rather than kept when something has made it larger than this.
 const KEPT_BYTES: usize = 2 * SEND_BYTES;
@@ -55,7 +55,7 @@ pub(super) struct Session {
     close_notify: CloseNotify,
     /// The client has sent a close_notify.
     ended: bool,
-    /// The client has broken the protocol, and its alert is written: what it sends is discarded.
+    /// The client has broken the protocol, and the alert is written: later input is discarded.
     failed: bool,
     info_taken: bool,
 }
@@ -96,7 +96,7 @@ impl Session {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record.map_err(invalid)?;
-                        // Decrypted bytes are never more than the encrypted ones they come from.
+                        // There are never more decrypted bytes than encrypted ones.
                         let place = plain
                             .get_mut(filled..filled + record.payload.len())
                             .ok_or_else(|| invalid("more was decrypted than had come"))?;
@@ -147,7 +147,7 @@ impl Session {
         TlsError::from(error).into()
     }
 
-    /// Rejects a handshake message that is larger than rustls accepts, or that comes in records of a few bytes.
+    /// Rejects a handshake message that is larger than rustls accepts, or that arrives in records of a few bytes.
     fn refuse_message(&mut self) -> io::Error {
         self.failed = true;
         self.incoming = Vec::new();
@@ -239,7 +239,7 @@ impl Session {
         encrypted[..held].copy_from_slice(&self.incoming);
         let filled = held + received.bytes;
         let (used, bytes) = self.take_in(plain, &mut encrypted[..filled])?;
-        // An assignment, which frees, rather than a change of length: most often nothing is left.
+        // An assignment frees the memory, and a change of the length does not; usually no byte is left.
         self.incoming = encrypted[used..filled].to_vec();
         Ok((received, bytes))
     }
@@ -307,7 +307,7 @@ impl TlsStream for Session {
             result = result.and_then(|()| self.transmit(&encrypted)).map(|all| {
                 counted += piece.len();
                 if !all {
-                    // One byte is not counted, so that the caller comes again when there is room.
+                    // One byte is not counted, so that the caller calls again when there is room.
                     counted -= 1;
                     self.taken = 1;
                 }

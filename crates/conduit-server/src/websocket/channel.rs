@@ -176,7 +176,8 @@ impl Channel {
         }
     }
 
-    /// The command of the handler has arrived: the next change has another one. Returns whether a paused connection goes on.
+    /// The command of the handler has arrived, and its next change sends another. Returns whether a paused connection
+    /// continues.
     pub(crate) fn has_arrived(&self) -> bool {
         self.is_announced.set(false);
         self.is_paused.get() && self.has_taken_enough()
@@ -195,7 +196,7 @@ impl Channel {
         next
     }
 
-    /// Wakes those that wait for room in the queue, if there is some.
+    /// Wakes the senders that wait for room in the queue, if there is room.
     pub(crate) fn offer_room(&self) {
         if self.queued_bytes.get() < self.limit_bytes.get() {
             self.wake_writers();
@@ -404,7 +405,7 @@ impl SocketHandle {
         self.channel().end.get()
     }
 
-    /// Received messages are dropped from now on.
+    /// Drops received messages, now and later.
     pub fn stop_receiving(&self) {
         let channel = self.channel();
         channel.has_no_reader.set(true);

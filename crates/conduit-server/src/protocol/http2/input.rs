@@ -1,4 +1,4 @@
-//! From input to handlers: bytes go through the engine, and each request to its exchange.
+//! The input of HTTP/2: bytes pass through the engine, and requests to their exchanges.
 
 use conduit_proto::h1::BodyLength;
 use conduit_proto::h2::{self, ConnectionError, Http2Event, Http2Phase, Http2Reason, ResetCause};
@@ -14,7 +14,7 @@ use crate::request::Request;
 use crate::shared::Shared;
 
 impl Http2 {
-    /// Serves the frames in the input, until there are no more, or there is no room for output.
+    /// Serves the frames in the input, until it is used or there is no room for output.
     pub(in crate::protocol) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         if matches!(self.input, InputUse::Paused | InputUse::Delayed) {
             return Step::Continue;
@@ -143,8 +143,7 @@ impl Http2 {
         if !has_body {
             return self.begin(id, request, link, shared);
         }
-        // A request is handed over once the part of its body that is there has been taken in: then its handler is usually
-        // ready at once.
+        // An exchange begins after the part of its body in this input, so that its handler is usually ready at the first poll.
         stream.exchange.open_body(&mut request, Self::sender(id, link, shared));
         stream.arriving = Some(request);
         self.arriving.push(id);
@@ -159,7 +158,7 @@ impl Http2 {
         self.reads_bodies = true;
         let share = piece.len() as u64 * self.shares.receiving.max(1);
         let Some(stream) = self.stream(id) else { return };
-        // Flow control bounds what is held: a handler that lags makes the client wait.
+        // Flow control bounds the held bytes: a handler that lags makes the client wait.
         stream.exchange.push_body(piece);
         stream.rate.moved(share, shared.now(), &shared.config);
         stream.unread_bytes += piece.len();
@@ -168,7 +167,7 @@ impl Http2 {
         }
     }
 
-    /// Begins the exchanges of requests whose body goes on in later input.
+    /// Begins the exchanges of requests whose body continues in later input.
     pub(super) fn begin_arriving(&mut self, link: &mut Link, shared: &mut Shared) {
         if self.arriving.is_empty() {
             return;
@@ -239,7 +238,7 @@ impl Http2 {
     }
 }
 
-/// The limit that a client has exceeded, if its fault was that.
+/// The limit that a client has exceeded, if its fault was a size or a number.
 fn limit_of(reason: Http2Reason) -> Option<Limit> {
     match reason {
         Http2Reason::HeadTooLarge

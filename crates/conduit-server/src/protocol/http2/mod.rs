@@ -58,7 +58,7 @@ pub(crate) struct Http2 {
     has_more: bool,
     /// The last turn of the worker in which the connection sent, and the number of sent bytes at which its share of it ends.
     turn: (u64, u64),
-    /// The number of handlers that run on although their stream is closed.
+    /// The number of handlers that continue to run after the end of their stream.
     detached: usize,
     /// The number of requests that have arrived.
     requests: u64,
@@ -76,9 +76,9 @@ struct Shares {
 /// The use of input that has arrived.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum InputUse {
-    /// All of it is used, or the rest is the beginning of a frame: more is needed.
+    /// All of it is used, or the rest is an incomplete frame: more is needed.
     NeedsMore,
-    /// There is more to use once there is room for the output that it leads to.
+    /// More can be used once there is room for output.
     Ready,
     /// Too many handlers of closed streams run.
     Paused,
@@ -179,7 +179,7 @@ impl Http2 {
         Step::Continue
     }
 
-    /// The client has ended its half of the stream, and all that arrived before is used: bodies that have not ended never do, and
+    /// The client has ended its half of the stream, and all received bytes are used: incomplete bodies stay incomplete, and
     /// routes that end with their client end.
     fn client_has_ended(&mut self, link: &mut Link, shared: &mut Shared) {
         for slot in 0..self.streams.len() {
@@ -247,7 +247,7 @@ impl Http2 {
         Step::Continue
     }
 
-    /// A handler has ended that no stream waits for.
+    /// A handler without a stream has ended.
     fn detached_has_ended(&mut self, shared: &Shared) {
         self.detached = self.detached.saturating_sub(1);
         if self.input == InputUse::Paused && self.detached < Self::stream_limit(shared) {
@@ -255,7 +255,7 @@ impl Http2 {
         }
     }
 
-    /// Reports to the engine what the handler has taken of the request's body, so that the client may send more.
+    /// Reports the bytes of the request's body that the handler has taken to the engine, so that the client may send more.
     fn report_consumed(&mut self, id: h2::StreamId, link: &mut Link) {
         let Some(stream) = self.streams.get_mut(id.slot()).filter(|stream| stream.id == Some(id)) else {
             return;
@@ -375,7 +375,7 @@ impl Http2 {
         Step::Continue
     }
 
-    /// Ends a stream whose client is late with it.
+    /// Ends a stream whose client is late.
     #[cold]
     fn end_late(&mut self, id: h2::StreamId, waits_for: Timer, link: &mut Link, shared: &mut Shared) {
         link.begin_output(shared);
@@ -401,7 +401,7 @@ impl Http2 {
         }
     }
 
-    /// Announces the end to the client, whose open streams go on.
+    /// Announces the end to the client; its open streams continue.
     pub(super) fn on_shutdown(&mut self, link: &mut Link, is_over: bool, shared: &mut Shared) -> Step {
         link.begin_output(shared);
         if !is_over {
@@ -547,7 +547,7 @@ impl Http2 {
     pub(super) fn cancel(&mut self, link: &mut Link, shared: &mut Shared) -> bool {
         self.cancel_streams(shared);
         if !self.resets && !link.has_output() && self.engine.phase() != Http2Phase::Closed {
-            // The client learns which of its requests it may send again, if it is still there.
+            // GOAWAY names the requests that the client may send again, if it is still connected.
             link.begin_output(shared);
             self.engine.abort(&mut link.output, ErrorCode::NO_ERROR);
             let _ = link.send(shared);

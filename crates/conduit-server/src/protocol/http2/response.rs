@@ -1,4 +1,4 @@
-//! From responses to frames: heads, bodies within windows and room, and responses that fail.
+//! The responses of HTTP/2: heads, bodies within windows and room, and responses that fail.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,9 +24,9 @@ use crate::shared::Shared;
 
 /// The number of bytes of a response that are written before others have their turn; a shorter body is written at once.
 pub(super) const PIECE_BYTES: usize = 16 * 1024;
-/// While this number of bytes is not sent, no further bytes of large bodies are written: small responses do not wait long.
+/// Above this number of unsent bytes no further bytes of large bodies are written, so that small responses do not wait long.
 const FILL_BYTES: usize = 48 * 1024;
-/// The same for bytes that are sent from where they are. They take no memory, and a call sends all of them.
+/// The same for bytes that are not copied. They take no memory, and one call sends all of them.
 const GATHERED_BYTES: usize = 128 * 1024;
 /// The number of bytes that a connection sends in a turn of the worker, before other connections have theirs.
 const SHARE_BYTES: u64 = 512 * 1024;
@@ -86,7 +86,7 @@ impl Http2 {
         pool::recycle(parts, untouched);
         if is_whole {
             if let BodyKind::Bytes(_) = &body.0 {
-                // They may have an owner of the application's.
+                // The bytes may belong to the application, whose drop may panic.
                 discard(body);
             }
             return self.free(id, shared);
@@ -140,7 +140,7 @@ impl Http2 {
         self.streams[id.slot()].exchange.spawn_stream(stream, sender);
     }
 
-    /// Writes a piece of the response's stream, as far as there is room for it now. Returns whether the response goes on.
+    /// Writes a piece of the response's stream, as far as there is room. Returns false if that aborted the response.
     pub(super) fn write_piece(
         &mut self,
         id: h2::StreamId,
@@ -233,14 +233,15 @@ impl Http2 {
         }
     }
 
-    /// Sets the part of a response that waits for its window and for room.
+    /// Stores the part of a response that waits for its window and for room.
     pub(super) fn set_outgoing(&mut self, id: h2::StreamId, outgoing: Outgoing) {
         self.has_transfers = true;
         self.engine.set_pending(id, true);
         self.streams[id.slot()].outgoing = outgoing;
     }
 
-    /// Writes what waits, stream by stream in the engine's order, while there is room; and lets streams make more.
+    /// Writes pending parts of responses in the order of the engine, while there is room. Then streams of responses may return
+    /// more.
     pub(super) fn write_pending(&mut self, link: &mut Link, shared: &mut Shared) {
         self.has_more = false;
         while !is_filled(link) {
@@ -281,7 +282,7 @@ impl Http2 {
         let (written, outgoing) = match std::mem::replace(&mut stream.outgoing, Outgoing::Nothing) {
             Outgoing::Last(mut bytes) => match write_part(&mut self.engine, link, id, &mut bytes, true) {
                 Ok(taken) if !bytes.is_empty() => (taken, Outgoing::Last(bytes)),
-                // The length is the one that the head has declared, so there is no error.
+                // The head has declared this length, so there is no error.
                 _ => {
                     discard(bytes);
                     return self.free(id, shared);
@@ -345,7 +346,7 @@ impl Http2 {
         }
     }
 
-    /// Aborts a response that cannot be finished: the client sees a reset of the stream.
+    /// Aborts a response that cannot be completed, by a reset of its stream.
     pub(super) fn abort_response(&mut self, id: h2::StreamId, error: &str, link: &mut Link, shared: &mut Shared) {
         tracing::warn!(peer = %link.peer(), stream = id.number(), error, "aborted a response");
         self.engine.reset(&mut link.output, id, ErrorCode::INTERNAL_ERROR);

@@ -15,9 +15,9 @@ pub(super) struct Stream {
     /// `None` while the slot is free.
     pub(super) id: Option<h2::StreamId>,
     pub(super) exchange: Exchange,
-    /// The request, until the part of its body in the current input is taken in.
+    /// The request, while its body in the current input is not received.
     pub(super) arriving: Option<Request>,
-    /// The number of bytes of the request's body that the handler had not taken at the last look.
+    /// The number of bytes of the request's body that the handler had not taken at the last check.
     pub(super) unread_bytes: usize,
     pub(super) outgoing: Outgoing,
     /// The rate of the transfer that the stream waits for.
@@ -27,9 +27,9 @@ pub(super) struct Stream {
     pub(super) socket: Option<Box<SocketStream>>,
 }
 
-/// The part of a response that is there and not written.
+/// The part of a response that is ready and not written.
 pub(super) enum Outgoing {
-    /// Nothing is there now.
+    /// No part is ready.
     Nothing,
     /// The rest of a body in memory, which ends the response.
     Last(Bytes),

@@ -25,13 +25,13 @@ const LITTLE_BYTES: u64 = 4 * 1024;
 pub(in crate::protocol) trait SocketOutput {
     fn has_room(&self) -> bool;
 
-    /// Gives the [`bytes`](Self::bytes) the memory of one of the worker's buffers, if they have none.
+    /// Takes a buffer of the worker for the [`bytes`](Self::bytes), unless they have memory.
     fn begin(&mut self, shared: &mut Shared);
 
     /// The buffer that frames are appended to.
     fn bytes(&mut self) -> &mut Vec<u8>;
 
-    /// Puts the payload of a frame after the bytes, without a copy. Nothing is written while it is there.
+    /// Appends the payload of a frame without a copy. Nothing may follow before it is sent.
     fn put(&mut self, payload: Bytes);
 }
 
@@ -47,9 +47,9 @@ pub(in crate::protocol) struct Socket {
 /// The use of input that has arrived.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::protocol) enum SocketInput {
-    /// All of it is used, or the rest is the beginning of a frame.
+    /// All of it is used, or the rest is an incomplete frame.
     NeedsMore,
-    /// There is more to use once there is room for the output that it leads to.
+    /// More can be used once there is room for output.
     Ready,
     /// The handler lags.
     Paused,
@@ -93,7 +93,7 @@ impl Socket {
         }
     }
 
-    /// Takes the frames in the input, until there are no more, the handler lags, or there is no room for output.
+    /// Uses the frames in the input, until it is used, the handler lags, or there is no room for output.
     pub(in crate::protocol) fn read(&mut self, input: &mut &[u8], output: &mut impl SocketOutput, shared: &mut Shared) {
         if self.input == SocketInput::Paused {
             return;
@@ -156,7 +156,7 @@ impl Socket {
         self.end(Some(error.code()), detail, false, shared);
     }
 
-    /// The WebSocket has ended: the handler learns of it.
+    /// The WebSocket has ended: notifies the handler.
     fn end(&mut self, code: Option<CloseCode>, reason: String, is_clean: bool, shared: &Shared) {
         let code_number = code.map(|code| code.0);
         let ended = self.channel.end(WebSocketClosed { code, reason, is_clean });
@@ -207,7 +207,7 @@ impl Socket {
             }
             Queued::Message(Message::Binary(bytes)) => {
                 self.engine.write_binary(&bytes, codecs, output.bytes());
-                // They may have an owner of the application's.
+                // The bytes may belong to the application, whose drop may panic.
                 return discard(bytes);
             }
         };
