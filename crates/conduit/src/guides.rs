@@ -9,6 +9,7 @@ macro_rules! pages {
 
 pages! {
     Readme = "README.md";
+    PackageReadme = "crates/conduit/README.md";
     Limits = "docs/limits.md";
     Extractors = "docs/extractors.md";
     Proxies = "docs/proxies.md";
