@@ -12,12 +12,9 @@ pub struct ConnectionInfo {
     /// The process at the other end of a Unix socket.
     pub unix: Option<PeerProcess>,
     /// The results of the TLS handshake; present on each connection with TLS.
-    #[doc(hidden)]
     pub tls: Option<TlsInfo>,
-    #[doc(hidden)]
     pub origin: Origin,
     /// The field in which the nearest hop names the clients of requests, where that hop is a trusted proxy.
-    #[doc(hidden)]
     pub forwarding: Option<Arc<Forwarding>>,
 }
 
@@ -39,7 +36,6 @@ pub enum Origin {
 #[doc(hidden)]
 pub struct TlsInfo {
     /// The client's certificates, its own first; none where it showed none.
-    #[doc(hidden)]
     pub certificates: Vec<Box<[u8]>>,
 }
 

@@ -50,68 +50,6 @@ enum ErrorKind {
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl Error {
-    #[doc(hidden)]
-    pub fn address(address: impl Into<String>, cause: io::Error) -> Self {
-        Error(ErrorKind::Address {
-            address: address.into(),
-            cause,
-        })
-    }
-
-    #[doc(hidden)]
-    pub fn listen(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Error(ErrorKind::Listen(cause.into()))
-    }
-
-    #[doc(hidden)]
-    pub fn variable(name: &'static str, value: impl Into<String>, expected: &'static str) -> Self {
-        Error(ErrorKind::Variable {
-            name,
-            value: value.into(),
-            expected,
-        })
-    }
-
-    /// Adds that the address comes from an environment variable, to an error that is about the address.
-    #[doc(hidden)]
-    pub fn of_variable(self, name: &'static str) -> Self {
-        match self.0 {
-            ErrorKind::Address { .. } | ErrorKind::Listen(_) => Error(ErrorKind::FromVariable {
-                name,
-                error: Box::new(self),
-            }),
-            _ => self,
-        }
-    }
-
-    #[doc(hidden)]
-    pub fn taken(path: &str, route: &'static conduit_route::Definition) -> Self {
-        Error(ErrorKind::Taken {
-            path: path.to_owned(),
-            route,
-        })
-    }
-
-    #[doc(hidden)]
-    pub fn inside_runtime() -> Self {
-        Error(ErrorKind::InsideRuntime)
-    }
-
-    #[doc(hidden)]
-    pub fn state(worker: usize, error: Error) -> Self {
-        Error(ErrorKind::State {
-            worker,
-            error: Box::new(error),
-        })
-    }
-
-    #[doc(hidden)]
-    pub fn system(operation: &'static str, cause: io::Error) -> Self {
-        Error(ErrorKind::System { operation, cause })
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -176,6 +114,62 @@ impl fmt::Debug for Error {
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Error {
     fn from(error: E) -> Self {
         Error(ErrorKind::Other(error.into()))
+    }
+}
+
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl Error {
+    pub fn address(address: impl Into<String>, cause: io::Error) -> Self {
+        Error(ErrorKind::Address {
+            address: address.into(),
+            cause,
+        })
+    }
+
+    pub fn listen(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Error(ErrorKind::Listen(cause.into()))
+    }
+
+    pub fn variable(name: &'static str, value: impl Into<String>, expected: &'static str) -> Self {
+        Error(ErrorKind::Variable {
+            name,
+            value: value.into(),
+            expected,
+        })
+    }
+
+    /// Adds that the address comes from an environment variable, to an error that is about the address.
+    pub fn of_variable(self, name: &'static str) -> Self {
+        match self.0 {
+            ErrorKind::Address { .. } | ErrorKind::Listen(_) => Error(ErrorKind::FromVariable {
+                name,
+                error: Box::new(self),
+            }),
+            _ => self,
+        }
+    }
+
+    pub fn taken(path: &str, route: &'static conduit_route::Definition) -> Self {
+        Error(ErrorKind::Taken {
+            path: path.to_owned(),
+            route,
+        })
+    }
+
+    pub fn inside_runtime() -> Self {
+        Error(ErrorKind::InsideRuntime)
+    }
+
+    pub fn state(worker: usize, error: Error) -> Self {
+        Error(ErrorKind::State {
+            worker,
+            error: Box::new(error),
+        })
+    }
+
+    pub fn system(operation: &'static str, cause: io::Error) -> Self {
+        Error(ErrorKind::System { operation, cause })
     }
 }
 

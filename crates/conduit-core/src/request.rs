@@ -137,16 +137,6 @@ impl Request {
         parts.head.header(name)
     }
 
-    /// The values of all header fields with this name; no map is built for them.
-    #[doc(hidden)]
-    pub fn header_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        let parts = self.parts();
-        let edited = parts.headers.get().filter(|_| parts.edited);
-        let edited = edited.map(|map| map.get_all(name).iter().map(HeaderValue::as_bytes));
-        let sent = edited.is_none().then(|| parts.head.header_all(name));
-        edited.into_iter().flatten().chain(sent.into_iter().flatten())
-    }
-
     /// All header fields; the map is built at the first call.
     pub fn headers(&self) -> &HeaderMap {
         let parts = self.parts();
@@ -160,16 +150,6 @@ impl Request {
         parts.headers.get_or_init(|| parts.head.header_map());
         parts.edited = true;
         parts.headers.get_mut().expect("it was built just now")
-    }
-
-    /// The header fields as an owned map.
-    #[doc(hidden)]
-    pub fn take_headers(&mut self) -> HeaderMap {
-        let parts = self.parts_mut();
-        if parts.edited {
-            return parts.headers.get().cloned().unwrap_or_default();
-        }
-        parts.headers.take().unwrap_or_else(|| parts.head.header_map())
     }
 
     /// The address of the connection's peer. For a Unix socket it is the unspecified address `0.0.0.0:0`, which cannot be
@@ -207,19 +187,6 @@ impl Request {
         self.set_uri(target::with_path(self.uri(), path, self.query()));
     }
 
-    /// Changes the target to that of a URI.
-    #[doc(hidden)]
-    pub fn set_uri(&mut self, uri: Uri) {
-        let uri = target::normalized(uri);
-        let parts = self.parts_mut();
-        parts
-            .head
-            .set_target(uri.path_and_query().map_or("/", PathAndQuery::as_str));
-        parts.uri = OnceCell::from(uri);
-        parts.parameters = Parameters::default();
-        parts.matched = Matched::NotYet;
-    }
-
     /// Returns whether it was received over this server's TLS.
     pub fn is_tls(&self) -> bool {
         self.connection_info().is_some_and(|info| info.tls.is_some())
@@ -231,19 +198,6 @@ impl Request {
         let parts = self.parts();
         let bytes = parts.head.path_bytes().get(parts.parameters.range(index)?)?;
         str::from_utf8(bytes).ok()
-    }
-
-    /// The value of the parameter with this name and place in the route's path, as it was sent.
-    #[doc(hidden)]
-    pub fn parameter_at(&self, name: &str, place: ParameterPlace) -> Option<&str> {
-        let index = match place {
-            ParameterPlace::FromEnd(after) => self.parts().parameters.len().checked_sub(after + 1)?,
-            ParameterPlace::Prefix => {
-                let mut names = self.route()?.path.split('{').skip(1);
-                names.position(|rest| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('}')))?
-            }
-        };
-        self.parameter(index)
     }
 
     /// Sends an informational response before the response (RFC 9110, section 15.2), such as 103 with the fields `link` of what
@@ -305,76 +259,12 @@ impl Request {
         }
     }
 
-    /// Returns whether a chunked body, which declares no length, turns out to have no bytes. If `is_absent` returns true,
-    /// it waits for the first bytes without taking them.
-    #[doc(hidden)]
-    pub async fn has_no_body_after_all(&mut self, is_absent: impl FnOnce(&Request) -> bool) -> bool {
-        let parts = self.parts_mut();
-        #[cfg(feature = "tower")]
-        let is_foreign = parts.foreign.is_some();
-        #[cfg(not(feature = "tower"))]
-        let is_foreign = false;
-        if parts.body != Some(BodyLength::Chunked) || parts.replaced.is_some() || is_foreign {
-            return false;
-        }
-        parts.replaced = Some(Body::empty());
-        let would_be_absent = is_absent(self);
-        let parts = self.parts_mut();
-        parts.replaced = None;
-        would_be_absent && std::future::poll_fn(|context| parts.channel.poll_is_empty(context)).await
-    }
-
     /// Replaces the request's body for inner layers and the handler. The application's limit on bodies does not apply to
     /// it, except for bytes that it takes from the original body.
     pub fn set_body(&mut self, body: Body) {
         let parts = self.parts_mut();
         parts.replaced = Some(body);
         parts.reading = None;
-    }
-
-    /// Keeps a part of the budget of memory until the handler has ended.
-    #[doc(hidden)]
-    pub fn hold(&mut self, charge: Charge) {
-        if charge.is_some() {
-            self.extensions_mut().insert(Held(Arc::new(charge)));
-        }
-    }
-
-    /// Transforms the body by `reading` when it is taken, with the limit of its length at that time.
-    #[doc(hidden)]
-    pub fn read_body_through(&mut self, reading: impl FnOnce(Body, u64) -> Body + 'static) {
-        self.parts_mut().reading = Some(Box::new(reading));
-    }
-
-    /// The declared length of the body in bytes; `None` without a declaration or without a body.
-    #[doc(hidden)]
-    pub fn declared_length(&self) -> Option<u64> {
-        #[cfg(feature = "tower")]
-        if let Some(body) = &self.parts().foreign {
-            return body.len();
-        }
-        match self.parts().body {
-            Some(BodyLength::Exact(length)) => Some(length),
-            _ => None,
-        }
-    }
-
-    /// Sets the maximum size of the body in bytes, which replaces the application's limit.
-    #[doc(hidden)]
-    pub fn set_body_limit(&mut self, bytes: u64) {
-        self.parts_mut().body_limit = bytes;
-    }
-
-    /// Returns whether a request without a route would have one at this path.
-    #[doc(hidden)]
-    pub fn is_routed_at(&self, path: &str) -> bool {
-        let parts = self.parts();
-        let Matched::Missed(_, table) = parts.matched else {
-            return false;
-        };
-        table
-            .find(parts.head.method().as_str(), path, &mut Parameters::new())
-            .is_ok()
     }
 
     /// Takes the body. A second call returns an empty one.
@@ -384,41 +274,6 @@ impl Request {
         match parts.reading.take() {
             Some(reading) => reading(body, parts.body_limit),
             None => body,
-        }
-    }
-
-    /// Makes an extractor that reads the body keep the bytes.
-    #[cfg(feature = "validate")]
-    #[doc(hidden)]
-    pub fn keep_what_is_read(&mut self) {
-        self.parts_mut().read = Read::Wanted;
-    }
-
-    /// Returns whether an outer extractor wants the bytes of the body.
-    #[cfg(feature = "validate")]
-    #[doc(hidden)]
-    pub fn keeps_what_is_read(&self) -> bool {
-        matches!(self.parts().read, Read::Wanted)
-    }
-
-    /// Takes over bytes that an extractor has read and no longer needs.
-    #[doc(hidden)]
-    pub fn was_read(&mut self, bytes: Buffer) {
-        #[cfg(feature = "validate")]
-        if matches!(self.parts().read, Read::Wanted) {
-            self.parts_mut().read = Read::Kept(bytes);
-            return;
-        }
-        drop(bytes);
-    }
-
-    /// The bytes that were read since they were requested.
-    #[cfg(feature = "validate")]
-    #[doc(hidden)]
-    pub fn take_what_was_read(&mut self) -> Buffer {
-        match std::mem::take(&mut self.parts_mut().read) {
-            Read::Kept(bytes) => bytes,
-            Read::Wanted | Read::Dropped => Buffer::default(),
         }
     }
 
@@ -460,88 +315,6 @@ struct Held(#[expect(dead_code, reason = "its drop returns the part")] Arc<Charg
 
 /// Methods for the worker.
 impl Request {
-    /// Memory for a request whose head is yet to be parsed.
-    #[doc(hidden)]
-    pub fn blank() -> Self {
-        Request(Some(FREE.with_borrow_mut(Vec::pop).unwrap_or_default()))
-    }
-
-    /// A request that another server has read; missing information about the peer is unknown.
-    #[cfg(feature = "tower")]
-    #[doc(hidden)]
-    pub fn assembled(
-        request: http::Request<Body>,
-        peer: Option<SocketAddr>,
-        info: Option<Rc<ConnectionInfo>>,
-        body_limit: u64,
-    ) -> Self {
-        let (head, body) = request.into_parts();
-        let mut request = Request::blank();
-        let parts = request.parts_mut();
-        let mut headers = head.headers;
-        // HTTP/2 and 3 name the host in the target alone; in HTTP/1.1 the target wins (RFC 9113, section 8.3.1; RFC 9112,
-        // section 3.2.2).
-        let authority = head.uri.authority().map(|authority| authority.as_str());
-        let host = authority.map(|authority| authority.rsplit('@').next().unwrap_or_default());
-        if let Some(Ok(host)) = host.map(HeaderValue::try_from) {
-            headers.insert(http::header::HOST, host);
-        }
-        let uri = match head.uri.path_and_query() {
-            None if head.method == Method::CONNECT => head.uri,
-            Some(path) if path == "*" => head.uri,
-            _ => target::normalized(head.uri),
-        };
-        let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
-        parts.head.assemble(head.method, head.version, target, &headers);
-        parts.uri = OnceCell::from(uri);
-        parts.headers = OnceCell::from(headers);
-        parts.extensions = head.extensions;
-        parts.foreign = Some(body);
-        parts.peer = peer;
-        parts.info = info;
-        parts.body_limit = body_limit;
-        request
-    }
-
-    /// The information about the connection besides the peer's address, if any.
-    #[doc(hidden)]
-    pub fn connection_info(&self) -> Option<&ConnectionInfo> {
-        self.parts().info.as_deref()
-    }
-
-    #[doc(hidden)]
-    pub fn head(&self) -> &Head {
-        &self.parts().head
-    }
-
-    #[doc(hidden)]
-    pub fn head_mut(&mut self) -> &mut Head {
-        &mut self.parts_mut().head
-    }
-
-    /// The method and path, and the storage for the parameters and for the route.
-    #[doc(hidden)]
-    pub fn routing(&mut self) -> (&Head, &mut Parameters, &mut Matched) {
-        let parts = self.parts_mut();
-        (&parts.head, &mut parts.parameters, &mut parts.matched)
-    }
-
-    /// Sets the parts that are not in the head.
-    #[doc(hidden)]
-    pub fn arrived(&mut self, peer: SocketAddr, info: Option<&Rc<ConnectionInfo>>, body_limit: u64) {
-        let parts = self.parts_mut();
-        parts.peer = Some(peer);
-        parts.info = info.cloned();
-        parts.body_limit = body_limit;
-        parts.body = Some(parts.head.body());
-    }
-
-    /// Sets the sender of informational responses.
-    #[doc(hidden)]
-    pub fn set_informer(&mut self, informer: BodyEventSender) {
-        self.parts_mut().informer = Some(informer);
-    }
-
     /// The channel that the worker feeds the body into.
     pub fn open_channel(&mut self, sender: BodyEventSender) -> Rc<Channel> {
         let channel = &mut self.parts_mut().channel;
@@ -598,5 +371,214 @@ impl fmt::Debug for Request {
             .field("headers", self.headers())
             .field("peer", &self.parts().peer)
             .finish_non_exhaustive()
+    }
+}
+
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl Request {
+    /// The values of all header fields with this name; no map is built for them.
+    pub fn header_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let parts = self.parts();
+        let edited = parts.headers.get().filter(|_| parts.edited);
+        let edited = edited.map(|map| map.get_all(name).iter().map(HeaderValue::as_bytes));
+        let sent = edited.is_none().then(|| parts.head.header_all(name));
+        edited.into_iter().flatten().chain(sent.into_iter().flatten())
+    }
+
+    /// The header fields as an owned map.
+    pub fn take_headers(&mut self) -> HeaderMap {
+        let parts = self.parts_mut();
+        if parts.edited {
+            return parts.headers.get().cloned().unwrap_or_default();
+        }
+        parts.headers.take().unwrap_or_else(|| parts.head.header_map())
+    }
+
+    /// Changes the target to that of a URI.
+    pub fn set_uri(&mut self, uri: Uri) {
+        let uri = target::normalized(uri);
+        let parts = self.parts_mut();
+        parts
+            .head
+            .set_target(uri.path_and_query().map_or("/", PathAndQuery::as_str));
+        parts.uri = OnceCell::from(uri);
+        parts.parameters = Parameters::default();
+        parts.matched = Matched::NotYet;
+    }
+
+    /// The value of the parameter with this name and place in the route's path, as it was sent.
+    pub fn parameter_at(&self, name: &str, place: ParameterPlace) -> Option<&str> {
+        let index = match place {
+            ParameterPlace::FromEnd(after) => self.parts().parameters.len().checked_sub(after + 1)?,
+            ParameterPlace::Prefix => {
+                let mut names = self.route()?.path.split('{').skip(1);
+                names.position(|rest| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('}')))?
+            }
+        };
+        self.parameter(index)
+    }
+
+    /// Returns whether a chunked body, which declares no length, turns out to have no bytes. If `is_absent` returns true,
+    /// it waits for the first bytes without taking them.
+    pub async fn has_no_body_after_all(&mut self, is_absent: impl FnOnce(&Request) -> bool) -> bool {
+        let parts = self.parts_mut();
+        #[cfg(feature = "tower")]
+        let is_foreign = parts.foreign.is_some();
+        #[cfg(not(feature = "tower"))]
+        let is_foreign = false;
+        if parts.body != Some(BodyLength::Chunked) || parts.replaced.is_some() || is_foreign {
+            return false;
+        }
+        parts.replaced = Some(Body::empty());
+        let would_be_absent = is_absent(self);
+        let parts = self.parts_mut();
+        parts.replaced = None;
+        would_be_absent && std::future::poll_fn(|context| parts.channel.poll_is_empty(context)).await
+    }
+
+    /// Keeps a part of the budget of memory until the handler has ended.
+    pub fn hold(&mut self, charge: Charge) {
+        if charge.is_some() {
+            self.extensions_mut().insert(Held(Arc::new(charge)));
+        }
+    }
+
+    /// Transforms the body by `reading` when it is taken, with the limit of its length at that time.
+    pub fn read_body_through(&mut self, reading: impl FnOnce(Body, u64) -> Body + 'static) {
+        self.parts_mut().reading = Some(Box::new(reading));
+    }
+
+    /// The declared length of the body in bytes; `None` without a declaration or without a body.
+    pub fn declared_length(&self) -> Option<u64> {
+        #[cfg(feature = "tower")]
+        if let Some(body) = &self.parts().foreign {
+            return body.len();
+        }
+        match self.parts().body {
+            Some(BodyLength::Exact(length)) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// Sets the maximum size of the body in bytes, which replaces the application's limit.
+    pub fn set_body_limit(&mut self, bytes: u64) {
+        self.parts_mut().body_limit = bytes;
+    }
+
+    /// Returns whether a request without a route would have one at this path.
+    pub fn is_routed_at(&self, path: &str) -> bool {
+        let parts = self.parts();
+        let Matched::Missed(_, table) = parts.matched else {
+            return false;
+        };
+        table
+            .find(parts.head.method().as_str(), path, &mut Parameters::new())
+            .is_ok()
+    }
+
+    /// Makes an extractor that reads the body keep the bytes.
+    #[cfg(feature = "validate")]
+    pub fn keep_what_is_read(&mut self) {
+        self.parts_mut().read = Read::Wanted;
+    }
+
+    /// Returns whether an outer extractor wants the bytes of the body.
+    #[cfg(feature = "validate")]
+    pub fn keeps_what_is_read(&self) -> bool {
+        matches!(self.parts().read, Read::Wanted)
+    }
+
+    /// Takes over bytes that an extractor has read and no longer needs.
+    pub fn was_read(&mut self, bytes: Buffer) {
+        #[cfg(feature = "validate")]
+        if matches!(self.parts().read, Read::Wanted) {
+            self.parts_mut().read = Read::Kept(bytes);
+            return;
+        }
+        drop(bytes);
+    }
+
+    /// The bytes that were read since they were requested.
+    #[cfg(feature = "validate")]
+    pub fn take_what_was_read(&mut self) -> Buffer {
+        match std::mem::take(&mut self.parts_mut().read) {
+            Read::Kept(bytes) => bytes,
+            Read::Wanted | Read::Dropped => Buffer::default(),
+        }
+    }
+
+    /// Memory for a request whose head is yet to be parsed.
+    pub fn blank() -> Self {
+        Request(Some(FREE.with_borrow_mut(Vec::pop).unwrap_or_default()))
+    }
+
+    /// A request that another server has read; missing information about the peer is unknown.
+    #[cfg(feature = "tower")]
+    pub fn assembled(
+        request: http::Request<Body>,
+        peer: Option<SocketAddr>,
+        info: Option<Rc<ConnectionInfo>>,
+        body_limit: u64,
+    ) -> Self {
+        let (head, body) = request.into_parts();
+        let mut request = Request::blank();
+        let parts = request.parts_mut();
+        let mut headers = head.headers;
+        // HTTP/2 and 3 name the host in the target alone; in HTTP/1.1 the target wins (RFC 9113, section 8.3.1; RFC 9112,
+        // section 3.2.2).
+        let authority = head.uri.authority().map(|authority| authority.as_str());
+        let host = authority.map(|authority| authority.rsplit('@').next().unwrap_or_default());
+        if let Some(Ok(host)) = host.map(HeaderValue::try_from) {
+            headers.insert(http::header::HOST, host);
+        }
+        let uri = match head.uri.path_and_query() {
+            None if head.method == Method::CONNECT => head.uri,
+            Some(path) if path == "*" => head.uri,
+            _ => target::normalized(head.uri),
+        };
+        let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+        parts.head.assemble(head.method, head.version, target, &headers);
+        parts.uri = OnceCell::from(uri);
+        parts.headers = OnceCell::from(headers);
+        parts.extensions = head.extensions;
+        parts.foreign = Some(body);
+        parts.peer = peer;
+        parts.info = info;
+        parts.body_limit = body_limit;
+        request
+    }
+
+    /// The information about the connection besides the peer's address, if any.
+    pub fn connection_info(&self) -> Option<&ConnectionInfo> {
+        self.parts().info.as_deref()
+    }
+
+    pub fn head(&self) -> &Head {
+        &self.parts().head
+    }
+
+    pub fn head_mut(&mut self) -> &mut Head {
+        &mut self.parts_mut().head
+    }
+
+    /// The method and path, and the storage for the parameters and for the route.
+    pub fn routing(&mut self) -> (&Head, &mut Parameters, &mut Matched) {
+        let parts = self.parts_mut();
+        (&parts.head, &mut parts.parameters, &mut parts.matched)
+    }
+
+    /// Sets the parts that are not in the head.
+    pub fn arrived(&mut self, peer: SocketAddr, info: Option<&Rc<ConnectionInfo>>, body_limit: u64) {
+        let parts = self.parts_mut();
+        parts.peer = Some(peer);
+        parts.info = info.cloned();
+        parts.body_limit = body_limit;
+        parts.body = Some(parts.head.body());
+    }
+
+    /// Sets the sender of informational responses.
+    pub fn set_informer(&mut self, informer: BodyEventSender) {
+        self.parts_mut().informer = Some(informer);
     }
 }

@@ -24,7 +24,8 @@ pub use conduit_route::{
 
 use crate::endpoint::{Endpoint, endpoint};
 use crate::extract::FromRef;
-use crate::layer::{CrossOriginGuard, EndpointWrapper, ErasedLayer, Middleware, endpoint_wrapper, with_credentials};
+use crate::layer::erased::{EndpointWrapper, ErasedLayer, endpoint_wrapper};
+use crate::layer::{CrossOriginGuard, Middleware, with_credentials};
 use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::Response;
@@ -212,8 +213,8 @@ impl<S> Node<S> for EndOfLayer {
 
 /// The result of [`Node::make`].
 #[derive(Default)]
+#[doc(hidden)]
 pub struct LayerBuilder {
-    #[doc(hidden)]
     pub made: Vec<Box<dyn ErasedLayer>>,
     /// The names of the layers around the next route, the outermost first.
     open: Vec<Cow<'static, str>>,
@@ -230,6 +231,7 @@ impl LayerBuilder {
 }
 
 /// The result of [`Node::connect`]: the handlers of an application on one worker, in the order of the table.
+#[doc(hidden)]
 pub struct EndpointBuilder {
     endpoints: Vec<(Rc<dyn Endpoint>, CrossOrigin)>,
     made: std::vec::IntoIter<Box<dyn ErasedLayer>>,
@@ -238,15 +240,6 @@ pub struct EndpointBuilder {
 }
 
 impl EndpointBuilder {
-    #[doc(hidden)]
-    pub fn new(made: Vec<Box<dyn ErasedLayer>>) -> Self {
-        EndpointBuilder {
-            endpoints: Vec::new(),
-            made: made.into_iter(),
-            open: Vec::new(),
-        }
-    }
-
     /// Takes the next layer or mount.
     ///
     /// # Panics
@@ -260,17 +253,6 @@ impl EndpointBuilder {
     /// Adds the endpoint of the next route.
     pub(crate) fn add(&mut self, endpoint: Rc<dyn Endpoint>, cross_origin: CrossOrigin) {
         self.endpoints.push((endpoint, cross_origin));
-    }
-
-    /// The endpoints, with `guard` for those with ambient extractors; `is_ambient` is set if a layer of the application has
-    /// some.
-    #[doc(hidden)]
-    pub fn finish(self, guard: Option<&CrossOriginGuard>, is_ambient: bool) -> Vec<Rc<dyn Endpoint>> {
-        assert!(self.open.is_empty(), "each layer has a beginning and an end");
-        let guarded = |(endpoint, cross_origin): (Rc<dyn Endpoint>, CrossOrigin)| {
-            with_credentials(endpoint, cross_origin.in_layer(is_ambient), guard)
-        };
-        self.endpoints.into_iter().map(guarded).collect()
     }
 }
 
@@ -301,13 +283,6 @@ impl Package {
             version: or(version, "0.0.0"),
             description: or(description, ""),
         }
-    }
-
-    /// The name of the crate, as it begins the paths of its types.
-    #[cfg(feature = "openapi")]
-    #[doc(hidden)]
-    pub fn crate_name(&self) -> &'static str {
-        self.module.split("::").next().unwrap_or(self.module)
     }
 }
 
@@ -372,40 +347,12 @@ impl<S> Routes<S> {
         self.package
     }
 
-    /// The table that finds the route of a request.
-    #[doc(hidden)]
-    pub fn table(&self) -> &'static Table {
-        self.table
-    }
-
     /// The names of the layers around each route, the outermost first, in the order of [`definitions`](Self::definitions).
     /// The layers of the application, which are around all of it, are not among them.
     pub fn layers(&self) -> Vec<Vec<Cow<'static, str>>> {
         let mut making = LayerBuilder::default();
         self.make(&mut making);
         making.layers
-    }
-
-    #[cfg(feature = "openapi")]
-    #[doc(hidden)]
-    pub fn describe_all(&self, descriptions: &mut Descriptions) {
-        for node in self.nodes {
-            node.describe(descriptions);
-        }
-    }
-
-    #[doc(hidden)]
-    pub fn make(&self, making: &mut LayerBuilder) {
-        for node in self.nodes {
-            node.make(making);
-        }
-    }
-
-    #[doc(hidden)]
-    pub fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
-        for node in self.nodes {
-            node.connect(state, connecting);
-        }
     }
 }
 
@@ -475,3 +422,61 @@ impl<S> Clone for Routes<S> {
 }
 
 impl<S> Copy for Routes<S> {}
+
+impl EndpointBuilder {
+    pub fn new(made: Vec<Box<dyn ErasedLayer>>) -> Self {
+        EndpointBuilder {
+            endpoints: Vec::new(),
+            made: made.into_iter(),
+            open: Vec::new(),
+        }
+    }
+
+    /// The endpoints, with `guard` for those with ambient extractors; `is_ambient` is set if a layer of the application has
+    /// some.
+    pub fn finish(self, guard: Option<&CrossOriginGuard>, is_ambient: bool) -> Vec<Rc<dyn Endpoint>> {
+        assert!(self.open.is_empty(), "each layer has a beginning and an end");
+        let guarded = |(endpoint, cross_origin): (Rc<dyn Endpoint>, CrossOrigin)| {
+            with_credentials(endpoint, cross_origin.in_layer(is_ambient), guard)
+        };
+        self.endpoints.into_iter().map(guarded).collect()
+    }
+}
+
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl Package {
+    /// The name of the crate, as it begins the paths of its types.
+    #[cfg(feature = "openapi")]
+    pub fn crate_name(&self) -> &'static str {
+        self.module.split("::").next().unwrap_or(self.module)
+    }
+}
+
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl<S> Routes<S> {
+    /// The table that finds the route of a request.
+    pub fn table(&self) -> &'static Table {
+        self.table
+    }
+
+    #[cfg(feature = "openapi")]
+    pub fn describe_all(&self, descriptions: &mut Descriptions) {
+        for node in self.nodes {
+            node.describe(descriptions);
+        }
+    }
+
+    pub fn make(&self, making: &mut LayerBuilder) {
+        for node in self.nodes {
+            node.make(making);
+        }
+    }
+
+    pub fn connect(&self, state: &Rc<S>, connecting: &mut EndpointBuilder) {
+        for node in self.nodes {
+            node.connect(state, connecting);
+        }
+    }
+}

@@ -202,14 +202,19 @@ impl Builder {
                 );
             }
         }
-        self.gaps.extend(operation.gaps.into_iter().map(|what| Gap {
+        self.gaps.extend(operation.parts.gaps.into_iter().map(|what| Gap {
             handler: "App::errors",
             file: place.file(),
             line: place.line(),
             what,
         }));
         let mut all = Content::new();
-        for (kind, schemas) in operation.responses.into_values().flat_map(|answer| answer.content) {
+        for (kind, schemas) in operation
+            .parts
+            .responses
+            .into_values()
+            .flat_map(|answer| answer.content)
+        {
             all.entry(kind).or_default().extend(schemas);
         }
         self.errors = Some(all);
@@ -243,7 +248,7 @@ impl Builder {
     }
 
     fn add(&mut self, definition: &'static Definition, mut operation: Operation) {
-        if operation.hidden {
+        if operation.parts.hidden {
             return;
         }
         let method = definition.method.to_ascii_lowercase();
@@ -253,7 +258,7 @@ impl Builder {
                 definition.method
             ));
         }
-        let gaps = std::mem::take(&mut operation.gaps);
+        let gaps = std::mem::take(&mut operation.parts.gaps);
         self.gaps.extend(gaps.into_iter().map(|what| Gap {
             handler: definition.handler,
             file: definition.file,
@@ -263,7 +268,7 @@ impl Builder {
         if !METHODS.contains(&&*method) {
             return;
         }
-        for (name, scheme) in std::mem::take(&mut operation.security_schemes) {
+        for (name, scheme) in std::mem::take(&mut operation.parts.security_schemes) {
             self.security_schemes.entry(name).or_insert_with(|| scheme.into_value());
         }
         // The rest of a path is a parameter like any other here: OpenAPI has no other.
@@ -278,23 +283,21 @@ impl Builder {
         });
         // A handler need not take the parameters of a prefix.
         for name in names(&path) {
-            let is_known = |known: &Parameter| known.place == "path" && known.name == name;
-            if !operation.parameters.iter().any(is_known) {
-                operation.parameter(Parameter::path(name));
-            }
+            operation.parameter(Parameter::path(name));
         }
         // Paths that differ only in the names of their parameters are the same path, which has one set of names.
         let names: Vec<(String, String)> = names(&path)
             .zip(names(&self.paths[place].0))
             .map(|(own, known)| (own.to_owned(), known.to_owned()))
             .collect();
-        for parameter in operation
+        for name in operation
+            .parts
             .parameters
             .iter_mut()
-            .filter(|parameter| parameter.place == "path")
+            .filter_map(Parameter::path_name_mut)
         {
-            if let Some((_, known)) = names.iter().find(|(own, _)| *own == parameter.name) {
-                parameter.name.clone_from(known);
+            if let Some((_, known)) = names.iter().find(|(own, _)| own == name) {
+                name.clone_from(known);
             }
         }
         let id = self.operation_id(definition, &path);
@@ -363,23 +366,23 @@ fn value(mut operation: Operation, id: String, tag: Option<&str>, errors: Option
     if let Some(tag) = tag {
         set("tags", json!([tag]));
     }
-    if let Some(summary) = operation.summary.take() {
+    if let Some(summary) = operation.parts.summary.take() {
         set("summary", Value::String(summary));
     }
-    if let Some(description) = operation.description.take() {
+    if let Some(description) = operation.parts.description.take() {
         set("description", Value::String(description));
     }
-    if operation.deprecated {
+    if operation.parts.deprecated {
         set("deprecated", Value::Bool(true));
     }
-    let parameters = std::mem::take(&mut operation.parameters);
+    let parameters = std::mem::take(&mut operation.parts.parameters);
     if !parameters.is_empty() {
         let parameters = parameters.into_iter().map(|parameter| parameter.into_value());
         set("parameters", parameters.collect());
     }
-    if let Some(body) = operation.body.take() {
-        let mut body = json!({ "required": operation.body_is_required, "content": content(body) });
-        for (kind, encoding) in std::mem::take(&mut operation.encodings) {
+    if let Some(body) = operation.parts.body.take() {
+        let mut body = json!({ "required": operation.parts.body_is_required, "content": content(body) });
+        for (kind, encoding) in std::mem::take(&mut operation.parts.encodings) {
             body["content"][&kind]["encoding"] = encoding;
         }
         set("requestBody", body);
@@ -388,7 +391,7 @@ fn value(mut operation: Operation, id: String, tag: Option<&str>, errors: Option
     if !alternatives.is_empty() {
         set("security", json!(alternatives));
     }
-    set("responses", responses(operation.responses, errors));
+    set("responses", responses(operation.parts.responses, errors));
     Value::Object(members)
 }
 

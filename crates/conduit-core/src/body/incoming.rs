@@ -27,7 +27,6 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    #[doc(hidden)]
     pub fn new(channel: Rc<Channel>, limit: u64, declared: Option<u64>) -> Self {
         Incoming {
             channel,
@@ -39,7 +38,6 @@ impl Incoming {
     }
 
     /// Fails if the body exceeds the limit, by its declared or its received length.
-    #[doc(hidden)]
     pub fn check_limit(&self, received: u64) -> Result<(), BodyError> {
         let length = self.declared.unwrap_or(0).max(received);
         BodyError::check_length(length, self.limit)
@@ -206,7 +204,6 @@ impl Channel {
     }
 
     /// Adds a piece. Gives whether more may be read from the socket now.
-    #[doc(hidden)]
     pub fn push(&self, piece: &[u8]) -> bool {
         if self.abandoned.get() {
             return true;
@@ -236,7 +233,6 @@ impl Channel {
     }
 
     /// Ends the body.
-    #[doc(hidden)]
     pub fn end(&self, trailers: Option<Box<HeaderMap>>) {
         *self.trailers.borrow_mut() = trailers;
         if self.state.get() == State::Open {
@@ -246,7 +242,6 @@ impl Channel {
     }
 
     /// Aborts the body: its end was not received.
-    #[doc(hidden)]
     pub fn break_off(&self) {
         if self.state.get() == State::Open {
             self.state.set(State::Broken);
@@ -255,13 +250,11 @@ impl Channel {
     }
 
     /// Returns whether the reader has not yet requested the bytes that the worker or the client holds back, or never will.
-    #[doc(hidden)]
     pub fn is_unwanted(&self) -> bool {
         self.worker_waits.get() || self.abandoned.get()
     }
 
     /// The number of received bytes that the reader has not taken. A reader of the whole body has taken all that has arrived.
-    #[doc(hidden)]
     pub fn unread_bytes(&self) -> usize {
         if self.is_collected.get() {
             0
@@ -271,13 +264,11 @@ impl Channel {
     }
 
     /// The memory of received bytes that were not read.
-    #[doc(hidden)]
     pub fn buffer_bytes(&self) -> usize {
         self.buffer.borrow().capacity()
     }
 
     /// Requests a command for the time when the reader wants bytes.
-    #[doc(hidden)]
     pub fn notify_when_wanted(&self) {
         self.worker_waits.set(true);
     }

@@ -20,7 +20,6 @@ pub struct Limited {
 
 impl Limited {
     /// Fails if the body exceeds the limit, by its declared or its received length.
-    #[doc(hidden)]
     pub fn check_limit(&self) -> Result<(), BodyError> {
         let length = self.received.saturating_add(self.body.len().unwrap_or(0));
         BodyError::check_length(length, self.limit)
@@ -47,9 +46,9 @@ impl Limited {
     }
 }
 
+#[doc(hidden)]
 impl Body {
     /// A request's body that is held to a limit; it is the application's until another is set.
-    #[doc(hidden)]
     pub fn limited(self, limit: u64) -> Self {
         if self.is_empty() {
             return self;

@@ -57,18 +57,6 @@ pub enum BodyKind {
 }
 
 impl Body {
-    /// The bytes, if it is not a stream.
-    #[doc(hidden)]
-    pub fn whole(&self) -> Option<&[u8]> {
-        match &self.0 {
-            BodyKind::Empty => Some(&[]),
-            BodyKind::Static(bytes) => Some(bytes),
-            BodyKind::Bytes(bytes) => Some(bytes),
-            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Some(buffer),
-            BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => None,
-        }
-    }
-
     /// A body without bytes.
     pub const fn empty() -> Self {
         Body(BodyKind::Empty)
@@ -101,12 +89,6 @@ impl Body {
         E: Into<BoxError>,
     {
         Body(BodyKind::Stream(Box::pin(stream), Some(length)))
-    }
-
-    /// A body of pieces with trailer fields: of a layer that changes another body and keeps its trailers.
-    #[doc(hidden)]
-    pub fn from_pieces(pieces: impl PieceStream + 'static) -> Self {
-        Body(BodyKind::Stream(Box::pin(pieces), None))
     }
 
     /// Sends these fields after the body (RFC 9110, section 6.5), such as a checksum of what was sent: the future is polled after
@@ -188,15 +170,6 @@ impl Body {
         }
     }
 
-    /// Returns whether the whole body is in memory, so that reading it never waits.
-    #[doc(hidden)]
-    pub fn is_in_memory(&self) -> bool {
-        !matches!(
-            self.0,
-            BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_)
-        )
-    }
-
     /// Returns whether the body is known to have no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
@@ -225,19 +198,6 @@ impl Body {
             BodyKind::Bytes(bytes) => Ok(bytes),
             kind => Ok(Bytes::from(Body(kind).collect_buffer().await?)),
         }
-    }
-
-    /// As [`collect`](Body::collect), into a buffer of the worker's pool: a small body allocates nothing.
-    #[doc(hidden)]
-    pub async fn collect_buffer(mut self) -> Result<Buffer, BodyError> {
-        if let BodyKind::Incoming(incoming) = &mut self.0 {
-            return std::future::poll_fn(|context| incoming.poll_all(context)).await;
-        }
-        let mut all = Buffer::take();
-        while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut self).poll_next(context)).await {
-            all.append(&piece?)?;
-        }
-        Ok(all)
     }
 
     /// The trailer fields after the body (RFC 9110, section 6.5); `None` before the body has been read to its end, or where
@@ -401,16 +361,6 @@ impl fmt::Display for BodyError {
 }
 
 impl BodyError {
-    /// Fails if a body of this length exceeds the limit, and counts that.
-    #[doc(hidden)]
-    pub fn check_length(bytes: u64, limit_bytes: u64) -> Result<(), Self> {
-        if bytes > limit_bytes {
-            current::record_limit_hit(Limit::BodyBytes);
-            return Err(BodyError::TooLarge { limit_bytes });
-        }
-        Ok(())
-    }
-
     /// The error of a stream, which may read another body and pass on its error.
     fn of_stream(error: BoxError) -> Self {
         error.downcast().map_or_else(BodyError::Stream, |error| *error)
@@ -431,5 +381,58 @@ impl std::error::Error for BodyError {
             BodyError::Unreadable(error) => Some(&**error),
             _ => None,
         }
+    }
+}
+
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl Body {
+    /// The bytes, if it is not a stream.
+    pub fn whole(&self) -> Option<&[u8]> {
+        match &self.0 {
+            BodyKind::Empty => Some(&[]),
+            BodyKind::Static(bytes) => Some(bytes),
+            BodyKind::Bytes(bytes) => Some(bytes),
+            BodyKind::Buffer(buffer) | BodyKind::Presented(_, buffer) => Some(buffer),
+            BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_) => None,
+        }
+    }
+
+    /// A body of pieces with trailer fields: of a layer that changes another body and keeps its trailers.
+    pub fn from_pieces(pieces: impl PieceStream + 'static) -> Self {
+        Body(BodyKind::Stream(Box::pin(pieces), None))
+    }
+
+    /// Returns whether the whole body is in memory, so that reading it never waits.
+    pub fn is_in_memory(&self) -> bool {
+        !matches!(
+            self.0,
+            BodyKind::File(_) | BodyKind::Stream(..) | BodyKind::Incoming(_) | BodyKind::Limited(_)
+        )
+    }
+
+    /// As [`collect`](Body::collect), into a buffer of the worker's pool: a small body allocates nothing.
+    pub async fn collect_buffer(mut self) -> Result<Buffer, BodyError> {
+        if let BodyKind::Incoming(incoming) = &mut self.0 {
+            return std::future::poll_fn(|context| incoming.poll_all(context)).await;
+        }
+        let mut all = Buffer::take();
+        while let Some(piece) = std::future::poll_fn(|context| Pin::new(&mut self).poll_next(context)).await {
+            all.append(&piece?)?;
+        }
+        Ok(all)
+    }
+}
+
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl BodyError {
+    /// Fails if a body of this length exceeds the limit, and counts that.
+    pub fn check_length(bytes: u64, limit_bytes: u64) -> Result<(), Self> {
+        if bytes > limit_bytes {
+            current::record_limit_hit(Limit::BodyBytes);
+            return Err(BodyError::TooLarge { limit_bytes });
+        }
+        Ok(())
     }
 }

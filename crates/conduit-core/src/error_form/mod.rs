@@ -43,23 +43,18 @@ type Describe = dyn Fn(&mut Operation) + Send + Sync;
 #[derive(Clone, Default)]
 #[doc(hidden)]
 pub struct ErrorForm {
-    #[doc(hidden)]
     pub development: Option<bool>,
-    #[doc(hidden)]
     pub form: Option<Arc<Form>>,
     /// The line that set the form.
     #[cfg_attr(not(feature = "openapi"), allow(dead_code))]
-    #[doc(hidden)]
     pub place: Option<&'static Location<'static>>,
     /// Describes the responses that the form makes.
     #[cfg_attr(not(feature = "openapi"), allow(dead_code))]
-    #[doc(hidden)]
     pub description: Option<Arc<Describe>>,
 }
 
 impl ErrorForm {
     /// Returns whether the application is in development: its setting, else `CONDUIT_ENV`, else the build profile.
-    #[doc(hidden)]
     pub fn is_development(&self) -> bool {
         self.development.unwrap_or_else(|| match std::env::var(ENVIRONMENT) {
             Ok(environment) if environment == "development" => true,
@@ -182,7 +177,6 @@ pub(crate) struct RequestSummary {
 }
 
 impl RequestSummary {
-    #[doc(hidden)]
     pub(crate) fn of(request: &Request) -> Self {
         RequestSummary {
             head: Some(Rc::new(request.head().clone())),

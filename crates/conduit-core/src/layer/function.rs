@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::rc::Rc;
 
-use super::{Middleware, Next, short_name};
+use super::erased::short_name;
+use super::{Middleware, Next};
 use crate::extract::{FromRequest, for_each_arity};
 use crate::openapi::Operation;
 use crate::request::Request;

@@ -1,20 +1,21 @@
 //! Layers between the server and the handlers.
 
 mod ambient;
+#[doc(hidden)]
+pub mod erased;
 mod function;
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::marker::PhantomData;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 #[doc(hidden)]
 pub use self::ambient::CrossOriginGuard;
 pub(crate) use self::ambient::{AmbientEndpoint, with_credentials};
-use crate::endpoint::{Endpoint, Outcome, endpoint};
+use self::erased::short_name;
+use crate::endpoint::{Endpoint, Outcome};
 use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::Response;
@@ -148,17 +149,6 @@ impl<S: 'static, L: Layer> Middleware<S, ()> for L {
 pub struct Next(Rc<dyn Endpoint>);
 
 impl Next {
-    #[doc(hidden)]
-    pub fn new(inner: Rc<dyn Endpoint>) -> Self {
-        Next(inner)
-    }
-
-    /// Starts to answer: a pending future was polled once, and is polled again by the caller.
-    #[doc(hidden)]
-    pub fn start(&self, request: Request, context: &mut Context<'_>) -> Outcome {
-        self.0.call(request, context)
-    }
-
     /// The response of what is inside. A panic there is a 500.
     ///
     /// # Cancel safety
@@ -184,119 +174,15 @@ impl fmt::Debug for Next {
     }
 }
 
-/// The name of a type or function without its modules and what it is generic over: `Cors`, `auth`.
+/// Methods for the other crates of the workspace.
 #[doc(hidden)]
-pub fn short_name<T>() -> &'static str {
-    shortened(std::any::type_name::<T>())
-}
-
-fn shortened(name: &str) -> &str {
-    // The form of a trait method: `<app::Key as app::Guard>::check`.
-    let from = if name.starts_with('<') {
-        name.rfind(">::").map_or(0, |place| place + 1)
-    } else {
-        0
-    };
-    let end = name[from..].find('<').map_or(name.len(), |place| from + place);
-    match name[..end].rfind("::") {
-        Some(place) => &name[place + 2..end],
-        None => &name[..end],
-    }
-}
-
-/// Puts a layer around an endpoint.
-#[doc(hidden)]
-pub type EndpointWrapper = Box<dyn Fn(Rc<dyn Endpoint>) -> Rc<dyn Endpoint>>;
-
-/// Wraps endpoints in this layer, which they share.
-#[doc(hidden)]
-pub fn endpoint_wrapper<S: 'static, L: Middleware<S, M>, M>(layer: L, state: &Rc<S>) -> EndpointWrapper {
-    let (layer, state) = (Rc::new(layer), Rc::clone(state));
-    Box::new(move |inner| {
-        let (layer, state) = (Rc::clone(&layer), Rc::clone(&state));
-        endpoint(move |request| {
-            let next = Next::new(Rc::clone(&inner));
-            Rc::clone(&layer).handle(request, Rc::clone(&state), next)
-        })
-    })
-}
-
-/// A layer of the application, its type erased.
-#[doc(hidden)]
-pub trait AnyLayer<S>: Send {
-    fn duplicate(&self) -> Box<dyn AnyLayer<S>>;
-    fn name(&self) -> Cow<'static, str>;
-    fn is_ambient(&self) -> bool;
-    fn describe(&self, operation: &mut Operation);
-    fn endpoint_wrapper(self: Box<Self>, state: &Rc<S>) -> EndpointWrapper;
-}
-
-struct TypedLayer<L, M>(L, PhantomData<fn() -> M>);
-
-impl<S: 'static, L: Middleware<S, M>, M: 'static> AnyLayer<S> for TypedLayer<L, M> {
-    fn duplicate(&self) -> Box<dyn AnyLayer<S>> {
-        erase::<S, L, M>(self.0.clone())
+impl Next {
+    pub fn new(inner: Rc<dyn Endpoint>) -> Self {
+        Next(inner)
     }
 
-    fn name(&self) -> Cow<'static, str> {
-        self.0.name()
-    }
-
-    fn is_ambient(&self) -> bool {
-        L::IS_AMBIENT
-    }
-
-    fn describe(&self, operation: &mut Operation) {
-        self.0.describe(operation);
-    }
-
-    fn endpoint_wrapper(self: Box<Self>, state: &Rc<S>) -> EndpointWrapper {
-        endpoint_wrapper(self.0, state)
-    }
-}
-
-/// A layer without its type.
-#[doc(hidden)]
-pub fn erase<S: 'static, L: Middleware<S, M>, M: 'static>(layer: L) -> Box<dyn AnyLayer<S>> {
-    Box::new(TypedLayer(layer, PhantomData))
-}
-
-/// A layer of a list, whose state only the list knows.
-#[doc(hidden)]
-pub trait ErasedLayer: Send {
-    fn duplicate(&self) -> Box<dyn ErasedLayer>;
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
-}
-
-impl<L: Clone + Send + 'static> ErasedLayer for L {
-    fn duplicate(&self) -> Box<dyn ErasedLayer> {
-        Box::new(self.clone())
-    }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shortened;
-
-    #[test]
-    fn a_name_is_short_without_modules_and_generics() {
-        for (name, short) in [
-            ("app::auth", "auth"),
-            ("auth", "auth"),
-            (
-                "tower_http::trace::layer::TraceLayer<tower_http::classify::SharedClassifier<app::Kind>>",
-                "TraceLayer",
-            ),
-            ("TraceLayer<app::Kind>", "TraceLayer"),
-            ("app::guard<app::Key>", "guard"),
-            ("<app::Key as app::Guard>::check", "check"),
-            ("app::main::{{closure}}", "{{closure}}"),
-        ] {
-            assert_eq!(shortened(name), short, "{name}");
-        }
+    /// Starts to answer: a pending future was polled once, and is polled again by the caller.
+    pub fn start(&self, request: Request, context: &mut Context<'_>) -> Outcome {
+        self.0.call(request, context)
     }
 }

@@ -7,10 +7,8 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, Debug)]
 pub struct ProblemKind {
     /// `None` where the schema has no name.
-    #[doc(hidden)]
-    pub id: Option<&'static str>,
-    #[doc(hidden)]
-    pub title: Option<String>,
+    pub(super) id: Option<&'static str>,
+    pub(super) title: Option<String>,
     uri: Option<String>,
     members: Vec<(String, Value)>,
 }
@@ -51,8 +49,7 @@ impl ProblemKind {
     }
 
     /// The schema; `None` of a problem that is like any other of its status.
-    #[doc(hidden)]
-    pub fn schema(&self, status: StatusCode, problem: &Value) -> Option<Value> {
+    pub(super) fn schema(&self, status: StatusCode, problem: &Value) -> Option<Value> {
         if self.title.is_none() && self.uri.is_none() && self.members.is_empty() {
             return None;
         }

@@ -20,7 +20,7 @@ mod security;
 
 pub use info::Info;
 pub use kind::ProblemKind;
-pub use operation::{Answer, Content, DocComment, Operation, PROBLEM, insert};
+pub use operation::{Answer, Content, DocComment, Operation, OperationParts, PROBLEM, insert};
 pub use parameter::{Parameter, name_in_head};
 pub use registry::{Direction, SchemaRegistry};
 pub use schemas::{HasNoSchema, SchemaOf, SchemaType, TypeKey};

@@ -72,36 +72,34 @@ pub const PROBLEM: &str = "application/problem+json";
 pub struct Operation {
     method: &'static str,
     #[doc(hidden)]
-    pub summary: Option<String>,
-    #[doc(hidden)]
-    pub description: Option<String>,
-    #[doc(hidden)]
-    pub deprecated: bool,
-    #[doc(hidden)]
-    pub hidden: bool,
-    #[doc(hidden)]
-    pub parameters: Vec<Parameter>,
-    #[doc(hidden)]
-    pub body: Option<Content>,
-    #[doc(hidden)]
-    pub body_is_required: bool,
-    /// The encoding of the fields of forms, by media type.
-    #[doc(hidden)]
-    pub encodings: BTreeMap<String, Value>,
-    /// By status: `200`, `4XX`, `default`.
-    #[doc(hidden)]
-    pub responses: BTreeMap<String, Answer>,
+    pub parts: OperationParts,
     /// The security requirements of a request: one alternative of each must hold.
     security: Vec<Vec<Alternative>>,
-    /// The security schemes that the alternatives name.
-    #[doc(hidden)]
-    pub security_schemes: BTreeMap<String, SecurityScheme>,
     /// The schemas of types, which the document keeps.
     pub(super) schemas: Rc<dyn SchemaRegistry>,
-    /// The parts that could not be described, in words.
-    #[doc(hidden)]
-    pub gaps: Vec<String>,
     context: Context,
+}
+
+/// The parts of an operation that the document takes over.
+#[derive(Default)]
+#[doc(hidden)]
+pub struct OperationParts {
+    pub summary: Option<String>,
+    pub description: Option<String>,
+    pub deprecated: bool,
+    /// Left out of the document.
+    pub hidden: bool,
+    pub parameters: Vec<Parameter>,
+    pub body: Option<Content>,
+    pub body_is_required: bool,
+    /// The encoding of the fields of forms, by media type.
+    pub encodings: BTreeMap<String, Value>,
+    /// By status: `200`, `4XX`, `default`.
+    pub responses: BTreeMap<String, Answer>,
+    /// The security schemes that the alternatives name.
+    pub security_schemes: BTreeMap<String, SecurityScheme>,
+    /// The parts that could not be described, in words.
+    pub gaps: Vec<String>,
 }
 
 /// Media types and the schemas of their content; one media type may have several.
@@ -141,33 +139,6 @@ enum Side {
 }
 
 impl Operation {
-    #[doc(hidden)]
-    pub fn new(method: &'static str, schemas: Rc<dyn SchemaRegistry>) -> Self {
-        Operation {
-            method,
-            summary: None,
-            description: None,
-            deprecated: false,
-            hidden: false,
-            parameters: Vec::new(),
-            body: None,
-            body_is_required: false,
-            encodings: BTreeMap::new(),
-            responses: BTreeMap::new(),
-            security: Vec::new(),
-            security_schemes: BTreeMap::new(),
-            schemas,
-            gaps: Vec::new(),
-            context: Context {
-                status: DescribedStatus::Known(StatusCode::OK),
-                side: Side::Either,
-                is_optional: false,
-                is_alternative: false,
-                is_silent: false,
-            },
-        }
-    }
-
     /// The schema of any text.
     pub fn text() -> Value {
         json!({ "type": "string" })
@@ -183,25 +154,25 @@ impl Operation {
 
     /// Sets the summary: a few words.
     pub fn summary(&mut self, text: impl Into<String>) -> &mut Self {
-        self.summary = Some(text.into());
+        self.parts.summary = Some(text.into());
         self
     }
 
     /// Sets the description; CommonMark.
     pub fn description(&mut self, text: impl Into<String>) -> &mut Self {
-        self.description = Some(text.into());
+        self.parts.description = Some(text.into());
         self
     }
 
     /// Marks the operation as deprecated.
     pub fn deprecated(&mut self) -> &mut Self {
-        self.deprecated = true;
+        self.parts.deprecated = true;
         self
     }
 
     /// Leaves the operation out of the document.
     pub fn hide(&mut self) -> &mut Self {
-        self.hidden = true;
+        self.parts.hidden = true;
         self
     }
 
@@ -209,8 +180,8 @@ impl Operation {
     /// application starts, and a test can check it.
     pub fn gap(&mut self, what: impl Into<String>) -> &mut Self {
         let what = what.into();
-        if !self.gaps.contains(&what) {
-            self.gaps.push(what);
+        if !self.parts.gaps.contains(&what) {
+            self.parts.gaps.push(what);
         }
         self
     }
@@ -219,7 +190,7 @@ impl Operation {
     /// are added must all be satisfied; use [`any_of`](Operation::any_of) where one of several is enough.
     pub fn security(&mut self, name: impl Into<String>, scheme: SecurityScheme, scopes: &[&str]) -> &mut Self {
         let name = name.into();
-        self.security_schemes.entry(name.clone()).or_insert(scheme);
+        self.parts.security_schemes.entry(name.clone()).or_insert(scheme);
         let mut scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
         scopes.sort();
         scopes.dedup();
@@ -295,15 +266,6 @@ impl Operation {
         }
         self
     }
-
-    /// The alternatives of which a request must satisfy one. Empty if there is no requirement.
-    #[doc(hidden)]
-    pub fn alternatives(&self) -> Vec<Alternative> {
-        match &self.security[..] {
-            [] => Vec::new(),
-            security => all_of(security),
-        }
-    }
 }
 
 /// The alternatives of a request that must satisfy one of each.
@@ -339,38 +301,20 @@ impl Operation {
         if self.may_be_missing() && parameter.place != "path" {
             parameter.required = false;
         }
-        match self.parameters.iter_mut().find(|known| known.is_same_as(&parameter)) {
+        match self
+            .parts
+            .parameters
+            .iter_mut()
+            .find(|known| known.is_same_as(&parameter))
+        {
             Some(known) => known.required |= parameter.required,
-            None => self.parameters.push(parameter),
+            None => self.parts.parameters.push(parameter),
         }
         self
     }
 
     fn may_be_missing(&self) -> bool {
         self.context.is_optional || self.context.is_alternative
-    }
-
-    /// Returns whether this is inside of [`optional`](Operation::optional): a request without it is not rejected.
-    #[doc(hidden)]
-    pub fn is_optional(&self) -> bool {
-        self.context.is_optional
-    }
-
-    /// Returns whether the response may have this status, as far as it is known.
-    #[doc(hidden)]
-    pub fn may_answer(&self, status: StatusCode) -> bool {
-        let any = self
-            .responses
-            .get("default")
-            .is_some_and(|answer| !answer.is_any_problem());
-        let of_class = format!("{}XX", status.as_u16() / 100);
-        any || self.responses.contains_key(status.as_str()) || self.responses.contains_key(&of_class)
-    }
-
-    /// Returns whether the body of the request is read.
-    #[doc(hidden)]
-    pub fn reads_a_body(&self) -> bool {
-        self.body.is_some()
     }
 
     /// Adds a field of the query for each field that serde reads of a `T`. A nested field is sent with the names
@@ -387,11 +331,6 @@ impl Operation {
     /// Adds a cookie for each field that serde reads of a `T`. The elements of a list share one cookie, separated by commas.
     pub fn cookie_fields<T>(&mut self) -> &mut Self {
         self.fields_of(TypeKey::of::<T>(), cookie_parameter)
-    }
-
-    #[doc(hidden)]
-    pub fn query_fields_of(&mut self, of: TypeKey) -> &mut Self {
-        self.fields_of(of, query_parameter)
     }
 
     /// Adds a parameter for each field in the schema of a type, if it is known; `make` takes its name and its type in JSON.
@@ -434,49 +373,22 @@ impl Operation {
         self.path_parameters_of(TypeKey::of::<T>(), names)
     }
 
-    #[doc(hidden)]
-    pub fn path_parameters_of(&mut self, of: TypeKey, names: &[(&str, ParameterPlace)]) -> &mut Self {
-        let schema = self.input_schema_of_key(of).unwrap_or_else(Operation::text);
-        let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
-        let items = schema.get("prefixItems").and_then(Value::as_array);
-        for (place, (name, _)) in names.iter().enumerate() {
-            let mut parameter = Parameter::path(*name);
-            if let Some(field) = fields.iter().find(|field| field.name == *name) {
-                parameter = parameter.schema(field.schema.clone());
-                if let Some(text) = &field.description {
-                    parameter = parameter.description(text);
-                }
-            } else if let Some(item) = items.and_then(|items| items.get(place)) {
-                parameter = parameter.schema(without_null(item, &|reference| self.schemas.inlined(reference)));
-            } else if names.len() == 1 {
-                parameter = parameter.schema(without_null(&schema, &|reference| self.schemas.inlined(reference)));
-            }
-            self.parameter(parameter);
-        }
-        self
-    }
-
     /// Adds a media type in which the request's body may be sent, with the schema of its content.
     pub fn body(&mut self, media_type: &str, schema: impl Into<Value>) -> &mut Self {
         let schemas = self
+            .parts
             .body
             .get_or_insert_default()
             .entry(media_type.to_owned())
             .or_default();
         insert(schemas, schema.into());
-        self.body_is_required |= !self.may_be_missing();
+        self.parts.body_is_required |= !self.may_be_missing();
         self
     }
 
     /// Adds a media type in which the request's body may be sent, with the schema that serde reads as a `T`.
     pub fn body_of<T>(&mut self, media_type: &str) -> &mut Self {
         self.body_of_key(TypeKey::of::<T>(), media_type)
-    }
-
-    #[doc(hidden)]
-    pub fn body_of_key(&mut self, of: TypeKey, media_type: &str) -> &mut Self {
-        let schema = self.input_schema_of_key(of).unwrap_or(Value::Bool(true));
-        self.body(media_type, schema)
     }
 
     /// Adds a media type of forms in which the request's body may be sent, with the schema that serde reads as a `T`. A
@@ -496,7 +408,9 @@ impl Operation {
                 .map(|field| (field.name, json!({ "style": "deepObject", "explode": true })))
                 .collect();
             if !encoding.is_empty() {
-                self.encodings.insert(media_type.to_owned(), Value::Object(encoding));
+                self.parts
+                    .encodings
+                    .insert(media_type.to_owned(), Value::Object(encoding));
             }
         }
         let resolve = |reference: &Value| self.schemas.inlined(reference);
@@ -610,5 +524,84 @@ pub(super) fn any_of(first: Value, second: Value) -> Value {
             Value::Object(members)
         }
         first => json!({ "anyOf": [first, second] }),
+    }
+}
+
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl Operation {
+    pub fn new(method: &'static str, schemas: Rc<dyn SchemaRegistry>) -> Self {
+        Operation {
+            method,
+            parts: OperationParts::default(),
+            security: Vec::new(),
+            schemas,
+            context: Context {
+                status: DescribedStatus::Known(StatusCode::OK),
+                side: Side::Either,
+                is_optional: false,
+                is_alternative: false,
+                is_silent: false,
+            },
+        }
+    }
+
+    /// The alternatives of which a request must satisfy one. Empty if there is no requirement.
+    pub fn alternatives(&self) -> Vec<Alternative> {
+        match &self.security[..] {
+            [] => Vec::new(),
+            security => all_of(security),
+        }
+    }
+
+    /// Returns whether this is inside of [`optional`](Operation::optional): a request without it is not rejected.
+    pub fn is_optional(&self) -> bool {
+        self.context.is_optional
+    }
+
+    /// Returns whether the response may have this status, as far as it is known.
+    pub fn may_answer(&self, status: StatusCode) -> bool {
+        let any = self
+            .parts
+            .responses
+            .get("default")
+            .is_some_and(|answer| !answer.is_any_problem());
+        let of_class = format!("{}XX", status.as_u16() / 100);
+        any || self.parts.responses.contains_key(status.as_str()) || self.parts.responses.contains_key(&of_class)
+    }
+
+    /// Returns whether the body of the request is read.
+    pub fn reads_a_body(&self) -> bool {
+        self.parts.body.is_some()
+    }
+
+    pub fn query_fields_of(&mut self, of: TypeKey) -> &mut Self {
+        self.fields_of(of, query_parameter)
+    }
+
+    pub fn path_parameters_of(&mut self, of: TypeKey, names: &[(&str, ParameterPlace)]) -> &mut Self {
+        let schema = self.input_schema_of_key(of).unwrap_or_else(Operation::text);
+        let fields = fields(&schema, &|reference| self.schemas.inlined(reference));
+        let items = schema.get("prefixItems").and_then(Value::as_array);
+        for (place, (name, _)) in names.iter().enumerate() {
+            let mut parameter = Parameter::path(*name);
+            if let Some(field) = fields.iter().find(|field| field.name == *name) {
+                parameter = parameter.schema(field.schema.clone());
+                if let Some(text) = &field.description {
+                    parameter = parameter.description(text);
+                }
+            } else if let Some(item) = items.and_then(|items| items.get(place)) {
+                parameter = parameter.schema(without_null(item, &|reference| self.schemas.inlined(reference)));
+            } else if names.len() == 1 {
+                parameter = parameter.schema(without_null(&schema, &|reference| self.schemas.inlined(reference)));
+            }
+            self.parameter(parameter);
+        }
+        self
+    }
+
+    pub fn body_of_key(&mut self, of: TypeKey, media_type: &str) -> &mut Self {
+        let schema = self.input_schema_of_key(of).unwrap_or(Value::Bool(true));
+        self.body(media_type, schema)
     }
 }

@@ -7,12 +7,9 @@ use serde_json::{Map, Value, json};
 /// It is optional unless [`required`](Parameter::required) is set; a parameter of the path is always required.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    #[doc(hidden)]
-    pub place: &'static str,
-    #[doc(hidden)]
-    pub name: String,
-    #[doc(hidden)]
-    pub required: bool,
+    pub(super) place: &'static str,
+    pub(super) name: String,
+    pub(super) required: bool,
     members: Map<String, Value>,
 }
 
@@ -82,8 +79,16 @@ impl Parameter {
         self.place == other.place
             && (self.name == other.name || self.place == "header" && self.name.eq_ignore_ascii_case(&other.name))
     }
+}
 
-    #[doc(hidden)]
+/// Methods for the document.
+#[doc(hidden)]
+impl Parameter {
+    /// The name of a parameter of the path.
+    pub fn path_name_mut(&mut self) -> Option<&mut String> {
+        (self.place == "path").then_some(&mut self.name)
+    }
+
     pub fn into_value(self) -> Value {
         let mut members = self.members;
         members.insert("in".to_owned(), Value::from(self.place));

@@ -121,7 +121,6 @@ pub(crate) use fields::vary_on;
 #[cfg(feature = "sessions")]
 pub(crate) use rate_limit::by_address;
 
-pub(crate) use conduit_core::layer::erase;
 pub use conduit_core::layer::{Layer, Middleware, Next};
 
 /// The description of `retry-after`.

@@ -158,7 +158,7 @@ impl<L: AroundHandlers<N>, N: Inside> Layer for TowerLayer<L, N> {
     }
 
     fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed(conduit_core::layer::short_name::<L>())
+        Cow::Borrowed(conduit_core::layer::erased::short_name::<L>())
     }
 }
 

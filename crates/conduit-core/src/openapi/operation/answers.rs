@@ -20,14 +20,6 @@ pub struct Answer {
     pub content: Content,
 }
 
-impl Answer {
-    /// Set for a problem of which no detail is known.
-    #[doc(hidden)]
-    pub fn is_any_problem(&self) -> bool {
-        !self.content.is_empty() && self.content.keys().all(|kind| kind == PROBLEM)
-    }
-}
-
 /// The responses.
 impl Operation {
     /// Adds a response with a body of this media type and schema.
@@ -43,12 +35,6 @@ impl Operation {
     /// Adds a response with a body of this media type, with the schema that serde writes of a `T`.
     pub fn response_of<T>(&mut self, media_type: &str) -> &mut Self {
         self.response_of_key(TypeKey::of::<T>(), media_type)
-    }
-
-    #[doc(hidden)]
-    pub fn response_of_key(&mut self, of: TypeKey, media_type: &str) -> &mut Self {
-        let schema = self.output_schema_of_key(of).unwrap_or(Value::Bool(true));
-        self.response(media_type, schema)
     }
 
     /// Adds a response of which only the status is known.
@@ -67,19 +53,15 @@ impl Operation {
     /// Adds a header field to every response that is known so far. A layer is described after its inner endpoint, so
     /// these are the responses that it passes on.
     pub fn header_of_every_response(&mut self, name: &str, description: &str) -> &mut Self {
-        let named = self.responses.iter_mut().filter(|(status, _)| *status != "default");
+        let named = self
+            .parts
+            .responses
+            .iter_mut()
+            .filter(|(status, _)| *status != "default");
         for (_, answer) in named {
             answer.headers.insert(name.to_owned(), text_field(description));
         }
         self
-    }
-
-    /// Adds a header field to the response with this status, if there is such a response.
-    #[doc(hidden)]
-    pub fn header_of_known_response(&mut self, status: StatusCode, name: &str, description: &str) {
-        if let Some(answer) = self.responses.get_mut(status.as_str()) {
-            answer.headers.insert(name.to_owned(), text_field(description));
-        }
     }
 
     /// Sets the description of the response, in CommonMark. The default, also for an empty text, is the reason phrase.
@@ -126,7 +108,7 @@ impl Operation {
     /// Adds a redirect whose 3xx status is known only at run time.
     pub fn redirect(&mut self) -> &mut Self {
         if !self.context.is_silent {
-            let answer = self.responses.entry("3XX".to_owned()).or_default();
+            let answer = self.parts.responses.entry("3XX".to_owned()).or_default();
             answer
                 .headers
                 .insert("location".to_owned(), text_field("The target of the redirect."));
@@ -141,7 +123,7 @@ impl Operation {
             return self;
         }
         let schema = self.schemas.problem();
-        let answer = self.responses.entry("default".to_owned()).or_default();
+        let answer = self.parts.responses.entry("default".to_owned()).or_default();
         insert(answer.content.entry(PROBLEM.to_owned()).or_default(), schema);
         self
     }
@@ -202,7 +184,7 @@ impl Operation {
             | (DescribedStatus::Unknown | DescribedStatus::Any, Side::Success) => &["2XX"],
         };
         for key in keys {
-            change(self.responses.entry((*key).to_owned()).or_default());
+            change(self.parts.responses.entry((*key).to_owned()).or_default());
         }
         self
     }
@@ -210,11 +192,12 @@ impl Operation {
     /// Adds the responses that `describe` adds for the return type of a handler. The caller passes the name of the type, so
     /// that this is compiled once.
     pub(crate) fn returned_as(&mut self, name: &str, describe: fn(&mut Operation)) {
-        let arguments = mem::take(&mut self.responses);
+        let arguments = mem::take(&mut self.parts.responses);
         describe(self);
         let is_success = |status: &String| matches!(status.as_bytes()[0], b'1'..=b'3');
-        let is_known = self.responses.keys().any(is_success)
+        let is_known = self.parts.responses.keys().any(is_success)
             || self
+                .parts
                 .responses
                 .get("default")
                 .is_some_and(|answer| !answer.is_any_problem());
@@ -222,7 +205,7 @@ impl Operation {
             self.gap(format!(
                 "`{name}` does not describe its responses: implement `IntoResponse::describe` for its content"
             ));
-            self.responses.entry("2XX".to_owned()).or_default();
+            self.parts.responses.entry("2XX".to_owned()).or_default();
         }
         self.merge(arguments);
     }
@@ -230,9 +213,9 @@ impl Operation {
     /// Adds the responses that a layer function makes by itself, from the description of its return type. The successful
     /// responses are those that it passes on.
     pub(crate) fn returned_by_a_layer(&mut self, describe: fn(&mut Operation)) {
-        let inner = mem::take(&mut self.responses);
+        let inner = mem::take(&mut self.parts.responses);
         describe(self);
-        let mut own = mem::replace(&mut self.responses, inner);
+        let mut own = mem::replace(&mut self.parts.responses, inner);
         own.retain(|status, answer| match &**status {
             "default" => answer.is_any_problem(),
             "2XX" => !answer.content.is_empty(),
@@ -243,7 +226,7 @@ impl Operation {
 
     fn merge(&mut self, responses: BTreeMap<String, Answer>) {
         for (status, answer) in responses {
-            if let Some(known) = self.responses.get(&status)
+            if let Some(known) = self.parts.responses.get(&status)
                 && status == "default"
                 && answer.is_any_problem()
                 && !known.is_any_problem()
@@ -251,7 +234,7 @@ impl Operation {
                 // Any response may be a problem, and need not be one.
                 continue;
             }
-            let known = self.responses.entry(status).or_default();
+            let known = self.parts.responses.entry(status).or_default();
             for description in answer.descriptions {
                 if !known.descriptions.contains(&description) {
                     known.descriptions.push(description);
@@ -269,4 +252,29 @@ impl Operation {
 /// A header field with any text.
 fn text_field(description: &str) -> Value {
     json!({ "description": description, "schema": { "type": "string" } })
+}
+
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl Answer {
+    /// Set for a problem of which no detail is known.
+    pub fn is_any_problem(&self) -> bool {
+        !self.content.is_empty() && self.content.keys().all(|kind| kind == PROBLEM)
+    }
+}
+
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl Operation {
+    pub fn response_of_key(&mut self, of: TypeKey, media_type: &str) -> &mut Self {
+        let schema = self.output_schema_of_key(of).unwrap_or(Value::Bool(true));
+        self.response(media_type, schema)
+    }
+
+    /// Adds a header field to the response with this status, if there is such a response.
+    pub fn header_of_known_response(&mut self, status: StatusCode, name: &str, description: &str) {
+        if let Some(answer) = self.parts.responses.get_mut(status.as_str()) {
+            answer.headers.insert(name.to_owned(), text_field(description));
+        }
+    }
 }

@@ -19,9 +19,9 @@ impl Operation {
         let text = rendered(parts);
         let (summary, description) = text.split_once("\n\n").unwrap_or((&text, ""));
         let summary: Vec<&str> = summary.lines().map(str::trim).collect();
-        self.summary = (!summary.is_empty()).then(|| summary.join(" "));
+        self.parts.summary = (!summary.is_empty()).then(|| summary.join(" "));
         let description = description.trim_matches('\n').trim_end();
-        self.description = (!description.is_empty()).then(|| description.to_owned());
+        self.parts.description = (!description.is_empty()).then(|| description.to_owned());
         self
     }
 }
