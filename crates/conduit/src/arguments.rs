@@ -1,26 +1,26 @@
-//! The arguments of a program that [`App::run`](crate::App::run) answers itself.
+//! The arguments of a program that [`App::run`](crate::App::run) handles.
 
 use std::ffi::OsString;
 
-/// An action that a program performs instead of serving.
+/// A text that a program prints instead of serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// `--routes`: print the table of routes.
+pub(crate) enum Printout {
+    /// `--routes`: the table of routes.
     Routes,
-    /// `--openapi`: print the OpenAPI document. Only with the feature `openapi`.
+    /// `--openapi`: the OpenAPI document. Only with the feature `openapi`.
     OpenApi,
 }
 
-/// The action in the arguments, without the program's name. Only a single argument that is exactly an own one counts:
-/// other arguments belong to the program.
-pub(crate) fn asked(mut arguments: impl Iterator<Item = OsString>) -> Option<Asked> {
+/// The printout that the arguments request, without the program's name. Only a single argument counts: other arguments belong to
+/// the program.
+pub(crate) fn printout(mut arguments: impl Iterator<Item = OsString>) -> Option<Printout> {
     let first = arguments.next()?;
     if arguments.next().is_some() {
         return None;
     }
     match first.to_str()? {
-        "--routes" => Some(Asked::Routes),
-        "--openapi" if cfg!(feature = "openapi") => Some(Asked::OpenApi),
+        "--routes" => Some(Printout::Routes),
+        "--openapi" if cfg!(feature = "openapi") => Some(Printout::OpenApi),
         _ => None,
     }
 }
@@ -31,8 +31,8 @@ mod tests {
 
     #[test]
     fn only_a_single_argument_that_is_exactly_ours_is_taken() {
-        let of = |list: &[&str]| asked(list.iter().map(OsString::from));
-        assert_eq!(of(&["--routes"]), Some(Asked::Routes));
+        let of = |list: &[&str]| printout(list.iter().map(OsString::from));
+        assert_eq!(of(&["--routes"]), Some(Printout::Routes));
         assert_eq!(of(&["--openapi"]).is_some(), cfg!(feature = "openapi"));
         assert_eq!(of(&[]), None);
         assert_eq!(of(&["--route"]), None);

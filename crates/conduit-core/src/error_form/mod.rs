@@ -92,7 +92,7 @@ pub(crate) struct ConnectedForm {
 
 impl ConnectedForm {
     /// The response in the application's form, if it is a problem; any other stays as it is.
-    pub(crate) fn apply(&self, response: Response, facts: &RequestSummary) -> Response {
+    pub(crate) fn apply(&self, response: Response, summary: &RequestSummary) -> Response {
         if response.body().problem().is_none() {
             return response;
         }
@@ -101,11 +101,11 @@ impl ConnectedForm {
         };
         let mut problem = *problem.downcast::<Problem>().expect("the body presents a problem");
         let context = ErrorContext {
-            facts,
+            summary,
             development: self.development,
         };
         if self.development {
-            problem = with_causes(with_route(problem, facts));
+            problem = with_causes(with_route(problem, summary));
         }
         // In development a browser shows the page, unless the form has a page itself.
         let page = (self.development && context.wants_html()).then(|| problem.clone());
@@ -148,9 +148,9 @@ fn is_html(response: &Response) -> bool {
 }
 
 /// Adds the route whose handler rejected the input.
-fn with_route(problem: Problem, facts: &RequestSummary) -> Problem {
+fn with_route(problem: Problem, summary: &RequestSummary) -> Problem {
     let is_rejection = matches!(problem.status().as_u16(), 400 | 415 | 422);
-    match facts.route {
+    match summary.route {
         Some(route) if is_rejection && problem.member("route").is_none() => problem.with("route", route_summary(route)),
         _ => problem,
     }
@@ -188,34 +188,34 @@ impl RequestSummary {
 /// The request that a problem answers, as far as there was one: a head that could not be read has none.
 #[derive(Clone, Copy)]
 pub struct ErrorContext<'a> {
-    facts: &'a RequestSummary,
+    summary: &'a RequestSummary,
     development: bool,
 }
 
 impl<'a> ErrorContext<'a> {
     /// The method.
     pub fn method(&self) -> Option<&'a Method> {
-        self.facts.head.as_ref().map(|head| head.method())
+        self.summary.head.as_ref().map(|head| head.method())
     }
 
     /// The path as it was sent.
     pub fn path(&self) -> Option<&'a str> {
-        self.facts.head.as_ref().map(|head| head.path())
+        self.summary.head.as_ref().map(|head| head.path())
     }
 
     /// The query as it was sent.
     pub fn query(&self) -> Option<&'a str> {
-        self.facts.head.as_ref().and_then(|head| head.query())
+        self.summary.head.as_ref().and_then(|head| head.query())
     }
 
     /// The first header field with this name.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
-        self.facts.head.as_ref().and_then(|head| head.header(name))
+        self.summary.head.as_ref().and_then(|head| head.header(name))
     }
 
     /// The route that matched, if any did.
     pub fn route(&self) -> Option<&'static Definition> {
-        self.facts.route
+        self.summary.route
     }
 
     /// Returns whether the application is in development (`App::development`): then the problem's causes may be shown.

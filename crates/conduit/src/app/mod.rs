@@ -14,7 +14,7 @@ use std::io::{self, Write as _};
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::arguments::{Asked, asked};
+use crate::arguments::{Printout, printout};
 use crate::built_in;
 use crate::cross_origin;
 use crate::dispatch::{AppStack, Plan};
@@ -445,9 +445,9 @@ impl<S: 'static, R> App<S, R> {
     {
         const NAME: &str = "CONDUIT_ADDR";
         if self.arguments
-            && let Some(asked) = asked(std::env::args_os().skip(1))
+            && let Some(printout) = printout(std::env::args_os().skip(1))
         {
-            return self.answer(asked);
+            return self.print(printout);
         }
         // Before anything is opened, bound or printed.
         refuse_runtime()?;
@@ -571,15 +571,15 @@ impl<S: 'static, R> App<S, R> {
         built_in::refuse_taken(&self.stack.pages, routes.definitions())
     }
 
-    /// Performs the action in the program's arguments.
-    fn answer(self, asked: Asked) -> Result
+    /// Prints the text that the program's arguments request.
+    fn print(self, printout: Printout) -> Result
     where
         R: Routed<S>,
     {
-        match asked {
+        match printout {
             // A reader such as `head` closes its end early.
-            Asked::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
-            Asked::OpenApi => return self.print_document(),
+            Printout::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
+            Printout::OpenApi => return self.print_document(),
         }
         Ok(())
     }

@@ -58,7 +58,7 @@
 //!
 //! - **Owner**: a run is found only with the owner that has started it; for others it does not exist (404).
 //! - **Bounds**: [`RunsConfig`] limits the runs in progress, in all and for each owner, and the time that a finished one is kept.
-//! - **Shutdown**: a shutdown waits for runs as it does for [`Tasks`](crate::Tasks), and logs the name and age of each that it
+//! - **Shutdown**: a shutdown waits for runs as it does for [`Tasks`], and logs the name and age of each that it
 //!   cuts off. A run is a part of its process and ends with it: work that must survive that belongs into a database.
 //! - **End**: the stream ends after the last update. A client that connects again after it receives 204, so that `EventSource`
 //!   does not continue to connect.
