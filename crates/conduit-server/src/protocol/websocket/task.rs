@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 use crate::blocking::Instrumentation;
 use crate::panics::{discard, emit, message};
-use crate::websocket::{Channel, SocketFuture};
+use crate::websocket::{Channel, SocketFuture, WebSocketClosed};
 use crate::work::InProgress;
 
 /// The time that a handler has after the end of its connection.
@@ -63,8 +63,8 @@ impl SocketTask {
                 return Poll::Pending;
             }
             Ok(Poll::Ready(Ok(()))) => None,
-            // A handler that passes on the end of its connection has not failed.
-            Ok(Poll::Ready(Err(_))) if self.channel.has_ended() => None,
+            // A handler that passes on the end of its connection, or the Close of a stop, has not failed.
+            Ok(Poll::Ready(Err(error))) if self.channel.has_ended() || error.is::<WebSocketClosed>() => None,
             Ok(Poll::Ready(Err(error))) => Some(error.to_string()),
             Err(panic) => Some(format!("the handler panicked: {}", message(panic))),
         };

@@ -1,0 +1,96 @@
+//! A board that several browsers share: cursors and messages by WebSocket, an activity feed as an event stream, presence,
+//! and uploads.
+//!
+//! - `topics.rs`: the topics, and the rule for their clients.
+//! - `socket.rs`: the WebSocket of a page. `uploads.rs`: files.
+//! - `tests.rs`: the API through the client for tests; `tests/program`: the program with two pages of Chromium.
+#![forbid(unsafe_code)]
+
+mod socket;
+#[cfg(test)]
+mod tests;
+mod topics;
+mod uploads;
+
+use std::sync::LazyLock;
+
+use conduit::events::LastEventId;
+use conduit::hub::{Hub, HubConfig, StartFrom};
+use conduit::prelude::*;
+use conduit::{Embedded, Events, Files, asset, embed, health};
+
+use topics::{Activity, Feed, Name};
+use uploads::Uploads;
+
+/// The state: topics with a history, cursors without one, and the last files.
+#[derive(Clone, Default, FromRef)]
+struct Board {
+    hub: Hub,
+    cursors: CursorHub,
+    uploads: Uploads,
+}
+
+/// The hub of cursors: an old place of a cursor is of no interest.
+#[derive(Clone)]
+struct CursorHub(Hub);
+
+impl Default for CursorHub {
+    fn default() -> Self {
+        CursorHub(Hub::with(HubConfig {
+            history_messages: 0,
+            ..HubConfig::default()
+        }))
+    }
+}
+
+const ROUTES: Routes<Board> = routes![
+    page,
+    "/assets" => Files::embedded(ASSETS),
+    socket::ROUTES,
+    feed,
+    uploads::ROUTES,
+    health::healthz,
+    health::readyz
+];
+
+/// The style and the script of the page.
+const ASSETS: Embedded = embed!("assets", "/assets");
+
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    let page = include_str!("page.html").replace("{css}", asset!(ASSETS, "page.css"));
+    page.replace("{js}", asset!(ASSETS, "page.js"))
+});
+
+/// The page loads and sends nothing elsewhere, and runs no script that is written in it.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+    img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The page.
+#[get("/")]
+fn page() -> impl IntoResponse {
+    ([("content-security-policy", PAGE_POLICY)], Html(PAGE.as_str()))
+}
+
+/// The activity on the board, from the beginning of its history.
+#[get("/feed")]
+async fn feed(last: LastEventId, hub: State<Hub>) -> Result<Events<Activity>, Problem> {
+    let feed = hub.authorize::<Feed>(&Name::reader(), topics::BOARD).await?;
+    let from = match last.0 {
+        Some(_) => last.into(),
+        None => StartFrom::History,
+    };
+    Ok(feed.events(from).await?)
+}
+
+fn app() -> App<Board, Routes<Board>> {
+    App::new(Board::default())
+        .routes(ROUTES)
+        .body_limit(uploads::FILE_BYTES)
+}
+
+fn main() -> conduit::Result {
+    // Standard output is for the address that the server prints; errors go to standard error.
+    conduit::log::set_panic_hook();
+    tracing_subscriber::fmt().with_writer(conduit::log::stderr).init();
+    app().run()
+}

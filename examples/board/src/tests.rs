@@ -1,0 +1,86 @@
+//! The API, through the client for tests.
+
+use conduit::testing::{TestClient, TestWebSocket};
+use serde_json::{Value, json};
+
+use crate::app;
+
+/// The next message of this type.
+#[track_caller]
+fn next(socket: &mut TestWebSocket, kind: &str) -> Value {
+    loop {
+        let message = socket.recv_json();
+        if message["type"] == kind {
+            return message;
+        }
+    }
+}
+
+#[test]
+fn clients_share_messages_cursors_and_presence() {
+    let client = TestClient::new(app());
+    let mut ada = client.websocket("/socket?name=ada").open();
+    assert_eq!(next(&mut ada, "present")["names"], json!(["ada"]));
+    let mut bob = client.websocket("/socket?name=bob").open();
+    assert_eq!(next(&mut ada, "present")["names"], json!(["ada", "bob"]));
+    ada.send_json(&json!({ "type": "write", "id": "1", "text": "hello" }));
+    let note = json!({ "id": "1", "name": "ada", "text": "hello" });
+    assert_eq!(next(&mut bob, "note")["note"], note);
+    let position = next(&mut ada, "note")["position"]
+        .as_str()
+        .expect("a position")
+        .to_owned();
+    bob.send_json(&json!({ "type": "move", "at": { "x": 0.5, "y": 0.25 } }));
+    let cursor = next(&mut ada, "cursor");
+    assert_eq!(
+        cursor["cursor"],
+        json!({ "name": "bob", "at": { "x": 0.5, "y": 0.25 } })
+    );
+    drop(bob);
+    assert_eq!(next(&mut ada, "present")["names"], json!(["ada"]));
+    // A client that connects again continues after its last message, and a new one has all of them.
+    ada.send_json(&json!({ "type": "write", "id": "2", "text": "next" }));
+    let mut again = client.websocket(&format!("/socket?name=bob&after={position}")).open();
+    assert_eq!(next(&mut again, "note")["note"]["text"], "next");
+    let mut carol = client.websocket("/socket?name=carol").open();
+    assert_eq!(next(&mut carol, "note")["note"], note);
+    // A position of an earlier process.
+    let mut old = client.websocket("/socket?name=old&after=1-7").open();
+    next(&mut old, "missed");
+    assert_eq!(next(&mut old, "note")["note"], note);
+}
+
+#[test]
+fn feed_has_the_activity_from_its_beginning() {
+    let client = TestClient::new(app());
+    let socket = client.websocket("/socket?name=ada").open();
+    let mut feed = client.get("/feed").stream();
+    let mut next = || {
+        let event = feed.event().expect("an event");
+        serde_json::from_str::<Value>(&event.data).expect("JSON")["activity"].clone()
+    };
+    assert_eq!(next(), "has joined");
+    let shared = client.post("/files?name=ada").body(vec![7; 100_000]).send();
+    shared.assert_status(201).assert_header("location", "/files/1");
+    assert_eq!(next(), "has shared file 1 of 100000 bytes");
+    drop(socket);
+    assert_eq!(next(), "has left");
+    let file = client.get("/files/1").send();
+    file.assert_header("content-disposition", "attachment");
+    assert_eq!(file.bytes().len(), 100_000);
+    client.get("/files/2").send().assert_status(404);
+}
+
+#[test]
+fn names_and_sizes_have_rules() {
+    let client = TestClient::new(app());
+    for name in ["", "a-name-of-more-than-20-characters", "%07"] {
+        let refused = client.post(&format!("/files?name={name}")).body("text").send();
+        refused.assert_status(403);
+    }
+    let large = vec![0; 4 * 1024 * 1024 + 1];
+    client.post("/files?name=ada").body(large).send().assert_status(413);
+    let mut socket = client.websocket("/socket?name=ada").open();
+    socket.send_json(&json!({ "type": "write", "id": "1", "text": "a".repeat(1001) }));
+    assert!(socket.closed().is_some());
+}

@@ -1,0 +1,90 @@
+//! The topics of the board, and the rule for their clients.
+
+use conduit::hub::{Access, TopicFamily};
+use conduit::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// The key of the only board.
+pub(crate) const BOARD: &str = "board";
+
+/// The name of a client. A service with accounts has the authenticated user here.
+pub(crate) struct Name(Option<String>);
+
+impl Name {
+    /// A client that only reads.
+    pub(crate) fn reader() -> Self {
+        Name(None)
+    }
+
+    pub(crate) fn new(name: &str) -> Self {
+        Name(Some(name.to_owned()))
+    }
+
+    /// Names are the only rule of the board: those that can be shown may write.
+    fn access(&self) -> Result<Access, Problem> {
+        match self.0.as_deref() {
+            None => Ok(Access::Subscribe),
+            Some(name) if (1..=20).contains(&name.chars().count()) && !name.chars().any(char::is_control) => {
+                Ok(Access::PublishAndSubscribe)
+            }
+            Some(_) => Err(Problem::forbidden("a name has 1 to 20 characters that can be shown")),
+        }
+    }
+}
+
+/// A message on the board. A client that connects again repeats a message that it has not received itself, so that each
+/// has an identity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Note {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// The place of a cursor, as parts of the width and height of the board.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Point {
+    pub(crate) x: f32,
+    pub(crate) y: f32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Cursor {
+    pub(crate) name: String,
+    pub(crate) at: Point,
+}
+
+/// A line of the activity feed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Activity {
+    /// The name of the client.
+    pub(crate) name: String,
+    /// The activity, such as `has joined`.
+    pub(crate) activity: String,
+}
+
+macro_rules! families {
+    ($($(#[$doc:meta])* $family:ident = $name:literal: $message:ty;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $family;
+
+        impl TopicFamily for $family {
+            const NAME: &'static str = $name;
+            type Message = $message;
+            type Client = Name;
+
+            async fn authorize(name: &Name, _: &str) -> Result<Access, Problem> {
+                name.access()
+            }
+        }
+    )*};
+}
+
+families! {
+    /// The messages, and the clients that are present.
+    Notes = "notes": Note;
+    /// The cursors.
+    Cursors = "cursors": Cursor;
+    /// The activity feed.
+    Feed = "feed": Activity;
+}

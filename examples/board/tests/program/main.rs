@@ -1,0 +1,133 @@
+//! The program with two pages of Chromium, across restarts.
+
+mod chromium;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use chromium::Browser;
+
+/// The number of times that the program stops and starts again while the pages stay open.
+const RESTARTS: usize = 10;
+
+/// The program, which ends with the test.
+struct Program {
+    child: Child,
+    /// `127.0.0.1:PORT`.
+    address: String,
+}
+
+impl Program {
+    /// Starts the program at this address, and waits until it listens.
+    fn start(address: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_board"))
+            .env("CONDUIT_ADDR", address)
+            .env("CONDUIT_WORKERS", "2")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut line = String::new();
+        let mut output = BufReader::new(child.stdout.take().expect("its output is piped"));
+        output.read_line(&mut line).expect("it prints its address");
+        let address = line.trim_end().strip_prefix("Listening on http://");
+        Program {
+            address: address
+                .unwrap_or_else(|| panic!("expected the address, found {line:?}"))
+                .to_owned(),
+            child,
+        }
+    }
+
+    /// Stops the program as a service manager does, and starts it again at the same address.
+    fn restart(mut self) -> Self {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the program runs");
+        let status = self.child.wait().expect("it is our child");
+        let mut log = String::new();
+        let mut errors = self.child.stderr.take().expect("it is piped");
+        errors.read_to_string(&mut log).expect("the log is text");
+        assert!(status.success() && !log.contains("ERROR"), "{status}\n{log}");
+        Program::start(&self.address)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The texts of the messages on a page.
+const NOTES: &str = "[...document.querySelectorAll('#notes li')].map((note) => note.lastChild.textContent)";
+
+#[test]
+fn two_pages_share_the_board_across_restarts() {
+    let directory = std::env::temp_dir().join(format!("board-{}", std::process::id()));
+    let Some(mut browser) = Browser::start(&directory.join("profile")) else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs Chromium: apt-get install chromium"
+        );
+        eprintln!("SKIPPED: no Chromium is installed (apt-get install chromium), so the page was not tried");
+        return;
+    };
+    let mut program = Program::start("127.0.0.1:0");
+    let page = |name: &str| format!("http://{}/?name={name}", program.address);
+    let (ada, bob) = (browser.open(&page("ada")), browser.open(&page("bob")));
+    for page in [&ada, &bob] {
+        browser.wait(page, "document.querySelectorAll('#present li').length === 2");
+    }
+
+    // A cursor of one page is on the other.
+    let moved = "document.querySelector('#board').dispatchEvent(new PointerEvent('pointermove', { clientX: 99, clientY: 199 }))";
+    browser.value(&ada, moved);
+    browser.wait(&bob, "document.querySelector('#cursors span')?.textContent === 'ada'");
+
+    // A file, and the feed.
+    let share = "const files = new DataTransfer(); files.items.add(new File(['x'.repeat(100000)], 'x.txt'));
+        element('file').files = files.files; element('file').onchange()";
+    browser.value(&ada, share);
+    browser.wait(
+        &bob,
+        "document.querySelector('#feed a')?.textContent === 'has shared file 1 of 100000 bytes'",
+    );
+
+    // Every message is shown once on both pages, in spite of restarts, in one of which it is sent.
+    let mut expected = Vec::new();
+    for round in 0..=RESTARTS {
+        if round > 0 {
+            browser.value(&ada, &format!("write('during {round}')"));
+            expected.push(format!("during {round}"));
+            program = program.restart();
+        }
+        browser.value(&bob, &format!("write('<i>after {round}</i>')"));
+        expected.push(format!("<i>after {round}</i>"));
+        for page in [&ada, &bob] {
+            browser.wait(page, &format!("{NOTES}.length >= {}", expected.len()));
+            let mut notes = browser.value(page, NOTES);
+            let notes = notes.as_array_mut().expect("texts");
+            notes.sort_by_key(|text| text.to_string());
+            let mut sorted: Vec<_> = expected.iter().map(|text| json!(text)).collect();
+            sorted.sort_by_key(|text| text.to_string());
+            assert_eq!(notes, &sorted);
+            browser.wait(page, "document.querySelectorAll('#present li').length === 2");
+        }
+    }
+    assert_eq!(browser.value(&bob, "document.querySelectorAll('#notes i').length"), 0);
+    for page in [&ada, &bob] {
+        assert_eq!(
+            browser.value(page, "violations"),
+            json!([]),
+            "the page respects its policy"
+        );
+    }
+    browser.screenshot(&bob, "board");
+    drop(browser);
+    // The system cleans files that cannot be removed.
+    let _ = std::fs::remove_dir_all(directory);
+}
