@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use conduit_core::charge::Charge;
 pub use conduit_proto::ws::CloseCode;
 use conduit_proto::ws::Deflate;
 
@@ -45,6 +46,8 @@ pub struct SocketOptions {
     pub queue_bytes: Option<usize>,
     /// The result of the negotiation of permessage-deflate.
     pub deflate: Option<Deflate>,
+    /// The memory of its compressors.
+    pub charge: Charge,
 }
 
 impl PendingSocket {

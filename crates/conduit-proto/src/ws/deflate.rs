@@ -192,6 +192,26 @@ pub struct Deflate {
     decompressor: Decompressor,
 }
 
+impl Deflate {
+    /// The memory that the connection's compressors take at most; 0 if it has none. An estimate: they are allocated by the
+    /// first message in their direction.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        /// zlib: a hash table and pending output, besides the windows.
+        const COMPRESSOR: usize = 192 * 1024;
+        const DECOMPRESSOR: usize = 16 * 1024;
+        let compressor = match self.compressor {
+            Compressor::Shared => 0,
+            Compressor::Own(_) => COMPRESSOR + (2 << self.server_bits),
+        };
+        let decompressor = match self.decompressor {
+            Decompressor::Shared => 0,
+            Decompressor::Own(_) => DECOMPRESSOR + (1 << self.client_bits),
+        };
+        compressor + decompressor
+    }
+}
+
 /// The compressor of a connection.
 #[derive(Debug)]
 enum Compressor {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::future::Future;
 
-use conduit_proto::ws::{DeflateConfig, Handshake, HandshakeError, choose_subprotocol};
+use conduit_core::charge::Charge;
+use conduit_proto::ws::{Deflate, DeflateConfig, Handshake, HandshakeError, choose_subprotocol};
 use http::header::{
     SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
@@ -96,7 +97,9 @@ impl WebSocketUpgrade {
     /// Compresses messages (permessage-deflate, RFC 7692) where the client offers that. Default: no compression.
     ///
     /// The default configuration costs no memory for each WebSocket: all WebSockets of a worker share a compressor, and a
-    /// message does not refer to earlier ones. Do not compress messages that contain both a secret and text that another
+    /// message does not refer to earlier ones. With `context_takeover` the compressors of all WebSockets, and the encoders of
+    /// compressed responses, have a quarter of the [memory for bodies](crate::App::body_memory); a further WebSocket uses the
+    /// compressor of its worker, and is counted as `compression_memory`. Do not compress messages that contain both a secret and text that another
     /// user chooses: their length reveals whether the text equals the secret.
     pub fn compression(mut self, config: DeflateConfig) -> Self {
         self.compression = Some(config);
@@ -144,15 +147,19 @@ impl WebSocketUpgrade {
         if let Some(subprotocol) = &self.subprotocol {
             insert(headers, SEC_WEBSOCKET_PROTOCOL, subprotocol);
         }
-        let deflate = self.compression.and_then(|config| {
-            let (deflate, value) = config.negotiate(&self.offers)?;
-            insert(headers, SEC_WEBSOCKET_EXTENSIONS, &value);
-            Some(deflate)
-        });
+        let negotiated = self.compression.and_then(|config| negotiate(config, &self.offers));
+        let (deflate, charge) = match negotiated {
+            Some((deflate, charge, value)) => {
+                insert(headers, SEC_WEBSOCKET_EXTENSIONS, &value);
+                (Some(deflate), charge)
+            }
+            None => (None, Charge::default()),
+        };
         let options = SocketOptions {
             message_bytes: self.message_bytes,
             queue_bytes: self.queue_bytes,
             deflate,
+            charge,
         };
         let socket = PendingSocket::new(options, |handle| {
             let handler = handler(WebSocket::new(handle));
@@ -160,6 +167,23 @@ impl WebSocketUpgrade {
         });
         response.extensions_mut().insert(socket.into_ticket());
         response
+    }
+}
+
+/// The parameters of the compression, the memory of the WebSocket's compressors, and the value of the response's field. Without
+/// memory for compressors the WebSocket uses those of the worker.
+fn negotiate(config: DeflateConfig, offers: &HeaderMap) -> Option<(Deflate, Charge, String)> {
+    let (deflate, value) = config.negotiate(offers)?;
+    match Charge::of_encoders(deflate.own_bytes()) {
+        Ok(charge) => Some((deflate, charge, value)),
+        Err(_) => {
+            let shared = DeflateConfig {
+                context_takeover: false,
+                ..config
+            };
+            let (deflate, value) = shared.negotiate(offers)?;
+            Some((deflate, Charge::default(), value))
+        }
     }
 }
 

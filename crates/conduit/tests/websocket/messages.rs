@@ -167,3 +167,70 @@ fn messages_are_compressed_where_the_client_offers_that() {
             .contains_key("sec-websocket-extensions")
     );
 }
+
+/// Compresses with a context for each WebSocket.
+#[get("/own")]
+async fn own(upgrade: WebSocketUpgrade) -> Response {
+    let config = DeflateConfig {
+        context_takeover: true,
+        least_bytes: 1,
+        ..DeflateConfig::default()
+    };
+    upgrade.compression(config).on_upgrade(crate::echo_messages)
+}
+
+#[test]
+fn compressors_of_websockets_have_a_common_bound() {
+    // A quarter of it is for compressors: enough for two WebSockets.
+    let app = App::new(()).routes(routes![own]).body_memory(2_600_000);
+    let client = TestClient::new(app);
+    let open = || {
+        let request = client.websocket("/own");
+        let socket = request.header("sec-websocket-extensions", "permessage-deflate").open();
+        let extension = socket.headers()["sec-websocket-extensions"]
+            .to_str()
+            .expect("text")
+            .to_owned();
+        (socket, extension)
+    };
+    let (first, second, third) = (open(), open(), open());
+    assert_eq!(first.1, "permessage-deflate");
+    assert_eq!(second.1, "permessage-deflate");
+    assert_eq!(
+        third.1,
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    );
+    assert_eq!(
+        client
+            .handle()
+            .statistics()
+            .limit_hits(conduit::Limit::CompressionMemory),
+        1
+    );
+    // The end of a WebSocket frees its part.
+    drop(first);
+    crate::wait_for(|| client.handle().statistics().open_websockets == 2);
+    assert_eq!(open().1, "permessage-deflate");
+}
+
+#[test]
+fn websockets_and_their_messages_are_counted_on_the_metrics_page() {
+    let app = App::new(()).routes(routes![crate::echo, conduit::metrics::page]);
+    let client = TestClient::new(app);
+    let mut socket = client.websocket("/echo").open();
+    for _ in 0..3 {
+        socket.send("counted");
+        socket.recv();
+    }
+    let response = client.get("/metrics").send();
+    let page = response.text();
+    for line in [
+        "conduit_websockets_opened_total 1",
+        "conduit_websockets_open 1",
+        "conduit_websocket_messages_received_total 3",
+        "conduit_websocket_messages_sent_total 3",
+        "conduit_requests_total{method=\"GET\",route=\"/echo\",status=\"1xx\"} 1",
+    ] {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+}

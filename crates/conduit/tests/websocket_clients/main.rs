@@ -148,14 +148,24 @@ fn all_cases_of_autobahn_pass() {
     assert_eq!(counts, (517, 36));
 }
 
+/// A server with TLS. A client without ALPN gets HTTP/1.1.
+fn serve_tls() -> Running {
+    let app = App::new(()).routes(routes![own, shared]).tls_self_signed().workers(1);
+    support::start(
+        app.listen("127.0.0.1:0")
+            .expect("a port of loopback can be listened on"),
+    )
+}
+
 #[test]
-fn the_client_of_python_exchanges_messages() {
+fn the_client_of_python_exchanges_messages_with_and_without_tls() {
     let Some(folder) = python() else { return };
-    let server = serve();
+    let (server, secure) = (serve(), serve_tls());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/websocket_clients/client.py");
     let output = Command::new(folder.join("bin/python"))
         .arg(script)
         .arg(format!("ws://{}", server.address))
+        .arg(format!("wss://{}", secure.address))
         .output();
     assert_success(&output.expect("Python runs"));
 }

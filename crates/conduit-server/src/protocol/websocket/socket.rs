@@ -17,6 +17,7 @@ use crate::link::{Link, Timer, UNCOPIED_BYTES};
 use crate::panics::discard;
 use crate::shared::Shared;
 use crate::websocket::{Channel, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed};
+use conduit_core::charge::Charge;
 
 /// The rest of a frame up to which its connection is read together with others.
 const LITTLE_BYTES: u64 = 4 * 1024;
@@ -42,6 +43,8 @@ pub(in crate::protocol) struct Socket {
     input: SocketInput,
     /// The client was silent, and a ping is on its way.
     is_pinged: bool,
+    /// The memory of the engine's compressors.
+    _charge: Charge,
 }
 
 /// The use of input that has arrived.
@@ -69,6 +72,7 @@ impl Socket {
             message_bytes,
             queue_bytes,
             deflate,
+            charge,
         } = options;
         let config = &shared.config;
         let message_bytes = message_bytes.unwrap_or(config.websocket.message_bytes);
@@ -90,6 +94,7 @@ impl Socket {
             channel,
             input: SocketInput::Ready,
             is_pinged: false,
+            _charge: charge,
         }
     }
 
