@@ -6,5 +6,6 @@ mod conformance;
 mod drive;
 mod frames;
 mod hpack;
+mod indexed;
 mod server;
 mod twin;
