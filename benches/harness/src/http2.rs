@@ -12,6 +12,9 @@ use crate::rows::{Load, PLAINTEXT, Question};
 
 /// The name of the file that uploads are sent from, in the directory of the servers' files.
 const UPLOAD: &str = "upload.txt";
+/// The same for calls of gRPC, and their fields.
+const GRPC_CALL: &str = "grpc.bin";
+const GRPC_FIELDS: [&str; 2] = ["content-type: application/grpc", "te: trailers"];
 const LOG: &str = "h2load.log";
 
 /// Requests the path of the load once with `curl`, and checks the response.
@@ -25,8 +28,11 @@ pub(crate) fn rehearse(address: SocketAddr, load: &Load, directory: &Path) -> Re
         .current_dir(directory)
         .args(["--silent", "--show-error", "--insecure", "--include", "--max-time", "5"])
         .arg(if load.tls { "--http2" } else { "--http2-prior-knowledge" });
-    if load.question.upload_bytes > 0 {
-        command.arg("--data-binary").arg(format!("@{UPLOAD}"));
+    if let Some((file, fields)) = upload(load.question) {
+        command.arg("--data-binary").arg(format!("@{file}"));
+        for field in fields {
+            command.arg("--header").arg(field);
+        }
     }
     command.arg(url(address, load));
     let output = command
@@ -91,8 +97,11 @@ pub(crate) fn run(load: &Load, streams: u32, address: SocketAddr, seconds: u32, 
         .arg(format!("--max-concurrent-streams={streams}"))
         .arg(format!("--duration={seconds}"))
         .arg(format!("--log-file={LOG}"));
-    if load.question.upload_bytes > 0 {
-        command.arg(format!("--data={UPLOAD}"));
+    if let Some((file, fields)) = upload(load.question) {
+        command.arg(format!("--data={file}"));
+        for field in fields {
+            command.arg(format!("--header={field}"));
+        }
     }
     let output = command.arg(url(address, load)).output().map_err(|error| {
         format!("cannot start h2load: {error}; get it with `apt-get install nghttp2-client` (Debian, Ubuntu)")
@@ -100,6 +109,15 @@ pub(crate) fn run(load: &Load, streams: u32, address: SocketAddr, seconds: u32, 
     let text = String::from_utf8_lossy(&output.stdout);
     let log = std::fs::read_to_string(&log).map_err(|error| format!("{}: {error}\n{text}", log.display()))?;
     report(&text, &log).map_err(|error| format!("{error}\n{text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// The file of a request's body, and the fields that the request needs.
+fn upload(question: &Question) -> Option<(&'static str, &'static [&'static str])> {
+    match question.content_type {
+        _ if question.upload_bytes == 0 => None,
+        "application/grpc" => Some((GRPC_CALL, &GRPC_FIELDS)),
+        _ => Some((UPLOAD, &[])),
+    }
 }
 
 fn url(address: SocketAddr, load: &Load) -> String {

@@ -24,6 +24,8 @@ pub(crate) enum Ability {
     Http2,
     /// HTTP/2 with a route that reads a body: a server that only sends files has none.
     Http2Upload,
+    /// A unary call of gRPC.
+    Grpc,
 }
 
 /// The load of a row.
@@ -150,6 +152,16 @@ pub(crate) static UPLOAD: Question = Question {
     body: ("10240", 1),
     canned: "plaintext",
 };
+/// `SayHello` of `helloworld.Greeter`, with a message for "Conduit".
+pub(crate) static GRPC: Question = Question {
+    path: "/helloworld.Greeter/SayHello",
+    content_type: "application/grpc",
+    upload_bytes: GRPC_CALL.len(),
+    body: ("\0\0\0\0\x10\n\x0eHello Conduit!", 1),
+    canned: "plaintext",
+};
+/// The prefix of a message, and the message.
+pub(crate) const GRPC_CALL: &[u8] = b"\0\0\0\0\x09\n\x07Conduit";
 static DOWNLOAD: Question = Question {
     path: "/download",
     content_type: "text/plain",
@@ -397,6 +409,12 @@ pub(crate) static ALL: &[Row] = &[
         title: "HTTP/2, `POST` of 10 KiB, 64 × 32",
         ability: Ability::Http2Upload,
         work: multiplexed(&UPLOAD, 64, 32, false),
+    },
+    Row {
+        name: "grpc",
+        title: "unary gRPC, 64 × 32",
+        ability: Ability::Grpc,
+        work: multiplexed(&GRPC, 64, 32, false),
     },
     Row {
         name: "paced",

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::rows::Ability::{self, Edge, Http2, Http2Upload, Plain, Routes};
-use crate::rows::{FILES, LINE, PLAINTEXT, UPLOAD};
+use crate::rows::Ability::{self, Edge, Grpc, Http2, Http2Upload, Plain, Routes};
+use crate::rows::{FILES, GRPC_CALL, LINE, PLAINTEXT, UPLOAD};
 use crate::{Result, benches};
 
 /// One server that is measured.
@@ -53,6 +53,7 @@ pub(crate) const ALL: &[Server] = &[
             (Routes, Told("bench-conduit-routes")),
             (Http2, Package("bench-conduit-http2")),
             (Http2Upload, Package("bench-conduit-http2")),
+            (Grpc, Package("bench-conduit-grpc")),
         ],
         crate_name: Some("conduit-web"),
         note: "one worker; files by `Body::from_file`",
@@ -112,6 +113,12 @@ pub(crate) const ALL: &[Server] = &[
         programs: &[(Plain, Package("bench-salvo"))],
         crate_name: Some("salvo"),
         note: "current-thread tokio runtime",
+    },
+    Server {
+        name: "tonic",
+        programs: &[(Grpc, Package("bench-tonic-grpc"))],
+        crate_name: Some("tonic"),
+        note: "current-thread tokio runtime; Conduit serves the same service as its fallback",
     },
     Server {
         name: "nginx",
@@ -313,6 +320,7 @@ pub(crate) fn furnish(directory: &Path) -> Result<()> {
     write("plaintext.txt", PLAINTEXT.body.0.as_bytes())?;
     // `h2load` sends it.
     write("upload.txt", LINE.repeat(UPLOAD.upload_bytes / LINE.len()).as_bytes())?;
+    write("grpc.bin", GRPC_CALL)?;
     for question in FILES {
         write(question.path, question.body.0.repeat(question.body.1).as_bytes())?;
     }
