@@ -1,4 +1,4 @@
-//! Pages of the framework's own, at literal paths: they cost a request for another path nothing.
+//! Pages of the framework at literal paths, without a cost for requests of other paths.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub fn refuse_taken(pages: &[BuiltIn], definitions: &'static [Definition]) -> Re
     Ok(())
 }
 
-/// The answer of the page that a request is for.
+/// The response of the page.
 pub fn answer(pages: &[BuiltIn], request: &Request) -> Option<Response> {
     let page = pages.iter().find(|page| page.path == request.path())?;
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);

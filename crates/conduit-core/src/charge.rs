@@ -1,4 +1,4 @@
-//! The parts that are taken of a memory budget of the server on this thread.
+//! Parts of the memory budgets of the server on this thread.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// A part of the budget for encoders of the server on this thread; without a server it is free.
+    /// A part of the budget for encoders; unlimited on a thread without a server.
     pub fn of_encoders(bytes: usize) -> Result<Self, Exhausted> {
         let budget = current::budgets().map(|budgets| budgets.encoders);
         let mut charge = Charge { budget, bytes: 0 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::networks::Forwarding;
 
-/// Information about a connection. One that has none, such as plain TCP, holds no memory for it.
+/// Information about a connection. A connection without any, such as plain TCP, holds no memory for it.
 #[derive(Clone, Debug, Default)]
 #[doc(hidden)]
 pub struct ConnectionInfo {
@@ -35,17 +35,17 @@ pub enum Origin {
 #[derive(Clone, Debug)]
 #[doc(hidden)]
 pub struct TlsInfo {
-    /// The client's certificates, its own first; none where it showed none.
+    /// The client's certificates, the leaf first; empty if the client sent none.
     pub certificates: Vec<Box<[u8]>>,
 }
 
 /// The process at the other end of a Unix socket at the time of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerProcess {
-    /// Its number; 0 for one of another container.
+    /// The process ID; 0 for a process of another container.
     pub process: u32,
-    /// The number of the user whose rights it has.
+    /// The effective user ID.
     pub user: u32,
-    /// The number of its group.
+    /// The effective group ID.
     pub group: u32,
 }

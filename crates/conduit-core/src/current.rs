@@ -1,4 +1,4 @@
-//! The server whose worker runs on this thread, as far as bodies and their coding need it.
+//! The worker of this thread, for bodies and their coding.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -27,9 +27,9 @@ pub trait CurrentWorker: Any {
 /// The bounds of a worker's cache of open files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileCacheSettings {
-    /// The most files that are kept open; 0 keeps none.
+    /// The maximum number of open files; 0 disables the cache.
     pub files: usize,
-    /// The time for which a file is served without a look at its path.
+    /// The time for which a file is served without checking its path.
     pub check_interval: Duration,
 }
 

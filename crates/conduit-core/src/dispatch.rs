@@ -183,7 +183,7 @@ impl Application {
         Some((index, &self.dispatcher.table.definitions()[index]))
     }
 
-    /// Starts to answer a request.
+    /// Starts the response to a request.
     pub fn serve(&self, mut request: Request, context: &mut Context<'_>) -> Outcome {
         let Some(errors) = &self.errors else {
             return self.answer(request, context);
@@ -201,7 +201,7 @@ impl Application {
         }
     }
 
-    /// An answer of the server's own to what never became a request, in the application's form for errors.
+    /// A response of the server to input that is not a request, in the application's form for errors.
     pub fn show(&self, response: Response) -> Response {
         match &self.errors {
             Some(errors) => errors.apply(response, &RequestSummary::default()),
@@ -213,7 +213,7 @@ impl Application {
         match &self.outermost {
             None => self.dispatcher.call(request, context),
             Some(outermost) => {
-                // The layers may ask for the route.
+                // The layers may read the route.
                 let _ = self.dispatcher.find(&mut request);
                 outermost.call(request, context)
             }
@@ -278,7 +278,7 @@ impl Dispatcher {
             return self.with_nearest(problem, request).into_response();
         }
         let mut methods = table.allow(path);
-        // It is answered here for each path that has a route.
+        // Each path that has a route receives this response.
         if !methods.contains(&"OPTIONS") {
             methods.push("OPTIONS");
         }
@@ -295,7 +295,7 @@ impl Dispatcher {
         self.with_nearest(problem, request).into_response()
     }
 
-    /// In development a client learns which routes it came close to.
+    /// In development the response lists the nearest routes.
     fn with_nearest(&self, problem: Problem, request: &Request) -> Problem {
         if !self.is_development {
             return problem;
@@ -305,7 +305,7 @@ impl Dispatcher {
     }
 }
 
-/// The answer to `CONNECT` (RFC 9110, section 9.3.6).
+/// The response to `CONNECT` (RFC 9110, section 9.3.6).
 pub fn no_tunnel() -> Response {
     Problem::new(StatusCode::NOT_IMPLEMENTED)
         .with_detail("this is an origin server, which makes no tunnels")
@@ -335,8 +335,8 @@ impl Endpoint for Dispatcher {
     }
 }
 
-/// The methods of the IANA's registry (RFC 9110, section 16.1.1), but for those that an origin server has no use for: a
-/// request with one of them is understood, whether or not there is a route for it.
+/// The methods of the IANA's registry (RFC 9110, section 16.1.1), except for those that an origin server does not use: a
+/// request with one of them is understood, with and without a route for it.
 const REGISTERED: [&str; 39] = [
     "ACL",
     "BASELINE-CONTROL",

@@ -1,4 +1,4 @@
-//! Why a server could not start or go on.
+//! Errors of a server that cannot start or continue.
 
 use std::fmt;
 use std::io;
@@ -8,11 +8,11 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// The error of a server that cannot start or continue. Its message names the failed operation, the value and the remedy.
 ///
-/// `?` makes it of any error of a program's start-up, and of a text.
+/// `?` converts any error of a program's start-up, and a text.
 ///
 /// # Example
 ///
-/// A setting that must be there:
+/// A required setting:
 ///
 /// ```
 /// fn database_url() -> conduit::Result<String> {
@@ -33,20 +33,20 @@ enum ErrorKind {
         value: String,
         expected: &'static str,
     },
-    /// The address, which could not be listened on, is that of an environment variable.
+    /// An error of an address that comes from an environment variable.
     FromVariable { name: &'static str, error: Box<Error> },
-    /// A page of the framework's own has the path of a route.
+    /// A page of the framework has the path of a route.
     Taken {
         path: String,
         route: &'static conduit_route::Definition,
     },
-    /// It was called where a runtime is driven already.
+    /// The call was inside of a tokio runtime.
     InsideRuntime,
     /// A worker could not open its state.
     State { worker: usize, error: Box<Error> },
-    /// Something that the server needs of the system failed.
+    /// A system call of the server failed.
     System { operation: &'static str, cause: io::Error },
-    /// An error of the program's own, on its way out of `main`.
+    /// An error of the program, which `main` returns.
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -102,7 +102,7 @@ fn write_with_sources(error: &dyn std::error::Error, f: &mut fmt::Formatter<'_>)
     Ok(())
 }
 
-/// The same text as `Display`, because that is what a `main` that returns the error prints.
+/// The same text as `Display`: a program prints the `Debug` form of the error that `main` returns.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -11,7 +11,7 @@ const MESSAGE_BYTES: usize = 480;
 const LOGGED_MESSAGE_BYTES: usize = 4096;
 /// The longest text of a client in one field of an event, a span or the access log, in bytes.
 const LOGGED_BYTES: usize = 1024;
-/// The mark of a cut.
+/// The mark of omitted text.
 const CUT: char = '…';
 
 /// The first 40 characters of a text or of bytes that a client sent, to quote in a response, a log or a header field.
@@ -39,7 +39,7 @@ impl<'a> Excerpt<'a> {
         Excerpt(input.as_ref())
     }
 
-    /// The excerpt's characters, and whether the input goes on after them.
+    /// The excerpt's characters, and whether more input follows them.
     fn parts(&self) -> (String, bool) {
         // A character of UTF-8 has at most four bytes.
         let near = &self.0[..self.0.len().min(4 * CHARACTERS + 4)];
@@ -67,7 +67,7 @@ impl fmt::Debug for Excerpt<'_> {
     }
 }
 
-/// A client's text in a field of an event or a span: whole up to 1 KiB, else its beginning and `…`.
+/// A client's text in a field of an event or a span: complete up to 1 KiB, otherwise its beginning and `…`.
 #[doc(hidden)]
 pub fn logged(text: &str) -> Cow<'_, str> {
     match text.len() <= LOGGED_BYTES {
@@ -89,14 +89,14 @@ pub fn log_escaped(bytes: &[u8], text: &mut String, escape: impl Fn(u8, &mut Str
     }
 }
 
-/// The text of a message that may quote a client's input, such as serde's: whole up to 480 bytes, else its beginning
-/// and its end. The message is never in memory as a whole.
+/// The text of a message that may quote a client's input, such as serde's: complete up to 480 bytes, otherwise its
+/// beginning and its end. The complete message is never in memory.
 #[doc(hidden)]
 pub fn bounded(message: impl fmt::Display) -> String {
     bounded_to(MESSAGE_BYTES, message)
 }
 
-/// As [`bounded`] for the log: the text of an error or a panic, whole up to 4 KiB.
+/// As [`bounded`] for the log: the text of an error or a panic, complete up to 4 KiB.
 pub(crate) fn logged_message(message: impl fmt::Display) -> String {
     bounded_to(LOGGED_MESSAGE_BYTES, message)
 }

@@ -162,7 +162,7 @@ macro_rules! from_the_head {
                 Ok($value)
             }
 
-            /// Every request has it.
+            /// Every request has the value.
             fn describe(_: &mut Operation) {}
         }
     )*};

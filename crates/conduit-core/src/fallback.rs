@@ -8,8 +8,8 @@ use crate::extract::{FromRequest, for_each_arity};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// The argument of `App::fallback`: an `async` function without a path, whose arguments are
-/// [extractors](crate::extract), up to six of them, and whose return value is a [response](IntoResponse).
+/// The argument of `App::fallback`: an `async` function without a path. It takes up to six [extractors](crate::extract) and
+/// returns a [response](IntoResponse).
 ///
 /// `M` distinguishes the argument lists for the compiler and is always inferred.
 #[diagnostic::on_unimplemented(
@@ -21,7 +21,7 @@ pub trait Fallback<S, M>: Clone + Send + 'static {
     /// Set if an argument [is ambient](crate::extract::FromRequest::IS_AMBIENT).
     const IS_AMBIENT: bool = false;
 
-    /// Takes the arguments from the request, calls the function, and makes its return value a response.
+    /// Extracts the arguments from the request, calls the function, and converts its return value into a response.
     fn answer(self: Rc<Self>, request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static;
 }
 
@@ -58,13 +58,13 @@ macro_rules! functions {
 
 for_each_arity!(functions);
 
-/// A fallback, its types erased.
+/// A fallback without its types.
 #[doc(hidden)]
 pub trait AnyFallback<S>: Send {
     fn duplicate(&self) -> Box<dyn AnyFallback<S>>;
     fn is_ambient(&self) -> bool;
 
-    /// The fallback, ready to answer on this thread.
+    /// The endpoint of the fallback on this thread.
     fn endpoint(self: Box<Self>, state: &Rc<S>) -> Rc<dyn Endpoint>;
 }
 

@@ -28,7 +28,7 @@ impl FilePart {
         FilePart::shared(Arc::new(file), offset, length)
     }
 
-    /// A part of a file that others read too.
+    /// A part of a shared file.
     #[doc(hidden)]
     pub fn shared(file: Arc<File>, offset: u64, length: u64) -> Self {
         FilePart {
@@ -44,7 +44,7 @@ impl FilePart {
         self.left
     }
 
-    /// The part that comes next, of at most `bytes`.
+    /// The next part of at most `bytes`.
     pub fn next(&self, bytes: u64) -> Self {
         FilePart {
             file: Arc::clone(&self.file),
@@ -60,8 +60,8 @@ impl FilePart {
         self.warm_up_to = self.offset + bytes;
     }
 
-    /// Reads all of the part, so that it is in memory. It may wait for the disk. The read for sending
-    /// meets its errors again.
+    /// Reads the part, so that it is in memory. It may wait for the disk. Errors are ignored: the read before the send returns
+    /// them again.
     pub fn load(mut self) {
         while self.left > 0 && self.read_piece().is_ok() {}
     }
@@ -81,7 +81,7 @@ impl FilePart {
         self.warm_up_to
     }
 
-    /// Notes that the next `count` bytes are sent.
+    /// Records that the next `count` bytes are sent.
     ///
     /// # Errors
     /// `UnexpectedEof` where no such bytes exist: the file has become shorter.

@@ -1,4 +1,4 @@
-//! Bodies between this library and `http_body`, on one thread and from one thread to another.
+//! Conversions between bodies of this crate and of `http_body`, on one thread and across threads.
 
 use std::any::Any;
 use std::error::Error;
@@ -19,8 +19,7 @@ use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
 use crate::pool::Buffer;
 use crate::problem::Problem;
 
-/// A body that may leave its worker's thread: that of a request which a service gets, or of a response of an
-/// `AppService`.
+/// A body that may leave its worker's thread: of a request to a service, or of a response of an `AppService`.
 ///
 /// Bytes in memory are handed over unchanged, and so is the body of a request that has arrived. A task on the worker hands a
 /// stream over piece by piece, starting with the first poll, and each after the previous one was taken. Dropping this end ends
@@ -37,7 +36,7 @@ enum SendPieces {
     Memory(Bytes),
     Stream {
         pieces: mpsc::Receiver<Piece>,
-        /// Has the task begin.
+        /// Starts the task.
         begin: Option<oneshot::Sender<()>>,
         /// The number of remaining bytes, if known.
         left: Option<u64>,
@@ -45,7 +44,7 @@ enum SendPieces {
     Ended,
 }
 
-/// Messages of a stream's task. They include the end, because a task that vanished with its runtime has not sent it.
+/// Messages of a stream's task. They include the end, because a task that ends with its runtime does not send it.
 enum Piece {
     Data(Bytes),
     Failed(BodyError),
@@ -53,7 +52,7 @@ enum Piece {
 }
 
 impl SendBody {
-    /// To be called on the worker's thread.
+    /// The conversion; call it on the worker's thread.
     #[doc(hidden)]
     pub fn new(body: Body) -> Self {
         let mut body = body;
@@ -92,7 +91,7 @@ impl SendBody {
         }
     }
 
-    /// Keeps the threads until the stream has ended, or is dropped; what is in memory needs none.
+    /// Keeps the threads until the stream has ended, or is dropped; a body in memory needs none.
     #[doc(hidden)]
     pub fn keep<T: Any + Send + Sync>(&mut self, threads: &Arc<T>) {
         let threads = || Arc::clone(threads) as Arc<dyn Any + Send + Sync>;
@@ -109,7 +108,7 @@ impl SendBody {
             }
             SendPieces::Stream { pieces, begin, left } => {
                 if let Some(begin) = begin.take() {
-                    // A vanished task is detected below.
+                    // A task that ended with its runtime is detected below.
                     let _ = begin.send(());
                 }
                 let last = match std::task::ready!(pieces.poll_recv(context)) {
@@ -143,7 +142,7 @@ async fn hand_over(mut body: Body, begun: oneshot::Receiver<()>, sender: mpsc::S
             if closed.as_mut().poll(context).is_ready() {
                 return Poll::Ready(None);
             }
-            // The stream is the user's. After a panic it is dropped and never polled again.
+            // The application's stream may panic. It is then dropped and never polled again.
             let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut body).poll_next(context)));
             match polled {
                 Ok(next) => next.map(Some),
@@ -161,7 +160,7 @@ async fn hand_over(mut body: Body, begun: oneshot::Receiver<()>, sender: mpsc::S
     }
 }
 
-/// A body of no bytes.
+/// A body without bytes.
 impl Default for SendBody {
     fn default() -> Self {
         SendBody {
@@ -309,7 +308,7 @@ impl BodyError {
     }
 }
 
-/// The error and what it comes from.
+/// The error and its sources.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
 }

@@ -11,12 +11,12 @@ use crate::limit::Limit;
 const DEFAULT_PART: u64 = 4;
 /// The default where the machine's memory is not known.
 const DEFAULT_BYTES: u64 = 256 * 1024 * 1024;
-/// The part of the budget that encoders of streams may have besides it.
+/// The additional part of the budget for encoders of streams.
 const ENCODERS_PART: usize = 4;
 /// A server is ready while this part of the budget is free.
 const FREE_PART: usize = 8;
 
-/// A number of bytes, and the parts taken of them.
+/// A number of bytes, and the number of those in use.
 #[derive(Debug)]
 pub struct Budget {
     limit_bytes: usize,
@@ -48,7 +48,7 @@ impl Budgets {
         }
     }
 
-    /// Returns whether there is room for further bodies.
+    /// Returns whether the budget has room for further bodies.
     pub fn has_room(&self) -> bool {
         self.bodies.used_bytes() < self.bodies.limit_bytes - self.bodies.limit_bytes / FREE_PART
     }
@@ -71,7 +71,7 @@ impl Budget {
     }
 }
 
-/// A budget has no room.
+/// A budget is exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted;
 

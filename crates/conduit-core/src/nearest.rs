@@ -1,4 +1,4 @@
-//! Which routes a request came close to, and why they did not match: for developers.
+//! The nearest routes of a request without a route, with the reasons why they do not match: for developers.
 
 use std::cmp::Ordering;
 
@@ -16,17 +16,17 @@ const SEGMENT_CHARACTERS: usize = 40;
 /// The maximum number of compared segments of a path: routes have fewer.
 const SEGMENTS: usize = 64;
 
-/// The cost of a segment that one of the two does not have.
+/// The cost of a missing segment.
 const MISSING_SEGMENT: f32 = 0.8;
 
-/// The cost of a slash too much or too little at the end.
+/// The cost of an additional or a missing slash at the end.
 const TRAILING_SLASH: f32 = 0.1;
 
 /// The largest part of a segment's letters that may be typing errors.
 const TYPING_ERRORS: f32 = 0.5;
 
-/// The cost of segments before all the others, which are just the same: a list's prefix that was forgotten, or that the list
-/// does not have.
+/// The cost of additional segments before equal ones: a prefix of a list that the request lacks, or that the list does not
+/// have.
 const PREFIX: f32 = 0.5;
 
 /// The cost of another method.
@@ -35,9 +35,9 @@ const OTHER_METHOD: f32 = 0.3;
 /// A route that did not match.
 struct Near {
     route: &'static Definition,
-    /// The distance of the request from it; 0 would be a match.
+    /// The distance from the request; 0 is a match.
     cost: f32,
-    /// The text between slashes that is just the same in both.
+    /// The equal text between slashes.
     agreed: usize,
     /// One of the two has more segments.
     is_longer: bool,
@@ -45,7 +45,7 @@ struct Near {
 }
 
 impl Near {
-    /// Near enough to have been meant: one segment may be quite another one, and one more where others agree.
+    /// Returns whether the route is near enough to report: one segment may differ entirely, and a second one where others agree.
     fn was_perhaps_meant(&self) -> bool {
         self.cost < 1.0 + 0.25 * self.agreed as f32
     }
@@ -62,14 +62,14 @@ impl Near {
     }
 }
 
-/// The routes that a request may have meant, the nearest first, each with the reason why it did not match.
+/// The nearest routes, the nearest first, each with the reason why it does not match.
 pub fn nearest(definitions: &'static [Definition], method: &str, path: &str) -> Vec<Value> {
     let mut all: Vec<Near> = definitions
         .iter()
         .map(|route| compare(route, method, path))
         .filter(Near::was_perhaps_meant)
         .collect();
-    // The sort keeps routes that are equally far in the order of the list.
+    // Routes with an equal distance keep the order of the list.
     all.sort_by(|one, other| one.cost.partial_cmp(&other.cost).unwrap_or(Ordering::Equal));
     all.truncate(LISTED);
     all.iter().map(Near::to_json).collect()
@@ -99,7 +99,7 @@ fn compare(route: &'static Definition, method: &str, path: &str) -> Near {
     }
     if method != route.method && !(method == "HEAD" && route.method == "GET") {
         let reason = format!("the method is {}, the route has {}", Excerpt::new(method), route.method);
-        // Another method of another resource was not meant: `PUT /items` is not near to `GET /items/old`.
+        // Another method of another resource is not near: `PUT /items` and `GET /items/old`.
         let cost = if near.is_longer { f32::INFINITY } else { OTHER_METHOD };
         near.add(cost, reason);
     }

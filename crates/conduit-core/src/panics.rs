@@ -1,14 +1,14 @@
-//! Panics of the application's code that is called outside of a handler: in the form of errors, in a subscriber, or when
-//! what a response carries is dropped.
+//! Panics of code of the application outside of a handler: in the form of errors, in a subscriber, or in the drop of a value of a
+//! response.
 //!
-//! A worker serves all of its connections on one thread, so a panic that left it would end them all.
+//! A worker serves all its connections on one thread, so an uncaught panic would end all of them.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::excerpt::logged_message;
 
-/// Calls what may panic. Gives `None` if it did; the panic's text is in the log then.
+/// Calls a function that may panic. Returns `None` after a panic, and logs its text.
 ///
 /// The state of an interrupted call must not be used: its caller drops or resets it.
 #[inline]
@@ -27,7 +27,7 @@ pub fn emit(event: impl FnOnce()) {
     caught("the subscriber panicked", event);
 }
 
-/// Drops what holds values of the application's.
+/// Drops a value that contains values of the application.
 pub fn discard<T>(value: T) {
     caught("a value of a response panicked when it was dropped", || drop(value));
 }
@@ -41,7 +41,7 @@ pub fn message(panic: Box<dyn Any + Send>) -> String {
     match text {
         Ok(text) => *text,
         Err(other) => {
-            // Its drop is the application's code too. One that panics with what panics again is not followed.
+            // The drop of the payload is code of the application too. A second panic is not examined.
             if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(other))) {
                 std::mem::forget(another);
             }

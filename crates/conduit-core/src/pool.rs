@@ -1,8 +1,7 @@
-//! Buffers and heads of responses that a worker uses again.
+//! Buffers and response heads that a worker reuses.
 //!
-//! Each worker thread keeps what its last requests needed: after the first few requests a small request allocates
-//! nothing. The pools are bounded in count and in the size of what they keep, so a burst of large requests does not
-//! stay in memory.
+//! Each worker thread keeps the memory of its last requests: after the first few requests a small request allocates
+//! nothing. The pools are bounded in count and size, so that the memory of a burst of large requests is freed.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -31,7 +30,7 @@ thread_local! {
         const { RefCell::new([const { Vec::new() }; MEDIA_TYPES.len()]) };
 }
 
-/// A byte buffer that goes back to its thread's pool when it is dropped.
+/// A byte buffer that returns to the pool of its thread when it is dropped.
 #[derive(Default)]
 pub struct Buffer {
     bytes: Vec<u8>,
@@ -111,7 +110,7 @@ impl Drop for Buffer {
         }
         self.bytes.clear();
         let buffer = std::mem::take(&mut self.bytes);
-        // A body can outlive its thread's locals; then it is simply freed.
+        // A body can outlive the locals of its thread; then it is freed.
         let _ = BUFFERS.try_with(|pool| {
             let mut pool = pool.borrow_mut();
             if pool.len() < KEPT {
@@ -134,7 +133,7 @@ impl DerefMut for Buffer {
     }
 }
 
-/// The content types that Conduit's own responses have.
+/// The content types of the responses of Conduit.
 #[derive(Clone, Copy)]
 pub enum MediaType {
     Text,
@@ -150,7 +149,7 @@ macro_rules! media_types {
         /// Their values, in the order of [`MediaType`].
         static MEDIA_TYPES: [&str; 6] = [$($value,)*];
 
-        /// The heads of responses as [`response`] gives them, in the same order, written out.
+        /// The heads of the responses of [`response`] as text, in the same order.
         static HEADS: [&str; 6] = [$(concat!("HTTP/1.1 200 OK\r\ncontent-type: ", $value, "\r\n"),)*];
     };
 }
@@ -174,8 +173,8 @@ impl MediaType {
 
 /// A response with status 200, this body and this content type, and no other field.
 ///
-/// Most responses are sent with just that field, and so most heads come back as they were given: one pool for each
-/// type, and the next response of the type has nothing to insert.
+/// Most responses are sent with only that field, so most heads return to the pool unchanged. Each type has a pool, and the next
+/// response of the type has nothing to insert.
 #[inline]
 pub fn response<B>(body: B, media_type: MediaType) -> http::Response<B> {
     let place = media_type as usize;
@@ -196,7 +195,7 @@ fn new_response<B>(body: B, place: usize) -> http::Response<B> {
     response
 }
 
-/// A head that nothing was changed in since [`response`] gave it.
+/// A head that is unchanged since [`response`] returned it.
 #[derive(Clone, Copy)]
 pub struct Untouched(usize);
 
@@ -234,7 +233,7 @@ fn place_of(value: &HeaderValue) -> Option<usize> {
         .position(|known| std::ptr::eq(known.as_bytes(), value.as_bytes()))
 }
 
-/// Gives a response's head back to its thread's pool, if it has one of the content types that [`response`] gives.
+/// Returns a response's head to the pool of its thread, if it has one of the content types of [`response`].
 pub fn recycle(mut parts: Parts, untouched: Option<Untouched>) {
     if let Some(Untouched(place)) = untouched {
         return keep(parts, place);

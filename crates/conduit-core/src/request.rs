@@ -329,7 +329,7 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         let Some(mut parts) = self.0.take() else { return };
-        // Nothing of this request may be seen in another.
+        // No data of this request may reach another one.
         parts.head.clear();
         parts.parameters.clear();
         parts.matched = Matched::NotYet;
@@ -351,7 +351,7 @@ impl Drop for Request {
         {
             parts.read = Read::Dropped;
         }
-        // A request can outlive its thread's locals; then it is simply freed.
+        // A request can outlive the locals of its thread; then it is freed.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
             if free.len() < KEPT {

@@ -87,8 +87,8 @@ pub trait IntoResponse {
     /// Makes the response.
     fn into_response(self) -> Response;
 
-    /// Adds what this answers to the description of an operation. The default adds nothing: it is not known, and noted
-    /// as a gap of the handler that returns it.
+    /// Adds the responses of this type to the description of an operation. The default adds nothing, and the document records
+    /// a gap for the handler.
     fn describe(operation: &mut Operation) {
         let _ = operation;
     }
@@ -112,7 +112,7 @@ impl IntoResponse for Response {
         self
     }
 
-    /// The handler creates it, of any kind.
+    /// The handler may create any response.
     fn describe(operation: &mut Operation) {
         operation.any_response();
     }

@@ -1,8 +1,8 @@
-//! Routes: what the attributes and `routes!` make, and how a request finds its handler.
+//! Routes: the items that the route attributes and `routes!` generate, and the table of an application.
 //!
 //! Route attributes such as `#[get("/users/{id}")]` keep the function unchanged and add a type of the same name that implements
 //! [`Route`] and [`Handler`]. `routes![…]` makes [`Routes`] from such names and from other lists: the compiler sorts
-//! their [`Definition`]s into a [`Table`] in static memory, or refuses them.
+//! their [`Definition`]s into a [`Table`] in static memory, or rejects them.
 
 #[cfg_attr(feature = "openapi", path = "route/descriptions.rs")]
 #[cfg_attr(not(feature = "openapi"), path = "route/without_descriptions.rs")]
@@ -42,7 +42,7 @@ pub trait Route {
 }
 
 /// The method and path that a route attribute names. The attributes implement it, and [`Route`] follows: so an error about a
-/// type that is no route does not list the handlers there are.
+/// type that is not a route does not list all handlers.
 pub trait Attributed {
     /// Method, path, and the position of the handler in the source.
     const DEFINITION: Definition;
@@ -86,7 +86,7 @@ pub trait Handler<S>: 'static {
     /// The requests of other origins that the handler takes. Default: all of them, for handlers without ambient extractors.
     const CROSS_ORIGIN: CrossOrigin = CrossOrigin::Harmless;
 
-    /// Takes the arguments from the request, calls the function, and makes its return value a response.
+    /// Extracts the arguments from the request, calls the function, and converts its return value into a response.
     fn call(request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static;
 
     /// Adds what the arguments read and what the function returns to the description of an operation. The default adds
@@ -99,7 +99,7 @@ pub trait Handler<S>: 'static {
 /// One entry of [`Routes`]: a handler as a [`Leaf`], the `Routes` of another module or crate, or the beginning
 /// ([`Layered`]) or the end ([`EndOfLayer`]) of what a layer is around.
 pub trait Node<S>: Sync {
-    /// Makes what the workers get clones of: the layers of this entry, in the order of the list.
+    /// Makes the layers of this entry, in the order of the list; they are cloned for each worker.
     fn make(&self, making: &mut LayerBuilder);
 
     /// Makes the handlers of this entry ready to serve on a worker, in the order of the table.
@@ -151,16 +151,16 @@ impl<S: 'static, Part: FromRef<S> + 'static> Node<S> for Routes<Part> {
     }
 }
 
-/// The beginning of what a layer of a list is around, up to its [`EndOfLayer`]; `routes!` writes it.
+/// The start of the scope of a layer in a list, which [`EndOfLayer`] ends; `routes!` generates it.
 ///
-/// The layer is made by a function, once, when the application is: so it may be any expression.
+/// A function makes the layer once, together with the application, so that any expression is possible.
 pub struct Layered<F, L, M> {
     make: F,
     types: PhantomData<fn() -> (L, M)>,
 }
 
 impl<F: Fn() -> L, L, M> Layered<F, L, M> {
-    /// The layer that `make` makes.
+    /// The entry for the layer that `make` returns.
     pub const fn new(make: F) -> Self {
         Layered {
             make,
@@ -190,7 +190,7 @@ impl<S: 'static, F: Fn() -> L + Sync, L: Middleware<S, M>, M> Node<S> for Layere
     }
 }
 
-/// The end of what the innermost layer that has begun is around; `routes!` writes it.
+/// The end of the scope of the innermost open layer; `routes!` generates it.
 pub struct EndOfLayer;
 
 impl<S> Node<S> for EndOfLayer {
@@ -294,7 +294,7 @@ const fn or(text: Option<&'static str>, otherwise: &'static str) -> &'static str
     }
 }
 
-/// The routes of an application, or of a module or crate that one mounts; made by `routes!`.
+/// The routes of an application, or of a module or crate that an application mounts; `routes!` makes them.
 ///
 /// `S` is the state that the handlers take their `State` from. A list with another state can be
 /// mounted where the application's state has that one as a part (see [`FromRef`]).

@@ -1,4 +1,4 @@
-//! The state of an application: one value that each worker gets a clone of, or one that each worker opens.
+//! The state of an application: one value that is cloned for each worker, or one value that each worker opens.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ pub trait AppState: Clone + Send + 'static {}
 #[diagnostic::do_not_recommend]
 impl<S: Clone + Send + 'static> AppState for S {}
 
-/// Gives a worker its state, on the worker's thread. Only this has to be `Send`, not the state.
+/// Makes the state of a worker, on its thread. Only this has to be `Send`, not the state.
 #[doc(hidden)]
 pub trait OpenState<S>: Send {
     /// The same for another worker.

@@ -1,4 +1,4 @@
-//! The target of a request as a [`Uri`]: equal to what the router sees of it.
+//! The target of a request as a [`Uri`], equal to the path and query that the router reads.
 
 use bytes::Bytes;
 use conduit_proto::h1::Head;
@@ -6,7 +6,7 @@ use http::Uri;
 use http::uri::{Parts, PathAndQuery};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-/// The bytes that the engine rejects in a path; `%` stays as it is.
+/// The bytes that the engine rejects in a path; `%` is unchanged.
 const NOT_IN_A_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`');
 
 /// The bytes that the engine rejects in a query.
@@ -74,7 +74,7 @@ mod tests {
 
     use crate::request::Request;
 
-    /// The request that the engine reads; `None` where it refuses the target.
+    /// The request that the engine reads; `None` if it rejects the target.
     fn parsed(method: &str, target: &str) -> Option<Request> {
         let stream = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
         let mut request = Request::blank();
@@ -90,7 +90,7 @@ mod tests {
         if let Some(authority) = uri.authority() {
             assert_eq!(Some(authority.as_str()), head.authority());
         }
-        // The authority of an absolute target, and of CONNECT, is not lost.
+        // The authority of an absolute target, and of CONNECT, is kept.
         let has_authority = !head.target().starts_with(['/', '*']);
         assert!(uri.authority().is_some() || !has_authority, "{}", head.target());
     }

@@ -64,7 +64,7 @@ impl Incoming {
         }
     }
 
-    /// The whole body, if it has arrived, is within its limit, and has no trailers.
+    /// The complete body, if it has arrived, is within its limit, and has no trailers.
     #[cfg(feature = "tower")]
     pub(crate) fn take_whole(&mut self) -> Option<Buffer> {
         let channel = &*self.channel;
@@ -203,7 +203,7 @@ impl Channel {
         *self.sender.borrow_mut() = Some(sender);
     }
 
-    /// Adds a piece. Gives whether more may be read from the socket now.
+    /// Adds a piece. Returns whether the socket may be read further now.
     pub fn push(&self, piece: &[u8]) -> bool {
         if self.abandoned.get() {
             return true;

@@ -24,7 +24,7 @@ use crate::limit::Limit;
 use crate::memory::Exhausted;
 use crate::pool::Buffer;
 
-/// A user's error, as a stream of bytes or a handler may return it.
+/// An error of the application, which a stream of bytes or a handler may return.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a request or of a response: nothing, bytes, or a stream of bytes.
@@ -46,7 +46,7 @@ pub enum BodyKind {
     Static(&'static [u8]),
     Bytes(Bytes),
     Buffer(Buffer),
-    /// Bytes, and the value that they present: a later step may present it in another form.
+    /// Bytes, and the value that they represent: a later step may write it in another form.
     Presented(Box<dyn Any>, Buffer),
     File(FilePart),
     /// With the total length of its chunks, if known.
@@ -91,7 +91,7 @@ impl Body {
         Body(BodyKind::Stream(Box::pin(stream), Some(length)))
     }
 
-    /// Sends these fields after the body (RFC 9110, section 6.5), such as a checksum of what was sent: the future is polled after
+    /// Sends these fields after the body (RFC 9110, section 6.5), such as a checksum of the body: the future is polled after
     /// the last chunk. Fields that frame, route or authenticate a message are left out. The trailers of a body that has some are
     /// sent too.
     ///
@@ -293,7 +293,7 @@ impl From<Buffer> for Body {
     }
 }
 
-/// Any stream of things that are bytes, seen as one of `Bytes`.
+/// Any stream of values that convert into bytes, as a stream of `Bytes`.
 #[doc(hidden)]
 pub trait PieceStream {
     fn poll_piece(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>>;
@@ -316,13 +316,13 @@ where
     }
 }
 
-/// Why a body could not be read.
+/// The error of a body that cannot be read.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// The body is longer than its limit. Answers 413.
+    /// The body is longer than its limit. Results in a 413.
     TooLarge {
-        /// The limit that was passed.
+        /// The exceeded limit.
         limit_bytes: u64,
     },
     /// The client disconnected, or violated the protocol, before the end of the body.

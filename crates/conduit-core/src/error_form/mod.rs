@@ -110,7 +110,7 @@ impl ConnectedForm {
         // In development a browser shows the page, unless the form has a page itself.
         let page = (self.development && context.wants_html()).then(|| problem.clone());
         let mut shown = match &self.form {
-            // One that panics leaves the problem as it came.
+            // A form that panics leaves the problem unchanged.
             Some(form) => match caught("the form of errors panicked", || form(problem, &context)) {
                 Some(shown) => shown,
                 None => return Response::from_parts(parts, Body(BodyKind::Buffer(json))),
@@ -132,7 +132,7 @@ impl ConnectedForm {
         if self.development {
             let headers = shown.headers_mut();
             headers.append(VARY, HeaderValue::from_static("accept"));
-            // Other responses to the same target do not vary by it, and the next build may answer otherwise.
+            // Other responses to the same target do not vary by it, and the response of the next build may differ.
             headers
                 .entry(CACHE_CONTROL)
                 .or_insert(HeaderValue::from_static("no-store"));
@@ -185,7 +185,7 @@ impl RequestSummary {
     }
 }
 
-/// The request that a problem answers, as far as there was one: a head that could not be read has none.
+/// The request of a problem; without values if its head could not be read.
 #[derive(Clone, Copy)]
 pub struct ErrorContext<'a> {
     summary: &'a RequestSummary,

@@ -15,11 +15,11 @@ use crate::response::Response;
 
 const STYLE: &str = include_str!("page.css");
 
-/// Even if something got through that looks like HTML, it could load and run nothing.
+/// The second defence after escaping: injected HTML could load and run nothing.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The longest text of one place that is shown, in characters.
+/// The maximum length of one shown text, in characters.
 const SHOWN: usize = 600;
 
 /// The problem as a page for a developer.

@@ -52,7 +52,7 @@ use crate::response::Response;
 /// let app = App::new(()).routes(routes![#[layer(LongestPath(100))] show]);
 /// ```
 pub trait Layer: Clone + Send + 'static {
-    /// Answers the request, by itself or through `next`.
+    /// Responds to the request, directly or through `next`.
     fn call(&self, request: Request, next: Next) -> impl Future<Output = Response>;
 
     /// The name of this layer in the table of routes. Default: the name of its type without the modules.
@@ -65,7 +65,7 @@ pub trait Layer: Clone + Send + 'static {
     ///
     /// # Example
     ///
-    /// A layer that asks for a header field:
+    /// A layer that requires a header field:
     ///
     /// ```
     /// use conduit::openapi::{Operation, Parameter};
@@ -113,13 +113,13 @@ pub trait Layer: Clone + Send + 'static {
     note = "its arguments cannot be references: to change the request, write `mut request: Request` instead of `request: &mut Request`"
 )]
 pub trait Middleware<S, M>: Clone + Send + 'static {
-    /// Evaluated where the layer is given, it refuses to compile a layer that takes the request's body.
+    /// Rejects, at compile time, a layer that takes the request's body.
     const LEAVES_THE_BODY: () = ();
 
     /// Set if an extractor of the layer [is ambient](crate::extract::FromRequest::IS_AMBIENT).
     const IS_AMBIENT: bool = false;
 
-    /// Takes what it needs from the request and the state, and answers, by itself or through `next`.
+    /// Extracts its arguments from the request and the state, and responds, directly or through `next`.
     fn handle(self: Rc<Self>, request: Request, state: Rc<S>, next: Next) -> impl Future<Output = Response> + 'static;
 
     /// Its name in the table of routes.
@@ -144,16 +144,16 @@ impl<S: 'static, L: Layer> Middleware<S, ()> for L {
     }
 }
 
-/// The rest of a request's way: the layers inside of this one, and the handler.
+/// The inner layers and the handler.
 #[derive(Clone)]
 pub struct Next(Rc<dyn Endpoint>);
 
 impl Next {
-    /// The response of what is inside. A panic there is a 500.
+    /// Calls the inner layers and the handler, and returns their response. A panic becomes a 500.
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped the handler's is dropped with it, at the `await` where it waits.
+    /// Dropping the future drops that of the handler, at its current `await`.
     pub async fn run(self, request: Request) -> Response {
         let mut request = Some(request);
         let outcome = poll_fn(|context| match request.take() {
@@ -181,7 +181,7 @@ impl Next {
         Next(inner)
     }
 
-    /// Starts to answer: a pending future was polled once, and is polled again by the caller.
+    /// Starts the call. A pending future has been polled once; the caller polls it again.
     pub fn start(&self, request: Request, context: &mut Context<'_>) -> Outcome {
         self.0.call(request, context)
     }

@@ -116,7 +116,7 @@ struct Context {
     status: DescribedStatus,
     side: Side,
     is_optional: bool,
-    /// A request may have something else in place of it.
+    /// An alternative part of a request may replace it.
     is_alternative: bool,
     is_silent: bool,
 }
@@ -126,11 +126,11 @@ enum DescribedStatus {
     Known(StatusCode),
     /// It is known only at run time.
     Unknown,
-    /// Not even whether it is one of success.
+    /// Success or failure is unknown too.
     Any,
 }
 
-/// Returns whether the status of a response means success.
+/// The meaning of the status of a response.
 #[derive(Clone, Copy, Debug)]
 enum Side {
     Either,
@@ -257,7 +257,7 @@ impl Operation {
     }
 
     fn require_any(&mut self, mut alternatives: Vec<Alternative>) -> &mut Self {
-        // A request without is let in, too, where the handler itself takes the rejection.
+        // A request without credentials is served too, where the handler itself takes the rejection.
         if self.context.is_optional || self.context.is_silent {
             alternatives.push(Alternative::new());
         }
@@ -506,7 +506,7 @@ fn cookie_parameter(name: &str, kind: &str) -> Parameter {
     }
 }
 
-/// Adds a schema, unless it is there already.
+/// Adds a schema, unless the list contains it.
 #[doc(hidden)]
 pub fn insert(schemas: &mut Vec<Value>, schema: Value) {
     if !schemas.contains(&schema) {

@@ -12,7 +12,7 @@ use super::Problem;
     note = "derive `conduit::Problem` for it, or implement `IntoProblem`"
 )]
 pub trait IntoProblem {
-    /// The problem that the client is answered with.
+    /// Converts the error into the problem that the client receives.
     fn into_problem(self) -> Problem;
 }
 
@@ -26,7 +26,7 @@ impl IntoProblem for Problem {
 /// the conversion of all errors with it.
 pub trait Never<'a> {}
 
-/// A problem on its way through code that knows only errors.
+/// A problem inside of an error, for code that passes only errors.
 #[derive(Debug)]
 pub(super) struct Carried(pub(super) Problem);
 

@@ -1,4 +1,4 @@
-//! Faults of a request's values: the place of the value, the expectation and the value that came.
+//! Faults of a request's values: the place of a value, the expectation and the received value.
 
 use std::fmt::{self, Write};
 
@@ -15,7 +15,7 @@ const LISTED_BYTES: usize = 4096;
 /// The longest pointer; a shortened one would lead to another value.
 const POINTER_BYTES: usize = 256;
 
-/// One fault of a request: the place of a value, the expectation and the value that came.
+/// One fault of a request: the place of a value, the expectation and the received value.
 ///
 /// A problem about a request's values lists its faults as its member `errors`: `body.items[3].price: expected a number,
 /// found "12a"`. The constructors shorten path and message to about 480 bytes each, and a name in the path to 40

@@ -33,8 +33,8 @@ use crate::response::{IntoResponse, Response, with_type};
 /// An error response in the form of RFC 9457: `application/problem+json` with the members `type`, `title`, `status`,
 /// `detail`, `instance`, and any others that the problem brings.
 ///
-/// Every error that Conduit itself answers has this form. A handler returns its own as the `Err` of a `Result`. Any
-/// other error turns into a 500 by `?`, be it a `std::error::Error`, a boxed one, an `anyhow::Error` or an
+/// All errors of Conduit have this form. A handler returns a problem as the `Err` of a `Result`. `?` converts any
+/// other error into a 500: a `std::error::Error`, a boxed one, an `anyhow::Error` or an
 /// `eyre::Report`: its text and those of its sources are logged, and the client sees them only in
 /// development (`App::development`). `#[derive(Problem)]` converts an error type of the application into problems.
 ///
@@ -94,22 +94,22 @@ impl Problem {
         Problem::new(StatusCode::UNAUTHORIZED).with_detail(detail)
     }
 
-    /// 403: the client may not do this.
+    /// 403: the client lacks the permission.
     pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
         Problem::new(StatusCode::FORBIDDEN).with_detail(detail)
     }
 
-    /// 404: there is no such thing.
+    /// 404: the resource does not exist.
     pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
         Problem::new(StatusCode::NOT_FOUND).with_detail(detail)
     }
 
-    /// 409: the request conflicts with the state of the thing.
+    /// 409: the request conflicts with the state of the resource.
     pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
         Problem::new(StatusCode::CONFLICT).with_detail(detail)
     }
 
-    /// 413: the body is longer than the server takes.
+    /// 413: the body is longer than the limit.
     pub fn payload_too_large(detail: impl Into<Cow<'static, str>>) -> Self {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE).with_detail(detail)
     }
@@ -119,12 +119,12 @@ impl Problem {
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_detail(detail)
     }
 
-    /// 422: the body is well-formed but its values are not what the handler takes.
+    /// 422: the body is well-formed, but its values are invalid.
     pub fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Self {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY).with_detail(detail)
     }
 
-    /// 500 for an error of the server's own. The error and its sources are logged; the client sees only the status.
+    /// 500 for an internal error. The error and its sources are logged; the client sees only the status.
     pub fn internal(error: &(dyn StdError + 'static)) -> Self {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR).with_cause(error)
     }
@@ -183,7 +183,7 @@ impl Problem {
         self
     }
 
-    /// Adds a member of the problem's own (RFC 9457, section 3.2). The names of the standard members are taken.
+    /// Adds an extension member (RFC 9457, section 3.2). The standard members have methods of their names.
     ///
     /// # Panics
     ///
@@ -256,7 +256,7 @@ impl Problem {
         &self.0.causes
     }
 
-    /// The problem as an error that turns into the same problem again by `?`. `#[derive(Problem)]` uses it.
+    /// The problem as an error, which `?` converts into the same problem again. `#[derive(Problem)]` uses it.
     pub fn into_error(self) -> BoxError {
         Box::new(Carried(self))
     }

@@ -18,7 +18,7 @@ impl IntoResponse for StatusCode {
         response
     }
 
-    /// Which one is known only at run time.
+    /// The status is known only at run time.
     fn describe(operation: &mut Operation) {
         operation.at_unknown_status(|operation| {
             operation.response_without_body();

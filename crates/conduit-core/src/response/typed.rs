@@ -25,7 +25,7 @@ impl<T: Into<Body>> IntoResponse for Html<T> {
     }
 }
 
-/// 201 with the address of what was made in `location` (RFC 9110, section 15.3.2), and a body that shows it.
+/// 201 with the address of the new resource in `location` (RFC 9110, section 15.3.2), and a body that represents it.
 ///
 /// # Example
 ///
@@ -107,12 +107,12 @@ impl IntoResponse for NoContent {
 /// A response whose type contains the status, so that the OpenAPI document has it: `Status<202, Json<Job>>`. A
 /// [`StatusCode`] in a tuple is known only when the handler runs.
 ///
-/// A `CODE` below 200 or from 600 up does not compile. For 204 there is [`NoContent`], for 201 with the address of what was
-/// made [`Created`].
+/// A `CODE` below 200 or from 600 up does not compile. Use [`NoContent`] for 204, and [`Created`] for 201 with the
+/// address of the new resource.
 ///
 /// # Example
 ///
-/// Work that is begun, and ends later:
+/// A job that continues after the response:
 ///
 /// ```
 /// use conduit::prelude::*;
@@ -165,7 +165,7 @@ impl Redirect {
         }
     }
 
-    /// 307 Temporary Redirect: the client sends the same request to the other address, this time.
+    /// 307 Temporary Redirect: the client sends this request to the other address, and later ones to the original one.
     pub fn temporary(location: impl Into<Cow<'static, str>>) -> Self {
         Redirect {
             status: StatusCode::TEMPORARY_REDIRECT,
@@ -173,7 +173,7 @@ impl Redirect {
         }
     }
 
-    /// 308 Permanent Redirect: the client sends the same request to the other address, from now on.
+    /// 308 Permanent Redirect: the client sends this request and later ones to the other address.
     pub fn permanent(location: impl Into<Cow<'static, str>>) -> Self {
         Redirect {
             status: StatusCode::PERMANENT_REDIRECT,

@@ -37,7 +37,7 @@ fn describe_rejection(operation: &mut Operation) {
 type Layer = Rc<dyn Fn(&mut Operation)>;
 
 impl Descriptions {
-    /// Adds a handler's.
+    /// Adds the description of a handler.
     pub fn add<S, H: Handler<S>>(&mut self) {
         self.push(H::describe, H::CROSS_ORIGIN);
     }

@@ -1,4 +1,4 @@
-//! Ready-made handlers of everything below a path, as entries of `routes!`.
+//! Ready-made handlers for all paths below a prefix, as entries of `routes!`.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -12,9 +12,9 @@ use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::Response;
 
-/// A handler of `GET` requests for everything below a path, such as `Files`: in `routes!` it is an expression.
+/// A handler of `GET` requests for all paths below a prefix, such as `Files`; in `routes!` it is an expression.
 ///
-/// It is made once, when the application is, and each worker gets a clone.
+/// It is made once, together with the application, and cloned for each worker.
 #[diagnostic::on_unimplemented(
     message = "this expression is no entry of a list of routes",
     label = "not `Files`",
