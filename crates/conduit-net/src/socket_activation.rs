@@ -2,7 +2,9 @@
 //! sd_listen_fds(3).
 //!
 //! The manager sets three environment variables: `LISTEN_FDS` is the number of descriptors, starting at 3; `LISTEN_PID`
-//! is the ID of the receiving process; `LISTEN_FDNAMES` contains the names of the descriptors, separated by colons.
+//! is the ID of the receiving process; `LISTEN_FDNAMES` contains the names of the descriptors, separated by colons. Without
+//! `LISTEN_PID` the sockets are for any process: so the tools of the crate `listenfd` pass them to a program that a watcher
+//! builds and starts again.
 //!
 //! ```
 //! for activated in conduit_net::socket_activation::take()? {
@@ -16,7 +18,7 @@ use crate::io;
 use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::FdFlags;
 use rustix::net::{SocketType, sockopt};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,13 +46,13 @@ impl fmt::Display for ActivatedSocket {
     }
 }
 
-/// Takes ownership of the sockets that were passed to this process. Returns none if `LISTEN_PID` is another process,
-/// and none at the second call.
+/// Takes ownership of the sockets that were passed to this process, or to any process. Returns none if `LISTEN_PID` is another
+/// process, and none at the second call.
 ///
 /// Every descriptor is examined before the first is taken. On an error the function takes and closes none of them.
 ///
 /// The environment is not changed, because that is unsound in a program with threads. Child processes ignore the
-/// variables, because `LISTEN_PID` is this process.
+/// variables where `LISTEN_PID` is this process; without it, remove `LISTEN_FDS` from the environment of a child.
 ///
 /// Call it before the program opens any listening socket: a listening socket with the number of a passed one cannot be
 /// distinguished from it.
@@ -92,7 +94,7 @@ pub fn take() -> io::Result<Vec<ActivatedSocket>> {
 /// The number of descriptors that the environment declares for this process.
 fn count(variable: impl Fn(&str) -> Option<OsString>, process: u32) -> io::Result<RawFd> {
     let process = process.to_string();
-    let is_meant = variable("LISTEN_PID").as_deref().and_then(OsStr::to_str) == Some(&*process);
+    let is_meant = variable("LISTEN_PID").is_none_or(|id| id.to_str() == Some(&*process));
     let Some(count) = variable("LISTEN_FDS").filter(|_| is_meant) else {
         return Ok(0);
     };
@@ -164,6 +166,12 @@ mod tests {
         assert_eq!(counted("0", "7").unwrap(), 0);
         assert_eq!(counted("x", "8").unwrap(), 0);
         assert_eq!(count(|_| None, 7).unwrap(), 0);
+    }
+
+    #[test]
+    fn sockets_without_a_process_are_for_any() {
+        let variable = |name: &str| (name == "LISTEN_FDS").then(|| "2".into());
+        assert_eq!(count(variable, 7).unwrap(), 2);
     }
 
     #[test]

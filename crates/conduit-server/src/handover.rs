@@ -282,6 +282,8 @@ fn start(kept: &[Kept], limit: Duration, handle: &ServerHandle) -> io::Result<Ch
     let mut child = Command::new(&program)
         .args(arguments)
         .env(PREDECESSOR, std::process::id().to_string())
+        // The sockets of a manager are among those that the successor receives.
+        .env_remove("LISTEN_FDS")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()
         .map_err(|error| io::Error::new(error.kind(), format!("cannot start {}: {error}", program.display())))?;

@@ -500,10 +500,14 @@ fn manager_receives_start_and_stop() {
 
 /// The program with this process's socket as its third descriptor, as a manager starts it.
 fn program_with(socket: impl Into<std::os::fd::OwnedFd>) -> Command {
+    program_of_a_shell("exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"", socket)
+}
+
+fn program_of_a_shell(script: &str, socket: impl Into<std::os::fd::OwnedFd>) -> Command {
     let program = program();
     let mut command = Command::new("sh");
     command
-        .args(["-c", "exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\""])
+        .args(["-c", script])
         .arg(program.get_program())
         .args(program.get_args());
     for (name, value) in program.get_envs() {
@@ -518,6 +522,26 @@ fn program_with(socket: impl Into<std::os::fd::OwnedFd>) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+#[test]
+fn socket_for_any_process_survives_each_build_of_the_program() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("an address");
+    for _ in 0..3 {
+        // It connects while no program runs, as a browser does during a build.
+        let mut client = Client::connect(address);
+        let copy = socket.try_clone().expect("a descriptor");
+        let program = Program::start(&mut program_of_a_shell(
+            "exec 3<&0 </dev/null; exec \"$0\" \"$@\"",
+            copy,
+        ));
+        assert_eq!(program.address, address);
+        client.send(WORKER);
+        assert_eq!(client.response().status, 200);
+        program.signal(Signal::TERM);
+        assert_eq!(program.end(), Some(0));
+    }
 }
 
 #[test]
