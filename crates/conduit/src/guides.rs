@@ -80,6 +80,17 @@ pages! {
     Sessions = "docs/guide/sessions.md";
 }
 
+#[cfg(all(
+    feature = "askama",
+    feature = "testing",
+    feature = "openapi",
+    feature = "sessions",
+    feature = "validate"
+))]
+pages! {
+    Forms = "docs/guide/forms.md";
+}
+
 #[cfg(all(feature = "testing", feature = "files"))]
 pages! {
     Files = "docs/guide/files.md";

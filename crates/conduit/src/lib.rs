@@ -72,6 +72,8 @@ pub mod openapi;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
 mod origin;
+#[cfg(feature = "askama")]
+mod page;
 mod routes_table;
 pub mod runs;
 #[cfg(feature = "sessions")]
@@ -122,6 +124,8 @@ pub use hub::Hub;
 pub use layer::{Layer, Middleware, Next};
 pub use limit::Limit;
 pub use observer::access_log::AccessLog;
+#[cfg(feature = "askama")]
+pub use page::Page;
 pub use problem::Problem;
 pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, NoContent, Redirect, Response, Status};

@@ -6,6 +6,7 @@
 //! | [`Query<T>`] | the query, parsed | 400 |
 //! | [`Json<T>`] | the body, from JSON | 400, 413, 415, 422 |
 //! | [`Form<T>`] | the body, from a form | 400, 413, 415, 422 |
+//! | [`Submission<Form<T>>`](Submission) | the same, or its fields with the errors, to show the form again | 400, 413, 415 |
 //! | [`Header<T>`] | fields of the head, parsed | 400 |
 //! | `CookieValues<T>` (feature `cookies`) | the values of cookies, parsed | 400 |
 //! | `Multipart`, `MultipartForm<T>` (feature `multipart`) | a form with files: as a stream, in a struct | 400, 413, 415, 422 |
@@ -56,6 +57,7 @@ mod path;
 mod refusals;
 mod sent_cookies;
 mod shutdown;
+mod submission;
 mod tasks;
 mod text;
 #[cfg(feature = "validate")]
@@ -83,6 +85,7 @@ pub use header::Header;
 pub use multipart::{Field, Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use path::{Path, PathArgument, PathParams};
 pub use shutdown::Shutdown;
+pub use submission::{FormFields, Submission, SubmittedForm};
 pub use tasks::Tasks;
 #[cfg(feature = "validate")]
 pub use valid::{Content, HasRules, Valid};

@@ -14,5 +14,7 @@ mod multipart;
 mod nested;
 mod pairs;
 mod pairs_twin;
+#[cfg(all(feature = "testing", feature = "validate"))]
+mod submission;
 #[cfg(feature = "validate")]
 mod valid;

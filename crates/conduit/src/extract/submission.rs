@@ -1,0 +1,232 @@
+//! `Submission`: a form that its page shows again, with the values that were sent and an error next to each field.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{Form, FromRequest, TOO_LARGE};
+use crate::body::Body;
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// A submitted form: `F` is a [`Form<T>`](Form), or a `Valid<Form<T>>`. Where the form is not as expected, the handler gets its
+/// [`FormFields`], so that the page can show the form again. Take the values of a form without errors, and redirect
+/// with [`Redirect::to`](crate::Redirect::to): a reload of the next page then does not submit the form again.
+///
+/// # Errors
+///
+/// Rejects with 413 for a body that is too long, with 415 for another media type than that of a form, and with 400 for one
+/// that is not UTF-8.
+///
+/// # Example
+///
+/// A name that is too long is shown again:
+///
+/// ```
+/// use conduit::extract::{FormFields, Submission};
+/// use conduit::prelude::*;
+///
+/// #[derive(serde::Deserialize, JsonSchema)]
+/// struct Registration {
+///     age: u8,
+/// }
+///
+/// fn page(fields: &FormFields) -> Html<String> {
+///     let error = fields.error("age").unwrap_or_default();
+///     // `value` is the text of a client: a template escapes it.
+///     let value = fields.value("age").replace('&', "&amp;").replace('"', "&quot;");
+///     Html(format!(r#"<form method="post"><input name="age" value="{value}"> {error}</form>"#))
+/// }
+///
+/// #[get("/register", link)]
+/// async fn show() -> Html<String> {
+///     page(&FormFields::default())
+/// }
+///
+/// #[post("/register")]
+/// async fn register(form: Submission<Form<Registration>>) -> Result<Redirect, (StatusCode, Html<String>)> {
+///     match form.into_result() {
+///         Ok(Form(registration)) => Ok(Redirect::to(format!("/welcome?age={}", registration.age))),
+///         Err(fields) => Err((StatusCode::UNPROCESSABLE_ENTITY, page(&fields))),
+///     }
+/// }
+/// # let app = App::new(()).routes(routes![show, register]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Submission<F> {
+    outcome: Result<F, FormFields>,
+    values: Vec<(String, String)>,
+}
+
+impl<F> Submission<F> {
+    /// The form, or its fields with the errors.
+    ///
+    /// # Errors
+    ///
+    /// When a field is not as expected.
+    pub fn into_result(self) -> Result<F, FormFields> {
+        self.outcome
+    }
+
+    /// The form or its errors, and the fields as they were sent: for a handler that finds further errors, such as a name that is
+    /// taken, and adds them to the fields.
+    pub fn into_parts(self) -> (Result<F, FormFields>, FormFields) {
+        let fields = FormFields {
+            values: self.values,
+            errors: Vec::new(),
+        };
+        (self.outcome, fields)
+    }
+}
+
+/// The fields of a form as a client has sent them, and what is wrong with them. The default is an empty form.
+///
+/// The values are texts of the client: a page has to escape them, as templates do, and should leave out passwords.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FormFields {
+    values: Vec<(String, String)>,
+    /// Names and messages, in the order of the problem.
+    errors: Vec<(String, String)>,
+}
+
+impl FormFields {
+    /// Fields with these values, such as those of a thing that the form changes.
+    pub fn with_values<N: Into<String>, V: Into<String>>(values: impl IntoIterator<Item = (N, V)>) -> Self {
+        let values = values.into_iter().map(|(name, value)| (name.into(), value.into()));
+        FormFields {
+            values: values.collect(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// The first value of a field; empty without one.
+    pub fn value(&self, name: &str) -> &str {
+        self.values(name).next().unwrap_or_default()
+    }
+
+    /// All values of a field.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        let of_name = self.values.iter().filter(move |(known, _)| known == name);
+        of_name.map(|(_, value)| value.as_str())
+    }
+
+    /// The first error of a field. The empty name is that of the form as a whole. A field in another one has brackets, as in the
+    /// form: `items[0][price]`.
+    pub fn error(&self, name: &str) -> Option<&str> {
+        let (_, message) = self.errors.iter().find(|(known, _)| known == name)?;
+        Some(message)
+    }
+
+    /// All errors: the name of the field and the message.
+    pub fn errors(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.errors
+            .iter()
+            .map(|(name, message)| (name.as_str(), message.as_str()))
+    }
+
+    /// Adds an error of a field, or of the form as a whole if the name is empty.
+    pub fn add_error(&mut self, name: impl Into<String>, message: impl Into<String>) {
+        self.errors.push((name.into(), message.into()));
+    }
+
+    /// The errors in a problem about the values of a form.
+    fn of_problem(values: Vec<(String, String)>, problem: &Problem) -> Option<Self> {
+        let faults = problem.member("errors").and_then(Value::as_array)?;
+        let error = |fault: &Value| {
+            let (path, message) = (fault["path"].as_str()?, fault["message"].as_str()?);
+            Some((name_of(path), message.to_owned()))
+        };
+        Some(FormFields {
+            values,
+            errors: faults.iter().filter_map(error).collect(),
+        })
+    }
+}
+
+/// The name that a field has in the form: `body.items[0].price` is `items[0][price]`.
+fn name_of(path: &str) -> String {
+    let path = path.strip_prefix("body").unwrap_or(path);
+    let mut steps = path.strip_prefix('.').unwrap_or(path).split('.');
+    let mut name = steps.next().unwrap_or_default().to_owned();
+    for step in steps {
+        let (field, index) = step.find('[').map_or((step, ""), |at| step.split_at(at));
+        name.push('[');
+        name.push_str(field);
+        name.push(']');
+        name.push_str(index);
+    }
+    name
+}
+
+/// A form in the body: the argument of a [`Submission`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no form that a page can show again",
+    note = "write `Submission<Form<…>>`, or `Submission<Valid<Form<…>>>` for a form with rules"
+)]
+pub trait SubmittedForm {}
+
+impl<T> SubmittedForm for Form<T> {}
+
+#[cfg(feature = "validate")]
+impl<T> SubmittedForm for super::Valid<Form<T>> {}
+
+impl<S, F> FromRequest<S> for Submission<F>
+where
+    F: FromRequest<S, Rejection = Problem> + SubmittedForm,
+{
+    const TAKES_BODY: bool = true;
+    type Rejection = Problem;
+
+    async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
+        let body = request.take_body().collect().await?;
+        request.set_body(Body::from(body.clone()));
+        let outcome = F::from_request(request, state).await;
+        let values: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
+        match outcome {
+            Ok(form) => Ok(Submission {
+                outcome: Ok(form),
+                values,
+            }),
+            Err(problem) if problem.status() == StatusCode::UNPROCESSABLE_ENTITY => {
+                match FormFields::of_problem(values.clone(), &problem) {
+                    Some(fields) => Ok(Submission {
+                        outcome: Err(fields),
+                        values,
+                    }),
+                    None => Err(problem),
+                }
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// The handler responds to a form with errors.
+    fn describe(operation: &mut Operation) {
+        operation.without_responses(F::describe);
+        operation
+            .problem(StatusCode::BAD_REQUEST, "The form's fields are not UTF-8.")
+            .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+            .problem(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The body's media type is not that of a form.",
+            );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_of;
+
+    #[test]
+    fn fields_have_the_names_of_the_form() {
+        for (path, name) in [
+            ("body", ""),
+            ("body.url", "url"),
+            ("body.items[0].price", "items[0][price]"),
+            ("body.filter.price.lt", "filter[price][lt]"),
+            ("body.filter.tags[1]", "filter[tags][1]"),
+        ] {
+            assert_eq!(name_of(path), name);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Forms that their page shows again.
+
+use conduit::Valid;
+use conduit::extract::{FormFields, Submission};
+use conduit::prelude::*;
+use conduit::testing::TestClient;
+use garde::Validate;
+
+#[derive(serde::Deserialize, JsonSchema, Validate)]
+struct Order {
+    #[garde(length(min = 2))]
+    name: String,
+    #[garde(range(max = 9))]
+    count: u32,
+    #[garde(dive)]
+    address: Address,
+}
+
+#[derive(serde::Deserialize, JsonSchema, Validate)]
+struct Address {
+    #[garde(length(min = 2))]
+    city: String,
+}
+
+fn shown(fields: &FormFields) -> String {
+    let errors: Vec<String> = fields
+        .errors()
+        .map(|(name, message)| format!("{name}: {message}"))
+        .collect();
+    format!(
+        "{} {} | {}",
+        fields.value("name"),
+        fields.value("count"),
+        errors.join(", ")
+    )
+}
+
+#[post("/order")]
+async fn order(form: Submission<Valid<Form<Order>>>) -> Result<String, (StatusCode, String)> {
+    match form.into_result() {
+        Ok(Valid(Form(order))) => Ok(format!("{} {} {}", order.name, order.count, order.address.city)),
+        Err(fields) => Err((StatusCode::UNPROCESSABLE_ENTITY, shown(&fields))),
+    }
+}
+
+#[post("/taken")]
+async fn taken(form: Submission<Form<Order>>) -> (StatusCode, String) {
+    let (outcome, mut fields) = form.into_parts();
+    assert!(outcome.is_ok());
+    fields.add_error("name", "is taken");
+    fields.add_error("", "try again");
+    (StatusCode::CONFLICT, shown(&fields))
+}
+
+fn client() -> TestClient {
+    TestClient::new(App::new(()).routes(routes![order, taken]))
+}
+
+#[test]
+fn submitted_form_is_parsed() {
+    let form = [("name", "ada"), ("count", "7"), ("address[city]", "London")];
+    client().post("/order").form(&form).send().assert_text("ada 7 London");
+}
+
+#[test]
+fn each_broken_rule_is_an_error_of_its_field_and_the_values_stay() {
+    let form = [("name", "<"), ("count", "10"), ("address[city]", "")];
+    let refused = client().post("/order").form(&form).send();
+    refused.assert_status(422);
+    for part in [
+        "< 10 | ",
+        "name: length is lower than 2",
+        "count: greater than 9",
+        "address[city]: length is lower than 2",
+    ] {
+        refused.assert_text_contains(part);
+    }
+}
+
+#[test]
+fn value_of_another_type_is_an_error_of_its_field() {
+    let form = [("name", "ada"), ("count", "many"), ("address[city]", "London")];
+    let refused = client().post("/order").form(&form).send();
+    refused
+        .assert_status(422)
+        .assert_text_contains("ada many | count: expected a whole number");
+}
+
+#[test]
+fn handler_adds_errors_to_the_values() {
+    let form = [("name", "ada"), ("count", "7"), ("address[city]", "London")];
+    client()
+        .post("/taken")
+        .form(&form)
+        .send()
+        .assert_status(409)
+        .assert_text("ada 7 | name: is taken, : try again");
+}
+
+#[test]
+fn body_that_is_no_form_is_a_problem() {
+    let client = client();
+    client.post("/order").json(&1).send().assert_status(415);
+    let invalid = client
+        .post("/order")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("name=%ff".to_owned());
+    invalid.send().assert_status(400);
+    let long = client
+        .post("/order")
+        .form(&[("name", "a".repeat(3 * 1024 * 1024))])
+        .send();
+    long.assert_status(413);
+}
+
+#[test]
+fn fields_have_all_values_of_a_name() {
+    let fields = FormFields::with_values([("tag", "a"), ("tag", "b")]);
+    assert_eq!(fields.values("tag").collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(
+        (fields.value("tag"), fields.value("other"), fields.error("tag")),
+        ("a", "", None)
+    );
+}
