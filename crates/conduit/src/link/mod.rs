@@ -101,19 +101,29 @@ impl<T: Serialize> LinkValue<T> for T {
     }
 }
 
-impl<T: Serialize + ?Sized> LinkValue<T> for &T {
-    #[track_caller]
-    fn pairs(&self) -> LinkPairs {
-        LinkPairs::of(*self)
-    }
+// Templates take references of the values in a page, and loops over references take one more.
+macro_rules! references {
+    ($($reference:tt)*) => {
+        #[diagnostic::do_not_recommend]
+        impl<T: Serialize> LinkValue<T> for &$($reference)* T {
+            #[track_caller]
+            fn pairs(&self) -> LinkPairs {
+                LinkPairs::of(self)
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl LinkValue<String> for &$($reference)* str {
+            fn pairs(&self) -> LinkPairs {
+                LinkPairs::of(self)
+            }
+        }
+    };
 }
 
-#[diagnostic::do_not_recommend]
-impl LinkValue<String> for &str {
-    fn pairs(&self) -> LinkPairs {
-        LinkPairs::of(*self)
-    }
-}
+references!();
+references!(&);
+references!(& &);
 
 /// A path with the values of its parameters. The route attributes write the call.
 ///
@@ -214,6 +224,8 @@ mod tests {
         assert_eq!(one::<char>("/{x}", '/'), "/%2F");
         let address: IpAddr = "::1".parse().expect("an address");
         assert_eq!(one::<IpAddr>("/{x}", &address), "/%3A%3A1");
+        assert_eq!(one::<String>("/{x}", &&"a"), "/a");
+        assert_eq!(one::<u8>("/{x}", &&7), "/7");
     }
 
     #[test]
