@@ -63,7 +63,7 @@ impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (H, T) {
     }
 
     fn describe(operation: &mut Operation) {
-        T::describe(operation);
+        operation.with_open_headers(T::describe);
     }
 }
 
@@ -78,7 +78,9 @@ impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (StatusCode, H, T) {
     }
 
     fn describe(operation: &mut Operation) {
-        operation.at_unknown_status(T::describe);
+        operation.with_open_headers(|operation| {
+            operation.at_unknown_status(T::describe);
+        });
     }
 }
 
@@ -89,7 +91,7 @@ impl IntoResponse for HeaderMap {
     }
 
     fn describe(operation: &mut Operation) {
-        operation.response_without_body();
+        operation.with_open_headers(<()>::describe);
     }
 }
 
@@ -103,6 +105,6 @@ where
     }
 
     fn describe(operation: &mut Operation) {
-        operation.response_without_body();
+        operation.with_open_headers(<()>::describe);
     }
 }

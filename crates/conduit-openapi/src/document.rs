@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::names::Names;
 use super::schemas::Schemas;
-use super::shared::{Path, share, without_unused};
+use super::shared::{DescribedOperation, PathItem, share, without_unused};
 
 /// The methods that OpenAPI 3.1 knows.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -23,7 +23,7 @@ const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "
 pub struct Document {
     info: Info,
     /// In the order of the routes.
-    paths: Vec<Path>,
+    paths: Vec<PathItem>,
     components: Value,
     gaps: Vec<Gap>,
 }
@@ -98,6 +98,10 @@ impl Document {
         self.info.title()
     }
 
+    pub(super) fn paths(&self) -> &[PathItem] {
+        &self.paths
+    }
+
     pub(super) fn server_urls(&self) -> impl Iterator<Item = &str> {
         self.info.servers().iter().filter_map(|server| server["url"].as_str())
     }
@@ -121,19 +125,19 @@ impl Serialize for Document {
 }
 
 /// Paths and methods in their own order.
-struct Paths<'d>(&'d [Path]);
+struct Paths<'d>(&'d [PathItem]);
 
 impl Serialize for Paths<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(path, methods)| (path, Methods(methods))))
+        serializer.collect_map(self.0.iter().map(|item| (&item.path, Methods(&item.operations))))
     }
 }
 
-struct Methods<'d>(&'d [(String, Value)]);
+struct Methods<'d>(&'d [DescribedOperation]);
 
 impl Serialize for Methods<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(method, operation)| (method, operation)))
+        serializer.collect_map(self.0.iter().map(|operation| (&operation.method, &operation.value)))
     }
 }
 
@@ -177,7 +181,7 @@ fn of_package(package: Package) -> Info {
 #[derive(Default)]
 struct Builder {
     schemas: Rc<Schemas>,
-    paths: Vec<Path>,
+    paths: Vec<PathItem>,
     security_schemes: Map<String, Value>,
     operation_ids: BTreeSet<String>,
     gaps: Vec<Gap>,
@@ -234,8 +238,8 @@ impl Builder {
             components["securitySchemes"] = Value::Object(self.security_schemes);
         }
         names.rewrite(&mut components);
-        for (_, operation) in self.paths.iter_mut().flat_map(|(_, methods)| methods) {
-            names.rewrite(operation);
+        for operation in self.paths.iter_mut().flat_map(|item| &mut item.operations) {
+            names.rewrite(&mut operation.value);
         }
         share(&mut self.paths, &mut components);
         components["schemas"] = without_unused(schemas, &self.paths, &components);
@@ -259,6 +263,7 @@ impl Builder {
             ));
         }
         let gaps = std::mem::take(&mut operation.parts.gaps);
+        let has_gaps = !gaps.is_empty();
         self.gaps.extend(gaps.into_iter().map(|what| Gap {
             handler: definition.handler,
             file: definition.file,
@@ -276,9 +281,12 @@ impl Builder {
         let place = self
             .paths
             .iter()
-            .position(|(known, _)| without_names(known) == without_names(&path));
+            .position(|known| without_names(&known.path) == without_names(&path));
         let place = place.unwrap_or_else(|| {
-            self.paths.push((path.clone(), Vec::new()));
+            self.paths.push(PathItem {
+                path: path.clone(),
+                operations: Vec::new(),
+            });
             self.paths.len() - 1
         });
         // A handler need not take the parameters of a prefix.
@@ -287,7 +295,7 @@ impl Builder {
         }
         // Paths that differ only in the names of their parameters are the same path, which has one set of names.
         let names: Vec<(String, String)> = names(&path)
-            .zip(names(&self.paths[place].0))
+            .zip(names(&self.paths[place].path))
             .map(|(own, known)| (own.to_owned(), known.to_owned()))
             .collect();
         for name in operation
@@ -301,10 +309,18 @@ impl Builder {
             }
         }
         let id = self.operation_id(definition, &path);
-        self.paths[place].1.push((
+        let has_open_layers = operation.parts.has_open_layers;
+        let open = operation.parts.responses.iter();
+        let open = open.filter(|(_, answer)| answer.has_open_headers);
+        let open_headers = open.map(|(status, _)| status.clone()).collect();
+        self.paths[place].operations.push(DescribedOperation {
             method,
-            value(operation, id, tag(definition.handler), self.errors.as_ref()),
-        ));
+            value: value(operation, id, tag(definition.handler), self.errors.as_ref()),
+            definition,
+            open_headers,
+            has_open_layers,
+            has_gaps,
+        });
     }
 
     /// Module and function, without the crate; a handler with several routes has the path appended.

@@ -3,16 +3,22 @@
 //! Applications use the crate `conduit-web`, which re-exports the public items and adds the methods `openapi` and `docs` to
 //! its `App`. [`DescribeRoutes`] and [`Document`] work without an `App`, with the routes of `conduit-core`.
 //!
+//! With the feature `contract`, [`Contract`] compares the responses of an application with its document.
+//!
 //! `document` puts the operations together, `schemas` generates the schemas of their types, `names` names them, `shared`
 //! moves repeated parts to `components`, and `page` has the docs page with Swagger UI.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "contract")]
+mod contract;
 mod document;
 mod names;
 mod page;
 mod schemas;
 mod shared;
 
+#[cfg(feature = "contract")]
+pub use contract::{Contract, Difference, SentResponse};
 pub use document::{DescribeRoutes, Document, DocumentContext, Gap};
 pub use page::Page;

@@ -2,15 +2,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use conduit_core::route::Definition;
 use serde_json::{Map, Value, json};
 
-/// A path and its operations by their methods.
-pub(super) type Path = (String, Vec<(String, Value)>);
+/// A path and its operations, in the order of the routes.
+#[derive(Clone, Debug)]
+pub(super) struct PathItem {
+    pub(super) path: String,
+    pub(super) operations: Vec<DescribedOperation>,
+}
+
+/// The operation of one route.
+#[derive(Clone, Debug)]
+pub(super) struct DescribedOperation {
+    /// In lower case.
+    pub(super) method: String,
+    /// The operation object.
+    pub(super) value: Value,
+    pub(super) definition: &'static Definition,
+    /// The statuses of the responses that may have header fields which no description names.
+    pub(super) open_headers: BTreeSet<String>,
+    /// A layer around the handler has no description.
+    pub(super) has_open_layers: bool,
+    /// A part of it is not described.
+    pub(super) has_gaps: bool,
+}
 
 /// Moves header fields that are the same wherever they occur to `components`, those of responses and those of requests.
 ///
 /// Each has the name of its field. A name with two meanings stays in the operations.
-pub(super) fn share(paths: &mut [Path], components: &mut Value) {
+pub(super) fn share(paths: &mut [PathItem], components: &mut Value) {
     for (section, visit) in [("headers", headers as Visit), ("parameters", parameters as Visit)] {
         let mut uses: BTreeMap<String, (Value, usize)> = BTreeMap::new();
         let mut ambiguous = BTreeSet::new();
@@ -34,10 +55,10 @@ pub(super) fn share(paths: &mut [Path], components: &mut Value) {
 }
 
 /// Calls its second argument with the name and the value of each part of the operations.
-type Visit = fn(&mut [Path], &mut dyn FnMut(&str, &mut Value));
+type Visit = fn(&mut [PathItem], &mut dyn FnMut(&str, &mut Value));
 
 /// The header fields of responses.
-fn headers(paths: &mut [Path], each: &mut dyn FnMut(&str, &mut Value)) {
+fn headers(paths: &mut [PathItem], each: &mut dyn FnMut(&str, &mut Value)) {
     for operation in operations(paths) {
         let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
         for response in responses.into_iter().flat_map(Map::values_mut) {
@@ -50,7 +71,7 @@ fn headers(paths: &mut [Path], each: &mut dyn FnMut(&str, &mut Value)) {
 }
 
 /// The header fields of requests.
-fn parameters(paths: &mut [Path], each: &mut dyn FnMut(&str, &mut Value)) {
+fn parameters(paths: &mut [PathItem], each: &mut dyn FnMut(&str, &mut Value)) {
     for operation in operations(paths) {
         let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
@@ -63,21 +84,21 @@ fn parameters(paths: &mut [Path], each: &mut dyn FnMut(&str, &mut Value)) {
     }
 }
 
-fn operations(paths: &mut [Path]) -> impl Iterator<Item = &mut Value> {
+fn operations(paths: &mut [PathItem]) -> impl Iterator<Item = &mut Value> {
     paths
         .iter_mut()
-        .flat_map(|(_, methods)| methods)
-        .map(|(_, operation)| operation)
+        .flat_map(|item| &mut item.operations)
+        .map(|operation| &mut operation.value)
 }
 
 /// The schemas that operations and other components refer to, by themselves or through other schemas.
-pub(super) fn without_unused(mut schemas: Map<String, Value>, paths: &[Path], components: &Value) -> Value {
+pub(super) fn without_unused(mut schemas: Map<String, Value>, paths: &[PathItem], components: &Value) -> Value {
     let mut found = BTreeSet::new();
     let mut open = Vec::new();
     let operations = paths
         .iter()
-        .flat_map(|(_, methods)| methods)
-        .map(|(_, operation)| operation);
+        .flat_map(|item| &item.operations)
+        .map(|operation| &operation.value);
     for value in operations.chain([components]) {
         referenced(value, &mut open);
     }

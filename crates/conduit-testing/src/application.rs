@@ -6,6 +6,8 @@ use conduit_core::error::Result;
 use conduit_server::Server;
 use conduit_server::in_process::InProcess;
 
+use super::contract::ResponseContract;
+
 /// An application with routes, from which a [`TestClient`](crate::TestClient) makes a server of one worker.
 ///
 /// `App` of `conduit-web` implements it.
@@ -17,6 +19,11 @@ use conduit_server::in_process::InProcess;
 pub trait TestApplication {
     /// The state of the application.
     type State: 'static;
+
+    /// The documented responses of the application. The default is `None`, which accepts every response.
+    fn contract(&self) -> Option<Arc<dyn ResponseContract>> {
+        None
+    }
 
     /// Makes a server without sockets, whose connections `process` makes.
     ///

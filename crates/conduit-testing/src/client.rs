@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::application::TestApplication;
 use super::connection::TestConnection;
+use super::contract::ResponseContract;
 use super::cookies::Jar;
 use super::request::TestRequest;
 #[cfg(feature = "websocket")]
@@ -40,6 +41,8 @@ pub(super) const REDIRECTS: usize = 10;
 pub struct TestClient {
     running: Arc<Running>,
     pub(super) settings: ClientSettings,
+    /// The documented responses, unless the client accepts every response.
+    pub(super) contract: Option<Arc<dyn ResponseContract>>,
     jar: Arc<Mutex<Jar>>,
 }
 
@@ -69,8 +72,9 @@ impl TestClient {
     #[track_caller]
     pub fn new(app: impl TestApplication) -> Self {
         let process = Arc::new(InProcess::default());
+        let contract = app.contract();
         match app.serve_in_process(Arc::clone(&process)) {
-            Ok(server) => Self::start(server, Reach::InProcess(process)),
+            Ok(server) => Self::start(server, Reach::InProcess(process), contract),
             Err(error) => panic!("the application cannot start: {error}"),
         }
     }
@@ -79,10 +83,11 @@ impl TestClient {
     /// moved and the peer's address cannot be chosen; all else is as with [`new`](Self::new).
     #[track_caller]
     pub fn over_socket(app: impl TestApplication) -> Self {
+        let contract = app.contract();
         match app.serve_over_socket() {
             Ok(server) => {
                 let address = server.address();
-                Self::start(server, Reach::Socket(address))
+                Self::start(server, Reach::Socket(address), contract)
             }
             Err(error) => panic!("the application cannot start: {error}"),
         }
@@ -90,7 +95,7 @@ impl TestClient {
 
     /// Returns once the application serves.
     #[track_caller]
-    fn start<S: 'static>(server: Server<S>, reach: Reach) -> Self {
+    fn start<S: 'static>(server: Server<S>, reach: Reach, contract: Option<Arc<dyn ResponseContract>>) -> Self {
         let handle = server.handle();
         let (started, has_started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -119,6 +124,7 @@ impl TestClient {
                 patience: PATIENCE,
                 peer: SocketAddr::from(([127, 0, 0, 1], 50_000)),
             },
+            contract,
             jar: Arc::default(),
         }
     }
@@ -149,6 +155,13 @@ impl TestClient {
     /// `POST`, become a `GET` without a body.
     pub fn follow_redirects(mut self) -> Self {
         self.settings.follow_redirects = true;
+        self
+    }
+
+    /// Accepts responses that the application's OpenAPI document does not have. Default: such a response fails the test.
+    /// [`TestRequest::undocumented`] accepts that of one request.
+    pub fn without_contract(mut self) -> Self {
+        self.contract = None;
         self
     }
 

@@ -18,6 +18,14 @@
 //! itself while the test waits for an answer. That is not the default because it would jump over the time-outs of what
 //! works outside of the runtime, such as a database.
 //!
+//! # Contract
+//!
+//! A response that the application's OpenAPI document does not have fails the test at its line, with the operation, its
+//! handler and the handler's place in the source: an undocumented status, content type, header field, or a body that
+//! differs from its schema. Requests that no route matches, handlers that the document leaves out, and responses without a
+//! description are not compared. [`TestRequest::undocumented`] and [`TestClient::without_contract`] end the comparison for
+//! one request, and for all requests of a client.
+//!
 //! # Example
 //!
 //! ```
@@ -50,6 +58,7 @@
 mod application;
 mod client;
 mod connection;
+mod contract;
 mod cookies;
 mod difference;
 mod events;
@@ -63,6 +72,7 @@ mod wire;
 pub use application::TestApplication;
 pub use client::TestClient;
 pub use connection::TestConnection;
+pub use contract::{ResponseContract, TestExchange};
 pub use events::ServerEvent;
 pub use request::{TestCall, TestRequest, TestUpload};
 pub use response::{TestResponse, TestStream};

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 
 use super::client::{REDIRECTS, TestClient, header};
+use super::contract::Expectation;
 use super::reading::{Reading, failure_message};
 use super::response::{TestResponse, TestStream};
 use super::wire::Wire;
@@ -78,6 +79,30 @@ impl TestRequest {
             }
             Err(error) => panic!("this is no query: {error}"),
         }
+    }
+
+    /// Accepts a response that the application's OpenAPI document does not have, for a test of a fault or of a client that
+    /// depends on it. Default: such a response fails the test.
+    ///
+    /// # Example
+    ///
+    /// A redirect that the handler's type does not name:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    /// use conduit::testing::TestClient;
+    ///
+    /// #[get("/moved")]
+    /// async fn moved() -> Result<String, StatusCode> {
+    ///     Err(StatusCode::NOT_MODIFIED)
+    /// }
+    ///
+    /// let client = TestClient::new(App::new(()).routes(routes![moved]));
+    /// client.get("/moved").undocumented().send().assert_status(304);
+    /// ```
+    pub fn undocumented(mut self) -> Self {
+        self.client.contract = None;
+        self
     }
 
     /// Sets the body to a value as JSON.
@@ -300,8 +325,16 @@ impl TestRequest {
     }
 
     fn call(self, wire: Wire, name: String) -> TestCall {
+        let path = self.path().to_owned();
+        let expectation = self.client.contract.clone().map(|contract| Expectation {
+            contract,
+            method: self.method.clone(),
+            path: path.clone(),
+            request_headers: self.headers,
+        });
         TestCall {
-            path: self.path().to_owned(),
+            path,
+            expectation,
             client: self.client,
             method: self.method,
             name,
@@ -340,6 +373,7 @@ pub struct TestCall {
     path: String,
     name: String,
     reading: Reading,
+    expectation: Option<Expectation>,
 }
 
 impl TestCall {
@@ -358,7 +392,7 @@ impl TestCall {
         };
         let now = self.client.now();
         self.client.jar().keep(&headers, &self.path, now);
-        TestStream::new(self.name, status, headers, self.reading)
+        TestStream::new(self.name, status, headers, self.reading, self.expectation)
     }
 
     /// Closes the connection without waiting for an answer.

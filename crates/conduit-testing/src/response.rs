@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::contract::Expectation;
 use super::difference::differences;
 use super::events::{ServerEvent, take_event};
 use super::reading::{Reading, failure_message};
@@ -149,6 +150,17 @@ impl TestResponse {
         self
     }
 
+    /// The document has the response, as far as it is known.
+    #[track_caller]
+    fn assert_documented(&self, expectation: Option<&Expectation>, body: Option<&[u8]>) {
+        let difference = expectation.and_then(|all| all.difference(self.status, &self.headers, body));
+        if let Some(difference) = difference {
+            self.fail(format_args!(
+                "{difference}\nCorrect the description or the handler; `undocumented()` accepts the response of this request"
+            ));
+        }
+    }
+
     #[track_caller]
     fn fail(&self, what: fmt::Arguments<'_>) -> ! {
         panic!("{}: {what}\n{self}", self.request);
@@ -181,19 +193,36 @@ pub struct TestStream {
     reading: Reading,
     /// The received part of the next event.
     text: Vec<u8>,
+    /// The documented responses, until the whole body is read.
+    expectation: Option<Expectation>,
+    /// A piece of the body was given to the test.
+    is_begun: bool,
 }
 
 impl TestStream {
-    pub(super) fn new(request: String, status: StatusCode, headers: HeaderMap, reading: Reading) -> Self {
+    /// # Panics
+    /// Panics if the document does not have the head.
+    #[track_caller]
+    pub(super) fn new(
+        request: String,
+        status: StatusCode,
+        headers: HeaderMap,
+        reading: Reading,
+        expectation: Option<Expectation>,
+    ) -> Self {
+        let response = TestResponse {
+            request,
+            status,
+            headers,
+            body: Vec::new(),
+        };
+        response.assert_documented(expectation.as_ref(), None);
         TestStream {
-            response: TestResponse {
-                request,
-                status,
-                headers,
-                body: Vec::new(),
-            },
+            response,
             reading,
             text: Vec::new(),
+            expectation,
+            is_begun: false,
         }
     }
 
@@ -205,6 +234,7 @@ impl TestStream {
     /// Waits for the next piece of the body; `None` at its end. Pieces that come together may be one.
     #[track_caller]
     pub fn piece(&mut self) -> Option<Vec<u8>> {
+        self.is_begun = true;
         match self.reading.piece() {
             Ok(piece) => piece,
             Err(error) => panic!("{}: {}", self.response.request, failure_message(&error)),
@@ -237,12 +267,16 @@ impl TestStream {
     /// Waits for the rest of the body.
     #[track_caller]
     pub fn finish(mut self) -> TestResponse {
+        let is_whole = !self.is_begun;
         let mut body = std::mem::take(&mut self.text);
         while let Some(piece) = self.piece() {
             body.extend(piece);
         }
         let mut response = self.response;
         response.body = body;
+        if is_whole {
+            response.assert_documented(self.expectation.as_ref(), Some(&response.body));
+        }
         response
     }
 

@@ -62,8 +62,8 @@ async fn show_cookie(request: Request) -> String {
 }
 
 #[post("/move")]
-async fn moved() -> (StatusCode, [(&'static str, &'static str); 1], ()) {
-    (StatusCode::SEE_OTHER, [("location", "/hello")], ())
+async fn moved() -> Redirect {
+    Redirect::to("/hello")
 }
 
 #[post("/echo")]

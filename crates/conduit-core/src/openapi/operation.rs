@@ -98,6 +98,8 @@ pub struct OperationParts {
     pub responses: BTreeMap<String, Answer>,
     /// The security schemes that the alternatives name.
     pub security_schemes: BTreeMap<String, SecurityScheme>,
+    /// A layer without a description is around the handler.
+    pub has_open_layers: bool,
     /// The parts that could not be described, in words.
     pub gaps: Vec<String>,
 }
@@ -119,6 +121,8 @@ struct Context {
     /// An alternative part of a request may replace it.
     is_alternative: bool,
     is_silent: bool,
+    /// The response has header fields that are known only at run time.
+    has_open_headers: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -173,6 +177,13 @@ impl Operation {
     /// Leaves the operation out of the document.
     pub fn hide(&mut self) -> &mut Self {
         self.parts.hidden = true;
+        self
+    }
+
+    /// Records that a layer around the handler has no description, such as one of tower: a comparison with the document
+    /// accepts any header field, and any response that has no status in the document.
+    pub fn open_layer(&mut self) -> &mut Self {
+        self.parts.has_open_layers = true;
         self
     }
 
@@ -542,6 +553,7 @@ impl Operation {
                 is_optional: false,
                 is_alternative: false,
                 is_silent: false,
+                has_open_headers: false,
             },
         }
     }

@@ -63,7 +63,7 @@ impl<T: IntoResponse> IntoResponse for Created<T> {
     fn describe(operation: &mut Operation) {
         operation.at_status(StatusCode::CREATED, |operation| {
             T::describe(operation);
-            operation.response_header("location", "Where it is.");
+            operation.required_response_header("location", "Where it is.");
         });
     }
 }

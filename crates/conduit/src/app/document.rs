@@ -118,7 +118,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
 
 impl<S: 'static, R> App<S, R> {
     /// The parts of the document that do not come from the routes.
-    fn document_context(&self) -> DocumentContext<'_> {
+    pub(super) fn document_context(&self) -> DocumentContext<'_> {
         DocumentContext {
             layers: Box::new(|operation| self.stack.describe(operation)),
             info: self.info.as_ref(),

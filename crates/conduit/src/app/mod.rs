@@ -1,5 +1,7 @@
 //! The application: its state, its routes, its settings.
 
+#[cfg(any(feature = "contract", all(feature = "openapi", feature = "testing")))]
+mod contract;
 #[cfg_attr(feature = "openapi", path = "document.rs")]
 #[cfg_attr(not(feature = "openapi"), path = "without_document.rs")]
 mod document;

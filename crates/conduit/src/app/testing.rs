@@ -4,11 +4,21 @@ use std::sync::Arc;
 
 use conduit_testing::TestApplication;
 
+#[cfg(feature = "openapi")]
+use conduit_testing::ResponseContract;
+
+#[cfg(feature = "openapi")]
+use super::contract::AppContract;
 use super::{App, Listening, Plan, Result, Routes, Server, install_recorder, observed};
 use crate::server::in_process::InProcess;
 
 impl<S: 'static> TestApplication for App<S, Routes<S>> {
     type State = S;
+
+    #[cfg(feature = "openapi")]
+    fn contract(&self) -> Option<Arc<dyn ResponseContract>> {
+        Some(Arc::new(AppContract::of(self)))
+    }
 
     fn serve_in_process(mut self, process: Arc<InProcess>) -> Result<Server<S>> {
         self.add_pages()?;

@@ -25,6 +25,8 @@ use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
+/// The field of a response that is sent again.
+const REPLAYED: &str = "idempotency-replayed";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The longest key, in bytes.
@@ -388,7 +390,8 @@ impl<T: Store> Layer for Idempotency<T> {
             .problem(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
             .problem(StatusCode::UNPROCESSABLE_ENTITY, "Another request had this key.")
             .problem(StatusCode::SERVICE_UNAVAILABLE, "The state of the key is unknown.")
-            .at_status(StatusCode::SERVICE_UNAVAILABLE, wait);
+            .at_status(StatusCode::SERVICE_UNAVAILABLE, wait)
+            .header_of_every_response(REPLAYED, "`true` if the response was sent before.");
     }
 
     fn name(&self) -> Cow<'static, str> {
@@ -499,7 +502,7 @@ fn stored_response(stored: &[u8], has_trailers: bool) -> Option<Response> {
         trailers = Some(fields);
     }
     *response.body_mut() = body_of(rest.to_vec(), trailers);
-    let replayed = HeaderName::from_static("idempotency-replayed");
+    let replayed = HeaderName::from_static(REPLAYED);
     response
         .headers_mut()
         .insert(replayed, HeaderValue::from_static("true"));

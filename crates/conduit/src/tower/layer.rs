@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use super::{SendBody, call, from_http, into_http};
 use crate::body::{Body, BoxError};
+use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -155,6 +156,10 @@ impl<L: AroundHandlers<N>, N: Inside> Layer for TowerLayer<L, N> {
         let ticket = Ticket::new(shell, next);
         request.extensions_mut().insert(TicketNumber(ticket.0));
         L::answer(service, request.map(N::body)).await
+    }
+
+    fn describe(&self, operation: &mut Operation) {
+        operation.open_layer();
     }
 
     fn name(&self) -> Cow<'static, str> {

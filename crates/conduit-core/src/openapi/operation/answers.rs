@@ -18,6 +18,8 @@ pub struct Answer {
     pub headers: Map<String, Value>,
     /// Schemas by media type.
     pub content: Content,
+    /// Set if the response may have header fields that are known only at run time.
+    pub has_open_headers: bool,
 }
 
 /// The responses.
@@ -48,6 +50,26 @@ impl Operation {
         self.answers(|answer| {
             answer.headers.insert(name.to_owned(), header.clone());
         })
+    }
+
+    /// Adds a header field that each response of this status has.
+    pub fn required_response_header(&mut self, name: &str, description: &str) -> &mut Self {
+        let mut header = text_field(description);
+        header["required"] = Value::Bool(true);
+        self.answers(|answer| {
+            answer.headers.insert(name.to_owned(), header.clone());
+        })
+    }
+
+    /// Adds the responses that `describe` adds, with header fields that are known only at run time, `content-type` among
+    /// them. A comparison with the document accepts any field of these responses.
+    pub fn with_open_headers(&mut self, describe: impl FnOnce(&mut Operation)) -> &mut Self {
+        let has_open_headers = true;
+        let context = Context {
+            has_open_headers,
+            ..self.context
+        };
+        self.within(context, describe)
     }
 
     /// Adds a header field to every response that is known so far. A layer is described after its inner endpoint, so
@@ -109,6 +131,7 @@ impl Operation {
     pub fn redirect(&mut self) -> &mut Self {
         if !self.context.is_silent {
             let answer = self.parts.responses.entry("3XX".to_owned()).or_default();
+            answer.has_open_headers |= self.context.has_open_headers;
             answer
                 .headers
                 .insert("location".to_owned(), text_field("The target of the redirect."));
@@ -184,7 +207,9 @@ impl Operation {
             | (DescribedStatus::Unknown | DescribedStatus::Any, Side::Success) => &["2XX"],
         };
         for key in keys {
-            change(self.parts.responses.entry((*key).to_owned()).or_default());
+            let answer = self.parts.responses.entry((*key).to_owned()).or_default();
+            answer.has_open_headers |= self.context.has_open_headers;
+            change(answer);
         }
         self
     }
@@ -241,6 +266,7 @@ impl Operation {
                 }
             }
             known.headers.extend(answer.headers);
+            known.has_open_headers |= answer.has_open_headers;
             for (media_type, schemas) in answer.content {
                 let all = known.content.entry(media_type).or_default();
                 schemas.into_iter().for_each(|schema| insert(all, schema));

@@ -1,0 +1,157 @@
+//! The responses of an application, compared with its OpenAPI document: by the test client, and by a layer in development.
+
+use std::sync::Arc;
+
+use conduit_openapi::{Contract, Difference, Document, SentResponse};
+use conduit_route::Parameters;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, Method};
+
+use super::{App, Routed};
+use crate::layer::{Layer, Next};
+use crate::request::Request;
+use crate::response::Response;
+use crate::route::{Definition, Table};
+
+impl<S: 'static, R: Routed<S>> App<S, R> {
+    /// Compares each response with the OpenAPI document and logs an error for one that the document does not have, with the
+    /// operation, its handler, and the handler's place in the source. It does so in [development](App::development) only; in
+    /// production it adds nothing. The test client of `conduit::testing` compares without it.
+    ///
+    /// Call it after [`routes`](App::routes), [`layer`](App::layer) and [`docs`](App::docs), which it reads. It compares
+    /// status, content type and header fields, and the JSON of bodies in memory. Errors in the form of
+    /// [`errors`](App::errors) are not compared, because the form is applied after all layers. Needs the feature `contract`
+    /// or `testing`.
+    ///
+    /// # Example
+    ///
+    /// An application that reports undocumented responses while it is developed:
+    ///
+    /// ```
+    /// use conduit::prelude::*;
+    ///
+    /// #[get("/")]
+    /// async fn hello() -> &'static str {
+    ///     "Hello, World!"
+    /// }
+    ///
+    /// let app = App::new(()).routes(routes![hello]).check_responses();
+    /// ```
+    pub fn check_responses(self) -> Self {
+        if !self.stack.errors.is_development() {
+            return self;
+        }
+        let contract = AppContract::of(&self);
+        self.layer(ResponseCheck(Arc::new(contract)))
+    }
+}
+
+/// The contract of an application's routes.
+pub(crate) struct AppContract {
+    contract: Contract,
+    table: &'static Table,
+    /// The pages of the docs, which take precedence over routes with parameters.
+    docs: Option<String>,
+    /// A layer reads the method from a header field.
+    overrides_method: bool,
+    is_development: bool,
+    has_error_form: bool,
+}
+
+impl AppContract {
+    pub(crate) fn of<S: 'static, R: Routed<S>>(app: &App<S, R>) -> Self {
+        let routes = app.routes.list();
+        AppContract {
+            contract: Contract::of(&Document::of(&routes, &app.document_context())),
+            table: routes.table(),
+            docs: app.docs.clone(),
+            overrides_method: app.layers().iter().any(|name| name == "MethodOverride"),
+            is_development: app.stack.errors.is_development(),
+            has_error_form: app.stack.errors.form.is_some(),
+        }
+    }
+
+    /// The route of a request.
+    fn route(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<&'static Definition> {
+        let is_of_docs = |docs: &String| {
+            path.strip_prefix(&**docs)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if self.docs.as_ref().is_some_and(is_of_docs) {
+            return None;
+        }
+        let named = headers
+            .get("x-http-method-override")
+            .and_then(|value| value.to_str().ok());
+        let method = match named {
+            Some(named) if self.overrides_method && method == Method::POST => named,
+            _ => method.as_str(),
+        };
+        let index = self.table.find(method, path.as_bytes(), &mut Parameters::new()).ok()?;
+        self.table.definitions().get(index)
+    }
+
+    fn difference(&self, route: &Definition, request: &HeaderMap, response: &SentResponse<'_>) -> Option<Difference> {
+        let is_page = || {
+            let begins = |headers: &HeaderMap, name, text: &str| {
+                let value = headers.get(name).and_then(|value| value.to_str().ok());
+                value.is_some_and(|value| value.contains(text))
+            };
+            begins(request, ACCEPT, "text/html") && begins(response.headers, CONTENT_TYPE, "text/html")
+        };
+        let is_error = response.status.is_client_error() || response.status.is_server_error();
+        // Development shows errors to browsers as pages, which the document of an API does not have.
+        if is_error && self.is_development && is_page() {
+            return None;
+        }
+        self.contract.difference(route, response)
+    }
+}
+
+/// The layer that compares responses.
+#[derive(Clone)]
+struct ResponseCheck(Arc<AppContract>);
+
+impl Layer for ResponseCheck {
+    async fn call(&self, request: Request, next: Next) -> Response {
+        let contract = &self.0;
+        let (method, headers) = (request.method().clone(), request.headers().clone());
+        let route = contract.route(&method, request.path(), &headers);
+        let response = next.run(request).await;
+        let is_error = response.status().is_client_error() || response.status().is_server_error();
+        if let Some(route) = route
+            && !(is_error && contract.has_error_form)
+        {
+            let sent = SentResponse {
+                method: &method,
+                status: response.status(),
+                headers: response.headers(),
+                body: response.body().whole(),
+            };
+            if let Some(difference) = contract.difference(route, &headers, &sent) {
+                tracing::error!(
+                    handler = difference.handler,
+                    file = difference.file,
+                    line = difference.line,
+                    "{difference}"
+                );
+            }
+        }
+        response
+    }
+}
+
+#[cfg(feature = "testing")]
+impl conduit_testing::ResponseContract for AppContract {
+    fn difference(&self, exchange: &conduit_testing::TestExchange<'_>) -> Option<String> {
+        let route = self.route(exchange.method, exchange.path, exchange.request_headers)?;
+        let sent = SentResponse {
+            method: exchange.method,
+            status: exchange.status,
+            headers: exchange.headers,
+            body: exchange.body,
+        };
+        let difference = self.difference(route, exchange.request_headers, &sent)?;
+        Some(difference.to_string())
+    }
+}
