@@ -6,7 +6,7 @@
 //! With the feature `contract`, [`Contract`] compares the responses of an application with its document.
 //!
 //! `document` puts the operations together, `schemas` generates the schemas of their types, `names` names them, `shared`
-//! moves repeated parts to `components`, and `page` has the docs page with Swagger UI.
+//! moves repeated parts to `components`, `typescript` writes a client, and `page` has the docs page with Swagger UI.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ mod names;
 mod page;
 mod schemas;
 mod shared;
+mod typescript;
 
 #[cfg(feature = "contract")]
 pub use contract::{Contract, Difference, SentResponse};

@@ -9,18 +9,22 @@ pub(crate) enum Printout {
     Routes,
     /// `--openapi`: the OpenAPI document. Only with the feature `openapi`.
     OpenApi,
+    /// `--client typescript`: a client in TypeScript. Only with the feature `openapi`.
+    TypeScriptClient,
 }
 
-/// The printout that the arguments request, without the program's name. Only a single argument counts: other arguments belong to
-/// the program.
-pub(crate) fn printout(mut arguments: impl Iterator<Item = OsString>) -> Option<Printout> {
-    let first = arguments.next()?;
-    if arguments.next().is_some() {
-        return None;
-    }
-    match first.to_str()? {
-        "--routes" => Some(Printout::Routes),
-        "--openapi" if cfg!(feature = "openapi") => Some(Printout::OpenApi),
+/// The printout that the arguments request, without the program's name. Only a list that consists of exactly these arguments counts:
+/// other arguments belong to the program.
+pub(crate) fn printout(arguments: impl Iterator<Item = OsString>) -> Option<Printout> {
+    let arguments: Vec<OsString> = arguments.take(3).collect();
+    let arguments: Vec<&str> = arguments
+        .iter()
+        .map(|argument| argument.to_str())
+        .collect::<Option<_>>()?;
+    match arguments[..] {
+        ["--routes"] => Some(Printout::Routes),
+        ["--openapi"] if cfg!(feature = "openapi") => Some(Printout::OpenApi),
+        ["--client", "typescript"] if cfg!(feature = "openapi") => Some(Printout::TypeScriptClient),
         _ => None,
     }
 }
@@ -39,5 +43,8 @@ mod tests {
         assert_eq!(of(&["routes"]), None);
         assert_eq!(of(&["--routes", "--verbose"]), None);
         assert_eq!(of(&["serve", "--routes"]), None);
+        assert_eq!(of(&["--client", "typescript"]).is_some(), cfg!(feature = "openapi"));
+        assert_eq!(of(&["--client"]), None);
+        assert_eq!(of(&["--client", "typescript", "--verbose"]), None);
     }
 }

@@ -114,6 +114,12 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
         };
         print().map_err(|cause| Error::system("print the document", cause))
     }
+
+    /// Prints the client in TypeScript.
+    pub(super) fn print_typescript_client(&self) -> Result {
+        let document = Document::of(&self.routes.list(), &self.document_context());
+        write!(io::stdout(), "{}", document.typescript()).map_err(|cause| Error::system("print the client", cause))
+    }
 }
 
 impl<S: 'static, R> App<S, R> {

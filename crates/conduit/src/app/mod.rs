@@ -435,7 +435,7 @@ impl<S: 'static, R> App<S, R> {
     /// has all forms. Sockets that a manager such as systemd passes (`LISTEN_FDS`) take precedence.
     ///
     /// With `--openapi` as its first argument the program prints its OpenAPI document instead, and the gaps of the document
-    /// to standard error.
+    /// to standard error. With `--client typescript` it prints a client in TypeScript.
     ///
     /// # Errors
     ///
@@ -582,6 +582,7 @@ impl<S: 'static, R> App<S, R> {
             // A reader such as `head` closes its end early.
             Printout::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
             Printout::OpenApi => return self.print_document(),
+            Printout::TypeScriptClient => return self.print_typescript_client(),
         }
         Ok(())
     }

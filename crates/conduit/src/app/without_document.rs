@@ -14,4 +14,9 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     pub(super) fn print_document(&self) -> Result {
         Ok(())
     }
+
+    /// There is no document to make a client of.
+    pub(super) fn print_typescript_client(&self) -> Result {
+        Ok(())
+    }
 }

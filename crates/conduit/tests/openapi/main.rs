@@ -1,13 +1,18 @@
 //! The document of an application: its golden file, an independent validator, and the report of gaps.
 
+#[path = "../support/npm.rs"]
+mod npm;
+
 mod documentation;
 mod errors;
 mod extractors;
 mod guarded;
+mod linters;
 mod names;
 mod problems;
 mod sample;
 mod schemas;
+mod typescript;
 mod validator;
 
 use conduit::openapi::{Document, Info, Operation};

@@ -1,4 +1,4 @@
-//! `openapi-spec-validator` from PyPI, in a separate environment below the target directory.
+//! `openapi-spec-validator` from PyPI, in a separate environment below the target directory, and the linters from npm.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +13,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// in CI.
 pub(crate) fn accepts(document: &str) {
     crate::assert_references_resolve(&serde_json::from_str(document).expect("a document is JSON"));
+    crate::linters::accept(document);
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openapi-validator");
     let python = folder.join("bin/python");

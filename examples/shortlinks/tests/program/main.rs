@@ -1,5 +1,8 @@
 //! The real program with a temporary database, driven over the network.
 
 mod browser;
+#[path = "../../../../crates/conduit/tests/support/npm.rs"]
+mod npm;
 mod service;
 mod support;
+mod typescript;

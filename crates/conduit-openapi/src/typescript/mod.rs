@@ -1,0 +1,439 @@
+//! A client in TypeScript: one file without dependencies, from the document of an application.
+
+mod types;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use self::types::{TypeNames, camel, comment, doc, key, union};
+use super::document::Document;
+use super::shared::DescribedOperation;
+
+/// The part that is the same for all applications.
+const RUNTIME: &str = include_str!("runtime.ts");
+
+/// The media types of request bodies that the client sends, the preferred one first.
+const BODY_TYPES: [&str; 3] = [
+    "application/json",
+    "multipart/form-data",
+    "application/x-www-form-urlencoded",
+];
+
+/// Words that cannot be names of functions.
+const WORDS: [&str; 38] = [
+    "arguments",
+    "await",
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "debugger",
+    "default",
+    "delete",
+    "do",
+    "else",
+    "enum",
+    "eval",
+    "export",
+    "extends",
+    "false",
+    "fetch",
+    "finally",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "instanceof",
+    "new",
+    "null",
+    "return",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "typeof",
+    "void",
+    "with",
+];
+
+impl Document {
+    /// A client of the application in TypeScript: one file without dependencies, for browsers and for Node.js 18 and newer.
+    ///
+    /// Each operation is a function that takes a `Client`, the input and options, and returns a union whose `status`
+    /// selects the type of the `body`, each error variant among them. `program --client typescript` prints it.
+    pub fn typescript(&self) -> String {
+        let document = serde_json::to_value(self).expect("a document is JSON");
+        let empty = Map::new();
+        let schemas = document["components"]["schemas"].as_object().unwrap_or(&empty);
+        let names = TypeNames::of(schemas);
+        let (title, version) = (self.title(), document["info"]["version"].as_str().unwrap_or_default());
+        let mut text = comment(
+            &[
+                format!("{title} {version}: a client that the program prints with `--client typescript`.")
+                    .replace("*/", "*\\/"),
+                String::new(),
+                "Do not edit it: print it again when the API changes.".to_owned(),
+            ],
+            0,
+        );
+        text.push_str(RUNTIME);
+        write_schemes(
+            &mut text,
+            document["components"]["securitySchemes"].as_object().unwrap_or(&empty),
+        );
+        for (name, schema) in schemas {
+            let kind = names.of_value(schema, 0);
+            let description = schema.get("description").and_then(Value::as_str);
+            let of_type = names.of_schema(name);
+            text.push('\n');
+            text.push_str(&doc(description, schema, 0));
+            let _ = writeln!(text, "export type {of_type} = {kind};");
+        }
+        let mut functions = BTreeSet::new();
+        for item in self.paths() {
+            for operation in &item.operations {
+                let writer = OperationWriter {
+                    document: &document,
+                    names: &names,
+                    path: &item.path,
+                    operation,
+                };
+                writer.write(&mut text, &mut functions);
+            }
+        }
+        // Not every application needs each of them, and some settings of the compiler reject unused functions.
+        text.push_str("\nvoid [$segment, $rest, $send, $stream];\n");
+        text
+    }
+}
+
+/// The credentials by scheme, and their places in a request.
+fn write_schemes(text: &mut String, schemes: &Map<String, Value>) {
+    text.push_str(
+        "\n/** The credentials of the schemes, as far as the client has them. */\nexport interface Credentials {\n",
+    );
+    let mut table = "\nconst $schemes: Record<string, Scheme> = {\n".to_owned();
+    for (name, scheme) in schemes {
+        let field = |name: &str| scheme.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (kind, place) = match (field("type"), field("scheme"), field("in")) {
+            ("http", "bearer", _) | ("oauth2" | "openIdConnect", ..) => ("bearer", ""),
+            ("http", "basic", _) => ("basic", ""),
+            ("http", scheme, _) => ("http", scheme),
+            ("apiKey", _, "header") => ("header", field("name")),
+            ("apiKey", _, "query") => ("query", field("name")),
+            ("apiKey", _, "cookie") => ("cookie", field("name")),
+            // A certificate is a part of the connection.
+            _ => continue,
+        };
+        let of_type = match kind {
+            "basic" => "{ username: string; password: string }",
+            _ => "string",
+        };
+        let mut lines: Vec<String> = scheme
+            .get("description")
+            .and_then(Value::as_str)
+            .into_iter()
+            .flat_map(str::lines)
+            .map(str::to_owned)
+            .collect();
+        if kind == "cookie" {
+            lines.push(format!(
+                "The cookie `{place}`, outside of browsers only: they send their own."
+            ));
+        }
+        text.push_str(&comment(&lines, 1));
+        let name = key(name);
+        let _ = writeln!(text, "  {name}?: Provided<{of_type}>;");
+        let _ = writeln!(table, "  {name}: {{ kind: \"{kind}\", name: {} }},", Value::from(place));
+    }
+    text.push_str("}\n");
+    text.push_str(&table);
+    text.push_str("};\n");
+}
+
+/// Writes the function of one operation.
+struct OperationWriter<'d> {
+    document: &'d Value,
+    names: &'d TypeNames,
+    path: &'d str,
+    operation: &'d DescribedOperation,
+}
+
+impl OperationWriter<'_> {
+    fn write(&self, text: &mut String, functions: &mut BTreeSet<String>) {
+        let value = &self.operation.value;
+        let mut function = camel(value["operationId"].as_str().unwrap_or_default());
+        while WORDS.contains(&&*function) || !functions.insert(function.clone()) {
+            function.push('_');
+        }
+        let mut of_type = function.clone();
+        of_type[..1].make_ascii_uppercase();
+        while self.names.contains(&format!("{of_type}Input")) || self.names.contains(&format!("{of_type}Reply")) {
+            of_type.push('_');
+        }
+        let (input, is_needed) = self.input();
+        let (replies, has_events) = self.replies();
+        let _ = write!(
+            text,
+            "\n/** The input of {{@link {function}}}. */\nexport type {of_type}Input = {input};\n"
+        );
+        let _ = write!(
+            text,
+            "\n/** The responses of {{@link {function}}}. */\nexport type {of_type}Reply =\n  | {};\n",
+            replies.join("\n  | ")
+        );
+        text.push('\n');
+        text.push_str(&self.comment());
+        let default = if is_needed { "" } else { " = {}" };
+        // Some settings of the compiler reject an unused parameter unless its name begins so.
+        let name = if input.starts_with('{') { "input" } else { "_input" };
+        let send = if has_events { "$stream" } else { "$send" };
+        let parts = self.parts();
+        let _ = write!(
+            text,
+            "export function {function}(client: Client, {name}: {of_type}Input{default}, options?: CallOptions): Promise<{of_type}Reply> {{\n  \
+             return {send}(client, {{ {parts} }}, options);\n}}\n"
+        );
+    }
+
+    fn comment(&self) -> String {
+        let value = &self.operation.value;
+        let mut lines = Vec::new();
+        for field in ["summary", "description"] {
+            if let Some(text) = value.get(field).and_then(Value::as_str) {
+                if !lines.is_empty() {
+                    lines.push(String::new());
+                }
+                lines.extend(text.lines().map(|line| line.replace("*/", "*\\/")));
+            }
+        }
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        lines.push(format!("`{} {}`", self.operation.method.to_ascii_uppercase(), self.path).replace("*/", "*\\/"));
+        if value.get("deprecated") == Some(&Value::Bool(true)) {
+            lines.push("@deprecated".to_owned());
+        }
+        comment(&lines, 0)
+    }
+
+    /// The parameters in one place of the request. Those that are shared are in `components`.
+    fn parameters(&self, place: &str) -> Vec<&Value> {
+        let all = self.operation.value["parameters"].as_array().into_iter().flatten();
+        all.filter_map(|parameter| self.resolved(parameter))
+            .filter(|parameter| parameter["in"] == place)
+            .collect()
+    }
+
+    fn resolved<'v>(&'v self, value: &'v Value) -> Option<&'v Value> {
+        match value["$ref"].as_str() {
+            Some(reference) => self.document.pointer(reference.trim_start_matches('#')),
+            None => Some(value),
+        }
+    }
+
+    /// The body of the request: its media type, its schema, and whether it is required.
+    fn body(&self) -> Option<(&str, &Value, bool)> {
+        let body = self.operation.value.get("requestBody")?;
+        let content = body["content"].as_object()?;
+        let preferred = BODY_TYPES.iter().find_map(|kind| content.get_key_value(*kind));
+        let (kind, media) = preferred.or_else(|| content.iter().next())?;
+        Some((kind, &media["schema"], body["required"] == Value::Bool(true)))
+    }
+
+    /// The members of the input, and whether the request needs one of them.
+    fn input(&self) -> (String, bool) {
+        let mut text = "{\n".to_owned();
+        let mut is_needed = false;
+        let mut is_empty = true;
+        for (place, member) in [("path", "path"), ("query", "query"), ("header", "headers")] {
+            let parameters = self.parameters(place);
+            if parameters.is_empty() {
+                continue;
+            }
+            is_empty = false;
+            let is_required = parameters
+                .iter()
+                .any(|parameter| parameter["required"] == Value::Bool(true));
+            is_needed |= is_required;
+            let _ = writeln!(text, "  {member}{}: {{", if is_required { "" } else { "?" });
+            for parameter in parameters {
+                let schema = &parameter["schema"];
+                text.push_str(&doc(parameter["description"].as_str(), parameter, 2));
+                let mark = if parameter["required"] == Value::Bool(true) {
+                    ""
+                } else {
+                    "?"
+                };
+                let name = key(parameter["name"].as_str().unwrap_or_default());
+                let _ = writeln!(text, "    {name}{mark}: {};", self.names.of_value(schema, 2));
+            }
+            text.push_str("  };\n");
+        }
+        if let Some((kind, schema, is_required)) = self.body() {
+            is_empty = false;
+            is_needed |= is_required;
+            let of_type = match kind {
+                kind if BODY_TYPES.contains(&kind) || kind.ends_with("+json") => self.names.of_value(schema, 1),
+                kind if kind.starts_with("text/") => "string".to_owned(),
+                _ => "BodyInit".to_owned(),
+            };
+            let _ = writeln!(
+                text,
+                "  /** `{}` */\n  body{}: {of_type};",
+                kind.replace("*/", "*\\/"),
+                if is_required { "" } else { "?" }
+            );
+        }
+        text.push('}');
+        if is_empty {
+            // The argument is there all the same, so that a first optional parameter breaks no caller.
+            text = "Record<string, never>".to_owned();
+        }
+        (text, is_needed)
+    }
+
+    /// The types of the responses, and whether one of them is an event stream.
+    fn replies(&self) -> (Vec<String>, bool) {
+        let empty = Map::new();
+        let responses = self.operation.value["responses"].as_object().unwrap_or(&empty);
+        let codes: Vec<&str> = responses
+            .keys()
+            .filter(|key| key.parse::<u16>().is_ok())
+            .map(|key| &**key)
+            .collect();
+        let mut has_events = false;
+        let mut all = Vec::new();
+        for (key, response) in responses {
+            let Some(response) = self.resolved(response) else {
+                continue;
+            };
+            let content = response.get("content").and_then(Value::as_object);
+            let statuses = self.statuses(key, &codes, responses, content);
+            let body = match content {
+                Some(content) => union(content.iter().map(|(kind, media)| {
+                    has_events |= kind == "text/event-stream";
+                    self.body_type(kind, &media["schema"])
+                })),
+                // An exact status without content has no body; of another response nothing is known.
+                None if codes.contains(&&**key) => "undefined".to_owned(),
+                None => "unknown".to_owned(),
+            };
+            all.push(format!("Reply<{statuses}, {body}>"));
+        }
+        (all, has_events)
+    }
+
+    /// The statuses of a response that no other one has, so that a status selects one type.
+    fn statuses(
+        &self,
+        key: &str,
+        codes: &[&str],
+        responses: &Map<String, Value>,
+        content: Option<&Map<String, Value>>,
+    ) -> String {
+        let base = match key {
+            "default" => {
+                let is_problem =
+                    content.is_some_and(|content| content.keys().all(|kind| kind.ends_with("problem+json")));
+                let classes: &[&str] = if is_problem {
+                    &["4XX", "5XX"]
+                } else {
+                    &["1XX", "2XX", "3XX", "4XX", "5XX"]
+                };
+                let classes = classes.iter().filter(|class| !responses.contains_key(**class));
+                union(classes.map(|class| format!("Status{class}")))
+            }
+            class if class.ends_with("XX") => format!("Status{class}"),
+            code => return code.to_owned(),
+        };
+        if base.is_empty() {
+            return "never".to_owned();
+        }
+        let class = key.strip_suffix("XX");
+        let taken = codes
+            .iter()
+            .filter(|code| class.is_none_or(|class| code.starts_with(class)));
+        match union(taken.map(|code| (*code).to_owned())) {
+            taken if taken.is_empty() => base,
+            taken => format!("Exclude<{base}, {taken}>"),
+        }
+    }
+
+    /// The type of a body as the client reads it.
+    fn body_type(&self, kind: &str, schema: &Value) -> String {
+        match kind {
+            "text/event-stream" => format!("EventStream<{}>", self.names.of_value(schema, 1)),
+            kind if kind == "application/json" || kind.ends_with("+json") => self.names.of_value(schema, 1),
+            kind if kind.starts_with("text/") => "string".to_owned(),
+            "*/*" => "unknown".to_owned(),
+            _ => "Blob".to_owned(),
+        }
+    }
+
+    /// The parts of the request in the function.
+    fn parts(&self) -> String {
+        let method = self.operation.method.to_ascii_uppercase();
+        let mut parts = format!("method: \"{method}\", path: {}", self.path_expression());
+        for (place, member) in [("query", "query"), ("header", "headers")] {
+            if !self.parameters(place).is_empty() {
+                let _ = write!(parts, ", {member}: input.{member}");
+            }
+        }
+        if let Some((kind, ..)) = self.body() {
+            let _ = write!(parts, ", body: input.body, type: {}", Value::from(kind));
+        }
+        let responses = self.operation.value["responses"].as_object();
+        let is_redirect = |status: &String| status.starts_with('3') && status != "304";
+        if responses.is_some_and(|responses| responses.keys().any(is_redirect)) {
+            parts.push_str(", redirect: \"manual\"");
+        }
+        if let Some(Value::Array(ways)) = self.operation.value.get("security") {
+            let ways: Vec<Vec<&String>> = ways
+                .iter()
+                .filter_map(Value::as_object)
+                .map(|way| way.keys().collect())
+                .collect();
+            let _ = write!(parts, ", security: {}", serde_json::json!(ways));
+        }
+        parts
+    }
+
+    /// The path as a template, with the parameters of the input.
+    fn path_expression(&self) -> String {
+        // The route has the parameters in the same order, and only there the rest of a path is marked.
+        let rests: Vec<bool> = self
+            .operation
+            .definition
+            .path
+            .split('{')
+            .skip(1)
+            .map(|part| part.starts_with('*'))
+            .collect();
+        let mut text = "`".to_owned();
+        for (place, part) in self.path.split('{').enumerate() {
+            let literal = match (place, part.split_once('}')) {
+                (1.., Some((name, literal))) => {
+                    let function = if rests.get(place - 1) == Some(&true) {
+                        "$rest"
+                    } else {
+                        "$segment"
+                    };
+                    let _ = write!(text, "${{{function}(input.path[{}])}}", Value::from(name));
+                    literal
+                }
+                _ => part,
+            };
+            text.push_str(&literal.replace('\\', "\\\\").replace('`', "\\`").replace('$', "\\$"));
+        }
+        text.push('`');
+        text
+    }
+}

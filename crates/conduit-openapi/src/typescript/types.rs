@@ -1,0 +1,397 @@
+//! JSON Schema as types of TypeScript.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+/// Names of the file itself and of the environment, which no schema may have.
+const RESERVED: [&str; 46] = [
+    "AbortSignal",
+    "Array",
+    "AsyncGenerator",
+    "AsyncIterableIterator",
+    "Blob",
+    "BodyInit",
+    "Boolean",
+    "CallOptions",
+    "Client",
+    "Credentials",
+    "Date",
+    "Error",
+    "EventStream",
+    "EventStreamError",
+    "Exclude",
+    "File",
+    "FormData",
+    "Function",
+    "Headers",
+    "JSON",
+    "Map",
+    "Number",
+    "Object",
+    "Promise",
+    "Provided",
+    "ReadableStream",
+    "Record",
+    "Reply",
+    "Request",
+    "RequestInit",
+    "RequestParts",
+    "Response",
+    "Scheme",
+    "ServerEvent",
+    "Set",
+    "Status1XX",
+    "Status2XX",
+    "Status3XX",
+    "Status4XX",
+    "Status5XX",
+    "String",
+    "Symbol",
+    "TextDecoder",
+    "TextEncoder",
+    "URLSearchParams",
+    "Uint8Array",
+];
+
+/// The names of the types of a document's schemas.
+pub(super) struct TypeNames(BTreeMap<String, String>);
+
+impl TypeNames {
+    pub(super) fn of(schemas: &Map<String, Value>) -> Self {
+        let mut taken: BTreeSet<String> = RESERVED.iter().map(|name| (*name).to_owned()).collect();
+        let named = schemas.keys().map(|key| {
+            let mut name = pascal(key);
+            while !taken.insert(name.clone()) {
+                name.push('_');
+            }
+            (key.clone(), name)
+        });
+        TypeNames(named.collect())
+    }
+
+    /// The name of the type of a schema.
+    pub(super) fn of_schema(&self, key: &str) -> &str {
+        self.0.get(key).map_or("unknown", |name| name)
+    }
+
+    /// Returns whether a schema has this name.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        RESERVED.contains(&name) || self.0.values().any(|known| known == name)
+    }
+
+    /// The type of the values of a schema, on one line or, for an object, on several with this indentation.
+    pub(super) fn of_value(&self, schema: &Value, indent: usize) -> String {
+        let Value::Object(members) = schema else {
+            return if schema == &Value::Bool(false) {
+                "never"
+            } else {
+                "unknown"
+            }
+            .to_owned();
+        };
+        let mut parts = Vec::new();
+        if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
+            let key = reference.rsplit('/').next().unwrap_or_default();
+            parts.push(self.of_schema(key).to_owned());
+        }
+        if let Some(value) = members.get("const") {
+            parts.push(value.to_string());
+        } else if let Some(Value::Array(values)) = members.get("enum") {
+            let mut values: Vec<String> = values.iter().map(Value::to_string).collect();
+            values.dedup();
+            parts.push(union(values));
+        } else if let Some(text) = self.of_types(members, indent) {
+            parts.push(text);
+        }
+        for part in list(members, "allOf") {
+            parts.push(self.of_value(part, indent));
+        }
+        for keyword in ["anyOf", "oneOf"] {
+            let ways: Vec<String> = list(members, keyword).map(|way| self.of_value(way, indent)).collect();
+            if !ways.is_empty() {
+                parts.push(union(ways));
+            }
+        }
+        parts.retain(|part| part != "unknown");
+        match &mut parts[..] {
+            [] => "unknown".to_owned(),
+            [only] => std::mem::take(only),
+            _ => {
+                let parts: Vec<String> = parts.iter().map(|part| in_parentheses(part, '|')).collect();
+                parts.join(" & ")
+            }
+        }
+    }
+
+    /// The type by the keyword `type`, or by the keywords of objects.
+    fn of_types(&self, members: &Map<String, Value>, indent: usize) -> Option<String> {
+        let kinds: Vec<&str> = match members.get("type") {
+            Some(Value::String(kind)) => vec![kind],
+            Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
+            _ if members.contains_key("properties") => vec!["object"],
+            _ => return None,
+        };
+        Some(union(kinds.into_iter().map(|kind| self.of_kind(kind, members, indent))))
+    }
+
+    fn of_kind(&self, kind: &str, members: &Map<String, Value>, indent: usize) -> String {
+        match kind {
+            "string" => {
+                let is_binary = members.get("format").is_some_and(|format| format == "binary")
+                    || members.contains_key("contentMediaType") && !members.contains_key("contentEncoding");
+                if is_binary { "Blob" } else { "string" }.to_owned()
+            }
+            "integer" | "number" => "number".to_owned(),
+            "boolean" => "boolean".to_owned(),
+            "null" => "null".to_owned(),
+            "array" => match members.get("prefixItems") {
+                Some(Value::Array(items)) => {
+                    let items: Vec<String> = items.iter().map(|item| self.of_value(item, indent)).collect();
+                    format!("[{}]", items.join(", "))
+                }
+                _ => {
+                    let item = members
+                        .get("items")
+                        .map_or_else(|| "unknown".to_owned(), |item| self.of_value(item, indent));
+                    let is_plain = item.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+                    if is_plain {
+                        format!("{item}[]")
+                    } else {
+                        format!("Array<{item}>")
+                    }
+                }
+            },
+            "object" => self.of_object(members, indent),
+            _ => "unknown".to_owned(),
+        }
+    }
+
+    fn of_object(&self, members: &Map<String, Value>, indent: usize) -> String {
+        let required: Vec<&str> = list(members, "required").filter_map(Value::as_str).collect();
+        let empty = Map::new();
+        let properties = members.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+        let more = match members.get("additionalProperties") {
+            Some(Value::Bool(_)) | None => None,
+            Some(schema) => Some(self.of_value(schema, indent)),
+        };
+        if properties.is_empty() {
+            // A value is an object of any kind where its schema lists no members.
+            let any = if members.get("additionalProperties") == Some(&Value::Bool(false)) {
+                "never"
+            } else {
+                "unknown"
+            };
+            return format!("Record<string, {}>", more.as_deref().unwrap_or(any));
+        }
+        let mut text = "{\n".to_owned();
+        let margin = "  ".repeat(indent + 1);
+        for (name, schema) in properties {
+            text.push_str(&doc(
+                schema.get("description").and_then(Value::as_str),
+                schema,
+                indent + 1,
+            ));
+            let mark = if required.contains(&&**name) { "" } else { "?" };
+            let kind = self.of_value(schema, indent + 1);
+            text.push_str(&format!("{margin}{}{mark}: {kind};\n", key(name)));
+        }
+        text.push_str(&format!("{}}}", "  ".repeat(indent)));
+        match more {
+            Some(more) => format!("{text} & Record<string, {more}>"),
+            None => text,
+        }
+    }
+}
+
+fn list<'v>(members: &'v Map<String, Value>, keyword: &str) -> impl Iterator<Item = &'v Value> {
+    members.get(keyword).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The union of types, each once.
+pub(super) fn union(parts: impl IntoIterator<Item = String>) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for part in parts {
+        let part = in_parentheses(&part, '&');
+        if !all.contains(&part) {
+            all.push(part);
+        }
+    }
+    // `unknown` includes every other type.
+    if all.iter().any(|part| part == "unknown") {
+        return "unknown".to_owned();
+    }
+    all.join(" | ")
+}
+
+/// Puts a type with this operator outside of its braces in parentheses.
+fn in_parentheses(part: &str, operator: char) -> String {
+    let mut depth = 0_i32;
+    let mut is_text = false;
+    let has_operator = part.chars().any(|letter| {
+        match letter {
+            '"' => is_text = !is_text,
+            '{' | '<' | '[' | '(' if !is_text => depth += 1,
+            '}' | '>' | ']' | ')' if !is_text => depth -= 1,
+            _ => {}
+        }
+        letter == operator && depth == 0 && !is_text
+    });
+    if has_operator {
+        format!("({part})")
+    } else {
+        part.to_owned()
+    }
+}
+
+/// The name of a member, in quotation marks if necessary.
+pub(super) fn key(name: &str) -> String {
+    let mut letters = name.chars();
+    let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let is_plain = letters
+        .next()
+        .is_some_and(|first| is_word(first) && !first.is_ascii_digit())
+        && letters.all(is_word);
+    if is_plain {
+        name.to_owned()
+    } else {
+        Value::from(name).to_string()
+    }
+}
+
+/// A doc comment, with the schema's deprecation and default; empty if there is nothing to write.
+pub(super) fn doc(text: Option<&str>, schema: &Value, indent: usize) -> String {
+    let mut lines: Vec<String> = text
+        .into_iter()
+        .flat_map(str::lines)
+        .map(|line| line.replace("*/", "*\\/"))
+        .collect();
+    if schema.get("deprecated") == Some(&Value::Bool(true)) {
+        lines.push("@deprecated".to_owned());
+    }
+    if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
+        lines.push(format!("@default {}", default.to_string().replace("*/", "*\\/")));
+    }
+    comment(&lines, indent)
+}
+
+/// A doc comment of these lines.
+pub(super) fn comment(lines: &[String], indent: usize) -> String {
+    let margin = "  ".repeat(indent);
+    match lines {
+        [] => String::new(),
+        [line] => format!("{margin}/** {line} */\n"),
+        lines => {
+            let mut text = format!("{margin}/**\n");
+            for line in lines {
+                text.push_str(format!("{margin} * {line}").trim_end());
+                text.push('\n');
+            }
+            text + &format!("{margin} */\n")
+        }
+    }
+}
+
+/// A name in the case of types: `users.User-Input` is `UsersUserInput`.
+fn pascal(name: &str) -> String {
+    let mut text = String::new();
+    for part in name.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
+        let mut letters = part.chars();
+        text.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        text.extend(letters);
+    }
+    if text.starts_with(|first: char| first.is_ascii_digit()) || text.is_empty() {
+        text.insert(0, '_');
+    }
+    text
+}
+
+/// A name in the case of functions: `users_show_all` is `usersShowAll`.
+pub(super) fn camel(name: &str) -> String {
+    let mut text = String::new();
+    for (place, part) in name
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|part| !part.is_empty())
+        .enumerate()
+    {
+        let mut letters = part.chars();
+        let first = letters.next();
+        text.extend(first.map(|first| {
+            if place == 0 {
+                first.to_ascii_lowercase()
+            } else {
+                first.to_ascii_uppercase()
+            }
+        }));
+        text.extend(letters);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn type_of(schema: Value) -> String {
+        let schemas = Map::from_iter([
+            ("users.User".to_owned(), Value::Null),
+            ("Response".to_owned(), Value::Null),
+        ]);
+        TypeNames::of(&schemas).of_value(&schema, 0)
+    }
+
+    #[test]
+    fn a_schema_is_a_type() {
+        for (schema, expected) in [
+            (json!({}), "unknown"),
+            (json!(false), "never"),
+            (json!({ "type": ["integer", "null"] }), "number | null"),
+            (json!({ "enum": ["a|b", 1, null] }), "\"a|b\" | 1 | null"),
+            (
+                json!({ "$ref": "#/components/schemas/users.User", "description": "Ada." }),
+                "UsersUser",
+            ),
+            (json!({ "$ref": "#/components/schemas/Response" }), "Response_"),
+            (
+                json!({ "type": "array", "items": { "type": ["string", "null"] } }),
+                "Array<string | null>",
+            ),
+            (json!({ "type": "array", "items": { "type": "string" } }), "string[]"),
+            (
+                json!({ "prefixItems": [{ "type": "string" }, {}], "type": "array" }),
+                "[string, unknown]",
+            ),
+            (json!({ "type": "object" }), "Record<string, unknown>"),
+            (
+                json!({ "type": "object", "additionalProperties": { "type": "number" } }),
+                "Record<string, number>",
+            ),
+            (json!({ "type": "string", "format": "binary" }), "Blob"),
+            (
+                json!({ "properties": { "a-b": { "const": 1 }, "c": {} }, "required": ["a-b"] }),
+                "{\n  \"a-b\": 1;\n  c?: unknown;\n}",
+            ),
+            (
+                json!({ "allOf": [{ "type": "string" }, { "anyOf": [{ "const": "a" }, { "const": "b" }] }] }),
+                "string & (\"a\" | \"b\")",
+            ),
+        ] {
+            assert_eq!(type_of(schema), expected);
+        }
+    }
+
+    #[test]
+    fn names_have_the_case_of_their_kind() {
+        assert_eq!(pascal("links.LinkError_SlugTaken"), "LinksLinkError_SlugTaken");
+        assert_eq!(pascal("Page-users.User"), "PageUsersUser");
+        assert_eq!(camel("links_list"), "linksList");
+        assert_eq!(camel("a_b__c"), "aBC");
+    }
+
+    #[test]
+    fn a_text_ends_no_comment() {
+        assert_eq!(doc(Some("a */ b"), &Value::Null, 0), "/** a *\\/ b */\n");
+    }
+}
