@@ -5,7 +5,6 @@
 //! and the timer from its state. Reading, serving and sending are separate, so that a batch of connections does each together.
 
 use std::io;
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -32,8 +31,8 @@ pub(super) enum Disposition {
 
 /// The role of a peer as a client or a proxy.
 pub(super) struct PeerRole {
-    /// The address whose limit of connections it counts for, if it is a client.
-    pub(super) counted: Option<IpAddr>,
+    /// The connection counts for the limit of the peer's address: it is a client.
+    pub(super) is_counted: bool,
     /// A PROXY header comes first.
     pub(super) sends_header: bool,
     /// The field in which the peer names its clients.
@@ -49,7 +48,9 @@ impl Connection {
     pub(super) fn new(accepted: Accepted, role: PeerRole, id: ConnectionId, now: Second) -> Self {
         let Accepted { transport, peer, info } = accepted;
         let mut link = Link::new(transport, peer, info, id, now);
-        link.count_for(role.counted);
+        if role.is_counted {
+            link.set_counted();
+        }
         link.set_forwarding(role.forwarding);
         let has_header = role.sends_header && !link.is_in_memory_without_proxy();
         let protocol = Protocol::first(&link, has_header);

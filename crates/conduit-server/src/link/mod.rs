@@ -8,7 +8,7 @@ mod timer;
 mod uncopied;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -70,8 +70,8 @@ pub(super) struct Link {
     stream: Transport,
     peer: SocketAddr,
     pub(super) info: Option<Rc<ConnectionInfo>>,
-    /// The address whose limit of connections it counts for.
-    counted: Option<IpAddr>,
+    /// The connection counts for the limit of its client's address.
+    is_counted: bool,
     /// Bytes that the protocol has not used.
     pub(super) pending: Vec<u8>,
     /// Unsent bytes; empty when all of them are sent.
@@ -127,7 +127,7 @@ impl Link {
             stream,
             peer,
             info,
-            counted: None,
+            is_counted: false,
             pending: Vec::new(),
             output: Vec::new(),
             sent: 0,
@@ -170,9 +170,9 @@ impl Link {
         }
     }
 
-    /// Counts the connection for the limit of this address.
-    pub(super) fn count_for(&mut self, address: Option<IpAddr>) {
-        self.counted = address;
+    /// The connection counts for the limit of its client's address.
+    pub(super) fn set_counted(&mut self) {
+        self.is_counted = true;
     }
 
     /// Returns whether the client is a test in memory, without a proxy.
@@ -667,10 +667,10 @@ impl Link {
         self.stream.shutdown()
     }
 
-    /// Stops counting the connection for its address.
+    /// Stops counting the connection for its client's address.
     pub(super) fn leave_peers(&mut self, shared: &Shared) {
-        if let Some(address) = self.counted.take() {
-            shared.peers.leave(address);
+        if std::mem::take(&mut self.is_counted) {
+            shared.peers.leave(self.client().ip());
         }
     }
 

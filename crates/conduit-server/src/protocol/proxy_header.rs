@@ -1,7 +1,5 @@
 //! The PROXY header, which a trusted proxy sends before all other bytes.
 
-use std::net::IpAddr;
-
 use conduit_net::Interest;
 use conduit_proto::proxy::{Header, HeaderParser};
 
@@ -91,13 +89,12 @@ fn apply(header: Header, link: &mut Link, shared: &mut Shared) -> Step {
     let (origin, forwarding) = match header {
         Header::Local => return Step::switch(Protocol::first(link, false)),
         Header::Internet { source, .. } if !source.ip().is_unspecified() => {
-            let address: IpAddr = source.ip();
-            if !shared.peers.enter(address) {
+            if !shared.peers.enter(source.ip()) {
                 shared.counts().record_limit_hit(Limit::PeerConnections);
-                tracing::debug!(peer = %link.peer(), client = %address, "the client has its limit of connections");
+                tracing::debug!(peer = %link.peer(), client = %source.ip(), "the client has its limit of connections");
                 return Step::Close;
             }
-            link.count_for(Some(address));
+            link.set_counted();
             (Origin::Address(source), shared.config.proxies.forwarding_of(source))
         }
         Header::Internet { .. } | Header::Unknown => (Origin::Unknown, None),

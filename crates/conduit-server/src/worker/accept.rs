@@ -89,11 +89,11 @@ impl Worker {
         let sends_header = proxies.send_header(peer);
         let role = PeerRole {
             // A connection of a proxy counts for its client, if that is known.
-            counted: (!sends_header && forwarding.is_none()).then(|| peer.ip()),
+            is_counted: !sends_header && forwarding.is_none(),
             sends_header,
             forwarding,
         };
-        if role.counted.is_some_and(|address| !self.shared.peers.enter(address)) {
+        if role.is_counted && !self.shared.peers.enter(peer.ip()) {
             return self.refuse(accepted.transport, peer);
         }
         // 0 in the upper half is for listeners.
