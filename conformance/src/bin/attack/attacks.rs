@@ -8,6 +8,7 @@ use std::time::Duration;
 use conduit_conformance::stream::{Door, client_hello};
 
 use crate::clients::PLAIN;
+use crate::http2;
 
 const CHUNKED: &[u8] = b"POST /plain HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;";
 
@@ -87,6 +88,10 @@ pub(crate) const ATTACKS: &[Attack] = &[
             }
         }
     }),
+    secure("HTTP/2: rapid resets", http2::rapid_reset),
+    secure("HTTP/2: CONTINUATION without end", http2::continuation),
+    secure("HTTP/2: a flood of PING", http2::ping),
+    secure("HTTP/2: a flood of SETTINGS", http2::settings),
 ];
 
 fn hello(door: &Door) -> Vec<u8> {

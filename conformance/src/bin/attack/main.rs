@@ -1,4 +1,4 @@
-//! `attack [SECONDS] [--beside nginx]`: the latency of real clients during attacks, for Conduit and nginx.
+//! `attack [SECONDS] [--beside nginx] [--only TEXT]`: the latency of real clients during attacks, for Conduit and nginx.
 //!
 //! Both servers run with two workers and comparable deadlines, one after the other in one run on one machine, which
 //! makes the attack too: what is seen is the difference between a line and the one without attack, and between the two
@@ -8,6 +8,7 @@
 
 mod attacks;
 mod clients;
+mod http2;
 mod nginx;
 
 use std::sync::Mutex;
@@ -76,7 +77,11 @@ fn report(attack: &Attack, server: &str, outcome: &Outcome) {
 
 #[expect(clippy::print_stdout, reason = "the table is what the program is for")]
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let only = arguments.iter().position(|word| word == "--only").map(|place| {
+        arguments.remove(place);
+        arguments.remove(place)
+    });
     let (beside, seconds) = match arguments.iter().position(|word| word == "--beside") {
         Some(place) => {
             assert_eq!(
@@ -96,7 +101,8 @@ fn main() {
     }
     println!("| attack | server | answers | p50 ms | p99 ms | most ms | failed | MiB during | MiB after |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    for attack in ATTACKS {
+    let is_wanted = |attack: &&Attack| only.as_ref().is_none_or(|only| attack.name.contains(only.as_str()));
+    for attack in ATTACKS.iter().filter(is_wanted) {
         // A fresh server for each attack, without leftovers of another.
         let target = Target::start_with_tls(&[]);
         let door = target.doors().nth(usize::from(attack.secure)).expect("it has both");

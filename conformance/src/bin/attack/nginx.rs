@@ -45,7 +45,7 @@ impl Nginx {
                 keepalive_requests 1000000; client_max_body_size 2m; large_client_header_buffers 4 4k;
                 server {{
                     listen {http} reuseport;
-                    listen {https} ssl reuseport;
+                    listen {https} ssl http2 reuseport;
                     ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;
                     location = /plain {{ return 200 plain; }}
                     location = /echo {{ proxy_pass http://{http}/plain; }}
