@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -103,7 +104,24 @@ impl std::error::Error for WebSocketClosed {}
 /// An entry of the queue to the client.
 pub(crate) enum Queued {
     Message(Message),
+    /// A text message that several WebSockets share.
+    SharedText(Arc<str>),
     Close(CloseCode, String),
+}
+
+impl Queued {
+    fn cost(&self) -> usize {
+        match self {
+            Queued::Message(message) => message.cost(),
+            Queued::SharedText(text) => text.len() + MESSAGE_BYTES,
+            Queued::Close(..) => 0,
+        }
+    }
+
+    /// Returns whether it is a message.
+    pub(crate) fn is_message(&self) -> bool {
+        !matches!(self, Queued::Close(..))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -187,8 +205,8 @@ impl Channel {
     pub(crate) fn take_queued(&self) -> Option<Queued> {
         let mut queued = self.queued.borrow_mut();
         let next = queued.pop_front();
-        if let Some(Queued::Message(message)) = &next {
-            self.queued_bytes.set(self.queued_bytes.get() - message.cost());
+        if let Some(next) = &next {
+            self.queued_bytes.set(self.queued_bytes.get() - next.cost());
         }
         if queued.is_empty() && queued.capacity() > KEPT_MESSAGES {
             *queued = VecDeque::new();
@@ -303,7 +321,7 @@ impl Channel {
         Poll::Pending
     }
 
-    fn poll_send(&self, message: &mut Option<Message>, context: &mut Context<'_>) -> Poll<Result<(), WebSocketClosed>> {
+    fn poll_send(&self, message: &mut Option<Queued>, context: &mut Context<'_>) -> Poll<Result<(), WebSocketClosed>> {
         if self.phase.get() != ChannelPhase::Open {
             return Poll::Ready(Err(self.closed()));
         }
@@ -316,7 +334,7 @@ impl Channel {
         }
         if let Some(message) = message.take() {
             self.queued_bytes.set(self.queued_bytes.get() + message.cost());
-            self.queued.borrow_mut().push_back(Queued::Message(message));
+            self.queued.borrow_mut().push_back(message);
             self.announce();
         }
         Poll::Ready(Ok(()))
@@ -391,6 +409,19 @@ impl SocketHandle {
     ///
     /// When the WebSocket is closed.
     pub async fn send(&self, message: Message) -> Result<(), WebSocketClosed> {
+        self.send_queued(Queued::Message(message)).await
+    }
+
+    /// Queues a text message that other WebSockets share, as soon as there is room.
+    ///
+    /// # Errors
+    ///
+    /// When the WebSocket is closed.
+    pub async fn send_shared(&self, text: Arc<str>) -> Result<(), WebSocketClosed> {
+        self.send_queued(Queued::SharedText(text)).await
+    }
+
+    async fn send_queued(&self, message: Queued) -> Result<(), WebSocketClosed> {
         let mut message = Some(message);
         poll_fn(|context| self.channel().poll_send(&mut message, context)).await
     }

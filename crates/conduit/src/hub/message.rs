@@ -107,7 +107,7 @@ impl<M> Published<M> {
         self.message.position
     }
 
-    /// The JSON of the message, for example to send it on a WebSocket. All subscribers share it.
+    /// The JSON of the message, which all subscribers share: `send_shared` of a WebSocket sends it.
     pub fn json(&self) -> &Arc<str> {
         &self.message.json
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -52,6 +53,16 @@ impl WebSocket {
         self.sender.send(message).await
     }
 
+    /// As [`send`](Self::send), of a text that several WebSockets share, such as a message of a [topic](crate::hub::Topic): it is
+    /// not copied for each of them.
+    ///
+    /// # Errors
+    ///
+    /// When the WebSocket is closed.
+    pub async fn send_shared(&self, text: &Arc<str>) -> Result<(), WebSocketClosed> {
+        self.sender.send_shared(text).await
+    }
+
     /// Queues Close; later messages are refused. `recv` returns the client's messages until it has closed too.
     ///
     /// # Panics
@@ -90,6 +101,15 @@ impl WebSocketSender {
     /// When the WebSocket is closed.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), WebSocketClosed> {
         self.0.send(message.into()).await
+    }
+
+    /// As [`WebSocket::send_shared`].
+    ///
+    /// # Errors
+    ///
+    /// When the WebSocket is closed.
+    pub async fn send_shared(&self, text: &Arc<str>) -> Result<(), WebSocketClosed> {
+        self.0.send_shared(Arc::clone(text)).await
     }
 
     /// As [`WebSocket::close`].

@@ -42,6 +42,26 @@ fn order_is_the_same_for_all_subscribers() {
 }
 
 #[test]
+fn large_message_reaches_all_websockets_whole() {
+    let (client, _) = client();
+    let mut sockets: Vec<_> = (0..3).map(|_| client.websocket("/ada/socket/s").open()).collect();
+    // Below and above the length from which a message is not copied into the output.
+    for length in [100, 8 * 1024, 60_000] {
+        let text = "\u{fc}".repeat(length / 2);
+        say(&client, "ada", &text);
+        for socket in &mut sockets {
+            let message = loop {
+                let message = socket.recv().as_text().expect("text").to_owned();
+                if !message.starts_with("joined") {
+                    break message;
+                }
+            };
+            assert_eq!(serde_json::from_str::<Said>(&message).expect("a message").text, text);
+        }
+    }
+}
+
+#[test]
 fn family_decides_on_each_client() {
     let (client, _) = client();
     let get = |key: &str, user: &str| client.get(&format!("/{key}")).header("x-user", user);

@@ -97,7 +97,7 @@ async fn socket(upgrade: WebSocketUpgrade, hub: State<Hub>, path: Path<(String, 
                     None => break,
                 },
                 update = updates.next() => match update {
-                    Some(Update::Message(message)) => socket.send(&**message.json()).await?,
+                    Some(Update::Message(message)) => socket.send_shared(message.json()).await?,
                     Some(Update::Joined(name)) => socket.send(format!("joined {name}")).await?,
                     Some(Update::Left(name)) => socket.send(format!("left {name}")).await?,
                     Some(Update::Missed) => socket.send("missed").await?,

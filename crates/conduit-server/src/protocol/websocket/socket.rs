@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use conduit_proto::ws::{
@@ -188,7 +189,7 @@ impl Socket {
                 }
                 continue;
             };
-            messages += u64::from(matches!(next, Queued::Message(_)));
+            messages += u64::from(next.is_message());
             self.write(next, output, shared);
         }
         shared.counts().sent_messages.add(messages);
@@ -205,6 +206,13 @@ impl Socket {
             }
             Queued::Message(Message::Binary(bytes)) if self.is_sent_from_place(bytes.len()) => {
                 (MessageKind::Binary, bytes)
+            }
+            Queued::SharedText(text) if self.is_sent_from_place(text.len()) => {
+                (MessageKind::Text, Bytes::from_owner(SharedBytes(text)))
+            }
+            Queued::SharedText(text) => {
+                self.engine.write_text(&text, codecs, output.bytes());
+                return;
             }
             Queued::Message(Message::Text(text)) => {
                 self.engine.write_text(&text, codecs, output.bytes());
@@ -278,5 +286,14 @@ impl Socket {
     #[cfg(feature = "testing")]
     pub(in crate::protocol) fn buffer_bytes(&self) -> usize {
         self.engine.heap_bytes() + self.channel.buffer_bytes()
+    }
+}
+
+/// The bytes of a text that several WebSockets share.
+struct SharedBytes(Arc<str>);
+
+impl AsRef<[u8]> for SharedBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
