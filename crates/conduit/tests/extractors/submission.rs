@@ -44,12 +44,12 @@ async fn order(form: Submission<Valid<Form<Order>>>) -> Result<String, (StatusCo
 }
 
 #[post("/taken")]
-async fn taken(form: Submission<Form<Order>>) -> (StatusCode, String) {
+async fn taken(form: Submission<Form<Order>>) -> Status<409, String> {
     let (outcome, mut fields) = form.into_parts();
     assert!(outcome.is_ok());
     fields.add_error("name", "is taken");
     fields.add_error("", "try again");
-    (StatusCode::CONFLICT, shown(&fields))
+    Status(shown(&fields))
 }
 
 fn client() -> TestClient {
