@@ -235,6 +235,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoResponse for Events<T> {
     fn into_response(self) -> Response {
         let body = EventBody::new(self.source, self.keep_alive, self.retry);

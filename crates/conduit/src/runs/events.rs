@@ -50,6 +50,7 @@ impl<P: Serialize + DeserializeOwned + 'static> RunEvents<P> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<P> IntoResponse for RunEvents<P> {
     fn into_response(self) -> Response {
         match self.0 {

@@ -376,6 +376,7 @@ impl Accepted {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoResponse for Accepted {
     fn into_response(self) -> Response {
         let Ok(location) = HeaderValue::try_from(&self.location) else {

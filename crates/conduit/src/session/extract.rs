@@ -181,6 +181,7 @@ fn parse<T: SessionData>(data: &[u8]) -> T {
     })
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, T: SessionData> FromRequest<S> for Session<T>
 where
     Sessions: FromRef<S>,
@@ -245,6 +246,7 @@ impl<T> DerefMut for ActiveSession<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, T: SessionData> FromRequest<S> for ActiveSession<T>
 where
     Sessions: FromRef<S>,
