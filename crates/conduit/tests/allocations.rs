@@ -3,6 +3,8 @@
 //! The allocator counts the allocations of one thread at a time: the worker's, which a first
 //! request to `/count` selects. So neither the client nor another test of this file is counted.
 
+#[path = "support/stream_sender.rs"]
+mod stream_sender;
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 use conduit::Events;
 use conduit::layer::{BodyLimit, ConcurrencyLimit, Cors, MethodOverride, SecurityHeaders, Timeout, TrailingSlash};
 use conduit::prelude::*;
+use stream_sender::StreamSender;
 use support::{Running, serve};
 
 /// The number of requests of one count.
@@ -511,6 +514,22 @@ fn an_idle_connection_holds_at_most_1_kib() {
     assert!(each <= 1024, "{each} bytes for an idle connection");
 }
 
+#[test]
+fn an_idle_connection_of_http_2_holds_at_most_2_kib() {
+    let (server, count) = counted();
+    let before = count.live_bytes.load(SeqCst);
+    let connections: Vec<StreamSender> = (0..IDLE)
+        .map(|_| {
+            let mut sender = StreamSender::new(&server, "/plaintext", b"");
+            sender.exchange(1);
+            sender
+        })
+        .collect();
+    let each = (count.live_bytes.load(SeqCst) - before) / connections.len() as i64;
+    eprintln!("{each} bytes of heap for each of {IDLE} idle connections of HTTP/2 that were served");
+    assert!(each <= 2048, "{each} bytes for an idle connection");
+}
+
 struct Quiet;
 impl futures_core::Stream for Quiet {
     type Item = u32;
@@ -563,95 +582,6 @@ fn closed_connections_leave_no_more_than_their_places_for_the_next_ones() {
         // The worker gets a turn.
         client.send(PLAINTEXT);
         assert_eq!(client.response().status, 200);
-    }
-}
-
-/// A connection of HTTP/2 that sends the same requests again and again, each on a new stream.
-struct StreamSender {
-    stream: TcpStream,
-    next: u32,
-    /// The frames of a request, whose stream is filled in.
-    frames: Vec<u8>,
-    input: Vec<u8>,
-}
-
-impl StreamSender {
-    /// A request with this path, and with a body if it is not empty.
-    fn new(server: &Running, path: &str, body: &[u8]) -> Self {
-        let stream = TcpStream::connect(server.address).expect("the server accepts");
-        let mut sender = StreamSender {
-            stream,
-            next: 1,
-            frames: Vec::new(),
-            input: Vec::new(),
-        };
-        let frame = |kind: u8, flags: u8, payload: &[u8]| {
-            [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, 0], payload].concat()
-        };
-        // The preface, SETTINGS, and their acknowledgement; and a window for the connection.
-        let window = [8, 0, 0, 0, 0, 0, 0x3f, 0xff, 0, 0];
-        let start = [
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            &frame(4, 0, &[])[..],
-            &frame(4, 1, &[]),
-        ]
-        .concat();
-        sender.stream.write_all(&start).expect("the server takes it");
-        sender
-            .stream
-            .write_all(&[&[0, 0, 4][..], &window].concat())
-            .expect("the server takes it");
-        let method = if body.is_empty() { 0x82 } else { 0x83 };
-        let mut block = vec![method, 0x86, 0x41, 4];
-        block.extend(b"test");
-        block.extend([0x44, path.len() as u8]);
-        block.extend(path.as_bytes());
-        if !body.is_empty() {
-            block.extend([0x5f, 16]);
-            block.extend(b"application/json");
-        }
-        sender.frames = frame(1, if body.is_empty() { 5 } else { 4 }, &block);
-        if !body.is_empty() {
-            sender.frames.extend(frame(0, 1, body));
-        }
-        sender
-    }
-
-    /// Sends this number of requests at once, and reads all responses.
-    fn exchange(&mut self, count: usize) {
-        let mut output = Vec::new();
-        for _ in 0..count {
-            let start = output.len();
-            output.extend_from_slice(&self.frames);
-            let mut at = start;
-            while at < output.len() {
-                output[at + 5..at + 9].copy_from_slice(&self.next.to_be_bytes());
-                at += 9 + usize::from(output[at + 2]);
-            }
-            self.next += 2;
-        }
-        self.stream.write_all(&output).expect("the server takes the requests");
-        let mut ended = 0;
-        let mut at = 0;
-        while ended < count {
-            while let Some(header) = self.input.get(at..at + 9) {
-                let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
-                let (kind, flags) = (header[3], header[4]);
-                assert!(matches!(kind, 0 | 1 | 4 | 6 | 8), "a frame of kind {kind}");
-                if self.input.len() < at + 9 + length {
-                    break;
-                }
-                ended += usize::from(matches!(kind, 0 | 1) && flags & 1 != 0);
-                at += 9 + length;
-            }
-            if ended < count {
-                let mut buffer = [0; 16 * 1024];
-                let received = self.stream.read(&mut buffer).expect("the server responds");
-                assert!(received > 0, "the server has closed");
-                self.input.extend_from_slice(&buffer[..received]);
-            }
-        }
-        self.input.drain(..at);
     }
 }
 
