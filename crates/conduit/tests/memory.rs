@@ -331,6 +331,21 @@ mod quoted {
         Red,
     }
 
+    #[test]
+    fn form_with_too_many_fields_is_refused_before_its_values_are_built() {
+        let _alone = alone();
+        let server = serve(App::new(()).routes(routes![submitted]));
+        let as_form = "content-type: application/x-www-form-urlencoded\r\n";
+        let request = post("/submitted", as_form, "a&".repeat(900_000).as_bytes());
+        let (response, peak) = peak_of(|| server.request(&request));
+        assert_eq!(response.status, 413);
+        // The body and the copy that the form reads, both charged.
+        assert!(peak < 3 * request.len(), "{peak} bytes");
+    }
+
+    #[post("/submitted")]
+    async fn submitted(_order: conduit::extract::Submission<Form<Order>>) {}
+
     #[post("/json")]
     async fn json(_order: Json<Order>) {}
 

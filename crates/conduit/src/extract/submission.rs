@@ -54,9 +54,13 @@ use crate::request::Request;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Submission<F> {
-    outcome: Result<F, FormFields>,
-    values: Vec<(String, String)>,
+    /// The form, or the errors of its fields.
+    outcome: Result<F, Pairs>,
+    values: Pairs,
 }
+
+/// Names of fields and texts.
+type Pairs = Vec<(String, String)>;
 
 impl<F> Submission<F> {
     /// The form, or its fields with the errors.
@@ -65,17 +69,19 @@ impl<F> Submission<F> {
     ///
     /// When a field is not as expected.
     pub fn into_result(self) -> Result<F, FormFields> {
-        self.outcome
+        let values = self.values;
+        self.outcome.map_err(|errors| FormFields { values, errors })
     }
 
     /// The form or its errors, and the fields as they were sent: for a handler that finds further errors, such as a name that is
     /// taken, and adds them to the fields.
     pub fn into_parts(self) -> (Result<F, FormFields>, FormFields) {
-        let fields = FormFields {
-            values: self.values,
-            errors: Vec::new(),
-        };
-        (self.outcome, fields)
+        let fields = FormFields::with_values(self.values);
+        let outcome = self.outcome.map_err(|errors| FormFields {
+            errors,
+            ..fields.clone()
+        });
+        (outcome, fields)
     }
 }
 
@@ -84,9 +90,9 @@ impl<F> Submission<F> {
 /// The values are texts of the client: a page has to escape them, as templates do, and should leave out passwords.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormFields {
-    values: Vec<(String, String)>,
+    values: Pairs,
     /// Names and messages, in the order of the problem.
-    errors: Vec<(String, String)>,
+    errors: Pairs,
 }
 
 impl FormFields {
@@ -128,19 +134,16 @@ impl FormFields {
     pub fn add_error(&mut self, name: impl Into<String>, message: impl Into<String>) {
         self.errors.push((name.into(), message.into()));
     }
+}
 
-    /// The errors in a problem about the values of a form.
-    fn of_problem(values: Vec<(String, String)>, problem: &Problem) -> Option<Self> {
-        let faults = problem.member("errors").and_then(Value::as_array)?;
-        let error = |fault: &Value| {
-            let (path, message) = (fault["path"].as_str()?, fault["message"].as_str()?);
-            Some((name_of(path), message.to_owned()))
-        };
-        Some(FormFields {
-            values,
-            errors: faults.iter().filter_map(error).collect(),
-        })
-    }
+/// The errors of the fields in a problem about the values of a form.
+fn errors_in(problem: &Problem) -> Option<Pairs> {
+    let faults = problem.member("errors").and_then(Value::as_array)?;
+    let error = |fault: &Value| {
+        let (path, message) = (fault["path"].as_str()?, fault["message"].as_str()?);
+        Some((name_of(path), message.to_owned()))
+    };
+    Some(faults.iter().filter_map(error).collect())
 }
 
 /// The name that a field has in the form: `body.items[0].price` is `items[0][price]`.
@@ -180,24 +183,16 @@ where
     async fn from_request(request: &mut Request, state: &S) -> Result<Self, Problem> {
         let body = request.take_body().collect().await?;
         request.set_body(Body::from(body.clone()));
-        let outcome = F::from_request(request, state).await;
-        let values: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
-        match outcome {
-            Ok(form) => Ok(Submission {
-                outcome: Ok(form),
-                values,
-            }),
+        let outcome = match F::from_request(request, state).await {
+            Ok(form) => Ok(form),
             Err(problem) if problem.status() == StatusCode::UNPROCESSABLE_ENTITY => {
-                match FormFields::of_problem(values.clone(), &problem) {
-                    Some(fields) => Ok(Submission {
-                        outcome: Err(fields),
-                        values,
-                    }),
-                    None => Err(problem),
-                }
+                Err(errors_in(&problem).ok_or(problem)?)
             }
-            Err(problem) => Err(problem),
-        }
+            Err(problem) => return Err(problem),
+        };
+        // Only now is the number of pairs known to be within the limit of a form.
+        let values = form_urlencoded::parse(&body).into_owned().collect();
+        Ok(Submission { outcome, values })
     }
 
     /// The handler responds to a form with errors.
