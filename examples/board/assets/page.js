@@ -56,6 +56,8 @@ function receive(event) {
     }
     cursor.style.left = `${at.x * 100}%`;
     cursor.style.top = `${at.y * 100}%`;
+  } else if (event.type === "rejected") {
+    element("status").textContent = event.reason;
   }
 }
 
@@ -91,7 +93,9 @@ element("board").onpointermove = (event) => {
   if (socket.readyState !== WebSocket.OPEN || Date.now() - moved < 50) return;
   moved = Date.now();
   const board = element("board").getBoundingClientRect();
-  const at = { x: (event.clientX - board.left) / board.width, y: (event.clientY - board.top) / board.height };
+  // The pointer is on whole pixels, the edges are not.
+  const part = (offset, length) => Math.min(1, Math.max(0, offset / length));
+  const at = { x: part(event.clientX - board.left, board.width), y: part(event.clientY - board.top, board.height) };
   socket.send(JSON.stringify({ type: "move", at }));
 };
 

@@ -47,6 +47,10 @@ enum Event {
     Cursor {
         cursor: Cursor,
     },
+    /// The last message of the page is not as expected, and had no effect.
+    Rejected {
+        reason: String,
+    },
 }
 
 /// The topics of a client.
@@ -111,13 +115,16 @@ impl Client {
         loop {
             tokio::select! {
                 command = receiver.recv() => match command {
-                    Some(command) => self.obey(command?).await?,
+                    Some(Ok(command)) => self.obey(command).await?,
+                    Some(Err(error)) => sender.send(&Event::Rejected { reason: error.to_string() }).await?,
                     None => return Ok(()),
                 },
                 update = notes.next() => match update {
                     Some(Update::Message(message)) => {
+                        // A message that cannot be read ends no reader.
+                        let Ok(note) = message.value() else { continue };
                         let position = message.position().to_string();
-                        sender.send(&Event::Note { position, note: message.value()? }).await?;
+                        sender.send(&Event::Note { position, note }).await?;
                     }
                     Some(Update::Joined(_) | Update::Left(_)) => {
                         sender.send(&Event::Present { names: self.notes.present().await }).await?;
@@ -126,7 +133,7 @@ impl Client {
                     None => return Ok(()),
                 },
                 update = cursors.next() => if let Some(Update::Message(message)) = update {
-                    let cursor = message.value()?;
+                    let Ok(cursor) = message.value() else { continue };
                     if cursor.name != self.name {
                         sender.send(&Event::Cursor { cursor }).await?;
                     }

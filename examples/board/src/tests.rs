@@ -51,6 +51,21 @@ fn clients_share_messages_cursors_and_presence() {
 }
 
 #[test]
+fn points_outside_of_the_board_are_rejected_and_no_reader_ends() {
+    let client = TestClient::new(app());
+    let mut ada = client.websocket("/socket?name=ada").open();
+    let mut bob = client.websocket("/socket?name=bob").open();
+    for x in ["1e39", "-1e39", "1.5", "-0.1", "null", "\"0\""] {
+        bob.send(format!(r#"{{"type":"move","at":{{"x":{x},"y":0.5}}}}"#));
+        let rejected = next(&mut bob, "rejected");
+        assert!(rejected["reason"].is_string(), "{x}: {rejected}");
+    }
+    bob.send_json(&json!({ "type": "move", "at": { "x": 0.5, "y": 1 } }));
+    let cursor = next(&mut ada, "cursor");
+    assert_eq!(cursor["cursor"], json!({ "name": "bob", "at": { "x": 0.5, "y": 1.0 } }));
+}
+
+#[test]
 fn feed_has_the_activity_from_its_beginning() {
     let client = TestClient::new(app());
     let socket = client.websocket("/socket?name=ada").open();

@@ -44,8 +44,25 @@ pub(crate) struct Note {
 /// The place of a cursor, as parts of the width and height of the board.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Point {
-    pub(crate) x: f32,
-    pub(crate) y: f32,
+    x: Part,
+    y: Part,
+}
+
+/// A part of a length, from 0 to 1. A number that is not finite has no JSON that a subscriber could read.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "f32")]
+struct Part(f32);
+
+impl TryFrom<f32> for Part {
+    type Error = &'static str;
+
+    fn try_from(part: f32) -> Result<Self, &'static str> {
+        if (0.0..=1.0).contains(&part) {
+            Ok(Part(part))
+        } else {
+            Err("the point is outside of the board: expected numbers from 0 to 1")
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

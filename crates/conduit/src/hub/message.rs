@@ -123,7 +123,8 @@ impl<M: DeserializeOwned> Published<M> {
     ///
     /// # Errors
     ///
-    /// When serde writes an `M` as JSON that it does not read as one.
+    /// When serde writes an `M` as JSON that it does not read as one, such as a `NaN`, which is `null`. A subscriber ignores such a
+    /// message: if it ends instead, one client can end all subscribers.
     pub fn value(&self) -> serde_json::Result<M> {
         serde_json::from_str(self.json())
     }

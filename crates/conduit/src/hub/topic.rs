@@ -97,7 +97,8 @@ impl<F: TopicFamily> Topic<F> {
         &self.name[F::NAME.len() + 1..]
     }
 
-    /// Publishes a message to all subscribers.
+    /// Publishes a message to all subscribers. The JSON of a message must be readable as one: a `NaN` or an infinite number is
+    /// written as `null`, which no subscriber reads as a number. Check values of clients before they are published.
     ///
     /// # Errors
     ///
