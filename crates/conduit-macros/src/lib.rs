@@ -75,7 +75,8 @@ method_attributes! {
 /// `show::path(7)` is `/users/7`. Its arguments are the values of the path's parameters, of the types that the handler takes. If
 /// the handler takes a `Query<T>`, the function `path_and_query` has one more argument, a `T` or a reference to one. The types
 /// implement `serde::Serialize`. A route whose lists have a prefix names it, `link = "/admin"`, so that the link contains it;
-/// parameters of the prefix are arguments too.
+/// parameters of the prefix are arguments too. The functions panic for a value that makes its segment empty, `.` or `..`, because
+/// the link would lead to another route or site.
 ///
 /// # Errors
 /// It is a compile error if `routes!` has a route whose path with all prefixes is not the path of its links. An invalid path, a

@@ -41,11 +41,15 @@ fn with_arguments(item: &ItemFn, path: &str, of_path: &[LinkArgument], query: Op
         #path,
         &[#((#parameters, ::conduit::link::LinkValue::pairs(&#names))),*],
     ));
-    let text = format!("The path of a link to this route, `{path}` with percent-encoded values.");
+    let panics = match of_path {
+        [] => "",
+        _ => "\n\n# Panics\n\nWhen a value makes its segment empty, `.` or `..`, which leads to another route.",
+    };
+    let text = format!("The path of a link to this route, `{path}` with percent-encoded values.{panics}");
     let with_query = query.map(|mut ty| {
         Static.visit_type_mut(&mut ty);
         let query = Ident::new("query", Span::mixed_site());
-        let text = format!("The path of a link to this route, `{path}`, and its query.");
+        let text = format!("The path of a link to this route, `{path}`, and its query.{panics}");
         let input = quote_spanned!(ty.span()=> #query: impl ::conduit::link::LinkValue<#ty>);
         quote! {
             #[doc = #text]

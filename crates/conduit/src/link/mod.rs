@@ -58,8 +58,16 @@
 //!
 //! Values are percent-encoded, except for letters, digits and `-._~`, so that a link needs no further escaping in HTML. `{*rest}`
 //! keeps its slashes, unless the value has an empty segment, `.` or `..`: then they are encoded too, so that clients do not
-//! resolve it, and `//host` does not become another site. A text for `{id}` that is empty, `.` or `..` has no link: no request
-//! with it reaches the route (RFC 3986, section 5.2.4).
+//! resolve it.
+//!
+//! A value that makes its whole segment empty, `.` or `..` has no link: clients resolve the segment (RFC 3986, section 5.2.4), so
+//! that the link leads to another route, and an empty first segment makes `//host`, another site. `{*rest}` may be empty after a
+//! prefix.
+//!
+//! # Panics
+//!
+//! The function that makes a link panics for a value without a link, which makes the response of a handler a 500. Check texts of
+//! clients first, as by a type for the parameter that accepts only valid names.
 //!
 //! A query has the form that [`Query`](crate::Query) reads: a list repeats its name, a struct in a struct has its fields in
 //! brackets, `None` is left out.
@@ -129,7 +137,7 @@ references!(& &);
 ///
 /// # Panics
 ///
-/// When a parameter has no value.
+/// When a parameter has no value, or one that makes the link lead to another route.
 #[doc(hidden)]
 #[track_caller]
 pub fn path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> String {
@@ -148,16 +156,33 @@ pub fn path(path: &'static str, values: &[(&'static str, LinkPairs)]) -> String 
     };
     let mut link = String::with_capacity(path.len() + 16);
     for segment in pattern.segments() {
+        let is_first = link.is_empty();
         link.push('/');
-        match segment {
-            Segment::Static(text) => link.push_str(text),
-            Segment::Parameter { prefix, name, suffix } => {
-                link.push_str(prefix);
-                push_encoded(&mut link, value(name));
-                link.push_str(suffix);
+        let start = link.len();
+        let (name, is_empty) = match segment {
+            Segment::Static(text) => {
+                link.push_str(text);
+                continue;
             }
-            Segment::Rest { name } => push_rest(&mut link, value(name)),
-        }
+            Segment::Parameter { prefix, name, suffix } => {
+                let text = value(name);
+                link.push_str(prefix);
+                push_encoded(&mut link, text);
+                link.push_str(suffix);
+                (name, text.is_empty())
+            }
+            Segment::Rest { name } => {
+                let text = value(name);
+                push_rest(&mut link, text);
+                (name, is_first && text.is_empty())
+            }
+        };
+        let finished = &link[start..];
+        assert!(
+            !is_empty && !matches!(finished, "." | ".."),
+            "the value for {{{name}}} in a link to {path} makes the segment {finished:?}, which leads to another route: \
+             check that the value is not empty, `.` or `..`"
+        );
     }
     link
 }
@@ -242,6 +267,46 @@ mod tests {
         ] {
             assert_eq!(one::<String>("/{*x}", value), expected);
         }
+    }
+
+    /// The segments of all these values make no link that a client resolves to another route or site.
+    #[test]
+    fn links_lead_to_their_route_or_panic() {
+        let values = [
+            "", ".", "..", "a", "/", "/a", "//a", "../a", "./", "../", "..//", "\\", "a/..", "%2e",
+        ];
+        for template in [
+            "/{x}/evil.example",
+            "/{x}",
+            "/a/{x}",
+            "/.{x}",
+            "/{x}.",
+            "/a/v{x}",
+            "/{*x}",
+            "/a/{*x}",
+        ] {
+            for value in values {
+                let Ok(link) = std::panic::catch_unwind(|| one::<String>(template, value)) else {
+                    continue;
+                };
+                let inner = link.strip_suffix('/').unwrap_or(&link);
+                let is_resolved = inner.split('/').skip(1).any(|part| matches!(part, "" | "." | ".."));
+                assert!(!is_resolved, "{template} {value:?}: {link}");
+                let is_rest = template == "/a/{*x}";
+                assert!(is_rest || !value.is_empty(), "{template} {value:?}: {link}");
+            }
+        }
+        assert_eq!(one::<String>("/a/{*x}", ""), "/a/");
+        assert_eq!(one::<String>("/v{x}", ".."), "/v..");
+        assert_eq!(one::<String>("/{x}.txt", "."), "/..txt");
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "the value for {x} in a link to /a/{x} makes the segment \"..\", which leads to another route"
+    )]
+    fn panic_names_the_route_and_the_parameter() {
+        one::<String>("/a/{x}", "..");
     }
 
     #[derive(Serialize)]
