@@ -5,8 +5,8 @@ use http::header::ACCEPT_ENCODING;
 use super::fields;
 use crate::request::Request;
 
-/// The places of the codings of `names` that a client accepts, the preferred one first; in the order of `names` where it has
-/// no preference. Codings that it likes less than the body as it is are left out. A field that is missing accepts none.
+/// The indices in `names` of the codings that a client accepts, in order of preference; ties keep the order of `names`.
+/// Excludes codings that the client ranks below `identity`. Empty if the request has no `accept-encoding`.
 pub(crate) fn accepted<const N: usize>(request: &Request, names: [&str; N]) -> impl Iterator<Item = usize> + use<N> {
     let value = fields::text(request, &ACCEPT_ENCODING).unwrap_or_default();
     let weights = weights(value, names);
@@ -15,7 +15,7 @@ pub(crate) fn accepted<const N: usize>(request: &Request, names: [&str; N]) -> i
     places.into_iter().take_while(move |&place| weights[place] > 0.0)
 }
 
-/// The weight of each coding; 0 for one that is not accepted.
+/// The weight of each coding; 0 if it is not accepted.
 fn weights<const N: usize>(value: &str, names: [&str; N]) -> [f32; N] {
     let mut weights = [None; N];
     let (mut any, mut plain) = (None, None);
@@ -44,7 +44,7 @@ fn weights<const N: usize>(value: &str, names: [&str; N]) -> [f32; N] {
     }
     weights.map(|weight| {
         let weight = weight.or(any).unwrap_or(0.0);
-        // Unencoded only where the client prefers that.
+        // A coding that ranks below `identity` is not used.
         if plain.is_some_and(|plain| plain > weight) {
             0.0
         } else {

@@ -1,4 +1,4 @@
-//! A limit on the bodies of requests.
+//! A limit on the size of request bodies.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use crate::openapi::Operation;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// Sets how many bytes the body of a request may have in what it is around, in place of the application's
-/// [`body_limit`](crate::App::body_limit): less, or more.
+/// Sets the maximum body size of requests to the routes that it wraps. It may be below or above the application's
+/// [`body_limit`](crate::App::body_limit).
 ///
-/// A request that declares a longer body is answered 413 before the handler is called; one that does not declare its
-/// length fails while it is read, which is a 413 too. Inside of `Decompression` the declared length is that before decompression, and
-/// the decompressed body is limited too.
+/// A request that declares a longer body gets a 413 before the handler is called. A body of undeclared length fails while it is
+/// read, which also results in a 413. Inside `Decompression`, the declared length is the compressed one, and the limit also
+/// applies to the decompressed body.
 ///
 /// # Example
 ///
-/// Uploads of up to 100 MiB in an application that takes 2 MiB elsewhere:
+/// Uploads of up to 100 MiB in an application with a default limit of 2 MiB:
 ///
 /// ```
 /// use conduit::layer::BodyLimit;
@@ -39,7 +39,7 @@ pub struct BodyLimit {
 }
 
 impl BodyLimit {
-    /// At most so many bytes.
+    /// Limits bodies to `bytes`.
     pub const fn new(bytes: u64) -> Self {
         BodyLimit { bytes }
     }

@@ -1,7 +1,7 @@
 //! Entity tags of compressed responses: a strong tag for each coding (RFC 9110, section 8.8.3.3).
 //!
-//! The tag `"v1"` of a response in gzip is `"v1;gzip"`. A weak tag would be right too, but no `If-Match` could ever name
-//! it, so that a client that has read a compressed response could not write it back with a check.
+//! The tag `"v1"` becomes `"v1;gzip"` in a gzip response. A weak tag would also be correct, but `If-Match` never matches weak
+//! tags, so clients could not make conditional updates to a compressed response.
 
 use http::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -10,24 +10,24 @@ use super::coding::Coding;
 use crate::request::Request;
 use crate::response::Response;
 
-/// The marks that were removed from the tags of a request, for its response.
+/// The marks removed from the tags of a request, kept for its response.
 pub(super) struct Marks {
-    /// The lines of `If-None-Match` as they were sent, where they had the mark of the coding of the response.
+    /// The original `If-None-Match` lines, if a tag has the mark of the response's coding.
     known: Vec<HeaderValue>,
     coding: Option<Coding>,
 }
 
 impl Marks {
-    /// Removes the marks from the tags of a request, so that they are those of the handler: all marks from `If-Match`, which
-    /// names versions, and that of the negotiated coding from `If-None-Match`, which names stored responses, of which a
-    /// client cannot use one in another coding.
+    /// Removes the marks from a request's tags, so that they equal the handler's. `If-Match` names versions and loses all
+    /// marks. `If-None-Match` names stored responses, which a client cannot use in another coding: only the negotiated mark is
+    /// removed.
     pub(super) fn remove_from(request: &mut Request, codings: &[Coding], coding: Option<Coding>) -> Self {
         unmark(request, &IF_MATCH, codings);
         let known = unmark(request, &IF_NONE_MATCH, coding.as_slice());
         Marks { known, coding }
     }
 
-    /// Marks the tag of a 304 whose client has sent the marked one.
+    /// Marks the tag of a 304 if the client sent the marked tag.
     pub(super) fn restore_in(&self, response: &mut Response) {
         let Some(coding) = self.coding.filter(|_| response.status() == StatusCode::NOT_MODIFIED) else {
             return;
@@ -42,8 +42,7 @@ impl Marks {
     }
 }
 
-/// Gives the tag of a response in a coding: the marked one where the coded bytes are the same each time, otherwise a weak
-/// one.
+/// Sets the tag of a compressed response: the marked tag if compression is deterministic, otherwise a weak tag.
 pub(super) fn mark(headers: &mut HeaderMap, coding: Coding, is_repeatable: bool) {
     let Some(tag) = headers.get(ETAG).filter(|tag| is_strong(tag)) else {
         return;
@@ -73,7 +72,7 @@ fn end(coding: Coding) -> Vec<u8> {
     format!(";{}\"", coding.name()).into_bytes()
 }
 
-/// Removes marks from a field of the request; the lines as they were sent, if any had a mark.
+/// Removes marks from a request field. Returns the original lines if any had a mark.
 fn unmark(request: &mut Request, name: &HeaderName, codings: &[Coding]) -> Vec<HeaderValue> {
     let has_mark = |line: &[u8]| codings.iter().any(|&coding| find(line, &end(coding)).is_some());
     if !request.header_all(name.as_str()).any(has_mark) {

@@ -1,4 +1,4 @@
-//! The content codings (RFC 9110, section 8.4.1) and their encoders, as writers: bytes go in, and the output is taken later.
+//! The content codings (RFC 9110, section 8.4.1) and their encoders. An encoder is a writer with an output buffer.
 
 use std::io::{self, Write};
 
@@ -7,21 +7,21 @@ use flate2::Compress;
 use flate2::write::ZlibEncoder;
 use zstd::stream::raw::CParameter;
 
-/// The speed and size that the codings are set to: the defaults of their tools, except for brotli, whose default takes
-/// ten times as long for a few per cent.
+/// The compression levels: the defaults of the command-line tools, except for brotli, whose default takes ten times as long and
+/// saves a few per cent.
 const GZIP_LEVEL: u32 = 6;
 const BROTLI_LEVEL: u32 = 4;
 const ZSTD_LEVEL: i32 = 3;
 
-/// The largest window of brotli for a body in memory, as a power of two: 512 KiB. The encoder's memory is a few times that.
+/// The largest brotli window for a body in memory, as a power of two: 512 KiB. The encoder uses a few times that.
 const BROTLI_WINDOW: u32 = 19;
-/// The smallest window of brotli.
+/// The smallest brotli window.
 const SMALLEST_BROTLI_WINDOW: u32 = 10;
 
-/// The window of gzip for a body in memory, as a power of two: 32 KiB.
+/// The gzip window for a body in memory, as a power of two: 32 KiB.
 const GZIP_WINDOW: u8 = 15;
 
-/// The settings for streams, of which a client may keep many open: windows of 8, 64 and 32 KiB, and small tables.
+/// Settings for streams, of which a client may keep many open: windows of 8, 64 and 32 KiB, and small tables.
 const STREAM_GZIP_WINDOW: u8 = 13;
 const STREAM_BROTLI_LEVEL: u32 = 2;
 const STREAM_BROTLI_WINDOW: u32 = 16;
@@ -40,7 +40,7 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    /// As `content-encoding` has it.
+    /// The name in `content-encoding`.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Coding::Gzip => "gzip",
@@ -50,7 +50,7 @@ impl Coding {
         }
     }
 
-    /// The memory of an encoder of a stream, at most.
+    /// The maximum memory of a stream's encoder.
     pub(super) const fn stream_bytes(self) -> usize {
         match self {
             Coding::Gzip | Coding::Deflate | Coding::Zstd => 384 * 1024,
@@ -58,7 +58,7 @@ impl Coding {
         }
     }
 
-    /// The coding with this name in any case.
+    /// Returns the coding with this name, which is case-insensitive.
     pub(super) fn named(name: &str) -> Option<Self> {
         let all = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
         if name.eq_ignore_ascii_case("x-gzip") {
@@ -68,16 +68,16 @@ impl Coding {
     }
 }
 
-/// Compresses what is written into it.
+/// Compresses the bytes written to it.
 pub(super) enum Encoder {
-    /// The engine writes the format of gzip.
+    /// The engine writes the gzip format.
     Gzip(ZlibEncoder<Vec<u8>>),
     Brotli(Box<CompressorWriter<Vec<u8>>>),
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
 }
 
 impl Encoder {
-    /// An encoder for a body of this length. `deflate` is sent as gzip, because clients read it in two ways.
+    /// Returns an encoder for a body of this length. `deflate` is sent as gzip, because clients interpret it in two ways.
     pub(super) fn for_length(coding: Coding, length: usize) -> io::Result<Self> {
         Ok(match coding {
             Coding::Gzip | Coding::Deflate => Encoder::gzip(GZIP_WINDOW),
@@ -89,7 +89,7 @@ impl Encoder {
         })
     }
 
-    /// An encoder for a stream, of about [`stream_bytes`](Coding::stream_bytes).
+    /// Returns an encoder for a stream, which uses about [`stream_bytes`](Coding::stream_bytes) of memory.
     pub(super) fn for_stream(coding: Coding) -> io::Result<Self> {
         Ok(match coding {
             Coding::Gzip | Coding::Deflate => Encoder::gzip(STREAM_GZIP_WINDOW),
@@ -133,7 +133,7 @@ impl Encoder {
         self.writer().write_all(bytes)
     }
 
-    /// Brings everything that was written into the output, so that the client can read it.
+    /// Moves all pending input to the output, so that the client can decode it.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.writer().flush()
     }
@@ -143,12 +143,12 @@ impl Encoder {
         self.output().len()
     }
 
-    /// Takes what has come out so far.
+    /// Takes the output so far.
     pub(super) fn take(&mut self) -> Vec<u8> {
         std::mem::take(self.output())
     }
 
-    /// Ends the body, and returns the rest of the output.
+    /// Ends the body and returns the remaining output.
     pub(super) fn finish(self) -> io::Result<Vec<u8>> {
         match self {
             Encoder::Gzip(writer) => writer.finish(),

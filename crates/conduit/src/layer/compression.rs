@@ -20,44 +20,45 @@ use crate::request::Request;
 use crate::response::Response;
 use conduit_core::charge::Charge;
 
-/// A body in memory up to this length is compressed at once, a longer one piece by piece, so that other requests of the
-/// worker have their turn.
+/// A body in memory up to this length is compressed at once. A longer one is compressed in pieces, so that the worker can serve
+/// other requests in between.
 const AT_ONCE_BYTES: usize = 64 * 1024;
-/// The length of such a piece.
+/// The length of a piece.
 const PIECE_BYTES: usize = 32 * 1024;
 /// The number of bytes of a stream that are compressed before other requests run.
 const TURN_BYTES: usize = 128 * 1024;
 
-/// The codings in the order in which they are preferred where the client has no preference.
+/// The codings, in the server's order of preference.
 const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 
-/// Compresses responses for clients that accept it (RFC 9110, section 12.5.3), with zstd, brotli or gzip: the one that the
-/// client prefers, in that order where it prefers none.
+/// Compresses responses with zstd, brotli or gzip, as the client's `accept-encoding` allows (RFC 9110, section 12.5.3). The
+/// client's preference decides; ties use that order.
 ///
-/// A stream is never stalled: whenever it has nothing more at the moment, what has come of it is sent so that the client can
-/// read it. So server-sent events arrive one by one.
+/// Streams are not delayed: when a stream has no more data for now, the layer flushes the encoder. Server-sent events arrive
+/// one by one.
 ///
-/// Left as they are: responses of less than 1 KiB ([`from_bytes`](Compression::from_bytes)); those whose content type is
-/// compressed already or unknown (compressed are text, JSON, XML, JavaScript, fonts, SVG, WebAssembly and the like); those
-/// with a `content-encoding`, a `content-range` or `cache-control: no-transform`. Every response gets `vary: accept-encoding`,
-/// those too that stay as they are, because a 304 or an error must not vary by fewer fields than the page.
+/// The layer does not compress responses of less than 1 KiB ([`from_bytes`](Compression::from_bytes)), responses whose content
+/// type is unknown or already compressed (text, JSON, XML, JavaScript, fonts, SVG, WebAssembly and similar types are
+/// compressed), and responses with a `content-encoding`, a `content-range` or `cache-control: no-transform`. Every response
+/// gets `vary: accept-encoding`, including uncompressed ones, because a 304 or an error must vary by the same fields as the
+/// page.
 ///
-/// A strong `etag` is another one in each coding, since the bytes are others (section 8.8.3.3): `"v1"` is `"v1;gzip"`. The layer
-/// removes the mark from `If-Match` and `If-None-Match`, so that handlers and layers inside compare their own tags. The bytes of a
-/// compressed stream depend on the moments of its pieces, so its tag becomes a weak one, which `If-Match` never matches.
+/// Each coding has a separate strong `etag`, since the bytes differ (section 8.8.3.3): `"v1"` becomes `"v1;gzip"`. The layer
+/// removes the mark from `If-Match` and `If-None-Match`, so that handlers and inner layers compare their original tags. The
+/// bytes of a compressed stream depend on its timing, so its tag becomes weak, and `If-Match` never matches it.
 ///
 /// The encoder of a stream has a small window and takes memory from a budget, a quarter of the
-/// [memory for bodies](crate::App::body_memory): a stream for which there is no room is sent as it is, and counted as
+/// [memory for bodies](crate::App::body_memory). If the budget is exhausted, the stream is sent uncompressed and counted as
 /// `compression_memory`.
 ///
-/// Where a page shows both a secret and what a stranger has sent, its compressed length can betray the secret, even over
-/// TLS (the BREACH attack): leave such pages out by `cache-control: no-transform`.
+/// If a page contains both a secret and input from an attacker, its compressed length can reveal the secret, even over TLS (the
+/// BREACH attack). Exclude such pages with `cache-control: no-transform`.
 ///
-/// Needs the feature `compression`.
+/// Requires the feature `compression`.
 ///
 /// # Example
 ///
-/// All answers of an application:
+/// Compress all responses of an application:
 ///
 /// ```
 /// use conduit::layer::Compression;
@@ -76,12 +77,12 @@ pub struct Compression {
 }
 
 impl Compression {
-    /// Compresses from 1 KiB on.
+    /// Compresses bodies of at least 1 KiB.
     pub const fn new() -> Self {
         Compression { smallest_bytes: 1024 }
     }
 
-    /// The least length of a body that is compressed; of a stream the length is not known, and it always is.
+    /// Sets the minimum length of a compressed body. Streams, whose length is unknown, are always compressed.
     pub const fn from_bytes(mut self, bytes: u64) -> Self {
         self.smallest_bytes = bytes;
         self
@@ -102,7 +103,7 @@ impl Layer for Compression {
         let marks = Marks::remove_from(&mut request, &CODINGS, coding);
         let mut response = next.run(request).await;
         marks.restore_in(&mut response);
-        // Also where this response stays as it is: another one to the same target, of another status or length, may not.
+        // Also for an uncompressed response: another status or length at the same target may be compressed.
         fields::vary(&mut response, &ACCEPT_ENCODING);
         let is_small = response.body().len().is_some_and(|length| length < self.smallest_bytes);
         match coding {
@@ -131,7 +132,7 @@ fn is_compressible(response: &Response) -> bool {
         && headers.get(CONTENT_TYPE).is_some_and(is_compressible_type)
 }
 
-/// Returns whether a content type is not compressed already.
+/// Returns whether a content type benefits from compression.
 fn is_compressible_type(content_type: &HeaderValue) -> bool {
     let Ok(text) = content_type.to_str() else { return false };
     let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -172,14 +173,14 @@ fn compressed(response: Response, coding: Coding) -> Response {
             _ => Response::from_parts(parts, Body::from(bytes)),
         };
     }
-    // Without memory for an encoder the stream is sent as it is.
+    // Without memory for an encoder, the stream is sent uncompressed.
     let Ok(charge) = Charge::of_encoders(coding.stream_bytes()) else {
         return Response::from_parts(parts, body);
     };
     let encoder = match Encoder::for_stream(coding) {
         Ok(encoder) => encoder,
         Err(error) => {
-            tracing::error!(%error, "cannot compress a response; it is sent as it is");
+            tracing::error!(%error, "cannot compress the response; sending it uncompressed");
             return Response::from_parts(parts, body);
         }
     };
@@ -199,7 +200,7 @@ fn compressed(response: Response, coding: Coding) -> Response {
     Response::from_parts(parts, Body::from_pieces(compressed))
 }
 
-/// The bytes of a body that is in memory.
+/// Returns the bytes of a body in memory.
 fn in_memory(body: Body) -> Bytes {
     match body.0 {
         BodyKind::Static(bytes) => Bytes::from_static(bytes),
@@ -239,7 +240,7 @@ struct Compressed {
     body: Body,
     /// `None` when the body has ended.
     encoder: Option<Encoder>,
-    /// The encoder may hold back something that was written.
+    /// Set if the encoder may hold pending input.
     unflushed: bool,
     /// The memory of the encoder.
     _charge: Charge,
@@ -276,8 +277,7 @@ impl PieceStream for Compressed {
                 Poll::Pending => break,
             }
         }
-        // No more input at the moment, or enough of it: flush it to the client. A flush after written bytes always
-        // produces output.
+        // No more input for now, or enough of it: flush it to the client. A flush after a write always produces output.
         encoder.flush()?;
         this.unflushed = false;
         Poll::Ready(Some(Ok(Bytes::from(encoder.take()))))

@@ -1,4 +1,4 @@
-//! A limit on how many requests are served at a time.
+//! A limit on the number of concurrent requests.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -19,15 +19,15 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// Lets so many requests through at a time, over all workers; one more is answered 503 with `retry-after` at once, or
+/// Limits the number of concurrent requests, across all workers. A further request gets a 503 with `retry-after` at once, or
 /// waits if [`wait`](ConcurrencyLimit::wait) is set.
 ///
-/// A request counts until its response is returned, and one with a streamed response until the stream has ended or its
-/// client has disconnected. All clones of a layer count together: a layer of a group applies to the whole group.
+/// A request counts until its response is returned; with a streamed response, until the stream ends or the client disconnects.
+/// All clones of a layer share the limit: on a group, it applies to the whole group.
 ///
 /// # Example
 ///
-/// An expensive handler that at most four clients get at a time, while others wait for up to a second:
+/// An expensive handler that serves at most four requests at a time, while others wait for up to a second:
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,13 +51,16 @@ pub struct ConcurrencyLimit {
 }
 
 impl ConcurrencyLimit {
-    /// At most `limit` requests at a time.
+    /// Allows at most `limit` concurrent requests.
     ///
     /// # Panics
     ///
-    /// When `limit` is 0.
+    /// Panics if `limit` is 0.
     pub fn new(limit: usize) -> Self {
-        assert!(limit > 0, "a limit of 0 requests lets none through");
+        assert!(
+            limit > 0,
+            "a concurrency limit of 0 rejects every request: use at least 1"
+        );
         ConcurrencyLimit {
             limit,
             places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
@@ -65,7 +68,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Sets the time that a request waits for its turn before it is rejected with 503. Default: zero.
+    /// Sets how long a request waits for a free slot before it is rejected with a 503. Default: zero.
     pub fn wait(mut self, limit: Duration) -> Self {
         self.wait = limit;
         self
@@ -112,7 +115,7 @@ impl Layer for ConcurrencyLimit {
     }
 }
 
-/// A body that holds its request's place until it has ended.
+/// A body that holds its request's slot until it ends.
 struct Held {
     body: Body,
     _place: OwnedSemaphorePermit,

@@ -1,4 +1,4 @@
-//! Requests that are served only if the client's copy is, or is not, the current one.
+//! Evaluation of preconditions against a handler's response.
 
 use http::header::{ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
 use http::{HeaderValue, Method, StatusCode};
@@ -11,21 +11,21 @@ use crate::openapi::{Operation, Parameter};
 use crate::request::Request;
 use crate::response::Response;
 
-/// Answers `GET` and `HEAD` with 304 Not Modified where the client has the current version already, and with 412 where it
-/// asked for another (RFC 9110, section 13.2.2).
+/// Responds to `GET` and `HEAD` with 304 Not Modified if the client already has the current version, and with 412 if a
+/// precondition fails (RFC 9110, section 13.2.2).
 ///
-/// The `etag` or the `last-modified` of the handler's response names the current version. Where it has neither, and its body
-/// is in memory, the layer makes a strong `etag` of 128 bits from the body. The handler does its work all the same; only the
-/// transfer is saved. Responses other than 200 and streams without an `etag` stay as they are.
+/// The `etag` or `last-modified` of the handler's response identifies the current version. If it has neither and its body is in
+/// memory, the layer computes a strong 128-bit `etag` from the body. The handler still runs; only the transfer is saved.
+/// Responses other than 200 and streams without an `etag` are not changed.
 ///
-/// For methods that change something the check must come before the change: the handler takes [`Preconditions`], which also
-/// documents the reading of malformed fields.
+/// For methods that change a resource, the check must precede the change: use [`Preconditions`] in the handler. Its
+/// documentation also covers malformed fields.
 ///
-/// Add it inside of `Compression`, that is before it, so that the `etag` is made before compression.
+/// Add it inside `Compression`, that is before it, so that the `etag` is computed before compression.
 ///
 /// # Example
 ///
-/// A page that browsers need not load twice:
+/// A page that browsers do not load twice:
 ///
 /// ```
 /// use conduit::layer::Conditional;
@@ -49,7 +49,7 @@ impl Conditional {
         Conditional { makes_tags: true }
     }
 
-    /// Uses the validators of handlers only, and makes no `etag`.
+    /// Uses only the validators of handlers, and computes no `etag`.
     pub const fn without_tags(mut self) -> Self {
         self.makes_tags = false;
         self
@@ -84,7 +84,7 @@ impl Layer for Conditional {
     }
 
     fn describe(&self, operation: &mut Operation) {
-        // `HEAD` is served by the operations of `GET`.
+        // `GET` operations also serve `HEAD`.
         if !matches!(operation.method(), "GET" | "HEAD") || !operation.may_answer(StatusCode::OK) {
             return;
         }
@@ -111,12 +111,12 @@ impl Layer for Conditional {
 }
 
 #[cfg(any(feature = "files", feature = "openapi"))]
-/// The response to a request that would be this one without the conditions of the request.
+/// Evaluates the request's preconditions against a response; see [`Preconditions::apply`].
 pub(crate) fn conditional(request: &Request, response: Response) -> Response {
     Preconditions::of(request).apply(response)
 }
 
-/// A strong tag of a body that is in memory; `None` of a stream.
+/// Returns a strong tag for a body in memory; `None` for a stream.
 fn tag_of(body: &Body) -> Option<HeaderValue> {
     let bytes: &[u8] = match &body.0 {
         BodyKind::Static(bytes) => bytes,
@@ -127,7 +127,7 @@ fn tag_of(body: &Body) -> Option<HeaderValue> {
     Some(strong_tag(bytes))
 }
 
-/// A strong tag of these bytes.
+/// Returns a strong tag for these bytes.
 pub(crate) fn strong_tag(bytes: &[u8]) -> HeaderValue {
     let tag = format!("\"{:032x}\"", u128::from_be_bytes(hash([bytes])));
     HeaderValue::try_from(tag).expect("a tag has visible characters only")

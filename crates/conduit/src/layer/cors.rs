@@ -1,4 +1,4 @@
-//! Cross-origin resource sharing, as the Fetch standard has it.
+//! Cross-origin resource sharing (Fetch standard).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,20 +19,20 @@ use crate::response::Response;
 /// Returns whether pages of an origin, such as `https://app.example.com`, may read the responses.
 type Judge = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// Lets pages of the listed origins use the application (Fetch standard, section 3.3).
+/// Allows pages of the listed origins to use the application (Fetch standard, section 3.3).
 ///
-/// A browser lets a page read a response of another origin only if the response permits it; before all but the simplest
-/// requests it sends an `OPTIONS` request, the preflight. This layer answers preflights with 204 and adds the header fields
-/// to all other responses, errors included. No origin is allowed by default: [`new`](Cors::new) starts without one.
+/// A browser lets a page read a response of another origin only if the response permits it. Before all but the simplest
+/// requests it sends an `OPTIONS` request, the preflight. This layer answers preflights with 204 and adds the header fields to
+/// all other responses, including errors. No origin is allowed by default: [`new`](Cors::new) starts with an empty list.
 ///
-/// Every response has the same `vary` for one target and method: `origin` unless any origin is allowed, and for `OPTIONS`
-/// the three fields of a preflight. Where any origin is allowed, every response has `access-control-allow-origin: *`, also
-/// to a request without `Origin`, because a shared cache may reuse it for a page.
+/// For a given target and method, every response has the same `vary`: `origin` unless any origin is allowed, and for `OPTIONS`
+/// the three fields of a preflight. If any origin is allowed, every response has `access-control-allow-origin: *`, even without
+/// an `Origin` in the request, because a shared cache may reuse the response for a page.
 ///
-/// An origin that is not allowed gets the answer without those fields, and its browser hides it from the page; a request
-/// that needs no preflight is still carried out. So CORS is no protection of the server: it opens what browsers close.
+/// A response to a disallowed origin lacks those fields, and the browser hides it from the page. A request that needs no
+/// preflight is still processed, so CORS does not protect the server: it relaxes the browser's restrictions.
 ///
-/// It must be a layer of the application: a preflight is an `OPTIONS` request, which the routes of a list do not get.
+/// It must be a layer of the application: a preflight is an `OPTIONS` request, which layers in a list of routes do not receive.
 ///
 /// # Example
 ///
@@ -77,12 +77,12 @@ enum Origins {
 #[derive(Clone)]
 enum Headers {
     Listed(Option<HeaderValue>),
-    /// Everything that the preflight requests.
+    /// Allows all fields that the preflight requests.
     Any,
 }
 
 impl Cors {
-    /// No origin, the methods `GET`, `HEAD` and `POST`, no header fields beyond the simple ones, no credentials.
+    /// Allows no origin, the methods `GET`, `HEAD` and `POST`, only the safelisted header fields, and no credentials.
     pub fn new() -> Self {
         Cors {
             origins: Origins::Listed(Vec::new()),
@@ -96,8 +96,8 @@ impl Cors {
         .joined()
     }
 
-    /// Any origin, any header field, all common methods, and no credentials: for a public API that knows its callers by a
-    /// key in a header field or not at all.
+    /// Allows any origin, any header field and all common methods, but no credentials: for a public API that is anonymous or
+    /// authenticates callers with a key in a header field.
     pub fn permissive() -> Self {
         Cors::new()
             .allow_any_origin()
@@ -112,13 +112,14 @@ impl Cors {
             .allow_any_header()
     }
 
-    /// Allows pages of this origin: scheme, host, and the port where it is not the scheme's own, such as
-    /// `https://app.example.com`. Call it once for each.
+    /// Allows pages of this origin, such as `https://app.example.com`: scheme, host, and port unless it is the scheme's
+    /// default. Call it once per origin.
     ///
     /// # Panics
     ///
-    /// When the origin has a path, a trailing slash or an upper-case letter, or no scheme: no browser sends such a one.
-    /// After [`allow_any_origin`](Cors::allow_any_origin) or [`allow_origins`](Cors::allow_origins), which it would narrow.
+    /// Panics if the origin has a path, a trailing slash or an upper-case letter, or lacks a scheme: browsers never send such
+    /// an origin. Also panics after [`allow_any_origin`](Cors::allow_any_origin) or [`allow_origins`](Cors::allow_origins),
+    /// which already allow it.
     #[track_caller]
     pub fn allow_origin(mut self, origin: &str) -> Self {
         crate::origin::require(origin);
@@ -129,8 +130,8 @@ impl Cors {
         self
     }
 
-    /// Allows pages of the origins for which `allowed` returns true, such as all subdomains. It is given the whole origin, and
-    /// must compare its end with care: `https://evil-example.com` ends in `example.com`.
+    /// Allows pages of the origins for which `allowed` returns true, such as all subdomains. Its argument is the whole origin.
+    /// Match a suffix with care: `https://evil-example.com` ends in `example.com`.
     pub fn allow_origins(mut self, allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         self.origins = Origins::Judged(Arc::new(allowed));
         self
@@ -140,8 +141,8 @@ impl Cors {
     ///
     /// # Panics
     ///
-    /// With [`allow_credentials`](Cors::allow_credentials): any page in the world could then act in the name of its
-    /// visitors. Browsers refuse `*` with credentials for that reason.
+    /// Panics with [`allow_credentials`](Cors::allow_credentials): any page could then act on behalf of its visitors. Browsers
+    /// reject `*` with credentials for that reason.
     pub fn allow_any_origin(mut self) -> Self {
         self.origins = Origins::Any;
         self.checked()
@@ -153,12 +154,12 @@ impl Cors {
         self.joined()
     }
 
-    /// Sets the header fields that pages may send, beyond `accept`, `accept-language`, `content-language` and the simple
-    /// content types. JSON is no simple one: an API that takes it needs `content-type` here.
+    /// Sets the header fields that pages may send, in addition to `accept`, `accept-language`, `content-language` and the
+    /// simple content types. JSON is not a simple content type: a JSON API needs `content-type` here.
     ///
     /// # Panics
     ///
-    /// If a name is not a valid field name.
+    /// Panics if a name is not a valid field name.
     pub fn allow_headers<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.allow_headers = Headers::Listed(joined(names));
         self
@@ -168,34 +169,34 @@ impl Cors {
     ///
     /// # Panics
     ///
-    /// With [`allow_credentials`](Cors::allow_credentials): name the header fields then.
+    /// Panics with [`allow_credentials`](Cors::allow_credentials): list the header fields instead.
     pub fn allow_any_header(mut self) -> Self {
         self.allow_headers = Headers::Any;
         self.checked()
     }
 
-    /// Sets the header fields of the answers that pages may read, beyond the simple ones.
+    /// Sets the response header fields that pages may read, in addition to the safelisted ones.
     ///
     /// # Panics
     ///
-    /// If a name is not a valid field name.
+    /// Panics if a name is not a valid field name.
     pub fn expose_headers<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.expose_headers = joined(names);
         self
     }
 
-    /// Lets pages send the user's cookies and other credentials of the application along, also with unsafe methods to handlers
-    /// that read cookies.
+    /// Allows pages to send the user's cookies and other credentials, including with unsafe methods to handlers that read
+    /// cookies.
     ///
     /// # Panics
     ///
-    /// With [`allow_any_origin`](Cors::allow_any_origin) or [`allow_any_header`](Cors::allow_any_header).
+    /// Panics with [`allow_any_origin`](Cors::allow_any_origin) or [`allow_any_header`](Cors::allow_any_header).
     pub fn allow_credentials(mut self) -> Self {
         self.credentials = true;
         self.checked()
     }
 
-    /// Sets the time that a browser may cache the response to a preflight. Browsers default to five seconds. The resolution is 1 s.
+    /// Sets how long a browser may cache a preflight response. Browsers default to five seconds. Resolution: 1 s.
     pub fn max_age(mut self, duration: Duration) -> Self {
         self.max_age = Some(HeaderValue::from(duration.as_secs()));
         self
@@ -208,7 +209,7 @@ impl Cors {
         );
         assert!(
             !(self.credentials && matches!(self.allow_headers, Headers::Any)),
-            "credentials with any header field are not allowed: name the fields with `allow_headers`"
+            "credentials cannot be combined with any header field: list the fields with `allow_headers`"
         );
         self
     }
@@ -218,8 +219,8 @@ impl Cors {
         self
     }
 
-    /// The value of `access-control-allow-origin` for a request of this origin, if it is allowed. Where any origin is, the
-    /// value is the same without one: a cache may store the response to such a request and reuse it for all others.
+    /// Returns the value of `access-control-allow-origin` if the origin is allowed. If any origin is allowed, a request without
+    /// `Origin` gets it too: a cache may reuse its response for other requests.
     fn allowed(&self, origin: Option<&[u8]>) -> Option<HeaderValue> {
         match &self.origins {
             Origins::Any => Some(HeaderValue::from_static("*")),
@@ -240,7 +241,7 @@ impl Cors {
         let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
         let allow_headers = match &self.allow_headers {
             Headers::Listed(names) => names.as_ref(),
-            // Named one by one: `*` does not stand for `authorization`.
+            // Listed one by one: `*` does not cover `authorization`.
             Headers::Any => asked,
         };
         let more = [
@@ -264,8 +265,8 @@ impl Cors {
         }
     }
 
-    /// Adds the request's fields that the response depends on, whether the request has them or not: a cache keeps the
-    /// responses to one target apart by the latest `vary`.
+    /// Adds the request fields that the response depends on to `vary`, even if the request lacks them: caches distinguish the
+    /// responses to a target by the latest `vary`.
     fn vary(&self, response: &mut Response, is_options: bool) {
         if is_options || !matches!(self.origins, Origins::Any) {
             fields::vary(response, &ORIGIN);
@@ -320,14 +321,14 @@ impl Layer for Cors {
     }
 }
 
-/// A list of names as the value of a field; `None` for an empty list.
+/// Joins names to a field value; `None` for an empty list.
 fn joined<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<HeaderValue> {
     let mut list = String::new();
     for name in names {
-        // A method and a field's name are both tokens.
+        // Methods and field names are both tokens.
         assert!(
             HeaderName::try_from(name).is_ok(),
-            "`{name}` is no name of a header field: use letters, digits and `-`"
+            "`{name}` is not a valid header field name: use letters, digits and `-`"
         );
         if !list.is_empty() {
             list.push_str(", ");

@@ -1,4 +1,4 @@
-//! The decoders of the content codings: compressed bytes in, a bounded number of bytes out.
+//! Decoders of the content codings, with bounded output per step.
 
 use brotli::enc::StandardAlloc;
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
@@ -8,16 +8,16 @@ use zstd::stream::raw::{DParameter, Operation};
 use super::coding::Coding;
 use crate::body::BodyError;
 
-/// The most bytes that a step gives.
+/// The maximum output of a step.
 const STEP_BYTES: usize = 32 * 1024;
-/// The fewest bytes that a step has room for.
+/// The minimum output buffer of a step.
 const LEAST_STEP_BYTES: usize = 1024;
 
-/// The largest window of a frame of zstd, as a power of two: 8 MiB (RFC 9659).
+/// The largest window of a zstd frame, as a power of two: 8 MiB (RFC 9659).
 const ZSTD_WINDOW: u32 = 23;
-/// The window of gzip, as a power of two (RFC 1951).
+/// The gzip window, as a power of two (RFC 1951).
 const GZIP_WINDOW: u8 = 15;
-/// The smallest and the largest window of brotli that four bits can declare (RFC 7932, section 9.1).
+/// The smallest and largest brotli windows with a four-bit code (RFC 7932, section 9.1).
 const BROTLI_WINDOWS: std::ops::RangeInclusive<u32> = 18..=24;
 
 /// Decompresses step by step, up to a limit.
@@ -26,7 +26,7 @@ pub(super) struct Decoder {
     coding: Coding,
     limit_bytes: u64,
     given_bytes: u64,
-    /// The input ends with the end of a stream, so that the body may end here.
+    /// The input ends at a stream boundary, so the body may end here.
     is_whole: bool,
 }
 
@@ -39,15 +39,15 @@ enum Engine {
 
 /// The result of one step.
 pub(super) struct Step {
-    /// The bytes of the input that are used.
+    /// The number of consumed input bytes.
     pub(super) used: usize,
     pub(super) output: Vec<u8>,
-    /// The output is full: there may be more without further input.
+    /// The output buffer is full: there may be more output without further input.
     pub(super) is_full: bool,
 }
 
 impl Decoder {
-    /// A decoder that gives at most `limit_bytes`.
+    /// Returns a decoder with an output limit of `limit_bytes`.
     pub(super) fn new(coding: Coding, limit_bytes: u64) -> Self {
         let engine = match coding {
             Coding::Gzip => Engine::Gzip(Decompress::new_gzip(GZIP_WINDOW)),
@@ -64,13 +64,13 @@ impl Decoder {
         }
     }
 
-    /// Decompresses as much of the input as gives one step's output.
+    /// Decompresses input until one step's output is full.
     ///
     /// # Errors
     ///
-    /// When the input is not in the coding, or gives more than the limit.
+    /// Returns an error if the input is malformed or the output exceeds the limit.
     pub(super) fn step(&mut self, input: &[u8]) -> Result<Step, BodyError> {
-        // One byte beyond the limit shows that it is passed.
+        // One byte beyond the limit reveals that it is exceeded.
         let left = usize::try_from(self.limit_bytes - self.given_bytes).unwrap_or(usize::MAX);
         let wanted = input.len().saturating_mul(4).clamp(LEAST_STEP_BYTES, STEP_BYTES);
         let mut output = vec![0; wanted.min(left.saturating_add(1))];
@@ -101,7 +101,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// When it ends in the middle.
+    /// Returns an error if the input is truncated.
     pub(super) fn finish(&self) -> Result<(), BodyError> {
         if self.is_whole { Ok(()) } else { Err(self.malformed()) }
     }
@@ -114,18 +114,18 @@ impl Decoder {
 
     fn advance(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress, BodyError> {
         let advanced = match &mut self.engine {
-            // Several members are one body (RFC 1952, section 2.2).
+            // A body may have several members (RFC 1952, section 2.2).
             Engine::Gzip(inflate) => {
                 if self.is_whole {
                     inflate.reset(true);
                 }
                 inflated(inflate, input, output)
             }
-            // Nothing may follow the only stream.
+            // Data after the stream is an error.
             Engine::Deflate(_) | Engine::Brotli(_) if self.is_whole => None,
             Engine::Deflate(inflate) => inflated(inflate, input, output),
             Engine::Brotli(brotli) => brotli.advance(input, output),
-            // Several frames are one body (RFC 8878, section 3).
+            // A body may have several frames (RFC 8878, section 3).
             Engine::Zstd(decoder) => decoder.run_on_buffers(input, output).ok().map(|status| Progress {
                 used: status.bytes_read,
                 given: status.bytes_written,
@@ -144,7 +144,7 @@ fn zstd_decoder() -> std::io::Result<zstd::stream::raw::Decoder<'static>> {
     Ok(decoder)
 }
 
-/// The bytes that a call of an engine used and gave.
+/// The input and output bytes of one engine call.
 struct Progress {
     used: usize,
     given: usize,
@@ -162,7 +162,7 @@ fn inflated(inflate: &mut Decompress, input: &[u8], output: &mut [u8]) -> Option
     })
 }
 
-/// A decoder of brotli without large windows, whose window is no larger than the output may be.
+/// A brotli decoder without large windows, whose window does not exceed the output limit.
 struct Brotli {
     state: BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
     limit_bytes: u64,
@@ -174,7 +174,7 @@ impl Brotli {
     fn new(limit_bytes: u64) -> Self {
         let alloc = StandardAlloc::default;
         Brotli {
-            // Fails for a large window, an extension that lets a few bytes allocate a gigabyte.
+            // Rejects large windows, an extension with which a few bytes allocate a gigabyte.
             state: BrotliState::new_strict(alloc(), alloc(), alloc()),
             limit_bytes,
             has_begun: false,
@@ -215,14 +215,14 @@ impl Brotli {
     }
 }
 
-/// The first byte of a stream of brotli, with the smallest window that decodes an output of `limit_bytes` in the same way.
+/// Returns the first byte of a brotli stream with the smallest window that suffices for `limit_bytes` of output.
 ///
-/// The decoder allocates the window at once. A window that holds all of the output gives the same result as any larger
-/// one: the farthest reference is the smaller of the window less 16 and the output so far (RFC 7932, section 2).
+/// The decoder allocates the window up front. A window that holds all of the output yields the same result as any larger one:
+/// the maximum distance is the smaller of the window less 16 and the output so far (RFC 7932, section 2).
 fn with_window_for(byte: u8, limit_bytes: u64) -> u8 {
     let (smallest, largest) = (*BROTLI_WINDOWS.start(), *BROTLI_WINDOWS.end());
     let declared = u32::from(byte >> 1 & 0b111) + 17;
-    // Windows of other sizes have other lengths of their code: one bit for 64 KiB, seven for those up to 128 KiB.
+    // The codes of other windows have other lengths: one bit for 64 KiB, seven bits for those up to 128 KiB.
     if byte & 1 == 0 || !BROTLI_WINDOWS.contains(&declared) {
         return byte;
     }
@@ -239,7 +239,7 @@ mod tests {
 
     use super::*;
 
-    /// Decompresses in input pieces of this length; gives the output and the largest step.
+    /// Decompresses input in pieces of this length; returns the output and the largest step.
     fn decode(coding: Coding, limit_bytes: u64, input: &[u8], piece: usize) -> Result<(Vec<u8>, usize), BodyError> {
         let mut decoder = Decoder::new(coding, limit_bytes);
         let (mut output, mut largest) = (Vec::new(), 0);
@@ -351,7 +351,7 @@ mod tests {
                 assert!(output == plain, "window {window}, limit {limit}");
             }
         }
-        // A window code of four bits becomes the smallest that holds the limit; the other codes stay.
+        // A four-bit window code becomes the smallest that holds the limit; other codes are unchanged.
         let declares = |bits: u8| (bits - 17) << 1 | 1;
         assert_eq!(with_window_for(declares(24), 1000), declares(18));
         assert_eq!(with_window_for(declares(24), (1 << 20) - 16), declares(20));

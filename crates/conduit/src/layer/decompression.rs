@@ -18,26 +18,25 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// The most output of a body before other tasks have their turn.
+/// The output of a body after which other tasks get a turn.
 const TURN_BYTES: usize = 256 * 1024;
 
-/// Decompresses the bodies of requests that have a `content-encoding`: gzip, deflate, brotli (`br`) or zstd, one of them.
-/// Another, or several, are answered 415 with `accept-encoding` (RFC 9110, section 15.5.16).
+/// Decompresses request bodies with a `content-encoding` of gzip, deflate, brotli (`br`) or zstd. Any other coding, or more
+/// than one, results in a 415 with `accept-encoding` (RFC 9110, section 15.5.16).
 ///
-/// The limit on bodies holds for the decompressed body: a small body that would become gigabytes is answered 413 when the
-/// limit is reached. A body is decompressed in steps of at most 32 KiB, and other requests of the worker have their turn after
-/// 256 KiB. A window of brotli is allocated only up to the limit on bodies, a window of zstd is at most 8 MiB (RFC 9659), and a
-/// large window of brotli, which is an extension of RFC 7932, is refused. A body that is not in its coding, or ends too early,
-/// is answered 400.
+/// The body limit applies to the decompressed body: a small body that expands to gigabytes is rejected with a 413 at the limit.
+/// A body is decompressed in steps of at most 32 KiB, and other requests of the worker get a turn every 256 KiB. A brotli
+/// window is allocated only up to the body limit, and a zstd window is at most 8 MiB (RFC 9659). Large brotli windows, an
+/// extension of RFC 7932, are rejected. A malformed or truncated body results in a 400.
 ///
-/// The handler sees the request without `content-encoding` and `content-length`. Requests without a `content-encoding` cost
-/// nothing.
+/// The handler sees the request without `content-encoding` and `content-length`. Requests without a `content-encoding` incur no
+/// cost.
 ///
-/// Needs the feature `compression`.
+/// Requires the feature `compression`.
 ///
 /// # Example
 ///
-/// Logs that are sent compressed, 50 MiB at most:
+/// Compressed logs, of at most 50 MiB after decompression:
 ///
 /// ```
 /// use conduit::layer::{BodyLimit, Decompression};
@@ -56,7 +55,7 @@ const TURN_BYTES: usize = 256 * 1024;
 pub struct Decompression(());
 
 impl Decompression {
-    /// All codings.
+    /// Accepts all codings.
     pub const fn new() -> Self {
         Decompression(())
     }
@@ -102,7 +101,7 @@ impl Layer for Decompression {
     }
 }
 
-/// The coding of the body; `None` of one that is as it is.
+/// Returns the coding of the body; `None` if it is uncompressed.
 fn coding_of(request: &Request) -> Result<Option<Coding>, Problem> {
     let codings: Vec<_> = fields::members(request.headers(), &CONTENT_ENCODING).collect();
     let coding = match codings[..] {
@@ -112,21 +111,21 @@ fn coding_of(request: &Request) -> Result<Option<Coding>, Problem> {
         _ => None,
     };
     coding.map(Some).ok_or_else(|| {
-        Problem::unsupported_media_type("the content-encoding is unknown, or there are several")
+        Problem::unsupported_media_type("unsupported content-encoding: use one of gzip, deflate, br, zstd")
             .with_header(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br, zstd"))
     })
 }
 
-/// A body that is decompressed while it comes.
+/// A body that is decompressed as it is read.
 struct Decompressed {
     body: Body,
-    /// `None` after the end of the body, or an error.
+    /// `None` after the end of the body or an error.
     decoder: Option<Decoder>,
-    /// The bytes that came and are not decompressed yet.
+    /// The received bytes that are not yet decompressed.
     input: Bytes,
     /// The decoder may have more output without further input.
     is_full: bool,
-    /// The output since other tasks had their turn.
+    /// The output since other tasks last got a turn.
     turn_bytes: usize,
 }
 

@@ -1,11 +1,11 @@
-//! Header fields whose values are lists (RFC 9110, section 5.6.1): reading them, and adding to them.
+//! Header fields with list values (RFC 9110, section 5.6.1): parsing them and appending to them.
 
 use http::header::{HeaderName, VARY};
 use http::{HeaderMap, HeaderValue};
 
 use crate::response::Response;
 
-/// The members of all fields of this name, without the white space around them and without empty ones.
+/// The members of all fields of this name, trimmed and without empty members.
 pub(super) fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
@@ -16,7 +16,7 @@ pub(super) fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Ite
         .filter(|member| !member.is_empty())
 }
 
-/// Returns whether a list has this member, in any case; parameters of a member are ignored.
+/// Returns whether a list contains this member. The comparison is case-insensitive and ignores parameters.
 pub(super) fn has_member(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
     members(headers, name).any(|member| {
         let word = member.split([';', '=']).next().unwrap_or_default();
@@ -24,7 +24,7 @@ pub(super) fn has_member(headers: &HeaderMap, name: &HeaderName, wanted: &str) -
     })
 }
 
-/// Adds the request field `name` to `vary`, on which the response depends (RFC 9110, section 12.5.5), unless it is there.
+/// Adds the request field `name`, on which the response depends, to `vary` unless present (RFC 9110, section 12.5.5).
 pub(super) fn vary(response: &mut Response, name: &'static HeaderName) {
     vary_on(response.headers_mut(), name);
 }
@@ -36,7 +36,7 @@ pub(crate) fn vary_on(headers: &mut HeaderMap, name: &'static HeaderName) {
     }
 }
 
-/// The value of the request's field as text; `None` where it is missing or no text.
+/// The value of a request field as text; `None` if the field is missing or not text.
 #[cfg(any(feature = "compression", feature = "files"))]
 pub(super) fn text<'a>(request: &'a crate::request::Request, name: &HeaderName) -> Option<&'a str> {
     request

@@ -1,11 +1,11 @@
-//! Hashes that layers compare instead of long texts.
+//! Hashes that layers compare in place of long texts.
 
 use sha2::{Digest, Sha256};
 
-/// 128 bits that stand for these parts: the first half of their SHA-256, each with its length before it.
+/// A 128-bit hash of these parts: the first half of their SHA-256, with each part's length before it.
 ///
-/// They are stored where several servers read them, and sent to clients that keep them, so they are the same in each build
-/// of a program, which `std` does not promise of its hashers. And collisions cannot be constructed.
+/// Servers share stored hashes and clients keep them, so they must not differ between builds; the hashers of `std` do not
+/// guarantee that. Collisions cannot be constructed.
 pub(super) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 16] {
     let mut hasher = Sha256::new();
     for part in parts {

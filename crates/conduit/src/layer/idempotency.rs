@@ -1,4 +1,4 @@
-//! Requests that are carried out once, however often they are sent.
+//! Requests that are processed at most once per idempotency key.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,26 +25,26 @@ use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// The field of a response that is sent again.
+/// The field that marks a replayed response.
 const REPLAYED: &str = "idempotency-replayed";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 255;
-/// The first byte of a marker, which is stored while a request is carried out.
+/// The first byte of a marker, which is stored while a request is processed.
 const RUNNING: u8 = 0;
 /// The first byte of a stored response.
 const DONE: u8 = 1;
-/// The first byte of a marker of a request that was carried out, and whose response is not stored.
+/// The first byte of the marker of a processed request whose response is not stored.
 const UNKEPT: u8 = 2;
 /// The first byte of a stored response with trailers.
 const DONE_WITH_TRAILERS: u8 = 3;
 
-/// The shortest time between two renewals of a marker.
+/// The shortest interval between two renewals of a marker.
 const SHORTEST_RENEWAL: Duration = Duration::from_millis(1);
 
-/// The statuses by which a server refuses a request for something other than its path and body, or before it is processed
-/// (RFC 9110, section 15.5): the same key may come with the corrected request.
+/// Statuses that reject a request for a reason other than its path and body, or before it is processed (RFC 9110, section
+/// 15.5). The key remains valid for the corrected request.
 const REFUSALS: [StatusCode; 16] = [
     StatusCode::UNAUTHORIZED,
     StatusCode::FORBIDDEN,
@@ -64,52 +64,50 @@ const REFUSALS: [StatusCode; 16] = [
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
 ];
 
-/// The owner of a request's key: no client sees the answer of another.
+/// The owner of a request's key. A client never receives another owner's response.
 struct Owner {
     name: String,
-    /// The party that the memory in the store is accounted to.
+    /// The account that is charged for memory in the store.
     account: String,
 }
 
 type OwnerOf = Arc<dyn Fn(&Request) -> Owner + Send + Sync>;
 
-/// Carries out a `POST` or `PATCH` with the header field `idempotency-key` once: a client that does not know whether its
-/// request has arrived sends it again with the same key, and has the answer of the first
-/// (draft-ietf-httpapi-idempotency-key-header).
+/// Processes a `POST` or `PATCH` with the header field `idempotency-key` once. A client that does not know whether its request
+/// arrived repeats it with the same key, and gets the response to the first one (draft-ietf-httpapi-idempotency-key-header).
 ///
-/// | the key | answer |
+/// | the key | response |
 /// | --- | --- |
 /// | is new | the handler's, which is stored |
-/// | is that of a request which is being carried out | 409 with `retry-after` |
-/// | is that of a request which was answered | the same answer again, with `idempotency-replayed: true` |
-/// | is that of a request which was carried out, and whose answer is not stored | 409 |
-/// | is that of a request with another path, body or `content-type` | 422 |
-/// | is missing, where it is [`required`](Idempotency::required) | 400 |
+/// | belongs to a request in progress | 409 with `retry-after` |
+/// | belongs to a completed request | the same response, with `idempotency-replayed: true` |
+/// | belongs to a completed request whose response is not stored | 409 |
+/// | belongs to a request with another path, body or `content-type` | 422 |
+/// | is missing, but [`required`](Idempotency::required) | 400 |
 ///
-/// A key belongs to the client that sent it: to the values of `authorization` and `cookie` unless another owner is set, so
-/// that no client sees another's answer. A cookie that changes between two attempts identifies another
-/// client, so the second request is processed too: if that is possible, identify the user by
-/// [`owned_by_extension`](Idempotency::owned_by_extension) or [`owned_by`](Idempotency::owned_by). Clients without
-/// credentials are one.
+/// A key is scoped to the client that sent it, so that no client receives another's response. By default the values of
+/// `authorization` and `cookie` identify the client, and all clients without credentials share one scope. If a cookie may
+/// change between two attempts, the second attempt counts as another client's and is processed too: identify the user with
+/// [`owned_by_extension`](Idempotency::owned_by_extension) or [`owned_by`](Idempotency::owned_by) instead.
 ///
-/// A response whose status means that nothing was carried out is not stored, so that the corrected request is: from 500
-/// up, and 401, 403, 405, 406, 408, 411 to 413, 415, 417, 421, 425, 426, 428, 429 and 431. A response whose body is longer
-/// than 1 MiB or fails, or for which the store has no room, is not stored either, and the key then answers 409.
+/// A response whose status means that the request had no effect is not stored, so that the client can correct the request: 401,
+/// 403, 405, 406, 408, 411 to 413, 415, 417, 421, 425, 426, 428, 429, 431, and 500 and above. A response is also not stored if
+/// its body exceeds 1 MiB or fails, or if the store has no room; its key then results in a 409.
 ///
-/// A handler that is dropped before it returns leaves its key reserved: a route with `disconnect = "abort"` whose client
-/// disconnects, a [`Timeout`](super::Timeout) outside of this layer, a shutdown that reaches its deadline. The layer does not
-/// know the progress of such a handler. The key answers 409 for the time of [`running_for`](Idempotency::running_for), and
-/// then the request is carried out again, as after the end of a process. Keep the default `disconnect = "finish"` where a
-/// request has effects outside of a transaction.
+/// A handler that is dropped before it returns leaves its key reserved. Causes are a route with `disconnect = "abort"` whose
+/// client disconnects, a [`Timeout`](super::Timeout) outside this layer, and a shutdown that reaches its deadline. The layer
+/// does not know how far such a handler got. The key results in a 409 for [`running_for`](Idempotency::running_for); after that
+/// the request is processed again, as after a crash of the process. Keep the default `disconnect = "finish"` if a request has
+/// effects outside a transaction.
 ///
-/// A request is carried out only while the store keeps its marker: a store that fails or is full answers 503 with
-/// `retry-after` instead. The memory of a key is accounted to the owner that you set, or else to the client's address: a
-/// client that fills a store in memory displaces its own answers before those of others. A store in memory forgets at a
-/// restart: set another [`Store`] where a second payment must not happen then.
+/// A request is processed only while the store holds its marker: if the store fails or is full, the client gets a 503 with
+/// `retry-after`. The memory of a key is charged to the configured owner, or else to the client's address, so a client that
+/// fills the memory store evicts its own responses first. The memory store is lost at a restart: use another [`Store`] if a
+/// duplicate payment must not happen then.
 ///
-/// The body of the request is read whole, within its limit. The request goes on without `accept-encoding`: a response that a
-/// `Compression` inside of this layer had compressed would be replayed to clients that cannot read it. One outside of it
-/// compresses each replay for its client.
+/// The layer reads the whole request body, within its limit, and removes `accept-encoding` from the request: a response
+/// compressed by a `Compression` inside this layer would be replayed to clients that cannot decode it. A `Compression` outside
+/// this layer compresses each replay for its client.
 ///
 /// # Example
 ///
@@ -137,7 +135,7 @@ pub struct Idempotency<T = MemoryStore> {
 }
 
 impl Idempotency {
-    /// Keys are optional, answers are kept for 24 hours in memory.
+    /// Keys are optional; responses are kept in memory for 24 hours.
     pub fn new() -> Self {
         Idempotency {
             store: MemoryStore::default(),
@@ -157,28 +155,27 @@ impl Default for Idempotency {
 }
 
 impl<T: Store> Idempotency<T> {
-    /// Answers 400 to a `POST` or `PATCH` without a key.
+    /// Rejects a `POST` or `PATCH` without a key with a 400.
     pub fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// Identifies a client: the text that `owner` returns is a part of each key, and the memory of the key in the store is
-    /// accounted to it. Return a text that a client cannot choose, such as the user that signed in.
+    /// Identifies a client: the text that `owner` returns is part of each key, and the memory of the key in the store is
+    /// charged to it. Return a text that a client cannot choose, such as the authenticated user.
     pub fn owned_by(mut self, owner: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
         self.owner = Arc::new(move |request| named(owner(request)));
         self
     }
 
-    /// Identifies a client by a value that a layer before this one has attached to the request, such as its user. Requests
-    /// without such a value belong to their credentials.
+    /// Identifies a client by an extension that an earlier layer has added to the request, such as its user. Requests without
+    /// the extension are identified by their credentials.
     ///
-    /// The layer that attaches it must be outside of this one: earlier in a list, and added later to
-    /// an application.
+    /// The layer that adds the extension must be outside this one: earlier in a list, or added later to an application.
     ///
     /// # Example
     ///
-    /// A payment of a user, from whichever browser:
+    /// A user's payment, from any browser:
     ///
     /// ```
     /// use conduit::layer::Idempotency;
@@ -188,7 +185,7 @@ impl<T: Store> Idempotency<T> {
     /// struct User(u64);
     ///
     /// async fn sign_in(mut request: Request, next: Next) -> Response {
-    ///     // A real one looks the session up.
+    ///     // A real layer looks up the session.
     ///     request.extensions_mut().insert(User(7));
     ///     next.run(request).await
     /// }
@@ -209,7 +206,7 @@ impl<T: Store> Idempotency<T> {
     {
         let owner = move |request: &Request| {
             let value = request.extensions().get::<U>();
-            // No hash of credentials is written like it.
+            // The `=` prevents a collision with a hash of credentials.
             value.map_or_else(|| by_credentials(request), |value| named(format!("={}", owner(value))))
         };
         Idempotency {
@@ -224,14 +221,14 @@ impl<T: Store> Idempotency<T> {
         self
     }
 
-    /// Sets the time that a key stays reserved after its request ended without a response, for example because its handler
-    /// was dropped or the process ended. While the request is carried out its marker is renewed. The default is 60 s.
+    /// Sets how long a key stays reserved after its request ended without a response, for example because the handler was
+    /// dropped or the process ended. The marker is renewed while the request is in progress. Default: 60 s.
     pub fn running_for(mut self, time: Duration) -> Self {
         self.running = time;
         self
     }
 
-    /// Keeps keys and answers in another store.
+    /// Stores keys and responses in another store.
     pub fn store<Other: Store>(self, store: Other) -> Idempotency<Other> {
         Idempotency {
             store,
@@ -271,13 +268,13 @@ impl<T: Store> Idempotency<T> {
             let stored = self.store.get(&key).await.map_err(|error| failed(&error))?;
             return match stored {
                 Some(stored) => replay(&stored, &fingerprint),
-                // It has ended since.
+                // The request has completed in the meantime.
                 None => Err(in_progress()),
             };
         }
         let response = self.run(request, next, &key, marker).await;
         let (response, record) = self.record(response, &fingerprint).await;
-        // The request is carried out: a store that fails now has logged it, and changes nothing of the answer.
+        // The request is processed: a store that fails now has logged it, and the response does not change.
         let answer = |bytes| Value {
             bytes,
             lifetime: self.kept,
@@ -292,7 +289,7 @@ impl<T: Store> Idempotency<T> {
         Ok(response?)
     }
 
-    /// Carries the request out, and renews its marker meanwhile. A store that does not respond delays only the renewals.
+    /// Processes the request and renews its marker. A store that does not respond delays only the renewals.
     async fn run(&self, request: Request, next: Next, key: &[u8], marker: Value<'_>) -> Response {
         let mut response = pin!(next.run(request));
         let renewal = (self.running / 2).max(SHORTEST_RENEWAL);
@@ -315,8 +312,8 @@ impl<T: Store> Idempotency<T> {
         replaced.map_err(|error| failed(&error))
     }
 
-    /// The response unchanged, or the error of its body, and the record for the store; none if the request may be carried
-    /// out again.
+    /// Returns the unchanged response, or the error of its body, and the record for the store; no record if the request may be
+    /// processed again.
     async fn record(
         &self,
         response: Response,
@@ -331,13 +328,13 @@ impl<T: Store> Idempotency<T> {
         while let Some(piece) = poll_fn(|context| Pin::new(&mut body).poll_next(context)).await {
             match piece {
                 Ok(piece) => bytes.extend_from_slice(&piece),
-                // The handler has returned, so the request is carried out.
+                // The handler has returned, so the request is processed.
                 Err(error) => return (Err(error), Some(unkept(fingerprint))),
             }
             if bytes.len() > self.longest_bytes {
                 tracing::warn!(
                     limit = self.longest_bytes,
-                    "an answer is too long to be stored for its idempotency key"
+                    "the response is too long to be stored for its idempotency key"
                 );
                 let rest = Rest {
                     first: Some(Bytes::from(bytes)),
@@ -409,7 +406,7 @@ impl<T: fmt::Debug> fmt::Debug for Idempotency<T> {
     }
 }
 
-/// The key of a request: a string in quotes, as the draft has it, or the same without quotes, as many clients send it.
+/// Returns the request's key: a string in quotes, as in the draft, or unquoted, as many clients send it.
 fn key(request: &Request) -> Result<Option<String>, Problem> {
     let Some(sent) = request.header(IDEMPOTENCY_KEY.as_str()) else {
         return Ok(None);
@@ -428,7 +425,7 @@ fn key(request: &Request) -> Result<Option<String>, Problem> {
     Ok(Some(String::from_utf8_lossy(key).into_owned()))
 }
 
-/// An owner that the application names.
+/// An owner that the application identifies.
 fn named(name: String) -> Owner {
     let name = short_name(name);
     Owner {
@@ -437,10 +434,10 @@ fn named(name: String) -> Owner {
     }
 }
 
-/// The owner by the hash of its credentials. A client may send any, so the memory is accounted to its address.
+/// The owner by the hash of its credentials. Clients can forge credentials, so the memory is charged to their address.
 fn by_credentials(request: &Request) -> Owner {
     let authorization = request.header_all("authorization");
-    // The name separates the fields before it from the cookies.
+    // The name separates the preceding fields from the cookies.
     let cookies = [&b"cookie"[..]].into_iter().chain(request.header_all("cookie"));
     Owner {
         name: format!("{:032x}", u128::from_be_bytes(hash(authorization.chain(cookies)))),
@@ -452,7 +449,7 @@ fn unkept(fingerprint: &[u8; 16]) -> Vec<u8> {
     [&[UNKEPT][..], fingerprint].concat()
 }
 
-/// A hash of everything that requests with one key must have in common: the target, and the body with its meaning.
+/// A hash of the properties that all requests with one key must share: the target, and the body with its type.
 fn fingerprint(request: &Request, body: &[u8]) -> [u8; 16] {
     let method = request.method().as_str().as_bytes();
     let query = request.query().unwrap_or_default().as_bytes();
@@ -461,7 +458,7 @@ fn fingerprint(request: &Request, body: &[u8]) -> [u8; 16] {
     hash([method, request.path().as_bytes(), query, content_type, coding, body])
 }
 
-/// The answer to a request whose key is known.
+/// Returns the response to a request with a known key.
 fn replay(stored: &[u8], fingerprint: &[u8; 16]) -> Result<Response, Problem> {
     let read = || {
         let (kind, rest) = stored.split_first()?;
@@ -469,7 +466,7 @@ fn replay(stored: &[u8], fingerprint: &[u8; 16]) -> Result<Response, Problem> {
         Some((*kind, known, rest))
     };
     let Some((kind, known, rest)) = read() else {
-        return Err(failed(&"what is stored for a key cannot be read"));
+        return Err(failed(&"the stored record is malformed"));
     };
     if known != fingerprint {
         return Err(Problem::unprocessable(
@@ -486,7 +483,7 @@ fn replay(stored: &[u8], fingerprint: &[u8; 16]) -> Result<Response, Problem> {
         _ => {}
     }
     let stored = stored_response(rest, kind == DONE_WITH_TRAILERS);
-    stored.ok_or_else(|| failed(&"what is stored for a key cannot be read"))
+    stored.ok_or_else(|| failed(&"the stored record is malformed"))
 }
 
 fn stored_response(stored: &[u8], has_trailers: bool) -> Option<Response> {
@@ -517,7 +514,7 @@ fn body_of(bytes: Vec<u8>, trailers: Option<HeaderMap>) -> Body {
     }
 }
 
-/// Appends fields, and an empty name after the last of them.
+/// Appends fields, terminated by an empty name.
 fn write_fields(record: &mut Vec<u8>, fields: &HeaderMap) {
     for (name, value) in fields {
         write_part(record, name.as_str().as_bytes());
@@ -526,7 +523,7 @@ fn write_fields(record: &mut Vec<u8>, fields: &HeaderMap) {
     write_part(record, b"");
 }
 
-/// Returns the fields at the start of a record, and the rest of it.
+/// Returns the fields at the start of a record, and the rest of the record.
 fn read_fields(mut record: &[u8]) -> Option<(HeaderMap, &[u8])> {
     let mut fields = HeaderMap::new();
     loop {
@@ -557,7 +554,7 @@ fn in_progress() -> Problem {
 }
 
 fn failed(error: &dyn fmt::Display) -> Problem {
-    tracing::error!(%error, "the store of idempotency keys failed");
+    tracing::error!(%error, "the idempotency store failed");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 

@@ -1,4 +1,4 @@
-//! Another method than the one that was sent.
+//! Method overrides.
 
 use http::Method;
 
@@ -7,16 +7,16 @@ use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// Replaces the method of a `POST` by that of its header field `x-http-method-override`, `PUT`, `PATCH` or `DELETE`, for
+/// Replaces the method of a `POST` with the `PUT`, `PATCH` or `DELETE` in its header field `x-http-method-override`, for
 /// clients and proxies that can send only `GET` and `POST`.
 ///
-/// It is opt-in, because a filter by method in front of the application, such as a
-/// firewall, does not see the new method. Any other method in the field is rejected with 400. It must be a layer of the
-/// application, since layers of a list run after the route look-up.
+/// It is opt-in, because a method filter in front of the application, such as a firewall, does not see the new method. Any
+/// other method in the field is rejected with a 400. It must be a layer of the application, since layers of a list run after
+/// the route look-up.
 ///
 /// # Example
 ///
-/// A form that deletes:
+/// A form that sends a `DELETE`:
 ///
 /// ```
 /// use conduit::layer::MethodOverride;

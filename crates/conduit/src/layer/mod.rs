@@ -1,32 +1,32 @@
 //! Layers between the server and the handlers.
 //!
-//! A layer is an `async` function that takes the request and [`Next`], the rest of the way to the handler, or a type that
-//! implements [`Layer`]. It may look at the request or change it, answer by itself, and change the response.
+//! A layer is an `async` function that takes the request and [`Next`], the rest of the chain, or a type that implements
+//! [`Layer`]. It may inspect or change the request, respond without calling the handler, and change the response.
 //! `docs/middleware.md` is the guide.
 //!
 //! # Order
 //!
-//! A request goes through layers from the outermost to the innermost and then to its handler; the response comes back the
-//! other way.
+//! A request passes the layers from the outermost to the innermost and then reaches its handler; the response passes them in
+//! reverse.
 //!
-//! - The layers of the application, [`App::layer`](crate::App::layer), are around everything: the answers 404 and 405 too.
-//!   Each that is added is outside of those before it, so the last is the outermost.
-//! - The layers in the list of routes are around the entry that they are written before. In reading order, the
-//!   first is the outermost, and those of an outer list are outside of those of a list in it.
+//! - The layers of the application, [`App::layer`](crate::App::layer), wrap everything, including 404 and 405 responses. Each
+//!   added layer wraps the previous ones, so the last is the outermost.
+//! - The layers in a list of routes wrap the entry that follows them. The first is the outermost, and layers of an outer list
+//!   wrap those of a nested list.
 //!
 //! [`Routes::layers`](crate::Routes::layers) and [`App::layers`](crate::App::layers) return the names in that order.
 //!
-//! The route is known before the first layer runs: see [`Request::route`](crate::Request::route). A layer of the application that changes
-//! the method or the path causes another route look-up.
+//! The route look-up precedes the first layer: see [`Request::route`](crate::Request::route). A layer of the application that
+//! changes the method or the path causes another look-up.
 //!
 //! # Cost
 //!
-//! Each layer keeps the memory of its futures, as handlers do: where the answer is ready at once a layer allocates nothing.
-//! Without layers an application pays nothing for them.
+//! Each layer reuses the memory of its futures, as handlers do: a layer whose response is ready at once allocates nothing. An
+//! application without layers incurs no cost.
 //!
 //! # Example
 //!
-//! A function as a layer of the whole application, and one before the routes of a module:
+//! A function as a layer of the whole application, and a layer for the routes of a module:
 //!
 //! ```
 //! use conduit::prelude::*;
@@ -41,7 +41,7 @@
 //!     response
 //! }
 //!
-//! /// Lets through who knows the key. Extractors come first, then the request.
+//! /// Accepts requests with the key. Extractors come first, then the request.
 //! async fn admin(key: State<AdminKey>, request: Request, next: Next) -> Result<Response, Problem> {
 //!     match request.header("x-admin-key") {
 //!         Some(given) if given == key.0.0.as_bytes() => Ok(next.run(request).await),

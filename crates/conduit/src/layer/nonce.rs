@@ -13,11 +13,11 @@ use crate::request::Request;
 
 const BYTES: usize = 16;
 
-/// The nonce of a request: a page writes it into the attribute `nonce` of its scripts and styles, and the browser runs these
-/// alone. The layer [`SecurityHeaders`](super::SecurityHeaders) makes it, 128 random bits in base64, if its content security
-/// policy has the word `{nonce}`.
+/// The nonce of a request. A page repeats it in the `nonce` attribute of its scripts and styles, and the browser runs only
+/// those. The layer [`SecurityHeaders`](super::SecurityHeaders) generates it, as 128 random bits in base64, if its content
+/// security policy contains `{nonce}`.
 ///
-/// A page with a nonce must not be cached: each copy has another one.
+/// Pages with a nonce must not be cached: each response needs a new one.
 ///
 /// # Errors
 ///
@@ -43,7 +43,7 @@ const BYTES: usize = 16;
 pub struct CspNonce(String);
 
 impl CspNonce {
-    /// A new nonce.
+    /// Generates a nonce.
     pub(super) fn random() -> Result<Self, Problem> {
         let mut bytes = [0; BYTES];
         getrandom::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
@@ -74,6 +74,6 @@ impl<S> FromRequest<S> for CspNonce {
         })
     }
 
-    /// It does not depend on the request's content.
+    /// The nonce does not depend on the request's content.
     fn describe(_: &mut Operation) {}
 }

@@ -1,4 +1,4 @@
-//! The preconditions of a request (RFC 9110, section 13.1): their fields, and their evaluation.
+//! The preconditions of a request (RFC 9110, section 13.1): parsing and evaluation.
 
 use std::convert::Infallible;
 use std::time::UNIX_EPOCH;
@@ -16,18 +16,18 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// The preconditions of a request, for a handler that changes something: an argument, checked against the current version
-/// before the change (RFC 9110, section 13.1).
+/// The preconditions of a request, as an argument of handlers that change a resource. The handler checks them against the
+/// current version before the change (RFC 9110, section 13.1).
 ///
-/// A client that sets a precondition relies on it, so one that cannot be evaluated fails the request with 412: a malformed
-/// `If-Match`, `If-None-Match` or `If-Unmodified-Since`, and `If-Unmodified-Since` for a version whose date is not given.
-/// (Section 13.1.4 would have a server ignore the latter field in both cases, and overwrite a version that the client has
-/// not seen.) For `GET` and `HEAD`, which [`Conditional`](super::Conditional) checks, `If-None-Match` and
-/// `If-Modified-Since` that are malformed give the whole response, and a date that is missing fails nothing.
+/// A client relies on its preconditions, so a precondition that cannot be evaluated fails the request with a 412: a malformed
+/// `If-Match`, `If-None-Match` or `If-Unmodified-Since`, and `If-Unmodified-Since` for a version without a date. (Section
+/// 13.1.4 has a server ignore the latter field in both cases, and overwrite a version that the client has not seen.) For `GET`
+/// and `HEAD`, which [`Conditional`](super::Conditional) checks, a malformed `If-None-Match` or `If-Modified-Since` yields the
+/// whole response, and a missing date fails nothing.
 ///
 /// # Example
 ///
-/// A page that two people cannot overwrite at a time:
+/// A page protected from lost updates:
 ///
 /// ```
 /// use conduit::layer::Preconditions;
@@ -44,9 +44,9 @@ use crate::response::{IntoResponse, Response};
 pub struct Preconditions {
     if_match: Option<Tags>,
     if_none_match: Option<Tags>,
-    /// Seconds from 1970; a malformed field is ignored, which gives the whole response.
+    /// Seconds since 1970. A malformed field is ignored and yields the whole response.
     if_modified_since: Option<u64>,
-    /// Seconds from 1970. `Some(None)` for a date that is malformed or before 1970: every version is newer than that.
+    /// Seconds since 1970. `Some(None)` for a malformed date or one before 1970, which every version is newer than.
     if_unmodified_since: Option<Option<u64>>,
 }
 
@@ -82,12 +82,12 @@ impl Preconditions {
             && self.if_unmodified_since.is_none()
     }
 
-    /// Checks the conditions for a method that changes something: `tag` is the current version's entity tag, with its
-    /// quotes, and `modified` the seconds from 1970 to its last change; both `None` where there is no version yet.
+    /// Checks the conditions for a method that changes a resource. `tag` is the current version's entity tag with its quotes,
+    /// `modified` its last change in seconds since 1970; both are `None` if there is no version yet.
     ///
     /// # Errors
     ///
-    /// A 412 problem when the current version is not the one that the request is for, or a precondition cannot be evaluated.
+    /// Returns a 412 problem if the current version does not match, or if a precondition cannot be evaluated.
     pub fn check(&self, tag: Option<&str>, modified: Option<u64>) -> Result<(), Problem> {
         match self.judge(tag.map(str::as_bytes), modified, false) {
             Verdict::Serve => Ok(()),
@@ -95,7 +95,7 @@ impl Preconditions {
         }
     }
 
-    /// The response to a `GET` or `HEAD` that would be this one without preconditions: 304 or 412 where they are not met.
+    /// Returns the response to a `GET` or `HEAD`, or a 304 or 412 in its place, depending on the preconditions.
     pub(super) fn apply(&self, response: Response) -> Response {
         if self.is_empty() {
             return response;
@@ -152,7 +152,7 @@ impl Preconditions {
     }
 }
 
-/// Describes a 412 in the document of the API.
+/// Describes a 412 in the API document.
 pub(super) const FAILED: &str = "The current version is not the one that the request is for.";
 
 fn failed() -> Problem {
@@ -162,7 +162,7 @@ fn failed() -> Problem {
     )
 }
 
-/// The same head without what describes a body (RFC 9110, section 15.4.5).
+/// Returns the same head without the fields that describe a body (RFC 9110, section 15.4.5).
 fn not_modified(mut response: Response) -> Response {
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     *response.body_mut() = Body::empty();
@@ -171,7 +171,7 @@ fn not_modified(mut response: Response) -> Response {
     response
 }
 
-/// 412, which varies by the same fields as the response that it replaces.
+/// Returns a 412 that varies by the same fields as the response that it replaces.
 fn not_served(response: &Response) -> Response {
     let mut problem = failed();
     for value in response.headers().get_all(VARY) {
@@ -188,7 +188,7 @@ impl<S> FromRequest<S> for Preconditions {
         Ok(Preconditions::of(request))
     }
 
-    /// Those that [`check`](Preconditions::check) looks at.
+    /// Describes the fields that [`check`](Preconditions::check) evaluates.
     fn describe(operation: &mut Operation) {
         for (name, meaning) in [
             (
@@ -229,7 +229,7 @@ struct Tag {
 }
 
 impl Tags {
-    /// Parses all lines of a field; `None` without the field.
+    /// Parses all lines of a field; `None` if the field is missing.
     fn parse<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let mut lines = lines.peekable();
         let first = *lines.peek()?;
@@ -246,7 +246,7 @@ impl Tags {
     }
 }
 
-/// Adds the entity tags of a line (RFC 9110, section 8.8.3); `None` if it is not a list of them. Empty elements are ignored
+/// Appends the entity tags of a line (RFC 9110, section 8.8.3); `None` if the line is malformed. Ignores empty elements
 /// (section 5.6.1.2). A tag may contain commas and obs-text.
 fn push_tags(line: &[u8], tags: &mut Vec<Tag>) -> Option<()> {
     let mut rest = line;
@@ -271,7 +271,7 @@ fn push_tags(line: &[u8], tags: &mut Vec<Tag>) -> Option<()> {
     }
 }
 
-/// Splits `W/`, which is case-sensitive, from an entity tag.
+/// Splits the case-sensitive prefix `W/` from an entity tag.
 fn split_weak(tag: &[u8]) -> (bool, &[u8]) {
     match tag.strip_prefix(b"W/") {
         Some(tag) => (true, tag),
@@ -289,7 +289,7 @@ fn is_weak_match(tag: &Tag, current: Option<(bool, &[u8])>) -> bool {
     current.is_some_and(|(_, current)| current == tag.quoted)
 }
 
-/// Seconds from 1970 to an HTTP-date in any of its three forms; `None` for one before 1970, and for malformed text.
+/// Seconds since 1970 of an HTTP-date in any of its three formats; `None` before 1970 and for malformed text.
 fn seconds_of(date: &[u8]) -> Option<u64> {
     let moment = httpdate::parse_http_date(str::from_utf8(date).ok()?).ok()?;
     moment.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
@@ -316,7 +316,7 @@ mod tests {
     const AT: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
     const MODIFIED: Option<u64> = Some(784_111_777);
 
-    /// The fields, the current tag and date, and the verdict on a read and on a write.
+    /// The fields, the current tag and date, and the verdicts for a read and for a write.
     type Case<'a> = (Fields<'a>, Option<&'a [u8]>, Option<u64>, Verdict, Verdict);
 
     fn check(cases: &[Case<'_>]) {
@@ -358,12 +358,12 @@ mod tests {
             (&[(m, b"\"\xe4\"")], A, None, Failed, Failed),
             (&[(m, "\"ä\"".as_bytes())], Some("\"ä\"".as_bytes()), None, Serve, Serve),
             (&[(m, b"\"\xe4\", \"a\"")], A, None, Serve, Serve),
-            // `W/` is case-sensitive, and nothing else precedes a quote.
+            // `W/` is case-sensitive, and no other text may precede a quote.
             (&[(m, b"w/\"a\"")], A, None, Failed, Failed),
             (&[(m, b"x\"a\"")], A, None, Failed, Failed),
             (&[(m, b"W/ \"a\"")], A, None, Failed, Failed),
             (&[(m, b"W/W/\"a\"")], A, None, Failed, Failed),
-            // Lists: commas inside of tags, empty elements, several lines, junk.
+            // Lists: commas inside tags, empty elements, several lines, junk.
             (&[(m, b"\"x,y\",\"a\"")], A, None, Serve, Serve),
             (&[(m, b", ,\"a\",,\t,")], A, None, Serve, Serve),
             (&[(m, b"")], A, None, Failed, Failed),
@@ -397,7 +397,7 @@ mod tests {
             (&[(n, b"\"b\""), (n, b"\"a\"")], A, None, NotModified, Failed),
             (&[(n, b"\"\xe4\"")], Some(b"\"\xe4\""), None, NotModified, Failed),
             (&[(n, b"")], A, None, Serve, Serve),
-            // Malformed: a read gets the whole response, a write must not happen.
+            // Malformed: a read returns the whole response, a write fails.
             (&[(n, b"w/\"a\"")], A, None, Serve, Failed),
             (&[(n, b"\"a\" junk")], A, None, Serve, Failed),
             (&[(n, b"b")], A, None, Serve, Failed),
@@ -442,7 +442,7 @@ mod tests {
             (&[(u, b"")], None, MODIFIED, Failed, Failed),
             (&[(u, b"\xe4")], None, MODIFIED, Failed, Failed),
             (&[(u, AT), (u, AT)], None, MODIFIED, Failed, Failed),
-            // A version without a date: a read changes nothing.
+            // A version without a date: a read is not affected.
             (&[(u, AT)], A, None, Serve, Failed),
             (&[(u, AT)], None, None, Serve, Failed),
         ]);

@@ -1,4 +1,4 @@
-//! A limit on how many requests a client sends in a time.
+//! A limit on the number of requests per client and period.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,30 +21,31 @@ use crate::server::clock;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// The number of attempts to change a budget that is changed concurrently.
+/// The number of attempts to update a budget under contention.
 const ATTEMPTS: usize = 8;
 
-/// The client that a request counts for; `None` if it is not counted.
+/// Returns the client that a request counts towards; `None` if it is not counted.
 type Key = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
 
-/// Lets so many requests of each client through in a time; more are answered 429 with `retry-after` (RFC 6585, section 4).
+/// Limits the requests of each client in a period; further requests get a 429 with `retry-after` (RFC 6585, section 4).
 ///
-/// The key identifies a client: by default the address of the [`Client`], which is the client in front of the proxies
-/// that [`App::trusted_proxies`](crate::App::trusted_proxies) and [`App::proxy_protocol`](crate::App::proxy_protocol) list.
-/// An IPv6 address counts by its first 64 bits, since a subscriber has all of the rest. Over a Unix socket each user of the
-/// machine has a budget. All clients whose address a proxy does not forward share one.
+/// The key identifies a client. The default is the address of the [`Client`], taken from the proxies that
+/// [`App::trusted_proxies`](crate::App::trusted_proxies) and [`App::proxy_protocol`](crate::App::proxy_protocol) list. The key
+/// of an IPv6 address is its first 64 bits, since a subscriber controls the rest. Over a Unix socket, each user of the machine
+/// has a budget. All clients whose address a proxy does not forward share one.
 ///
-/// It counts by the generic cell rate algorithm: each client has a bucket of `requests` that refills evenly, one every
-/// `period / requests`. So a client may send a burst of all of them, and never more than twice as many in any period. All
-/// workers count together, and all clones of the layer. The counts are in a [`Store`], by default in
-/// memory. When the store fails, the request is accepted and the failure is logged.
+/// The layer uses the generic cell rate algorithm: each client has a bucket of `requests` that refills evenly, one every
+/// `period / requests`. A client may send all of them in a burst, and never more than twice as many in any period. All workers
+/// and all clones of the layer share the budgets, which are in a [`Store`], by default in memory. If the store fails, the
+/// request is accepted and the failure is logged.
 ///
-/// Responses contain the remaining budget, in the fields of draft-ietf-httpapi-ratelimit-headers: `ratelimit-policy: "default";q=100;w=60` and
-/// `ratelimit: "default";r=42;t=1` (42 are left, the next comes in a second).
+/// Responses contain the remaining budget, in the fields of draft-ietf-httpapi-ratelimit-headers:
+/// `ratelimit-policy: "default";q=100;w=60` and `ratelimit: "default";r=42;t=1` (42 remain, and the next is available in a
+/// second).
 ///
 /// # Example
 ///
-/// A hundred requests a minute for each key of an API:
+/// A hundred requests a minute for each API key:
 ///
 /// ```
 /// use std::time::Duration;
@@ -70,16 +71,16 @@ pub struct RateLimit<T = MemoryStore> {
 }
 
 impl RateLimit {
-    /// At most so many requests in a period, from each address.
+    /// Allows `requests` per `period` from each address.
     ///
     /// # Panics
     ///
-    /// When `requests` is 0 or `period` is less than a millisecond.
+    /// Panics if `requests` is 0 or `period` is less than a millisecond.
     pub fn new(requests: u32, period: Duration) -> Self {
-        assert!(requests > 0, "a limit of 0 requests lets none through");
+        assert!(requests > 0, "a rate limit of 0 rejects every request: use at least 1");
         assert!(
             period >= Duration::from_millis(1),
-            "a period has at least a millisecond"
+            "the period of a rate limit must be at least 1 ms"
         );
         RateLimit {
             store: MemoryStore::default(),
@@ -94,7 +95,7 @@ impl RateLimit {
 }
 
 impl<T: Store> RateLimit<T> {
-    /// Counts by the value of a header field, such as a key of the API. Requests without it count by their address.
+    /// Identifies a client by the value of a header field, such as an API key; requests without the field, by their address.
     pub fn by_header(self, name: &'static str) -> Self {
         self.by(move |request| {
             let value = request.header(name);
@@ -102,11 +103,10 @@ impl<T: Store> RateLimit<T> {
         })
     }
 
-    /// Counts by a value that an earlier layer has attached to the request, such as its user: `key` returns the part of the value
-    /// that identifies a client. Requests without such a value count by their address.
+    /// Identifies a client by an extension that an earlier layer has added to the request, such as its user: `key` returns the
+    /// part that identifies the client. Requests without the extension count by their address.
     ///
-    /// The layer that attaches it must be outside of this one: earlier in a list, and added later
-    /// to an application.
+    /// The layer that adds the extension must be outside this one: earlier in a list, or added later to an application.
     ///
     /// # Example
     ///
@@ -151,24 +151,24 @@ impl<T: Store> RateLimit<T> {
         })
     }
 
-    /// Counts by what `key` gives, from any part of the request; [`Client::of`] has the client's address. Requests that it
-    /// gives `None` for are not counted.
+    /// Identifies a client by any part of the request; [`Client::of`] returns the client's address. A request for which `key`
+    /// returns `None` is not counted.
     pub fn by(mut self, key: impl Fn(&Request) -> Option<String> + Send + Sync + 'static) -> Self {
         self.key = Arc::new(key);
         self
     }
 
-    /// Names the limit, in the header fields and in the store: two limits of one name in one store count together. The
-    /// default is `default`.
+    /// Names the limit, in the header fields and in the store. Limits with the same name and store share their budgets.
+    /// Default: `default`.
     ///
     /// # Panics
     ///
-    /// When the name has anything but letters, digits, `-` and `_`.
+    /// Panics if the name contains characters other than letters, digits, `-` and `_`.
     pub fn named(mut self, name: &'static str) -> Self {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         assert!(
             !name.is_empty() && name.bytes().all(is_allowed),
-            "`{name}` is no name of a limit: use letters, digits, `-` and `_`"
+            "`{name}` is not a valid name of a limit: use letters, digits, `-` and `_`"
         );
         self.name = name;
         let seconds = self.period.as_secs().max(1);
@@ -177,7 +177,7 @@ impl<T: Store> RateLimit<T> {
         self
     }
 
-    /// Keeps the counts in another store.
+    /// Stores the budgets in another store.
     pub fn store<Other: Store>(self, store: Other) -> RateLimit<Other> {
         RateLimit {
             store,
@@ -202,7 +202,7 @@ impl<T: Store> RateLimit<T> {
             let taken = take_at(arrival, now, self.requests, self.period);
             let Some(next) = taken.arrival else { return Ok(taken) };
             let lifetime = Duration::from_micros(next.saturating_sub(now)) + Duration::from_millis(1);
-            // The budgets that are closest to full are evicted first, whichever client they belong to.
+            // Evict the budgets closest to full first, regardless of the client.
             let value = Value {
                 bytes: &next.to_be_bytes(),
                 lifetime,
@@ -217,7 +217,7 @@ impl<T: Store> RateLimit<T> {
                 return Ok(taken);
             }
         }
-        // So many of one client at a time that the store had no moment for this one.
+        // Concurrent requests of the same client won every attempt.
         Ok(Taken {
             arrival: None,
             left: 0,
@@ -237,7 +237,7 @@ impl<T: Store> RateLimit<T> {
 /// The result of charging a request to a budget.
 #[derive(Debug, PartialEq)]
 struct Taken {
-    /// What to store; `None` where there was nothing to take.
+    /// The arrival time to store; `None` if the budget is exhausted.
     arrival: Option<u64>,
     /// The number of remaining requests.
     left: u64,
@@ -245,8 +245,8 @@ struct Taken {
     wait: Duration,
 }
 
-/// The generic cell rate algorithm. `arrival` is the time, in microseconds, at which the next request would arrive if each
-/// came exactly one interval after the one before; it may lie ahead by no more than the period.
+/// The generic cell rate algorithm. `arrival` is the theoretical arrival time of the next request, in microseconds, if each
+/// request came exactly one interval after the previous one. It is at most one period ahead.
 fn take_at(arrival: u64, now: u64, requests: u64, period: Duration) -> Taken {
     let period = u64::try_from(period.as_micros()).unwrap_or(u64::MAX / 4);
     let interval = (period / requests).max(1);
@@ -271,7 +271,7 @@ fn take_at(arrival: u64, now: u64, requests: u64, period: Duration) -> Taken {
     }
 }
 
-/// The key of a client that is known by its address alone.
+/// Returns the key of a client identified by its address alone.
 pub(crate) fn by_address(request: &Request) -> String {
     let unix = || Some(format!("unix:{}", request.connection_info()?.unix?.user));
     match Client::address_of(request) {
@@ -280,12 +280,12 @@ pub(crate) fn by_address(request: &Request) -> String {
     }
 }
 
-/// The key of who has a name; no address is written like it.
+/// The store key of a named client; the `=` prevents a collision with addresses.
 fn named(name: &impl fmt::Display) -> String {
     format!("={name}")
 }
 
-/// An address as a key.
+/// Returns the key of an address.
 fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
@@ -296,7 +296,7 @@ fn network(address: IpAddr) -> String {
     }
 }
 
-/// Whole seconds, never too few.
+/// Whole seconds, rounded up.
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
@@ -309,7 +309,7 @@ impl<T: Store> Layer for RateLimit<T> {
         let taken = match self.take(key).await {
             Ok(taken) => taken,
             Err(error) => {
-                tracing::error!(%error, "the store of a rate limit failed; the request is let through");
+                tracing::error!(%error, "the rate limit store failed; accepting the request");
                 return next.run(request).await;
             }
         };
@@ -365,7 +365,7 @@ mod tests {
 
     const SECOND: u64 = 1_000_000;
 
-    /// Sends at these times, and gives which are let through.
+    /// Sends requests at these times, and returns which are accepted.
     fn let_through(times: impl IntoIterator<Item = u64>, requests: u64, period: Duration) -> Vec<bool> {
         let mut arrival = 0;
         let take = |now| match take_at(arrival, now, requests, period).arrival {

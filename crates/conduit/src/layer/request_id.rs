@@ -1,4 +1,4 @@
-//! A name for each request, to find its traces in the logs of several services.
+//! Request ids, which correlate the logs of several services.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -14,19 +14,18 @@ use crate::openapi::{Operation, Parameter};
 use crate::request::Request;
 use crate::response::Response;
 
-/// The longest id that is accepted from a client, in bytes.
+/// The maximum length of a client's id, in bytes.
 const LONGEST: usize = 128;
 
-/// Gives each request an id: the one it came with, or a new one. The response carries it, the handler can take it as
-/// [`RequestId`], and all that is logged through `tracing` on the way has it in the span `request`.
+/// Assigns an id to each request: the id that the client sent, or a new one. The response contains it, handlers extract it as
+/// [`RequestId`], and all `tracing` events of the request have it in the span `request`.
 ///
-/// The header field is `x-request-id`. An id that a client sends is accepted if it has 1 to 128 letters, digits, `-`, `_`
-/// or `.`; anything else could forge lines of a log, and is replaced. A new id has 128 random bits, as 32 digits of
-/// base 16.
+/// The header field is `x-request-id`. An id from a client is accepted if it has 1 to 128 letters, digits, `-`, `_` or `.`; any
+/// other id could forge log lines, and is replaced. A new id has 128 random bits, as 32 hexadecimal digits.
 ///
 /// # Example
 ///
-/// A handler that sends the id to another service:
+/// A handler that uses the id:
 ///
 /// ```
 /// use conduit::layer::{RequestId, RequestIds};
@@ -46,7 +45,7 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    /// Ids in `x-request-id`, accepted from clients.
+    /// Uses `x-request-id`, and accepts ids from clients.
     pub const fn new() -> Self {
         RequestIds {
             field: HeaderName::from_static("x-request-id"),
@@ -54,7 +53,7 @@ impl RequestIds {
         }
     }
 
-    /// Reads and writes another header field, such as `x-correlation-id`.
+    /// Uses another header field, such as `x-correlation-id`.
     pub fn field(mut self, name: HeaderName) -> Self {
         self.field = name;
         self
@@ -81,7 +80,7 @@ impl Layer for RequestIds {
         request.extensions_mut().insert(id.clone());
         let mut response = next.run(request).instrument(span).await;
         response.headers_mut().insert(self.field.clone(), id.0.clone());
-        // The access log takes it from here.
+        // The access log reads the id from the response.
         response.extensions_mut().insert(id);
         response
     }
@@ -95,9 +94,9 @@ impl Layer for RequestIds {
     }
 }
 
-/// The id of a request, as [`RequestIds`] gave it; for a handler, the `None` of an `Option` without that layer.
+/// The id of a request, assigned by [`RequestIds`].
 ///
-/// Taken as such without the layer, it is a new id.
+/// Without the layer, an `Option<RequestId>` is `None`, and a `RequestId` is a new id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 
@@ -107,7 +106,7 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// The id that a client sent, if it is one.
+    /// Parses an id from a client; `None` if it is malformed.
     fn parse(sent: &[u8]) -> Option<Self> {
         let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
         let valid = (1..=LONGEST).contains(&sent.len()) && sent.iter().all(is_allowed);
@@ -116,7 +115,7 @@ impl RequestId {
             .flatten()
     }
 
-    /// 128 bits that no other request has: keyed hashes of a count, with keys that the system made for this thread.
+    /// Returns 128 unique bits: keyed hashes of a counter, with random keys of this thread.
     fn random() -> Self {
         thread_local! {
             static KEYS: (RandomState, RandomState) = (RandomState::new(), RandomState::new());
@@ -143,7 +142,7 @@ impl<S> FromRequest<S> for RequestId {
         Ok(request.extensions().get().cloned().unwrap_or_else(RequestId::random))
     }
 
-    /// The layer describes the field that it reads.
+    /// The layer describes the field.
     fn describe(_: &mut Operation) {}
 
     fn is_absent(request: &Request) -> bool {

@@ -15,31 +15,31 @@ use crate::response::{IntoResponse, Response};
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// The place of the nonce in a content security policy.
+/// The placeholder for the nonce in a content security policy.
 const NONCE: &str = "{nonce}";
 
-/// The longest value of `strict-transport-security`.
+/// The maximum length of `strict-transport-security`.
 const HSTS_BYTES: usize = 64;
 
-/// Adds the header fields by which a browser protects a page and its users, where the response does not have them yet.
+/// Adds the header fields with which browsers protect a page and its users, unless the response has them already.
 ///
-/// | field | default | what it does |
+/// | field | default | effect |
 /// | --- | --- | --- |
 /// | `content-security-policy` | see [`new`](SecurityHeaders::new) | scripts, styles and images from the page's own origin only |
 /// | `x-content-type-options` | `nosniff` | no guessing of content types |
-/// | `x-frame-options` | `DENY` | no frame of another page around it |
-/// | `referrer-policy` | `strict-origin-when-cross-origin` | other sites learn the origin, not the path |
-/// | `cross-origin-opener-policy` | `same-origin` | windows of other sites have no handle on it |
-/// | `cross-origin-resource-policy` | `same-origin` | other sites cannot embed it |
-/// | `strict-transport-security` | 1 year, over TLS only | never again without TLS |
+/// | `x-frame-options` | `DENY` | no framing by other pages |
+/// | `referrer-policy` | `strict-origin-when-cross-origin` | other sites receive the origin, not the path |
+/// | `cross-origin-opener-policy` | `same-origin` | windows of other sites have no handle on the page |
+/// | `cross-origin-resource-policy` | `same-origin` | other sites cannot embed the page |
+/// | `strict-transport-security` | 1 year, over TLS only | browsers use only TLS from then on |
 ///
-/// `strict-transport-security` is sent on connections with TLS only (RFC 6797, section 7.2); set
-/// [`behind_tls`](SecurityHeaders::behind_tls) where a proxy before the application ends it. A handler that needs another
-/// policy sets the field by itself. In the steady state nothing is allocated for it.
+/// `strict-transport-security` is sent only on TLS connections (RFC 6797, section 7.2); set
+/// [`behind_tls`](SecurityHeaders::behind_tls) if a proxy in front of the application terminates TLS. A handler that needs
+/// another policy sets the field in its response. The layer does not allocate in the steady state.
 ///
 /// # Example
 ///
-/// A site that shows images of a content delivery network:
+/// A site with images from a content delivery network:
 ///
 /// ```
 /// use conduit::layer::SecurityHeaders;
@@ -59,13 +59,13 @@ pub struct SecurityHeaders {
     fields: Vec<(HeaderName, HeaderValue)>,
     hsts: Option<HeaderValue>,
     behind_tls: bool,
-    /// A content security policy with the word `{nonce}`.
+    /// A content security policy with the placeholder `{nonce}`.
     policy_with_nonce: Option<String>,
 }
 
 impl SecurityHeaders {
-    /// All of them. The content security policy is `default-src 'self'; base-uri 'self'; form-action 'self';
-    /// frame-ancestors 'none'; object-src 'none'`.
+    /// Adds all of the fields. The content security policy is
+    /// `default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'`.
     pub fn new() -> Self {
         let fields = [
             (
@@ -90,19 +90,19 @@ impl SecurityHeaders {
         .strict_transport_security(Duration::from_secs(365 * 24 * 60 * 60), true)
     }
 
-    /// Sets the content security policy. If it has the word `{nonce}`, as in `script-src {nonce} 'strict-dynamic'`, each request
-    /// gets a new nonce, which takes its place; pages read it as a [`CspNonce`]. A 304 has no policy with a nonce: the browser would
-    /// apply it to the page in its cache, which has another one.
+    /// Sets the content security policy. A `{nonce}` in it, as in `script-src {nonce} 'strict-dynamic'`, is replaced with a new
+    /// nonce for each request, which pages read as a [`CspNonce`]. A 304 has no policy with a nonce: the browser would apply it
+    /// to the cached page, which has another one.
     ///
     /// # Panics
     ///
-    /// When the policy holds anything but visible ASCII and spaces.
+    /// Panics if the policy contains anything but visible ASCII and spaces.
     pub fn content_security_policy(mut self, policy: &str) -> Self {
         self.policy_with_nonce = None;
         if !policy.contains(NONCE) {
             return self.set(CONTENT_SECURITY_POLICY, policy);
         }
-        // Checked here, as it is without a nonce, rather than for each response.
+        // Check the policy once, without a nonce, rather than for each response.
         self = self
             .set(CONTENT_SECURITY_POLICY, policy)
             .set(CONTENT_SECURITY_POLICY, "");
@@ -110,11 +110,11 @@ impl SecurityHeaders {
         self
     }
 
-    /// Sets another field, of those above or of any other name; an empty value leaves it out.
+    /// Sets a field, one of the above or any other; an empty value removes it.
     ///
     /// # Panics
     ///
-    /// When the value holds anything but visible ASCII and spaces.
+    /// Panics if the value contains anything but visible ASCII and spaces.
     pub fn set(mut self, name: HeaderName, value: &str) -> Self {
         self.fields.retain(|(known, _)| *known != name);
         if !value.is_empty() {
@@ -125,8 +125,8 @@ impl SecurityHeaders {
         self
     }
 
-    /// For how long browsers use TLS only, and whether for all subdomains too. The default is one year with subdomains;
-    /// 0 withdraws an earlier value. The resolution is 1 s.
+    /// Sets how long browsers use only TLS, and whether this includes subdomains. Default: one year, with subdomains. 0
+    /// withdraws an earlier value. Resolution: 1 s.
     pub fn strict_transport_security(mut self, duration: Duration, subdomains: bool) -> Self {
         let mut value = String::with_capacity(HSTS_BYTES);
         value.push_str("max-age=");
@@ -144,7 +144,7 @@ impl SecurityHeaders {
         self
     }
 
-    /// Declares that clients use TLS although the connection to this server has none, because a proxy terminates it.
+    /// Declares that clients use TLS although this server's connections do not, because a proxy terminates it.
     pub fn behind_tls(mut self) -> Self {
         self.behind_tls = true;
         self

@@ -1,4 +1,4 @@
-//! Stores of the state that all workers, or all servers, share.
+//! Stores for state that workers or servers share.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -8,31 +8,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-// The runtime's clock, which a test may move.
+// The runtime's clock, which tests can advance.
 use tokio::time::Instant;
 
 use super::hash::hash;
 
-/// The most parts of a store in memory, each with a lock.
+/// The maximum number of shards of a memory store, each with a lock.
 const SHARDS: usize = 16;
-/// The size of a store that has one part more.
+/// The store size per shard.
 const SHARD_BYTES: usize = 4 * 1024 * 1024;
-/// The memory of an entry besides its key and value, about.
+/// The approximate memory of an entry without its key and value.
 const ENTRY_BYTES: usize = 320;
-/// The longest name of a client that becomes a part of a key as it is.
+/// The longest client name that is used in a key without hashing.
 const NAME_BYTES: usize = 64;
 
-/// Values by their key, each for a limited time, with an atomic compare and set: the state of
-/// [`RateLimit`](super::RateLimit) and [`Idempotency`](super::Idempotency).
+/// A key-value store with lifetimes and an atomic compare-and-set: the state of [`RateLimit`](super::RateLimit) and
+/// [`Idempotency`](super::Idempotency).
 ///
-/// [`MemoryStore`] is one for a single process. A service with several processes implements it for a database that they
-/// share. In Redis, for one, `get` is `GET`; `replace` is `SET key value PX lifetime NX` where nothing is expected, and else
-/// a script of four lines that compares and sets. Configure such a database to refuse writes when it is full rather than to
-/// evict.
+/// [`MemoryStore`] serves a single process. A service with several processes implements this trait for a shared database. In
+/// Redis, `get` is `GET`; `replace` is `SET key value PX lifetime NX` if no value is expected, and otherwise a script of four
+/// lines that compares and sets. Configure such a database to reject writes when it is full rather than to evict.
 ///
 /// # Example
 ///
-/// A store that passes everything on to another, and counts the calls:
+/// A store that forwards to another, and counts the calls:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -63,22 +62,21 @@ const NAME_BYTES: usize = 64;
 /// }
 /// ```
 pub trait Store: Clone + Send + 'static {
-    /// Why the store could not be used.
+    /// The error of a failed operation.
     type Error: fmt::Display;
 
-    /// The value of a key, unless its lifetime is over.
+    /// Returns the value of a key, unless it has expired.
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached.
+    /// Returns an error if the store is unreachable.
     fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Self::Error>>;
 
-    /// Sets the value of a key, or removes it, if its value is still `expected`: both in one atomic step. Returns whether it
-    /// was.
+    /// Sets or removes the value of a key if its current value is `expected`, atomically. Returns whether it was.
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached, or has no room.
+    /// Returns an error if the store is unreachable or full.
     fn replace(
         &self,
         key: &[u8],
@@ -92,19 +90,19 @@ pub trait Store: Clone + Send + 'static {
 pub struct Value<'a> {
     /// The bytes.
     pub bytes: &'a [u8],
-    /// The time after which the store forgets it.
+    /// The time until the store discards the value.
     pub lifetime: Duration,
-    /// The party that the memory of the value is accounted to, such as a client's address.
+    /// The account that is charged for the memory of the value, such as a client's address.
     pub account: &'a str,
-    /// The store keeps the value for its whole lifetime, also when it is full.
+    /// The store keeps the value for its whole lifetime, even when it is full.
     pub is_pinned: bool,
 }
 
-/// A [`Store`] in the memory of this process, of a bounded size; clones are the same store.
+/// A [`Store`] of bounded size in the memory of this process; clones share it.
 ///
-/// A full store removes values whose lifetime is over. For more room the account with the most bytes loses the value that
-/// ends next, so that one account cannot displace the values of the others. A pinned value stays. Pinned values have at most
-/// half of the store, those of one account at most a quarter; a further one is refused with [`StoreFull`].
+/// A full store first removes expired values. For more room, it evicts the value that expires next from the account with the
+/// most bytes, so that one account cannot displace the values of others. Pinned values are not evicted. They may use at most
+/// half of the store, and a quarter of it per account; a further one is rejected with [`StoreFull`].
 #[derive(Clone)]
 pub struct MemoryStore(Arc<Shards>);
 
@@ -123,7 +121,7 @@ impl std::error::Error for StoreFull {}
 struct Shards {
     hasher: RandomState,
     shards: Box<[Mutex<Shard>]>,
-    /// The most bytes of each shard.
+    /// The maximum size of each shard.
     limit_bytes: usize,
 }
 
@@ -131,9 +129,9 @@ struct Shards {
 struct Shard {
     entries: HashMap<Bytes, Entry>,
     accounts: HashMap<Arc<str>, Account>,
-    /// The accounts with values that may be evicted, by the bytes of those.
+    /// The accounts with evictable values, ordered by the size of those.
     evictable: BTreeSet<(usize, Arc<str>)>,
-    /// All keys by the end of their lifetime.
+    /// All keys, ordered by expiry.
     ends: BTreeSet<(Instant, Bytes)>,
     bytes: usize,
     pinned_bytes: usize,
@@ -141,7 +139,7 @@ struct Shard {
 
 #[derive(Default)]
 struct Account {
-    /// The keys of values that may be evicted, by the end of their lifetime.
+    /// The keys of evictable values, ordered by expiry.
     ends: BTreeSet<(Instant, Bytes)>,
     evictable_bytes: usize,
     pinned_bytes: usize,
@@ -155,7 +153,7 @@ struct Entry {
 }
 
 impl MemoryStore {
-    /// A store of at most about so many bytes.
+    /// Creates a store of about `limit_bytes` at most.
     pub fn new(limit_bytes: usize) -> Self {
         let shards = (limit_bytes / SHARD_BYTES).clamp(1, SHARDS);
         MemoryStore(Arc::new(Shards {
@@ -167,7 +165,7 @@ impl MemoryStore {
 
     fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
         let place = self.0.hasher.hash_one(key) as usize % self.0.shards.len();
-        // A panic while it was held has left no entry half written.
+        // A panic while the lock is held leaves no entry half written.
         self.0.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -201,14 +199,14 @@ impl MemoryStore {
         if room.is_ok() {
             shard.insert(key, entry);
         } else if let Some(before) = before {
-            // Its room was its own.
+            // The previous entry still fits in its room.
             shard.insert(key, before);
         }
         room.map(|()| true)
     }
 }
 
-/// 16 MiB: the budgets of about 40,000 clients, or a thousand stored answers of 16 KiB.
+/// 16 MiB: the budgets of about 40,000 clients, or a thousand stored responses of 16 KiB.
 impl Default for MemoryStore {
     fn default() -> Self {
         MemoryStore::new(16 * 1024 * 1024)
@@ -275,7 +273,7 @@ impl Shard {
         Some(entry)
     }
 
-    /// Changes an account, and keeps the order of accounts up to date.
+    /// Changes an account, and updates the order of accounts.
     fn change_account(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Account)) {
         let account = self.accounts.entry(Arc::clone(name)).or_default();
         let before = account.evictable_bytes;
@@ -293,7 +291,7 @@ impl Shard {
         }
     }
 
-    /// Removes values until this one has room, if it can have any.
+    /// Evicts values until this one fits, or returns an error if it cannot.
     fn make_room(&mut self, key: &Bytes, entry: &Entry, limit_bytes: usize, now: Instant) -> Result<(), StoreFull> {
         while let Some((until, key)) = self.ends.first()
             && *until <= now
@@ -330,7 +328,7 @@ fn size(key: &[u8], entry: &Entry) -> usize {
     key.len() + entry.value.len() + entry.account.len() + ENTRY_BYTES
 }
 
-/// A client's name as a part of a key: a long one, which a client may choose, is hashed.
+/// A client's name as part of a key. A long name, which the client may have chosen, is hashed.
 pub(super) fn short_name(name: String) -> String {
     if name.len() <= NAME_BYTES {
         return name;
@@ -454,7 +452,7 @@ mod tests {
             kept += u32::from(store.replace_at(&key, None, pinned(b"running", "mallory"), now) == Ok(true));
         }
         assert!((20..100).contains(&kept), "{kept}");
-        // Another account has room for its own.
+        // Another account keeps its share.
         assert_eq!(store.replace_at(b"ada", None, pinned(b"running", "ada"), now), Ok(true));
         for number in 0..10_000_u32 {
             assert_eq!(

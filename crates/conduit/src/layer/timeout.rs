@@ -1,4 +1,4 @@
-//! A limit on the time until a handler answers.
+//! A limit on the response time of a handler.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 
-/// Answers by itself when what it is around has not answered in time; the handler's future is dropped where it waits.
+/// Returns 503 if the handler does not respond in time, and drops the handler's future.
 ///
-/// The answer is 503 (RFC 9110, section 15.6.4): the server could not do it now, and the client may try again. Set
-/// [`status`](Timeout::status) to 504 where the handler waits for another server on the client's behalf (section 15.6.5).
-/// 408 means that the *client* was slow to send its request (section 15.5.9); browsers send such a request again at once, so
-/// it is right only where the time goes into reading the body.
+/// The status is 503 (RFC 9110, section 15.6.4): the server could not respond now, and the client may retry. Set
+/// [`status`](Timeout::status) to 504 if the handler waits for another server on the client's behalf (section 15.6.5). 408
+/// means that the *client* was slow to send its request (section 15.5.9); browsers repeat such a request at once, so use it
+/// only if reading the body takes the time.
 ///
-/// The time runs from the call of the layer to the head of the response; a response that is a stream may go on for longer.
-/// A handler that computes without an `await` is not interrupted: see the server's own warning about blocked workers.
+/// The time runs from the call of the layer to the head of the response; a streamed body may take longer. A handler that
+/// computes without an `await` is not interrupted: see the server's warning about blocked workers.
 ///
-/// Nothing is allocated for it, and no timer is set for an answer that is ready at once.
+/// The layer does not allocate, and sets no timer if the response is ready at once.
 ///
 /// # Example
 ///
-/// A group of routes that must answer within five seconds:
+/// A group of routes that must respond within five seconds:
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,7 +46,7 @@ pub struct Timeout {
 }
 
 impl Timeout {
-    /// Answers 503 after this time.
+    /// Returns 503 after this time.
     pub const fn new(limit: Duration) -> Self {
         Timeout {
             limit,
@@ -54,16 +54,13 @@ impl Timeout {
         }
     }
 
-    /// Sets another status than 503.
+    /// Sets a status other than 503.
     ///
     /// # Panics
     ///
-    /// When the status is not one of an error, from 400 up.
+    /// Panics if the status is below 400.
     pub const fn status(mut self, status: StatusCode) -> Self {
-        assert!(
-            status.as_u16() >= 400,
-            "a timeout is answered with a status from 400 up"
-        );
+        assert!(status.as_u16() >= 400, "the status of a timeout must be at least 400");
         self.status = status;
         self
     }

@@ -1,4 +1,4 @@
-//! Paths that differ from a route's by a slash at the end.
+//! Paths that differ from a route's by a trailing slash.
 
 use http::Method;
 
@@ -6,15 +6,15 @@ use super::{Layer, Next};
 use crate::request::Request;
 use crate::response::{IntoResponse, Redirect, Response};
 
-/// The handling of a request whose path has no route but would have one with or without a trailing slash.
+/// Handles requests whose path has no route, but would have one with or without a trailing slash.
 ///
-/// Without this layer such a path is another one, and is answered 404: that is the strict policy. A path that has a route
-/// is never touched, and neither is one that has none either way. It must be a layer of the application, since those of a
-/// list come after the route was chosen.
+/// Without this layer, such a path results in a 404: that is the strict policy. Requests with a route are not affected, nor are
+/// those that have no route either way. It must be a layer of the application, since layers of a list run after the route
+/// look-up.
 ///
 /// # Example
 ///
-/// `/about/` leads to `/about`:
+/// `/about/` redirects to `/about`:
 ///
 /// ```
 /// use conduit::layer::TrailingSlash;
@@ -33,13 +33,13 @@ pub struct TrailingSlash {
 }
 
 impl TrailingSlash {
-    /// Answers 308 with the address that has a route: each page keeps one address, which is what search engines and caches
-    /// want, and the client sends method and body again.
+    /// Responds with a 308 to the path that has a route. Each page keeps one address, as search engines and caches prefer, and
+    /// the client repeats method and body.
     pub const fn redirect() -> Self {
         TrailingSlash { redirects: true }
     }
 
-    /// Serves the request as if it had been sent to the path that has a route.
+    /// Serves the request as if the client had used the path that has a route.
     pub const fn ignore() -> Self {
         TrailingSlash { redirects: false }
     }
