@@ -1,4 +1,4 @@
-//! An application as a service of tower.
+//! An application as a tower service.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -22,16 +22,16 @@ use crate::server::config::Config;
 use crate::server::service::{Answer, ResponseFraming, Threads, assemble};
 use conduit_core::endpoint::Outcome;
 
-/// An application as a service of tower, for another server: in an axum router, under hyper, inside layers of tower. Returned by
-/// [`App::into_service`](crate::App::into_service); the [module](super#an-application-as-a-service) lists the settings
-/// that apply.
+/// An application as a tower service for another server: in an axum router, under hyper, or inside tower layers. Returned by
+/// [`App::into_service`](crate::App::into_service); the [module](super#an-application-as-a-service) lists the settings that
+/// apply.
 ///
-/// Clones are the same application. It is always ready, and never fails: what goes wrong is a response.
+/// Clones share the application. The service is always ready and never fails: errors are responses.
 ///
 /// # Cancel safety
 ///
-/// A dropped future of a call is a client that has disconnected: its handler runs to its end, or is dropped where its route or
-/// the application sets that ([`App::disconnect`](crate::App::disconnect)). A response's body that is dropped ends the stream.
+/// Dropping the future of a call counts as a client disconnect: the handler runs to completion, or is dropped if its route or
+/// the application sets that ([`App::disconnect`](crate::App::disconnect)). Dropping a response body ends the stream.
 #[derive(Clone, Debug)]
 pub struct AppService(Arc<Threads>);
 
@@ -40,11 +40,10 @@ impl AppService {
         AppService(Arc::new(threads))
     }
 
-    /// Returns a handle like that of a server. Its [`stop`](ServerHandle::stop) notifies handlers, through
-    /// [`Shutdown`](crate::Shutdown), and [`readyz`](fn@crate::health::readyz) of the shutdown; requests of the outer server
-    /// are still served. Its [`close`](ServerHandle::close) aborts everything: pending and later requests receive a 503. Its
-    /// statistics count requests and hits of limits; connections, bytes and the times of routes belong to the
-    /// outer server.
+    /// Returns a server handle. Its [`stop`](ServerHandle::stop) notifies handlers of the shutdown, through
+    /// [`Shutdown`](crate::Shutdown), and [`readyz`](fn@crate::health::readyz); requests of the outer server are still served.
+    /// Its [`close`](ServerHandle::close) aborts everything: pending and later requests get a 503. Its statistics count
+    /// requests and hits of limits; connections, bytes and the durations of routes belong to the outer server.
     pub fn handle(&self) -> ServerHandle {
         self.0.handle().clone()
     }
@@ -68,15 +67,15 @@ impl<B: RequestBody + Send> Service<http::Request<B>> for AppService {
     }
 }
 
-/// The address that was given with the request.
+/// Returns the address in the request's extensions.
 fn peer_of<B>(request: &http::Request<B>) -> Option<SocketAddr> {
     request.extensions().get::<PeerAddr>().map(|peer| peer.0)
 }
 
-/// The answer of an [`AppService`], which is to come.
+/// The future of an [`AppService`] response.
 pub struct AppFuture {
     answer: Answer,
-    /// The application stays until it has answered.
+    /// Keeps the application alive until it has responded.
     threads: Arc<Threads>,
 }
 
@@ -103,8 +102,8 @@ impl fmt::Debug for AppFuture {
 /// An application as a tower service on the thread that created it. Created by
 /// [`App::into_local_service`](crate::App::into_local_service).
 ///
-/// A call begins when its future is polled, and costs neither a task nor a channel; request bodies need not be `Send`. Dropping
-/// the future drops the handler with it, independently of the setting of its route.
+/// A call begins when its future is polled, and needs neither a task nor a channel; request bodies need not be `Send`. Dropping
+/// the future drops the handler, regardless of its route's setting.
 #[derive(Clone)]
 pub struct LocalAppService(Rc<Local>);
 
@@ -143,7 +142,7 @@ impl<B: RequestBody> Service<http::Request<B>> for LocalAppService {
             let mut request = Some(request);
             let outcome = poll_fn(|context| match request.take() {
                 Some(request) => Poll::Ready(local.application.serve(request, context)),
-                // It was ready at its first poll.
+                // Not reached: the first poll is ready.
                 None => Poll::Pending,
             });
             let response = match outcome.await {

@@ -1,4 +1,4 @@
-//! Layers of tower around handlers.
+//! Tower layers around handlers.
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -22,15 +22,15 @@ use crate::response::{IntoResponse, Response};
 use conduit_core::endpoint::{Outcome, PendingHandler};
 use conduit_core::layer::{Layer, Next};
 
-/// Makes a layer of Conduit of one of tower, such as those of `tower-http`. The service that it makes is made once for each
-/// worker, and cloned for each request; what its clones share, such as a limit, holds for the worker.
+/// Converts a tower layer, such as one of `tower-http`, to a Conduit layer. Each worker creates one service and clones it for
+/// each request; state that the clones share, such as a limit, is per worker.
 ///
-/// The layer may change the type of the request's body and of the response's. Neither is `Send` here, nor are the futures:
-/// [`send_layer`] takes a layer that asks for that.
+/// The layer may change the body types of the request and the response. Neither bodies nor futures are `Send` here:
+/// [`send_layer`] accepts a layer that requires it.
 ///
 /// # Example
 ///
-/// At most eight requests at a time on each worker:
+/// At most eight concurrent requests on each worker:
 ///
 /// ```
 /// use conduit::prelude::*;
@@ -47,15 +47,15 @@ pub fn layer<L: AroundHandlers>(layer: L) -> TowerLayer<L> {
     TowerLayer::new(layer)
 }
 
-/// As [`layer`], for one that asks that bodies or futures are `Send`, such as the `RequestDecompressionLayer` and
+/// Like [`layer`], for layers that require `Send` bodies or futures, such as the `RequestDecompressionLayer` and
 /// `CatchPanicLayer` of `tower-http`, or `axum::middleware::from_fn`.
 ///
-/// A pending handler then continues as a separate task, and another task hands its stream over: a pending response
-/// costs one more task, a ready response none. A file becomes a stream here.
+/// A pending handler then continues in a separate task, and another task forwards its stream: a pending response costs one more
+/// task, a ready response none. A file body becomes a stream here.
 ///
 /// # Example
 ///
-/// A function that is middleware of axum:
+/// An axum middleware function:
 ///
 /// ```
 /// use axum::extract::Request;
@@ -84,11 +84,11 @@ pub fn send_layer<L: AroundHandlers<SendNextService>>(layer: L) -> TowerLayer<L,
     TowerLayer::new(layer)
 }
 
-/// A layer of tower that fits around handlers; there is nothing to implement.
+/// A tower layer that can wrap handlers. The trait is implemented for all of them.
 ///
-/// It turns a [`NextService`] into a service for `http::Request<Body>` that returns an `http::Response` with any
-/// body, or an error that converts to a boxed error, which is logged and becomes a 500. The layer and the service
-/// are `Clone` and `Send`. With a [`SendNextService`] the same applies to `http::Request<SendBody>`.
+/// The layer wraps a [`NextService`] in a service for `http::Request<Body>` that returns an `http::Response` with any body, or
+/// an error that converts to a boxed error, which is logged and results in a 500. The layer and the service are `Clone` and
+/// `Send`. With a [`SendNextService`], the same applies to `http::Request<SendBody>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tower layer for handlers",
     label = "not a layer for handlers",
@@ -99,10 +99,10 @@ pub trait AroundHandlers<N: Inside = NextService>: Clone + Send + 'static {
     /// The resulting service.
     type Service: Clone + Send + 'static;
 
-    /// Puts itself around the rest of a request's way.
+    /// Wraps the rest of the chain.
     fn around(&self, next: N) -> Self::Service;
 
-    /// Has the service answer a request.
+    /// Calls the service with a request.
     fn answer(service: Self::Service, request: http::Request<N::Body>) -> impl Future<Output = Response>;
 }
 
@@ -126,10 +126,10 @@ where
     }
 }
 
-/// A layer of tower; made by [`layer`] and [`send_layer`].
+/// A tower layer; created by [`layer`] and [`send_layer`].
 pub struct TowerLayer<L: AroundHandlers<N>, N: Inside = NextService> {
     layer: L,
-    /// Made at the first request.
+    /// Created at the first request.
     service: OnceCell<L::Service>,
 }
 
@@ -169,19 +169,19 @@ impl<L: AroundHandlers<N>, N: Inside> Layer for TowerLayer<L, N> {
 
 /// The inner service of a tower layer: [`NextService`] or [`SendNextService`].
 pub trait Inside: Clone + Send + 'static {
-    /// The body of the requests that the layer is given.
+    /// The body type of the layer's requests.
     type Body: 'static;
 
     /// The service.
     fn new() -> Self;
 
-    /// The body for the layer.
+    /// Converts a body for the layer.
     fn body(body: Body) -> Self::Body;
 }
 
-/// The inner service of a tower layer: the rest of the request's path. It is always ready and never fails.
+/// The inner service of a tower layer: the rest of the chain. It is always ready and never fails.
 ///
-/// It accepts the layer's request once: another request, or a second call, returns 500.
+/// It accepts the layer's request once: a different request, or a second call, results in a 500.
 #[derive(Clone, Debug)]
 pub struct NextService(());
 
@@ -217,8 +217,8 @@ impl<B: RequestBody> Service<http::Request<B>> for NextService {
     }
 }
 
-/// As [`NextService`], for layers that ask that bodies and futures are `Send`: see [`send_layer`]. It is to be called on its
-/// worker's thread, where a layer is called itself, and tasks that it spawns.
+/// Like [`NextService`], for layers that require `Send` bodies and futures: see [`send_layer`]. Call it on its worker's thread:
+/// in the layer itself, or in a task that the layer spawns.
 #[derive(Clone, Debug)]
 pub struct SendNextService(());
 
@@ -245,7 +245,7 @@ impl<B: RequestBody> Service<http::Request<B>> for SendNextService {
 
     fn call(&mut self, request: http::Request<B>) -> SendNextFuture {
         let outcome = match take(request) {
-            // One that is not ready is polled again, by its task.
+            // A pending handler is polled again by its task.
             Some((request, next)) => next.start(request, &mut Context::from_waker(Waker::noop())),
             None => Outcome::Ready(not_its_own()),
         };
@@ -274,7 +274,7 @@ async fn go_on(mut handler: PendingHandler, mut answer: oneshot::Sender<http::Re
     }
 }
 
-/// The answer of a [`SendNextService`]; the handler is dropped with it.
+/// The future of a [`SendNextService`] response. Dropping it drops the handler.
 #[derive(Debug)]
 pub struct SendNextFuture(SendNextState);
 
@@ -292,7 +292,7 @@ impl Future for SendNextFuture {
             SendNextState::Ready(response) => response.take(),
             SendNextState::Waiting(receiver) => std::task::ready!(Pin::new(receiver).poll(context)).ok(),
         };
-        // The task vanishes only with its runtime.
+        // The task is dropped only with its runtime.
         Poll::Ready(Ok(answered.unwrap_or_else(|| {
             let ended = Problem::new(StatusCode::SERVICE_UNAVAILABLE);
             ended.into_response().map(SendBody::new)
@@ -300,7 +300,7 @@ impl Future for SendNextFuture {
     }
 }
 
-/// The request again that the layer was given, with what it has changed, and the rest of its way; once.
+/// Returns the original request with the layer's changes, and its `Next`. Returns `None` at a second call.
 fn take<B: RequestBody>(request: http::Request<B>) -> Option<(Request, Next)> {
     let mut request = request.map(RequestBody::into_body);
     let number = request.extensions_mut().remove::<TicketNumber>()?;
@@ -309,21 +309,21 @@ fn take<B: RequestBody>(request: http::Request<B>) -> Option<(Request, Next)> {
 }
 
 fn not_its_own() -> Response {
-    tracing::error!("a layer of tower has sent a request that is not the one it was given, or sent it twice");
+    tracing::error!("a tower layer has called its inner service twice, or with a different request");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
 }
 
-/// A body that a layer of tower may give a request on its way to the handler; there is nothing to implement.
+/// A request body that a tower layer may pass to the handler. The trait is implemented for all `http-body` bodies.
 ///
-/// It is any body of `http-body`. Where reading it fails the handler's extractor answers 400, or 413 where it is a limit of
-/// `http-body-util` that it has passed.
+/// If the body fails, the handler's extractor responds with a 400, or with a 413 if the body exceeds a limit of
+/// `http-body-util`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the body of a request to a handler",
     label = "the request body that this tower layer produces",
     note = "it must be a `'static` `http_body::Body` whose error converts into `Box<dyn Error + Send + Sync>`"
 )]
 pub trait RequestBody: Sized + 'static {
-    /// The body, as a handler reads it.
+    /// Converts the body to the type that handlers read.
     fn into_body(self) -> Body;
 }
 
@@ -335,17 +335,16 @@ impl<B: http_body::Body<Error: Into<BoxError>> + 'static> RequestBody for B {
 }
 
 thread_local! {
-    /// The requests that are on their way through a layer of tower. They must not leave their thread, so that they cannot
-    /// travel in the extensions themselves.
+    /// The requests inside tower layers. They are not `Send`, so the extensions of the `http` request cannot hold them.
     static WAITING: RefCell<HashMap<u64, (Request, Next)>> = RefCell::default();
     static TICKETS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The number of a request that is on its way, in its extensions.
+/// The key of a pending request, in its extensions.
 #[derive(Clone, Copy)]
 struct TicketNumber(u64);
 
-/// A request that is on its way; when the layer is done, or is dropped, it is so no longer.
+/// A pending request; dropping the ticket removes the request.
 struct Ticket(u64);
 
 impl Ticket {
@@ -358,7 +357,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // The removed value is dropped outside of the borrow: it may be a future that holds another ticket.
+        // Drop the removed value outside the borrow: it may be a future that holds another ticket.
         let _removed = WAITING.try_with(|waiting| waiting.borrow_mut().remove(&self.0));
     }
 }

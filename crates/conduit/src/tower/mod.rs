@@ -1,15 +1,15 @@
-//! Layers and services of `tower` in an application, and an application as one. Needs the feature `tower`.
+//! Tower layers and services in an application, and an application as a tower service. Requires the feature `tower`.
 //!
-//! - [`service`] makes a fallback of a service, such as an axum router: what Conduit has no route for goes there.
-//! - [`mount`] brings everything under a prefix to a service.
-//! - [`layer`] makes a layer of Conduit of a layer of tower, such as those of `tower-http`; [`send_layer`] of one that asks
-//!   that everything is `Send`.
-//! - [`App::into_service`](crate::App::into_service) makes a service of an application, for another server.
-//! - [`Body`] is a [`http_body::Body`], and [`Body::from_http_body`] makes one of any other.
+//! - [`service`] converts a service, such as an axum router, to a fallback: it receives the requests without a route.
+//! - [`mount`] forwards all requests under a prefix to a service.
+//! - [`layer`] converts a tower layer, such as one of `tower-http`, to a Conduit layer; [`send_layer`] converts a layer that
+//!   requires `Send`.
+//! - [`App::into_service`](crate::App::into_service) converts an application to a service for another server.
+//! - [`Body`] implements [`http_body::Body`], and [`Body::from_http_body`] converts any other body.
 //!
 //! # Example
 //!
-//! An axum application that is replaced route by route:
+//! Replacing an axum application route by route:
 //!
 //! ```
 //! use conduit::prelude::*;
@@ -25,9 +25,9 @@
 //!
 //! # Extensions for services and layers
 //!
-//! The extensions of each request contain the peer's address as [`PeerAddr`], for a service also the target before
-//! [`mount`] removed the prefix as [`OriginalUri`], and the values of layers. A service that expects them in
-//! other types needs a layer around it. For the `ConnectInfo` and the `OriginalUri` of axum:
+//! The extensions of each request contain the peer's address as [`PeerAddr`] and the values that layers added; for a service,
+//! also the original target as [`OriginalUri`], from before [`mount`] removed the prefix. A service that expects other types
+//! needs a layer around it. For the `ConnectInfo` and the `OriginalUri` of axum:
 //!
 //! ```
 //! use axum::extract::{ConnectInfo, OriginalUri};
@@ -56,38 +56,36 @@
 //!
 //! # An application as a service
 //!
-//! [`AppService`] may go wherever a `Clone + Send + Sync` service may, and its handlers need not be `Send`: they live on
-//! threads of the application, as they do in a server. A request goes there through a channel and its answer comes back
-//! through another; bodies are streams in both directions, each piece requested by its reader. Pass the peer's address as
-//! the extension [`PeerAddr`]; without it the peer is `0.0.0.0:0`, and all clients are one for a
-//! [`RateLimit`](crate::layer::RateLimit) by address.
+//! [`AppService`] is `Clone + Send + Sync`, and its handlers need not be `Send`: they run on threads of the application, as in
+//! a server. Requests and responses pass through channels; bodies are streams in both directions, and readers request each
+//! chunk. Pass the peer's address as the extension [`PeerAddr`]; without it the peer is `0.0.0.0:0`, and a
+//! [`RateLimit`](crate::layer::RateLimit) by address counts all clients as one.
 //!
-//! The outer server has the connections, so everything about them is its own: addresses, TLS, the PROXY protocol, the limits
-//! and deadlines of heads, idle connections, rates, connections and requests, how bodies are framed, `Date`, `Expect` and
-//! upgrades. The outer server rejects malformed requests, and writes access log and
-//! spans; handlers run in the span of the service's caller.
+//! The outer server manages connections: addresses, TLS, the PROXY protocol, the limits and deadlines of heads, idle
+//! connections, rates, connections and requests, body framing, `Date`, `Expect` and upgrades. It also rejects malformed
+//! requests, and writes the access log and spans; handlers run in the span of the service's caller.
 //!
-//! All that concerns answering holds: routes, layers, the docs page, the form of errors,
-//! [`body_limit`](crate::App::body_limit), [`workers`](crate::App::workers),
-//! [`blocked_after`](crate::App::blocked_after), [`disconnect`](crate::App::disconnect), and
-//! [`trusted_proxies`](crate::App::trusted_proxies) where the peer's address is given. A panic is a 500. The answer to `HEAD`
-//! has the length and no body, and what a handler sets of `content-length`, `transfer-encoding` and `connection` is left out.
-//! When the last clone and the last response are dropped, [`Shutdown`](crate::Shutdown) notifies handlers without a
-//! client, and they have the [`shutdown_timeout`](crate::App::shutdown_timeout).
+//! All settings for responses apply: routes, layers, the docs page, the form of errors, [`body_limit`](crate::App::body_limit),
+//! [`workers`](crate::App::workers), [`blocked_after`](crate::App::blocked_after), [`disconnect`](crate::App::disconnect), and
+//! [`trusted_proxies`](crate::App::trusted_proxies) if the peer's address is passed. A panic results in a 500. The response to
+//! `HEAD` has the length and no body, and a handler's `content-length`, `transfer-encoding` and `connection` are removed. When
+//! the last clone and the last response are dropped, [`Shutdown`](crate::Shutdown) notifies the handlers that still run, and
+//! they have the [`shutdown_timeout`](crate::App::shutdown_timeout) to end.
 //!
 //! [`LocalAppService`] is the same on one thread, without the channels.
 //!
 //! # gRPC
 //!
-//! A service of [`tonic`](https://docs.rs/tonic) is a fallback next to routes, on one port, and runs on the worker's own thread:
-//! `fallback(conduit::tower::service(EchoServer::new(echo)))`, with the feature `http2`. Trailers, responses of trailers only, and
-//! streams in both directions pass. [`body_limit`](crate::App::body_limit) counts all messages of a client's stream together. The
-//! deadline in `grpc-timeout` belongs to the server of tonic, not to its services; a client ends its call at its own deadline.
+//! A [`tonic`](https://docs.rs/tonic) service is a fallback alongside routes, on one port, and runs on the worker's thread:
+//! `fallback(conduit::tower::service(EchoServer::new(echo)))`, with the feature `http2`. Trailers, trailers-only responses and
+//! bidirectional streams are supported. [`body_limit`](crate::App::body_limit) applies to the sum of all messages in a client's
+//! stream. tonic's server implements the `grpc-timeout` deadline, its services do not; a client ends its call at its own
+//! deadline.
 //!
 //! # Limitations
 //!
-//! A service has no place in a list of routes, whose table knows each method and path: [`mount`] is a layer of the
-//! application. Layers that are to be around the mounted service alone are put around it with tower's means.
+//! A list of routes cannot contain a service, since its table has each method and path: [`mount`] is a layer of the
+//! application. Wrap layers for only the mounted service around it with tower.
 
 mod app_service;
 mod layer;
@@ -113,18 +111,18 @@ use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use conduit_core::layer::{Layer, Next};
 
-/// The target of a request as it came, in the extensions of what a [`service`] or a [`mount`]ed one is given.
+/// The request target before `mount` removed the prefix; an extension of requests to services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginalUri(pub Uri);
 
-/// Makes a fallback of a service that takes `http` requests; for [`App::fallback`](crate::App::fallback).
+/// Converts a service for `http` requests to a fallback; for [`App::fallback`](crate::App::fallback).
 ///
-/// It is cloned for each request. An error of the service is logged and answered 500.
+/// The service is cloned for each request. An error of the service is logged and results in a 500.
 pub fn service<T>(service: T) -> ServiceFallback<T> {
     ServiceFallback(service)
 }
 
-/// A service as a fallback; made by [`service`].
+/// A service as a fallback; created by [`service`].
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceFallback<T>(T);
 
@@ -140,12 +138,12 @@ where
     }
 }
 
-/// Brings all requests whose path is `prefix`, or below it, to a service, which sees the path without the prefix; a layer
+/// Forwards all requests whose path is `prefix` or below it to a service, which receives the path without the prefix; a layer
 /// of the application. Paths under the prefix never reach the application's routes.
 ///
 /// # Panics
 ///
-/// When the prefix does not start with a slash, or ends in one.
+/// Panics if the prefix does not start with a slash, or ends with one.
 ///
 /// # Example
 ///
@@ -170,7 +168,7 @@ pub fn mount<T>(prefix: &'static str, service: T) -> Mount<T> {
     Mount { prefix, service }
 }
 
-/// A service under a prefix; made by [`mount`].
+/// A service under a prefix; created by [`mount`].
 #[derive(Clone, Copy, Debug)]
 pub struct Mount<T> {
     prefix: &'static str,
@@ -198,14 +196,14 @@ where
     }
 }
 
-/// Has a service answer a request that came with this target.
+/// Calls a service with a request whose original target is `uri`.
 async fn serve<T, B>(service: T, request: Request, uri: Uri) -> Response
 where
     T: Service<http::Request<SendBody>, Response = http::Response<B>, Error: Into<BoxError>>,
     B: http_body::Body<Error: Into<BoxError>> + 'static,
 {
     let (mut request, _) = into_http(request);
-    // An outer mount may have removed a prefix before.
+    // An outer mount may already have removed a prefix.
     if request.extensions().get::<OriginalUri>().is_none() {
         request.extensions_mut().insert(OriginalUri(uri));
     }
@@ -228,7 +226,7 @@ where
     }
 }
 
-/// The request in the form of the `http` crate, and its remaining parts.
+/// Converts a request to the `http` crate's type, and returns its remaining parts.
 fn into_http(mut request: Request) -> (http::Request<Body>, Request) {
     let mut converted = http::Request::new(request.take_body());
     *converted.method_mut() = request.method().clone();
@@ -240,7 +238,7 @@ fn into_http(mut request: Request) -> (http::Request<Body>, Request) {
     (converted, request)
 }
 
-/// The request again, with what was changed.
+/// Converts a request back, with the layer's changes.
 fn from_http(mut shell: Request, request: http::Request<Body>) -> Request {
     let (parts, body) = request.into_parts();
     if parts.method != *shell.method() {
