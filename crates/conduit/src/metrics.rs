@@ -1,4 +1,4 @@
-//! Numbers for Prometheus: what the server counts, and with the feature `metrics` what the program counts with the
+//! Metrics for Prometheus: those of the server, and with the feature `metrics` those that the program records with the
 //! [`metrics`](https://docs.rs/metrics) crate.
 //!
 //! [`page`](fn@page) is a route as any other. That it is in the application's list is what switches the counting by route on,
@@ -6,7 +6,7 @@
 //!
 //! # Example
 //!
-//! The numbers under `/metrics`:
+//! The metrics under `/metrics`:
 //!
 //! ```
 //! use conduit::prelude::*;
@@ -37,10 +37,10 @@ use crate::server::ServerHandle;
 use crate::server::current;
 use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
 
-/// The numbers for Prometheus.
+/// The metrics for Prometheus.
 ///
-/// They are in its [text format](https://prometheus.io/docs/instrumenting/exposition_formats/), and reveal how the
-/// application is used: restrict access with a layer or a proxy.
+/// They are in its [text format](https://prometheus.io/docs/instrumenting/exposition_formats/), and reveal how the application
+/// is used: restrict access with a layer or a proxy.
 #[get("/metrics")]
 pub fn page() -> ([(http::HeaderName, HeaderValue); 1], String) {
     let mut text = String::with_capacity(16 * 1024);
@@ -54,14 +54,14 @@ pub fn page() -> ([(http::HeaderName, HeaderValue); 1], String) {
     ([(CONTENT_TYPE, form)], text)
 }
 
-/// Set if the page is among the routes.
+/// Returns whether the page is among the routes.
 pub(crate) fn is_wanted(definitions: &[Definition]) -> bool {
     definitions
         .iter()
         .any(|definition| definition.handler == page::DEFINITION.handler)
 }
 
-/// Passes the server's numbers on to the program's recorder for as long as it is polled, if that is wanted.
+/// Forwards the server's metrics to the program's recorder while it is polled, if `wanted`.
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "there is no recorder"))]
 pub(crate) async fn forward(server: ServerHandle, wanted: bool) -> Infallible {
     #[cfg(feature = "metrics")]
@@ -71,7 +71,7 @@ pub(crate) async fn forward(server: ServerHandle, wanted: bool) -> Infallible {
     pending().await
 }
 
-/// The numbers of each route, of all workers, followed by those of requests without a route.
+/// The metrics of each route over all workers, followed by those of requests without a route.
 fn totals_of_routes(server: &ServerHandle) -> Vec<RouteTotals> {
     let total = |route| {
         let mut totals = RouteTotals::default();
@@ -83,9 +83,9 @@ fn totals_of_routes(server: &ServerHandle) -> Vec<RouteTotals> {
     (0..=server.definitions().len()).map(total).collect()
 }
 
-/// Appends a number that has no labels, and what it is.
+/// Appends a metric without labels, with its help text.
 fn write_number(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
-    // A string takes everything.
+    // Writing to a string cannot fail.
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
 }
 
@@ -231,7 +231,7 @@ fn write_routes(server: &ServerHandle, text: &mut String) {
     }
 }
 
-/// Appends a histogram, if it has anything: a route that was never asked for takes no place on the page.
+/// Appends a histogram, unless it is empty: unused routes are not on the page.
 fn write_histogram(labels: &str, totals: &RouteTotals, text: &mut String) {
     let count: u64 = totals.buckets.iter().sum();
     if count == 0 {
@@ -256,7 +256,7 @@ fn seconds(nanos: u128) -> f64 {
     nanos as f64 / 1e9
 }
 
-/// A text as the value of a label has it.
+/// Escapes a label value.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -1,9 +1,9 @@
-//! The recorder of the `metrics` crate: Conduit's recorder, or one that the program has set, such as an
-//! exporter to StatsD, which receives the server's metrics.
+//! The recorder of the `metrics` crate: Conduit's recorder, or one that the program has installed, such as an exporter to
+//! StatsD, which receives the server's metrics.
 //!
-//! They are not counted through that crate, which looks a metric up by its labels for each request. Once a second what has
-//! come about since the last time is passed on. Durations go as counters, one for each bucket: a histogram of that crate
-//! records each sample, and keeps it until it is read.
+//! The server does not count through that crate, which looks up a metric by its labels for each request. Instead it forwards
+//! the changes once a second. Durations are forwarded as counters, one per bucket: a histogram of that crate stores each sample
+//! until it is read.
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
@@ -23,7 +23,7 @@ use conduit_core::panics::caught;
 
 static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// Becomes the recorder, unless the program has set one itself.
+/// Installs Conduit's recorder, unless the program has installed one.
 pub(crate) fn install() {
     HANDLE.get_or_init(|| {
         let recorder = PrometheusBuilder::new().build_recorder();
@@ -31,14 +31,14 @@ pub(crate) fn install() {
         match metrics::set_global_recorder(recorder) {
             Ok(()) => Some(handle),
             Err(_) => {
-                tracing::debug!("the program has set a recorder: its metrics are not on the page");
+                tracing::debug!("the program has installed a recorder: its metrics are not on the page");
                 None
             }
         }
     });
 }
 
-/// To be called now and then: samples of histograms wait in memory until then.
+/// Drains the samples of histograms, which accumulate in memory. Call it periodically.
 pub(crate) fn run_upkeep() {
     if let Some(Some(handle)) = HANDLE.get() {
         handle.run_upkeep();
@@ -53,20 +53,20 @@ pub(super) fn render() -> String {
     }
 }
 
-/// Set if Conduit is the recorder, whose page has the numbers already.
+/// Returns whether Conduit is the recorder, so that its page already has the metrics.
 fn is_ours() -> bool {
     matches!(HANDLE.get(), Some(Some(_)))
 }
 
-/// The connections of all servers of this process, as far as they have been passed on.
+/// The connections of all servers in this process, as last forwarded.
 static OPEN_CONNECTIONS: AtomicI64 = AtomicI64::new(0);
-/// The open WebSockets, in the same way.
+/// The open WebSockets, as last forwarded.
 static OPEN_WEBSOCKETS: AtomicI64 = AtomicI64::new(0);
 
-/// Passes a server's numbers on to the recorder that the program has set, and the last of them when it is dropped.
+/// Forwards a server's metrics to the program's recorder; forwards the last changes when dropped.
 pub(super) struct Forwarding {
     server: ServerHandle,
-    /// The values that were passed on.
+    /// The forwarded values.
     sent: Statistics,
     sent_routes: Vec<RouteTotals>,
 }
@@ -100,7 +100,7 @@ impl Forwarding {
         }
     }
 
-    /// Counters by how much they have changed: another server of this process may count in them too.
+    /// Forwards differences: another server of this process may use the same counters.
     fn pass_on_server(&mut self) {
         let now = self.server.statistics();
         let sent = std::mem::replace(&mut self.sent, now.clone());
@@ -190,7 +190,7 @@ impl Forwarding {
             if below > 0 {
                 counter!("conduit_request_duration_seconds_count", "method" => method, "route" => route)
                     .increment(below);
-                // A counter of this crate is a whole number.
+                // Counters of this crate are whole numbers.
                 counter!("conduit_request_duration_nanoseconds_sum", "method" => method, "route" => route)
                     .increment(now.sum_nanos.wrapping_sub(sent.sum_nanos));
             }
