@@ -1,4 +1,4 @@
-//! The access log: one event of `tracing` for each request, after the last byte of its response.
+//! The access log: one `tracing` event for each request, after the last byte of its response.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,26 +12,26 @@ use crate::problem::{log_escaped, logged};
 use crate::request::Request;
 use crate::server::clock;
 
-/// The capacity of a text buffer that is kept for the next request.
+/// The maximum capacity of a text buffer that is reused for the next request.
 const KEPT_BYTES: usize = 1024;
 
 /// The format of the access log; see [`App::access_log`](crate::App::access_log).
 ///
-/// Both forms are events of `tracing` at the level `INFO` with the target `conduit::access`, so that a subscriber
-/// decides their destination. In client input, bytes other than visible ASCII are written as `\xHH`; of a target, a method
-/// or a field that is longer than 1 KiB, the first 1 KiB is written, and `…`.
+/// Both forms are `tracing` events at the level `INFO` with the target `conduit::access`, so that a subscriber decides their
+/// destination. In client input, bytes other than visible ASCII are written as `\xHH`, and a target, method or field longer
+/// than 1 KiB is truncated to 1 KiB and `…`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessLog {
     /// No event.
     #[default]
     Off,
-    /// An event with fields and without a message, which a subscriber writes as JSON or as it pleases: `client` (the
-    /// address of the [`Client`], empty where it is not known), `peer` (that of the nearest hop), `method`,
-    /// `target` (as it was sent), `version`, `route` (the template, empty where none matched), `status`, `bytes` (of the
-    /// answer's body), `duration_us`, `complete` (false if the answer broke off), `referer`, `user_agent`, `request_id` (of the
-    /// layer [`RequestIds`](crate::layer::RequestIds), empty without it and for a client that disconnected before the
-    /// response). An invalid request has only `client`, `peer`, `status` and `bytes`; its texts are empty.
+    /// An event with fields and without a message, which a subscriber formats, for example as JSON: `client` (the address of
+    /// the [`Client`], empty if unknown), `peer` (the address of the nearest hop), `method`, `target` (as received), `version`,
+    /// `route` (the template, empty if none matched), `status`, `bytes` (of the response body), `duration_us`, `complete`
+    /// (false if the response was aborted), `referer`, `user_agent`, `request_id` (of the layer
+    /// [`RequestIds`](crate::layer::RequestIds), empty without it and if the client disconnected before the response). An
+    /// invalid request has only `client`, `peer`, `status` and `bytes`; its texts are empty.
     Fields,
     /// An event whose message is a line in the combined log format of Apache and nginx, followed by the duration in
     /// microseconds, without fields:
@@ -42,7 +42,7 @@ pub enum AccessLog {
     Combined,
 }
 
-/// Returns whether a subscriber wants the events.
+/// Returns whether a subscriber enables the events.
 pub(super) fn is_enabled() -> bool {
     tracing::enabled!(target: "conduit::access", tracing::Level::INFO)
 }
@@ -59,9 +59,9 @@ pub(super) struct Line {
     route: &'static str,
     referer: String,
     agent: String,
-    /// The id that the layer `RequestIds` gave it.
+    /// The id that the layer `RequestIds` assigned.
     id: String,
-    /// The line of the combined format.
+    /// The formatted line of the combined format.
     text: String,
 }
 
@@ -78,7 +78,7 @@ impl Line {
     }
 
     pub(super) fn fill_id(&mut self, id: &RequestId) {
-        // An id has only letters, digits and three signs.
+        // An id contains only letters, digits and `-_.`, so it needs no escaping.
         self.id.clear();
         self.id.push_str(id.as_str());
     }
@@ -140,7 +140,7 @@ impl Line {
             AccessLog::Combined => {
                 let time = CommonTime(conduit_proto::http_date(clock::since_epoch().as_secs()));
                 let (target, referer, agent) = (&self.target, or_dash(&self.referer), or_dash(&self.agent));
-                // A string takes everything.
+                // Writing to a string cannot fail.
                 let _ = write!(self.text, "{} - - [{time}] ", client("-"));
                 let _ = match &self.start {
                     Some(_) => write!(self.text, "\"{method} {target} {version}\""),
@@ -172,7 +172,7 @@ fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 
-/// Appends a client's text, harmless inside of quotes and not longer than the log allows.
+/// Appends a client's text, escaped for quotes and truncated to the maximum length.
 fn escape(bytes: &[u8], text: &mut String) {
     log_escaped(bytes, text, |byte, text| match byte {
         b' '..=b'~' if byte != b'"' && byte != b'\\' => text.push(byte.into()),
@@ -182,7 +182,7 @@ fn escape(bytes: &[u8], text: &mut String) {
     });
 }
 
-/// An HTTP date in the order of the common log format.
+/// An HTTP date, displayed in the common log format.
 struct CommonTime([u8; 29]);
 
 impl std::fmt::Display for CommonTime {

@@ -1,4 +1,4 @@
-//! The observers of an application: the access log, the spans of OpenTelemetry, the page and the exporter of metrics.
+//! The observers of an application: the access log, OpenTelemetry spans, the metrics page and the metrics exporter.
 
 pub(crate) mod access_log;
 #[cfg_attr(feature = "opentelemetry", path = "server_span.rs")]
@@ -22,13 +22,13 @@ use crate::route::Definition;
 use crate::server::ServerHandle;
 use crate::server::observer::{CLIENT_GONE, Observer, RequestEnd, RequestRecord};
 
-/// The observers that an application has chosen.
+/// The observers that an application has enabled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AppObserver {
     pub(crate) access_log: AccessLog,
-    /// The metrics of the server go to the program's recorder of the `metrics` crate.
+    /// The server's metrics are forwarded to the program's recorder of the `metrics` crate.
     pub(crate) records_metrics: bool,
-    /// The page of metrics is among the routes.
+    /// The metrics page is among the routes.
     pub(crate) has_metrics_page: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The OpenTelemetry span of a request: the attributes of the semantic conventions for HTTP servers, and the trace
-//! that it continues. Without a layer of the subscriber that exports spans, it does nothing.
+//! The OpenTelemetry span of a request: the attributes of the semantic conventions for HTTP servers, and the parent trace. It
+//! does nothing if no layer of the subscriber exports spans.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -19,16 +19,16 @@ use crate::problem::logged;
 use crate::request::Request;
 use crate::route::Definition;
 
-/// The number of bytes of `tracestate` that are passed on; services must pass on 512 (W3C Trace Context, section 3.3.1.5).
+/// The number of forwarded bytes of `tracestate`; services must forward 512 (W3C Trace Context, section 3.3.1.5).
 const STATE_BYTES: usize = 512;
 /// Methods that may be part of a name (RFC 9110, section 9, and RFC 5789).
 const METHODS: [&str; 9] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
 ];
-/// Query parameters that sign a request, and give access to every reader. The conventions list them.
+/// Query parameters with signatures, which grant access to anyone who reads them. The conventions list them.
 const SECRETS: [&str; 4] = ["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];
 
-/// The span of a request, if it is to be exported.
+/// The span of a request, if it is exported.
 #[derive(Default)]
 pub(super) struct ServerSpan(Option<Context>);
 
@@ -91,15 +91,15 @@ impl ServerSpan {
         };
         if let Some(error) = error {
             span.set_attribute(KeyValue::new("error.type", error));
-            // A text that can be inferred from the status is not a description.
+            // A description that can be inferred from the status is redundant.
             span.set_status(Status::error(""));
         }
-        // Here, and not when the last holder of the span of `tracing` drops it, which may be a task that continues.
+        // End it here rather than with the last `tracing` handle of the span, which a longer task may hold.
         span.end();
     }
 }
 
-/// Its method, if it may be part of a name. Any method of a route is known.
+/// Returns the request's method if it may be part of a name. The method of a route always may.
 fn known<'a>(request: &'a Request, route: Option<&'static Definition>) -> Option<&'a str> {
     let sent = request.method().as_str();
     (route.is_some() || METHODS.contains(&sent)).then_some(sent)
@@ -120,8 +120,8 @@ fn name(span: &Span, request: &Request, route: Option<&'static Definition>) {
     span.record("otel.kind", "server");
 }
 
-/// Passes to `set` the attributes of a request that are known before its response. The queue of spans is bounded by their
-/// number, so each text of the client is bounded too.
+/// Passes the attributes of a request that are known before its response to `set`. The span queue is bounded by count, so each
+/// client text must be bounded too.
 fn describe(request: &Request, route: Option<&'static Definition>, mut set: impl FnMut(KeyValue)) {
     let sent = request.method().as_str();
     match (
@@ -185,10 +185,10 @@ fn without_secrets(query: &str) -> Cow<'_, str> {
     pairs.collect::<Vec<_>>().join("&").into()
 }
 
-/// The fields of a request, as a propagator reads them.
+/// The fields of a request, for a propagator.
 struct RequestFields<'a> {
     request: &'a Request,
-    /// All lines of `tracestate`, which are one list.
+    /// All lines of `tracestate`, joined to one list.
     state: OnceCell<String>,
 }
 
@@ -198,7 +198,7 @@ impl Extractor for RequestFields<'_> {
             "traceparent" => {
                 let mut all = self.request.header_all("traceparent");
                 let parent = all.next().and_then(|parent| str::from_utf8(parent).ok())?;
-                // Two of them are invalid (W3C Trace Context, section 3.2).
+                // Two lines are invalid (W3C Trace Context, section 3.2).
                 (all.next().is_none() && is_trace_parent(parent)).then_some(parent)
             }
             "tracestate" => {
@@ -217,9 +217,9 @@ impl Extractor for RequestFields<'_> {
     }
 }
 
-/// Returns whether it has the form `00-{32 digits}-{16 digits}-{2 digits}`, of lower-case hexadecimal digits, or that of a
-/// later version, which may have a suffix (W3C Trace Context, section 3.2.2). The propagator of the SDK also accepts
-/// shorter numbers, and signs.
+/// Returns whether the text has the form `00-{32 digits}-{16 digits}-{2 digits}` with lower-case hexadecimal digits, or that of
+/// a later version, which may have a suffix (W3C Trace Context, section 3.2.2). The SDK's propagator also accepts shorter
+/// numbers and signs.
 fn is_trace_parent(text: &str) -> bool {
     let text = text.as_bytes();
     let Some((form, rest)) = text.split_at_checked(55) else {

@@ -1,11 +1,11 @@
-//! Stubs for a build without the export of spans.
+//! Stubs for a build without span export.
 
 use tracing::Span;
 
 use crate::request::Request;
 use crate::route::Definition;
 
-/// Nothing.
+/// A span without effect.
 #[derive(Default)]
 pub(super) struct ServerSpan(());
 
