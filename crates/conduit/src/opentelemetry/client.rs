@@ -1,4 +1,4 @@
-//! The client that posts spans to the collector: `ureq`, on the thread that sends them, which may block.
+//! The HTTP client for the collector: `ureq`, on the exporting thread, which may block.
 
 use std::fmt;
 use std::future::Future;
@@ -19,7 +19,7 @@ mod tls;
 /// The maximum size of the collector's response: a few bytes, or an error.
 const ANSWER_BYTES: u64 = 4 << 20;
 
-/// A client that logs when the collector becomes unreachable and when it is back.
+/// A client that logs when the collector becomes unreachable and when it is reachable again.
 pub(super) struct OtlpClient {
     agent: Agent,
     lost: AtomicBool,
@@ -29,7 +29,7 @@ impl OtlpClient {
     pub(super) fn new(settings: &Settings) -> Result<Self> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            // A redirect is reported by its status.
+            // The log reports the status of a redirect.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(settings.timeout));
@@ -63,10 +63,10 @@ impl OtlpClient {
         Ok(Response::from_parts(head, body.into()))
     }
 
-    /// Once, until it is found again.
+    /// Logs once until the collector is reachable again.
     fn report_loss(&self, endpoint: &http::Uri, reason: &dyn fmt::Display) {
         if !self.lost.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%endpoint, %reason, "the collector does not take spans; those for which the queue has no room are dropped");
+            tracing::warn!(%endpoint, %reason, "the collector does not take spans; they are dropped while the queue is full");
         }
     }
 }

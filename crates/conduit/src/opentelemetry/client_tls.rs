@@ -1,4 +1,4 @@
-//! HTTPS to the collector, by the rustls that the server has.
+//! HTTPS to the collector, with the server's rustls.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use ureq::typestate::AgentScope;
 
 use crate::error::{Error, Result};
 
-/// Sets the root certificates for the collector, by default those of browsers, and the client certificate.
+/// Configures the root certificates for the collector, by default those of browsers, and the client certificate.
 pub(super) fn configure(
     config: ConfigBuilder<AgentScope>,
     variable: impl Fn(&str) -> Option<OsString>,
@@ -46,14 +46,14 @@ pub(super) fn configure(
     Ok(config.tls_config(tls.build()))
 }
 
-/// A file that a variable names.
+/// A file named by a variable.
 struct File {
     variable: &'static str,
     path: PathBuf,
 }
 
 impl File {
-    /// Nothing if the variable is not set, or empty.
+    /// Returns `None` if the variable is unset or empty.
     fn of(variable: impl Fn(&str) -> Option<OsString>, name: &'static str) -> Option<Self> {
         let path = variable(name).filter(|path| !path.is_empty())?;
         Some(File {
@@ -125,7 +125,7 @@ mod tests {
                 "useless without OTEL_EXPORTER_OTLP_CLIENT_KEY",
             ),
         ] {
-            // The one for traces wins over that for all.
+            // The variable for traces takes precedence over the general one.
             let set = |name: &str| {
                 let other = variable.contains("TRACES") && name == "OTEL_EXPORTER_OTLP_CERTIFICATE";
                 (name == variable || other).then(|| if other { "/other" } else { path }.into())

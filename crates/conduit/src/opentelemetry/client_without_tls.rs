@@ -1,4 +1,4 @@
-//! HTTP to the collector, and nothing else: the settings let no other scheme through.
+//! HTTP to the collector. The settings reject other schemes.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use ureq::typestate::AgentScope;
 
 use crate::error::Result;
 
-/// Leaves everything as it is.
+/// Returns the configuration unchanged.
 pub(super) fn configure(
     config: ConfigBuilder<AgentScope>,
     _: impl Fn(&str) -> Option<OsString>,

@@ -1,23 +1,23 @@
-//! Requests as spans of [OpenTelemetry](https://opentelemetry.io), sent to a collector by OTLP over HTTP.
+//! Requests as [OpenTelemetry](https://opentelemetry.io) spans, exported to a collector with OTLP over HTTP.
 //!
-//! The span of each request becomes a span of the kind `server`, named by method and route, with the attributes of the
-//! [semantic conventions for HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-spans/). Its parent is the span
-//! in the request's `traceparent` and `tracestate` ([W3C Trace Context](https://www.w3.org/TR/trace-context/)); one that is
-//! malformed is no parent. Spans of `tracing` that a handler makes are its children, and what a handler logs are its events.
+//! Each request has a span of the kind `server`, named by method and route, with the attributes of the
+//! [semantic conventions for HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-spans/). Its parent is the span in the
+//! request's `traceparent` and `tracestate` ([W3C Trace Context](https://www.w3.org/TR/trace-context/)); malformed fields are
+//! ignored. The `tracing` spans of a handler are its children, and the handler's log events are its events.
 //!
-//! Everything is set by the environment variables that OpenTelemetry has for all languages;
+//! The environment variables that OpenTelemetry defines for all languages configure the export;
 //! [the guide](https://github.com/conduit-rs/conduit/blob/main/docs/watching.md#opentelemetry) lists them.
 //!
 //! # Guarantees
 //!
-//! A request never waits for the collector. Ended spans enter a queue of fixed length
-//! (`OTEL_BSP_MAX_QUEUE_SIZE`, 2048), and a separate thread exports them. A span that finds the queue full is dropped and
-//! logged, as is an unreachable collector. Client input is truncated to 1 KiB in each attribute.
-//! Dropping the program's [`OpenTelemetry`] exports the remaining spans and waits at most 5 s.
+//! A request never waits for the collector. Ended spans enter a queue of fixed length (`OTEL_BSP_MAX_QUEUE_SIZE`, 2048), and a
+//! separate thread exports them. If the queue is full, a span is dropped and the loss is logged, as is an unreachable
+//! collector. Each attribute has at most 1 KiB of client input. Dropping the program's [`OpenTelemetry`] exports the remaining
+//! spans and waits at most 5 s.
 //!
 //! # Example
 //!
-//! A program that sends its spans to the collector at `OTEL_EXPORTER_OTLP_ENDPOINT`, and logs to standard error:
+//! A program that exports its spans to the collector at `OTEL_EXPORTER_OTLP_ENDPOINT`, and logs to standard error:
 //!
 //! ```no_run
 //! use conduit::prelude::*;
@@ -65,25 +65,24 @@ use self::processor::Processor;
 use self::settings::Settings;
 use crate::error::{Error, Result};
 
-/// Set if no sampler of the process reads attributes, as with every sampler that a variable can select: then only sampled
-/// spans have attributes, and other requests cost less. A subscriber with another layer may have
-/// a sampler that reads them.
+/// Set if no sampler of the process reads attributes, as with every sampler that a variable can select. Then only sampled spans
+/// get attributes, and other requests cost less. Another layer of a subscriber may have a sampler that reads them.
 pub(crate) static SAMPLES_BLINDLY: AtomicBool = AtomicBool::new(false);
 
-/// The time that the end of the program waits for the last export.
+/// The time to wait for the last export at the end of the program.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 /// The variable that selects the logged events.
 const LOG: &str = "RUST_LOG";
 
-/// Sends spans from now on, and logs the events that `RUST_LOG` selects to standard error, by default from the level `INFO` on.
-/// One call for programs without another subscriber of `tracing`; others take [`OpenTelemetry::from_env`].
+/// Starts the export, and logs the events that `RUST_LOG` selects to standard error, by default from the level `INFO` up. For
+/// programs without another `tracing` subscriber; others use [`OpenTelemetry::from_env`].
 ///
-/// `RUST_LOG` is a level, or a list such as `info,sqlx=warn`. It does not affect the export: spans, and the
-/// events inside of them, are sent from `INFO` on.
+/// `RUST_LOG` is a level, or a list such as `info,sqlx=warn`. It does not affect the export: spans and their events are
+/// exported from `INFO` up.
 ///
 /// # Errors
 ///
-/// When a variable has a value that cannot be used, which the error names, or when the process has a subscriber already.
+/// Returns an error if a variable has an invalid value, which the error names, or if the process already has a subscriber.
 pub fn init() -> Result<OpenTelemetry> {
     let shown = match std::env::var_os(LOG).filter(|value| !value.is_empty()) {
         None => Targets::new().with_default(LevelFilter::INFO),
@@ -96,7 +95,7 @@ pub fn init() -> Result<OpenTelemetry> {
         },
     };
     let sending = OpenTelemetry::from_env()?;
-    // Colours, which another crate may have switched on, are for people: a file would have them as they are written.
+    // No escape sequences for colours, even if another crate enables them: a log file would contain them literally.
     let log = tracing_subscriber::fmt::layer()
         .with_writer(crate::log::stderr)
         .with_ansi(
@@ -115,15 +114,15 @@ pub fn init() -> Result<OpenTelemetry> {
     Ok(sending)
 }
 
-/// Writes the context of the current span, which is the request's or one inside of it, into the fields of a request that is
-/// about to be sent elsewhere: `traceparent` and, if there is one, `tracestate`. Where no spans are made nothing is written.
+/// Writes the context of the current span, which is the request's or one inside it, to the fields of an outgoing request:
+/// `traceparent` and, if present, `tracestate`. Writes nothing if spans are disabled.
 ///
-/// [`HeaderMap`] is what `hyper`, `reqwest` and `ureq` have as fields of requests. A task that was spawned has no current span
-/// unless it was given one, by `tracing::Instrument::in_current_span`.
+/// `hyper`, `reqwest` and `ureq` use [`HeaderMap`] for request fields. A spawned task has no current span unless it is
+/// instrumented, for example with `tracing::Instrument::in_current_span`.
 ///
 /// # Example
 ///
-/// A handler that asks another service:
+/// A handler that calls another service:
 ///
 /// ```
 /// use conduit::prelude::*;
@@ -139,13 +138,13 @@ pub fn init() -> Result<OpenTelemetry> {
 pub fn inject(headers: &mut HeaderMap) {
     let mut context = Span::current().context();
     if !context.has_active_span() {
-        // That of a span which was made without `tracing`, or none.
+        // The context of a span created without `tracing`, or none.
         context = Context::current();
     }
     global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut Fields(headers)));
 }
 
-/// The fields of a request that is about to be sent.
+/// The fields of an outgoing request.
 struct Fields<'a>(&'a mut HeaderMap);
 
 impl Injector for Fields<'_> {
@@ -160,14 +159,14 @@ impl Injector for Fields<'_> {
     }
 }
 
-/// Sends spans to a collector while it is held, and the remaining ones when it is dropped.
+/// Exports spans to a collector; exports the remaining ones when dropped.
 ///
-/// Keep it in `main` until the server has ended, in a variable with a name: `let _ = …` drops it at once. After that no
-/// more spans are made.
+/// Keep it in `main` until the server has ended, in a named variable: `let _ = …` drops it at once. No spans are created after
+/// it is dropped.
 ///
 /// # Example
 ///
-/// A subscriber that writes JSON, and sends spans:
+/// A subscriber that writes JSON and exports spans:
 ///
 /// ```no_run
 /// use conduit::opentelemetry::OpenTelemetry;
@@ -191,7 +190,7 @@ impl Injector for Fields<'_> {
 #[must_use = "no span is sent any more once it is dropped: keep it until the server has ended"]
 #[derive(Debug)]
 pub struct OpenTelemetry {
-    /// Nothing if the environment has switched it off.
+    /// `None` if the environment disables the export.
     provider: Option<SdkTracerProvider>,
 }
 
@@ -199,12 +198,12 @@ impl OpenTelemetry {
     /// Configures the export from the environment, and starts its thread. The [`layer`](OpenTelemetry::layer) turns requests
     /// into spans.
     ///
-    /// Sets the tracer and the propagator of the process (`opentelemetry::global`), so that libraries which use the
-    /// `opentelemetry` crate itself send by the same way.
+    /// Sets the tracer and the propagator of the process (`opentelemetry::global`), so that libraries that use the
+    /// `opentelemetry` crate directly export their spans the same way.
     ///
     /// # Errors
     ///
-    /// When a variable has a value that cannot be used. The collector is not asked for: it may come later.
+    /// Returns an error if a variable has an invalid value. The collector need not be reachable yet.
     pub fn from_env() -> Result<Self> {
         let settings = Settings::new(|name| std::env::var_os(name))?;
         if !settings.sends {
@@ -228,11 +227,11 @@ impl OpenTelemetry {
         })
     }
 
-    /// The layer for a subscriber of `tracing`: it sends spans, and the events inside of them, from the level `INFO` on. With
-    /// `OTEL_SDK_DISABLED=true` or `OTEL_TRACES_EXPORTER=none` it does nothing, and no span is made for it.
+    /// Returns the layer for a `tracing` subscriber. It exports spans and their events from the level `INFO` up. With
+    /// `OTEL_SDK_DISABLED=true` or `OTEL_TRACES_EXPORTER=none` it does nothing, and creates no spans.
     ///
-    /// A filter of the whole subscriber, such as a global `EnvFilter`, applies to it too: `RUST_LOG=warn` would disable
-    /// all spans. Attach the filter to the layer that writes the log (`with_filter`).
+    /// A filter of the whole subscriber, such as a global `EnvFilter`, applies to it too: `RUST_LOG=warn` would disable all
+    /// spans. Attach the filter to the layer that writes the log (`with_filter`).
     pub fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -240,7 +239,7 @@ impl OpenTelemetry {
         self.layer_from(LevelFilter::INFO)
     }
 
-    /// As [`layer`](OpenTelemetry::layer), from another level on.
+    /// Like [`layer`](OpenTelemetry::layer), with another minimum level.
     pub fn layer_from<S>(&self, level: LevelFilter) -> impl Layer<S> + Send + Sync + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -255,12 +254,12 @@ impl OpenTelemetry {
         })
     }
 
-    /// Sends what has ended, and waits for it, for at most 5 s: for a program that is about to be frozen or ended by others.
-    /// It blocks: a handler calls it by `spawn_blocking`.
+    /// Exports all ended spans, and waits for at most 5 s: for a program that is about to be frozen or killed. It blocks: in a
+    /// handler, call it with `spawn_blocking`.
     ///
     /// # Errors
     ///
-    /// When the collector did not take it in that time.
+    /// Returns an error if the collector did not accept the spans in that time.
     pub fn flush(&self) -> Result {
         match &self.provider {
             Some(provider) => Ok(provider.force_flush()?),
@@ -274,12 +273,12 @@ impl Drop for OpenTelemetry {
         if let Some(provider) = &self.provider
             && let Err(error) = provider.shutdown_with_timeout(LAST_WAIT)
         {
-            tracing::warn!(%error, "the last spans could not be sent");
+            tracing::warn!(%error, "cannot export the remaining spans");
         }
     }
 }
 
-/// The resource of the spans: from the variables, with the program's file name as the default service name.
+/// The resource of the spans: from the variables; the default service name is the program's file name.
 fn resource(program: Option<OsString>) -> Resource {
     let resource = Resource::builder().build();
     let named = resource.get(&Key::from_static_str("service.name"));

@@ -11,8 +11,7 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanProcessor
 
 use crate::server::watch::REQUEST_TARGET;
 
-/// Fields for the log that repeat the standard attributes of a request. The source location would be
-/// that of the server.
+/// Log fields that duplicate standard attributes of a request. The source location would be the server's.
 const SAID_TWICE: [&str; 11] = [
     "bytes",
     "code.file.path",

@@ -1,5 +1,5 @@
-//! The settings from the environment. The crates of OpenTelemetry read the variables themselves, and replace an invalid
-//! value with the default before a log exists, so each value is validated here first.
+//! The settings from the environment. The OpenTelemetry crates read the variables themselves, and replace an invalid value with
+//! the default before logging is set up, so each value is validated here first.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use http::Uri;
 
 use crate::error::{Error, Result};
 
-/// A value that cannot be used is refused by its row.
+/// Each row rejects invalid values of its variable.
 const ROWS: [Row; 15] = [
     Row(
         "OTEL_TRACES_EXPORTER",
@@ -31,7 +31,7 @@ const ROWS: [Row; 15] = [
     Row("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", is_number, "a whole number from 1 up"),
 ];
 
-/// A variable, whether a value can be used, and what is expected.
+/// A variable, its validator, and a description of valid values.
 struct Row(&'static str, fn(&str) -> bool, &'static str);
 
 const PROTOCOL: &str = "http/protobuf, which a collector takes at its port 4318,";
@@ -58,19 +58,19 @@ const COMPRESSION: &str = if cfg!(feature = "compression") {
 /// The default timeout of an export.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The settings that are not left to the crates of OpenTelemetry.
+/// The settings that Conduit, rather than the OpenTelemetry crates, applies.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) sends: bool,
     /// Set if traces of other services are continued.
     pub(super) propagates: bool,
-    /// For each request to the collector.
+    /// The timeout of each request to the collector.
     pub(super) timeout: Duration,
 }
 
 impl Settings {
     pub(super) fn new(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
-        // Empty is unset, for all variables of OpenTelemetry.
+        // An empty variable counts as unset, for all variables of OpenTelemetry.
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
         let is = |name: &str, value: &str| text(name).is_some_and(|text| text.eq_ignore_ascii_case(value));
@@ -163,7 +163,7 @@ mod tests {
             let settings = with(&[off, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).expect("nothing is refused");
             assert!(!settings.sends, "{off:?}");
         }
-        // The specification has no other word for it than `true`.
+        // The specification accepts only `true`.
         assert!(with(&[("OTEL_SDK_DISABLED", "1")]).expect("it is allowed").sends);
     }
 
