@@ -1,10 +1,10 @@
 //! Liveness and readiness: two routes for an orchestrator or a load balancer.
 //!
-//! They are ordinary routes in the application's list, and the compiler reports conflicts with them.
+//! They are ordinary routes in the application's list; the compiler reports conflicts.
 //!
 //! # Example
 //!
-//! Both with an application's routes:
+//! Both in an application's list of routes:
 //!
 //! ```
 //! use conduit::prelude::*;
@@ -22,17 +22,16 @@ use http::StatusCode;
 
 use crate::server::current;
 
-/// Answers 200 as long as the worker that is asked serves.
+/// Returns 200 while the worker that receives the request runs.
 #[get("/healthz")]
 pub fn healthz() -> &'static str {
     "alive\n"
 }
 
-/// Answers 200 while the server takes requests, and 503 from the start of its stop on, or while the
+/// Returns 200 while the server accepts requests, and 503 from the beginning of a shutdown, or while the
 /// [memory for bodies](crate::App::body_memory) is nearly used up.
 ///
-/// An application with more conditions, such as a database, has a route that combines them with
-/// [`is_ready`].
+/// If readiness has more conditions, such as a database, write a route that combines them with [`is_ready`].
 #[get("/readyz")]
 pub fn readyz() -> (StatusCode, &'static str) {
     match current::server() {

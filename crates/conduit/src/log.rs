@@ -1,9 +1,9 @@
 //! Log output that never blocks or stops the server.
 //!
-//! A subscriber that writes to standard error itself waits for the reader of the log: a full disk makes it panic, and a
-//! reader that stalls stops every worker. A [`Writer`] only appends to a buffer of 1 MiB; a thread writes the buffer to the
-//! descriptor. A line that finds no room, or whose write fails, is dropped and counted: by [`dropped_lines`], by
-//! `conduit_log_lines_dropped_total` on [the metrics page](crate::metrics), and by a warning in the log when it works again.
+//! A subscriber that writes directly to standard error waits for the reader of the log: a full disk makes it panic, and a
+//! stalled reader stops every worker. A [`Writer`] only appends to a buffer of 1 MiB; a thread writes the buffer to the
+//! descriptor. If the buffer is full or a write fails, the line is dropped and counted: by [`dropped_lines`], by
+//! `conduit_log_lines_dropped_total` on [the metrics page](crate::metrics), and by a warning in the log once it works again.
 //!
 //! # Example
 //!
@@ -29,37 +29,36 @@ use std::time::Duration;
 
 use crate::problem::bounded;
 
-/// The most bytes that wait for the writing thread.
+/// The maximum number of bytes that are buffered for the writing thread.
 const WAITING_BYTES: usize = 1024 * 1024;
-/// The time between two attempts to write to a descriptor that is full and does not block.
+/// The time between two attempts to write to a non-blocking descriptor that is full.
 const RETRY: Duration = Duration::from_millis(20);
 
 static STDERR: Queue = Queue::new(|| io::stderr().as_fd().try_clone_to_owned().map(File::from));
 static STDOUT: Queue = Queue::new(|| io::stdout().as_fd().try_clone_to_owned().map(File::from));
 
-/// A writer to standard error, for `with_writer` of a subscriber.
+/// Returns a writer to standard error, for a subscriber's `with_writer`.
 pub fn stderr() -> Writer {
     Writer(&STDERR)
 }
 
-/// A writer to standard output, for `with_writer` of a subscriber.
+/// Returns a writer to standard output, for a subscriber's `with_writer`.
 pub fn stdout() -> Writer {
     Writer(&STDOUT)
 }
 
-/// The number of lines that were dropped since the process started.
+/// Returns the number of lines dropped since the process started.
 pub fn dropped_lines() -> u64 {
     STDERR.dropped.load(Ordering::Relaxed) + STDOUT.dropped.load(Ordering::Relaxed)
 }
 
-/// Waits until all lines are written, at most for `limit`; returns whether they are. A server calls it at its end with one
-/// second.
+/// Waits up to `limit` until all lines are written; returns whether they are. A server calls it at its end with one second.
 pub fn flush(limit: Duration) -> bool {
     STDERR.flush(limit) & STDOUT.flush(limit)
 }
 
-/// Replaces the process's panic hook by one that writes the message, the place and the backtrace through [`stderr`]. The
-/// standard hook waits for the reader of standard error, and a worker with a handler that panics waits with it.
+/// Replaces the process's panic hook with one that writes the message, the location and the backtrace through [`stderr`]. The
+/// standard hook waits for the reader of standard error, and stalls the worker of a handler that panics.
 pub fn set_panic_hook() {
     std::panic::set_hook(Box::new(|panic| STDERR.push(describe(panic).as_bytes())));
 }
@@ -77,10 +76,10 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
     text
 }
 
-/// Appends lines to a buffer that a thread writes; from [`stderr`] or [`stdout`].
+/// Appends lines to a buffer, which a thread writes; returned by [`stderr`] and [`stdout`].
 ///
-/// A write takes all of its bytes or drops them, never waits and never fails. Subscribers of `tracing_subscriber` write
-/// each event at once.
+/// A write accepts all of its bytes or drops them; it never waits and never fails. `tracing_subscriber` writes each event in
+/// one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Writer(&'static Queue);
 
@@ -95,7 +94,7 @@ impl Write for Writer {
     }
 }
 
-/// The lines that wait for their thread.
+/// The lines that wait for the writing thread.
 struct Queue {
     waiting: Mutex<Waiting>,
     /// Lines have arrived.
@@ -140,7 +139,7 @@ impl Queue {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // A panic while it was held has left no line half written.
+        // A panic while the lock is held leaves no line half written.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -169,7 +168,7 @@ impl Queue {
         waiting.has_thread
     }
 
-    /// Writes lines for as long as the process runs.
+    /// Writes lines until the process ends.
     fn write_all(&self, mut file: File) {
         let mut lines = Vec::new();
         let mut is_torn = false;
@@ -186,7 +185,7 @@ impl Queue {
             mem::swap(&mut waiting.bytes, &mut lines);
             waiting.is_writing = true;
             drop(waiting);
-            // A line that a failed write has cut ends before the next one.
+            // Terminate a line that a failed write has truncated.
             if mem::take(&mut is_torn) {
                 let _ = write_to(&mut file, b"\n");
             }
@@ -273,7 +272,7 @@ mod tests {
             STALLED.push(&line);
         }
         let dropped = STALLED.dropped.load(Ordering::Relaxed);
-        // A pipe, what the thread has taken and what waits are less than 3 MB.
+        // The pipe, the thread's batch and the buffer hold less than 3 MB.
         assert!((500..3000).contains(&dropped), "{dropped}");
         assert!(STALLED.waiting().bytes.len() <= WAITING_BYTES);
         assert!(!STALLED.flush(Duration::ZERO));
