@@ -1,4 +1,4 @@
-//! The pages under `docs/` and the README: their code is compiled, and run, with the tests of the documentation.
+//! The pages under `docs/` and the README, whose code is compiled and run as doc tests.
 
 macro_rules! pages {
     ($($name:ident = $path:literal;)*) => {$(

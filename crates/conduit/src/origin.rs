@@ -1,11 +1,11 @@
-//! The origin of the page that sent a request (RFC 6454), compared with that of the request.
+//! The origin of the page that sent a request (RFC 6454), compared with the request's.
 
 use http::header::ORIGIN;
 
 use crate::extract::Client;
 use crate::request::Request;
 
-/// The origin of a page, and that of the request.
+/// The origin of a page and that of its request.
 #[derive(Debug)]
 pub(crate) struct PageOrigin {
     /// The value of `origin`; `None` for clients that are not browsers.
@@ -18,7 +18,7 @@ impl PageOrigin {
     pub(crate) fn of(request: &Request) -> Self {
         let sent = request.header(ORIGIN.as_str());
         let sent = sent.map(|origin| String::from_utf8_lossy(origin).into_owned());
-        // Only browsers send it.
+        // Only browsers send `origin`.
         let client = sent.is_some().then(|| Client::of(request));
         PageOrigin {
             is_secure: client.as_ref().is_some_and(Client::is_secure),
@@ -27,8 +27,9 @@ impl PageOrigin {
         }
     }
 
-    /// Returns whether the page has the host and port of the request, or there is no page. A page without TLS is another origin
-    /// for a request with it. A request without TLS may be from a proxy that ends TLS, so its page may have either scheme.
+    /// Returns whether the page has the host and port of the request, or there is no page. A page without TLS is cross-origin
+    /// for a request with TLS. A request without TLS may come from a proxy that terminates TLS, so its page may have either
+    /// scheme.
     pub(crate) fn is_own(&self) -> bool {
         let Some(sent) = &self.sent else { return true };
         let Some((scheme, host)) = sent.split_once("://") else {
@@ -44,18 +45,18 @@ impl PageOrigin {
         own.is_some_and(|own| !own.is_empty() && own == without_port(host))
     }
 
-    /// Returns whether the origin is one of these.
+    /// Returns whether the origin is in the list.
     pub(crate) fn is_among(&self, origins: &[String]) -> bool {
         let sent = self.sent.as_deref();
         sent.is_some_and(|sent| origins.iter().any(|origin| origin.eq_ignore_ascii_case(sent)))
     }
 }
 
-/// Requires an origin in the form in which browsers send it: scheme, host, and the port where it is not that of the scheme.
+/// Checks that an origin has the form that browsers send: scheme, host, and port unless it is the scheme's default.
 ///
 /// # Panics
 ///
-/// For another form.
+/// Panics if the origin has another form.
 #[track_caller]
 pub(crate) fn require(origin: &str) {
     let rest = origin.split_once("://").map(|(_, rest)| rest);
@@ -65,7 +66,7 @@ pub(crate) fn require(origin: &str) {
             .all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase());
     assert!(
         valid,
-        "`{origin}` is no origin: write scheme, host and port in lower case, such as `https://app.example.com`"
+        "`{origin}` is not an origin: write scheme, host and port in lower case, such as `https://app.example.com`"
     );
 }
 
@@ -85,7 +86,7 @@ mod tests {
             (Some("http://[::1]:8080"), false, "[::1]:8080", true),
             (Some("https://a"), true, "a", true),
             (Some("https://a"), true, "a:443", true),
-            // A proxy that ends TLS.
+            // A proxy that terminates TLS.
             (Some("https://a"), false, "a", true),
             (Some("http://a"), true, "a", false),
             (Some("http://b"), false, "a", false),

@@ -1,4 +1,4 @@
-//! The origin of the application's state: one value that each worker gets a clone of, or one that each worker opens.
+//! The source of the application's state: one value that is cloned for each worker, or one that each worker opens.
 
 use std::fmt;
 use std::future::Future;
@@ -15,14 +15,14 @@ type SendFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The state of an application that does not serve yet.
 pub(crate) enum StateSource<S> {
-    /// Each worker can get its state.
+    /// The state is available to the workers.
     Workers(Box<dyn OpenState<S>>),
     /// A future that runs once, before the server listens ([`App::open`](crate::App::open)).
     Once(SendFuture<Result<Box<dyn OpenState<S>>>>),
 }
 
 impl<S> StateSource<S> {
-    /// A clone of this value for each worker.
+    /// Clones this value for each worker.
     pub(crate) fn shared(state: S) -> Self
     where
         S: AppState,
@@ -30,7 +30,7 @@ impl<S> StateSource<S> {
         StateSource::Workers(Box::new(SharedState(state)))
     }
 
-    /// A clone of the future's output for each worker.
+    /// Clones the future's output for each worker.
     pub(crate) fn once<E: Into<Error>>(state: impl Future<Output = Result<S, E>> + Send + 'static) -> Self
     where
         S: AppState,
@@ -41,7 +41,7 @@ impl<S> StateSource<S> {
         }))
     }
 
-    /// The output of a separate future for each worker.
+    /// Runs a separate future for each worker.
     pub(crate) fn per_worker<F, E>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         S: 'static,
@@ -59,7 +59,7 @@ impl<S> StateSource<S> {
     ///
     /// # Errors
     ///
-    /// The error of the future, or of the system when it refuses a runtime.
+    /// Returns the error of the future, or of the system if it cannot create a runtime.
     pub(crate) fn settle(self) -> Result<(Box<dyn OpenState<S>>, Option<Runtime>)> {
         match self {
             StateSource::Workers(state) => Ok((state, None)),

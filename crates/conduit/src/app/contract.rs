@@ -1,4 +1,4 @@
-//! The responses of an application, compared with its OpenAPI document: by the test client, and by a layer in development.
+//! The comparison of an application's responses with its OpenAPI document, for the test client and for a layer in development.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use crate::response::Response;
 use crate::route::{Definition, Table};
 
 impl<S: 'static, R: Routed<S>> App<S, R> {
-    /// Compares each response with the OpenAPI document and logs an error for one that the document does not have, with the
-    /// operation, its handler, and the handler's place in the source. It does so in [development](App::development) only; in
-    /// production it adds nothing. The test client of `conduit::testing` compares without it.
+    /// Compares each response with the OpenAPI document and logs an error for an undocumented one, with the operation, its
+    /// handler, and the handler's location in the source. It does so in [development](App::development) only; in production it
+    /// has no effect. The test client of `conduit::testing` compares responses without it.
     ///
-    /// Call it after [`routes`](App::routes), [`layer`](App::layer) and [`docs`](App::docs), which it reads. It compares
-    /// status, content type and header fields, and the JSON of bodies in memory. Errors in the form of
-    /// [`errors`](App::errors) are not compared, because the form is applied after all layers. Needs the feature `contract`
+    /// Call it after [`routes`](App::routes), [`layer`](App::layer) and [`docs`](App::docs), which it reads. It compares the
+    /// status, the content type, the header fields, and the JSON of bodies in memory. Errors in the form of
+    /// [`errors`](App::errors) are not compared, because the form is applied after all layers. Requires the feature `contract`
     /// or `testing`.
     ///
     /// # Example
     ///
-    /// An application that reports undocumented responses while it is developed:
+    /// An application that reports undocumented responses during development:
     ///
     /// ```
     /// use conduit::prelude::*;
@@ -50,9 +50,9 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
 pub(crate) struct AppContract {
     contract: Contract,
     table: &'static Table,
-    /// The pages of the docs, which take precedence over routes with parameters.
+    /// The path of the docs pages, which take precedence over routes with parameters.
     docs: Option<String>,
-    /// A layer reads the method from a header field.
+    /// Set if a layer reads the method from a header field.
     overrides_method: bool,
     is_development: bool,
     has_error_form: bool,
@@ -71,7 +71,7 @@ impl AppContract {
         }
     }
 
-    /// The route of a request.
+    /// Returns the route of a request.
     fn route(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<&'static Definition> {
         let is_of_docs = |docs: &String| {
             path.strip_prefix(&**docs)
@@ -100,7 +100,7 @@ impl AppContract {
             begins(request, ACCEPT, "text/html") && begins(response.headers, CONTENT_TYPE, "text/html")
         };
         let is_error = response.status.is_client_error() || response.status.is_server_error();
-        // Development shows errors to browsers as pages, which the document of an API does not have.
+        // Development shows errors to browsers as HTML pages, which the API document does not contain.
         if is_error && self.is_development && is_page() {
             return None;
         }

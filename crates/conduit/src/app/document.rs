@@ -1,4 +1,4 @@
-//! The OpenAPI document of an application, and its docs page.
+//! An application's OpenAPI document and docs page.
 
 use std::io::{self, Write as _};
 
@@ -13,11 +13,11 @@ use crate::response::IntoResponse as _;
 use crate::route::Routes;
 
 impl<S: 'static> App<S, Routes<S>> {
-    /// The OpenAPI 3.1 document of the application.
+    /// Returns the OpenAPI 3.1 document of the application.
     ///
     /// # Example
     ///
-    /// A test that the document is complete:
+    /// A test for a complete document:
     ///
     /// ```
     /// use conduit::prelude::*;
@@ -43,20 +43,19 @@ impl<S: 'static> App<S, Routes<S>> {
 }
 
 impl<S, R> App<S, R> {
-    /// Serves a page that shows the OpenAPI document, where each operation can be tried, and the document itself at
-    /// `/openapi.json` below it. Everything the page needs is in the program; nothing is loaded from elsewhere.
+    /// Serves a page that shows the OpenAPI document and sends requests to its operations, and the document itself at
+    /// `/openapi.json` below it. The program contains all of the page's resources; it loads nothing from other servers.
     ///
-    /// The page is outside of the groups of routes and their layers; the layers of the [application](App::layer) are
-    /// around it. It takes precedence over a route with a parameter, such as `/{slug}`. Gaps of the document, where a
-    /// type has no description, are logged as warnings when the server starts.
-    ///
+    /// The page is not part of the groups of routes and their layers; the layers of the [application](App::layer) wrap it. It
+    /// takes precedence over a route with a parameter, such as `/{slug}`. Gaps in the document, that is types without a
+    /// description, are logged as warnings when the server starts.
     /// # Panics
     ///
-    /// When `path` does not start with a slash, ends in one, or has parameters.
+    /// Panics if `path` does not start with a slash, ends with one, or has parameters.
     ///
     /// # Errors
     ///
-    /// [`listen`](App::listen) and [`run`](App::run) fail when a route has the same path.
+    /// [`listen`](App::listen) and [`run`](App::run) fail if a route has the same path.
     ///
     /// # Example
     ///
@@ -77,7 +76,7 @@ impl<S, R> App<S, R> {
         let is_plain = path.len() > 1 && path.starts_with('/') && !path.ends_with('/') && !path.contains(['{', '}']);
         assert!(
             is_plain,
-            "the path of the docs is {path:?}: write one such as \"/docs\""
+            "invalid path of the docs {path:?}: expected one such as \"/docs\""
         );
         self.docs = Some(path.to_owned());
         self
@@ -85,7 +84,7 @@ impl<S, R> App<S, R> {
 }
 
 impl<S: 'static, R: Routed<S>> App<S, R> {
-    /// The pages of the docs, if they have a path.
+    /// Returns the docs pages, if they have a path.
     pub(super) fn document_pages(&self) -> Vec<BuiltIn> {
         let Some(path) = self.docs.as_deref() else {
             return Vec::new();
@@ -103,7 +102,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
         document.pages(path).into_iter().map(built_in).collect()
     }
 
-    /// Prints the document, and its gaps to standard error.
+    /// Prints the document to standard output, and its gaps to standard error.
     pub(super) fn print_document(&self) -> Result {
         let document = Document::of(&self.routes.list(), &self.document_context());
         let print = || -> io::Result<()> {
@@ -115,7 +114,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
         print().map_err(|cause| Error::system("print the document", cause))
     }
 
-    /// Prints the client in TypeScript.
+    /// Prints the TypeScript client.
     pub(super) fn print_typescript_client(&self) -> Result {
         let document = Document::of(&self.routes.list(), &self.document_context());
         write!(io::stdout(), "{}", document.typescript()).map_err(|cause| Error::system("print the client", cause))
@@ -133,7 +132,7 @@ impl<S: 'static, R> App<S, R> {
     }
 }
 
-/// The page with an entity tag, made once.
+/// Returns the page with an entity tag.
 fn built_in(page: Page) -> BuiltIn {
     let Page {
         path,

@@ -39,10 +39,10 @@ use crate::state_source::StateSource;
 use crate::observer::AppObserver;
 use crate::server::config::Config;
 
-/// The address that [`App::run`] serves unless `CONDUIT_ADDR` names another.
+/// The address of [`App::run`] unless `CONDUIT_ADDR` is set.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 
-/// The type of an [`App`]'s routes before it has any.
+/// The type of an [`App`]'s routes before [`App::routes`].
 #[derive(Clone, Copy, Debug)]
 pub struct NoRoutes;
 
@@ -63,7 +63,7 @@ impl Routeless for NoRoutes {}
     note = "write `.routes(routes![…])` with your handlers before this call"
 )]
 pub trait Routed<S: 'static> {
-    /// The routes themselves.
+    /// Returns the routes.
     fn list(&self) -> Routes<S>;
 }
 
@@ -97,9 +97,9 @@ impl<S: 'static> Routed<S> for Routes<S> {
 pub struct App<S, R = NoRoutes> {
     state: StateSource<S>,
     routes: R,
-    /// The document's information about the application; by default that of the package.
+    /// The document's information about the application; defaults to the package's.
     info: Option<Info>,
-    /// The path of the docs page, if there is one.
+    /// The path of the docs page, if enabled.
     docs: Option<String>,
     stack: AppStack<S>,
     /// The origins whose pages may send requests to any route.
@@ -111,7 +111,7 @@ pub struct App<S, R = NoRoutes> {
 }
 
 impl<S> App<S> {
-    /// An application with this state, and no routes yet. Each worker thread gets a clone of the state.
+    /// Creates an application with this state and without routes. Each worker thread gets a clone of the state.
     pub fn new(state: S) -> Self
     where
         S: AppState,
@@ -119,17 +119,18 @@ impl<S> App<S> {
         App::with(StateSource::shared(state))
     }
 
-    /// An application whose state is the output of a future, such as one that loads a file. The future runs once, before
-    /// the server listens; each worker thread gets a clone of its output. It does not run for `--routes` and `--openapi`.
+    /// Creates an application whose state is the output of a future, for example one that loads a file. The future runs once,
+    /// before the server listens; each worker thread gets a clone of its output. It does not run for `--routes` and
+    /// `--openapi`.
     ///
-    /// The tokio runtime that it runs on is driven as long as the server serves, so that its spawned tasks continue.
-    /// Connections that it opens belong to that runtime: each use on a worker involves another thread. Open pools and
-    /// clients in [`open_per_worker`](Self::open_per_worker).
+    /// The future's tokio runtime runs as long as the server, so that spawned tasks continue. Connections that the future opens
+    /// belong to that runtime: each use on a worker involves another thread. Open pools and clients in
+    /// [`open_per_worker`](Self::open_per_worker) instead.
     ///
     /// # Errors
     ///
-    /// When it is called inside of a tokio runtime. The error of the future is that of [`run`](App::run) and
-    /// [`listen`](App::listen).
+    /// Returns an error if it is called inside a tokio runtime. [`run`](App::run) and [`listen`](App::listen) return the error
+    /// of the future.
     ///
     /// # Example
     ///
@@ -164,26 +165,26 @@ impl<S> App<S> {
         Ok(App::with(StateSource::once(state)))
     }
 
-    /// An application whose state each worker thread opens for itself: pools of connections to a database, clients of
-    /// other services. The function runs once for each worker, on the worker's tokio runtime, when the server starts; it
-    /// does not run for `--routes` and `--openapi`.
+    /// Creates an application whose state each worker thread opens separately: database connection pools, clients of other
+    /// services. The function runs once for each worker, on the worker's tokio runtime, when the server starts; it does not run
+    /// for `--routes` and `--openapi`.
     ///
-    /// Connections and tasks that it opens belong to the worker that uses them, so that no query waits for another thread.
-    /// A pool that all workers share costs about a quarter more CPU for each query, and a handler that blocks one worker
-    /// then delays queries of the others. The state need not be `Send`, and needs `Clone` only where handlers extract it as a
-    /// whole or lists of routes with the same state are mounted. Values that all workers share, such as a counter, are made
-    /// before the call and cloned by the function.
+    /// Connections and tasks that it opens belong to the worker that uses them, so that no query waits for another thread. A
+    /// pool shared by all workers costs about a quarter more CPU per query, and a handler that blocks one worker then delays
+    /// queries of the others. The state need not be `Send`, and needs `Clone` only if handlers extract it as a whole or lists
+    /// of routes with the same state are mounted. Create values that all workers share, such as a counter, before the call, and
+    /// clone them in the function.
     ///
-    /// One worker opens its state at a time: when migrations of a database are a part of it, the first worker applies
-    /// them, and the others find them applied. The server is ready when all workers have their state. An error ends the
-    /// server, and is that of [`run`](App::run); it names the worker and the cause.
+    /// One worker opens its state at a time: if it includes database migrations, the first worker applies them, and the others
+    /// find them applied. The server is ready when all workers have their state. An error stops the server; [`run`](App::run)
+    /// returns it with the worker and the cause.
     ///
-    /// A limit of connections holds for each worker, so the database sees that many times the number of
-    /// [workers](App::workers).
+    /// A connection limit applies to each worker, so multiply it by the number of [workers](App::workers) for the limit of the
+    /// database.
     ///
     /// # Example
     ///
-    /// A pool for each worker, and a counter for all of them:
+    /// A pool for each worker, and a counter shared by all:
     ///
     /// ```
     /// use std::sync::Arc;
@@ -250,7 +251,7 @@ impl<S> App<S> {
 }
 
 impl<S, R> App<S, R> {
-    /// Sets the routes: all of them in one list, so that the compiler sees every conflict between them.
+    /// Sets the routes: all of them in one list, so that the compiler detects every conflict.
     pub fn routes(self, routes: Routes<S>) -> App<S, Routes<S>>
     where
         R: Routeless,
@@ -275,11 +276,11 @@ impl<S, R> App<S, R> {
 
 /// Layers around the routes.
 impl<S: 'static, R> App<S, R> {
-    /// Puts a layer around the whole application: around every handler, the responses 404 and 405, and the response
-    /// to `OPTIONS`. Each layer is outside of the layers that were added before it.
+    /// Wraps the whole application in a layer: every handler, the 404 and 405 responses, and the response to `OPTIONS`. Each
+    /// layer wraps the layers that were added before it.
     ///
-    /// A layer is a function or a type; see [`layer`](mod@crate::layer). A layer for some of the routes is written in their
-    /// list: see [`routes!`](crate::routes).
+    /// A layer is a function or a type; see [`layer`](mod@crate::layer). Layers for some of the routes belong in their list:
+    /// see [`routes!`](crate::routes).
     ///
     /// # Example
     ///
@@ -309,8 +310,8 @@ impl<S: 'static, R> App<S, R> {
         self
     }
 
-    /// Sets the handler of requests whose path no route matches, in place of the 404. A path with routes, but without one
-    /// for the method, still gets a 405.
+    /// Sets the handler for requests whose path matches no route, in place of the 404. A path with routes, but without one for
+    /// the method, still results in a 405.
     ///
     /// # Example
     ///
@@ -336,20 +337,20 @@ impl<S: 'static, R> App<S, R> {
         self
     }
 
-    /// The names of the application's layers, the outermost first. [`Routes::layers`] has those in the list
-    /// of routes.
+    /// Returns the names of the application's layers, the outermost first. [`Routes::layers`] returns those in the list of
+    /// routes.
     pub fn layers(&self) -> Vec<Cow<'static, str>> {
         self.stack.names()
     }
 }
 
-/// The form of error responses.
+/// The form of errors.
 impl<S: 'static, R> App<S, R> {
-    /// Sets the form of every error response of the application: of the problems of handlers, extractors and layers, and of
-    /// Conduit's: 404 and 405, 413 and 431, and the 500 of a panic. Default: `application/problem+json` (RFC 9457).
+    /// Sets the form of every error response of the application: the problems of handlers, extractors and layers, and Conduit's
+    /// own 404, 405, 413 and 431, and the 500 of a panic. Default: `application/problem+json` (RFC 9457).
     ///
-    /// It runs after all layers. Its response is sent with the header fields that layers have added to the
-    /// problem's response.
+    /// The form is applied after all layers. Its response also gets the header fields that layers added to the problem's
+    /// response.
     ///
     /// # Example
     ///
@@ -381,11 +382,11 @@ impl<S: 'static, R> App<S, R> {
         self
     }
 
-    /// Describes the form of errors for the OpenAPI document: the responses that `describe` adds, with their media types
-    /// and schemas, take the place of each problem. A form that also responds with problems adds
-    /// [`any_problem`](Operation::any_problem), which keeps those that handlers describe.
+    /// Describes the form of errors for the OpenAPI document: the responses that `describe` adds, with their media types and
+    /// schemas, replace each problem. If the form also responds with problems, call [`any_problem`](Operation::any_problem),
+    /// which keeps those that handlers describe.
     ///
-    /// Without it the document has no content of error responses, and reports the gap.
+    /// Without it, the document has no content for error responses, and reports the gap.
     ///
     /// # Example
     ///
@@ -414,15 +415,14 @@ impl<S: 'static, R> App<S, R> {
         self
     }
 
-    /// Sets whether the application is in development. Then a 500 shows the client the error and its sources, as its
-    /// `detail` and as a list, `causes`; in production they are in the log only. A 404 and a 405 name the nearest routes and
-    /// the reason why they did not match (`nearest`), a 400, 415 and 422 the route that rejected the request (`route`), and
-    /// a client that accepts `text/html` receives a page, unless the form that [`errors`](App::errors) sets has a page
-    /// for it.
+    /// Sets whether the application is in development. A 500 then shows the client the error and its sources, as its `detail`
+    /// and as a list, `causes`; in production only the log contains them. A 404 and a 405 name the nearest routes and the
+    /// reason why they did not match (`nearest`), a 400, 415 and 422 name the route that rejected the request (`route`), and a
+    /// client that accepts `text/html` receives a page, unless the form that [`errors`](App::errors) sets has a page for it.
     ///
-    /// Unless it is set here, the environment variable `CONDUIT_ENV` decides: `development` is development, any other
-    /// value is production. Without it, a program that was built with `debug_assertions`, as by `cargo run`, is in
-    /// development, and a program that was built with `--release` is in production.
+    /// The default is the environment variable `CONDUIT_ENV`: `development` means development, any other value production.
+    /// Without the variable, a program built with `debug_assertions`, as by `cargo run`, is in development, and one built with
+    /// `--release` in production.
     pub fn development(mut self, development: bool) -> Self {
         self.stack.errors.development = Some(development);
         self
@@ -430,17 +430,17 @@ impl<S: 'static, R> App<S, R> {
 }
 
 impl<S: 'static, R> App<S, R> {
-    /// Serves until SIGINT or SIGTERM: on the address in the environment variable `CONDUIT_ADDR`, or on several that are
-    /// separated by commas, otherwise on 127.0.0.1:8080. Prints its listening addresses. [`ListenAddress`](crate::ListenAddress)
-    /// has all forms. Sockets that a manager such as systemd passes (`LISTEN_FDS`) take precedence.
+    /// Serves until SIGINT or SIGTERM, on the comma-separated addresses in the environment variable `CONDUIT_ADDR`, or on
+    /// 127.0.0.1:8080. Prints its listening addresses. [`ListenAddress`](crate::ListenAddress) documents all forms. Sockets
+    /// passed by a manager such as systemd (`LISTEN_FDS`) take precedence.
     ///
-    /// With `--openapi` as its first argument the program prints its OpenAPI document instead, and the gaps of the document
-    /// to standard error. With `--client typescript` it prints a client in TypeScript.
+    /// With `--openapi` as its only argument, the program instead prints its OpenAPI document, and the gaps of the document to
+    /// standard error. With `--client typescript`, it prints a TypeScript client.
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on, and when it is called inside of a tokio runtime, as in a `main` with
-    /// `#[tokio::main]`: the workers have separate runtimes. The error has the reason and the remedy.
+    /// Returns an error if the server cannot listen on the address, or if it is called inside a tokio runtime, as in a `main`
+    /// with `#[tokio::main]`: the workers have separate runtimes. The error contains the reason and the remedy.
     pub fn run(self) -> Result
     where
         R: Routed<S>,
@@ -451,7 +451,7 @@ impl<S: 'static, R> App<S, R> {
         {
             return self.print(printout);
         }
-        // Before anything is opened, bound or printed.
+        // Check before opening, binding or printing anything.
         refuse_runtime()?;
         let Some(value) = std::env::var_os(NAME) else {
             return self.listen(DEFAULT_ADDRESS)?.run();
@@ -463,13 +463,13 @@ impl<S: 'static, R> App<S, R> {
         self.listen(address).map_err(|error| error.of_variable(NAME))?.run()
     }
 
-    /// Every route with method, path, handler, place in the source and layers, and the limits that hold for all, as a
-    /// value that prints as a table.
+    /// Returns every route with method, path, handler, source location and layers, and the global limits, as a value that
+    /// displays as a table.
     pub fn routes_table(&self) -> RoutesTable
     where
         R: Routed<S>,
     {
-        // An invalid environment variable stops a server, but not the display of a table.
+        // An invalid environment variable stops a server, but not the table.
         let config = self.config.clone().with_environment(|name| std::env::var_os(name));
         let limits = config.as_ref().unwrap_or(&self.config).values();
         let routes = self.routes.list();
@@ -484,17 +484,17 @@ impl<S: 'static, R> App<S, R> {
         )
     }
 
-    /// Makes the application a service of tower, for another server: an axum router, hyper, layers of tower. It starts
-    /// [`workers`](App::workers) threads, on which handlers run as in a server. They end when the last clone of the service and
-    /// the last response are dropped; the end of the program does not wait for them.
+    /// Converts the application to a tower service for another server: an axum router, hyper, tower layers. It starts
+    /// [`workers`](App::workers) threads, on which handlers run as in a server. The threads end when the last clone of the
+    /// service and the last response are dropped; the program may exit before that.
     ///
-    /// The module lists the [settings that apply](crate::tower#an-application-as-a-service) without a server. Needs the
+    /// The module lists the [settings that apply](crate::tower#an-application-as-a-service) without a server. Requires the
     /// feature `tower`.
     ///
     /// # Errors
     ///
-    /// When a route of the application has the path of its docs page. When an environment variable of a limit has an invalid
-    /// value. When the system cannot create a thread.
+    /// Returns an error if a route of the application has the path of its docs page, if an environment variable of a limit has
+    /// an invalid value, or if the system cannot create a thread.
     ///
     /// # Example
     ///
@@ -528,18 +528,17 @@ impl<S: 'static, R> App<S, R> {
         Ok(crate::tower::AppService::new(threads))
     }
 
-    /// As [`into_service`](App::into_service), on this thread alone: for a server that runs on one thread, with a separate
-    /// service on each if there are several. Handlers run in the caller's runtime; handlers that use
-    /// `tokio::task::spawn_local`, and mounted services that receive a streamed body, need a `LocalRuntime` or a `LocalSet`.
+    /// Like [`into_service`](App::into_service), on this thread alone: for a single-threaded server, or one service per thread.
+    /// Handlers run in the caller's runtime; handlers that use `tokio::task::spawn_local`, and mounted services that receive a
+    /// streamed body, need a `LocalRuntime` or a `LocalSet`.
     ///
-    /// [`Shutdown`](crate::Shutdown), [`health`](mod@crate::health) and [`metrics`](mod@crate::metrics) have no server
-    /// here. Needs the feature `tower`.
+    /// [`Shutdown`](crate::Shutdown), [`health`](mod@crate::health) and [`metrics`](mod@crate::metrics) have no server here.
+    /// Requires the feature `tower`.
     ///
     /// # Errors
     ///
-    /// When a route of the application has the path of its docs page. When an environment variable of a limit has a value
-    /// that cannot be used. When the state is that of [`App::open`] or
-    /// [`App::open_per_worker`]: they need a server's threads.
+    /// Returns an error if a route of the application has the path of its docs page, if an environment variable of a limit has
+    /// an invalid value, or if the state is that of [`App::open`] or [`App::open_per_worker`], which need a server's threads.
     #[cfg(feature = "tower")]
     pub fn into_local_service(mut self) -> Result<crate::tower::LocalAppService>
     where
@@ -563,7 +562,7 @@ impl<S: 'static, R> App<S, R> {
         Ok(crate::tower::LocalAppService::new(application, config))
     }
 
-    /// Makes the pages that Conduit adds to the application.
+    /// Creates the pages that Conduit adds to the application.
     fn add_pages(&mut self) -> Result
     where
         R: Routed<S>,
@@ -579,7 +578,7 @@ impl<S: 'static, R> App<S, R> {
         R: Routed<S>,
     {
         match printout {
-            // A reader such as `head` closes its end early.
+            // A reader such as `head` may close the pipe early.
             Printout::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
             Printout::OpenApi => return self.print_document(),
             Printout::TypeScriptClient => return self.print_typescript_client(),
@@ -587,24 +586,24 @@ impl<S: 'static, R> App<S, R> {
         Ok(())
     }
 
-    /// Listens on an address or several, each with all workers: a [`SocketAddr`](std::net::SocketAddr), a text such as
-    /// `"127.0.0.1:8080"`, `"localhost:8080"` or `"unix:/run/app.sock"`, or a list of them. [`ListenAddress`] has all
-    /// forms. Port 0 lets the system choose one: see [`Server::address`].
+    /// Listens on one or more addresses, each with all workers: a [`SocketAddr`](std::net::SocketAddr), a text such as
+    /// `"127.0.0.1:8080"`, `"localhost:8080"` or `"unix:/run/app.sock"`, or a list of them. [`ListenAddress`] documents all
+    /// forms. With port 0 the system chooses a port: see [`Server::address`].
     ///
-    /// Sockets that a manager such as systemd passes to this process (`LISTEN_FDS`, sd_listen_fds(3)) take precedence:
-    /// the first call takes all of them, and ignores `addresses`. They are shared by all workers. The names `http`
-    /// and `https` (`FileDescriptorName=`) disable and enable TLS.
+    /// Sockets that a manager such as systemd passes to this process (`LISTEN_FDS`, sd_listen_fds(3)) take precedence: the
+    /// first call uses all of them, and ignores `addresses`. All workers share them. The names `http` and `https`
+    /// (`FileDescriptorName=`) disable and enable TLS.
     ///
     /// [`ListenAddress`]: crate::ListenAddress
     ///
     /// # Errors
     ///
-    /// When an address is invalid or cannot be listened on: then the server listens on none of them. When a socket of the
-    /// manager is not a listening stream socket. When an environment variable of a limit has an invalid value.
+    /// Returns an error if an address is invalid or unavailable (the server then listens on none of them), if a socket of the
+    /// manager is not a listening stream socket, or if an environment variable of a limit has an invalid value.
     ///
     /// # Example
     ///
-    /// On all interfaces, by IPv4 and IPv6, and for a proxy on this machine:
+    /// On all interfaces, with IPv4 and IPv6, and for a proxy on this machine:
     ///
     /// ```no_run
     /// use conduit::prelude::*;
@@ -636,7 +635,7 @@ impl<S: 'static, R> App<S, R> {
     }
 }
 
-/// The settings of the server, with the environment's, and the observers that the application has chosen.
+/// Returns the server's settings with those of the environment and the application's observers.
 fn observed<S>(config: Config, mut observer: AppObserver, routes: &Routes<S>) -> Result<Config> {
     let mut config = config.with_environment(|name| std::env::var_os(name))?;
     observer.has_metrics_page = crate::metrics::is_wanted(routes.definitions());
@@ -644,8 +643,8 @@ fn observed<S>(config: Config, mut observer: AppObserver, routes: &Routes<S>) ->
     Ok(config)
 }
 
-/// Becomes the recorder of the `metrics` crate if the page of metrics is among the routes. To be called once the state is made,
-/// whose future may have set another recorder, and the addresses are listened on.
+/// Installs the recorder of the `metrics` crate if the metrics page is among the routes. Call it after the state's future,
+/// which may install another recorder, and after listening.
 fn install_recorder(definitions: &[Definition]) {
     #[cfg(feature = "metrics")]
     if crate::metrics::is_wanted(definitions) {

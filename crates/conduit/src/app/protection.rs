@@ -1,27 +1,28 @@
-//! The settings against requests of other sites.
+//! Settings for protection against cross-site requests.
 
 use super::App;
 use crate::{cross_origin, origin};
 
 impl<S, R> App<S, R> {
-    /// Permits pages of this origin to send requests with unsafe methods, such as `POST`, to handlers that read cookies or other
-    /// credentials that browsers attach by themselves. Call it once for each.
+    /// Permits pages of this origin to send requests with unsafe methods, such as `POST`, to handlers that read cookies or
+    /// other credentials that browsers attach automatically. Call it once per origin.
     ///
-    /// By default only pages of the own origin may: a page of another site could otherwise act for the user who visits it. A
-    /// request from elsewhere gets a 403 before the handler and the layers of its list run. The check needs no token: it reads
-    /// `sec-fetch-site`, which all browsers send since 2023, or compares `origin` with the host of the request. Requests with
-    /// neither are not from pages. Handlers without such credentials take all requests, as does a route with the option
-    /// `cross_origin`, `#[post("/hook", cross_origin)]`. [`Cors`](crate::layer::Cors) with credentials permits its origins, too.
+    /// By default, only same-origin pages may: a page of another site could otherwise act on behalf of its visitor. Other
+    /// requests get a 403 before the handler and the layers of its list run. The check needs no token: it reads
+    /// `sec-fetch-site`, which all browsers have sent since 2023, or compares `origin` with the host of the request. Requests
+    /// with neither field do not come from pages. Handlers without such credentials accept all requests, as does a route with
+    /// the option `cross_origin`, `#[post("/hook", cross_origin)]`. [`Cors`](crate::layer::Cors) with credentials permits its
+    /// origins, too.
     ///
-    /// Safe methods (`GET`, `HEAD`, `OPTIONS`, `TRACE`) are always permitted: their handlers must not change anything.
+    /// Safe methods (`GET`, `HEAD`, `OPTIONS`, `TRACE`) are always permitted: their handlers must not change state.
     ///
     /// # Panics
     ///
-    /// When the origin is not scheme, host and port in lower case: no browser sends another form.
+    /// Panics if the origin is not scheme, host and port in lower case, the only form that browsers send.
     ///
     /// # Example
     ///
-    /// A form on the page of the company that signs its visitors in here:
+    /// A form on the company's website that signs its visitors in here:
     ///
     /// ```
     /// # #[cfg(feature = "cookies")]

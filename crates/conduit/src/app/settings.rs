@@ -11,8 +11,8 @@ use crate::route::Disconnect;
 
 /// Settings, and the limits that protect the server.
 ///
-/// Each limit and deadline has an environment variable too, which sets it where the program does not: `CONDUIT_` and
-/// the method's name in upper case, such as `CONDUIT_BODY_LIMIT=10MiB` or `CONDUIT_HEAD_TIMEOUT=5s`.
+/// Each limit and deadline also has an environment variable, which applies if the program does not set it: `CONDUIT_` and the
+/// method's name in upper case, such as `CONDUIT_BODY_LIMIT=10MiB` or `CONDUIT_HEAD_TIMEOUT=5s`.
 impl<S, R> App<S, R> {
     /// Sets the OpenAPI document's information about the application as a whole. Default: the name, the version and the
     /// description of the package that contains the application's `routes!`.
@@ -26,7 +26,7 @@ impl<S, R> App<S, R> {
     ///
     /// # Panics
     ///
-    /// When `count` is 0.
+    /// Panics if `count` is 0.
     pub fn workers(mut self, count: usize) -> Self {
         assert!(count > 0, "a server needs at least 1 worker");
         self.config.workers = Some(count);
@@ -42,19 +42,19 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the memory for buffered request bodies, of all workers together, in bytes. A body that exceeds it is rejected
-    /// with 503 and `retry-after`, and [`health::readyz`](fn@crate::health::readyz) responds with 503 while less than an eighth is
-    /// free. The first 4 KiB of a body are not counted, nor are chunks that a handler has taken from a streamed body.
-    /// Encoders of compressed response streams have an additional quarter; a stream beyond it is sent uncompressed. Default:
-    /// a quarter of the memory that the process may use: that of its control group, or else of the machine.
+    /// Sets the memory for buffered request bodies, of all workers together, in bytes. A body that exceeds it is rejected with
+    /// 503 and `retry-after`, and [`health::readyz`](fn@crate::health::readyz) responds with 503 while less than an eighth is
+    /// free. The first 4 KiB of a body are not counted, nor are chunks that a handler has taken from a streamed body. Encoders
+    /// of compressed response streams have an additional quarter; a stream beyond it is sent uncompressed. Default: a quarter
+    /// of the memory that is available to the process: that of its control group, or else of the machine.
     pub fn body_memory(mut self, bytes: u64) -> Self {
         self.config.body_memory = Some(bytes);
         self.config.choose("CONDUIT_BODY_MEMORY");
         self
     }
 
-    /// Sets the maximum size of a request's head in HTTP/1.1 (request line and header fields) in bytes; a larger one is rejected with
-    /// 431, or with 414 if the request line alone is too long. Default: 16 KiB. It bounds the memory of a connection
+    /// Sets the maximum size of an HTTP/1.1 request's head (request line and header fields) in bytes; a larger one is rejected
+    /// with 431, or with 414 if the request line alone is too long. Default: 16 KiB. It bounds the memory of a connection
     /// before its request is accepted.
     pub fn head_limit(mut self, bytes: usize) -> Self {
         self.config.head.head_bytes = bytes;
@@ -69,8 +69,8 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the deadline of a request's head, from its first byte on; a late one is rejected with 408. Default: 10 s, with a
-    /// resolution of 1 s.
+    /// Sets the deadline of a request's head, counted from its first byte; a late one is rejected with 408. Default: 10 s, with
+    /// a resolution of 1 s.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
         self.config.head_timeout = limit;
         self.config.choose("CONDUIT_HEAD_TIMEOUT");
@@ -100,8 +100,8 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the maximum size of a message of a WebSocket in bytes, after decompression; a larger one closes the WebSocket with
-    /// 1009. Default: 1 MiB. `WebSocketUpgrade::message_limit` sets it for one WebSocket. It has no effect without the feature
+    /// Sets the maximum size of a WebSocket message in bytes, after decompression; a larger one closes the WebSocket with 1009.
+    /// Default: 1 MiB. `WebSocketUpgrade::message_limit` sets it for one WebSocket. It has no effect without the feature
     /// `websocket`.
     pub fn websocket_message_limit(mut self, bytes: usize) -> Self {
         self.config.websocket.message_bytes = bytes;
@@ -109,11 +109,11 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the maximum number of frames of a message of a WebSocket; more close the WebSocket with 1008. Default: 1024.
+    /// Sets the maximum number of frames per WebSocket message; more close the WebSocket with 1008. Default: 1024.
     ///
     /// # Panics
     ///
-    /// When `count` is 0.
+    /// Panics if `count` is 0.
     pub fn websocket_fragment_limit(mut self, count: u32) -> Self {
         assert!(count > 0, "a message has at least 1 frame");
         self.config.websocket.fragments = count.into();
@@ -122,8 +122,8 @@ impl<S, R> App<S, R> {
     }
 
     /// Sets the size of the queues between a WebSocket and its handler in bytes, for each direction. While the queue to the
-    /// client is full, `send` waits; while the other one is full, nothing more is read. A message may exceed the rest of a
-    /// queue. Default: 64 KiB.
+    /// client is full, `send` waits; while the other queue is full, the server does not read from the connection. A message may
+    /// exceed the remaining space of a queue. Default: 64 KiB.
     pub fn websocket_queue_limit(mut self, bytes: usize) -> Self {
         self.config.websocket.queue_bytes = bytes;
         self.config.choose("CONDUIT_WEBSOCKET_QUEUE_LIMIT");
@@ -162,7 +162,7 @@ impl<S, R> App<S, R> {
     ///
     /// # Panics
     ///
-    /// When `count` is 0.
+    /// Panics if `count` is 0.
     pub fn connection_limit(mut self, count: usize) -> Self {
         assert!(count > 0, "a worker needs at least 1 connection");
         self.config.connections = Some(count);
@@ -171,7 +171,7 @@ impl<S, R> App<S, R> {
     }
 
     /// Sets the number of files that a worker keeps open for `Files`, so that the next request does not open them again; the
-    /// one that was not requested lately is closed for a new one. Default: 256. 0 keeps none open. A file takes a descriptor and
+    /// least recently requested one is closed for a new one. Default: 256. 0 disables the cache. A file takes a descriptor and
     /// about 500 bytes.
     pub fn file_cache(mut self, files: usize) -> Self {
         self.config.files.files = files;
@@ -179,8 +179,8 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the time for which a worker serves an open file without a look at its path: a file that another one replaces by a
-    /// rename is served in its old version until then. Default: 1 s. Zero looks at each request.
+    /// Sets how long a worker serves an open file without checking its path: after a rename replaces the file, the old version
+    /// is served until the next check. Default: 1 s. Zero checks at each request.
     pub fn file_check_interval(mut self, interval: Duration) -> Self {
         self.config.files.check_interval = interval;
         self.config.choose("CONDUIT_FILE_CHECK_INTERVAL");
@@ -194,7 +194,7 @@ impl<S, R> App<S, R> {
     ///
     /// # Panics
     ///
-    /// When `count` is 0.
+    /// Panics if `count` is 0.
     pub fn peer_connection_limit(mut self, count: usize) -> Self {
         assert!(count > 0, "a peer needs at least 1 connection");
         self.config.peer_connections = Some(count);
@@ -208,7 +208,7 @@ impl<S, R> App<S, R> {
     ///
     /// # Panics
     ///
-    /// When `count` is 0.
+    /// Panics if `count` is 0.
     pub fn request_limit(mut self, count: u64) -> Self {
         assert!(count > 0, "a connection needs at least 1 request");
         self.config.requests = count;
@@ -217,12 +217,12 @@ impl<S, R> App<S, R> {
     }
 
     /// Sets the maximum number of concurrent requests of an HTTP/2 connection; a further one is refused with REFUSED_STREAM,
-    /// after which a client may send it again. Default: 128; values above 65,535 mean that. A handler that runs on after its
-    /// client has reset the stream counts too: while as many of them run, nothing is read from the connection.
+    /// and the client may retry it. Default: 128; values above 65,535 count as 65,535. A handler that still runs after its
+    /// client has reset the stream counts too: while that many run, the server does not read from the connection.
     ///
     /// # Panics
     ///
-    /// When `count` is 0.
+    /// Panics if `count` is 0.
     pub fn http2_stream_limit(mut self, count: u32) -> Self {
         assert!(count > 0, "an HTTP/2 connection needs at least 1 stream");
         self.config.http2.streams = count;
@@ -231,8 +231,8 @@ impl<S, R> App<S, R> {
     }
 
     /// Sets the maximum size of a request's head in HTTP/2, in bytes: its names and values without compression, and 32 bytes
-    /// for each field. A larger one is rejected with 431. Default: 64 KiB. The number of fields has the
-    /// [`header_limit`](App::header_limit), with each part of a cookie counted.
+    /// for each field. A larger one is rejected with 431. Default: 64 KiB. [`header_limit`](App::header_limit) limits the
+    /// number of fields; each part of a cookie counts as one.
     pub fn http2_head_limit(mut self, bytes: usize) -> Self {
         self.config.http2.header_list_bytes = bytes;
         self.config.choose("CONDUIT_HTTP2_HEAD_LIMIT");
@@ -247,13 +247,13 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the windows of request bodies in HTTP/2, in bytes: that of a stream, the size that it grows to while the handler
-    /// reads all that arrives, and that of the connection. Default: 64 KiB, 1 MiB and 1 MiB. A window bounds the memory of
-    /// bodies whose handlers lag, and the rate of an upload: one window in each round trip.
+    /// Sets the flow-control windows of request bodies in HTTP/2, in bytes: the initial and the maximum window of a stream,
+    /// which grows while the handler keeps up, and the window of the connection. Default: 64 KiB, 1 MiB and 1 MiB. A window
+    /// bounds the memory of bodies whose handlers lag, and the rate of an upload: one window per round trip.
     ///
     /// # Panics
     ///
-    /// When `stream` is 0.
+    /// Panics if `stream` is 0.
     pub fn http2_windows(mut self, stream: u32, max_stream: u32, connection: u32) -> Self {
         assert!(stream > 0, "a stream needs a window of at least 1 byte");
         self.config.http2.stream_window = stream;
@@ -265,19 +265,16 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the number of frames without a use that an HTTP/2 connection may send at once, and in each second thereafter:
-    /// resets in either direction, SETTINGS, PRIORITY, empty DATA, and PING and WINDOW_UPDATE beyond three for each request and
-    /// each frame of a response. A connection beyond it is first delayed, and then closed with ENHANCE_YOUR_CALM. Default:
+    /// Sets the number of useless frames that an HTTP/2 connection may send at once, and in each second thereafter: resets in
+    /// either direction, SETTINGS, PRIORITY, empty DATA, and PING and WINDOW_UPDATE beyond three for each request and each
+    /// frame of a response. A connection that exceeds it is first delayed, and then closed with ENHANCE_YOUR_CALM. Default:
     /// 1,000 and 33.
     ///
     /// # Panics
     ///
-    /// When `burst` or `per_second` is 0.
+    /// Panics if `burst` or `per_second` is 0.
     pub fn http2_glitch_limit(mut self, burst: u32, per_second: u32) -> Self {
-        assert!(
-            burst > 0 && per_second > 0,
-            "clients send at least 1 frame without a use"
-        );
+        assert!(burst > 0 && per_second > 0, "the burst and the rate must be at least 1");
         self.config.http2.glitches = burst;
         self.config.http2.glitches_per_second = per_second;
         self.config.choose("CONDUIT_HTTP2_GLITCH_LIMIT");
@@ -285,11 +282,10 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the time that a handler may block its worker between two `await` points. After it, a warning names the method,
-    /// route and function while the handler still runs, and another one reports the duration at its end. All connections of
-    /// the worker wait meanwhile: move long computations and blocking calls to `tokio::task::spawn_blocking`. Default:
-    /// 100 ms, which a client notices and a busy machine alone does not cause; the warning is logged after one to one and
-    /// a half times that. Zero disables it.
+    /// Sets how long a handler may block its worker between two `await` points. A warning then names the method, route and
+    /// function while the handler still runs, and another one reports the duration at its end. All connections of the worker
+    /// wait meanwhile: move long computations and blocking calls to `tokio::task::spawn_blocking`. Default: 100 ms, which
+    /// clients notice and load alone does not cause; the warning is logged after 1 to 1.5 times that. Zero disables it.
     pub fn blocked_after(mut self, limit: Duration) -> Self {
         self.config.blocked_after = limit;
         self.config.choose("CONDUIT_BLOCKED_AFTER");
@@ -320,14 +316,14 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Passes the server's metrics to the recorder of the [`metrics`](https://docs.rs/metrics) crate that the program has
-    /// set, such as an exporter to StatsD or OpenTelemetry: once a second, and once more when the server has ended. Off by
+    /// Forwards the server's metrics to the recorder of the [`metrics`](https://docs.rs/metrics) crate that the program has
+    /// installed, such as an exporter to StatsD or OpenTelemetry: once a second, and once more at the end of the server. Off by
     /// default.
     ///
-    /// They have the names of the page [`conduit::metrics`](crate::metrics), which need not be in the list; requests are counted
-    /// by route in any case. Durations are counters, one for each bucket of the page, and
-    /// `conduit_request_duration_nanoseconds_sum`. Without a recorder, or with Conduit as the recorder, it has no effect; nor
-    /// does it for an application that is a [service](crate::tower) of another server.
+    /// They have the names of the page [`conduit::metrics`](crate::metrics), which need not be in the list; requests are
+    /// counted by route in any case. Durations are counters, one for each bucket of the page, and
+    /// `conduit_request_duration_nanoseconds_sum`. It has no effect without a recorder, with Conduit as the recorder, or for an
+    /// application that is a [service](crate::tower) of another server.
     ///
     /// # Example
     ///
@@ -353,25 +349,25 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the proxies whose connections begin with a header of the PROXY protocol, version 1 or 2, which has the client's
+    /// Sets the proxies whose connections begin with a PROXY protocol header, version 1 or 2, which contains the client's
     /// address: networks such as `10.0.0.0/8`, addresses, and `unix` for Unix sockets. Their connections are closed if the
-    /// header is missing, or takes longer than the deadline of a head. Headers of other peers are not read. Default: the
+    /// header is missing, or takes longer than the deadline of a head. Headers of other peers are not parsed. Default: the
     /// environment variable `CONDUIT_PROXY_PROTOCOL`, separated by commas, or no proxies.
     ///
-    /// [`Client`](crate::Client) and the access log have the client's address;
+    /// [`Client`](crate::Client) and the access log contain the client's address;
     /// [`peer_connection_limit`](App::peer_connection_limit) counts the client, not the proxy. List as few addresses as
     /// possible: a listed peer can claim any address.
     ///
     /// # Panics
     ///
-    /// When a text is not a network.
+    /// Panics if a text is not a network.
     pub fn proxy_protocol<T: AsRef<str>>(mut self, proxies: impl IntoIterator<Item = T>) -> Self {
         self.config.proxies.header = Some(Networks::of(proxies));
         self
     }
 
     /// Sets the proxies whose fields `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are trusted: networks such
-    /// as `10.0.0.0/8`, addresses, and `unix` for Unix sockets. [`Client`](crate::Client) has their values. Default: the
+    /// as `10.0.0.0/8`, addresses, and `unix` for Unix sockets. [`Client`](crate::Client) contains their values. Default: the
     /// environment variable `CONDUIT_TRUSTED_PROXIES`, separated by commas, or no proxies.
     ///
     /// A proxy must set or remove each of these fields: a value that it forwards from its client is trusted too.
@@ -379,7 +375,7 @@ impl<S, R> App<S, R> {
     ///
     /// # Panics
     ///
-    /// When a text is not a network.
+    /// Panics if a text is not a network.
     pub fn trusted_proxies<T: AsRef<str>>(mut self, proxies: impl IntoIterator<Item = T>) -> Self {
         let standard = self.config.proxies.standard;
         let trusted = Networks::of(proxies);
@@ -387,8 +383,8 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Declares that the [trusted proxies](App::trusted_proxies) send `Forwarded` (RFC 7239). Then only that field is read,
-    /// otherwise only the others: a proxy sets one kind, and its client could send the other.
+    /// Declares that the [trusted proxies](App::trusted_proxies) send `Forwarded` (RFC 7239). Only that field is read then,
+    /// otherwise only the others: a proxy sets one kind, and its client could forge the other.
     pub fn forwarded(mut self) -> Self {
         let proxies = &mut self.config.proxies;
         proxies.standard = true;
@@ -398,53 +394,52 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the deadline of the TLS handshake; then the connection is closed. Default: 10 s, with a resolution of 1 s.
+    /// Sets the deadline of the TLS handshake, after which the connection is closed. Default: 10 s, with a resolution of 1 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.config.handshake_timeout = limit;
         self.config.choose("CONDUIT_HANDSHAKE_TIMEOUT");
         self
     }
 
-    /// Encrypts the connections of IP addresses, except those that begin with `http://`. [`listen`](App::listen) and
-    /// [`run`](App::run) read the certificates and report their errors.
+    /// Enables TLS on IP addresses, except those that begin with `http://`. [`listen`](App::listen) and [`run`](App::run) read
+    /// the certificates and return their errors.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::Tls) -> Self {
         self.config.tls = Some(Arc::new(tls));
         self
     }
 
-    /// Encrypts connections with a certificate for `localhost` that is generated at the start: for development. Same as
+    /// Enables TLS with a certificate for `localhost` that is generated at the start: for development. Same as
     /// `tls(Tls::self_signed())`.
     #[cfg(feature = "tls")]
     pub fn tls_self_signed(self) -> Self {
         self.tls(crate::Tls::self_signed())
     }
 
-    /// Sets the time that a shutdown waits for requests in progress; the remaining ones are logged and closed.
-    /// Default: 30 s.
+    /// Sets how long a shutdown waits for requests in progress; the remaining ones are logged and closed. Default: 30 s.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Self {
         self.config.shutdown_timeout = limit;
         self.config.choose("CONDUIT_SHUTDOWN_TIMEOUT");
         self
     }
 
-    /// Permits informational responses ([`Request::inform`](crate::Request::inform)) in HTTP/1.1, such as 103 Early Hints. Off by
-    /// default: some clients and proxies take the first status for the response. HTTP/2 has them in any case.
+    /// Permits informational responses ([`Request::inform`](crate::Request::inform)) in HTTP/1.1, such as 103 Early Hints. Off
+    /// by default: some clients and proxies mistake them for the final response. HTTP/2 always permits them.
     pub fn inform_http1(mut self) -> Self {
         self.config.informs_http1 = true;
         self
     }
 
-    /// Sets the treatment of an unfinished handler when its client disconnects, unless its route sets it: see [`Disconnect`].
+    /// Sets whether a handler runs to completion after its client disconnects, unless its route sets it: see [`Disconnect`].
     /// Default: [`Disconnect::Finish`]; `#[get("/report", disconnect = "abort")]` sets it for one route.
     ///
     /// A disconnect is a reset or the end of the client's stream. A half-close by a client that waits for the response is
-    /// indistinguishable from it: on routes that abort, such a client receives no response. A request is aborted until its
-    /// response begins; a response stream always ends with its connection.
+    /// indistinguishable from a disconnect: on routes that abort, such a client receives no response. A handler may be aborted
+    /// until its response begins; a response stream always ends with its connection.
     ///
     /// # Example
     ///
-    /// A report that is aborted without its client, and an order that is finished:
+    /// A report that is aborted if its client disconnects, and an order that is completed:
     ///
     /// ```
     /// use conduit::Disconnect;
@@ -468,26 +463,26 @@ impl<S, R> App<S, R> {
         self
     }
 
-    /// Sets the time between the request to stop and the end of accepting, while [`readyz`](fn@crate::health::readyz) responds
-    /// with 503 already: the time that a load balancer needs to notice. Default: zero.
+    /// Sets the time between a stop request and the end of accepting, during which [`readyz`](fn@crate::health::readyz) already
+    /// responds with 503, so that a load balancer can react. Default: zero.
     ///
-    /// A second signal to stop ends this time at once.
+    /// A second stop signal ends this time at once.
     pub fn stop_delay(mut self, delay: Duration) -> Self {
         self.config.stop_delay = delay;
         self.config.choose("CONDUIT_STOP_DELAY");
         self
     }
 
-    /// Sets the deadline for the successor process at SIGUSR2 ([`Server::run`](crate::Server::run)) to serve; a late successor is
-    /// terminated, and this process continues to serve. Default: 60 s.
+    /// Sets the deadline for the successor process at SIGUSR2 ([`Server::run`](crate::Server::run)) to serve; a late successor
+    /// is terminated, and this process continues to serve. Default: 60 s.
     pub fn restart_timeout(mut self, limit: Duration) -> Self {
         self.config.restart_timeout = limit;
         self.config.choose("CONDUIT_RESTART_TIMEOUT");
         self
     }
 
-    /// Sets whether [`run`](App::run) handles the program's arguments. It does by default, and only for a
-    /// single argument that is exactly one of these; other arguments are left to the program:
+    /// Sets whether [`run`](App::run) handles the program's arguments. By default it does, but only a single argument that is
+    /// exactly one of these; the program can use all others:
     ///
     /// - `--routes` prints [the table of routes](App::routes_table) and returns without serving.
     pub fn arguments(mut self, answer: bool) -> Self {

@@ -1,21 +1,21 @@
-//! Stubs for the document where the feature `openapi` is off.
+//! Stubs for a build without the feature `openapi`.
 
 use super::{App, Routed};
 use crate::built_in::BuiltIn;
 use crate::error::Result;
 
 impl<S: 'static, R: Routed<S>> App<S, R> {
-    /// There is no docs page.
+    /// Returns no pages.
     pub(super) fn document_pages(&self) -> Vec<BuiltIn> {
         Vec::new()
     }
 
-    /// There is no document to print.
+    /// Prints nothing.
     pub(super) fn print_document(&self) -> Result {
         Ok(())
     }
 
-    /// There is no document to make a client of.
+    /// Prints nothing.
     pub(super) fn print_typescript_client(&self) -> Result {
         Ok(())
     }

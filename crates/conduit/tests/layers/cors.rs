@@ -178,7 +178,7 @@ fn any_origin_with_credentials_is_refused() {
 }
 
 #[test]
-#[should_panic(expected = "`https://app.example.com/` is no origin")]
+#[should_panic(expected = "`https://app.example.com/` is not an origin")]
 fn an_origin_with_a_path_is_refused() {
     let _ = Cors::new().allow_origin("https://app.example.com/");
 }

@@ -307,7 +307,7 @@ fn development_names_the_remedy_and_only_a_part_of_a_long_origin() {
 }
 
 #[test]
-#[should_panic(expected = "`https://a.example/` is no origin")]
+#[should_panic(expected = "`https://a.example/` is not an origin")]
 fn origin_with_a_path_is_an_error() {
     let _ = App::new(()).trusted_origin("https://a.example/");
 }
