@@ -13,13 +13,13 @@ use crate::networks::Forwarding;
 use crate::openapi::Operation;
 use crate::request::Request;
 
-/// The client as the outermost trusted proxy saw it: its address, and the scheme and host of its request. Without a
-/// proxy they are those of the connection and the request.
+/// The client as seen by the outermost trusted proxy: its address, and the scheme and host of its request. Without a proxy,
+/// these are the connection's and the request's.
 ///
 /// Forwarding fields are trusted only if the request comes from a proxy in
 /// [`App::trusted_proxies`](crate::App::trusted_proxies), and a PROXY header only from those in
-/// [`App::proxy_protocol`](crate::App::proxy_protocol). The list of hops is read from the right: the first one that is not
-/// a trusted proxy is the client, and the hops to its left, which the client may have forged, are ignored. See
+/// [`App::proxy_protocol`](crate::App::proxy_protocol). The list of hops is read from the right: the first untrusted hop is the
+/// client, and the hops to its left, which the client may have forged, are ignored. See
 /// [the guide](https://github.com/conduit-rs/conduit/blob/main/docs/proxies.md).
 ///
 /// # Example
@@ -49,12 +49,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// The client's address; `None` if a proxy does not send it, or for a Unix socket.
+    /// Returns the client's address; `None` if a proxy does not send it, or for a Unix socket.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// The scheme that the client used: `https` or `http`.
+    /// Returns the scheme that the client used: `https` or `http`.
     pub fn scheme(&self) -> &'static str {
         if self.is_secure { "https" } else { "http" }
     }
@@ -64,17 +64,17 @@ impl Client {
         self.is_secure
     }
 
-    /// The host of the request, and its port if there is one.
+    /// Returns the host of the request, and its port if present.
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
     }
 
-    /// The client of a request, for layers and for functions that a layer asks, such as
-    /// [`RateLimit::by`](crate::layer::RateLimit::by); a handler takes a `Client` as an argument.
+    /// Returns the client of a request: for layers and their functions, such as [`RateLimit::by`](crate::layer::RateLimit::by).
+    /// Handlers take a `Client` as an argument.
     ///
     /// # Example
     ///
-    /// A layer that lets only the own network in:
+    /// A layer that accepts only requests from this machine:
     ///
     /// ```
     /// use conduit::prelude::*;
@@ -98,12 +98,12 @@ impl Client {
         client
     }
 
-    /// The address alone: without a proxy nothing is read, and nothing is allocated.
+    /// Returns only the address: without a proxy, it parses and allocates nothing.
     pub(crate) fn address_of(request: &Request) -> Option<IpAddr> {
         Client::without_own_host(request).address
     }
 
-    /// The client, with a host only if a proxy sends it.
+    /// Returns the client, with a host only if a proxy sends it.
     fn without_own_host(request: &Request) -> Self {
         let info = request.connection_info();
         let nearest = match info.map(|info| info.origin).unwrap_or_default() {
@@ -124,11 +124,11 @@ impl Client {
         client
     }
 
-    /// Takes the values of `X-Forwarded-For`, `-Proto` and `-Host`.
+    /// Applies `X-Forwarded-For`, `-Proto` and `-Host`.
     fn read_customary(&mut self, headers: &HeaderMap, forwarding: &Forwarding) {
         let hops = list(headers, "x-forwarded-for");
         let walked = self.walk(hops.split(',').rev().map(Some), forwarding);
-        // Proxies that append have a value for each hop; those that set have one.
+        // Proxies that append send a value per hop; proxies that overwrite send one.
         let hop_value = |name| {
             let all = list(headers, name);
             let values = || all.split(',').map(str::trim).filter(|value| !value.is_empty());
@@ -141,7 +141,7 @@ impl Client {
         );
     }
 
-    /// Takes the values of `Forwarded` (RFC 7239). A malformed field is ignored altogether, including the client's address.
+    /// Applies `Forwarded` (RFC 7239). A malformed field is ignored as a whole, including the client's address.
     fn read_standard(&mut self, headers: &HeaderMap, forwarding: &Forwarding) {
         let all = list(headers, "forwarded");
         if all.is_empty() {
@@ -171,7 +171,7 @@ impl Client {
         walked
     }
 
-    /// Takes the scheme and the host, where they are valid.
+    /// Sets the scheme and the host if they are valid.
     fn set_origin(&mut self, scheme: Option<&str>, host: Option<&str>) {
         match scheme {
             Some(scheme) if scheme.eq_ignore_ascii_case("https") => self.is_secure = true,
@@ -192,24 +192,24 @@ impl<S> FromRequest<S> for Client {
         Ok(Client::of(request))
     }
 
-    /// The fields that are read are set by proxies and not by clients.
+    /// Proxies set the fields, not clients.
     fn describe(_: &mut Operation) {}
 }
 
-/// All lines of a field as one list.
+/// Joins all lines of a field to one list.
 fn list(headers: &HeaderMap, name: &str) -> String {
     let lines = headers.get_all(name).iter();
     let lines: Vec<Cow<'_, str>> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
     lines.join(",")
 }
 
-/// A host that can be one, without a user's name.
+/// Returns a valid host without user information.
 fn host_of(text: &str) -> Option<String> {
     let authority: Authority = text.trim().parse().ok()?;
     (!authority.as_str().contains('@')).then(|| authority.as_str().to_owned())
 }
 
-/// The address of a hop, with or without its port; `None` for `unknown` and for names.
+/// Returns the address of a hop, with or without a port; `None` for `unknown` and for names.
 fn node(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
@@ -226,7 +226,7 @@ struct Element {
     host: Option<String>,
 }
 
-/// The elements of `Forwarded` (RFC 7239, section 4), in order; `None` if it is malformed.
+/// Parses `Forwarded` (RFC 7239, section 4) to its elements, in order; `None` if it is malformed.
 fn elements(text: &str) -> Option<Vec<Element>> {
     let mut elements = Vec::new();
     let mut element = Element::default();
@@ -245,7 +245,7 @@ fn elements(text: &str) -> Option<Vec<Element>> {
                 "host" => Some(&mut element.host),
                 _ => None,
             };
-            // Each parameter occurs once in an element.
+            // A parameter may occur only once per element.
             if let Some(place) = place
                 && place.replace(value).is_some()
             {
@@ -271,7 +271,7 @@ fn elements(text: &str) -> Option<Vec<Element>> {
     }
 }
 
-/// A token or a quoted string, and the rest of the input.
+/// Parses a token or a quoted string; returns it and the rest of the input.
 fn word(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ';', '=', '"', ' ', '\t']).unwrap_or(text.len());

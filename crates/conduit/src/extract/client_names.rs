@@ -1,7 +1,7 @@
-//! The client's names of invalid values: a rule knows a field by its name in Rust, and serde may have renamed it.
+//! The client's names of invalid values: a rule has a field's Rust name, and serde may have renamed it.
 //!
-//! The input is read once more, along the paths to invalid values only, so that the cost does not depend on the number of
-//! broken rules, and the rest takes no memory.
+//! The input is parsed again, but only along the paths to invalid values, so that the cost does not depend on the number of
+//! broken rules, and other values take no memory.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,15 +11,15 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::pairs;
 use crate::problem::Step;
 
-/// The client's input, which has the names of its values.
+/// The client's input, which contains the names of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientInput<'a> {
     /// A JSON text.
     Json(&'a [u8]),
-    /// Fields of a query or a form, urlencoded.
+    /// The urlencoded fields of a query or a form.
     Fields(&'a [u8]),
-    /// Something else: the names are taken as Rust's.
+    /// Unknown input: the names are those in Rust.
     Unknown,
 }
 
@@ -28,7 +28,7 @@ pub enum ClientInput<'a> {
 struct InputNode<'a> {
     below: Vec<(Step<'a>, InputNode<'a>)>,
     found: NameMatch,
-    /// It is neither an object nor a list.
+    /// Set if it is neither an object nor a list.
     is_single: bool,
 }
 
@@ -37,15 +37,15 @@ struct InputNode<'a> {
 enum NameMatch {
     #[default]
     No,
-    /// By the name that the rule knows.
+    /// Under the name that the rule has.
     Exactly,
-    /// By a name that differs from it in hyphens, underscores and case.
+    /// Under a name that differs from it in hyphens, underscores and case.
     As(String),
-    /// By several such names: ambiguous.
+    /// Under several such names, which is ambiguous.
     Doubtful,
 }
 
-/// The names in the input, along these paths.
+/// The names in the input along these paths.
 pub(super) struct InputNames<'a>(Option<InputNode<'a>>);
 
 impl<'a> InputNames<'a> {
@@ -59,7 +59,7 @@ impl<'a> InputNames<'a> {
         }
         match input {
             ClientInput::Json(text) => {
-                // It has been read before, so it is well-formed.
+                // It was parsed before, so it is well-formed.
                 let _ = Along(Some(&mut root)).deserialize(&mut serde_json::Deserializer::from_slice(text));
             }
             ClientInput::Fields(text) => {
@@ -72,7 +72,7 @@ impl<'a> InputNames<'a> {
         InputNames(Some(root))
     }
 
-    /// A way with the names of the client, and the number of its steps that exist in the input.
+    /// Returns the path with the client's names, and the number of its steps that exist in the input.
     pub(super) fn resolve<'s>(&'s self, way: &[Step<'s>]) -> (Vec<Step<'s>>, usize) {
         let Some(root) = &self.0 else {
             return (way.to_vec(), way.len());
@@ -86,7 +86,7 @@ impl<'a> InputNames<'a> {
                 Some((below, NameMatch::As(name))) => (below, Step::Key(name)),
                 _ => {
                     let count = resolved.len();
-                    // The only field of a tuple struct is shown as the struct itself.
+                    // The only field of a tuple struct appears as the struct itself.
                     let is_shown = |step: &&Step<'_>| !(place.is_single && matches!(step, Step::Index(_)));
                     resolved.extend(way[number..].iter().filter(is_shown));
                     return (resolved, count);
@@ -110,13 +110,13 @@ impl<'a> InputNode<'a> {
         &mut self.below[index].1
     }
 
-    /// The place of the member with this name, if it is on a way.
+    /// Returns the node of the member with this name, if it is on a path.
     fn member(&mut self, name: &str) -> Option<&mut Self> {
         let exact = self.below.iter().position(|(step, _)| *step == Step::Key(name));
         if let Some(index) = exact {
             return Some(self.below[index].1.found(NameMatch::Exactly));
         }
-        // `rename_all` of serde.
+        // serde's `rename_all`.
         let like = |(step, place): &(Step<'_>, InputNode<'_>)| {
             let is_like = matches!(step, Step::Key(known) if are_like(known, name));
             is_like && !matches!(place.found, NameMatch::Exactly)
@@ -134,7 +134,7 @@ impl<'a> InputNode<'a> {
         None
     }
 
-    /// The place of the element with this number, if it is on a way.
+    /// Returns the node of the element with this index, if it is on a path.
     fn element(&mut self, index: usize) -> Option<&mut Self> {
         let known = self.below.iter_mut().find(|(step, _)| *step == Step::Index(index));
         known.map(|(_, place)| place.found(NameMatch::Exactly))
@@ -146,7 +146,7 @@ impl<'a> InputNode<'a> {
         }
     }
 
-    /// The place of the value that a field's name leads to by this step.
+    /// Returns the node below this one for a step of a field's name.
     fn enter(&mut self, step: &str) -> Option<&mut Self> {
         let index = step.parse().ok().filter(|index| self.has(Step::Index(*index)));
         match index {
@@ -165,7 +165,7 @@ impl<'a> InputNode<'a> {
     }
 }
 
-/// Reads the value of a place; of none, nothing.
+/// Reads the value of a node; without a node, ignores the value.
 struct Along<'p, 'a>(Option<&'p mut InputNode<'a>>);
 
 impl<'de> DeserializeSeed<'de> for Along<'_, '_> {
@@ -205,7 +205,7 @@ impl<'de> Visitor<'de> for Read<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         for index in 0.. {
             if list.next_element_seed(Along(self.0.element(index)))?.is_none() {
-                // It was searched for after the last one.
+                // The failed read marked an element that does not exist.
                 self.0.lack(index);
                 break;
             }
@@ -238,7 +238,7 @@ impl<'de> Visitor<'de> for Read<'_, '_> {
     }
 }
 
-/// Returns whether two names differ at most in hyphens, underscores and case, as serde's `rename_all` makes them.
+/// Returns whether two names differ at most in hyphens, underscores and case, as with serde's `rename_all`.
 fn are_like(one: &str, other: &str) -> bool {
     let letters = |name: &str| -> Vec<char> {
         let letters = name.chars().filter(|letter| !"_-".contains(*letter));

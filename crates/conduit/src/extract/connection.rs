@@ -1,4 +1,4 @@
-//! The identity of the connection's peer, where it is more than an address.
+//! The identity of the connection's peer beyond its address.
 
 use super::FromRequest;
 use crate::connection_info::PeerProcess;
@@ -9,14 +9,14 @@ use crate::problem::Problem;
 use crate::request::Request;
 use http::StatusCode;
 
-/// The peer process of a Unix socket at the time of its connection, as reported by the system: unix(7),
-/// `SO_PEERCRED`. Linux only.
+/// The peer process of a Unix socket at the time of its connection, as reported by the system: unix(7), `SO_PEERCRED`. Linux
+/// only.
 ///
-/// Other requests are rejected with 403; `Option<UnixPeer>` takes both.
+/// Requests over other connections are rejected with 403; `Option<UnixPeer>` accepts them.
 ///
 /// # Example
 ///
-/// A service for one user of the machine:
+/// A service that identifies users of this machine:
 ///
 /// ```
 /// use conduit::prelude::*;
@@ -30,11 +30,11 @@ use http::StatusCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnixPeer {
-    /// The process's number; 0 for one of another container.
+    /// The process ID; 0 for a process in another container.
     pub process: u32,
-    /// The number of the user whose rights it has.
+    /// The effective user ID.
     pub user: u32,
-    /// The number of its group.
+    /// The effective group ID.
     pub group: u32,
 }
 
@@ -49,7 +49,7 @@ impl<S> FromRequest<S> for UnixPeer {
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
         unix_peer(request)
-            .ok_or_else(|| Problem::new(StatusCode::FORBIDDEN).with_detail("this is served over the Unix socket only"))
+            .ok_or_else(|| Problem::new(StatusCode::FORBIDDEN).with_detail("this is available over a Unix socket only"))
     }
 
     fn describe(operation: &mut Operation) {
@@ -63,14 +63,14 @@ impl<S> FromRequest<S> for UnixPeer {
     }
 }
 
-/// The certificate that the client sent in the TLS handshake. Its issuer is trusted for clients, and the client
-/// has proved possession of its key: [`Tls::require_clients`](crate::Tls::require_clients).
+/// The certificate that the client sent in the TLS handshake. Its issuer is trusted for clients, and the client has proved
+/// possession of its key: [`Tls::require_clients`](crate::Tls::require_clients).
 ///
-/// Requests without a certificate are rejected with 403; `Option<ClientCertificate>` takes both.
+/// Requests without a certificate are rejected with 403; `Option<ClientCertificate>` accepts them.
 ///
 /// # Example
 ///
-/// A greeting by the name in the certificate:
+/// A greeting with the name in the certificate:
 ///
 /// ```
 /// use conduit::prelude::*;
@@ -89,22 +89,22 @@ pub struct ClientCertificate {
 
 #[cfg(feature = "tls")]
 impl ClientCertificate {
-    /// The certificate itself, in DER (X.509, RFC 5280): for a parser, or for comparison with a known one.
+    /// Returns the certificate in DER (X.509, RFC 5280), for a parser or for comparison with a known one.
     pub fn der(&self) -> &[u8] {
         self.chain.first().map_or(&[], |certificate| certificate)
     }
 
-    /// The certificate, and those between it and its issuer as the client sent them, in DER.
+    /// Returns the certificate and the intermediate certificates that the client sent, in DER.
     pub fn chain(&self) -> impl Iterator<Item = &[u8]> {
         self.chain.iter().map(|certificate| &**certificate)
     }
 
-    /// The DNS names that it is for (`subjectAltName`).
+    /// Returns the DNS names of the certificate (`subjectAltName`).
     pub fn dns_names(&self) -> Vec<String> {
         self.names(|certificate| certificate.valid_dns_names().map(str::to_owned).collect())
     }
 
-    /// The URIs that it is for (`subjectAltName`), such as a SPIFFE identity.
+    /// Returns the URIs of the certificate (`subjectAltName`), such as a SPIFFE identity.
     pub fn uri_names(&self) -> Vec<String> {
         self.names(|certificate| certificate.valid_uri_names().map(str::to_owned).collect())
     }
@@ -131,7 +131,7 @@ impl<S> FromRequest<S> for ClientCertificate {
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
         let chain = client_certificates(request).ok_or_else(|| {
             Problem::new(StatusCode::FORBIDDEN)
-                .with_detail("this is for clients that show a certificate in the TLS handshake")
+                .with_detail("a client certificate is required: send one in the TLS handshake")
         })?;
         Ok(ClientCertificate { chain: chain.to_vec() })
     }

@@ -1,4 +1,4 @@
-//! `Json`, `Form` and `Query`: values that serde reads and writes.
+//! `Json`, `Form` and `Query`: values that serde deserializes and serializes.
 
 use std::future::{Future, ready};
 
@@ -18,14 +18,14 @@ use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response, Writable, with_type};
 
-/// JSON (RFC 8259): as an argument the body of the request, as a return value that of the response.
+/// JSON (RFC 8259): the request body as an argument, the response body as a return value.
 ///
 /// The request's `content-type` must be `application/json` or end in `+json`.
 ///
 /// # Errors
 ///
-/// Rejects with 415 for another content type and for a compressed body, 413 for a body over the limit, 400 for text that
-/// is no JSON, and 422 for JSON that is not a `T`; the detail names the member, the expectation and the value.
+/// Rejects with 415 for another content type and for a compressed body, 413 for a body over the limit, 400 for malformed JSON,
+/// and 422 for JSON that is not a `T`; the detail names the member, the expectation and the value.
 ///
 /// # Example
 ///
@@ -42,9 +42,8 @@ use crate::response::{IntoResponse, Response, Writable, with_type};
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
-/// Form fields, `application/x-www-form-urlencoded`: as an argument the body of the request, as a return value that of
-/// the response. A repeated field fills a `Vec`, and `address[city]` fills the field `city` of a struct `address`,
-/// as in a [`Query`].
+/// Form fields, `application/x-www-form-urlencoded`: the request body as an argument, the response body as a return value. A
+/// repeated field fills a `Vec`, and `address[city]` fills the field `city` of a struct `address`, as in a [`Query`].
 ///
 /// # Errors
 ///
@@ -53,21 +52,21 @@ pub struct Json<T>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct Form<T>(pub T);
 
-/// The fields of the query. A repeated field fills a `Vec`, a tuple or an array; a missing query equals an empty
-/// one.
+/// The fields of the query. A repeated field fills a `Vec`, a tuple or an array; a missing query equals an empty one.
 ///
-/// A name with brackets is a field inside of another one: `filter[name]=x` fills the field `name` of a struct or a map
-/// `filter`, `items[0][price]=1` the first element of a list of structs, and `tags[]=a` is the same as `tags=a`. A name has at
-/// most eight brackets. A field of the root struct whose name has brackets, as by `#[serde(rename = "tags[]")]`, takes the
-/// unchanged name.
+/// A name with brackets refers to a nested field: `filter[name]=x` fills the field `name` of a struct or a map `filter`,
+/// `items[0][price]=1` the first element of a list of structs, and `tags[]=a` is the same as `tags=a`. A name has at most eight
+/// brackets. If a field of the root struct has brackets in its name, as with `#[serde(rename = "tags[]")]`, the name matches
+/// literally.
 ///
 /// An empty text is `None` for an `Option` whose type rejects it, such as a number, a date or an enum, and `Some("")` for an
-/// `Option<String>`. In flattened structs and untagged enums, a text that a type rejects is passed again as a number or a boolean.
+/// `Option<String>`. In flattened structs and untagged enums, a text that a type rejects is tried again as a number or a
+/// boolean.
 ///
 /// # Errors
 ///
-/// Rejects with 400 for fields that are not a `T`, for more values than a tuple takes, for fields that are not UTF-8 once decoded,
-/// and for more than 10,000 fields.
+/// Rejects with 400 for fields that are not a `T`, for more values than a tuple has elements, for fields that are not UTF-8
+/// once decoded, and for more than 10,000 fields.
 ///
 /// # Example
 ///
@@ -178,7 +177,7 @@ impl<T: Writable> IntoResponse for Form<T> {
 impl<S, T: Readable> FromRequest<S> for Query<T> {
     type Rejection = Problem;
 
-    // A future that is ready is smaller to build than the state machine of an `async fn` for each type.
+    // Building a ready future takes less code per type than the state machine of an `async fn`.
     fn from_request(request: &mut Request, _: &S) -> impl Future<Output = Result<Self, Problem>> {
         ready(match query_pairs(request).map(Pairs::read) {
             Ok(Ok(value)) => Ok(Query(value)),
@@ -203,7 +202,7 @@ fn json_response(buffer: Buffer, written: serde_json::Result<()>) -> Response {
     }
 }
 
-/// The pairs of the query.
+/// Parses the query to pairs.
 fn query_pairs(request: &Request) -> Result<Pairs<'_>, Problem> {
     let query = request.query().unwrap_or("");
     Pairs::parse(query.as_bytes()).map_err(|error| error.problem("query", StatusCode::BAD_REQUEST))
@@ -217,7 +216,7 @@ fn is_form(subtype: &str) -> bool {
     subtype.eq_ignore_ascii_case("x-www-form-urlencoded")
 }
 
-/// The whole body, which has the expected type. It is compiled once for the values of all types.
+/// Returns the whole body after checking its content type. Compiled once for all value types.
 async fn body_of_type(
     request: &mut Request,
     expected: &'static str,
@@ -245,16 +244,16 @@ fn describe_query(operation: &mut Operation, of: TypeKey) {
         .faults(StatusCode::BAD_REQUEST, "The query's fields are not as expected.");
 }
 
-/// The problem of a value that does not fit, in a part of the request.
+/// Returns the problem of an invalid value in a part of the request.
 #[cold]
 fn rejected(part: &str, status: StatusCode, error: &Error) -> Problem {
     Problem::faults(status, &[error.fault(part)])
 }
 
-/// The problem of a body that is not JSON, or not the JSON of the expected type.
+/// Returns the problem of a body that is not JSON, or not JSON of the expected type.
 #[cold]
 fn bad_json(body: &[u8], error: &Error) -> Problem {
-    // The parser reports some values of the wrong kind as syntax errors: only the whole text decides.
+    // The parser reports some values of the wrong kind as syntax errors, so check the whole text.
     if error.is_of_parser()
         && let Err(message) = check_json(body)
     {
@@ -280,8 +279,7 @@ fn check_json(body: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Checks the request's content type: `application/` and a subtype that is accepted; its parameters do not matter. A body that
-/// is still encoded is rejected.
+/// Checks the request's content type: `application/` and an accepted subtype, with any parameters. Rejects an encoded body.
 fn require_type(request: &Request, expected: &'static str, accepts: fn(&str) -> bool) -> Result<(), Problem> {
     require_decoded(request)?;
     let Some(value) = request.header(CONTENT_TYPE.as_str()) else {
@@ -306,7 +304,7 @@ fn require_type(request: &Request, expected: &'static str, accepts: fn(&str) -> 
     )))
 }
 
-/// Checks that the body is not encoded: the layer `Decompression` removes the field (RFC 9110, section 8.4).
+/// Checks that the body has no content coding (RFC 9110, section 8.4). The layer `Decompression` removes the field.
 pub(super) fn require_decoded(request: &Request) -> Result<(), Problem> {
     match request.header(header::CONTENT_ENCODING.as_str()) {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! `CookieValues`: the values of cookies, read into a struct.
+//! `CookieValues`: cookie values, deserialized to a struct.
 
 use std::borrow::Cow;
 
@@ -12,15 +12,16 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 
-/// The values of the request's cookies, parsed: each field of the struct takes the cookie of its name. The feature `cookies`.
+/// The values of the request's cookies, parsed: each field of the struct takes the cookie of its name. Requires the feature
+/// `cookies`.
 ///
-/// An `Option` is `None` where the request lacks the cookie. A `Vec` has the items between commas, and needs
-/// `#[serde(default)]` if the cookie may be absent. Any other type takes a cookie that is sent once. `#[serde(rename = "…")]`
-/// sets another name. Values are percent-decoded and names are not, as [`Cookies`](super::Cookies) reads them.
+/// An `Option` is `None` if the request lacks the cookie. A `Vec` contains the comma-separated items, and needs
+/// `#[serde(default)]` if the cookie may be absent. Any other type requires a cookie that is sent once.
+/// `#[serde(rename = "…")]` sets another name. Values are percent-decoded and names are not, as in [`Cookies`](super::Cookies).
 ///
-/// In the OpenAPI document each is a parameter, with type, description, and whether it is required. The client can send any
-/// value: use [`SignedCookies`](super::SignedCookies) for values that must not be forged, and an
-/// [`ApiKey`](crate::ApiKey) for credentials.
+/// In the OpenAPI document, each is a parameter with type, description and whether it is required. The client can send any
+/// value: use [`SignedCookies`](super::SignedCookies) for values that must not be forged, and an [`ApiKey`](crate::ApiKey) for
+/// credentials.
 ///
 /// # Errors
 ///

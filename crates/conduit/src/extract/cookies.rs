@@ -1,4 +1,4 @@
-//! Cookies (RFC 6265): plain, signed and private ones.
+//! Plain, signed and private cookies (RFC 6265).
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,19 +16,19 @@ use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoHeaders, IntoResponse, Response};
 
-/// The shortest secret that a key is made from.
+/// The minimum length of the secret for a key.
 const SHORTEST_SECRET_BYTES: usize = 32;
 
-/// The request's cookies, and those that the response sets: an argument of a handler, and a part of its return value
-/// next to a body, as in `(cookies, "hello")`. The feature `cookies`.
+/// The request's cookies and those that the response sets: an argument of a handler, and a part of its return value next to a
+/// body, as in `(cookies, "hello")`. Requires the feature `cookies`.
 ///
-/// Changes by [`add`](Cookies::add) and [`remove`](Cookies::remove) are sent only if the handler returns the cookies. By
-/// default a cookie is sent with `HttpOnly`, `SameSite=Lax`, `Path=/`, and with `Secure`, unless the application
-/// is in [development](crate::App::development). Names and values are percent-encoded when sent and decoded when
-/// received, so that a value cannot inject attributes.
+/// Changes by [`add`](Cookies::add) and [`remove`](Cookies::remove) are sent only if the handler returns the cookies. The
+/// defaults are `HttpOnly`, `SameSite=Lax`, `Path=/`, and `Secure` unless the application is in
+/// [development](crate::App::development). Names and values are percent-encoded when sent and decoded when received, so that a
+/// value cannot inject attributes.
 ///
-/// The client can send any cookie: use [`SignedCookies`] for values that must not be forged, and [`PrivateCookies`] for
-/// values that the client must not read either.
+/// The client can send any cookie: use [`SignedCookies`] for values that must not be forged, and [`PrivateCookies`] for values
+/// that the client must not read either.
 ///
 /// # Example
 ///
@@ -68,33 +68,33 @@ impl Cookies {
         }
     }
 
-    /// The cookie of this name: as the client sent it, or as it was added since.
+    /// Returns the cookie of this name, as sent by the client or added by the handler.
     pub fn get(&self, name: &str) -> Option<&Cookie<'static>> {
         self.jar.get(name)
     }
 
-    /// The value of the cookie of this name.
+    /// Returns the value of the cookie of this name.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.get(name).map(Cookie::value)
     }
 
-    /// All cookies.
+    /// Returns all cookies.
     pub fn iter(&self) -> impl Iterator<Item = &Cookie<'static>> {
         self.jar.iter()
     }
 
-    /// Sets a cookie; one of the same name is replaced. A name consists of letters, digits and `!#$&'*+-._~`; another one is
-    /// logged and makes the response a 500.
+    /// Sets a cookie, and replaces one of the same name. A name consists of letters, digits and `!#$&'*+-._~`; any other name
+    /// is logged and results in a 500.
     pub fn add(&mut self, cookie: impl Into<Cookie<'static>>) {
         let cookie = self.with_defaults(cookie.into());
         self.jar.add(cookie);
     }
 
-    /// Removes a cookie at the client, which identifies it by name, path and domain: pass a [`Cookie`] with the path and
+    /// Removes a cookie from the client, which identifies it by name, path and domain: pass a [`Cookie`] with the path and
     /// domain that it was set with, or only its name if they are the defaults.
     pub fn remove(&mut self, cookie: impl Into<Cookie<'static>>) {
         let mut cookie = self.with_defaults(cookie.into());
-        // The jar forgets a cookie that the client did not send, but it may be one with another path.
+        // The jar drops a cookie that the client did not send, but it may be one with another path.
         cookie.make_removal();
         self.jar.add(cookie);
     }
@@ -110,7 +110,7 @@ impl Cookies {
             cookie.set_same_site(SameSite::Lax);
         }
         if cookie.secure().is_none() {
-            // Clients take these only with the attribute, wherever they come from.
+            // Clients reject these cookies without the attribute, even over plain HTTP.
             let must = cookie.same_site() == Some(SameSite::None)
                 || cookie.partitioned() == Some(true)
                 || cookie.name().starts_with("__Host-")
@@ -130,7 +130,7 @@ impl<S> FromRequest<S> for Cookies {
         Ok(Cookies::of(request))
     }
 
-    /// Which ones the handler reads is its own affair.
+    /// The document does not list the cookies that the handler reads.
     fn describe(_: &mut Operation) {}
 }
 
@@ -156,21 +156,19 @@ fn is_sendable(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_allowed)
 }
 
-/// The key that cookies are signed and encrypted with. The application's state has it: as a field, with
-/// `#[derive(FromRef)]`.
+/// The key for signing and encrypting cookies, a part of the application's state: a field, with `#[derive(FromRef)]`.
 ///
-/// All processes that serve the same clients need the same key, and a changed key invalidates all cookies that
-/// were made with the old one.
+/// All processes that serve the same clients need the same key. A changed key invalidates all cookies made with the old one.
 #[derive(Clone)]
 pub struct CookieKey(Key);
 
 impl CookieKey {
-    /// A key from a secret of at least 32 random bytes, such as `openssl rand -base64 48` prints. The keys for signing and
-    /// for encrypting are derived from it (HKDF, RFC 5869).
+    /// Creates a key from a secret of at least 32 random bytes, such as the output of `openssl rand -base64 48`. The keys for
+    /// signing and for encrypting are derived from it (HKDF, RFC 5869).
     ///
     /// # Errors
     ///
-    /// When the secret is shorter.
+    /// Returns an error if the secret is shorter.
     pub fn from_secret(secret: impl AsRef<[u8]>) -> Result<Self, ShortSecret> {
         let secret = secret.as_ref();
         if secret.len() < SHORTEST_SECRET_BYTES {
@@ -181,7 +179,7 @@ impl CookieKey {
         Ok(CookieKey(Key::derive_from(secret)))
     }
 
-    /// A random key: cookies made with it are valid until the program ends.
+    /// Creates a random key: cookies made with it are valid until the program ends.
     pub fn random() -> Self {
         CookieKey(Key::generate())
     }
@@ -212,12 +210,12 @@ impl fmt::Display for ShortSecret {
 
 impl std::error::Error for ShortSecret {}
 
-/// Cookies that the client can read but not forge: each carries an authentication code (HMAC-SHA256) of its name and value.
-/// They are an argument and a part of the return value like [`Cookies`], with the same defaults. The feature
+/// Cookies that the client can read but not forge: each contains an authentication code (HMAC-SHA256) of its name and value.
+/// They are an argument and a part of the return value like [`Cookies`], with the same defaults. Requires the feature
 /// `cookies`.
 ///
-/// The application's state has the [`CookieKey`]. A cookie with a wrong code is treated as absent. An old
-/// cookie stays valid: the expiry of a session, for example, belongs in the value or on the server.
+/// The application's state contains the [`CookieKey`]. A cookie with a wrong code is treated as absent. Old cookies stay valid:
+/// store the expiry of a session, for example, in the value or on the server.
 ///
 /// # Example
 ///
@@ -258,34 +256,34 @@ pub struct SignedCookies {
 }
 
 impl SignedCookies {
-    /// The cookie of this name, with the value that was signed; `None` where it was not sent, or is forged.
+    /// Returns the cookie of this name with its signed value; `None` if it is absent or forged.
     pub fn get(&self, name: &str) -> Option<Cookie<'static>> {
         let mut cookie = self.cookies.jar.signed(&self.key.0).get(name)?;
-        // The code covers the value alone: the name is a part of it, so that a value is not valid for another cookie.
+        // The code covers only the value, so the signed value contains the name: it is invalid for another cookie.
         let value = cookie.value().strip_prefix(name)?.strip_prefix('=')?.to_owned();
         cookie.set_value(value);
         Some(cookie)
     }
 
-    /// Signs a cookie and sets it; one of the same name is replaced.
+    /// Signs and sets a cookie, and replaces one of the same name.
     pub fn add(&mut self, cookie: impl Into<Cookie<'static>>) {
         let mut cookie = self.cookies.with_defaults(cookie.into());
         cookie.set_value(format!("{}={}", cookie.name(), cookie.value()));
         self.cookies.jar.signed_mut(&self.key.0).add(cookie);
     }
 
-    /// As [`Cookies::remove`].
+    /// Like [`Cookies::remove`].
     pub fn remove(&mut self, cookie: impl Into<Cookie<'static>>) {
         self.cookies.remove(cookie);
     }
 }
 
-/// Cookies that the client can neither read nor forge: name and value are authenticated, the value is encrypted
-/// (AES-256-GCM). They are an argument and a part of the return value like [`Cookies`], with the same defaults.
-/// The feature `cookies`.
+/// Cookies that the client can neither read nor forge: name and value are authenticated, the value is encrypted (AES-256-GCM).
+/// They are an argument and a part of the return value like [`Cookies`], with the same defaults. Requires the feature
+/// `cookies`.
 ///
-/// The application's state has the [`CookieKey`]. A cookie that cannot be decrypted is treated as absent. An old
-/// cookie stays valid, as with [`SignedCookies`].
+/// The application's state contains the [`CookieKey`]. A cookie that cannot be decrypted is treated as absent. Old cookies stay
+/// valid, as with [`SignedCookies`].
 #[derive(Clone, Debug)]
 pub struct PrivateCookies {
     cookies: Cookies,
@@ -293,18 +291,18 @@ pub struct PrivateCookies {
 }
 
 impl PrivateCookies {
-    /// The cookie of this name, decrypted; `None` where it was not sent, or is forged.
+    /// Returns the decrypted cookie of this name; `None` if it is absent or forged.
     pub fn get(&self, name: &str) -> Option<Cookie<'static>> {
         self.cookies.jar.private(&self.key.0).get(name)
     }
 
-    /// Encrypts a cookie and sets it; one of the same name is replaced.
+    /// Encrypts and sets a cookie, and replaces one of the same name.
     pub fn add(&mut self, cookie: impl Into<Cookie<'static>>) {
         let cookie = self.cookies.with_defaults(cookie.into());
         self.cookies.jar.private_mut(&self.key.0).add(cookie);
     }
 
-    /// As [`Cookies::remove`].
+    /// Like [`Cookies::remove`].
     pub fn remove(&mut self, cookie: impl Into<Cookie<'static>>) {
         self.cookies.remove(cookie);
     }
@@ -326,7 +324,7 @@ macro_rules! with_a_key {
                 })
             }
 
-            /// Which ones the handler reads is its own affair.
+            /// The document does not list the cookies that the handler reads.
             fn describe(_: &mut Operation) {}
         }
 
@@ -344,7 +342,7 @@ macro_rules! answers_alone {
     ($($type:ident),*) => {$(
         #[diagnostic::do_not_recommend]
         impl IntoResponse for $type {
-            /// 200 without a body.
+            /// Returns 200 without a body.
             fn into_response(self) -> Response {
                 (self, Body::empty()).into_response()
             }

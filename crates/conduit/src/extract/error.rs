@@ -1,4 +1,4 @@
-//! The reason why a value of a request was rejected: its location, the expected kind, and the received one.
+//! The error of a rejected value: its location, the expected kind, and the actual one.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use serde::de::{self, Expected, Unexpected};
 use super::refusals;
 use crate::problem::{Excerpt, Fault, Step, bounded};
 
-/// `Result::map_err` in place. serde's functions are compiled for each type of a program, and the method and its closure
-/// would be two more functions for each of them.
+/// An inlined `Result::map_err`: serde's functions are compiled for each type of a program, and the method and its closure
+/// would add two more functions for each of them.
 macro_rules! map_error {
     ($result:expr, $error:ident => $other:expr) => {
         match $result {
@@ -20,16 +20,16 @@ macro_rules! map_error {
 
 pub(super) use map_error;
 
-/// A rejected value. One pointer, because every value that is read carries it in its `Result`.
+/// A rejected value. Boxed, because the `Result` of every deserialized value contains it.
 #[derive(Debug)]
 pub(super) struct Error(Box<Rejection>);
 
 #[derive(Debug)]
 struct Rejection {
-    /// The steps to the value, innermost first: each level adds its step while the error passes it.
+    /// The steps to the value, innermost first: each level adds its step as the error propagates.
     steps: Vec<OwnedStep>,
     cause: Cause,
-    /// The level that read the value has described it; the outer levels leave it unchanged.
+    /// Set if the level that read the value has described it; outer levels then leave it unchanged.
     is_settled: bool,
 }
 
@@ -41,7 +41,7 @@ enum OwnedStep {
 
 #[derive(Debug)]
 enum Cause {
-    /// A value of another kind or out of range. `expected` is serde's text until the level that read the value settles it.
+    /// A value of another kind or out of range. `expected` is serde's text until the level that reads the value replaces it.
     Mismatch {
         expected: String,
         kind: Kind,
@@ -72,7 +72,7 @@ pub(super) enum Kind {
     Other,
 }
 
-/// The kind of value that the type requests, known from the method that it calls.
+/// The kind of value that the type requests, known from the deserializer method.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hint {
     /// Only the visitor's description is available.
@@ -115,7 +115,7 @@ impl Hint {
         U128 u128, "a whole number from 0 up, of 128 bits";
     }
 
-    /// The expected value in words; `None` where only the visitor knows.
+    /// Describes the expected value; `None` if only the visitor can.
     pub(super) fn words(&self) -> Option<String> {
         Some(match self {
             Hint::Unknown => return None,
@@ -131,7 +131,7 @@ impl Hint {
         })
     }
 
-    /// Returns whether a rejected value is of the expected kind: then only the visitor knows the reason, as a `NonZero`
+    /// Returns whether a rejected value is of the expected kind: then only the visitor knows the reason, as with a `NonZero`
     /// that rejects 0.
     fn fits(&self, kind: Kind) -> bool {
         match (self, kind) {
@@ -147,7 +147,7 @@ impl Hint {
     }
 }
 
-/// A choice of names in words.
+/// Describes a choice of names.
 pub(super) fn one_of(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match &quoted[..] {
@@ -167,12 +167,12 @@ impl Error {
         }))
     }
 
-    /// An error whose message is complete.
+    /// Returns an error with a complete message.
     pub(super) fn new(message: impl fmt::Display) -> Self {
         Error::of(Cause::Message(bounded(message)), true)
     }
 
-    /// The error of a parser below.
+    /// Returns the error of the inner parser.
     pub(super) fn of_parser(error: impl fmt::Display) -> Self {
         let message = bounded(error);
         Error::of(
@@ -184,12 +184,12 @@ impl Error {
         )
     }
 
-    /// A text that is not of the expected kind.
+    /// Returns the error of a text that is not of the expected kind.
     pub(super) fn mismatch(hint: Hint, text: &str) -> Self {
         Error::expected(hint.words().unwrap_or_default(), text)
     }
 
-    /// A text in place of the expected value.
+    /// Returns the error of a text in place of the expected value.
     pub(super) fn expected(expected: impl Into<String>, text: &str) -> Self {
         let cause = Cause::Mismatch {
             expected: expected.into(),
@@ -200,12 +200,12 @@ impl Error {
         Error::of(cause, true)
     }
 
-    /// A repeated or missing value of a list or a variant.
+    /// Returns the error of a wrong number of values.
     pub(super) fn count(expected: impl fmt::Display, found: usize) -> Self {
         Error::new(format_args!("expected {expected}, found {found}"))
     }
 
-    /// The error of the level that requested a value by `hint`.
+    /// Completes the error at the level that requested a value by `hint`.
     pub(super) fn settled(mut self, hint: Hint) -> Self {
         let rejection = &mut *self.0;
         if std::mem::replace(&mut rejection.is_settled, true) {
@@ -221,9 +221,8 @@ impl Error {
         self
     }
 
-    /// The error of a level that passed a visitor a list or an object (`given`): the values inside of it have been described, or
-    /// serde kept it for later and nothing more is known. Only a list or an object that is rejected itself, and a list that is too
-    /// short, are still to be described.
+    /// Completes the error at a level that passed a list or an object (`given`) to a visitor. The values inside are described,
+    /// or serde kept them for later. Remaining cases: the rejected list or object itself, and a list that is too short.
     pub(super) fn settled_inside(mut self, given: Kind) -> Self {
         let is_whole = match self.0.cause {
             Cause::Mismatch { kind, .. } => self.0.steps.is_empty() && (kind == given || kind == Kind::Short),
@@ -233,7 +232,7 @@ impl Error {
         self
     }
 
-    /// The error of a level that passed a visitor the elements of a list.
+    /// Completes the error at a level that passed the elements of a list to a visitor.
     pub(super) fn settled_elements(self, hint: Hint) -> Self {
         match self.0.cause {
             Cause::Mismatch { kind: Kind::Short, .. } if self.0.steps.is_empty() => self.settled(hint),
@@ -241,7 +240,7 @@ impl Error {
         }
     }
 
-    /// The error at the place that these names lead to.
+    /// Moves the error to the location with these names.
     pub(super) fn at<'n>(mut self, names: impl Iterator<Item = &'n str>) -> Self {
         self.0.steps.clear();
         for name in names {
@@ -251,7 +250,7 @@ impl Error {
         self
     }
 
-    /// The error of a type that took `text` as a `String` and then rejected it, with the text.
+    /// Adds the text to the error of a type that accepted `text` as a `String` and then rejected it.
     pub(super) fn found(self, text: &str) -> Self {
         match self.0.cause {
             Cause::Message(_) if self.0.steps.is_empty() => self.settled_with(Hint::Unknown, text),
@@ -259,7 +258,7 @@ impl Error {
         }
     }
 
-    /// The error of a level that read `text`, which the error quotes.
+    /// Completes the error at the level that read `text`, and quotes the text.
     pub(super) fn settled_with(mut self, hint: Hint, text: &str) -> Self {
         if self.0.is_settled {
             return self;
@@ -276,15 +275,15 @@ impl Error {
         self.settled(hint)
     }
 
-    /// Adds the name of the field that the value is in.
+    /// Adds the name of the field that contains the value.
     pub(super) fn in_field(mut self, name: &str) -> Self {
-        // A fault shows an excerpt of a long name.
+        // A fault shows only an excerpt of a long name.
         let end = name.floor_char_boundary(256);
         self.0.steps.push(OwnedStep::Key(name[..end].to_owned()));
         self
     }
 
-    /// Adds the name that a visitor rejected, unless the error has one.
+    /// Adds the name that a visitor rejected, unless the error already has one.
     pub(super) fn of_name(self, name: &str) -> Self {
         match self.0.steps.is_empty() {
             true => self.in_field(name),
@@ -292,13 +291,13 @@ impl Error {
         }
     }
 
-    /// Adds the place in the list that the value is in.
+    /// Adds the index of the list element that contains the value.
     pub(super) fn in_element(mut self, index: usize) -> Self {
         self.0.steps.push(OwnedStep::Index(index));
         self
     }
 
-    /// The text that a visitor rejected and that no level has described, because serde kept it for later.
+    /// Returns the text that a visitor rejected and that no level has described, because serde kept it for later.
     pub(super) fn refused_text(&self) -> Option<refusals::TextPosition> {
         match self.0.cause {
             Cause::Mismatch { text, .. } if !self.0.is_settled => text,
@@ -306,7 +305,7 @@ impl Error {
         }
     }
 
-    /// The kind of value that a visitor rejected and that no level has described.
+    /// Returns the kind of value that a visitor rejected and that no level has described.
     pub(super) fn refused_kind(&self) -> Option<Kind> {
         match self.0.cause {
             Cause::Mismatch { kind, .. } if !self.0.is_settled => Some(kind),
@@ -314,7 +313,7 @@ impl Error {
         }
     }
 
-    /// Set for an error of the inner parser, which may be a syntax error.
+    /// Returns whether this is an error of the inner parser, which may be a syntax error.
     pub(super) fn is_of_parser(&self) -> bool {
         matches!(self.0.cause, Cause::Parser { .. })
     }
@@ -326,12 +325,12 @@ impl Error {
         })
     }
 
-    /// The fault, in a part of the request.
+    /// Returns the fault, in a part of the request.
     pub(super) fn fault(&self, part: &str) -> Fault {
         Fault::at(part, self.steps(), self.to_string())
     }
 
-    /// The fault of a value in a JSON body.
+    /// Returns the fault of a value in a JSON body.
     pub(super) fn json_fault(&self) -> Fault {
         Fault::of_json(self.steps(), self.to_string())
     }
@@ -414,7 +413,7 @@ impl de::Error for Error {
     }
 }
 
-/// The kind of a rejected value, and the value in words.
+/// Returns the kind of a rejected value and its description.
 fn described(unexpected: Unexpected<'_>) -> (Kind, String) {
     match unexpected {
         Unexpected::Bool(value) => (Kind::Boolean, value.to_string()),

@@ -1,4 +1,4 @@
-//! Values that layers attach to a request.
+//! Values that layers add to a request.
 
 use std::any::type_name;
 use std::error::Error;
@@ -9,12 +9,12 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 
-/// A value that a layer has attached to the request ([`Request::extensions_mut`]): a copy of it.
+/// A value that a layer added to the request ([`Request::extensions_mut`]), cloned.
 ///
 /// # Errors
 ///
-/// Rejects with 500 if no layer has attached a `T`, because the fault is the application's; the log names the type and
-/// the remedy. An `Option<Extension<T>>` is `None` then.
+/// Rejects with 500 if no layer has added a `T`, because the fault is the application's; the log names the type and the remedy.
+/// An `Option<Extension<T>>` is `None` instead.
 ///
 /// # Example
 ///
@@ -45,7 +45,7 @@ use crate::request::Request;
 #[derive(Clone, Copy, Debug)]
 pub struct Extension<T>(pub T);
 
-/// No layer has attached such a value.
+/// The error if no layer has added such a value.
 #[derive(Debug)]
 struct Missing(&'static str);
 
@@ -62,8 +62,8 @@ impl fmt::Display for Missing {
 
 impl Error for Missing {}
 
-/// A value that a layer can attach to a request: every type that is `Clone`, `Send`, `Sync` and `'static`. There is
-/// nothing to implement: the trait exists for the compiler's messages.
+/// A value that a layer can add to a request. Implemented for every type that is `Clone`, `Send`, `Sync` and `'static`; the
+/// trait exists for the compiler's messages.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an `Extension`",
     label = "an extension must be `Clone`, `Send`, `Sync` and `'static`",
@@ -84,7 +84,7 @@ impl<S, T: Attachable> FromRequest<S> for Extension<T> {
         }
     }
 
-    /// It does not depend on the request's content.
+    /// The value does not depend on the request's content.
     fn describe(_: &mut Operation) {}
 
     fn is_absent(request: &Request) -> bool {

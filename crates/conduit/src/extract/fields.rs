@@ -1,4 +1,4 @@
-//! Pairs of names and values as serde reads them: repeated names are lists, `filter[name]` is a field inside of a field.
+//! Deserialization of name-value pairs: repeated names are lists, `filter[name]` is a nested field.
 
 use std::borrow::Cow;
 
@@ -11,8 +11,8 @@ use super::text::TextDeserializer;
 /// The name under which a type requests an uploaded file.
 pub(super) const FILE: &str = "$conduit::UploadedFile";
 
-/// The first byte of a file's place that serde keeps until it knows the type: no text begins with it, so that no text is taken
-/// for a file.
+/// The first byte of a file's index that serde keeps until it knows the type. No UTF-8 text begins with it, so a text cannot
+/// pass for a file.
 pub(super) const KEPT_FILE: u8 = 0xff;
 
 fn kept_file(place: u64) -> Vec<u8> {
@@ -21,7 +21,7 @@ fn kept_file(place: u64) -> Vec<u8> {
     kept
 }
 
-/// All pairs: a struct, a map, an enum by the only name, or a list of pairs in the order of the input.
+/// All pairs: a struct, a map, an enum with its only name, or a list of pairs in the order of the input.
 pub(super) struct Root<'de, 'a>(pub(super) &'de Pairs<'a>);
 
 impl<'de, 'a: 'de> Root<'de, 'a> {
@@ -30,7 +30,7 @@ impl<'de, 'a: 'de> Root<'de, 'a> {
         Ok(Groups::new(self.0, 0, self.0.len(), 0))
     }
 
-    /// The groups for a struct with these fields.
+    /// Returns the groups for a struct with these fields.
     fn groups_of_struct(&self, names: &'static [&'static str]) -> Result<Groups<'de, 'a>, Error> {
         if self.0.has_literal_name(names) {
             return Err(Error::new("the names are read once more"));
@@ -97,7 +97,7 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for Root<'de, 'a> {
     }
 }
 
-/// A name and its value, as a list of two.
+/// A name and its value as a list of two elements.
 struct PairDeserializer<'de, 'a> {
     pairs: &'de Pairs<'a>,
     index: usize,
@@ -121,14 +121,14 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for PairDeserializer<'de, 'a> {
     }
 }
 
-/// The pairs from `start` to `end`, whose names have the same steps in their first `taken` bytes.
+/// The pairs from `start` to `end`, whose names share their first steps, `taken` bytes long.
 #[derive(Clone, Copy)]
 pub(super) struct Group<'de, 'a> {
     pairs: &'de Pairs<'a>,
     start: usize,
     end: usize,
     taken: usize,
-    /// It is the element of a list that one pair was read as.
+    /// Set if it is the element of a list that one pair was read as.
     is_element: bool,
 }
 
@@ -148,7 +148,7 @@ impl<'de, 'a: 'de> Group<'de, 'a> {
         self.end - self.start
     }
 
-    /// Returns whether the pairs are values of this field, or fields inside of it.
+    /// Returns whether the pairs are values of this field rather than nested fields.
     fn has_values(&self) -> Result<bool, Error> {
         // Names are sorted: the shortest is first.
         let has_rest =
@@ -164,7 +164,7 @@ impl<'de, 'a: 'de> Group<'de, 'a> {
         Groups::new(self.pairs, self.start, self.end, self.taken)
     }
 
-    /// An error of the type that received this field, with the field's only text.
+    /// Adds the field's only text to an error of the type that received the field.
     fn found(&self, error: Error) -> Error {
         match self.pairs.value(self.start) {
             Found::Text(text) if self.count() == 1 => error.found(text),
@@ -181,7 +181,7 @@ impl<'de, 'a: 'de> Group<'de, 'a> {
         })
     }
 
-    /// The elements of a list, with the numbers that lead to them: repeated values, or fields whose names are numbers.
+    /// Returns the elements of a list with their indices: repeated values, or fields with numeric names.
     fn elements(&self) -> Result<Vec<(usize, Node<'de, 'a>)>, Error> {
         if self.has_values()? {
             return Ok((self.start..self.end)
@@ -192,7 +192,7 @@ impl<'de, 'a: 'de> Group<'de, 'a> {
         for (name, group) in self.groups() {
             let Ok(number) = name.parse::<u32>() else {
                 return Err(Error::new(
-                    "expected a list, found fields in brackets that are no numbers",
+                    "expected a list, found fields in brackets that are not numbers",
                 ));
             };
             elements.push((number as usize, Node::Group(group)));
@@ -202,7 +202,7 @@ impl<'de, 'a: 'de> Group<'de, 'a> {
     }
 }
 
-/// The fields of one level, one after the other.
+/// The fields of one level, in turn.
 struct Groups<'de, 'a> {
     pairs: &'de Pairs<'a>,
     next: usize,
@@ -278,7 +278,7 @@ impl<I: Iterator> Elements<I> {
         Elements { rest, count: 0 }
     }
 
-    /// Fails where values are left over.
+    /// Returns an error if values are left over.
     fn end(self, what: &str) -> Result<(), Error> {
         match self.rest.count() {
             0 => Ok(()),
@@ -307,7 +307,7 @@ where
     }
 }
 
-/// The elements of a list with their numbers.
+/// The elements of a list with their indices.
 struct Numbered<'de, 'a> {
     rest: std::vec::IntoIter<(usize, Node<'de, 'a>)>,
     count: usize,
@@ -336,7 +336,7 @@ impl<'de, 'a: 'de> de::SeqAccess<'de> for Numbered<'de, 'a> {
     }
 }
 
-/// An enum by the only field: its name is the variant, its value the content.
+/// An enum from the only field: its name is the variant, its value the content.
 struct OneVariant<'de, 'a> {
     name: &'de str,
     group: Group<'de, 'a>,
@@ -434,7 +434,7 @@ impl<'de, 'a: 'de> Node<'de, 'a> {
         }
     }
 
-    /// Gives the elements of a list to a visitor, which must take all of them.
+    /// Passes the elements of a list to a visitor, which must consume all of them.
     fn visit_list<V: Visitor<'de>>(self, hint: Hint, visitor: V) -> Result<V::Value, Error> {
         let elements: Vec<(usize, Node<'de, 'a>)> = match self {
             Node::Group(group) => group.elements()?,
@@ -462,7 +462,7 @@ impl<'de, 'a: 'de> Node<'de, 'a> {
         }
     }
 
-    /// Passes the fields inside of this one to a visitor, or its text to a visitor that reads a struct from a text, such as a date.
+    /// Passes the nested fields to a visitor, or the text if the visitor reads a struct from a text, such as a date.
     fn visit_fields<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
             Node::Group(group) if !group.has_values()? => visitor.visit_map(group.groups()),
@@ -488,7 +488,7 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for Node<'de, 'a> {
         deserialize_string deserialize_bytes deserialize_byte_buf deserialize_identifier
     }
 
-    /// The type accepts any value: a text is passed on by the reading of its pair.
+    /// The type accepts any value: the text is passed in the form that its pair selects.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let group = match self {
             Node::Group(group) => group,
@@ -522,7 +522,7 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for Node<'de, 'a> {
         }
     }
 
-    /// A checkbox that is set sends `on`.
+    /// A checked checkbox sends `on`.
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let text = self.text()?;
         if text.0 == "on" {
@@ -531,7 +531,7 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for Node<'de, 'a> {
         text.deserialize_bool(visitor)
     }
 
-    /// A browser sends an empty input as an empty text. It counts as absent if the type rejects it.
+    /// A browser sends an empty input as an empty text, which counts as absent if the type rejects it.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let Node::Group(group) = self else {
             return visitor.visit_some(self);
@@ -549,7 +549,7 @@ impl<'de, 'a: 'de> de::Deserializer<'de> for Node<'de, 'a> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
-        // The name is a mark of our own, not the name of a user's type.
+        // The name is an internal marker, not the name of a user's type.
         if name != FILE {
             return visitor.visit_newtype_struct(self);
         }
@@ -622,7 +622,7 @@ impl<'de, 'a: 'de> IntoDeserializer<'de, Error> for Node<'de, 'a> {
     }
 }
 
-/// The elements of a list in a header field (RFC 9110, section 5.6.1): between commas, but for those in quoted strings.
+/// Splits a list in a header field (RFC 9110, section 5.6.1) at commas outside quoted strings.
 fn list_elements(line: &str) -> Vec<String> {
     let mut elements = vec![String::new()];
     let mut is_quoted = false;

@@ -1,4 +1,4 @@
-//! `Header`: fields of the request's head, read into a struct.
+//! `Header`: header fields of the request, deserialized to a struct.
 
 use std::borrow::Cow;
 
@@ -12,14 +12,14 @@ use crate::problem::{Excerpt, Fault, Problem};
 use crate::request::Request;
 use conduit_core::openapi::name_in_head;
 
-/// Header fields of the request, parsed: each field of the struct takes the header field of its name, with hyphens for the
+/// Header fields of the request, parsed: each field of the struct takes the header field of its name, with hyphens in place of
 /// underscores.
 ///
-/// An `Option` is `None` if the request lacks the field. A `Vec` has all elements of a comma-separated list, from one line
-/// or several (RFC 9110, section 5.6.1); it needs `#[serde(default)]` if the field may be absent. Any other type takes a
+/// An `Option` is `None` if the request lacks the field. A `Vec` contains all elements of a comma-separated list, from one or
+/// more lines (RFC 9110, section 5.6.1); it needs `#[serde(default)]` if the field may be absent. Any other type requires a
 /// field that is sent once. `#[serde(rename = "…")]` sets another name.
 ///
-/// In the OpenAPI document each is a parameter, with type, description, and whether it is required.
+/// In the OpenAPI document, each is a parameter with type, description and whether it is required.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ use conduit_core::openapi::name_in_head;
 ///
 /// # Example
 ///
-/// A number that must be there, a list, and a text that may be missing:
+/// A required number, a list, and an optional text:
 ///
 /// ```
 /// use conduit::Header;
@@ -35,7 +35,7 @@ use conduit_core::openapi::name_in_head;
 ///
 /// #[derive(serde::Deserialize, JsonSchema)]
 /// struct Call {
-///     /// Which version of the client calls.
+///     /// The client's version.
 ///     x_client_version: u32,
 ///     #[serde(default)]
 ///     x_flags: Vec<String>,
@@ -55,7 +55,7 @@ impl<S, T: Readable> FromRequest<S> for Header<T> {
 
     async fn from_request(request: &mut Request, _: &S) -> Result<Self, Problem> {
         let request = &*request;
-        // Each field is looked for in the bytes of the head: to build the map for a few of them would cost more.
+        // Search the bytes of the head for each field: building the map for a few of them would cost more.
         let lines = |name: &str| -> Result<Vec<Cow<'_, str>>, Error> {
             let in_head = name_in_head(name);
             let lines = request.header_all(&in_head).map(|value| match str::from_utf8(value) {

@@ -8,13 +8,13 @@ use super::error::Error;
 use super::fields::Node;
 use super::text::TextDeserializer;
 
-/// Header fields or cookies, which `part` names, that a struct requests by the names of its fields.
+/// Header fields or cookies (`part`), requested with the names of a struct's fields.
 pub(super) struct Lines<F> {
     pub(super) part: &'static str,
     pub(super) find: F,
 }
 
-/// The fields of a struct that the request has.
+/// The fields of a struct that the request contains.
 struct Named<'de> {
     rest: std::vec::IntoIter<(&'static str, Vec<Cow<'de, str>>)>,
     current: Option<(&'static str, Vec<Cow<'de, str>>)>,

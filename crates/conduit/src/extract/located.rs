@@ -1,8 +1,7 @@
-//! JSON as serde reads it, with the location and the kind of a rejected value.
+//! JSON deserialization that records the location and the kind of a rejected value.
 //!
-//! A deserializer around that of `serde_json` adds the steps to a rejected value while the error passes it, and does nothing
-//! else: a valid body costs no additional allocation. The inner parser has a different error type, so our error waits in a
-//! [`Slot`] meanwhile.
+//! A wrapper of `serde_json`'s deserializer adds steps to the error as it propagates, and nothing else: a valid body costs no
+//! additional allocation. The inner parser has a different error type, so a [`Slot`] stores our error meanwhile.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -27,7 +26,7 @@ pub(super) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     }
 }
 
-/// Our error while the inner parser's is on its way out.
+/// Stores our error while the inner parser's error propagates.
 #[derive(Default)]
 struct Slot(Cell<Option<Error>>);
 
@@ -39,13 +38,13 @@ impl Slot {
         E::custom("")
     }
 
-    /// Stores the error of a visitor that does not accept a value, and returns an error of the inner parser.
+    /// Stores the error of a visitor that rejects a value, and returns an error of the inner parser.
     #[cold]
     fn reject<E: de::Error>(&self, found: Unexpected<'_>, expected: &dyn Expected) -> E {
         self.put(de::Error::invalid_type(found, expected))
     }
 
-    /// Our stored error; without one, the inner parser has rejected the value itself.
+    /// Returns the stored error; without one, the inner parser has rejected the value.
     #[cold]
     fn take(&self, error: impl de::Error) -> Error {
         self.0.take().unwrap_or_else(|| Error::of_parser(error))
@@ -70,8 +69,8 @@ macro_rules! with_hint {
     )*};
 }
 
-/// JSON describes its values: the parser gets the type only where it needs it, so that a value of another kind reaches the
-/// visitor, whose error describes it.
+/// JSON is self-describing: the parser gets the type only if it needs it, so that a value of another kind reaches the visitor,
+/// whose error describes it.
 impl<'de, D: de::Deserializer<'de>> de::Deserializer<'de> for Located<'_, D> {
     type Error = Error;
 
@@ -215,7 +214,7 @@ fn visit_object<'de, V: Visitor<'de>, A: de::MapAccess<'de>>(
     map_error!(visitor.visit_map(map), error => slot.put(error.settled_inside(Kind::Object)))
 }
 
-/// A visitor that requests an object or a list, as every derived struct does. It never receives another value, so that its
+/// A visitor that requests an object or a list, as every derived struct does. It never receives other values, so that its
 /// methods for those are not compiled for each type of a program.
 struct ObjectVisitor<'s, V> {
     visitor: V,
@@ -299,7 +298,7 @@ impl<'de, A: de::SeqAccess<'de>> de::SeqAccess<'de> for LocatedList<'_, A> {
 struct LocatedMap<'s, 'de, A> {
     inner: A,
     slot: &'s Slot,
-    /// The name of the member whose value comes next.
+    /// The name of the member whose value is next.
     name: Cow<'de, str>,
 }
 
@@ -397,7 +396,7 @@ impl<'de, A: de::VariantAccess<'de>> de::VariantAccess<'de> for LocatedVariant<'
     }
 }
 
-/// The name of a member, borrowed from the text where nothing in it is escaped.
+/// The name of a member, borrowed from the text unless it contains escapes.
 struct Name<'de>(Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {

@@ -30,9 +30,8 @@
 //! | `Option<T>` | `None` if the request has no input for `T` | as `T` |
 //! | `Result<T, T::Rejection>` | the value or the rejection, for the handler to process | – |
 //!
-//! At most one argument takes the body; two are a compile error. The order of the arguments
-//! is free: they are extracted from left to right, [`Request`] last, and the first rejection is the
-//! response.
+//! At most one argument may consume the body; two are a compile error. The order of the arguments is free: they are extracted
+//! from left to right, [`Request`] last, and the first rejection is the response.
 
 pub mod auth;
 mod client;
@@ -99,8 +98,8 @@ pub use conduit_core::extract::{FromRef, FromRequest, PeerAddr};
 use crate::openapi::Operation;
 use crate::request::Request;
 
-/// A type that serde reads from a request: every type that implements `serde::Deserialize` and borrows nothing. There is
-/// nothing to implement: it replaces [`DeserializeOwned`] in bounds for the sake of the compiler's messages.
+/// A type that serde can deserialize from a request. Implemented for every type that implements `serde::Deserialize` and
+/// borrows nothing; it replaces [`DeserializeOwned`] in bounds for the sake of the compiler's messages.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be deserialized from a request",
     label = "`{Self}` does not implement `serde::Deserialize` for owned data",
@@ -111,10 +110,10 @@ pub trait Readable: DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> Readable for T {}
 
-/// The application's state, or a part that [`FromRef`] makes from it.
+/// The application's state, or a part that [`FromRef`] derives from it.
 ///
-/// Each worker thread has a clone of the state that [`App::new`](crate::App::new) took: share values between
-/// workers through an `Arc`, a pool, or another handle.
+/// Each worker thread has a clone of the state passed to [`App::new`](crate::App::new): share values between workers through an
+/// `Arc`, a pool, or another handle.
 #[derive(Clone, Copy, Debug)]
 pub struct State<T>(pub T);
 
@@ -125,7 +124,7 @@ impl<S, T: FromRef<S>> FromRequest<S> for State<T> {
         Ok(State(T::from_ref(state)))
     }
 
-    /// It does not depend on the request's content.
+    /// The state does not depend on the request's content.
     fn describe(_: &mut Operation) {}
 }
 

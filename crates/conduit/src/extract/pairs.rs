@@ -1,7 +1,7 @@
-//! Pairs of names and values: a query, a form, the texts and files of a multipart form.
+//! Name-value pairs: a query, a form, the texts and files of a multipart form.
 //!
-//! Pairs are kept as ranges of one text and sorted by the steps of their names, so that the fields inside of one field are
-//! neighbours: [`fields`](super::fields) reads them in place, and no tree is built.
+//! Pairs are ranges of one text, sorted by the steps of their names, so that nested fields are adjacent:
+//! [`fields`](super::fields) reads them in place, without a tree.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -16,26 +16,26 @@ use super::fields::Root;
 use super::refusals;
 use crate::problem::{Excerpt, Fault, Problem, Step};
 
-/// The most pairs that a query or a form has. Each costs less than 64 bytes besides its text.
+/// The maximum number of pairs in a query or a form. Each costs less than 64 bytes in addition to its text.
 const COUNT_LIMIT: usize = 10_000;
 
-/// The most names in brackets: `a[b][c]` has two.
+/// The maximum number of names in brackets: `a[b][c]` has two.
 const DEPTH_LIMIT: usize = 8;
 
-/// The number of pairs read in all attempts with other readings of their texts, and the minimum number of attempts.
+/// The number of pairs read over all attempts with other text forms, and the minimum number of attempts.
 const ATTEMPTED_PAIRS: usize = 100_000;
 const ATTEMPTS: usize = 32;
 
-/// Pairs of names and values.
+/// Name-value pairs.
 pub(super) struct Pairs<'a> {
     text: Cow<'a, str>,
-    /// Sorted by the steps of the names, and then in the order of the input.
+    /// Sorted by the steps of the names, then by input order.
     all: Vec<Pair>,
-    /// A type that accepts any value has taken a text.
+    /// Set if a type that accepts any value has received a text.
     was_taken: Cell<bool>,
-    /// The pair whose empty text an optional value has rejected.
+    /// The pair whose empty text an optional value rejected.
     refused_empty: Cell<Option<usize>>,
-    /// The names of a struct's fields, of which some have brackets.
+    /// The field names of a struct, some of which contain brackets.
     literal_names: Cell<Option<&'static [&'static str]>>,
 }
 
@@ -43,21 +43,21 @@ pub(super) struct Pairs<'a> {
 struct Pair {
     name: Range<usize>,
     value: PairValue,
-    /// The name has brackets that lead to a field inside of another one.
+    /// Set if the name has brackets that lead to a nested field.
     has_steps: bool,
-    /// The name ends in `[]`, which is not a step.
+    /// Set if the name ends in `[]`, which is not a step.
     is_open: bool,
-    /// The name has too many brackets.
+    /// Set if the name has too many brackets.
     is_too_deep: bool,
     reading: TextForm,
-    /// A type that accepts any value has taken the text.
+    /// Set if a type that accepts any value has received the text.
     was_taken: Cell<bool>,
 }
 
 #[derive(Clone)]
 enum PairValue {
     Text(Range<usize>),
-    /// A file, by its index among those of the request.
+    /// A file, by its index in the request.
     #[cfg_attr(not(feature = "multipart"), allow(dead_code, reason = "no other form has files"))]
     File(u64),
 }
@@ -67,7 +67,7 @@ enum PairValue {
 pub(super) enum TextForm {
     #[default]
     Text,
-    /// No value, of an empty text.
+    /// No value, for an empty text.
     Nothing,
     /// A number or a boolean.
     Scalar,
@@ -109,11 +109,11 @@ pub(super) enum Found<'a> {
     File(u64),
 }
 
-/// The pairs cannot be read, for any type.
+/// Pairs that cannot be parsed, regardless of the type.
 #[derive(Debug)]
 pub(super) enum Malformed {
     TooMany,
-    /// The name, as far as it can be shown, and the part that is not UTF-8.
+    /// An excerpt of the name, and of the part that is not UTF-8.
     NotUtf8 {
         name: String,
         part: String,
@@ -121,7 +121,7 @@ pub(super) enum Malformed {
 }
 
 impl Malformed {
-    /// The problem, in a part of the request that has `too_many` as its status for too many pairs.
+    /// Returns the problem, in a part of the request; `too_many` is the status for too many pairs.
     #[cold]
     pub(super) fn problem(self, part: &str, too_many: StatusCode) -> Problem {
         match self {
@@ -136,7 +136,7 @@ impl Malformed {
     }
 }
 
-/// Where the name and the value of each pair are in an urlencoded text.
+/// Returns the ranges of the name and the value of each pair in an urlencoded text.
 fn split(urlencoded: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
     let mut start = 0;
     std::iter::from_fn(move || {
@@ -155,7 +155,7 @@ fn split(urlencoded: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)
     })
 }
 
-/// The decoded values of all pairs with this name in a query; `None` for a value that is not UTF-8.
+/// Returns the decoded values of all pairs with this name in a query; `None` for a value that is not UTF-8.
 pub(super) fn values<'a>(urlencoded: &'a [u8], name: &'a str) -> impl Iterator<Item = Option<String>> {
     split(urlencoded)
         .filter(move |(sent, _)| plus_decoded(&urlencoded[sent.clone()]).eq(name.bytes()))
@@ -163,7 +163,7 @@ pub(super) fn values<'a>(urlencoded: &'a [u8], name: &'a str) -> impl Iterator<I
 }
 
 impl<'a> Pairs<'a> {
-    /// No pairs, with room for some.
+    /// Returns an empty list with capacity for `count` pairs.
     fn with_capacity(text: Cow<'a, str>, count: usize) -> Self {
         Pairs {
             text,
@@ -174,7 +174,7 @@ impl<'a> Pairs<'a> {
         }
     }
 
-    /// The pairs of a query or a form, `application/x-www-form-urlencoded`, whose decoded bytes must be UTF-8.
+    /// Parses the pairs of a query or a form, `application/x-www-form-urlencoded`, whose decoded bytes must be UTF-8.
     pub(super) fn parse(urlencoded: &'a [u8]) -> Result<Self, Malformed> {
         let most = urlencoded.iter().filter(|byte| **byte == b'&').count() + 1;
         let capacity = if urlencoded.is_empty() { 0 } else { most };
@@ -209,8 +209,8 @@ impl<'a> Pairs<'a> {
             }
         } else {
             let mut text = Vec::with_capacity(urlencoded.len() + 1);
-            // A byte of ASCII after each part, so that no character is put together from two of them, and that an empty
-            // text has a place that no other one has.
+            // An ASCII byte after each part prevents characters that span two parts, and gives each empty text a unique
+            // position.
             let mut push = |range: Range<usize>| {
                 let start = text.len();
                 text.extend(plus_decoded(&urlencoded[range]));
@@ -235,7 +235,7 @@ impl<'a> Pairs<'a> {
         Ok(pairs)
     }
 
-    /// The pairs of a multipart form, which are added one by one.
+    /// Returns the pairs of a multipart form, initially empty.
     #[cfg(feature = "multipart")]
     pub(super) fn of_parts() -> Pairs<'static> {
         Pairs::with_capacity(Cow::Borrowed(""), 0)
@@ -247,7 +247,7 @@ impl<'a> Pairs<'a> {
         self.all.push(Pair::new(name, PairValue::Text(value)));
     }
 
-    /// Adds a file by its place among those that came.
+    /// Adds a file by its index in the request.
     #[cfg(feature = "multipart")]
     pub(super) fn push_file(&mut self, name: &str, place: u64) {
         let name = self.push(name);
@@ -263,7 +263,7 @@ impl<'a> Pairs<'a> {
         start..text.len() - 1
     }
 
-    /// Sorts the pairs once all have come.
+    /// Sorts the pairs after the last one is added.
     pub(super) fn arrange(&mut self) {
         let text = &*self.text;
         for pair in &mut self.all {
@@ -284,8 +284,8 @@ impl<'a> Pairs<'a> {
 
     /// Reads a value from the pairs.
     ///
-    /// A type that accepts any value receives texts. If it rejects one afterwards, the pairs are read
-    /// again with that text as a number or a boolean, as a list, or as no value.
+    /// A type that accepts any value receives texts. If it later rejects one, the pairs are read again with that text as a
+    /// number or a boolean, as a list, or as no value.
     pub(super) fn read<T: DeserializeOwned>(mut self) -> Result<T, Error> {
         let mut values = Values::<T> {
             last: None,
@@ -298,7 +298,7 @@ impl<'a> Pairs<'a> {
         Ok(value.expect("a successful attempt stores its value"))
     }
 
-    /// Reads a value until no text has another reading. It is compiled once for the values of all types.
+    /// Reads a value until no text has another form to try. Compiled once for all value types.
     fn attempts(&mut self, values: &mut dyn Attempts) -> Result<Attempt, Error> {
         // The outcome before the last change, and the pairs that it changed.
         let mut before: Option<Result<(), Error>> = None;
@@ -333,7 +333,7 @@ impl<'a> Pairs<'a> {
         }
     }
 
-    /// Selects another reading for the rejected texts, if there is one, and returns the pairs that it changed.
+    /// Selects another form for the rejected texts, if there is one, and returns the changed pairs.
     fn change_refused(&mut self, has_failed: bool) -> Vec<usize> {
         if !self.was_taken.take() {
             return Vec::new();
@@ -358,8 +358,8 @@ impl<'a> Pairs<'a> {
         !changed.is_empty() && changed.iter().all(|index| self.all[*index].reading == TextForm::Scalar)
     }
 
-    /// Changes the reading of a pair, and of those at the same place in other elements of a list: `items[0][date]` and
-    /// `items[1][date]` are of one type.
+    /// Changes the form of a pair, and of those at the same position in other elements of a list: `items[0][date]` and
+    /// `items[1][date]` have the same type.
     fn change(&mut self, index: usize, reading: TextForm) -> Vec<usize> {
         let model = self.all[index].clone();
         let before = model.reading;
@@ -379,7 +379,7 @@ impl<'a> Pairs<'a> {
         indices
     }
 
-    /// The pair whose text is at this place in memory, if a type that accepts any value has taken it.
+    /// Returns the pair whose text is at this position in memory, if a type that accepts any value has received it.
     fn index_of(&self, place: refusals::TextPosition) -> Option<usize> {
         let is_there = |pair: &Pair| match &pair.value {
             PairValue::Text(range) => pair.was_taken.get() && refusals::position(&self.text[range.clone()]) == place,
@@ -395,7 +395,7 @@ impl<'a> Pairs<'a> {
         }
     }
 
-    /// An error about a text that serde had kept, with the name of its pair.
+    /// Adds the name of the pair to an error about a text that serde had kept.
     fn placed(&self, error: Error) -> Error {
         match error.refused_text().and_then(|place| self.index_of(place)) {
             Some(index) => error.at(self.all[index].steps(&self.text)),
@@ -403,7 +403,7 @@ impl<'a> Pairs<'a> {
         }
     }
 
-    /// Takes the brackets of these names as a part of them.
+    /// Treats the brackets in these names literally.
     fn take_literally(&mut self, names: &[&str]) {
         for pair in &mut self.all {
             if names.contains(&&self.text[pair.name.clone()]) {
@@ -413,7 +413,7 @@ impl<'a> Pairs<'a> {
         self.sort();
     }
 
-    /// Returns whether a name with brackets is, as a whole, one of these field names; then the pairs are read once more.
+    /// Returns whether a name with brackets literally equals one of these field names; the pairs are then read again.
     pub(super) fn has_literal_name(&self, names: &'static [&'static str]) -> bool {
         let has_bracket = |name: &&str| name.contains('[');
         if !names.iter().any(has_bracket) {
@@ -427,7 +427,7 @@ impl<'a> Pairs<'a> {
         has
     }
 
-    /// Fails where a name has too many brackets.
+    /// Returns an error if a name has too many brackets.
     pub(super) fn check_depth(&self) -> Result<(), Error> {
         match self.all.iter().find(|pair| pair.is_too_deep) {
             None => Ok(()),
@@ -443,24 +443,24 @@ impl<'a> Pairs<'a> {
         self.all.len()
     }
 
-    /// The pairs in the order in which they came, by their indices.
+    /// Returns the indices of the pairs in input order.
     pub(super) fn in_order(&self) -> Vec<usize> {
         let mut indices: Vec<usize> = (0..self.all.len()).collect();
         indices.sort_unstable_by_key(|index| self.all[*index].name.start);
         indices
     }
 
-    /// The whole name of a pair.
+    /// Returns the whole name of a pair.
     pub(super) fn name(&self, index: usize) -> &str {
         &self.text[self.all[index].name.clone()]
     }
 
-    /// The part of a pair's name after the steps that take the first bytes: empty, a name, or names in brackets.
+    /// Returns the part of a pair's name after the first `taken` bytes: empty, a name, or names in brackets.
     pub(super) fn rest(&self, index: usize, taken: usize) -> &str {
         &self.all[index].path(&self.text)[taken..]
     }
 
-    /// The step of a pair's name after those that take the first bytes, and the bytes that are taken after it.
+    /// Returns the step of a pair's name after the first `taken` bytes, and the offset after it.
     pub(super) fn step(&self, index: usize, taken: usize) -> (&str, usize) {
         let pair = &self.all[index];
         let path = pair.path(&self.text);
@@ -491,7 +491,7 @@ impl<'a> Pairs<'a> {
         self.all[index].reading
     }
 
-    /// A type that accepts any value takes the text of this pair.
+    /// Records that a type that accepts any value received the text of this pair.
     pub(super) fn note_taken(&self, index: usize) {
         if !self.was_taken.replace(true) {
             refusals::clear();
@@ -499,7 +499,7 @@ impl<'a> Pairs<'a> {
         self.all[index].was_taken.set(true);
     }
 
-    /// An optional value has rejected the empty text of this pair.
+    /// Records that an optional value rejected the empty text of this pair.
     pub(super) fn note_refused_empty(&self, index: usize) {
         self.refused_empty.set(Some(index));
     }
@@ -511,16 +511,16 @@ enum Attempt {
     Before,
 }
 
-/// The attempts to read a value, without its type.
+/// The attempts to read a value, independent of its type.
 trait Attempts {
-    /// Reads the value, and stores it.
+    /// Reads and stores the value.
     fn read(&mut self, pairs: &Pairs<'_>) -> Result<(), Error>;
 
     /// Keeps the value during the next attempts.
     fn keep(&mut self);
 }
 
-/// The values of the last attempt, and of the attempt before the last change.
+/// The values of the last attempt and of the attempt before the last change.
 struct Values<T> {
     last: Option<T>,
     before: Option<T>,
@@ -542,7 +542,7 @@ impl<T: DeserializeOwned> Attempts for Values<T> {
     }
 }
 
-/// Returns whether the error is about a value that was parsed from a text, and that no level has described.
+/// Returns whether the error is about a value that was parsed from a text, and no level has described it.
 fn is_about_a_reading(error: Option<&Error>) -> bool {
     let kind = error.and_then(Error::refused_kind);
     kind.is_some_and(|kind| kind != Kind::Text)
@@ -561,7 +561,7 @@ impl Pair {
         }
     }
 
-    /// The name without `[]` at its end.
+    /// Returns the name without a trailing `[]`.
     fn path<'t>(&self, text: &'t str) -> &'t str {
         let end = if self.is_open { self.name.end - 2 } else { self.name.end };
         &text[self.name.start..end]
@@ -585,7 +585,7 @@ impl Pair {
         names.then(self.name.start.cmp(&other.name.start))
     }
 
-    /// Returns whether two names differ in indices of elements only.
+    /// Returns whether two names differ only in element indices.
     fn is_like(&self, other: &Pair, text: &str) -> bool {
         let is_number = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
         let are_like = |(one, other): (&str, &str)| one == other || is_number(one) && is_number(other);
@@ -593,7 +593,7 @@ impl Pair {
     }
 }
 
-/// The steps that a name has: `a[b][c]` three, `a[]` one.
+/// Returns the steps of a name: `a[b][c]` has three, `a[]` one.
 #[cfg(feature = "validate")]
 pub(super) fn steps(name: &str) -> impl Iterator<Item = &str> {
     let mut pair = Pair::new(0..name.len(), PairValue::Text(0..0));
@@ -602,8 +602,8 @@ pub(super) fn steps(name: &str) -> impl Iterator<Item = &str> {
     pair.steps(name)
 }
 
-/// The number of names in brackets, if any: `a[b][c]` has two and `a[b][]` one. In any other notation, such as
-/// `[a]`, `a[b` or `a[b]c`, the brackets are a part of the name.
+/// Returns the number of names in brackets, if any: `a[b][c]` has two and `a[b][]` one. In any other notation, such as `[a]`,
+/// `a[b` or `a[b]c`, the brackets are part of the name.
 fn depth(name: &str) -> Option<usize> {
     let (first, rest) = name.split_once('[')?;
     let inside = rest.strip_suffix(']')?;
@@ -614,9 +614,9 @@ fn depth(name: &str) -> Option<usize> {
     Some(inside.split("][").count() - usize::from(name.ends_with("[]")))
 }
 
-/// A part of an urlencoded text, decoded.
+/// Decodes a part of an urlencoded text.
 fn plus_decoded(part: &[u8]) -> impl Iterator<Item = u8> {
-    // A `+` that is encoded is itself: the spaces come first.
+    // Replace `+` with spaces first: an encoded `+` is literal.
     let spaced = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte });
     let mut rest = spaced.enumerate();
     let digit = move |at: usize| part.get(at).and_then(|byte| char::from(*byte).to_digit(16));

@@ -1,4 +1,4 @@
-//! `Path`: the parameters of the route's path, read by serde.
+//! `Path`: the parameters of the route's path, deserialized with serde.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ use crate::route::ParameterPlace;
 
 /// Parameters of the route's path, percent-decoded and parsed.
 ///
-/// Each parameter is a separate argument with the parameter's name; or one argument takes several as a tuple or a
-/// struct. A handler that omits a parameter of its path, or takes one that the path does not have, is a compile error.
+/// Each parameter is a separate argument with the parameter's name; or one argument takes several as a tuple or a struct. A
+/// handler that omits a parameter of its path, or takes one that the path does not have, is a compile error.
 ///
 /// # Errors
 ///
@@ -68,7 +68,7 @@ impl<T: fmt::Display> fmt::Display for Path<T> {
     }
 }
 
-/// A struct that takes all parameters of a path by their names. Derive it, next to serde's `Deserialize`.
+/// A struct that takes all parameters of a path by name. Derive it together with serde's `Deserialize`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot take parameters of the path by their names",
     label = "neither the name of a parameter nor a struct of parameters",
@@ -76,16 +76,16 @@ impl<T: fmt::Display> fmt::Display for Path<T> {
     note = "for a parameter of a prefix with a custom type, write `Path((slug,)): Path<(Slug,)>`"
 )]
 pub trait PathParams {
-    /// The names of the parameters, those of the struct's fields.
+    /// The names of the parameters, which are the names of the struct's fields.
     const NAMES: &'static [&'static str];
 }
 
 impl<T> Path<T> {
-    /// Reads the parameters with these names and places in the route's path. The route attributes write the call.
+    /// Reads the parameters with these names and positions in the route's path. The route attributes generate the call.
     ///
     /// # Errors
     ///
-    /// When a decoded value is not UTF-8, or is not valid for `T`.
+    /// Returns an error if a decoded value is not UTF-8, or not valid for `T`.
     pub fn from_parameters(request: &Request, names: &'static [(&'static str, ParameterPlace)]) -> Result<Self, Problem>
     where
         T: Readable,
@@ -96,8 +96,8 @@ impl<T> Path<T> {
         }
     }
 
-    /// Adds the parameters with these names and places to the description of an operation. The route attributes write
-    /// the call.
+    /// Adds the parameters with these names and positions to the description of an operation. The route attributes generate the
+    /// call.
     pub fn describe_parameters(operation: &mut Operation, names: &[(&str, ParameterPlace)]) {
         describe_path(operation, TypeKey::of::<T>(), names);
     }
@@ -109,11 +109,11 @@ fn describe_path(operation: &mut Operation, of: TypeKey, names: &[(&str, Paramet
         .faults(StatusCode::BAD_REQUEST, "A parameter of the path is not as expected.");
 }
 
-/// The rejection of a parameter that a type does not take.
+/// Returns the rejection of a parameter that its type does not accept.
 #[cold]
 fn rejected(request: &Request, names: &'static [(&'static str, ParameterPlace)], error: Error) -> Problem {
     let error = match names {
-        // The deserializer does not see a type that takes a text and rejects it afterwards.
+        // The deserializer does not notice a type that accepts a text and rejects it afterwards.
         [(name, place)] => error
             .found(request.parameter_at(name, *place).unwrap_or_default())
             .of_name(name),
@@ -122,7 +122,7 @@ fn rejected(request: &Request, names: &'static [(&'static str, ParameterPlace)],
     Problem::faults(StatusCode::BAD_REQUEST, &[error.fault("path")])
 }
 
-/// An argument that takes a parameter of the path. A route attribute requires it if an argument has the name of a
+/// An argument that takes a parameter of the path. A route attribute requires the trait if an argument has the name of a
 /// parameter and its type may be an alias of [`Path`].
 #[diagnostic::on_unimplemented(
     message = "an argument with the name of a path parameter must be a `Path`, and `{Self}` is not",
@@ -133,17 +133,17 @@ pub trait PathArgument: Sized {
     /// The type of the parameter's value.
     type Value;
 
-    /// Takes the parameter.
+    /// Extracts the parameter.
     ///
     /// # Errors
     ///
     /// As [`Path::from_parameters`].
     fn take(request: &Request, names: &'static [(&'static str, ParameterPlace)]) -> Result<Self, Problem>;
 
-    /// As [`Path::describe_parameters`].
+    /// Like [`Path::describe_parameters`].
     fn describe(operation: &mut Operation, names: &[(&str, ParameterPlace)]);
 
-    /// The schema of the value, which is registered if it exists.
+    /// Returns the schema of the value, and registers it.
     #[cfg(feature = "openapi")]
     #[doc(hidden)]
     fn schema() -> crate::openapi::SchemaOf<Self::Value> {
@@ -163,7 +163,7 @@ impl<T: Readable> PathArgument for Path<T> {
     }
 }
 
-/// All the parameters that an argument takes: a scalar reads the first, a tuple each in turn, a struct each by name.
+/// The parameters of an argument: a scalar takes the first, a tuple each in turn, a struct each by name.
 struct ParametersDeserializer<'r> {
     request: &'r Request,
     names: &'static [(&'static str, ParameterPlace)],
@@ -172,7 +172,7 @@ struct ParametersDeserializer<'r> {
 impl<'r> ParametersDeserializer<'r> {
     fn value(&self, place: usize) -> Result<ValueDeserializer<'r>, Error> {
         let Some(&(name, in_path)) = self.names.get(place) else {
-            return Err(Error::new(format_args!("the path has no parameter at place {place}")));
+            return Err(Error::new(format_args!("the path has no parameter at index {place}")));
         };
         let raw = self.request.parameter_at(name, in_path).unwrap_or_default();
         match percent_decode_str(raw).decode_utf8() {
@@ -265,7 +265,7 @@ impl<'de> de::Deserializer<'de> for ParametersDeserializer<'de> {
     }
 }
 
-/// The parameters one after the other, as a tuple's elements or as a struct's fields.
+/// The parameters in turn, as the elements of a tuple or the fields of a struct.
 struct Each<'r> {
     parameters: ParametersDeserializer<'r>,
     place: usize,

@@ -1,12 +1,12 @@
 //! Texts that a visitor rejected.
 //!
 //! Serde keeps the values of flattened structs and of untagged and internally tagged enums before it knows their types. A
-//! number rejects such a text later, and the rejection does not return to the deserializer: an untagged enum even
-//! drops the error. The error's constructor therefore records the text here, by its location in memory.
+//! number rejects such a text later, and the rejection does not reach the deserializer: an untagged enum even drops the error.
+//! The error's constructor therefore records the text here, by its location in memory.
 
 use std::cell::RefCell;
 
-/// The maximum number of recorded rejections; an attempt to read has few.
+/// The maximum number of recorded rejections; an attempt has few.
 const LIMIT: usize = 64;
 
 /// The position of a text in memory: its address and its length.
@@ -25,7 +25,7 @@ pub(super) fn position(text: &str) -> TextPosition {
 #[cold]
 pub(super) fn note(text: &str) -> TextPosition {
     let position = position(text);
-    // An error may be created by a thread that is ending.
+    // An error may be created on a thread that is exiting.
     let _ = REFUSED.try_with(|refused| {
         let mut refused = refused.borrow_mut();
         if refused.len() < LIMIT {

@@ -1,4 +1,4 @@
-//! The cookies of a request, read in one way by every extractor (RFC 6265, section 4.2).
+//! The request's cookies, parsed the same way for every extractor (RFC 6265, section 4.2).
 
 use std::borrow::Cow;
 use std::str::Utf8Error;
@@ -8,27 +8,27 @@ use percent_encoding::percent_decode;
 
 use crate::request::Request;
 
-/// A cookie as the client sent it.
+/// A cookie as sent by the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SentCookie<'a> {
-    /// Not decoded: with it, `__%48ost-id`, which any site of the domain can set, would be taken for `__Host-id`.
+    /// Not decoded: otherwise `__%48ost-id`, which any site of the domain can set, would pass for `__Host-id`.
     pub(super) name: &'a [u8],
-    /// Without the quotes around it, and not decoded.
+    /// Without the surrounding quotes, not decoded.
     value: &'a [u8],
 }
 
 impl<'a> SentCookie<'a> {
-    /// The value, percent-decoded.
+    /// Returns the percent-decoded value.
     pub(super) fn value(&self) -> Result<Cow<'a, str>, Utf8Error> {
         percent_decode(self.value).decode_utf8()
     }
 }
 
-/// All cookies, in the order of the request. Browsers send the one with the longest path first, so that the first of a name
-/// is the most specific one (RFC 6265, section 5.4).
+/// Returns all cookies in the order of the request. Browsers send the cookie with the longest path first, so the first of a
+/// name is the most specific one (RFC 6265, section 5.4).
 ///
-/// A pair without `=` or without a name is not a cookie. White space around name and value is removed, and then one pair of
-/// quotes around the value, which is the other form of a value in section 4.1.1.
+/// A pair without `=` or without a name is not a cookie. White space around name and value is removed, then one pair of quotes
+/// around the value, the quoted form of section 4.1.1.
 pub(super) fn sent_cookies(request: &Request) -> impl Iterator<Item = SentCookie<'_>> {
     request
         .header_all(COOKIE.as_str())
@@ -36,7 +36,7 @@ pub(super) fn sent_cookies(request: &Request) -> impl Iterator<Item = SentCookie
         .filter_map(parse)
 }
 
-/// The values of all cookies of this name.
+/// Returns the values of all cookies of this name.
 pub(crate) fn sent_values<'a>(
     request: &'a Request,
     name: &str,
@@ -60,7 +60,7 @@ fn parse(pair: &[u8]) -> Option<SentCookie<'_>> {
 mod tests {
     use super::*;
 
-    /// A pair, and the name and value in it.
+    /// A pair, and its name and value.
     type Case<'a> = (&'a [u8], Option<(&'a [u8], &'a str)>);
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
             (b"a=%221%22", Some((b"a", "\"1\""))),
             (b"a=100%25", Some((b"a", "100%"))),
             (b"a=100%", Some((b"a", "100%"))),
-            // The name stays as it was sent.
+            // The name is not decoded.
             (b"__%48ost-a=1", Some((b"__%48ost-a", "1"))),
         ];
         for (pair, expected) in cases {

@@ -7,8 +7,8 @@ use crate::openapi::Operation;
 use crate::request::Request;
 use crate::server::{ServerHandle, current};
 
-/// Notifies a handler, or its response stream, of the server's shutdown: long work can end
-/// within the [shutdown timeout](crate::App::shutdown_timeout), after which it is aborted.
+/// Notifies a handler, or its response stream, of the server's shutdown, so that long work can end within the
+/// [shutdown timeout](crate::App::shutdown_timeout), after which it is aborted.
 ///
 /// # Example
 ///
@@ -36,8 +36,8 @@ impl Shutdown {
         self.0.as_ref().is_some_and(ServerHandle::is_stopping)
     }
 
-    /// Waits for the beginning of a shutdown; returns at once if it has begun. Without a server, as in a test of a handler
-    /// alone, it waits for ever.
+    /// Waits for the beginning of a shutdown; returns at once if it has begun. Without a server, as in a unit test of a
+    /// handler, it never returns.
     ///
     /// # Cancel safety
     ///
@@ -58,6 +58,6 @@ impl<S> FromRequest<S> for Shutdown {
         Ok(Shutdown(current::server()))
     }
 
-    /// It does not depend on the request's content.
+    /// The shutdown does not depend on the request's content.
     fn describe(_: &mut Operation) {}
 }

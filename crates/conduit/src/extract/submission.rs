@@ -1,4 +1,4 @@
-//! `Submission`: a form that its page shows again, with the values that were sent and an error next to each field.
+//! `Submission`: a form that its page shows again, with the submitted values and an error next to each invalid field.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -9,18 +9,18 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 
-/// A submitted form: `F` is a [`Form<T>`](Form), or a `Valid<Form<T>>`. Where the form is not as expected, the handler gets its
-/// [`FormFields`], so that the page can show the form again. Take the values of a form without errors, and redirect
-/// with [`Redirect::to`](crate::Redirect::to): a reload of the next page then does not submit the form again.
+/// A submitted form: `F` is a [`Form<T>`](Form), or a `Valid<Form<T>>`. If the form is invalid, the handler gets its
+/// [`FormFields`], so that the page can show the form again. After a valid form, redirect with
+/// [`Redirect::to`](crate::Redirect::to): a reload of the next page then does not submit the form again.
 ///
 /// # Errors
 ///
-/// Rejects with 413 for a body that is too long, with 415 for another media type than that of a form, and with 400 for one
-/// that is not UTF-8.
+/// Rejects with 413 for a body over the limit, with 415 for a media type other than a form's, and with 400 for one that is not
+/// UTF-8.
 ///
 /// # Example
 ///
-/// A name that is too long is shown again:
+/// An invalid age is shown again:
 ///
 /// ```
 /// use conduit::extract::{FormFields, Submission};
@@ -33,7 +33,7 @@ use crate::request::Request;
 ///
 /// fn page(fields: &FormFields) -> Html<String> {
 ///     let error = fields.error("age").unwrap_or_default();
-///     // `value` is the text of a client: a template escapes it.
+///     // `value` is client input: a template escapes it.
 ///     let value = fields.value("age").replace('&', "&amp;").replace('"', "&quot;");
 ///     Html(format!(r#"<form method="post"><input name="age" value="{value}"> {error}</form>"#))
 /// }
@@ -63,18 +63,18 @@ pub struct Submission<F> {
 type Pairs = Vec<(String, String)>;
 
 impl<F> Submission<F> {
-    /// The form, or its fields with the errors.
+    /// Returns the form, or its fields with the errors.
     ///
     /// # Errors
     ///
-    /// When a field is not as expected.
+    /// Returns an error if a field is invalid.
     pub fn into_result(self) -> Result<F, FormFields> {
         let values = self.values;
         self.outcome.map_err(|errors| FormFields { values, errors })
     }
 
-    /// The form or its errors, and the fields as they were sent: for a handler that finds further errors, such as a name that is
-    /// taken, and adds them to the fields.
+    /// Returns the form or its errors, and the submitted fields: for a handler that detects further errors, such as a name that
+    /// is taken, and adds them to the fields.
     pub fn into_parts(self) -> (Result<F, FormFields>, FormFields) {
         let fields = FormFields::with_values(self.values);
         let outcome = self.outcome.map_err(|errors| FormFields {
@@ -85,9 +85,9 @@ impl<F> Submission<F> {
     }
 }
 
-/// The fields of a form as a client has sent them, and what is wrong with them. The default is an empty form.
+/// The fields of a form as submitted by the client, and their errors. The default is an empty form.
 ///
-/// The values are texts of the client: a page has to escape them, as templates do, and should leave out passwords.
+/// The values are client input: a page has to escape them, as templates do, and should omit passwords.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormFields {
     values: Pairs,
@@ -96,7 +96,7 @@ pub struct FormFields {
 }
 
 impl FormFields {
-    /// Fields with these values, such as those of a thing that the form changes.
+    /// Returns fields with these values, such as those of the object that the form edits.
     pub fn with_values<N: Into<String>, V: Into<String>>(values: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = values.into_iter().map(|(name, value)| (name.into(), value.into()));
         FormFields {
@@ -105,25 +105,25 @@ impl FormFields {
         }
     }
 
-    /// The first value of a field; empty without one.
+    /// Returns the first value of a field; empty without one.
     pub fn value(&self, name: &str) -> &str {
         self.values(name).next().unwrap_or_default()
     }
 
-    /// All values of a field.
+    /// Returns all values of a field.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         let of_name = self.values.iter().filter(move |(known, _)| known == name);
         of_name.map(|(_, value)| value.as_str())
     }
 
-    /// The first error of a field. The empty name is that of the form as a whole. A field in another one has brackets, as in the
-    /// form: `items[0][price]`.
+    /// Returns the first error of a field; the empty name means the form as a whole. The name of a nested field has brackets,
+    /// as in the form: `items[0][price]`.
     pub fn error(&self, name: &str) -> Option<&str> {
         let (_, message) = self.errors.iter().find(|(known, _)| known == name)?;
         Some(message)
     }
 
-    /// All errors: the name of the field and the message.
+    /// Returns all errors: the name of the field and the message.
     pub fn errors(&self) -> impl Iterator<Item = (&str, &str)> {
         self.errors
             .iter()
@@ -146,7 +146,7 @@ fn errors_in(problem: &Problem) -> Option<Pairs> {
     Some(faults.iter().filter_map(error).collect())
 }
 
-/// The name that a field has in the form: `body.items[0].price` is `items[0][price]`.
+/// Returns the name of a field in the form: `body.items[0].price` is `items[0][price]`.
 fn name_of(path: &str) -> String {
     let path = path.strip_prefix("body").unwrap_or(path);
     let mut steps = path.strip_prefix('.').unwrap_or(path).split('.');
@@ -163,7 +163,7 @@ fn name_of(path: &str) -> String {
 
 /// A form in the body: the argument of a [`Submission`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no form that a page can show again",
+    message = "`{Self}` is not a form that a page can show again",
     note = "write `Submission<Form<…>>`, or `Submission<Valid<Form<…>>>` for a form with rules"
 )]
 pub trait SubmittedForm {}
@@ -195,7 +195,7 @@ where
         Ok(Submission { outcome, values })
     }
 
-    /// The handler responds to a form with errors.
+    /// The handler responds to invalid forms.
     fn describe(operation: &mut Operation) {
         operation.without_responses(F::describe);
         operation

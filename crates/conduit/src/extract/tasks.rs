@@ -13,14 +13,14 @@ use crate::request::Request;
 use crate::server::current;
 use crate::server::work::Work;
 
-/// Spawns tasks that go on after the response, such as sending a mail.
+/// Spawns tasks that continue after the response, such as sending a mail.
 ///
-/// A shutdown waits for these tasks as it does for handlers, within the
-/// [shutdown timeout](crate::App::shutdown_timeout), and logs the name and age of each that it cuts off. It does not wait for
-/// tasks of `tokio::task::spawn_local` and `tokio::spawn`: it drops them, and logs their number.
+/// A shutdown waits for these tasks as it does for handlers, within the [shutdown timeout](crate::App::shutdown_timeout), and
+/// logs the name and age of each task that it aborts. It does not wait for tasks of `tokio::task::spawn_local` and
+/// `tokio::spawn`: it drops them, and logs their number.
 ///
-/// A task runs on the worker of its request, and need not be `Send`. A task that has to survive the end of the process
-/// belongs into a queue or a database.
+/// A task runs on the worker of its request, and need not be `Send`. Use a queue or a database for tasks that must survive the
+/// end of the process.
 ///
 /// # Example
 ///
@@ -45,19 +45,19 @@ use crate::server::work::Work;
 pub struct Tasks(Option<Work>);
 
 impl Tasks {
-    /// The tasks of this thread's worker.
+    /// Returns the tasks of this thread's worker.
     pub(crate) fn of_this_worker() -> Self {
         Tasks(current::work())
     }
 
-    /// Spawns a task on this worker. The name is for the log. The task runs in the current span of `tracing`; a handle that
-    /// is dropped leaves it running.
+    /// Spawns a task on this worker. The log uses the name. The task runs in the current `tracing` span; it continues when the
+    /// handle is dropped.
     ///
-    /// Without a server, as in [`into_local_service`](crate::App::into_local_service), it is `tokio::task::spawn_local`.
+    /// Without a server, as in [`into_local_service`](crate::App::into_local_service), it calls `tokio::task::spawn_local`.
     ///
     /// # Panics
     ///
-    /// Outside of a `LocalRuntime` and a `LocalSet`; each worker of a server has one.
+    /// Panics outside a `LocalRuntime` and a `LocalSet`; each worker of a server has one.
     pub fn spawn<T: 'static>(&self, name: &'static str, task: impl Future<Output = T> + 'static) -> JoinHandle<T> {
         let in_progress = self.0.as_ref().map(|work| work.enter_task(name));
         let task = async move {
@@ -82,6 +82,6 @@ impl<S> FromRequest<S> for Tasks {
         Ok(Tasks::of_this_worker())
     }
 
-    /// It does not depend on the request's content.
+    /// The tasks do not depend on the request's content.
     fn describe(_: &mut Operation) {}
 }

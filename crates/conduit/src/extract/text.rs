@@ -40,7 +40,7 @@ macro_rules! parse_finite {
 }
 
 impl<'de> TextDeserializer<'de> {
-    /// Gives the text to a visitor that may expect something else.
+    /// Passes the text to a visitor, which may expect another kind of value.
     pub(super) fn visit<V: Visitor<'de>>(self, hint: Hint, visitor: V) -> Result<V::Value, Error> {
         let outcome = match &self.0 {
             Cow::Borrowed(text) => visitor.visit_borrowed_str(text),

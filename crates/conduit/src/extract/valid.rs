@@ -1,4 +1,4 @@
-//! Values that keep the rules of their types.
+//! Values that satisfy the validation rules of their types.
 
 use std::ops::{Deref, DerefMut};
 
@@ -15,10 +15,10 @@ use crate::request::Request;
 use crate::route::ParameterPlace;
 use conduit_core::openapi::name_in_head;
 
-/// A [`Json`], [`Form`], [`Query`], [`Header`] or [`Path`] whose values keep the rules that their type states with `#[garde(…)]`, by the crate
-/// [`garde`]. The feature `validate`.
+/// A [`Json`], [`Form`], [`Query`], [`Header`] or [`Path`] whose values satisfy the rules that their type declares with
+/// `#[garde(…)]`, an attribute of the crate [`garde`]. Requires the feature `validate`.
 ///
-/// If the type derives `JsonSchema` too, the rules are in its schema and so in the OpenAPI document.
+/// If the type also derives `JsonSchema`, its schema in the OpenAPI document contains the rules.
 ///
 /// # Errors
 ///
@@ -26,18 +26,18 @@ use conduit_core::openapi::name_in_head;
 /// them at once, each with its path such as `body.items[3].price`, up to 100 with 4 KiB of text; its member `more_errors`
 /// counts the others.
 ///
-/// A rule knows its field by the name in Rust. The path has the name in the input, if it is the same or differs in
-/// hyphens, underscores and case only, as with `#[serde(rename_all = "…")]`. The pointer always refers to a value in the
-/// input: if the field is absent, has another name by `#[serde(rename = "…")]` or is one level higher by
-/// `#[serde(flatten)]`, to the enclosing object; the path has Rust's names from there on. A tuple struct of one
-/// field needs `#[garde(transparent)]`, since serde reads it as that field.
+/// A rule has its field's Rust name. The path has the name in the input, if it is the same or differs only in hyphens,
+/// underscores and case, as with `#[serde(rename_all = "…")]`. The pointer always refers to a value in the input: if the field
+/// is absent, renamed with `#[serde(rename = "…")]` or one level higher because of `#[serde(flatten)]`, to the enclosing
+/// object; the path has Rust names from there on. A tuple struct of one field needs `#[garde(transparent)]`, since serde reads
+/// it as that field.
 ///
-/// All rules are checked even if an outer one is broken: a violated `length` of a list does not skip the rules of its
-/// items. The application's limit on bodies bounds the work.
+/// All rules are checked even if an outer one is broken: a violated `length` of a list does not skip the rules of its items.
+/// The application's body limit bounds the work.
 ///
 /// # Example
 ///
-/// An order of one to three items, none for free:
+/// An order of one to three items, each with a price of at least 1:
 ///
 /// ```
 /// use conduit::Valid;
@@ -62,7 +62,7 @@ use conduit_core::openapi::name_in_head;
 /// }
 /// ```
 ///
-/// A page of an archive, whose year and month are parameters of the path:
+/// A page of an archive, with year and month in the path:
 ///
 /// ```
 /// use conduit::Valid;
@@ -85,8 +85,7 @@ use conduit_core::openapi::name_in_head;
 #[derive(Clone, Copy, Debug)]
 pub struct Valid<E>(pub E);
 
-/// A type with rules: every type that derives `garde::Validate`. There is nothing to implement: the trait exists for
-/// the compiler's messages.
+/// A type with rules. Implemented for every type that derives `garde::Validate`; the trait exists for the compiler's messages.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no validation rules",
     label = "`Valid` requires `garde::Validate`",
@@ -103,13 +102,13 @@ impl<T: Validate<Context: Default>> HasRules for T {}
     note = "write `Valid<Json<T>>`, `Valid<Form<T>>`, `Valid<Query<T>>` or `Valid<Header<T>>`, or implement `Content` for a custom extractor"
 )]
 pub trait Content {
-    /// The inner value.
+    /// The type of the inner value.
     type Value;
 
-    /// The inner value.
+    /// Returns the inner value.
     fn value(&self) -> &Self::Value;
 
-    /// The fault of the value at the end of these steps; no steps mean the whole value.
+    /// Returns the fault of the value at the end of these steps; no steps mean the whole value.
     fn fault(steps: &[Step<'_>], message: &str) -> Fault;
 
     /// Returns the input that has the client's names of the values. `body` is the input of a [`Json`], a [`Form`] or a
@@ -222,8 +221,8 @@ impl<T> Valid<Path<T>> {
     ///
     /// # Errors
     ///
-    /// As [`Path::from_parameters`], and when a value breaks a rule: then the fault's path is `path`, the name of the
-    /// parameter, and what is inside of it.
+    /// As [`Path::from_parameters`]. Also returns an error if a value breaks a rule: the fault's path is then `path`, the name
+    /// of the parameter, and the path inside it.
     pub fn from_parameters(request: &Request, names: &'static [(&'static str, ParameterPlace)]) -> Result<Self, Problem>
     where
         T: Readable + HasRules,
@@ -237,8 +236,8 @@ impl<T> Valid<Path<T>> {
         }
     }
 
-    /// Adds the parameters with these names and places to the description of an operation. The route attributes write
-    /// the call.
+    /// Adds the parameters with these names and positions to the description of an operation. The route attributes generate the
+    /// call.
     pub fn describe_parameters(operation: &mut Operation, names: &[(&str, ParameterPlace)]) {
         Path::<T>::describe_parameters(operation, names);
         describe_broken_rules(operation);
@@ -252,7 +251,7 @@ fn in_parameters<'a>(names: &[(&'a str, ParameterPlace)], steps: &[Step<'a>]) ->
     let (first, inside) = match steps {
         [Step::Index(place), inside @ ..] => (name(*place), inside),
         [Step::Key(key), inside @ ..] if names.iter().any(|(name, _)| name == key) => (Some(Step::Key(key)), inside),
-        // Of one parameter all of it is meant.
+        // The steps are inside the only parameter.
         _ if names.len() == 1 => (name(0), steps),
         _ => (None, steps),
     };
@@ -294,7 +293,7 @@ fn describe_broken_rules(operation: &mut Operation) {
     );
 }
 
-/// A problem that lists broken rules. `fault_of` makes a fault from the steps to a value and the rule's message.
+/// Returns a problem that lists broken rules. `fault_of` creates a fault from the steps to a value and the rule's message.
 #[cold]
 fn broken_rules(
     report: &garde::Report,
@@ -328,8 +327,8 @@ enum PathComponent {
     Index,
 }
 
-/// The components of a rule's path. Only the serialised form separates them: in the displayed one a member `a.b` is the same as
-/// `b` inside of `a`, and the keys of a map come from the client.
+/// Returns the components of a rule's path. Only the serialised form separates them: the displayed form of a member `a.b` is
+/// the same as that of `b` inside `a`, and the client chooses the keys of a map.
 fn components(path: &garde::Path) -> Vec<(PathComponent, String)> {
     let components = serde_json::to_value(path).and_then(serde_json::from_value);
     components.unwrap_or_default()

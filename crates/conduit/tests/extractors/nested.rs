@@ -127,7 +127,7 @@ fn a_nested_field_that_does_not_fit_is_refused_with_its_place() {
         ),
         (
             "tags[x]=a",
-            "query.tags: expected a list, found fields in brackets that are no numbers",
+            "query.tags: expected a list, found fields in brackets that are not numbers",
         ),
         ("filter=x&tags[]=", "query.filter: expected an object, found \"x\""),
         (
