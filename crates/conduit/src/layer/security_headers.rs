@@ -119,7 +119,7 @@ impl SecurityHeaders {
         self.fields.retain(|(known, _)| *known != name);
         if !value.is_empty() {
             let value = HeaderValue::try_from(value)
-                .unwrap_or_else(|_| panic!("`{value}` is no value of {name}: use visible ASCII and spaces"));
+                .unwrap_or_else(|_| panic!("`{value}` is not a valid value of {name}: use visible ASCII and spaces"));
             self.fields.push((name, value));
         }
         self

@@ -104,7 +104,7 @@ fn nonce_without_the_layer_is_an_error_with_the_remedy() {
 }
 
 #[test]
-#[should_panic(expected = "is no value of content-security-policy")]
+#[should_panic(expected = "is not a valid value of content-security-policy")]
 fn policy_with_a_line_break_is_an_error() {
     let _ = SecurityHeaders::new().content_security_policy("script-src {nonce}\r\n");
 }
