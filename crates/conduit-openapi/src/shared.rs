@@ -14,6 +14,10 @@ pub(super) struct PathItem {
 
 /// The operation of one route.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "contract"),
+    expect(dead_code, reason = "contracts read more than the document")
+)]
 pub(super) struct DescribedOperation {
     /// In lower case.
     pub(super) method: String,

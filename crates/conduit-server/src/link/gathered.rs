@@ -25,7 +25,7 @@ impl Gathered {
         self.length
     }
 
-    /// Adds bytes after an output of this length.
+    /// Adds bytes that follow this number of bytes of the output.
     pub(super) fn push(&mut self, position: usize, bytes: Bytes) {
         self.length += bytes.len();
         self.parts.push_back((position, bytes));

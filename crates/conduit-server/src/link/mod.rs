@@ -319,10 +319,10 @@ impl Link {
         !self.is_secure()
     }
 
-    /// Appends bytes that are sent without a copy; more output may follow them.
+    /// Adds bytes that are sent without a copy before the output from a position on, which follows all earlier ones.
     #[cfg(feature = "http2")]
-    pub(super) fn gather(&mut self, bytes: Bytes) {
-        self.gathered.get_or_insert_default().push(self.output.len(), bytes);
+    pub(super) fn gather(&mut self, position: usize, bytes: Bytes) {
+        self.gathered.get_or_insert_default().push(position, bytes);
     }
 
     /// The number of gathered bytes that are not sent.

@@ -1,6 +1,7 @@
 //! The paced end of long-lived connections: WebSockets and live streams close one after the other, so that their clients do
 //! not all connect again within one second.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -82,9 +83,10 @@ impl Worker {
         }
     }
 
-    /// Returns whether a connection waits for its turn to close.
-    pub(super) fn is_draining(&self, key: ConnectionId) -> bool {
-        self.drain.as_ref().is_some_and(|drain| drain.sockets.contains(&key))
+    /// The connections that wait for their turn to close.
+    pub(super) fn draining(&self) -> HashSet<ConnectionId> {
+        let sockets = self.drain.iter().flat_map(|drain| &drain.sockets);
+        sockets.copied().collect()
     }
 }
 

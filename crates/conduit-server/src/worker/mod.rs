@@ -258,8 +258,9 @@ impl Worker {
         }
         if first || keeps_idle != self.shared.keeps_idle {
             self.shared.keeps_idle = keeps_idle;
+            let draining = self.draining();
             for key in self.keys() {
-                if !self.is_draining(key) {
+                if !draining.contains(&key) {
                     self.with_input(key, Connection::on_shutdown);
                 }
             }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use conduit_proto::h2::ErrorCode;
+
 use crate::client::Client;
-use crate::frames::{Received, data, get, last_data, post};
+use crate::frames::{END_HEADERS, HEADERS, Received, block, data, frame, get, last_data, post, pseudo};
 use crate::{DEADLINE, server};
 
 /// The length of a pipe in memory, and of the server's input buffer.
@@ -111,6 +113,28 @@ fn a_large_response_leaves_with_its_head_as_far_as_the_window_permits() {
         crate::LARGE - 48 * 1024,
         "only the rest of the body"
     );
+}
+
+#[test]
+fn a_reset_and_a_window_update_follow_a_large_body() {
+    let server = server();
+    let mut client = Client::open(&server);
+    // The response ends before the request, whose stream is reset after it.
+    client.send(&frame(HEADERS, END_HEADERS, 1, &block(&pseudo("GET", "/large"))));
+    assert_eq!(client.response(1).body, crate::pattern(crate::LARGE));
+    client.read_until(|frame| *frame == Received::Reset(1, ErrorCode::NO_ERROR));
+    // Bodies that no handler reads open the window of the connection at the end of a response.
+    for stream in (3..103).step_by(2) {
+        let head = frame(HEADERS, END_HEADERS, stream, &block(&pseudo("GET", "/large")));
+        client.offer(&[head, last_data(stream, &[b'u'; 16_000])].concat());
+        assert_eq!(
+            client.response(stream).body,
+            crate::pattern(crate::LARGE),
+            "stream {stream}"
+        );
+        client.offer(b"");
+    }
+    assert!(updates(&mut client) > 0);
 }
 
 /// A service of another library that returns the number of bytes that it knows its body to have.

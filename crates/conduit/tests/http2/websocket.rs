@@ -11,7 +11,9 @@ use conduit_proto::h2::ErrorCode;
 use tokio::sync::Notify;
 
 use crate::client::Client;
-use crate::frames::{self, END_HEADERS, HEADERS, Received, block, data, frame, get, last_data, window_update};
+use crate::frames::{
+    self, END_HEADERS, END_STREAM, HEADERS, Received, block, data, frame, get, last_data, window_update,
+};
 use crate::ws_frames::{self, ServerFrame};
 
 const LARGE: usize = 300_000;
@@ -456,6 +458,44 @@ fn a_silent_client_gets_a_ping_and_its_stream_a_reset() {
     client.read_until(|frame| *frame == Received::Reset(3, ErrorCode::CANCEL));
     assert_eq!(fixture.server.handle().statistics().limit_hits(Limit::WebSocketTime), 1);
     assert_echo(&mut client, 1, "alive");
+}
+
+/// Bytes that the server keeps are no sign of life: one ping, and then the deadline of the Pong.
+#[test]
+fn a_silent_client_that_has_sent_a_part_of_a_frame_gets_one_ping() {
+    let fixture = fixture();
+    let mut client = Client::open(&fixture.server);
+    open(&mut client, 1, "/echo");
+    client.send(&data(1, &[0x81]));
+    let ping = || Received::Data {
+        stream: 1,
+        bytes: vec![0x89, 0],
+        end_stream: false,
+    };
+    fixture.server.advance(Duration::from_secs(35));
+    client.read_until(|frame| *frame == ping());
+    // Each request of the connection continues its WebSockets.
+    for stream in [3, 5] {
+        assert_eq!(client.get(stream, "/text").status, 200);
+    }
+    fixture.server.advance(Duration::from_secs(65));
+    client.read_until(|frame| *frame == Received::Reset(1, ErrorCode::CANCEL));
+    assert!(!client.frames.contains(&ping()), "{:?}", client.frames);
+    assert_eq!(fixture.server.handle().statistics().limit_hits(Limit::WebSocketTime), 1);
+}
+
+#[test]
+fn a_websocket_whose_client_has_ended_its_half_ends() {
+    let fixture = fixture();
+    let mut client = Client::open(&fixture.server);
+    let mut ended = connect(1, "/echo", &[]);
+    ended[4] |= END_STREAM;
+    client.send(&ended);
+    let (fields, end_stream) = head(&mut client, 1);
+    assert_eq!((fields[0].1.as_str(), end_stream), ("200", false));
+    let end = fixture.end();
+    assert_eq!((end.code, end.is_clean), (None, false));
+    assert_eq!(fixture.server.handle().statistics().open_websockets, 0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The end of a WebSocket, by either side, by deadlines and by the server's stop.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use conduit::prelude::*;
 use conduit::testing::{TestClient, TestFrame};
 use conduit::websocket::{CloseCode, WebSocketClosed};
 use conduit::{Limit, WebSocketUpgrade};
+use tokio::sync::Notify;
 
 use crate::{echo, echo_client, wait_for};
 
@@ -257,6 +259,40 @@ fn a_stop_closes_with_1001_after_the_queued_messages() {
     );
     assert_eq!(socket.recv_frame(), TestFrame::End);
     assert!(next(&ends).is_clean);
+}
+
+/// Accepts after the stop.
+#[get("/later")]
+async fn later(upgrade: WebSocketUpgrade, release: State<Arc<Notify>>) -> Response {
+    release.notified().await;
+    upgrade.on_upgrade(|mut socket| async move { while socket.recv().await.is_some() {} })
+}
+
+#[test]
+fn a_websocket_that_opens_during_a_stop_is_closed_with_1001() {
+    let release = Arc::new(Notify::new());
+    let client = TestClient::new(App::new(Arc::clone(&release)).routes(routes![later]));
+    let mut connection = client.connect();
+    connection.send(
+        b"GET /later HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    wait_for(|| client.resources().handlers == 1);
+    client.handle().stop();
+    client.advance(Duration::from_millis(100));
+    release.notify_one();
+    let mut received = Vec::new();
+    let close = [&[0x88, 18][..], &1001_u16.to_be_bytes(), b"the server stops"].concat();
+    while !received.ends_with(&close) {
+        let more = connection.read(1024);
+        assert!(
+            !more.is_empty(),
+            "closed after {:?}",
+            String::from_utf8_lossy(&received)
+        );
+        received.extend(more);
+    }
+    assert!(received.starts_with(b"HTTP/1.1 101 "));
 }
 
 #[test]

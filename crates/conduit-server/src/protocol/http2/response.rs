@@ -399,12 +399,15 @@ fn write_part(
     let length = bytes.len().min(PIECE_BYTES);
     let is_last = is_last && length == bytes.len();
     if length >= UNCOPIED_BYTES && link.gathers() {
-        let written = engine.write_body_with(&mut link.output, id, |_, most| {
+        // Other frames can follow the end of the body in the output.
+        let mut position = 0;
+        let written = engine.write_body_with(&mut link.output, id, |output, most| {
+            position = output.len();
             Ok::<_, Infallible>((length.min(most), is_last && length <= most))
         });
         // None are written where the declared length is reached.
         if let Ok(count @ 1..) = written {
-            link.gather(bytes.split_to(count));
+            link.gather(position, bytes.split_to(count));
             return Ok(count);
         }
     }

@@ -115,8 +115,9 @@ impl SocketStream {
         socket.read(&mut input, &mut self.output, shared);
         let used = self.received.len() - input.len();
         self.received.drain(..used);
-        if self.received.is_empty() {
-            self.received = Vec::new();
+        // The window is open for the used bytes; their memory is not kept.
+        if used > 0 {
+            self.received.shrink_to_fit();
         }
         used
     }
@@ -148,6 +149,7 @@ impl Http2 {
             None => return Some(request),
             Some(protocol) => protocol.eq_ignore_ascii_case("websocket"),
         };
+        let has_ended = request.head().body() == BodyLength::None;
         request.head_mut().tunnel_as_get();
         request.arrived(link.peer(), link.info.as_ref(), shared.config.body_bytes);
         let stream = self.open(id);
@@ -161,7 +163,7 @@ impl Http2 {
             socket: None,
             received: Vec::new(),
             output: StreamOutput::default(),
-            has_ended: false,
+            has_ended,
             deadline: Deadline::new(Timer::Off, shared.now()),
         }));
         self.begin(id, request, link, shared);
@@ -225,7 +227,12 @@ impl Http2 {
         let Some(state) = self.stream(id).and_then(|stream| stream.socket.as_mut()) else {
             return false;
         };
-        state.deadline.restart();
+        if !piece.is_empty() {
+            state.deadline.restart();
+            if let Some(socket) = &mut state.socket {
+                socket.end_ping();
+            }
+        }
         let used = state.read(piece, shared);
         self.engine.consumed(&mut link.output, id, used);
         true

@@ -49,15 +49,17 @@ impl WebSocket {
         link: &Link,
         shared: &mut Shared,
     ) -> Self {
-        WebSocket {
-            socket: Socket::start(socket, exchange, sender, link, shared),
-            resets: false,
+        let socket = Socket::start(socket, exchange, sender, link, shared);
+        if shared.stopping {
+            socket.close_for_stop(shared);
         }
+        WebSocket { socket, resets: false }
     }
 
     pub(super) fn on_input(&mut self, link: &mut Link, input: &mut &[u8], shared: &mut Shared) -> Step {
         if !input.is_empty() && self.socket.input() != SocketInput::Paused {
             link.restart_timer();
+            self.socket.end_ping();
         }
         self.socket.read(input, link, shared);
         Step::Continue

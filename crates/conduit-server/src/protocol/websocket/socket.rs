@@ -99,13 +99,15 @@ impl Socket {
         }
     }
 
+    /// The client has sent bytes: it is alive. Bytes that were received earlier do not count.
+    pub(in crate::protocol) fn end_ping(&mut self) {
+        self.is_pinged = false;
+    }
+
     /// Uses the frames in the input, until it is used, the handler lags, or there is no room for output.
     pub(in crate::protocol) fn read(&mut self, input: &mut &[u8], output: &mut impl SocketOutput, shared: &mut Shared) {
         if self.input == SocketInput::Paused {
             return;
-        }
-        if !input.is_empty() {
-            self.is_pinged = false;
         }
         output.begin(shared);
         self.input = SocketInput::Ready;
