@@ -90,7 +90,7 @@ pub use tasks::Tasks;
 pub use valid::{Content, HasRules, Valid};
 
 #[cfg(feature = "sessions")]
-pub(crate) use sent_cookies::sent_values;
+pub(crate) use sent_cookies::{sent_cookies, sent_values};
 
 pub(crate) use conduit_core::extract::TOO_LARGE;
 pub use conduit_core::extract::{FromRef, FromRequest, PeerAddr};

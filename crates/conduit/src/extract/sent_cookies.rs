@@ -10,16 +10,16 @@ use crate::request::Request;
 
 /// A cookie as sent by the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SentCookie<'a> {
+pub(crate) struct SentCookie<'a> {
     /// Not decoded: otherwise `__%48ost-id`, which any site of the domain can set, would pass for `__Host-id`.
-    pub(super) name: &'a [u8],
+    pub(crate) name: &'a [u8],
     /// Without the surrounding quotes, not decoded.
     value: &'a [u8],
 }
 
 impl<'a> SentCookie<'a> {
     /// Returns the percent-decoded value.
-    pub(super) fn value(&self) -> Result<Cow<'a, str>, Utf8Error> {
+    pub(crate) fn value(&self) -> Result<Cow<'a, str>, Utf8Error> {
         percent_decode(self.value).decode_utf8()
     }
 }
@@ -29,7 +29,7 @@ impl<'a> SentCookie<'a> {
 ///
 /// A pair without `=` or without a name is not a cookie. White space around name and value is removed, then one pair of quotes
 /// around the value, the quoted form of section 4.1.1.
-pub(super) fn sent_cookies(request: &Request) -> impl Iterator<Item = SentCookie<'_>> {
+pub(crate) fn sent_cookies(request: &Request) -> impl Iterator<Item = SentCookie<'_>> {
     request
         .header_all(COOKIE.as_str())
         .flat_map(|field| field.split(|&byte| byte == b';'))

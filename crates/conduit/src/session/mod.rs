@@ -76,7 +76,8 @@
 //! - **No lost write.** [`Session::update`] reads, changes and writes the data in one atomic step: where another request has
 //!   written meanwhile, the change is made again to the newer data.
 //! - **No return of an ended session.** A request that was under way while its session ended, or got a new id, gets a 409 when
-//!   it writes. It neither creates the session again nor sends a cookie.
+//!   it writes. It neither creates the session again nor sends a cookie. The same holds for a minute for requests that arrive
+//!   with the old id: a poll with the old cookie does not sign the visitor out.
 //! - **No session before the first write.** Requests that only read set no cookie and store nothing.
 //! - **No id that a client has chosen.** An unknown id is ignored, and the first write makes a new one. [`Session::rotate`]
 //!   replaces the id; use it where a visitor signs in.
@@ -105,6 +106,7 @@
 //! [`Store`]: crate::layer::Store
 
 mod backend;
+mod current;
 mod extract;
 mod id;
 mod record;

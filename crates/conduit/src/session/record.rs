@@ -8,6 +8,9 @@ use crate::server::clock;
 /// The maximum number of messages; a further one displaces the oldest.
 const FLASH_LIMIT: usize = 16;
 
+/// The stored form of a session that has another id. It is not a record of any version.
+pub(super) const TOMBSTONE: &[u8] = b"rotated";
+
 /// The stored form: a line with the version and two times, a line with the messages, and the data, both as JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
@@ -112,6 +115,7 @@ mod tests {
             b"1 -2 3\n[]\n{}",
             b"1 2 3\n{}\n{}",
             b"\xff\n\n",
+            TOMBSTONE,
         ] {
             assert_eq!(Record::parse(bytes), None, "{}", bytes.escape_ascii());
         }

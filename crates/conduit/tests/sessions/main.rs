@@ -1,5 +1,8 @@
 //! Sessions: their life, their cookie, concurrent requests, and stores that fail.
 
+mod extractors;
+mod rotation;
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,6 +60,20 @@ async fn count_late(mut session: Session<Visitor>, barrier: State<Arc<Barrier>>)
     Ok(session.count.to_string())
 }
 
+#[post("/rotate-late")]
+async fn rotate_late(mut session: Session<Visitor>, barrier: State<Arc<Barrier>>) -> Result<(), Problem> {
+    barrier.wait().await;
+    barrier.wait().await;
+    session.rotate(|visitor| visitor.count += 1).await
+}
+
+#[post("/sign-out-late")]
+async fn sign_out_late(mut session: Session<Visitor>, barrier: State<Arc<Barrier>>) -> Result<(), Problem> {
+    barrier.wait().await;
+    barrier.wait().await;
+    session.end().await
+}
+
 #[post("/release")]
 async fn release(barrier: State<Arc<Barrier>>) {
     barrier.wait().await;
@@ -106,6 +123,25 @@ async fn write_too_much(mut session: Session<Visitor>) -> Result<(), Problem> {
     session.update(|visitor| visitor.user = Some("x".repeat(70_000))).await
 }
 
+#[post("/large-message")]
+async fn flash_too_much(mut session: Session<Visitor>) -> Result<(), Problem> {
+    for _ in 0..8 {
+        session.flash("x".repeat(10_000)).await?;
+    }
+    Ok(())
+}
+
+#[post("/kept")]
+async fn keep_after_an_error(mut session: Session<Visitor>) -> Result<String, Problem> {
+    session.update(|visitor| visitor.count = 1).await?;
+    let refused = session.update(|visitor| {
+        visitor.count = 2;
+        visitor.user = Some("x".repeat(70_000));
+    });
+    let is_refused = refused.await.is_err();
+    Ok(format!("{is_refused} {}", session.count))
+}
+
 #[get("/public")]
 async fn public(session: Session<Visitor>) -> ([(&'static str, &'static str); 1], String) {
     ([("cache-control", "public, max-age=60")], session.count.to_string())
@@ -147,6 +183,8 @@ const ROUTES: Routes<Site> = routes![
     count,
     count_together,
     count_late,
+    rotate_late,
+    sign_out_late,
     release,
     change_nothing,
     sign_in,
@@ -156,6 +194,8 @@ const ROUTES: Routes<Site> = routes![
     write_and_fail,
     write_and_panic,
     write_too_much,
+    flash_too_much,
+    keep_after_an_error,
     public,
     me,
     #[layer(counted)]
@@ -297,10 +337,10 @@ fn concurrent_requests_lose_no_write() {
     client.get("/count").send().assert_text(&(1 + REQUESTS).to_string());
 }
 
-/// Sends `/count-late`, and meanwhile, after it has read the session, another request.
-fn late(client: &TestClient, meanwhile: &str) -> TestResponse {
+/// Sends one request, and another one after the first has read the session and before it writes.
+fn late(client: &TestClient, target: &str, meanwhile: &str) -> TestResponse {
     std::thread::scope(|scope| {
-        let late = scope.spawn(|| client.post("/count-late").send());
+        let late = scope.spawn(|| client.post(target).send());
         client.post("/release").send().assert_status(200);
         client.post(meanwhile).send().assert_status(200);
         client.post("/release").send().assert_status(200);
@@ -314,7 +354,7 @@ fn ended_session_does_not_come_back() {
         let client = client();
         client.post("/count").send().assert_text("1");
         let old = client.cookie(COOKIE).expect("a cookie");
-        let refused = late(&client, meanwhile);
+        let refused = late(&client, "/count-late", meanwhile);
         refused.assert_status(409);
         assert_eq!(set_cookie(&refused), None, "the newer cookie stays");
         let thief = client.another();
@@ -327,7 +367,7 @@ fn ended_session_does_not_come_back() {
 fn newer_write_is_the_base_of_a_late_one() {
     let client = client();
     client.post("/count").send().assert_text("1");
-    late(&client, "/flash/saved").assert_text("2");
+    late(&client, "/count-late", "/flash/saved").assert_text("2");
     client.get("/flashes").send().assert_text("saved");
 }
 
@@ -418,6 +458,16 @@ fn too_much_data_is_an_error_and_nothing_is_stored() {
     let client = client();
     client.post("/large").send().assert_status(500);
     assert_eq!(client.cookie(COOKIE), None);
+    client.post("/kept").send().assert_text("true 1");
+    client.get("/count").send().assert_text("1");
+}
+
+#[test]
+fn messages_count_for_the_limit_of_the_data() {
+    let client = client();
+    client.post("/large-message").send().assert_status(500);
+    let kept = client.get("/flashes").send();
+    assert_eq!(kept.text().split(',').count(), 6, "those that had room");
 }
 
 /// A store that remembers the keys and values it has got, and fails on demand.

@@ -1,0 +1,425 @@
+//! The session of a request, which its layers and its handler share: the steps in the store, and the cookie.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use conduit_core::error_form::is_development_on_this_thread;
+use cookie::Cookie;
+use cookie::time::Duration as CookieDuration;
+use http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::Sessions;
+use super::id::SessionId;
+use super::record::{Record, TOMBSTONE};
+use crate::body::BoxError;
+use crate::extract::{sent_cookies, sent_values};
+use crate::layer::{Value, by_address, vary_on};
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// The largest stored form of a session: its data and messages as JSON, and two times.
+const LIMIT_BYTES: usize = 64 * 1024;
+
+/// The time in which the store knows an old id as such: that of slow and of queued requests.
+const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// The number of attempts to write while other requests write the same session.
+const ATTEMPTS: usize = 32;
+
+/// The prefix of a cookie that only this host can set (RFC 6265bis, section 4.1.3.2).
+const HOST_PREFIX: &str = "__Host-";
+
+/// In the extensions of a request: its sessions, one for each name of a cookie.
+#[derive(Clone, Default)]
+struct CurrentSessions(Vec<CurrentSession>);
+
+/// The session of a request, for all extractors of its layers and handler.
+#[derive(Clone)]
+pub(super) struct CurrentSession {
+    sessions: Sessions,
+    /// The party that the memory in the store is accounted to.
+    account: Arc<str>,
+    status: Arc<Mutex<Status>>,
+}
+
+#[derive(Debug, Default)]
+struct Status {
+    stored: Stored,
+    cookie: CookieChange,
+    /// The response has its fields, so that the cookie cannot change any more.
+    is_answered: bool,
+}
+
+/// The session as the store has it.
+#[derive(Clone, Debug, Default)]
+enum Stored {
+    #[default]
+    Absent,
+    /// The id and the record.
+    Live(SessionId, Bytes),
+    /// The session has another id, which this request does not know.
+    Rotated,
+}
+
+/// The change of the client's cookie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum CookieChange {
+    #[default]
+    Unchanged,
+    Set,
+    Removed,
+}
+
+impl Stored {
+    fn record(&self) -> Option<Record> {
+        match self {
+            Stored::Live(_, bytes) => Record::parse(bytes),
+            Stored::Absent | Stored::Rotated => None,
+        }
+    }
+}
+
+impl CurrentSession {
+    /// Returns the session that an extractor of the request has opened, or opens it.
+    pub(super) async fn of(request: &mut Request, sessions: Sessions) -> Result<Self, Problem> {
+        let name = &sessions.settings.name;
+        let opened = request.extensions().get::<CurrentSessions>();
+        let opened = opened.and_then(|opened| {
+            let mut opened = opened.0.iter();
+            opened.find(|current| current.sessions.settings.name == *name)
+        });
+        match opened {
+            Some(current) if Arc::ptr_eq(&current.sessions.store, &sessions.store) => Ok(current.clone()),
+            Some(_) => Err(misuse(format!(
+                "two `Sessions` of one request use the cookie `{name}`: give one another `Sessions::cookie_name`, or let \
+                 `FromRef` return clones of one"
+            ))),
+            None => Self::open(request, sessions).await,
+        }
+    }
+
+    /// Looks up the session of a request, and attaches it to the request.
+    async fn open(request: &mut Request, sessions: Sessions) -> Result<Self, Problem> {
+        let current = CurrentSession {
+            account: by_address(request).into(),
+            sessions,
+            status: Arc::default(),
+        };
+        let name = current.cookie_name();
+        let sent = sent_values(request, &name).find_map(|value| SessionId::parse(&value.ok()?));
+        if let Some(id) = sent {
+            let stored = current.load(id).await?;
+            current.lock().stored = stored;
+        }
+        let at_the_end = current.clone();
+        if !request.change_response(move |headers| at_the_end.change(headers, &name)) {
+            return Err(misuse(
+                "an extractor or a layer that uses `Session` must set `FromRequest::IS_AMBIENT` to true",
+            ));
+        }
+        let opened = request.extensions_mut().get_or_insert_default::<CurrentSessions>();
+        opened.0.push(current.clone());
+        Ok(current)
+    }
+
+    /// Returns whether the request can have no session: a layer has begun none, and no cookie has the form of an id. The name of
+    /// the cookie is in the state, which this does not have.
+    pub(super) fn is_absent(request: &Request) -> bool {
+        let opened = request.extensions().get::<CurrentSessions>();
+        if opened.is_some_and(|opened| opened.0.iter().any(CurrentSession::is_active)) {
+            return false;
+        }
+        let prefix = if is_development_on_this_thread() {
+            ""
+        } else {
+            HOST_PREFIX
+        };
+        !sent_cookies(request).any(|cookie| {
+            let value = cookie.value();
+            cookie.name.starts_with(prefix.as_bytes()) && value.is_ok_and(|value| SessionId::parse(&value).is_some())
+        })
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        matches!(self.lock().stored, Stored::Live(..))
+    }
+
+    pub(super) fn record(&self) -> Option<Record> {
+        self.lock().stored.record()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cookie_name(&self) -> String {
+        let name = &self.sessions.settings.name;
+        match is_development_on_this_thread() {
+            true => name.clone(),
+            false => format!("{HOST_PREFIX}{name}"),
+        }
+    }
+
+    /// The session of an id, with the time of this request where that is due.
+    async fn load(&self, id: SessionId) -> Result<Stored, Problem> {
+        let found = self.get(id).await?;
+        let (Stored::Live(_, bytes), Some(mut record)) = (&found, found.record()) else {
+            return Ok(found);
+        };
+        if !record.is_touch_due(&self.sessions.settings) {
+            return Ok(found);
+        }
+        record.touch();
+        let touched = record.to_bytes();
+        match self.replace(id, Some(bytes), Some(self.value(&record, &touched))).await {
+            Ok(true) => Ok(Stored::Live(id, touched.into())),
+            // Another request has written it, or ended it.
+            Ok(false) => self.get(id).await,
+            // The next request tries again; this one needs no write.
+            Err(_) => Ok(found),
+        }
+    }
+
+    async fn get(&self, id: SessionId) -> Result<Stored, Problem> {
+        let found = self.sessions.store.get(&id.key()).await;
+        let Some(bytes) = found.map_err(|error| failed(&error))? else {
+            return Ok(Stored::Absent);
+        };
+        if bytes == TOMBSTONE {
+            return Ok(Stored::Rotated);
+        }
+        let is_live = Record::parse(&bytes).is_some_and(|record| !record.remaining(&self.sessions.settings).is_zero());
+        Ok(if is_live {
+            Stored::Live(id, bytes)
+        } else {
+            Stored::Absent
+        })
+    }
+
+    /// A record, and its stored form.
+    fn value<'a>(&'a self, record: &Record, bytes: &'a [u8]) -> Value<'a> {
+        Value {
+            bytes,
+            lifetime: record.remaining(&self.sessions.settings),
+            account: &self.account,
+            is_pinned: false,
+        }
+    }
+
+    async fn replace(&self, id: SessionId, expected: Option<&[u8]>, value: Option<Value<'_>>) -> Result<bool, Problem> {
+        let replaced = self.sessions.store.replace(&id.key(), expected, value).await;
+        replaced.map_err(|error| failed(&error))
+    }
+
+    /// Changes the record in one atomic step.
+    pub(super) async fn write<R>(
+        &self,
+        is_rotation: bool,
+        mut change: impl FnMut(&mut Record) -> Result<R, Problem>,
+    ) -> Result<R, Problem> {
+        for _ in 0..ATTEMPTS {
+            let stored = self.lock().stored.clone();
+            let before = stored.record().unwrap_or_else(Record::new);
+            let mut record = before.clone();
+            let result = change(&mut record)?;
+            if record == before && (!is_rotation || matches!(stored, Stored::Absent)) {
+                return Ok(result);
+            }
+            record.touch();
+            let is_written = match stored {
+                Stored::Absent => self.begin(&record).await?,
+                Stored::Live(id, bytes) if is_rotation => self.rotate(id, &bytes, record).await?,
+                Stored::Live(id, bytes) => self.overwrite(id, &bytes, &record).await?,
+                Stored::Rotated => return Err(ended()),
+            };
+            if is_written {
+                return Ok(result);
+            }
+        }
+        tracing::error!("{ATTEMPTS} attempts to write a session met a write of another request each");
+        Err(unavailable())
+    }
+
+    /// Begins the session.
+    async fn begin(&self, record: &Record) -> Result<bool, Problem> {
+        let (id, bytes) = self.store_new(record).await?;
+        if !self.continue_as(id, &bytes) {
+            self.discard(id, &bytes).await;
+            return Err(too_late());
+        }
+        Ok(true)
+    }
+
+    /// Continues the session under a new id, unless another request has written meanwhile. The new record is stored first: an
+    /// error of the store between the two steps loses no session.
+    async fn rotate(&self, id: SessionId, expected: &Bytes, mut record: Record) -> Result<bool, Problem> {
+        let remaining = record.remaining(&self.sessions.settings);
+        record.created = record.touched;
+        let (next_id, next) = self.store_new(&record).await?;
+        let tombstone = Value {
+            lifetime: TOMBSTONE_LIFETIME,
+            ..self.value(&record, TOMBSTONE)
+        };
+        let replaced = self.replace(id, Some(expected), Some(tombstone)).await;
+        if matches!(replaced, Ok(true)) && self.continue_as(next_id, &next) {
+            return Ok(true);
+        }
+        self.discard(next_id, &next).await;
+        if replaced? {
+            // The response has left meanwhile, with the old id.
+            let restored = Value {
+                lifetime: remaining,
+                ..self.value(&record, expected)
+            };
+            self.replace(id, Some(TOMBSTONE), Some(restored)).await?;
+            return Err(too_late());
+        }
+        self.reload(id).await
+    }
+
+    /// Writes the record, unless another request has written meanwhile.
+    async fn overwrite(&self, id: SessionId, expected: &Bytes, record: &Record) -> Result<bool, Problem> {
+        let bytes = bounded(record)?;
+        if !self
+            .replace(id, Some(expected), Some(self.value(record, &bytes)))
+            .await?
+        {
+            return self.reload(id).await;
+        }
+        self.lock().stored = Stored::Live(id, bytes);
+        Ok(true)
+    }
+
+    /// Loads the newer record for the next attempt.
+    async fn reload(&self, id: SessionId) -> Result<bool, Problem> {
+        let newer = self.get(id).await?;
+        if !matches!(newer, Stored::Live(..)) {
+            return Err(ended());
+        }
+        self.lock().stored = newer;
+        Ok(false)
+    }
+
+    /// Stores a record under a new id.
+    async fn store_new(&self, record: &Record) -> Result<(SessionId, Bytes), Problem> {
+        if self.lock().is_answered {
+            return Err(too_late());
+        }
+        let (id, bytes) = (SessionId::random()?, bounded(record)?);
+        if !self.replace(id, None, Some(self.value(record, &bytes))).await? {
+            return Err(misuse("a random id of a session is taken"));
+        }
+        Ok((id, bytes))
+    }
+
+    /// Removes a record whose id no client knows. One that stays is removed at the end of its lifetime.
+    async fn discard(&self, id: SessionId, bytes: &Bytes) {
+        let _ = self.replace(id, Some(bytes), None).await;
+    }
+
+    /// Sets the session of this request and its cookie; returns `false` where the response has been changed already.
+    fn continue_as(&self, id: SessionId, bytes: &Bytes) -> bool {
+        let mut status = self.lock();
+        if status.is_answered {
+            return false;
+        }
+        status.stored = Stored::Live(id, bytes.clone());
+        status.cookie = CookieChange::Set;
+        true
+    }
+
+    pub(super) async fn end(&self) -> Result<(), Problem> {
+        let mut stored = self.lock().stored.clone();
+        loop {
+            match stored {
+                Stored::Absent => break,
+                Stored::Rotated => return Err(ended()),
+                Stored::Live(id, bytes) => {
+                    if self.replace(id, Some(&bytes), None).await? {
+                        break;
+                    }
+                    stored = self.get(id).await?;
+                }
+            }
+        }
+        let mut status = self.lock();
+        if !matches!(status.stored, Stored::Absent) {
+            status.stored = Stored::Absent;
+            status.cookie = CookieChange::Removed;
+        }
+        Ok(())
+    }
+
+    /// Adds the cookie to the response, and the fields for caches.
+    fn change(&self, headers: &mut HeaderMap, name: &str) {
+        let mut status = self.lock();
+        status.is_answered = true;
+        vary_on(headers, &COOKIE);
+        let mut cookie = match (&status.stored, status.cookie) {
+            (Stored::Live(id, _), CookieChange::Set) => Cookie::new(name, id.to_value()),
+            (_, CookieChange::Removed) => Cookie::new(name, ""),
+            (_, CookieChange::Unchanged | CookieChange::Set) => {
+                headers
+                    .entry(CACHE_CONTROL)
+                    .or_insert(HeaderValue::from_static("private, no-cache"));
+                return;
+            }
+        };
+        let settings = &self.sessions.settings;
+        cookie.set_path("/");
+        cookie.set_http_only(true);
+        cookie.set_same_site(settings.same_site);
+        cookie.set_secure(name.starts_with(HOST_PREFIX));
+        if status.cookie == CookieChange::Removed {
+            cookie.make_removal();
+        } else if settings.is_persistent {
+            cookie.set_max_age(CookieDuration::try_from(settings.lifetime).unwrap_or(CookieDuration::MAX));
+        }
+        // The value is base64, and the name was checked.
+        if let Ok(value) = HeaderValue::try_from(cookie.to_string()) {
+            headers.append(SET_COOKIE, value);
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// The stored form of a record that is not too large.
+fn bounded(record: &Record) -> Result<Bytes, Problem> {
+    let bytes = record.to_bytes();
+    if bytes.len() > LIMIT_BYTES {
+        return Err(misuse(format!(
+            "the data and the messages of a session have {} bytes, at most {LIMIT_BYTES} are kept: store them elsewhere, and \
+             their key in the session",
+            bytes.len()
+        )));
+    }
+    Ok(bytes.into())
+}
+
+fn misuse(message: impl Into<BoxError>) -> Problem {
+    Problem::internal(&*message.into())
+}
+
+/// 500: the cookie cannot be sent.
+fn too_late() -> Problem {
+    misuse(
+        "a session cannot begin or get another id after the response, which has its cookie: do it before a task, a stream or \
+         a WebSocket takes the `Session`",
+    )
+}
+
+/// 409: the session is another one since the request began.
+fn ended() -> Problem {
+    Problem::conflict("the session has ended or has another id since this request began: send it again")
+}
+
+fn failed(error: &str) -> Problem {
+    tracing::error!(error, "the store of sessions failed");
+    unavailable()
+}
+
+fn unavailable() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
