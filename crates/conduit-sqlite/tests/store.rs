@@ -52,6 +52,19 @@ async fn value_whose_lifetime_has_ended_is_absent_and_makes_room() -> sqlx::Resu
 }
 
 #[tokio::test]
+async fn value_is_stored_although_ended_ones_cannot_be_removed() -> sqlx::Result<()> {
+    let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.connect("sqlite::memory:").await?;
+    let store = SqliteStore::new(pool.clone()).await?;
+    let trigger = "CREATE TRIGGER keep BEFORE DELETE ON conduit_store BEGIN SELECT RAISE(ABORT, 'rows stay'); END";
+    sqlx::raw_sql(trigger).execute(&pool).await?;
+    assert!(store.replace(b"ended", None, value(b"1", Duration::ZERO)).await?);
+    assert!(store.replace(b"k", None, value(b"2", LONG)).await?);
+    assert_eq!(store.get(b"k").await?.as_deref(), Some(&b"2"[..]));
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_of_two_connections_replaces_a_value() -> sqlx::Result<()> {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("store.db");
