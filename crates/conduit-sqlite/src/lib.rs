@@ -44,6 +44,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 /// The time that a statement waits while another connection writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The number of connections that only read. Each read is short.
+const READERS: u32 = 2;
+
 /// The number of ended values that one new value removes at most.
 const REMOVED_AT_ONCE: i64 = 16;
 
@@ -61,11 +64,13 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS conduit_store (
 /// system's.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
-    pool: SqlitePool,
+    writer: SqlitePool,
+    readers: SqlitePool,
 }
 
 impl SqliteStore {
-    /// Opens a file, or creates it, with a write-ahead log and one connection.
+    /// Opens a file, or creates it, with a write-ahead log, one connection for writing and up to two that only read: a read does
+    /// not wait for a write of another process.
     ///
     /// # Errors
     ///
@@ -77,12 +82,16 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT);
-        // SQLite has one writer at a time, and each read is short.
-        let pool = SqlitePoolOptions::new()
+        // SQLite has one writer at a time.
+        let writer = SqlitePoolOptions::new()
             .max_connections(1)
-            .connect_with(options)
+            .connect_with(options.clone())
             .await?;
-        SqliteStore::new(pool).await
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_lazy_with(options.read_only(true).create_if_missing(false));
+        let store = SqliteStore::new(writer).await?;
+        Ok(SqliteStore { readers, ..store })
     }
 
     /// Uses the connections of a pool whose database can be written, and creates the table if it is missing.
@@ -92,7 +101,10 @@ impl SqliteStore {
     /// When the table cannot be created.
     pub async fn new(pool: SqlitePool) -> sqlx::Result<Self> {
         sqlx::raw_sql(TABLE).execute(&pool).await?;
-        Ok(SqliteStore { pool })
+        Ok(SqliteStore {
+            readers: pool.clone(),
+            writer: pool,
+        })
     }
 
     async fn insert(&self, key: &[u8], value: Value<'_>, now: i64) -> sqlx::Result<u64> {
@@ -103,13 +115,13 @@ impl SqliteStore {
             WHERE until_millis <= ?4",
         );
         let insert = insert.bind(key).bind(value.bytes).bind(until(now, value)).bind(now);
-        let inserted = insert.execute(&self.pool).await?.rows_affected();
+        let inserted = insert.execute(&self.writer).await?.rows_affected();
         let remove = sqlx::query(
             "DELETE FROM conduit_store WHERE key IN
             (SELECT key FROM conduit_store WHERE until_millis <= ?1 ORDER BY until_millis LIMIT ?2)",
         );
         // The value is stored; later ones remove the same rows.
-        if let Err(error) = remove.bind(now).bind(REMOVED_AT_ONCE).execute(&self.pool).await {
+        if let Err(error) = remove.bind(now).bind(REMOVED_AT_ONCE).execute(&self.writer).await {
             tracing::warn!(%error, "values of `conduit_store` that have ended could not be removed");
         }
         Ok(inserted)
@@ -125,13 +137,13 @@ impl SqliteStore {
             .bind(value.bytes)
             .bind(until(now, value))
             .bind(now);
-        Ok(update.execute(&self.pool).await?.rows_affected())
+        Ok(update.execute(&self.writer).await?.rows_affected())
     }
 
     async fn delete(&self, key: &[u8], expected: &[u8], now: i64) -> sqlx::Result<u64> {
         let delete = sqlx::query("DELETE FROM conduit_store WHERE key = ?1 AND value = ?2 AND until_millis > ?3");
         let delete = delete.bind(key).bind(expected).bind(now);
-        Ok(delete.execute(&self.pool).await?.rows_affected())
+        Ok(delete.execute(&self.writer).await?.rows_affected())
     }
 }
 
@@ -140,7 +152,7 @@ impl Store for SqliteStore {
 
     async fn get(&self, key: &[u8]) -> sqlx::Result<Option<Bytes>> {
         let find = sqlx::query_scalar("SELECT value FROM conduit_store WHERE key = ?1 AND until_millis > ?2");
-        let value: Option<Vec<u8>> = find.bind(key).bind(now()).fetch_optional(&self.pool).await?;
+        let value: Option<Vec<u8>> = find.bind(key).bind(now()).fetch_optional(&self.readers).await?;
         Ok(value.map(Bytes::from))
     }
 

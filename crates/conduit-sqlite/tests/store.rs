@@ -65,6 +65,23 @@ async fn value_is_stored_although_ended_ones_cannot_be_removed() -> sqlx::Result
 }
 
 #[tokio::test]
+async fn read_does_not_wait_for_a_write() -> sqlx::Result<()> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("store.db");
+    let store = SqliteStore::open(&path).await?;
+    assert!(store.replace(b"k", None, value(b"1", LONG)).await?);
+    let other = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let other = sqlx::SqlitePool::connect_with(other).await?;
+    let lock = other.begin_with("BEGIN IMMEDIATE").await?;
+    tokio::select! {
+        biased;
+        written = store.replace(b"k", Some(b"1"), value(b"2", LONG)) => panic!("the lock was ignored: {written:?}"),
+        found = store.get(b"k") => assert_eq!(found?.as_deref(), Some(&b"1"[..])),
+    }
+    lock.rollback().await
+}
+
+#[tokio::test]
 async fn one_of_two_connections_replaces_a_value() -> sqlx::Result<()> {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("store.db");
