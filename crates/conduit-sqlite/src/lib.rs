@@ -35,7 +35,7 @@
 //! ```
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use conduit::layer::{Store, Value};
@@ -43,6 +43,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 /// The time that a statement waits while another connection writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pause between two attempts to open a file that is locked.
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// The number of connections that only read. Each read is short.
 const READERS: u32 = 2;
@@ -82,6 +85,18 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT);
+        // While several workers change the mode of a new file, SQLite refuses some without the wait for the lock.
+        let begin = Instant::now();
+        loop {
+            let opened = Self::connect(options.clone()).await;
+            if !opened.as_ref().is_err_and(is_busy) || begin.elapsed() >= BUSY_TIMEOUT {
+                return opened;
+            }
+            tokio::time::sleep(OPEN_PAUSE).await;
+        }
+    }
+
+    async fn connect(options: SqliteConnectOptions) -> sqlx::Result<Self> {
         // SQLite has one writer at a time.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
@@ -166,6 +181,13 @@ impl Store for SqliteStore {
         };
         Ok(changed == 1)
     }
+}
+
+/// Returns whether another connection has the lock: SQLITE_BUSY, whose variants have it in the lowest byte.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<u32>().ok())
+        .is_some_and(|code| code & 0xff == 5)
 }
 
 /// The end of a value's lifetime.

@@ -81,6 +81,27 @@ async fn read_does_not_wait_for_a_write() -> sqlx::Result<()> {
     lock.rollback().await
 }
 
+#[test]
+fn workers_open_a_new_file_at_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for round in 0..100 {
+        let path = directory.path().join(format!("{round}.db"));
+        let start = std::sync::Barrier::new(8);
+        let open = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            let runtime = runtime.expect("a runtime");
+            start.wait();
+            runtime.block_on(SqliteStore::open(&path)).map(drop)
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            for worker in workers {
+                worker.join().expect("no panic").expect("the store is open");
+            }
+        });
+    }
+}
+
 #[tokio::test]
 async fn one_of_two_connections_replaces_a_value() -> sqlx::Result<()> {
     let directory = tempfile::tempdir().expect("a directory");
