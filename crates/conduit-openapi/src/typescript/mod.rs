@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use self::types::{TypeNames, camel, comment, doc, key, union};
+use self::types::{TypeNames, camel, comment, doc, key, pascal, union};
 use super::document::Document;
 use super::shared::DescribedOperation;
 
@@ -21,14 +21,16 @@ const BODY_TYPES: [&str; 3] = [
     "application/x-www-form-urlencoded",
 ];
 
-/// Words that cannot be names of functions.
-const WORDS: [&str; 38] = [
+/// Names that no function has: words of the language, of which a module reserves more, and names that [`RUNTIME`] uses.
+const WORDS: [&str; 57] = [
     "arguments",
     "await",
     "break",
+    "btoa",
     "case",
     "catch",
     "class",
+    "clearTimeout",
     "const",
     "continue",
     "debugger",
@@ -36,22 +38,35 @@ const WORDS: [&str; 38] = [
     "delete",
     "do",
     "else",
+    "encodeURIComponent",
     "enum",
     "eval",
     "export",
+    "exports",
     "extends",
     "false",
     "fetch",
     "finally",
     "for",
     "function",
+    "globalThis",
     "if",
+    "implements",
     "import",
     "in",
     "instanceof",
+    "interface",
+    "let",
     "new",
     "null",
+    "package",
+    "private",
+    "protected",
+    "public",
+    "require",
     "return",
+    "setTimeout",
+    "static",
     "super",
     "switch",
     "this",
@@ -59,8 +74,12 @@ const WORDS: [&str; 38] = [
     "true",
     "try",
     "typeof",
+    "undefined",
+    "var",
     "void",
+    "while",
     "with",
+    "yield",
 ];
 
 impl Document {
@@ -76,8 +95,7 @@ impl Document {
         let (title, version) = (self.title(), document["info"]["version"].as_str().unwrap_or_default());
         let mut text = comment(
             &[
-                format!("{title} {version}: a client that the program prints with `--client typescript`.")
-                    .replace("*/", "*\\/"),
+                format!("{title} {version}: a client that the program prints with `--client typescript`."),
                 String::new(),
                 "Do not edit it: print it again when the API changes.".to_owned(),
             ],
@@ -96,7 +114,7 @@ impl Document {
             text.push_str(&doc(description, schema, 0));
             let _ = writeln!(text, "export type {of_type} = {kind};");
         }
-        let mut functions = BTreeSet::new();
+        let mut taken = BTreeSet::new();
         for item in self.paths() {
             for operation in &item.operations {
                 let writer = OperationWriter {
@@ -105,7 +123,7 @@ impl Document {
                     path: &item.path,
                     operation,
                 };
-                writer.write(&mut text, &mut functions);
+                writer.write(&mut text, &mut taken);
             }
         }
         // Not every application needs each of them, and some settings of the compiler reject unused functions.
@@ -167,15 +185,19 @@ struct OperationWriter<'d> {
 }
 
 impl OperationWriter<'_> {
-    fn write(&self, text: &mut String, functions: &mut BTreeSet<String>) {
+    /// Writes the function and its types, whose names are in `taken` from then on.
+    fn write(&self, text: &mut String, taken: &mut BTreeSet<String>) {
         let value = &self.operation.value;
         let mut function = camel(value["operationId"].as_str().unwrap_or_default());
-        while WORDS.contains(&&*function) || !functions.insert(function.clone()) {
+        while WORDS.contains(&&*function) || !taken.insert(function.clone()) {
             function.push('_');
         }
-        let mut of_type = function.clone();
-        of_type[..1].make_ascii_uppercase();
-        while self.names.contains(&format!("{of_type}Input")) || self.names.contains(&format!("{of_type}Reply")) {
+        let mut of_type = pascal(&function);
+        let is_schema = |name: String| self.names.contains(&name);
+        while is_schema(format!("{of_type}Input"))
+            || is_schema(format!("{of_type}Reply"))
+            || !taken.insert(of_type.clone())
+        {
             of_type.push('_');
         }
         let (input, is_needed) = self.input();
@@ -211,13 +233,17 @@ impl OperationWriter<'_> {
                 if !lines.is_empty() {
                     lines.push(String::new());
                 }
-                lines.extend(text.lines().map(|line| line.replace("*/", "*\\/")));
+                lines.extend(text.lines().map(str::to_owned));
             }
         }
         if !lines.is_empty() {
             lines.push(String::new());
         }
-        lines.push(format!("`{} {}`", self.operation.method.to_ascii_uppercase(), self.path).replace("*/", "*\\/"));
+        lines.push(format!(
+            "`{} {}`",
+            self.operation.method.to_ascii_uppercase(),
+            self.path
+        ));
         if value.get("deprecated") == Some(&Value::Bool(true)) {
             lines.push("@deprecated".to_owned());
         }
@@ -285,12 +311,8 @@ impl OperationWriter<'_> {
                 kind if kind.starts_with("text/") => "string".to_owned(),
                 _ => "BodyInit".to_owned(),
             };
-            let _ = writeln!(
-                text,
-                "  /** `{}` */\n  body{}: {of_type};",
-                kind.replace("*/", "*\\/"),
-                if is_required { "" } else { "?" }
-            );
+            text.push_str(&comment(&[format!("`{kind}`")], 1));
+            let _ = writeln!(text, "  body{}: {of_type};", if is_required { "" } else { "?" });
         }
         text.push('}');
         if is_empty {
@@ -435,5 +457,35 @@ impl OperationWriter<'_> {
         }
         text.push('`');
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The identifiers of the runtime outside of comments and quotation marks that are no members of values.
+    fn identifiers() -> BTreeSet<&'static str> {
+        let code = RUNTIME
+            .lines()
+            .filter(|line| !line.trim_start().starts_with(['/', '*']));
+        let code = code.flat_map(|line| line.split('"').step_by(2));
+        let is_end = |letter: char| !letter.is_ascii_alphanumeric() && !"_$.".contains(letter);
+        code.flat_map(|code| code.split(is_end)).collect()
+    }
+
+    #[test]
+    fn no_function_and_no_schema_has_a_name_that_the_runtime_uses() {
+        // Type parameters, and words in templates.
+        let locals = ["B", "R", "S", "T", "Basic", "Bearer"];
+        for name in identifiers() {
+            let name = name.trim_start_matches("...").split('.').next().unwrap_or_default();
+            let is_type = name.starts_with(|first: char| first.is_ascii_uppercase());
+            let is_known = TypeNames::of(&Map::new()).contains(name) || locals.contains(&name);
+            assert!(!is_type || is_known, "{name} is missing in RESERVED");
+        }
+        for global in ["btoa", "clearTimeout", "encodeURIComponent", "fetch", "setTimeout"] {
+            assert!(identifiers().contains(global) && WORDS.contains(&global), "{global}");
+        }
     }
 }

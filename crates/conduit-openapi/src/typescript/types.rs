@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 /// Names of the file itself and of the environment, which no schema may have.
-const RESERVED: [&str; 46] = [
+const RESERVED: [&str; 49] = [
     "AbortSignal",
     "Array",
     "AsyncGenerator",
@@ -35,8 +35,10 @@ const RESERVED: [&str; 46] = [
     "Record",
     "Reply",
     "Request",
+    "RequestCredentials",
     "RequestInit",
     "RequestParts",
+    "RequestRedirect",
     "Response",
     "Scheme",
     "ServerEvent",
@@ -50,6 +52,7 @@ const RESERVED: [&str; 46] = [
     "Symbol",
     "TextDecoder",
     "TextEncoder",
+    "TypeError",
     "URLSearchParams",
     "Uint8Array",
 ];
@@ -261,24 +264,21 @@ pub(super) fn key(name: &str) -> String {
 
 /// A doc comment, with the schema's deprecation and default; empty if there is nothing to write.
 pub(super) fn doc(text: Option<&str>, schema: &Value, indent: usize) -> String {
-    let mut lines: Vec<String> = text
-        .into_iter()
-        .flat_map(str::lines)
-        .map(|line| line.replace("*/", "*\\/"))
-        .collect();
+    let mut lines: Vec<String> = text.into_iter().flat_map(str::lines).map(str::to_owned).collect();
     if schema.get("deprecated") == Some(&Value::Bool(true)) {
         lines.push("@deprecated".to_owned());
     }
     if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
-        lines.push(format!("@default {}", default.to_string().replace("*/", "*\\/")));
+        lines.push(format!("@default {default}"));
     }
     comment(&lines, indent)
 }
 
-/// A doc comment of these lines.
+/// A doc comment of these lines, none of which ends it.
 pub(super) fn comment(lines: &[String], indent: usize) -> String {
     let margin = "  ".repeat(indent);
-    match lines {
+    let lines: Vec<String> = lines.iter().map(|line| line.replace("*/", "*\\/")).collect();
+    match &*lines {
         [] => String::new(),
         [line] => format!("{margin}/** {line} */\n"),
         lines => {
@@ -293,13 +293,18 @@ pub(super) fn comment(lines: &[String], indent: usize) -> String {
 }
 
 /// A name in the case of types: `users.User-Input` is `UsersUserInput`.
-fn pascal(name: &str) -> String {
+pub(super) fn pascal(name: &str) -> String {
     let mut text = String::new();
     for part in name.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
         let mut letters = part.chars();
         text.extend(letters.next().map(|first| first.to_ascii_uppercase()));
         text.extend(letters);
     }
+    identifier(text)
+}
+
+/// An identifier with these ASCII letters, digits and `_`.
+fn identifier(mut text: String) -> String {
     if text.starts_with(|first: char| first.is_ascii_digit()) || text.is_empty() {
         text.insert(0, '_');
     }
@@ -325,7 +330,7 @@ pub(super) fn camel(name: &str) -> String {
         }));
         text.extend(letters);
     }
-    text
+    identifier(text)
 }
 
 #[cfg(test)]
@@ -388,10 +393,14 @@ mod tests {
         assert_eq!(pascal("Page-users.User"), "PageUsersUser");
         assert_eq!(camel("links_list"), "linksList");
         assert_eq!(camel("a_b__c"), "aBC");
+        // Other letters are left out.
+        assert_eq!((&*camel("数"), &*camel("é1"), &*pascal("数")), ("_", "_1", "_"));
     }
 
     #[test]
     fn a_text_ends_no_comment() {
         assert_eq!(doc(Some("a */ b"), &Value::Null, 0), "/** a *\\/ b */\n");
+        assert_eq!(comment(&["a */ b".to_owned()], 0), "/** a *\\/ b */\n");
+        assert_eq!(doc(None, &json!({ "default": "*/" }), 0), "/** @default \"*\\/\" */\n");
     }
 }

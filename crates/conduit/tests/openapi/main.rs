@@ -73,6 +73,57 @@ fn assert_references_resolve(document: &Value) {
     }
 }
 
+/// Handlers at the root of a crate, whose functions in a client would have names that TypeScript or the client itself uses.
+mod root {
+    use conduit::openapi::{Operation, SecurityScheme};
+    use conduit::prelude::*;
+
+    pub(crate) struct Token;
+
+    impl<S> FromRequest<S> for Token {
+        type Rejection = Problem;
+
+        async fn from_request(_: &mut Request, _: &S) -> Result<Self, Problem> {
+            Ok(Token)
+        }
+
+        fn describe(operation: &mut Operation) {
+            let scheme = SecurityScheme::bearer(None).description("This */ ends no comment.");
+            operation.security("token", scheme, &[]);
+        }
+    }
+
+    pub(crate) const ROUTES: Routes = routes![
+        super::package,
+        super::set_timeout,
+        super::数,
+        super::var,
+        super::exports
+    ];
+}
+
+#[derive(serde::Serialize, JsonSchema)]
+struct RequestRedirect {
+    is_done: bool,
+}
+
+#[get("/package/{name}/files/v{number}.json")]
+fn package(_path: Path<(String, u32)>, _token: root::Token) -> Json<RequestRedirect> {
+    Json(RequestRedirect { is_done: true })
+}
+
+#[get("/{name}")]
+fn set_timeout(_name: Path<String>) {}
+
+#[get("/a/{*rest}")]
+fn 数(_rest: Path<String>) {}
+
+#[get("/texts/{name}.txt")]
+fn var(_name: Path<String>) {}
+
+#[get("/exports")]
+fn exports() {}
+
 /// A document as JSON.
 fn json(document: &Document) -> Value {
     serde_json::to_value(document).expect("a document is JSON")

@@ -55,6 +55,7 @@ fn the_clients_compile_with_every_strict_setting() {
         ("guarded", guarded::app().openapi()),
         ("problems", problems::ROUTES.openapi(Info::new("problems", "1"))),
         ("streams", ROUTES.openapi(Info::new("streams", "1"))),
+        ("root", crate::root::ROUTES.openapi(Info::new("root */", "1"))),
         #[cfg(feature = "multipart")]
         ("forms", crate::forms::ROUTES.openapi(Info::new("forms", "1"))),
     ] {
