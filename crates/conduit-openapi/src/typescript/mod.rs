@@ -220,7 +220,7 @@ impl OperationWriter<'_> {
         let parts = self.parts();
         let _ = write!(
             text,
-            "export function {function}(client: Client, {name}: {of_type}Input{default}, options?: CallOptions): Promise<{of_type}Reply> {{\n  \
+            "export async function {function}(client: Client, {name}: {of_type}Input{default}, options?: CallOptions): Promise<{of_type}Reply> {{\n  \
              return {send}(client, {{ {parts} }}, options);\n}}\n"
         );
     }

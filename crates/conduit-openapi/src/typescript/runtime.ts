@@ -85,12 +85,19 @@ function $fields(values: object, add: (name: string, value: unknown) => void): v
 }
 
 function $segment(value: unknown): string {
-  return encodeURIComponent(String(value));
+  const text = String(value);
+  if (text === "") throw new TypeError("a parameter of the path is empty: no route matches it");
+  return encodeURIComponent(text);
 }
 
-/** The rest of a path keeps its slashes. */
+/** The rest of a path keeps its slashes where no client resolves the segments between them. */
 function $rest(value: unknown): string {
-  return String(value).split("/").map($segment).join("/");
+  const text = String(value);
+  // An empty segment at the end is a slash, which stays.
+  const inner = text.endsWith("/") ? text.slice(0, -1) : text;
+  if (inner.split("/").some((segment) => segment === "" || segment === "." || segment === ".."))
+    return encodeURIComponent(text);
+  return text.split("/").map(encodeURIComponent).join("/");
 }
 
 function $encode(body: unknown, type: string | undefined): BodyInit | undefined {
@@ -131,6 +138,9 @@ async function $authorize(client: Client, parts: RequestParts, headers: Headers,
 }
 
 async function $fetch(client: Client, parts: RequestParts, options: CallOptions | undefined): Promise<Response> {
+  // `fetch` resolves such paths to another route or, without a `baseUrl`, to another site.
+  if (/^\/\/|\/\.\.?(\/|$)/.test(parts.path))
+    throw new TypeError(`a parameter makes the path ${parts.path.slice(0, 80)} lead to another route: check it for "." and ".."`);
   const query = new URLSearchParams();
   $fields(parts.query ?? {}, (name, value) => query.append(name, String(value)));
   const headers = new Headers(client.headers);

@@ -1,12 +1,13 @@
 //! The client in TypeScript, compiled by the compiler of TypeScript.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use conduit::events::Events;
 use conduit::openapi::{Document, Info};
 use conduit::prelude::*;
 
-use crate::npm::{TYPESCRIPT, compile_typescript, installed};
+use crate::npm::{TYPESCRIPT, compile_typescript, installed, run};
 use crate::{guarded, problems, sample};
 
 #[derive(serde::Serialize, JsonSchema)]
@@ -97,4 +98,57 @@ fn a_wrong_call_does_not_compile() {
     std::fs::write(folder.join("calls.ts"), calls).expect("the calls can be written");
     std::fs::write(folder.join("package.json"), "{ \"type\": \"module\" }").expect("the package can be written");
     compile_typescript(&programs, &folder, &["client.ts", "calls.ts"]);
+}
+
+#[test]
+fn a_value_makes_no_request_to_another_route_or_site() {
+    let Some(programs) = installed("typescript", &TYPESCRIPT) else {
+        return;
+    };
+    let folder = folder("paths", &crate::root::ROUTES.openapi(Info::new("paths", "1")));
+    let calls = r#"
+        import { _, package_, setTimeout_, var_, type Client } from "./client.js";
+        let found = "";
+        const client: Client = {
+            baseUrl: "",
+            fetch: (address) => {
+                found = String(address);
+                return Promise.resolve(new Response());
+            },
+        };
+        const failed: string[] = [];
+        async function expect(call: () => Promise<unknown>, expected: string): Promise<void> {
+            found = "";
+            try {
+                await call();
+            } catch (error) {
+                found = error instanceof TypeError ? "TypeError" : String(error);
+            }
+            if (found !== expected) failed.push(`expected ${expected}, found ${found}`);
+        }
+        for (const name of ["", ".", ".."]) {
+            await expect(() => setTimeout_(client, { path: { name } }), "TypeError");
+            await expect(() => package_(client, { path: { name, number: 7 } }), "TypeError");
+        }
+        for (const rest of [".", ".."]) await expect(() => _(client, { path: { rest } }), "TypeError");
+        for (const [rest, expected] of [
+            ["", ""],
+            ["b c/d", "b%20c/d"],
+            ["b/", "b/"],
+            ["/evil.example", "%2Fevil.example"],
+            ["b//c", "b%2F%2Fc"],
+            ["../b", "..%2Fb"],
+            ["b/./c", "b%2F.%2Fc"],
+        ] as const) await expect(() => _(client, { path: { rest } }), `/a/${expected}`);
+        await expect(() => setTimeout_(client, { path: { name: "/evil.example" } }), "/%2Fevil.example");
+        await expect(() => package_(client, { path: { name: "a", number: 7 } }), "/package/a/files/v7.json");
+        // The whole segment counts.
+        await expect(() => var_(client, { path: { name: "." } }), "/texts/..txt");
+        await expect(() => var_(client, { path: { name: "" } }), "TypeError");
+        if (failed.length > 0) throw new Error(failed.join("; "));
+    "#;
+    std::fs::write(folder.join("calls.ts"), calls).expect("the calls can be written");
+    std::fs::write(folder.join("package.json"), "{ \"type\": \"module\" }").expect("the package can be written");
+    compile_typescript(&programs, &folder, &["client.ts", "calls.ts"]);
+    run(Command::new("node").arg(folder.join("calls.js")));
 }
