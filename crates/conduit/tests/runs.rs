@@ -7,7 +7,7 @@ use conduit::Header;
 use conduit::events::LastEventId;
 use conduit::openapi::Info;
 use conduit::prelude::*;
-use conduit::runs::{Accepted, RunEvents, Runs, RunsConfig};
+use conduit::runs::{Accepted, RunEvents, RunUpdate, Runs, RunsConfig};
 use conduit::testing::{TestClient, TestStream};
 use serde::{Deserialize, Serialize};
 
@@ -235,6 +235,78 @@ fn ended_run_is_forgotten_after_its_time() {
     );
     setup.client.advance(Duration::from_secs(301));
     setup.client.get(&locations[2]).send().assert_status(404);
+}
+
+/// The history of the hub has no last update, or no longer has it.
+#[test]
+fn stream_of_an_ended_run_has_its_result_without_a_history() {
+    let setup = setup(RunsConfig {
+        updates: 0,
+        ..RunsConfig::default()
+    });
+    let location = setup.start(2);
+    let mut live = setup.client.get(&location).stream();
+    setup.client.advance(Duration::from_secs(2));
+    setup.dropped();
+    let (_, first) = next(&mut live);
+    next(&mut live);
+    let (data, last) = next(&mut live);
+    assert_eq!(data, r#"{"state":"succeeded"}"#);
+    assert_eq!(live.event(), None);
+    let mut late = setup.client.get(&location).stream();
+    assert_eq!(next(&mut late), (data.clone(), last.clone()));
+    assert_eq!(late.event(), None);
+    let mut again = setup.client.get(&location).header("last-event-id", &first).stream();
+    assert_eq!(again.event().expect("an event").event, "missed");
+    assert_eq!(next(&mut again), (data, last.clone()));
+    assert_eq!(again.event(), None);
+    let known = setup.client.get(&location).header("last-event-id", &last);
+    known.send().assert_status(204);
+}
+
+/// Reports more than waits for a worker, whose memory for it is filled exactly: the last update is dropped, too.
+#[post("/burst")]
+async fn start_burst(runs: State<Runs<String>>) -> Result<Accepted, Problem> {
+    /// The limit of notices that wait for a worker, and the cost of one besides twice its JSON.
+    const INBOX_BYTES: usize = 16 * 1024 * 1024;
+    const COST_BYTES: usize = 160;
+    const REPORTS: usize = 128;
+    let run = runs.start("ada", "burst", async |run| {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let empty = RunUpdate::Running {
+            progress: String::new(),
+        };
+        let length = (INBOX_BYTES / REPORTS - COST_BYTES) / 2 - serde_json::to_string(&empty)?.len();
+        let progress = "a".repeat(length);
+        for _ in 0..REPORTS + 1 {
+            run.report(&progress).await?;
+        }
+        Ok::<_, conduit::BoxError>(())
+    })?;
+    Ok(Accepted::at(format!("/burst/{}", run.id())))
+}
+
+#[get("/burst/{id}")]
+async fn follow_burst(
+    id: Path<String>,
+    runs: State<Runs<String>>,
+    last: LastEventId,
+) -> Result<RunEvents<String>, Problem> {
+    runs.find("ada", &id)?.events(last).await
+}
+
+#[test]
+fn live_stream_has_the_result_after_it_has_missed_updates() {
+    let client = TestClient::new(App::new(Runs::<String>::new()).routes(routes![start_burst, follow_burst]));
+    let started = client.post("/burst").send();
+    let mut stream = client.get(started.header("location").expect("a location")).stream();
+    client.advance(Duration::from_secs(1));
+    let (mut missed, mut last) = (0, String::new());
+    while let Some(event) = stream.event() {
+        missed += usize::from(event.event == "missed");
+        last = event.data;
+    }
+    assert_eq!((missed, &last[..]), (1, r#"{"state":"succeeded"}"#));
 }
 
 #[test]

@@ -91,6 +91,8 @@ pub(super) struct Replay {
     pub(super) has_gap: bool,
     /// Notices up to this number are from before.
     pub(super) last_notice: u64,
+    /// The position of the last message from before.
+    pub(super) last: Position,
 }
 
 /// The beginning of a subscription.
@@ -224,11 +226,17 @@ impl SharedTopics {
         }
     }
 
-    /// Publishes a message to all workers with a subscriber, and keeps it in the history.
-    pub(super) fn publish(&self, name: &Arc<str>, json: Arc<str>) -> Result<Position, HubError> {
+    /// Publishes a message to all workers with a subscriber, and keeps it in the history. Calls `note` before that.
+    pub(super) fn publish(
+        &self,
+        name: &Arc<str>,
+        json: Arc<str>,
+        note: impl FnOnce(&Arc<Message>),
+    ) -> Result<Position, HubError> {
         self.with(name, |topic| {
             topic.last.number += 1;
             let message = Arc::new(Message::new(topic.last, json));
+            note(&message);
             let cost = message.cost();
             self.trim(topic, cost, message.published);
             let fits = self.config.history_messages > 0
@@ -265,6 +273,7 @@ impl SharedTopics {
                 messages: later.cloned().collect(),
                 has_gap,
                 last_notice: topic.notices,
+                last: topic.last,
             })
         })
     }

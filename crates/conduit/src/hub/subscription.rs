@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::local::Subscriber;
-use super::message::{Change, Message, Published};
+use super::message::{Change, Message, Position, Published};
 use super::shared::Replay;
 use super::topic::TopicFamily;
 use crate::BoxError;
@@ -54,6 +54,8 @@ pub struct Subscription<F: TopicFamily> {
     has_gap: bool,
     /// The number of the last notice from before.
     last_notice: u64,
+    /// The position of the last message from before.
+    last: Position,
     policy: LagPolicy,
     has_presence: bool,
     is_closed: bool,
@@ -67,6 +69,7 @@ impl<F: TopicFamily> Subscription<F> {
             replay: replay.messages,
             has_gap: replay.has_gap,
             last_notice: replay.last_notice,
+            last: replay.last,
             policy: LagPolicy::default(),
             has_presence: false,
             is_closed: false,
@@ -93,6 +96,11 @@ impl<F: TopicFamily> Subscription<F> {
     /// A call that is dropped, as in `tokio::select!`, takes no update.
     pub async fn next(&mut self) -> Option<Update<F::Message>> {
         poll_fn(|context| self.poll_update(context)).await
+    }
+
+    /// Returns whether the subscription began after the message at this position: only the replay can have it.
+    pub(crate) fn begins_after(&self, position: Position) -> bool {
+        position <= self.last
     }
 
     /// An event stream of the updates. A message is an event with its position as the identity. [`Update::Missed`] is an event

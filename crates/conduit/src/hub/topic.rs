@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::local::Subscriber;
-use super::message::Position;
+use super::message::{Position, Published};
 use super::shared::ReplayFrom;
 use super::subscription::Subscription;
 use super::{Hub, HubError};
@@ -105,18 +105,25 @@ impl<F: TopicFamily> Topic<F> {
     /// [`HubError::NotPermitted`] for a client that may only subscribe, [`HubError::LongMessage`], [`HubError::NotJson`], and
     /// [`HubError::Full`] if the topic does not exist and there are too many.
     pub async fn publish(&self, message: &F::Message) -> Result<Position, HubError> {
-        self.publish_value(message)
+        self.publish_value(message, |_| ())
     }
 
-    /// Publishes a value that has the JSON of a message.
-    pub(crate) fn publish_value(&self, message: &impl Serialize) -> Result<Position, HubError> {
+    /// Publishes a value that has the JSON of a message. Calls `note` with it under the lock of the topic, before any
+    /// subscriber receives it.
+    pub(crate) fn publish_value(
+        &self,
+        message: &impl Serialize,
+        note: impl FnOnce(&Published<F::Message>),
+    ) -> Result<Position, HubError> {
         self.check_publish()?;
         let json = serde_json::to_string(message).map_err(|_| HubError::NotJson)?;
         let limit_bytes = self.hub.0.config.message_bytes;
         if json.len() > limit_bytes {
             return Err(HubError::LongMessage { limit_bytes });
         }
-        self.hub.0.publish(&self.name, json.into())
+        self.hub.0.publish(&self.name, json.into(), |message| {
+            note(&Published::new(Arc::clone(message)));
+        })
     }
 
     fn check_publish(&self) -> Result<(), HubError> {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::RunUpdate;
+use super::registry::RunRecord;
 use crate::BoxError;
 use crate::events::{Events, MEDIA_TYPE};
 use crate::hub::{Access, Subscription, TopicFamily, Update};
@@ -41,9 +43,12 @@ impl<P: Serialize + DeserializeOwned + 'static> RunEvents<P> {
         RunEvents(None)
     }
 
-    pub(super) fn of(updates: Subscription<RunFamily<P>>) -> Self {
+    pub(super) fn of(updates: Subscription<RunFamily<P>>, record: Arc<RunRecord>) -> Self {
+        let is_before = |position| updates.begins_after(position);
         let updates = UntilLast {
+            is_last_lost: record.last().is_some_and(|last| last.position.is_none_or(is_before)),
             updates,
+            record,
             has_ended: false,
         };
         RunEvents(Some(Events::from_encoded(Box::pin(updates))))
@@ -92,6 +97,9 @@ impl<P> fmt::Debug for RunEvents<P> {
 /// Updates as the bytes of events, until the last one.
 struct UntilLast<P: Serialize + DeserializeOwned + 'static> {
     updates: Subscription<RunFamily<P>>,
+    record: Arc<RunRecord>,
+    /// The run has ended, and the subscription may not receive the last update.
+    is_last_lost: bool,
     has_ended: bool,
 }
 
@@ -102,9 +110,22 @@ impl<P: Serialize + DeserializeOwned + 'static> Stream for UntilLast<P> {
         if self.has_ended {
             return Poll::Ready(None);
         }
-        let update = ready!(Pin::new(&mut self.updates).poll_next(context));
-        if let Some(Update::Message(message)) = &update {
-            self.has_ended = message.value().is_ok_and(|update| update.is_last());
+        let Poll::Ready(update) = Pin::new(&mut self.updates).poll_next(context) else {
+            if self.is_last_lost
+                && let Some(event) = self.record.last().map(|last| last.event.clone())
+            {
+                self.has_ended = true;
+                return Poll::Ready(Some(Ok(event)));
+            }
+            return Poll::Pending;
+        };
+        match &update {
+            Some(Update::Message(message)) => {
+                self.has_ended = message.value().is_ok_and(|update| update.is_last());
+            }
+            // A run that ends later publishes its last update after this loss.
+            Some(Update::Missed) => self.is_last_lost = self.record.last().is_some(),
+            _ => {}
         }
         Poll::Ready(update.map(crate::hub::encoded))
     }

@@ -81,8 +81,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::events::RunEvents;
 use self::events::RunFamily;
-use self::registry::{Registry, RunRecord};
-use crate::events::{EventsOutcome, LastEventId};
+use self::registry::{LastUpdate, Registry, RunRecord};
+use crate::events::{Event, EventsOutcome, LastEventId};
 use crate::extract::Tasks;
 use crate::hub::{Hub, HubConfig, HubError, StartFrom, Topic};
 use crate::openapi::Operation;
@@ -262,9 +262,20 @@ impl<P: Serialize + DeserializeOwned + 'static> Drop for RunEnd<P> {
             true => RunUpdate::Failed,
             false => RunUpdate::CutOff,
         });
-        // It is short. Without a topic, of which there are too many, no client follows the run.
-        let position = self.topic.publish_value(&last).unwrap_or_default();
-        self.registry.end(&self.record, position);
+        // A stream that has missed the update finds it in the record, which must have it first.
+        let published = self.topic.publish_value(&last, |update| {
+            self.record.set_last(LastUpdate {
+                position: Some(update.position()),
+                event: update.event(),
+            });
+        });
+        if published.is_err() {
+            self.record.set_last(LastUpdate {
+                position: None,
+                event: Event::new(&last).encode().unwrap_or_default(),
+            });
+        }
+        self.registry.end(&self.record);
     }
 }
 
@@ -306,7 +317,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Run<P> {
 
     /// Returns whether the run has ended.
     pub fn has_ended(&self) -> bool {
-        self.record.last_position().is_some()
+        self.record.last().is_some()
     }
 
     /// Cancels the run, if it has not ended: its future is dropped where it waits.
@@ -315,20 +326,22 @@ impl<P: Serialize + DeserializeOwned + 'static> Run<P> {
     }
 
     /// The updates as an event stream: all that are kept, or those after the last event of the client. It ends after the last
-    /// update of the run.
+    /// update of the run, which is kept as long as the run, also without [`RunsConfig::updates`].
     ///
     /// # Errors
     ///
     /// 503 if there are too many subscriptions.
     pub async fn events(&self, last: LastEventId) -> Result<RunEvents<P>, Problem> {
         let known = last.parse();
-        if let Some(end) = self.record.last_position()
-            && known.is_some_and(|known| known >= end)
+        let end = self.record.last().and_then(|last| last.position);
+        if let (Some(known), Some(end)) = (known, end)
+            && known >= end
         {
             return Ok(RunEvents::ended());
         }
         let from = known.map_or(StartFrom::History, StartFrom::After);
-        Ok(RunEvents::of(self.topic.subscribe(from).await?))
+        let updates = self.topic.subscribe(from).await?;
+        Ok(RunEvents::of(updates, Arc::clone(&self.record)))
     }
 }
 
@@ -351,7 +364,8 @@ impl<P: Serialize + DeserializeOwned + 'static> RunReporter<P> {
     ///
     /// [`HubError::LongMessage`] for progress of more than 64 KiB as JSON, and [`HubError::NotJson`].
     pub async fn report(&self, progress: &P) -> Result<(), HubError> {
-        self.0.publish_value(&RunUpdate::Running { progress }).map(drop)
+        let update = RunUpdate::Running { progress };
+        self.0.publish_value(&update, |_| ()).map(drop)
     }
 }
 

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -33,8 +34,15 @@ pub(super) struct RunRecord {
     id: Arc<str>,
     owner: Arc<str>,
     cancelled: Notify,
-    /// The position of the last update, after the end.
-    last_position: OnceLock<Position>,
+    last: OnceLock<LastUpdate>,
+}
+
+/// The last update of a run, which is kept for as long as the run, whether or not the hub has it.
+pub(super) struct LastUpdate {
+    /// The position; `None` if the hub had too many topics.
+    pub(super) position: Option<Position>,
+    /// The bytes of the event.
+    pub(super) event: Bytes,
 }
 
 impl RunRecord {
@@ -42,8 +50,14 @@ impl RunRecord {
         &self.id
     }
 
-    pub(super) fn last_position(&self) -> Option<Position> {
-        self.last_position.get().copied()
+    /// The last update, after the end.
+    pub(super) fn last(&self) -> Option<&LastUpdate> {
+        self.last.get()
+    }
+
+    pub(super) fn set_last(&self, last: LastUpdate) {
+        // It is set once.
+        let _ = self.last.set(last);
     }
 
     pub(super) fn cancel(&self) {
@@ -93,7 +107,7 @@ impl Registry {
             id: format!("{high:016x}{low:016x}").into(),
             owner: owner.into(),
             cancelled: Notify::new(),
-            last_position: OnceLock::new(),
+            last: OnceLock::new(),
         });
         state.in_progress += 1;
         *state.of_owners.entry(Arc::clone(&record.owner)).or_default() += 1;
@@ -107,11 +121,9 @@ impl Registry {
         state.records.get(id).filter(|record| *record.owner == *owner).cloned()
     }
 
-    /// The run has ended with the update at this position.
-    pub(super) fn end(&self, record: &RunRecord, position: Position) {
+    /// The run has ended.
+    pub(super) fn end(&self, record: &RunRecord) {
         let mut state = self.lock();
-        // It is set once.
-        let _ = record.last_position.set(position);
         state.in_progress -= 1;
         if let Some(count) = state.of_owners.get_mut(&record.owner) {
             *count -= 1;
