@@ -76,7 +76,7 @@ impl Message {
 
     /// The memory that the message takes.
     pub(super) fn cost(&self) -> usize {
-        2 * self.json.len() + MESSAGE_BYTES
+        cost(&self.json)
     }
 
     /// The bytes of the event.
@@ -86,6 +86,11 @@ impl Message {
             .get_or_init(|| Bytes::from(format!("id: {}\ndata: {}\n\n", self.position, self.json)));
         event.clone()
     }
+}
+
+/// The memory that a message with this JSON takes.
+pub(super) fn cost(json: &str) -> usize {
+    2 * json.len() + MESSAGE_BYTES
 }
 
 /// A message that a subscriber receives.

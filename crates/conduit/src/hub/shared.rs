@@ -1,15 +1,17 @@
 //! The part of a hub that all workers share: the histories, the members, and the workers with subscribers.
 
+use std::cmp::Reverse;
+use std::collections::binary_heap::{BinaryHeap, PeekMut};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::message::{Change, Message, Notice, Position};
+use super::message::{self, Change, Message, Notice, Position};
 use super::{HubConfig, HubError};
 
 /// The number of parts, each with a lock.
@@ -32,8 +34,8 @@ pub(super) struct SharedTopics {
 #[derive(Default)]
 struct TopicShard {
     topics: HashMap<Arc<str>, SharedTopic>,
-    /// Topics without a subscriber and a member, by the time when their last message leaves the history.
-    unused: VecDeque<(Instant, Arc<str>)>,
+    /// The times at which a message leaves a history, or an unused topic is removed. Each topic is listed at most once.
+    due: BinaryHeap<Reverse<(Instant, Arc<str>)>>,
 }
 
 struct SharedTopic {
@@ -46,7 +48,9 @@ struct SharedTopic {
     complete_after: Position,
     workers: Vec<Arc<Inbox>>,
     members: BTreeMap<Arc<str>, usize>,
-    is_listed_as_unused: bool,
+    /// The time of the last operation.
+    last_used: Instant,
+    is_listed_as_due: bool,
 }
 
 /// The way of notices to a worker.
@@ -127,7 +131,7 @@ impl SharedTopics {
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls a function with a topic, which is made if it does not exist. Unused topics of its shard are removed.
+    /// Calls a function with a topic, which is made if it does not exist. Expired messages and topics of its shard are removed.
     fn with<T>(
         &self,
         name: &Arc<str>,
@@ -135,7 +139,7 @@ impl SharedTopics {
     ) -> Result<T, HubError> {
         let now = Instant::now();
         let mut shard = self.shard(name);
-        self.remove_unused(&mut shard, now);
+        self.remove_expired(&mut shard, now);
         if !shard.topics.contains_key(name) {
             if self.topics.fetch_add(1, Ordering::Relaxed) >= self.config.topics {
                 self.topics.fetch_sub(1, Ordering::Relaxed);
@@ -153,19 +157,23 @@ impl SharedTopics {
                 complete_after: start,
                 workers: Vec::new(),
                 members: BTreeMap::new(),
-                is_listed_as_unused: false,
+                last_used: now,
+                is_listed_as_due: false,
             };
             shard.topics.insert(Arc::clone(name), topic);
         }
-        let TopicShard { topics, unused } = &mut *shard;
+        let TopicShard { topics, due } = &mut *shard;
         let Some(topic) = topics.get_mut(name) else {
             return Err(HubError::Full { what: "topics" });
         };
         self.trim(topic, 0, now);
+        topic.last_used = now;
         let result = call(topic);
-        if topic.workers.is_empty() && topic.members.is_empty() && !topic.is_listed_as_unused {
-            topic.is_listed_as_unused = true;
-            unused.push_back((now + self.config.history_time, Arc::clone(name)));
+        if !topic.is_listed_as_due
+            && let Some(at) = topic.due(self.config.history_time)
+        {
+            topic.is_listed_as_due = true;
+            due.push(Reverse((at, Arc::clone(name))));
         }
         result
     }
@@ -179,29 +187,35 @@ impl SharedTopics {
         now.max(last.saturating_add(1))
     }
 
-    /// Removes topics that have had no subscriber and no member for the time of the history, and no later message.
-    fn remove_unused(&self, shard: &mut TopicShard, now: Instant) {
-        while let Some((_, name)) = shard.unused.pop_front_if(|(due, _)| *due <= now) {
+    /// Removes messages that are too old, and topics that have had no subscriber, no member and no operation for the time of
+    /// the history.
+    fn remove_expired(&self, shard: &mut TopicShard, now: Instant) {
+        while let Some(name) = shard.take_due(now) {
             let Some(topic) = shard.topics.get_mut(&name) else {
                 continue;
             };
-            topic.is_listed_as_unused = false;
-            if !topic.workers.is_empty() || !topic.members.is_empty() {
-                continue;
-            }
             self.trim(topic, 0, now);
-            match topic.history.back() {
-                Some(last) => {
-                    topic.is_listed_as_unused = true;
-                    shard
-                        .unused
-                        .push_back((last.published + self.config.history_time, name));
-                }
-                None => {
+            let due = topic.due(self.config.history_time);
+            topic.is_listed_as_due = due.is_some_and(|at| at > now);
+            match due {
+                Some(at) if at > now => shard.due.push(Reverse((at, name))),
+                Some(_) => {
                     shard.topics.remove(&name);
                     self.topics.fetch_sub(1, Ordering::Relaxed);
                 }
+                None => {}
             }
+        }
+    }
+
+    /// Removes expired messages of all shards if the histories have no memory for a further one of this size.
+    fn make_room(&self, further_bytes: usize) {
+        if self.history_bytes.load(Ordering::Relaxed) + further_bytes <= self.config.memory_bytes {
+            return;
+        }
+        let now = Instant::now();
+        for shard in &self.shards {
+            self.remove_expired(&mut shard.lock().unwrap_or_else(PoisonError::into_inner), now);
         }
     }
 
@@ -233,6 +247,7 @@ impl SharedTopics {
         json: Arc<str>,
         note: impl FnOnce(&Arc<Message>),
     ) -> Result<Position, HubError> {
+        self.make_room(message::cost(&json));
         self.with(name, |topic| {
             topic.last.number += 1;
             let message = Arc::new(Message::new(topic.last, json));
@@ -325,7 +340,25 @@ impl SharedTopics {
     }
 }
 
+impl TopicShard {
+    /// Takes the next topic that is due from the list.
+    fn take_due(&mut self, now: Instant) -> Option<Arc<str>> {
+        let next = self.due.peek_mut().filter(|next| next.0.0 <= now)?;
+        let Reverse((_, name)) = PeekMut::pop(next);
+        Some(name)
+    }
+}
+
 impl SharedTopic {
+    /// The time at which the oldest message leaves the history, or the topic may be removed if it is unused.
+    fn due(&self, history_time: Duration) -> Option<Instant> {
+        match self.history.front() {
+            Some(oldest) => oldest.published.checked_add(history_time),
+            None if self.workers.is_empty() && self.members.is_empty() => self.last_used.checked_add(history_time),
+            None => None,
+        }
+    }
+
     /// Sends a notice to each worker with a subscriber. The lock of the shard keeps the order.
     fn notify(&mut self, name: &Arc<str>, change: Change) {
         self.notices += 1;

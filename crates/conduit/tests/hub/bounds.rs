@@ -1,5 +1,7 @@
 //! Slow subscribers, and the bounds of a hub.
 
+use std::time::Duration;
+
 use crate::*;
 
 /// A client that reads nothing while so many large messages are published. Each has its number.
@@ -129,4 +131,54 @@ fn histories_share_a_bound_of_memory() {
         .stream();
     say(&client, "topic-99", &"b".repeat(10_000));
     assert_eq!(text(open.event()).len(), 10_000);
+}
+
+#[test]
+fn quiet_topics_with_subscribers_give_up_the_memory_of_expired_messages() {
+    let (client, hub) = client_with(HubConfig {
+        memory_bytes: 100_000,
+        ..HubConfig::default()
+    });
+    let mut quiet: Vec<TestStream> = (0..4)
+        .map(|number| stream(&client, &format!("/quiet-{number}")))
+        .collect();
+    for (number, stream) in quiet.iter_mut().enumerate() {
+        say(&client, &format!("quiet-{number}"), &"a".repeat(10_000));
+        assert_eq!(text(stream.event()).len(), 10_000);
+    }
+    client.advance(Duration::from_secs(301));
+    // Together these need all of the memory again.
+    for number in 0..4 {
+        let key = format!("new-{number}");
+        say(&client, &key, &"b".repeat(10_000));
+        let mut history = stream(&client, &format!("/{key}/history"));
+        say(&client, &key, "not kept before");
+        assert_eq!(text(history.event()).len(), 10_000, "{key}");
+    }
+    assert_eq!(hub.topics(), 8, "a topic with a subscriber remains");
+    say(&client, "quiet-0", "next");
+    assert_eq!(text(quiet[0].event()), "next");
+}
+
+/// The time of an unused topic begins with the end of its last subscriber, and not with its last message.
+#[test]
+fn position_of_a_quiet_topic_has_no_gap_after_its_subscriber_reconnects() {
+    let (client, _) = client_with(HubConfig {
+        history_time: Duration::from_secs(20),
+        ..HubConfig::default()
+    });
+    let mut socket = client.websocket("/ada/socket/s").open();
+    assert_eq!(socket.recv().as_text(), Some("joined s"));
+    let id = say(&client, "ada", "1");
+    client.advance(Duration::from_secs(19));
+    drop(socket);
+    while client.get("/ada/members").send().text() != "[]" {}
+    client.advance(Duration::from_secs(2));
+    let mut again = client
+        .get("/ada")
+        .header("x-user", "ada")
+        .header("last-event-id", id)
+        .stream();
+    say(&client, "ada", "2");
+    assert_eq!(text(again.event()), "2");
 }
