@@ -114,8 +114,11 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
+    use super::super::message::{Message, Position};
     use super::*;
 
     fn joined(number: usize) -> Notice {
@@ -134,6 +137,32 @@ mod tests {
             Next::Lagged => Some(Err(())),
             Next::Empty => None,
         }
+    }
+
+    fn message() -> Notice {
+        Notice {
+            number: 0,
+            change: Change::Message(Arc::new(Message::new(Position::default(), "1".into()))),
+        }
+    }
+
+    #[test]
+    fn lost_message_is_not_a_later_one() {
+        let mut ring = Ring::default();
+        let mut cursor = ring.enter();
+        ring.push(message(), 2, usize::MAX);
+        ring.push(joined(1), 2, usize::MAX);
+        assert!(ring.has_later_message(cursor));
+        ring.push(joined(2), 2, usize::MAX);
+        assert!(matches!(ring.take(&mut cursor), Next::Lagged));
+        assert!(!ring.has_later_message(cursor), "notices displaced it");
+        ring.push(message(), 2, usize::MAX);
+        assert!(ring.has_later_message(cursor));
+        ring.clear();
+        assert!(matches!(ring.take(&mut cursor), Next::Lagged));
+        assert!(!ring.has_later_message(cursor), "it was removed");
+        ring.push(message(), 2, usize::MAX);
+        assert!(ring.has_later_message(cursor));
     }
 
     proptest! {

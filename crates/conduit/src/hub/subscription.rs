@@ -26,8 +26,8 @@ pub enum LagPolicy {
     /// The oldest messages are dropped, and the subscriber receives [`Update::Missed`].
     #[default]
     DropOldest,
-    /// Only the latest message is of interest: a subscriber that has several waiting receives the last one, without
-    /// [`Update::Missed`].
+    /// Only the latest message is of interest: a subscriber that has several waiting receives the last one, and
+    /// [`Update::Missed`] only if that may be lost.
     KeepLatest,
     /// The subscription ends. A client of an event stream connects again and continues from the history.
     Close,
@@ -125,8 +125,8 @@ impl<F: TopicFamily> Subscription<F> {
         loop {
             let Some(notice) = ready!(self.subscriber.poll_next(context)) else {
                 match self.policy {
-                    LagPolicy::DropOldest => return Poll::Ready(Some(Update::Missed)),
-                    LagPolicy::KeepLatest => continue,
+                    LagPolicy::KeepLatest if self.subscriber.has_later_message() => continue,
+                    LagPolicy::DropOldest | LagPolicy::KeepLatest => return Poll::Ready(Some(Update::Missed)),
                     LagPolicy::Close => {
                         self.is_closed = true;
                         return Poll::Ready(None);

@@ -58,6 +58,27 @@ fn slow_subscriber_receives_the_latest_message() {
     assert_eq!(number(&stream.event().expect("an event")), 200);
 }
 
+/// Members that arrive displace the latest message of a topic, as later messages do.
+#[test]
+fn slow_subscriber_has_missed_the_latest_message_that_members_displace() {
+    let (client, mut stream) = lagging("/ada/latest");
+    let _members: Vec<_> = (0..11)
+        .map(|number| {
+            let mut member = client.websocket(&format!("/ada/socket/{number}")).open();
+            let joined = format!("joined {number}");
+            assert_eq!(member.recv().as_text(), Some(&joined[..]));
+            member
+        })
+        .collect();
+    let mut event = stream.event().expect("an event");
+    while event.event != "missed" {
+        assert!(number(&event) < 199, "the latest message is lost");
+        event = stream.event().expect("an event");
+    }
+    say(&client, "ada", "200 next");
+    assert_eq!(number(&stream.event().expect("an event")), 200);
+}
+
 #[test]
 fn slow_subscriber_is_closed_and_continues_from_the_history() {
     let (client, mut stream) = lagging("/ada/close");
