@@ -1,4 +1,4 @@
-//! `attack [SECONDS] [--beside nginx] [--only TEXT]`: the latency of real clients during attacks, for Conduit and nginx.
+//! `attack [SECONDS] [--with nginx] [--only TEXT]`: the latency of real clients during attacks, for Conduit and nginx.
 //!
 //! Both servers run with two workers and comparable deadlines, one after the other in one run on one machine, which
 //! makes the attack too: what is seen is the difference between a line and the one without attack, and between the two
@@ -82,7 +82,7 @@ fn main() {
         arguments.remove(place);
         arguments.remove(place)
     });
-    let (beside, seconds) = match arguments.iter().position(|word| word == "--beside") {
+    let (with_nginx, seconds) = match arguments.iter().position(|word| word == "--with") {
         Some(place) => {
             assert_eq!(
                 arguments.get(place + 1).map(String::as_str),
@@ -109,7 +109,7 @@ fn main() {
         let outcome = measure(&door, attack, duration, || target.proportional_kib());
         report(attack, "Conduit", &outcome);
         drop(target);
-        if beside {
+        if with_nginx {
             match Nginx::start() {
                 Ok(nginx) => {
                     let door = nginx.door(attack.secure);

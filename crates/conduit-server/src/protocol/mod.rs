@@ -10,7 +10,7 @@
 //!
 //! Each protocol owns its state and uses the [`Link`] for bytes, time and room. It has five entry points, each of which
 //! returns a [`Step`]: `on_input`, `on_writable`, `on_command`, `on_timer` and `on_shutdown`. After each turn the connection
-//! queries its state: `waits_for`, `input_mode` and `activity`.
+//! queries its state: `waits_for`, `input_mode`, `activity` and `defers_output`.
 
 #[cfg(feature = "testing")]
 mod echo;
