@@ -13,13 +13,13 @@ use crate::openapi::Operation;
 pub struct Descriptions {
     handlers: Vec<Description>,
     /// The layers around the next handler, the outermost first, and whether their extractors are ambient.
-    open: Vec<(Layer, bool)>,
+    open: Vec<(LayerDescription, bool)>,
 }
 
 /// The description functions of a handler and of its layers, the outermost first.
 struct Description {
     handler: fn(&mut Operation),
-    layers: Vec<Layer>,
+    layers: Vec<LayerDescription>,
     cross_origin: CrossOrigin,
 }
 
@@ -34,7 +34,7 @@ fn describe_rejection(operation: &mut Operation) {
 }
 
 /// The description function of a layer.
-type Layer = Rc<dyn Fn(&mut Operation)>;
+type LayerDescription = Rc<dyn Fn(&mut Operation)>;
 
 impl Descriptions {
     /// Adds the description of a handler.
@@ -64,7 +64,7 @@ impl Descriptions {
         is_ambient: bool,
     ) {
         let layer = make();
-        let layer: Layer = Rc::new(move |operation| describe(&layer, operation));
+        let layer: LayerDescription = Rc::new(move |operation| describe(&layer, operation));
         self.open.push((layer, is_ambient));
     }
 

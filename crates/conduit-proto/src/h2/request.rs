@@ -14,13 +14,13 @@ use crate::h1::scan::{self, Field};
 use crate::h1::{BodyLength, Head, TARGET_LIMIT};
 
 /// A range of the head's bytes.
-type Range = (u32, u32);
+type ByteSpan = (u32, u32);
 
 /// The values of pseudo-fields that most requests have. Each head begins with them, so that they need no copy.
 const KNOWN: &[u8; 12] = b"GETPOSThttps";
 
 /// The kind and the range in [`KNOWN`] of an entry of the static table.
-fn known_range(index: usize) -> Option<(FieldKind, Range)> {
+fn known_range(index: usize) -> Option<(FieldKind, ByteSpan)> {
     Some(match index {
         2 => (FieldKind::Method, (0, 3)),
         3 => (FieldKind::Method, (3, 7)),
@@ -57,7 +57,7 @@ struct Assembly<'a> {
     limits: &'a Http2Limits,
     fields: &'a mut Vec<Field>,
     /// The ranges of the pseudo-fields, by their [`FieldKind`].
-    pseudo: [Option<Range>; 5],
+    pseudo: [Option<ByteSpan>; 5],
     /// The size of the section as defined for SETTINGS_MAX_HEADER_LIST_SIZE.
     list_bytes: usize,
     content_length: Option<u64>,
@@ -227,7 +227,7 @@ pub(super) fn read_head(
 }
 
 /// Checks the pseudo-fields and sets method, target and authority (RFC 9113, section 8.3.1; RFC 8441, section 4).
-fn read_target(head: &mut Head, pseudo: [Option<Range>; 5], limits: &Http2Limits) -> Result<(), Http2Reason> {
+fn read_target(head: &mut Head, pseudo: [Option<ByteSpan>; 5], limits: &Http2Limits) -> Result<(), Http2Reason> {
     let [method, scheme, authority, path, protocol] = pseudo;
     let method = method.ok_or(Http2Reason::MissingPseudoField)?;
     let name = slice(&head.bytes, method);
@@ -284,7 +284,7 @@ fn read_target(head: &mut Head, pseudo: [Option<Range>; 5], limits: &Http2Limits
 }
 
 /// Checks `:authority` and `host`: a request to an HTTP server has at least one of them, and they must be equal.
-fn read_authority(head: &mut Head, authority: Option<Range>, is_needed: bool) -> Result<(), Http2Reason> {
+fn read_authority(head: &mut Head, authority: Option<ByteSpan>, is_needed: bool) -> Result<(), Http2Reason> {
     let host = head.host.map(|index| {
         let field = &head.fields[index as usize];
         (field.value, field.value_end)
@@ -379,7 +379,7 @@ pub(super) fn ignore_section(decoder: &mut Decoder, block: &[u8], limits: &Http2
         .map_err(|_| Fault::Connection)
 }
 
-fn slice(bytes: &[u8], (start, end): Range) -> &[u8] {
+fn slice(bytes: &[u8], (start, end): ByteSpan) -> &[u8] {
     &bytes[start as usize..end as usize]
 }
 

@@ -63,7 +63,7 @@ type Key = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
 #[derive(Clone)]
 pub struct RateLimit<T = MemoryStore> {
     store: T,
-    key: Key,
+    key: ClientKey,
     name: &'static str,
     requests: u64,
     period: Duration,

@@ -30,13 +30,13 @@ static CODES: [u32; 257] = TABLES.codes;
 static SHORT: [(u8, u8); 1 << SHORT_BITS] = short_codes();
 /// The symbols in the order of their codes.
 static SYMBOLS: [u16; 257] = TABLES.symbols;
-static RANGES: [Range; LONGEST + 1] = TABLES.ranges;
+static RANGES: [CodeRange; LONGEST + 1] = TABLES.ranges;
 
 const TABLES: Tables = tables();
 
 /// The codes of one length.
 #[derive(Clone, Copy)]
-struct Range {
+struct CodeRange {
     /// The first code of the length.
     code: u32,
     /// The number of codes.
@@ -48,11 +48,11 @@ struct Range {
 struct Tables {
     codes: [u32; 257],
     symbols: [u16; 257],
-    ranges: [Range; LONGEST + 1],
+    ranges: [CodeRange; LONGEST + 1],
 }
 
 const fn tables() -> Tables {
-    let empty = Range {
+    let empty = CodeRange {
         code: 0,
         count: 0,
         position: 0,
