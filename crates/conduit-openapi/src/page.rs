@@ -1,7 +1,7 @@
 //! The docs page: the document, and Swagger UI from the program itself.
 //!
-//! Swagger UI is kept up by those who keep the specification, and content with a policy that allows nothing from
-//! elsewhere. `assets/fetch` brings a new version.
+//! Swagger UI is maintained by the maintainers of the specification, and works with a content security policy that permits no
+//! other origin. `assets/fetch` downloads a new version.
 
 use bytes::Bytes;
 use http::header::{

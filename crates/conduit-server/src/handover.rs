@@ -204,11 +204,11 @@ impl Handover {
         let handle = self.handle.clone();
         while handle.unless_stopping(handle.handover_requested()).await.is_some() {
             if let Err(error) = refuse_first_process(std::process::id()) {
-                emit(|| tracing::error!(%error, "no other process has taken over; serving on"));
+                emit(|| tracing::error!(%error, "restart failed; this process continues to serve"));
                 continue;
             }
             manager::notify(&manager::reloading());
-            emit(|| tracing::info!("starting the process that is to take over"));
+            emit(|| tracing::info!("starting the new process"));
             let outcome = match self.attempt() {
                 Ok(attempt) => attempt.await,
                 Err(error) => Err(error),
@@ -226,7 +226,7 @@ impl Handover {
                     self.handle.leave();
                 }
                 Err(error) => {
-                    emit(|| tracing::error!(%error, "no other process has taken over; serving on"));
+                    emit(|| tracing::error!(%error, "restart failed; this process continues to serve"));
                     manager::notify(manager::READY);
                 }
             }
@@ -320,7 +320,7 @@ fn end(child: &mut Child, patience: Duration) -> io::Result<ExitStatus> {
 }
 
 fn has_gone() -> io::Error {
-    let why = "the process that was to take over has ended before it served";
+    let why = "the new process exited before it was ready";
     io::Error::new(io::ErrorKind::UnexpectedEof, why)
 }
 
@@ -339,7 +339,7 @@ fn wait_until_ready(stream: &UnixStream, limit: Duration, handle: &ServerHandle)
             return Err(io::Error::other("a shutdown began meanwhile"));
         }
         if begun.elapsed() >= limit {
-            let why = format!("the process that was to take over did not serve within {limit:?} (restart_timeout)");
+            let why = format!("the new process was not ready within {limit:?} (restart_timeout)");
             return Err(io::Error::new(io::ErrorKind::TimedOut, why));
         }
     }

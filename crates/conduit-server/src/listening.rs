@@ -226,7 +226,9 @@ impl Listening {
             listening.add(bound, origin, sockets, config)?;
         }
         for passed in passed {
-            emit(|| tracing::warn!(address = %passed.origin, "not listening any more where the process before did"));
+            emit(
+                || tracing::warn!(address = %passed.origin, "closed a passed listener whose address is no longer configured"),
+            );
         }
         if listening.bound.is_empty() {
             let nothing = io::Error::other("there is no address");

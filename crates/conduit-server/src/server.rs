@@ -325,7 +325,7 @@ pub(super) fn watch_workers(handle: ServerHandle, threshold: Duration) -> Option
     match thread::Builder::new().name("conduit-watch".to_owned()).spawn(watch) {
         Ok(_) => Some(running),
         Err(error) => {
-            emit(|| tracing::warn!(%error, "cannot start the thread that names handlers that block"));
+            emit(|| tracing::warn!(%error, "cannot start the thread that detects blocking handlers"));
             None
         }
     }

@@ -412,7 +412,7 @@ impl ResponseFraming {
     pub fn finish(self, mut response: Response, application: &Application) -> Response {
         // A 2xx to CONNECT would make a tunnel, which this server does not serve.
         if !self.0.has_final(response.status()) {
-            tracing::error!(status = %response.status(), "a handler returned a status that is not that of a final response");
+            tracing::error!(status = %response.status(), "handler returned a 1xx status, or a 2xx to CONNECT, which is not a final response");
             response = application.show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
         }
         if let BodyKind::Limited(limited) = &response.body().0

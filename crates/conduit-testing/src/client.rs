@@ -35,8 +35,8 @@ pub(super) const REDIRECTS: usize = 10;
 ///
 /// # Panics
 ///
-/// Everything that a test cannot go on from panics at the line of the test: an application that cannot start, no answer
-/// within 30 s, an answer that is not HTTP.
+/// At the line of the test, when the application cannot start, the server sends no response within 30 s, or the response is not
+/// HTTP.
 #[derive(Clone)]
 pub struct TestClient {
     running: Arc<Running>,

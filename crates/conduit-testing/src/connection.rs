@@ -8,8 +8,8 @@ use super::wire::Wire;
 /// A connection that sends exactly the given bytes, to test clients that are slow, silent or invalid;
 /// [`TestClient::connect`](super::TestClient::connect) opens it. Its drop closes it.
 ///
-/// In process, with [`TestClient::advance`](super::TestClient::advance), nothing has to be waited for: when `advance` returns,
-/// what the server does about what was sent before has been done.
+/// In process, with [`TestClient::advance`](super::TestClient::advance), a test does not wait: the server has processed all
+/// bytes that were sent before when `advance` returns.
 ///
 /// # Example
 ///

@@ -1,8 +1,8 @@
 //! Metrics for Prometheus: those of the server, and with the feature `metrics` those that the program records with the
 //! [`metrics`](https://docs.rs/metrics) crate.
 //!
-//! [`page`](fn@page) is a route as any other. That it is in the application's list is what switches the counting by route on,
-//! as `App::record_metrics` does; otherwise no clock is read for a request.
+//! [`page`](fn@page) is an ordinary route. The server counts by route if the page is in the application's list, or with
+//! `App::record_metrics`; otherwise it reads no clock for a request.
 //!
 //! # Example
 //!

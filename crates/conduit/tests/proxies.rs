@@ -1,4 +1,4 @@
-//! Behind a proxy: whose request it is, and who is believed.
+//! Servers behind a proxy: the address of the client, and the sources whose forwarding fields are trusted.
 
 mod support;
 

@@ -280,11 +280,11 @@ fn a_successor_that_ends_at_once_changes_nothing_and_is_named() {
     directory.install_script("exit 7");
     program.signal(old, Signal::USR2);
     program.wait_for_log("a word of it", |log| {
-        log.contains("no other process has taken over; serving on")
+        log.contains("restart failed; this process continues to serve")
     });
     let log = program.log();
     assert!(
-        log.contains("ended before it served") && log.contains("exit status: 7"),
+        log.contains("exited before it was ready") && log.contains("exit status: 7"),
         "{log}"
     );
     assert_eq!(program.process(), old);
@@ -307,7 +307,7 @@ fn a_successor_that_cannot_open_its_state_is_named() {
     let old = program.process();
     fs::write(directory.path("broken"), "").expect("a file");
     program.signal(old, Signal::USR2);
-    program.wait_for_log("an error", |log| log.contains("serving on"));
+    program.wait_for_log("an error", |log| log.contains("continues to serve"));
     let log = program.log();
     assert!(log.contains("cannot open the state of worker"), "{log}");
     assert!(log.contains("no database"), "{log}");
@@ -343,10 +343,10 @@ fn a_successor_that_takes_too_long_is_ended() {
     let old = program.process();
     directory.install_script("exec sleep 600");
     program.signal(old, Signal::USR2);
-    program.wait_for_log("a word of it", |log| log.contains("serving on"));
+    program.wait_for_log("a word of it", |log| log.contains("continues to serve"));
     let log = program.log();
     assert!(
-        log.contains("did not serve within 200ms") && log.contains("signal: 9"),
+        log.contains("was not ready within 200ms") && log.contains("signal: 9"),
         "{log}"
     );
     assert_eq!(program.process(), old);

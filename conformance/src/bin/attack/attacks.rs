@@ -52,10 +52,10 @@ pub(crate) const ATTACKS: &[Attack] = &[
     plain("header bombs", |door, over| {
         bombs(door, over, PLAIN.trim_ascii_end(), b"\r\nX-Bomb: boom boom boom boom");
     }),
-    plain("chunk extensions without end", |door, over| {
+    plain("endless chunk extensions", |door, over| {
         bombs(door, over, CHUNKED, &[b'e'; 64]);
     }),
-    plain("connections that reset at once", |door, over| {
+    plain("connections that are reset at once", |door, over| {
         while !over.load(Ordering::Relaxed) {
             if let Ok(mut stream) = TcpStream::connect(door.address()) {
                 let _ = stream.write_all(PLAIN);
@@ -64,21 +64,21 @@ pub(crate) const ATTACKS: &[Attack] = &[
         }
     }),
     secure("no attack, over TLS", |_, _| {}),
-    secure("10,000 handshakes that do not begin", |door, over| {
+    secure("10,000 TLS connections without a ClientHello", |door, over| {
         crowd(door, over, 10_000, b"", b"");
     }),
-    secure("1,000 halves of a hello, and no more", |door, over| {
+    secure("1,000 ClientHellos that stop halfway", |door, over| {
         let hello = hello(door);
         crowd(door, over, 1000, &hello[..hello.len() / 2], b"");
     }),
-    secure("1,000 hellos, a byte at a time", |door, over| {
+    secure("1,000 ClientHellos, a byte at a time", |door, over| {
         // The rest takes longer than the attack.
         crowd(door, over, 1000, &hello(door)[..5], &[1]);
     }),
-    secure("1,000 hellos, and no more", |door, over| {
+    secure("1,000 handshakes that stop after the ClientHello", |door, over| {
         crowd(door, over, 1000, &hello(door), b"");
     }),
-    secure("a hello after the other, each on a new connection", |door, over| {
+    secure("ClientHellos in sequence, each on a new connection", |door, over| {
         let hello = hello(door);
         while !over.load(Ordering::Relaxed) {
             if let Ok(mut stream) = TcpStream::connect(door.address()) {
@@ -89,7 +89,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         }
     }),
     secure("HTTP/2: rapid resets", http2::rapid_reset),
-    secure("HTTP/2: CONTINUATION without end", http2::continuation),
+    secure("HTTP/2: endless CONTINUATION", http2::continuation),
     secure("HTTP/2: a flood of PING", http2::ping),
     secure("HTTP/2: a flood of SETTINGS", http2::settings),
 ];

@@ -1,9 +1,9 @@
 //! `attack [SECONDS] [--with nginx] [--only TEXT]`: the latency of real clients during attacks, for Conduit and nginx.
 //!
-//! Both servers run with two workers and comparable deadlines, one after the other in one run on one machine, which
-//! makes the attack too: what is seen is the difference between a line and the one without attack, and between the two
-//! servers, no absolute speed. Memory is what is proportionally theirs of the resident pages, of all processes of the
-//! server: before the attack ends, and when its connections are gone.
+//! Both servers run with two workers and comparable deadlines, one after the other on one machine. The attackers use the same
+//! machine, so compare rows with the one without an attack and the servers with each other; the figures are no absolute speeds.
+//! Memory is the proportional set size (PSS) of all processes of the server: before the attack ends, and after its
+//! connections have closed.
 #![forbid(unsafe_code)]
 
 mod attacks;

@@ -382,7 +382,7 @@ pub const SETTINGS: &[Setting] = &[
         method: "restart_timeout",
         variable: "CONDUIT_RESTART_TIMEOUT",
         bounds: "the start of the process that takes over at SIGUSR2",
-        over: "it is ended, and the old one serves on",
+        over: "the new process is killed; the old one continues to serve",
         limit: None,
         default: None,
         place: |config| SettingRef::Duration(&mut config.restart_timeout),

@@ -91,7 +91,7 @@ fn apply(header: Header, link: &mut Link, shared: &mut Shared) -> Step {
         Header::Internet { source, .. } if !source.ip().is_unspecified() => {
             if !shared.peers.enter(source.ip()) {
                 shared.counts().record_limit_hit(Limit::PeerConnections);
-                tracing::debug!(peer = %link.peer(), client = %source.ip(), "the client has its limit of connections");
+                tracing::debug!(peer = %link.peer(), client = %source.ip(), "the client reached `peer_connection_limit`");
                 return Step::Close;
             }
             link.set_counted();

@@ -99,7 +99,7 @@ impl Session {
                         // There are never more decrypted bytes than encrypted ones.
                         let place = plain
                             .get_mut(filled..filled + record.payload.len())
-                            .ok_or_else(|| invalid("more was decrypted than had come"))?;
+                            .ok_or_else(|| invalid("rustls consumed more bytes than were received"))?;
                         place.copy_from_slice(record.payload);
                         filled += record.payload.len();
                         discard += record.discard;

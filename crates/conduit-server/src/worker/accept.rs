@@ -36,7 +36,7 @@ impl Worker {
                 emit(|| {
                     tracing::debug!(
                         limit = self.connection_limit,
-                        "the worker has its limit of connections; others wait"
+                        "the worker reached `connection_limit`; new clients wait"
                     )
                 });
                 self.pause_accepting();
@@ -112,7 +112,7 @@ impl Worker {
         let counts = self.shared.counts();
         counts.record_limit_hit(Limit::PeerConnections);
         counts.closed.add(1);
-        emit(|| tracing::debug!(%peer, "the peer has its limit of connections"));
+        emit(|| tracing::debug!(%peer, "the client reached `peer_connection_limit`"));
         if transport.is_secure() {
             // A response would need the handshake, which costs more than serving it.
             return;

@@ -290,7 +290,7 @@ impl Worker {
                         connections,
                         handlers = work.handlers,
                         tasks = work.tasks,
-                        "closing what was not finished at the shutdown"
+                        "shutdown timeout: closing unfinished connections"
                     )
                 });
             }

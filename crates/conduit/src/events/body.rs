@@ -1,4 +1,4 @@
-//! The body of an event stream: events as soon as they are there, comments while it is quiet, and the end.
+//! The body of an event stream: available events at once, comments while the stream is quiet, and the end.
 
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use crate::server::live::{LiveSignal, LiveStream};
 
 /// A comment, which clients ignore.
 const COMMENT: &[u8] = b":\n\n";
-/// Events that are there at the same time are sent together, up to this number of bytes.
+/// Events that are available at the same time are sent together, up to this number of bytes.
 const PIECE_BYTES: usize = 16 * 1024;
 /// The least time before clients connect again after a shutdown, and the longest time that is added to it at random.
 const RETRY: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ impl EventBody {
         }
     }
 
-    /// The events that are there now, and the end if it is there.
+    /// The available events, and the end if the stream has ended.
     fn take_ready(&mut self, context: &mut Context<'_>) -> Piece {
         let mut piece = Piece::Empty;
         if let Some(time) = self.retry.take() {

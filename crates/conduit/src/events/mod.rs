@@ -29,8 +29,8 @@
 //!
 //! # Guarantees
 //!
-//! - **At once**: an event is sent when it is there, also through [`Compression`](crate::layer::Compression). Events that are
-//!   there at the same time are sent together.
+//! - **At once**: an event is sent when it is available, also through [`Compression`](crate::layer::Compression).
+//!   Events that are available at the same time are sent together.
 //! - **Back-pressure**: the source is polled only while the client takes its events.
 //! - **No injection**: data is JSON, or text in lines; [`EventText`] cannot contain the end of a field.
 //! - **Vanished clients**: while there are no events, a comment of three bytes is sent every
@@ -158,7 +158,7 @@ impl<T: Serialize + 'static> Events<T> {
         Events::new(Generator::new(receiver, function(sender)))
     }
 
-    /// A sender and the events that it sends, for a task or a thread that goes on without the response. It waits while 16
+    /// A sender and the events that it sends, for a task or a thread that continues without the response. It waits while 16
     /// events are queued, and the stream ends with the last clone of the sender.
     pub fn channel() -> (EventSender<T>, Self) {
         let (sender, receiver) = sender::channel();

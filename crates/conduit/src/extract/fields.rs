@@ -261,7 +261,7 @@ impl<'de, 'a: 'de> de::MapAccess<'de> for Groups<'de, 'a> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let Some((name, group)) = self.current.take() else {
-            return Err(Error::new("a value was asked for before its name"));
+            return Err(Error::new("`next_value` was called before `next_key`"));
         };
         map_error!(seed.deserialize(Node::Group(group)), error => group.found(error).in_field(name))
     }

@@ -33,7 +33,7 @@ impl<'de> de::MapAccess<'de> for Named<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let Some((name, lines)) = self.current.take() else {
-            return Err(Error::new("a value was asked for before its name"));
+            return Err(Error::new("`next_value` was called before `next_key`"));
         };
         seed.deserialize(Node::Lines(lines))
             .map_err(|error| error.in_field(name))

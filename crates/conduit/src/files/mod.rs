@@ -247,7 +247,7 @@ impl Files {
 
 fn header_value(name: &str, value: &str) -> HeaderValue {
     HeaderValue::from_str(value)
-        .unwrap_or_else(|_| panic!("{value:?} is no value of {name}: remove what is not visible ASCII"))
+        .unwrap_or_else(|_| panic!("invalid {name} value {value:?}: only visible ASCII and spaces are allowed"))
 }
 
 impl Mount for Files {

@@ -158,7 +158,7 @@ fn parse<T: SessionData>(data: &[u8]) -> T {
     }
     serde_json::from_slice(data).unwrap_or_else(|error| {
         let of = std::any::type_name::<T>();
-        tracing::warn!(%error, "the stored data of a session is no {of}, and begins again as the default");
+        tracing::warn!(%error, "cannot deserialize the session as {of}; replaced it with the default");
         T::default()
     })
 }

@@ -46,10 +46,10 @@ impl Http1 {
         Step::switch(next)
     }
 
-    /// Writes a final response, or its head and the part of its body that is there.
+    /// Writes a final response, or its head and the available part of its body.
     pub(super) fn respond(&mut self, mut response: Response, link: &mut Link, shared: &mut Shared) {
         if self.engine.is_no_answer(response.status()) {
-            tracing::error!(status = %response.status(), "a handler returned a status that is not that of a final response");
+            tracing::error!(status = %response.status(), "handler returned a 1xx status, or a 2xx to CONNECT, which is not a final response");
             discard(response);
             response = shared
                 .environment
@@ -105,7 +105,7 @@ impl Http1 {
         self.end_response(shared);
     }
 
-    /// Writes the head of a response whose body is a stream, or a request's, and the part of it that is there.
+    /// Writes the head of a response whose body is a stream, or a request's, and the available part of the body.
     fn respond_by_stream(&mut self, response: Response, link: &mut Link, shared: &mut Shared) {
         let (parts, body) = response.into_parts();
         if let BodyKind::Incoming(incoming) = &body.0 {

@@ -34,7 +34,7 @@ const SHARE_BYTES: u64 = 512 * 1024;
 const LOAD_BYTES: u64 = 1024 * 1024;
 
 impl Http2 {
-    /// Writes a response, or its head and the part of its body that is there.
+    /// Writes a response, or its head and the available part of its body.
     pub(super) fn respond(&mut self, id: h2::StreamId, mut response: Response, link: &mut Link, shared: &mut Shared) {
         #[cfg(feature = "websocket")]
         if self.stream(id).is_some_and(|stream| stream.is_socket()) {
@@ -44,7 +44,7 @@ impl Http2 {
             }
         }
         if self.engine.is_no_answer(id, response.status()) {
-            tracing::error!(status = %response.status(), "a handler returned a status that is not that of a final response");
+            tracing::error!(status = %response.status(), "handler returned a 1xx status, or a 2xx to CONNECT, which is not a final response");
             discard(response);
             response = shared
                 .environment
@@ -96,7 +96,7 @@ impl Http2 {
         self.set_outgoing(id, Outgoing::Last(rest));
     }
 
-    /// Writes the head of a response whose body is a stream, or a request's, and the part of it that is there.
+    /// Writes the head of a response whose body is a stream, or a request's, and the available part of the body.
     fn respond_by_stream(&mut self, id: h2::StreamId, response: Response, link: &mut Link, shared: &mut Shared) {
         let (parts, body) = response.into_parts();
         if let BodyKind::Incoming(incoming) = &body.0 {
