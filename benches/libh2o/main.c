@@ -46,7 +46,7 @@ static int plaintext(h2o_handler_t *self, h2o_req_t *request)
     return respond(request, H2O_STRLIT("text/plain"), H2O_STRLIT("Hello, World!"));
 }
 
-/* The members of the message are constant, as the other servers' are; they serialise it all the same, and so does this. */
+/* The members of the message are constant, as the other servers' are; they serialise it for each request, and so does this. */
 static int json(h2o_handler_t *self, h2o_req_t *request)
 {
     char *body = h2o_mem_alloc_pool(&request->pool, 64);

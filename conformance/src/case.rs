@@ -102,7 +102,7 @@ pub const fn repeated(name: &'static str, section: &'static str, pieces: &'stati
 }
 
 impl Case {
-    /// These answers, and the connection goes on.
+    /// These answers, and the connection continues.
     #[must_use]
     pub const fn kept(self, answers: &'static [Answer]) -> Self {
         Self {

@@ -227,7 +227,7 @@ fn send_until_full(attacked: &mut Attacked, clients: &[Client], request: &[u8]) 
     let mut open: Vec<usize> = (0..clients.len()).collect();
     while !open.is_empty() {
         open.retain(|&index| {
-            // A request that was taken in part goes on where it stopped.
+            // A request that was taken in part continues where it stopped.
             let rest = &requests[taken[index] % request.len()..];
             match clients[index].stream().write(rest) {
                 Ok(count) => {
@@ -381,7 +381,7 @@ fn clients_that_read_a_large_response_by_single_bytes() {
     }
     for _ in 0..1000 {
         for client in &clients {
-            let count = client.stream().read(&mut [0]).expect("the response goes on");
+            let count = client.stream().read(&mut [0]).expect("the response continues");
             assert_eq!(count, 1);
         }
     }
@@ -403,7 +403,7 @@ fn clients_that_read_a_large_response_by_single_bytes() {
     .expect("taken");
     let mut single = Vec::new();
     let mut byte = [0];
-    while stream.read(&mut byte).expect("the response goes on") == 1 {
+    while stream.read(&mut byte).expect("the response continues") == 1 {
         single.push(byte[0]);
     }
     assert_eq!(single.len(), body.len());

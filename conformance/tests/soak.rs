@@ -3,7 +3,7 @@
 use std::process::Command;
 
 #[test]
-fn mixed_traffic_with_faults_leaves_nothing_behind() {
+fn mixed_traffic_with_faults_leaks_nothing() {
     // The program that it starts is in the same directory.
     let _ = env!("CARGO_BIN_EXE_target");
     let output = Command::new(env!("CARGO_BIN_EXE_soak"))

@@ -41,7 +41,7 @@ const WORDS: [(&str, &str); 27] = [
 ];
 
 /// Phrases that have a plainer alternative, and the alternative.
-const PHRASES: [(&[&str], &str); 22] = [
+const PHRASES: [(&[&str], &str); 26] = [
     (&["is", "none"], "does not exist, is not one"),
     (&["are", "none"], "do not exist"),
     (&["is", "no", "more"], "no longer exists"),
@@ -64,12 +64,16 @@ const PHRASES: [(&[&str], &str); 22] = [
     (&["gives", "up"], "times out, stops"),
     (&["given", "up"], "closed, stopped"),
     (&["for", "want", "of"], "because of missing"),
+    (&["of", "ones", "own"], "custom"),
+    (&["goes", "on"], "continues"),
+    (&["what", "it", "is", "around"], "the wrapped handler"),
+    (&["all", "the", "same"], "nevertheless, too"),
 ];
 
 /// Words that open a clause in place of a noun.
 const OPENINGS: [&str; 6] = ["What", "Whatever", "Who", "Whoever", "Whether", "How"];
 
-/// Words that a test's name must not have, besides [`WORDS`]: they open a clause in place of a noun.
+/// Words that a test's name must not have, besides those of prose: they open a clause in place of a noun.
 const NAME_CLAUSES: [&str; 2] = ["what", "who"];
 
 /// A thing can be behind these in the usual sense of the field.
@@ -87,6 +91,9 @@ const BEHIND: [&str; 12] = [
     "NAT",
     "lock",
 ];
+
+/// A server serves on a thing that begins with one of these words.
+const PLACES: [&str; 5] = ["a", "an", "the", "this", "one"];
 
 /// Checks the prose of a file.
 pub(crate) fn check(source: &Source) -> Vec<Finding> {
@@ -140,19 +147,16 @@ fn test_names(source: &Source) -> Vec<Finding> {
         let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
         let name = function.and_then(|rest| rest.split(['(', '<']).next());
         if let Some(name) = name.filter(|_| is_test) {
-            for word in name.split('_') {
-                let instead = match WORDS.iter().find(|(banned, _)| *banned == word) {
-                    Some((_, instead)) => instead,
-                    None if NAME_CLAUSES.contains(&word) => "a noun",
-                    None => continue,
-                };
-                findings.push(Finding {
-                    rule: TEST_NAME,
-                    path: source.path.clone(),
-                    line: index + 1,
-                    message: format!("`{word}` in the name of a test: use {instead}"),
-                });
-            }
+            let words: Vec<&str> = name.split('_').collect();
+            let mut faults = word_faults(&words);
+            let clauses = words.iter().filter(|word| NAME_CLAUSES.contains(word));
+            faults.extend(clauses.map(|word| format!("`{word}`: use a noun")));
+            findings.extend(faults.into_iter().map(|fault| Finding {
+                rule: TEST_NAME,
+                path: source.path.clone(),
+                line: index + 1,
+                message: format!("the name of a test: {fault}"),
+            }));
         }
         is_test = false;
     }
@@ -237,11 +241,25 @@ fn without_code(text: &str) -> String {
 }
 
 fn faults(text: &str, starts_sentence: bool) -> Vec<String> {
-    let mut faults = Vec::new();
     let words: Vec<&str> = text
         .split(|character: char| !(character.is_alphanumeric() || character == '\''))
         .filter(|word| !word.is_empty())
         .collect();
+    let mut faults = word_faults(&words);
+    // A question is a sentence of another kind.
+    if !text.contains('?') {
+        for opening in sentence_openings(text, starts_sentence) {
+            faults.push(format!(
+                "a sentence opens with `{opening}`: open it with a noun or a verb"
+            ));
+        }
+    }
+    faults
+}
+
+/// The words and phrases of prose, or of a test's name, that have a plainer alternative.
+fn word_faults(words: &[&str]) -> Vec<String> {
+    let mut faults = Vec::new();
     let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
     for (index, word) in lower.iter().enumerate() {
         if let Some((_, instead)) = WORDS.iter().find(|(banned, _)| banned == word) {
@@ -257,18 +275,17 @@ fn faults(text: &str, starts_sentence: bool) -> Vec<String> {
                 faults.push("`behind`: use after, or name the proxy".to_owned());
             }
         }
+        // Servers serve on sockets and threads, but continue to serve.
+        if word == "serves" && lower.get(index + 1).is_some_and(|next| next == "on") {
+            let place = lower.get(index + 2);
+            if !place.is_some_and(|next| PLACES.contains(&next.as_str())) {
+                faults.push("`serves on`: use continues to serve".to_owned());
+            }
+        }
     }
     for (phrase, instead) in PHRASES {
         if lower.windows(phrase.len()).any(|window| window == phrase) {
             faults.push(format!("`{}`: use {instead}", phrase.join(" ")));
-        }
-    }
-    // A question is a sentence of another kind.
-    if !text.contains('?') {
-        for opening in sentence_openings(text, starts_sentence) {
-            faults.push(format!(
-                "a sentence opens with `{opening}`: open it with a noun or a verb"
-            ));
         }
     }
     faults
@@ -342,6 +359,12 @@ mod tests {
         assert_eq!(count("a.rs", "    #[tokio::test]\n    async fn nobody_reads() {}\n"), 1);
         assert_eq!(
             count("a.rs", "#[test]\n#[cfg(unix)]\nfn what_is_sent_is_received() {}\n"),
+            1
+        );
+        assert_eq!(count("a.rs", "#[test]\nfn a_key_of_ones_own() {}\n"), 1);
+        assert_eq!(count("a.rs", "#[test]\nfn requests_behind_a_large_body() {}\n"), 1);
+        assert_eq!(
+            count("a.rs", "#[test]\nfn behind_a_proxy_the_server_serves_on() {}\n"),
             1
         );
         assert_eq!(count("a.rs", "#[test]\nfn reset_is_reported_as_readable() {}\n"), 0);

@@ -243,7 +243,7 @@ pub(crate) fn rehearse(stream: TcpStream, load: &Load) -> Result<AfterAnswer> {
     match reader.read(&mut [0]) {
         Ok(0) => Ok(AfterAnswer::Closed),
         Ok(_) => Err("sent more than its answer".into()),
-        // A TLS stream that ends without a closing alert is closed all the same.
+        // A TLS stream that ends without a closing alert is closed, too.
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(AfterAnswer::Closed),
         Err(_) => Ok(AfterAnswer::StillOpen),
     }

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_found_behind_a_name_with_spaces_and_brackets() {
+    fn ticks_are_found_after_a_name_with_spaces_and_brackets() {
         let text = "77 (a) b c) S 1 77 77 0 -1 4194560 103 0 0 0 12 34 0 0 20 0 1 0 1000";
         assert_eq!(
             stat_ticks(text),

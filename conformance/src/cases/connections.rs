@@ -5,7 +5,7 @@ use crate::case::{Case, case, ok, problem, status};
 /// One row each: name and section, bytes, outcome. Without an outcome: 400 and a close.
 #[rustfmt::skip]
 pub const CASES: &[Case] = &[
-    case("HTTP/1.1 goes on", "9112 9.3", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    case("HTTP/1.1 continues", "9112 9.3", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("root").without(&["connection"])]),
     case("close", "9112 9.6", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         .closed(&[ok("root").with(&[("connection", "close")])]),
@@ -55,7 +55,7 @@ pub const CASES: &[Case] = &[
 
     case("HTTP/1.0 closes", "9112 9.3", b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
         .closed(&[ok("root").with(&[("connection", "close")])]),
-    case("HTTP/1.0 with keep-alive goes on", "9112 9.3", b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    case("HTTP/1.0 with keep-alive continues", "9112 9.3", b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         .kept(&[ok("root").with(&[("connection", "keep-alive")])]),
     case("HTTP/1.0 with keep-alive in any case", "9112 9.3", b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
         .kept(&[ok("root").with(&[("connection", "keep-alive")])]),

@@ -39,7 +39,7 @@ pub const CASES: &[Case] = &[
         .kept(&[ok("GET /seen/a%0d%0aX:b")]),
     case("a parameter that is not UTF-8 once decoded", "9110 15.5.1", b"GET /decoded/%ff HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[status(400)])
-        .choice("any bytes may be encoded; a handler that wants text refuses them, and the connection goes on"),
+        .choice("any bytes may be encoded; a handler that wants text refuses them, and the connection continues"),
     case("a percent sign without digits is a literal one", "3986 2.1", b"GET /decoded/100% HTTP/1.1\r\nHost: a\r\n\r\n")
         .kept(&[ok("<100%>")])
         .choice("the URI is invalid and may be refused; the path is opaque to the engine and is decoded as the URL \

@@ -94,7 +94,7 @@ fn begin(field: &Field, random: &mut Random) -> Option<Stream> {
     }
 }
 
-/// Goes on for five seconds at most, which is longer than the server's deadlines.
+/// Continues for five seconds at most, which is longer than the server's deadlines.
 fn stall(field: &Field, mut step: impl FnMut(Duration) -> bool) {
     let start = Instant::now();
     while !field.is_over() && start.elapsed() < Duration::from_secs(5) && step(start.elapsed()) {}

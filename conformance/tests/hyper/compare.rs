@@ -79,7 +79,7 @@ pub(crate) fn compare(stream: &[u8]) -> Agreement {
             (false, true) => {
                 assert!(
                     engine.refused,
-                    "request {number} goes on for the engine: {engine:?} {hyper:?}"
+                    "request {number} continues for the engine: {engine:?} {hyper:?}"
                 );
                 return Agreement::EngineStops;
             }

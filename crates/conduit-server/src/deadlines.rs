@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_deadline_comes_up_first_and_the_entry_left_behind_is_ignored() {
+    fn an_earlier_deadline_comes_up_first_and_the_stale_entry_is_ignored() {
         let mut wheel = Wheel::new();
         let mut place = WheelSlot::default();
         wheel.schedule(7, &mut place, 12);

@@ -414,7 +414,7 @@ fn an_empty_layer_allocates_nothing() {
 }
 
 #[test]
-fn ready_made_layers_that_need_nothing_of_their_own_allocate_nothing() {
+fn ready_made_layers_without_own_data_allocate_nothing() {
     let at_once = std::time::Duration::from_secs(5);
     let counted = counted_as(|app| {
         app.layer(BodyLimit::new(1 << 20))
@@ -437,7 +437,7 @@ fn a_handlers_own_string_is_all_that_is_allocated() {
 }
 
 #[test]
-fn a_request_of_any_kind_leaves_nothing_behind() {
+fn a_request_of_any_kind_leaks_nothing() {
     let chunked = "transfer-encoding: chunked\r\n\r\n5\r\nHello\r\n0\r\nx: y\r\n\r\n";
     let requests = [
         "GET /later HTTP/1.1\r\nhost: test\r\n\r\n".to_owned(),

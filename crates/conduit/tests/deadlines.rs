@@ -397,7 +397,7 @@ fn a_reader_below_the_minimum_rate_is_cut_off_and_one_above_it_is_not() {
 }
 
 #[test]
-fn time_in_which_the_handler_is_behind_does_not_count_against_the_reader() {
+fn time_in_which_the_handler_is_slow_does_not_count_against_the_reader() {
     let client = client();
     let mut connection = client.connect();
     assert!(connection.send("GET /later HTTP/1.1\r\nhost: a\r\n\r\n".repeat(4)));

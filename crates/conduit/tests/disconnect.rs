@@ -217,7 +217,7 @@ fn a_handler_that_aborts_is_dropped_when_its_client_goes() {
     reset(ask(&running, &seen, "/abort"));
     wait_for(|| seen.aborted.load(SeqCst) == 2);
     assert_eq!(seen.finished.load(SeqCst), 0);
-    // The server goes on for others.
+    // The server continues for others.
     seen.go.add_permits(1);
     assert_eq!(running.get("/abort").text(), "done");
 }
@@ -273,7 +273,7 @@ fn a_client_that_goes_in_the_middle_of_its_body_is_gone() {
 /// Only the epoll backend reports an end with unread bytes before it.
 #[cfg(all(target_os = "linux", not(conduit_portable)))]
 #[test]
-fn a_client_that_goes_behind_a_pipelined_request_is_gone() {
+fn a_client_that_disconnects_after_a_pipelined_request_is_noticed() {
     let (running, seen) = start(None);
     // Both requests and the end come at once, or the end comes when both are taken in.
     for at_once in [true, false] {
@@ -428,7 +428,7 @@ fn the_end_of_a_client_ends_a_stream_whose_route_aborts() {
     gone.end();
     wait_for(|| seen.aborted.load(SeqCst) == 1);
     assert!(half.received("first"));
-    assert_eq!(seen.aborted.load(SeqCst), 1, "the other stream goes on");
+    assert_eq!(seen.aborted.load(SeqCst), 1, "the other stream continues");
 }
 
 /// Only Linux's own poller reports an end that nothing is read up to.

@@ -163,7 +163,7 @@ fn bytes_of_any_length_come_whole_and_in_order() {
 }
 
 #[test]
-fn requests_behind_a_large_answer_are_answered_after_it() {
+fn requests_after_a_large_answer_are_answered_after_it() {
     let server = server();
     let requests = [get("/vec/9000000"), get("/end"), get("/bytes/20000"), last("/end")].concat();
     let answer = answers(&server, &requests);
@@ -203,7 +203,7 @@ fn pieces_of_a_stream_come_in_chunks_of_any_length() {
 }
 
 #[test]
-fn a_sized_stream_has_a_length_and_is_broken_off_if_it_lied() {
+fn a_sized_stream_has_a_length_and_is_aborted_if_it_differs() {
     let server = server();
     let answer = answers(&server, &last("/sized/1000000"));
     assert!(String::from_utf8_lossy(&answer[..300]).contains("content-length: 1000000\r\n"));
@@ -216,7 +216,7 @@ fn a_sized_stream_has_a_length_and_is_broken_off_if_it_lied() {
 }
 
 #[test]
-fn a_file_comes_whole_in_part_and_behind_another() {
+fn a_file_comes_whole_in_part_and_after_another() {
     let server = server();
     let content = bytes(9_000_000);
     let temporary = Temporary::new(&content);

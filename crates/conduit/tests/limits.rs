@@ -221,7 +221,7 @@ async fn outlive(body: Body) -> Body {
 }
 
 #[test]
-fn a_body_that_is_too_slow_is_broken_off_once_while_its_answer_goes_on() {
+fn a_body_that_is_too_slow_is_aborted_once_while_its_answer_continues() {
     let client = TestClient::new(App::new(()).routes(routes![outlive]).minimum_rate(1024, Duration::ZERO));
     let mut connection = client.connect();
     assert!(connection.send("POST /outlive HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nabc"));

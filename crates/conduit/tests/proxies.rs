@@ -211,7 +211,7 @@ fn forwarded_is_read_as_rfc_7239_has_it() {
 }
 
 #[test]
-fn fields_behind_a_proxy_header_are_believed_only_of_its_source() {
+fn forwarding_fields_after_a_proxy_header_are_trusted_only_from_its_source() {
     let server = serve(app().proxy_protocol(["127.0.0.1"]).trusted_proxies(["127.0.0.1"]));
     let fields = "x-forwarded-for: 203.0.113.9\r\n";
     assert_eq!(ask(&server, HEADER, fields), "192.0.2.7 http inner");

@@ -145,7 +145,7 @@ fn head_of(request: Request, headers: HeaderMap, uri: Uri, peer: PeerAddr) -> St
 }
 
 #[test]
-fn arguments_behind_the_whole_request_see_this_request_and_no_other() {
+fn arguments_after_the_whole_request_see_this_request_and_no_other() {
     let server = serve(App::new(()).routes(routes![head_of]));
     for _ in 0..4 {
         server.request("GET /head?token=secret HTTP/1.1\r\nhost: test\r\nauthorization: Bearer alice\r\n\r\n");
@@ -154,7 +154,7 @@ fn arguments_behind_the_whole_request_see_this_request_and_no_other() {
 }
 
 #[test]
-fn a_client_whose_reads_end_in_the_middle_of_a_head_is_not_timed_out_while_it_goes_on() {
+fn a_client_whose_reads_end_in_the_middle_of_a_head_is_not_timed_out_while_it_continues() {
     let client = TestClient::new(App::new(()).routes(routes![hello]).head_timeout(10 * SECOND));
     let mut connection = client.connect();
     let (beginning, end) = GET.split_at(10);
@@ -257,7 +257,7 @@ async fn sloppy(mut body: Body, given: State<Given>) -> &'static str {
 }
 
 #[test]
-fn a_body_that_breaks_off_gives_its_error_once() {
+fn an_incomplete_body_gives_its_error_once() {
     let given = Given::default();
     let server = serve(App::new(given.clone()).routes(routes![sloppy]));
     let mut client = server.connect();
@@ -322,7 +322,7 @@ async fn ignore_until_asked() -> &'static str {
 }
 
 #[test]
-fn requests_behind_the_last_one_do_not_reset_the_connection_before_the_answer_is_read() {
+fn requests_after_the_last_one_do_not_reset_the_connection_before_the_answer_is_read() {
     let server = serve(App::new(()).routes(routes![hello, ignore_until_asked]));
     let mut client = server.connect();
     let closing = "POST /ignore-until-asked HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
@@ -397,13 +397,13 @@ fn connect_opens_no_tunnel_with_any_response() {
     for (field, status) in [("", 501), ("x-early: yes\r\n", 500)] {
         client.send(format!("CONNECT x:443 HTTP/1.1\r\nhost: x:443\r\n{field}\r\n"));
         assert_eq!(client.response().problem()["status"], status);
-        // The connection goes on with HTTP.
+        // The connection continues with HTTP.
         client.send("GET /nowhere HTTP/1.1\r\nhost: test\r\n\r\n");
         assert_eq!(client.response().text(), "GET");
     }
 }
 
-/// Lets a test decide when a task goes on, and when a handler does.
+/// Lets a test decide when a task continues, and when a handler does.
 #[derive(Clone)]
 struct Turns {
     reader: Arc<Semaphore>,
@@ -499,7 +499,7 @@ fn a_connection_lingers_for_a_bounded_time_and_discards_a_bounded_number_of_byte
     client.send(closing);
     assert_eq!(client.response().text(), "Hello, World!");
     assert!(client.is_closed());
-    // The client keeps its half open, and is let go all the same.
+    // The client keeps its half open, and is disconnected nevertheless.
     wait_for(|| open() == 0);
     let mut client = server.connect();
     client.send(closing);

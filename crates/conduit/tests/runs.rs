@@ -121,7 +121,7 @@ fn next(stream: &mut TestStream) -> (String, String) {
 }
 
 #[test]
-fn run_goes_on_without_its_client_and_its_progress_continues_after_the_last_event() {
+fn run_outlives_its_client_and_its_progress_continues_after_the_last_event() {
     let setup = Setup::default();
     let location = setup.start(4);
     let mut first = setup.client.get(&location).stream();

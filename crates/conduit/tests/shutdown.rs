@@ -54,7 +54,7 @@ async fn endless(seen: State<Seen>) {
     std::future::pending().await
 }
 
-/// Responds at once; its task goes on until the server stops, and for a while after that.
+/// Responds at once; its task continues until the server stops, and for a while after that.
 #[get("/spawns")]
 async fn spawns(tasks: Tasks, shutdown: Shutdown, seen: State<Seen>) {
     let seen = seen.0;
@@ -160,7 +160,7 @@ fn task_that_does_not_end_is_cut_off() {
 }
 
 #[test]
-fn a_server_with_a_delay_serves_on_and_is_not_ready_any_more() {
+fn a_server_with_a_delay_continues_to_serve_and_is_no_longer_ready() {
     let app = App::new(()).routes(routes![conduit::health::readyz]).workers(1);
     let delayed = app.stop_delay(Duration::from_secs(3600));
     let running = start(delayed.listen("127.0.0.1:0").expect("it listens"));

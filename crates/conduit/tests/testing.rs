@@ -258,7 +258,7 @@ fn bodies_of_any_size_come_back_whole_and_too_long_ones_are_refused() {
 }
 
 #[test]
-fn an_upload_is_answered_while_it_goes_on() {
+fn an_upload_is_answered_while_it_continues() {
     both(|client| {
         let mut upload = client.post("/echo").upload();
         assert!(upload.piece("first ") && upload.piece("second"));
@@ -277,7 +277,7 @@ fn events_are_read_one_by_one_and_a_client_that_goes_ends_the_stream() {
         let mut stream = client.get("/ticks").stream();
         stream.head().assert_header("content-type", "text/event-stream");
         for count in 1..4 {
-            let event = stream.event().expect("the stream goes on");
+            let event = stream.event().expect("the stream continues");
             assert_eq!((event.event, event.data), ("tick".to_owned(), count.to_string()));
         }
         stream.disconnect();

@@ -103,7 +103,7 @@ fn timers_of_all_connections_run_together_while_others_are_answered() {
     let gate = Gate::new();
     let barrier = Arc::new(Barrier::new(CONNECTIONS));
     let server = serve(App::new(Timers { gate, barrier }).routes(routes![waiting, timer]));
-    // No handler goes on before the last has come.
+    // No handler continues before the last has come.
     let mut clients = hang(&server, "/timer", CONNECTIONS - 1);
     wait_until_waiting(&server, CONNECTIONS - 1);
     let mut last = server.connect();
@@ -249,7 +249,7 @@ async fn local_task(number: Path<usize>, gate: State<Gate>) -> Result<String, Pr
 }
 
 #[test]
-fn a_handler_waits_for_local_tasks_of_its_own() {
+fn a_handler_waits_for_its_local_tasks() {
     let gate = Gate::new();
     let server = serve(App::new(gate.clone()).routes(routes![waiting, local_task]));
     let mut clients = hang(&server, "/local-task", CONNECTIONS);

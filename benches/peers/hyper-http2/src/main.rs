@@ -60,7 +60,7 @@ async fn route(request: Request<Incoming>, download: Bytes) -> Result<Response<F
 
 async fn serve<I: Read + Write + Unpin + 'static>(stream: I, download: Bytes) {
     let service = service_fn(move |request| route(request, download.clone()));
-    // A connection that breaks is the client's business; the server goes on.
+    // A broken connection is the client's concern; the server continues.
     let _ = http2::Builder::new(TokioExecutor::new())
         .serve_connection(stream, service)
         .await;

@@ -56,7 +56,7 @@ async fn main() -> std::io::Result<()> {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| async move { Ok::<_, Infallible>(route(&request)) });
-            // A connection that breaks is the client's business; the server goes on.
+            // A broken connection is the client's concern; the server continues.
             let _ = http1::Builder::new()
                 .pipeline_flush(true)
                 .serve_connection(TokioIo::new(stream), service)

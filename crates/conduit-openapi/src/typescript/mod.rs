@@ -316,7 +316,7 @@ impl OperationWriter<'_> {
         }
         text.push('}');
         if is_empty {
-            // The argument is there all the same, so that a first optional parameter breaks no caller.
+            // The argument exists nevertheless, so that a first optional parameter breaks no caller.
             text = "Record<string, never>".to_owned();
         }
         (text, is_needed)

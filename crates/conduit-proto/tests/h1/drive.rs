@@ -156,7 +156,7 @@ impl Server {
                 Err(error) => {
                     let reason = error.reason();
                     self.note(Seen::Error(error.status(), reason, error.offset()));
-                    assert!(!self.connection.keep_alive(), "goes on after an error");
+                    assert!(!self.connection.keep_alive(), "continues after an error");
                     if self.connection.can_answer() {
                         self.answer(error.status());
                     } else {

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_parent_of_another_form_is_none() {
+    fn a_malformed_trace_parent_is_ignored() {
         let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert!(is_trace_parent(parent));
         assert!(is_trace_parent(&parent.replacen("00", "cc", 1)));

@@ -169,7 +169,7 @@ impl<P: Serialize + DeserializeOwned + 'static> Runs<P> {
         }
     }
 
-    /// Starts work on this worker, which goes on without its client. The name is for the log; the owner is the one that
+    /// Starts work on this worker, which continues without its client. The name is for the log; the owner is the one that
     /// [`find`](Self::find) requires, such as the identity of the authenticated user. The work need not be `Send`.
     ///
     /// It returns `()` or a `Result`, whose error is logged. A cancelled run is dropped where it waits.

@@ -38,7 +38,7 @@
 //!
 //! #[post("/sign-in")]
 //! async fn sign_in(mut session: Session<Visitor>, name: String) -> Result<Redirect, Problem> {
-//!     // The password was right: the visitor goes on under a new id.
+//!     // The password was right: the visitor continues under a new id.
 //!     session.rotate(|visitor| visitor.user = Some(name.clone())).await?;
 //!     session.flash("Welcome").await?;
 //!     Ok(Redirect::to("/account"))

@@ -67,7 +67,7 @@ fn mismatched_cookie_is_rejected_with_its_name() {
 }
 
 #[test]
-fn a_type_without_fields_of_its_own_is_refused() {
+fn a_type_without_own_fields_is_refused() {
     let answer = ask("/flat", "cookie: a=1\r\n");
     assert_eq!(answer.status, 400);
     assert!(

@@ -407,7 +407,7 @@ fn a_redirect_has_its_status_and_location() {
 }
 
 #[test]
-fn a_location_cannot_bring_a_field_of_its_own() {
+fn a_location_cannot_add_a_field() {
     let server = server();
     let response = server.get("/redirect/303/x%0D%0Aset-cookie:%20a=1%0D%0A%0D%0A%3Cp%3E");
     assert_eq!(

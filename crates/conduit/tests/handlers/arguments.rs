@@ -519,7 +519,7 @@ fn a_list_with_a_part_of_the_state_is_mounted_where_the_state_has_that_part() {
 }
 
 #[test]
-fn an_argument_of_ones_own_may_wait_and_has_a_rejection_of_its_own() {
+fn a_custom_argument_may_wait_and_has_its_rejection() {
     let server = server();
     assert_eq!(
         server

@@ -243,7 +243,7 @@ fn a_body_over_the_limit_is_413_for_every_argument_that_reads_it_whole() {
 }
 
 #[test]
-fn a_handler_sets_a_limit_of_its_own() {
+fn a_handler_sets_another_limit() {
     let server = server();
     assert_eq!(server.request(post("/limited", JSON, "1234")).text(), "4");
     assert_eq!(server.request(post("/limited", JSON, "12345")).status, 413);
@@ -294,7 +294,7 @@ fn a_form_that_does_not_fit_is_415_or_422() {
 }
 
 #[test]
-fn an_option_of_a_body_is_none_without_one_and_a_rejection_when_it_does_not_fit() {
+fn an_optional_body_may_be_absent_and_is_a_rejection_when_it_does_not_fit() {
     let server = server();
     assert_eq!(server.request(request("POST", "/optional-json")).text(), "nobody");
     assert_eq!(server.request(post("/optional-json", JSON, GOOD)).text(), "Ada");

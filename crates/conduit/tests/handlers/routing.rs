@@ -211,7 +211,7 @@ fn any_method_can_have_a_handler() {
 }
 
 #[test]
-fn head_and_options_of_ones_own_replace_the_automatic_ones() {
+fn custom_head_and_options_replace_the_automatic_ones() {
     let server = server();
     let response = ask(&server, "HEAD", "/own");
     assert_eq!((response.status, response.header("x-own")), (200, Some("head")));

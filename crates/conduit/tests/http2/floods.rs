@@ -72,7 +72,7 @@ fn rapid_resets_run_no_more_handlers_than_streams() {
         assert!(server.resources().handlers <= 20, "{}", server.resources().handlers);
     }
     assert!(struck(&server, Limit::Http2Streams) >= 1);
-    // The handlers end, and the connection goes on.
+    // The handlers end, and the connection continues.
     while server.resources().handlers > 0 {
         server.advance(DEADLINE);
         client.offer(&[]);

@@ -118,7 +118,7 @@ fn a_body_is_echoed_as_it_arrives() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_refused_and_the_connection_goes_on() {
+fn a_body_over_the_limit_is_refused_and_the_connection_continues() {
     let server = TestClient::new(crate::app().body_limit(10));
     let mut client = Client::open(&server);
     client.send(&post(1, "/length", &[("content-length", "11")]));
@@ -170,7 +170,7 @@ fn all_requests_of_a_read_are_answered_together() {
 }
 
 #[test]
-fn a_request_over_a_limit_gets_431_and_the_connection_goes_on() {
+fn a_request_over_a_limit_gets_431_and_the_connection_continues() {
     let server = server();
     let mut client = Client::open(&server);
     let many: Vec<(String, &str)> = (0..101).map(|index| (format!("x-{index}"), "1")).collect();

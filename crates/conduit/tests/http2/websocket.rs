@@ -261,7 +261,7 @@ fn messages_pass_in_both_directions_next_to_requests() {
         (end.code, &end.reason[..], end.is_clean),
         (Some(CloseCode(4001)), "enough", true)
     );
-    assert_echo(&mut client, 5, "the other stream goes on");
+    assert_echo(&mut client, 5, "the other stream continues");
 }
 
 #[test]

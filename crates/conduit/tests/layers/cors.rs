@@ -117,7 +117,7 @@ fn response_varies_by_origin_even_without_an_origin() {
 }
 
 #[test]
-fn an_options_request_that_is_no_preflight_goes_on() {
+fn an_options_request_that_is_no_preflight_is_passed_on() {
     let server = serving(site());
     let answer = server.request(request("OPTIONS", "/thing", &[]));
     assert_eq!(

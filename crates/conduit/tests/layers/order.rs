@@ -227,7 +227,7 @@ fn an_answer_that_is_not_ready_at_once_goes_through_all_layers() {
 }
 
 #[test]
-fn a_panic_is_a_500_for_the_layers_around_it_and_the_next_request_goes_on() {
+fn a_panic_is_a_500_for_the_layers_around_it_and_the_next_request_is_served() {
     let server = serve(site());
     let mut client = server.connect();
     for target in ["/panic", "/unlucky"] {

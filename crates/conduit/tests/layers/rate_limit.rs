@@ -44,7 +44,7 @@ fn client_beyond_its_budget_receives_429_with_retry_after() {
 }
 
 #[test]
-fn each_key_has_a_budget_of_its_own() {
+fn each_key_has_a_separate_budget() {
     let server = serve(
         App::new(())
             .routes(routes![home])
@@ -56,7 +56,7 @@ fn each_key_has_a_budget_of_its_own() {
 }
 
 #[test]
-fn each_user_has_a_budget_of_its_own_wherever_it_comes_from() {
+fn each_user_has_a_separate_budget_from_any_address() {
     let limit = RateLimit::new(1, HOUR).by_extension(|user: &User| user.0.clone());
     // The one that is added last meets the request first.
     let app = App::new(()).routes(routes![home]).layer(limit).layer(sign_in);
@@ -81,7 +81,7 @@ fn each_user_has_a_budget_of_its_own_wherever_it_comes_from() {
 }
 
 #[test]
-fn behind_a_proxy_each_client_has_a_budget_of_its_own() {
+fn behind_a_proxy_each_client_has_a_separate_budget() {
     for limit in [RateLimit::new(2, HOUR), RateLimit::new(2, HOUR).by_header("x-api-key")] {
         let app = App::new(()).routes(routes![home]).layer(limit);
         let server = serve(app.trusted_proxies(["127.0.0.1"]));
@@ -125,7 +125,7 @@ fn a_proxy_header_names_whose_budget_it_is() {
 }
 
 #[test]
-fn a_key_of_ones_own_can_ask_for_the_client() {
+fn a_custom_key_can_ask_for_the_client() {
     let limit = RateLimit::new(1, HOUR).by(|request| {
         let client = Client::of(request);
         Some(format!("{:?} of {}", client.address(), client.host().unwrap_or("-")))
@@ -179,7 +179,7 @@ fn a_user_of_the_machine_has_one_budget_over_a_unix_socket_and_shares_none_with_
 
 #[cfg(feature = "testing")]
 #[test]
-fn a_budget_refills_as_the_clock_goes_on() {
+fn a_budget_refills_with_time() {
     let limit = RateLimit::new(2, Duration::from_secs(60));
     let client = TestClient::new(App::new(()).routes(routes![home]).layer(limit));
     let three = || [(); 3].map(|()| client.get("/").send().status().as_u16());

@@ -412,7 +412,7 @@ fn a_key_can_be_required_and_must_be_one() {
 }
 
 #[test]
-fn nothing_is_carried_out_twice_for_want_of_a_store() {
+fn nothing_is_carried_out_twice_without_a_store() {
     let (till, _comes_in) = till();
     let server = paying(&till, Idempotency::new().store(Broken));
     assert_eq!(server.request(order(KEY, "ann", "tea")).status, 503);

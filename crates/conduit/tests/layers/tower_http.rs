@@ -207,7 +207,7 @@ async fn dropped(told: State<mpsc::Sender<()>>) {
 }
 
 #[test]
-fn a_handler_on_a_task_of_its_own_is_dropped_with_its_answer() {
+fn a_handler_on_a_separate_task_is_dropped_with_its_answer() {
     let (told, hears) = mpsc::channel();
     let layer = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, HOUR);
     let layer = conduit::tower::send_layer(layer);

@@ -103,7 +103,7 @@ fn reference(name: &str) -> Value {
 }
 
 #[test]
-fn each_variant_has_a_schema_of_its_own() {
+fn each_variant_has_a_separate_schema() {
     let document = document();
     assert_eq!(
         schema_of(&document, "/orders", "post", "404"),

@@ -179,7 +179,7 @@ fn a_trace_that_others_do_not_sample_is_passed_on_and_not_sent() {
 }
 
 #[test]
-fn a_malformed_parent_is_none() {
+fn a_malformed_parent_is_ignored() {
     let collector = Collector::new();
     let program = Program::start(&collector.url(), &[]);
     let good = format!("traceparent: 00-{TRACE}-{PARENT}-01\r\n");

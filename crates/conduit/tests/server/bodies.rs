@@ -36,7 +36,7 @@ fn an_echo_streams_a_body_larger_than_every_buffer() {
             assert!(client.response().body == *body, "{framing}");
         });
         client.send(GET);
-        assert_eq!(client.response().status, 200, "the connection goes on");
+        assert_eq!(client.response().status, 200, "the connection continues");
     }
 }
 

@@ -216,7 +216,7 @@ fn protocol_violation_receives_a_problem_and_closes() {
         assert_eq!(response.header("connection"), Some("close"), "{what}");
         client.end();
         assert!(client.is_closed(), "{what}");
-        assert_eq!(server.get("/").status, 200, "the server goes on after {what}");
+        assert_eq!(server.get("/").status, 200, "the server continues after {what}");
     }
 }
 
@@ -233,7 +233,7 @@ fn a_good_request_before_a_bad_one_is_answered() {
 }
 
 #[test]
-fn a_panic_is_a_500_problem_of_its_own_request_only() {
+fn a_panic_is_a_500_problem_of_one_request_only() {
     let server = server();
     let mut client = server.connect();
     for target in ["/panic", "/panic-later"] {
@@ -245,6 +245,6 @@ fn a_panic_is_a_500_problem_of_its_own_request_only() {
             "the message stays in the log"
         );
         assert_eq!(response.problem()["title"], "Internal Server Error");
-        assert_eq!(client.response().status, 200, "the connection goes on");
+        assert_eq!(client.response().status, 200, "the connection continues");
     }
 }

@@ -89,7 +89,7 @@ fn a_stream_that_gives_nothing_without_an_end_leaves_others_their_turn() {
 }
 
 #[test]
-fn a_streamed_response_is_chunked_and_the_connection_goes_on() {
+fn a_streamed_response_is_chunked_and_the_connection_continues() {
     let server = server();
     let mut client = server.connect();
     for count in [0, 1, 3, 500] {

@@ -541,7 +541,7 @@ fn few_requests_write_the_time() {
 }
 
 #[test]
-fn failing_store_is_503_and_the_session_goes_on_afterwards() {
+fn failing_store_is_503_and_the_session_continues_afterwards() {
     let store = Watched::default();
     let client = TestClient::new(app(Sessions::new(store.clone()), 2));
     client.post("/count").send().assert_text("1");

@@ -212,7 +212,7 @@ fn both_versions_are_spoken_and_the_protocol_is_agreed_on() {
         );
         assert_eq!(stream.conn.protocol_version(), Some(version.version));
         assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
-        // The connection goes on.
+        // The connection continues.
         assert!(ask(&mut stream, "/").expect("an answer").ends_with("encrypted: true"));
     }
 }
@@ -306,7 +306,7 @@ fn clients_show_certificates_where_they_must_or_may() {
     let mallory = Arc::new(authority.configure(rustls::ALL_VERSIONS, Some(stranger.issue("mallory.test"))));
     for running in [&required, &accepted] {
         for _ in 0..2 {
-            // The second time the session is resumed, and the client is known all the same.
+            // The second time the session is resumed, and the client is known again.
             let (answer, _) = get(running.address, &alice, "localhost", "/whoami").expect("an answer");
             assert!(answer.ends_with("alice.test"), "{answer}");
         }
@@ -383,7 +383,7 @@ fn files_that_change_are_read_again_and_broken_ones_are_not_used() {
         assert!(Instant::now() < patience, "the new certificate is not used");
         std::thread::sleep(Duration::from_millis(50));
     }
-    // The connection from before goes on, and its session is good for another.
+    // The connection from before continues, and its session is good for another.
     assert!(ask(&mut open, "/").expect("an answer").ends_with("true"));
     let (_, again) = get(running.address, &config, "localhost", "/").expect("an answer");
     assert_eq!(again.conn.handshake_kind(), Some(HandshakeKind::Resumed));

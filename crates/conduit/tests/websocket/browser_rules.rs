@@ -145,7 +145,7 @@ async fn either(upgrade: Option<WebSocketUpgrade>) -> Response {
 }
 
 #[test]
-fn an_optional_upgrade_is_none_for_other_requests() {
+fn an_optional_upgrade_is_absent_for_other_requests() {
     let client = TestClient::new(App::new(()).routes(routes![either]));
     client.get("/either").send().assert_status(200).assert_text("a page");
     client.websocket("/either").open();

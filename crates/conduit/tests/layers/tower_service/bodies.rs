@@ -47,7 +47,7 @@ fn the_limit_on_bodies_holds() {
 }
 
 #[test]
-fn a_body_that_breaks_off_is_the_clients_fault() {
+fn an_incomplete_body_is_the_clients_fault() {
     let next = |asked, _: &mut Context<'_>| match asked {
         0 => Poll::Ready(Some(Ok(Bytes::from_static(b"half")))),
         _ => Poll::Ready(Some(Err(std::io::Error::other("secret of the outer server")))),

@@ -196,7 +196,7 @@ async fn asks_the_state(
 }
 
 #[test]
-fn the_runtime_of_the_state_goes_on() {
+fn the_runtime_of_the_state_continues() {
     let open = async {
         let (sender, mut questions) = tokio::sync::mpsc::channel::<tokio::sync::oneshot::Sender<_>>(1);
         tokio::spawn(async move {

@@ -137,7 +137,7 @@ fn a_request_is_answered() {
 }
 
 #[test]
-fn a_panic_is_a_500_and_the_thread_goes_on() {
+fn a_panic_is_a_500_and_the_thread_continues() {
     block_on(async {
         let service = service();
         for _ in 0..3 {
