@@ -25,7 +25,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const ATTEMPTS: usize = 8;
 
 /// Returns the client that a request counts towards; `None` if it is not counted.
-type Key = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
+type ClientKey = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
 
 /// Limits the requests of each client in a period; further requests get a 429 with `retry-after` (RFC 6585, section 4).
 ///

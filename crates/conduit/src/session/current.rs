@@ -238,7 +238,7 @@ impl CurrentSession {
                 return Ok(result);
             }
         }
-        tracing::error!("{ATTEMPTS} attempts to write a session met a write of another request each");
+        tracing::error!("session update failed: {ATTEMPTS} conflicts with concurrent requests");
         Err(unavailable())
     }
 

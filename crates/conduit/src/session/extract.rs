@@ -106,7 +106,7 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// 503 if the store fails, 409 if the session has got another id; the session goes on then.
+    /// 503 if the store fails, 409 if the session has got another id; the session continues then.
     pub async fn end(&mut self) -> Result<(), Problem> {
         self.current.end().await?;
         self.data = T::default();
