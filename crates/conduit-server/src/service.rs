@@ -18,7 +18,6 @@ use std::thread;
 
 use conduit_core::interop::SendBody;
 use conduit_proto::message::{BodyLength, MethodKind, ResponseBody};
-use http::StatusCode;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
@@ -34,7 +33,7 @@ use crate::deadlines::Second;
 use crate::dispatch::{Application, Plan};
 use crate::endpoint::{Outcome, panicked};
 use crate::error::{Error, Result};
-use crate::exchange::{Environment, Exchange};
+use crate::exchange::{Environment, Exchange, replace_invalid};
 use crate::handle::{CLOSING, STOPPING, ServerHandle, StopOnDrop};
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -412,8 +411,7 @@ impl ResponseFraming {
     pub fn finish(self, mut response: Response, application: &Application) -> Response {
         // A 2xx to CONNECT would make a tunnel, which this server does not serve.
         if !self.0.has_final(response.status()) {
-            tracing::error!(status = %response.status(), "handler returned a 1xx status, or a 2xx to CONNECT, which is not a final response");
-            response = application.show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+            response = replace_invalid(response, application);
         }
         if let BodyKind::Limited(limited) = &response.body().0
             && let Err(error) = limited.check_limit()

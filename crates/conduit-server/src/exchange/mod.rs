@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::response::Parts;
+use http::{HeaderMap, StatusCode};
 use tokio::task::AbortHandle;
 use tracing::Span;
 
@@ -36,9 +36,10 @@ use crate::counts::Counts;
 use crate::deadlines::Second;
 use crate::dispatch::Application;
 use crate::endpoint::{Outcome, PendingHandler};
+use crate::panics::discard;
 use crate::redirect::to_https;
 use crate::request::Request;
-use crate::response::{EndsWithClient, Response};
+use crate::response::{EndsWithClient, IntoResponse as _, Response};
 use crate::route::{Definition, Disconnect};
 use crate::watch::{Watch, Watched};
 use crate::work::{InProgress, Work, method_and_path};
@@ -487,4 +488,13 @@ impl Future for PendingResponse {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
         Pin::new(&mut self.handler).poll(context)
     }
+}
+
+/// Replaces a response that is not a final one by a 500: a status of 1xx, or a 2xx to CONNECT.
+#[cold]
+pub(super) fn replace_invalid(response: Response, application: &Application) -> Response {
+    let status = response.status();
+    tracing::error!(%status, "handler returned a 1xx status, or a 2xx to CONNECT, which is not a final response");
+    discard(response);
+    application.show(StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::Http1;
 use crate::body::{BodyError, BodyKind};
-use crate::exchange::ReadyPiece;
+use crate::exchange::{ReadyPiece, replace_invalid};
 use crate::limit::Limit;
 use crate::link::{Link, UNCOPIED_BYTES, Uncopied};
 use crate::panics::discard;
@@ -49,12 +49,7 @@ impl Http1 {
     /// Writes a final response, or its head and the available part of its body.
     pub(super) fn respond(&mut self, mut response: Response, link: &mut Link, shared: &mut Shared) {
         if self.engine.is_no_answer(response.status()) {
-            tracing::error!(status = %response.status(), "handler returned a 1xx status, or a 2xx to CONNECT, which is not a final response");
-            discard(response);
-            response = shared
-                .environment
-                .application
-                .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+            response = replace_invalid(response, &shared.environment.application);
         }
         self.exchange.record_head(&response);
         let is_last = self.requests >= shared.config.requests;

@@ -6,14 +6,14 @@ use std::io;
 use bytes::{Buf as _, Bytes};
 use conduit_proto::h1::{self, BodyLength};
 use conduit_proto::h2::{self, ErrorCode, Http2Connection};
+use http::HeaderMap;
 use http::header::STRICT_TRANSPORT_SECURITY;
-use http::{HeaderMap, StatusCode};
 
 use super::Http2;
 use super::stream::Outgoing;
 use crate::body::{Body, BodyError, BodyKind};
 use crate::commands::Command;
-use crate::exchange::ReadyPiece;
+use crate::exchange::{ReadyPiece, replace_invalid};
 use crate::file::FilePart;
 use crate::link::{Link, UNCOPIED_BYTES, read_to};
 use crate::panics::discard;
@@ -44,12 +44,7 @@ impl Http2 {
             }
         }
         if self.engine.is_no_answer(id, response.status()) {
-            tracing::error!(status = %response.status(), "handler returned a 1xx status, or a 2xx to CONNECT, which is not a final response");
-            discard(response);
-            response = shared
-                .environment
-                .application
-                .show(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+            response = replace_invalid(response, &shared.environment.application);
         }
         let Some(stream) = self.stream(id) else {
             return discard(response);
