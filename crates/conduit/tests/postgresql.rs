@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use support::program::{
-    Client, Directory, IS_PROGRAM, OnDrop, PATIENCE, Program, connect, has_ended, limit_life, program, use_it, wait_for,
+    Client, Directory, OnDrop, PATIENCE, Program, begin_program, connect, has_ended, program, use_it, wait_for,
 };
 use support::service::Service as Database;
 use tokio::sync::Barrier;
@@ -117,14 +117,9 @@ const ROUTES: Routes<Service> = routes![process, worker, waiting, hold, note, la
 /// Not a test: the program that the tests start.
 #[test]
 fn the_program() {
-    if std::env::var_os(IS_PROGRAM).is_none() {
+    if begin_program().is_none() {
         return;
     }
-    limit_life();
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(std::io::stderr)
-        .init();
     let (waiting, all_workers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(WORKERS)));
     let open = move || {
         let (waiting, all_workers) = (Arc::clone(&waiting), Arc::clone(&all_workers));

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::path::{self, PathBuf};
+use std::path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use support::program::{
-    Client, Directory, IS_PROGRAM, OnDrop, PATIENCE, Program, connect, has_ended, limit_life, program, use_it, wait_for,
+    Client, Directory, OnDrop, PATIENCE, Program, begin_program, connect, has_ended, program, use_it, wait_for,
 };
 
 #[get("/process")]
@@ -53,15 +53,9 @@ async fn large(shutdown: Shutdown) -> Vec<u8> {
 /// Not a test: the program that the tests start, which is this file run again. Without the tests it does nothing.
 #[test]
 fn the_program() {
-    let Some(directory) = std::env::var_os(IS_PROGRAM) else {
+    let Some(directory) = begin_program() else {
         return;
     };
-    limit_life();
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(std::io::stderr)
-        .init();
-    let directory = PathBuf::from(directory);
     let broken = directory.join("broken");
     let open = move || {
         let is_broken = broken.exists();

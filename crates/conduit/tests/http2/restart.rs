@@ -9,7 +9,7 @@ use conduit::prelude::*;
 use h2::client::SendRequest;
 use rustix::process::Signal;
 
-use crate::support::program::{Directory, IS_PROGRAM, Program, has_ended, limit_life, program, wait_for};
+use crate::support::program::{Directory, Program, begin_program, has_ended, program, wait_for};
 
 const CLIENTS: usize = 6;
 /// The number of concurrent streams of a client.
@@ -34,14 +34,9 @@ async fn echo(body: Bytes) -> Bytes {
 
 /// The program that the test starts: this file run again.
 pub(crate) fn run_program() {
-    if std::env::var_os(IS_PROGRAM).is_none() {
+    if begin_program().is_none() {
         return;
     }
-    limit_life();
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(std::io::stderr)
-        .init();
     let ended = App::new(()).routes(routes![process, later, echo]).run();
     std::process::exit(i32::from(ended.is_err()));
 }

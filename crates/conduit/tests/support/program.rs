@@ -17,12 +17,19 @@ pub(crate) const IS_PROGRAM: &str = "CONDUIT_TEST_IS_PROGRAM";
 /// The time that a test waits before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Ends a program that outlives its test, which has failed.
-pub(crate) fn limit_life() {
+/// Begins the program that a test starts, which is its own file run again. Returns the directory of the test; `None` in the
+/// process of the tests. The program logs to its error output, and ends if it outlives its test, which has failed.
+pub(crate) fn begin_program() -> Option<PathBuf> {
+    let directory = std::env::var_os(IS_PROGRAM)?;
     std::thread::spawn(|| {
         std::thread::sleep(3 * PATIENCE);
         std::process::exit(3);
     });
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+    Some(PathBuf::from(directory))
 }
 
 /// A directory of a test's own, removed at its end.

@@ -7,7 +7,7 @@ use conduit::prelude::*;
 use rustix::process::Signal;
 
 use crate::echo;
-use crate::support::program::{Directory, IS_PROGRAM, Program, connect, limit_life, program};
+use crate::support::program::{Directory, Program, begin_program, connect, program};
 
 #[get("/process")]
 async fn process() -> String {
@@ -16,14 +16,9 @@ async fn process() -> String {
 
 /// The program that the test starts: this file run again.
 pub(crate) fn run_program() {
-    if std::env::var_os(IS_PROGRAM).is_none() {
+    if begin_program().is_none() {
         return;
     }
-    limit_life();
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(std::io::stderr)
-        .init();
     let ended = App::new(()).routes(routes![process, echo]).run();
     std::process::exit(i32::from(ended.is_err()));
 }
