@@ -1,5 +1,6 @@
 //! The program with two pages of Chromium, across restarts.
 
+#[path = "../../../../crates/conduit/tests/support/chromium.rs"]
 mod chromium;
 
 use std::io::{BufRead, BufReader, Read};
@@ -126,7 +127,7 @@ fn two_pages_share_the_board_across_restarts() {
             "the page respects its policy"
         );
     }
-    browser.screenshot(&bob, "board");
+    browser.screenshot(&bob, "BOARD_SCREENSHOTS", "board");
     drop(browser);
     // The system cleans files that cannot be removed.
     let _ = std::fs::remove_dir_all(directory);

@@ -2,14 +2,14 @@
 //!
 //! Where no Chromium is installed the test prints that and passes, except where the environment has `CI=true`.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::support::{Directory, PASSWORD, Service};
-use base64::Engine;
 use serde_json::{Value, json};
+
+use crate::chromium::{self, Page};
+use crate::support::{Directory, PASSWORD, Service};
 
 /// Runs a test with a browser, if there is one.
 fn with_browser(test: impl FnOnce(&mut Browser, &Path)) {
@@ -241,126 +241,40 @@ fn cookie_of_a_session_is_for_this_host_alone_and_changes_at_sign_in() {
 
 /// A browser with one page.
 struct Browser {
-    child: Child,
-    commands: ChildStdin,
-    messages: BufReader<ChildStdout>,
-    count: u64,
-    session: Option<String>,
+    chromium: chromium::Browser,
+    page: Option<Page>,
 }
 
 impl Browser {
     /// `None` where there is no Chromium.
     fn start(profile: &Path) -> Option<Self> {
-        let programs = ["chromium", "chromium-browser", "google-chrome"];
-        let path = std::env::var_os("PATH")?;
-        let program = std::env::split_paths(&path)
-            .flat_map(|directory| programs.map(|program| directory.join(program)))
-            .find(|program| program.is_file())?;
-        // The browser reads commands from descriptor 3 and writes messages to 4: the shell puts our pipes there.
-        let mut child = Command::new("sh")
-            .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1"])
-            .arg(program)
-            .args([
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-                "--disable-quic",
-            ])
-            .args([
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ])
-            .arg(format!("--user-data-dir={}", profile.display()))
-            .args(["--remote-debugging-pipe", "about:blank"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell starts");
-        let commands = child.stdin.take().expect("it is piped");
-        let messages = BufReader::new(child.stdout.take().expect("it is piped"));
-        Some(Browser {
-            child,
-            commands,
-            messages,
-            count: 0,
-            session: None,
-        })
+        let chromium = chromium::Browser::start(profile)?;
+        Some(Browser { chromium, page: None })
     }
 
     /// Opens a page and waits until it is loaded.
     fn open(&mut self, address: &str) {
-        let target = self.call("Target.createTarget", json!({ "url": "about:blank" }));
-        let attached = self.call(
-            "Target.attachToTarget",
-            json!({ "targetId": target["targetId"], "flatten": true }),
-        );
-        self.session = attached["sessionId"].as_str().map(str::to_owned);
-        self.call("Page.enable", json!({}));
-        let record = "window.violations = []; addEventListener('securitypolicyviolation', \
-            (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));";
-        self.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": record }));
-        self.call("Page.navigate", json!({ "url": address }));
-        self.receive(|message| message["method"] == "Page.loadEventFired");
+        self.page = Some(self.chromium.open(address));
     }
 
-    /// Sends a command and waits for its result.
+    /// Sends a command to the page and waits for its result.
     fn call(&mut self, method: &str, params: Value) -> Value {
-        self.count += 1;
-        let id = self.count;
-        let mut command = json!({ "id": id, "method": method, "params": params });
-        if let Some(session) = &self.session {
-            command["sessionId"] = json!(session);
-        }
-        self.commands
-            .write_all(format!("{command}\0").as_bytes())
-            .expect("the browser runs");
-        let mut answer = self.receive(|message| message["id"] == id);
-        assert_eq!(answer["error"], Value::Null, "{method}");
-        answer["result"].take()
-    }
-
-    /// The next message of this kind; earlier ones are discarded.
-    fn receive(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let mut message = Vec::new();
-            self.messages.read_until(0, &mut message).expect("the browser runs");
-            assert_eq!(message.pop(), Some(0), "the browser has ended");
-            let message = serde_json::from_slice(&message).expect("messages are JSON");
-            if is_wanted(&message) {
-                return message;
-            }
-        }
+        self.chromium.call(self.page.as_ref(), method, params)
     }
 
     /// The value of a JavaScript expression, or of its promise.
     fn value(&mut self, expression: &str) -> Value {
-        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let result = self.call("Runtime.evaluate", params);
-        assert_eq!(result["exceptionDetails"], Value::Null, "{expression}");
-        result["result"]["value"].clone()
+        self.chromium.value(page(&self.page), expression)
     }
 
     fn text(&mut self, selector: &str) -> Value {
         self.value(&format!("document.querySelector({}).textContent", json!(selector)))
     }
 
-    /// Waits until a condition holds; fails after ten seconds of the browser's.
+    /// Waits until a condition is true.
+    #[track_caller]
     fn wait(&mut self, condition: &str) {
-        let held = self.value(&format!(
-            "new Promise((done) => {{
-                const end = Date.now() + 30_000;
-                const look = () => {{
-                    if ({condition}) done(true);
-                    else if (Date.now() > end) done(false);
-                    else setTimeout(look, 10);
-                }};
-                look();
-            }})"
-        ));
-        assert_eq!(held, true, "{condition} does not come about");
+        self.chromium.wait(page(&self.page), condition);
     }
 
     /// Signs in as Ada from a page of the service.
@@ -387,25 +301,10 @@ impl Browser {
         ));
     }
 
-    /// Where `SHORTLINKS_SCREENSHOTS` names a directory, writes what the page looks like into it: wide, narrow, dark.
+    /// Writes images of the page into the directory in `SHORTLINKS_SCREENSHOTS`.
     fn screenshot(&mut self, name: &str) {
-        let Some(directory) = std::env::var_os("SHORTLINKS_SCREENSHOTS") else {
-            return;
-        };
-        for (look, width, scheme) in [
-            ("wide", 1200, "light"),
-            ("narrow", 390, "light"),
-            ("dark", 1200, "dark"),
-        ] {
-            let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
-            self.call("Emulation.setDeviceMetricsOverride", size);
-            let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-            self.call("Emulation.setEmulatedMedia", scheme);
-            let data = self.call("Page.captureScreenshot", json!({ "format": "png" }))["data"].take();
-            let image = base64::engine::general_purpose::STANDARD.decode(data.as_str().expect("base64"));
-            let file = Path::new(&directory).join(format!("{name}-{look}.png"));
-            std::fs::write(file, image.expect("base64")).expect("the screenshot can be written");
-        }
+        self.chromium
+            .screenshot(page(&self.page), "SHORTLINKS_SCREENSHOTS", name);
     }
 
     /// Fills in the form and sends it, once the answer to the last time has been shown.
@@ -419,9 +318,6 @@ impl Browser {
     }
 }
 
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn page(page: &Option<Page>) -> &Page {
+    page.as_ref().expect("a page is open")
 }

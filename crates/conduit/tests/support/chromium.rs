@@ -7,6 +7,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use base64::Engine;
 use serde_json::{Value, json};
 
+/// The method that evaluates an expression.
+const EVALUATE: &str = "Runtime.evaluate";
+
+/// Its parameters.
+fn evaluation(expression: &str) -> Value {
+    json!({ "expression": expression, "awaitPromise": true, "returnByValue": true })
+}
+
 pub(crate) struct Browser {
     child: Child,
     commands: ChildStdin,
@@ -29,8 +37,19 @@ impl Browser {
         let mut child = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1"])
             .arg(program)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-            .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--disable-quic",
+            ])
+            .args([
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ])
             // The page in the background keeps its timers.
             .args([
                 "--disable-background-timer-throttling",
@@ -68,7 +87,14 @@ impl Browser {
     }
 
     /// Sends a command and waits for its result.
-    fn call(&mut self, page: Option<&Page>, method: &str, params: Value) -> Value {
+    pub(crate) fn call(&mut self, page: Option<&Page>, method: &str, params: Value) -> Value {
+        let mut response = self.request(page, method, params);
+        assert_eq!(response["error"], Value::Null, "{method}");
+        response["result"].take()
+    }
+
+    /// Sends a command and waits for its response.
+    fn request(&mut self, page: Option<&Page>, method: &str, params: Value) -> Value {
         self.count += 1;
         let id = self.count;
         let mut command = json!({ "id": id, "method": method, "params": params });
@@ -77,9 +103,7 @@ impl Browser {
         }
         let sent = self.commands.write_all(format!("{command}\0").as_bytes());
         sent.expect("the browser runs");
-        let mut response = self.receive(|message| message["id"] == id);
-        assert_eq!(response["error"], Value::Null, "{method}");
-        response["result"].take()
+        self.receive(|message| message["id"] == id)
     }
 
     /// The next message of this kind; earlier ones are discarded.
@@ -97,13 +121,12 @@ impl Browser {
 
     /// The value of a JavaScript expression, or of its promise.
     pub(crate) fn value(&mut self, page: &Page, expression: &str) -> Value {
-        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let mut result = self.call(Some(page), "Runtime.evaluate", params);
+        let mut result = self.call(Some(page), EVALUATE, evaluation(expression));
         assert_eq!(result["exceptionDetails"], Value::Null, "{expression}");
         result["result"]["value"].take()
     }
 
-    /// Waits until a condition is true; fails after 30 seconds of the browser's.
+    /// Waits until a condition is true, also of the page that the browser loads next; fails after 30 seconds of the browser's.
     #[track_caller]
     pub(crate) fn wait(&mut self, page: &Page, condition: &str) {
         let wait = format!(
@@ -117,12 +140,20 @@ impl Browser {
                 look();
             }})"
         );
-        assert_eq!(self.value(page, &wait), true, "{condition} is false");
+        // A navigation ends the script of the page before.
+        let response = loop {
+            let response = self.request(Some(page), EVALUATE, evaluation(&wait));
+            if response["error"]["message"] != "Inspected target navigated or closed" {
+                break response;
+            }
+        };
+        let value = &response["result"]["result"]["value"];
+        assert_eq!(*value, true, "{condition} is false: {response}");
     }
 
-    /// Where `BOARD_SCREENSHOTS` names a directory, writes images of the page into it: wide, narrow, dark.
-    pub(crate) fn screenshot(&mut self, page: &Page, name: &str) {
-        let Some(directory) = std::env::var_os("BOARD_SCREENSHOTS") else {
+    /// Where this environment variable names a directory, writes images of the page into it: wide, narrow, dark.
+    pub(crate) fn screenshot(&mut self, page: &Page, variable: &str, name: &str) {
+        let Some(directory) = std::env::var_os(variable) else {
             return;
         };
         for (look, width, scheme) in [
