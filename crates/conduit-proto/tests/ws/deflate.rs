@@ -40,6 +40,10 @@ impl Client {
     }
 
     fn deflate(&mut self, message: &[u8]) -> Vec<u8> {
+        // RFC 7692, section 7.2.3.6. After a flush, a second flush without input writes nothing.
+        if message.is_empty() {
+            return vec![0];
+        }
         let mut out = Vec::with_capacity(message.len() + message.len() / 8 + 64);
         self.compress
             .compress_vec(message, &mut out, FlushCompress::Sync)
