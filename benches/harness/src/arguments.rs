@@ -17,6 +17,8 @@ Usage: benches/run [OPTIONS]
   --only A,B,…      only these servers; only what is asked for is built
   --rows A,B,…      only these rows
   --list            list the servers and the rows, and stop
+  --drain           stop a server of Conduit with 10,000 WebSockets, and print the rate at which its clients connect to
+                    another one
   --write-docs      put the tables into docs/performance.md (a complete run only)
   --report          measure nothing: print the tables of results/latest.json again and redraw its charts;
                     with --write-docs, put them into the page too
@@ -34,6 +36,7 @@ pub(crate) enum Request {
     Help,
     List,
     Measure(Arguments),
+    Drain(Arguments),
 }
 
 /// The servers and rows to measure, and the method.
@@ -83,6 +86,7 @@ pub(crate) fn parse() -> Result<Request> {
 
 fn parse_from(mut parser: lexopt::Parser) -> std::result::Result<Request, lexopt::Error> {
     let mut arguments = Arguments::default();
+    let mut drains = false;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("rounds") => arguments.rounds = parser.value()?.parse()?,
@@ -91,6 +95,7 @@ fn parse_from(mut parser: lexopt::Parser) -> std::result::Result<Request, lexopt
             Long("only") => arguments.servers = names(&parser.value()?.string()?, servers::named)?,
             Long("rows") => arguments.rows = names(&parser.value()?.string()?, rows::named)?,
             Long("list") => return Ok(Request::List),
+            Long("drain") => drains = true,
             Long("write-docs") => arguments.write_docs = true,
             Long("report") => arguments.only_report = true,
             Long("server-core") => arguments.server_core = parser.value()?.parse()?,
@@ -109,7 +114,10 @@ fn parse_from(mut parser: lexopt::Parser) -> std::result::Result<Request, lexopt
     if arguments.write_docs && !arguments.is_complete() {
         return Err("--write-docs needs a complete run: drop --quick, --only and --rows".into());
     }
-    Ok(Request::Measure(arguments))
+    Ok(match drains {
+        true => Request::Drain(arguments),
+        false => Request::Measure(arguments),
+    })
 }
 
 fn names<T>(

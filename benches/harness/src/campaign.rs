@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use crate::Result;
 use crate::arguments::Arguments;
+use crate::broadcast::{self, Broadcast, Subscribers};
 use crate::machine::{self, Machine};
 use crate::probe::AfterAnswer;
 use crate::process::{self, Process};
 use crate::results::{Build, IdleSample, LoadSample, PacedSample, Remark, Results, StartSample};
-use crate::rows::{Ability, Load, PLAINTEXT, Row, Work};
+use crate::rows::{Ability, Idle, Load, PLAINTEXT, Row, Work};
 use crate::servers::{Server, Source};
+use crate::websocket::{self, Echo};
 use crate::{http2, load, memory, paced, probe, servers};
 
 /// Starts of each server in a round: a start is short, and its time varies more than any other figure.
@@ -122,9 +124,11 @@ impl Campaign<'_> {
         }
         let outcome = match &row.work {
             Work::Load(load) => self.load(contestant, row, load, round),
-            Work::Idle { tls, http2 } => self.idle(contestant, row, (*tls, *http2), round),
+            Work::Idle(kind) => self.idle(contestant, row, *kind, round),
             Work::Start => self.start(contestant, row, round),
             Work::Paced(load) => self.paced(contestant, row, load, round),
+            Work::Echo(echo) => self.echo(contestant, row, echo, round),
+            Work::Broadcast(kind) => self.broadcast(contestant, row, *kind, round),
         };
         match outcome {
             Ok(figure) => {
@@ -168,24 +172,82 @@ impl Campaign<'_> {
             None => probe::rehearse(stream, load)?,
         };
         if load.close && after == AfterAnswer::StillOpen {
-            let text = "keeps the connection open after `Connection: close`".to_owned();
-            let remark = Remark {
-                server: contestant.server.name.into(),
-                row: row.name.into(),
-                text: text.clone(),
-            };
-            self.results.not_applicable.push(remark);
-            return Ok(text);
+            return Ok(self.skip(contestant, row, "keeps the connection open after `Connection: close`"));
         }
+        let seconds = self.arguments.seconds * load.times();
+        let directory = self.directory;
+        self.sample(contestant, row, round, &process, |address| match load.streams {
+            Some(streams) => http2::run(load, streams, address, seconds, directory),
+            None => load::run(load, address, seconds),
+        })
+    }
+
+    /// The server lacks the ability of a row, which is no failure.
+    fn skip(&mut self, contestant: &Contestant, row: &Row, text: &str) -> String {
+        self.results.not_applicable.push(Remark {
+            server: contestant.server.name.into(),
+            row: row.name.into(),
+            text: text.to_owned(),
+        });
+        text.to_owned()
+    }
+
+    fn echo(&mut self, contestant: &Contestant, row: &Row, echo: &Echo, round: u32) -> Result<String> {
+        let mut process = self.spawn(contestant, row.ability, PLAINTEXT.canned, false)?;
+        let opened = websocket::open(process.connect_when_ready()?, "/echo", false)?;
+        echo.once(&opened.stream)?;
+        drop(opened);
+        let seconds = self.arguments.seconds;
+        self.sample(contestant, row, round, &process, |address| {
+            websocket::run(echo, address, seconds)
+        })
+    }
+
+    /// Measures the memory of each subscriber, and then the CPU time of each delivery. Opening the connections is not in
+    /// that.
+    fn broadcast(&mut self, contestant: &Contestant, row: &Row, kind: Subscribers, round: u32) -> Result<String> {
+        let mut process = self.spawn(contestant, row.ability, PLAINTEXT.canned, false)?;
+        let mut topic = match Broadcast::new(&mut process, kind) {
+            Err(error) if error == broadcast::UNCOMPRESSED => return Ok(self.skip(contestant, row, &error)),
+            result => result?,
+        };
+        // The first delivery sets up what every subscriber shares.
+        topic.round()?;
+        process.settle()?;
+        let before = process.memory()?;
+        for _ in 1..self.idle_connections {
+            topic.subscribe(&process)?;
+        }
+        topic.round()?;
+        process.settle()?;
+        let after = process.memory()?;
+        let bytes = (after.anonymous as f64 - before.anonymous as f64) / (self.idle_connections - 1) as f64;
+        self.results.idles.push(IdleSample {
+            server: contestant.server.name.into(),
+            row: row.name.into(),
+            round,
+            connections: self.idle_connections,
+            bytes_per_connection: bytes,
+        });
+        let seconds = self.arguments.seconds;
+        let figure = self.sample(contestant, row, round, &process, |_| topic.run(seconds))?;
+        Ok(format!("{figure}, {bytes:.0} B a subscriber"))
+    }
+
+    /// Runs a load, and adds its sample.
+    fn sample(
+        &mut self,
+        contestant: &Contestant,
+        row: &Row,
+        round: u32,
+        process: &Process,
+        run: impl FnOnce(std::net::SocketAddr) -> Result<load::Report>,
+    ) -> Result<String> {
         process.settle()?;
         let core = self.arguments.server_core;
         let (busy_before, stolen_before) = machine::busy_ticks(core);
         let before = process.cpu_time()?;
-        let seconds = self.arguments.seconds * load.times();
-        let report = match load.streams {
-            Some(streams) => http2::run(load, streams, process.address, seconds, self.directory)?,
-            None => load::run(load, process.address, seconds)?,
-        };
+        let report = run(process.address)?;
         // Closing the connections is part of the work, wherever the end of the load has left it.
         process.settle()?;
         let used = process.cpu_time()?.since(before);
@@ -212,9 +274,9 @@ impl Campaign<'_> {
         Ok(figure)
     }
 
-    fn idle(&mut self, contestant: &Contestant, row: &Row, (tls, http2): (bool, bool), round: u32) -> Result<String> {
-        let mut process = self.spawn(contestant, row.ability, PLAINTEXT.canned, tls)?;
-        let bytes = memory::idle_connection_bytes(&mut process, self.idle_connections, tls, http2)?;
+    fn idle(&mut self, contestant: &Contestant, row: &Row, kind: Idle, round: u32) -> Result<String> {
+        let mut process = self.spawn(contestant, row.ability, PLAINTEXT.canned, kind == Idle::Https)?;
+        let bytes = memory::idle_connection_bytes(&mut process, self.idle_connections, kind)?;
         self.results.idles.push(IdleSample {
             server: contestant.server.name.into(),
             row: row.name.into(),

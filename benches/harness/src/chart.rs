@@ -48,8 +48,8 @@ pub(crate) fn write_all(results: &Results, directory: &Path) -> Result<Vec<PathB
     for row in rows::ALL {
         let title = row.title.replace('`', "");
         let chart = match row.work {
-            Work::Load(_) => cpu(results, row.name, title),
-            Work::Idle { .. } => idle(results, row),
+            Work::Load(_) | Work::Echo(_) | Work::Broadcast(_) => cpu(results, row.name, title),
+            Work::Idle(_) => idle(results, row),
             Work::Start => start(results),
             // Three percentiles of each server are a table.
             Work::Paced(_) => continue,

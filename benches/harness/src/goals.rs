@@ -1,7 +1,7 @@
 //! The design's goals, and whether a run met them.
 
 use crate::results::Results;
-use crate::servers::{CONDUIT, FLOOR, LIBH2O};
+use crate::servers::{BUN, CONDUIT, FLOOR, LIBH2O};
 
 /// One goal with its measurement.
 pub(crate) struct Goal {
@@ -36,6 +36,9 @@ const KEEP_ALIVE: &[&str] = &["plaintext", "json", "user"];
 const PER_REQUEST: &str = "CPU per request, 512 keep-alive connections, worst of plaintext, JSON and `/users/{id}`";
 const HTTP2: &str = "HTTP/2: CPU per request, worst of plaintext (1 × 100, 64 × 32), JSON and `/users/{id}`";
 const HTTP2_ROWS: &[&str] = &["h2-1x100", "h2-64x32", "h2-json", "h2-user"];
+
+const ECHO: &str = "WebSocket echo: CPU per message, worst of all rows";
+const ECHO_ROWS: &[&str] = &["ws-16", "ws-16x16", "ws-1k", "ws-1kx16", "ws-64k", "ws-64kx16"];
 
 /// Every goal that this command can judge.
 pub(crate) fn judge(results: &Results) -> Vec<Goal> {
@@ -78,8 +81,28 @@ pub(crate) fn judge(results: &Results) -> Vec<Goal> {
             LIBH2O,
             worst_of(results, &["h2-tls-1x100", "h2-tls-64x32"], Some(LIBH2O)),
         ),
-        single_goal(results, "a file of 4 KiB: CPU per request", "file-4k"),
-        single_goal(results, "a file of 1 MiB: CPU per request", "file-1m"),
+        at_most(
+            "a file of 4 KiB: CPU per request",
+            1.00,
+            "h2o",
+            single("file-4k", Some("h2o")),
+        ),
+        at_most(
+            "a file of 1 MiB: CPU per request",
+            0.90,
+            "nginx",
+            single("file-1m", Some("nginx")),
+        ),
+        at_most(
+            "20 files over TLS: CPU per request, worst of HTTP/1.1 and HTTP/2",
+            0.80,
+            "nginx",
+            worst_of(results, &["files-tls", "files-h2"], Some("nginx")),
+        ),
+        at_most(ECHO, 1.03, "the floor", worst_of(results, ECHO_ROWS, Some(FLOOR))),
+        at_most(ECHO, 0.60, BUN, worst_of(results, ECHO_ROWS, Some(BUN))),
+        memory_goal(results, "user memory of an idle WebSocket", "idle-websocket"),
+        memory_goal(results, "user memory of an idle event stream", "events"),
         flat(
             results,
             "CPU per request from 64 to 10,000 connections",
@@ -167,6 +190,12 @@ fn at_most(what: &'static str, bound: f64, other: &str, ratio: Option<Ratio>) ->
 
 fn single_goal(results: &Results, what: &'static str, row: &str) -> Goal {
     at_most(what, 1.00, "the best peer", worst_of(results, &[row], None))
+}
+
+fn memory_goal(results: &Results, what: &'static str, row: &str) -> Goal {
+    let bytes = results.idle_bytes(CONDUIT, row);
+    let measured = bytes.map(|bytes| (bytes.median, format!("{:.0} B", bytes.median)));
+    absolute(what, (700.0, "700 B"), measured)
 }
 
 /// Returns whether Conduit's cost in two rows is equal to within a tenth.
@@ -281,7 +310,12 @@ mod tests {
                 NotMeasured,
                 NotMeasured,
                 NotMeasured,
-                // Of HTTPS, HTTP/2, files and flatness there are no figures either.
+                // Of HTTPS, HTTP/2, files, live connections and flatness there are no figures either.
+                NotMeasured,
+                NotMeasured,
+                NotMeasured,
+                NotMeasured,
+                NotMeasured,
                 NotMeasured,
                 NotMeasured,
                 NotMeasured,

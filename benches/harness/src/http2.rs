@@ -23,26 +23,32 @@ const LOG: &str = "h2load.log";
 ///
 /// A description of the fault in the response; how to get `curl`.
 pub(crate) fn rehearse(address: SocketAddr, load: &Load, directory: &Path) -> Result<AfterAnswer> {
+    for question in std::iter::once(load.question).chain(load.others) {
+        rehearse_one(address, load, question, directory)?;
+    }
+    Ok(AfterAnswer::StillOpen)
+}
+
+fn rehearse_one(address: SocketAddr, load: &Load, question: &Question, directory: &Path) -> Result<()> {
     let mut command = Command::new("curl");
     command
         .current_dir(directory)
         .args(["--silent", "--show-error", "--insecure", "--include", "--max-time", "5"])
         .arg(if load.tls { "--http2" } else { "--http2-prior-knowledge" });
-    if let Some((file, fields)) = upload(load.question) {
+    if let Some((file, fields)) = upload(question) {
         command.arg("--data-binary").arg(format!("@{file}"));
         for field in fields {
             command.arg("--header").arg(field);
         }
     }
-    command.arg(url(address, load));
+    command.arg(url(address, load.tls, question));
     let output = command
         .output()
         .map_err(|error| format!("cannot start curl: {error}; get it with `apt-get install curl` (Debian, Ubuntu)"))?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
-    check(&output.stdout, load.question)?;
-    Ok(AfterAnswer::StillOpen)
+    check(&output.stdout, question)
 }
 
 /// Checks a head and a body as `curl --include` prints them.
@@ -71,7 +77,7 @@ fn check(output: &[u8], question: &Question) -> Result<()> {
         return Err(format!("answers {path} without a date"));
     }
     let (text, times) = question.body;
-    if body != text.repeat(times).as_bytes() {
+    if body != question.sent_body() {
         return Err(format!(
             "answers {path} with {} bytes, not {times} times {text:?}",
             body.len()
@@ -103,7 +109,9 @@ pub(crate) fn run(load: &Load, streams: u32, address: SocketAddr, seconds: u32, 
             command.arg(format!("--header={field}"));
         }
     }
-    let output = command.arg(url(address, load)).output().map_err(|error| {
+    let questions = std::iter::once(load.question).chain(load.others);
+    command.args(questions.map(|question| url(address, load.tls, question)));
+    let output = command.output().map_err(|error| {
         format!("cannot start h2load: {error}; get it with `apt-get install nghttp2-client` (Debian, Ubuntu)")
     })?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -120,9 +128,9 @@ fn upload(question: &Question) -> Option<(&'static str, &'static [&'static str])
     }
 }
 
-fn url(address: SocketAddr, load: &Load) -> String {
-    let scheme = if load.tls { "https" } else { "http" };
-    format!("{scheme}://{address}{}", load.question.path)
+fn url(address: SocketAddr, tls: bool, question: &Question) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{address}{}", question.path)
 }
 
 /// Reads the summary of `h2load` and its log, a line for each request: the time of its start, the status, and the time that it

@@ -59,10 +59,10 @@ pub(crate) fn version() -> Result<String> {
 /// When `wrk` fails, or any request did: a figure with errors in it has no meaning.
 pub(crate) fn run(load: &Load, address: SocketAddr, seconds: u32) -> Result<Report> {
     let scripts = benches().join("harness");
-    let script = if load.pipeline > 1 {
-        "pipeline.lua"
-    } else {
-        "report.lua"
+    let script = match (load.pipeline, load.others) {
+        (1, []) => "report.lua",
+        (1, _) => "files.lua",
+        _ => "pipeline.lua",
     };
     let scheme = if load.tls { "https" } else { "http" };
     let mut command = Command::new("wrk");
@@ -82,8 +82,13 @@ pub(crate) fn run(load: &Load, address: SocketAddr, seconds: u32) -> Result<Repo
     }
     command
         .arg(format!("{scheme}://{address}{}", load.question.path))
-        .arg("--")
-        .arg(load.pipeline.to_string());
+        .arg("--");
+    match load.others {
+        [] => command.arg(load.pipeline.to_string()),
+        others => command
+            .arg(load.question.path)
+            .args(others.iter().map(|other| other.path)),
+    };
     let output = command.output().map_err(|error| format!("cannot start wrk: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     parse(&text).map_err(|error| format!("{error}\n{text}{}", String::from_utf8_lossy(&output.stderr)))

@@ -13,6 +13,8 @@
 //! - [`load`]: `wrk` and what it reports
 //! - [`http2`]: the same for HTTP/2: `h2load`, and the check with `curl`
 //! - [`paced`]: the load at a fixed rate
+//! - [`websocket`], [`broadcast`]: the echo of messages, and their delivery to many subscribers
+//! - [`drain`]: the clients of a server that stops
 //! - [`memory`]: idle connections and start-up
 //! - [`campaign`]: the rounds
 //! - [`results`]: what was measured, as it is written to JSON
@@ -21,8 +23,10 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod broadcast;
 mod campaign;
 mod chart;
+mod drain;
 mod goals;
 mod http2;
 mod load;
@@ -36,6 +40,7 @@ mod results;
 mod rows;
 mod servers;
 mod statistics;
+mod websocket;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -74,6 +79,10 @@ fn run() -> Result<bool> {
         }
         Request::List => {
             print!("{}", arguments::list());
+            return Ok(true);
+        }
+        Request::Drain(arguments) => {
+            println!("{}", drain::run(&arguments)?);
             return Ok(true);
         }
         Request::Measure(arguments) => arguments,

@@ -9,7 +9,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::Result;
 use crate::probe::Connection;
 use crate::process::Process;
-use crate::{http2, probe, rows};
+use crate::rows::{self, Idle};
+use crate::websocket::{self, Echo};
+use crate::{http2, probe};
 
 const CONNECTIONS: u64 = 10_000;
 /// Descriptors that a server or the harness needs besides.
@@ -42,21 +44,30 @@ pub(crate) fn raise_descriptor_limit() -> Result<u64> {
 /// # Errors
 ///
 /// When a connection is refused, answered wrongly, or closed before the memory was read.
-pub(crate) fn idle_connection_bytes(server: &mut Process, count: u64, tls: bool, http2: bool) -> Result<f64> {
-    let ask = |connection: &mut Connection| match http2 {
-        true => http2::ask(connection),
-        false => probe::ask(connection, &rows::PLAINTEXT),
+pub(crate) fn idle_connection_bytes(server: &mut Process, count: u64, kind: Idle) -> Result<f64> {
+    let serve = |stream: TcpStream| -> Result<Connection> {
+        if kind == Idle::WebSocket {
+            let stream = websocket::open(stream, "/echo", false)?.stream;
+            let echo = Echo { bytes: 16, pipeline: 1 };
+            echo.once(&stream)?;
+            return Ok(Connection::Plain(stream));
+        }
+        let mut connection = Connection::new(stream, kind == Idle::Https)?;
+        match kind {
+            Idle::Http2 => http2::ask(&mut connection)?,
+            _ => probe::ask(&mut connection, &rows::PLAINTEXT)?,
+        }
+        Ok(connection)
     };
     // The first answer sets up what every connection shares.
-    ask(&mut Connection::new(server.connect_when_ready()?, tls)?)?;
+    serve(server.connect_when_ready()?)?;
     server.settle()?;
     let before = server.memory()?;
     let mut connections = Vec::new();
     for number in 1..=count {
         let connection = TcpStream::connect(server.address);
         let connection = connection.map_err(|error| format!("refused connection {number} of {count}: {error}"))?;
-        let mut connection = Connection::new(connection, tls)?;
-        ask(&mut connection).map_err(|error| format!("{error} (connection {number} of {count})"))?;
+        let connection = serve(connection).map_err(|error| format!("{error} (connection {number} of {count})"))?;
         connections.push(connection);
     }
     server.settle()?;

@@ -75,9 +75,13 @@ impl Answer {
                 question.content_type
             ));
         }
-        let (text, times) = question.body;
-        if self.body != text.repeat(times).as_bytes() {
+        let coding = self.header("content-encoding");
+        if coding != question.gzip.then_some("gzip") {
+            return Err(format!("answers {path} with Content-Encoding {coding:?}"));
+        }
+        if self.body != question.sent_body() {
             let start = String::from_utf8_lossy(&self.body[..self.body.len().min(100)]);
+            let (text, times) = question.body;
             return Err(format!(
                 "answers {path} with {} bytes, {start:?}, not {times} times {text:?}",
                 self.body.len()
@@ -101,7 +105,11 @@ fn line(reader: &mut impl BufRead) -> Result<String> {
 
 fn request(question: &Question, close: bool) -> String {
     let connection = if close { "Connection: close\r\n" } else { "" };
-    format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{connection}\r\n", question.path)
+    let fields = question.fields();
+    format!(
+        "GET {} HTTP/1.1\r\nHost: localhost\r\n{fields}{connection}\r\n",
+        question.path
+    )
 }
 
 /// A connection, encrypted or not. Certificates are not judged: who serves is known.
@@ -231,6 +239,10 @@ pub(crate) fn rehearse(stream: TcpStream, load: &Load) -> Result<AfterAnswer> {
         for _ in 0..load.pipeline {
             Answer::read(&mut reader)?.check(load.question)?;
         }
+    }
+    for question in load.others {
+        reader.get_mut().send(request(question, load.close).as_bytes())?;
+        Answer::read(&mut reader)?.check(question)?;
     }
     if !load.close {
         return Ok(AfterAnswer::StillOpen);

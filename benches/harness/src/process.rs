@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Result;
@@ -115,6 +116,15 @@ impl Process {
             }
             before = now;
         }
+    }
+
+    /// Sends a signal to the server.
+    ///
+    /// # Errors
+    ///
+    /// When the process has ended.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal).map_err(|error| format!("cannot send a signal: {error}"))
     }
 
     /// # Errors

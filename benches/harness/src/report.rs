@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::Result;
 use crate::goals::{self, TOTAL, Verdict};
 use crate::results::{Build, PacedSample, Results};
-use crate::rows::{self, Row, Work};
+use crate::rows::{self, Ability, Row, Work};
 use crate::servers::{self, FLOOR};
 use crate::statistics::{Spread, spread};
 
@@ -25,6 +25,7 @@ pub(crate) fn markdown(results: &Results) -> String {
     text += &latency_table(results);
     text += &paced_table(results);
     text += &memory_table(results);
+    text += &live_memory_table(results);
     text += &remarks(results);
     text
 }
@@ -111,7 +112,7 @@ fn the_goals(results: &Results) -> String {
     text
 }
 
-/// The rows of this run that `wrk` drives.
+/// The rows of this run with a load.
 fn load_rows(results: &Results) -> Vec<&'static Row> {
     let was_tried = |row: &&Row| {
         results.loads.iter().any(|sample| sample.row == row.name)
@@ -119,7 +120,7 @@ fn load_rows(results: &Results) -> Vec<&'static Row> {
     };
     rows::ALL
         .iter()
-        .filter(|row| matches!(row.work, Work::Load(_)))
+        .filter(|row| matches!(row.work, Work::Load(_) | Work::Echo(_) | Work::Broadcast(_)))
         .filter(was_tried)
         .collect()
 }
@@ -291,7 +292,8 @@ fn memory_table(results: &Results) -> String {
     );
     let idles = rows::ALL
         .iter()
-        .filter(|row| matches!(row.work, Work::Idle { .. } | Work::Start));
+        .filter(|row| matches!(row.work, Work::Idle(_) | Work::Start))
+        .filter(|row| row.ability != Ability::Echo);
     for (server, label) in servers(results, &idles.collect::<Vec<_>>()) {
         let idle = |server: &str, row| {
             results
@@ -332,6 +334,31 @@ fn memory_table(results: &Results) -> String {
             ),
             binary.map_or("–".into(), |bytes| format!("{:.2} MB", bytes as f64 / 1e6)),
         ];
+        let _ = writeln!(text, "| {label} | {} |", cells.join(" | "));
+    }
+    text
+}
+
+/// The rows of the memory of WebSockets and event streams.
+const LIVE: [&str; 4] = ["idle-websocket", "broadcast", "broadcast-deflate", "events"];
+
+fn live_memory_table(results: &Results) -> String {
+    let mut text = String::from(
+        "\n### Memory of live connections\n\nUser memory of each of 10,000 connections that have received a message.\n\n\
+         | server | WebSocket with an echo | WebSocket with a topic | the same, compressed | event stream with a topic |\n\
+         | --- | ---: | ---: | ---: | ---: |\n",
+    );
+    let rows: Vec<&Row> = LIVE.iter().filter_map(|name| rows::named(name)).collect();
+    for (server, label) in servers(results, &rows) {
+        let cells = LIVE.map(|row| {
+            let bytes = results.idle_bytes(server, row);
+            cell(
+                results,
+                server,
+                row,
+                bytes.map(|bytes| format!("{:.0} B", bytes.median)),
+            )
+        });
         let _ = writeln!(text, "| {label} | {} |", cells.join(" | "));
     }
     text

@@ -1,5 +1,10 @@
 //! The loads.
 
+use std::io::Write as _;
+
+use crate::broadcast::Subscribers;
+use crate::websocket::Echo;
+
 /// One kind of load.
 pub(crate) struct Row {
     /// As `--rows` and the JSON call it.
@@ -26,6 +31,12 @@ pub(crate) enum Ability {
     Http2Upload,
     /// A unary call of gRPC.
     Grpc,
+    /// WebSockets that echo.
+    Echo,
+    /// WebSockets that receive what is published.
+    Topic,
+    /// The same for event streams.
+    Events,
 }
 
 /// The load of a row.
@@ -33,16 +44,31 @@ pub(crate) enum Work {
     /// Requests from `wrk`, or from `h2load`.
     Load(Load),
     /// Many connections that have each served a request and now wait.
-    Idle { tls: bool, http2: bool },
+    Idle(Idle),
     /// From the start of the program to its first answer.
     Start,
     /// Requests at half of the rate that the load of another row reaches, each measured from the time at which it is due.
     Paced(Load),
+    /// Texts that come back.
+    Echo(Echo),
+    /// Messages to ten thousand subscribers, after the memory of each was measured.
+    Broadcast(Subscribers),
+}
+
+/// The protocol of idle connections.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Idle {
+    Http1,
+    Https,
+    Http2,
+    WebSocket,
 }
 
 /// The requests of `wrk`, or of `h2load`.
 pub(crate) struct Load {
     pub(crate) question: &'static Question,
+    /// Files that are requested in turn with it.
+    pub(crate) others: &'static [Question],
     pub(crate) connections: u32,
     /// Requests that are sent at once on each connection.
     pub(crate) pipeline: u32,
@@ -88,6 +114,8 @@ pub(crate) struct Question {
     pub(crate) upload_bytes: usize,
     /// This text, so often.
     pub(crate) body: (&'static str, usize),
+    /// Set if the body comes in the coding gzip, from a neighbour of the file.
+    pub(crate) gzip: bool,
     /// The second argument of `peers/floor`, which calls its canned answers so, and of the servers with many routes.
     pub(crate) canned: &'static str,
 }
@@ -100,6 +128,7 @@ pub(crate) static PLAINTEXT: Question = Question {
     content_type: "text/plain",
     upload_bytes: 0,
     body: ("Hello, World!", 1),
+    gzip: false,
     canned: "plaintext",
 };
 static JSON: Question = Question {
@@ -107,6 +136,7 @@ static JSON: Question = Question {
     content_type: "application/json",
     upload_bytes: 0,
     body: (r#"{"message":"Hello, World!"}"#, 1),
+    gzip: false,
     canned: "json",
 };
 static USER: Question = Question {
@@ -114,28 +144,60 @@ static USER: Question = Question {
     content_type: "text/plain",
     upload_bytes: 0,
     body: ("42", 1),
+    gzip: false,
     canned: "user",
 };
 
-static SMALL_FILE: Question = Question {
-    path: "/static/4k.txt",
-    content_type: "text/plain",
-    upload_bytes: 0,
-    body: (LINE, 64),
-    canned: "plaintext",
+static SMALL_FILE: Question = file("/static/4k.txt", 64);
+static LARGE_FILE: Question = file("/static/1m.txt", 16 * 1024);
+static KIBIBYTE_FILE: Question = file("/static/1k.txt", 16);
+static HUGE_FILE: Question = file("/static/100m.txt", 1600 * 1024);
+/// 64 KiB, and fewer in its coding.
+static CODED_FILE: Question = Question {
+    gzip: true,
+    ..file("/static/coded.txt", 1024)
 };
-static LARGE_FILE: Question = Question {
-    path: "/static/1m.txt",
-    content_type: "text/plain",
-    upload_bytes: 0,
-    body: (LINE, 16 * 1024),
-    canned: "plaintext",
-};
+/// The files of a page: from 1 to 8 KiB.
+static PAGE_FILES: [Question; 20] = [
+    file("/static/page/00.txt", 16),
+    file("/static/page/01.txt", 32),
+    file("/static/page/02.txt", 48),
+    file("/static/page/03.txt", 64),
+    file("/static/page/04.txt", 80),
+    file("/static/page/05.txt", 96),
+    file("/static/page/06.txt", 112),
+    file("/static/page/07.txt", 128),
+    file("/static/page/08.txt", 16),
+    file("/static/page/09.txt", 32),
+    file("/static/page/10.txt", 48),
+    file("/static/page/11.txt", 64),
+    file("/static/page/12.txt", 80),
+    file("/static/page/13.txt", 96),
+    file("/static/page/14.txt", 112),
+    file("/static/page/15.txt", 128),
+    file("/static/page/16.txt", 16),
+    file("/static/page/17.txt", 32),
+    file("/static/page/18.txt", 48),
+    file("/static/page/19.txt", 64),
+];
+
+/// A file with so many lines.
+const fn file(path: &'static str, lines: usize) -> Question {
+    Question {
+        path,
+        content_type: "text/plain",
+        upload_bytes: 0,
+        body: (LINE, lines),
+        gzip: false,
+        canned: "plaintext",
+    }
+}
 static AMONG_10: Question = Question {
     path: "/plaintext",
     content_type: "text/plain",
     upload_bytes: 0,
     body: ("Hello, World!", 1),
+    gzip: false,
     canned: "10",
 };
 static AMONG_1000: Question = Question {
@@ -143,6 +205,7 @@ static AMONG_1000: Question = Question {
     content_type: "text/plain",
     upload_bytes: 0,
     body: ("Hello, World!", 1),
+    gzip: false,
     canned: "1000",
 };
 pub(crate) static UPLOAD: Question = Question {
@@ -150,6 +213,7 @@ pub(crate) static UPLOAD: Question = Question {
     content_type: "text/plain",
     upload_bytes: 10 * 1024,
     body: ("10240", 1),
+    gzip: false,
     canned: "plaintext",
 };
 /// `SayHello` of `helloworld.Greeter`, with a message for "Conduit".
@@ -159,6 +223,7 @@ pub(crate) static GRPC: Question = Question {
     upload_bytes: GRPC_CALL.len(),
     // `curl` prints the trailers after the body.
     body: ("\0\0\0\0\x10\n\x0eHello Conduit!grpc-status: 0\r\n", 1),
+    gzip: false,
     canned: "plaintext",
 };
 /// The prefix of a message, and the message.
@@ -168,14 +233,42 @@ static DOWNLOAD: Question = Question {
     content_type: "text/plain",
     upload_bytes: 0,
     body: (LINE, 16 * 1024),
+    gzip: false,
     canned: "plaintext",
 };
 /// The files, by the names that the servers find them under.
-pub(crate) static FILES: [&Question; 2] = [&SMALL_FILE, &LARGE_FILE];
+pub(crate) fn files() -> impl Iterator<Item = &'static Question> {
+    let single = [&SMALL_FILE, &LARGE_FILE, &KIBIBYTE_FILE, &HUGE_FILE, &CODED_FILE];
+    single.into_iter().chain(&PAGE_FILES)
+}
+
+impl Question {
+    /// The body without its coding.
+    pub(crate) fn plain_body(&self) -> Vec<u8> {
+        self.body.0.repeat(self.body.1).into_bytes()
+    }
+
+    /// The body as it is sent.
+    pub(crate) fn sent_body(&self) -> Vec<u8> {
+        if !self.gzip {
+            return self.plain_body();
+        }
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        // Writing to memory cannot fail.
+        let written = encoder.write_all(&self.plain_body());
+        written.and_then(|()| encoder.finish()).unwrap_or_default()
+    }
+
+    /// The fields of a request besides `Host`, each with the end of its line.
+    pub(crate) fn fields(&self) -> &'static str {
+        if self.gzip { "Accept-Encoding: gzip\r\n" } else { "" }
+    }
+}
 
 const fn keep_alive(question: &'static Question, connections: u32) -> Work {
     Work::Load(Load {
         question,
+        others: &[],
         connections,
         pipeline: 1,
         close: false,
@@ -188,6 +281,7 @@ const fn keep_alive(question: &'static Question, connections: u32) -> Work {
 const fn encrypted(connections: u32, close: bool) -> Work {
     Work::Load(Load {
         question: &PLAINTEXT,
+        others: &[],
         connections,
         pipeline: 1,
         close,
@@ -200,6 +294,7 @@ const fn encrypted(connections: u32, close: bool) -> Work {
 const fn multiplexed(question: &'static Question, connections: u32, streams: u32, tls: bool) -> Work {
     Work::Load(Load {
         question,
+        others: &[],
         connections,
         pipeline: 1,
         close: false,
@@ -207,6 +302,30 @@ const fn multiplexed(question: &'static Question, connections: u32, streams: u32
         tls,
         fields: &[],
     })
+}
+
+/// The files of a page in turn, over TLS.
+const fn page(connections: u32, streams: Option<u32>) -> Work {
+    let [question, others @ ..] = &PAGE_FILES;
+    Work::Load(Load {
+        question,
+        others,
+        connections,
+        pipeline: 1,
+        close: false,
+        streams,
+        tls: true,
+        fields: &[],
+    })
+}
+
+const fn echo(name: &'static str, title: &'static str, bytes: usize, pipeline: usize) -> Row {
+    Row {
+        name,
+        title,
+        ability: Ability::Echo,
+        work: Work::Echo(Echo { bytes, pipeline }),
+    }
 }
 
 pub(crate) static ALL: &[Row] = &[
@@ -252,6 +371,7 @@ pub(crate) static ALL: &[Row] = &[
         ability: Ability::Plain,
         work: Work::Load(Load {
             question: &PLAINTEXT,
+            others: &[],
             connections: 64,
             pipeline: 16,
             close: false,
@@ -266,6 +386,7 @@ pub(crate) static ALL: &[Row] = &[
         ability: Ability::Plain,
         work: Work::Load(Load {
             question: &PLAINTEXT,
+            others: &[],
             connections: 64,
             pipeline: 1,
             close: false,
@@ -280,6 +401,7 @@ pub(crate) static ALL: &[Row] = &[
         ability: Ability::Plain,
         work: Work::Load(Load {
             question: &PLAINTEXT,
+            others: &[],
             connections: 64,
             pipeline: 1,
             close: true,
@@ -292,10 +414,7 @@ pub(crate) static ALL: &[Row] = &[
         name: "idle",
         title: "idle connections",
         ability: Ability::Plain,
-        work: Work::Idle {
-            tls: false,
-            http2: false,
-        },
+        work: Work::Idle(Idle::Http1),
     },
     Row {
         name: "start",
@@ -328,6 +447,12 @@ pub(crate) static ALL: &[Row] = &[
         work: encrypted(64, true),
     },
     Row {
+        name: "file-1k",
+        title: "a file of 1 KiB, 64 connections",
+        ability: Ability::Edge,
+        work: keep_alive(&KIBIBYTE_FILE, 64),
+    },
+    Row {
         name: "file-4k",
         title: "a file of 4 KiB, 64 connections",
         ability: Ability::Edge,
@@ -340,13 +465,43 @@ pub(crate) static ALL: &[Row] = &[
         work: keep_alive(&LARGE_FILE, 64),
     },
     Row {
+        name: "file-100m",
+        title: "a file of 100 MiB, 4 connections",
+        ability: Ability::Edge,
+        work: keep_alive(&HUGE_FILE, 4),
+    },
+    Row {
+        name: "file-gzip",
+        title: "a file of 64 KiB with a compressed neighbour, 64 connections",
+        ability: Ability::Edge,
+        work: Work::Load(Load {
+            question: &CODED_FILE,
+            others: &[],
+            connections: 64,
+            pipeline: 1,
+            close: false,
+            streams: None,
+            tls: false,
+            fields: &["Accept-Encoding: gzip"],
+        }),
+    },
+    Row {
+        name: "files-tls",
+        title: "20 files over TLS, 64 connections",
+        ability: Ability::Edge,
+        work: page(64, None),
+    },
+    Row {
+        name: "files-h2",
+        title: "20 files over TLS, HTTP/2, 64 × 20",
+        ability: Ability::Edge,
+        work: page(64, Some(20)),
+    },
+    Row {
         name: "idle-tls",
         title: "idle HTTPS connections",
         ability: Ability::Edge,
-        work: Work::Idle {
-            tls: true,
-            http2: false,
-        },
+        work: Work::Idle(Idle::Https),
     },
     Row {
         name: "h2-1x100",
@@ -400,10 +555,7 @@ pub(crate) static ALL: &[Row] = &[
         name: "idle-h2",
         title: "idle HTTP/2 connections",
         ability: Ability::Http2,
-        work: Work::Idle {
-            tls: false,
-            http2: true,
-        },
+        work: Work::Idle(Idle::Http2),
     },
     Row {
         name: "h2-upload",
@@ -423,6 +575,7 @@ pub(crate) static ALL: &[Row] = &[
         ability: Ability::Plain,
         work: Work::Paced(Load {
             question: &PLAINTEXT,
+            others: &[],
             connections: 64,
             pipeline: 1,
             close: false,
@@ -437,6 +590,7 @@ pub(crate) static ALL: &[Row] = &[
         ability: Ability::Http2,
         work: Work::Paced(Load {
             question: &PLAINTEXT,
+            others: &[],
             connections: 8,
             pipeline: 1,
             close: false,
@@ -444,6 +598,36 @@ pub(crate) static ALL: &[Row] = &[
             tls: false,
             fields: &[],
         }),
+    },
+    echo("ws-16", "WebSocket echo of 16 B, 64 connections", 16, 1),
+    echo("ws-16x16", "WebSocket echo of 16 B, 16 at once", 16, 16),
+    echo("ws-1k", "WebSocket echo of 1 KiB, 64 connections", 1024, 1),
+    echo("ws-1kx16", "WebSocket echo of 1 KiB, 16 at once", 1024, 16),
+    echo("ws-64k", "WebSocket echo of 64 KiB, 64 connections", 64 * 1024, 1),
+    echo("ws-64kx16", "WebSocket echo of 64 KiB, 16 at once", 64 * 1024, 16),
+    Row {
+        name: "idle-websocket",
+        title: "idle WebSockets",
+        ability: Ability::Echo,
+        work: Work::Idle(Idle::WebSocket),
+    },
+    Row {
+        name: "broadcast",
+        title: "a delivery to one of 10,000 WebSockets",
+        ability: Ability::Topic,
+        work: Work::Broadcast(Subscribers::WebSockets { compressed: false }),
+    },
+    Row {
+        name: "broadcast-deflate",
+        title: "a compressed delivery to one of 10,000 WebSockets",
+        ability: Ability::Topic,
+        work: Work::Broadcast(Subscribers::WebSockets { compressed: true }),
+    },
+    Row {
+        name: "events",
+        title: "a delivery to one of 10,000 event streams",
+        ability: Ability::Events,
+        work: Work::Broadcast(Subscribers::EventStreams),
     },
 ];
 

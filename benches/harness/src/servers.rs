@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::rows::Ability::{self, Edge, Grpc, Http2, Http2Upload, Plain, Routes};
-use crate::rows::{FILES, GRPC_CALL, LINE, PLAINTEXT, UPLOAD};
+use crate::rows::Ability::{self, Echo, Edge, Events, Grpc, Http2, Http2Upload, Plain, Routes, Topic};
+use crate::rows::{self, GRPC_CALL, LINE, PLAINTEXT, UPLOAD};
 use crate::{Result, benches};
 
 /// One server that is measured.
@@ -33,14 +33,18 @@ pub(crate) enum Source {
     Compiled(&'static str, &'static str, &'static str),
     /// Installed: the name of the program and of the Debian package, and what writes its configuration.
     Installed(&'static str, &'static str, fn(SocketAddr, bool) -> String),
+    /// The script in `benches/`, for this version of the runtime Bun from npm. It is started as `bun SCRIPT ADDRESS`.
+    Script(&'static str, &'static str),
 }
 
-use Source::{Compiled, Installed, Package, Told};
+use Source::{Compiled, Installed, Package, Script, Told};
 
 /// The name of what this project is about.
 pub(crate) const CONDUIT: &str = "conduit";
 /// The name of the library that serves HTTP/2 with the least CPU.
 pub(crate) const LIBH2O: &str = "libh2o";
+/// The name of the runtime with uWebSockets.
+pub(crate) const BUN: &str = "bun";
 /// The name of what no server can be below.
 pub(crate) const FLOOR: &str = "floor";
 
@@ -54,9 +58,12 @@ pub(crate) const ALL: &[Server] = &[
             (Http2, Package("bench-conduit-http2")),
             (Http2Upload, Package("bench-conduit-http2")),
             (Grpc, Package("bench-conduit-grpc")),
+            (Echo, Package("bench-conduit-live")),
+            (Topic, Package("bench-conduit-live")),
+            (Events, Package("bench-conduit-live")),
         ],
         crate_name: Some("conduit-web"),
-        note: "one worker; files by `Body::from_file`",
+        note: "one worker; files by `Files`, topics by `Hub`",
     },
     Server {
         name: "axum",
@@ -65,9 +72,12 @@ pub(crate) const ALL: &[Server] = &[
             (Edge, Package("bench-axum-edge")),
             (Http2, Package("bench-axum-http2")),
             (Http2Upload, Package("bench-axum-http2")),
+            (Echo, Package("bench-axum-live")),
+            (Topic, Package("bench-axum-live")),
+            (Events, Package("bench-axum-live")),
         ],
         crate_name: Some("axum"),
-        note: "current-thread tokio runtime; HTTPS by axum-server (rustls), files by tower-http",
+        note: "current-thread tokio runtime; HTTPS by axum-server (rustls), files by tower-http, topics by a broadcast channel of tokio",
     },
     Server {
         name: "actix-web",
@@ -76,9 +86,12 @@ pub(crate) const ALL: &[Server] = &[
             (Edge, Package("bench-actix-edge")),
             (Http2, Package("bench-actix-http2")),
             (Http2Upload, Package("bench-actix-http2")),
+            (Echo, Package("bench-actix-live")),
+            (Topic, Package("bench-actix-live")),
+            (Events, Package("bench-actix-live")),
         ],
         crate_name: Some("actix-web"),
-        note: "one worker thread, and a separate accept thread; HTTPS by rustls, files by actix-files",
+        note: "one worker thread, and a separate accept thread; HTTPS by rustls, files by actix-files, WebSockets by actix-ws, topics by a broadcast channel of tokio",
     },
     Server {
         name: "ntex",
@@ -121,9 +134,27 @@ pub(crate) const ALL: &[Server] = &[
         note: "current-thread tokio runtime; Conduit serves the same service as its fallback",
     },
     Server {
+        name: "fastwebsockets",
+        programs: &[(Echo, Package("bench-fastwebsockets"))],
+        crate_name: Some("fastwebsockets"),
+        note: "on hyper and a current-thread tokio runtime",
+    },
+    Server {
+        name: "tokio-websockets",
+        programs: &[(Echo, Package("bench-tokio-websockets"))],
+        crate_name: Some("tokio-websockets"),
+        note: "current-thread tokio runtime",
+    },
+    Server {
+        name: BUN,
+        programs: &[(Echo, BUN_SCRIPT), (Topic, BUN_SCRIPT)],
+        crate_name: None,
+        note: "uWebSockets and its topics, with handlers in JavaScript; one thread, and those of the runtime",
+    },
+    Server {
         name: "nginx",
         programs: &[
-            (Edge, Installed("nginx", "nginx-light", nginx)),
+            (Edge, Installed("nginx", "nginx-light", nginx_files)),
             (Http2, Installed("nginx", "nginx-light", nginx_http2)),
         ],
         crate_name: None,
@@ -152,11 +183,13 @@ pub(crate) const ALL: &[Server] = &[
     },
     Server {
         name: FLOOR,
-        programs: &[(Plain, Told("bench-floor"))],
+        programs: &[(Plain, Told("bench-floor")), (Echo, Package("bench-floor-websocket"))],
         crate_name: None,
-        note: "a bare epoll loop with canned responses: parses, routes and limits nothing",
+        note: "a bare epoll loop with canned responses, or one that echoes frames: validates, routes and limits nothing",
     },
 ];
+
+const BUN_SCRIPT: Source = Script("bun/server.js", "1.3.3");
 
 pub(crate) fn named(name: &str) -> Option<&'static Server> {
     ALL.iter().find(|server| server.name == name)
@@ -180,6 +213,9 @@ impl Server {
             return installed_version(&String::from_utf8_lossy(&text))
                 .unwrap_or_default()
                 .to_owned();
+        }
+        if let Some((_, Script(_, version))) = self.programs.first() {
+            return (*version).to_owned();
         }
         if let Some((_, Compiled(_, library, _))) = self.programs.first() {
             let output = Command::new("pkg-config").args(["--modversion", library]).output();
@@ -207,6 +243,7 @@ impl Source {
         let package = match self {
             Package(package) | Told(package) => package,
             Compiled(name, library, packages) => return compile(name, library, packages),
+            Script(_, version) => return install_bun(version),
             Installed(program, package, _) => {
                 let path = path_of(program);
                 return match path.is_file() {
@@ -247,6 +284,7 @@ impl Source {
         match self {
             Package(_) | Compiled(..) => command.arg(address.to_string()).args(tls.then_some("tls")),
             Told(_) => command.arg(address.to_string()).arg(canned),
+            Script(script, _) => command.arg(benches().join(script)).arg(address.to_string()),
             Installed(name, _, configuration) => {
                 let path = directory.join(format!("{name}.conf"));
                 std::fs::write(&path, configuration(address, tls))
@@ -275,6 +313,15 @@ fn nginx(address: SocketAddr, tls: bool) -> String {
     )
 }
 
+/// Compressed neighbours of files, and HTTP/2 by ALPN.
+fn nginx_files(address: SocketAddr, tls: bool) -> String {
+    let text = nginx(address, tls).replace("root .;", "root .; gzip_static on;");
+    match tls {
+        true => text.replace(&format!("{address} ssl"), &format!("{address} ssl http2")),
+        false => text,
+    }
+}
+
 /// HTTP/2 with the same answers: the user is a constant, because `return` takes no part of a path that is checked.
 fn nginx_http2(address: SocketAddr, tls: bool) -> String {
     let ssl = if tls { " ssl" } else { "" };
@@ -289,7 +336,7 @@ fn nginx_http2(address: SocketAddr, tls: bool) -> String {
 
 /// The same for h2o.
 fn h2o(address: SocketAddr, tls: bool) -> String {
-    let mut text = String::from("num-threads: 1\nuser: root\nmax-connections: 16384\n");
+    let mut text = String::from("num-threads: 1\nuser: root\nmax-connections: 16384\nfile.send-compressed: ON\n");
     // Writing to a string cannot fail.
     let _ = write!(text, "listen:\n  host: {}\n  port: {}\n", address.ip(), address.port());
     if tls {
@@ -321,8 +368,11 @@ pub(crate) fn furnish(directory: &Path) -> Result<()> {
     // `h2load` sends it.
     write("upload.txt", LINE.repeat(UPLOAD.upload_bytes / LINE.len()).as_bytes())?;
     write("grpc.bin", GRPC_CALL)?;
-    for question in FILES {
-        write(question.path, question.body.0.repeat(question.body.1).as_bytes())?;
+    for question in rows::files() {
+        write(question.path, &question.plain_body())?;
+        if question.gzip {
+            write(&format!("{}.gz", question.path), &question.sent_body())?;
+        }
     }
     Ok(())
 }
@@ -354,6 +404,32 @@ fn compile(name: &str, library: &str, packages: &str) -> Result<PathBuf> {
     match output.status.success() {
         true => Ok(program),
         false => Err(excerpt(&String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+/// Installs Bun from npm in a folder of the target directory, and gives the program's path.
+///
+/// # Errors
+///
+/// The output of npm.
+fn install_bun(version: &str) -> Result<PathBuf> {
+    let folder = target_directory().join(format!("bun-{version}"));
+    let program = folder.join("node_modules/.bin/bun");
+    if program.exists() {
+        return Ok(program);
+    }
+    let output = Command::new("npm")
+        .args(["install", "--no-audit", "--no-fund", "--prefix"])
+        .arg(&folder)
+        .arg(format!("bun@{version}"))
+        .output()
+        .map_err(|error| format!("cannot start npm: {error}; get it with `apt-get install npm` (Debian, Ubuntu)"))?;
+    match output.status.success() {
+        true => Ok(program),
+        false => Err(format!(
+            "npm does not install bun: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
     }
 }
 

@@ -11,6 +11,10 @@ async fn plaintext() -> &'static str {
     "Hello, World!"
 }
 
+fn files() -> Files {
+    Files::new("/static", "static").try_compressed()
+}
+
 fn tls() -> ServerConfig {
     let certificates = CertificateDer::pem_file_iter("certificate.pem").expect("certificate.pem can be read");
     let key = PrivateKeyDer::from_pem_file("key.pem").expect("key.pem has a key");
@@ -27,7 +31,7 @@ fn tls() -> ServerConfig {
 async fn main() -> std::io::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().expect("usage: bench-actix-edge ADDRESS [tls]");
-    let server = HttpServer::new(|| App::new().service(plaintext).service(Files::new("/static", "static")))
+    let server = HttpServer::new(|| App::new().service(plaintext).service(files()))
         .workers(1)
         // Its 5 seconds are less than 10,000 handshakes take.
         .keep_alive(std::time::Duration::from_secs(75));

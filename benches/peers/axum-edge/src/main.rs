@@ -19,7 +19,7 @@ async fn main() -> std::io::Result<()> {
     let address: SocketAddr = address.parse().expect("an IP address and a port");
     let app = Router::new()
         .route("/plaintext", get(plaintext))
-        .nest_service("/static", ServeDir::new("static"));
+        .nest_service("/static", ServeDir::new("static").precompressed_gzip());
     if arguments.next().is_some() {
         let config = RustlsConfig::from_pem_file("certificate.pem", "key.pem").await?;
         // Without it a client that resumes a session waits 40 ms for its first answer.
