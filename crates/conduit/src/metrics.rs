@@ -19,18 +19,19 @@
 //! let app = App::new(()).routes(routes![home, conduit::metrics::page]);
 //! ```
 
+mod numbers;
 #[cfg(feature = "metrics")]
 pub(crate) mod recorder;
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::future::pending;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use conduit_macros::get;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 
+use self::numbers::{Number, numbers, seconds, totals_of_routes};
 use crate::limit::Limit;
 use crate::route::{Definition, Route};
 use crate::server::ServerHandle;
@@ -71,120 +72,34 @@ pub(crate) async fn forward(server: ServerHandle, wanted: bool) -> Infallible {
     pending().await
 }
 
-/// The metrics of each route over all workers, followed by those of requests without a route.
-fn totals_of_routes(server: &ServerHandle) -> Vec<RouteTotals> {
-    let total = |route| {
-        let mut totals = RouteTotals::default();
-        for routes in server.counts().iter().filter_map(|counts| counts.routes.get(route)) {
-            totals.add(routes);
-        }
-        totals
-    };
-    (0..=server.definitions().len()).map(total).collect()
-}
-
-/// Appends a metric without labels, with its help text.
-fn write_number(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
-}
-
-fn seconds_since_1970(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 fn write_server(server: &ServerHandle, text: &mut String) {
     let now = server.statistics();
-    let numbers = [
-        (
-            "conduit_connections_accepted_total",
-            "counter",
-            "Connections accepted.",
-            now.accepted_connections,
-        ),
-        (
-            "conduit_connections_open",
-            "gauge",
-            "Connections open.",
-            now.open_connections,
-        ),
-        (
-            "conduit_tls_handshakes_failed_total",
-            "counter",
-            "TLS handshakes that failed.",
-            now.failed_handshakes,
-        ),
-        (
-            "conduit_received_bytes_total",
-            "counter",
-            "Bytes received.",
-            now.received_bytes,
-        ),
-        ("conduit_sent_bytes_total", "counter", "Bytes sent.", now.sent_bytes),
-        (
-            "conduit_websockets_opened_total",
-            "counter",
-            "WebSockets opened.",
-            now.opened_websockets,
-        ),
-        (
-            "conduit_websockets_open",
-            "gauge",
-            "WebSockets open.",
-            now.open_websockets,
-        ),
-        (
-            "conduit_websocket_messages_received_total",
-            "counter",
-            "Messages of WebSockets received.",
-            now.received_messages,
-        ),
-        (
-            "conduit_websocket_messages_sent_total",
-            "counter",
-            "Messages of WebSockets sent.",
-            now.sent_messages,
-        ),
-        (
-            "conduit_body_memory_bytes",
-            "gauge",
-            "Memory of request bodies in buffers.",
-            server.budgets().bodies.used_bytes() as u64,
-        ),
-        (
-            "conduit_log_lines_dropped_total",
-            "counter",
-            "Lines of the log that were dropped.",
-            crate::log::dropped_lines(),
-        ),
-    ];
-    for (name, kind, help, value) in numbers {
-        write_number(text, name, kind, help, value);
-    }
-    if let Some(not_after) = now.certificates_not_after {
-        write_number(
+    for number in numbers(server, &now) {
+        let Number {
+            name,
+            kind,
+            help,
+            value: Some(value),
+            ..
+        } = number
+        else {
+            continue;
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
             text,
-            "conduit_tls_certificate_reloads_failed_total",
-            "counter",
-            "Certificates that were read again and not used.",
-            now.failed_certificate_reloads,
-        );
-        write_number(
-            text,
-            "conduit_tls_certificate_not_after_seconds",
-            "gauge",
-            "The end of the validity that ends first, in seconds since 1970.",
-            seconds_since_1970(not_after),
+            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}",
+            kind = kind.name()
         );
     }
     text.push_str(
-        "# HELP conduit_limits_struck_total How often each limit or deadline has struck.\n\
-         # TYPE conduit_limits_struck_total counter\n",
+        "# HELP conduit_limit_hits_total Hits of each limit or deadline.\n\
+         # TYPE conduit_limit_hits_total counter\n",
     );
     for limit in Limit::ALL {
         let _ = writeln!(
             text,
-            "conduit_limits_struck_total{{limit=\"{}\"}} {}",
+            "conduit_limit_hits_total{{limit=\"{}\"}} {}",
             limit.name(),
             now.limit_hits(limit)
         );
@@ -214,7 +129,7 @@ fn write_routes(server: &ServerHandle, text: &mut String) {
         .chain(["method=\"\",route=\"\"".to_owned()])
         .collect();
     text.push_str(
-        "# HELP conduit_requests_total Requests answered, by route and class of status; no route has those that none is for.\n\
+        "# HELP conduit_requests_total Responses, by route and class of status; without method and route where no route matched.\n\
          # TYPE conduit_requests_total counter\n",
     );
     for (labels, totals) in labels.iter().zip(&totals) {
@@ -223,7 +138,7 @@ fn write_routes(server: &ServerHandle, text: &mut String) {
         }
     }
     text.push_str(
-        "# HELP conduit_request_duration_seconds From a request's head to the end of its answer.\n\
+        "# HELP conduit_request_duration_seconds From the end of a request's head to the end of its response.\n\
          # TYPE conduit_request_duration_seconds histogram\n",
     );
     for (labels, totals) in labels.iter().zip(&totals) {
@@ -249,11 +164,6 @@ fn write_histogram(labels: &str, totals: &RouteTotals, text: &mut String) {
         text,
         "{name}_bucket{{{labels},le=\"+Inf\"}} {count}\n{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}"
     );
-}
-
-/// Nanoseconds as seconds.
-fn seconds(nanos: u128) -> f64 {
-    nanos as f64 / 1e9
 }
 
 /// Escapes a label value.

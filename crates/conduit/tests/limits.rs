@@ -1,4 +1,4 @@
-//! Limits of connections and requests, deadlines that strike once, and what is counted, at a running server's socket.
+//! Limits of connections and requests, deadlines that expire once, and what is counted, at a running server's socket.
 
 mod support;
 
@@ -140,9 +140,9 @@ fn each_refusal_for_its_size_is_counted_under_its_limit() {
             1,
         ),
     ];
-    for (request, status, limit, struck) in cases {
+    for (request, status, limit, hits) in cases {
         assert_eq!(server.request(&request).status, status, "{request}");
-        assert_eq!(server.handle().statistics().limit_hits(limit), struck, "{request}");
+        assert_eq!(server.handle().statistics().limit_hits(limit), hits, "{request}");
     }
 }
 
@@ -179,7 +179,7 @@ fn deadlines_are_counted_when_they_strike() {
     slow.send("GET / HTTP/1.1\r\n");
     assert_eq!(slow.response().status, 408);
     assert!(silent.is_closed());
-    wait_until("both have struck", || {
+    wait_until("both limits are hit", || {
         let statistics = server.handle().statistics();
         statistics.limit_hits(Limit::HeadTime) == 1 && statistics.limit_hits(Limit::IdleTime) == 1
     });
@@ -366,13 +366,13 @@ fn a_full_worker_closes_the_longest_idle_connection_for_a_new_client() {
     first.send(GET);
     assert_eq!(first.response().status, 200);
     let mut second = server.connect();
-    let struck = || server.handle().statistics().limit_hits(Limit::IdleConnections);
-    assert_eq!(struck(), 0);
+    let hits = || server.handle().statistics().limit_hits(Limit::IdleConnections);
+    assert_eq!(hits(), 0);
     // Each of them waits until the longest idle has been so for long enough.
     let mut third = server.connect();
     third.send(GET);
     assert_eq!(third.response().status, 200);
-    assert_eq!(struck(), 1);
+    assert_eq!(hits(), 1);
     assert!(first.is_closed(), "it was idle for the longest");
     // One that waits for the rest of a request is not idle.
     let statistics = || server.handle().statistics();
@@ -390,13 +390,13 @@ fn a_full_worker_closes_the_longest_idle_connection_for_a_new_client() {
     wait_until("no connection has made room, twice", || {
         statistics().limit_hits(Limit::Connections) > full + 1
     });
-    assert_eq!(struck(), 1);
+    assert_eq!(hits(), 1);
     for client in [&mut second, &mut third] {
         client.send("host: test\r\n\r\n");
         assert_eq!(client.response().status, 200);
     }
     assert_eq!(fourth.response().status, 200);
-    assert_eq!(struck(), 2);
+    assert_eq!(hits(), 2);
     assert_eq!(statistics().open_connections, 2);
 }
 

@@ -64,7 +64,9 @@ fn recorder_of_the_program_receives_the_counters_of_the_server() {
         "conduit_request_duration_seconds_count{method=\"GET\",route=\"/users/{id}\"} 6",
         "conduit_connections_accepted_total 8",
         "conduit_connections_open 0",
-        "conduit_limits_struck_total{limit=\"headers\"} 2",
+        "conduit_body_memory_bytes 0",
+        "conduit_log_lines_dropped_total 0",
+        "conduit_limit_hits_total{limit=\"headers\"} 2",
         "# HELP conduit_received_bytes_total Bytes received.",
     ] {
         assert!(

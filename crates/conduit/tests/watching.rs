@@ -143,7 +143,7 @@ fn requests_are_counted_by_route_and_class_of_status() {
         "conduit_request_duration_seconds_count{method=\"GET\",route=\"/users/{id}\"} 4\n",
         "conduit_request_duration_seconds_bucket{method=\"GET\",route=\"/users/{id}\",le=\"+Inf\"} 4\n",
         "conduit_connections_accepted_total 8\n",
-        "conduit_limits_struck_total{limit=\"head_time\"} 0\n",
+        "conduit_limit_hits_total{limit=\"head_time\"} 0\n",
         "conduit_loop_lag_seconds{worker=\"0\"} ",
         "# TYPE conduit_request_duration_seconds histogram\n",
     ] {

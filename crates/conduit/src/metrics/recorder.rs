@@ -14,7 +14,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::time::MissedTickBehavior;
 
-use super::{seconds, seconds_since_1970, totals_of_routes};
+use super::numbers::{NUMBERS, Number, NumberKind, numbers, seconds, totals_of_routes};
 use crate::limit::Limit;
 use crate::server::ServerHandle;
 use crate::server::counts::Statistics;
@@ -58,25 +58,25 @@ fn is_ours() -> bool {
     matches!(HANDLE.get(), Some(Some(_)))
 }
 
-/// The connections of all servers in this process, as last forwarded.
-static OPEN_CONNECTIONS: AtomicI64 = AtomicI64::new(0);
-/// The open WebSockets, as last forwarded.
-static OPEN_WEBSOCKETS: AtomicI64 = AtomicI64::new(0);
+/// The sum of each amount over all servers in this process, as last forwarded.
+static AMOUNTS: [AtomicI64; NUMBERS] = [const { AtomicI64::new(0) }; NUMBERS];
 
 /// Forwards a server's metrics to the program's recorder; forwards the last changes when dropped.
 pub(super) struct Forwarding {
     server: ServerHandle,
     /// The forwarded values.
+    sent_numbers: [u64; NUMBERS],
     sent: Statistics,
     sent_routes: Vec<RouteTotals>,
 }
 
 impl Forwarding {
     pub(super) fn new(server: ServerHandle) -> Self {
-        caught("the recorder of metrics panicked", describe);
+        caught("the recorder of metrics panicked", || describe(&server));
         let routes = server.definitions().len() + 1;
         Forwarding {
             server,
+            sent_numbers: [0; NUMBERS],
             sent: Statistics::default(),
             sent_routes: (0..routes).map(|_| RouteTotals::default()).collect(),
         }
@@ -103,60 +103,29 @@ impl Forwarding {
     /// Forwards differences: another server of this process may use the same counters.
     fn pass_on_server(&mut self) {
         let now = self.server.statistics();
-        let sent = std::mem::replace(&mut self.sent, now.clone());
-        for (name, now, sent) in [
-            (
-                "conduit_connections_accepted_total",
-                now.accepted_connections,
-                sent.accepted_connections,
-            ),
-            (
-                "conduit_tls_handshakes_failed_total",
-                now.failed_handshakes,
-                sent.failed_handshakes,
-            ),
-            (
-                "conduit_tls_certificate_reloads_failed_total",
-                now.failed_certificate_reloads,
-                sent.failed_certificate_reloads,
-            ),
-            ("conduit_received_bytes_total", now.received_bytes, sent.received_bytes),
-            ("conduit_sent_bytes_total", now.sent_bytes, sent.sent_bytes),
-            (
-                "conduit_websockets_opened_total",
-                now.opened_websockets,
-                sent.opened_websockets,
-            ),
-            (
-                "conduit_websocket_messages_received_total",
-                now.received_messages,
-                sent.received_messages,
-            ),
-            (
-                "conduit_websocket_messages_sent_total",
-                now.sent_messages,
-                sent.sent_messages,
-            ),
-        ] {
-            if now > sent {
-                counter!(name).increment(now - sent);
+        for (index, number) in numbers(&self.server, &now).into_iter().enumerate() {
+            let Number { name, kind, value, .. } = number;
+            let Some(value) = value else { continue };
+            let sent = std::mem::replace(&mut self.sent_numbers[index], value);
+            match kind {
+                NumberKind::Counter if value > sent => counter!(name).increment(value - sent),
+                NumberKind::Counter => {}
+                NumberKind::ProcessCounter => counter!(name).absolute(value),
+                NumberKind::Amount => {
+                    let change = value as i64 - sent as i64;
+                    let total = AMOUNTS[index].fetch_add(change, Ordering::Relaxed) + change;
+                    gauge!(name).set(total as f64);
+                }
+                NumberKind::Time => gauge!(name).set(value as f64),
             }
-        }
-        let opened = now.open_connections as i64 - sent.open_connections as i64;
-        let open = OPEN_CONNECTIONS.fetch_add(opened, Ordering::Relaxed) + opened;
-        gauge!("conduit_connections_open").set(open as f64);
-        let opened = now.open_websockets as i64 - sent.open_websockets as i64;
-        let open = OPEN_WEBSOCKETS.fetch_add(opened, Ordering::Relaxed) + opened;
-        gauge!("conduit_websockets_open").set(open as f64);
-        if let Some(not_after) = now.certificates_not_after {
-            gauge!("conduit_tls_certificate_not_after_seconds").set(seconds_since_1970(not_after) as f64);
         }
         for limit in Limit::ALL {
-            let hits = now.limit_hits(limit) - sent.limit_hits(limit);
+            let hits = now.limit_hits(limit) - self.sent.limit_hits(limit);
             if hits > 0 {
-                counter!("conduit_limits_struck_total", "limit" => limit.name()).increment(hits);
+                counter!("conduit_limit_hits_total", "limit" => limit.name()).increment(hits);
             }
         }
+        self.sent = now;
         for (worker, counts) in self.server.counts().iter().enumerate() {
             let lag = Duration::from_micros(counts.lag_micros.get());
             gauge!("conduit_loop_lag_seconds", "worker" => worker.to_string()).set(lag);
@@ -206,29 +175,17 @@ impl Drop for Forwarding {
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-fn describe() {
-    describe_counter!("conduit_connections_accepted_total", "Connections accepted.");
-    describe_gauge!("conduit_connections_open", "Connections open.");
-    describe_counter!("conduit_tls_handshakes_failed_total", "TLS handshakes that failed.");
-    describe_counter!(
-        "conduit_tls_certificate_reloads_failed_total",
-        "Certificates that were read again and not used."
-    );
-    describe_gauge!(
-        "conduit_tls_certificate_not_after_seconds",
-        Unit::Seconds,
-        "The end of the validity that ends first, in seconds since 1970."
-    );
-    describe_counter!("conduit_received_bytes_total", Unit::Bytes, "Bytes received.");
-    describe_counter!("conduit_sent_bytes_total", Unit::Bytes, "Bytes sent.");
-    describe_counter!("conduit_websockets_opened_total", "WebSockets opened.");
-    describe_gauge!("conduit_websockets_open", "WebSockets open.");
-    describe_counter!(
-        "conduit_websocket_messages_received_total",
-        "Messages of WebSockets received."
-    );
-    describe_counter!("conduit_websocket_messages_sent_total", "Messages of WebSockets sent.");
-    describe_counter!("conduit_limits_struck_total", "Hits of each limit or deadline.");
+fn describe(server: &ServerHandle) {
+    for number in numbers(server, &server.statistics()) {
+        let Number { name, help, .. } = number;
+        match (number.kind.name(), Unit::from_string(number.unit)) {
+            ("counter", Some(unit)) => describe_counter!(name, unit, help),
+            ("counter", None) => describe_counter!(name, help),
+            (_, Some(unit)) => describe_gauge!(name, unit, help),
+            (_, None) => describe_gauge!(name, help),
+        }
+    }
+    describe_counter!("conduit_limit_hits_total", "Hits of each limit or deadline.");
     describe_gauge!(
         "conduit_loop_lag_seconds",
         Unit::Seconds,
@@ -236,11 +193,11 @@ fn describe() {
     );
     describe_counter!(
         "conduit_requests_total",
-        "Requests answered, by route and class of status; no route has those that none is for."
+        "Responses, by route and class of status; without method and route where no route matched."
     );
     describe_counter!(
         "conduit_request_duration_seconds_bucket",
-        "Requests that took no longer than le seconds from their head to the end of their answer."
+        "Requests with at most le seconds from the end of the head to the end of the response."
     );
     describe_counter!(
         "conduit_request_duration_seconds_count",

@@ -12,7 +12,7 @@ use crate::{DEADLINE, server};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn struck(server: &TestClient, limit: Limit) -> u64 {
+fn hits(server: &TestClient, limit: Limit) -> u64 {
     server.handle().statistics().limit_hits(limit)
 }
 
@@ -27,7 +27,7 @@ fn an_idle_connection_ends_with_goaway() {
     assert!(!client.connection.is_closed());
     server.advance(2 * MINUTE);
     assert!(client.rest().contains(&Received::GoAway(3, ErrorCode::NO_ERROR)));
-    assert_eq!(struck(&server, Limit::IdleTime), 1);
+    assert_eq!(hits(&server, Limit::IdleTime), 1);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_client_that_does_not_acknowledge_settings_is_disconnected() {
             .rest()
             .contains(&Received::GoAway(0, ErrorCode::SETTINGS_TIMEOUT))
     );
-    assert_eq!(struck(&server, Limit::HandshakeTime), 1);
+    assert_eq!(hits(&server, Limit::HandshakeTime), 1);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn requests_give_no_more_time_for_the_acknowledgement_of_settings() {
     let frames = client.rest();
     let is_timeout = |frame: &Received| matches!(frame, Received::GoAway(_, ErrorCode::SETTINGS_TIMEOUT));
     assert!(frames.iter().any(is_timeout), "{frames:?}");
-    assert_eq!(struck(&server, Limit::HandshakeTime), 1);
+    assert_eq!(hits(&server, Limit::HandshakeTime), 1);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn reads_that_end_within_a_frame_are_not_late() {
         assert_eq!(client.response(stream - 2).status, 200);
     }
     assert_eq!(client.response(1).text(), "slow");
-    assert_eq!(struck(&server, Limit::HeadTime), 0);
+    assert_eq!(hits(&server, Limit::HeadTime), 0);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn pings_that_end_within_a_frame_do_not_keep_an_idle_connection() {
         }
         assert!(turn < 5, "the connection stays open");
     }
-    assert_eq!(struck(&server, Limit::HeadTime), 1);
+    assert_eq!(hits(&server, Limit::HeadTime), 1);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_head_that_drips_in_is_late() {
             "{frames:?}"
         );
     }
-    assert!(struck(&server, Limit::HeadTime) >= 3);
+    assert!(hits(&server, Limit::HeadTime) >= 3);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_slow_body_is_refused_and_other_streams_go_on() {
         stream += 2;
     }
     assert_eq!(client.response(1).status, 408);
-    assert_eq!(struck(&server, Limit::BodyRate), 1);
+    assert_eq!(hits(&server, Limit::BodyRate), 1);
     assert_eq!(client.get(stream, "/").status, 200);
 }
 
@@ -177,7 +177,7 @@ fn a_response_whose_window_stays_closed_is_reset() {
     for stream in [1, 3, 5] {
         client.read_until(|frame| *frame == Received::Reset(stream, ErrorCode::CANCEL));
     }
-    assert_eq!(struck(&server, Limit::WriteRate), 3);
+    assert_eq!(hits(&server, Limit::WriteRate), 3);
     assert_eq!(client.get(7, "/").status, 200);
     assert_eq!(server.resources().buffer_bytes, 0);
 }
@@ -195,7 +195,7 @@ fn frames_that_drip_in_give_a_closed_window_no_more_time() {
         client.send(&unknown[20..]);
     }
     client.read_until(|frame| *frame == Received::Reset(1, ErrorCode::CANCEL));
-    assert_eq!(struck(&server, Limit::WriteRate), 1);
+    assert_eq!(hits(&server, Limit::WriteRate), 1);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn windows_that_are_closed_in_turn_give_no_more_time() {
         client.offer(&[frames::window_update(1, 1), frames::window_update(1, 1)].concat());
         server.advance(DEADLINE / 10);
     }
-    assert_eq!(struck(&server, Limit::WriteRate), 1);
+    assert_eq!(hits(&server, Limit::WriteRate), 1);
 }
 
 #[test]
@@ -232,10 +232,10 @@ fn a_response_that_waits_for_its_turn_is_not_late() {
     }
     let is_reset = |frame: &&Received| matches!(frame, Received::Reset(..) | Received::GoAway(..));
     assert_eq!(client.frames.iter().find(is_reset), None);
-    assert_eq!(struck(&server, Limit::WriteRate), 0);
+    assert_eq!(hits(&server, Limit::WriteRate), 0);
     // A window that stays closed ends the connection.
     server.advance(2 * DEADLINE);
-    assert_eq!(struck(&server, Limit::WriteRate), 1);
+    assert_eq!(hits(&server, Limit::WriteRate), 1);
     assert!(client.connection.is_closed());
 }
 
@@ -259,7 +259,7 @@ fn uploads_share_the_minimum_rate() {
         client.send(&frames::last_data(stream, b""));
         assert_eq!(client.response(stream).text(), "369000 bytes");
     }
-    assert_eq!(struck(&server, Limit::BodyRate), 0);
+    assert_eq!(hits(&server, Limit::BodyRate), 0);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn a_client_that_takes_no_output_is_reset() {
     let mut client = Client::open(&server);
     client.send(&get(1, "/large"));
     server.advance(DEADLINE + MINUTE);
-    assert_eq!(struck(&server, Limit::WriteRate), 1);
+    assert_eq!(hits(&server, Limit::WriteRate), 1);
     assert!(client.connection.is_closed());
 }
 

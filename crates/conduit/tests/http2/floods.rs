@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::frames::{self, Received, data, frame, get, post};
 use crate::{DEADLINE, app, server};
 
-fn struck(server: &TestClient, limit: Limit) -> u64 {
+fn hits(server: &TestClient, limit: Limit) -> u64 {
     server.handle().statistics().limit_hits(limit)
 }
 
@@ -49,7 +49,7 @@ fn floods_are_delayed_and_then_closed() {
         let mut client = Client::open(&server);
         let rounds = flood(&server, &mut client, frames);
         assert!(rounds >= 10, "{name}: closed at once");
-        assert!(struck(&server, Limit::Http2Glitches) > 10, "{name}");
+        assert!(hits(&server, Limit::Http2Glitches) > 10, "{name}");
         let goaway = |frame: &Received| matches!(frame, Received::GoAway(_, ErrorCode::ENHANCE_YOUR_CALM));
         assert!(client.rest().iter().any(goaway), "{name}");
     }
@@ -71,7 +71,7 @@ fn rapid_resets_run_no_more_handlers_than_streams() {
         server.advance(Duration::ZERO);
         assert!(server.resources().handlers <= 20, "{}", server.resources().handlers);
     }
-    assert!(struck(&server, Limit::Http2Streams) >= 1);
+    assert!(hits(&server, Limit::Http2Streams) >= 1);
     // The handlers end, and the connection continues.
     while server.resources().handlers > 0 {
         server.advance(DEADLINE);
@@ -97,7 +97,7 @@ fn resets_that_the_client_provokes_run_no_more_handlers_than_streams() {
         server.advance(Duration::ZERO);
         assert!(server.resources().handlers <= 20);
     }
-    assert!(struck(&server, Limit::Http2Streams) >= 1);
+    assert!(hits(&server, Limit::Http2Streams) >= 1);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn more_streams_than_the_limit_are_refused() {
     let mut client = Client::open(&server);
     client.send(&[get(1, "/slow"), get(3, "/slow"), get(5, "/slow"), get(7, "/")].concat());
     client.read_until(|frame| *frame == Received::Reset(7, ErrorCode::REFUSED_STREAM));
-    assert_eq!(struck(&server, Limit::Http2Streams), 1);
+    assert_eq!(hits(&server, Limit::Http2Streams), 1);
     server.advance(DEADLINE);
     assert_eq!(client.get(9, "/").status, 200);
 }
@@ -122,7 +122,7 @@ fn a_continuation_flood_is_closed() {
         frames.contains(&Received::GoAway(0, ErrorCode::ENHANCE_YOUR_CALM)),
         "{frames:?}"
     );
-    assert_eq!(struck(&server, Limit::Http2Continuations), 1);
+    assert_eq!(hits(&server, Limit::Http2Continuations), 1);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn an_hpack_bomb_takes_no_memory() {
         assert_eq!(client.response(stream).status, 431);
         assert!(server.resources().buffer_bytes < 2 * 1024 * 1024);
     }
-    assert_eq!(struck(&server, Limit::HeadBytes) + struck(&server, Limit::Headers), 100);
+    assert_eq!(hits(&server, Limit::HeadBytes) + hits(&server, Limit::Headers), 100);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn empty_data_is_a_glitch_and_small_data_of_grpc_is_not() {
         client.send(&data(1, b"12345"));
     }
     server.advance(Duration::ZERO);
-    assert_eq!(struck(&server, Limit::Http2Glitches), 0);
+    assert_eq!(hits(&server, Limit::Http2Glitches), 0);
     let rounds = flood(&server, &mut client, |_| data(1, b"").repeat(2000));
     assert!(rounds >= 10);
 }

@@ -40,16 +40,16 @@ fn a_head_in_one_record_has_its_time_however_the_record_drips() {
     let (running, config, StreamOwned { mut conn, mut sock }) = serve(&Authority::new(), set);
     let head = format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(1000));
     let record = records(&mut conn, head.as_bytes());
-    let struck = || running.handle().statistics().limit_hits(conduit::Limit::HeadTime);
+    let hits = || running.handle().statistics().limit_hits(conduit::Limit::HeadTime);
     for (second, byte) in record.chunks(1).take(8).enumerate() {
         if second < 3 {
-            assert_eq!(struck(), 0, "after {second} seconds");
+            assert_eq!(hits(), 0, "after {second} seconds");
         }
         // The server has closed its end after the deadline.
         let _ = sock.write_all(byte);
         wait_a_second(&running, &config);
     }
-    assert_eq!(struck(), 1);
+    assert_eq!(hits(), 1);
 }
 
 #[test]
