@@ -62,13 +62,7 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
     let into_problem = if implements_error {
         into_problem_of_an_error(input)
     } else {
-        quote! {
-            impl #generics ::core::convert::From<#ident #arguments> for ::conduit::BoxError #conditions {
-                fn from(__error: #ident #arguments) -> Self {
-                    ::conduit::Problem::into_error(::conduit::problem::IntoProblem::into_problem(__error))
-                }
-            }
-        }
+        into_box_error(input)
     };
     Ok(quote! {
         impl #generics ::conduit::problem::IntoProblem for #ident #arguments #conditions {
@@ -95,6 +89,19 @@ fn expand_input(input: &DeriveInput) -> Result<TokenStream, Error> {
 
         #conversions
     })
+}
+
+/// Generates the conversion that `?` uses for a type that does not implement `std::error::Error`.
+fn into_box_error(input: &DeriveInput) -> TokenStream {
+    let ident = &input.ident;
+    let (generics, arguments, conditions) = input.generics.split_for_impl();
+    quote! {
+        impl #generics ::core::convert::From<#ident #arguments> for ::conduit::BoxError #conditions {
+            fn from(__error: #ident #arguments) -> Self {
+                ::conduit::Problem::into_error(::conduit::problem::IntoProblem::into_problem(__error))
+            }
+        }
+    }
 }
 
 /// Generates the conversion that `?` uses for a type that implements `std::error::Error`.

@@ -2,7 +2,7 @@
 
 use conduit_route::Pattern;
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
@@ -11,9 +11,10 @@ use syn::{
     TypeReference,
 };
 
-use crate::arguments::{Argument, PRIMITIVES, Source, Static, Wrapper, classify, owned, parameter_list, takes_all};
+use crate::arguments::{Argument, PRIMITIVES, classify, owned};
 use crate::attribute::RouteArguments;
 use crate::describe::describe;
+use crate::extraction::Extraction;
 use crate::link;
 
 /// The maximum number of arguments with `#[cfg]` in one handler: each combination generates one implementation.
@@ -261,74 +262,18 @@ impl Function {
         } = &self.item.sig;
         let request = Ident::new("__request", Span::mixed_site());
         let state = Ident::new("__state", Span::mixed_site());
-        let names: Vec<Ident> = (0..arguments.len())
-            .map(|index| format_ident!("__argument_{index}", span = Span::mixed_site()))
-            .collect();
-        let mut bounds = Vec::new();
-        // The source text of each argument and its `FromRequest::TAKES_BODY`.
-        let mut takers: Vec<TokenStream> = Vec::new();
-        let mut is_ambient: Vec<TokenStream> = Vec::new();
-        let mut body_checks = Vec::new();
-        let name_text = self.name();
-        let mut items = Vec::new();
-        let mut steps = Vec::new();
-        let mut last_steps = Vec::new();
-        for (argument, name) in arguments.iter().zip(&names) {
-            let mut ty = argument.ty.clone();
-            Static.visit_type_mut(&mut ty);
-            let span = Span::mixed_site().located_at(ty.span());
-            let taken = match &argument.source {
-                Source::Request => {
-                    bounds.push(quote_spanned!(span=> #ty: ::conduit::FromRequest<__State>));
-                    let text = &argument.text;
-                    let taker = quote!((#text, <#ty as ::conduit::FromRequest<__State>>::TAKES_BODY));
-                    if !takers.is_empty() {
-                        body_checks.push(quote_spanned! {span=>
-                            const { ::conduit::route::require_one_body(#name_text, &[#(#takers),*], #taker) };
-                        });
-                    }
-                    takers.push(taker);
-                    is_ambient.push(quote!(<#ty as ::conduit::FromRequest<__State>>::IS_AMBIENT));
-                    quote_spanned!(span=> <#ty as ::conduit::FromRequest<__State>>::from_request(&mut #request, &#state).await)
-                }
-                Source::Path {
-                    wrapper,
-                    is_valid,
-                    parameters,
-                    structure,
-                } => {
-                    if let Some(structure) = structure {
-                        items.push(self.name_check(structure));
-                    }
-                    path_argument(&ty, *wrapper, *is_valid, &parameter_list(parameters, count), &request)
-                }
-                Source::Alias(parameter) => {
-                    // Without a bound, which each list with the handler would report once more.
-                    let list = parameter_list(std::slice::from_ref(parameter), count);
-                    quote_spanned!(ty.span()=> <#ty as ::conduit::extract::PathArgument>::take(&#request, #list))
-                }
-            };
-            // An argument of type `Result` receives the result; for other types an error ends the extraction.
-            let step = match &argument.source {
-                Source::Path {
-                    wrapper: Wrapper::Option | Wrapper::Result,
-                    ..
-                } => quote_spanned!(span=> let #name = #taken;),
-                _ => quote_spanned! {span=>
-                    let #name = match #taken {
-                        ::core::result::Result::Ok(__value) => __value,
-                        ::core::result::Result::Err(__rejection) => return ::conduit::IntoResponse::into_response(__rejection),
-                    };
-                },
-            };
-            // `Request` takes everything, so it is extracted after all other arguments.
-            if takes_all(&argument.ty) {
-                last_steps.push(step)
-            } else {
-                steps.push(step)
-            }
-        }
-        steps.append(&mut last_steps);
+        let name = self.name();
+        let extraction = Extraction::new(arguments, count, &name, &request, &state);
+        let Extraction {
+            names,
+            bounds,
+            is_ambient,
+            body_checks,
+            steps,
+            ..
+        } = &extraction;
+        let structures = extraction.structures.iter();
+        let mut items: Vec<TokenStream> = structures.map(|structure| self.name_check(structure)).collect();
         let path = route.path.value();
         let of_prefix = arguments.iter().flat_map(Argument::of_prefix);
         let of_prefix: Vec<&str> = of_prefix.map(|parameter| parameter.name.as_str()).collect();
@@ -419,28 +364,6 @@ impl Function {
             }
         });
         items
-    }
-}
-
-/// The expression that extracts a `Path` argument from the request.
-fn path_argument(ty: &Type, wrapper: Wrapper, is_valid: bool, list: &TokenStream, request: &Ident) -> TokenStream {
-    let span = Span::mixed_site().located_at(ty.span());
-    let taken = if is_valid {
-        quote!(::conduit::Valid::<::conduit::Path<_>>)
-    } else {
-        quote!(::conduit::Path)
-    };
-    match wrapper {
-        Wrapper::None => quote_spanned!(span=> <#ty>::from_parameters(&#request, #list)),
-        // The type of the argument determines the inner type, which `Path::<_>` infers.
-        Wrapper::Option => quote_spanned! {span=> {
-            let __taken: #ty = #taken::from_parameters(&#request, #list).ok();
-            __taken
-        }},
-        Wrapper::Result => quote_spanned! {span=> {
-            let __taken: #ty = #taken::from_parameters(&#request, #list);
-            __taken
-        }},
     }
 }
 

@@ -16,6 +16,7 @@ mod derive_problem;
 mod describe;
 #[cfg(feature = "files")]
 mod embed;
+mod extraction;
 mod handler;
 mod link;
 mod list;

@@ -269,7 +269,11 @@ impl<'a> PathError<'a> {
             Mistake::PrefixEndsInSlash | Mistake::PrefixHasRest => Text::new().with("invalid prefix `"),
             _ => Text::new().with("invalid path `"),
         };
-        let text = text.with(self.path_start()).with("`: ");
+        self.with_mistake(text.with(self.path_start()).with("`: "))
+    }
+
+    /// Appends the mistake and its remedy.
+    const fn with_mistake(&self, text: Text) -> Text {
         let part = slice(self.path, self.at.start, self.at.end);
         match self.mistake {
             Mistake::NoLeadingSlash => text.with("the leading slash is missing: write `/").with(self.path_start()).with("`"),

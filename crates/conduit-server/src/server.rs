@@ -204,10 +204,45 @@ impl<S: 'static> Server<S> {
     }
 
     /// Serves on the workers' threads. This thread drives the runtime of `App::open`, and `background`.
-    fn serve_with(self, on_start: impl FnOnce(), background: impl Future<Output = Infallible>) -> Result<CutOff> {
+    fn serve_with(mut self, on_start: impl FnOnce(), background: impl Future<Output = Infallible>) -> Result<CutOff> {
         // Ends its thread when this function ends.
         let _watching = watch_workers(self.handle.clone(), self.config.blocked_after);
-        let workers = self.listening.workers.len();
+        // Nothing is ever sent: the channel closes when the last worker has ended, normally or not.
+        let (running, ended) = mpsc::channel::<Infallible>(1);
+        let (threads, started) = self.start_workers(running);
+        let Server {
+            state,
+            plan,
+            config,
+            listening,
+            handle,
+            runtime,
+        } = self;
+        // The workers are the last owners of a shared state, whose drop may need their runtimes.
+        drop((state, plan));
+        let on_start = || {
+            on_start();
+            if let Some(predecessor) = listening.predecessor {
+                predecessor.report_ready();
+            }
+        };
+        runtime.block_on(drive(&handle, &config, on_start, background, ended));
+        let result = join(threads, started);
+        // Calls on blocking threads have no part in the shutdown's deadline.
+        runtime.shutdown_background();
+        // Socket files are removed when everything has ended, unless they are another process's now.
+        if handle.is_replaced() {
+            listening.files.into_iter().for_each(SocketFile::leave);
+        }
+        panics::caught("an observer panicked", || config.observer.flush(LAST_LINES));
+        result
+    }
+
+    /// Starts the threads of the workers, each with a clone of `running`. Closes the server at an error; the threads before it
+    /// then end.
+    fn start_workers(&mut self, running: mpsc::Sender<Infallible>) -> (Vec<WorkerThread>, Result) {
+        let listeners = std::mem::take(&mut self.listening.workers);
+        let workers = listeners.len();
         let connections = match self.config.connections {
             Some(count) => count,
             None => connections_per_worker(workers, self.config.files.files),
@@ -216,14 +251,9 @@ impl<S: 'static> Server<S> {
         let peers = Arc::new(Peers::new(self.config.peer_connections.unwrap_or(half)));
         let hsts = self.listening.tls.as_ref().and_then(|tls| tls.hsts());
         let redirect = self.listening.redirect();
-        // Nothing is ever sent: the channel closes when the last worker has ended, normally or not.
-        let (running, mut ended) = mpsc::channel::<Infallible>(1);
-        let mut threads = Vec::with_capacity(workers);
-        let mut result = Ok(CutOff::default());
-        let files = self.listening.files;
-        let predecessor = self.listening.predecessor;
         let cohort = Cohort::new();
-        for (number, listeners) in self.listening.workers.into_iter().enumerate() {
+        let mut threads = Vec::with_capacity(workers);
+        for (number, listeners) in listeners.into_iter().enumerate() {
             let start = WorkerStart {
                 number,
                 listeners,
@@ -249,57 +279,60 @@ impl<S: 'static> Server<S> {
                 Ok(thread) => threads.push(thread),
                 Err(cause) => {
                     self.handle.close();
-                    result = Err(Error::system("start a worker's thread", cause));
-                    break;
+                    return (threads, Err(Error::system("start a worker's thread", cause)));
                 }
             }
         }
-        // The workers are the last owners of a shared state, whose drop may need their runtimes.
-        drop((self.state, self.plan, cohort, running));
-        let handle = self.handle.clone();
-        self.runtime.block_on(async {
-            let mut background = pin!(background);
-            let mut watch = pin!(watch_files(handle.clone()));
-            let mut delay = pin!(handle.stop_after_delay());
-            let mut start = pin!(async {
-                handle.started().await;
-                on_start();
-                if let Some(predecessor) = predecessor {
-                    predecessor.report_ready();
-                }
-                std::future::pending::<Infallible>().await
-            });
-            // The last numbers go when it is dropped, after the workers have ended.
-            let mut forward = pin!(self.config.observer.export(handle.clone()));
-            poll_fn(|context| {
-                let Poll::Pending = start.as_mut().poll(context);
-                let Poll::Pending = background.as_mut().poll(context);
-                let Poll::Pending = watch.as_mut().poll(context);
-                let Poll::Pending = delay.as_mut().poll(context);
-                let Poll::Pending = forward.as_mut().poll(context);
-                ended.poll_recv(context).map(drop)
-            })
-            .await;
-        });
-        for thread in threads {
-            let ended = thread.join().unwrap_or_else(|_| {
-                let cause = io::Error::other("a worker panicked; please report this as a bug");
-                Err(Error::system("serve", cause))
-            });
-            result = match (result, ended) {
-                (Ok(sum), Ok(cut_off)) => Ok(sum.plus(cut_off)),
-                (Err(error), _) | (_, Err(error)) => Err(error),
-            };
-        }
-        // Calls on blocking threads have no part in the shutdown's deadline.
-        self.runtime.shutdown_background();
-        // Socket files are removed when everything has ended, unless they are another process's now.
-        if self.handle.is_replaced() {
-            files.into_iter().for_each(SocketFile::leave);
-        }
-        panics::caught("an observer panicked", || self.config.observer.flush(LAST_LINES));
-        result
+        (threads, Ok(()))
     }
+}
+
+/// The thread of a worker.
+type WorkerThread = thread::JoinHandle<Result<CutOff>>;
+
+/// Polls the tasks of the server besides its workers, until all workers have ended.
+async fn drive(
+    handle: &ServerHandle,
+    config: &Config,
+    on_start: impl FnOnce(),
+    background: impl Future<Output = Infallible>,
+    mut ended: mpsc::Receiver<Infallible>,
+) {
+    let mut background = pin!(background);
+    let mut watch = pin!(watch_files(handle.clone()));
+    let mut delay = pin!(handle.stop_after_delay());
+    let mut start = pin!(async {
+        handle.started().await;
+        on_start();
+        std::future::pending::<Infallible>().await
+    });
+    // The last numbers go when it is dropped, after the workers have ended.
+    let mut forward = pin!(config.observer.export(handle.clone()));
+    poll_fn(|context| {
+        let Poll::Pending = start.as_mut().poll(context);
+        let Poll::Pending = background.as_mut().poll(context);
+        let Poll::Pending = watch.as_mut().poll(context);
+        let Poll::Pending = delay.as_mut().poll(context);
+        let Poll::Pending = forward.as_mut().poll(context);
+        ended.poll_recv(context).map(drop)
+    })
+    .await;
+}
+
+/// Waits for the threads of the workers, and returns the sum of the work that they cut off, or the first error.
+fn join(threads: Vec<WorkerThread>, started: Result) -> Result<CutOff> {
+    let mut result = started.map(|()| CutOff::default());
+    for thread in threads {
+        let ended = thread.join().unwrap_or_else(|_| {
+            let cause = io::Error::other("a worker panicked; please report this as a bug");
+            Err(Error::system("serve", cause))
+        });
+        result = match (result, ended) {
+            (Ok(sum), Ok(cut_off)) => Ok(sum.plus(cut_off)),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        };
+    }
+    result
 }
 
 /// The handle of a server with this number of workers.

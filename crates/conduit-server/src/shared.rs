@@ -53,6 +53,35 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub(super) fn new(
+        poller: Rc<Poller>,
+        commands: Rc<CommandQueue>,
+        environment: Environment,
+        config: Config,
+        peers: Arc<Peers>,
+        hsts: Option<HeaderValue>,
+    ) -> Self {
+        Shared {
+            poller,
+            environment,
+            config,
+            commands,
+            wheel: Wheel::new(),
+            peers,
+            date: [0; 29],
+            request: Request::blank(),
+            outputs: Vec::new(),
+            hsts,
+            stopping: false,
+            keeps_idle: false,
+            more: false,
+            #[cfg(feature = "http2")]
+            turn: 0,
+            #[cfg(feature = "websocket")]
+            codecs: Codecs::default(),
+        }
+    }
+
     /// The counters of this worker.
     #[inline]
     pub(super) fn counts(&self) -> &Counts {

@@ -17,8 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conduit_net::{AsyncPoller, Events, Poller};
-#[cfg(feature = "websocket")]
-use conduit_proto::ws::Codecs;
 use http::HeaderValue;
 use slab::Slab;
 use tokio::time::Instant;
@@ -34,7 +32,7 @@ use crate::config::Config;
 use crate::connection::{Connection, Disposition};
 use crate::current;
 use crate::cut_off::CutOff;
-use crate::deadlines::{Second, Wheel};
+use crate::deadlines::Second;
 use crate::dispatch::Plan;
 use crate::error::{Error, Result};
 use crate::exchange::Environment;
@@ -45,7 +43,6 @@ use crate::listening::Listener;
 use crate::live;
 use crate::panics::emit;
 use crate::peers::Peers;
-use crate::request::Request;
 use crate::shared::Shared;
 use crate::state::OpenState;
 use crate::watch::Watch;
@@ -179,48 +176,15 @@ impl Worker {
             redirect: limits.redirect,
             now: 1,
         };
-        let shared = Shared {
-            poller: Rc::clone(&poller),
+        let shared = Shared::new(
+            Rc::clone(&poller),
+            commands,
             environment,
             config,
-            commands,
-            wheel: Wheel::new(),
-            peers: limits.peers,
-            date: [0; 29],
-            request: Request::blank(),
-            outputs: Vec::new(),
-            hsts: limits.hsts,
-            stopping: false,
-            keeps_idle: false,
-            more: false,
-            #[cfg(feature = "http2")]
-            turn: 0,
-            #[cfg(feature = "websocket")]
-            codecs: Codecs::default(),
-        };
-        let started = Instant::now();
-        let worker = Worker {
-            shared,
-            connections: Slab::new(),
-            accepted: 0,
-            listeners,
-            accepting: false,
-            accept_from: 0,
-            connection_limit: limits.connections,
-            full_until: 0,
-            idle: Idle::default(),
-            input: vec![0; INPUT_BYTES],
-            batch: Batch::new(),
-            commands: Vec::new(),
-            commanded: Vec::new(),
-            handle,
-            clock: WorkerClock::new(started),
-            next_second: started,
-            stop_by: None,
-            drain: None,
-            over: false,
-            cut_off: CutOff::default(),
-        };
+            limits.peers,
+            limits.hsts,
+        );
+        let worker = Worker::new(shared, listeners, limits.connections, handle);
         let readiness = AsyncPoller::new(poller).map_err(failed)?;
         worker.handle.worker_started();
         let driver = Driver {
@@ -237,6 +201,32 @@ impl Worker {
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
             .map_err(failed)?;
         Ok((cut_off, work))
+    }
+
+    fn new(shared: Shared, listeners: Vec<Listener>, connection_limit: usize, handle: ServerHandle) -> Self {
+        let started = Instant::now();
+        Worker {
+            shared,
+            connections: Slab::new(),
+            accepted: 0,
+            listeners,
+            accepting: false,
+            accept_from: 0,
+            connection_limit,
+            full_until: 0,
+            idle: Idle::default(),
+            input: vec![0; INPUT_BYTES],
+            batch: Batch::new(),
+            commands: Vec::new(),
+            commanded: Vec::new(),
+            handle,
+            clock: WorkerClock::new(started),
+            next_second: started,
+            stop_by: None,
+            drain: None,
+            over: false,
+            cut_off: CutOff::default(),
+        }
     }
 
     /// Stops the worker: the first turn of a stop, and each later one.

@@ -6,7 +6,7 @@
 mod response;
 
 use conduit_net::Interest;
-use conduit_proto::h1::{self, BodyLength, Event, Phase, Reason};
+use conduit_proto::h1::{self, BodyLength, Event, Phase, Reason, RequestError};
 #[cfg(feature = "http2")]
 use conduit_proto::h2::PREFACE_LINE;
 use http::StatusCode;
@@ -96,27 +96,14 @@ impl Http1 {
                 Err(error) => {
                     drop(arriving);
                     *input = &[];
-                    self.input = InputState::NeedsMore;
-                    if let Some(limit) = limit_of(error.reason()) {
-                        shared.counts().record_limit_hit(limit);
-                    }
-                    tracing::debug!(peer = %link.peer(), %error, "refused a request");
-                    let problem = Problem::new(error.status()).with_detail(error.to_string());
-                    self.refuse(problem, link, shared);
+                    self.refuse_invalid(&error, link, shared);
                     return Step::Continue;
                 }
             };
             *input = &input[used..];
             match event {
                 Event::Request => {
-                    let mut request = std::mem::replace(&mut shared.request, Request::blank());
-                    request.arrived(link.peer(), link.info.as_ref(), shared.config.body_bytes);
-                    shared.counts().requests.add(1);
-                    self.requests += 1;
-                    if shared.config.informs_http1 {
-                        request.set_informer(self.sender(link, shared).for_body());
-                    }
-                    link.restart_timer();
+                    let mut request = self.accept(link, shared);
                     if request.head().body() == BodyLength::None {
                         let step = self.begin(request, link, shared);
                         if let Step::Switch(_) = step {
@@ -146,16 +133,8 @@ impl Http1 {
                         return step;
                     }
                 }
-                Event::Blocked => {
-                    self.input = if input.is_empty() {
-                        InputState::NeedsMore
-                    } else {
-                        InputState::Blocked
-                    };
-                    break;
-                }
-                Event::Upgraded => {
-                    self.input = InputState::NeedsMore;
+                Event::Blocked if !input.is_empty() => {
+                    self.input = InputState::Blocked;
                     break;
                 }
                 Event::Closed => {
@@ -164,7 +143,7 @@ impl Http1 {
                     self.input = InputState::NeedsMore;
                     break;
                 }
-                Event::NeedMore => {
+                Event::Blocked | Event::NeedMore | Event::Upgraded => {
                     self.input = InputState::NeedsMore;
                     break;
                 }
@@ -175,6 +154,32 @@ impl Http1 {
             Some(request) => self.begin(request, link, shared),
             None => Step::Continue,
         }
+    }
+
+    /// The request whose head the engine has parsed.
+    #[inline]
+    fn accept(&mut self, link: &mut Link, shared: &mut Shared) -> Request {
+        let mut request = std::mem::replace(&mut shared.request, Request::blank());
+        request.arrived(link.peer(), link.info.as_ref(), shared.config.body_bytes);
+        shared.counts().requests.add(1);
+        self.requests += 1;
+        if shared.config.informs_http1 {
+            request.set_informer(self.sender(link, shared).for_body());
+        }
+        link.restart_timer();
+        request
+    }
+
+    /// Responds to input that the engine rejects. The connection uses no more of it.
+    #[cold]
+    fn refuse_invalid(&mut self, error: &RequestError, link: &mut Link, shared: &mut Shared) {
+        self.input = InputState::NeedsMore;
+        if let Some(limit) = limit_of(error.reason()) {
+            shared.counts().record_limit_hit(limit);
+        }
+        tracing::debug!(peer = %link.peer(), %error, "refused a request");
+        let problem = Problem::new(error.status()).with_detail(error.to_string());
+        self.refuse(problem, link, shared);
     }
 
     /// Begins the exchange of a request, and writes the response if it is ready.
