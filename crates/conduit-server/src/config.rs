@@ -3,10 +3,10 @@
 //! [`SETTINGS`] is the one table of the limits and deadlines: the environment's parser, the messages about bad values,
 //! and the table in `docs/limits.md` come from it. The defaults are those of [`Config::default`].
 
+mod environment;
 mod setting;
 mod websocket;
 
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +16,7 @@ use conduit_proto::h2::Http2Limits;
 
 pub use self::setting::{SETTINGS, Setting};
 pub use self::websocket::WebSocketConfig;
-use crate::error::{Error, Result};
 use crate::observer::{NoObserver, Observer};
-use crate::panics::emit;
 use crate::proxies::Proxies;
 use crate::route::Disconnect;
 use crate::transport::TlsConfig;
@@ -110,38 +108,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Records that the program has set the setting of this variable, and overrides the environment.
-    pub fn choose(&mut self, variable: &str) {
-        let row = SETTINGS.iter().position(|setting| setting.variable == variable);
-        self.chosen |= 1 << row.expect("a builder method names a row of the table");
-    }
-
-    /// The settings, with values of the environment unless the program has set them.
-    ///
-    /// # Errors
-    ///
-    /// When the value of a variable is invalid, unless the program overrides that variable.
-    pub fn with_environment(mut self, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
-        for (row, setting) in SETTINGS.iter().enumerate() {
-            if self.chosen & 1u64 << row != 0 {
-                continue;
-            }
-            if let Some(value) = variable(setting.variable) {
-                let mut place = (setting.place)(&mut self);
-                if value.to_str().and_then(|text| place.set(text)).is_none() {
-                    let value = value.to_string_lossy();
-                    return Err(Error::variable(setting.variable, value, place.expected()));
-                }
-                let (value, unit) = (place.text(), place.unit());
-                emit(|| tracing::info!(setting.variable, value, unit, setting.bounds, "set by the environment"));
-            }
-        }
-        self.proxies = self.proxies.with_environment(variable)?;
-        Ok(self)
-    }
-}
-
-impl Config {
     /// The limits of a connection with HTTP/2.
     #[cfg(feature = "http2")]
     pub(crate) fn http2_limits(&self) -> Http2Limits {
@@ -150,20 +116,5 @@ impl Config {
             extended_connect: cfg!(feature = "websocket"),
             ..self.http2
         }
-    }
-
-    /// Each setting's variable and value, the default in words if it is not a number.
-    pub fn values(&self) -> Vec<(&'static str, String)> {
-        let mut config = self.clone();
-        let value = |setting: &Setting| {
-            let text = (setting.place)(&mut config).text();
-            let text = if text.is_empty() {
-                setting.default.unwrap_or_default().to_owned()
-            } else {
-                text
-            };
-            (setting.variable, text)
-        };
-        SETTINGS.iter().map(value).collect()
     }
 }

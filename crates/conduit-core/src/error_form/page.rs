@@ -8,7 +8,7 @@ use http::HeaderValue;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde_json::Value;
 
-use super::ErrorContext;
+use super::context::ErrorContext;
 use crate::body::Body;
 use crate::problem::Problem;
 use crate::response::Response;

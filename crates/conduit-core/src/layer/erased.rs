@@ -1,4 +1,4 @@
-//! Layers without their types, and their names.
+//! Layers without their types.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -8,25 +8,6 @@ use std::rc::Rc;
 use super::{Middleware, Next};
 use crate::endpoint::{Endpoint, endpoint};
 use crate::openapi::Operation;
-
-/// The name of a type or function without its modules and what it is generic over: `Cors`, `auth`.
-pub fn short_name<T>() -> &'static str {
-    shortened(std::any::type_name::<T>())
-}
-
-fn shortened(name: &str) -> &str {
-    // The form of a trait method: `<app::Key as app::Guard>::check`.
-    let from = if name.starts_with('<') {
-        name.rfind(">::").map_or(0, |place| place + 1)
-    } else {
-        0
-    };
-    let end = name[from..].find('<').map_or(name.len(), |place| from + place);
-    match name[..end].rfind("::") {
-        Some(place) => &name[place + 2..end],
-        None => &name[..end],
-    }
-}
 
 /// Puts a layer around an endpoint.
 pub type EndpointWrapper = Box<dyn Fn(Rc<dyn Endpoint>) -> Rc<dyn Endpoint>>;
@@ -94,28 +75,5 @@ impl<L: Clone + Send + 'static> ErasedLayer for L {
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
         self
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shortened;
-
-    #[test]
-    fn a_name_is_short_without_modules_and_generics() {
-        for (name, short) in [
-            ("app::auth", "auth"),
-            ("auth", "auth"),
-            (
-                "tower_http::trace::layer::TraceLayer<tower_http::classify::SharedClassifier<app::Kind>>",
-                "TraceLayer",
-            ),
-            ("TraceLayer<app::Kind>", "TraceLayer"),
-            ("app::guard<app::Key>", "guard"),
-            ("<app::Key as app::Guard>::check", "check"),
-            ("app::main::{{closure}}", "{{closure}}"),
-        ] {
-            assert_eq!(shortened(name), short, "{name}");
-        }
     }
 }

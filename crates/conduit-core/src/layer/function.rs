@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::rc::Rc;
 
-use super::erased::short_name;
+use super::name::short_name;
 use super::{Middleware, Next};
 use crate::extract::{FromRequest, for_each_arity};
 use crate::openapi::Operation;

@@ -4,6 +4,7 @@ mod ambient;
 #[doc(hidden)]
 pub mod erased;
 mod function;
+mod name;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +15,8 @@ use std::task::{Context, Poll};
 #[doc(hidden)]
 pub use self::ambient::CrossOriginGuard;
 pub(crate) use self::ambient::{AmbientEndpoint, with_credentials};
-use self::erased::short_name;
+#[doc(hidden)]
+pub use self::name::short_name;
 use crate::endpoint::{Endpoint, Outcome};
 use crate::openapi::Operation;
 use crate::request::Request;

@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_DISPOSITION, HeaderMap, HeaderName, HeaderValue};
 
-use super::{FIELDS_LIMIT, MultipartError};
+use super::error::{FIELDS_LIMIT, MultipartError};
 
 /// The maximum length of a boundary (RFC 2046, section 5.1.1).
 const BOUNDARY_LIMIT: usize = 70;

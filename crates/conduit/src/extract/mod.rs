@@ -53,6 +53,7 @@ mod located;
 mod multipart;
 mod pairs;
 mod path;
+mod readable;
 mod refusals;
 mod sent_cookies;
 mod shutdown;
@@ -64,8 +65,6 @@ mod valid;
 
 use std::convert::Infallible;
 use std::ops::{Deref, DerefMut};
-
-use serde::de::DeserializeOwned;
 
 pub use client::Client;
 #[cfg(feature = "validate")]
@@ -83,6 +82,7 @@ pub use header::Header;
 #[cfg(feature = "multipart")]
 pub use multipart::{Field, Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use path::{Path, PathArgument, PathParams};
+pub use readable::Readable;
 pub use shutdown::Shutdown;
 pub use submission::{FormFields, Submission, SubmittedForm};
 pub use tasks::Tasks;
@@ -97,18 +97,6 @@ pub use conduit_core::extract::{FromRef, FromRequest, PeerAddr};
 
 use crate::openapi::Operation;
 use crate::request::Request;
-
-/// A type that serde can deserialize from a request. Implemented for every type that implements `serde::Deserialize` and
-/// borrows nothing; it replaces [`DeserializeOwned`] in bounds for the sake of the compiler's messages.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be deserialized from a request",
-    label = "`{Self}` does not implement `serde::Deserialize` for owned data",
-    note = "write `#[derive(serde::Deserialize)]` on `{Self}`; replace fields that borrow, such as `&str`, by owned ones, such as `String`"
-)]
-pub trait Readable: DeserializeOwned {}
-
-#[diagnostic::do_not_recommend]
-impl<T: DeserializeOwned> Readable for T {}
 
 /// The application's state, or a part that [`FromRef`] derives from it.
 ///

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use conduit_net::{Attributes, Directory, DirectoryEntry, Found, Waiting};
 use tokio::time::Instant;
 
-use super::FilesSettings;
 use super::cache::{self, CacheKey, Cached};
 use super::representation::{FileCoding, Representation};
+use super::settings::FilesSettings;
 
 /// A directory on one worker.
 #[derive(Debug)]

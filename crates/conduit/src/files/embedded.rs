@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::FilesSettings;
 use super::disk::Object;
 use super::representation::{ByteSource, FileCoding, Representation, content_type};
+use super::settings::{FilesSettings, IMMUTABLE};
 
 /// A directory that [`embed!`](macro@crate::embed) has read when the program was compiled. [`Files::embedded`](super::Files::embedded)
 /// serves it, and [`asset!`](crate::asset) gives the addresses of its files.
@@ -108,7 +108,7 @@ impl Table {
             table
                 .files
                 .insert(path, representations(file, settings.cache_control(path), settings));
-            let immutable = HeaderValue::from_static(super::IMMUTABLE);
+            let immutable = HeaderValue::from_static(IMMUTABLE);
             table
                 .files
                 .insert(file.hashed.as_bytes(), representations(file, immutable, settings));

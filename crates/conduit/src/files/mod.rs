@@ -7,6 +7,7 @@ mod listing;
 mod patterns;
 mod representation;
 mod response;
+mod settings;
 
 use std::cell::OnceCell;
 use std::io;
@@ -26,17 +27,13 @@ pub use self::embedded::EmbeddedFile;
 use self::embedded::Table;
 use self::representation::{FileCoding, Representation};
 use self::response::respond;
+use self::settings::{FilesSettings, IMMUTABLE, REVALIDATE};
 use crate::layer::accepted;
 use crate::openapi::Operation;
 use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
 use crate::response::{IntoResponse, Redirect, Response};
 use crate::route::{Mount, ParameterPlace};
-
-/// A year: the longest time that caches keep anything.
-const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-/// A cache asks each time, and receives 304 while the file is the same.
-const REVALIDATE: &str = "no-cache";
 
 /// The files of a directory, or of one in the program, as an entry of [`routes!`](crate::routes).
 ///
@@ -95,34 +92,6 @@ impl Clone for Source {
     }
 }
 
-#[derive(Clone, Debug)]
-struct FilesSettings {
-    index: Option<String>,
-    lists: bool,
-    shows_hidden: bool,
-    has_neighbours: bool,
-    /// The page for navigations to other paths.
-    single_page: Option<String>,
-    /// Patterns of paths, the first that matches decides.
-    cache_control: Vec<(String, HeaderValue)>,
-    content_types: Vec<(String, HeaderValue)>,
-}
-
-impl FilesSettings {
-    fn cache_control(&self, path: &[u8]) -> HeaderValue {
-        first_match(&self.cache_control, path).unwrap_or(HeaderValue::from_static(REVALIDATE))
-    }
-
-    fn content_type(&self, path: &[u8]) -> Option<HeaderValue> {
-        first_match(&self.content_types, path)
-    }
-}
-
-fn first_match(rules: &[(String, HeaderValue)], path: &[u8]) -> Option<HeaderValue> {
-    let rule = rules.iter().find(|(pattern, _)| patterns::is_match(pattern, path));
-    rule.map(|(_, value)| value.clone())
-}
-
 impl Files {
     /// The files below a directory. A relative path is relative to the working directory at this call.
     ///
@@ -149,15 +118,7 @@ impl Files {
     fn of(source: Source) -> Self {
         Files {
             source,
-            settings: Arc::new(FilesSettings {
-                index: Some("index.html".to_owned()),
-                lists: false,
-                shows_hidden: false,
-                has_neighbours: false,
-                single_page: None,
-                cache_control: Vec::new(),
-                content_types: Vec::new(),
-            }),
+            settings: Arc::default(),
         }
     }
 

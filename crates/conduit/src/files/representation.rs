@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use conduit_net::Attributes;
 use http::HeaderValue;
 
-use super::FilesSettings;
+use super::settings::FilesSettings;
 use crate::body::{Body, BodyKind};
 use crate::layer::strong_tag;
 use conduit_core::file::FilePart;

@@ -13,13 +13,14 @@ use tokio::sync::oneshot;
 use tower_service::Service;
 use tracing::Instrument;
 
-use super::{SendBody, call, from_http, into_http};
+use super::conversion::{call, from_http, into_http};
 use crate::body::{Body, BoxError};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
 use conduit_core::endpoint::{Outcome, PendingHandler};
+use conduit_core::interop::SendBody;
 use conduit_core::layer::{Layer, Next};
 
 /// Converts a tower layer, such as one of `tower-http`, to a Conduit layer. Each worker creates one service and clones it for
@@ -163,7 +164,7 @@ impl<L: AroundHandlers<N>, N: Inside> Layer for TowerLayer<L, N> {
     }
 
     fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed(conduit_core::layer::erased::short_name::<L>())
+        Cow::Borrowed(conduit_core::layer::short_name::<L>())
     }
 }
 

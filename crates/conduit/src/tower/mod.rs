@@ -88,10 +88,10 @@
 //! application. Wrap layers for only the mounted service around it with tower.
 
 mod app_service;
+mod conversion;
 mod layer;
 
 use std::borrow::Cow;
-use std::future::poll_fn;
 use std::rc::Rc;
 
 use http::Uri;
@@ -103,12 +103,11 @@ pub use layer::{
     AroundHandlers, Inside, NextService, RequestBody, SendNextFuture, SendNextService, TowerLayer, layer, send_layer,
 };
 
-use crate::body::{Body, BoxError};
-use crate::extract::PeerAddr;
+use self::conversion::{call, into_http};
+use crate::body::BoxError;
 use crate::fallback::Fallback;
-use crate::problem::Problem;
 use crate::request::Request;
-use crate::response::{IntoResponse, Response};
+use crate::response::Response;
 use conduit_core::layer::{Layer, Next};
 
 /// The request target before `mount` removed the prefix; an extension of requests to services.
@@ -208,47 +207,4 @@ where
         request.extensions_mut().insert(OriginalUri(uri));
     }
     call(service, request.map(SendBody::new)).await
-}
-
-/// Calls a service when it is ready.
-async fn call<T, R, B>(mut service: T, request: http::Request<R>) -> Response
-where
-    T: Service<http::Request<R>, Response = http::Response<B>, Error: Into<BoxError>>,
-    B: http_body::Body<Error: Into<BoxError>> + 'static,
-{
-    let answer = match poll_fn(|context| service.poll_ready(context)).await {
-        Ok(()) => service.call(request).await,
-        Err(error) => Err(error),
-    };
-    match answer {
-        Ok(response) => response.map(Body::from_http_body),
-        Err(error) => Problem::internal(&*error.into()).into_response(),
-    }
-}
-
-/// Converts a request to the `http` crate's type, and returns its remaining parts.
-fn into_http(mut request: Request) -> (http::Request<Body>, Request) {
-    let mut converted = http::Request::new(request.take_body());
-    *converted.method_mut() = request.method().clone();
-    *converted.uri_mut() = request.uri().clone();
-    *converted.version_mut() = request.version();
-    *converted.extensions_mut() = std::mem::take(request.extensions_mut());
-    converted.extensions_mut().insert(PeerAddr(request.peer_address()));
-    *converted.headers_mut() = request.take_headers();
-    (converted, request)
-}
-
-/// Converts a request back, with the layer's changes.
-fn from_http(mut shell: Request, request: http::Request<Body>) -> Request {
-    let (parts, body) = request.into_parts();
-    if parts.method != *shell.method() {
-        shell.set_method(parts.method);
-    }
-    if parts.uri != *shell.uri() {
-        shell.set_uri(parts.uri);
-    }
-    *shell.headers_mut() = parts.headers;
-    *shell.extensions_mut() = parts.extensions;
-    shell.set_body(body);
-    shell
 }

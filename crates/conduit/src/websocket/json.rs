@@ -9,6 +9,14 @@ use super::socket::{WebSocket, WebSocketReceiver, WebSocketSender};
 use super::{CloseCode, Message, WebSocketClosed};
 use crate::extract::Readable;
 
+impl WebSocket {
+    /// Reads and writes text messages as JSON: values of `In` from the client, and of `Out` to it.
+    #[must_use]
+    pub fn json<In: Readable, Out: Serialize>(self) -> JsonWebSocket<In, Out> {
+        JsonWebSocket::new(self)
+    }
+}
+
 /// A WebSocket whose messages are JSON: values of `In` from the client, and of `Out` to it.
 ///
 /// # Example

@@ -7,11 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use serde::Serialize;
 
-use super::json::JsonWebSocket;
 use super::{CloseCode, Message, WebSocketClosed};
-use crate::extract::Readable;
 use crate::server::websocket::SocketHandle;
 
 /// An open WebSocket: the argument of the function that [`on_upgrade`](super::WebSocketUpgrade::on_upgrade) takes.
@@ -81,12 +78,6 @@ impl WebSocket {
     #[must_use]
     pub fn split(self) -> (WebSocketSender, WebSocketReceiver) {
         (self.sender, self.receiver)
-    }
-
-    /// Has text messages be JSON: values of `In` from the client, and of `Out` to it.
-    #[must_use]
-    pub fn json<In: Readable, Out: Serialize>(self) -> JsonWebSocket<In, Out> {
-        JsonWebSocket::new(self)
     }
 }
 

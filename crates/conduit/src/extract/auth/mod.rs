@@ -47,11 +47,9 @@ mod credentials;
 pub(crate) mod jwt;
 #[cfg(feature = "jwt")]
 pub(crate) mod jwt_signer;
+mod secret;
 
-use std::fmt;
 use std::future::Future;
-
-use subtle::ConstantTimeEq;
 
 use super::FromRequest;
 use crate::openapi::Operation;
@@ -59,6 +57,7 @@ use crate::problem::Problem;
 use crate::request::Request;
 
 pub use credentials::{ApiKey, Basic, Bearer, Key, KeyPlace};
+pub use secret::Secret;
 
 /// The verification of a client's credentials.
 ///
@@ -102,28 +101,5 @@ impl<S, T: Authenticate<S>> FromRequest<S> for Auth<T> {
 
     fn is_absent(request: &Request) -> bool {
         T::Credentials::is_absent(request)
-    }
-}
-
-/// A secret text: a token, a password, a key. `Debug` does not print it, and comparisons take a time that does not
-/// depend on the position of a difference.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Returns whether it equals this text, in a time that depends on the lengths only.
-    pub fn is(&self, expected: &str) -> bool {
-        self.0.as_bytes().ct_eq(expected.as_bytes()).into()
-    }
-
-    /// The text itself, to hash it or to look it up.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
     }
 }
