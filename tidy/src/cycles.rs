@@ -1,12 +1,13 @@
-//! Imports between the modules of a crate: they must form no cycle.
+//! Imports between the modules of a crate: they must form no cycle, neither between directories nor inside one.
 //!
-//! A module is a directory in the root of a crate, or a file there by itself, except for `lib.rs`, which exports the others.
-//! The path of a finding lists all members of a cycle, so that an exception allows exactly these: a further member, another
-//! cycle and a cycle that no longer exists are errors.
+//! At each level, a module is a directory or a file by itself; `mod` is the file of the directory, without its parts. At the
+//! root `lib.rs` is not a module: it exports the others. The path of a finding lists all members of a cycle, so that an
+//! exception allows exactly these: a further member, another cycle and a cycle that no longer exists are errors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Finding;
+use crate::imports::{self, Import};
 use crate::source::Source;
 
 /// The imports of each module: the imported modules, each with one of the importing files and its line.
@@ -28,143 +29,60 @@ pub(crate) fn check(sources: &[Source]) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     for (name, files) in crates {
-        let graph = graph(&files);
-        for cycle in cycles(&graph) {
-            findings.push(Finding {
-                rule: "cycle",
-                path: format!("crates/{name}/src/{{{}}}", cycle.join(",")),
-                line: 0,
-                message: format!("these modules import each other: {}", imports_within(&graph, &cycle)),
-            });
+        let imports = imports::of_crate(&files);
+        for directory in directories(&files) {
+            let graph = graph(&directory, &imports);
+            for cycle in cycles(&graph) {
+                findings.push(Finding {
+                    rule: "cycle",
+                    path: format!("crates/{name}/src/{directory}{{{}}}", cycle.join(",")),
+                    line: 0,
+                    message: format!("these modules import each other: {}", imports_within(&graph, &cycle)),
+                });
+            }
         }
     }
     findings
 }
 
-fn graph(files: &[(&str, &Source)]) -> Graph {
-    let mut graph: Graph = files
-        .iter()
-        .filter(|(file, _)| *file != "lib.rs")
-        .map(|(file, _)| (module(file), BTreeMap::new()))
-        .collect();
-    let root = files.iter().find(|(file, _)| *file == "lib.rs");
-    let exports = root.map_or_else(BTreeMap::new, |(_, source)| exports(source));
-    for (file, source) in files.iter().filter(|(file, _)| *file != "lib.rs") {
-        let here = module(file);
-        for (name, line) in imports(file, source) {
-            let there = exports.get(&name).cloned().unwrap_or(name);
-            if there != here && graph.contains_key(&there) {
-                let known = graph.get_mut(&here).expect("each module is in the graph");
-                known.entry(there).or_insert_with(|| ((*file).to_owned(), line));
-            }
+/// The directories with modules: the root, which is empty, and the others with a slash at the end.
+fn directories(files: &[(&str, &Source)]) -> BTreeSet<String> {
+    let below = |path: &str| {
+        path.match_indices('/')
+            .map(|(end, _)| path[..=end].to_owned())
+            .collect::<Vec<_>>()
+    };
+    let below = files.iter().flat_map(|(path, _)| below(path));
+    below.chain([String::new()]).collect()
+}
+
+/// The imports between the modules of one directory.
+fn graph(directory: &str, imports: &[Import]) -> Graph {
+    let mut graph = Graph::new();
+    for import in imports {
+        let (Some(from), Some(to)) = (module(directory, &import.from), module(directory, &import.to)) else {
+            continue;
+        };
+        graph.entry(to.clone()).or_default();
+        let known = graph.entry(from.clone()).or_default();
+        if from != to {
+            known.entry(to).or_insert_with(|| (import.from.clone(), import.line));
         }
     }
     graph
 }
 
-/// The module of a file: `worker/driver.rs` is in `worker`, and `body.rs` is `body`.
-fn module(file: &str) -> String {
-    let first = file.split('/').next().unwrap_or(file);
-    first.trim_end_matches(".rs").to_owned()
-}
-
-/// The modules of the items that `lib.rs` exports from the root, by the items' names.
-fn exports(root: &Source) -> BTreeMap<String, String> {
-    let code: String = code(root).map(|(_, line)| line).collect::<Vec<_>>().join("\n");
-    let mut exports = BTreeMap::new();
-    for (before, statement) in code.split("pub use ").zip(code.split("pub use ").skip(1)) {
-        // The exports of a module such as `prelude` are indented.
-        if before.ends_with(' ') {
-            continue;
-        }
-        let statement = statement.split(';').next().unwrap_or_default();
-        let statement = statement.trim_start_matches("self::").trim_start_matches("crate::");
-        let module = segment(statement);
-        for word in statement.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')) {
-            if word.starts_with(|first: char| first.is_uppercase()) {
-                exports.insert(word.to_owned(), module.clone());
-            }
-        }
+/// The module of a directory that contains a file; `None` outside of the directory.
+fn module(directory: &str, file: &str) -> Option<String> {
+    if file == "lib.rs" {
+        return None;
     }
-    exports
-}
-
-/// The first segments of the paths that start at the root of the crate, with their lines.
-fn imports(file: &str, source: &Source) -> BTreeMap<String, usize> {
-    let mut text = String::new();
-    let mut starts = Vec::new();
-    for (number, line) in code(source) {
-        starts.push((text.len(), number));
-        text.push_str(line);
-        text.push('\n');
+    // The module of the directory `a/` is `a/mod.rs` or `a.rs`.
+    if !directory.is_empty() && file.strip_suffix(".rs") == directory.strip_suffix('/') {
+        return Some("mod".to_owned());
     }
-    let line = |position: usize| {
-        starts
-            .iter()
-            .rev()
-            .find(|(start, _)| *start <= position)
-            .map_or(0, |(_, line)| *line)
-    };
-    let mut found = BTreeMap::new();
-    let root = "super::".repeat(depth(file));
-    for prefix in ["crate::", &root] {
-        for (position, _) in text.match_indices(prefix) {
-            let before = &text[..position];
-            if before.ends_with(|letter: char| letter.is_alphanumeric() || "_$:".contains(letter)) {
-                continue;
-            }
-            for name in names(&text[position + prefix.len()..]) {
-                found.entry(name).or_insert_with(|| line(position));
-            }
-        }
-    }
-    found
-}
-
-/// The number of modules from a file to the root of its crate.
-fn depth(file: &str) -> usize {
-    let segments = file.split('/').count();
-    segments - usize::from(file.ends_with("/mod.rs"))
-}
-
-/// The first segments that a path or a list of paths in braces begins with.
-fn names(path: &str) -> Vec<String> {
-    let Some(list) = path.strip_prefix('{') else {
-        return Some(segment(path))
-            .filter(|name| !name.is_empty())
-            .into_iter()
-            .collect();
-    };
-    let mut names = Vec::new();
-    let mut open = 1;
-    let mut is_first = true;
-    for (index, letter) in list.char_indices() {
-        match letter {
-            '{' => open += 1,
-            '}' => open -= 1,
-            ',' if open == 1 => is_first = true,
-            _ if is_first && !letter.is_whitespace() => {
-                names.push(segment(&list[index..]));
-                is_first = false;
-            }
-            _ => {}
-        }
-        if open == 0 {
-            break;
-        }
-    }
-    names
-}
-
-/// The lines of code with their numbers, without comments and unit tests.
-fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
-    let lines = source.code().enumerate().map(|(index, line)| (index + 1, line));
-    lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
-}
-
-fn segment(path: &str) -> String {
-    let end = path.find(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
-    path[..end.unwrap_or(path.len())].to_owned()
+    let first = file.strip_prefix(directory)?.split('/').next()?;
+    Some(first.trim_end_matches(".rs").to_owned())
 }
 
 /// The imports among the members of a cycle, with a place of each.
@@ -227,13 +145,14 @@ mod tests {
         let found = found(&[
             (
                 "crates/a/src/lib.rs",
-                "mod body;\nmod server;\npub use crate::body::Body;\n",
+                "mod body;\nmod server;\nmod problem;\npub use crate::body::Body;\n",
             ),
-            ("crates/a/src/body.rs", "use crate::server::Key;\n"),
+            ("crates/a/src/body.rs", "use crate::server::key::Key;\n"),
             (
                 "crates/a/src/server/key.rs",
                 "//! A key.\n\nuse crate::{\n    body::{Body, Piece},\n    problem::Problem,\n};\n",
             ),
+            ("crates/a/src/server/mod.rs", "mod key;\n"),
             ("crates/a/src/problem.rs", "// crate::server\n"),
         ]);
         let message = "these modules import each other: body -> server (body.rs:1), server -> body (server/key.rs:3)";
@@ -256,6 +175,22 @@ mod tests {
             ]);
             assert_eq!(found.len(), 1, "{import}");
             assert_eq!(found[0].0, "crates/a/src/{body,server}", "{import}");
+        }
+    }
+
+    #[test]
+    fn a_module_and_its_part_that_import_each_other_are_a_cycle() {
+        for parent in ["crates/a/src/h1/mod.rs", "crates/a/src/h1.rs"] {
+            let found = found(&[
+                (
+                    parent,
+                    "mod head;\nmod scan;\nuse self::head::Head;\npub struct Http1;\n",
+                ),
+                ("crates/a/src/h1/head.rs", "use super::Http1;\npub struct Head;\n"),
+                ("crates/a/src/h1/scan.rs", "use super::Http1;\n"),
+            ]);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!(found[0].0, "crates/a/src/h1/{head,mod}");
         }
     }
 

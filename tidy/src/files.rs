@@ -1,19 +1,58 @@
-//! The length of files, and the crates that forbid `unsafe`.
+//! The length of files and functions, and the crates that forbid `unsafe`.
 
 use crate::Finding;
 use crate::source::Source;
 
 /// A longer file is split by concept.
 const LINES: usize = 700;
+/// A longer function is split by concept. Tests are tables, which may be longer.
+const FUNCTION_LINES: usize = 80;
 
-pub(crate) fn check(source: &Source) -> Option<Finding> {
+pub(crate) fn check(source: &Source) -> Vec<Finding> {
+    if !source.is_rust() {
+        return Vec::new();
+    }
     let lines = source.text.lines().count();
-    (source.is_rust() && lines > LINES).then(|| Finding {
+    let file = (lines > LINES).then(|| Finding {
         rule: "length",
         path: source.path.clone(),
         line: 0,
         message: format!("{lines} lines, at most {LINES}: split it by concept"),
-    })
+    });
+    file.into_iter().chain(check_functions(source)).collect()
+}
+
+fn check_functions(source: &Source) -> Vec<Finding> {
+    let is_test = source.path.split('/').any(|part| part == "tests" || part == "tests.rs");
+    let lines: Vec<&str> = source.code().take_while(|_| !is_test).collect();
+    let finding = |(index, line): (usize, &&str)| {
+        let indent = line.len() - line.trim_start().len();
+        let name = function(line.trim_start())?;
+        // The format puts the end of an item under its beginning.
+        let is_end =
+            |line: &&str| line.len() > indent && line[..indent].trim().is_empty() && line[indent..].starts_with('}');
+        let length = lines[index..].iter().position(is_end)? + 1;
+        let is_declaration = line.ends_with(';') || line.ends_with('}');
+        (length > FUNCTION_LINES && !is_declaration).then(|| Finding {
+            rule: "function",
+            path: source.path.clone(),
+            line: index + 1,
+            message: format!("`{name}` has {length} lines, at most {FUNCTION_LINES}: split it by concept"),
+        })
+    };
+    lines.iter().enumerate().filter_map(finding).collect()
+}
+
+/// The name of the function that a line begins.
+fn function(line: &str) -> Option<&str> {
+    let (before, after) = line.split_once("fn ")?;
+    let is_modifier = |word: &str| {
+        word.starts_with("pub")
+            || ["in", "const", "async", "unsafe", "extern", "default", "\"C\""].contains(&word)
+            || word.ends_with(')')
+    };
+    let end = after.find(|letter: char| !(letter.is_alphanumeric() || letter == '_'))?;
+    before.split_whitespace().all(is_modifier).then(|| &after[..end])
 }
 
 /// Every library but the socket layer forbids `unsafe`.
@@ -38,9 +77,37 @@ mod tests {
 
     #[test]
     fn a_long_file_is_found() {
-        assert!(check(&crate::source("a.rs", &"\n".repeat(701))).is_some());
-        assert!(check(&crate::source("a.rs", &"\n".repeat(700))).is_none());
-        assert!(check(&crate::source("a.md", &"\n".repeat(701))).is_none());
+        assert_eq!(check(&crate::source("a.rs", &"\n".repeat(701))).len(), 1);
+        assert!(check(&crate::source("a.rs", &"\n".repeat(700))).is_empty());
+        assert!(check(&crate::source("a.md", &"\n".repeat(701))).is_empty());
+    }
+
+    #[test]
+    fn a_long_function_is_found() {
+        for head in [
+            "fn serve() {",
+            "    pub(crate) const fn serve() {",
+            "async fn serve(\n    a: u8,\n) {",
+        ] {
+            let indent = &head[..head.len() - head.trim_start().len()];
+            let text = |lines: usize| {
+                let rest = lines - head.lines().count() - 1;
+                format!(
+                    "struct A {{}}\n{head}\n{}{indent}}}\n}}\n",
+                    format!("{indent}    b();\n").repeat(rest)
+                )
+            };
+            assert!(check(&crate::source("src/a.rs", &text(80))).is_empty(), "{head}");
+            let found = check(&crate::source("src/a.rs", &text(81)));
+            assert_eq!(found.len(), 1, "{head}");
+            assert_eq!(found[0].line, 2);
+            assert!(
+                found[0].message.starts_with("`serve` has 81 lines"),
+                "{}",
+                found[0].message
+            );
+            assert!(check(&crate::source("tests/a.rs", &text(81))).is_empty());
+        }
     }
 
     #[test]

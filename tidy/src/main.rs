@@ -1,4 +1,4 @@
-//! Checks of the source that neither the compiler nor clippy makes: the language of prose, the length of files, the
+//! Checks of the source that neither the compiler nor clippy makes: the language of prose, the length of files and functions, the
 //! uniqueness of type names, the direction of imports, the place of `unsafe`, and the links of the documentation.
 //!
 //! ```sh
@@ -14,6 +14,7 @@
 mod allow;
 mod cycles;
 mod files;
+mod imports;
 mod language;
 mod links;
 mod names;
