@@ -264,13 +264,9 @@ impl<T: Store> Idempotency<T> {
             account: &owner.account,
             is_pinned: true,
         };
-        if !self.replace(&key, None, Some(marker)).await? {
-            let stored = self.store.get(&key).await.map_err(|error| failed(&error))?;
-            return match stored {
-                Some(stored) => replay(&stored, &fingerprint),
-                // The request has completed in the meantime.
-                None => Err(in_progress()),
-            };
+        let stored = self.store.insert(&key, marker).await.map_err(|error| failed(&error))?;
+        if let Some(stored) = stored {
+            return replay(&stored, &fingerprint);
         }
         let response = self.run(request, next, &key, marker).await;
         let (response, record) = self.record(response, &fingerprint).await;

@@ -67,6 +67,7 @@
 #[cfg(any(feature = "compression", feature = "files"))]
 mod accept_encoding;
 mod body_limit;
+mod budget;
 #[cfg(feature = "compression")]
 mod coded_tags;
 #[cfg(feature = "compression")]
@@ -96,6 +97,7 @@ mod trailing_slash;
 #[cfg(feature = "files")]
 pub(crate) use accept_encoding::accepted;
 pub use body_limit::BodyLimit;
+pub use budget::{Budget, Taken};
 #[cfg(feature = "compression")]
 pub use compression::Compression;
 pub use concurrency::ConcurrencyLimit;

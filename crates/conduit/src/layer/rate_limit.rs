@@ -10,19 +10,15 @@ use http::header::{HeaderName, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
 use super::store::short_name;
-use super::{Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store, Value};
+use super::{Budget, Layer, MemoryStore, Next, SECONDS_TO_WAIT, Store, Taken};
 use crate::extract::Client;
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::server::clock;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
-/// The number of attempts to update a budget under contention.
-const ATTEMPTS: usize = 8;
 
 /// Returns the client that a request counts towards; `None` if it is not counted.
 type ClientKey = Arc<dyn Fn(&Request) -> Option<String> + Send + Sync>;
@@ -65,8 +61,7 @@ pub struct RateLimit<T = MemoryStore> {
     store: T,
     key: ClientKey,
     name: &'static str,
-    requests: u64,
-    period: Duration,
+    budget: Budget,
     policy: HeaderValue,
 }
 
@@ -86,8 +81,7 @@ impl RateLimit {
             store: MemoryStore::default(),
             key: Arc::new(|request| Some(by_address(request))),
             name: "default",
-            requests: requests.into(),
-            period,
+            budget: Budget { requests, period },
             policy: HeaderValue::from_static(""),
         }
         .named("default")
@@ -171,8 +165,8 @@ impl<T: Store> RateLimit<T> {
             "`{name}` is not a valid name of a limit: use letters, digits, `-` and `_`"
         );
         self.name = name;
-        let seconds = self.period.as_secs().max(1);
-        let policy = format!("\"{name}\";q={};w={seconds}", self.requests);
+        let seconds = self.budget.period.as_secs().max(1);
+        let policy = format!("\"{name}\";q={};w={seconds}", self.budget.requests);
         self.policy = HeaderValue::try_from(policy).expect("a token and numbers are allowed in a header field");
         self
     }
@@ -183,8 +177,7 @@ impl<T: Store> RateLimit<T> {
             store,
             key: self.key,
             name: self.name,
-            requests: self.requests,
-            period: self.period,
+            budget: self.budget,
             policy: self.policy,
         }
     }
@@ -192,37 +185,7 @@ impl<T: Store> RateLimit<T> {
     /// Takes one request from the budget of `key`.
     async fn take(&self, key: String) -> Result<Taken, T::Error> {
         let key = format!("rate:{}:{}", self.name, short_name(key));
-        for _ in 0..ATTEMPTS {
-            let stored = self.store.get(key.as_bytes()).await?;
-            let now = u64::try_from(clock::since_epoch().as_micros()).unwrap_or(u64::MAX);
-            let arrival = stored
-                .as_deref()
-                .and_then(|value| value.try_into().ok())
-                .map_or(0, u64::from_be_bytes);
-            let taken = take_at(arrival, now, self.requests, self.period);
-            let Some(next) = taken.arrival else { return Ok(taken) };
-            let lifetime = Duration::from_micros(next.saturating_sub(now)) + Duration::from_millis(1);
-            // Evict the budgets closest to full first, regardless of the client.
-            let value = Value {
-                bytes: &next.to_be_bytes(),
-                lifetime,
-                account: "rate",
-                is_pinned: false,
-            };
-            if self
-                .store
-                .replace(key.as_bytes(), stored.as_deref(), Some(value))
-                .await?
-            {
-                return Ok(taken);
-            }
-        }
-        // Concurrent requests of the same client won every attempt.
-        Ok(Taken {
-            arrival: None,
-            left: 0,
-            wait: self.period / u32::try_from(self.requests).unwrap_or(u32::MAX),
-        })
+        self.store.take(key.as_bytes(), self.budget).await
     }
 
     fn say(&self, response: &mut Response, taken: &Taken) {
@@ -231,43 +194,6 @@ impl<T: Store> RateLimit<T> {
         let rest = HeaderValue::try_from(rest).expect("a token and numbers are allowed in a header field");
         headers.append(RATE_LIMIT, rest);
         headers.append(RATE_LIMIT_POLICY, self.policy.clone());
-    }
-}
-
-/// The result of charging a request to a budget.
-#[derive(Debug, PartialEq)]
-struct Taken {
-    /// The arrival time to store; `None` if the budget is exhausted.
-    arrival: Option<u64>,
-    /// The number of remaining requests.
-    left: u64,
-    /// The time until one more is available.
-    wait: Duration,
-}
-
-/// The generic cell rate algorithm. `arrival` is the theoretical arrival time of the next request, in microseconds, if each
-/// request came exactly one interval after the previous one. It is at most one period ahead.
-fn take_at(arrival: u64, now: u64, requests: u64, period: Duration) -> Taken {
-    let period = u64::try_from(period.as_micros()).unwrap_or(u64::MAX / 4);
-    let interval = (period / requests).max(1);
-    let arrival = arrival.max(now);
-    let next = arrival.saturating_add(interval);
-    let ahead = next.saturating_sub(now);
-    let tolerance = interval * requests;
-    if ahead > tolerance {
-        return Taken {
-            arrival: None,
-            left: 0,
-            wait: Duration::from_micros(ahead - tolerance),
-        };
-    }
-    Taken {
-        arrival: Some(next),
-        left: (tolerance - ahead) / interval,
-        wait: Duration::from_micros(match ahead % interval {
-            0 => interval,
-            rest => rest,
-        }),
     }
 }
 
@@ -313,14 +239,14 @@ impl<T: Store> Layer for RateLimit<T> {
                 return next.run(request).await;
             }
         };
-        let mut response = if taken.arrival.is_some() {
+        let mut response = if taken.is_accepted {
             next.run(request).await
         } else {
             let wait = seconds(taken.wait);
             Problem::new(StatusCode::TOO_MANY_REQUESTS)
                 .with_detail(format!(
                     "{} requests in {:?} are allowed; the next is in {wait} s",
-                    self.requests, self.period
+                    self.budget.requests, self.budget.period
                 ))
                 .with_header(RETRY_AFTER, HeaderValue::from(wait))
                 .into_response()
@@ -344,7 +270,7 @@ impl<T: Store> Layer for RateLimit<T> {
     }
 
     fn name(&self) -> Cow<'static, str> {
-        format!("RateLimit({} in {:?})", self.requests, self.period).into()
+        format!("RateLimit({} in {:?})", self.budget.requests, self.budget.period).into()
     }
 }
 
@@ -352,8 +278,7 @@ impl<T: fmt::Debug> fmt::Debug for RateLimit<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimit")
             .field("name", &self.name)
-            .field("requests", &self.requests)
-            .field("period", &self.period)
+            .field("budget", &self.budget)
             .field("store", &self.store)
             .finish_non_exhaustive()
     }
@@ -362,61 +287,6 @@ impl<T: fmt::Debug> fmt::Debug for RateLimit<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SECOND: u64 = 1_000_000;
-
-    /// Sends requests at these times, and returns which are accepted.
-    fn let_through(times: impl IntoIterator<Item = u64>, requests: u64, period: Duration) -> Vec<bool> {
-        let mut arrival = 0;
-        let take = |now| match take_at(arrival, now, requests, period).arrival {
-            Some(next) => {
-                arrival = next;
-                true
-            }
-            None => false,
-        };
-        times.into_iter().map(take).collect()
-    }
-
-    #[test]
-    fn a_burst_of_all_requests_is_let_through_and_no_more() {
-        let start = 1_700_000_000 * SECOND;
-        let burst = let_through([start; 12], 10, Duration::from_secs(60));
-        assert_eq!(burst.iter().filter(|&&passed| passed).count(), 10);
-        assert_eq!(burst[9..], [true, false, false]);
-    }
-
-    #[test]
-    fn the_budget_refills_evenly() {
-        let start = 1_700_000_000 * SECOND;
-        let times = [
-            vec![start; 10],
-            vec![start + 6 * SECOND - 1, start + 6 * SECOND, start + 6 * SECOND],
-        ]
-        .concat();
-        let passed = let_through(times, 10, Duration::from_secs(60));
-        assert_eq!(passed[10..], [false, true, false]);
-    }
-
-    #[test]
-    fn rate_limit_fields_have_the_remaining_requests_and_the_time_until_more() {
-        let start = 1_700_000_000 * SECOND;
-        let first = take_at(0, start, 10, Duration::from_secs(60));
-        assert_eq!((first.left, first.wait), (9, Duration::from_secs(6)));
-        let spent = start + 60 * SECOND;
-        let refused = take_at(spent, start, 10, Duration::from_secs(60));
-        assert_eq!((refused.arrival, refused.wait), (None, Duration::from_secs(6)));
-    }
-
-    #[test]
-    fn a_clock_that_was_set_back_does_not_lock_a_client_out_for_longer_than_a_period_more() {
-        let start = 1_700_000_000 * SECOND;
-        assert!(
-            take_at(start, start - 10 * SECOND, 10, Duration::from_secs(60))
-                .arrival
-                .is_some()
-        );
-    }
 
     #[test]
     fn all_addresses_of_a_subscribers_network_share_one_budget() {

@@ -11,7 +11,9 @@ use bytes::Bytes;
 // The runtime's clock, which tests can advance.
 use tokio::time::Instant;
 
+use super::budget::{Budget, Taken};
 use super::hash::hash;
+use crate::server::clock;
 
 /// The maximum number of shards of a memory store, each with a lock.
 const SHARDS: usize = 16;
@@ -19,15 +21,20 @@ const SHARDS: usize = 16;
 const SHARD_BYTES: usize = 4 * 1024 * 1024;
 /// The approximate memory of an entry without its key and value.
 const ENTRY_BYTES: usize = 320;
+/// The number of attempts to take from a budget by `get` and `replace`.
+const ATTEMPTS: usize = 8;
+/// The account of budgets: those that are closest to full are evicted first, regardless of the client.
+const BUDGETS: &str = "rate";
 /// The longest client name that is used in a key without hashing.
 const NAME_BYTES: usize = 64;
 
-/// A key-value store with lifetimes and an atomic compare-and-set: the state of [`RateLimit`](super::RateLimit) and
-/// [`Idempotency`](super::Idempotency).
+/// A key-value store with lifetimes and atomic changes: the state of [`RateLimit`](super::RateLimit),
+/// [`Idempotency`](super::Idempotency) and sessions.
 ///
-/// [`MemoryStore`] serves a single process. A service with several processes implements this trait for a shared database. In
-/// Redis, `get` is `GET`; `replace` is `SET key value PX lifetime NX` if no value is expected, and otherwise a script of four
-/// lines that compares and sets. Configure such a database to reject writes when it is full rather than to evict.
+/// [`MemoryStore`] serves a single process; processes that share a database use a store in it. `get` and `replace` are
+/// required. A store in a database also implements [`take`](Self::take) and [`insert`](Self::insert) as one request each: the
+/// provided ones make several, and repeat them for a key that other requests change. Configure such a database to reject
+/// writes when it is full rather than to evict.
 ///
 /// # Example
 ///
@@ -83,6 +90,81 @@ pub trait Store: Clone + Send + 'static {
         expected: Option<&[u8]>,
         value: Option<Value<'_>>,
     ) -> impl Future<Output = Result<bool, Self::Error>>;
+
+    /// Sets the value of a key that has none, atomically. Returns `None` then, and otherwise the value that the key has.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store is unreachable or full.
+    fn insert(&self, key: &[u8], value: Value<'_>) -> impl Future<Output = Result<Option<Bytes>, Self::Error>> {
+        async move {
+            loop {
+                if self.replace(key, None, Some(value)).await? {
+                    return Ok(None);
+                }
+                // A value that has ended meanwhile makes room for this one.
+                if let Some(found) = self.get(key).await? {
+                    return Ok(Some(found));
+                }
+            }
+        }
+    }
+
+    /// Takes one request from the budget of a key, atomically. A key without a value has the whole budget. The store may
+    /// forget a budget that has refilled.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store is unreachable or full.
+    fn take(&self, key: &[u8], budget: Budget) -> impl Future<Output = Result<Taken, Self::Error>> {
+        async move {
+            for _ in 0..ATTEMPTS {
+                let stored = self.get(key).await?;
+                let (taken, next) = take_of(stored.as_deref(), budget);
+                let Some(next) = next else { return Ok(taken) };
+                if self.replace(key, stored.as_deref(), Some(next.value())).await? {
+                    return Ok(taken);
+                }
+            }
+            // Concurrent requests of the same client won every attempt.
+            Ok(Taken {
+                is_accepted: false,
+                left: 0,
+                wait: budget.interval(),
+            })
+        }
+    }
+}
+
+/// The stored form of a budget: the arrival time in microseconds since 1970.
+struct StoredBudget {
+    arrival: [u8; 8],
+    lifetime: Duration,
+}
+
+impl StoredBudget {
+    fn value(&self) -> Value<'_> {
+        Value {
+            bytes: &self.arrival,
+            lifetime: self.lifetime,
+            account: BUDGETS,
+            is_pinned: false,
+        }
+    }
+}
+
+/// Takes a request from the budget with this stored form. Returns the form to store; `None` if the budget is exhausted.
+fn take_of(stored: Option<&[u8]>, budget: Budget) -> (Taken, Option<StoredBudget>) {
+    let now = u64::try_from(clock::since_epoch().as_micros()).unwrap_or(u64::MAX);
+    let arrival = stored
+        .and_then(|value| value.try_into().ok())
+        .map_or(0, u64::from_be_bytes);
+    let (taken, next) = budget.take_at(arrival, now);
+    let stored = StoredBudget {
+        arrival: next.to_be_bytes(),
+        lifetime: Duration::from_micros(next - now) + Duration::from_millis(1),
+    };
+    (taken, taken.is_accepted.then_some(stored))
 }
 
 /// A value for a [`Store`].
@@ -185,24 +267,11 @@ impl MemoryStore {
         if shard.live(key, now).map(|value| &value[..]) != expected {
             return Ok(false);
         }
-        let before = shard.remove(key);
-        let Some(value) = value else { return Ok(true) };
-        let until = now.checked_add(value.lifetime).unwrap_or(now);
-        let entry = Entry {
-            value: Bytes::copy_from_slice(value.bytes),
-            until,
-            account: shard.account(value.account),
-            is_pinned: value.is_pinned,
-        };
-        let key = Bytes::copy_from_slice(key);
-        let room = shard.make_room(&key, &entry, self.0.limit_bytes, now);
-        if room.is_ok() {
-            shard.insert(key, entry);
-        } else if let Some(before) = before {
-            // The previous entry still fits in its room.
-            shard.insert(key, before);
+        match value {
+            Some(value) => shard.set(key, value, self.0.limit_bytes, now)?,
+            None => drop(shard.remove(key)),
         }
-        room.map(|()| true)
+        Ok(true)
     }
 }
 
@@ -233,6 +302,26 @@ impl Shard {
             Some((known, _)) => Arc::clone(known),
             None => Arc::from(name),
         }
+    }
+
+    /// Sets the value of a key. If there is no room, the previous one remains.
+    fn set(&mut self, key: &[u8], value: Value<'_>, limit_bytes: usize, now: Instant) -> Result<(), StoreFull> {
+        let before = self.remove(key);
+        let entry = Entry {
+            value: Bytes::copy_from_slice(value.bytes),
+            until: now.checked_add(value.lifetime).unwrap_or(now),
+            account: self.account(value.account),
+            is_pinned: value.is_pinned,
+        };
+        let key = Bytes::copy_from_slice(key);
+        let room = self.make_room(&key, &entry, limit_bytes, now);
+        if room.is_ok() {
+            self.insert(key, entry);
+        } else if let Some(before) = before {
+            // It still fits in its room.
+            self.insert(key, before);
+        }
+        room
     }
 
     fn insert(&mut self, key: Bytes, entry: Entry) {
@@ -345,6 +434,25 @@ impl Store for MemoryStore {
 
     async fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: Option<Value<'_>>) -> Result<bool, StoreFull> {
         self.replace_at(key, expected, value, Instant::now())
+    }
+
+    async fn insert(&self, key: &[u8], value: Value<'_>) -> Result<Option<Bytes>, StoreFull> {
+        let now = Instant::now();
+        let mut shard = self.shard(key);
+        match shard.live(key, now).cloned() {
+            Some(found) => Ok(Some(found)),
+            None => shard.set(key, value, self.0.limit_bytes, now).map(|()| None),
+        }
+    }
+
+    async fn take(&self, key: &[u8], budget: Budget) -> Result<Taken, StoreFull> {
+        let now = Instant::now();
+        let mut shard = self.shard(key);
+        let (taken, next) = take_of(shard.live(key, now).map(|value| &value[..]), budget);
+        if let Some(next) = next {
+            shard.set(key, next.value(), self.0.limit_bytes, now)?;
+        }
+        Ok(taken)
     }
 }
 
