@@ -17,6 +17,10 @@
 //! let app = App::new(()).routes(routes![home, conduit::health::healthz, conduit::health::readyz]);
 //! ```
 
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use conduit_macros::get;
 use http::StatusCode;
 
@@ -28,21 +32,91 @@ pub fn healthz() -> &'static str {
     "alive\n"
 }
 
-/// Returns 200 while the server accepts requests, and 503 from the beginning of a shutdown, or while the
-/// [memory for bodies](crate::App::body_memory) is nearly used up.
+/// Returns 200 while the server accepts requests, and 503 from the beginning of a shutdown, while the
+/// [memory for bodies](crate::App::body_memory) is nearly used up, or while a [`Dependency`] of the process is unavailable.
 ///
-/// If readiness has more conditions, such as a database, write a route that combines them with [`is_ready`].
+/// If readiness has more conditions, write a route that combines them with [`is_ready`].
 #[get("/readyz")]
 pub fn readyz() -> (StatusCode, &'static str) {
-    match current::server() {
-        Some(server) if server.is_ready() => (StatusCode::OK, "ready\n"),
-        Some(server) if !server.budgets().has_room() => (StatusCode::SERVICE_UNAVAILABLE, "no memory for bodies\n"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+    let reason = match current::server() {
+        Some(server) if server.is_ready() => match unavailable() {
+            None => return (StatusCode::OK, "ready\n"),
+            Some(dependency) => dependency.problem,
+        },
+        Some(server) if !server.budgets().has_room() => "no memory for bodies\n",
+        _ => "stopping\n",
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, reason)
+}
+
+/// Returns whether the server of this worker thread accepts requests: no shutdown has begun, there is memory for bodies, and
+/// each [`Dependency`] is available. False on other threads.
+pub fn is_ready() -> bool {
+    current::server().is_some_and(|server| server.is_ready()) && unavailable().is_none()
+}
+
+/// The dependencies of this process.
+static DEPENDENCIES: Mutex<Vec<Weak<DependencyState>>> = Mutex::new(Vec::new());
+
+/// A service that this process depends on, such as the engine of a [`Hub`](crate::hub::Hub). While it is unavailable,
+/// [`readyz`](fn@readyz) responds with 503, until the last clone is dropped.
+///
+/// # Example
+///
+/// The client of a database reports its connection:
+///
+/// ```
+/// use conduit::health::Dependency;
+///
+/// let database = Dependency::new("no connection to the database\n");
+/// assert!(database.is_available());
+/// database.set_available(false);
+/// assert!(!database.is_available());
+/// ```
+#[derive(Clone)]
+pub struct Dependency(Arc<DependencyState>);
+
+struct DependencyState {
+    problem: &'static str,
+    is_available: AtomicBool,
+}
+
+impl Dependency {
+    /// A dependency that is available. The text is the body of the response of `readyz` while it is not.
+    pub fn new(problem: &'static str) -> Self {
+        let state = Arc::new(DependencyState {
+            problem,
+            is_available: AtomicBool::new(true),
+        });
+        let mut dependencies = DEPENDENCIES.lock().unwrap_or_else(PoisonError::into_inner);
+        dependencies.retain(|known| known.strong_count() > 0);
+        dependencies.push(Arc::downgrade(&state));
+        Dependency(state)
+    }
+
+    /// Sets the availability. Returns that before.
+    pub fn set_available(&self, is_available: bool) -> bool {
+        self.0.is_available.swap(is_available, Ordering::AcqRel)
+    }
+
+    /// Returns whether it is available.
+    pub fn is_available(&self) -> bool {
+        self.0.is_available.load(Ordering::Acquire)
     }
 }
 
-/// Returns whether the server of this worker thread accepts requests: no shutdown has begun, and there is memory for bodies.
-/// False on other threads.
-pub fn is_ready() -> bool {
-    current::server().is_some_and(|server| server.is_ready())
+impl fmt::Debug for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dependency")
+            .field("problem", &self.0.problem)
+            .field("is_available", &self.is_available())
+            .finish()
+    }
+}
+
+/// A dependency that is unavailable.
+fn unavailable() -> Option<Arc<DependencyState>> {
+    let dependencies = DEPENDENCIES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = dependencies.iter().filter_map(Weak::upgrade);
+    known.find(|dependency| !dependency.is_available.load(Ordering::Acquire))
 }

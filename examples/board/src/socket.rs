@@ -127,7 +127,7 @@ impl Client {
                         sender.send(&Event::Note { position, note }).await?;
                     }
                     Some(Update::Joined(_) | Update::Left(_)) => {
-                        sender.send(&Event::Present { names: self.notes.present().await }).await?;
+                        sender.send(&Event::Present { names: self.notes.present().await? }).await?;
                     }
                     Some(Update::Missed) => sender.send(&Event::Missed).await?,
                     None => return Ok(()),

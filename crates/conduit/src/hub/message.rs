@@ -22,6 +22,24 @@ pub struct Position {
     pub(super) number: u64,
 }
 
+impl Position {
+    /// The position of a message that an engine has: a topic that begins again, such as after the loss of its history, has a
+    /// larger `epoch`, and its messages are numbered from 1 on.
+    pub fn new(epoch: u64, number: u64) -> Self {
+        Position { epoch, number }
+    }
+
+    /// The number of the topic's beginning: in a hub without an engine, its time in milliseconds since 1970.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The number of the message.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}-{}", self.epoch, self.number)
@@ -65,10 +83,10 @@ pub(super) struct Message {
 }
 
 impl Message {
-    pub(super) fn new(position: Position, json: Arc<str>) -> Self {
+    pub(super) fn new(position: Position, json: Arc<str>, published: Instant) -> Self {
         Message {
             position,
-            published: Instant::now(),
+            published,
             json,
             event: OnceLock::new(),
         }
@@ -164,6 +182,8 @@ pub(super) enum Change {
     Message(Arc<Message>),
     Joined(Arc<str>),
     Left(Arc<str>),
+    /// Messages before the next one are lost.
+    Missed,
 }
 
 impl Notice {
@@ -171,6 +191,7 @@ impl Notice {
         match &self.change {
             Change::Message(message) => message.cost(),
             Change::Joined(member) | Change::Left(member) => member.len() + MESSAGE_BYTES,
+            Change::Missed => MESSAGE_BYTES,
         }
     }
 }

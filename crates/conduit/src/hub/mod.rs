@@ -64,8 +64,10 @@
 //! assert_eq!(bob.event().expect("an event").data, r#"{"text":"hello"}"#);
 //! ```
 
+mod engine;
 mod local;
 mod message;
+mod replica;
 mod ring;
 mod shared;
 mod subscription;
@@ -75,7 +77,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::message::{Position, Published};
+pub use self::engine::{EngineFuture, EngineMessage, HubEngine, Replica, TopicSnapshot};
+pub use self::message::{InvalidPosition, Position, Published};
 use self::shared::SharedTopics;
 pub(crate) use self::subscription::encoded;
 pub use self::subscription::{LagPolicy, Subscription, Update};
@@ -92,6 +95,9 @@ use crate::problem::Problem;
 /// - **Cost**: a message is encoded once. Each worker with a subscriber gets one command for it and takes no lock to
 ///   deliver it; its bytes are shared by all subscribers.
 /// - **Bounds**: those of [`HubConfig`]. A subscriber that is slow follows its [`LagPolicy`].
+///
+/// A hub is a part of one process. [`with_engine`](Self::with_engine) connects the hubs of several processes with the same
+/// guarantees, which each engine limits in its documentation.
 #[derive(Clone)]
 pub struct Hub(pub(self) Arc<SharedTopics>);
 
@@ -143,7 +149,15 @@ impl Hub {
 
     /// A hub with these bounds.
     pub fn with(config: HubConfig) -> Self {
-        Hub(Arc::new(SharedTopics::new(config)))
+        Hub(Arc::new(SharedTopics::new(config, None)))
+    }
+
+    /// A hub with these bounds that shares its topics with the hubs of other processes. These need the same bounds.
+    pub fn with_engine(config: HubConfig, engine: impl HubEngine) -> Self {
+        let engine: Arc<dyn HubEngine> = Arc::new(engine);
+        let shared = Arc::new(SharedTopics::new(config, Some(Arc::clone(&engine))));
+        engine.start(Replica::new(&shared));
+        Hub(shared)
     }
 
     /// The topic with this key, if its family permits it to the client.
@@ -165,7 +179,7 @@ impl Hub {
         Topic::new(self.clone(), key, Access::PublishAndSubscribe)
     }
 
-    /// The number of topics with a subscriber, a member or a message.
+    /// The number of topics with a subscriber, a member or a message in this process.
     pub fn topics(&self) -> usize {
         self.0.topics()
     }
@@ -215,7 +229,14 @@ pub enum HubError {
     /// The message cannot be written as JSON, such as a map with keys that are not strings.
     #[problem(status = 500, title = "The message is not JSON")]
     NotJson,
-    /// A bound of [`HubConfig`] is reached.
+    /// The engine of the hub does not respond, or did not within its time: the message may have been published.
+    #[problem(
+        status = 503,
+        title = "Messages cannot be delivered",
+        detail = "the connection between the servers is interrupted; try again later"
+    )]
+    Unavailable,
+    /// A bound of [`HubConfig`] or of the engine is reached.
     #[problem(
         status = 503,
         title = "Too many live connections",
@@ -239,7 +260,8 @@ impl fmt::Display for HubError {
                 )
             }
             HubError::NotJson => f.write_str("a message cannot be written as JSON"),
-            HubError::Full { what } => write!(f, "the hub has its limit of {what}, which HubConfig sets"),
+            HubError::Unavailable => f.write_str("the engine of the hub does not respond"),
+            HubError::Full { what } => write!(f, "the hub has its limit of {what}, which its configuration sets"),
         }
     }
 }

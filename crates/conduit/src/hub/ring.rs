@@ -117,6 +117,7 @@ mod tests {
     use std::sync::Arc;
 
     use proptest::prelude::*;
+    use tokio::time::Instant;
 
     use super::super::message::{Message, Position};
     use super::*;
@@ -142,7 +143,7 @@ mod tests {
     fn message() -> Notice {
         Notice {
             number: 0,
-            change: Change::Message(Arc::new(Message::new(Position::default(), "1".into()))),
+            change: Change::Message(Arc::new(Message::new(Position::default(), "1".into(), Instant::now()))),
         }
     }
 

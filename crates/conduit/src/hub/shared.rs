@@ -11,7 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::engine::HubEngine;
 use super::message::{self, Change, Message, Notice, Position};
+use super::replica::ReplicaState;
 use super::{HubConfig, HubError};
 
 /// The number of parts, each with a lock.
@@ -21,10 +23,12 @@ const INBOX_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) struct SharedTopics {
     pub(super) config: HubConfig,
+    /// Carries messages between processes. Without one, this process has all of them.
+    pub(super) engine: Option<Arc<dyn HubEngine>>,
     /// Identifies the hub on each thread.
     pub(super) number: u64,
     hasher: RandomState,
-    shards: Box<[Mutex<TopicShard>]>,
+    pub(super) shards: Box<[Mutex<TopicShard>]>,
     topics: AtomicUsize,
     /// The beginning of the topic that was made last, so that no two topics of one name have the same.
     last_epoch: AtomicU64,
@@ -32,14 +36,16 @@ pub(super) struct SharedTopics {
 }
 
 #[derive(Default)]
-struct TopicShard {
-    topics: HashMap<Arc<str>, SharedTopic>,
+pub(super) struct TopicShard {
+    pub(super) topics: HashMap<Arc<str>, SharedTopic>,
     /// The times at which a message leaves a history, or an unused topic is removed. Each topic is listed at most once.
-    due: BinaryHeap<Reverse<(Instant, Arc<str>)>>,
+    pub(super) due: DueTopics,
 }
 
-struct SharedTopic {
-    last: Position,
+pub(super) type DueTopics = BinaryHeap<Reverse<(Instant, Arc<str>)>>;
+
+pub(super) struct SharedTopic {
+    pub(super) last: Position,
     /// The number of notices so far.
     notices: u64,
     history: VecDeque<Arc<Message>>,
@@ -47,7 +53,9 @@ struct SharedTopic {
     /// A message has left the history, or was not kept: positions before this one have a gap.
     complete_after: Position,
     workers: Vec<Arc<Inbox>>,
+    /// The members, and the number of their connections to this process.
     members: BTreeMap<Arc<str>, usize>,
+    pub(super) replica: ReplicaState,
     /// The time of the last operation.
     last_used: Instant,
     is_listed_as_due: bool,
@@ -108,10 +116,11 @@ pub(super) enum ReplayFrom {
 }
 
 impl SharedTopics {
-    pub(super) fn new(config: HubConfig) -> Self {
+    pub(super) fn new(config: HubConfig, engine: Option<Arc<dyn HubEngine>>) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         SharedTopics {
             config,
+            engine,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -125,14 +134,18 @@ impl SharedTopics {
         self.topics.load(Ordering::Relaxed)
     }
 
-    fn shard(&self, name: &str) -> MutexGuard<'_, TopicShard> {
+    pub(super) fn shard(&self, name: &str) -> MutexGuard<'_, TopicShard> {
         let at = self.hasher.hash_one(name) as usize % self.shards.len();
+        Self::locked(&self.shards[at])
+    }
+
+    pub(super) fn locked(shard: &Mutex<TopicShard>) -> MutexGuard<'_, TopicShard> {
         // No code of the application runs under the lock.
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Calls a function with a topic, which is made if it does not exist. Expired messages and topics of its shard are removed.
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         name: &Arc<str>,
         call: impl FnOnce(&mut SharedTopic) -> Result<T, HubError>,
@@ -157,6 +170,7 @@ impl SharedTopics {
                 complete_after: start,
                 workers: Vec::new(),
                 members: BTreeMap::new(),
+                replica: ReplicaState::default(),
                 last_used: now,
                 is_listed_as_due: false,
             };
@@ -169,12 +183,7 @@ impl SharedTopics {
         self.trim(topic, 0, now);
         topic.last_used = now;
         let result = call(topic);
-        if !topic.is_listed_as_due
-            && let Some(at) = topic.due(self.config.history_time)
-        {
-            topic.is_listed_as_due = true;
-            due.push(Reverse((at, Arc::clone(name))));
-        }
+        topic.list_as_due(due, name, self.config.history_time);
         result
     }
 
@@ -202,6 +211,9 @@ impl SharedTopics {
                 Some(_) => {
                     shard.topics.remove(&name);
                     self.topics.fetch_sub(1, Ordering::Relaxed);
+                    if let Some(engine) = &self.engine {
+                        engine.unfollow(&name);
+                    }
                 }
                 None => {}
             }
@@ -209,13 +221,13 @@ impl SharedTopics {
     }
 
     /// Removes expired messages of all shards if the histories have no memory for a further one of this size.
-    fn make_room(&self, further_bytes: usize) {
+    pub(super) fn make_room(&self, further_bytes: usize) {
         if self.history_bytes.load(Ordering::Relaxed) + further_bytes <= self.config.memory_bytes {
             return;
         }
         let now = Instant::now();
         for shard in &self.shards {
-            self.remove_expired(&mut shard.lock().unwrap_or_else(PoisonError::into_inner), now);
+            self.remove_expired(&mut Self::locked(shard), now);
         }
     }
 
@@ -249,24 +261,43 @@ impl SharedTopics {
     ) -> Result<Position, HubError> {
         self.make_room(message::cost(&json));
         self.with(name, |topic| {
-            topic.last.number += 1;
-            let message = Arc::new(Message::new(topic.last, json));
+            let now = Instant::now();
+            let position = Position {
+                number: topic.last.number + 1,
+                ..topic.last
+            };
+            let message = Arc::new(Message::new(position, json, now));
             note(&message);
-            let cost = message.cost();
-            self.trim(topic, cost, message.published);
-            let fits = self.config.history_messages > 0
-                && cost <= self.config.history_bytes
-                && self.history_bytes.load(Ordering::Relaxed) + cost <= self.config.memory_bytes;
-            if fits {
-                topic.history.push_back(Arc::clone(&message));
-                topic.history_bytes += cost;
-                self.history_bytes.fetch_add(cost, Ordering::Relaxed);
-            } else {
-                topic.complete_after = topic.last;
-            }
-            topic.notify(name, Change::Message(message));
-            Ok(topic.last)
+            self.append(topic, name, message, now);
+            Ok(position)
         })
+    }
+
+    /// Adds the message after the last one to the history, and sends it to the workers.
+    pub(super) fn append(&self, topic: &mut SharedTopic, name: &Arc<str>, message: Arc<Message>, now: Instant) {
+        let cost = message.cost();
+        self.trim(topic, cost, now);
+        let fits = self.config.history_messages > 0
+            && cost <= self.config.history_bytes
+            && self.history_bytes.load(Ordering::Relaxed) + cost <= self.config.memory_bytes;
+        if fits {
+            topic.history.push_back(Arc::clone(&message));
+            topic.history_bytes += cost;
+            self.history_bytes.fetch_add(cost, Ordering::Relaxed);
+        } else {
+            topic.complete_after = message.position;
+        }
+        topic.last = message.position;
+        topic.notify(name, Change::Message(message));
+    }
+
+    /// Removes all messages of a topic, which continues after this position.
+    pub(super) fn clear_history(&self, topic: &mut SharedTopic, after: Position) {
+        self.history_bytes.fetch_sub(topic.history_bytes, Ordering::Relaxed);
+        topic.history_bytes = 0;
+        topic.history.clear();
+        topic.complete_after = after;
+        topic.last = after;
     }
 
     /// Subscribes a worker, if it is not yet, and returns the messages from this point on.
@@ -304,15 +335,9 @@ impl SharedTopics {
 
     pub(super) fn join(&self, name: &Arc<str>, member: &Arc<str>) -> Result<(), HubError> {
         self.with(name, |topic| {
-            if let Some(count) = topic.members.get_mut(member) {
-                *count += 1;
-                return Ok(());
+            if topic.count_member(member, self.config.members)? {
+                topic.notify(name, Change::Joined(Arc::clone(member)));
             }
-            if topic.members.len() >= self.config.members {
-                return Err(HubError::Full { what: "members" });
-            }
-            topic.members.insert(Arc::clone(member), 1);
-            topic.notify(name, Change::Joined(Arc::clone(member)));
             Ok(())
         })
     }
@@ -324,7 +349,10 @@ impl SharedTopics {
                 *count -= 1;
                 if *count == 0 {
                     topic.members.remove(member);
-                    topic.notify(name, Change::Left(Arc::clone(member)));
+                    match &self.engine {
+                        Some(engine) => engine.leave(name, member),
+                        None => topic.notify(name, Change::Left(Arc::clone(member))),
+                    }
                 }
             }
             Ok(())
@@ -335,8 +363,12 @@ impl SharedTopics {
     pub(super) fn present(&self, name: &str) -> Vec<String> {
         let shard = self.shard(name);
         let topic = shard.topics.get(name);
-        let members = topic.iter().flat_map(|topic| topic.members.keys());
-        members.map(|member| member.to_string()).collect()
+        let text = |member: &Arc<str>| member.to_string();
+        match topic {
+            None => Vec::new(),
+            Some(topic) if self.engine.is_some() => topic.replica.present.keys().map(text).collect(),
+            Some(topic) => topic.members.keys().map(text).collect(),
+        }
     }
 }
 
@@ -350,17 +382,44 @@ impl TopicShard {
 }
 
 impl SharedTopic {
+    /// Counts a connection of a member. Returns whether it is the first one.
+    pub(super) fn count_member(&mut self, member: &Arc<str>, limit: usize) -> Result<bool, HubError> {
+        if let Some(count) = self.members.get_mut(member) {
+            *count += 1;
+            return Ok(false);
+        }
+        if self.members.len() >= limit {
+            return Err(HubError::Full { what: "members" });
+        }
+        self.members.insert(Arc::clone(member), 1);
+        Ok(true)
+    }
+
     /// The time at which the oldest message leaves the history, or the topic may be removed if it is unused.
     fn due(&self, history_time: Duration) -> Option<Instant> {
         match self.history.front() {
             Some(oldest) => oldest.published.checked_add(history_time),
-            None if self.workers.is_empty() && self.members.is_empty() => self.last_used.checked_add(history_time),
+            None if self.is_unused() => self.last_used.checked_add(history_time),
             None => None,
         }
     }
 
+    /// Lists the time at which the topic is due next, if it is not listed.
+    pub(super) fn list_as_due(&mut self, due: &mut DueTopics, name: &Arc<str>, history_time: Duration) {
+        if !self.is_listed_as_due
+            && let Some(at) = self.due(history_time)
+        {
+            self.is_listed_as_due = true;
+            due.push(Reverse((at, Arc::clone(name))));
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.workers.is_empty() && self.members.is_empty() && self.replica.pins == 0
+    }
+
     /// Sends a notice to each worker with a subscriber. The lock of the shard keeps the order.
-    fn notify(&mut self, name: &Arc<str>, change: Change) {
+    pub(super) fn notify(&mut self, name: &Arc<str>, change: Change) {
         self.notices += 1;
         let notice = Notice {
             number: self.notices,

@@ -123,23 +123,20 @@ impl<F: TopicFamily> Subscription<F> {
             return Poll::Ready(Some(Update::Message(Published::new(message))));
         }
         loop {
-            let Some(notice) = ready!(self.subscriber.poll_next(context)) else {
-                match self.policy {
-                    LagPolicy::KeepLatest if self.subscriber.has_later_message() => continue,
-                    LagPolicy::DropOldest | LagPolicy::KeepLatest => return Poll::Ready(Some(Update::Missed)),
-                    LagPolicy::Close => {
-                        self.is_closed = true;
-                        return Poll::Ready(None);
-                    }
-                }
-            };
-            if notice.number <= self.last_notice {
+            let notice = ready!(self.subscriber.poll_next(context));
+            if notice.as_ref().is_some_and(|notice| notice.number <= self.last_notice) {
                 // The replay had it.
                 continue;
             }
+            let change = notice.map_or(Change::Missed, |notice| notice.change);
             let is_outdated = || self.policy == LagPolicy::KeepLatest && self.subscriber.has_later_message();
-            return Poll::Ready(Some(match notice.change {
-                Change::Message(_) if is_outdated() => continue,
+            return Poll::Ready(Some(match change {
+                Change::Missed if self.policy == LagPolicy::Close => {
+                    self.is_closed = true;
+                    return Poll::Ready(None);
+                }
+                Change::Missed | Change::Message(_) if is_outdated() => continue,
+                Change::Missed => Update::Missed,
                 Change::Message(message) => Update::Message(Published::new(message)),
                 Change::Joined(_) | Change::Left(_) if !self.has_presence => continue,
                 Change::Joined(member) => Update::Joined(member),

@@ -103,9 +103,15 @@ impl<F: TopicFamily> Topic<F> {
     /// # Errors
     ///
     /// [`HubError::NotPermitted`] for a client that may only subscribe, [`HubError::LongMessage`], [`HubError::NotJson`], and
-    /// [`HubError::Full`] if the topic does not exist and there are too many.
+    /// [`HubError::Full`] if the topic does not exist and there are too many. With an engine also [`HubError::Unavailable`].
     pub async fn publish(&self, message: &F::Message) -> Result<Position, HubError> {
-        self.publish_value(message, |_| ())
+        match &self.hub.0.engine {
+            None => self.publish_value(message, |_| ()),
+            Some(engine) => {
+                let json = self.encode(message)?;
+                engine.publish(Arc::clone(&self.name), json).await
+            }
+        }
     }
 
     /// Publishes a value that has the JSON of a message. Calls `note` with it under the lock of the topic, before any
@@ -115,15 +121,21 @@ impl<F: TopicFamily> Topic<F> {
         message: &impl Serialize,
         note: impl FnOnce(&Published<F::Message>),
     ) -> Result<Position, HubError> {
+        let json = self.encode(message)?;
+        self.hub.0.publish(&self.name, json, |message| {
+            note(&Published::new(Arc::clone(message)));
+        })
+    }
+
+    /// The JSON of a message that the client may publish.
+    fn encode(&self, message: &impl Serialize) -> Result<Arc<str>, HubError> {
         self.check_publish()?;
         let json = serde_json::to_string(message).map_err(|_| HubError::NotJson)?;
         let limit_bytes = self.hub.0.config.message_bytes;
-        if json.len() > limit_bytes {
-            return Err(HubError::LongMessage { limit_bytes });
+        match json.len() > limit_bytes {
+            true => Err(HubError::LongMessage { limit_bytes }),
+            false => Ok(json.into()),
         }
-        self.hub.0.publish(&self.name, json.into(), |message| {
-            note(&Published::new(Arc::clone(message)));
-        })
     }
 
     fn check_publish(&self) -> Result<(), HubError> {
@@ -147,6 +159,11 @@ impl<F: TopicFamily> Topic<F> {
             StartFrom::Now => ReplayFrom::Now,
             StartFrom::History => ReplayFrom::History,
             StartFrom::After(position) => ReplayFrom::After(position),
+        };
+        // The topic stays in the replica until the worker subscribes.
+        let _pin = match &self.hub.0.engine {
+            None => None,
+            Some(engine) => Some(self.hub.0.follow(&**engine, &self.name).await?),
         };
         let (subscriber, replay) = Subscriber::new(&self.hub, &self.name, from)?;
         Ok(Subscription::new(subscriber, replay))
@@ -172,17 +189,36 @@ impl<F: TopicFamily> Topic<F> {
     pub async fn join(&self, member: &str) -> Result<Presence, HubError> {
         self.check_publish()?;
         let member: Arc<str> = checked(member)?.into();
-        self.hub.0.join(&self.name, &member)?;
-        Ok(Presence {
+        let presence = |member| Presence {
             hub: self.hub.clone(),
             topic: Arc::clone(&self.name),
             member,
-        })
+        };
+        let shared = &self.hub.0;
+        let Some(engine) = &shared.engine else {
+            shared.join(&self.name, &member)?;
+            return Ok(presence(member));
+        };
+        let _pin = shared.follow(&**engine, &self.name).await?;
+        let joined = shared.join_engine(&**engine, &self.name, &member)?;
+        // Its drop ends the presence after an error.
+        let presence = presence(member);
+        joined.await?;
+        Ok(presence)
     }
 
-    /// The members that are present, in the order of their names.
-    pub async fn present(&self) -> Vec<String> {
-        self.hub.0.present(&self.name)
+    /// The members that are present, in the order of their names. A subscriber [with presence](Subscription::with_presence)
+    /// that has received the arrival of a member finds it here.
+    ///
+    /// # Errors
+    ///
+    /// With an engine: [`HubError::Unavailable`] for a topic that this process does not follow yet.
+    pub async fn present(&self) -> Result<Vec<String>, HubError> {
+        let _pin = match &self.hub.0.engine {
+            None => None,
+            Some(engine) => Some(self.hub.0.follow(&**engine, &self.name).await?),
+        };
+        Ok(self.hub.0.present(&self.name))
     }
 }
 

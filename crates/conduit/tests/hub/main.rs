@@ -2,6 +2,7 @@
 
 mod bounds;
 mod delivery;
+mod engines;
 mod replay;
 
 use conduit::events::LastEventId;
@@ -111,7 +112,7 @@ async fn socket(upgrade: WebSocketUpgrade, hub: State<Hub>, path: Path<(String, 
 
 #[get("/{key}/members")]
 async fn members(key: Path<String>, hub: State<Hub>) -> Result<Json<Vec<String>>, Problem> {
-    Ok(Json(hub.trusted::<Inbox>(&key)?.present().await))
+    Ok(Json(hub.trusted::<Inbox>(&key)?.present().await?))
 }
 
 const ROUTES: Routes<Hub> = routes![
