@@ -22,6 +22,8 @@ pub use conduit_route::{
     Definition, Disconnect, ParameterPlace, Part, Table, require_names, require_one_body, require_prefixes, table,
 };
 
+use http::StatusCode;
+
 use crate::endpoint::{Endpoint, endpoint};
 use crate::extract::FromRef;
 use crate::layer::erased::{EndpointWrapper, ErasedLayer, endpoint_wrapper};
@@ -39,6 +41,16 @@ use crate::response::Response;
 pub trait Route {
     /// Method, path, and the source location of the handler.
     const DEFINITION: Definition;
+}
+
+/// Links between operations.
+impl Operation {
+    /// Adds a link from the response with this status to the operation of another handler, which has to be a route of the
+    /// application. The values of its parameters are runtime expressions, such as `$response.body#/id` and `$request.path.id`, or
+    /// constants (OpenAPI 3.1, "Link Object").
+    pub fn link_to<H: Route>(&mut self, status: StatusCode, parameters: &[(&str, &str)]) -> &mut Self {
+        self.link(status, H::DEFINITION.handler, parameters)
+    }
 }
 
 /// The method and path that a route attribute names. The attributes implement it, and [`Route`] follows: so an error about a

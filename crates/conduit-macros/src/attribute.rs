@@ -4,7 +4,7 @@ use conduit_route::Pattern;
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{Error, LitStr, Token};
+use syn::{Error, Expr, LitStr, Token};
 
 /// The arguments of an attribute.
 pub(crate) struct RouteArguments {
@@ -16,6 +16,8 @@ pub(crate) struct RouteArguments {
     pub(crate) is_cross_origin: bool,
     /// Set if the route has functions that make its links.
     pub(crate) link: Option<LinkOption>,
+    /// A function that adds to the description of the operation.
+    pub(crate) describe: Option<Expr>,
 }
 
 /// The option `link`, or `link = "/admin"`.
@@ -63,6 +65,7 @@ impl RouteArguments {
             disconnect: None,
             is_cross_origin: false,
             link: None,
+            describe: None,
         };
         input.parse::<Option<Token![,]>>()?;
         while !input.is_empty() {
@@ -82,11 +85,13 @@ impl RouteArguments {
             "disconnect" => self.disconnect.replace(disconnection(&name, input)?).is_some(),
             "cross_origin" => std::mem::replace(&mut self.is_cross_origin, true),
             "link" => self.link.replace(link(&name, &self.path, input)?).is_some(),
+            "describe" => self.describe.replace(description(&name, input)?).is_some(),
             other => {
                 let message = format!(
                     "unknown option `{other}` of a route: write `disconnect = \"abort\"` to drop the handler when its \
-                     client disconnects, `cross_origin` to permit requests from pages of other origins, or `link` for a \
-                     function that makes links to the route"
+                     client disconnects, `cross_origin` to permit requests from pages of other origins, `link` for a \
+                     function that makes links to the route, or `describe = examples` for a function that adds to its \
+                     description"
                 );
                 return Err(Error::new(name.span(), message));
             }
@@ -185,4 +190,14 @@ fn link(name: &Ident, path: &LitStr, input: ParseStream<'_>) -> Result<LinkOptio
         Pattern::parse(&whole).map_err(|error| Error::new(prefix.span(), error))?;
     }
     Ok(option)
+}
+
+/// Parses the value of `describe = function`.
+fn description(name: &Ident, input: ParseStream<'_>) -> Result<Expr, Error> {
+    if input.parse::<Option<Token![=]>>()?.is_none() || input.is_empty() {
+        let message =
+            "`describe` has no value: write `describe = examples` with a `fn examples(operation: &mut Operation)`";
+        return Err(Error::new(name.span(), message));
+    }
+    input.parse()
 }

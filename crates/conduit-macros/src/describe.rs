@@ -16,8 +16,9 @@ const CARRIERS: [&str; 10] = [
 /// Types that have no effect on the request or response that a client exchanges.
 const UNSEEN: [&str; 3] = ["State", "Problem", "Infallible"];
 
-/// Generates `Handler::describe` for a handler whose path has `count` parameters; empty without the feature `openapi`.
-pub(crate) fn describe(item: &ItemFn, count: usize, arguments: &[Argument]) -> TokenStream {
+/// Generates `Handler::describe` for a handler whose path has `count` parameters, with the function `more` at its end; empty
+/// without the feature `openapi`.
+pub(crate) fn describe(item: &ItemFn, count: usize, arguments: &[Argument], more: Option<&Expr>) -> TokenStream {
     if !cfg!(feature = "openapi") {
         return TokenStream::new();
     }
@@ -45,6 +46,10 @@ pub(crate) fn describe(item: &ItemFn, count: usize, arguments: &[Argument]) -> T
         let span = Span::mixed_site().located_at(ty.span());
         quote_spanned!(span=> ::conduit::openapi::SchemaOf::<#ty>::NEW.make_known(#operation);)
     });
+    let more = more.map(|more| {
+        let span = Span::mixed_site().located_at(more.span());
+        quote_spanned!(span=> let __describe: fn(&mut ::conduit::openapi::Operation) = #more; __describe(#operation);)
+    });
     let unmade = arguments.iter().map(|_| quote!(::conduit::openapi::never_made()));
     let by = match signature.asyncness {
         Some(_) => quote!(by_future),
@@ -60,6 +65,7 @@ pub(crate) fn describe(item: &ItemFn, count: usize, arguments: &[Argument]) -> T
             #(#types)*
             #(#taken)*
             ::conduit::openapi::Returned::#by(|| #ident(#(#unmade),*)).describe(#operation);
+            #more
         }
     }
 }

@@ -284,7 +284,7 @@ impl Function {
             ReturnType::Type(_, ty) => ty.span(),
         };
         let span = Span::mixed_site().located_at(span);
-        let description = describe(&self.item, count, arguments);
+        let description = describe(&self.item, count, arguments, route.describe.as_ref());
         let cross_origin = match route.is_cross_origin {
             true => Some(quote!(::conduit::route::CrossOrigin::Permitted)),
             false if is_ambient.is_empty() => None,
@@ -376,7 +376,9 @@ fn typed(input: &FnArg) -> Option<&PatType> {
 
 /// Returns whether an attribute is one of the route attributes of this crate.
 fn is_route(attribute: &Attribute) -> bool {
-    const ROUTES: [&str; 8] = ["get", "post", "put", "patch", "delete", "head", "options", "route"];
+    const ROUTES: [&str; 9] = [
+        "get", "post", "put", "patch", "delete", "head", "options", "query", "route",
+    ];
     let last = attribute.path().segments.last();
     last.is_some_and(|last| ROUTES.iter().any(|name| last.ident == name))
 }

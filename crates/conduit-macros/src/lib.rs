@@ -43,6 +43,7 @@ method_attributes! {
     delete "DELETE"
     head "HEAD"
     options "OPTIONS"
+    query "QUERY"
 }
 
 /// Makes a function the handler for requests with a method and a path: `#[route(PROPFIND, "/files/{*path}")]`.
@@ -78,6 +79,10 @@ method_attributes! {
 /// implement `serde::Serialize`. A route whose lists have a prefix names it, `link = "/admin"`, so that the link contains it;
 /// parameters of the prefix are arguments too. The functions panic for a value that makes its segment empty, `.` or `..`, because
 /// the link would lead to another route or site.
+///
+/// # Description
+/// The option `describe`, as in `#[post("/users", describe = examples)]`, names a `fn(&mut Operation)` that adds to the operation of
+/// the OpenAPI document, such as examples and links.
 ///
 /// # Errors
 /// It is a compile error if `routes!` has a route whose path with all prefixes is not the path of its links. An invalid path, a

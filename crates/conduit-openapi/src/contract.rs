@@ -105,7 +105,7 @@ struct Documented<'d> {
 impl Contract {
     /// The contract of a document.
     pub fn of(document: &Document) -> Self {
-        let value = serde_json::to_value(document).expect("a document is JSON");
+        let value = document.complete();
         let mut operations = HashMap::new();
         for item in document.paths() {
             for operation in &item.operations {

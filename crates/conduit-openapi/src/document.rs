@@ -5,27 +5,30 @@ use std::fmt;
 use std::rc::Rc;
 
 use conduit_core::error_form::ErrorForm;
-use conduit_core::openapi::{Answer, Content, Info, Operation, PROBLEM, Parameter, SchemaRegistry as _, insert};
+use conduit_core::openapi::{
+    Answer, BodyExample, Content, Direction, Info, Operation, OperationLink, PROBLEM, Parameter, SchemaRegistry as _,
+    Webhook, insert,
+};
 use conduit_core::route::{Definition, Descriptions, Package, Routes};
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::names::Names;
 use super::schemas::Schemas;
 use super::shared::{DescribedOperation, PathItem, share, without_unused};
+use super::version::{Version, has_method, missing_method};
 
-/// The methods that OpenAPI 3.1 knows.
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
-
-/// An OpenAPI 3.1 document. It serializes as one; as text (`to_string`) it is JSON for people.
+/// An OpenAPI document, of version 3.1 unless [`in_version`](Document::in_version) selects another. It serializes as one; as text
+/// (`to_string`) it is JSON for people.
 #[derive(Clone, Debug)]
 pub struct Document {
-    info: Info,
+    pub(super) version: Version,
+    pub(super) info: Info,
     /// In the order of the routes.
-    paths: Vec<PathItem>,
-    components: Value,
-    gaps: Vec<Gap>,
+    pub(super) paths: Vec<PathItem>,
+    /// The "Path Item Objects" of the webhooks, by name.
+    pub(super) webhooks: Map<String, Value>,
+    pub(super) components: Value,
+    pub(super) gaps: Vec<Gap>,
 }
 
 /// The parts of an application's document that do not come from its routes.
@@ -107,47 +110,6 @@ impl Document {
     }
 }
 
-impl Serialize for Document {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("openapi", "3.1.0")?;
-        map.serialize_entry("info", &self.info.value())?;
-        match self.info.servers() {
-            [] => map.serialize_entry("servers", &[json!({ "url": "/" })])?,
-            servers => map.serialize_entry("servers", servers)?,
-        }
-        // An operation without a list of schemes requires no authentication.
-        map.serialize_entry("security", &[(); 0])?;
-        map.serialize_entry("paths", &Paths(&self.paths))?;
-        map.serialize_entry("components", &self.components)?;
-        map.end()
-    }
-}
-
-/// Paths and methods in their own order.
-struct Paths<'d>(&'d [PathItem]);
-
-impl Serialize for Paths<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|item| (&item.path, Methods(&item.operations))))
-    }
-}
-
-struct Methods<'d>(&'d [DescribedOperation]);
-
-impl Serialize for Methods<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|operation| (&operation.method, &operation.value)))
-    }
-}
-
-impl fmt::Display for Document {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = serde_json::to_string_pretty(self).map_err(|_| fmt::Error)?;
-        writeln!(f, "{text}")
-    }
-}
-
 /// The document of a list of routes; in `conduit::prelude`.
 pub trait DescribeRoutes {
     /// The OpenAPI 3.1 document of these routes; no state is needed for it.
@@ -184,6 +146,10 @@ struct Builder {
     paths: Vec<PathItem>,
     security_schemes: Map<String, Value>,
     operation_ids: BTreeSet<String>,
+    /// By handler; the first operation of a handler with several routes.
+    ids: BTreeMap<&'static str, String>,
+    /// The links of each operation, in the order of the routes.
+    links: Vec<(&'static Definition, Vec<OperationLink>)>,
     gaps: Vec<Gap>,
     /// The content of every error response where the application has a form of errors.
     errors: Option<Content>,
@@ -232,22 +198,71 @@ impl Builder {
         if self.errors.as_ref().is_some_and(Content::is_empty) {
             problem = json!({ "description": "Any other response is an error." });
         }
+        let mut webhooks: Map<String, Value> = info.webhooks().iter().map(|hook| self.webhook(hook)).collect();
+        self.add_links();
         let (schemas, names) = Names::of(self.schemas.take_definitions(), package.crate_name());
         let mut components = json!({ "responses": { "Problem": problem } });
         if !self.security_schemes.is_empty() {
             components["securitySchemes"] = Value::Object(self.security_schemes);
         }
         names.rewrite(&mut components);
+        webhooks.values_mut().for_each(|hook| names.rewrite(hook));
         for operation in self.paths.iter_mut().flat_map(|item| &mut item.operations) {
             names.rewrite(&mut operation.value);
         }
         share(&mut self.paths, &mut components);
-        components["schemas"] = without_unused(schemas, &self.paths, &components);
+        let operations = self.paths.iter().flat_map(|item| &item.operations);
+        let parts = operations.map(|operation| &operation.value).chain(webhooks.values());
+        components["schemas"] = without_unused(schemas, parts.chain([&components]));
         Document {
+            version: Version::default(),
             info,
             paths: self.paths,
+            webhooks,
             components,
             gaps: self.gaps,
+        }
+    }
+
+    /// The path item of a webhook, by its name.
+    fn webhook(&self, hook: &Webhook) -> (String, Value) {
+        let schema = self.schemas.schema(Direction::Output, hook.body);
+        let item = json!({
+            "post": {
+                "summary": hook.description,
+                "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
+                "responses": { "2XX": { "description": "The client has received it." } },
+            },
+        });
+        (hook.name.clone(), item)
+    }
+
+    /// Adds the links of all operations, whose targets are known only now.
+    fn add_links(&mut self) {
+        for (definition, links) in std::mem::take(&mut self.links) {
+            let operations = self.paths.iter_mut().flat_map(|item| &mut item.operations);
+            let mut own = operations.filter(|operation| std::ptr::eq(operation.definition, definition));
+            let Some(operation) = own.next() else { continue };
+            for link in links {
+                let Some(id) = self.ids.get(link.handler) else {
+                    let missing = format!(
+                        "a link leads to `{}`, which is no route of the application: add it to the routes",
+                        link.handler
+                    );
+                    self.gaps.push(gap(definition, missing));
+                    continue;
+                };
+                let status = link.status.as_str();
+                let Some(response) = operation.value["responses"].get_mut(status) else {
+                    let missing = format!(
+                        "the response {status} of a link to `{}` is not documented",
+                        link.handler
+                    );
+                    self.gaps.push(gap(definition, missing));
+                    continue;
+                };
+                response["links"][id] = json!({ "operationId": id, "parameters": link.parameters });
+            }
         }
     }
 
@@ -256,23 +271,12 @@ impl Builder {
             return;
         }
         let method = definition.method.to_ascii_lowercase();
-        if !METHODS.contains(&&*method) {
-            operation.gap(format!(
-                "OpenAPI 3.1 has no operations of the method {}",
-                definition.method
-            ));
+        if !has_method(&method) {
+            operation.gap(missing_method(definition));
         }
         let gaps = std::mem::take(&mut operation.parts.gaps);
         let has_gaps = !gaps.is_empty();
-        self.gaps.extend(gaps.into_iter().map(|what| Gap {
-            handler: definition.handler,
-            file: definition.file,
-            line: definition.line,
-            what,
-        }));
-        if !METHODS.contains(&&*method) {
-            return;
-        }
+        self.gaps.extend(gaps.into_iter().map(|what| gap(definition, what)));
         for (name, scheme) in std::mem::take(&mut operation.parts.security_schemes) {
             self.security_schemes.entry(name).or_insert_with(|| scheme.into_value());
         }
@@ -309,13 +313,23 @@ impl Builder {
             }
         }
         let id = self.operation_id(definition, &path);
+        self.ids.entry(definition.handler).or_insert_with(|| id.clone());
+        let links = std::mem::take(&mut operation.parts.links);
+        self.links.push((definition, links));
         let has_open_layers = operation.parts.has_open_layers;
         let open = operation.parts.responses.iter();
         let open = open.filter(|(_, answer)| answer.has_open_headers);
         let open_headers = open.map(|(status, _)| status.clone()).collect();
+        let examples = std::mem::take(&mut operation.parts.examples);
+        let mut described = value(operation, id, tag(definition.handler), self.errors.as_ref());
+        for example in examples {
+            if let Some(missing) = add_example(&mut described, example) {
+                self.gaps.push(gap(definition, missing));
+            }
+        }
         self.paths[place].operations.push(DescribedOperation {
             method,
-            value: value(operation, id, tag(definition.handler), self.errors.as_ref()),
+            value: described,
             definition,
             open_headers,
             has_open_layers,
@@ -343,6 +357,36 @@ impl Builder {
         }
         id
     }
+}
+
+fn gap(definition: &Definition, what: String) -> Gap {
+    Gap {
+        handler: definition.handler,
+        file: definition.file,
+        line: definition.line,
+        what,
+    }
+}
+
+/// Adds an example to the JSON body of its request or response. Returns the gap where there is no such body.
+fn add_example(operation: &mut Value, example: BodyExample) -> Option<String> {
+    let (body, place) = match &example.status {
+        Some(status) => (
+            operation["responses"].get_mut(status.as_str()),
+            format!("response {}", status.as_str()),
+        ),
+        None => (operation.get_mut("requestBody"), "request".to_owned()),
+    };
+    let content = body.and_then(|body| body.get_mut("content")?.as_object_mut());
+    let mut media = content.into_iter().flatten();
+    let Some((_, media)) = media.find(|(kind, _)| !kind.starts_with("text/") && *kind != PROBLEM) else {
+        let name = example.name;
+        return Some(format!(
+            "the example `{name}` has no body: the {place} has no content in the document"
+        ));
+    };
+    media["examples"][example.name] = json!({ "value": example.value });
+    None
 }
 
 /// The last module of a handler's path; `None` at the root of a crate.

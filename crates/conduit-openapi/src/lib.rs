@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document of a Conduit application, from the types of its handlers, and the page that shows it.
+//! The OpenAPI document of a Conduit application, from the types of its handlers, and the page that shows it.
 //!
 //! Applications use the crate `conduit-web`, which re-exports the public items and adds the methods `openapi` and `docs` to
 //! its `App`. [`DescribeRoutes`] and [`Document`] work without an `App`, with the routes of `conduit-core`.
@@ -6,7 +6,7 @@
 //! With the feature `contract`, [`Contract`] compares the responses of an application with its document.
 //!
 //! `document` puts the operations together, `schemas` generates the schemas of their types, `names` names them, `shared`
-//! moves repeated parts to `components`, `typescript` writes a client, and `page` has the docs page with Swagger UI.
+//! moves repeated parts to `components`, `write` writes the document as OpenAPI 3.1 or 3.2, `typescript` writes a client, and `page` has the docs page with Swagger UI.
 
 #![forbid(unsafe_code)]
 
@@ -18,8 +18,11 @@ mod page;
 mod schemas;
 mod shared;
 mod typescript;
+mod version;
+mod write;
 
 #[cfg(feature = "contract")]
 pub use contract::{Contract, Difference, SentResponse};
 pub use document::{DescribeRoutes, Document, DocumentContext, Gap};
 pub use page::Page;
+pub use version::Version;

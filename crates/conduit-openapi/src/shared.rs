@@ -95,17 +95,11 @@ fn operations(paths: &mut [PathItem]) -> impl Iterator<Item = &mut Value> {
         .map(|operation| &mut operation.value)
 }
 
-/// The schemas that operations and other components refer to, by themselves or through other schemas.
-pub(super) fn without_unused(mut schemas: Map<String, Value>, paths: &[PathItem], components: &Value) -> Value {
+/// The schemas that these parts of a document refer to, by themselves or through other schemas.
+pub(super) fn without_unused<'v>(mut schemas: Map<String, Value>, parts: impl Iterator<Item = &'v Value>) -> Value {
     let mut found = BTreeSet::new();
     let mut open = Vec::new();
-    let operations = paths
-        .iter()
-        .flat_map(|item| &item.operations)
-        .map(|operation| &operation.value);
-    for value in operations.chain([components]) {
-        referenced(value, &mut open);
-    }
+    parts.for_each(|part| referenced(part, &mut open));
     while let Some(name) = open.pop() {
         if let Some(schema) = schemas.get(&name)
             && found.insert(name)

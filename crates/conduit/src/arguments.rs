@@ -7,8 +7,10 @@ use std::ffi::OsString;
 pub(crate) enum Printout {
     /// `--routes`: the table of routes.
     Routes,
-    /// `--openapi`: the OpenAPI document. Only with the feature `openapi`.
+    /// `--openapi`: the OpenAPI document, in 3.1. Only with the feature `openapi`.
     OpenApi,
+    /// `--openapi 3.2`: the document in 3.2. Only with the feature `openapi`.
+    OpenApi32,
     /// `--client typescript`: a client in TypeScript. Only with the feature `openapi`.
     TypeScriptClient,
 }
@@ -23,7 +25,8 @@ pub(crate) fn printout(arguments: impl Iterator<Item = OsString>) -> Option<Prin
         .collect::<Option<_>>()?;
     match arguments[..] {
         ["--routes"] => Some(Printout::Routes),
-        ["--openapi"] if cfg!(feature = "openapi") => Some(Printout::OpenApi),
+        ["--openapi"] | ["--openapi", "3.1"] if cfg!(feature = "openapi") => Some(Printout::OpenApi),
+        ["--openapi", "3.2"] if cfg!(feature = "openapi") => Some(Printout::OpenApi32),
         ["--client", "typescript"] if cfg!(feature = "openapi") => Some(Printout::TypeScriptClient),
         _ => None,
     }
@@ -38,6 +41,9 @@ mod tests {
         let of = |list: &[&str]| printout(list.iter().map(OsString::from));
         assert_eq!(of(&["--routes"]), Some(Printout::Routes));
         assert_eq!(of(&["--openapi"]).is_some(), cfg!(feature = "openapi"));
+        let of_3_2 = cfg!(feature = "openapi").then_some(Printout::OpenApi32);
+        assert_eq!(of(&["--openapi", "3.2"]), of_3_2);
+        assert_eq!(of(&["--openapi", "3.3"]), None);
         assert_eq!(of(&[]), None);
         assert_eq!(of(&["--route"]), None);
         assert_eq!(of(&["routes"]), None);

@@ -96,7 +96,7 @@ pub use conduit_testing as testing;
 pub use app::{App, NoRoutes, Routed, Routeless};
 pub use body::{Body, BodyError, BoxError};
 pub use conduit_macros::{
-    FromRef, PathParams, Problem, delete, get, head, nested_routes, options, patch, post, put, route, routes,
+    FromRef, PathParams, Problem, delete, get, head, nested_routes, options, patch, post, put, query, route, routes,
 };
 pub use error::{Error, Result};
 pub use events::Events;
@@ -179,5 +179,5 @@ pub mod prelude {
     };
     #[cfg(feature = "openapi")]
     pub use crate::{JsonSchema, schemars};
-    pub use crate::{delete, get, head, nested_routes, options, patch, post, put, route, routes};
+    pub use crate::{delete, get, head, nested_routes, options, patch, post, put, query, route, routes};
 }

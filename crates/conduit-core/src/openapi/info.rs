@@ -1,6 +1,10 @@
 //! The part of a document about the application as a whole.
 
+use std::fmt;
+
 use serde_json::{Value, json};
+
+use super::SchemaType;
 
 /// Title, version and servers of an application, for its document (OpenAPI 3.1, "Info Object").
 ///
@@ -11,6 +15,25 @@ pub struct Info {
     version: String,
     description: Option<String>,
     servers: Vec<Value>,
+    webhooks: Vec<Webhook>,
+}
+
+/// A request that the application sends to its clients (OpenAPI 3.1, "webhooks").
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct Webhook {
+    pub name: String,
+    pub description: String,
+    /// The type of the JSON in its body.
+    pub body: SchemaType,
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Info {
@@ -21,6 +44,7 @@ impl Info {
             version: version.into(),
             description: None,
             servers: Vec::new(),
+            webhooks: Vec::new(),
         }
     }
 
@@ -34,6 +58,30 @@ impl Info {
     pub fn server(mut self, url: impl Into<String>, description: impl Into<String>) -> Self {
         let (url, description): (String, String) = (url.into(), description.into());
         self.servers.push(json!({ "url": url, "description": description }));
+        self
+    }
+
+    /// Adds a webhook: a `POST` with a `T` as JSON that the application sends to a URL of a client, on events with this name. The
+    /// client responds with any status of success.
+    ///
+    /// ```
+    /// use conduit::openapi::Info;
+    /// use conduit::prelude::*;
+    ///
+    /// #[derive(serde::Serialize, JsonSchema)]
+    /// struct Followed {
+    ///     slug: String,
+    /// }
+    ///
+    /// let info = Info::new("Links", "1.0.0").webhook::<Followed>("link.followed", "A client has followed a link.");
+    /// ```
+    #[cfg(feature = "openapi")]
+    pub fn webhook<T: schemars::JsonSchema>(mut self, name: impl Into<String>, description: impl Into<String>) -> Self {
+        self.webhooks.push(Webhook {
+            name: name.into(),
+            description: description.into(),
+            body: SchemaType::of::<T>(),
+        });
         self
     }
 
@@ -54,5 +102,11 @@ impl Info {
     /// The "Server Objects" of a document, in the order in which they were added.
     pub fn servers(&self) -> &[Value] {
         &self.servers
+    }
+
+    /// The webhooks, in the order in which they were added.
+    #[doc(hidden)]
+    pub fn webhooks(&self) -> &[Webhook] {
+        &self.webhooks
     }
 }

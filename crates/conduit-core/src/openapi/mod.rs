@@ -18,9 +18,11 @@ mod registry;
 mod schemas;
 mod security;
 
-pub use info::Info;
+pub use info::{Info, Webhook};
 pub use kind::ProblemKind;
-pub use operation::{Answer, Content, DocComment, Operation, OperationParts, PROBLEM, insert};
+pub use operation::{
+    Answer, BodyExample, Content, DocComment, Operation, OperationLink, OperationParts, PROBLEM, insert,
+};
 pub use parameter::{Parameter, name_in_head};
 pub use registry::{Direction, SchemaRegistry};
 pub use schemas::{HasNoSchema, SchemaOf, SchemaType, TypeKey};

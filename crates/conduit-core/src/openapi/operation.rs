@@ -2,6 +2,7 @@
 
 mod answers;
 mod documentation;
+mod examples;
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::answers::Answer;
 pub use self::documentation::DocComment;
+pub use self::examples::{BodyExample, OperationLink};
 use super::fields::{fields, has_null, without_null};
 use super::parameter::name_in_head;
 use super::{Direction, Parameter, SchemaRegistry, SecurityScheme, TypeKey};
@@ -96,6 +98,8 @@ pub struct OperationParts {
     pub encodings: BTreeMap<String, Value>,
     /// By status: `200`, `4XX`, `default`.
     pub responses: BTreeMap<String, Answer>,
+    pub examples: Vec<BodyExample>,
+    pub links: Vec<OperationLink>,
     /// The security schemes that the alternatives name.
     pub security_schemes: BTreeMap<String, SecurityScheme>,
     /// A layer without a description is around the handler.

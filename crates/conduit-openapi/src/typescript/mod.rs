@@ -88,7 +88,7 @@ impl Document {
     /// Each operation is a function that takes a `Client`, the input and options, and returns a union whose `status`
     /// selects the type of the `body`, each error variant among them. `program --client typescript` prints it.
     pub fn typescript(&self) -> String {
-        let document = serde_json::to_value(self).expect("a document is JSON");
+        let document = self.complete();
         let empty = Map::new();
         let schemas = document["components"]["schemas"].as_object().unwrap_or(&empty);
         let names = TypeNames::of(schemas);
@@ -113,6 +113,16 @@ impl Document {
             text.push('\n');
             text.push_str(&doc(description, schema, 0));
             let _ = writeln!(text, "export type {of_type} = {kind};");
+        }
+        if !self.webhooks.is_empty() {
+            text.push_str("\n/** The bodies of the requests that the server sends, by the names of its webhooks. */\n");
+            text.push_str("export interface Webhooks {\n");
+            for (name, item) in &self.webhooks {
+                let schema = &item["post"]["requestBody"]["content"]["application/json"]["schema"];
+                text.push_str(&doc(item["post"]["summary"].as_str(), &Value::Null, 1));
+                let _ = writeln!(text, "  {}: {};", key(name), names.of_value(schema, 1));
+            }
+            text.push_str("}\n");
         }
         let mut taken = BTreeSet::new();
         for item in self.paths() {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use conduit_openapi::{Document, DocumentContext, Page};
+use conduit_openapi::{Document, DocumentContext, Page, Version};
 use http::header::ETAG;
 
 use super::{App, Routed};
@@ -103,8 +103,11 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     }
 
     /// Prints the document to standard output, and its gaps to standard error.
-    pub(super) fn print_document(&self) -> Result {
-        let document = Document::of(&self.routes.list(), &self.document_context());
+    pub(super) fn print_document(&self, is_3_2: bool) -> Result {
+        let mut document = Document::of(&self.routes.list(), &self.document_context());
+        if is_3_2 {
+            document = document.in_version(Version::V3_2);
+        }
         let print = || -> io::Result<()> {
             for gap in document.gaps() {
                 writeln!(io::stderr(), "{gap}")?;

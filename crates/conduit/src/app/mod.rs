@@ -435,7 +435,7 @@ impl<S: 'static, R> App<S, R> {
     /// passed by a manager such as systemd (`LISTEN_FDS`) take precedence.
     ///
     /// With `--openapi` as its only argument, the program instead prints its OpenAPI document, and the gaps of the document to
-    /// standard error. With `--client typescript`, it prints a TypeScript client.
+    /// standard error. `--openapi 3.2` prints it in that version. With `--client typescript`, it prints a TypeScript client.
     ///
     /// # Errors
     ///
@@ -580,7 +580,8 @@ impl<S: 'static, R> App<S, R> {
         match printout {
             // A reader such as `head` may close the pipe early.
             Printout::Routes => drop(write!(io::stdout(), "{}", self.routes_table())),
-            Printout::OpenApi => return self.print_document(),
+            Printout::OpenApi => return self.print_document(false),
+            Printout::OpenApi32 => return self.print_document(true),
             Printout::TypeScriptClient => return self.print_typescript_client(),
         }
         Ok(())

@@ -11,7 +11,7 @@ impl<S: 'static, R: Routed<S>> App<S, R> {
     }
 
     /// Prints nothing.
-    pub(super) fn print_document(&self) -> Result {
+    pub(super) fn print_document(&self, _is_3_2: bool) -> Result {
         Ok(())
     }
 

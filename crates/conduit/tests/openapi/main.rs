@@ -14,6 +14,7 @@ mod sample;
 mod schemas;
 mod typescript;
 mod validator;
+mod versions;
 
 use conduit::openapi::{Document, Info, Operation};
 use conduit::prelude::*;

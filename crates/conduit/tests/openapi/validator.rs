@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-const VALIDATOR: &str = "openapi-spec-validator==0.7.2";
+const VALIDATOR: &str = "openapi-spec-validator==0.9.0";
 
 /// There is one environment, and one file in it.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -14,8 +14,13 @@ static ALONE: Mutex<()> = Mutex::new(());
 pub(crate) fn accepts(document: &str) {
     crate::assert_references_resolve(&serde_json::from_str(document).expect("a document is JSON"));
     crate::linters::accept(document);
+    let version = if document.contains("\"openapi\": \"3.2.0\"") {
+        "3.2"
+    } else {
+        "3.1"
+    };
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openapi-validator");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openapi-validator-0.9");
     let python = folder.join("bin/python");
     let run = |program: &Path, arguments: &[&str]| Command::new(program).args(arguments).output();
     if !folder.join("bin/openapi-spec-validator").exists() {
@@ -35,7 +40,7 @@ pub(crate) fn accepts(document: &str) {
             "-m",
             "openapi_spec_validator",
             "--schema",
-            "3.1",
+            version,
             &file.to_string_lossy(),
         ],
     );

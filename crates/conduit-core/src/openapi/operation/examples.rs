@@ -1,0 +1,103 @@
+//! Examples of bodies, and links to other operations.
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Operation;
+
+/// An example of a body.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct BodyExample {
+    /// The status of a response; `None` for the request.
+    pub status: Option<StatusCode>,
+    /// The "Example Object".
+    pub name: String,
+    pub value: Value,
+}
+
+/// A link from a response to another operation.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct OperationLink {
+    pub status: StatusCode,
+    /// The handler of the other operation: `app::users::show`.
+    pub handler: &'static str,
+    /// The values of its parameters, by name.
+    pub parameters: Value,
+}
+
+/// Examples.
+impl Operation {
+    /// Adds an example of the request's body, under a name that is unique in the operation.
+    ///
+    /// A type has examples with `#[schemars(example = …)]`; this is for an example of one operation. The function that calls
+    /// it is the option `describe` of the route:
+    ///
+    /// ```
+    /// use conduit::openapi::Operation;
+    /// use conduit::prelude::*;
+    ///
+    /// #[derive(serde::Serialize, serde::Deserialize, JsonSchema)]
+    /// struct Link {
+    ///     slug: String,
+    /// }
+    ///
+    /// fn example(operation: &mut Operation) {
+    ///     let link = Link { slug: "rust".to_owned() };
+    ///     operation
+    ///         .request_example("short", &link)
+    ///         .response_example(StatusCode::CREATED, "short", &link)
+    ///         .link_to::<show>(StatusCode::CREATED, &[("slug", "$response.body#/slug")]);
+    /// }
+    ///
+    /// #[post("/links", describe = example)]
+    /// async fn create(link: Json<Link>) -> Created<Json<Link>> {
+    ///     Created::at(show::path(&link.slug), link)
+    /// }
+    ///
+    /// #[get("/links/{slug}", link)]
+    /// async fn show(slug: Path<String>) -> Json<Link> {
+    ///     Json(Link { slug: slug.0 })
+    /// }
+    ///
+    /// let document = App::new(()).routes(routes![create, show]).openapi();
+    /// assert_eq!(document.gaps(), []);
+    /// assert!(document.to_string().contains("$response.body#/slug"));
+    /// ```
+    pub fn request_example(&mut self, name: &str, value: &impl Serialize) -> &mut Self {
+        self.example(None, name, serde_json::to_value(value))
+    }
+
+    /// Adds an example of the body of a response, under a name that is unique among the examples of its status.
+    pub fn response_example(&mut self, status: StatusCode, name: &str, value: &impl Serialize) -> &mut Self {
+        self.example(Some(status), name, serde_json::to_value(value))
+    }
+
+    fn example(&mut self, status: Option<StatusCode>, name: &str, value: serde_json::Result<Value>) -> &mut Self {
+        match value {
+            Ok(value) => self.parts.examples.push(BodyExample {
+                status,
+                name: name.to_owned(),
+                value,
+            }),
+            Err(error) => {
+                self.gap(format!("the example `{name}` is not JSON: {error}"));
+            }
+        }
+        self
+    }
+
+    pub(crate) fn link(&mut self, status: StatusCode, handler: &'static str, parameters: &[(&str, &str)]) -> &mut Self {
+        let values = parameters
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value)));
+        self.parts.links.push(OperationLink {
+            status,
+            handler,
+            parameters: values.collect(),
+        });
+        self
+    }
+}
