@@ -7,12 +7,12 @@ use crate::networks::Forwarding;
 
 /// Information about a connection. A connection without any, such as plain TCP, holds no memory for it.
 #[derive(Clone, Debug, Default)]
-#[doc(hidden)]
 pub struct ConnectionInfo {
     /// The process at the other end of a Unix socket.
     pub unix: Option<PeerProcess>,
     /// The results of the TLS handshake; present on each connection with TLS.
     pub tls: Option<TlsInfo>,
+    /// The client.
     pub origin: Origin,
     /// The field in which the nearest hop names the clients of requests, where that hop is a trusted proxy.
     pub forwarding: Option<Arc<Forwarding>>,
@@ -20,7 +20,6 @@ pub struct ConnectionInfo {
 
 /// The client of a connection.
 #[derive(Clone, Copy, Debug, Default)]
-#[doc(hidden)]
 pub enum Origin {
     /// The socket's peer.
     #[default]
@@ -33,7 +32,6 @@ pub enum Origin {
 
 /// The results of a TLS handshake.
 #[derive(Clone, Debug)]
-#[doc(hidden)]
 pub struct TlsInfo {
     /// The client's certificates, the leaf first; empty if the client sent none.
     pub certificates: Vec<Box<[u8]>>,

@@ -94,6 +94,7 @@ impl<S> fmt::Debug for AppStack<S> {
 }
 
 impl<S: 'static> Plan<S> {
+    /// An application with these routes inside of this stack.
     pub fn new(routes: Routes<S>, stack: AppStack<S>) -> Self {
         let mut making = LayerBuilder::default();
         routes.make(&mut making);

@@ -68,7 +68,6 @@ impl fmt::Debug for Excerpt<'_> {
 }
 
 /// A client's text in a field of an event or a span: complete up to 1 KiB, otherwise its beginning and `…`.
-#[doc(hidden)]
 pub fn logged(text: &str) -> Cow<'_, str> {
     match text.len() <= LOGGED_BYTES {
         true => Cow::Borrowed(text),
@@ -80,7 +79,6 @@ pub fn logged(text: &str) -> Cow<'_, str> {
 }
 
 /// As [`logged`] for bytes that `escape` writes one by one into a text.
-#[doc(hidden)]
 pub fn log_escaped(bytes: &[u8], text: &mut String, escape: impl Fn(u8, &mut String)) {
     let kept = bytes.len().min(LOGGED_BYTES);
     bytes[..kept].iter().for_each(|&byte| escape(byte, text));
@@ -91,7 +89,6 @@ pub fn log_escaped(bytes: &[u8], text: &mut String, escape: impl Fn(u8, &mut Str
 
 /// The text of a message that may quote a client's input, such as serde's: complete up to 480 bytes, otherwise its
 /// beginning and its end. The complete message is never in memory.
-#[doc(hidden)]
 pub fn bounded(message: impl fmt::Display) -> String {
     bounded_to(MESSAGE_BYTES, message)
 }

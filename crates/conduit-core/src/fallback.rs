@@ -59,9 +59,10 @@ macro_rules! functions {
 for_each_arity!(functions);
 
 /// A fallback without its types.
-#[doc(hidden)]
 pub trait AnyFallback<S>: Send {
+    /// The same for another worker.
     fn duplicate(&self) -> Box<dyn AnyFallback<S>>;
+    /// Returns whether an argument is ambient.
     fn is_ambient(&self) -> bool;
 
     /// The endpoint of the fallback on this thread.
@@ -87,7 +88,6 @@ impl<S: 'static, F: Fallback<S, M>, M: 'static> AnyFallback<S> for TypedFallback
 }
 
 /// A fallback without its types.
-#[doc(hidden)]
 pub fn erase<S: 'static, F: Fallback<S, M>, M: 'static>(fallback: F) -> Box<dyn AnyFallback<S>> {
     Box::new(TypedFallback(fallback, std::marker::PhantomData))
 }

@@ -24,12 +24,12 @@ pub struct FilePart {
 }
 
 impl FilePart {
+    /// The part of a file from `offset` on.
     pub fn new(file: File, offset: u64, length: u64) -> Self {
         FilePart::shared(Arc::new(file), offset, length)
     }
 
     /// A part of a shared file.
-    #[doc(hidden)]
     pub fn shared(file: Arc<File>, offset: u64, length: u64) -> Self {
         FilePart {
             file,
@@ -40,6 +40,7 @@ impl FilePart {
         }
     }
 
+    /// The number of bytes that are not read yet.
     pub fn left(&self) -> u64 {
         self.left
     }

@@ -1,52 +1,62 @@
 //! The parts of a Conduit application that know no server: requests, responses, bodies, problems, layers, routes.
 //!
 //! Applications use the crate `conduit-web`, which re-exports the public items. Depend on this crate to write a library of extractors,
-//! responses or layers. Members that only other crates of the workspace use are hidden in this documentation.
+//! responses or layers. Modules that only other crates of the workspace use are in `internal`, which this documentation does not show.
 
 #![forbid(unsafe_code)]
 
 pub mod body;
-#[doc(hidden)]
-pub mod built_in;
-#[doc(hidden)]
-pub mod charge;
-pub mod connection_info;
+mod built_in;
+mod charge;
+mod connection_info;
 mod cross_origin;
-#[doc(hidden)]
-pub mod current;
-#[doc(hidden)]
-pub mod dispatch;
-#[doc(hidden)]
-pub mod endpoint;
+mod current;
+mod dispatch;
+mod endpoint;
 pub mod error;
-pub mod error_form;
+mod error_form;
 mod excerpt;
-#[doc(hidden)]
-pub mod exchange_id;
+mod exchange_id;
 pub mod extract;
-pub mod fallback;
-#[doc(hidden)]
-pub mod file;
+mod fallback;
+mod file;
 pub mod headers;
 #[cfg(feature = "tower")]
 pub mod interop;
 pub mod layer;
 pub mod limit;
-#[doc(hidden)]
-pub mod memory;
-#[doc(hidden)]
-pub mod nearest;
-#[doc(hidden)]
-pub mod networks;
+mod memory;
+mod nearest;
+mod networks;
 pub mod openapi;
-#[doc(hidden)]
-pub mod panics;
-#[doc(hidden)]
-pub mod pool;
+mod panics;
+mod pool;
 pub mod problem;
 pub mod request;
 pub mod response;
 pub mod route;
-pub mod state;
+mod state;
+mod target;
+
+/// Modules for the other crates of the workspace, which may change in every version.
 #[doc(hidden)]
-pub mod target;
+pub mod internal {
+    macro_rules! modules {
+        ($($name:ident)*) => {
+            $(pub mod $name {
+                pub use crate::$name::*;
+            })*
+        };
+    }
+
+    modules! {
+        built_in charge connection_info current dispatch endpoint error_form excerpt exchange_id fallback file memory nearest
+        networks panics pool state target
+    }
+
+    pub mod layer {
+        pub use crate::layer::ambient::CrossOriginGuard;
+        pub use crate::layer::erased::*;
+        pub use crate::layer::name::short_name;
+    }
+}

@@ -28,11 +28,14 @@ pub struct Budget {
 /// The budgets of a server.
 #[derive(Clone, Debug)]
 pub struct Budgets {
+    /// The memory of request bodies in buffers.
     pub bodies: Arc<Budget>,
+    /// The memory of encoders.
     pub encoders: Arc<Budget>,
 }
 
 impl Budgets {
+    /// Budgets with this limit for bodies.
     pub fn new(limit_bytes: u64) -> Self {
         let limit_bytes = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
         let budget = |limit_bytes, limit| {
@@ -55,6 +58,7 @@ impl Budgets {
 }
 
 impl Budget {
+    /// The bytes in use.
     pub fn used_bytes(&self) -> usize {
         self.used_bytes.load(Relaxed)
     }

@@ -136,11 +136,17 @@ impl DerefMut for Buffer {
 /// The content types of the responses of Conduit.
 #[derive(Clone, Copy)]
 pub enum MediaType {
+    /// `text/plain; charset=utf-8`
     Text,
+    /// `application/json`
     Json,
+    /// `text/html; charset=utf-8`
     Html,
+    /// `application/octet-stream`
     Bytes,
+    /// `application/problem+json`
     Problem,
+    /// `application/x-www-form-urlencoded`
     Form,
 }
 
@@ -200,6 +206,7 @@ fn new_response<B>(body: B, place: usize) -> http::Response<B> {
 pub struct Untouched(usize);
 
 impl Untouched {
+    /// The media type of a response, if it is one of these.
     #[inline]
     pub fn of<B>(response: &http::Response<B>) -> Option<Self> {
         let headers = response.headers();

@@ -101,8 +101,7 @@ pub struct EndsWithClient;
 
 /// A response with this body and content type.
 #[inline]
-#[doc(hidden)]
-pub fn with_type(body: Body, media_type: MediaType) -> Response {
+pub(crate) fn with_type(body: Body, media_type: MediaType) -> Response {
     pool::response(body, media_type)
 }
 

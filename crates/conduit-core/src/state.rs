@@ -23,17 +23,17 @@ pub trait AppState: Clone + Send + 'static {}
 impl<S: Clone + Send + 'static> AppState for S {}
 
 /// Makes the state of a worker, on its thread. Only this has to be `Send`, not the state.
-#[doc(hidden)]
 pub trait OpenState<S>: Send {
     /// The same for another worker.
     fn duplicate(&self) -> Box<dyn OpenState<S>>;
 
+    /// Opens the state on the thread of its worker.
     fn open(self: Box<Self>) -> Opening<S>;
 }
 
 /// The state of one worker.
-#[doc(hidden)]
 pub enum Opening<S> {
+    /// The state.
     Ready(S),
     /// To be awaited on the worker's runtime.
     Pending(LocalFuture<Result<S>>),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
-use conduit_core::error_form::ErrorForm;
+use conduit_core::internal::error_form::ErrorForm;
 use conduit_core::openapi::{
     Answer, BodyExample, Content, Direction, Info, Operation, OperationLink, PROBLEM, Parameter, SchemaRegistry as _,
     Webhook, insert,

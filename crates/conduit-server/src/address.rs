@@ -31,24 +31,22 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
-    #[doc(hidden)]
-    pub place: Location,
+    pub(crate) place: Location,
     /// The protocol, if the text specifies it.
-    #[doc(hidden)]
-    pub scheme: Option<Scheme>,
+    pub(crate) scheme: Option<Scheme>,
 }
 
 /// The protocol at an IP address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[doc(hidden)]
 pub enum Scheme {
+    /// Without TLS.
     Http,
+    /// With TLS.
     Https,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[doc(hidden)]
-pub enum Location {
+pub(crate) enum Location {
     Ip(SocketAddr),
     /// A name and a port, to resolve.
     Host(String),

@@ -10,7 +10,7 @@ mod websocket;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conduit_core::current::FileCacheSettings;
+use conduit_core::internal::current::FileCacheSettings;
 use conduit_proto::h1::Limits;
 use conduit_proto::h2::Http2Limits;
 
@@ -24,44 +24,53 @@ use crate::transport::TlsConfig;
 /// The settings of a server; each is documented at the method of `App` that sets it.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The number of workers; `None` is one for each core.
     pub workers: Option<usize>,
     /// The certificates, if connections are encrypted.
     pub tls: Option<Arc<dyn TlsConfig>>,
+    /// The limits of a request head.
     pub head: Limits,
+    /// The maximum length of a request body in bytes.
     pub body_bytes: u64,
     /// The memory for bodies of the whole process; `None` is a part of the available memory.
     pub body_memory: Option<u64>,
+    /// The deadline of a request head.
     pub head_timeout: Duration,
+    /// The deadline of an idle connection.
     pub idle_timeout: Duration,
     /// The idle time of a TCP connection before the system probes it; zero disables probes.
     pub tcp_keep_alive: Duration,
+    /// The minimum rate of a client in bytes a second.
     pub minimum_rate: u64,
+    /// The time before the minimum rate applies.
     pub rate_grace: Duration,
     /// The deadline of the TLS handshake.
     pub handshake_timeout: Duration,
+    /// The deadline of a shutdown.
     pub shutdown_timeout: Duration,
     /// The time between the request to stop and the end of accepting.
     pub stop_delay: Duration,
     /// The deadline for a successor to serve.
     pub restart_timeout: Duration,
+    /// The maximum number of connections of a worker; `None` follows the limit of descriptors.
     pub connections: Option<usize>,
     /// Connections of one peer address on all workers; `None` is half of the connections of all workers, but at least 64.
     pub peer_connections: Option<usize>,
+    /// The maximum number of requests on a connection.
     pub requests: u64,
     /// The limits of a connection with HTTP/2, except for the number of header fields, which `head` has.
-    #[doc(hidden)]
     pub http2: Http2Limits,
+    /// The limits of WebSockets.
     pub websocket: WebSocketConfig,
     /// The time that a handler may block its worker before a warning; zero disables it.
     pub blocked_after: Duration,
+    /// The receiver of reports about requests.
     pub observer: Arc<dyn Observer>,
     /// Informational responses are sent in HTTP/1.1 too.
-    #[doc(hidden)]
     pub informs_http1: bool,
     /// The treatment of a handler whose client disconnects, unless its route sets it.
     pub disconnect: Disconnect,
     /// The bounds of each worker's cache of open files.
-    #[doc(hidden)]
     pub files: FileCacheSettings,
     /// The proxies whose forwarding headers are trusted.
     pub proxies: Proxies,

@@ -13,44 +13,39 @@ use crate::running::Running;
 /// The counters of one worker. Aligned so that no two workers write to one cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-#[doc(hidden)]
 pub struct Counts {
-    #[doc(hidden)]
+    /// Connections that were accepted.
     pub accepted: Counter,
-    #[doc(hidden)]
+    /// Connections that have closed.
     pub closed: Counter,
-    #[doc(hidden)]
+    /// TLS handshakes that failed.
     pub failed_handshakes: Counter,
-    #[doc(hidden)]
+    /// Requests whose head is valid.
     pub requests: Counter,
-    #[doc(hidden)]
+    /// WebSockets that were opened.
     pub websockets_opened: Counter,
-    #[doc(hidden)]
+    /// WebSockets that have closed.
     pub websockets_closed: Counter,
-    /// Messages of WebSockets.
-    #[doc(hidden)]
+    /// Messages of WebSockets that were received.
     pub received_messages: Counter,
-    #[doc(hidden)]
+    /// Messages of WebSockets that were sent.
     pub sent_messages: Counter,
-    #[doc(hidden)]
+    /// Bytes that were received, without those of TLS.
     pub received_bytes: Counter,
-    #[doc(hidden)]
+    /// Bytes that were sent, without those of TLS.
     pub sent_bytes: Counter,
     /// The delay of the worker's last one-second tick, in microseconds.
-    #[doc(hidden)]
     pub lag_micros: Counter,
     /// The current poll of the worker; see `blocking`.
     pub(crate) running: Running,
     /// One for each route, in the order of the table, and one for requests without a route. Empty if they are not
     /// counted.
-    #[doc(hidden)]
     pub routes: Box<[RouteCounts]>,
     limit_hits: [Counter; Limit::ALL.len()],
 }
 
 impl Counts {
     /// The counters of a worker, with those of `routes` routes unless routes are not counted.
-    #[doc(hidden)]
     pub fn new(routes: Option<usize>) -> Self {
         Counts {
             routes: (0..routes.map_or(0, |routes| routes + 1))
@@ -61,7 +56,6 @@ impl Counts {
     }
 
     /// Counts a response of the route at this index.
-    #[doc(hidden)]
     pub fn record_response(&self, route: Option<usize>, status: u16, took: Duration) {
         let place = route.unwrap_or(self.routes.len().wrapping_sub(1));
         if let Some(counts) = self.routes.get(place) {
@@ -71,7 +65,6 @@ impl Counts {
 
     /// Counts a hit of a limit.
     #[cold]
-    #[doc(hidden)]
     pub fn record_limit_hit(&self, limit: Limit) {
         self.limit_hits[limit as usize].add(1);
     }
@@ -114,8 +107,7 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    #[doc(hidden)]
-    pub fn of(workers: &[Counts]) -> Self {
+    pub(crate) fn of(workers: &[Counts]) -> Self {
         let mut sum = Statistics::default();
         for counts in workers {
             // Closed first: a connection between the two reads counts as open, so the difference is never negative.

@@ -6,7 +6,7 @@ use crate::ServerHandle;
 use crate::limit::Limit;
 use crate::memory::Budgets;
 use crate::work::Work;
-use conduit_core::current::{self, CurrentWorker, FileCacheSettings};
+use conduit_core::internal::current::{self, CurrentWorker, FileCacheSettings};
 
 struct Current {
     server: ServerHandle,

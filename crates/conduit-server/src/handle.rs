@@ -179,17 +179,6 @@ impl ServerHandle {
         statistics
     }
 
-    #[doc(hidden)]
-    pub fn counts(&self) -> &Arc<[Counts]> {
-        &self.0.counts
-    }
-
-    /// Method, path and handler of each route, in the order of the table.
-    #[doc(hidden)]
-    pub fn definitions(&self) -> &'static [Definition] {
-        self.0.definitions
-    }
-
     /// The effect of SIGINT and SIGTERM: the first stops, the second closes. After a handover the first signal stops.
     pub(super) fn stop_or_close(&self) {
         if self.0.keeps_idle.swap(false, Ordering::AcqRel) {
@@ -207,12 +196,6 @@ impl ServerHandle {
         (self.0.stage.load(Ordering::Acquire) == SERVING || self.keeps_idle()) && self.0.budgets.has_room()
     }
 
-    /// The memory for bodies.
-    #[doc(hidden)]
-    pub fn budgets(&self) -> &Budgets {
-        &self.0.budgets
-    }
-
     /// Returns whether the server stops: it no longer accepts connections, and finishes the requests in progress.
     pub fn is_stopping(&self) -> bool {
         self.0.stage.load(Ordering::Acquire) >= STOPPING
@@ -220,12 +203,6 @@ impl ServerHandle {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.0.stage.load(Ordering::Acquire) == CLOSING
-    }
-
-    /// Waits until the server stops.
-    #[doc(hidden)]
-    pub async fn stopping(&self) {
-        self.reached(STOPPING).await;
     }
 
     /// The output of the future, or `None` once the server stops.
@@ -254,14 +231,36 @@ impl ServerHandle {
     }
 
     /// Waits for the next change of the stage.
-    #[doc(hidden)]
-    pub async fn changed(&self) {
+    pub(super) async fn changed(&self) {
         self.0.changed.notified().await;
     }
 
     pub(super) fn advance(&self, stage: u8) {
         self.0.stage.fetch_max(stage, Ordering::AcqRel);
         self.0.changed.notify_waiters();
+    }
+}
+
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl ServerHandle {
+    pub fn counts(&self) -> &Arc<[Counts]> {
+        &self.0.counts
+    }
+
+    /// Method, path and handler of each route, in the order of the table.
+    pub fn definitions(&self) -> &'static [Definition] {
+        self.0.definitions
+    }
+
+    /// The memory for bodies.
+    pub fn budgets(&self) -> &Budgets {
+        &self.0.budgets
+    }
+
+    /// Waits until the server stops.
+    pub async fn stopping(&self) {
+        self.reached(STOPPING).await;
     }
 }
 

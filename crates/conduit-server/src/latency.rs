@@ -25,6 +25,7 @@ pub struct RouteCounts {
 }
 
 impl RouteCounts {
+    /// Counts a response.
     pub fn add(&self, status: u16, took: Duration) {
         if let Some(class) = self.classes.get(usize::from(status / 100).wrapping_sub(1)) {
             class.add(1);
@@ -39,12 +40,16 @@ impl RouteCounts {
 /// The same of all workers, added up.
 #[derive(Clone, Default)]
 pub struct RouteTotals {
+    /// Responses by the class of their status.
     pub classes: [u64; 5],
+    /// Responses by their duration: one bucket for each bound, and one above them.
     pub buckets: [u64; BOUNDS_MICROS.len() + 1],
+    /// The sum of the durations in nanoseconds.
     pub sum_nanos: u64,
 }
 
 impl RouteTotals {
+    /// Adds the counts of one worker.
     pub fn add(&mut self, counts: &RouteCounts) {
         for (sum, count) in self.classes.iter_mut().zip(&counts.classes) {
             *sum += count.get();

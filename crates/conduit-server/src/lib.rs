@@ -1,30 +1,27 @@
 //! The server of Conduit: one worker per core, each with its own listening socket, event loop and connections.
 //!
 //! Applications use `App` of the crate `conduit-web`, which makes a [`Server`] and re-exports it. This crate serves an application
-//! of `conduit-core`; an [`Observer`](observer::Observer) receives what it reports. Items that only those crates need are hidden in
-//! its documentation.
+//! of `conduit-core`; an [`Observer`](observer::Observer) receives what it reports. Modules that only those crates need are in
+//! `internal`, which its documentation does not show.
 //!
 //! `worker` is the event loop, `connection` one connection, `link` its byte stream, `protocol` the protocols on it, `exchange`
 //! one request and its response, `shared` the state of a worker that these use, `commands` the messages of tasks, `deadlines`
-//! the timer wheel; [`listening`] makes the listening sockets, `handover` passes them to the process that replaces this one.
+//! the timer wheel; `listening` makes the listening sockets, `handover` passes them to the process that replaces this one.
 //! Workers share the request to stop, the counters of connections per peer, and the memory budget.
 
 #![forbid(unsafe_code)]
 
-pub mod address;
+mod address;
 mod batch;
 mod blocking;
-#[doc(hidden)]
-pub mod clock;
+mod clock;
 mod cohort;
 pub(crate) mod commands;
-#[doc(hidden)]
-pub mod config;
+mod config;
 mod connection;
 mod counter;
-pub mod counts;
-#[doc(hidden)]
-pub mod current;
+mod counts;
+mod current;
 mod cut_off;
 mod deadlines;
 pub(crate) mod disk;
@@ -33,52 +30,65 @@ pub mod handle;
 mod handover;
 mod idle;
 #[cfg(feature = "testing")]
-#[doc(hidden)]
-pub mod in_process;
-#[doc(hidden)]
-pub mod latency;
+mod in_process;
+mod latency;
 mod link;
 mod listener_socket;
-#[doc(hidden)]
-pub mod listening;
-#[doc(hidden)]
-pub mod live;
+mod listening;
+mod live;
 mod manager;
 pub mod observer;
 mod peers;
 mod protocol;
-#[doc(hidden)]
-pub mod proxies;
+mod proxies;
 mod readiness;
 mod redirect;
 mod running;
 mod server;
 #[cfg(feature = "tower")]
-#[doc(hidden)]
-pub mod service;
+mod service;
 mod shared;
 mod signals;
 #[cfg(feature = "tls")]
 pub mod tls;
-#[doc(hidden)]
-pub mod transport;
-#[doc(hidden)]
-pub mod watch;
+mod transport;
+mod watch;
 #[cfg(feature = "websocket")]
-#[doc(hidden)]
-pub mod websocket;
-#[doc(hidden)]
-pub mod work;
+mod websocket;
+mod work;
 mod worker;
 
 // The paths of core's modules in this crate.
-use conduit_core::{
-    body, connection_info, dispatch, endpoint, error, exchange_id, file, limit, memory, networks, panics, pool,
-    problem, request, response, route, state,
+use conduit_core::internal::{
+    connection_info, dispatch, endpoint, exchange_id, file, memory, networks, panics, pool, state,
 };
+use conduit_core::{body, error, limit, problem, request, response, route};
 
+pub use address::{ListenAddress, ListenOn};
 pub use counts::Statistics;
 pub use handle::ServerHandle;
 pub use server::Server;
+
+/// Modules for the other crates of the workspace, which may change in every version.
 #[doc(hidden)]
-pub use server::{main_runtime, refuse_runtime, worker_count};
+pub mod internal {
+    pub use crate::server::{main_runtime, refuse_runtime, worker_count};
+
+    macro_rules! modules {
+        ($($(#[$condition:meta])* $name:ident)*) => {
+            $($(#[$condition])* pub mod $name {
+                pub use crate::$name::*;
+            })*
+        };
+    }
+
+    modules! {
+        address clock config counts current
+        #[cfg(feature = "testing")] in_process
+        latency listening live proxies
+        #[cfg(feature = "tower")] service
+        transport watch
+        #[cfg(feature = "websocket")] websocket
+        work
+    }
+}

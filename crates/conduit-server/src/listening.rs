@@ -134,7 +134,9 @@ impl From<io::Error> for AcceptError {
 /// The actual listening addresses of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bound {
+    /// An IP address and its protocol.
     Ip(SocketAddr, Scheme),
+    /// A Unix socket by its name.
     Unix(String),
 }
 
@@ -163,6 +165,7 @@ pub struct Listening {
 }
 
 impl Listening {
+    /// Listens on these addresses, with one socket for each worker.
     pub fn on(addresses: &[ListenAddress], workers: usize, config: &Config) -> Result<Self> {
         let mut listening = Listening {
             tls: config.tls.as_deref().map(TlsConfig::load).transpose()?,

@@ -69,27 +69,6 @@ pub struct Server<S: 'static> {
 }
 
 impl<S: 'static> Server<S> {
-    #[doc(hidden)]
-    pub fn new(
-        listening: Listening,
-        state: Box<dyn OpenState<S>>,
-        plan: Plan<S>,
-        config: Config,
-        runtime: Option<Runtime>,
-    ) -> Result<Self> {
-        let runtime = runtime.map_or_else(main_runtime, Ok)?;
-        let workers = listening.workers.len();
-        let handle = new_handle(workers, &config, plan.definitions(), listening.tls.clone());
-        Ok(Server {
-            state,
-            plan,
-            config,
-            listening,
-            handle,
-            runtime,
-        })
-    }
-
     /// The IP address that the server listens on, with the port that the system chose if 0 was requested; the first of
     /// several.
     ///
@@ -186,17 +165,6 @@ impl<S: 'static> Server<S> {
         self.serve_from(|| ())
     }
 
-    /// As [`serve`](Self::serve), and calls `on_start` once all workers serve.
-    #[doc(hidden)]
-    pub fn serve_from(mut self, on_start: impl FnOnce()) -> Result {
-        if let Err(error) = refuse_runtime() {
-            return Err(self.refused(error));
-        }
-        // Only `run` hands them over.
-        self.listening.kept.clear();
-        self.serve_with(on_start, std::future::pending()).map(drop)
-    }
-
     /// Drops the runtime without waiting, which tokio would refuse too.
     fn refused(self, error: Error) -> Error {
         self.runtime.shutdown_background();
@@ -287,6 +255,40 @@ impl<S: 'static> Server<S> {
     }
 }
 
+/// Methods for the other crates of the workspace.
+#[doc(hidden)]
+impl<S: 'static> Server<S> {
+    pub fn new(
+        listening: Listening,
+        state: Box<dyn OpenState<S>>,
+        plan: Plan<S>,
+        config: Config,
+        runtime: Option<Runtime>,
+    ) -> Result<Self> {
+        let runtime = runtime.map_or_else(main_runtime, Ok)?;
+        let workers = listening.workers.len();
+        let handle = new_handle(workers, &config, plan.definitions(), listening.tls.clone());
+        Ok(Server {
+            state,
+            plan,
+            config,
+            listening,
+            handle,
+            runtime,
+        })
+    }
+
+    /// As [`serve`](Self::serve), and calls `on_start` once all workers serve.
+    pub fn serve_from(mut self, on_start: impl FnOnce()) -> Result {
+        if let Err(error) = refuse_runtime() {
+            return Err(self.refused(error));
+        }
+        // Only `run` hands them over.
+        self.listening.kept.clear();
+        self.serve_with(on_start, std::future::pending()).map(drop)
+    }
+}
+
 /// The thread of a worker.
 type WorkerThread = thread::JoinHandle<Result<CutOff>>;
 
@@ -372,7 +374,6 @@ const BUDGET: usize = 256;
 ///
 /// The presence of a runtime is not enough: a thread that has entered one, or a blocking thread of it, may wait. Only
 /// a polled task has a budget, and is rescheduled when it is spent.
-#[doc(hidden)]
 pub fn refuse_runtime() -> Result {
     let mut context = Context::from_waker(Waker::noop());
     let mut is_spent = || pin!(tokio::task::consume_budget()).poll(&mut context).is_pending();
@@ -385,7 +386,6 @@ pub fn refuse_runtime() -> Result {
 }
 
 /// A runtime for the futures of the program itself: the opening of its state, and signals.
-#[doc(hidden)]
 pub fn main_runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -437,7 +437,7 @@ async fn report_stop(handle: ServerHandle) -> Infallible {
     std::future::pending().await
 }
 
-#[doc(hidden)]
+/// The number of workers: one for each core, unless the program sets it.
 pub fn worker_count(config: &Config) -> usize {
     // Where the number of cores is unknown, one worker serves.
     let cores = || thread::available_parallelism().map_or(1, usize::from);

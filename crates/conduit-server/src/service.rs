@@ -74,6 +74,7 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The response, when it is ready.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<http::Response<SendBody>>> {
         pin!(&mut self.answer).poll(context).map(std::result::Result::ok)
     }
@@ -145,6 +146,7 @@ impl Threads {
         Ok(threads)
     }
 
+    /// The handle that stops the service.
     pub fn handle(&self) -> &ServerHandle {
         &self.handle
     }
@@ -402,6 +404,7 @@ pub fn assemble(request: http::Request<Body>, peer: Option<SocketAddr>, config: 
 pub struct ResponseFraming(MethodKind);
 
 impl ResponseFraming {
+    /// The properties of this request.
     pub fn of(request: &Request) -> Self {
         ResponseFraming(MethodKind::of(request.head().method()))
     }

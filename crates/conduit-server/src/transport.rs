@@ -21,7 +21,9 @@ pub(super) const PORTABLE_POLLER: bool = cfg!(any(conduit_portable, not(target_o
 
 /// The stream of one connection.
 pub enum Transport {
+    /// A TCP connection.
     Tcp(TcpStream),
+    /// A connection on a Unix socket.
     Unix(UnixStream),
     /// A trait object: a program that never calls `App::tls` does not contain TLS, and its connections stay small.
     Tls(Box<dyn TlsStream>),

@@ -14,10 +14,10 @@ use tracing::field::Empty;
 use crate::counts::Counts;
 use crate::observer::{CLIENT_GONE, Observer, RequestEnd, RequestRecord};
 use crate::panics::caught;
-use crate::problem::logged;
 use crate::request::Request;
 use crate::response::Response;
 use crate::route::Definition;
+use conduit_core::internal::excerpt::logged;
 
 /// The number of requests whose memory a worker keeps for reuse.
 const KEPT: usize = 64;

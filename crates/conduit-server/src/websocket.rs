@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use conduit_core::charge::Charge;
+use conduit_core::internal::charge::Charge;
 pub use conduit_proto::ws::CloseCode;
 use conduit_proto::ws::Deflate;
 

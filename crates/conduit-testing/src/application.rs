@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use conduit_core::error::Result;
 use conduit_server::Server;
-use conduit_server::in_process::InProcess;
+use conduit_server::internal::in_process::InProcess;
 
 use super::contract::ResponseContract;
 

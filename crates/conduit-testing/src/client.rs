@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use conduit_server::in_process::{InProcess, Resources};
+use conduit_server::internal::in_process::{InProcess, Resources};
 use conduit_server::{Server, ServerHandle};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 

@@ -79,4 +79,4 @@ pub use response::{TestResponse, TestStream};
 #[cfg(feature = "websocket")]
 pub use websocket::{TestFrame, TestWebSocket, TestWebSocketRequest};
 
-pub use conduit_server::in_process::Resources;
+pub use conduit_server::internal::in_process::Resources;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::client::{TestClient, header};
 use super::connection::TestConnection;
-use conduit_server::websocket::{CloseCode, Message};
+use conduit_server::internal::websocket::{CloseCode, Message};
 
 /// The key of each handshake, and the value that a server returns for it (RFC 6455, section 1.3).
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conduit_net::option::{self, Options as _};
-use conduit_server::in_process::ClientEnd;
+use conduit_server::internal::in_process::ClientEnd;
 
 /// A connection to the application; its drop closes it. A clone is the same connection.
 #[derive(Clone, Debug)]

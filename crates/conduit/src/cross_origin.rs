@@ -1,7 +1,7 @@
 //! The rejection of requests from pages of other origins, for handlers with credentials that browsers attach by themselves.
 
-use conduit_core::error_form::is_development_on_this_thread;
-use conduit_core::layer::CrossOriginGuard;
+use conduit_core::internal::error_form::is_development_on_this_thread;
+use conduit_core::internal::layer::CrossOriginGuard;
 
 use crate::origin::PageOrigin;
 use crate::problem::{Excerpt, Problem};

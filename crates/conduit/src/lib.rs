@@ -85,8 +85,14 @@ pub mod tower;
 pub mod websocket;
 
 // The paths of these crates' modules in this one.
-use conduit_core::{body, built_in, connection_info, dispatch, error, fallback, limit, networks, pool, request, state};
-use conduit_server as server;
+use conduit_core::internal::{built_in, connection_info, dispatch, excerpt, fallback, networks, pool, state};
+use conduit_core::{body, error, limit, request};
+
+/// The server and the modules that it has for this crate.
+mod server {
+    pub(crate) use conduit_server::internal::*;
+    pub use conduit_server::*;
+}
 
 pub use conduit_core::route;
 #[cfg(feature = "testing")]
@@ -131,9 +137,9 @@ pub use request::Request;
 pub use response::{Created, Html, IntoHeaders, IntoResponse, NoContent, Redirect, Response, Status};
 pub use route::{Disconnect, NestedRoutes, Routes};
 pub use routes_table::{RouteRow, RoutesTable};
-pub use server::address::{ListenAddress, ListenOn};
 #[cfg(feature = "tls")]
 pub use server::tls::Tls;
+pub use server::{ListenAddress, ListenOn};
 pub use server::{Server, ServerHandle, Statistics};
 pub use state::AppState;
 #[cfg(feature = "websocket")]
@@ -153,7 +159,7 @@ pub use schemars::{self, JsonSchema};
 
 /// Errors in one form: problem details (RFC 9457). [`Problem`](struct@Problem) is an error response.
 pub mod problem {
-    pub use conduit_core::error_form::ErrorContext;
+    pub use conduit_core::internal::error_form::ErrorContext;
     #[doc(inline)]
     pub use conduit_core::problem::*;
 }

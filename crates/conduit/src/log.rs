@@ -27,7 +27,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::problem::bounded;
+use crate::excerpt::bounded;
 
 /// The maximum number of bytes that are buffered for the writing thread.
 const WAITING_BYTES: usize = 1024 * 1024;

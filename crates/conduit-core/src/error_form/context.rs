@@ -67,7 +67,6 @@ impl<'a> ErrorContext<'a> {
     }
 
     /// Returns whether the application is in development (`App::development`): then the problem's causes may be shown.
-    #[doc(hidden)]
     pub fn is_development(&self) -> bool {
         self.development
     }

@@ -28,7 +28,6 @@ thread_local! {
 }
 
 /// Returns whether the application of this worker thread is in development; `false` on other threads.
-#[doc(hidden)]
 pub fn is_development_on_this_thread() -> bool {
     IS_DEVELOPMENT.get()
 }
@@ -40,9 +39,10 @@ type Describe = dyn Fn(&mut Operation) + Send + Sync;
 
 /// The error format of an application, from `App`; the same for all workers.
 #[derive(Clone, Default)]
-#[doc(hidden)]
 pub struct ErrorForm {
+    /// Development or production; `None` follows the environment.
     pub development: Option<bool>,
+    /// The conversion of each problem; `None` leaves it unchanged.
     pub form: Option<Arc<Form>>,
     /// The line that set the form.
     #[cfg_attr(not(feature = "openapi"), allow(dead_code))]

@@ -31,10 +31,10 @@ type Check = dyn Fn(&Request) -> Result<(), Problem> + Send + Sync;
 
 /// The check of a request before its handler: the problem rejects it.
 #[derive(Clone)]
-#[doc(hidden)]
 pub struct CrossOriginGuard(Arc<Check>);
 
 impl CrossOriginGuard {
+    /// A guard that rejects a request with the problem of `check`.
     pub fn new(check: impl Fn(&Request) -> Result<(), Problem> + Send + Sync + 'static) -> Self {
         CrossOriginGuard(Arc::new(check))
     }

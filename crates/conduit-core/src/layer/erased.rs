@@ -26,10 +26,15 @@ pub fn endpoint_wrapper<S: 'static, L: Middleware<S, M>, M>(layer: L, state: &Rc
 
 /// A layer of the application, its type erased.
 pub trait AnyLayer<S>: Send {
+    /// The same for another worker.
     fn duplicate(&self) -> Box<dyn AnyLayer<S>>;
+    /// The name in the table of routes.
     fn name(&self) -> Cow<'static, str>;
+    /// Returns whether an argument is ambient.
     fn is_ambient(&self) -> bool;
+    /// Adds the responses of the layer to an operation.
     fn describe(&self, operation: &mut Operation);
+    /// Connects the layer on this thread.
     fn endpoint_wrapper(self: Box<Self>, state: &Rc<S>) -> EndpointWrapper;
 }
 
@@ -64,7 +69,9 @@ pub fn erase<S: 'static, L: Middleware<S, M>, M: 'static>(layer: L) -> Box<dyn A
 
 /// A layer of a list, whose state only the list knows.
 pub trait ErasedLayer: Send {
+    /// The same for another worker.
     fn duplicate(&self) -> Box<dyn ErasedLayer>;
+    /// The layer, for a downcast to its type.
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 

@@ -1,10 +1,9 @@
 //! Layers between the server and the handlers.
 
-mod ambient;
-#[doc(hidden)]
-pub mod erased;
+pub(crate) mod ambient;
+pub(crate) mod erased;
 mod function;
-mod name;
+pub(crate) mod name;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,11 +11,8 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-#[doc(hidden)]
-pub use self::ambient::CrossOriginGuard;
-pub(crate) use self::ambient::{AmbientEndpoint, with_credentials};
-#[doc(hidden)]
-pub use self::name::short_name;
+pub(crate) use self::ambient::{AmbientEndpoint, CrossOriginGuard, with_credentials};
+use self::name::short_name;
 use crate::endpoint::{Endpoint, Outcome};
 use crate::openapi::Operation;
 use crate::request::Request;

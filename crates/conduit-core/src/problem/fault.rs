@@ -7,8 +7,7 @@ use serde::Serialize;
 use super::Problem;
 use crate::excerpt::{Excerpt, bounded};
 
-/// The most faults that a problem lists.
-#[doc(hidden)]
+/// The maximum number of faults in the list of a problem.
 pub const LISTED_FAULTS: usize = 100;
 /// The most text that they have together, in bytes; the first is listed in any case.
 const LISTED_BYTES: usize = 4096;

@@ -74,13 +74,11 @@ impl Descriptions {
     }
 
     /// The number of handlers.
-    #[doc(hidden)]
     pub fn handler_count(&self) -> usize {
         self.handlers.len()
     }
 
     /// Adds the descriptions of a handler and of its layers, from the innermost on.
-    #[doc(hidden)]
     pub fn describe(&self, index: usize, operation: &mut Operation) {
         let description = &self.handlers[index];
         (description.handler)(operation);

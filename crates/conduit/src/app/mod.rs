@@ -306,7 +306,7 @@ impl<S: 'static, R> App<S, R> {
     /// ```
     pub fn layer<L: Middleware<S, M>, M: 'static>(mut self, layer: L) -> Self {
         const { L::LEAVES_THE_BODY };
-        self.stack.layers.push(conduit_core::layer::erased::erase(layer));
+        self.stack.layers.push(conduit_core::internal::layer::erase(layer));
         self
     }
 

@@ -13,10 +13,10 @@ use super::pairs::Pairs;
 use super::{FromRequest, Readable, TOO_LARGE};
 use crate::body::Body;
 use crate::openapi::{Operation, TypeKey};
-use crate::pool::{Buffer, MediaType};
+use crate::pool::{self, Buffer, MediaType};
 use crate::problem::{Excerpt, Problem};
 use crate::request::Request;
-use crate::response::{IntoResponse, Response, Writable, with_type};
+use crate::response::{IntoResponse, Response, Writable};
 
 /// JSON (RFC 8259): the request body as an argument, the response body as a return value.
 ///
@@ -164,7 +164,7 @@ impl<S, T: Readable> FromRequest<S> for Form<T> {
 impl<T: Writable> IntoResponse for Form<T> {
     fn into_response(self) -> Response {
         match serde_html_form::to_string(&self.0) {
-            Ok(form) => with_type(Body::from(form), MediaType::Form),
+            Ok(form) => pool::response(Body::from(form), MediaType::Form),
             Err(error) => Problem::internal(&error).into_response(),
         }
     }
@@ -197,7 +197,7 @@ impl<S, T: Readable> FromRequest<S> for Query<T> {
 
 fn json_response(buffer: Buffer, written: serde_json::Result<()>) -> Response {
     match written {
-        Ok(()) => with_type(Body::from(buffer), MediaType::Json),
+        Ok(()) => pool::response(Body::from(buffer), MediaType::Json),
         Err(error) => Problem::internal(&error).into_response(),
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 
-use conduit_core::error_form::is_development_on_this_thread;
+use conduit_core::internal::error_form::is_development_on_this_thread;
 use cookie::{Cookie, CookieJar, Key, SameSite};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::de::{self, Expected, Unexpected};
 
 use super::refusals;
-use crate::problem::{Excerpt, Fault, Step, bounded};
+use crate::excerpt::bounded;
+use crate::problem::{Excerpt, Fault, Step};
 
 /// An inlined `Result::map_err`: serde's functions are compiled for each type of a program, and the method and its closure
 /// would add two more functions for each of them.

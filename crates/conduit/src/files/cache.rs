@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::representation::{FileCoding, Representation};
-use conduit_core::current::{self, FileCacheSettings};
+use conduit_core::internal::current::{self, FileCacheSettings};
 
 /// The time after its last look-up at which a file is closed.
 const IDLE: Duration = Duration::from_secs(60);

@@ -13,7 +13,7 @@ use http::HeaderValue;
 use super::settings::FilesSettings;
 use crate::body::{Body, BodyKind};
 use crate::layer::strong_tag;
-use conduit_core::file::FilePart;
+use conduit_core::internal::file::FilePart;
 
 /// A content coding of files, which their names show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use super::{Layer, Next, fields};
 use crate::body::{Body, BodyError, BodyKind, BoxError, PieceStream};
 use crate::request::Request;
 use crate::response::Response;
-use conduit_core::charge::Charge;
+use conduit_core::internal::charge::Charge;
 
 /// A body in memory up to this length is compressed at once. A longer one is compressed in pieces, so that the worker can serve
 /// other requests in between.

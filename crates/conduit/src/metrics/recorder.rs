@@ -19,7 +19,7 @@ use crate::limit::Limit;
 use crate::server::ServerHandle;
 use crate::server::counts::Statistics;
 use crate::server::latency::{BOUNDS_MICROS, RouteTotals};
-use conduit_core::panics::caught;
+use conduit_core::internal::panics::caught;
 
 static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 

@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{Method, Version};
 
+use crate::excerpt::{log_escaped, logged};
 use crate::extract::Client;
 use crate::layer::RequestId;
-use crate::problem::{log_escaped, logged};
 use crate::request::Request;
 use crate::server::clock;
 

@@ -13,9 +13,9 @@ use opentelemetry::{Context, KeyValue, Value, global};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use crate::excerpt::logged;
 use crate::extract::Client;
 use crate::opentelemetry::SAMPLES_BLINDLY;
-use crate::problem::logged;
 use crate::request::Request;
 use crate::route::Definition;
 

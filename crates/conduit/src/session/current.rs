@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use conduit_core::error_form::is_development_on_this_thread;
+use conduit_core::internal::error_form::is_development_on_this_thread;
 use cookie::Cookie;
 use cookie::time::Duration as CookieDuration;
 use http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};

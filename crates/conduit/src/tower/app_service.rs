@@ -20,7 +20,7 @@ use crate::response::{IntoResponse, Response};
 use crate::server::ServerHandle;
 use crate::server::config::Config;
 use crate::server::service::{Answer, ResponseFraming, Threads, assemble};
-use conduit_core::endpoint::Outcome;
+use conduit_core::internal::endpoint::Outcome;
 
 /// An application as a tower service for another server: in an axum router, under hyper, or inside tower layers. Returned by
 /// [`App::into_service`](crate::App::into_service); the [module](super#an-application-as-a-service) lists the settings that

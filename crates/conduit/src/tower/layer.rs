@@ -19,7 +19,7 @@ use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use conduit_core::endpoint::{Outcome, PendingHandler};
+use conduit_core::internal::endpoint::{Outcome, PendingHandler};
 use conduit_core::interop::SendBody;
 use conduit_core::layer::{Layer, Next};
 
@@ -164,7 +164,7 @@ impl<L: AroundHandlers<N>, N: Inside> Layer for TowerLayer<L, N> {
     }
 
     fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed(conduit_core::layer::short_name::<L>())
+        Cow::Borrowed(conduit_core::internal::layer::short_name::<L>())
     }
 }
 

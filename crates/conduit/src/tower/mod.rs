@@ -86,6 +86,10 @@
 //!
 //! A list of routes cannot contain a service, since its table has each method and path: [`mount`] is a layer of the
 //! application. Wrap layers for only the mounted service around it with tower.
+//!
+//! [`Body`]: crate::Body
+//! [`Body::from_http_body`]: crate::Body::from_http_body
+//! [`PeerAddr`]: crate::PeerAddr
 
 mod app_service;
 mod conversion;

@@ -55,4 +55,4 @@ pub use conduit_proto::ws::{CloseCode, DeflateConfig};
 pub use self::json::{JsonMessageError, JsonReceiver, JsonSender, JsonWebSocket};
 pub use self::socket::{WebSocket, WebSocketReceiver, WebSocketSender};
 pub use self::upgrade::{SocketOutcome, WebSocketUpgrade};
-pub use crate::server::websocket::{Message, WebSocketClosed};
+pub use conduit_server::internal::websocket::{Message, WebSocketClosed};

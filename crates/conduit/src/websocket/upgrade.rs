@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
-use conduit_core::charge::Charge;
+use conduit_core::internal::charge::Charge;
 use conduit_proto::ws::{Deflate, DeflateConfig, Handshake, HandshakeError, choose_subprotocol};
 use http::header::{
     SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,

@@ -18,7 +18,7 @@ use crate::link::{Link, Timer, UNCOPIED_BYTES};
 use crate::panics::discard;
 use crate::shared::Shared;
 use crate::websocket::{Channel, Message, PendingSocket, Queued, SocketOptions, WebSocketClosed};
-use conduit_core::charge::Charge;
+use conduit_core::internal::charge::Charge;
 
 /// The rest of a frame up to which its connection is read together with others.
 const LITTLE_BYTES: u64 = 4 * 1024;

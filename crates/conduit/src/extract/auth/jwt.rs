@@ -13,10 +13,11 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, JwkSet, KeyAlgorithm
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 
 use super::credentials::Bearer;
+use crate::excerpt::bounded;
 use crate::extract::Readable;
 use crate::extract::{FromRef, FromRequest};
 use crate::openapi::{Operation, SecurityScheme};
-use crate::problem::{Problem, bounded};
+use crate::problem::Problem;
 use crate::request::Request;
 
 /// RFC 7518, section 3.2: a key for HS256 has at least as many bits as the hash.

@@ -27,7 +27,7 @@ use crate::openapi::Operation;
 use crate::pool::FREE_BYTES;
 use crate::problem::{Excerpt, Fault, Problem, Step};
 use crate::request::Request;
-use conduit_core::charge::Charge;
+use conduit_core::internal::charge::Charge;
 
 const MEDIA_TYPE: &str = "multipart/form-data";
 
