@@ -1,6 +1,7 @@
 //! Sessions: their life, their cookie, concurrent requests, and stores that fail.
 
 mod extractors;
+mod in_cookies;
 mod rotation;
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use conduit::extract::CookieKey;
 use conduit::layer::{MemoryStore, Store, Value};
 use conduit::prelude::*;
 use conduit::session::{ActiveSession, Session, Sessions};
