@@ -12,6 +12,7 @@
 //! | `Multipart`, `MultipartForm<T>` (feature `multipart`) | a form with files: as a stream, in a struct | 400, 413, 415, 422 |
 //! | [`State<T>`] | the application's state, or a part of it | – |
 //! | `Valid<Json<T>>` and similar (feature `validate`) | the same, with validated values | 422, or as `Json` |
+//! | `FormToken` (feature `sessions`) | the token of a form, for old browsers | 503 |
 //! | `Session<T>`, `ActiveSession<T>` (feature `sessions`) | the data of a visitor's session | 503; 401 without one |
 //! | `Cookies`, `SignedCookies`, `PrivateCookies` (feature `cookies`) | the cookies, to read and set | – |
 //! | [`Extension<T>`] | a value that a layer has attached | 500 |

@@ -86,7 +86,7 @@
 //!   replaces the id; use it where a visitor signs in.
 //! - **No id in the store.** An id has 256 bits from the system's random generator, and the store has its SHA-256.
 //! - **No request of another site.** A `Session` is [ambient](crate::FromRequest::IS_AMBIENT): a request with an unsafe method
-//!   from a page of another origin gets a 403.
+//!   from a page of another origin gets a 403. For browsers that do not send its fields, there is [`require_token`].
 //!
 //! # The cookie
 //!
@@ -114,6 +114,7 @@ mod current;
 mod extract;
 mod id;
 mod record;
+mod token;
 
 use std::fmt;
 use std::sync::Arc;
@@ -127,6 +128,7 @@ use crate::extract::CookieKey;
 use crate::layer::{MemoryStore, Store};
 
 pub use self::extract::{ActiveSession, Session, SessionData};
+pub use self::token::{FormToken, require_token};
 
 /// The store or the keys, and the settings of sessions; a part of the application's state. Clones share the store.
 ///

@@ -3,6 +3,7 @@
 mod extractors;
 mod in_cookies;
 mod rotation;
+mod tokens;
 
 use std::sync::Arc;
 use std::sync::Mutex;
