@@ -124,7 +124,7 @@ pub use extract::{
     Tasks, UnixPeer,
 };
 #[cfg(feature = "multipart")]
-pub use extract::{Multipart, MultipartForm, MultipartLimits, UploadedFile};
+pub use extract::{Multipart, MultipartForm, MultipartLimits, SaveOptions, Upload, UploadedFile};
 pub use fallback::Fallback;
 #[cfg(feature = "files")]
 pub use files::{Embedded, Files};
