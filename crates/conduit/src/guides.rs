@@ -82,8 +82,6 @@ pages! {
 
 #[cfg(all(
     feature = "askama",
-    feature = "files",
-    feature = "minijinja",
     feature = "testing",
     feature = "openapi",
     feature = "sessions",

@@ -79,8 +79,6 @@ pub mod runs;
 #[cfg(feature = "sessions")]
 pub mod session;
 mod state_source;
-#[cfg(feature = "minijinja")]
-mod templates;
 #[cfg(feature = "tower")]
 pub mod tower;
 #[cfg(feature = "websocket")]
@@ -124,7 +122,7 @@ pub use extract::{
     Tasks, UnixPeer,
 };
 #[cfg(feature = "multipart")]
-pub use extract::{Multipart, MultipartForm, MultipartLimits, SaveOptions, Upload, UploadedFile};
+pub use extract::{Multipart, MultipartForm, MultipartLimits, UploadedFile};
 pub use fallback::Fallback;
 #[cfg(feature = "files")]
 pub use files::{Embedded, Files};
@@ -144,8 +142,6 @@ pub use server::tls::Tls;
 pub use server::{ListenAddress, ListenOn};
 pub use server::{Server, ServerHandle, Statistics};
 pub use state::AppState;
-#[cfg(feature = "minijinja")]
-pub use templates::Templates;
 #[cfg(feature = "websocket")]
 pub use websocket::{WebSocket, WebSocketUpgrade};
 
@@ -158,8 +154,6 @@ pub use cookie;
 #[doc(hidden)]
 pub use files::EmbeddedFile;
 pub use http;
-#[cfg(feature = "minijinja")]
-pub use minijinja;
 #[cfg(feature = "openapi")]
 pub use schemars::{self, JsonSchema};
 

@@ -1,0 +1,353 @@
+//! The task of an engine: it connects, carries out the requests of the hub in their order, and updates the replica.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conduit::health::Dependency;
+use conduit::hub::{HubError, Position, Replica};
+use redis::{Client, RedisError, RedisResult};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::config::RedisEngineConfig;
+use crate::request::{Membership, PublishRequest, Request};
+use crate::session::{Names, Session, Update, member_text};
+
+/// The pauses before another attempt to connect.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The interval in which requests that wait for a connection are checked.
+const CHECK: Duration = Duration::from_millis(20);
+/// The most requests of one kind that are sent together, and the most bytes of their messages.
+const BATCH: usize = 128;
+const BATCH_BYTES: usize = 1024 * 1024;
+
+pub(crate) struct Driver {
+    client: Client,
+    config: RedisEngineConfig,
+    names: Names,
+    replica: Replica,
+    receiver: UnboundedReceiver<Request>,
+    dependency: Dependency,
+    /// Identifies this process among those that use the server.
+    process: u64,
+    /// Requests in their order, which have not succeeded.
+    backlog: VecDeque<Request>,
+    /// The topics that are followed, and the last position that the replica has.
+    topics: HashMap<Arc<str>, Position>,
+    /// The members that this process has made present.
+    members: HashSet<Membership>,
+    /// The other processes with members in a topic of the replica.
+    processes: HashSet<u64>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        client: Client,
+        config: RedisEngineConfig,
+        replica: Replica,
+        receiver: UnboundedReceiver<Request>,
+        dependency: Dependency,
+        process: u64,
+    ) -> Self {
+        Driver {
+            names: Names::new(&config.prefix, replica.config()),
+            client,
+            config,
+            replica,
+            receiver,
+            dependency,
+            process,
+            backlog: VecDeque::new(),
+            topics: HashMap::new(),
+            members: HashSet::new(),
+            processes: HashSet::new(),
+        }
+    }
+
+    /// Runs until the hub is dropped.
+    pub(crate) async fn run(mut self) {
+        let mut loss = None;
+        while let Some(mut session) = self.connect(loss.take()).await {
+            match self.serve(&mut session).await {
+                Ok(()) => return,
+                Err(error) => loss = Some(error),
+            }
+        }
+    }
+
+    /// Connects, as often as necessary. Returns `None` after the end of the hub.
+    async fn connect(&mut self, loss: Option<RedisError>) -> Option<Session> {
+        if self.dependency.set_available(false) {
+            let error = loss.as_ref().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(
+                error,
+                "the connection to Redis was lost; messages wait for up to {:?}",
+                self.config.waiting_time
+            );
+        }
+        let has_history = self.names.history_messages > 0;
+        let mut pause = Duration::ZERO;
+        let mut has_logged = loss.is_some();
+        loop {
+            let (client, names, time) = (self.client.clone(), self.names.clone(), self.config.response_time);
+            let mut attempt = pin!(async move {
+                sleep(pause).await;
+                Session::open(client, names, time).await
+            });
+            let opened = loop {
+                let now = Instant::now();
+                // Without a history, a repetition cannot be recognised.
+                self.backlog.retain_mut(|request| {
+                    let is_unknown = matches!(&*request, Request::Publish(request) if request.was_sent && !has_history);
+                    !request.end_if(|deadline| is_unknown || deadline <= now)
+                });
+                tokio::select! {
+                    opened = &mut attempt => break opened,
+                    request = self.receiver.recv() => self.backlog.push_back(request?),
+                    () = sleep(CHECK) => {}
+                }
+            };
+            match opened {
+                Ok(session) => return Some(session),
+                Err(error) => {
+                    if !std::mem::replace(&mut has_logged, true) {
+                        tracing::error!(%error, "there is no connection to Redis");
+                    }
+                    pause = (2 * pause).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Serves requests until a connection is lost, or until the end of the hub.
+    async fn serve(&mut self, session: &mut Session) -> RedisResult<()> {
+        self.renew_lease(session).await?;
+        let topics: Vec<_> = self.topics.keys().cloned().collect();
+        for topics in topics.chunks(BATCH) {
+            session.subscribe(topics).await?;
+            self.synchronize(session, topics).await?;
+        }
+        self.announce_members(session).await?;
+        self.dependency.set_available(true);
+        tracing::info!("connected to Redis");
+        let mut leases = interval((self.config.lease / 3).max(Duration::from_millis(1)));
+        let mut refreshes = interval(self.names.ttl / 2);
+        leases.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        refreshes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            while !self.backlog.is_empty() {
+                self.carry_out(session).await?;
+            }
+            tokio::select! {
+                request = self.receiver.recv() => match request {
+                    Some(request) => {
+                        self.backlog.push_back(request);
+                        while self.backlog.len() < BATCH && let Ok(request) = self.receiver.try_recv() {
+                            self.backlog.push_back(request);
+                        }
+                    }
+                    None => return self.leave(session).await,
+                },
+                update = session.update() => {
+                    let (topic, update) = update?;
+                    self.update(session, topic, update).await?;
+                }
+                _ = leases.tick() => self.renew_lease(session).await?,
+                _ = refreshes.tick() => {
+                    let topics: Vec<_> = self.topics.keys().cloned().collect();
+                    for topics in topics.chunks(BATCH) {
+                        session.refresh(topics).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Carries out the first requests of the backlog, which are of one kind. After an error they are still there.
+    async fn carry_out(&mut self, session: &mut Session) -> RedisResult<()> {
+        match self.backlog.front() {
+            Some(Request::Publish(_)) => self.publish(session).await,
+            Some(Request::Follow(..)) => self.follow(session).await,
+            Some(Request::Unfollow(topic)) => {
+                let topic = Arc::clone(topic);
+                if self.topics.remove(&topic).is_some() {
+                    session.unsubscribe(&topic).await?;
+                }
+                self.backlog.pop_front();
+                Ok(())
+            }
+            Some(Request::Join(..) | Request::Leave(_)) => self.change_members(session).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn publish(&mut self, session: &mut Session) -> RedisResult<()> {
+        let mut bytes = 0;
+        let mut messages = Vec::new();
+        for request in &mut self.backlog {
+            let Request::Publish(PublishRequest {
+                topic,
+                json,
+                number,
+                was_sent,
+                ..
+            }) = request
+            else {
+                break;
+            };
+            bytes += json.len();
+            if !messages.is_empty() && (messages.len() >= BATCH || bytes > BATCH_BYTES) {
+                break;
+            }
+            let is_retry = std::mem::replace(was_sent, true);
+            messages.push((&**topic, is_retry, format!("{}-{number}", self.process), &**json));
+        }
+        for result in session.publish(&messages).await? {
+            let Some(Request::Publish(mut request)) = self.backlog.pop_front() else {
+                continue;
+            };
+            request.pending.end(result.map_err(|error| {
+                tracing::error!(error, "Redis has refused a message");
+                HubError::Unavailable
+            }));
+        }
+        Ok(())
+    }
+
+    async fn follow(&mut self, session: &mut Session) -> RedisResult<()> {
+        let mut topics: Vec<Arc<str>> = Vec::new();
+        let mut count = 0;
+        for request in self.backlog.iter().take(BATCH) {
+            let Request::Follow(topic, _) = request else { break };
+            count += 1;
+            if !self.topics.contains_key(topic) && !topics.contains(topic) {
+                topics.push(Arc::clone(topic));
+            }
+        }
+        if !topics.is_empty() {
+            session.subscribe(&topics).await?;
+            self.synchronize(session, &topics).await?;
+        }
+        for request in self.backlog.drain(..count) {
+            if let Request::Follow(_, mut pending) = request {
+                pending.end(Ok(()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn change_members(&mut self, session: &mut Session) -> RedisResult<()> {
+        let mut changes = Vec::new();
+        for request in self.backlog.iter().take(BATCH) {
+            let (change, Membership { topic, member }) = match request {
+                Request::Join(membership, _) => ('+', membership),
+                Request::Leave(membership) => ('-', membership),
+                _ => break,
+            };
+            changes.push((change, &**topic, member_text(self.process, member)));
+        }
+        for is_done in session.change_members(&changes).await? {
+            match self.backlog.pop_front() {
+                Some(Request::Join(membership, mut pending)) => {
+                    if is_done {
+                        self.members.insert(membership);
+                    }
+                    pending.end(is_done.then_some(()).ok_or(HubError::Full { what: "members" }));
+                }
+                Some(Request::Leave(membership)) => drop(self.members.remove(&membership)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings topics of the replica to the state of the server.
+    async fn synchronize(&mut self, session: &mut Session, topics: &[Arc<str>]) -> RedisResult<()> {
+        let known = |topic: &Arc<str>| (Arc::clone(topic), self.topics.get(topic).copied());
+        let topics: Vec<_> = topics.iter().map(known).collect();
+        for ((topic, _), snapshot) in topics.iter().zip(session.read(&topics).await?) {
+            self.processes
+                .extend(snapshot.members.iter().map(|(process, _)| *process));
+            self.topics.insert(Arc::clone(topic), snapshot.last);
+            self.replica.synchronize(topic, snapshot);
+        }
+        Ok(())
+    }
+
+    async fn update(&mut self, session: &mut Session, topic: Arc<str>, update: Update) -> RedisResult<()> {
+        let Some(last) = self.topics.get_mut(&topic) else {
+            return Ok(());
+        };
+        match update {
+            Update::Message(position, json) => {
+                let known = *last;
+                if position.epoch() == known.epoch() && position.number() == known.number() + 1 {
+                    *last = position;
+                    self.replica.receive(&topic, position, json);
+                } else if position.epoch() != known.epoch() || position > known {
+                    // Messages between are missing here, or the topic has begun again.
+                    self.synchronize(session, &[topic]).await?;
+                }
+            }
+            Update::Joined(process, member) => {
+                self.processes.insert(process);
+                self.replica.joined(&topic, process, member);
+            }
+            Update::Left(process, member) => self.replica.left(&topic, process, &member),
+        }
+        Ok(())
+    }
+
+    /// Renews the lease of this process, and removes the members of those that have lost theirs.
+    async fn renew_lease(&mut self, session: &mut Session) -> RedisResult<()> {
+        let lease = session.renew_lease(self.process, self.config.lease).await?;
+        let live: HashSet<u64> = lease.live.into_iter().collect();
+        for &process in self.processes.difference(&live) {
+            self.replica.process_left(process);
+        }
+        self.processes.retain(|process| live.contains(process));
+        if lease.had_ended {
+            self.announce_members(session).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the members of this process present again: the server or the other processes may have lost them.
+    async fn announce_members(&mut self, session: &mut Session) -> RedisResult<()> {
+        let change =
+            |membership: &Membership| (membership.topic.clone(), member_text(self.process, &membership.member));
+        let members: Vec<_> = self.members.iter().map(change).collect();
+        for members in members.chunks(BATCH) {
+            let changes: Vec<_> = members
+                .iter()
+                .map(|(topic, member)| ('!', &**topic, member.clone()))
+                .collect();
+            session.change_members(&changes).await?;
+        }
+        Ok(())
+    }
+
+    /// The hub has ended: its members leave at once.
+    async fn leave(&mut self, session: &mut Session) -> RedisResult<()> {
+        let members: Vec<_> = self.members.drain().collect();
+        for members in members.chunks(BATCH) {
+            let change = |membership: &Membership| {
+                (
+                    '-',
+                    membership.topic.clone(),
+                    member_text(self.process, &membership.member),
+                )
+            };
+            let changes: Vec<_> = members.iter().map(change).collect();
+            let changes: Vec<_> = changes
+                .iter()
+                .map(|(change, topic, member)| (*change, &**topic, member.clone()))
+                .collect();
+            session.change_members(&changes).await?;
+        }
+        Ok(())
+    }
+}

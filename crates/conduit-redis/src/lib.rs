@@ -1,0 +1,59 @@
+#![forbid(unsafe_code)]
+//! Topics, sessions, rate limits and idempotency keys in Redis (7.0 or newer) or Valkey, for a service of several processes.
+//!
+//! - [`RedisEngine`] carries the messages and members of a [`Hub`](conduit::hub::Hub) between processes.
+//! - [`RedisStore`] is a [`Store`](conduit::layer::Store): for `RateLimit`, `Idempotency` and `Sessions`.
+//! - [`Engines::from_env`] selects Redis or the memory of the process by `CONDUIT_REDIS_URL`.
+//!
+//! # Example
+//!
+//! A room that works in one process without Redis, and in several with it:
+//!
+//! ```
+//! use conduit::hub::{Access, Hub, HubConfig, TopicFamily};
+//! use conduit::prelude::*;
+//! use conduit_redis::Engines;
+//!
+//! struct Room;
+//!
+//! impl TopicFamily for Room {
+//!     const NAME: &'static str = "room";
+//!     type Message = String;
+//!     type Client = ();
+//!
+//!     async fn authorize(_: &(), _: &str) -> Result<Access, Problem> {
+//!         Ok(Access::PublishAndSubscribe)
+//!     }
+//! }
+//!
+//! #[post("/{room}")]
+//! async fn write(room: Path<String>, hub: State<Hub>, text: String) -> Result<NoContent, Problem> {
+//!     hub.authorize::<Room>(&(), &room).await?.publish(&text).await?;
+//!     Ok(NoContent)
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let hub = Engines::from_env()?.hub(HubConfig::default());
+//! let app = App::new(hub).routes(routes![write, conduit::health::readyz]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Configuration of the server
+//!
+//! `maxmemory-policy noeviction`: an evicted key is a lost history, session or budget. With `appendonly yes`, these survive a
+//! restart of the server. A Redis Cluster is not supported: one script uses the keys of several topics.
+
+mod config;
+mod driver;
+mod engine;
+mod engines;
+mod request;
+mod scripts;
+mod session;
+mod store;
+
+pub use config::RedisEngineConfig;
+pub use engine::RedisEngine;
+pub use engines::{Engines, EnginesError, EnvStore, StoreError};
+pub use store::RedisStore;

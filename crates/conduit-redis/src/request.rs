@@ -1,0 +1,115 @@
+//! The requests of a hub to the task of its engine, and their bounds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use conduit::hub::{HubError, Position};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::config::RedisEngineConfig;
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, HubError>>;
+
+pub(crate) enum Request {
+    Publish(PublishRequest),
+    Follow(Arc<str>, Pending<()>),
+    Unfollow(Arc<str>),
+    Join(Membership, Pending<()>),
+    Leave(Membership),
+}
+
+/// A member of a topic.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Membership {
+    pub(crate) topic: Arc<str>,
+    pub(crate) member: Arc<str>,
+}
+
+/// A caller that waits until its deadline while the server is unavailable.
+pub(crate) struct Pending<T> {
+    reply: Option<Reply<T>>,
+    pub(crate) deadline: Instant,
+}
+
+pub(crate) struct PublishRequest {
+    pub(crate) topic: Arc<str>,
+    pub(crate) json: Arc<str>,
+    /// Identifies the message among those of all processes.
+    pub(crate) number: u64,
+    /// An attempt was made whose result is unknown.
+    pub(crate) was_sent: bool,
+    pub(crate) pending: Pending<Position>,
+    pub(crate) _permit: Permit,
+}
+
+impl<T> Pending<T> {
+    pub(crate) fn new(reply: Reply<T>, deadline: Instant) -> Self {
+        Pending {
+            reply: Some(reply),
+            deadline,
+        }
+    }
+
+    pub(crate) fn end(&mut self, result: Result<T, HubError>) {
+        if let Some(reply) = self.reply.take() {
+            // The caller may have been dropped.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+impl Request {
+    /// Ends a request that does not wait any longer. Returns whether it has ended.
+    pub(crate) fn end_if(&mut self, is_over: impl Fn(Instant) -> bool) -> bool {
+        match self {
+            Request::Publish(PublishRequest { pending, .. }) if is_over(pending.deadline) => {
+                pending.end(Err(HubError::Unavailable));
+                true
+            }
+            Request::Follow(_, pending) | Request::Join(_, pending) if is_over(pending.deadline) => {
+                pending.end(Err(HubError::Unavailable));
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The messages that wait.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    messages: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// The place of a message among those that wait.
+pub(crate) struct Permit {
+    waiting: Arc<Waiting>,
+    bytes: usize,
+}
+
+impl Waiting {
+    pub(crate) fn enter(self: &Arc<Self>, bytes: usize, config: &RedisEngineConfig) -> Result<Permit, HubError> {
+        let messages = self.messages.fetch_add(1, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let permit = Permit {
+            waiting: Arc::clone(self),
+            bytes,
+        };
+        // Its drop frees the place after an error.
+        if messages >= config.waiting_messages || before + bytes > config.waiting_bytes {
+            return Err(HubError::Full {
+                what: "waiting messages",
+            });
+        }
+        Ok(permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.waiting.messages.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,44 @@
+//! The scripts of topics.
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisResult, Script};
+
+/// The scripts, which a connection loads at its beginning.
+pub(crate) struct Scripts {
+    pub(crate) publish: Script,
+    pub(crate) follow: Script,
+    pub(crate) members: Script,
+    pub(crate) lease: Script,
+    pub(crate) refresh: Script,
+}
+
+impl Scripts {
+    pub(crate) fn new() -> Self {
+        const TOPIC: &str = include_str!("lua/topic.lua");
+        let of_topic = |code: &str| Script::new(&[TOPIC, code].concat());
+        Scripts {
+            publish: of_topic(include_str!("lua/publish.lua")),
+            follow: of_topic(include_str!("lua/follow.lua")),
+            members: Script::new(include_str!("lua/members.lua")),
+            lease: Script::new(include_str!("lua/lease.lua")),
+            refresh: Script::new(include_str!("lua/refresh.lua")),
+        }
+    }
+
+    pub(crate) async fn load(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        for script in [&self.publish, &self.follow, &self.members, &self.lease, &self.refresh] {
+            script.load_async(connection).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The call of a loaded script with these keys; the caller adds the arguments.
+pub(crate) fn call(script: &Script, keys: &[Vec<u8>]) -> Cmd {
+    let mut command = redis::cmd("EVALSHA");
+    command.arg(script.get_hash()).arg(keys.len());
+    for key in keys {
+        command.arg(&key[..]);
+    }
+    command
+}

@@ -1,0 +1,232 @@
+//! The store.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use conduit::layer::{Budget, Store, Taken, Value};
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
+    RedisError, RedisResult, Script, ScriptInvocation,
+};
+
+/// The time for a connection and for a response.
+const RESPONSE_TIME: Duration = Duration::from_secs(5);
+/// The most requests of a worker in progress; further ones wait.
+const REQUESTS: usize = 1024;
+/// The longest lifetime of a value: a hundred years.
+const LONGEST_MILLIS: u128 = 100 * 366 * 24 * 3600 * 1000;
+
+/// Values in Redis, with a prefix in their keys. Each worker has a connection, which it makes with its first request and again
+/// after a loss. Clones share them.
+///
+/// Each operation is one command or one script, so it is atomic among all processes that use the server, whose clock ends the
+/// lifetimes. A request whose response is lost fails: a layer responds as it does when its store fails. Reads, and requests to
+/// a budget, are repeated once.
+///
+/// The size is that of the live values. Set `maxmemory-policy noeviction`, so that a full server refuses new values instead
+/// of removing those that [must stay](Value::is_pinned).
+#[derive(Clone)]
+pub struct RedisStore(Arc<StoreState>);
+
+struct StoreState {
+    client: Client,
+    prefix: String,
+    /// Identifies the store on each thread.
+    number: u64,
+    take: Script,
+    replace: Script,
+}
+
+/// The connection of a thread to the server of a store.
+#[derive(Clone)]
+struct StoreConnection {
+    connection: MultiplexedConnection,
+    is_lost: Arc<AtomicBool>,
+}
+
+thread_local! {
+    static CONNECTIONS: RefCell<HashMap<u64, StoreConnection>> = RefCell::default();
+}
+
+impl RedisStore {
+    /// A store at this URL, such as `redis://127.0.0.1:6379/0`, with the prefix `conduit`.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is malformed. The connections are made later.
+    pub fn new(url: impl IntoConnectionInfo) -> RedisResult<Self> {
+        Client::open(url).map(RedisStore::of)
+    }
+
+    pub(crate) fn of(client: Client) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        // The third version of the protocol reports the end of a connection.
+        let info = client.get_connection_info().clone();
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(settings)).unwrap_or(client);
+        RedisStore(Arc::new(StoreState {
+            client,
+            prefix: "conduit:".to_owned(),
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            take: Script::new(include_str!("lua/take.lua")),
+            replace: Script::new(include_str!("lua/replace.lua")),
+        }))
+    }
+
+    /// Sets the beginning of all keys. Services that share a server need different ones. Default: `conduit`.
+    pub fn prefix(self, prefix: &str) -> Self {
+        let mut store = RedisStore::of(self.0.client.clone());
+        if let Some(state) = Arc::get_mut(&mut store.0) {
+            state.prefix = format!("{prefix}:");
+        }
+        store
+    }
+
+    fn key(&self, key: &[u8]) -> Vec<u8> {
+        [self.0.prefix.as_bytes(), key].concat()
+    }
+
+    /// The connection of this thread.
+    async fn connection(&self) -> RedisResult<StoreConnection> {
+        let known = CONNECTIONS.with_borrow(|connections| connections.get(&self.0.number).cloned());
+        if let Some(known) = known.filter(|known| !known.is_lost.load(Ordering::Acquire)) {
+            return Ok(known);
+        }
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let lost = Arc::clone(&is_lost);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(RESPONSE_TIME))
+            .set_response_timeout(Some(RESPONSE_TIME))
+            .set_concurrency_limit(REQUESTS)
+            .set_push_sender(move |info: PushInfo| {
+                if info.kind == PushKind::Disconnection {
+                    lost.store(true, Ordering::Release);
+                }
+                Ok::<_, redis::aio::SendError>(())
+            });
+        let connection = self
+            .0
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        let connection = StoreConnection { connection, is_lost };
+        // Of two requests that connect at once, the connection of the first to succeed is kept.
+        CONNECTIONS.with_borrow_mut(|connections| {
+            let known = connections.entry(self.0.number).or_insert_with(|| connection.clone());
+            if known.is_lost.load(Ordering::Acquire) {
+                *known = connection.clone();
+            }
+        });
+        Ok(connection)
+    }
+
+    /// Makes a request of one command.
+    async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+        let mut connection = self.connection().await?;
+        let result = command.query_async(&mut connection.connection).await;
+        connection.check(result)
+    }
+
+    /// Makes a request of one script, which the server loads if it does not know it.
+    async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
+        let mut connection = self.connection().await?;
+        let result = script.invoke_async(&mut connection.connection).await;
+        connection.check(result)
+    }
+}
+
+impl StoreConnection {
+    fn check<T>(&self, result: RedisResult<T>) -> RedisResult<T> {
+        if result.as_ref().is_err_and(is_lost) {
+            self.is_lost.store(true, Ordering::Release);
+        }
+        result
+    }
+}
+
+/// Returns whether the connection was lost or does not respond.
+fn is_lost(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_unrecoverable_error()
+}
+
+/// The lifetime of a value. Zero is an error for the server.
+fn millis(lifetime: Duration) -> u64 {
+    u64::try_from(lifetime.as_millis().clamp(1, LONGEST_MILLIS)).unwrap_or(u64::MAX)
+}
+
+impl Store for RedisStore {
+    type Error = RedisError;
+
+    async fn get(&self, key: &[u8]) -> RedisResult<Option<Bytes>> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.key(key));
+        let found: RedisResult<Option<Vec<u8>>> = self.query(&command).await;
+        let found = match found {
+            Err(error) if is_lost(&error) => self.query(&command).await,
+            found => found,
+        };
+        Ok(found?.map(Bytes::from))
+    }
+
+    async fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: Option<Value<'_>>) -> RedisResult<bool> {
+        let key = self.key(key);
+        let Some(expected) = expected else {
+            let Some(value) = value else {
+                return self
+                    .query(redis::cmd("EXISTS").arg(key))
+                    .await
+                    .map(|found: bool| !found);
+            };
+            let mut command = redis::cmd("SET");
+            command
+                .arg(key)
+                .arg(value.bytes)
+                .arg("NX")
+                .arg("PX")
+                .arg(millis(value.lifetime));
+            let set: Option<String> = self.query(&command).await?;
+            return Ok(set.is_some());
+        };
+        let mut script = self.0.replace.key(key);
+        script.arg(expected);
+        if let Some(value) = value {
+            script.arg(value.bytes).arg(millis(value.lifetime));
+        }
+        self.call(&script).await
+    }
+
+    async fn insert(&self, key: &[u8], value: Value<'_>) -> RedisResult<Option<Bytes>> {
+        let mut command = redis::cmd("SET");
+        command.arg(self.key(key)).arg(value.bytes).arg("NX").arg("GET");
+        command.arg("PX").arg(millis(value.lifetime));
+        let found: Option<Vec<u8>> = self.query(&command).await?;
+        Ok(found.map(Bytes::from))
+    }
+
+    async fn take(&self, key: &[u8], budget: Budget) -> RedisResult<Taken> {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let mut script = self.0.take.key(self.key(key));
+        script.arg(micros(budget.interval())).arg(micros(budget.tolerance()));
+        let ahead: RedisResult<String> = self.call(&script).await;
+        let ahead = match ahead {
+            Err(error) if is_lost(&error) => self.call(&script).await,
+            ahead => ahead,
+        };
+        let micros = ahead?.parse().unwrap_or(u64::MAX);
+        Ok(budget.taken(Duration::from_micros(micros)))
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("prefix", &self.0.prefix)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! A Redis server of a test, which can be stopped and started again with its data.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A server with a Unix socket in a temporary directory, which is removed at the end.
+pub(crate) struct RedisServer {
+    child: Child,
+    directory: PathBuf,
+    arguments: &'static [&'static str],
+}
+
+impl RedisServer {
+    /// Starts a server that keeps its data across restarts. `None` where Redis is not installed.
+    #[allow(dead_code, reason = "not each test file uses it")]
+    pub(crate) fn durable() -> Option<Self> {
+        RedisServer::with(&["--appendonly", "yes"])
+    }
+
+    /// Starts a server whose end loses its data.
+    #[allow(dead_code, reason = "not each test file uses it")]
+    pub(crate) fn volatile() -> Option<Self> {
+        RedisServer::with(&["--appendonly", "no"])
+    }
+
+    fn with(arguments: &'static [&'static str]) -> Option<Self> {
+        static NUMBERS: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("conduit-redis-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir(&directory).expect("a directory");
+        let Some(child) = spawn(&directory, arguments) else {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "CI needs Redis: apt-get install redis-server"
+            );
+            eprintln!("SKIPPED: no Redis is installed (apt-get install redis-server)");
+            let _ = std::fs::remove_dir(directory);
+            return None;
+        };
+        let mut server = RedisServer {
+            child,
+            directory,
+            arguments,
+        };
+        server.wait();
+        Some(server)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis+unix://{}/socket", self.directory.display())
+    }
+
+    /// Ends the server with a signal, and waits for its end.
+    pub(crate) fn stop(&mut self, signal: Signal) {
+        // It may have ended.
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(self.directory.join("socket"));
+    }
+
+    /// Starts the server again, with the data that it has kept.
+    pub(crate) fn start(&mut self) {
+        self.child = spawn(&self.directory, self.arguments).expect("it was started before");
+        self.wait();
+    }
+
+    /// Waits until the server has loaded its data.
+    fn wait(&mut self) {
+        let patience = Instant::now() + Duration::from_secs(60);
+        let log = || std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+        while !log().contains("eady to accept connections") || !self.directory.join("socket").exists() {
+            assert!(Instant::now() < patience, "Redis does not start: {}", log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Starts the program; `None` where it is not installed. Valkey and other servers: `CONDUIT_TEST_REDIS_SERVER`.
+fn spawn(directory: &Path, arguments: &[&str]) -> Option<Child> {
+    let program = std::env::var_os("CONDUIT_TEST_REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+    let _ = std::fs::remove_file(directory.join("log"));
+    let mut command = Command::new(program);
+    command
+        .args(["--port", "0", "--save", "", "--unixsocket"])
+        .arg(directory.join("socket"))
+        .arg("--dir")
+        .arg(directory)
+        .arg("--logfile")
+        .arg(directory.join("log"))
+        .args(arguments);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().ok()
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.stop(Signal::KILL);
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
