@@ -18,12 +18,13 @@ use conduit::events::LastEventId;
 use conduit::hub::{Hub, HubConfig, StartFrom};
 use conduit::prelude::*;
 use conduit::{Embedded, Events, Files, asset, embed, health};
+use conduit_redis::{Engines, EnginesError};
 
 use topics::{Activity, Feed, Name};
 use uploads::Uploads;
 
 /// The state: topics with a history, cursors without one, and the last files.
-#[derive(Clone, Default, FromRef)]
+#[derive(Clone, FromRef)]
 struct Board {
     hub: Hub,
     cursors: CursorHub,
@@ -34,12 +35,19 @@ struct Board {
 #[derive(Clone)]
 struct CursorHub(Hub);
 
-impl Default for CursorHub {
-    fn default() -> Self {
-        CursorHub(Hub::with(HubConfig {
+impl Board {
+    /// The topics are in Redis if `CONDUIT_REDIS_URL` is set, and processes share them. Otherwise this process has them.
+    fn from_env() -> Result<Self, EnginesError> {
+        let engines = Engines::from_env()?;
+        let cursors = HubConfig {
             history_messages: 0,
             ..HubConfig::default()
-        }))
+        };
+        Ok(Board {
+            hub: engines.hub(HubConfig::default()),
+            cursors: CursorHub(engines.hub(cursors)),
+            uploads: Uploads::default(),
+        })
     }
 }
 
@@ -82,15 +90,13 @@ async fn feed(last: LastEventId, hub: State<Hub>) -> Result<Events<Activity>, Pr
     Ok(feed.events(from).await?)
 }
 
-fn app() -> App<Board, Routes<Board>> {
-    App::new(Board::default())
-        .routes(ROUTES)
-        .body_limit(uploads::FILE_BYTES)
+fn app(board: Board) -> App<Board, Routes<Board>> {
+    App::new(board).routes(ROUTES).body_limit(uploads::FILE_BYTES)
 }
 
 fn main() -> conduit::Result {
     // Standard output is for the address that the server prints; errors go to standard error.
     conduit::log::set_panic_hook();
     tracing_subscriber::fmt().with_writer(conduit::log::stderr).init();
-    app().run()
+    app(Board::from_env()?).run()
 }

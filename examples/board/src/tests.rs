@@ -3,7 +3,11 @@
 use conduit::testing::{TestClient, TestWebSocket};
 use serde_json::{Value, json};
 
-use crate::app;
+use crate::{Board, app};
+
+fn client() -> TestClient {
+    TestClient::new(app(Board::from_env().expect("the environment selects no engine")))
+}
 
 /// The next message of this type.
 #[track_caller]
@@ -18,7 +22,7 @@ fn next(socket: &mut TestWebSocket, kind: &str) -> Value {
 
 #[test]
 fn clients_share_messages_cursors_and_presence() {
-    let client = TestClient::new(app());
+    let client = client();
     let mut ada = client.websocket("/socket?name=ada").open();
     assert_eq!(next(&mut ada, "present")["names"], json!(["ada"]));
     let mut bob = client.websocket("/socket?name=bob").open();
@@ -52,7 +56,7 @@ fn clients_share_messages_cursors_and_presence() {
 
 #[test]
 fn points_outside_of_the_board_are_rejected_and_no_reader_ends() {
-    let client = TestClient::new(app());
+    let client = client();
     let mut ada = client.websocket("/socket?name=ada").open();
     let mut bob = client.websocket("/socket?name=bob").open();
     for x in ["1e39", "-1e39", "1.5", "-0.1", "null", "\"0\""] {
@@ -67,7 +71,7 @@ fn points_outside_of_the_board_are_rejected_and_no_reader_ends() {
 
 #[test]
 fn feed_has_the_activity_from_its_beginning() {
-    let client = TestClient::new(app());
+    let client = client();
     let socket = client.websocket("/socket?name=ada").open();
     let mut feed = client.get("/feed").stream();
     let mut next = || {
@@ -88,7 +92,7 @@ fn feed_has_the_activity_from_its_beginning() {
 
 #[test]
 fn names_and_sizes_have_rules() {
-    let client = TestClient::new(app());
+    let client = client();
     for name in ["", "a-name-of-more-than-20-characters", "%07"] {
         let refused = client.post(&format!("/files?name={name}")).body("text").send();
         refused.assert_status(403);

@@ -1,15 +1,19 @@
-//! The program with two pages of Chromium, across restarts.
+//! The program with two pages of Chromium, across restarts, and two processes that share Redis.
 
 #[path = "../../../../crates/conduit/tests/support/chromium.rs"]
 mod chromium;
+#[path = "../../../../crates/conduit/tests/support/redis.rs"]
+mod redis_server;
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use chromium::Browser;
+use chromium::{Browser, Page};
+use redis_server::RedisServer;
 
 /// The number of times that the program stops and starts again while the pages stay open.
 const RESTARTS: usize = 10;
@@ -24,9 +28,15 @@ struct Program {
 impl Program {
     /// Starts the program at this address, and waits until it listens.
     fn start(address: &str) -> Self {
+        Program::start_with(address, &[])
+    }
+
+    /// As [`start`](Self::start), with variables of the environment.
+    fn start_with(address: &str, variables: &[(&str, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_board"))
             .env("CONDUIT_ADDR", address)
             .env("CONDUIT_WORKERS", "2")
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -66,17 +76,82 @@ impl Drop for Program {
 /// The texts of the messages on a page.
 const NOTES: &str = "[...document.querySelectorAll('#notes li')].map((note) => note.lastChild.textContent)";
 
-#[test]
-fn two_pages_share_the_board_across_restarts() {
-    let directory = std::env::temp_dir().join(format!("board-{}", std::process::id()));
-    let Some(mut browser) = Browser::start(&directory.join("profile")) else {
+/// A browser with its profile in this directory; `None` where it is not installed.
+fn browser(directory: &Path) -> Option<Browser> {
+    let browser = Browser::start(&directory.join("profile"));
+    if browser.is_none() {
         assert!(
             std::env::var_os("CI").is_none(),
             "CI needs Chromium: apt-get install chromium"
         );
         eprintln!("SKIPPED: no Chromium is installed (apt-get install chromium), so the page was not tried");
+    }
+    browser
+}
+
+/// Waits until both pages show these messages, each once, in any order.
+fn assert_notes(browser: &mut Browser, pages: [&Page; 2], expected: &[String]) {
+    let mut sorted: Vec<_> = expected.iter().map(|text| json!(text)).collect();
+    sorted.sort_by_key(|text| text.to_string());
+    for page in pages {
+        browser.wait(page, &format!("{NOTES}.length >= {}", expected.len()));
+        let mut notes = browser.value(page, NOTES);
+        let notes = notes.as_array_mut().expect("texts");
+        notes.sort_by_key(|text| text.to_string());
+        assert_eq!(notes, &sorted);
+    }
+}
+
+/// The number of stops of the server while both processes run.
+const STOPS: usize = 3;
+
+#[test]
+fn two_processes_share_the_board_across_stops_of_redis() {
+    let Some(mut redis) = RedisServer::durable() else {
         return;
     };
+    let directory = std::env::temp_dir().join(format!("board-redis-{}", std::process::id()));
+    let Some(mut browser) = browser(&directory) else { return };
+    let variables = [("CONDUIT_REDIS_URL", redis.url())];
+    let programs = [(); 2].map(|()| Program::start_with("127.0.0.1:0", &variables));
+    let page = |program: &Program, name: &str| format!("http://{}/?name={name}", program.address);
+    let ada = browser.open(&page(&programs[0], "ada"));
+    let bob = browser.open(&page(&programs[1], "bob"));
+    for page in [&ada, &bob] {
+        browser.wait(page, "document.querySelectorAll('#present li').length === 2");
+    }
+    let moved = "document.querySelector('#board').dispatchEvent(new PointerEvent('pointermove', { clientX: 99, clientY: 199 }))";
+    browser.value(&ada, moved);
+    browser.wait(&bob, "document.querySelector('#cursors span')?.textContent === 'ada'");
+    let mut expected = Vec::new();
+    let write = |browser: &mut Browser, page: &Page, text: String| {
+        browser.value(page, &format!("write('{text}')"));
+        text
+    };
+    for round in 0..=STOPS {
+        if round > 0 {
+            redis.stop(Signal::TERM);
+            expected.push(write(&mut browser, &ada, format!("ada during {round}")));
+            expected.push(write(&mut browser, &bob, format!("bob during {round}")));
+            redis.start();
+        }
+        expected.push(write(&mut browser, &ada, format!("ada {round}")));
+        expected.push(write(&mut browser, &bob, format!("bob {round}")));
+        assert_notes(&mut browser, [&ada, &bob], &expected);
+    }
+    for page in [&ada, &bob] {
+        browser.wait(page, "document.querySelectorAll('#present li').length === 2");
+    }
+    browser.screenshot(&bob, "BOARD_SCREENSHOTS", "board-redis");
+    drop(browser);
+    // The system cleans files that cannot be removed.
+    let _ = std::fs::remove_dir_all(directory);
+}
+
+#[test]
+fn two_pages_share_the_board_across_restarts() {
+    let directory = std::env::temp_dir().join(format!("board-{}", std::process::id()));
+    let Some(mut browser) = browser(&directory) else { return };
     let mut program = Program::start("127.0.0.1:0");
     let page = |name: &str| format!("http://{}/?name={name}", program.address);
     let (ada, bob) = (browser.open(&page("ada")), browser.open(&page("bob")));
@@ -108,14 +183,8 @@ fn two_pages_share_the_board_across_restarts() {
         }
         browser.value(&bob, &format!("write('<i>after {round}</i>')"));
         expected.push(format!("<i>after {round}</i>"));
+        assert_notes(&mut browser, [&ada, &bob], &expected);
         for page in [&ada, &bob] {
-            browser.wait(page, &format!("{NOTES}.length >= {}", expected.len()));
-            let mut notes = browser.value(page, NOTES);
-            let notes = notes.as_array_mut().expect("texts");
-            notes.sort_by_key(|text| text.to_string());
-            let mut sorted: Vec<_> = expected.iter().map(|text| json!(text)).collect();
-            sorted.sort_by_key(|text| text.to_string());
-            assert_eq!(notes, &sorted);
             browser.wait(page, "document.querySelectorAll('#present li').length === 2");
         }
     }
