@@ -7,9 +7,10 @@ pub(super) const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 /// The window for DATA from the peer.
 ///
-/// `available + outstanding + unannounced == size`: a received byte is outstanding until the reader has consumed it,
-/// then unannounced until a WINDOW_UPDATE. Half of the window is announced at once, so that updates are few and the
-/// peer always has at least half of the window, unless the reader lags.
+/// A received byte is outstanding until the reader has consumed it, then unannounced until a WINDOW_UPDATE. Half of the
+/// window is announced at once, so that updates are few and the peer always has at least half of it, unless the reader
+/// lags. A peer that has used the whole window waits, so everything is announced once the reader has consumed all: over a
+/// link with high latency the peer then sends a whole window in each round trip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReceiveWindow {
     size: u32,
@@ -19,8 +20,8 @@ pub(super) struct ReceiveWindow {
     available: u32,
     /// The number of received bytes that are not consumed.
     outstanding: u32,
-    /// The number of consumed bytes that are not announced to the peer.
-    unannounced: u32,
+    /// The peer has used the whole window since the reader had last consumed everything.
+    is_used_up: bool,
 }
 
 impl ReceiveWindow {
@@ -30,7 +31,7 @@ impl ReceiveWindow {
             max_size: max_size.clamp(size, MAX_WINDOW),
             available: size,
             outstanding: 0,
-            unannounced: 0,
+            is_used_up: false,
         }
     }
 
@@ -41,6 +42,7 @@ impl ReceiveWindow {
             Some(available) => {
                 self.available = available;
                 self.outstanding += bytes;
+                self.is_used_up |= available == 0;
                 true
             }
             None => false,
@@ -60,19 +62,23 @@ impl ReceiveWindow {
     pub(super) fn consume(&mut self, bytes: u32) -> Option<u32> {
         let bytes = bytes.min(self.outstanding);
         self.outstanding -= bytes;
-        self.unannounced += bytes;
-        if bytes == 0 || self.unannounced < self.size.div_ceil(2) {
+        let is_all_due = self.outstanding == 0 && std::mem::take(&mut self.is_used_up);
+        let mut increment = self.unannounced();
+        if increment == 0 || !(is_all_due || increment >= self.size.div_ceil(2)) {
             return None;
         }
-        let mut increment = self.unannounced;
         if self.outstanding == 0 && self.size < self.max_size {
             let size = self.size.saturating_mul(2).min(self.max_size);
             increment += size - self.size;
             self.size = size;
         }
-        self.unannounced = 0;
         self.available += increment;
         Some(increment)
+    }
+
+    /// The number of consumed bytes that are not announced to the peer.
+    fn unannounced(&self) -> u32 {
+        self.size - self.available - self.outstanding
     }
 
     /// The number of received bytes that are not consumed.
@@ -131,6 +137,18 @@ mod tests {
         assert_eq!(window.outstanding(), 100);
         assert_eq!(window.consume(1000), Some(100), "no more than has arrived");
         assert_eq!(window.consume(1), None);
+    }
+
+    #[test]
+    fn used_window_is_announced_as_a_whole() {
+        let mut window = ReceiveWindow::new(100, 100);
+        assert!(window.receive(100));
+        assert_eq!(window.consume(60), Some(60));
+        assert_eq!(window.consume(39), None, "a byte is outstanding");
+        assert_eq!(window.consume(1), Some(40));
+        assert!(window.receive(99));
+        assert_eq!(window.consume(60), Some(60));
+        assert_eq!(window.consume(39), None, "the peer has used less than the window");
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl Client {
         self.unsent.drain(..sent);
     }
 
+    /// Returns whether the server has taken everything that was offered.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
     /// Takes in what has arrived, and waits for nothing.
     pub(crate) fn take_in(&mut self) {
         loop {

@@ -12,6 +12,7 @@ mod flow;
 #[allow(dead_code, reason = "the tests of the engine use the rest")]
 #[path = "../../../conduit-proto/tests/h2/frames.rs"]
 mod frames;
+mod latency;
 #[cfg(all(feature = "tls", target_os = "linux"))]
 mod proxies;
 #[allow(dead_code, reason = "the simulator uses the rest")]
