@@ -365,3 +365,30 @@ fn a_single_byte_that_exhausts_a_window_is_free_and_another_is_not() {
     }
     assert!(server.seen.contains(&Seen::Delayed));
 }
+
+/// DATA of requests after the last one of a shutdown counts for the window of the connection, which open streams share.
+#[test]
+fn data_of_ignored_streams_returns_to_the_window() {
+    let mut server = Server::open(&Http2Limits::default());
+    server.receive(&post(1, "/echo", &[]));
+    server.connection.shutdown(&mut server.output);
+    server.receive(&frame(PING, ACK, 0, b"shutdown"));
+    assert_eq!(server.read().last(), Some(&Received::GoAway(1, ErrorCode::NO_ERROR)));
+    let padded = [&[200][..], &[0; 16_383]].concat();
+    let mut window = 1 << 20;
+    for index in 1..200 {
+        server.now += Duration::from_secs(1);
+        let number = number(index);
+        server.receive(&[post(number, "/", &[]), frame(DATA, PADDED, number, &padded)].concat());
+        window -= 16_384;
+        for frame in server.read() {
+            if let Received::WindowUpdate(0, increment) = frame {
+                window += increment;
+            }
+        }
+        assert!(window >= 1 << 18, "{window} bytes are left at request {index}");
+    }
+    assert_eq!(server.error(), None);
+    server.receive(&last_data(1, b"body"));
+    assert!(server.read().iter().any(|frame| frame.status() == Some((1, "200"))));
+}

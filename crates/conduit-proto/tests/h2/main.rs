@@ -1,7 +1,9 @@
 //! Tests of the HTTP/2 engine through its public interface.
 
+mod agreement;
 mod attacks;
 mod cases;
+mod compare;
 mod conformance;
 mod drive;
 mod frames;
