@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use conduit::prelude::*;
 use h2::client::SendRequest;
+use h2::ext::Protocol;
+use h2::{RecvStream, SendStream};
 use rustix::process::Signal;
 
 use crate::support::program::{Directory, Program, begin_program, has_ended, program, wait_for};
@@ -37,7 +39,9 @@ pub(crate) fn run_program() {
     if begin_program().is_none() {
         return;
     }
-    let ended = App::new(()).routes(routes![process, later, echo]).run();
+    let ended = App::new(())
+        .routes(routes![process, later, echo, crate::websocket_echo])
+        .run();
     std::process::exit(i32::from(ended.is_err()));
 }
 
@@ -159,4 +163,81 @@ fn a_restart_and_a_stop_fail_no_stream() {
             || format!("an end: {}", program.log()),
         );
     }
+}
+
+/// A WebSocket on a stream of HTTP/2.
+struct Socket {
+    sending: SendStream<Bytes>,
+    receiving: RecvStream,
+    received: Vec<u8>,
+}
+
+impl Socket {
+    /// Opens one on a new connection, and exchanges a message.
+    async fn open(address: SocketAddr) -> Self {
+        let client = connect(address).await.expect("no connection is refused");
+        // After a response the client knows the settings of the server.
+        exchange(client.clone(), 1).await.expect("a response");
+        assert!(client.is_extended_connect_protocol_enabled());
+        let request = http::Request::connect("http://a/websocket")
+            .header("sec-websocket-version", "13")
+            .extension(Protocol::from_static("websocket"))
+            .body(());
+        let mut client = client.ready().await.expect("the connection is open");
+        let (response, sending) = client
+            .send_request(request.expect("a request"), false)
+            .expect("it is sent");
+        let response = response.await.expect("a response");
+        assert_eq!(response.status(), StatusCode::OK);
+        let mut socket = Socket {
+            sending,
+            receiving: response.into_body(),
+            received: Vec::new(),
+        };
+        socket.send(b"\x81\x85\0\0\0\0hello", false);
+        assert_eq!(socket.read(7).await, b"\x81\x05hello");
+        socket
+    }
+
+    fn send(&mut self, bytes: &[u8], is_last: bool) {
+        let sent = self.sending.send_data(Bytes::copy_from_slice(bytes), is_last);
+        sent.expect("the stream is open");
+    }
+
+    async fn read(&mut self, length: usize) -> Vec<u8> {
+        while self.received.len() < length {
+            let piece = self.receiving.data().await.expect("more bytes").expect("no reset");
+            let _ = self.receiving.flow_control().release_capacity(piece.len());
+            self.received.extend(piece);
+        }
+        self.received.drain(..length).collect()
+    }
+
+    /// Reads Close, responds, and reads the end of the stream. Returns the code.
+    async fn close(mut self) -> u16 {
+        let head = self.read(4).await;
+        assert_eq!(head[0], 0x88);
+        self.read(usize::from(head[1]) - 2).await;
+        self.send(&[b"\x88\x82\0\0\0\0", &head[2..]].concat(), true);
+        while let Some(piece) = self.receiving.data().await {
+            self.received.extend(piece.expect("no reset"));
+        }
+        assert_eq!(self.received, b"", "Close is the last frame");
+        u16::from_be_bytes([head[2], head[3]])
+    }
+}
+
+#[test]
+fn a_restart_closes_a_websocket_with_1012_and_a_stop_with_1001() {
+    let directory = Directory::new("http2-websocket");
+    let mut program = Program::start(&mut program(&directory), 1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let old = runtime.block_on(Socket::open(program.tcp()));
+    let successor = program.replace(program.child.id());
+    assert_eq!(runtime.block_on(old.close()), 1012);
+    assert_eq!(program.child.wait().expect("it ends").code(), Some(0));
+    let new = runtime.block_on(Socket::open(program.tcp()));
+    program.signal(successor, Signal::TERM);
+    assert_eq!(runtime.block_on(new.close()), 1001);
 }
