@@ -1,23 +1,25 @@
-//! A service of `tonic` next to routes, on one port: gRPC over HTTP/2, with the client of Google as the judge.
+//! A service of `tonic` next to routes, on one port: gRPC over HTTP/2, with the clients of Google and of tonic as judges.
 
 #[path = "support/mod.rs"]
 mod support;
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, Ready};
 use std::path::Path as FilePath;
 use std::pin::Pin;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _};
 use conduit::prelude::*;
 use conduit::tower::SendBody;
 use futures_core::Stream;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::server::{Grpc, StreamingService, UnaryService};
-use tonic::{Request as Call, Response as Reply, Status, Streaming};
-use tower::Service;
+use tonic::server::{Grpc, ServerStreamingService, StreamingService, UnaryService};
+use tonic::{Code, Request as Call, Response as Reply, Status, Streaming};
+use tower::{Service, ServiceExt};
 
 const GRPCIO: &str = "grpcio==1.85.3";
 
@@ -60,9 +62,70 @@ impl Decoder for Plain {
     }
 }
 
+/// The calls of the method `Never` that have not ended.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a call until its drop.
+struct Alive;
+
+impl Alive {
+    fn enter() -> Self {
+        CALLS.fetch_add(1, SeqCst);
+        Alive
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        CALLS.fetch_sub(1, SeqCst);
+    }
+}
+
 /// Returns each message, as its methods have it.
 #[derive(Clone, Copy)]
 struct Echo;
+
+/// Never responds.
+struct Never;
+
+impl UnaryService<Vec<u8>> for Never {
+    type Response = Vec<u8>;
+    type Future = Pin<Box<dyn Future<Output = Result<Reply<Vec<u8>>, Status>> + Send>>;
+
+    fn call(&mut self, _: Call<Vec<u8>>) -> Self::Future {
+        Box::pin(async move {
+            let _alive = Alive::enter();
+            std::future::pending().await
+        })
+    }
+}
+
+/// Returns the message, and never ends.
+struct Endless;
+
+impl ServerStreamingService<Vec<u8>> for Endless {
+    type Response = Vec<u8>;
+    type ResponseStream = One;
+    type Future = Ready<Result<Reply<One>, Status>>;
+
+    fn call(&mut self, request: Call<Vec<u8>>) -> Self::Future {
+        let stream = One(Some(request.into_inner()), Alive::enter());
+        std::future::ready(Ok(Reply::new(stream)))
+    }
+}
+
+struct One(Option<Vec<u8>>, Alive);
+
+impl Stream for One {
+    type Item = Result<Vec<u8>, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.0.take() {
+            Some(message) => Poll::Ready(Some(Ok(message))),
+            None => Poll::Pending,
+        }
+    }
+}
 
 struct Unary;
 
@@ -122,6 +185,8 @@ impl Service<http::Request<SendBody>> for Echo {
             Ok(match request.uri().path() {
                 "/test.Echo/Unary" => Grpc::new(Plain).unary(Unary, request).await,
                 "/test.Echo/Both" => Grpc::new(Plain).streaming(Both, request).await,
+                "/test.Echo/Never" => Grpc::new(Plain).unary(Never, request).await,
+                "/test.Echo/Endless" => Grpc::new(Plain).server_streaming(Endless, request).await,
                 _ => Status::unimplemented("no such method").into_http(),
             })
         })
@@ -131,6 +196,19 @@ impl Service<http::Request<SendBody>> for Echo {
 #[get("/rest")]
 fn rest() -> &'static str {
     "rest"
+}
+
+/// The number of calls of methods that never end.
+#[get("/calls")]
+fn calls() -> String {
+    CALLS.load(SeqCst).to_string()
+}
+
+fn app() -> App<(), Routes<()>> {
+    App::new(())
+        .routes(routes![rest, calls])
+        .body_limit(16 * 1024 * 1024)
+        .fallback(conduit::tower::service(Echo))
 }
 
 const CLIENT: &str = r#"
@@ -180,16 +258,55 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
     except grpc.RpcError as error:
         assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error
     assert unary(b"last") == b"last"
+    # The service enforces the deadline too: its methods that never end are gone.
+    for index in range(10):
+        try:
+            channel.unary_unary("/test.Echo/Never", **plain)(b"", timeout=0.1)
+            assert False
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error
+    import urllib.request
+    calls = lambda: urllib.request.urlopen(f"http://{sys.argv[1]}/calls").read()
+    while calls() != b"0":
+        pass
 "#;
+
+/// The client of tonic leaves its deadline to the server. The clock moves only while all tasks wait.
+#[test]
+fn a_deadline_ends_a_call_that_has_not_begun_and_one_that_has() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let service = app().into_local_service().expect("a service");
+        let service = ServiceExt::<http::Request<tonic::body::Body>>::map_response(service, |response: Response| {
+            response.map(SendBody::new)
+        });
+        let mut client = tonic::client::Grpc::with_origin(service, "http://localhost".parse().expect("an address"));
+        let path = |method| format!("/test.Echo/{method}").parse().expect("a path");
+        let call = || {
+            let mut call = Call::new(b"message".to_vec());
+            call.set_timeout(Duration::from_secs(60));
+            call
+        };
+        let reply = client.unary(call(), path("Unary"), Plain).await;
+        assert_eq!(reply.expect("a reply").into_inner(), b"message");
+        let error = client.unary(call(), path("Never"), Plain).await;
+        assert_eq!(error.expect_err("the deadline").code(), Code::DeadlineExceeded);
+        let replies = client.server_streaming(call(), path("Endless"), Plain).await;
+        let mut replies = replies.expect("a response").into_inner();
+        let first = replies.message().await.expect("a message");
+        assert_eq!(first.expect("not the end"), b"message");
+        let error = replies.message().await;
+        assert_eq!(error.expect_err("the deadline").code(), Code::DeadlineExceeded);
+    });
+}
 
 #[test]
 fn a_service_of_tonic_is_served_next_to_routes() {
-    let echo = conduit::tower::service(Echo);
-    let app = App::new(())
-        .routes(routes![rest])
-        .body_limit(16 * 1024 * 1024)
-        .fallback(echo);
-    let server = support::serve(app);
+    let server = support::serve(app());
     assert_eq!(server.get("/rest").body, b"rest");
     let Some(python) = grpcio() else { return };
     let output = Command::new(python)

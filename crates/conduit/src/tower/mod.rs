@@ -79,8 +79,11 @@
 //! A [`tonic`](https://docs.rs/tonic) service is a fallback alongside routes, on one port, and runs on the worker's thread:
 //! `fallback(conduit::tower::service(EchoServer::new(echo)))`, with the feature `http2`. Trailers, trailers-only responses and
 //! bidirectional streams are supported. [`body_limit`](crate::App::body_limit) applies to the sum of all messages in a client's
-//! stream. tonic's server implements the `grpc-timeout` deadline, its services do not; a client ends its call at its own
-//! deadline.
+//! stream.
+//!
+//! A call with the field `grpc-timeout` ends at its deadline with the status DEADLINE_EXCEEDED: by a response of trailers only,
+//! or by the trailers of a response that has begun. The service's future or its stream is dropped then. The deadline runs from
+//! the call of the service.
 //!
 //! # Limitations
 //!
@@ -93,6 +96,7 @@
 
 mod app_service;
 mod conversion;
+mod grpc;
 mod layer;
 
 use std::borrow::Cow;
@@ -210,5 +214,10 @@ where
     if request.extensions().get::<OriginalUri>().is_none() {
         request.extensions_mut().insert(OriginalUri(uri));
     }
-    call(service, request.map(SendBody::new)).await
+    let timeout = grpc::timeout(request.headers());
+    let answer = call(service, request.map(SendBody::new));
+    match timeout {
+        Some(timeout) => grpc::within(timeout, answer).await,
+        None => answer.await,
+    }
 }
