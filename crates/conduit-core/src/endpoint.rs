@@ -35,7 +35,7 @@ pub trait Endpoint {
     fn call(&self, request: Request, context: &mut Context<'_>) -> Outcome;
 }
 
-/// An endpoint whose response comes from the future that `start` makes of the request.
+/// An endpoint whose response is the output of the future that `start` returns for the request.
 pub fn endpoint<Start, F>(start: Start) -> Rc<dyn Endpoint>
 where
     Start: Fn(Request) -> F + Clone + 'static,

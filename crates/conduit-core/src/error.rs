@@ -73,7 +73,7 @@ impl fmt::Display for Error {
                 route.handler, route.file, route.line
             ),
             ErrorKind::InsideRuntime => f.write_str(
-                "the server cannot run inside of a tokio runtime, it makes its own: write `fn main()` without `async` and \
+                "the server cannot run inside of a tokio runtime, because it makes one for each worker: write `fn main()` without `async` and \
                  without `#[tokio::main]`; what must be awaited before the server starts, such as a connection to a \
                  database, goes into `App::open(async { … })` or `App::open_per_worker`; inside of a test take `conduit::testing::TestClient`, or \
                  call the server on a thread of its own with `std::thread::spawn`",

@@ -41,7 +41,7 @@ where
         for (place, (name, value)) in self.into_iter().enumerate() {
             let name = name.try_into().map_err(|error| Problem::internal(&error))?;
             let value = value.try_into().map_err(|error| Problem::internal(&error))?;
-            // The first of a name replaces what the body brought; the next ones of it (set-cookie) are added.
+            // The first of a name replaces the field of the body; later ones (set-cookie) are added.
             if earlier.iter().flatten().any(|known| *known == name) {
                 headers.append(&name, value);
             } else {

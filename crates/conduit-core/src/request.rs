@@ -21,7 +21,7 @@ use crate::target;
 const KEPT: usize = 64;
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "a request moves between its users as one pointer: the box is what is kept")]
+    #[expect(clippy::vec_box, reason = "the box is kept, so that a request moves as one pointer")]
     static FREE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -101,7 +101,7 @@ pub trait Handler<S>: 'static {
     /// Extracts the arguments from the request, calls the function, and converts its return value into a response.
     fn call(request: Request, state: Rc<S>) -> impl Future<Output = Response> + 'static;
 
-    /// Adds what the arguments read and what the function returns to the description of an operation. The default adds
+    /// Adds the input of the arguments and the responses to the description of an operation. The default adds
     /// nothing.
     fn describe(operation: &mut Operation) {
         let _ = operation;
@@ -109,7 +109,7 @@ pub trait Handler<S>: 'static {
 }
 
 /// One entry of [`Routes`]: a handler as a [`Leaf`], the `Routes` of another module or crate, or the beginning
-/// ([`Layered`]) or the end ([`EndOfLayer`]) of what a layer is around.
+/// ([`Layered`]) or the end ([`EndOfLayer`]) of the scope of a layer.
 pub trait Node<S>: Sync {
     /// Makes the layers of this entry, in the order of the list; they are cloned for each worker.
     fn make(&self, making: &mut LayerBuilder);

@@ -155,7 +155,7 @@ pub fn nested_routes(input: TokenStream) -> TokenStream {
 /// the files in debug builds too. Names that begin with a dot are left out. The compiler notices changed files; for a new one
 /// the source with `embed!` has to change too.
 ///
-/// Store it in a constant. Each use of the macro contains the files once more.
+/// Store it in a constant. Each use of the macro contains another copy of the files.
 #[cfg(feature = "files")]
 #[proc_macro]
 pub fn embed(input: TokenStream) -> TokenStream {

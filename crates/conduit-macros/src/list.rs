@@ -362,7 +362,7 @@ impl Node {
     }
 }
 
-/// The paths of a mount: its prefix, the prefix with a slash at the end, and what is below it.
+/// The paths of a mount: its prefix, the prefix with a slash at the end, and all paths below it.
 fn mount_paths(prefix: &str) -> Vec<String> {
     let mut paths = vec![format!("{prefix}/"), format!("{prefix}/{{*path}}")];
     if !prefix.is_empty() {

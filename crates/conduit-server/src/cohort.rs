@@ -14,7 +14,7 @@ use crate::state::{OpenState, Opening};
 #[derive(Clone)]
 pub(super) struct Cohort {
     turn: Arc<Mutex<()>>,
-    /// No value is ever sent: the channel closes when the last worker has left.
+    /// The channel carries no value. It closes when the last worker has left.
     members: watch::Sender<()>,
 }
 

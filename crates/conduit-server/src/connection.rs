@@ -187,7 +187,7 @@ impl Connection {
         self.finish(shared)
     }
 
-    /// Serves input after what is pending. The output is sent by [`finish`](Self::finish), which must follow.
+    /// Serves input after the pending input. The output is sent by [`finish`](Self::finish), which must follow.
     #[inline]
     pub(super) fn serve(&mut self, fresh: &[u8], shared: &mut Shared) -> Disposition {
         if !self.link.pending.is_empty() {

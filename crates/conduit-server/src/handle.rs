@@ -264,7 +264,7 @@ impl ServerHandle {
     }
 }
 
-/// Stops the server when it is dropped: a worker that ends, in whichever way, ends the server.
+/// Stops the server when it is dropped: a worker that returns or panics ends the server.
 pub(super) struct StopOnDrop(pub(super) ServerHandle);
 
 impl Drop for StopOnDrop {

@@ -278,7 +278,7 @@ fn start(kept: &[Kept], limit: Duration, handle: &ServerHandle) -> io::Result<Ch
     // By the name that it was started with, not by its file: that may have been replaced, which is often why.
     let program = arguments
         .next()
-        .ok_or_else(|| io::Error::other("the program was started without its own name"))?;
+        .ok_or_else(|| io::Error::other("the program was started without a name in its arguments"))?;
     let mut child = Command::new(&program)
         .args(arguments)
         .env(PREDECESSOR, std::process::id().to_string())

@@ -1,7 +1,7 @@
 //! The server of Conduit: one worker per core, each with its own listening socket, event loop and connections.
 //!
 //! Applications use `App` of the crate `conduit-web`, which makes a [`Server`] and re-exports it. This crate serves an application
-//! of `conduit-core`; an [`Observer`](observer::Observer) receives what it reports. Modules that only those crates need are in
+//! of `conduit-core`; an [`Observer`](observer::Observer) receives its reports. Modules that only those crates need are in
 //! `internal`, which its documentation does not show.
 //!
 //! `worker` is the event loop, `connection` one connection, `link` its byte stream, `protocol` the protocols on it, `exchange`

@@ -1,4 +1,4 @@
-//! The observers of a server besides its own counters: access logs, exporters of spans and of metrics.
+//! The observers of a server besides its counters: access logs, exporters of spans and of metrics.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};

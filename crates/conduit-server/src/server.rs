@@ -113,7 +113,7 @@ impl<S: 'static> Server<S> {
     ///
     /// # Errors
     ///
-    /// When a worker cannot open its state (`App::open_per_worker`). When the system refuses what the server needs:
+    /// When a worker cannot open its state (`App::open_per_worker`). When the system refuses a resource:
     /// signal handlers, threads, pollers. When it is called inside of a tokio runtime, as in a `main` with `#[tokio::main]`.
     pub fn run(mut self) -> Result {
         if let Err(error) = refuse_runtime() {
@@ -159,7 +159,7 @@ impl<S: 'static> Server<S> {
     ///
     /// # Errors
     ///
-    /// When a worker cannot open its state (`App::open_per_worker`). When the system refuses what the server needs:
+    /// When a worker cannot open its state (`App::open_per_worker`). When the system refuses a resource:
     /// threads, pollers. When it is called inside of a tokio runtime.
     pub fn serve(self) -> Result {
         self.serve_from(|| ())
@@ -175,7 +175,7 @@ impl<S: 'static> Server<S> {
     fn serve_with(mut self, on_start: impl FnOnce(), background: impl Future<Output = Infallible>) -> Result<CutOff> {
         // Ends its thread when this function ends.
         let _watching = watch_workers(self.handle.clone(), self.config.blocked_after);
-        // Nothing is ever sent: the channel closes when the last worker has ended, normally or not.
+        // The channel carries no value. It closes when the last worker has ended, normally or not.
         let (running, ended) = mpsc::channel::<Infallible>(1);
         let (threads, started) = self.start_workers(running);
         let Server {

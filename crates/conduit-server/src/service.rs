@@ -1,7 +1,7 @@
 //! An application without connections: separate threads serve requests that another server has read.
 //!
 //! Each thread is a worker without a poller: it has a tokio runtime and the application, polls handlers in place, and
-//! continues pending ones as tasks. Requests arrive through a channel; each response returns through its own one.
+//! continues pending ones as tasks. Requests arrive through a channel; each response returns through another one.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -101,7 +101,7 @@ impl Threads {
         let workers = worker_count(&config);
         let handle = new_handle(workers, &config, plan.definitions(), None);
         let watching = watch_workers(handle.clone(), config.blocked_after);
-        // Nothing is ever sent: the channel closes when the last thread has ended, normally or not.
+        // The channel carries no value. It closes when the last thread has ended, normally or not.
         let (running, ended) = mpsc::channel::<Infallible>(1);
         let failed = |cause| Error::system("start a thread of the application", cause);
         let mut threads = Threads {

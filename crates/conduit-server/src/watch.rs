@@ -34,7 +34,7 @@ pub(super) struct Watch {
     counts_routes: bool,
     #[expect(
         clippy::vec_box,
-        reason = "a request that is watched moves as one pointer: the box is what is kept"
+        reason = "the box of a watched request is kept, so that a request moves as one pointer"
     )]
     free: Vec<Box<Watched>>,
 }

@@ -217,7 +217,7 @@ impl TestClient {
         }
     }
 
-    /// Opens a connection that sends exactly the given bytes, including a PROXY header where
+    /// Opens a connection that sends exactly the bytes of the test, including a PROXY header where
     /// `App::proxy_protocol` names the peer. In process it is never encrypted.
     ///
     /// # Panics

@@ -5,7 +5,7 @@ use std::io;
 
 use super::wire::Wire;
 
-/// A connection that sends exactly the given bytes, to test clients that are slow, silent or invalid;
+/// A connection that sends exactly the bytes of the test, to test clients that are slow, silent or invalid;
 /// [`TestClient::connect`](super::TestClient::connect) opens it. Its drop closes it.
 ///
 /// In process, with [`TestClient::advance`](super::TestClient::advance), a test does not wait: the server has processed all

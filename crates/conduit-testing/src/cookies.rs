@@ -8,7 +8,7 @@ use http::{HeaderMap, header::SET_COOKIE};
 #[derive(Debug)]
 struct Kept {
     cookie: Cookie<'static>,
-    /// Where it is sent: this path and what is below it.
+    /// Requests to this path and to paths below it have the cookie.
     path: String,
     expires: Option<SystemTime>,
 }
@@ -18,7 +18,7 @@ struct Kept {
 pub(super) struct Jar(Vec<Kept>);
 
 impl Jar {
-    /// Keeps what a response to a request for `path` sets. A cookie for another domain is ignored.
+    /// Stores the cookies that a response to a request for `path` sets. A cookie for another domain is ignored.
     pub(super) fn keep(&mut self, headers: &HeaderMap, path: &str, now: SystemTime) {
         for value in headers.get_all(SET_COOKIE) {
             let Some(cookie) = value.to_str().ok().and_then(|text| Cookie::parse(text.to_owned()).ok()) else {

@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ServerEvent {
-    /// The event's type; empty where none was given, which a browser calls `message`.
+    /// The event's type; empty without an `event` field, which a browser calls `message`.
     pub event: String,
     /// The lines of data, joined by line feeds.
     pub data: String,

@@ -1,4 +1,4 @@
-//! Responses, and what a test asserts of them.
+//! Responses, and the assertions of tests.
 
 use std::fmt::{self, Write as _};
 
@@ -141,7 +141,7 @@ impl TestResponse {
     fn compare(&self, expected: &impl Serialize, subset: bool) -> &Self {
         let expected = match serde_json::to_value(expected) {
             Ok(expected) => expected,
-            Err(error) => self.fail(format_args!("what is expected cannot be written as JSON: {error}")),
+            Err(error) => self.fail(format_args!("cannot write the expected value as JSON: {error}")),
         };
         let differences = differences(&expected, &self.json(), subset);
         if !differences.is_empty() {
@@ -195,7 +195,7 @@ pub struct TestStream {
     text: Vec<u8>,
     /// The documented responses, until the whole body is read.
     expectation: Option<Expectation>,
-    /// A piece of the body was given to the test.
+    /// The test has received a piece of the body.
     is_begun: bool,
 }
 

@@ -16,7 +16,7 @@ pub(super) enum Wire {
 }
 
 impl Wire {
-    /// Reads what is there, at least a byte; 0 is the end.
+    /// Reads the available bytes, at least one; 0 is the end.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Wire::Memory(end, patience) => end.read(buffer, *patience),
@@ -24,7 +24,7 @@ impl Wire {
         }
     }
 
-    /// Reads what is there; `WouldBlock` or `TimedOut` if that is nothing.
+    /// Reads the available bytes; `WouldBlock` or `TimedOut` if no byte is available.
     pub(super) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Wire::Memory(end, _) => end.read(buffer, Duration::ZERO),
@@ -44,7 +44,7 @@ impl Wire {
         }
     }
 
-    /// Writes as many of these bytes as there is room for without waiting, and returns their number.
+    /// Writes the bytes that fit without waiting, and returns their number.
     pub(super) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Wire::Memory(end, _) => end.write_now(bytes),

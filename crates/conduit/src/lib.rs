@@ -32,7 +32,7 @@
 //!
 //! - [`App`]: state, routes, limits; [`Server`]: listening, serving, stopping.
 //! - The route attributes [`get`], [`post`], [`put`], [`patch`], [`delete`], [`head`], [`options`], [`route`](macro@route)
-//!   and the list [`routes!`]; [`mod@route`]: what they make.
+//!   and the list [`routes!`]; [`mod@route`]: their generated items.
 //! - [`extract`]: arguments of handlers. [`response`]: their return values. [`Problem`](struct@Problem): errors.
 //! - [`events`]: event streams. [`hub`]: topics with subscribers, members and a history. [`runs`]: work that outlives its
 //!   request.
@@ -45,7 +45,7 @@
 //! - `websocket`, with the feature of that name: WebSockets.
 //! - `session`, with the feature `sessions`: data of visitors that the server keeps.
 //! - `testing`, with the feature of that name: a client for tests.
-//! - [`Request`], [`Response`], [`Body`]: the whole thing, where a part is not enough.
+//! - [`Request`], [`Response`], [`Body`]: the whole request or response.
 //!
 //! Each worker thread runs a tokio runtime: a handler may await anything that is made for tokio, and need not be `Send`.
 

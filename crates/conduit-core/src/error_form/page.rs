@@ -25,7 +25,7 @@ const SHOWN: usize = 600;
 /// The problem as a page for a developer.
 pub(super) fn page(problem: &Problem, context: &ErrorContext<'_>) -> Response {
     let mut page = String::with_capacity(4096);
-    write(&mut page, problem, context).expect("a string takes what is written to it");
+    write(&mut page, problem, context).expect("writing to a string does not fail");
     let mut response = Response::new(Body::from(page));
     *response.status_mut() = problem.status();
     let headers = response.headers_mut();

@@ -1,6 +1,6 @@
 //! The names of layers.
 
-/// The name of a type or function without its modules and what it is generic over: `Cors`, `auth`.
+/// The name of a type or function without its modules and its generic arguments: `Cors`, `auth`.
 pub fn short_name<T>() -> &'static str {
     shortened(std::any::type_name::<T>())
 }

@@ -118,7 +118,7 @@ pub(super) type Alternative = BTreeMap<String, Vec<String>>;
 /// Where in a type the description is.
 #[derive(Clone, Copy, Debug)]
 struct Context {
-    /// The statuses of a response that does not name its own.
+    /// The statuses of a response that names none.
     status: DescribedStatus,
     side: Side,
     is_optional: bool,

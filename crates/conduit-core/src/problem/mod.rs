@@ -157,7 +157,7 @@ impl Problem {
         self
     }
 
-    /// Sets what is particular to this occurrence, for a person to read.
+    /// Sets the explanation of this occurrence, for a person to read.
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = Some(detail.into());
         self

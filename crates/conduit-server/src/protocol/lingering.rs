@@ -1,7 +1,7 @@
 //! The end of a connection after its last response.
 //!
 //! A close while the client still sends would reset the connection, and the client could lose the end of the response
-//! (RFC 9112, section 9.6). So the server ends its half of the stream and discards input until the client ends its own.
+//! (RFC 9112, section 9.6). So the server ends its half of the stream and discards input until the client ends its half.
 
 use conduit_net::Interest;
 

@@ -151,7 +151,7 @@ impl Protocol {
     }
 
     /// The protocol that the `upgrade` field of a response with status 101 names. Returns none if it is unknown, or if the
-    /// response lacks what the protocol needs.
+    /// response lacks a field of the protocol.
     #[cold]
     fn upgraded(
         response: &Response,
@@ -244,7 +244,7 @@ impl Protocol {
     }
 }
 
-/// Ends the server's half of the stream after the last output, and lingers until the client has ended its own.
+/// Ends the server's half of the stream after the last output, and lingers until the client has ended its half.
 pub(super) fn linger(link: &mut Link) -> Step {
     match link.shutdown() {
         Ok(()) => {}

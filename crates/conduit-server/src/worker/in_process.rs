@@ -26,7 +26,7 @@ impl Worker {
         let ready = |(_, connection): (usize, &Connection)| Some((connection.id(), connection.memory_readiness()?));
         let ready: Vec<_> = self.connections.iter().filter_map(ready).collect();
         if !ready.is_empty() {
-            // They are asked again, until none is ready.
+            // Polled again, until none is ready.
             waker.wake_by_ref();
         }
         for (id, ready) in ready {

@@ -1,4 +1,4 @@
-//! The client behind the proxies.
+//! The client of a request that proxies have forwarded.
 
 use std::borrow::Cow;
 use std::convert::Infallible;

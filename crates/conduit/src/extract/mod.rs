@@ -24,7 +24,7 @@
 //! | [`LastEventId`](crate::events::LastEventId) | the last event that the client of an event stream has received | never |
 //! | [`Shutdown`] | the shutdown of the server, to await | – |
 //! | [`Tasks`] | spawns work that continues after the response | – |
-//! | [`Client`] | the client behind the proxies: address, scheme, host | never |
+//! | [`Client`] | the client of a request, also through trusted proxies: address, scheme, host | never |
 //! | [`UnixPeer`] | the peer process of a Unix socket | 403 for other sockets |
 //! | [`Request`] | the whole request | – |
 //! | `Option<T>` | `None` if the request has no input for `T` | as `T` |

@@ -48,7 +48,7 @@ impl Embedded {
     }
 
     /// The address of a file: the prefix of [`embed!`](macro@crate::embed), and the path with a hash of the content in the name,
-    /// so that browsers keep it for ever and load a new version at once. [`asset!`](crate::asset) calls it when the program is
+    /// so that browsers keep it without a request, and load a new version at once. [`asset!`](crate::asset) calls it when the program is
     /// compiled.
     ///
     /// # Panics

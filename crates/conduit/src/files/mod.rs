@@ -107,7 +107,7 @@ impl Files {
     }
 
     /// The files of a directory that [`embed!`](macro@crate::embed) has read when the program was compiled: served from memory,
-    /// compressed, and for ever to be kept under their hashed names. In debug builds they are read from the directory.
+    /// compressed, and cached without a request under their hashed names. In debug builds they are read from the directory.
     pub fn embedded(embedded: Embedded) -> Self {
         match embedded.on_disk() {
             Some(directory) => Files::new(directory),

@@ -248,7 +248,7 @@ impl Http1 {
         }
     }
 
-    /// Ends the server's half of the stream after the last response, and lingers until the client has ended its own.
+    /// Ends the server's half of the stream after the last response, and lingers until the client has ended its half.
     fn finish(&mut self, link: &mut Link) -> Step {
         if self.resets { Step::Close } else { linger(link) }
     }
@@ -323,7 +323,7 @@ impl Http1 {
             Timer::Head => (Limit::HeadTime, "the head of the request did not arrive in time"),
             Timer::Body => (Limit::BodyRate, "the body of the request arrives too slowly"),
             Timer::Room => {
-                // The system must not keep what the client does not take.
+                // The system must not keep bytes that the client does not take.
                 self.resets = true;
                 return close_late(Limit::WriteRate, link, shared);
             }

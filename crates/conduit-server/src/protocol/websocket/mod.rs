@@ -102,7 +102,7 @@ impl WebSocket {
                 Step::Continue
             }
             Timer::Room => {
-                // The system must not keep what the client does not take.
+                // The system must not keep bytes that the client does not take.
                 self.resets = true;
                 close_late(Limit::WriteRate, link, shared)
             }
