@@ -13,6 +13,7 @@ use conduit_core::route::{Definition, Descriptions, Package, Routes};
 use serde_json::{Map, Value, json};
 
 use super::names::Names;
+use super::ordered;
 use super::schemas::Schemas;
 use super::shared::{DescribedOperation, PathItem, share, without_unused};
 use super::version::{Version, has_method, missing_method};
@@ -192,13 +193,13 @@ impl Builder {
 
     fn finish(mut self, info: Info, package: Package) -> Document {
         let schema = self.schemas.problem();
-        let mut problem = Content::from([(PROBLEM.to_owned(), vec![schema])]);
+        let mut problem = ordered::map([(PROBLEM.to_owned(), vec![schema])].into_iter());
         in_form(&mut problem, self.errors.as_ref());
         let mut problem = json!({ "description": "Any other response is a problem.", "content": content(problem) });
         if self.errors.as_ref().is_some_and(Content::is_empty) {
             problem = json!({ "description": "Any other response is an error." });
         }
-        let mut webhooks: Map<String, Value> = info.webhooks().iter().map(|hook| self.webhook(hook)).collect();
+        let mut webhooks = ordered::object(info.webhooks().iter().map(|hook| self.webhook(hook)));
         self.add_links();
         let (schemas, names) = Names::of(self.schemas.take_definitions(), package.crate_name());
         let mut components = json!({ "responses": { "Problem": problem } });
@@ -465,14 +466,11 @@ fn responses(mut answers: BTreeMap<String, Answer>, errors: Option<&Content>) ->
     if is_any_problem {
         answers.remove("default");
     }
-    let mut all: Map<String, Value> = answers
-        .into_iter()
-        .map(|(status, mut answer)| {
-            in_form(&mut answer.content, errors);
-            let value = response(&status, answer);
-            (status, value)
-        })
-        .collect();
+    let mut all = ordered::object(answers.into_iter().map(|(status, mut answer)| {
+        in_form(&mut answer.content, errors);
+        let value = response(&status, answer);
+        (status, value)
+    }));
     if is_any_problem {
         all.insert(
             "default".to_owned(),
@@ -535,5 +533,5 @@ fn content(content: Content) -> Value {
         let schema = if schema == Value::Bool(true) { json!({}) } else { schema };
         (kind, json!({ "schema": schema }))
     });
-    Value::Object(media.collect())
+    Value::Object(ordered::object(media))
 }

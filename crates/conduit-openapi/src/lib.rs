@@ -14,6 +14,7 @@
 mod contract;
 mod document;
 mod names;
+mod ordered;
 mod page;
 mod schemas;
 mod shared;

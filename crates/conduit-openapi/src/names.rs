@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::ordered;
 use super::schemas::{Definitions, INPUT, OUTPUT, reference_in};
 
 /// Names that Conduit's own schemas have. A type of the application with one of them keeps its crate.
@@ -39,7 +40,7 @@ impl Names {
                 }
                 (key.clone(), name)
             });
-            named.collect()
+            ordered::map(named)
         };
         let names = Names {
             input: name(&input, true),
@@ -73,7 +74,7 @@ fn different<'d>(input: &'d Definitions, output: &'d Definitions) -> BTreeSet<&'
             references(&mut schema, &mut |_, key| definitions.ids.get(key).cloned());
             (&**id, schema)
         });
-        all.collect()
+        ordered::map(all)
     };
     let (read, written) = (by_id(input), by_id(output));
     let mut different: BTreeSet<&str> = BTreeSet::new();
@@ -110,7 +111,7 @@ fn refers_to(schema: &Value, ids: &BTreeSet<&str>) -> bool {
 /// A name for each of these ids. Only ids without a path, which schemas written by hand may have, can share a name; then
 /// those after the first have a hash.
 fn of_types<'i>(ids: impl Iterator<Item = &'i String>, package: &str) -> BTreeMap<&'i str, String> {
-    let ids: BTreeSet<&str> = ids.map(|id| &**id).collect();
+    let ids = ordered::set(ids.map(|id| &**id));
     let mut taken = BTreeSet::new();
     let named = ids.into_iter().map(|id| {
         let mut name = of_type(id, package);
@@ -119,7 +120,7 @@ fn of_types<'i>(ids: impl Iterator<Item = &'i String>, package: &str) -> BTreeMa
         }
         (id, name)
     });
-    named.collect()
+    ordered::map(named)
 }
 
 /// The name of a type by its id, such as `app::Page<app::users::User>`.

@@ -13,6 +13,8 @@ use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+use super::ordered;
+
 /// The location of request schemas, until the document is finished.
 pub(crate) const INPUT: &str = "/components/input";
 /// The location of response schemas, until the document is finished.
@@ -202,7 +204,7 @@ impl Generators {
                 _ => name.clone(),
             };
             Definitions {
-                ids: schemas.keys().map(|name| (name.clone(), id(name))).collect(),
+                ids: ordered::map(schemas.keys().map(|name| (name.clone(), id(name)))),
                 schemas,
             }
         })

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use conduit_core::route::Definition;
 use serde_json::{Map, Value, json};
 
+use super::ordered;
+
 /// A path and its operations, in the order of the routes.
 #[derive(Clone, Debug)]
 pub(super) struct PathItem {
@@ -53,7 +55,8 @@ pub(super) fn share(paths: &mut [PathItem], components: &mut Value) {
             }
         });
         if !uses.is_empty() {
-            components[section] = uses.into_iter().map(|(name, (value, _))| (name, value)).collect();
+            let values = uses.into_iter().map(|(name, (value, _))| (name, value));
+            components[section] = Value::Object(ordered::object(values));
         }
     }
 }
